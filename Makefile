@@ -1,0 +1,50 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := app plugins tests bench migrations wsgi.py
+TYPED := app plugins
+
+.PHONY: help run test check format bench screenshots vendor clean
+.DEFAULT_GOAL := help
+
+help: ## Show what can be made
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14
+
+run: $(VENV)/.installed ## Install what is missing, migrate, and serve on port 9666
+	@exec $(BIN)/python wsgi.py
+
+test: $(VENV)/.installed-dev ## Install what tests need and run them all
+	$(BIN)/python -m pytest
+
+check: $(VENV)/.installed-dev ## Lint, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(TYPED)
+
+format: $(VENV)/.installed-dev ## Put the sources into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev ## Measure speed, memory and size; prints a table
+	$(BIN)/python bench/run.py
+
+screenshots: $(VENV)/.installed-dev ## Take pictures of every page into docs/screenshots
+	$(BIN)/python scripts/screenshots.py
+
+vendor: ## Fetch the front-end packages again (developers only; needs npm)
+	scripts/vendor
+
+clean: ## Remove the virtual environment and caches; data stays
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("duplistatus needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: requirements.txt setup.cfg pyproject.toml $(wildcard plugins/*/pyproject.toml) | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet -r requirements-dev.txt
+	@touch $@
