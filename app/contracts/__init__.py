@@ -1,0 +1,31 @@
+"""Floor 0: all that a plugin may import. Kept small and stable; see `docs/plugins/`."""
+
+from app.contracts.addresses import ForbiddenAddress, check_host, check_url, validate_http_url
+from app.contracts.api import ApiGroup, Guard, guarded
+from app.contracts.channel import DeliveryError, HttpChannel, Message, NotificationChannel, Severity
+from app.contracts.chart import ChartProvider, Combine, Run, Unit
+from app.contracts.description import AnyOf, Content, described
+from app.contracts.errors import AppError
+
+__all__ = [
+    "AnyOf",
+    "ApiGroup",
+    "AppError",
+    "ChartProvider",
+    "Combine",
+    "Content",
+    "DeliveryError",
+    "ForbiddenAddress",
+    "Guard",
+    "HttpChannel",
+    "Message",
+    "NotificationChannel",
+    "Run",
+    "Severity",
+    "Unit",
+    "check_host",
+    "check_url",
+    "described",
+    "guarded",
+    "validate_http_url",
+]

@@ -1,0 +1,64 @@
+"""How an API group introduces itself: one value that says who it is and who may enter."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, TypeVar
+
+from flask import Blueprint
+
+View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Guard(Enum):
+    """Who may call a route. Checked before the view runs, in this order of strictness.
+
+    OPEN: anybody. SESSION: anybody with a live session, anonymous or not. LOGIN: a signed-in user who need not
+    change the password first. ADMIN: such a user who is an administrator.
+    """
+
+    OPEN = 0
+    SESSION = 1
+    LOGIN = 2
+    ADMIN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class ApiGroup:
+    """A blueprint with its place in the house. The entry point names an instance.
+
+    The entry-point name, `name` and the blueprint's name are one word. With `csrf` every method but GET, HEAD and
+    OPTIONS of a guarded route needs the session's token in the header `X-CSRF-Token`. `key_scope` says, for the
+    description of the API, that programs come with a key of this scope where keys are required.
+    """
+
+    name: str
+    blueprint: Blueprint
+    summary: str
+    guard: Guard = Guard.LOGIN
+    csrf: bool = True
+    url_prefix: str = "/api"
+    key_scope: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one view asks for when it differs from its group."""
+
+    guard: Guard
+    csrf: bool
+    before_password_change: bool
+
+
+def guarded(guard: Guard, *, csrf: bool = True, before_password_change: bool = False) -> Callable[[View], View]:
+    """Let one view ask for more, or less, than its group.
+
+    `before_password_change` admits users who must still change their password.
+    Apply it below the route decorator, so that the route registers the marked function.
+    """
+
+    def mark(view: View) -> View:
+        view.access = Access(guard, csrf, before_password_change)  # type: ignore[attr-defined]
+        return view
+
+    return mark

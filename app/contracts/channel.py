@@ -1,0 +1,126 @@
+"""A way to reach people: settings described by a schema, and one method that sends one message once."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from http.client import responses
+from typing import Any, ClassVar
+
+import requests
+from marshmallow import Schema
+
+from app.contracts.addresses import ForbiddenAddress, guarded_session
+
+CONNECT_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 15.0
+
+
+class Severity(Enum):
+    """How loud a message is, from a good night's sleep to getting up."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One rendered message for one destination.
+
+    `title` and `body` are plain text already shortened to the channel's limits; `html` is the same body as safe
+    HTML, and `markdown` the same as Markdown when its writer used any. `target` replaces the channel's own
+    destination (an address, a topic) when set. `idempotency_key` is the same at every try of one delivery: send it
+    along where the service knows such a thing.
+    """
+
+    title: str
+    body: str
+    severity: Severity = Severity.INFO
+    event: str = "test"
+    html: str = ""
+    markdown: str | None = None
+    priority: str = "default"
+    tags: tuple[str, ...] = ()
+    link: str | None = None
+    target: str | None = None
+    idempotency_key: str = ""
+    sent_at: datetime | None = None
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+class DeliveryError(Exception):
+    """A message did not get through. `permanent` means that trying again will not help.
+
+    The text is shown to people: no secret, no URL with a token.
+    """
+
+    def __init__(self, message: str, *, permanent: bool = False) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class NotificationChannel(ABC):
+    """One kind of channel. The entry point names the class; its name, `name` and the stored kind are one word.
+
+    `Settings` is a marshmallow schema: the host makes the form, the validation and the storage from it. Fields take
+    `metadata={"label": …, "help": …}`; secrets `metadata={"secret": True}` are stored encrypted and never shown,
+    `metadata={"encrypted": True}` marks what is stored encrypted and may be shown, and `metadata={"multiline": True}` a
+    text of several lines. The host renders, shortens to `title_limit` and `body_limit` (characters, or UTF-8 bytes with
+    `limits_in_bytes`), retries, masks and records.
+    """
+
+    name: ClassVar[str]
+    label: ClassVar[str]
+    Settings: ClassVar[type[Schema]]
+    title_limit: ClassVar[int | None] = None
+    body_limit: ClassVar[int | None] = None
+    limits_in_bytes: ClassVar[bool] = False
+
+    def __init__(self, settings: Mapping[str, Any]) -> None:
+        """Take settings as loaded by `Settings`, secrets in clear. Must not open a connection."""
+        self.settings = settings
+
+    @abstractmethod
+    def send(self, message: Message) -> None:
+        """Deliver now, in a worker's thread, within about 20 s. Raises DeliveryError when it did not get through."""
+
+    def facts(self, target: str | None = None) -> Mapping[str, Any]:
+        """What the audit log may say of the destination: no secret. `target` as in a message."""
+        return {"target": target} if target else {}
+
+
+class HttpChannel(NotificationChannel):
+    """A channel that speaks HTTP: `post` does one request with time limits and sorts the failures."""
+
+    def post(self, url: str, **options: Any) -> requests.Response:
+        """Send one POST and return a 2xx answer. Options are those of `requests.post`.
+
+        Raises DeliveryError: permanent for 3xx and 4xx except 408, 425 and 429, and for addresses that nobody may
+        ask a server to call; worth another try for the rest and for network trouble. Redirects are not followed,
+        since a secret would travel with them.
+        """
+        options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
+        try:
+            with guarded_session() as session:
+                answer = session.post(url, allow_redirects=False, **options)
+        except ForbiddenAddress as error:
+            raise DeliveryError(f"{self.label}: {error}", permanent=True) from error
+        except requests.Timeout as error:
+            raise DeliveryError(f"{self.label}: the server did not answer in time") from error
+        except ValueError as error:  # what requests says of an address that it cannot read
+            raise DeliveryError(f"{self.label}: the address is not a valid URL", permanent=True) from error
+        except requests.RequestException as error:
+            raise DeliveryError(f"{self.label}: no connection to the server ({type(error).__name__})") from error
+        if 200 <= answer.status_code < 300:
+            return answer
+        permanent = 300 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429)
+        raise DeliveryError(f"{self.label}: the server answered {self.reason(answer)}", permanent=permanent)
+
+    def reason(self, answer: requests.Response) -> str:
+        """Say in a few words why the server refused. Override where the service tells more.
+
+        The words are the standard's: those of the server might repeat a secret that it was sent.
+        """
+        return f"{answer.status_code} {responses.get(answer.status_code, '')}".strip()

@@ -1,0 +1,55 @@
+"""Whether a job is late, and whether to say so again. Rules D and F of the overdue contract; exact times throughout."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
+
+DEFAULT_TOLERANCE = "2h"
+TOLERANCES: Mapping[str, timedelta] = MappingProxyType(
+    {
+        "no_tolerance": timedelta(),
+        "5min": timedelta(minutes=5),
+        "15min": timedelta(minutes=15),
+        "30min": timedelta(minutes=30),
+        "1h": timedelta(hours=1),
+        "2h": timedelta(hours=2),
+        "4h": timedelta(hours=4),
+        "6h": timedelta(hours=6),
+        "12h": timedelta(hours=12),
+        "1d": timedelta(days=1),
+    }
+)
+
+DEFAULT_FREQUENCY = "every_day"
+# How long to wait before the same lateness is told again; None is never.
+FREQUENCIES: Mapping[str, timedelta | None] = MappingProxyType(
+    {
+        "onetime": None,
+        "every_day": timedelta(days=1),
+        "every_week": timedelta(days=7),
+        "every_month": timedelta(days=30),
+    }
+)
+
+
+def deadline(expected_at: datetime, tolerance: timedelta) -> datetime:
+    """The last instant, in UTC, at which a run is not yet late: exact time, also across a change of the clocks."""
+    return expected_at.astimezone(UTC) + tolerance
+
+
+def is_overdue(expected_at: datetime, tolerance: timedelta, now: datetime) -> bool:
+    """Whether the deadline has passed; at the very deadline a job is not overdue."""
+    return now > deadline(expected_at, tolerance)
+
+
+def should_alert_again(
+    last_alert_at: datetime | None, last_run_at: datetime | None, frequency: str, now: datetime
+) -> bool:
+    """Whether an overdue job is to be told about now: at first, after a newer run, or when the wait is over.
+
+    `last_alert_at` is the start of the check that told last. Raises KeyError for an unknown frequency.
+    """
+    if last_alert_at is None or (last_run_at is not None and last_alert_at < last_run_at):
+        return True
+    wait = FREQUENCIES[frequency]
+    return wait is not None and last_alert_at.astimezone(UTC) + wait <= now

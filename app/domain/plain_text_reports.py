@@ -1,0 +1,166 @@
+"""Duplicati's plain-text report turned into the shape of its JSON report, so that one reader serves both."""
+
+import re
+from datetime import UTC, datetime
+from typing import Any
+
+from app.domain.reported_values import InvalidReport
+
+# `Duplicati Backup report for <name>`, in newer versions with `(<machine-id>, <backup-id>, <machine-name>)` behind.
+_TITLE = re.compile(r"Duplicati (\w+) report for (.*)")
+_IDENTITY = re.compile(r"(.*) \(([^(),]{8,200}), ([A-Za-z]+-\d+), ([^()]+)\)")
+_LOG_TITLE = "Log data:"
+_VALUE = re.compile(r"( *)([A-Za-z][\w-]*):(?: (.*))?", re.ASCII)
+_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-][\d:]+)? - \[", re.ASCII)
+# Dates stand in the language of the machine, with the seconds since 1970 behind.
+_UNIX_SECONDS = re.compile(r".*\((\d{1,11})\)\s*", re.ASCII)
+_ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+# Collected by older versions of Duplicati in brackets, an entry a line.
+_LISTS = frozenset({"Messages", "Warnings", "Errors"})
+_EXTRA_NAMES = frozenset({"OperationName", "RemoteUrl", "LocalPath"})
+# Results are some 70 lines; the rest is for the stack traces of an exception.
+_MOST_HEAD_LINES = 5_000
+_NO_RESULTS = "null?"
+_USE_JSON = "set Duplicati's option --send-http-result-output-format=Json"
+
+
+def is_plain_text_report(text: str) -> bool:
+    """Tell a plain-text report from other text."""
+    return bool(_TITLE.match(text.lstrip())) or "\nMainOperation: " in text or "\nmachine-id: " in text
+
+
+def read_plain_text(text: str) -> dict[str, Any]:
+    """Give `{"Data": ..., "Extra": ..., "LogLines": ..., "Exception": ...}` as a JSON report has them.
+
+    Raises InvalidReport when machine or backup are not named, or the begin has no unambiguous form.
+    """
+    head, log = _split_log(text.strip().replace("\r\n", "\n").split("\n"))
+    reader = _HeadReader(_read_title(head[0]))
+    reader.read(head[:_MOST_HEAD_LINES])
+    _check_identity(reader.extra)
+    report: dict[str, Any] = {"Data": _dated(reader.data) if "MainOperation" in reader.data else None}
+    report["Extra"] = reader.extra
+    if log is not None:
+        report["LogLines"] = _join_continued(log)
+    if reader.exception:
+        report["Exception"] = _exception_text(reader.exception)
+    return report
+
+
+def _split_log(lines: list[str]) -> tuple[list[str], list[str] | None]:
+    """Part the values from the log lines behind them."""
+    if _LOG_TITLE not in lines:
+        return lines, None
+    place = lines.index(_LOG_TITLE)
+    return lines[:place], lines[place + 1 :]
+
+
+def _read_title(line: str) -> dict[str, Any]:
+    """Read what the first line tells of operation, backup and machine."""
+    title = _TITLE.fullmatch(line.strip())
+    if title is None:
+        return {}
+    operation, name = title.groups()
+    identity = _IDENTITY.fullmatch(name)
+    if identity is None:
+        return {"OperationName": operation, "backup-name": name}
+    backup_name, machine_id, backup_id, machine_name = identity.groups()
+    return {
+        "OperationName": operation,
+        "backup-name": backup_name,
+        "machine-id": machine_id,
+        "backup-id": backup_id,
+        "machine-name": machine_name,
+    }
+
+
+class _HeadReader:
+    """Sorts the lines above the log into results, what is said of the machine, and the exception."""
+
+    def __init__(self, extra: dict[str, Any]) -> None:
+        self.extra = extra
+        self.data: dict[str, Any] = {}
+        self.exception: list[str] = []
+        # Where indented lines belong: to an object, to a list in brackets, or to the details of the exception.
+        self._inner: dict[str, Any] | None = None
+        self._list: list[str] | None = None
+        self._is_in_details = False
+
+    def read(self, lines: list[str]) -> None:
+        """Sort all lines."""
+        for line in lines:
+            if self._list is not None:
+                self._read_entry(self._list, line)
+                continue
+            # Written without a line break behind.
+            match = _VALUE.fullmatch(line.removeprefix(_NO_RESULTS))
+            if match is not None and not match[1]:
+                self._read_value(match[2], match[3] or "")
+            elif line == _NO_RESULTS:
+                self._is_in_details = False
+            elif self._is_in_details:
+                self.exception.append(line)
+            elif match is not None and self._inner is not None:
+                self._inner[match[2]] = match[3] or ""
+
+    def _read_entry(self, entries: list[str], line: str) -> None:
+        if line.strip() == "]":
+            self._list = None
+        else:
+            entries.append(line.strip().removesuffix(","))
+
+    def _read_value(self, name: str, value: str) -> None:
+        self._inner, self._is_in_details = None, name == "Details"
+        if name in ("Failed", "Details"):
+            self.exception.append(value)
+        elif name in _LISTS:
+            entries = self.data[name] = []
+            self._list = entries if value.strip() == "[" else None
+        elif not value:
+            self._inner = self.data[name] = {}
+        elif "-" in name or name in _EXTRA_NAMES:
+            self.extra[name] = value
+        else:
+            self.data.setdefault(name, value)
+
+
+def _exception_text(lines: list[str]) -> str:
+    """Join failure and details; the details usually begin with the failure, which is then not said twice."""
+    text = "\n".join(lines).strip()
+    failure, _, details = text.partition("\n")
+    return details if failure and failure in details else text
+
+
+def _dated(data: dict[str, Any]) -> dict[str, Any]:
+    """Turn begin and end into dates that mean the same everywhere."""
+    for name in ("BeginTime", "EndTime"):
+        seconds = _UNIX_SECONDS.fullmatch(str(data.get(name)))
+        if seconds:
+            data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
+    if not _ISO_DATE.match(str(data.get("BeginTime"))):
+        raise InvalidReport(f"Data.BeginTime is missing, or written in the language of its machine: {_USE_JSON}")
+    return data
+
+
+def _check_identity(extra: dict[str, Any]) -> None:
+    """Make sure that the report can be assigned; what only describes may be absent."""
+    missing = [name for name in ("machine-id", "backup-name") if not extra.get(name)]
+    if missing:
+        raise InvalidReport(
+            f"The plain-text report does not say {' and '.join(missing)}: {_USE_JSON}, "
+            "or add %machine-id%, %backup-id% and %machine-name% to --send-http-message",
+            missingFields=missing,
+        )
+    extra.setdefault("machine-name", extra["machine-id"])
+
+
+def _join_continued(lines: list[str]) -> list[str]:
+    """Put lines without a head of their own back to the log line they continue."""
+    entries: list[list[str]] = []
+    for line in lines:
+        if entries and not _LOG_LINE.match(line):
+            entries[-1].append(line)
+        else:
+            entries.append([line])
+    texts = ("\n".join(entry).rstrip() for entry in entries)
+    return [text for text in texts if text]

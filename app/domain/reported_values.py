@@ -1,0 +1,138 @@
+"""Single values out of a report: each is given in the type we keep, or refused naming its field."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from app.contracts.errors import AppError
+
+LARGEST_INTEGER = 2**31 - 1
+LARGEST_LONG = 2**63 - 1
+_LONGEST_ECHO = 200
+_DATE_LENGTH = len("2026-11-20")
+_FALSE_WORDS = frozenset({"", "0", "false", "no", "null"})
+
+
+class InvalidReport(AppError):
+    """The report cannot be taken; the text says which field is at fault and what to do."""
+
+    status = 400
+
+
+def clean_text(text: str) -> str:
+    """Drop NUL, which PostgreSQL cannot store in a text."""
+    return text.replace("\x00", "") if "\x00" in text else text
+
+
+def read_instant(text: str, zone: ZoneInfo) -> datetime:
+    """Give the UTC instant of an ISO 8601 text, cut to milliseconds.
+
+    A date alone is midnight in UTC, a time without offset is told in `zone`. Raises ValueError when it is no such
+    text or outside the years 1970 to 9000.
+    """
+    instant = datetime.fromisoformat(text.strip())
+    if instant.tzinfo is None:
+        instant = instant.replace(tzinfo=zone if len(text.strip()) > _DATE_LENGTH else UTC)
+    try:
+        instant = instant.astimezone(UTC)
+    except OverflowError as trouble:
+        raise ValueError("the date is out of range") from trouble
+    if not 1970 <= instant.year <= 9000:
+        raise ValueError("the year is out of range")
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
+class Section:
+    """One object of a report, read value by value; `name` is its path for error texts."""
+
+    __slots__ = ("name", "values")
+
+    def __init__(self, name: str, values: Mapping[str, Any]) -> None:
+        self.name = name
+        self.values = values
+
+    def refusal(self, field: str, expected: str) -> InvalidReport:
+        """Name the field and what it should hold, without repeating what it holds."""
+        return InvalidReport(f"{self.name}.{field} {expected}")
+
+    def missing(self, fields: tuple[str, ...]) -> list[str]:
+        """Give those of the fields that are absent or empty, in their order."""
+        return [field for field in fields if self._is_empty(self.values.get(field))]
+
+    @staticmethod
+    def _is_empty(value: object) -> bool:
+        return not (clean_text(value) if isinstance(value, str) else value)
+
+    def echo(self, fields: tuple[str, ...]) -> dict[str, Any]:
+        """Give the plain values of the fields that are there; never the rest, which may hold secrets."""
+        values = {field: self.values.get(field) for field in fields}
+        return {field: str(value)[:_LONGEST_ECHO] for field, value in values.items() if isinstance(value, str | int)}
+
+    def text(self, field: str, longest: int) -> str:
+        """Give a text; numbers are written out, nothing is empty."""
+        value = self.values.get(field)
+        if value is None:
+            return ""
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise self.refusal(field, "is not a text")
+        text = clean_text(str(value))
+        if len(text) > longest:
+            raise self.refusal(field, f"is longer than {longest} characters")
+        return text
+
+    def shortened(self, field: str, longest: int) -> str | None:
+        """Give the beginning of a text that only describes, or None when there is none."""
+        value = self.values.get(field)
+        return clean_text(value)[:longest] or None if isinstance(value, str) else None
+
+    def instant_if_readable(self, field: str, zone: ZoneInfo) -> datetime | None:
+        """Give an instant, or None when the field is absent or not an instant."""
+        value = self.values.get(field)
+        try:
+            return read_instant(value, zone) if isinstance(value, str) else None
+        except ValueError:
+            return None
+
+    def count(self, field: str, largest: int = LARGEST_LONG) -> int:
+        """Give a count or a size; nothing and less than nothing are 0, texts of digits are read."""
+        value = self.values.get(field)
+        if type(value) is int and 0 <= value <= largest:
+            return value
+        return self._converted_count(field, value, largest)
+
+    def _converted_count(self, field: str, value: object, largest: int) -> int:
+        if value is None or value == "":
+            return 0
+        try:
+            if not isinstance(value, str | int | float):
+                raise ValueError
+            number = int(value[:40]) if isinstance(value, str) else int(value)
+        except (ValueError, OverflowError):
+            raise self.refusal(field, "is not a number") from None
+        if number > largest:
+            raise self.refusal(field, "is larger than can be stored")
+        return max(number, 0)
+
+    def flag(self, field: str) -> bool:
+        """Give a yes or no; plain-text reports write it as a word."""
+        value = self.values.get(field)
+        if isinstance(value, str):
+            return value.strip().lower() not in _FALSE_WORDS
+        return bool(value)
+
+    def lines(self, field: str) -> tuple[str, ...] | None:
+        """Give a list of texts, or None when the field is absent. Entries that are no texts are kept as JSON."""
+        value = self.values.get(field)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return tuple(clean_text(value).splitlines())
+        if not isinstance(value, list):
+            raise self.refusal(field, "is not a list of texts")
+        try:
+            return tuple(clean_text(line if isinstance(line, str) else orjson.dumps(line).decode()) for line in value)
+        except orjson.JSONEncodeError:  # nested deeper than can be written
+            raise self.refusal(field, "is not a list of texts") from None

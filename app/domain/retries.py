@@ -1,0 +1,20 @@
+"""When a message that did not get through is tried again."""
+
+from datetime import datetime, timedelta
+
+# Waits after the first, second, third and fourth failure: five tries over about half an hour.
+WAITS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=7), timedelta(minutes=20))
+MOST_TRIES = len(WAITS) + 1
+# How far, as a share of the wait, a try may come earlier or later, so that many do not come at once.
+JITTER = 0.2
+LONGEST_WAIT = WAITS[-1] * (1 + JITTER)
+
+
+def next_try_at(tries: int, now: datetime, chance: float) -> datetime | None:
+    """The instant of the next try after `tries` failed ones, at least one; None when it is time to give up.
+
+    `chance` is a random number from 0 to 1.
+    """
+    if tries >= MOST_TRIES:
+        return None
+    return now + WAITS[max(tries, 1) - 1] * (1 + JITTER * (2 * chance - 1))

@@ -1,0 +1,75 @@
+"""Message templates: text with placeholders in braces, filled with what a run or an overdue job has to tell."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+_SHARED = frozenset({"server_id", "server_name", "server_alias", "server_note", "server_url", "backup_name"})
+RUN_PLACEHOLDERS = _SHARED | {
+    "backup_date",
+    "status",
+    "messages_count",
+    "warnings_count",
+    "errors_count",
+    "duration",
+    "file_count",
+    "file_size",
+    "uploaded_size",
+    "storage_size",
+    "available_versions",
+    "log_text",
+}
+OVERDUE_PLACEHOLDERS = _SHARED | {
+    "last_backup_date",
+    "last_elapsed",
+    "expected_date",
+    "expected_elapsed",
+    "backup_interval",
+    "overdue_tolerance",
+    "backup_interval_value",
+    "backup_interval_type",
+}
+PLACEHOLDERS: Mapping[str, frozenset[str]] = {
+    "success": RUN_PLACEHOLDERS,
+    "warning": RUN_PLACEHOLDERS,
+    "overdueBackup": OVERDUE_PLACEHOLDERS,
+}
+
+# A doubled pair of braces is looked for first: it stands for itself, with one pair taken off.
+_PLACEHOLDER = re.compile(r"\{(\{\w+\})\}|\{(\w+)\}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """One message with gaps. Title and message hold placeholders, the message Markdown; tags are a comma list."""
+
+    title: str
+    message: str
+    priority: str = "default"
+    tags: str = ""
+
+    @property
+    def tag_list(self) -> tuple[str, ...]:
+        """The tags one by one, without blanks around them."""
+        return tuple(tag.strip() for tag in self.tags.split(",") if tag.strip())
+
+
+def render(text: str, values: Mapping[str, str], change: Callable[[str], str] = str) -> str:
+    """Fill the placeholders; `change` is applied to each value first. Unknown names and empty values leave nothing."""
+
+    def fill(match: re.Match[str]) -> str:
+        literal, name = match.groups()
+        return literal or change(values.get(name, ""))
+
+    return _PLACEHOLDER.sub(fill, text)
+
+
+def render_known(text: str, values: Mapping[str, str]) -> str:
+    """Fill only the placeholders that have a value, and leave all others as they were typed."""
+    return _PLACEHOLDER.sub(lambda match: values.get(match[2] or "", match[0]), text)
+
+
+def unknown_placeholders(text: str, kind: str) -> tuple[str, ...]:
+    """The placeholders of a text that its kind of template does not know, each once, in their order."""
+    names = (match[2] for match in _PLACEHOLDER.finditer(text) if match[2])
+    return tuple(dict.fromkeys(name for name in names if name not in PLACEHOLDERS[kind]))

@@ -1,0 +1,162 @@
+"""The built-in messages in the other languages; priorities, tags and the order of the lines are those of English."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+_SUCCESS = """\
+{sentence}
+
+🔍 {note}: {{server_note}}
+☁️ {uploaded}: {{uploaded_size}}
+💾 {stored}: {{storage_size}}
+🔃 {versions}: {{available_versions}}"""
+
+_WARNING = """\
+{sentence}
+
+🔍 {note}: {{server_note}}
+⏰ {duration}: {{duration}}
+☁️ {uploaded}: {{uploaded_size}}
+
+🚨 {warnings}: {{warnings_count}}
+🛑 {errors}: {{errors_count}}
+
+📄 {log}:
+{{log_text}}
+
+⚠️ {look}: {{server_url}}"""
+
+_OVERDUE = """\
+{sentence}
+
+🔍 {note}: {{server_note}}
+🚨 {last}: {{last_backup_date}} ({{last_elapsed}})
+⏰ {expected}: {{expected_date}} ({{expected_elapsed}})
+
+{rhythm}
+
+⚠️ {look}: {{server_url}}"""
+
+# Language -> the words of its messages; `late` stands in the title of an overdue message.
+WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
+    {
+        "de": {
+            "success": "Die Sicherung {backup_name} von {server_alias} endete mit {status}. "
+            "Sie begann am {backup_date} und dauerte {duration}.",
+            "warning": "Die Sicherung {backup_name} von {server_alias}, begonnen am {backup_date}, "
+            "endete mit {status}.",
+            "overdue": "Die Sicherung {backup_name} von {server_alias} ist nicht rechtzeitig eingetroffen.",
+            "rhythm": "Sie soll alle {backup_interval} laufen, mit einer Toleranz von {overdue_tolerance}.",
+            "late": "Überfällig",
+            "note": "Notiz",
+            "uploaded": "Hochgeladen",
+            "stored": "Insgesamt gespeichert",
+            "versions": "Vorhandene Versionen",
+            "duration": "Dauer",
+            "warnings": "Warnungen",
+            "errors": "Fehler",
+            "log": "Aus dem Protokoll",
+            "last": "Letzte Sicherung",
+            "expected": "Erwartet",
+            "look": "Bitte den Rechner prüfen",
+        },
+        "fr": {
+            "success": "La sauvegarde {backup_name} de {server_alias} s'est terminée avec l'état {status}. "
+            "Elle a commencé le {backup_date} et a duré {duration}.",
+            "warning": "La sauvegarde {backup_name} de {server_alias}, commencée le {backup_date}, "
+            "s'est terminée avec l'état {status}.",
+            "overdue": "La sauvegarde {backup_name} de {server_alias} n'est pas arrivée à temps.",
+            "rhythm": "Elle doit tourner tous les {backup_interval}, avec une tolérance de {overdue_tolerance}.",
+            "late": "En retard",
+            "note": "Note",
+            "uploaded": "Envoyé",
+            "stored": "Stocké au total",
+            "versions": "Versions disponibles",
+            "duration": "Durée",
+            "warnings": "Avertissements",
+            "errors": "Erreurs",
+            "log": "Extrait du journal",
+            "last": "Dernière sauvegarde",
+            "expected": "Attendue",
+            "look": "Merci de vérifier la machine",
+        },
+        "es": {
+            "success": "La copia {backup_name} de {server_alias} terminó con {status}. "
+            "Empezó el {backup_date} y duró {duration}.",
+            "warning": "La copia {backup_name} de {server_alias}, iniciada el {backup_date}, terminó con {status}.",
+            "overdue": "La copia {backup_name} de {server_alias} no ha llegado a tiempo.",
+            "rhythm": "Debe ejecutarse cada {backup_interval}, con una tolerancia de {overdue_tolerance}.",
+            "late": "Atrasada",
+            "note": "Nota",
+            "uploaded": "Subido",
+            "stored": "Almacenado en total",
+            "versions": "Versiones disponibles",
+            "duration": "Duración",
+            "warnings": "Advertencias",
+            "errors": "Errores",
+            "log": "Del registro",
+            "last": "Última copia",
+            "expected": "Esperada",
+            "look": "Por favor, revise el equipo",
+        },
+        "pt-BR": {
+            "success": "O backup {backup_name} de {server_alias} terminou com {status}. "
+            "Começou em {backup_date} e levou {duration}.",
+            "warning": "O backup {backup_name} de {server_alias}, iniciado em {backup_date}, terminou com {status}.",
+            "overdue": "O backup {backup_name} de {server_alias} não chegou a tempo.",
+            "rhythm": "Deve rodar a cada {backup_interval}, com tolerância de {overdue_tolerance}.",
+            "late": "Atrasado",
+            "note": "Nota",
+            "uploaded": "Enviado",
+            "stored": "Armazenado ao todo",
+            "versions": "Versões disponíveis",
+            "duration": "Duração",
+            "warnings": "Avisos",
+            "errors": "Erros",
+            "log": "Do registro",
+            "last": "Último backup",
+            "expected": "Esperado",
+            "look": "Por favor, verifique a máquina",
+        },
+        "zh-Hans": {
+            "success": "{server_alias} 的备份 {backup_name} 已结束,状态:{status}。"
+            "开始于 {backup_date},用时 {duration}。",
+            "warning": "{server_alias} 的备份 {backup_name}(开始于 {backup_date})已结束,状态:{status}。",
+            "overdue": "{server_alias} 的备份 {backup_name} 没有按时到达。",
+            "rhythm": "应每隔 {backup_interval} 运行一次,容差为 {overdue_tolerance}。",
+            "late": "逾期",
+            "note": "备注",
+            "uploaded": "已上传",
+            "stored": "总存储量",
+            "versions": "可用版本",
+            "duration": "用时",
+            "warnings": "警告",
+            "errors": "错误",
+            "log": "日志内容",
+            "last": "上次备份",
+            "expected": "预计时间",
+            "look": "请检查这台机器",
+        },
+    }
+)
+
+
+def translated_messages(language: str) -> Mapping[str, str] | None:
+    """The three messages by kind; None for a language that has none of its own."""
+    words = WORDS.get(language)
+    if words is None:
+        return None
+    return {
+        "success": _SUCCESS.format(sentence=words["success"], **_labels(words)),
+        "warning": _WARNING.format(sentence=words["warning"], **_labels(words)),
+        "overdueBackup": _OVERDUE.format(sentence=words["overdue"], **_labels(words)),
+    }
+
+
+def late_word(language: str) -> str | None:
+    """What the title of an overdue message calls it; None for a language that has no messages of its own."""
+    return WORDS.get(language, {}).get("late")
+
+
+def _labels(words: Mapping[str, str]) -> dict[str, str]:
+    return {name: word for name, word in words.items() if name not in ("success", "warning", "overdue")}

@@ -1,0 +1,86 @@
+"""Backup jobs: one row per server and job name, with settings and the newest figures at hand."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import Model
+from app.models.types import Instant, Json, RowId, UuidText, VersionTimes
+
+if TYPE_CHECKING:
+    from app.models.servers import Server
+
+ALL_WEEKDAYS = 0b1111111
+
+
+class Job(Model):
+    """A named backup on a server.
+
+    Settings are columns, so that two saves cannot undo each other. The newest run's figures are copied here, so
+    that the dashboard costs one row for each job, however many runs there are; `services.figures` keeps them true.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("server_id", "name"),
+        Index("ix_jobs_next_expected_at", "next_expected_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    # What runs here: backups, or what else Duplicati did for a job, which is kept beside it if people want it.
+    operation: Mapped[str] = mapped_column(String(200), default="Backup", server_default="Backup")
+    duplicati_id: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    # What to tell, and whom.
+    notification_event: Mapped[str] = mapped_column(String(16), default="warnings", server_default="warnings")
+    channel_switches: Mapped[dict[str, bool]] = mapped_column(Json, default=dict, server_default="{}")
+    additional_event: Mapped[str | None] = mapped_column(String(16))
+    additional_emails: Mapped[str | None] = mapped_column(Text)
+    additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
+    muted_until: Mapped[datetime | None] = mapped_column(Instant)
+
+    # When it should run.
+    is_overdue_check_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
+    expected_interval: Mapped[str] = mapped_column(Text, default="1D", server_default="1D")
+    allowed_weekdays: Mapped[int] = mapped_column(default=ALL_WEEKDAYS, server_default=str(ALL_WEEKDAYS))
+    schedule_anchor_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Who gave the anchor: "guess" (the first run), "duplicati" or "person".
+    schedule_source: Mapped[str] = mapped_column(String(16), default="guess", server_default="guess")
+    # What Duplicati itself said of the run after the newest one; it beats the grid.
+    announced_next_at: Mapped[datetime | None] = mapped_column(Instant)
+    next_expected_at: Mapped[datetime | None] = mapped_column(Instant)
+    overdue_alerted_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    # What all runs add up to.
+    run_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    total_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # One letter for each of the newest runs (S W E F U), oldest first.
+    recent_statuses: Mapped[str] = mapped_column(String(100), default="", server_default="")
+
+    # The newest run.
+    last_run_id: Mapped[str | None] = mapped_column(UuidText)
+    last_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_received_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_status: Mapped[str | None] = mapped_column(Text)
+    last_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    last_examined_files: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_examined_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_storage_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_version_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_message_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
+    last_duplicati_version: Mapped[str | None] = mapped_column(Text)
+
+    server: Mapped["Server"] = relationship(back_populates="jobs")
+
+    def wants(self, channel: str) -> bool:
+        """Whether the standard message of this job goes through a kind of channel; on unless switched off."""
+        return self.channel_switches.get(channel, True)

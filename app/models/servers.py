@@ -1,0 +1,47 @@
+"""Machines that back up."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import String, Text
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.extensions import Model
+from app.models.types import Instant
+
+if TYPE_CHECKING:
+    from app.models.jobs import Job
+
+
+class Server(Model):
+    """One Duplicati installation, known by its machine-id. Holds the notification defaults of its jobs."""
+
+    __tablename__ = "servers"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(String(255), index=True)
+    alias: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    url: Mapped[str] = mapped_column(Text, default="", server_default="")
+    encrypted_password: Mapped[str] = mapped_column(Text, default="", server_default="")
+    verifies_certificate: Mapped[bool] = mapped_column(default=True, server_default="1")
+    # Defaults that a job inherits as long as its own value is NULL.
+    additional_event: Mapped[str | None] = mapped_column(String(16))
+    additional_emails: Mapped[str | None] = mapped_column(Text)
+    additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
+    muted_until: Mapped[datetime | None] = mapped_column(Instant)
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    jobs: Mapped[list["Job"]] = relationship(
+        back_populates="server", cascade="all, delete-orphan", passive_deletes=True, order_by="Job.name"
+    )
+
+    @property
+    def display_name(self) -> str:
+        """What people call it."""
+        return self.alias or self.name
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a Duplicati password is stored."""
+        return bool(self.encrypted_password)

@@ -1,0 +1,37 @@
+"""How Alembic reaches our database: through the running application's engine, one transaction for each migration."""
+
+from contextlib import nullcontext
+
+from alembic import context
+from flask import current_app
+from sqlalchemy.types import TypeDecorator
+
+import app.models  # noqa: F401 (makes all tables known)
+from app.extensions import db
+
+
+def render_item(kind: str, item: object, _autogen_context: object) -> str | bool:
+    """Write our own column types as the plain ones they are stored as: a migration must outlive the models."""
+    if kind == "type" and isinstance(item, TypeDecorator):
+        return f"sa.{item.impl!r}"
+    return False
+
+
+def run() -> None:
+    """Run the pending migrations, on the connection that the caller gave if it gave one."""
+    engine = current_app.extensions["migrate"].db.engine
+    given = context.config.attributes.get("connection")
+    with engine.connect() if given is None else nullcontext(given) as connection:
+        connection = connection.execution_options(writes=True)
+        context.configure(
+            connection=connection,
+            target_metadata=db.metadata,
+            render_as_batch=True,
+            render_item=render_item,
+            transaction_per_migration=True,
+        )
+        with context.begin_transaction():
+            context.run_migrations()
+
+
+run()
