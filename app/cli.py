@@ -1,0 +1,99 @@
+"""The command `duplistatus`: serve, and look after an installation from the shell."""
+
+import logging
+import sys
+from datetime import UTC, datetime, timedelta
+
+import click
+import waitress
+
+from app import __version__
+from app.commands.admin import admin_group
+from app.commands.application import application_context
+from app.commands.doctor import doctor
+from app.commands.keys import keys_group
+from app.commands.old_installation import import_command
+from app.factory import create_app
+from app.registry import PluginConflict, discover
+from app.services.demo import fill_demo
+from app.settings import BadSetting, Settings, from_environment
+
+log = logging.getLogger(__name__)
+
+
+@click.group()
+@click.version_option(__version__, prog_name="duplistatus")
+def main() -> None:
+    """Watch Duplicati backups."""
+
+
+for command in (keys_group, admin_group, doctor, import_command):
+    main.add_command(command)
+
+
+@main.command("serve")
+def serve_command() -> None:
+    """Serve the application with waitress."""
+    serve()
+
+
+def serve() -> None:
+    """Start the application and serve it until it is stopped; ends with status 2 and one sentence on bad settings."""
+    try:
+        settings = from_environment()
+        app = create_app(settings)
+    except (BadSetting, PluginConflict) as error:
+        click.echo(f"duplistatus cannot start: {error}", err=True)
+        sys.exit(2)
+    log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
+    waitress.serve(app, **waitress_options(settings))
+
+
+def waitress_options(settings: Settings) -> dict[str, object]:
+    """How waitress serves us; the bench uses the same options for its bare comparison."""
+    return {
+        "host": settings.host,
+        "port": settings.port,
+        "threads": settings.threads,
+        "ident": None,
+        "channel_timeout": 60,
+        "connection_limit": 500,
+        "max_request_body_size": 256 * 1024 * 1024,
+        "clear_untrusted_proxy_headers": False,  # the application reads them itself, from trusted peers only
+        "url_scheme": "http",
+    }
+
+
+@main.command("demo")
+@click.option("--years", default=2.0, show_default=True, help="How much history to invent.")
+def demo(years: float) -> None:
+    """Fill an empty database with 12 invented servers and 30 jobs, to try the product."""
+    now = datetime.now(UTC)
+    with application_context():
+        filled = fill_demo(now - timedelta(days=365 * years), now)
+    click.echo(f"Invented {filled.server_count} servers, {filled.job_count} jobs and {filled.run_count} runs.")
+
+
+@main.group("plugins")
+def plugins_group() -> None:
+    """Look at installed plugins."""
+
+
+@plugins_group.command("list")
+def list_plugins() -> None:
+    """List what is installed, from where, and what is broken and why."""
+    registry = discover()
+    groups = (
+        ("duplistatus.api_groups", "API groups", registry.api_groups),
+        ("duplistatus.notification_channels", "Notification channels", registry.channels),
+        ("duplistatus.chart_providers", "Chart providers", registry.chart_providers),
+    )
+    for group, title, plugins in groups:
+        click.echo(title)
+        for name, plugin in plugins.items():
+            label = getattr(plugin, "label", None) or getattr(plugin, "summary", "")
+            click.echo(f"  {name:<18} {label:<42} {registry.sources[group, name]}")
+    for broken in registry.broken:
+        click.echo(f"BROKEN  {broken.name} ({broken.kind}) of {broken.distribution}: {broken.reason}", err=True)
+    if registry.broken:
+        sys.exit(1)

@@ -1,0 +1,38 @@
+"""The command `duplistatus doctor`: what is wrong with this installation, and what to do."""
+
+import sys
+
+import click
+
+from app.factory import bind
+from app.registry import PluginConflict, discover
+from app.services import checkup, clock
+from app.services.checkup import Finding
+from app.settings import BadSetting, from_environment
+
+
+@click.command("doctor")
+def doctor() -> None:
+    """Look the installation over; changes nothing. Ends with status 1 when something is wrong."""
+    try:
+        settings = from_environment()
+        findings = checkup.examine_files(settings)
+        _show(findings)
+        if not any(finding.is_wrong and finding.subject in ("data directory", "database") for finding in findings):
+            with bind(settings, discover()).app_context():
+                further = checkup.examine_application(clock.now())
+            _show(further)
+            findings += further
+    except (BadSetting, PluginConflict) as error:
+        raise click.ClickException(str(error)) from error
+    wrong = sum(finding.is_wrong for finding in findings)
+    click.echo(f"{wrong} of {len(findings)} findings need your attention." if wrong else "Everything is well.")
+    if wrong:
+        sys.exit(1)
+
+
+def _show(findings: list[Finding]) -> None:
+    for finding in findings:
+        click.echo(f"{'WRONG' if finding.is_wrong else 'ok':<6}{finding.subject:<16}{finding.text}")
+        if finding.is_wrong:
+            click.echo(f"{'':<22}-> {finding.advice}")

@@ -1,0 +1,60 @@
+"""The one place where everything meets: settings, plugins, database, guards, blueprints, scheduled work."""
+
+import logging
+from datetime import UTC, datetime
+
+from flask import Flask
+
+from app import api, database, logs, pages
+from app.extensions import csrf, db, login_manager, migrate
+from app.jobs import start_jobs
+from app.registry import Registry, discover
+from app.services import bootstrap
+from app.services.sessions import ServerSessionInterface
+from app.settings import Settings, from_environment
+
+log = logging.getLogger(__name__)
+
+
+def create_app(settings: Settings | None = None, registry: Registry | None = None) -> Flask:
+    """Make an application that is ready to serve: migrated, with its first administrator, its jobs running.
+
+    Raises BadSetting for an environment that cannot be understood, and PluginConflict for two plugins of one name.
+    """
+    settings = settings or from_environment()
+    app = bind(settings, registry or discover())
+    with app.app_context():
+        database.upgrade(settings)
+        bootstrap.prepare(settings, now=datetime.now(UTC))
+    if settings.run_jobs:
+        start_jobs(app)
+    return app
+
+
+def bind(settings: Settings, registry: Registry) -> Flask:
+    """Make an application that leaves its database as it is; it serves only where that is ready already."""
+    app = Flask(__name__, static_folder="static", static_url_path=f"{settings.base_path}/static")
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    logs.configure(settings)
+    app.config.from_mapping(
+        SQLALCHEMY_DATABASE_URI=settings.database,
+        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(settings),
+        SQLALCHEMY_BINDS=database.further_engines(settings),
+        WTF_CSRF_CHECK_DEFAULT=False,
+        DEBUG=settings.debug,
+        TESTING=settings.testing,
+        MAX_CONTENT_LENGTH=200 * 1024 * 1024,
+        SEND_FILE_MAX_AGE_DEFAULT=3600,
+        SESSION_COOKIE_SECURE=settings.secure_cookies,
+        SESSION_COOKIE_PATH=settings.base_path or "/",
+    )
+    app.extensions["duplistatus.settings"] = settings
+    app.extensions["duplistatus.registry"] = registry
+    app.session_interface = ServerSessionInterface()
+    db.init_app(app)
+    migrate.init_app(app, db, directory=str(database.MIGRATIONS), render_as_batch=True)
+    login_manager.init_app(app)
+    csrf.init_app(app)
+    api.install(app, registry)
+    pages.install(app)
+    return app

@@ -1,0 +1,35 @@
+"""Floor 4: scheduled work. Each task opens a context and calls one service."""
+
+from flask import Flask
+
+from app.jobs.courier import Courier
+from app.jobs.schedule import Schedule
+from app.jobs.tasks import TASKS, TaskResult, UnknownTask, run_task
+
+__all__ = ["TASKS", "Schedule", "TaskResult", "UnknownTask", "run_task", "schedule", "start_jobs", "stop_jobs"]
+
+SCHEDULE, COURIER = "duplistatus.schedule", "duplistatus.courier"
+
+
+def start_jobs(app: Flask) -> None:
+    """Start the schedule and the delivery of this application; doing it twice changes nothing."""
+    if SCHEDULE in app.extensions:
+        return
+    app.extensions[SCHEDULE] = Schedule(app)
+    app.extensions[SCHEDULE].start()
+    app.extensions[COURIER] = Courier(app, on_clock_change=app.extensions[SCHEDULE].reload)
+    app.extensions[COURIER].start()
+
+
+def stop_jobs(app: Flask) -> None:
+    """Stop both and wait for what they are at; work that was never started is fine."""
+    if courier := app.extensions.pop(COURIER, None):
+        courier.stop()
+    if running := app.extensions.pop(SCHEDULE, None):
+        running.stop()
+
+
+def schedule(app: Flask) -> Schedule | None:
+    """The running schedule of an application, or None where jobs do not run."""
+    found: Schedule | None = app.extensions.get(SCHEDULE)
+    return found

@@ -1,0 +1,74 @@
+"""Carries the outbox out: at once when something was queued, and every few seconds for what is tried again.
+
+A thread of its own instead of a scheduled task: it can be woken without a race, and a slow mail server holds up
+no other task. Several processes may each have one, since rows are claimed in the database.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from flask import Flask
+
+from app.services import clock, outbox
+
+log = logging.getLogger(__name__)
+
+PERIOD_S = 15.0
+# Reports of several jobs often come together: one pass then takes them all.
+GATHER_S = 0.05
+# The wall clock was set when it moved this much more or less than time itself.
+CLOCK_CHANGE_S = 60.0
+
+
+class Courier:
+    """The thread that delivers for one application."""
+
+    def __init__(self, app: Flask, on_clock_change: Callable[[], None]) -> None:
+        self._app = app
+        self._on_clock_change = on_clock_change
+        self._wake = threading.Event()
+        self._is_stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
+
+    def start(self) -> None:
+        """Begin, and listen for what is queued."""
+        outbox.queued.connect(self._on_queued)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the messages that are on their way."""
+        outbox.queued.disconnect(self._on_queued)
+        self._is_stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _on_queued(self, _sender: object, **_details: object) -> None:
+        self._wake.set()
+
+    def _work(self) -> None:
+        offset_s = time.time() - time.monotonic()
+        while not self._is_stopping.is_set():
+            self._deliver()
+            self._wake.wait(PERIOD_S)
+            self._is_stopping.wait(GATHER_S)
+            self._wake.clear()
+            if abs(time.time() - time.monotonic() - offset_s) > CLOCK_CHANGE_S:
+                offset_s = time.time() - time.monotonic()
+                self._adjust()
+
+    def _deliver(self) -> None:
+        try:
+            with self._app.app_context():
+                outbox.deliver_due(clock.now())
+        except Exception:  # the outermost loop: a database that is away now may be back in a moment
+            log.exception("the outbox cannot be delivered now")
+
+    def _adjust(self) -> None:
+        """Plan anew: after a clock was set back, the next ticks would lie in a far future."""
+        log.warning("the clock was set; the schedule is made anew")
+        try:
+            self._on_clock_change()
+        except Exception:  # the outermost loop, as above
+            log.exception("the schedule cannot be made anew now")

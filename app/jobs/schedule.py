@@ -1,0 +1,98 @@
+"""Starts the tasks at their times. One schedule for each application, so that tests may make many."""
+
+import logging
+from datetime import UTC
+from functools import partial
+
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from flask import Flask
+from flask_apscheduler import APScheduler
+
+from app.jobs.crontab import read_crontab
+from app.jobs.tasks import TASKS, TaskResult, UnknownTask, run_task, run_tick
+from app.services import configuration
+
+log = logging.getLogger(__name__)
+
+# A tick that comes late, after a sleep or a jump of the clock, is still worked off within this time, and once.
+GRACE_S = 600
+
+
+class Schedule:
+    """The schedule of one application, as the proxy of contract 80 speaks to it."""
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._scheduler = APScheduler(
+            BackgroundScheduler(
+                timezone=UTC,
+                job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE_S},
+            )
+        )
+
+    def start(self) -> None:
+        """Schedule what is switched on, and begin; an expression that cannot be read must not stop the monitor."""
+        self._scheduler.init_app(self._app)
+        for name in self._enabled_tasks():
+            try:
+                self.start_task(name)
+            except ValueError as error:
+                log.error("task %s runs at its default times: %s", name, error)
+                self._add(name, TASKS[name].expression)
+        # Flask-APScheduler's own start does nothing in debug mode without a reloader, and we have none.
+        self._scheduler.scheduler.start()
+
+    def stop(self) -> None:
+        """End, and wait for a task that is running."""
+        self._scheduler.shutdown()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether ticks come."""
+        return bool(self._scheduler.running)
+
+    def active_tasks(self) -> list[str]:
+        """The names of the tasks that are scheduled, in the order in which they are declared."""
+        return [name for name in TASKS if self._scheduler.get_job(name) is not None]
+
+    def start_task(self, name: str) -> None:
+        """Schedule a task as the settings say, even when they switch it off; a scheduled one is replaced.
+
+        Raises UnknownTask, and ValueError for an expression that cannot be read.
+        """
+        if name not in TASKS:
+            raise UnknownTask(name)
+        self._add(name, str(self._stored(name).get("cronExpression", TASKS[name].expression)))
+
+    def stop_task(self, name: str) -> None:
+        """Take a task off the schedule, until a reload or a start. Raises UnknownTask when it is not on it."""
+        try:
+            self._scheduler.remove_job(name)
+        except JobLookupError as error:
+            raise UnknownTask(name) from error
+
+    def reload(self) -> None:
+        """Schedule every task anew by the settings. Raises ValueError for an expression that cannot be read."""
+        self._scheduler.remove_all_jobs()
+        for name in self._enabled_tasks():
+            self.start_task(name)
+
+    def run_now(self, name: str) -> TaskResult:
+        """Run a task, scheduled or not; one that fails, or that nobody knows, gives a result with its error."""
+        try:
+            return run_task(self._app, name)
+        except UnknownTask as error:
+            return TaskResult(name, error=str(error))
+
+    def _enabled_tasks(self) -> list[str]:
+        return [name for name in TASKS if self._stored(name).get("enabled", True)]
+
+    def _add(self, name: str, expression: str) -> None:
+        work = partial(run_tick, self._app, name)
+        self._scheduler.add_job(name, work, trigger=read_crontab(expression), replace_existing=True)
+
+    def _stored(self, name: str) -> dict[str, object]:
+        with self._app.app_context():
+            stored = configuration.get("cron_tasks").get(name)
+        return stored if isinstance(stored, dict) else {}

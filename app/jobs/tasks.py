@@ -1,0 +1,131 @@
+"""The tasks by name: what each does, when by default, and what one run of it came to."""
+
+import logging
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from time import monotonic
+
+from flask import Flask
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.contracts.errors import NotFound
+from app.models import Task
+from app.services import clock, compaction, evaluate, leases, outbox, retention, session_store, tidying
+from app.services.transaction import writing
+
+log = logging.getLogger(__name__)
+
+# One name for this process among those that share the database.
+HOLDER = uuid.uuid4().hex
+# Clocks of several machines may differ by this much, and still each tick of a schedule is worked off once.
+TICK = timedelta(seconds=50)
+
+OVERDUE_CHECK = "overdue-backup-check"
+AUDIT_CLEANUP = "audit-log-cleanup"
+HOUSEKEEPING = "housekeeping"
+COMPACTION = "compaction"
+
+
+class UnknownTask(NotFound):
+    """There is no task of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Unknown task: {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How one run of a task went: a sentence and figures, or the error."""
+
+    name: str
+    message: str = ""
+    statistics: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledTask:
+    """Work that a schedule starts: `expression` is a crontab in UTC, `work` gives a sentence and figures."""
+
+    name: str
+    expression: str
+    work: Callable[[datetime], tuple[str, Mapping[str, int]]]
+
+
+def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = evaluate.check_overdue(now)
+    return "Task executed successfully", {
+        "totalBackupConfigs": found.job_count,
+        "checkedBackups": found.checked_count,
+        "overdueBackupsFound": found.overdue_count,
+        "notificationsSent": found.told_count,
+    }
+
+
+def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
+    days = retention.audit_retention_days()
+    count = retention.purge_audit_log(days, now=now)
+    return f"Deleted {count} audit log entries older than {days} days", {}
+
+
+def _keep_house(now: datetime) -> tuple[str, Mapping[str, int]]:
+    session_store.purge_expired(now)
+    delivery_count, log_count = outbox.purge_history(now), compaction.repack_logs(now)
+    return f"Removed expired sessions and {delivery_count} old deliveries, packed {log_count} logs", {}
+
+
+def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = tidying.tidy_database(now)
+    freed = f"gave {found.freed_bytes} bytes back" if found.freed_bytes else "had nothing to give back"
+    removed = f"{found.server_count} empty servers, {found.job_count} empty jobs and {found.badge_count} badges"
+    return f"Removed {removed}; the database {freed}", {}
+
+
+TASKS: Mapping[str, ScheduledTask] = {
+    task.name: task
+    for task in (
+        ScheduledTask(OVERDUE_CHECK, "*/5 * * * *", _check_overdue),
+        ScheduledTask(AUDIT_CLEANUP, "0 2 * * *", _clean_audit_log),
+        ScheduledTask(HOUSEKEEPING, "17 * * * *", _keep_house),
+        ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
+    )
+}
+
+
+def run_task(app: Flask, name: str) -> TaskResult:
+    """Run a task now, whoever holds its lease, and record how it went. Raises UnknownTask."""
+    if name not in TASKS:
+        raise UnknownTask(name)
+    with app.app_context():
+        began, started_at = monotonic(), clock.now()
+        try:
+            message, statistics = TASKS[name].work(started_at)
+            result = TaskResult(name, message, statistics)
+        except Exception as error:  # the next tick must come, whatever went wrong in this one
+            log.exception("task %s failed", name)
+            result = TaskResult(name, error=f"{type(error).__name__}: {error}")
+        _record(result, started_at, monotonic() - began)
+        return result
+
+
+def run_tick(app: Flask, name: str) -> TaskResult | None:
+    """Run a task because its time has come; None when another process does it."""
+    with app.app_context():
+        now = clock.now()
+        if not leases.take_lease(f"task:{name}", HOLDER, now):
+            return None
+    result = run_task(app, name)
+    with app.app_context():
+        leases.keep_lease(f"task:{name}", HOLDER, until=now + TICK)
+    return result
+
+
+def _record(result: TaskResult, started_at: datetime, duration_s: float) -> None:
+    values = {"last_started_at": started_at, "last_duration_s": duration_s, "last_error": result.error}
+    with writing() as session:
+        connection = session.connection()
+        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
+        statement = insert(Task.__table__).values(name=result.name, **values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))

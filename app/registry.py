@@ -1,0 +1,142 @@
+"""Entry points become checked mappings: what is installed, what is broken, and what quarrels over a name.
+
+One door for built-ins and guests. A plugin that cannot be loaded is logged and listed with its reason, and the
+start goes on: a broken notification channel must not blind the monitor.
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from types import MappingProxyType
+from typing import Any
+
+from app.contracts import ApiGroup, ChartProvider, NotificationChannel
+
+log = logging.getLogger(__name__)
+# Holds a loaded object against its contract: the reason why not, or None.
+Objection = Callable[[str, object], str | None]
+
+API_GROUPS = "duplistatus.api_groups"
+NOTIFICATION_CHANNELS = "duplistatus.notification_channels"
+CHART_PROVIDERS = "duplistatus.chart_providers"
+KINDS = (API_GROUPS, NOTIFICATION_CHANNELS, CHART_PROVIDERS)
+
+
+class PluginConflict(RuntimeError):
+    """Two distributions offer different things under one name; only a person can decide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A plugin that was left out, and why."""
+
+    kind: str
+    name: str
+    distribution: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """An entry point with the distribution it came from."""
+
+    entry_point: metadata.EntryPoint
+    distribution: str
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that was found. The mappings go from name to plugin, in order of their names."""
+
+    api_groups: Mapping[str, ApiGroup]
+    channels: Mapping[str, type[NotificationChannel]]
+    chart_providers: Mapping[str, type[ChartProvider]]
+    broken: tuple[Broken, ...] = ()
+    sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
+
+
+def discover(offers: Iterable[metadata.EntryPoint] | None = None) -> Registry:
+    """Load all three groups. Raises PluginConflict when two distributions quarrel over a name."""
+    found = list(_installed() if offers is None else offers)
+    broken: list[Broken] = []
+    sources: dict[tuple[str, str], str] = {}
+
+    def load(group: str, objection: Objection) -> Mapping[str, Any]:
+        return _load_group(group, objection, found, broken, sources)
+
+    return Registry(
+        api_groups=load(API_GROUPS, _against_api_group),
+        channels=load(NOTIFICATION_CHANNELS, _against_channel),
+        chart_providers=load(CHART_PROVIDERS, _against_chart_provider),
+        broken=tuple(broken),
+        sources=MappingProxyType(sources),
+    )
+
+
+def _load_group(
+    group: str,
+    objection: Objection,
+    entry_points: list[metadata.EntryPoint],
+    broken: list[Broken],
+    sources: dict[tuple[str, str], str],
+) -> Mapping[str, Any]:
+    loaded: dict[str, Any] = {}
+    offers = [Offer(point, _distribution_of(point)) for point in entry_points if point.group == group]
+    for offer in sorted(offers, key=lambda offer: (offer.entry_point.name, offer.distribution)):
+        name = offer.entry_point.name
+        try:
+            plugin = offer.entry_point.load()
+            reason = objection(name, plugin)
+        except Exception as error:
+            log.exception("plugin %s (%s) of %s cannot be loaded", name, group, offer.distribution)
+            reason = f"{type(error).__name__}: {error}"
+        if reason:
+            log.error("plugin %s (%s) of %s is left out: %s", name, group, offer.distribution, reason)
+            broken.append(Broken(group, name, offer.distribution, reason))
+        elif name in loaded and loaded[name] is not plugin:
+            rivals = f"{sources[group, name]} and {offer.distribution}"
+            raise PluginConflict(f"{group}: {rivals} both offer a plugin named {name!r}; uninstall one of them")
+        else:
+            loaded[name] = plugin
+            sources[group, name] = offer.distribution
+    return MappingProxyType(loaded)
+
+
+def _installed() -> Iterable[metadata.EntryPoint]:
+    # Group by group: without one, Python 3.11 answers with the groups' names.
+    return (point for group in KINDS for point in metadata.entry_points(group=group))
+
+
+def _distribution_of(point: metadata.EntryPoint) -> str:
+    return point.dist.name if point.dist is not None else "an unknown distribution"
+
+
+def _against_api_group(name: str, plugin: object) -> str | None:
+    if not isinstance(plugin, ApiGroup):
+        return "the entry point does not name an ApiGroup"
+    if not name == plugin.name == plugin.blueprint.name:
+        return f"entry point {name!r}, group {plugin.name!r} and blueprint {plugin.blueprint.name!r} differ"
+    return None
+
+
+def _against_channel(name: str, plugin: object) -> str | None:
+    return _against_class(name, plugin, NotificationChannel, ("name", "label", "Settings", "send"))
+
+
+def _against_chart_provider(name: str, plugin: object) -> str | None:
+    return _against_class(name, plugin, ChartProvider, ("name", "label", "unit", "combine"))
+
+
+def _against_class(name: str, plugin: object, base: type, needed: tuple[str, ...]) -> str | None:
+    if not (isinstance(plugin, type) and issubclass(plugin, base)):
+        return f"the entry point does not name a subclass of {base.__name__}"
+    missing = [attribute for attribute in needed if not hasattr(plugin, attribute)]
+    if missing:
+        return f"{plugin.__name__} lacks {', '.join(missing)}"
+    undefined = sorted(getattr(plugin, "__abstractmethods__", ()))
+    if undefined:
+        return f"{plugin.__name__} does not define {', '.join(undefined)}"
+    if plugin.name != name:  # type: ignore[attr-defined]
+        return f"entry point {name!r} and class name {plugin.name!r} differ"  # type: ignore[attr-defined]
+    return None

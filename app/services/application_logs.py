@@ -1,0 +1,102 @@
+"""The program's own log files, as an administrator reads them."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from app.contracts.errors import AppError
+from app.services.deployment import settings
+
+BASE_NAME = "application.log"
+MOST_ROTATED = 10
+LEVELS = ("INFO", "WARN", "ERROR")
+# What a line says of its own level, the loudest first; other programs may write into the same file.
+MARKS = {
+    "ERROR": ("[ERROR]", "ERROR:", "[CRITICAL]"),
+    "WARN": ("[WARN]", "WARNING:", "[WARNING]"),
+    "INFO": ("[INFO]", "INFO:"),
+}
+
+_NAME = re.compile(re.escape(BASE_NAME) + r"(?:\.([0-9]{1,9}))?")
+
+
+@dataclass(frozen=True, slots=True)
+class LogExcerpt:
+    """The end of a log file."""
+
+    name: str
+    text: str
+    line_count: int
+    size_bytes: int
+    modified_at: datetime
+
+
+def list_files() -> list[str]:
+    """The names of the files that exist, the present one first, then from newer to older."""
+    names = [BASE_NAME, *(f"{BASE_NAME}.{number}" for number in range(1, MOST_ROTATED + 1))]
+    return [name for name in names if (_folder() / name).is_file()]
+
+
+def check_name(name: str) -> None:
+    """Raise AppError for anything but the name of a log file: the name comes from outside and becomes a path."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise AppError("Invalid file parameter format")
+    if match[1] is not None and not 1 <= int(match[1]) <= MOST_ROTATED:
+        raise AppError("Invalid rotated file number")
+
+
+def read_end(name: str, line_limit: int | None) -> LogExcerpt | None:
+    """The last lines of a file, all of them without a limit; None when there is no such file. Raises AppError.
+
+    Lines are what stands between newlines, so a final newline makes an empty last one.
+    """
+    path = _path(name)
+    text = _read(path)
+    if text is None:
+        return None
+    lines = text.split("\n")
+    shown = lines if line_limit is None else lines[-line_limit:]
+    status = path.stat()
+    modified_at = datetime.fromtimestamp(status.st_mtime, UTC)
+    return LogExcerpt(name, "\n".join(shown), len(lines), status.st_size, modified_at)
+
+
+def search(name: str, levels: Collection[str], wanted: str) -> str:
+    """The lines of a file that have one of these levels, or none, and hold the wanted text in any case.
+
+    No valid level means every level. Raises AppError, with status 500 for a file that is not there.
+    """
+    text = _read(_path(name))
+    if text is None:
+        raise AppError("Failed to export logs", 500, details="Log file not found")
+    accepted = {level.strip().upper() for level in levels} & set(LEVELS) or set(LEVELS)
+    wanted = wanted.casefold()
+    return "\n".join(
+        line
+        for line in text.split("\n")
+        if line.strip() and _level(line) in (None, *accepted) and wanted in line.casefold()
+    )
+
+
+def _level(line: str) -> str | None:
+    upper = line.upper()
+    return next((level for level, marks in MARKS.items() if any(mark in upper for mark in marks)), None)
+
+
+def _path(name: str) -> Path:
+    check_name(name)
+    return _folder() / name
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_bytes().decode(errors="replace")
+    except FileNotFoundError:
+        return None
+
+
+def _folder() -> Path:
+    return settings().data_dir / "logs"

@@ -1,0 +1,14 @@
+"""What a new database needs before it can serve, and what every start puts right."""
+
+from datetime import datetime
+
+from app.services import channels, secrets, sessions, users
+from app.settings import Settings
+
+
+def prepare(settings: Settings, *, now: datetime) -> None:
+    """Make the master key, the first administrator and the standard channels where they are missing."""
+    secrets.ensure_key(settings.data_dir)
+    users.ensure_admin(settings, now=now)
+    channels.ensure_defaults(now=now)
+    sessions.purge_expired(now=now)

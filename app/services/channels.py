@@ -1,0 +1,243 @@
+"""Configured channels: their settings, kept with encrypted secrets, and a channel made from them."""
+
+import logging
+import secrets as randomness
+import string
+import traceback
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields
+from sqlalchemy import select
+
+from app.contracts import DeliveryError, Message, NotificationChannel
+from app.contracts.errors import AppError, NotFound
+from app.extensions import db
+from app.models import Channel
+from app.services import configuration, secrets
+from app.services.deployment import registry
+from app.services.transaction import writing
+
+log = logging.getLogger(__name__)
+
+NTFY, EMAIL = "ntfy", "email"
+DEFAULT_NTFY_URL = "https://ntfy.sh/"
+TOPIC_PREFIX, TOPIC_LENGTH = "duplistatus-", 12
+# What reading stored settings may raise: a secret of another key, or settings of another version of the plugin.
+UNREADABLE = (secrets.Undecryptable, ValidationError)
+MASK = "***"
+# Shorter secrets would blank out single letters of every text.
+SHORTEST_MASKED = 3
+
+
+def ensure_defaults(*, now: datetime) -> None:
+    """Create the standard ntfy channel with a random topic, once for a database: who deletes it wants none."""
+    if configuration.get("has_default_channels"):
+        return
+    with writing() as session:
+        if standard(NTFY) is None:
+            settings = {"url": DEFAULT_NTFY_URL, "topic": random_topic()}
+            session.add(Channel(kind=NTFY, name=NTFY, settings=settings, created_at=now, updated_at=now))
+        configuration.put("has_default_channels", True, now=now)
+
+
+def random_topic() -> str:
+    """A topic that nobody guesses: on a public server it is all that keeps strangers out."""
+    letters = string.ascii_letters + string.digits
+    return TOPIC_PREFIX + "".join(randomness.choice(letters) for _ in range(TOPIC_LENGTH))
+
+
+def standard(kind: str) -> Channel | None:
+    """The channel of a kind that the reference's settings speak of."""
+    return db.session.scalars(select(Channel).where(Channel.kind == kind, Channel.name == kind)).first()
+
+
+def list_channels() -> list[Channel]:
+    """All channels, by kind and name."""
+    return list(db.session.scalars(select(Channel).order_by(Channel.kind, Channel.name)))
+
+
+def usable() -> list[Channel]:
+    """The channels that messages can go through: switched on, complete, and of a kind that is installed."""
+    return [row for row in list_channels() if row.is_enabled and is_configured(row)]
+
+
+def is_configured(row: Channel) -> bool:
+    """Whether the kind is installed and every setting that it needs is there; secrets are not opened for this."""
+    kind = registry().channels.get(row.kind)
+    if kind is None:
+        return False
+    needed = (name for name, field in kind.Settings().fields.items() if field.required)
+    return all(row.settings.get(name) not in (None, "") for name in needed)
+
+
+def load_settings(row: Channel) -> dict[str, Any]:
+    """The settings of a channel with secrets in clear. Raises `secrets.Undecryptable`."""
+    return opened(row.kind, row.settings)
+
+
+def opened(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings of a kind with secrets in clear. Raises `secrets.Undecryptable`."""
+    schema = _schema(kind)
+    values = dict(stored)
+    for name in _encrypted(schema):
+        if values.get(name):
+            values[name] = secrets.decrypt(values[name])
+    loaded: dict[str, Any] = schema.load(values)
+    return loaded
+
+
+def shown_settings(row: Channel) -> dict[str, Any]:
+    """The settings for people: secrets are left out, and `has_<name>` says whether there is one.
+
+    What another master key has encrypted is left out as well, and named by `unreadable_settings`.
+    """
+    schema = _schema(row.kind)
+    hidden = _secret(schema)
+    open_values = {name: value for name, value in _readable(schema, row.settings).items() if name not in hidden}
+    return open_values | {f"has_{name}": bool(row.settings.get(name)) for name in hidden}
+
+
+def unreadable_settings(row: Channel) -> frozenset[str]:
+    """The names of the settings that were encrypted with another master key, and have to be entered again."""
+    return frozenset(row.settings.keys() - _readable(_schema(row.kind), row.settings).keys())
+
+
+def find_channel(row_id: int) -> Channel:
+    """A channel by its id. Raises NotFound."""
+    row = db.session.get(Channel, row_id)
+    if row is None:
+        raise NotFound("Channel not found")
+    return row
+
+
+def save_settings(
+    kind: str,
+    name: str,
+    values: Mapping[str, Any],
+    *,
+    now: datetime,
+    is_enabled: bool | None = None,
+    cleared: Collection[str] = (),
+) -> Channel:
+    """Create a channel or change the settings that `values` names; an absent one, a secret too, stays as it is.
+
+    Those that `cleared` names are forgotten, so that the schema's defaults hold. Raises AppError with `fields` when
+    the settings do not fit the kind's schema.
+    """
+    schema = _schema(kind)
+    with writing() as session:
+        row = session.scalars(select(Channel).where(Channel.kind == kind, Channel.name == name)).first()
+        if row is None:
+            row = Channel(kind=kind, name=name, settings={}, created_at=now)
+            session.add(row)
+        kept = {name: value for name, value in row.settings.items() if name not in cleared}
+        _check(schema, {**_readable(schema, kept), **values})
+        row.settings = {**kept, **_encrypt(schema, values)}
+        row.is_enabled = row.is_enabled is not False if is_enabled is None else is_enabled
+        row.updated_at = now
+        session.flush()
+    return row
+
+
+def delete_channel(row_id: int) -> None:
+    """Remove a channel with its deliveries. Raises NotFound."""
+    with writing() as session:
+        session.delete(find_channel(row_id))
+
+
+def open_stored(kind: str, stored: Mapping[str, Any]) -> NotificationChannel:
+    """A channel ready to send, from its settings as they are stored. Raises NotFound and what UNREADABLE names."""
+    settings = opened(kind, stored)
+    return registry().channels[kind](settings)
+
+
+def open_channel(kind: str, settings: Mapping[str, Any]) -> NotificationChannel:
+    """A channel ready to send, from settings in clear. Raises AppError when they do not fit the schema."""
+    schema = _schema(kind)
+    _check(schema, settings)
+    return registry().channels[kind](schema.load(dict(settings)))
+
+
+def send_once(channel: NotificationChannel, message: Message) -> None:
+    """Send now, without a further try. Raises DeliveryError whose text holds no secret of the channel."""
+    try:
+        channel.send(message)
+    except DeliveryError as error:
+        raise DeliveryError(masked(str(error), channel), permanent=error.permanent) from None
+    except Exception as error:  # a guest's mistake must not stop the outbox
+        text = masked(f"{channel.label}: {type(error).__name__}: {error}", channel)
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        log.error("channel %s broke in %s, line %s: %s", channel.name, place.filename, place.lineno, text)
+        raise DeliveryError(text) from None
+
+
+def audit_label(channel: NotificationChannel) -> str:
+    """What the audit log calls a kind of channel."""
+    # wire: the two first ones are written so by the reference.
+    return {NTFY: "NTFY", EMAIL: "Email"}.get(channel.name, channel.label)
+
+
+def masked(text: str, channel: NotificationChannel) -> str:
+    """The text without the secrets of the channel, should one have slipped in."""
+    for name in _secret(channel.Settings()):
+        secret = channel.settings.get(name)
+        if isinstance(secret, str) and len(secret) >= SHORTEST_MASKED:
+            text = text.replace(secret, MASK)
+    return text
+
+
+def _schema(kind: str) -> Schema:
+    found = registry().channels.get(kind)
+    if found is None:
+        raise NotFound(f"No notification channel of kind {kind!r} is installed")
+    return found.Settings(unknown=EXCLUDE)
+
+
+def _secret(schema: Schema) -> set[str]:
+    return {name for name, field in schema.fields.items() if field.metadata.get("secret")}
+
+
+def _encrypted(schema: Schema) -> set[str]:
+    """Secrets, and what is shown but kept as carefully: a user name, for one."""
+    return _secret(schema) | {name for name, field in schema.fields.items() if field.metadata.get("encrypted")}
+
+
+def _readable(schema: Schema, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Stored settings in clear, without those that another master key has encrypted."""
+    closed = _encrypted(schema)
+    values = {}
+    for name, value in stored.items():
+        try:
+            values[name] = secrets.decrypt(value) if value and name in closed else value
+        except secrets.Undecryptable:
+            continue
+    return values
+
+
+def _encrypt(schema: Schema, values: Mapping[str, Any]) -> dict[str, Any]:
+    closed = {name: value for name, value in values.items() if name in schema.fields}
+    for name in _encrypted(schema) & closed.keys():
+        if closed[name]:
+            closed[name] = secrets.encrypt(str(closed[name]))
+    return closed
+
+
+def _check(schema: Schema, values: Mapping[str, Any]) -> None:
+    try:
+        schema.load(dict(values))
+    except ValidationError as error:
+        messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
+        wrong = {name: _sentence(sentences) for name, sentences in messages.items()}
+        first = next(iter(wrong))
+        raise AppError(f"{_label(schema, first)}: {wrong[first]}", fields=wrong) from error
+
+
+def _label(schema: Schema, name: str) -> str:
+    field = schema.fields.get(name, fields.Raw())
+    return str(field.metadata.get("label", name))
+
+
+def _sentence(messages: Any) -> str:
+    return " ".join(messages) if isinstance(messages, list) else str(messages)

@@ -1,0 +1,239 @@
+"""Looks an installation over for the person who runs it: what is well, what is not, and what to do about it.
+
+The files are looked at first and without an application, which would put some of these things right, or not start.
+"""
+
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.extensions import db
+from app.models import Channel, Delivery, DeliveryState, Lease, Run, Server, Task, User
+from app.services import channels, configuration, delivery, passwords, secrets
+from app.services.deployment import registry, settings
+from app.settings import DEFAULT_PASSWORD, Settings
+
+LEAST_FREE_BYTES = 200 * 1024 * 1024
+# A message is tried again for hours; one that was due this long ago is not being looked at by anybody.
+LONGEST_WAIT = timedelta(minutes=15)
+CLOCK_SLACK = timedelta(minutes=10)
+EARLIEST_YEAR = 2025
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says what to do, and only where something is wrong."""
+
+    subject: str
+    text: str
+    advice: str = ""
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether somebody should do something."""
+        return bool(self.advice)
+
+
+def examine_files(chosen: Settings) -> list[Finding]:
+    """Look at data directory, key file and database file; changes nothing."""
+    if not chosen.data_dir.is_dir():
+        advice = "Set DATA_DIR to the folder with your data; for a new installation start the server once."
+        return [Finding("data directory", f"{chosen.data_dir} is not there", advice)]
+    return [*_examine_folder(chosen.data_dir), _examine_key(chosen.data_dir), *_examine_database_file(chosen)]
+
+
+def examine_application(now: datetime) -> list[Finding]:
+    """Look at the database's content, at time, channels and scheduled work; changes nothing."""
+    try:
+        schema = _examine_schema()
+        if schema.is_wrong:
+            return [schema]
+        return [
+            schema,
+            _examine_secrets(),
+            *_examine_accounts(now),
+            _examine_zone(now),
+            _examine_clock(now),
+            _examine_outbox(now),
+            *_examine_channels(),
+            *_examine_schedule(now),
+            *_examine_plugins(),
+        ]
+    except SQLAlchemyError as error:
+        advice = "Check that the database runs, and DATABASE_URL."
+        return [Finding("database", f"It cannot be read: {type(error).__name__}", advice)]
+
+
+def _examine_folder(folder: Path) -> Iterator[Finding]:
+    mode = folder.stat().st_mode & 0o777
+    if not os.access(folder, os.W_OK | os.X_OK):
+        advice = "Give the folder to the user that runs the server (chown)."
+        yield Finding("data directory", f"{folder} cannot be written by this user", advice)
+    elif mode & 0o022:
+        yield Finding("data directory", f"{folder} can be written by others (mode {mode:o})", f"chmod 700 {folder}")
+    else:
+        yield Finding("data directory", f"{folder}, mode {mode:o}")
+    free_bytes = shutil.disk_usage(folder).free
+    advice = "Make room on the disk: a full one loses reports." if free_bytes < LEAST_FREE_BYTES else ""
+    yield Finding("disk", f"{free_bytes / 1e9:.1f} GB free", advice)
+
+
+def _examine_key(folder: Path) -> Finding:
+    path = folder / secrets.KEY_FILE
+    if not path.exists():
+        advice = "Put the key file back from a backup. Without it the server makes a new one, and passwords are lost."
+        return Finding("key file", f"{path.name} is missing", advice)
+    mode = path.stat().st_mode & 0o777
+    try:
+        fingerprint = secrets.fingerprint_of(secrets.read_key(path))
+    except secrets.KeyUnusable as error:
+        return Finding("key file", error.message, "Put the key file back from a backup, readable by the server's user.")
+    text = f"{path.name}, mode {mode:o}, fingerprint {fingerprint[:16]}…"
+    return Finding("key file", text, "" if mode == 0o400 else f"chmod 400 {path}")
+
+
+def _examine_database_file(chosen: Settings) -> Iterator[Finding]:
+    if not chosen.database.startswith("sqlite:///"):
+        yield Finding("database", "PostgreSQL")
+        return
+    path = Path(chosen.database.removeprefix("sqlite:///"))
+    if not path.exists():
+        advice = "Check DATA_DIR and DATABASE_URL; for a new installation start the server once."
+        yield Finding("database", f"{path} is not there", advice)
+        return
+    advice = "Stop the server, keep the file, and restore a backup (docs/recovery.md)."
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            found = connection.execute("PRAGMA integrity_check(3)").fetchall()
+            broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+    except sqlite3.Error as error:
+        yield Finding("database", f"{path.name} cannot be read: {error}", advice)
+        return
+    if found != [("ok",)]:
+        yield Finding("database", f"{path.name} is damaged: {found[0][0]}", advice)
+    elif broken is not None:
+        yield Finding("database", f"{path.name} has rows of {broken[0]} that belong to nothing", advice)
+    else:
+        yield Finding("database", f"{path.name} is whole, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _examine_schema() -> Finding:
+    extension = current_app.extensions["migrate"]
+    scripts = ScriptDirectory.from_config(extension.migrate.get_config(extension.directory))
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+    newest = scripts.get_current_head()
+    if present == newest:
+        return Finding("schema", f"At the newest version, {newest}")
+    known = {script.revision for script in scripts.walk_revisions()}
+    if present is None or present in known:
+        return Finding("schema", f"At {present or 'nothing'}, the newest is {newest}", "Start the server: it migrates.")
+    return Finding("schema", f"{present} is unknown", "The database was made by a newer program: install that one.")
+
+
+def _examine_secrets() -> Finding:
+    stored = configuration.get(secrets.FINGERPRINT)
+    try:
+        is_other = stored is not None and stored != secrets.fingerprint()
+        closed = [row.display_name for row in db.session.scalars(select(Server)) if not _opens(row.encrypted_password)]
+    except secrets.KeyUnusable as error:
+        return Finding("secrets", error.message, "See the finding about the key file.")
+    closed += [row.name for row in channels.list_channels() if not _is_readable(row)]
+    if closed:
+        advice = "Put the right key file back, or enter these passwords again."
+        return Finding("secrets", f"Secrets of {', '.join(closed[:10])} belong to another key file", advice)
+    return Finding("secrets", "The key file is another than before; no secret needs it" if is_other else "All readable")
+
+
+def _opens(text: str) -> bool:
+    try:
+        secrets.decrypt(text)
+    except secrets.Undecryptable:
+        return False
+    return True
+
+
+def _is_readable(row: Channel) -> bool:
+    return all(_opens(value) for value in row.settings.values() if secrets.is_encrypted(value))
+
+
+def _examine_accounts(now: datetime) -> Iterator[Finding]:
+    admins = list(db.session.scalars(select(User).where(User.is_admin).order_by(User.username)))
+    if not admins:
+        yield Finding("accounts", "There is no administrator", "duplistatus admin create NAME --admin")
+    elif all(user.is_locked(now) for user in admins):
+        name = admins[0].username
+        yield Finding("accounts", "Every administrator is locked", f"duplistatus admin unlock {name}")
+    else:
+        yield Finding("accounts", f"{len(admins)} administrators")
+    for user in admins:
+        if user.must_change_password and passwords.is_right(DEFAULT_PASSWORD, user.password_hash):
+            advice = f"Sign in and change it, or: duplistatus admin reset-password {user.username}"
+            yield Finding("accounts", f"{user.username} still has the documented password", advice)
+
+
+def _examine_zone(now: datetime) -> Finding:
+    chosen = settings()
+    return Finding("time zone", f"{chosen.timezone}, where it is {now.astimezone(chosen.zone):%Y-%m-%d %H:%M}")
+
+
+def _examine_clock(now: datetime) -> Finding:
+    advice = "Set the clock of this machine, best by NTP: overdue checks depend on it."
+    newest = db.session.scalar(select(func.max(Run.received_at)))
+    if now.year < EARLIEST_YEAR:
+        return Finding("clock", f"It shows the year {now.year}", advice)
+    if newest is not None and newest > now + CLOCK_SLACK:
+        return Finding("clock", f"It shows {now:%Y-%m-%d %H:%M} UTC, and a report came {newest:%Y-%m-%d %H:%M}", advice)
+    return Finding("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _examine_outbox(now: datetime) -> Finding:
+    waiting = db.session.scalar(
+        select(func.count()).where(
+            Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)),
+            Delivery.next_attempt_at < now - LONGEST_WAIT,
+        )
+    )
+    failed = db.session.scalar(select(func.count()).where(Delivery.state == DeliveryState.FAILED)) or 0
+    if waiting:
+        text = f"{waiting} messages should have been sent more than {LONGEST_WAIT.seconds // 60} minutes ago"
+        return Finding("outbox", text, "Start the server, and leave RUN_JOBS on: it sends them.")
+    return Finding("outbox", f"Nothing is late; {failed} messages of the past could not be delivered")
+
+
+def _examine_channels() -> Iterator[Finding]:
+    usable = channels.usable()
+    if not usable:
+        yield Finding("channels", "No notification can go anywhere", "Set up a channel in the settings.")
+    else:
+        yield Finding("channels", ", ".join(f"{row.kind} {row.name}" for row in usable))
+    for trouble in delivery.failing_channels():
+        text = f"{trouble.kind} {trouble.name} fails: {trouble.error or 'no reason was given'}"
+        yield Finding("channels", text, "Correct it in the settings and send a test.")
+
+
+def _examine_schedule(now: datetime) -> Iterator[Finding]:
+    newest = db.session.scalar(select(func.max(Task.last_started_at)))
+    is_held = db.session.scalar(select(func.count()).select_from(Lease).where(Lease.expires_at > now))
+    when = "never yet" if newest is None else f"last at {newest:%Y-%m-%d %H:%M} UTC"
+    yield Finding("scheduled work", f"Done {when}{'; some is being done now' if is_held else ''}")
+    for task in db.session.scalars(select(Task).where(Task.last_error.is_not(None)).order_by(Task.name)):
+        text = f"{task.name} failed: {task.last_error}"
+        yield Finding("scheduled work", text, "Look into the application log for the reason.")
+
+
+def _examine_plugins() -> Iterator[Finding]:
+    for broken in registry().broken:
+        text = f"{broken.name} of {broken.distribution} cannot be loaded: {broken.reason}"
+        yield Finding("plugins", text, "Update or remove it.")

@@ -1,0 +1,79 @@
+"""Settings that people change while the program runs: typed names with defaults, kept as JSON values."""
+
+from copy import deepcopy
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+import orjson
+from sqlalchemy import Text, select, type_coerce
+
+from app.extensions import db
+from app.models import Setting
+from app.services.freshness import cache
+from app.services.transaction import WRITTEN, writing
+
+DEFAULTS: dict[str, Any] = {
+    "overdue_tolerance": "2h",
+    "notification_frequency": "every_day",
+    "notification_templates": None,
+    "last_overdue_check_at": None,
+    "audit_retention_days": 90,
+    "keeps_other_operations": False,
+    "requires_api_keys": False,
+    "public_url": "",
+    "cron_tasks": {},
+    "master_key_fingerprint": None,
+    "has_default_channels": False,
+    "admin_allowlist_enabled": False,
+    "admin_allowlist": [],
+    "external_allowlist_enabled": False,
+    "external_allowlist": [],
+    "demo_data": False,
+    "metrics_enabled": False,
+    "metrics_need_key": False,
+    # Dictionaries of what `services.badges.Badge` holds.
+    "badges": [],
+    # The newest row whose log is packed densely.
+    "logs_repacked_to": 0,
+}
+
+
+def get(name: str) -> Any:
+    """The value of a setting, or its default. Raises KeyError for an unknown name."""
+    written = db.session.info.get(WRITTEN, {})
+    value = written[name] if name in written else cache().get("settings", _read_all).get(name)
+    value = DEFAULTS[name] if value is None else value
+    return deepcopy(value) if isinstance(value, dict | list) else value
+
+
+def put(name: str, value: Any, *, now: datetime) -> None:
+    """Store a setting; None goes back to the default. Raises KeyError for an unknown name."""
+    if name not in DEFAULTS:
+        raise KeyError(name)
+    with writing() as session:
+        setting = session.get(Setting, name)
+        if setting is None:
+            if value is not None:
+                session.add(Setting(key=name, value=value, updated_at=now))
+        elif value is None:
+            session.delete(setting)
+        else:
+            setting.value = value
+            setting.updated_at = now
+        session.info.setdefault(WRITTEN, {})[name] = value
+
+
+def _read_all() -> dict[str, Any]:
+    session = db.session()
+    if session.info.get("writes"):
+        statement = select(Setting.key, type_coerce(Setting.value, Text)).order_by(Setting.key)
+        rows = tuple((key, value) for key, value in session.execute(statement))
+        return _parsed(rows)
+    # Any commit may have changed them; to ask and find them as they were costs less than an ORM query would.
+    return _parsed(cache().rows("SELECT key, value FROM settings ORDER BY key"))
+
+
+@lru_cache(maxsize=4)
+def _parsed(rows: tuple[tuple[str, str | None], ...]) -> dict[str, Any]:
+    return {key: value for key, text in rows if text is not None and (value := orjson.loads(text)) is not None}

@@ -1,0 +1,229 @@
+"""A database that somebody gives us, made into one that we can trust.
+
+Nothing of its own schema is ever used: our migrations make an empty database of the same version, plain values of
+plain tables are copied over, and each is checked to be what its column holds. So a trigger, a view, a strange table
+or a broken value does not get in.
+"""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import orjson
+import sqlalchemy as sa
+from alembic import command
+from alembic.util import CommandError
+from flask import current_app
+from sqlalchemy.pool import NullPool
+from sqlalchemy.types import TypeEngine
+
+from app.contracts.errors import AppError
+from app.domain.overdue import FREQUENCIES, TOLERANCES
+from app.extensions import db
+from app.models.types import Instant, Json, UuidText
+from app.services.configuration import DEFAULTS
+
+VERSION_TABLE = "alembic_version"
+LAST_INSTANT_MS = 253_402_300_799_999
+SCRIPT_TIME_S = 300.0
+SCRIPT_PAGES = 500_000
+# What a dump needs; whatever else a script tries is refused.
+ALLOWED = frozenset(
+    {
+        sqlite3.SQLITE_CREATE_TABLE,
+        sqlite3.SQLITE_CREATE_INDEX,
+        sqlite3.SQLITE_INSERT,
+        sqlite3.SQLITE_UPDATE,
+        sqlite3.SQLITE_READ,
+        sqlite3.SQLITE_SELECT,
+        sqlite3.SQLITE_REINDEX,
+        sqlite3.SQLITE_TRANSACTION,
+    }
+)
+# The dump of the sqlite3 program writes line breaks with these.
+ALLOWED_FUNCTIONS = frozenset({"replace", "char", "unistr"})
+
+
+class BadDatabase(AppError):
+    """The file is not a database that we can take; the text says why."""
+
+
+def run_script(script: str, target: Path) -> None:
+    """Run the statements of a dump into a new file, which can do nothing but hold tables. Raises BadDatabase."""
+    ends_at = time.monotonic() + SCRIPT_TIME_S
+    with closing(sqlite3.connect(target, isolation_level=None)) as connection:
+        connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
+        connection.execute("PRAGMA journal_mode = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.set_authorizer(_authorise)
+        connection.set_progress_handler(lambda: time.monotonic() > ends_at, 100_000)
+        try:
+            connection.executescript(script)
+            if connection.in_transaction:
+                connection.execute("COMMIT")
+        except (sqlite3.Error, ValueError) as error:
+            raise BadDatabase(f"The SQL file cannot be read: {error}") from error
+
+
+def check_file(path: Path) -> None:
+    """Raise BadDatabase for a file that is damaged, or no SQLite database at all."""
+    try:
+        with closing(_open(path)) as connection:
+            found = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    except sqlite3.Error as error:
+        raise BadDatabase("The file is not an intact SQLite database") from error
+    if found != ("ok",):
+        raise BadDatabase("The file is damaged: its integrity check failed")
+
+
+def rebuild(source: Path, target: Path) -> None:
+    """Make a database of the newest version from the values in `source`, without its sessions. Raises BadDatabase."""
+    revision = _revision(source)
+    migrate(target, revision)
+    try:
+        _copy_values(source, target)
+    except sqlite3.Error as error:
+        raise BadDatabase(f"The file does not hold a database of duplistatus: {error}") from error
+    migrate(target, "head")
+    with closing(sqlite3.connect(target)) as connection:
+        connection.execute("DELETE FROM sessions")
+        connection.commit()
+        try:
+            _check_values(connection)
+        except sqlite3.Error as error:
+            raise BadDatabase(f"The file holds values that cannot be read: {error}") from error
+        connection.execute("PRAGMA journal_mode = DELETE")
+    check_file(target)
+
+
+def migrate(path: Path, revision: str) -> None:
+    """Bring a database file, which may be new, to a revision of our schema. Raises BadDatabase for an unknown one."""
+    migrations = current_app.extensions["migrate"]
+    config = migrations.migrate.get_config(migrations.directory)
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool)
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        try:
+            command.upgrade(config, revision)
+        except CommandError as error:
+            raise BadDatabase("The file was made by a newer version of duplistatus, or by a foreign one") from error
+
+
+def _authorise(action: int, first: str | None, second: str | None, *_names: str | None) -> int:
+    if action == sqlite3.SQLITE_PRAGMA:
+        return sqlite3.SQLITE_IGNORE
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_OK if second in ALLOWED_FUNCTIONS else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(_read_only(path), uri=True)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def _read_only(path: Path) -> str:
+    return f"{path.absolute().as_uri()}?mode=ro&immutable=1"
+
+
+def _revision(path: Path) -> str:
+    """The version that the file says it has."""
+    foreign = "The file is not a database of duplistatus in Python; databases of the original are imported instead"
+    try:
+        with closing(_open(path)) as connection:
+            if VERSION_TABLE not in _tables(connection, "main"):
+                raise BadDatabase(foreign)
+            rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE} LIMIT 2").fetchall()  # noqa: S608
+    except sqlite3.Error as error:
+        raise BadDatabase(foreign) from error
+    # Letters and digits only: the migrations understand more than plain names, such as steps and branches.
+    if len(rows) != 1 or not isinstance(rows[0][0], str) or not rows[0][0].isalnum() or rows[0][0] == "head":
+        raise BadDatabase(foreign)
+    return str(rows[0][0])
+
+
+def _tables(connection: sqlite3.Connection, schema: str) -> set[str]:
+    """Ordinary tables: neither views nor virtual ones, which have no pages of their own."""
+    made = f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table' AND rootpage > 0"  # noqa: S608
+    return {name for (name,) in connection.execute(made) if not name.startswith("sqlite_")}
+
+
+def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
+    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]
+
+
+def _copy_values(source: Path, target: Path) -> None:
+    with closing(sqlite3.connect(f"{target.absolute().as_uri()}", uri=True, isolation_level=None)) as connection:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("PRAGMA synchronous = OFF")
+        connection.execute("ATTACH ? AS given", (_read_only(source),))
+        given = _tables(connection, "given")
+        connection.execute("BEGIN")
+        for table in sorted(_tables(connection, "main") - {VERSION_TABLE}):
+            columns = _columns(connection, "main", table)
+            missing = set(columns) - set(_columns(connection, "given", table)) if table in given else set(columns)
+            if missing:
+                raise BadDatabase(f"The table {table} lacks {', '.join(sorted(missing))}")
+            names = ", ".join(f'"{name}"' for name in columns)
+            connection.execute(f'DELETE FROM main."{table}"')  # noqa: S608 (names of our own schema, here and below)
+            connection.execute(f'INSERT INTO main."{table}" ({names}) SELECT {names} FROM given."{table}"')  # noqa: S608
+        connection.execute("COMMIT")
+        if connection.execute("PRAGMA main.foreign_key_check").fetchone() is not None:
+            raise BadDatabase("Rows of the file speak of others that are not there")
+
+
+def _check_values(connection: sqlite3.Connection) -> None:
+    """Hold every value against the type of its column, and see that somebody can sign in."""
+    for table in db.metadata.sorted_tables:
+        wrong = " OR ".join(f'NOT ("{column.name}" IS NULL OR {_claim(column)})' for column in table.columns)
+        if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
+            raise BadDatabase(f"The table {table.name} holds values of a wrong type")
+        texts = [f'"{column.name}"' for column in table.columns if isinstance(_stored(column.type), sa.String)]
+        if texts:  # reading decodes; broken text is found here and not by the first reader
+            for _row in connection.execute(f'SELECT {", ".join(texts)} FROM "{table.name}"'):  # noqa: S608
+                pass
+    if connection.execute("SELECT 1 FROM users WHERE is_admin LIMIT 1").fetchone() is None:
+        raise BadDatabase("The file holds no administrator, so nobody could sign in")
+    for key, text in connection.execute("SELECT key, value FROM settings WHERE value IS NOT NULL"):
+        if key in DEFAULTS and not _fits(key, orjson.loads(text)):
+            raise BadDatabase(f"The setting {key} has an impossible value")
+
+
+def _claim(column: sa.Column[object]) -> str:
+    """What has to be true of a value of this column."""
+    name = f'"{column.name}"'
+    if isinstance(column.type, Instant):
+        return f"(typeof({name}) = 'integer' AND {name} BETWEEN 0 AND {LAST_INSTANT_MS})"
+    if isinstance(column.type, Json):
+        return f"(typeof({name}) = 'text' AND json_valid({name}))"
+    if isinstance(column.type, UuidText):
+        return f"(typeof({name}) = 'blob' AND length({name}) = 16)"
+    return f"typeof({name}) IN ({', '.join(_storage_classes(_stored(column.type)))})"
+
+
+def _storage_classes(kind: TypeEngine[object]) -> Iterator[str]:
+    if isinstance(kind, sa.String):
+        yield "'text'"
+    elif isinstance(kind, sa.LargeBinary):
+        yield "'blob'"
+    else:
+        yield "'integer'"
+        if isinstance(kind, sa.Float):
+            yield "'real'"
+
+
+def _stored(kind: TypeEngine[object]) -> TypeEngine[object]:
+    return kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind
+
+
+def _fits(key: str, value: object) -> bool:
+    if key == "overdue_tolerance":
+        return value in TOLERANCES
+    if key == "notification_frequency":
+        return value in FREQUENCIES
+    default = DEFAULTS[key]
+    return value is None or default is None or type(value) is type(default)

@@ -1,0 +1,292 @@
+"""Sends what stands in the outbox: claims rows, sends outside any transaction, records how it went.
+
+A claim is a row's state with an end. Whoever dies while sending leaves a claim that ends, and the row is taken
+again; so every message is delivered or still queued, and doubled only when the end came between sending and
+recording, with the same idempotency key.
+"""
+
+import logging
+import random
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from time import monotonic
+from typing import Any
+
+from flask import Flask, current_app
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+
+from app.contracts import DeliveryError, Message, NotificationChannel, Severity
+from app.domain import markdown
+from app.domain.notices import shorten
+from app.domain.retries import LONGEST_WAIT, next_try_at
+from app.extensions import db
+from app.models import Channel, Delivery, DeliveryState
+from app.services import channels
+from app.services.audit import record_entry
+from app.services.transaction import writing
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+# One destination that hangs must leave room for the others.
+WORKERS_PER_CHANNEL = 2
+# Longer than any send may take, time limits of all its steps together.
+CLAIM = timedelta(minutes=3)
+# How often a pass that still waits for slow destinations looks for what was queued meanwhile.
+LOOK_AGAIN_S = 0.5
+# How many due rows a claim looks at, to find some of several channels.
+LOOK_AHEAD = 50
+ERROR_LENGTH = 1000
+# Rows change by statements; sessions that hold them read them anew when they need to.
+UNSYNCHRONISED = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that this process alone may send until `claimed_until`, and the channel it goes through.
+
+    `attempts` counts this try. Plain values: a worker's thread has no session.
+    """
+
+    id: int
+    idempotency_key: str
+    event: str
+    target: str
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+    channel_id: int
+    kind: str
+    name: str
+    settings: dict[str, Any]
+    claimed_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one try went; no error is success."""
+
+    delivery: Claimed
+    channel: NotificationChannel | None
+    error: DeliveryError | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelTrouble:
+    """A channel whose newest try failed, for those who can do something about it."""
+
+    channel_id: int
+    kind: str
+    name: str
+    error: str
+    waiting: int
+
+
+def deliver_due(now: datetime) -> int:
+    """Send everything that is due, also what is queued meanwhile; returns how many messages were delivered.
+
+    A channel that fails gets no further message in this pass, so that its queue does not burn a try for each
+    message while it is down.
+    """
+    began = monotonic()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    busy: dict[Future[Outcome], int] = {}
+    failing: set[int] = set()
+    delivered = 0
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="delivery") as workers:
+        while True:
+            moment = now + timedelta(seconds=monotonic() - began)
+            for claimed in _claim(moment, Counter(busy.values()), failing):
+                busy[workers.submit(_try, app, claimed)] = claimed.channel_id
+            if not busy:
+                return delivered
+            done, _ = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
+            for future in done:
+                outcome, channel_id = future.result(), busy.pop(future)
+                if outcome.error is not None and not outcome.error.permanent:
+                    failing.add(channel_id)
+                delivered += outcome.error is None
+                _record(outcome, now + timedelta(seconds=monotonic() - began))
+
+
+def failing_channels() -> list[ChannelTrouble]:
+    """The channels whose newest try did not get through, with the reason and the number of waiting messages."""
+    tried = or_(Delivery.last_error.is_not(None), Delivery.state == DeliveryState.DELIVERED)
+    newest = select(func.max(Delivery.id)).where(tried).group_by(Delivery.channel_id)
+    waiting = (
+        select(func.count())
+        .where(
+            Delivery.channel_id == Channel.id,
+            Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)),
+        )
+        .correlate(Channel)
+        .scalar_subquery()
+    )
+    rows = db.session.execute(
+        select(Channel.id, Channel.kind, Channel.name, Delivery.last_error, waiting)
+        .join(Delivery, Delivery.channel_id == Channel.id)
+        .where(Delivery.id.in_(newest), Delivery.state != DeliveryState.DELIVERED, Channel.is_enabled)
+        .order_by(Channel.kind, Channel.name)
+    )
+    return [ChannelTrouble(row[0], row[1], row[2], row[3] or "", row[4]) for row in rows]
+
+
+def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
+    """The newest deliveries, newest first: the history that people look at."""
+    wanted = select(Delivery).order_by(Delivery.id.desc()).limit(limit)
+    if channel_id is not None:
+        wanted = wanted.where(Delivery.channel_id == channel_id)
+    return list(db.session.scalars(wanted))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Queued and due, or claimed by somebody whose time is over; also when the clock was set back far."""
+    return or_(
+        and_(
+            Delivery.state == DeliveryState.QUEUED,
+            or_(Delivery.next_attempt_at <= now, Delivery.next_attempt_at > now + 2 * LONGEST_WAIT),
+        ),
+        and_(
+            Delivery.state == DeliveryState.SENDING,
+            or_(Delivery.claimed_until < now, Delivery.claimed_until > now + 2 * CLAIM),
+        ),
+    )
+
+
+def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
+    """Take as many due rows as there are free workers, oldest first, none of a full or failing channel."""
+    free = WORKERS - busy.total()
+    full = failing | {channel_id for channel_id, count in busy.items() if count >= WORKERS_PER_CHANNEL}
+    is_due = and_(_is_due(now), Delivery.channel_id.not_in(full))
+    # A look without the write lock first: most looks find nothing.
+    is_waiting = free > 0 and db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
+    db.session.commit()  # the next look must not see the database as it is now
+    if not is_waiting:
+        return []
+    with writing() as session:
+        due: Iterable[Any] = session.execute(
+            select(
+                Delivery.id,
+                Delivery.idempotency_key,
+                Delivery.event,
+                Delivery.target,
+                Delivery.payload,
+                Delivery.attempts + 1,
+                Delivery.created_at,
+                Channel.id,
+                Channel.kind,
+                Channel.name,
+                Channel.settings,
+            )
+            .join(Channel, Channel.id == Delivery.channel_id)
+            .where(is_due)
+            .order_by(Delivery.next_attempt_at, Delivery.id)
+            .limit(LOOK_AHEAD)
+            .with_for_update(of=Delivery, skip_locked=True)
+        )
+        taken: list[Claimed] = []
+        for row in due:
+            claimed = Claimed(*(*row, now + CLAIM))
+            if len(taken) < free and busy[claimed.channel_id] < WORKERS_PER_CHANNEL:
+                busy[claimed.channel_id] += 1
+                taken.append(claimed)
+        session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_([claimed.id for claimed in taken]))
+            .values(state=DeliveryState.SENDING, claimed_until=now + CLAIM, attempts=Delivery.attempts + 1),
+            execution_options=UNSYNCHRONISED,
+        )
+    return taken
+
+
+def _try(app: Flask, delivery: Claimed) -> Outcome:
+    """Send one message, in a worker's thread and outside any transaction."""
+    channel = None
+    with app.app_context():
+        try:
+            channel = channels.open_stored(delivery.kind, delivery.settings)
+            channels.send_once(channel, message_for(channel, delivery))
+        except DeliveryError as error:
+            return Outcome(delivery, channel, error)
+        except Exception as error:  # whatever is wrong with one channel must not stop the others
+            log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
+            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            return Outcome(delivery, channel, DeliveryError(text))
+    return Outcome(delivery, channel, None)
+
+
+def message_for(channel: NotificationChannel, delivery: Claimed) -> Message:
+    """The stored notice in the shape of a channel: its limits, plain text and HTML."""
+    return shape_message(
+        channel,
+        delivery.payload,
+        event=delivery.event,
+        target=delivery.target or None,
+        idempotency_key=delivery.idempotency_key,
+        sent_at=delivery.created_at,
+    )
+
+
+def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **given: Any) -> Message:
+    """A message from a notice's payload, shortened to what the channel takes; `given` are further fields."""
+    text, in_bytes = payload["text"], channel.limits_in_bytes
+    body = shorten(markdown.to_plain(text), channel.body_limit, in_bytes=in_bytes)
+    is_whole = shorten(text, channel.body_limit, in_bytes=in_bytes) == text
+    return Message(
+        title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
+        body=body,
+        html=markdown.to_html(text if is_whole else markdown.escape(body)),
+        # Cut Markdown might end within a mark: then plain text says it.
+        markdown=text if payload["is_formatted"] and is_whole else None,
+        severity=Severity(payload["severity"]),
+        priority=payload["priority"],
+        tags=tuple(payload["tags"]),
+        link=payload["link"],
+        values=payload["values"],
+        **given,
+    )
+
+
+def _record(outcome: Outcome, now: datetime) -> None:
+    """Write down how a try went. Giving up is audited; a try that will be repeated is seen in the history."""
+    delivery, error = outcome.delivery, outcome.error
+    values: dict[str, Any] = {"claimed_until": None}
+    if error is None:
+        values |= {"state": DeliveryState.DELIVERED, "finished_at": now, "last_error": None}
+    else:
+        again_at = None if error.permanent else next_try_at(delivery.attempts, now, random.random())  # noqa: S311
+        values |= {"last_error": str(error)[:ERROR_LENGTH]}
+        if again_at is None:
+            values |= {"state": DeliveryState.FAILED, "finished_at": now}
+        else:
+            values |= {"state": DeliveryState.QUEUED, "next_attempt_at": again_at}
+        log.warning("delivery %s: %s (try %s)", delivery.id, error, delivery.attempts)
+    is_ours = [Delivery.id == delivery.id]
+    if error is not None:  # a message that went out is delivered, whoever holds the claim now
+        is_ours += [Delivery.state == DeliveryState.SENDING, Delivery.claimed_until == delivery.claimed_until]
+    with writing() as session:
+        session.execute(update(Delivery).where(*is_ours).values(values), execution_options=UNSYNCHRONISED)
+        if values.get("finished_at"):
+            _audit(outcome, now)
+
+
+def _audit(outcome: Outcome, now: datetime) -> None:
+    delivery, channel, error = outcome.delivery, outcome.channel, outcome.error
+    label = channels.audit_label(channel) if channel is not None else "unknown"
+    verb = "notification" if channel is None or channel.name != channels.EMAIL else "email"
+    record_entry(
+        f"{verb}_{'sent' if error is None else 'failed'}",
+        "system",
+        now=now,
+        status="success" if error is None else "error",
+        details={
+            **delivery.payload.get("audit", {}),
+            "channel": f"Additional {label}" if delivery.target else label,
+            **(channel.facts(delivery.target or None) if channel is not None else {}),
+            **({"error": str(error)} if error is not None else {}),
+        },
+        error_message=None if error is None else str(error),
+    )

@@ -1,0 +1,292 @@
+"""What happened: servers and jobs as they stand now, and the runs behind them."""
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app.contracts.errors import NotFound
+from app.domain.logs import RunLogTexts, unpack_log
+from app.domain.overdue import TOLERANCES, deadline, is_overdue
+from app.domain.reports import BACKUP
+from app.domain.statuses import NONE, roll_up
+from app.extensions import db
+from app.models import Job, Run, RunLog, Server
+from app.models.types import AnyRow, AnySelect
+from app.services import configuration
+from app.services.freshness import cache, second_of
+
+RUNS_SHOWN = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """One job with its newest run. Sizes in bytes; times in UTC; `recent_statuses` oldest first, a letter each."""
+
+    job_id: int
+    server_id: str
+    server_name: str
+    server_alias: str
+    name: str
+    run_count: int
+    total_uploaded_bytes: int
+    recent_statuses: str
+    last_run_id: str | None
+    last_began_at: datetime | None
+    last_status: str
+    last_duration_s: float
+    examined_files: int
+    examined_bytes: int
+    uploaded_bytes: int
+    storage_bytes: int
+    version_count: int
+    message_count: int
+    warning_count: int
+    error_count: int
+    available_versions: tuple[str, ...]
+    duplicati_version: str | None
+    notification_event: str
+    is_overdue_check_enabled: bool
+    expected_interval: str
+    allowed_weekdays: int
+    next_expected_at: datetime | None
+    deadline_at: datetime | None
+    is_overdue: bool
+    overdue_alerted_at: datetime | None
+    operation: str = BACKUP
+
+    @property
+    def is_backup(self) -> bool:
+        """Whether backups run here, and not restores, tests or the like."""
+        return self.operation == BACKUP
+
+    @property
+    def server_display_name(self) -> str:
+        """What people call the server."""
+        return self.server_alias or self.server_name
+
+
+@dataclass(frozen=True, slots=True)
+class ServerStatus:
+    """One server with its jobs, ordered by name; jobs without any run are left out."""
+
+    id: str
+    name: str
+    alias: str
+    note: str
+    url: str
+    has_password: bool
+    created_at: datetime
+    jobs: tuple[JobStatus, ...]
+
+    @property
+    def display_name(self) -> str:
+        """What people call it."""
+        return self.alias or self.name
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether any of its jobs is."""
+        return any(job.is_overdue for job in self.jobs)
+
+    @property
+    def status(self) -> str:
+        """The worst of its jobs, as one word."""
+        return roll_up((job.last_status for job in self.jobs), any_overdue=self.is_overdue)
+
+    @property
+    def last_job(self) -> JobStatus | None:
+        """The job whose backup ran last."""
+        ran = [job for job in self.jobs if job.is_backup and job.last_began_at is not None]
+        return max(ran, key=lambda job: job.last_began_at or self.created_at, default=None)
+
+    def total(self, figure: str) -> int:
+        """The sum of one figure of `JobStatus` over the jobs."""
+        return sum(getattr(job, figure) for job in self.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All servers in eight numbers, which are of backups alone.
+
+    Sizes in bytes; storage and examined size are of each job's newest run.
+    """
+
+    server_count: int
+    job_count: int
+    run_count: int
+    uploaded_bytes: int
+    storage_bytes: int
+    examined_bytes: int
+    overdue_count: int
+    newest_began_at: datetime | None
+
+    def seconds_since_last_backup(self, now: datetime) -> int | None:
+        """Whole seconds since the newest run began, rounded down; None without runs."""
+        return None if self.newest_began_at is None else int((now - self.newest_began_at).total_seconds() // 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Every server that the viewer may see, ordered by name, as of `now`; `checked_at` is the last overdue check."""
+
+    servers: tuple[ServerStatus, ...]
+    summary: Summary
+    checked_at: datetime | None
+    now: datetime
+
+    @property
+    def jobs(self) -> tuple[JobStatus, ...]:
+        """All jobs, in the order of their servers."""
+        return tuple(job for server in self.servers for job in server.jobs)
+
+
+@dataclass(frozen=True, slots=True)
+class RunDetail:
+    """One run with its texts, its place, and its neighbours of the same job."""
+
+    run: Run
+    job_name: str
+    server: Server
+    log: RunLogTexts
+    previous_id: str | None
+    next_id: str | None
+
+
+def overview(now: datetime, visible_server_ids: frozenset[str] | None = None) -> Overview:
+    """All servers with their jobs, to the second of `now`; None for `visible_server_ids` means all."""
+    return cache().get(
+        ("overview", visible_server_ids), lambda: _build_overview(now, visible_server_ids), moment=second_of(now)
+    )
+
+
+def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str] | None = None) -> ServerStatus:
+    """One server with its jobs. Raises NotFound."""
+    for server in overview(now, visible_server_ids).servers:
+        if server.id == server_id:
+            return server
+    raise NotFound("Server not found")
+
+
+def list_runs(
+    server_id: str, job_name: str | None = None, *, limit: int = RUNS_SHOWN, before: datetime | None = None
+) -> list[AnyRow]:
+    """Runs of a server or one of its jobs, newest first: rows of (Run, job name)."""
+    statement = _runs_of(server_id, job_name).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
+    if before is not None:
+        statement = statement.where(Run.began_at < before)
+    return list(db.session.execute(statement))
+
+
+def find_run(run_id: str, server_id: str | None = None) -> RunDetail:
+    """One run with its log. Raises NotFound, also when it belongs to another server than the one given."""
+    try:
+        uuid.UUID(run_id)
+    except ValueError as error:
+        raise NotFound("Backup not found") from error
+    statement = select(Run, Job.name, Server, RunLog.packed).where(Run.id == run_id)
+    joined = statement.join(Job, Job.id == Run.job_id).join(Server, Server.id == Job.server_id)
+    row = db.session.execute(joined.outerjoin(RunLog, RunLog.run_row_id == Run.row_id)).first()
+    if row is None or (server_id is not None and row[2].id != server_id):
+        raise NotFound("Backup not found")
+    run, job_name, server, packed = row
+    of_job = select(Run.id).where(Run.job_id == run.job_id)
+    earlier = of_job.where(Run.began_at < run.began_at).order_by(Run.began_at.desc()).limit(1)
+    later = of_job.where(Run.began_at > run.began_at).order_by(Run.began_at).limit(1)
+    log = unpack_log(packed) if packed else RunLogTexts()
+    return RunDetail(run, job_name, server, log, db.session.scalar(earlier), db.session.scalar(later))
+
+
+def _runs_of(server_id: str, job_name: str | None) -> AnySelect:
+    statement = select(Run, Job.name.label("job_name")).join(Job, Job.id == Run.job_id)
+    statement = statement.where(Job.server_id == server_id)
+    return statement if job_name is None else statement.where(Job.name == job_name)
+
+
+def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
+    tolerance = TOLERANCES[configuration.get("overdue_tolerance")]
+    jobs: dict[str, list[AnyRow]] = {}
+    for row in db.session.execute(select(*Job.__table__.columns).where(Job.run_count > 0)):
+        jobs.setdefault(row.server_id, []).append(row)
+    servers = [
+        _server_status(server, jobs.get(server.id, []), tolerance, now)
+        for server in db.session.execute(select(*Server.__table__.columns))
+        if visible is None or server.id in visible
+    ]
+    # Sorted here, since databases sort text by rules of their own.
+    servers.sort(key=lambda server: (server.name.encode(), server.id.encode()))
+    checked_at = configuration.get("last_overdue_check_at")
+    return Overview(
+        servers=tuple(servers),
+        summary=_summarise(servers),
+        checked_at=None if checked_at is None else datetime.fromisoformat(checked_at),
+        now=now,
+    )
+
+
+def _server_status(server: AnyRow, jobs: list[AnyRow], tolerance: Any, now: datetime) -> ServerStatus:
+    ordered = sorted(jobs, key=lambda job: job.name.encode())
+    return ServerStatus(
+        id=server.id,
+        name=server.name,
+        alias=server.alias,
+        note=server.note,
+        url=server.url,
+        has_password=bool(server.encrypted_password),
+        created_at=server.created_at,
+        jobs=tuple(_job_status(server, job, tolerance, now) for job in ordered),
+    )
+
+
+def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> JobStatus:
+    expected = job.next_expected_at
+    watched = job.is_overdue_check_enabled and expected is not None
+    return JobStatus(
+        job_id=job.id,
+        server_id=server.id,
+        server_name=server.name,
+        server_alias=server.alias,
+        name=job.name,
+        run_count=job.run_count,
+        total_uploaded_bytes=job.total_uploaded_bytes,
+        recent_statuses=job.recent_statuses,
+        last_run_id=job.last_run_id,
+        last_began_at=job.last_began_at,
+        last_status=job.last_status or NONE,
+        last_duration_s=job.last_duration_s,
+        examined_files=job.last_examined_files,
+        examined_bytes=job.last_examined_bytes,
+        uploaded_bytes=job.last_uploaded_bytes,
+        storage_bytes=job.last_storage_bytes,
+        version_count=job.last_version_count,
+        message_count=job.last_message_count,
+        warning_count=job.last_warning_count,
+        error_count=job.last_error_count,
+        available_versions=job.last_available_versions,
+        duplicati_version=job.last_duplicati_version,
+        notification_event=job.notification_event,
+        is_overdue_check_enabled=job.is_overdue_check_enabled,
+        expected_interval=job.expected_interval,
+        allowed_weekdays=job.allowed_weekdays,
+        next_expected_at=expected,
+        deadline_at=None if expected is None else deadline(expected, tolerance),
+        is_overdue=watched and is_overdue(expected, tolerance, now),
+        overdue_alerted_at=job.overdue_alerted_at,
+        operation=job.operation,
+    )
+
+
+def _summarise(servers: list[ServerStatus]) -> Summary:
+    jobs = [job for server in servers for job in server.jobs if job.is_backup]
+    return Summary(
+        server_count=len(servers),
+        job_count=len(jobs),
+        run_count=sum(job.run_count for job in jobs),
+        uploaded_bytes=sum(job.total_uploaded_bytes for job in jobs),
+        storage_bytes=sum(job.storage_bytes for job in jobs),
+        examined_bytes=sum(job.examined_bytes for job in jobs),
+        overdue_count=sum(job.is_overdue for job in jobs),
+        newest_began_at=max((job.last_began_at for job in jobs if job.last_began_at), default=None),
+    )

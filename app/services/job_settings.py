@@ -1,0 +1,176 @@
+"""What people chose for each job: whom to tell, when it should run. A save touches only what it names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+
+from app.domain.schedules import weekdays_from_mask
+from app.extensions import db
+from app.models import Job, Server
+from app.services import planning
+from app.services.audit import Actor, record_entry
+from app.services.transaction import writing
+
+# The name that stands for a server's own entry among its jobs.
+DEFAULTS_NAME = "__default__"
+# The audit log holds this many entries of one save in full.
+AUDITED = 20
+ADDITIONAL = ("additional_event", "additional_emails", "additional_ntfy_topic")
+PLANNING = ("expected_interval", "allowed_weekdays")
+AUDIT_NAMES = {
+    "notification_event": "notificationEvent",
+    "ntfy": "ntfyEnabled",
+    "email": "emailEnabled",
+    "is_overdue_check_enabled": "overdueBackupCheckEnabled",
+    "expected_interval": "expectedInterval",
+    "allowed_weekdays": "allowedWeekDays",
+    "additional_event": "additionalNotificationEvent",
+    "additional_emails": "additionalEmails",
+    "additional_ntfy_topic": "additionalNtfyTopic",
+}
+
+Differences = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """What a save names for one job: columns of `Job`, switches by kind of channel, the next planned run.
+
+    Of a server's own entry only the additional destinations count; None there, and with a job, means "not set".
+    """
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    planned_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSettings:
+    """The jobs by key, and by key the servers that have defaults for their jobs."""
+
+    jobs: Mapping[str, Job]
+    servers: Mapping[str, Server]
+
+
+def key_of(server_id: str, name: str) -> str:
+    """How the settings of a job are called on the wire."""
+    return f"{server_id}:{name}"
+
+
+def read_all(visible_server_ids: frozenset[str] | None = None) -> StoredSettings:
+    """The settings of all jobs on the servers that may be seen; None means all."""
+    jobs = db.session.scalars(select(Job).order_by(Job.server_id, Job.name))
+    servers = db.session.scalars(select(Server).order_by(Server.id))
+    return StoredSettings(
+        {key_of(job.server_id, job.name): job for job in jobs if _is_visible(job.server_id, visible_server_ids)},
+        {
+            key_of(server.id, DEFAULTS_NAME): server
+            for server in servers
+            if _is_visible(server.id, visible_server_ids) and any(getattr(server, name) for name in ADDITIONAL)
+        },
+    )
+
+
+def save(
+    changes: Mapping[str, JobChange], *, guesses_others_again: bool = False, actor: Actor, now: datetime
+) -> list[str]:
+    """Store the settings of some jobs and servers, all or none; gives the keys that nobody has.
+
+    With `guesses_others_again` the jobs that are not named keep what anybody chose for them, but a plan that was
+    only guessed is guessed anew.
+    """
+    with writing() as session:
+        fresh = {"populate_existing": True}
+        jobs = {key_of(job.server_id, job.name): job for job in session.scalars(select(Job), execution_options=fresh)}
+        servers = {
+            key_of(server.id, DEFAULTS_NAME): server
+            for server in session.scalars(select(Server), execution_options=fresh)
+        }
+        differences: dict[str, Differences] = {}
+        unknown = []
+        for key, change in changes.items():
+            if key in servers:
+                differences[key] = _change_defaults(servers[key], change)
+            elif key in jobs:
+                differences[key] = _change_job(jobs[key], change)
+            else:
+                unknown.append(key)
+        if guesses_others_again:
+            for key in jobs.keys() - changes.keys():
+                planning.guess_again(jobs[key])
+        names = {server.id: server.name for server in servers.values()}
+        record_entry(
+            "backup_notification_updated",
+            "config",
+            now=now,
+            actor=actor,
+            target_type="configuration",
+            target_id="backup_settings",
+            details=_account(differences, names),
+        )
+    return unknown
+
+
+def _is_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> bool:
+    return visible_server_ids is None or server_id in visible_server_ids
+
+
+def _change_defaults(server: Server, change: JobChange) -> Differences:
+    return _set(server, {name: value for name, value in change.columns.items() if name in ADDITIONAL})
+
+
+def _change_job(job: Job, change: JobChange) -> Differences:
+    differences = _set(job, change.columns) | _switch(job, change.switches)
+    moves = change.planned_at is not None and change.planned_at != job.next_expected_at
+    if moves:
+        job.schedule_anchor_at, job.schedule_source = change.planned_at, "person"
+        job.announced_next_at = None
+    if moves or any(name in differences for name in PLANNING):
+        planning.replan(job)
+    if not job.is_overdue_check_enabled or any(name in differences for name in PLANNING):
+        job.overdue_alerted_at = None
+    return differences
+
+
+def _set(row: Job | Server, values: Mapping[str, Any]) -> Differences:
+    differences = {}
+    for name, new in values.items():
+        old = getattr(row, name)
+        if old != new:
+            setattr(row, name, new)
+            differences[name] = {"old": old, "new": new}
+    return differences
+
+
+def _switch(job: Job, switches: Mapping[str, bool]) -> Differences:
+    differences: Differences = {
+        kind: {"old": job.wants(kind), "new": new} for kind, new in switches.items() if job.wants(kind) != new
+    }
+    if differences:
+        job.channel_switches = {**job.channel_switches, **switches}
+    return differences
+
+
+def _account(differences: Mapping[str, Differences], server_names: Mapping[str, str]) -> dict[str, Any]:
+    """What the audit log tells of a save: the first entries that differ, with old and new values."""
+    changed = {key: found for key, found in list(differences.items())[:AUDITED] if found}
+    if not changed:
+        return {"message": "No changes"}
+    return {
+        "backupCount": len(differences),
+        "modifiedCount": len(changed),
+        "modifiedBackupKeys": [f"{server_names.get(key.partition(':')[0], '')}:{key}" for key in changed],
+        "changes": {key: _named(found) for key, found in changed.items()},
+        "hasMoreBackups": len(differences) > AUDITED,
+    }
+
+
+def _named(differences: Differences) -> Differences:
+    named = {AUDIT_NAMES[name]: values for name, values in differences.items()}
+    if "allowedWeekDays" in named:
+        weekdays = named["allowedWeekDays"]
+        named["allowedWeekDays"] = {when: list(weekdays_from_mask(mask)) for when, mask in weekdays.items()}
+    return named

@@ -1,0 +1,166 @@
+"""From a run or an overdue job to the words that are sent: the values of the placeholders, and the template filled."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.contracts import Severity
+from app.domain import markdown
+from app.domain.default_templates import DEFAULT_TEMPLATES
+from app.domain.durations import human_duration
+from app.domain.elapsed import relative_text
+from app.domain.notices import shorten
+from app.domain.reports import Report
+from app.domain.statuses import SUCCESS, is_failure
+from app.domain.templates import Template, render
+from app.models import Job, Server
+from app.services import configuration
+from app.services.deployment import settings
+from app.services.wording import (
+    TOLERANCE_WORDS,
+    count_text,
+    date_text,
+    language_or_default,
+    size_text,
+    status_word,
+)
+
+TITLE_LIMIT = 500
+# Enough for the thousands of lines that a person may read, and a bound for the outbox.
+LOG_TEXT_LIMIT = 60_000
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One rendered message, not yet shaped for a channel. `text` is Markdown."""
+
+    event: str
+    title: str
+    text: str
+    is_formatted: bool
+    severity: Severity
+    priority: str
+    tags: tuple[str, ...]
+    link: str | None
+    values: Mapping[str, str]
+
+    def payload(self) -> dict[str, Any]:
+        """The notice as the JSON value of a delivery; the log text stands in the message already."""
+        return {
+            "title": self.title,
+            "text": self.text,
+            "is_formatted": self.is_formatted,
+            "severity": self.severity.value,
+            "priority": self.priority,
+            "tags": list(self.tags),
+            "link": self.link,
+            "values": {name: value for name, value in self.values.items() if name != "log_text"},
+        }
+
+
+def stored_templates() -> Mapping[str, Any]:
+    """What people made of the templates, as the wire has it; empty while they are ours."""
+    stored: Mapping[str, Any] = configuration.get("notification_templates") or {}
+    return stored
+
+
+def language(stored: Mapping[str, Any] | None = None) -> str:
+    """The language in which messages write dates and numbers."""
+    return language_or_default((stored_templates() if stored is None else stored).get("language"))
+
+
+def template(kind: str, stored: Mapping[str, Any] | None = None) -> Template:
+    """The template in use: `success`, `warning` or `overdueBackup`; each missing part is ours."""
+    chosen = (stored_templates() if stored is None else stored).get(kind)
+    default = DEFAULT_TEMPLATES[kind]
+    if not isinstance(chosen, Mapping):
+        return default
+    return Template(
+        title=str(chosen.get("title", default.title)),
+        message=str(chosen.get("message", default.message)),
+        priority=str(chosen.get("priority", default.priority)),
+        tags=str(chosen.get("tags", default.tags)),
+    )
+
+
+def render_run(server: Server, job: Job, report: Report) -> Notice:
+    """The message about a run that was just stored."""
+    severity = Severity.INFO if report.status == SUCCESS else Severity.WARNING
+    if is_failure(report.status):
+        severity = Severity.ERROR
+    kind = "success" if report.status == SUCCESS else "warning"
+    stored = stored_templates()
+    return _render(kind, template(kind, stored), severity, run_values(server, job, report, language(stored)))
+
+
+def render_overdue(server: Server, job: Job, now: datetime) -> Notice:
+    """The message about a job that did not report in time."""
+    kind, stored = "overdueBackup", stored_templates()
+    values = overdue_values(server, job, now, language(stored))
+    return _render(kind, template(kind, stored), Severity.WARNING, values)
+
+
+def run_values(server: Server, job: Job, report: Report, language: str) -> dict[str, str]:
+    """What the templates `success` and `warning` may tell."""
+    return _server_values(server, job) | {
+        "backup_date": date_text(report.began_at, language),
+        "status": status_word(report.status, language),
+        "messages_count": count_text(report.message_count, language),
+        "warnings_count": count_text(report.warning_count, language),
+        "errors_count": count_text(report.error_count, language),
+        "duration": human_duration(report.duration_s),
+        "file_count": count_text(report.examined_files, language),
+        "file_size": size_text(report.examined_bytes, language),
+        "uploaded_size": size_text(report.uploaded_bytes, language),
+        "storage_size": size_text(report.storage_bytes, language),
+        "available_versions": count_text(report.version_count, language),
+        "log_text": log_text(report),
+    }
+
+
+def overdue_values(server: Server, job: Job, now: datetime, language: str) -> dict[str, str]:
+    """What the template `overdueBackup` may tell."""
+    return _server_values(server, job) | {
+        "last_backup_date": date_text(job.last_began_at, language),
+        "last_elapsed": relative_text(job.last_began_at, now),
+        "expected_date": date_text(job.next_expected_at, language),
+        "expected_elapsed": relative_text(job.next_expected_at, now),
+        "backup_interval": job.expected_interval,
+        "overdue_tolerance": TOLERANCE_WORDS[configuration.get("overdue_tolerance")],
+        # wire: names of old templates; the unit is part of the interval's text now.
+        "backup_interval_value": job.expected_interval,
+        "backup_interval_type": "",
+    }
+
+
+def log_text(report: Report) -> str:
+    """Warnings, then errors, one a line; where there are none, the messages."""
+    lines: Iterable[str] = (*report.warnings, *report.errors) or report.messages
+    return shorten("\n".join(line for line in lines if line), LOG_TEXT_LIMIT)
+
+
+def _server_values(server: Server, job: Job) -> dict[str, str]:
+    return {
+        "server_id": server.id,
+        "server_name": server.name,
+        "server_alias": f"{server.alias} ({server.name})" if server.alias else server.name,
+        "server_note": server.note,
+        "server_url": server.url,
+        "backup_name": job.name,
+    }
+
+
+def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str, str]) -> Notice:
+    return Notice(
+        event=kind,
+        # A subject is one line, whatever a name holds.
+        title=shorten(" ".join(render(chosen.title, values).split()), TITLE_LIMIT),
+        text=render(chosen.message, values, markdown.escape),
+        is_formatted=markdown.has_formatting(chosen.message),
+        severity=severity,
+        priority=chosen.priority or "default",
+        tags=chosen.tag_list,
+        link=configuration.get("public_url") or settings().public_url or None,
+        values=values,
+    )

@@ -1,0 +1,72 @@
+"""How late is late, how often to say so, and in which words."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from app.domain.templates import PLACEHOLDERS, Template
+from app.services import configuration, evaluate, messages
+from app.services.audit import Actor, record_entry
+from app.services.transaction import writing
+
+KINDS = tuple(PLACEHOLDERS)
+FIELDS = ("title", "message", "priority", "tags")
+
+
+def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
+    """Store how late a run may be, and plan every job by it: whether an early run counts depends on it."""
+    with writing():
+        old = configuration.get("overdue_tolerance")
+        configuration.put("overdue_tolerance", tolerance, now=now)
+        evaluate.replan_all()
+        details = {"oldValue": old, "newValue": tolerance}
+        _record("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
+
+
+def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
+    """Store how often the same lateness is told."""
+    with writing():
+        configuration.put("notification_frequency", frequency, now=now)
+        _record("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
+
+
+def read_templates() -> dict[str, Template]:
+    """The templates in use, by kind."""
+    stored = messages.stored_templates()
+    return {kind: messages.template(kind, stored) for kind in KINDS}
+
+
+def save_templates(
+    templates: Mapping[str, Mapping[str, str]], language: str | None, *, actor: Actor, now: datetime
+) -> None:
+    """Store some templates, each as a whole, and the language if one is given; the others stay."""
+    with writing():
+        stored = dict(messages.stored_templates())
+        before = read_templates()
+        language_before = messages.language(stored)
+        stored |= {kind: dict(fields) for kind, fields in templates.items()}
+        if language is not None:
+            stored["language"] = language
+        configuration.put("notification_templates", stored, now=now)
+        changes = _changes(before, read_templates())
+        is_language_changed = language is not None and language != language_before
+        if is_language_changed:
+            changes["language"] = {"old": language_before, "new": language}
+        details = {"templatesUpdated": list(templates), "languageChanged": is_language_changed, "changes": changes}
+        _record("notification_template_updated", "notification_templates", details, actor, now)
+
+
+def _changes(before: Mapping[str, Template], after: Mapping[str, Template]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for kind in KINDS:
+        for name in FIELDS:
+            old, new = getattr(before[kind], name), getattr(after[kind], name)
+            if old != new:
+                changes.setdefault(kind, {})[name] = {"old": old, "new": new}
+    return changes
+
+
+def _record(action: str, target_id: str, details: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    record_entry(
+        action, "config", now=now, actor=actor, target_type="configuration", target_id=target_id, details=details
+    )

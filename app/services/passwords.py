@@ -1,0 +1,79 @@
+"""Passwords: hashing, checking, and making temporary ones."""
+
+import secrets
+import string
+import threading
+from functools import cache
+
+import argon2
+import bcrypt
+
+from app.domain.password_policy import CLASSES, PasswordPolicy
+from app.services.deployment import settings
+from app.settings import DEFAULT_PASSWORD, Settings
+
+# What OWASP names as the least for argon2id, and on purpose no more: a Raspberry Pi 4 takes about a quarter of a second
+# for it, and 19 MiB for each sign-in fit into its memory beside the backups it watches.
+_hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+# A flood of sign-ins waits in line instead of taking all memory and both cores.
+_seats = threading.BoundedSemaphore(2)
+
+# bcrypt reads no further; the reference cuts silently, newer libraries refuse.
+BCRYPT_BYTES = 72
+BCRYPT_MARKS = ("$2a$", "$2b$", "$2y$")
+TEMPORARY_LENGTH = 12
+TEMPORARY_SIGNS = string.ascii_letters + string.digits + "!@#$%^&*"
+
+
+def policy_of(chosen: Settings) -> PasswordPolicy:
+    """The password policy that the settings ask for."""
+    return PasswordPolicy(chosen.password_min_length, chosen.password_classes_enforced, DEFAULT_PASSWORD)
+
+
+def policy() -> PasswordPolicy:
+    """The password policy of the running application."""
+    return policy_of(settings())
+
+
+def hash_password(password: str) -> str:
+    """Hash with argon2id and a salt of its own."""
+    with _seats:
+        return _hasher.hash(password)
+
+
+def is_right(password: str, stored_hash: str) -> bool:
+    """Whether a password belongs to a stored hash, argon2id or bcrypt; a hash that cannot be read fits nothing."""
+    with _seats:
+        if stored_hash.startswith(BCRYPT_MARKS):
+            try:
+                return bcrypt.checkpw(password.encode()[:BCRYPT_BYTES], stored_hash.encode())
+            except ValueError:
+                return False
+        try:
+            return _hasher.verify(stored_hash, password)
+        except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
+            return False
+
+
+def needs_new_hash(stored_hash: str) -> bool:
+    """Whether a hash is of an older kind than we make now, so that it should be replaced at the next chance."""
+    return stored_hash.startswith(BCRYPT_MARKS) or _hasher.check_needs_rehash(stored_hash)
+
+
+def waste_time(password: str) -> None:
+    """Take as long as checking a password does, so that an answer's time does not tell which users exist."""
+    is_right(password, _nobodys_hash())
+
+
+def make_temporary(rules: PasswordPolicy) -> str:
+    """Make a random password that fits the rules."""
+    length = max(TEMPORARY_LENGTH, rules.min_length)
+    needed = [secrets.choice(signs) for signs, _ in CLASSES] if rules.are_classes_enforced else []
+    signs = needed + [secrets.choice(TEMPORARY_SIGNS) for _ in range(length - len(needed))]
+    secrets.SystemRandom().shuffle(signs)
+    return "".join(signs)
+
+
+@cache
+def _nobodys_hash() -> str:
+    return hash_password(secrets.token_hex(16))

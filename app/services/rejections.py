@@ -1,0 +1,104 @@
+"""Refused uploads: kept with the reason, within bounds, so that a person can look and replay."""
+
+import logging
+import re
+import zlib
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import defer
+
+from app.contracts.errors import NotFound
+from app.extensions import db
+from app.models import RejectedReport
+from app.services.audit import Actor, record_entry
+from app.services.transaction import writing
+
+log = logging.getLogger(__name__)
+
+REPORTS_KEPT = 200
+BYTES_KEPT = 64 * 1024 * 1024
+# The address of a destination may hold a password: it is never stored.
+_REMOTE_URLS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
+    for pattern in (
+        rb'("RemoteUrl"\s*:\s*")(?:[^"\\]|\\.)*',
+        rb"^([ \t]*RemoteUrl:)[^\r\n]*",
+        # The same two in a form that could not be opened.
+        rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:%5C%22|(?!%22).)*",
+        rb"(RemoteUrl%3A)(?:(?!%0D|%0A|&|%22).)*",
+    )
+)
+
+
+def keep_rejected(
+    body: bytes, *, reason: str, status_code: int, content_type: str, ip_address: str | None, now: datetime
+) -> None:
+    """Store a refused upload, and drop the oldest ones over the bounds."""
+    masked = body
+    for address in _REMOTE_URLS:
+        masked = address.sub(rb"\1(removed)", masked)
+    with writing() as session:
+        session.add(
+            RejectedReport(
+                received_at=now,
+                ip_address=ip_address or "",
+                content_type=content_type[:200],
+                status_code=status_code,
+                reason=reason[:2000],
+                size_bytes=len(body),
+                body=zlib.compress(masked),
+            )
+        )
+        session.flush()
+        newest = select(RejectedReport.id).order_by(RejectedReport.id.desc())
+        session.execute(delete(RejectedReport).where(RejectedReport.id.not_in(newest.limit(REPORTS_KEPT))))
+        sizes = session.execute(
+            select(RejectedReport.id, func.length(RejectedReport.body)).order_by(RejectedReport.id.desc())
+        )
+        kept_bytes, outgrown = 0, []
+        for report_id, size in sizes:
+            kept_bytes += size
+            if kept_bytes > BYTES_KEPT:
+                outgrown.append(report_id)
+        if outgrown:
+            session.execute(delete(RejectedReport).where(RejectedReport.id.in_(outgrown)))
+    log.warning("refused a report from %s: %s", ip_address, reason)
+
+
+def open_body(rejected: RejectedReport) -> bytes:
+    """The text that was sent, but for the address of its destination."""
+    return zlib.decompress(rejected.body)
+
+
+def list_rejected() -> list[RejectedReport]:
+    """What is kept, newest first; bodies are read when they are asked for."""
+    newest_first = select(RejectedReport).order_by(RejectedReport.id.desc())
+    return list(db.session.scalars(newest_first.options(defer(RejectedReport.body))))
+
+
+def find_rejected(report_id: int) -> RejectedReport:
+    """One refused upload. Raises NotFound."""
+    report = db.session.get(RejectedReport, report_id)
+    if report is None:
+        raise NotFound("Rejected report not found")
+    return report
+
+
+def body_of(report: RejectedReport) -> bytes:
+    """What was sent, opened, without the addresses of destinations; empty when it could not be opened."""
+    return zlib.decompress(report.body)
+
+
+def delete_rejected(report_id: int, *, actor: Actor, now: datetime) -> None:
+    """Forget a refused upload. Raises NotFound."""
+    with writing() as session:
+        report = find_rejected(report_id)
+        audit_rejected("rejected_report_deleted", report, actor=actor, now=now)
+        session.delete(report)
+
+
+def audit_rejected(action: str, report: RejectedReport, *, actor: Actor, now: datetime) -> None:
+    """Write down what a person did with a refused upload."""
+    place = {"target_type": "rejected_report", "target_id": str(report.id)}
+    record_entry(action, "backup", now=now, actor=actor, details={"reason": report.reason}, **place)

@@ -1,0 +1,183 @@
+"""Servers as people keep them: names, addresses and passwords, and taking a server off the list."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from ipaddress import ip_address
+from itertools import groupby
+from operator import attrgetter
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from app.contracts import AppError
+from app.contracts.addresses import ForbiddenAddress, is_forbidden
+from app.contracts.errors import NotFound
+from app.extensions import db
+from app.models import Job, Run, Server
+from app.services import secrets
+from app.services.audit import Actor, record_entry
+from app.services.transaction import writing
+
+HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerChange:
+    """What people may say of a server; all three are replaced at once."""
+
+    url: str = ""
+    alias: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedServer:
+    """A server after a change. `lost_password` tells that its password did not follow it to another host."""
+
+    server: Server
+    lost_password: bool = False
+
+
+def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None = None) -> Server:
+    """One server as it is stored. Raises NotFound, also for a server that the viewer may not see."""
+    if visible_server_ids is not None and server_id not in visible_server_ids:
+        raise NotFound("Server not found")
+    return _existing(db.session(), server_id)
+
+
+def check_url(url: str) -> None:
+    """Raise AppError unless the address of a server is blank, or one of http or https that may be called.
+
+    Names are not looked up here, since they may lead elsewhere tomorrow; whoever calls them looks then.
+    """
+    if not url.strip():
+        return
+    if not HAS_SCHEME.match(url.strip()):
+        raise AppError("Invalid URL format")
+    host = host_of(url)
+    if urlsplit(url.strip()).scheme not in ("http", "https"):
+        raise AppError("URL must use HTTP or HTTPS protocol")
+    if not host or " " in url.strip():
+        raise AppError("Invalid URL format")
+    if _is_forbidden(host):
+        raise AppError(str(ForbiddenAddress(host)))
+
+
+def host_of(url: str) -> str:
+    """The host of an address in lower case; empty without one. Raises AppError for what is no address."""
+    try:
+        parts = urlsplit(url.strip())
+        _ = parts.port  # reading it checks it
+    except ValueError as error:
+        raise AppError("Invalid URL format") from error
+    return parts.hostname or ""
+
+
+def change_server(server_id: str, change: ServerChange, *, actor: Actor, now: datetime) -> ChangedServer:
+    """Replace address, alias and note of a server. Raises NotFound, and AppError for a bad address."""
+    with writing() as session:
+        server = _existing(session, server_id)
+        check_url(change.url)
+        changes = {
+            "server_url": change.url or server.url,
+            "alias": change.alias or server.alias,
+            "note": change.note or server.note,
+        }
+        lost_password = _move_to(server, change.url)
+        server.alias, server.note = change.alias, change.note
+        _record_change(server, changes, lost_password, actor=actor, now=now)
+    return ChangedServer(server, lost_password)
+
+
+def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> ChangedServer:
+    """Replace the address of a server. Raises AppError for a bad address, NotFound."""
+    check_url(url)
+    with writing() as session:
+        server = _existing(session, server_id)
+        lost_password = _move_to(server, url)
+        _record_change(server, {"server_url": url}, lost_password, actor=actor, now=now)
+    return ChangedServer(server, lost_password)
+
+
+def change_password(server_id: str, password: str, *, actor: Actor, now: datetime) -> None:
+    """Store the password of a server's Duplicati, encrypted; a blank one takes it away. Raises NotFound."""
+    encrypted = secrets.encrypt(password) if password.strip() else ""
+    with writing() as session:
+        server = _existing(session, server_id)
+        server.encrypted_password = encrypted
+        details = {"serverName": server.name, "passwordChanged": True}
+        _record("server_password_updated", server, details, actor=actor, now=now)
+
+
+def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
+    """Delete a server with its jobs, runs and settings; returns how many runs there were. Raises NotFound."""
+    with writing() as session:
+        server = _existing(session, server_id)
+        run_count = session.scalar(select(func.count()).select_from(Run).join(Job).where(Job.server_id == server_id))
+        details = {"serverName": server.name, "backupChanges": run_count}
+        _record("server_deleted", server, details, actor=actor, now=now)
+        session.delete(server)
+    return run_count or 0
+
+
+def find_duplicates() -> list[tuple[str, list[Server]]]:
+    """Servers that share a name, newest first, by name; the same machine, as a rule, with a new machine-id."""
+    servers = [server for server in db.session.scalars(select(Server)) if _is_machine_id(server.id)]
+    servers.sort(key=attrgetter("created_at"), reverse=True)
+    servers.sort(key=lambda server: server.name.encode())
+    groups = ((name, list(found)) for name, found in groupby(servers, attrgetter("name")))
+    return [(name, found) for name, found in groups if len(found) > 1]
+
+
+def _existing(session: Session, server_id: str) -> Server:
+    server = session.get(Server, server_id)
+    if server is None:
+        raise NotFound("Server not found")
+    return server
+
+
+def _move_to(server: Server, url: str) -> bool:
+    """Set the address; the password stays behind when it leads to another host. True when one was dropped."""
+    host = host_of(url)
+    is_elsewhere = bool(host) and host != _stored_host(server)
+    lost_password = is_elsewhere and server.has_password
+    if lost_password:
+        server.encrypted_password = ""
+    server.url = url
+    return lost_password
+
+
+def _stored_host(server: Server) -> str:
+    try:
+        return host_of(server.url)
+    except AppError:
+        return ""  # taken over from an old database, which held anything
+
+
+def _is_forbidden(host: str) -> bool:
+    try:
+        ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    return is_forbidden(host)
+
+
+def _is_machine_id(server_id: str) -> bool:
+    """Whether an id is one; very old versions stored addresses in their place."""
+    return bool(server_id) and not server_id.startswith(("http://", "https://"))
+
+
+def _record_change(
+    server: Server, changes: dict[str, str], lost_password: bool, *, actor: Actor, now: datetime
+) -> None:
+    details: dict[str, object] = {"serverName": server.name, "changes": changes}
+    if lost_password:
+        details["credentialsDropped"] = True
+    _record("server_updated", server, details, actor=actor, now=now)
+
+
+def _record(action: str, server: Server, details: Mapping[str, object], *, actor: Actor, now: datetime) -> None:
+    record_entry(action, "server", now=now, actor=actor, target_type="server", target_id=server.id, details=details)

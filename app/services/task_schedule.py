@@ -1,0 +1,161 @@
+"""The schedule of this process, and how often it should look for late jobs.
+
+The schedule itself lives a floor above, with the jobs; the application hands it over as an extension.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from flask import current_app
+from sqlalchemy import select
+
+from app.contracts.errors import AppError, Unavailable
+from app.extensions import db
+from app.models import Task
+from app.services import configuration
+from app.services.audit import Actor, record_entry
+from app.services.transaction import writing
+
+log = logging.getLogger(__name__)
+
+EXTENSION = "duplistatus.schedule"
+OVERDUE_CHECK = "overdue-backup-check"
+DEFAULT_EXPRESSION = "*/5 * * * *"
+
+
+class Schedule(Protocol):
+    """What a running schedule can do; names that it does not know raise NotFound."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether ticks come."""
+
+    def active_tasks(self) -> list[str]:
+        """The names of the scheduled tasks."""
+
+    def start_task(self, name: str) -> None:
+        """Schedule a task as the settings say."""
+
+    def stop_task(self, name: str) -> None:
+        """Take a task off the schedule."""
+
+    def reload(self) -> None:
+        """Schedule every task anew by the settings."""
+
+    def run_now(self, name: str) -> Any:
+        """Run a task and give its result, also of one that failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One choice for the interval of the overdue check."""
+
+    label: str
+    expression: str
+    is_enabled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInterval:
+    """When the overdue check runs, as it is stored."""
+
+    expression: str
+    is_enabled: bool
+
+
+def _crontab(minute: str, hour: str = "*", day: str = "*", month: str = "*", weekday: str = "*") -> str:
+    # wire: the reference stores its presets in columns, and answers them so.
+    return f"{minute:<7}{hour:<5}{day:<13}{month:<6}{weekday}"
+
+
+PRESETS: Mapping[str, Preset] = {
+    "disabled": Preset("Disabled", _crontab("0", "0", "1", "1", "0"), is_enabled=False),
+    "1min": Preset("1 minute", _crontab("*/1")),
+    "5min": Preset("5 minutes", _crontab("*/5")),
+    "10min": Preset("10 minutes", _crontab("*/10")),
+    "15min": Preset("15 minutes", _crontab("*/15")),
+    "20min": Preset("20 minutes", _crontab("*/20")),
+    "30min": Preset("30 minutes", _crontab("*/30")),
+    "1hour": Preset("1 hour", _crontab("0")),
+    "2hours": Preset("2 hours", _crontab("0", "*/2")),
+}
+DEFAULT_PRESET = "5min"
+
+
+def check_interval() -> CheckInterval:
+    """When the overdue check should run."""
+    stored = configuration.get("cron_tasks").get(OVERDUE_CHECK)
+    stored = stored if isinstance(stored, dict) else {}
+    return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), bool(stored.get("enabled", True)))
+
+
+def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
+    """Store one of the presets; the running schedule takes it over at its next reload."""
+    chosen = PRESETS[name]
+    with writing():
+        old = PRESETS[_preset_of(check_interval())].label
+        task = {"cronExpression": chosen.expression, "enabled": chosen.is_enabled}
+        configuration.put("cron_tasks", {**configuration.get("cron_tasks"), OVERDUE_CHECK: task}, now=now)
+        record_entry(
+            "overdue_monitoring_interval_updated",
+            "config",
+            now=now,
+            actor=actor,
+            target_type="configuration",
+            target_id="cron_interval",
+            details={"oldInterval": old, "newInterval": chosen.label},
+        )
+
+
+def running() -> Schedule:
+    """The schedule of this process. Raises Unavailable where it does not run."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    if found is None or not found.is_running:
+        raise Unavailable(
+            "Cron service is not running",
+            message="Scheduled work is switched off in this process; start it without RUN_JOBS=false",
+        )
+    return found
+
+
+def start(name: str) -> None:
+    """Schedule a task. Raises NotFound, Unavailable, and AppError (500) for an expression that cannot be read."""
+    _try(lambda: running().start_task(name))
+
+
+def reload() -> None:
+    """Take the stored settings over. Raises Unavailable, and AppError (500) for a bad expression."""
+    _try(lambda: running().reload())
+
+
+def take_over() -> None:
+    """Have the schedule, where it runs in this process, follow settings that came with another database."""
+    if current_app.extensions.get(EXTENSION) is None:
+        return
+    try:
+        reload()
+    except AppError as error:
+        log.error("the schedule does not follow the restored settings: %s", error.message)
+
+
+def last_runs() -> list[Task]:
+    """When each task ran last, and how it ended."""
+    return list(db.session.scalars(select(Task).where(Task.last_started_at.is_not(None)).order_by(Task.name)))
+
+
+def _try(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except ValueError as error:
+        raise AppError(str(error), 500) from error
+
+
+def _preset_of(interval: CheckInterval) -> str:
+    squeezed = " ".join(interval.expression.split())
+    for name, preset in PRESETS.items():
+        if (" ".join(preset.expression.split()), preset.is_enabled) == (squeezed, interval.is_enabled):
+            return name
+    return DEFAULT_PRESET
