@@ -1,0 +1,104 @@
+"""Who calls, and what was sent: read from the request here and nowhere else."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+from flask import request
+from flask_login import current_user
+
+from app.contracts import AppError
+from app.domain import addresses
+from app.domain.addresses import Network
+from app.services.audit import Actor
+from app.services.visibility import servers_visible_to
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+USER_AGENT_LENGTH = 512
+# Our largest bodies, settings of thousands of jobs, stay far below; uploads have a limit of their own.
+MAX_JSON_BYTES = 4 * 1024 * 1024
+
+
+def client_address() -> str:
+    """The client's address; behind a trusted proxy the one that the proxy saw."""
+    return request.remote_addr or "unknown"
+
+
+def user_agent() -> str:
+    """What the client calls itself, shortened."""
+    return request.user_agent.string[:USER_AGENT_LENGTH] or "unknown"
+
+
+def actor() -> Actor:
+    """Who is acting in this request, for the audit log."""
+    if current_user.is_authenticated:
+        return Actor(current_user.id, current_user.username, client_address(), user_agent())
+    return visitor()
+
+
+def visitor() -> Actor:
+    """The caller as long as nobody knows who it is; reads no session."""
+    return Actor(ip_address=client_address(), user_agent=user_agent())
+
+
+def visible_server_ids() -> frozenset[str] | None:
+    """The servers that the signed-in user may see; None means all."""
+    return servers_visible_to(current_user)
+
+
+def json_body(*, optional: bool = False) -> dict[str, Any]:
+    """The JSON object that was sent, whatever its content type says. Raises AppError (400) for anything else.
+
+    With `optional` an empty body counts as an empty object.
+    """
+    request.max_content_length = MAX_JSON_BYTES
+    raw = request.get_data()
+    if optional and not raw.strip():
+        return {}
+    try:
+        body = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        raise AppError("The request body is not valid JSON") from error
+    if not isinstance(body, dict):
+        raise AppError("The request body has to be a JSON object")
+    return body
+
+
+class TrustedProxies:
+    """WSGI layer that believes forwarding headers from trusted peers, and takes them from nobody else.
+
+    Afterwards `REMOTE_ADDR`, the scheme, the host and `SCRIPT_NAME` are what the client sees, so that everything
+    further in reads them the usual way.
+    """
+
+    def __init__(self, application: "WSGIApplication", trusted: Sequence[Network]) -> None:
+        self._application = application
+        self._trusted = trusted
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
+        """Put the client's view into the environment and go on."""
+        peer = environ.get("REMOTE_ADDR", "")
+        if addresses.is_within(addresses.parse_address(peer), self._trusted):
+            self._believe(environ, peer)
+        return self._application(environ, start_response)
+
+    def _believe(self, environ: "WSGIEnvironment", peer: str) -> None:
+        forwarded_for, real_ip = environ.get("HTTP_X_FORWARDED_FOR", ""), environ.get("HTTP_X_REAL_IP", "")
+        environ["REMOTE_ADDR"] = addresses.client_address(peer, forwarded_for, real_ip, self._trusted)
+        scheme = _last(environ.get("HTTP_X_FORWARDED_PROTO", ""))
+        if scheme in ("http", "https"):
+            environ["wsgi.url_scheme"] = scheme
+        host = _last(environ.get("HTTP_X_FORWARDED_HOST", ""))
+        if host:
+            environ["HTTP_HOST"] = host
+        prefix = _last(environ.get("HTTP_X_FORWARDED_PREFIX", "")).rstrip("/")
+        if prefix.startswith("/") and not prefix.startswith("//"):
+            environ["SCRIPT_NAME"] = prefix
+            environ["PATH_INFO"] = environ.get("PATH_INFO", "").removeprefix(prefix)
+
+
+def _last(header: str) -> str:
+    """The value that the nearest proxy added."""
+    return header.rpartition(",")[2].strip()

@@ -1,0 +1,83 @@
+"""Wire forms of scheduled work."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+
+from app.api.wire import SOMETIMES, IsoInstant, Out, iso
+from app.models import Task
+from app.services.task_schedule import PRESETS, CheckInterval
+
+# wire: the reference knows these two; our own housekeeping shows when it fails.
+SHOWN_TASKS = ("overdue-backup-check", "audit-log-cleanup")
+
+
+class IntervalIn(Schema):
+    """One of the presets for the overdue check."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    interval = fields.String(required=True, validate=validate.OneOf(PRESETS))
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse a body without one, in the contract's words."""
+        if not data.get("interval"):
+            raise ValidationError("Interval is required")
+        return data
+
+
+class IntervalOut(Out):
+    """When the overdue check runs."""
+
+    expression = fields.String(data_key="cronExpression")
+    is_enabled = fields.Boolean(data_key="enabled")
+
+
+class ScheduleHealthOut(Out):
+    """What the scheduler is at; times and errors by the names of the tasks."""
+
+    is_running = fields.Boolean(data_key="isRunning")
+    active_tasks = fields.List(fields.String(), data_key="activeTasks")
+    last_runs = fields.Dict(values=IsoInstant(missing=""), data_key="lastRunTimes")
+    errors = fields.Dict(values=fields.String())
+
+
+class ResultOut(Out):
+    """How one run of a task went: with a message and maybe figures, or with an error."""
+
+    name = fields.String(data_key="taskName")
+    success = fields.Boolean()
+    message = fields.String(metadata=SOMETIMES)
+    statistics = fields.Dict(metadata=SOMETIMES)
+    error = fields.String(metadata=SOMETIMES)
+
+
+_interval_out = IntervalOut()
+
+
+def dump_interval(interval: CheckInterval) -> dict[str, Any]:
+    """When the overdue check runs."""
+    return _interval_out.dump(interval)
+
+
+def dump_health(is_running: bool, active_tasks: Sequence[str], runs: Sequence[Task]) -> dict[str, Any]:
+    """What the scheduler is at."""
+    return {
+        "isRunning": is_running,
+        "activeTasks": [name for name in active_tasks if name in SHOWN_TASKS],
+        "lastRunTimes": {
+            run.name: iso(run.last_started_at) for run in runs if run.last_started_at and run.name in SHOWN_TASKS
+        },
+        "errors": {run.name: run.last_error for run in runs if run.last_error},
+    }
+
+
+def dump_result(result: Any) -> dict[str, Any]:
+    """How one run of a task went; any result with `name`, `message`, `statistics` and `error` will do."""
+    if result.error is not None:
+        return {"taskName": result.name, "success": False, "error": f"Error: {result.error}"}
+    dumped = {"taskName": result.name, "success": True, "message": result.message}
+    return dumped | ({"statistics": dict(result.statistics)} if result.statistics else {})

@@ -1,0 +1,145 @@
+"""Wire form of the dashboard."""
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+
+from marshmallow import fields
+
+from app.api.external.schemas import FullSummaryOut, dump_summary
+from app.api.runs import ChartPointOut, dump_run_point
+from app.api.wire import COUNT, COUNT_OR_NULL, NOT_AVAILABLE, TEXT, TEXTS, IsoInstant, Out, iso
+from app.domain.durations import format_duration
+from app.domain.elapsed import elapsed_text
+from app.domain.statuses import strip_words
+from app.models.types import AnyRow
+from app.services.history import JobStatus, Overview, ServerStatus
+
+
+class JobOut(Out):
+    """A job with its newest run; `expectedBackupElapsed` is added by `dump_job`."""
+
+    name = fields.String()
+    last_backup_date = IsoInstant(data_key="lastBackupDate", attribute="last_began_at", missing=NOT_AVAILABLE)
+    last_backup_id = fields.Function(
+        lambda job: job.last_run_id or NOT_AVAILABLE, data_key="lastBackupId", metadata=TEXT
+    )
+    last_backup_status = fields.String(data_key="lastBackupStatus", attribute="last_status")
+    last_backup_duration = fields.Function(lambda job: _duration(job), data_key="lastBackupDuration", metadata=TEXT)
+    last_backup_list_count = fields.Function(
+        lambda job: job.version_count or None, data_key="lastBackupListCount", metadata=COUNT_OR_NULL
+    )
+    backup_count = fields.Integer(data_key="backupCount", attribute="run_count")
+    status_history = fields.Function(
+        lambda job: strip_words(job.recent_statuses), data_key="statusHistory", metadata=TEXTS
+    )
+    file_count = fields.Integer(data_key="fileCount", attribute="examined_files")
+    file_size = fields.Integer(data_key="fileSize", attribute="examined_bytes")
+    storage_size = fields.Integer(data_key="storageSize", attribute="storage_bytes")
+    uploaded_size = fields.Integer(data_key="uploadedSize", attribute="uploaded_bytes")
+    warnings = fields.Integer(attribute="warning_count")
+    errors = fields.Integer(attribute="error_count")
+    available_backups = fields.Raw(data_key="availableBackups", attribute="available_versions", metadata=TEXTS)
+    is_backup_overdue = fields.Boolean(data_key="isBackupOverdue", attribute="is_overdue")
+    notification_event = fields.String(data_key="notificationEvent")
+    expected_backup_date = IsoInstant(
+        data_key="expectedBackupDate", attribute="next_expected_at", missing=NOT_AVAILABLE
+    )
+    last_notification_sent = IsoInstant(
+        data_key="lastNotificationSent", attribute="overdue_alerted_at", missing=NOT_AVAILABLE
+    )
+
+
+class ServerOut(Out):
+    """A server; its jobs and what it takes from the one that ran last are added by `dump_server`."""
+
+    id = fields.String()
+    name = fields.String()
+    server_url = fields.String(attribute="url")
+    alias = fields.String()
+    note = fields.String()
+    has_password = fields.Boolean(data_key="hasPassword")
+    total_backup_count = fields.Function(
+        lambda server: server.total("run_count"), data_key="totalBackupCount", metadata=COUNT
+    )
+    total_storage_size = fields.Function(
+        lambda server: server.total("storage_bytes"), data_key="totalStorageSize", metadata=COUNT
+    )
+    total_file_count = fields.Function(
+        lambda server: server.total("examined_files"), data_key="totalFileCount", metadata=COUNT
+    )
+    total_file_size = fields.Function(
+        lambda server: server.total("examined_bytes"), data_key="totalFileSize", metadata=COUNT
+    )
+    total_uploaded_size = fields.Function(
+        lambda server: server.total("uploaded_bytes"), data_key="totalUploadedSize", metadata=COUNT
+    )
+    have_overdue_backups = fields.Boolean(data_key="haveOverdueBackups", attribute="is_overdue")
+    backup_names = fields.Function(
+        lambda server: [job.name for job in server.jobs], data_key="backupNames", metadata=TEXTS
+    )
+
+
+class FullJobOut(JobOut):
+    """A job as `dump_job` gives it."""
+
+    expected_backup_elapsed = fields.String(data_key="expectedBackupElapsed")
+
+
+class FullServerOut(ServerOut):
+    """A server as `dump_server` gives it."""
+
+    jobs = fields.List(fields.Nested(FullJobOut), data_key="backupInfo")
+    last_began_at = IsoInstant(data_key="lastBackupDate", missing=NOT_AVAILABLE)
+    last_status = fields.String(data_key="lastBackupStatus")
+    last_duration = fields.String(data_key="lastBackupDuration")
+    last_version_count = fields.Integer(data_key="lastBackupListCount", allow_none=True)
+    last_job_name = fields.String(data_key="lastBackupName")
+    last_run_id = fields.String(data_key="lastBackupId")
+    checked_at = IsoInstant(data_key="lastOverdueCheck", missing=NOT_AVAILABLE)
+
+
+class DashboardOut(Out):
+    """Everything that a dashboard shows."""
+
+    servers = fields.List(fields.Nested(FullServerOut), data_key="serversSummary")
+    summary = fields.Nested(FullSummaryOut, data_key="overallSummary")
+    points = fields.List(fields.Nested(ChartPointOut), data_key="chartData")
+
+
+_job_out, _server_out = JobOut(), ServerOut()
+
+
+def dump_dashboard(overview: Overview, points: Sequence[AnyRow], zone: tzinfo) -> dict[str, Any]:
+    """The whole answer."""
+    return {
+        "serversSummary": [dump_server(server, overview) for server in overview.servers],
+        "overallSummary": dump_summary(overview.summary, overview.now),
+        "chartData": [dump_run_point(run, zone) for run in points],
+    }
+
+
+def dump_server(server: ServerStatus, overview: Overview) -> dict[str, Any]:
+    """One server with its jobs and its newest run."""
+    last = server.last_job
+    return _server_out.dump(server) | {
+        "backupInfo": [dump_job(job, overview.now) for job in server.jobs],
+        "lastBackupDate": NOT_AVAILABLE if last is None or last.last_began_at is None else iso(last.last_began_at),
+        "lastBackupStatus": last.last_status if last else NOT_AVAILABLE,
+        "lastBackupDuration": _duration(last) if last else NOT_AVAILABLE,
+        # wire: 0 for a server without runs, null for a run that reports no versions
+        "lastBackupListCount": (last.version_count or None) if last else 0,
+        "lastBackupName": last.name if last else NOT_AVAILABLE,
+        "lastBackupId": (last and last.last_run_id) or NOT_AVAILABLE,
+        "lastOverdueCheck": NOT_AVAILABLE if overview.checked_at is None else iso(overview.checked_at),
+    }
+
+
+def dump_job(job: JobStatus, now: datetime) -> dict[str, Any]:
+    """One job, with the time since it was expected in words."""
+    elapsed = NOT_AVAILABLE if job.next_expected_at is None else elapsed_text(job.next_expected_at, now)
+    return _job_out.dump(job) | {"expectedBackupElapsed": elapsed}
+
+
+def _duration(job: JobStatus) -> str:
+    return format_duration(job.last_duration_s) if job.last_duration_s else NOT_AVAILABLE

@@ -1,0 +1,54 @@
+"""Views of the database group."""
+
+import tempfile
+from pathlib import Path
+
+from flask import Blueprint, request, send_file
+from flask.typing import ResponseReturnValue
+from marshmallow import fields
+
+from app.api.client import actor
+from app.api.database.schemas import (
+    BackupQuery,
+    RestoredOut,
+    dump_restored,
+)
+from app.contracts import (
+    AppError,
+    Content,
+    described,
+)
+from app.services import clock, database_backup, database_restore
+
+bp = Blueprint("database", __name__, url_prefix="/database")
+
+# 200 MiB for the file, and something for what a form puts around it.
+MOST_BYTES = 200 * 1024 * 1024 + 64 * 1024
+FORM = Content("multipart/form-data", shape={"database": fields.String(metadata={"format": "binary"})})
+MIMETYPES = {"db": "application/octet-stream", "sql": "text/plain"}
+
+
+@bp.get("/backup")
+@described({200: Content("application/octet-stream", "text/plain")}, query=BackupQuery, errors=(500, 501))
+def backup() -> ResponseReturnValue:
+    """The database as a file, or with `format=sql` as statements. 501 on PostgreSQL."""
+    kind = BackupQuery().load(request.args)["kind"]
+    made = database_backup.make_backup(kind, actor=actor(), now=clock.now())
+    answer = send_file(made.file, mimetype=MIMETYPES[kind], as_attachment=True, download_name=made.name)
+    answer.content_length = made.size_bytes
+    return answer
+
+
+@bp.post("/restore")
+@described({200: RestoredOut}, body=FORM, errors=(500, 501))
+def restore() -> ResponseReturnValue:
+    """Put the content of a backup in place of everything; a file that is not fine changes nothing."""
+    request.max_content_length = MOST_BYTES
+    upload = request.files.get("database")
+    if upload is None:
+        raise AppError("No file provided")
+    with tempfile.NamedTemporaryFile(dir=database_backup.temporary_folder()) as file:
+        upload.save(file)
+        file.flush()
+        name = upload.filename or ""
+        return dump_restored(database_restore.restore(Path(file.name), name, actor=actor(), now=clock.now()))

@@ -1,0 +1,129 @@
+"""Every error becomes one shape: `{"error", "timestamp", …}` below /api, a page elsewhere. Views hold no `try`."""
+
+import logging
+import sqlite3
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+import sqlalchemy.exc
+from flask import Flask, Response, current_app, jsonify, redirect, request
+from flask.typing import ResponseReturnValue
+from marshmallow import ValidationError
+from werkzeug.exceptions import HTTPException, InternalServerError
+
+from app.contracts import AppError
+from app.services import clock
+from app.services.deployment import settings
+
+log = logging.getLogger(__name__)
+
+PAGE_ERRORS = "duplistatus.page_errors"
+# Shows an error to a person: called with the sentence and the status.
+PageErrors = Callable[[str, int], ResponseReturnValue]
+DATABASE_TROUBLE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, sqlite3.OperationalError)
+TEXTS = {
+    400: "The request cannot be understood",
+    404: "Not found",
+    405: "Method not allowed",
+    413: "The request is too large",
+}
+
+
+def install(app: Flask) -> None:
+    """Register the handlers. Under test the unexpected is raised again, unless the configuration says otherwise."""
+    if app.config["PROPAGATE_EXCEPTIONS"] is None:
+        app.config["PROPAGATE_EXCEPTIONS"] = app.testing
+    app.register_error_handler(AppError, answer_app_error)
+    app.register_error_handler(ValidationError, answer_validation_error)
+    app.register_error_handler(HTTPException, answer_http_error)
+    app.register_error_handler(InternalServerError, answer_unexpected)
+    for trouble in DATABASE_TROUBLE:
+        app.register_error_handler(trouble, answer_database_trouble)
+
+
+def show_page_errors_with(app: Flask, show: PageErrors) -> None:
+    """Let the pages draw the errors of everything that is not below /api."""
+    app.extensions[PAGE_ERRORS] = show
+
+
+def answer_app_error(error: AppError) -> ResponseReturnValue:
+    """Say what the caller can understand."""
+    return _answer(error.message, error.status, error.extra, error.headers, error)
+
+
+def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
+    """Name the first field that is wrong in the sentence, and all of them beside it."""
+    fields = dict(_flatten(error.normalized_messages()))
+    name, text = next(iter(fields.items()))
+    sentence = text if name == "_schema" else f"{name}: {text}"
+    return _answer(sentence, 400, {"fields": fields}, {}, error)
+
+
+def answer_http_error(error: HTTPException) -> ResponseReturnValue:
+    """Put Werkzeug's own errors into our shape, and send a final slash to the address without it."""
+    status = error.code or 500
+    if status == 404 and request.path.endswith("/") and request.path.strip("/"):
+        return redirect_without_slash()
+    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer(TEXTS.get(status, error.name), status, {}, headers, error)
+
+
+def answer_database_trouble(error: BaseException) -> ResponseReturnValue:
+    """Say that the database is the matter, which may pass; the log holds the rest."""
+    log.error("the database cannot be used: %s", error, exc_info=settings().debug)
+    return _answer("The database cannot be reached at the moment", 503, {}, {"Retry-After": "5"}, error)
+
+
+def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:
+    """Answer with a plain sentence; Flask has written the trace into the log."""
+    cause = error.original_exception or error
+    if isinstance(cause, DATABASE_TROUBLE):
+        return answer_database_trouble(cause)
+    return _answer("Something unexpected went wrong; the application log has the details", 500, {}, {}, cause)
+
+
+def is_api_request() -> bool:
+    """Whether the request is for the API, whose errors are JSON even where there is no such address."""
+    root = f"{settings().base_path}/api"
+    return request.path == root or request.path.startswith(f"{root}/")
+
+
+def redirect_without_slash() -> ResponseReturnValue:
+    """Send the client to the same address without the final slash."""
+    # Exactly one slash in front, and no backslash: `//host` and `/\host` would lead to another machine.
+    address = quote("/" + request.path.strip("/"), safe="/")
+    query = request.query_string.decode("latin-1")
+    return redirect(f"{request.script_root}{address}{'?' + query if query else ''}", 308)
+
+
+def _answer(
+    sentence: str, status: int, extra: Mapping[str, Any], headers: Mapping[str, str], error: BaseException
+) -> ResponseReturnValue:
+    show: PageErrors | None = current_app.extensions.get(PAGE_ERRORS)
+    if show is not None and not is_api_request():
+        answer = current_app.make_response(show(sentence, status))
+    else:
+        answer = _as_json(sentence, extra, error)
+        answer.status_code = status
+    answer.headers.extend(dict(headers))
+    return answer
+
+
+def _as_json(sentence: str, extra: Mapping[str, Any], error: BaseException) -> Response:
+    body = {"error": sentence, **extra, "timestamp": clock.now()}
+    if settings().debug:
+        body = {"message": str(error), "stack": "".join(traceback.format_exception(error))} | body
+    return jsonify(body)
+
+
+def _flatten(messages: Mapping[Any, Any], path: str = "") -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    for key, value in messages.items():
+        name = f"{path}.{key}" if path and key != "_schema" else path or str(key)
+        if isinstance(value, Mapping):
+            found += _flatten(value, name)
+        else:
+            found.append((name, str(value[0] if isinstance(value, list) and value else value)))
+    return found

@@ -1,0 +1,163 @@
+"""Who may enter: one check before every view, looked up by endpoint, so that views carry no access rules.
+
+`cover` registers a blueprint together with its rules. A route that no rule covers is refused, so forgetting one shuts
+a door rather than leaving it open. The order of the checks is the contract's: address, session, CSRF token, sign-in,
+pending password change, administrator. A script with a key of scope `admin` stands in for an administrator, without
+session and token, everywhere but at pages.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from flask import Blueprint, Flask, Request, current_app, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+
+from app.api import network_rules
+from app.api.errors import redirect_without_slash
+from app.api.program_access import Script, find_script, script_refusal
+from app.contracts import AppError, Guard
+from app.contracts.errors import Forbidden, Unauthorized
+from app.extensions import csrf
+from app.services import sessions
+from app.services.deployment import settings
+from app.services.network_access import Zone
+
+RULES = "duplistatus.guards"
+PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"  # noqa: S105 (an error code)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one endpoint asks for."""
+
+    guard: Guard
+    csrf: bool = True
+    before_password_change: bool = False
+    zone: Zone | None = None
+    is_page: bool = False
+
+
+def install(app: Flask) -> None:
+    """Put the guard before every view of the application."""
+    app.extensions[RULES] = {"static": Rule(Guard.OPEN)}
+    app.before_request(check_request)
+
+
+def cover(
+    app: Flask,
+    blueprint: Blueprint,
+    *,
+    guard: Guard,
+    csrf: bool = True,
+    url_prefix: str = "",
+    zone: Zone | None = Zone.ADMINISTRATION,
+    is_page: bool = False,
+) -> None:
+    """Register a blueprint below the base path, and the rules of its views; `@guarded` on a view comes first.
+
+    With `is_page` a visitor is sent to the sign-in page instead of being given an error.
+    """
+    known = set(app.view_functions)
+    base_path = app.extensions["duplistatus.settings"].base_path
+    app.register_blueprint(blueprint, url_prefix=f"{base_path}{url_prefix}{blueprint.url_prefix or ''}")
+    for endpoint in app.view_functions.keys() - known:
+        access = getattr(app.view_functions[endpoint], "access", None)
+        app.extensions[RULES][endpoint] = Rule(
+            access.guard if access else guard,
+            csrf and (access.csrf if access else True),
+            access.before_password_change if access else False,
+            zone,
+            is_page,
+        )
+
+
+def check_request() -> ResponseReturnValue | None:
+    """Let the request through, or refuse it. Open routes do not touch the session."""
+    endpoint = request.endpoint
+    if endpoint is None:
+        return None  # not found, or a method that is not known there: said by the error handlers
+    if _ends_in_slash() and request.url_rule and not request.url_rule.rule.endswith("/"):
+        return redirect_without_slash()  # the last part of the address would take the slash for its own
+    if request.method == "OPTIONS":
+        answer = current_app.make_default_options_response()
+        answer.status_code = 204
+        return answer
+    rule: Rule | None = current_app.extensions[RULES].get(endpoint)
+    if rule is None:
+        raise Forbidden("This address is not covered by an access rule")
+    if rule.zone is not None:
+        network_rules.check(rule.zone)
+    if rule.guard is Guard.OPEN:
+        return None
+    try:
+        _check_person(rule)
+    except AppError as refusal:
+        if not rule.is_page:
+            raise
+        return _show_the_way(refusal)
+    return None
+
+
+def load_script(_request: Request) -> Script | None:
+    """Tell Flask-Login of a script with a key of scope `admin`; it may call the API, and sees no page."""
+    rule: Rule | None = current_app.extensions[RULES].get(request.endpoint)
+    return find_script() if rule is not None and not rule.is_page else None
+
+
+def check_login_token() -> None:
+    """Hold a sign-in to the contract's rule L, which asks for a token but not for a session.
+
+    With a live session the token has to be its own; without one any text will do, since there is nothing to protect:
+    what stops other sites is that they cannot send the header.
+    """
+    sent = csrf.sent_token()
+    if not sent:
+        raise Forbidden("CSRF token required")
+    session = sessions.current()
+    if session.is_live and not session.accepts_token(sent):
+        raise Forbidden("Invalid CSRF token")
+
+
+def _ends_in_slash() -> bool:
+    """Whether the address does as it was sent; one that was percent-encoded belongs to a name."""
+    sent: str = request.environ.get("REQUEST_URI") or request.path
+    return request.path.endswith("/") and sent.partition("?")[0].endswith("/")
+
+
+def _check_person(rule: Rule) -> None:
+    # A key in a header is not sent by browsers on their own, so there is nothing for a token to protect.
+    if rule.guard is not Guard.SESSION and isinstance(current_user._get_current_object(), Script):
+        if rule.before_password_change:
+            raise Forbidden("A script has no account and no password")
+        return
+    if not sessions.current().is_live:
+        raise script_refusal() or Unauthorized("Invalid or expired session")
+    if rule.csrf:
+        csrf.protect()
+    if rule.guard is Guard.SESSION:
+        return
+    if not current_user.is_authenticated:
+        raise script_refusal() or Unauthorized("Authentication required")
+    if current_user.must_change_password and not rule.before_password_change:
+        raise Forbidden("The password has to be changed first", errorCode=PASSWORD_CHANGE_REQUIRED)
+    if rule.guard is Guard.ADMIN and not current_user.is_admin:
+        raise Forbidden("Administrator access required")
+
+
+def _show_the_way(refusal: AppError) -> ResponseReturnValue:
+    """Send a person to the page that helps: signing in, or changing the password. Other refusals stay errors."""
+    root = f"{request.script_root}{settings().base_path}"
+    if refusal.status == 401:
+        address = f"{root}/login"
+        if request.method in ("GET", "HEAD") and "HX-Request" not in request.headers:
+            query = quote(request.query_string, safe="=&%+/:,;")
+            wanted = quote(request.script_root + request.path) + (f"?{query}" if query else "")
+            address += f"?redirect={quote(wanted)}"
+    elif refusal.extra.get("errorCode") == PASSWORD_CHANGE_REQUIRED:
+        address = f"{root}/change-password"
+    else:
+        raise refusal
+    if "HX-Request" in request.headers:  # htmx would put the target of a redirect into a part of the page
+        return "", 401, {"HX-Redirect": address}
+    return redirect(address, 303)

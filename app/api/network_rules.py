@@ -1,0 +1,65 @@
+"""Holds requests to the allow lists, and probes from elsewhere to a rate."""
+
+import logging
+import math
+from datetime import datetime
+
+from flask import current_app, request
+
+from app.api.client import client_address
+from app.contracts import AppError
+from app.contracts.errors import Forbidden
+from app.domain.addresses import rate_key
+from app.domain.rates import Limiter
+from app.services import clock
+from app.services.network_access import Zone, allow_lists
+
+log = logging.getLogger(__name__)
+
+LIMITERS = "duplistatus.probe_rates"
+# Per minute and per hour, for those whom no list names.
+PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
+REFUSALS_LOGGED_PER_MINUTE = 1
+
+
+class TooManyProbes(AppError):
+    """Ping or health is asked too often by an address that no list names."""
+
+    status = 429
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__("Too many probes from this address, try again later", errorCode="PROBE_RATE_LIMITED")
+        self.headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
+
+
+def check(zone: Zone) -> None:
+    """Let the client into the zone. Raises Forbidden, or TooManyProbes."""
+    address = client_address()
+    if allow_lists().admit(zone, address):
+        return
+    now = clock.now()
+    if zone is Zone.PROBES:
+        _limit_probe(address, now)
+        return
+    if _limiters()["refusals"][0].allow(rate_key(address), now) is None:
+        log.warning("%s is on no allow list and was refused at %s", address, request.path)
+    raise Forbidden("Your address is not allowed here", errorCode="IP_NOT_ALLOWED")
+
+
+def _limit_probe(address: str, now: datetime) -> None:
+    for limiter in _limiters().get(request.endpoint or "", ()):
+        retry_after_s = limiter.allow(rate_key(address), now)
+        if retry_after_s is not None:
+            raise TooManyProbes(retry_after_s)
+
+
+def _limiters() -> dict[str, tuple[Limiter, ...]]:
+    found: dict[str, tuple[Limiter, ...]] | None = current_app.extensions.get(LIMITERS)
+    if found is None:
+        limits: dict[str, tuple[Limiter, ...]] = {
+            endpoint: (Limiter(a_minute / 60, a_minute), Limiter(an_hour / 3600, an_hour))
+            for endpoint, (a_minute, an_hour) in PROBE_RATES.items()
+        }
+        limits["refusals"] = (Limiter(REFUSALS_LOGGED_PER_MINUTE / 60, REFUSALS_LOGGED_PER_MINUTE),)
+        found = current_app.extensions.setdefault(LIMITERS, limits)
+    return found

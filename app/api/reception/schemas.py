@@ -1,0 +1,62 @@
+"""Wire forms of refused uploads and of what is taken in."""
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields
+
+from app.api.wire import IsoInstant, Out
+from app.models import RejectedReport
+
+
+class ReceptionIn(Schema):
+    """Whether reports of operations other than backups are taken: restores, tests, compactions."""
+
+    class Meta:
+        unknown = RAISE
+
+    keeps_other_operations = fields.Boolean(required=True, data_key="keepsOtherOperations")
+
+
+class ReceptionOut(Out):
+    """Whether reports of operations other than backups are taken."""
+
+    keeps_other_operations = fields.Boolean(data_key="keepsOtherOperations")
+
+
+class RejectedReportOut(Out):
+    """A refused upload without its body."""
+
+    id = fields.Integer()
+    received_at = IsoInstant(data_key="receivedAt")
+    ip_address = fields.String(data_key="ipAddress")
+    content_type = fields.String(data_key="contentType")
+    status_code = fields.Integer(data_key="statusCode")
+    reason = fields.String()
+    size_bytes = fields.Integer(data_key="size")
+    replayed_at = IsoInstant(data_key="replayedAt", allow_none=True)
+
+
+class FullRejectedReportOut(RejectedReportOut):
+    """A refused upload with its body; addresses of destinations were removed before it was stored."""
+
+    body = fields.String()
+
+
+class RejectedReportsOut(Out):
+    """All refused uploads that are kept, newest first."""
+
+    reports = fields.List(fields.Nested(RejectedReportOut), data_key="rejectedReports")
+
+
+class ReplayOut(Out):
+    """The run that a replayed report became."""
+
+    run_id = fields.String(data_key="backupId")
+
+
+_rejected_out = RejectedReportOut()
+
+
+def dump_full(report: RejectedReport, body: str) -> dict[str, Any]:
+    """A refused upload with its body."""
+    return _rejected_out.dump(report) | {"body": body}

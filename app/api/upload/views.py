@@ -1,0 +1,44 @@
+"""View of the upload group."""
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from marshmallow import fields
+
+from app.api.client import visitor
+from app.api.program_access import admit_program
+from app.api.upload.schemas import (
+    ReportIn,
+)
+from app.contracts import (
+    AnyOf,
+    Content,
+    described,
+)
+from app.services import clock, deployment
+from app.services.reception import receive_report
+
+bp = Blueprint("upload", __name__)
+
+FORM = Content("application/x-www-form-urlencoded", shape={"message": fields.String()})
+
+
+@bp.before_request
+def admit() -> None:
+    """Hold senders to their keys, rates and sizes."""
+    admit_program("upload")
+    # One byte more: of a body without length Werkzeug gives what fits, and only so does it show that there was more.
+    request.max_content_length = deployment.settings().max_upload_bytes + 1
+
+
+@bp.post("/upload")
+@described({200: {"success": fields.Boolean()}}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
+def create() -> ResponseReturnValue:
+    """Store the report of one run: as JSON, as form field `message`, or as Duplicati's plain text, gzipped or not."""
+    receive_report(
+        request.get_data(cache=False, parse_form_data=False),
+        content_type=request.content_type or "",
+        content_encoding=request.headers.get("Content-Encoding", ""),
+        now=clock.now(),
+        actor=visitor(),
+    )
+    return {"success": True}
