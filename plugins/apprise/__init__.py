@@ -1,0 +1,92 @@
+"""Reach people through the many services that Apprise knows, https://appriseit.com; one address for each service.
+
+Apprise is imported when an address is looked at for the first time: it takes some 25 MB, which only those who use it
+should pay.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields
+
+from app.contracts import DeliveryError, ForbiddenAddress, Message, NotificationChannel, Severity
+from plugins.apprise.services import Failure, check_hosts, deliver, open_services
+
+NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.ERROR: "failure"}
+REMEMBERED = 1000
+# Which services took a message of which others failed, so that the next try reaches only those. By idempotency key;
+# lost at a restart, when a repetition is better than silence.
+_taken: OrderedDict[str, set[str]] = OrderedDict()
+
+
+def validate_services(text: str) -> None:
+    """A validator for settings. Raises ValidationError that names the line of an address, not the address."""
+    if not open_services(text):
+        raise ValidationError("At least one address is needed.")
+
+
+class AppriseSettings(Schema):
+    """The addresses of services; nearly all hold a token or a password."""
+
+    urls = fields.String(
+        required=True,
+        validate=validate_services,
+        metadata={
+            "label": "Addresses of services",
+            "help": "One a line, as described on appriseit.com: tgram://…, discord://…, mailtos://…",
+            "secret": True,
+            "multiline": True,
+        },
+    )
+
+
+class AppriseChannel(NotificationChannel):
+    """One message to all services; a later try leaves out those that took it."""
+
+    name, label = "apprise", "Apprise"
+    Settings = AppriseSettings
+
+    def send(self, message: Message) -> None:
+        """Send through all services at once. Permanent only when every failure is."""
+        try:
+            services = open_services(message.target or self.settings["urls"])
+        except ValidationError as error:
+            raise DeliveryError(f"Apprise: {' '.join(error.messages)}", permanent=True) from None
+        taken = _taken.get(message.idempotency_key, set())
+        waiting = {url: service for url, service in services.items() if url not in taken}
+        try:
+            check_hosts(waiting.values())
+        except ForbiddenAddress as error:
+            raise DeliveryError(f"Apprise: {error}", permanent=True) from None
+        is_success = message.severity is Severity.INFO and message.event == "success"
+        outcomes = deliver(
+            waiting,
+            body=message.markdown or message.body,
+            title=message.title,
+            notify_type="success" if is_success else NOTIFY_TYPES[message.severity],
+            body_format="markdown" if message.markdown else "text",
+        )
+        failures = [failure for failure in outcomes.values() if failure]
+        if failures:
+            _remember(message.idempotency_key, taken | {url for url, failure in outcomes.items() if not failure})
+            raise _error(failures)
+        _taken.pop(message.idempotency_key, None)
+
+    def facts(self, target: str | None = None) -> Mapping[str, Any]:
+        """The kinds of services; the rest of an address is a secret."""
+        lines = (target or self.settings["urls"]).split()
+        return {"services": [line.partition("://")[0] for line in lines if "://" in line]}
+
+
+def _remember(key: str, urls: set[str]) -> None:
+    if key and urls:
+        _taken[key] = urls
+        _taken.move_to_end(key)
+        while len(_taken) > REMEMBERED:
+            _taken.popitem(last=False)
+
+
+def _error(failures: list[Failure]) -> DeliveryError:
+    text = "; ".join(dict.fromkeys(failure.text for failure in failures))
+    return DeliveryError(f"Apprise: {text}", permanent=all(failure.is_permanent for failure in failures))

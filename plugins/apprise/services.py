@@ -1,0 +1,116 @@
+"""Apprise itself, held to our rules: nothing on this machine, no redirects, no retries of its own, bounded times."""
+
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from http.client import responses
+from typing import Any
+
+from marshmallow import ValidationError
+
+from app.contracts import check_host
+
+# These act on the machine that runs duplistatus, not on a service: its desktop, its log, a lamp at its USB port, a
+# program that is started, a folder of keys.
+LOCAL_SCHEMES = ("dbus", "qt", "kde", "glib", "gio", "gnome", "macosx", "windows", "syslog", "blink1", "vapid")
+MOST_SERVICES = 10
+CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TIMEOUT_S = 5.0, 15.0, 20.0
+STATUS = re.compile(r"\berror=(\d{3})\b")
+# As for every HTTP channel: these may pass although they are below 500.
+PASSING_STATUSES = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one service did not take a message, in words that hold nothing of its address."""
+
+    text: str
+    is_permanent: bool
+
+
+def open_services(text: str) -> dict[str, Any]:
+    """Apprise's objects by address, each once. Raises ValidationError that names the line, never the address."""
+    urls = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
+    if len(urls) > MOST_SERVICES:
+        raise ValidationError(f"More than {MOST_SERVICES} addresses; make a further channel.")
+    return {url: _open(url, number) for number, url in enumerate(urls, 1)}
+
+
+def check_hosts(services: Iterable[Any]) -> None:
+    """Raise ForbiddenAddress when a service's host, where its address has one, is never called."""
+    for service in services:
+        # In other addresses the place of the host holds a token, which is nobody's to look up.
+        has_host = any("{host}" in template for template in service.templates)
+        for host in (service.host if has_host else None, getattr(service, "smtp_host", None)):
+            if host:
+                check_host(host)
+
+
+def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failure | None]:
+    """Send to all at once, within `TIMEOUT_S`; tell for each address how it failed, or None."""
+    if not services:
+        return {}
+    results = _library().Apprise(list(services.values())).notify(timeout=TIMEOUT_S, **notification).results
+    if len(results) != len(services):
+        return dict.fromkeys(services, Failure("the message could not be prepared", is_permanent=False))
+    return {url: _failure(result) for url, result in zip(services, results, strict=True)}
+
+
+@cache
+def _library() -> Any:
+    import apprise
+
+    # Its debug lines hold whole addresses; what matters of a failure is told by the channel.
+    logger = logging.getLogger("apprise")
+    logger.setLevel(logging.WARNING)
+    logger.propagate = False
+    apprise.NotificationManager().disable(*LOCAL_SCHEMES)
+    return apprise
+
+
+def _open(url: str, number: int) -> Any:
+    apprise = _library()
+    asset = apprise.AppriseAsset(
+        app_id="duplistatus",
+        app_desc="duplistatus",
+        storage_mode="memory",
+        http_redirects=False,
+        pgp_autogen=False,
+        pem_autogen=False,
+        service_timeout=TIMEOUT_S,
+    )
+    service = apprise.Apprise.instantiate(url, asset=asset)
+    if service is None:
+        raise ValidationError(f"Address {number} is none that Apprise understands, or acts on this machine.")
+    files = (value for value in vars(service).values() if isinstance(value, apprise.AppriseAttachment))
+    if any(len(value) for value in files):
+        raise ValidationError(f"Address {number} reads a file, which is not allowed here.")
+    _restrict(service, apprise)
+    return service
+
+
+def _restrict(service: Any, apprise: Any) -> None:
+    """Take back what options of an address may have asked for: the host tries again, and wants the truth."""
+    service.redirects = False
+    service.retry = 0
+    service.optional = False
+    service.tags = set()
+    service.socket_connect_timeout = min(service.socket_connect_timeout, CONNECT_TIMEOUT_S)
+    service.socket_read_timeout = min(service.socket_read_timeout, READ_TIMEOUT_S)
+    if "overflow_mode" not in vars(service):
+        service.overflow_mode = apprise.OverflowMode.TRUNCATE  # else a long message is refused, and lost
+
+
+def _failure(result: Any) -> Failure | None:
+    if result:
+        return None
+    if result.status.name == "TIMEOUT":
+        return Failure(f"{result.name} did not answer in time", is_permanent=False)
+    found = STATUS.findall(" ".join(entry.message for entry in result.logs()))
+    if not found:
+        return Failure(f"{result.name} could not be reached, or did not take the message", is_permanent=False)
+    status = int(found[-1])
+    is_permanent = 300 <= status < 500 and status not in PASSING_STATUSES
+    return Failure(f"{result.name} answered {status} {responses.get(status, '')}".strip(), is_permanent)

@@ -1,0 +1,182 @@
+"""Apprise: the common contract through its JSON service, and what we keep it from doing."""
+
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from marshmallow import ValidationError
+
+from app.contracts import Severity
+from app.testing.channels import SECRET, ChannelContract
+from app.testing.http_servers import Answer, RecordingServer, recording_server
+from plugins.apprise import AppriseChannel, AppriseSettings
+
+
+class TestApprise(ChannelContract):
+    channel_class = AppriseChannel
+
+    @pytest.fixture(autouse=True)
+    def _stand_in(self):
+        with recording_server() as server:
+            self.server: RecordingServer = server
+            yield
+
+    def url_of(self, server: RecordingServer, path: str = "/hook") -> str:
+        return f"json://user:{SECRET}@{server.url.removeprefix('http://')}{path}"
+
+    def settings(self) -> dict[str, Any]:
+        return {"urls": self.url_of(self.server)}
+
+    def unreachable_settings(self) -> dict[str, Any]:
+        return {"urls": f"json://user:{SECRET}@127.0.0.1:9/{SECRET}"}
+
+    def arrived(self) -> list[str]:
+        return [f"{request.json['title']}\n{request.json['message']}" for request in self.server.received]
+
+    def break_for_now(self) -> None:
+        self.server.standard = Answer(503)
+
+    def break_for_good(self) -> None:
+        self.server.standard = Answer(403, SECRET.encode())
+
+    @pytest.mark.parametrize(
+        ("severity", "event", "kind"),
+        [
+            (Severity.INFO, "test", "info"),
+            (Severity.INFO, "success", "success"),
+            (Severity.WARNING, "warning", "warning"),
+            (Severity.ERROR, "warning", "failure"),
+        ],
+    )
+    def test_the_severity_becomes_the_type_of_the_notification(self, severity, event: str, kind: str) -> None:
+        self.channel().send(self.message(severity=severity, event=event))
+        assert self.server.received[0].json["type"] == kind
+
+    def test_markdown_is_handed_on_as_markdown(self) -> None:
+        urls = f"{self.url_of(self.server)}?format=html"
+        self.channel(urls=urls).send(self.message(markdown="**A body**"))
+        assert "<strong>A body</strong>" in self.server.received[0].json["message"]
+
+    def test_plain_text_that_looks_like_markdown_stays_as_it_is(self) -> None:
+        self.channel().send(self.message(body="**A body** <b>"))
+        assert self.server.received[0].json["message"] == "**A body** <b>"
+
+    def test_every_service_gets_the_message(self) -> None:
+        urls = f"{self.url_of(self.server, '/one')}\n\n{self.url_of(self.server, '/two')}\n"
+        self.channel(urls=urls).send(self.message())
+        assert sorted(request.path.rstrip("/") for request in self.server.received) == ["/one", "/two"]
+
+    def test_a_further_try_reaches_only_the_services_that_failed(self) -> None:
+        with recording_server() as broken:
+            broken.answers = [Answer(503)]
+            urls = f"{self.url_of(self.server)}\n{self.url_of(broken)}"
+            message = self.message(idempotency_key="partly")
+            with pytest.raises(Exception, match="503") as caught:
+                self.channel(urls=urls).send(message)
+            assert not caught.value.permanent
+            self.channel(urls=urls).send(message)
+            assert (len(self.server.received), len(broken.received)) == (1, 2)
+
+    def test_a_refusal_beside_passing_trouble_is_worth_another_try(self) -> None:
+        self.break_for_good()
+        error = self.fail(self.channel(urls=f"{self.url_of(self.server)}\njson://127.0.0.1:9/"))
+        assert not error.permanent
+        assert "403 Forbidden" in str(error)
+
+    def test_a_target_replaces_the_services(self) -> None:
+        self.channel().send(self.message(target=self.url_of(self.server, "/other")))
+        assert [request.path.rstrip("/") for request in self.server.received] == ["/other"]
+
+    def test_a_target_that_is_not_understood_is_refused_for_good_and_not_repeated(self) -> None:
+        with pytest.raises(Exception, match="Address 1") as caught:
+            self.channel().send(self.message(target=f"nothing://{SECRET}"))
+        assert caught.value.permanent
+        assert SECRET not in str(caught.value)
+
+    def test_a_server_that_does_not_answer_in_time_is_worth_another_try(self) -> None:
+        self.server.standard = Answer(delay_s=0.6)
+        error = self.fail(self.channel(urls=f"{self.url_of(self.server)}?rto=0.1"))
+        assert not error.permanent
+
+    def test_the_whole_try_is_bounded(self, monkeypatch) -> None:
+        monkeypatch.setattr("plugins.apprise.services.TIMEOUT_S", 0.2)
+        self.server.standard = Answer(delay_s=0.6)
+        error = self.fail(self.channel())
+        assert "in time" in str(error)
+        assert not error.permanent
+
+    def test_options_of_an_address_cannot_ask_for_redirects_retries_or_silence(self) -> None:
+        self.server.answers = [Answer(302, headers={"Location": f"{self.server.url}/elsewhere"})]
+        urls = f"{self.url_of(self.server)}?redirect=yes&retry=3&wait=0&optional=yes"
+        assert self.fail(self.channel(urls=urls)).permanent
+        assert len(self.server.received) == 1
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "json://169.254.169.254/latest",
+            "jsons://[fe80::1]/",
+            "json://0.0.0.0/",
+            "mailto://u:p@example.org?smtp=169.254.1.1&to=a@example.org",
+            "gotify://100.100.100.200/token12345678901",
+        ],
+    )
+    def test_hosts_that_nobody_may_call_are_refused_for_good(self, url: str) -> None:
+        error = self.fail(self.channel(urls=url))
+        assert error.permanent
+        assert "never called" in str(error)
+
+    def test_failures_leave_nothing_of_the_address_in_the_log(self, caplog) -> None:
+        caplog.set_level(logging.DEBUG)
+        self.break_for_good()
+        self.fail(self.channel())
+        assert SECRET not in caplog.text
+
+    def test_facts_name_the_kinds_of_services_only(self) -> None:
+        assert self.channel().facts() == {"services": ["json"]}
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "dbus://",
+        "kde://",
+        "glib://",
+        "gnome://",
+        "macosx://",
+        "windows://",
+        "syslog://",
+        "SYSLOG://local0",
+        "blink1://",
+        "vapid://me@example.org/you@example.org",
+        "file:///etc/passwd",
+        "nothing://x",
+        "no address",
+    ],
+)
+def test_what_acts_on_this_machine_or_is_unknown_is_refused_when_saving(url: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        AppriseSettings().load({"urls": f"json://127.0.0.1/\n{url}"})
+    [text] = caught.value.messages["urls"]
+    assert "Address 2" in text
+    assert url not in text
+
+
+@pytest.mark.parametrize("template", ["/etc/passwd", "file:///etc/passwd", "http://169.254.169.254/latest"])
+def test_an_address_that_reads_a_file_is_refused_when_saving(template: str) -> None:
+    with pytest.raises(ValidationError, match="reads a file"):
+        AppriseSettings().load({"urls": f"discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js?template={template}"})
+
+
+@pytest.mark.parametrize("urls", ["", "\n \n", "\n".join(f"json://127.0.0.1/{number}" for number in range(11))])
+def test_no_service_and_too_many_are_refused(urls: str) -> None:
+    with pytest.raises(ValidationError):
+        AppriseSettings().load({"urls": urls})
+
+
+def test_the_plugin_loads_without_apprise() -> None:
+    code = "import sys, plugins.apprise as plugin; plugin.AppriseChannel({'urls': ''}); print('apprise' in sys.modules)"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout.strip() == "False"

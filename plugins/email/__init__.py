@@ -1,0 +1,198 @@
+"""Mail over SMTP, as text and HTML."""
+
+import smtplib
+import ssl
+from collections.abc import Mapping
+from contextlib import suppress
+from email.charset import QP, Charset
+from email.mime.text import MIMEText
+from email.utils import quote
+from types import TracebackType
+from typing import Any
+
+import flask_mail
+from flask import Flask
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+
+from app.contracts import DeliveryError, Message, NotificationChannel
+
+TIMEOUT_S = 20.0
+PLAIN, STARTTLS, SSL = "plain", "starttls", "ssl"
+
+
+class EmailSettings(Schema):
+    """A mail server, how to reach it, and to whom it writes."""
+
+    host = fields.String(required=True, validate=validate.Length(min=1), metadata={"label": "Server"})
+    port = fields.Integer(
+        required=True,
+        validate=validate.Range(1, 65535),
+        metadata={"label": "Port", "help": "Mostly 587, or 465 with TLS from the start"},
+    )
+    connection_type = fields.String(
+        load_default=STARTTLS,
+        validate=validate.OneOf(
+            [STARTTLS, SSL, PLAIN], ["Upgraded to TLS (STARTTLS)", "TLS from the start", "Not encrypted"]
+        ),
+        metadata={"label": "Connection", "help": "Unless it is encrypted, anybody on the way may read along"},
+    )
+    verifies_certificate = fields.Boolean(
+        load_default=True,
+        metadata={"label": "Check the certificate", "help": "Without this check anybody between us may read along"},
+    )
+    requires_login = fields.Boolean(load_default=True, metadata={"label": "Log in"})
+    username = fields.String(load_default="", metadata={"label": "User name", "encrypted": True})
+    password = fields.String(load_default="", metadata={"label": "Password", "secret": True})
+    mailto = fields.String(
+        required=True,
+        validate=validate.Regexp(r"[^@]*@", error="Must hold an @."),
+        metadata={"label": "Recipients", "help": "Several with commas between them"},
+    )
+    sender_name = fields.String(load_default="", metadata={"label": "Sender's name"})
+    from_address = fields.String(
+        load_default="", metadata={"label": "Sender's address", "help": "Without one, the user name is taken"}
+    )
+
+    @validates_schema(skip_on_field_errors=True)
+    def check_sender(self, data: dict[str, Any], **_options: Any) -> None:
+        """A sender's address, where one is given, must look like one."""
+        if data["from_address"] and "@" not in data["from_address"]:
+            raise ValidationError("Must hold an @.", "from_address")
+
+
+class EmailChannel(NotificationChannel):
+    """One mail for each message, put together by Flask-Mail; a target replaces the recipients."""
+
+    name, label = "email", "Email"
+    Settings = EmailSettings
+
+    def send(self, message: Message) -> None:
+        """Connect, log in, hand over. The Message-ID is the same at every try, so a second copy is recognised."""
+        sender = self._sender()
+        # Flask-Mail keeps its settings with an application: this one is for this channel alone.
+        state = Flask(flask_mail.__name__, static_folder=None)
+        state.config.update(MAIL_SERVER=self.settings["host"], MAIL_PORT=self.settings["port"])
+        mail = flask_mail.Mail().init_app(state)
+        with state.app_context():
+            letter = Letter(
+                subject=" ".join(message.title.split()),
+                recipients=_addresses(message.target or self.settings["mailto"]),
+                body=message.body,
+                html=message.html or None,
+                sender=sender,
+            )
+            if message.idempotency_key:
+                letter.msgId = f"<{message.idempotency_key}@{sender.rpartition('@')[2].rstrip('>')}>"
+            try:
+                with TimedConnection(mail, self.settings) as connection:
+                    connection.send(letter)
+            except (smtplib.SMTPException, OSError) as error:
+                raise self._explained(error) from error
+
+    def facts(self, target: str | None = None) -> Mapping[str, Any]:
+        """The server and how it is reached; the recipient only when it is not the usual one."""
+        mode = self.settings["connection_type"]
+        return {
+            **({"recipientEmail": target} if target else {}),
+            "host": self.settings["host"],
+            "port": self.settings["port"],
+            "connectionType": mode,
+            "secure": mode == SSL,
+            "requireTLS": mode == STARTTLS,
+            "ignoreTLS": mode == PLAIN,
+            "requireAuth": self.settings["requires_login"],
+        }
+
+    def _sender(self) -> str:
+        plain = self.settings["connection_type"] == PLAIN
+        address = self.settings["from_address"] or ("" if plain else self.settings["username"])
+        if "@" not in address:
+            raise DeliveryError("Email: no sender's address is set, and the user name is none", permanent=True)
+        name = " ".join(self.settings["sender_name"].split()) or "duplistatus"
+        return f'"{quote(name)}" <{address.strip()}>'
+
+    def _explained(self, error: Exception) -> DeliveryError:
+        """What went wrong, in words that help to put it right; only a refusal for good is permanent."""
+        place = f"{self.settings['host']}:{self.settings['port']}"
+        mode = self.settings["connection_type"]
+        permanent = isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
+        if isinstance(error, smtplib.SMTPAuthenticationError):
+            text = f"{place} refused the user name or password ({error.smtp_code})"
+        elif isinstance(error, smtplib.SMTPRecipientsRefused):
+            codes = [code for code, _ in error.recipients.values()]
+            permanent = all(500 <= code < 600 for code in codes)
+            text = f"{place} refused the recipients ({', '.join(map(str, codes))})"
+        elif isinstance(error, smtplib.SMTPResponseException):
+            text = f"{place} refused the message ({error.smtp_code} {_text(error.smtp_error)})"
+        elif isinstance(error, smtplib.SMTPNotSupportedError):
+            text, permanent = f"{place} lacks what the connection type {mode} needs: {error}", True
+        elif isinstance(error, ssl.SSLCertVerificationError):
+            text = f"the certificate of {place} cannot be trusted ({error.verify_message})"
+        elif isinstance(error, ssl.SSLError):
+            text = f"{place} does not speak TLS as the connection type {mode} expects it"
+        elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
+            text = f"{place} did not answer within {TIMEOUT_S:.0f} s with the connection type {mode}"
+        elif isinstance(error, smtplib.SMTPServerDisconnected):
+            text = f"{place} hung up; does the connection type {mode} fit the port?"
+        else:
+            text = f"no connection to {place} ({type(error).__name__})"
+        return DeliveryError(f"Email: {text}", permanent=permanent)
+
+
+class Letter(flask_mail.Message):
+    """Flask-Mail's message in quoted-printable: log lines may be longer than the 998 signs that SMTP lets pass."""
+
+    def _mimetext(self, text: str | None, subtype: str = "plain") -> MIMEText:
+        encoding = Charset("utf-8")
+        encoding.body_encoding = QP
+        return MIMEText(text or "", subtype, encoding)  # type: ignore[arg-type]
+
+
+class TimedConnection(flask_mail.Connection):
+    """Flask-Mail's connection with time limits and checked certificates, which it lacks."""
+
+    def __init__(self, mail: Any, settings: Mapping[str, Any]) -> None:
+        super().__init__(mail)
+        self.settings = settings
+
+    def configure_host(self) -> smtplib.SMTP:
+        """Open the connection, encrypt it as set up, log in."""
+        place = (self.settings["host"], self.settings["port"])
+        host = (
+            smtplib.SMTP_SSL(*place, timeout=TIMEOUT_S, context=self._context())
+            if self.settings["connection_type"] == SSL
+            else smtplib.SMTP(*place, timeout=TIMEOUT_S)
+        )
+        try:
+            if self.settings["connection_type"] == STARTTLS:
+                host.starttls(context=self._context())
+            if self.settings["requires_login"] and self.settings["username"]:
+                host.login(self.settings["username"], self.settings["password"])
+        except BaseException:
+            host.close()
+            raise
+        return host
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Say goodbye; a server that no longer listens has taken the mail all the same."""
+        if self.host is not None:
+            with suppress(smtplib.SMTPException, OSError):
+                self.host.quit()
+            self.host.close()
+
+    def _context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        if not self.settings["verifies_certificate"]:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        return context
+
+
+def _addresses(text: str) -> list[str | tuple[str, str]]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def _text(answer: bytes | str) -> str:
+    return answer.decode(errors="replace")[:200] if isinstance(answer, bytes) else answer[:200]

@@ -1,0 +1,83 @@
+"""Push messages through ntfy, https://ntfy.sh or a server of one's own."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import requests
+from marshmallow import Schema, fields, validate
+
+from app.contracts import HttpChannel, Message, validate_http_url
+
+PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5}
+RATE_LIMITED = 42901
+
+
+class NtfySettings(Schema):
+    """Server, topic, and a token where the topic is protected."""
+
+    url = fields.String(
+        required=True,
+        validate=validate_http_url,
+        metadata={"label": "Server", "help": "https://ntfy.sh or the address of your own ntfy server"},
+    )
+    topic = fields.String(
+        required=True,
+        validate=validate.Regexp(r"\A\s*[-_A-Za-z0-9]{1,64}\s*\Z", error="Only letters, digits, - and _, at most 64."),
+        metadata={"label": "Topic", "help": "Whoever knows it can read along: keep it hard to guess"},
+    )
+    token = fields.String(
+        load_default="",
+        allow_none=True,
+        metadata={"label": "Access token", "help": "For protected topics", "secret": True},
+    )
+
+
+class NtfyChannel(HttpChannel):
+    """Publish as JSON, so that titles may hold any Unicode."""
+
+    name, label = "ntfy", "ntfy"
+    Settings = NtfySettings
+    title_limit, body_limit, limits_in_bytes = 250, 4096, True
+
+    def send(self, message: Message) -> None:
+        """Publish one message; ntfy 2.16 and later shows a repeated one once, by its sequence id."""
+        publication: dict[str, Any] = {
+            "topic": self._topic(message.target),
+            "title": message.title,
+            "message": message.markdown or message.body,
+            "markdown": True if message.markdown else None,
+            "priority": _priority(message.priority),
+            "tags": list(message.tags),
+            "click": message.link,
+            "sequence_id": message.idempotency_key,
+        }
+        token = (self.settings.get("token") or "").strip()
+        self.post(
+            self.settings["url"].strip().rstrip("/") + "/",
+            json={name: value for name, value in publication.items() if value},
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+        )
+
+    def facts(self, target: str | None = None) -> Mapping[str, Any]:
+        """Server and topic."""
+        return {"url": self.settings["url"], "topic": self._topic(target)}
+
+    def reason(self, answer: requests.Response) -> str:
+        """Take ntfy's own sentence, which says more than the status."""
+        with suppress(ValueError, AttributeError):
+            told = answer.json()
+            if told.get("code") == RATE_LIMITED:
+                return "that too many messages were sent; it takes more later (rate limit)"
+            if told.get("error"):
+                return f"{answer.status_code} {str(told['error'])[:200]}"
+        return super().reason(answer)
+
+    def _topic(self, target: str | None) -> str:
+        return (target or str(self.settings["topic"])).strip()
+
+
+def _priority(name: str) -> int:
+    """ntfy's number for a priority by name or number; what it does not know is the default."""
+    word = name.strip().lower()
+    return int(word) if word in ("1", "2", "3", "4", "5") else PRIORITIES.get(word, PRIORITIES["default"])

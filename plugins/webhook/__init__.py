@@ -1,0 +1,114 @@
+"""Send what happened as JSON to an address of one's own, signed so that the receiver can trust it."""
+
+import hashlib
+import hmac
+import json
+import re
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from marshmallow import Schema, ValidationError, fields
+
+from app.contracts import HttpChannel, Message, validate_http_url
+
+VERSION = 1
+HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")
+# What the channel or HTTP itself writes; a second one would contradict the first.
+OWN_HEADERS = frozenset(
+    {"connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}
+)
+OWN_PREFIX = "x-duplistatus-"
+
+
+def read_headers(text: str) -> dict[str, str]:
+    """The headers that stand in lines `Name: value`. Raises ValidationError that names the line, not its value."""
+    headers = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        found = HEADER.fullmatch(line.strip())
+        if line.strip() and not found:
+            raise ValidationError(f"Line {number} is not of the form “Name: value” in plain ASCII.")
+        if found and (found[1].lower() in OWN_HEADERS or found[1].lower().startswith(OWN_PREFIX)):
+            raise ValidationError(f"Line {number} names a header that is set by duplistatus.")
+        if found:
+            headers[found[1]] = found[2]
+    return headers
+
+
+def sign(secret: str, timestamp: str, body: bytes) -> str:
+    """The signature of a body: `v1=` and HMAC-SHA256 over `timestamp.body`, in hexadecimal digits."""
+    return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
+
+
+class WebhookSettings(Schema):
+    """Address, signing secret, and headers of one's own."""
+
+    url = fields.String(
+        required=True,
+        validate=validate_http_url,
+        metadata={"label": "Address", "help": "Receives a POST request with JSON", "encrypted": True},
+    )
+    secret = fields.String(
+        load_default="",
+        allow_none=True,
+        metadata={"label": "Signing secret", "help": "With one, every request is signed", "secret": True},
+    )
+    headers = fields.String(
+        load_default="",
+        allow_none=True,
+        validate=read_headers,
+        metadata={
+            "label": "Further headers",
+            "help": "One a line: Authorization: Bearer …",
+            "secret": True,
+            "multiline": True,
+        },
+    )
+    verifies_certificate = fields.Boolean(load_default=True, metadata={"label": "Check the server's certificate"})
+
+
+class WebhookChannel(HttpChannel):
+    """One signed POST for each message; its shape is described in the README beside this file."""
+
+    name, label = "webhook", "Webhook"
+    Settings = WebhookSettings
+
+    def send(self, message: Message) -> None:
+        """Post the event. Every try carries the same idempotency key, and a timestamp and signature of its own."""
+        body = json.dumps(_describe(message)).encode()
+        headers = {"Content-Type": "application/json", **read_headers(self.settings.get("headers") or "")}
+        if message.idempotency_key:
+            headers["Idempotency-Key"] = message.idempotency_key
+        if secret := self.settings.get("secret"):
+            timestamp = str(int(time.time()))
+            headers |= {"X-Duplistatus-Timestamp": timestamp, "X-Duplistatus-Signature": sign(secret, timestamp, body)}
+        url = (message.target or str(self.settings["url"])).strip()
+        self.post(url, data=body, headers=headers, verify=self.settings.get("verifies_certificate", True))
+
+    def facts(self, target: str | None = None) -> Mapping[str, Any]:
+        """The server alone: the rest of the address may be a secret."""
+        return {"server": urlsplit(target or self.settings["url"]).hostname}
+
+
+def _describe(message: Message) -> dict[str, Any]:
+    """The event as it goes over the wire. Changes that receivers would stumble over raise `VERSION`."""
+    return {
+        "version": VERSION,
+        "event": message.event,
+        "title": message.title,
+        "body": message.body,
+        "severity": message.severity.value,
+        "server": message.values.get("server_name"),
+        "job": message.values.get("backup_name"),
+        "status": message.values.get("status"),
+        "values": dict(message.values),
+        "link": message.link,
+        "sent_at": _instant(message.sent_at or datetime.now(UTC)),
+        "idempotency_key": message.idempotency_key,
+    }
+
+
+def _instant(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
