@@ -1,0 +1,72 @@
+"""The web UI: server-rendered pages that work without script, and keep themselves fresh with it."""
+
+from http import HTTPStatus
+
+from flask import Flask, Response, render_template
+from flask_login import current_user
+
+from app import __version__
+from app.api import errors, guards
+from app.contracts import Guard
+from app.pages import addresses, api_manual, assets, formats, settings
+from app.pages.strips import strip
+from app.pages.views import bp
+
+# Nothing from elsewhere, no script and no style within the page, nobody may frame it.
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
+    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
+)
+HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+PLAINER = {"Not found": "The address may be mistyped, or what was here is gone."}
+TITLES = {403: "Not for this account", 404: "Nothing here", 503: "Not available at the moment"}
+
+
+def install(app: Flask) -> None:
+    """Register the pages below the base path, with their files, formats, error pages and headers."""
+    assets.install(app)
+    formats.install(app)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(strip=strip, version=__version__)
+    for blueprint in BLUEPRINTS:
+        guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
+    errors.show_page_errors_with(app, show_error)
+
+
+def page_values() -> dict[str, object]:
+    """What every page needs: the theme of the person, and where they are."""
+    return {"theme": theme(), "here": addresses.here()}
+
+
+def protect(response: Response) -> Response:
+    """Say what the page may do, and that nobody may keep it."""
+    response.headers.update(HEADERS)
+    return response
+
+
+def theme() -> str:
+    """The theme of the person who is signed in: light, dark, or as the system has it."""
+    chosen = current_user.preferences.get("theme") if current_user.is_authenticated else None
+    return chosen if chosen in ("light", "dark") else "system"
+
+
+def show_error(sentence: str, status: int) -> Response:
+    """Draw an error as a page; it asks nothing of the database, which may be the trouble."""
+    title = TITLES.get(status) or HTTPStatus(status).phrase
+    sentence = PLAINER.get(sentence, sentence)
+    page = render_template("error.html", title=title, sentence=sentence, status=status, theme="system", here="")
+    return protect(Response(page, status))
+
+
+# Once for the process: a blueprint takes nothing more after an application has registered it.
+BLUEPRINTS = (bp, settings.bp, api_manual.bp)
+for _blueprint in BLUEPRINTS:
+    _blueprint.context_processor(page_values)
+    _blueprint.after_request(protect)

@@ -1,0 +1,44 @@
+"""What to set in Duplicati so that reports come here, ready to be copied."""
+
+from dataclasses import dataclass
+
+from flask import request
+
+from app.services import configuration, deployment
+
+
+@dataclass(frozen=True, slots=True)
+class OptionSet:
+    """Options for a range of Duplicati versions, as text for its box "Default options"."""
+
+    name: str
+    label: str
+    options: tuple[str, ...]
+
+
+def option_sets() -> list[OptionSet]:
+    """The options for newer and for older versions of Duplicati, with our address in them."""
+    address = upload_address()
+    newer = (
+        f"--send-http-json-urls={address}",
+        "--send-http-log-level=Information",
+        "--send-http-max-log-lines=500",
+    )
+    older = (
+        f"--send-http-url={address}",
+        "--send-http-result-output-format=Json",
+        "--send-http-log-level=Information",
+        "--send-http-max-log-lines=0",
+    )
+    return [
+        OptionSet("newer", "Duplicati 2.0.9.106 and later, 2.1, 2.2 …", newer),
+        OptionSet("older", "Earlier versions", older),
+    ]
+
+
+def upload_address() -> str:
+    """Where reports are to be sent: below the public address where one is set, else below the one in use now."""
+    settings = deployment.settings()
+    public_url = configuration.get("public_url") or settings.public_url
+    root = public_url.rstrip("/") if public_url else request.host_url.rstrip("/") + settings.base_path
+    return f"{root}/api/upload"

@@ -1,0 +1,113 @@
+"""Views of the tab of notification channels."""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+
+from app.api.client import actor, visible_server_ids
+from app.contracts import Guard, guarded
+from app.pages.settings import channels as layout
+from app.pages.settings.blueprint import bp
+from app.services import channel_changes, clock, delivery_history
+
+
+def show_all() -> ResponseReturnValue:
+    """Every kind of channel that is installed, with what is set up of it."""
+    return render_template("settings/channels.html", tab="channels", board=layout.build_board())
+
+
+@bp.get("/channels/new/<kind>")
+@guarded(Guard.ADMIN)
+def new_channel(kind: str) -> ResponseReturnValue:
+    """The form for another channel."""
+    return _show(layout.new_channel(kind))
+
+
+@bp.post("/channels/new/<kind>")
+@guarded(Guard.ADMIN)
+def create_channel(kind: str) -> ResponseReturnValue:
+    """Set up a channel."""
+    page = layout.new_channel(kind)
+    return _after_saving(page, page.create(actor(), clock.now()))
+
+
+@bp.get("/channels/<int:channel_id>")
+def show_channel(channel_id: int) -> ResponseReturnValue:
+    """A channel: its settings, a test, and what went through it."""
+    return _show(layout.edit_channel(channel_id, visible_server_ids()))
+
+
+@bp.post("/channels/<int:channel_id>")
+@guarded(Guard.ADMIN)
+def save_channel(channel_id: int) -> ResponseReturnValue:
+    """Change a channel."""
+    page = layout.edit_channel(channel_id, visible_server_ids())
+    return _after_saving(page, page.change(actor(), clock.now()))
+
+
+@bp.post("/channels/<int:channel_id>/switch")
+@guarded(Guard.ADMIN)
+def switch_channel(channel_id: int) -> ResponseReturnValue:
+    """Switch a channel on or off."""
+    is_enabled = request.form.get("is_enabled") == "1"
+    channel_changes.switch_channel(channel_id, is_enabled=is_enabled, actor=actor(), now=clock.now())
+    return redirect(url_for("settings.index", tab="channels"), 303)
+
+
+@bp.post("/channels/<int:channel_id>/test")
+def try_channel(channel_id: int) -> ResponseReturnValue:
+    """Send a test message and say how it went: in place, or above the page where there is no script."""
+    trial = layout.try_channel(channel_id, actor(), clock.now())
+    if "HX-Request" in request.headers:
+        return render_template("settings/trial.html", trial=trial)
+    flash(trial.sentence, "success" if trial.is_delivered else "error")
+    return redirect(url_for("settings.show_channel", channel_id=channel_id), 303)
+
+
+@bp.get("/channels/<int:channel_id>/delete")
+@guarded(Guard.ADMIN)
+def confirm_deletion(channel_id: int) -> ResponseReturnValue:
+    """Ask whether a channel shall be deleted, in a dialog or on a page."""
+    part = "delete_question" if "HX-Request" in request.headers else "delete"
+    return render_template(f"settings/{part}.html", tab="channels", page=layout.find_channel(channel_id))
+
+
+@bp.post("/channels/<int:channel_id>/delete")
+@guarded(Guard.ADMIN)
+def delete_channel(channel_id: int) -> ResponseReturnValue:
+    """Delete a channel."""
+    page = layout.find_channel(channel_id)
+    channel_changes.remove_channel(channel_id, actor=actor(), now=clock.now())
+    flash(f"{page.title} was deleted.", "success")
+    return redirect(url_for("settings.index", tab="channels"), 303)
+
+
+@bp.get("/channels/<int:channel_id>/history")
+def channel_history(channel_id: int) -> ResponseReturnValue:
+    """What went through a channel, for the part of the page that keeps itself fresh."""
+    page = layout.find_channel(channel_id, visible_server_ids())
+    return render_template("settings/history.html", page=page, event_words=layout.EVENTS)
+
+
+@bp.post("/channels/<int:channel_id>/deliveries/<int:delivery_id>/again")
+@guarded(Guard.ADMIN)
+def send_again(channel_id: int, delivery_id: int) -> ResponseReturnValue:
+    """Try a message once more, at once."""
+    delivery_history.retry_delivery(delivery_id, actor=actor(), now=clock.now())
+    return redirect(url_for("settings.show_channel", channel_id=channel_id, _anchor="history"), 303)
+
+
+def _show(page: layout.ChannelPage) -> str:
+    return render_template(
+        "settings/channel.html", tab="channels", page=page, event_words=layout.EVENTS, now=clock.now()
+    )
+
+
+def _after_saving(page: layout.ChannelPage, channel_id: int | None) -> ResponseReturnValue:
+    if channel_id is None:
+        return _show(page), 400
+    if request.form.get("then") == "test":
+        trial = layout.try_channel(channel_id, actor(), clock.now())
+        flash(f"Saved. {trial.sentence}", "success" if trial.is_delivered else "error")
+    else:
+        flash("Saved. Send a test to see whether it arrives.", "success")
+    return redirect(url_for("settings.show_channel", channel_id=channel_id), 303)

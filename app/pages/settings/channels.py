@@ -1,0 +1,214 @@
+"""What the tab of the notification channels shows: what is installed, what is set up, and how it went."""
+
+import inspect
+from collections import defaultdict
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.contracts import AppError, NotificationChannel
+from app.contracts.errors import NotFound
+from app.models import Channel, DeliveryState
+from app.pages.settings.channel_forms import ChannelForm, form_for
+from app.registry import NOTIFICATION_CHANNELS, Broken
+from app.services import channel_changes, channels, delivery, delivery_history, trials
+from app.services.audit import Actor
+from app.services.delivery_history import PastDelivery
+from app.services.deployment import registry
+
+DELIVERIES_SHOWN = 20
+EVENTS = {"success": "Good run", "warning": "Run with trouble", "overdueBackup": "Overdue", "test": "Test"}
+UNFINISHED = (DeliveryState.QUEUED, DeliveryState.SENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A channel that is set up, for the list; `trouble` is why its newest message did not get through."""
+
+    row: Channel
+    title: str
+    summary: str
+    is_complete: bool
+    trouble: str = ""
+    waiting_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of channel that is installed, with its instances and the distribution that brought it."""
+
+    name: str
+    label: str
+    about: str
+    source: str
+    instances: tuple[Instance, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All there is: kinds, plugins that could not be loaded, and channels of kinds that are not installed."""
+
+    kinds: tuple[Kind, ...]
+    broken: tuple[Broken, ...]
+    orphans: tuple[Channel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How a test went."""
+
+    is_delivered: bool
+    sentence: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPage:
+    """One channel, existing or to be made; without a form when its kind is not installed."""
+
+    kind_name: str
+    kind: type[NotificationChannel] | None
+    row: Channel | None = None
+    form: ChannelForm | None = None
+    deliveries: tuple[PastDelivery, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What the page is about."""
+        return f"New {_label(self.kind_name)} channel" if self.row is None else _title(self.row)
+
+    @property
+    def about(self) -> str:
+        """What kind of channel it is, where the title does not say that."""
+        if self.row is None:
+            return _about(self.kind) if self.kind else ""
+        return "" if self.title == _label(self.kind_name) else _label(self.kind_name)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether messages could go through it."""
+        return self.row is not None and channels.is_configured(self.row)
+
+    @property
+    def waits(self) -> bool:
+        """Whether the history is about to change."""
+        return any(past.delivery.state in UNFINISHED for past in self.deliveries)
+
+    def create(self, actor: Actor, now: datetime) -> int | None:
+        """Set up what the form says; gives the id, or None when the form tells why not."""
+        form = self._form()
+        values, _ = form.values()
+        name, is_enabled = form.name.data or "", bool(form.is_enabled.data)
+        try:
+            row = channel_changes.create_channel(
+                self.kind_name, name, values, is_enabled=is_enabled, actor=actor, now=now
+            )
+        except AppError as refusal:
+            form.take(refusal)
+            return None
+        return row.id
+
+    def change(self, actor: Actor, now: datetime) -> int | None:
+        """Store what the form says; gives the id, or None when the form tells why not."""
+        form, row = self._form(), self.row
+        if row is None:
+            raise NotFound("Channel not found")
+        values, emptied = form.values()
+        is_enabled = bool(form.is_enabled.data)
+        try:
+            channel_changes.change_channel(row.id, values, cleared=emptied, is_enabled=is_enabled, actor=actor, now=now)
+        except AppError as refusal:
+            form.take(refusal)
+            return None
+        return row.id
+
+    def _form(self) -> ChannelForm:
+        if self.form is None:
+            raise NotFound(f"No channel of the kind {self.kind_name!r} is installed")
+        return self.form
+
+
+def build_board() -> Board:
+    """All kinds with their instances, by their label; those of which none is set up come last."""
+    found, troubles = registry(), {trouble.channel_id: trouble for trouble in delivery.failing_channels()}
+    instances: dict[str, list[Instance]] = defaultdict(list)
+    orphans = []
+    for row in channels.list_channels():
+        kind, trouble = found.channels.get(row.kind), troubles.get(row.id)
+        if kind is None:
+            orphans.append(row)
+            continue
+        told = (trouble.error, trouble.waiting) if trouble else ("", 0)
+        instances[row.kind].append(Instance(row, _title(row), _summary(kind, row), channels.is_configured(row), *told))
+    kinds = [
+        Kind(name, kind.label, _about(kind), found.sources.get((NOTIFICATION_CHANNELS, name), ""), (*instances[name],))
+        for name, kind in found.channels.items()
+    ]
+    broken = tuple(plugin for plugin in found.broken if plugin.kind == NOTIFICATION_CHANNELS)
+    return Board(
+        tuple(sorted(kinds, key=lambda kind: (not kind.instances, kind.label.casefold()))), broken, tuple(orphans)
+    )
+
+
+def new_channel(kind_name: str) -> ChannelPage:
+    """The page for a channel that does not exist yet. Raises NotFound for a kind that is not installed."""
+    kind = registry().channels.get(kind_name)
+    if kind is None:
+        raise NotFound(f"No channel of the kind {kind_name!r} is installed")
+    name = kind_name if channels.standard(kind_name) is None else ""
+    return ChannelPage(kind_name, kind, form=form_for(kind)(name=name))
+
+
+def edit_channel(channel_id: int, visible: frozenset[str] | None) -> ChannelPage:
+    """The page of a channel with its form, filled from the request or from what is stored. Raises NotFound."""
+    page = find_channel(channel_id, visible)
+    if page.kind is None or page.row is None:
+        return page
+    lost = channels.unreadable_settings(page.row)
+    form = form_for(page.kind, channels.shown_settings(page.row), lost)(is_enabled=page.row.is_enabled)
+    return ChannelPage(page.kind_name, page.kind, page.row, form, page.deliveries)
+
+
+def find_channel(channel_id: int, visible: frozenset[str] | None = None) -> ChannelPage:
+    """A channel with what went through it lately, as far as this person may see the servers. Raises NotFound."""
+    row = channels.find_channel(channel_id)
+    deliveries = delivery_history.find_deliveries(channel_id=channel_id, limit=DELIVERIES_SHOWN)
+    seen = [past for past in deliveries if visible is None or (past.server and past.server.id in visible)]
+    return ChannelPage(row.kind, registry().channels.get(row.kind), row, deliveries=tuple(seen))
+
+
+def try_channel(channel_id: int, actor: Actor, now: datetime) -> Trial:
+    """Send a test message through a channel as it is stored, and say how it went. Raises NotFound."""
+    try:
+        trials.send_through(channel_id, actor=actor, now=now)
+    except NotFound:
+        raise
+    except trials.TrialFailed as failure:
+        return Trial(False, f"Not delivered. {failure.reason}", now)
+    except AppError as refusal:
+        return Trial(False, f"Not sent. {refusal.message}", now)
+    return Trial(True, "The test message was delivered.", now)
+
+
+def _label(kind_name: str) -> str:
+    kind = registry().channels.get(kind_name)
+    return kind.label if kind else kind_name
+
+
+def _title(row: Channel) -> str:
+    return _label(row.kind) if row.name == row.kind else row.name
+
+
+def _about(kind: type[NotificationChannel]) -> str:
+    """The first line of what its module, or else the class, says of itself."""
+    told = getattr(inspect.getmodule(kind), "__doc__", None) or kind.__doc__ or ""
+    return str(told).strip().partition("\n")[0]
+
+
+def _summary(kind: type[NotificationChannel], row: Channel) -> str:
+    """Where it leads: the settings that it needs, without those that are kept closed."""
+    shown = (
+        str(row.settings.get(name) or "").strip()
+        for name, field in kind.Settings().fields.items()
+        if field.required and not field.metadata.get("secret") and not field.metadata.get("encrypted")
+    )
+    return " · ".join(filter(None, shown))

@@ -1,0 +1,65 @@
+/* Keeps the board of a page fresh: asks every few seconds, and the server answers 304 while nothing changed. */
+
+const EVERY_MS = 4000;
+const LIMIT_MS = 5000;
+const toggle = document.querySelector("[data-live-toggle]");
+const banner = document.getElementById("connection-lost");
+const favicon = document.getElementById("favicon");
+let isOn = true;
+let isLost = false;
+
+const board = () => document.querySelector("[data-live]");
+
+function refresh() {
+  if (isOn && !document.hidden && board()) htmx.trigger(board(), "live:refresh");
+}
+
+function showState() {
+  toggle.setAttribute("aria-pressed", String(isOn));
+  toggle.classList.toggle("is-lost", isLost);
+  toggle.querySelector("[data-live-text]").textContent = isLost ? "Offline" : isOn ? "Live" : "Paused";
+  toggle.title = isOn ? "Updates by itself; press to pause" : "Press to update by itself again";
+}
+
+function setLost(lost) {
+  if (lost === isLost) return;
+  isLost = lost;
+  banner.hidden = !lost;
+  showState();
+}
+
+/* Morphing changes what differs and leaves alone what a person is using. */
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old === document.activeElement && old.matches?.("input, select, textarea"));
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details")) && !(name === "hidden" && node.matches("[data-copy]"));
+Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !node.matches?.("[data-drawn]");
+
+document.addEventListener("htmx:configRequest", (event) => {
+  if (event.detail.triggeringEvent?.type === "live:refresh") {
+    event.detail.headers["If-None-Match"] = `"${event.detail.elt.dataset.etag}"`;
+  }
+});
+document.addEventListener("htmx:beforeRequest", (event) => { event.detail.xhr.timeout = LIMIT_MS; });
+document.addEventListener("htmx:afterRequest", (event) => setLost(event.detail.xhr.status === 0));
+document.addEventListener("htmx:responseError", (event) => setLost(event.detail.xhr.status >= 502));
+document.addEventListener("htmx:afterSwap", () => {
+  const fresh = board();
+  if (!fresh) return;
+  if (fresh.dataset.title) document.title = fresh.dataset.title;
+  if (fresh.dataset.favicon) favicon.href = fresh.dataset.favicon;
+  for (const button of fresh.querySelectorAll("[data-copy]")) button.hidden = false;
+  toggle.classList.remove("is-fresh");
+  requestAnimationFrame(() => toggle.classList.add("is-fresh"));
+});
+
+toggle.addEventListener("click", () => { isOn = !isOn; showState(); refresh(); });
+banner.querySelector("[data-retry]").addEventListener("click", () => { isOn = true; refresh(); });
+addEventListener("online", refresh);
+addEventListener("offline", () => setLost(true));
+document.addEventListener("visibilitychange", refresh);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && event.target.id === "filter" && !event.target.value) event.target.blur();
+});
+
+toggle.hidden = false;
+showState();
+setInterval(refresh, EVERY_MS);
