@@ -1,0 +1,137 @@
+"""Allow lists, probes and proxies over HTTP."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from app.contracts import AppError
+from app.models import AuditEntry
+from app.services import configuration, network_access
+from app.services.audit import Actor
+from app.services.network_access import Zone
+from app.services.transaction import writing
+from app.settings import networks
+
+INSIDE, OUTSIDE, PROXY = "192.0.2.7", "203.0.113.9", "10.0.0.1"
+
+
+@pytest.fixture
+def settings(settings):
+    """Behind a proxy that is trusted."""
+    return replace(settings, trusted_proxies=networks(PROXY))
+
+
+def get(client, path, address, **headers):
+    return client.get(path, environ_base={"REMOTE_ADDR": address}, headers=headers)
+
+
+def switch_on(db, clock, zone, *listed):
+    with writing():
+        configuration.put(f"{zone}_allowlist_enabled", True, now=clock())
+        configuration.put(f"{zone}_allowlist", list(listed), now=clock())
+
+
+def test_without_lists_everybody_may_come(client):
+    assert get(client, "/api/csrf", OUTSIDE).status_code == 200
+
+
+def test_list_of_the_administration_shuts_others_out(db, client, clock):
+    switch_on(db, clock, "admin", "192.0.2.0/24")
+    answer = get(client, "/api/csrf", OUTSIDE)
+    assert (answer.status_code, answer.get_json()["errorCode"]) == (403, "IP_NOT_ALLOWED")
+    assert get(client, "/api/csrf", INSIDE).status_code == 200
+
+
+def test_lists_do_not_mix(db, client, clock):
+    switch_on(db, clock, "admin", "192.0.2.0/24")
+    assert get(client, "/api/summary", OUTSIDE).status_code == 200
+    switch_on(db, clock, "external", OUTSIDE)
+    assert get(client, "/api/summary", INSIDE).status_code == 403
+    assert get(client, "/api/summary", OUTSIDE).status_code == 200
+
+
+@pytest.mark.parametrize("loopback", ["127.0.0.1", "::1", "127.0.0.53"])
+def test_own_machine_is_always_in(db, client, clock, loopback):
+    switch_on(db, clock, "admin", "192.0.2.0/24")
+    assert get(client, "/api/csrf", loopback).status_code == 200
+
+
+def test_refusal_is_not_audited_and_logged_at_a_limited_rate(db, client, clock, caplog):
+    switch_on(db, clock, "admin", "192.0.2.0/24")
+    for _ in range(5):
+        get(client, "/api/csrf", OUTSIDE)
+    assert caplog.text.count("on no allow list") == 1
+    assert db.session.scalars(select(AuditEntry)).all() == []
+
+
+@pytest.mark.parametrize(("path", "a_minute"), [("/api/ping", 60), ("/api/health", 30)])
+def test_probes_of_strangers_are_limited_once_a_list_is_on(db, client, clock, path, a_minute):
+    switch_on(db, clock, "external", "192.0.2.0/24")
+    for _ in range(a_minute):
+        assert get(client, path, OUTSIDE).status_code == 200
+    answer = get(client, path, OUTSIDE)
+    assert (answer.status_code, answer.get_json()["errorCode"]) == (429, "PROBE_RATE_LIMITED")
+    assert int(answer.headers["Retry-After"]) >= 1
+    assert get(client, path, INSIDE).status_code == 200
+
+
+def test_probes_are_free_without_lists(client):
+    assert {get(client, "/api/ping", OUTSIDE).status_code for _ in range(70)} == {200}
+
+
+def test_stranger_cannot_pretend_another_address(db, client, clock):
+    switch_on(db, clock, "admin", INSIDE)
+    assert get(client, "/api/csrf", OUTSIDE, **{"X-Forwarded-For": INSIDE}).status_code == 403
+
+
+def test_trusted_proxy_tells_who_it_is(db, client, clock):
+    switch_on(db, clock, "admin", INSIDE)
+    assert get(client, "/api/csrf", PROXY, **{"X-Forwarded-For": INSIDE}).status_code == 200
+    assert get(client, "/api/csrf", PROXY, **{"X-Forwarded-For": OUTSIDE}).status_code == 403
+
+
+def test_only_a_trusted_proxy_moves_scheme_host_and_path(client):
+    forwarded = {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "nas.lan", "X-Forwarded-Prefix": "/sub"}
+    assert get(client, "/api/csrf/", PROXY, **forwarded).headers["Location"] == "/sub/api/csrf"
+    assert get(client, "/api/csrf/", OUTSIDE, **forwarded).headers["Location"] == "/api/csrf"
+
+
+class TestEnvironment:
+    """Variables win over what is stored, so that a lock-out can be undone."""
+
+    @pytest.fixture
+    def settings(self, settings):
+        return replace(settings, admin_allowlist_enabled=False, external_allowlist=networks(OUTSIDE))
+
+    def test_list_is_switched_off(self, db, client, clock):
+        switch_on(db, clock, "admin", "192.0.2.0/24")
+        assert get(client, "/api/csrf", OUTSIDE).status_code == 200
+
+    def test_networks_are_replaced(self, db, client, clock):
+        switch_on(db, clock, "external", "192.0.2.0/24")
+        assert get(client, "/api/summary", OUTSIDE).status_code == 200
+        assert get(client, "/api/summary", INSIDE).status_code == 403
+
+
+def save(clock, **values):
+    options = {"is_enabled": True, "networks": ["192.0.2.0/24"], "own_address": INSIDE, **values}
+    network_access.save_list(Zone.ADMINISTRATION, actor=Actor(username="admin"), now=clock(), **options)
+
+
+def test_saved_list_is_in_force_at_once(db, client, clock):
+    assert get(client, "/api/csrf", OUTSIDE).status_code == 200
+    save(clock)
+    assert get(client, "/api/csrf", OUTSIDE).status_code == 403
+    assert db.session.scalars(select(AuditEntry.action)).all() == ["ip_allowlist_updated"]
+
+
+def test_nobody_locks_himself_out(db, clock):
+    with pytest.raises(AppError, match="lock yourself out"):
+        save(clock, own_address=OUTSIDE)
+    assert configuration.get("admin_allowlist_enabled") is False
+
+
+def test_list_with_a_typing_error_is_refused(db, clock):
+    with pytest.raises(AppError, match=r"192\.0\.2\.0/240"):
+        save(clock, networks=["192.0.2.0/240"])

@@ -1,0 +1,108 @@
+"""Refused uploads over HTTP, and what becomes of operations that are no backups."""
+
+import json
+
+import pytest
+from factories import find_job, report_body, report_document
+from sqlalchemy import select
+
+from app.models import AuditEntry, Job
+
+UPLOAD, REJECTED = "/api/upload", "/api/rejected-reports"
+
+
+@pytest.fixture
+def refused(client):
+    """Uploads the report of a restore, which is refused."""
+
+    def send(**changes):
+        body = report_body(data={"MainOperation": "Restore"}, **changes)
+        assert client.post(UPLOAD, data=body).status_code == 400
+
+    return send
+
+
+@pytest.fixture
+def keep(admin):
+    def keep(is_kept=True):
+        assert admin.send("PATCH", "/api/reception", json={"keepsOtherOperations": is_kept}).status_code == 200
+
+    return keep
+
+
+def listed(admin):
+    return admin.get(REJECTED).json["rejectedReports"]
+
+
+def test_refused_upload_is_listed_and_shown_without_its_destination(admin, refused):
+    refused(extra={"RemoteUrl": "s3://user:secret@host"})
+    (found,) = listed(admin)
+    assert "not Backup" in found["reason"]
+    shown = admin.get(f"{REJECTED}/{found['id']}").json
+    assert json.loads(shown["body"])["Data"]["MainOperation"] == "Restore"
+    assert "secret@" not in shown["body"]
+
+
+def test_refused_upload_is_taken_in_by_the_rules_of_today(admin, refused, keep, db, clock):
+    refused()
+    path = f"{REJECTED}/{listed(admin)[0]['id']}"
+    assert admin.send("POST", f"{path}/replay").status_code == 400
+    assert len(listed(admin)) == 1
+    keep()
+    run_id = admin.send("POST", f"{path}/replay").json["backupId"]
+    assert find_job(name="photos (Restore)").last_run_id == run_id
+    assert listed(admin)[0]["replayedAt"] is not None
+    assert admin.send("POST", f"{path}/replay").status_code == 409
+
+
+def test_upload_that_could_not_be_opened_cannot_be_replayed(admin, client):
+    client.post(UPLOAD, data=b"\x1f\x8bbroken", headers={"Content-Encoding": "gzip"})
+    answer = admin.send("POST", f"{REJECTED}/{listed(admin)[0]['id']}/replay")
+    assert (answer.status_code, "not kept" in answer.json["error"]) == (400, True)
+
+
+def test_refused_upload_is_deleted_and_that_is_audited(admin, refused, db):
+    refused()
+    path = f"{REJECTED}/{listed(admin)[0]['id']}"
+    assert admin.send("DELETE", path).status_code == 200
+    assert (listed(admin), admin.get(path).status_code) == ([], 404)
+    assert "rejected_report_deleted" in set(db.session.scalars(select(AuditEntry.action)))
+
+
+@pytest.mark.parametrize(("method", "ending"), [("POST", "/replay"), ("DELETE", "")])
+def test_unknown_upload_is_not_found(admin, method, ending):
+    assert admin.send(method, f"{REJECTED}/77{ending}").status_code == 404
+
+
+def test_other_operations_are_refused_at_first(admin, client):
+    assert admin.get("/api/reception").json == {"keepsOtherOperations": False}
+
+
+def test_other_operation_moves_nothing_of_the_backups(client, keep, db):
+    next_run = {"next-scheduled-run": "2031-05-09T11:00:00Z"}
+    client.post(UPLOAD, data=report_body())
+    before = find_job()
+    figures = (before.next_expected_at, before.recent_statuses, before.last_run_id, before.last_storage_bytes)
+    summary = client.get("/api/summary").json
+    keep()
+    document = report_document(result="Error", data={"MainOperation": "Restore"}, extra=next_run)
+    document["Data"]["BeginTime"] = "2031-05-04T11:30:00Z"
+    document["Data"]["EndTime"] = "2031-05-04T11:31:00Z"
+    assert client.post(UPLOAD, json=document).status_code == 200
+    after = find_job()
+    assert (after.next_expected_at, after.recent_statuses, after.last_run_id, after.last_storage_bytes) == figures
+    assert client.get("/api/summary").json == summary
+    assert client.get("/api/lastbackups/machine-1").json["backup_names"] == ["photos"]
+
+
+def test_other_operation_has_a_job_of_its_own_that_is_never_overdue(client, keep, db):
+    keep()
+    client.post(UPLOAD, data=report_body(data={"MainOperation": "Test"}))
+    job = db.session.scalars(select(Job)).one()
+    assert (job.name, job.operation, job.is_overdue_check_enabled) == ("photos (Test)", "Test", False)
+    assert (job.run_count, job.last_storage_bytes, job.last_version_count) == (1, 0, 0)
+
+
+@pytest.mark.parametrize("path", ["/api/reception", REJECTED, f"{REJECTED}/1"])
+def test_visitor_sees_no_uploads(client, path):
+    assert client.get(path).status_code == 401

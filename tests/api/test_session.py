@@ -1,0 +1,89 @@
+"""The session group: tokens and anonymous sessions."""
+
+import re
+
+HEX_64 = re.compile(r"[0-9a-f]{64}")
+
+
+def test_token_is_64_hex_digits_and_comes_with_a_session(client):
+    answer = client.get("/api/csrf")
+    assert HEX_64.fullmatch(answer.get_json()["token"])
+    assert answer.get_json()["message"]
+    assert HEX_64.fullmatch(client.get_cookie("sessionId").value)
+
+
+def test_token_stays_the_same_while_it_is_fresh(client, clock):
+    first = client.get("/api/csrf").get_json()["token"]
+    clock.advance(minutes=24, seconds=59)
+    assert client.get("/api/csrf").get_json()["token"] == first
+
+
+def test_token_is_replaced_when_less_than_five_minutes_remain(client, clock):
+    first = client.get("/api/csrf").get_json()["token"]
+    clock.advance(minutes=25)
+    assert client.get("/api/csrf").get_json()["token"] != first
+
+
+def test_token_ends_after_half_an_hour(admin, clock):
+    headers = admin.csrf_headers()
+    clock.advance(minutes=29, seconds=59)
+    assert admin.post("/api/auth/change-password", json={}, headers=headers).status_code == 400
+    clock.advance(seconds=1)
+    assert admin.post("/api/auth/change-password", json={}, headers=headers).status_code == 403
+
+
+def test_tokens_of_two_browsers_differ(app):
+    one, other = app.test_client().get("/api/csrf"), app.test_client().get("/api/csrf")
+    assert one.get_json()["token"] != other.get_json()["token"]
+
+
+def test_dead_cookie_is_replaced_by_a_session_that_works(client):
+    client.set_cookie("sessionId", "0" * 64)
+    headers = client.csrf_headers()
+    assert client.get_cookie("sessionId").value != "0" * 64
+    assert client.post("/api/auth/logout", headers=headers).status_code == 200
+
+
+def test_plain_session_is_found_by_its_cookie(client):
+    made = client.post("/api/session").get_json()
+    assert made["message"]
+    assert client.get("/api/session").get_json() == {"valid": True, "sessionId": made["sessionId"]}
+    assert client.get("/api/auth/me").get_json() == {"authenticated": False, "user": None}
+
+
+def test_token_for_a_plain_session_belongs_to_the_same_session(client):
+    session_id = client.post("/api/session").get_json()["sessionId"]
+    client.get("/api/csrf")
+    assert client.get_cookie("sessionId").value == session_id
+
+
+def test_without_cookies_there_is_no_session(client):
+    answer = client.get("/api/session")
+    assert (answer.status_code, answer.get_json()["valid"]) == (401, False)
+
+
+def test_other_cookies_are_no_session(client):
+    client.set_cookie("NEXT_LOCALE", "de")
+    answer = client.get("/api/session")
+    assert (answer.status_code, answer.get_json()["valid"]) == (401, False)
+
+
+def test_dead_session_is_not_valid(client):
+    client.set_cookie("session", "0" * 64)
+    answer = client.get("/api/session")
+    assert (answer.status_code, answer.get_json()) == (200, {"valid": False, "sessionId": None})
+
+
+def test_deleted_session_is_gone(client):
+    session_id = client.post("/api/session").get_json()["sessionId"]
+    answer = client.delete("/api/session")
+    assert answer.status_code == 200
+    assert client.get_cookie("session") is None
+    client.set_cookie("session", session_id)
+    assert client.get("/api/session").get_json()["valid"] is False
+
+
+def test_deleting_nothing_is_fine(client):
+    answer = client.delete("/api/session")
+    assert answer.status_code == 200
+    assert "Set-Cookie" not in answer.headers

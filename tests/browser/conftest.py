@@ -1,0 +1,179 @@
+"""A real server on loopback, and a real browser in front of it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import waitress.server
+from flask import Flask
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from waitress import wasyncore
+
+from app import extensions
+from app.factory import create_app
+from app.services.demo import fill_demo
+from app.settings import Settings
+
+CHROMIUM = Path("/usr/bin/chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+ADMIN_PASSWORD = "Correct7Horse"
+
+
+@dataclass
+class Site:
+    """A running installation."""
+
+    app: Flask
+    address: str
+
+    def post(self, *, server: str = "nas", job: str = "Photos", status: str = "Success", hours_ago: float = 1) -> None:
+        """Report a run."""
+        began_at = datetime.now(UTC) - timedelta(hours=hours_ago)
+        data = {
+            "MainOperation": "Backup",
+            "ParsedResult": status,
+            "BeginTime": began_at.isoformat(),
+            "EndTime": (began_at + timedelta(minutes=7)).isoformat(),
+            "Duration": "00:07:00",
+            "ExaminedFiles": 10,
+            "SizeOfExaminedFiles": 1000,
+        }
+        extra = {"OperationName": "Backup", "machine-id": server, "machine-name": server, "backup-name": job}
+        report = {"Data": data, "Extra": extra | {"backup-id": "DB-1"}}
+        assert requests.post(f"{self.address}/api/upload", json=report, timeout=10).status_code == 200
+
+
+@dataclass
+class Trouble:
+    """What must not happen on a page: words in its console, requests to elsewhere."""
+
+    console: list[str] = field(default_factory=list)
+    elsewhere: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def serving(data_dir: Path, **values: Any) -> Iterator[Site]:
+    app = create_app(Settings(data_dir=data_dir, run_jobs=False, testing=True, **values))
+    sockets: dict[int, Any] = {}
+    server = waitress.server.create_server(app, sockets, host="127.0.0.1", port=0, threads=4)
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    try:
+        yield Site(app, f"http://127.0.0.1:{server.effective_port}")
+    finally:
+        # In the thread that serves, which ends when no socket is left.
+        server.trigger.pull_trigger(lambda: wasyncore.close_all(sockets, ignore_all=True))
+        thread.join(10)
+        server.task_dispatcher.shutdown()
+        with app.app_context():
+            for engine in extensions.db.engines.values():
+                engine.dispose()
+            if "duplistatus.cache" in app.extensions:
+                app.extensions["duplistatus.cache"].close()
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    if not CHROMIUM.exists():
+        pytest.skip(f"there is no browser at {CHROMIUM}; on Debian, `apt-get install chromium` brings it")
+    with sync_playwright() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def browser(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def household(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An installation with 30 invented jobs; tests only look at it."""
+    with serving(tmp_path_factory.mktemp("household"), admin_password=ADMIN_PASSWORD) as site:
+        now = datetime.now(UTC)
+        with site.app.app_context():
+            fill_demo(now - timedelta(days=40), now)
+        yield site
+
+
+@pytest.fixture
+def empty_site(browser: Browser, tmp_path: Path) -> Iterator[Site]:
+    """An installation on its first day."""
+    with serving(tmp_path / "data") as site:
+        yield site
+
+
+@pytest.fixture(scope="module")
+def workshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An installation that the tests of a module may change."""
+    with serving(tmp_path_factory.mktemp("workshop"), admin_password=ADMIN_PASSWORD) as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def signed_in(browser: Browser, household: Site) -> Any:
+    """The cookies of the household's administrator."""
+    return sign_in(browser, household)
+
+
+@pytest.fixture(scope="module")
+def signed_in_to_workshop(browser: Browser, workshop: Site) -> Any:
+    """The cookies of the workshop's administrator."""
+    return sign_in(browser, workshop)
+
+
+def sign_in(browser: Browser, site: Site) -> Any:
+    """Sign in as the administrator; gives the cookies."""
+    page = browser.new_page()
+    page.goto(f"{site.address}/login")
+    page.fill("#username", "admin")
+    page.fill("#password", ADMIN_PASSWORD)
+    page.click("[data-login] .btn-primary")
+    page.wait_for_selector("#board")
+    state = page.context.storage_state()
+    page.context.close()
+    return state
+
+
+@pytest.fixture
+def trouble() -> Trouble:
+    return Trouble()
+
+
+@pytest.fixture
+def open_context(browser: Browser, trouble: Trouble) -> Iterator[Callable[..., BrowserContext]]:
+    """Make browsers that note trouble; a test that ends with any fails."""
+    contexts = []
+
+    def make(**options: Any) -> BrowserContext:
+        context = browser.new_context(**options)
+        context.on("console", lambda note: trouble.console.append(note.text) if note.type == "error" else None)
+        context.on("weberror", lambda error: trouble.console.append(str(error.error)))
+        context.on("request", lambda sent: None if "://127.0.0.1:" in sent.url else trouble.elsewhere.append(sent.url))
+        contexts.append(context)
+        return context
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert trouble == Trouble()
+
+
+@pytest.fixture
+def page(open_context: Callable[..., BrowserContext], household: Site, signed_in: Any) -> Page:
+    """A page of the household, signed in."""
+    return open_context(storage_state=signed_in, base_url=household.address).new_page()

@@ -1,0 +1,191 @@
+"""What only a browser can tell: the pages live, fit, can be read by everybody, and stay among themselves."""
+
+import json
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+NEW_PASSWORD = "Another8Horse"
+
+
+def addresses(page) -> dict[str, str]:
+    """One address for each kind of page."""
+    page.goto("/?view=table&sort=-errors")
+    run = page.locator("td[data-label=Status] a").first.get_attribute("href")
+    server = page.locator("td[data-label=Server] a").first.get_attribute("href")
+    job = page.locator("th[data-label='Backup job'] a").first.get_attribute("href")
+    fixed = {
+        name: name
+        for name in ("/?view=cards", "/?view=table", "/?q=nothing", "/connect", "/charts", "/change-password")
+    }
+    return {**fixed, "server": server, "job": job, "run": run}
+
+
+def test_the_first_day(open_context, empty_site):
+    page = open_context(base_url=empty_site.address).new_page()
+    page.goto("/")
+    page.fill("#username", "admin")
+    page.fill("#password", "Duplistatus09")
+    page.click("[data-login] .btn-primary")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Choose your own password")
+    page.goto("/")
+    expect(page).to_have_url(f"{empty_site.address}/change-password")
+
+    save = page.get_by_role("button", name="Save the password")
+    expect(save).to_be_disabled()
+    page.fill("#new", NEW_PASSWORD)
+    page.fill("#confirm", NEW_PASSWORD)
+    expect(save).to_be_enabled()
+    save.click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first backup report")
+
+    page.evaluate("window.wasNeverReloaded = true")
+    empty_site.post(job="Photos")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The one job is fine", timeout=8000)
+    empty_site.post(job="Mail", status="Error")
+    expect(page).to_have_title("1 failed \u2013 duplistatus", timeout=8000)
+    assert "trouble" in page.locator("#favicon").get_attribute("href")
+    assert page.evaluate("window.wasNeverReloaded")
+
+
+@pytest.mark.parametrize("width", [390, 360])
+def test_no_page_is_wider_than_a_phone(page, width):
+    page.set_viewport_size({"width": width, "height": 780})
+    for name, address in addresses(page).items():
+        page.goto(address, wait_until="load")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+@pytest.mark.parametrize(("theme", "rules"), [("light", RULES), ("dark", {"runOnly": ["color-contrast"]})])
+def test_axe_finds_no_barrier(open_context, household, signed_in, theme, rules):
+    page = open_context(storage_state=signed_in, base_url=household.address, color_scheme=theme).new_page()
+    found = {}
+    for name, address in addresses(page).items():
+        page.goto(address, wait_until="load")
+        page.evaluate(AXE)
+        for broken in page.evaluate(f"axe.run(document, {json.dumps(rules)})")["violations"]:
+            found[name, broken["id"]] = [node["html"][:200] for node in broken["nodes"]][:3]
+    assert found == {}
+
+
+def test_the_sign_in_page_has_no_barrier(open_context, household):
+    page = open_context(base_url=household.address, color_scheme="dark").new_page()
+    page.goto("/login")
+    page.evaluate(AXE)
+    assert page.evaluate(f"axe.run(document, {json.dumps(RULES)})")["violations"] == []
+
+
+def test_typing_into_the_filter_narrows_the_list_and_keeps_the_place(page):
+    page.goto("/?view=cards")
+    page.locator("#filter").press_sequentially("website", delay=30)
+    expect(page.locator(".server-card")).to_have_count(1)
+    expect(page.locator("#filter")).to_be_focused()
+    expect(page.locator("#filter")).to_have_value("website")
+    assert "q=website" in page.url
+
+
+def test_sorting_by_keyboard_reorders_the_table(page):
+    page.goto("/?view=table")
+    head = page.get_by_role("link", name="Duration")
+    head.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("th[aria-sort=ascending]")).to_contain_text("Duration")
+    page.keyboard.press("Enter")
+    expect(page.locator("th[aria-sort=descending]")).to_contain_text("Duration")
+    expect(head).to_be_focused()
+    assert "sort=-duration" in page.url
+
+
+def test_what_a_person_opened_stays_open_through_a_refresh(page):
+    page.goto("/")
+    page.goto(page.locator(".server-head a").first.get_attribute("href"))
+    page.get_by_text("The same as a table").click()
+    page.evaluate("scrollTo(0, 300)")
+    with page.expect_response(lambda answer: answer.request.headers.get("hx-target") == "board"):
+        page.evaluate(
+            "delete document.querySelector('[data-live]').dataset.etag; htmx.trigger('#board', 'live:refresh')"
+        )
+    expect(page.locator("#metrics-table")).to_be_visible()
+    assert page.evaluate("scrollY") == 300
+    expect(page.locator(".chart-canvas canvas")).to_have_count(6)
+
+
+def test_a_lost_connection_is_said_and_forgotten(page, trouble):
+    page.goto("/")
+    page.context.set_offline(True)
+    expect(page.locator("#connection-lost")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.locator("#connection-lost")).to_be_hidden(timeout=9000)
+    trouble.console = [note for note in trouble.console if "ERR_INTERNET_DISCONNECTED" not in note]
+
+
+def test_the_theme_changes_at_once_and_stays(page):
+    page.goto("/")
+    page.locator("summary.user-button").click()
+    with page.expect_response("**/preferences"):
+        page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.reload()
+    assert page.evaluate("getComputedStyle(document.documentElement).colorScheme") == "dark"
+    page.locator("summary.user-button").click()
+    with page.expect_response("**/preferences"):
+        page.get_by_role("button", name="System").click()
+
+
+def test_versions_open_in_a_dialog_that_escape_closes(page):
+    page.goto("/?view=table")
+    page.locator("a.versions").first.click()
+    expect(page.get_by_role("dialog", name="Available versions")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#dialog")).to_be_hidden()
+
+
+def test_a_job_tells_about_itself_in_a_dialog_by_keyboard(page):
+    page.goto("/?view=cards")
+    page.get_by_role("link", name="About Documents").first.focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("Counts as overdue from")
+    page.evaluate(AXE)
+    assert page.evaluate(f"axe.run('#dialog', {json.dumps(RULES)})")["violations"] == []
+
+
+def test_the_log_can_be_searched(page):
+    page.goto(addresses(page)["run"])
+    page.fill("[data-log-filter]", "dblock")
+    lines = page.locator(".log-lines li:visible")
+    expect(lines.first).to_contain_text("dblock")
+    assert all("dblock" in text for text in lines.all_inner_texts())
+
+
+def test_the_first_stop_of_the_tab_key_leads_past_the_header(page):
+    page.goto("/")
+    page.keyboard.press("Tab")
+    expect(page.locator(".skip-link")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("main")).to_be_focused()
+
+
+def test_everything_can_be_read_with_script_switched_off(open_context, household, signed_in):
+    options = {"storage_state": signed_in, "base_url": household.address, "java_script_enabled": False}
+    page = open_context(**options).new_page()
+    page.goto("/")
+    expect(page.locator(".server-card")).to_have_count(12)
+    page.locator(".server-head a").first.click()
+    expect(page.locator("[id^=run-row-]").first).to_be_visible()
+    page.locator("[id^=run-row-] a").first.click()
+    expect(page.get_by_role("heading", name="Log")).to_be_visible()
+
+
+def test_a_first_visit_is_small(open_context, household, signed_in):
+    page = open_context(storage_state=signed_in, base_url=household.address).new_page()
+    session = page.context.new_cdp_session(page)
+    sizes = []
+    session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
+    session.send("Network.enable")
+    page.goto("/?view=cards", wait_until="load")
+    page.wait_for_timeout(500)
+    assert len(sizes) <= 12
+    assert sum(sizes) < 250 * 1024

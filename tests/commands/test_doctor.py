@@ -1,0 +1,43 @@
+"""The doctor from the shell."""
+
+import pytest
+from click.testing import CliRunner
+
+from app.cli import main
+from app.services import secrets
+
+
+@pytest.fixture
+def run(app, settings, monkeypatch):
+    """Run `duplistatus doctor` on the data of `app`."""
+    monkeypatch.setenv("DATA_DIR", str(settings.data_dir))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    return lambda: CliRunner().invoke(main, ["doctor"])
+
+
+def test_installation_that_is_well_ends_with_status_0(run):
+    told = run()
+    assert told.exit_code == 0
+    assert told.output.endswith("Everything is well.\n")
+
+
+def test_trouble_is_named_with_what_to_do_and_ends_with_status_1(run, settings):
+    (settings.data_dir / secrets.KEY_FILE).chmod(0o640)
+    told = run()
+    assert told.exit_code == 1
+    assert "WRONG key file" in told.output
+    assert "-> chmod 400" in told.output
+
+
+def test_doctor_puts_nothing_right_by_itself(run, settings):
+    path = settings.data_dir / secrets.KEY_FILE
+    path.chmod(0o640)
+    run()
+    assert path.stat().st_mode & 0o777 == 0o640
+
+
+def test_missing_installation_is_not_made(run, settings, tmp_path, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(tmp_path / "elsewhere"))
+    told = run()
+    assert (told.exit_code, "is not there" in told.output) == (1, True)
+    assert not (tmp_path / "elsewhere").exists()

@@ -1,0 +1,58 @@
+"""API keys from the shell."""
+
+import pytest
+from click.testing import CliRunner
+from sqlalchemy import select
+
+from app.cli import main
+from app.models import ApiKey, AuditEntry
+from app.services import keys
+from app.services.keys import KeyVerdict
+
+
+@pytest.fixture
+def run(app, settings, monkeypatch):
+    """Runs a command on the database of `app`."""
+    monkeypatch.setenv("DATA_DIR", str(settings.data_dir))
+    monkeypatch.setenv("RUN_JOBS", "false")
+
+    def run(*words, exit_code=0):
+        result = CliRunner().invoke(main, ["keys", *words])
+        assert result.exit_code == exit_code, result.output
+        return result.output
+
+    return run
+
+
+def test_key_is_made_listed_switched_and_deleted(run, db, clock):
+    secret = run("create", "my script", "--scope", "admin").strip().splitlines()[-1]
+    (key,) = db.session.scalars(select(ApiKey))
+    assert keys.judge_key(secret, "admin", now=clock(), ip_address=None) is KeyVerdict.GOOD
+    assert "my script" in run("list")
+    assert secret not in run("list")
+    run("disable", str(key.id))
+    assert "disabled" in run("list")
+    run("enable", str(key.id))
+    run("delete", str(key.id))
+    db.session.commit()
+    assert keys.list_keys() == []
+    assert set(db.session.scalars(select(AuditEntry.username).where(AuditEntry.target_type == "api_key"))) == {"shell"}
+
+
+def test_requirement_is_switched(run, db):
+    run("require", "on")
+    assert "need a key" in run("list")
+    run("require", "off")
+    assert "do not need" in run("list")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["disable", "77"],
+        ["create", " ", "--scope", "read"],
+        ["create", "x", "--scope", "read", "--last-day", "2001-01-01"],
+    ],
+)
+def test_mistake_ends_with_a_sentence(run, words):
+    assert run(*words, exit_code=1).startswith("Error: ")

@@ -1,0 +1,114 @@
+"""Every API group of the tree is held to the contract, and to this list of what strangers may call."""
+
+import distributions
+import pytest
+from flask import Blueprint
+
+from app.contracts import ApiGroup, Guard
+from app.registry import API_GROUPS, discover
+from app.testing.api_groups import ApiGroupContract
+
+# Every open door of the program. A group that is missing here fails a test below.
+OPEN_ROUTES: dict[str, set[str]] = {
+    "access": set(),
+    "audit": set(),
+    "auth": {
+        "GET /api/auth/admin-must-change-password",
+        "GET /api/auth/me",
+        "GET /api/auth/password-policy",
+        "POST /api/auth/login",
+        "POST /api/auth/logout",
+    },
+    "backups": set(),
+    "badges": {"GET /badge/<slug>.svg"},
+    "charts": set(),
+    "configuration": {"GET /api/configuration/templates/defaults"},
+    "cron": set(),
+    "dashboard": set(),
+    "database": set(),
+    "deliveries": set(),
+    "external": {
+        "GET /api/lastbackup/<path:server>",
+        "GET /api/lastbackups/<path:server>",
+        "GET /api/summary",
+    },
+    "keys": set(),
+    "logs": set(),
+    "metrics": {"GET /metrics"},
+    "monitoring": {"GET /api/health", "GET /api/ping"},
+    "notifications": set(),
+    "openapi": {"GET /api/openapi.json"},
+    "publishing": set(),
+    "reception": set(),
+    "servers": set(),
+    "session": {"DELETE /api/session", "GET /api/csrf", "GET /api/session", "POST /api/session"},
+    "upload": {"POST /api/upload"},
+    "users": set(),
+}
+# It measures every request.
+ACT_ON_OTHERS = {"metrics"}
+INSTALLED = discover()
+for group_name, open_routes in OPEN_ROUTES.items():
+    class_name = f"Test{group_name.capitalize()}"
+    held_to = {
+        "group": INSTALLED.api_groups[group_name],
+        "open_routes": frozenset(open_routes),
+        "acts_on_other_routes": group_name in ACT_ON_OTHERS,
+    }
+    globals()[class_name] = type(class_name, (ApiGroupContract,), held_to)
+
+
+def test_each_api_group_of_the_tree_has_its_contract_test():
+    ours = {name for name in INSTALLED.api_groups if INSTALLED.sources[API_GROUPS, name] in distributions.NAMES}
+    assert set(OPEN_ROUTES) == ours
+
+
+def guest(name: str = "guest", **options) -> ApiGroup:
+    """A group with one view, such as somebody may write."""
+    blueprint = Blueprint(name, __name__)
+
+    @blueprint.get("/guest")
+    def show():
+        """Answer."""
+        return {}
+
+    return ApiGroup(name, blueprint, "A guest", **options)
+
+
+class TestGuest(ApiGroupContract):
+    """A group that is not installed is tried on an application of its own."""
+
+    group = guest()
+
+
+def contract_of(group: ApiGroup, **changes) -> ApiGroupContract:
+    return type("Contract", (ApiGroupContract,), {"group": group, **changes})()
+
+
+def test_the_kit_refuses_a_hook_for_the_whole_application():
+    group = guest()
+    group.blueprint.before_app_request(lambda: None)
+    with pytest.raises(AssertionError):
+        contract_of(group).test_it_acts_on_other_routes_only_when_said()
+
+
+def test_the_kit_refuses_an_error_handler_for_the_whole_application():
+    group = guest()
+    group.blueprint.app_errorhandler(404)(lambda error: ("no", 404))
+    with pytest.raises(AssertionError):
+        contract_of(group).test_it_acts_on_other_routes_only_when_said()
+
+
+def test_the_kit_refuses_an_open_door_that_is_not_named(house_of_plugins):
+    group = INSTALLED.api_groups["monitoring"]
+    contract = contract_of(group)
+    with house_of_plugins.test_request_context():
+        routes = ApiGroupContract.routes.__wrapped__(contract, house_of_plugins)
+    with pytest.raises(AssertionError):
+        contract.test_strangers_may_call_what_is_named_and_nothing_else(routes)
+
+
+@pytest.mark.parametrize("prefix", ["api", "/api/", "/a b"])
+def test_the_kit_refuses_a_prefix_that_is_no_path(prefix):
+    with pytest.raises(AssertionError):
+        contract_of(guest(guard=Guard.OPEN, url_prefix=prefix)).test_the_prefix_is_a_path()

@@ -1,0 +1,86 @@
+"""Holds every answer that a test gets to what the API says of itself."""
+
+from functools import cache
+from typing import Any
+
+import jsonschema_rs
+from flask import Flask
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from app.api.openapi.document import build_document
+
+UNTOLD_METHODS = ("HEAD", "OPTIONS")
+DOCUMENTS: dict[tuple[int, ...], dict[str, Any]] = {}
+
+
+def document_of(app: Flask) -> dict[str, Any]:
+    """The document of an application; applications with the same groups share one."""
+    groups = app.extensions["duplistatus.registry"].api_groups
+    key = tuple(id(group) for group in groups.values())
+    if key not in DOCUMENTS:
+        DOCUMENTS[key] = build_document(app)
+    return DOCUMENTS[key]
+
+
+def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
+    """The operations by endpoint and method."""
+    return {
+        (operation["operationId"], method.upper()): operation
+        for methods in document["paths"].values()
+        for method, operation in methods.items()
+    }
+
+
+def check_answer(app: Flask, answer: TestResponse) -> None:
+    """Fail unless status, media type and body are among those that the document names for the operation."""
+    request = answer.request
+    try:
+        endpoint, _ = app.url_map.bind("localhost").match(request.path, request.method)
+    except HTTPException:
+        return  # no such address: an error without an operation
+    document = document_of(app)
+    operation = operations_of(id(document)).get((endpoint, request.method))
+    if operation is None or answer.status_code == 308:
+        return
+    what = f"{request.method} {request.path} -> {answer.status_code}"
+    said = operation["responses"].get(str(answer.status_code))
+    assert said is not None, f"{what}: the description knows no such status"
+    said = resolve(document, said)
+    if "content" not in said:
+        return
+    assert answer.mimetype in said["content"], f"{what}: {answer.mimetype} is not described"
+    if answer.mimetype == "application/json":
+        errors = list(validator(id(document), endpoint, request.method, answer.status_code).iter_errors(answer.json))
+        assert not errors, f"{what}: {errors[0].instance_path}: {errors[0].message}"
+
+
+def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """A part of the document, or what it refers to."""
+    while "$ref" in part:
+        found: Any = document
+        for name in part["$ref"].removeprefix("#/").split("/"):
+            found = found[name]
+        part = found
+    return part
+
+
+@cache
+def operations_of(document_id: int) -> dict[tuple[str, str], dict[str, Any]]:
+    """The operations of a document that is kept."""
+    return operations(_kept(document_id))
+
+
+@cache
+def validator(document_id: int, endpoint: str, method: str, status: int) -> Any:
+    """What checks the JSON of one answer; formats count."""
+    document = _kept(document_id)
+    said = resolve(document, operations_of(document_id)[endpoint, method]["responses"][str(status)])
+    schema = said["content"]["application/json"]["schema"]
+    return jsonschema_rs.Draft202012Validator(
+        {"allOf": [schema], "components": document["components"]}, validate_formats=True
+    )
+
+
+def _kept(document_id: int) -> dict[str, Any]:
+    return next(document for document in DOCUMENTS.values() if id(document) == document_id)

@@ -1,0 +1,99 @@
+"""A new author needs the manual alone: its code is put into files as told, tested with the kit, and installed."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+MANUAL = Path(__file__).parents[2] / "docs" / "plugins"
+PAGES = sorted(page.name for page in MANUAL.glob("*.md"))
+# Which page's blocks of Python make which files: the module first, then its tests.
+EXAMPLES = {
+    "channels.md": ("duplistatus_room", "room", "duplistatus.notification_channels"),
+    "charts.md": ("reading_speed", "readingSpeed", "duplistatus.chart_providers"),
+    "api-groups.md": ("wall_lamp", "lamp", "duplistatus.api_groups"),
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (MANUAL / page).read_text(), re.DOTALL)
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as one who stands in the plugin's folder, with nothing of this checkout's settings."""
+    environment = {**os.environ, "PYTHONPATH": str(folder), "DATA_DIR": str(folder / "data")}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(params=EXAMPLES)
+def example(request, tmp_path) -> tuple[str, Path]:
+    """A folder with the files of a page, installed by the entry points that the page shows."""
+    module = EXAMPLES[request.param][0]
+    code, *tests = blocks(request.param, "python")
+    (tmp_path / f"{module}.py").write_text(code)
+    for number, test in enumerate(tests):
+        (tmp_path / f"test_example_{number}.py").write_text(test)
+    described = tomllib.loads(blocks(request.param, "toml")[0])
+    installed = tmp_path / f"{module}-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    lines = []
+    for group, points in described["project"]["entry-points"].items():
+        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
+    (installed / "entry_points.txt").write_text("\n".join(lines))
+    return request.param, tmp_path
+
+
+@pytest.mark.slow
+def test_the_example_passes_the_kit(example):
+    page, folder = example
+    answer = run(folder, "-m", "pytest", "-q", "--import-mode=importlib", "-W", "error", "-p", "no:cacheprovider", ".")
+    assert answer.returncode == 0, answer.stdout[-4000:]
+    assert int(re.search(r"(\d+) passed", answer.stdout)[1]) >= 10, page
+
+
+@pytest.mark.slow
+def test_the_installed_example_is_listed(example):
+    page, folder = example
+    answer = run(folder, "-c", "from app.cli import main; main()", "plugins", "list")
+    module, name, _ = EXAMPLES[page]
+    line = next(line for line in answer.stdout.splitlines() if line.split()[:1] == [name])
+    assert line.split()[-1] == module
+
+
+def test_a_channel_takes_under_forty_lines_and_its_test_nine():
+    channel, test, *_ = blocks("channels.md", "python")
+    assert len(channel.splitlines()) < 40
+    assert len(test.splitlines()) == 9
+
+
+def test_the_example_of_packaging_is_whole():
+    described = tomllib.loads(blocks("publishing.md", "toml")[0])
+    [(name, target)] = described["project"]["entry-points"]["duplistatus.notification_channels"].items()
+    assert (name, target) == ("room", "duplistatus_room:RoomChannel")
+    assert described["tool"]["setuptools"]["py-modules"] == ["duplistatus_room"]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_somewhere(page):
+    targets = re.findall(r"\]\(([^)#:]+)\)", (MANUAL / page).read_text())
+    assert [target for target in targets if not (MANUAL / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_folder_that_is_named_exists(page):
+    root = MANUAL.parents[1]
+    named = re.findall(r"`(plugins/[a-z_/]+)`", (MANUAL / page).read_text())
+    assert [path for path in named if not (root / path).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_block_of_python_can_be_read(page):
+    for code in blocks(page, "python"):
+        compile(code, page, "exec")

@@ -1,0 +1,489 @@
+"""Reports in JSON: every sample, the order of checks, and values of every wrong kind."""
+
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.reports import InvalidReport, Report, parse_report
+
+SAMPLES = Path(__file__).parent / "samples"
+NOW = datetime(2026, 11, 20, 3, 8, 9, 555_555, tzinfo=UTC)
+
+
+def parse(document: Any, **options: Any) -> Report:
+    body = document if isinstance(document, str | bytes) else orjson.dumps(document)
+    return parse_report(body, **({"received_at": NOW, "zone": ZoneInfo("UTC")} | options))
+
+
+def sample(name: str, **options: Any) -> Report:
+    return parse((SAMPLES / f"{name}.json").read_bytes(), **options)
+
+
+def document(data: dict[str, Any] | None = None, extra: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
+    """Make a small valid report; None as a value takes the field away."""
+    whole_data = {
+        "MainOperation": "Backup",
+        "ParsedResult": "Success",
+        "BeginTime": "2026-11-20T02:00:00Z",
+        "Duration": "00:01:00",
+    } | (data or {})
+    whole_extra = {"machine-id": "m1", "machine-name": "nas", "backup-name": "Files", "backup-id": "DB-1"} | (
+        extra or {}
+    )
+    sections = {"Data": whole_data, "Extra": whole_extra}
+    return {
+        name: {field: value for field, value in section.items() if value is not None}
+        for name, section in sections.items()
+    } | others
+
+
+def refusal(body: Any, **options: Any) -> InvalidReport:
+    with pytest.raises(InvalidReport) as caught:
+        parse(body, **options)
+    assert caught.value.status == 400
+    return caught.value
+
+
+def test_success_sample_is_read_whole():
+    report = sample("success")
+    assert (report.server_id, report.server_name) == ("7c0f9d1e5b3a48629d5e0f4a1b2c3d4e", "attic-nas")
+    assert (report.job_name, report.duplicati_id) == ("Documents", "DB-1")
+    assert report.began_at == datetime(2026, 11, 20, 2, 0, 1, 120_000, tzinfo=UTC)
+    assert report.ended_at == datetime(2026, 11, 20, 2, 7, 12, 991_000, tzinfo=UTC)
+    assert report.duration_s == pytest.approx(431.870781)
+    assert (report.status, report.parsed_result) == ("Success", "Success")
+    assert report.duplicati_version == "2.2.0.1 (2.2.0.1_stable_2025-11-09)"
+    assert (report.examined_files, report.examined_bytes) == (48211, 90123456789)
+    assert (report.opened_files, report.opened_bytes) == (44, 50354701)
+    assert (report.added_files, report.added_bytes) == (13, 9123456)
+    assert (report.modified_files, report.modified_bytes) == (31, 41231245)
+    assert (report.deleted_files, report.added_folders) == (2, 1)
+    assert (report.uploaded_bytes, report.downloaded_bytes) == (52433210, 91234)
+    assert (report.storage_bytes, report.version_count) == (10234567890, 10)
+    assert (report.quota_total_bytes, report.quota_free_bytes) == (2000398934016, 811034558464)
+    assert (report.message_count, report.warning_count, report.error_count) == (23, 0, 0)
+    assert len(report.messages) == 8
+    assert (report.warnings, report.errors) == ((), ())
+    assert report.available_versions == ("2026-11-19T02:00:00.000Z", "2026-11-18T02:00:00.000Z")
+    assert report.is_backup
+    assert report.next_scheduled_at is None
+
+
+def test_warning_sample_takes_its_warnings_from_the_marks_of_the_log():
+    report = sample("warning")
+    assert (report.status, report.warning_count) == ("Warning", 2)
+    assert len(report.warnings) == 2
+    assert all("[Warning-Duplicati" in line for line in report.warnings)
+
+
+def test_error_sample_keeps_the_further_lines_of_an_error():
+    report = sample("error")
+    assert (report.status, report.error_count) == ("Error", 1)
+    assert report.errors[0].count("\n") == 2
+    assert "Backup-Retry]: slow" in report.warnings[0]
+
+
+def test_fatal_sample_with_results_has_figures_and_the_exception():
+    report = sample("fatal-with-results")
+    assert (report.status, report.error_count, report.examined_files) == ("Fatal", 1, 48211)
+    assert (report.is_partial, report.was_interrupted) == (True, True)
+    assert report.errors[0].startswith(
+        "Duplicati.Library.Interface.UserInformationException: The remote server is out of"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "job", "text"),
+    [
+        ("fatal-null-data", "Mail", "System.Threading.Tasks.TaskCanceledException: A task was canceled."),
+        ("fatal-exception-as-data", "Documents", "UserInformationException: Found 3 files that are missing"),
+    ],
+)
+def test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in(name, job, text):
+    report = sample(name)
+    assert (report.job_name, report.status, report.main_operation) == (job, "Fatal", "Backup")
+    assert report.began_at == report.ended_at == NOW.replace(microsecond=0)
+    assert (report.duration_s, report.error_count, len(report.errors)) == (0.0, 1, 1)
+    assert text in report.errors[0]
+    assert report.message_count == len(report.messages) > 0
+
+
+def test_exception_as_data_keeps_its_stack_trace():
+    assert "VerifyRemoteList" in sample("fatal-exception-as-data").errors[0]
+
+
+def test_duration_of_more_than_a_day_is_read():
+    assert sample("long-run-over-a-day").duration_s == pytest.approx(93784.5678901)
+
+
+def test_names_of_any_language_are_kept():
+    report = sample("unicode-names")
+    assert (report.server_name, report.job_name) == ("büro-π", "Täglich / São Paulo: 100% ✓")
+
+
+def test_newer_extra_tells_the_next_run_and_the_kind_of_destination():
+    report = sample("success-2.3-extra")
+    assert report.next_scheduled_at == datetime(2026, 11, 22, 2, tzinfo=UTC)
+    assert report.destination_type == "s3"
+
+
+@pytest.mark.parametrize("name", ["restore-operation", "test-operation"])
+def test_other_operation_is_refused(name):
+    assert "backups" in refusal((SAMPLES / f"{name}.json").read_bytes()).message
+
+
+@pytest.mark.parametrize(("name", "operation"), [("restore-operation", "Restore"), ("test-operation", "Test")])
+def test_other_operation_is_read_when_it_is_to_be_kept(name, operation):
+    report = sample(name, keeps_other_operations=True)
+    assert (report.main_operation, report.is_backup, report.duration_s) == (operation, False, 60)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"this is not json", "neither JSON nor"),
+        (b"", "neither JSON nor"),
+        (b"{", "neither JSON nor"),
+        (b"null", "not an object"),
+        (b"[]", "not an object"),
+        (b"5", "not an object"),
+        (b"[" * 100_000, "neither JSON nor"),
+        ({}, "Only reports of backups"),
+        ({"Data": {"MainOperation": "Restore"}, "Extra": {}}, "Only reports of backups"),
+        ({"Data": {"MainOperation": "backup"}}, "Only reports of backups"),
+        ({"Data": None, "Extra": {"machine-id": "x"}}, "Only reports of backups"),
+        ({"Data": {"ClassName": "X"}, "Extra": {}}, "Only reports of backups"),
+        ({"Data": None, "Extra": {"backup-name": "x", "OperationName": "Restore"}}, "Only reports of backups"),
+        ({"Data": [1]}, "Data is not an object"),
+        ({"Data": "Backup"}, "Data is not an object"),
+        ({"Data": {"MainOperation": "Backup"}}, "Extra is missing"),
+        ({"Data": {"MainOperation": "Backup"}, "Extra": [1]}, "Extra is not an object"),
+    ],
+)
+def test_what_is_no_report_of_a_backup_is_refused_in_the_order_of_checks(body, words):
+    assert words in refusal(body).message
+
+
+def test_missing_fields_of_extra_are_named_in_order_and_secrets_are_not_sent_back():
+    error = refusal(
+        {"Data": {"MainOperation": "Backup"}, "Extra": {"machine-id": "x", "RemoteUrl": "s3://key:secret@x"}}
+    )
+    assert error.extra == {
+        "missingFields": ["machine-name", "backup-name", "backup-id"],
+        "extraSection": {"machine-id": "x"},
+    }
+    assert "machine-name, backup-name, backup-id" in error.message
+
+
+def test_missing_fields_of_data_are_named_after_those_of_extra():
+    error = refusal(
+        document({"ParsedResult": None, "BeginTime": "", "Duration": 0, "BackendStatistics": {"Secret": 1}})
+    )
+    assert error.extra == {
+        "missingFields": ["ParsedResult", "BeginTime", "Duration"],
+        "dataSection": {"MainOperation": "Backup", "BeginTime": "", "Duration": "0"},
+    }
+
+
+def test_failed_run_without_machine_names_the_missing_fields():
+    error = refusal({"Data": None, "Extra": {"backup-name": "x"}})
+    assert error.extra["missingFields"] == ["machine-id", "machine-name", "backup-id"]
+
+
+def test_failed_run_without_any_reason_still_has_an_error():
+    report = parse({"Extra": document()["Extra"]})
+    assert (report.status, report.error_count, len(report.errors)) == ("Fatal", 1, 1)
+
+
+def test_failure_keeps_errors_of_the_log_that_the_exception_does_not_tell():
+    lines = ["2026-11-20 03:00:01 +01 - [Error-X-Y]: disk is gone", "2026-11-20 03:00:02 +01 - [Error-X-Z]: boom"]
+    report = parse(
+        {"Data": None, "Extra": document()["Extra"], "LogLines": lines, "Exception": "System.Exception: boom"}
+    )
+    assert report.errors == ("System.Exception: boom", lines[0])
+    assert report.error_count == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("2026-11-20T02:00:00.9999999Z", datetime(2026, 11, 20, 2, 0, 0, 999_000, tzinfo=UTC)),
+        ("2026-11-20T02:00:00.5+01:00", datetime(2026, 11, 20, 1, 0, 0, 500_000, tzinfo=UTC)),
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+        ("2026-11-20T02:00:00", datetime(2026, 11, 20, 1, tzinfo=UTC)),
+        ("2026-07-20 02:00:00", datetime(2026, 7, 20, 0, tzinfo=UTC)),
+        ("20261120T020000Z", datetime(2026, 11, 20, 2, tzinfo=UTC)),
+    ],
+)
+def test_begin_is_read_in_its_offset_else_in_the_zone_and_cut_to_milliseconds(text, expected):
+    assert parse(document({"BeginTime": text}), zone=ZoneInfo("Europe/Berlin")).began_at == expected
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "yesterday",
+        "2026-13-01T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        5,
+        "x" * 300,
+        [1],
+        {"a": 1},
+        True,
+    ],
+)
+def test_bad_begin_is_refused_by_its_name(value):
+    assert "Data.BeginTime" in refusal(document({"BeginTime": value})).message
+
+
+@pytest.mark.parametrize("value", ["soon", "12", 5, [1], True, "1:99:00"])
+def test_bad_duration_is_refused_by_its_name(value):
+    assert "Data.Duration" in refusal(document({"Duration": value})).message
+
+
+@pytest.mark.parametrize("value", [None, "0001-01-01T00:00:00", "whenever", 5, "2026-11-20T01:00:00Z"])
+def test_end_that_is_absent_or_impossible_is_begin_and_duration(value):
+    assert parse(document({"EndTime": value})).ended_at == datetime(2026, 11, 20, 2, 1, tzinfo=UTC)
+
+
+def test_negative_duration_of_a_broken_off_run_is_nothing():
+    assert parse(document({"Duration": "-739574.02:00:01"})).duration_s == 0
+
+
+def test_success_with_warnings_is_a_warning_and_the_result_is_kept():
+    report = parse(document({"WarningsActualLength": 3}))
+    assert (report.status, report.parsed_result, report.warning_count) == ("Warning", "Success", 3)
+
+
+@pytest.mark.parametrize("result", ["Error", "Fatal", "Unknown", "Something new"])
+def test_other_results_are_kept_despite_warnings(result):
+    assert parse(document({"ParsedResult": result, "WarningsActualLength": 3})).status == result
+
+
+def test_log_lines_beat_messages_even_when_empty():
+    assert parse(document({"Messages": ["a"]}, LogLines=[])).messages == ()
+    assert parse(document({"Messages": ["a"]})).messages == ("a",)
+
+
+def test_lists_beat_the_marks_of_the_log():
+    line = "2026-11-20 03:00:01 +01 - [Warning-X-Y]: w"
+    report = parse(document({"Warnings": ["given"], "Errors": []}, LogLines=[line, line.replace("Warning", "Error")]))
+    assert (report.warnings, report.errors) == (("given",), ())
+
+
+@pytest.mark.parametrize("level", ["Retry", "Error"])
+def test_mark_inside_a_text_does_not_count(level):
+    assert parse(document(LogLines=[f"2026-11-20 03:00:01 +01 - [{level}-X-Y]: [Warning-X] again"])).warnings == ()
+
+
+def test_counts_are_the_lengths_of_the_lists_when_they_are_not_told():
+    report = parse(document({"Messages": ["a", "b"], "Warnings": ["c"], "Errors": ["d"]}))
+    assert (report.message_count, report.warning_count, report.error_count) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("place", ["Data", "top"])
+def test_exception_is_the_error_when_no_error_is_listed(place):
+    body = document({"Errors": [], "ErrorsActualLength": 0})
+    (body["Data"] if place == "Data" else body)["Exception"] = " System.Exception: no space left "
+    report = parse(body)
+    assert (report.errors, report.error_count) == (("System.Exception: no space left",), 0)
+
+
+def test_listed_errors_stand_for_the_exception():
+    assert parse(document({"Errors": ["e"]}, Exception="x")).errors == ("e",)
+
+
+@pytest.mark.parametrize("value", [0, -1, None])
+def test_unknown_quota_is_none(value):
+    report = parse(document({"BackendStatistics": {"TotalQuotaSpace": value, "FreeQuotaSpace": value}}))
+    assert (report.quota_total_bytes, report.quota_free_bytes) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [("12", 12), (12.9, 12), (-1, 0), ("", 0), (None, 0), (True, 1), (2**63 - 1, 2**63 - 1)]
+)
+def test_count_is_coerced(value, expected):
+    assert parse(document({"ExaminedFiles": value})).examined_files == expected
+
+
+@pytest.mark.parametrize("value", ["many", [1], {}, 2**63, 10**30, "9" * 5000])
+def test_count_that_is_none_is_refused_by_its_name(value):
+    body = document({"ExaminedFiles": "@"})
+    raw = orjson.dumps(body).replace(b'"@"', str(value).encode() if isinstance(value, int) else orjson.dumps(value))
+    assert "Data.ExaminedFiles" in refusal(raw).message
+
+
+def test_small_columns_have_a_smaller_limit():
+    assert "BackupListCount" in refusal(document({"BackendStatistics": {"BackupListCount": 2**31}})).message
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(True, True), ("True", True), ("true", True), (1, True), ("False", False), ("", False), (0, False), (None, False)],
+)
+def test_yes_and_no_may_be_words(value, expected):
+    assert parse(document({"PartialBackup": value})).is_partial is expected
+
+
+@pytest.mark.parametrize("field", ["machine-id", "machine-name", "backup-name", "backup-id"])
+@pytest.mark.parametrize("value", [["x"], {"x": 1}, True, "x" * 401])
+def test_identity_that_is_no_usable_text_is_refused_by_its_name(field, value):
+    assert f"Extra.{field}" in refusal(document(extra={field: value})).message
+
+
+def test_number_as_a_name_is_written_out():
+    assert parse(document(extra={"backup-name": 7})).job_name == "7"
+
+
+def test_name_of_nothing_but_nul_is_missing():
+    assert refusal(document(extra={"backup-name": "\x00"})).extra["missingFields"] == ["backup-name"]
+
+
+def test_nul_signs_and_half_surrogates_do_not_get_through():
+    body = orjson.dumps(document({"Warnings": ["a@b"]}, {"backup-name": "Fi\x00les"}, LogLines=["c@d"]))
+    report = parse(body.replace(b"@", b"\\ud800"))
+    assert (report.job_name, report.warnings, report.messages) == ("Files", ("a?b",), ("c?d",))
+
+
+def test_half_surrogates_in_a_text_do_not_get_through():
+    assert parse(orjson.dumps(document(LogLines=["c@d"])).decode().replace("@", "\udc80")).messages == ("c?d",)
+
+
+@pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity"])
+def test_number_that_is_none_counts_as_nothing(word):
+    assert parse(orjson.dumps(document({"ExaminedFiles": "@"})).replace(b'"@"', word)).examined_files == 0
+
+
+def test_byte_order_mark_is_passed_over():
+    assert parse(b"\xef\xbb\xbf" + orjson.dumps(document())).job_name == "Files"
+
+
+@pytest.mark.parametrize("value", [5, {"a": 1}, True])
+@pytest.mark.parametrize("field", ["LogLines", "Messages", "Warnings", "Errors"])
+def test_list_of_another_kind_is_refused_by_its_name(field, value):
+    body = document(LogLines=value) if field == "LogLines" else document({field: value})
+    assert field in refusal(body).message
+
+
+def test_entries_that_are_no_texts_are_kept_as_json():
+    assert parse(document(LogLines=["a", 5, {"b": None}])).messages == ("a", "5", '{"b":null}')
+
+
+def test_entries_nested_too_deep_are_refused():
+    raw = orjson.dumps(document(LogLines=["@"])).replace(b'"@"', b"[" * 500 + b"]" * 500)
+    assert "LogLines" in refusal(raw).message
+
+
+def test_unreadable_next_run_is_left_out():
+    assert parse(document(extra={"next-scheduled-run": "soon"})).next_scheduled_at is None
+
+
+@pytest.mark.parametrize("value", ["2026-11-22T02:00:00Z", "20261122T020000Z", "2026-11-22T03:00:00+01:00"])
+def test_next_run_is_read_in_both_forms(value):
+    assert parse(document(extra={"next-scheduled-run": value})).next_scheduled_at == datetime(
+        2026, 11, 22, 2, tzinfo=UTC
+    )
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+    | st.sampled_from(["Backup", "2026-11-20T02:00:00Z", "00:01:00", "Backups to consider: 1/2/2031 00:00:00", "\x00"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+DATA_FIELDS = [
+    "MainOperation",
+    "ParsedResult",
+    "BeginTime",
+    "EndTime",
+    "Duration",
+    "Version",
+    "ExaminedFiles",
+    "PartialBackup",
+    "Messages",
+    "Warnings",
+    "Errors",
+    "Exception",
+    "WarningsActualLength",
+    "BackendStatistics",
+    "ClassName",
+    "Message",
+    "StackTrace",
+]
+EXTRA_FIELDS = [
+    "machine-id",
+    "machine-name",
+    "backup-name",
+    "backup-id",
+    "OperationName",
+    "next-scheduled-run",
+    "destination-type",
+]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        document(LogLines=["Backups to consider: " + "1/1/2031 00:00:00," * 400_000]),
+        document(
+            LogLines=[f"2026-11-20 03:00:01 +01 - [Error-X-Y]: {n}?" for n in range(100_000)], Exception="x" * 8_000_000
+        ),
+        document(LogLines=[""] * 2_000_000),
+        document({"ExaminedFiles": "1" * 8_000_000}),
+        "Duplicati Backup report for x\nmachine-id: m\nLog data:\n" + "\n" * 2_000_000,
+        "Duplicati Backup report for x\nmachine-id: m\n" + "a: 1\n" * 1_000_000,
+        "Duplicati Backup report for x\nmachine-id: m\nBeginTime: " + "(1" * 1_000_000,
+        "Duplicati Backup report for " + " (" * 1_000_000,
+    ],
+    ids=["versions", "errors", "lines", "digits", "continued", "values", "date", "title"],
+)
+def test_hostile_report_takes_no_long_time(body):
+    began = time.process_time()
+    is_read_or_refused(body if isinstance(body, str) else orjson.dumps(body))
+    assert time.process_time() - began < 5
+
+
+def is_read_or_refused(body: bytes | str) -> None:
+    try:
+        report = parse(body, keeps_other_operations=True)
+    except InvalidReport as refused:
+        orjson.dumps([refused.message, refused.extra])
+        return
+    for text in (report.job_name, *report.messages, *report.warnings, *report.errors):
+        assert "\x00" not in text
+        text.encode()
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    data=st.dictionaries(st.sampled_from(DATA_FIELDS), JSON, max_size=3),
+    extra=st.dictionaries(st.sampled_from(EXTRA_FIELDS), JSON, max_size=2),
+    others=st.dictionaries(st.sampled_from(["LogLines", "Exception", "Data", "Extra"]), JSON, max_size=1),
+)
+def test_valid_report_with_any_values_changed_is_read_or_refused(data, extra, others):
+    is_read_or_refused(orjson.dumps(document(data, extra) | others))
+
+
+@settings(max_examples=300, deadline=None)
+@given(body=JSON.map(orjson.dumps) | st.binary(max_size=60) | st.text(max_size=60))
+def test_anything_at_all_is_read_or_refused(body):
+    is_read_or_refused(body)
+
+
+@settings(max_examples=200, deadline=None)
+@given(place=st.integers(0, 3600), replacement=st.binary(max_size=3))
+def test_damaged_sample_is_read_or_refused(place, replacement):
+    body = (SAMPLES / "success.json").read_bytes()
+    is_read_or_refused(body[:place] + replacement + body[place + len(replacement) :])

@@ -1,0 +1,97 @@
+"""Reports and what is made of them, with sensible defaults: name only what a test is about."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from app.domain.reports import Report
+from app.extensions import db
+from app.models import Job, Run
+from app.services.audit import Actor
+from app.services.ingest import ingest_report
+
+BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
+SENDER = Actor(ip_address="192.0.2.10", user_agent="Duplicati")
+
+
+def make_report(**changes: Any) -> Report:
+    """A report, already read, of a good run."""
+    began_at = changes.get("began_at", BEGAN_AT)
+    usual = {
+        "server_id": "machine-1",
+        "server_name": "nas",
+        "job_name": "photos",
+        "duplicati_id": "DB-1",
+        "main_operation": "Backup",
+        "began_at": began_at,
+        "ended_at": began_at + timedelta(minutes=2),
+        "duration_s": 120.0,
+        "status": "Success",
+        "parsed_result": changes.get("status", "Success"),
+    }
+    return Report(**{**usual, **changes})
+
+
+def make_run(*, now: datetime | None = None, **changes: Any) -> Run:
+    """A stored run with everything that follows from it, as a report of these values leaves it."""
+    report = make_report(**changes)
+    run_id = ingest_report(report, now=now or report.ended_at, actor=SENDER)
+    return db.session.scalars(select(Run).where(Run.id == run_id)).one()
+
+
+def find_job(server_id: str = "machine-1", name: str = "photos") -> Job:
+    """A job as it stands in the database now."""
+    db.session.commit()
+    statement = select(Job).where(Job.server_id == server_id, Job.name == name)
+    return db.session.scalars(statement.execution_options(populate_existing=True)).one()
+
+
+def report_document(
+    *,
+    server_id: str = "machine-1",
+    server_name: str = "nas",
+    job_name: str = "photos",
+    began_at: datetime = BEGAN_AT,
+    result: str = "Success",
+    data: dict[str, Any] | None = None,
+    storage: dict[str, Any] | None = None,
+    extra: dict[str, Any] | None = None,
+    lines: list[str] | None = None,
+) -> dict[str, Any]:
+    """A report as Duplicati sends it; `data`, `storage` and `extra` change fields of its sections."""
+    return {
+        "Data": {
+            "MainOperation": "Backup",
+            "ParsedResult": result,
+            "BeginTime": began_at.isoformat(),
+            "EndTime": (began_at + timedelta(minutes=2)).isoformat(),
+            "Duration": "00:02:00.5000000",
+            "ExaminedFiles": 120,
+            "SizeOfExaminedFiles": 5_000_000,
+            "WarningsActualLength": 0,
+            "ErrorsActualLength": 0,
+            "MessagesActualLength": len(lines or ()),
+            "BackendStatistics": {
+                "BytesUploaded": 1_000,
+                "KnownFileSize": 2_000_000,
+                "BackupListCount": 4,
+                **(storage or {}),
+            },
+            **(data or {}),
+        },
+        "Extra": {
+            "machine-id": server_id,
+            "machine-name": server_name,
+            "backup-name": job_name,
+            "backup-id": "DB-1",
+            **(extra or {}),
+        },
+        "LogLines": lines or [],
+    }
+
+
+def report_body(**changes: Any) -> bytes:
+    """The bytes of such a report."""
+    return json.dumps(report_document(**changes)).encode()

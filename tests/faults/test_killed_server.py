@@ -1,0 +1,110 @@
+"""A server that is killed among uploads: whatever it said yes to is there once, and is told or still to be told."""
+
+import http.client
+import json
+import random
+import sqlite3
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from factories import BEGAN_AT, report_body
+from real_server import RealServer, real_server
+
+from app.testing.http_servers import Answer, recording_server
+
+pytestmark = pytest.mark.slow
+
+UPLOADS, SENDERS = 200, 16
+SENDING_S = 0.02
+
+
+def lead_messages_to(database: Path, url: str) -> None:
+    """Point the standard channel at a stand-in before anything is sent."""
+    with closing(sqlite3.connect(database)) as connection, connection:
+        settings = json.dumps({"url": url, "topic": "test"})
+        changed = connection.execute("UPDATE channels SET settings = ? WHERE kind = 'ntfy'", (settings,))
+        assert changed.rowcount == 1
+
+
+def rows(database: Path, statement: str) -> list[tuple]:
+    with closing(sqlite3.connect(database)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def warning(number: int) -> bytes:
+    """A report that is told by default: run `number` of one of ten jobs."""
+    began_at = BEGAN_AT + timedelta(minutes=number)
+    return report_body(job_name=f"job {number % 10}", began_at=began_at, result="Warning")
+
+
+def send_until_killed(server: RealServer, kill_after: int) -> set[int]:
+    """Send all reports at once, and kill the server while they come in; gives those that it took."""
+    taken, lock, enough = set(), threading.Lock(), threading.Event()
+
+    def send(number: int) -> None:
+        try:
+            status = server.upload(warning(number))
+        except (OSError, http.client.HTTPException, ValueError):
+            return
+        assert status == 200
+        with lock:
+            taken.add(number)
+            if len(taken) >= kill_after:
+                enough.set()
+
+    with ThreadPoolExecutor(SENDERS) as pool:
+        sent = [pool.submit(send, number) for number in range(UPLOADS)]
+        assert enough.wait(60)
+        server.kill()
+        for future in sent:
+            future.result()
+    return taken
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_killed_server_keeps_what_it_took(tmp_path, seed):
+    database = tmp_path / "duplistatus.db"
+    with recording_server() as ntfy:
+        ntfy.standard = Answer(delay_s=SENDING_S)
+        server = RealServer(tmp_path)
+        lead_messages_to(database, ntfy.url)
+        taken = send_until_killed(server, random.Random(seed).randrange(10, UPLOADS - 40))
+        assert 0 < len(taken) < UPLOADS
+        with real_server(tmp_path) as server:
+            again = [server.upload(warning(number)) for number in sorted(taken)]
+            assert again == [409] * len(taken)  # all are there
+            status, summary = server.request("GET", "/api/summary")
+            assert (status, rows(database, "PRAGMA integrity_check")) == (200, [("ok",)])
+            runs = rows(database, "SELECT count(*), count(DISTINCT job_id || ' ' || began_at) FROM runs")[0]
+            assert runs[0] == runs[1] == summary["totalBackupsRuns"]
+            # What was stored without the sender being told so is whole as well.
+            assert len(taken) <= runs[0] <= len(taken) + SENDERS
+            assert rows(database, "SELECT sum(run_count) FROM jobs") == [(runs[0],)]
+            assert rows(database, "SELECT sum(run_count) FROM job_days") == [(runs[0],)]
+            assert rows(database, "SELECT count(*) FROM run_logs") == [(runs[0],)]
+            assert rows(database, "SELECT count(*) FROM audit_log WHERE action = 'backup_upload'") == [(runs[0],)]
+            assert rows(database, "SELECT count(*) FROM deliveries") == [(runs[0],)]
+            await_deliveries(database, ntfy, runs[0])
+
+
+def await_deliveries(database: Path, ntfy, count: int) -> None:
+    """Each run was told, or is claimed by the courier that was killed and will be told when its claim ends."""
+    deadline = time.monotonic() + 30
+    while True:
+        states = Counter(dict(rows(database, "SELECT state, count(*) FROM deliveries GROUP BY state")))
+        if states["queued"] == 0 and (states["sending"] <= 8 or time.monotonic() > deadline):
+            break
+        assert time.monotonic() < deadline, states
+        time.sleep(0.05)
+    assert set(states) <= {"delivered", "sending"}
+    keys = {request.json.get("sequence_id") for request in ntfy.received}
+    assert len(keys) >= states["delivered"]
+    assert states.total() == count
+    abandoned = rows(database, "SELECT count(*) FROM deliveries WHERE state = 'sending' AND claimed_until IS NULL")
+    assert abandoned == [(0,)]

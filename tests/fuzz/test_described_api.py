@@ -1,0 +1,171 @@
+"""What the document allows, and what it does not, sent to every operation as everybody: nothing may break.
+
+A few examples each in CI; `make fuzz` sends a hundred (FUZZ_EXAMPLES). The database is thrown away afterwards, so
+that deleting and restoring are tried like everything else. Each example comes in a session of its own, since some
+operations end it.
+"""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from factories import report_document
+from flask import Flask
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from app import jobs
+from app.models import User
+from app.services import accounts, clock, session_store
+from app.services.audit import SYSTEM
+from app.testing.applications import running_application
+
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
+PEOPLE = ("admin", "user", "nobody")
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+]
+# 5xx that the contract asks for: mail or push that cannot be sent, and a log file that is not there.
+EXPECTED_FAILURES = {("notifications.test", 500), ("logs.export", 500)}
+# Beside made-up names also ones that exist, or little behind the first look-up would be reached.
+KNOWN_NAMES = {
+    "server_id": "machine-1",
+    "backup_name": "photos",
+    "server": "nas",
+    "task": "overdue-backup-check",
+    "report_id": 1,
+    "key_id": 1,
+    "delivery_id": 1,
+}
+Credentials = Callable[[str], dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def _no_network() -> Iterator[None]:
+    """A machine whose network ends at itself, since addresses that are made up may exist."""
+    look_up, connect = socket.getaddrinfo, socket.socket.connect
+
+    def local_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if host not in (None, "localhost") and not _is_loopback(host):
+            raise socket.gaierror(socket.EAI_NONAME, "no network in this test")
+        return look_up(host, *args, **kwargs)
+
+    def local_connect(self: socket.socket, address: Any) -> None:
+        if isinstance(address, tuple) and not _is_loopback(address[0]):
+            raise ConnectionRefusedError("no network in this test")
+        connect(self, address)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", local_look_up)
+        patch.setattr(socket.socket, "connect", local_connect)
+        yield
+
+
+@pytest.fixture(scope="module")
+def house(_no_network: None, tmp_path_factory: pytest.TempPathFactory, installed: Any) -> Iterator[Flask]:
+    """An application that answers 500 as in production, with an account, two runs, a refused report and a key."""
+    with running_application(tmp_path_factory.mktemp("fuzzed"), installed, testing=False) as app:
+        with app.app_context():
+            new = accounts.NewAccount("user", "Viewer1234", must_change_password=False)
+            accounts.create_account(new, actor=SYSTEM, now=clock.now())
+        sender = app.test_client()
+        for name in ("photos", "mail"):
+            sender.post("/api/upload", json=report_document(job_name=name))
+        sender.post("/api/upload", data=b"what is this?")
+        jobs.start_jobs(app)
+        yield app
+        jobs.stop_jobs(app)
+
+
+@pytest.fixture(scope="module")
+def credentials(house: Flask) -> Credentials:
+    """Make the headers of somebody in a session that has just begun."""
+    with house.app_context():
+        ids = {user.username: user.id for user in User.query.all()}
+
+    def make(person: str) -> dict[str, str]:
+        if person == "nobody":
+            return {}
+        with house.app_context():
+            session_id = session_store.create(clock.now(), session_store.Browser(), user_id=ids[person])
+            token, _ = session_store.issue_token(session_store.hash_of(session_id), clock.now())
+        return {"Cookie": f"sessionId={session_id}", "X-CSRF-Token": token}
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def described(house: Flask) -> Any:
+    """What schemathesis makes of the served document."""
+    return schemathesis.openapi.from_wsgi("/api/openapi.json", house)
+
+
+@pytest.fixture(scope="module")
+def all_operations(described: Any) -> dict[str, Any]:
+    """The operations by their names."""
+    found = [result.ok() for result in described.get_all_operations()]
+    return {operation.definition.raw["operationId"] + " " + operation.method: operation for operation in found}
+
+
+@pytest.mark.parametrize("person", PEOPLE)
+def test_nothing_breaks_and_every_answer_is_as_described(
+    house: Flask, credentials: Credentials, all_operations: dict[str, Any], person: str, subtests: Any
+) -> None:
+    for name, operation in all_operations.items():
+        with subtests.test(operation=name):
+            send_examples(operation, lambda: credentials(person), EXAMPLES)
+
+
+def send_examples(operation: Any, make_credentials: Callable[[], dict[str, str]], count: int) -> None:
+    """Send made-up requests, those that the document allows and those that it does not."""
+    modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
+    strategies = [operation.as_strategy(generation_mode=mode) for mode in modes if _can_make(operation, mode)]
+
+    @given(case=st.one_of(strategies), is_known=st.booleans())
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        derandomize=count < 10,  # the same few in CI; new ones for `make fuzz`
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.generate, Phase.shrink],
+    )
+    def send(case: Any, is_known: bool) -> None:
+        if is_known:
+            names = case.path_parameters or {}
+            case.path_parameters = {name: KNOWN_NAMES.get(name, value) for name, value in names.items()}
+        answer = case.call(headers=make_credentials())
+        operation_id = operation.definition.raw["operationId"]
+        is_expected = (operation_id, answer.status_code) in EXPECTED_FAILURES
+        case.validate_response(answer, checks=CHECKS[1:] if is_expected else CHECKS)
+
+    send()
+
+
+def _can_make(operation: Any, mode: Any) -> bool:
+    """Whether there is anything to get wrong in the operation."""
+    if mode is schemathesis.GenerationMode.POSITIVE:
+        return True
+    return bool(operation.body or operation.query)
+
+
+def _is_loopback(host: Any) -> bool:
+    try:
+        return ipaddress.ip_address(host.decode() if isinstance(host, bytes) else host).is_loopback
+    except ValueError:
+        return host == "localhost"

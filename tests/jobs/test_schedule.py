@@ -1,0 +1,129 @@
+"""Starting, stopping and reloading, and messages that go out by themselves."""
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from app import jobs
+from app.domain.reports import Report
+from app.extensions import db
+from app.factory import create_app
+from app.jobs.tasks import AUDIT_CLEANUP, COMPACTION, HOUSEKEEPING, OVERDUE_CHECK
+from app.services import channels, configuration
+from app.services.audit import Actor
+from app.services.ingest import ingest_report
+from app.testing.http_servers import Answer, recording_server
+
+BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
+
+
+@pytest.fixture
+def schedule(working_app) -> jobs.Schedule:
+    return jobs.schedule(working_app)
+
+
+def test_all_tasks_are_scheduled_by_default(schedule):
+    assert schedule.is_running
+    assert schedule.active_tasks() == [OVERDUE_CHECK, AUDIT_CLEANUP, HOUSEKEEPING, COMPACTION]
+
+
+def test_a_task_that_is_stopped_can_be_started_again(schedule):
+    schedule.stop_task(OVERDUE_CHECK)
+    assert OVERDUE_CHECK not in schedule.active_tasks()
+    schedule.start_task(OVERDUE_CHECK)
+    schedule.start_task(OVERDUE_CHECK)
+    assert schedule.active_tasks().count(OVERDUE_CHECK) == 1
+
+
+@pytest.mark.parametrize("name", ["xyz", ""])
+def test_an_unknown_task_is_neither_started_nor_stopped(schedule, name):
+    with pytest.raises(jobs.UnknownTask):
+        schedule.start_task(name)
+    with pytest.raises(jobs.UnknownTask):
+        schedule.stop_task(name)
+
+
+def test_a_reload_follows_the_settings(working_app, schedule, clock):
+    with working_app.app_context():
+        configuration.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "0 0 1 1 0", "enabled": False}}, now=clock())
+    assert OVERDUE_CHECK in schedule.active_tasks()
+    schedule.reload()
+    assert schedule.active_tasks() == [AUDIT_CLEANUP, HOUSEKEEPING, COMPACTION]
+    schedule.start_task(OVERDUE_CHECK)
+    assert OVERDUE_CHECK in schedule.active_tasks()
+
+
+def test_a_reload_with_an_unreadable_expression_says_so(working_app, schedule, clock):
+    with working_app.app_context():
+        configuration.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "often"}}, now=clock())
+    with pytest.raises(ValueError, match="often"):
+        schedule.reload()
+
+
+def test_an_unreadable_expression_does_not_stop_the_monitor(app, clock):
+    with app.app_context():
+        configuration.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "often"}}, now=clock())
+    jobs.start_jobs(app)
+    assert OVERDUE_CHECK in jobs.schedule(app).active_tasks()
+    jobs.stop_jobs(app)
+
+
+def test_starting_twice_changes_nothing_and_stopping_twice_is_fine(working_app):
+    schedule = jobs.schedule(working_app)
+    jobs.start_jobs(working_app)
+    assert jobs.schedule(working_app) is schedule
+    jobs.stop_jobs(working_app)
+    jobs.stop_jobs(working_app)
+    assert jobs.schedule(working_app) is None
+    assert not schedule.is_running
+
+
+def test_an_application_without_jobs_has_no_schedule(app):
+    assert jobs.schedule(app) is None
+
+
+def test_two_applications_work_side_by_side(working_app, settings, tmp_path):
+    other = create_app(replace(settings, data_dir=tmp_path / "other"))
+    jobs.start_jobs(other)
+    jobs.schedule(other).stop_task(OVERDUE_CHECK)
+    assert OVERDUE_CHECK in jobs.schedule(working_app).active_tasks()
+    jobs.stop_jobs(other)
+    with other.app_context():
+        db.engine.dispose()
+    assert jobs.schedule(working_app).is_running
+
+
+def test_what_is_queued_goes_out_at_once(working_app, clock):
+    with recording_server() as ntfy:
+        with working_app.app_context():
+            channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main"}, now=clock())
+            ingest_report(failed_run(), now=clock(), actor=Actor())
+        [push] = ntfy.wait_for(1, timeout_s=5)
+    assert push.json["title"] == "⚠️ Error - photos @ nas"
+
+
+def test_an_upload_does_not_wait_for_a_slow_server(working_app, clock):
+    with recording_server() as ntfy:
+        ntfy.standard = Answer(delay_s=1.0)
+        with working_app.app_context():
+            channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main"}, now=clock())
+            began = datetime.now(UTC)
+            ingest_report(failed_run(), now=clock(), actor=Actor())
+            assert (datetime.now(UTC) - began).total_seconds() < 0.5
+        ntfy.wait_for(1)
+
+
+def failed_run() -> Report:
+    return Report(
+        server_id="machine-1",
+        server_name="nas",
+        job_name="photos",
+        duplicati_id="DB-1",
+        main_operation="Backup",
+        began_at=BEGAN_AT,
+        ended_at=BEGAN_AT,
+        duration_s=1.0,
+        status="Error",
+        parsed_result="Error",
+    )

@@ -1,0 +1,87 @@
+"""Figures as people read them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.pages.formats import age_text, interval_text, size_text
+from app.pages.metrics import into_spans
+from app.pages.run_detail import LogLine, split_line
+from app.pages.strips import strip
+
+NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (None, "0 Bytes"),
+        (-5, "0 Bytes"),
+        (0, "0 Bytes"),
+        (1, "1.00 Bytes"),
+        (1023, "1023.00 Bytes"),
+        (1024, "1.00 KB"),
+        (1536 * 1024, "1.50 MB"),
+        (3 * 1024**4, "3.00 TB"),
+        (5000 * 1024**8, "5000.00 YB"),  # there is no larger unit
+    ],
+)
+def test_sizes_are_told_in_their_largest_unit(size_bytes, text):
+    assert size_text(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("passed", "text"),
+    [
+        (timedelta(seconds=59), "now"),
+        (timedelta(seconds=60), "1 m"),
+        (timedelta(hours=2), "2 h"),
+        (timedelta(days=3), "3 d"),
+        (timedelta(days=15), "2 w"),
+        (timedelta(days=125), "4 mo"),
+        (timedelta(days=425), "1 y 2 mo"),
+        (timedelta(seconds=-1), "future"),
+    ],
+)
+def test_ages_are_told_in_their_shortest_form(passed, text):
+    assert age_text(NOW - passed, NOW) == text
+
+
+def test_an_unknown_age_is_not_available():
+    assert age_text(None, NOW) == "N/A"
+
+
+@pytest.mark.parametrize(
+    ("line", "parts"),
+    [
+        ("2026-11-20 02:00:07 +01 - [Warning-X.Y]: Locked", ("2026-11-20 02:00:07 +01", "Warning-X.Y", "Locked")),
+        ("2026-11-20T02:00:07Z - Locked", ("2026-11-20T02:00:07Z", "", "Locked")),
+        ("[Error-X]: It\nbroke", ("", "Error-X", "It\nbroke")),
+        ("Just words [in brackets]: here", ("", "", "Just words [in brackets]: here")),
+        ("", ("", "", "")),
+    ],
+)
+def test_a_log_line_is_taken_apart(line, parts):
+    assert split_line(line) == LogLine(*parts)
+
+
+@pytest.mark.parametrize(
+    ("combine", "expected"),
+    [("sum", (3, None, 5)), ("last", (2, None, 5)), ("max", (2, None, 5)), ("mean", (1.5, None, 5))],
+)
+def test_days_are_gathered_as_the_provider_says(combine, expected):
+    assert into_spans([1, 2, None, None, None, 5], 2, combine) == expected
+
+
+def test_a_strip_shows_the_newest_runs_only():
+    shown = strip("E" * 5 + "S" * 10, 10)
+    assert "run-E" not in shown
+    assert shown.count("#run-S") == 10
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"),
+    [("1D", "day"), ("12h", "12 hours"), ("1W3D", "1 week and 3 days"), ("nonsense", "nonsense")],
+)
+def test_intervals_are_told_in_words(interval, text):
+    assert interval_text(interval) == text

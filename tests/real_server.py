@@ -1,0 +1,99 @@
+"""The program as a user starts it: a process of its own with a real port."""
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class RealServer:
+    """A running server on a data directory; `kill` ends it as a power cut would."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        values = {"HOST": "127.0.0.1", "PORT": str(self.port), "DATA_DIR": str(data_dir), "TZ": "UTC"}
+        usual = {"LOG_LEVEL": "WARNING", "RUN_JOBS": "true"}
+        inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        self._process = subprocess.Popen(
+            [sys.executable, "wsgi.py"],
+            cwd=ROOT,
+            env={**inherited, **usual, **values, **environment},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self._wait_until_it_answers()
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
+    ) -> tuple[int, Any]:
+        """One request on a connection of its own; gives status and JSON. Raises OSError when nobody answers."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request(method, path, body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, json.loads(answer.read())
+        finally:
+            connection.close()
+
+    def upload(self, body: bytes) -> int:
+        """Send a report; gives the status."""
+        return self.request("POST", "/api/upload", body, {"Content-Type": "application/json"})[0]
+
+    def kill(self) -> None:
+        """End it without a chance to tidy up."""
+        self._process.send_signal(signal.SIGKILL)
+        self._end()
+
+    def stop(self) -> None:
+        """End it as a service manager would."""
+        self._process.terminate()
+        self._end()
+
+    def _end(self) -> None:
+        try:
+            self._process.wait(20)
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._process.stderr.close()
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if self.request("GET", "/api/health")[0] == 200:
+                    return
+            except (OSError, http.client.HTTPException):
+                pass
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self._process.kill()
+                raise RuntimeError(f"the server did not start: {self._process.communicate()[1][-2000:]}")
+            time.sleep(0.02)
+
+
+@contextmanager
+def real_server(data_dir: Path, **environment: str) -> Iterator[RealServer]:
+    """A server for as long as the block lasts."""
+    server = RealServer(data_dir, **environment)
+    try:
+        yield server
+    finally:
+        server.stop()

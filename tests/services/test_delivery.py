@@ -1,0 +1,316 @@
+"""Sending: retries, claims, failing channels, and that nothing is lost or told twice."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from app.domain.retries import MOST_TRIES
+from app.models import AuditEntry, Delivery
+from app.services import channels, delivery, outbox, secrets
+from app.services.transaction import writing
+from app.testing.http_servers import Answer
+from app.testing.mail_servers import mail_server
+
+DOWN = Answer(503, b'{"error": "down for a moment"}')
+GONE = Answer(404, b'{"error": "no such topic"}')
+
+
+@pytest.fixture
+def audit_of(db):
+    """Reads the audit entries of an action."""
+
+    def read(action: str) -> list[AuditEntry]:
+        return list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == action)))
+
+    return read
+
+
+@pytest.fixture
+def in_background(app):
+    """Starts a thread that works within the application."""
+
+    def start(work) -> threading.Thread:
+        def run() -> None:
+            with app.app_context():
+                work()
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    return start
+
+
+@pytest.mark.usefixtures("ntfy_channel")
+class TestOneChannel:
+    def test_a_message_is_delivered_once(self, clock, ingest, ntfy, deliveries):
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 1
+        assert outbox.deliver_due(clock()) == 0
+        assert len(ntfy.received) == 1
+        [row] = deliveries()
+        assert (row.state, row.attempts, row.last_error) == ("delivered", 1, None)
+        assert row.finished_at is not None
+
+    def test_a_delivery_is_audited(self, clock, ingest, ntfy, audit_of):
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        [entry] = audit_of("notification_sent")
+        assert (entry.category, entry.username, entry.status) == ("system", "system", "success")
+        assert entry.details == {
+            "type": "backup",
+            "channel": "NTFY",
+            "serverId": "machine-1",
+            "serverName": "nas",
+            "backupName": "photos",
+            "backupStatus": "Error",
+            "url": ntfy.url,
+            "topic": "main",
+        }
+
+    def test_an_additional_topic_is_audited_as_such(self, clock, ingest, audit_of):
+        job = ingest(job_name="good")
+        with writing():
+            job.server.additional_ntfy_topic = "extra"
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        assert sorted((e.details["channel"], e.details["topic"]) for e in audit_of("notification_sent")) == [
+            ("Additional NTFY", "extra"),
+            ("NTFY", "main"),
+        ]
+
+    def test_a_failed_try_waits_and_says_why(self, clock, ingest, ntfy, deliveries, audit_of):
+        ntfy.standard = DOWN
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 0
+        [row] = deliveries()
+        assert (row.state, row.attempts) == ("queued", 1)
+        assert "down for a moment" in row.last_error
+        assert timedelta(seconds=20) < row.next_attempt_at - clock() < timedelta(seconds=40)
+        assert audit_of("notification_failed") == []
+
+    def test_it_is_not_tried_before_its_time(self, clock, ingest, ntfy):
+        ntfy.standard = DOWN
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        outbox.deliver_due(clock.advance(seconds=15))
+        assert len(ntfy.received) == 1
+
+    def test_a_later_try_delivers_with_the_same_key(self, clock, ingest, ntfy, deliveries):
+        ntfy.answers = [DOWN, DOWN]
+        ingest(status="Error")
+        for _ in range(3):
+            outbox.deliver_due(clock())
+            clock.advance(minutes=5)
+        assert [row.state for row in deliveries()] == ["delivered"]
+        assert len({request.json["sequence_id"] for request in ntfy.received}) == 1
+        assert len(ntfy.received) == 3
+
+    def test_after_the_last_try_it_is_given_up_and_audited(self, clock, ingest, ntfy, deliveries, audit_of):
+        ntfy.standard = DOWN
+        ingest(status="Error")
+        for _ in range(MOST_TRIES + 3):
+            outbox.deliver_due(clock())
+            clock.advance(minutes=30)
+        assert len(ntfy.received) == MOST_TRIES
+        [row] = deliveries()
+        assert row.state == "failed"
+        [entry] = audit_of("notification_failed")
+        assert entry.status == "error"
+        assert "down for a moment" in entry.error_message
+        assert entry.details["error"] == entry.error_message
+
+    def test_a_refusal_for_good_is_not_tried_again(self, clock, ingest, ntfy, deliveries):
+        ntfy.standard = GONE
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        outbox.deliver_due(clock.advance(hours=1))
+        assert len(ntfy.received) == 1
+        assert [row.state for row in deliveries()] == ["failed"]
+
+    def test_a_channel_that_is_down_costs_its_queue_one_try_a_pass(self, clock, ingest, ntfy, deliveries):
+        ntfy.standard = DOWN
+        for number in range(10):
+            ingest(status="Error", job_name=f"job {number}")
+        outbox.deliver_due(clock())
+        assert len(ntfy.received) <= delivery.WORKERS_PER_CHANNEL
+        ntfy.standard = Answer()
+        outbox.deliver_due(clock.advance(minutes=1))
+        assert [row.state for row in deliveries()] == ["delivered"] * 10
+
+    def test_a_queue_is_worked_off_in_one_pass(self, clock, ingest, ntfy):
+        for number in range(20):
+            ingest(status="Error", job_name=f"job {number}")
+        assert outbox.deliver_due(clock()) == 20
+
+    def test_what_a_dead_process_was_sending_is_taken_again_after_its_claim(self, clock, ingest, ntfy, deliveries):
+        ingest(status="Error")
+        with writing() as session:
+            session.query(Delivery).update(
+                {"state": "sending", "claimed_until": clock() + delivery.CLAIM, "attempts": 1}
+            )
+        assert outbox.deliver_due(clock()) == 0
+        assert outbox.deliver_due(clock.advance(seconds=delivery.CLAIM.total_seconds() + 1)) == 1
+        [row] = deliveries()
+        assert (row.state, row.attempts, row.claimed_until) == ("delivered", 2, None)
+
+    def test_a_claim_from_before_the_clock_was_set_back_is_over(self, clock, ingest):
+        ingest(status="Error")
+        with writing() as session:
+            far = clock() + timedelta(days=300)
+            session.query(Delivery).update({"state": "sending", "claimed_until": far})
+        assert outbox.deliver_due(clock()) == 1
+
+    def test_a_try_planned_before_the_clock_was_set_back_is_due(self, clock, ingest):
+        ingest(status="Error")
+        assert outbox.deliver_due(clock() - timedelta(days=300)) == 1
+
+    def test_two_couriers_send_each_message_once(self, in_background, clock, ingest, ntfy):
+        for number in range(12):
+            ingest(status="Error", job_name=f"job {number}")
+        ntfy.standard = Answer(delay_s=0.02)
+
+        threads = [in_background(lambda: outbox.deliver_due(clock())) for _ in range(3)]
+        for thread in threads:
+            thread.join()
+        titles = [request.json["title"] for request in ntfy.received]
+        assert len(titles) == len(set(titles)) == 12
+
+    def test_a_late_failure_does_not_undo_what_another_did(self, clock, ingest, ntfy, deliveries):
+        ingest(status="Error")
+        [claimed] = delivery._claim(clock(), delivery.Counter(), set())
+        later = clock.advance(minutes=10)
+        assert outbox.deliver_due(later) == 1
+        delivery._record(delivery.Outcome(claimed, None, delivery.DeliveryError("too late")), later)
+        assert [row.state for row in deliveries()] == ["delivered"]
+
+    def test_the_database_is_free_while_a_message_is_on_its_way(self, in_background, clock, ingest, ntfy):
+        ingest(status="Error")
+        ntfy.standard = Answer(delay_s=1.0)
+        courier = in_background(lambda: outbox.deliver_due(clock()))
+        ntfy.wait_for(1)
+        ingest(job_name="meanwhile")
+        assert courier.is_alive()
+        courier.join()
+
+    def test_a_long_text_is_cut_to_what_the_channel_takes(self, clock, ingest, ntfy):
+        ingest(status="Error", errors=tuple(f"line {number} äöü" for number in range(2000)))
+        outbox.deliver_due(clock())
+        sent = ntfy.received[0].json["message"]
+        assert len(sent.encode()) <= 4096
+        assert sent.endswith("…")
+
+    def test_log_lines_reach_people_as_they_were(self, clock, ingest, ntfy):
+        line = r"C:\Users\*_x_ <b> [a](https://b) {status} `c`"
+        ingest(status="Error", errors=(line,), warnings=("first",))
+        outbox.deliver_due(clock())
+        sent = ntfy.received[0].json
+        assert f"first\n{line}" in sent["message"]
+        assert "markdown" not in sent
+
+
+def test_a_slow_destination_does_not_hold_up_another(clock, ingest, in_background, ntfy_channel, ntfy):
+    with mail_server() as mail:
+        people = {"mailto": "a@example.org", "from_address": "w@example.org"}
+        server = {"host": mail.host, "port": mail.port, "connection_type": "plain"}
+        channels.save_settings("email", "email", {**server, **people}, now=clock())
+        for number in range(6):
+            ingest(status="Error", job_name=f"job {number}")
+        ntfy.standard = Answer(delay_s=0.6)
+        courier = in_background(lambda: outbox.deliver_due(clock()))
+        ntfy.wait_for(3)  # the first ones took their time
+        letters = len(mail.letters)
+        courier.join()
+    assert letters == 6
+    assert len(ntfy.received) == 6
+
+
+def test_a_failing_channel_does_not_silence_another(clock, ingest, ntfy_channel, mail_channel, ntfy, deliveries):
+    ingest(status="Error")
+    assert outbox.deliver_due(clock()) == 1
+    assert sorted(row.state for row in deliveries()) == ["delivered", "queued"]
+
+
+def test_mail_is_audited_with_its_server(clock, ingest, audit_of):
+    with mail_server() as mail:
+        settings = {"host": mail.host, "port": mail.port, "connection_type": "plain", "requires_login": False}
+        people = {"mailto": "a@example.org", "from_address": "w@example.org"}
+        channels.save_settings("email", "email", {**settings, **people}, now=clock())
+        channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 1
+    [entry] = audit_of("email_sent")
+    assert {name: entry.details[name] for name in ("channel", "host", "port", "connectionType", "secure")} == {
+        "channel": "Email",
+        "host": mail.host,
+        "port": mail.port,
+        "connectionType": "plain",
+        "secure": False,
+    }
+    assert [entry.details[name] for name in ("requireTLS", "ignoreTLS", "requireAuth")] == [False, True, False]
+
+
+def test_no_secret_reaches_the_database_in_an_error(db, clock, ingest, ntfy, deliveries):
+    token = "tk_verysecret"
+    channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main", "token": token}, now=clock())
+    ntfy.standard = Answer(403, f'{{"error": "the token {token} is bad"}}'.encode())
+    ingest(status="Error")
+    outbox.deliver_due(clock())
+    [row] = deliveries()
+    assert row.last_error.endswith("the token *** is bad")
+    assert all(token not in str(entry.details) for entry in db.session.scalars(select(AuditEntry)))
+
+
+def test_a_secret_that_cannot_be_read_fails_the_delivery_and_nothing_else(
+    app, clock, ingest, ntfy_channel, ntfy, deliveries
+):
+    channels.save_settings("ntfy", "second", {"url": ntfy.url, "topic": "second", "token": "x"}, now=clock())
+    ingest(status="Error")
+    with writing():
+        row = next(row for row in channels.list_channels() if row.name == "second")
+        row.settings = {**row.settings, "token": "not what encrypt writes"}
+    assert outbox.deliver_due(clock()) == 1
+    assert sorted(row.state for row in deliveries()) == ["delivered", "queued"]
+    assert secrets.Undecryptable.__name__ in next(row.last_error for row in deliveries() if row.last_error)
+
+
+def test_a_plugin_that_breaks_is_only_one_failed_delivery(app, clock, ingest, ntfy_channel, deliveries, monkeypatch):
+    def explode(_channel: object, _message: object) -> None:
+        raise RuntimeError("boom")
+
+    kind = app.extensions["duplistatus.registry"].channels["ntfy"]
+    monkeypatch.setattr(kind, "send", explode)
+    ingest(status="Error")
+    assert outbox.deliver_due(clock()) == 0
+    assert [row.last_error for row in deliveries()] == ["ntfy: RuntimeError: boom"]
+
+
+class TestFailingChannels:
+    def test_a_channel_whose_newest_try_failed_is_named(self, clock, ingest, ntfy_channel, ntfy):
+        ntfy.standard = DOWN
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        [trouble] = delivery.failing_channels()
+        assert (trouble.kind, trouble.name, trouble.waiting) == ("ntfy", "ntfy", 1)
+        assert "down for a moment" in trouble.error
+
+    def test_a_channel_that_works_again_is_not_named(self, clock, ingest, ntfy_channel, ntfy):
+        ntfy.standard = DOWN
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        ntfy.standard = Answer()
+        outbox.deliver_due(clock.advance(minutes=5))
+        assert delivery.failing_channels() == []
+
+    def test_what_was_never_tried_is_no_failure(self, ingest, ntfy_channel):
+        ingest(status="Error")
+        assert delivery.failing_channels() == []
+
+
+def test_the_history_is_newest_first(clock, ingest, ntfy_channel):
+    for number in range(3):
+        ingest(status="Error", job_name=f"job {number}")
+    newest = delivery.list_deliveries(ntfy_channel.id, limit=2)
+    assert [row.payload["title"].split(" - ")[1] for row in newest] == ["job 2 @ nas", "job 1 @ nas"]

@@ -1,0 +1,66 @@
+"""The demo fills an empty database with figures that are true, and touches no other."""
+
+from datetime import timedelta
+
+import pytest
+from factories import BEGAN_AT, make_run
+from sqlalchemy import func, select
+
+from app.contracts.errors import Conflict
+from app.domain.logs import unpack_log
+from app.models import Job, Run, RunLog, Server
+from app.services import charts, configuration, figures, history
+from app.services.demo import fill_demo
+from app.services.transaction import writing
+
+DAYS = timedelta(days=1)
+
+
+@pytest.fixture
+def filled(db, clock):
+    """A household with ten days of history."""
+    return fill_demo(clock() - 10 * DAYS, clock())
+
+
+def test_household_has_twelve_servers_and_thirty_jobs(filled, db):
+    assert (filled.server_count, filled.job_count) == (12, 30)
+    stored = [db.session.scalar(select(func.count()).select_from(table)) for table in (Server, Job, Run)]
+    assert stored == [12, 30, filled.run_count]
+
+
+def test_figures_of_the_demo_are_those_of_a_recount(filled, db):
+    columns = [column.name for column in Job.__table__.columns]
+    jobs = list(db.session.scalars(select(Job)))
+    before = [{name: getattr(job, name) for name in columns} for job in jobs]
+    days = charts.daily_points()
+    with writing() as session:
+        for job in jobs:
+            figures.recompute(session, job)
+    assert [{name: getattr(job, name) for name in columns} for job in jobs] == before
+    assert charts.daily_points() == days
+
+
+def test_invented_texts_can_be_read(filled, db):
+    packed = db.session.scalars(select(RunLog.packed).limit(1)).one()
+    assert unpack_log(packed).messages
+
+
+def test_demo_is_marked_as_such(filled):
+    assert configuration.get("demo_data") is True
+
+
+def test_demo_is_the_same_at_every_call(filled, clock, db):
+    summary = history.overview(clock()).summary
+    with writing() as session:
+        session.query(Server).delete()
+    db.session.expunge_all()
+    fill_demo(clock() - 10 * DAYS, clock())
+    assert history.overview(clock()).summary == summary
+
+
+def test_database_with_data_is_refused_and_left_alone(db, clock):
+    make_run(began_at=BEGAN_AT)
+    with pytest.raises(Conflict):
+        fill_demo(clock() - 10 * DAYS, clock())
+    assert db.session.scalar(select(func.count()).select_from(Server)) == 1
+    assert configuration.get("demo_data") is False

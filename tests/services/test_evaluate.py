@@ -1,0 +1,176 @@
+"""The overdue check: who is late, who is told, how often; and that it stays quick."""
+
+from dataclasses import astuple
+from datetime import timedelta
+from time import perf_counter
+
+import pytest
+from sqlalchemy import insert, select, update
+
+from app.extensions import db as database
+from app.models import Delivery, Job, Server
+from app.services import channels, configuration, evaluate, outbox
+from app.services.transaction import writing
+
+DAY, MILLISECOND = timedelta(days=1), timedelta(milliseconds=1)
+
+
+@pytest.fixture
+def late(ingest, clock, ntfy_channel) -> Job:
+    """A daily job whose deadline passed just now."""
+    job = ingest()
+    clock.now = job.next_expected_at + timedelta(hours=2) + MILLISECOND
+    return job
+
+
+@pytest.fixture
+def change(db):
+    """Sets columns of every job, or of every server."""
+
+    def change(table: type = Job, **values: object) -> None:
+        with writing() as session:
+            session.execute(update(table).values(values))
+
+    return change
+
+
+def told(clock) -> int:
+    return evaluate.check_overdue(clock()).told_count
+
+
+def test_at_its_deadline_a_job_is_not_late(late, clock):
+    assert evaluate.find_overdue(clock() - MILLISECOND) == []
+    assert evaluate.find_overdue(clock()) == [late]
+
+
+def test_a_late_job_is_counted_and_told(late, clock, ingest, ntfy):
+    ingest(job_name="fresh", began_at=clock())
+    assert astuple(evaluate.check_overdue(clock())) == (2, 2, 1, 1)
+    outbox.deliver_due(clock())
+    [push] = ntfy.received
+    assert push.json["title"] == "🕑 Overdue - photos @ nas"
+    assert "04/05/2031, 11:00 (1 day ago)" in push.json["message"]
+    assert "05/05/2031, 11:00 (2 hours ago)" in push.json["message"]
+    assert "every 1D, with a tolerance of 2 hours" in push.json["message"]
+
+
+def test_those_who_wait_are_told_of_new_messages(late, clock):
+    calls: list[object] = []
+    with outbox.queued.connected_to(lambda sender: calls.append(sender)):
+        told(clock)
+        told(clock)
+    assert len(calls) == 1
+
+
+def test_the_time_of_the_check_is_remembered(late, clock):
+    evaluate.check_overdue(clock())
+    assert evaluate.last_check_at() == clock()
+
+
+def test_a_job_whose_check_is_off_is_not_looked_at(late, clock, change):
+    change(is_overdue_check_enabled=False)
+    assert astuple(evaluate.check_overdue(clock())) == (1, 0, 0, 0)
+
+
+def test_the_standard_event_is_not_looked_at(late, clock, change):
+    change(notification_event="off", additional_ntfy_topic="extra")
+    told(clock)
+    assert _targets() == [""]
+
+
+def test_additional_destinations_are_told_unless_their_event_is_off(late, clock, change):
+    change(additional_event="errors", additional_ntfy_topic="extra")
+    told(clock)
+    assert _targets() == ["", "extra"]
+
+
+def test_a_switched_off_channel_is_not_told(late, clock, change):
+    change(channel_switches={"ntfy": False})
+    assert told(clock) == 1  # wire: counts as told, so that it is not tried at every check
+    assert _targets() == []
+
+
+@pytest.mark.parametrize("table", [Job, Server])
+def test_a_muted_one_is_told_when_the_mute_ends(late, clock, change, table):
+    change(table, muted_until=clock() + timedelta(hours=1))
+    assert told(clock) == 0
+    clock.advance(hours=1)
+    assert told(clock) == 1
+
+
+@pytest.mark.parametrize("interval", ["1D 2h", "x1D"])
+def test_an_interval_that_is_not_clean_tells_nobody(late, clock, change, interval):
+    change(expected_interval=interval)
+    assert told(clock) == 0
+
+
+@pytest.mark.parametrize(
+    ("frequency", "again_after"),
+    [("onetime", None), ("every_day", DAY), ("every_week", 7 * DAY), ("every_month", 30 * DAY)],
+)
+def test_repeats_follow_the_frequency(late, clock, frequency, again_after):
+    configuration.put("notification_frequency", frequency, now=clock())
+    assert told(clock) == 1
+    began_at = clock()
+    clock.now = began_at + (again_after or 300 * DAY) - MILLISECOND
+    assert told(clock) == 0
+    clock.now = began_at + (again_after or 300 * DAY)
+    assert told(clock) == (1 if again_after else 0)
+
+
+def test_a_job_that_ran_and_is_late_again_is_told_at_once(late, clock, ingest):
+    configuration.put("notification_frequency", "onetime", now=clock())
+    assert told(clock) == 1
+    clock.advance(minutes=1)
+    job = ingest(began_at=clock())
+    assert told(clock) == 0
+    clock.now = job.next_expected_at + timedelta(hours=3)
+    assert told(clock) == 1
+
+
+def test_what_was_forgotten_is_told_again(late, clock):
+    assert told(clock) == 1
+    clock.advance(minutes=5)
+    evaluate.forget_alerts()
+    assert told(clock) == 1
+    assert len(_targets()) == 2
+
+
+def test_a_change_of_the_tolerance_counts_at_once(late, clock):
+    configuration.put("overdue_tolerance", "1d", now=clock())
+    assert evaluate.find_overdue(clock()) == []
+
+
+def test_planning_anew_repairs_the_plan_of_every_job(late, clock, change):
+    planned_at = late.next_expected_at
+    change(next_expected_at=None)
+    assert told(clock) == 0
+    evaluate.replan_all()
+    assert late.next_expected_at == planned_at
+
+
+def test_without_any_channel_a_late_job_counts_as_told(late, clock):
+    channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
+    assert told(clock) == 1
+    assert told(clock) == 0
+
+
+def test_ten_thousand_jobs_are_checked_in_under_a_second(db, late, clock):
+    template = {name: value for name, value in _columns(late).items() if name not in ("id", "name")}
+    rows = [{**template, "name": f"job {number}"} for number in range(10_000)]
+    with writing() as session:
+        session.execute(insert(Job), rows)
+        # All but a hundred were told already: what every check but the first meets.
+        session.execute(update(Job).where(Job.id > 100).values(overdue_alerted_at=clock()))
+    began = perf_counter()
+    found = evaluate.check_overdue(clock())
+    assert perf_counter() - began < 1.0
+    assert (found.overdue_count, found.told_count) == (10_001, 100)
+
+
+def _columns(job: Job) -> dict[str, object]:
+    return {column.key: getattr(job, column.key) for column in Job.__mapper__.column_attrs}
+
+
+def _targets() -> list[str]:
+    return list(database.session.scalars(select(Delivery.target).order_by(Delivery.id)))

@@ -1,0 +1,86 @@
+"""When a job should run next, after each report and after a change of its interval."""
+
+from datetime import timedelta
+
+import pytest
+from factories import BEGAN_AT, find_job, make_run
+
+from app.models import Job
+from app.services import planning
+from app.services.transaction import writing
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def database(db):
+    """A database, open for the test."""
+
+
+def change(job: Job, **values) -> Job:
+    with writing() as session:
+        job = session.merge(job)
+        for name, value in values.items():
+            setattr(job, name, value)
+        planning.replan(job)
+    return find_job()
+
+
+def test_first_run_is_the_anchor_of_a_daily_plan():
+    make_run()
+    job = find_job()
+    assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT, BEGAN_AT + DAY)
+
+
+def test_run_that_is_late_does_not_move_the_grid():
+    make_run()
+    make_run(began_at=BEGAN_AT + DAY + 3 * HOUR)
+    assert find_job().next_expected_at == BEGAN_AT + 2 * DAY
+
+
+def test_run_shortly_before_its_time_fulfils_the_coming_slot():
+    make_run()
+    make_run(began_at=BEGAN_AT + DAY - timedelta(minutes=1))
+    assert find_job().next_expected_at == BEGAN_AT + 2 * DAY
+
+
+def test_what_duplicati_announces_beats_the_grid():
+    make_run(next_scheduled_at=BEGAN_AT + 5 * HOUR)
+    job = find_job()
+    assert (job.next_expected_at, job.schedule_anchor_at) == (BEGAN_AT + 5 * HOUR,) * 2
+
+
+def test_announcement_of_the_past_gives_way_to_the_grid():
+    make_run(next_scheduled_at=BEGAN_AT - HOUR)
+    assert find_job().next_expected_at == BEGAN_AT - HOUR + DAY
+
+
+def test_newer_report_without_an_announcement_drops_the_old_one_but_keeps_its_grid():
+    make_run(next_scheduled_at=BEGAN_AT + 5 * HOUR)
+    make_run(began_at=BEGAN_AT + 6 * HOUR)
+    job = find_job()
+    assert job.announced_next_at is None
+    assert job.next_expected_at == BEGAN_AT + 5 * HOUR + DAY
+
+
+def test_report_that_arrives_late_leaves_the_plan_alone():
+    make_run(next_scheduled_at=BEGAN_AT + 5 * HOUR)
+    make_run(began_at=BEGAN_AT - DAY, next_scheduled_at=BEGAN_AT + 99 * HOUR)
+    job = find_job()
+    assert (job.next_expected_at, job.schedule_anchor_at) == (BEGAN_AT + 5 * HOUR,) * 2
+
+
+def test_interval_that_cannot_be_read_gives_no_plan():
+    make_run()
+    assert change(find_job(), expected_interval="soon").next_expected_at is None
+
+
+def test_changed_interval_counts_from_the_anchor():
+    make_run()
+    assert change(find_job(), expected_interval="1W").next_expected_at == BEGAN_AT + 7 * DAY
+
+
+def test_weekdays_that_are_not_allowed_are_passed_over():
+    make_run()  # a Sunday
+    monday_excluded = 0b1111101
+    assert change(find_job(), allowed_weekdays=monday_excluded).next_expected_at == BEGAN_AT + 2 * DAY

@@ -1,0 +1,92 @@
+"""Refused uploads are kept with their reason, within bounds, and without passwords."""
+
+import json
+
+import pytest
+from sqlalchemy import select
+
+from app.models import RejectedReport
+from app.services import rejections
+
+
+@pytest.fixture
+def keep(db, clock):
+    """Keeps a refused body."""
+
+    def keep(body: bytes, **changes) -> None:
+        usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
+        rejections.keep_rejected(body, **{**usual, **changes}, now=clock())
+
+    return keep
+
+
+def kept(db) -> list[RejectedReport]:
+    return list(db.session.scalars(select(RejectedReport).order_by(RejectedReport.id)))
+
+
+def test_body_reason_and_sender_are_kept(keep, db, clock):
+    keep(b"what was sent", reason="Extra is missing", status_code=413, content_type="text/plain")
+    [row] = kept(db)
+    assert rejections.open_body(row) == b"what was sent"
+    assert (row.reason, row.status_code, row.content_type) == ("Extra is missing", 413, "text/plain")
+    assert (row.ip_address, row.received_at, row.size_bytes, row.replayed_at) == ("192.0.2.1", clock(), 13, None)
+
+
+def test_body_of_any_bytes_is_kept(keep, db):
+    keep(b"\x00\xff\xfe{")
+    assert rejections.open_body(kept(db)[0]) == b"\x00\xff\xfe{"
+
+
+def test_sender_may_be_unknown(keep, db):
+    keep(b"", ip_address=None)
+    assert kept(db)[0].ip_address == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Extra": {"RemoteUrl": "ftp://me:secret@host/x", "a": 1}}',
+        b'{"Extra": {"RemoteUrl" : "a\\"b:secret", "a": 1}}',
+        b'{"extra": {"remoteurl": "secret"}}',
+        b"MainOperation: Backup\r\nRemoteUrl: ftp://me:secret@host\r\nVersion: 2",
+        b"other=%7B%22RemoteUrl%22%3A+%22ftp%3A%2F%2Fme%3Asecret%40host%22%7D",
+        b"other=%7B%22RemoteUrl%22%3A%22a%5C%22secret%22%7D",
+        b"other=MainOperation%3A+Backup%0D%0ARemoteUrl%3A+ftp%3A%2F%2Fme%3Asecret%40host%0D%0A",
+    ],
+    ids=[
+        "json",
+        "escaped quote",
+        "lower case",
+        "plain text",
+        "form",
+        "form with escaped quote",
+        "plain text in a form",
+    ],
+)
+def test_address_of_the_destination_is_not_kept(keep, db, body):
+    keep(body)
+    assert b"secret" not in rejections.open_body(kept(db)[0])
+
+
+def test_report_whose_address_was_removed_can_still_be_read(keep, db):
+    keep(b'{"Extra": {"RemoteUrl": "a\\"b:secret", "a": 1}}')
+    assert json.loads(rejections.open_body(kept(db)[0])) == {"Extra": {"RemoteUrl": "(removed)", "a": 1}}
+
+
+def test_the_newest_are_kept(keep, db, monkeypatch):
+    monkeypatch.setattr(rejections, "REPORTS_KEPT", 3)
+    for number in range(5):
+        keep(str(number).encode())
+    assert [rejections.open_body(row) for row in kept(db)] == [b"2", b"3", b"4"]
+
+
+def test_all_together_stay_below_a_size(keep, db, monkeypatch):
+    monkeypatch.setattr(rejections, "BYTES_KEPT", 25)
+    for number in range(5):
+        keep(str(number).encode())  # 9 bytes each once packed
+    assert [rejections.open_body(row) for row in kept(db)] == [b"3", b"4"]
+
+
+def test_long_reasons_are_shortened(keep, db):
+    keep(b"", reason="x" * 9000)
+    assert len(kept(db)[0].reason) == 2000

@@ -1,0 +1,203 @@
+"""Server-side sessions: what they cost, how long they live, whom they know."""
+
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import event, func, select
+
+from app.factory import create_app
+from app.models import Session, User
+from app.services import clock as application_clock
+from app.services import session_store, sessions
+from app.services.session_store import Browser
+from app.services.transaction import writing
+
+
+@contextmanager
+def statements(app):
+    """Collect the SQL that is sent meanwhile, without BEGIN and COMMIT."""
+    from app.extensions import db
+
+    seen = []
+
+    def note(_connection, _cursor, statement, *_rest):
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    with app.app_context():
+        engine = db.engine
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+def cookie_of(client, name="sessionId"):
+    cookie = client.get_cookie(name)
+    return cookie and cookie.value
+
+
+def rows(db):
+    db.session.rollback()
+    db.session.expire_all()
+    return db.session.scalar(select(func.count()).select_from(Session))
+
+
+def test_open_endpoint_does_not_look_at_the_session(app, admin):
+    admin.get("/api/auth/password-policy")
+    with statements(app) as seen:
+        answer = admin.get("/api/auth/password-policy")
+    assert seen == []
+    assert "Set-Cookie" not in answer.headers
+    assert "Cookie" not in answer.vary
+
+
+def test_session_and_user_cost_one_query_at_most_and_no_write(app, admin):
+    admin.get("/api/auth/me")
+    with statements(app) as seen:
+        answer = admin.get("/api/auth/me")
+    assert len(seen) <= 1
+    assert all(statement.startswith("SELECT") for statement in seen)
+    assert "Set-Cookie" not in answer.headers
+    assert "Cookie" in answer.vary
+
+
+def test_last_use_is_kept_to_the_minute(app, db, admin, clock):
+    begun_at = clock()
+    clock.advance(seconds=59)
+    admin.get("/api/auth/me")
+    assert db.session.scalars(select(Session.last_accessed_at)).all() == [begun_at]
+    db.session.rollback()
+    clock.advance(seconds=1)
+    admin.get("/api/auth/me")
+    assert db.session.scalars(select(Session.last_accessed_at)).all() == [clock()]
+
+
+def test_cookie_is_not_kept_in_clear(db, admin):
+    cookie = cookie_of(admin)
+    row = db.session.scalars(select(Session)).one()
+    assert len(cookie) == 64
+    assert row.id_hash == session_store.hash_of(cookie) != cookie
+
+
+def test_browser_is_noted_within_bounds(db, client):
+    client.get("/api/csrf", headers={"User-Agent": "x" * 5000})
+    row = db.session.scalars(select(Session)).one()
+    assert (row.ip_address, len(row.user_agent)) == ("127.0.0.1", 512)
+
+
+def test_session_lives_a_day_however_often_it_is_used(admin, clock):
+    clock.advance(hours=23, minutes=59)
+    assert admin.get("/api/auth/me").status_code == 200
+    clock.advance(minutes=1)
+    assert admin.get("/api/auth/me").status_code == 401
+
+
+def test_sessions_survive_a_restart(app, admin, settings, clock):
+    again = create_app(settings)
+    again.extensions[application_clock.EXTENSION] = clock
+    browser = again.test_client()
+    browser.set_cookie("sessionId", cookie_of(admin))
+    assert browser.get("/api/auth/me").get_json()["authenticated"] is True
+
+
+def test_signing_in_moves_to_a_new_id_and_deletes_the_old_row(app, db, client):
+    client.get("/api/csrf")
+    planted = cookie_of(client)
+    client.sign_in()
+    stranger = app.test_client()
+    stranger.set_cookie("sessionId", planted)
+    assert cookie_of(client) != planted
+    assert stranger.get("/api/auth/me").status_code == 401
+    assert rows(db) == 1
+
+
+def test_signing_in_again_moves_again(admin):
+    before = cookie_of(admin)
+    admin.sign_in()
+    assert cookie_of(admin) != before
+
+
+def test_token_fetched_before_signing_in_is_good_afterwards(client):
+    headers = client.csrf_headers()
+    client.sign_in()
+    assert client.post("/api/auth/logout", headers=headers).status_code == 200
+
+
+def test_expired_rows_are_cleared_away_in_passing(db, client, clock):
+    client.get("/api/csrf")
+    clock.advance(hours=24)
+    client.get("/api/csrf")
+    assert rows(db) == 1
+
+
+def test_purge_tells_how_many_had_expired(db, clock):
+    for _ in range(3):
+        session_store.create(clock(), Browser())
+    clock.advance(hours=12)
+    session_store.create(clock(), Browser())
+    assert sessions.purge_expired(now=clock.advance(hours=12)) == 3
+
+
+def test_deleted_user_loses_the_session(db, admin):
+    with writing() as session:
+        session.query(User).delete()
+    assert admin.get("/api/auth/me").status_code == 401
+
+
+def test_locked_user_loses_access_at_once_and_gets_it_back(db, admin, clock):
+    with writing() as session:
+        session.scalars(select(User)).one().locked_until = clock() + timedelta(minutes=15)
+    assert admin.get("/api/dashboard").status_code == 401
+    assert admin.get("/api/auth/me").get_json() == {"authenticated": False, "user": None}
+    clock.advance(minutes=15)
+    assert admin.get("/api/auth/me").get_json()["authenticated"] is True
+
+
+@pytest.mark.parametrize("cookie", ["", "x", "0" * 64, "0" * 4000, "' OR 1=1 --"])
+def test_cookie_that_names_nothing_is_no_session(client, cookie):
+    client.set_cookie("sessionId", cookie)
+    assert client.get("/api/auth/me").status_code == 401
+
+
+def test_remember_me_cookie_of_a_stranger_is_not_looked_at(app, client):
+    client.get("/api/csrf")
+    client.set_cookie("remember_token", "admin|abc")
+    assert client.get("/api/auth/me").get_json()["authenticated"] is False
+
+
+def test_flashed_message_waits_for_the_next_page(app, clock):
+    from flask import flash, get_flashed_messages
+
+    @app.get("/flash")
+    def put():
+        flash("hello")
+        return ""
+
+    @app.get("/flashed")
+    def take():
+        return get_flashed_messages()
+
+    app.extensions["duplistatus.guards"] |= dict.fromkeys(
+        ("put", "take"), app.extensions["duplistatus.guards"]["static"]
+    )
+    browser = app.test_client()
+    browser.get("/flash")
+    assert browser.get("/flashed").get_json() == ["hello"]
+    assert browser.get("/flashed").get_json() == []
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_secure_flag_is_set_only_where_the_settings_say_so(settings, secure):
+    browser = create_app(replace(settings, secure_cookies=secure)).test_client()
+    for path in ("/api/csrf", "/api/session"):
+        answer = browser.open(path, method="POST" if path == "/api/session" else "GET")
+        assert ("Secure" in answer.headers["Set-Cookie"]) is secure
+
+
+def test_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_sites(client):
+    header = client.get("/api/csrf").headers["Set-Cookie"]
+    assert "HttpOnly" in header
+    assert "SameSite=Lax" in header
+    assert "Path=/" in header

@@ -1,0 +1,129 @@
+"""The schema goes up and down on both databases, agrees with the models, and a copy is put aside before."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
+import flask_migrate
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from applications import close
+from factories import BEGAN_AT, find_job, make_run
+from sqlalchemy import inspect
+
+from app import database
+from app.factory import create_app
+from app.services import history
+
+DIRECTORY = str(database.MIGRATIONS)
+REVISIONS = [script.revision for script in ScriptDirectory(DIRECTORY).walk_revisions()][::-1]
+
+
+@pytest.fixture
+def settings(settings_of_each_database):
+    """Every test here runs on SQLite and on PostgreSQL."""
+    return settings_of_each_database
+
+
+def revision(db) -> str | None:
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def let_go(db) -> None:
+    """End whatever was read: PostgreSQL alters no table that somebody reads."""
+    db.session.remove()
+    db.engine.dispose()
+
+
+def test_schema_is_that_of_the_models(db):
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
+
+
+def test_start_brings_the_schema_to_its_newest_version(db):
+    assert revision(db) == REVISIONS[-1]
+
+
+def test_revisions_are_one_line(db):
+    assert len(ScriptDirectory(DIRECTORY).get_heads()) == 1
+
+
+@pytest.mark.parametrize("target", REVISIONS[:-1])
+def test_filled_database_goes_down_and_up_again_without_loss(db, target):
+    run_id = make_run(uploaded_bytes=7, messages=("kept",)).id
+    let_go(db)
+    flask_migrate.downgrade(directory=DIRECTORY, revision=target)
+    assert revision(db) == target
+    flask_migrate.upgrade(directory=DIRECTORY)
+    let_go(db)
+    assert revision(db) == REVISIONS[-1]
+    found = history.find_run(run_id)
+    assert (found.run.uploaded_bytes, list(found.log.messages)) == (7, ["kept"])
+    make_run(began_at=BEGAN_AT.replace(hour=13))
+    assert find_job().run_count == 2
+
+
+def test_schema_goes_down_to_nothing_and_up_again(db):
+    make_run()
+    let_go(db)
+    flask_migrate.downgrade(directory=DIRECTORY, revision="base")
+    assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
+    flask_migrate.upgrade(directory=DIRECTORY)
+    with db.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_first_start_on_postgresql_makes_everything(tmp_path, empty_postgres_url, installed, settings):
+    app = create_app(replace(settings, database_url=empty_postgres_url, data_dir=tmp_path / "new"), installed)
+    assert app.test_client().get("/api/health").status_code == 200
+    close(app)
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+class TestCopy:
+    """SQLite alone keeps its data in a file that can be copied."""
+
+    def copies(self, settings):
+        return sorted((settings.data_dir / "copies").glob("*.db"))
+
+    def test_copy_of_a_filled_database_is_whole_and_private(self, db, settings):
+        make_run()
+        db.session.remove()
+        copy = database.put_copy_aside(settings, "migration")
+        assert copy.stat().st_mode & 0o777 == 0o600
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+    def test_start_on_an_older_schema_puts_a_copy_aside_first(self, app, settings, installed):
+        if len(REVISIONS) < 2:
+            pytest.skip("there is no older schema yet")
+        with app.app_context():
+            make_run()
+            flask_migrate.downgrade(directory=DIRECTORY, revision=REVISIONS[-2])
+        close(app)
+        again = create_app(settings, installed)
+        [copy] = self.copies(settings)
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (REVISIONS[-2],)
+        with again.app_context():
+            assert find_job().run_count == 1
+        close(again)
+
+    def test_start_on_the_newest_schema_copies_nothing(self, app, settings):
+        assert self.copies(settings) == []
+
+    def test_the_newest_copies_are_kept(self, db, settings, monkeypatch):
+        monkeypatch.setattr(database, "COPIES_KEPT", 2)
+        made = [database.put_copy_aside(settings, "migration") for _ in range(4)]
+        assert self.copies(settings) == made[-2:]
+
+    def test_disk_without_room_stops_the_migration(self, db, settings, monkeypatch):
+        usage = database.shutil.disk_usage(settings.data_dir)
+        monkeypatch.setattr(database.shutil, "disk_usage", lambda _folder: usage._replace(free=1000))
+        with pytest.raises(RuntimeError, match="not enough room"):
+            database.put_copy_aside(settings, "migration")
