@@ -24,5 +24,12 @@ class Channel(Model):
     name: Mapped[str] = mapped_column(String(64))
     is_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
     settings: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
+    # Local times of day `HH:MM` between which messages wait, unless they tell of trouble and may pass.
+    quiet_from: Mapped[str | None] = mapped_column(String(5))
+    quiet_until: Mapped[str | None] = mapped_column(String(5))
+    quiet_lets_trouble_pass: Mapped[bool] = mapped_column(default=False, server_default="0")
+    # Since when nothing got through, and when people were told of it on another way.
+    failing_since_at: Mapped[datetime | None] = mapped_column(Instant)
+    failure_told_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)

@@ -1,7 +1,7 @@
 """Backup jobs: one row per server and job name, with settings and the newest figures at hand."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -42,7 +42,13 @@ class Job(Model):
     additional_event: Mapped[str | None] = mapped_column(String(16))
     additional_emails: Mapped[str | None] = mapped_column(Text)
     additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
+    # No messages from `muted_from` (none: at once) until `muted_until`: a mute, or a maintenance that was announced.
+    muted_from: Mapped[datetime | None] = mapped_column(Instant)
     muted_until: Mapped[datetime | None] = mapped_column(Instant)
+    mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # What the newest run has that is not usual: dictionaries of what `domain.anomalies.Anomaly` holds.
+    anomalies: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")
+    tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
 
     # When it should run.
     is_overdue_check_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
@@ -72,6 +78,10 @@ class Job(Model):
     last_examined_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_storage_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # What the newest report said of the destination; and what a person entered as its size, which wins.
+    last_quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    last_quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
     last_version_count: Mapped[int] = mapped_column(default=0, server_default="0")
     last_message_count: Mapped[int] = mapped_column(default=0, server_default="0")
     last_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")

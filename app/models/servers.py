@@ -7,7 +7,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.types import Instant
+from app.models.types import Instant, Json
 
 if TYPE_CHECKING:
     from app.models.jobs import Job
@@ -29,7 +29,15 @@ class Server(Model):
     additional_event: Mapped[str | None] = mapped_column(String(16))
     additional_emails: Mapped[str | None] = mapped_column(Text)
     additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
+    muted_from: Mapped[datetime | None] = mapped_column(Instant)
     muted_until: Mapped[datetime | None] = mapped_column(Instant)
+    mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
+    # How often its logs are fetched, as an interval text; empty: never by itself.
+    collect_interval: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    next_collect_at: Mapped[datetime | None] = mapped_column(Instant)
+    collected_at: Mapped[datetime | None] = mapped_column(Instant)
+    collect_error: Mapped[str | None] = mapped_column(Text)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     jobs: Mapped[list["Job"]] = relationship(

@@ -8,7 +8,7 @@ from flask_login import current_user
 from app import __version__
 from app.api import errors, guards
 from app.contracts import Guard
-from app.pages import addresses, api_manual, assets, formats, settings
+from app.pages import addresses, api_manual, assets, formats, languages, settings
 from app.pages.strips import strip
 from app.pages.views import bp
 
@@ -33,6 +33,7 @@ def install(app: Flask) -> None:
     """Register the pages below the base path, with their files, formats, error pages and headers."""
     assets.install(app)
     formats.install(app)
+    languages.install(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(strip=strip, version=__version__)
     for blueprint in BLUEPRINTS:

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 from factories import BEGAN_AT, make_run
-from sqlalchemy import event, select
+from sqlalchemy import select
+from statements import sent_statements
 
 from app.models import Job, Server
 from app.services import charts, configuration
@@ -156,15 +157,8 @@ def test_answer_may_not_be_stored(admin):
 
 def test_answer_costs_the_same_few_statements_for_any_number_of_jobs(admin, db):
     def statements() -> int:
-        seen = []
-
-        def note(_connection, _cursor, statement, *_rest):
-            if statement.startswith(("SELECT", "UPDATE", "INSERT")):
-                seen.append(statement)
-
-        event.listen(db.engine, "before_cursor_execute", note)
-        assert admin.get("/api/dashboard").status_code == 200
-        event.remove(db.engine, "before_cursor_execute", note)
+        with sent_statements() as seen:
+            assert admin.get("/api/dashboard").status_code == 200
         return len(seen)
 
     make_run()

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 from factories import BEGAN_AT, make_run
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
+from statements import sent_statements
 
 from app.contracts.errors import NotFound
 from app.models import Job, Run, Server
@@ -33,19 +34,10 @@ def household(db):
     make_run(server_id="m-2", server_name="attic", uploaded_bytes=16, storage_bytes=160, examined_bytes=1600)
 
 
-def statements(db, call) -> int:
+def statements(call) -> int:
     """How many statements a call sends to the database."""
-    seen = []
-
-    def note(_connection, _cursor, statement, *_rest):
-        if statement.startswith("SELECT"):
-            seen.append(statement)
-
-    event.listen(db.engine, "before_cursor_execute", note)
-    try:
+    with sent_statements() as seen:
         call()
-    finally:
-        event.remove(db.engine, "before_cursor_execute", note)
     return len(seen)
 
 
@@ -148,10 +140,10 @@ def test_job_with_an_interval_that_cannot_be_read_spoils_no_other(db):
 
 def test_overview_takes_as_many_statements_for_forty_jobs_as_for_one(db):
     make_run()
-    for_one = statements(db, lambda: history.overview(NOW))
+    for_one = statements(lambda: history.overview(NOW))
     for number in range(40):
         make_run(server_id=f"m-{number % 7}", job_name=f"job {number}")
-    assert statements(db, lambda: history.overview(NOW)) == for_one <= 10
+    assert statements(lambda: history.overview(NOW)) == for_one <= 10
 
 
 class TestRuns:

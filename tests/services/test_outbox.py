@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from statements import sent_statements
 
 from app.models import Channel, Delivery
 from app.services import channels, configuration, outbox
@@ -128,9 +128,8 @@ def test_a_failing_transaction_queues_nothing(db, clock, ingest, report, ntfy_ch
 def test_a_run_that_nobody_wants_to_hear_of_costs_no_statement(db, clock, ingest, report):
     job = ingest()
     server, good = job.server, report()
-    statements: list[str] = []
-    event.listen(db.engine, "before_cursor_execute", lambda *details: statements.append(details[2]))
-    assert outbox.queue_run_messages(db.session, server, job, good, "1" * 32, clock()) == 0
+    with sent_statements() as statements:
+        assert outbox.queue_run_messages(db.session, server, job, good, "1" * 32, clock()) == 0
     assert statements == []
 
 

@@ -1,11 +1,11 @@
 """Server-side sessions: what they cost, how long they live, whom they know."""
 
-from contextlib import contextmanager
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import func, select
+from statements import sent_statements
 
 from app.factory import create_app
 from app.models import Session, User
@@ -13,24 +13,6 @@ from app.services import clock as application_clock
 from app.services import session_store, sessions
 from app.services.session_store import Browser
 from app.services.transaction import writing
-
-
-@contextmanager
-def statements(app):
-    """Collect the SQL that is sent meanwhile, without BEGIN and COMMIT."""
-    from app.extensions import db
-
-    seen = []
-
-    def note(_connection, _cursor, statement, *_rest):
-        if not statement.startswith("BEGIN"):
-            seen.append(statement)
-
-    with app.app_context():
-        engine = db.engine
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
 
 
 def cookie_of(client, name="sessionId"):
@@ -46,7 +28,7 @@ def rows(db):
 
 def test_open_endpoint_does_not_look_at_the_session(app, admin):
     admin.get("/api/auth/password-policy")
-    with statements(app) as seen:
+    with sent_statements() as seen:
         answer = admin.get("/api/auth/password-policy")
     assert seen == []
     assert "Set-Cookie" not in answer.headers
@@ -55,7 +37,7 @@ def test_open_endpoint_does_not_look_at_the_session(app, admin):
 
 def test_session_and_user_cost_one_query_at_most_and_no_write(app, admin):
     admin.get("/api/auth/me")
-    with statements(app) as seen:
+    with sent_statements() as seen:
         answer = admin.get("/api/auth/me")
     assert len(seen) <= 1
     assert all(statement.startswith("SELECT") for statement in seen)
