@@ -14,7 +14,7 @@ run: $(VENV)/.installed ## Install what is missing, migrate, and serve on port 9
 	@exec $(BIN)/python wsgi.py
 
 test: $(VENV)/.installed-dev ## Install what tests need and run them all
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
 
 check: $(VENV)/.installed-dev ## Lint, formatting, types
 	$(BIN)/ruff check .

@@ -4,7 +4,9 @@ import importlib.util
 import json
 import re
 import sys
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from real_server import real_server
@@ -19,6 +21,11 @@ if not (CONFORMANCE / "wire.py").is_file():
 RECORDING_MINUTES = 4
 SCENARIO = json.loads((CONFORMANCE / "public.json").read_text())
 GOLDEN = json.loads((CONFORMANCE / "public.golden.json").read_text())
+# The clean-up of that step goes back so far from the day of the recording: days in answers are held against that day.
+RECORDED_ON = date.fromisoformat(GOLDEN["audit-cleanup-dry"]["body"]["cutoffDate"]) + timedelta(days=30)
+DAY = re.compile(r"(?:(?P<d>\d\d)/(?P<m>\d\d)/(?P<y>\d{4})|(?P<iso>\d{4}-\d\d-\d\d))$")
+# The runs of a day in the scenario lie from four hours before the time of its start to two hours after.
+HOURS_OF_WHOLE_DAYS = range(5, 21)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +65,23 @@ def test_step_agrees_with_the_reference(wire, answers, step):
     elif step.get("soft"):
         assert type(body) is type(recorded["body"])
     else:
-        lines = wire.differ(recorded["body"], body, "", step.get("skip", []))
+        wanted, got = in_days(recorded["body"], RECORDED_ON), in_days(body, datetime.now(UTC).date())
+        if wanted != recorded["body"] and datetime.now(UTC).hour not in HOURS_OF_WHOLE_DAYS:
+            pytest.skip("so near to midnight the runs of the scenario fall on other days than when it was recorded")
+        lines = wire.differ(wanted, got, "", step.get("skip", []))
         assert [line for line in lines if not is_slow_recording(line)] == []
+
+
+def in_days(value: Any, today: date) -> Any:
+    """An answer with its dates, which have no time of day, as days from `today`."""
+    if isinstance(value, dict):
+        return {key: in_days(inner, today) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [in_days(inner, today) for inner in value]
+    if isinstance(value, str) and (found := DAY.match(value)):
+        day = found["iso"] or f"{found['y']}-{found['m']}-{found['d']}"
+        return f"{(date.fromisoformat(day) - today).days} days"
+    return value
 
 
 def is_slow_recording(line: str) -> bool:
