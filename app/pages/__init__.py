@@ -11,6 +11,7 @@ from app.contracts import Guard
 from app.pages import addresses, api_manual, assets, formats, languages, settings
 from app.pages.strips import strip
 from app.pages.views import bp
+from app.services import preferences
 
 # Nothing from elsewhere, no script and no style within the page, nobody may frame it.
 CONTENT_SECURITY_POLICY = (
@@ -42,20 +43,15 @@ def install(app: Flask) -> None:
 
 
 def page_values() -> dict[str, object]:
-    """What every page needs: the theme of the person, and where they are."""
-    return {"theme": theme(), "here": addresses.here()}
+    """What every page needs: how the person likes to see things, and where they are."""
+    chosen = preferences.of(current_user)
+    return {"preferences": chosen, "theme": chosen.theme, "here": addresses.here()}
 
 
 def protect(response: Response) -> Response:
     """Say what the page may do, and that nobody may keep it."""
     response.headers.update(HEADERS)
     return response
-
-
-def theme() -> str:
-    """The theme of the person who is signed in: light, dark, or as the system has it."""
-    chosen = current_user.preferences.get("theme") if current_user.is_authenticated else None
-    return chosen if chosen in ("light", "dark") else "system"
 
 
 def show_error(sentence: str, status: int) -> Response:
