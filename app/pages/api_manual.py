@@ -8,6 +8,8 @@ from typing import Any
 
 from flask import Blueprint, Flask, current_app, render_template, request
 from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
 from markupsafe import Markup, escape
 
 from app.api.openapi.serving import document
@@ -18,7 +20,7 @@ bp = Blueprint("api_manual", __name__)
 LAID_OUT = "duplistatus.api_manual"
 # Further in, a schema is named and no longer unfolded.
 DEEPEST = 5
-WHO = {"open": "Everybody", "session": "Any session", "login": "Signed in", "admin": "Administrators"}
+WHO = {"open": _("Everybody"), "session": _("Any session"), "login": _("Signed in"), "admin": _("Administrators")}
 JSON = "application/json"
 
 
@@ -40,6 +42,16 @@ class Body:
     media_type: str
     kind: str
     fields: tuple[Field, ...]
+
+    @property
+    def is_json(self) -> bool:
+        """Whether it needs no word about its kind, since nearly all are so."""
+        return self.media_type == JSON
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the fields are those of each element."""
+        return self.kind.startswith("list")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +78,7 @@ class Operation:
     path: str
     summary: str
     about: str
-    who: str
+    who: LazyString
     guard: str
     needs_token: bool
     takes_keys: bool
@@ -97,7 +109,7 @@ def show() -> ResponseReturnValue:
     words = request.args.get("q", "").lower().split()
     groups = [found for group in groups_of(current_app) if (found := narrowed(group, words)).operations]
     about = document(current_app)["info"]["description"]
-    return render_template("manual/page.html", groups=groups, wanted=" ".join(words), about=marked(about))
+    return render_template("manual/page.html", groups=groups, wanted=" ".join(words), about=about, marked=marked)
 
 
 def groups_of(app: Flask) -> tuple[Group, ...]:

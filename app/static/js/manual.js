@@ -14,7 +14,7 @@ function search(text) {
     document.querySelector(`[data-manual-group="${section.id}"]`).hidden = shown === 0;
   }
   const found = operations.filter((operation) => !operation.hidden).length;
-  count.textContent = words.length ? `${found} of ${operations.length} addresses` : "";
+  count.textContent = words.length ? count.dataset.found.replace("{found}", found).replace("{all}", operations.length) : "";
 }
 
 function unfold() {
