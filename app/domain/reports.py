@@ -1,20 +1,18 @@
 """Reports of Duplicati: the first stop on the way in. Text goes in, one frozen `Report` comes out."""
 
-import json
 import re
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
-
 from app.domain.available_versions import extract_versions
 from app.domain.durations import parse_duration
+from app.domain.lenient_json import read_json
 from app.domain.plain_text_reports import is_plain_text_report, read_plain_text
 from app.domain.reported_values import LARGEST_INTEGER, InvalidReport, Section, clean_text, read_instant
 
-__all__ = ["InvalidReport", "Report", "parse_report"]
+__all__ = ["InvalidReport", "Report", "parse_report", "read_report"]
 
 BACKUP = "Backup"
 _EXTRA_REQUIRED = ("machine-id", "machine-name", "backup-name", "backup-id")
@@ -153,6 +151,23 @@ def parse_report(
     `zone` is for dates without an offset. Raises InvalidReport, naming the field and what to do, and nothing else.
     """
     document, required = _read_document(text)
+    return read_report(
+        document, required, received_at=received_at, zone=zone, keeps_other_operations=keeps_other_operations
+    )
+
+
+def read_report(
+    document: dict[str, Any],
+    required: tuple[str, ...] = _EXTRA_REQUIRED,
+    *,
+    received_at: datetime,
+    zone: ZoneInfo,
+    keeps_other_operations: bool = False,
+) -> Report:
+    """Read a report whose JSON is taken apart already; `required` are the fields that Extra has to name.
+
+    Raises as `parse_report`.
+    """
     extra = document.get("Extra")
     results = _find_results(document.get("Data"))
     operation = results.text("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(extra)
@@ -168,30 +183,20 @@ def parse_report(
 
 def _read_document(text: str | bytes) -> tuple[dict[str, Any], tuple[str, ...]]:
     """Give the report as Duplicati's JSON has it, and the fields of Extra that it has to name."""
-    body = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    body = body.removeprefix(b"\xef\xbb\xbf").strip()
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        readable = body.decode("utf-8", "replace")
+        document = read_json(text)
+    except ValueError:
+        body = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        readable = body.removeprefix(b"\xef\xbb\xbf").strip().decode("utf-8", "replace")
         if is_plain_text_report(readable):
             return read_plain_text(clean_text(readable)), _PLAIN_TEXT_REQUIRED
-        document = _read_odd_json(readable)
-    if not isinstance(document, dict):
-        raise InvalidReport("The report is JSON, but not an object with Data and Extra")
-    return document, _EXTRA_REQUIRED
-
-
-def _read_odd_json(text: str) -> Any:
-    """Read what the strict reader refuses: halves of surrogate pairs, as names of Windows files may hold, and NaN."""
-    try:
-        document = json.loads(text, parse_constant=lambda _: None)
-        return orjson.loads(json.dumps(document, ensure_ascii=False).encode("utf-8", "replace"))
-    except (ValueError, RecursionError):
         raise InvalidReport(
             "The body is neither JSON nor a plain-text report of Duplicati: use --send-http-json-urls, "
             "or set --send-http-result-output-format=Json and leave --send-http-message alone"
         ) from None
+    if not isinstance(document, dict):
+        raise InvalidReport("The report is JSON, but not an object with Data and Extra")
+    return document, _EXTRA_REQUIRED
 
 
 def _find_results(data: Any) -> Section | None:

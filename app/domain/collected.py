@@ -1,0 +1,250 @@
+"""What a Duplicati server tells when it is asked, in place of reporting by itself: machine, jobs, schedules, logs.
+
+Pure readings of its answers (`services.collect` asks). What a log entry holds is the `Data` of a report, so runs are
+read by the one reader of reports.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.contracts.errors import AppError
+from app.domain.lenient_json import read_json
+from app.domain.reported_values import InvalidReport, clean_text, read_instant
+from app.domain.reports import BACKUP, Report, read_report
+from app.domain.schedules import weekday_mask
+
+MACHINE_ID = "machine-id"
+LONGEST_NAME = 255
+LONGEST_INTERVAL = 200
+WEEKDAYS_MARK = "AllowedWeekDays="
+WEEKDAYS = {
+    name: number
+    for number, long in enumerate(("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"))
+    for name in (long, long[:3].lower())
+}
+# Lists of what a Duplicati can do, which say nothing of its backups.
+LEFT_OUT_OF_SYSTEM = frozenset(
+    {
+        "CompressionModules",
+        "EncryptionModules",
+        "BackendModules",
+        "GenericModules",
+        "WebModules",
+        "ConnectionModules",
+        "SecretProviderModules",
+        "ServerModules",
+        "LogLevels",
+        "SupportedLocales",
+    }
+)
+REDACTED = "***--REDACTED--***"
+SECRET_SETTING = re.compile(r"pass|secret|key|token|auth|url", re.IGNORECASE)
+
+
+class UnreadableAnswer(AppError):
+    """A Duplicati server answered, but not with what is needed."""
+
+    status = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Who a Duplicati server is: the id under which it reports, and its name."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSchedule:
+    """How often a job runs by itself, as its Duplicati says it; without `anchor_at` the time is not known."""
+
+    interval: str
+    weekdays: int
+    anchor_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedJob:
+    """A backup job as its Duplicati lists it."""
+
+    duplicati_id: str
+    name: str
+    schedule: JobSchedule | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedLog:
+    """What the log of a job holds: runs, oldest first, and a sentence for each entry that cannot be used."""
+
+    reports: tuple[Report, ...]
+    problems: tuple[str, ...]
+
+
+def find_machine_id(system_info: Any) -> str:
+    """The machine id among the options that a server lists with the facts about itself; empty when it is not there."""
+    options = system_info.get("Options") if isinstance(system_info, Mapping) else None
+    for option in options if isinstance(options, list) else ():
+        if isinstance(option, Mapping) and option.get("Name") == MACHINE_ID:
+            return _text(option.get("DefaultValue"))
+    return ""
+
+
+def find_machine_id_in_settings(settings: Any) -> str:
+    """The machine id among the settings of a server, which is where Duplicati 2.4 has moved it; empty without it."""
+    if not isinstance(settings, Mapping):
+        return ""
+    named = {str(name).lstrip("-").lower(): value for name, value in settings.items()}
+    return _text(named.get(MACHINE_ID))
+
+
+def read_machine(system_info: Any, settings: Any = None) -> Machine:
+    """Who a server is. Raises UnreadableAnswer with a sentence for each thing that may be missing."""
+    if not isinstance(system_info, Mapping):
+        raise UnreadableAnswer("The Duplicati server told nothing about itself that can be read")
+    machine_id = find_machine_id(system_info) or find_machine_id_in_settings(settings)
+    if not machine_id and not isinstance(system_info.get("Options"), list):
+        raise UnreadableAnswer("The Duplicati server did not list its options, so its machine id is not known")
+    if not machine_id:
+        raise UnreadableAnswer("The Duplicati server did not tell its machine id")
+    name = _text(system_info.get("MachineName"))
+    if not name:
+        raise UnreadableAnswer("The Duplicati server did not tell its machine name")
+    if len(machine_id) > LONGEST_NAME or len(name) > LONGEST_NAME:
+        raise UnreadableAnswer(f"The Duplicati server has an id or a name longer than {LONGEST_NAME} characters")
+    return Machine(machine_id, name)
+
+
+def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[str]]:
+    """The jobs of a server, and a sentence for each entry that is none. Raises UnreadableAnswer."""
+    if not isinstance(backups, list):
+        raise UnreadableAnswer("The Duplicati server did not list its backup jobs")
+    jobs, problems = [], []
+    for number, entry in enumerate(backups, 1):
+        backup = entry.get("Backup") if isinstance(entry, Mapping) else None
+        name = _text(backup.get("Name")) if isinstance(backup, Mapping) else ""
+        if not isinstance(backup, Mapping) or not name:
+            problems.append(f"Entry {number} of the list of jobs has no name")
+        else:
+            schedule = _read_schedule(entry.get("Schedule"), zone)
+            jobs.append(CollectedJob(_text(backup.get("ID")), name, schedule))
+    return jobs, problems
+
+
+def read_weekdays(rule: Any) -> int:
+    """The weekdays that the rule of a schedule allows, as seven bits; all where it names none."""
+    named = rule.partition(WEEKDAYS_MARK)[2].split(",") if isinstance(rule, str) else []
+    return weekday_mask({WEEKDAYS[name.strip()] for name in named if name.strip() in WEEKDAYS})
+
+
+def backup_messages(log: Any) -> Iterable[dict[str, Any]]:
+    """The results of backups in the log of a job; entries about anything else are passed over."""
+    if not isinstance(log, list):
+        raise UnreadableAnswer("its log is not a list of entries")
+    for entry in log:
+        message = _message(entry)
+        if message is not None:
+            yield message
+
+
+def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: datetime, zone: ZoneInfo) -> CollectedLog:
+    """The runs in the log of a job. Raises UnreadableAnswer when it is none.
+
+    `zone` is for dates without an offset.
+    """
+    reports, problems = [], []
+    extra = {
+        "machine-id": machine.id,
+        "machine-name": machine.name,
+        "backup-name": job.name,
+        "backup-id": job.duplicati_id,
+    }
+    for message in backup_messages(log):
+        # wire: errors are those of the list alone; a report by HTTP would take the exception for one more.
+        data = {**message, "Exception": None} if isinstance(message.get("Errors"), list) else message
+        try:
+            reports.append(read_report({"Data": data, "Extra": extra}, received_at=received_at, zone=zone))
+        except InvalidReport as error:
+            problems.append(error.message)
+    return CollectedLog(tuple(sorted(reports, key=lambda report: report.began_at)), tuple(problems))
+
+
+def document_of(system_info: Any, backups: Any, logs: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """All that was collected, for people who want to keep it; addresses and settings with secrets are masked.
+
+    `logs` holds the log of each job by Duplicati's id and name.
+    """
+    system = {name: value for name, value in system_info.items() if name not in LEFT_OUT_OF_SYSTEM}
+    options = system.get("Options")
+    if isinstance(options, list):
+        system["Options"] = [
+            option for option in options if isinstance(option, Mapping) and option.get("Name") == MACHINE_ID
+        ]
+    return {
+        "system_info": system,
+        "backups": _masked(backups),
+        "backup_logs": [
+            {"backupId": job_id, "backupName": name, "messages": _kept_entries(log)}
+            for (job_id, name), log in logs.items()
+        ],
+    }
+
+
+def _kept_entries(log: Any) -> list[dict[str, Any]]:
+    entries = ((entry, _message(entry)) for entry in log) if isinstance(log, list) else ()
+    return [{**entry, "Message": message} for entry, message in entries if message is not None]
+
+
+def _message(entry: Any) -> dict[str, Any] | None:
+    """What a log entry tells when it is about a backup; its message is JSON within a text."""
+    text = entry.get("Message") if isinstance(entry, Mapping) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        message = read_json(text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and message.get("MainOperation") == BACKUP else None
+
+
+def _read_schedule(schedule: Any, zone: ZoneInfo) -> JobSchedule | None:
+    if not isinstance(schedule, Mapping) or not schedule:
+        return None
+    interval = _text(schedule.get("Repeat"))[:LONGEST_INTERVAL]
+    return JobSchedule(interval, read_weekdays(schedule.get("Rule")), _instant(schedule.get("Time"), zone))
+
+
+def _instant(value: Any, zone: ZoneInfo) -> datetime | None:
+    """An instant, or None for what is none; a schedule that was never set up says year 1."""
+    try:
+        return read_instant(value, zone) if isinstance(value, str) and value else None
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return clean_text(str(value)).strip()
+
+
+def _masked(value: Any) -> Any:
+    """The list of jobs without what opens their destinations, however deep it stands."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    masked = {name: _masked_member(str(name), member) for name, member in value.items()}
+    if isinstance(masked.get("Name"), str) and "Value" in masked and SECRET_SETTING.search(masked["Name"]):
+        masked["Value"] = REDACTED
+    return masked
+
+
+def _masked_member(name: str, value: Any) -> Any:
+    if isinstance(value, str) and name.lower().endswith("url"):
+        return f"{value.partition(':')[0]}:{REDACTED}" if value else value
+    return _masked(value)
