@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
@@ -67,6 +67,10 @@ class Job(Model):
     total_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # One letter for each of the newest runs (S W E F U), oldest first.
     recent_statuses: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    # The newest runs in a few figures each, as `domain.recent_runs` packs them.
+    recent_runs: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # By how much the destination grows a day; worked out anew once a week.
+    growth_bytes: Mapped[float | None] = mapped_column()
 
     # The newest run.
     last_run_id: Mapped[str | None] = mapped_column(UuidText)

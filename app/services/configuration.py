@@ -19,6 +19,15 @@ DEFAULTS: dict[str, Any] = {
     "notification_templates": None,
     "last_overdue_check_at": None,
     "audit_retention_days": 90,
+    # 0: without end. `services.retention` knows the bounds.
+    "run_retention_days": 0,
+    "run_retention_count": 0,
+    "delivery_retention_days": 90,
+    "log_retention_days": 0,
+    # Copies of the database in our own folder: what `domain.backup_times.BackupSchedule` holds.
+    "local_backup_schedule": {},
+    "local_backup_failed_at": None,
+    "import_declined": False,
     "keeps_other_operations": False,
     "requires_api_keys": False,
     "public_url": "",
@@ -34,6 +43,8 @@ DEFAULTS: dict[str, Any] = {
     "metrics_need_key": False,
     # Dictionaries of what `services.badges.Badge` holds.
     "badges": [],
+    # What `domain.anomalies.Limits` holds; what is not named is as by default.
+    "anomaly_limits": {},
     # The newest row whose log is packed densely.
     "logs_repacked_to": 0,
 }

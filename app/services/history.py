@@ -8,8 +8,13 @@ from typing import Any
 from sqlalchemy import select
 
 from app.contracts.errors import NotFound
+from app.domain.anomalies import Anomaly
+from app.domain.forecasts import free_bytes, full_at
+from app.domain.heartbeats import Beat, Plan, heartbeats
 from app.domain.logs import RunLogTexts, unpack_log
+from app.domain.notices import is_muted
 from app.domain.overdue import TOLERANCES, deadline, is_overdue
+from app.domain.recent_runs import unpack_runs
 from app.domain.reports import BACKUP
 from app.domain.statuses import NONE, roll_up
 from app.extensions import db
@@ -19,6 +24,15 @@ from app.services import configuration
 from app.services.freshness import cache, second_of
 
 RUNS_SHOWN = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Mute:
+    """Messages are held back: until when, why, and whether for the whole server."""
+
+    until_at: datetime
+    note: str
+    is_of_server: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +70,15 @@ class JobStatus:
     is_overdue: bool
     overdue_alerted_at: datetime | None
     operation: str = BACKUP
+    recent_runs: bytes = b""
+    schedule_anchor_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    anomalies: tuple[Anomaly, ...] = ()
+    growth_bytes: float | None = None
+    quota_bytes: int | None = None
+    reported_quota_bytes: int | None = None
+    reported_free_bytes: int | None = None
+    mute: Mute | None = None
 
     @property
     def is_backup(self) -> bool:
@@ -66,6 +89,33 @@ class JobStatus:
     def server_display_name(self) -> str:
         """What people call the server."""
         return self.server_alias or self.server_name
+
+    @property
+    def is_muted(self) -> bool:
+        """Whether messages about it are held back now, by its own mute or its server's."""
+        return self.mute is not None
+
+    @property
+    def free_bytes(self) -> int | None:
+        """The room left at its destination, where that is known."""
+        return free_bytes(self.storage_bytes, self.quota_bytes, self.reported_free_bytes)
+
+    @property
+    def full_at(self) -> datetime | None:
+        """When its destination will be full if it goes on like this; None when that is unknown or years away."""
+        return full_at(self.free_bytes, self.growth_bytes, self.last_began_at)
+
+    def heartbeats(self, now: datetime, slots: int) -> list[Beat]:
+        """Its newest runs, oldest first, with a gap for each planned one that did not come."""
+        plan = None
+        if self.is_overdue_check_enabled and self.schedule_anchor_at is not None:
+            plan = Plan(self.schedule_anchor_at, self.expected_interval, self.allowed_weekdays)
+        missing_since = self.next_expected_at if self.is_overdue else None
+        due_until = None
+        if self.next_expected_at is not None and self.deadline_at is not None:
+            due_until = now - (self.deadline_at - self.next_expected_at)
+        runs = unpack_runs(self.recent_runs)
+        return heartbeats(runs, plan, missing_since=missing_since, due_until=due_until, slots=slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +130,8 @@ class ServerStatus:
     has_password: bool
     created_at: datetime
     jobs: tuple[JobStatus, ...]
+    tags: tuple[str, ...] = ()
+    mute: Mute | None = None
 
     @property
     def display_name(self) -> str:
@@ -237,6 +289,8 @@ def _server_status(server: AnyRow, jobs: list[AnyRow], tolerance: Any, now: date
         has_password=bool(server.encrypted_password),
         created_at=server.created_at,
         jobs=tuple(_job_status(server, job, tolerance, now) for job in ordered),
+        tags=tuple(server.tags),
+        mute=_mute(server, now, is_of_server=True),
     )
 
 
@@ -275,7 +329,23 @@ def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> J
         is_overdue=watched and is_overdue(expected, tolerance, now),
         overdue_alerted_at=job.overdue_alerted_at,
         operation=job.operation,
+        recent_runs=job.recent_runs or b"",
+        schedule_anchor_at=job.schedule_anchor_at,
+        tags=tuple(job.tags),
+        anomalies=tuple(Anomaly(**stored) for stored in job.anomalies),
+        growth_bytes=job.growth_bytes,
+        quota_bytes=job.quota_bytes,
+        reported_quota_bytes=job.last_quota_total_bytes,
+        reported_free_bytes=job.last_quota_free_bytes,
+        mute=_mute(job, now) or _mute(server, now, is_of_server=True),
     )
+
+
+def _mute(muted: AnyRow, now: datetime, *, is_of_server: bool = False) -> Mute | None:
+    """The mute of a row of a job or a server, if there is one at this time."""
+    if not is_muted(muted.muted_until, now) or (muted.muted_from is not None and now < muted.muted_from):
+        return None
+    return Mute(muted.muted_until, muted.mute_note, is_of_server)
 
 
 def _summarise(servers: list[ServerStatus]) -> Summary:

@@ -32,6 +32,8 @@ def added_columns() -> dict[str, list[sa.Column]]:
             sa.Column("last_quota_total_bytes", sa.BigInteger(), nullable=True),
             sa.Column("last_quota_free_bytes", sa.BigInteger(), nullable=True),
             sa.Column("quota_bytes", sa.BigInteger(), nullable=True),
+            sa.Column("recent_runs", sa.LargeBinary(), nullable=True),
+            sa.Column("growth_bytes", sa.Double(), nullable=True),
         ],
         "channels": [
             sa.Column("quiet_from", sa.String(length=5), nullable=True),

@@ -1,0 +1,102 @@
+"""The pulse of a job: its runs in their order, and a gap wherever a planned run did not come."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from app.domain.intervals import BadInterval, Interval, parse_interval
+from app.domain.recent_runs import RecentRun
+from app.domain.schedules import NoSlot, slots_between, weekdays_from_mask
+
+MISSED = "M"
+# Neighbours that lie no further apart than this share of the interval have no gap between them.
+_STEADY = 1.25
+# A run that begins up to this share of the interval before a slot is that slot's run. For a picture it is the same
+# whatever the tolerance is: the change of the clocks moves a plan by an hour, and must not look like a loss.
+_EARLY = 0.25
+_GAPS_COUNTED = 1000
+
+
+class Beat(NamedTuple):
+    """A run, or a gap: `letter` is that of the run's status, or M; a gap may stand for several missed runs."""
+
+    letter: str
+    at: datetime
+    run_count: int = 1
+
+
+class Plan(NamedTuple):
+    """When a job should run: its grid and the days on which it may."""
+
+    anchor_at: datetime
+    interval_text: str
+    weekday_mask: int
+
+
+def heartbeats(
+    runs: Sequence[RecentRun],
+    plan: Plan | None,
+    *,
+    missing_since: datetime | None = None,
+    due_until: datetime | None = None,
+    slots: int,
+) -> list[Beat]:
+    """The newest beats of a job, at most `slots`, oldest first. Without a plan nothing is missed.
+
+    `missing_since` is the planned run that an overdue job waits for; slots up to `due_until` should have been
+    reported by now. A long silence is cut to a third of the slots, so that the runs before it stay in sight; its first
+    gap then stands for the rest.
+    """
+    interval = _interval(plan)
+    most_gaps = max(slots // 3, 1)
+    beats: list[Beat] = []
+    if missing_since is not None:
+        missed = [missing_since]
+        if plan and interval and due_until is not None and due_until > missing_since:
+            missed += _slots(missing_since + timedelta(seconds=1), due_until + timedelta.resolution, plan, interval)
+        beats += _gaps(missed, most_gaps)
+    for place in range(len(runs) - 1, -1, -1):
+        run = runs[place]
+        beats.append(Beat(run.letter, run.began_at))
+        if len(beats) >= slots:
+            break
+        if plan and interval and place and _is_apart(runs[place - 1], run, interval):
+            beats += _gaps(_missed_between(runs[place - 1].began_at, run.began_at, plan, interval), most_gaps)
+    return beats[:slots][::-1]
+
+
+def _interval(plan: Plan | None) -> Interval | None:
+    if plan is None:
+        return None
+    try:
+        interval = parse_interval(plan.interval_text)
+    except BadInterval:
+        return None
+    return interval if interval.size else None
+
+
+def _is_apart(earlier: RecentRun, later: RecentRun, interval: Interval) -> bool:
+    return later.began_at_ms - earlier.began_at_ms > interval.size.total_seconds() * 1000 * _STEADY
+
+
+def _missed_between(earlier_at: datetime, later_at: datetime, plan: Plan, interval: Interval) -> list[datetime]:
+    """Slots that neither of two neighbouring runs fulfilled: the later one has done the last slot before it."""
+    early = interval.size * _EARLY
+    return _slots(earlier_at + early, later_at + early, plan, interval)[:-1]
+
+
+def _slots(start_at: datetime, end_at: datetime, plan: Plan, interval: Interval) -> list[datetime]:
+    weekdays = weekdays_from_mask(plan.weekday_mask)
+    try:
+        return slots_between(start_at, end_at, plan.anchor_at, interval, weekdays, limit=_GAPS_COUNTED)
+    except (NoSlot, OverflowError):
+        return []
+
+
+def _gaps(missed: list[datetime], most: int) -> list[Beat]:
+    """Missed slots as beats, newest first; beyond `most` the oldest one stands for all that are before it."""
+    cut = max(len(missed) - most, 0)
+    beats = [Beat(MISSED, slot) for slot in missed[cut:]]
+    if cut:
+        beats[0] = Beat(MISSED, missed[0], cut + 1)
+    return beats[::-1]

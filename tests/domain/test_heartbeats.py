@@ -1,0 +1,75 @@
+"""The pulse of a job: a beat for each run, a gap for each planned run that did not come."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.domain.heartbeats import Plan, heartbeats
+from app.domain.recent_runs import recent_run
+from app.domain.schedules import weekday_mask
+
+MONDAY = datetime(2031, 5, 5, 2, 0, tzinfo=UTC)
+DAILY = Plan(MONDAY, "1D", weekday_mask(()))
+
+
+def runs(*days: float, status: str = "Success") -> list:
+    return [recent_run(MONDAY + timedelta(days=day, seconds=9), status, 60.0, 1, 1, 1) for day in days]
+
+
+def letters(*days: float, plan: Plan | None = DAILY, slots: int = 30, **rest) -> str:
+    return "".join(beat.letter for beat in heartbeats(runs(*days), plan, slots=slots, **rest))
+
+
+@pytest.mark.parametrize(
+    ("days", "pulse"),
+    [
+        ((), ""),
+        ((0, 1, 2), "SSS"),
+        ((0, 1, 3), "SSMS"),
+        ((0, 4), "SMMMS"),
+        ((0, 0.3, 0.6, 1), "SSSS"),  # by hand, in between
+        ((0, 1.8, 3), "SMSS"),  # five hours early: the run of day two
+        ((0, 1, 2.04, 3.04), "SSSS"),  # the clocks were set back
+        ((0, 1, 1.96, 2.96), "SSSS"),  # or forward
+    ],
+)
+def test_a_missed_run_is_a_gap(days, pulse):
+    assert letters(*days) == pulse
+
+
+def test_on_days_off_nothing_is_missed():
+    working_days = Plan(MONDAY, "1D", weekday_mask((1, 2, 3, 4, 5)))
+    assert letters(3, 4, 7, 8, plan=working_days) == "SSSS"
+    assert letters(3, 7, plan=working_days) == "SMS"
+
+
+@pytest.mark.parametrize(("interval", "days"), [("1W", (0, 7, 21)), ("12h", (0, 0.5, 1.5)), ("1M", (0, 31, 92))])
+def test_any_interval_has_its_slots(interval, days):
+    assert letters(*days, plan=DAILY._replace(interval_text=interval)) == "SSMS"
+
+
+@pytest.mark.parametrize("plan", [None, DAILY._replace(interval_text="often"), DAILY._replace(interval_text="0")])
+def test_without_a_plan_nothing_is_missed(plan):
+    assert letters(0, 5, plan=plan) == "SS"
+
+
+def test_an_overdue_job_ends_with_the_gaps_until_now():
+    late = {"missing_since": MONDAY + timedelta(days=2), "due_until": MONDAY + timedelta(days=3, hours=1)}
+    assert letters(0, 1, **late) == "SSMM"
+
+
+def test_a_long_silence_leaves_the_runs_before_it_in_sight():
+    late = {"missing_since": MONDAY + timedelta(days=30), "due_until": MONDAY + timedelta(days=59)}
+    beats = heartbeats(runs(*range(30)), DAILY, slots=9, **late)
+    assert "".join(beat.letter for beat in beats) == "SSSSSSMMM"
+    assert [beat.run_count for beat in beats[-3:]] == [28, 1, 1]
+    assert beats[-3].at == late["missing_since"]
+
+
+def test_no_more_beats_than_slots():
+    assert letters(*range(31), slots=10) == "S" * 10
+
+
+def test_gaps_tell_when_the_run_was_planned():
+    (_, gap, _) = heartbeats(runs(0, 2), DAILY, slots=10)
+    assert gap.at == MONDAY + timedelta(days=1)
