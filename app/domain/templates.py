@@ -4,7 +4,9 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-_SHARED = frozenset({"server_id", "server_name", "server_alias", "server_note", "server_url", "backup_name"})
+_SHARED = frozenset(
+    {"server_id", "server_name", "server_alias", "server_note", "server_url", "backup_name", "duplistatus_link"}
+)
 RUN_PLACEHOLDERS = _SHARED | {
     "backup_date",
     "status",
@@ -29,11 +31,43 @@ OVERDUE_PLACEHOLDERS = _SHARED | {
     "backup_interval_value",
     "backup_interval_type",
 }
+# A run after which a job is fine again, and what was wrong before it.
+RECOVERED_PLACEHOLDERS = RUN_PLACEHOLDERS | {"previous_status", "trouble_since", "trouble_elapsed"}
+_TOTALS = frozenset(
+    {
+        "verdict",
+        "attention",
+        "server_count",
+        "job_count",
+        "run_count",
+        "fine_count",
+        "warning_count",
+        "failed_count",
+        "uploaded_size",
+        "storage_size",
+        "duplistatus_link",
+    }
+)
+SUMMARY_PLACEHOLDERS = _TOTALS | {"summary_date", "overdue_count", "jobs"}
+DIGEST_PLACEHOLDERS = _TOTALS | {
+    "period_start",
+    "period_end",
+    "success_rate",
+    "missed_count",
+    "storage_growth",
+    "storage_line",
+    "growth",
+}
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "success": RUN_PLACEHOLDERS,
     "warning": RUN_PLACEHOLDERS,
     "overdueBackup": OVERDUE_PLACEHOLDERS,
+    "recovered": RECOVERED_PLACEHOLDERS,
+    "dailySummary": SUMMARY_PLACEHOLDERS,
+    "digest": DIGEST_PLACEHOLDERS,
 }
+# What ntfy calls them, from the loudest to the quietest.
+PRIORITIES = ("max", "high", "default", "low", "min")
 
 # A doubled pair of braces is looked for first: it stands for itself, with one pair taken off.
 _PLACEHOLDER = re.compile(r"\{(\{\w+\})\}|\{(\w+)\}", re.ASCII)

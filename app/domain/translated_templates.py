@@ -37,7 +37,18 @@ _OVERDUE = """\
 
 ⚠️ {look}: {{server_url}}"""
 
-# Language -> the words of its messages; `late` stands in the title of an overdue message.
+_RECOVERED = """\
+{sentence}
+
+🔍 {note}: {{server_note}}
+🚨 {before}: {{previous_status}}, {{trouble_since}} ({{trouble_elapsed}})
+☁️ {uploaded}: {{uploaded_size}}
+💾 {stored}: {{storage_size}}
+🔃 {versions}: {{available_versions}}"""
+
+SENTENCES = ("success", "warning", "overdue", "recovered")
+
+# Language -> the words of its messages; `late` and `again` stand in titles.
 WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "de": {
@@ -46,8 +57,12 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "warning": "Die Sicherung {backup_name} von {server_alias}, begonnen am {backup_date}, "
             "endete mit {status}.",
             "overdue": "Die Sicherung {backup_name} von {server_alias} ist nicht rechtzeitig eingetroffen.",
+            "recovered": "Die Sicherung {backup_name} von {server_alias} ist wieder in Ordnung: {status} am "
+            "{backup_date}, nach {duration}.",
             "rhythm": "Sie soll alle {backup_interval} laufen, mit einer Toleranz von {overdue_tolerance}.",
             "late": "Überfällig",
+            "again": "Wieder in Ordnung",
+            "before": "Davor",
             "note": "Notiz",
             "uploaded": "Hochgeladen",
             "stored": "Insgesamt gespeichert",
@@ -66,8 +81,12 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "warning": "La sauvegarde {backup_name} de {server_alias}, commencée le {backup_date}, "
             "s'est terminée avec l'état {status}.",
             "overdue": "La sauvegarde {backup_name} de {server_alias} n'est pas arrivée à temps.",
+            "recovered": "La sauvegarde {backup_name} de {server_alias} est rétablie : {status} le {backup_date}, "
+            "en {duration}.",
             "rhythm": "Elle doit tourner tous les {backup_interval}, avec une tolérance de {overdue_tolerance}.",
             "late": "En retard",
+            "again": "Rétablie",
+            "before": "Avant cela",
             "note": "Note",
             "uploaded": "Envoyé",
             "stored": "Stocké au total",
@@ -85,8 +104,12 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Empezó el {backup_date} y duró {duration}.",
             "warning": "La copia {backup_name} de {server_alias}, iniciada el {backup_date}, terminó con {status}.",
             "overdue": "La copia {backup_name} de {server_alias} no ha llegado a tiempo.",
+            "recovered": "La copia {backup_name} de {server_alias} vuelve a estar bien: {status} el {backup_date}, "
+            "en {duration}.",
             "rhythm": "Debe ejecutarse cada {backup_interval}, con una tolerancia de {overdue_tolerance}.",
             "late": "Atrasada",
+            "again": "De nuevo bien",
+            "before": "Antes",
             "note": "Nota",
             "uploaded": "Subido",
             "stored": "Almacenado en total",
@@ -104,8 +127,12 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "Começou em {backup_date} e levou {duration}.",
             "warning": "O backup {backup_name} de {server_alias}, iniciado em {backup_date}, terminou com {status}.",
             "overdue": "O backup {backup_name} de {server_alias} não chegou a tempo.",
+            "recovered": "O backup {backup_name} de {server_alias} voltou ao normal: {status} em {backup_date}, "
+            "em {duration}.",
             "rhythm": "Deve rodar a cada {backup_interval}, com tolerância de {overdue_tolerance}.",
             "late": "Atrasado",
+            "again": "De volta ao normal",
+            "before": "Antes disso",
             "note": "Nota",
             "uploaded": "Enviado",
             "stored": "Armazenado ao todo",
@@ -118,13 +145,38 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "expected": "Esperado",
             "look": "Por favor, verifique a máquina",
         },
+        "hi": {
+            "success": "{server_alias} का बैकअप {backup_name} {status} के साथ समाप्त हुआ। "
+            "यह {backup_date} को शुरू हुआ और {duration} चला।",
+            "warning": "{server_alias} का बैकअप {backup_name}, जो {backup_date} को शुरू हुआ था, {status} के साथ समाप्त हुआ।",
+            "overdue": "{server_alias} का बैकअप {backup_name} समय पर नहीं पहुँचा।",
+            "recovered": "{server_alias} का बैकअप {backup_name} फिर से ठीक है: {status}, {backup_date}, अवधि {duration}।",
+            "rhythm": "इसे हर {backup_interval} पर चलना चाहिए, छूट {overdue_tolerance} की है।",
+            "late": "देर से",
+            "again": "फिर से ठीक",
+            "before": "इससे पहले",
+            "note": "टिप्पणी",
+            "uploaded": "अपलोड हुआ",
+            "stored": "कुल संग्रहित",
+            "versions": "उपलब्ध संस्करण",
+            "duration": "अवधि",
+            "warnings": "चेतावनियाँ",
+            "errors": "त्रुटियाँ",
+            "log": "लॉग से",
+            "last": "पिछला बैकअप",
+            "expected": "अपेक्षित",
+            "look": "कृपया इस मशीन की जाँच करें",
+        },
         "zh-Hans": {
             "success": "{server_alias} 的备份 {backup_name} 已结束,状态:{status}。"
             "开始于 {backup_date},用时 {duration}。",
             "warning": "{server_alias} 的备份 {backup_name}(开始于 {backup_date})已结束,状态:{status}。",
             "overdue": "{server_alias} 的备份 {backup_name} 没有按时到达。",
+            "recovered": "{server_alias} 的备份 {backup_name} 已恢复正常:{status},{backup_date},用时 {duration}。",
             "rhythm": "应每隔 {backup_interval} 运行一次,容差为 {overdue_tolerance}。",
             "late": "逾期",
+            "again": "已恢复",
+            "before": "此前",
             "note": "备注",
             "uploaded": "已上传",
             "stored": "总存储量",
@@ -142,7 +194,7 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 
 
 def translated_messages(language: str) -> Mapping[str, str] | None:
-    """The three messages by kind; None for a language that has none of its own."""
+    """The messages about one job by kind; None for a language that has none of its own."""
     words = WORDS.get(language)
     if words is None:
         return None
@@ -150,13 +202,19 @@ def translated_messages(language: str) -> Mapping[str, str] | None:
         "success": _SUCCESS.format(sentence=words["success"], **_labels(words)),
         "warning": _WARNING.format(sentence=words["warning"], **_labels(words)),
         "overdueBackup": _OVERDUE.format(sentence=words["overdue"], **_labels(words)),
+        "recovered": _RECOVERED.format(sentence=words["recovered"], **_labels(words)),
     }
 
 
-def late_word(language: str) -> str | None:
-    """What the title of an overdue message calls it; None for a language that has no messages of its own."""
-    return WORDS.get(language, {}).get("late")
+def late_word(language: str) -> str:
+    """What the title of an overdue message calls it. Raises KeyError for a language without messages of its own."""
+    return WORDS[language]["late"]
+
+
+def again_word(language: str) -> str:
+    """What the title of a recovered message says. Raises KeyError for a language without messages of its own."""
+    return WORDS[language]["again"]
 
 
 def _labels(words: Mapping[str, str]) -> dict[str, str]:
-    return {name: word for name, word in words.items() if name not in ("success", "warning", "overdue")}
+    return {name: word for name, word in words.items() if name not in SENTENCES}

@@ -7,7 +7,7 @@ from typing import Any
 
 from app.contracts import Severity
 from app.domain import markdown
-from app.domain.default_templates import DEFAULT_TEMPLATES
+from app.domain.default_templates import default_templates
 from app.domain.durations import human_duration
 from app.domain.elapsed import relative_text
 from app.domain.notices import shorten
@@ -18,12 +18,12 @@ from app.models import Job, Server
 from app.services import configuration
 from app.services.deployment import settings
 from app.services.wording import (
-    TOLERANCE_WORDS,
     count_text,
     date_text,
     language_or_default,
     size_text,
     status_word,
+    tolerance_text,
 )
 
 TITLE_LIMIT = 500
@@ -71,9 +71,9 @@ def language(stored: Mapping[str, Any] | None = None) -> str:
 
 
 def template(kind: str, stored: Mapping[str, Any] | None = None) -> Template:
-    """The template in use: `success`, `warning` or `overdueBackup`; each missing part is ours."""
-    chosen = (stored_templates() if stored is None else stored).get(kind)
-    default = DEFAULT_TEMPLATES[kind]
+    """The template in use, of one of the kinds of `PLACEHOLDERS`; each missing part is ours in the language chosen."""
+    stored = stored_templates() if stored is None else stored
+    chosen, default = stored.get(kind), default_templates(language(stored))[kind]
     if not isinstance(chosen, Mapping):
         return default
     return Template(
@@ -127,7 +127,7 @@ def overdue_values(server: Server, job: Job, now: datetime, language: str) -> di
         "expected_date": date_text(job.next_expected_at, language),
         "expected_elapsed": relative_text(job.next_expected_at, now),
         "backup_interval": job.expected_interval,
-        "overdue_tolerance": TOLERANCE_WORDS[configuration.get("overdue_tolerance")],
+        "overdue_tolerance": tolerance_text(configuration.get("overdue_tolerance"), language),
         # wire: names of old templates; the unit is part of the interval's text now.
         "backup_interval_value": job.expected_interval,
         "backup_interval_type": "",
@@ -148,7 +148,13 @@ def _server_values(server: Server, job: Job) -> dict[str, str]:
         "server_note": server.note,
         "server_url": server.url,
         "backup_name": job.name,
+        "duplistatus_link": own_address() or "",
     }
+
+
+def own_address() -> str | None:
+    """Where people find this installation; None as long as nobody has said it."""
+    return configuration.get("public_url") or settings().public_url or None
 
 
 def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str, str]) -> Notice:
@@ -161,6 +167,6 @@ def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str
         severity=severity,
         priority=chosen.priority or "default",
         tags=chosen.tag_list,
-        link=configuration.get("public_url") or settings().public_url or None,
+        link=own_address(),
         values=values,
     )

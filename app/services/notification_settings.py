@@ -1,10 +1,12 @@
 """How late is late, how often to say so, and in which words."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from app.domain.templates import PLACEHOLDERS, Template
+from app.contracts.errors import AppError
+from app.domain.default_templates import default_templates
+from app.domain.templates import PLACEHOLDERS, Template, unknown_placeholders
 from app.services import configuration, evaluate, messages
 from app.services.audit import Actor, record_entry
 from app.services.transaction import writing
@@ -39,7 +41,12 @@ def read_templates() -> dict[str, Template]:
 def save_templates(
     templates: Mapping[str, Mapping[str, str]], language: str | None, *, actor: Actor, now: datetime
 ) -> None:
-    """Store some templates, each as a whole, and the language if one is given; the others stay."""
+    """Store some templates, each as a whole, and the language if one is given; the others stay.
+
+    Raises AppError, naming template and field, for a placeholder that this kind of message does not have.
+    """
+    for kind, fields in templates.items():
+        check_placeholders(kind, fields)
     with writing():
         stored = dict(messages.stored_templates())
         before = read_templates()
@@ -54,6 +61,34 @@ def save_templates(
             changes["language"] = {"old": language_before, "new": language}
         details = {"templatesUpdated": list(templates), "languageChanged": is_language_changed, "changes": changes}
         _record("notification_template_updated", "notification_templates", details, actor, now)
+
+
+def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> None:
+    """Go back to our own texts for some kinds; they follow the language again."""
+    with writing():
+        before = read_templates()
+        stored = {name: value for name, value in messages.stored_templates().items() if name not in kinds}
+        configuration.put("notification_templates", stored or None, now=now)
+        changes = _changes(before, read_templates())
+        details = {"templatesUpdated": list(kinds), "languageChanged": False, "reset": True, "changes": changes}
+        _record("notification_template_updated", "notification_templates", details, actor, now)
+
+
+def check_placeholders(kind: str, fields: Mapping[str, str]) -> None:
+    """Refuse placeholders that a kind of message does not have. Raises AppError with `fields`."""
+    wrong = {}
+    for name in ("title", "message"):
+        if unknown := unknown_placeholders(fields.get(name, ""), kind):
+            wrong[name] = f"unknown placeholder {', '.join(f'{{{placeholder}}}' for placeholder in unknown)}"
+    if wrong:
+        name, trouble = next(iter(wrong.items()))
+        raise AppError(f"templates.{kind}.{name}: {trouble}", fields=wrong)
+
+
+def is_own(kind: str) -> bool:
+    """Whether people have written this template themselves, or else it is ours."""
+    stored = messages.stored_templates()
+    return messages.template(kind, stored) != default_templates(messages.language(stored))[kind]
 
 
 def _changes(before: Mapping[str, Template], after: Mapping[str, Template]) -> dict[str, Any]:

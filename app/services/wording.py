@@ -1,11 +1,14 @@
 """Numbers, dates and words as the readers of a message write them; the formats of contract 70 E."""
 
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Literal
 
-from babel.dates import format_datetime
-from babel.numbers import format_decimal
+from babel.dates import format_date, format_datetime
+from babel.numbers import format_decimal, format_percent
+from babel.units import format_unit
 
 from app.domain.default_templates import DEFAULT_LANGUAGE
+from app.domain.overdue import TOLERANCES
 from app.services.deployment import settings
 
 # Code on the wire -> code of the Unicode locale data.
@@ -16,7 +19,7 @@ LANGUAGES = {
     "es": "es",
     "pt-BR": "pt_BR",
     "hi-Latn": "hi_Latn",
-    "hi": "hi_Latn",
+    "hi": "hi",
     "zh-Hans": "zh_Hans",
 }
 # Where babel's short form is not the one that the contract shows.
@@ -30,8 +33,17 @@ STATUS_WORDS = {
     "es": {"Success": "Éxito", "Warning": "Advertencia", "Error": "Error", "Fatal": "Fatal"},
     "pt-BR": {"Success": "Sucesso", "Warning": "Aviso", "Error": "Erro", "Fatal": "Fatal"},
     "hi-Latn": {"Success": "Safalta", "Warning": "Warning", "Error": "Truti", "Fatal": "Gambhir"},
-    "hi": {"Success": "Safalta", "Warning": "Warning", "Error": "Truti", "Fatal": "Gambhir"},
+    "hi": {"Success": "सफल", "Warning": "चेतावनी", "Error": "त्रुटि", "Fatal": "गंभीर"},
     "zh-Hans": {"Success": "成功", "Warning": "警告", "Error": "错误", "Fatal": "致命"},
+}
+NO_TOLERANCE_WORDS = {
+    "de": "Keine Toleranz",
+    "fr": "Aucune tolérance",
+    "es": "Sin tolerancia",
+    "pt-BR": "Sem tolerância",
+    "hi-Latn": "Koi chhoot nahin",
+    "hi": "कोई छूट नहीं",
+    "zh-Hans": "无容差",
 }
 TOLERANCE_WORDS = {
     "no_tolerance": "No tolerance",
@@ -45,6 +57,13 @@ TOLERANCE_WORDS = {
     "12h": "12 hours",
     "1d": "1 day",
 }
+TOLERANCE_UNITS = (
+    (timedelta(days=1), "day"),
+    (timedelta(hours=1), "hour"),
+    (timedelta(minutes=1), "minute"),
+)
+# These set the sign apart from the number.
+SPACED_PERCENT = frozenset({"de", "fr", "es"})
 
 
 def language_or_default(code: object) -> str:
@@ -81,3 +100,27 @@ def size_text(size_bytes: int, language: str) -> str:
 def status_word(status: str, language: str) -> str:
     """How a run ended, in the language of the message."""
     return STATUS_WORDS.get(language, {}).get(status, status)
+
+
+def tolerance_text(tolerance: str, language: str) -> str:
+    """How late a run may be, in the language of the message."""
+    if language == DEFAULT_LANGUAGE:
+        return TOLERANCE_WORDS[tolerance]
+    length = TOLERANCES[tolerance]
+    if not length:
+        return NO_TOLERANCE_WORDS[language]
+    number, unit = next((length // size, unit) for size, unit in TOLERANCE_UNITS if not length % size)
+    form: Literal["short", "long"] = "short" if unit == "minute" else "long"
+    return format_unit(number, f"duration-{unit}", form, locale=LANGUAGES[language])
+
+
+def percent_text(share: float, language: str) -> str:
+    """A share between 0 and 1 as per cent, rounded down to one decimal so that only all is 100 %."""
+    return format_percent(
+        int(share * 1000) / 1000, "#,##0.# %" if language in SPACED_PERCENT else "#,##0.#%", LANGUAGES[language]
+    )
+
+
+def day_text(day: date, language: str) -> str:
+    """A day in its short form."""
+    return format_date(day, DATE_FORMATS.get(language, "short").partition(",")[0], locale=LANGUAGES[language])

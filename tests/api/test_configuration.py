@@ -374,11 +374,15 @@ class TestLateness:
 
 class TestTemplates:
     def test_a_template_is_replaced_as_a_whole_and_the_others_stay(self, post, unified, audited):
+        post("templates", {"templates": {"language": "de"}})
         before = unified()["templates"]
         mine = {"title": "T", "message": "M", "priority": "low", "tags": "ok"}
-        assert post("templates", {"templates": {"language": "de", "success": mine}}).status_code == 200
-        assert unified()["templates"] == before | {"language": "de", "success": mine}
-        details = audited("notification_template_updated")[0].details
+        assert post("templates", {"templates": {"language": "fr", "success": mine}}).status_code == 200
+        now = unified()["templates"]
+        assert (now["language"], now["success"]) == ("fr", mine)
+        assert before["warning"]["message"].startswith("Die Sicherung")
+        assert now["warning"]["message"].startswith("La sauvegarde")
+        details = audited("notification_template_updated")[1].details
         assert (details["templatesUpdated"], details["languageChanged"]) == (["success"], True)
         assert details["changes"]["success"]["title"]["new"] == "T"
 
@@ -396,13 +400,19 @@ class TestTemplates:
         answer = post("templates", {"templates": templates})
         assert (answer.status_code, name in answer.get_json()["error"]) == (400, True)
 
+    @pytest.mark.parametrize(("kind", "field"), [("success", "message"), ("recovered", "title"), ("digest", "message")])
+    def test_an_unknown_placeholder_is_refused_with_its_field(self, post, kind, field):
+        answer = post("templates", {"templates": {kind: {field: "{verdikt}"}}})
+        assert answer.status_code == 400
+        assert answer.get_json()["error"] == f"templates.{kind}.{field}: unknown placeholder {{verdikt}}"
+
     def test_templates_are_needed(self, post):
         assert post("templates", {}).get_json()["error"] == "templates are required"
 
     @pytest.mark.parametrize("language", ["en-GB", "de", "fr", "es", "pt-BR", "zh-Hans", "hi-Latn"])
     def test_anybody_may_read_the_defaults_of_a_language(self, client, language):
         defaults = client.get(f"{ROOT}/templates/defaults?language={language}").get_json()
-        assert list(defaults) == ["success", "warning", "overdueBackup"]
+        assert list(defaults) == ["success", "warning", "overdueBackup", "recovered", "dailySummary", "digest"]
         assert all(set(template) == {"title", "message", "priority", "tags"} for template in defaults.values())
 
     @pytest.mark.parametrize("language", ["zh-CN", "DE", ""])

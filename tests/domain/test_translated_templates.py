@@ -5,6 +5,7 @@ import re
 import pytest
 
 from app.domain.default_templates import DEFAULT_TEMPLATES, default_templates
+from app.domain.summary_words import SUMMARY_WORDS
 from app.domain.translated_templates import WORDS
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
@@ -26,6 +27,18 @@ def test_the_title_of_lateness_is_translated(language):
     assert "Overdue" not in default_templates(language)["overdueBackup"].title
 
 
-@pytest.mark.parametrize("language", ["en-GB", "hi-Latn", "hi"])
+@pytest.mark.parametrize("language", ["en-GB", "tlh"])
 def test_languages_without_a_translation_have_the_english_templates(language):
     assert default_templates(language) == DEFAULT_TEMPLATES
+
+
+def test_the_old_code_of_hindi_has_the_templates_of_the_new_one():
+    assert default_templates("hi-Latn") == default_templates("hi") != DEFAULT_TEMPLATES
+
+
+@pytest.mark.parametrize("language", SUMMARY_WORDS)
+def test_every_language_has_all_words_of_the_summaries_with_the_same_gaps(language):
+    english, words = SUMMARY_WORDS["en-GB"], SUMMARY_WORDS[language]
+    assert {name: set(PLACEHOLDER.findall(text)) for name, text in words.items()} == {
+        name: set(PLACEHOLDER.findall(text)) for name, text in english.items()
+    }

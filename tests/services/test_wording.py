@@ -4,7 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.services.wording import count_text, date_text, language_or_default, size_text, status_word
+from app.services.wording import (
+    count_text,
+    date_text,
+    language_or_default,
+    percent_text,
+    size_text,
+    status_word,
+    tolerance_text,
+)
 
 AT = datetime(2031, 5, 4, 15, 2, 1, tzinfo=UTC)
 BYTES = 1_073_175_593  # 1023.46 MB
@@ -47,6 +55,29 @@ def test_formats_of_the_contract(language, date, million, thousand, size, warnin
 )
 def test_sizes_go_in_steps_of_1024(size_bytes, text):
     assert size_text(size_bytes, "en-GB") == text
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "language", "text"),
+    [
+        ("15min", "en-GB", "15 min"),
+        ("1h", "de", "1 Stunde"),
+        ("2h", "fr", "2\u00a0heures"),
+        ("1d", "es", "1 día"),
+        ("30min", "pt-BR", "30 min"),
+        ("no_tolerance", "zh-Hans", "无容差"),
+    ],
+)
+def test_tolerances_are_told_in_the_language(tolerance, language, text):
+    assert tolerance_text(tolerance, language) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "language", "text"),
+    [(1, "en-GB", "100%"), (0.99999, "en-GB", "99.9%"), (0.985, "de", "98,5 %"), (0, "zh-Hans", "0%")],
+)
+def test_only_all_is_a_hundred_per_cent(share, language, text):
+    assert percent_text(share, language).replace("\u00a0", " ") == text
 
 
 def test_an_unknown_instant_is_nothing():

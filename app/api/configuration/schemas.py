@@ -226,6 +226,9 @@ class TemplateSetIn(Schema):
     success = fields.Nested(TemplateIn)
     warning = fields.Nested(TemplateIn)
     overdueBackup = fields.Nested(TemplateIn)
+    recovered = fields.Nested(TemplateIn)
+    dailySummary = fields.Nested(TemplateIn)
+    digest = fields.Nested(TemplateIn)
 
 
 class TemplatesIn(Lenient):
@@ -316,6 +319,9 @@ class TemplateSetOut(Out):
     success = fields.Nested(TemplateOut)
     warning = fields.Nested(TemplateOut)
     overdueBackup = fields.Nested(TemplateOut)
+    recovered = fields.Nested(TemplateOut)
+    dailySummary = fields.Nested(TemplateOut)
+    digest = fields.Nested(TemplateOut)
 
 
 class TemplatesOut(TemplateSetOut):
