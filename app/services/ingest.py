@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import cache
 from operator import attrgetter
@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import Connection, bindparam, select
+from sqlalchemy.orm import Session
 
 from app.contracts.errors import Conflict
 from app.domain.logs import pack_log_quickly
@@ -44,35 +45,54 @@ class DuplicateReport(Conflict):
         super().__init__("ignored, duplicated data")
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run that was just stored, with the rows of its server and job: plain objects with the names of the models."""
+
+    run_id: str
+    server: Any
+    job: Any
+
+
 def ingest_report(report: Report, *, now: datetime, actor: Actor) -> str:
     """Store a run and everything that follows from it; returns the run's id once it is committed.
 
     Unknown servers and jobs come into being. Raises DuplicateReport when the job has a run that began at the same
     millisecond, also when both arrive at once.
     """
-    run_id = str(uuid.uuid4())
-    packed = pack_log_quickly(report.messages, report.warnings, report.errors)
     with writing() as session:
-        connection = session.connection()
-        server, job = _server_and_job(connection, report, now)
-        values = dict(zip(REPORTED, _reported_values(report), strict=True))
-        values |= {"id": run_id, "job_id": job.id, "received_at": now}
-        row_id = connection.scalar(_insert_new(connection.dialect.name), values)
-        if row_id is None:
-            raise DuplicateReport
-        connection.execute(INSERT_LOG, {"run_row_id": row_id, "packed": packed})
-        figures.add_run(session, job, values)
-        planning.follow_report(job, report)
-        connection.execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
-        session.expire_all()  # mapped objects that somebody holds do not know of it
-        connection.execute(INSERT_AUDIT, _audit_values(report, run_id, now, actor))
+        stored = store_run(session, report, now)
+        server, job = stored.server, stored.job
+        session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))
         queued = 0
         if outbox.has_to_tell(server, job, report, now):
             full_server, full_job = session.get_one(Server, server.id), session.get_one(Job, job.id)
-            queued = outbox.queue_run_messages(session, full_server, full_job, report, run_id, now)
+            queued = outbox.queue_run_messages(session, full_server, full_job, report, stored.run_id, now)
     if queued:
         outbox.queued.send()
-    return run_id
+    return stored.run_id
+
+
+def store_run(session: Session, report: Report, now: datetime) -> StoredRun:
+    """Store a run with its log, and move its job on, within the transaction of the caller; tells nobody.
+
+    Raises as `ingest_report`; the transaction goes on after a duplicate.
+    """
+    run_id = str(uuid.uuid4())
+    packed = pack_log_quickly(report.messages, report.warnings, report.errors)
+    connection = session.connection()
+    server, job = _server_and_job(connection, report, now)
+    values = dict(zip(REPORTED, _reported_values(report), strict=True))
+    values |= {"id": run_id, "job_id": job.id, "received_at": now}
+    row_id = connection.scalar(_insert_new(connection.dialect.name), values)
+    if row_id is None:
+        raise DuplicateReport
+    connection.execute(INSERT_LOG, {"run_row_id": row_id, "packed": packed})
+    figures.add_run(session, job, values)
+    planning.follow_report(job, report)
+    connection.execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
+    session.expire_all()  # mapped objects that somebody holds do not know of it
+    return StoredRun(run_id, server, job)
 
 
 def _server_and_job(connection: Connection, report: Report, now: datetime) -> tuple[Any, Any]:
