@@ -67,7 +67,7 @@ def stored(db) -> Channel:
 
 
 def test_every_installed_kind_is_listed(admin):
-    page = admin.get("/settings").text
+    page = admin.get("/settings?tab=channels").text
     assert all(label in page for label in ("Carrier pigeon", "ntfy", "Email"))
 
 

@@ -4,6 +4,8 @@ import enum
 from collections.abc import Mapping
 from typing import Any
 
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 from marshmallow import Schema, fields, missing, validate
 from wtforms import BooleanField, EmailField, Field, PasswordField, SelectField, StringField, URLField
 from wtforms.fields.choices import SelectChoice
@@ -14,10 +16,10 @@ from app.pages.forms_base import PageForm
 from app.services.channel_changes import NAME_LENGTH
 
 PREFIX, REMOVE = "setting_", "remove_"
-KEEP_NOTE = "One is stored. Leave this empty to keep it."
-LOST_NOTE = "The stored one was closed with another key file and cannot be read; enter it again."
-NEEDED = "Please fill this in."
-LINES_NOTE = "One in a line."
+KEEP_NOTE = lazy_gettext("One is stored. Leave this empty to keep it.")
+LOST_NOTE = lazy_gettext("The stored one was closed with another key file and cannot be read; enter it again.")
+NEEDED = lazy_gettext("Please fill this in.")
+LINES_NOTE = lazy_gettext("One in a line.")
 NUMBERS = (fields.Integer, fields.Float, fields.Decimal)
 
 
@@ -28,11 +30,13 @@ class ChannelForm(PageForm):
     """
 
     name = StringField(
-        "Name",
-        description="How this page and the audit log call it. It cannot be changed later.",
+        lazy_gettext("Name"),
+        description=lazy_gettext("How this page and the audit log call it. It cannot be changed later."),
         render_kw={"required": True, "maxlength": NAME_LENGTH, "autocomplete": "off"},
     )
-    is_enabled = BooleanField("Switched on", description="Messages go through it.", default=True)
+    is_enabled = BooleanField(
+        lazy_gettext("Switched on"), description=lazy_gettext("Messages go through it."), default=True
+    )
 
     schema: Schema
     problem = ""
@@ -82,7 +86,7 @@ class ChannelForm(PageForm):
             if PREFIX + name in self:
                 field = self[PREFIX + name]
                 is_missing = self.schema.fields[name].required and not any(field.raw_data or ())
-                field.errors = (NEEDED,) if is_missing else tuple(_sentences(sentences))
+                field.errors = (str(NEEDED),) if is_missing else tuple(_sentences(sentences))
             else:
                 self.problem = " ".join(_sentences(sentences))
         if refusal.extra.get("field") == "name":
@@ -113,14 +117,14 @@ def form_for(
         is_kept = bool(shown.get(f"has_{name}")) and name not in lost
         members[PREFIX + name] = _entry(name, field, shown, is_kept=is_kept, is_lost=name in lost)
         if is_kept and not field.required:
-            members[REMOVE + name] = BooleanField("Remove the stored one")
+            members[REMOVE + name] = BooleanField(lazy_gettext("Remove the stored one"))
     return type(f"{kind.__name__}Form", (ChannelForm,), members)
 
 
 def _entry(name: str, field: fields.Field, shown: Mapping[str, Any], *, is_kept: bool, is_lost: bool) -> Any:
     about = field.metadata
     label = str(about.get("label") or _words(name))
-    notes = [str(about.get("help") or ""), KEEP_NOTE if is_kept else "", LOST_NOTE if is_lost else ""]
+    notes = [str(about.get("help") or ""), str(KEEP_NOTE) if is_kept else "", str(LOST_NOTE) if is_lost else ""]
     attributes: dict[str, Any] = {"autocomplete": "off", **_length(field)}
     if field.required and not is_kept:
         attributes["required"] = True
@@ -136,12 +140,12 @@ def _entry(name: str, field: fields.Field, shown: Mapping[str, Any], *, is_kept:
     if choices := _choices(field):
         is_known = options["default"] in {choice.value for choice in choices}
         options |= {
-            "choices": choices if is_known else [SelectChoice("", "Choose …"), *choices],
+            "choices": choices if is_known else [SelectChoice("", _("Choose …")), *choices],
             "validate_choice": False,
         }
         return SelectField(label, **options | {"render_kw": {"required": field.required}})
     if isinstance(field, fields.List):
-        options["description"] = _joined([options["description"], LINES_NOTE])
+        options["description"] = _joined([options["description"], str(LINES_NOTE)])
         return StringField(label, widget=TextArea(), **options)
     if isinstance(field, NUMBERS):
         attributes |= _bounds(field)

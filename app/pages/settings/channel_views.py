@@ -2,6 +2,7 @@
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 
 from app.api.client import actor, visible_server_ids
 from app.contracts import Guard, guarded
@@ -13,6 +14,14 @@ from app.services import channel_changes, clock, delivery_history
 def show_all() -> ResponseReturnValue:
     """Every kind of channel that is installed, with what is set up of it."""
     return render_template("settings/channels.html", tab="channels", board=layout.build_board())
+
+
+def show_standard(kind: str) -> ResponseReturnValue:
+    """The standard channel of a kind, which has a tab of its own; the form for it where there is none."""
+    channel_id = layout.standard_id(kind)
+    return _show(
+        layout.new_channel(kind) if channel_id is None else layout.edit_channel(channel_id, visible_server_ids())
+    )
 
 
 @bp.get("/channels/new/<kind>")
@@ -77,7 +86,7 @@ def delete_channel(channel_id: int) -> ResponseReturnValue:
     """Delete a channel."""
     page = layout.find_channel(channel_id)
     channel_changes.remove_channel(channel_id, actor=actor(), now=clock.now())
-    flash(f"{page.title} was deleted.", "success")
+    flash(_("%(name)s was deleted.", name=page.title), "success")
     return redirect(url_for("settings.index", tab="channels"), 303)
 
 
@@ -97,9 +106,7 @@ def send_again(channel_id: int, delivery_id: int) -> ResponseReturnValue:
 
 
 def _show(page: layout.ChannelPage) -> str:
-    return render_template(
-        "settings/channel.html", tab="channels", page=page, event_words=layout.EVENTS, now=clock.now()
-    )
+    return render_template("settings/channel.html", tab=page.tab, page=page, event_words=layout.EVENTS, now=clock.now())
 
 
 def _after_saving(page: layout.ChannelPage, channel_id: int | None) -> ResponseReturnValue:
@@ -107,7 +114,7 @@ def _after_saving(page: layout.ChannelPage, channel_id: int | None) -> ResponseR
         return _show(page), 400
     if request.form.get("then") == "test":
         trial = layout.try_channel(channel_id, actor(), clock.now())
-        flash(f"Saved. {trial.sentence}", "success" if trial.is_delivered else "error")
+        flash(f"{_('Saved.')} {trial.sentence}", "success" if trial.is_delivered else "error")
     else:
-        flash("Saved. Send a test to see whether it arrives.", "success")
+        flash(_("Saved. Send a test to see whether it arrives."), "success")
     return redirect(url_for("settings.show_channel", channel_id=channel_id), 303)

@@ -5,6 +5,9 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+
 from app.contracts import AppError, NotificationChannel
 from app.contracts.errors import NotFound
 from app.models import Channel, DeliveryState
@@ -16,7 +19,14 @@ from app.services.delivery_history import PastDelivery
 from app.services.deployment import registry
 
 DELIVERIES_SHOWN = 20
-EVENTS = {"success": "Good run", "warning": "Run with trouble", "overdueBackup": "Overdue", "test": "Test"}
+EVENTS = {
+    "success": lazy_gettext("Good run"),
+    "warning": lazy_gettext("Run with trouble"),
+    "overdueBackup": lazy_gettext("Overdue"),
+    "test": lazy_gettext("Test"),
+}
+# Kinds whose standard channel has a tab of its own.
+TABS = (channels.NTFY, channels.EMAIL)
 UNFINISHED = (DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
@@ -74,7 +84,16 @@ class ChannelPage:
     @property
     def title(self) -> str:
         """What the page is about."""
-        return f"New {_label(self.kind_name)} channel" if self.row is None else _title(self.row)
+        if self.row is not None:
+            return _title(self.row)
+        label = _label(self.kind_name)
+        return label if self.tab == self.kind_name else _("New %(kind)s channel", kind=label)
+
+    @property
+    def tab(self) -> str:
+        """The tab that it belongs to."""
+        name = self.row.name if self.row is not None else self.form.name.data if self.form else ""
+        return self.kind_name if name == self.kind_name and self.kind_name in TABS else "channels"
 
     @property
     def about(self) -> str:
@@ -183,10 +202,22 @@ def try_channel(channel_id: int, actor: Actor, now: datetime) -> Trial:
     except NotFound:
         raise
     except trials.TrialFailed as failure:
-        return Trial(False, f"Not delivered. {failure.reason}", now)
+        return Trial(False, _("Not delivered. %(reason)s", reason=failure.reason), now)
     except AppError as refusal:
-        return Trial(False, f"Not sent. {refusal.message}", now)
-    return Trial(True, "The test message was delivered.", now)
+        return Trial(False, _("Not sent. %(reason)s", reason=refusal.message), now)
+    return Trial(True, _("The test message was delivered."), now)
+
+
+def standard_id(kind_name: str) -> int | None:
+    """The id of the standard channel of a kind, where there is one."""
+    row = channels.standard(kind_name)
+    return None if row is None else row.id
+
+
+def is_standard_complete(kind_name: str) -> bool:
+    """Whether messages could go through the standard channel of a kind."""
+    row = channels.standard(kind_name)
+    return row is not None and channels.is_configured(row)
 
 
 def _label(kind_name: str) -> str:

@@ -1,34 +1,84 @@
-"""The tabs of the settings: one line each; a tab is a module that can show itself."""
+"""The tabs of the settings, in the order of the page.
+
+A further tab is one line in `TABS` and one module of its own:
+
+    Tab(SYSTEM, "clocks", _("Clocks"), "clock", clock_views.show, is_for_admins=True)
+
+The module puts its other views on `blueprint.bp` and offers a function without arguments, which answers
+`/settings?tab=clocks`. Its template extends `settings/frame.html`, fills the block `tab`, and is given `tab="clocks"`.
+There `settings` holds the macros of `settings/entries.html`, and `is_locked` says that this person may only look.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
 
 from app.pages.settings import channel_views
+from app.pages.settings.channels import is_standard_complete
+from app.services.channels import EMAIL, NTFY
+
+NOTIFICATIONS, INTEGRATIONS = _("Notifications"), _("Integrations")
+SYSTEM, ACCESS, RECORDS = _("System"), _("Access"), _("Records")
+# In the order of the page; within a group the order of TABS counts.
+GROUPS = (NOTIFICATIONS, INTEGRATIONS, SYSTEM, ACCESS, RECORDS)
 
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A part of the settings: `name` is its word in the address, `show` answers with its page."""
+    """A part of the settings: `name` is its word in the address, `show` answers with its page.
 
-    group: str
+    `is_complete` tells of a tab that can be left unfinished whether it is done; the frame marks it.
+    """
+
+    group: LazyString
     name: str
-    label: str
+    label: LazyString
     icon: str
     show: Callable[[], ResponseReturnValue]
     is_for_admins: bool = False
+    is_complete: Callable[[], bool] | None = None
 
 
-TABS = (Tab("Integrations", "channels", "Channels", "bell", channel_views.show_all),)
+TABS = (
+    Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
+    Tab(
+        INTEGRATIONS,
+        "ntfy",
+        _("ntfy"),
+        "message-2",
+        partial(channel_views.show_standard, NTFY),
+        is_complete=partial(is_standard_complete, NTFY),
+    ),
+    Tab(
+        INTEGRATIONS,
+        "email",
+        _("Email"),
+        "mail",
+        partial(channel_views.show_standard, EMAIL),
+        is_complete=partial(is_standard_complete, EMAIL),
+    ),
+)
 
 
-def tabs_for(is_admin: bool) -> list[Tab]:
-    """The tabs that a person may open, in their order."""
-    return [tab for tab in TABS if is_admin or not tab.is_for_admins]
+def grouped_tabs(is_admin: bool) -> list[tuple[LazyString, list[Tab]]]:
+    """The tabs that a person may open, by their groups; groups without any are left out."""
+    groups = [(group, [tab for tab in TABS if tab.group is group and _may_open(tab, is_admin)]) for group in GROUPS]
+    return [(group, tabs) for group, tabs in groups if tabs]
 
 
-def find_tab(name: str | None, is_admin: bool) -> Tab:
-    """The tab that an address asks for; the first one where it asks for none that there is."""
-    tabs = tabs_for(is_admin)
-    return next((tab for tab in tabs if tab.name == name), tabs[0])
+def first_tab(is_admin: bool) -> Tab:
+    """Where a person begins who asks for no tab."""
+    return grouped_tabs(is_admin)[0][1][0]
+
+
+def find_tab(name: str | None, is_admin: bool) -> Tab | None:
+    """The tab of a name; None where there is none, or where it is not for this person."""
+    return next((tab for tab in TABS if tab.name == name and _may_open(tab, is_admin)), None)
+
+
+def _may_open(tab: Tab, is_admin: bool) -> bool:
+    return is_admin or not tab.is_for_admins

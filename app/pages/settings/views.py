@@ -1,20 +1,37 @@
 """The frame of the settings: which tab is shown, and which there are."""
 
-from flask import request
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from app.pages.settings.blueprint import bp
-from app.pages.settings.tabs import find_tab, tabs_for
+from app.pages.settings.tabs import find_tab, first_tab, grouped_tabs
+from app.services import preferences
 
 
 @bp.get("/", strict_slashes=False)
 def index() -> ResponseReturnValue:
-    """The tab that `tab` in the address asks for, or else the first."""
-    return find_tab(request.args.get("tab"), current_user.is_admin).show()
+    """The tab that `tab` in the address asks for; without one, or with one of others, the way to one there is."""
+    is_admin = current_user.is_admin
+    found = find_tab(request.args.get("tab"), is_admin)
+    if found is None:
+        return redirect(_address_of_tab(is_admin), 303)
+    preferences.remember(current_user, settings_tab=found.name)
+    return found.show()
 
 
 @bp.context_processor
 def frame_values() -> dict[str, object]:
     """What the frame needs: the tabs to choose from, and whether this person may change anything."""
-    return {"tabs": tabs_for(current_user.is_admin), "is_locked": not current_user.is_admin}
+    return {"tab_groups": grouped_tabs(current_user.is_admin), "is_locked": not current_user.is_admin}
+
+
+def _address_of_tab(is_admin: bool) -> str:
+    """Where to look instead: `section` is an older word for `tab`; who names neither goes on where they were."""
+    values = request.args.to_dict()
+    wanted = values.pop("tab", None) or values.pop("section", None)
+    found = find_tab(wanted, is_admin)
+    if found is not None:
+        return url_for("settings.index", **{**values, "tab": found.name})
+    last_used = None if wanted else find_tab(preferences.of(current_user).settings_tab, is_admin)
+    return url_for("settings.index", tab=(last_used or first_tab(is_admin)).name)

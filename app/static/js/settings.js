@@ -1,4 +1,4 @@
-/* The settings: say that a test goes out with what is saved, while something above it is not. */
+/* The settings: say that a test goes out with what is saved, while something above it is not; send choices at once. */
 
 const form = document.querySelector("[data-watch-changes]");
 const note = document.querySelector("[data-unsaved]");
@@ -14,3 +14,8 @@ if (form && note) {
     note.hidden = ![...form.elements].some((field) => field.name && field.type !== "hidden" && isChanged(field));
   });
 }
+
+for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
+document.addEventListener("change", (event) => {
+  if (event.target.matches("[data-send-on-change] select, [data-send-on-change] input")) event.target.form.requestSubmit();
+});
