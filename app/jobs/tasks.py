@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.contracts.errors import NotFound
 from app.models import Task
-from app.services import clock, compaction, evaluate, leases, outbox, retention, session_store, tidying
+from app.services import clock, compaction, evaluate, leases, local_backups, retention, session_store, tidying
 from app.services.transaction import writing
 
 log = logging.getLogger(__name__)
@@ -26,6 +26,8 @@ OVERDUE_CHECK = "overdue-backup-check"
 AUDIT_CLEANUP = "audit-log-cleanup"
 HOUSEKEEPING = "housekeeping"
 COMPACTION = "compaction"
+RETENTION = "retention"
+LOCAL_BACKUP = "local-backup"
 
 
 class UnknownTask(NotFound):
@@ -72,8 +74,18 @@ def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _keep_house(now: datetime) -> tuple[str, Mapping[str, int]]:
     session_store.purge_expired(now)
-    delivery_count, log_count = outbox.purge_history(now), compaction.repack_logs(now)
-    return f"Removed expired sessions and {delivery_count} old deliveries, packed {log_count} logs", {}
+    return f"Removed expired sessions, packed {compaction.repack_logs(now)} logs", {}
+
+
+def _delete_old(now: datetime) -> tuple[str, Mapping[str, int]]:
+    done = retention.clean_up(retention.rules(), now=now)
+    rest = f"{done.delivery_count} old deliveries and {done.log_count} old log files"
+    return f"Deleted {done.run_count} runs of {done.job_count} jobs, {rest}", {"deletedRuns": done.run_count}
+
+
+def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
+    made = local_backups.back_up_if_due(now)
+    return f"Made {made.name}" if made else "No backup was due", {}
 
 
 def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -89,6 +101,8 @@ TASKS: Mapping[str, ScheduledTask] = {
         ScheduledTask(OVERDUE_CHECK, "*/5 * * * *", _check_overdue),
         ScheduledTask(AUDIT_CLEANUP, "0 2 * * *", _clean_audit_log),
         ScheduledTask(HOUSEKEEPING, "17 * * * *", _keep_house),
+        ScheduledTask(RETENTION, "40 2 * * *", _delete_old),
+        ScheduledTask(LOCAL_BACKUP, "*/5 * * * *", _back_up),
         ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
     )
 }

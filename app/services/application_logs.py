@@ -39,6 +39,11 @@ def list_files() -> list[str]:
     return [name for name in names if (_folder() / name).is_file()]
 
 
+def put_away() -> list[Path]:
+    """The files that nothing is written to any more, from newer to older."""
+    return [_folder() / name for name in list_files() if name != BASE_NAME]
+
+
 def check_name(name: str) -> None:
     """Raise AppError for anything but the name of a log file: the name comes from outside and becomes a path."""
     match = _NAME.fullmatch(name)

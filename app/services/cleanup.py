@@ -1,41 +1,56 @@
-"""Deletes runs that people no longer want: the old ones, those of one job, or everything."""
+"""Deletes runs that people no longer want: the old ones, those of one job, or everything.
 
+A few at a time, each few in a transaction of their own with the figures of their job put right: a report that comes
+in the middle of it waits for one such step, and whoever looks sees figures that are true.
+"""
+
+from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ColumnElement, delete, func, select
 
 from app.contracts.errors import NotFound
 from app.domain.intervals import parse_interval
+from app.extensions import db
 from app.models import Job, Run, Server
 from app.services import figures, planning
 from app.services.audit import Actor, record_entry
 from app.services.transaction import writing
+from app.services.turns import in_turns
 
 EVERYTHING = "Delete all data"
 # wire: the words of the request, and what they mean.
 PERIODS = {"6 months": "6M", "1 year": "1Y", "2 years": "2Y"}
+RUNS_AT_ONCE = 200
 
 
 def delete_older_runs(period: str, *, actor: Actor, now: datetime) -> int:
     """Delete the runs that ended longer ago than one of `PERIODS`; returns how many. Servers and settings stay."""
-    is_old = Run.ended_at < parse_interval(PERIODS[period]).after(now, -1)
-    with writing() as session:
-        # Locked first, so that no report adds to figures which are being worked out.
-        touched = select(Job).where(Job.id.in_(select(Run.job_id).where(is_old))).with_for_update()
-        jobs = session.scalars(touched.execution_options(populate_existing=True)).all()
-        count = session.scalar(select(func.count()).select_from(Run).where(is_old)) or 0
-        session.execute(delete(Run).where(is_old), execution_options={"synchronize_session": False})
-        for job in jobs:
-            _bring_up_to_date(session, job)
-        _record_cleanup(actor, now, retentionPeriod=period, deletedCount=count)
+    is_old = Run.ended_at < cutoff_of(period, now)
+    count = 0
+    for job_id in _read_ids(select(Run.job_id).where(is_old).distinct()):
+        count += delete_oldest_runs(job_id, is_old)
+    _record_cleanup(actor, now, retentionPeriod=period, deletedCount=count)
     return count
+
+
+def count_older_runs(period: str, now: datetime) -> int:
+    """How many runs `delete_older_runs` would delete."""
+    return db.session.scalar(select(func.count()).select_from(Run).where(Run.ended_at < cutoff_of(period, now))) or 0
+
+
+def cutoff_of(period: str, now: datetime) -> datetime:
+    """When the runs ended that are just young enough to stay."""
+    return parse_interval(PERIODS[period]).after(now, -1)
 
 
 def delete_everything(*, actor: Actor, now: datetime) -> tuple[int, int]:
     """Delete all servers with their jobs and runs; returns how many runs and servers. Accounts and settings stay."""
+    run_count = sum(delete_oldest_runs(job_id) for job_id in _read_ids(select(Job.id)))
     with writing() as session:
-        run_count = session.scalar(select(func.count()).select_from(Run)) or 0
+        # What came in meanwhile goes along.
+        run_count += session.scalar(select(func.count()).select_from(Run)) or 0
         server_count = session.scalar(select(func.count()).select_from(Server)) or 0
         session.execute(delete(Server), execution_options={"synchronize_session": False})
         session.expire_all()
@@ -48,32 +63,64 @@ def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: date
 
     Raises NotFound when there are none.
     """
-    with writing() as session:
-        wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name, Job.run_count > 0)
-        job = session.scalars(wanted.with_for_update().execution_options(populate_existing=True)).one_or_none()
-        if job is None:
-            raise NotFound(f'No backups found for "{job_name}" on this server')
-        count, server_name = job.run_count, job.server.display_name
-        session.execute(delete(Run).where(Run.job_id == job.id), execution_options={"synchronize_session": False})
-        _bring_up_to_date(session, job)
-        details = {"serverId": server_id, "serverName": server_name, "backupName": job_name, "deletedCount": count}
-        record_entry(
-            "backup_job_deleted",
-            "backup",
-            now=now,
-            actor=actor,
-            target_type="backup",
-            target_id=f"{server_id}:{job_name}",
-            details=details,
-        )
+    wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name, Job.run_count > 0)
+    job = db.session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    if job is None:
+        raise NotFound(f'No backups found for "{job_name}" on this server')
+    server_name = job.server.display_name
+    newest = db.session.scalar(select(func.max(Run.row_id)).where(Run.job_id == job.id)) or 0
+    count = delete_oldest_runs(job.id, Run.row_id <= newest)
+    details = {"serverId": server_id, "serverName": server_name, "backupName": job_name, "deletedCount": count}
+    record_entry(
+        "backup_job_deleted",
+        "backup",
+        now=now,
+        actor=actor,
+        target_type="backup",
+        target_id=f"{server_id}:{job_name}",
+        details=details,
+    )
     return count, server_name
 
 
-def _bring_up_to_date(session: Session, job: Job) -> None:
-    figures.recompute(session, job)
-    if not job.run_count:
-        job.announced_next_at = job.overdue_alerted_at = None  # said of runs that are gone
+def delete_oldest_runs(
+    job_id: int, *conditions: ColumnElement[bool], excess: Callable[[Job], int] | None = None
+) -> int:
+    """Delete the runs of a job for which the conditions hold, oldest first; returns how many.
+
+    With `excess` as many of them at most as it says of the job, which is asked again at each step.
+    """
+
+    def delete_some() -> int:
+        with writing() as session:
+            # Locked first, so that no report adds to figures which are being worked out.
+            job = session.get(Job, job_id, with_for_update=True, populate_existing=True)
+            limit = min(RUNS_AT_ONCE, excess(job)) if job and excess else RUNS_AT_ONCE
+            if job is None or limit <= 0:
+                return 0
+            oldest = select(Run.row_id, Run.began_at, Run.uploaded_bytes).where(Run.job_id == job_id, *conditions)
+            removed = session.execute(oldest.order_by(Run.began_at).limit(limit)).all()
+            if removed:
+                gone = Run.row_id.in_([row.row_id for row in removed])
+                session.execute(delete(Run).where(gone), execution_options={"synchronize_session": False})
+                figures.take_off(session, job, removed)
+                _forget_what_is_gone(job)
+            return len(removed)
+
+    return in_turns(delete_some)
+
+
+def _forget_what_is_gone(job: Job) -> None:
+    if not job.run_count:  # what was said of runs that are gone
+        job.announced_next_at = job.overdue_alerted_at = None
+        job.anomalies = []
     planning.replan(job)
+
+
+def _read_ids(statement: Any) -> list[int]:
+    ids = list(db.session.scalars(statement))
+    db.session.commit()  # lets go of the snapshot before the writing begins
+    return ids
 
 
 def _record_cleanup(actor: Actor, now: datetime, **details: object) -> None:

@@ -65,8 +65,7 @@ def record_failure(action: str, details: Mapping[str, Any], *, actor: Actor, now
 def put_aside(now: datetime) -> Path:
     """Keep a copy beside the database before its content is exchanged; the newest few are kept."""
     source = database_file()
-    folder = settings().data_dir / "copies"
-    folder.mkdir(exist_ok=True, mode=0o700)
+    folder = put_aside_folder()
     if shutil.disk_usage(folder).free < source.stat().st_size * 1.2:
         raise AppError("There is not enough room on the disk for a safety copy of the database", 500)
     target = folder / f"{source.stem}-safety-backup-{now:%Y-%m-%dT%H-%M-%S-%f}.db"
@@ -74,6 +73,13 @@ def put_aside(now: datetime) -> Path:
     for old in sorted(folder.glob(f"{source.stem}-safety-backup-*.db"))[:-COPIES_KEPT]:
         old.unlink()
     return target
+
+
+def put_aside_folder() -> Path:
+    """Where copies lie that were put aside before something dangerous."""
+    folder = settings().data_dir / "copies"
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
 
 
 def copy_database(source: Path, target: Path) -> None:

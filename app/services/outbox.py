@@ -12,22 +12,24 @@ from functools import lru_cache
 from typing import Any
 
 from blinker import signal
-from sqlalchemy import delete
+from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.domain.notices import OFF, inherited, is_muted, is_told, mail_addresses
 from app.domain.reports import Report
+from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Job, Server
 from app.models.types import to_milliseconds
 from app.services import channels, messages
 from app.services.delivery import deliver_due
 from app.services.transaction import writing
+from app.services.turns import in_turns
 
-__all__ = ["deliver_due", "purge_history", "queue_overdue_messages", "queue_run_messages", "queued"]
+__all__ = ["count_old", "deliver_due", "purge_history", "queue_overdue_messages", "queue_run_messages", "queued"]
 
 DELIVERIES = Delivery.__table__
-HISTORY_KEPT = timedelta(days=90)
+ROWS_AT_ONCE = 1_000
 
 # Sent, by whoever queued something, once that is committed.
 queued = signal("duplistatus-outbox-queued")
@@ -78,14 +80,25 @@ def queue_overdue_messages(session: Session, server: Server, job: Job, now: date
     )
 
 
-def purge_history(now: datetime) -> int:
-    """Delete deliveries that ended a season ago; returns how many."""
+def count_old(days: int, now: datetime) -> int:
+    """How many deliveries ended and are older than a number of days."""
+    return db.session.scalar(select(func.count()).select_from(DELIVERIES).where(*_is_past(days, now))) or 0
+
+
+def purge_history(now: datetime, days: int) -> int:
+    """Delete deliveries that ended and are older than a number of days; returns how many."""
+    oldest = select(DELIVERIES.c.id).where(*_is_past(days, now)).limit(ROWS_AT_ONCE)
+
+    def delete_some() -> int:
+        with writing() as session:
+            return session.connection().execute(delete(DELIVERIES).where(DELIVERIES.c.id.in_(oldest))).rowcount
+
+    return in_turns(delete_some)
+
+
+def _is_past(days: int, now: datetime) -> tuple[ColumnElement[bool], ...]:
     ended = DELIVERIES.c.state.in_((DeliveryState.DELIVERED, DeliveryState.FAILED))
-    with writing() as session:
-        result = session.connection().execute(
-            delete(DELIVERIES).where(ended, DELIVERIES.c.created_at < now - HISTORY_KEPT)
-        )
-    return result.rowcount
+    return ended, DELIVERIES.c.created_at < now - timedelta(days=days)
 
 
 def _is_muted(server: Server, job: Job, now: datetime) -> bool:

@@ -9,7 +9,7 @@ from app import jobs
 from app.domain.reports import Report
 from app.extensions import db
 from app.factory import create_app
-from app.jobs.tasks import AUDIT_CLEANUP, COMPACTION, HOUSEKEEPING, OVERDUE_CHECK
+from app.jobs.tasks import OVERDUE_CHECK, TASKS
 from app.services import channels, configuration
 from app.services.audit import Actor
 from app.services.ingest import ingest_report
@@ -25,7 +25,7 @@ def schedule(working_app) -> jobs.Schedule:
 
 def test_all_tasks_are_scheduled_by_default(schedule):
     assert schedule.is_running
-    assert schedule.active_tasks() == [OVERDUE_CHECK, AUDIT_CLEANUP, HOUSEKEEPING, COMPACTION]
+    assert schedule.active_tasks() == list(TASKS)
 
 
 def test_a_task_that_is_stopped_can_be_started_again(schedule):
@@ -49,7 +49,7 @@ def test_a_reload_follows_the_settings(working_app, schedule, clock):
         configuration.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "0 0 1 1 0", "enabled": False}}, now=clock())
     assert OVERDUE_CHECK in schedule.active_tasks()
     schedule.reload()
-    assert schedule.active_tasks() == [AUDIT_CLEANUP, HOUSEKEEPING, COMPACTION]
+    assert schedule.active_tasks() == [name for name in TASKS if name != OVERDUE_CHECK]
     schedule.start_task(OVERDUE_CHECK)
     assert OVERDUE_CHECK in schedule.active_tasks()
 

@@ -99,6 +99,6 @@ class TestLeases:
         assert leases.take_lease("work", "b", clock())
 
 
-def test_housekeeping_removes_old_deliveries(app, db):
-    assert "0 old deliveries" in tasks.run_task(app, tasks.HOUSEKEEPING).message
+def test_retention_removes_old_deliveries(app, db):
+    assert "0 old deliveries" in tasks.run_task(app, tasks.RETENTION).message
     assert db.session.scalars(select(Delivery)).all() == []

@@ -150,9 +150,10 @@ def test_history_ends_after_a_season(db, clock, ingest, ntfy_channel, ntfy):
     outbox.deliver_due(clock())
     clock.advance(days=1)
     ingest(status="Error", job_name="other")  # this one still waits, and is never thrown away
-    assert outbox.purge_history(clock() + timedelta(days=88)) == 0
-    assert outbox.purge_history(clock() + timedelta(days=90)) == 1
-    assert outbox.purge_history(clock() + timedelta(days=400)) == 0
+    assert outbox.purge_history(clock() + timedelta(days=88), 90) == 0
+    assert outbox.count_old(90, clock() + timedelta(days=90)) == 1
+    assert outbox.purge_history(clock() + timedelta(days=90), 90) == 1
+    assert outbox.purge_history(clock() + timedelta(days=400), 90) == 0
 
 
 def test_the_words_come_from_the_template_in_use(db, clock, ingest, ntfy_channel, ntfy):

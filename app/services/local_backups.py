@@ -1,0 +1,208 @@
+"""Copies of the database in our own folder: made at set times or on demand, checked, and the oldest given up.
+
+Copies that were put aside before a restore or a migration are listed with them, so that one can go back to these too.
+"""
+
+import logging
+import re
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import BinaryIO
+
+from app.contracts.errors import AppError, NotFound
+from app.domain.backup_times import BackupSchedule, newest_slot, next_slot, read_schedule
+from app.domain.old_settings import as_utc_text, read_time
+from app.extensions import db
+from app.services import configuration, database_restore
+from app.services.audit import SYSTEM, Actor, record_entry
+from app.services.database_backup import copy_database, database_file, put_aside_folder, record_failure
+from app.services.database_restore import Restored
+from app.services.deployment import settings
+from app.services.transaction import writing
+
+log = logging.getLogger(__name__)
+
+SCHEDULE, FAILED_AT = "local_backup_schedule", "local_backup_failed_at"
+SCHEDULED, MANUAL = "scheduled", "manual"
+STAMP = "%Y-%m-%dT%H-%M-%S-%f"
+DRAFT = ".unfinished"
+TRY_AGAIN_AFTER = timedelta(hours=1)
+# What a copy is and when it was made; the last two kinds are put aside by a restore and before a migration.
+_NAME = re.compile(r"[\w.-]+?-(?P<kind>scheduled|manual|safety-backup|before-migration)-(?P<stamp>[0-9T-]{26})\.db")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalBackup:
+    """A copy of the database that lies in our own folder."""
+
+    name: str
+    kind: str
+    made_at: datetime
+    size_bytes: int
+
+
+def schedule() -> BackupSchedule:
+    """When copies are made by themselves."""
+    return read_schedule(configuration.get(SCHEDULE))
+
+
+def save_schedule(wanted: BackupSchedule, *, actor: Actor, now: datetime) -> None:
+    """Choose when copies are made. Raises AppError, naming the field, for what makes no sense."""
+    database_file()
+    wrong = wanted.wrong_fields()
+    if wrong:
+        raise AppError(f"Invalid value for {wrong[0]}", field=wrong[0])
+    with writing():
+        before = schedule()
+        configuration.put(SCHEDULE, wanted.as_mapping(), now=now)
+        configuration.put(FAILED_AT, None, now=now)
+        if wanted != before:
+            record_entry(
+                "backup_schedule_updated",
+                "config",
+                now=now,
+                actor=actor,
+                target_type="configuration",
+                target_id=SCHEDULE,
+                details={"oldValue": before.as_mapping(), "newValue": wanted.as_mapping()},
+            )
+
+
+def next_due_at(now: datetime) -> datetime | None:
+    """When the next copy will be made by itself; None where none are wanted."""
+    return next_slot(schedule(), now, settings().zone)
+
+
+def failed_at() -> datetime | None:
+    """When the last attempt at a scheduled copy failed; None while all is well."""
+    return read_time(configuration.get(FAILED_AT))
+
+
+def back_up_if_due(now: datetime) -> LocalBackup | None:
+    """Make the scheduled copy when its time has come and none was made since; missed times are made up for once."""
+    wanted = schedule()
+    slot = newest_slot(wanted, now, settings().zone)
+    if slot is None or db.engine.dialect.name != "sqlite":
+        return None
+    if any(copy.kind == SCHEDULED and copy.made_at >= slot for copy in list_backups()):
+        return None
+    failed = failed_at()
+    if failed is not None and failed <= now < failed + TRY_AGAIN_AFTER:
+        return None
+    try:
+        made = back_up(SCHEDULED, now=now)
+    except AppError:
+        configuration.put(FAILED_AT, as_utc_text(now), now=now)
+        raise
+    if failed is not None:
+        configuration.put(FAILED_AT, None, now=now)
+    for old in [copy for copy in list_backups() if copy.kind == SCHEDULED][wanted.keep :]:
+        _path(old.name).unlink(missing_ok=True)
+    return made
+
+
+def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> LocalBackup:
+    """Copy the database as it is at this moment, check the copy, and keep it. Raises AppError (500, 501 on PostgreSQL).
+
+    A copy that does not pass SQLite's own check is not kept.
+    """
+    source = database_file()
+    target = folder() / f"duplistatus-{kind}-{now.astimezone(UTC):{STAMP}}.db"
+    draft = target.with_suffix(DRAFT)
+    try:
+        _require_room(source, target.parent)
+        for left in target.parent.glob(f"*{DRAFT}*"):  # of a process that was killed
+            left.unlink()
+        copy_database(source, draft)
+        _check(draft)
+        draft.rename(target)
+    except (OSError, sqlite3.Error) as error:
+        draft.unlink(missing_ok=True)
+        failed = {"format": "db", "kind": kind, "error": str(error)}
+        record_failure("database_backup", failed, actor=actor, now=now)
+        raise AppError(f"The copy of the database could not be made: {error}", 500) from error
+    made = LocalBackup(target.name, kind, now, target.stat().st_size)
+    details = {"format": "db", "filename": made.name, "size": made.size_bytes, "kind": kind}
+    record_entry("database_backup", "system", now=now, actor=actor, details=details)
+    return made
+
+
+def list_backups() -> list[LocalBackup]:
+    """All copies that lie in our folders, the newest first."""
+    found = (_read(path) for place in _folders() for path in place.glob("*.db"))
+    return sorted((copy for copy in found if copy), key=lambda copy: (copy.made_at, copy.name), reverse=True)
+
+
+def find_backup(name: str) -> LocalBackup:
+    """The copy of a name. Raises NotFound."""
+    copy = next((copy for copy in list_backups() if copy.name == name), None)
+    if copy is None:
+        raise NotFound("There is no such backup")
+    return copy
+
+
+def open_backup(name: str, *, actor: Actor, now: datetime) -> BinaryIO:
+    """Open a copy to send it to a person, which is audited. Raises NotFound."""
+    copy = find_backup(name)
+    details = {"format": "db", "filename": copy.name, "size": copy.size_bytes, "kind": copy.kind, "downloaded": True}
+    record_entry("database_backup", "system", now=now, actor=actor, details=details)
+    return _path(copy.name).open("rb")
+
+
+def delete_backup(name: str, *, actor: Actor, now: datetime) -> None:
+    """Delete a copy. Raises NotFound."""
+    copy = find_backup(name)
+    _path(copy.name).unlink(missing_ok=True)
+    details = {"filename": copy.name, "size": copy.size_bytes, "kind": copy.kind}
+    record_entry("database_backup_deleted", "system", now=now, actor=actor, details=details)
+
+
+def restore_backup(name: str, *, actor: Actor, now: datetime) -> Restored:
+    """Go back to a copy, as `services.database_restore` goes back to a file that was sent. Raises AppError."""
+    return database_restore.restore(_path(find_backup(name).name), name, actor=actor, now=now)
+
+
+def folder() -> Path:
+    """Where copies are kept, for the owner of the data alone."""
+    place = settings().data_dir / "backups"
+    place.mkdir(exist_ok=True, mode=0o700)
+    return place
+
+
+def _folders() -> Iterator[Path]:
+    yield folder()
+    yield put_aside_folder()
+
+
+def _path(name: str) -> Path:
+    """Where a copy lies; only for names that `find_backup` has found."""
+    return next(place / name for place in _folders() if (place / name).is_file())
+
+
+def _read(path: Path) -> LocalBackup | None:
+    """What a file is; None for one that is no copy of ours, or is just being deleted."""
+    match = _NAME.fullmatch(path.name)
+    if match is None:
+        return None
+    try:
+        made_at = datetime.strptime(match["stamp"], STAMP).replace(tzinfo=UTC)
+        return LocalBackup(path.name, match["kind"], made_at, path.stat().st_size)
+    except (ValueError, FileNotFoundError):
+        return None
+
+
+def _require_room(source: Path, target: Path) -> None:
+    if shutil.disk_usage(target).free < source.stat().st_size * 1.2:
+        raise OSError("there is not enough room on the disk")
+
+
+def _check(path: Path) -> None:
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        found = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if found != ("ok",):
+        raise OSError("the copy does not pass SQLite's integrity check")
