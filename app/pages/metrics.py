@@ -8,7 +8,7 @@ from statistics import fmean
 
 from app.contracts import Combine, Unit
 from app.pages.formats import MISSING, count_text, duration_text, size_text
-from app.services import charts, deployment
+from app.services import chart_series, deployment
 
 RANGES = {"1W": 7, "2W": 14, "1M": 30, "3M": 90, "1Y": 365, "2Y": 730}
 RANGE_LABELS = {
@@ -85,7 +85,7 @@ def build_metrics(
     providers = deployment.registry().chart_providers
     names = [name for name in CHARTS if name in providers]
     start_on = now.date() - timedelta(days=length - 1)
-    series = charts.daily_series(
+    series = chart_series.daily_series(
         names,
         server_id=server_id,
         job_name=job_name,

@@ -10,7 +10,7 @@ import pytest
 from factories import BEGAN_AT, make_run
 
 from app.contracts import ChartProvider
-from app.services import charts
+from app.services import chart_series, charts
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 TODAY = BEGAN_AT.date()
@@ -35,6 +35,24 @@ class Ratio(ChartProvider):
         return run.uploaded_bytes / 10
 
 
+class Newest(ChartProvider):
+    """Computed, and carried forward; a run without files says nothing."""
+
+    name, label, unit, combine = "newest", "Newest", "count", "last"
+
+    def value(self, run):
+        return run.warning_count if run.examined_files else None
+
+
+class Broken(ChartProvider):
+    """Fails at each run."""
+
+    name, label, unit, combine = "broken", "Broken", "count", "sum"
+
+    def value(self, run):
+        return 1 / 0
+
+
 @pytest.fixture
 def settings(settings_of_each_database):
     """Every test here runs on SQLite and on PostgreSQL."""
@@ -44,12 +62,12 @@ def settings(settings_of_each_database):
 @pytest.fixture
 def registry(registry):
     """With two guests that compute."""
-    guests = {"warnings": Warnings, "ratio": Ratio}
+    guests = {guest.name: guest for guest in (Warnings, Ratio, Newest, Broken)}
     return replace(registry, chart_providers=MappingProxyType({**registry.chart_providers, **guests}))
 
 
 def series(name: str, *, start_on: date = TODAY, end_on: date = TODAY, **scope) -> list[float | None]:
-    return charts.daily_series([name], start_on=start_on, end_on=end_on, **scope).values[name]
+    return chart_series.daily_series([name], start_on=start_on, end_on=end_on, **scope).values[name]
 
 
 @pytest.fixture
@@ -165,7 +183,7 @@ class TestSeries:
 
     def test_there_is_a_place_for_each_day_of_the_range(self, db):
         make_run(uploaded_bytes=3)
-        found = charts.daily_series(["uploadedSize"], start_on=TODAY - DAY, end_on=TODAY + DAY)
+        found = chart_series.daily_series(["uploadedSize"], start_on=TODAY - DAY, end_on=TODAY + DAY)
         assert found.days == [TODAY - DAY, TODAY, TODAY + DAY]
         assert found.values["uploadedSize"] == [None, 3, None]
 
@@ -179,6 +197,31 @@ class TestSeries:
         make_run(job_name="a", storage_bytes=5, began_at=BEGAN_AT - 40 * DAY)
         make_run(job_name="a", storage_bytes=10, began_at=BEGAN_AT - 30 * DAY)
         assert series("storageSize") == [10]
+
+    def test_computed_last_values_from_before_the_range_count_too(self, db):
+        make_run(job_name="a", warning_count=3, examined_files=1, began_at=BEGAN_AT - 40 * DAY)
+        make_run(job_name="a", warning_count=5, examined_files=1, began_at=BEGAN_AT - 30 * DAY)
+        make_run(job_name="b", warning_count=2, examined_files=1, began_at=BEGAN_AT - 30 * DAY)
+        make_run(job_name="b", warning_count=1, examined_files=1, began_at=BEGAN_AT)
+        make_run(job_name="c", warning_count=9, examined_files=0, began_at=BEGAN_AT - 30 * DAY)
+        assert series("newest", start_on=TODAY - DAY, end_on=TODAY) == [7, 6]
+        assert series("newest", start_on=TODAY - DAY, job_name="b") == [2, 1]
+
+    def test_guest_that_fails_leaves_gaps(self, db):
+        make_run()
+        assert series("broken") == [None]
+
+    def test_groups_of_jobs_have_series_of_their_own(self, db):
+        names, days = ["uploadedSize", "storageSize", "ratio"], {"start_on": TODAY, "end_on": TODAY + DAY}
+        jobs = {}
+        for number, name in enumerate("abcd", start=1):
+            jobs[name] = make_run(job_name=name, uploaded_bytes=number, storage_bytes=10 * number).job_id
+        groups = {jobs["a"]: "first", jobs["b"]: "first", jobs["c"]: "second"}
+        found_days, found = chart_series.grouped_series(names, groups, **days)
+        assert found_days == [TODAY, TODAY + DAY]
+        assert found["uploadedSize"] == {"first": [3, None], "second": [3, None]}
+        assert found["storageSize"] == {"first": [30, 30], "second": [30, 30]}
+        assert found["ratio"]["first"][0] == pytest.approx(0.15)
 
     def test_computed_values_join_by_their_own_rule(self, db):
         make_run(warning_count=2, examined_files=1, uploaded_bytes=10)
@@ -214,3 +257,12 @@ class TestSeries:
     def test_unknown_provider_is_a_key_error(self, db):
         with pytest.raises(KeyError):
             series("nothing")
+
+
+def test_durations_of_all_runs_add_up(db):
+    make_run(duration_s=10.0)
+    make_run(duration_s=20.0, began_at=BEGAN_AT + 9 * DAY)
+    make_run(duration_s=5.0, job_name="other")
+    assert charts.total_duration_s("machine-1") == 35
+    assert charts.total_duration_s("machine-1", "photos") == 30
+    assert charts.total_duration_s("nobody") == 0
