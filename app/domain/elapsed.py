@@ -41,10 +41,16 @@ def relative_text(at: datetime | None, now: datetime) -> str:
     return f"{_amount(passed_s)} ago" if passed_s > 0 else f"in {_amount(-passed_s)}"
 
 
+def unit_of(length_s: int) -> tuple[int, str]:
+    """The largest unit that fits into a length of at least a second, and how often: `(2, "hour")`."""
+    size_s, unit = next((size_s, unit) for size_s, unit in UNITS if length_s >= size_s)
+    return length_s // size_s, unit
+
+
 def _amount(length_s: int) -> str:
     """A positive length in its largest unit; years with their months."""
-    size_s, unit = next((size_s, unit) for size_s, unit in UNITS if length_s >= size_s)
-    text = _counted(length_s // size_s, unit)
+    count, unit = unit_of(length_s)
+    text = _counted(count, unit)
     months = length_s % YEAR_S // MONTH_S
     return f"{text} and {_counted(months, 'month')}" if unit == "year" and months else text
 

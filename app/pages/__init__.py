@@ -3,6 +3,7 @@
 from http import HTTPStatus
 
 from flask import Flask, Response, render_template
+from flask_babel import lazy_gettext
 from flask_login import current_user
 
 from app import __version__
@@ -26,8 +27,12 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-PLAINER = {"Not found": "The address may be mistyped, or what was here is gone."}
-TITLES = {403: "Not for this account", 404: "Nothing here", 503: "Not available at the moment"}
+PLAINER = {"Not found": lazy_gettext("The address may be mistyped, or what was here is gone.")}
+TITLES = {
+    403: lazy_gettext("Not for this account"),
+    404: lazy_gettext("Nothing here"),
+    503: lazy_gettext("Not available at the moment"),
+}
 
 
 def install(app: Flask) -> None:
@@ -56,6 +61,7 @@ def protect(response: Response) -> Response:
 
 def show_error(sentence: str, status: int) -> Response:
     """Draw an error as a page; it asks nothing of the database, which may be the trouble."""
+    languages.treat_as_visitor()
     title = TITLES.get(status) or HTTPStatus(status).phrase
     sentence = PLAINER.get(sentence, sentence)
     page = render_template("error.html", title=title, sentence=sentence, status=status, theme="system", here="")

@@ -4,7 +4,6 @@ from urllib.parse import quote, urlsplit
 
 from flask import request, url_for
 
-LOCALES = ("en-GB", "en", "de", "fr", "es", "pt-BR", "hi-Latn", "hi", "zh-Hans")
 LONGEST = 2000
 
 
@@ -15,17 +14,20 @@ def here() -> str:
 
 
 def local_address(wanted: str | None) -> str:
-    """The address that a visitor wanted when it is one of ours; else the dashboard.
+    """The address that a visitor wanted when it is one of ours, and not that of signing in; else the dashboard."""
+    if not wanted or not is_local(wanted) or urlsplit(wanted).path.rstrip("/") == url_for("pages.login"):
+        return url_for("pages.dashboard")
+    return wanted
 
-    Ours are paths with one slash in front. Browsers read `//host` and `/\\host` as other machines, and drop control
-    characters before they look.
+
+def is_local(address: str) -> bool:
+    """Whether an address leads to this installation: ours are paths with one slash in front.
+
+    Browsers read `//host` and `/\\host` as other machines, and drop control characters before they look.
     """
-    home = url_for("pages.dashboard")
-    if not wanted or len(wanted) > LONGEST or not wanted.startswith("/") or wanted.startswith(("//", "/\\")):
-        return home
-    if "\\" in wanted or "://" in wanted or any(ord(sign) < 33 for sign in wanted):
-        return home
-    return home if urlsplit(wanted).path.rstrip("/") == url_for("pages.login") else wanted
+    if len(address) > LONGEST or not address.startswith("/") or address.startswith("//"):
+        return False
+    return "\\" not in address and "://" not in address and all(ord(sign) >= 33 for sign in address)
 
 
 def without_locale(rest: str) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from flask import request
+from flask_babel import gettext as _
 
 from app.services import configuration, deployment
 
@@ -31,8 +32,8 @@ def option_sets() -> list[OptionSet]:
         "--send-http-max-log-lines=0",
     )
     return [
-        OptionSet("newer", "Duplicati 2.0.9.106 and later, 2.1, 2.2 …", newer),
-        OptionSet("older", "Earlier versions", older),
+        OptionSet("newer", _("Duplicati 2.0.9.106 and later, 2.1, 2.2 …"), newer),
+        OptionSet("older", _("Earlier versions"), older),
     ]
 
 

@@ -1,28 +1,38 @@
-"""Figures and instants as people read them, on every page; registered with Jinja as filters and functions."""
+"""Figures and instants as people read them, on every page; registered with Jinja as filters and functions.
 
-from datetime import UTC, datetime
+Words are in the reader's language, dates and numbers in the form of the locale that the reader chose. The browser
+writes instants anew in its own zone, with the same words: `page_words` hands them over.
+"""
+
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
+from babel import Locale
+from babel.dates import format_datetime, format_skeleton, format_timedelta
+from babel.numbers import format_decimal
 from flask import Flask, current_app, request, url_for
+from flask_babel import gettext as _
+from flask_babel import pgettext
 from markupsafe import Markup
 
 from app.domain.durations import format_duration
-from app.domain.elapsed import relative_text
+from app.domain.elapsed import JUST_NOW_S, MONTH_S, SECOND, YEAR_S, unit_of
 from app.domain.intervals import BadInterval, parse_interval
+from app.pages.languages import LOCALES, chosen_language, format_locale
 from app.services import deployment
 
 BYTE_UNITS = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB", "ZB", "YB")
-INTERVAL_UNITS = {
-    "s": "second",
-    "m": "minute",
-    "h": "hour",
-    "D": "day",
-    "W": "week",
-    "M": "month",
-    "Y": "year",
+INTERVAL_UNITS = {"s": "second", "m": "minute", "h": "hour", "D": "day", "W": "week", "M": "month", "Y": "year"}
+UNIT_LENGTHS_S = {
+    "second": 1,
+    "minute": 60,
+    "hour": 3_600,
+    "day": 86_400,
+    "week": 604_800,
+    "month": MONTH_S,
+    "year": YEAR_S,
 }
 MISSING = "N/A"
-AGE_UNITS = ((365 * 86_400, "y"), (30 * 86_400, "mo"), (7 * 86_400, "w"), (86_400, "d"), (3_600, "h"), (60, "m"))
 
 
 def install(app: Flask) -> None:
@@ -34,9 +44,31 @@ def install(app: Flask) -> None:
         "since": since_text,
         "iso": iso_text,
         "interval": interval_text,
+        "every": every_text,
+        "day_text": day_text,
     }
     app.jinja_env.filters.update(filters)
-    app.jinja_env.globals.update(exact=exact, relative=relative, due=due, age=age, icon=icon)
+    app.jinja_env.globals.update(exact=exact, relative=relative, due=due, age=age, icon=icon, page_words=page_words)
+
+
+def page_words() -> dict[str, str]:
+    """The words that scripts write: of instants, which they keep true, and of what every page can do."""
+    return {
+        "justNow": _("just now"),
+        "dueNow": _("due now"),
+        "overdue": _("overdue by {time}"),
+        "and": _("{time} and {rest}"),
+        "ago": _("{time} ago"),
+        "ahead": _("in {time}"),
+        "now": pgettext("age", "now"),
+        "future": pgettext("age", "future"),
+        "copied": _("Copied"),
+        **{unit: pgettext("age", letters) for unit, letters in AGE_LETTERS.items()},
+    }
+
+
+# The shortest signs of the units, as ages are told beside a strip.
+AGE_LETTERS = {"year": "y", "month": "mo", "week": "w", "day": "d", "hour": "h", "minute": "m"}
 
 
 def size_text(size_bytes: float | None) -> str:
@@ -47,12 +79,28 @@ def size_text(size_bytes: float | None) -> str:
     while size_bytes >= 1024 and power < len(BYTE_UNITS) - 1:
         size_bytes /= 1024
         power += 1
-    return f"{size_bytes:.2f} {BYTE_UNITS[power]}"
+    return f"{_decimals_text(round(size_bytes, 2))} {BYTE_UNITS[power]}"
 
 
 def count_text(count: int | None) -> str:
     """A whole number with its thousands set apart."""
-    return MISSING if count is None else f"{count:,}"
+    return MISSING if count is None else number_text(count)
+
+
+def number_text(number: float) -> str:
+    """A whole number with its thousands set apart, in the form of the reader."""
+    locale = format_locale()
+    return f"{number:,.0f}" if _is_plain(locale) else _number_text(number, "#,##0", locale)
+
+
+def _decimals_text(number: float) -> str:
+    locale = format_locale()
+    return f"{number:.2f}" if _is_plain(locale) else _number_text(number, "0.00", locale)
+
+
+def _is_plain(locale: Locale) -> bool:
+    """Whether numbers are written as Python does by itself, which is quicker than to ask Babel."""
+    return locale.language == "en" and locale.territory in ("GB", "US", None)
 
 
 def duration_text(duration_s: float | None) -> str:
@@ -64,20 +112,44 @@ def age_text(at: datetime | None, now: datetime) -> str:
     """How long ago, as short as it can be said: `now`, `5 m`, `2 h`, `3 d`, `2 w`, `4 mo`, `1 y 2 mo`."""
     if at is None:
         return MISSING
-    passed_s = int((now - at).total_seconds())
+    passed_s = (now - at) // SECOND
     if passed_s < 0:
-        return "future"
-    if passed_s < 60:
-        return "now"
-    size_s, unit = next((size_s, unit) for size_s, unit in AGE_UNITS if passed_s >= size_s)
-    months = passed_s % size_s // (30 * 86_400)
-    rest = f" {months} mo" if unit == "y" and months else ""
-    return f"{passed_s // size_s} {unit}{rest}"
+        return pgettext("age", "future")
+    if passed_s < UNIT_LENGTHS_S["minute"]:
+        return pgettext("age", "now")
+    count, unit = unit_of(passed_s)
+    months = passed_s % YEAR_S // MONTH_S if unit == "year" else 0
+    rest = f" {months} {pgettext('age', AGE_LETTERS['month'])}" if months else ""
+    return f"{count} {pgettext('age', AGE_LETTERS[unit])}{rest}"
 
 
 def since_text(at: datetime, now: datetime) -> str:
-    """How long it has been, without "ago": `2 hours`."""
-    return relative_text(at, now).removesuffix(" ago")
+    """How long it has been: `2 hours`."""
+    return length_text(max(1, (now - at) // SECOND))
+
+
+def length_text(length_s: int) -> str:
+    """A positive length in its largest unit; years with their months."""
+    count, unit = unit_of(length_s)
+    months = length_s % YEAR_S // MONTH_S if unit == "year" else 0
+    text = counted_text(count, unit)
+    return _("{time} and {rest}").format(time=text, rest=counted_text(months, "month")) if months else text
+
+
+def counted_text(count: int, unit: str) -> str:
+    """So many of a unit of time, in the language of the page."""
+    return _counted_text(count, unit, LOCALES[chosen_language()])
+
+
+def relative_text(at: datetime, now: datetime) -> str:
+    """How long ago or until, in the language of the page, to the second."""
+    passed_s = (now - at) // SECOND
+    if abs(passed_s) < JUST_NOW_S:
+        return _("just now")
+    count, unit = unit_of(abs(passed_s))
+    if unit == "year":
+        return _("{time} ago" if passed_s > 0 else "in {time}").format(time=length_text(abs(passed_s)))
+    return _directed_text(count if passed_s < 0 else -count, unit, LOCALES[chosen_language()])
 
 
 def iso_text(at: datetime) -> str:
@@ -85,11 +157,24 @@ def iso_text(at: datetime) -> str:
     return f"{at.astimezone(UTC).isoformat()[:19]}Z"
 
 
+def day_text(day: date) -> str:
+    """A day of the calendar without its year, as short as it can be said."""
+    return str(format_skeleton("MMMd", day, locale=format_locale()))
+
+
 def exact(at: datetime | None) -> Markup:
     """Date and time to the minute, in the installation's zone until the browser puts it into its own."""
     if at is None:
         return MISSING_MARK
-    return _time(at, "exact", f"{at.astimezone(deployment.settings().zone):%d/%m/%Y, %H:%M}")
+    return _time(at, "exact", exact_text(at))
+
+
+def exact_text(at: datetime) -> str:
+    """Date and time to the minute in the installation's zone."""
+    local, locale = at.astimezone(deployment.settings().zone), format_locale()
+    if locale.language == "en" and locale.territory == "GB":
+        return f"{local:%d/%m/%Y, %H:%M}"
+    return _exact_text(local.replace(second=0, microsecond=0), locale)
 
 
 def relative(at: datetime | None, now: datetime) -> Markup:
@@ -99,20 +184,32 @@ def relative(at: datetime | None, now: datetime) -> Markup:
 
 def due(at: datetime | None, now: datetime) -> Markup:
     """How long until something is expected; once that time has come, `due now` until it counts as overdue."""
-    return MISSING_MARK if at is None else _time(at, "due", relative_text(at, now) if at > now else "due now")
+    return MISSING_MARK if at is None else _time(at, "due", relative_text(at, now) if at > now else _("due now"))
 
 
 def interval_text(interval: str) -> str:
-    """How often, in words: `day`, `12 hours`, `1 week and 3 days`; what cannot be read stays as it is."""
+    """How often, in words: `1 day`, `12 hours`, `1 week and 3 days`; what cannot be read stays as it is."""
     try:
         tokens = parse_interval(interval).tokens
     except BadInterval:
         return interval
-    if len(tokens) == 1 and tokens[0].value == 1:
-        return INTERVAL_UNITS[tokens[0].unit]
-    return " and ".join(
-        f"{token.value} {INTERVAL_UNITS[token.unit]}{'' if token.value == 1 else 's'}" for token in tokens
-    )
+    text, *others = [counted_text(token.value, INTERVAL_UNITS[token.unit]) for token in tokens]
+    for other in others:
+        text = _("{time} and {rest}").format(time=text, rest=other)
+    return text
+
+
+def every_text(interval: str) -> str:
+    """The same as part of a sentence: `every day`, `every 12 hours`."""
+    single = {
+        "1m": _("every minute"),
+        "1h": _("every hour"),
+        "1D": _("every day"),
+        "1W": _("every week"),
+        "1M": _("every month"),
+        "1Y": _("every year"),
+    }.get(interval)
+    return single or _("every {time}").format(time=interval_text(interval))
 
 
 def age(at: datetime | None, now: datetime) -> Markup:
@@ -137,3 +234,29 @@ def _time(at: datetime, show: str, text: str) -> Markup:
 def _icon(name: str, _script_root: str, _static_path: str) -> Markup:
     source = url_for("static", filename="vendor/tabler-icons/icons.svg")
     return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>').format(source, name)
+
+
+# Babel looks every form up in its locale data; a page says the same few things again and again.
+@lru_cache(maxsize=4096)
+def _number_text(number: float, form: str, locale: Locale) -> str:
+    return str(format_decimal(number, form, locale=locale))
+
+
+@lru_cache(maxsize=1024)
+def _counted_text(count: int, unit: str, locale: str) -> str:
+    return format_timedelta(_length(count, unit), granularity=unit, threshold=1e9, locale=locale)  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=1024)
+def _directed_text(count: int, unit: str, locale: str) -> str:
+    length = _length(count, unit)
+    return format_timedelta(length, granularity=unit, threshold=1e9, add_direction=True, locale=locale)  # type: ignore[arg-type]
+
+
+def _length(count: int, unit: str) -> timedelta:
+    return timedelta(seconds=count * UNIT_LENGTHS_S[unit])
+
+
+@lru_cache(maxsize=4096)
+def _exact_text(local: datetime, locale: Locale) -> str:
+    return str(format_datetime(local, "short", locale=locale)).replace("\u202f", " ")

@@ -1,13 +1,14 @@
 """The pages. Each view loads through a service, lays out through a module of its own name, and renders."""
 
-from flask import Blueprint, flash, make_response, redirect, render_template, request, url_for
+from flask import Blueprint, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from flask_login import current_user, login_user
 
 from app.api.auth.views import end_session
 from app.api.client import visible_server_ids
 from app.contracts import Guard, guarded
-from app.pages import addresses, metrics, run_detail, server_detail
+from app.pages import addresses, languages, metrics, run_detail, server_detail
 from app.pages import dashboard as boards
 from app.pages import first_steps as steps
 from app.pages.forms import LoginForm, PasswordForm
@@ -16,6 +17,8 @@ from app.services import clock, history, passwords, preferences, users
 from app.settings import DEFAULT_PASSWORD
 
 bp = Blueprint("pages", __name__, template_folder="templates")
+
+_OLD_PREFIXES = ", ".join(f'"{prefix}"' for prefix in languages.PREFIXES)
 
 
 @bp.get("/")
@@ -99,7 +102,9 @@ def sign_in() -> ResponseReturnValue:
         return _show_login(form), 401
     login_user(result.user)
     if result.is_key_changed:
-        flash("The key file has changed, so stored passwords were cleared. Enter them again in the settings.", "error")
+        flash(
+            _("The key file has changed, so stored passwords were cleared. Enter them again in the settings."), "error"
+        )
     return redirect(addresses.local_address(request.args.get("redirect")), 303)
 
 
@@ -125,18 +130,27 @@ def save_password() -> ResponseReturnValue:
     form = PasswordForm()
     if not form.attempt():
         return _show_password_form(form), 400
-    flash("Your password has been changed.", "success")
+    flash(_("Your password has been changed."), "success")
     return redirect(url_for("pages.dashboard"), 303)
 
 
-@bp.get("/<any({}):locale>/".format(", ".join(f'"{name}"' for name in addresses.LOCALES)), strict_slashes=False)
-@bp.get("/<any({}):locale>/<path:rest>".format(", ".join(f'"{name}"' for name in addresses.LOCALES)))
+@bp.post("/language")
+@guarded(Guard.SESSION, before_password_change=True)
+def choose_language() -> ResponseReturnValue:
+    """Speak another language from now on: on this device, and for the account on all of them."""
+    code = languages.known_language(request.form.get("language"))
+    if code and current_user.is_authenticated:
+        preferences.save(current_user.id, {"language": code}, now=clock.now())
+    back = request.form.get("back", "")
+    return languages.remember(redirect(back if addresses.is_local(back) else url_for("pages.dashboard"), 303), code)
+
+
+@bp.get(f"/<any({_OLD_PREFIXES}):locale>/", strict_slashes=False)
+@bp.get(f"/<any({_OLD_PREFIXES}):locale>/<path:rest>")
 @guarded(Guard.OPEN)
 def old_bookmark(locale: str, rest: str = "") -> ResponseReturnValue:
     """Send an address with a language in front to the one without, and remember the language."""
-    response = make_response(redirect(addresses.without_locale(rest), 308))
-    response.set_cookie("NEXT_LOCALE", locale, max_age=365 * 86_400, samesite="Lax", path=url_for("pages.dashboard"))
-    return response
+    return languages.remember(redirect(addresses.without_locale(rest), 308), locale)
 
 
 def _show_login(form: LoginForm) -> str:

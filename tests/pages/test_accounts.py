@@ -82,7 +82,7 @@ def test_a_password_is_changed_with_the_current_one(admin, client):
 @pytest.mark.parametrize(
     ("changes", "problem"),
     [
-        ({"current": "Wrong1234"}, "Current password is incorrect"),
+        ({"current": "Wrong1234"}, "The current password is wrong"),
         ({"new": "short", "confirm": "short"}, "at least 8 characters"),
         ({"confirm": "Different9Horse"}, "have to be the same"),
     ],

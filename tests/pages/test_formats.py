@@ -4,12 +4,19 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.pages.formats import age_text, interval_text, size_text
+from app.pages.formats import age_text, count_text, every_text, exact_text, interval_text, relative_text, size_text
 from app.pages.metrics import into_spans
 from app.pages.run_detail import LogLine, split_line
 from app.pages.strips import strip
 
 NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
+
+
+@pytest.fixture(autouse=True)
+def page(app):
+    """Formats follow the reader of a page: an English one here."""
+    with app.test_request_context():
+        yield
 
 
 @pytest.mark.parametrize(
@@ -81,7 +88,37 @@ def test_a_strip_shows_the_newest_runs_only():
 
 @pytest.mark.parametrize(
     ("interval", "text"),
-    [("1D", "day"), ("12h", "12 hours"), ("1W3D", "1 week and 3 days"), ("nonsense", "nonsense")],
+    [("1D", "1 day"), ("12h", "12 hours"), ("1W3D", "1 week and 3 days"), ("nonsense", "nonsense")],
 )
 def test_intervals_are_told_in_words(interval, text):
     assert interval_text(interval) == text
+
+
+@pytest.mark.parametrize(
+    ("interval", "text"), [("1D", "every day"), ("12h", "every 12 hours"), ("2W", "every 2 weeks")]
+)
+def test_intervals_stand_in_sentences(interval, text):
+    assert every_text(interval) == text
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("de", ("1.234", "1,50 MB", "vor 2 Stunden", "04.05.31, 12:00")),
+        ("fr", ("1\u202f234", "1,50 MB", "il y a 2 heures", "04/05/2031 12:00")),
+        ("pt-BR", ("1.234", "1,50 MB", "há 2 horas", "04/05/2031 12:00")),
+        ("zh-Hans", ("1,234", "1.50 MB", "2小时前", "2031/5/4 12:00")),
+    ],
+)
+def test_other_languages_write_numbers_and_times_their_way(app, language, said):
+    with app.test_request_context(headers={"Accept-Language": language}):
+        texts = count_text(1234), size_text(1536 * 1024), relative_text(NOW - timedelta(hours=2), NOW), exact_text(NOW)
+        assert texts == said
+
+
+def test_the_form_of_dates_and_numbers_is_chosen_apart_from_the_language(app, admin):
+    preferences = {"format_locale": "de-CH", "language": "en-GB"}
+    admin.send("POST", "/preferences", data=preferences)
+    page = admin.get("/").text
+    assert '<html lang="en-GB"' in page
+    assert 'data-format="de-CH"' in page

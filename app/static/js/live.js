@@ -17,8 +17,8 @@ function refresh() {
 function showState() {
   toggle.setAttribute("aria-pressed", String(isOn));
   toggle.classList.toggle("is-lost", isLost);
-  toggle.querySelector("[data-live-text]").textContent = isLost ? "Offline" : isOn ? "Live" : "Paused";
-  toggle.title = isOn ? "Updates by itself; press to pause" : "Press to update by itself again";
+  toggle.querySelector("[data-live-text]").textContent = toggle.dataset[isLost ? "lost" : isOn ? "on" : "off"];
+  toggle.title = toggle.dataset[isOn ? "pause" : "resume"];
 }
 
 function setLost(lost) {

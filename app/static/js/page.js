@@ -3,56 +3,75 @@
    Modules speak with each other by events of the document rather than by imports: an import would name the file without
    the hash of its content, and the browser would run it a second time under that name. */
 
-const language = document.documentElement.lang;
-const exactFormat = new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "short" });
-const fullFormat = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+const { lang: language, dataset: said } = document.documentElement;
+const words = JSON.parse(said.words);
+const zone = said.zone ? { timeZone: said.zone } : {};
+const exactFormat = dateFormat({ dateStyle: "short", timeStyle: "short", ...zone });
+const fullFormat = dateFormat({ dateStyle: "full", timeStyle: "long", ...zone });
+const dayFormat = dateFormat({ day: "numeric", month: "short", timeZone: "UTC" });
 const relativeFormat = new Intl.RelativeTimeFormat(language, { numeric: "always" });
 
 const DAY_S = 86400;
-const UNITS = [[365 * DAY_S, "year", "y"], [30 * DAY_S, "month", "mo"], [7 * DAY_S, "week", "w"], [DAY_S, "day", "d"], [3600, "hour", "h"], [60, "minute", "m"], [1, "second", "s"]];
+const UNITS = [[365 * DAY_S, "year"], [30 * DAY_S, "month"], [7 * DAY_S, "week"], [DAY_S, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
 const TOKEN_STALE_MS = 20 * 60 * 1000;
 const loadedAt = Date.now();
 
-function unitFor(seconds) {
-  return UNITS.find(([size]) => seconds >= size) ?? UNITS.at(-1);
+/* A chosen locale may be one that this browser does not know. */
+function dateFormat(form) {
+  try {
+    return new Intl.DateTimeFormat(said.format || language, form);
+  } catch {
+    return new Intl.DateTimeFormat(language, form);
+  }
 }
 
-function amount(seconds) {
-  const [size, unit] = unitFor(seconds);
-  const count = Math.floor(seconds / size);
-  return `${count} ${unit}${count === 1 ? "" : "s"}`;
+function unitOf(seconds) {
+  const [size, unit] = UNITS.find(([length]) => seconds >= length) ?? UNITS.at(-1);
+  return [Math.floor(seconds / size), unit];
+}
+
+function counted(count, unit) {
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(count);
+}
+
+function monthsBesides(seconds, unit) {
+  return unit === "year" ? Math.floor((seconds % (365 * DAY_S)) / (30 * DAY_S)) : 0;
+}
+
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+function lengthText(seconds) {
+  const [count, unit] = unitOf(seconds);
+  const months = monthsBesides(seconds, unit);
+  const time = counted(count, unit);
+  return months ? fill(words.and, { time, rest: counted(months, "month") }) : time;
 }
 
 function relativeText(passed) {
   const seconds = Math.abs(passed);
-  if (seconds < 15) return "just now";
-  const [size, unit] = unitFor(seconds);
-  const count = Math.floor(seconds / size);
-  const months = unit === "year" ? Math.floor((seconds % size) / (30 * DAY_S)) : 0;
-  if (months && language.startsWith("en")) {
-    const text = `${amount(seconds)} and ${months} month${months === 1 ? "" : "s"}`;
-    return passed > 0 ? `${text} ago` : `in ${text}`;
-  }
+  if (seconds < 15) return words.justNow;
+  const [count, unit] = unitOf(seconds);
+  if (unit === "year") return fill(passed > 0 ? words.ago : words.ahead, { time: lengthText(seconds) });
   return relativeFormat.format(passed > 0 ? -count : count, unit);
 }
 
 function ageText(passed) {
-  if (passed < 0) return "future";
-  if (passed < 60) return "now";
-  const [size, unit, letters] = unitFor(passed);
-  const months = unit === "year" ? Math.floor((passed % size) / (30 * DAY_S)) : 0;
-  return `${Math.floor(passed / size)} ${letters}${months ? ` ${months} mo` : ""}`;
+  if (passed < 0) return words.future;
+  if (passed < 60) return words.now;
+  const [count, unit] = unitOf(passed);
+  const months = monthsBesides(passed, unit);
+  return `${count} ${words[unit]}${months ? ` ${months} ${words.month}` : ""}`;
 }
-
-const dayFormat = new Intl.DateTimeFormat(language, { day: "numeric", month: "short", timeZone: "UTC" });
 
 const SHOWS = {
   day: (at) => dayFormat.format(at),
   exact: (at) => exactFormat.format(at),
   relative: (at, passed) => relativeText(passed),
-  due: (at, passed) => (passed < 0 ? relativeText(passed) : "due now"),
+  due: (at, passed) => (passed < 0 ? relativeText(passed) : words.dueNow),
   age: (at, passed) => ageText(passed),
-  overdue: (at, passed) => `overdue by ${amount(Math.max(1, passed))}`,
+  overdue: (at, passed) => fill(words.overdue, { time: lengthText(Math.max(1, passed)) }),
 };
 
 function rewriteTimes(root = document) {
@@ -85,7 +104,7 @@ async function copyText(text) {
     document.execCommand("copy");
     field.remove();
   }
-  announce("Copied");
+  announce(words.copied);
 }
 
 function closeMenus(except) {
@@ -106,7 +125,7 @@ async function openDialog(link) {
 
 function applyTheme(theme) {
   const root = document.documentElement;
-  root.className = `theme-${theme}`;
+  root.className = `theme-${theme} has-script`;
   if (theme === "system") delete root.dataset.bsTheme;
   else root.dataset.bsTheme = theme;
   document.querySelector("meta[name=color-scheme]").content = theme === "system" ? "light dark" : theme;
@@ -172,6 +191,13 @@ document.addEventListener("htmx:confirm", async (event) => {
   form.dataset.hasFreshToken = "true";
   await refreshToken();
   event.detail.issueRequest();
+});
+
+/* Choosing is enough where there is script; the button is for those without. */
+document.documentElement.classList.add("has-script");
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("[data-language-form]");
+  if (form) form.requestSubmit();
 });
 
 for (const hidden of document.querySelectorAll("[data-copy], [data-reveal]")) hidden.hidden = false;
