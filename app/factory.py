@@ -9,6 +9,7 @@ from app import api, database, logs, pages
 from app.extensions import csrf, db, login_manager, migrate
 from app.jobs import start_jobs
 from app.registry import Registry, discover
+from app.routing import Application
 from app.services import bootstrap
 from app.services.sessions import ServerSessionInterface
 from app.settings import Settings, from_environment
@@ -33,7 +34,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
 
 def bind(settings: Settings, registry: Registry) -> Flask:
     """Make an application that leaves its database as it is; it serves only where that is ready already."""
-    app = Flask(__name__, static_folder="static", static_url_path=f"{settings.base_path}/static")
+    app = Application(__name__, static_folder="static", static_url_path=f"{settings.base_path}/static")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     logs.configure(settings)
     app.config.from_mapping(

@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from app.api.openapi.document import build_document
+from app.routing import path_as_sent
 
 UNTOLD_METHODS = ("HEAD", "OPTIONS")
 DOCUMENTS: dict[tuple[int, ...], dict[str, Any]] = {}
@@ -36,7 +37,7 @@ def check_answer(app: Flask, answer: TestResponse) -> None:
     """Fail unless status, media type and body are among those that the document names for the operation."""
     request = answer.request
     try:
-        endpoint, _ = app.url_map.bind("localhost").match(request.path, request.method)
+        endpoint, _ = app.url_map.bind("localhost").match(path_as_sent(request.environ), request.method)
     except HTTPException:
         return  # no such address: an error without an operation
     document = document_of(app)

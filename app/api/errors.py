@@ -5,7 +5,6 @@ import sqlite3
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
 
 import sqlalchemy.exc
 from flask import Flask, Response, current_app, jsonify, redirect, request
@@ -14,6 +13,7 @@ from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.contracts import AppError
+from app.routing import path_as_sent, quoted
 from app.services import clock
 from app.services.deployment import settings
 
@@ -64,7 +64,7 @@ def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
 def answer_http_error(error: HTTPException) -> ResponseReturnValue:
     """Put Werkzeug's own errors into our shape, and send a final slash to the address without it."""
     status = error.code or 500
-    if status == 404 and request.path.endswith("/") and request.path.strip("/"):
+    if status == 404 and path_as_sent(request.environ).endswith("/") and request.path.strip("/"):
         return redirect_without_slash()
     headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
     return _answer(TEXTS.get(status, error.name), status, {}, headers, error)
@@ -93,7 +93,7 @@ def is_api_request() -> bool:
 def redirect_without_slash() -> ResponseReturnValue:
     """Send the client to the same address without the final slash."""
     # Exactly one slash in front, and no backslash: `//host` and `/\host` would lead to another machine.
-    address = quote("/" + request.path.strip("/"), safe="/")
+    address = quoted("/" + path_as_sent(request.environ).strip("/"))
     query = request.query_string.decode("latin-1")
     return redirect(f"{request.script_root}{address}{'?' + query if query else ''}", 308)
 

@@ -19,6 +19,7 @@ from app.api.program_access import Script, find_script, script_refusal
 from app.contracts import AppError, Guard
 from app.contracts.errors import Forbidden, Unauthorized
 from app.extensions import csrf
+from app.routing import path_as_sent
 from app.services import sessions
 from app.services.deployment import settings
 from app.services.network_access import Zone
@@ -77,7 +78,7 @@ def check_request() -> ResponseReturnValue | None:
     endpoint = request.endpoint
     if endpoint is None:
         return None  # not found, or a method that is not known there: said by the error handlers
-    if _ends_in_slash() and request.url_rule and not request.url_rule.rule.endswith("/"):
+    if path_as_sent(request.environ).endswith("/") and request.url_rule and not request.url_rule.rule.endswith("/"):
         return redirect_without_slash()  # the last part of the address would take the slash for its own
     if request.method == "OPTIONS":
         answer = current_app.make_default_options_response()
@@ -117,12 +118,6 @@ def check_login_token() -> None:
     session = sessions.current()
     if session.is_live and not session.accepts_token(sent):
         raise Forbidden("Invalid CSRF token")
-
-
-def _ends_in_slash() -> bool:
-    """Whether the address does as it was sent; one that was percent-encoded belongs to a name."""
-    sent: str = request.environ.get("REQUEST_URI") or request.path
-    return request.path.endswith("/") and sent.partition("?")[0].endswith("/")
 
 
 def _check_person(rule: Rule) -> None:

@@ -13,6 +13,7 @@ from werkzeug.routing import AnyConverter, FloatConverter, IntegerConverter, Rul
 from app.api import guards
 from app.contracts import ApiGroup, Guard
 from app.registry import discover
+from app.routing import Application
 from app.services import accounts, clock
 from app.services.audit import SYSTEM
 from app.testing.applications import Visitor, running_application
@@ -97,14 +98,14 @@ class ApiGroupContract(ABC):
         """Whatever is set up when the blueprint is registered must stand a second time."""
         counts = []
         for name in ("first", "second"):
-            app = Flask(name)
+            app = Application(name)
             app.register_blueprint(self.group.blueprint)
             counts.append(len(list(app.url_map.iter_rules())))
         assert counts[0] == counts[1]
 
     def test_it_acts_on_other_routes_only_when_said(self) -> None:
         """Hooks and error handlers for the whole application belong to the host."""
-        app, bare = Flask("with"), Flask("without")
+        app, bare = Application("with"), Application("without")
         app.register_blueprint(self.group.blueprint)
         hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
         handlers = (app.url_value_preprocessors, app.error_handler_spec)

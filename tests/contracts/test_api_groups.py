@@ -28,8 +28,8 @@ OPEN_ROUTES: dict[str, set[str]] = {
     "database": set(),
     "deliveries": set(),
     "external": {
-        "GET /api/lastbackup/<path:server>",
-        "GET /api/lastbackups/<path:server>",
+        "GET /api/lastbackup/<name:server>",
+        "GET /api/lastbackups/<name:server>",
         "GET /api/summary",
     },
     "keys": set(),

@@ -2,7 +2,6 @@
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
-from werkzeug.routing import PathConverter
 
 from app.api.answers import cached_json, streamed_list
 from app.api.charts.schemas import (
@@ -21,16 +20,7 @@ from app.contracts import (
 )
 from app.services import chart_runs, charts, deployment
 
-
-class NameConverter(PathConverter):
-    """A name that may hold, begin with and end in slashes, which are percent-encoded in the address."""
-
-    regex = ".+"
-    part_isolating = False
-
-
 bp = Blueprint("charts", __name__, url_prefix="/chart-data")
-bp.record(lambda state: state.app.url_map.converters.update(name=NameConverter))
 
 
 @bp.get("/aggregated")

@@ -44,14 +44,14 @@ def summary() -> ResponseReturnValue:
     return cached_json("summary", lambda: dump_summary(history.overview(now).summary, now), moment=second_of(now))
 
 
-@bp.get("/lastbackup/<path:server>")
+@bp.get("/lastbackup/<name:server>", merge_slashes=False)
 @described({200: LatestOut, 304: None}, errors=(400,))
 def last_backup(server: str) -> ResponseReturnValue:
     """The newest run of a server, which is named by its id or its exact name."""
     return cached_json(("lastbackup", server), lambda: dump_latest(*latest.of_server(server)))
 
 
-@bp.get("/lastbackups/<path:server>")
+@bp.get("/lastbackups/<name:server>", merge_slashes=False)
 @described({200: LatestOfJobsOut, 304: None}, errors=(400,))
 def last_backups(server: str) -> ResponseReturnValue:
     """The newest run of each job of a server, which is named by its id or its exact name."""
