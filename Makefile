@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SOURCES := app plugins tests bench migrations wsgi.py
 TYPED := app plugins
 
-.PHONY: help run test check format bench screenshots vendor clean
+.PHONY: help run test fuzz check format bench screenshots vendor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -15,6 +15,9 @@ run: $(VENV)/.installed ## Install what is missing, migrate, and serve on port 9
 
 test: $(VENV)/.installed-dev ## Install what tests need and run them all
 	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+
+fuzz: $(VENV)/.installed-dev ## Send a hundred made-up requests to every operation of the API, as everybody
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest --numprocesses=auto --dist=load tests/fuzz
 
 check: $(VENV)/.installed-dev ## Lint, formatting, types
 	$(BIN)/ruff check .
