@@ -137,6 +137,20 @@ def change_account(
     return Account(user, server_ids, temporary)
 
 
+def find_account(user_id: str) -> Account:
+    """One account with the servers on its list. Raises NotFound."""
+    user = _existing(db.session(), user_id)
+    return Account(user, _server_ids_of([user.id]).get(user.id, ()))
+
+
+def unlock_account(user_id: str, *, actor: Actor, now: datetime) -> None:
+    """Open an account that too many wrong passwords have locked. Raises NotFound."""
+    with writing() as session:
+        user = _existing(session, user_id, for_update=True)
+        user.failed_login_attempts, user.locked_until, user.updated_at = 0, None, now
+        _record("account_unlocked", user.id, {"targetUsername": user.username}, actor=actor, now=now)
+
+
 def delete_account(user_id: str, *, actor: Actor, now: datetime) -> None:
     """Delete an account with its sessions. Raises NotFound, and AppError for one's own and the last administrator's."""
     with writing() as session:

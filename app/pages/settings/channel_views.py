@@ -8,6 +8,7 @@ from app.api.client import actor, visible_server_ids
 from app.contracts import Guard, guarded
 from app.pages.settings import channels as layout
 from app.pages.settings.blueprint import bp
+from app.pages.settings.questions import ask
 from app.services import channel_changes, clock, delivery_history
 
 
@@ -76,8 +77,8 @@ def try_channel(channel_id: int) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def confirm_deletion(channel_id: int) -> ResponseReturnValue:
     """Ask whether a channel shall be deleted, in a dialog or on a page."""
-    part = "delete_question" if "HX-Request" in request.headers else "delete"
-    return render_template(f"settings/{part}.html", tab="channels", page=layout.find_channel(channel_id))
+    page = layout.find_channel(channel_id)
+    return ask(layout.deletion_question(page), tab=page.tab, label=_("Notification channels"))
 
 
 @bp.post("/channels/<int:channel_id>/delete")

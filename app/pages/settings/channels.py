@@ -5,6 +5,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
 
+from flask import url_for
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
@@ -12,6 +13,7 @@ from app.contracts import AppError, NotificationChannel
 from app.contracts.errors import NotFound
 from app.models import Channel, DeliveryState
 from app.pages.settings.channel_forms import ChannelForm, form_for
+from app.pages.settings.questions import Question
 from app.registry import NOTIFICATION_CHANNELS, Broken
 from app.services import channel_changes, channels, delivery, delivery_history, trials
 from app.services.audit import Actor
@@ -193,6 +195,22 @@ def find_channel(channel_id: int, visible: frozenset[str] | None = None) -> Chan
     deliveries = delivery_history.find_deliveries(channel_id=channel_id, limit=DELIVERIES_SHOWN)
     seen = [past for past in deliveries if visible is None or (past.server and past.server.id in visible)]
     return ChannelPage(row.kind, registry().channels.get(row.kind), row, deliveries=tuple(seen))
+
+
+def deletion_question(page: ChannelPage) -> Question:
+    """What to ask before a channel is deleted."""
+    if page.row is None:
+        raise NotFound("Channel not found")
+    sentences = [_("No message will go through it any more. Its settings and its history are gone for good.")]
+    if page.waits:
+        sentences.append(_("Messages that still wait are not sent."))
+    return Question(
+        title=_("Delete %(name)s?", name=page.title),
+        sentences=sentences,
+        button=_("Delete %(name)s", name=page.title),
+        action=url_for("settings.delete_channel", channel_id=page.row.id),
+        back=url_for("settings.show_channel", channel_id=page.row.id),
+    )
 
 
 def try_channel(channel_id: int, actor: Actor, now: datetime) -> Trial:

@@ -1,5 +1,7 @@
 """The frame of the settings: which tab is shown, and which there are."""
 
+from urllib.parse import urlencode
+
 from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -32,6 +34,7 @@ def _address_of_tab(is_admin: bool) -> str:
     wanted = values.pop("tab", None) or values.pop("section", None)
     found = find_tab(wanted, is_admin)
     if found is not None:
-        return url_for("settings.index", **{**values, "tab": found.name})
+        values["tab"] = found.name
+        return f"{url_for('settings.index')}?{urlencode(values)}"
     last_used = None if wanted else find_tab(preferences.of(current_user).settings_tab, is_admin)
     return url_for("settings.index", tab=(last_used or first_tab(is_admin)).name)
