@@ -17,7 +17,10 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from app.pages.settings import channel_views
+from app.pages.settings import (
+    channel_views,
+    user_views,
+)
 from app.pages.settings.channels import is_standard_complete
 from app.services.channels import EMAIL, NTFY
 
@@ -61,6 +64,7 @@ TABS = (
         partial(channel_views.show_standard, EMAIL),
         is_complete=partial(is_standard_complete, EMAIL),
     ),
+    Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
 )
 
 
