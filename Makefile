@@ -4,7 +4,7 @@ BIN := $(VENV)/bin
 SOURCES := app plugins tests bench migrations wsgi.py
 TYPED := app plugins
 
-.PHONY: help run test fuzz check format bench screenshots vendor clean
+.PHONY: help run test fuzz check format bench translations screenshots vendor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -33,6 +33,9 @@ bench: $(VENV)/.installed-dev ## Measure speed, memory and size; prints a table
 
 screenshots: $(VENV)/.installed-dev ## Take pictures of every page into docs/screenshots
 	$(BIN)/python scripts/screenshots.py
+
+translations: $(VENV)/.installed-dev ## Bring the texts of the pages into the catalogues of all languages
+	$(BIN)/python scripts/translations.py update
 
 vendor: ## Fetch the front-end packages again (developers only; needs npm)
 	scripts/vendor
