@@ -1,0 +1,1 @@
+"""Asks Duplicati servers instead of waiting for them: fetches runs and schedules, and starts jobs."""

@@ -1,0 +1,87 @@
+"""Why a Duplicati server could not be asked: one word for programs, one sentence for people."""
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+from enum import StrEnum
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, ReadTimeoutError
+
+from app.contracts.addresses import ForbiddenAddress
+from app.contracts.errors import AppError
+
+
+class Reason(StrEnum):
+    """What was in the way."""
+
+    FORBIDDEN = "forbidden_address"
+    UNKNOWN_HOST = "unknown_host"
+    UNREACHABLE = "unreachable"
+    REFUSED = "refused"
+    TIMEOUT = "timeout"
+    CERTIFICATE = "certificate"
+    NO_TLS = "no_tls"
+    BROKEN_OFF = "broken_off"
+    REDIRECT = "redirect"
+    NOT_DUPLICATI = "not_duplicati"
+    LOGIN = "login"
+    NO_TOKEN = "no_token"  # noqa: S105 (a word for a reason)
+    ANSWER = "answer"
+    TOO_LARGE = "too_large"
+    NO_JOB = "no_job"
+
+
+# Which of them say that another scheme might do; the others say that nobody is there.
+SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
+UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+class CollectFailure(AppError):
+    """A Duplicati server could not be asked, or gave no usable answer. The text holds no secret."""
+
+    status = 500  # wire: the reference answers every cause with it
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        super().__init__(sentence, reason=reason.value)
+        self.reason = reason
+
+
+def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
+    """The reason and the sentence for what `requests` raised."""
+    causes = list(_chain(error))
+    for kind, reason, sentence in (
+        (ForbiddenAddress, Reason.FORBIDDEN, str(error)),
+        (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, "The host name is not known"),
+        (
+            ssl.SSLCertVerificationError,
+            Reason.CERTIFICATE,
+            "The certificate is not trusted, as is usual for one that a server made itself",
+        ),
+        (ssl.SSLError, Reason.NO_TLS, "No encrypted connection came about; perhaps the server speaks http"),
+        (ConnectionRefusedError, Reason.REFUSED, "The connection was refused; nothing listens at this port"),
+        (
+            requests.Timeout | ConnectTimeoutError | ReadTimeoutError | TimeoutError,
+            Reason.TIMEOUT,
+            f"No answer came within {timeout_s:g} seconds",
+        ),
+    ):
+        if any(isinstance(cause, kind) for cause in causes):
+            return reason, sentence
+    if any(isinstance(cause, OSError) and cause.errno in UNREACHABLE_ERRORS for cause in causes):
+        return Reason.UNREACHABLE, "The host cannot be reached from here"
+    return Reason.BROKEN_OFF, "The connection was broken off"
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it: libraries wrap one into another, as cause, as reason or as an argument."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        found = waiting.pop()
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]

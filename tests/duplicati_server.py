@@ -1,0 +1,301 @@
+"""A stand-in for a Duplicati server on loopback, of either generation of its login, that fails in any way wanted."""
+
+import base64
+import datetime as dt
+import hashlib
+import ipaddress
+import json
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+PASSWORD = "s3cret"
+MACHINE_ID = "9c41f0a2b7de4c5f8a13d2e6b0f7a955"
+NEW, OLD = "bearer", "nonce"
+BEGAN_AT = dt.datetime(2031, 5, 4, 2, 0, 3, tzinfo=dt.UTC)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What goes out instead of the usual: any bytes; `pause_s` before each piece when there are several."""
+
+    status: int = 200
+    body: bytes = b"{}"
+    headers: dict[str, str] = field(default_factory=dict)
+    pieces: int = 1
+    pause_s: float = 0.0
+    hangs_up: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """What came in."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    body: bytes
+
+
+def message(began_at: dt.datetime = BEGAN_AT, **changes: Any) -> dict[str, Any]:
+    """The result of a good backup, as a log entry holds it."""
+    return {
+        "MainOperation": "Backup",
+        "ParsedResult": "Success",
+        "BeginTime": began_at.strftime("%Y-%m-%dT%H:%M:%S.1234567Z"),
+        "EndTime": (began_at + dt.timedelta(minutes=4, seconds=2)).strftime("%Y-%m-%dT%H:%M:%S.7Z"),
+        "Duration": "00:04:02.5765433",
+        "ExaminedFiles": 10,
+        "SizeOfExaminedFiles": 2048,
+        "WarningsActualLength": 0,
+        "ErrorsActualLength": 0,
+        "MessagesActualLength": 1,
+        "Messages": ["2031-05-04 02:00:03 +00 - [Information-Duplicati.Library.Main.Controller]: began"],
+        "Warnings": [],
+        "Errors": [],
+        "BackendStatistics": {"BytesUploaded": 512, "KnownFileSize": 4096, "BackupListCount": 3},
+        **changes,
+    }
+
+
+def entry(told: dict[str, Any] | str, number: int = 1) -> dict[str, Any]:
+    """A log entry; its message is JSON within a text."""
+    text = told if isinstance(told, str) else json.dumps(told)
+    return {"ID": number, "OperationID": number, "Timestamp": 1935705600, "Type": "Result", "Message": text}
+
+
+def job(job_id: str, name: str, schedule: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A backup job as it is listed."""
+    backup = {"ID": job_id, "Name": name, "TargetURL": "s3://bucket/path?auth-username=u&auth-password=hidden"}
+    return {"Backup": backup, "Schedule": schedule}
+
+
+SCHEDULE = {
+    "ID": 2,
+    "Tags": ["ID=3"],
+    "Time": "2031-05-05T02:00:00Z",
+    "Repeat": "1D",
+    "LastRun": "2031-05-04T02:00:00Z",
+    "Rule": "AllowedWeekDays=Monday,Tuesday,Friday",
+    "AllowedDays": ["mon", "tue", "fri"],
+}
+
+
+class DuplicatiServer:
+    """Answers as Duplicati does; a reply in `replies`, by the end of the path, goes out instead."""
+
+    def __init__(self, generation: str = NEW, certificate: tuple[Path, Path] | None = None) -> None:
+        self.generation = generation
+        self.machine_id: str | None = MACHINE_ID
+        self.machine_name: str | None = "nas-01"
+        self.settings: dict[str, Any] = {}
+        self.jobs: list[dict[str, Any]] = [job("3", "Photos", SCHEDULE), job("4", "No schedule")]
+        self.logs: dict[str, list[dict[str, Any]]] = {"3": [entry(message())], "4": []}
+        self.replies: dict[str, Reply] = {}
+        self.requests: list[Request] = []
+        self.started: list[str] = []
+        self.token = secrets.token_urlsafe(24)
+        self._salt, self._nonces = secrets.token_bytes(32), {}
+        self._xsrf, self._auth = base64.b64encode(b"+/x" * 8).decode(), secrets.token_urlsafe(24)
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                owner._handle(self)
+
+            do_GET = do_POST
+
+            def log_message(self, *_arguments: Any) -> None:
+                """Stay silent."""
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, *_arguments: Any) -> None:
+                """A client that hangs up, as after a bad certificate, is no news."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self._scheme = "http"
+        if certificate:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(*certificate)
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
+            self._scheme = "https"
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return self._server.server_address[1]
+
+    @property
+    def url(self) -> str:
+        """Its whole address."""
+        return f"{self._scheme}://127.0.0.1:{self.port}"
+
+    def paths(self) -> list[str]:
+        """What was asked for, in order."""
+        return [f"{request.method} {request.path}" for request in self.requests]
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _handle(self, handler: BaseHTTPRequestHandler) -> None:
+        body = self._read(handler)
+        headers = {name.lower(): value for name, value in handler.headers.items()}
+        request = Request(handler.command, handler.path, headers, body)
+        self.requests.append(request)
+        path = urlsplit(handler.path).path
+        wanted = next((reply for end, reply in self.replies.items() if path.endswith(end)), None)
+        reply = wanted or (self._answer(request, path) if self.generation == NEW else self._answer_as_of_old(request))
+        if reply.hangs_up:
+            handler.close_connection = True
+            return
+        with suppress(OSError):  # whoever asked may have lost patience
+            self._send(handler, reply)
+
+    @staticmethod
+    def _read(handler: BaseHTTPRequestHandler) -> bytes:
+        """The body of a request, with a length or in chunks."""
+        if handler.headers.get("Transfer-Encoding", "").lower() == "chunked":
+            body = b""
+            while size := int(handler.rfile.readline(), 16):
+                body += handler.rfile.read(size)
+                handler.rfile.readline()
+            handler.rfile.readline()
+            return body
+        return handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
+
+    @staticmethod
+    def _send(handler: BaseHTTPRequestHandler, reply: Reply) -> None:
+        handler.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(reply.body)), **reply.headers}.items():
+            for part in value.split("\n"):
+                handler.send_header(name, part)
+        handler.end_headers()
+        size = -(-len(reply.body) // reply.pieces) or 1
+        for start in range(0, len(reply.body), size):
+            time.sleep(reply.pause_s)
+            handler.wfile.write(reply.body[start : start + size])
+            handler.wfile.flush()
+
+    def _answer(self, request: Request, path: str) -> Reply:
+        if path == "/api/v1/auth/login":
+            if json.loads(request.body).get("Password") != PASSWORD:
+                return as_json({"Error": "Failed to log in", "Code": 401}, 401)
+            cookie = {"Set-Cookie": "RefreshToken_8200=abc; path=/api/v1/auth/refresh; httponly"}
+            return as_json({"AccessToken": self.token, "RefreshNonce": "n"}, headers=cookie)
+        if request.headers.get("authorization") != f"Bearer {self.token}" or "cookie" in request.headers:
+            return as_json({"Error": "Unauthorized", "Code": 401}, 401)
+        return self._content(request, path)
+
+    def _answer_as_of_old(self, request: Request) -> Reply:
+        """What Duplicati 2.0 does: no bearer tokens, bodies with a byte order mark, cookies that are URL-encoded."""
+        path = urlsplit(request.path).path
+        cookies = dict(part.strip().split("=", 1) for part in request.headers.get("cookie", "").split(";") if part)
+        xsrf = {"Set-Cookie": f"xsrf-token={quote(self._xsrf, safe='')}; expires=Fri, 01 Jan 2021 00:00:00 GMT; path=/"}
+        if path == "/login.cgi":
+            form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
+            if "get-nonce" in form:
+                nonce = base64.b64encode(secrets.token_bytes(32)).decode()
+                salted = hashlib.sha256(PASSWORD.encode() + self._salt).digest()
+                proof = hashlib.sha256(base64.b64decode(nonce) + salted).digest()
+                self._nonces[nonce] = base64.b64encode(proof).decode()
+                told = {"Status": "OK", "Nonce": nonce, "Salt": base64.b64encode(self._salt).decode()}
+                both = f"{xsrf['Set-Cookie']}\nsession-nonce={quote(nonce, safe='')}; path=/"
+                return as_json(told, headers={"Set-Cookie": both}, mark=True)
+            expected = self._nonces.pop(unquote(cookies.get("session-nonce", "")), None)
+            if expected is None or form.get("password") != expected:
+                return Reply(401, b"", {"Content-Type": "application/json"})
+            return as_json({"Status": "OK"}, headers={"Set-Cookie": f"session-auth={self._auth}; path=/"}, mark=True)
+        if request.headers.get("x-xsrf-token") != self._xsrf:
+            return Reply(400, b"", xsrf)
+        if cookies.get("session-auth") != self._auth:
+            return Reply(401, b"")
+        content = self._content(request, path)
+        return Reply(content.status, b"\xef\xbb\xbf" + content.body, xsrf)
+
+    def _content(self, request: Request, path: str) -> Reply:
+        parts = path.split("/")
+        if path == "/api/v1/systeminfo":
+            options = [{"Name": "tempdir", "DefaultValue": "/tmp"}]
+            if self.machine_id is not None:
+                options.append({"Name": "machine-id", "DefaultValue": self.machine_id})
+            return as_json({"MachineName": self.machine_name, "Options": options, "WebModules": [{"Key": "x"}]})
+        if path == "/api/v1/serversettings":
+            return as_json(self.settings)
+        if path == "/api/v1/backups":
+            return as_json(self.jobs)
+        if path.endswith("/log"):
+            size = int(parse_qs(urlsplit(request.path).query)["pagesize"][0])
+            return as_json(self.logs[unquote(parts[4])][:size])
+        if path.endswith("/run") and request.method == "POST":
+            self.started.append(unquote(parts[4]))
+            return as_json({"Status": "OK", "ID": 17})
+        return as_json({"Error": "Not found", "Code": 404}, 404)
+
+
+def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None, *, mark: bool = False) -> Reply:
+    """A reply of JSON; with `mark` behind a byte order mark."""
+    body = json.dumps(value).encode()
+    return Reply(
+        status, b"\xef\xbb\xbf" + body if mark else body, {"Content-Type": "application/json", **(headers or {})}
+    )
+
+
+def make_certificate(folder: Path) -> tuple[Path, Path]:
+    """A certificate for 127.0.0.1 that the server signed itself; gives its file and that of its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nas-01")])
+    now = dt.datetime.now(dt.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    files = folder / "certificate.pem", folder / "key.pem"
+    files[0].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    pem = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    files[1].write_bytes(key.private_bytes(*pem))
+    return files
+
+
+@contextmanager
+def duplicati_server(generation: str = NEW, certificate: tuple[Path, Path] | None = None) -> Iterator[DuplicatiServer]:
+    """A Duplicati server for as long as the block lasts."""
+    server = DuplicatiServer(generation, certificate)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
