@@ -1,12 +1,14 @@
 """What people chose for each job: whom to tell, when it should run. A save touches only what it names."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import select
+from sqlalchemy.orm import selectinload
 
+from app.contracts.errors import NotFound
 from app.domain.schedules import weekdays_from_mask
 from app.extensions import db
 from app.models import Job, Server
@@ -55,6 +57,15 @@ class StoredSettings:
     servers: Mapping[str, Server]
 
 
+@dataclass(frozen=True, slots=True)
+class AdditionalSaved:
+    """What a change of many came to: jobs, servers whose defaults changed, and the jobs that inherit these now."""
+
+    job_count: int
+    server_count: int
+    inheriting_count: int
+
+
 def key_of(server_id: str, name: str) -> str:
     """How the settings of a job are called on the wire."""
     return f"{server_id}:{name}"
@@ -72,6 +83,57 @@ def read_all(visible_server_ids: frozenset[str] | None = None) -> StoredSettings
             if _is_visible(server.id, visible_server_ids) and any(getattr(server, name) for name in ADDITIONAL)
         },
     )
+
+
+def list_servers(visible_server_ids: frozenset[str] | None = None) -> list[Server]:
+    """The servers that may be seen, with their jobs, by what people call them."""
+    statement = select(Server).options(selectinload(Server.jobs))
+    if visible_server_ids is not None:
+        statement = statement.where(Server.id.in_(visible_server_ids))
+    return sorted(db.session.scalars(statement), key=lambda server: (server.display_name.casefold(), server.id))
+
+
+def set_additional(
+    job_ids: Collection[int], values: Mapping[str, str | None], *, actor: Actor, now: datetime
+) -> AdditionalSaved:
+    """Give several jobs the same additional destinations; `values` holds some of ADDITIONAL, None is "not set".
+
+    Where all jobs of a server are meant, its defaults take the values, and the jobs inherit them.
+    """
+    changes: dict[str, JobChange] = {}
+    server_count = inheriting_count = 0
+    for server in list_servers():
+        chosen = [job for job in server.jobs if job.id in job_ids]
+        is_whole = bool(chosen) and len(chosen) == len(server.jobs)
+        if is_whole:
+            changes[key_of(server.id, DEFAULTS_NAME)] = JobChange(values)
+            server_count, inheriting_count = server_count + 1, inheriting_count + len(chosen)
+        own = dict.fromkeys(values) if is_whole else values
+        changes |= {key_of(server.id, job.name): JobChange(own) for job in chosen}
+    save(changes, actor=actor, now=now)
+    return AdditionalSaved(len(changes) - server_count, server_count, inheriting_count)
+
+
+def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -> AdditionalSaved:
+    """Take the additional destinations off several jobs, and off the defaults of their servers."""
+    changes: dict[str, JobChange] = {}
+    servers = [server for server in list_servers() if any(job.id in job_ids for job in server.jobs)]
+    nothing = JobChange(dict.fromkeys(ADDITIONAL))
+    for server in servers:
+        changes[key_of(server.id, DEFAULTS_NAME)] = nothing
+        changes |= {key_of(server.id, job.name): nothing for job in server.jobs if job.id in job_ids}
+    save(changes, actor=actor, now=now)
+    return AdditionalSaved(len(changes) - len(servers), len(servers), 0)
+
+
+def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, now: datetime) -> None:
+    """Have every job of a server inherit its defaults, which may be emptied with it. Raises NotFound."""
+    server = next((server for server in list_servers() if server.id == server_id), None)
+    if server is None:
+        raise NotFound("Server not found")
+    nothing = JobChange(dict.fromkeys(ADDITIONAL))
+    names = [job.name for job in server.jobs] + ([DEFAULTS_NAME] if clears_defaults else [])
+    save({key_of(server_id, name): nothing for name in names}, actor=actor, now=now)
 
 
 def save(
@@ -169,7 +231,8 @@ def _account(differences: Mapping[str, Differences], server_names: Mapping[str, 
 
 
 def _named(differences: Differences) -> Differences:
-    named = {AUDIT_NAMES[name]: values for name, values in differences.items()}
+    # Plugins name the switches of their kinds themselves.
+    named = {AUDIT_NAMES.get(name, f"{name}Enabled"): values for name, values in differences.items()}
     if "allowedWeekDays" in named:
         weekdays = named["allowedWeekDays"]
         named["allowedWeekDays"] = {when: list(weekdays_from_mask(mask)) for when, mask in weekdays.items()}

@@ -12,7 +12,7 @@ from app.testing.http_servers import Answer, recording_server
 
 AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-PAGES = ("", "/channels/new/email", "/channels/{id}", "/channels/{id}/delete")
+PAGES = ("?tab=channels", "/channels/new/email", "/channels/{id}", "/channels/{id}/delete")
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_changes_that_are_not_saved_are_mentioned_beside_the_test(open_page, mak
 def test_a_switch_in_the_list_works_by_keyboard_and_keeps_its_focus(open_page, make):
     page = open_page()
     make("Switched")
-    page.goto("/settings")
+    page.goto("/settings?tab=channels")
     page.evaluate("window.wasNeverReloaded = true")
     switch = page.get_by_role("switch", name="Switched switched on")
     for state in ("false", "true"):
@@ -114,7 +114,7 @@ def test_everything_works_without_script(open_page, make):
     expect(page.locator("#setting_topic")).to_have_value("plain-topic")
     page.get_by_role("button", name="Send a test", exact=True).click()
     expect(page.get_by_text("The test message was delivered.")).to_be_visible()
-    page.goto("/settings")
+    page.goto("/settings?tab=channels")
     page.get_by_role("switch", name="Plain switched on").click()
     expect(page.get_by_role("switch", name="Plain switched on")).to_have_attribute("aria-checked", "false")
     page.get_by_role("link", name="Plain", exact=True).click()

@@ -17,10 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from app.pages.settings import (
-    channel_views,
-    user_views,
-)
+from app.pages.settings import channel_views, notification_views, user_views
 from app.pages.settings.channels import is_standard_complete
 from app.services.channels import EMAIL, NTFY
 
@@ -47,6 +44,7 @@ class Tab:
 
 
 TABS = (
+    Tab(NOTIFICATIONS, "notifications", _("Backup notifications"), "bell", notification_views.show),
     Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
     Tab(
         INTEGRATIONS,

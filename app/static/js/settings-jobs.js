@@ -1,0 +1,179 @@
+/* The tables of jobs in the settings: rows that save themselves, choosing several, and a filter while typing. */
+
+const SAVE_AFTER_MS = 500;
+const form = document.querySelector("form[data-autosave]");
+const rows = () => [...document.querySelectorAll("tr[data-row]")];
+const shownRows = () => rows().filter((row) => !row.hidden);
+
+/* Rows that save themselves */
+const state = document.getElementById("save-state");
+const dirty = new Set();
+let timer = 0;
+
+function say(word) {
+  state.textContent = state.dataset[word];
+  state.classList.toggle("is-failed", word === "failed");
+}
+
+function show(text) {
+  const note = document.createElement("div");
+  note.className = "toast-note";
+  note.setAttribute("role", "alert");
+  const close = document.createElement("button");
+  close.className = "link-button";
+  close.textContent = "×";
+  close.addEventListener("click", () => note.remove());
+  note.append(text, " ", close);
+  document.getElementById("toasts").append(note);
+}
+
+function entries(changed) {
+  const data = new FormData();
+  data.set("csrf_token", form.elements.csrf_token.value);
+  for (const row of changed) {
+    for (const field of row.querySelectorAll("input[name], select[name]")) {
+      if (field.form === form && (field.type !== "checkbox" || field.checked)) data.append(field.name, field.value);
+    }
+  }
+  return new URLSearchParams(data);
+}
+
+async function post(changed, options = {}) {
+  const send = () => fetch(form.action, { method: "POST", body: entries(changed), headers: { Accept: "application/json" }, ...options });
+  const answer = await send();
+  if (answer.status !== 403) return answer;
+  const fresh = await fetch(new URL("api/csrf", new URL(document.querySelector(".brand").href)));
+  if (!fresh.ok) return answer;
+  form.elements.csrf_token.value = (await fresh.json()).token; // a page may stay open for longer than its token lives
+  return send();
+}
+
+async function save() {
+  clearTimeout(timer);
+  const changed = [...dirty];
+  dirty.clear();
+  if (!changed.length) return;
+  say("saving");
+  try {
+    const answer = await post(changed);
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.error);
+    for (const [id, value] of Object.entries(told.states)) form.elements[`was.${id}`].value = value;
+    say(dirty.size ? "saving" : "saved");
+  } catch (error) {
+    for (const row of changed) dirty.add(row);
+    say("failed");
+    show(`${state.dataset.failed}: ${error.message}`);
+  }
+}
+
+function mark(row) {
+  dirty.add(row);
+  clearTimeout(timer);
+  timer = setTimeout(save, SAVE_AFTER_MS);
+}
+
+if (form && state) {
+  form.addEventListener("change", (event) => {
+    const row = event.target.closest("tr[data-row]");
+    if (row && event.target.form === form) mark(row);
+  });
+  addEventListener("pagehide", () => {
+    if (dirty.size) fetch(form.action, { method: "POST", body: entries(dirty), headers: { Accept: "application/json" }, keepalive: true });
+  });
+}
+
+/* A column for all rows that are shown */
+function boxesOf(kind) {
+  return shownRows().map((row) => row.querySelector(`[data-kind="${kind}"]`)).filter(Boolean);
+}
+
+function showColumns() {
+  for (const box of document.querySelectorAll("[data-column]")) {
+    const all = boxesOf(box.dataset.column);
+    box.checked = all.length > 0 && all.every((one) => one.checked);
+    box.indeterminate = !box.checked && all.some((one) => one.checked);
+  }
+}
+
+/* Choosing several */
+const many = document.querySelector("form[data-many]");
+const picks = () => [...document.querySelectorAll("input[name=pick]")];
+
+function showPicked() {
+  if (!many) return;
+  const picked = picks().filter((box) => box.checked);
+  many.hidden = picked.length === 0;
+  const count = many.querySelector("[data-picked]");
+  count.textContent = count.dataset.words.replace("{count}", picked.length);
+  for (const box of document.querySelectorAll("[data-pick-all], [data-pick-group]")) {
+    const scope = box.matches("[data-pick-all]") ? shownRows() : [...box.closest("tbody").querySelectorAll("tr[data-row]")];
+    const own = scope.map((row) => row.querySelector("input[name=pick]")).filter(Boolean);
+    box.checked = own.length > 0 && own.every((one) => one.checked);
+    box.indeterminate = !box.checked && own.some((one) => one.checked);
+  }
+}
+
+document.addEventListener("change", (event) => {
+  const box = event.target;
+  if (box.matches("[data-column]")) {
+    for (const one of boxesOf(box.dataset.column)) {
+      if (one.disabled || one.checked === box.checked) continue;
+      one.checked = box.checked;
+      mark(one.closest("tr"));
+    }
+  }
+  if (box.matches("[data-pick-all], [data-pick-group]")) {
+    const scope = box.matches("[data-pick-all]") ? shownRows() : [...box.closest("tbody").querySelectorAll("tr[data-row]")];
+    for (const row of scope) row.querySelector("input[name=pick]").checked = box.checked;
+  }
+  showColumns();
+  showPicked();
+});
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest("[data-pick-none]")) return;
+  for (const box of picks()) box.checked = false;
+  showPicked();
+});
+
+/* What is typed for a choice chooses it */
+document.addEventListener("input", (event) => {
+  const choice = event.target.dataset?.chooses && document.getElementById(event.target.dataset.chooses);
+  if (!choice) return;
+  if (choice.type === "radio") choice.checked = true;
+  else choice.value = "own";
+});
+
+/* The filter */
+const filter = document.querySelector("[data-filter-rows]");
+
+function applyFilter() {
+  const wanted = filter.value.trim().toLowerCase();
+  for (const group of document.querySelectorAll("tbody[data-group]")) {
+    const isWhole = group.dataset.words.includes(wanted);
+    let any = false;
+    for (const row of group.querySelectorAll("tr[data-row]")) {
+      row.hidden = !isWhole && !row.dataset.words.includes(wanted);
+      any ||= !row.hidden;
+    }
+    group.hidden = !any;
+  }
+  const none = document.querySelector("[data-no-rows]");
+  if (none) none.hidden = shownRows().some((row) => !row.closest("tbody").hidden);
+  showColumns();
+  showPicked();
+}
+
+if (filter) {
+  filter.addEventListener("input", applyFilter);
+  filter.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape") return;
+    filter.value = "";
+    applyFilter();
+  });
+}
+
+for (const hidden of document.querySelectorAll("[data-pick-all], [data-pick-group], [data-column], [data-pick-none]")) hidden.hidden = false;
+showColumns();
+showPicked();
