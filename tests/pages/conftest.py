@@ -51,3 +51,13 @@ def post(client, clock) -> Post:
         assert client.post("/api/upload", json=report).status_code == 200
 
     return send
+
+
+@pytest.fixture
+def viewer(admin, app):
+    """A signed-in person who is no administrator."""
+    new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
+    assert admin.send("POST", "/api/users", json=new).status_code == 201
+    viewer = app.test_client()
+    assert viewer.sign_in("viewer", "Viewer1234").status_code == 200
+    return viewer

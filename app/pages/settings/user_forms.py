@@ -5,6 +5,7 @@ from datetime import datetime
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from wtforms import BooleanField, PasswordField, RadioField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
 from wtforms.widgets import CheckboxInput, ListWidget
 
 from app.contracts import AppError
@@ -40,8 +41,8 @@ class AccountForm(SettingsForm):
     sees = RadioField(
         lazy_gettext("Sees"),
         choices=[
-            (ALL, lazy_gettext("All servers, future ones too")),
-            (CHOSEN, lazy_gettext("Only the servers chosen here")),
+            SelectChoice(ALL, lazy_gettext("All servers, future ones too")),
+            SelectChoice(CHOSEN, lazy_gettext("Only the servers chosen here")),
         ],
         default=ALL,
     )
@@ -52,7 +53,7 @@ class AccountForm(SettingsForm):
     def offer_servers(self, now: datetime) -> None:
         """Fill in which servers there are."""
         servers = sorted(history.overview(now).servers, key=lambda server: server.display_name.casefold())
-        self.server_ids.choices = [(server.id, server.display_name) for server in servers]
+        self.server_ids.choices = [SelectChoice(server.id, server.display_name) for server in servers]
 
     @property
     def sees_all_servers(self) -> bool:
