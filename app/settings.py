@@ -28,6 +28,7 @@ class Settings:
     port: int = 9666
     threads: int = 8
     data_dir: Path = Path("data")
+    import_from: Path | None = None
     database_url: str = ""
     timezone: str = "UTC"
     language: str = ""
@@ -79,6 +80,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         port=read("PORT", Settings.port, whole_number(0, 65535)),
         threads=read("THREADS", Settings.threads, whole_number(1, 64)),
         data_dir=read("DATA_DIR", Settings.data_dir, Path),
+        import_from=read("IMPORT_FROM", None, Path),
         database_url=read("DATABASE_URL", "", database_url),
         timezone=read("TZ", system_timezone(), timezone),
         language=read("LANG", "", lambda text: text.split(".")[0].replace("_", "-")),

@@ -7,7 +7,6 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,9 +17,11 @@ from flask import current_app
 from sqlalchemy import func, select
 from sqlalchemy.exc import SQLAlchemyError
 
+from app.domain.backup_times import newest_slot
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Lease, Run, Server, Task, User
-from app.services import channels, configuration, delivery, passwords, secrets
+from app.services import channels, configuration, delivery, local_backups, passwords, secrets
+from app.services.database_state import find_damages
 from app.services.deployment import registry, settings
 from app.settings import DEFAULT_PASSWORD, Settings
 
@@ -68,6 +69,7 @@ def examine_application(now: datetime) -> list[Finding]:
             _examine_outbox(now),
             *_examine_channels(),
             *_examine_schedule(now),
+            *_examine_backups(now),
             *_examine_plugins(),
         ]
     except SQLAlchemyError as error:
@@ -114,16 +116,12 @@ def _examine_database_file(chosen: Settings) -> Iterator[Finding]:
         return
     advice = "Stop the server, keep the file, and restore a backup (docs/recovery.md)."
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
-            found = connection.execute("PRAGMA integrity_check(3)").fetchall()
-            broken = connection.execute("PRAGMA foreign_key_check").fetchone()
+        damages = find_damages(path)
     except sqlite3.Error as error:
         yield Finding("database", f"{path.name} cannot be read: {error}", advice)
         return
-    if found != [("ok",)]:
-        yield Finding("database", f"{path.name} is damaged: {found[0][0]}", advice)
-    elif broken is not None:
-        yield Finding("database", f"{path.name} has rows of {broken[0]} that belong to nothing", advice)
+    if damages:
+        yield Finding("database", f"{path.name} is damaged: {damages[0]}", advice)
     else:
         yield Finding("database", f"{path.name} is whole, {path.stat().st_size / 1e6:.1f} MB")
 
@@ -231,6 +229,23 @@ def _examine_schedule(now: datetime) -> Iterator[Finding]:
     for task in db.session.scalars(select(Task).where(Task.last_error.is_not(None)).order_by(Task.name)):
         text = f"{task.name} failed: {task.last_error}"
         yield Finding("scheduled work", text, "Look into the application log for the reason.")
+
+
+def _examine_backups(now: datetime) -> Iterator[Finding]:
+    if db.engine.dialect.name != "sqlite":
+        return
+    slot = newest_slot(local_backups.schedule(), now, settings().zone)
+    copies = local_backups.list_backups()
+    newest = f"the newest copy is of {copies[0].made_at:%Y-%m-%d %H:%M} UTC" if copies else "there is no copy"
+    failed_at = local_backups.failed_at()
+    if failed_at is not None:
+        text = f"The copy that was due could not be made at {failed_at:%Y-%m-%d %H:%M} UTC; {newest}"
+        yield Finding("backups", text, "Look into the application log for the reason, and at the room on the disk.")
+    elif slot is not None and now - slot > LONGEST_WAIT and not any(copy.made_at >= slot for copy in copies):
+        text = f"The copy that was due at {slot:%Y-%m-%d %H:%M} UTC was not made; {newest}"
+        yield Finding("backups", text, "Start the server, and leave RUN_JOBS on: it makes them.")
+    else:
+        yield Finding("backups", f"{'None are made by themselves' if slot is None else 'Made when due'}; {newest}")
 
 
 def _examine_plugins() -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
+from app.api.database import views
 from app.domain.reports import Report
 from app.models import AuditEntry, Job, Server
 from app.services.audit import Actor
@@ -245,6 +246,19 @@ class TestRefused:
 
     def test_a_script_that_fails_at_its_end(self, refused, admin):
         refused(fetch(admin, "sql") + b"\nINSERT INTO nowhere VALUES (1);", "mine.sql")
+
+    def test_a_database_of_another_program(self, refused, tmp_path):
+        path = tmp_path / "photos.db"
+        with closing(sqlite3.connect(path)) as connection:
+            connection.executescript("CREATE TABLE alembic_version (version_num); CREATE TABLE albums (name);")
+            connection.execute("INSERT INTO alembic_version VALUES ('a1b2c3')")
+            connection.commit()
+        assert "foreign" in refused(path.read_bytes(), "photos.db")
+
+    def test_a_file_above_the_limit(self, refused, admin, monkeypatch):
+        monkeypatch.setattr(views, "MOST_BYTES", 100_000)
+        refused_before_it_is_read = send(admin, b"SQLite format 3\0" * 10_000, "mine.db")
+        assert refused_before_it_is_read.status_code == 413
 
     def test_a_database_of_the_original(self, refused, tmp_path):
         path = tmp_path / "backups.db"

@@ -1,7 +1,9 @@
 """What became of an old installation: how much was taken, and what was changed or left, and why."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 MOST_REMARKS = 200
 FURTHER = "Further remarks, which are not kept"
@@ -42,7 +44,18 @@ class ImportReport:
         self.count(kind).left += 1
         self.remark(reason)
 
+    def as_mapping(self) -> dict[str, Any]:
+        """The report as it can be written down."""
+        counts = {kind: asdict(count) for kind, count in self.counts.items()}
+        return {"schema_version": self.schema_version, "counts": counts, "remarks": dict(self.remarks)}
+
     @property
     def taken_count(self) -> int:
         """How many things were taken in all; 0 means that the import changed nothing."""
         return sum(count.taken for count in self.counts.values())
+
+
+def read_report(stored: Mapping[str, Any]) -> ImportReport:
+    """The report that was written down."""
+    counts = {kind: Count(**count) for kind, count in stored["counts"].items()}
+    return ImportReport(stored["schema_version"], counts, Counter(stored["remarks"]))
