@@ -30,9 +30,9 @@ def mail_addresses(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in parts if "@" in part))
 
 
-def is_muted(until: datetime | None, now: datetime) -> bool:
-    """Whether messages are held back at this instant."""
-    return until is not None and now < until
+def is_muted(until: datetime | None, now: datetime, *, since: datetime | None = None) -> bool:
+    """Whether messages are held back at this instant; `since` is when a maintenance that was announced begins."""
+    return until is not None and now < until and (since is None or since <= now)
 
 
 def shorten(text: str, limit: int | None, *, in_bytes: bool = False) -> str:

@@ -3,7 +3,7 @@
 from app.models.access import ApiKey, ServerAccess
 from app.models.audit_log import AuditEntry
 from app.models.channels import Channel
-from app.models.deliveries import Delivery, DeliveryState
+from app.models.deliveries import Delivery, DeliveryState, Urgency
 from app.models.jobs import Job
 from app.models.rejected_reports import RejectedReport
 from app.models.runs import JobDay, Run, RunLog
@@ -30,5 +30,6 @@ __all__ = [
     "Session",
     "Setting",
     "Task",
+    "Urgency",
     "User",
 ]

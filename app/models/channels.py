@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import String, UniqueConstraint
+from sqlalchemy import String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
@@ -28,8 +28,9 @@ class Channel(Model):
     quiet_from: Mapped[str | None] = mapped_column(String(5))
     quiet_until: Mapped[str | None] = mapped_column(String(5))
     quiet_lets_trouble_pass: Mapped[bool] = mapped_column(default=False, server_default="0")
-    # Since when nothing got through, and when people were told of it on another way.
+    # Since when nothing got through and why, and when people were told of it on another way.
     failing_since_at: Mapped[datetime | None] = mapped_column(Instant)
+    failing_error: Mapped[str | None] = mapped_column(Text)
     failure_told_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)

@@ -1,7 +1,7 @@
 """The outbox and its history."""
 
 from datetime import datetime
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any
 
 from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
@@ -18,6 +18,14 @@ class DeliveryState(StrEnum):
     SENDING = "sending"
     DELIVERED = "delivered"
     FAILED = "failed"
+
+
+class Urgency(IntEnum):
+    """What a message may do in the quiet hours of its channel: wait, pass where trouble may, or pass everywhere."""
+
+    USUAL = 0
+    TROUBLE = 1
+    AT_ONCE = 2
 
 
 class Delivery(Model):
@@ -43,6 +51,7 @@ class Delivery(Model):
     target: Mapped[str] = mapped_column(Text, default="", server_default="")
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
     state: Mapped[str] = mapped_column(String(16), default=DeliveryState.QUEUED)
+    urgency: Mapped[int] = mapped_column(default=Urgency.USUAL, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     next_attempt_at: Mapped[datetime] = mapped_column(Instant)
     claimed_until: Mapped[datetime | None] = mapped_column(Instant)

@@ -46,6 +46,9 @@ class Job(Model):
     muted_from: Mapped[datetime | None] = mapped_column(Instant)
     muted_until: Mapped[datetime | None] = mapped_column(Instant)
     mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # What people were told of and is not over: "Overdue", "Error" or "Fatal", and since when it is so.
+    trouble_kind: Mapped[str | None] = mapped_column(String(16))
+    trouble_since_at: Mapped[datetime | None] = mapped_column(Instant)
     # What the newest run has that is not usual: dictionaries of what `domain.anomalies.Anomaly` holds.
     anomalies: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")
     tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")

@@ -113,6 +113,7 @@ def delete_oldest_runs(
 def _forget_what_is_gone(job: Job) -> None:
     if not job.run_count:  # what was said of runs that are gone
         job.announced_next_at = job.overdue_alerted_at = None
+        job.trouble_kind = job.trouble_since_at = None
         job.anomalies = []
     planning.replan(job)
 

@@ -3,18 +3,18 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy.orm import Session
 
 from app.domain.intervals import is_strict
-from app.domain.notices import is_muted
 from app.domain.overdue import DEFAULT_FREQUENCY, FREQUENCIES, TOLERANCES, should_alert_again
 from app.extensions import db
 from app.models import Job, Server
 from app.services import configuration, outbox, planning
 from app.services.transaction import writing
 
-# Uploads wait while messages are queued: about a tenth of a second for as many.
-JOBS_AT_ONCE = 100
+# As many as one statement may name.
+JOBS_AT_ONCE = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,13 @@ def check_overdue(now: datetime) -> OverdueStatistics:
     job_count, checked_count = db.session.execute(
         select(func.count(), func.count().filter(_is_checked())).select_from(Job)
     ).one()
-    late = db.session.execute(select(Job.id, Job.overdue_alerted_at, Job.last_began_at).where(_is_overdue(now))).all()
-    frequency = _frequency()
-    due = [row.id for row in late if should_alert_again(row.overdue_alerted_at, row.last_began_at, frequency, now)]
-    told_count = sum(_tell(due[start : start + JOBS_AT_ONCE], now) for start in range(0, len(due), JOBS_AT_ONCE))
+    late_count = db.session.scalar(select(func.count()).select_from(Job).where(_is_overdue(now))) or 0
+    due = _find_due(now)
+    told_count = _tell(due, now) if due else 0
     configuration.put("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
     if told_count:
         outbox.queued.send()
-    return OverdueStatistics(job_count, checked_count, len(late), told_count)
+    return OverdueStatistics(job_count, checked_count, late_count, told_count)
 
 
 def replan_all() -> None:
@@ -82,28 +81,64 @@ def _is_overdue(now: datetime) -> ColumnElement[bool]:
     return _is_checked() & (Job.next_expected_at < now - _tolerance())
 
 
+def _find_due(now: datetime) -> list[int]:
+    """The jobs whose turn it is to be told of, by server and name."""
+    columns = (Job.id, Job.overdue_alerted_at, Job.last_began_at)
+    late = select(*columns).join(Server).where(_is_overdue(now), ~is_muted_now(now)).order_by(Server.name, Job.name)
+    frequency = _frequency()
+    return [
+        row.id
+        for row in db.session.execute(late)
+        if should_alert_again(row.overdue_alerted_at, row.last_began_at, frequency, now)
+    ]
+
+
+def is_muted_now(now: datetime) -> ColumnElement[bool]:
+    """Of jobs joined with their servers: messages about them are held back, by a mute of either."""
+    return or_(*(_is_muted(table, now) for table in (Job, Server)))
+
+
+def _is_muted(table: type[Job] | type[Server], now: datetime) -> ColumnElement[bool]:
+    has_begun = or_(table.muted_from.is_(None), table.muted_from <= now)
+    # The first part keeps NULL from making the negation of this unknown.
+    return and_(table.muted_until.is_not(None), table.muted_until > now, has_begun)
+
+
 def _frequency() -> str:
     stored = configuration.get("notification_frequency")
     return stored if stored in FREQUENCIES else DEFAULT_FREQUENCY
 
 
 def _tell(job_ids: list[int], now: datetime) -> int:
-    """Queue the messages of these jobs; one that another check told meanwhile, or that reported, is left out."""
-    told_count, frequency = 0, _frequency()
+    """Queue the messages of these jobs; one that another check told meanwhile, or that reported, is left out.
+
+    All in one transaction, since jobs that are late at one check are told of in one message.
+    """
     with writing() as session:
-        rows = session.execute(
-            select(Job, Server)
-            .join(Server)
-            .where(Job.id.in_(job_ids), _is_overdue(now))
-            .order_by(Server.name, Job.name)
-            .with_for_update(of=Job)
-            .execution_options(populate_existing=True)
-        )
-        for job, server in rows:
-            is_held_back = is_muted(job.muted_until, now) or is_muted(server.muted_until, now)
-            is_turn = should_alert_again(job.overdue_alerted_at, job.last_began_at, frequency, now)
-            if is_turn and not is_held_back and is_strict(job.expected_interval):
-                outbox.queue_overdue_messages(session, server, job, now)
-                job.overdue_alerted_at = now
-                told_count += 1
-    return told_count
+        late = [
+            (server, job)
+            for start in range(0, len(job_ids), JOBS_AT_ONCE)
+            for server, job in _lock_late(session, job_ids[start : start + JOBS_AT_ONCE], now)
+        ]
+        outbox.queue_overdue_messages(session, late, now)
+        for _, job in late:
+            job.overdue_alerted_at = now
+    return len(late)
+
+
+def _lock_late(session: Session, job_ids: list[int], now: datetime) -> list[tuple[Server, Job]]:
+    frequency = _frequency()
+    rows = session.execute(
+        select(Server, Job)
+        .join(Job, Job.server_id == Server.id)
+        .where(Job.id.in_(job_ids), _is_overdue(now), ~is_muted_now(now))
+        .order_by(Server.name, Job.name)
+        .with_for_update(of=Job)
+        .execution_options(populate_existing=True)
+    )
+    return [
+        (server, job)
+        for server, job in rows
+        if should_alert_again(job.overdue_alerted_at, job.last_began_at, frequency, now)
+        and is_strict(job.expected_interval)
+    ]

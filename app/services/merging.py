@@ -138,6 +138,8 @@ def _join(session: Session, job: Job, own: Job) -> None:
         own.announced_next_at = job.announced_next_at
     alerts = [at for at in (own.overdue_alerted_at, job.overdue_alerted_at) if at is not None]
     own.overdue_alerted_at = max(alerts, default=None)
+    if own.trouble_since_at is None:
+        own.trouble_kind, own.trouble_since_at = job.trouble_kind, job.trouble_since_at
     _fill_in(JOB_SETTINGS, job, own)
     if own.schedule_anchor_at is None or (own.schedule_source == "guess" != job.schedule_source):
         own.schedule_anchor_at, own.schedule_source = job.schedule_anchor_at, job.schedule_source

@@ -1,19 +1,22 @@
 """From a run or an overdue job to the words that are sent: the values of the placeholders, and the template filled."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from app.contracts import Severity
 from app.domain import markdown
-from app.domain.default_templates import default_templates
+from app.domain.alarm_words import alarm_template, list_words
+from app.domain.default_templates import ALIASES, default_templates
 from app.domain.durations import human_duration
 from app.domain.elapsed import relative_text
 from app.domain.notices import shorten
 from app.domain.reports import Report
 from app.domain.statuses import SUCCESS, is_failure
+from app.domain.summary_words import summary_words
 from app.domain.templates import Template, render
+from app.domain.troubles import OVERDUE, Trouble
 from app.models import Job, Server
 from app.services import configuration
 from app.services.deployment import settings
@@ -29,6 +32,9 @@ from app.services.wording import (
 TITLE_LIMIT = 500
 # Enough for the thousands of lines that a person may read, and a bound for the outbox.
 LOG_TEXT_LIMIT = 60_000
+# Lines of a list of jobs: as many as a push takes and a person reads.
+JOBS_LISTED = 25
+TROUBLE_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "channelFailing"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,11 @@ class Notice:
     tags: tuple[str, ...]
     link: str | None
     values: Mapping[str, str]
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether somebody should look at it soon, and quiet hours may let it pass."""
+        return self.severity is Severity.ERROR or self.event in TROUBLE_EVENTS
 
     def payload(self) -> dict[str, Any]:
         """The notice as the JSON value of a delivery; the log text stands in the message already."""
@@ -99,6 +110,46 @@ def render_overdue(server: Server, job: Job, now: datetime) -> Notice:
     kind, stored = "overdueBackup", stored_templates()
     values = overdue_values(server, job, now, language(stored))
     return _render(kind, template(kind, stored), Severity.WARNING, values)
+
+
+def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> Notice:
+    """The one message about several jobs that did not report in time, as loud as that about a single one."""
+    stored = stored_templates()
+    code, chosen = language(stored), template("overdueBackup", stored)
+    line, more = list_words(alarm_language(code))
+    lines = [
+        f"• {render(line, _server_values(server, job) | {'expected_date': date_text(job.next_expected_at, code)})}"
+        for server, job in late[:JOBS_LISTED]
+    ]
+    if len(late) > JOBS_LISTED:
+        lines.append(f"• {render(more, {'count': count_text(len(late) - JOBS_LISTED, code)})}")
+    values = {"count": count_text(len(late), code), "jobs": "\n".join(lines), "duplistatus_link": own_address() or ""}
+    words = alarm_template("overdueBackups", alarm_language(code))
+    words = replace(words, priority=chosen.priority, tags=chosen.tags)
+    return _render("overdueBackups", words, Severity.WARNING, values)
+
+
+def render_recovered(server: Server, job: Job, report: Report, trouble: Trouble, now: datetime) -> Notice:
+    """The message about a run after which all is well again, with the trouble that people were told of."""
+    kind, stored = "recovered", stored_templates()
+    code = language(stored)
+    is_late = trouble.kind == OVERDUE
+    values = run_values(server, job, report, code) | {
+        "previous_status": summary_words(code)["overdue"] if is_late else status_word(trouble.kind, code),
+        "trouble_since": date_text(trouble.since_at, code),
+        "trouble_elapsed": relative_text(trouble.since_at, now),
+    }
+    return _render(kind, template(kind, stored), Severity.INFO, values)
+
+
+def render_alarm(event: str, severity: Severity, values: Mapping[str, str]) -> Notice:
+    """The message about something that concerns no single run; `values` are in the language of the templates."""
+    return _render(event, alarm_template(event, alarm_language(language())), severity, values)
+
+
+def alarm_language(code: str) -> str:
+    """The language of alarms for one of the codes that templates may have."""
+    return ALIASES.get(code, code)
 
 
 def run_values(server: Server, job: Job, report: Report, language: str) -> dict[str, str]:

@@ -5,7 +5,7 @@ So an upload never waits for a mail server, and a crash between storing and send
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -16,20 +16,32 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.domain.notices import OFF, inherited, is_muted, is_told, mail_addresses
+from app.domain.notices import OFF, inherited, is_muted, mail_addresses
 from app.domain.reports import Report
+from app.domain.troubles import OVERDUE, Hearing, Trouble, Verdict, judge
 from app.extensions import db
-from app.models import Channel, Delivery, DeliveryState, Job, Server
+from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
 from app.models.types import to_milliseconds
 from app.services import channels, messages
 from app.services.delivery import deliver_due
 from app.services.transaction import writing
 from app.services.turns import in_turns
 
-__all__ = ["count_old", "deliver_due", "purge_history", "queue_overdue_messages", "queue_run_messages", "queued"]
+__all__ = [
+    "count_old",
+    "deliver_due",
+    "everybody",
+    "purge_history",
+    "queue_notice",
+    "queue_overdue_messages",
+    "queue_run_messages",
+    "queued",
+]
 
 DELIVERIES = Delivery.__table__
 ROWS_AT_ONCE = 1_000
+# The audit log names this many jobs of a message that tells of several.
+JOBS_NAMED = 25
 
 # Sent, by whoever queued something, once that is committed.
 queued = signal("duplistatus-outbox-queued")
@@ -44,40 +56,104 @@ class Destination:
 
 
 def has_to_tell(server: Server, job: Job, report: Report, now: datetime) -> bool:
-    """Whether anybody wants to hear of this run; most runs are fine, and then nothing more need be read."""
-    events = (job.notification_event, _additional_event(server, job))
-    is_told_any = any(is_told(event, report.status, report.error_count) for event in events)
-    return is_told_any and not _is_muted(server, job, now)
+    """Whether a run that is stored means anything to anybody; most are fine, and then nothing more need be read."""
+    verdict = _judge(server, job, report)
+    means_something = bool(verdict.run or verdict.recovered) or verdict.trouble != _trouble(job)
+    return means_something and not _is_muted(server, job, now)
 
 
 def queue_run_messages(session: Session, server: Server, job: Job, report: Report, run_id: str, now: datetime) -> int:
-    """Queue what a new run has to tell, within the transaction that stores it; returns the number of messages."""
+    """Queue what a new run has to tell, within the transaction that stores it; returns the number of messages.
+
+    The job has the run among its figures already. Whether it is in trouble is written down with it.
+    """
     if not has_to_tell(server, job, report, now):
         return 0
-    destinations = _destinations(
-        server,
-        job,
-        standard=is_told(job.notification_event, report.status, report.error_count),
-        additional=is_told(_additional_event(server, job), report.status, report.error_count),
-    )
-    if not destinations:
-        return 0
-    notice = messages.render_run(server, job, report)
-    payload = notice.payload() | {"audit": _audit_details("backup", server, job, report.status)}
-    return _insert(session, destinations, notice.event, f"run:{run_id}", job.id, payload, now)
+    verdict, before = _judge(server, job, report), _trouble(job)
+    usable = channels.usable()
+    audit = _audit_details("backup", server, job, report.status)
+    count = 0
+    if destinations := _destinations(server, job, verdict.run, usable):
+        notice = messages.render_run(server, job, report)
+        count += queue_notice(session, notice, destinations, f"run:{run_id}", now, job_id=job.id, audit=audit)
+    if before and (destinations := _destinations(server, job, verdict.recovered, usable)):
+        notice = messages.render_recovered(server, job, report, before, now)
+        count += queue_notice(session, notice, destinations, f"recovered:{run_id}", now, job_id=job.id, audit=audit)
+    if verdict.trouble is None or count:  # trouble that nobody was told of is none to come back from
+        _keep_trouble(job, verdict.trouble)
+    return count
 
 
-def queue_overdue_messages(session: Session, server: Server, job: Job, now: datetime) -> int:
-    """Queue what there is to say about a late job; the standard event is not looked at, additional `off` is."""
-    additional = _additional_event(server, job) != OFF
-    destinations = _destinations(server, job, standard=True, additional=additional)
-    if not destinations:
-        return 0
-    notice = messages.render_overdue(server, job, now)
-    payload = notice.payload() | {"audit": _audit_details("overdue", server, job, None)}
-    return _insert(
-        session, destinations, notice.event, f"overdue:{job.id}:{to_milliseconds(now)}", job.id, payload, now
+def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]], now: datetime) -> int:
+    """Queue what there is to say about jobs that are late at one check: one message for each destination.
+
+    The standard event is not looked at, an additional one that is `off` is. Returns the number of messages.
+    """
+    usable = channels.usable()
+    told: dict[Destination, list[tuple[Server, Job]]] = {}
+    for server, job in late:
+        hearing = Hearing(standard=True, additional=_additional_event(server, job) != OFF)
+        for destination in _destinations(server, job, hearing, usable):
+            told.setdefault(destination, []).append((server, job))
+    # Most destinations hear of the same jobs: each set of them is put into words once.
+    groups: dict[tuple[int, ...], list[Destination]] = {}
+    for destination, pairs in told.items():
+        groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
+    count = sum(
+        _queue_overdue_group(session, told[destinations[0]], destinations, now) for destinations in groups.values()
     )
+    heard = {job_id for job_ids in groups for job_id in job_ids}
+    for _, job in late:
+        if job.id in heard:
+            since_at = job.trouble_since_at or job.next_expected_at or now
+            _keep_trouble(job, Trouble(OVERDUE, since_at))
+    return count
+
+
+def everybody(*, without: int | None = None) -> list[Destination]:
+    """The own destinations of all channels that messages can go through, except one."""
+    return [Destination(row.id) for row in channels.usable() if row.id != without]
+
+
+def queue_notice(
+    session: Session,
+    notice: messages.Notice,
+    destinations: Iterable[Destination],
+    event_key: str,
+    now: datetime,
+    *,
+    job_id: int | None = None,
+    audit: Mapping[str, Any] | None = None,
+) -> int:
+    """Add one row for each destination; what was queued for it under this key before is left alone.
+
+    Returns the number of new rows. The caller sends `queued` after the commit.
+    """
+    payload = notice.payload() | {"audit": dict(audit or {"type": notice.event})}
+    rows = [
+        {
+            "idempotency_key": str(uuid.uuid4()),
+            "event": notice.event,
+            "event_key": event_key,
+            "channel_id": destination.channel_id,
+            "job_id": job_id,
+            "target": destination.target,
+            "payload": payload,
+            "state": DeliveryState.QUEUED,
+            "urgency": Urgency.TROUBLE if notice.is_trouble else Urgency.USUAL,
+            "attempts": 0,
+            "next_attempt_at": now,
+            "created_at": now,
+        }
+        for destination in destinations
+    ]
+    if not rows:
+        return 0
+    connection = session.connection()
+    result = connection.execute(
+        _insert_new(connection.dialect.name), rows, execution_options={"preserve_rowcount": True}
+    )
+    return result.rowcount
 
 
 def count_old(days: int, now: datetime) -> int:
@@ -101,71 +177,70 @@ def _is_past(days: int, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return ended, DELIVERIES.c.created_at < now - timedelta(days=days)
 
 
+def _judge(server: Server, job: Job, report: Report) -> Verdict:
+    return judge(
+        status=report.status,
+        error_count=report.error_count,
+        began_at=report.began_at,
+        is_newest=job.last_began_at is None or report.began_at >= job.last_began_at,
+        standard_event=job.notification_event,
+        additional_event=_additional_event(server, job),
+        trouble=_trouble(job),
+    )
+
+
+def _trouble(job: Job) -> Trouble | None:
+    if job.trouble_kind is None or job.trouble_since_at is None:
+        return None
+    return Trouble(job.trouble_kind, job.trouble_since_at)
+
+
+def _keep_trouble(job: Job, trouble: Trouble | None) -> None:
+    job.trouble_kind, job.trouble_since_at = (trouble.kind, trouble.since_at) if trouble else (None, None)
+
+
 def _is_muted(server: Server, job: Job, now: datetime) -> bool:
-    return is_muted(job.muted_until, now) or is_muted(server.muted_until, now)
+    return any(is_muted(owner.muted_until, now, since=owner.muted_from) for owner in (job, server))
 
 
 def _additional_event(server: Server, job: Job) -> str:
     return inherited(job.additional_event, server.additional_event, job.notification_event)
 
 
-def _destinations(server: Server, job: Job, *, standard: bool, additional: bool) -> list[Destination]:
-    usable = channels.usable()
-    found = [Destination(row.id) for row in usable if standard and job.wants(row.kind)]
-    if additional:
+def _destinations(server: Server, job: Job, hearing: Hearing, usable: Sequence[Channel]) -> list[Destination]:
+    found = [Destination(row.id) for row in usable if hearing.standard and job.wants(row.kind)]
+    if hearing.additional:
         found += _additional_destinations(server, job, usable)
     return found
 
 
 def _additional_destinations(server: Server, job: Job, usable: Iterable[Channel]) -> list[Destination]:
     """Extra addresses and an extra topic: they use the standard mail and ntfy channel, whatever the job's switches."""
-    standard = {row.kind: row for row in usable if row.name == row.kind}
-    found = []
-    if mail := standard.get(channels.EMAIL):
-        addresses = mail_addresses(inherited(job.additional_emails, server.additional_emails))
-        found += [Destination(mail.id, address) for address in addresses]
+    addresses = mail_addresses(inherited(job.additional_emails, server.additional_emails))
     topic = inherited(job.additional_ntfy_topic, server.additional_ntfy_topic).strip()
-    if topic and (ntfy := standard.get(channels.NTFY)):
-        found.append(Destination(ntfy.id, topic))
-    return found
+    targets = {channels.EMAIL: addresses, channels.NTFY: (topic,) if topic else ()}
+    return [
+        Destination(row.id, target) for row in usable if row.name == row.kind for target in targets.get(row.kind, ())
+    ]
+
+
+def _queue_overdue_group(
+    session: Session, late: Sequence[tuple[Server, Job]], destinations: Iterable[Destination], now: datetime
+) -> int:
+    # Two checks at once share no job, so the first one's number tells their messages apart.
+    event_key = f"overdue:{late[0][1].id}:{to_milliseconds(now)}"
+    if len(late) == 1:
+        [(server, job)] = late
+        audit, notice = _audit_details("overdue", server, job, None), messages.render_overdue(server, job, now)
+        return queue_notice(session, notice, destinations, event_key, now, job_id=job.id, audit=audit)
+    names = [f"{server.name}:{job.name}" for server, job in late[:JOBS_NAMED]]
+    audit = {"type": "overdue", "backupCount": len(late), "backups": names}
+    return queue_notice(session, messages.render_overdue_list(late), destinations, event_key, now, audit=audit)
 
 
 def _audit_details(kind: str, server: Server, job: Job, status: str | None) -> dict[str, Any]:
     details = {"type": kind, "serverId": server.id, "serverName": server.name, "backupName": job.name}
     return details | ({"backupStatus": status} if status is not None else {})
-
-
-def _insert(
-    session: Session,
-    destinations: Iterable[Destination],
-    event: str,
-    event_key: str,
-    job_id: int,
-    payload: dict[str, Any],
-    now: datetime,
-) -> int:
-    """Add one row for each destination; an event that was queued for it before is left alone."""
-    rows = [
-        {
-            "idempotency_key": str(uuid.uuid4()),
-            "event": event,
-            "event_key": event_key,
-            "channel_id": destination.channel_id,
-            "job_id": job_id,
-            "target": destination.target,
-            "payload": payload,
-            "state": DeliveryState.QUEUED,
-            "attempts": 0,
-            "next_attempt_at": now,
-            "created_at": now,
-        }
-        for destination in destinations
-    ]
-    connection = session.connection()
-    result = connection.execute(
-        _insert_new(connection.dialect.name), rows, execution_options={"preserve_rowcount": True}
-    )
-    return result.rowcount
 
 
 @lru_cache

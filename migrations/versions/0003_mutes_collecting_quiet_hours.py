@@ -27,6 +27,8 @@ def added_columns() -> dict[str, list[sa.Column]]:
         "jobs": [
             sa.Column("muted_from", sa.BigInteger(), nullable=True),
             sa.Column("mute_note", sa.Text(), server_default="", nullable=False),
+            sa.Column("trouble_kind", sa.String(length=16), nullable=True),
+            sa.Column("trouble_since_at", sa.BigInteger(), nullable=True),
             sa.Column("anomalies", sa.Text(), server_default="[]", nullable=False),
             sa.Column("tags", sa.Text(), server_default="[]", nullable=False),
             sa.Column("last_quota_total_bytes", sa.BigInteger(), nullable=True),
@@ -40,7 +42,11 @@ def added_columns() -> dict[str, list[sa.Column]]:
             sa.Column("quiet_until", sa.String(length=5), nullable=True),
             sa.Column("quiet_lets_trouble_pass", sa.Boolean(), server_default="0", nullable=False),
             sa.Column("failing_since_at", sa.BigInteger(), nullable=True),
+            sa.Column("failing_error", sa.Text(), nullable=True),
             sa.Column("failure_told_at", sa.BigInteger(), nullable=True),
+        ],
+        "deliveries": [
+            sa.Column("urgency", sa.Integer(), server_default="0", nullable=False),
         ],
     }
 

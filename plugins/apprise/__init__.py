@@ -14,6 +14,7 @@ from app.contracts import DeliveryError, ForbiddenAddress, Message, Notification
 from plugins.apprise.services import Failure, check_hosts, deliver, open_services
 
 NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.ERROR: "failure"}
+GOOD_NEWS = frozenset({"success", "recovered", "silenceOver", "channelWorks"})
 REMEMBERED = 1000
 # Which services took a message of which others failed, so that the next try reaches only those. By idempotency key;
 # lost at a restart, when a repetition is better than silence.
@@ -59,7 +60,7 @@ class AppriseChannel(NotificationChannel):
             check_hosts(waiting.values())
         except ForbiddenAddress as error:
             raise DeliveryError(f"Apprise: {error}", permanent=True) from None
-        is_success = message.severity is Severity.INFO and message.event == "success"
+        is_success = message.severity is Severity.INFO and message.event in GOOD_NEWS
         outcomes = deliver(
             waiting,
             body=message.markdown or message.body,

@@ -8,7 +8,7 @@ from sqlalchemy import insert, select, update
 from statements import sent_statements
 
 from app.extensions import db as database
-from app.models import Delivery, Job, Server
+from app.models import AuditEntry, Delivery, Job, Server
 from app.services import channels, configuration, evaluate, outbox
 from app.services.transaction import writing
 
@@ -96,6 +96,79 @@ def test_a_muted_one_is_told_when_the_mute_ends(late, clock, change, table):
     assert told(clock) == 0
     clock.advance(hours=1)
     assert told(clock) == 1
+
+
+@pytest.mark.parametrize("table", [Job, Server])
+def test_a_maintenance_that_begins_later_holds_nothing_back(late, clock, change, table):
+    change(table, muted_from=clock() + timedelta(hours=1), muted_until=clock() + timedelta(hours=2))
+    assert told(clock) == 1
+
+
+class TestSeveralJobs:
+    """Those that are late at one check are told of in one message for each destination."""
+
+    @pytest.fixture
+    def fleet(self, late, ingest, change):
+        """Jobs on two machines, all as late as `late`."""
+
+        def add(count: int) -> None:
+            for number in range(count):
+                ingest(job_name=f"job {number:02}", server_id="machine-2", server_name="attic")
+
+        return add
+
+    def test_they_share_a_message(self, fleet, late, clock, ntfy):
+        fleet(2)
+        assert told(clock) == 3
+        assert outbox.deliver_due(clock()) == 1
+        [push] = ntfy.received
+        assert push.json["title"] == "🕑 Overdue backup jobs: 3"
+        lines = push.json["message"].splitlines()
+        assert lines[0] == "These backups have not arrived in time:"
+        assert lines[2:] == [
+            "• attic: job 00, expected 05/05/2031, 11:00",
+            "• attic: job 01, expected 05/05/2031, 11:00",
+            "• nas: photos, expected 05/05/2031, 11:00",
+        ]
+
+    def test_each_destination_hears_of_its_own_jobs(self, fleet, late, clock, deliveries):
+        fleet(2)
+        with writing():
+            late.additional_ntfy_topic = "photographers"
+        told(clock)
+        assert [(row.target, row.event) for row in deliveries()] == [
+            ("", "overdueBackups"),
+            ("photographers", "overdueBackup"),
+        ]
+
+    def test_a_long_list_names_the_first_and_counts_the_rest(self, fleet, clock, ntfy):
+        fleet(60)
+        assert told(clock) == 61
+        outbox.deliver_due(clock())
+        [push] = ntfy.received
+        assert push.json["message"].endswith("• and more: 36")
+        assert len(push.json["message"].encode()) < 4096
+
+    def test_it_is_as_loud_as_the_message_about_one(self, fleet, clock, ntfy):
+        loud = {"title": "x", "message": "x", "priority": "max", "tags": "siren"}
+        configuration.put("notification_templates", {"overdueBackup": loud}, now=clock())
+        fleet(1)
+        told(clock)
+        outbox.deliver_due(clock())
+        assert (ntfy.received[0].json["priority"], ntfy.received[0].json["tags"]) == (5, ["siren"])
+
+    def test_names_stay_as_they_are(self, ingest, late, clock, ntfy):
+        ingest(job_name="*a* {count} [b](https://c)")
+        told(clock)
+        outbox.deliver_due(clock())
+        assert "nas: *a* {count} [b](https://c), expected" in ntfy.received[0].json["message"]
+
+    def test_the_audit_log_names_them(self, fleet, clock, db):
+        fleet(1)
+        told(clock)
+        outbox.deliver_due(clock())
+        entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "notification_sent")).one()
+        assert entry.details["backups"] == ["attic:job 00", "nas:photos"]
 
 
 @pytest.mark.parametrize("interval", ["1D 2h", "x1D"])

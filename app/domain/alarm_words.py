@@ -1,0 +1,210 @@
+"""The words of alarms that are about no single run, in every language that templates have.
+
+Title and text are templates like those that people may change. Counts stand behind a label, never before a noun:
+so no language needs its rules for plurals here.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from app.domain.templates import Template
+
+# What happened -> how loud it is, its tags, and the sign before its title.
+_SHAPES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "overdueBackups": ("default", "duplicati, duplistatus, overdue", "🕑"),
+        "silence": ("high", "duplicati, duplistatus, silence", "🔇"),
+        "silenceOver": ("default", "duplicati, duplistatus, recovered", "🔔"),
+        "channelFailing": ("high", "duplicati, duplistatus, channel", "📵"),
+        "channelWorks": ("default", "duplicati, duplistatus, recovered", "💚"),
+    }
+)
+EVENTS = tuple(_SHAPES)
+
+# Language -> event -> title and text. `list` is a line of a list of jobs, and what stands below one that was cut.
+WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
+    {
+        "en-GB": {
+            "overdueBackups": ("Overdue backup jobs: {count}", "These backups have not arrived in time:\n\n{jobs}"),
+            "silence": (
+                "No backup has reported for {duration}",
+                "Nothing has been reported since {last_report_date}. Overdue backup jobs: {count}.\n\n"
+                "When all machines are silent at once, the cause is mostly the network, the address or the "
+                "certificate of duplistatus.",
+            ),
+            "silenceOver": (
+                "Backups report again",
+                "{backup_name} of {server_alias} has reported, after a silence since {last_report_date}.",
+            ),
+            "channelFailing": (
+                "{channel} delivers nothing",
+                "No message has got through {channel} since {since_date}.\n\n"
+                "🛑 Reason: {error}\n📄 Messages that wait: {count}",
+            ),
+            "channelWorks": (
+                "{channel} delivers again",
+                "Messages get through {channel} again. It had failed since {since_date}.",
+            ),
+            "list": ("{server_alias}: {backup_name}, expected {expected_date}", "and more: {count}"),
+        },
+        "de": {
+            "overdueBackups": (
+                "Überfällige Sicherungen: {count}",
+                "Diese Sicherungen sind nicht rechtzeitig eingetroffen:\n\n{jobs}",
+            ),
+            "silence": (
+                "Keine Sicherung hat sich gemeldet: {duration}",
+                "Seit {last_report_date} ist nichts mehr gemeldet worden. Überfällige Sicherungen: {count}.\n\n"
+                "Wenn alle Rechner zugleich schweigen, liegt es meist am Netz, an der Adresse oder am Zertifikat "
+                "von duplistatus.",
+            ),
+            "silenceOver": (
+                "Sicherungen melden sich wieder",
+                "{backup_name} von {server_alias} hat sich gemeldet, nach einer Stille seit {last_report_date}.",
+            ),
+            "channelFailing": (
+                "{channel} stellt nichts zu",
+                "Über {channel} ist seit {since_date} keine Nachricht mehr angekommen.\n\n"
+                "🛑 Grund: {error}\n📄 Wartende Nachrichten: {count}",
+            ),
+            "channelWorks": (
+                "{channel} stellt wieder zu",
+                "Nachrichten über {channel} kommen wieder an. Seit {since_date} war das nicht so.",
+            ),
+            "list": ("{server_alias}: {backup_name}, erwartet {expected_date}", "und weitere: {count}"),
+        },
+        "fr": {
+            "overdueBackups": (
+                "Sauvegardes en retard : {count}",
+                "Ces sauvegardes ne sont pas arrivées à temps :\n\n{jobs}",
+            ),
+            "silence": (
+                "Aucune sauvegarde signalée depuis {duration}",
+                "Plus rien n'a été signalé depuis le {last_report_date}. Sauvegardes en retard : {count}.\n\n"
+                "Quand toutes les machines se taisent à la fois, la cause est le plus souvent le réseau, l'adresse ou "
+                "le certificat de duplistatus.",
+            ),
+            "silenceOver": (
+                "Les sauvegardes se signalent de nouveau",
+                "{backup_name} de {server_alias} s'est signalée, après un silence depuis le {last_report_date}.",
+            ),
+            "channelFailing": (
+                "{channel} ne distribue plus rien",
+                "Aucun message n'est passé par {channel} depuis le {since_date}.\n\n"
+                "🛑 Raison : {error}\n📄 Messages en attente : {count}",
+            ),
+            "channelWorks": (
+                "{channel} distribue de nouveau",
+                "Les messages passent de nouveau par {channel}, en échec depuis le {since_date}.",
+            ),
+            "list": ("{server_alias} : {backup_name}, attendue le {expected_date}", "et d'autres : {count}"),
+        },
+        "es": {
+            "overdueBackups": (
+                "Copias atrasadas: {count}",
+                "Estas copias no han llegado a tiempo:\n\n{jobs}",
+            ),
+            "silence": (
+                "Ninguna copia ha informado: {duration}",
+                "No se ha informado de nada desde el {last_report_date}. Copias atrasadas: {count}.\n\n"
+                "Cuando todas las máquinas callan a la vez, la causa suele ser la red, la dirección o el certificado "
+                "de duplistatus.",
+            ),
+            "silenceOver": (
+                "Las copias vuelven a informar",
+                "{backup_name} de {server_alias} ha informado, tras un silencio desde el {last_report_date}.",
+            ),
+            "channelFailing": (
+                "{channel} no entrega nada",
+                "Ningún mensaje ha pasado por {channel} desde el {since_date}.\n\n"
+                "🛑 Motivo: {error}\n📄 Mensajes en espera: {count}",
+            ),
+            "channelWorks": (
+                "{channel} vuelve a entregar",
+                "Los mensajes pasan de nuevo por {channel}. Fallaba desde el {since_date}.",
+            ),
+            "list": ("{server_alias}: {backup_name}, esperada el {expected_date}", "y más: {count}"),
+        },
+        "pt-BR": {
+            "overdueBackups": (
+                "Backups atrasados: {count}",
+                "Estes backups não chegaram a tempo:\n\n{jobs}",
+            ),
+            "silence": (
+                "Nenhum backup deu notícia: {duration}",
+                "Nada foi informado desde {last_report_date}. Backups atrasados: {count}.\n\n"
+                "Quando todas as máquinas se calam ao mesmo tempo, a causa costuma ser a rede, o endereço ou o "
+                "certificado do duplistatus.",
+            ),
+            "silenceOver": (
+                "Os backups voltaram a dar notícia",
+                "{backup_name} de {server_alias} deu notícia, depois de um silêncio desde {last_report_date}.",
+            ),
+            "channelFailing": (
+                "{channel} não entrega nada",
+                "Nenhuma mensagem passou por {channel} desde {since_date}.\n\n"
+                "🛑 Motivo: {error}\n📄 Mensagens em espera: {count}",
+            ),
+            "channelWorks": (
+                "{channel} voltou a entregar",
+                "As mensagens passam de novo por {channel}. Falhava desde {since_date}.",
+            ),
+            "list": ("{server_alias}: {backup_name}, esperado em {expected_date}", "e mais: {count}"),
+        },
+        "hi": {
+            "overdueBackups": (
+                "देर से चल रहे बैकअप: {count}",
+                "ये बैकअप समय पर नहीं पहुँचे:\n\n{jobs}",
+            ),
+            "silence": (
+                "किसी बैकअप की सूचना नहीं आई: {duration}",
+                "{last_report_date} के बाद से कोई सूचना नहीं आई। देर से चल रहे बैकअप: {count}।\n\n"
+                "जब सभी मशीनें एक साथ चुप हों, तो कारण प्रायः नेटवर्क, duplistatus का पता या उसका प्रमाणपत्र होता है।",
+            ),
+            "silenceOver": (
+                "बैकअप की सूचना फिर आने लगी",
+                "{last_report_date} से चली आ रही चुप्पी के बाद {server_alias} के {backup_name} की सूचना आई।",
+            ),
+            "channelFailing": (
+                "{channel} से कुछ नहीं पहुँच रहा",
+                "{since_date} के बाद से {channel} के रास्ते कोई संदेश नहीं पहुँचा।\n\n"
+                "🛑 कारण: {error}\n📄 प्रतीक्षा में संदेश: {count}",
+            ),
+            "channelWorks": (
+                "{channel} फिर से काम कर रहा है",
+                "{channel} के रास्ते संदेश फिर पहुँच रहे हैं। {since_date} से यह बंद था।",
+            ),
+            "list": ("{server_alias}: {backup_name}, अपेक्षित {expected_date}", "और भी: {count}"),
+        },
+        "zh-Hans": {
+            "overdueBackups": ("逾期备份:{count}", "以下备份没有按时到达:\n\n{jobs}"),
+            "silence": (
+                "没有任何备份报告:{duration}",
+                "自 {last_report_date} 起没有收到任何报告。逾期备份:{count}。\n\n"
+                "如果所有机器同时沉默,原因多半在网络、duplistatus 的地址或证书。",
+            ),
+            "silenceOver": (
+                "备份恢复报告",
+                "{server_alias} 的 {backup_name} 已报告,此前自 {last_report_date} 起一直沉默。",
+            ),
+            "channelFailing": (
+                "{channel} 无法送达",
+                "自 {since_date} 起没有消息通过 {channel} 送达。\n\n🛑 原因:{error}\n📄 等待中的消息:{count}",
+            ),
+            "channelWorks": ("{channel} 恢复送达", "消息又能通过 {channel} 送达;此前自 {since_date} 起失败。"),
+            "list": ("{server_alias}:{backup_name},预计 {expected_date}", "以及更多:{count}"),
+        },
+    }
+)
+
+
+def alarm_template(event: str, language: str) -> Template:
+    """The template of an alarm in a language that has words here."""
+    title, message = WORDS[language][event]
+    priority, tags, sign = _SHAPES[event]
+    return Template(f"{sign} {title}", message, priority, tags)
+
+
+def list_words(language: str) -> tuple[str, str]:
+    """A line of a list of jobs, and what stands below a list that was cut."""
+    return WORDS[language]["list"]
