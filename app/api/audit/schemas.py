@@ -19,7 +19,10 @@ FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class FilterQuery(Schema):
-    """What to look for. Days are those of UTC; `endDate` counts as a whole; text that is no date matches nothing."""
+    """What to look for. Days are those of UTC; `endDate` counts as a whole; text that is no date matches nothing.
+
+    `search` is part of a name, action, target, address, error or detail, in any case; the others are exact.
+    """
 
     class Meta:
         unknown = EXCLUDE
@@ -31,6 +34,7 @@ class FilterQuery(Schema):
     action = fields.String(load_default="")
     category = fields.String(load_default="")
     status = fields.String(load_default="")
+    search = fields.String(load_default="")
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> AuditFilter:
