@@ -3,21 +3,32 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, false, func, select
+from sqlalchemy import ColumnElement, Text, false, func, or_, select, type_coerce
 
+from app.contracts.errors import NotFound
 from app.extensions import db
 from app.models import AuditEntry
 
 MOST_EXPORTED = 10_000
 STATUSES = frozenset({"success", "failure", "error"})
 EXACT = ("user_id", "username", "action", "category", "status")
+# Where a text is looked for.
+SEARCHED = (
+    AuditEntry.username,
+    AuditEntry.action,
+    AuditEntry.target_id,
+    AuditEntry.ip_address,
+    AuditEntry.error_message,
+    type_coerce(AuditEntry.details, Text),
+)
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
     """What to look for; None is no condition.
 
-    `before` is the first instant that no longer counts. `own_user_id` holds a limited account to its own deeds, since
+    `before` is the first instant that no longer counts; `search` is part of a name, target, address or detail, in any
+    case. `own_user_id` holds a limited account to its own deeds, since
     entries tell of servers that it may not see. With `matches_nothing` a condition cannot be met at all.
     """
 
@@ -28,6 +39,7 @@ class AuditFilter:
     action: str | None = None
     category: str | None = None
     status: str | None = None
+    search: str | None = None
     own_user_id: str | None = None
     matches_nothing: bool = False
 
@@ -45,6 +57,14 @@ def list_entries(wanted: AuditFilter, *, limit: int, offset: int = 0) -> list[Au
     """The entries that match, newest first."""
     statement = select(AuditEntry).where(*_conditions(wanted)).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
     return list(db.session.scalars(statement.limit(limit).offset(offset)))
+
+
+def find_entry(entry_id: int, own_user_id: str | None) -> AuditEntry:
+    """One entry. Raises NotFound, also for one that a limited account may not see."""
+    entry = db.session.get(AuditEntry, entry_id)
+    if entry is None or own_user_id not in (None, entry.user_id):
+        raise NotFound("Audit entry not found")
+    return entry
 
 
 def count_entries(wanted: AuditFilter) -> int:
@@ -73,6 +93,9 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
         conditions.append(AuditEntry.at >= wanted.since)
     if wanted.before is not None:
         conditions.append(AuditEntry.at < wanted.before)
+    if wanted.search:
+        text = wanted.search.lower()
+        conditions.append(or_(*(func.lower(column).contains(text, autoescape=True) for column in SEARCHED)))
     if wanted.own_user_id is not None:
         conditions.append(AuditEntry.user_id == wanted.own_user_id)
     if wanted.matches_nothing:

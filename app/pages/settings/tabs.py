@@ -17,7 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from app.pages.settings import channel_views, notification_views, user_views
+from app.pages.settings import audit_views, channel_views, monitoring_views, notification_views, user_views
 from app.pages.settings.channels import is_standard_complete
 from app.services.channels import EMAIL, NTFY
 
@@ -45,6 +45,7 @@ class Tab:
 
 TABS = (
     Tab(NOTIFICATIONS, "notifications", _("Backup notifications"), "bell", notification_views.show),
+    Tab(NOTIFICATIONS, "monitoring", _("Backup monitoring"), "heartbeat", monitoring_views.show),
     Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
     Tab(
         INTEGRATIONS,
@@ -63,6 +64,7 @@ TABS = (
         is_complete=partial(is_standard_complete, EMAIL),
     ),
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
+    Tab(RECORDS, "audit", _("Audit log"), "list-details", audit_views.show),
 )
 
 

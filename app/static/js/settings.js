@@ -19,3 +19,12 @@ for (const button of document.querySelectorAll("[data-without-script]")) button.
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-send-on-change] select, [data-send-on-change] input")) event.target.form.requestSubmit();
 });
+
+/* What is empty asks for nothing, so it need not stand in the address. */
+document.addEventListener("submit", (event) => {
+  if (event.target.method !== "get") return;
+  for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;
+});
+addEventListener("pageshow", () => {
+  for (const field of document.querySelectorAll("form[method=get] :disabled")) field.disabled = false;
+});
