@@ -59,6 +59,7 @@ class NameConverter(RestConverter):
     """The rest of an address as one name, `<name:name>`, for clients and proxies that leave slashes as they are."""
 
     regex = ".+"
+    part_isolating = False
 
     def to_url(self, value: Any) -> str:
         """The name as it stands in an address."""

@@ -59,3 +59,9 @@ def test_a_name_comes_through_an_address_as_it_is(app, client, admin, name):
     assert answers["servers.show_url"].get_json()["serverId"] == name
     assert answers["external.last_backup"].get_json()["server"]["id"] == name
     assert answers["charts.of_job"].get_json() == answers["charts.of_server"].get_json() != []
+
+
+def test_names_that_end_an_address_are_taken_with_plain_slashes_too(client, admin):
+    client.post("/api/upload", json=report_document(server_id="a/b", job_name="c//d/"))
+    assert client.get("/api/lastbackup/a/b").get_json()["server"]["id"] == "a/b"
+    assert len(admin.get("/api/chart-data/server/a%2Fb/backup/c//d%2F").get_json()) == 1

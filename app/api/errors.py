@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy.exc
-from flask import Flask, Response, current_app, jsonify, redirect, request
+from flask import Blueprint, Flask, Response, current_app, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
@@ -20,9 +20,12 @@ from app.services.deployment import settings
 log = logging.getLogger(__name__)
 
 PAGE_ERRORS = "duplistatus.page_errors"
+ERROR_CODES = "duplistatus.error_codes"
 # Shows an error to a person: called with the sentence and the status.
 PageErrors = Callable[[str, int], ResponseReturnValue]
 DATABASE_TROUBLE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, sqlite3.OperationalError)
+# What marshmallow calls trouble that is about no field.
+WHOLE = "_schema"
 TEXTS = {
     400: "The request cannot be understood",
     404: "Not found",
@@ -48,6 +51,12 @@ def show_page_errors_with(app: Flask, show: PageErrors) -> None:
     app.extensions[PAGE_ERRORS] = show
 
 
+def name_errors(blueprint: Blueprint, codes: Mapping[int, str], view: str = "") -> None:
+    """Give errors of a blueprint, or of one of its views, an `errorCode` by status where they come without one."""
+    place = f"{blueprint.name}.{view}" if view else blueprint.name
+    blueprint.record(lambda state: state.app.extensions.setdefault(ERROR_CODES, {}).update({place: codes}))
+
+
 def answer_app_error(error: AppError) -> ResponseReturnValue:
     """Say what the caller can understand."""
     return _answer(error.message, error.status, error.extra, error.headers, error)
@@ -57,8 +66,9 @@ def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
     """Name the first field that is wrong in the sentence, and all of them beside it."""
     fields = dict(_flatten(error.normalized_messages()))
     name, text = next(iter(fields.items()))
-    sentence = text if name == "_schema" else f"{name}: {text}"
-    return _answer(sentence, 400, {"fields": fields}, {}, error)
+    sentence = text if name == WHOLE else f"{name}: {text}"
+    named = {name: text for name, text in fields.items() if name != WHOLE}
+    return _answer(sentence, 400, {"fields": named} if named else {}, {}, error)
 
 
 def answer_http_error(error: HTTPException) -> ResponseReturnValue:
@@ -105,13 +115,20 @@ def _answer(
     if show is not None and not is_api_request():
         answer = current_app.make_response(show(sentence, status))
     else:
-        answer = _as_json(sentence, extra, error)
+        answer = _as_json(sentence, _named(status) | dict(extra), error)
         answer.status_code = status
     answer.headers.extend(dict(headers))
     return answer
 
 
-def _as_json(sentence: str, extra: Mapping[str, Any], error: BaseException) -> Response:
+def _named(status: int) -> dict[str, Any]:
+    """The code of an error by its status, where the address has one for it."""
+    named: Mapping[str, Mapping[int, str]] = current_app.extensions.get(ERROR_CODES, {})
+    codes = {**named.get(request.blueprint or "", {}), **named.get(request.endpoint or "", {})}
+    return {"errorCode": codes[status]} if status in codes else {}
+
+
+def _as_json(sentence: str, extra: dict[str, Any], error: BaseException) -> Response:
     body = {"error": sentence, **extra, "timestamp": clock.now()}
     if settings().debug:
         body = {"message": str(error), "stack": "".join(traceback.format_exception(error))} | body
@@ -121,7 +138,7 @@ def _as_json(sentence: str, extra: Mapping[str, Any], error: BaseException) -> R
 def _flatten(messages: Mapping[Any, Any], path: str = "") -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     for key, value in messages.items():
-        name = f"{path}.{key}" if path and key != "_schema" else path or str(key)
+        name = f"{path}.{key}" if path and key != WHOLE else path or str(key)
         if isinstance(value, Mapping):
             found += _flatten(value, name)
         else:

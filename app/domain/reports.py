@@ -170,7 +170,7 @@ def read_report(
     """
     extra = document.get("Extra")
     results = _find_results(document.get("Data"))
-    operation = results.text("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(extra)
+    operation = results.text("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(document)
     if operation != BACKUP and not (keeps_other_operations and operation):
         raise InvalidReport("Only reports of backups are taken: Data.MainOperation is not Backup")
     identity = _read_identity(extra, required, zone)
@@ -210,16 +210,19 @@ def _find_results(data: Any) -> Section | None:
     return Section("Data", data)
 
 
-def _failed_operation(extra: Any) -> str:
-    """Give the operation that failed without results; empty when not even a backup is named."""
+def _failed_operation(document: dict[str, Any]) -> str:
+    """Give the operation that failed without results; empty when not even a backup is named, or nothing failed."""
+    extra = document.get("Extra")
     if not isinstance(extra, dict) or not extra.get("backup-name"):
+        return ""
+    if "Data" not in document and not _exception_text(document.get("Exception")):
         return ""
     return Section("Extra", extra).text("OperationName", _LONGEST_WORD) or BACKUP
 
 
 def _read_identity(extra: Any, required: tuple[str, ...], zone: ZoneInfo) -> dict[str, Any]:
     """Read machine, backup and schedule."""
-    if not extra:
+    if not extra and not isinstance(extra, dict):
         raise InvalidReport("The section Extra is missing: send the whole JSON report")
     if not isinstance(extra, dict):
         raise InvalidReport("Extra is not an object")

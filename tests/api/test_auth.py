@@ -201,3 +201,29 @@ def test_database_out_of_reach_is_said_as_such(app, client, monkeypatch):
     monkeypatch.setattr(service, "_count_try", fail)
     answer = client.post("/api/auth/login", json={"username": "admin", "password": "x"}, headers=headers)
     assert (answer.status_code, answer.get_json()["errorCode"]) == (503, "DATABASE_NOT_READY")
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        ("login", b"{", "INVALID_REQUEST"),
+        ("login", b'{"username": "admin", "password": 5}', "INVALID_REQUEST"),
+        ("change-password", b'{"newPassword": []}', "INVALID_REQUEST"),
+    ],
+)
+def test_body_that_cannot_be_read_has_a_code(admin, path, body, code):
+    answer = admin.send("POST", f"/api/auth/{path}", data=body)
+    assert (answer.status_code, answer.get_json()["errorCode"]) == (400, code)
+
+
+@pytest.mark.parametrize(("path", "code"), [("me", "INTERNAL_ERROR"), ("password-policy", "POLICY_RETRIEVE_FAILED")])
+def test_what_breaks_unexpectedly_has_a_code(app, client, path, code):
+    def break_down():
+        raise RuntimeError
+
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    client.get("/api/csrf")
+    endpoint = f"auth.{path.replace('-', '_')}"
+    app.view_functions[endpoint] = break_down
+    answer = client.get(f"/api/auth/{path}")
+    assert (answer.status_code, answer.get_json()["errorCode"]) == (500, code)

@@ -54,6 +54,8 @@ def failing(app):
     def optional():
         return json_body(optional=True)
 
+    errors.name_errors(blueprint, {400: "BAD", 418: "POT", 503: "BROKEN"})
+    errors.name_errors(blueprint, {400: "WORSE"}, "optional")
     guards.cover(app, blueprint, guard=Guard.OPEN, csrf=False, url_prefix="/api/failing")
     page = Blueprint("page", __name__)
     page.add_url_rule("/missing-page", view_func=missing)
@@ -121,6 +123,20 @@ def test_body_that_is_no_json_object_is_400(client, body):
     answer = client.post("/api/failing/schema", data=body)
     assert answer.status_code == 400
     assert answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "teapot", "TEAPOT"),  # its own wins
+        ("GET", "database", "BROKEN"),
+        ("POST", "schema", "BAD"),
+        ("POST", "optional", "WORSE"),
+        ("GET", "missing", None),
+    ],
+)
+def test_errors_of_a_group_may_have_codes(client, method, path, code):
+    assert client.open(f"/api/failing/{path}", method=method, data=b"{").get_json().get("errorCode") == code
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])

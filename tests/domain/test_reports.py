@@ -198,8 +198,18 @@ def test_failed_run_without_machine_names_the_missing_fields():
 
 
 def test_failed_run_without_any_reason_still_has_an_error():
-    report = parse({"Extra": document()["Extra"]})
+    report = parse({"Data": None, "Extra": document()["Extra"]})
     assert (report.status, report.error_count, len(report.errors)) == ("Fatal", 1, 1)
+
+
+def test_report_of_nothing_is_no_failed_run():
+    assert "Only reports of backups" in refusal({"Extra": document()["Extra"]}).message
+    assert parse({"Extra": document()["Extra"], "Exception": "disk full"}).errors == ("disk full",)
+
+
+def test_empty_extra_lacks_every_field():
+    error = refusal({"Data": {"MainOperation": "Backup"}, "Extra": {}})
+    assert error.extra["missingFields"] == ["machine-id", "machine-name", "backup-name", "backup-id"]
 
 
 def test_failure_keeps_errors_of_the_log_that_the_exception_does_not_tell():

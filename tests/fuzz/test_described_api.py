@@ -122,6 +122,8 @@ def all_operations(described: Any) -> dict[str, Any]:
     return {operation.definition.raw["operationId"] + " " + operation.method: operation for operation in found}
 
 
+# The courier draws its waiting times meanwhile, in a thread of its own.
+@pytest.mark.filterwarnings("ignore:Do not use the `random` module")
 @pytest.mark.parametrize("person", PEOPLE)
 def test_nothing_breaks_and_every_answer_is_as_described(
     house: Flask, credentials: Credentials, all_operations: dict[str, Any], person: str, subtests: Any

@@ -15,6 +15,7 @@ from app.api.auth.schemas import (
     dump_user,
 )
 from app.api.client import actor, json_body, visitor
+from app.api.errors import name_errors
 from app.api.guards import check_login_token
 from app.api.wire import (
     DONE,
@@ -29,6 +30,9 @@ from app.services import audit, clock, passwords, sessions, users
 from app.services.login import login as sign_in
 
 bp = Blueprint("auth", __name__, url_prefix="/auth")
+# wire: programs tell the errors of this family apart by these words
+name_errors(bp, {400: "INVALID_REQUEST", 500: "INTERNAL_ERROR", 503: "DATABASE_NOT_READY"})
+name_errors(bp, {500: "POLICY_RETRIEVE_FAILED"}, "password_policy")
 
 
 @bp.post("/login")

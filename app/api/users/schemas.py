@@ -8,7 +8,6 @@ from typing import Any, Self
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from app.api.wire import SOMETIMES, DatabaseTime, Out
-from app.contracts.errors import AppError
 from app.models import User
 from app.services.accounts import Account, AccountChange, AccountPage, NewAccount
 
@@ -115,7 +114,7 @@ class UsersQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Self:
-        """Read `page` (from 1), `limit` (held within 1 and 1,000) and `search`. Raises AppError for other text."""
+        """Read `page` (from 1), `limit` (held within 1 and 1,000) and `search`; what is no number counts as absent."""
         page = min(max(_whole_number(query, "page", 1), 1), LAST_PAGE)
         limit = min(max(_whole_number(query, "limit", PAGE_SIZE), 1), MOST_ON_A_PAGE)
         return cls(page, limit, query.get("search", ""))
@@ -214,8 +213,7 @@ def _dump_listed(user: User, ids: tuple[str, ...], now: datetime) -> dict[str, A
 
 
 def _whole_number(query: Mapping[str, str], name: str, standard: int) -> int:
-    text = query.get(name) or str(standard)
     try:
-        return int(text)
-    except ValueError as error:
-        raise AppError(f"{name}: expected a whole number") from error
+        return int(query.get(name) or standard)
+    except ValueError:
+        return standard
