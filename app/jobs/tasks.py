@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.contracts.errors import NotFound
 from app.models import Task
 from app.services import clock, compaction, evaluate, leases, local_backups, retention, session_store, tidying
+from app.services.collect import pulling
 from app.services.transaction import writing
 
 log = logging.getLogger(__name__)
@@ -28,6 +29,7 @@ HOUSEKEEPING = "housekeeping"
 COMPACTION = "compaction"
 RETENTION = "retention"
 LOCAL_BACKUP = "local-backup"
+COLLECTING = "collect-from-servers"
 
 
 class UnknownTask(NotFound):
@@ -88,6 +90,12 @@ def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
     return f"Made {made.name}" if made else "No backup was due", {}
 
 
+def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = pulling.pull_due(now)
+    told = f"Asked {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} did not answer"
+    return told if found.server_count else "No server was due", {}
+
+
 def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = tidying.tidy_database(now)
     freed = f"gave {found.freed_bytes} bytes back" if found.freed_bytes else "had nothing to give back"
@@ -103,6 +111,7 @@ TASKS: Mapping[str, ScheduledTask] = {
         ScheduledTask(HOUSEKEEPING, "17 * * * *", _keep_house),
         ScheduledTask(RETENTION, "40 2 * * *", _delete_old),
         ScheduledTask(LOCAL_BACKUP, "*/5 * * * *", _back_up),
+        ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
         ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
     )
 }

@@ -105,7 +105,7 @@ def test_either_generation_gives_machine_runs_and_schedules(db, collect, generat
 def test_wrong_password_is_told_apart_and_recorded(db, collect, generation):
     with duplicati_server(generation) as server, pytest.raises(AppError, match="Login failed: Unauthorized") as refused:
         collect(server, password="wrong")
-    assert (refused.value.status, refused.value.extra) == (500, {"reason": "login"})
+    assert (refused.value.status, refused.value.extra) == (500, {"errorCode": "LOGIN"})
     told = last_entry(db, "backup_collected")
     assert (told.status, told.target_id, told.details["serverName"]) == ("error", "unknown", "unknown")
 
@@ -283,30 +283,30 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
 @pytest.mark.parametrize(
     ("replies", "reason", "words"),
     [
-        ({"/login": Reply(302, b"", {"Location": "http://127.0.0.2:9/"})}, "redirect", "sends the login on"),
-        ({"/login": Reply(200, b"<html>hello</html>")}, "not_duplicati", "no Duplicati (status 200)"),
-        ({"/login": Reply(503, b'{"a": 1}')}, "not_duplicati", "no Duplicati (status 503)"),
-        ({"/login": Reply(401, b"<html>proxy</html>")}, "not_duplicati", "no Duplicati (status 401)"),
-        ({"/login": Reply(pause_s=3)}, "timeout", "No answer came within 0.3 seconds"),
-        ({"/login": Reply(hangs_up=True)}, "broken_off", "broken off"),
-        ({"/login": as_json({"Hello": 1})}, "no_token", "No authentication token received"),
-        ({"/login": as_json({"AccessToken": "a\nb"})}, "no_token", "No authentication token received"),
-        ({"/systeminfo": Reply(200, b"")}, "answer", "Failed to get the facts about the server: the answer is empty"),
-        ({"/systeminfo": Reply(403, b"{}")}, "answer", "Failed to get the facts about the server: Forbidden"),
-        ({"/systeminfo": Reply(302, b"", {"Location": "/"})}, "answer", "the facts about the server: Found"),
-        ({"/backups": Reply(200, b'[{"Backup": {"ID"')}, "answer", "jobs: the answer is empty or not"),
+        ({"/login": Reply(302, b"", {"Location": "http://127.0.0.2:9/"})}, "REDIRECT", "sends the login on"),
+        ({"/login": Reply(200, b"<html>hello</html>")}, "NOT_DUPLICATI", "no Duplicati (status 200)"),
+        ({"/login": Reply(503, b'{"a": 1}')}, "NOT_DUPLICATI", "no Duplicati (status 503)"),
+        ({"/login": Reply(401, b"<html>proxy</html>")}, "NOT_DUPLICATI", "no Duplicati (status 401)"),
+        ({"/login": Reply(pause_s=3)}, "TIMEOUT", "No answer came within 0.3 seconds"),
+        ({"/login": Reply(hangs_up=True)}, "BROKEN_OFF", "broken off"),
+        ({"/login": as_json({"Hello": 1})}, "NO_TOKEN", "No authentication token received"),
+        ({"/login": as_json({"AccessToken": "a\nb"})}, "NO_TOKEN", "No authentication token received"),
+        ({"/systeminfo": Reply(200, b"")}, "ANSWER", "Failed to get the facts about the server: the answer is empty"),
+        ({"/systeminfo": Reply(403, b"{}")}, "ANSWER", "Failed to get the facts about the server: Forbidden"),
+        ({"/systeminfo": Reply(302, b"", {"Location": "/"})}, "ANSWER", "the facts about the server: Found"),
+        ({"/backups": Reply(200, b'[{"Backup": {"ID"')}, "ANSWER", "jobs: the answer is empty or not"),
         (
             {"/backups": Reply(200, b"[{", {"Content-Length": "9", "Connection": "close"})},
-            "broken_off",
+            "BROKEN_OFF",
             "list of backup jobs failed",
         ),
-        ({"/backups": Reply(pause_s=3)}, "timeout", "The request for the list of backup jobs failed: No answer"),
+        ({"/backups": Reply(pause_s=3)}, "TIMEOUT", "The request for the list of backup jobs failed: No answer"),
         (
             {"/backups": Reply(body=b" " * 900, pieces=9, pause_s=0.1)},
-            "timeout",
+            "TIMEOUT",
             "list of backup jobs failed: No answer",
         ),
-        ({"/backups": Reply(body=b" " * 30_000)}, "too_large", "the answer is too large"),
+        ({"/backups": Reply(body=b" " * 30_000)}, "TOO_LARGE", "the answer is too large"),
         ({"/systeminfo": as_json({"MachineName": "x"}), "/serversettings": Reply(404)}, None, "list its options"),
         ({"/systeminfo": as_json({"MachineName": "x", "Options": []})}, None, "did not tell its machine id"),
         ({"/systeminfo": as_json({"Options": [{"Name": "machine-id", "DefaultValue": "i"}]})}, None, "machine name"),
@@ -320,7 +320,7 @@ def test_every_trouble_has_its_own_sentence(db, collect, duplicati, replies, rea
     with pytest.raises(AppError) as refused:
         collect(duplicati)
     assert words in refused.value.message
-    assert (refused.value.status, refused.value.extra.get("reason")) == (500, reason)
+    assert (refused.value.status, refused.value.extra.get("errorCode")) == (500, reason)
     assert PASSWORD not in refused.value.message
     assert last_entry(db, "backup_collected").details["error"] == refused.value.message
     assert runs(db) == []
@@ -330,7 +330,7 @@ def test_nobody_at_the_port(collect, duplicati):
     duplicati.stop()
     with pytest.raises(AppError, match="nothing listens") as refused:
         collect(duplicati)
-    assert refused.value.extra["reason"] == "refused"
+    assert refused.value.extra["errorCode"] == "REFUSED"
     duplicati.__init__()
     duplicati.start()
 
@@ -356,7 +356,7 @@ def test_self_signed_certificate_is_refused_unless_the_check_is_off(db, collect,
     with duplicati_server(certificate=certificate) as server:
         with pytest.raises(AppError, match="certificate is not trusted") as refused:
             collect(server, scheme="")
-        assert (refused.value.extra["reason"], server.requests) == ("certificate", [])
+        assert (refused.value.extra["errorCode"], server.requests) == ("CERTIFICATE", [])
         assert collect(server, scheme="https", verifies_certificate=False).stored == 1
         record = db.session.get_one(Server, MACHINE_ID)
         assert (record.url, record.verifies_certificate) == (server.url, False)

@@ -16,21 +16,21 @@ from app.contracts.errors import AppError
 class Reason(StrEnum):
     """What was in the way."""
 
-    FORBIDDEN = "forbidden_address"
-    UNKNOWN_HOST = "unknown_host"
-    UNREACHABLE = "unreachable"
-    REFUSED = "refused"
-    TIMEOUT = "timeout"
-    CERTIFICATE = "certificate"
-    NO_TLS = "no_tls"
-    BROKEN_OFF = "broken_off"
-    REDIRECT = "redirect"
-    NOT_DUPLICATI = "not_duplicati"
-    LOGIN = "login"
-    NO_TOKEN = "no_token"  # noqa: S105 (a word for a reason)
-    ANSWER = "answer"
-    TOO_LARGE = "too_large"
-    NO_JOB = "no_job"
+    FORBIDDEN = "FORBIDDEN_ADDRESS"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
+    UNREACHABLE = "UNREACHABLE"
+    REFUSED = "REFUSED"
+    TIMEOUT = "TIMEOUT"
+    CERTIFICATE = "CERTIFICATE"
+    NO_TLS = "NO_TLS"
+    BROKEN_OFF = "BROKEN_OFF"
+    REDIRECT = "REDIRECT"
+    NOT_DUPLICATI = "NOT_DUPLICATI"
+    LOGIN = "LOGIN"
+    NO_TOKEN = "NO_TOKEN"  # noqa: S105 (a word for a reason)
+    ANSWER = "ANSWER"
+    TOO_LARGE = "TOO_LARGE"
+    NO_JOB = "NO_JOB"
 
 
 # Which of them say that another scheme might do; the others say that nobody is there.
@@ -44,7 +44,7 @@ class CollectFailure(AppError):
     status = 500  # wire: the reference answers every cause with it
 
     def __init__(self, reason: Reason, sentence: str) -> None:
-        super().__init__(sentence, reason=reason.value)
+        super().__init__(sentence, errorCode=reason.value)
         self.reason = reason
 
 
