@@ -92,6 +92,11 @@ def check_interval() -> CheckInterval:
     return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), bool(stored.get("enabled", True)))
 
 
+def chosen_preset() -> str:
+    """The name of the preset that is stored; an expression that is none of them counts as the default."""
+    return _preset_of(check_interval())
+
+
 def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
     """Store one of the presets; the running schedule takes it over at its next reload."""
     chosen = PRESETS[name]

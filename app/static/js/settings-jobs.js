@@ -177,3 +177,31 @@ if (filter) {
 for (const hidden of document.querySelectorAll("[data-pick-all], [data-pick-group], [data-column], [data-pick-none]")) hidden.hidden = false;
 showColumns();
 showPicked();
+
+/* Monitoring: what is switched off cannot be changed, and what was changed is not left unsaved by mistake */
+const watched = document.querySelector("form[data-watch-rows]");
+
+function isChanged(field) {
+  if (field.type === "checkbox") return field.checked !== field.defaultChecked;
+  if (field.tagName === "SELECT") return ![...field.selectedOptions].every((option) => option.defaultSelected);
+  return field.type !== "hidden" && field.value !== field.defaultValue;
+}
+
+function showSwitched(row) {
+  for (const cell of row.querySelectorAll("[data-switched]")) cell.inert = !row.querySelector("[data-switches]").checked;
+}
+
+if (watched) {
+  let isSending = false;
+  const unsaved = watched.querySelector("[data-rows-unsaved]");
+  const anyChanged = () => [...watched.elements].some((field) => field.name && isChanged(field));
+  for (const row of rows()) showSwitched(row);
+  watched.addEventListener("input", (event) => {
+    if (event.target.matches("[data-switches]")) showSwitched(event.target.closest("tr"));
+    if (unsaved) unsaved.hidden = !anyChanged();
+  });
+  watched.addEventListener("submit", () => { isSending = true; });
+  addEventListener("beforeunload", (event) => {
+    if (!isSending && anyChanged()) event.preventDefault();
+  });
+}

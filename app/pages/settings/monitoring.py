@@ -1,0 +1,335 @@
+"""What the tab of backup monitoring shows and takes: how often and on which days each job should run."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from flask_babel import LazyString
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from werkzeug.datastructures import MultiDict
+
+from app.domain.csv_tables import csv_line
+from app.domain.intervals import BadInterval, is_strict, parse_interval
+from app.domain.schedules import weekday_mask, weekdays_from_mask
+from app.models import Job, Server
+from app.services import configuration, evaluate, history, job_settings, task_schedule
+from app.services.audit import Actor, record_entry
+from app.services.evaluate import OverdueStatistics
+from app.services.history import JobStatus
+from app.services.job_settings import JobChange, key_of
+
+CUSTOM = ""
+UNITS: Mapping[str, LazyString] = {
+    CUSTOM: lazy("Custom"),
+    "m": lazy("Minute(s)"),
+    "h": lazy("Hour(s)"),
+    "D": lazy("Day(s)"),
+    "W": lazy("Week(s)"),
+    "M": lazy("Month(s)"),
+    "Y": lazy("Year(s)"),
+}
+# From Sunday on, as they are kept.
+WEEKDAYS = (
+    (lazy("Sun"), lazy("Sunday")),
+    (lazy("Mon"), lazy("Monday")),
+    (lazy("Tue"), lazy("Tuesday")),
+    (lazy("Wed"), lazy("Wednesday")),
+    (lazy("Thu"), lazy("Thursday")),
+    (lazy("Fri"), lazy("Friday")),
+    (lazy("Sat"), lazy("Saturday")),
+)
+# The file is for programs too, so its words are the same in all languages.
+ENGLISH_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+TOLERANCE_WORDS: Mapping[str, LazyString] = {
+    "no_tolerance": lazy("None"),
+    "5min": lazy("5 minutes"),
+    "15min": lazy("15 minutes"),
+    "30min": lazy("30 minutes"),
+    "1h": lazy("1 hour"),
+    "2h": lazy("2 hours"),
+    "4h": lazy("4 hours"),
+    "6h": lazy("6 hours"),
+    "12h": lazy("12 hours"),
+    "1d": lazy("1 day"),
+}
+FREQUENCY_WORDS: Mapping[str, LazyString] = {
+    "onetime": lazy("Once"),
+    "every_day": lazy("Every day"),
+    "every_week": lazy("Every week"),
+    "every_month": lazy("Every month"),
+}
+PRESET_WORDS: Mapping[str, LazyString] = {
+    "disabled": lazy("Disabled"),
+    "1min": lazy("Every minute"),
+    "5min": lazy("Every 5 minutes"),
+    "10min": lazy("Every 10 minutes"),
+    "15min": lazy("Every 15 minutes"),
+    "20min": lazy("Every 20 minutes"),
+    "30min": lazy("Every 30 minutes"),
+    "1hour": lazy("Every hour"),
+    "2hours": lazy("Every 2 hours"),
+}
+SORTS = ("server", "job", "next")
+HEAD = (
+    "generated at",
+    "server name",
+    "server id",
+    "backup name",
+    "last backup (settings)",
+    "last backup weekday",
+    "last backup (database)",
+    "next run",
+    "next run weekday",
+    "needs attention",
+    "monitoring enabled",
+    "expected interval",
+    "allowed weekdays",
+)
+NOT_AVAILABLE = "N/A"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a row of the form holds: switch, number and unit or a custom interval, weekdays (0 = Sunday)."""
+
+    is_on: bool
+    count: str
+    unit: str
+    weekdays: tuple[int, ...]
+
+    @property
+    def interval(self) -> str:
+        """The interval as it is kept."""
+        return f"{self.count}{self.unit}"
+
+    @property
+    def state(self) -> str:
+        """The row as one word, which comes back with the form: so a save changes only what a person changed."""
+        return f"{int(self.is_on)}|{self.interval}|{''.join(map(str, self.weekdays))}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job with what is expected of it, and how it stands; `problem` is what is wrong with what was entered."""
+
+    server: Server
+    job: Job
+    entry: Entry
+    status: JobStatus | None
+    problem: str = ""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it should have reported."""
+        return self.status is not None and self.status.is_overdue
+
+    @property
+    def words(self) -> str:
+        """What the filter looks at."""
+        server = self.server
+        return f"{server.name} {server.alias} {server.note} {self.job.name}".casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The jobs that this person may see, filtered and sorted, and what holds for all of them."""
+
+    rows: tuple[Row, ...]
+    query: str
+    sort: str
+    tolerance: str
+    preset: str
+    frequency: str
+    checked_at: datetime | None
+    now: datetime
+
+    @property
+    def problem_count(self) -> int:
+        """How many rows were refused."""
+        return sum(bool(row.problem) for row in self.rows)
+
+    def aria_sort(self, column: str) -> str:
+        """A column's state in the words of ARIA."""
+        if self.sort.removeprefix("-") != column:
+            return "none"
+        return "descending" if self.sort.startswith("-") else "ascending"
+
+    def next_sort(self, column: str) -> str:
+        """What a click on a column's head asks for."""
+        return f"-{column}" if self.sort == column else column
+
+
+def build_board(visible: frozenset[str] | None, arguments: Mapping[str, str], now: datetime) -> Board:
+    """All jobs with what is expected of them."""
+    query, sort = arguments.get("q", "").strip()[:200], arguments.get("sort", "server")
+    sort = sort if sort.removeprefix("-") in SORTS else "server"
+    statuses = {job.job_id: job for job in history.overview(now, visible).jobs}
+    rows = [
+        Row(server, job, entry_of(job), statuses.get(job.id))
+        for server in job_settings.list_servers(visible)
+        for job in server.jobs
+    ]
+    wanted = query.casefold()
+    return Board(
+        tuple(_sorted([row for row in rows if wanted in row.words], sort)),
+        query,
+        sort,
+        configuration.get("overdue_tolerance"),
+        task_schedule.chosen_preset(),
+        configuration.get("notification_frequency"),
+        evaluate.last_check_at(),
+        now,
+    )
+
+
+def entry_of(job: Job) -> Entry:
+    """What is stored for a job, as the form shows it."""
+    count, unit = _split(job.expected_interval)
+    return Entry(job.is_overdue_check_enabled, count, unit, weekdays_from_mask(job.allowed_weekdays))
+
+
+def read_entry(form: MultiDict[str, str], name: str) -> Entry:
+    """What was entered for the job with an id."""
+    unit = form.get(f"unit.{name}", "D")
+    days = {int(day) for day in form.getlist(f"day.{name}") if day in "0123456"}
+    count = "".join(form.get(f"count.{name}", "").split())
+    return Entry(f"on.{name}" in form, count, unit if unit in UNITS else CUSTOM, tuple(sorted(days)))
+
+
+def problem_of(entry: Entry) -> str:
+    """What is wrong with an entry, in a sentence; nothing where all is well."""
+    text = entry.interval.strip()
+    if not entry.weekdays:
+        return _("Choose at least one day.")
+    if entry.unit != CUSTOM and not (entry.count.isascii() and entry.count.isdigit() and entry.count.strip("0")):
+        return _("The interval has to be a whole number above zero.")
+    stranger = next((sign for sign in text if sign not in "0123456789smhDWMY"), None)
+    if stranger is not None:
+        return _("“%(sign)s” does not belong into an interval such as 1D2h30m.", sign=stranger)
+    try:
+        interval = parse_interval(text)
+    except BadInterval:
+        return _("The interval cannot be read; it looks like 1D2h30m, with the units s m h D W M Y.")
+    if not is_strict(text) or not interval.size:
+        return _("The interval cannot be read; it looks like 1D2h30m, with the units s m h D W M Y.")
+    return ""
+
+
+def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapping[int, tuple[Entry, str]]:
+    """Store what differs between a form and what it was drawn with, all or nothing.
+
+    Gives what was refused: by the id of the job what was entered, and what is wrong with it.
+    """
+    jobs = {str(job.id): job for server in job_settings.list_servers() for job in server.jobs}
+    changes: dict[str, JobChange] = {}
+    refused: dict[int, tuple[Entry, str]] = {}
+    for name in form.getlist("row"):
+        if name not in jobs:
+            continue
+        entry, was = read_entry(form, name), form.get(f"was.{name}", "")
+        if entry.state == was:
+            continue
+        if problem := problem_of(entry):
+            refused[jobs[name].id] = (entry, problem)
+            continue
+        columns = _differences(entry, was)
+        changes[key_of(jobs[name].server_id, jobs[name].name)] = JobChange(columns)
+    if changes and not refused:
+        job_settings.save(changes, actor=actor, now=now)
+    return refused
+
+
+def with_refused(board: Board, refused: Mapping[int, tuple[Entry, str]]) -> Board:
+    """The board with what was entered and refused in its rows."""
+    rows = [
+        replace(row, entry=refused[row.job.id][0], problem=refused[row.job.id][1]) if row.job.id in refused else row
+        for row in board.rows
+    ]
+    return replace(board, rows=tuple(rows))
+
+
+def check_now(actor: Actor, now: datetime) -> OverdueStatistics:
+    """Look for late jobs at once, as the schedule does."""
+    evaluate.replan_all()
+    found = evaluate.check_overdue(now)
+    details = {
+        "checkedBackups": found.checked_count,
+        "overdueBackupsFound": found.overdue_count,
+        "notificationsSent": found.told_count,
+    }
+    record_entry("overdue_check_manual", "system", now=now, actor=actor, details=details)
+    return found
+
+
+def forget_alerts(actor: Actor, now: datetime) -> None:
+    """Forget who was told of which lateness, so that the next check tells again."""
+    evaluate.forget_alerts()
+    details = {"message": "Overdue backup notification timestamps cleared successfully"}
+    record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details=details)
+
+
+def csv_file(board: Board, first_weekday: int) -> Iterator[str]:
+    """The rows as they are filtered and sorted, a line each; `first_weekday` counts from Sunday."""
+    yield csv_line(HEAD) + "\r\n"
+    for row in board.rows:
+        job, order = row.job, [(first_weekday + offset) % 7 for offset in range(7)]
+        allowed = weekdays_from_mask(job.allowed_weekdays)
+        yield (
+            csv_line(
+                (
+                    _iso(board.now),
+                    row.server.display_name,
+                    row.server.id,
+                    job.name,
+                    _iso(job.last_began_at),
+                    _weekday(job.last_began_at),
+                    _iso(row.status.last_began_at if row.status else None),
+                    _iso(job.next_expected_at),
+                    _weekday(job.next_expected_at),
+                    "Yes" if row.is_overdue else "No",
+                    "Yes" if job.is_overdue_check_enabled else "No",
+                    job.expected_interval,
+                    "; ".join(ENGLISH_WEEKDAYS[day] for day in order if day in allowed),
+                )
+            )
+            + "\r\n"
+        )
+
+
+def _split(interval: str) -> tuple[str, str]:
+    """An interval as number and unit; one of several parts, or of seconds, is a custom one."""
+    count, unit = interval[:-1], interval[-1:]
+    is_simple = unit in UNITS and unit != CUSTOM and count.isascii() and count.isdigit()
+    return (count, unit) if is_simple else (interval, CUSTOM)
+
+
+def _differences(entry: Entry, was: str) -> dict[str, Any]:
+    was_on, _bar, rest = was.partition("|")
+    was_interval, _bar, was_days = rest.partition("|")
+    columns: dict[str, Any] = {}
+    if str(int(entry.is_on)) != was_on:
+        columns["is_overdue_check_enabled"] = entry.is_on
+    if entry.interval != was_interval:
+        columns["expected_interval"] = entry.interval
+    if "".join(map(str, entry.weekdays)) != was_days:
+        columns["allowed_weekdays"] = weekday_mask(entry.weekdays)
+    return columns
+
+
+def _sorted(rows: list[Row], sort: str) -> list[Row]:
+    keys = {
+        "server": lambda row: (row.server.display_name.casefold(), row.job.name.casefold()),
+        "job": lambda row: (row.job.name.casefold(), row.server.display_name.casefold()),
+        "next": lambda row: row.job.next_expected_at or datetime.max.replace(tzinfo=UTC),
+    }
+    return sorted(rows, key=keys[sort.removeprefix("-")], reverse=sort.startswith("-"))
+
+
+def _iso(at: datetime | None) -> str:
+    return NOT_AVAILABLE if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _weekday(at: datetime | None) -> str:
+    return NOT_AVAILABLE if at is None else ENGLISH_WEEKDAYS[at.astimezone(UTC).isoweekday() % 7]

@@ -1,0 +1,159 @@
+"""The tab of backup monitoring: intervals, days, what is refused, checking now, the file."""
+
+import csv
+import io
+
+import pytest
+from factories import find_job
+
+from app.models import Job
+from app.services import configuration
+
+
+@pytest.fixture
+def jobs(post, db):
+    """Two jobs that ran an hour ago, and one that is late."""
+    post(job="Photos")
+    post(job="Mail")
+    post(server="attic", job="Files", hours_ago=100)
+
+
+@pytest.fixture
+def send(admin):
+    def send(path: str = "", **entries):
+        data = {"csrf_token": admin.csrf_headers()["X-CSRF-Token"], **entries}
+        return admin.post(f"/settings/monitoring{path}", data=data)
+
+    return send
+
+
+def job_of(name: str, server: str = "nas") -> Job:
+    return find_job(f"id-of-{server}", name)
+
+
+def row_of(job: Job, *, count="1", unit="D", days="0123456", is_on=True, was="1|1D|0123456") -> dict:
+    name = job.id
+    entries = {"row": str(name), f"was.{name}": was, f"count.{name}": count, f"unit.{name}": unit}
+    return entries | {f"day.{name}": list(days)} | ({f"on.{name}": "1"} if is_on else {})
+
+
+def test_rows_show_what_is_expected_and_how_it_stands(admin, jobs):
+    page = admin.get("/settings?tab=monitoring").text
+    assert all(name in page for name in ("Photos", "Mail", "Files"))
+    assert page.count('class="tone-bad"') == 1
+    assert "Files" not in admin.get("/settings?tab=monitoring&q=photos").text
+    assert page.index("Files") < page.index("Mail") < page.index("Photos")
+    page = admin.get("/settings?tab=monitoring&sort=-job").text
+    assert page.index("Photos") < page.index("Mail") < page.index("Files")
+
+
+@pytest.mark.parametrize(
+    ("entered", "stored"),
+    [
+        ({"count": "2", "unit": "W"}, "2W"),
+        ({"count": "1D2h30m", "unit": ""}, "1D2h30m"),
+        ({"count": " 36 ", "unit": "h"}, "36h"),
+        ({"count": "90", "unit": ""}, "90"),
+    ],
+)
+def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stored):
+    before = job_of("Photos").next_expected_at
+    assert send(**row_of(job_of("Photos"), **entered)).status_code == 303
+    job = job_of("Photos")
+    assert job.expected_interval == stored
+    assert job.next_expected_at != before
+
+
+@pytest.mark.parametrize(
+    ("entered", "told"),
+    [
+        ({"count": "0"}, "whole number above zero"),
+        ({"count": "-3"}, "whole number above zero"),
+        ({"count": "1.5"}, "whole number above zero"),
+        ({"count": ""}, "whole number above zero"),
+        ({"count": "1D2x", "unit": ""}, "“x” does not belong"),
+        ({"count": "D", "unit": ""}, "cannot be read"),
+        ({"count": "0", "unit": ""}, "cannot be read"),
+        ({"days": ""}, "Choose at least one day"),
+    ],
+)
+def test_what_cannot_be_is_said_in_its_row_and_nothing_is_saved(send, jobs, entered, told):
+    answer = send(**{**row_of(job_of("Photos"), **entered), **{"row": [str(job_of("Photos").id)]}})
+    assert answer.status_code == 400
+    assert told in answer.text
+    assert f'value="{entered.get("count", "1")}"' in answer.text
+    assert job_of("Photos").expected_interval == "1D"
+
+
+def test_one_refused_row_keeps_the_others_from_being_saved(send, jobs):
+    photos, mail = job_of("Photos"), job_of("Mail")
+    both = row_of(photos, count="2") | row_of(mail, count="x")
+    assert send(**both | {"row": [str(photos.id), str(mail.id)]}).status_code == 400
+    assert job_of("Photos").expected_interval == "1D"
+
+
+def test_a_save_leaves_alone_what_somebody_else_changed_meanwhile(send, jobs, db):
+    job = job_of("Photos")
+    job.expected_interval = "3D"
+    db.session.commit()
+    send(**row_of(job, days="12345"))
+    job = job_of("Photos")
+    assert (job.expected_interval, job.allowed_weekdays) == ("3D", 0b0111110)
+
+
+def test_switching_off_forgets_who_was_told(send, jobs, clock):
+    send("/check")
+    assert job_of("Files", "attic").overdue_alerted_at == clock()
+    send(**row_of(job_of("Files", "attic"), is_on=False))
+    job = job_of("Files", "attic")
+    assert (job.is_overdue_check_enabled, job.overdue_alerted_at) == (False, None)
+
+
+def test_a_check_tells_what_it_found_and_a_reset_has_it_told_again(send, admin, jobs):
+    send("/check")
+    told = "3 jobs were checked; 1 job is late; 1 of them was told now."
+    assert told in admin.get("/settings?tab=monitoring").text
+    send("/check")
+    assert "0 of them were told now" in admin.get("/settings?tab=monitoring").text
+    send("/reset")
+    assert job_of("Files", "attic").overdue_alerted_at is None
+
+
+def test_rules_for_all_jobs_are_saved_one_by_one(send, jobs, db):
+    send("/rules", tolerance="6h", frequency="onetime", interval="20min")
+    db.session.rollback()
+    assert configuration.get("overdue_tolerance") == "6h"
+    assert configuration.get("notification_frequency") == "onetime"
+    assert configuration.get("cron_tasks")["overdue-backup-check"]["cronExpression"].split()[0] == "*/20"
+    send("/rules", tolerance="7h")
+    db.session.rollback()
+    assert configuration.get("overdue_tolerance") == "6h"
+
+
+def test_the_file_holds_the_rows_as_they_are_shown(admin, post, jobs, clock):
+    post(server="=cmd()", job="Evil")
+    answer = admin.get("/settings/monitoring.csv?sort=-server")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="backup-monitoring-2031-05-04.csv"'
+    head, *rows = csv.reader(io.StringIO(answer.text))
+    assert head[0] == "generated at"
+    assert [row[3] for row in rows] == ["Photos", "Mail", "Files", "Evil"]
+    assert rows[-1][1] == "'=cmd()"
+    assert rows[2][9:12] == ["Yes", "Yes", "1D"]
+    assert rows[0][12].startswith("Monday; Tuesday")
+    assert rows[0][4] == "2031-05-04T11:00:00.000Z"
+    assert rows[0][5] == "Sunday"
+
+
+def test_others_may_check_but_not_change(admin, app, jobs):
+    new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
+    assert admin.send("POST", "/api/users", json=new | {"serverIds": ["id-of-attic"]}).status_code == 201
+    viewer = app.test_client()
+    viewer.sign_in("viewer", "Viewer1234")
+    page = viewer.get("/settings?tab=monitoring").text
+    assert "Files" in page
+    assert "Photos" not in page
+    assert "Photos" not in viewer.get("/settings/monitoring.csv").text
+    assert "disabled" in page
+    assert viewer.send("POST", "/settings/monitoring").status_code == 403
+    assert viewer.send("POST", "/settings/monitoring/rules").status_code == 403
+    assert viewer.send("POST", "/settings/monitoring/check").status_code == 303
