@@ -1,18 +1,35 @@
-"""What the page of one run shows besides its figures: the log, line by line, and the versions there were."""
+"""What the page of one run shows: its figures beside those of the run before, its versions, and its log."""
 
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from app.pages.formats import MISSING, count_text, exact, size_text
-from app.services.history import RunDetail
+from flask_babel import gettext as _
+from markupsafe import Markup, escape
+
+from app.models import Run
+from app.pages.formats import MISSING, count_text, duration_text, exact, number_text, size_text
+from app.services import run_history
+from app.services.history import RunDetail, ServerStatus
 
 LINES_SHOWN = 1000
+LONGEST_SEARCH = 200
+SECTION_NAMES = ("errors", "warnings", "messages")
 # `2026-11-20 02:00:07 +01 - [Warning-Duplicati.Library…]: text`; collected logs may lack the time or the mark.
 LINE = re.compile(
     r"(?:(\d{4}-\d\d-\d\d[T ][\d:.]{8,16} ?(?:Z|[+-]\d\d(?::?\d\d)?)?) - )?(?:\[([^\]]{3,300})\]: )?(.*)", re.S
 )
+
+
+@dataclass(frozen=True, slots=True)
+class LogQuery:
+    """What of the log is wanted: one kind of lines or all, those with a text, and all of them or the first ones."""
+
+    kind: str = ""
+    text: str = ""
+    is_whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +43,23 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogSection:
-    """Lines of one kind; `total` is how many the run counted, which may be more than were sent or are shown."""
+    """Lines of one kind. `counted` is how many the run had, which may be more than the `held` ones that were sent.
+
+    `found` of the held ones have the text that is looked for; `lines` are the first of these.
+    """
 
     name: str
     label: str
     icon: str
     lines: tuple[LogLine, ...]
-    total: int
+    found: int
+    held: int
+    counted: int
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether lines are left out to keep the page light."""
+        return len(self.lines) < self.found
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +70,81 @@ class Version:
     made_at: datetime
 
 
-def log_sections(detail: RunDetail) -> list[LogSection]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A figure of a run beside the one of the run before; `change` and `percent` are empty where it is the same."""
+
+    label: str
+    value: str
+    before: str
+    change: str
+    percent: str
+
+
+def read_query(arguments: Mapping[str, str]) -> LogQuery:
+    """What an address asks of the log."""
+    kind = arguments.get("show", "")
+    return LogQuery(
+        kind=kind if kind in SECTION_NAMES else "",
+        text=arguments.get("q", "").strip()[:LONGEST_SEARCH],
+        is_whole=arguments.get("lines") == "all",
+    )
+
+
+def lay_out(detail: RunDetail, server: ServerStatus, query: LogQuery, now: datetime) -> dict[str, Any]:
+    """Everything that the page of a run asks for."""
+    before = run_history.run_before(detail)
+    newest = next((job for job in server.jobs if job.last_run_id == detail.run.id), None)
+    return {
+        "detail": detail,
+        "log": query,
+        "sections": log_sections(detail, query),
+        "versions": versions_of(detail),
+        "facts": facts_of(detail),
+        "before": before,
+        "comparisons": compare(detail.run, before) if before is not None else [],
+        "anomalies": newest.anomalies if newest is not None else (),
+        "now": now,
+    }
+
+
+def log_sections(detail: RunDetail, query: LogQuery) -> list[LogSection]:
     """The parts of the log that hold anything, the gravest first."""
     run, log = detail.run, detail.log
-    sections = (
-        _section("errors", "Errors", "circle-x", log.errors, run.error_count),
-        _section("warnings", "Warnings", "alert-triangle", log.warnings, run.warning_count),
-        _section("messages", "Messages", "message-2", log.messages, run.message_count),
+    parts = (
+        ("errors", _("Errors"), "circle-x", log.errors, run.error_count),
+        ("warnings", _("Warnings"), "alert-triangle", log.warnings, run.warning_count),
+        ("messages", _("Messages"), "message-2", log.messages, run.message_count),
     )
-    return [section for section in sections if section.lines]
+    return [_section(*part, query) for part in parts if part[3]]
+
+
+def log_lines(section: LogSection, wanted: str) -> Markup:
+    """The lines of a section as items of a list, with a mark around each place where the wanted text stands.
+
+    Put together by hand, since there may be ten thousand.
+    """
+    pattern = re.compile(re.escape(wanted), re.I) if wanted else None
+    parts = []
+    for line in section.lines:
+        at = f'<span class="log-at">{escape(line.written_at)}</span> ' if line.written_at else ""
+        mark = f'<span class="log-mark">[{escape(line.mark)}]</span> ' if line.mark else ""
+        text = escape(line.text) if pattern is None else "".join(_marked(line.text, pattern))
+        parts.append(f'<li>{at}{mark}<span class="log-text">{text}</span></li>')
+    return Markup("\n".join(parts))  # noqa: S704 (every part is escaped)
+
+
+def log_text(detail: RunDetail) -> str:
+    """The whole log as text, the gravest lines first."""
+    log = detail.log
+    parts = ((_("Errors"), log.errors), (_("Warnings"), log.warnings), (_("Messages"), log.messages))
+    return "\n\n".join(f"{label}\n" + "\n".join(lines) for label, lines in parts if lines) + "\n"
+
+
+def log_name(detail: RunDetail) -> str:
+    """What a browser calls the saved log."""
+    job = re.sub(r"[^A-Za-z0-9_-]+", "-", detail.job_name).strip("-") or "job"
+    return f"duplistatus-log-{job[:60]}-{detail.run.began_at:%Y-%m-%d-%H%M}.txt"
 
 
 def versions_of(detail: RunDetail) -> list[Version]:
@@ -65,75 +158,79 @@ def versions_of(detail: RunDetail) -> list[Version]:
     return [Version(number, at) for number, at in enumerate([began_at, *earlier])] if instants else []
 
 
-def lay_out(detail: RunDetail, now: datetime) -> dict[str, Any]:
-    """Everything that the templates of a run ask for."""
-    return {
-        "detail": detail,
-        "sections": log_sections(detail),
-        "versions": versions_of(detail),
-        "facts": facts_of(detail),
-        "now": now,
-    }
+def compare(run: Run, before: Run) -> list[Comparison]:
+    """The figures of a run beside those of the run before; those that are nothing in both are left out."""
+    figures: tuple[tuple[str, float, float, Callable[[Any], str]], ...] = (
+        (_("Duration"), run.duration_s, before.duration_s, duration_text),
+        (_("File count"), run.examined_files, before.examined_files, count_text),
+        (_("File size"), run.examined_bytes, before.examined_bytes, size_text),
+        (_("Added files"), run.added_files, before.added_files, count_text),
+        (_("Modified files"), run.modified_files, before.modified_files, count_text),
+        (_("Deleted files"), run.deleted_files, before.deleted_files, count_text),
+        (_("Uploaded size"), run.uploaded_bytes, before.uploaded_bytes, size_text),
+        (_("Storage size"), run.storage_bytes, before.storage_bytes, size_text),
+        (_("Available versions"), run.version_count, before.version_count, count_text),
+        (_("Warnings"), run.warning_count, before.warning_count, count_text),
+        (_("Errors"), run.error_count, before.error_count, count_text),
+    )
+    return [_comparison(*figure) for figure in figures if figure[1] or figure[2]]
 
 
 def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
     """The figures of a run in groups of (label, value); those that say nothing are left out."""
     run = detail.run
     files = (
-        ("Examined", run.examined_files, run.examined_bytes),
-        ("Opened", run.opened_files, run.opened_bytes),
-        ("Added", run.added_files, run.added_bytes),
-        ("Modified", run.modified_files, run.modified_bytes),
-        ("Deleted", run.deleted_files, None),
-        ("Not processed", run.not_processed_files, None),
-        ("Too large", run.too_large_files, None),
-        ("With errors", run.files_with_error, None),
+        (_("Examined"), run.examined_files, run.examined_bytes),
+        (_("Opened"), run.opened_files, run.opened_bytes),
+        (_("Added"), run.added_files, run.added_bytes),
+        (_("Modified"), run.modified_files, run.modified_bytes),
+        (_("Deleted"), run.deleted_files, None),
+        (_("Not processed"), run.not_processed_files, None),
+        (_("Too large"), run.too_large_files, None),
+        (_("With errors"), run.files_with_error, None),
     )
     others = (
-        ("Added folders", run.added_folders),
-        ("Modified folders", run.modified_folders),
-        ("Deleted folders", run.deleted_folders),
-        ("Added symlinks", run.added_symlinks),
-        ("Modified symlinks", run.modified_symlinks),
-        ("Deleted symlinks", run.deleted_symlinks),
+        (_("Added folders"), run.added_folders),
+        (_("Modified folders"), run.modified_folders),
+        (_("Deleted folders"), run.deleted_folders),
+        (_("Added symlinks"), run.added_symlinks),
+        (_("Modified symlinks"), run.modified_symlinks),
+        (_("Deleted symlinks"), run.deleted_symlinks),
     )
     flags = (
-        ("Partial backup", run.is_partial),
-        ("Dry run", run.is_dry_run),
-        ("Interrupted", run.was_interrupted),
-        ("Quota warning", run.reported_quota_warning),
-        ("Quota error", run.reported_quota_error),
+        (_("Partial backup"), run.is_partial),
+        (_("Dry run"), run.is_dry_run),
+        (_("Interrupted"), run.was_interrupted),
+        (_("Quota warning"), run.reported_quota_warning),
+        (_("Quota error"), run.reported_quota_error),
     )
-    quota = [("Quota", size_text(run.quota_total_bytes))] if run.quota_total_bytes else []
-    quota += [("Free", size_text(run.quota_free_bytes))] if run.quota_total_bytes else []
+    quota = [(_("Quota"), size_text(run.quota_total_bytes))] if run.quota_total_bytes else []
+    quota += [(_("Free"), size_text(run.quota_free_bytes))] if run.quota_total_bytes else []
+    counted = [(label, _files_text(count, size)) for label, count, size in files]
     return [
         (
-            "Run",
+            _("Run"),
             [
-                ("Began", exact(run.began_at)),
-                ("Ended", exact(run.ended_at)),
-                ("Received", exact(run.received_at)),
-                ("Duplicati", run.duplicati_version or MISSING),
-                ("ID", run.id),
-                *((label, "Yes") for label, is_set in flags if is_set),
+                (_("Began"), exact(run.began_at)),
+                (_("Ended"), exact(run.ended_at)),
+                (_("Received"), exact(run.received_at)),
+                (_("Duplicati"), run.duplicati_version or MISSING),
+                (_("ID"), run.id),
+                *((label, _("Yes")) for label, is_set in flags if is_set),
             ],
         ),
-        ("Files", [(label, _files_text(count, size)) for label, count, size in files if count or label == "Examined"]),
+        (_("Files"), counted[:1] + [told for told, figure in zip(counted[1:], files[1:], strict=True) if figure[1]]),
         (
-            "Destination",
+            _("Destination"),
             [
-                ("Uploaded", size_text(run.uploaded_bytes)),
-                ("Downloaded", size_text(run.downloaded_bytes)),
-                ("Stored", size_text(run.storage_bytes)),
+                (_("Uploaded"), size_text(run.uploaded_bytes)),
+                (_("Downloaded"), size_text(run.downloaded_bytes)),
+                (_("Stored"), size_text(run.storage_bytes)),
                 *quota,
                 *((label, count_text(count)) for label, count in others if count),
             ],
         ),
     ]
-
-
-def _files_text(count: int, size_bytes: int | None) -> str:
-    return f"{count_text(count)} ({size_text(size_bytes)})" if size_bytes else count_text(count)
 
 
 def split_line(line: str) -> LogLine:
@@ -143,6 +240,32 @@ def split_line(line: str) -> LogLine:
     return LogLine(written_at or "", mark or "", text)
 
 
-def _section(name: str, label: str, icon: str, lines: tuple[str, ...], counted: int) -> LogSection:
-    shown = tuple(split_line(line) for line in lines[:LINES_SHOWN])
-    return LogSection(name, label, icon, shown, max(counted, len(lines)))
+def _section(name: str, label: str, icon: str, lines: tuple[str, ...], counted: int, query: LogQuery) -> LogSection:
+    wanted = [] if query.kind not in ("", name) else [split_line(line) for line in lines]
+    if query.text:
+        pattern = re.compile(re.escape(query.text), re.I)
+        wanted = [line for line in wanted if pattern.search(line.text)]
+    shown = wanted if query.is_whole else wanted[:LINES_SHOWN]
+    return LogSection(name, label, icon, tuple(shown), len(wanted), len(lines), max(counted, len(lines)))
+
+
+def _marked(text: str, pattern: re.Pattern[str]) -> Iterator[str]:
+    end = 0
+    for found in pattern.finditer(text):
+        yield f"{escape(text[end : found.start()])}<mark>{escape(found[0])}</mark>"
+        end = found.end()
+    yield str(escape(text[end:]))
+
+
+def _comparison(label: str, value: float, before: float, text_of: Callable[[Any], str]) -> Comparison:
+    difference = value - before
+    if text_of(value) == text_of(before):
+        return Comparison(label, text_of(value), text_of(before), "", "")
+    sign = "+" if difference > 0 else "\u2212"
+    percent = round(abs(difference) / before * 100) if before else 0
+    part = f"{sign}{number_text(percent)} %" if percent else ""
+    return Comparison(label, text_of(value), text_of(before), f"{sign}{text_of(abs(difference))}", part)
+
+
+def _files_text(count: int, size_bytes: int | None) -> str:
+    return f"{count_text(count)} ({size_text(size_bytes)})" if size_bytes else count_text(count)

@@ -1,57 +1,63 @@
-"""What the page of one server shows: its figures, its history page by page, and its charts."""
+"""What the page of one server shows: its figures, its jobs, its days, its history page by page, and its charts."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 from typing import Any
+
+from flask_babel import LazyString, lazy_gettext
+from flask_babel import gettext as _
 
 from app import __version__
 from app.contracts.errors import NotFound
-from app.pages.dashboard import STATUS_ORDER
 from app.pages.formats import count_text, duration_text, size_text
-from app.pages.metrics import DEFAULT_RANGE, Metrics, build_metrics, read_range
-from app.services import charts, history
+from app.pages.metrics import ChartQuery, Metrics, build_metrics
+from app.pages.metrics import read_query as read_chart_query
+from app.services import calendars, charts, history, run_history
+from app.services.calendars import DayState
 from app.services.history import JobStatus, ServerStatus
+from app.services.preferences import Preferences
 
 PAGE_SIZES = (5, 10, 15, 20, 25, 30, 40, 50)
-DEFAULT_PAGE_SIZE = 15
+CALENDAR_DAYS = 365
 
 
 @dataclass(frozen=True, slots=True)
 class RunColumn:
-    """A column of the history; `key` reads a row of (Run, job name)."""
+    """A column of the history, by the name that `run_history` orders by."""
 
     name: str
-    label: str
-    key: Callable[[Any], Any]
+    label: LazyString
     is_number: bool = False
 
 
 COLUMNS = (
-    RunColumn("date", "Date", lambda row: row[0].began_at),
-    RunColumn("job", "Backup job", lambda row: row[1].casefold()),
-    RunColumn("status", "Status", lambda row: STATUS_ORDER.get(row[0].status, 2)),
-    RunColumn("warnings", "Warnings", lambda row: row[0].warning_count, True),
-    RunColumn("errors", "Errors", lambda row: row[0].error_count, True),
-    RunColumn("versions", "Versions", lambda row: row[0].version_count, True),
-    RunColumn("files", "Files", lambda row: row[0].examined_files, True),
-    RunColumn("size", "File size", lambda row: row[0].examined_bytes, True),
-    RunColumn("uploaded", "Uploaded", lambda row: row[0].uploaded_bytes, True),
-    RunColumn("duration", "Duration", lambda row: row[0].duration_s, True),
-    RunColumn("storage", "Storage", lambda row: row[0].storage_bytes, True),
+    RunColumn("date", lazy_gettext("Date")),
+    RunColumn("job", lazy_gettext("Backup job")),
+    RunColumn("status", lazy_gettext("Status")),
+    RunColumn("warnings", lazy_gettext("Warnings"), True),
+    RunColumn("errors", lazy_gettext("Errors"), True),
+    RunColumn("versions", lazy_gettext("Versions"), True),
+    RunColumn("files", lazy_gettext("Files"), True),
+    RunColumn("size", lazy_gettext("File size"), True),
+    RunColumn("uploaded", lazy_gettext("Uploaded"), True),
+    RunColumn("duration", lazy_gettext("Duration"), True),
+    RunColumn("storage", lazy_gettext("Storage"), True),
 )
+SORTS = frozenset(f"{sign}{column.name}" for column in COLUMNS for sign in ("", "-"))
 
 
 @dataclass(frozen=True, slots=True)
 class DetailQuery:
-    """What the viewer asked for: job (empty for all), page from 1, rows a page, column, range of the charts."""
+    """What the viewer asked for: job (empty for all), page from 1, rows a page, column, and the charts."""
 
+    charts: ChartQuery
     job: str = ""
     page: int = 1
-    page_size: int = DEFAULT_PAGE_SIZE
+    page_size: int = 15
     sort: str = "-date"
-    range: str = DEFAULT_RANGE
+    usual_size: int = 15
 
     @property
     def sort_name(self) -> str:
@@ -68,12 +74,16 @@ class DetailQuery:
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
 
-    def address(self, **changes: Any) -> dict[str, Any]:
-        """The arguments of the address that asks for this, with changes; what is as by default is left out."""
-        values = {"backup": self.job, "page": self.page, "size": self.page_size, "sort": self.sort, "range": self.range}
-        values |= changes
-        defaults = {"backup": "", "page": 1, "size": DEFAULT_PAGE_SIZE, "sort": "-date", "range": DEFAULT_RANGE}
-        return {name: value for name, value in values.items() if value != defaults[name]}
+    def address(self, charts: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+        """The arguments of the address that asks for this, with changes; what is as usual is left out."""
+        values = {"backup": self.job, "page": self.page, "size": self.page_size, "sort": self.sort} | changes
+        usual = {"backup": "", "page": 1, "size": self.usual_size, "sort": "-date"}
+        kept = {name: value for name, value in values.items() if value != usual[name]}
+        return kept | self.charts.address(**(charts or {}))
+
+    def chart_arguments(self, **changes: Any) -> dict[str, Any]:
+        """The arguments of the address with other charts."""
+        return self.address(charts=changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +97,7 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """The page of one server at one moment."""
+    """The page of one server at one moment; `rows` are runs with the names of their jobs."""
 
     server: ServerStatus
     query: DetailQuery
@@ -97,14 +107,21 @@ class Detail:
     page_count: int
     run_count: int
     metrics: Metrics
+    days: Mapping[date, DayState]
     checked_at: datetime | None
     now: datetime
 
     @property
     def etag(self) -> str:
         """Changes when anything shown does, except for how long ago it was."""
-        state = (__version__, self.query, self.server, self.metrics, self.checked_at, [row[0].id for row in self.rows])
+        rows = [row[0].id for row in self.rows]
+        state = (__version__, self.query, self.server, self.tiles, self.metrics, self.days, self.checked_at, rows)
         return hashlib.sha256(repr(state).encode()).hexdigest()[:32]
+
+    @property
+    def job(self) -> JobStatus | None:
+        """The job that was chosen; None for all."""
+        return self.jobs[0] if self.query.job else None
 
     @property
     def overdue_jobs(self) -> tuple[JobStatus, ...]:
@@ -112,21 +129,22 @@ class Detail:
         return tuple(job for job in self.jobs if job.is_overdue)
 
     @property
-    def job_names(self) -> tuple[str, ...]:
-        """The server's jobs, for the choice."""
-        return tuple(job.name for job in self.server.jobs)
+    def calendar(self) -> tuple[date, date]:
+        """The first and the last day of the calendar."""
+        return _calendar(self.now)
 
 
-def read_query(arguments: Mapping[str, str]) -> DetailQuery:
-    """Read the query of an address; what cannot be understood is as by default."""
-    sort = arguments.get("sort", "-date")
-    size = _number(arguments.get("size"), DEFAULT_PAGE_SIZE)
+def read_query(arguments: Mapping[str, str], preferences: Preferences, today: date) -> DetailQuery:
+    """Read the query of an address; what cannot be understood is as the person likes it."""
+    size = _number(arguments.get("size"), 0)
+    sort = arguments.get("sort", "")
     return DetailQuery(
+        charts=read_chart_query(arguments, preferences, today),
         job=arguments.get("backup", ""),
         page=max(1, _number(arguments.get("page"), 1)),
-        page_size=size if size in PAGE_SIZES else DEFAULT_PAGE_SIZE,
-        sort=sort if sort.removeprefix("-") in {column.name for column in COLUMNS} else "-date",
-        range=read_range(arguments),
+        page_size=size if size in PAGE_SIZES else preferences.table_page_size,
+        sort=sort if sort in SORTS else "-date",
+        usual_size=preferences.table_page_size,
     )
 
 
@@ -137,18 +155,26 @@ def build_detail(server_id: str, query: DetailQuery, now: datetime, visible: fro
     if query.job and not jobs:
         raise NotFound("Backup job not found")
     run_count = sum(job.run_count for job in jobs)
-    shown_count = min(run_count, history.RUNS_SHOWN)
-    page_count = max(1, -(-shown_count // query.page_size))
-    page = min(query.page, page_count)
+    page_count = max(1, -(-run_count // query.page_size))
+    query = replace(query, page=min(query.page, page_count))
+    chosen = query.job or None
+    start_on, end_on = _calendar(now)
     return Detail(
         server=server,
-        query=query if page == query.page else DetailQuery(query.job, page, query.page_size, query.sort, query.range),
+        query=query,
         jobs=jobs,
-        tiles=tuple(_tiles(server_id, jobs, query, run_count)),
-        rows=_page_of_runs(server_id, query, page),
+        tiles=tuple(_tiles(server_id, jobs, chosen, run_count)),
+        rows=run_history.list_page(
+            {job.job_id: job.name for job in jobs},
+            order=query.sort_name,
+            is_descending=query.sort.startswith("-"),
+            offset=(query.page - 1) * query.page_size,
+            limit=query.page_size,
+        ),
         page_count=page_count,
         run_count=run_count,
-        metrics=build_metrics(query.range, now, server_id=server_id, job_name=query.job or None),
+        metrics=build_metrics(query.charts, now, server_id=server_id, job_name=chosen, visible=visible),
+        days=calendars.day_states(start_on, end_on, server_id=server_id, job_name=chosen),
         checked_at=history.overview(now, visible).checked_at,
         now=now,
     )
@@ -163,29 +189,21 @@ def find_job(server_id: str, name: str, now: datetime, visible: frozenset[str] |
     return {"server": server, "job": job, "checked_at": history.overview(now, visible).checked_at, "now": now}
 
 
-def _tiles(server_id: str, jobs: tuple[JobStatus, ...], query: DetailQuery, run_count: int) -> list[Tile]:
-    points = charts.daily_points(server_id, query.job or None)
-    average_s = sum(point.duration_s for point in points) / run_count if run_count else 0
+def _tiles(server_id: str, jobs: tuple[JobStatus, ...], job_name: str | None, run_count: int) -> list[Tile]:
+    average_s = charts.total_duration_s(server_id, job_name) / run_count if run_count else 0
     tiles = [
-        Tile("Backup runs", count_text(run_count), "archive"),
-        Tile("Available versions", count_text(sum(job.version_count for job in jobs)), "history"),
-        Tile("Avg. duration", duration_text(average_s), "clock"),
-        Tile("Last backup size", size_text(sum(job.examined_bytes for job in jobs)), "files"),
-        Tile("Storage used", size_text(sum(job.storage_bytes for job in jobs)), "database"),
-        Tile("Total uploaded", size_text(sum(job.total_uploaded_bytes for job in jobs)), "cloud-upload"),
+        Tile(_("Backup runs"), count_text(run_count), "archive"),
+        Tile(_("Available versions"), count_text(sum(job.version_count for job in jobs)), "history"),
+        Tile(_("Avg. duration"), duration_text(average_s), "clock"),
+        Tile(_("Last backup size"), size_text(sum(job.examined_bytes for job in jobs)), "files"),
+        Tile(_("Storage used"), size_text(sum(job.storage_bytes for job in jobs)), "database"),
+        Tile(_("Total uploaded"), size_text(sum(job.total_uploaded_bytes for job in jobs)), "cloud-upload"),
     ]
-    return tiles if query.job else [Tile("Backup jobs", count_text(len(jobs)), "stack-2"), *tiles]
+    return tiles if job_name else [Tile(_("Backup jobs"), count_text(len(jobs)), "stack-2"), *tiles]
 
 
-def _page_of_runs(server_id: str, query: DetailQuery, page: int) -> Sequence[Any]:
-    first = (page - 1) * query.page_size
-    if query.sort == "-date":
-        rows: Sequence[Any] = history.list_runs(server_id, query.job or None, limit=page * query.page_size)
-    else:
-        column = next(column for column in COLUMNS if column.name == query.sort_name)
-        found = history.list_runs(server_id, query.job or None)
-        rows = sorted(found, key=column.key, reverse=query.sort.startswith("-"))
-    return rows[first : first + query.page_size]
+def _calendar(now: datetime) -> tuple[date, date]:
+    return now.date() - timedelta(days=CALENDAR_DAYS - 1), now.date()
 
 
 def _number(text: str | None, default: int) -> int:

@@ -74,8 +74,8 @@ def grouped_series(
     start_on: date,
     end_on: date,
     visible_server_ids: frozenset[str] | None = None,
-) -> tuple[list[date], dict[str, dict[str, list[float | None]]]]:
-    """The days, and of each provider a series for each group of jobs; `groups` says by its id where a job belongs.
+) -> dict[str, dict[str, list[float | None]]]:
+    """Of each provider a series for each group of jobs; `groups` says by its id where a job belongs.
 
     Within a group the jobs join as in `daily_series`; jobs that are in no group are left out.
     """
@@ -83,8 +83,7 @@ def grouped_series(
     members: dict[str, set[int]] = {}
     for job_id, group in groups.items():
         members.setdefault(group, set()).add(job_id)
-    values = {name: {group: found.joined(name, jobs) for group, jobs in members.items()} for name in names}
-    return found.day_list, values
+    return {name: {group: found.joined(name, jobs) for group, jobs in members.items()} for name in names}
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,8 +217,7 @@ class TestSeries:
         for number, name in enumerate("abcd", start=1):
             jobs[name] = make_run(job_name=name, uploaded_bytes=number, storage_bytes=10 * number).job_id
         groups = {jobs["a"]: "first", jobs["b"]: "first", jobs["c"]: "second"}
-        found_days, found = chart_series.grouped_series(names, groups, **days)
-        assert found_days == [TODAY, TODAY + DAY]
+        found = chart_series.grouped_series(names, groups, **days)
         assert found["uploadedSize"] == {"first": [3, None], "second": [3, None]}
         assert found["storageSize"] == {"first": [30, 30], "second": [30, 30]}
         assert found["ratio"]["first"][0] == pytest.approx(0.15)

@@ -8,14 +8,13 @@ import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load
 
 from app.api.wire import SOMETIMES, TEXTS, DatabaseTime, Out
+from app.domain.csv_tables import csv_line
 from app.models import AuditEntry
 from app.services.audit_reading import AuditFilter, AuditWords
 
 FEWEST_DAYS, MOST_DAYS = 30, 365
 USUAL_PAGE, LARGEST_PAGE = 50, 1000
 MOST_PAGES = 10**9
-# A cell that begins so is a formula for a spreadsheet.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
 
 
 class FilterQuery(Schema):
@@ -205,7 +204,7 @@ def dump_words(words: AuditWords) -> dict[str, Any]:
 def dump_csv(entries: Sequence[AuditEntry]) -> str:
     """Entries as a table, without a final newline; no cell is a formula."""
     rows = ([_cell(entry[name]) for name in CSV_COLUMNS.values()] for entry in dump_entries(entries))
-    return "\n".join(",".join(row) for row in ([*CSV_COLUMNS], *rows))
+    return "\n".join(csv_line(row) for row in ([*CSV_COLUMNS], *rows))
 
 
 def database_time(instant: datetime | None) -> str | None:
@@ -213,14 +212,8 @@ def database_time(instant: datetime | None) -> str | None:
     return _time._serialize(instant, None, None)
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, Mapping | list):
-        value = orjson.dumps(value).decode()
-    text = "" if value is None else str(value)
-    if text.startswith(FORMULA_SIGNS):
-        text = f"'{text}"
-    # The csv module leaves a carriage return unquoted when it does not end its lines with one.
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n\r') else text
+def _cell(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, Mapping | list) else value
 
 
 def _checked_days(days: float) -> int:

@@ -1,16 +1,22 @@
-/* Draws the charts of a page from the table that stands below them; the table is what a screen reader reads. */
+/* Draws the charts of a page from the tables that stand below them; the tables are what a screen reader reads.
+
+   Dragging across a chart asks the server for those days alone, so that what is drawn, told and saved stays the same. */
 
 const BYTES = ["B", "KB", "MB", "GB", "TB", "PB"];
-const language = document.documentElement.lang;
-const dayFormat = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeZone: "UTC" });
-const numberFormat = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+const DAY_MS = 86_400_000;
+const PICTURE_SCALE = 2;
+const root = document.documentElement;
+const locale = root.dataset.formatLocale || root.lang;
+const dayFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZone: "UTC" });
+const numberFormat = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
+const drawn = new Map();
 
 /* Figures of one axis share a unit, and have as many decimals as their distance needs. */
 function bytesText(value, largest = value, step = 0) {
   const power = largest < 1024 ? 0 : Math.min(BYTES.length - 1, Math.floor(Math.log2(largest) / 10));
   const size = 1024 ** power;
   const decimals = step ? Math.max(0, Math.min(3, Math.ceil(-Math.log10(step / size)))) : power < 3 ? 0 : 1;
-  return `${(value / size).toFixed(decimals)} ${BYTES[power]}`;
+  return `${(value / size).toLocaleString(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals })} ${BYTES[power]}`;
 }
 
 function secondsText(value, largest = value) {
@@ -25,14 +31,6 @@ const TEXTS = {
   ratio: (value) => `${numberFormat.format(value * 100)} %`,
 };
 
-function readTable(table) {
-  const rows = [...table.tBodies[0].rows];
-  const days = rows.map((row) => Date.parse(row.querySelector("time").dateTime) / 1000);
-  const columns = [...table.tHead.rows[0].cells].map((_, column) =>
-    rows.map((row) => (row.cells[column].dataset.value === undefined ? null : Number(row.cells[column].dataset.value))));
-  return { days, columns };
-}
-
 /* Round figures lie apart by powers of two where bytes are counted, and by parts of an hour for durations. */
 const steps = {
   bytes: { incrs: Array.from({ length: 60 }, (_, power) => 2 ** power) },
@@ -40,87 +38,249 @@ const steps = {
   count: { incrs: Array.from({ length: 36 }, (_, place) => [1, 2, 5][place % 3] * 10 ** Math.floor(place / 3)) },
 };
 
-/* The axis reaches a tenth beyond what is shown, and not below nothing. */
-function scale(plot, least, most) {
-  if (least === null) return [0, 1];
-  const margin = (most - least) * 0.1 || most * 0.1 || 1;
-  return [Math.max(0, least - margin), most + margin];
+function readTable(figure) {
+  const table = document.querySelector(figure.dataset.table);
+  const rows = [...table.tBodies[0].rows];
+  const heads = table.tHead.rows[0].cells;
+  const value = (cell) => (cell.dataset.value === undefined ? null : Number(cell.dataset.value));
+  return {
+    days: rows.map((row) => Date.parse(row.querySelector("time").dateTime) / 1000),
+    lines: figure.dataset.columns.split(" ").map((column) => ({
+      label: heads[column].textContent,
+      values: rows.map((row) => value(row.cells[column])),
+    })),
+  };
 }
 
-function draw(figure, days, values) {
+/* The axis reaches a tenth beyond what is shown, and not below nothing; bars stand on nothing. */
+function scaleFrom(isOnGround) {
+  return (plot, least, most) => {
+    if (least === null) return [0, 1];
+    const margin = (most - least) * 0.1 || most * 0.1 || 1;
+    return [isOnGround ? 0 : Math.max(0, least - margin), most + margin];
+  };
+}
+
+function colourOf(canvas, name) {
+  const probe = document.createElement("span");
+  probe.style.color = `var(${name})`;
+  canvas.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+function lineColour(canvas, number) {
+  const probe = document.createElement("span");
+  probe.dataset.colour = String(Math.min(number, 8));
+  probe.style.color = "var(--series)";
+  canvas.append(probe);
+  const colour = getComputedStyle(probe).color;
+  probe.remove();
+  return colour;
+}
+
+const paler = (colour) => (colour.startsWith("rgb(") ? colour.replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined);
+
+/* Each line on top of those before it; what is missing adds nothing. */
+function stacked(lines) {
+  const sums = lines[0].values.map(() => 0);
+  return lines.map((line) => line.values.map((value, place) => (sums[place] += value ?? 0)));
+}
+
+function draw(figure, style) {
   const canvas = figure.querySelector(".chart-canvas");
   canvas.replaceChildren();
-  if (!values.some((value) => value !== null)) {
+  const { days, lines } = readTable(figure);
+  if (!lines.some((line) => line.values.some((value) => value !== null))) {
     const note = document.createElement("p");
     note.className = "nothing";
     note.dataset.drawn = "";
-    note.textContent = "No data in this range";
+    note.textContent = figure.closest("[data-charts]").dataset.noValues;
     canvas.append(note);
     return;
   }
-  const styles = getComputedStyle(canvas);
-  const resolve = (name) => {
-    const probe = document.createElement("span");
-    probe.style.color = `var(${name})`;
-    canvas.append(probe);
-    const colour = getComputedStyle(probe).color;
-    probe.remove();
-    return colour;
-  };
-  const line = styles.color;
-  const grid = { stroke: resolve("--line-soft"), width: 1, dash: [3, 3] };
+  const isSplit = lines.length > 1;
+  const hasBars = style === "bars" && (!isSplit || "stackable" in figure.dataset);
+  const isStacked = hasBars && isSplit;
+  const colours = lines.map((_, place) => lineColour(canvas, isSplit ? place + 1 : Number(figure.dataset.colour)));
   const text = TEXTS[figure.dataset.unit];
+  const heights = isStacked ? stacked(lines) : lines.map((line) => line.values);
+  const grid = { stroke: colourOf(canvas, "--line-soft"), width: 1, dash: [3, 3] };
+  const axis = { stroke: colourOf(canvas, "--quiet"), font: `11px ${getComputedStyle(canvas).fontFamily}`, ticks: { show: false } };
+  const isLone = (values) => (place) => values[place] !== null && (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null;
+  const series = heights.map((values, place) => ({
+    stroke: colours[place],
+    fill: hasBars ? colours[place] : isSplit ? undefined : paler(colours[place]),
+    width: hasBars ? 0 : 1.8,
+    spanGaps: true,
+    paths: hasBars ? uPlot.paths.bars({ size: [0.72, 40], radius: isStacked ? 0 : [0.2, 0] }) : uPlot.paths.spline(),
+    points: hasBars ? { show: false } : {
+      show: true, size: 4, fill: colours[place],
+      filter: (_, __, show) => (days.length <= 31 && !isSplit ? null : show ? values.map((_, at) => at).filter(isLone(values)) : null),
+    },
+  }));
   const tip = document.createElement("div");
   tip.className = "chart-tip";
-  const axis = { stroke: resolve("--quiet"), font: `11px ${styles.fontFamily}`, ticks: { show: false } };
-  const isLone = (place) => values[place] !== null && (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null;
+  tip.hidden = true;
+  const order = isStacked ? heights.map((_, place) => place).reverse() : heights.map((_, place) => place);
+  const half = days.length > 1 ? (days[1] - days[0]) / 2 : DAY_MS / 2000;
   const plot = new uPlot({
     width: canvas.clientWidth,
     height: canvas.clientHeight,
     legend: { show: false },
-    padding: [10, 4, 4, 0],
+    padding: [10, 6, 4, 0],
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-    cursor: { y: false, drag: { x: false, y: false }, points: { size: 7, fill: line } },
-    scales: { y: { range: scale } },
+    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: !hasBars, size: 7 } },
+    scales: {
+      x: hasBars ? { range: (_, least, most) => [least - half, most + half] } : {},
+      y: { range: scaleFrom(hasBars) },
+    },
     axes: [
       { show: false },
       { ...axis, grid, size: 66, gap: 4, space: 30, ...steps[figure.dataset.unit], values: (_, splits, __, ___, step) => splits.map((split) => text(split, splits.at(-1), step)) },
     ],
-    series: [{}, {
-      stroke: line, width: 1.8, spanGaps: true, paths: uPlot.paths.spline(),
-      fill: line.startsWith("rgb(") ? line.replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined,
-      points: { show: true, size: 4, fill: line, filter: (_, __, show) => (days.length <= 31 ? null : show ? values.map((_, place) => place).filter(isLone) : null) },
-    }],
+    series: [{}, ...order.map((place) => series[place])],
     hooks: {
-      setCursor: [(shown) => {
-        const place = shown.cursor.idx;
-        const known = place !== null && place !== undefined && values[place] !== null;
-        tip.textContent = known ? `${dayFormat.format(days[place] * 1000)}: ${text(values[place])}` : "";
-      }],
+      setCursor: [(shown) => showTip(tip, shown, days, lines, colours, text, figure)],
+      setSelect: [(shown) => zoom(figure, shown)],
     },
-  }, [days, values], canvas);
+  }, [days, ...order.map((place) => heights[place])], canvas);
   plot.root.dataset.drawn = "";
   tip.dataset.drawn = "";
   canvas.append(tip);
+  drawn.set(figure.id, { plot, days, lines, colours });
+}
+
+function showTip(tip, plot, days, lines, colours, text, figure) {
+  const place = plot.cursor.idx;
+  const told = place === null || place === undefined ? [] : lines
+    .map((line, number) => ({ ...line, value: line.values[place], colour: colours[number] }))
+    .filter((line) => line.value !== null);
+  tip.hidden = told.length === 0;
+  if (tip.hidden) return;
+  const day = document.createElement("strong");
+  day.textContent = dayFormat.format(days[place] * 1000);
+  tip.replaceChildren(day);
+  if (lines.length === 1) {
+    tip.append(text(told[0].value));
+  } else {
+    const list = document.createElement("ul");
+    for (const line of told) list.append(tipLine(line.label, text(line.value), line.colour));
+    if ("stackable" in figure.dataset) {
+      list.append(tipLine(figure.closest("[data-charts]").dataset.total, text(told.reduce((sum, line) => sum + line.value, 0))));
+    }
+    tip.append(list);
+  }
+  const left = plot.bbox.left / devicePixelRatio + plot.cursor.left;
+  const beside = left + 14 + tip.offsetWidth > plot.width ? left - tip.offsetWidth - 14 : left + 14;
+  tip.style.left = `${Math.max(0, beside)}px`;
+}
+
+function tipLine(label, value, colour) {
+  const item = document.createElement("li");
+  const swatch = document.createElement("span");
+  if (colour) { swatch.className = "swatch"; swatch.style.background = colour; }
+  const name = document.createElement("span");
+  name.textContent = label;
+  const figure = document.createElement("span");
+  figure.textContent = value;
+  item.append(swatch, name, figure);
+  return item;
+}
+
+/* What was dragged across becomes the own dates of the address; one day alone is a slip of the hand. */
+function zoom(figure, plot) {
+  const { left, width } = plot.select;
+  if (width < 8) return;
+  const { days } = drawn.get(figure.id);
+  const span = days.length > 1 ? (days[1] - days[0]) * 1000 : DAY_MS;
+  const first = plot.posToIdx(left);
+  const last = plot.posToIdx(left + width);
+  plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  if (first === last && span === DAY_MS) return;
+  const address = new URL(figure.closest("[data-charts]").dataset.zoomAddress, location);
+  const iso = (milliseconds) => new Date(milliseconds).toISOString().slice(0, 10);
+  address.searchParams.set("from", iso(days[first] * 1000));
+  address.searchParams.set("to", iso(Math.min(Date.now(), days[last] * 1000 + span - DAY_MS)));
+  const path = address.pathname + address.search;
+  history.pushState({}, "", path);
+  htmx.ajax("GET", path, { target: "#board", swap: "morph:outerHTML", source: "#board" });
+}
+
+/* The chart with its title, caption, days and lines on one picture, in the colours of the page. */
+function savePicture(figure) {
+  const { plot, days, lines, colours } = drawn.get(figure.id);
+  const canvas = plot.ctx.canvas;
+  const scale = canvas.width / plot.width;
+  const padding = 16;
+  const legendRows = lines.length > 1 ? lines.length : 0;
+  const width = plot.width + 2 * padding;
+  const height = plot.height + 84 + legendRows * 16;
+  const picture = document.createElement("canvas");
+  picture.width = width * PICTURE_SCALE;
+  picture.height = height * PICTURE_SCALE;
+  const context = picture.getContext("2d");
+  const styles = getComputedStyle(figure);
+  context.scale(PICTURE_SCALE, PICTURE_SCALE);
+  context.fillStyle = styles.backgroundColor;
+  context.fillRect(0, 0, width, height);
+  context.textBaseline = "middle";
+  const write = (content, x, y, font, colour, align = "left") => {
+    context.font = `${font} ${styles.fontFamily}`;
+    context.fillStyle = colour;
+    context.textAlign = align;
+    context.fillText(content, x, y, width - 2 * padding);
+  };
+  const quiet = colourOf(figure.querySelector(".chart-canvas"), "--quiet");
+  const caption = figure.closest("section").querySelector(".chart-caption span").textContent;
+  write(figure.querySelector("figcaption").firstChild.textContent.trim(), padding, 20, "600 14px", styles.color);
+  write(caption, padding, 38, "11px", quiet);
+  context.drawImage(canvas, padding, 50, canvas.width / scale, canvas.height / scale);
+  const under = 50 + plot.height + 8;
+  write(dayFormat.format(days[0] * 1000), padding + 66, under, "11px", quiet);
+  write(dayFormat.format(days.at(-1) * 1000), width - padding, under, "11px", quiet, "right");
+  for (let row = 0; row < legendRows; row += 1) {
+    const y = under + 20 + row * 16;
+    context.fillStyle = colours[row];
+    context.fillRect(padding + 66, y - 4, 8, 8);
+    write(lines[row].label, padding + 80, y, "11px", styles.color);
+  }
+  picture.toBlob((blob) => {
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = `duplistatus-${figure.id}.png`;
+    link.click();
+    URL.revokeObjectURL(link.href);
+  });
 }
 
 let drawnText = "";
 
 function drawAll(always = false) {
-  for (const charts of document.querySelectorAll("[data-charts]")) {
-    const table = document.querySelector(charts.dataset.charts);
-    const text = table.textContent + charts.clientWidth;
-    if (!always && text === drawnText) continue;
-    drawnText = text;
-    const { days, columns } = readTable(table);
-    for (const figure of charts.querySelectorAll(".chart")) draw(figure, days, columns[Number(figure.dataset.column)]);
-  }
+  const charts = document.querySelector("[data-charts]");
+  if (!charts) return;
+  const figures = [...charts.querySelectorAll(".chart")];
+  const tables = [...new Set(figures.map((figure) => figure.dataset.table))];
+  const text = charts.dataset.style + charts.clientWidth + tables.map((table) => document.querySelector(table).textContent).join("");
+  for (const button of charts.querySelectorAll("[data-picture]")) button.hidden = false;
+  if (!always && text === drawnText) return;
+  drawnText = text;
+  drawn.clear();
+  for (const figure of figures) draw(figure, charts.dataset.style);
+  for (const button of charts.querySelectorAll("[data-picture]")) button.hidden = !drawn.has(button.closest(".chart").id);
 }
 
 drawAll();
 let pending = 0;
 addEventListener("resize", () => { clearTimeout(pending); pending = setTimeout(drawAll, 150); });
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-picture]");
+  if (button) savePicture(button.closest(".chart"));
+});
 document.addEventListener("htmx:afterSwap", () => drawAll());
 document.addEventListener("theme:changed", () => drawAll(true));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll(true));
+addEventListener("popstate", () => location.reload());
+addEventListener("beforeprint", () => drawAll());
 document.fonts?.ready.then(() => drawAll(true));

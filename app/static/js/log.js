@@ -1,44 +1,148 @@
-/* The log of a run: search within it, show which part of Duplicati spoke, copy it. */
+/* The log of a run: one kind of lines or all, search with marks and steps, which part of Duplicati spoke, copying.
 
-const log = document.querySelector(".log");
-const tools = log.querySelector("[data-log-tools]");
+   The page holds the first thousand lines of each kind; the others are fetched when a search or a copy needs them. Marks
+   are set in slices between frames, so that ten thousand lines do not hold up the keyboard. */
 
-function mark(element, wanted) {
-  const text = element.textContent;
+const SLICE_MS = 8;
+const log = document.querySelector("[data-log]");
+const field = log.querySelector("#log-text");
+const told = log.querySelector("[data-log-found]");
+let kind = new URLSearchParams(location.search).get("show") ?? "";
+let searches = 0;
+let marks = [];
+let current = -1;
+
+const pause = () => new Promise((resolve) => { requestAnimationFrame(resolve); });
+
+/* Fetches the lines that the page left out. Gives false where that fails. */
+async function loadWhole() {
+  if (!log.dataset.logWhole) return true;
+  told.textContent = told.dataset.loading;
+  try {
+    const answer = await fetch(log.dataset.logWhole);
+    if (!answer.ok) throw new Error(String(answer.status));
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.getElementById("log-body").replaceWith(page.getElementById("log-body"));
+    delete log.dataset.logWhole;
+    told.textContent = "";
+    return true;
+  } catch {
+    told.textContent = told.dataset.lost;
+    return false;
+  }
+}
+
+const lines = () => log.querySelectorAll(".log-lines li");
+
+function unmark(text) {
+  if (text.firstElementChild) text.textContent = text.textContent;
+}
+
+function mark(text, pattern) {
+  const content = text.textContent;
   const parts = [];
   let from = 0;
-  for (let at = wanted ? text.toLowerCase().indexOf(wanted) : -1; at >= 0; at = text.toLowerCase().indexOf(wanted, from)) {
-    const found = document.createElement("mark");
-    found.textContent = text.slice(at, at + wanted.length);
-    parts.push(text.slice(from, at), found);
-    from = at + wanted.length;
+  for (const found of content.matchAll(pattern)) {
+    const element = document.createElement("mark");
+    element.textContent = found[0];
+    parts.push(content.slice(from, found.index), element);
+    marks.push(element);
+    from = found.index + found[0].length;
   }
-  element.replaceChildren(...parts, text.slice(from));
+  text.replaceChildren(...parts, content.slice(from));
 }
 
-function search(wanted) {
-  let found = 0;
+async function search() {
+  const mine = ++searches;
+  const wanted = field.value.trim();
+  if ((wanted || kind) && !(await loadWhole())) return;
+  if (mine !== searches) return;
+  const pattern = wanted ? new RegExp(wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi") : null;
+  const found = [];
+  let places = 0;
   for (const section of log.querySelectorAll("[data-log-section]")) {
+    const isWanted = !kind || section.dataset.logSection === kind;
     let inSection = 0;
     for (const line of section.querySelectorAll(".log-lines li")) {
-      const isFound = line.textContent.toLowerCase().includes(wanted);
-      line.hidden = !isFound;
-      inSection += isFound;
-      if (isFound || !wanted) mark(line.querySelector(".log-text"), wanted);
+      const text = line.querySelector(".log-text");
+      const count = isWanted && pattern ? [...text.textContent.matchAll(pattern)].length : 0;
+      const isShown = isWanted && (!pattern || count > 0);
+      if (line.hidden === isShown) line.hidden = !isShown;
+      if (count) { found.push(text); places += count; } else { unmark(text); }
+      inSection += isShown;
     }
     section.hidden = !inSection;
-    found += inSection;
   }
-  log.querySelector("[data-log-found]").textContent = wanted ? `${found} lines found` : "";
+  marks = [];
+  current = -1;
+  log.querySelector("[data-log-steps]").hidden = places === 0;
+  told.textContent = !wanted ? "" : places ? told.dataset.places.replace("{places}", places).replace("{lines}", found.length) : told.dataset.none;
+  remember(wanted);
+  let since = performance.now();
+  for (const text of found) {
+    if (performance.now() - since > SLICE_MS) {
+      await pause();
+      if (mine !== searches) return;
+      since = performance.now();
+    }
+    mark(text, pattern);
+  }
 }
 
-if (tools) {
-  tools.hidden = false;
-  const field = tools.querySelector("[data-log-filter]");
-  field.addEventListener("input", () => search(field.value.trim().toLowerCase()));
-  tools.querySelector("[data-log-marks]").addEventListener("change", (event) => log.classList.toggle("shows-marks", event.target.checked));
-  tools.querySelector("[data-log-copy]").addEventListener("click", () => {
-    const lines = [...log.querySelectorAll(".log-lines li:not([hidden])")].map((line) => line.textContent.trim());
-    document.dispatchEvent(new CustomEvent("text:copy", { detail: lines.join("\n") }));
+/* What is shown stands in the address, so that it can be sent to others. */
+function remember(wanted) {
+  const address = new URL(location);
+  for (const [name, value] of [["q", wanted], ["show", kind]]) {
+    if (value) address.searchParams.set(name, value);
+    else address.searchParams.delete(name);
+  }
+  history.replaceState(history.state, "", address);
+}
+
+function step(by) {
+  if (!marks.length) return;
+  marks[current]?.classList.remove("is-current");
+  current = (current + by + marks.length) % marks.length;
+  marks[current].classList.add("is-current");
+  marks[current].scrollIntoView({ block: "center" });
+}
+
+async function copy() {
+  const isFiltered = Boolean(field.value.trim() || kind);
+  let text;
+  if (isFiltered) {
+    text = [...lines()].filter((line) => !line.hidden && !line.closest("[hidden]")).map((line) => line.textContent.trim()).join("\n");
+  } else {
+    const answer = await fetch(log.dataset.copyFrom);
+    if (!answer.ok) { told.textContent = told.dataset.lost; return; }
+    text = await answer.text();
+  }
+  document.dispatchEvent(new CustomEvent("text:copy", { detail: text }));
+}
+
+if (field) {
+  let waiting = 0;
+  field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(search, 120); });
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && marks.length) { event.preventDefault(); step(event.shiftKey ? -1 : 1); }
   });
+  log.querySelector("[data-log-search]").addEventListener("submit", (event) => { event.preventDefault(); search(); });
+  log.querySelector("[data-log-marks]").addEventListener("change", (event) => log.classList.toggle("shows-marks", event.target.checked));
+  log.querySelector("[data-log-copy]").addEventListener("click", copy);
+  log.addEventListener("click", (event) => {
+    const stepper = event.target.closest("[data-log-step]");
+    if (stepper) step(Number(stepper.dataset.logStep));
+    const all = event.target.closest("[data-log-all]");
+    if (all) { event.preventDefault(); loadWhole().then(search); }
+    const choice = event.target.closest("[data-log-kind]");
+    if (!choice) return;
+    event.preventDefault();
+    kind = choice.dataset.logKind;
+    for (const each of log.querySelectorAll("[data-log-kind]")) {
+      if (each === choice) each.setAttribute("aria-current", "true");
+      else each.removeAttribute("aria-current");
+    }
+    search();
+  });
+  if (field.value) search();
 }
