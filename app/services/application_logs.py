@@ -1,7 +1,7 @@
 """The program's own log files, as an administrator reads them."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,6 +69,47 @@ def read_end(name: str, line_limit: int | None) -> LogExcerpt | None:
     return LogExcerpt(name, "\n".join(shown), len(lines), status.st_size, modified_at)
 
 
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """A line as it stands in the file, and what it says of its own level."""
+
+    text: str
+    level: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """The end of a log file, of which only the lines that were asked for are shown."""
+
+    lines: list[LogLine]
+    line_count: int
+    size_bytes: int
+    modified_at: datetime
+
+
+def view(name: str, line_limit: int, levels: Collection[str], wanted: str) -> LogView | None:
+    """Those of the last lines of a file that `search` would find, each with its level; None when there is no such file.
+
+    Blank lines do not count. Raises AppError for what is no name of a log file.
+    """
+    excerpt = read_end(name, None)
+    if excerpt is None:
+        return None
+    last = [line for line in excerpt.text.split("\n") if line.strip()]
+    lines = [LogLine(line, _level(line)) for line in last[-line_limit:]]
+    is_wanted = _condition(levels, wanted)
+    return LogView([line for line in lines if is_wanted(line)], len(last), excerpt.size_bytes, excerpt.modified_at)
+
+
+def state_of(name: str) -> str:
+    """A word that changes whenever a file does; empty for one that is not there. Raises AppError."""
+    try:
+        status = _path(name).stat()
+    except FileNotFoundError:
+        return ""
+    return f"{status.st_size}-{status.st_mtime_ns}"
+
+
 def search(name: str, levels: Collection[str], wanted: str) -> str:
     """The lines of a file that have one of these levels, or none, and hold the wanted text in any case.
 
@@ -77,13 +118,15 @@ def search(name: str, levels: Collection[str], wanted: str) -> str:
     text = _read(_path(name))
     if text is None:
         raise AppError("Failed to export logs", 500, details="Log file not found")
+    is_wanted = _condition(levels, wanted)
+    return "\n".join(line for line in text.split("\n") if line.strip() and is_wanted(LogLine(line, _level(line))))
+
+
+def _condition(levels: Collection[str], wanted: str) -> Callable[[LogLine], bool]:
+    """What a line has to be; without any valid level every one will do."""
     accepted = {level.strip().upper() for level in levels} & set(LEVELS) or set(LEVELS)
-    wanted = wanted.casefold()
-    return "\n".join(
-        line
-        for line in text.split("\n")
-        if line.strip() and _level(line) in (None, *accepted) and wanted in line.casefold()
-    )
+    text = wanted.casefold()
+    return lambda line: line.level in (None, *accepted) and text in line.text.casefold()
 
 
 def _level(line: str) -> str | None:

@@ -17,7 +17,14 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from app.pages.settings import audit_views, channel_views, monitoring_views, notification_views, user_views
+from app.pages.settings import (
+    audit_views,
+    channel_views,
+    log_views,
+    monitoring_views,
+    notification_views,
+    user_views,
+)
 from app.pages.settings.channels import is_standard_complete
 from app.services.channels import EMAIL, NTFY
 
@@ -65,6 +72,7 @@ TABS = (
     ),
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
     Tab(RECORDS, "audit", _("Audit log"), "list-details", audit_views.show),
+    Tab(RECORDS, "application-logs", _("Application logs"), "file-text", log_views.show, is_for_admins=True),
 )
 
 
