@@ -17,14 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from app.pages.settings import (
-    audit_views,
-    channel_views,
-    log_views,
-    monitoring_views,
-    notification_views,
-    user_views,
-)
+from app.pages.settings import audit_views, channel_views, log_views, monitoring_views, notification_views, user_views
 from app.pages.settings.channels import is_standard_complete
 from app.services.channels import EMAIL, NTFY
 
