@@ -5,16 +5,13 @@ from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
 from app.api.client import visible_server_ids
-from app.pages import chart_tables, metrics, run_detail, server_detail, words
-from app.pages.heatmaps import heatmap
+from app.pages import chart_tables, metrics, run_detail, server_detail
 from app.pages.live import render_live
-from app.pages.strips import pulse, read_pulse
 from app.pages.views import bp
+from app.pages.words import anomaly_figures, span_words
 from app.services import clock, history, preferences
 
-# How the templates say what is unusual, and draw how it went.
-WORDS = {name: getattr(words, name) for name in ("anomaly_words", "anomaly_figures", "span_words")}
-DRAWINGS = {"pulse": pulse, "read_pulse": read_pulse, "heatmap": heatmap}
+WORDS = {"anomaly_figures": anomaly_figures, "span_words": span_words}
 
 
 @bp.get("/detail/<server_id>")
@@ -23,7 +20,7 @@ def server(server_id: str) -> ResponseReturnValue:
     now = clock.now()
     query = server_detail.read_query(request.args, preferences.of(current_user), now.date())
     detail = server_detail.build_detail(server_id, query, now, visible_server_ids())
-    values = {"columns": server_detail.COLUMNS, "page_sizes": server_detail.PAGE_SIZES, **WORDS, **DRAWINGS}
+    values = {"columns": server_detail.COLUMNS, "page_sizes": server_detail.PAGE_SIZES, **WORDS}
     return render_live("server", detail.etag, detail=detail, range_labels=metrics.RANGE_LABELS, **values)
 
 
@@ -31,7 +28,7 @@ def server(server_id: str) -> ResponseReturnValue:
 def job_card(server_id: str) -> ResponseReturnValue:
     """How one job stands, for the dialog."""
     values = server_detail.find_job(server_id, request.args.get("backup", ""), clock.now(), visible_server_ids())
-    return render_template("server/job_card.html", **values, **DRAWINGS)
+    return render_template("server/job_card.html", **values)
 
 
 @bp.get("/detail/<server_id>/backup/<run_id>")

@@ -210,7 +210,7 @@ function zoom(figure, plot) {
 
 /* The chart with its title, caption, days and lines on one picture, in the colours of the page. */
 function savePicture(figure) {
-  const { plot, days, lines, colours } = drawn.get(figure.id);
+  const { plot, lines, colours } = drawn.get(figure.id);
   const canvas = plot.ctx.canvas;
   const scale = canvas.width / plot.width;
   const padding = 16;
@@ -238,8 +238,9 @@ function savePicture(figure) {
   write(caption, padding, 38, "11px", quiet);
   context.drawImage(canvas, padding, 50, canvas.width / scale, canvas.height / scale);
   const under = 50 + plot.height + 8;
-  write(dayFormat.format(days[0] * 1000), padding + 66, under, "11px", quiet);
-  write(dayFormat.format(days.at(-1) * 1000), width - padding, under, "11px", quiet, "right");
+  const [first, last] = figure.querySelectorAll(".chart-days time");
+  write(dayFormat.format(Date.parse(first.dateTime)), padding + 66, under, "11px", quiet);
+  write(dayFormat.format(Date.parse(last.dateTime)), width - padding, under, "11px", quiet, "right");
   for (let row = 0; row < legendRows; row += 1) {
     const y = under + 20 + row * 16;
     context.fillStyle = colours[row];
