@@ -24,10 +24,10 @@ OLD_UNITS = {"hour": "h", "day": "D"}
 KINDS_OF_SWITCHES = {"ntfy_enabled": "ntfy", "email_enabled": "email"}
 
 
-def refuse_without(data: Any, name: str) -> None:
-    """Raise ValidationError with the contract's sentence when a body lacks the one thing that it is about."""
-    if not data.get(name):
-        raise ValidationError(f"{name} is required")
+def refuse_without(data: Any, name: str, sentence: str) -> None:
+    """Raise ValidationError when a body lacks the one thing that it is about; an empty object names no change."""
+    if not data.get(name) and data.get(name) != {}:
+        raise ValidationError(sentence)
 
 
 class Lenient(Schema):
@@ -93,7 +93,7 @@ class BackupSettingsIn(Lenient):
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
         """Refuse a body without settings."""
-        refuse_without(data, "backupSettings")
+        refuse_without(data, "backupSettings", "backupSettings is required")
         return data
 
 
@@ -163,7 +163,15 @@ class EmailPasswordIn(Lenient):
 class FrequencyIn(Lenient):
     """How often the same lateness is told."""
 
-    value = fields.String(required=True, validate=validate.OneOf(FREQUENCIES, error="Invalid value"))
+    value = fields.String(required=True, metadata={"enum": list(FREQUENCIES)})
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse other words."""
+        # wire: one sentence, whatever is wrong
+        if data.get("value") not in tuple(FREQUENCIES):
+            raise ValidationError("Invalid value")
+        return data
 
 
 class NtfyIn(Lenient):
@@ -176,6 +184,8 @@ class NtfyIn(Lenient):
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
         """Leave out what is null, and a token that consists of asterisks."""
+        if not isinstance(data, dict):
+            return data
         token = data.get("accessToken")
         is_masked = isinstance(token, str) and token != "" and not token.strip("*")
         return {
@@ -239,15 +249,22 @@ class TemplatesIn(Lenient):
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
         """Refuse a body without them."""
-        if not data.get("templates"):
-            raise ValidationError("templates are required")
+        refuse_without(data, "templates", "templates are required")
         return data
 
 
 class DefaultsQuery(Lenient):
     """For which language the built-in templates are wanted."""
 
-    language = fields.String(load_default="en-GB", validate=validate.OneOf(LANGUAGES, error="Invalid language"))
+    language = fields.String(load_default="en-GB", metadata={"enum": list(LANGUAGES)})
+
+    @pre_load
+    def check(self, data: Any, **_options: Any) -> Any:
+        """Refuse other words."""
+        # wire: the sentence stands alone
+        if data.get("language", "en-GB") not in LANGUAGES:
+            raise ValidationError("Invalid language")
+        return data
 
 
 class EntryOut(Out):
