@@ -9,8 +9,22 @@ from flask_login import current_user
 from app import __version__
 from app.api import errors, guards
 from app.contracts import Guard
-from app.pages import addresses, api_manual, assets, formats, languages, settings
-from app.pages.strips import strip
+from app.pages import (
+    addresses,
+    api_manual,
+    assets,
+    dashboard_views,  # noqa: F401 (puts its views on the blueprint)
+    detail_views,  # noqa: F401 (puts its views on the blueprint)
+    formats,
+    heatmaps,
+    installable,  # noqa: F401 (puts its view on the blueprint)
+    languages,
+    settings,
+    sparklines,
+    ways_views,  # noqa: F401 (puts its views on the blueprint)
+    words,
+)
+from app.pages.strips import pulse, read_pulse, strip
 from app.pages.views import bp
 from app.services import preferences
 
@@ -41,7 +55,9 @@ def install(app: Flask) -> None:
     formats.install(app)
     languages.install(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(strip=strip, version=__version__)
+    app.jinja_env.globals.update(version=__version__, strip=strip, pulse=pulse, read_pulse=read_pulse)
+    app.jinja_env.globals.update(trend=sparklines.trend, heatmap=heatmaps.heatmap, heat_key=heatmaps.heat_key)
+    app.jinja_env.globals.update(status_word=words.status_word, anomaly_words=words.anomaly_words)
     for blueprint in BLUEPRINTS:
         guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
     errors.show_page_errors_with(app, show_error)

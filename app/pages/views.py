@@ -6,67 +6,16 @@ from flask_babel import gettext as _
 from flask_login import current_user, login_user
 
 from app.api.auth.views import end_session
-from app.api.client import visible_server_ids
 from app.contracts import Guard, guarded
-from app.pages import addresses, languages, metrics, run_detail, server_detail
-from app.pages import dashboard as boards
+from app.pages import addresses, languages
 from app.pages import first_steps as steps
 from app.pages.forms import LoginForm, PasswordForm
-from app.pages.live import render_live
-from app.services import clock, history, passwords, preferences, users
+from app.services import clock, passwords, preferences, users
 from app.settings import DEFAULT_PASSWORD
 
 bp = Blueprint("pages", __name__, template_folder="templates")
 
 _OLD_PREFIXES = ", ".join(f'"{prefix}"' for prefix in languages.PREFIXES)
-
-
-@bp.get("/")
-def dashboard() -> ResponseReturnValue:
-    """All backups at one look; the first steps while nothing has been reported yet."""
-    query = boards.read_query(request.args, current_user.preferences)
-    board = boards.build_board(history.overview(clock.now(), visible_server_ids()), query)
-    values = {"columns": boards.COLUMNS, "card_orders": boards.CARD_ORDERS, "option_sets": steps.option_sets()}
-    return render_live("dashboard", board.etag, board=board, **values)
-
-
-@bp.get("/detail/<server_id>")
-def server(server_id: str) -> ResponseReturnValue:
-    """One server, or one of its jobs: figures, history, charts."""
-    query = server_detail.read_query(request.args)
-    detail = server_detail.build_detail(server_id, query, clock.now(), visible_server_ids())
-    values = {"columns": server_detail.COLUMNS, "range_labels": metrics.RANGE_LABELS}
-    return render_live("server", detail.etag, detail=detail, **values)
-
-
-@bp.get("/detail/<server_id>/job")
-def job_card(server_id: str) -> ResponseReturnValue:
-    """How one job stands, for the dialog."""
-    values = server_detail.find_job(server_id, request.args.get("backup", ""), clock.now(), visible_server_ids())
-    return render_template("server/job_card.html", **values)
-
-
-@bp.get("/detail/<server_id>/backup/<run_id>")
-def run(server_id: str, run_id: str) -> ResponseReturnValue:
-    """One run: all its figures and its log."""
-    history.find_server(server_id, clock.now(), visible_server_ids())
-    detail = history.find_run(run_id, server_id)
-    return render_template("run/page.html", **run_detail.lay_out(detail, clock.now()))
-
-
-@bp.get("/detail/<server_id>/backup/<run_id>/versions")
-def versions(server_id: str, run_id: str) -> ResponseReturnValue:
-    """The versions there were after a run, for the dialog."""
-    history.find_server(server_id, clock.now(), visible_server_ids())
-    detail = history.find_run(run_id, server_id)
-    return render_template("run/versions.html", **run_detail.lay_out(detail, clock.now()))
-
-
-@bp.get("/charts")
-def charts() -> ResponseReturnValue:
-    """The charts over all servers."""
-    built = metrics.build_metrics(metrics.read_range(request.args), clock.now(), visible=visible_server_ids())
-    return render_live("charts", built.etag, metrics=built, range_labels=metrics.RANGE_LABELS)
 
 
 @bp.get("/connect")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from app.services import channels
 from app.services.audit import Actor, record_entry
@@ -26,6 +27,12 @@ def read() -> NtfySettings:
     stored = {} if row is None else row.settings
     url = str(stored.get("url") or channels.DEFAULT_NTFY_URL)
     return NtfySettings(url, str(stored.get("topic") or ""), bool(stored.get("token")))
+
+
+def topic_address() -> str | None:
+    """Where the messages of the standard destination can be read; None while it has no topic."""
+    stored = read()
+    return f"{stored.url.rstrip('/')}/{quote(stored.topic, safe='')}" if stored.topic else None
 
 
 def save(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> NtfySettings:

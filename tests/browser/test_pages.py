@@ -1,6 +1,7 @@
 """What only a browser can tell: the pages live, fit, can be read by everybody, and stay among themselves."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -189,3 +190,34 @@ def test_a_first_visit_is_small(open_context, household, signed_in):
     page.wait_for_timeout(500)
     assert len(sizes) <= 12
     assert sum(sizes) < 250 * 1024
+
+
+def test_the_palette_leads_to_a_server_by_keyboard(page):
+    page.goto("/connect")
+    page.keyboard.press("Control+k")
+    page.get_by_role("combobox").fill("anna")
+    expect(page.locator("#palette-list li").first).to_contain_text("Anna's laptop")
+    page.evaluate(AXE)
+    assert page.evaluate(f"axe.run(document, {json.dumps(RULES)})")["violations"] == []
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Anna's laptop")
+
+
+def test_two_keys_lead_to_a_page(page):
+    page.goto("/connect")
+    page.keyboard.press("?")
+    expect(page.get_by_role("heading", name="Keyboard shortcuts")).to_be_visible()
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    expect(page).to_have_url(re.compile("/charts$"))
+
+
+def test_a_language_is_chosen_by_one_touch_and_stays(page):
+    page.goto("/connect")
+    page.locator("summary.user-button").click()
+    page.get_by_label("Language").select_option("de")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    page.locator("summary.user-button").click()
+    page.locator("select[name=language]").select_option("en-GB")
+    expect(page.locator("html")).to_have_attribute("lang", "en-GB")

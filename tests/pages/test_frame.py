@@ -144,3 +144,12 @@ class TestBelowABasePath:
 
     def test_a_visitor_is_sent_to_its_sign_in_page(self, client):
         assert client.get("/status/").headers["Location"] == "/status/login?redirect=/status/"
+
+
+def test_the_pages_can_be_installed_like_an_application(client):
+    answer = client.get("/manifest.webmanifest")
+    assert answer.mimetype == "application/manifest+json"
+    said = answer.get_json()
+    assert said["start_url"] == "/"
+    for picture in said["icons"]:
+        assert client.get(picture["src"]).data.startswith(b"\x89PNG")

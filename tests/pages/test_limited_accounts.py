@@ -50,3 +50,9 @@ def test_the_charts_count_chosen_servers_only(guest, admin):
     text = guest.get("/charts").text
     assert f'data-value="{5 * 1024**2}' in text
     assert f'data-value="{2 * 5 * 1024**2}' not in text
+
+
+def test_the_palette_leads_to_chosen_servers_only(guest):
+    labels = {entry["label"] for entry in guest.get("/palette").get_json()}
+    assert "nas" in labels
+    assert not {"vault", "Users"} & labels

@@ -200,9 +200,29 @@ document.addEventListener("change", (event) => {
   if (form) form.requestSubmit();
 });
 
-for (const hidden of document.querySelectorAll("[data-copy], [data-reveal]")) hidden.hidden = false;
+/* The palette is there from the first key or click that may be meant for it. */
+const palette = document.getElementById("palette");
+const MODIFIERS = ["Control", "Meta", "Shift", "Alt"];
+const meantForPalette = [];
+async function wakePalette(event) {
+  if (event.type === "click" && !event.target.closest("[data-palette-open], [data-keys-open]")) return;
+  if (MODIFIERS.includes(event.key)) return;
+  if ((event.ctrlKey || event.metaKey) && event.key?.toLowerCase() === "k") event.preventDefault();
+  if (meantForPalette.push(event) > 1) return; // it is on its way
+  const { start } = await import(palette.dataset.script);
+  document.removeEventListener("keydown", wakePalette);
+  document.removeEventListener("click", wakePalette);
+  start(meantForPalette);
+}
+if (palette) {
+  document.addEventListener("keydown", wakePalette);
+  document.addEventListener("click", wakePalette);
+}
+
+for (const hidden of document.querySelectorAll("[data-copy], [data-reveal], [data-palette-open], [data-keys-open]")) hidden.hidden = false;
 rewriteTimes();
 document.addEventListener("htmx:afterSwap", () => rewriteTimes());
+document.addEventListener("times:added", (event) => rewriteTimes(event.detail));
 document.addEventListener("text:copy", (event) => copyText(event.detail));
 setInterval(() => { if (!document.hidden) rewriteTimes(); }, 1000);
 document.addEventListener("visibilitychange", () => { if (!document.hidden) rewriteTimes(); });

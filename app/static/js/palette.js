@@ -1,0 +1,143 @@
+/* The command palette, and the keys that lead somewhere. `page.js` fetches this file when a key is pressed or the button is
+   used for the first time; what can be found is fetched when the palette is opened first. */
+
+const SHOWN = 40;
+const palette = document.getElementById("palette");
+const keysDialog = document.getElementById("keys");
+
+/* Begin, with what happened until now. */
+export function start(events) {
+  const query = palette.querySelector("input");
+  const list = palette.querySelector("ul");
+  const empty = palette.querySelector(".palette-empty");
+  const sprite = document.querySelector("svg.icon use")?.getAttribute("href").split("#")[0];
+  let entries = null;
+  let chosen = 0;
+  let pressed = "";
+  let pressedAt = 0;
+
+  async function open() {
+    if (document.querySelector("dialog[open]")) return;
+    palette.showModal();
+    query.value = "";
+    query.focus();
+    if (!entries) {
+      const response = await fetch(palette.dataset.entries, { headers: { Accept: "application/json" } });
+      entries = response.ok ? await response.json() : [];
+      for (const entry of entries) entry.searched = plain(`${entry.label} ${entry.hint} ${entry.group}`);
+    }
+    show();
+  }
+
+  /* Every word has to be there; names that begin with what was typed come first. */
+  function found() {
+    const typed = plain(query.value.trim());
+    const wanted = typed.split(/\s+/).filter(Boolean);
+    const hits = (entries ?? []).filter((entry) => wanted.every((word) => entry.searched.includes(word)));
+    return hits.map((entry, place) => [rank(entry, typed), place, entry]).sort((one, other) => one[0] - other[0] || one[1] - other[1]).slice(0, SHOWN).map(([, , entry]) => entry);
+  }
+
+  function rank(entry, typed) {
+    const label = plain(entry.label);
+    if (!typed || label.startsWith(typed)) return 0;
+    return label.includes(typed) ? 1 : 2;
+  }
+
+  function show() {
+    const hits = found();
+    chosen = 0;
+    empty.hidden = hits.length > 0 || entries === null;
+    list.replaceChildren(...hits.map(row));
+    mark();
+  }
+
+  function row(entry, place) {
+    const item = document.createElement("li");
+    item.id = `palette-${place}`;
+    item.setAttribute("role", "option");
+    item.dataset.href = entry.href;
+    const picture = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+    picture.setAttribute("class", "icon");
+    picture.setAttribute("aria-hidden", "true");
+    const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+    use.setAttribute("href", `${sprite}#${entry.icon}`);
+    picture.append(use);
+    item.append(picture, part("palette-label", entry.label), part("palette-hint", entry.hint), part("palette-group", entry.group));
+    return item;
+  }
+
+  function part(name, text) {
+    const span = document.createElement("span");
+    span.className = name;
+    span.textContent = text;
+    return span;
+  }
+
+  function mark() {
+    [...list.children].forEach((item, place) => item.setAttribute("aria-selected", String(place === chosen)));
+    const item = list.children[chosen];
+    if (item) {
+      query.setAttribute("aria-activedescendant", item.id);
+      item.scrollIntoView({ block: "nearest" });
+    } else query.removeAttribute("aria-activedescendant");
+  }
+
+  function move(steps) {
+    const count = list.children.length;
+    if (count) chosen = (chosen + steps + count) % count;
+    mark();
+  }
+
+  query.addEventListener("input", show);
+  query.addEventListener("keydown", (event) => {
+    if (event.key === "ArrowDown") move(1);
+    else if (event.key === "ArrowUp") move(-1);
+    else if (event.key === "Enter" && list.children[chosen]) location.href = list.children[chosen].dataset.href;
+    else return;
+    event.preventDefault();
+  });
+  list.addEventListener("click", (event) => {
+    const item = event.target.closest("li");
+    if (item) location.href = item.dataset.href;
+  });
+
+  function handle(event) {
+    if (event.type === "click") {
+      if (event.target.closest("[data-palette-open]")) open();
+      if (event.target.closest("[data-keys-open]")) keysDialog.showModal();
+      return;
+    }
+    if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+      event.preventDefault();
+      open();
+      return;
+    }
+    const isTyping = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    follow(event);
+  }
+
+  /* Two keys belong together when they follow each other within a second. */
+  function follow(event) {
+    pressed = event.timeStamp - pressedAt < 1000 ? pressed + event.key : event.key;
+    pressedAt = event.timeStamp;
+    const filter = document.querySelector("main input[type=search]");
+    if (event.key === "?") keysDialog.showModal();
+    else if (event.key === "/" && filter) filter.focus();
+    else {
+      const link = [...keysDialog.querySelectorAll("a[data-keys]")].find((known) => pressed.endsWith(known.dataset.keys));
+      if (!link) return;
+      location.href = link.href;
+    }
+    event.preventDefault();
+  }
+
+  document.addEventListener("keydown", handle);
+  document.addEventListener("click", handle);
+  events.forEach(handle);
+}
+
+/* As people type it: without capitals and marks. */
+function plain(text) {
+  return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
+}
