@@ -78,10 +78,18 @@ def list_keys() -> list[ApiKey]:
     return list(db.session.scalars(select(ApiKey).order_by(ApiKey.id)))
 
 
+def find_key(key_id: int) -> ApiKey:
+    """A key by its number. Raises NotFound."""
+    key = db.session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound("API key not found")
+    return key
+
+
 def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = SYSTEM) -> ApiKey:
     """Switch a key on or off. Raises NotFound, and AppError when an expired key should go on."""
     with writing():
-        key = _find(key_id)
+        key = find_key(key_id)
         if is_enabled and key.is_expired(now):
             raise AppError("This key has expired; make a new one")
         key.is_enabled = is_enabled
@@ -92,7 +100,7 @@ def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = 
 def delete_key(key_id: int, *, now: datetime, actor: Actor = SYSTEM) -> None:
     """Forget a key. Raises NotFound."""
     with writing() as session:
-        key = _find(key_id)
+        key = find_key(key_id)
         _audit("api_key_deleted", key, now, actor)
         session.delete(key)
 
@@ -145,13 +153,6 @@ def judge(secret: str | None, scope: str, *, now: datetime, ip_address: str | No
 def judge_key(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> KeyVerdict:
     """Say in one word what a secret is worth for a scope."""
     return judge(secret, scope, now=now, ip_address=ip_address).verdict
-
-
-def _find(key_id: int) -> ApiKey:
-    key = db.session.get(ApiKey, key_id)
-    if key is None:
-        raise NotFound("API key not found")
-    return key
 
 
 def _hash(secret: str) -> str:
