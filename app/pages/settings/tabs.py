@@ -17,7 +17,16 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
-from app.pages.settings import audit_views, channel_views, log_views, monitoring_views, notification_views, user_views
+from app.pages.settings import (
+    access_views,
+    audit_views,
+    channel_views,
+    key_views,
+    log_views,
+    monitoring_views,
+    notification_views,
+    user_views,
+)
 from app.pages.settings.channels import is_standard_complete
 from app.services.channels import EMAIL, NTFY
 
@@ -64,6 +73,8 @@ TABS = (
         is_complete=partial(is_standard_complete, EMAIL),
     ),
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
+    Tab(ACCESS, "keys", _("API keys"), "key", key_views.show, is_for_admins=True),
+    Tab(ACCESS, "access", _("Network access"), "shield-lock", access_views.show, is_for_admins=True),
     Tab(RECORDS, "audit", _("Audit log"), "list-details", audit_views.show),
     Tab(RECORDS, "application-logs", _("Application logs"), "file-text", log_views.show, is_for_admins=True),
 )
