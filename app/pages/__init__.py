@@ -21,12 +21,14 @@ from app.pages import (
     languages,
     settings,
     sparklines,
+    status_page,
     ways_views,  # noqa: F401 (puts its views on the blueprint)
     words,
 )
 from app.pages.strips import pulse, read_pulse, strip
 from app.pages.views import bp
 from app.services import preferences
+from app.services.network_access import Zone
 
 # Nothing from elsewhere, no script and no style within the page, nobody may frame it.
 CONTENT_SECURITY_POLICY = (
@@ -60,6 +62,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(status_word=words.status_word, anomaly_words=words.anomaly_words)
     for blueprint in BLUEPRINTS:
         guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
+    guards.cover(app, status_page.bp, guard=Guard.OPEN, zone=Zone.EXTERNAL, is_page=True)
     errors.show_page_errors_with(app, show_error)
 
 
@@ -75,6 +78,15 @@ def protect(response: Response) -> Response:
     return response
 
 
+def protect_public(response: Response) -> Response:
+    """The same for the page that everybody may read, which browsers keep for a while when it is there."""
+    caching = dict(response.headers) if response.status_code in (200, 304) else {}
+    response = protect(response)
+    response.headers.update({name: caching[name] for name in status_page.CACHING if name in caching})
+    response.headers.update(status_page.PRIVACY)
+    return response
+
+
 def show_error(sentence: str, status: int) -> Response:
     """Draw an error as a page; it asks nothing of the database, which may be the trouble."""
     languages.treat_as_visitor()
@@ -85,6 +97,8 @@ def show_error(sentence: str, status: int) -> Response:
 
 
 # Once for the process: a blueprint takes nothing more after an application has registered it.
+status_page.bp.context_processor(page_values)
+status_page.bp.after_request(protect_public)
 BLUEPRINTS = (bp, settings.bp, api_manual.bp)
 for _blueprint in BLUEPRINTS:
     _blueprint.context_processor(page_values)

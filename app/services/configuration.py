@@ -43,8 +43,13 @@ DEFAULTS: dict[str, Any] = {
     "metrics_need_key": False,
     # Dictionaries of what `services.badges.Badge` holds.
     "badges": [],
+    # What `services.status_page.StatusPage` holds; what is not named is as by default.
+    "status_page": {},
     # What `domain.anomalies.Limits` holds; what is not named is as by default.
     "anomaly_limits": {},
+    # What `services.duplicati_versions` is told, and what it found: off at first, since it asks the internet.
+    "version_check": {},
+    "newest_duplicati": {},
     # The newest row whose log is packed densely.
     "logs_repacked_to": 0,
 }
@@ -52,10 +57,16 @@ DEFAULTS: dict[str, Any] = {
 
 def get(name: str) -> Any:
     """The value of a setting, or its default. Raises KeyError for an unknown name."""
+    return get_several(name)[0]
+
+
+def get_several(*names: str) -> list[Any]:
+    """The values of several settings at one look. Raises KeyError for an unknown name."""
     written = db.session.info.get(WRITTEN, {})
-    value = written[name] if name in written else cache().get("settings", _read_all).get(name)
-    value = DEFAULTS[name] if value is None else value
-    return deepcopy(value) if isinstance(value, dict | list) else value
+    stored = {} if written.keys() >= {*names} else cache().get("settings", _read_all)
+    found = (written[name] if name in written else stored.get(name) for name in names)
+    values = [DEFAULTS[name] if value is None else value for name, value in zip(names, found, strict=True)]
+    return [deepcopy(value) if isinstance(value, dict | list) else value for value in values]
 
 
 def put(name: str, value: Any, *, now: datetime) -> None:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from statements import sent_statements
 
 
 def run_link(text: str) -> str:
@@ -166,3 +167,209 @@ def test_a_run_that_is_due_but_not_overdue_is_said_to_be_due(admin, post):
     rows = admin.get("/?view=table").text.split("<tbody>")[1]
     assert "due now" in rows
     assert "overdue by" not in rows
+
+
+class TestOwnDates:
+    def test_days_of_the_address_are_shown(self, admin, post):
+        post(30)
+        text = admin.get("/charts?from=2031-05-01&to=2031-05-03").text
+        table = text[text.index('id="metrics-table"') :]
+        assert re.findall(r'<time datetime="(2031[\d-]+)">', table) == ["2031-05-01", "2031-05-02", "2031-05-03"]
+
+    @pytest.mark.parametrize(
+        ("dates", "first", "last"),
+        [
+            ("from=2031-05-03&to=2031-05-01", "2031-05-01", "2031-05-03"),
+            ("from=2031-05-01&to=2099-01-01", "2031-05-01", "2031-05-04"),
+            ("from=2031-04-30", "2031-04-30", "2031-05-04"),
+            ("to=2031-04-30", "2031-04-01", "2031-04-30"),
+            ("from=9999-12-31", "2031-05-04", "2031-05-04"),
+            ("from=soon&to=later", "2031-04-05", "2031-05-04"),
+        ],
+        ids=["in the wrong order", "into the future", "no end", "no beginning", "the end of time", "no dates"],
+    )
+    def test_odd_days_are_made_sense_of(self, admin, post, dates, first, last):
+        post()
+        text = admin.get(f"/charts?{dates}").text
+        assert re.findall(r'type="date"[^>]* value="([\d-]+)"', text) == [first, last]
+
+    def test_they_lead_back_to_the_range_before(self, admin, post):
+        post()
+        text = admin.get("/detail/id-of-nas?range=3M&from=2031-05-01&to=2031-05-03").text
+        assert re.search(r'href="/detail/id-of-nas\?range=3M" data-zoom-out', text)
+
+    def test_a_century_is_cut_and_gathered(self, admin, post):
+        post()
+        text = admin.get("/charts?from=1931-05-01&to=2031-05-03").text
+        assert text[text.index('id="metrics-table"') :].count('<tr><th scope="row">') <= 31
+
+
+class TestLines:
+    def test_each_job_can_have_a_line_of_its_own(self, admin, post):
+        post(3, job="Photos")
+        post(3, server="vault", job="Ledger")
+        text = admin.get("/charts?by=job&range=1W").text
+        heads = re.findall(r'id="metrics-table-1".*?<thead>(.*?)</thead>', text, re.S)[0]
+        assert re.findall(r'class="number">([^<]+)<', heads) == ["nas: Photos", "vault: Ledger"]
+        assert text.count(f'data-value="{7 * 1024**3}') == 2
+
+    def test_jobs_of_a_server_need_no_name_of_it(self, admin, post):
+        post(job="Photos")
+        post(job="Mail")
+        assert '<th scope="col" class="number">Mail</th>' in admin.get("/detail/id-of-nas?by=job").text
+
+    def test_servers_can_have_lines(self, admin, post):
+        post(job="Photos")
+        post(job="Mail")
+        post(server="vault")
+        heads = admin.get("/charts?by=server").text.split('id="metrics-table-1"')[1].split("</thead>")[0]
+        assert re.findall(r'class="number">([^<]+)<', heads) == ["nas", "vault"]
+
+    def test_too_many_share_the_last_one(self, admin, post):
+        for number in range(10):
+            post(job=f"job {number}")
+        heads = admin.get("/charts?by=job").text.split('id="metrics-table-1"')[1].split("</thead>")[0]
+        names = re.findall(r'class="number">([^<]+)<', heads)
+        assert len(names) == 8
+        assert names[-1] == "All others"
+
+
+class TestTable:
+    def test_it_holds_what_is_drawn(self, admin, post):
+        post(job="=Photos")
+        answer = admin.get("/charts.csv?range=1W&by=job&chart=uploadedSize")
+        lines = answer.text.split("\r\n")
+        assert answer.mimetype == "text/csv"
+        assert answer.headers["Content-Disposition"] == (
+            'attachment; filename="duplistatus-charts-2031-04-28-2031-05-04.csv"'
+        )
+        assert lines[0] == "from,to,Uploaded size (bytes): nas: =Photos"
+        assert lines[1] == "2031-04-28,2031-04-28,"
+        assert lines[7] == f"2031-05-04,2031-05-04,{5 * 1024**2}"
+
+    def test_its_spans_end_where_the_range_does(self, admin, post):
+        post()
+        lines = admin.get("/charts.csv?from=2031-01-01&to=2031-05-04").text.split("\r\n")
+        assert lines[1].startswith("2031-01-01,2031-01-07,")
+        assert lines[-2].startswith("2031-04-30,2031-05-04,")
+
+    def test_it_can_be_of_a_job(self, admin, post):
+        post(job="Photos")
+        post(job="Mail")
+        rows = admin.get("/charts.csv?server=id-of-nas&backup=Mail&range=1W&chart=backupVersions").text.split("\r\n")
+        assert rows[7].endswith(",4")
+
+    @pytest.mark.parametrize("query", ["chart=nothing", "server=nobody"])
+    def test_what_is_not_there_is_not_found(self, admin, post, query):
+        post()
+        assert admin.get(f"/charts.csv?{query}").status_code == 404
+
+
+def test_charts_of_a_plugin_stand_after_our_own(admin, post):
+    post()
+    found = re.findall(r'<figure class="chart" id="chart-(\w+)"', admin.get("/charts").text)
+    assert found[:6] == ["uploadedSize", "duration", "fileCount", "fileSize", "storageSize", "backupVersions"]
+    assert found[6:] == sorted(found[6:])
+
+
+def test_style_and_range_of_charts_are_the_persons(admin, post):
+    post()
+    token = admin.get("/api/csrf").json["token"]
+    chosen = {"csrf_token": token, "chart_style": "bars", "chart_range": "6M"}
+    admin.post("/preferences", data=chosen | {"back": "/charts#metrics-panel"})
+    text = admin.get("/charts").text
+    assert 'data-style="bars"' in text
+    assert "(Last half year)" in text
+
+
+@pytest.mark.parametrize(
+    ("sort", "statuses"),
+    [("status", ["Fatal", "Error", "Warning", "Success"]), ("-status", ["Success", "Warning", "Error", "Fatal"])],
+)
+def test_history_sorts_statuses_by_their_gravity(admin, post, sort, statuses):
+    for number, status in enumerate(["Warning", "Fatal", "Success", "Error"]):
+        post(number + 1, status=status)
+    rows = admin.get(f"/detail/id-of-nas?sort={sort}").text.split("<tbody>")[1].split("</tbody>")[0]
+    assert re.findall(r"</svg>(Fatal|Error|Warning|Success)<", rows) == statuses
+
+
+def test_history_sorts_jobs_by_name_whatever_the_case(admin, post):
+    for number, job in enumerate(["beta", "Alpha", "Gamma"]):
+        post(number + 1, job=job)
+    rows = admin.get("/detail/id-of-nas?sort=job").text
+    assert re.findall(r'data-label="Backup job">(\w+)<', rows) == ["Alpha", "beta", "Gamma"]
+
+
+def test_overdue_job_leads_to_its_configuration(admin, post):
+    post(72)
+    text = admin.get("/detail/id-of-nas").text
+    assert 'href="/settings/?tab=monitoring"' in text or 'href="/settings?tab=monitoring"' in text
+
+
+class TestComparison:
+    def links(self, admin) -> list[str]:
+        return re.findall(r'id="run-row-[^>]+>\s*<th[^>]+><a href="([^"]+)"', admin.get("/detail/id-of-nas").text)
+
+    def test_a_run_stands_beside_the_one_before(self, admin, post):
+        post(2, ExaminedFiles=1000, Duration="00:10:00")
+        post(1, ExaminedFiles=1500, Duration="00:05:00")
+        text = admin.get(self.links(admin)[0]).text
+        rows = re.findall(r'<tr><th scope="row">([^<]+)</th><td class="number">([^<]+)</td>(.*?)</tr>', text)
+        told = {label: re.sub(r"<[^>]+>", "", rest).strip() for label, _, rest in rows}
+        assert told["File count"] == "1,000+500 +50 %"
+        assert told["Duration"] == "00:10:00\u221200:05:00 \u221250 %"
+        assert told["Storage size"] == "7.00 GBthe same"
+
+    def test_the_first_run_has_nothing_to_stand_beside(self, admin, post):
+        post()
+        assert "comparison" not in admin.get(self.links(admin)[0]).text
+
+
+class TestLog:
+    @pytest.fixture
+    def address(self, admin, post) -> str:
+        """A run with 1,200 messages, two of them about lions, one error and a warning."""
+        messages = [f"2031-05-04 10:00:00 +00 - [Information-X]: line {number}" for number in range(1198)]
+        messages += ["The Lion & <lamb>", "lion and lion"]
+        post(status="Error", Messages=messages, Warnings=["A lion warns"], Errors=["It broke"])
+        return run_link(admin.get("/detail/id-of-nas").text)
+
+    def test_first_thousand_lines_come_and_lead_to_all(self, admin, address):
+        text = admin.get(address).text
+        assert text.count('class="log-text"') == 1002
+        assert "Show all 1,200 lines" in text
+        assert admin.get(f"{address}?lines=all").text.count('class="log-text"') == 1202
+
+    def test_search_looks_at_every_line_and_marks_without_script(self, admin, address):
+        text = admin.get(f"{address}?q=lion").text
+        assert text.count('class="log-text"') == 3
+        assert text.count("<mark>") == 4
+        assert "The <mark>Lion</mark> &amp; &lt;lamb&gt;" in text
+        assert "3 lines with" in text
+
+    def test_kinds_can_be_shown_alone(self, admin, address):
+        text = admin.get(f"{address}?show=errors&q=").text
+        assert 'id="errors-title"' in text
+        assert 'id="messages-title"' not in text
+
+    def test_search_that_finds_nothing_says_so(self, admin, address):
+        assert "Nothing found" in admin.get(f"{address}?q=unicorn.*").text
+
+    def test_whole_log_can_be_saved_as_text(self, admin, address):
+        answer = admin.get(f"{address}/log.txt")
+        assert answer.mimetype == "text/plain"
+        assert answer.headers["Content-Disposition"].startswith('attachment; filename="duplistatus-log-Photos-2031')
+        assert answer.text.startswith("Errors\nIt broke\n\nWarnings\nA lion warns\n\nMessages\n")
+        assert answer.text.endswith("lion and lion\n")
+
+
+def test_pages_of_details_need_few_statements(admin, post):
+    for hour in range(1, 20):
+        post(hour, job=f"job {hour % 3}")
+    link = run_link(admin.get("/detail/id-of-nas").text)
+    pages = ["/detail/id-of-nas", "/detail/id-of-nas?backup=job+1&sort=-size", "/charts?by=job", "/charts.csv", link]
+    for place, address in enumerate(pages):
+        post(0.1 * place)  # nothing that was kept holds any more
+        with sent_statements() as seen:
+            assert admin.get(address).status_code == 200
+        assert len(seen) <= 10, (address, seen)
