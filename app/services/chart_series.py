@@ -1,8 +1,11 @@
 """Series of the registered chart providers over days: summed over jobs, or one for each group of jobs."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from itertools import groupby
+from operator import itemgetter
 from statistics import fmean
 
 from sqlalchemy import ColumnElement, func, select
@@ -121,10 +124,12 @@ def _find_values(names: Sequence[str], start_on: date, end_on: date, scope: Scop
     }
     by_day: dict[str, dict[int, dict[int, float]]] = {name: {} for name in names}
     if ready:
-        # Only what is asked for: years of days are many rows, and to make an instant of each takes longest.
-        for row in stored_days(first, last, *scope, columns=("job_id", "day", *ready.values())):
-            for name, column in ready.items():
-                by_day[name].setdefault(row.job_id, {})[row.day] = getattr(row, column)
+        # Only what is asked for, and a job at a time: years of days are many rows.
+        rows = stored_days(first, last, *scope, columns=("job_id", "day", *ready.values()))
+        for job_id, found in groupby(sorted(rows, key=itemgetter(0)), key=itemgetter(0)):
+            _jobs, days, *columns = zip(*found, strict=True)
+            for name, column in zip(ready, columns, strict=True):
+                by_day[name][job_id] = dict(zip(days, column, strict=True))
     earlier: dict[str, dict[int, float]] = {}
     if any(providers[name].combine == "last" for name in ready):
         before = _last_before(first, *scope)
@@ -192,11 +197,11 @@ def _computed_before(providers: dict[str, ChartProvider], first: int, scope: Sco
 
 def _provided_runs(*conditions: ColumnElement[bool], scope: Scope) -> Iterator[tuple[int, contracts.Run]]:
     """Runs as providers see them, oldest first, each with the id of its job."""
-    statement = select(Run.job_id, Job.server_id, Job.name.label("job_name"), *RUN_COLUMNS)
+    # The figures of a run in the order of the contract's fields, of which the first two are its job's.
+    statement = select(Run.job_id, Job.server_id, Job.name, *RUN_COLUMNS)
     statement = statement.join(Job, Job.id == Run.job_id).where(*conditions)
-    for row in db.session.execute(within(statement, *scope).order_by(Run.began_at)):
-        figures = row._asdict()
-        yield figures.pop("job_id"), contracts.Run(**figures)
+    for job_id, *figures in db.session.execute(within(statement, *scope).order_by(Run.began_at)):
+        yield job_id, contracts.Run(*figures)
 
 
 def _carried_forward(
@@ -216,8 +221,8 @@ def _combined(
     jobs: dict[int, dict[int, float]], provider: type[ChartProvider], first: int, last: int
 ) -> list[float | None]:
     join = COMBINE[provider.combine]
-    by_day: dict[int, list[float]] = {}
+    by_day: defaultdict[int, list[float]] = defaultdict(list)
     for days in jobs.values():
         for day, value in days.items():
-            by_day.setdefault(day, []).append(value)
+            by_day[day].append(value)
     return [join(by_day[day]) if day in by_day else None for day in range(first, last + 1)]
