@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.domain.backup_times import newest_slot
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Lease, Run, Server, Task, User
-from app.services import channels, configuration, delivery, local_backups, passwords, secrets
+from app.services import channel_health, channels, configuration, local_backups, passwords, secrets
 from app.services.database_state import find_damages
 from app.services.deployment import registry, settings
 from app.settings import DEFAULT_PASSWORD, Settings
@@ -216,7 +216,7 @@ def _examine_channels() -> Iterator[Finding]:
         yield Finding("channels", "No notification can go anywhere", "Set up a channel in the settings.")
     else:
         yield Finding("channels", ", ".join(f"{row.kind} {row.name}" for row in usable))
-    for trouble in delivery.failing_channels():
+    for trouble in channel_health.channel_troubles():
         text = f"{trouble.kind} {trouble.name} fails: {trouble.error or 'no reason was given'}"
         yield Finding("channels", text, "Correct it in the settings and send a test.")
 

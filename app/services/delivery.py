@@ -16,7 +16,7 @@ from time import monotonic
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, or_, select, update
 
 from app.contracts import DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
@@ -24,7 +24,7 @@ from app.domain.notices import shorten
 from app.domain.retries import LONGEST_WAIT, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
-from app.services import channels
+from app.services import channel_health, channels, quiet_times
 from app.services.audit import record_entry
 from app.services.transaction import writing
 
@@ -74,17 +74,6 @@ class Outcome:
     error: DeliveryError | None
 
 
-@dataclass(frozen=True, slots=True)
-class ChannelTrouble:
-    """A channel whose newest try failed, for those who can do something about it."""
-
-    channel_id: int
-    kind: str
-    name: str
-    error: str
-    waiting: int
-
-
 def deliver_due(now: datetime) -> int:
     """Send everything that is due, also what is queued meanwhile; returns how many messages were delivered.
 
@@ -110,28 +99,6 @@ def deliver_due(now: datetime) -> int:
                     failing.add(channel_id)
                 delivered += outcome.error is None
                 _record(outcome, now + timedelta(seconds=monotonic() - began))
-
-
-def failing_channels() -> list[ChannelTrouble]:
-    """The channels whose newest try did not get through, with the reason and the number of waiting messages."""
-    tried = or_(Delivery.last_error.is_not(None), Delivery.state == DeliveryState.DELIVERED)
-    newest = select(func.max(Delivery.id)).where(tried).group_by(Delivery.channel_id)
-    waiting = (
-        select(func.count())
-        .where(
-            Delivery.channel_id == Channel.id,
-            Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)),
-        )
-        .correlate(Channel)
-        .scalar_subquery()
-    )
-    rows = db.session.execute(
-        select(Channel.id, Channel.kind, Channel.name, Delivery.last_error, waiting)
-        .join(Delivery, Delivery.channel_id == Channel.id)
-        .where(Delivery.id.in_(newest), Delivery.state != DeliveryState.DELIVERED, Channel.is_enabled)
-        .order_by(Channel.kind, Channel.name)
-    )
-    return [ChannelTrouble(row[0], row[1], row[2], row[3] or "", row[4]) for row in rows]
 
 
 def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
@@ -163,6 +130,9 @@ def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed
     is_due = and_(_is_due(now), Delivery.channel_id.not_in(full))
     # A look without the write lock first: most looks find nothing.
     is_waiting = free > 0 and db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
+    if is_waiting:
+        is_due = and_(is_due, quiet_times.may_go(now))
+        is_waiting = db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
     db.session.commit()  # the next look must not see the database as it is now
     if not is_waiting:
         return []
@@ -269,6 +239,10 @@ def _record(outcome: Outcome, now: datetime) -> None:
         is_ours += [Delivery.state == DeliveryState.SENDING, Delivery.claimed_until == delivery.claimed_until]
     with writing() as session:
         session.execute(update(Delivery).where(*is_ours).values(values), execution_options=UNSYNCHRONISED)
+        if error is None:
+            channel_health.note_success(session, delivery.channel_id)
+        else:
+            channel_health.note_failure(session, delivery.channel_id, values["last_error"], now)
         if values.get("finished_at"):
             _audit(outcome, now)
 

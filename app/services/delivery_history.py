@@ -1,5 +1,6 @@
 """What became of messages, and a further try for one that did not get through."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -7,9 +8,11 @@ from sqlalchemy import select
 
 from app.contracts.errors import Conflict, NotFound
 from app.extensions import db
-from app.models import Channel, Delivery, DeliveryState, Job, Server
+from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
+from app.services import quiet_times
 from app.services.audit import Actor, record_entry
 from app.services.outbox import queued
+from app.services.quiet_times import Quiet
 from app.services.transaction import writing
 
 
@@ -21,6 +24,13 @@ class PastDelivery:
     channel: Channel
     job: Job | None
     server: Server | None
+    # When the quiet hours end that hold it back now.
+    quiet_until: datetime | None = None
+
+    @property
+    def next_attempt_at(self) -> datetime:
+        """When it is tried next, if it still waits."""
+        return max(self.delivery.next_attempt_at, self.quiet_until or self.delivery.next_attempt_at)
 
     @property
     def title(self) -> str:
@@ -55,6 +65,7 @@ def find_deliveries(
     job_id: int | None = None,
     before_id: int | None = None,
     limit: int,
+    now: datetime,
 ) -> list[PastDelivery]:
     """The deliveries that match, newest first; with `before_id` only those that are older than it."""
     wanted = (
@@ -73,11 +84,22 @@ def find_deliveries(
         wanted = wanted.where(Delivery.job_id == job_id)
     if before_id is not None:
         wanted = wanted.where(Delivery.id < before_id)
-    return [PastDelivery(*row) for row in db.session.execute(wanted)]
+    quiet = quiet_times.quiet_channels(now)
+    return [
+        PastDelivery(*row, quiet_until=_quiet_until(row.Delivery, quiet)) for row in db.session.execute(wanted).all()
+    ]
+
+
+def _quiet_until(delivery: Delivery, quiet: Mapping[int, Quiet]) -> datetime | None:
+    found = quiet.get(delivery.channel_id)
+    holds_back = found and delivery.state == DeliveryState.QUEUED and found.holds_back(delivery.urgency)
+    return found.ends_at if found and holds_back else None
 
 
 def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
     """Have a message that waits, or was given up, tried at once, with all its further tries before it again.
+
+    Quiet hours hold it back no more: somebody is awake, and asks for it.
 
     Raises NotFound, and Conflict when it is being sent or has got through.
     """
@@ -88,7 +110,7 @@ def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
         if delivery.state not in (DeliveryState.FAILED, DeliveryState.QUEUED):
             raise Conflict(f"This message is {delivery.state}; only one that waits or has failed can be tried again")
         delivery.state, delivery.attempts, delivery.next_attempt_at = DeliveryState.QUEUED, 0, now
-        delivery.finished_at = None
+        delivery.finished_at, delivery.urgency = None, Urgency.AT_ONCE
         place = {"target_type": "delivery", "target_id": str(delivery_id)}
         record_entry("delivery_retried", "system", now=now, actor=actor, details={"event": delivery.event}, **place)
     queued.send()

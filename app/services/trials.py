@@ -13,10 +13,11 @@ from app.domain import markdown
 from app.domain.notices import shorten
 from app.domain.templates import RUN_PLACEHOLDERS, Template, render_known
 from app.models import Channel
-from app.services import channels
+from app.services import channel_health, channels
 from app.services.audit import Actor, record_entry
 from app.services.delivery import shape_message
 from app.services.messages import TITLE_LIMIT, language
+from app.services.transaction import writing
 from app.services.wording import date_text
 
 SIMPLE, TEMPLATE, EMAIL = "simple", "template", "email"
@@ -69,6 +70,8 @@ def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
     except ValidationError as error:
         raise AppError("The stored settings do not fit the plugin any more; save them again.") from error
     send_simple(channel, actor=actor, now=now)
+    with writing() as session:
+        channel_health.note_success(session, row.id)
 
 
 def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor, now: datetime) -> list[str]:

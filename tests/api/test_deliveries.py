@@ -4,8 +4,9 @@ import pytest
 from factories import find_job, make_run
 from sqlalchemy import select
 
+from app.api.wire import iso
 from app.models import Delivery, DeliveryState
-from app.services import channels
+from app.services import channel_health, channels
 from app.services.outbox import queued
 from app.services.transaction import writing
 
@@ -81,13 +82,13 @@ def test_unknown_message_is_not_found(admin):
     assert admin.send("POST", f"{PATH}/77/retry").status_code == 404
 
 
-def test_failing_channels_are_told_with_the_reason(admin, deliveries, db):
+def test_failing_channels_are_told_with_the_reason(admin, deliveries, clock):
     assert admin.get(f"{PATH}/failing").json == {"channels": []}
     with writing() as session:
-        row = session.get(Delivery, deliveries[2])
-        row.state, row.last_error = DeliveryState.FAILED, "nobody listens"
+        channel_health.note_failure(session, session.get(Delivery, deliveries[2]).channel_id, "nobody listens", clock())
     (found,) = admin.get(f"{PATH}/failing").json["channels"]
     assert (found["channelName"], found["error"], found["waiting"]) == ("ntfy", "nobody listens", 1)
+    assert found["since"] == iso(clock())
 
 
 @pytest.mark.parametrize("path", [PATH, f"{PATH}/failing"])

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.contracts import DeliveryError, Message, NotificationChannel
 from app.models import AuditEntry, Channel, Delivery, Job, ServerAccess, User
 from app.registry import NOTIFICATION_CHANNELS, Broken
-from app.services import channels, passwords
+from app.services import channel_health, channels, passwords
 from app.services.transaction import writing
 from app.testing.http_servers import Answer, recording_server
 
@@ -139,6 +139,8 @@ def past(db, clock, post):
             delivery.next_attempt_at = clock.now + timedelta(minutes=9)
             delivery.attempts, delivery.last_error = 3, error
             session.add(delivery)
+            if error:
+                channel_health.note_failure(session, row.id, error, clock.now)
         return delivery.id
 
     return add
@@ -184,7 +186,9 @@ class TestTheList:
     def test_a_switch_sends_the_other_state(self, admin, horn, db):
         admin.send("POST", f"/settings/channels/{horn.id}/switch", data={"is_enabled": "0"})
         assert find("Hill horn", db).is_enabled is False
-        assert re.search(rf'id="switch-{horn.id}" role="switch" aria-checked="false"', admin.get("/settings?tab=channels").text)
+        assert re.search(
+            rf'id="switch-{horn.id}" role="switch" aria-checked="false"', admin.get("/settings?tab=channels").text
+        )
         admin.send("POST", f"/settings/channels/{horn.id}/switch", data={"is_enabled": "1"})
         assert find("Hill horn", db).is_enabled is True
 
@@ -385,7 +389,12 @@ class TestDeleting:
 
 def test_no_page_holds_a_secret(admin, horn, db):
     stored = horn.settings["code"]
-    for path in ("?tab=channels", f"/channels/{horn.id}", f"/channels/{horn.id}/history", f"/channels/{horn.id}/delete"):
+    for path in (
+        "?tab=channels",
+        f"/channels/{horn.id}",
+        f"/channels/{horn.id}/history",
+        f"/channels/{horn.id}/delete",
+    ):
         text = admin.get(f"/settings{path}").text
         assert SECRET not in text
         assert stored not in text

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.domain.retries import MOST_TRIES
 from app.models import AuditEntry, Delivery
-from app.services import channels, delivery, outbox, secrets
+from app.services import channel_health, channels, delivery, outbox, secrets
 from app.services.transaction import writing
 from app.testing.http_servers import Answer
 from app.testing.mail_servers import mail_server
@@ -292,7 +292,7 @@ class TestFailingChannels:
         ntfy.standard = DOWN
         ingest(status="Error")
         outbox.deliver_due(clock())
-        [trouble] = delivery.failing_channels()
+        [trouble] = channel_health.channel_troubles()
         assert (trouble.kind, trouble.name, trouble.waiting) == ("ntfy", "ntfy", 1)
         assert "down for a moment" in trouble.error
 
@@ -302,11 +302,11 @@ class TestFailingChannels:
         outbox.deliver_due(clock())
         ntfy.standard = Answer()
         outbox.deliver_due(clock.advance(minutes=5))
-        assert delivery.failing_channels() == []
+        assert channel_health.channel_troubles() == ()
 
     def test_what_was_never_tried_is_no_failure(self, ingest, ntfy_channel):
         ingest(status="Error")
-        assert delivery.failing_channels() == []
+        assert channel_health.channel_troubles() == ()
 
 
 def test_the_history_is_newest_first(clock, ingest, ntfy_channel):

@@ -45,7 +45,7 @@ class DeliveryOut(Out):
     attempts = fields.Integer(attribute="delivery.attempts")
     last_error = fields.String(data_key="lastError", attribute="delivery.last_error", allow_none=True)
     created_at = IsoInstant(data_key="createdAt", attribute="delivery.created_at")
-    next_attempt_at = IsoInstant(data_key="nextAttemptAt", attribute="delivery.next_attempt_at")
+    next_attempt_at = IsoInstant(data_key="nextAttemptAt", attribute="next_attempt_at")
     finished_at = IsoInstant(data_key="finishedAt", attribute="delivery.finished_at", allow_none=True)
 
 
@@ -57,12 +57,13 @@ class DeliveriesOut(Out):
 
 
 class TroubleOut(Out):
-    """A channel whose newest try failed, with the number of messages that wait for it."""
+    """A channel whose newest try failed, since when nothing gets through, and how many messages wait for it."""
 
     channel_id = fields.Integer(data_key="channelId")
     kind = fields.String(data_key="channelKind")
     name = fields.String(data_key="channelName")
     error = fields.String()
+    since_at = IsoInstant(data_key="since")
     waiting = fields.Integer()
 
 

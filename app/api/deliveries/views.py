@@ -7,7 +7,7 @@ from marshmallow import fields
 from app.api.client import actor
 from app.api.deliveries.schemas import DeliveriesOut, DeliveryQuery, TroubleOut, TroublesOut, dump_deliveries
 from app.contracts import described
-from app.services import clock, delivery, delivery_history
+from app.services import channel_health, clock, delivery_history
 
 bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
@@ -17,14 +17,15 @@ bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 def index() -> ResponseReturnValue:
     """Messages that match, newest first, page by page."""
     query = DeliveryQuery().load(request.args)
-    return dump_deliveries(delivery_history.find_deliveries(**query), query["limit"])
+    found = delivery_history.find_deliveries(**query, now=clock.now())
+    return dump_deliveries(found, query["limit"])
 
 
 @bp.get("/failing")
 @described({200: TroublesOut})
 def failing() -> ResponseReturnValue:
     """The channels whose newest try did not get through, with the reason."""
-    return {"channels": TroubleOut().dump(delivery.failing_channels(), many=True)}
+    return {"channels": TroubleOut().dump(channel_health.channel_troubles(), many=True)}
 
 
 @bp.post("/<int:delivery_id>/retry")

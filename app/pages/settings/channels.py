@@ -15,7 +15,7 @@ from app.models import Channel, DeliveryState
 from app.pages.settings.channel_forms import ChannelForm, form_for
 from app.pages.settings.questions import Question
 from app.registry import NOTIFICATION_CHANNELS, Broken
-from app.services import channel_changes, channels, delivery, delivery_history, trials
+from app.services import channel_changes, channel_health, channels, clock, delivery_history, trials
 from app.services.audit import Actor
 from app.services.delivery_history import PastDelivery
 from app.services.deployment import registry
@@ -25,6 +25,12 @@ EVENTS = {
     "success": lazy_gettext("Good run"),
     "warning": lazy_gettext("Run with trouble"),
     "overdueBackup": lazy_gettext("Overdue"),
+    "overdueBackups": lazy_gettext("Several overdue"),
+    "recovered": lazy_gettext("Fine again"),
+    "silence": lazy_gettext("Nothing reports"),
+    "silenceOver": lazy_gettext("Reports again"),
+    "channelFailing": lazy_gettext("Channel fails"),
+    "channelWorks": lazy_gettext("Channel works again"),
     "test": lazy_gettext("Test"),
 }
 # Kinds whose standard channel has a tab of its own.
@@ -150,7 +156,7 @@ class ChannelPage:
 
 def build_board() -> Board:
     """All kinds with their instances, by their label; those of which none is set up come last."""
-    found, troubles = registry(), {trouble.channel_id: trouble for trouble in delivery.failing_channels()}
+    found, troubles = registry(), {trouble.channel_id: trouble for trouble in channel_health.channel_troubles()}
     instances: dict[str, list[Instance]] = defaultdict(list)
     orphans = []
     for row in channels.list_channels():
@@ -192,7 +198,7 @@ def edit_channel(channel_id: int, visible: frozenset[str] | None) -> ChannelPage
 def find_channel(channel_id: int, visible: frozenset[str] | None = None) -> ChannelPage:
     """A channel with what went through it lately, as far as this person may see the servers. Raises NotFound."""
     row = channels.find_channel(channel_id)
-    deliveries = delivery_history.find_deliveries(channel_id=channel_id, limit=DELIVERIES_SHOWN)
+    deliveries = delivery_history.find_deliveries(channel_id=channel_id, limit=DELIVERIES_SHOWN, now=clock.now())
     seen = [past for past in deliveries if visible is None or (past.server and past.server.id in visible)]
     return ChannelPage(row.kind, registry().channels.get(row.kind), row, deliveries=tuple(seen))
 
