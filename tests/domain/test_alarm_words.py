@@ -25,7 +25,7 @@ def test_every_language_of_templates_has_every_alarm_with_the_gaps_of_the_englis
     assert [gaps(line) for line in list_words(code)] == [gaps(line) for line in list_words(DEFAULT_LANGUAGE)]
 
 
-@pytest.mark.parametrize("language", WORDS.keys() - {DEFAULT_LANGUAGE})
+@pytest.mark.parametrize("language", sorted(WORDS.keys() - {DEFAULT_LANGUAGE}))
 def test_every_language_has_words_of_its_own(language: str):
     own, english = WORDS[language], WORDS[DEFAULT_LANGUAGE]
     assert [event for event in own if set(own[event]) & set(english[event])] == []

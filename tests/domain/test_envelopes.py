@@ -97,7 +97,10 @@ def test_packed_body_of_exactly_the_limit_is_taken():
     assert opened(gzip.compress(b"x" * LIMIT), encoding="gzip") == b"x" * LIMIT
 
 
-@pytest.mark.parametrize("body", [b"no gzip", gzip.compress(JSON)[:-9], gzip.compress(JSON) * 2])
+BROKEN = {"plain": b"no gzip", "cut off": gzip.compress(JSON)[:-9], "twice": gzip.compress(JSON) * 2}
+
+
+@pytest.mark.parametrize("body", BROKEN.values(), ids=BROKEN)
 def test_broken_gzip_is_refused(body):
     assert refusal(body, encoding="gzip") == 400
 
