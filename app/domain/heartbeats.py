@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from app.domain.intervals import BadInterval, Interval, parse_interval
-from app.domain.recent_runs import RecentRun
+from app.domain.recent_runs import RecentRun, unpack_runs
 from app.domain.schedules import NoSlot, slots_between, weekdays_from_mask
 
 MISSED = "M"
@@ -31,6 +31,25 @@ class Plan(NamedTuple):
     anchor_at: datetime
     interval_text: str
     weekday_mask: int
+
+
+class Pulse(NamedTuple):
+    """All that the beats of a job depend on: its packed runs, its plan, and since when it waits for which runs."""
+
+    recent_runs: bytes
+    plan: Plan | None = None
+    missing_since: datetime | None = None
+    due_until: datetime | None = None
+
+    def beats(self, slots: int) -> list[Beat]:
+        """See `heartbeats`."""
+        return heartbeats(
+            unpack_runs(self.recent_runs),
+            self.plan,
+            missing_since=self.missing_since,
+            due_until=self.due_until,
+            slots=slots,
+        )
 
 
 def heartbeats(

@@ -18,10 +18,12 @@ from app.pages import (
     formats,
     heatmaps,
     installable,  # noqa: F401 (puts its view on the blueprint)
+    job_views,  # noqa: F401 (puts its views on the blueprint)
     languages,
     settings,
     sparklines,
     status_page,
+    verdicts,
     ways_views,  # noqa: F401 (puts its views on the blueprint)
     words,
 )
@@ -59,7 +61,12 @@ def install(app: Flask) -> None:
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(version=__version__, strip=strip, pulse=pulse, read_pulse=read_pulse)
     app.jinja_env.globals.update(trend=sparklines.trend, heatmap=heatmaps.heatmap, heat_key=heatmaps.heat_key)
-    app.jinja_env.globals.update(status_word=words.status_word, anomaly_words=words.anomaly_words)
+    app.jinja_env.globals.update(
+        status_word=words.status_word,
+        anomaly_words=words.anomaly_words,
+        anomaly_figures=words.anomaly_figures,
+        filling_words=verdicts.filling_words,
+    )
     for blueprint in BLUEPRINTS:
         guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
     guards.cover(app, status_page.bp, guard=Guard.OPEN, zone=Zone.EXTERNAL, is_page=True)

@@ -3,24 +3,28 @@
 import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from functools import cached_property
 from typing import Any
+
+from flask_babel import lazy_gettext
 
 from app import __version__
 from app.domain.statuses import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, is_failure
+from app.pages.languages import chosen_language, format_tag
+from app.pages.verdicts import LONG_AGO, Concern, Verdict, find_concerns, is_fine, judge
 from app.services.history import JobStatus, Overview, ServerStatus
+from app.services.preferences import Preferences
 
-LONG_AGO = datetime.min.replace(tzinfo=UTC)
 STATUS_ORDER = {status: place for place, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS, NONE))}
-VIEWS = ("cards", "table")
-
-NEXT_STEPS = {
-    "overdue": "Check that the machine is on, that Duplicati runs there, and that it still reports here.",
-    FATAL: "Read the error, then run the backup again in Duplicati.",
-    ERROR: "Read the errors of the run, then run the backup again in Duplicati.",
-    WARNING: "Read the warnings; often a file was in use or could not be read.",
-    UNKNOWN: "Look at the run; Duplicati did not say how it ended.",
+EVENT_ORDER = {"off": 0, "all": 1, "warnings": 2, "errors": 3}
+VIEWS = {
+    "cards": (lazy_gettext("Cards"), "layout-grid"),
+    "table": (lazy_gettext("Table"), "table"),
+    "compact": (lazy_gettext("Compact"), "list-details"),
 }
+PANELS = ("status", "charts", "none")
+LONGEST_FILTER = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,39 +32,61 @@ class Column:
     """A column that the table can be sorted by; `key` gives None for jobs that have nothing there."""
 
     name: str
-    label: str
+    label: Any
     key: Callable[[JobStatus], Any]
     starts_descending: bool = False
     is_number: bool = False
 
 
 COLUMNS = (
-    Column("server", "Server", lambda job: job.server_display_name.casefold()),
-    Column("job", "Backup job", lambda job: job.name.casefold()),
-    Column("status", "Status", lambda job: STATUS_ORDER.get(job.last_status, 2)),
-    Column("last", "Last backup", lambda job: job.last_began_at, starts_descending=True),
-    Column("next", "Next run", lambda job: job.next_expected_at if job.is_overdue_check_enabled else None),
-    Column("versions", "Versions", lambda job: job.version_count, is_number=True),
-    Column("runs", "Runs", lambda job: job.run_count, is_number=True),
-    Column("duration", "Duration", lambda job: job.last_duration_s, is_number=True),
-    Column("warnings", "Warnings", lambda job: job.warning_count, is_number=True),
-    Column("errors", "Errors", lambda job: job.error_count, is_number=True),
+    Column("server", lazy_gettext("Server"), lambda job: job.server_display_name.casefold()),
+    Column("job", lazy_gettext("Backup job"), lambda job: job.name.casefold()),
+    Column("status", lazy_gettext("Status"), lambda job: STATUS_ORDER.get(job.last_status, 2)),
+    Column("last", lazy_gettext("Last backup"), lambda job: job.last_began_at, starts_descending=True),
+    Column(
+        "next", lazy_gettext("Next run"), lambda job: job.next_expected_at if job.is_overdue_check_enabled else None
+    ),
+    Column("versions", lazy_gettext("Versions"), lambda job: job.version_count, is_number=True),
+    Column("runs", lazy_gettext("Runs"), lambda job: job.run_count, is_number=True),
+    Column("size", lazy_gettext("Size"), lambda job: job.examined_bytes, is_number=True),
+    Column("duration", lazy_gettext("Duration"), lambda job: job.last_duration_s, is_number=True),
+    Column("warnings", lazy_gettext("Warnings"), lambda job: job.warning_count, is_number=True),
+    Column("errors", lazy_gettext("Errors"), lambda job: job.error_count, is_number=True),
+    Column("messages", lazy_gettext("Messages"), lambda job: EVENT_ORDER.get(job.notification_event, 0)),
 )
-CARD_ORDERS: dict[str, tuple[str, Callable[[ServerStatus], Any]]] = {
-    "name": ("Name", lambda server: server.display_name.casefold()),
-    "status": ("Worst first", lambda server: (STATUS_ORDER[server.status], server.display_name.casefold())),
-    "newest": ("Newest run first", lambda server: -_newest(server).timestamp() if server.last_job else float("inf")),
+ORDERS: dict[str, tuple[Any, Callable[[ServerStatus], Any]]] = {
+    "name": (lazy_gettext("Name"), lambda server: server.display_name.casefold()),
+    "status": (
+        lazy_gettext("Worst first"),
+        lambda server: (STATUS_ORDER[server.status], server.display_name.casefold()),
+    ),
+    "newest": (
+        lazy_gettext("Newest run first"),
+        lambda server: -_newest(server).timestamp() if server.last_job else float("inf"),
+    ),
+}
+STATUS_FILTERS: dict[str, tuple[Any, Callable[[JobStatus], bool]]] = {
+    "trouble": (lazy_gettext("In trouble"), lambda job: not is_fine(job) and not job.is_muted),
+    "overdue": (lazy_gettext("Overdue"), lambda job: job.is_overdue),
+    "failed": (lazy_gettext("Failed"), lambda job: is_failure(job.last_status)),
+    "warning": (lazy_gettext("With warnings"), lambda job: job.last_status == WARNING),
+    "fine": (lazy_gettext("Fine"), is_fine),
+    "unusual": (lazy_gettext("Unusual"), lambda job: bool(job.anomalies)),
+    "muted": (lazy_gettext("Muted"), lambda job: job.is_muted),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class BoardQuery:
-    """What the viewer asked for: filter text, view, column with `-` for descending, order of the cards."""
+    """What the viewer asked for: filters, view, column with `-` for descending, order of the cards, side panel."""
 
     text: str = ""
     view: str = "cards"
     sort: str = ""
     order: str = "name"
+    status: str = ""
+    tag: str = ""
+    panel: str = "status"
 
     @property
     def sorted_column(self) -> Column | None:
@@ -71,6 +97,20 @@ class BoardQuery:
     def is_descending(self) -> bool:
         """Whether the sorted column stands the largest first."""
         return self.sort.startswith("-")
+
+    @property
+    def is_filtering(self) -> bool:
+        """Whether something may be left out."""
+        return bool(self.text or self.status or self.tag)
+
+    def address(self, **changes: str) -> dict[str, str]:
+        """The arguments of the address that asks for this, with changes.
+
+        Everything that is remembered stands there, also where it is empty: what an address leaves out is as last time.
+        """
+        asked = {"view": self.view, "order": self.order, "sort": self.sort, "status": self.status, "tag": self.tag}
+        asked |= {"panel": self.panel, "q": self.text} | changes
+        return {name: value for name, value in asked.items() if value or name != "q"}
 
     def next_sort(self, column: Column) -> str:
         """What a click on a column's head asks for: the column's own direction first, then the other one."""
@@ -86,119 +126,139 @@ class BoardQuery:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The state of everything in one word for the picture (fine, attention, trouble, empty) and one sentence."""
+class Card:
+    """A server with those of its jobs that the filters leave."""
 
-    level: str
-    sentence: str
-    fine_count: int
-
-
-@dataclass(frozen=True, slots=True)
-class Concern:
-    """A job that needs a person: `kind` is overdue or a status; `since_at` is when that began, where it is known."""
-
-    job: JobStatus
-    kind: str
-    reason: str
-    since_at: datetime | None
-    next_step: str
+    server: ServerStatus
+    jobs: tuple[JobStatus, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Board:
-    """The dashboard of one viewer at one moment."""
+    """The dashboard of one viewer at one moment. `cards` hold what the filters leave."""
 
     overview: Overview
     query: BoardQuery
-    verdict: Verdict
-    concerns: tuple[Concern, ...]
-    servers: tuple[ServerStatus, ...]
-    jobs: tuple[JobStatus, ...]
-    next_expected_at: datetime | None
+    cards: tuple[Card, ...]
     etag: str
+
+    @cached_property
+    def verdict(self) -> Verdict:
+        """How everything stands, whatever is filtered."""
+        return judge(self.overview)
+
+    @cached_property
+    def concerns(self) -> list[Concern]:
+        """What needs a person."""
+        return [one for one in self._noticed if not one.is_soft and not one.job.is_muted]
+
+    @cached_property
+    def hints(self) -> list[Concern]:
+        """What is worth a look."""
+        return [one for one in self._noticed if one.is_soft and not one.job.is_muted]
+
+    @cached_property
+    def muted(self) -> list[Concern]:
+        """What somebody knows of already."""
+        return [one for one in self._noticed if one.job.is_muted]
+
+    @cached_property
+    def _noticed(self) -> list[Concern]:
+        return find_concerns(self.overview.jobs, self.overview.now)
+
+    @cached_property
+    def jobs(self) -> list[JobStatus]:
+        """The jobs that the filters leave, in the order of the table."""
+        return sort_jobs([job for card in self.cards for job in card.jobs], self.query)
+
+    @cached_property
+    def tags(self) -> list[str]:
+        """All tags there are, in alphabetical order."""
+        overview = self.overview
+        found = {tag for server in overview.servers for tag in server.tags}
+        return sorted(found.union(*(job.tags for job in overview.jobs)), key=str.casefold)
+
+    @cached_property
+    def next_expected_at(self) -> datetime | None:
+        """When the next run of all is planned."""
+        awaited = [job for job in self.overview.jobs if job.is_overdue_check_enabled and not job.is_overdue]
+        return min((job.next_expected_at for job in awaited if job.next_expected_at), default=None)
 
     @property
     def found_count(self) -> int:
-        """How many cards or rows the filter leaves."""
-        return len(self.jobs if self.query.view == "table" else self.servers)
+        """How many cards or rows the filters leave."""
+        return len(self.cards) if self.query.view == "cards" else len(self.jobs)
+
+    def count(self, status: str) -> int:
+        """How many jobs of all a status filter would leave."""
+        return sum(map(STATUS_FILTERS[status][1], self.overview.jobs))
+
+    def percent(self, count: int) -> int:
+        """A number of jobs as a share of all."""
+        return round(count / len(self.overview.jobs) * 100) if self.overview.jobs else 0
 
 
-def read_query(arguments: Mapping[str, str], preferences: Mapping[str, Any]) -> BoardQuery:
-    """Read the query of an address; what it does not say, the viewer's preferences do, then the defaults."""
-    view = arguments.get("view") or preferences.get("dashboard_view")
-    order = arguments.get("order") or preferences.get("dashboard_order")
-    sort = arguments.get("sort", "")
-    known = {column.name for column in COLUMNS}
+def read_query(arguments: Mapping[str, str], preferences: Preferences) -> BoardQuery:
+    """Read the query of an address; what it leaves out is as the viewer had it last."""
+    columns = {column.name for column in COLUMNS}
+    view = arguments.get("view", preferences.dashboard_view)
+    order = arguments.get("order", preferences.dashboard_order)
+    sort = arguments.get("sort", preferences.dashboard_sort)
+    status = arguments.get("status", preferences.dashboard_status)
+    panel = arguments.get("panel", preferences.dashboard_panel)
     return BoardQuery(
-        text=arguments.get("q", "").strip()[:200],
-        view=view if view in VIEWS else VIEWS[0],
-        sort=sort if sort.removeprefix("-") in known else "",
-        order=order if order in CARD_ORDERS else "name",
+        text=arguments.get("q", "").strip()[:LONGEST_FILTER],
+        view=view if view in VIEWS else "cards",
+        sort=sort if sort.removeprefix("-") in columns else "",
+        order=order if order in ORDERS else "name",
+        status=status if status in STATUS_FILTERS else "",
+        tag=arguments.get("tag", preferences.dashboard_tag).strip()[:LONGEST_FILTER],
+        panel=panel if panel in PANELS else "status",
     )
 
 
 def build_board(overview: Overview, query: BoardQuery) -> Board:
-    """Lay out the dashboard: what is there, judged, filtered and sorted."""
-    servers = [server for server in overview.servers if server_matches(server, query.text)]
-    is_table = query.view == "table"
-    state = repr((__version__, query, overview.servers, overview.checked_at)).encode()
+    """Lay out the dashboard: what is there, filtered and sorted."""
+    speech = (chosen_language(), format_tag())
+    state = (__version__, query, overview.servers, overview.checked_at, overview.now.date(), speech)
+    cards = [card for server in overview.servers if (card := find_card(server, query))]
     return Board(
         overview=overview,
         query=query,
-        verdict=judge(overview),
-        concerns=tuple(find_concerns(overview)),
-        servers=tuple(sorted(servers, key=CARD_ORDERS[query.order][1])),
-        jobs=tuple(sort_jobs(matching_jobs(overview, query.text), query)) if is_table else (),
-        next_expected_at=min(
-            (job.next_expected_at for job in overview.jobs if _is_awaited(job) and job.next_expected_at), default=None
-        ),
-        etag=hashlib.sha256(state).hexdigest()[:32],
+        cards=tuple(sorted(cards, key=lambda card: ORDERS[query.order][1](card.server))),
+        etag=hashlib.sha256(repr(state).encode()).hexdigest()[:32],
     )
 
 
-def judge(overview: Overview) -> Verdict:
-    """Say in one sentence how things stand."""
-    jobs = overview.jobs
-    overdue = sum(job.is_overdue for job in jobs)
-    failed = sum(is_failure(job.last_status) for job in jobs)
-    warned = sum(job.last_status == WARNING for job in jobs)
-    unclear = sum(job.last_status in (UNKNOWN, NONE) for job in jobs)
-    fine = sum(job.last_status == SUCCESS and not job.is_overdue for job in jobs)
-    if not jobs:
-        return Verdict("empty", "Waiting for the first backup report", 0)
-    if fine == len(jobs):
-        return Verdict("fine", "The one job is fine" if fine == 1 else f"All {fine} jobs are fine", fine)
-    counted = ((overdue, "overdue"), (failed, "failed"), (warned, "with warnings"), (unclear, "unclear"))
-    sentence = ", ".join(f"{count} {word}" for count, word in counted if count)
-    return Verdict("trouble" if overdue or failed else "attention", sentence, fine)
+def find_card(server: ServerStatus, query: BoardQuery) -> Card | None:
+    """What the filters leave of a server; None for nothing.
 
-
-def find_concerns(overview: Overview) -> list[Concern]:
-    """Jobs that need a person, the most urgent first; a job that is overdue and failed is listed once."""
-    found = [concern for job in overview.jobs if (concern := _concern(job))]
-    urgency = {FATAL: 0, ERROR: 1, "overdue": 2, WARNING: 3, UNKNOWN: 4}
-    return sorted(found, key=lambda concern: (urgency[concern.kind], concern.since_at or LONG_AGO))
-
-
-def server_matches(server: ServerStatus, text: str) -> bool:
-    """Whether a filter text occurs in anything that names the server or one of its jobs."""
-    return _server_fields_match(server, text) or any(text.casefold() in job.name.casefold() for job in server.jobs)
-
-
-def matching_jobs(overview: Overview, text: str) -> list[JobStatus]:
-    """Jobs whose own name or whose server matches the filter."""
-    return [
-        job
-        for server in overview.servers
-        for job in server.jobs
-        if text.casefold() in job.name.casefold() or _server_fields_match(server, text)
-    ]
+    In cards a text that names one job leaves the whole server, in lists that job alone.
+    """
+    text = query.text.casefold()
+    names_server = _is_in_server(text, server)
+    jobs = [job for job in server.jobs if _is_in(text, job.name, *job.tags)]
+    if not names_server and not jobs:
+        return None
+    if names_server or query.view == "cards":
+        jobs = list(server.jobs)
+    if query.tag and query.tag not in server.tags:
+        jobs = [job for job in jobs if query.tag in job.tags]
+    if query.status:
+        jobs = list(filter(STATUS_FILTERS[query.status][1], jobs))
+    if not jobs and (query.status or (query.tag and query.tag not in server.tags)):
+        return None
+    return Card(server, tuple(jobs))
 
 
 def sort_jobs(jobs: list[JobStatus], query: BoardQuery) -> list[JobStatus]:
-    """Jobs in the order asked for; those that have nothing in the column come last both ways."""
+    """Jobs in the order asked for; those that have nothing in the column come last both ways.
+
+    The compact list has no heads to click on, and follows the order of the cards.
+    """
     column = query.sorted_column
+    if query.view == "compact":
+        return jobs
     ordered = sorted(jobs, key=lambda job: (job.server_display_name.casefold(), job.name.casefold()))
     if column is None:
         return ordered
@@ -207,29 +267,11 @@ def sort_jobs(jobs: list[JobStatus], query: BoardQuery) -> list[JobStatus]:
     return sorted(known, key=column.key, reverse=query.is_descending) + unknown
 
 
-def _concern(job: JobStatus) -> Concern | None:
-    if is_failure(job.last_status):
-        overdue = ", and the next run is overdue" if job.is_overdue else ""
-        reason = f"The last run failed with {_counted(job.error_count, 'error')}{overdue}"
-        return Concern(job, job.last_status, reason, job.last_began_at, NEXT_STEPS[job.last_status])
-    if job.is_overdue:
-        return Concern(
-            job, "overdue", "No report has come for the planned run", job.next_expected_at, NEXT_STEPS["overdue"]
-        )
-    if job.last_status == WARNING:
-        reason = f"The last run ended with {_counted(job.warning_count, 'warning')}"
-        return Concern(job, WARNING, reason, job.last_began_at, NEXT_STEPS[WARNING])
-    if job.last_status in (UNKNOWN, NONE):
-        return Concern(job, UNKNOWN, "The last run ended without a result", job.last_began_at, NEXT_STEPS[UNKNOWN])
-    return None
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _is_awaited(job: JobStatus) -> bool:
-    return job.is_overdue_check_enabled and not job.is_overdue
+def asked_preferences(arguments: Mapping[str, str], query: BoardQuery) -> dict[str, str]:
+    """What an address asked for by itself, of that which is kept for the next time."""
+    kept = {"view": query.view, "order": query.order, "sort": query.sort, "status": query.status, "tag": query.tag}
+    kept["panel"] = query.panel
+    return {f"dashboard_{name}": value for name, value in kept.items() if name in arguments}
 
 
 def _newest(server: ServerStatus) -> datetime:
@@ -237,6 +279,9 @@ def _newest(server: ServerStatus) -> datetime:
     return job.last_began_at if job and job.last_began_at else LONG_AGO
 
 
-def _server_fields_match(server: ServerStatus, text: str) -> bool:
-    wanted = text.casefold()
-    return any(wanted in field.casefold() for field in (server.name, server.alias, server.note, server.id, server.url))
+def _is_in(text: str, *fields: str) -> bool:
+    return any(text in field.casefold() for field in fields)
+
+
+def _is_in_server(text: str, server: ServerStatus) -> bool:
+    return _is_in(text, server.name, server.alias, server.note, server.id, server.url, *server.tags)

@@ -1,45 +1,112 @@
-"""Strips of recent runs as SVG: oldest left, newest right, each with its own shape besides its colour."""
+"""The pulse of a job as SVG: oldest left, newest right, each kind of beat with its own shape besides its colour.
 
+All beats of a kind are one path, so that a page with hundreds of jobs stays light for the browser.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 
-from markupsafe import Markup
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from markupsafe import Markup, escape
 
-from app.domain.statuses import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING
+from app.domain.heartbeats import MISSED, Beat, Pulse
+from app.pages.formats import exact_text
+from app.pages.languages import chosen_language
+from app.pages.words import LETTER_WORDS, letter_word
+from app.services.history import JobStatus
 
-STATUSES = {"S": SUCCESS, "W": WARNING, "E": ERROR, "F": FATAL, "U": UNKNOWN}
-SLOT_WIDTH = 9
+BEAT_WIDTH = 9
 BAR_WIDTH = 7
 HEIGHT = 22
+EMPTY = ""
+# Drawn one unit within their bars: the stroke around them makes the corners round.
+SHAPES = {
+    "S": "m1 1h5v20h-5z",
+    "W": "m1 9 2.5-6 2.5 6v12h-5z",
+    "E": "m1 1h5v6l-5 3zm0 13 5-3v10h-5z",
+    "F": "m1 1h5v4h-5zm0 9h5v3h-5zm0 7h5v4h-5z",
+    "U": "m1 12h5v9h-5z",
+    MISSED: "m1.5 9 4 4m0-4-4 4",
+    EMPTY: "m.5.5h6v21h-6z",
+}
+TONES = {"S": "ok", "W": "warn", "E": "bad", "F": "bad", "U": "none", MISSED: "missed", EMPTY: "empty"}
+UNTOLD = datetime.min.replace(tzinfo=UTC)
+
+
+def pulse(job: JobStatus, now: datetime, slots: int) -> Markup:
+    """The newest beats of a job, padded on the left with empty slots, with a summary in words."""
+    return _pulse(job.pulse(now), slots, chosen_language())
+
+
+def read_pulse(job: JobStatus, now: datetime, slots: int) -> Markup:
+    """The same with beats to be pointed at: how each ended, and when."""
+    return _svg(job.pulse(now).beats(slots), slots, has_titles=True)
+
+
+def strip(recent: str, slots: int) -> Markup:
+    """The last `slots` runs of `recent` (letters, oldest first), where there is no plan that any could have missed."""
+    return _strip(recent[-slots:], slots, chosen_language())
 
 
 @lru_cache(maxsize=4096)
-def strip(recent: str, slots: int) -> Markup:
-    """The last `slots` runs of `recent` (letters, oldest first), padded on the left with empty slots.
+def _pulse(found: Pulse, slots: int, _language: str) -> Markup:
+    return _svg(found.beats(slots), slots)
 
-    The shapes are symbols of the page: `run-S`, `run-W`, … and `run-none`.
-    """
-    runs = recent[-slots:]
-    empty = slots - len(runs)
-    width = slots * SLOT_WIDTH - (SLOT_WIDTH - BAR_WIDTH)
-    parts = [
+
+@lru_cache(maxsize=4096)
+def _strip(letters: str, slots: int, _language: str) -> Markup:
+    return _svg([Beat(letter, UNTOLD) for letter in letters], slots)
+
+
+def _svg(beats: Sequence[Beat], slots: int, *, has_titles: bool = False) -> Markup:
+    width = slots * BEAT_WIDTH - (BEAT_WIDTH - BAR_WIDTH)
+    empty = slots - len(beats)
+    paths: dict[str, list[str]] = {}
+    for slot in range(empty):
+        paths.setdefault(EMPTY, []).append(_shape(EMPTY, slot))
+    titled = []
+    for slot, beat in enumerate(beats, start=empty):
+        letter = beat.letter if beat.letter in SHAPES else "U"
+        if has_titles:
+            titled.append(f"<g>{_path(letter, _shape(letter, slot))}<title>{escape(_title(beat))}</title></g>")
+        else:
+            paths.setdefault(letter, []).append(_shape(letter, slot))
+    parts = [_path(letter, "".join(shapes)) for letter, shapes in paths.items()]
+    return Markup(  # noqa: S704 (shapes of our own, and texts that are escaped)
         f'<svg class="strip" viewBox="0 0 {width} {HEIGHT}" width="{width}" height="{HEIGHT}" role="img"'
-        f' aria-label="{_label(runs)}">'
-    ]
-    parts += [f'<use href="#run-none" x="{slot * SLOT_WIDTH}"/>' for slot in range(empty)]
-    parts += [
-        f'<use href="#run-{letter}" x="{slot * SLOT_WIDTH}"><title>{_title(letter, slots - slot - 1)}</title></use>'
-        for slot, letter in enumerate(runs, start=empty)
-    ]
-    return Markup("".join([*parts, "</svg>"]))  # noqa: S704 (letters of our own and numbers)
+        f' aria-label="{escape(_label(beats))}">{"".join(parts)}{"".join(titled)}</svg>'
+    )
 
 
-def _title(letter: str, runs_ago: int) -> str:
-    status = STATUSES.get(letter, UNKNOWN)
-    return f"{status}, newest run" if runs_ago == 0 else f"{status}, {runs_ago} before"
+def _shape(letter: str, slot: int) -> str:
+    return f"M{slot * BEAT_WIDTH} 0{SHAPES[letter]}"
 
 
-def _label(runs: str) -> str:
+def _path(letter: str, shape: str) -> str:
+    return f'<path class="beat-{TONES[letter]}" d="{shape}"/>'
+
+
+def _title(beat: Beat) -> str:
+    at = exact_text(beat.at)
+    if beat.run_count > 1:
+        return ngettext(
+            "%(num)s run missed from %(at)s on", "%(num)s runs missed from %(at)s on", beat.run_count, at=at
+        )
+    return _("%(status)s, %(at)s", status=letter_word(beat.letter), at=at)
+
+
+def _label(beats: Sequence[Beat]) -> str:
+    runs = [beat for beat in beats if beat.letter != MISSED]
     if not runs:
-        return "No runs yet"
-    counts = [f"{runs.count(letter)} {status}" for letter, status in STATUSES.items() if letter in runs]
-    return f"Last {len(runs)} runs: {', '.join(counts)}. Newest: {STATUSES.get(runs[-1], UNKNOWN)}"
+        return _("No runs yet")
+    counts = {letter: sum(beat.run_count for beat in beats if beat.letter == letter) for letter in LETTER_WORDS}
+    told = ", ".join(f"{count} {letter_word(letter)}" for letter, count in counts.items() if count)
+    return ngettext(
+        "Last %(num)s run: %(told)s. Newest: %(newest)s",
+        "Last %(num)s runs: %(told)s. Newest: %(newest)s",
+        len(runs),
+        told=told,
+        newest=letter_word(runs[-1].letter),
+    )

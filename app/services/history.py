@@ -1,26 +1,28 @@
 """What happened: servers and jobs as they stand now, and the runs behind them."""
 
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import select
 
 from app.contracts.errors import NotFound
 from app.domain.anomalies import Anomaly
+from app.domain.duplicati_versions import DuplicatiVersion, InstalledDuplicati, installed
 from app.domain.forecasts import free_bytes, full_at
-from app.domain.heartbeats import Beat, Plan, heartbeats
+from app.domain.heartbeats import Plan, Pulse
 from app.domain.logs import RunLogTexts, unpack_log
 from app.domain.notices import is_muted
 from app.domain.overdue import TOLERANCES, deadline, is_overdue
-from app.domain.recent_runs import unpack_runs
 from app.domain.reports import BACKUP
 from app.domain.statuses import NONE, roll_up
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
 from app.models.types import AnyRow, AnySelect
-from app.services import configuration
+from app.services import configuration, duplicati_versions
 from app.services.freshness import cache, second_of
 
 RUNS_SHOWN = 2000
@@ -105,17 +107,15 @@ class JobStatus:
         """When its destination will be full if it goes on like this; None when that is unknown or years away."""
         return full_at(self.free_bytes, self.growth_bytes, self.last_began_at)
 
-    def heartbeats(self, now: datetime, slots: int) -> list[Beat]:
-        """Its newest runs, oldest first, with a gap for each planned one that did not come."""
+    def pulse(self, now: datetime) -> Pulse:
+        """Its newest runs, and what there is to know of those that did not come; to the minute of `now`."""
         plan = None
         if self.is_overdue_check_enabled and self.schedule_anchor_at is not None:
             plan = Plan(self.schedule_anchor_at, self.expected_interval, self.allowed_weekdays)
-        missing_since = self.next_expected_at if self.is_overdue else None
-        due_until = None
-        if self.next_expected_at is not None and self.deadline_at is not None:
-            due_until = now - (self.deadline_at - self.next_expected_at)
-        runs = unpack_runs(self.recent_runs)
-        return heartbeats(runs, plan, missing_since=missing_since, due_until=due_until, slots=slots)
+        if not self.is_overdue or self.next_expected_at is None or self.deadline_at is None:
+            return Pulse(self.recent_runs, plan)
+        due_until = now - (self.deadline_at - self.next_expected_at)
+        return Pulse(self.recent_runs, plan, self.next_expected_at, due_until.replace(second=0, microsecond=0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +132,7 @@ class ServerStatus:
     jobs: tuple[JobStatus, ...]
     tags: tuple[str, ...] = ()
     mute: Mute | None = None
+    duplicati: InstalledDuplicati | None = None
 
     @property
     def display_name(self) -> str:
@@ -258,18 +259,20 @@ def _runs_of(server_id: str, job_name: str | None) -> AnySelect:
 
 
 def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
-    tolerance = TOLERANCES[configuration.get("overdue_tolerance")]
+    asked = ("overdue_tolerance", "last_overdue_check_at", *duplicati_versions.SETTINGS)
+    tolerance_name, checked_at, *version_check = configuration.get_several(*asked)
+    tolerance = TOLERANCES[tolerance_name]
     jobs: dict[str, list[AnyRow]] = {}
     for row in db.session.execute(select(*Job.__table__.columns).where(Job.run_count > 0)):
         jobs.setdefault(row.server_id, []).append(row)
+    newest = duplicati_versions.newest(*version_check)
     servers = [
-        _server_status(server, jobs.get(server.id, []), tolerance, now)
+        _server_status(server, jobs.get(server.id, []), tolerance, now, newest)
         for server in db.session.execute(select(*Server.__table__.columns))
         if visible is None or server.id in visible
     ]
     # Sorted here, since databases sort text by rules of their own.
     servers.sort(key=lambda server: (server.name.encode(), server.id.encode()))
-    checked_at = configuration.get("last_overdue_check_at")
     return Overview(
         servers=tuple(servers),
         summary=_summarise(servers),
@@ -278,8 +281,12 @@ def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
     )
 
 
-def _server_status(server: AnyRow, jobs: list[AnyRow], tolerance: Any, now: datetime) -> ServerStatus:
+def _server_status(
+    server: AnyRow, jobs: list[AnyRow], tolerance: Any, now: datetime, newest: Mapping[str, DuplicatiVersion]
+) -> ServerStatus:
     ordered = sorted(jobs, key=lambda job: job.name.encode())
+    told = [job for job in jobs if job.last_duplicati_version and job.last_began_at is not None]
+    latest = max(told, key=attrgetter("last_began_at"), default=None)
     return ServerStatus(
         id=server.id,
         name=server.name,
@@ -291,6 +298,7 @@ def _server_status(server: AnyRow, jobs: list[AnyRow], tolerance: Any, now: date
         jobs=tuple(_job_status(server, job, tolerance, now) for job in ordered),
         tags=tuple(server.tags),
         mute=_mute(server, now, is_of_server=True),
+        duplicati=installed(latest.last_duplicati_version, newest) if latest else None,
     )
 
 
@@ -343,7 +351,7 @@ def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> J
 
 def _mute(muted: AnyRow, now: datetime, *, is_of_server: bool = False) -> Mute | None:
     """The mute of a row of a job or a server, if there is one at this time."""
-    if not is_muted(muted.muted_until, now) or (muted.muted_from is not None and now < muted.muted_from):
+    if not is_muted(muted.muted_until, now, since=muted.muted_from):
         return None
     return Mute(muted.muted_until, muted.mute_note, is_of_server)
 

@@ -38,6 +38,9 @@ class Preferences:
     dashboard_view: str = "cards"
     dashboard_order: str = "name"
     dashboard_sort: str = ""
+    dashboard_status: str = ""
+    dashboard_tag: str = ""
+    dashboard_panel: str = "status"
     table_page_size: int = 15
     chart_range: str = "1M"
     chart_style: str = "lines"
@@ -88,11 +91,14 @@ def _is_word(text: str) -> bool:
 # What each may be: one of several values, or what a function accepts.
 CHOICES: dict[str, tuple[object, ...] | Callable[[str], bool]] = {
     "theme": ("light", "dark", "system"),
-    "dashboard_view": ("cards", "table"),
+    "dashboard_view": ("cards", "table", "compact"),
     "dashboard_order": ("name", "status", "newest"),
     "dashboard_sort": lambda text: text == "" or _is_word(text),
+    "dashboard_status": ("", "trouble", "overdue", "failed", "warning", "fine", "unusual", "muted"),
+    "dashboard_tag": lambda text: len(text) <= LONGEST_TEXT,
+    "dashboard_panel": ("status", "charts", "none"),
     "table_page_size": (5, 10, 15, 20, 25, 30, 40, 50),
-    "chart_range": ("1W", "2W", "1M", "3M", "1Y", "2Y"),
+    "chart_range": ("1W", "2W", "1M", "3M", "6M", "1Y", "2Y"),
     "chart_style": ("lines", "bars"),
     "refresh_s": (4, 15, 30, 60, 120, 180, 240, 300, 600),
     "is_refreshing": (True, False),

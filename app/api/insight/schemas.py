@@ -1,0 +1,109 @@
+"""Wire forms of what is unusual, and of how destinations fill."""
+
+from typing import Any
+
+from marshmallow import RAISE, Schema, fields, validate
+
+from app.api.wire import IsoInstant, Out
+from app.domain.anomalies import Limits, describe
+from app.services.history import JobStatus, ServerStatus
+
+# JavaScript counts exactly up to here, and it is more than any destination holds.
+LARGEST_SIZE = 2**53 - 1
+
+
+class AnomalyOut(Out):
+    """One figure of the newest run that is far from usual: bytes, seconds or files; `text` says it in English."""
+
+    figure = fields.String()
+    value = fields.Float()
+    usual = fields.Float()
+    text = fields.Function(describe, metadata={"type": "string"})
+
+
+class JobInsightOut(Out):
+    """What there is to know of a job: `growthBytes` a day, the room left at its destination, when that is used up."""
+
+    name = fields.String(data_key="backupName")
+    anomalies = fields.List(fields.Nested(AnomalyOut))
+    growth_bytes = fields.Float(data_key="growthBytesPerDay", allow_none=True)
+    quota_bytes = fields.Integer(data_key="quotaBytes", allow_none=True)
+    reported_quota_bytes = fields.Integer(data_key="reportedQuotaBytes", allow_none=True)
+    free_bytes = fields.Integer(data_key="freeBytes", allow_none=True)
+    full_at = IsoInstant(data_key="fullAt", allow_none=True)
+
+
+class ServerInsightOut(Out):
+    """The jobs of a server."""
+
+    server_id = fields.String(data_key="serverId")
+    server_name = fields.String(data_key="serverName")
+    jobs = fields.List(fields.Nested(JobInsightOut), data_key="backups")
+
+
+class InsightOut(Out):
+    """All servers."""
+
+    servers = fields.List(fields.Nested(ServerInsightOut))
+
+
+class LimitsIn(Schema):
+    """The limits to change; what is left out stays as it is."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    tells = fields.Boolean(data_key="notify")
+    least_runs = fields.Integer(data_key="minRuns", strict=True, validate=validate.Range(3, 30))
+    deviations = fields.Float(data_key="deviations", allow_nan=False, validate=validate.Range(1, 100))
+    times = fields.Float(data_key="times", allow_nan=False, validate=validate.Range(1.1, 1000))
+    percent = fields.Float(data_key="percent", allow_nan=False, validate=validate.Range(1, 1000))
+
+
+class LimitsOut(Out):
+    """From when on a figure counts as unusual, once there are `minRuns` to compare with.
+
+    More than `deviations` from the median, and `times` it (upload and duration) or `percent` away from it (size and
+    files). With `notify` people are told.
+    """
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    tells = fields.Boolean(data_key="notify")
+    least_runs = fields.Integer(data_key="minRuns")
+    deviations = fields.Float()
+    times = fields.Float()
+    percent = fields.Float()
+
+
+class QuotaIn(Schema):
+    """How much a job's destination holds; null believes what it reports."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_name = fields.String(data_key="backupName", required=True)
+    quota_bytes = fields.Integer(
+        data_key="quotaBytes", required=True, allow_none=True, strict=True, validate=validate.Range(1, LARGEST_SIZE)
+    )
+
+
+_job_out = JobInsightOut()
+
+
+def dump_server(server: ServerStatus) -> dict[str, Any]:
+    """One server with what there is to know of its jobs."""
+    jobs = [dump_job(job) for job in server.jobs if job.is_backup]
+    return {"serverId": server.id, "serverName": server.name, "backups": jobs}
+
+
+def dump_job(job: JobStatus) -> dict[str, Any]:
+    """What there is to know of one job."""
+    dumped: dict[str, Any] = _job_out.dump(job)
+    return dumped | {"anomalies": AnomalyOut().dump(job.anomalies, many=True)}
+
+
+def dump_limits(limits: Limits) -> dict[str, Any]:
+    """The limits in use."""
+    dumped: dict[str, Any] = LimitsOut().dump(limits)
+    return dumped

@@ -1,0 +1,82 @@
+"""A calendar of days as SVG: a column a week, each day in the shape and colour of how its backups went."""
+
+from collections.abc import Mapping
+from datetime import date, timedelta
+
+from flask_babel import gettext as _
+from flask_babel import ngettext
+from markupsafe import Markup, escape
+
+from app.pages.formats import day_text
+from app.services.calendars import DayState
+
+CELL, PITCH = 11, 13
+WEEK = 7
+# A day without runs is a dot, a good one full, one with warnings has a corner off, one with failures is cut through.
+SHAPES = {
+    "empty": "m4.5 4.5h2v2h-2z",
+    "ok": "m1 1h9v9h-9z",
+    "warn": "m1 1h5l4 4v5h-9z",
+    "bad": "m1 1h9l-9 6.5zm9 2.5v6.5h-9z",
+}
+# From this share of failed jobs on a day is a bad one, and not one with a single trouble among many.
+BAD_SHARE = 0.2
+
+
+def heatmap(days: Mapping[date, DayState], start_on: date, end_on: date, *, first_weekday: int = 0) -> Markup:
+    """The days from `start_on` to `end_on`, both included; weeks begin on `first_weekday` (Monday is 0)."""
+    begin = start_on - timedelta(days=(start_on.weekday() - first_weekday) % WEEK)
+    weeks = (end_on - begin).days // WEEK + 1
+    width, height = weeks * PITCH - (PITCH - CELL), WEEK * PITCH - (PITCH - CELL)
+    cells = []
+    for number in range((end_on - start_on).days + 1):
+        day = start_on + timedelta(days=number)
+        column, row = divmod((day - begin).days, WEEK)
+        state = days.get(day)
+        kind = _kind(state)
+        cells.append(
+            f'<path class="day-{kind}" d="M{column * PITCH} {row * PITCH}{SHAPES[kind.removesuffix("-soft")]}">'
+            f"<title>{escape(_title(day, state))}</title></path>"
+        )
+    return Markup(  # noqa: S704 (shapes of our own, and texts that are escaped)
+        f'<svg class="heatmap" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
+        f' aria-label="{escape(_label(days, start_on, end_on))}">{"".join(cells)}</svg>'
+    )
+
+
+def heat_key(kind: str) -> Markup:
+    """The mark of one kind of day, for the key below a calendar."""
+    return Markup(  # noqa: S704 (shapes of our own)
+        f'<svg class="heat-mark" viewBox="0 0 {CELL} {CELL}" width="{CELL}" height="{CELL}" aria-hidden="true">'
+        f'<path class="day-{kind}" d="M0 0{SHAPES[kind]}"/></svg>'
+    )
+
+
+def _kind(state: DayState | None) -> str:
+    if state is None:
+        return "empty"
+    if state.failed_count:
+        return "bad" if state.failed_count >= state.job_count * BAD_SHARE else "bad-soft"
+    return "warn" if state.warned_count else "ok"
+
+
+def _title(day: date, state: DayState | None) -> str:
+    if state is None:
+        return _("%(day)s: no runs", day=day_text(day))
+    told = [ngettext("%(num)s run", "%(num)s runs", state.run_count)]
+    if state.failed_count:
+        told.append(ngettext("%(num)s job failed", "%(num)s jobs failed", state.failed_count))
+    if state.warned_count:
+        told.append(ngettext("%(num)s job with warnings", "%(num)s jobs with warnings", state.warned_count))
+    return _("%(day)s: %(told)s", day=day_text(day), told=", ".join(told))
+
+
+def _label(days: Mapping[date, DayState], start_on: date, end_on: date) -> str:
+    failed = sum(1 for state in days.values() if state.failed_count)
+    return _(
+        "Days from %(start)s to %(end)s: %(count)s with backups, %(failed)s of them with failures",
+        start=day_text(start_on),
+        end=day_text(end_on),
+        count=len(days),
+        failed=failed,
+    )

@@ -1,0 +1,120 @@
+"""What the API tells beyond the status of jobs, and how limits, quotas and tags are set."""
+
+from datetime import timedelta
+
+import pytest
+from factories import BEGAN_AT, find_job, make_run
+from sqlalchemy import select
+
+from app.models import AuditEntry
+
+GIB = 1024**3
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def settings(settings_of_each_database):
+    """Every test here runs on SQLite and on PostgreSQL."""
+    return settings_of_each_database
+
+
+@pytest.fixture
+def fortnights(db):
+    """Ten weeks of runs; the destination grows by a gigabyte a day, and the last upload is huge."""
+    for day in range(70):
+        uploaded = 40 * GIB if day == 69 else GIB
+        make_run(
+            began_at=BEGAN_AT + day * DAY,
+            uploaded_bytes=uploaded,
+            storage_bytes=(100 + day) * GIB,
+            quota_total_bytes=1000 * GIB,
+            quota_free_bytes=30 * GIB,
+        )
+
+
+def insight_of(client, server_id: str = "machine-1") -> dict:
+    (job,) = client.get(f"/api/insight/{server_id}").get_json()["backups"]
+    return job
+
+
+@pytest.mark.usefixtures("fortnights")
+class TestInsight:
+    def test_a_huge_upload_is_told_with_what_is_usual(self, admin):
+        (anomaly,) = insight_of(admin)["anomalies"]
+        assert anomaly == {
+            "figure": "upload",
+            "value": 40 * GIB,
+            "usual": GIB,
+            "text": "upload 40 times as usual",
+        }
+
+    def test_the_forecast_follows_the_room_that_is_reported(self, admin):
+        job = insight_of(admin)
+        assert job["growthBytesPerDay"] == pytest.approx(GIB)
+        assert job["freeBytes"] == 30 * GIB
+        assert job["fullAt"] == f"{(BEGAN_AT + 99 * DAY).isoformat(timespec='milliseconds')[:-6]}Z"
+
+    def test_an_entered_quota_wins_and_can_be_taken_back(self, admin):
+        path = "/api/insight/machine-1/quota"
+        admin.send("PATCH", path, json={"backupName": "photos", "quotaBytes": 170 * GIB})
+        assert insight_of(admin)["freeBytes"] == GIB
+        admin.send("PATCH", path, json={"backupName": "photos", "quotaBytes": None})
+        assert insight_of(admin)["freeBytes"] == 30 * GIB
+
+    def test_wider_limits_are_at_once_those_of_the_newest_runs(self, admin, db):
+        answer = admin.send("PATCH", "/api/insight-limits", json={"times": 50})
+        assert answer.get_json()["times"] == 50
+        assert insight_of(admin)["anomalies"] == []
+        assert admin.get("/api/insight-limits").get_json()["percent"] == 30
+        db.session.rollback()
+        entry = db.session.scalar(select(AuditEntry).where(AuditEntry.action == "anomaly_limits_updated"))
+        assert entry.details["times"] == 50
+
+    def test_who_may_not_see_a_server_learns_nothing_of_it(self, admin, app):
+        account = {"username": "eve", "autoGeneratePassword": False, "password": "Other8Password"}
+        account |= {"requirePasswordChange": False, "allServers": False, "serverIds": []}
+        assert admin.send("POST", "/api/users", json=account).status_code == 201
+        eve = app.test_client()
+        eve.sign_in("eve", "Other8Password")
+        assert eve.get("/api/insight").get_json() == {"servers": []}
+        assert eve.get("/api/insight/machine-1").status_code == 404
+        assert eve.get("/api/tags").get_json() == {"tags": [], "tagged": []}
+
+
+@pytest.mark.parametrize(
+    "body", [{"times": 1}, {"percent": 0}, {"minRuns": 2}, {"deviations": "many"}, {"other": 1}], ids=str
+)
+def test_limits_that_make_no_sense_are_refused(admin, body):
+    assert admin.send("PATCH", "/api/insight-limits", json=body).status_code == 400
+
+
+def test_a_quota_of_an_unknown_job_is_not_found(admin):
+    body = {"backupName": "no", "quotaBytes": 5}
+    assert admin.send("PATCH", "/api/insight/machine-1/quota", json=body).status_code == 404
+
+
+def test_tags_are_tidied_and_kept_in_order(admin, db):
+    make_run()
+    answer = admin.send("PATCH", "/api/tags/machine-1", json={"tags": ["  off   site ", "Cloud", "cloud", ""]})
+    assert answer.get_json()["tags"] == ["Cloud", "off site"]
+    admin.send("PATCH", "/api/tags/machine-1", json={"tags": ["daily"], "backupName": "photos"})
+    assert find_job().tags == ["daily"]
+    assert admin.get("/api/tags").get_json() == {
+        "tags": ["Cloud", "daily", "off site"],
+        "tagged": [
+            {"serverId": "machine-1", "backupName": None, "tags": ["Cloud", "off site"]},
+            {"serverId": "machine-1", "backupName": "photos", "tags": ["daily"]},
+        ],
+    }
+
+
+@pytest.mark.parametrize("tags", [["x" * 41], ["a,b"], [str(number) for number in range(21)], "word", [5]], ids=str)
+def test_tags_that_cannot_be_kept_are_refused(admin, db, tags):
+    make_run()
+    assert admin.send("PATCH", "/api/tags/machine-1", json={"tags": tags}).status_code == 400
+    assert admin.get("/api/tags").get_json()["tags"] == []
+
+
+@pytest.mark.parametrize("body", [{"tags": []}, {"tags": [], "backupName": "none"}])
+def test_tags_of_what_is_not_there_are_not_found(admin, body):
+    assert admin.send("PATCH", "/api/tags/nowhere", json=body).status_code == 404
