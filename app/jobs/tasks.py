@@ -12,7 +12,17 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.contracts.errors import NotFound
 from app.models import Task
-from app.services import clock, compaction, evaluate, leases, local_backups, retention, session_store, tidying
+from app.services import (
+    clock,
+    compaction,
+    duplicati_versions,
+    evaluate,
+    leases,
+    local_backups,
+    retention,
+    session_store,
+    tidying,
+)
 from app.services.collect import pulling
 from app.services.transaction import writing
 
@@ -30,6 +40,7 @@ COMPACTION = "compaction"
 RETENTION = "retention"
 LOCAL_BACKUP = "local-backup"
 COLLECTING = "collect-from-servers"
+VERSION_CHECK = "duplicati-versions"
 
 
 class UnknownTask(NotFound):
@@ -96,6 +107,14 @@ def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
     return told if found.server_count else "No server was due", {}
 
 
+def _look_for_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = duplicati_versions.check_if_due(now)
+    if found is None:
+        return "No look for versions of Duplicati was due", {}
+    known = ", ".join(f"{channel} {version}" for channel, version in (found.newest or {}).items())
+    return f"Newest versions of Duplicati: {known or 'unknown'}", {}
+
+
 def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = tidying.tidy_database(now)
     freed = f"gave {found.freed_bytes} bytes back" if found.freed_bytes else "had nothing to give back"
@@ -112,6 +131,7 @@ TASKS: Mapping[str, ScheduledTask] = {
         ScheduledTask(RETENTION, "40 2 * * *", _delete_old),
         ScheduledTask(LOCAL_BACKUP, "*/5 * * * *", _back_up),
         ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
+        ScheduledTask(VERSION_CHECK, "23 * * * *", _look_for_versions),
         ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
     )
 }

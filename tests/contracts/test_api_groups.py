@@ -27,6 +27,7 @@ OPEN_ROUTES: dict[str, set[str]] = {
     "dashboard": set(),
     "database": set(),
     "deliveries": set(),
+    "duplicati": set(),
     "external": {
         "GET /api/lastbackup/<name:server>",
         "GET /api/lastbackups/<name:server>",

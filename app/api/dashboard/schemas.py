@@ -9,6 +9,7 @@ from marshmallow import fields
 from app.api.external.schemas import FullSummaryOut, dump_summary
 from app.api.runs import ChartPointOut, dump_run_point
 from app.api.wire import COUNT, COUNT_OR_NULL, NOT_AVAILABLE, TEXT, TEXTS, IsoInstant, Out, iso
+from app.domain.duplicati_versions import InstalledDuplicati
 from app.domain.durations import format_duration
 from app.domain.elapsed import elapsed_text
 from app.domain.statuses import strip_words
@@ -97,6 +98,9 @@ class FullServerOut(ServerOut):
     last_job_name = fields.String(data_key="lastBackupName")
     last_run_id = fields.String(data_key="lastBackupId")
     checked_at = IsoInstant(data_key="lastOverdueCheck", missing=NOT_AVAILABLE)
+    duplicati_version = fields.String(data_key="duplicatiVersion", allow_none=True)
+    newest_duplicati_version = fields.String(data_key="newestDuplicatiVersion", allow_none=True)
+    is_duplicati_outdated = fields.Boolean(data_key="isDuplicatiOutdated")
 
 
 class DashboardOut(Out):
@@ -132,6 +136,17 @@ def dump_server(server: ServerStatus, overview: Overview) -> dict[str, Any]:
         "lastBackupName": last.name if last else NOT_AVAILABLE,
         "lastBackupId": (last and last.last_run_id) or NOT_AVAILABLE,
         "lastOverdueCheck": NOT_AVAILABLE if overview.checked_at is None else iso(overview.checked_at),
+        **dump_duplicati(server.duplicati),
+    }
+
+
+def dump_duplicati(duplicati: InstalledDuplicati | None) -> dict[str, Any]:
+    """The Duplicati of a server, and the newest of its channel while that is looked up."""
+    newest = duplicati.newest if duplicati else None
+    return {
+        "duplicatiVersion": str(duplicati.version) if duplicati else None,
+        "newestDuplicatiVersion": str(newest) if newest else None,
+        "isDuplicatiOutdated": duplicati is not None and duplicati.is_outdated,
     }
 
 
