@@ -18,6 +18,7 @@ COMPRESSED_SUFFIXES = frozenset({".css", ".js", ".svg", ".txt", ".webmanifest"})
 FOR_GOOD = "public, max-age=31536000, immutable"
 # Python's table asks the operating system, and a small container knows neither of these.
 MIME_TYPES = {".js": "text/javascript", ".woff2": "font/woff2", ".webmanifest": "application/manifest+json"}
+LICENCE_NAME = "LICENSE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,5 +83,11 @@ def _read(path: str, _modified_at_ns: int) -> Asset:
         content=content,
         compressed=compressed if compressed is not None and len(compressed) < len(content) else None,
         digest=hashlib.sha256(content).hexdigest()[:12],
-        mime_type=MIME_TYPES.get(suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream",
+        mime_type=_mime_type(Path(path)),
     )
+
+
+def _mime_type(path: Path) -> str:
+    if path.name == LICENCE_NAME:
+        return "text/plain"
+    return MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"

@@ -38,8 +38,12 @@ def option_sets() -> list[OptionSet]:
 
 
 def upload_address() -> str:
-    """Where reports are to be sent: below the public address where one is set, else below the one in use now."""
+    """Where reports are to be sent."""
+    return f"{own_address()}/api/upload"
+
+
+def own_address() -> str:
+    """Where this installation is found: the public address where one is set, else the one in use now."""
     settings = deployment.settings()
     public_url = configuration.get("public_url") or settings.public_url
-    root = public_url.rstrip("/") if public_url else request.host_url.rstrip("/") + settings.base_path
-    return f"{root}/api/upload"
+    return public_url.rstrip("/") if public_url else request.host_url.rstrip("/") + settings.base_path

@@ -75,7 +75,7 @@ def test_unknown_upload_is_not_found(admin, method, ending):
 
 
 def test_other_operations_are_refused_at_first(admin, client):
-    assert admin.get("/api/reception").json == {"keepsOtherOperations": False}
+    assert admin.get("/api/reception").json["keepsOtherOperations"] is False
 
 
 def test_other_operation_moves_nothing_of_the_backups(client, keep, db):
@@ -106,3 +106,33 @@ def test_other_operation_has_a_job_of_its_own_that_is_never_overdue(client, keep
 @pytest.mark.parametrize("path", ["/api/reception", REJECTED, f"{REJECTED}/1"])
 def test_visitor_sees_no_uploads(client, path):
     assert client.get(path).status_code == 401
+
+
+def test_the_size_of_uploads_can_be_chosen_and_left_to_the_environment_again(admin, client):
+    big = report_body(lines=["x" * 1000] * 1200)
+    assert admin.send("PATCH", "/api/reception", json={"maxUploadMib": 1}).json["maxUploadBytes"] == 1024 * 1024
+    assert client.post(UPLOAD, data=big).status_code == 413
+    assert admin.send("PATCH", "/api/reception", json={"maxUploadMib": None}).json["maxUploadBytes"] == 16 * 1024 * 1024
+    assert client.post(UPLOAD, data=big).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"maxUploadMib": 0}, {"maxUploadMib": 1025}, {"maxUploadMib": "2"}]
+    + [
+        {"publicUrl": url} for url in ("ftp://x", "backups", "https://", "https://a:b@x", "https://x/?a", "https://x#a")
+    ],
+)
+def test_what_cannot_be_right_changes_nothing(admin, change):
+    answer = admin.send("PATCH", "/api/reception", json={"keepsOtherOperations": True} | change)
+    assert answer.status_code == 400
+    assert next(iter(change)) in answer.json["error"]
+    assert admin.get("/api/reception").json["keepsOtherOperations"] is False
+
+
+def test_the_public_address_stands_in_what_is_to_be_copied(admin, db):
+    admin.send("PATCH", "/api/reception", json={"publicUrl": "https://backups.example.org/status/"})
+    assert "https://backups.example.org/status/api/upload" in admin.get("/connect").text
+    entries = db.session.scalars(select(AuditEntry.action)).all()
+    assert entries.count("public_url_updated") == 1
+    assert "other_operations_updated" not in entries

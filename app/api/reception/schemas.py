@@ -9,18 +9,25 @@ from app.models import RejectedReport
 
 
 class ReceptionIn(Schema):
-    """Whether reports of operations other than backups are taken: restores, tests, compactions."""
+    """What to change of how uploads are taken; what is left out stays. Other operations: restores, tests, compactions.
+
+    A `maxUploadMib` of null goes back to what the environment says, an empty `publicUrl` to the address in use.
+    """
 
     class Meta:
         unknown = RAISE
 
-    keeps_other_operations = fields.Boolean(required=True, data_key="keepsOtherOperations")
+    keeps_other_operations = fields.Boolean(data_key="keepsOtherOperations")
+    max_upload_mib = fields.Integer(data_key="maxUploadMib", strict=True, allow_none=True)
+    public_url = fields.String(data_key="publicUrl")
 
 
 class ReceptionOut(Out):
-    """Whether reports of operations other than backups are taken."""
+    """How uploads are taken, and where this installation says that it is found; blank where nobody said it."""
 
     keeps_other_operations = fields.Boolean(data_key="keepsOtherOperations")
+    max_upload_bytes = fields.Integer(data_key="maxUploadBytes")
+    public_url = fields.String(data_key="publicUrl")
 
 
 class RejectedReportOut(Out):

@@ -23,17 +23,16 @@ bp = Blueprint("reception", __name__)
 @bp.get("/reception")
 @described({200: ReceptionOut})
 def show_settings() -> ResponseReturnValue:
-    """Whether reports of operations other than backups are taken."""
-    return {"keepsOtherOperations": reception.keeps_other_operations()}
+    """How uploads are taken: which operations, how large, and the public address of this installation."""
+    return ReceptionOut().dump(reception.describe())
 
 
 @bp.patch("/reception")
 @described({200: ReceptionOut}, body=ReceptionIn)
 def save_settings() -> ResponseReturnValue:
-    """Choose whether reports of operations other than backups are taken."""
-    is_kept = ReceptionIn().load(json_body())["keeps_other_operations"]
-    reception.keep_other_operations(is_kept, actor=actor(), now=clock.now())
-    return {"keepsOtherOperations": is_kept}
+    """Change how uploads are taken; what is left out stays as it is."""
+    reception.change(ReceptionIn().load(json_body()), actor=actor(), now=clock.now())
+    return show_settings()
 
 
 @bp.get("/rejected-reports")

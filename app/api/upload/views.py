@@ -14,8 +14,7 @@ from app.contracts import (
     Content,
     described,
 )
-from app.services import clock, deployment
-from app.services.reception import receive_report
+from app.services import clock, reception
 
 bp = Blueprint("upload", __name__)
 
@@ -27,14 +26,14 @@ def admit() -> None:
     """Hold senders to their keys, rates and sizes."""
     admit_program("upload")
     # One byte more: of a body without length Werkzeug gives what fits, and only so does it show that there was more.
-    request.max_content_length = deployment.settings().max_upload_bytes + 1
+    request.max_content_length = reception.max_upload_bytes() + 1
 
 
 @bp.post("/upload")
 @described({200: {"success": fields.Boolean()}}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
 def create() -> ResponseReturnValue:
     """Store the report of one run: as JSON, as form field `message`, or as Duplicati's plain text, gzipped or not."""
-    receive_report(
+    reception.receive_report(
         request.get_data(cache=False, parse_form_data=False),
         content_type=request.content_type or "",
         content_encoding=request.headers.get("Content-Encoding", ""),

@@ -15,7 +15,12 @@ if (form && note) {
   });
 }
 
-for (const button of document.querySelectorAll("[data-without-script]")) button.hidden = true;
+function hideWhatScriptsReplace() {
+  for (const element of document.querySelectorAll("[data-without-script]")) element.hidden = true;
+}
+
+hideWhatScriptsReplace();
+document.addEventListener("htmx:afterSwap", hideWhatScriptsReplace);
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-send-on-change] select, [data-send-on-change] input")) event.target.form.requestSubmit();
 });
