@@ -31,6 +31,8 @@ DEFAULTS: dict[str, Any] = {
     "keeps_other_operations": False,
     "requires_api_keys": False,
     "public_url": "",
+    # None: as the environment says.
+    "upload_max_mib": None,
     "cron_tasks": {},
     "master_key_fingerprint": None,
     "has_default_channels": False,
