@@ -18,13 +18,17 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
 from app.pages.settings import (
+    about_views,
     access_views,
     audit_views,
     channel_views,
+    display_views,
     key_views,
     log_views,
     monitoring_views,
     notification_views,
+    publishing_views,
+    upload_views,
     user_views,
 )
 from app.pages.settings.channels import is_standard_complete
@@ -72,6 +76,10 @@ TABS = (
         partial(channel_views.show_standard, EMAIL),
         is_complete=partial(is_standard_complete, EMAIL),
     ),
+    Tab(INTEGRATIONS, "publishing", _("Publishing"), "share", publishing_views.show, is_for_admins=True),
+    Tab(SYSTEM, "display", _("Display"), "device-desktop", display_views.show),
+    Tab(SYSTEM, "uploads", _("Uploads"), "cloud-upload", upload_views.show, is_for_admins=True),
+    Tab(SYSTEM, "about", _("About"), "info-circle", about_views.show),
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
     Tab(ACCESS, "keys", _("API keys"), "key", key_views.show, is_for_admins=True),
     Tab(ACCESS, "access", _("Network access"), "shield-lock", access_views.show, is_for_admins=True),
