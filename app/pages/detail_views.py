@@ -1,15 +1,18 @@
 """The pages of a server, of a run, and of the charts. Each view loads, lays out through a module, and renders."""
 
-from flask import Response, render_template, request
+from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from flask_login import current_user
 
-from app.api.client import visible_server_ids
+from app.api.client import actor, visible_server_ids
+from app.api.servers.changes import ALIAS_LENGTH
+from app.contracts import Guard, guarded
 from app.pages import chart_tables, metrics, run_detail, server_detail
 from app.pages.live import render_live
 from app.pages.views import bp
 from app.pages.words import anomaly_figures, span_words
-from app.services import clock, history, preferences
+from app.services import clock, history, preferences, servers
 
 WORDS = {"anomaly_figures": anomaly_figures, "span_words": span_words}
 
@@ -22,6 +25,27 @@ def server(server_id: str) -> ResponseReturnValue:
     detail = server_detail.build_detail(server_id, query, now, visible_server_ids())
     values = {"columns": server_detail.COLUMNS, "page_sizes": server_detail.PAGE_SIZES, **WORDS}
     return render_live("server", detail.etag, detail=detail, range_labels=metrics.RANGE_LABELS, **values)
+
+
+@bp.get("/detail/<server_id>/names")
+@guarded(Guard.ADMIN)
+def names_form(server_id: str) -> ResponseReturnValue:
+    """Ask what people call a server, and what is to be known of it."""
+    return _show_names(server_id)
+
+
+@bp.post("/detail/<server_id>/names")
+@guarded(Guard.ADMIN)
+def save_names(server_id: str) -> ResponseReturnValue:
+    """Keep alias and note of a server; its address stays as it is."""
+    form, now = request.form, clock.now()
+    alias, note = form.get("alias", "").strip(), form.get("note", "").strip()
+    if len(alias) > ALIAS_LENGTH:
+        return _show_names(server_id, problem=_("The alias is too long.")), 400
+    url = servers.find_by_id(server_id, visible_server_ids()).url
+    servers.change_server(server_id, servers.ServerChange(url, alias, note), actor=actor(), now=now)
+    flash(_("Saved."), "success")
+    return redirect(url_for("pages.server", server_id=server_id), 303)
 
 
 @bp.get("/detail/<server_id>/job")
@@ -83,3 +107,9 @@ def charts_table() -> ResponseReturnValue:
     answer = Response(chart_tables.as_csv(built, request.args.get("chart")), mimetype="text/csv")
     answer.headers["Content-Disposition"] = f'attachment; filename="{chart_tables.file_name(built)}"'
     return answer
+
+
+def _show_names(server_id: str, problem: str = "") -> str:
+    values = {"server": history.find_server(server_id, clock.now(), visible_server_ids()), "problem": problem}
+    part = "names" if "HX-Request" in request.headers else "names_page"
+    return render_template(f"server/{part}.html", **values)

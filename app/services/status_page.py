@@ -117,7 +117,7 @@ def renew_link(*, actor: Actor, now: datetime) -> StatusPage:
 
 def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
     """What is on the page, ordered by name; where names are not to be told, they are numbers in that order."""
-    found = []
+    found: list[ShownServer] = []
     for server in sorted(history.overview(now).servers, key=lambda server: server.display_name.casefold()):
         jobs = [job for job in server.jobs if page.shows(job)]
         if not jobs:

@@ -155,7 +155,8 @@ def test_a_job_tells_about_itself_in_a_dialog_by_keyboard(page):
 
 def test_the_log_can_be_searched(page):
     page.goto(addresses(page)["run"])
-    page.fill("[data-log-filter]", "dblock")
+    page.fill("#log-text", "dblock")
+    expect(page.locator("[data-log-found]")).to_contain_text("places in")
     lines = page.locator(".log-lines li:visible")
     expect(lines.first).to_contain_text("dblock")
     assert all("dblock" in text for text in lines.all_inner_texts())

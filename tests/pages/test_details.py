@@ -373,3 +373,25 @@ def test_pages_of_details_need_few_statements(admin, post):
         with sent_statements() as seen:
             assert admin.get(address).status_code == 200
         assert len(seen) <= 10, (address, seen)
+
+
+class TestNames:
+    def save(self, client, **values):
+        data = {"csrf_token": client.get("/api/csrf").json["token"]} | values
+        return client.post("/detail/id-of-nas/names", data=data)
+
+    def test_alias_and_note_are_kept_and_the_address_stays(self, admin, post):
+        post()
+        admin.send("PATCH", "/api/servers/id-of-nas", json={"server_url": "http://192.0.2.4:8200"})
+        assert 'name="alias"' in admin.get("/detail/id-of-nas/names").text
+        assert self.save(admin, alias="Attic", note="under the roof").status_code == 303
+        text = admin.get("/detail/id-of-nas").text
+        for part in ("Attic", "under the roof", "http://192.0.2.4:8200"):
+            assert part in text
+
+    def test_too_long_an_alias_is_refused_and_stays_in_the_field(self, admin, post):
+        post()
+        answer = self.save(admin, alias="a" * 300)
+        assert answer.status_code == 400
+        assert "too long" in answer.text
+        assert "a" * 300 in answer.text

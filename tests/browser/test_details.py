@@ -1,0 +1,165 @@
+"""The pages of a server, a run and the charts, and the page for everybody, as only a browser can tell of them."""
+
+import json
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from app.services import clock, history, status_page
+from app.services.audit import SYSTEM
+
+AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+LINES = 10_000
+
+
+@pytest.fixture(scope="module")
+def long_run(workshop) -> str:
+    """The address of a run with ten thousand lines, three of them about lions."""
+    at = datetime.now(UTC).isoformat()
+    messages = [f"2031-05-04 10:00:00 +00 - [Information-X]: line {number}" for number in range(LINES - 2)]
+    data = {
+        "MainOperation": "Backup",
+        "ParsedResult": "Warning",
+        "BeginTime": at,
+        "EndTime": at,
+        "Duration": "00:07:00",
+    }
+    data |= {"Messages": [*messages, "A lion", "Lion and lion"], "Warnings": ["Careful, a lion"], "Errors": []}
+    extra = {"OperationName": "Backup", "machine-id": "zoo", "machine-name": "zoo", "backup-name": "Cages"}
+    report = {"Data": data, "Extra": extra | {"backup-id": "DB-1"}}
+    answer = requests.post(f"{workshop.address}/api/upload", json=report, timeout=30)
+    assert answer.status_code == 200
+    with workshop.app.app_context():
+        server = history.find_server("zoo", clock.now())
+        return f"/detail/zoo/backup/{server.jobs[0].last_run_id}"
+
+
+@pytest.fixture
+def bench(open_context, workshop, signed_in_to_workshop) -> Page:
+    """A page of the workshop, signed in."""
+    return open_context(storage_state=signed_in_to_workshop, base_url=workshop.address).new_page()
+
+
+def test_ten_thousand_lines_are_searched_marked_and_stepped_through(bench, long_run):
+    bench.goto(long_run)
+    expect(bench.locator(".log-lines li")).to_have_count(1001)
+    bench.fill("#log-text", "lion")
+    expect(bench.locator("[data-log-found]")).to_have_text("4 places in 3 lines", timeout=20_000)
+    expect(bench.locator(".log-lines li:visible")).to_have_count(3)
+    expect(bench.locator(".log-lines mark")).to_have_count(4)
+    bench.press("#log-text", "Enter")
+    expect(bench.locator("mark.is-current")).to_have_text("lion")
+    bench.press("#log-text", "Shift+Enter")
+    expect(bench.locator("mark.is-current")).to_be_in_viewport()
+    expect(bench).to_have_url(re.compile(r"\?q=lion"))
+    bench.get_by_label("Kinds of lines").get_by_text("Warnings").click()
+    expect(bench.locator("[data-log-found]")).to_have_text("1 places in 1 lines")
+    bench.get_by_label("Kinds of lines").get_by_text("All").click()
+    bench.fill("#log-text", "")
+    expect(bench.locator(".log-lines li:not([hidden])")).to_have_count(LINES + 1)
+    expect(bench.locator(".log-lines mark")).to_have_count(0)
+
+
+def test_whole_log_is_copied_though_a_part_is_shown(bench, long_run):
+    bench.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    bench.goto(long_run)
+    bench.get_by_role("button", name="Copy log").click()
+    expect(bench.locator("#toasts")).to_contain_text("Copied")
+    assert bench.evaluate("navigator.clipboard.readText()").count("\n") > LINES
+
+
+def test_dragging_across_a_chart_shows_those_days_and_leads_back(page):
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.goto("/charts?range=1M")
+    over = page.locator("#chart-storageSize .u-over")
+    over.scroll_into_view_if_needed()
+    box = over.bounding_box()
+    page.mouse.move(box["x"] + box["width"] * 0.25, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 0.5, box["y"] + 40, steps=6)
+    page.mouse.up()
+    expect(page).to_have_url(re.compile(r"from=\d{4}-\d\d-\d\d&to="))
+    expect(page.locator("#metrics-table tbody tr")).to_have_count(8)
+    page.locator("[data-zoom-out]").click()
+    expect(page.locator("#metrics-table tbody tr")).to_have_count(30)
+
+
+def test_chart_tells_the_value_under_the_pointer(page):
+    page.set_viewport_size({"width": 1440, "height": 1000})
+    page.goto("/charts?by=server")
+    over = page.locator("#chart-storageSize .u-over")
+    over.hover()
+    tip = page.locator("#chart-storageSize .chart-tip")
+    expect(tip.locator("li")).to_have_count(9)  # eight lines, and what they add up to
+    expect(tip).to_contain_text("Total")
+
+
+def test_charts_are_saved_as_picture_and_as_table(page):
+    page.goto("/charts")
+    with page.expect_download() as picture:
+        page.get_by_role("button", name="Save Duration as a picture").click()
+    assert picture.value.suggested_filename == "duplistatus-chart-duration.png"
+    assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
+    with page.expect_download() as table:
+        page.get_by_role("link", name="CSV").click()
+    assert table.value.suggested_filename.endswith(".csv")
+
+
+def test_bars_are_chosen_once_for_all_charts(bench, long_run):
+    bench.goto("/detail/zoo")
+    bench.get_by_role("button", name="Bars").click()
+    expect(bench.get_by_role("button", name="Bars")).to_have_attribute("aria-pressed", "true")
+    bench.goto("/charts")
+    expect(bench.locator("[data-charts]")).to_have_attribute("data-style", "bars")
+    expect(bench.locator(".u-wrap").first).to_be_visible()
+
+
+def test_names_are_changed_in_a_dialog(bench, long_run):
+    bench.goto("/detail/zoo")
+    bench.locator(".page-tools summary").click()
+    bench.get_by_role("link", name="Alias and note").click()
+    bench.get_by_label("Alias", exact=True).fill("The zoo")
+    bench.locator("#dialog").get_by_role("button", name="Save").click()
+    expect(bench.get_by_role("heading", level=1)).to_have_text("The zoo")
+
+
+def test_log_is_searched_without_script(open_context, workshop, signed_in_to_workshop, long_run):
+    options = {"storage_state": signed_in_to_workshop, "base_url": workshop.address, "java_script_enabled": False}
+    page = open_context(**options).new_page()
+    page.goto(long_run)
+    page.fill("#log-text", "lion")
+    page.press("#log-text", "Enter")
+    expect(page.locator("mark")).to_have_count(4)
+    expect(page.locator("[data-log-found]")).to_contain_text("3 lines with")
+
+
+@pytest.mark.parametrize(("width", "theme"), [(1440, "light"), (360, "dark")])
+def test_status_page_is_for_everybody(open_context, household, width, theme):
+    with household.app.app_context():
+        chosen = {"is_enabled": True, "title": "Our backups", "shows_names": True, "shows_all": True}
+        page = status_page.save(**chosen, server_ids=(), job_ids=(), actor=SYSTEM, now=datetime.now(UTC))
+        address = f"{household.address}/status/{page.slug}"
+    page = open_context(viewport={"width": width, "height": 800}, color_scheme=theme).new_page()
+    page.goto(address)
+    expect(page.get_by_role("heading", level=2)).to_have_count(12)
+    expect(page.locator("a[href*='/detail'], a[href*='/settings']")).to_have_count(0)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.evaluate(AXE)
+    broken = page.evaluate(f"axe.run(document, {json.dumps(RULES)})")["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in broken] == []
+
+
+@pytest.mark.parametrize("query", ["by=job", "by=server&range=1Y", "from=2031-01-01&to=2031-02-01"])
+def test_charts_of_any_kind_have_no_barrier_and_fit(page, query):
+    page.set_viewport_size({"width": 360, "height": 780})
+    page.goto(f"/charts?{query}")
+    page.locator("details.more summary").first.click()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.evaluate(AXE)
+    broken = page.evaluate(f"axe.run('#content', {json.dumps(RULES)})")["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in broken] == []
