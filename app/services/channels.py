@@ -63,6 +63,13 @@ def usable() -> list[Channel]:
     return [row for row in list_channels() if row.is_enabled and is_configured(row)]
 
 
+def full_name(row: Channel) -> str:
+    """What people call a channel: its kind and, of several of a kind, its own name."""
+    kind = registry().channels.get(row.kind)
+    label = kind.label if kind else row.kind
+    return label if row.name == row.kind else f"{label} {row.name}"
+
+
 def is_configured(row: Channel) -> bool:
     """Whether the kind is installed and every setting that it needs is there; secrets are not opened for this."""
     kind = registry().channels.get(row.kind)

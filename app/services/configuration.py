@@ -18,6 +18,11 @@ DEFAULTS: dict[str, Any] = {
     "notification_frequency": "every_day",
     "notification_templates": None,
     "last_overdue_check_at": None,
+    # Hours after which silence of everybody, and a channel that delivers nothing, are told of; 0: never.
+    "silence_hours": 48,
+    "channel_failure_hours": 2,
+    # What `services.alarms` keeps as long as a silence lasts that people know of.
+    "silence_told": None,
     "audit_retention_days": 90,
     # 0: without end. `services.retention` knows the bounds.
     "run_retention_days": 0,

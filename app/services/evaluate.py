@@ -50,6 +50,17 @@ def check_overdue(now: datetime) -> OverdueStatistics:
     return OverdueStatistics(job_count, checked_count, late_count, told_count)
 
 
+def count_late(now: datetime) -> int:
+    """How many jobs are late of which people want to hear at present."""
+    late = select(func.count()).select_from(Job).join(Server).where(_is_overdue(now), ~is_muted_now(now))
+    return db.session.scalar(late) or 0
+
+
+def is_anything_checked() -> bool:
+    """Whether any job with a run is watched for lateness."""
+    return db.session.scalar(select(Job.id).where(_is_checked()).limit(1)) is not None
+
+
 def replan_all() -> None:
     """Work out the plan of every job anew."""
     with writing() as session:

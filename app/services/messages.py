@@ -118,7 +118,7 @@ def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> Notice:
     code, chosen = language(stored), template("overdueBackup", stored)
     line, more = list_words(alarm_language(code))
     lines = [
-        f"• {render(line, _server_values(server, job) | {'expected_date': date_text(job.next_expected_at, code)})}"
+        f"• {render(line, server_values(server, job) | {'expected_date': date_text(job.next_expected_at, code)})}"
         for server, job in late[:JOBS_LISTED]
     ]
     if len(late) > JOBS_LISTED:
@@ -154,7 +154,7 @@ def alarm_language(code: str) -> str:
 
 def run_values(server: Server, job: Job, report: Report, language: str) -> dict[str, str]:
     """What the templates `success` and `warning` may tell."""
-    return _server_values(server, job) | {
+    return server_values(server, job) | {
         "backup_date": date_text(report.began_at, language),
         "status": status_word(report.status, language),
         "messages_count": count_text(report.message_count, language),
@@ -172,7 +172,7 @@ def run_values(server: Server, job: Job, report: Report, language: str) -> dict[
 
 def overdue_values(server: Server, job: Job, now: datetime, language: str) -> dict[str, str]:
     """What the template `overdueBackup` may tell."""
-    return _server_values(server, job) | {
+    return server_values(server, job) | {
         "last_backup_date": date_text(job.last_began_at, language),
         "last_elapsed": relative_text(job.last_began_at, now),
         "expected_date": date_text(job.next_expected_at, language),
@@ -191,7 +191,8 @@ def log_text(report: Report) -> str:
     return shorten("\n".join(line for line in lines if line), LOG_TEXT_LIMIT)
 
 
-def _server_values(server: Server, job: Job) -> dict[str, str]:
+def server_values(server: Server, job: Job) -> dict[str, str]:
+    """What every message about a job may tell of it and of its server."""
     return {
         "server_id": server.id,
         "server_name": server.name,

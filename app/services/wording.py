@@ -114,6 +114,13 @@ def tolerance_text(tolerance: str, language: str) -> str:
     return format_unit(number, f"duration-{unit}", form, locale=LANGUAGES[language])
 
 
+def duration_text(length: timedelta, language: str) -> str:
+    """A length of hours or days in words: `3 days`."""
+    hours = length // timedelta(hours=1)
+    number, unit = (hours // 24, "day") if hours >= 2 * 24 else (hours, "hour")
+    return format_unit(number, f"duration-{unit}", "long", locale=LANGUAGES[language])
+
+
 def percent_text(share: float, language: str) -> str:
     """A share between 0 and 1 as per cent, rounded down to one decimal so that only all is 100 %."""
     return format_percent(
