@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.contracts.errors import NotFound
 from app.models import Task
 from app.services import (
+    alarms,
     clock,
     compaction,
     duplicati_versions,
@@ -34,6 +35,7 @@ HOLDER = uuid.uuid4().hex
 TICK = timedelta(seconds=50)
 
 OVERDUE_CHECK = "overdue-backup-check"
+ALARM_CHECK = "alarm-check"
 AUDIT_CLEANUP = "audit-log-cleanup"
 HOUSEKEEPING = "housekeeping"
 COMPACTION = "compaction"
@@ -77,6 +79,11 @@ def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
         "overdueBackupsFound": found.overdue_count,
         "notificationsSent": found.told_count,
     }
+
+
+def _look_around(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = alarms.look_around(now)
+    return f"Queued {count} alarms about silence and channels", {}
 
 
 def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -126,6 +133,7 @@ TASKS: Mapping[str, ScheduledTask] = {
     task.name: task
     for task in (
         ScheduledTask(OVERDUE_CHECK, "*/5 * * * *", _check_overdue),
+        ScheduledTask(ALARM_CHECK, "*/5 * * * *", _look_around),
         ScheduledTask(AUDIT_CLEANUP, "0 2 * * *", _clean_audit_log),
         ScheduledTask(HOUSEKEEPING, "17 * * * *", _keep_house),
         ScheduledTask(RETENTION, "40 2 * * *", _delete_old),
