@@ -74,7 +74,7 @@ class DisplayForm(SettingsForm):
     chart_range = SelectField(lazy_gettext("Time range of charts"), validate_choice=False)
     chart_style = RadioField(lazy_gettext("Style of charts"))
     is_refreshing = BooleanField(
-        lazy_gettext("Keep pages fresh"), description=lazy_gettext("The button at the top of a page does the same.")
+        lazy_gettext("Keep pages fresh"), description=lazy_gettext("A button on the page pauses it as well.")
     )
     refresh_s = SelectField(lazy_gettext("Ask for news"), validate_choice=False)
 

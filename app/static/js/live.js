@@ -1,11 +1,11 @@
-/* Keeps the board of a page fresh: asks every few seconds, and the server answers 304 while nothing changed. */
+/* Keeps the board of a page fresh: asks as often as the reader chose, and the server answers 304 while nothing changed. */
 
-const EVERY_MS = 4000;
 const LIMIT_MS = 5000;
 const toggle = document.querySelector("[data-live-toggle]");
 const banner = document.getElementById("connection-lost");
 const favicon = document.getElementById("favicon");
-let isOn = true;
+const everyMs = Number(toggle.dataset.everyS) * 1000;
+let isOn = toggle.getAttribute("aria-pressed") === "true";
 let isLost = false;
 
 const board = () => document.querySelector("[data-live]");
@@ -62,4 +62,4 @@ document.addEventListener("keydown", (event) => {
 
 toggle.hidden = false;
 showState();
-setInterval(refresh, EVERY_MS);
+setInterval(refresh, everyMs);
