@@ -20,9 +20,12 @@ from flask_babel import lazy_gettext as _
 from app.pages.settings import (
     about_views,
     access_views,
+    audit_retention_views,
     audit_views,
     channel_views,
+    database_views,
     display_views,
+    import_views,  # noqa: F401 (adds its views, which belong to the tab of the database)
     key_views,
     log_views,
     monitoring_views,
@@ -32,6 +35,7 @@ from app.pages.settings import (
     user_views,
 )
 from app.pages.settings.channels import is_standard_complete
+from app.pages.settings.database import LABEL as DATABASE_LABEL
 from app.services.channels import EMAIL, NTFY
 
 NOTIFICATIONS, INTEGRATIONS = _("Notifications"), _("Integrations")
@@ -83,7 +87,16 @@ TABS = (
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
     Tab(ACCESS, "keys", _("API keys"), "key", key_views.show, is_for_admins=True),
     Tab(ACCESS, "access", _("Network access"), "shield-lock", access_views.show, is_for_admins=True),
+    Tab(SYSTEM, database_views.TAB, DATABASE_LABEL, "database", database_views.show, is_for_admins=True),
     Tab(RECORDS, "audit", _("Audit log"), "list-details", audit_views.show),
+    Tab(
+        RECORDS,
+        audit_retention_views.TAB,
+        audit_retention_views.LABEL,
+        "calendar-event",
+        audit_retention_views.show,
+        is_for_admins=True,
+    ),
     Tab(RECORDS, "application-logs", _("Application logs"), "file-text", log_views.show, is_for_admins=True),
 )
 

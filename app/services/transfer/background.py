@@ -98,6 +98,12 @@ def find_old_installation() -> OldInstallation | None:
     return None
 
 
+def offered_installation() -> OldInstallation | None:
+    """The old database that an administrator should be told of: found, neither imported nor declined."""
+    found = find_old_installation()
+    return found if found is not None and found.is_offered else None
+
+
 def decline(*, actor: Actor, now: datetime) -> None:
     """Offer the old installation no more; it can still be imported."""
     with writing():
