@@ -1,7 +1,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := app plugins tests bench migrations wsgi.py
 TYPED := app plugins
 
 .PHONY: help run test fuzz check format bench translations screenshots vendor clean

@@ -4,6 +4,7 @@ The language is the account's, else that of the browser's cookie, else what the 
 language unless the account chose another one.
 """
 
+from functools import cache
 from pathlib import Path
 
 from babel import Locale, UnknownLocaleError
@@ -49,7 +50,7 @@ def install(app: Flask) -> None:
     babel.init_app(app, default_locale=LOCALES[DEFAULT], locale_selector=lambda: LOCALES[chosen_language()])
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.globals.update(
-        language=chosen_language, languages=LABELS, format_tag=format_tag, time_zone=lambda: _preferences().time_zone
+        language=chosen_language, languages=offered, format_tag=format_tag, time_zone=lambda: _preferences().time_zone
     )
 
 
@@ -86,7 +87,17 @@ def format_tag() -> str:
 def known_language(code: str | None) -> str | None:
     """A code that we speak, for one that may be an old or a wider one; None for any other."""
     code = ALIASES.get(code or "", code)
-    return code if code in LOCALES else None
+    return code if code in offered() else None
+
+
+@cache
+def offered() -> dict[str, str]:
+    """The languages to choose from, with their names: English, and those that have a catalogue of translations."""
+    return {
+        code: label
+        for code, label in LABELS.items()
+        if code == DEFAULT or (FOLDER / LOCALES[code] / "LC_MESSAGES" / "messages.mo").exists()
+    }
 
 
 def accepted_language() -> str:

@@ -2,6 +2,14 @@
 
 import pytest
 
+from app.pages import languages
+
+
+@pytest.fixture(autouse=True)
+def all_offered(monkeypatch):
+    """As if every language had its catalogue, whether that is finished or not."""
+    monkeypatch.setattr(languages, "offered", lambda: languages.LABELS)
+
 
 def language_of(page):
     return page.text.split('<html lang="', 1)[1].split('"', 1)[0]
