@@ -2,7 +2,7 @@
 
 from app.contracts.addresses import ForbiddenAddress, check_host, check_url, validate_http_url
 from app.contracts.api import ApiGroup, Guard, guarded
-from app.contracts.channel import DeliveryError, HttpChannel, Message, NotificationChannel, Severity
+from app.contracts.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.contracts.chart import ChartProvider, Combine, Run, Unit
 from app.contracts.description import AnyOf, Content, described
 from app.contracts.errors import AppError
@@ -11,6 +11,7 @@ __all__ = [
     "AnyOf",
     "ApiGroup",
     "AppError",
+    "Attachment",
     "ChartProvider",
     "Combine",
     "Content",

@@ -26,13 +26,29 @@ class Severity(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Attachment:
+    """A file that goes with a message; `description` says in words what a picture shows."""
+
+    name: str
+    mime_type: str
+    content: bytes
+    description: str = ""
+
+    @property
+    def content_id(self) -> str:
+        """What `cid:` addresses within the message's HTML call it."""
+        return f"{self.name}@duplistatus"
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One rendered message for one destination.
 
     `title` and `body` are plain text already shortened to the channel's limits; `html` is the same body as safe
     HTML, and `markdown` the same as Markdown when its writer used any. `target` replaces the channel's own
     destination (an address, a topic) when set. `idempotency_key` is the same at every try of one delivery: send it
-    along where the service knows such a thing.
+    along where the service knows such a thing. `attachments` are pictures that say the same as the text does: a channel
+    that cannot carry them leaves them out. `html` shows them by their `content_id`.
     """
 
     title: str
@@ -48,6 +64,7 @@ class Message:
     idempotency_key: str = ""
     sent_at: datetime | None = None
     values: Mapping[str, str] = field(default_factory=dict)
+    attachments: tuple[Attachment, ...] = ()
 
 
 class DeliveryError(Exception):

@@ -1,8 +1,7 @@
 """Starts the tasks at their times. One schedule for each application, so that tests may make many."""
 
 import logging
-from datetime import UTC
-from functools import partial
+from datetime import UTC, datetime, timedelta
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -17,6 +16,8 @@ log = logging.getLogger(__name__)
 
 # A tick that comes late, after a sleep or a jump of the clock, is still worked off within this time, and once.
 GRACE_S = 600
+# How long after a start what was missed meanwhile is made up for.
+CATCH_UP_AFTER = timedelta(seconds=30)
 
 
 class Schedule:
@@ -24,6 +25,8 @@ class Schedule:
 
     def __init__(self, app: Flask) -> None:
         self._app = app
+        # What people planned in the settings when that was last taken over.
+        self._plans: dict[str, tuple[str, bool]] = {}
         self._scheduler = APScheduler(
             BackgroundScheduler(
                 timezone=UTC,
@@ -40,6 +43,8 @@ class Schedule:
             except ValueError as error:
                 log.error("task %s runs at its default times: %s", name, error)
                 self._add(name, TASKS[name].expression)
+            if TASKS[name].plan is not None:
+                self._catch_up(name)
         # Flask-APScheduler's own start does nothing in debug mode without a reloader, and we have none.
         self._scheduler.scheduler.start()
 
@@ -63,7 +68,7 @@ class Schedule:
         """
         if name not in TASKS:
             raise UnknownTask(name)
-        self._add(name, str(self._stored(name).get("cronExpression", TASKS[name].expression)))
+        self._add(name, self._planned(name)[0])
 
     def stop_task(self, name: str) -> None:
         """Take a task off the schedule, until a reload or a start. Raises UnknownTask when it is not on it."""
@@ -85,14 +90,48 @@ class Schedule:
         except UnknownTask as error:
             return TaskResult(name, error=str(error))
 
+    def plans(self) -> dict[str, tuple[str, datetime | None]]:
+        """The crontab expression of each task, and when it runs next; None for one that is not scheduled."""
+        jobs = {name: self._scheduler.get_job(name) for name in TASKS}
+        return {name: (self._planned(name)[0], job.next_run_time if job else None) for name, job in jobs.items()}
+
     def _enabled_tasks(self) -> list[str]:
-        return [name for name in TASKS if self._stored(name).get("enabled", True)]
+        return [name for name in TASKS if self._planned(name)[1]]
 
     def _add(self, name: str, expression: str) -> None:
-        work = partial(run_tick, self._app, name)
-        self._scheduler.add_job(name, work, trigger=read_crontab(expression), replace_existing=True)
+        may_be_late = {"misfire_grace_time": None} if TASKS[name].plan is not None else {}
+        trigger = read_crontab(expression)
+        self._scheduler.add_job(name, self._tick, args=(name,), trigger=trigger, replace_existing=True, **may_be_late)
 
-    def _stored(self, name: str) -> dict[str, object]:
+    def _tick(self, name: str) -> None:
+        run_tick(self._app, name)
+        self._follow_plans()
+
+    def _catch_up(self, name: str) -> None:
+        at = datetime.now(UTC) + CATCH_UP_AFTER
+        self._scheduler.add_job(f"{name}:catch-up", run_tick, args=(self._app, name), trigger="date", run_date=at)
+
+    def _follow_plans(self) -> None:
+        """Take over what was planned anew by another process that shares the database."""
+        for name in (task.name for task in TASKS.values() if task.plan is not None):
+            before = self._plans.get(name)
+            expression, is_enabled = self._planned(name)
+            if (expression, is_enabled) == before:
+                continue
+            if is_enabled:
+                self._add(name, expression)
+            elif self._scheduler.get_job(name) is not None:
+                self._scheduler.remove_job(name)
+
+    def _planned(self, name: str) -> tuple[str, bool]:
+        """The expression of a task and whether it is switched on, as they are stored."""
+        task = TASKS[name]
         with self._app.app_context():
             stored = configuration.get("cron_tasks").get(name)
-        return stored if isinstance(stored, dict) else {}
+            plan = task.plan() if task.plan is not None else None
+        stored = stored if isinstance(stored, dict) else {}
+        expression, is_enabled = (plan.rhythm.crontab, plan.is_on) if plan else (task.expression, True)
+        planned = str(stored.get("cronExpression", expression)), bool(stored.get("enabled", is_enabled))
+        if plan:
+            self._plans[name] = planned
+        return planned

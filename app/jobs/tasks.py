@@ -16,15 +16,19 @@ from app.services import (
     alarms,
     clock,
     compaction,
+    digests,
     duplicati_versions,
     evaluate,
     leases,
     local_backups,
     retention,
     session_store,
+    summaries,
+    summary_settings,
     tidying,
 )
 from app.services.collect import pulling
+from app.services.summary_settings import SummaryPlan
 from app.services.transaction import writing
 
 log = logging.getLogger(__name__)
@@ -39,6 +43,8 @@ ALARM_CHECK = "alarm-check"
 AUDIT_CLEANUP = "audit-log-cleanup"
 HOUSEKEEPING = "housekeeping"
 COMPACTION = "compaction"
+DAILY_SUMMARY = "daily-summary"
+DIGEST = "digest"
 RETENTION = "retention"
 LOCAL_BACKUP = "local-backup"
 COLLECTING = "collect-from-servers"
@@ -64,11 +70,16 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledTask:
-    """Work that a schedule starts: `expression` is a crontab in UTC, `work` gives a sentence and figures."""
+    """Work that a schedule starts: `expression` is a crontab in UTC, `work` gives a sentence and figures.
+
+    `plan` is for tasks whose times people choose in the settings. These may come late, and are looked after at each
+    start: their work knows itself what is due, and does it once.
+    """
 
     name: str
     expression: str
     work: Callable[[datetime], tuple[str, Mapping[str, int]]]
+    plan: Callable[[], SummaryPlan] | None = None
 
 
 def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -129,6 +140,16 @@ def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
     return f"Removed {removed}; the database {freed}", {}
 
 
+def _send_summary(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = summaries.send_due(now)
+    return ("No summary was due" if count is None else f"Queued {count} mails"), {}
+
+
+def _send_digest(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = digests.send_due(now)
+    return ("No digest was due" if count is None else f"Queued {count} messages"), {}
+
+
 TASKS: Mapping[str, ScheduledTask] = {
     task.name: task
     for task in (
@@ -141,6 +162,8 @@ TASKS: Mapping[str, ScheduledTask] = {
         ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
         ScheduledTask(VERSION_CHECK, "23 * * * *", _look_for_versions),
         ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
+        ScheduledTask(DAILY_SUMMARY, "0 1 * * *", _send_summary, summary_settings.daily_summary),
+        ScheduledTask(DIGEST, "0 6 * * 1", _send_digest, summary_settings.digest),
     )
 }
 

@@ -45,6 +45,9 @@ DEFAULTS: dict[str, Any] = {
     "admin_allowlist": [],
     "external_allowlist_enabled": False,
     "external_allowlist": [],
+    # What `services.summary_settings` reads.
+    "daily_summary": {},
+    "digest": {},
     "demo_data": False,
     "metrics_enabled": False,
     "metrics_need_key": False,

@@ -5,6 +5,7 @@ again; so every message is delivered or still queued, and doubled only when the 
 recording, with the same idempotency key.
 """
 
+import html
 import logging
 import random
 from collections import Counter
@@ -18,13 +19,13 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy import ColumnElement, and_, or_, select, update
 
-from app.contracts import DeliveryError, Message, NotificationChannel, Severity
+from app.contracts import Attachment, DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
 from app.domain.notices import shorten
 from app.domain.retries import LONGEST_WAIT, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
-from app.services import channel_health, channels, quiet_times
+from app.services import channel_health, channels, messages, quiet_times
 from app.services.audit import record_entry
 from app.services.transaction import writing
 
@@ -205,10 +206,11 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
     text, in_bytes = payload["text"], channel.limits_in_bytes
     body = shorten(markdown.to_plain(text), channel.body_limit, in_bytes=in_bytes)
     is_whole = shorten(text, channel.body_limit, in_bytes=in_bytes) == text
+    pictures = messages.unpacked(payload.get("pictures", ()))
     return Message(
         title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
         body=body,
-        html=markdown.to_html(text if is_whole else markdown.escape(body)),
+        html=markdown.to_html(text if is_whole else markdown.escape(body)) + "".join(map(_picture_html, pictures)),
         # Cut Markdown might end within a mark: then plain text says it.
         markdown=text if payload["is_formatted"] and is_whole else None,
         severity=Severity(payload["severity"]),
@@ -216,8 +218,14 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
         tags=tuple(payload["tags"]),
         link=payload["link"],
         values=payload["values"],
+        attachments=pictures,
         **given,
     )
+
+
+def _picture_html(picture: Attachment) -> str:
+    words = html.escape(picture.description)
+    return f'\n<p><img src="cid:{picture.content_id}" alt="{words}" width="600" style="max-width: 100%"></p>'
 
 
 def _record(outcome: Outcome, now: datetime) -> None:

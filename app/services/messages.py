@@ -1,11 +1,12 @@
 """From a run or an overdue job to the words that are sent: the values of the placeholders, and the template filled."""
 
+from base64 import b64decode, b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
-from app.contracts import Severity
+from app.contracts import Attachment, Severity
 from app.domain import markdown
 from app.domain.alarm_words import alarm_template, list_words
 from app.domain.default_templates import ALIASES, default_templates
@@ -50,6 +51,7 @@ class Notice:
     tags: tuple[str, ...]
     link: str | None
     values: Mapping[str, str]
+    pictures: tuple[Attachment, ...] = ()
 
     @property
     def is_trouble(self) -> bool:
@@ -67,6 +69,7 @@ class Notice:
             "tags": list(self.tags),
             "link": self.link,
             "values": {name: value for name, value in self.values.items() if name != "log_text"},
+            **({"pictures": [_packed(picture) for picture in self.pictures]} if self.pictures else {}),
         }
 
 
@@ -147,6 +150,26 @@ def render_alarm(event: str, severity: Severity, values: Mapping[str, str]) -> N
     return _render(event, alarm_template(event, alarm_language(language())), severity, values)
 
 
+def render_kind(
+    kind: str, severity: Severity, values: Mapping[str, str], *, pictures: tuple[Attachment, ...] = ()
+) -> Notice:
+    """A message of one of the kinds of `PLACEHOLDERS`, by the template in use; `values` are in its language."""
+    return replace(_render(kind, template(kind), severity, values), pictures=pictures)
+
+
+def unpacked(pictures: Iterable[Mapping[str, str]]) -> tuple[Attachment, ...]:
+    """The pictures of a stored notice."""
+    return tuple(
+        Attachment(picture["name"], picture["mime_type"], b64decode(picture["content"]), picture["description"])
+        for picture in pictures
+    )
+
+
+def local_day(now: datetime) -> date:
+    """The day that it is for the readers of messages."""
+    return now.astimezone(settings().zone).date()
+
+
 def alarm_language(code: str) -> str:
     """The language of alarms for one of the codes that templates may have."""
     return ALIASES.get(code, code)
@@ -207,6 +230,12 @@ def server_values(server: Server, job: Job) -> dict[str, str]:
 def own_address() -> str | None:
     """Where people find this installation; None as long as nobody has said it."""
     return configuration.get("public_url") or settings().public_url or None
+
+
+def _packed(picture: Attachment) -> dict[str, str]:
+    content = b64encode(picture.content).decode()
+    words = {"name": picture.name, "mime_type": picture.mime_type, "description": picture.description}
+    return words | {"content": content}
 
 
 def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str, str]) -> Notice:

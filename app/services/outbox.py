@@ -22,7 +22,7 @@ from app.domain.troubles import OVERDUE, Hearing, Trouble, Verdict, judge
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
 from app.models.types import to_milliseconds
-from app.services import channels, messages
+from app.services import channels, messages, summary_settings
 from app.services.delivery import deliver_due
 from app.services.transaction import writing
 from app.services.turns import in_turns
@@ -208,7 +208,11 @@ def _additional_event(server: Server, job: Job) -> str:
 
 
 def _destinations(server: Server, job: Job, hearing: Hearing, usable: Sequence[Channel]) -> list[Destination]:
-    found = [Destination(row.id) for row in usable if hearing.standard and job.wants(row.kind)]
+    found = [
+        Destination(row.id)
+        for row in usable
+        if hearing.standard and job.wants(row.kind) and not summary_settings.is_paused(row)
+    ]
     if hearing.additional:
         found += _additional_destinations(server, job, usable)
     return found

@@ -48,6 +48,9 @@ class Schedule(Protocol):
     def run_now(self, name: str) -> Any:
         """Run a task and give its result, also of one that failed."""
 
+    def plans(self) -> Mapping[str, tuple[str, datetime | None]]:
+        """The crontab expression of each task, and when it runs next; None for one that is not scheduled."""
+
 
 @dataclass(frozen=True, slots=True)
 class Preset:
@@ -149,6 +152,31 @@ def take_over() -> None:
 def last_runs() -> list[Task]:
     """When each task ran last, and how it ended."""
     return list(db.session.scalars(select(Task).where(Task.last_started_at.is_not(None)).order_by(Task.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task with its times: a crontab in UTC, the next run (none while it is not scheduled), and the last one."""
+
+    name: str
+    expression: str
+    next_run_at: datetime | None
+    last_started_at: datetime | None
+    last_duration_s: float | None
+    last_error: str | None
+
+
+def task_states() -> list[TaskState]:
+    """All tasks, in the order in which they are declared. Raises Unavailable where this process runs none."""
+    last = {row.name: row for row in last_runs()}
+    return [
+        TaskState(name, expression, next_run_at, *_last_run(last.get(name)))
+        for name, (expression, next_run_at) in running().plans().items()
+    ]
+
+
+def _last_run(row: Task | None) -> tuple[datetime | None, float | None, str | None]:
+    return (row.last_started_at, row.last_duration_s, row.last_error) if row else (None, None, None)
 
 
 def _try(work: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from email.charset import QP, Charset
+from email.mime.base import MIMEBase
 from email.mime.text import MIMEText
 from email.utils import quote
 from types import TracebackType
@@ -81,6 +82,9 @@ class EmailChannel(NotificationChannel):
                 html=message.html or None,
                 sender=sender,
             )
+            for file in message.attachments:
+                marks = {"Content-ID": f"<{file.content_id}>"}
+                letter.attach(file.name, file.mime_type, file.content, "inline", marks)
             if message.idempotency_key:
                 letter.msgId = f"<{message.idempotency_key}@{sender.rpartition('@')[2].rstrip('>')}>"
             try:
@@ -141,6 +145,13 @@ class EmailChannel(NotificationChannel):
 
 class Letter(flask_mail.Message):
     """Flask-Mail's message in quoted-printable: log lines may be longer than the 998 signs that SMTP lets pass."""
+
+    def _message(self) -> MIMEBase:
+        """Pictures belong to the HTML that shows them: then they are no attachments in the reader's eyes."""
+        whole = super()._message()
+        if self.attachments:
+            whole.set_type("multipart/related")
+        return whole
 
     def _mimetext(self, text: str | None, subtype: str = "plain") -> MIMEText:
         encoding = Charset("utf-8")

@@ -49,6 +49,29 @@ class TestInterval:
         assert admin.send("POST", "/api/cron-config", json=body).status_code == 400
 
 
+class TestTasks:
+    def test_each_task_tells_its_times_and_its_last_run(self, admin, scheduled, post):
+        post("trigger/overdue-backup-check")
+        tasks = {task["name"]: task for task in admin.get("/api/cron/tasks").get_json()["tasks"]}
+        check = tasks["overdue-backup-check"]
+        assert check["cronExpression"] == "*/5 * * * *"
+        assert check["nextRun"].endswith("Z")
+        assert check["lastRun"] == "2031-05-04T12:00:00.000Z"
+        assert (check["lastDurationSeconds"] >= 0, check["lastError"]) == (True, None)
+        summary = tasks["daily-summary"]
+        assert (summary["cronExpression"], summary["nextRun"], summary["lastRun"]) == ("0 1 * * *", None, None)
+
+    def test_a_failure_stays_until_the_next_good_run(self, admin, scheduled, post, monkeypatch):
+        with monkeypatch.context() as patch:
+            patch.setattr("app.services.evaluate.check_overdue", lambda _now: 1 / 0)
+            post("trigger/overdue-backup-check")
+        errors = [task["lastError"] for task in admin.get("/api/cron/tasks").get_json()["tasks"]]
+        assert errors.count("ZeroDivisionError: division by zero") == 1
+
+    def test_without_a_scheduler_there_is_nothing_to_tell(self, admin):
+        assert admin.get("/api/cron/tasks").status_code == 503
+
+
 class TestScheduler:
     @pytest.fixture(autouse=True)
     def _scheduled(self, scheduled):

@@ -9,8 +9,8 @@ from app import jobs
 from app.domain.reports import Report
 from app.extensions import db
 from app.factory import create_app
-from app.jobs.tasks import OVERDUE_CHECK, TASKS
-from app.services import channels, configuration
+from app.jobs.tasks import DAILY_SUMMARY, OVERDUE_CHECK, TASKS
+from app.services import channels, configuration, summary_settings
 from app.services.audit import Actor
 from app.services.ingest import ingest_report
 from app.testing.http_servers import Answer, recording_server
@@ -23,9 +23,13 @@ def schedule(working_app) -> jobs.Schedule:
     return jobs.schedule(working_app)
 
 
-def test_all_tasks_are_scheduled_by_default(schedule):
+# The tasks whose times people choose are off until they do.
+ALWAYS = [task.name for task in TASKS.values() if task.plan is None]
+
+
+def test_all_tasks_but_the_planned_ones_are_scheduled_by_default(schedule):
     assert schedule.is_running
-    assert schedule.active_tasks() == list(TASKS)
+    assert schedule.active_tasks() == ALWAYS
 
 
 def test_a_task_that_is_stopped_can_be_started_again(schedule):
@@ -49,7 +53,7 @@ def test_a_reload_follows_the_settings(working_app, schedule, clock):
         configuration.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "0 0 1 1 0", "enabled": False}}, now=clock())
     assert OVERDUE_CHECK in schedule.active_tasks()
     schedule.reload()
-    assert schedule.active_tasks() == [name for name in TASKS if name != OVERDUE_CHECK]
+    assert schedule.active_tasks() == [name for name in ALWAYS if name != OVERDUE_CHECK]
     schedule.start_task(OVERDUE_CHECK)
     assert OVERDUE_CHECK in schedule.active_tasks()
 
@@ -127,3 +131,49 @@ def failed_run() -> Report:
         status="Error",
         parsed_result="Error",
     )
+
+
+class TestPlannedTasks:
+    @pytest.fixture
+    def save(self, working_app, clock):
+        def save(**values):
+            with working_app.app_context():
+                chosen = {"is_enabled": True, "time": "07:30", "recipients": "", **values}
+                summary_settings.save_daily_summary(**chosen, actor=Actor(), now=clock())
+
+        return save
+
+    def test_they_follow_their_settings_at_a_reload(self, schedule, save):
+        save()
+        schedule.reload()
+        expression, next_run_at = schedule.plans()[DAILY_SUMMARY]
+        assert (expression, next_run_at.strftime("%H:%M")) == ("30 7 * * *", "07:30")
+        save(is_enabled=False)
+        schedule.reload()
+        assert schedule.plans()[DAILY_SUMMARY][1] is None
+
+    def test_they_follow_what_another_process_saved_with_the_next_tick_of_any_task(self, schedule, save):
+        for values, is_on in (({}, True), ({"time": "08:15"}, True), ({"is_enabled": False}, False)):
+            save(**values)
+            schedule._tick(OVERDUE_CHECK)
+            assert (DAILY_SUMMARY in schedule.active_tasks()) == is_on
+        save(time="09:45")
+        schedule._tick(OVERDUE_CHECK)
+        assert schedule.plans()[DAILY_SUMMARY][1].strftime("%H:%M") == "09:45"
+
+    def test_one_that_was_stopped_by_hand_stays_so(self, schedule, save):
+        save()
+        schedule.reload()
+        schedule.stop_task(DAILY_SUMMARY)
+        schedule._tick(OVERDUE_CHECK)
+        assert DAILY_SUMMARY not in schedule.active_tasks()
+
+    def test_what_was_missed_is_looked_for_after_a_start(self, app, clock):
+        with app.app_context():
+            chosen = {"is_enabled": True, "time": "07:30", "recipients": ""}
+            summary_settings.save_daily_summary(**chosen, actor=Actor(), now=clock())
+        jobs.start_jobs(app)
+        try:
+            assert jobs.schedule(app)._scheduler.get_job(f"{DAILY_SUMMARY}:catch-up") is not None
+        finally:
+            jobs.stop_jobs(app)

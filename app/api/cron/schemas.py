@@ -7,7 +7,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, vali
 
 from app.api.wire import SOMETIMES, IsoInstant, Out, iso
 from app.models import Task
-from app.services.task_schedule import PRESETS, CheckInterval
+from app.services.task_schedule import PRESETS, CheckInterval, TaskState
 
 # wire: the reference knows these two; our own housekeeping shows when it fails.
 SHOWN_TASKS = ("overdue-backup-check", "audit-log-cleanup")
@@ -45,6 +45,23 @@ class ScheduleHealthOut(Out):
     errors = fields.Dict(values=fields.String())
 
 
+class TaskOut(Out):
+    """A scheduled task: when it runs (a crontab in UTC), when it ran last and how that went."""
+
+    name = fields.String()
+    expression = fields.String(data_key="cronExpression")
+    next_run_at = IsoInstant(data_key="nextRun")
+    last_started_at = IsoInstant(data_key="lastRun")
+    last_duration_s = fields.Float(data_key="lastDurationSeconds", allow_none=True)
+    last_error = fields.String(data_key="lastError", allow_none=True)
+
+
+class TasksOut(Out):
+    """All scheduled tasks."""
+
+    tasks = fields.List(fields.Nested(TaskOut))
+
+
 class ResultOut(Out):
     """How one run of a task went: with a message and maybe figures, or with an error."""
 
@@ -55,7 +72,7 @@ class ResultOut(Out):
     error = fields.String(metadata=SOMETIMES)
 
 
-_interval_out = IntervalOut()
+_interval_out, _task_out = IntervalOut(), TaskOut()
 
 
 def dump_interval(interval: CheckInterval) -> dict[str, Any]:
@@ -73,6 +90,11 @@ def dump_health(is_running: bool, active_tasks: Sequence[str], runs: Sequence[Ta
         },
         "errors": {run.name: run.last_error for run in runs if run.last_error},
     }
+
+
+def dump_tasks(states: Sequence[TaskState]) -> dict[str, Any]:
+    """All scheduled tasks."""
+    return {"tasks": _task_out.dump(states, many=True)}
 
 
 def dump_result(result: Any) -> dict[str, Any]:

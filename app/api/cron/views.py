@@ -10,9 +10,11 @@ from app.api.cron.schemas import (
     IntervalOut,
     ResultOut,
     ScheduleHealthOut,
+    TasksOut,
     dump_health,
     dump_interval,
     dump_result,
+    dump_tasks,
 )
 from app.api.wire import (
     MESSAGE,
@@ -50,6 +52,13 @@ def health() -> ResponseReturnValue:
     """Which tasks are scheduled, when each ran last, and what went wrong."""
     schedule = task_schedule.running()
     return dump_health(schedule.is_running, schedule.active_tasks(), task_schedule.last_runs())
+
+
+@bp.get("/cron/tasks")
+@described({200: TasksOut})
+def tasks() -> ResponseReturnValue:
+    """Every task with its times, its last run and its last error."""
+    return dump_tasks(task_schedule.task_states())
 
 
 @bp.post("/cron/trigger/<task>")
