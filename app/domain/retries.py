@@ -2,12 +2,26 @@
 
 from datetime import datetime, timedelta
 
-# Waits after the first, second, third and fourth failure: five tries over about half an hour.
-WAITS = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=7), timedelta(minutes=20))
+# Waits after the first failure, the second and so on: nine tries over some sixteen hours. A mail server that is mended
+# in the morning still brings the alarm of the night.
+WAITS = (
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=7),
+    timedelta(minutes=20),
+    timedelta(hours=1),
+    timedelta(hours=2),
+    timedelta(hours=4),
+    timedelta(hours=8),
+)
 MOST_TRIES = len(WAITS) + 1
 # How far, as a share of the wait, a try may come earlier or later, so that many do not come at once.
 JITTER = 0.2
-LONGEST_WAIT = WAITS[-1] * (1 + JITTER)
+
+
+def longest_wait(tries: int) -> timedelta:
+    """How far ahead the next try may lie after some failed ones; what lies further was planned by another clock."""
+    return WAITS[min(tries, len(WAITS)) - 1] * (1 + JITTER) if tries else timedelta()
 
 
 def next_try_at(tries: int, now: datetime, chance: float) -> datetime | None:

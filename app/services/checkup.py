@@ -20,7 +20,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.domain.backup_times import newest_slot
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Lease, Run, Server, Task, User
-from app.services import channel_health, channels, configuration, local_backups, passwords, secrets
+from app.services import channel_health, channels, configuration, local_backups, passwords, quiet_times, secrets
 from app.services.database_state import find_damages
 from app.services.deployment import registry, settings
 from app.settings import DEFAULT_PASSWORD, Settings
@@ -201,6 +201,7 @@ def _examine_outbox(now: datetime) -> Finding:
         select(func.count()).where(
             Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)),
             Delivery.next_attempt_at < now - LONGEST_WAIT,
+            quiet_times.may_go(now),
         )
     )
     failed = db.session.scalar(select(func.count()).where(Delivery.state == DeliveryState.FAILED)) or 0

@@ -22,7 +22,7 @@ from sqlalchemy import ColumnElement, and_, or_, select, update
 from app.contracts import Attachment, DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
 from app.domain.notices import shorten
-from app.domain.retries import LONGEST_WAIT, next_try_at
+from app.domain.retries import WAITS, longest_wait, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
 from app.services import channel_health, channels, messages, quiet_times
@@ -36,6 +36,8 @@ WORKERS = 4
 WORKERS_PER_CHANNEL = 2
 # Longer than any send may take, time limits of all its steps together.
 CLAIM = timedelta(minutes=3)
+# Clocks of several machines may differ by this much.
+CLOCK_SLACK = timedelta(minutes=1)
 # How often a pass that still waits for slow destinations looks for what was queued meanwhile.
 LOOK_AGAIN_S = 0.5
 # How many due rows a claim looks at, to find some of several channels.
@@ -111,12 +113,13 @@ def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Queued and due, or claimed by somebody whose time is over; also when the clock was set back far."""
+    """Queued and due, or claimed by somebody whose time is over; also when the clock was set back since."""
+    # The last kind counts for killed tries too, of which there may be any number.
+    tries = [*((Delivery.attempts == count, longest_wait(count)) for count in range(len(WAITS)))]
+    tries.append((Delivery.attempts >= len(WAITS), longest_wait(len(WAITS))))
+    is_of_another_clock = [and_(is_so, Delivery.next_attempt_at > now + wait + CLOCK_SLACK) for is_so, wait in tries]
     return or_(
-        and_(
-            Delivery.state == DeliveryState.QUEUED,
-            or_(Delivery.next_attempt_at <= now, Delivery.next_attempt_at > now + 2 * LONGEST_WAIT),
-        ),
+        and_(Delivery.state == DeliveryState.QUEUED, or_(Delivery.next_attempt_at <= now, *is_of_another_clock)),
         and_(
             Delivery.state == DeliveryState.SENDING,
             or_(Delivery.claimed_until < now, Delivery.claimed_until > now + 2 * CLAIM),

@@ -113,7 +113,7 @@ class TestOneChannel:
         ingest(status="Error")
         for _ in range(MOST_TRIES + 3):
             outbox.deliver_due(clock())
-            clock.advance(minutes=30)
+            clock.advance(hours=12)
         assert len(ntfy.received) == MOST_TRIES
         [row] = deliveries()
         assert row.state == "failed"
@@ -166,6 +166,13 @@ class TestOneChannel:
     def test_a_try_planned_before_the_clock_was_set_back_is_due(self, clock, ingest):
         ingest(status="Error")
         assert outbox.deliver_due(clock() - timedelta(days=300)) == 1
+
+    @pytest.mark.parametrize("hours", [1, 12, 24 * 300])
+    def test_a_further_try_that_another_clock_planned_is_due(self, clock, ingest, ntfy, hours):
+        ntfy.answers = [DOWN]
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        assert outbox.deliver_due(clock() - timedelta(hours=hours)) == 1
 
     def test_two_couriers_send_each_message_once(self, in_background, clock, ingest, ntfy):
         for number in range(12):
