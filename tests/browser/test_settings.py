@@ -1,6 +1,7 @@
 """What only a browser can tell of the settings: results in place, focus, the dialog, phones, both themes, no script."""
 
 import json
+import logging
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,7 +13,23 @@ from app.testing.http_servers import Answer, recording_server
 
 AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-PAGES = ("?tab=channels", "/channels/new/email", "/channels/{id}", "/channels/{id}/delete")
+PAGES = (
+    "?tab=channels",
+    "?tab=publishing",
+    "?tab=display",
+    "?tab=uploads",
+    "?tab=about",
+    "?tab=users",
+    "?tab=keys",
+    "?tab=access",
+    "?tab=audit",
+    "?tab=application-logs",
+    "/users/new",
+    "/audit/1",
+    "/channels/new/email",
+    "/channels/{id}",
+    "/channels/{id}/delete",
+)
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +115,8 @@ def test_the_first_refused_field_has_the_focus_and_its_reason(open_page, trouble
     page.fill("#setting_port", "70000")
     page.fill("#setting_mailto", "nobody")
     page.get_by_role("button", name="Save", exact=True).click()
-    expect(page.get_by_label("Server")).to_be_focused()
-    expect(page.get_by_label("Server")).to_have_accessible_description("Please fill this in.")
+    expect(page.get_by_label("Server required")).to_be_focused()
+    expect(page.get_by_label("Server required")).to_have_accessible_description("Please fill this in.")
     expect(page.get_by_label("Port")).to_have_value("70000")
     assert len(trouble.console) == 1  # the browser notes that the answer was a refusal
     assert "400" in trouble.console.pop()
@@ -123,17 +140,77 @@ def test_everything_works_without_script(open_page, make):
     expect(page.get_by_text("Plain was deleted.")).to_be_visible()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_page_has_a_barrier_or_is_wider_than_a_phone(open_page, make, theme):
-    page = open_page(color_scheme=theme, viewport={"width": 360, "height": 780})
-    channel_id = make("Narrow")
+def test_a_choice_of_the_display_is_kept_at_once_and_keeps_its_focus(open_page):
+    page = open_page()
+    page.goto("/settings?tab=display")
+    page.evaluate("window.wasNeverReloaded = true")
+    size = page.get_by_label("Rows of a table")
+    size.focus()
+    with page.expect_response("**/settings/display"):
+        size.select_option("40")
+    expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
+    expect(size).to_be_focused()
+    assert page.evaluate("window.wasNeverReloaded")
+    page.get_by_label("Dark").check()
+    expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
+    page.get_by_label("As the system").check()
+    expect(page.locator("html")).not_to_have_attribute("data-bs-theme", "dark")
+    expect(size).to_have_value("40")
+
+
+def test_tabs_are_a_choice_on_a_phone_and_a_list_of_icons_where_wanted(open_page):
+    page = open_page(viewport={"width": 390, "height": 780})
+    page.goto("/settings?tab=audit")
+    expect(page.get_by_role("navigation", name="Settings")).to_be_hidden()
+    page.get_by_label("Part of the settings").select_option("users")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Users")
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.get_by_role("button", name="Show icons only").click()
+    expect(page.get_by_role("link", name="Audit log", exact=True)).to_have_attribute("title", "Audit log")
+    page.get_by_role("link", name="Audit log", exact=True).click()
+    page.get_by_role("button", name="Show the names").click()
+    expect(page.get_by_role("button", name="Show icons only")).to_be_visible()
+
+
+def test_an_account_is_made_changed_and_deleted(open_page, browser, workshop):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+    page.goto("/settings?tab=users")
+    page.get_by_role("link", name="Add a user").click()
+    page.get_by_label("Username").fill("anna")
+    expect(page.get_by_label("Or choose one")).to_be_hidden()
+    page.get_by_role("button", name="Add the user").click()
+    password = page.locator("#password-once").inner_text()
+    page.get_by_role("button", name="Copy").click()
+    assert page.evaluate("navigator.clipboard.readText()") == password
+    page.get_by_role("link", name="Done").click()
+    page.get_by_role("link", name="anna", exact=True).click()
+    page.get_by_text("Administrator", exact=True).click()
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("row", name="anna")).to_contain_text("Administrator")
+    page.get_by_role("link", name="Delete anna").click()
+    page.get_by_role("dialog", name="Delete anna?").get_by_role("button", name="Delete anna").click()
+    expect(page.get_by_text("anna was deleted.")).to_be_visible()
+
+
+def test_the_log_of_the_program_follows_its_file(open_page, workshop):
+    page = open_page()
+    page.goto("/settings?tab=application-logs")
+    expect(page.get_by_label("Follow, and stay at the end")).to_be_checked()
+    logging.getLogger("app.test").warning("a line of the workshop's own")
+    expect(page.locator("#log-text")).to_contain_text("a line of the workshop's own")
+
+
+@pytest.mark.parametrize(
+    ("theme", "width", "rules"), [("light", 360, RULES), ("dark", 1440, {"runOnly": ["color-contrast"]})]
+)
+def test_no_page_has_a_barrier_or_is_wider_than_its_screen(open_page, make, theme, width, rules):
+    page = open_page(color_scheme=theme, viewport={"width": width, "height": 780})
+    channel_id = make(f"Narrow {theme}")
     found = {}
     for address in PAGES:
-        for width in (360, 1440):
-            page.set_viewport_size({"width": width, "height": 780})
-            page.goto("/settings" + address.format(id=channel_id))
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, address
-            page.evaluate(AXE)
-            for broken in page.evaluate(f"axe.run(document, {json.dumps(RULES)})")["violations"]:
-                found[address, broken["id"]] = [node["html"][:200] for node in broken["nodes"]][:3]
+        page.goto("/settings" + address.format(id=channel_id))
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, address
+        page.evaluate(AXE)
+        for broken in page.evaluate(f"axe.run(document, {json.dumps(rules)})")["violations"]:
+            found[address, broken["id"]] = [node["html"][:200] for node in broken["nodes"]][:3]
     assert found == {}

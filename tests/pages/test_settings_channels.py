@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.contracts import DeliveryError, Message, NotificationChannel
 from app.models import AuditEntry, Channel, Delivery, Job, ServerAccess, User
 from app.registry import NOTIFICATION_CHANNELS, Broken
-from app.services import channel_health, channels, passwords
+from app.services import alarms, channel_health, channels, passwords
 from app.services.transaction import writing
 from app.testing.http_servers import Answer, recording_server
 
@@ -398,3 +398,49 @@ def test_no_page_holds_a_secret(admin, horn, db):
         text = admin.get(f"/settings{path}").text
         assert SECRET not in text
         assert stored not in text
+
+
+class TestQuietHours:
+    def save(self, admin, horn, **entries):
+        return admin.send("POST", f"/settings/channels/{horn.id}/quiet-hours", data=entries)
+
+    def test_they_are_stored_and_shown(self, admin, horn, db):
+        assert self.save(admin, horn, quiet_from="22:00", quiet_until="07:30", lets_trouble_pass="y").status_code == 303
+        row = find("Hill horn", db)
+        assert (row.quiet_from, row.quiet_until, row.quiet_lets_trouble_pass) == ("22:00", "07:30", True)
+        page = admin.get(f"/settings/channels/{horn.id}").text
+        assert "22:00 to 07:30" in page
+        assert 'value="22:00"' in tag_of(page, "quiet_from")
+        self.save(admin, horn, quiet_from="", quiet_until="")
+        assert find("Hill horn", db).quiet_from is None
+
+    @pytest.mark.parametrize(
+        ("entries", "field"),
+        [
+            ({"quiet_from": "22:00"}, "quiet_until"),
+            ({"quiet_from": "24:00", "quiet_until": "07:00"}, "quiet_from"),
+            ({"quiet_from": "07:00", "quiet_until": "07:00"}, "quiet_until"),
+        ],
+    )
+    def test_what_is_no_time_is_told_at_its_field(self, entries, field, admin, horn, db):
+        answer = self.save(admin, horn, **entries)
+        assert answer.status_code == 400
+        assert 'aria-invalid="true"' in tag_of(answer.text, field)
+        assert 'value="hill"' in tag_of(answer.text, "setting_place")
+        assert find("Hill horn", db).quiet_from is None
+
+
+class TestLimits:
+    def test_they_are_stored_and_refused_at_their_field(self, admin, db):
+        values = {"silence_hours": "12", "channel_failure_hours": "0"}
+        assert admin.send("POST", "/settings/channels/limits", data=values).status_code == 303
+        assert alarms.limits() == alarms.AlarmLimits(12, 0)
+        answer = admin.send("POST", "/settings/channels/limits", data=values | {"silence_hours": "-1"})
+        assert answer.status_code == 400
+        assert 'aria-invalid="true"' in tag_of(answer.text, "silence_hours")
+        db.session.rollback()
+        assert alarms.limits() == alarms.AlarmLimits(12, 0)
+
+    def test_others_cannot_change_them(self, viewer, horn):
+        assert viewer.send("POST", "/settings/channels/limits", data={}).status_code == 403
+        assert viewer.send("POST", f"/settings/channels/{horn.id}/quiet-hours", data={}).status_code == 403

@@ -8,13 +8,30 @@ from app.api.client import actor, visible_server_ids
 from app.contracts import Guard, guarded
 from app.pages.settings import channels as layout
 from app.pages.settings.blueprint import bp
+from app.pages.settings.channel_alarms import (
+    AlarmLimitsForm,
+    QuietHoursForm,
+    alarm_limits_form,
+    quiet_hours_form,
+)
 from app.pages.settings.questions import ask
-from app.services import channel_changes, clock, delivery_history
+from app.services import channel_changes, channels, clock, delivery_history, deployment
 
 
 def show_all() -> ResponseReturnValue:
     """Every kind of channel that is installed, with what is set up of it."""
-    return render_template("settings/channels.html", tab="channels", board=layout.build_board())
+    return _show_all(alarm_limits_form())
+
+
+@bp.post("/channels/limits")
+@guarded(Guard.ADMIN)
+def save_alarm_limits() -> ResponseReturnValue:
+    """Choose when people are told that nothing gets through."""
+    form = alarm_limits_form(is_sent=True)
+    if not form.attempt(actor(), clock.now()):
+        return _show_all(form), 400
+    flash(_("Saved."), "success")
+    return redirect(url_for("settings.index", tab="channels", _anchor="limits"), 303)
 
 
 def show_standard(kind: str) -> ResponseReturnValue:
@@ -52,6 +69,18 @@ def save_channel(channel_id: int) -> ResponseReturnValue:
     """Change a channel."""
     page = layout.edit_channel(channel_id, visible_server_ids())
     return _after_saving(page, page.change(actor(), clock.now()))
+
+
+@bp.post("/channels/<int:channel_id>/quiet-hours")
+@guarded(Guard.ADMIN)
+def save_quiet_hours(channel_id: int) -> ResponseReturnValue:
+    """Choose when a channel keeps still."""
+    row = channels.find_channel(channel_id)
+    form = quiet_hours_form(row, is_sent=True)
+    if not form.attempt(row, actor(), clock.now()):
+        return _show(layout.edit_channel(channel_id, visible_server_ids(), is_sent=False), form), 400
+    flash(_("Saved."), "success")
+    return redirect(url_for("settings.show_channel", channel_id=channel_id, _anchor="quiet"), 303)
 
 
 @bp.post("/channels/<int:channel_id>/switch")
@@ -106,8 +135,15 @@ def send_again(channel_id: int, delivery_id: int) -> ResponseReturnValue:
     return redirect(url_for("settings.show_channel", channel_id=channel_id, _anchor="history"), 303)
 
 
-def _show(page: layout.ChannelPage) -> str:
-    return render_template("settings/channel.html", tab=page.tab, page=page, event_words=layout.EVENTS, now=clock.now())
+def _show_all(form: AlarmLimitsForm) -> str:
+    return render_template("settings/channels.html", tab="channels", board=layout.build_board(), form=form)
+
+
+def _show(page: layout.ChannelPage, quiet_form: QuietHoursForm | None = None) -> str:
+    if page.row is not None and quiet_form is None:
+        quiet_form = quiet_hours_form(page.row)
+    values = {"event_words": layout.EVENTS, "zone": deployment.settings().timezone, "now": clock.now()}
+    return render_template("settings/channel.html", tab=page.tab, page=page, quiet_form=quiet_form, **values)
 
 
 def _after_saving(page: layout.ChannelPage, channel_id: int | None) -> ResponseReturnValue:

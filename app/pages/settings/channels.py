@@ -185,13 +185,17 @@ def new_channel(kind_name: str) -> ChannelPage:
     return ChannelPage(kind_name, kind, form=form_for(kind)(name=name))
 
 
-def edit_channel(channel_id: int, visible: frozenset[str] | None) -> ChannelPage:
-    """The page of a channel with its form, filled from the request or from what is stored. Raises NotFound."""
+def edit_channel(channel_id: int, visible: frozenset[str] | None, *, is_sent: bool = True) -> ChannelPage:
+    """The page of a channel with its form, filled from what is stored, with `is_sent` from the request where it can.
+
+    Raises NotFound.
+    """
     page = find_channel(channel_id, visible)
     if page.kind is None or page.row is None:
         return page
     lost = channels.unreadable_settings(page.row)
-    form = form_for(page.kind, channels.shown_settings(page.row), lost)(is_enabled=page.row.is_enabled)
+    source = {} if is_sent else {"formdata": None}
+    form = form_for(page.kind, channels.shown_settings(page.row), lost)(**source, is_enabled=page.row.is_enabled)
     return ChannelPage(page.kind_name, page.kind, page.row, form, page.deliveries)
 
 
