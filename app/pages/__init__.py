@@ -13,6 +13,7 @@ from app.pages import (
     addresses,
     api_manual,
     assets,
+    collect_views,  # noqa: F401 (puts its views on the blueprint)
     dashboard_views,  # noqa: F401 (puts its views on the blueprint)
     detail_views,  # noqa: F401 (puts its views on the blueprint)
     formats,

@@ -64,6 +64,7 @@ def _pages() -> list[Entry]:
     return [
         Entry(group, _("Dashboard"), url_for("pages.dashboard"), "layout-grid"),
         Entry(group, _("Charts"), url_for("pages.charts"), "chart-line"),
+        Entry(group, _("Collect backup logs"), url_for("pages.collect_form"), "download"),
         Entry(group, _("Connect Duplicati"), url_for("pages.first_steps"), "plug-connected"),
         Entry(group, _("Change password"), url_for("pages.change_password"), "key"),
         Entry(group, _("API"), url_for("api_manual.show"), "code"),

@@ -3,16 +3,21 @@
 import json
 import time
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
 from app.contracts import AppError
 from app.contracts.addresses import ForbiddenAddress, guarded_session
+from app.domain.lenient_json import read_json
 from app.services.servers import check_url
 
 TIMEOUT_S = 15.0
 MOST_BYTES = 64 * 1024
+LOGIN_PATH, OLD_LOGIN_PATH = "/api/v1/auth/login", "/login.cgi"
+# What a Duplicati before 2.1 answers to a path that it does not know, or guards by its token.
+OLDER_STATUSES = frozenset({400, 404, 405, 501})
 # Nobody's password: the refusal of it is what tells a Duplicati.
 KNOCK = {"Password": "x", "RememberMe": True}
 
@@ -25,17 +30,18 @@ class Outcome:
     message: str
 
 
-def try_connection(url: str, *, timeout_s: float = TIMEOUT_S) -> Outcome:
+def try_connection(url: str, *, verifies_certificate: bool = True, timeout_s: float = TIMEOUT_S) -> Outcome:
     """Knock at the sign-in of the Duplicati at an address. Raises AppError for an address that may not be called.
 
-    Only scheme, host and port of the address count. Certificates are checked; redirects are not followed, since
-    they could lead anywhere.
+    Only scheme, host and port of the address count. Redirects are not followed, since they could lead anywhere.
     """
     check_url(url)
     parts = urlsplit(url.strip())
     origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
     try:
-        status, body = _knock(f"{origin}/api/v1/auth/login", timeout_s)
+        status, body = _knock(f"{origin}{LOGIN_PATH}", verifies_certificate, timeout_s, json=KNOCK)
+        if status in OLDER_STATUSES and _is_older(origin, verifies_certificate, timeout_s):
+            return Outcome(True, "Connection successful")
     except ForbiddenAddress as error:
         raise AppError(str(error)) from error
     except requests.Timeout:
@@ -50,14 +56,25 @@ def try_connection(url: str, *, timeout_s: float = TIMEOUT_S) -> Outcome:
     return Outcome(False, f"The server answered with status {status}, which is not what Duplicati does")
 
 
-def _knock(url: str, timeout_s: float) -> tuple[int, bytes]:
+def _is_older(origin: str, verifies_certificate: bool, timeout_s: float) -> bool:
+    """Whether a Duplicati before 2.1 is there, by what it offers for a login."""
+    status, body = _knock(f"{origin}{OLD_LOGIN_PATH}", verifies_certificate, timeout_s, data={"get-nonce": "1"})
+    try:
+        told = read_json(body)
+    except ValueError:
+        return False
+    return status == 200 and isinstance(told, dict) and "Nonce" in told and "Salt" in told
+
+
+def _knock(url: str, verifies_certificate: bool, timeout_s: float, **sent: Any) -> tuple[int, bytes]:
     """Status and beginning of the answer. Raises what `requests` raises, Timeout for an answer that trickles."""
     ends_at = time.monotonic() + timeout_s
     body = b""
     with guarded_session() as session:
         session.headers["Accept"] = "application/json"
-        options = {"timeout": timeout_s, "allow_redirects": False, "stream": True}
-        with session.post(url, json=KNOCK, **options) as answer:  # type: ignore[arg-type]
+        session.auth = _keep_as_it_is
+        options: dict[str, Any] = {"timeout": timeout_s, "allow_redirects": False, "stream": True}
+        with session.post(url, verify=verifies_certificate, **options, **sent) as answer:
             for part in answer.iter_content(4096):
                 body += part
                 if len(body) >= MOST_BYTES:
@@ -65,6 +82,11 @@ def _knock(url: str, timeout_s: float) -> tuple[int, bytes]:
                 if time.monotonic() > ends_at:
                     raise requests.Timeout
             return answer.status_code, body
+
+
+def _keep_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add nothing: else a password for this host from the environment would go along."""
+    return request
 
 
 def _is_refusal(status: int, body: bytes) -> bool:

@@ -35,7 +35,8 @@ from app.services.collect.collecting import Caller, Collected
 from app.services.collect.targets import Order
 from app.services.transaction import writing
 
-QUICK = Limits(timeout_s=0.3, answer_s=0.6, answer_bytes=20_000, log_s=1.0, log_bytes=200_000)
+QUICK = Limits(timeout_s=5.0, answer_s=5.0, answer_bytes=20_000, log_s=10.0, log_bytes=200_000)
+IMPATIENT = Limits(timeout_s=0.6, answer_s=0.8, log_s=1.0)
 DAY = timedelta(days=1)
 ANYBODY = Caller()
 
@@ -175,7 +176,7 @@ def test_log_that_cannot_be_had_costs_its_job_alone(db, collect, duplicati):
 def test_silent_server_is_not_asked_for_every_log(collect, duplicati):
     duplicati.jobs = [job(str(number), f"job {number}") for number in range(9)]
     duplicati.replies["/log"] = Reply(pause_s=5)
-    collected = collect(duplicati)
+    collected = collect(duplicati, limits=IMPATIENT)
     assert collected.error_count == 9
     assert sum("/log?" in path for path in duplicati.paths()) == collecting.SILENCES_ALLOWED
 
@@ -287,7 +288,7 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
         ({"/login": Reply(200, b"<html>hello</html>")}, "NOT_DUPLICATI", "no Duplicati (status 200)"),
         ({"/login": Reply(503, b'{"a": 1}')}, "NOT_DUPLICATI", "no Duplicati (status 503)"),
         ({"/login": Reply(401, b"<html>proxy</html>")}, "NOT_DUPLICATI", "no Duplicati (status 401)"),
-        ({"/login": Reply(pause_s=3)}, "TIMEOUT", "No answer came within 0.3 seconds"),
+        ({"/login": Reply(pause_s=3)}, "TIMEOUT", "No answer came within 0.6 seconds"),
         ({"/login": Reply(hangs_up=True)}, "BROKEN_OFF", "broken off"),
         ({"/login": as_json({"Hello": 1})}, "NO_TOKEN", "No authentication token received"),
         ({"/login": as_json({"AccessToken": "a\nb"})}, "NO_TOKEN", "No authentication token received"),
@@ -302,7 +303,7 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
         ),
         ({"/backups": Reply(pause_s=3)}, "TIMEOUT", "The request for the list of backup jobs failed: No answer"),
         (
-            {"/backups": Reply(body=b" " * 900, pieces=9, pause_s=0.1)},
+            {"/backups": Reply(body=b" " * 900, pieces=9, pause_s=0.15)},
             "TIMEOUT",
             "list of backup jobs failed: No answer",
         ),
@@ -318,7 +319,7 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
 def test_every_trouble_has_its_own_sentence(db, collect, duplicati, replies, reason, words):
     duplicati.replies = replies
     with pytest.raises(AppError) as refused:
-        collect(duplicati)
+        collect(duplicati, limits=IMPATIENT if reason == "TIMEOUT" else QUICK)
     assert words in refused.value.message
     assert (refused.value.status, refused.value.extra.get("errorCode")) == (500, reason)
     assert PASSWORD not in refused.value.message

@@ -31,6 +31,7 @@ from app.pages.settings import (
     monitoring_views,
     notification_views,
     publishing_views,
+    server_views,
     upload_views,
     user_views,
 )
@@ -84,6 +85,7 @@ TABS = (
     Tab(SYSTEM, "display", _("Display"), "device-desktop", display_views.show),
     Tab(SYSTEM, "uploads", _("Uploads"), "cloud-upload", upload_views.show, is_for_admins=True),
     Tab(SYSTEM, "about", _("About"), "info-circle", about_views.show),
+    Tab(SYSTEM, server_views.TAB, server_views.LABEL, "server", server_views.show),
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
     Tab(ACCESS, "keys", _("API keys"), "key", key_views.show, is_for_admins=True),
     Tab(ACCESS, "access", _("Network access"), "shield-lock", access_views.show, is_for_admins=True),

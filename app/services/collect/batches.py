@@ -8,7 +8,8 @@ import logging
 import threading
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 from queue import Empty, SimpleQueue
@@ -112,12 +113,12 @@ class Batches:
         return batch
 
     def find(self, batch_id: str, *, reader_id: str | None, is_admin: bool) -> Batch:
-        """A batch, for whoever started it and for administrators. Raises NotFound."""
+        """A batch as it is now, for whoever started it and for administrators. Raises NotFound."""
         with self._lock:
             batch = self._batches.get(batch_id)
         if batch is None or not (is_admin or batch.owner_id == reader_id):
             raise NotFound("This collection is over, or never was")
-        return batch
+        return replace(batch, items=tuple(copy(item) for item in batch.items))
 
     def _forget(self, now: datetime) -> None:
         over = [batch.id for batch in self._batches.values() if batch.ended_at and now - batch.ended_at > KEPT]

@@ -26,13 +26,11 @@ from app.domain.duplicati_addresses import HTTP, HTTPS, Address
 from app.domain.lenient_json import read_json
 from app.services import reachability
 from app.services.collect.failures import SOMEBODY_ANSWERS, CollectFailure, Reason, explain
+from app.services.reachability import LOGIN_PATH, OLD_LOGIN_PATH, OLDER_STATUSES
 
 # People choose not to have a certificate checked, per server and knowing what it means.
 warnings.simplefilter("ignore", InsecureRequestWarning)
 
-LOGIN_PATH, OLD_LOGIN_PATH = "/api/v1/auth/login", "/login.cgi"
-# What an older server answers to a path that it does not know, or guards by its token.
-OLDER_STATUSES = frozenset({400, 404, 405, 501})
 # Entries of a log that are asked for; fewer when the log is too large to be read in one piece.
 PAGE_SIZES = (999, 100)
 PIECE_BYTES = 65_536

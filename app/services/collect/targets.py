@@ -1,6 +1,5 @@
 """Which machine an order means: what was given, or else what is stored with the server's record."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,15 +65,19 @@ def stored_address(server: Server) -> Address | None:
         return None
 
 
-def find_collectable(visible_server_ids: frozenset[str] | None = None) -> Sequence[Server]:
-    """The servers that can be asked with what is stored, by name."""
-    wanted = select(Server).where(Server.url != "", Server.encrypted_password != "").order_by(Server.name, Server.id)
-    servers = db.session.scalars(wanted)
+def find_addressed(visible_server_ids: frozenset[str] | None = None) -> list[Server]:
+    """The servers whose address can be used, by name."""
+    servers = db.session.scalars(select(Server).where(Server.url != "").order_by(Server.name, Server.id))
     return [
         server
         for server in servers
         if (visible_server_ids is None or server.id in visible_server_ids) and stored_address(server)
     ]
+
+
+def find_collectable(visible_server_ids: frozenset[str] | None = None) -> list[Server]:
+    """The servers that can be asked with what is stored, by name."""
+    return [server for server in find_addressed(visible_server_ids) if server.has_password]
 
 
 def _existing(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:

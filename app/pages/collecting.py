@@ -1,0 +1,132 @@
+"""What the pages about collecting show: the form, and what came of it in the reader's words."""
+
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from app.contracts import AppError
+from app.domain.duplicati_addresses import HTTP, HTTPS, STANDARD_PORT, split_hosts
+from app.models import Server
+from app.pages.settings.forms import SettingsForm
+from app.services.collect import batches
+from app.services.collect.batches import Batch
+from app.services.collect.collecting import Caller
+from app.services.collect.targets import Order, find_addressed, stored_address
+
+UNCHECKED = "unchecked"
+
+
+class CollectForm(SettingsForm):
+    """Which servers to ask, and how."""
+
+    server_id = SelectField(lazy_gettext("Server"), default="", validate_choice=False)
+    hosts = StringField(
+        lazy_gettext("Host name or address"),
+        description=lazy_gettext("Several are separated by commas; they share the port and the password."),
+        render_kw={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "maxlength": 4000},
+    )
+    port = IntegerField(lazy_gettext("Port"), default=STANDARD_PORT, render_kw={"min": 1, "max": 65535})
+    connection = SelectField(
+        lazy_gettext("Connection"),
+        choices=[
+            SelectChoice(HTTPS, lazy_gettext("Encrypted (https)")),
+            SelectChoice(UNCHECKED, lazy_gettext("Encrypted, certificate not checked (self-signed)")),
+            SelectChoice(HTTP, lazy_gettext("Not encrypted (http): the password can be read on the way")),
+        ],
+        default=HTTPS,
+    )
+    password = PasswordField(
+        lazy_gettext("Password of Duplicati"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
+    )
+    keeps_document = BooleanField(lazy_gettext("Offer what is collected as a JSON file"))
+
+    def offer_servers(self, servers: list[Server]) -> None:
+        """Fill in the servers that are known with an address."""
+        known = sorted(servers, key=lambda server: server.display_name.casefold())
+        self.server_id.choices = [
+            SelectChoice("", _("Another one, by its address")),
+            *(SelectChoice(server.id, _choice_text(server)) for server in known),
+        ]
+
+    def attempt(self, caller: Caller, now: datetime) -> Batch | None:
+        """Begin to ask; None when the form tells why not."""
+        orders = self._orders(caller)
+        if self.wrong_fields:
+            return None
+        try:
+            return batches.of_application().start(orders, caller=caller, now=now)
+        except AppError as refusal:
+            self.problem = refusal.message
+            return None
+
+    def _orders(self, caller: Caller) -> list[Order]:
+        more: dict[str, Any] = {"password": self.password.data or "", "keeps_document": bool(self.keeps_document.data)}
+        if self.server_id.data:
+            return [self._order_for_known(caller, more)]
+        hosts, wrong = split_hosts(self.hosts.data or "")
+        if wrong:
+            self.refuse("hosts", _("These are no host names: %(names)s", names=", ".join(wrong)))
+        elif not hosts:
+            self.refuse("hosts", _("Enter a host name or an address."))
+        if not self.password.data:
+            self.refuse("password", _("Enter the password."))
+        if self.port.data is None or not 1 <= self.port.data <= 65535:
+            self.refuse("port", _("A port is a number from 1 to 65535."))
+        more["port"] = self.port.data
+        more["scheme"] = HTTP if self.connection.data == HTTP else HTTPS
+        more["verifies_certificate"] = self.connection.data != UNCHECKED
+        return [Order(hostname=host, **more) for host in hosts]
+
+    def _order_for_known(self, caller: Caller, more: dict[str, Any]) -> Order:
+        """An order for a server of the list; a password that was entered goes to the address that is stored."""
+        known = {server.id: server for server in find_addressed(caller.visible_server_ids)}
+        server = known.get(self.server_id.data)
+        if server is None:
+            self.refuse("server_id", _("This server is not known, or has no address any more."))
+            return Order()
+        if not self.password.data and not server.has_password:
+            self.refuse("password", _("No password is stored for this server; enter it."))
+        hostname = str(stored_address(server)) if self.password.data else ""
+        return Order(server_id=server.id, hostname=hostname, **more)
+
+
+def failure_words(error_code: str, error: str) -> str:
+    """Why a server could not be asked, in the reader's language; the service's own words for anything else."""
+    words = {
+        "FORBIDDEN_ADDRESS": _("This address is of a kind that is never called."),
+        "UNKNOWN_HOST": _("The host name is not known here."),
+        "UNREACHABLE": _("The host cannot be reached from here."),
+        "REFUSED": _("The connection was refused; nothing listens at this port."),
+        "TIMEOUT": _("The server did not answer in time."),
+        "CERTIFICATE": _("Its certificate is not trusted. Switch the check off for it if the server made it itself."),
+        "NO_TLS": _("No encrypted connection came about; perhaps this server speaks http only."),
+        "BROKEN_OFF": _("The connection was broken off."),
+        "REDIRECT": _("The server sends the login on to another address. Enter that address itself."),
+        "NOT_DUPLICATI": _("What answers at this address is no Duplicati."),
+        "LOGIN": _("The password is wrong."),
+        "NO_TOKEN": _("The login brought no access."),
+        "TOO_LARGE": _("The answer is too large to be read."),
+        "NO_JOB": _("The server has no backup job of this name any more."),
+        "MASTER_KEY": _("The stored password cannot be read, since the key file has changed. Enter it again."),
+    }
+    return words.get(error_code, error)
+
+
+def progress_words(batch: Batch) -> str:
+    """How far a batch is, as a heading."""
+    count = len(batch.items)
+    if not batch.is_done:
+        return ngettext("Asking %(num)s server", "Asking %(num)s servers", count)
+    failed = batch.count(batches.State.FAILED)
+    if not failed:
+        return ngettext("%(num)s server was asked", "All %(num)s servers were asked", count)
+    return _("%(failed)s of %(count)s servers could not be asked", failed=failed, count=count)
+
+
+def _choice_text(server: Server) -> str:
+    name = f"{server.alias} ({server.name})" if server.alias else server.name
+    return name if server.has_password else _("%(name)s, no password stored", name=name)
