@@ -150,7 +150,7 @@ def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[
 
 def collect_figures(start_at: datetime, end_at: datetime, now: datetime) -> DigestFigures:
     """Count the runs of some whole UTC days, the missed ones too, and what is in use at the end of each day."""
-    counts: dict[date, list[int]] = defaultdict(lambda: [0, 0, 0])
+    counts: dict[date, list[int]] = defaultdict(lambda: [0, 0, 0])  # fine, with warnings, failed
     began: dict[int, list[datetime]] = defaultdict(list)
     uploaded_bytes = 0
     # A run that comes a little late is that of a slot before the end.
@@ -168,11 +168,15 @@ def collect_figures(start_at: datetime, end_at: datetime, now: datetime) -> Dige
         for slot in slots:
             missed_by_day[slot.astimezone(UTC).date()] += 1
     storage, growth, storage_before = _storage(start_at, end_at)
-    days = [(start_at + timedelta(days=number)).date() for number in range((end_at - start_at).days)]
+    days = []
+    for number in range((end_at - start_at).days):
+        day = (start_at + timedelta(days=number)).date()
+        fine, warned, failed = counts[day]
+        days.append(DigestDay(day, fine, warned, failed, missed_by_day[day], storage.get(day)))
     return DigestFigures(
         start_at,
         end_at,
-        tuple(DigestDay(day, *counts[day], missed_by_day[day], storage.get(day)) for day in days),
+        tuple(days),
         uploaded_bytes,
         storage_before,
         growth,
