@@ -12,12 +12,13 @@ from app.services.calendars import DayState
 
 CELL, PITCH = 11, 13
 WEEK = 7
-# A day without runs is a dot, a good one full, one with warnings has a corner off, one with failures is cut through.
-SHAPES = {
-    "empty": "m4.5 4.5h2v2h-2z",
-    "ok": "m1 1h9v9h-9z",
-    "warn": "m1 1h5l4 4v5h-9z",
-    "bad": "m1 1h9l-9 6.5zm9 2.5v6.5h-9z",
+# How far within its cell each begins, and how it goes on. A day without runs is a dot, a good one full, one with
+# warnings has a corner off, one with failures is cut through.
+SHAPES: dict[str, tuple[float, str]] = {
+    "empty": (4.5, "h2v2h-2z"),
+    "ok": (1, "h9v9h-9z"),
+    "warn": (1, "h5l4 4v5h-9z"),
+    "bad": (1, "h9l-9 6.5zm9 2.5v6.5h-9z"),
 }
 # From this share of failed jobs on a day is a bad one, and not one with a single trouble among many.
 BAD_SHARE = 0.2
@@ -35,7 +36,7 @@ def heatmap(days: Mapping[date, DayState], start_on: date, end_on: date, *, firs
         state = days.get(day)
         kind = _kind(state)
         cells.append(
-            f'<path class="day-{kind}" d="M{column * PITCH} {row * PITCH}{SHAPES[kind.removesuffix("-soft")]}">'
+            f'<path class="day-{kind}" d="{_shape(kind, column * PITCH, row * PITCH)}">'
             f"<title>{escape(_title(day, state))}</title></path>"
         )
     return Markup(  # noqa: S704 (shapes of our own, and texts that are escaped)
@@ -48,8 +49,13 @@ def heat_key(kind: str) -> Markup:
     """The mark of one kind of day, for the key below a calendar."""
     return Markup(  # noqa: S704 (shapes of our own)
         f'<svg class="heat-mark" viewBox="0 0 {CELL} {CELL}" width="{CELL}" height="{CELL}" aria-hidden="true">'
-        f'<path class="day-{kind}" d="M0 0{SHAPES[kind]}"/></svg>'
+        f'<path class="day-{kind}" d="{_shape(kind, 0, 0)}"/></svg>'
     )
+
+
+def _shape(kind: str, x: int, y: int) -> str:
+    begin, rest = SHAPES[kind.removesuffix("-soft")]
+    return f"M{x + begin:g} {y + begin:g}{rest}"
 
 
 def _kind(state: DayState | None) -> str:

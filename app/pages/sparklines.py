@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from statistics import median
 
-from flask_babel import gettext as _
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
 from app.domain.recent_runs import RecentRun, unpack_runs
 from app.pages.formats import number_text
-from app.pages.languages import chosen_language, format_tag
+from app.pages.languages import format_tag
 
-WIDTH, HEIGHT, MARGIN = 64, 18, 2
+WIDTH, HEIGHT, MARGIN = 48, 18, 2
 LEAST_RUNS = 3
 FIGURES: dict[str, Callable[[RecentRun], float]] = {
     "size": lambda run: run.examined_bytes,
@@ -21,7 +21,7 @@ FIGURES: dict[str, Callable[[RecentRun], float]] = {
 
 def trend(recent_runs: bytes, figure: str) -> Markup:
     """The line of a figure over a job's packed runs and the change of the last; nothing where there are few runs."""
-    return _trend(recent_runs, figure, chosen_language(), format_tag())
+    return _trend(recent_runs, figure, format_tag())
 
 
 def change_text(values: Sequence[float]) -> str:
@@ -35,16 +35,15 @@ def change_text(values: Sequence[float]) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _trend(recent_runs: bytes, figure: str, _language: str, _format: str) -> Markup:
+def _trend(recent_runs: bytes, figure: str, _format: str) -> Markup:
     runs = [run for run in unpack_runs(recent_runs) if not run.has_failed]
     if len(runs) < LEAST_RUNS:
         return Markup()
     values = [FIGURES[figure](run) for run in runs]
     change = change_text(values)
     line = _line(_place(values, WIDTH, HEIGHT)[0])
-    label = _("%(change)s against the median of the runs before", change=change) if change else ""
-    return Markup(  # noqa: S704 (numbers, and a text that is escaped)
-        f'<span class="trend" title="{escape(label)}"><svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
+    return Markup(  # noqa: S704 (numbers)
+        f'<span class="trend"><svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
         f' height="{HEIGHT}" aria-hidden="true"><path d="{line}"/></svg>{change}</span>'
     )
 
@@ -66,8 +65,13 @@ def _place(values: Sequence[float | None], width: int, height: int) -> list[list
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
+    """The path through some points: the first where it is, each other by its distance from the one before."""
     # A single point has a line as well: the round ends of its stroke are a dot.
-    return "M" + "L".join(f"{x:.0f} {y:.1f}" for x, y in (points if len(points) > 1 else [*points, *points]))
+    placed = [(round(x), round(y)) for x, y in points]
+    steps = [(x - before_x, y - before_y) for (before_x, before_y), (x, y) in pairwise(placed)] or [(0, 0)]
+    # A minus sign parts two numbers as well as a space does.
+    rest = "".join(f"{'' if dx < 0 else ' '}{dx}{'' if dy < 0 else ' '}{dy}" for dx, dy in steps)
+    return f"M{placed[0][0]} {placed[0][1]}l{rest.lstrip()}"
 
 
 def area(values: Sequence[float | None], *, width: int = 260, height: int = 56) -> Markup:

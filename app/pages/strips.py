@@ -21,15 +21,15 @@ BEAT_WIDTH = 9
 BAR_WIDTH = 7
 HEIGHT = 22
 EMPTY = ""
-# Drawn one unit within their bars: the stroke around them makes the corners round.
-SHAPES = {
-    "S": "m1 1h5v20h-5z",
-    "W": "m1 9 2.5-6 2.5 6v12h-5z",
-    "E": "m1 1h5v6l-5 3zm0 13 5-3v10h-5z",
-    "F": "m1 1h5v4h-5zm0 9h5v3h-5zm0 7h5v4h-5z",
-    "U": "m1 12h5v9h-5z",
-    MISSED: "m1.5 9 4 4m0-4-4 4",
-    EMPTY: "m.5.5h6v21h-6z",
+# Where each begins within its bar, and how it goes on. They are drawn one unit within: the stroke makes corners round.
+SHAPES: dict[str, tuple[float, str]] = {
+    "S": (1, " 1h5v20h-5z"),
+    "W": (1, " 9l2.5-6 2.5 6v12h-5z"),
+    "E": (1, " 1h5v6l-5 3zm0 13 5-3v10h-5z"),
+    "F": (1, " 1h5v4h-5zm0 9h5v3h-5zm0 7h5v4h-5z"),
+    "U": (1, " 12h5v9h-5z"),
+    MISSED: (1.5, " 9l4 4m0-4-4 4"),
+    EMPTY: (0.5, " .5h6v21h-6z"),
 }
 TONES = {"S": "ok", "W": "warn", "E": "bad", "F": "bad", "U": "none", MISSED: "missed", EMPTY: "empty"}
 UNTOLD = datetime.min.replace(tzinfo=UTC)
@@ -81,7 +81,8 @@ def _svg(beats: Sequence[Beat], slots: int, *, has_titles: bool = False) -> Mark
 
 
 def _shape(letter: str, slot: int) -> str:
-    return f"M{slot * BEAT_WIDTH} 0{SHAPES[letter]}"
+    begin, rest = SHAPES[letter]
+    return f"M{slot * BEAT_WIDTH + begin:g}{rest}"
 
 
 def _path(letter: str, shape: str) -> str:

@@ -83,6 +83,11 @@ def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: date
     return count, server_name
 
 
+def delete_runs_of_server(server_id: str) -> int:
+    """Delete all runs of a server, before it goes itself; returns how many."""
+    return sum(delete_oldest_runs(job_id) for job_id in _read_ids(select(Job.id).where(Job.server_id == server_id)))
+
+
 def delete_oldest_runs(
     job_id: int, *conditions: ColumnElement[bool], excess: Callable[[Job], int] | None = None
 ) -> int:

@@ -70,7 +70,7 @@ def mute(
         owner = job or server
         owner.muted_from, owner.muted_until, owner.mute_note = since_at, until_at, note
         muted = _mute(server, job)
-        details = {"from": _iso(since_at), "until": _iso(until_at), "note": note}
+        details: dict[str, object] = {"from": _iso(since_at), "until": _iso(until_at), "note": note}
         _record("muted", muted, details, actor, now)
     return muted
 

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.notices import OFF, inherited, is_muted, mail_addresses
 from app.domain.reports import Report
-from app.domain.troubles import OVERDUE, Hearing, Trouble, Verdict, judge
+from app.domain.troubles import Hearing, Trouble, Verdict, judge
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
 from app.models.types import to_milliseconds
@@ -84,10 +84,11 @@ def queue_run_messages(session: Session, server: Server, job: Job, report: Repor
     return count
 
 
-def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]], now: datetime) -> int:
+def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]], now: datetime) -> frozenset[int]:
     """Queue what there is to say about jobs that are late at one check: one message for each destination.
 
-    The standard event is not looked at, an additional one that is `off` is. Returns the number of messages.
+    The standard event is not looked at, an additional one that is `off` is. Returns the numbers of the jobs that
+    anybody is told of; that they are in trouble is for the caller to write down.
     """
     usable = channels.usable()
     told: dict[Destination, list[tuple[Server, Job]]] = {}
@@ -99,15 +100,9 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
     groups: dict[tuple[int, ...], list[Destination]] = {}
     for destination, pairs in told.items():
         groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
-    count = sum(
-        _queue_overdue_group(session, told[destinations[0]], destinations, now) for destinations in groups.values()
-    )
-    heard = {job_id for job_ids in groups for job_id in job_ids}
-    for _, job in late:
-        if job.id in heard:
-            since_at = job.trouble_since_at or job.next_expected_at or now
-            _keep_trouble(job, Trouble(OVERDUE, since_at))
-    return count
+    for destinations in groups.values():
+        _queue_overdue_group(session, told[destinations[0]], destinations, now)
+    return frozenset(job_id for job_ids in groups for job_id in job_ids)
 
 
 def everybody(*, without: int | None = None) -> list[Destination]:
@@ -230,16 +225,17 @@ def _additional_destinations(server: Server, job: Job, usable: Iterable[Channel]
 
 def _queue_overdue_group(
     session: Session, late: Sequence[tuple[Server, Job]], destinations: Iterable[Destination], now: datetime
-) -> int:
+) -> None:
     # Two checks at once share no job, so the first one's number tells their messages apart.
     event_key = f"overdue:{late[0][1].id}:{to_milliseconds(now)}"
     if len(late) == 1:
         [(server, job)] = late
         audit, notice = _audit_details("overdue", server, job, None), messages.render_overdue(server, job, now)
-        return queue_notice(session, notice, destinations, event_key, now, job_id=job.id, audit=audit)
+        queue_notice(session, notice, destinations, event_key, now, job_id=job.id, audit=audit)
+        return
     names = [f"{server.name}:{job.name}" for server, job in late[:JOBS_NAMED]]
     audit = {"type": "overdue", "backupCount": len(late), "backups": names}
-    return queue_notice(session, messages.render_overdue_list(late), destinations, event_key, now, audit=audit)
+    queue_notice(session, messages.render_overdue_list(late), destinations, event_key, now, audit=audit)
 
 
 def _audit_details(kind: str, server: Server, job: Job, status: str | None) -> dict[str, Any]:

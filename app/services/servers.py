@@ -17,7 +17,7 @@ from app.contracts.addresses import ForbiddenAddress, is_forbidden
 from app.contracts.errors import NotFound
 from app.extensions import db
 from app.models import Job, Run, Server
-from app.services import secrets
+from app.services import cleanup, secrets
 from app.services.audit import Actor, record_entry
 from app.services.transaction import writing
 
@@ -114,13 +114,16 @@ def change_password(server_id: str, password: str, *, actor: Actor, now: datetim
 
 def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
     """Delete a server with its jobs, runs and settings; returns how many runs there were. Raises NotFound."""
+    _existing(db.session(), server_id)
+    run_count = cleanup.delete_runs_of_server(server_id)
     with writing() as session:
         server = _existing(session, server_id)
-        run_count = session.scalar(select(func.count()).select_from(Run).join(Job).where(Job.server_id == server_id))
+        left = session.scalar(select(func.count()).select_from(Run).join(Job).where(Job.server_id == server_id))
+        run_count += left or 0  # what came in meanwhile goes along
         details = {"serverName": server.name, "backupChanges": run_count}
         _record("server_deleted", server, details, actor=actor, now=now)
         session.delete(server)
-    return run_count or 0
+    return run_count
 
 
 def find_duplicates() -> list[tuple[str, list[Server]]]:

@@ -322,3 +322,14 @@ class TestServerAccess:
         send("PATCH", f"/{make()['id']}", {"serverIds": ["machine-1"]})
         assert last_entry(db).details["server_ids"] == {"from": [], "to": ["machine-1"]}
         assert last_entry(db).details["all_servers"] == {"from": True, "to": False}
+
+
+def test_a_locked_account_is_opened_before_its_time(admin, client):
+    new = {"username": "berta", "password": "Berta12345", "requirePasswordChange": False}
+    user_id = admin.send("POST", "/api/users", json=new).json["user"]["id"]
+    for _ in range(5):
+        client.sign_in("berta", "wrong")
+    assert client.sign_in("berta", "Berta12345").status_code == 403
+    assert admin.send("POST", f"/api/users/{user_id}/unlock").json["success"] is True
+    assert client.sign_in("berta", "Berta12345").status_code == 200
+    assert admin.send("POST", "/api/users/nobody/unlock").status_code == 404

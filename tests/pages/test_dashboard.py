@@ -147,9 +147,9 @@ def test_the_strip_is_padded_on_the_left_and_says_what_it_shows(admin, post):
     text = admin.get("/").text
     strip = re.search(r'<svg class="strip".*?</svg>', text, re.S)[0]
     assert strip.count("M") == 12
-    places = {kind: re.findall(r"M(\d+) 0", shape) for kind, shape in re.findall(r'beat-(\w+)" d="(.*?)"', strip)}
-    assert places["empty"] == [str(9 * slot) for slot in range(10)]
-    assert (places["ok"], places["warn"]) == (["90"], ["99"])
+    places = {kind: re.findall(r"M(\S+) ", shape) for kind, shape in re.findall(r'beat-(\w+)" d="(.*?)"', strip)}
+    assert places["empty"] == [f"{9 * slot}.5" for slot in range(10)]
+    assert (places["ok"], places["warn"]) == (["91"], ["100"])
     assert 'aria-label="Last 2 runs: 1 Success, 1 Warning. Newest: Warning"' in strip
 
 

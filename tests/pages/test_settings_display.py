@@ -7,7 +7,8 @@ import pytest
 
 from app.pages.settings.display import DisplayForm, locale_names
 from app.registry import NOTIFICATION_CHANNELS, Broken
-from app.services import preferences, users
+from app.services import duplicati_versions, preferences, users
+from app.testing.http_servers import Answer, recording_server
 
 DISPLAY, ABOUT = "/settings/?tab=display", "/settings/?tab=about"
 SCRIPT = {"HX-Request": "true"}
@@ -100,6 +101,34 @@ def test_locales_are_named_in_the_language_of_the_reader(app):
     assert dict(locale_names("en-GB"))["de-AT"] == "German (Austria)"
     assert dict(locale_names("de"))["zh-Hant-TW"] == "Chinesisch (Traditionell, Taiwan)"
     assert len(locale_names("fr")) > 400
+
+
+class TestVersionCheck:
+    def test_it_is_off_until_somebody_wants_it_and_asks_at_once(self, admin, db):
+        with recording_server() as server:
+            server.answers.append(Answer(200, b'{"version": "2.3.0.1_stable_2026-03-01"}'))
+            values = {"is_enabled": "y", "every_hours": "6", "url": server.url}
+            page = admin.send("POST", "/settings/about/version-check", data=values, follow_redirects=True).text
+            assert len(server.received) == 1
+        check = duplicati_versions.read()
+        assert (check.is_enabled, check.every_hours, check.url) == (True, 6, server.url)
+        assert "2.3.0.1" in page
+        admin.send("POST", "/settings/about/version-check", data={"every_hours": "7", "url": ""})
+        db.session.rollback()
+        assert (duplicati_versions.read().is_enabled, duplicati_versions.read().every_hours) == (False, 6)
+
+    def test_what_is_no_address_is_told_at_its_field(self, admin):
+        answer = admin.send("POST", "/settings/about/version-check", data={"url": "nowhere"})
+        assert answer.status_code == 400
+        assert 'id="url-error"' in answer.text
+
+    def test_no_answer_is_told(self, admin):
+        values = {"is_enabled": "y", "every_hours": "6", "url": "http://127.0.0.1:9"}
+        page = admin.send("POST", "/settings/about/version-check", data=values, follow_redirects=True).text
+        assert "No answer" in page
+
+    def test_others_change_nothing(self, viewer):
+        assert viewer.send("POST", "/settings/about/version-check", data={}).status_code == 403
 
 
 class TestAbout:

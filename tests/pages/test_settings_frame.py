@@ -7,6 +7,7 @@ import pytest
 
 from app.pages.settings.tabs import TABS
 
+
 def location(answer) -> str:
     assert answer.status_code == 303
     return answer.headers["Location"]

@@ -35,7 +35,7 @@ class TagsOut(Out):
 
 def dump_tags(overview: Overview) -> dict[str, Any]:
     """The whole answer."""
-    tagged = []
+    tagged: list[dict[str, Any]] = []
     for server in overview.servers:
         owners = [(None, server.tags), *((job.name, job.tags) for job in server.jobs)]
         tagged += [{"serverId": server.id, "backupName": name, "tags": list(tags)} for name, tags in owners if tags]

@@ -48,6 +48,14 @@ def update(user_id: str) -> ResponseReturnValue:
     return dump_account(accounts.change_account(user_id, change, actor=actor(), now=clock.now(), kept_session=kept))
 
 
+@bp.post("/<user_id>/unlock")
+@described({200: DONE})
+def unlock(user_id: str) -> ResponseReturnValue:
+    """Open an account that too many wrong passwords have locked, before its time is over."""
+    accounts.unlock_account(user_id, actor=actor(), now=clock.now())
+    return {"success": True, "message": "User unlocked successfully"}
+
+
 @bp.delete("/<user_id>")
 @described({200: DONE}, errors=(400,))
 def delete(user_id: str) -> ResponseReturnValue:

@@ -108,7 +108,8 @@ def _packages() -> tuple[Package, ...]:
 
 def _licence_of(distribution: metadata.Distribution) -> str:
     """What a package says of its licence, where that is a name rather than the whole text."""
-    told = distribution.metadata.get("License-Expression") or distribution.metadata.get("License") or ""
+    said = distribution.metadata.json  # the mapping has no typed way to ask for what may be absent
+    told = str(said.get("license_expression") or said.get("license") or "")
     if told and len(told) <= LONGEST_LICENCE and "\n" not in told:
         return told
     classifiers = distribution.metadata.get_all("Classifier") or ()

@@ -54,9 +54,7 @@ class ReceptionForm(SettingsForm):
         try:
             reception.change(wanted, actor=actor, now=now)
         except AppError:
-            self.refuse(
-                "public_url", _("An address with http:// or https://, without a user's name, ? and #.")
-            )
+            self.refuse("public_url", _("An address with http:// or https://, without a user's name, ? and #."))
             return False
         return True
 

@@ -86,4 +86,7 @@ document.addEventListener("keydown", (event) => {
   event.stopPropagation();
 }, true);
 document.addEventListener("pointerdown", (event) => { if (!card.contains(event.target)) hide(); });
-addEventListener("scroll", (event) => { if (!card.contains(event.target)) hide(); }, { capture: true, passive: true });
+/* To reach a job by keyboard may scroll the page; that is no reason not to show what was asked for. */
+addEventListener("scroll", (event) => {
+  if (card.matches(":popover-open") && !card.contains(event.target)) hide();
+}, { capture: true, passive: true });

@@ -1,0 +1,89 @@
+"""Collecting in a real browser: the dialog, the progress, and testing all servers."""
+
+from collections.abc import Iterator
+
+import pytest
+from duplicati_server import BEGAN_AT, PASSWORD, DuplicatiServer, Reply, duplicati_server
+from playwright.sync_api import expect
+
+from app.models import Server
+from app.services import secrets
+from app.services.transaction import writing
+
+
+@pytest.fixture
+def duplicati() -> Iterator[DuplicatiServer]:
+    with duplicati_server() as server:
+        yield server
+
+
+@pytest.fixture
+def open_page(open_context, workshop, signed_in_to_workshop):
+    def open_page(**options):
+        return open_context(storage_state=signed_in_to_workshop, base_url=workshop.address, **options).new_page()
+
+    return open_page
+
+
+@pytest.fixture
+def remember(workshop):
+    def remember(server_id: str, url: str) -> None:
+        with workshop.app.app_context(), writing() as session:
+            encrypted = secrets.encrypt(PASSWORD)
+            session.merge(
+                Server(id=server_id, name=server_id, url=url, encrypted_password=encrypted, created_at=BEGAN_AT)
+            )
+
+    return remember
+
+
+def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page, duplicati):
+    duplicati.replies["/4/log"] = Reply(body=b"[]", pause_s=1.5)
+    page = open_page()
+    page.goto("/settings?tab=server")
+    page.get_by_role("link", name="Add a server").click()
+    dialog = page.get_by_role("dialog", name="Collect backup logs")
+    dialog.get_by_label("Host name or address").fill("127.0.0.1")
+    dialog.get_by_label("Port").fill(str(duplicati.port))
+    dialog.get_by_label("Connection").select_option("http")
+    dialog.get_by_label("Password of Duplicati").fill(PASSWORD)
+    dialog.get_by_role("button", name="Collect", exact=True).click()
+    expect(page.get_by_role("heading", name="Asking 1 server")).to_be_visible()
+    page.evaluate("window.wasNeverReloaded = true")
+    expect(page.get_by_role("heading", name="1 server was asked")).to_be_visible()
+    expect(page.get_by_role("link", name="nas-01")).to_be_visible()
+    assert page.evaluate("window.wasNeverReloaded")
+
+
+def test_a_known_server_asks_for_no_address(open_page, remember, duplicati):
+    remember("cellar", duplicati.url)
+    page = open_page()
+    page.goto("/collect")
+    expect(page.get_by_label("Host name or address")).to_be_visible()
+    page.get_by_label("Server").select_option("cellar")
+    expect(page.get_by_label("Host name or address")).to_be_hidden()
+    expect(page.get_by_text("Left empty, the stored one is used")).to_be_visible()
+
+
+def test_all_servers_are_tested_in_place(open_page, remember, duplicati):
+    remember("good", duplicati.url)
+    remember("gone", "http://127.0.0.1:9")
+    page = open_page()
+    page.goto("/settings?tab=server")
+    page.get_by_role("button", name="Test all").click()
+    for name, state in (("good", "Connected"), ("gone", "No connection")):
+        row = page.get_by_role("row").filter(has=page.get_by_role("link", name=name, exact=True))
+        expect(row.get_by_text(state, exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Test all")).to_be_enabled()
+
+
+def test_collecting_works_without_script(open_page, remember, duplicati):
+    remember("plain", duplicati.url)
+    page = open_page(java_script_enabled=False)
+    page.goto("/collect")
+    page.get_by_label("Server").select_option("plain")
+    page.get_by_role("button", name="Collect", exact=True).click()
+    look_again = page.get_by_role("link", name="Look again")
+    while look_again.is_visible():
+        look_again.click()
+    expect(page.get_by_role("heading", name="1 server was asked")).to_be_visible()

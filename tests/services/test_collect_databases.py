@@ -1,0 +1,30 @@
+"""Collecting on both databases: what is stored, what is claimed, and what is known already."""
+
+import pytest
+from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, duplicati_server, entry, message
+
+from app.models import Server
+from app.services import secrets
+from app.services.audit import Actor
+from app.services.collect import control, pulling
+from app.services.transaction import writing
+
+
+@pytest.fixture
+def settings(settings_of_each_database):
+    """Settings for both."""
+    return settings_of_each_database
+
+
+def test_pulling_stores_each_run_once_and_jobs_can_be_started(db, clock):
+    with duplicati_server() as duplicati:
+        duplicati.logs["4"] = [entry(message(BEGAN_AT.replace(hour=hour))) for hour in range(5)]
+        with writing() as session:
+            encrypted = secrets.encrypt(PASSWORD)
+            values = {"name": "nas", "url": duplicati.url, "encrypted_password": encrypted, "collect_interval": "1h"}
+            session.add(Server(id=MACHINE_ID, created_at=BEGAN_AT, **values))
+        assert pulling.pull_due(clock()) == pulling.Pulled(1, 6, 0)
+        clock.advance(hours=1)
+        assert pulling.pull_due(clock()) == pulling.Pulled(1, 0, 0)
+        control.start_job(MACHINE_ID, "Photos", actor=Actor(), now=clock())
+        assert duplicati.started == ["3"]
