@@ -6,6 +6,7 @@ from flask import flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
+from marshmallow import ValidationError
 from wtforms import BooleanField, SelectField, URLField
 from wtforms.fields.choices import SelectChoice
 
@@ -46,7 +47,7 @@ class VersionCheckForm(SettingsForm):
         try:
             if url:
                 validate_http_url(url)
-        except ValueError:
+        except ValidationError:
             self.refuse("url", _("An address that begins with http:// or https://."))
             return False
         hours = self.every_hours.data
