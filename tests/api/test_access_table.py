@@ -121,7 +121,6 @@ TABLE = {
     "/api/upload": {"POST": "open"},
     "/api/users": {"GET": "admin", "POST": "admin"},
     "/api/users/<user_id>/unlock": {"POST": "admin"},
-    "/api/users/<user_id>/unlock": {"POST": "admin"},
     "/api/users/<user_id>": {"PATCH": "admin", "DELETE": "admin"},
 }
 ROWS = [(method, path, guard) for path, methods in TABLE.items() for method, guard in methods.items()]
