@@ -87,7 +87,11 @@ class JobDay(Model):
     """
 
     __tablename__ = "job_days"
-    __table_args__ = (Index("ix_job_days_day", "day"), {"sqlite_with_rowid": False})
+    __table_args__ = (
+        # Leads to the days of a range, and holds all that a calendar over all jobs asks for.
+        Index("ix_job_days_calendar", "day", "worst_status", "run_count"),
+        {"sqlite_with_rowid": False},
+    )
 
     job_id: Mapped[int] = mapped_column(RowId, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)

@@ -5,6 +5,7 @@ import uuid
 from array import array
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -97,11 +98,15 @@ class VersionTimes(TypeDecorator[tuple[str, ...]]):
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[str, ...]:
         """Read, in the order in which they were stored."""
-        seconds = array("I")
-        seconds.frombytes(bytes(value or b""))
-        return tuple(
-            f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.000Z" for second in _little_endian(seconds)
-        )
+        return _version_texts(bytes(value or b""))
+
+
+# The newest versions of each job are read whenever anything has changed, and differ once a run at most.
+@lru_cache(maxsize=2048)
+def _version_texts(packed: bytes) -> tuple[str, ...]:
+    seconds = array("I")
+    seconds.frombytes(packed)
+    return tuple(f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.000Z" for second in _little_endian(seconds))
 
 
 def _little_endian(numbers: "array[int]") -> "array[int]":

@@ -2,6 +2,7 @@
 
 from flask import request
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_login import current_user
 
@@ -43,7 +44,10 @@ def dashboard() -> ResponseReturnValue:
         "orders": boards.ORDERS,
         "views": boards.VIEWS,
         "status_filters": boards.STATUS_FILTERS,
-        "event_words": EVENT_WORDS,
+        # Said once for each page, and not once for each job.
+        "labels": {column.name: str(column.label) for column in boards.COLUMNS} | {"beats": _("Last runs")},
+        "event_words": {event: (str(words), *look) for event, (words, *look) in EVENT_WORDS.items()},
+        "about_words": _("About {job} on {server}"),
         "option_sets": first_steps.option_sets(),
         "range_name": range_name,
         "range_labels": metrics.RANGE_LABELS,

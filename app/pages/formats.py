@@ -119,8 +119,7 @@ def age_text(at: datetime | None, now: datetime) -> str:
         return pgettext("age", "now")
     count, unit = unit_of(passed_s)
     months = passed_s % YEAR_S // MONTH_S if unit == "year" else 0
-    rest = f" {months} {pgettext('age', AGE_LETTERS['month'])}" if months else ""
-    return f"{count} {pgettext('age', AGE_LETTERS[unit])}{rest}"
+    return _age_text(count, unit, months, chosen_language())
 
 
 def since_text(at: datetime, now: datetime) -> str:
@@ -237,6 +236,12 @@ def _icon(name: str, _script_root: str, _static_path: str) -> Markup:
 
 
 # Babel looks every form up in its locale data; a page says the same few things again and again.
+@lru_cache(maxsize=4096)
+def _age_text(count: int, unit: str, months: int, _language: str) -> str:
+    rest = f" {months} {pgettext('age', AGE_LETTERS['month'])}" if months else ""
+    return f"{count} {pgettext('age', AGE_LETTERS[unit])}{rest}"
+
+
 @lru_cache(maxsize=4096)
 def _number_text(number: float, form: str, locale: Locale) -> str:
     return str(format_decimal(number, form, locale=locale))

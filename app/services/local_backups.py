@@ -204,5 +204,7 @@ def _require_room(source: Path, target: Path) -> None:
 def _check(path: Path) -> None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()
-    if found != ("ok",):
-        raise OSError("the copy does not pass SQLite's integrity check")
+        # An empty file is whole in SQLite's eyes; this one has to be ours.
+        is_ours = connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
+    if found != ("ok",) or not is_ours:
+        raise OSError("the copy does not pass its check")

@@ -175,6 +175,22 @@ def task_states() -> list[TaskState]:
     ]
 
 
+def next_runs() -> dict[str, datetime]:
+    """When the scheduled tasks run next; nothing where this process runs none."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    plans = found.plans() if found is not None and found.is_running else {}
+    return {name: at for name, (_expression, at) in plans.items() if at is not None}
+
+
+def run_now(name: str, *, actor: Actor, now: datetime) -> Any:
+    """Have a person run a task, which is audited; gives its result, also of one that failed. Raises Unavailable."""
+    result = running().run_now(name)
+    details = {"task": name, **({"error": result.error} if result.error else {"message": result.message})}
+    status = "error" if result.error else "success"
+    record_entry("task_run", "system", now=now, actor=actor, target_id=name, details=details, status=status)
+    return result
+
+
 def _last_run(row: Task | None) -> tuple[datetime | None, float | None, str | None]:
     return (row.last_started_at, row.last_duration_s, row.last_error) if row else (None, None, None)
 

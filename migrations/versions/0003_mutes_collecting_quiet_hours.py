@@ -56,10 +56,14 @@ def upgrade() -> None:
     for table, columns in added_columns().items():
         for column in columns:
             op.add_column(table, column)
+    op.drop_index("ix_job_days_day", table_name="job_days")
+    op.create_index("ix_job_days_calendar", "job_days", ["day", "worst_status", "run_count"])
 
 
 def downgrade() -> None:
     """Go back, in place: a batch would make the tables anew, and with the old ones would go the runs."""
+    op.drop_index("ix_job_days_calendar", table_name="job_days")
+    op.create_index("ix_job_days_day", "job_days", ["day"])
     for table, columns in added_columns().items():
         for column in reversed(columns):
             op.drop_column(table, column.name)

@@ -1,6 +1,8 @@
 """Collecting in a real browser: the dialog, the progress, and testing all servers."""
 
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from duplicati_server import BEGAN_AT, PASSWORD, DuplicatiServer, Reply, duplicati_server
@@ -9,6 +11,9 @@ from playwright.sync_api import expect
 from app.models import Server
 from app.services import secrets
 from app.services.transaction import writing
+
+AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 
 
 @pytest.fixture
@@ -60,7 +65,7 @@ def test_a_known_server_asks_for_no_address(open_page, remember, duplicati):
     page = open_page()
     page.goto("/collect")
     expect(page.get_by_label("Host name or address")).to_be_visible()
-    page.get_by_label("Server").select_option("cellar")
+    page.get_by_label("Server", exact=True).select_option("cellar")
     expect(page.get_by_label("Host name or address")).to_be_hidden()
     expect(page.get_by_text("Left empty, the stored one is used")).to_be_visible()
 
@@ -81,9 +86,31 @@ def test_collecting_works_without_script(open_page, remember, duplicati):
     remember("plain", duplicati.url)
     page = open_page(java_script_enabled=False)
     page.goto("/collect")
-    page.get_by_label("Server").select_option("plain")
+    page.get_by_label("Server", exact=True).select_option("plain")
     page.get_by_role("button", name="Collect", exact=True).click()
     look_again = page.get_by_role("link", name="Look again")
     while look_again.is_visible():
         look_again.click()
     expect(page.get_by_role("heading", name="1 server was asked")).to_be_visible()
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_no_barrier(open_page, remember, duplicati, theme):
+    remember("seen", duplicati.url)
+    remember("shut", "http://127.0.0.1:9")
+    page = open_page(color_scheme=theme)
+    page.goto("/collect")
+    page.locator(".collect-all button").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("could not be asked")
+    for address in (
+        "",
+        "/collect",
+        "/settings?tab=server",
+        "/settings/servers/shut",
+        "/settings/servers/shut/password",
+    ):
+        if address:
+            page.goto(address)
+        page.evaluate(AXE)
+        found = page.evaluate(f"axe.run('#content', {json.dumps(RULES)})")["violations"]
+        assert [(broken["id"], [node["html"][:160] for node in broken["nodes"]][:3]) for broken in found] == [], address

@@ -7,8 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from app.models import Channel, Delivery, DeliveryState, Server, Task, User
-from app.services import channels, checkup, secrets
+from app.contracts.errors import AppError
+from app.domain.backup_times import BackupSchedule
+from app.models import Channel, Delivery, Server, Task, User
+from app.services import channel_health, channels, checkup, local_backups, secrets
+from app.services.audit import Actor
 from app.services.transaction import writing
 
 
@@ -124,8 +127,9 @@ def test_message_that_nobody_sends(wrong, delivery, clock):
     assert [subject for subject, _text in wrong()] == ["outbox"]
 
 
-def test_channel_that_fails(wrong, delivery):
-    delivery(state=DeliveryState.FAILED, last_error="connection refused")
+def test_channel_that_fails(wrong, db, clock):
+    with writing() as session:
+        channel_health.note_failure(session, channels.standard("ntfy").id, "connection refused", clock())
     assert wrong() == [("channels", "ntfy ntfy fails: connection refused")]
 
 
@@ -139,3 +143,19 @@ def test_task_that_failed(wrong, clock):
     with writing() as session:
         session.add(Task(name="housekeeping", last_started_at=clock(), last_error="disk full"))
     assert wrong() == [("scheduled work", "housekeeping failed: disk full")]
+
+
+def test_backup_that_was_due_and_is_not_there(wrong, db, clock):
+    local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
+    assert [subject for subject, _text in wrong()] == ["backups"]
+    local_backups.back_up_if_due(clock())
+    assert wrong() == []
+
+
+def test_backup_that_failed(wrong, db, clock, monkeypatch):
+    local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
+    monkeypatch.setattr(local_backups, "copy_database", lambda _source, target: target.touch())
+    with pytest.raises(AppError):
+        local_backups.back_up_if_due(clock())
+    told = dict(wrong())
+    assert "could not be made at 2031-05-04 12:00" in told["backups"]

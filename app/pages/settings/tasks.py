@@ -1,0 +1,56 @@
+"""What the tab of scheduled tasks shows: each task, when it ran and how that went, and when it runs next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as lazy
+
+from app.contracts.errors import Unavailable
+from app.services import task_schedule
+from app.services.task_schedule import TaskState
+
+# A task that is not among them is shown by its name.
+TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
+    "overdue-backup-check": (lazy("Overdue check"), lazy("Looks for jobs that should have reported")),
+    "alarm-check": (lazy("Alarm check"), lazy("Looks for silence, and for channels that do not get through")),
+    "audit-log-cleanup": (lazy("Audit log clean-up"), lazy("Deletes what is older than the days that are set")),
+    "housekeeping": (lazy("Housekeeping"), lazy("Removes expired sessions, packs logs")),
+    "retention": (lazy("Retention"), lazy("Deletes old runs, deliveries and log files, where that is set")),
+    "local-backup": (lazy("Database backup"), lazy("Copies the database, where that is set")),
+    "collect-from-servers": (lazy("Collecting"), lazy("Fetches logs from the servers that are set to it")),
+    "duplicati-versions": (
+        lazy("Duplicati versions"),
+        lazy("Looks for newer versions of Duplicati, where that is set"),
+    ),
+    "compaction": (lazy("Compaction"), lazy("Tidies the database and gives free space back")),
+    "daily-summary": (lazy("Daily summary"), lazy("Sends the summary of all jobs")),
+    "digest": (lazy("Digest"), lazy("Sends the weekly or monthly digest")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A task with its words."""
+
+    state: TaskState
+    label: str
+    about: str
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All tasks; none, where this process runs none."""
+
+    rows: tuple[Row, ...]
+    is_running: bool
+
+
+def build_board() -> Board:
+    """All tasks in the order in which they are declared."""
+    try:
+        states = task_schedule.task_states()
+    except Unavailable:
+        return Board((), is_running=False)
+    rows = (Row(state, *map(str, TASK_WORDS.get(state.name, (state.name, "")))) for state in states)
+    return Board(tuple(rows), is_running=True)
