@@ -60,6 +60,7 @@ TABLE = {
     "/api/configuration/unified": {"GET": "login"},
     "/api/cron-config": {"GET": "login", "POST": "admin"},
     "/api/cron/health": {"GET": "login"},
+    "/api/cron/tasks": {"GET": "login"},
     "/api/cron/reload-config": {"POST": "admin"},
     "/api/cron/start/<task>": {"POST": "admin"},
     "/api/cron/stop/<task>": {"POST": "admin"},

@@ -28,6 +28,7 @@ from app.pages.settings import (
     import_views,  # noqa: F401 (adds its views, which belong to the tab of the database)
     key_views,
     log_views,
+    message_template_views,
     monitoring_views,
     notification_views,
     publishing_views,
@@ -64,6 +65,7 @@ class Tab:
 TABS = (
     Tab(NOTIFICATIONS, "notifications", _("Backup notifications"), "bell", notification_views.show),
     Tab(NOTIFICATIONS, "monitoring", _("Backup monitoring"), "heartbeat", monitoring_views.show),
+    Tab(NOTIFICATIONS, "templates", _("Templates"), "template", message_template_views.show),
     Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
     Tab(
         INTEGRATIONS,
