@@ -13,6 +13,8 @@ from app.pages.languages import format_tag
 
 WIDTH, HEIGHT, MARGIN = 48, 18, 2
 LEAST_RUNS = 3
+# As many as a table's strip has beats; the median is that of all runs that are kept.
+RUNS_DRAWN = 16
 FIGURES: dict[str, Callable[[RecentRun], float]] = {
     "size": lambda run: run.examined_bytes,
     "duration": lambda run: run.duration_s,
@@ -41,7 +43,7 @@ def _trend(recent_runs: bytes, figure: str, _format: str) -> Markup:
         return Markup()
     values = [FIGURES[figure](run) for run in runs]
     change = change_text(values)
-    line = _line(_place(values, WIDTH, HEIGHT)[0])
+    line = _line(_place(values[-RUNS_DRAWN:], WIDTH, HEIGHT)[0])
     return Markup(  # noqa: S704 (numbers)
         f'<span class="trend"><svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
         f' height="{HEIGHT}" aria-hidden="true"><path d="{line}"/></svg>{change}</span>'

@@ -107,7 +107,7 @@ CHOICES: dict[str, tuple[object, ...] | Callable[[str], bool]] = {
     "time_zone": _is_time_zone,
     "settings_tab": _is_word,
     "is_sidebar_collapsed": (True, False),
-    "template_tab": ("success", "warning", "overdueBackup"),
+    "template_tab": ("success", "warning", "overdueBackup", "recovered", "dailySummary", "digest"),
 }
 CLAIMS = {"1": True, "on": True, "true": True, "y": True, "0": False, "": False, "false": False}
 

@@ -8,7 +8,7 @@ import pytest
 from factories import BEGAN_AT, make_run
 
 from app.registry import CHART_PROVIDERS, discover
-from app.services import charts
+from app.services import chart_series
 from app.testing.charts import ChartContract
 from app.testing.charts import make_run as make_charted_run
 from plugins import core_charts
@@ -68,7 +68,7 @@ def test_the_weekday_charts_divide_a_week_into_workdays_and_weekend(db):
     assert BEGAN_AT.strftime("%A") == "Sunday"
     for days in range(-6, 1):
         make_run(began_at=BEGAN_AT + timedelta(days=days), uploaded_bytes=10)
-    found = charts.daily_series(
+    found = chart_series.daily_series(
         ["workdayUploads", "weekendUploads"],
         start_on=(BEGAN_AT - timedelta(days=6)).date(),
         end_on=BEGAN_AT.date(),
