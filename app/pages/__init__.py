@@ -28,7 +28,7 @@ from app.pages import (
     ways_views,  # noqa: F401 (puts its views on the blueprint)
     words,
 )
-from app.pages.strips import pulse, read_pulse, strip
+from app.pages.strips import pulse, read_pulse
 from app.pages.views import bp
 from app.services import preferences
 from app.services.network_access import Zone
@@ -60,7 +60,7 @@ def install(app: Flask) -> None:
     formats.install(app)
     languages.install(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(version=__version__, strip=strip, pulse=pulse, read_pulse=read_pulse)
+    app.jinja_env.globals.update(version=__version__, pulse=pulse, read_pulse=read_pulse)
     app.jinja_env.globals.update(trend=sparklines.trend, heatmap=heatmaps.heatmap, heat_key=heatmaps.heat_key)
     app.jinja_env.globals.update(
         status_word=words.status_word,

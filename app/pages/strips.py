@@ -4,7 +4,7 @@ All beats of a kind are one path, so that a page with hundreds of jobs stays lig
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 from flask_babel import gettext as _
@@ -32,7 +32,6 @@ SHAPES: dict[str, tuple[float, str]] = {
     EMPTY: (0.5, " .5h6v21h-6z"),
 }
 TONES = {"S": "ok", "W": "warn", "E": "bad", "F": "bad", "U": "none", MISSED: "missed", EMPTY: "empty"}
-UNTOLD = datetime.min.replace(tzinfo=UTC)
 
 
 def pulse(job: JobStatus, now: datetime, slots: int) -> Markup:
@@ -45,19 +44,9 @@ def read_pulse(job: JobStatus, now: datetime, slots: int) -> Markup:
     return _svg(job.pulse(now).beats(slots), slots, has_titles=True)
 
 
-def strip(recent: str, slots: int) -> Markup:
-    """The last `slots` runs of `recent` (letters, oldest first), where there is no plan that any could have missed."""
-    return _strip(recent[-slots:], slots, chosen_language())
-
-
 @lru_cache(maxsize=4096)
 def _pulse(found: Pulse, slots: int, _language: str) -> Markup:
     return _svg(found.beats(slots), slots)
-
-
-@lru_cache(maxsize=4096)
-def _strip(letters: str, slots: int, _language: str) -> Markup:
-    return _svg([Beat(letter, UNTOLD) for letter in letters], slots)
 
 
 def _svg(beats: Sequence[Beat], slots: int, *, has_titles: bool = False) -> Markup:

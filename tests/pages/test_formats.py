@@ -8,7 +8,6 @@ from app.pages import languages
 from app.pages.formats import age_text, count_text, every_text, exact_text, interval_text, relative_text, size_text
 from app.pages.metrics import into_spans
 from app.pages.run_detail import LogLine, split_line
-from app.pages.strips import strip
 
 NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
 
@@ -79,12 +78,6 @@ def test_a_log_line_is_taken_apart(line, parts):
 )
 def test_days_are_gathered_as_the_provider_says(combine, expected):
     assert into_spans([1, 2, None, None, None, 5], 2, combine) == expected
-
-
-def test_a_strip_shows_the_newest_runs_only():
-    shown = strip("E" * 5 + "S" * 10, 10)
-    assert "run-E" not in shown
-    assert shown.count("#run-S") == 10
 
 
 @pytest.mark.parametrize(
