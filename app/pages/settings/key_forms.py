@@ -16,7 +16,7 @@ from app.services.keys import LONGEST_NAME, NewKey
 
 SCOPES = {
     "upload": lazy_gettext("Send reports"),
-    "read": lazy_gettext("Read summaries, badges and metrics"),
+    "read": lazy_gettext("Read summaries and metrics"),
     "admin": lazy_gettext("Do all that an administrator may"),
 }
 
