@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from blinker import signal
 from sqlalchemy import ColumnElement, delete, func, select
@@ -55,6 +55,13 @@ class Destination:
     target: str = ""
 
 
+class Ways(NamedTuple):
+    """The channels that messages can go through, and those whose own destination takes messages about single jobs."""
+
+    usable: Sequence[Channel]
+    standard: Sequence[Channel]
+
+
 def has_to_tell(server: Server, job: Job, report: Report, now: datetime) -> bool:
     """Whether a run that is stored means anything to anybody; most are fine, and then nothing more need be read."""
     verdict = _judge(server, job, report)
@@ -70,13 +77,13 @@ def queue_run_messages(session: Session, server: Server, job: Job, report: Repor
     if not has_to_tell(server, job, report, now):
         return 0
     verdict, before = _judge(server, job, report), _trouble(job)
-    usable = channels.usable()
+    ways = _find_ways()
     audit = _audit_details("backup", server, job, report.status)
     count = 0
-    if destinations := _destinations(server, job, verdict.run, usable):
+    if destinations := _destinations(server, job, verdict.run, ways):
         notice = messages.render_run(server, job, report)
         count += queue_notice(session, notice, destinations, f"run:{run_id}", now, job_id=job.id, audit=audit)
-    if before and (destinations := _destinations(server, job, verdict.recovered, usable)):
+    if before and (destinations := _destinations(server, job, verdict.recovered, ways)):
         notice = messages.render_recovered(server, job, report, before, now)
         count += queue_notice(session, notice, destinations, f"recovered:{run_id}", now, job_id=job.id, audit=audit)
     if verdict.trouble is None or count:  # trouble that nobody was told of is none to come back from
@@ -90,11 +97,11 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
     The standard event is not looked at, an additional one that is `off` is. Returns the numbers of the jobs that
     anybody is told of; that they are in trouble is for the caller to write down.
     """
-    usable = channels.usable()
+    ways = _find_ways()
     told: dict[Destination, list[tuple[Server, Job]]] = {}
     for server, job in late:
         hearing = Hearing(standard=True, additional=_additional_event(server, job) != OFF)
-        for destination in _destinations(server, job, hearing, usable):
+        for destination in _destinations(server, job, hearing, ways):
             told.setdefault(destination, []).append((server, job))
     # Most destinations hear of the same jobs: each set of them is put into words once.
     groups: dict[tuple[int, ...], list[Destination]] = {}
@@ -105,9 +112,9 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
     return frozenset(job_id for job_ids in groups for job_id in job_ids)
 
 
-def everybody(*, without: int | None = None) -> list[Destination]:
-    """The own destinations of all channels that messages can go through, except one."""
-    return [Destination(row.id) for row in channels.usable() if row.id != without]
+def everybody() -> list[Destination]:
+    """The own destinations of all channels that messages can go through."""
+    return [Destination(row.id) for row in channels.usable()]
 
 
 def queue_notice(
@@ -202,14 +209,16 @@ def _additional_event(server: Server, job: Job) -> str:
     return inherited(job.additional_event, server.additional_event, job.notification_event)
 
 
-def _destinations(server: Server, job: Job, hearing: Hearing, usable: Sequence[Channel]) -> list[Destination]:
-    found = [
-        Destination(row.id)
-        for row in usable
-        if hearing.standard and job.wants(row.kind) and not summary_settings.is_paused(row)
-    ]
+def _find_ways() -> Ways:
+    """Found once for each event: for thousands of late jobs the questions would take longer than the answers."""
+    usable = channels.usable()
+    return Ways(usable, [row for row in usable if not summary_settings.is_paused(row)])
+
+
+def _destinations(server: Server, job: Job, hearing: Hearing, ways: Ways) -> list[Destination]:
+    found = [Destination(row.id) for row in ways.standard if hearing.standard and job.wants(row.kind)]
     if hearing.additional:
-        found += _additional_destinations(server, job, usable)
+        found += _additional_destinations(server, job, ways.usable)
     return found
 
 

@@ -65,7 +65,7 @@ def run_courier(data_dir: Path, now: datetime, server: RecordingServer, *, reque
     command = [sys.executable, "-c", COURIER, str(data_dir), now.isoformat()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         if requests is not None:
-            server.wait_for(began_with + requests, timeout_s=60)
+            server.wait_for(began_with + requests, timeout_s=300)
             process.kill()
         lines = process.communicate(timeout=600)[0].split()
     return datetime.fromisoformat(lines[-1]) if lines else now

@@ -33,6 +33,8 @@ from app.pages.settings import (
     notification_views,
     publishing_views,
     server_views,
+    summary_views,
+    task_views,
     upload_views,
     user_views,
 )
@@ -66,6 +68,7 @@ TABS = (
     Tab(NOTIFICATIONS, "notifications", _("Backup notifications"), "bell", notification_views.show),
     Tab(NOTIFICATIONS, "monitoring", _("Backup monitoring"), "heartbeat", monitoring_views.show),
     Tab(NOTIFICATIONS, "templates", _("Templates"), "template", message_template_views.show),
+    Tab(NOTIFICATIONS, "summary", _("Summaries"), "report", summary_views.show),
     Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
     Tab(
         INTEGRATIONS,
@@ -88,6 +91,7 @@ TABS = (
     Tab(SYSTEM, "uploads", _("Uploads"), "cloud-upload", upload_views.show, is_for_admins=True),
     Tab(SYSTEM, "about", _("About"), "info-circle", about_views.show),
     Tab(SYSTEM, server_views.TAB, server_views.LABEL, "server", server_views.show),
+    Tab(SYSTEM, "tasks", _("Scheduled tasks"), "calendar-repeat", task_views.show),
     Tab(ACCESS, "users", _("Users"), "users", user_views.show_all, is_for_admins=True),
     Tab(ACCESS, "keys", _("API keys"), "key", key_views.show, is_for_admins=True),
     Tab(ACCESS, "access", _("Network access"), "shield-lock", access_views.show, is_for_admins=True),
