@@ -56,7 +56,7 @@ class PlainText(HTMLParser):
     """Collects the words of a template that stand outside Jinja's braces, and those of attributes that people read."""
 
     READ = ("aria-label", "title", "placeholder", "alt")
-    SILENT = ("script", "style", "svg")
+    SILENT = ("script", "style", "svg", "code", "pre")
 
     def __init__(self):
         super().__init__()
@@ -77,6 +77,13 @@ class PlainText(HTMLParser):
 # Names of products and formats, and signs; the same in every language.
 SAME_EVERYWHERE = {
     "duplistatus",
+    "Duplicati",
+    "API",
+    "OpenAPI",
+    "GB",
+    "TB",
+    "db",
+    "sql",
     "CSV",
     "JSON",
     "PNG",
@@ -91,15 +98,21 @@ SAME_EVERYWHERE = {
 }
 
 
+EXPRESSION = r"""\{\{(?:"[^"]*"|'[^']*'|[^"'])*?\}\}"""
+
+
 def has_words(text):
-    return any(sum(map(str.isalpha, word)) > 1 for word in text.split() if word.strip(".,:;()") not in SAME_EVERYWHERE)
+    return any(sum(map(str.isalpha, word)) > 1 for word in text.split() if word.strip(".,:;()→") not in SAME_EVERYWHERE)
 
 
 def plain_texts(path):
     """The words of a template that nobody could translate."""
     text = path.read_text()
     text = re.sub(r"\{%-?\s*(trans|raw).*?end\1\s*-?%\}", "", text, flags=re.DOTALL)
-    text = re.sub(r"\{#.*?#\}|\{%.*?%\}|\{\{.*?\}\}", "", text, flags=re.DOTALL)
+    text = re.sub(r"\{#.*?#\}|\{%.*?%\}", "", text, flags=re.DOTALL)
+    text = re.sub(rf"(?<=<|/){EXPRESSION}", "b", text)  # the name of an element that depends on the place
+    text = re.sub(EXPRESSION, "", text)
+    text = re.sub(r' aria-(invalid|describedby)="[^"]*"', "", text)  # in macros they stand outside any element
     parser = PlainText()
     parser.feed(text)
     return parser.found
