@@ -161,6 +161,7 @@ def open_context(browser: Browser, trouble: Trouble) -> Iterator[Callable[..., B
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**options)
+        context.set_default_timeout(15_000)
         context.on("console", lambda note: trouble.console.append(note.text) if note.type == "error" else None)
         context.on("weberror", lambda error: trouble.console.append(str(error.error)))
         context.on("request", lambda sent: None if "://127.0.0.1:" in sent.url else trouble.elsewhere.append(sent.url))
