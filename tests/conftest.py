@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from applications import close
+from applications import CompiledTemplates, close
 from descriptions import check_answer
 from flask import Flask
 from flask.testing import FlaskClient
@@ -24,6 +24,7 @@ from app.settings import Settings
 pytest_plugins = ("databases",)
 
 ADMIN_PASSWORD = "Correct7Horse"
+COMPILED_TEMPLATES = CompiledTemplates()
 
 
 class Clock:
@@ -119,6 +120,7 @@ def app(settings: Settings, clock: Clock, registry: Registry, prepared: Callable
     app = create_app(settings, registry)
     app.extensions[application_clock.EXTENSION] = clock
     app.test_client_class = Client
+    app.jinja_env.bytecode_cache = COMPILED_TEMPLATES
     yield app
     close(app)
 
