@@ -28,6 +28,7 @@ METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}}
 KEYWORDS = {
     "_": None,
+    "lazy": None,
     "gettext": None,
     "lazy_gettext": None,
     "ngettext": (1, 2),
@@ -36,6 +37,7 @@ KEYWORDS = {
     "lazy_pgettext": ((1, "c"), 2),
     "npgettext": ((1, "c"), 2, 3),
 }
+COUNTS = {"%(num)d", "%(num)s"}
 PERCENT, BRACED, TAG = re.compile(r"%\(\w+\)[sd]"), re.compile(r"\{\w+\}"), re.compile(r"</?\w+")
 DATES = re.compile(rb'^"(POT-Creation-Date|PO-Revision-Date):.*\n', re.MULTILINE)
 
@@ -133,7 +135,7 @@ def find_problem(message: Message, texts: list[str], num_plurals: int) -> str:
     wanted = placeholders(plural(message) or singular(message))
     for text in texts:
         # The singular may say its number in a word.
-        if placeholders(text) != wanted and placeholders(text) | {"%(num)d"} != wanted:
+        if placeholders(text) != wanted and placeholders(text) | (wanted & COUNTS) != wanted:
             return f"placeholders {sorted(placeholders(text))} instead of {sorted(wanted)}"
     return ""
 

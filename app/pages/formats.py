@@ -12,7 +12,7 @@ from babel.dates import format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal
 from flask import Flask, current_app, request, url_for
 from flask_babel import gettext as _
-from flask_babel import pgettext
+from flask_babel import lazy_pgettext, pgettext
 from markupsafe import Markup
 
 from app.domain.durations import format_duration
@@ -63,12 +63,19 @@ def page_words() -> dict[str, str]:
         "now": pgettext("age", "now"),
         "future": pgettext("age", "future"),
         "copied": _("Copied"),
-        **{unit: pgettext("age", letters) for unit, letters in AGE_LETTERS.items()},
+        **{unit: str(letters) for unit, letters in AGE_LETTERS.items()},
     }
 
 
 # The shortest signs of the units, as ages are told beside a strip.
-AGE_LETTERS = {"year": "y", "month": "mo", "week": "w", "day": "d", "hour": "h", "minute": "m"}
+AGE_LETTERS = {
+    "year": lazy_pgettext("age", "y"),
+    "month": lazy_pgettext("age", "mo"),
+    "week": lazy_pgettext("age", "w"),
+    "day": lazy_pgettext("age", "d"),
+    "hour": lazy_pgettext("age", "h"),
+    "minute": lazy_pgettext("age", "m"),
+}
 
 
 def size_text(size_bytes: float | None) -> str:
@@ -147,7 +154,8 @@ def relative_text(at: datetime, now: datetime) -> str:
         return _("just now")
     count, unit = unit_of(abs(passed_s))
     if unit == "year":
-        return _("{time} ago" if passed_s > 0 else "in {time}").format(time=length_text(abs(passed_s)))
+        said = _("{time} ago") if passed_s > 0 else _("in {time}")
+        return said.format(time=length_text(abs(passed_s)))
     return _directed_text(count if passed_s < 0 else -count, unit, LOCALES[chosen_language()])
 
 
@@ -238,8 +246,8 @@ def _icon(name: str, _script_root: str, _static_path: str) -> Markup:
 # Babel looks every form up in its locale data; a page says the same few things again and again.
 @lru_cache(maxsize=4096)
 def _age_text(count: int, unit: str, months: int, _language: str) -> str:
-    rest = f" {months} {pgettext('age', AGE_LETTERS['month'])}" if months else ""
-    return f"{count} {pgettext('age', AGE_LETTERS[unit])}{rest}"
+    rest = f" {months} {AGE_LETTERS['month']}" if months else ""
+    return f"{count} {AGE_LETTERS[unit]}{rest}"
 
 
 @lru_cache(maxsize=4096)

@@ -32,7 +32,8 @@ def test_templates_hold_nothing_that_the_policy_forbids(path):
     text = path.read_text(encoding="utf-8")
     assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:|hx-on|hx-vals=['\"]js:", text)
     assert not re.search(r"<script(?![^>]*\bsrc=)", text)
-    assert not re.search(r"(?:\ssrc=|<link[^>]*\shref=)\"(?:https?:)?//", text)  # a link that a person follows is no fetch
+    # A link that a person follows is no fetch.
+    assert not re.search(r"(?:\ssrc=|<link[^>]*\shref=)\"(?:https?:)?//", text)
 
 
 @pytest.mark.parametrize("address", PAGES)

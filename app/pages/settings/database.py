@@ -6,7 +6,7 @@ from datetime import datetime
 
 from flask import url_for
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext, ngettext
+from flask_babel import lazy_gettext, ngettext, pgettext
 
 from app.contracts.errors import NotFound
 from app.pages.formats import count_text, size_text
@@ -110,7 +110,7 @@ def compaction_question(state: DatabaseState) -> Question:
     return Question(
         title=_("Compact the database?"),
         sentences=(told, _("Reports that come meanwhile wait until it is done, some seconds for each gigabyte.")),
-        button=_("Compact"),
+        button=pgettext("database", "Compact"),
         action=url_for("settings.compact_database"),
         back=_back(),
         is_dangerous=False,

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Self
 
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext
+from flask_babel import lazy_gettext, lazy_pgettext
 from wtforms import IntegerField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice
 from wtforms.widgets import NumberInput, TimeInput
@@ -44,7 +44,9 @@ class ScheduleForm(SettingsForm):
         ],
     )
     weekday = SelectField(
-        lazy_gettext("On"), choices=[SelectChoice(number, day) for number, day in enumerate(WEEKDAYS)], coerce=int
+        lazy_pgettext("weekday", "On"),
+        choices=[SelectChoice(number, day) for number, day in enumerate(WEEKDAYS)],
+        coerce=int,
     )
     at = StringField(lazy_gettext("At"), widget=TimeInput(), render_kw={"required": True})
     keep = _bounded(lazy_gettext("Keep"), lazy_gettext("The newest so many; older ones are deleted."), 1, MOST_KEPT)

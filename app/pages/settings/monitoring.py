@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flask_babel import LazyString
+from flask_babel import LazyString, lazy_pgettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
 from werkzeug.datastructures import MultiDict
@@ -43,7 +43,7 @@ WEEKDAYS = (
 # The file is for programs too, so its words are the same in all languages.
 ENGLISH_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 TOLERANCE_WORDS: Mapping[str, LazyString] = {
-    "no_tolerance": lazy("None"),
+    "no_tolerance": lazy_pgettext("tolerance", "None"),
     "5min": lazy("5 minutes"),
     "15min": lazy("15 minutes"),
     "30min": lazy("30 minutes"),
