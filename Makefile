@@ -13,7 +13,7 @@ run: $(VENV)/.installed ## Install what is missing, migrate, and serve on port 9
 	@exec $(BIN)/python wsgi.py
 
 test: $(VENV)/.installed-dev ## Install what tests need and run them all
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
 
 fuzz: $(VENV)/.installed-dev ## Send a hundred made-up requests to every operation of the API, as everybody
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest --numprocesses=auto --dist=load tests/fuzz

@@ -5,7 +5,6 @@ WSGI hands on the decoded path, in which the two kinds of slashes look alike. Na
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -94,8 +93,15 @@ class Address(Rule):
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        compiled = cache(super()._compile_builder)
-        return lambda rule, **values: compiled(append_unknown)(rule, **values)
+        compile_now = super()._compile_builder
+        made: list[Callable[..., tuple[str, str]]] = []
+
+        def build(rule: Rule, **values: Any) -> tuple[str, str]:
+            if not made:
+                made.append(compile_now(append_unknown))
+            return made[0](rule, **values)
+
+        return build
 
 
 class Application(Flask):

@@ -1,6 +1,7 @@
 """What every test may use: an application with a fresh database, clients that sign in, and a clock that can be set."""
 
 import contextvars
+import gc
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -25,6 +26,13 @@ pytest_plugins = ("databases",)
 
 ADMIN_PASSWORD = "Correct7Horse"
 COMPILED_TEMPLATES = CompiledTemplates()
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage less often, and not among what the tests are made of: that took a third of their time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 10, 100)
 
 
 class Clock:

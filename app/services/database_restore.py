@@ -106,6 +106,7 @@ def _exchange(rebuilt: Path) -> None:
     source, target = sqlite3.connect(rebuilt), sqlite3.connect(database_file(), timeout=30)
     with without_writers(), closing(source), closing(target):
         source.backup(target)
+        target.execute("PRAGMA busy_timeout = 500")  # all is done: who still reads holds up no answer
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.session.expunge_all()
     forget_state()
