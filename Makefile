@@ -2,6 +2,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TYPED := app plugins
+# One more than there are processors: tests in a browser wait a good part of their time.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
 .PHONY: help run test fuzz check format bench translations screenshots vendor clean
 .DEFAULT_GOAL := help
@@ -13,10 +15,10 @@ run: $(VENV)/.installed ## Install what is missing, migrate, and serve on port 9
 	@exec $(BIN)/python wsgi.py
 
 test: $(VENV)/.installed-dev ## Install what tests need and run them all
-	$(BIN)/python -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
 
 fuzz: $(VENV)/.installed-dev ## Send a hundred made-up requests to every operation of the API, as everybody
-	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest --numprocesses=auto --dist=load tests/fuzz
+	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=load tests/fuzz
 
 check: $(VENV)/.installed-dev ## Lint, formatting, types
 	$(BIN)/ruff check .

@@ -15,6 +15,7 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from babel.messages import Catalog, Message
@@ -39,6 +40,8 @@ KEYWORDS = {
 }
 COUNTS = {"%(num)d", "%(num)s"}
 PERCENT, BRACED, TAG = re.compile(r"%\(\w+\)[sd]"), re.compile(r"\{\w+\}"), re.compile(r"</?\w+")
+# A catalogue says no dates, so that the same texts give the same files.
+NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 DATES = re.compile(rb'^"(POT-Creation-Date|PO-Revision-Date):.*\n', re.MULTILINE)
 
 
@@ -186,8 +189,9 @@ def write(language: str, catalog: Catalog) -> None:
 
 def compiled(language: str) -> bytes:
     """The binary form of a stored catalogue."""
-    made = io.BytesIO()
-    write_mo(made, read(language))
+    catalog, made = read(language), io.BytesIO()
+    catalog.creation_date = catalog.revision_date = NO_DATE
+    write_mo(made, catalog)
     return made.getvalue()
 
 

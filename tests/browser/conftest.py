@@ -12,7 +12,7 @@ import pytest
 import requests
 import waitress.server
 from flask import Flask
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from waitress import wasyncore
 
 from app import extensions
@@ -30,6 +30,9 @@ FLAGS = [
     "--disable-sync",
 ]
 ADMIN_PASSWORD = "Correct7Horse"
+PATIENCE_MS = 20_000  # ends a test that fails; what is there at once is never waited for
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @dataclass
@@ -161,7 +164,7 @@ def open_context(browser: Browser, trouble: Trouble) -> Iterator[Callable[..., B
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**options)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(PATIENCE_MS)
         context.on("console", lambda note: trouble.console.append(note.text) if note.type == "error" else None)
         context.on("weberror", lambda error: trouble.console.append(str(error.error)))
         context.on("request", lambda sent: None if "://127.0.0.1:" in sent.url else trouble.elsewhere.append(sent.url))

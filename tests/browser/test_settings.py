@@ -117,7 +117,7 @@ def test_the_first_refused_field_has_the_focus_and_its_reason(open_page, trouble
     page.get_by_role("button", name="Save", exact=True).click()
     expect(page.get_by_label("Server required")).to_be_focused()
     expect(page.get_by_label("Server required")).to_have_accessible_description("Please fill this in.")
-    expect(page.get_by_label("Port")).to_have_value("70000")
+    expect(page.get_by_role("spinbutton", name="Port required")).to_have_value("70000")
     assert len(trouble.console) == 1  # the browser notes that the answer was a refusal
     assert "400" in trouble.console.pop()
 
