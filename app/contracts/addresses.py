@@ -5,7 +5,7 @@ Loopback and private networks stay open: that is where self-hosted services live
 
 import ipaddress
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,8 +15,25 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from app.contracts.deadlines import TimedResponse
+
 # Cloud services answer with credentials here; the usual address, 169.254.169.254, is link-local anyway.
-METADATA = frozenset(ipaddress.ip_address(text) for text in ("100.100.100.200", "192.0.0.192", "fd00:ec2::254"))
+METADATA = frozenset(
+    ipaddress.ip_address(text)
+    for text in (
+        "100.100.100.200",
+        "192.0.0.192",
+        "168.63.129.16",
+        "fd00:ec2::254",
+        "fd20:ce::254",
+        "fd00:c1::a9fe:a9fe",
+    )
+)
+# Prefixes below which the last four bytes are an IPv4 address, to which gateways pass on what is sent there.
+CARRYING_IPV4 = tuple(
+    ipaddress.IPv6Network(text)
+    for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
+)
 
 
 class ForbiddenAddress(Exception):
@@ -29,8 +46,18 @@ class ForbiddenAddress(Exception):
 def is_forbidden(address: str) -> bool:
     """Whether an IP address, as text, must not be called."""
     found = ipaddress.ip_address(address.partition("%")[0])
-    plain = getattr(found, "ipv4_mapped", None) or found
-    return plain.is_link_local or plain.is_multicast or plain.is_unspecified or plain in METADATA
+    return any(
+        each.is_link_local or each.is_multicast or each.is_unspecified or each in METADATA for each in _meant_by(found)
+    )
+
+
+def _meant_by(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[Any]:
+    """An address, and the IPv4 addresses that it leads to when it is one of those made to carry them."""
+    yield address
+    if isinstance(address, ipaddress.IPv6Address):
+        if any(address in network for network in CARRYING_IPV4) and int(address) > 1:
+            yield ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+        yield from filter(None, (address.sixtofour, *(address.teredo or ())))
 
 
 def check_host(host: str) -> None:
@@ -68,6 +95,8 @@ def validate_http_url(url: str) -> None:
 
 
 class _GuardedHTTPConnection(HTTPConnection):
+    response_class = TimedResponse
+
     def connect(self) -> None:
         check_host(self.host)
         super().connect()
@@ -75,6 +104,8 @@ class _GuardedHTTPConnection(HTTPConnection):
 
 
 class _GuardedHTTPSConnection(HTTPSConnection):
+    response_class = TimedResponse
+
     def connect(self) -> None:
         check_host(self.host)
         super().connect()

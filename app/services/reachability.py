@@ -1,15 +1,16 @@
 """Asks whether a Duplicati answers at an address, without telling it anything."""
 
 import json
-import time
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from app.contracts import AppError
 from app.contracts.addresses import ForbiddenAddress, guarded_session
+from app.contracts.deadlines import answers_within
 from app.domain.lenient_json import read_json
 from app.services.servers import check_url
 
@@ -44,11 +45,11 @@ def try_connection(url: str, *, verifies_certificate: bool = True, timeout_s: fl
             return Outcome(True, "Connection successful")
     except ForbiddenAddress as error:
         raise AppError(str(error)) from error
-    except requests.Timeout:
+    except (requests.Timeout, ReadTimeoutError):
         return Outcome(False, f"The server did not answer within {timeout_s:g} seconds")
     except requests.exceptions.SSLError:
         return Outcome(False, "No secure connection: check the certificate of the server, or try http instead of https")
-    except (requests.RequestException, UnicodeError):
+    except (requests.RequestException, HTTPError, UnicodeError):
         other = "http" if parts.scheme == "https" else "https"
         return Outcome(False, f"No connection to the server: check host and port, or try {other}")
     if _is_refusal(status, body):
@@ -68,19 +69,14 @@ def _is_older(origin: str, verifies_certificate: bool, timeout_s: float) -> bool
 
 def _knock(url: str, verifies_certificate: bool, timeout_s: float, **sent: Any) -> tuple[int, bytes]:
     """Status and beginning of the answer. Raises what `requests` raises, Timeout for an answer that trickles."""
-    ends_at = time.monotonic() + timeout_s
     body = b""
-    with guarded_session() as session:
+    with answers_within(timeout_s), guarded_session() as session:
         session.headers["Accept"] = "application/json"
         session.auth = _keep_as_it_is
         options: dict[str, Any] = {"timeout": timeout_s, "allow_redirects": False, "stream": True}
         with session.post(url, verify=verifies_certificate, **options, **sent) as answer:
-            for part in answer.iter_content(4096):
+            while len(body) < MOST_BYTES and (part := answer.raw.read1(4096, decode_content=True)):
                 body += part
-                if len(body) >= MOST_BYTES:
-                    break
-                if time.monotonic() > ends_at:
-                    raise requests.Timeout
             return answer.status_code, body
 
 

@@ -29,6 +29,15 @@ from app.testing.http_servers import recording_server
         ("::", True),
         ("::ffff:169.254.169.254", True),
         ("::ffff:10.0.0.1", False),
+        ("64:ff9b::169.254.169.254", True),
+        ("64:ff9b:1::169.254.169.254", True),
+        ("64:ff9b::10.0.0.1", False),
+        ("2002:a9fe:a9fe::1", True),
+        ("2001:0:4136:e378:8000:63bf:5601:5601", True),
+        ("::169.254.169.254", True),
+        ("fd20:ce::254", True),
+        ("168.63.129.16", True),
+        ("fd00:c1::1", False),
     ],
 )
 def test_link_local_metadata_and_multicast_are_forbidden(address: str, forbidden: bool):

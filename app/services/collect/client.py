@@ -6,7 +6,6 @@ goes out hashed with both, and the session lives in cookies, with a token agains
 
 import base64
 import hashlib
-import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
 from app.contracts.addresses import ForbiddenAddress, guarded_session
+from app.contracts.deadlines import answers_within
 from app.domain.duplicati_addresses import HTTP, HTTPS, Address
 from app.domain.lenient_json import read_json
 from app.services import reachability
@@ -251,26 +251,26 @@ class Duplicati:
         """Send one request; redirects are not followed. Raises any of `TROUBLES`, and TooLarge."""
         longest_s = self._limits.log_s if is_log else self._limits.answer_s
         largest = self._limits.log_bytes if is_log else self._limits.answer_bytes
-        ends_at = time.monotonic() + longest_s
         headers = {} if "data" in body else {"Content-Type": "application/json"}
-        with self._http.request(
-            method,
-            f"{self._endpoint.address}{path}",
-            headers=headers,
-            timeout=self._limits.timeout_s,
-            allow_redirects=False,
-            stream=True,
-            verify=self._endpoint.verifies_certificate,
-            **body,
-        ) as answer:
+        with (
+            answers_within(longest_s),
+            self._http.request(
+                method,
+                f"{self._endpoint.address}{path}",
+                headers=headers,
+                timeout=self._limits.timeout_s,
+                allow_redirects=False,
+                stream=True,
+                verify=self._endpoint.verifies_certificate,
+                **body,
+            ) as answer,
+        ):
             received = bytearray()
             # What has come so far, at once: waiting for a full piece could take as long as a server likes.
             while piece := answer.raw.read1(PIECE_BYTES, decode_content=True):
                 received += piece
                 if len(received) > largest:
                     raise TooLarge
-                if time.monotonic() > ends_at:
-                    raise requests.Timeout
             self._session.keep(answer.raw.headers.getlist("Set-Cookie"))
         return Answer(answer.status_code, _phrase(answer), _value_of(bytes(received)))
 
