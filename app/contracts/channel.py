@@ -12,6 +12,7 @@ import requests
 from marshmallow import Schema
 
 from app.contracts.addresses import ForbiddenAddress, guarded_session
+from app.contracts.deadlines import answers_within
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
@@ -83,9 +84,11 @@ class NotificationChannel(ABC):
 
     `Settings` is a marshmallow schema: the host makes the form, the validation and the storage from it. Fields take
     `metadata={"label": …, "help": …}`; secrets `metadata={"secret": True}` are stored encrypted and never shown,
-    `metadata={"encrypted": True}` marks what is stored encrypted and may be shown, and `metadata={"multiline": True}` a
-    text of several lines. The host renders, shortens to `title_limit` and `body_limit` (characters, or UTF-8 bytes with
-    `limits_in_bytes`), retries, masks and records.
+    `metadata={"encrypted": True}` marks what is stored encrypted and may be shown, `metadata={"multiline": True}` a
+    text of several lines, and `metadata={"address": True}` the server that secrets go to (a `fields.Url`, or a text
+    checked by `validate_http_url`, is one anyway): where it changes, they have to be entered again. The host renders,
+    shortens to `title_limit` and `body_limit` (characters, or UTF-8 bytes with `limits_in_bytes`), retries, masks and
+    records.
     """
 
     name: ClassVar[str]
@@ -107,6 +110,13 @@ class NotificationChannel(ABC):
         """What the audit log may say of the destination: no secret. `target` as in a message."""
         return {"target": target} if target else {}
 
+    def subscription(self, target: str | None = None) -> str | None:
+        """What a phone opens to receive messages by this channel, shown as a QR code; None where it needs no such thing.
+
+        It holds no secret: whoever sees the screen could keep it. `target` as in a message.
+        """
+        return None
+
 
 class HttpChannel(NotificationChannel):
     """A channel that speaks HTTP: `post` does one request with time limits and sorts the failures."""
@@ -120,7 +130,7 @@ class HttpChannel(NotificationChannel):
         """
         options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
         try:
-            with guarded_session() as session:
+            with answers_within(READ_TIMEOUT_S), guarded_session() as session:
                 answer = session.post(url, allow_redirects=False, **options)
         except ForbiddenAddress as error:
             raise DeliveryError(f"{self.label}: {error}", permanent=True) from error

@@ -11,8 +11,9 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from sqlalchemy import select
 
-from app.contracts import DeliveryError, Message, NotificationChannel
+from app.contracts import DeliveryError, Message, NotificationChannel, validate_http_url
 from app.contracts.errors import AppError, NotFound
+from app.domain.destinations import leads_elsewhere
 from app.extensions import db
 from app.models import Channel
 from app.services import configuration, secrets
@@ -29,6 +30,14 @@ UNREADABLE = (secrets.Undecryptable, ValidationError)
 MASK = "***"
 # Shorter secrets would blank out single letters of every text.
 SHORTEST_MASKED = 3
+
+
+class KeptForAnother(AppError):
+    """A stored secret would reach another server than the one that it was entered for. `fields` names the secrets."""
+
+    def __init__(self, labels: Mapping[str, str]) -> None:
+        sentence = "Enter it again: the stored one was meant for another server."
+        super().__init__(f"{next(iter(labels.values()))}: {sentence}", fields=dict.fromkeys(labels, sentence))
 
 
 def ensure_defaults(*, now: datetime) -> None:
@@ -63,11 +72,11 @@ def usable() -> list[Channel]:
     return [row for row in list_channels() if row.is_enabled and is_configured(row)]
 
 
-def full_name(row: Channel) -> str:
+def full_name(kind: str, name: str) -> str:
     """What people call a channel: its kind and, of several of a kind, its own name."""
-    kind = registry().channels.get(row.kind)
-    label = kind.label if kind else row.kind
-    return label if row.name == row.kind else f"{label} {row.name}"
+    found = registry().channels.get(kind)
+    label = found.label if found else kind
+    return label if name == kind else f"{label} {name}"
 
 
 def is_configured(row: Channel) -> bool:
@@ -131,7 +140,7 @@ def save_settings(
     """Create a channel or change the settings that `values` names; an absent one, a secret too, stays as it is.
 
     Those that `cleared` names are forgotten, so that the schema's defaults hold. Raises AppError with `fields` when
-    the settings do not fit the kind's schema.
+    the settings do not fit the kind's schema, and KeptForAnother when a secret would follow the channel elsewhere.
     """
     schema = _schema(kind)
     with writing() as session:
@@ -141,6 +150,7 @@ def save_settings(
             session.add(row)
         kept = {name: value for name, value in row.settings.items() if name not in cleared}
         _check(schema, {**_readable(schema, kept), **values})
+        _refuse_to_follow(schema, row.settings, kept, values)
         row.settings = {**kept, **_encrypt(schema, values)}
         row.is_enabled = row.is_enabled is not False if is_enabled is None else is_enabled
         row.updated_at = now
@@ -158,6 +168,16 @@ def open_stored(kind: str, stored: Mapping[str, Any]) -> NotificationChannel:
     """A channel ready to send, from its settings as they are stored. Raises NotFound and what UNREADABLE names."""
     settings = opened(kind, stored)
     return registry().channels[kind](settings)
+
+
+def subscription(row: Channel, target: str = "") -> str | None:
+    """What a phone opens to receive messages by a channel; None where there is no such thing, or settings lack."""
+    if not is_configured(row):
+        return None
+    try:
+        return open_stored(row.kind, row.settings).subscription(target or None)
+    except UNREADABLE:
+        return None
 
 
 def open_channel(kind: str, settings: Mapping[str, Any]) -> NotificationChannel:
@@ -239,6 +259,30 @@ def _check(schema: Schema, values: Mapping[str, Any]) -> None:
         wrong = {name: _sentence(sentences) for name, sentences in messages.items()}
         first = next(iter(wrong))
         raise AppError(f"{_label(schema, first)}: {wrong[first]}", fields=wrong) from error
+
+
+def _refuse_to_follow(
+    schema: Schema, stored: Mapping[str, Any], kept: Mapping[str, Any], values: Mapping[str, Any]
+) -> None:
+    """Let no secret that merely stays reach a server that it was not entered for. Raises KeptForAnother."""
+    before, after = _readable(schema, stored), {**_readable(schema, kept), **values}
+    if any(leads_elsewhere(_address(before, name), _address(after, name)) for name in _addresses(schema)):
+        staying = [name for name in schema.fields if name in _secret(schema) and kept.get(name) and name not in values]
+        if staying:
+            raise KeptForAnother({name: _label(schema, name) for name in staying})
+
+
+def _addresses(schema: Schema) -> list[str]:
+    """The settings that say to which server secrets go: those so marked, and addresses by their kind."""
+    return [
+        name
+        for name, field in schema.fields.items()
+        if field.metadata.get("address") or isinstance(field, fields.Url) or validate_http_url in field.validators
+    ]
+
+
+def _address(values: Mapping[str, Any], name: str) -> str:
+    return str(values.get(name) or "")
 
 
 def _label(schema: Schema, name: str) -> str:

@@ -93,6 +93,13 @@ class ChannelContract(ABC):
         [text] = self.arrived()
         assert text.count(UNICODE) >= 2
 
+    def test_what_a_phone_subscribes_to_holds_no_secret(self) -> None:
+        """It is shown as a code on a screen that others may see."""
+        channel = self.channel()
+        fields = channel.Settings().fields
+        secrets = [channel.settings.get(name) for name, field in fields.items() if field.metadata.get("secret")]
+        assert not [secret for secret in secrets if secret and secret in (channel.subscription() or "")]
+
     @pytest.mark.parametrize("severity", list(Severity))
     def test_every_severity_is_taken(self, severity: Severity) -> None:
         """No level is refused."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import requests
 from marshmallow import Schema, fields, validate
@@ -62,6 +63,12 @@ class NtfyChannel(HttpChannel):
     def facts(self, target: str | None = None) -> Mapping[str, Any]:
         """Server and topic."""
         return {"url": self.settings["url"], "topic": self._topic(target)}
+
+    def subscription(self, target: str | None = None) -> str | None:
+        """The address by which the apps subscribe; they ask for a sign-in where a topic is protected."""
+        server = urlsplit(self.settings["url"].strip())
+        unencrypted = "?secure=false" if server.scheme == "http" else ""
+        return f"ntfy://{server.netloc}/{quote(self._topic(target), safe='')}{unencrypted}"
 
     def reason(self, answer: requests.Response) -> str:
         """Take ntfy's own sentence, which says more than the status."""

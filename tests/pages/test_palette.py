@@ -54,3 +54,30 @@ def test_the_pages_of_duplicati_servers_are_listed(admin):
 def test_the_topic_of_messages_is_on_the_server_that_was_set_up(admin, db, clock):
     channels.save_settings("ntfy", "ntfy", {"url": "https://push.example", "topic": "my_topic"}, now=clock())
     assert admin.get("/ntfy").headers["Location"] == "https://push.example/my_topic"
+
+
+class TestSubscribing:
+    @pytest.mark.parametrize(
+        ("url", "query", "expected"),
+        [
+            ("https://push.example", "", "ntfy://push.example/my_topic"),
+            ("http://push.example:8080/", "?topic=ops", "ntfy://push.example:8080/ops?secure=false"),
+        ],
+    )
+    def test_a_topic_is_shown_as_a_code_without_its_token(self, admin, db, clock, url, query, expected):
+        values = {"url": url, "topic": "my_topic", "token": "tk_secret"}
+        channels.save_settings("ntfy", "ntfy", values, now=clock())
+        page = admin.get(f"/ntfy/code{query}").text
+        assert f">{expected}<" in page
+        assert "qr-code" in page
+        assert "tk_secret" not in page
+
+    def test_a_channel_of_its_own_has_its_code_on_its_page(self, admin, db, clock):
+        row = channels.save_settings("ntfy", "Phones", {"url": "https://a.example", "topic": "t"}, now=clock())
+        assert f'href="/channels/{row.id}/code"' in admin.get(f"/settings/channels/{row.id}").text
+        assert ">ntfy://a.example/t<" in admin.get(f"/channels/{row.id}/code").text
+
+    def test_a_channel_without_such_a_thing_says_so(self, admin, db, clock):
+        row = channels.save_settings("webhook", "Hook", {"url": "https://a.example"}, now=clock())
+        assert f"/channels/{row.id}/code" not in admin.get(f"/settings/channels/{row.id}").text
+        assert "nothing for a phone to scan" in admin.get(f"/channels/{row.id}/code").text

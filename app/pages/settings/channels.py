@@ -31,6 +31,8 @@ EVENTS = {
     "silenceOver": lazy_gettext("Reports again"),
     "channelFailing": lazy_gettext("Channel fails"),
     "channelWorks": lazy_gettext("Channel works again"),
+    "dailySummary": lazy_gettext("Daily summary"),
+    "digest": lazy_gettext("Digest"),
     "test": lazy_gettext("Test"),
 }
 # Kinds whose standard channel has a tab of its own.
@@ -114,6 +116,11 @@ class ChannelPage:
     def is_complete(self) -> bool:
         """Whether messages could go through it."""
         return self.row is not None and channels.is_configured(self.row)
+
+    @property
+    def has_code(self) -> bool:
+        """Whether a phone can subscribe to it."""
+        return self.row is not None and channels.subscription(self.row) is not None
 
     @property
     def waits(self) -> bool:
