@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
-from typing import Any
+from pathlib import Path
+from typing import IO, Any
 
 import orjson
-from flask import Response, request
+from flask import Response, request, send_file
 
 from app.services.freshness import cache
 
@@ -48,6 +49,13 @@ def streamed_list(rows: Iterable[Any], dump: Callable[[Any], dict[str, Any]]) ->
         yield b"]" if separator == b"," else b"[]"
 
     return Response(parts(), mimetype=JSON)
+
+
+def saved_file(file: Path | IO[bytes], name: str, mimetype: str) -> Response:
+    """Answer with a file that the browser saves under this name; no cache on the way may keep what it holds."""
+    answer = send_file(file, mimetype=mimetype, as_attachment=True, download_name=name)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _encode(value: Any) -> tuple[bytes, str]:

@@ -58,10 +58,11 @@ def admit_program(scope: str, *, always_needs_key: bool = False) -> None:
     if secret is None and not needs_key:
         return
     verdict = judge_key(secret, scope, now=now, ip_address=address)
-    if verdict is not KeyVerdict.GOOD and secret is not None:
+    if verdict is KeyVerdict.GOOD or not needs_key:
+        return  # a bad key that nobody asked for must not cost a report
+    if secret is not None:
         limit_rate("failed_key", address, now)
-    if needs_key and verdict is not KeyVerdict.GOOD:
-        raise _refusal(verdict, scope)
+    raise _refusal(verdict, scope)
 
 
 def limit_rate(what: str, address: str, now: datetime) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 
 from marshmallow import Schema, fields
 
+from app.domain.instants import iso as iso
+
 NOT_AVAILABLE = "N/A"
 # What many views answer, and what functions of a row give, for the description of the API.
 MESSAGE: dict[str, fields.Field[Any]] = {"message": fields.String()}
@@ -19,11 +21,6 @@ COUNT_OR_NULL = {"type": ["integer", "null"]}
 TRUTH = {"type": "boolean"}
 TEXTS = {"type": "array", "items": TEXT}
 PLAIN_FIELDS = (fields.String, fields.Integer, fields.Float, fields.Boolean, fields.Raw)
-
-
-def iso(instant: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and Z."""
-    return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 class IsoInstant(fields.Field):

@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
+from app.domain.instants import iso
+
 _CONSIDERED = "Backups to consider:"
 _DELETED = "All backups to delete:"
 
@@ -54,7 +56,7 @@ def _dates_after(marker: str, line: str, zone: tzinfo) -> set[str]:
     place = _line_offset(line) or zone
     texts = line.partition(marker)[2].split(",", _MOST_VERSIONS)[:_MOST_VERSIONS]
     dates = (parse_version_date(text, place) for text in texts)
-    return {date.isoformat(timespec="milliseconds")[:-6] + "Z" for date in dates if date}
+    return {iso(date) for date in dates if date}
 
 
 def _line_offset(line: str) -> timezone | None:

@@ -75,7 +75,7 @@ def list_accounts(*, search: str = "", offset: int = 0, limit: int = 50) -> Acco
 def create_account(new: NewAccount, *, actor: Actor, now: datetime) -> Account:
     """Make an account. Raises AppError for a name or password that will not do, Conflict for a name in use."""
     username = normalise_name(new.username)
-    if len(username) < SHORTEST_NAME or len(new.username) > LONGEST_NAME:
+    if not SHORTEST_NAME <= len(new.username) <= LONGEST_NAME:  # wire: as it was sent, with its blanks
         raise AppError(f"Username must be between {SHORTEST_NAME} and {LONGEST_NAME} characters")
     temporary = None if new.password.strip() else passwords.make_temporary(passwords.policy())
     password = temporary or new.password

@@ -46,10 +46,7 @@ def put_away() -> list[Path]:
 
 def check_name(name: str) -> None:
     """Raise AppError for anything but the name of a log file: the name comes from outside and becomes a path."""
-    match = _NAME.fullmatch(name)
-    if match is None:
-        raise AppError("Invalid file parameter format")
-    if match[1] is not None and not 1 <= int(match[1]) <= MOST_ROTATED:
+    if not _may_exist(name):
         raise AppError("Invalid rotated file number")
 
 
@@ -115,8 +112,8 @@ def search(name: str, levels: Collection[str], wanted: str) -> str:
 
     No valid level means every level. Raises AppError, with status 500 for a file that is not there.
     """
-    text = _read(_path(name))
-    if text is None:
+    text = _read(_path(name)) if _may_exist(name) else None
+    if text is None:  # wire: a number that is never used is no worse than a file that is not there
         raise AppError("Failed to export logs", 500, details="Log file not found")
     is_wanted = _condition(levels, wanted)
     return "\n".join(line for line in text.split("\n") if line.strip() and is_wanted(LogLine(line, _level(line))))
@@ -132,6 +129,14 @@ def _condition(levels: Collection[str], wanted: str) -> Callable[[LogLine], bool
 def _level(line: str) -> str | None:
     upper = line.upper()
     return next((level for level, marks in MARKS.items() if any(mark in upper for mark in marks)), None)
+
+
+def _may_exist(name: str) -> bool:
+    """Whether a log file could have this name, as far as its number goes. Raises AppError for any other name."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise AppError("Invalid file parameter format")
+    return match[1] is None or 1 <= int(match[1]) <= MOST_ROTATED
 
 
 def _path(name: str) -> Path:

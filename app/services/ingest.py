@@ -13,6 +13,7 @@ from sqlalchemy import Connection, bindparam, select
 from sqlalchemy.orm import Session
 
 from app.contracts.errors import Conflict
+from app.domain.instants import iso
 from app.domain.logs import pack_log_quickly
 from app.domain.reports import Report
 from app.models import AuditEntry, Job, Run, RunLog, Server
@@ -138,7 +139,7 @@ def _audit_values(report: Report, run_id: str, now: datetime, actor: Actor) -> d
             "backup_name": report.job_name,
             "backup_id": report.duplicati_id,
             "status": report.status,
-            "date": report.began_at.isoformat(timespec="milliseconds"),
+            "date": iso(report.began_at),
             "duration_seconds": report.duration_s,
             "size": report.examined_bytes,
             "uploaded_size": report.uploaded_bytes,

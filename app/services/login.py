@@ -14,6 +14,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.contracts import AppError
 from app.contracts.errors import Forbidden, Unauthorized, Unavailable
+from app.domain.instants import iso
 from app.models import User
 from app.services import passwords, secrets
 from app.services.audit import Actor, record_entry
@@ -102,7 +103,7 @@ def _refuse_password(counted: Try, known: Actor, now: datetime) -> None:
     if counted.locked_until is None:
         _record_failure(known, known.username, now, reason="Invalid password", failed_attempts=count)
         raise _wrong_credentials()
-    until = counted.locked_until.isoformat()
+    until = iso(counted.locked_until)
     _record_failure(
         known, known.username, now, reason="Too many failed attempts", failed_attempts=count, locked_until=until
     )

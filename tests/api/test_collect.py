@@ -160,6 +160,7 @@ def test_document_of_a_collection_is_downloaded(send, admin, duplicati):
     answer = admin.get(f"/api/backups/collections/{said['id']}/1/json")
     assert answer.get_json()["system_info"]["MachineName"] == "nächtlich"
     assert "_collected_2031-05-04T12-00-00.json" in answer.headers["Content-Disposition"]
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 @pytest.mark.parametrize("body", [{}, {"servers": []}, {"all": True, "servers": [{"serverId": "x"}]}, {"servers": "x"}])

@@ -179,7 +179,8 @@ class TestJobs:
         good = {"m1:docs: all/new": {"notificationEvent": "off"}}
         answer = post("backup-settings", {"backupSettings": {**good, "m1:photos": entry}})
         assert answer.status_code == 400
-        assert field in answer.get_json()["error"]
+        [named] = answer.get_json()["fields"]
+        assert named.removeprefix("backupSettings.m1:photos.").partition(".")[0] == field
         assert jobs("docs: all/new").notification_event == "warnings"
 
     @pytest.mark.parametrize("body", [{}, {"backupSettings": None}, {"backupSettings": ""}])
@@ -229,6 +230,14 @@ class TestMail:
     def test_without_a_password_the_flag_is_false(self, admin, post):
         post("email", {**MAIL, "password": ""})
         assert admin.get(f"{ROOT}/email").get_json()["config"]["hasPassword"] is False
+
+    def test_a_password_that_was_not_sent_anew_does_not_go_to_another_host(self, post, db):
+        post("email", MAIL)
+        moved = {**MAIL, "host": "mail.example"}
+        answer = post("email", {name: value for name, value in moved.items() if name != "password"})
+        assert answer.status_code == 400
+        assert answer.get_json()["fields"].keys() == {"password"}
+        assert post("email", moved).status_code == 200
 
     @pytest.mark.parametrize(("password", "kept"), [({}, "pw"), ({"password": ""}, ""), ({"password": "new"}, "new")])
     def test_only_an_absent_password_stays(self, post, db, password, kept):
@@ -327,6 +336,15 @@ class TestNtfy:
         ntfy(accessToken="tk")
         ntfy(**given)
         assert channels.load_settings(channels.standard("ntfy"))["token"] == kept
+
+    @pytest.mark.parametrize("token", [{}, {"accessToken": "********"}])
+    def test_a_token_that_was_not_sent_anew_does_not_go_to_another_host(self, ntfy, db, token):
+        ntfy(accessToken="tk")
+        answer = ntfy(url="http://ntfy.example", **token)
+        assert answer.status_code == 400
+        assert answer.get_json()["error"].startswith("Access token: Enter it again")
+        assert channels.standard("ntfy").settings["url"] == "http://127.0.0.1:9/"
+        assert ntfy(url="http://ntfy.example", accessToken="tk").status_code == 200
 
     def test_a_blank_topic_becomes_a_random_one(self, ntfy):
         assert ntfy(topic=" ").get_json()["ntfy"]["topic"].startswith("duplistatus-")

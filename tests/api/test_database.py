@@ -86,6 +86,7 @@ def test_a_backup_is_an_intact_database_with_a_telling_name(admin, ingest, tmp_p
     answer = admin.get(BACKUP, buffered=True)
     assert answer.mimetype == "application/octet-stream"
     assert "duplistatus-backup-2031-05-04T12-00-00.db" in answer.headers["Content-Disposition"]
+    assert answer.headers["Cache-Control"] == "no-store"
     (tmp_path / "copy.db").write_bytes(answer.data)
     with closing(sqlite3.connect(tmp_path / "copy.db")) as copy:
         assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -67,6 +67,7 @@ def test_a_copy_is_made_listed_fetched_restored_and_deleted(app, admin, runs):
     fetched = admin.get(f"{COPIES}/{name}", buffered=True)
     assert fetched.data.startswith(b"SQLite format 3\0")
     assert name in fetched.headers["Content-Disposition"]
+    assert fetched.headers["Cache-Control"] == "no-store"
     restored = admin.send("POST", f"{COPIES}/{name}/restore").get_json()
     assert (restored["success"], restored["requiresReauth"]) == (True, True)
     assert admin.get(COPIES).status_code == 401

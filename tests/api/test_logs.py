@@ -82,6 +82,13 @@ def test_a_number_that_is_never_used_is_refused(admin, number):
     assert admin.get(f"{LOGS}?file={BASE}.{number}").get_json()["error"] == "Invalid rotated file number"
 
 
+@pytest.mark.parametrize("number", [0, 11])
+def test_an_export_takes_a_number_that_is_never_used_for_a_missing_file(admin, write, number):
+    write(f"{BASE}.{number}")
+    answer = admin.get(f"{LOGS}/export?file={BASE}.{number}")
+    assert (answer.status_code, answer.get_json()["error"]) == (500, "Failed to export logs")
+
+
 @pytest.mark.parametrize(
     ("query", "kept"),
     [

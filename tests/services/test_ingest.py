@@ -95,6 +95,7 @@ def test_upload_is_audited_with_its_sender(db):
     entry = db.session.scalars(select(AuditEntry)).one()
     assert (entry.action, entry.target_id, entry.ip_address) == ("backup_upload", run.id, SENDER.ip_address)
     assert (entry.details["status"], entry.details["backup_name"]) == ("Warning", "photos")
+    assert entry.details["date"] == "2031-05-04T11:00:00.000Z"
 
 
 def test_run_that_is_there_already_is_refused(db):

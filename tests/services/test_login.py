@@ -61,6 +61,7 @@ def test_fifth_failure_locks_for_a_quarter_of_an_hour(db, clock):
     assert (error.status, error.extra["errorCode"]) == (403, "ACCOUNT_LOCKED")
     assert error.extra["lockedUntil"] == clock() + timedelta(minutes=15)
     assert error.extra["minutesRemaining"] == 15
+    assert entries(db)[-1].details["locked_until"] == "2031-05-04T12:15:00.000Z"
 
 
 def test_right_password_does_not_help_while_locked(db, clock):

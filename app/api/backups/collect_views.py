@@ -2,10 +2,10 @@
 
 from io import BytesIO
 
-from flask import send_file
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
 
+from app.api.answers import saved_file
 from app.api.backups.collecting import (
     COLLECTED,
     STARTED,
@@ -85,7 +85,7 @@ def show_document(batch_id: str, number: int) -> ResponseReturnValue:
     if found is None or found.document is None:
         raise NotFound("Nothing was kept of this server")
     name = f"{found.server_name}_collected_{batch.began_at:%Y-%m-%dT%H-%M-%S}.json"
-    return send_file(BytesIO(found.document.encode()), "application/json", as_attachment=True, download_name=name)
+    return saved_file(BytesIO(found.document.encode()), name, "application/json")
 
 
 @bp.get("/collect/<server_id>")

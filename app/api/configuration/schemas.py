@@ -83,12 +83,22 @@ class EntryIn(Lenient):
         return JobChange(values, switches, planned_at)
 
 
+class ByKey(fields.Dict):
+    """A mapping whose troubles stand under its keys alone, without marshmallow's word for a value."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)
+        except ValidationError as error:
+            if not isinstance(error.messages, dict):
+                raise
+            raise ValidationError({key: told.get("value", told) for key, told in error.messages.items()}) from error
+
+
 class BackupSettingsIn(Lenient):
     """Settings by key: `<server id>:<job>`, or `<server id>:__default__` for what the jobs of a server inherit."""
 
-    settings = fields.Dict(
-        keys=fields.String(), values=fields.Nested(EntryIn), required=True, data_key="backupSettings"
-    )
+    settings = ByKey(keys=fields.String(), values=fields.Nested(EntryIn), required=True, data_key="backupSettings")
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from flask import send_file
 from flask.typing import ResponseReturnValue
 from marshmallow import fields
 
+from app.api.answers import saved_file
 from app.api.client import actor, json_body
 from app.api.database.copies import (
     IntegrityOut,
@@ -64,7 +64,7 @@ def make_backup() -> ResponseReturnValue:
 def download_backup(backup_name: str) -> ResponseReturnValue:
     """A copy as a file."""
     file = local_backups.open_backup(backup_name, actor=actor(), now=clock.now())
-    return send_file(file, mimetype="application/octet-stream", as_attachment=True, download_name=backup_name)
+    return saved_file(file, backup_name, "application/octet-stream")
 
 
 @bp.delete("/backups/<backup_name>")

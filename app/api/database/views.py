@@ -3,10 +3,11 @@
 import tempfile
 from pathlib import Path
 
-from flask import Blueprint, request, send_file
+from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
 from marshmallow import fields
 
+from app.api.answers import saved_file
 from app.api.client import actor
 from app.api.database.schemas import (
     BackupQuery,
@@ -34,7 +35,7 @@ def backup() -> ResponseReturnValue:
     """The database as a file, or with `format=sql` as statements. 501 on PostgreSQL."""
     kind = BackupQuery().load(request.args)["kind"]
     made = database_backup.make_backup(kind, actor=actor(), now=clock.now())
-    answer = send_file(made.file, mimetype=MIMETYPES[kind], as_attachment=True, download_name=made.name)
+    answer = saved_file(made.file, made.name, MIMETYPES[kind])
     answer.content_length = made.size_bytes
     return answer
 
