@@ -30,7 +30,7 @@ from app.pages import (
 )
 from app.pages.strips import pulse, read_pulse
 from app.pages.views import bp
-from app.services import preferences
+from app.services import channel_health, preferences
 from app.services.network_access import Zone
 
 # Nothing from elsewhere, no script and no style within the page, nobody may frame it.
@@ -67,6 +67,7 @@ def install(app: Flask) -> None:
         anomaly_words=words.anomaly_words,
         anomaly_figures=words.anomaly_figures,
         filling_words=verdicts.filling_words,
+        channel_troubles=channel_health.channel_troubles,
     )
     for blueprint in BLUEPRINTS:
         guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)

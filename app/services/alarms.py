@@ -124,7 +124,7 @@ def _tell_end_of_silence(session: Session, server: Server, job: Job, told: Mappi
 def _tell_of_channel(session: Session, row: Channel, hours: int, now: datetime) -> int:
     """One channel that fails, or did; while no other one works nobody can be told, and the next check tries again."""
     failing = {trouble.channel_id: trouble for trouble in channel_troubles()}
-    code, name = messages.language(), channels.full_name(row)
+    code, name = messages.language(), channels.full_name(row.kind, row.name)
     if row.failing_since_at is None:
         since_at, row.failure_told_at = row.failure_told_at or now, None
         facts = {"channel": name, "since_date": date_text(since_at, code)}

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
+from app.services import channels
 from app.services.freshness import cache
 
 UNSYNCHRONISED = {"synchronize_session": False}
@@ -26,6 +27,11 @@ class ChannelTrouble:
     error: str
     since_at: datetime
     waiting: int
+
+    @property
+    def title(self) -> str:
+        """What people call the channel."""
+        return channels.full_name(self.kind, self.name)
 
 
 def channel_troubles() -> tuple[ChannelTrouble, ...]:

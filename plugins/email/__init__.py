@@ -24,7 +24,7 @@ PLAIN, STARTTLS, SSL = "plain", "starttls", "ssl"
 class EmailSettings(Schema):
     """A mail server, how to reach it, and to whom it writes."""
 
-    host = fields.String(required=True, validate=validate.Length(min=1), metadata={"label": "Server"})
+    host = fields.String(required=True, validate=validate.Length(min=1), metadata={"label": "Server", "address": True})
     port = fields.Integer(
         required=True,
         validate=validate.Range(1, 65535),

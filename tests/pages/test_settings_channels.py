@@ -272,6 +272,16 @@ class TestTheForm:
         answer = fill_in(then="test")
         assert "Saved. The test message was delivered." in admin.get(answer.location).text
 
+    def test_a_secret_has_to_be_entered_again_for_another_server(self, admin, db, clock):
+        stored = {"url": "https://ntfy.home", "topic": "alarms", "token": SECRET}
+        row_id = channels.save_settings("ntfy", "ntfy", stored, now=clock()).id
+        moved = {"is_enabled": "y", "setting_url": "https://ntfy.example", "setting_topic": "alarms"}
+        answer = admin.send("POST", f"/settings/channels/{row_id}", data=moved)
+        assert answer.status_code == 400
+        assert "meant for another server" in answer.text.partition('id="setting_token-error"')[2][:200]
+        given = {**moved, "remove_token": "y"}
+        assert admin.send("POST", f"/settings/channels/{row_id}", data=given).status_code == 303
+
     def test_a_form_without_the_token_is_refused(self, admin, db):
         assert admin.post("/settings/channels/new/horn", data=ENTRIES).status_code == 403
         assert channels.list_channels()[0].kind != "horn"
@@ -312,6 +322,23 @@ class TestTrying:
         db.session.rollback()
         [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "test_notification_sent"))
         assert (entry.username, entry.details["channel"]) == ("admin", "Horn")
+
+
+class TestTheHeader:
+    def test_administrators_see_a_failing_channel_with_its_reason_on_every_page(self, admin, viewer, past):
+        past("failed", "ntfy: 403 <forbidden>")
+        text = admin.get("/charts").text.partition("</header>")[0]
+        for word in (
+            "Messages do not arrive",
+            f"/settings/channels/{channels.standard('ntfy').id}#history",
+            "&lt;forbid",
+        ):
+            assert word in text, word
+        assert "Messages do not arrive" not in viewer.get("/charts").text
+
+    def test_nothing_is_said_while_all_channels_work(self, admin, past):
+        past("delivered")
+        assert "Messages do not arrive" not in admin.get("/").text
 
 
 class TestTheHistory:

@@ -68,6 +68,38 @@ def test_a_blank_secret_is_removed(save):
     assert channels.shown_settings(row)["has_token"] is False
 
 
+ELSEWHERE = {
+    "ntfy": ({"url": "https://ntfy.home", "token": "tk_secret"}, {"url": "https://ntfy.example"}, "token"),
+    "email": (
+        {"host": "mail.home", "port": 587, "mailto": "a@b", "password": "tk_secret"},
+        {"host": "mail.example"},
+        "password",
+    ),
+    "webhook": (
+        {"url": "https://hook.home", "headers": "X-Key: tk_secret"},
+        {"url": "https://hook.example"},
+        "headers",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_a_secret_does_not_follow_to_another_server(save, kind):
+    stored, moved, secret = ELSEWHERE[kind]
+    save(kind, **stored)
+    with pytest.raises(channels.KeptForAnother, match="Enter it again") as caught:
+        save(kind, **moved)
+    assert (caught.value.status, list(caught.value.extra["fields"])) == (400, [secret])
+    assert "tk_secret" not in str(caught.value.extra)
+    assert channels.load_settings(save(kind, **moved, **{secret: ""}))[secret] == ""
+
+
+def test_a_secret_may_stay_where_only_the_rest_of_the_address_changes(save):
+    save(url="https://ntfy.home/", token="tk_secret")
+    row = save(url="https://ntfy.home:443", topic="other")
+    assert channels.load_settings(row)["token"] == "tk_secret"
+
+
 def test_a_user_name_is_stored_closed_and_shown(save):
     row = save("email", host="mail", port=25, mailto="a@b", username="watcher", password="pw")
     assert "watcher" not in str(row.settings)

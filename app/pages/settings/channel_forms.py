@@ -14,11 +14,13 @@ from wtforms.widgets import NumberInput, TextArea
 from app.contracts import AppError, NotificationChannel, validate_http_url
 from app.pages.forms_base import PageForm
 from app.services.channel_changes import NAME_LENGTH
+from app.services.channels import KeptForAnother
 
 PREFIX, REMOVE = "setting_", "remove_"
 KEEP_NOTE = lazy_gettext("One is stored. Leave this empty to keep it.")
 LOST_NOTE = lazy_gettext("The stored one was closed with another key file and cannot be read; enter it again.")
 NEEDED = lazy_gettext("Please fill this in.")
+ELSEWHERE = lazy_gettext("Enter it again: the stored one was meant for another server.")
 LINES_NOTE = lazy_gettext("One in a line.")
 NUMBERS = (fields.Integer, fields.Float, fields.Decimal)
 
@@ -87,6 +89,8 @@ class ChannelForm(PageForm):
                 field = self[PREFIX + name]
                 is_missing = self.schema.fields[name].required and not any(field.raw_data or ())
                 field.errors = (str(NEEDED),) if is_missing else tuple(_sentences(sentences))
+                if isinstance(refusal, KeptForAnother):
+                    field.errors = (str(ELSEWHERE),)
             else:
                 self.problem = " ".join(_sentences(sentences))
         if refusal.extra.get("field") == "name":
