@@ -145,6 +145,14 @@ class TestDownload:
         assert admin.get(f"{LOG}/download?action=none&format=json").get_json() == []
 
 
+@pytest.mark.parametrize("text", ["MIA", "rob", "nas-7", "kÄse", "192.0.2", "refused"])
+def test_search_is_part_of_a_text_in_any_case(record, listed, text):
+    actor = Actor(username="mia", ip_address="192.0.2.7")
+    record("probe", actor=actor, target_id="NAS-7", details={"name": "Käse"}, error_message="Refused")
+    assert listed(search=text) == ["probe"]
+    assert listed(search=f"{text}?") == []
+
+
 def test_filters_tell_what_occurs(admin, record):
     record("zebra")
     record("aardvark")

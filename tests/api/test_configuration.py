@@ -353,6 +353,10 @@ class TestNtfy:
     def test_a_bad_destination_is_refused(self, ntfy, fields):
         assert ntfy(**fields).status_code == 400
 
+    def test_keys_that_nothing_reads_are_left_out(self, ntfy, admin):
+        assert ntfy(enabled=True).status_code == 200
+        assert "enabled" not in admin.get(f"{ROOT}/ntfy").get_json()["ntfy"]
+
     def test_changes_are_audited_once(self, ntfy, audited):
         ntfy(accessToken="tk")
         ntfy(accessToken="other")

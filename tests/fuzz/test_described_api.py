@@ -1,6 +1,7 @@
 """What the document allows, and what it does not, sent to every operation as everybody: nothing may break.
 
-A few examples each in CI; `make fuzz` sends a hundred (FUZZ_EXAMPLES). The database is thrown away afterwards, so
+A few examples each in CI; `make fuzz` sends a hundred (FUZZ_EXAMPLES), to some groups alone with their names in
+FUZZ_GROUPS (`users,audit`). The database is thrown away afterwards, so
 that deleting and restoring are tried like everything else. Each example comes in a session of its own, since some
 operations end it.
 """
@@ -32,6 +33,7 @@ from app.services.audit import SYSTEM
 from app.testing.applications import running_application
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
+GROUPS = os.environ.get("FUZZ_GROUPS", "").split(",")
 PEOPLE = ("admin", "user", "nobody")
 CHECKS = [
     not_a_server_error,
@@ -119,7 +121,8 @@ def described(house: Flask) -> Any:
 def all_operations(described: Any) -> dict[str, Any]:
     """The operations by their names."""
     found = [result.ok() for result in described.get_all_operations()]
-    return {operation.definition.raw["operationId"] + " " + operation.method: operation for operation in found}
+    names = {operation.definition.raw["operationId"] + " " + operation.method: operation for operation in found}
+    return {name: names[name] for name in names if GROUPS == [""] or name.partition(".")[0] in GROUPS}
 
 
 # The courier draws its waiting times meanwhile, in a thread of its own.

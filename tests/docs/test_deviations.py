@@ -1,0 +1,214 @@
+"""Every place where we differ from the reference stands in the manual, and has a test that holds us to it."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+MANUAL = ROOT / "docs" / "deviations.md"
+DESIGN = ROOT.parent / "shared" / "design" / "deviations.md"
+HEADINGS = {"Place", "Case", "Topic"}
+
+API, SERVICES, DOMAIN = "tests/api/test_", "tests/services/test_", "tests/domain/test_"
+EMAIL, NTFY = "plugins/email/tests/test_email.py", "plugins/ntfy/tests/test_ntfy.py"
+TESTS = {
+    "`/api/summary` totalStorageUsed, totalBackupSize": f"{API}external.py::TestSummary::test_every_number",
+    "`overallSummary.totalUploadedSize` of the dashboard": f"{API}dashboard.py::test_totals_are_those_of_the_summary",
+    "chart points per day: `duration`": (f"{API}charts.py::test_day_has_minutes_sums_and_the_last_state_of_each_job"),
+    "chart points per day: `storageSize`, `backupVersions`": (
+        f"{API}charts.py::test_day_has_minutes_sums_and_the_last_state_of_each_job"
+    ),
+    "`.NET` durations of a day or more": f"{DOMAIN}reports.py::test_duration_of_more_than_a_day_is_read",
+    "`lastBackupName`": f"{API}dashboard.py::test_server_adds_up_its_jobs_and_shows_the_run_that_came_last",
+    "overdue variants O1, O2, O3": f"{API}dashboard.py::test_late_job_is_overdue_everywhere",
+    "one job with a bad interval": f"{API}dashboard.py::test_bad_interval_leaves_the_rest_of_the_dashboard",
+    "`locked_until`, weekdays, version dates": (
+        f"{DOMAIN}available_versions.py::test_offset_of_the_log_line_beats_the_zone"
+    ),
+    "planned time of a job": f"{SERVICES}planning.py::test_run_shortly_before_its_time_fulfils_the_coming_slot",
+    "months and years": f"{DOMAIN}intervals.py::test_months_do_not_drift_over_24_months",
+    "tolerance": f"{DOMAIN}overdue.py::test_tolerance_is_exact_across_a_change_of_the_clocks",
+    "notifications at upload": f"{SERVICES}delivery_kill.py::test_a_killed_courier_loses_nothing",
+    "duplicates": f"{API}upload.py::TestAnswers::test_of_two_equal_reports_at_once_one_is_stored",
+    "settings of all jobs": (
+        f"{API}configuration.py::TestJobs::test_a_save_touches_only_the_jobs_and_fields_that_it_names"
+    ),
+    "refused uploads": f"{API}reception.py::test_refused_upload_is_taken_in_by_the_rules_of_today",
+    "restore from SQL": f"{API}database.py::TestRefused::test_a_script_that_fails_at_its_end",
+    "one channel failing": f"{SERVICES}delivery.py::test_a_failing_channel_does_not_silence_another",
+    "merge, delete": f"{SERVICES}merging.py::test_failure_in_the_middle_changes_nothing",
+    "a fatal run reported without results (`Data` null or an exception, see `contract/duplicati-reports.md`)": (
+        f"{DOMAIN}reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
+    ),
+    "warnings and errors that stand only in `LogLines`": (
+        f"{DOMAIN}reports.py::test_warning_sample_takes_its_warnings_from_the_marks_of_the_log"
+    ),
+    "`Extra.next-scheduled-run`": f"{SERVICES}planning.py::test_what_duplicati_announces_beats_the_grid",
+    "import of old databases": f"{SERVICES}transfer_choices.py::test_what_somebody_chose_here_stays",
+    "restart": f"{SERVICES}sessions.py::test_sessions_survive_a_restart",
+    "guard `session`": f"{API}access_table.py::test_route_admits_whom_the_contract_admits",
+    "must change password": f"{API}auth.py::test_newcomer_may_do_nothing_else_first",
+    "password change without the current one": f"{API}auth.py::test_refused_changes",
+    "login": f"{SERVICES}sessions.py::test_signing_in_moves_to_a_new_id_and_deletes_the_old_row",
+    "last administrator": f"{API}users.py::TestUpdate::test_last_administrator_cannot_be_demoted",
+    "cron-config and `/api/cron/*` POST": f"{API}access_table.py::test_route_admits_whom_the_contract_admits",
+    "new host in a server's URL": f"{API}server_changes.py::TestPassword::test_new_host_costs_the_password_and_is_told",
+    "collect": f"{SERVICES}collect.py::test_https_is_tried_first_and_no_password_goes_out_in_clear",
+    "temporary passwords, tokens": f"{SERVICES}passwords.py::test_no_secret_comes_from_a_guessable_source",
+    "CSV exports": f"{API}audit.py::TestDownload::test_no_cell_is_a_formula",
+    "client address": f"{API}network_rules.py::test_stranger_cannot_pretend_another_address",
+    "upload": f"{API}upload.py::TestRates::test_too_many_are_refused_with_the_time_to_wait",
+    "`server_url`, test-connection, ntfy URL": (
+        f"{API}server_changes.py::TestConnection::test_metadata_address_is_refused"
+    ),
+    "log text in HTML mail": f"{DOMAIN}markdown.py::test_both_views",
+    "mail TLS": f"{EMAIL}::test_an_untrusted_certificate_is_refused",
+    "ntfy token": f"{API}configuration.py::TestNtfy::test_the_token_is_encrypted_and_never_sent_back",
+    "CSRF and session compare": f"{SERVICES}audit.py::test_secrets_are_masked_however_deep_they_lie",
+    "`/api/health`": f"{API}monitoring.py::test_visitors_are_told_no_errors",
+    "body not JSON, bad BeginTime": f"{API}upload.py::TestAnswers::test_bad_report_is_a_400_that_says_why",
+    "EndTime missing": f"{DOMAIN}reports.py::test_end_that_is_absent_or_impossible_is_begin_and_duration",
+    "unknown server or job on delete and merge": f"{API}server_changes.py::TestMerge::test_unknown_target",
+    "bad `server_url` in PATCH": f"{API}server_changes.py::TestUpdate::test_bad_address_is_refused_and_changes_nothing",
+    "unknown path below /api": f"{API}errors.py::test_unknown_address_of_the_api_is_json",
+    "unknown tolerance, interval, template field": (
+        f"{API}configuration.py::TestLateness::test_an_unknown_tolerance_is_refused_by_name"
+    ),
+    "negative or absurd `limit`": f"{API}audit.py::test_pages_stay_within_bounds",
+    "`messages_array`, `warnings_array`, `errors_array`": (
+        f"{API}external.py::TestLatest::test_run_has_every_field_of_the_contract"
+    ),
+    "error bodies": f"{API}errors.py::TestDebug::test_answer_tells_the_technical_side",
+    "503": f"{API}cron.py::test_without_a_scheduler_its_controls_are_not_available",
+    "sizes, durations, available_backups": f"{API}external.py::TestLatest::test_run_has_every_field_of_the_contract",
+    "`chartData` of the dashboard, `chart-data/aggregated` without a range": (
+        f"{API}charts.py::test_newest_two_thousand_runs_unless_all_are_wanted"
+    ),
+    "`statusHistory`": f"{API}dashboard.py::test_strip_is_of_the_newest_hundred_runs",
+    "`backups` of a server": f"{API}servers.py::test_older_runs_are_paged_on",
+    "report formats": f"{API}upload.py::TestAnswers::test_report_is_taken_in_every_form",
+    "operations other than Backup": f"{API}reception.py::test_other_operations_are_refused_at_first",
+    "echo in a refused upload (`extraSection`, `dataSection`)": (
+        f"{API}upload.py::TestAnswers::test_answer_does_not_repeat_what_was_sent"
+    ),
+    "packed uploads that cannot be unpacked, unknown encodings": f"{DOMAIN}envelopes.py::test_broken_gzip_is_refused",
+    "a fatal run without results": (
+        f"{DOMAIN}reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
+    ),
+    "`HEAD` on guarded routes": f"{API}guards.py::test_reading_needs_no_token",
+    "a sign-in's CSRF token": f"{SERVICES}sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
+    "wrong passwords at once": f"{SERVICES}login.py::test_tries_at_once_are_not_more_guesses",
+    "changed key file": f"{SERVICES}secrets.py::test_exchanged_key_drops_secrets_and_nothing_else",
+    "password recovery from the shell": (
+        f"{SERVICES}users.py::test_recovery_opens_a_locked_account_and_ends_its_sessions"
+    ),
+    "a deleted or renamed `admin`": f"{SERVICES}users.py::test_renamed_administrator_does_not_come_back",
+    "`POST /api/configuration/backup-settings`": (
+        f"{API}configuration.py::TestJobs::test_keys_that_nobody_has_are_told_back"
+    ),
+    "`audit-log/cleanup` with an unreadable body": (f"{API}audit.py::TestCleanup::test_a_broken_body_deletes_nothing"),
+    "several jobs overdue at one check": f"{SERVICES}evaluate.py::TestSeveralJobs::test_they_share_a_message",
+    "a job that is fine again": f"{SERVICES}recoveries.py::test_a_late_job_that_runs_is_told_to_be_fine_again_once",
+    "mutes, quiet hours, silence, channels that fail": f"{API}alarms.py::test_a_mute_is_set_listed_and_ended",
+    "audit log of a limited account": (
+        f"{API}audit.py::test_an_account_limited_to_some_servers_reads_its_own_deeds_only"
+    ),
+    "restore": f"{API}database.py::TestRefused::test_a_script_that_does_more_than_a_dump",
+    "backups, retention, compaction, integrity check": (
+        f"{API}database_copies.py::test_a_copy_is_made_listed_fetched_restored_and_deleted"
+    ),
+    "an old installation": f"{API}import.py::test_a_file_sent_in_pieces_is_imported_and_reported",
+    "database backup and restore on PostgreSQL": (
+        f"{API}database_copies.py::TestOnPostgres::test_what_only_sqlite_can_is_refused_with_what_to_use_instead"
+    ),
+    "`/api/cron/*`": f"{API}cron.py::TestScheduler::test_health_names_the_tasks_and_their_last_runs",
+    "an unknown preset of the check interval": f"{API}cron.py::TestInterval::test_another_interval_is_refused",
+    "ids and names in reports": f"{DOMAIN}reports.py::test_identity_that_is_no_usable_text_is_refused_by_its_name",
+    "API keys": f"{API}keys.py::test_script_changes_settings_without_session_and_token",
+    "rates by address": f"{DOMAIN}addresses.py::test_addresses_of_one_ipv6_subscriber_count_together",
+    "servers and jobs without runs in the weekly clean-up": (
+        f"{SERVICES}tidying.py::test_only_a_clean_up_that_removed_something_is_audited"
+    ),
+    "runs of the same moment in a merge": f"{SERVICES}merging.py::test_run_of_the_same_moment_is_kept_once",
+    "merging servers whose jobs share a name, settings": f"{SERVICES}merging.py::test_settings_of_the_target_stay",
+    "a report without `Data`": f"{DOMAIN}reports.py::test_report_of_nothing_is_no_failed_run",
+    "`page` and `limit` that are no numbers": (f"{API}users.py::TestList::test_number_that_is_none_counts_as_absent"),
+    "a slash in a name, sent as `%2F`": "tests/test_routing.py::test_a_name_comes_through_an_address_as_it_is",
+    "errors of `/api/auth/*` that the contract has no word for": (
+        f"{API}auth.py::test_body_that_cannot_be_read_has_a_code"
+    ),
+    "charts in the pages": "tests/pages/test_details.py::test_the_range_decides_how_many_points_a_chart_has",
+    "log of a run": "tests/pages/test_details.py::TestLog::test_first_thousand_lines_come_and_lead_to_all",
+    "`/status/<link>`": ("tests/pages/test_status_page.py::test_page_opens_by_its_link_alone_and_without_signing_in"),
+    "job strips": "tests/pages/test_dashboard.py::test_a_missed_run_is_a_gap_in_the_strip",
+    "dashboard": "tests/pages/test_dashboard.py::test_a_tag_of_a_server_or_of_a_job_filters",
+    "collect: connection": f"{SERVICES}collect.py::test_either_generation_gives_machine_runs_and_schedules",
+    "collect: a bad log entry": (f"{SERVICES}collect.py::test_bad_entry_is_counted_with_its_reason_and_costs_no_other"),
+    "collect: stored address": f"{SERVICES}collect.py::test_only_who_may_change_records_moves_one",
+    "sync-schedule of an unknown machine": (
+        f"{SERVICES}collect.py::test_schedules_of_an_unknown_machine_are_not_stored"
+    ),
+    "collect, several and by itself": f"{API}collect.py::test_collection_is_watched_to_its_end",
+    "display settings, last tab, narrowed sidebar": (
+        "tests/pages/test_dashboard.py::test_the_view_is_remembered_with_the_account"
+    ),
+    "unlocking an account": f"{API}users.py::test_a_locked_account_is_opened_before_its_time",
+    "`/api/audit-log`": f"{API}audit.py::test_search_is_part_of_a_text_in_any_case",
+    "largest upload, public address": (
+        f"{API}reception.py::test_the_size_of_uploads_can_be_chosen_and_left_to_the_environment_again"
+    ),
+    "events, weekdays, ntfy addresses and topics that cannot be right": (
+        f"{API}configuration.py::TestNtfy::test_a_bad_destination_is_refused"
+    ),
+    "ntfy destination: keys that nothing reads": (
+        f"{API}configuration.py::TestNtfy::test_keys_that_nothing_reads_are_left_out"
+    ),
+    "messages to ntfy": f"{NTFY}::TestNtfy::test_it_publishes_json_to_the_root_of_the_server",
+    "statuses in `audit-log/filters`": f"{API}audit.py::test_filters_tell_what_occurs",
+    "flags such as `hasPassword` in the audit log": (
+        f"{SERVICES}audit.py::test_a_flag_that_speaks_of_a_secret_is_none"
+    ),
+    "a restore of more than 200 MiB": f"{API}database.py::TestRefused::test_a_file_above_the_limit",
+    "SQL dump": f"{API}database.py::test_a_script_makes_the_same_tables_rows_and_indexes",
+    "copies of the database that are fetched": (
+        f"{API}database.py::test_a_backup_is_an_intact_database_with_a_telling_name"
+    ),
+    "body of `/api/cron/*` POST": f"{API}cron.py::TestScheduler::test_no_body_is_needed",
+}
+
+
+def rows(manual: Path) -> list[str]:
+    """The first cell of each row of each table."""
+    lines = [line for line in manual.read_text().splitlines() if line.startswith("| ")]
+    return [cell for line in lines if (cell := line.split(" | ")[0].removeprefix("| ")) not in HEADINGS]
+
+
+@cache
+def names_of(file: str) -> set[str]:
+    """The tests of a file, those of a class with its name before theirs."""
+    found = set()
+    for node in ast.parse((ROOT / file).read_text()).body:
+        if isinstance(node, ast.ClassDef):
+            found |= {f"{node.name}::{inner.name}" for inner in node.body if isinstance(inner, ast.FunctionDef)}
+        elif isinstance(node, ast.FunctionDef):
+            found.add(node.name)
+    return found
+
+
+def test_every_deviation_has_a_test_and_every_test_its_deviation():
+    assert sorted(rows(MANUAL)) == sorted(TESTS)
+
+
+@pytest.mark.parametrize(("row", "test"), TESTS.items(), ids=str)
+def test_the_test_is_there(row, test):
+    file, _, name = test.partition("::")
+    assert name in names_of(file)
+
+
+def test_the_manual_holds_every_deviation_of_the_design():
+    if not DESIGN.is_file():
+        pytest.skip("the design is not beside the project")
+    told = MANUAL.read_text()
+    assert [line for line in DESIGN.read_text().splitlines() if line.startswith("| ") and line not in told] == []
