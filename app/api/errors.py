@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 PAGE_ERRORS = "duplistatus.page_errors"
 ERROR_CODES = "duplistatus.error_codes"
+REPEATED_STATUSES = "duplistatus.repeated_statuses"
 # Shows an error to a person: called with the sentence and the status.
 PageErrors = Callable[[str, int], ResponseReturnValue]
 DATABASE_TROUBLE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, sqlite3.OperationalError)
@@ -55,6 +56,12 @@ def name_errors(blueprint: Blueprint, codes: Mapping[int, str], view: str = "") 
     """Give errors of a blueprint, or of one of its views, an `errorCode` by status where they come without one."""
     place = f"{blueprint.name}.{view}" if view else blueprint.name
     blueprint.record(lambda state: state.app.extensions.setdefault(ERROR_CODES, {}).update({place: codes}))
+
+
+def repeat_status(blueprint: Blueprint, *views: str) -> None:
+    """Have errors of these views say their status in the body too, and always a `message` beside the sentence."""
+    places = {f"{blueprint.name}.{view}" for view in views}
+    blueprint.record(lambda state: state.app.extensions.setdefault(REPEATED_STATUSES, set()).update(places))
 
 
 def answer_app_error(error: AppError) -> ResponseReturnValue:
@@ -115,17 +122,19 @@ def _answer(
     if show is not None and not is_api_request():
         answer = current_app.make_response(show(sentence, status))
     else:
-        answer = _as_json(sentence, _named(status) | dict(extra), error)
+        answer = _as_json(sentence, _of_family(sentence, status) | dict(extra), error)
         answer.status_code = status
     answer.headers.extend(dict(headers))
     return answer
 
 
-def _named(status: int) -> dict[str, Any]:
-    """The code of an error by its status, where the address has one for it."""
+def _of_family(sentence: str, status: int) -> dict[str, Any]:
+    """What all errors of an address hold: a code by their status, or the status itself."""
     named: Mapping[str, Mapping[int, str]] = current_app.extensions.get(ERROR_CODES, {})
     codes = {**named.get(request.blueprint or "", {}), **named.get(request.endpoint or "", {})}
-    return {"errorCode": codes[status]} if status in codes else {}
+    code = {"errorCode": codes[status]} if status in codes else {}
+    is_repeated = request.endpoint in current_app.extensions.get(REPEATED_STATUSES, ())
+    return code | ({"message": sentence, "status": status} if is_repeated else {})
 
 
 def _as_json(sentence: str, extra: dict[str, Any], error: BaseException) -> Response:

@@ -20,13 +20,12 @@ class LatestRun(NamedTuple):
 
 
 class UnknownServer(AppError):
-    """Neither an id nor a name of a server. The family of these endpoints repeats the status in the body."""
+    """Neither an id nor a name of a server."""
 
     status = 404
 
     def __init__(self, identifier: str) -> None:
         super().__init__("Server not found", message=f"No server has the id or the name {identifier!r}")
-        self.extra["status"] = self.status
 
 
 class AmbiguousName(AppError):
@@ -41,7 +40,6 @@ class AmbiguousName(AppError):
             message=f"Ask for one of them by its id: {ids}",
             duplicate_servers=[{"id": server.id, "name": server.name} for server in servers],
         )
-        self.extra["status"] = self.status
 
 
 def of_server(identifier: str) -> tuple[Server, list[LatestRun]]:

@@ -4,6 +4,7 @@ from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 
 from app.api.answers import CACHE_SET_B, cached_json
+from app.api.errors import repeat_status
 from app.api.external.schemas import (
     FullSummaryOut,
     LatestOfJobsOut,
@@ -20,6 +21,8 @@ from app.services import clock, history, latest
 from app.services.freshness import second_of
 
 bp = Blueprint("external", __name__)
+# wire: those two say their status in every body, good ones included
+repeat_status(bp, "last_backup", "last_backups")
 
 
 @bp.before_request
