@@ -1,6 +1,7 @@
 """The command `duplistatus`: serve, and look after an installation from the shell."""
 
 import logging
+import signal
 import sys
 from datetime import UTC, datetime, timedelta
 
@@ -46,7 +47,13 @@ def serve() -> None:
         click.echo(f"duplistatus cannot start: {error}", err=True)
         sys.exit(2)
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
+    signal.signal(signal.SIGTERM, stop)
     waitress.serve(app, **waitress_options(settings))
+
+
+def stop(*_signal: object) -> None:
+    """End as a service manager asks for: waitress takes no new request and finishes those under way, for five seconds."""
+    sys.exit()
 
 
 def waitress_options(settings: Settings) -> dict[str, object]:

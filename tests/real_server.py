@@ -62,14 +62,14 @@ class RealServer:
         self._process.send_signal(signal.SIGKILL)
         self._end()
 
-    def stop(self) -> None:
-        """End it as a service manager would."""
+    def stop(self) -> int:
+        """End it as a service manager would; gives the exit status."""
         self._process.terminate()
-        self._end()
+        return self._end()
 
-    def _end(self) -> None:
+    def _end(self) -> int:
         try:
-            self._process.wait(20)
+            return self._process.wait(20)
         finally:
             self._process.kill()
             self._process.wait()

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import timedelta
@@ -43,8 +44,8 @@ def warning(number: int) -> bytes:
     return report_body(job_name=f"job {number % 10}", began_at=began_at, result="Warning")
 
 
-def send_until_killed(server: RealServer, kill_after: int) -> set[int]:
-    """Send all reports at once, and kill the server while they come in; gives those that it took."""
+def send_until(end: Callable[[], object], server: RealServer, end_after: int) -> set[int]:
+    """Send all reports at once, and end the server while they come in; gives those that it took."""
     taken, lock, enough = set(), threading.Lock(), threading.Event()
 
     def send(number: int) -> None:
@@ -55,13 +56,13 @@ def send_until_killed(server: RealServer, kill_after: int) -> set[int]:
         assert status == 200
         with lock:
             taken.add(number)
-            if len(taken) >= kill_after:
+            if len(taken) >= end_after:
                 enough.set()
 
     with ThreadPoolExecutor(SENDERS) as pool:
         sent = [pool.submit(send, number) for number in range(UPLOADS)]
         assert enough.wait(60)
-        server.kill()
+        end()
         for future in sent:
             future.result()
     return taken
@@ -74,7 +75,7 @@ def test_killed_server_keeps_what_it_took(tmp_path, seed):
         ntfy.standard = Answer(delay_s=SENDING_S)
         server = RealServer(tmp_path)
         lead_messages_to(database, ntfy.url)
-        taken = send_until_killed(server, random.Random(seed).randrange(10, UPLOADS - 40))
+        taken = send_until(server.kill, server, random.Random(seed).randrange(10, UPLOADS - 40))
         assert 0 < len(taken) < UPLOADS
         with real_server(tmp_path) as server:
             again = [server.upload(warning(number)) for number in sorted(taken)]
@@ -91,6 +92,13 @@ def test_killed_server_keeps_what_it_took(tmp_path, seed):
             assert rows(database, "SELECT count(*) FROM audit_log WHERE action = 'backup_upload'") == [(runs[0],)]
             assert rows(database, "SELECT count(*) FROM deliveries") == [(runs[0],)]
             await_deliveries(database, ntfy, runs[0])
+
+
+def test_a_server_that_is_stopped_finishes_what_it_is_at(tmp_path):
+    server, statuses = RealServer(tmp_path, RUN_JOBS="false"), []
+    taken = send_until(lambda: statuses.append(server.stop()), server, 40)
+    assert statuses == [0]
+    assert rows(tmp_path / "duplistatus.db", "SELECT count(*) FROM runs") == [(len(taken),)]
 
 
 def await_deliveries(database: Path, ntfy, count: int) -> None:
