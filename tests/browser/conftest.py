@@ -42,8 +42,17 @@ class Site:
     app: Flask
     address: str
 
-    def post(self, *, server: str = "nas", job: str = "Photos", status: str = "Success", hours_ago: float = 1) -> None:
-        """Report a run."""
+    def post(
+        self,
+        *,
+        server: str = "nas",
+        name: str = "",
+        job: str = "Photos",
+        status: str = "Success",
+        hours_ago: float = 1,
+        errors: tuple[str, ...] = (),
+    ) -> None:
+        """Report a run; `server` is the machine's id, and its name unless it has another one."""
         began_at = datetime.now(UTC) - timedelta(hours=hours_ago)
         data = {
             "MainOperation": "Backup",
@@ -53,8 +62,9 @@ class Site:
             "Duration": "00:07:00",
             "ExaminedFiles": 10,
             "SizeOfExaminedFiles": 1000,
+            "Errors": errors,
         }
-        extra = {"OperationName": "Backup", "machine-id": server, "machine-name": server, "backup-name": job}
+        extra = {"OperationName": "Backup", "machine-id": server, "machine-name": name or server, "backup-name": job}
         report = {"Data": data, "Extra": extra | {"backup-id": "DB-1"}}
         assert requests.post(f"{self.address}/api/upload", json=report, timeout=10).status_code == 200
 
@@ -117,6 +127,13 @@ def household(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def empty_site(browser: Browser, tmp_path: Path) -> Iterator[Site]:
     """An installation on its first day."""
     with serving(tmp_path / "data") as site:
+        yield site
+
+
+@pytest.fixture
+def own_site(browser: Browser, tmp_path: Path) -> Iterator[Site]:
+    """An installation that a test may leave in any state."""
+    with serving(tmp_path / "data", admin_password=ADMIN_PASSWORD) as site:
         yield site
 
 

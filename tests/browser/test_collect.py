@@ -42,9 +42,10 @@ def remember(workshop):
     return remember
 
 
-def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page, duplicati):
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page, duplicati, width):
     duplicati.replies["/4/log"] = Reply(body=b"[]", pause_s=1.5)
-    page = open_page()
+    page = open_page(viewport={"width": width, "height": 844})
     page.goto("/settings?tab=server")
     page.get_by_role("link", name="Add a server").click()
     dialog = page.get_by_role("dialog", name="Collect backup logs")

@@ -20,13 +20,24 @@ def addresses(page) -> dict[str, str]:
     job = page.locator("th[data-label='Backup job'] a").first.get_attribute("href")
     fixed = {
         name: name
-        for name in ("/?view=cards", "/?view=table", "/?q=nothing", "/connect", "/charts", "/change-password")
+        for name in (
+            "/?view=cards&panel=status",
+            "/?view=table&panel=charts",
+            "/?view=compact&panel=charts",
+            "/?q=nothing",
+            "/connect",
+            "/charts",
+            "/change-password",
+            "/collect",
+            "/api/docs?q=tags",
+        )
     }
     return {**fixed, "server": server, "job": job, "run": run}
 
 
-def test_the_first_day(open_context, empty_site):
-    page = open_context(base_url=empty_site.address).new_page()
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_first_day(open_context, empty_site, width):
+    page = open_context(base_url=empty_site.address, viewport={"width": width, "height": 844}).new_page()
     page.goto("/")
     page.fill("#username", "admin")
     page.fill("#password", "Duplistatus09")
@@ -216,7 +227,9 @@ def test_two_keys_lead_to_a_page(page):
     expect(page).to_have_url(re.compile("/charts$"))
 
 
-def test_a_language_is_chosen_by_one_touch_and_stays(page):
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_language_is_chosen_by_one_touch_and_stays(page, width):
+    page.set_viewport_size({"width": width, "height": 844})
     page.goto("/connect")
     page.locator("summary.user-button").click()
     page.get_by_label("Language").select_option("de")

@@ -14,15 +14,25 @@ from app.testing.http_servers import Answer, recording_server
 AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 PAGES = (
+    "?tab=notifications",
+    "?tab=monitoring",
+    "?tab=templates",
+    "?tab=summary",
     "?tab=channels",
+    "?tab=ntfy",
+    "?tab=email",
     "?tab=publishing",
     "?tab=display",
     "?tab=uploads",
     "?tab=about",
+    "?tab=server",
+    "?tab=tasks",
+    "?tab=database-maintenance",
     "?tab=users",
     "?tab=keys",
     "?tab=access",
     "?tab=audit",
+    "?tab=audit-retention",
     "?tab=application-logs",
     "/users/new",
     "/audit/1",
@@ -172,8 +182,9 @@ def test_tabs_are_a_choice_on_a_phone_and_a_list_of_icons_where_wanted(open_page
     expect(page.get_by_role("button", name="Show icons only")).to_be_visible()
 
 
-def test_an_account_is_made_changed_and_deleted(open_page, browser, workshop):
-    page = open_page(permissions=["clipboard-read", "clipboard-write"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_an_account_is_made_changed_and_deleted(open_page, width):
+    page = open_page(permissions=["clipboard-read", "clipboard-write"], viewport={"width": width, "height": 844})
     page.goto("/settings?tab=users")
     page.get_by_role("link", name="Add a user").click()
     page.get_by_label("Username").fill("anna")
@@ -203,9 +214,10 @@ def test_the_log_of_the_program_follows_its_file(open_page, workshop):
 @pytest.mark.parametrize(
     ("theme", "width", "rules"), [("light", 360, RULES), ("dark", 1440, {"runOnly": ["color-contrast"]})]
 )
-def test_no_page_has_a_barrier_or_is_wider_than_its_screen(open_page, make, theme, width, rules):
+def test_no_page_has_a_barrier_or_is_wider_than_its_screen(open_page, workshop, make, theme, width, rules):
     page = open_page(color_scheme=theme, viewport={"width": width, "height": 780})
     channel_id = make(f"Narrow {theme}")
+    workshop.post()
     found = {}
     for address in PAGES:
         page.goto("/settings" + address.format(id=channel_id))
