@@ -68,7 +68,7 @@ class PostgresServer:
             self._process.wait()
 
     def _wait(self) -> None:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while True:
             try:
                 self.execute("SELECT 1")

@@ -10,15 +10,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
+# Ends a test that fails; what is there at once is never waited for.
+PATIENCE_S = 60.0
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server says to one request; it waits `delay_s` before it speaks, or hangs up without a word."""
+    """What the server says to one request, after `delay_s` and `until`; or it hangs up without a word."""
 
     status: int = 200
     body: bytes = b"{}"
     headers: dict[str, str] = field(default_factory=dict)
     delay_s: float = 0.0
+    until: threading.Event | None = None
     hangs_up: bool = False
 
 
@@ -86,7 +90,7 @@ class RecordingServer:
         self._server.server_close()
         self._thread.join()
 
-    def wait_for(self, count: int, *, timeout_s: float = 10.0) -> list[Received]:
+    def wait_for(self, count: int, *, timeout_s: float = PATIENCE_S) -> list[Received]:
         """The requests so far, as soon as there are `count`. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.received) >= count, timeout_s):
@@ -101,6 +105,8 @@ class RecordingServer:
             answer = self.answers.pop(0) if self.answers else self.standard
             self._changed.notify_all()
         time.sleep(answer.delay_s)
+        if answer.until is not None:
+            answer.until.wait(PATIENCE_S)
         if answer.hangs_up:
             request.close_connection = True
             return

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,6 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from app.testing.http_servers import PATIENCE_S
+
 
 @dataclass
 class MailServer:
@@ -34,6 +37,14 @@ class MailServer:
     letters: list[EmailMessage] = field(default_factory=list)
     envelopes: list[Any] = field(default_factory=list)
     certificate_pem: bytes = b""
+    arrival: threading.Condition = field(default_factory=threading.Condition)
+
+    def wait_for(self, count: int, *, timeout_s: float = PATIENCE_S) -> list[EmailMessage]:
+        """The letters so far, as soon as there are `count`. Raises TimeoutError."""
+        with self.arrival:
+            if not self.arrival.wait_for(lambda: len(self.letters) >= count, timeout_s):
+                raise TimeoutError(f"{len(self.letters)} of {count} letters came within {timeout_s} s")
+            return list(self.letters)
 
     async def handle_MAIL(self, _server: Any, session: Any, envelope: Any, address: str, _options: Any) -> str:
         """Demand the login first, where there is a password."""
@@ -51,8 +62,10 @@ class MailServer:
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
         """Keep the letter."""
         if self.message_answer.startswith("2"):
-            self.envelopes.append(envelope)
-            self.letters.append(message_from_bytes(envelope.content, policy=policy.default))
+            with self.arrival:
+                self.envelopes.append(envelope)
+                self.letters.append(message_from_bytes(envelope.content, policy=policy.default))
+                self.arrival.notify_all()
         return self.message_answer
 
     def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:

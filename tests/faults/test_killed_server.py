@@ -103,7 +103,7 @@ def test_a_server_that_is_stopped_finishes_what_it_is_at(tmp_path):
 
 def await_deliveries(database: Path, ntfy, count: int) -> None:
     """Each run was told, or is claimed by the courier that was killed and will be told when its claim ends."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while True:
         states = Counter(dict(rows(database, "SELECT state, count(*) FROM deliveries GROUP BY state")))
         if states["queued"] == 0 and (states["sending"] <= 8 or time.monotonic() > deadline):

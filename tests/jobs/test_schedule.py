@@ -103,7 +103,7 @@ def test_what_is_queued_goes_out_at_once(working_app, clock):
         with working_app.app_context():
             channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main"}, now=clock())
             ingest_report(failed_run(), now=clock(), actor=Actor())
-        [push] = ntfy.wait_for(1, timeout_s=5)
+        [push] = ntfy.wait_for(1)
     assert push.json["title"] == "⚠️ Error - photos @ nas"
 
 

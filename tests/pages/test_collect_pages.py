@@ -50,7 +50,7 @@ def record(db, server_id: str) -> Server | None:
 def watched(person, answer) -> str:
     """The page of a collection once it has ended."""
     assert answer.status_code == 303
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         page = person.get(answer.location).get_data(as_text=True)
         if "hx-trigger" not in page:

@@ -52,7 +52,7 @@ def record(db, server_id: str) -> Server:
 
 def finished(started: batches.Batch) -> batches.Batch:
     """The batch once it has ended."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while not started.is_done:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -93,7 +93,7 @@ def test_batch_that_ended_is_forgotten(db, clock, duplicati, alice):
     remember("good", duplicati.url)
     all_batches, orders = batches.of_application(), batches.orders_for_all(None)
     first = finished(all_batches.start(orders, caller=alice, now=clock(), limits=QUICK))
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while first.ended_at is None and time.monotonic() < deadline:
         time.sleep(0.01)
     finished(all_batches.start(orders, caller=alice, now=clock.advance(hours=1), limits=QUICK))
