@@ -52,7 +52,7 @@ def serve() -> None:
 
 
 def stop(*_signal: object) -> None:
-    """End as a service manager asks for: waitress takes no new request and finishes those under way, for five seconds."""
+    """End as a service manager asks for: waitress finishes the requests under way, for five seconds."""
     sys.exit()
 
 
