@@ -10,10 +10,19 @@ from urllib.parse import quote, unquote
 
 from flask import Flask
 from werkzeug.datastructures import ImmutableDict
-from werkzeug.routing import Map, MapAdapter, PathConverter, Rule, UnicodeConverter
+from werkzeug.routing import (
+    IntegerConverter,
+    Map,
+    MapAdapter,
+    PathConverter,
+    Rule,
+    UnicodeConverter,
+    ValidationError,
+)
 
 # Stands for %2F while an address is matched. Unicode keeps it free for use within a program.
 ENCODED_SLASH = "\ufdd0"
+LARGEST_NUMBER = 2**63 - 1
 
 
 def path_as_sent(environ: Mapping[str, Any]) -> str:
@@ -35,12 +44,26 @@ def quoted(path: str) -> str:
     return quote(path).replace(quote(ENCODED_SLASH), "%2F")
 
 
+def _as_meant(value: str) -> str:
+    """A name with its own slashes. One with a NUL, which no database of ours can look for, leads nowhere."""
+    if "\0" in value:
+        raise ValidationError
+    return value.replace(ENCODED_SLASH, "/")
+
+
+class NumberConverter(IntegerConverter):
+    """A number of a row, `<int:name>`; one that no row can have leads nowhere."""
+
+    def __init__(self, map: Map, *args: Any, **options: Any) -> None:
+        super().__init__(map, *args, **{"max": LARGEST_NUMBER, **options})
+
+
 class PartConverter(UnicodeConverter):
     """One part of an address, as `<name>` and `<string:name>` mean it; may hold slashes of its own."""
 
     def to_python(self, value: str) -> str:
         """The part as it was meant."""
-        return value.replace(ENCODED_SLASH, "/")
+        return _as_meant(value)
 
     def to_url(self, value: Any) -> str:
         """The part as it stands in an address."""
@@ -52,7 +75,7 @@ class RestConverter(PathConverter):
 
     def to_python(self, value: str) -> str:
         """The rest as it was meant."""
-        return value.replace(ENCODED_SLASH, "/")
+        return _as_meant(value)
 
 
 class NameConverter(RestConverter):
@@ -73,6 +96,7 @@ class AddressMap(Map):
         {
             **Map.default_converters,
             "default": PartConverter,
+            "int": NumberConverter,
             "string": PartConverter,
             "path": RestConverter,
             "name": NameConverter,

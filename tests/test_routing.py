@@ -65,3 +65,16 @@ def test_names_that_end_an_address_are_taken_with_plain_slashes_too(client, admi
     client.post("/api/upload", json=report_document(server_id="a/b", job_name="c//d/"))
     assert client.get("/api/lastbackup/a/b").get_json()["server"]["id"] == "a/b"
     assert len(admin.get("/api/chart-data/server/a%2Fb/backup/c//d%2F").get_json()) == 1
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/api/lastbackup/a%00b", "/api/lastbackups/%00", "/api/servers/a%00b", "/api/chart-data/server/a/backup/%00"],
+)
+def test_a_name_with_a_nul_leads_nowhere(admin, address):
+    assert (admin.get(address).status_code, admin.get(address).get_json()["error"]) == (404, "Not found")
+
+
+@pytest.mark.parametrize("number", [2**63, 10**30])
+def test_a_number_that_no_row_can_have_leads_nowhere(admin, number):
+    assert admin.send("PATCH", f"/api/api-keys/{number}", json={"enabled": True}).get_json()["error"] == "Not found"

@@ -63,7 +63,15 @@ def json_body(*, optional: bool = False) -> dict[str, Any]:
         raise AppError("The request body is not valid JSON") from error
     if not isinstance(body, dict):
         raise AppError("The request body has to be a JSON object")
+    if rb"\u0000" in raw and _holds_nul(body):
+        raise AppError("A text in the request body holds a NUL, which cannot be kept")
     return body
+
+
+def _holds_nul(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any("\0" in name or _holds_nul(inner) for name, inner in value.items())
+    return any(map(_holds_nul, value)) if isinstance(value, list) else isinstance(value, str) and "\0" in value
 
 
 class TrustedProxies:

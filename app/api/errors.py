@@ -43,6 +43,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(ValidationError, answer_validation_error)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(InternalServerError, answer_unexpected)
+    app.register_error_handler(sqlalchemy.exc.DataError, answer_impossible_value)
     for trouble in DATABASE_TROUBLE:
         app.register_error_handler(trouble, answer_database_trouble)
 
@@ -91,6 +92,12 @@ def answer_database_trouble(error: BaseException) -> ResponseReturnValue:
     """Say that the database is the matter, which may pass; the log holds the rest."""
     log.error("the database cannot be used: %s", error, exc_info=settings().debug)
     return _answer("The database cannot be reached at the moment", 503, {}, {"Retry-After": "5"}, error)
+
+
+def answer_impossible_value(error: sqlalchemy.exc.DataError) -> ResponseReturnValue:
+    """Say that something of the request fits into no column; what is usual was refused before it came so far."""
+    log.warning("the database refused a value: %s", error.orig)
+    return _answer("The request holds a text or number that cannot be kept", 400, {}, {}, error)
 
 
 def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:

@@ -80,6 +80,8 @@ def check_request() -> ResponseReturnValue | None:
         return None  # not found, or a method that is not known there: said by the error handlers
     if path_as_sent(request.environ).endswith("/") and request.url_rule and not request.url_rule.rule.endswith("/"):
         return redirect_without_slash()  # the last part of the address would take the slash for its own
+    if b"%00" in request.query_string:
+        raise AppError("The query holds a NUL, which nothing can be looked for with")
     if request.method == "OPTIONS":
         answer = current_app.make_default_options_response()
         answer.status_code = 204

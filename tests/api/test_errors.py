@@ -206,3 +206,26 @@ class TestDebug:
         body = client.get("/api/failing/unexpected").get_json()
         assert body["message"] == "secret detail"
         assert "RuntimeError" in body["stack"]
+
+
+class TestNul:
+    """The one sign of Unicode that PostgreSQL cannot keep."""
+
+    @pytest.fixture
+    def settings(self, settings_of_each_database):
+        return settings_of_each_database
+
+    @pytest.mark.parametrize("body", [{"a\0": 1}, {"name": "a\0"}, {"inner": [{"size": "\0"}]}])
+    def test_body_that_holds_one_is_refused(self, admin, body):
+        answer = admin.send("POST", "/api/users", json={"username": "user", **body})
+        assert (answer.status_code, "NUL" in answer.get_json()["error"]) == (400, True)
+
+    def test_body_that_only_speaks_of_one_is_taken(self, admin):
+        assert admin.send("POST", "/api/users", json={"username": r"\u0000"}).status_code == 201
+
+    def test_query_that_holds_one_is_refused(self, admin):
+        assert admin.get("/api/users?search=a%00").status_code == 400
+
+    def test_form_that_holds_one_breaks_nothing(self, client):
+        form = {"username": "a\0", "password": "b", "csrf_token": client.csrf_headers()["X-CSRF-Token"]}
+        assert client.post("/login", data=form).status_code < 500

@@ -175,6 +175,7 @@ TESTS = {
     "copies of the database that are fetched": (
         f"{API}database.py::test_a_backup_is_an_intact_database_with_a_telling_name"
     ),
+    "NUL in a body, query or address": f"{API}errors.py::TestNul::test_body_that_holds_one_is_refused",
     "body of `/api/cron/*` POST": f"{API}cron.py::TestScheduler::test_no_body_is_needed",
 }
 
