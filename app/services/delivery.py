@@ -208,14 +208,15 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
     """A message from a notice's payload, shortened to what the channel takes; `given` are further fields."""
     text, in_bytes = payload["text"], channel.limits_in_bytes
     body = shorten(markdown.to_plain(text), channel.body_limit, in_bytes=in_bytes)
-    is_whole = shorten(text, channel.body_limit, in_bytes=in_bytes) == text
+    marked = markdown.to_markdown(text)
+    is_whole = shorten(marked, channel.body_limit, in_bytes=in_bytes) == marked
     pictures = messages.unpacked(payload.get("pictures", ()))
     return Message(
         title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
         body=body,
         html=markdown.to_html(text if is_whole else markdown.escape(body)) + "".join(map(_picture_html, pictures)),
         # Cut Markdown might end within a mark: then plain text says it.
-        markdown=text if payload["is_formatted"] and is_whole else None,
+        markdown=marked if payload["is_formatted"] and is_whole else None,
         severity=Severity(payload["severity"]),
         priority=payload["priority"],
         tags=tuple(payload["tags"]),

@@ -1,6 +1,5 @@
 """The planned slots of a job."""
 
-import time
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -147,9 +146,7 @@ def test_plan_beyond_the_calendar_is_refused(last_run: str) -> None:
 
 def test_plan_of_a_second_is_found_far_from_its_anchor_without_counting() -> None:
     interval = parse_interval("1s")
-    started_s = time.process_time()
     assert next_expected(at("2026-01-06T12:00"), at("1990-01-01"), interval, (1,)) == at("2026-01-12T00:00")
-    assert time.process_time() - started_s < 0.1
 
 
 def test_job_without_a_run_is_planned_for_its_anchor() -> None:
@@ -264,12 +261,3 @@ def test_previous_slots_are_those_that_were_planned_one_after_another(end_at, an
     planned = [next_expected(slot, anchor_at, interval, weekdays) for slot in slots]
     assert planned[:-1] == slots[1:]
     assert planned[-1] >= end_at
-
-
-def test_ten_thousand_plans_take_less_than_half_a_second() -> None:
-    intervals = [parse_interval(text) for text in ("1D", "1h", "1W", "1M", "15m")]
-    anchor_at, last_run_at = at("2019-01-31T08:00"), at("2026-01-05T13:59")
-    started_s = time.process_time()
-    for number in range(10_000):
-        next_expected(last_run_at, anchor_at, intervals[number % 5], (1, 2, 3), tolerance=TWO_HOURS)
-    assert time.process_time() - started_s < 0.5
