@@ -54,6 +54,9 @@ TESTS = {
     "login": f"{SERVICES}sessions.py::test_signing_in_moves_to_a_new_id_and_deletes_the_old_row",
     "last administrator": f"{API}users.py::TestUpdate::test_last_administrator_cannot_be_demoted",
     "cron-config and `/api/cron/*` POST": f"{API}access_table.py::test_route_admits_whom_the_contract_admits",
+    "new host of a mail server, an ntfy server or a webhook": (
+        f"{SERVICES}channels.py::test_a_secret_does_not_follow_to_another_server"
+    ),
     "new host in a server's URL": f"{API}server_changes.py::TestPassword::test_new_host_costs_the_password_and_is_told",
     "collect": f"{SERVICES}collect.py::test_https_is_tried_first_and_no_password_goes_out_in_clear",
     "temporary passwords, tokens": f"{SERVICES}passwords.py::test_no_secret_comes_from_a_guessable_source",
