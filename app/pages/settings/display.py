@@ -17,6 +17,7 @@ from wtforms.fields.choices import SelectChoice
 from app.models import User
 from app.pages import languages
 from app.pages.formats import counted_text
+from app.pages.metrics import RANGE_LABELS
 from app.pages.settings.forms import SettingsForm
 from app.services import preferences
 
@@ -43,15 +44,7 @@ WORDS: dict[str, Mapping[str, Any]] = {
         "status": lazy_gettext("Worst first"),
         "newest": lazy_gettext("Newest run first"),
     },
-    "chart_range": {
-        "1W": lazy_gettext("Last week"),
-        "2W": lazy_gettext("Last 2 weeks"),
-        "1M": lazy_gettext("Last month"),
-        "3M": lazy_gettext("Last quarter"),
-        "6M": lazy_gettext("Last half year"),
-        "1Y": lazy_gettext("Last year"),
-        "2Y": lazy_gettext("Last 2 years"),
-    },
+    "chart_range": RANGE_LABELS,
     "chart_style": {"lines": lazy_gettext("Smooth lines"), "bars": lazy_gettext("Bars")},
 }
 

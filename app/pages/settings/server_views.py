@@ -12,6 +12,7 @@ from app.pages.settings import servers as layout
 from app.pages.settings.blueprint import bp
 from app.pages.settings.questions import ask
 from app.pages.settings.server_forms import PasswordForm, ServerForm
+from app.pages.settings.sorted_lists import read_query
 from app.services import clock, merging, reachability, servers
 from app.services.reachability import Outcome
 
@@ -20,7 +21,7 @@ TAB, LABEL = "server", lazy_gettext("Servers")
 
 def show() -> ResponseReturnValue:
     """All servers, or those that hold a text."""
-    query = layout.read_query(request.args)
+    query = read_query(request.args, layout.COLUMNS)
     listed = layout.build_list(query, visible_server_ids(), is_admin=current_user.is_admin)
     values = {"columns": layout.COLUMNS, "query": query, "now": clock.now()}
     return render_template("settings/servers.html", tab=TAB, label=LABEL, listed=listed, **values)

@@ -1,53 +1,19 @@
 """What the tab of the servers shows: the list as it was asked for, one server, and what to ask before deeds."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flask import url_for
-from flask_babel import LazyString, lazy_gettext, ngettext
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
 
 from app.contracts.errors import NotFound
 from app.models import Server
 from app.pages.formats import count_text
 from app.pages.settings.questions import Question
 from app.pages.settings.server_forms import ServerForm
+from app.pages.settings.sorted_lists import Column, ListQuery
 from app.services import job_settings, servers
 from app.services.collect.targets import stored_address
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column that can be sorted by."""
-
-    name: str
-    label: LazyString
-    key: Callable[[Server], Any]
-
-
-COLUMNS = (
-    Column("name", lazy_gettext("Server"), lambda server: server.display_name.casefold()),
-    Column("url", lazy_gettext("Address"), lambda server: server.url.casefold()),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """What the list was asked for: part of a name, and the column to sort by, `-` in front for downwards."""
-
-    search: str = ""
-    sort: str = "name"
-
-    def next_sort(self, column: Column) -> str:
-        """What a click on a column's head asks for."""
-        return f"-{column.name}" if self.sort == column.name else column.name
-
-    def aria_sort(self, column: Column) -> str:
-        """The column's state in the words of ARIA."""
-        if column.name != self.sort.removeprefix("-"):
-            return "none"
-        return "descending" if self.sort.startswith("-") else "ascending"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +29,12 @@ class Row:
         return not self.lack
 
 
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("name", lazy_gettext("Server"), lambda row: row.server.display_name.casefold()),
+    Column("url", lazy_gettext("Address"), lambda row: row.server.url.casefold()),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class ServerList:
     """The list, and what stands around it."""
@@ -74,23 +46,16 @@ class ServerList:
     duplicate_names: tuple[str, ...]
 
 
-def read_query(arguments: Mapping[str, str]) -> ListQuery:
-    """Read the query of an address."""
-    sort = arguments.get("sort", "name")
-    known = sort.removeprefix("-") in {column.name for column in COLUMNS}
-    return ListQuery(arguments.get("q", "").strip(), sort if known else "name")
-
-
 def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, is_admin: bool) -> ServerList:
     """The servers that were asked for, in the order that was asked for."""
     rows = [Row(server, _lack_of(server)) for server in job_settings.list_servers(visible_server_ids)]
     wanted = query.search.casefold()
     found = [row for row in rows if wanted in "\n".join(_searched(row.server)).casefold()]
-    column = next(column for column in COLUMNS if column.name == query.sort.removeprefix("-"))
-    found.sort(key=lambda row: column.key(row.server), reverse=query.sort.startswith("-"))
     doubles = servers.find_duplicates() if is_admin else []
     collectable_count = sum(row.is_collectable for row in rows)
-    return ServerList(query, found, len(rows), collectable_count, tuple(name for name, _servers in doubles))
+    return ServerList(
+        query, query.ordered(found, COLUMNS), len(rows), collectable_count, tuple(name for name, _servers in doubles)
+    )
 
 
 def find_row(server_id: str, visible_server_ids: frozenset[str] | None = None) -> Row:

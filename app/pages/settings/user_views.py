@@ -10,6 +10,7 @@ from app.contracts import AppError, Guard, guarded
 from app.pages.settings import users as layout
 from app.pages.settings.blueprint import bp
 from app.pages.settings.questions import ask
+from app.pages.settings.sorted_lists import read_query
 from app.pages.settings.user_forms import ChangedAccountForm, NewAccountForm
 from app.services import accounts, clock, passwords, sessions
 from app.services.accounts import Account, AccountChange
@@ -19,7 +20,7 @@ TAB = "users"
 
 def show_all() -> ResponseReturnValue:
     """All accounts, or those whose name holds a text."""
-    query = layout.read_query(request.args)
+    query = read_query(request.args, layout.COLUMNS)
     values = {"query": query, "columns": layout.COLUMNS, "now": clock.now()}
     return render_template("settings/users.html", tab=TAB, accounts=layout.list_accounts(query), **values)
 

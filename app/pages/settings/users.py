@@ -1,16 +1,14 @@
 """What the tab of the accounts shows: the list as it was asked for, and one account."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from flask import url_for
-from flask_babel import LazyString, lazy_gettext
 from flask_babel import gettext as _
+from flask_babel import lazy_gettext
 
 from app.models import User
 from app.pages.settings.questions import Question
+from app.pages.settings.sorted_lists import Column, ListQuery
 from app.pages.settings.user_forms import ALL, CHOSEN, ChangedAccountForm
 from app.services import accounts
 from app.services.accounts import Account
@@ -18,17 +16,7 @@ from app.services.accounts import Account
 MOST_LISTED = 1000
 NEVER = datetime.min.replace(tzinfo=UTC)
 
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """A column that can be sorted by."""
-
-    name: str
-    label: LazyString
-    key: Callable[[Account], Any]
-
-
-COLUMNS = (
+COLUMNS: tuple[Column[Account], ...] = (
     Column("name", lazy_gettext("Name"), lambda account: account.user.username),
     Column("role", lazy_gettext("Role"), lambda account: (not account.user.is_admin, account.user.username)),
     Column("login", lazy_gettext("Last sign-in"), lambda account: account.user.last_login_at or NEVER),
@@ -37,36 +25,10 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class ListQuery:
-    """What the list was asked for: part of a name, and the column to sort by, `-` in front for downwards."""
-
-    search: str = ""
-    sort: str = "name"
-
-    def next_sort(self, column: Column) -> str:
-        """What a click on a column's head asks for."""
-        return f"-{column.name}" if self.sort == column.name else column.name
-
-    def aria_sort(self, column: Column) -> str:
-        """The column's state in the words of ARIA."""
-        if column.name != self.sort.removeprefix("-"):
-            return "none"
-        return "descending" if self.sort.startswith("-") else "ascending"
-
-
-def read_query(arguments: Mapping[str, str]) -> ListQuery:
-    """Read the query of an address."""
-    sort = arguments.get("sort", "name")
-    known = sort.removeprefix("-") in {column.name for column in COLUMNS}
-    return ListQuery(arguments.get("q", "").strip(), sort if known else "name")
-
-
 def list_accounts(query: ListQuery) -> list[Account]:
     """The accounts that were asked for, in the order that was asked for."""
     found = accounts.list_accounts(search=query.search, limit=MOST_LISTED).accounts
-    column = next(column for column in COLUMNS if column.name == query.sort.removeprefix("-"))
-    return sorted(found, key=column.key, reverse=query.sort.startswith("-"))
+    return query.ordered(found, COLUMNS)
 
 
 def form_of(account: Account, now: datetime, *, is_sent: bool = True) -> ChangedAccountForm:
