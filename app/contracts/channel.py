@@ -111,7 +111,7 @@ class NotificationChannel(ABC):
         return {"target": target} if target else {}
 
     def subscription(self, target: str | None = None) -> str | None:
-        """What a phone opens to receive messages by this channel, shown as a QR code; None where there is no such thing.
+        """What a phone opens to receive messages by this channel, shown as a QR code; None where there is no such.
 
         It holds no secret: whoever sees the screen could keep it. `target` as in a message.
         """

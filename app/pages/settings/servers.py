@@ -51,11 +51,9 @@ def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, i
     rows = [Row(server, _lack_of(server)) for server in job_settings.list_servers(visible_server_ids)]
     wanted = query.search.casefold()
     found = [row for row in rows if wanted in "\n".join(_searched(row.server)).casefold()]
-    doubles = servers.find_duplicates() if is_admin else []
+    doubles = tuple(name for name, _servers in servers.find_duplicates()) if is_admin else ()
     collectable_count = sum(row.is_collectable for row in rows)
-    return ServerList(
-        query, query.ordered(found, COLUMNS), len(rows), collectable_count, tuple(name for name, _servers in doubles)
-    )
+    return ServerList(query, query.ordered(found, COLUMNS), len(rows), collectable_count, doubles)
 
 
 def find_row(server_id: str, visible_server_ids: frozenset[str] | None = None) -> Row:
