@@ -9,6 +9,7 @@ const shownRows = () => rows().filter((row) => !row.hidden);
 const state = document.getElementById("save-state");
 const dirty = new Set();
 let timer = 0;
+let isSaving = false;
 
 function say(word) {
   state.textContent = state.dataset[word];
@@ -38,8 +39,8 @@ function entries(changed) {
   return new URLSearchParams(data);
 }
 
-async function post(changed, options = {}) {
-  const send = () => fetch(form.action, { method: "POST", body: entries(changed), headers: { Accept: "application/json" }, ...options });
+async function post(changed) {
+  const send = () => fetch(form.action, { method: "POST", body: entries(changed), headers: { Accept: "application/json" }, keepalive: true });
   const answer = await send();
   if (answer.status !== 403) return answer;
   const fresh = await fetch(new URL("api/csrf", new URL(document.querySelector(".brand").href)));
@@ -48,22 +49,28 @@ async function post(changed, options = {}) {
   return send();
 }
 
+/* One after the other: each tells the server what it knew the row to be, which is what the one before left. */
 async function save() {
   clearTimeout(timer);
+  if (isSaving || !dirty.size) return;
   const changed = [...dirty];
   dirty.clear();
-  if (!changed.length) return;
+  isSaving = true;
   say("saving");
   try {
     const answer = await post(changed);
-    const told = await answer.json();
-    if (!answer.ok) throw new Error(told.error);
+    const told = answer.headers.get("Content-Type")?.startsWith("application/json") ? await answer.json() : {};
+    if (!told.states) throw new Error(told.error ?? "");
     for (const [id, value] of Object.entries(told.states)) form.elements[`was.${id}`].value = value;
-    say(dirty.size ? "saving" : "saved");
+    say("saved");
+    if (dirty.size) timer = setTimeout(save);
   } catch (error) {
     for (const row of changed) dirty.add(row);
     say("failed");
-    show(`${state.dataset.failed}: ${error.message}`);
+    const hasReason = error.message && !(error instanceof TypeError); // that of a lost connection is the browser's
+    show(hasReason ? `${state.dataset.failed}: ${error.message}` : state.dataset.failed);
+  } finally {
+    isSaving = false;
   }
 }
 
@@ -79,7 +86,7 @@ if (form && state) {
     if (row && event.target.form === form) mark(row);
   });
   addEventListener("pagehide", () => {
-    if (dirty.size) fetch(form.action, { method: "POST", body: entries(dirty), headers: { Accept: "application/json" }, keepalive: true });
+    if (dirty.size) post(dirty);
   });
 }
 
@@ -100,6 +107,12 @@ function showColumns() {
 const many = document.querySelector("form[data-many]");
 const picks = () => [...document.querySelectorAll("input[name=pick]")];
 
+/* What a box chooses of: the rows that are shown, of its server or of all. */
+function scopeOf(box) {
+  const group = box.matches("[data-pick-group]") && box.closest("tbody");
+  return shownRows().filter((row) => !group || group.contains(row));
+}
+
 function showPicked() {
   if (!many) return;
   const picked = picks().filter((box) => box.checked);
@@ -107,8 +120,7 @@ function showPicked() {
   const count = many.querySelector("[data-picked]");
   count.textContent = count.dataset.words.replace("{count}", picked.length);
   for (const box of document.querySelectorAll("[data-pick-all], [data-pick-group]")) {
-    const scope = box.matches("[data-pick-all]") ? shownRows() : [...box.closest("tbody").querySelectorAll("tr[data-row]")];
-    const own = scope.map((row) => row.querySelector("input[name=pick]")).filter(Boolean);
+    const own = scopeOf(box).map((row) => row.querySelector("input[name=pick]")).filter(Boolean);
     box.checked = own.length > 0 && own.every((one) => one.checked);
     box.indeterminate = !box.checked && own.some((one) => one.checked);
   }
@@ -124,8 +136,7 @@ document.addEventListener("change", (event) => {
     }
   }
   if (box.matches("[data-pick-all], [data-pick-group]")) {
-    const scope = box.matches("[data-pick-all]") ? shownRows() : [...box.closest("tbody").querySelectorAll("tr[data-row]")];
-    for (const row of scope) row.querySelector("input[name=pick]").checked = box.checked;
+    for (const row of scopeOf(box)) row.querySelector("input[name=pick]").checked = box.checked;
   }
   showColumns();
   showPicked();

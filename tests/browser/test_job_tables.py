@@ -1,0 +1,86 @@
+"""Rows of jobs that save themselves, choosing several of them, and templates that show at once what they say."""
+
+import re
+
+import pytest
+from playwright.sync_api import expect
+
+SAVED = "/settings/notifications"
+
+
+@pytest.fixture
+def page(open_context, workshop, signed_in_to_workshop):
+    for server, job in (("attic", "Photos"), ("attic", "Music"), ("cellar", "Mail")):
+        workshop.post(server=server, job=job, hours_ago=2)
+    page = open_context(storage_state=signed_in_to_workshop, base_url=workshop.address).new_page()
+    page.goto("/settings?tab=notifications")
+    return page
+
+
+def test_a_row_saves_itself_and_what_is_changed_meanwhile_is_saved_after_it(page):
+    sent = []
+
+    def hold_the_first(route):
+        sent.append(route)
+        if len(sent) > 1:
+            route.continue_()
+
+    page.route(f"**{SAVED}", hold_the_first)
+    choice = page.get_by_label("Tell about, for Mail")
+    expect(choice).to_have_value("warnings")
+    with page.expect_request(f"**{SAVED}"):
+        choice.select_option("errors")
+    expect(page.locator("#save-state")).to_have_text("Saving …")
+    choice.select_option("warnings")
+    page.wait_for_timeout(700)  # longer than a row waits before it saves itself
+    assert len(sent) == 1
+    with page.expect_response(lambda answer: re.search(r"event\.\d+=warnings", answer.request.post_data or "")):
+        sent[0].continue_()
+    expect(page.locator("#save-state")).to_have_text("Saved")
+    page.reload()
+    expect(choice).to_have_value("warnings")
+
+
+def test_what_could_not_be_saved_is_said_until_it_is_closed(page, trouble):
+    page.context.set_offline(True)
+    page.get_by_label("Tell about, for Mail").select_option("off")
+    expect(page.locator("#save-state")).to_have_text("Not saved")
+    note = page.get_by_role("alert").filter(has_text="Not saved")
+    page.wait_for_timeout(3200)  # what went well would be gone by now
+    note.get_by_role("button").click()
+    expect(note).to_have_count(0)
+    page.context.set_offline(False)
+    with page.expect_response(f"**{SAVED}"):
+        page.get_by_label("Tell about, for Mail").select_option("warnings")
+    trouble.console = [told for told in trouble.console if "ERR_INTERNET_DISCONNECTED" not in told]
+
+
+def test_several_are_chosen_of_what_is_shown(page):
+    bulk = page.get_by_role("form", name="Change the chosen jobs")
+    expect(bulk).to_be_hidden()
+    page.get_by_placeholder("Server or job").fill("mus")
+    expect(page.locator("tr[data-row]:visible")).to_have_count(1)
+    page.get_by_label("Choose all jobs of attic").check()
+    expect(bulk).to_contain_text("Chosen: 1")
+    page.get_by_placeholder("Server or job").press("Escape")
+    group = page.get_by_label("Choose all jobs of attic")
+    assert group.evaluate("box => box.indeterminate")
+    page.get_by_label("Choose all jobs that are shown").check()
+    expect(bulk).to_contain_text("Chosen: 3")
+    bulk.locator("[name=main_event]").select_option("all")
+    bulk.get_by_role("button", name="Change").click()
+    for job in ("Photos", "Music", "Mail"):
+        expect(page.get_by_label(f"Tell about, for {job}", exact=True)).to_have_value("all")
+    page.get_by_placeholder("Server or job").fill("nowhere")
+    expect(page.get_by_text("No server and no job has this in its name.")).to_be_visible()
+
+
+def test_a_placeholder_goes_where_the_cursor_is_and_the_preview_follows(page):
+    page.goto("/settings?tab=templates&kind=success")
+    page.get_by_label("Title").fill("Run of  is over")
+    for _step in range(len(" is over")):
+        page.keyboard.press("ArrowLeft")
+    page.get_by_role("button", name="{backup_name}").click()
+    expect(page.get_by_label("Title")).to_have_value("Run of {backup_name} is over")
+    page.get_by_label("Shown with the newest run of").select_option(label="cellar / Mail (Success)")
+    expect(page.locator("#preview")).to_contain_text("Run of Mail is over")
