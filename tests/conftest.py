@@ -4,11 +4,13 @@ import contextvars
 import gc
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import argon2
 import pytest
 from applications import CompiledTemplates, close
 from descriptions import check_answer
@@ -20,12 +22,14 @@ from app import extensions
 from app.factory import create_app
 from app.registry import Registry, discover
 from app.services import clock as application_clock
+from app.services import passwords
 from app.settings import Settings
 
 pytest_plugins = ("databases",)
 
 ADMIN_PASSWORD = "Correct7Horse"
 COMPILED_TEMPLATES = CompiledTemplates()
+EARNEST_HASHER = passwords.hasher
 
 
 def pytest_collection_finish() -> None:
@@ -77,6 +81,32 @@ class Client(FlaskClient):
     def sign_in(self, username: str = "admin", password: str = ADMIN_PASSWORD) -> Any:
         """Sign in and return the answer."""
         return self.send("POST", "/api/auth/login", json={"username": username, "password": password})
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_hashing() -> Iterator[None]:
+    """Hash passwords with next to no work: thousands of tests sign in. See `earnest_hashing`."""
+    with hashing_by(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)):
+        yield
+
+
+@pytest.fixture
+def earnest_hashing() -> Iterator[None]:
+    """Hash passwords as the program does."""
+    with hashing_by(EARNEST_HASHER):
+        yield
+
+
+@contextmanager
+def hashing_by(hasher: argon2.PasswordHasher) -> Iterator[None]:
+    """Have another hasher for as long as the block lasts."""
+    before, passwords.hasher = passwords.hasher, hasher
+    passwords.nobodys_hash.cache_clear()
+    try:
+        yield
+    finally:
+        passwords.hasher = before
+        passwords.nobodys_hash.cache_clear()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from app.settings import DEFAULT_PASSWORD, Settings
 
 # What OWASP names as the least for argon2id, and on purpose no more: a Raspberry Pi 4 takes about a quarter of a second
 # for it, and 19 MiB for each sign-in fit into its memory beside the backups it watches.
-_hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
+hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # A flood of sign-ins waits in line instead of taking all memory and both cores.
 _seats = threading.BoundedSemaphore(2)
 
@@ -38,7 +38,7 @@ def policy() -> PasswordPolicy:
 def hash_password(password: str) -> str:
     """Hash with argon2id and a salt of its own."""
     with _seats:
-        return _hasher.hash(password)
+        return hasher.hash(password)
 
 
 def is_right(password: str, stored_hash: str) -> bool:
@@ -50,19 +50,19 @@ def is_right(password: str, stored_hash: str) -> bool:
             except ValueError:
                 return False
         try:
-            return _hasher.verify(stored_hash, password)
+            return hasher.verify(stored_hash, password)
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
 
 
 def needs_new_hash(stored_hash: str) -> bool:
     """Whether a hash is of an older kind than we make now, so that it should be replaced at the next chance."""
-    return stored_hash.startswith(BCRYPT_MARKS) or _hasher.check_needs_rehash(stored_hash)
+    return stored_hash.startswith(BCRYPT_MARKS) or hasher.check_needs_rehash(stored_hash)
 
 
 def waste_time(password: str) -> None:
     """Take as long as checking a password does, so that an answer's time does not tell which users exist."""
-    is_right(password, _nobodys_hash())
+    is_right(password, nobodys_hash())
 
 
 def make_temporary(rules: PasswordPolicy) -> str:
@@ -75,5 +75,6 @@ def make_temporary(rules: PasswordPolicy) -> str:
 
 
 @cache
-def _nobodys_hash() -> str:
+def nobodys_hash() -> str:
+    """The hash of a password that nobody has."""
     return hash_password(secrets.token_hex(16))

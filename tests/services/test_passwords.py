@@ -11,9 +11,10 @@ from app.domain.password_policy import PasswordPolicy
 from app.services import passwords
 
 
-def test_hash_is_argon2id_with_a_salt_of_its_own():
+@pytest.mark.usefixtures("earnest_hashing")
+def test_hash_is_argon2id_of_enough_work_with_a_salt_of_its_own():
     first, second = passwords.hash_password("Correct7Horse"), passwords.hash_password("Correct7Horse")
-    assert first.startswith("$argon2id$")
+    assert first.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert first != second
 
 
@@ -39,6 +40,7 @@ def test_unreadable_hash_fits_nothing(stored):
     assert not passwords.is_right("Correct7Horse", stored)
 
 
+@pytest.mark.usefixtures("earnest_hashing")
 def test_bcrypt_and_weaker_hashes_need_a_new_one():
     assert passwords.needs_new_hash(bcrypt.hashpw(b"x", bcrypt.gensalt(4)).decode())
     assert passwords.needs_new_hash(argon2.PasswordHasher(1, 8192, 1).hash("x"))
