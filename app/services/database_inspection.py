@@ -27,7 +27,11 @@ from app.services.configuration import DEFAULTS
 
 VERSION_TABLE = "alembic_version"
 LAST_INSTANT_MS = 253_402_300_799_999
-SCRIPT_TIME_S = 300.0
+# How long SQLite may be at a file that somebody gave us, how large one value of it may be, and how often that is looked
+# at: a function that is called again and again on large values does little else between two looks.
+LONGEST_S = 300.0
+LONGEST_VALUE_BYTES = 64 * 1024 * 1024
+STEPS_BETWEEN_LOOKS = 1_000
 SCRIPT_PAGES = 500_000
 # What a dump needs; whatever else a script tries is refused.
 ALLOWED = frozenset(
@@ -35,13 +39,12 @@ ALLOWED = frozenset(
         sqlite3.SQLITE_CREATE_TABLE,
         sqlite3.SQLITE_CREATE_INDEX,
         sqlite3.SQLITE_INSERT,
-        sqlite3.SQLITE_UPDATE,
-        sqlite3.SQLITE_READ,
         sqlite3.SQLITE_SELECT,
         sqlite3.SQLITE_REINDEX,
         sqlite3.SQLITE_TRANSACTION,
     }
 )
+LIST_OF_TABLES, PLANNING_TABLE = "sqlite_master", "sqlite_stat1"
 # The dump of the sqlite3 program writes line breaks with these.
 ALLOWED_FUNCTIONS = frozenset({"replace", "char", "unistr"})
 
@@ -52,13 +55,12 @@ class BadDatabase(AppError):
 
 def run_script(script: str, target: Path) -> None:
     """Run the statements of a dump into a new file, which can do nothing but hold tables. Raises BadDatabase."""
-    ends_at = time.monotonic() + SCRIPT_TIME_S
     with closing(sqlite3.connect(target, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        connection.set_authorizer(_authorise)
-        connection.set_progress_handler(lambda: time.monotonic() > ends_at, 100_000)
+        _bound(connection)
+        connection.set_authorizer(_Dump())
         try:
             connection.executescript(script)
             if connection.in_transaction:
@@ -68,9 +70,10 @@ def run_script(script: str, target: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise BadDatabase for a file that is damaged, or no SQLite database at all."""
+    """Raise BadDatabase for a file that is damaged, no SQLite database, or more than plain tables and indexes."""
     try:
         with closing(_open(path)) as connection:
+            _require_tables_alone(connection)
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
         raise BadDatabase("The file is not an intact SQLite database") from error
@@ -111,17 +114,79 @@ def migrate(path: Path, revision: str) -> None:
             raise BadDatabase("The file was made by a newer version of duplistatus, or by a foreign one") from error
 
 
-def _authorise(action: int, first: str | None, second: str | None, *_names: str | None) -> int:
-    if action == sqlite3.SQLITE_PRAGMA:
-        return sqlite3.SQLITE_IGNORE
-    if action == sqlite3.SQLITE_FUNCTION:
-        return sqlite3.SQLITE_OK if second in ALLOWED_FUNCTIONS else sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK if action in ALLOWED else sqlite3.SQLITE_DENY
+def _require_tables_alone(connection: sqlite3.Connection) -> None:
+    """Raise BadDatabase for anything by which a stranger has SQLite compute: our backups hold nothing of the kind.
+
+    Before its content is looked at, since even a check of integrity works out the expressions of a schema.
+    """
+    for kind, name, rootpage in connection.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall():
+        if kind == "table" and rootpage == 0:
+            raise BadDatabase(f"The file holds a virtual table ({str(name)[:60]}), which no backup of duplistatus does")
+        if kind not in ("table", "index"):
+            raise BadDatabase(f"The file holds a {kind} ({str(name)[:60]}), which no backup of duplistatus does")
+        if kind == "table" and any(
+            row[6] for row in connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))
+        ):
+            raise BadDatabase(f"The table {str(name)[:60]} has computed columns, which no backup of duplistatus has")
+        if kind == "index" and _is_computed(connection, name):
+            raise BadDatabase(f"The index {str(name)[:60]} is computed, as none in a backup of duplistatus is")
+
+
+def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
+    """Whether an index is about more than columns: an expression stands under the number -2."""
+    if any(row[1] == -2 for row in connection.execute("SELECT * FROM pragma_index_xinfo(?)", (index,))):
+        return True
+    listed = "SELECT li.partial FROM sqlite_master AS made, pragma_index_list(made.tbl_name) AS li"
+    found = connection.execute(f"{listed} WHERE made.name = ? AND li.name = made.name", (index,))
+    return any(is_partial for (is_partial,) in found)
+
+
+def _bound(connection: sqlite3.Connection) -> None:
+    """Let SQLite neither compute for long nor hold huge values for what a stranger wrote."""
+    ends_at = time.monotonic() + LONGEST_S
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
+    connection.set_progress_handler(lambda: time.monotonic() > ends_at, STEPS_BETWEEN_LOOKS)
+
+
+class _Dump:
+    """Allows what a dump needs, for a while: many small statements never come to the look of `_bound`.
+
+    A dump tells values and asks for none. SQLite itself reads the columns of what is being made, and the figures that
+    it keeps for its planner where a dump makes their table.
+    """
+
+    def __init__(self) -> None:
+        self._ends_at = time.monotonic() + LONGEST_S
+        self._made: str | None = None
+
+    def __call__(self, action: int, first: str | None, second: str | None, *_names: str | None) -> int:
+        """Say whether a step of a statement may be taken, as `sqlite3.set_authorizer` asks."""
+        if time.monotonic() > self._ends_at:
+            return sqlite3.SQLITE_DENY
+        if action == sqlite3.SQLITE_PRAGMA:
+            return sqlite3.SQLITE_IGNORE
+        return sqlite3.SQLITE_OK if self._allows(action, first, second) else sqlite3.SQLITE_DENY
+
+    def _allows(self, action: int, first: str | None, second: str | None) -> bool:
+        if action == sqlite3.SQLITE_FUNCTION:
+            return second in ALLOWED_FUNCTIONS
+        if action in (sqlite3.SQLITE_READ, sqlite3.SQLITE_UPDATE):
+            return first == LIST_OF_TABLES or (action == sqlite3.SQLITE_READ and first == self._made)
+        if action == sqlite3.SQLITE_CREATE_TABLE:
+            self._made = first
+        elif action == sqlite3.SQLITE_CREATE_INDEX:
+            self._made = second
+        elif first != LIST_OF_TABLES and not (action == sqlite3.SQLITE_SELECT and self._made == PLANNING_TABLE):
+            self._made = None
+        return action in ALLOWED
 
 
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(_read_only(path), uri=True)
     connection.execute("PRAGMA trusted_schema = OFF")
+    # Conditions of another schema are not worked out; those of ours hold when the values are copied.
+    connection.execute("PRAGMA ignore_check_constraints = ON")
+    _bound(connection)
     return connection
 
 
@@ -158,6 +223,7 @@ def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[st
 def _copy_values(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(f"{target.absolute().as_uri()}", uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
+        _bound(connection)
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("ATTACH ? AS given", (_read_only(source),))
@@ -222,8 +288,8 @@ def _stored(kind: TypeEngine[object]) -> TypeEngine[object]:
 
 def _fits(key: str, value: object) -> bool:
     if key == "overdue_tolerance":
-        return value in TOLERANCES
+        return isinstance(value, str) and value in TOLERANCES
     if key == "notification_frequency":
-        return value in FREQUENCIES
+        return isinstance(value, str) and value in FREQUENCIES
     default = DEFAULTS[key]
     return value is None or default is None or type(value) is type(default)
