@@ -64,10 +64,14 @@ def find_deliveries(
     channel_id: int | None = None,
     job_id: int | None = None,
     before_id: int | None = None,
+    visible: frozenset[str] | None = None,
     limit: int,
     now: datetime,
 ) -> list[PastDelivery]:
-    """The deliveries that match, newest first; with `before_id` only those that are older than it."""
+    """The deliveries that match, newest first; with `before_id` only those that are older than it.
+
+    With `visible` only those about jobs of these servers.
+    """
     wanted = (
         select(Delivery, Channel, Job, Server)
         .join(Channel, Channel.id == Delivery.channel_id)
@@ -84,6 +88,8 @@ def find_deliveries(
         wanted = wanted.where(Delivery.job_id == job_id)
     if before_id is not None:
         wanted = wanted.where(Delivery.id < before_id)
+    if visible is not None:
+        wanted = wanted.where(Job.server_id.in_(visible))
     quiet = quiet_times.quiet_channels(now)
     return [
         PastDelivery(*row, quiet_until=_quiet_until(row.Delivery, quiet)) for row in db.session.execute(wanted).all()

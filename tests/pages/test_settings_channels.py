@@ -132,7 +132,7 @@ def past(db, clock, post):
         row, job = channels.standard("ntfy"), db.session.scalars(select(Job)).one()
         with writing() as session:
             delivery = Delivery(
-                idempotency_key=str(uuid.uuid4()), event=event, event_key=f"{state}-{error}", state=state
+                idempotency_key=str(uuid.uuid4()), event=event, event_key=f"{state}-{error}-{event}", state=state
             )
             delivery.channel_id, delivery.job_id, delivery.payload = row.id, job.id, {"title": "t"}
             delivery.created_at = clock.now
@@ -336,6 +336,12 @@ class TestTheHeader:
             assert word in text, word
         assert "Messages do not arrive" not in viewer.get("/charts").text
 
+    def test_the_page_and_the_tab_of_a_failing_channel_say_so(self, admin, past):
+        past("failed", "down")
+        text = admin.get("/settings?tab=ntfy").text
+        assert text.count("Not getting through") == 2
+        assert "Complete" not in text
+
     def test_nothing_is_said_while_all_channels_work(self, admin, past):
         past("delivered")
         assert "Messages do not arrive" not in admin.get("/").text
@@ -347,6 +353,19 @@ class TestTheHistory:
         page = admin.get(f"/settings/channels/{channels.standard('ntfy').id}").text.partition('id="history"')[2]
         for word in ("nas / Photos", "Overdue", "Given up", "ntfy: 403 forbidden", "Send again"):
             assert word in page, word
+
+    def test_older_messages_are_on_further_pages(self, admin, past):
+        for number in range(21):
+            past("delivered", event=f"number {number} ")
+        address = f"/settings/channels/{channels.standard('ntfy').id}"
+        newest = admin.get(address).text
+        assert "number 20 " in newest
+        assert "number 0 " not in newest
+        [older] = re.findall(rf'href="({address}\?before=\d+)#history"', newest)
+        page = admin.get(older).text
+        assert "number 0 " in page
+        assert "number 1 " not in page
+        assert f'href="{address}#history"' in page
 
     def test_a_failed_message_is_sent_again(self, admin, past, db):
         delivery_id = past("failed", "down")

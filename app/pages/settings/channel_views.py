@@ -60,7 +60,7 @@ def create_channel(kind: str) -> ResponseReturnValue:
 @bp.get("/channels/<int:channel_id>")
 def show_channel(channel_id: int) -> ResponseReturnValue:
     """A channel: its settings, a test, and what went through it."""
-    return _show(layout.edit_channel(channel_id, visible_server_ids()))
+    return _show(layout.edit_channel(channel_id, visible_server_ids(), before_id=_before_id()))
 
 
 @bp.post("/channels/<int:channel_id>")
@@ -123,7 +123,7 @@ def delete_channel(channel_id: int) -> ResponseReturnValue:
 @bp.get("/channels/<int:channel_id>/history")
 def channel_history(channel_id: int) -> ResponseReturnValue:
     """What went through a channel, for the part of the page that keeps itself fresh."""
-    page = layout.find_channel(channel_id, visible_server_ids())
+    page = layout.find_channel(channel_id, visible_server_ids(), before_id=_before_id())
     return render_template("settings/history.html", page=page, event_words=layout.EVENTS)
 
 
@@ -133,6 +133,10 @@ def send_again(channel_id: int, delivery_id: int) -> ResponseReturnValue:
     """Try a message once more, at once."""
     delivery_history.retry_delivery(delivery_id, actor=actor(), now=clock.now())
     return redirect(url_for("settings.show_channel", channel_id=channel_id, _anchor="history"), 303)
+
+
+def _before_id() -> int | None:
+    return request.args.get("before", type=int)
 
 
 def _show_all(form: AlarmLimitsForm) -> str:

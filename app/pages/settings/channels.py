@@ -2,7 +2,7 @@
 
 import inspect
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flask import url_for
@@ -90,6 +90,8 @@ class ChannelPage:
     row: Channel | None = None
     form: ChannelForm | None = None
     deliveries: tuple[PastDelivery, ...] = ()
+    has_older: bool = False
+    before_id: int | None = None
 
     @property
     def title(self) -> str:
@@ -116,6 +118,11 @@ class ChannelPage:
     def is_complete(self) -> bool:
         """Whether messages could go through it."""
         return self.row is not None and channels.is_configured(self.row)
+
+    @property
+    def trouble(self) -> str:
+        """Why its newest message did not get through; nothing while it works."""
+        return _troubles().get(self.row.id, "") if self.row is not None else ""
 
     @property
     def has_code(self) -> bool:
@@ -192,26 +199,41 @@ def new_channel(kind_name: str) -> ChannelPage:
     return ChannelPage(kind_name, kind, form=form_for(kind)(name=name))
 
 
-def edit_channel(channel_id: int, visible: frozenset[str] | None, *, is_sent: bool = True) -> ChannelPage:
+def edit_channel(
+    channel_id: int, visible: frozenset[str] | None, *, is_sent: bool = True, before_id: int | None = None
+) -> ChannelPage:
     """The page of a channel with its form, filled from what is stored, with `is_sent` from the request where it can.
 
     Raises NotFound.
     """
-    page = find_channel(channel_id, visible)
+    page = find_channel(channel_id, visible, before_id=before_id)
     if page.kind is None or page.row is None:
         return page
     lost = channels.unreadable_settings(page.row)
     source = {} if is_sent else {"formdata": None}
     form = form_for(page.kind, channels.shown_settings(page.row), lost)(**source, is_enabled=page.row.is_enabled)
-    return ChannelPage(page.kind_name, page.kind, page.row, form, page.deliveries)
+    return replace(page, form=form)
 
 
-def find_channel(channel_id: int, visible: frozenset[str] | None = None) -> ChannelPage:
-    """A channel with what went through it lately, as far as this person may see the servers. Raises NotFound."""
+def find_channel(
+    channel_id: int, visible: frozenset[str] | None = None, *, before_id: int | None = None
+) -> ChannelPage:
+    """A channel with what went through it lately, or before a delivery, as far as this person may see the servers.
+
+    Raises NotFound.
+    """
     row = channels.find_channel(channel_id)
-    deliveries = delivery_history.find_deliveries(channel_id=channel_id, limit=DELIVERIES_SHOWN, now=clock.now())
-    seen = [past for past in deliveries if visible is None or (past.server and past.server.id in visible)]
-    return ChannelPage(row.kind, registry().channels.get(row.kind), row, deliveries=tuple(seen))
+    found = delivery_history.find_deliveries(
+        channel_id=channel_id, before_id=before_id, visible=visible, limit=DELIVERIES_SHOWN + 1, now=clock.now()
+    )
+    return ChannelPage(
+        row.kind,
+        registry().channels.get(row.kind),
+        row,
+        deliveries=tuple(found[:DELIVERIES_SHOWN]),
+        has_older=len(found) > DELIVERIES_SHOWN,
+        before_id=before_id,
+    )
 
 
 def deletion_question(page: ChannelPage) -> Question:
@@ -249,10 +271,16 @@ def standard_id(kind_name: str) -> int | None:
     return None if row is None else row.id
 
 
-def is_standard_complete(kind_name: str) -> bool:
-    """Whether messages could go through the standard channel of a kind."""
+def standard_state(kind_name: str) -> str:
+    """How the standard channel of a kind is: `incomplete`, `failing` or `complete`."""
     row = channels.standard(kind_name)
-    return row is not None and channels.is_configured(row)
+    if row is None or not channels.is_configured(row):
+        return "incomplete"
+    return "failing" if row.id in _troubles() else "complete"
+
+
+def _troubles() -> dict[int, str]:
+    return {trouble.channel_id: trouble.error for trouble in channel_health.channel_troubles()}
 
 
 def _label(kind_name: str) -> str:

@@ -38,7 +38,7 @@ from app.pages.settings import (
     upload_views,
     user_views,
 )
-from app.pages.settings.channels import is_standard_complete
+from app.pages.settings.channels import standard_state
 from app.pages.settings.database import LABEL as DATABASE_LABEL
 from app.services.channels import EMAIL, NTFY
 
@@ -52,7 +52,7 @@ GROUPS = (NOTIFICATIONS, INTEGRATIONS, SYSTEM, ACCESS, RECORDS)
 class Tab:
     """A part of the settings: `name` is its word in the address, `show` answers with its page.
 
-    `is_complete` tells of a tab that can be left unfinished whether it is done; the frame marks it.
+    `state` tells of a tab that can be left unfinished how it is, as `channels.standard_state`; the frame marks it.
     """
 
     group: LazyString
@@ -61,7 +61,7 @@ class Tab:
     icon: str
     show: Callable[[], ResponseReturnValue]
     is_for_admins: bool = False
-    is_complete: Callable[[], bool] | None = None
+    state: Callable[[], str] | None = None
 
 
 TABS = (
@@ -76,7 +76,7 @@ TABS = (
         _("ntfy"),
         "message-2",
         partial(channel_views.show_standard, NTFY),
-        is_complete=partial(is_standard_complete, NTFY),
+        state=partial(standard_state, NTFY),
     ),
     Tab(
         INTEGRATIONS,
@@ -84,7 +84,7 @@ TABS = (
         _("Email"),
         "mail",
         partial(channel_views.show_standard, EMAIL),
-        is_complete=partial(is_standard_complete, EMAIL),
+        state=partial(standard_state, EMAIL),
     ),
     Tab(INTEGRATIONS, "publishing", _("Publishing"), "share", publishing_views.show, is_for_admins=True),
     Tab(SYSTEM, "display", _("Display"), "device-desktop", display_views.show),
