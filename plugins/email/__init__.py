@@ -35,7 +35,11 @@ class EmailSettings(Schema):
         validate=validate.OneOf(
             [STARTTLS, SSL, PLAIN], ["Upgraded to TLS (STARTTLS)", "TLS from the start", "Not encrypted"]
         ),
-        metadata={"label": "Connection", "help": "Unless it is encrypted, anybody on the way may read along"},
+        metadata={
+            "label": "Connection",
+            "help": "Unless it is encrypted, anybody on the way may read along",
+            "proposes": {"port": {STARTTLS: 587, SSL: 465, PLAIN: 25}},
+        },
     )
     verifies_certificate = fields.Boolean(
         load_default=True,

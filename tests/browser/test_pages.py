@@ -96,7 +96,7 @@ def test_typing_into_the_filter_narrows_the_list_and_keeps_the_place(page):
     expect(page.locator(".server-card")).to_have_count(1)
     expect(page.locator("#filter")).to_be_focused()
     expect(page.locator("#filter")).to_have_value("website")
-    assert "q=website" in page.url
+    expect(page).to_have_url(re.compile("q=website"))
 
 
 def test_sorting_by_keyboard_reorders_the_table(page):
@@ -127,8 +127,9 @@ def test_what_a_person_opened_stays_open_through_a_refresh(page):
     expect(page.locator(".chart-canvas canvas")).to_have_count(charts)
 
 
-def test_a_lost_connection_is_said_and_forgotten(page, trouble):
-    page.goto("/")
+@pytest.mark.parametrize("address", ["/", "/settings?tab=display"], ids=["live", "still"])
+def test_a_lost_connection_is_said_and_forgotten(page, trouble, address):
+    page.goto(address)
     page.context.set_offline(True)
     expect(page.locator("#connection-lost")).to_be_visible()
     page.context.set_offline(False)

@@ -132,6 +132,18 @@ def test_the_first_refused_field_has_the_focus_and_its_reason(open_page, trouble
     assert "400" in trouble.console.pop()
 
 
+def test_each_kind_of_connection_proposes_its_port_and_leaves_an_own_one(open_page):
+    page = open_page()
+    page.goto("/settings/channels/new/email")
+    port, connection = page.get_by_role("spinbutton", name="Port required"), page.get_by_label("Connection")
+    expect(port).to_have_value("587")
+    connection.select_option("ssl")
+    expect(port).to_have_value("465")
+    port.fill("2465")
+    connection.select_option("plain")
+    expect(port).to_have_value("2465")
+
+
 def test_everything_works_without_script(open_page, make):
     page = open_page(java_script_enabled=False)
     page.goto(f"/settings/channels/{make('Plain')}")
@@ -180,6 +192,9 @@ def test_tabs_are_a_choice_on_a_phone_and_a_list_of_icons_where_wanted(open_page
     page.get_by_role("link", name="Audit log", exact=True).click()
     page.get_by_role("button", name="Show the names").click()
     expect(page.get_by_role("button", name="Show icons only")).to_be_visible()
+    page.set_viewport_size({"width": 1440, "height": 600})
+    page.goto("/settings?tab=application-logs")
+    expect(page.get_by_role("link", name="Application logs", exact=True).first).to_be_in_viewport()
 
 
 @pytest.mark.parametrize("width", [1440, 390])

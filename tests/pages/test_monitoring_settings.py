@@ -6,8 +6,9 @@ import io
 import pytest
 from factories import find_job
 
-from app.models import Job
+from app.models import Job, Server
 from app.services import configuration
+from app.services.transaction import writing
 
 
 @pytest.fixture
@@ -45,6 +46,15 @@ def test_rows_show_what_is_expected_and_how_it_stands(admin, jobs):
     assert page.index("Files") < page.index("Mail") < page.index("Photos")
     page = admin.get("/settings?tab=monitoring&sort=-job").text
     assert page.index("Photos") < page.index("Mail") < page.index("Files")
+
+
+def test_a_server_with_an_address_leads_to_its_duplicati_and_to_collecting(admin, jobs):
+    assert "Collect the logs of" not in admin.get("/settings?tab=monitoring").text
+    with writing() as session:
+        session.get(Server, "id-of-attic").url = "https://attic.example"
+    page = admin.get("/settings?tab=monitoring").text
+    assert page.count("Collect the logs of attic") == 1
+    assert page.count('href="https://attic.example"') == 1
 
 
 @pytest.mark.parametrize(

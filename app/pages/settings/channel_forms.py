@@ -1,6 +1,7 @@
 """A form for any kind of channel, made from the schema that its plugin gives: nothing here knows a kind."""
 
 import enum
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -147,7 +148,7 @@ def _entry(name: str, field: fields.Field, shown: Mapping[str, Any], *, is_kept:
             "choices": choices if is_known else [SelectChoice("", _("Choose …")), *choices],
             "validate_choice": False,
         }
-        return SelectField(label, **options | {"render_kw": {"required": field.required}})
+        return SelectField(label, **options | {"render_kw": {"required": field.required, **_proposals(about)}})
     if isinstance(field, fields.List):
         options["description"] = _joined([options["description"], str(LINES_NOTE)])
         return StringField(label, widget=TextArea(), **options)
@@ -209,6 +210,14 @@ def _bounds(field: fields.Field) -> dict[str, Any]:
             bounds |= {"min": validator.min} if validator.min is not None else {}
             bounds |= {"max": validator.max} if validator.max is not None else {}
     return bounds
+
+
+def _proposals(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a choice proposes for other fields, for the script: `{"port": {"ssl": 465}}`."""
+    if not about.get("proposes"):
+        return {}
+    usual = {f"{PREFIX}{name}": {k: str(v) for k, v in values.items()} for name, values in about["proposes"].items()}
+    return {"data-proposes": json.dumps(usual)}
 
 
 def _length(field: fields.Field) -> dict[str, Any]:

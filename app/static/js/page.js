@@ -193,6 +193,24 @@ document.addEventListener("htmx:confirm", async (event) => {
   event.detail.issueRequest();
 });
 
+/* A page that asks for no news asks whether the server is there at all, so that nobody fills in a form for nothing. */
+const PING_MS = 30000;
+const PING_LIMIT_MS = 5000;
+const banner = document.getElementById("connection-lost");
+
+async function ping() {
+  const isThere = await fetch(new URL("api/ping", document.querySelector(".brand").href), { signal: AbortSignal.timeout(PING_LIMIT_MS) })
+    .then((answer) => answer.status < 502, () => false);
+  banner.hidden = isThere;
+}
+
+if (document.querySelector(".brand") && !document.querySelector("[data-live-toggle]")) {
+  setInterval(() => { if (!document.hidden) ping(); }, PING_MS);
+  addEventListener("online", ping);
+  addEventListener("offline", () => { banner.hidden = false; });
+  banner.querySelector("[data-retry]").addEventListener("click", ping);
+}
+
 /* Choosing is enough where there is script; the button is for those without. */
 document.documentElement.classList.add("has-script");
 document.addEventListener("change", (event) => {

@@ -15,6 +15,11 @@ if (form && note) {
   });
 }
 
+/* The list of tabs is longer than a low window: the present one is in sight. */
+const tabs = document.querySelector(".settings-side");
+const present = tabs?.querySelector("[aria-current]");
+if (present) tabs.scrollTop = present.offsetTop + present.offsetHeight - tabs.clientHeight / 2;
+
 function hideWhatScriptsReplace() {
   for (const element of document.querySelectorAll("[data-without-script]")) element.hidden = true;
 }
@@ -24,6 +29,18 @@ document.addEventListener("htmx:afterSwap", hideWhatScriptsReplace);
 document.addEventListener("change", (event) => {
   if (event.target.matches("[data-send-on-change] select, [data-send-on-change] input")) event.target.form.requestSubmit();
 });
+
+/* A choice may have a usual value for another field, as each kind of connection has its port; an own one stays. */
+function propose(choice, isFirst) {
+  for (const [id, usual] of Object.entries(JSON.parse(choice.dataset.proposes))) {
+    const field = document.getElementById(id);
+    const isOwn = field.value && (isFirst || !Object.values(usual).includes(field.value));
+    if (!isOwn && choice.value in usual) field.value = usual[choice.value];
+  }
+}
+
+for (const choice of document.querySelectorAll("select[data-proposes]")) propose(choice, true);
+document.addEventListener("input", (event) => { if (event.target.dataset.proposes) propose(event.target, false); });
 
 /* What is empty asks for nothing, so it need not stand in the address. */
 document.addEventListener("submit", (event) => {
