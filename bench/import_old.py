@@ -16,6 +16,7 @@ import tempfile
 import time
 import uuid
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -56,15 +57,15 @@ def main() -> None:
         return
     folder = Path(tempfile.mkdtemp(prefix="duplistatus-import-"))
     try:
-        make_old_database(folder / "backups.db", options.runs, options.log_bytes)
+        made = make_old_database(folder / "backups.db", options.runs, options.log_bytes)
         old_bytes = (folder / "backups.db").stat().st_size
-        print(f"{options.runs} runs with logs of {options.log_bytes} bytes, {old_bytes / 1e6:.1f} MB")
+        print(f"{made} runs with logs of {options.log_bytes} bytes, {old_bytes / 1e6:.1f} MB")
         for what in ("import", "import again"):
             child = [sys.executable, __file__, "--child", str(folder)]
             print(f"{what}: {subprocess.run(child, check=True, capture_output=True, text=True).stdout.strip()}")
         new_bytes = sum(file.stat().st_size for file in (folder / "data").glob("duplistatus.db*"))
         share = 1 - new_bytes / old_bytes
-        print(f"afterwards {new_bytes / 1e6:.1f} MB: {share:.0%} smaller, {new_bytes / options.runs:.0f} bytes a run")
+        print(f"afterwards {new_bytes / 1e6:.1f} MB: {share:.0%} smaller, {new_bytes / made:.0f} bytes a run")
     finally:
         shutil.rmtree(folder)
 
@@ -80,8 +81,8 @@ def import_once(folder: Path) -> None:
     print(f"{runs.taken} taken, {runs.known} known, {runs.left} left in {took}, {peak_mb:.0f} MB at the peak")
 
 
-def make_old_database(path: Path, run_count: int, log_bytes: int) -> None:
-    """Fill a file as 1.4.2 would have, except that the logs of all runs are drawn from some hundred."""
+def make_old_database(path: Path, run_count: int, log_bytes: int) -> int:
+    """Fill a file as 1.4.2 would have, except that the logs of all runs are drawn from some hundred; gives how many."""
     rng, now = Random(4), datetime.now(UTC).replace(microsecond=0)
     plans = fleet(SERVERS, JOBS, timedelta(hours=24))
     a_job = run_count // JOBS
@@ -94,13 +95,17 @@ def make_old_database(path: Path, run_count: int, log_bytes: int) -> None:
         for server in plans:
             connection.execute("INSERT INTO servers (id, name) VALUES (?, ?)", (server.id, server.name))
             for job in server.jobs:
-                for run in invent_runs(job, now - timedelta(hours=24 * a_job), now, rng):
+                # A few runs are missed, as in life: a longer time has enough of them.
+                runs = invent_runs(job, now - timedelta(hours=25 * a_job + 240), now, rng)
+                for run in islice(runs, a_job):
                     if len(logs) < LOGS_IN_ALL:
                         logs.append([json.dumps(lines) for lines in invent_log(run, rng, least_bytes=log_bytes)])
                     connection.execute(insert, old_row(server.id, job.name, run, rng.choice(logs), rng))
         for name in INDEXED:
             connection.execute(f"CREATE INDEX idx_backups_{name} ON backups ({name})")
+        made = connection.execute("SELECT count(*) FROM backups").fetchone()[0]
     connection.close()
+    return int(made)
 
 
 def old_row(server_id: str, job_name: str, run: dict, lists: list[str], rng: Random) -> list:
