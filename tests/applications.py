@@ -2,9 +2,22 @@
 
 from jinja2.bccache import Bucket, BytecodeCache
 
+from app.factory import create_app
+from app.models import AuditEntry
+from app.registry import Registry
+from app.services.transaction import writing
+from app.settings import Settings
 from app.testing.applications import close
 
-__all__ = ["CompiledTemplates", "close"]
+__all__ = ["CompiledTemplates", "close", "prepare_database"]
+
+
+def prepare_database(settings: Settings, registry: Registry) -> None:
+    """Make a database as a first start leaves it, but for its entry in the audit log: many tests count entries."""
+    app = create_app(settings, registry)
+    with app.app_context(), writing() as session:
+        session.query(AuditEntry).delete()
+    close(app)
 
 
 class CompiledTemplates(BytecodeCache):

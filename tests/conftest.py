@@ -12,7 +12,7 @@ from typing import Any
 
 import argon2
 import pytest
-from applications import CompiledTemplates, close
+from applications import CompiledTemplates, close, prepare_database
 from descriptions import check_answer
 from flask import Flask
 from flask.testing import FlaskClient
@@ -142,7 +142,7 @@ def prepared(tmp_path_factory: pytest.TempPathFactory, installed: Registry) -> C
         password = settings.admin_password
         if password not in made:
             folder = tmp_path_factory.mktemp("prepared")
-            close(create_app(replace(settings, data_dir=folder), installed))
+            prepare_database(replace(settings, data_dir=folder), installed)
             made[password] = folder / "duplistatus.db"
         return made[password]
 

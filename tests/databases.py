@@ -15,9 +15,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from applications import close
+from applications import prepare_database
 
-from app.factory import create_app
 from app.registry import Registry
 from app.settings import Settings
 
@@ -114,7 +113,7 @@ def prepared_postgres(
         run_jobs=False,
         testing=True,
     )
-    close(create_app(settings, installed))
+    prepare_database(settings, installed)
     return postgres_server
 
 

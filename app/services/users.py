@@ -42,6 +42,8 @@ def ensure_admin(chosen: Settings, *, now: datetime) -> None:
                 updated_at=now,
             )
         )
+        details = {"description": "A new database with its first administrator", "admin_user_created": True}
+        record_entry("database_initialization", "system", now=now, details=details)
     log.info("made the account %r", ADMIN_NAME)
 
 

@@ -28,6 +28,13 @@ def test_first_administrator_has_an_id_of_the_contract(db):
     assert len(admin.id) == len("admin-") + 32
 
 
+def test_a_new_database_is_audited_without_its_password(db, settings, clock):
+    start_afresh(db, settings, clock, "")
+    entry = db.session.scalars(select(AuditEntry)).one()
+    assert (entry.action, entry.category, entry.username) == ("database_initialization", "system", "system")
+    assert "Duplistatus09" not in str(entry.details)
+
+
 @pytest.mark.parametrize(
     ("chosen", "password", "must_change"),
     [
