@@ -4,9 +4,9 @@
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import func, literal, or_, select, update
+from sqlalchemy import func, literal, select, update
 from sqlalchemy.orm import Session
 
 from app.extensions import db
@@ -15,6 +15,8 @@ from app.services import channels
 from app.services.freshness import cache
 
 UNSYNCHRONISED = {"synchronize_session": False}
+# A channel that works again after so long is believed: a single message that fails between good ones burns no tries.
+LONG = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +51,20 @@ def note_failure(session: Session, channel_id: int, error: str, now: datetime) -
     session.execute(statement, execution_options=UNSYNCHRONISED)
 
 
-def note_success(session: Session, channel_id: int) -> None:
-    """Have a channel count as working; whether people were told that it did not stays, so that they hear of it."""
-    was_failing = or_(Channel.failing_since_at.is_not(None), Channel.failing_error.is_not(None))
-    statement = update(Channel).where(Channel.id == channel_id, was_failing)
-    session.execute(statement.values(failing_since_at=None, failing_error=None), execution_options=UNSYNCHRONISED)
+def note_success(session: Session, channel_id: int, now: datetime) -> None:
+    """Have a channel count as working; whether people were told that it did not stays, so that they hear of it.
+
+    What waited for a further try while it failed for long is due now, and not in some hours.
+    """
+    since_at = session.scalar(select(Channel.failing_since_at).where(Channel.id == channel_id))
+    if since_at is None:
+        return
+    works = update(Channel).where(Channel.id == channel_id).values(failing_since_at=None, failing_error=None)
+    session.execute(works, execution_options=UNSYNCHRONISED)
+    if since_at <= now - LONG:
+        waits = (Delivery.state == DeliveryState.QUEUED, Delivery.next_attempt_at > now)
+        hurry = update(Delivery).where(Delivery.channel_id == channel_id, *waits).values(next_attempt_at=now)
+        session.execute(hurry, execution_options=UNSYNCHRONISED)
 
 
 def _read_troubles() -> tuple[ChannelTrouble, ...]:

@@ -252,7 +252,7 @@ def _record(outcome: Outcome, now: datetime) -> None:
     with writing() as session:
         session.execute(update(Delivery).where(*is_ours).values(values), execution_options=UNSYNCHRONISED)
         if error is None:
-            channel_health.note_success(session, delivery.channel_id)
+            channel_health.note_success(session, delivery.channel_id, now)
         else:
             channel_health.note_failure(session, delivery.channel_id, values["last_error"], now)
         if values.get("finished_at"):

@@ -71,7 +71,7 @@ def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
         raise AppError("The stored settings do not fit the plugin any more; save them again.") from error
     send_simple(channel, actor=actor, now=now)
     with writing() as session:
-        channel_health.note_success(session, row.id)
+        channel_health.note_success(session, row.id, now)
 
 
 def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor, now: datetime) -> list[str]:

@@ -313,6 +313,21 @@ class TestFailingChannels:
         outbox.deliver_due(clock.advance(minutes=5))
         assert channel_health.channel_troubles() == ()
 
+    @pytest.mark.parametrize(("minutes", "taken"), [(60, 2), (10, 1)])
+    def test_what_waits_for_long_goes_as_soon_as_the_channel_works_again(
+        self, clock, ingest, ntfy_channel, ntfy, deliveries, minutes, taken
+    ):
+        ntfy.standard = DOWN
+        ingest(status="Error", job_name="first")
+        outbox.deliver_due(clock())
+        with writing() as session:  # as after a night of tries
+            row = session.get_one(Delivery, deliveries()[0].id)
+            row.attempts, row.next_attempt_at = 8, clock.now + timedelta(hours=8)
+        ntfy.standard = Answer()
+        clock.advance(minutes=minutes)
+        ingest(status="Error", job_name="second")
+        assert outbox.deliver_due(clock()) == taken
+
     def test_what_was_never_tried_is_no_failure(self, ingest, ntfy_channel):
         ingest(status="Error")
         assert channel_health.channel_troubles() == ()
