@@ -90,6 +90,25 @@ def test_the_sign_in_page_has_no_barrier(open_context, household):
     assert page.evaluate(f"axe.run(document, {json.dumps(RULES)})")["violations"] == []
 
 
+def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context, household, trouble):
+    page = open_context(base_url=household.address).new_page()
+    page.goto("/login")
+    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Password", exact=True).fill("wrong")
+    page.get_by_role("button", name="Show the password").click()
+    expect(page.get_by_label("Password", exact=True)).to_have_attribute("type", "text")
+    page.get_by_label("Remember my name on this device").check()
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("alert").filter(has_text="password")).to_be_visible()
+    assert "401" in trouble.console.pop()  # the browser notes that the answer was a refusal
+    page.goto("/login")
+    expect(page.get_by_label("Username")).to_have_value("admin")
+    expect(page.get_by_label("Password", exact=True)).to_be_focused()
+    page.get_by_label("Remember my name on this device").uncheck()
+    page.reload()
+    expect(page.get_by_label("Username")).to_have_value("")
+
+
 def test_typing_into_the_filter_narrows_the_list_and_keeps_the_place(page):
     page.goto("/?view=cards")
     page.locator("#filter").press_sequentially("website", delay=30)

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from app.services import secrets
+
 ADMIN_PASSWORD = "Correct7Horse"
 
 
@@ -43,6 +45,18 @@ def test_a_wrong_password_is_answered_on_the_page(client):
     answer = sign_in(client, "wrong")
     assert answer.status_code == 401
     assert 'role="alert"' in answer.text
+
+
+def test_a_locked_account_says_for_how_long(client):
+    for _wrong in range(5):
+        sign_in(client, "wrong")
+    assert "try again in 15 minutes" in sign_in(client).text
+
+
+def test_who_signs_in_after_the_key_file_was_exchanged_is_told(client, monkeypatch):
+    monkeypatch.setattr(secrets, "check_key", lambda *_arguments, **_options: True)
+    sign_in(client)
+    assert "The key file has changed, so stored passwords were cleared" in client.get("/").text
 
 
 def test_empty_fields_are_answered_on_the_page(client):

@@ -3,9 +3,11 @@
 import re
 
 import pytest
+from factories import find_job
 from statements import sent_statements
 
 from app.services import configuration
+from app.services.transaction import writing
 
 BOARD = {"HX-Request": "true", "HX-Target": "board"}
 
@@ -94,6 +96,16 @@ def test_the_table_sorts_both_ways_and_says_which(admin, post):
     assert order_of(downward, ">Few<", ">Long<") == [">Long<", ">Few<"]
     assert 'aria-sort="ascending"' in upward
     assert 'aria-sort="descending"' in downward
+
+
+@pytest.mark.parametrize("sort", ["next", "-next"])
+def test_what_has_nothing_to_sort_by_stands_last_both_ways(admin, db, post, sort):
+    post(job="Unwatched")
+    post(job="Watched")
+    with writing():
+        find_job("id-of-nas", "Unwatched").is_overdue_check_enabled = False
+    text = admin.get(f"/?view=table&sort={sort}").text
+    assert order_of(text, ">Unwatched<", ">Watched<") == [">Watched<", ">Unwatched<"]
 
 
 def test_unknown_words_in_the_address_do_no_harm(admin, post):
