@@ -26,6 +26,10 @@ from app.models.types import Instant, Json, UuidText
 from app.services.configuration import DEFAULTS
 
 VERSION_TABLE = "alembic_version"
+OF_THE_ORIGINAL = (
+    "This is a database of the original duplistatus, which is imported and not restored: use Import on the page of "
+    "Database maintenance, or the command duplistatus import"
+)
 LAST_INSTANT_MS = 253_402_300_799_999
 # How long SQLite may be at a file that somebody gave us, how large one value of it may be, and how often that is looked
 # at: a function that is called again and again on large values does little else between two looks.
@@ -196,11 +200,13 @@ def _read_only(path: Path) -> str:
 
 def _revision(path: Path) -> str:
     """The version that the file says it has."""
-    foreign = "The file is not a database of duplistatus in Python; databases of the original are imported instead"
+    foreign = "The file is not a backup of this program"
     try:
         with closing(_open(path)) as connection:
-            if VERSION_TABLE not in _tables(connection, "main"):
-                raise BadDatabase(foreign)
+            tables = _tables(connection, "main")
+            if VERSION_TABLE not in tables:
+                is_old = "backups" in tables and bool(tables & {"servers", "machines"})
+                raise BadDatabase(OF_THE_ORIGINAL if is_old else foreign)
             rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE} LIMIT 2").fetchall()  # noqa: S608
     except sqlite3.Error as error:
         raise BadDatabase(foreign) from error

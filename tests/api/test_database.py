@@ -268,7 +268,7 @@ class TestRefused:
     def test_a_database_of_the_original(self, refused, tmp_path):
         path = tmp_path / "backups.db"
         with closing(sqlite3.connect(path)) as connection:
-            connection.executescript("CREATE TABLE servers (id TEXT); CREATE TABLE db_version (version TEXT);")
+            connection.executescript("CREATE TABLE servers (id TEXT); CREATE TABLE backups (id TEXT);")
         assert "imported" in refused(path.read_bytes(), "backups.db")
 
     def test_a_newer_version(self, refused, admin, tmp_path):
