@@ -23,10 +23,10 @@ _TOKEN = re.compile(
     r"|\*(?=\S)(?P<emphasis>(?:\\.|[^*\\\n])+)(?<!\s)\*"
     rf"|(?<!\w)__(?=[^\s_])(?P<strong>{_WORDS})(?<!\s)__(?!\w)"
     rf"|(?<!\w)_(?=[^\s_])(?P<light>{_WORDS})(?<!\s)_(?!\w)"
-    r"|\[(?P<label>(?:\\.|[^\[\]\\\n])+)\]\((?P<target>https?://(?:\\.|[^\s<>\"()\\])+)\)"
+    r"|\[(?P<label>(?:\\.|[^\[\]\\\n])+)\]\((?P<target>https?://(?:\\.|[^\s<>\"()\\])+)?\)"
     r"|(?P<address>https?://(?:\\.|[^\s<>\"'\\])*(?:\\.|[^\s<>\"'\\.,;:!?)\]]))"
 )
-_MARKED = frozenset({"code", "bold", "emphasis", "strong", "light", "target"})
+_MARKED = frozenset({"code", "bold", "emphasis", "strong", "light", "label", "target"})
 _LINES = re.compile(
     r"(?P<heading>#{1,6})[ \t]+(?P<title>\S.*)"
     r"|(?P<rule>(?:-{3,}|\*{3,}|_{3,})[ \t]*)"
@@ -140,7 +140,8 @@ def _inline(text: str) -> str:
 
 def _plain_of(match: re.Match[str]) -> str:
     if match["label"]:
-        return f"{_TOKEN.sub(_plain_of, match['label'])} ({_literal(match['target'])})"
+        label = _TOKEN.sub(_plain_of, match["label"])
+        return f"{label} ({_literal(match['target'])})" if match["target"] else label
     if match["code"]:
         return _literal(match["code"])
     inner = _bold(match) or _emphasis(match)
@@ -154,8 +155,10 @@ def _html_of(match: re.Match[str]) -> str:
         return f"<em>{_inline(emphasis)}</em>"
     if match["code"]:
         return f"<code>{html.escape(_literal(match['code']))}</code>"
-    if match["target"]:
-        return _link(_literal(match["target"]), _literal(match["label"]))
+    if match["label"]:  # an address that was not set leaves the words alone
+        return (
+            _link(_literal(match["target"]), _literal(match["label"])) if match["target"] else _inline(match["label"])
+        )
     if match["address"]:
         return _link(_literal(match["address"]), _literal(match["address"]))
     return html.escape(match["literal"])
