@@ -17,12 +17,10 @@ from werkzeug.routing import (
     PathConverter,
     Rule,
     UnicodeConverter,
-    ValidationError,
 )
 
 # Stands for %2F while an address is matched. Unicode keeps it free for use within a program.
 ENCODED_SLASH = "\ufdd0"
-LARGEST_NUMBER = 2**63 - 1
 
 
 def path_as_sent(environ: Mapping[str, Any]) -> str:
@@ -44,26 +42,25 @@ def quoted(path: str) -> str:
     return quote(path).replace(quote(ENCODED_SLASH), "%2F")
 
 
-def _as_meant(value: str) -> str:
-    """A name with its own slashes. One with a NUL, which no database of ours can look for, leads nowhere."""
-    if "\0" in value:
-        raise ValidationError
-    return value.replace(ENCODED_SLASH, "/")
-
-
 class NumberConverter(IntegerConverter):
-    """A number of a row, `<int:name>`; one that no row can have leads nowhere."""
+    """A number of a row, `<int:name>`; no row has one of more digits."""
 
-    def __init__(self, map: Map, *args: Any, **options: Any) -> None:
-        super().__init__(map, *args, **{"max": LARGEST_NUMBER, **options})
+    regex = r"\d{1,18}"
 
 
 class PartConverter(UnicodeConverter):
-    """One part of an address, as `<name>` and `<string:name>` mean it; may hold slashes of its own."""
+    """One part of an address, as `<name>` and `<string:name>` mean it; may hold slashes of its own.
+
+    Like all names it holds no NUL, which PostgreSQL cannot look for.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.regex = self.regex.replace("[^/]", r"[^/\x00]")
 
     def to_python(self, value: str) -> str:
         """The part as it was meant."""
-        return _as_meant(value)
+        return value.replace(ENCODED_SLASH, "/")
 
     def to_url(self, value: Any) -> str:
         """The part as it stands in an address."""
@@ -73,15 +70,17 @@ class PartConverter(UnicodeConverter):
 class RestConverter(PathConverter):
     """The rest of an address, `<path:name>`, whose slashes part it further."""
 
+    regex = r"[^/\x00][^\x00]*?"
+
     def to_python(self, value: str) -> str:
         """The rest as it was meant."""
-        return _as_meant(value)
+        return value.replace(ENCODED_SLASH, "/")
 
 
 class NameConverter(RestConverter):
     """The rest of an address as one name, `<name:name>`, for clients and proxies that leave slashes as they are."""
 
-    regex = ".+"
+    regex = r"[^\x00]+"
     part_isolating = False
 
     def to_url(self, value: Any) -> str:

@@ -47,14 +47,14 @@ class FullRunOut(RunOut):
 
 
 class ListedRunOut(RunOut):
-    """A run in a long list, as `dump_listed_run` gives it: whole minutes, and null in place of the texts."""
+    """A run in a long list, as `dump_listed_run` gives it: whole minutes, and no texts, which its counts stand for."""
 
     server_id = fields.String()
     name = fields.String()
     duration_in_minutes = fields.Integer(data_key="durationInMinutes")  # type: ignore[assignment]
-    messages_array = fields.List(fields.String(), allow_none=True)
-    warnings_array = fields.List(fields.String(), allow_none=True)
-    errors_array = fields.List(fields.String(), allow_none=True)
+    messages_array = fields.List(fields.String())
+    warnings_array = fields.List(fields.String())
+    errors_array = fields.List(fields.String())
 
 
 class ChartPointOut(Out):
@@ -93,10 +93,10 @@ def dump_listed_run(run: Run, job_name: str, server_id: str) -> dict[str, Any]:
         "server_id": server_id,
         "name": job_name,
         "durationInMinutes": int(run.duration_s // 60),
-        # wire: null rather than empty arrays here, in a list that never carries texts
-        "messages_array": None,
-        "warnings_array": None,
-        "errors_array": None,
+        # wire: always there, and arrays as everywhere, in a list that never carries texts
+        "messages_array": [],
+        "warnings_array": [],
+        "errors_array": [],
     }
 
 

@@ -71,7 +71,7 @@ def test_runs_of_a_server_and_their_points(get, flag):
     said = get(f"/api/servers/machine-1?{flag}=true")[1]
     assert [run["date"] for run in said["backups"]] == ["2031-05-04T12:00:00.000Z", "2031-05-04T11:00:00.000Z"]
     assert [run["durationInMinutes"] for run in said["backups"]] == [1, 1]
-    assert said["backups"][0]["messages_array"] is None
+    assert said["backups"][0]["messages_array"] == []
     assert [point["isoDate"] for point in said["chartData"]] == ["2031-05-04T11:00:00.000Z", "2031-05-04T12:00:00.000Z"]
 
 

@@ -179,6 +179,9 @@ TESTS = {
         f"{API}database.py::test_a_backup_is_an_intact_database_with_a_telling_name"
     ),
     "NUL in a body, query or address": f"{API}errors.py::TestNul::test_body_that_holds_one_is_refused",
+    "texts of runs in lists (`/api/servers/:id`, `/api/detail`)": (
+        f"{API}servers.py::test_runs_of_a_server_and_their_points"
+    ),
     "body of `/api/cron/*` POST": f"{API}cron.py::TestScheduler::test_no_body_is_needed",
 }
 
