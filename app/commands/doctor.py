@@ -18,7 +18,7 @@ def doctor() -> None:
         settings = from_environment()
         findings = checkup.examine_files(settings)
         _show(findings)
-        if not any(finding.is_wrong and finding.subject in ("data directory", "database") for finding in findings):
+        if not any(finding.is_final for finding in findings):
             with bind(settings, discover()).app_context():
                 further = checkup.examine_application(clock.now())
             _show(further)

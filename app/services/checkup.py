@@ -28,17 +28,23 @@ from app.settings import DEFAULT_PASSWORD, Settings
 LEAST_FREE_BYTES = 200 * 1024 * 1024
 # A message is tried again for hours; one that was due this long ago is not being looked at by anybody.
 LONGEST_WAIT = timedelta(minutes=15)
+# Some of the scheduled work is done every day.
+LONGEST_REST = timedelta(hours=26)
 CLOCK_SLACK = timedelta(minutes=10)
 EARLIEST_YEAR = 2025
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `advice` says what to do, and only where something is wrong."""
+    """One thing that was looked at; `advice` says what to do, and only where something is wrong.
+
+    With `is_final` there is nothing behind it that could be looked at.
+    """
 
     subject: str
     text: str
     advice: str = ""
+    is_final: bool = False
 
     @property
     def is_wrong(self) -> bool:
@@ -50,7 +56,7 @@ def examine_files(chosen: Settings) -> list[Finding]:
     """Look at data directory, key file and database file; changes nothing."""
     if not chosen.data_dir.is_dir():
         advice = "Set DATA_DIR to the folder with your data; for a new installation start the server once."
-        return [Finding("data directory", f"{chosen.data_dir} is not there", advice)]
+        return [Finding("data directory", f"{chosen.data_dir} is not there", advice, is_final=True)]
     return [*_examine_folder(chosen.data_dir), _examine_key(chosen.data_dir), *_examine_database_file(chosen)]
 
 
@@ -81,7 +87,7 @@ def _examine_folder(folder: Path) -> Iterator[Finding]:
     mode = folder.stat().st_mode & 0o777
     if not os.access(folder, os.W_OK | os.X_OK):
         advice = "Give the folder to the user that runs the server (chown)."
-        yield Finding("data directory", f"{folder} cannot be written by this user", advice)
+        yield Finding("data directory", f"{folder} cannot be written by this user", advice, is_final=True)
     elif mode & 0o022:
         yield Finding("data directory", f"{folder} can be written by others (mode {mode:o})", f"chmod 700 {folder}")
     else:
@@ -112,16 +118,16 @@ def _examine_database_file(chosen: Settings) -> Iterator[Finding]:
     path = Path(chosen.database.removeprefix("sqlite:///"))
     if not path.exists():
         advice = "Check DATA_DIR and DATABASE_URL; for a new installation start the server once."
-        yield Finding("database", f"{path} is not there", advice)
+        yield Finding("database", f"{path} is not there", advice, is_final=True)
         return
     advice = "Stop the server, keep the file, and restore a backup (docs/recovery.md)."
     try:
         damages = find_damages(path)
     except sqlite3.Error as error:
-        yield Finding("database", f"{path.name} cannot be read: {error}", advice)
+        yield Finding("database", f"{path.name} cannot be read: {error}", advice, is_final=True)
         return
     if damages:
-        yield Finding("database", f"{path.name} is damaged: {damages[0]}", advice)
+        yield Finding("database", f"{path.name} is damaged: {damages[0]}", advice, is_final=True)
     else:
         yield Finding("database", f"{path.name} is whole, {path.stat().st_size / 1e6:.1f} MB")
 
@@ -134,9 +140,11 @@ def _examine_schema() -> Finding:
     newest = scripts.get_current_head()
     if present == newest:
         return Finding("schema", f"At the newest version, {newest}")
-    known = {script.revision for script in scripts.walk_revisions()}
-    if present is None or present in known:
-        return Finding("schema", f"At {present or 'nothing'}, the newest is {newest}", "Start the server: it migrates.")
+    if present is None:
+        advice = "Put a backup in its place (docs/recovery.md); for a new installation start the server."
+        return Finding("schema", "The database holds nothing of this program", advice)
+    if present in {script.revision for script in scripts.walk_revisions()}:
+        return Finding("schema", f"At {present}, the newest is {newest}", "Start the server: it migrates.")
     return Finding("schema", f"{present} is unknown", "The database was made by a newer program: install that one.")
 
 
@@ -225,8 +233,10 @@ def _examine_channels() -> Iterator[Finding]:
 def _examine_schedule(now: datetime) -> Iterator[Finding]:
     newest = db.session.scalar(select(func.max(Task.last_started_at)))
     is_held = db.session.scalar(select(func.count()).select_from(Lease).where(Lease.expires_at > now))
-    when = "never yet" if newest is None else f"last at {newest:%Y-%m-%d %H:%M} UTC"
-    yield Finding("scheduled work", f"Done {when}{'; some is being done now' if is_held else ''}")
+    when = "Nothing was done yet" if newest is None else f"Done last at {newest:%Y-%m-%d %H:%M} UTC"
+    is_idle = newest is not None and not is_held and newest < now - LONGEST_REST
+    advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups." if is_idle else ""
+    yield Finding("scheduled work", f"{when}{'; some is being done now' if is_held else ''}", advice)
     for task in db.session.scalars(select(Task).where(Task.last_error.is_not(None)).order_by(Task.name)):
         text = f"{task.name} failed: {task.last_error}"
         yield Finding("scheduled work", text, "Look into the application log for the reason.")

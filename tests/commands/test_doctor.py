@@ -29,6 +29,12 @@ def test_trouble_is_named_with_what_to_do_and_ends_with_status_1(run, settings):
     assert "-> chmod 400" in told.output
 
 
+def test_folder_that_others_can_write_is_no_reason_to_look_no_further(run, settings):
+    settings.data_dir.chmod(0o777)
+    told = run()
+    assert (told.exit_code, "WRONG data directory" in told.output, "ok    accounts" in told.output) == (1, True, True)
+
+
 def test_doctor_puts_nothing_right_by_itself(run, settings):
     path = settings.data_dir / secrets.KEY_FILE
     path.chmod(0o640)

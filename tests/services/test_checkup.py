@@ -74,6 +74,12 @@ def test_older_schema_is_told_before_anything_else(wrong, db):
     assert [subject for subject, _text in wrong()] == ["schema"]
 
 
+def test_database_that_is_empty(wrong, db):
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+    assert wrong() == [("schema", "The database holds nothing of this program")]
+
+
 def test_secret_of_another_key(wrong, settings, clock):
     with writing() as session:
         session.add(Server(id="a", name="nas", encrypted_password=secrets.encrypt("x"), created_at=clock()))
@@ -143,6 +149,14 @@ def test_task_that_failed(wrong, clock):
     with writing() as session:
         session.add(Task(name="housekeeping", last_started_at=clock(), last_error="disk full"))
     assert wrong() == [("scheduled work", "housekeeping failed: disk full")]
+
+
+def test_scheduled_work_that_nobody_does(wrong, clock):
+    with writing() as session:
+        session.add(Task(name="housekeeping", last_started_at=clock() - timedelta(hours=25)))
+    assert wrong() == []
+    clock.advance(hours=2)
+    assert wrong() == [("scheduled work", "Done last at 2031-05-03 11:00 UTC")]
 
 
 def test_backup_that_was_due_and_is_not_there(wrong, db, clock):
