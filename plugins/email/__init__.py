@@ -151,10 +151,17 @@ class Letter(flask_mail.Message):
     """Flask-Mail's message in quoted-printable: log lines may be longer than the 998 signs that SMTP lets pass."""
 
     def _message(self) -> MIMEBase:
-        """Pictures belong to the HTML that shows them: then they are no attachments in the reader's eyes."""
+        """Text and HTML as alternatives, without Flask-Mail's envelope around them unless there are pictures.
+
+        These belong to the HTML that shows them: then they are no attachments in the reader's eyes.
+        """
         whole = super()._message()
         if self.attachments:
             whole.set_type("multipart/related")
+        elif self.html:
+            parts: Any = whole.get_payload()
+            whole.set_type("multipart/alternative")
+            whole.set_payload(parts[0].get_payload())
         return whole
 
     def _mimetext(self, text: str | None, subtype: str = "plain") -> MIMEText:

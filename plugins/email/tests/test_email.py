@@ -40,8 +40,8 @@ class TestEmail(ChannelContract):
     def test_the_letter_has_text_and_html(self) -> None:
         self.channel().send(self.message(body="A body", html="A <strong>body</strong>"))
         [letter] = self.server.letters
-        kinds = [part.get_content_type() for part in letter.walk() if not part.is_multipart()]
-        assert kinds == ["text/plain", "text/html"]
+        kinds = [part.get_content_type() for part in letter.walk()]
+        assert kinds == ["multipart/alternative", "text/plain", "text/html"]
         assert "<strong>body</strong>" in letter.get_body(("html",)).get_content()
 
     def test_sender_and_recipients_stand_in_the_letter(self) -> None:
