@@ -1,6 +1,9 @@
 """The session group: tokens and anonymous sessions."""
 
 import re
+from dataclasses import replace
+
+import pytest
 
 HEX_64 = re.compile(r"[0-9a-f]{64}")
 
@@ -55,6 +58,16 @@ def test_token_for_a_plain_session_belongs_to_the_same_session(client):
     session_id = client.post("/api/session").get_json()["sessionId"]
     client.get("/api/csrf")
     assert client.get_cookie("sessionId").value == session_id
+
+
+@pytest.mark.parametrize(("is_debug", "same_site"), [(False, "Strict"), (True, "Lax")])
+def test_plain_cookie_lasts_a_day_and_stays_on_its_site(app, client, is_debug, same_site):
+    app.extensions["duplistatus.settings"] = replace(app.extensions["duplistatus.settings"], debug=is_debug)
+    parts = client.post("/api/session").headers["Set-Cookie"].split("; ")
+    assert {"Max-Age=86400", "HttpOnly", "Path=/", f"SameSite={same_site}"} <= set(parts)
+    gone = client.delete("/api/session").headers["Set-Cookie"]
+    assert "Max-Age=0" in gone
+    assert f"SameSite={same_site}" in gone
 
 
 def test_without_cookies_there_is_no_session(client):

@@ -76,5 +76,5 @@ def _cookie_place() -> dict[str, Any]:
         "path": settings().base_path or "/",
         "secure": settings().secure_cookies,
         "httponly": True,
-        "samesite": "Lax",
+        "samesite": "Lax" if settings().debug else "Strict",
     }
