@@ -18,7 +18,7 @@ from app.services.deployment import settings
 
 DATABASE, SCRIPT = "db", "sql"
 COPIES_KEPT = 5
-TEMPORARY = "temp"
+TEMPORARY, COPIES = "temp", "copies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def put_aside(now: datetime) -> Path:
 
 def put_aside_folder() -> Path:
     """Where copies lie that were put aside before something dangerous."""
-    folder = settings().data_dir / "copies"
+    folder = settings().data_dir / COPIES
     folder.mkdir(exist_ok=True, mode=0o700)
     return folder
 

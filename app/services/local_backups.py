@@ -7,7 +7,6 @@ import logging
 import re
 import shutil
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +19,7 @@ from app.domain.old_settings import as_utc_text, read_time
 from app.extensions import db
 from app.services import configuration, database_restore
 from app.services.audit import SYSTEM, Actor, record_entry
-from app.services.database_backup import copy_database, database_file, put_aside_folder, record_failure
+from app.services.database_backup import COPIES, copy_database, database_file, record_failure
 from app.services.database_restore import Restored
 from app.services.deployment import settings
 from app.services.transaction import writing
@@ -31,6 +30,7 @@ SCHEDULE, FAILED_AT = "local_backup_schedule", "local_backup_failed_at"
 SCHEDULED, MANUAL = "scheduled", "manual"
 STAMP = "%Y-%m-%dT%H-%M-%S-%f"
 DRAFT = ".unfinished"
+FOLDER = "backups"
 TRY_AGAIN_AFTER = timedelta(hours=1)
 # What a copy is and when it was made; the last two kinds are put aside by a restore and before a migration.
 _NAME = re.compile(r"[\w.-]+?-(?P<kind>scheduled|manual|safety-backup|before-migration)-(?P<stamp>[0-9T-]{26})\.db")
@@ -169,14 +169,14 @@ def restore_backup(name: str, *, actor: Actor, now: datetime) -> Restored:
 
 def folder() -> Path:
     """Where copies are kept, for the owner of the data alone."""
-    place = settings().data_dir / "backups"
+    place, _copies = _folders()
     place.mkdir(exist_ok=True, mode=0o700)
     return place
 
 
-def _folders() -> Iterator[Path]:
-    yield folder()
-    yield put_aside_folder()
+def _folders() -> tuple[Path, Path]:
+    """Where copies of either sort lie; whoever only looks makes no folder."""
+    return settings().data_dir / FOLDER, settings().data_dir / COPIES
 
 
 def _path(name: str) -> Path:

@@ -38,8 +38,10 @@ def test_folder_that_others_can_write_is_no_reason_to_look_no_further(run, setti
 def test_doctor_puts_nothing_right_by_itself(run, settings):
     path = settings.data_dir / secrets.KEY_FILE
     path.chmod(0o640)
+    before = sorted(settings.data_dir.rglob("*"))
     run()
     assert path.stat().st_mode & 0o777 == 0o640
+    assert sorted(settings.data_dir.rglob("*")) == before
 
 
 def test_missing_installation_is_not_made(run, settings, tmp_path, monkeypatch):
