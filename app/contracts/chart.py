@@ -35,8 +35,9 @@ class ChartProvider(ABC):
 
     `combine` says how several runs of one job within a day become one point; the points of several jobs are
     always summed, except for `mean` and `max`, which stay what they are. `column` names a stored figure of a run
-    (one of `Run`'s numeric fields): then the database groups. Otherwise `value` is called once for each run, in a
-    request's thread; it must be pure and may return None to leave a gap.
+    (one of `Run`'s numeric fields): then the database groups, of the days in `weekdays` (0 is Monday, UTC), where
+    these are given. Otherwise `value` is called once for each run, in a request's thread; it must be pure and may
+    return None to leave a gap.
     """
 
     name: ClassVar[str]
@@ -44,10 +45,13 @@ class ChartProvider(ABC):
     unit: ClassVar[Unit]
     combine: ClassVar[Combine]
     column: ClassVar[str | None] = None
+    weekdays: ClassVar[frozenset[int] | None] = None
 
     def value(self, run: Run) -> float | None:
         """The number of this run, in `unit`; None leaves a gap."""
         if self.column is None:
             raise NotImplementedError(f"{type(self).__name__} names no column, so it has to compute its value")
+        if self.weekdays is not None and run.began_at.weekday() not in self.weekdays:
+            return None
         number: float = getattr(run, self.column)
         return number

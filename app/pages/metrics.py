@@ -1,17 +1,16 @@
 """Charts over time: what an address asks for, and the series for it, as numbers for drawing and texts for reading."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from statistics import fmean
 from typing import Any
 
 from babel.dates import format_date
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from app.contracts import Combine, Unit
+from app.contracts import Unit
 from app.pages.formats import MISSING, count_text, duration_text, number_text, size_text
 from app.pages.languages import format_locale
 from app.services import chart_series, deployment, history
@@ -177,14 +176,6 @@ def label_of(name: str) -> str:
     return str(BUILT_IN_LABELS.get(name) or deployment.registry().chart_providers[name].label)
 
 
-def into_spans(values: Sequence[float | None], length: int, combine: Combine) -> tuple[float | None, ...]:
-    """Gather daily values into spans of `length` days, oldest first; a span without any value is None."""
-    if length == 1:
-        return tuple(values)
-    spans = [values[first : first + length] for first in range(0, len(values), length)]
-    return tuple(_combined([value for value in span if value is not None], combine) for span in spans)
-
-
 def _own_days(first: str, last: str, today: date) -> tuple[date | None, date | None]:
     """Own days in their order, within what can be drawn; one alone means a month from or up to it."""
     start_on, end_on = (day and min(max(day, EARLIEST), today) for day in (_day(first), _day(last)))
@@ -259,7 +250,7 @@ def _build_charts(
     names = [name for name in BUILT_IN_LABELS if name in providers]
     names += sorted(set(providers) - set(names))
     scope: dict[str, Any] = {"server_id": server_id, "job_name": job_name, "visible_server_ids": visible}
-    scope |= {"start_on": first, "end_on": last}
+    scope |= {"start_on": first, "end_on": last, "span_days": span_days}
     if groups:
         values = chart_series.grouped_series(names, groups, **scope)
     else:
@@ -270,22 +261,7 @@ def _build_charts(
             providers[name].label,
             providers[name].unit,
             providers[name].combine in ("sum", "last"),
-            tuple(
-                Series(label, into_spans(daily, span_days, providers[name].combine))
-                for label, daily in values[name].items()
-            ),
+            tuple(Series(label, tuple(line)) for label, line in values[name].items()),
         )
         for name in names
     )
-
-
-def _combined(values: list[float], combine: Combine) -> float | None:
-    if not values:
-        return None
-    gather: dict[Combine, Callable[[list[float]], float]] = {
-        "sum": sum,
-        "max": max,
-        "mean": fmean,
-        "last": lambda found: found[-1],
-    }
-    return gather[combine](values)

@@ -1,29 +1,35 @@
-"""Series of the registered chart providers over days: summed over jobs, or one for each group of jobs."""
+"""Series of the registered chart providers: summed over jobs, or one for each group of jobs.
+
+A value stands for a day, or for a span of several. What the daily sums have ready is joined by the database, span by
+span; only providers that compute are asked about each run.
+"""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from itertools import groupby
 from operator import itemgetter
 from statistics import fmean
+from typing import Any
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, case, cast, func, select, text
 from sqlalchemy.orm import aliased
 
 from app import contracts
-from app.contracts import ChartProvider
+from app.contracts import ChartProvider, Combine
 from app.extensions import db
 from app.models import Job, JobDay, Run
 from app.models.runs import MILLISECONDS_A_DAY
-from app.models.types import AnyRow, from_milliseconds
+from app.models.types import AnyRow, AnySelect, from_milliseconds
 from app.services import deployment
 from app.services.chart_runs import value_of
-from app.services.charts import EPOCH_DAY, RUN_COLUMNS, stored_days, within
+from app.services.charts import EPOCH_DAY, RUN_COLUMNS, within
 from app.services.figures import day_of
 
 # A server's id, a job's name, and the servers that may be seen; None where all are meant.
 Scope = tuple[str | None, str | None, frozenset[str] | None]
+Line = list[float | None]
 
 # What a provider asks for, and the column of the daily sums that has it ready.
 DAILY_COLUMNS = {
@@ -34,20 +40,41 @@ DAILY_COLUMNS = {
     ("storage_bytes", "last"): "last_storage_bytes",
     ("version_count", "last"): "last_version_count",
 }
-COMBINE: dict[str, Callable[[list[float]], float]] = {
+COMBINE: dict[Combine, Callable[[Sequence[float]], float]] = {
     "sum": sum,
     "last": lambda values: values[-1],
     "max": max,
     "mean": fmean,
 }
+# From here on all days are read in their order on the disk; leaping there from the index of days took four times as
+# long for a year of 500 jobs.
+DAYS_READ_IN_ORDER = 60
+FIRST_WEEKDAY = EPOCH_DAY.weekday()
+ALL = ""
 
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """One value for each day and provider, oldest first; None where nothing is known."""
+    """One value for each span and provider, oldest first; None where nothing is known. `days` are the first of each."""
 
     days: list[date]
-    values: dict[str, list[float | None]]
+    values: dict[str, Line]
+
+
+@dataclass(frozen=True, slots=True)
+class _Range:
+    """Days since 1970, both included, in spans of some days each; the last span may be cut short."""
+
+    first: int
+    last: int
+    span_days: int
+
+    @property
+    def length(self) -> int:
+        return -(-(self.last - self.first + 1) // self.span_days)
+
+    def empty_line(self) -> Line:
+        return [None] * self.length
 
 
 def daily_series(
@@ -57,15 +84,18 @@ def daily_series(
     job_name: str | None = None,
     start_on: date,
     end_on: date,
+    span_days: int = 1,
     visible_server_ids: frozenset[str] | None = None,
 ) -> ChartSeries:
-    """The series of some providers for each UTC day from `start_on` to `end_on`, both included.
+    """The series of some providers from `start_on` to `end_on`, both included: a value for each span of UTC days.
 
     A job's last known value of a `last` series is carried forward, also from before the range, then the jobs are
     summed. Raises KeyError for an unknown provider.
     """
-    found = _find_values(names, start_on, end_on, (server_id, job_name, visible_server_ids))
-    return ChartSeries(found.day_list, {name: found.joined(name) for name in names})
+    asked = _range_of(start_on, end_on, span_days)
+    found = _find_lines(names, None, asked, (server_id, job_name, visible_server_ids))
+    days = [EPOCH_DAY + timedelta(days=day) for day in range(asked.first, asked.last + 1, span_days)]
+    return ChartSeries(days, {name: found[name][ALL] for name in names})
 
 
 def grouped_series(
@@ -76,87 +106,175 @@ def grouped_series(
     job_name: str | None = None,
     start_on: date,
     end_on: date,
+    span_days: int = 1,
     visible_server_ids: frozenset[str] | None = None,
-) -> dict[str, dict[str, list[float | None]]]:
+) -> dict[str, dict[str, Line]]:
     """Of each provider a series for each group of jobs; `groups` says by its id where a job belongs.
 
     Within a group the jobs join as in `daily_series`; jobs that are in no group are left out.
     """
-    found = _find_values(names, start_on, end_on, (server_id, job_name, visible_server_ids))
-    members: dict[str, set[int]] = {}
-    for job_id, group in groups.items():
-        members.setdefault(group, set()).add(job_id)
-    return {name: {group: found.joined(name, jobs) for group, jobs in members.items()} for name in names}
+    asked = _range_of(start_on, end_on, span_days)
+    return _find_lines(names, groups, asked, (server_id, job_name, visible_server_ids))
 
 
-@dataclass(frozen=True, slots=True)
-class _DailyValues:
-    """What a range holds, of each provider by job and day, and the last known values from before it."""
-
-    providers: dict[str, type[ChartProvider]]
-    first: int
-    last: int
-    by_day: dict[str, dict[int, dict[int, float]]]
-    earlier: dict[str, dict[int, float]]
-
-    @property
-    def day_list(self) -> list[date]:
-        return [EPOCH_DAY + timedelta(days=day) for day in range(self.first, self.last + 1)]
-
-    def joined(self, name: str, jobs: Collection[int] | None = None) -> list[float | None]:
-        """The series of a provider over all jobs, or over some."""
-        by_day, earlier = self.by_day[name], self.earlier.get(name, {})
-        if jobs is not None:
-            by_day = {job: days for job, days in by_day.items() if job in jobs}
-            earlier = {job: value for job, value in earlier.items() if job in jobs}
-        if self.providers[name].combine == "last":
-            return _carried_forward(by_day, earlier, self.first, self.last)
-        return _combined(by_day, self.providers[name], self.first, self.last)
+def _range_of(start_on: date, end_on: date, span_days: int) -> _Range:
+    return _Range((start_on - EPOCH_DAY).days, (end_on - EPOCH_DAY).days, span_days)
 
 
-def _find_values(names: Sequence[str], start_on: date, end_on: date, scope: Scope) -> _DailyValues:
+def _find_lines(
+    names: Sequence[str], groups: Mapping[int, str] | None, asked: _Range, scope: Scope
+) -> dict[str, dict[str, Line]]:
+    """By provider and group; without groups all jobs are in one, ALL."""
     providers = {name: deployment.registry().chart_providers[name] for name in names}
-    first, last = (start_on - EPOCH_DAY).days, (end_on - EPOCH_DAY).days
-    ready = {
-        name: DAILY_COLUMNS[provider.column, provider.combine]
-        for name, provider in providers.items()
-        if provider.column is not None and (provider.column, provider.combine) in DAILY_COLUMNS
-    }
-    by_day: dict[str, dict[int, dict[int, float]]] = {name: {} for name in names}
+    ready = {name: provider for name, provider in providers.items() if _is_ready(provider)}
+    computed = {name: provider for name, provider in providers.items() if name not in ready}
+    found: dict[str, dict[str, Line]] = {}
     if ready:
-        # Only what is asked for, and a job at a time: years of days are many rows.
-        rows = stored_days(first, last, *scope, columns=("job_id", "day", *ready.values()))
-        for job_id, found in groupby(sorted(rows, key=itemgetter(0)), key=itemgetter(0)):
-            _jobs, days, *columns = zip(*found, strict=True)
-            for name, column in zip(ready, columns, strict=True):
-                by_day[name][job_id] = dict(zip(days, column, strict=True))
-    earlier: dict[str, dict[int, float]] = {}
-    if any(providers[name].combine == "last" for name in ready):
-        before = _last_before(first, *scope)
-        earlier = {name: {job: getattr(row, column) for job, row in before.items()} for name, column in ready.items()}
-    computed = {name: provider() for name, provider in providers.items() if name not in ready}
+        found |= _stored_lines(ready, groups, asked, scope)
     if computed:
-        by_day |= _computed_days(computed, first, last, scope)
-    carried = {name: provider for name, provider in computed.items() if provider.combine == "last"}
-    if carried:
-        earlier |= _computed_before(carried, first, scope)
-    return _DailyValues(providers, first, last, by_day, earlier)
+        found |= _computed_lines(computed, groups, asked, scope)
+    return found
 
 
-def _last_before(
-    first: int, server_id: str | None, job_name: str | None, visible: frozenset[str] | None
-) -> dict[int, AnyRow]:
-    newest = (
-        select(JobDay.job_id, func.max(JobDay.day).label("day"))
-        .where(JobDay.day < first)
-        .group_by(JobDay.job_id)
-        .subquery()
+def _is_ready(provider: type[ChartProvider]) -> bool:
+    is_kept = (provider.column, provider.combine) in DAILY_COLUMNS
+    return is_kept and (provider.weekdays is None or provider.combine == "sum")
+
+
+def _daily_column(provider: type[ChartProvider]) -> ColumnElement[Any]:
+    """The column of the daily sums that holds what a provider asks for."""
+    column: ColumnElement[Any] = JobDay.__table__.columns[DAILY_COLUMNS[provider.column or "", provider.combine]]
+    return column
+
+
+def _stored_lines(
+    providers: Mapping[str, type[ChartProvider]], groups: Mapping[int, str] | None, asked: _Range, scope: Scope
+) -> dict[str, dict[str, Line]]:
+    """The lines of providers whose values are kept ready, job by job."""
+    sums = [name for name, provider in providers.items() if provider.combine == "sum"]
+    lasts = [name for name, provider in providers.items() if provider.combine == "last"]
+    labels = [ALL] if groups is None else list(dict.fromkeys(groups.values()))
+    lines = {name: {label: asked.empty_line() for label in labels} for name in providers}
+    earlier = _last_before(asked.first, [providers[name] for name in lasts], scope) if lasts else {}
+    rows = _spans(sums, lasts, providers, asked, scope)
+    columns_of = {job_id: tuple(zip(*found, strict=True)) for job_id, found in groupby(rows, key=itemgetter(0))}
+    nothing: tuple[tuple[Any, ...], ...] = ((),) * (2 + len(providers))
+    for job_id in columns_of.keys() | earlier.keys():
+        label = ALL if groups is None else groups.get(job_id)
+        if label is None:
+            continue
+        _ids, places, *columns = columns_of.get(job_id, nothing)
+        for name, values in zip(sums, columns, strict=False):
+            _add(lines[name][label], places, values)
+        for number, (name, values) in enumerate(zip(lasts, columns[len(sums) :], strict=True)):
+            before = earlier[job_id][number] if job_id in earlier else None
+            _add(lines[name][label], range(asked.length), _held(places, values, before, asked.length))
+    return lines
+
+
+def _add(line: Line, places: Iterable[int], values: Iterable[float | None]) -> None:
+    """Add values to a line at their places; None leaves it as it is."""
+    for place, value in zip(places, values, strict=True):
+        if value is not None:
+            known = line[place]
+            line[place] = value if known is None else known + value
+
+
+def _held(places: Sequence[int], values: Sequence[float], before: float | None, length: int) -> Line:
+    """Of each place the value that holds there: its own, else the last one."""
+    begins = [0, *places]
+    ends = [*places, length]
+    held: Line = []
+    for begin, end, value in zip(begins, ends, [before, *values], strict=True):
+        held += [value] * (end - begin)
+    return held
+
+
+def _spans(
+    sums: Sequence[str],
+    lasts: Sequence[str],
+    providers: Mapping[str, type[ChartProvider]],
+    asked: _Range,
+    scope: Scope,
+) -> list[AnyRow]:
+    """The job's id, the span's place, the sums and the last values of each job and span, in this order."""
+    place = ((JobDay.day - asked.first) // asked.span_days).label("place")
+    figures = [_sum_of(providers[name]).label(f"figure_{number}") for number, name in enumerate(sums)]
+    begins = (JobDay.day + 0 if asked.last - asked.first >= DAYS_READ_IN_ORDER else JobDay.day) >= asked.first
+    found: AnySelect = select(JobDay.job_id, place, *figures, func.max(JobDay.day).label("newest"))
+    found = found.where(begins, JobDay.day <= asked.last)
+    if scope != (None, None, None):
+        found = within(found.join(Job, Job.id == JobDay.job_id), *scope)
+    # By its name: PostgreSQL would not know the expression again, since its numbers are sent apart from it.
+    spans = found.group_by(JobDay.job_id, text("place")).subquery()
+    shown = [column for column in spans.columns if column.key != "newest"]
+    statement: AnySelect = select(*shown, *(_daily_column(providers[name]) for name in lasts)).select_from(spans)
+    if lasts:
+        of_its_newest = (JobDay.job_id == spans.columns.job_id) & (JobDay.day == spans.columns.newest)
+        statement = statement.join(JobDay, of_its_newest)
+    return list(db.session.execute(statement.order_by(spans.columns.job_id, spans.columns.place)))
+
+
+def _sum_of(provider: type[ChartProvider]) -> ColumnElement[Any]:
+    column = _daily_column(provider)
+    if provider.weekdays is not None:
+        counts = ((JobDay.day + FIRST_WEEKDAY) % 7).in_(sorted(provider.weekdays))
+        return cast(func.sum(case((counts, column))), column.type)
+    return cast(func.sum(column), column.type)
+
+
+def _last_before(first: int, providers: Sequence[type[ChartProvider]], scope: Scope) -> dict[int, tuple[float, ...]]:
+    """The last known values of each job from before a day, in the order of the providers."""
+    # A look for each value: joined, the database would begin at the days, and there are many of them.
+    newest_first = (
+        select(JobDay).where(JobDay.job_id == Job.id, JobDay.day < first).order_by(JobDay.day.desc()).limit(1)
     )
-    statement = select(*JobDay.__table__.columns).join(
-        newest, (newest.c.job_id == JobDay.job_id) & (newest.c.day == JobDay.day)
+    values = (newest_first.with_only_columns(_daily_column(provider)).correlate(Job) for provider in providers)
+    statement: AnySelect = select(Job.id, *(value.scalar_subquery() for value in values))
+    found = db.session.execute(within(statement, *scope))
+    return {job_id: tuple(values) for job_id, *values in found if values[0] is not None}
+
+
+def _computed_lines(
+    providers: Mapping[str, type[ChartProvider]], groups: Mapping[int, str] | None, asked: _Range, scope: Scope
+) -> dict[str, dict[str, Line]]:
+    """The lines of providers that are asked about each run."""
+    made = {name: provider() for name, provider in providers.items()}
+    by_day = _computed_days(made, asked.first, asked.last, scope)
+    carried = {name: provider for name, provider in made.items() if provider.combine == "last"}
+    earlier = _computed_before(carried, asked.first, scope) if carried else {}
+    members: dict[str, set[int]] = {}
+    for job_id, label in (groups or {}).items():
+        members.setdefault(label, set()).add(job_id)
+    lines: dict[str, dict[str, Line]] = {}
+    for name, provider in providers.items():
+        known = by_day[name], earlier.get(name, {})
+        wanted = {ALL: known} if groups is None else {label: _only(jobs, *known) for label, jobs in members.items()}
+        lines[name] = {label: _line(provider, asked, *values) for label, values in wanted.items()}
+    return lines
+
+
+def _only(
+    jobs: Collection[int], by_day: dict[int, dict[int, float]], earlier: dict[int, float]
+) -> tuple[dict[int, dict[int, float]], dict[int, float]]:
+    return (
+        {job: days for job, days in by_day.items() if job in jobs},
+        {job: value for job, value in earlier.items() if job in jobs},
     )
-    statement = within(statement.join(Job, Job.id == JobDay.job_id), server_id, job_name, visible)
-    return {row.job_id: row for row in db.session.execute(statement)}
+
+
+def _line(
+    provider: type[ChartProvider], asked: _Range, by_day: dict[int, dict[int, float]], earlier: dict[int, float]
+) -> Line:
+    if provider.combine == "last":
+        daily = _carried_forward(by_day, earlier, asked.first, asked.last)
+    else:
+        daily = _combined(by_day, provider, asked.first, asked.last)
+    if asked.span_days == 1:
+        return daily
+    spans = (daily[begin : begin + asked.span_days] for begin in range(0, len(daily), asked.span_days))
+    known = ([value for value in span if value is not None] for span in spans)
+    return [COMBINE[provider.combine](values) if values else None for values in known]
 
 
 def _computed_days(

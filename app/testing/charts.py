@@ -74,6 +74,7 @@ class ChartContract(ABC):
         computes = self.provider_class.value is not ChartProvider.value
         assert computes is (self.provider_class.column is None)
         assert self.provider_class.column in {None, *FIGURES}
+        assert not (computes and self.provider_class.weekdays)
 
     def test_it_is_made_without_arguments(self) -> None:
         """The host makes one for each question."""

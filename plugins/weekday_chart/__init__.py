@@ -1,30 +1,20 @@
 """What the jobs upload on workdays and what at weekends: two series that a chart can lay over each other."""
 
-from app.contracts import ChartProvider, Run
+from app.contracts import ChartProvider
 
-SATURDAY = 5
-
-
-def is_weekend(run: Run) -> bool:
-    """Whether the run began on a Saturday or Sunday, UTC: charts count days in UTC too."""
-    return run.began_at.weekday() >= SATURDAY
+# Days are those of UTC, as in all charts; 0 is Monday.
+WORKDAYS, WEEKEND = frozenset(range(5)), frozenset({5, 6})
 
 
 class WorkdayUploads(ChartProvider):
     """Bytes uploaded from Monday to Friday; weekends are gaps."""
 
     name, label, unit, combine = "workdayUploads", "Uploads on workdays", "bytes", "sum"
-
-    def value(self, run: Run) -> float | None:
-        """The uploaded bytes of a run on a workday."""
-        return None if is_weekend(run) else run.uploaded_bytes
+    column, weekdays = "uploaded_bytes", WORKDAYS
 
 
 class WeekendUploads(ChartProvider):
     """Bytes uploaded on Saturdays and Sundays; workdays are gaps."""
 
     name, label, unit, combine = "weekendUploads", "Uploads at weekends", "bytes", "sum"
-
-    def value(self, run: Run) -> float | None:
-        """The uploaded bytes of a run at a weekend."""
-        return run.uploaded_bytes if is_weekend(run) else None
+    column, weekdays = "uploaded_bytes", WEEKEND
