@@ -1,7 +1,7 @@
 """A way to reach people: settings described by a schema, and one method that sends one message once."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -109,6 +109,14 @@ class NotificationChannel(ABC):
     def facts(self, target: str | None = None) -> Mapping[str, Any]:
         """What the audit log may say of the destination: no secret. `target` as in a message."""
         return {"target": target} if target else {}
+
+    @classmethod
+    def lacks(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        """The names of settings that these ones call for besides the required ones, such as a password to log in with.
+
+        The channel's page says so, and calls it incomplete. Secrets come as they are stored: there, or empty.
+        """
+        return ()
 
     def subscription(self, target: str | None = None) -> str | None:
         """What a phone opens to receive messages by this channel, shown as a QR code; None where there is no such.

@@ -46,7 +46,10 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-PLAINER = {"Not found": lazy_gettext("The address may be mistyped, or what was here is gone.")}
+PLAINER = {
+    "Not found": lazy_gettext("The address may be mistyped, or what was here is gone."),
+    "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
+}
 TITLES = {
     403: lazy_gettext("Not for this account"),
     404: lazy_gettext("Nothing here"),

@@ -27,7 +27,7 @@ LOCALES = {
 }
 # As those write them who speak them.
 LABELS = {
-    "en-GB": "English",
+    "en-GB": "English (UK)",
     "de": "Deutsch",
     "fr": "Français",
     "es": "Español",

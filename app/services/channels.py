@@ -4,7 +4,7 @@ import logging
 import secrets as randomness
 import string
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -86,6 +86,17 @@ def is_configured(row: Channel) -> bool:
         return False
     needed = (name for name, field in kind.Settings().fields.items() if field.required)
     return all(row.settings.get(name) not in (None, "") for name in needed)
+
+
+def is_complete(row: Channel) -> bool:
+    """Whether there is also what those settings call for; without it a channel is tried, and says what it lacks."""
+    return is_configured(row) and not lacks(row)
+
+
+def lacks(row: Channel) -> Sequence[str]:
+    """The names of settings that those of a channel call for and that are not there, besides the required ones."""
+    kind = registry().channels.get(row.kind)
+    return kind.lacks(row.settings) if kind else ()
 
 
 def load_settings(row: Channel) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import smtplib
 import ssl
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.charset import QP, Charset
 from email.mime.base import MIMEBase
@@ -96,6 +96,15 @@ class EmailChannel(NotificationChannel):
                     connection.send(letter)
             except (smtplib.SMTPException, OSError) as error:
                 raise self._explained(error) from error
+
+    @classmethod
+    def lacks(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        """A name and a password to log in with, and an address to write from where none can be made of that name."""
+        logs_in = settings.get("requires_login", True)
+        needed = ["username", "password"] if logs_in else []
+        if not logs_in or settings.get("connection_type") == PLAIN:
+            needed.append("from_address")
+        return [name for name in needed if not settings.get(name)]
 
     def facts(self, target: str | None = None) -> Mapping[str, Any]:
         """The server and how it is reached; the recipient only when it is not the usual one."""

@@ -3,12 +3,14 @@
 import gzip
 import hashlib
 import re
+import sqlite3
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
 from app.pages import languages
+from app.services import history
 from app.settings import Settings
 
 ADMIN_PASSWORD = "Correct7Horse"
@@ -105,6 +107,17 @@ def test_an_unknown_page_is_a_page(client):
     answer = client.get("/nothing-here")
     assert answer.status_code == 404
     assert answer.mimetype == "text/html"
+
+
+def test_a_database_out_of_reach_is_said_on_a_page_that_asks_it_nothing(admin, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(history, "find_server", fail)
+    answer = admin.get("/detail/nas/backup/1")
+    assert answer.status_code == 503
+    assert "The database cannot be reached. Try again later." in answer.text
+    assert "unable to open" not in answer.text
 
 
 def test_an_unknown_address_of_the_api_is_json(client):

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 
 from app.pages.settings.tabs import TABS
+from app.services import channels
 
 
 def location(answer) -> str:
@@ -74,6 +75,16 @@ def test_ntfy_and_mail_say_whether_they_are_complete(admin):
     page = admin.get("/settings/?tab=channels").text
     states = dict(re.findall(r'tab=(ntfy|email)"[^>]*>.*?visually-hidden">(\w+)<', page))
     assert states == {"ntfy": "complete", "email": "incomplete"}
+
+
+def test_mail_without_what_its_login_needs_is_incomplete_and_says_what(admin, db, clock):
+    values = {"host": "mail.lan", "port": 25, "mailto": "a@b", "username": "u"}
+    row = channels.save_settings("email", "email", values, now=clock())
+    assert "Incomplete" in admin.get("/settings?tab=channels").text
+    assert "Still missing: Password." in admin.get(f"/settings/channels/{row.id}").text
+    channels.save_settings("email", "email", values | {"password": "p"}, now=clock())
+    assert "Incomplete" not in admin.get("/settings?tab=channels").text
+    assert "Still missing" not in admin.get(f"/settings/channels/{row.id}").text
 
 
 @pytest.mark.parametrize(("kind", "field"), [("ntfy", "setting_topic"), ("email", "setting_host")])

@@ -73,7 +73,7 @@ class ChannelOut(Out):
     kind = fields.String()
     name = fields.String()
     enabled = fields.Boolean(attribute="is_enabled")
-    complete = fields.Function(channels.is_configured, metadata={"type": "boolean"})
+    complete = fields.Function(channels.is_complete, metadata={"type": "boolean"})
     quiet_from = fields.String(data_key="quietFrom", allow_none=True)
     quiet_until = fields.String(data_key="quietUntil", allow_none=True)
     lets_trouble_pass = fields.Boolean(data_key="letsTroublePass", attribute="quiet_lets_trouble_pass")

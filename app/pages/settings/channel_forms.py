@@ -54,6 +54,10 @@ class ChannelForm(PageForm):
         """The fields that were refused, in the order of the page."""
         return [field for field in (self.name, *self.settings) if field.errors]
 
+    def label_of(self, name: str) -> str:
+        """What a setting of the plugin is called on the page."""
+        return str(self[PREFIX + name].label.text)
+
     def remover(self, field: Field) -> Field | None:
         """The box that removes a stored secret; None for any other field, and where a secret is needed."""
         name = REMOVE + field.name.removeprefix(PREFIX)

@@ -117,7 +117,14 @@ class ChannelPage:
     @property
     def is_complete(self) -> bool:
         """Whether messages could go through it."""
-        return self.row is not None and channels.is_configured(self.row)
+        return self.row is not None and channels.is_complete(self.row)
+
+    @property
+    def lacks(self) -> str:
+        """What the saved settings call for besides what is required, as the labels of the fields."""
+        if self.row is None or self.form is None:
+            return ""
+        return ", ".join(self.form.label_of(name) for name in channels.lacks(self.row))
 
     @property
     def trouble(self) -> str:
@@ -179,7 +186,7 @@ def build_board() -> Board:
             orphans.append(row)
             continue
         told = (trouble.error, trouble.waiting) if trouble else ("", 0)
-        instances[row.kind].append(Instance(row, _title(row), _summary(kind, row), channels.is_configured(row), *told))
+        instances[row.kind].append(Instance(row, _title(row), _summary(kind, row), channels.is_complete(row), *told))
     kinds = [
         Kind(name, kind.label, _about(kind), found.sources.get((NOTIFICATION_CHANNELS, name), ""), (*instances[name],))
         for name, kind in found.channels.items()
@@ -274,7 +281,7 @@ def standard_id(kind_name: str) -> int | None:
 def standard_state(kind_name: str) -> str:
     """How the standard channel of a kind is: `incomplete`, `failing` or `complete`."""
     row = channels.standard(kind_name)
-    if row is None or not channels.is_configured(row):
+    if row is None or not channels.is_complete(row):
         return "incomplete"
     return "failing" if row.id in _troubles() else "complete"
 

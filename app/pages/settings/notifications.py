@@ -278,7 +278,7 @@ def _kinds() -> tuple[Kind, ...]:
     """The two standard kinds, and all others of which a channel is set up, by their labels."""
     installed = registry().channels
     rows = channels.list_channels()
-    usable = {row.kind for row in rows if row.is_enabled and channels.is_configured(row)}
+    usable = {row.kind for row in rows if row.is_enabled and channels.is_complete(row)}
     names = ({channels.NTFY, channels.EMAIL} | {row.kind for row in rows}) & installed.keys()
     kinds = [Kind(name, installed[name].label, name in usable) for name in names]
     return tuple(sorted(kinds, key=lambda kind: (kind.name not in (channels.NTFY, channels.EMAIL), kind.label)))

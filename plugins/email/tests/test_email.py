@@ -144,6 +144,20 @@ def test_login_is_left_out_when_switched_off() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, ["username", "password"]),
+        ({"username": "u", "password": "p"}, []),
+        ({"username": "u", "password": "p", "connection_type": "plain"}, ["from_address"]),
+        ({"requires_login": False}, ["from_address"]),
+        ({"requires_login": False, "from_address": "a@b"}, []),
+    ],
+)
+def test_a_login_calls_for_a_password_and_else_a_sender_is_needed(settings, names):
+    assert EmailChannel.lacks(settings) == names
+
+
+@pytest.mark.parametrize(
     ("field", "value"),
     [("port", 0), ("port", 65536), ("connection_type", "tls"), ("mailto", "nobody"), ("from_address", "nobody")],
 )
