@@ -364,7 +364,22 @@ def test_self_signed_certificate_is_refused_unless_the_check_is_off(db, collect,
         assert collect(server, server_id=MACHINE_ID, hostname="", password="").skipped == 1
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1", "100.100.100.200"])
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [({"days": -1}, "certificate has expired"), ({"address": "127.0.0.9"}, "certificate is one for another host name")],
+    ids=["expired", "name"],
+)
+def test_what_is_wrong_with_a_certificate_is_said(collect, tmp_path, monkeypatch, wrong, words):
+    files = make_certificate(tmp_path, **wrong)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files[0]))
+    with duplicati_server(certificate=files) as server, pytest.raises(AppError, match=words) as refused:
+        collect(server, scheme="https")
+    assert (refused.value.extra["errorCode"], server.requests) == ("CERTIFICATE", [])
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1", "100.100.100.200", "2852039166", "0xa9.0376.43518"]
+)
 def test_forbidden_addresses_are_not_even_asked(db, collect, duplicati, host):
     with pytest.raises(AppError, match="never called") as refused:
         collect(duplicati, hostname=host)

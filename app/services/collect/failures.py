@@ -3,7 +3,7 @@
 import errno
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 import requests
@@ -35,6 +35,14 @@ class Reason(StrEnum):
 
 # Which of them say that another scheme might do; the others say that nobody is there.
 SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
+# What OpenSSL says of a certificate by number (X509_V_ERR_…), and how people are told; anything else is not trusted.
+CERTIFICATE_SENTENCES = {
+    9: "The certificate is not good yet; perhaps a clock is wrong",
+    10: "The certificate has expired",
+    62: "The certificate is one for another host name",
+    64: "The certificate is one for another host name",
+}
+NOT_TRUSTED = "The certificate is not trusted, as is usual for one that a server made itself"
 UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
@@ -54,11 +62,7 @@ def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
     for kind, reason, sentence in (
         (ForbiddenAddress, Reason.FORBIDDEN, str(error)),
         (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, "The host name is not known"),
-        (
-            ssl.SSLCertVerificationError,
-            Reason.CERTIFICATE,
-            "The certificate is not trusted, as is usual for one that a server made itself",
-        ),
+        (ssl.SSLCertVerificationError, Reason.CERTIFICATE, _say_of_certificate(causes)),
         (ssl.SSLError, Reason.NO_TLS, "No encrypted connection came about; perhaps the server speaks http"),
         (ConnectionRefusedError, Reason.REFUSED, "The connection was refused; nothing listens at this port"),
         (
@@ -72,6 +76,11 @@ def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
     if any(isinstance(cause, OSError) and cause.errno in UNREACHABLE_ERRORS for cause in causes):
         return Reason.UNREACHABLE, "The host cannot be reached from here"
     return Reason.BROKEN_OFF, "The connection was broken off"
+
+
+def _say_of_certificate(causes: Iterable[BaseException]) -> str:
+    codes = (getattr(cause, "verify_code", None) for cause in causes)
+    return next((CERTIFICATE_SENTENCES[code] for code in codes if code in CERTIFICATE_SENTENCES), NOT_TRUSTED)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
