@@ -1,7 +1,7 @@
 """What the document allows, and what it does not, sent to every operation as everybody: nothing may break.
 
 A few examples each in CI; `make fuzz` sends a hundred (FUZZ_EXAMPLES), to some groups alone with their names in
-FUZZ_GROUPS (`users,audit`). The database is thrown away afterwards, so
+FUZZ_GROUPS (`users,audit`), and on PostgreSQL with FUZZ_DATABASE=postgresql. The database is thrown away afterwards, so
 that deleting and restoring are tried like everything else. Each example comes in a session of its own, since some
 operations end it.
 """
@@ -79,9 +79,23 @@ def _no_network() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def house(_no_network: None, tmp_path_factory: pytest.TempPathFactory, installed: Any) -> Iterator[Flask]:
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What DATABASE_URL says."""
+    if os.environ.get("FUZZ_DATABASE") != "postgresql":
+        return ""
+    server = request.getfixturevalue("postgres_server")
+    server.execute("CREATE DATABASE fuzzed")
+    url: str = server.url("fuzzed")
+    return url
+
+
+@pytest.fixture(scope="module")
+def house(
+    _no_network: None, tmp_path_factory: pytest.TempPathFactory, installed: Any, database_url: str
+) -> Iterator[Flask]:
     """An application that answers 500 as in production, with an account, two runs, a refused report and a key."""
-    with running_application(tmp_path_factory.mktemp("fuzzed"), installed, testing=False) as app:
+    folder = tmp_path_factory.mktemp("fuzzed")
+    with running_application(folder, installed, testing=False, database_url=database_url) as app:
         with app.app_context():
             new = accounts.NewAccount("user", "Viewer1234", must_change_password=False)
             accounts.create_account(new, actor=SYSTEM, now=clock.now())
