@@ -284,12 +284,12 @@ def _refuse_to_follow(
 
 
 def _addresses(schema: Schema) -> list[str]:
-    """The settings that say to which server secrets go: those so marked, and addresses by their kind."""
-    return [
-        name
-        for name, field in schema.fields.items()
-        if field.metadata.get("address") or isinstance(field, fields.Url) or validate_http_url in field.validators
-    ]
+    """The settings that say to which server secrets go: those so marked, else addresses by their kind."""
+    return [name for name, field in schema.fields.items() if field.metadata.get("address", _is_address(field))]
+
+
+def _is_address(field: fields.Field[Any]) -> bool:
+    return isinstance(field, fields.Url) or validate_http_url in field.validators
 
 
 def _address(values: Mapping[str, Any], name: str) -> str:
