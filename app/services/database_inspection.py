@@ -31,12 +31,11 @@ OF_THE_ORIGINAL = (
     "Database maintenance, or the command duplistatus import"
 )
 LAST_INSTANT_MS = 253_402_300_799_999
-# How long SQLite may be at a file that somebody gave us, how large one value of it may be, and how often that is looked
-# at: a function that is called again and again on large values does little else between two looks.
-LONGEST_S = 300.0
 LONGEST_VALUE_BYTES = 64 * 1024 * 1024
-STEPS_BETWEEN_LOOKS = 1_000
+SCRIPT_TIME_S = 300.0
 SCRIPT_PAGES = 500_000
+# How often the time of a script is looked at: a function on large values does little else between two looks.
+STEPS_BETWEEN_LOOKS = 1_000
 # What a dump needs; whatever else a script tries is refused.
 ALLOWED = frozenset(
     {
@@ -63,14 +62,17 @@ def run_script(script: str, target: Path) -> None:
         connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        _bound(connection)
-        connection.set_authorizer(_Dump())
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
+        dump = _Dump()
+        connection.set_authorizer(dump)
+        connection.set_progress_handler(dump.is_late, STEPS_BETWEEN_LOOKS)
         try:
             connection.executescript(script)
             if connection.in_transaction:
                 connection.execute("COMMIT")
         except (sqlite3.Error, ValueError) as error:
-            raise BadDatabase(f"The SQL file cannot be read: {error}") from error
+            reason = "it takes too long" if dump.is_late() else error
+            raise BadDatabase(f"The SQL file cannot be read: {reason}") from error
 
 
 def check_file(path: Path) -> None:
@@ -145,31 +147,28 @@ def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
     return any(is_partial for (is_partial,) in found)
 
 
-def _bound(connection: sqlite3.Connection) -> None:
-    """Let SQLite neither compute for long nor hold huge values for what a stranger wrote."""
-    ends_at = time.monotonic() + LONGEST_S
-    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
-    connection.set_progress_handler(lambda: time.monotonic() > ends_at, STEPS_BETWEEN_LOOKS)
-
-
 class _Dump:
-    """Allows what a dump needs, for a while: many small statements never come to the look of `_bound`.
+    """Allows what a dump needs, for a while. Looked at between steps and before each statement, which may be short.
 
     A dump tells values and asks for none. SQLite itself reads the columns of what is being made, and the figures that
     it keeps for its planner where a dump makes their table.
     """
 
     def __init__(self) -> None:
-        self._ends_at = time.monotonic() + LONGEST_S
+        self._ends_at = time.monotonic() + SCRIPT_TIME_S
         self._made: str | None = None
 
     def __call__(self, action: int, first: str | None, second: str | None, *_names: str | None) -> int:
         """Say whether a step of a statement may be taken, as `sqlite3.set_authorizer` asks."""
-        if time.monotonic() > self._ends_at:
+        if self.is_late():
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_PRAGMA:
             return sqlite3.SQLITE_IGNORE
         return sqlite3.SQLITE_OK if self._allows(action, first, second) else sqlite3.SQLITE_DENY
+
+    def is_late(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() > self._ends_at
 
     def _allows(self, action: int, first: str | None, second: str | None) -> bool:
         if action == sqlite3.SQLITE_FUNCTION:
@@ -190,7 +189,7 @@ def _open(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA trusted_schema = OFF")
     # Conditions of another schema are not worked out; those of ours hold when the values are copied.
     connection.execute("PRAGMA ignore_check_constraints = ON")
-    _bound(connection)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
     return connection
 
 
@@ -229,7 +228,7 @@ def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[st
 def _copy_values(source: Path, target: Path) -> None:
     with closing(sqlite3.connect(f"{target.absolute().as_uri()}", uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
-        _bound(connection)
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
         connection.execute("PRAGMA foreign_keys = OFF")
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("ATTACH ? AS given", (_read_only(source),))

@@ -300,6 +300,10 @@ class TestRefused:
     def test_values_that_would_break_us(self, refused, admin, tmp_path, statement):
         refused(edited(tmp_path, fetch(admin, "db"), statement), "mine.db")
 
+    def test_a_script_without_end(self, refused, admin, monkeypatch):
+        monkeypatch.setattr(database_inspection, "SCRIPT_TIME_S", 0.0)
+        assert refused(fetch(admin, "sql"), "mine.sql").endswith("it takes too long")
+
     def test_a_value_beyond_every_bound(self, refused, admin, tmp_path, monkeypatch):
         monkeypatch.setattr(database_inspection, "LONGEST_VALUE_BYTES", 100_000)
         statement = "UPDATE servers SET note = hex(zeroblob(60000))"
