@@ -156,6 +156,18 @@ def test_a_lost_connection_is_said_and_forgotten(page, trouble, address):
     trouble.console = [note for note in trouble.console if "ERR_INTERNET_DISCONNECTED" not in note]
 
 
+def test_a_hidden_page_asks_for_nothing_and_makes_up_for_it_when_seen(page):
+    page.clock.install()
+    page.goto("/")
+    asked = []
+    page.on("request", lambda request: asked.append(request) if "hx-request" in request.headers else None)
+    page.evaluate("Object.defineProperty(document, 'hidden', { value: true, configurable: true })")
+    page.clock.fast_forward(60_000)
+    assert asked == []
+    with page.expect_request(lambda request: "hx-request" in request.headers):
+        page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+
+
 def test_the_theme_changes_at_once_and_stays(page):
     page.goto("/")
     page.locator("summary.user-button").click()

@@ -180,6 +180,16 @@ def test_a_choice_of_the_display_is_kept_at_once_and_keeps_its_focus(open_page):
     expect(size).to_have_value("40")
 
 
+def test_a_form_that_was_open_for_long_gets_a_fresh_token_before_it_is_sent(open_page):
+    page = open_page()
+    page.clock.install()
+    page.goto("/settings?tab=audit-retention")
+    page.evaluate("document.querySelector('#days').form.elements.csrf_token.value = 'an-old-one'")
+    page.clock.fast_forward(31 * 60 * 1000)
+    page.get_by_role("button", name="Save", exact=True).click()
+    expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
+
+
 def test_tabs_are_a_choice_on_a_phone_and_a_list_of_icons_where_wanted(open_page):
     page = open_page(viewport={"width": 390, "height": 780})
     page.goto("/settings?tab=audit")

@@ -166,6 +166,14 @@ def test_limited_account_sees_its_servers_alone_and_changes_none(client, db, dup
     assert page.count('class="collect-state"') == 1
 
 
+def test_the_page_of_a_server_collects_from_it_alone(admin, send, db, duplicati):
+    remember_with_password("one", duplicati.url)
+    remember_with_password("two", duplicati.url)
+    assert '<input type="hidden" name="server" value="one">' in admin.get("/detail/one").text
+    page = watched(admin, send("/collect/known", server="one", back="/detail/one"))
+    assert page.count('class="collect-state"') == 1
+
+
 def test_tab_lists_servers_with_what_they_lack(admin, db, duplicati):
     remember("without anything")
     remember("without password", duplicati.url)

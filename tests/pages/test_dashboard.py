@@ -49,6 +49,7 @@ def test_overdue_and_failed_jobs_are_counted_in_the_title(admin, post):
     text = admin.get("/").text
     assert "<title>1 overdue, 1 failed" in text
     assert "icons/trouble.svg" in text
+    assert 'data-show="overdue">overdue by 2 days<' in admin.get("/?view=table").text
 
 
 def test_a_failed_job_is_listed_with_reason_and_link_to_its_run(admin, post):
@@ -96,6 +97,18 @@ def test_the_table_sorts_both_ways_and_says_which(admin, post):
     assert order_of(downward, ">Few<", ">Long<") == [">Long<", ">Few<"]
     assert 'aria-sort="ascending"' in upward
     assert 'aria-sort="descending"' in downward
+
+
+def test_cards_stand_in_the_order_that_was_chosen(admin, post):
+    post(server="fine", hours_ago=1)
+    post(server="odd", hours_ago=2, status="Unknown")
+    post(server="warned", hours_ago=3, status="Warning")
+    post(server="broken", hours_ago=4, status="Error")
+    names = [f'id="server-id-of-{name}"' for name in ("broken", "fine", "odd", "warned")]
+    broken, fine, odd, warned = names
+    assert order_of(admin.get("/?view=cards&order=name").text, *names) == [broken, fine, odd, warned]
+    assert order_of(admin.get("/?view=cards&order=status").text, *names) == [broken, odd, warned, fine]
+    assert order_of(admin.get("/?view=cards&order=newest").text, *names) == [fine, odd, warned, broken]
 
 
 @pytest.mark.parametrize("sort", ["next", "-next"])

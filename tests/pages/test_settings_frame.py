@@ -92,6 +92,7 @@ def test_standard_channels_have_tabs_of_their_own(admin, kind, field):
     page = admin.get(f"/settings/?tab={kind}").text
     assert f'name="{field}"' in page
     assert f'action="/settings/channels/{"new/email" if kind == "email" else 1}"' in page
+    assert ("Whoever knows it can read along" in page) == (kind == "ntfy")
 
 
 def test_others_read_that_mail_is_not_set_up(viewer):
