@@ -343,6 +343,7 @@ class TestNtfy:
         answer = ntfy(url="http://ntfy.example", **token)
         assert answer.status_code == 400
         assert answer.get_json()["error"].startswith("Access token: Enter it again")
+        assert answer.get_json()["fields"].keys() == {"accessToken"}
         assert channels.standard("ntfy").settings["url"] == "http://127.0.0.1:9/"
         assert ntfy(url="http://ntfy.example", accessToken="tk").status_code == 200
 

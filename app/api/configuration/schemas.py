@@ -1,11 +1,14 @@
 """Wire forms of the settings. What is missing is said in the contract's words, what is wrong by its field."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out
+from app.contracts import AppError
 from app.domain.intervals import BadInterval, is_strict, parse_interval
 from app.domain.notices import EVENTS
 from app.domain.overdue import FREQUENCIES, TOLERANCES
@@ -28,6 +31,18 @@ def refuse_without(data: Any, name: str, sentence: str) -> None:
     """Raise ValidationError when a body lacks the one thing that it is about; an empty object names no change."""
     if not data.get(name) and data.get(name) != {}:
         raise ValidationError(sentence)
+
+
+@contextmanager
+def named_as_in(schema: type[Schema]) -> Iterator[None]:
+    """Have what a service refuses name its fields as the sender does; for use as a decorator too."""
+    try:
+        yield
+    except AppError as refusal:
+        names = {name: field.data_key or name for name, field in schema().fields.items()}
+        if wrong := refusal.extra.get("fields"):
+            refusal.extra["fields"] = {names.get(name, name): sentence for name, sentence in wrong.items()}
+        raise
 
 
 class Lenient(Schema):

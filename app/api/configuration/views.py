@@ -18,6 +18,8 @@ from app.api.configuration.schemas import (
     EmailStateOut,
     FrequencyIn,
     FrequencyOut,
+    MailFields,
+    NtfyIn,
     NtfyOut,
     NtfySavedOut,
     NtfySettingsIn,
@@ -27,6 +29,7 @@ from app.api.configuration.schemas import (
     ToleranceIn,
     dump_mail,
     dump_ntfy,
+    named_as_in,
 )
 from app.api.wire import (
     DONE,
@@ -86,6 +89,7 @@ def show_email() -> ResponseReturnValue:
 @bp.post("/email")
 @guarded(Guard.ADMIN)
 @described({200: DONE}, body=EmailIn)
+@named_as_in(EmailIn)
 def save_email() -> ResponseReturnValue:
     """Save the mail account; an absent password is kept."""
     mail_settings.save(EmailIn().load(json_body()), actor=actor(), now=clock.now())
@@ -111,6 +115,7 @@ def show_email_token() -> ResponseReturnValue:
 @bp.patch("/email/password")
 @guarded(Guard.ADMIN)
 @described({200: MESSAGE}, body=EmailPasswordIn)
+@named_as_in(MailFields)
 def save_email_password() -> ResponseReturnValue:
     """Save another mail password, "" for none."""
     change = EmailPasswordIn().load(json_body())
@@ -143,6 +148,7 @@ def save_frequency(body: dict[str, object]) -> ResponseReturnValue:
     return {"value": value}
 
 
+@named_as_in(NtfyIn)
 def save_ntfy(body: dict[str, object]) -> ResponseReturnValue:
     """Save the ntfy destination."""
     stored = ntfy_settings.save(NtfySettingsIn().load(body)["ntfy"], actor=actor(), now=clock.now())
