@@ -17,6 +17,7 @@ from app.services.database_backup import DATABASE, SCRIPT, database_file, put_as
 from app.services.database_inspection import check_file, rebuild, run_script
 from app.services.freshness import forget_state
 from app.services.transaction import without_writers, writing
+from app.services.transfer.background import require_rest
 
 log = logging.getLogger(__name__)
 
@@ -37,9 +38,11 @@ def restore(received: Path, name: str, *, actor: Actor, now: datetime) -> Restor
     """Put the content of a backup in place of the database's own; everybody is signed out.
 
     `received` is the file that was sent and `name` what its sender calls it. Whatever is wrong with it is found before
-    anything changes. Raises AppError: 400 for a file that we do not take, 501 on PostgreSQL, 500 for other trouble.
+    anything changes. Raises AppError: 400 for a file that we do not take, 501 on PostgreSQL, 500 for other trouble, and
+    Conflict while an import runs, half of which would be lost with what was there before.
     """
     database_file()
+    require_rest()
     size_bytes = received.stat().st_size
     try:
         done = _restore(received, name, now)

@@ -1,5 +1,6 @@
 """An old installation brought along over HTTP: in pieces, in the background, and found at the first start."""
 
+import io
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -154,6 +155,7 @@ def test_a_second_import_and_another_file_wait_for_the_first(app, admin, old):
             admin.send("POST", IMPORT),
             admin.send("DELETE", IMPORT),
             admin.send("PUT", f"{IMPORT}/file?offset=0&total=100", data=b"x"),
+            admin.send("POST", "/api/database/restore", data={"database": (io.BytesIO(b"x"), "mine.db")}),
         ):
             assert (answer.status_code, answer.get_json()["error"]) == (409, "An import is running")
     finally:

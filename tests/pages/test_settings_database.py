@@ -74,6 +74,13 @@ def test_going_back_to_a_backup_says_so_and_ends_the_session(post, admin, db, ru
     assert run_count(db) == 6
 
 
+def test_a_backup_that_went_bad_here_changes_nothing(post, runs, clock, settings):
+    copy = local_backups.back_up(now=clock())
+    (settings.data_dir / "backups" / copy.name).write_bytes(b"gone bad")
+    page = post(f"database/backups/{copy.name}/restore")
+    assert told(page) == "Nothing was changed. The file is not an intact SQLite database"
+
+
 def test_a_file_is_restored_only_when_that_is_understood_and_it_is_fine(post, admin, db, runs):
     content = admin.get("/api/database/backup", buffered=True).data
     make_run(began_at=BEGAN_AT + DAY)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from old_installations import SAMPLES, everything, make_old_database, old_run
 from real_server import ROOT
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 
 from app.domain.logs import unpack_log
 from app.models import Job, JobDay, Run, RunLog, Server
@@ -269,6 +269,27 @@ def test_reports_that_come_in_during_the_import_are_counted_once(take, tmp_path,
     assert (job.run_count, job.total_uploaded_bytes) == (338, 336 * 100 + 2)
     assert job.last_began_at == datetime(2031, 5, 3, 2, tzinfo=UTC)
     assert db.session.scalar(select(func.sum(JobDay.run_count)).where(JobDay.job_id == job.id)) == 338
+
+
+def test_job_that_is_deleted_during_the_import_leaves_its_number_to_nobody(take, tmp_path, db):
+    days = [f"2030-{month:02}-{day:02}T02:00:00.000Z" for month in range(1, 13) for day in range(1, 29)]
+    runs = [old_run(date=day, backup_name=name) for day in days for name in ("a", "b")]
+    numbers = []
+
+    def exchange(done: int, _total: int) -> None:
+        if done == 500:
+            with writing() as session:
+                deleted = session.scalars(select(Job).where(Job.name == "b")).one()
+                numbers.append(deleted.id)
+                session.execute(delete(Run).where(Run.job_id == deleted.id))
+                session.execute(delete(Job).where(Job.id == deleted.id))
+                session.add(
+                    Job(id=numbers[0], server_id="machine-1", name="new", created_at=datetime(2031, 5, 1, tzinfo=UTC))
+                )
+
+    take(make_old_database(tmp_path / "old.db", runs=runs), progress=exchange)
+    counted = select(Job.name, func.count(Run.row_id)).outerjoin(Run).group_by(Job.name)
+    assert dict(db.session.execute(counted).all()) == {"a": 336, "b": 86, "new": 0}
 
 
 def test_name_with_a_nul_sign_is_taken_without_it(take, tmp_path, db):

@@ -76,7 +76,7 @@ def delete_backup(backup_name: str) -> ResponseReturnValue:
 
 
 @bp.post("/backups/<backup_name>/restore")
-@described({200: RestoredOut}, errors=(500, 501))
+@described({200: RestoredOut}, errors=(409, 500, 501))
 def restore_backup(backup_name: str) -> ResponseReturnValue:
     """Go back to a copy; what is there now is put aside before."""
     return dump_restored(local_backups.restore_backup(backup_name, actor=actor(), now=clock.now()))

@@ -41,7 +41,7 @@ def backup() -> ResponseReturnValue:
 
 
 @bp.post("/restore")
-@described({200: RestoredOut}, body=FORM, errors=(500, 501))
+@described({200: RestoredOut}, body=FORM, errors=(409, 500, 501))
 def restore() -> ResponseReturnValue:
     """Put the content of a backup in place of everything; a file that is not fine changes nothing."""
     request.max_content_length = MOST_BYTES

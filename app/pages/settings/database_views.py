@@ -2,6 +2,7 @@
 
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from flask import flash, redirect, render_template, request, send_file, url_for
@@ -120,7 +121,7 @@ def ask_to_restore_copy(name: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def restore_copy(name: str) -> ResponseReturnValue:
     """Go back to a copy."""
-    return _show_restored(local_backups.restore_backup(name, actor=actor(), now=clock.now()))
+    return _restore(lambda: local_backups.restore_backup(name, actor=actor(), now=clock.now()))
 
 
 @bp.post("/database/restore")
@@ -134,11 +135,8 @@ def restore_file() -> ResponseReturnValue:
     with tempfile.NamedTemporaryFile(dir=database_backup.temporary_folder()) as file:
         upload.save(file)
         file.flush()
-        try:
-            done = database_restore.restore(Path(file.name), upload.filename, actor=actor(), now=clock.now())
-        except AppError as refusal:
-            return _back(_("Nothing was changed. %(reason)s", reason=refusal.message), "error")
-    return _show_restored(done)
+        path, name = Path(file.name), upload.filename
+        return _restore(lambda: database_restore.restore(path, name, actor=actor(), now=clock.now()))
 
 
 @bp.post("/database/retention")
@@ -247,8 +245,13 @@ def _show_everything(*, is_wrong: bool = False) -> str:
     return render_template(f"settings/{part}.html", tab=TAB, label=layout.LABEL, **values)
 
 
-def _show_restored(done: Restored) -> str:
-    """Say it in this answer: the session has ended, so no other could."""
+def _restore(work: Callable[[], Restored]) -> ResponseReturnValue:
+    """Do it, and tell what came of it; a backup that is not fine changes nothing."""
+    try:
+        done = work()
+    except AppError as refusal:
+        return _back(_("Nothing was changed. %(reason)s", reason=refusal.message), "error")
+    # Said in this answer: the session has ended, so no other could.
     return render_template("settings/database_restored.html", done=done)
 
 

@@ -51,7 +51,9 @@ def complete_jobs(
     jobs.left += len(seen.keys - numbers.keys())
     for key in sorted(seen.keys & numbers.keys()):
         with writing() as session:
-            job = session.get_one(Job, numbers[key], populate_existing=True)
+            job = session.get(Job, numbers[key], populate_existing=True)
+            if job is None or (job.server_id, job.name) != key:
+                continue  # deleted meanwhile
             _complete(session, job, entries.get(key), alerts.get(key), job.id in seen.grown, report)
         db.session.expunge(job)
 

@@ -81,6 +81,13 @@ class JobNumbers:
         self._servers = servers
         self._report = report
         self._numbers: dict[tuple[str, str], int] = {}
+        self._made: set[tuple[str, str]] = set()
+
+    def forget_the_gone(self, connection: Connection) -> None:
+        """Forget the jobs that people deleted meanwhile, whose numbers may be those of others by now."""
+        wanted = select(JOBS.c.id, JOBS.c.server_id, JOBS.c.name).where(JOBS.c.id.in_(self._numbers.values()))
+        present = {(server_id, name): number for number, server_id, name in connection.execute(wanted)}
+        self._numbers = {key: number for key, number in self._numbers.items() if present.get(key) == number}
 
     def number(self, connection: Connection, server_id: str, name: str, seen_at: datetime) -> int:
         """The number of a job; `seen_at` tells when a new one was first heard of."""
@@ -100,7 +107,8 @@ class JobNumbers:
         self._report.count("servers").taken += made.rowcount
         job = {"server_id": server_id, "name": name, "created_at": seen_at}
         connection.execute(insert(JOBS).values(job).on_conflict_do_nothing())
-        self._report.count("jobs").taken += 1
+        self._report.count("jobs").taken += key not in self._made
+        self._made.add(key)
         return self._find(connection, key)
 
     @staticmethod
@@ -217,6 +225,7 @@ def _write(entries: list[Entry], jobs: JobNumbers, report: ImportReport) -> set[
     packed = {values["id"]: log for values, log in entries}
     with writing() as session:
         connection = session.connection()
+        jobs.forget_the_gone(connection)
         values = [_with_job(values, connection, jobs) for values, _log in entries]
         stored = connection.execute(_insert_new(connection.dialect.name), values).all()
         if stored:
