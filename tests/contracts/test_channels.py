@@ -30,10 +30,10 @@ def test_nothing_of_a_webhook_is_stored_in_clear_and_a_change_keeps_the_rest(db,
     given = {"url": "https://hooks.example.org/T0/token", "secret": "signing", "headers": "X-Key: opensesame"}
     row = channels.save_settings("webhook", "hook", given, now=clock())
     assert not [word for word in ("token", "signing", "opensesame") if word in str(row.settings)]
-    changed = channels.save_settings("webhook", "hook", {"url": "https://other.example.org"}, now=clock())
+    changed = channels.save_settings("webhook", "hook", {"url": "https://hooks.example.org/T1/other"}, now=clock())
     assert channels.load_settings(changed) == {
         **given,
-        "url": "https://other.example.org",
+        "url": "https://hooks.example.org/T1/other",
         "verifies_certificate": True,
     }
 
