@@ -60,6 +60,7 @@ def test_a_failed_job_is_muted_from_the_list_and_told_of_again(open_context, wor
     page.goto("/?view=cards")
     page.get_by_role("link", name=f"Mute {job}").click()
     dialog = page.get_by_role("dialog", name=f"Mute {job}")
+    expect(dialog.get_by_label("1 day")).to_be_focused()
     dialog.get_by_text("1 week").click()
     dialog.get_by_label("Why").fill("New disk on Friday")
     page.evaluate(AXE)

@@ -259,6 +259,19 @@ def test_two_keys_lead_to_a_page(page):
     expect(page).to_have_url(re.compile("/charts$"))
 
 
+def test_what_was_typed_stays_when_the_language_changes(open_context, household):
+    page = open_context(base_url=household.address).new_page()
+    page.goto("/login?redirect=/charts")
+    page.fill("#username", "anna")
+    page.fill("#password", "a secret")
+    page.locator("select[name=language]").select_option("de")
+    expect(page.locator("html")).to_have_attribute("lang", "de")
+    expect(page.locator("#username")).to_have_value("anna")
+    expect(page.locator("#password")).to_have_value("")
+    page.reload()
+    expect(page.locator("#username")).to_have_value("")
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_language_is_chosen_by_one_touch_and_stays(page, width):
     page.set_viewport_size({"width": width, "height": 844})

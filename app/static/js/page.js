@@ -218,6 +218,37 @@ document.addEventListener("change", (event) => {
   if (form) form.requestSubmit();
 });
 
+/* Another language draws the page anew. What was typed into it stays, but for passwords. */
+const TYPED = "duplistatus_typed";
+const address = () => location.pathname + location.search;
+
+function typedFields() {
+  const fields = document.querySelectorAll("#content :is(input, textarea, select)[id]");
+  return [...fields].filter((field) => !["hidden", "password", "file"].includes(field.type));
+}
+
+const kindOf = (field) => (["checkbox", "radio"].includes(field.type) ? "checked" : "value");
+
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("[data-language-form]")) return;
+  const values = typedFields().map((field) => [field.id, field[kindOf(field)]]);
+  sessionStorage.setItem(TYPED, JSON.stringify({ address: address(), values }));
+});
+
+function restoreTyped() {
+  const kept = JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
+  sessionStorage.removeItem(TYPED);
+  if (kept?.address !== address()) return;
+  const values = new Map(kept.values);
+  for (const field of typedFields()) {
+    const kind = kindOf(field);
+    if (!values.has(field.id) || field[kind] === values.get(field.id)) continue;
+    field[kind] = values.get(field.id);
+    field.dispatchEvent(new Event("input", { bubbles: true }));
+  }
+}
+restoreTyped();
+
 /* The palette is there from the first key or click that may be meant for it. */
 const palette = document.getElementById("palette");
 const MODIFIERS = ["Control", "Meta", "Shift", "Alt"];
