@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import func, select, text
+from sqlalchemy import URL, func, select, text
 
 from app.extensions import db
 from app.models import AuditEntry, Job, Run
@@ -19,7 +19,10 @@ DAMAGES_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
-    """What there is to say of the database; `free_bytes` are within its file and would be given back by compacting."""
+    """What there is to say of the database; `free_bytes` are within its file and would be given back by compacting.
+
+    `address` is where PostgreSQL's own programs find it, without the password.
+    """
 
     is_sqlite: bool
     name: str
@@ -28,6 +31,7 @@ class DatabaseState:
     run_count: int
     oldest_run_at: datetime | None
     audit_entry_count: int
+    address: str = ""
 
 
 def describe() -> DatabaseState:
@@ -35,7 +39,7 @@ def describe() -> DatabaseState:
     run_count = db.session.scalar(select(func.sum(Job.run_count))) or 0
     oldest_run_at = db.session.scalar(select(func.min(Run.began_at)))
     entry_count = db.session.scalar(select(func.count()).select_from(AuditEntry)) or 0
-    is_sqlite = db.engine.dialect.name == "sqlite"
+    is_sqlite, address = db.engine.dialect.name == "sqlite", ""
     if is_sqlite:
         path = database_file()
         page_bytes, free_count = (db.session.scalar(text(f"PRAGMA {name}")) for name in ("page_size", "freelist_count"))
@@ -44,8 +48,15 @@ def describe() -> DatabaseState:
         name, free_bytes = path.name, page_bytes * free_count
     else:
         size_bytes = db.session.scalar(text("SELECT pg_database_size(current_database())"))
-        name, free_bytes = db.engine.url.database or "", 0
-    return DatabaseState(is_sqlite, name, size_bytes, free_bytes, int(run_count), oldest_run_at, entry_count)
+        name, free_bytes, address = db.engine.url.database or "", 0, _address_of(db.engine.url)
+    return DatabaseState(is_sqlite, name, size_bytes, free_bytes, int(run_count), oldest_run_at, entry_count, address)
+
+
+def _address_of(url: URL) -> str:
+    """An address as `pg_dump` reads it: it knows nothing of our driver."""
+    options = {name: value for name, value in url.query.items() if name != "password"}
+    plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database, options)
+    return plain.render_as_string(hide_password=False)
 
 
 def check_integrity(*, actor: Actor, now: datetime) -> list[str]:

@@ -1,12 +1,16 @@
 """The tabs of database maintenance and of the audit log's retention, and the page of the import."""
 
+import html
 import io
 import re
+import shlex
+import subprocess
 import threading
 from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from databases import PROGRAMS
 from factories import BEGAN_AT, find_job, make_run
 from old_installations import make_old_database, old_run
 from sqlalchemy import func, select
@@ -216,7 +220,13 @@ class TestOnPostgres:
 
     def test_the_tab_says_what_applies_there(self, admin, runs):
         page = admin.get(TAB).text
-        assert "pg_dump" in page
         assert "Restore from a file" not in page
         assert "Back up now" not in page
         assert "How long things are kept" in page
+
+    def test_the_command_for_a_backup_works_as_it_stands_there(self, admin, tmp_path):
+        (line,) = re.findall(r"pg_dump .*", html.unescape(admin.get(TAB).text))
+        program, *rest = shlex.split(line)
+        command = [PROGRAMS[-1].with_name(program), *rest]
+        assert subprocess.run(command, cwd=tmp_path).returncode == 0
+        assert (tmp_path / "duplistatus.dump").stat().st_size > 1000

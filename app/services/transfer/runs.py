@@ -103,8 +103,8 @@ class JobNumbers:
             self._report.remark("A run's server is not listed in the file: it is named by its id")
             server = {"id": server_id, "name": server_id, "created_at": seen_at}
         insert = insert_for(connection.dialect.name)
-        made = connection.execute(insert(SERVERS).values(server).on_conflict_do_nothing())
-        self._report.count("servers").taken += made.rowcount
+        made = connection.execute(insert(SERVERS).values(server).on_conflict_do_nothing().returning(SERVERS.c.id))
+        self._report.count("servers").taken += len(made.all())  # PostgreSQL tells no number of rows here
         job = {"server_id": server_id, "name": name, "created_at": seen_at}
         connection.execute(insert(JOBS).values(job).on_conflict_do_nothing())
         self._report.count("jobs").taken += key not in self._made
