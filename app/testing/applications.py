@@ -44,7 +44,7 @@ def running_application(folder: Path, registry: Registry, **settings: Any) -> It
 
 
 def close(app: Flask) -> None:
-    """Let go of the database, so that its file is whole and may be copied."""
+    """Let go of the database. What was written may still lie in its write-ahead log."""
     with app.app_context():
         db.session.remove()
         if "duplistatus.cache" in app.extensions:
