@@ -99,6 +99,21 @@ def test_chart_tells_the_value_under_the_pointer(page):
     expect(tip).to_contain_text("Total")
 
 
+def test_charts_write_figures_and_days_as_the_person_chose(bench, long_run):
+    def choose(locale):
+        bench.goto("/settings?tab=display")
+        bench.locator("#format_locale").fill(locale)
+        with bench.expect_response("**/settings/display"):
+            bench.locator("#format_locale").blur()
+
+    choose("de-DE")
+    bench.goto("/charts?range=1W")
+    over = bench.locator("#chart-duration .u-over")
+    over.hover(position={"x": over.bounding_box()["width"] - 4, "y": 20})
+    expect(bench.locator("#chart-duration .chart-tip")).to_contain_text(f"{datetime.now(UTC):%d.%m.%Y}")
+    choose("")
+
+
 def test_charts_are_saved_as_picture_and_as_table(page):
     page.goto("/charts")
     with page.expect_download() as picture:

@@ -2,7 +2,7 @@
    then has it imported. Without script the form sends it as a whole. */
 
 const form = document.querySelector("[data-import]");
-const percentFormat = new Intl.NumberFormat(document.documentElement.lang, { style: "percent" });
+const percentFormat = new Intl.NumberFormat(document.documentElement.dataset.format, { style: "percent" });
 const TRIES = 5;
 const PAUSE_MS = 1500;
 
