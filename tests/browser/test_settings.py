@@ -4,6 +4,7 @@ import json
 import logging
 from datetime import UTC, datetime
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from playwright.sync_api import expect
@@ -178,6 +179,23 @@ def test_a_choice_of_the_display_is_kept_at_once_and_keeps_its_focus(open_page):
     page.get_by_label("As the system").check()
     expect(page.locator("html")).not_to_have_attribute("data-bs-theme", "dark")
     expect(size).to_have_value("40")
+
+
+def test_times_are_those_of_the_browser_or_of_the_zone_that_was_chosen(open_page):
+    page = open_page(timezone_id="Asia/Tokyo")
+
+    def expect_times_of(zone):
+        page.goto("/settings?tab=audit")
+        shown = page.locator("time[data-show=exact]").first
+        at = datetime.fromisoformat(shown.get_attribute("datetime")).astimezone(ZoneInfo(zone))
+        expect(shown).to_have_text(f"{at:%d/%m/%Y, %H:%M}")
+
+    expect_times_of("Asia/Tokyo")
+    for chosen, zone in (("America/New_York", "America/New_York"), ("", "Asia/Tokyo")):
+        page.goto("/settings?tab=display")
+        with page.expect_response("**/settings/display"):
+            page.get_by_label("Time zone").select_option(chosen)
+        expect_times_of(zone)
 
 
 def test_a_form_that_was_open_for_long_gets_a_fresh_token_before_it_is_sent(open_page):
