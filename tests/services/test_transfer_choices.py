@@ -96,6 +96,15 @@ def test_secrets_are_opened_with_the_old_key_and_closed_with_ours(take, db):
 
 
 @needs_samples
+@needs_samples
+def test_password_stays_behind_where_the_server_has_another_address_by_now(take, db):
+    with writing() as session:
+        session.add(Server(id="id-nas-a", name="nas", url="https://elsewhere.lan:8200", created_at=datetime.now(UTC)))
+    report = take(NEWEST_SAMPLE)
+    assert "The Duplicati password of Attic was left: the server has another address here" in report.remarks
+    assert not db.session.get_one(Server, "id-nas-a", populate_existing=True).has_password
+
+
 def test_without_the_old_key_secrets_are_cleared_and_the_report_says_so(take, db, tmp_path):
     file = shutil.copy(NEWEST_SAMPLE, tmp_path / "alone.db")
     report = take(file)

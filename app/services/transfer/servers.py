@@ -60,6 +60,11 @@ def complete_servers(
                     setattr(server, name, columns[name])
                     report.remark("A server that is here already got its alias, note or address")
             if passwords.get(server_id) and not server.encrypted_password:
+                if server.url != columns["url"]:
+                    # It would go to a machine that it was not meant for.
+                    what = server.display_name[:60]
+                    report.remark(f"The Duplicati password of {what} was left: the server has another address here")
+                    continue
                 clear = old_secrets.open(passwords[server_id], f"The Duplicati password of {server.display_name[:60]}")
                 server.encrypted_password = secrets.encrypt(clear)
     count.known += count.found - count.left - count.taken
