@@ -7,7 +7,7 @@ session and token, everywhere but at pages.
 """
 
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from flask import Blueprint, Flask, Request, current_app, redirect, request
 from flask.typing import ResponseReturnValue
@@ -142,15 +142,28 @@ def _check_person(rule: Rule) -> None:
         raise Forbidden("Administrator access required")
 
 
+def _wanted_page() -> str:
+    """The address to come back to after signing in: the page that was asked for, or the one that asked for a part."""
+    if "HX-Request" in request.headers:
+        try:
+            there = urlsplit(request.headers.get("HX-Current-URL", ""))
+        except ValueError:  # no address: nobody's browser sent that
+            return ""
+        path, query = there.path, there.query
+    elif request.method in ("GET", "HEAD"):
+        path = quote(request.script_root + request.path)
+        query = quote(request.query_string, safe="=&%+/:,;")
+    else:
+        return ""
+    return f"{path}?{query}" if query else path
+
+
 def _show_the_way(refusal: AppError) -> ResponseReturnValue:
     """Send a person to the page that helps: signing in, or changing the password. Other refusals stay errors."""
     root = f"{request.script_root}{settings().base_path}"
     if refusal.status == 401:
-        address = f"{root}/login"
-        if request.method in ("GET", "HEAD") and "HX-Request" not in request.headers:
-            query = quote(request.query_string, safe="=&%+/:,;")
-            wanted = quote(request.script_root + request.path) + (f"?{query}" if query else "")
-            address += f"?redirect={quote(wanted)}"
+        wanted = _wanted_page()
+        address = f"{root}/login" + (f"?redirect={quote(wanted)}" if wanted else "")
     elif refusal.extra.get("errorCode") == PASSWORD_CHANGE_REQUIRED:
         address = f"{root}/change-password"
     else:

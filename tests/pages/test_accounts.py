@@ -24,6 +24,20 @@ def test_a_visitor_is_sent_to_sign_in_and_the_way_is_kept(client):
     assert answer.headers["Location"] == "/login?redirect=/detail/abc%3Fbackup%3DPhotos"
 
 
+@pytest.mark.parametrize(
+    ("page", "way"),
+    [
+        ("http://localhost/detail/abc?backup=Photos", "/login?redirect=/detail/abc%3Fbackup%3DPhotos"),
+        ("", "/login"),
+        ("http://[", "/login"),
+    ],
+)
+def test_a_page_that_outlived_its_session_is_come_back_to(client, page, way):
+    answer = client.get("/detail/abc", headers={"HX-Request": "true", "HX-Current-URL": page})
+    assert answer.status_code == 401
+    assert answer.headers["HX-Redirect"] == way
+
+
 def test_signing_in_leads_to_the_page_that_was_wanted(client):
     answer = sign_in(client, address="/login?redirect=/connect")
     assert answer.status_code == 303
