@@ -125,6 +125,15 @@ def test_only_servers_whose_time_has_come_are_asked(db, clock, duplicati):
     assert pulling.pull_due(clock(), QUICK) == pulling.Pulled()
 
 
+def test_rounds_that_bring_nothing_new_leave_the_audit_log_alone(db, clock, duplicati):
+    remember("due", duplicati.url, collect_interval="1h")
+    for _ in range(3):
+        assert pulling.pull_due(clock(), QUICK).server_count == 1
+        clock.advance(hours=2)
+    told = list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_collected")))
+    assert [entry.details["processed"] for entry in told] == [1]
+
+
 def test_server_that_fails_is_asked_later_and_later(db, clock, duplicati):
     remember("due", duplicati.url, collect_interval="1h", collected_at=clock() - 3 * HOUR)
     duplicati.replies["/backups"] = Reply(500)

@@ -145,7 +145,9 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
         has_jobs=bool(jobs or problems),
         document=_written(document_of(system_info, backups, logs)) if order.keeps_document else None,
     )
-    if collected.has_jobs:
+    # Every quarter of an hour nothing new from each server would fill the audit log; what a person asked for is in it.
+    is_worth_telling = caller.actor != SYSTEM or gathered.stored or problems
+    if collected.has_jobs and is_worth_telling:
         details = {
             "serverName": collected.server_name,
             "serverAlias": collected.server_alias,
