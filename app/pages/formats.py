@@ -166,7 +166,7 @@ def iso_text(at: datetime) -> str:
 
 def day_text(day: date) -> str:
     """A day of the calendar without its year, as short as it can be said."""
-    return str(format_skeleton("MMMd", day, locale=format_locale()))
+    return _day_text(day, format_locale())
 
 
 def exact(at: datetime | None) -> Markup:
@@ -268,6 +268,11 @@ def _directed_text(count: int, unit: str, locale: str) -> str:
 
 def _length(count: int, unit: str) -> timedelta:
     return timedelta(seconds=count * UNIT_LENGTHS_S[unit])
+
+
+@lru_cache(maxsize=2048)  # a calendar of a year writes 365 of them
+def _day_text(day: date, locale: Locale) -> str:
+    return str(format_skeleton("MMMd", day, locale=locale))
 
 
 @lru_cache(maxsize=4096)

@@ -22,6 +22,7 @@ SHAPES: dict[str, tuple[float, str]] = {
 }
 # From this share of failed jobs on a day is a bad one, and not one with a single trouble among many.
 BAD_SHARE = 0.2
+A_DAY = "{day}"
 
 
 def heatmap(days: Mapping[date, DayState], start_on: date, end_on: date, *, first_weekday: int = 0) -> Markup:
@@ -30,14 +31,20 @@ def heatmap(days: Mapping[date, DayState], start_on: date, end_on: date, *, firs
     weeks = (end_on - begin).days // WEEK + 1
     width, height = weeks * PITCH - (PITCH - CELL), WEEK * PITCH - (PITCH - CELL)
     cells = []
+    # Many days went alike, and finding their words takes longer than all else here.
+    said: dict[tuple[int, ...] | None, str] = {}
     for number in range((end_on - start_on).days + 1):
         day = start_on + timedelta(days=number)
         column, row = divmod((day - begin).days, WEEK)
         state = days.get(day)
         kind = _kind(state)
+        counts = None if state is None else (state.run_count, state.failed_count, state.warned_count)
+        if counts not in said:
+            said[counts] = _title(state)
+        title = said[counts].replace(A_DAY, day_text(day))
         cells.append(
             f'<path class="day-{kind}" d="{_shape(kind, column * PITCH, row * PITCH)}">'
-            f"<title>{escape(_title(day, state))}</title></path>"
+            f"<title>{escape(title)}</title></path>"
         )
     return Markup(  # noqa: S704 (shapes of our own, and texts that are escaped)
         f'<svg class="heatmap" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img"'
@@ -66,15 +73,16 @@ def _kind(state: DayState | None) -> str:
     return "warn" if state.warned_count else "ok"
 
 
-def _title(day: date, state: DayState | None) -> str:
+def _title(state: DayState | None) -> str:
+    """What is said of each day that went so; A_DAY stands where it is named."""
     if state is None:
-        return _("%(day)s: no runs", day=day_text(day))
+        return _("%(day)s: no runs", day=A_DAY)
     told = [ngettext("%(num)s run", "%(num)s runs", state.run_count)]
     if state.failed_count:
         told.append(ngettext("%(num)s job failed", "%(num)s jobs failed", state.failed_count))
     if state.warned_count:
         told.append(ngettext("%(num)s job with warnings", "%(num)s jobs with warnings", state.warned_count))
-    return _("%(day)s: %(told)s", day=day_text(day), told=", ".join(told))
+    return _("%(day)s: %(told)s", day=A_DAY, told=", ".join(told))
 
 
 def _label(days: Mapping[date, DayState], start_on: date, end_on: date) -> str:

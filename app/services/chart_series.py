@@ -117,6 +117,15 @@ def grouped_series(
     return _find_lines(names, groups, asked, (server_id, job_name, visible_server_ids))
 
 
+def into_spans(values: Line, length: int, combine: Combine) -> Line:
+    """Gather daily values into spans of `length` days, oldest first; a span without any value is None."""
+    if length == 1:
+        return values
+    spans = (values[begin : begin + length] for begin in range(0, len(values), length))
+    known = ([value for value in span if value is not None] for span in spans)
+    return [COMBINE[combine](found) if found else None for found in known]
+
+
 def _range_of(start_on: date, end_on: date, span_days: int) -> _Range:
     return _Range((start_on - EPOCH_DAY).days, (end_on - EPOCH_DAY).days, span_days)
 
@@ -270,11 +279,7 @@ def _line(
         daily = _carried_forward(by_day, earlier, asked.first, asked.last)
     else:
         daily = _combined(by_day, provider, asked.first, asked.last)
-    if asked.span_days == 1:
-        return daily
-    spans = (daily[begin : begin + asked.span_days] for begin in range(0, len(daily), asked.span_days))
-    known = ([value for value in span if value is not None] for span in spans)
-    return [COMBINE[provider.combine](values) if values else None for values in known]
+    return into_spans(daily, asked.span_days, provider.combine)
 
 
 def _computed_days(

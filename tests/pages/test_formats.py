@@ -6,7 +6,6 @@ import pytest
 
 from app.pages import languages
 from app.pages.formats import age_text, count_text, every_text, exact_text, interval_text, relative_text, size_text
-from app.pages.metrics import into_spans
 from app.pages.run_detail import LogLine, split_line
 
 NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
@@ -70,14 +69,6 @@ def test_an_unknown_age_is_not_available():
 )
 def test_a_log_line_is_taken_apart(line, parts):
     assert split_line(line) == LogLine(*parts)
-
-
-@pytest.mark.parametrize(
-    ("combine", "expected"),
-    [("sum", (3, None, 5)), ("last", (2, None, 5)), ("max", (2, None, 5)), ("mean", (1.5, None, 5))],
-)
-def test_days_are_gathered_as_the_provider_says(combine, expected):
-    assert into_spans([1, 2, None, None, None, 5], 2, combine) == expected
 
 
 @pytest.mark.parametrize(

@@ -253,6 +253,19 @@ class TestSeries:
         assert series("storageSize", server_id="m-2", **later) == [4]
         assert series("storageSize", visible_server_ids=frozenset({"m-2"}), **later) == [4]
 
+    @pytest.mark.parametrize("name", ["uploadedSize", "storageSize", "weekendUploads", "warnings", "ratio", "newest"])
+    @pytest.mark.parametrize("length", [30, 91], ids=["by the index of days", "all days in their order"])
+    def test_a_span_says_what_its_days_say(self, scattered, name, length):
+        begin = TODAY - length // 2 * DAY
+        asked = {"start_on": begin, "end_on": begin + (length - 1) * DAY}
+        combine = chart_series.deployment.registry().chart_providers[name].combine
+        daily = chart_series.daily_series([name], **asked).values[name]
+        spans = chart_series.daily_series([name], span_days=7, **asked)
+        known = [[value for value in daily[at : at + 7] if value is not None] for at in range(0, length, 7)]
+        expected = [chart_series.COMBINE[combine](values) if values else None for values in known]
+        assert spans.values[name] == [value if value is None else pytest.approx(value) for value in expected]
+        assert spans.days == [begin + at * DAY for at in range(0, length, 7)]
+
     def test_unknown_provider_is_a_key_error(self, db):
         with pytest.raises(KeyError):
             series("nothing")
@@ -265,3 +278,11 @@ def test_durations_of_all_runs_add_up(db):
     assert charts.total_duration_s("machine-1") == 35
     assert charts.total_duration_s("machine-1", "photos") == 30
     assert charts.total_duration_s("nobody") == 0
+
+
+@pytest.mark.parametrize(
+    ("combine", "expected"),
+    [("sum", [3, None, 5]), ("last", [2, None, 5]), ("max", [2, None, 5]), ("mean", [1.5, None, 5])],
+)
+def test_days_are_gathered_as_the_provider_says(combine, expected):
+    assert chart_series.into_spans([1, 2, None, None, None, 5], 2, combine) == expected
