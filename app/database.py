@@ -45,6 +45,7 @@ def further_engines(settings: Settings) -> dict[str, Any]:
 
 def upgrade(settings: Settings) -> None:
     """Bring the schema to the newest version, alone among processes; a filled SQLite file is copied first."""
+    _make_private_file()
     if _current_revision() == _newest_revision():
         return
     if db.engine.dialect.name == "sqlite":
@@ -79,6 +80,13 @@ def put_copy_aside(settings: Settings, reason: str) -> Path | None:
     for old in sorted(folder.glob(f"{source.stem}-before-{reason}-*.db"))[:-COPIES_KEPT]:
         old.unlink()
     return target
+
+
+def _make_private_file() -> None:
+    """Make the SQLite file before SQLite does it: others on the machine could read what that makes."""
+    path = Path(db.engine.url.database or "")
+    if db.engine.dialect.name == "sqlite" and path.name and not path.exists():
+        path.touch(mode=0o600)
 
 
 def _current_revision() -> str | None:

@@ -103,9 +103,7 @@ def _fine_words(fine: int, all_jobs: int) -> str:
 
 def _concern(job: JobStatus, now: datetime) -> Concern | None:
     if is_failure(job.last_status):
-        reason = ngettext(
-            "The last run failed with %(num)s error", "The last run failed with %(num)s errors", job.error_count
-        )
+        reason = _failure_words(job.error_count)
         if job.is_overdue:
             reason = _("%(reason)s, and the next run is overdue", reason=reason)
         return Concern(job, job.last_status, reason, job.last_began_at)
@@ -125,6 +123,12 @@ def _concern(job: JobStatus, now: datetime) -> Concern | None:
         reason = _("The last run was unusual: %(what)s (%(figures)s)", what=reason, figures=anomaly_figures(first))
         return Concern(job, UNUSUAL, reason, job.last_began_at)
     return None
+
+
+def _failure_words(error_count: int) -> str:
+    if not error_count:  # a report that counts none says so by its status alone
+        return _("The last run failed")
+    return ngettext("The last run failed with %(num)s error", "The last run failed with %(num)s errors", error_count)
 
 
 def filling_words(job: JobStatus, now: datetime) -> str:

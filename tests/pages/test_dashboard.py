@@ -52,11 +52,14 @@ def test_overdue_and_failed_jobs_are_counted_in_the_title(admin, post):
     assert 'data-show="overdue">overdue by 2 days<' in admin.get("/?view=table").text
 
 
-def test_a_failed_job_is_listed_with_reason_and_link_to_its_run(admin, post):
-    post(job="Mail", status="Error", Errors=["No space left"], ErrorsActualLength=1)
+@pytest.mark.parametrize(
+    ("errors", "reason"), [(["No space left"], "The last run failed with 1 error."), ([], "The last run failed.")]
+)
+def test_a_failed_job_is_listed_with_reason_and_link_to_its_run(admin, post, errors, reason):
+    post(job="Mail", status="Error", Errors=errors, ErrorsActualLength=len(errors))
     text = admin.get("/").text
     concern = text[text.index('id="attention"') : text.index('id="listing"')]
-    assert "The last run failed with 1 error" in concern
+    assert reason in concern
     assert re.search(r'href="/detail/id-of-nas/backup/[0-9a-f-]{36}"', concern)
 
 
