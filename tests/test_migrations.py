@@ -49,7 +49,7 @@ def test_start_brings_the_schema_to_its_newest_version(db):
 
 def test_nobody_else_on_the_machine_can_read_a_new_database(tmp_path, installed, settings):
     tmp_path.chmod(0o755)
-    close(create_app(replace(settings, data_dir=tmp_path), installed))
+    close(create_app(replace(settings, data_dir=tmp_path, database_url=""), installed))
     assert [path.name for path in tmp_path.glob("duplistatus.db*") if path.stat().st_mode & 0o077] == []
     assert (tmp_path / "duplistatus.db").stat().st_size > 0
 
