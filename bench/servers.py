@@ -17,12 +17,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PASSWORD = "Bench7Password"
 
 HELLO = """
-import sys, waitress
+import logging, sys, waitress
 from flask import Flask
 from app.cli import waitress_options
 from app.settings import Settings
 app = Flask("hello")
 app.get("/")(lambda: "hello")
+logging.getLogger("waitress.queue").setLevel(logging.ERROR)
 waitress.serve(app, **waitress_options(Settings(host="127.0.0.1", port=int(sys.argv[1]))))
 """
 
