@@ -3,6 +3,8 @@
 import logging
 import shutil
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,8 @@ log = logging.getLogger(__name__)
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 COPIES_KEPT = 5
-# One number for "we migrate now" among PostgreSQL's advisory locks; any constant of our own will do.
-MIGRATION_LOCK = 0x6475706C
+# One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
+START_LOCK = 0x6475706C
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -44,20 +46,27 @@ def further_engines(settings: Settings) -> dict[str, Any]:
 
 
 def upgrade(settings: Settings) -> None:
-    """Bring the schema to the newest version, alone among processes; a filled SQLite file is copied first."""
+    """Bring the schema to the newest version, within `alone`; a filled SQLite file is copied first."""
     _make_private_file()
     if _current_revision() == _newest_revision():
         return
     if db.engine.dialect.name == "sqlite":
         put_copy_aside(settings, "migration")
-        flask_migrate.upgrade(directory=str(MIGRATIONS))
+    flask_migrate.upgrade(directory=str(MIGRATIONS))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Have other processes that start on the same PostgreSQL wait, who would migrate and fill it too."""
+    if db.engine.dialect.name == "sqlite":
+        yield
         return
     with db.engine.connect() as guard:
-        guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": START_LOCK})
         try:
-            flask_migrate.upgrade(directory=str(MIGRATIONS))
+            yield
         finally:
-            guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": MIGRATION_LOCK})
+            guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": START_LOCK})
 
 
 def put_copy_aside(settings: Settings, reason: str) -> Path | None:

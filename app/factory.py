@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     """
     settings = settings or from_environment()
     app = bind(settings, registry or discover())
-    with app.app_context():
+    with app.app_context(), database.alone():
         database.upgrade(settings)
         bootstrap.prepare(settings, now=datetime.now(UTC))
     if settings.run_jobs:

@@ -25,6 +25,8 @@ REPEATED_STATUSES = "duplistatus.repeated_statuses"
 # Shows an error to a person: called with the sentence and the status.
 PageErrors = Callable[[str, int], ResponseReturnValue]
 DATABASE_TROUBLE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, sqlite3.OperationalError)
+# PostgreSQL's words for a row that is there already, and for one that is there no more.
+COLLISIONS = frozenset({"23505", "23503"})
 # What marshmallow calls trouble that is about no field.
 WHOLE = "_schema"
 TEXTS = {
@@ -44,6 +46,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(InternalServerError, answer_unexpected)
     app.register_error_handler(sqlalchemy.exc.DataError, answer_impossible_value)
+    app.register_error_handler(sqlalchemy.exc.IntegrityError, answer_collision)
     for trouble in DATABASE_TROUBLE:
         app.register_error_handler(trouble, answer_database_trouble)
 
@@ -98,6 +101,15 @@ def answer_impossible_value(error: sqlalchemy.exc.DataError) -> ResponseReturnVa
     """Say that something of the request fits into no column; what is usual was refused before it came so far."""
     log.warning("the database refused a value: %s", error.orig)
     return _answer("The request holds a text or number that cannot be kept", 400, {}, {}, error)
+
+
+def answer_collision(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnValue:
+    """Say that two changes met, as they can on PostgreSQL; any other broken rule of the database is a fault of ours."""
+    if getattr(error.orig, "sqlstate", "") not in COLLISIONS:
+        raise error
+    log.warning("two changes met: %s", error.orig)
+    sentence = "Somebody else changed the same at this moment; try again"
+    return _answer(sentence, 503, {}, {"Retry-After": "1"}, error)
 
 
 def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:

@@ -6,12 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import Text, select, type_coerce
+from sqlalchemy import Text, delete, select, type_coerce
 
 from app.extensions import db
 from app.models import Setting
 from app.services.freshness import cache
-from app.services.transaction import WRITTEN, writing
+from app.services.transaction import WRITTEN, insert_for, writing
 
 DEFAULTS: dict[str, Any] = {
     "overdue_tolerance": "2h",
@@ -84,15 +84,13 @@ def put(name: str, value: Any, *, now: datetime) -> None:
     if name not in DEFAULTS:
         raise KeyError(name)
     with writing() as session:
-        setting = session.get(Setting, name)
-        if setting is None:
-            if value is not None:
-                session.add(Setting(key=name, value=value, updated_at=now))
-        elif value is None:
-            session.delete(setting)
+        if value is None:
+            session.execute(delete(Setting).where(Setting.key == name))
         else:
-            setting.value = value
-            setting.updated_at = now
+            # In one statement: another process may store the same setting for the first time at this moment.
+            values = {"value": value, "updated_at": now}
+            insert = insert_for(session.connection().dialect.name)(Setting).values(key=name, **values)
+            session.execute(insert.on_conflict_do_update(index_elements=["key"], set_=values))
         session.info.setdefault(WRITTEN, {})[name] = value
 
 
