@@ -20,7 +20,7 @@ def document_of(app: Flask) -> dict[str, Any]:
     groups = app.extensions["duplistatus.registry"].api_groups
     key = tuple(id(group) for group in groups.values())
     if key not in DOCUMENTS:
-        DOCUMENTS[key] = build_document(app)
+        DOCUMENTS.setdefault(key, build_document(app))  # threads that build it at once share the first
     return DOCUMENTS[key]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import sqlalchemy.exc
+import sqlalchemy.orm.exc
 from flask import Blueprint, Flask, Response, current_app, jsonify, redirect, request
 from flask.typing import ResponseReturnValue
 from marshmallow import ValidationError
@@ -27,6 +28,7 @@ PageErrors = Callable[[str, int], ResponseReturnValue]
 DATABASE_TROUBLE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, sqlite3.OperationalError)
 # PostgreSQL's words for a row that is there already, and for one that is there no more.
 COLLISIONS = frozenset({"23505", "23503"})
+ROW_IS_GONE = (sqlalchemy.orm.exc.StaleDataError, sqlalchemy.orm.exc.ObjectDeletedError)
 # What marshmallow calls trouble that is about no field.
 WHOLE = "_schema"
 TEXTS = {
@@ -46,7 +48,9 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(InternalServerError, answer_unexpected)
     app.register_error_handler(sqlalchemy.exc.DataError, answer_impossible_value)
-    app.register_error_handler(sqlalchemy.exc.IntegrityError, answer_collision)
+    app.register_error_handler(sqlalchemy.exc.IntegrityError, answer_broken_rule)
+    for collision in ROW_IS_GONE:
+        app.register_error_handler(collision, answer_collision)
     for trouble in DATABASE_TROUBLE:
         app.register_error_handler(trouble, answer_database_trouble)
 
@@ -103,11 +107,16 @@ def answer_impossible_value(error: sqlalchemy.exc.DataError) -> ResponseReturnVa
     return _answer("The request holds a text or number that cannot be kept", 400, {}, {}, error)
 
 
-def answer_collision(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnValue:
-    """Say that two changes met, as they can on PostgreSQL; any other broken rule of the database is a fault of ours."""
+def answer_broken_rule(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnValue:
+    """Say that two changes met; any other rule of the database that was broken is a fault of ours."""
     if getattr(error.orig, "sqlstate", "") not in COLLISIONS:
         raise error
-    log.warning("two changes met: %s", error.orig)
+    return answer_collision(error)
+
+
+def answer_collision(error: sqlalchemy.exc.SQLAlchemyError) -> ResponseReturnValue:
+    """Say that two changes met: what one of them found was gone, or there, when it came to write."""
+    log.warning("two changes met: %s", error)
     sentence = "Somebody else changed the same at this moment; try again"
     return _answer(sentence, 503, {}, {"Retry-After": "1"}, error)
 

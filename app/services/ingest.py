@@ -61,7 +61,7 @@ def ingest_report(report: Report, *, now: datetime, actor: Actor) -> str:
     Unknown servers and jobs come into being. Raises DuplicateReport when the job has a run that began at the same
     millisecond, also when both arrive at once.
     """
-    with writing() as session:
+    with writing(is_small=True) as session:
         stored = store_run(session, report, now)
         server, job = stored.server, stored.job
         session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))

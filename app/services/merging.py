@@ -1,6 +1,6 @@
 """Merges servers: the same machine under a new machine-id becomes one again, with all that was known of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,6 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.contracts.errors import NotFound
-from app.extensions import db
 from app.models import Delivery, Job, Run, Server, ServerAccess
 from app.services import figures, planning
 from app.services.audit import Actor, record_entry
@@ -26,41 +25,45 @@ def merge_servers(old_ids: Sequence[str], target_id: str, *, actor: Actor, now: 
     one is kept. Who could see an old server may see the target. Returns for how many jobs runs under several
     Duplicati ids were brought under one. Raises NotFound for the target.
     """
-    _check_target(old_ids, target_id, actor, now)
     with writing() as session:
-        target = session.get_one(Server, target_id)
-        normalised = _normalise(session, target_id)
-        for old_id in dict.fromkeys(old_ids):
-            old = session.get(Server, old_id)
-            if old is not None and old is not target:
-                _absorb(session, old, target)
-        normalised += _normalise(session, target_id)
-        _record(target, old_ids, now, actor, backupIdsNormalized=normalised)
+        target = session.get(Server, target_id, populate_existing=True)
+        if target is not None:
+            return _merge(session, old_ids, target, actor, now)
+        refusal = NotFound("Target server not found")
+        _record(target_id, old_ids, now, actor, {}, refusal)
+    raise refusal
+
+
+def _merge(session: Session, old_ids: Sequence[str], target: Server, actor: Actor, now: datetime) -> int:
+    normalised = _normalise(session, target.id)
+    for old_id in dict.fromkeys(old_ids):
+        old = session.get(Server, old_id)
+        if old is not None and old is not target:
+            _absorb(session, old, target)
+    normalised += _normalise(session, target.id)
+    outcome = {"serverName": target.name, "mergedCount": len(old_ids), "backupIdsNormalized": normalised}
+    _record(target.id, old_ids, now, actor, outcome)
     return normalised
 
 
-def _check_target(old_ids: Sequence[str], target_id: str, actor: Actor, now: datetime) -> None:
-    if db.session.get(Server, target_id) is not None:
-        return
-    sentence = "Target server not found"
+def _record(
+    target_id: str,
+    old_ids: Sequence[str],
+    now: datetime,
+    actor: Actor,
+    outcome: Mapping[str, object],
+    refusal: NotFound | None = None,
+) -> None:
     record_entry(
         "servers_merged",
         "server",
         now=now,
         actor=actor,
-        status="error",
+        status="success" if refusal is None else "error",
         target_type="server",
         target_id=target_id,
-        details={"oldServerIds": list(old_ids)},
-        error_message=sentence,
-    )
-    raise NotFound(sentence)
-
-
-def _record(target: Server, old_ids: Sequence[str], now: datetime, actor: Actor, **counts: int) -> None:
-    details = {"serverName": target.name, "oldServerIds": list(old_ids), "mergedCount": len(old_ids), **counts}
-    record_entry(
-        "servers_merged", "server", now=now, actor=actor, target_type="server", target_id=target.id, details=details
+        details={"oldServerIds": list(old_ids), **outcome},
+        error_message=None if refusal is None else refusal.message,
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import inspect
+from sqlalchemy import func, inspect, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
@@ -14,15 +14,21 @@ from app.services.freshness import forget_state
 
 # SQLite admits one writer. Waiting for a lock of our own is fair and immediate; SQLite's busy handler sleeps and polls.
 _write_lock = threading.RLock()
+# "We write now" among the advisory locks of PostgreSQL: what the lock above is for SQLite, but for all processes.
+WRITE_LOCK = 0x6475706D
+TAKE_TURNS = select(func.pg_advisory_xact_lock(WRITE_LOCK))
+GO_BESIDE_EACH_OTHER = select(func.pg_advisory_xact_lock_shared(WRITE_LOCK))
 # Settings that this transaction has written: what is cached does not know them until the commit.
 WRITTEN = "written_settings"
 
 
 @contextmanager
-def writing() -> Iterator[Session]:
+def writing(*, is_small: bool = False) -> Iterator[Session]:
     """Give the session within a writing transaction; commit at the end, roll back when something is raised.
 
-    Nested use joins the outer transaction, which alone commits.
+    Nested use joins the outer transaction, which alone commits. Transactions take turns, so that what one has read
+    holds until it writes, and no two wait for each other's rows. On PostgreSQL small ones go side by side: those that
+    add rows and change no more than one job.
     """
     session = db.session()
     if session.info.get("writes"):
@@ -33,7 +39,9 @@ def writing() -> Iterator[Session]:
             session.commit()  # a reading transaction cannot be turned into a writing one
         session.info["writes"] = True
         try:
-            session.connection(execution_options={"writes": True})
+            connection = session.connection(execution_options={"writes": True})
+            if connection.dialect.name == "postgresql":
+                connection.execute(GO_BESIDE_EACH_OTHER if is_small else TAKE_TURNS)
             yield session
             session.commit()
         except BaseException:

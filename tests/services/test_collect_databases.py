@@ -2,11 +2,13 @@
 
 import pytest
 from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, duplicati_server, entry, message
+from sqlalchemy import select
 
+from app.domain.collected import CollectedJob, JobSchedule
 from app.models import Server
 from app.services import secrets
 from app.services.audit import Actor
-from app.services.collect import control, pulling
+from app.services.collect import control, pulling, storing
 from app.services.transaction import writing
 
 
@@ -28,3 +30,10 @@ def test_pulling_stores_each_run_once_and_jobs_can_be_started(db, clock):
         assert pulling.pull_due(clock()) == pulling.Pulled(1, 0, 0)
         control.start_job(MACHINE_ID, "Photos", actor=Actor(), now=clock())
         assert duplicati.started == ["3"]
+
+
+def test_server_that_is_deleted_while_it_is_asked_stays_deleted(db, clock):
+    scheduled = CollectedJob("3", "Photos", JobSchedule("1W", 0b1111111, None))
+    assert storing.apply_schedules("gone", [scheduled], clock()) == 0
+    storing.note_outcome("gone", clock(), "It did not answer")
+    assert db.session.scalars(select(Server)).all() == []

@@ -82,9 +82,9 @@ def test_server_that_reports_while_it_is_asked_gets_its_address(app, db, clock):
         order = Order(hostname="127.0.0.1", port=duplicati.port, password=PASSWORD, scheme="http")
         target = find_target(order)
         meanwhile(
-            lambda: storing.remember_server(
-                target, Machine("nas", "nas"), may_change=True, actor=Actor(), now=clock()
-            ).id
+            lambda: (
+                storing.remember_server(target, Machine("nas", "nas"), may_change=True, actor=Actor(), now=clock()).id
+            )
         )
     kept = db.session.scalars(select(Server)).one()
     assert (kept.id, kept.url, kept.has_password) == ("nas", str(target.endpoint.address), True)

@@ -79,6 +79,8 @@ def apply_schedules(server_id: str, collected_jobs: Iterable[CollectedJob], now:
     """
     scheduled = [(job, job.schedule) for job in collected_jobs if job.schedule is not None]
     with writing() as session:
+        if session.get(Server, server_id, populate_existing=True) is None:
+            return 0  # deleted meanwhile
         known = set(session.scalars(select(Job.name).where(Job.server_id == server_id)))
         for name in dict.fromkeys(job.name for job, _ in scheduled if job.name not in known):
             make_missing(session, Job, server_id=server_id, name=name, created_at=now)
@@ -94,7 +96,9 @@ def apply_schedules(server_id: str, collected_jobs: Iterable[CollectedJob], now:
 def note_outcome(server_id: str, now: datetime, error: str | None = None) -> None:
     """Keep with a server when it was asked last, or why that failed."""
     with writing() as session:
-        server = session.get_one(Server, server_id, populate_existing=True)
+        server = session.get(Server, server_id, populate_existing=True)
+        if server is None:
+            return  # deleted meanwhile
         server.collect_error = error[:ERROR_LENGTH] if error else None
         if error is None:
             server.collected_at = now

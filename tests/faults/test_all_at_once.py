@@ -1,0 +1,105 @@
+"""Reports, checks and changes of every kind at one moment on PostgreSQL: nobody is turned away, no report is lost."""
+
+import random
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from applications import close
+from conftest import Client
+from factories import BEGAN_AT, report_body
+
+from app.factory import create_app
+from app.models import Run
+from app.services import evaluate
+
+pytestmark = pytest.mark.slow
+
+REPORTS, CHANGES, CHECKS = 30, 30, 20
+SERVERS, JOBS = 4, 5
+
+
+@pytest.fixture
+def settings(settings_of_each_database):
+    """A database that several processes may share."""
+    return settings_of_each_database
+
+
+@pytest.fixture
+def apps(app, settings, registry):
+    """Two installations on one database, as two processes would be."""
+    second = create_app(settings, registry)
+    second.test_client_class = Client
+    for each in (app, second):
+        each.config["PROPAGATE_EXCEPTIONS"] = False
+    yield app, second
+    close(second)
+
+
+def send_reports(app, numbers):
+    """Upload from some servers; gives the statuses."""
+    client, told = app.test_client(), Counter()
+    for number in numbers:
+        place = {"server_id": f"m{number % SERVERS}", "job_name": f"job {number % JOBS}"}
+        result = ("Success", "Warning", "Error")[number % 3]
+        body = report_body(**place, began_at=BEGAN_AT + timedelta(minutes=number), result=result)
+        # Each from an address of its own, or the limit of uploads would count.
+        sender = {"REMOTE_ADDR": f"10.0.{number // 250}.{number % 250}"}
+        answer = client.post("/api/upload", data=body, content_type="application/json", environ_base=sender)
+        told["upload", answer.status_code] += 1
+    return told
+
+
+def change_things(app, seed):
+    """Merge, delete and set at random; gives the statuses."""
+    client, told, dice = app.test_client(), Counter(), random.Random(seed)
+    client.sign_in()
+    token = client.csrf_headers()
+    for _ in range(CHANGES):
+        one, other = dice.sample(range(SERVERS), 2)
+        job = f"job {dice.randrange(JOBS)}"
+        plan = {"expectedInterval": dice.choice(["1D", "2D"]), "overdueBackupCheckEnabled": True}
+        method, path, body = dice.choice(
+            [
+                ("POST", "/servers/merge", {"oldServerIds": [f"m{one}"], "targetServerId": f"m{other}"}),
+                ("POST", "/backups/cleanup", {"retentionPeriod": "6 months"}),
+                ("DELETE", "/backups/delete-job", {"serverId": f"m{one}", "backupName": job}),
+                ("DELETE", f"/servers/m{one}", None),
+                ("PATCH", f"/servers/m{one}", {"alias": "attic"}),
+                ("POST", "/configuration/backup-settings", {"backupSettings": {f"m{one}:{job}": plan}}),
+                ("POST", "/configuration/overdue-tolerance", {"overdue_tolerance": dice.choice(["1h", "2h"])}),
+            ]
+        )
+        answer = client.open(f"/api{path}", method=method, json=body, headers=token)
+        told[path, answer.status_code] += 1
+    return told
+
+
+def check(app, now):
+    """Look for late jobs again and again."""
+    with app.app_context():
+        for number in range(CHECKS):
+            evaluate.check_overdue(now + timedelta(days=number))
+    return Counter()
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_nobody_is_turned_away(apps, db):
+    numbers = count()
+    with ThreadPoolExecutor() as pool:
+        working = [
+            pool.submit(work, app, *arguments)
+            for app in apps
+            for work, *arguments in (
+                (send_reports, [next(numbers) for _ in range(REPORTS)]),
+                (send_reports, [next(numbers) for _ in range(REPORTS)]),
+                (change_things, next(numbers)),
+                (check, BEGAN_AT + timedelta(days=9)),
+            )
+        ]
+        told = sum((work.result() for work in working), Counter())
+    assert told["upload", 200] == 4 * REPORTS
+    assert not {answer for answer in told if answer[1] >= 500}
+    assert db.session.query(Run).count() <= 4 * REPORTS
