@@ -12,7 +12,7 @@ from typing import Any
 
 import argon2
 import pytest
-from applications import CompiledTemplates, close, prepare_database
+from applications import CompiledTemplates, close, prepare_database, share_addresses, share_statements
 from descriptions import check_answer
 from flask import Flask
 from flask.testing import FlaskClient
@@ -30,6 +30,12 @@ pytest_plugins = ("databases",)
 ADMIN_PASSWORD = "Correct7Horse"
 COMPILED_TEMPLATES = CompiledTemplates()
 EARNEST_HASHER = passwords.hasher
+
+
+def pytest_configure() -> None:
+    """Share between applications what is the same in all of them."""
+    share_addresses()
+    share_statements()
 
 
 def pytest_collection_finish() -> None:
