@@ -195,6 +195,12 @@ class Overview:
         """All jobs, in the order of their servers."""
         return tuple(job for server in self.servers for job in server.jobs)
 
+    @property
+    def named_jobs(self) -> list[tuple[ServerStatus, JobStatus]]:
+        """Each job with its server, ordered by both names; those of servers that share a name stand together."""
+        pairs = [(server, job) for server in self.servers for job in server.jobs]
+        return sorted(pairs, key=lambda pair: (pair[0].name.encode(), pair[1].name.encode()))
+
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
@@ -271,8 +277,8 @@ def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
         for server in db.session.execute(select(*Server.__table__.columns))
         if visible is None or server.id in visible
     ]
-    # Sorted here, since databases sort text by rules of their own.
-    servers.sort(key=lambda server: (server.name.encode(), server.id.encode()))
+    # Sorted here, since databases sort text by rules of their own; of one name, the server that came first comes first.
+    servers.sort(key=lambda server: (server.name.encode(), server.created_at, server.id.encode()))
     return Overview(
         servers=tuple(servers),
         summary=_summarise(servers),

@@ -59,7 +59,7 @@ def of_server(identifier: str) -> tuple[Server, list[LatestRun]]:
 
 
 def _named(name: str) -> Server:
-    servers = list(db.session.scalars(select(Server).where(Server.name == name).order_by(Server.id)))
+    servers = list(db.session.scalars(select(Server).where(Server.name == name).order_by(Server.created_at, Server.id)))
     if not servers:
         raise UnknownServer(name)
     if len(servers) > 1:

@@ -128,8 +128,10 @@ def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
 
 def find_duplicates() -> list[tuple[str, list[Server]]]:
     """Servers that share a name, newest first, by name; the same machine, as a rule, with a new machine-id."""
-    servers = [server for server in db.session.scalars(select(Server)) if _is_machine_id(server.id)]
-    servers.sort(key=attrgetter("created_at"), reverse=True)
+    statement = select(Server).order_by(Server.created_at, Server.id)
+    servers = [server for server in db.session.scalars(statement) if _is_machine_id(server.id)]
+    # wire: times are told and compared in whole seconds; those of one second stand in the order in which they came
+    servers.sort(key=lambda server: server.created_at.replace(microsecond=0), reverse=True)
     servers.sort(key=lambda server: server.name.encode())
     groups = ((name, list(found)) for name, found in groupby(servers, attrgetter("name")))
     return [(name, found) for name, found in groups if len(found) > 1]

@@ -203,6 +203,12 @@ class TestDuplicates:
             "server_url": "",
         }
 
+    def test_servers_of_one_second_stand_in_the_order_in_which_they_came(self, admin, db):
+        for milliseconds, server_id in ((0, "b"), (5, "a")):
+            make_run(server_id=server_id, now=BEGAN_AT + timedelta(milliseconds=milliseconds))
+        group = admin.get("/api/servers/duplicates").get_json()[0]
+        assert [server["id"] for server in group["servers"]] == ["b", "a"]
+
     def test_there_are_none(self, admin, db):
         make_run()
         assert admin.get("/api/servers/duplicates").get_json() == []

@@ -51,6 +51,20 @@ def test_list_with_backups_has_an_entry_for_each_job(get):
     assert entries[0].keys() == {"id", "name", "backupName", "server_url", "alias", "note", "hasPassword"}
 
 
+def test_servers_of_one_name_stand_in_the_order_in_which_they_came(get):
+    for server_id in ("m-2", "m-1"):
+        for job_name in ("b", "a"):
+            make_run(server_id=server_id, job_name=job_name, now=BEGAN_AT if server_id == "m-2" else BEGAN_AT + HOUR)
+    expected = [("m-2", "a"), ("m-1", "a"), ("m-2", "b"), ("m-1", "b")]
+    assert [(entry["id"], entry["backupName"]) for entry in get("/api/servers?includeBackups=true")[1]] == expected
+    jobs = get("/api/configuration/unified")[1]["serversWithBackups"]
+    assert [(entry["id"], entry["backupName"]) for entry in jobs] == expected
+    rows = get("/api/backups/last-timestamps")[1]["raw"]
+    assert [(row["server_id"], row["backup_name"]) for row in rows] == expected
+    assert [server["id"] for server in get("/api/dashboard")[1]["serversSummary"]] == ["m-2", "m-1"]
+    assert [server["id"] for server in get("/api/lastbackup/nas")[1]["duplicate_servers"]] == ["m-2", "m-1"]
+
+
 def test_one_server_by_itself(get):
     make_run()
     said = get("/api/servers/machine-1")

@@ -1,13 +1,13 @@
 """Wire forms of the backups group."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from app.api.wire import IsoInstant, Out, iso
 from app.services.cleanup import EVERYTHING, PERIODS
-from app.services.history import JobStatus
+from app.services.history import Overview
 
 
 class CleanupIn(Schema):
@@ -61,9 +61,9 @@ class NewestRunsOut(Out):
     rows = fields.List(fields.Nested(NewestRunOut), data_key="raw")
 
 
-def dump_last_timestamps(jobs: Iterable[JobStatus]) -> dict[str, Any]:
+def dump_last_timestamps(overview: Overview) -> dict[str, Any]:
     """The newest run of each job, as a mapping and as a list by server name and job name."""
-    ran = [(job, iso(job.last_began_at)) for job in jobs if job.last_began_at is not None]
+    ran = [(job, iso(job.last_began_at)) for _, job in overview.named_jobs if job.last_began_at is not None]
     return {
         "timestamps": {f"{job.server_id}:{job.name}": began_at for job, began_at in ran},
         "raw": [

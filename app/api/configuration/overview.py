@@ -104,7 +104,7 @@ def dump_all(overview: history.Overview, visible_server_ids: frozenset[str] | No
         "serverAddresses": _address_out.dump(overview.servers, many=True),
         "cronConfig": dump_interval(task_schedule.check_interval()),
         "notificationFrequency": configuration.get("notification_frequency"),
-        "serversWithBackups": [_dump_job(server, job) for server in overview.servers for job in server.jobs],
+        "serversWithBackups": [_dump_job(server, job) for server, job in overview.named_jobs],
     }
 
 

@@ -114,9 +114,9 @@ def dump_server_list(servers: Sequence[ServerStatus]) -> list[dict[str, Any]]:
     return _name_out.dump(servers, many=True)
 
 
-def dump_backup_list(servers: Sequence[ServerStatus]) -> list[dict[str, Any]]:
+def dump_backup_list(overview: Overview) -> list[dict[str, Any]]:
     """One entry for each server and job, by server name and job name."""
-    return [_full_out.dump(server) | {"backupName": job.name} for server in servers for job in server.jobs]
+    return [_full_out.dump(server) | {"backupName": job.name} for server, job in overview.named_jobs]
 
 
 def dump_server(server: ServerStatus) -> dict[str, Any]:

@@ -33,8 +33,9 @@ bp = Blueprint("servers", __name__)
 @described({200: AnyOf([ServerNameOut], [ServerAndJobOut])}, query={"includeBackups": fields.Boolean()})
 def index() -> ResponseReturnValue:
     """All servers; with `?includeBackups=true` one entry for each server and job."""
-    servers = history.overview(clock.now(), visible_server_ids()).servers
-    return dump_backup_list(servers) if request.args.get("includeBackups") == "true" else dump_server_list(servers)
+    overview = history.overview(clock.now(), visible_server_ids())
+    has_jobs = request.args.get("includeBackups") == "true"
+    return dump_backup_list(overview) if has_jobs else dump_server_list(overview.servers)
 
 
 @bp.get("/servers/<server_id>")
