@@ -1,10 +1,6 @@
 """The web UI: server-rendered pages that work without script, and keep themselves fresh with it."""
 
-from http import HTTPStatus
-
-from flask import Flask, Response, render_template
-from flask_babel import lazy_gettext
-from flask_login import current_user
+from flask import Flask, Response
 
 from app import __version__
 from app.api import errors, guards
@@ -16,6 +12,7 @@ from app.pages import (
     collect_views,  # noqa: F401 (puts its views on the blueprint)
     dashboard_views,  # noqa: F401 (puts its views on the blueprint)
     detail_views,  # noqa: F401 (puts its views on the blueprint)
+    error_pages,
     formats,
     heatmaps,
     installable,  # noqa: F401 (puts its view on the blueprint)
@@ -30,7 +27,7 @@ from app.pages import (
 )
 from app.pages.strips import pulse, read_pulse
 from app.pages.views import bp
-from app.services import channel_health, preferences
+from app.services import channel_health
 from app.services.network_access import Zone
 
 # Nothing from elsewhere, no script and no style within the page, nobody may frame it.
@@ -45,15 +42,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
-}
-PLAINER = {
-    "Not found": lazy_gettext("The address may be mistyped, or what was here is gone."),
-    "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
-}
-TITLES = {
-    403: lazy_gettext("Not for this account"),
-    404: lazy_gettext("Nothing here"),
-    503: lazy_gettext("Not available at the moment"),
 }
 
 
@@ -75,12 +63,12 @@ def install(app: Flask) -> None:
     for blueprint in BLUEPRINTS:
         guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
     guards.cover(app, status_page.bp, guard=Guard.OPEN, zone=Zone.EXTERNAL, is_page=True)
-    errors.show_page_errors_with(app, show_error)
+    errors.show_page_errors_with(app, lambda sentence, status: protect(error_pages.show_error(sentence, status)))
 
 
 def page_values() -> dict[str, object]:
     """What every page needs: how the person likes to see things, and where they are."""
-    chosen = preferences.of(current_user)
+    chosen = languages.reader_preferences()
     return {"preferences": chosen, "theme": chosen.theme, "here": addresses.here()}
 
 
@@ -97,15 +85,6 @@ def protect_public(response: Response) -> Response:
     response.headers.update({name: caching[name] for name in status_page.CACHING if name in caching})
     response.headers.update(status_page.PRIVACY)
     return response
-
-
-def show_error(sentence: str, status: int) -> Response:
-    """Draw an error as a page; it asks nothing of the database, which may be the trouble."""
-    languages.treat_as_visitor()
-    title = TITLES.get(status) or HTTPStatus(status).phrase
-    sentence = PLAINER.get(sentence, sentence)
-    page = render_template("error.html", title=title, sentence=sentence, status=status, theme="system", here="")
-    return protect(Response(page, status))
 
 
 # Once for the process: a blueprint takes nothing more after an application has registered it.

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 from babel import Locale
-from babel.dates import format_datetime, format_skeleton, format_timedelta
+from babel.dates import format_date, format_datetime, format_skeleton, format_timedelta
 from babel.numbers import format_decimal
 from flask import Flask, current_app, request, url_for
 from flask_babel import gettext as _
@@ -46,6 +46,7 @@ def install(app: Flask) -> None:
         "interval": interval_text,
         "every": every_text,
         "day_text": day_text,
+        "date_text": date_text,
     }
     app.jinja_env.filters.update(filters)
     app.jinja_env.globals.update(exact=exact, relative=relative, due=due, age=age, icon=icon, page_words=page_words)
@@ -169,6 +170,14 @@ def day_text(day: date) -> str:
     return _day_text(day, format_locale())
 
 
+def date_text(day: date) -> str:
+    """A day of the calendar with its year, in figures."""
+    locale = format_locale()
+    if locale.language == "en" and locale.territory == "GB":
+        return f"{day:%d/%m/%Y}"
+    return _date_text(day, locale)
+
+
 def exact(at: datetime | None) -> Markup:
     """Date and time to the minute, in the installation's zone until the browser puts it into its own."""
     if at is None:
@@ -273,6 +282,11 @@ def _length(count: int, unit: str) -> timedelta:
 @lru_cache(maxsize=2048)  # a calendar of a year writes 365 of them
 def _day_text(day: date, locale: Locale) -> str:
     return str(format_skeleton("MMMd", day, locale=locale))
+
+
+@lru_cache(maxsize=2048)
+def _date_text(day: date, locale: Locale) -> str:
+    return str(format_date(day, "short", locale=locale))
 
 
 @lru_cache(maxsize=4096)

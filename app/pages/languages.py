@@ -50,7 +50,10 @@ def install(app: Flask) -> None:
     babel.init_app(app, default_locale=LOCALES[DEFAULT], locale_selector=lambda: LOCALES[chosen_language()])
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.globals.update(
-        language=chosen_language, languages=offered, format_tag=format_tag, time_zone=lambda: _preferences().time_zone
+        language=chosen_language,
+        languages=offered,
+        format_tag=format_tag,
+        time_zone=lambda: reader_preferences().time_zone,
     )
 
 
@@ -81,7 +84,7 @@ def format_locale() -> Locale:
 
 def format_tag() -> str:
     """The same, as browsers name it."""
-    return _preferences().format_locale or chosen_language()
+    return reader_preferences().format_locale or chosen_language()
 
 
 def known_language(code: str | None) -> str | None:
@@ -116,12 +119,13 @@ def remember(response: Response, code: str | None) -> Response:
     return response
 
 
-def _language_of_browser() -> str:
-    return known_language(request.cookies.get(COOKIE)) or accepted_language()
-
-
-def _preferences() -> preferences.Preferences:
+def reader_preferences() -> preferences.Preferences:
+    """How the reader of this page likes to see things."""
     if "preferences" not in g:
         g.preferences = preferences.of(current_user)
     chosen: preferences.Preferences = g.preferences
     return chosen
+
+
+def _language_of_browser() -> str:
+    return known_language(request.cookies.get(COOKIE)) or accepted_language()

@@ -55,6 +55,21 @@ def test_what_could_not_be_saved_is_said_until_it_is_closed(page, trouble):
     trouble.console = [told for told in trouble.console if "ERR_INTERNET_DISCONNECTED" not in told]
 
 
+def test_a_row_that_outlives_its_session_is_saved_after_signing_in_elsewhere(page):
+    cookies = page.context.cookies()
+    page.context.clear_cookies()
+    page.get_by_label("Tell about, for Mail").select_option("errors")
+    note = page.get_by_role("alert").filter(has_text="your session has ended")
+    expect(note.get_by_role("link", name="Sign in")).to_have_attribute(
+        "href", re.compile(r"/login\?redirect=.*notifications")
+    )
+    page.context.add_cookies(cookies)
+    with page.expect_response(f"**{SAVED}"):
+        page.evaluate("dispatchEvent(new Event('focus'))")
+    expect(note).to_have_count(0)
+    expect(page.locator("#save-state")).to_have_text("Saved")
+
+
 def test_several_are_chosen_of_what_is_shown(page):
     bulk = page.get_by_role("form", name="Change the chosen jobs")
     expect(bulk).to_be_hidden()

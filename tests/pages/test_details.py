@@ -75,6 +75,7 @@ def test_chart_values_stand_in_the_table(admin, post):
     newest = text[text.index('id="metrics-table"') :].split("<tr>")[-1]
     assert f'data-value="{2 * 5 * 1024**2}' in newest
     assert "00:14:00" in newest
+    assert re.search(r'<time datetime="(\d+)-(\d+)-(\d+)">\3/\2/\1</time>', newest)  # the day as the reader writes it
 
 
 def test_an_unknown_server_is_a_page_that_leads_home(admin):

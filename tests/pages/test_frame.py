@@ -8,9 +8,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import update
 
+from app.models import User
 from app.pages import languages
 from app.services import history
+from app.services.transaction import writing
 from app.settings import Settings
 
 ADMIN_PASSWORD = "Correct7Horse"
@@ -118,6 +121,51 @@ def test_a_database_out_of_reach_is_said_on_a_page_that_asks_it_nothing(admin, m
     assert answer.status_code == 503
     assert "The database cannot be reached. Try again later." in answer.text
     assert "unable to open" not in answer.text
+
+
+def test_an_error_shows_whoever_is_signed_in_the_way_to_everything_else(admin):
+    text = admin.get("/nothing-here").text
+    assert 'href="/settings/"' in text
+    assert 'value="/nothing-here"' in text  # where choosing a theme leads back to
+    answer = admin.get("/logout")
+    assert answer.status_code == 405
+    assert 'value="/"' in answer.text  # since this address cannot be opened
+
+
+def test_an_error_gives_visitors_neither_header_nor_session(client):
+    answer = client.get("/nothing-here")
+    assert 'class="topbar"' not in answer.text
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_an_error_gives_no_header_before_the_password_is_changed(app):
+    newcomer = app.test_client()
+    newcomer.sign_in()
+    with app.app_context(), writing() as session:
+        session.execute(update(User).values(must_change_password=True))
+    assert 'class="topbar"' not in newcomer.get("/nothing-here").text
+
+
+def test_an_error_is_shown_alone_where_the_header_is_what_fails(app, admin, monkeypatch):
+    def fail():
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setitem(app.jinja_env.globals, "channel_troubles", fail)
+    answer = admin.get("/nothing-here")
+    assert answer.status_code == 404
+    assert 'class="topbar"' not in answer.text
+
+
+def test_an_error_speaks_the_language_of_the_account(admin):
+    token = admin.get("/api/csrf").json["token"]
+    admin.post("/language", data={"csrf_token": token, "language": "de"})
+    assert '<html lang="de"' in admin.get("/nothing-here", headers={"Accept-Language": "en"}).text
+
+
+def test_a_form_of_a_page_that_was_open_for_too_long_says_so(admin):
+    answer = admin.post("/settings/audit-retention", data={"days": "90", "csrf_token": "old"})
+    assert answer.status_code == 403
+    assert "<h1>Send it once more</h1>" in answer.text
 
 
 def test_an_unknown_address_of_the_api_is_json(client):

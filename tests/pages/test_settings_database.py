@@ -129,7 +129,7 @@ def test_rules_out_of_bounds_are_refused_at_their_field(post, db):
 
 
 def test_old_runs_go_after_the_question(post, admin, db, runs):
-    assert "1 run ended before 2030-05-04" in admin.get("/settings/database/period?period=1+year").text
+    assert "1 run ended before 04/05/2030" in admin.get("/settings/database/period?period=1+year").text
     assert run_count(db) == 6
     assert "1 run was deleted" in told(post("database/period?period=1+year"))
     assert run_count(db) == 5

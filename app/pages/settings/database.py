@@ -9,10 +9,10 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext, pgettext
 
 from app.contracts.errors import NotFound
-from app.pages.formats import count_text, size_text
+from app.pages.formats import count_text, date_text, size_text
 from app.pages.settings.database_forms import RulesForm, ScheduleForm
 from app.pages.settings.questions import Question
-from app.services import cleanup, database_state, history, local_backups, retention, servers
+from app.services import cleanup, database_state, deployment, history, local_backups, retention, servers
 from app.services.database_state import DatabaseState
 from app.services.history import Overview
 from app.services.local_backups import LocalBackup
@@ -132,7 +132,7 @@ def period_question(period: str, now: datetime) -> Question:
     """Ask whether the runs of a period shall go. Raises NotFound for a period that there is not."""
     known_period(period)
     count, cutoff = cleanup.count_older_runs(period, now), cleanup.cutoff_of(period, now)
-    told = {"count": count_text(count), "day": cutoff.date().isoformat()}
+    told = {"count": count_text(count), "day": date_text(cutoff.astimezone(deployment.settings().zone).date())}
     return Question(
         title=_("Delete old runs?"),
         sentences=(

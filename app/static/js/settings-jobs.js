@@ -11,12 +11,14 @@ const dirty = new Set();
 let timer = 0;
 let isSaving = false;
 
+class SessionEnded extends Error {}
+
 function say(word) {
   state.textContent = state.dataset[word];
   state.classList.toggle("is-failed", word === "failed");
 }
 
-function show(text) {
+function show(...content) {
   const note = document.createElement("div");
   note.className = "toast-note";
   note.setAttribute("role", "alert");
@@ -24,8 +26,21 @@ function show(text) {
   close.className = "link-button";
   close.textContent = "×";
   close.addEventListener("click", () => note.remove());
-  note.append(text, " ", close);
+  note.append(...content, " ", close);
   document.getElementById("toasts").append(note);
+  return note;
+}
+
+/* Signing in happens in another tab, so that this one keeps what was changed, and saves it on return. */
+let endedNote = null;
+
+function showEnded() {
+  if (endedNote?.isConnected) return;
+  const link = document.createElement("a");
+  link.href = state.dataset.login;
+  link.target = "_blank";
+  link.textContent = state.dataset.signIn;
+  endedNote = show(state.dataset.ended, " ", link);
 }
 
 function entries(changed) {
@@ -60,13 +75,19 @@ async function save() {
   try {
     const answer = await post(changed);
     const told = answer.headers.get("Content-Type")?.startsWith("application/json") ? await answer.json() : {};
+    if (answer.redirected) throw new SessionEnded();
     if (!told.states) throw new Error(told.error ?? "");
     for (const [id, value] of Object.entries(told.states)) form.elements[`was.${id}`].value = value;
     say("saved");
+    endedNote?.remove();
     if (dirty.size) timer = setTimeout(save);
   } catch (error) {
     for (const row of changed) dirty.add(row);
     say("failed");
+    if (error instanceof SessionEnded) {
+      showEnded();
+      return;
+    }
     const hasReason = error.message && !(error instanceof TypeError); // that of a lost connection is the browser's
     show(hasReason ? `${state.dataset.failed}: ${error.message}` : state.dataset.failed);
   } finally {
@@ -84,6 +105,9 @@ if (form && state) {
   form.addEventListener("change", (event) => {
     const row = event.target.closest("tr[data-row]");
     if (row && event.target.form === form) mark(row);
+  });
+  addEventListener("focus", () => {
+    if (endedNote?.isConnected) save();
   });
   addEventListener("pagehide", () => {
     if (dirty.size) post(dirty);

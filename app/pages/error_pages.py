@@ -1,0 +1,76 @@
+"""Errors as pages: with the way to everything else for whoever is signed in, and alone for everybody else."""
+
+import logging
+
+from flask import Response, make_response, render_template, request, url_for
+from flask_babel import lazy_gettext
+from flask_login import current_user
+
+from app.api.client import client_address
+from app.models import User
+from app.pages import addresses, languages
+from app.services.network_access import Zone, allow_lists
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    403: lazy_gettext("Not for this account"),
+    404: lazy_gettext("Nothing here"),
+    413: lazy_gettext("Too large"),
+    500: lazy_gettext("Something went wrong"),
+    503: lazy_gettext("Not available at the moment"),
+}
+OTHER_TITLE = lazy_gettext("This did not work")
+# What the API says in English, as people read it; what is not here was written for a page.
+PLAINER = {
+    "Not found": lazy_gettext("The address may be mistyped, or what was here is gone."),
+    "Server not found": lazy_gettext("There is no such server, or no longer."),
+    "Backup job not found": lazy_gettext("There is no such backup job, or no longer."),
+    "Backup not found": lazy_gettext("There is no such run, or no longer."),
+    "Administrator access required": lazy_gettext("Only administrators may do this."),
+    "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
+    "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
+    "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
+    "The request is too large": lazy_gettext("More was sent than is taken."),
+    "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
+    "Somebody else changed the same at this moment; try again": lazy_gettext(
+        "Somebody else changed the same at this moment. Try again."
+    ),
+    "Something unexpected went wrong; the application log has the details": lazy_gettext(
+        "This should not have happened. The application log has the details."
+    ),
+}
+STALE_PAGE = "Invalid CSRF token"
+STALE_TITLE = lazy_gettext("Send it once more")
+STALE = lazy_gettext("The page was open for too long, so nothing was changed. Go back, load it anew and try again.")
+
+
+def show_error(sentence: str, status: int) -> Response:
+    """Draw an error as a page, alone where what the header needs may be what is in trouble."""
+    try:
+        return _draw(sentence, status, has_header=_is_for_reader(status))
+    except Exception:
+        log.exception("the header could not be drawn above an error")
+        return _draw(sentence, status, has_header=False)
+
+
+def _is_for_reader(status: int) -> bool:
+    """Whether the error is shown to somebody who may see the other pages; asks nothing where the database is away."""
+    if status == 503 or not allow_lists().admit(Zone.ADMINISTRATION, client_address()):
+        return False
+    return isinstance(current_user._get_current_object(), User) and not current_user.must_change_password
+
+
+def _draw(sentence: str, status: int, *, has_header: bool) -> Response:
+    here = ""
+    if has_header:
+        # A person who chooses a theme or a language here is sent back to what can be opened.
+        here = addresses.here() if request.method == "GET" and status != 405 else url_for("pages.dashboard")
+    else:
+        languages.treat_as_visitor()
+    title = TITLES.get(status, OTHER_TITLE)
+    if sentence == STALE_PAGE:
+        title, sentence = STALE_TITLE, STALE
+    values = {"title": title, "sentence": PLAINER.get(sentence, sentence), "status": status}
+    theme = languages.reader_preferences().theme
+    return make_response(render_template("error.html", has_header=has_header, here=here, theme=theme, **values), status)
