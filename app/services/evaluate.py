@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session, load_only
 
 from app.domain.intervals import is_strict
@@ -50,19 +50,23 @@ def find_overdue(now: datetime) -> list[Job]:
     return list(db.session.scalars(wanted))
 
 
-def check_overdue(now: datetime) -> OverdueStatistics:
+def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None = None) -> OverdueStatistics:
     """Queue a message for each late job whose turn it is, and remember when this check was.
 
-    The rows of these jobs are locked while their messages are queued, so two checks at once tell nothing twice.
+    The rows of these jobs are locked while their messages are queued, so two checks at once tell nothing twice. All
+    jobs are checked; those of `visible_server_ids` alone are counted (None means all).
     """
-    job_count, checked_count = db.session.execute(
-        select(func.count(), func.count().filter(_is_checked())).select_from(Job)
+    is_counted = true() if visible_server_ids is None else Job.server_id.in_(visible_server_ids)
+    job_count, checked_count, late_count = db.session.execute(
+        select(func.count(), func.count().filter(_is_checked()), func.count().filter(_is_overdue(now)))
+        .select_from(Job)
+        .where(is_counted)
     ).one()
-    late_count = db.session.scalar(select(func.count()).select_from(Job).where(_is_overdue(now))) or 0
     due = _find_due(now)
-    told_count = _tell(due, now) if due else 0
+    told = _tell(due, now) if due else []
+    told_count = sum(visible_server_ids is None or server_id in visible_server_ids for server_id in told)
     configuration.put("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
-    if told_count:
+    if told:
         outbox.queued.send()
     return OverdueStatistics(job_count, checked_count, late_count, told_count)
 
@@ -79,9 +83,9 @@ def is_anything_checked() -> bool:
 
 
 def replan_all() -> None:
-    """Work out the plan of every job anew."""
+    """Work out the plan of every job with runs anew."""
     with writing() as session:
-        for job in session.scalars(select(Job)):
+        for job in session.scalars(select(Job).where(Job.run_count > 0)):
             planning.replan(job)
 
 
@@ -137,10 +141,11 @@ def _frequency() -> str:
     return stored if stored in FREQUENCIES else DEFAULT_FREQUENCY
 
 
-def _tell(job_ids: list[int], now: datetime) -> int:
+def _tell(job_ids: list[int], now: datetime) -> list[str]:
     """Queue the messages of these jobs; one that another check told meanwhile, or that reported, is left out.
 
-    All in one transaction, since jobs that are late at one check are told of in one message.
+    Gives the ids of the servers of those that were told of. All in one transaction, since jobs that are late at one
+    check are told of in one message.
     """
     with writing() as session:
         late = [
@@ -153,8 +158,9 @@ def _tell(job_ids: list[int], now: datetime) -> int:
         _mark(session, [job.id for _, job in late], overdue_alerted_at=now)
         since_at = func.coalesce(Job.trouble_since_at, Job.next_expected_at)
         _mark(session, sorted(heard), trouble_kind=OVERDUE, trouble_since_at=since_at)
+        server_ids = [server.id for server, _ in late]
         session.expire_all()  # mapped objects that somebody holds do not know of it
-    return len(late)
+    return server_ids
 
 
 def _mark(session: Session, job_ids: list[int], **values: Any) -> None:

@@ -56,3 +56,12 @@ def test_the_palette_leads_to_chosen_servers_only(guest):
     labels = {entry["label"] for entry in guest.get("/palette").get_json()}
     assert "nas" in labels
     assert not {"vault", "Users"} & labels
+
+
+def test_a_check_for_late_jobs_counts_those_of_chosen_servers_only(guest, post):
+    post(30, server="nas", job="Late")
+    post(30, server="vault", job="Late")
+    form = {"csrf_token": guest.get("/api/csrf").json["token"]}
+    assert "2 jobs were checked" in guest.post("/settings/monitoring/check", data=form, follow_redirects=True).text
+    found = guest.send("POST", "/api/notifications/check-overdue").json["statistics"]
+    assert found == {"totalBackupConfigs": 2, "checkedBackups": 2, "overdueBackupsFound": 1, "notificationsSent": 0}

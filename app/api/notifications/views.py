@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
 
-from app.api.client import actor, json_body
+from app.api.client import actor, json_body, visible_server_ids
 from app.api.notifications.schemas import (
     StatisticsOut,
     TestIn,
@@ -62,7 +62,7 @@ def check_overdue() -> ResponseReturnValue:
     """Plan every job anew, then look for late ones and queue their messages."""
     now = clock.now()
     evaluate.replan_all()
-    statistics = StatisticsOut().dump(evaluate.check_overdue(now))
+    statistics = StatisticsOut().dump(evaluate.check_overdue(now, visible_server_ids()))
     told = {name: count for name, count in statistics.items() if name != "totalBackupConfigs"}
     record_entry("overdue_check_manual", "system", now=now, actor=actor(), details=told)
     message = "Overdue backup check completed with next run times recalculated"

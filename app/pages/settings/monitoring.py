@@ -250,10 +250,10 @@ def with_refused(board: Board, refused: Mapping[int, tuple[Entry, str]]) -> Boar
     return replace(board, rows=tuple(rows))
 
 
-def check_now(actor: Actor, now: datetime) -> OverdueStatistics:
-    """Look for late jobs at once, as the schedule does."""
+def check_now(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> OverdueStatistics:
+    """Look for late jobs at once, as the schedule does; what is not visible is not counted."""
     evaluate.replan_all()
-    found = evaluate.check_overdue(now)
+    found = evaluate.check_overdue(now, visible_server_ids)
     details = {
         "checkedBackups": found.checked_count,
         "overdueBackupsFound": found.overdue_count,

@@ -78,7 +78,7 @@ def monitoring_file() -> ResponseReturnValue:
 
 
 def _check() -> None:
-    found = layout.check_now(actor(), clock.now())
+    found = layout.check_now(actor(), visible_server_ids(), clock.now())
     late = ngettext("%(num)s job is late", "%(num)s jobs are late", found.overdue_count)
     told = ngettext("%(num)s of them was told now", "%(num)s of them were told now", found.told_count)
     checked = ngettext("%(num)s job was checked", "%(num)s jobs were checked", found.checked_count)
