@@ -78,6 +78,8 @@ class Job(Model):
     # The newest run.
     last_run_id: Mapped[str | None] = mapped_column(UuidText)
     last_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The same of a job whose runs were all deleted, as its settings go on telling it; of no use once it has runs again.
+    deleted_began_at: Mapped[datetime | None] = mapped_column(Instant)
     last_received_at: Mapped[datetime | None] = mapped_column(Instant)
     last_status: Mapped[str | None] = mapped_column(Text)
     last_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")

@@ -106,21 +106,25 @@ def delete_oldest_runs(
             oldest = select(Run.row_id, Run.began_at, Run.uploaded_bytes).where(Run.job_id == job_id, *conditions)
             removed = session.execute(oldest.order_by(Run.began_at).limit(limit)).all()
             if removed:
+                newest_began_at = job.last_began_at
                 gone = Run.row_id.in_([row.row_id for row in removed])
                 session.execute(delete(Run).where(gone), execution_options={"synchronize_session": False})
                 figures.take_off(session, job, removed)
-                _forget_what_is_gone(job)
+                _follow_deletion(job, newest_began_at)
             return len(removed)
 
     return in_turns(delete_some)
 
 
-def _forget_what_is_gone(job: Job) -> None:
-    if not job.run_count:  # what was said of runs that are gone
-        job.announced_next_at = job.overdue_alerted_at = None
-        job.trouble_kind = job.trouble_since_at = None
-        job.anomalies = []
-    planning.replan(job)
+def _follow_deletion(job: Job, newest_began_at: datetime | None) -> None:
+    if job.run_count:
+        planning.replan(job)
+        return
+    # wire: the settings keep the newest run and the planned time; what was said of runs that are gone is forgotten
+    job.deleted_began_at = newest_began_at
+    job.announced_next_at = job.overdue_alerted_at = None
+    job.trouble_kind = job.trouble_since_at = None
+    job.anomalies = []
 
 
 def _read_ids(statement: Any) -> list[int]:

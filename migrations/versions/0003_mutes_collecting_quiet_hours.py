@@ -36,6 +36,7 @@ def added_columns() -> dict[str, list[sa.Column]]:
             sa.Column("quota_bytes", sa.BigInteger(), nullable=True),
             sa.Column("recent_runs", sa.LargeBinary(), nullable=True),
             sa.Column("growth_bytes", sa.Double(), nullable=True),
+            sa.Column("deleted_began_at", sa.BigInteger(), nullable=True),
         ],
         "channels": [
             sa.Column("quiet_from", sa.String(length=5), nullable=True),

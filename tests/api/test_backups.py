@@ -74,6 +74,29 @@ def test_deleted_job_is_gone_from_the_lists(send, admin):
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("DELETE", "delete-job", {"serverId": "machine-1", "backupName": "photos"}),
+        ("POST", "cleanup", {"retentionPeriod": "6 months"}),
+    ],
+)
+def test_settings_of_a_job_outlive_its_runs_as_they_were(send, admin, method, path, body):
+    def entry():
+        return admin.get("/api/configuration/unified").get_json()["backup_settings"]["machine-1:photos"]
+
+    for day in range(3):
+        make_run(began_at=BEGAN_AT - 1000 * DAY + day * DAY)
+    before = entry()
+    assert before["lastBackupDate"] < before["time"]
+    assert send(method, path, body)[0] == 200
+    assert entry() == before
+    admin.send("POST", "/api/notifications/check-overdue")
+    assert entry() == before
+    make_run(began_at=BEGAN_AT - 1003 * DAY)
+    assert entry()["lastBackupDate"] < entry()["time"] < before["lastBackupDate"]
+
+
+@pytest.mark.parametrize(
     "body", [{}, {"serverId": "machine-1"}, {"backupName": "photos"}, {"serverId": "", "backupName": ""}]
 )
 def test_job_has_to_be_named(send, body):

@@ -182,9 +182,6 @@ TESTS = {
     "texts of runs in lists (`/api/servers/:id`, `/api/detail`)": (
         f"{API}servers.py::test_runs_of_a_server_and_their_points"
     ),
-    "settings of a job whose runs were all deleted": (
-        f"{SERVICES}cleanup.py::test_runs_of_one_job_go_and_its_settings_stay"
-    ),
     "body of `/api/cron/*` POST": f"{API}cron.py::TestScheduler::test_no_body_is_needed",
 }
 

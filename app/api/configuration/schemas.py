@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out
+from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out, iso
 from app.contracts import AppError
 from app.domain.intervals import BadInterval, is_strict, parse_interval
 from app.domain.notices import EVENTS
@@ -389,10 +389,12 @@ _entry_out, _additional_out, _email_out, _ntfy_out = EntryOut(), AdditionalOut()
 
 
 def dump_entry(job: Job) -> dict[str, Any]:
-    """The settings of a job."""
+    """The settings of a job; a job whose runs were all deleted still tells when the newest of them began."""
     entry = _entry_out.dump(job)
-    if entry["lastBackupDate"] is None:
+    if job.last_began_at is None:
         del entry["lastBackupDate"]
+        if job.deleted_began_at is not None:
+            entry["lastBackupDate"] = iso(job.deleted_began_at)
     return entry | dump_additional(job)
 
 
