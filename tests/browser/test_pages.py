@@ -63,12 +63,39 @@ def test_the_first_day(open_context, empty_site, width):
     assert page.evaluate("window.wasNeverReloaded")
 
 
-@pytest.mark.parametrize("width", [390, 360])
-def test_no_page_is_wider_than_a_phone(page, width):
-    page.set_viewport_size({"width": width, "height": 780})
+@pytest.mark.parametrize(("width", "language"), [(390, "en-GB"), (360, "fr")])
+def test_no_page_is_wider_than_a_phone(open_context, household, signed_in, page, width, language):
+    screen = {"viewport": {"width": width, "height": 780}, "locale": language}
+    phone = open_context(storage_state=signed_in, base_url=household.address, **screen).new_page()
     for name, address in addresses(page).items():
-        page.goto(address, wait_until="load")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        phone.goto(address, wait_until="load")
+        assert phone.locator("html").get_attribute("lang") == language
+        assert phone.evaluate("document.documentElement.scrollWidth") <= width, name
+
+
+def test_paper_shows_the_content_alone_and_calm_readers_see_nothing_move(page):
+    page.emulate_media(media="print", color_scheme="dark", reduced_motion="reduce")
+    page.goto(addresses(page)["run"])
+    expect(page.locator(".topbar")).to_be_hidden()
+    expect(page.locator(".log-tools").first).to_be_hidden()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    ground, lines = page.evaluate(
+        """() => [document.body, document.querySelector(".log-lines")].map((element) => {
+          const { backgroundColor, color, maxHeight, overflowY } = getComputedStyle(element);
+          return { backgroundColor, color, maxHeight, overflowY };
+        })"""
+    )
+    assert ground["backgroundColor"] == "rgb(255, 255, 255)"
+    assert ground["color"] == "rgb(29, 39, 51)"  # dark letters, though the screen is dark
+    assert (lines["maxHeight"], lines["overflowY"]) == ("none", "visible")
+    page.emulate_media(media="screen")
+    moving = page.evaluate(
+        """() => [...document.querySelectorAll("*")].flatMap((one) => {
+          const { animationName, transitionDuration } = getComputedStyle(one);
+          return animationName !== "none" || parseFloat(transitionDuration) > 0 ? [one.className] : [];
+        })"""
+    )
+    assert moving == []
 
 
 @pytest.mark.parametrize(("theme", "rules"), [("light", RULES), ("dark", {"runOnly": ["color-contrast"]})])
