@@ -85,7 +85,7 @@ class ScheduledTask:
 def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = evaluate.check_overdue(now)
     return "Task executed successfully", {
-        "totalBackupConfigs": found.job_count,
+        "totalBackupConfigs": found.settings_count,
         "checkedBackups": found.checked_count,
         "overdueBackupsFound": found.overdue_count,
         "notificationsSent": found.told_count,

@@ -12,7 +12,7 @@ from app.domain.overdue import DEFAULT_FREQUENCY, FREQUENCIES, TOLERANCES, shoul
 from app.domain.troubles import OVERDUE
 from app.extensions import db
 from app.models import Job, Server
-from app.services import configuration, outbox, planning
+from app.services import configuration, job_settings, outbox, planning
 from app.services.transaction import writing
 
 # As many as one statement may name.
@@ -36,9 +36,9 @@ TOLD_OF = (
 
 @dataclass(frozen=True, slots=True)
 class OverdueStatistics:
-    """What one check found: all jobs, those that were looked at, the late ones, and how many were told."""
+    """What one check found: all entries of settings, the jobs looked at, the late ones, and how many were told."""
 
-    job_count: int
+    settings_count: int
     checked_count: int
     overdue_count: int
     told_count: int
@@ -68,7 +68,9 @@ def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None = Non
     configuration.put("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
     if told:
         outbox.queued.send()
-    return OverdueStatistics(job_count, checked_count, late_count, told_count)
+    # wire: what the jobs of a server inherit is an entry too
+    settings_count = job_count + job_settings.count_defaults(visible_server_ids)
+    return OverdueStatistics(settings_count, checked_count, late_count, told_count)
 
 
 def count_late(now: datetime) -> int:

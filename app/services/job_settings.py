@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, or_, select
 from sqlalchemy.orm import selectinload
 
 from app.contracts.errors import NotFound
@@ -83,6 +83,15 @@ def read_all(visible_server_ids: frozenset[str] | None = None) -> StoredSettings
             if _is_visible(server.id, visible_server_ids) and any(getattr(server, name) for name in ADDITIONAL)
         },
     )
+
+
+def count_defaults(visible_server_ids: frozenset[str] | None = None) -> int:
+    """How many of the servers that may be seen have something that their jobs inherit; None means all."""
+    is_set = or_(*(func.coalesce(getattr(Server, name), "") != "" for name in ADDITIONAL))
+    statement = select(func.count()).select_from(Server).where(is_set)
+    if visible_server_ids is not None:
+        statement = statement.where(Server.id.in_(visible_server_ids))
+    return db.session.scalar(statement) or 0
 
 
 def list_servers(visible_server_ids: frozenset[str] | None = None) -> list[Server]:

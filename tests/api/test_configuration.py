@@ -102,8 +102,15 @@ class TestJobs:
     def test_defaults_of_a_server_are_kept_with_the_server(self, jobs, save, unified, db):
         save("m1:__default__", additionalEmails="all@y.z", notificationEvent="off")
         assert db.session.scalars(select(Server.additional_emails)).one() == "all@y.z"
-        assert unified()["backup_settings"]["m1:__default__"] == {"additionalEmails": "all@y.z"}
+        assert unified()["backup_settings"]["m1:__default__"]["additionalEmails"] == "all@y.z"
         assert jobs().notification_event == "warnings"
+
+    def test_defaults_of_a_server_are_told_with_what_a_new_job_begins_with(self, jobs, save, unified):
+        save("m1:__default__", additionalNotificationEvent="all")
+        entries = unified()["backup_settings"]
+        begun = {**entries["m1:photos"], "time": "", "additionalNotificationEvent": "all"}
+        del begun["lastBackupDate"]
+        assert entries["m1:__default__"] == begun
 
     def test_keys_that_nobody_has_are_told_back(self, jobs, save):
         assert save("zzz:photos", notificationEvent="off").get_json()["unknownKeys"] == ["zzz:photos"]

@@ -252,6 +252,14 @@ class TestOverdue:
             {"checkedBackups": 1, "overdueBackupsFound": 1, "notificationsSent": 1},
         )
 
+    def test_defaults_of_a_server_count_among_the_settings(self, db, admin):
+        entry = {"additionalEmails": "a@b.c"}
+        admin.send(
+            "POST", "/api/configuration/backup-settings", json={"backupSettings": {"machine-1:__default__": entry}}
+        )
+        assert len(admin.get("/api/configuration/unified").get_json()["backup_settings"]) == 2
+        assert admin.send("POST", CHECK).get_json()["statistics"]["totalBackupConfigs"] == 2
+
     def test_after_clearing_people_are_told_again(self, db, clock, admin, audited):
         admin.send("POST", CHECK)
         clock.advance(minutes=1)

@@ -10,7 +10,7 @@ from app.api.configuration.schemas import (
     NtfyOut,
     TemplateOut,
     TemplatesOut,
-    dump_additional,
+    dump_defaults,
     dump_entry,
     dump_mail,
     dump_ntfy,
@@ -25,16 +25,16 @@ from app.services.notification_settings import read_templates
 
 
 class EntryOrDefaultsOut(AdditionalOut):
-    """The settings of a job; a server's defaults have only the additional destinations."""
+    """The settings of a job, or what the jobs of a server inherit beside what a new job begins with."""
 
-    notification_event = fields.String(data_key="notificationEvent", metadata=SOMETIMES)
-    is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled", metadata=SOMETIMES)
-    expected_interval = fields.String(data_key="expectedInterval", metadata=SOMETIMES)
-    allowed_weekdays = fields.List(fields.Integer(), data_key="allowedWeekDays", metadata=SOMETIMES)
-    next_expected_at = IsoInstant(data_key="time", missing="", metadata=SOMETIMES)
+    notification_event = fields.String(data_key="notificationEvent")
+    is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
+    expected_interval = fields.String(data_key="expectedInterval")
+    allowed_weekdays = fields.List(fields.Integer(), data_key="allowedWeekDays")
+    next_expected_at = IsoInstant(data_key="time", missing="")
     last_began_at = IsoInstant(data_key="lastBackupDate", metadata=SOMETIMES)
-    ntfy_enabled = fields.Boolean(data_key="ntfyEnabled", metadata=SOMETIMES)
-    email_enabled = fields.Boolean(data_key="emailEnabled", metadata=SOMETIMES)
+    ntfy_enabled = fields.Boolean(data_key="ntfyEnabled")
+    email_enabled = fields.Boolean(data_key="emailEnabled")
 
 
 class ServerAddressOut(Out):
@@ -118,7 +118,7 @@ def dump_job_settings(visible_server_ids: frozenset[str] | None) -> dict[str, An
     """The settings of every job and server by their keys."""
     stored = job_settings.read_all(visible_server_ids)
     entries = {key: dump_entry(job) for key, job in stored.jobs.items()}
-    return entries | {key: dump_additional(server) for key, server in stored.servers.items()}
+    return entries | {key: dump_defaults(server) for key, server in stored.servers.items()}
 
 
 def _dump_job(server: ServerStatus, job: JobStatus) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out, iso
 from app.contracts import AppError
 from app.domain.intervals import BadInterval, is_strict, parse_interval
-from app.domain.notices import EVENTS
+from app.domain.notices import EVENTS, WARNINGS
 from app.domain.overdue import FREQUENCIES, TOLERANCES
 from app.domain.reported_values import read_instant
 from app.domain.schedules import EVERY_DAY, weekday_mask, weekdays_from_mask
@@ -386,6 +386,14 @@ class NtfySavedOut(Out):
 
 
 _entry_out, _additional_out, _email_out, _ntfy_out = EntryOut(), AdditionalOut(), EmailOut(), NtfyOut()
+# The defaults of its columns, which a row takes only when it is stored.
+_NEW_JOB = Job(
+    notification_event=WARNINGS,
+    is_overdue_check_enabled=True,
+    expected_interval="1D",
+    allowed_weekdays=weekday_mask(EVERY_DAY),
+    channel_switches={},
+)
 
 
 def dump_entry(job: Job) -> dict[str, Any]:
@@ -396,6 +404,13 @@ def dump_entry(job: Job) -> dict[str, Any]:
         if job.deleted_began_at is not None:
             entry["lastBackupDate"] = iso(job.deleted_began_at)
     return entry | dump_additional(job)
+
+
+def dump_defaults(server: Server) -> dict[str, Any]:
+    """What the jobs of a server inherit, told as the reference does: beside what a new job begins with."""
+    entry = _entry_out.dump(_NEW_JOB)
+    del entry["lastBackupDate"]
+    return entry | dump_additional(server)
 
 
 def dump_additional(row: Job | Server) -> dict[str, Any]:

@@ -52,7 +52,7 @@ class TemplateIn(Schema):
 class StatisticsOut(Out):
     """What an overdue check found."""
 
-    job_count = fields.Integer(data_key="totalBackupConfigs")
+    settings_count = fields.Integer(data_key="totalBackupConfigs")
     checked_count = fields.Integer(data_key="checkedBackups")
     overdue_count = fields.Integer(data_key="overdueBackupsFound")
     told_count = fields.Integer(data_key="notificationsSent")
