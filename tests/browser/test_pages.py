@@ -73,6 +73,23 @@ def test_no_page_is_wider_than_a_phone(open_context, household, signed_in, page,
         assert phone.evaluate("document.documentElement.scrollWidth") <= width, name
 
 
+def test_names_of_one_endless_word_and_dates_far_back_fit_in(open_context, workshop, signed_in_to_workshop):
+    workshop.post(server="attic", name="L" * 250, job="j" * 250, hours_ago=20 * 365 * 24, errors=("x" * 250,))
+    page = open_context(storage_state=signed_in_to_workshop, base_url=workshop.address).new_page()
+    lists = [
+        "/?view=cards",
+        "/?view=table",
+        "/?view=compact",
+        "/settings/?tab=monitoring",
+        "/settings/?tab=notifications",
+    ]
+    for address in [*lists, "/detail/attic", f"/detail/attic?backup={'j' * 250}", "/settings/servers/attic"]:
+        page.goto(address, wait_until="load")
+        for width in (1440, 390):
+            page.set_viewport_size({"width": width, "height": 780})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (address, width)
+
+
 def test_paper_shows_the_content_alone_and_calm_readers_see_nothing_move(page):
     page.emulate_media(media="print", color_scheme="dark", reduced_motion="reduce")
     page.goto(addresses(page)["run"])
