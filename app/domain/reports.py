@@ -252,7 +252,7 @@ def _read_results(data: Section, document: dict[str, Any], zone: ZoneInfo) -> di
     began_at, ended_at, duration_s = _read_times(data, zone)
     parsed_result = data.text("ParsedResult", _LONGEST_WORD)
     texts = _read_texts(data, document, zone)
-    warning_count = _actual_length(data, "Warnings", texts["warnings"])
+    warning_count = data.count("WarningsActualLength", LARGEST_INTEGER)
     figures = {
         "began_at": began_at,
         "ended_at": ended_at,
@@ -263,9 +263,9 @@ def _read_results(data: Section, document: dict[str, Any], zone: ZoneInfo) -> di
         "is_partial": data.flag("PartialBackup"),
         "is_dry_run": data.flag("Dryrun"),
         "was_interrupted": data.flag("Interrupted"),
-        "message_count": _actual_length(data, "Messages", texts["messages"]),
+        "message_count": data.count("MessagesActualLength", LARGEST_INTEGER),
         "warning_count": warning_count,
-        "error_count": _actual_length(data, "Errors", texts["errors"]),
+        "error_count": data.count("ErrorsActualLength", LARGEST_INTEGER),
     }
     counts = {name: data.count(field) for name, field in _COUNTS.items()}
     return figures | counts | _read_backend(data) | texts
@@ -302,13 +302,6 @@ def _read_backend(data: Section) -> dict[str, Any]:
         "reported_quota_error": backend.flag("ReportedQuotaError"),
         "reported_quota_warning": backend.flag("ReportedQuotaWarning"),
     }
-
-
-def _actual_length(data: Section, field: str, texts: tuple[str, ...]) -> int:
-    """Give how many texts there were, of which Duplicati may have sent only a part."""
-    if data.values.get(f"{field}ActualLength") is None:
-        return len(texts)
-    return data.count(f"{field}ActualLength", LARGEST_INTEGER)
 
 
 def _read_texts(data: Section, document: dict[str, Any], zone: ZoneInfo) -> dict[str, tuple[str, ...]]:

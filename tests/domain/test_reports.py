@@ -294,9 +294,11 @@ def test_mark_inside_a_text_does_not_count(level):
     assert parse(document(LogLines=[f"2026-11-20 03:00:01 +01 - [{level}-X-Y]: [Warning-X] again"])).warnings == ()
 
 
-def test_counts_are_the_lengths_of_the_lists_when_they_are_not_told():
-    report = parse(document({"Messages": ["a", "b"], "Warnings": ["c"], "Errors": ["d"]}))
-    assert (report.message_count, report.warning_count, report.error_count) == (2, 1, 1)
+@pytest.mark.parametrize("counts", [{}, dict.fromkeys(("MessagesActualLength", "WarningsActualLength"))])
+def test_counts_that_are_not_told_are_zero_whatever_the_lists_hold(counts):
+    report = parse(document({"Messages": ["a", "b"], "Warnings": ["c"], "Errors": ["d"], **counts}))
+    assert (report.message_count, report.warning_count, report.error_count) == (0, 0, 0)
+    assert (report.status, report.warnings, report.errors) == ("Success", ("c",), ("d",))
 
 
 @pytest.mark.parametrize("place", ["Data", "top"])
