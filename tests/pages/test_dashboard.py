@@ -53,6 +53,17 @@ def test_overdue_and_failed_jobs_are_counted_in_the_title(admin, post):
 
 
 @pytest.mark.parametrize(
+    ("statuses", "picture"), [([], "empty"), (["Success"], "fine"), (["Success", "Warning"], "attention")]
+)
+def test_the_picture_in_the_tab_follows_the_verdict(admin, post, statuses, picture):
+    for status in statuses:
+        post(1, job=status, status=status)
+    text = admin.get("/").text
+    assert re.search(r'id="favicon" href="/static/icons/(\w+)\.svg', text)[1] == picture
+    assert re.search(r'data-favicon="/static/icons/(\w+)\.svg', text)[1] == picture
+
+
+@pytest.mark.parametrize(
     ("errors", "reason"), [(["No space left"], "The last run failed with 1 error."), ([], "The last run failed.")]
 )
 def test_a_failed_job_is_listed_with_reason_and_link_to_its_run(admin, post, errors, reason):

@@ -214,6 +214,8 @@ def test_the_pages_can_be_installed_like_an_application(client):
     answer = client.get("/manifest.webmanifest")
     assert answer.mimetype == "application/manifest+json"
     said = answer.get_json()
-    assert said["start_url"] == "/"
+    assert (said["start_url"], said["scope"], said["display"]) == ("/", "/", "standalone")
+    assert [picture["sizes"] for picture in said["icons"]] == ["192x192", "512x512"]
+    assert '<link rel="manifest" href="/manifest.webmanifest">' in client.get("/login").text
     for picture in said["icons"]:
         assert client.get(picture["src"]).data.startswith(b"\x89PNG")
