@@ -118,6 +118,9 @@ TESTS = {
     "audit log of a limited account": (
         f"{API}audit.py::test_an_account_limited_to_some_servers_reads_its_own_deeds_only"
     ),
+    "`POST /api/notifications/check-overdue` of a limited account": (
+        "tests/pages/test_limited_accounts.py::test_a_check_for_late_jobs_counts_those_of_chosen_servers_only"
+    ),
     "restore": f"{API}database.py::TestRefused::test_a_script_that_does_more_than_a_dump",
     "backups, retention, compaction, integrity check": (
         f"{API}database_copies.py::test_a_copy_is_made_listed_fetched_restored_and_deleted"
