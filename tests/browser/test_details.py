@@ -1,6 +1,5 @@
 """The pages of a server, a run and the charts, and the page for everybody, as only a browser can tell of them."""
 
-import json
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,12 +7,11 @@ from pathlib import Path
 import pytest
 import requests
 from playwright.sync_api import Page, expect
+from screens import barriers, expect_to_fit
 
 from app.services import clock, history, status_page
 from app.services.audit import SYSTEM
 
-AXE = (Path(__file__).parent / "vendor" / "axe.js").read_text(encoding="utf-8")
-RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 LINES = 10_000
 
 
@@ -163,10 +161,8 @@ def test_status_page_is_for_everybody(open_context, household, width, theme):
     page.goto(address)
     expect(page.get_by_role("heading", level=2)).to_have_count(12)
     expect(page.locator("a[href*='/detail'], a[href*='/settings']")).to_have_count(0)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page.evaluate(AXE)
-    broken = page.evaluate(f"axe.run(document, {json.dumps(RULES)})")["violations"]
-    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in broken] == []
+    expect_to_fit(page, width)
+    assert barriers(page) == []
 
 
 @pytest.mark.parametrize("query", ["by=job", "by=server&range=1Y", "from=2031-01-01&to=2031-02-01"])
@@ -174,7 +170,5 @@ def test_charts_of_any_kind_have_no_barrier_and_fit(page, query):
     page.set_viewport_size({"width": 360, "height": 780})
     page.goto(f"/charts?{query}")
     page.locator("details.more summary").first.click()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 360
-    page.evaluate(AXE)
-    broken = page.evaluate(f"axe.run('#content', {json.dumps(RULES)})")["violations"]
-    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in broken] == []
+    expect_to_fit(page, 360)
+    assert barriers(page, "#content") == []

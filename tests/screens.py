@@ -1,0 +1,28 @@
+"""What holds for every page in a browser: nobody is kept out, and nothing is wider than the window."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from playwright.sync_api import Page, TimeoutError
+
+AXE = (Path(__file__).parent / "browser" / "vendor" / "axe.js").read_text(encoding="utf-8")
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
+CONTRAST = {"runOnly": ["color-contrast"]}
+
+
+def barriers(page: Page, part: str = "", rules: dict[str, Any] = RULES) -> list[tuple[str, list[str]]]:
+    """The rules that the page breaks, or the part of a selector, each with the first elements that break it."""
+    page.evaluate(AXE)
+    place = json.dumps(part) if part else "document"
+    found = page.evaluate(f"axe.run({place}, {json.dumps(rules)})")["violations"]
+    return [(broken["id"], [node["html"][:200] for node in broken["nodes"][:3]]) for broken in found]
+
+
+def expect_to_fit(page: Page, width: int) -> None:
+    """Fail when the page stays wider than its window; charts take a moment to follow it."""
+    try:
+        page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
+    except TimeoutError:
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        raise AssertionError(f"{page.url} is {wide} pixels wide in a window of {width}") from None
