@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 from time import monotonic
 
 from flask import Flask
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.contracts.errors import NotFound
 from app.models import Task
@@ -29,7 +28,7 @@ from app.services import (
 )
 from app.services.collect import pulling
 from app.services.summary_settings import SummaryPlan
-from app.services.transaction import writing
+from app.services.transaction import insert_for, writing
 
 log = logging.getLogger(__name__)
 
@@ -200,6 +199,5 @@ def _record(result: TaskResult, started_at: datetime, duration_s: float) -> None
     values = {"last_started_at": started_at, "last_duration_s": duration_s, "last_error": result.error}
     with writing() as session:
         connection = session.connection()
-        insert = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(Task.__table__).values(name=result.name, **values)
+        statement = insert_for(connection.dialect.name)(Task.__table__).values(name=result.name, **values)
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))

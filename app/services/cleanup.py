@@ -106,17 +106,17 @@ def delete_oldest_runs(
             oldest = select(Run.row_id, Run.began_at, Run.uploaded_bytes).where(Run.job_id == job_id, *conditions)
             removed = session.execute(oldest.order_by(Run.began_at).limit(limit)).all()
             if removed:
-                newest_began_at = job.last_began_at
                 gone = Run.row_id.in_([row.row_id for row in removed])
                 session.execute(delete(Run).where(gone), execution_options={"synchronize_session": False})
                 figures.take_off(session, job, removed)
-                _follow_deletion(job, newest_began_at)
+                _follow_deletion(job, removed[-1].began_at)
             return len(removed)
 
     return in_turns(delete_some)
 
 
-def _follow_deletion(job: Job, newest_began_at: datetime | None) -> None:
+def _follow_deletion(job: Job, newest_began_at: datetime) -> None:
+    """Bring a job into line with what is left; `newest_began_at` is of the newest run that went."""
     if job.run_count:
         planning.replan(job)
         return

@@ -1,13 +1,11 @@
 """Who may do a piece of scheduled work: of several processes that share a database, one at a time."""
 
 from datetime import datetime, timedelta
-from typing import Any
 
 from sqlalchemy import or_, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from app.models import Lease
-from app.services.transaction import writing
+from app.services.transaction import insert_for, writing
 
 LEASES = Lease.__table__
 # Longer than any scheduled work takes; whoever dies while holding a lease blocks the work no longer than this.
@@ -23,8 +21,7 @@ def take_lease(name: str, holder: str, now: datetime) -> bool:
     is_free = or_(LEASES.c.holder == holder, LEASES.c.expires_at <= now, LEASES.c.expires_at > now + 2 * HOLD)
     with writing() as session:
         connection = session.connection()
-        insert: Any = sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert
-        statement = insert(LEASES).values(name=name, **values)
+        statement = insert_for(connection.dialect.name)(LEASES).values(name=name, **values)
         statement = statement.on_conflict_do_update(index_elements=["name"], set_=values, where=is_free)
         return connection.scalar(statement.returning(LEASES.c.name)) is not None
 

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from blinker import signal
 from sqlalchemy import ColumnElement, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from app.domain.notices import OFF, inherited, is_muted, mail_addresses
@@ -24,7 +23,7 @@ from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
 from app.models.types import to_milliseconds
 from app.services import channels, messages, summary_settings
 from app.services.delivery import deliver_due
-from app.services.transaction import writing
+from app.services.transaction import insert_for, writing
 from app.services.turns import in_turns
 
 __all__ = [
@@ -255,5 +254,4 @@ def _audit_details(kind: str, server: Server, job: Job, status: str | None) -> d
 @lru_cache
 def _insert_new(dialect: str) -> Any:
     """The statement, built once: that took a third of the time of queueing."""
-    insert: Any = sqlite.insert if dialect == "sqlite" else postgresql.insert
-    return insert(DELIVERIES).on_conflict_do_nothing()
+    return insert_for(dialect)(DELIVERIES).on_conflict_do_nothing()

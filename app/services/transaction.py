@@ -5,11 +5,11 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
-from sqlalchemy import func, inspect, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from app.extensions import Model, db
+from app.extensions import db
 from app.services.freshness import forget_state
 
 # SQLite admits one writer. Waiting for a lock of our own is fair and immediate; SQLite's busy handler sleeps and polls.
@@ -61,10 +61,3 @@ def without_writers() -> AbstractContextManager[object]:
 def insert_for(dialect: str) -> Callable[[Any], Any]:
     """The insert statement of a database that knows ON CONFLICT; both of ours do, each in its own words."""
     return sqlite.insert if dialect == "sqlite" else postgresql.insert
-
-
-def make_missing(session: Session, model: type[Model], **values: Any) -> bool:
-    """Insert a row unless another process makes it at this moment, for which this waits; whether the row is ours."""
-    insert = insert_for(session.connection().dialect.name)(model).values(values)
-    key = next(iter(inspect(model).primary_key))
-    return session.scalar(insert.on_conflict_do_nothing().returning(key)) is not None

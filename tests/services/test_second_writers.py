@@ -14,6 +14,7 @@ from app.services import configuration
 from app.services.audit import Actor
 from app.services.collect import storing
 from app.services.collect.targets import Order, find_target
+from app.services.transaction import GO_BESIDE_EACH_OTHER
 
 PATIENCE_S = 30
 
@@ -25,8 +26,11 @@ def settings(settings_of_each_database):
 
 
 @contextmanager
-def made_by_another(app, db, statement):
-    """Yield what runs a verb in a thread while the row of a statement stands uncommitted; it is committed behind it."""
+def made_by_another(app, db, statement, lock=GO_BESIDE_EACH_OTHER):
+    """Yield what runs a verb in a thread while the row of a statement stands uncommitted; it is committed behind it.
+
+    The other process takes the lock of an upload first, or none as something that is no part of the program.
+    """
     pool = ThreadPoolExecutor(1)
 
     def in_context(verb, *arguments):
@@ -40,6 +44,8 @@ def made_by_another(app, db, statement):
         return running.result(PATIENCE_S)
 
     with pool, db.engine.connect() as connection:
+        if lock is not None:
+            connection.execute(lock)
         connection.execute(statement)
         yield meanwhile
 
@@ -70,7 +76,7 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 @on_postgresql
 def test_setting_that_another_process_stores_first_is_changed(app, db, clock):
     stored = insert(Setting).values(key="public_url", value="theirs", updated_at=clock())
-    with made_by_another(app, db, stored) as meanwhile:
+    with made_by_another(app, db, stored, lock=None) as meanwhile:
         meanwhile(lambda: configuration.put("public_url", "ours", now=clock()))
     assert configuration.get("public_url") == "ours"
 
@@ -106,7 +112,7 @@ def test_collision_that_nobody_foresaw_may_be_tried_again(app, db, clock, admin)
     theirs = insert(Channel).values(kind="email", name="email", settings={}, created_at=clock(), updated_at=clock())
     ours = {"host": "mail.example", "port": 25, "connectionType": "plain", "username": "me"}
     ours |= {"requireAuth": False, "mailto": "me@mail.example", "fromAddress": "me@mail.example"}
-    with made_by_another(app, db, theirs) as meanwhile:
+    with made_by_another(app, db, theirs, lock=None) as meanwhile:
         answer = meanwhile(lambda: admin.send("POST", "/api/configuration/email", json=ours))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.get_json()["error"] == "Somebody else changed the same at this moment; try again"

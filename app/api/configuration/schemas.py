@@ -408,9 +408,7 @@ def dump_entry(job: Job) -> dict[str, Any]:
 
 def dump_defaults(server: Server) -> dict[str, Any]:
     """What the jobs of a server inherit, told as the reference does: beside what a new job begins with."""
-    entry = _entry_out.dump(_NEW_JOB)
-    del entry["lastBackupDate"]
-    return entry | dump_additional(server)
+    return dump_entry(_NEW_JOB) | dump_additional(server)
 
 
 def dump_additional(row: Job | Server) -> dict[str, Any]:

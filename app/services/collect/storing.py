@@ -15,7 +15,7 @@ from app.services import planning, secrets
 from app.services.audit import Actor, record_entry
 from app.services.collect.targets import Target, stored_address
 from app.services.ingest import DuplicateReport, store_run
-from app.services.transaction import make_missing, writing
+from app.services.transaction import writing
 
 # Uploads wait while these are stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
@@ -44,10 +44,10 @@ def remember_server(target: Target, machine: Machine, *, may_change: bool, actor
     encrypted = "" if target.is_stored else secrets.encrypt(target.endpoint.password)
     with writing() as session:
         server_id = record_of(target, machine)
-        is_known = session.get(Server, server_id) is not None
-        is_new = not is_known and make_missing(session, Server, id=server_id, name=machine.name, created_at=now)
-        server = session.get_one(Server, server_id, populate_existing=True)
-        if is_new:
+        server = session.get(Server, server_id, populate_existing=True)
+        if server is None:
+            server = Server(id=server_id, name=machine.name, url="", created_at=now)
+            session.add(server)
             _reach(server, target, encrypted)
             details = {"serverName": server.name, "serverUrl": server.url}
             place = {"target_type": "server", "target_id": server.id}
@@ -72,22 +72,24 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     return stored
 
 
-def apply_schedules(server_id: str, collected_jobs: Iterable[CollectedJob], now: datetime) -> int:
+def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime) -> int:
     """Plan the jobs as their Duplicati does; those without a schedule stay as they are. Returns how many have one.
 
     Whom to tell about a job is not touched.
     """
-    scheduled = [(job, job.schedule) for job in collected_jobs if job.schedule is not None]
+    scheduled = [(job, job.schedule) for job in jobs if job.schedule is not None]
     with writing() as session:
         if session.get(Server, server_id, populate_existing=True) is None:
             return 0  # deleted meanwhile
-        known = set(session.scalars(select(Job.name).where(Job.server_id == server_id)))
-        for name in dict.fromkeys(job.name for job, _ in scheduled if job.name not in known):
-            make_missing(session, Job, server_id=server_id, name=name, created_at=now)
-        wanted = select(Job).where(Job.server_id == server_id).order_by(Job.id).with_for_update()
-        jobs = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
+        wanted = select(Job).where(Job.server_id == server_id).with_for_update()
+        known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
         for collected, schedule in scheduled:
-            job = jobs[collected.name]
+            job = known.get(collected.name)
+            if job is None:
+                job = Job(server_id=server_id, name=collected.name, created_at=now)
+                session.add(job)
+                session.flush()
+                known[collected.name] = job
             job.duplicati_id = job.duplicati_id or collected.duplicati_id
             _apply(job, schedule)
     return len(scheduled)

@@ -9,7 +9,7 @@ from app.domain.old_settings import LONGEST_TEXT, read_time
 from app.domain.reported_values import clean_text
 from app.models import Server
 from app.services import secrets
-from app.services.transaction import make_missing, writing
+from app.services.transaction import writing
 from app.services.transfer.old_secrets import OldSecrets
 from app.services.transfer.reports import ImportReport
 from app.services.transfer.runs import LONGEST_ID, LONGEST_NAME
@@ -50,8 +50,9 @@ def complete_servers(
         with writing() as session:
             server = session.get(Server, server_id, populate_existing=True)
             if server is None and server_id not in ids_with_runs:
-                count.taken += make_missing(session, Server, **columns)
-                server = session.get_one(Server, server_id, populate_existing=True)
+                server = Server(**columns)
+                session.add(server)
+                count.taken += 1
             if server is None:
                 continue
             for name in DETAILS:
