@@ -39,6 +39,9 @@ NUMBERS = [
     "errors",
     "known_file_size",
     "backup_list_count",
+    "partial_backup",
+    "dryrun",
+    "interrupted",
 ]
 USERS = [
     "id",

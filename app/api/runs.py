@@ -18,7 +18,7 @@ class RunOut(Out):
     """A run as `/api/lastbackup` and `/api/servers/<id>` send it; the texts are added by `dump_run`."""
 
     id = fields.String()
-    date = IsoInstant(attribute="began_at")
+    date = IsoInstant(attribute="sent_began_at")
     status = fields.String()
     warnings = fields.Integer(attribute="warning_count")
     errors = fields.Integer(attribute="error_count")

@@ -71,7 +71,8 @@ class Anomaly:
 
 
 def find_anomalies(runs: Sequence[RecentRun], limits: Limits) -> list[Anomaly]:
-    """What is unusual about the last of some runs, given oldest first."""
+    """What is unusual about the last of some runs, given oldest first; those that saved nothing are passed over."""
+    runs = [run for run in runs if run.counts]
     if not limits.is_enabled or not runs or runs[-1].has_failed:
         return []
     newest, earlier = runs[-1], [run for run in runs[:-1] if not run.has_failed]

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from app.contracts.errors import AppError
 from app.domain.lenient_json import read_json
 from app.domain.reported_values import InvalidReport, clean_text, read_instant
-from app.domain.reports import BACKUP, Report, read_report
+from app.domain.reports import BACKUP, Format, Report, read_report
 from app.domain.schedules import weekday_mask
 
 MACHINE_ID = "machine-id"
@@ -167,9 +167,14 @@ def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: date
         # wire: errors are those of the list alone; a report by HTTP would take the exception for one more.
         data = {**message, "Exception": None} if isinstance(message.get("Errors"), list) else message
         try:
-            reports.append(read_report({"Data": data, "Extra": extra}, received_at=received_at, zone=zone))
+            report = read_report(
+                {"Data": data, "Extra": extra}, sent_as=Format.COLLECTED, received_at=received_at, zone=zone
+            )
         except InvalidReport as error:
             problems.append(error.message)
+        else:
+            if isinstance(report, Report):
+                reports.append(report)
     return CollectedLog(tuple(sorted(reports, key=lambda report: report.began_at)), tuple(problems))
 
 

@@ -18,7 +18,7 @@ _GAPS_COUNTED = 1000
 
 
 class Beat(NamedTuple):
-    """A run, or a gap: `letter` is that of the run's status, or M; a gap may stand for several missed runs."""
+    """A run, or a gap: `letter` is that of the run (`RecentRun`), or M; a gap may stand for several missed runs."""
 
     letter: str
     at: datetime
@@ -68,6 +68,9 @@ def heartbeats(
     """
     interval = _interval(plan)
     most_gaps = max(slots // 3, 1)
+    # Those that saved nothing, or were broken off, keep no slot: the gap stands where they are.
+    idle = [Beat(run.letter, run.began_at) for run in runs if not run.counts][::-1]
+    runs = [run for run in runs if run.counts]
     beats: list[Beat] = []
     if missing_since is not None:
         missed = [missing_since]
@@ -81,7 +84,19 @@ def heartbeats(
             break
         if plan and interval and place and _is_apart(runs[place - 1], run, interval):
             beats += _gaps(_missed_between(runs[place - 1].began_at, run.began_at, plan, interval), most_gaps)
-    return beats[:slots][::-1]
+    return _with_idle(beats, idle, interval)[:slots][::-1]
+
+
+def _with_idle(beats: list[Beat], idle: list[Beat], interval: Interval | None) -> list[Beat]:
+    """Put the beats of runs that kept no slot between the others, newest first; each takes the place of its gap."""
+    near = interval.size * _EARLY if interval else timedelta()
+    for beat in idle:
+        gaps = (each for each in beats if each.letter == MISSED and each.run_count == 1)
+        gap = next((each for each in gaps if abs(each.at - beat.at) <= near), None)
+        if gap is not None:
+            beats.remove(gap)
+        beats.append(beat)
+    return sorted(beats, key=lambda beat: beat.at, reverse=True) if idle else beats
 
 
 def _interval(plan: Plan | None) -> Interval | None:

@@ -2,20 +2,33 @@
 
 import re
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
-from app.domain.reported_values import InvalidReport
+from app.domain.reported_values import SCHEDULED, InvalidReport
 
-# `Duplicati Backup report for <name>`, in newer versions with `(<machine-id>, <backup-id>, <machine-name>)` behind.
-_TITLE = re.compile(r"Duplicati (\w+) report for (.*)")
-_IDENTITY = re.compile(r"(.*) \(([^(),]{8,200}), ([A-Za-z]+-\d+), ([^()]+)\)")
+# `Duplicati Backup report for <name>`, from 2.1 on with ` (<machine-id>, <backup-id>, <machine-name>)` behind.
+_TITLE = re.compile(r"Duplicati (\w+) report for (.*)", re.DOTALL)
+# In own templates the results may begin on the line of the title: one of these values comes first in them.
+_RESULT_ON_TITLE = re.compile(
+    r"\s*[:,;-]?\s+(?=(?:(?:Deleted|Modified|Examined|Opened|Added|Restored|Patched|Source|Downloaded|Copied)Files"
+    r"|(?:Deleted|Downloaded|Repaired|Compacted)FileCount|DeletedSets|Verifications|RestoredFolders|PartialBackup"
+    r"|MainOperation|ParsedResult|BeginTime|EndTime|Failed): )"
+)
+# The usual forms of a backup-id: `DB-7`, or a hash for runs from the command line, or nothing.
+_USUAL_BACKUP_ID = re.compile(r"(?:[A-Za-z]+-\d+|[0-9A-Fa-f]{64})?")
+_OPENING = " ("
+_PARTING = ", "
+# Brackets of a title that are looked at for the identity, from the right.
+_MOST_BRACKETS = 50
 _LOG_TITLE = "Log data:"
 _VALUE = re.compile(r"( *)([A-Za-z][\w-]*):(?: (.*))?", re.ASCII)
-_LOG_LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?: [+-][\d:]+)? - \[", re.ASCII)
+# With the separators and the calendar of the culture: `2026-04-07 23.52.38 +02 - [`, `1405-01-15 23:45:29 +03 - [`.
+_LOG_LINE = re.compile(r"\d{4}-\d\d?-\d\d? \d\d?[:.]\d\d[:.]\d\d(?: [+-][\d:]+)? - \[", re.ASCII)
 # Dates stand in the language of the machine, with the seconds since 1970 behind.
 _UNIX_SECONDS = re.compile(r".*\((\d{1,11})\)\s*", re.ASCII)
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# Collected by older versions of Duplicati in brackets, an entry a line.
+# Lists of texts of the run; others in brackets are passed over.
 _LISTS = frozenset({"Messages", "Warnings", "Errors"})
 _EXTRA_NAMES = frozenset({"OperationName", "RemoteUrl", "LocalPath"})
 # Results are some 70 lines; the rest is for the stack traces of an exception.
@@ -35,8 +48,9 @@ def read_plain_text(text: str) -> dict[str, Any]:
     Raises InvalidReport when machine or backup are not named, or the begin has no unambiguous form.
     """
     head, log = _split_log(text.strip().replace("\r\n", "\n").split("\n"))
-    reader = _HeadReader(_read_title(head[0]))
-    reader.read(head[:_MOST_HEAD_LINES])
+    title, results = _split_title(head[:_MOST_HEAD_LINES])
+    reader = _HeadReader(_read_title(title))
+    reader.read(results)
     _check_identity(reader.extra)
     report: dict[str, Any] = {"Data": _dated(reader.data) if "MainOperation" in reader.data else None}
     report["Extra"] = reader.extra
@@ -55,16 +69,33 @@ def _split_log(lines: list[str]) -> tuple[list[str], list[str] | None]:
     return lines[:place], lines[place + 1 :]
 
 
-def _read_title(line: str) -> dict[str, Any]:
-    """Read what the first line tells of operation, backup and machine."""
-    title = _TITLE.fullmatch(line.strip())
+def _split_title(lines: list[str]) -> tuple[str, list[str]]:
+    """Part the title from the results: it is the first line, or that up to its results, or all up to a blank line.
+
+    Names may hold line breaks: the lines up to the first blank one are the title where they give an identity.
+    """
+    if not _TITLE.match(lines[0]):
+        return "", lines
+    if _split_identity(lines[0].rstrip()):
+        return lines[0], lines[1:]
+    end = next((index for index, line in enumerate(lines) if not line.strip()), len(lines))
+    joined = "\n".join(lines[:end])
+    if not any(_VALUE.fullmatch(line) for line in lines[1:end]) and _split_identity(joined.rstrip()):
+        return joined, lines[end:]
+    title, *rest = _RESULT_ON_TITLE.split(lines[0], maxsplit=1)
+    return title, [*rest, *lines[1:]]
+
+
+def _read_title(text: str) -> dict[str, Any]:
+    """Read what the title tells of operation, backup and machine."""
+    title = _TITLE.fullmatch(text.strip())
     if title is None:
         return {}
     operation, name = title.groups()
-    identity = _IDENTITY.fullmatch(name)
+    identity = _split_identity(name)
     if identity is None:
         return {"OperationName": operation, "backup-name": name}
-    backup_name, machine_id, backup_id, machine_name = identity.groups()
+    backup_name, machine_id, backup_id, machine_name = identity
     return {
         "OperationName": operation,
         "backup-name": backup_name,
@@ -72,6 +103,29 @@ def _read_title(line: str) -> dict[str, Any]:
         "backup-id": backup_id,
         "machine-name": machine_name,
     }
+
+
+def _split_identity(name: str) -> tuple[str, str, str, str] | None:
+    """Part `NAME (MACHINE-ID, BACKUP-ID, MACHINE-NAME)`, read from the right; None where that is not its form.
+
+    Each name may hold brackets and commas. Of several readings that one is taken whose backup-id has a usual form, then
+    that whose brackets are closed in each part, then the first one.
+    """
+    if not name.endswith(")"):
+        return None
+    readings, end = [], len(name)
+    for _ in range(_MOST_BRACKETS):
+        end = name.rfind(_OPENING, 0, end)
+        if end < 0:
+            break
+        identity = name[end + len(_OPENING) : -1]
+        parts = identity.split(_PARTING)
+        if len(parts) < 3:
+            continue
+        is_usual = _USUAL_BACKUP_ID.fullmatch(parts[1]) is not None
+        is_closed = all(text.count("(") == text.count(")") for text in (name[:end], identity))
+        readings.append(((is_usual, is_closed), (name[:end], parts[0], parts[1], _PARTING.join(parts[2:]))))
+    return max(readings, key=itemgetter(0))[1] if readings else None
 
 
 class _HeadReader:
@@ -113,9 +167,11 @@ class _HeadReader:
         self._inner, self._is_in_details = None, name == "Details"
         if name in ("Failed", "Details"):
             self.exception.append(value)
-        elif name in _LISTS:
-            entries = self.data[name] = []
+        elif value.strip() in ("[", "[]"):
+            entries: list[str] = []
             self._list = entries if value.strip() == "[" else None
+            if name in _LISTS:
+                self.data[name] = entries
         elif not value:
             self._inner = self.data[name] = {}
         elif "-" in name or name in _EXTRA_NAMES:
@@ -137,21 +193,22 @@ def _dated(data: dict[str, Any]) -> dict[str, Any]:
         seconds = _UNIX_SECONDS.fullmatch(str(data.get(name)))
         if seconds:
             data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
-    if not _ISO_DATE.match(str(data.get("BeginTime"))):
+    if data["MainOperation"] in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):
         raise InvalidReport(f"Data.BeginTime is missing, or written in the language of its machine: {_USE_JSON}")
     return data
 
 
 def _check_identity(extra: dict[str, Any]) -> None:
-    """Make sure that the report can be assigned; what only describes may be absent."""
-    missing = [name for name in ("machine-id", "backup-name") if not extra.get(name)]
+    """Make sure that the report can be assigned to a machine and a job; what only describes may be absent."""
+    missing = [] if extra.get("machine-id") or extra.get("machine-name") else ["machine-id"]
+    missing += [] if extra.get("backup-name") else ["backup-name"]
     if missing:
         raise InvalidReport(
-            f"The plain-text report does not say {' and '.join(missing)}: {_USE_JSON}, "
-            "or add %machine-id%, %backup-id% and %machine-name% to --send-http-message",
+            f"The plain-text report does not name {' and '.join(missing)}: {_USE_JSON}, or leave --send-http-message "
+            "alone, or add lines `machine-id: %machine-id%`, `backup-name: %backup-name%`, `backup-id: %backup-id%` "
+            "and `machine-name: %machine-name%` to it",
             missingFields=missing,
         )
-    extra.setdefault("machine-name", extra["machine-id"])
 
 
 def _join_continued(lines: list[str]) -> list[str]:

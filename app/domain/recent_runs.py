@@ -4,21 +4,28 @@ A row of the job's own then answers what would else be a query over the runs, at
 """
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
+from statistics import median
 from typing import NamedTuple
 
+from app.domain.instants import from_milliseconds, to_milliseconds
+from app.domain.run_outcomes import Outcome
 from app.domain.statuses import strip_letter
 
 # The newest run, and the thirty that it is compared with.
 KEPT = 31
 _FORM = struct.Struct("<qcfqqq")
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-_MILLISECOND = timedelta(milliseconds=1)
+DAY = timedelta(days=1)
+# Letters of runs that saved nothing, and of one that was broken off and sent no report.
+ABORTED, DRY_RUN, BROKEN_OFF = "A", "D", "B"
+NOT_COUNTED = ABORTED + DRY_RUN + BROKEN_OFF
+OUTCOME_LETTERS: dict[str, str] = {Outcome.ABORTED: ABORTED, Outcome.DRY_RUN: DRY_RUN}
 
 
 class RecentRun(NamedTuple):
-    """One run. `letter` is that of its status in a strip."""
+    """One run. `letter` is that of its status in a heartbeat bar, or says that it saved nothing (`NOT_COUNTED`)."""
 
     began_at_ms: int
     letter: str
@@ -30,20 +37,35 @@ class RecentRun(NamedTuple):
     @property
     def began_at(self) -> datetime:
         """When it began, in UTC."""
-        return _EPOCH + self.began_at_ms * _MILLISECOND
+        return from_milliseconds(self.began_at_ms)
+
+    @property
+    def counts(self) -> bool:
+        """Whether the run decides the state of its job and fulfils its schedule."""
+        return self.letter not in NOT_COUNTED
 
     @property
     def has_failed(self) -> bool:
-        """Whether the backup did not come about, so that its figures tell of a part."""
-        return self.letter in "EF"
+        """Whether the run saved nothing or failed, so that its figures tell of a part."""
+        return self.letter in "EF" or not self.counts
 
 
-def recent_run(
-    began_at: datetime, status: str, duration_s: float, examined_files: int, examined_bytes: int, uploaded_bytes: int
-) -> RecentRun:
-    """The run with these columns of `Run`."""
-    began_at_ms = (began_at - _EPOCH) // _MILLISECOND
-    return RecentRun(began_at_ms, strip_letter(status), duration_s, examined_files, examined_bytes, uploaded_bytes)
+def recent_runs(
+    began_at: datetime,
+    status: str,
+    duration_s: float,
+    examined_files: int,
+    examined_bytes: int,
+    uploaded_bytes: int,
+    outcome: str = "",
+    broken_off_at: datetime | None = None,
+) -> list[RecentRun]:
+    """The run with these columns of `Run`; before it the one that was broken off, where the run tells of one."""
+    letter = OUTCOME_LETTERS.get(outcome) or strip_letter(status)
+    run = RecentRun(to_milliseconds(began_at), letter, duration_s, examined_files, examined_bytes, uploaded_bytes)
+    if broken_off_at is None or broken_off_at >= began_at:
+        return [run]
+    return [RecentRun(to_milliseconds(broken_off_at), BROKEN_OFF, 0.0, 0, 0, 0), run]
 
 
 def pack_runs(runs: Iterable[RecentRun]) -> bytes:
@@ -52,9 +74,16 @@ def pack_runs(runs: Iterable[RecentRun]) -> bytes:
     return packed[-KEPT * _FORM.size :]
 
 
-def add_packed(packed: bytes | None, run: RecentRun) -> bytes:
-    """The packed runs with a newer one at their end; the oldest makes room."""
-    return (packed or b"")[-(KEPT - 1) * _FORM.size :] + pack_runs((run,))
+def add_packed(packed: bytes | None, runs: Sequence[RecentRun]) -> bytes:
+    """The packed runs with newer ones at their end; the oldest make room."""
+    return ((packed or b"") + pack_runs(runs))[-KEPT * _FORM.size :]
+
+
+def usual_interval(runs: Sequence[RecentRun]) -> timedelta:
+    """The median of the times between runs that count, at least a day; a day where there are too few to tell."""
+    begins = [run.began_at_ms for run in runs if run.counts]
+    gaps = [later - earlier for earlier, later in pairwise(begins)]
+    return max(timedelta(milliseconds=median(gaps)), DAY) if len(gaps) > 1 else DAY
 
 
 def unpack_runs(packed: bytes | None) -> list[RecentRun]:

@@ -1,5 +1,6 @@
 """Single values out of a report: each is given in the type we keep, or refused naming its field."""
 
+import hashlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +10,16 @@ import orjson
 
 from app.contracts.errors import AppError
 
+BACKUP, SYNC = "Backup", "Sync"
+# The operations whose runs keep data safe: they have a schedule and a state. All others only look after a backup.
+SCHEDULED = frozenset({BACKUP, SYNC})
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_LONG = 2**63 - 1
+# Characters of a name or an id of a server or a job: what the columns hold, and what a key in an index may take.
+LONGEST_IDENTITY = 255
+# A name that somebody sends is read up to here; the rest is told by the hash alone.
+_LONGEST_SENT_IDENTITY = 100_000
+_HASH_LENGTH = 16
 _LONGEST_ECHO = 200
 _DATE_LENGTH = len("2026-11-20")
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "null"})
@@ -25,6 +34,14 @@ class InvalidReport(AppError):
 def clean_text(text: str) -> str:
     """Drop NUL, which PostgreSQL cannot store in a text."""
     return text.replace("\x00", "") if "\x00" in text else text
+
+
+def shorten_identity(text: str) -> str:
+    """Give a name or id as it is stored: longer ones are cut, with a hash of the whole at their end."""
+    if len(text) <= LONGEST_IDENTITY:
+        return text
+    digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_HASH_LENGTH]
+    return f"{text[: LONGEST_IDENTITY - _HASH_LENGTH - 1]}-{digest}"
 
 
 def read_instant(text: str, zone: ZoneInfo) -> datetime:
@@ -71,8 +88,8 @@ class Section:
         values = {field: self.values.get(field) for field in fields}
         return {field: str(value)[:_LONGEST_ECHO] for field, value in values.items() if isinstance(value, str | int)}
 
-    def text(self, field: str, longest: int) -> str:
-        """Give a text; numbers are written out, nothing is empty."""
+    def text(self, field: str, longest: int = _LONGEST_SENT_IDENTITY) -> str:
+        """Give a text; numbers are written out, a missing value is empty."""
         value = self.values.get(field)
         if value is None:
             return ""
@@ -115,6 +132,14 @@ class Section:
         if number > largest:
             raise self.refusal(field, "is larger than can be stored")
         return max(number, 0)
+
+    def amount(self, field: str) -> int:
+        """Give a size that may be negative, which means unknown; -1 where there is none."""
+        value = self.values.get(field)
+        try:
+            return int(value[:40] if isinstance(value, str) else value) if value not in (None, "") else -1
+        except (TypeError, ValueError, OverflowError):
+            return -1
 
     def flag(self, field: str) -> bool:
         """Give a yes or no; plain-text reports write it as a word."""

@@ -47,17 +47,18 @@ def judge(
     error_count: int,
     began_at: datetime,
     is_newest: bool,
+    has_saved: bool = True,
     standard_event: str,
     additional_event: str,
     trouble: Trouble | None,
 ) -> Verdict:
-    """Who is to hear what of a run. Only the newest run of a job begins or ends trouble.
+    """Who is to hear what of a run. Only the newest run of a job begins or ends trouble, unless it saved nothing.
 
     A good run ends it. So does one with warnings, if nobody is told of warnings, or if the job was only late: then
     those who are told of the warning know that it ran. Whoever hears "fine again" hears no second message of the run.
     """
     run = Hearing(is_told(standard_event, status, error_count), is_told(additional_event, status, error_count))
-    if not is_newest:
+    if not (is_newest and has_saved):
         return Verdict(run, NOBODY, trouble)
     if is_failure(status) or error_count:
         told_now = Trouble(status, trouble.since_at if trouble else began_at)

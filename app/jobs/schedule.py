@@ -43,7 +43,7 @@ class Schedule:
             except ValueError as error:
                 log.error("task %s runs at its default times: %s", name, error)
                 self._add(name, TASKS[name].expression)
-            if TASKS[name].plan is not None:
+            if TASKS[name].plan is not None or TASKS[name].starts_soon:
                 self._catch_up(name)
         # Flask-APScheduler's own start does nothing in debug mode without a reloader, and we have none.
         self._scheduler.scheduler.start()

@@ -20,6 +20,7 @@ from app.services import (
     evaluate,
     leases,
     local_backups,
+    repairs,
     retention,
     session_store,
     summaries,
@@ -48,6 +49,7 @@ RETENTION = "retention"
 LOCAL_BACKUP = "local-backup"
 COLLECTING = "collect-from-servers"
 VERSION_CHECK = "duplicati-versions"
+VERSION_LISTS = "version-lists"
 
 
 class UnknownTask(NotFound):
@@ -72,13 +74,14 @@ class ScheduledTask:
     """Work that a schedule starts: `expression` is a crontab in UTC, `work` gives a sentence and figures.
 
     `plan` is for tasks whose times people choose in the settings. These may come late, and are looked after at each
-    start: their work knows itself what is due, and does it once.
+    start: their work knows itself what is due, and does it once. `starts_soon` is for work that is due at each start.
     """
 
     name: str
     expression: str
     work: Callable[[datetime], tuple[str, Mapping[str, int]]]
     plan: Callable[[], SummaryPlan] | None = None
+    starts_soon: bool = False
 
 
 def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -149,6 +152,15 @@ def _send_digest(now: datetime) -> tuple[str, Mapping[str, int]]:
     return ("No digest was due" if count is None else f"Queued {count} messages"), {}
 
 
+def _read_lists_again(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = repairs.read_lists_again(now)
+    left = repairs.progress()
+    if left is not None:
+        told = f"Read the lists of versions of {count} jobs again: {left.done_runs} of {left.total_runs} runs are done"
+        return told, {"jobsLeft": left.job_count}
+    return (f"Read the lists of versions of {count} jobs again" if count else "Nothing was left to read"), {}
+
+
 TASKS: Mapping[str, ScheduledTask] = {
     task.name: task
     for task in (
@@ -160,6 +172,7 @@ TASKS: Mapping[str, ScheduledTask] = {
         ScheduledTask(LOCAL_BACKUP, "*/5 * * * *", _back_up),
         ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
         ScheduledTask(VERSION_CHECK, "23 * * * *", _look_for_versions),
+        ScheduledTask(VERSION_LISTS, "*/5 * * * *", _read_lists_again, starts_soon=True),
         ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
         ScheduledTask(DAILY_SUMMARY, "0 1 * * *", _send_summary, summary_settings.daily_summary),
         ScheduledTask(DIGEST, "0 6 * * 1", _send_digest, summary_settings.digest),

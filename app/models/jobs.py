@@ -75,14 +75,18 @@ class Job(Model):
     # By how much the destination grows a day; worked out anew once a week.
     growth_bytes: Mapped[float | None] = mapped_column()
 
-    # The newest run.
+    # The newest run, whatever it did; the API gives it as the last one. `last_reported_began_at` as with a run.
     last_run_id: Mapped[str | None] = mapped_column(UuidText)
     last_began_at: Mapped[datetime | None] = mapped_column(Instant)
     # The same of a job whose runs were all deleted, as its settings go on telling it; of no use once it has runs again.
     deleted_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_reported_began_at: Mapped[datetime | None] = mapped_column(Instant)
     last_received_at: Mapped[datetime | None] = mapped_column(Instant)
     last_status: Mapped[str | None] = mapped_column(Text)
+    last_outcome: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    last_broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
     last_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    # Files, storage, quota and versions are those of the newest run that told them.
     last_examined_files: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_examined_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
@@ -97,8 +101,33 @@ class Job(Model):
     last_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
     last_available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
     last_duplicati_version: Mapped[str | None] = mapped_column(Text)
+    # Which figures no run of the job has told so far: bits of `domain.reports.Figure`, all of them at first.
+    not_told: Mapped[int] = mapped_column(default=63, server_default="63")
+    # The versions that can be restored as far as they are known: those of the newest list and the run's own.
+    last_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
+    unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    # The newest run that decides the state of the job: neither a dry run nor one that saved nothing.
+    state_run_id: Mapped[str | None] = mapped_column(UuidText)
+    state_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    state_status: Mapped[str | None] = mapped_column(Text)
+    state_outcome: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    state_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    state_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    state_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    # Reports under this name come with several backup-ids by turns: two jobs that Duplicati calls the same.
+    has_mixed_ids: Mapped[bool] = mapped_column(default=False, server_default="0")
+    # Work that a migration or an import left for later: figures and schedule, and lists of versions in stored logs.
+    needs_figures: Mapped[bool] = mapped_column(default=False, server_default="0")
+    needs_versions: Mapped[bool] = mapped_column(default=False, server_default="0")
 
     server: Mapped["Server"] = relationship(back_populates="jobs")
+
+    @property
+    def last_sent_began_at(self) -> datetime | None:
+        """The begin of the newest run as the machine sent it."""
+        return self.last_reported_began_at or self.last_began_at
 
     def wants(self, channel: str) -> bool:
         """Whether the standard message of this job goes through a kind of channel; on unless switched off."""

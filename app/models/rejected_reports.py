@@ -22,4 +22,7 @@ class RejectedReport(Model):
     reason: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
+    # SHA-256 of the body as it was sent: Duplicati sends a report that was rejected up to three times more.
+    digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
+    attempts: Mapped[int] = mapped_column(default=1, server_default="1")
     replayed_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -2,9 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app.domain.reports import Figure
 from app.extensions import Model
 from app.models.types import Instant, RowId, UuidText, VersionTimes
 
@@ -12,10 +13,19 @@ MILLISECONDS_A_DAY = 86_400_000
 
 
 class Run(Model):
-    """One finished run of a backup job, as its report told it. The unique key is what makes "duplicate" true."""
+    """One finished run of a backup job, as its report told it.
+
+    `began_at` is what runs are ordered by. It is the begin that was sent, except where the clock of the machine was
+    ahead: then that stands in `reported_began_at`, see `app.domain.reports.correct_clock`. A run is a copy of another
+    one when the begin that was sent is the same.
+    """
 
     __tablename__ = "runs"
-    __table_args__ = (UniqueConstraint("job_id", "began_at"), Index("ix_runs_began_at", "began_at"))
+    __table_args__ = (
+        UniqueConstraint("job_id", "began_at"),
+        Index("ix_runs_began_at", "began_at"),
+        Index("ix_runs_reported_began_at", "job_id", "reported_began_at"),
+    )
 
     row_id: Mapped[int] = mapped_column(RowId, primary_key=True)
     id: Mapped[str] = mapped_column(UuidText, unique=True)
@@ -23,6 +33,7 @@ class Run(Model):
     duplicati_id: Mapped[str] = mapped_column(Text, default="")
     began_at: Mapped[datetime] = mapped_column(Instant)
     ended_at: Mapped[datetime] = mapped_column(Instant)
+    reported_began_at: Mapped[datetime | None] = mapped_column(Instant)
     received_at: Mapped[datetime] = mapped_column(Instant)
     duration_s: Mapped[float]
     status: Mapped[str] = mapped_column(Text)
@@ -56,6 +67,12 @@ class Run(Model):
     available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
     quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
     quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    # Of which figures the report told nothing: bits of `domain.reports.Figure`. They are 0 or NULL above.
+    not_told: Mapped[int] = mapped_column(default=0, server_default="0")
+    # When the version was made that the run saved; NULL where it saved none.
+    version_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Entries of the list of versions that could not be read for certain, and were left out.
+    unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
 
     message_count: Mapped[int] = mapped_column(default=0)
     warning_count: Mapped[int] = mapped_column(default=0)
@@ -66,6 +83,21 @@ class Run(Model):
     was_interrupted: Mapped[bool] = mapped_column(default=False)
     reported_quota_error: Mapped[bool] = mapped_column(default=False)
     reported_quota_warning: Mapped[bool] = mapped_column(default=False)
+    # What `domain.run_outcomes.Outcome` says: a dry run, aborted, stopped, partial, or nothing of these (empty).
+    outcome: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    # When the run before this one began, where the log says that it was broken off and sent no report.
+    broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The ways in which the run was received: bits of `domain.reports.Format`.
+    format: Mapped[int] = mapped_column(default=1, server_default="1")
+
+    def tells(self, figure: str) -> bool:
+        """Whether the report told a figure, by its name in `domain.reports.Figure`: `storage`, `version_count` …"""
+        return not self.not_told & Figure[figure.upper()]
+
+    @property
+    def sent_began_at(self) -> datetime:
+        """The begin that the machine sent, as the API gives it."""
+        return self.reported_began_at or self.began_at
 
 
 class RunLog(Model):
@@ -83,7 +115,9 @@ class RunLog(Model):
 class JobDay(Model):
     """What a job did on one UTC day. Kept with each run, so that a chart over years reads days, not runs.
 
-    `day` counts days since 1970. Sums run over all runs of the day; `last_…` are those of the day's last run.
+    `day` counts days since 1970. Sums run over all runs of the day; `last_…` are those of the day's last run, or what
+    was known before it where it does not tell them. Runs that saved nothing are left out of `run_count`,
+    `success_count` and `worst_status`.
     """
 
     __tablename__ = "job_days"

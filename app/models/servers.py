@@ -1,9 +1,9 @@
 """Machines that back up."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import String, Text
+from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Server(Model):
-    """One Duplicati installation, known by its machine-id. Holds the notification defaults of its jobs."""
+    """One Duplicati installation, known by its machine-id. Holds the notification defaults of its jobs.
+
+    One that has reported by its name alone so far has an id of ours, see `services.identities`.
+    """
 
     __tablename__ = "servers"
 
@@ -38,6 +41,10 @@ class Server(Model):
     next_collect_at: Mapped[datetime | None] = mapped_column(Instant)
     collected_at: Mapped[datetime | None] = mapped_column(Instant)
     collect_error: Mapped[str | None] = mapped_column(Text)
+    # By how many seconds its clock was ahead at its newest report; NULL where it was not.
+    clock_ahead_s: Mapped[int | None] = mapped_column(BigInteger)
+    # Offsets to UTC of its local time, as its reports showed them; see `domain.seen_offsets`.
+    seen_offsets: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     jobs: Mapped[list["Job"]] = relationship(

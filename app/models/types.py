@@ -4,7 +4,7 @@ import sys
 import uuid
 from array import array
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -12,27 +12,14 @@ import orjson
 from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, Row, Select, Text
 from sqlalchemy.types import TypeDecorator
 
+from app.domain.instants import from_milliseconds, to_milliseconds
+
 # Rows and queries of which only the reader of the query knows the columns.
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
 
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-MILLISECOND = timedelta(milliseconds=1)
-
 # SQLite counts rows by itself only in a column declared INTEGER; PostgreSQL needs the wide type.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
-
-
-def to_milliseconds(instant: datetime) -> int:
-    """Milliseconds since 1970 in UTC; finer fractions are cut. Raises ValueError for a time without zone."""
-    if instant.tzinfo is None:
-        raise ValueError("an instant needs a time zone")
-    return (instant - EPOCH) // MILLISECOND
-
-
-def from_milliseconds(milliseconds: int) -> datetime:
-    """The aware UTC instant for a count of milliseconds since 1970."""
-    return EPOCH + timedelta(milliseconds=milliseconds)
 
 
 class Instant(TypeDecorator[datetime]):

@@ -56,6 +56,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(
         status_word=words.status_word,
         anomaly_words=words.anomaly_words,
+        version_times=words.version_times,
         anomaly_figures=words.anomaly_figures,
         filling_words=verdicts.filling_words,
         channel_troubles=channel_health.channel_troubles,

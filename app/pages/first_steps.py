@@ -7,6 +7,14 @@ from flask_babel import gettext as _
 
 from app.services import configuration, deployment
 
+# Two thirds of a log are events of the backend, two for each file that is moved. Without them the whole log, with its
+# warnings, errors and versions, is a few kilobytes, and no limit of lines cuts the list of versions off its end.
+LOG_OPTIONS = (
+    "--send-http-log-level=Information",
+    "--send-http-log-filter=-*BackendEvent*",
+    "--send-http-max-log-lines=0",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class OptionSet:
@@ -22,14 +30,12 @@ def option_sets() -> list[OptionSet]:
     address = upload_address()
     newer = (
         f"--send-http-json-urls={address}",
-        "--send-http-log-level=Information",
-        "--send-http-max-log-lines=500",
+        *LOG_OPTIONS,
     )
     older = (
         f"--send-http-url={address}",
         "--send-http-result-output-format=Json",
-        "--send-http-log-level=Information",
-        "--send-http-max-log-lines=0",
+        *LOG_OPTIONS,
     )
     return [
         OptionSet("newer", _("Duplicati 2.0.9.106 and later, 2.1, 2.2 …"), newer),

@@ -3,18 +3,22 @@
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from flask_babel import gettext as _
+from flask_babel import ngettext
 from markupsafe import Markup, escape
 
+from app.domain.run_outcomes import Outcome
 from app.models import Run
-from app.pages.formats import MISSING, count_text, duration_text, exact, number_text, size_text
+from app.pages.formats import MISSING, count_text, duration_text, exact, exact_text, number_text, size_text
+from app.pages.words import outcome_sentence, span_words
 from app.services import run_history
 from app.services.history import RunDetail, ServerStatus
 
 LINES_SHOWN = 1000
+DAY = timedelta(days=1)
 LONGEST_SEARCH = 200
 SECTION_NAMES = ("errors", "warnings", "messages")
 # `2026-11-20 02:00:07 +01 - [Warning-Duplicati.Library…]: text`; collected logs may lack the time or the mark.
@@ -100,6 +104,7 @@ def lay_out(detail: RunDetail, server: ServerStatus, query: LogQuery, now: datet
         "log": query,
         "sections": log_sections(detail, query),
         "versions": versions_of(detail),
+        "notes": notes_of(detail.run),
         "facts": facts_of(detail),
         "before": before,
         "comparisons": compare(detail.run, before) if before is not None else [],
@@ -150,29 +155,71 @@ def log_name(detail: RunDetail) -> str:
 def versions_of(detail: RunDetail) -> list[Version]:
     """The versions there were after the run, newest first; empty when Duplicati told none.
 
-    Its list may or may not hold the version that the run itself made, by the whole second.
+    Its list may or may not hold the version that the run itself saved, which has number 0.
     """
-    began_at = detail.run.began_at
-    instants = [datetime.fromisoformat(text) for text in detail.run.available_versions or ()]
-    earlier = [at for at in instants if at < began_at.replace(microsecond=0)]
-    return [Version(number, at) for number, at in enumerate([began_at, *earlier])] if instants else []
+    run = detail.run
+    instants = [datetime.fromisoformat(text) for text in run.available_versions or ()]
+    if not instants:
+        return []
+    own = [] if run.version_at is None else [run.version_at]
+    earlier = [at for at in instants if not own or at < own[0]]
+    return [Version(number, at) for number, at in enumerate([*own, *earlier], start=0 if own else 1)]
+
+
+def notes_of(run: Run) -> list[tuple[str, str, str]]:
+    """What there is to say of a run besides its status: the sentence, its tone, and its picture."""
+    notes = []
+    if run.outcome:
+        tone = "warning" if run.outcome in (Outcome.ABORTED, Outcome.PARTIAL) else "info"
+        notes.append((outcome_sentence(run.outcome), tone, "info-circle"))
+    if run.broken_off_at is not None:
+        at = exact_text(run.broken_off_at)
+        words = _(
+            "The run of %(at)s was broken off and sent no report. "
+            "What it had saved by then became a version with this run.",
+            at=at,
+        )
+        notes.append((words, "warning", "unlink"))
+    if run.reported_began_at is not None:
+        ahead = span_words((run.reported_began_at - run.began_at) / DAY)
+        sent = exact_text(run.reported_began_at)
+        words = _("The clock of this server is ahead by %(span)s: the report says %(sent)s.", span=ahead, sent=sent)
+        notes.append((words, "warning", "clock-exclamation"))
+    if run.unread_versions:
+        count = run.unread_versions
+        words = ngettext(
+            "%(num)s version is not listed, because its date could not be read for certain.",
+            "%(num)s versions are not listed, because their dates could not be read for certain.",
+            count,
+        )
+        notes.append((words, "info", "history"))
+    return notes
 
 
 def compare(run: Run, before: Run) -> list[Comparison]:
-    """The figures of a run beside those of the run before; those that are nothing in both are left out."""
-    figures: tuple[tuple[str, float, float, Callable[[Any], str]], ...] = (
+    """The figures of a run beside those of the run before; what is nothing in both, or not told, is left out."""
+    figures: list[tuple[str, float, float, Callable[[Any], str]]] = [
         (_("Duration"), run.duration_s, before.duration_s, duration_text),
-        (_("File count"), run.examined_files, before.examined_files, count_text),
-        (_("File size"), run.examined_bytes, before.examined_bytes, size_text),
+    ]
+    if run.tells("files") and before.tells("files"):
+        figures += [
+            (_("File count"), run.examined_files, before.examined_files, count_text),
+            (_("File size"), run.examined_bytes, before.examined_bytes, size_text),
+        ]
+    figures += [
         (_("Added files"), run.added_files, before.added_files, count_text),
         (_("Modified files"), run.modified_files, before.modified_files, count_text),
         (_("Deleted files"), run.deleted_files, before.deleted_files, count_text),
         (_("Uploaded size"), run.uploaded_bytes, before.uploaded_bytes, size_text),
-        (_("Storage size"), run.storage_bytes, before.storage_bytes, size_text),
-        (_("Available versions"), run.version_count, before.version_count, count_text),
+    ]
+    if run.tells("storage") and before.tells("storage"):
+        figures.append((_("Storage size"), run.storage_bytes, before.storage_bytes, size_text))
+    if run.tells("version_count") and before.tells("version_count"):
+        figures.append((_("Available versions"), run.version_count, before.version_count, count_text))
+    figures += [
         (_("Warnings"), run.warning_count, before.warning_count, count_text),
         (_("Errors"), run.error_count, before.error_count, count_text),
-    )
+    ]
     return [_comparison(*figure) for figure in figures if figure[1] or figure[2]]
 
 
@@ -200,12 +247,11 @@ def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
     flags = (
         (_("Partial backup"), run.is_partial),
         (_("Dry run"), run.is_dry_run),
-        (_("Interrupted"), run.was_interrupted),
         (_("Quota warning"), run.reported_quota_warning),
         (_("Quota error"), run.reported_quota_error),
     )
     quota = [(_("Quota"), size_text(run.quota_total_bytes))] if run.quota_total_bytes else []
-    quota += [(_("Free"), size_text(run.quota_free_bytes))] if run.quota_total_bytes else []
+    quota += [] if run.quota_free_bytes is None else [(_("Free"), size_text(run.quota_free_bytes))]
     counted = [(label, _files_text(count, size)) for label, count, size in files]
     return [
         (
@@ -219,13 +265,17 @@ def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
                 *((label, _("Yes")) for label, is_set in flags if is_set),
             ],
         ),
-        (_("Files"), counted[:1] + [told for told, figure in zip(counted[1:], files[1:], strict=True) if figure[1]]),
+        (
+            _("Files"),
+            (counted[:1] if run.tells("files") else [])
+            + [told for told, figure in zip(counted[1:], files[1:], strict=True) if figure[1]],
+        ),
         (
             _("Destination"),
             [
                 (_("Uploaded"), size_text(run.uploaded_bytes)),
                 (_("Downloaded"), size_text(run.downloaded_bytes)),
-                (_("Stored"), size_text(run.storage_bytes)),
+                (_("Stored"), size_text(run.storage_bytes) if run.tells("storage") else MISSING),
                 *quota,
                 *((label, count_text(count)) for label, count in others if count),
             ],

@@ -1,7 +1,7 @@
 """What the page of one server shows: its figures, its jobs, its days, its history page by page, and its charts."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -11,7 +11,7 @@ from flask_babel import gettext as _
 
 from app import __version__
 from app.contracts.errors import NotFound
-from app.pages.formats import count_text, duration_text, size_text
+from app.pages.formats import MISSING, count_text, duration_text, size_text
 from app.pages.metrics import ChartQuery, Metrics, build_metrics
 from app.pages.metrics import read_query as read_chart_query
 from app.services import calendars, charts, history, run_history
@@ -193,13 +193,19 @@ def _tiles(server_id: str, jobs: tuple[JobStatus, ...], job_name: str | None, ru
     average_s = charts.total_duration_s(server_id, job_name) / run_count if run_count else 0
     tiles = [
         Tile(_("Backup runs"), count_text(run_count), "archive"),
-        Tile(_("Available versions"), count_text(sum(job.version_count for job in jobs)), "history"),
+        Tile(_("Available versions"), _total(jobs, "version_count", count_text), "history"),
         Tile(_("Avg. duration"), duration_text(average_s), "clock"),
-        Tile(_("Last backup size"), size_text(sum(job.examined_bytes for job in jobs)), "files"),
-        Tile(_("Storage used"), size_text(sum(job.storage_bytes for job in jobs)), "database"),
-        Tile(_("Total uploaded"), size_text(sum(job.total_uploaded_bytes for job in jobs)), "cloud-upload"),
+        Tile(_("Last backup size"), _total(jobs, "examined_bytes", size_text, "files"), "files"),
+        Tile(_("Storage used"), _total(jobs, "storage_bytes", size_text, "storage"), "database"),
+        Tile(_("Total uploaded"), _total(jobs, "total_uploaded_bytes", size_text, "uploaded"), "cloud-upload"),
     ]
     return tiles if job_name else [Tile(_("Backup jobs"), count_text(len(jobs)), "stack-2"), *tiles]
+
+
+def _total(jobs: tuple[JobStatus, ...], name: str, text: Callable[[int], str], figure: str = "") -> str:
+    """The sum of what the jobs tell of a figure."""
+    told = [getattr(job, name) for job in jobs if job.tells(figure or name)]
+    return text(sum(told)) if told or not jobs else MISSING
 
 
 def _calendar(now: datetime) -> tuple[date, date]:

@@ -12,6 +12,7 @@ from flask_babel import ngettext
 from markupsafe import Markup, escape
 
 from app.domain.heartbeats import MISSED, Beat, Pulse
+from app.domain.recent_runs import BROKEN_OFF
 from app.pages.formats import exact_text
 from app.pages.languages import chosen_language
 from app.pages.words import LETTER_WORDS, letter_word
@@ -28,10 +29,14 @@ SHAPES: dict[str, tuple[float, str]] = {
     "E": (1, " 1h5v6l-5 3zm0 13 5-3v10h-5z"),
     "F": (1, " 1h5v4h-5zm0 9h5v3h-5zm0 7h5v4h-5z"),
     "U": (1, " 12h5v9h-5z"),
+    "A": (1, " 18h5v3h-5z"),
+    "D": (1, " 18h5v3h-5z"),
+    "B": (1.5, " 9l4 4m0-4-4 4m-.5 6h5"),
     MISSED: (1.5, " 9l4 4m0-4-4 4"),
     EMPTY: (0.5, " .5h6v21h-6z"),
 }
-TONES = {"S": "ok", "W": "warn", "E": "bad", "F": "bad", "U": "none", MISSED: "missed", EMPTY: "empty"}
+TONES = {"S": "ok", "W": "warn", "E": "bad", "F": "bad", "U": "none", "A": "none", "D": "none", "B": "missed"}
+TONES |= {MISSED: "missed", EMPTY: "empty"}
 
 
 def pulse(job: JobStatus, now: datetime, slots: int) -> Markup:
@@ -80,6 +85,8 @@ def _path(letter: str, shape: str) -> str:
 
 def _title(beat: Beat) -> str:
     at = exact_text(beat.at)
+    if beat.letter == BROKEN_OFF:
+        return _("The run of %(at)s was broken off", at=at)
     if beat.run_count > 1:
         return ngettext(
             "%(num)s run missed from %(at)s on", "%(num)s runs missed from %(at)s on", beat.run_count, at=at
@@ -88,7 +95,7 @@ def _title(beat: Beat) -> str:
 
 
 def _label(beats: Sequence[Beat]) -> str:
-    runs = [beat for beat in beats if beat.letter != MISSED]
+    runs = [beat for beat in beats if beat.letter not in (MISSED, BROKEN_OFF)]
     if not runs:
         return _("No runs yet")
     counts = {letter: sum(beat.run_count for beat in beats if beat.letter == letter) for letter in LETTER_WORDS}

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
+from app.domain.run_outcomes import Outcome
 from app.domain.statuses import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, is_failure
 from app.pages.words import anomaly_figures, anomaly_words, span_words
 from app.services.history import JobStatus, Overview
@@ -110,10 +111,11 @@ def _concern(job: JobStatus, now: datetime) -> Concern | None:
     if job.is_overdue:
         return Concern(job, OVERDUE, _("No report has come for the planned run"), job.next_expected_at)
     if job.last_status == WARNING:
-        count = job.warning_count
-        reason = ngettext("The last run ended with %(num)s warning", "The last run ended with %(num)s warnings", count)
+        reason = _warning_words(job)
         return Concern(job, WARNING, reason, job.last_began_at)
     if job.last_status in (UNKNOWN, NONE):
+        if job.last_began_at is None:
+            return Concern(job, UNKNOWN, _("No run of this job has saved anything yet"), job.newest.began_at)
         return Concern(job, UNKNOWN, _("The last run ended without a result"), job.last_began_at)
     if job.full_at is not None and job.full_at - now < FULL_SOON:
         return Concern(job, FILLING, filling_words(job, now), job.full_at)
@@ -123,6 +125,15 @@ def _concern(job: JobStatus, now: datetime) -> Concern | None:
         reason = _("The last run was unusual: %(what)s (%(figures)s)", what=reason, figures=anomaly_figures(first))
         return Concern(job, UNUSUAL, reason, job.last_began_at)
     return None
+
+
+def _warning_words(job: JobStatus) -> str:
+    if not job.warning_count and job.last_outcome == Outcome.PARTIAL:
+        return _("The last run saved a part of the files")
+    if not job.warning_count and job.last_outcome == Outcome.STOPPED:
+        return _("The last run was stopped; a version was saved")
+    count = job.warning_count
+    return ngettext("The last run ended with %(num)s warning", "The last run ended with %(num)s warnings", count)
 
 
 def _failure_words(error_count: int) -> str:

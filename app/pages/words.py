@@ -1,13 +1,20 @@
 """What the language of a page calls things that are kept in English: statuses, and what is unusual about a run."""
 
+from datetime import datetime
+
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
 from app.domain.anomalies import DURATION, FILES, UPLOAD, Anomaly
 from app.domain.heartbeats import MISSED
+from app.domain.recent_runs import ABORTED, BROKEN_OFF, DRY_RUN
+from app.domain.run_outcomes import Outcome
 from app.domain.statuses import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING
 from app.pages.formats import count_text, duration_text, number_text, size_text
+from app.services.history import JobStatus
 
+# More would make the page heavy, and nobody looks for a version of years ago in a list.
+VERSIONS_SHOWN = 500
 STATUS_WORDS = {
     SUCCESS: lazy_gettext("Success"),
     WARNING: lazy_gettext("Warning"),
@@ -17,11 +24,36 @@ STATUS_WORDS = {
     NONE: lazy_gettext("N/A"),
     "overdue": lazy_gettext("Overdue"),
     "missed": lazy_gettext("Missed"),
+    "aborted": lazy_gettext("Aborted"),
+    "dry_run": lazy_gettext("Dry run"),
+    "stopped": lazy_gettext("Stopped"),
+    "partial": lazy_gettext("Partial"),
+    "broken_off": lazy_gettext("Broken off"),
     "muted": lazy_gettext("Muted"),
     "unusual": lazy_gettext("Unusual"),
     "filling": lazy_gettext("Nearly full"),
 }
-LETTER_WORDS = {"S": SUCCESS, "W": WARNING, "E": ERROR, "F": FATAL, "U": UNKNOWN, MISSED: "missed"}
+LETTER_WORDS = {
+    "S": SUCCESS,
+    "W": WARNING,
+    "E": ERROR,
+    "F": FATAL,
+    "U": UNKNOWN,
+    ABORTED: "aborted",
+    DRY_RUN: "dry_run",
+    BROKEN_OFF: "broken_off",
+    MISSED: "missed",
+}
+# What a run did besides its status, as a sentence on its page.
+OUTCOME_SENTENCES = {
+    Outcome.ABORTED: lazy_gettext(
+        "This run was aborted and saved nothing. The job keeps the status of the run before it, "
+        "and a run is still due by its schedule."
+    ),
+    Outcome.DRY_RUN: lazy_gettext("This was a dry run: Duplicati only checked what it would do, and saved nothing."),
+    Outcome.STOPPED: lazy_gettext("This run was stopped by a person, and saved a version."),
+    Outcome.PARTIAL: lazy_gettext("This run saved a version with a part of the files."),
+}
 
 
 def status_word(status: str) -> str:
@@ -32,6 +64,11 @@ def status_word(status: str) -> str:
 def letter_word(letter: str) -> str:
     """The word for a letter of a strip."""
     return status_word(LETTER_WORDS.get(letter, UNKNOWN))
+
+
+def outcome_sentence(outcome: str) -> str:
+    """What a run did besides its status, as a sentence; empty for a usual run."""
+    return str(OUTCOME_SENTENCES[Outcome(outcome)]) if outcome else ""
 
 
 def anomaly_words(anomaly: Anomaly) -> str:
@@ -60,6 +97,11 @@ def anomaly_figures(anomaly: Anomaly) -> str:
     else:
         value, usual = size_text(anomaly.value), size_text(anomaly.usual)
     return _("%(value)s instead of about %(usual)s", value=value, usual=usual)
+
+
+def version_times(job: JobStatus) -> list[datetime]:
+    """When the versions of a job were made that can be restored, newest first, as many as a page shows."""
+    return [datetime.fromisoformat(text) for text in job.versions[:VERSIONS_SHOWN]]
 
 
 def span_words(days: float) -> str:

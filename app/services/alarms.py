@@ -12,8 +12,8 @@ from sqlalchemy.orm import Session
 
 from app.contracts import Severity
 from app.contracts.errors import AppError
+from app.domain.instants import to_milliseconds
 from app.models import Channel, Job, Server
-from app.models.types import to_milliseconds
 from app.services import channels, configuration, evaluate, messages, outbox
 from app.services.audit import Actor, record_entry
 from app.services.channel_health import channel_troubles

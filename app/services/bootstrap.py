@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.services import channels, secrets, sessions, users
+from app.services import channels, repairs, secrets, sessions, users
 from app.settings import Settings
 
 
@@ -12,3 +12,4 @@ def prepare(settings: Settings, *, now: datetime) -> None:
     users.ensure_admin(settings, now=now)
     channels.ensure_defaults(now=now)
     sessions.purge_expired(now=now)
+    repairs.finish_migration(now)

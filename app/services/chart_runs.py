@@ -2,8 +2,10 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from datetime import date, datetime
 from statistics import fmean
+from typing import Any
 
 from sqlalchemy import Engine, Select, select
 
@@ -11,14 +13,14 @@ from app.contracts import AppError, ChartProvider
 from app.contracts import Run as ChartRun
 from app.extensions import db
 from app.models import Job, Run
-from app.models.types import AnyRow
 from app.services import deployment
-from app.services.charts import RUN_COLUMNS
+from app.services.charts import RUN_COLUMNS, CarriedFigures
 
 log = logging.getLogger(__name__)
 
 BUILT_IN = frozenset({"uploadedSize", "duration", "fileCount", "fileSize", "storageSize", "backupVersions"})
 ROWS_AT_ONCE = 1000
+CHART_FIELDS = tuple(field.name for field in fields(ChartRun))
 # The values of one day, job by job.
 JobValues = dict[tuple[str, str], list[float]]
 
@@ -36,7 +38,8 @@ def find_guests(names: Iterable[str]) -> dict[str, ChartProvider]:
 def newest_runs(limit: int, visible_server_ids: frozenset[str] | None = None) -> list[ChartRun]:
     """The newest runs of all servers, oldest first."""
     statement = _runs(visible_server_ids).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
-    return [_chart_run(row) for row in db.session.execute(statement)][::-1]
+    known = CarriedFigures()
+    return [chart_run(known.fill(row)) for row in list(db.session.execute(statement))[::-1]]
 
 
 def every_run(visible_server_ids: frozenset[str] | None = None) -> Iterator[ChartRun]:
@@ -78,8 +81,9 @@ def daily_values(
     if start_at is not None and end_at is not None:
         statement = statement.where(Run.began_at.between(start_at, end_at))
     days: dict[date, dict[str, JobValues]] = {}
+    known = CarriedFigures()
     for row in db.session.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}):
-        run = _chart_run(row)
+        run = chart_run(known.fill(row))
         of_day = days.setdefault(run.began_at.date(), {name: {} for name in providers})
         for name, provider in providers.items():
             value = value_of(provider, run)
@@ -92,18 +96,21 @@ def daily_values(
 
 
 def _read_slowly(engine: Engine, statement: Select[tuple[object, ...]]) -> Iterator[ChartRun]:
+    known = CarriedFigures()
     with engine.connect() as connection:
         for row in connection.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}):
-            yield _chart_run(row)
+            yield chart_run(known.fill(row))
 
 
 def _runs(visible: frozenset[str] | None) -> Select[tuple[object, ...]]:
-    statement = select(Job.server_id, Job.name.label("job_name"), *RUN_COLUMNS).join(Run, Run.job_id == Job.id)
+    figures = (*RUN_COLUMNS, Run.job_id, Run.not_told)
+    statement = select(Job.server_id, Job.name.label("job_name"), *figures).join(Run, Run.job_id == Job.id)
     return statement if visible is None else statement.where(Job.server_id.in_(visible))
 
 
-def _chart_run(row: AnyRow) -> ChartRun:
-    return ChartRun(**row._asdict())
+def chart_run(row: Any) -> ChartRun:
+    """A run as chart providers see it, of a row with its figures, the id of its server and the name of its job."""
+    return ChartRun(**{name: getattr(row, name) for name in CHART_FIELDS})
 
 
 def _join(provider: ChartProvider, jobs: Sequence[Sequence[float]]) -> float | None:

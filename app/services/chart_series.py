@@ -18,13 +18,14 @@ from sqlalchemy.orm import aliased
 
 from app import contracts
 from app.contracts import ChartProvider, Combine
+from app.domain.instants import from_milliseconds
 from app.extensions import db
 from app.models import Job, JobDay, Run
 from app.models.runs import MILLISECONDS_A_DAY
-from app.models.types import AnyRow, AnySelect, from_milliseconds
+from app.models.types import AnyRow, AnySelect
 from app.services import deployment
-from app.services.chart_runs import value_of
-from app.services.charts import EPOCH_DAY, RUN_COLUMNS, within
+from app.services.chart_runs import chart_run, value_of
+from app.services.charts import EPOCH_DAY, RUN_COLUMNS, CarriedFigures, within
 from app.services.figures import day_of
 
 # A server's id, a job's name, and the servers that may be seen; None where all are meant.
@@ -320,11 +321,11 @@ def _computed_before(providers: dict[str, ChartProvider], first: int, scope: Sco
 
 def _provided_runs(*conditions: ColumnElement[bool], scope: Scope) -> Iterator[tuple[int, contracts.Run]]:
     """Runs as providers see them, oldest first, each with the id of its job."""
-    # The figures of a run in the order of the contract's fields, of which the first two are its job's.
-    statement = select(Run.job_id, Job.server_id, Job.name, *RUN_COLUMNS)
+    statement = select(Run.job_id, Run.not_told, Job.server_id, Job.name.label("job_name"), *RUN_COLUMNS)
     statement = statement.join(Job, Job.id == Run.job_id).where(*conditions)
-    for job_id, *figures in db.session.execute(within(statement, *scope).order_by(Run.began_at)):
-        yield job_id, contracts.Run(*figures)
+    known = CarriedFigures()
+    for row in db.session.execute(within(statement, *scope).order_by(Run.began_at)):
+        yield row.job_id, chart_run(known.fill(row))
 
 
 def _carried_forward(

@@ -3,21 +3,42 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
 
 from sqlalchemy import func, select
 
 from app import contracts
+from app.domain.instants import from_milliseconds
 from app.extensions import db
 from app.models import Job, JobDay, Run
 from app.models.runs import MILLISECONDS_A_DAY
-from app.models.types import AnyRow, AnySelect, from_milliseconds
-from app.services.figures import day_of
+from app.models.types import AnyRow, AnySelect
+from app.services.figures import CARRIED, KnownFigures, day_of, known_before
 
 RUN_POINTS = 2000
+CARRIED_BITS = sum(CARRIED)
+NOTHING = KnownFigures()
 EPOCH_DAY = date(1970, 1, 1)
 
 RUN_COLUMNS = tuple(getattr(Run, field.name) for field in fields(contracts.Run) if hasattr(Run, field.name))
+
+
+class CarriedFigures:
+    """Carries what is known of a job on to its runs that do not tell it, oldest first: no chart drops to 0."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, KnownFigures] = {}
+
+    def fill(self, row: AnyRow) -> Any:
+        """The row of a run, with what is known of its job where it does not tell it itself."""
+        known = self._known.get(row.job_id)
+        if known is None:
+            known = known_before(db.session(), row.job_id, row.began_at) if row.not_told & CARRIED_BITS else NOTHING
+        self._known[row.job_id] = known = known.after(row.not_told, row._asdict())
+        if not row.not_told & CARRIED_BITS:
+            return row
+        return SimpleNamespace(**{**row._asdict(), **known._asdict()})
 
 
 @dataclass(slots=True)
@@ -46,11 +67,13 @@ def run_points(
         Run.examined_bytes,
         Run.storage_bytes,
         Run.version_count,
+        Run.job_id,
+        Run.not_told,
     )
     statement = select(*columns).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
     if server_id is not None or visible_server_ids is not None:
         statement = within(statement.join(Job, Job.id == Run.job_id), server_id, None, visible_server_ids)
-    return list(db.session.execute(statement))[::-1]
+    return list(map(CarriedFigures().fill, list(db.session.execute(statement))[::-1]))
 
 
 def daily_points(
@@ -135,8 +158,12 @@ def _counted_day(
 ) -> list["_CutDay"]:
     statement = select(Run).join(Job, Job.id == Run.job_id).where(Run.began_at.between(begin_at, finish_at))
     jobs: dict[int, _CutDay] = {}
+    session = db.session()
     for run in db.session.scalars(within(statement, server_id, job_name, visible).order_by(Run.began_at)):
-        jobs.setdefault(run.job_id, _CutDay(run.job_id, day, run.began_at)).add(run)
+        if run.job_id not in jobs:
+            known = known_before(session, run.job_id, run.began_at) if run.not_told & CARRIED_BITS else NOTHING
+            jobs[run.job_id] = _CutDay(run.job_id, day, run.began_at, known)
+        jobs[run.job_id].add(run)
     return list(jobs.values())
 
 
@@ -147,21 +174,28 @@ class _CutDay:
     job_id: int
     day: int
     last_began_at: datetime
+    known: KnownFigures
     uploaded_bytes: int = 0
     duration_s: float = 0.0
     examined_files: int = 0
     examined_bytes: int = 0
-    last_storage_bytes: int = 0
-    last_version_count: int = 0
 
     def add(self, run: Run) -> None:
         self.uploaded_bytes += run.uploaded_bytes
         self.duration_s += run.duration_s
-        self.examined_files += run.examined_files
-        self.examined_bytes += run.examined_bytes
+        names = (name for names in CARRIED.values() for name in names)
+        self.known = self.known.after(run.not_told, {name: getattr(run, name) for name in names})
+        self.examined_files += self.known.examined_files
+        self.examined_bytes += self.known.examined_bytes
         self.last_began_at = run.began_at
-        self.last_storage_bytes = run.storage_bytes
-        self.last_version_count = run.version_count
+
+    @property
+    def last_storage_bytes(self) -> int:
+        return self.known.storage_bytes
+
+    @property
+    def last_version_count(self) -> int:
+        return self.known.version_count
 
 
 def _joined(rows: Sequence[Any]) -> list[DayPoint]:

@@ -55,6 +55,8 @@ DEFAULTS: dict[str, Any] = {
     "badges": [],
     # What `services.status_page.StatusPage` holds; what is not named is as by default.
     "status_page": {},
+    # Of the work in `services.repairs`.
+    "version_lists_total": None,
     # What `domain.anomalies.Limits` holds; what is not named is as by default.
     "anomaly_limits": {},
     # What `services.duplicati_versions` is told, and what it found: off at first, since it asks the internet.

@@ -11,7 +11,7 @@ from pathlib import Path
 from app.contracts.errors import AppError
 from app.extensions import db
 from app.models import User
-from app.services import task_schedule
+from app.services import repairs, task_schedule
 from app.services.audit import Actor, record_entry
 from app.services.database_backup import DATABASE, SCRIPT, database_file, put_aside, record_failure, temporary_folder
 from app.services.database_inspection import check_file, rebuild, run_script
@@ -57,6 +57,7 @@ def restore(received: Path, name: str, *, actor: Actor, now: datetime) -> Restor
         if actor.user_id is not None and session.get(User, actor.user_id) is None:
             actor = replace(actor, user_id=None)
         record_entry("database_restore", "system", now=now, actor=actor, details=details)
+    repairs.finish_migration(now)
     task_schedule.take_over()
     return done
 

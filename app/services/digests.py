@@ -12,6 +12,8 @@ from app.contracts.errors import AppError
 from app.domain.digest_pictures import draw_digest
 from app.domain.digests import DigestDay, largest_growth, missed_slots, sparkline
 from app.domain.overdue import TOLERANCES
+from app.domain.reports import SCHEDULED
+from app.domain.run_outcomes import UNSAVED
 from app.domain.statuses import SUCCESS, is_failure
 from app.domain.summary_words import summary_words
 from app.extensions import db
@@ -155,13 +157,17 @@ def collect_figures(start_at: datetime, end_at: datetime, now: datetime) -> Dige
     uploaded_bytes = 0
     # A run that comes a little late is that of a slot before the end.
     margin = timedelta(days=8)
-    columns = (Run.job_id, Run.began_at, Run.status, Run.uploaded_bytes)
+    columns = (Run.job_id, Run.began_at, Run.status, Run.uploaded_bytes, Run.outcome)
     near = select(*columns).where(Run.began_at >= start_at - margin, Run.began_at < end_at + margin)
-    for job_id, began_at, status, uploaded in db.session.execute(near.order_by(Run.began_at)):
-        began[job_id].append(began_at)
-        if start_at <= began_at < end_at:
-            counts[began_at.astimezone(UTC).date()][0 if status == SUCCESS else 2 if is_failure(status) else 1] += 1
+    for job_id, began_at, status, uploaded, outcome in db.session.execute(near.order_by(Run.began_at)):
+        is_within = start_at <= began_at < end_at
+        if is_within:
             uploaded_bytes += uploaded
+        if outcome in UNSAVED:
+            continue  # it kept no slot, and is no good run either
+        began[job_id].append(began_at)
+        if is_within:
+            counts[began_at.astimezone(UTC).date()][0 if status == SUCCESS else 2 if is_failure(status) else 1] += 1
     missed = _missed(began, start_at, end_at, now)
     missed_by_day: dict[date, int] = defaultdict(int)
     for slots in missed.values():
@@ -211,7 +217,7 @@ def _storage(
     start_at: datetime, end_at: datetime
 ) -> tuple[dict[date, float], tuple[tuple[int, float, float], ...], float | None]:
     """What is in use at the end of each day, the jobs that grew most, and what was in use before the first day."""
-    job_ids = db.session.scalars(select(Job.id).where(Job.operation == "Backup"))
+    job_ids = db.session.scalars(select(Job.id).where(Job.operation.in_(SCHEDULED)))
     first_on, last_on = (start_at - DAY).date(), (end_at - DAY).date()
     groups = {job_id: str(job_id) for job_id in job_ids}
     series = chart_series.grouped_series([STORAGE], groups, start_on=first_on, end_on=last_on)[STORAGE]

@@ -29,7 +29,7 @@ TOLD_OF = (
     Job.additional_ntfy_topic,
     Job.expected_interval,
     Job.next_expected_at,
-    Job.last_began_at,
+    Job.state_began_at,
     Job.overdue_alerted_at,
 )
 
@@ -117,13 +117,13 @@ def _is_overdue(now: datetime) -> ColumnElement[bool]:
 
 def _find_due(now: datetime) -> list[int]:
     """The jobs whose turn it is to be told of, by server and name."""
-    columns = (Job.id, Job.overdue_alerted_at, Job.last_began_at)
+    columns = (Job.id, Job.overdue_alerted_at, Job.state_began_at)
     late = select(*columns).join(Server).where(_is_overdue(now), ~is_muted_now(now)).order_by(Server.name, Job.name)
     frequency = _frequency()
     return [
         row.id
         for row in db.session.execute(late)
-        if should_alert_again(row.overdue_alerted_at, row.last_began_at, frequency, now)
+        if should_alert_again(row.overdue_alerted_at, row.state_began_at, frequency, now)
     ]
 
 
@@ -185,6 +185,6 @@ def _lock_late(session: Session, job_ids: list[int], now: datetime) -> list[tupl
     return [
         (server, job)
         for server, job in rows
-        if should_alert_again(job.overdue_alerted_at, job.last_began_at, frequency, now)
+        if should_alert_again(job.overdue_alerted_at, job.state_began_at, frequency, now)
         and is_strict(job.expected_interval)
     ]

@@ -1,41 +1,61 @@
 """Keeps the figures of a job true: newest run, counts, recent runs and what is odd in them, the sums of each day."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.forecasts import DAYS_IN_WEEK
-from app.domain.recent_runs import add_packed, pack_runs, recent_run
-from app.domain.statuses import STRIP_LENGTH, severity_of, strip_letter
+from app.domain.instants import from_milliseconds, iso, to_milliseconds
+from app.domain.recent_runs import add_packed, pack_runs, recent_runs
+from app.domain.reports import NOTHING_TOLD, Figure
+from app.domain.run_outcomes import UNSAVED
+from app.domain.statuses import STRIP_LENGTH, SUCCESS, severity_of, strip_letter
 from app.models import Job, JobDay, Run
 from app.models.runs import MILLISECONDS_A_DAY
-from app.models.types import AnyRow, from_milliseconds, to_milliseconds
+from app.models.types import AnyRow
 from app.services import insight
 from app.services.transaction import insert_for
 
 DAYS = JobDay.__table__
-LAST_FIGURES = {
+# Of a job that never tells a list, the newest are kept.
+MOST_VERSIONS = 10_000
+# What the newest run of a job is copied to, by the columns of `Run`.
+NEWEST_FIGURES = {
     "last_run_id": "id",
     "last_began_at": "began_at",
+    "last_reported_began_at": "reported_began_at",
     "last_received_at": "received_at",
     "last_status": "status",
+    "last_outcome": "outcome",
+    "last_broken_off_at": "broken_off_at",
     "last_duration_s": "duration_s",
-    "last_examined_files": "examined_files",
-    "last_examined_bytes": "examined_bytes",
-    "last_uploaded_bytes": "uploaded_bytes",
-    "last_storage_bytes": "storage_bytes",
-    "last_version_count": "version_count",
     "last_message_count": "message_count",
     "last_warning_count": "warning_count",
     "last_error_count": "error_count",
     "last_duplicati_version": "duplicati_version",
-    "last_available_versions": "available_versions",
-    "last_quota_total_bytes": "quota_total_bytes",
-    "last_quota_free_bytes": "quota_free_bytes",
+}
+# The same for the newest run that decides the state of the job.
+STATE_FIGURES = {
+    "state_run_id": "id",
+    "state_began_at": "began_at",
+    "state_status": "status",
+    "state_outcome": "outcome",
+    "state_duration_s": "duration_s",
+    "state_warning_count": "warning_count",
+    "state_error_count": "error_count",
+}
+# What stays as it was known when a run does not tell it.
+TOLD_FIGURES: dict[Figure, dict[str, str]] = {
+    Figure.FILES: {"last_examined_files": "examined_files", "last_examined_bytes": "examined_bytes"},
+    Figure.STORAGE: {"last_storage_bytes": "storage_bytes"},
+    Figure.VERSION_COUNT: {"last_version_count": "version_count"},
+    Figure.VERSION_LIST: {"last_available_versions": "available_versions"},
+    Figure.UPLOADED: {"last_uploaded_bytes": "uploaded_bytes"},
+    Figure.QUOTA: {"last_quota_total_bytes": "quota_total_bytes", "last_quota_free_bytes": "quota_free_bytes"},
 }
 # What a run keeps among the recent ones, in the order of `recent_run`.
 RECENT_COLUMNS = (
@@ -45,6 +65,8 @@ RECENT_COLUMNS = (
     Run.examined_files,
     Run.examined_bytes,
     Run.uploaded_bytes,
+    Run.outcome,
+    Run.broken_off_at,
 )
 
 FIGURES = (
@@ -55,8 +77,36 @@ FIGURES = (
     "anomalies",
     "growth_bytes",
     "duplicati_id",
-    *LAST_FIGURES,
+    "has_mixed_ids",
+    "last_versions",
+    "unread_versions",
+    "not_told",
+    *NEWEST_FIGURES,
+    *STATE_FIGURES,
+    *(name for figures in TOLD_FIGURES.values() for name in figures),
 )
+
+
+# What is carried on in sums of days and in charts from the run that told it to those that do not.
+CARRIED: dict[Figure, tuple[str, ...]] = {
+    Figure.STORAGE: ("storage_bytes",),
+    Figure.VERSION_COUNT: ("version_count",),
+    Figure.FILES: ("examined_files", "examined_bytes"),
+}
+
+
+class KnownFigures(NamedTuple):
+    """What is known of a job at a moment: by its newest run that told it, 0 where none did."""
+
+    storage_bytes: int = 0
+    version_count: int = 0
+    examined_files: int = 0
+    examined_bytes: int = 0
+
+    def after(self, not_told: int, run: Mapping[str, Any]) -> "KnownFigures":
+        """What is known after a run, of which `not_told` are the bits of `Figure`."""
+        told = (names for figure, names in CARRIED.items() if not not_told & figure)
+        return self._replace(**{name: run[name] for names in told for name in names})
 
 
 def day_of(instant: datetime) -> int:
@@ -77,19 +127,63 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
     is_newest = job.last_began_at is None or run["began_at"] >= job.last_began_at
     job.run_count += 1
     job.total_uploaded_bytes += run["uploaded_bytes"]
+    job.not_told &= run["not_told"]
     is_new_week = job.last_began_at is None or week_of(run["began_at"]) != week_of(job.last_began_at)
+    if run["outcome"] not in UNSAVED and (job.state_began_at is None or run["began_at"] >= job.state_began_at):
+        _copy(job, run, STATE_FIGURES)
     if is_newest:
-        for figure, column in LAST_FIGURES.items():
-            setattr(job, figure, run[column])
-        job.duplicati_id = run["duplicati_id"]
+        _copy(job, run, NEWEST_FIGURES)
+        for figure, columns in TOLD_FIGURES.items():
+            if not run["not_told"] & figure:
+                _copy(job, run, columns)
+        job.last_versions = _versions_after(job.last_versions or (), run)
+        if _has_list(run):
+            job.unread_versions = run["unread_versions"]
+        _follow_id(session, job, run["duplicati_id"])
         job.recent_statuses = (job.recent_statuses + strip_letter(run["status"]))[-STRIP_LENGTH:]
-        job.recent_runs = add_packed(job.recent_runs, recent_run(*(run[column.key] for column in RECENT_COLUMNS)))
+        job.recent_runs = add_packed(job.recent_runs, recent_runs(*(run[column.key] for column in RECENT_COLUMNS)))
         job.anomalies = insight.anomalies_of(job.recent_runs)
+        known = (job.last_storage_bytes, job.last_version_count, job.last_examined_files, job.last_examined_bytes)
+        _add_to_day(session.connection(), job.id, run, KnownFigures(*known))
     else:
         _read_recent(session, job)
-    _add_to_day(session.connection(), job.id, run)
+        newest_not_told = session.scalar(select(Run.not_told).where(Run.id == job.last_run_id)) or 0
+        # What the newest run leaves open, this one may be the newest to tell.
+        _read_told(session, job, Figure(newest_not_told & ~run["not_told"]))
+        if newest_not_told & run["not_told"] & Figure.VERSION_LIST:
+            _read_versions(session, job)
+        day = day_of(run["began_at"])
+        _recompute_days(session, job.id, (day, day))
     if is_newest and is_new_week:
         job.growth_bytes = insight.growth_of(session, job.id)
+
+
+def _copy(job: Job, run: Mapping[str, Any], figures: Mapping[str, str]) -> None:
+    for figure, column in figures.items():
+        setattr(job, figure, run[column])
+
+
+def _versions_after(before: Sequence[str], run: Mapping[str, Any]) -> tuple[str, ...]:
+    """The versions of a job after a run, newest first: those that its list tells, and the one that it saved.
+
+    Without a list they are those that were known before it, and the new one.
+    """
+    own = () if run["version_at"] is None else (iso(run["version_at"]),)
+    listed = before if run["not_told"] & Figure.VERSION_LIST else run["available_versions"] or ()
+    return tuple(sorted({*own, *listed}, reverse=True))[:MOST_VERSIONS]
+
+
+def _has_list(run: Mapping[str, Any]) -> bool:
+    """Whether the log of a run has a list of versions, even one that cannot be read."""
+    return bool(not run["not_told"] & Figure.VERSION_LIST or run["unread_versions"])
+
+
+def _follow_id(session: Session, job: Job, duplicati_id: str) -> None:
+    """Keep the backup-id, and notice when two of them come by turns under one name."""
+    if job.duplicati_id and duplicati_id and duplicati_id != job.duplicati_id and not job.has_mixed_ids:
+        seen = select(Run.row_id).where(Run.job_id == job.id, Run.duplicati_id == duplicati_id)
+        job.has_mixed_ids = len(session.scalars(seen.limit(2)).all()) > 1  # the run itself is one
+    job.duplicati_id = duplicati_id
 
 
 def recompute(session: Session, job: Job) -> None:
@@ -101,6 +195,14 @@ def recompute(session: Session, job: Job) -> None:
     _look_at_newest(session, job)
     _recompute_days(session, job.id)
     job.growth_bytes = insight.growth_of(session, job.id)
+
+
+def follow_change(session: Session, job: Job, before: AnyRow, after: Mapping[str, Any]) -> None:
+    """Bring the figures of a job into line with one run whose columns were changed; `after` holds them by name."""
+    job.total_uploaded_bytes += after["uploaded_bytes"] - before.uploaded_bytes
+    _look_at_newest(session, job)
+    days = (day_of(before.began_at), day_of(after["began_at"]))
+    _recompute_days(session, job.id, (min(days), max(days)))
 
 
 def take_off(session: Session, job: Job, removed: Sequence[AnyRow]) -> None:
@@ -118,28 +220,86 @@ def take_off(session: Session, job: Job, removed: Sequence[AnyRow]) -> None:
 
 def _look_at_newest(session: Session, job: Job) -> None:
     _read_recent(session, job)
-    newest = session.scalars(select(Run).where(Run.job_id == job.id).order_by(Run.began_at.desc()).limit(1)).first()
-    for figure, column in LAST_FIGURES.items():
-        setattr(job, figure, getattr(newest, column) if newest else _empty(figure))
+    newest_first = select(Run).where(Run.job_id == job.id).order_by(Run.began_at.desc()).limit(1)
+    # A run that somebody holds may have been changed by a statement.
+    newest_first = newest_first.execution_options(populate_existing=True)
+    newest = session.scalars(newest_first).first()
+    deciding = session.scalars(newest_first.where(Run.outcome.not_in(UNSAVED))).first()
+    for run, figures in ((newest, NEWEST_FIGURES), (deciding, STATE_FIGURES)):
+        for figure, column in figures.items():
+            setattr(job, figure, getattr(run, column) if run else _empty(figure))
+    _read_told(session, job)
     if newest:
         job.duplicati_id = newest.duplicati_id
+    if job.has_mixed_ids:
+        ids = select(Run.duplicati_id).where(Run.job_id == job.id, Run.duplicati_id != "").distinct()
+        job.has_mixed_ids = len(session.scalars(ids.limit(2)).all()) > 1
 
 
 def _empty(figure: str) -> Any:
+    if figure.endswith("_outcome"):
+        return ""
     is_counted = not figure.endswith(("_id", "_at", "_status", "_version", "_versions")) and "quota" not in figure
     return 0 if is_counted else None
 
 
+def _read_told(session: Session, job: Job, wanted: Figure = NOTHING_TOLD) -> None:
+    """Work out anew what is known of files, storage, quota and versions: each by the newest run that told it."""
+    for figure, columns in TOLD_FIGURES.items():
+        if not figure & wanted:
+            continue
+        told = (
+            select(*(getattr(Run, column) for column in columns.values()))
+            .where(Run.job_id == job.id, Run.not_told.op("&")(int(figure)) == 0)
+            .order_by(Run.began_at.desc())
+        )
+        row = session.execute(told.limit(1)).first()
+        for place, name in enumerate(columns):
+            setattr(job, name, row[place] if row else _empty(name))
+        job.not_told = job.not_told & ~figure if row else job.not_told | figure
+    if wanted & Figure.VERSION_LIST:
+        _read_versions(session, job)
+
+
+def _read_versions(session: Session, job: Job) -> None:
+    """Work out anew the versions of a job: by its newest list, and by the runs after that."""
+    columns = (Run.began_at, Run.version_at, Run.available_versions, Run.not_told, Run.unread_versions)
+    runs = select(*columns).where(Run.job_id == job.id)
+    with_list = runs.where(Run.not_told.op("&")(int(Figure.VERSION_LIST)) == 0)
+    last = session.execute(with_list.order_by(Run.began_at.desc()).limit(1)).first()
+    since = runs if last is None else runs.where(Run.began_at >= last.began_at)
+    versions: tuple[str, ...] = ()
+    unread = 0
+    for row in session.execute(since.order_by(Run.began_at)):
+        run = row._asdict()
+        versions = _versions_after(versions, run)
+        unread = run["unread_versions"] if _has_list(run) else unread
+    job.last_versions, job.unread_versions = versions, unread
+
+
+def known_before(session: Session, job_id: int, moment: datetime) -> KnownFigures:
+    """What runs before a moment have told; 0 where they told nothing."""
+    found: dict[str, int] = {}
+    for figure, names in CARRIED.items():
+        told = select(*(getattr(Run, name) for name in names)).where(
+            Run.job_id == job_id, Run.began_at < moment, Run.not_told.op("&")(int(figure)) == 0
+        )
+        row = session.execute(told.order_by(Run.began_at.desc()).limit(1)).first()
+        found |= dict(zip(names, row or (0,) * len(names), strict=True))
+    return KnownFigures(**found)
+
+
 def _read_recent(session: Session, job: Job) -> None:
     newest_first = select(*RECENT_COLUMNS).where(Run.job_id == job.id).order_by(Run.began_at.desc())
-    runs = [recent_run(*row) for row in session.execute(newest_first.limit(STRIP_LENGTH))][::-1]
-    job.recent_statuses = "".join(run.letter for run in runs)
-    job.recent_runs = pack_runs(runs) or None
+    rows = session.execute(newest_first.limit(STRIP_LENGTH)).all()[::-1]
+    job.recent_statuses = "".join(strip_letter(row.status) for row in rows)
+    job.recent_runs = pack_runs([run for row in rows for run in recent_runs(*row)]) or None
     job.anomalies = insight.anomalies_of(job.recent_runs)
 
 
-def _add_to_day(connection: Connection, job_id: int, run: dict[str, Any]) -> None:
-    connection.execute(_upsert_day(connection.dialect.name), _day_of_runs(job_id, [run]))
+def _add_to_day(connection: Connection, job_id: int, run: dict[str, Any], known: KnownFigures) -> None:
+    values, _ = _day_of_runs(job_id, [run], known)
+    connection.execute(_upsert_day(connection.dialect.name), values)
 
 
 @cache
@@ -171,10 +331,15 @@ def _upsert_day(dialect: str) -> Any:
 
 
 def _recompute_days(session: Session, job_id: int, span: tuple[int, int] | None = None) -> None:
-    """Work out the sums of a job's days anew: of all of them, or from the first of a span to its last."""
+    """Work out the sums of a job's days anew: of all of them, or from the first of a span to its last.
+
+    Days after the span are included as far as they show what was told in it.
+    """
     connection = session.connection()
     is_meant, is_within = [DAYS.c.job_id == job_id], [Run.job_id == job_id]
+    begin = from_milliseconds(0)
     if span is not None:
+        span = span[0], _last_carrying_day(session, job_id, span[1])
         begin, end = (from_milliseconds(day * MILLISECONDS_A_DAY) for day in (span[0], span[1] + 1))
         is_meant.append(DAYS.c.day.between(*span))
         is_within += [Run.began_at >= begin, Run.began_at < end]
@@ -188,29 +353,52 @@ def _recompute_days(session: Session, job_id: int, span: tuple[int, int] | None 
         Run.examined_bytes,
         Run.storage_bytes,
         Run.version_count,
+        Run.not_told,
+        Run.outcome,
     )
     rows = session.execute(select(*columns).where(*is_within).order_by(Run.began_at))
     days: dict[int, list[AnyRow]] = {}
     for row in rows:
         days.setdefault(day_of(row.began_at), []).append(row)
-    if days:
-        values = [_day_of_runs(job_id, [row._asdict() for row in runs]) for runs in days.values()]
+    known = known_before(session, job_id, begin) if span is not None else KnownFigures()
+    values = []
+    for runs in days.values():
+        day, known = _day_of_runs(job_id, [row._asdict() for row in runs], known)
+        values.append(day)
+    if values:
         connection.execute(DAYS.insert(), values)
 
 
-def _day_of_runs(job_id: int, runs: list[dict[str, Any]]) -> dict[str, Any]:
-    last = runs[-1]
+def _last_carrying_day(session: Session, job_id: int, day: int) -> int:
+    """The last day to which the figures of a day are carried on: that of the next run that tells all of them."""
+    later = (Run.job_id == job_id, Run.began_at >= from_milliseconds((day + 1) * MILLISECONDS_A_DAY))
+    told_all = Run.not_told.op("&")(sum(CARRIED)) == 0
+    next_at = session.scalar(select(func.min(Run.began_at)).where(*later, told_all))
+    if next_at is None:
+        next_at = session.scalar(select(func.max(Run.began_at)).where(*later))
+    return day if next_at is None else day_of(next_at)
+
+
+def _day_of_runs(
+    job_id: int, runs: Sequence[Mapping[str, Any]], known: KnownFigures
+) -> tuple[dict[str, Any], KnownFigures]:
+    """The row of a day, and what is known after it; `known` is what was known before."""
+    files = size = 0
+    for run in runs:
+        known = known.after(run["not_told"], run)
+        files, size = files + known.examined_files, size + known.examined_bytes
+    last, counting = runs[-1], [run for run in runs if run["outcome"] not in UNSAVED]
     return {
         "job_id": job_id,
         "day": day_of(last["began_at"]),
-        "run_count": len(runs),
-        "success_count": sum(run["status"] == "Success" for run in runs),
+        "run_count": len(counting),
+        "success_count": sum(run["status"] == SUCCESS for run in counting),
         "uploaded_bytes": sum(run["uploaded_bytes"] for run in runs),
         "duration_s": sum(run["duration_s"] for run in runs),
-        "examined_files": sum(run["examined_files"] for run in runs),
-        "examined_bytes": sum(run["examined_bytes"] for run in runs),
+        "examined_files": files,
+        "examined_bytes": size,
         "last_began_at": last["began_at"],
-        "last_storage_bytes": last["storage_bytes"],
-        "last_version_count": last["version_count"],
-        "worst_status": max(severity_of(run["status"]) for run in runs),
-    }
+        "last_storage_bytes": known.storage_bytes,
+        "last_version_count": known.version_count,
+        "worst_status": max((severity_of(run["status"]) for run in counting), default=0),
+    }, known

@@ -17,7 +17,8 @@ from app.domain.heartbeats import Plan, Pulse
 from app.domain.logs import RunLogTexts, unpack_log
 from app.domain.notices import is_muted
 from app.domain.overdue import TOLERANCES, deadline, is_overdue
-from app.domain.reports import BACKUP
+from app.domain.reports import BACKUP, SCHEDULED, Figure
+from app.domain.run_outcomes import UNSAVED
 from app.domain.statuses import NONE, roll_up
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
@@ -38,8 +39,36 @@ class Mute:
 
 
 @dataclass(frozen=True, slots=True)
+class NewestRun:
+    """The newest run of a job, which may be one that saved nothing; `began_at` is the begin that was sent.
+
+    `broken_off_at` is when the run before it began, where its log says that this was broken off.
+    """
+
+    run_id: str | None
+    began_at: datetime | None
+    status: str
+    outcome: str
+    duration_s: float
+    warning_count: int
+    error_count: int
+    broken_off_at: datetime | None
+
+    @property
+    def counts(self) -> bool:
+        """Whether it decides the state of the job."""
+        return self.outcome not in UNSAVED
+
+
+@dataclass(frozen=True, slots=True)
 class JobStatus:
-    """One job with its newest run. Sizes in bytes; times in UTC; `recent_statuses` oldest first, a letter each."""
+    """One job as it stands. Sizes in bytes; times in UTC; `recent_statuses` oldest first, a letter each.
+
+    `last_…` and the counts of warnings and errors are those of the newest run that decides the state of the job:
+    neither a dry run nor one that saved nothing. `newest` is the newest run whatever it did. Files, storage and
+    versions are as they were told last, and 0 where no run told them (`not_told`, bits of `Figure`); `versions` are all
+    that can be restored, as far as they are known.
+    """
 
     job_id: int
     server_id: str
@@ -58,7 +87,6 @@ class JobStatus:
     uploaded_bytes: int
     storage_bytes: int
     version_count: int
-    message_count: int
     warning_count: int
     error_count: int
     available_versions: tuple[str, ...]
@@ -71,6 +99,12 @@ class JobStatus:
     deadline_at: datetime | None
     is_overdue: bool
     overdue_alerted_at: datetime | None
+    newest: NewestRun
+    last_outcome: str = ""
+    versions: tuple[str, ...] = ()
+    unread_versions: int = 0
+    not_told: int = 0
+    has_mixed_ids: bool = False
     operation: str = BACKUP
     recent_runs: bytes = b""
     schedule_anchor_at: datetime | None = None
@@ -84,13 +118,27 @@ class JobStatus:
 
     @property
     def is_backup(self) -> bool:
-        """Whether backups run here, and not restores, tests or the like."""
-        return self.operation == BACKUP
+        """Whether backups or synchronisations run here, and not restores, tests or the like."""
+        return self.operation in SCHEDULED
+
+    def tells(self, figure: str) -> bool:
+        """Whether any of its runs told a figure, by its name in `domain.reports.Figure`."""
+        return not self.not_told & Figure[figure.upper()]
 
     @property
     def server_display_name(self) -> str:
         """What people call the server."""
         return self.server_alias or self.server_name
+
+    @property
+    def shown_outcome(self) -> str:
+        """What a list shows beside the status: that the newest run saved nothing, else what the last one did."""
+        return self.last_outcome if self.newest.counts else self.newest.outcome
+
+    @property
+    def is_flagged(self) -> bool:
+        """Whether there is more to say of it than its status."""
+        return bool(self.is_overdue or self.mute or self.anomalies or self.shown_outcome or self.newest.broken_off_at)
 
     @property
     def is_muted(self) -> bool:
@@ -133,6 +181,7 @@ class ServerStatus:
     tags: tuple[str, ...] = ()
     mute: Mute | None = None
     duplicati: InstalledDuplicati | None = None
+    clock_ahead_s: int | None = None
 
     @property
     def display_name(self) -> str:
@@ -152,8 +201,8 @@ class ServerStatus:
     @property
     def last_job(self) -> JobStatus | None:
         """The job whose backup ran last."""
-        ran = [job for job in self.jobs if job.is_backup and job.last_began_at is not None]
-        return max(ran, key=lambda job: job.last_began_at or self.created_at, default=None)
+        ran = [job for job in self.jobs if job.is_backup and job.newest.began_at is not None]
+        return max(ran, key=lambda job: job.newest.began_at or self.created_at, default=None)
 
     def total(self, figure: str) -> int:
         """The sum of one figure of `JobStatus` over the jobs."""
@@ -305,6 +354,7 @@ def _server_status(
         tags=tuple(server.tags),
         mute=_mute(server, now, is_of_server=True),
         duplicati=installed(latest.last_duplicati_version, newest) if latest else None,
+        clock_ahead_s=server.clock_ahead_s,
     )
 
 
@@ -320,19 +370,33 @@ def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> J
         run_count=job.run_count,
         total_uploaded_bytes=job.total_uploaded_bytes,
         recent_statuses=job.recent_statuses,
-        last_run_id=job.last_run_id,
-        last_began_at=job.last_began_at,
-        last_status=job.last_status or NONE,
-        last_duration_s=job.last_duration_s,
+        last_run_id=job.state_run_id,
+        last_began_at=job.state_began_at,
+        last_status=job.state_status or NONE,
+        last_outcome=job.state_outcome,
+        last_duration_s=job.state_duration_s,
         examined_files=job.last_examined_files,
         examined_bytes=job.last_examined_bytes,
         uploaded_bytes=job.last_uploaded_bytes,
         storage_bytes=job.last_storage_bytes,
         version_count=job.last_version_count,
-        message_count=job.last_message_count,
-        warning_count=job.last_warning_count,
-        error_count=job.last_error_count,
+        warning_count=job.state_warning_count,
+        error_count=job.state_error_count,
         available_versions=job.last_available_versions,
+        versions=job.last_versions,
+        unread_versions=job.unread_versions,
+        not_told=job.not_told,
+        has_mixed_ids=job.has_mixed_ids,
+        newest=NewestRun(
+            job.last_run_id,
+            job.last_reported_began_at or job.last_began_at,
+            job.last_status or NONE,
+            job.last_outcome,
+            job.last_duration_s,
+            job.last_warning_count,
+            job.last_error_count,
+            job.last_broken_off_at,
+        ),
         duplicati_version=job.last_duplicati_version,
         notification_event=job.notification_event,
         is_overdue_check_enabled=job.is_overdue_check_enabled,

@@ -1,26 +1,39 @@
 """A report becomes a stored run: run, log, job figures, next expected time, audit and outbox in one transaction."""
 
+import logging
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass, fields
-from datetime import datetime
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
 from functools import cache
 from operator import attrgetter
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, select, union_all
 from sqlalchemy.orm import Session
 
 from app.contracts.errors import Conflict
-from app.domain.instants import iso
+from app.domain.instants import MILLISECOND, iso
 from app.domain.logs import pack_log_quickly
-from app.domain.reports import Report
+from app.domain.recent_runs import unpack_runs, usual_interval
+from app.domain.reports import CLOCK_TOLERANCE, NOTHING_TOLD, Format, Report, correct_clock
+from app.domain.seen_offsets import add_offset
 from app.models import AuditEntry, Job, Run, RunLog, Server
-from app.services import figures, outbox, planning
-from app.services.audit import Actor
+from app.models.types import AnyRow
+from app.services import figures, outbox, planning, version_lists
+from app.services.audit import SYSTEM, Actor
+from app.services.identities import find_server_id, give_id, has_provisional
 from app.services.transaction import insert_for, writing
 
+log = logging.getLogger(__name__)
+
+ONE_SECOND = timedelta(seconds=1)
+# How far apart both formats of a run without results may come.
+BOTH_FORMATS_WITHIN = timedelta(seconds=10)
+RICHNESS: dict[int, int] = {Format.TEXT: 1, Format.COLLECTED: 2, Format.JSON: 3}
+# An error of a clock that differs by less from the one that is known is the same error.
+CLOCK_STEP_S = 3600
 SERVERS, JOBS = Server.__table__, Job.__table__
 RUNS, LOGS, AUDIT = Run.__table__, RunLog.__table__, AuditEntry.__table__
 # Built once: making a statement costs as much as running it.
@@ -30,6 +43,39 @@ FIND_JOB = (
     select(*JOBS.c)
     .where(JOBS.c.server_id == bindparam("server_id"), JOBS.c.name == bindparam("job_name"))
     .with_for_update()
+)
+# Those whose begin, as it was sent, lies in the second of the report's.
+_COPY_COLUMNS = (
+    RUNS.c.row_id,
+    RUNS.c.began_at,
+    RUNS.c.ended_at,
+    RUNS.c.reported_began_at,
+    RUNS.c.format,
+    RUNS.c.uploaded_bytes,
+    RUNS.c.not_told,
+    RUNS.c.duration_s,
+)
+# The newest run of a server for which its clock was ahead.
+FIND_MOVED = (
+    select(RUNS.c.reported_began_at, RUNS.c.began_at)
+    .join(JOBS, JOBS.c.id == RUNS.c.job_id)
+    .where(JOBS.c.server_id == bindparam("server_id"), RUNS.c.reported_began_at.is_not(None))
+    .order_by(RUNS.c.received_at.desc())
+    .limit(1)
+)
+FIND_COPIES = union_all(
+    *(
+        select(*_COPY_COLUMNS).where(
+            RUNS.c.job_id == bindparam("job_id"),
+            began_at >= bindparam("first", type_=RUNS.c.began_at.type),
+            began_at < bindparam("last", type_=RUNS.c.began_at.type),
+            is_sent,
+        )
+        for began_at, is_sent in (
+            (RUNS.c.began_at, RUNS.c.reported_began_at.is_(None)),
+            (RUNS.c.reported_began_at, RUNS.c.reported_began_at.is_not(None)),
+        )
+    )
 )
 UPDATE_JOB = JOBS.update().where(JOBS.c.id == bindparam("row_id"))
 FOLLOWS = (*figures.FIGURES, *planning.PLAN)  # what a run changes of its job
@@ -46,24 +92,44 @@ class DuplicateReport(Conflict):
         super().__init__("ignored, duplicated data")
 
 
+class _NeedsId(Exception):
+    """The machine was known by its name alone so far, and reports with an id now."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run that was just stored, with the rows of its server and job: plain objects with the names of the models."""
+    """A run that was just stored, with the rows of its server and job: plain objects with the names of the models.
+
+    `report` is what was stored: with true times where a clock was wrong, and with the versions read.
+    """
 
     run_id: str
     server: Any
     job: Any
+    report: Report
 
 
-def ingest_report(report: Report, *, now: datetime, actor: Actor) -> str:
+def ingest_report(report: Report, *, now: datetime, actor: Actor, received_at: datetime | None = None) -> str | None:
     """Store a run and everything that follows from it; returns the run's id once it is committed.
 
-    Unknown servers and jobs come into being. Raises DuplicateReport when the job has a run that began at the same
-    millisecond, also when both arrive at once.
+    Unknown servers and jobs are created. Returns None for a run that is stored already and was sent in another format
+    now. Raises DuplicateReport when the job has a run that began at the same millisecond, also when both arrive at
+    once. `received_at` is when the report came, where that was not now.
     """
+    try:
+        return _ingest(report, now, actor, received_at or now)
+    except _NeedsId:
+        with writing() as session:
+            give_id(session, report.server_name, report.server_id, actor=actor, now=now)
+        return _ingest(report, now, actor, received_at or now)
+
+
+def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) -> str | None:
     with writing(is_small=True) as session:
-        stored = store_run(session, report, now)
-        server, job = stored.server, stored.job
+        stored = store_run(session, report, received_at)
+        if stored is None:
+            return None
+        server, job, report = stored.server, stored.job, stored.report
         session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))
         queued = 0
         if outbox.has_to_tell(server, job, report, now):
@@ -74,26 +140,136 @@ def ingest_report(report: Report, *, now: datetime, actor: Actor) -> str:
     return stored.run_id
 
 
-def store_run(session: Session, report: Report, now: datetime) -> StoredRun:
-    """Store a run with its log, and move its job on, within the transaction of the caller; tells nobody.
+def store_run(
+    session: Session, report: Report, now: datetime, *, clock_ahead: timedelta | None = None
+) -> StoredRun | None:
+    """Store a run with its log, and move its job on, within the transaction of the caller; notifies nobody.
 
-    Raises as `ingest_report`; the transaction goes on after a duplicate.
+    `now` is when the report came, `clock_ahead` as with `correct_clock`. Returns and raises as `ingest_report`; the
+    transaction goes on after a duplicate.
     """
-    run_id = str(uuid.uuid4())
     packed = pack_log_quickly(report.messages, report.warnings, report.errors)
     connection = session.connection()
+    if not report.server_id:
+        report = replace(report, server_id=find_server_id(connection, report.server_name))
     server, job = _server_and_job(connection, report, now)
+    known = _find_known(connection, job.id, report)
+    report = _with_likely_next_run(connection, job, correct_clock(report, now, clock_ahead))
+    report = version_lists.with_versions(connection, server, job.id, report)
     values = dict(zip(REPORTED, _reported_values(report), strict=True))
+    if known is not None:
+        _complete_run(session, job, known, report, values, packed)
+        return None
+    run_id = str(uuid.uuid4())
     values |= {"id": run_id, "job_id": job.id, "received_at": now}
-    row_id = connection.scalar(_insert_new(connection.dialect.name), values)
-    if row_id is None:
-        raise DuplicateReport
+    row_id = _insert_run(connection, values)
     connection.execute(INSERT_LOG, {"run_row_id": row_id, "packed": packed})
+    report = replace(report, began_at=values["began_at"], reported_began_at=values["reported_began_at"])
+    is_first = job.state_began_at is None
     figures.add_run(session, job, values)
-    planning.follow_report(job, report)
-    connection.execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
+    _move_on(session, job, report, is_first=is_first)
+    _follow_clock(connection, server, report, now)
+    return StoredRun(run_id, server, job, report)
+
+
+def _find_known(connection: Connection, job_id: int, report: Report) -> AnyRow | None:
+    """The stored run that a report is a copy of, in another format; None for a new run.
+
+    The plain text tells whole seconds alone, so there the second has to do. A run without results begins at its
+    reception, so there one that came in the other format some seconds before is the same. Raises DuplicateReport for
+    a copy in the same format.
+    """
+    second = report.began_at.replace(microsecond=0)
+    first = second if report.has_results else second - BOTH_FORMATS_WITHIN
+    for row in connection.execute(FIND_COPIES, {"job_id": job_id, "first": first, "last": second + ONE_SECOND}):
+        begun_at = row.reported_began_at or row.began_at
+        is_by_second = begun_at >= second and Format.TEXT in (report.format, row.format)
+        if is_by_second or begun_at == report.began_at:
+            if row.format & report.format:
+                raise DuplicateReport
+            return row
+        if begun_at < second and not row.format & report.format and row.not_told == NOTHING_TOLD and not row.duration_s:
+            return row
+    return None
+
+
+def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> Report:
+    """The report with its next run, less an error that the clock of the machine had before.
+
+    Where a clock was ahead and is right again, Duplicati goes on with the times that it had planned by it. Such a
+    time is further away than the error, and than two usual intervals of the job.
+    """
+    next_at = report.next_scheduled_at
+    if next_at is None or report.clock_ahead_s:
+        return report
+    away = next_at - report.began_at
+    if away <= 2 * usual_interval(unpack_runs(job.recent_runs)):
+        return report
+    row = connection.execute(FIND_MOVED, {"server_id": report.server_id}).first()
+    if row is None or away <= row.reported_began_at - row.began_at:
+        return report
+    return replace(report, next_scheduled_at=next_at - (row.reported_began_at - row.began_at))
+
+
+def _complete_run(
+    session: Session, job: Any, known: AnyRow, report: Report, values: dict[str, Any], packed: bytes
+) -> None:
+    """Note that a stored run came in another format too, and take from that what the plain text did not tell."""
+    connection = session.connection()
+    changes: dict[str, Any] = {"format": known.format | report.format}
+    # The plain text has fewer figures, and collected reports have a part of the log.
+    tells_more = RICHNESS[report.format] > max(rank for format, rank in RICHNESS.items() if format & known.format)
+    if tells_more:
+        changes = values | changes
+        if known.reported_began_at is not None:
+            changes |= {"began_at": known.began_at, "ended_at": known.ended_at}
+        connection.execute(LOGS.update().where(LOGS.c.run_row_id == known.row_id).values(packed=packed))
+    connection.execute(RUNS.update().where(RUNS.c.row_id == known.row_id).values(**changes))
+    if tells_more:
+        figures.follow_change(session, job, known, changes)
+        _move_on(session, job, replace(report, began_at=changes["began_at"]))
+
+
+def _move_on(session: Session, job: Any, report: Report, *, is_first: bool = False) -> None:
+    planning.follow_report(job, report, is_first=is_first)
+    session.connection().execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
     session.expire_all()  # mapped objects that somebody holds do not know of it
-    return StoredRun(run_id, server, job)
+
+
+def _insert_run(connection: Connection, values: dict[str, Any]) -> int:
+    """Insert a run; gives the row's number.
+
+    A begin that was worked out for a wrong clock may be that of another run: then this one counts a millisecond
+    earlier, and keeps the begin that was sent beside it.
+    """
+    while True:
+        row_id: int | None = connection.scalar(_insert_new(connection.dialect.name), values)
+        if row_id is not None:
+            return row_id
+        values["reported_began_at"] = values["reported_began_at"] or values["began_at"]
+        values["began_at"] -= MILLISECOND
+
+
+def _follow_clock(connection: Connection, server: Any, report: Report, now: datetime) -> None:
+    """Keep with the server by how much its clock is ahead, and which offset to UTC its reports show."""
+    changes: dict[str, Any] = {}
+    if report.clock_ahead_s:
+        if abs((server.clock_ahead_s or 0) - report.clock_ahead_s) > CLOCK_STEP_S:
+            details = {"serverName": server.name, "clockAheadSeconds": report.clock_ahead_s}
+            values: dict[str, Any] = {"username": SYSTEM.username, "action": "server_clock_ahead", "category": "server"}
+            values |= {"at": now, "status": "error", "target_type": "server", "target_id": server.id}
+            connection.execute(INSERT_AUDIT, values | {"details": details})
+        changes["clock_ahead_s"] = report.clock_ahead_s
+    elif server.clock_ahead_s is not None and abs(now - report.ended_at) < CLOCK_TOLERANCE:
+        changes["clock_ahead_s"] = None
+    if report.utc_offset_min is not None and not report.clock_ahead_s:
+        periods = add_offset(server.seen_offsets, report.began_at, report.utc_offset_min)
+        if periods is not None:
+            changes["seen_offsets"] = periods
+    if report.is_next_run_ignored:
+        log.warning("the next run that %r announces for %r is too far away and ignored", server.name, report.job_name)
+    if changes:
+        connection.execute(SERVERS.update().where(SERVERS.c.id == server.id).values(**changes))
 
 
 def _server_and_job(connection: Connection, report: Report, now: datetime) -> tuple[Any, Any]:
@@ -103,6 +279,8 @@ def _server_and_job(connection: Connection, report: Report, now: datetime) -> tu
     """
     names = {"server_id": report.server_id, "job_name": report.job_name}
     server, job = connection.execute(FIND_SERVER, names).first(), connection.execute(FIND_JOB, names).first()
+    if server is None and has_provisional(connection, report.server_name):
+        raise _NeedsId
     if server is None or job is None:
         # Two first reports may arrive at once: whoever comes second finds what the other made.
         insert = insert_for(connection.dialect.name)
@@ -110,7 +288,7 @@ def _server_and_job(connection: Connection, report: Report, now: datetime) -> tu
         connection.execute(insert(SERVERS).values(new_server).on_conflict_do_nothing())
         new_job = {"server_id": report.server_id, "name": report.job_name, "created_at": now}
         # Nobody expects a restore every day.
-        new_job |= {"operation": report.main_operation, "is_overdue_check_enabled": report.is_backup}
+        new_job |= {"operation": report.main_operation, "is_overdue_check_enabled": report.is_scheduled}
         connection.execute(insert(JOBS).values(new_job).on_conflict_do_nothing())
         server, job = connection.execute(FIND_SERVER, names).one(), connection.execute(FIND_JOB, names).one()
     return SimpleNamespace(**server._mapping), SimpleNamespace(**job._mapping)
@@ -139,12 +317,15 @@ def _audit_values(report: Report, run_id: str, now: datetime, actor: Actor) -> d
             "backup_name": report.job_name,
             "backup_id": report.duplicati_id,
             "status": report.status,
-            "date": iso(report.began_at),
+            "date": iso(report.sent_began_at),
             "duration_seconds": report.duration_s,
             "size": report.examined_bytes,
             "uploaded_size": report.uploaded_bytes,
             "examined_files": report.examined_files,
             "warnings": report.warning_count,
             "errors": report.error_count,
+            **({"outcome": report.outcome} if report.outcome else {}),
+            **({"clock_ahead_seconds": report.clock_ahead_s} if report.clock_ahead_s else {}),
+            **({"next_scheduled_run": "ignored"} if report.is_next_run_ignored else {}),
         },
     }

@@ -6,7 +6,7 @@ from sqlalchemy import select
 
 from app.contracts.errors import AppError
 from app.domain.logs import RunLogTexts, unpack_log
-from app.domain.reports import BACKUP
+from app.domain.reports import SCHEDULED
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
 
@@ -52,7 +52,7 @@ def of_server(identifier: str) -> tuple[Server, list[LatestRun]]:
         select(Run, Job.name, RunLog.packed)
         .join(Job, Job.last_run_id == Run.id)
         .outerjoin(RunLog, RunLog.run_row_id == Run.row_id)
-        .where(Job.server_id == server.id, Job.operation == BACKUP)
+        .where(Job.server_id == server.id, Job.operation.in_(SCHEDULED))
         .order_by(Run.began_at.desc(), Run.row_id.desc())
     )
     return server, [LatestRun(run, name, unpack_log(packed) if packed else RunLogTexts()) for run, name, packed in rows]

@@ -104,7 +104,7 @@ def _absorb(session: Session, old: Server, target: Server) -> None:
         if own is None:
             job.server_id = target.id
         else:
-            _join(session, job, own)
+            join_jobs(session, job, own)
     _move_access(session, old.id, target.id)
     session.flush()
     # By statement: the mapped object may still list jobs as its own that have moved.
@@ -129,15 +129,15 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _join(session: Session, job: Job, own: Job) -> None:
-    """Move the runs of a job to the target's job of that name, and delete it."""
+def join_jobs(session: Session, job: Job, own: Job) -> None:
+    """Move the runs of a job to another one, `own`, which keeps its settings, and delete it."""
     _rename_runs(session, job.id, _duplicati_id(session, own.id))
     known = select(Run.began_at).where(Run.job_id == own.id)
     twice = Run.began_at.in_(known.scalar_subquery())
     session.execute(delete(Run).where(Run.job_id == job.id, twice), execution_options={"synchronize_session": False})
     session.execute(update(Run).where(Run.job_id == job.id).values(job_id=own.id))
     session.execute(update(Delivery).where(Delivery.job_id == job.id).values(job_id=own.id))
-    if job.last_began_at and (own.last_began_at is None or job.last_began_at > own.last_began_at):
+    if job.state_began_at and (own.state_began_at is None or job.state_began_at > own.state_began_at):
         own.announced_next_at = job.announced_next_at
     alerts = [at for at in (own.overdue_alerted_at, job.overdue_alerted_at) if at is not None]
     own.overdue_alerted_at = max(alerts, default=None)

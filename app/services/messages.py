@@ -1,7 +1,7 @@
 """From a run or an overdue job to the words that are sent: the values of the placeholders, and the template filled."""
 
 from base64 import b64decode, b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -13,7 +13,7 @@ from app.domain.default_templates import ALIASES, default_templates
 from app.domain.durations import human_duration
 from app.domain.elapsed import relative_text
 from app.domain.notices import shorten
-from app.domain.reports import Report
+from app.domain.reports import Figure, Report
 from app.domain.statuses import SUCCESS, is_failure
 from app.domain.summary_words import summary_words
 from app.domain.templates import Template, render
@@ -22,15 +22,19 @@ from app.models import Job, Server
 from app.services import configuration
 from app.services.deployment import settings
 from app.services.wording import (
+    broken_off_text,
     count_text,
     date_text,
     language_or_default,
+    outcome_word,
     size_text,
     status_word,
     tolerance_text,
 )
 
 TITLE_LIMIT = 500
+# In place of a figure that no report of the job has told.
+NOT_TOLD = "\u2013"
 # Enough for the thousands of lines that a person may read, and a bound for the outbox.
 LOG_TEXT_LIMIT = 60_000
 # Lines of a list of jobs: as many as a push takes and a person reads.
@@ -103,9 +107,12 @@ def render_run(server: Server, job: Job, report: Report) -> Notice:
     severity = Severity.INFO if report.status == SUCCESS else Severity.WARNING
     if is_failure(report.status):
         severity = Severity.ERROR
-    kind = "success" if report.status == SUCCESS else "warning"
+    kind = "success" if report.status == SUCCESS and report.counts else "warning"
     stored = stored_templates()
-    return _render(kind, template(kind, stored), severity, run_values(server, job, report, language(stored)))
+    code = language(stored)
+    return _with_note(
+        _render(kind, template(kind, stored), severity, run_values(server, job, report, code)), report, code
+    )
 
 
 def render_overdue(server: Server, job: Job, now: datetime) -> Notice:
@@ -142,7 +149,7 @@ def render_recovered(server: Server, job: Job, report: Report, trouble: Trouble,
         "trouble_since": date_text(trouble.since_at, code),
         "trouble_elapsed": relative_text(trouble.since_at, now),
     }
-    return _render(kind, template(kind, stored), Severity.INFO, values)
+    return _with_note(_render(kind, template(kind, stored), Severity.INFO, values), report, code)
 
 
 def render_alarm(event: str, severity: Severity, values: Mapping[str, str]) -> Notice:
@@ -176,19 +183,25 @@ def alarm_language(code: str) -> str:
 
 
 def run_values(server: Server, job: Job, report: Report, language: str) -> dict[str, str]:
-    """What the templates `success` and `warning` may tell."""
+    """What the templates `success` and `warning` may tell; what the run does not tell is as the job knows it."""
+
+    def figure(kind: Figure, told: int, known: int, text: Callable[[int, str], str]) -> str:
+        if not report.tells(kind) and job.not_told & kind:
+            return NOT_TOLD
+        return text(told if report.tells(kind) else known, language)
+
     return server_values(server, job) | {
         "backup_date": date_text(report.began_at, language),
-        "status": status_word(report.status, language),
+        "status": _status_text(report, language),
         "messages_count": count_text(report.message_count, language),
         "warnings_count": count_text(report.warning_count, language),
         "errors_count": count_text(report.error_count, language),
         "duration": human_duration(report.duration_s),
-        "file_count": count_text(report.examined_files, language),
-        "file_size": size_text(report.examined_bytes, language),
-        "uploaded_size": size_text(report.uploaded_bytes, language),
-        "storage_size": size_text(report.storage_bytes, language),
-        "available_versions": count_text(report.version_count, language),
+        "file_count": figure(Figure.FILES, report.examined_files, job.last_examined_files, count_text),
+        "file_size": figure(Figure.FILES, report.examined_bytes, job.last_examined_bytes, size_text),
+        "uploaded_size": size_text(report.uploaded_bytes, language) if report.tells(Figure.UPLOADED) else NOT_TOLD,
+        "storage_size": figure(Figure.STORAGE, report.storage_bytes, job.last_storage_bytes, size_text),
+        "available_versions": figure(Figure.VERSION_COUNT, report.version_count, job.last_version_count, count_text),
         "log_text": log_text(report),
     }
 
@@ -196,8 +209,8 @@ def run_values(server: Server, job: Job, report: Report, language: str) -> dict[
 def overdue_values(server: Server, job: Job, now: datetime, language: str) -> dict[str, str]:
     """What the template `overdueBackup` may tell."""
     return server_values(server, job) | {
-        "last_backup_date": date_text(job.last_began_at, language),
-        "last_elapsed": relative_text(job.last_began_at, now),
+        "last_backup_date": date_text(job.state_began_at, language),
+        "last_elapsed": relative_text(job.state_began_at, now),
         "expected_date": date_text(job.next_expected_at, language),
         "expected_elapsed": relative_text(job.next_expected_at, now),
         "backup_interval": job.expected_interval,
@@ -206,6 +219,18 @@ def overdue_values(server: Server, job: Job, now: datetime, language: str) -> di
         "backup_interval_value": job.expected_interval,
         "backup_interval_type": "",
     }
+
+
+def _with_note(notice: Notice, report: Report, language: str) -> Notice:
+    """The notice with what the run tells of the run before it."""
+    note = broken_off_text(report.broken_off_at, language)
+    return replace(notice, text=f"{notice.text}\n\n{markdown.escape(note)}") if note else notice
+
+
+def _status_text(report: Report, language: str) -> str:
+    """The status of a run, with what it did besides: `Warning (stopped)`."""
+    word, status = outcome_word(report.outcome, language), status_word(report.status, language)
+    return f"{status} ({word})" if word else status
 
 
 def log_text(report: Report) -> str:

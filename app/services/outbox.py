@@ -15,12 +15,12 @@ from blinker import signal
 from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
+from app.domain.instants import to_milliseconds
 from app.domain.notices import OFF, inherited, is_muted, mail_addresses
 from app.domain.reports import Report
 from app.domain.troubles import Hearing, Trouble, Verdict, judge
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
-from app.models.types import to_milliseconds
 from app.services import channels, messages, summary_settings
 from app.services.delivery import deliver_due
 from app.services.transaction import insert_for, writing
@@ -183,7 +183,8 @@ def _judge(server: Server, job: Job, report: Report) -> Verdict:
         status=report.status,
         error_count=report.error_count,
         began_at=report.began_at,
-        is_newest=job.last_began_at is None or report.began_at >= job.last_began_at,
+        is_newest=job.state_began_at is None or report.began_at >= job.state_began_at,
+        has_saved=report.counts,
         standard_event=job.notification_event,
         additional_event=_additional_event(server, job),
         trouble=_trouble(job),

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from app.contracts.errors import AppError
 from app.domain.envelopes import is_packed, open_envelope
-from app.domain.reports import Report, parse_report
+from app.domain.reports import NotStored, Report, parse_report
 from app.services import configuration, deployment
 from app.services.audit import Actor, record_entry
 from app.services.ingest import DuplicateReport, ingest_report
@@ -21,12 +21,22 @@ LEAST_MIB, MOST_MIB = 1, 1024
 LONGEST_URL = 500
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What an accepted upload led to: the id of the run that was stored, or the reason why none was."""
+
+    run_id: str | None = None
+    reason: str = ""
+
+
 def receive_report(
     body: bytes, *, content_type: str = "", content_encoding: str = "", now: datetime, actor: Actor
-) -> str:
-    """Take one upload; returns the id of the stored run.
+) -> Received:
+    """Accept one upload.
 
-    Raises InvalidReport or another AppError for what cannot be used, after keeping its text, and DuplicateReport.
+    Whatever Duplicati sends in good faith is accepted: any answer from 400 on makes it try three times more and put
+    warnings on the person's job. Raises InvalidReport or another AppError for what cannot be used, after keeping its
+    text, and DuplicateReport.
     Threads take turns for the whole of it, reading included: those that read meanwhile would take the interpreter's
     lock from the one that writes at each of its statements, which cost a quarter of the rate with eight senders.
     """
@@ -34,7 +44,7 @@ def receive_report(
         return _receive(body, content_type, content_encoding, now, actor)
 
 
-def _receive(body: bytes, content_type: str, content_encoding: str, now: datetime, actor: Actor) -> str:
+def _receive(body: bytes, content_type: str, content_encoding: str, now: datetime, actor: Actor) -> Received:
     # What is packed cannot be searched for the address of a destination, which may hold a password: it is not kept.
     kept, kept_type = b"" if is_packed(body, content_encoding) else body, content_type
     try:
@@ -42,12 +52,13 @@ def _receive(body: bytes, content_type: str, content_encoding: str, now: datetim
         opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
         if opened != body:
             kept, kept_type = opened, "text/plain"
-        return ingest_report(_read(text, received_at=now), now=now, actor=actor)
+        return _store(_read(text, received_at=now), now=now, actor=actor)
     except DuplicateReport:
         raise
     except AppError as error:
         keep_rejected(
             kept,
+            sent=body,
             reason=error.message,
             status_code=error.status,
             content_type=kept_type,
@@ -57,8 +68,17 @@ def _receive(body: bytes, content_type: str, content_encoding: str, now: datetim
         raise
 
 
-def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> str:
-    """Take a refused upload in by the rules of today; returns the id of the stored run.
+def _store(report: Report | NotStored, *, now: datetime, actor: Actor, received_at: datetime | None = None) -> Received:
+    if isinstance(report, NotStored):
+        return Received(reason=report.reason)
+    run_id = ingest_report(report, now=now, actor=actor, received_at=received_at)
+    if run_id is None:
+        return Received(reason="This run is stored already; it was sent in another format before")
+    return Received(run_id)
+
+
+def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
+    """Accept a rejected upload by the rules of today.
 
     Raises NotFound, AppError for what still cannot be used, and DuplicateReport.
     """
@@ -68,10 +88,10 @@ def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> str:
         raise AppError("The body of this upload could not be opened, so it was not kept")
     report = _read(open_envelope(body, rejected.content_type, "", limit), received_at=rejected.received_at)
     with writing():
-        run_id = ingest_report(report, now=now, actor=actor)
+        received = _store(report, now=now, actor=actor, received_at=rejected.received_at)
         rejected.replayed_at = now
         audit_rejected("rejected_report_replayed", rejected, actor=actor, now=now)
-    return run_id
+    return received
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +171,7 @@ def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
         record_entry("public_url_updated", "config", now=now, actor=actor, details={"url": url}, **place)
 
 
-def _read(text: str | bytes, *, received_at: datetime) -> Report:
+def _read(text: str | bytes, *, received_at: datetime) -> Report | NotStored:
     zone = deployment.settings().zone
-    return parse_report(
-        text, received_at=received_at, zone=zone, keeps_other_operations=keeps_other_operations()
-    ).filed()
+    report = parse_report(text, received_at=received_at, zone=zone, keeps_other_operations=keeps_other_operations())
+    return report if isinstance(report, NotStored) else report.filed()

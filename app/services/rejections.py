@@ -1,11 +1,12 @@
 """Refused uploads: kept with the reason, within bounds, so that a person can look and replay."""
 
+import hashlib
 import logging
 import re
 import zlib
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import defer
 
 from app.contracts.errors import NotFound
@@ -18,6 +19,8 @@ log = logging.getLogger(__name__)
 
 REPORTS_KEPT = 200
 BYTES_KEPT = 64 * 1024 * 1024
+# Attempts of Duplicati are seconds apart; the same text much later is another event.
+RETRIED_WITHIN = timedelta(days=1)
 # The address of a destination may hold a password: it is never stored.
 _REMOTE_URLS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
@@ -32,9 +35,22 @@ _REMOTE_URLS = tuple(
 
 
 def keep_rejected(
-    body: bytes, *, reason: str, status_code: int, content_type: str, ip_address: str | None, now: datetime
+    body: bytes,
+    *,
+    sent: bytes,
+    reason: str,
+    status_code: int,
+    content_type: str,
+    ip_address: str | None,
+    now: datetime,
 ) -> None:
-    """Store a refused upload, and drop the oldest ones over the bounds."""
+    """Store a rejected upload, and drop the oldest ones over the bounds.
+
+    `sent` is the body as it came: Duplicati tries a rejected report three times more, and one copy is kept.
+    """
+    digest = hashlib.sha256(sent).digest()
+    if _count_attempt(digest, now):
+        return
     masked = body
     for address in _REMOTE_URLS:
         masked = address.sub(rb"\1(removed)", masked)
@@ -48,6 +64,7 @@ def keep_rejected(
                 reason=reason[:2000],
                 size_bytes=len(body),
                 body=zlib.compress(masked),
+                digest=digest,
             )
         )
         session.flush()
@@ -63,7 +80,23 @@ def keep_rejected(
                 outgrown.append(report_id)
         if outgrown:
             session.execute(delete(RejectedReport).where(RejectedReport.id.in_(outgrown)))
-    log.warning("refused a report from %s: %s", ip_address, reason)
+    log.warning("rejected a report from %s: %s", ip_address, reason)
+
+
+def _count_attempt(digest: bytes, now: datetime) -> bool:
+    """Note that a rejected upload came again; False when it is not kept yet, or its last attempt is long ago."""
+    with writing() as session:
+        kept = select(RejectedReport.id).where(
+            RejectedReport.digest == digest,
+            RejectedReport.replayed_at.is_(None),
+            RejectedReport.received_at > now - RETRIED_WITHIN,
+        )
+        report_id = session.scalar(kept.order_by(RejectedReport.id.desc()).limit(1))
+        if report_id is None:
+            return False
+        counted = update(RejectedReport).where(RejectedReport.id == report_id)
+        session.execute(counted.values(attempts=RejectedReport.attempts + 1))
+    return True
 
 
 def open_body(rejected: RejectedReport) -> bytes:

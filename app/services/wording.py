@@ -36,6 +36,27 @@ STATUS_WORDS = {
     "hi": {"Success": "सफल", "Warning": "चेतावनी", "Error": "त्रुटि", "Fatal": "गंभीर"},
     "zh-Hans": {"Success": "成功", "Warning": "警告", "Error": "错误", "Fatal": "致命"},
 }
+# How a run ended besides its status; see `domain.run_outcomes.Outcome`.
+OUTCOME_WORDS = {
+    DEFAULT_LANGUAGE: {"aborted": "aborted", "dry_run": "dry run", "stopped": "stopped", "partial": "partial"},
+    "de": {"aborted": "abgebrochen", "dry_run": "Probelauf", "stopped": "angehalten", "partial": "unvollständig"},
+    "fr": {"aborted": "abandonnée", "dry_run": "simulation", "stopped": "arrêtée", "partial": "partielle"},
+    "es": {"aborted": "cancelada", "dry_run": "simulación", "stopped": "detenida", "partial": "parcial"},
+    "pt-BR": {"aborted": "cancelada", "dry_run": "simulação", "stopped": "parada", "partial": "parcial"},
+    "hi-Latn": {"aborted": "radd", "dry_run": "trial run", "stopped": "roka gaya", "partial": "aanshik"},
+    "hi": {"aborted": "रद्द", "dry_run": "ट्रायल रन", "stopped": "रोका गया", "partial": "आंशिक"},
+    "zh-Hans": {"aborted": "已中止", "dry_run": "试运行", "stopped": "已停止", "partial": "部分备份"},
+}
+BROKEN_OFF_WORDS = {
+    DEFAULT_LANGUAGE: "The run of {date} was broken off.",
+    "de": "Der Lauf vom {date} wurde unterbrochen und nicht beendet.",
+    "fr": "L'exécution du {date} a été interrompue avant sa fin.",
+    "es": "La ejecución del {date} se interrumpió antes de terminar.",
+    "pt-BR": "A execução de {date} foi interrompida antes de terminar.",
+    "hi-Latn": "{date} ka run beech mein hi ruk gaya.",
+    "hi": "{date} का रन बीच में ही रुक गया।",
+    "zh-Hans": "{date} 的运行中途中断。",
+}
 NO_TOLERANCE_WORDS = {
     "de": "Keine Toleranz",
     "fr": "Aucune tolérance",
@@ -69,6 +90,19 @@ SPACED_PERCENT = frozenset({"de", "fr", "es"})
 def language_or_default(code: object) -> str:
     """The code itself when it is one that we know, else that of English."""
     return code if isinstance(code, str) and code in LANGUAGES else DEFAULT_LANGUAGE
+
+
+def outcome_word(outcome: str, language: str) -> str:
+    """How a run ended besides its status: aborted, dry run, stopped or partial; empty for a usual run."""
+    return OUTCOME_WORDS.get(language, OUTCOME_WORDS[DEFAULT_LANGUAGE]).get(outcome, "")
+
+
+def broken_off_text(began_at: datetime | None, language: str) -> str:
+    """The sentence about the run before that was broken off; empty where there was none."""
+    if began_at is None:
+        return ""
+    sentence = BROKEN_OFF_WORDS.get(language, BROKEN_OFF_WORDS[DEFAULT_LANGUAGE])
+    return sentence.format(date=date_text(began_at, language))
 
 
 def date_text(instant: datetime | None, language: str) -> str:

@@ -6,20 +6,30 @@ import pytest
 from factories import find_job, report_body, report_document
 from sqlalchemy import select
 
-from app.models import AuditEntry, Job
+from app.models import AuditEntry, Job, RejectedReport
+from app.services import rejections
 
 UPLOAD, REJECTED = "/api/upload", "/api/rejected-reports"
 
 
 @pytest.fixture
 def refused(client):
-    """Uploads the report of a restore, which is refused."""
+    """Uploads a report without a usable begin, which is refused."""
 
     def send(**changes):
-        body = report_body(data={"MainOperation": "Restore"}, **changes)
+        body = report_body(data={"BeginTime": "yesterday"}, **changes)
         assert client.post(UPLOAD, data=body).status_code == 400
 
     return send
+
+
+@pytest.fixture
+def refused_before(db, clock):
+    """Keeps the report of a restore as an earlier version refused it; gives its address."""
+    body = report_body(data={"MainOperation": "Restore"})
+    keep = {"status_code": 400, "content_type": "application/json", "ip_address": None, "now": clock()}
+    rejections.keep_rejected(body, sent=body, reason="Data.MainOperation is not Backup", **keep)
+    return f"{REJECTED}/{db.session.scalar(select(RejectedReport.id))}"
 
 
 @pytest.fixture
@@ -37,22 +47,37 @@ def listed(admin):
 def test_refused_upload_is_listed_and_shown_without_its_destination(admin, refused):
     refused(extra={"RemoteUrl": "s3://user:secret@host"})
     (found,) = listed(admin)
-    assert "not Backup" in found["reason"]
+    assert "BeginTime" in found["reason"]
     shown = admin.get(f"{REJECTED}/{found['id']}").json
-    assert json.loads(shown["body"])["Data"]["MainOperation"] == "Restore"
+    assert json.loads(shown["body"])["Data"]["BeginTime"] == "yesterday"
     assert "secret@" not in shown["body"]
 
 
-def test_refused_upload_is_taken_in_by_the_rules_of_today(admin, refused, keep, db, clock):
+def test_refused_upload_is_taken_in_by_the_rules_of_today(admin, refused_before, keep):
+    keep()
+    run_id = admin.send("POST", f"{refused_before}/replay").json["backupId"]
+    assert find_job(name="photos (Restore)").last_run_id == run_id
+    assert listed(admin)[0]["replayedAt"] is not None
+    assert admin.send("POST", f"{refused_before}/replay").status_code == 409
+
+
+def test_refused_upload_that_today_is_accepted_but_not_stored_says_why(admin, refused_before):
+    said = admin.send("POST", f"{refused_before}/replay").json
+    assert (said["backupId"], "Restore" in said["reason"]) == (None, True)
+    assert listed(admin)[0]["replayedAt"] is not None
+
+
+def test_refused_upload_that_is_refused_again_stays_once(admin, refused):
     refused()
     path = f"{REJECTED}/{listed(admin)[0]['id']}"
     assert admin.send("POST", f"{path}/replay").status_code == 400
-    assert len(listed(admin)) == 1
-    keep()
-    run_id = admin.send("POST", f"{path}/replay").json["backupId"]
-    assert find_job(name="photos (Restore)").last_run_id == run_id
-    assert listed(admin)[0]["replayedAt"] is not None
-    assert admin.send("POST", f"{path}/replay").status_code == 409
+    assert [(each["attempts"], each["replayedAt"]) for each in listed(admin)] == [(1, None)]
+
+
+def test_retries_of_duplicati_are_counted_and_listed_once(admin, refused):
+    for _ in range(4):
+        refused()
+    assert [each["attempts"] for each in listed(admin)] == [4]
 
 
 def test_upload_that_could_not_be_opened_cannot_be_replayed(admin, client):

@@ -5,6 +5,7 @@ import json
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
@@ -16,6 +17,7 @@ from app.services import configuration, keys, rejections
 
 ELSEWHERE = "192.0.2.44"
 LIMIT = 1024 * 1024
+STATUS_POSTS = Path(__file__).parents[1] / "data" / "duplicati" / "status"
 
 
 @pytest.fixture
@@ -79,7 +81,7 @@ class TestAnswers:
         [
             (b"not json", {}),
             (b"null", {}),
-            (report_body(data={"MainOperation": "Restore"}), {}),
+            (report_body(data={"MainOperation": "Restore"}, extra={"backup-name": ""}), {}),
             (json.dumps({"Data": {"MainOperation": "Backup"}}).encode(), {}),
             (
                 report_body(extra={"backup-name": "", "machine-id": None}),
@@ -98,6 +100,21 @@ class TestAnswers:
         assert said["timestamp"].endswith("Z")
         assert {name: said.get(name) for name in extra} == extra
         assert (count(db), count(db, RejectedReport)) == (0, 1)
+
+    @pytest.mark.parametrize("operation", ["Restore", "Test", "ListFilesets", "Vacuum", "Something new"])
+    def test_report_of_another_operation_is_accepted_and_not_stored(self, upload, db, operation):
+        answer = upload(report_body(data={"MainOperation": operation}))
+        assert answer.status_code == 200
+        said = answer.get_json()
+        assert (said["success"], said["stored"], operation in said["reason"]) == (True, False, True)
+        assert (count(db), count(db, RejectedReport)) == (0, 0)
+
+    def test_every_recorded_status_of_a_running_operation_is_accepted_and_not_stored(self, upload, db):
+        lines = [line for path in sorted(STATUS_POSTS.iterdir()) for line in path.read_text().splitlines()]
+        bodies = [json.dumps(json.loads(line)["body"]).encode() for line in lines]
+        answers = [upload(body, address="127.0.0.1") for body in bodies]
+        assert {(answer.status_code, answer.get_json()["stored"]) for answer in answers} == {(200, False)}
+        assert (count(db), count(db, RejectedReport)) == (0, 0)
 
     def test_answer_does_not_repeat_what_was_sent(self, upload):
         body = report_body(data={"Duration": "", "Warnings": ["<script>hidden"]}, extra={"RemoteUrl": "ftp://secret"})

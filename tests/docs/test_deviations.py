@@ -8,10 +8,10 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MANUAL = ROOT / "docs" / "deviations.md"
-DESIGN = ROOT.parent / "shared" / "design" / "deviations.md"
 HEADINGS = {"Place", "Case", "Topic"}
 
 API, SERVICES, DOMAIN = "tests/api/test_", "tests/services/test_", "tests/domain/test_"
+STRICTER = "tests/api/test_stricter_answers.py::"
 EMAIL, NTFY = "plugins/email/tests/test_email.py", "plugins/ntfy/tests/test_ntfy.py"
 TESTS = {
     "`/api/summary` totalStorageUsed, totalBackupSize": f"{API}external.py::TestSummary::test_every_number",
@@ -26,6 +26,23 @@ TESTS = {
     "one job with a bad interval": f"{API}dashboard.py::test_bad_interval_leaves_the_rest_of_the_dashboard",
     "`locked_until`, weekdays, version dates": (
         f"{DOMAIN}available_versions.py::test_offset_of_the_log_line_beats_the_zone"
+    ),
+    "dates in lists of versions": f"{DOMAIN}available_versions.py::test_one_date_settles_the_order_of_all",
+    "a dry run, and a run that was stopped and saved nothing": (
+        f"{SERVICES}unsaved_runs.py::TestState::test_the_state_of_the_job_stays_that_of_the_run_before"
+    ),
+    "figures that a report does not tell (no `BackendStatistics`, plain text, `LastBackupDate` of year 1, 0 in a failed or stopped run)": (  # noqa: E501
+        f"{API}real_reports.py::test_every_recorded_upload_ends_up_as_the_run_was"
+    ),
+    "`FreeQuotaSpace` of -1, or of 0 without a total": f"{DOMAIN}reports.py::test_unknown_quota_is_none",
+    "a begin that is more than a day later than its reception": (
+        f"{SERVICES}wrong_clocks.py::test_the_run_counts_as_of_its_reception_and_keeps_the_begin_that_was_sent"
+    ),
+    "a next run that is announced for more than 400 days ahead": (
+        f"{SERVICES}wrong_clocks.py::test_a_next_run_that_is_years_away_silences_nothing_and_is_noted"
+    ),
+    "dashboard `lastBackupDate`, `lastBackupStatus`": (
+        f"{SERVICES}unsaved_runs.py::TestState::test_the_newest_run_is_told_as_it_came"
     ),
     "planned time of a job": f"{SERVICES}planning.py::test_run_shortly_before_its_time_fulfils_the_coming_slot",
     "months and years": f"{DOMAIN}intervals.py::test_months_do_not_drift_over_24_months",
@@ -92,7 +109,9 @@ TESTS = {
     "`statusHistory`": f"{API}dashboard.py::test_strip_is_of_the_newest_hundred_runs",
     "`backups` of a server": f"{API}servers.py::test_older_runs_are_paged_on",
     "report formats": f"{API}upload.py::TestAnswers::test_report_is_taken_in_every_form",
-    "operations other than Backup": f"{API}reception.py::test_other_operations_are_refused_at_first",
+    "operations other than Backup": (
+        f"{API}upload.py::TestAnswers::test_report_of_another_operation_is_accepted_and_not_stored"
+    ),
     "echo in a refused upload (`extraSection`, `dataSection`)": (
         f"{API}upload.py::TestAnswers::test_answer_does_not_repeat_what_was_sent"
     ),
@@ -131,7 +150,49 @@ TESTS = {
     ),
     "`/api/cron/*`": f"{API}cron.py::TestScheduler::test_health_names_the_tasks_and_their_last_runs",
     "an unknown preset of the check interval": f"{API}cron.py::TestInterval::test_another_interval_is_refused",
-    "ids and names in reports": f"{DOMAIN}reports.py::test_identity_that_is_no_usable_text_is_refused_by_its_name",
+    "ids and names in reports": (
+        f"{DOMAIN}reports.py::test_identity_of_255_characters_is_kept_and_a_longer_one_shortened_with_a_hash"
+    ),
+    "a report without `machine-id` or `backup-id`": (
+        f"{SERVICES}identities.py::TestWithoutAnId::test_the_one_server_of_the_name_has_the_run"
+    ),
+    "the same run as JSON, as plain text and from collecting": (
+        f"{SERVICES}copies.py::test_a_run_that_comes_in_the_other_format_is_accepted_and_not_stored_again"
+    ),
+    "posts of `--http-report-status-url` at `/api/upload`": (
+        f"{API}upload.py::TestAnswers::test_every_recorded_status_of_a_running_operation_is_accepted_and_not_stored"
+    ),
+    "an upload that is rejected, and tried again": f"{SERVICES}rejections.py::test_retries_of_one_report_are_kept_once",
+    "an exception with exceptions within it as `Data`": (
+        f"{DOMAIN}reports.py::test_reason_within_an_exception_is_kept"
+    ),
+    "log lines with dots in the time, or with another calendar": (
+        f"{DOMAIN}reports.py::test_warnings_are_found_behind_heads_of_every_time_separator"
+    ),
+    "`BeginTime` of a day that does not exist (`2026-02-30`)": (
+        f"{STRICTER}test_a_begin_on_a_day_that_does_not_exist_is_rejected_by_its_name"
+    ),
+    "`Duration` `5` or `12:34`": f"{STRICTER}test_a_duration_of_another_form_is_rejected_by_its_name",
+    "machine-id that is a number": f"{STRICTER}test_a_machine_id_that_is_a_number_is_found_by_its_digits",
+    "`ExaminedFiles` below 0, or with a fraction": f"{STRICTER}test_a_count_of_files_is_a_whole_number_of_0_or_more",
+    "`Extra` that is a list or a text": (
+        f"{STRICTER}test_an_extra_section_that_is_no_object_is_rejected_without_a_list_of_fields"
+    ),
+    "`alias` that is no text": f"{STRICTER}test_an_alias_that_is_no_text_is_rejected_and_nothing_changes",
+    "mail `host` that is blank": f"{STRICTER}test_a_mail_server_without_a_name_is_rejected",
+    "mail `hasPassword` without a password": (
+        f"{STRICTER}test_has_password_of_the_mail_settings_is_false_without_a_password"
+    ),
+    '`{"ntfy": {}}`': f"{STRICTER}test_ntfy_settings_without_an_address_are_rejected",
+    "`backupSettings` that is a list or a text": f"{STRICTER}test_settings_of_jobs_that_are_no_map_are_rejected",
+    "days of the audit log's retention with a fraction": (
+        f"{STRICTER}test_a_retention_of_the_audit_log_that_is_no_whole_number_is_rejected"
+    ),
+    "`allowedWeekDays`": f"{STRICTER}test_weekdays_come_in_their_order",
+    "`startDate`, `endDate` of the audit log with a time": f"{API}audit.py::test_days_are_whole_ones_in_utc",
+    "405": f"{STRICTER}test_a_method_that_a_route_does_not_have_is_told_as_json_with_those_it_has",
+    "body of a redirect from a trailing slash": (f"{STRICTER}test_a_trailing_slash_leads_to_the_same_place_without_it"),
+    "`sessions_cleared_on_startup` in the audit log": f"{STRICTER}test_a_start_leaves_the_audit_log_as_it_is",
     "API keys": f"{API}keys.py::test_script_changes_settings_without_session_and_token",
     "rates by address": f"{DOMAIN}addresses.py::test_addresses_of_one_ipv6_subscriber_count_together",
     "servers and jobs without runs in the weekly clean-up": (
@@ -215,10 +276,3 @@ def test_every_deviation_has_a_test_and_every_test_its_deviation():
 def test_the_test_is_there(row, test):
     file, _, name = test.partition("::")
     assert name in names_of(file)
-
-
-def test_the_manual_holds_every_deviation_of_the_design():
-    if not DESIGN.is_file():
-        pytest.skip("the design is not beside the project")
-    told = MANUAL.read_text()
-    assert [line for line in DESIGN.read_text().splitlines() if line.startswith("| ") and line not in told] == []

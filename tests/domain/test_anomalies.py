@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.anomalies import Limits, describe, find_anomalies
-from app.domain.recent_runs import recent_run
+from app.domain.recent_runs import recent_runs
 
 MIB, GIB = 1024**2, 1024**3
 LIMITS = Limits()
@@ -16,15 +16,16 @@ def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | No
     """Some steady runs, and the newest one with what is different about it."""
     began_at = datetime(2031, 5, 4, tzinfo=UTC)
     steady = [
-        recent_run(
+        run
+        for day in range(count)
+        for run in recent_runs(
             began_at + timedelta(days=day),
             **USUAL,
             uploaded_bytes=(uploads or [100 * MIB, 110 * MIB, 90 * MIB])[day % len(uploads or [0] * 3)],
         )
-        for day in range(count)
     ]
     last = USUAL | {"uploaded_bytes": 100 * MIB} | (newest or {})
-    return [*steady, recent_run(began_at + timedelta(days=count), **last)]
+    return [*steady, *recent_runs(began_at + timedelta(days=count), **last)]
 
 
 @pytest.mark.parametrize(
@@ -82,3 +83,13 @@ def test_limits_can_be_set_and_switched_off():
 
 def test_without_runs_nothing_is_unusual():
     assert find_anomalies([], LIMITS) == []
+
+
+@pytest.mark.parametrize("outcome", ["aborted", "dry_run"])
+def test_a_run_that_saved_nothing_is_passed_over(outcome):
+    odd = runs(newest={"uploaded_bytes": 10 * GIB})
+    unsaved = runs(newest={"outcome": outcome, "uploaded_bytes": 90 * GIB})[-1]
+    found = find_anomalies(odd, LIMITS)
+    assert [anomaly.figure for anomaly in found] == ["upload"]
+    assert find_anomalies([*odd, unsaved], LIMITS) == found
+    assert find_anomalies([*odd[:-1], *[unsaved] * 20, odd[-1]], LIMITS) == found

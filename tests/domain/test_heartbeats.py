@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.domain.heartbeats import Plan, heartbeats
-from app.domain.recent_runs import recent_run
+from app.domain.recent_runs import recent_runs
 from app.domain.schedules import weekday_mask
 
 MONDAY = datetime(2031, 5, 5, 2, 0, tzinfo=UTC)
@@ -13,7 +13,8 @@ DAILY = Plan(MONDAY, "1D", weekday_mask(()))
 
 
 def runs(*days: float, status: str = "Success") -> list:
-    return [recent_run(MONDAY + timedelta(days=day, seconds=9), status, 60.0, 1, 1, 1) for day in days]
+    begins = [MONDAY + timedelta(days=day, seconds=9) for day in days]
+    return [run for began_at in begins for run in recent_runs(began_at, status, 60.0, 1, 1, 1)]
 
 
 def letters(*days: float, plan: Plan | None = DAILY, slots: int = 30, **rest) -> str:
@@ -73,3 +74,51 @@ def test_no_more_beats_than_slots():
 def test_gaps_tell_when_the_run_was_planned():
     (_, gap, _) = heartbeats(runs(0, 2), DAILY, slots=10)
     assert gap.at == MONDAY + timedelta(days=1)
+
+
+def with_letters(*pairs: tuple[float, str]) -> list:
+    """Runs of these days; each with its letter."""
+    return [run._replace(letter=letter) for day, letter in pairs for run in runs(day)]
+
+
+@pytest.mark.parametrize("letter", ["A", "D", "B"])
+@pytest.mark.parametrize(
+    ("days", "pulse"),
+    [
+        ((0, 1, 3), "SSxS"),  # in the slot that was missed
+        ((0, 1.2, 3), "SxMS"),  # a little late for it
+        ((0, 1.5, 3), "SMxMS"),  # between two slots
+        ((0, 3), "SMMS"),
+    ],
+)
+def test_a_run_that_saved_nothing_fills_no_slot_and_takes_the_place_of_its_gap(letter, days, pulse):
+    if days == (0, 1, 3):
+        made = with_letters((0, "S"), (1, "S"), (2, letter), (3, "S"))
+    else:
+        made = with_letters(*((day, "S" if day in (0, 3) else letter) for day in days))
+    beats = heartbeats(made, DAILY, slots=30)
+    assert "".join(beat.letter for beat in beats) == pulse.replace("x", letter)
+    assert [beat.at for beat in beats] == sorted(beat.at for beat in beats)
+
+
+def test_a_gap_that_stands_for_several_slots_stays_beside_a_run_that_saved_nothing():
+    made = with_letters((0, "S"), (2, "A"), (9, "S"))
+    beats = heartbeats(made, DAILY, slots=9)
+    assert [(beat.letter, beat.run_count) for beat in beats] == [
+        ("S", 1),
+        ("M", 6),
+        ("A", 1),
+        ("M", 1),
+        ("M", 1),
+        ("S", 1),
+    ]
+
+
+def test_runs_that_saved_nothing_are_counted_among_the_slots_of_the_bar():
+    made = with_letters(*((day, "A" if day % 2 else "S") for day in range(10)))
+    assert len(heartbeats(made, None, slots=6)) == 6
+    assert "".join(beat.letter for beat in heartbeats(made, None, slots=6)) == "SASASA"
+
+
+def test_of_a_job_that_never_saved_anything_all_runs_are_shown():
+    assert "".join(beat.letter for beat in heartbeats(with_letters((0, "A"), (1, "D")), DAILY, slots=9)) == "AD"

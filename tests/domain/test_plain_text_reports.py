@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.reports import InvalidReport, Report, parse_report
+from app.domain.reports import Figure, Format, InvalidReport, NotStored, Report, parse_report
 
 SAMPLE = (Path(__file__).parent / "samples" / "plain-text.txt").read_text(encoding="utf-8")
 NOW = datetime(2026, 11, 20, 3, 8, 9, tzinfo=UTC)
+RESULTS = (
+    "BeginTime: 11/22/2026 2:00:01 AM (1795312801)\nDuration: 00:01:00\nMainOperation: Backup\nParsedResult: Success\n"
+)
 IDENTITY = "machine-id: 7c0f9d1e\nmachine-name: nas\nbackup-name: Files\nbackup-id: DB-1\n"
 
 
@@ -68,8 +71,11 @@ def test_lines_of_their_own_beat_the_title():
 
 
 def test_machine_that_is_not_named_is_refused_with_the_option_that_helps():
-    error = refusal(SAMPLE.replace("machine-id: 7c0f9d1e5b3a48629d5e0f4a1b2c3d4e\n", ""))
+    text = SAMPLE.replace("machine-id: 7c0f9d1e5b3a48629d5e0f4a1b2c3d4e\n", "")
+    assert parse(text).server_id == ""
+    error = refusal(text.replace("machine-name: attic-nas\n", ""))
     assert error.status == 400
+    assert "machine-id: %machine-id%" in error.message
     assert error.extra["missingFields"] == ["machine-id"]
     assert "--send-http-result-output-format=Json" in error.message
 
@@ -112,8 +118,9 @@ def test_value_directly_behind_missing_results_is_read():
     assert (report.server_id, report.errors) == ("7c0f9d1e", ("Disk is gone\nx",))
 
 
-def test_failure_of_another_operation_is_refused():
-    assert "backups" in refusal(f"Duplicati Restore report for Files\n\nFailed: x\nDetails: x\n{IDENTITY}").message
+def test_failure_of_another_operation_is_not_stored():
+    text = f"Duplicati Restore report for Files\n\nFailed: x\nDetails: x\n{IDENTITY}"
+    assert isinstance(parse(text), NotStored)
 
 
 def test_failure_with_results_keeps_both():
@@ -166,7 +173,7 @@ def test_any_plain_text_is_read_or_refused(lines):
         report = parse(text)
     except InvalidReport:
         return
-    assert report.job_name
+    assert isinstance(report, NotStored) or report.job_name
 
 
 @settings(max_examples=200, deadline=None)
@@ -177,4 +184,91 @@ def test_damaged_sample_is_read_or_refused(place, replacement):
         report = parse(text)
     except InvalidReport:
         return
-    assert report.server_id
+    assert isinstance(report, NotStored) or (report.server_name and report.job_name)
+
+
+HASH = "0123456789abcdef" * 4
+
+
+@pytest.mark.parametrize(
+    ("title", "identity"),
+    [
+        ("Docs (m1, DB-7, nas)", ("Docs", "m1", "DB-7", "nas")),
+        ("Docs (old) (m1, DB-7, nas)", ("Docs (old)", "m1", "DB-7", "nas")),
+        ("a, b, c (m1, DB-7, nas)", ("a, b, c", "m1", "DB-7", "nas")),
+        ('The "best" (one, of, all) (m1, DB-7, nas)', ('The "best" (one, of, all)', "m1", "DB-7", "nas")),
+        ("Docs (m1, DB-7, nas (attic))", ("Docs", "m1", "DB-7", "nas (attic)")),
+        ("Docs (m1, DB-7, nas, attic)", ("Docs", "m1", "DB-7", "nas, attic")),
+        ("Docs (m1, DB-7, nas (a, b, c))", ("Docs", "m1", "DB-7", "nas (a, b, c)")),
+        (f"Duplicati.CommandLine (, {HASH}, nas)", ("Duplicati.CommandLine", "", HASH, "nas")),
+        ("Docs (, DB-7, nas)", ("Docs", "", "DB-7", "nas")),
+        ("Docs (m1, , nas)", ("Docs", "m1", "", "nas")),
+        ("Docs (m1, my own id, nas)", ("Docs", "m1", "my own id", "nas")),
+        ("Docs (m1, DB-7, nas (old, DB-1, x))", ("Docs", "m1", "DB-7", "nas (old, DB-1, x)")),
+        ("Docs (a, DB-1, b) (m1, DB-7, nas)", ("Docs (a, DB-1, b)", "m1", "DB-7", "nas")),
+        ("Docs ExaminedFiles: 7 (m1, DB-7, nas)", ("Docs ExaminedFiles: 7", "m1", "DB-7", "nas")),
+        ("Docs\nand more (m1, DB-7, nas)", ("Docs\nand more", "m1", "DB-7", "nas")),
+        ("Docs (m1, DB-7, nas\nin the attic)", ("Docs", "m1", "DB-7", "nas\nin the attic")),
+    ],
+)
+def test_title_is_read_from_the_right(title, identity):
+    report = parse(f"Duplicati Backup report for {title}\n\n{RESULTS}")
+    assert (report.job_name, report.server_id, report.duplicati_id, report.server_name) == identity
+
+
+@pytest.mark.parametrize("name", ["Docs", "Docs (old)", "Docs (a, b)", "Docs)", "Docs ("])
+def test_title_without_an_identity_is_the_name_of_the_job(name):
+    text = f"Duplicati Backup report for {name}\nmachine-id: m1\n\n{RESULTS}"
+    assert parse(text).job_name == name
+
+
+@pytest.mark.parametrize("name", ["Docs", "Docs (m1, DB-7, nas)"])
+@pytest.mark.parametrize("before", [" ", "\t", ": ", " - "])
+@pytest.mark.parametrize("first", ["DeletedFiles: 2", "ExaminedFiles: 7", "MainOperation: Backup"])
+def test_result_on_the_line_of_the_title_is_no_part_of_the_name(name, before, first):
+    text = f"Duplicati Backup report for {name}{before}{first}\n{RESULTS}\nmachine-id: m1\n"
+    report = parse(text)
+    assert (report.job_name, report.server_id) == ("Docs", "m1")
+    assert report.deleted_files == (2 if "Deleted" in first else 0)
+
+
+@pytest.mark.parametrize("operation", ["Compact", "Test", "Repair", "Restore"])
+def test_other_operations_are_not_refused_for_their_dates(operation):
+    results = (
+        f"MainOperation: {operation}\nEndTime: 1/1/0001 12:00:00 AM (-62135596800)\nBeginTime: 1/1/0001 12:00:00 AM\n"
+    )
+    text = f"Duplicati {operation} report for Docs (m1, DB-7, nas)\n\n{results}"
+    assert isinstance(parse(text), NotStored)
+    assert isinstance(parse_report(text, received_at=NOW, zone=ZoneInfo("UTC"), keeps_other_operations=True), NotStored)
+
+
+def test_failure_on_the_line_of_the_title_is_the_reason():
+    report = parse("Duplicati Backup report for Docs Failed: Disk is gone\nDetails: X: Disk is gone\nmachine-id: m1\n")
+    assert (report.job_name, report.status, report.errors) == ("Docs", "Fatal", ("X: Disk is gone",))
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        "2026-04-07 23.52.38 +02",
+        "1405-01-15 23:45:29 +03",
+        "1447-10-19 13:31:11 +03",
+        "2569-04-09 13:09:10 +07",
+        "2026-04-07 23:52:38 +02:00",
+        "2026-04-07 23:52:38",
+    ],
+)
+def test_log_lines_of_every_culture_are_told_apart(head):
+    lines = [f"{head} - [Warning-X-Y]: first", "its second line", f"{head} - [Error-X-Y]: second"]
+    text = f"Duplicati Backup report for Docs (m1, DB-7, nas)\n\n{RESULTS}\nLog data:\n" + "\n".join(lines)
+    report = parse(text)
+    assert report.messages == ("\n".join(lines[:2]), lines[2])
+    assert (report.warnings, report.errors) == (report.messages[:1], report.messages[1:])
+
+
+def test_figures_that_the_text_leaves_out_are_not_told():
+    report = parse(f"Duplicati Backup report for Docs (m1, DB-7, nas)\n\nExaminedFiles: 0\n{RESULTS}")
+    assert (
+        report.not_told == Figure.STORAGE | Figure.VERSION_COUNT | Figure.VERSION_LIST | Figure.QUOTA | Figure.UPLOADED
+    )
+    assert report.format == Format.TEXT

@@ -1,5 +1,6 @@
 """Reports in JSON: every sample, the order of checks, and values of every wrong kind."""
 
+import json
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.reports import InvalidReport, Report, parse_report
+from app.domain.reports import Figure, InvalidReport, NotStored, Report, parse_report
 
 SAMPLES = Path(__file__).parent / "samples"
 NOW = datetime(2026, 11, 20, 3, 8, 9, 555_555, tzinfo=UTC)
@@ -71,8 +72,8 @@ def test_success_sample_is_read_whole():
     assert (report.message_count, report.warning_count, report.error_count) == (23, 0, 0)
     assert len(report.messages) == 8
     assert (report.warnings, report.errors) == ((), ())
-    assert report.available_versions == ("2026-11-19T02:00:00.000Z", "2026-11-18T02:00:00.000Z")
-    assert report.is_backup
+    assert (report.version_log.is_told, report.available_versions) == (True, ())  # read with the runs of its job
+    assert (report.is_scheduled, report.outcome, report.not_told) == (True, "", 0)
     assert report.next_scheduled_at is None
 
 
@@ -135,14 +136,26 @@ def test_newer_extra_tells_the_next_run_and_the_kind_of_destination():
 
 
 @pytest.mark.parametrize("name", ["restore-operation", "test-operation"])
-def test_other_operation_is_refused(name):
-    assert "backups" in refusal((SAMPLES / f"{name}.json").read_bytes()).message
+def test_other_operation_with_an_identity_is_not_stored_and_not_refused(name):
+    found = parse((SAMPLES / f"{name}.json").read_bytes())
+    assert isinstance(found, NotStored)
+    assert name.partition("-")[0].capitalize() in found.reason
+
+
+@pytest.mark.parametrize("missing", [{"backup-name": ""}, {"machine-id": None, "machine-name": None}])
+def test_other_operation_without_an_identity_is_refused(missing):
+    assert "Only reports of backups" in refusal(document({"MainOperation": "Restore"}, missing)).message
+
+
+def test_failure_of_another_operation_is_not_stored_either():
+    extra = {"machine-id": "x", "backup-name": "x", "OperationName": "Restore"}
+    assert isinstance(parse({"Data": None, "Extra": extra}), NotStored)
 
 
 @pytest.mark.parametrize(("name", "operation"), [("restore-operation", "Restore"), ("test-operation", "Test")])
 def test_other_operation_is_read_when_it_is_to_be_kept(name, operation):
     report = sample(name, keeps_other_operations=True)
-    assert (report.main_operation, report.is_backup, report.duration_s) == (operation, False, 60)
+    assert (report.main_operation, report.is_scheduled, report.duration_s) == (operation, False, 60)
 
 
 @pytest.mark.parametrize(
@@ -346,7 +359,7 @@ def test_yes_and_no_may_be_words(value, expected):
 
 
 @pytest.mark.parametrize("field", ["machine-id", "machine-name", "backup-name", "backup-id"])
-@pytest.mark.parametrize("value", [["x"], {"x": 1}, True, "x" * 401])
+@pytest.mark.parametrize("value", [["x"], {"x": 1}, True, "x" * 100_001])
 def test_identity_that_is_no_usable_text_is_refused_by_its_name(field, value):
     assert f"Extra.{field}" in refusal(document(extra={field: value})).message
 
@@ -456,10 +469,27 @@ EXTRA_FIELDS = [
         document({"ExaminedFiles": "1" * 8_000_000}),
         "Duplicati Backup report for x\nmachine-id: m\nLog data:\n" + "\n" * 2_000_000,
         "Duplicati Backup report for x\nmachine-id: m\n" + "a: 1\n" * 1_000_000,
+        "Duplicati Backup report for " + " (a, b" * 500_000 + ")\nmachine-id: m\n",
+        "Duplicati Backup report for " + " Failed: x" * 500_000 + "\nmachine-id: m\n",
+        document({"Interrupted": True}, LogLines=["Put - Completed: -20311399T999999Z.dlist." * 1_000] * 3_000),
+        document(LogLines=["PreviousBackupFilelistUpload"] * 300_000),
         "Duplicati Backup report for x\nmachine-id: m\nBeginTime: " + "(1" * 1_000_000,
         "Duplicati Backup report for " + " (" * 1_000_000,
     ],
-    ids=["versions", "errors", "lines", "digits", "continued", "values", "date", "title"],
+    ids=[
+        "versions",
+        "errors",
+        "lines",
+        "digits",
+        "continued",
+        "values",
+        "brackets",
+        "failures",
+        "lists of files",
+        "broken off",
+        "date",
+        "title",
+    ],
 )
 def test_hostile_report_takes_no_long_time(body):
     began = time.process_time()
@@ -472,6 +502,9 @@ def is_read_or_refused(body: bytes | str) -> None:
         report = parse(body, keeps_other_operations=True)
     except InvalidReport as refused:
         orjson.dumps([refused.message, refused.extra])
+        return
+    if isinstance(report, NotStored):
+        report.reason.encode()
         return
     for text in (report.job_name, *report.messages, *report.warnings, *report.errors):
         assert "\x00" not in text
@@ -499,3 +532,116 @@ def test_anything_at_all_is_read_or_refused(body):
 def test_damaged_sample_is_read_or_refused(place, replacement):
     body = (SAMPLES / "success.json").read_bytes()
     is_read_or_refused(body[:place] + replacement + body[place + len(replacement) :])
+
+
+def test_identity_of_255_characters_is_kept_and_a_longer_one_shortened_with_a_hash():
+    fields = {"machine-id": "server_id", "machine-name": "server_name", "backup-name": "job_name"}
+    for field, name in {**fields, "backup-id": "duplicati_id"}.items():
+        assert getattr(parse(document(extra={field: "ö" * 255})), name) == "ö" * 255
+        first, second = (getattr(parse(document(extra={field: "ö" * 255 + end})), name) for end in "ab")
+        assert len(first) == len(second) == 255
+        assert first != second
+        assert first[:238] == second[:238] == "ö" * 238
+
+
+def test_machine_without_an_id_is_named_by_its_name_alone():
+    report = parse(document(extra={"machine-id": ""}))
+    assert (report.server_id, report.server_name) == ("", "nas")
+
+
+def test_machine_without_a_name_is_named_by_its_id():
+    report = parse(document(extra={"machine-name": None, "backup-id": None}))
+    assert (report.server_id, report.server_name, report.duplicati_id) == ("m1", "m1", "")
+
+
+STATUS_FOLDER = Path(__file__).parents[1] / "data" / "duplicati" / "status"
+STATUS_POSTS = [
+    (path.stem, json.loads(line)["body"])
+    for path in sorted(STATUS_FOLDER.iterdir())
+    for line in path.read_text().splitlines()
+]
+
+
+def test_every_recorded_status_of_a_running_operation_is_not_stored():
+    assert len(STATUS_POSTS) == 19
+    assert [(name, post) for name, post in STATUS_POSTS if not isinstance(parse(post), NotStored)] == []
+
+
+@pytest.mark.parametrize("section", ["Data", "Extra"])
+def test_a_report_is_no_status_whatever_else_it_holds(section):
+    status = {"Operation": "Backup", "Status": "Completed", "IsCompleted": True}
+    assert "Only reports of backups" in refusal({**status, section: {}}).message
+
+
+def test_synchronisation_is_read_with_the_figures_of_its_own():
+    data = {"SourceFiles": 3, "SizeOfSourceFiles": 400, "SizeOfUploadedFiles": 50, "ExaminedFiles": 9}
+    report = parse(document({"MainOperation": "Sync", **data}))
+    assert (report.examined_files, report.examined_bytes, report.uploaded_bytes) == (3, 400, 50)
+    assert (report.is_scheduled, report.filed().job_name, report.version_at) == (True, "Files", None)
+
+
+BACKEND = {
+    "KnownFileSize": 7,
+    "BackupListCount": 2,
+    "FilesUploaded": 1,
+    "LastBackupDate": "2026-11-20T02:00:00Z",
+    "TotalQuotaSpace": 100,
+    "FreeQuotaSpace": 40,
+}
+EVERYTHING = Figure.STORAGE | Figure.VERSION_COUNT | Figure.FILES | Figure.QUOTA
+BACKEND_ALONE = EVERYTHING & ~Figure.FILES
+
+
+@pytest.mark.parametrize(
+    ("data", "backend", "not_told"),
+    [
+        ({"ExaminedFiles": 5}, BACKEND, Figure(0)),
+        ({"ExaminedFiles": 0}, {**BACKEND, "KnownFileSize": 0, "BackupListCount": 0}, Figure(0)),  # true zeros
+        ({"ExaminedFiles": 5}, None, BACKEND_ALONE | Figure.UPLOADED),
+        ({"ExaminedFiles": 5}, {**dict.fromkeys(BACKEND, 0), "LastBackupDate": "0001-01-01T00:00:00"}, BACKEND_ALONE),
+        ({"ParsedResult": "Fatal", "ExaminedFiles": 0}, dict.fromkeys(BACKEND, 0), EVERYTHING),
+        ({"ParsedResult": "Error", "ExaminedFiles": 0}, BACKEND, Figure.FILES),
+        ({"ParsedResult": "Fatal", "ExaminedFiles": 5}, {**BACKEND, "BackupListCount": 0}, Figure.VERSION_COUNT),
+        ({"Interrupted": True, "ExaminedFiles": 5}, {**BACKEND, "KnownFileSize": 0}, Figure.STORAGE),
+        ({"PartialBackup": True, "ExaminedFiles": 0}, BACKEND, Figure.FILES),
+        ({"Dryrun": True, "ExaminedFiles": 0}, {**BACKEND, "KnownFileSize": 0}, Figure.FILES | Figure.STORAGE),
+        ({"ParsedResult": "Warning", "ExaminedFiles": 0}, BACKEND, Figure(0)),
+    ],
+)
+def test_each_figure_is_told_or_not(data, backend, not_told):
+    report = parse(document({"BackendStatistics": backend, **data}))
+    assert report.not_told == not_told | Figure.VERSION_LIST
+    assert {figure for figure in Figure if not report.tells(figure)} == set(not_told | Figure.VERSION_LIST)
+
+
+@pytest.mark.parametrize(
+    ("total", "free", "expected"),
+    [
+        (100, 40, (100, 40)),
+        (100, 0, (100, 0)),  # full
+        (100, -1, (100, None)),
+        (0, 0, (None, None)),
+        (-1, -1, (None, None)),
+        (None, None, (None, None)),
+        (0, 40, (None, 40)),
+        (-1, 0, (None, None)),
+    ],
+)
+def test_free_space_is_known_full_or_unknown(total, free, expected):
+    report = parse(document({"BackendStatistics": {"TotalQuotaSpace": total, "FreeQuotaSpace": free}}))
+    assert (report.quota_total_bytes, report.quota_free_bytes) == expected
+
+
+def test_reason_within_an_exception_is_kept():
+    inner = {"ClassName": "System.Net.WebException", "Message": "Unable to connect", "InnerException": None}
+    inner["InnerException"] = {"ClassName": "System.Net.Sockets.SocketException", "Message": "No route to host"}
+    outer = {"ClassName": "System.AggregateException", "Message": "One or more errors occurred."}
+    for within in ({"InnerException": inner}, {"InnerExceptions": [inner]}):
+        [error] = parse({**document(), "Data": outer | within}).errors
+        assert error.index("One or more errors") < error.index("Unable to connect") < error.index("No route to host")
+
+
+@pytest.mark.parametrize("head", ["2026-11-20 03.07.11 +01 - ", "2026-11-20 03:07:11 +01 - ", ""])
+def test_warnings_are_found_behind_heads_of_every_time_separator(head):
+    report = parse(document(LogLines=[f"{head}[Warning-X-Y]: first", f"{head}[Error-X-Y]: second"]))
+    assert (len(report.warnings), len(report.errors)) == (1, 1)

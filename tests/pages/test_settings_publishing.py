@@ -4,11 +4,11 @@ import re
 from html import unescape
 
 import pytest
-from factories import report_document
+from factories import report_body, report_document
 from sqlalchemy import select
 
 from app.models import Run
-from app.services import badges, metrics, reception
+from app.services import badges, metrics, reception, rejections
 
 PUBLISHING, UPLOADS = "/settings/?tab=publishing", "/settings/?tab=uploads"
 
@@ -78,9 +78,24 @@ class TestBadges:
 class TestUploads:
     @pytest.fixture
     def refused(self, client):
-        """The number of an upload of a restore, which was refused."""
-        document = report_document(data={"MainOperation": "Restore"}, extra={"RemoteUrl": "s3://user:hidden@host"})
+        """The number of an upload that names no job, which was rejected."""
+        document = report_document(job_name="", extra={"RemoteUrl": "s3://user:hidden@host"})
         assert client.post("/api/upload", json=document).status_code == 400
+        return 1
+
+    @pytest.fixture
+    def rejected_before(self, app, clock):
+        """The number of a report that older rules rejected, and those of today accept."""
+        with app.app_context():
+            rejections.keep_rejected(
+                report_body(),
+                sent=report_body(),
+                reason="Only reports of backups are taken",
+                status_code=400,
+                content_type="application/json",
+                ip_address="192.0.2.1",
+                now=clock(),
+            )
         return 1
 
     def test_settings_are_stored(self, admin, db):
@@ -105,15 +120,23 @@ class TestUploads:
         assert not reception.keeps_other_operations()
 
     def test_a_refused_upload_is_listed_and_shown_without_its_destination(self, admin, refused):
-        assert "not Backup" in admin.get(UPLOADS).text
+        assert "backup-name" in admin.get(UPLOADS).text
         page = admin.get(f"/settings/uploads/{refused}").text
         assert "MainOperation" in page
         assert "hidden@" not in page
 
-    def test_a_refused_upload_is_taken_in_when_the_rules_let_it(self, admin, refused, db):
-        again = f"/settings/uploads/{refused}/replay"
-        assert "Not taken in." in admin.send("POST", again, follow_redirects=True).text
-        admin.send("POST", "/settings/uploads", data={"keeps_other_operations": "y"})
+    def test_an_upload_that_is_still_rejected_says_why(self, admin, refused):
+        answer = admin.send("POST", f"/settings/uploads/{refused}/replay", follow_redirects=True)
+        assert "Not taken in." in answer.text
+
+    def test_an_upload_that_duplicati_tried_again_is_listed_once_with_its_attempts(self, admin, client):
+        for _ in range(4):
+            client.post("/api/upload", json=report_document(job_name=""))
+        page = admin.get(UPLOADS).text
+        assert (page.count("/replay"), "4 attempts" in page) == (1, True)
+
+    def test_a_refused_upload_is_taken_in_when_the_rules_let_it(self, admin, rejected_before, db):
+        again = f"/settings/uploads/{rejected_before}/replay"
         assert "The report was taken in." in admin.send("POST", again, follow_redirects=True).text
         assert "Taken in since" in admin.get(UPLOADS).text
         assert "This run is here already." in admin.send("POST", again, follow_redirects=True).text

@@ -9,8 +9,11 @@ from factories import BEGAN_AT, find_job, make_run
 from hypothesis import HealthCheck, given
 from hypothesis import settings as trial
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
+from app.domain.instants import iso
+from app.domain.reports import NOTHING_TOLD, Figure
+from app.domain.run_outcomes import UNSAVED, Outcome
 from app.domain.statuses import severity_of
 from app.models import Job, JobDay, Run
 from app.services import figures
@@ -47,6 +50,38 @@ def settings(settings_of_each_database):
     return settings_of_each_database
 
 
+# The same runs, some of which do not tell all, saved nothing, or list their versions.
+runs_of_every_kind = st.tuples(
+    runs,
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "not_told": st.integers(0, NOTHING_TOLD),
+                "outcome": st.sampled_from(list(Outcome)),
+                "versions": st.lists(st.integers(-70, -1), max_size=3),
+                "has_saved": st.booleans(),
+                "quota_total_bytes": st.none() | st.integers(1, 9),
+            }
+        ),
+        min_size=8,
+        max_size=8,
+    ),
+)
+
+
+def with_kinds(drawn: tuple[list[dict], list[dict]]) -> list[dict]:
+    rows = []
+    for row, kind in zip(*drawn, strict=False):
+        began_at = BEGAN_AT + row["hours"] * HOUR
+        versions = {iso(BEGAN_AT + hours * HOUR) for hours in kind.pop("versions")}
+        version_at = began_at if kind.pop("has_saved") and kind["outcome"] not in UNSAVED else None
+        told = {} if kind["not_told"] & Figure.VERSION_LIST else {"available_versions": tuple(sorted(versions))[::-1]}
+        zeros = {name: 0 for figure, name in ZEROS.items() if kind["not_told"] & figure}
+        small = {"version_count": row["version_count"] % 4}  # so that counts and lists agree now and then
+        rows.append({**row, **small, **kind, "version_at": version_at, **told, **zeros})
+    return rows
+
+
 def store(job_name: str, rows: list[dict]) -> None:
     for row in rows:
         values = {name: value for name, value in row.items() if name != "hours"}
@@ -63,6 +98,7 @@ def kept(job: Job) -> dict:
 
 
 # The database is fresh for each test only; each trial has a job of its own in it.
+ZEROS = {Figure.STORAGE: "storage_bytes", Figure.VERSION_COUNT: "version_count", Figure.FILES: "examined_files"}
 several = trial(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 
@@ -78,6 +114,53 @@ def test_figures_are_those_of_a_recount(db, rows):
     job = find_job(name=name)
     assert kept(job) == before
     assert stored_days(db, job.id) == days_before
+
+
+@several
+@given(drawn=runs_of_every_kind)
+def test_figures_of_runs_of_every_kind_are_those_of_a_recount(db, drawn):
+    name, rows = next(job_names), with_kinds(drawn)
+    store(name, rows)
+    job = find_job(name=name)
+    before, days_before = kept(job), stored_days(db, job.id)
+    with writing() as session:
+        figures.recompute(session, job)
+    job = find_job(name=name)
+    assert kept(job) == before
+    assert stored_days(db, job.id) == days_before
+
+
+@several
+@given(drawn=runs_of_every_kind)
+def test_figures_that_are_not_told_are_those_of_the_newest_run_that_told_them(db, drawn):
+    name, rows = next(job_names), with_kinds(drawn)
+    store(name, rows)
+    job = find_job(name=name)
+    ordered = sorted(rows, key=lambda row: row["hours"])
+    for figure, column in ZEROS.items():
+        told = [row[column] for row in ordered if not row["not_told"] & figure]
+        assert getattr(job, f"last_{column}") == (told[-1] if told else 0)
+    deciding = [row for row in ordered if row["outcome"] not in UNSAVED]
+    assert job.state_status == (deciding[-1]["status"] if deciding else None)
+
+
+@several
+@given(drawn=runs_of_every_kind, gone=st.sets(st.integers(0, 7)))
+def test_figures_after_runs_were_deleted_are_those_of_a_recount(db, drawn, gone):
+    name, rows = next(job_names), with_kinds(drawn)
+    store(name, rows)
+    job_id = find_job(name=name).id
+    wanted = select(Run.row_id, Run.began_at, Run.uploaded_bytes).where(Run.job_id == job_id).order_by(Run.began_at)
+    removed = [row for place, row in enumerate(db.session.execute(wanted).all()) if place in gone]
+    with writing() as session:
+        session.execute(delete(Run).where(Run.row_id.in_([row.row_id for row in removed])))
+        figures.take_off(session, session.get_one(Job, job_id), removed)
+    before, days_before = kept(find_job(name=name)), stored_days(db, job_id)
+    with writing() as session:
+        figures.recompute(session, session.get_one(Job, job_id))
+    after = kept(find_job(name=name))
+    assert {**after, "growth_bytes": None} == {**before, "growth_bytes": None}
+    assert stored_days(db, job_id) == days_before
 
 
 @several

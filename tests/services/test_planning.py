@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from factories import BEGAN_AT, find_job, make_run
 
+from app.domain.reports import NOTHING_TOLD
 from app.models import Job
 from app.services import planning
 from app.services.transaction import writing
@@ -84,3 +85,48 @@ def test_weekdays_that_are_not_allowed_are_passed_over():
     make_run()  # a Sunday
     monday_excluded = 0b1111101
     assert change(find_job(), allowed_weekdays=monday_excluded).next_expected_at == BEGAN_AT + 2 * DAY
+
+
+UNSAVED = {"outcome": "aborted", "not_told": NOTHING_TOLD}
+
+
+def test_the_first_run_that_saved_something_is_the_anchor_whatever_was_tried_before():
+    make_run(**UNSAVED)
+    make_run(began_at=BEGAN_AT + 5 * HOUR, **UNSAVED)
+    make_run(began_at=BEGAN_AT + 9 * HOUR)
+    job = find_job()
+    assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT + 9 * HOUR, BEGAN_AT + 9 * HOUR + DAY)
+
+
+def test_a_later_attempt_that_saved_nothing_does_not_move_the_grid():
+    make_run()
+    make_run(began_at=BEGAN_AT + 5 * HOUR, **UNSAVED)
+    job = find_job()
+    assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT, BEGAN_AT + DAY)
+
+
+@pytest.mark.parametrize(("away_days", "source"), [(400, "duplicati"), (401, "guess")])
+def test_a_grid_that_a_wrong_clock_has_laid_far_away_is_forgotten(away_days, source):
+    make_run(now=BEGAN_AT)
+    far = BEGAN_AT + away_days * DAY
+    job = change(find_job(), announced_next_at=far, schedule_anchor_at=far, schedule_source="duplicati")
+    with writing() as session:
+        job = session.merge(job)
+        planning.forget_wrong_clock(job, None)
+        planning.replan(job)
+    job = find_job()
+    assert job.schedule_source == source
+    assert job.next_expected_at == (far if source == "duplicati" else BEGAN_AT + DAY)
+
+
+def test_a_schedule_of_a_wrong_clock_is_set_back_by_its_error():
+    make_run()
+    announced = BEGAN_AT + 31 * DAY + HOUR
+    job = change(find_job(), announced_next_at=announced, schedule_anchor_at=announced, schedule_source="duplicati")
+    with writing() as session:
+        job = session.merge(job)
+        planning.forget_wrong_clock(job, 30 * DAY)
+        planning.replan(job)
+    job = find_job()
+    assert (job.announced_next_at, job.schedule_anchor_at) == (None, BEGAN_AT + DAY + HOUR)
+    assert job.next_expected_at == BEGAN_AT + DAY + HOUR

@@ -2,22 +2,22 @@
 
 import gzip
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote_plus
 
 import pytest
-from factories import SENDER, report_body
+from factories import BEGAN_AT, SENDER, report_body
 from sqlalchemy import select
 
 from app.contracts.errors import AppError
-from app.models import RejectedReport, Run
+from app.models import Job, RejectedReport, Run, Server
 from app.services import configuration, rejections
 from app.services.ingest import DuplicateReport
-from app.services.reception import receive_report
+from app.services.reception import Received, receive_report, replay_rejected
 
 SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
-# What each sample becomes: its status, or None for one that is refused.
+# What each sample becomes: its status, or None for one that is not stored.
 EXPECTED = {
     "success.json": "Success",
     "success-2.3-extra.json": "Success",
@@ -44,7 +44,7 @@ FORMS = {
 def receive(db, clock):
     """Takes one upload."""
 
-    def receive(body: bytes, content_type: str = "application/json", encoding: str = "") -> str:
+    def receive(body: bytes, content_type: str = "application/json", encoding: str = "") -> Received:
         return receive_report(body, content_type=content_type, content_encoding=encoding, now=clock(), actor=SENDER)
 
     return receive
@@ -58,8 +58,8 @@ def refused(db) -> list[RejectedReport]:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", [name for name, status in EXPECTED.items() if status])
 def test_sample_is_stored_in_every_form(receive, db, name, form):
-    run_id = receive(*FORMS[form]((SAMPLES / name).read_bytes()))
-    run = db.session.scalars(select(Run).where(Run.id == run_id)).one()
+    received = receive(*FORMS[form]((SAMPLES / name).read_bytes()))
+    run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
     assert run.parsed_result == EXPECTED[name]
     assert refused(db) == []
 
@@ -67,13 +67,11 @@ def test_sample_is_stored_in_every_form(receive, db, name, form):
 @needs_samples
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", [name for name, status in EXPECTED.items() if not status])
-def test_sample_of_another_operation_is_refused_and_kept(receive, db, name, form):
-    body = (SAMPLES / name).read_bytes()
-    with pytest.raises(AppError) as error:
-        receive(*FORMS[form](body))
-    assert error.value.status == 400
-    [row] = refused(db)
-    assert "not Backup" in row.reason
+def test_sample_of_another_operation_is_accepted_and_not_stored(receive, db, name, form):
+    received = receive(*FORMS[form]((SAMPLES / name).read_bytes()))
+    assert received.run_id is None
+    assert "are not stored" in received.reason
+    assert (refused(db), db.session.scalars(select(Run)).all()) == ([], [])
 
 
 @needs_samples
@@ -123,7 +121,7 @@ def test_duplicate_is_not_kept_as_refused(receive, db):
         (b"[]", "not an object"),
         (b"not json", "neither JSON"),
         (b"{}", "MainOperation"),
-        (report_body(extra={"machine-id": ""}), "machine-id"),
+        (report_body(extra={"machine-id": "", "machine-name": ""}), "machine-id"),
         (report_body(data={"BeginTime": "yesterday"}), "BeginTime"),
         (report_body(data={"Duration": None}), "Duration"),
         (b"{" * 5000, "neither JSON"),
@@ -165,13 +163,36 @@ def test_address_of_the_destination_is_not_kept_in_what_is_refused(receive, db, 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, form):
-    restore = report_body(data={"MainOperation": "Restore"})
     with pytest.raises(AppError):
-        receive(*FORMS[form](restore))
-    configuration.put("keeps_other_operations", True, now=clock())
+        receive(*FORMS[form](report_body(data={"ExaminedFiles": "many", "Duration": "soon"})))
     [row] = refused(db)
-    receive(rejections.open_body(row), row.content_type)
-    assert db.session.scalars(select(Run)).one().main_operation == "Restore"
+    mended = rejections.open_body(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
+    receive(mended, row.content_type)
+    assert db.session.scalars(select(Run)).one().examined_files == 7
+
+
+def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
+    receive(report_body(extra={"machine-id": ""}))  # its server is known by its name alone so far
+    keep = {"status_code": 400, "content_type": "application/json", "ip_address": None, "now": clock()}
+    body = report_body(began_at=BEGAN_AT + timedelta(hours=1))
+    rejections.keep_rejected(body, sent=body, reason="an old rule", **keep)
+    [row] = refused(db)
+    received = replay_rejected(row.id, actor=SENDER, now=clock())
+    run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
+    assert run.began_at == BEGAN_AT + timedelta(hours=1)
+    assert refused(db)[0].replayed_at == clock()
+    assert [server.id for server in db.session.scalars(select(Server))] == ["machine-1"]
+
+
+@pytest.mark.parametrize(("operation", "is_kept"), [("Restore", False), ("Restore", True), ("Sync", False)])
+def test_other_operations_are_stored_where_that_is_wanted_and_synchronisations_always(
+    receive, db, clock, operation, is_kept
+):
+    configuration.put("keeps_other_operations", is_kept, now=clock())
+    received = receive(report_body(data={"MainOperation": operation}))
+    assert bool(received.run_id) == (is_kept or operation == "Sync")
+    names = [job.name for job in db.session.scalars(select(Job))]
+    assert names == (["photos"] if operation == "Sync" else ["photos (Restore)"] if is_kept else [])
 
 
 @pytest.mark.parametrize(("body", "encoding"), [(b"\x1f\x8bnot gzip", ""), (b"secret", "br"), (b"secret", "gzip")])

@@ -15,7 +15,7 @@ def keep(db, clock):
 
     def keep(body: bytes, **changes) -> None:
         usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
-        rejections.keep_rejected(body, **{**usual, **changes}, now=clock())
+        rejections.keep_rejected(body, **{"sent": body, **usual, **changes}, now=clock())
 
     return keep
 
@@ -90,3 +90,33 @@ def test_all_together_stay_below_a_size(keep, db, monkeypatch):
 def test_long_reasons_are_shortened(keep, db):
     keep(b"", reason="x" * 9000)
     assert len(kept(db)[0].reason) == 2000
+
+
+def test_retries_of_one_report_are_kept_once(keep, db, clock):
+    for _ in range(4):
+        keep(b"the same")
+        clock.advance(seconds=1)
+    keep(b"another")
+    assert [(rejections.open_body(row), row.attempts) for row in kept(db)] == [(b"the same", 4), (b"another", 1)]
+
+
+def test_what_was_sent_tells_retries_apart_even_where_nothing_of_it_can_be_kept(keep, db):
+    for sent in (b"packed one", b"packed one", b"packed two"):
+        keep(b"", sent=sent)
+    assert [row.attempts for row in kept(db)] == [2, 1]
+
+
+@pytest.mark.parametrize(("passed", "attempts"), [({"hours": 23}, [2]), ({"days": 1}, [1, 1])])
+def test_the_same_text_much_later_is_another_event(keep, db, clock, passed, attempts):
+    keep(b"the same")
+    clock.advance(**passed)
+    keep(b"the same")
+    assert [row.attempts for row in kept(db)] == attempts
+
+
+def test_what_was_replayed_and_is_rejected_again_is_kept_anew(keep, db, clock):
+    keep(b"the same")
+    kept(db)[0].replayed_at = clock()
+    db.session.commit()
+    keep(b"the same")
+    assert [row.attempts for row in kept(db)] == [1, 1]

@@ -336,3 +336,42 @@ def test_import_that_was_killed_ends_the_same_when_it_is_started_again(take, tmp
         ("b", 336, "warnings"),
     ]
     assert db.session.scalar(select(func.sum(JobDay.run_count))) == 672
+
+
+def test_runs_from_the_future_count_as_of_when_they_were_stored(take, tmp_path, db):
+    run = old_run(date="2035-06-12T11:00:00.000Z", created_at="2031-05-01 03:00:00")
+    take(make_old_database(tmp_path / "old.db", runs=[run]))
+    stored, job = db.session.scalars(select(Run)).one(), db.session.scalars(select(Job)).one()
+    assert (stored.reported_began_at, stored.ended_at) == (
+        datetime(2035, 6, 12, 11, tzinfo=UTC),
+        datetime(2031, 5, 1, 3, tzinfo=UTC),
+    )
+    assert job.next_expected_at < datetime(2031, 5, 3, tzinfo=UTC)
+
+
+def test_runs_from_the_future_that_were_stored_at_one_moment_are_all_taken_in_their_order(take, tmp_path, db):
+    runs = [
+        old_run(date=f"2035-06-{day}T11:00:00.000Z", duration_seconds=60.0 * factor, created_at="2031-05-01 03:00:00")
+        for day, factor in ((13, 1), (12, 1), (14, 90))
+    ]
+    report = take(make_old_database(tmp_path / "old.db", runs=runs))
+    stored = db.session.scalars(select(Run).order_by(Run.began_at)).all()
+    assert [run.reported_began_at.day for run in stored] == [12, 13, 14]
+    assert (report.count("runs").taken, stored[-1].ended_at) == (3, datetime(2031, 5, 1, 3, tzinfo=UTC))
+    assert take(tmp_path / "old.db").count("runs").taken == 0
+
+
+def test_old_runs_that_saved_nothing_decide_nothing(take, tmp_path, db):
+    zeros = {"known_file_size": 0, "backup_list_count": 0, "size": 0, "uploaded_size": 0}
+    runs = [
+        old_run(examined_files=7, date="2031-05-01T02:00:00.000Z"),
+        old_run(date="2031-05-01T12:00:00.000Z", interrupted=1, **zeros),
+        old_run(date="2031-05-01T13:00:00.000Z", dryrun=1, **zeros),
+        old_run(date="2031-05-01T14:00:00.000Z", status="Fatal", parsed_result="Fatal", **zeros),
+    ]
+    take(make_old_database(tmp_path / "old.db", runs=runs))
+    job = db.session.scalars(select(Job)).one()
+    stored = db.session.scalars(select(Run).order_by(Run.began_at)).all()
+    assert [run.outcome for run in stored] == ["", "aborted", "dry_run", ""]
+    assert (job.state_status, job.last_storage_bytes, job.last_version_count) == ("Fatal", 5000, 3)
+    assert (job.last_examined_files, job.last_examined_bytes) == (7, 1000)

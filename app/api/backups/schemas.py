@@ -63,7 +63,7 @@ class NewestRunsOut(Out):
 
 def dump_last_timestamps(overview: Overview) -> dict[str, Any]:
     """The newest run of each job, as a mapping and as a list by server name and job name."""
-    ran = [(job, iso(job.last_began_at)) for _, job in overview.named_jobs if job.last_began_at is not None]
+    ran = [(job, iso(job.newest.began_at)) for _, job in overview.named_jobs if job.newest.began_at is not None]
     return {
         "timestamps": {f"{job.server_id}:{job.name}": began_at for job, began_at in ran},
         "raw": [

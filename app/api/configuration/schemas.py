@@ -9,6 +9,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 
 from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out, iso
 from app.contracts import AppError
+from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.intervals import BadInterval, is_strict, parse_interval
 from app.domain.notices import EVENTS, WARNINGS
 from app.domain.overdue import FREQUENCIES, TOLERANCES
@@ -281,15 +282,17 @@ class TemplatesIn(Lenient):
 class DefaultsQuery(Lenient):
     """For which language the built-in templates are wanted."""
 
-    language = fields.String(load_default="en-GB", metadata={"enum": list(LANGUAGES)})
+    language = fields.String(load_default=DEFAULT_LANGUAGE, metadata={"enum": list(LANGUAGES)})
 
     @pre_load
     def check(self, data: Any, **_options: Any) -> Any:
         """Refuse other words."""
+        # wire: an empty language is the default one, as in the reference
+        chosen = {**data, "language": data.get("language") or DEFAULT_LANGUAGE}
         # wire: the sentence stands alone
-        if data.get("language", "en-GB") not in LANGUAGES:
+        if chosen["language"] not in LANGUAGES:
             raise ValidationError("Invalid language")
-        return data
+        return chosen
 
 
 class EntryOut(Out):
@@ -302,7 +305,7 @@ class EntryOut(Out):
         lambda job: list(weekdays_from_mask(job.allowed_weekdays)), data_key="allowedWeekDays"
     )
     next_expected_at = IsoInstant(data_key="time", missing="")
-    last_began_at = IsoInstant(data_key="lastBackupDate")
+    last_began_at = IsoInstant(data_key="lastBackupDate", attribute="last_sent_began_at")
     ntfy_enabled = fields.Function(lambda job: job.wants("ntfy"), data_key="ntfyEnabled")
     email_enabled = fields.Function(lambda job: job.wants("email"), data_key="emailEnabled")
 

@@ -21,11 +21,11 @@ class JobOut(Out):
     """A job with its newest run; `expectedBackupElapsed` is added by `dump_job`."""
 
     name = fields.String()
-    last_backup_date = IsoInstant(data_key="lastBackupDate", attribute="last_began_at", missing=NOT_AVAILABLE)
+    last_backup_date = IsoInstant(data_key="lastBackupDate", attribute="newest.began_at", missing=NOT_AVAILABLE)
     last_backup_id = fields.Function(
-        lambda job: job.last_run_id or NOT_AVAILABLE, data_key="lastBackupId", metadata=TEXT
+        lambda job: job.newest.run_id or NOT_AVAILABLE, data_key="lastBackupId", metadata=TEXT
     )
-    last_backup_status = fields.String(data_key="lastBackupStatus", attribute="last_status")
+    last_backup_status = fields.String(data_key="lastBackupStatus", attribute="newest.status")
     last_backup_duration = fields.Function(lambda job: _duration(job), data_key="lastBackupDuration", metadata=TEXT)
     last_backup_list_count = fields.Function(
         lambda job: job.version_count or None, data_key="lastBackupListCount", metadata=COUNT_OR_NULL
@@ -38,8 +38,8 @@ class JobOut(Out):
     file_size = fields.Integer(data_key="fileSize", attribute="examined_bytes")
     storage_size = fields.Integer(data_key="storageSize", attribute="storage_bytes")
     uploaded_size = fields.Integer(data_key="uploadedSize", attribute="uploaded_bytes")
-    warnings = fields.Integer(attribute="warning_count")
-    errors = fields.Integer(attribute="error_count")
+    warnings = fields.Integer(attribute="newest.warning_count")
+    errors = fields.Integer(attribute="newest.error_count")
     available_backups = fields.Raw(data_key="availableBackups", attribute="available_versions", metadata=TEXTS)
     is_backup_overdue = fields.Boolean(data_key="isBackupOverdue", attribute="is_overdue")
     notification_event = fields.String(data_key="notificationEvent")
@@ -128,13 +128,13 @@ def dump_server(server: ServerStatus, overview: Overview) -> dict[str, Any]:
     last = server.last_job
     return _server_out.dump(server) | {
         "backupInfo": [dump_job(job, overview.now) for job in server.jobs],
-        "lastBackupDate": NOT_AVAILABLE if last is None or last.last_began_at is None else iso(last.last_began_at),
-        "lastBackupStatus": last.last_status if last else NOT_AVAILABLE,
+        "lastBackupDate": NOT_AVAILABLE if last is None or last.newest.began_at is None else iso(last.newest.began_at),
+        "lastBackupStatus": last.newest.status if last else NOT_AVAILABLE,
         "lastBackupDuration": _duration(last) if last else NOT_AVAILABLE,
         # wire: 0 for a server without runs, null for a run that reports no versions
         "lastBackupListCount": (last.version_count or None) if last else 0,
         "lastBackupName": last.name if last else NOT_AVAILABLE,
-        "lastBackupId": (last and last.last_run_id) or NOT_AVAILABLE,
+        "lastBackupId": (last and last.newest.run_id) or NOT_AVAILABLE,
         "lastOverdueCheck": NOT_AVAILABLE if overview.checked_at is None else iso(overview.checked_at),
         **dump_duplicati(server.duplicati),
     }
@@ -157,4 +157,4 @@ def dump_job(job: JobStatus, now: datetime) -> dict[str, Any]:
 
 
 def _duration(job: JobStatus) -> str:
-    return format_duration(job.last_duration_s) if job.last_duration_s else NOT_AVAILABLE
+    return format_duration(job.newest.duration_s) if job.newest.duration_s else NOT_AVAILABLE

@@ -4,12 +4,15 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields, validate
 
-from app.api.wire import IsoInstant, Out
+from app.api.wire import TEXTS, IsoInstant, Out
 from app.domain.anomalies import Limits, describe
+from app.domain.run_outcomes import Outcome
 from app.services.history import JobStatus, ServerStatus
 
 # JavaScript counts exactly up to here, and it is more than any destination holds.
 LARGEST_SIZE = 2**53 - 1
+OUTCOME_WORDS = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome}
+OUTCOMES = list(OUTCOME_WORDS.values())
 
 
 class AnomalyOut(Out):
@@ -22,7 +25,11 @@ class AnomalyOut(Out):
 
 
 class JobInsightOut(Out):
-    """What there is to know of a job: `growthBytes` a day, the room left at its destination, when that is used up."""
+    """What there is to know of a job: `growthBytes` a day, the room left at its destination, when that is used up.
+
+    `lastOutcome` is what the newest run did besides its status: `dry run`, `aborted` (it saved nothing), `stopped` or
+    `partial`; empty for a usual run.
+    """
 
     name = fields.String(data_key="backupName")
     anomalies = fields.List(fields.Nested(AnomalyOut))
@@ -31,6 +38,11 @@ class JobInsightOut(Out):
     reported_quota_bytes = fields.Integer(data_key="reportedQuotaBytes", allow_none=True)
     free_bytes = fields.Integer(data_key="freeBytes", allow_none=True)
     full_at = IsoInstant(data_key="fullAt", allow_none=True)
+    versions = fields.Raw(metadata={**TEXTS, "description": "Times of all versions that can be restored, newest first"})
+    unread_versions = fields.Integer(data_key="unreadVersions")
+    last_outcome = fields.String(data_key="lastOutcome", attribute="newest.outcome", metadata={"enum": OUTCOMES})
+    broken_off_at = IsoInstant(data_key="previousRunBrokenOffAt", attribute="newest.broken_off_at", allow_none=True)
+    has_mixed_ids = fields.Boolean(data_key="hasMixedBackupIds")
 
 
 class ServerInsightOut(Out):
@@ -38,6 +50,7 @@ class ServerInsightOut(Out):
 
     server_id = fields.String(data_key="serverId")
     server_name = fields.String(data_key="serverName")
+    clock_ahead_s = fields.Integer(data_key="clockAheadSeconds", allow_none=True)
     jobs = fields.List(fields.Nested(JobInsightOut), data_key="backups")
 
 
@@ -94,13 +107,15 @@ _job_out = JobInsightOut()
 def dump_server(server: ServerStatus) -> dict[str, Any]:
     """One server with what there is to know of its jobs."""
     jobs = [dump_job(job) for job in server.jobs if job.is_backup]
-    return {"serverId": server.id, "serverName": server.name, "backups": jobs}
+    named = {"serverId": server.id, "serverName": server.name, "clockAheadSeconds": server.clock_ahead_s}
+    return named | {"backups": jobs}
 
 
 def dump_job(job: JobStatus) -> dict[str, Any]:
     """What there is to know of one job."""
     dumped: dict[str, Any] = _job_out.dump(job)
-    return dumped | {"anomalies": AnomalyOut().dump(job.anomalies, many=True)}
+    outcome = OUTCOME_WORDS[job.newest.outcome]
+    return dumped | {"anomalies": AnomalyOut().dump(job.anomalies, many=True), "lastOutcome": outcome}
 
 
 def dump_limits(limits: Limits) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from typing import Any
 
 from marshmallow import RAISE, Schema, fields
 
-from app.api.wire import IsoInstant, Out
+from app.api.wire import SOMETIMES, IsoInstant, Out
 from app.models import RejectedReport
 
 
@@ -40,6 +40,7 @@ class RejectedReportOut(Out):
     status_code = fields.Integer(data_key="statusCode")
     reason = fields.String()
     size_bytes = fields.Integer(data_key="size")
+    attempts = fields.Integer()
     replayed_at = IsoInstant(data_key="replayedAt", allow_none=True)
 
 
@@ -56,9 +57,10 @@ class RejectedReportsOut(Out):
 
 
 class ReplayOut(Out):
-    """The run that a replayed report became."""
+    """The run that a replayed report became; null, with the reason, where it is accepted but not stored."""
 
-    run_id = fields.String(data_key="backupId")
+    run_id = fields.String(data_key="backupId", allow_none=True)
+    reason = fields.String(metadata=SOMETIMES)
 
 
 _rejected_out = RejectedReportOut()

@@ -54,7 +54,8 @@ def show(report_id: int) -> ResponseReturnValue:
 @described({200: ReplayOut}, errors=(400, 409, 413))
 def replay(report_id: int) -> ResponseReturnValue:
     """Take a refused upload in by the rules of today. 400 when they refuse it too, 409 when the run is known."""
-    return {"backupId": reception.replay_rejected(report_id, actor=actor(), now=clock.now())}
+    received = reception.replay_rejected(report_id, actor=actor(), now=clock.now())
+    return {"backupId": received.run_id} | ({} if received.run_id else {"reason": received.reason})
 
 
 @bp.delete("/rejected-reports/<int:report_id>")

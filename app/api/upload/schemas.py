@@ -1,6 +1,11 @@
 """Wire form of Duplicati's reports, for the description of the API; `app.domain.reports` reads them."""
 
+from typing import Any
+
 from marshmallow import INCLUDE, Schema, fields
+
+from app.api.wire import SOMETIMES, Out
+from app.services.reception import Received
 
 
 class Everything(Schema):
@@ -42,3 +47,17 @@ class ReportIn(Everything):
     data = fields.Nested(ReportData, data_key="Data", required=True, allow_none=True)
     extra = fields.Nested(ReportSource, data_key="Extra", required=True)
     log_lines = fields.List(fields.String(), data_key="LogLines", allow_none=True)
+
+
+class UploadOut(Out):
+    """An accepted upload. `stored` and `reason` are there when nothing was stored."""
+
+    success = fields.Boolean()
+    stored = fields.Boolean(metadata=SOMETIMES)
+    reason = fields.String(metadata=SOMETIMES)
+
+
+def dump_received(received: Received) -> dict[str, Any]:
+    """The answer to an upload."""
+    # wire: nothing but `success` for a run that was stored
+    return {"success": True} | ({} if received.run_id else {"stored": False, "reason": received.reason})

@@ -6,9 +6,7 @@ from marshmallow import fields
 
 from app.api.client import visitor
 from app.api.program_access import admit_program
-from app.api.upload.schemas import (
-    ReportIn,
-)
+from app.api.upload.schemas import ReportIn, UploadOut, dump_received
 from app.contracts import (
     AnyOf,
     Content,
@@ -30,14 +28,18 @@ def admit() -> None:
 
 
 @bp.post("/upload")
-@described({200: {"success": fields.Boolean()}}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
+@described({200: UploadOut}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
 def create() -> ResponseReturnValue:
-    """Store the report of one run: as JSON, as form field `message`, or as Duplicati's plain text, gzipped or not."""
-    reception.receive_report(
+    """Store the report of one run: as JSON, as form field `message`, or as Duplicati's plain text, gzipped or not.
+
+    What Duplicati sends besides the reports of runs, and a run that came in another format before, is accepted but not
+    stored: then `stored` is false, and `reason` says why.
+    """
+    received = reception.receive_report(
         request.get_data(cache=False, parse_form_data=False),
         content_type=request.content_type or "",
         content_encoding=request.headers.get("Content-Encoding", ""),
         now=clock.now(),
         actor=visitor(),
     )
-    return {"success": True}
+    return dump_received(received)

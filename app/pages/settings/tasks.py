@@ -7,7 +7,7 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as lazy
 
 from app.contracts.errors import Unavailable
-from app.services import task_schedule
+from app.services import repairs, task_schedule
 from app.services.task_schedule import TaskState
 
 # A task that is not among them is shown by its name.
@@ -23,6 +23,10 @@ TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
         lazy("Duplicati versions"),
         lazy("Looks for newer versions of Duplicati, where that is set"),
     ),
+    "version-lists": (
+        lazy("Lists of versions"),
+        lazy("After an upgrade or an import, reads the lists of versions in stored logs once more"),
+    ),
     "compaction": (lazy("Compaction"), lazy("Tidies the database and gives free space back")),
     "daily-summary": (lazy("Daily summary"), lazy("Sends the summary of all jobs")),
     "digest": (lazy("Digest"), lazy("Sends the weekly or monthly digest")),
@@ -36,6 +40,7 @@ class Row:
     state: TaskState
     label: str
     about: str
+    percent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,5 +57,10 @@ def build_board() -> Board:
         states = task_schedule.task_states()
     except Unavailable:
         return Board((), is_running=False)
-    rows = (Row(state, *map(str, TASK_WORDS.get(state.name, (state.name, "")))) for state in states)
+    reading = repairs.progress()
+    rows = []
+    for state in states:
+        label, about = TASK_WORDS.get(state.name, (state.name, ""))
+        percent = reading.percent if reading and state.name == "version-lists" else None
+        rows.append(Row(state, str(label), str(about), percent))
     return Board(tuple(rows), is_running=True)

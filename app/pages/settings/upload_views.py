@@ -89,14 +89,17 @@ def show_rejected(report_id: int) -> ResponseReturnValue:
 def replay_rejected(report_id: int) -> ResponseReturnValue:
     """Take a refused upload in by the rules of today, or say why that cannot be."""
     try:
-        reception.replay_rejected(report_id, actor=actor(), now=clock.now())
+        received = reception.replay_rejected(report_id, actor=actor(), now=clock.now())
     except AppError as refusal:
         if refusal.status == 404:
             raise
         known = _("This run is here already.") if refusal.status == 409 else refusal.message
         flash(_("Not taken in. %(reason)s", reason=known), "error")
     else:
-        flash(_("The report was taken in."), "success")
+        if received.run_id is None:
+            flash(_("The report was accepted. It holds no new run to store."), "success")
+        else:
+            flash(_("The report was taken in."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="refused"), 303)
 
 

@@ -1,19 +1,20 @@
 """Puts into the database what was fetched: the record of the server, runs, and the schedules of jobs."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from app.contracts.errors import Forbidden
 from app.domain.collected import CollectedJob, JobSchedule, Machine
-from app.domain.reports import Report
+from app.domain.reports import CLOCK_TOLERANCE, Format, Report
 from app.extensions import db
 from app.models import Job, Run, Server
 from app.services import planning, secrets
 from app.services.audit import Actor, record_entry
 from app.services.collect.targets import Target, stored_address
+from app.services.identities import give_id, has_provisional
 from app.services.ingest import DuplicateReport, store_run
 from app.services.transaction import writing
 
@@ -45,6 +46,9 @@ def remember_server(target: Target, machine: Machine, *, may_change: bool, actor
     with writing() as session:
         server_id = record_of(target, machine)
         server = session.get(Server, server_id, populate_existing=True)
+        if server is None and has_provisional(session.connection(), machine.name):
+            give_id(session, machine.name, server_id, actor=actor, now=now)
+            server = session.get(Server, server_id, populate_existing=True)
         if server is None:
             server = Server(id=server_id, name=machine.name, url="", created_at=now)
             session.add(server)
@@ -60,15 +64,20 @@ def remember_server(target: Target, machine: Machine, *, may_change: bool, actor
 
 
 def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> int:
-    """Store the runs that are not known yet, and tell nobody; returns how many there were."""
+    """Store the runs that are not known yet, and tell nobody; returns how many there were.
+
+    Where the clock of the machine is ahead, its newest run counts as of now, and the others as long before it as they
+    began before it.
+    """
     if not reports:
         return 0
     known = _known_instants(server_id, reports[0].job_name)
     new = [report for report in reports if report.began_at not in known]
+    ahead = max((report.ended_at - now for report in new if report.began_at - now > CLOCK_TOLERANCE), default=None)
     stored = 0
     for start in range(0, len(new), RUNS_AT_ONCE):
         with writing() as session:
-            stored += sum(_store(session, report, now) for report in new[start : start + RUNS_AT_ONCE])
+            stored += sum(_store(session, report, now, ahead) for report in new[start : start + RUNS_AT_ONCE])
     return stored
 
 
@@ -115,18 +124,24 @@ def _reach(server: Server, target: Target, encrypted_password: str) -> None:
 
 
 def _known_instants(server_id: str, job_name: str) -> frozenset[datetime]:
-    wanted = select(Run.began_at).join(Job).where(Job.server_id == server_id, Job.name == job_name)
+    """The begins of the runs that were received as JSON or collected before, as they were sent."""
+    sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
+    wanted = (
+        select(sent_at)
+        .where(Run.format != Format.TEXT)
+        .join(Job)
+        .where(Job.server_id == server_id, Job.name == job_name)
+    )
     found = frozenset(db.session.scalars(wanted))
     db.session.commit()
     return found
 
 
-def _store(session: Session, report: Report, now: datetime) -> bool:
+def _store(session: Session, report: Report, now: datetime, clock_ahead: timedelta | None) -> bool:
     try:
-        store_run(session, report, now)
+        return store_run(session, report, now, clock_ahead=clock_ahead) is not None
     except DuplicateReport:
         return False
-    return True
 
 
 def _apply(job: Job, schedule: JobSchedule) -> None:

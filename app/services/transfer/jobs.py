@@ -69,15 +69,16 @@ def _complete(
     is_changed = has_grown or job.run_count != session.scalar(select(func.count()).where(Run.job_id == job.id))
     if is_changed:
         figures.recompute(session, job)
+        job.needs_versions = True  # the original reads dates of versions one by one, and takes month for day
     if entry is not None:
         is_new = _set_job(job, read_job_settings(entry), report)
         count = report.count(KIND)
         count.taken += is_new
         count.known += not is_new
         is_changed |= is_new
-    if job.schedule_anchor_at is None and job.last_began_at is not None:
+    if job.schedule_anchor_at is None and job.state_began_at is not None:
         # The newest run tells more of today's schedule than the first one of years ago.
-        job.schedule_anchor_at, is_changed = job.last_began_at, True
+        job.schedule_anchor_at, is_changed = job.state_began_at, True
     if job.overdue_alerted_at is None and alerted_at is not None and job.is_overdue_check_enabled:
         job.overdue_alerted_at = alerted_at
         report.count("overdue alerts").taken += 1

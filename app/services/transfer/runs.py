@@ -5,19 +5,24 @@ A run keeps its id, so a second import, or one that goes on after it was killed,
 
 import math
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
+from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection, select
 
-from app.domain.available_versions import extract_versions
+from app.domain.available_versions import find_version_log, read_versions
+from app.domain.instants import MILLISECOND
 from app.domain.logs import pack_log
 from app.domain.old_settings import read_time
 from app.domain.reported_values import LARGEST_INTEGER, LARGEST_LONG, clean_text
+from app.domain.reports import CLOCK_TOLERANCE, Figure
+from app.domain.run_outcomes import UNSAVED, find_outcome
+from app.domain.statuses import is_failure
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
 from app.services.transaction import insert_for, writing
@@ -199,6 +204,11 @@ def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
         ended_at = began_at + timedelta(seconds=duration_s)
     messages, warnings, errors = (_lines(row.get(f"{name}_array")) for name in ("messages", "warnings", "errors"))
     status = _text(row["status"], LONGEST_WORD) or "Unknown"
+    received_at = read_time(row.get("created_at")) or ended_at
+    reported_began_at = None
+    if began_at - received_at > CLOCK_TOLERANCE:  # as `domain.reports.correct_clock`
+        reported_began_at, ended_at = began_at, received_at
+        began_at = received_at - timedelta(milliseconds=int(duration_s * 1000))
     values = {
         "id": run_id,
         "server_id": _name(row["server_id"], LONGEST_ID, "server"),
@@ -206,17 +216,19 @@ def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
         "duplicati_id": _text(row.get("backup_id"), LONGEST_ID),
         "began_at": began_at,
         "ended_at": ended_at,
-        "received_at": read_time(row.get("created_at")) or ended_at,
+        "reported_began_at": reported_began_at,
+        "received_at": received_at,
         "duration_s": duration_s,
         "status": status,
         "parsed_result": _text(row.get("parsed_result"), LONGEST_WORD) or status,
         "main_operation": _text(row.get("main_operation"), LONGEST_WORD) or "Backup",
         "duplicati_version": _text(row.get("version"), LONGEST_WORD) or None,
-        "available_versions": _versions(row.get("available_backups"), messages, zone),
+        "available_versions": _versions(row, messages, began_at, ended_at, zone),
     }
     values |= {ours: _number(row.get(theirs), LARGEST_LONG) for ours, theirs in LONGS.items()}
     values |= {ours: _number(row.get(theirs), LARGEST_INTEGER) for ours, theirs in INTEGERS.items()}
     values |= {ours: bool(_number(row.get(theirs), 1)) for ours, theirs in FLAGS.items()}
+    values |= _what_it_saved(values, messages)
     return values, pack_log(messages, warnings, errors, ())
 
 
@@ -227,6 +239,7 @@ def _write(entries: list[Entry], jobs: JobNumbers, report: ImportReport) -> set[
         connection = session.connection()
         jobs.forget_the_gone(connection)
         values = [_with_job(values, connection, jobs) for values, _log in entries]
+        _settle_clocks(connection, values)
         stored = connection.execute(_insert_new(connection.dialect.name), values).all()
         if stored:
             connection.execute(
@@ -244,6 +257,35 @@ def _with_job(values: dict[str, Any], connection: Connection, jobs: JobNumbers) 
     server_id, job_name = values.pop("server_id"), values.pop("job_name")
     values["job_id"] = jobs.number(connection, server_id, job_name, values["received_at"])
     return values
+
+
+def _settle_clocks(connection: Connection, entries: Iterable[dict[str, Any]]) -> None:
+    """Keep the order of runs by a clock that was ahead which were stored at one moment, and their begins apart.
+
+    They were collected together: the newest counts as of that moment, the others as long before it as they were.
+    """
+    groups: dict[tuple[int, datetime], list[dict[str, Any]]] = {}
+    for values in entries:
+        if values["reported_began_at"] is not None:
+            groups.setdefault((values["job_id"], values["received_at"]), []).append(values)
+    taken: set[tuple[int, datetime]] = set()
+    for (job_id, received_at), group in groups.items():
+        lengths = {values["id"]: timedelta(milliseconds=int(values["duration_s"] * 1000)) for values in group}
+        ahead = max(values["reported_began_at"] + lengths[values["id"]] for values in group) - received_at
+        for values in sorted(group, key=itemgetter("reported_began_at"), reverse=True):
+            began_at = values["reported_began_at"] - ahead
+            while (job_id, began_at) in taken or _has_run(connection, job_id, began_at):
+                began_at -= MILLISECOND
+            taken.add((job_id, began_at))
+            values |= {"began_at": began_at, "ended_at": began_at + lengths[values["id"]]}
+            if values["version_at"] is not None:
+                values["version_at"] = began_at.replace(microsecond=0)
+
+
+def _has_run(connection: Connection, job_id: int, began_at: datetime) -> bool:
+    return (
+        connection.scalar(select(RUNS.c.row_id).where(RUNS.c.job_id == job_id, RUNS.c.began_at == began_at)) is not None
+    )
 
 
 @cache
@@ -294,10 +336,46 @@ def _lines(text: object) -> list[str]:
     return [clean_text(line if isinstance(line, str) else str(line)) for line in value]
 
 
-def _versions(text: object, messages: list[str], zone: ZoneInfo) -> tuple[str, ...]:
-    """The versions that could be restored, newest first; from the log where they were not kept."""
+def _what_it_saved(values: Mapping[str, Any], messages: Sequence[str]) -> dict[str, Any]:
+    """Whether a run saved a version, and which figures it does not tell; see `domain.reports`."""
+    outcome = find_outcome(
+        is_dry_run=values["is_dry_run"],
+        was_interrupted=values["was_interrupted"],
+        is_partial=values["is_partial"],
+        parsed_result=values["parsed_result"],
+        uploaded_files=values["uploaded_bytes"],
+        messages=messages,
+        is_cut=len(messages) < values["message_count"],
+    )
+    is_incomplete = is_failure(values["parsed_result"]) or bool(outcome)
+    not_told = Figure(0) if values["available_versions"] else Figure.VERSION_LIST
+    for figure, column in (
+        (Figure.STORAGE, "storage_bytes"),
+        (Figure.VERSION_COUNT, "version_count"),
+        (Figure.FILES, "examined_files"),
+    ):
+        if is_incomplete and not values[column]:
+            not_told |= figure
+    if not values["storage_bytes"] and not values["version_count"]:
+        # A run without statistics of the backend; a true one has a version.
+        not_told |= Figure.STORAGE | Figure.VERSION_COUNT
+        if not values["uploaded_bytes"] and not is_incomplete:
+            not_told |= Figure.UPLOADED
+    has_saved = outcome not in UNSAVED and not is_failure(values["parsed_result"])
+    version_at = values["began_at"].replace(microsecond=0) if has_saved else None
+    return {"outcome": outcome.value, "not_told": int(not_told), "version_at": version_at}
+
+
+def _versions(
+    row: OldRow, messages: list[str], began_at: datetime, ended_at: datetime, zone: ZoneInfo
+) -> tuple[str, ...]:
+    """The versions that could be restored, newest first; from the log where they were not kept.
+
+    Both are read again in the background when all runs of the job are here.
+    """
+    text = row.get("available_backups")
     value = read_json(text) if isinstance(text, str) and text != "[]" else None
     times = {time for item in value if (time := read_time(item))} if isinstance(value, list) else set()
     if times:
         return tuple(time.isoformat() for time in sorted(times, reverse=True))
-    return tuple(extract_versions(messages, zone))
+    return read_versions(find_version_log(messages), began_at=began_at, ended_at=ended_at, zone=zone).versions

@@ -1,0 +1,102 @@
+"""Runs that saved nothing or were broken off, figures that were not told, and clocks that are ahead: on pages."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+STOPPED_LOG = [
+    "2031-05-04 10:00:00 +00 - [Information-Duplicati.Library.Main.BasicResults-BackendEvent]: Backend event: Put - "
+    "Completed: duplicati-{at:%Y%m%dT%H%M%S}Z.dlist.zip.aes (2 KB)"
+]
+LOG = ["2031-05-04 10:00:00 +00 - [Information-Duplicati.Library.Main.BasicResults-BackendEvent]: Backend event: List"]
+NOTHING = {"KnownFileSize": 0, "BackupListCount": 0, "FilesUploaded": 0, "LastBackupDate": "0001-01-01T00:00:00"}
+ABORTED = {"Interrupted": True, "BackendStatistics": NOTHING, "Messages": LOG, "MessagesActualLength": 1}
+
+
+def page_of_newest_run(admin) -> str:
+    link = re.search(r"/detail/[^\"]+/backup/[0-9a-f-]{36}", admin.get("/detail/id-of-nas").text)[0]
+    return admin.get(link).text
+
+
+@pytest.mark.parametrize(
+    ("changes", "word", "sentence"),
+    [
+        ({"Dryrun": True}, "Dry run", "This was a dry run"),
+        (ABORTED, "Aborted", "This run was aborted and saved nothing."),
+        ({**ABORTED, "PartialBackup": True}, "Partial", "This run saved a version with a part of the files."),
+    ],
+    ids=["dry run", "aborted", "partial"],
+)
+def test_the_page_of_a_run_says_what_it_did_besides_its_status(admin, post, changes, word, sentence):
+    post(2, **changes)
+    text = page_of_newest_run(admin)
+    assert f'<span class="pill">{word}</span>' in text
+    assert sentence in text
+
+
+def test_the_page_of_a_stopped_run_says_that_a_version_was_saved(admin, post, clock):
+    at = clock() - timedelta(hours=2)
+    lines = [line.format(at=at) for line in STOPPED_LOG]
+    post(2, status="Warning", **{**ABORTED, "Messages": lines})
+    assert "This run was stopped by a person, and saved a version." in page_of_newest_run(admin)
+
+
+def test_the_pages_of_a_server_keep_the_state_and_tell_of_an_aborted_run(admin, post):
+    post(26)
+    post(2, **ABORTED)
+    text = admin.get("/detail/id-of-nas").text
+    assert "was aborted and saved nothing." in text
+    assert '<span class="pill">Aborted</span>' in text
+    assert "7.00 GB" in re.search(r"Storage used</dt><dd>([^<]+)", text)[1]
+
+
+def test_the_dashboard_tells_of_an_aborted_run_and_counts_the_job_as_fine(admin, post):
+    post(20)
+    post(2, **ABORTED)
+    for view in ("cards", "table"):
+        text = admin.get(f"/?view={view}").text
+        assert '<span class="pill">Aborted</span>' in text
+        assert "The one job is fine" in text
+
+
+def test_a_job_that_never_saved_anything_needs_a_look(admin, post):
+    post(2, **ABORTED)
+    assert "No run of this job has saved anything yet" in admin.get("/").text
+
+
+def test_figures_that_a_run_does_not_tell_are_a_dash_and_not_zero(admin, post):
+    post(26)
+    post(2, BackendStatistics=None)
+    text = page_of_newest_run(admin)
+    storage = re.search(r"Storage size</dt><dd>(.+?)</dd>", text)[1]
+    assert ("\u2013" in storage, "0 Bytes" in storage) == (True, False)
+    assert "Not in the report of this run" in text
+
+
+def test_the_versions_of_a_job_are_listed_with_the_run_s_own(admin, post, clock):
+    days = [clock() - timedelta(days=day) for day in (1, 2)]
+    listed = ", ".join(f"{day:%Y-%m-%d %H:%M:%S}" for day in days)
+    head = f"{clock():%Y-%m-%d %H:%M:%S} +00 - [Information-X-BackupList]: "
+    post(2, Messages=[f"{head}Backups to consider: {listed}", f"{head}All backups to delete: "])
+    text = admin.get("/detail/id-of-nas?backup=Photos").text
+    assert "3 versions that can be restored" in text
+
+
+def test_a_clock_that_is_ahead_is_told_on_the_pages_of_server_and_run(admin, post):
+    post(-24 * 30)
+    assert "The clock of this server is ahead by about 4 weeks." in admin.get("/detail/id-of-nas").text
+    assert "The clock of this server is ahead by about 4 weeks: the report says" in page_of_newest_run(admin)
+
+
+def test_a_run_that_was_broken_off_is_told_by_the_run_after_it(admin, post, clock):
+    broken = clock() - timedelta(hours=26)
+    own = clock() - timedelta(hours=2)
+    line = "2031-05-04 10:00:00 +00 - [Information-X.UploadSyntheticFilelist-PreviousBackupFilelistUpload]: Uploading"
+    lines = [line, STOPPED_LOG[0].format(at=broken), STOPPED_LOG[0].format(at=own)]
+    post(50)
+    post(2, Messages=lines)
+    assert "was broken off and sent no report." in page_of_newest_run(admin)
+    text = admin.get("/detail/id-of-nas?backup=Photos").text
+    assert "was broken off.</p>" in text
+    assert re.search(r"<title>The run of [^<]+ was broken off</title>", text)
