@@ -20,7 +20,7 @@ from app.domain.instants import iso, to_milliseconds
 from app.domain.logs import pack_log
 from app.extensions import db as application_db
 from app.factory import create_app
-from app.models import Job, JobDay, Run, Server
+from app.models import AuditEntry, Job, JobDay, Run, Server
 from app.services import clock as application_clock
 from app.services import evaluate, history, repairs
 from app.services.ingest import ingest_report
@@ -126,6 +126,8 @@ def fill(old: OldDatabase) -> None:
     aborted = {"was_interrupted": True, "began_at": BEGAN_AT + DAY, **ZEROS}
     dry = {"is_dry_run": True, "began_at": BEGAN_AT + 2 * DAY, **ZEROS}
     old.job("aborted", {}, aborted, dry, trouble_kind=None)
+    away = {"began_at": BEGAN_AT + DAY, "was_interrupted": True, **ZEROS}
+    old.job("announced", {}, away, announced_next_at=BEGAN_AT + 3 * DAY, next_expected_at=BEGAN_AT + 3 * DAY)
     old.job("stopped", {}, {"was_interrupted": True, **KNOWN, "status": "Warning"}, {"is_partial": True})
     old.job("fatal", {}, {"status": "Fatal", **ZEROS})
     old.job("text", {}, {**ZEROS, "examined_files": 7, "examined_bytes": 8})
@@ -146,6 +148,8 @@ def fill(old: OldDatabase) -> None:
         {"began_at": FUTURE + place * DAY, "received_at": NOW, "duration_s": 60.0 + 900 * place} for place in range(3)
     ]
     old.job("collected", *collected)
+    old.insert("servers", id="machine-2", name="laptop", created_at=BEGAN_AT)
+    old.job("clock", future, server_id="machine-2")
     old.job("twins", *({**run, "duration_s": 60.0} for run in collected))
 
 
@@ -214,6 +218,17 @@ class TestUpgrade:
         assert [run.outcome for run in runs_of("aborted")] == ["", "aborted", "dry_run"]
         assert [run.version_at for run in runs_of("aborted")] == [BEGAN_AT, None, None]
 
+    def test_what_a_run_announced_that_saved_nothing_is_forgotten(self):
+        job = find_job(name="announced")
+        assert (job.announced_next_at, job.next_expected_at) == (None, BEGAN_AT + DAY)
+
+    def test_the_server_says_by_how_much_its_clock_is_ahead(self):
+        clocks = {server.id: server.clock_ahead_s for server in history.overview(NOW).servers}
+        # The newest report of the first one has the right time.
+        assert clocks == {"machine-1": None, "machine-2": int((FUTURE + 2 * MINUTE - NOW).total_seconds())}
+        noted = application_db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "server_clock_ahead"))
+        assert [entry.target_id for entry in noted] == ["machine-2"]
+
     @pytest.mark.parametrize("name", ["aborted", "fatal"])
     def test_figures_that_the_newest_run_did_not_tell_are_those_of_the_run_before(self, name):
         job = find_job(name=name)
@@ -264,7 +279,7 @@ class TestUpgrade:
 
     def test_every_job_can_be_shown(self):
         jobs = {job.name: job for job in history.overview(NOW).jobs}
-        assert len(jobs) == 11
+        assert len(jobs) == 13
         for job in jobs.values():
             job.pulse(NOW).beats(30)
 
@@ -289,5 +304,5 @@ class TestUpgrade:
 
 
 def test_a_new_server_knows_no_wrong_clock(upgraded):
-    server = application_db.session.scalars(sa.select(Server)).one()
+    server = application_db.session.get(Server, "machine-1")
     assert (server.clock_ahead_s, server.seen_offsets) == (None, [])

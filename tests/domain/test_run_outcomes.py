@@ -65,6 +65,10 @@ def test_a_stopped_run_with_its_list_of_files_in_the_log_saved_a_version():
     assert outcome(BLOCKS, OWN) == "stopped"
 
 
+def test_the_time_in_the_name_of_its_list_of_files_does_not_matter():
+    assert outcome(BLOCKS, put(BEGAN_AT + timedelta(hours=5))) == "stopped"
+
+
 @pytest.mark.parametrize("result", ["Success", "Error", "Fatal"])
 def test_the_list_of_files_in_the_log_decides_whatever_the_result_is(result):
     assert outcome(BLOCKS, OWN, parsed_result=result, uploaded_files=0) == "stopped"

@@ -184,6 +184,18 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
     assert [server.id for server in db.session.scalars(select(Server))] == ["machine-1"]
 
 
+def test_what_is_replayed_counts_as_of_its_reception(db, clock, receive):
+    body = report_body(began_at=clock() + timedelta(days=30))
+    keep = {"status_code": 400, "content_type": "application/json", "ip_address": None, "now": clock()}
+    rejections.keep_rejected(body, sent=body, reason="an old rule", **keep)
+    received_at = clock()
+    clock.advance(hours=72)
+    [row] = refused(db)
+    replay_rejected(row.id, actor=SENDER, now=clock())
+    [run] = db.session.scalars(select(Run)).all()
+    assert run.ended_at == received_at
+
+
 @pytest.mark.parametrize(("operation", "is_kept"), [("Restore", False), ("Restore", True), ("Sync", False)])
 def test_other_operations_are_stored_where_that_is_wanted_and_synchronisations_always(
     receive, db, clock, operation, is_kept

@@ -147,6 +147,18 @@ def test_the_log_decides_whether_a_stopped_run_saved_something(db, lines, before
     assert job.last_versions == ((iso(BEGAN_AT),) if after == "stopped" else ())
 
 
+def test_the_version_of_a_run_is_that_of_the_list_of_files_that_it_uploaded(db):
+    saved_at = BEGAN_AT.replace(microsecond=0) + timedelta(seconds=5)
+    line = f"{HEAD}Put - Completed: duplicati-{saved_at:%Y%m%dT%H%M%SZ}.dlist.zip.aes (1 KB)"
+    make_run(messages=(line,), message_count=1, version_at=BEGAN_AT.replace(microsecond=0))
+    leave_for_later()
+    repairs.read_lists_again(NOW)
+    db.session.commit()
+    [run] = db.session.scalars(select(Run).execution_options(populate_existing=True)).all()
+    assert run.version_at == saved_at
+    assert find_job().last_versions == (iso(saved_at),)
+
+
 def test_runs_that_were_broken_off_are_found_in_the_logs(db):
     earlier = BEGAN_AT - DAY
     line = f"{HEAD}Put - Completed: duplicati-{earlier:%Y%m%dT%H%M%SZ}.dlist.zip.aes (1 KB)"

@@ -126,6 +126,23 @@ def test_a_usual_upload_is_noted_without_these_words(db):
     assert not {"next_scheduled_run", "clock_ahead_seconds", "outcome"} & set(entry.details)
 
 
+def test_what_was_planned_by_the_wrong_clock_is_set_back_when_it_is_right_again():
+    make_run(began_at=NOW - 2 * DAY)
+    make_run(began_at=NOW - DAY)
+    make_ahead(30 * DAY)
+    make_run(now=NOW + DAY, began_at=NOW + DAY, next_scheduled_at=NOW + 32 * DAY)
+    assert find_job().next_expected_at == NOW + 2 * DAY
+    make_run(now=NOW + 2 * DAY, began_at=NOW + 2 * DAY, next_scheduled_at=NOW + 3 * DAY)
+    assert find_job().next_expected_at == NOW + 3 * DAY
+
+
+def test_a_duration_of_thousands_of_years_with_a_begin_in_the_future_is_stored(client, db, clock):
+    body = report_body(began_at=clock() + YEARS, data={"Duration": "99999.00:00:00"})
+    assert client.post("/api/upload", data=body).status_code == 200
+    [run] = db.session.scalars(select(Run)).all()
+    assert run.began_at <= run.ended_at == clock()
+
+
 class TestCopies:
     def test_the_same_report_again_is_a_duplicate_however_late(self):
         report = make_report(began_at=NOW + YEARS)
