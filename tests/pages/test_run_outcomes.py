@@ -81,6 +81,26 @@ def test_the_versions_of_a_job_are_listed_with_the_run_s_own(admin, post, clock)
     post(2, Messages=[f"{head}Backups to consider: {listed}", f"{head}All backups to delete: "])
     text = admin.get("/detail/id-of-nas?backup=Photos").text
     assert "3 versions that can be restored" in text
+    assert "list no versions" not in text
+
+
+def test_versions_without_a_list_may_have_been_deleted(admin, post):
+    for age_h in (26, 2):
+        post(age_h)
+    text = admin.get("/detail/id-of-nas?backup=Photos").text
+    assert "2 versions that can be restored" in text
+    assert "The reports of this job list no versions." in text
+
+
+def test_figures_that_no_run_of_a_job_told_are_not_shown_as_nothing(admin, post):
+    post(2, BackendStatistics=None)
+    text = admin.get("/detail/id-of-nas?backup=Photos").text
+    for tile in ("Available versions", "Storage used", "Total uploaded"):
+        assert re.search(rf"{tile}</dt>\s*<dd>N/A</dd>", text), tile
+    card = admin.get("/detail/id-of-nas/job?backup=Photos").text
+    for figure in ("Storage", "Uploaded", "Versions"):
+        assert f'{figure}</dt><dd><span class="missing">N/A</span></dd>' in card
+    assert 'Files</dt><dd><span class="missing">' not in card
 
 
 def test_a_clock_that_is_ahead_is_told_on_the_pages_of_server_and_run(admin, post):
