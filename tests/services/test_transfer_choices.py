@@ -105,6 +105,7 @@ def test_password_stays_behind_where_the_server_has_another_address_by_now(take,
     assert not db.session.get_one(Server, "id-nas-a", populate_existing=True).has_password
 
 
+@needs_samples
 def test_without_the_old_key_secrets_are_cleared_and_the_report_says_so(take, db, tmp_path):
     file = shutil.copy(NEWEST_SAMPLE, tmp_path / "alone.db")
     report = take(file)
