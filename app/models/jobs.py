@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text,
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.types import Instant, Json, RowId, UuidText, VersionTimes
+from app.models.types import Instant, Json, RowId, UuidText, VersionTimes, unpack_times
 
 if TYPE_CHECKING:
     from app.models.servers import Server
@@ -103,8 +103,9 @@ class Job(Model):
     last_duplicati_version: Mapped[str | None] = mapped_column(Text)
     # Which figures no run of the job has told so far: bits of `domain.reports.Figure`, all of them at first.
     not_told: Mapped[int] = mapped_column(default=63, server_default="63")
-    # The versions that can be restored as far as they are known: those of the newest list and the run's own.
-    last_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
+    # The versions that can be restored as far as they are known: those of the newest list and the run's own. They stay
+    # packed, as the pages that show all jobs do not need them, and a job without lists has hundreds.
+    packed_versions: Mapped[bytes | None] = mapped_column(LargeBinary)
     unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
 
     # The newest run that decides the state of the job: neither a dry run nor one that saved nothing.
@@ -123,6 +124,11 @@ class Job(Model):
     needs_versions: Mapped[bool] = mapped_column(default=False, server_default="0")
 
     server: Mapped["Server"] = relationship(back_populates="jobs")
+
+    @property
+    def last_versions(self) -> tuple[str, ...]:
+        """The times of the versions that can be restored, as far as they are known, newest first."""
+        return unpack_times(self.packed_versions or b"")
 
     @property
     def last_sent_began_at(self) -> datetime | None:

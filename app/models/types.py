@@ -79,21 +79,43 @@ class VersionTimes(TypeDecorator[tuple[str, ...]]):
 
     def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> bytes | None:
         """Store; an empty list is NULL. Times outside 1970 to 2106 do not exist for a backup and are left out."""
-        seconds = [int(datetime.fromisoformat(text).timestamp()) for text in value or ()]
-        kept = array("I", [second for second in seconds if 0 <= second < 1 << 32])
-        return _little_endian(kept).tobytes() or None
+        return pack_times(value or ()) or None
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[str, ...]:
         """Read, in the order in which they were stored."""
-        return _version_texts(bytes(value or b""))
+        return _kept_texts(bytes(value or b""))
 
 
-# The newest versions of each job are read whenever anything has changed, and differ once a run at most.
-@lru_cache(maxsize=2048)
-def _version_texts(packed: bytes) -> tuple[str, ...]:
+# Bytes of a packed time.
+TIME_SIZE = 4
+
+
+def pack_times(texts: Iterable[str]) -> bytes:
+    """Times as `VersionTimes` stores them, in their order."""
+    seconds = [int(datetime.fromisoformat(text).timestamp()) for text in texts]
+    return _little_endian(array("I", [second for second in seconds if 0 <= second < 1 << 32])).tobytes()
+
+
+def unpack_times(packed: bytes) -> tuple[str, ...]:
+    """The ISO texts of what `pack_times` gave."""
     seconds = array("I")
     seconds.frombytes(packed)
     return tuple(f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.000Z" for second in _little_endian(seconds))
+
+
+# The newest list of each job is read whenever anything has changed, and differs once a run at most.
+_kept_texts = lru_cache(maxsize=2048)(unpack_times)
+
+
+def add_time(packed: bytes, at: datetime) -> bytes:
+    """A packed list, newest first, with one more time in its place."""
+    added = int(at.timestamp())
+    if not packed or added > int.from_bytes(packed[:TIME_SIZE], "little"):
+        return added.to_bytes(TIME_SIZE, "little") + packed
+    seconds = array("I")
+    seconds.frombytes(packed)
+    merged = array("I", sorted({*_little_endian(seconds), added}, reverse=True))
+    return _little_endian(merged).tobytes()
 
 
 def _little_endian(numbers: "array[int]") -> "array[int]":

@@ -9,20 +9,20 @@ from sqlalchemy import Connection, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.forecasts import DAYS_IN_WEEK
-from app.domain.instants import from_milliseconds, iso, to_milliseconds
+from app.domain.instants import from_milliseconds, to_milliseconds
 from app.domain.recent_runs import add_packed, pack_runs, recent_runs
 from app.domain.reports import NOTHING_TOLD, Figure
 from app.domain.run_outcomes import UNSAVED
 from app.domain.statuses import STRIP_LENGTH, SUCCESS, severity_of, strip_letter
 from app.models import Job, JobDay, Run
 from app.models.runs import MILLISECONDS_A_DAY
-from app.models.types import AnyRow
+from app.models.types import TIME_SIZE, AnyRow, add_time, pack_times
 from app.services import insight
 from app.services.transaction import insert_for
 
 DAYS = JobDay.__table__
 # Of a job that never tells a list, the newest are kept.
-MOST_VERSIONS = 10_000
+MOST_VERSIONS = 1_000
 # What the newest run of a job is copied to, by the columns of `Run`.
 NEWEST_FIGURES = {
     "last_run_id": "id",
@@ -78,7 +78,7 @@ FIGURES = (
     "growth_bytes",
     "duplicati_id",
     "has_mixed_ids",
-    "last_versions",
+    "packed_versions",
     "unread_versions",
     "not_told",
     *NEWEST_FIGURES,
@@ -136,7 +136,7 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
         for figure, columns in TOLD_FIGURES.items():
             if not run["not_told"] & figure:
                 _copy(job, run, columns)
-        job.last_versions = _versions_after(job.last_versions or (), run)
+        job.packed_versions = _versions_after(job.packed_versions or b"", run)
         if _has_list(run):
             job.unread_versions = run["unread_versions"]
         _follow_id(session, job, run["duplicati_id"])
@@ -163,14 +163,14 @@ def _copy(job: Job, run: Mapping[str, Any], figures: Mapping[str, str]) -> None:
         setattr(job, figure, run[column])
 
 
-def _versions_after(before: Sequence[str], run: Mapping[str, Any]) -> tuple[str, ...]:
-    """The versions of a job after a run, newest first: those that its list tells, and the one that it saved.
+def _versions_after(before: bytes, run: Mapping[str, Any]) -> bytes:
+    """The versions of a job after a run, packed: those that its list tells, and the one that it saved.
 
     Without a list they are those that were known before it, and the new one.
     """
-    own = () if run["version_at"] is None else (iso(run["version_at"]),)
-    listed = before if run["not_told"] & Figure.VERSION_LIST else run["available_versions"] or ()
-    return tuple(sorted({*own, *listed}, reverse=True))[:MOST_VERSIONS]
+    is_listed = not run["not_told"] & Figure.VERSION_LIST
+    versions = pack_times(run["available_versions"] or ()) if is_listed else before[: MOST_VERSIONS * TIME_SIZE]
+    return versions if run["version_at"] is None else add_time(versions, run["version_at"])
 
 
 def _has_list(run: Mapping[str, Any]) -> bool:
@@ -268,13 +268,12 @@ def _read_versions(session: Session, job: Job) -> None:
     with_list = runs.where(Run.not_told.op("&")(int(Figure.VERSION_LIST)) == 0)
     last = session.execute(with_list.order_by(Run.began_at.desc()).limit(1)).first()
     since = runs if last is None else runs.where(Run.began_at >= last.began_at)
-    versions: tuple[str, ...] = ()
-    unread = 0
+    versions, unread = b"", 0
     for row in session.execute(since.order_by(Run.began_at)):
         run = row._asdict()
         versions = _versions_after(versions, run)
         unread = run["unread_versions"] if _has_list(run) else unread
-    job.last_versions, job.unread_versions = versions, unread
+    job.packed_versions, job.unread_versions = versions, unread
 
 
 def known_before(session: Session, job_id: int, moment: datetime) -> KnownFigures:

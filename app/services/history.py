@@ -22,7 +22,7 @@ from app.domain.run_outcomes import UNSAVED
 from app.domain.statuses import NONE, roll_up
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
-from app.models.types import AnyRow, AnySelect
+from app.models.types import AnyRow, AnySelect, unpack_times
 from app.services import configuration, duplicati_versions
 from app.services.freshness import cache, second_of
 
@@ -101,7 +101,7 @@ class JobStatus:
     overdue_alerted_at: datetime | None
     newest: NewestRun
     last_outcome: str = ""
-    versions: tuple[str, ...] = ()
+    packed_versions: bytes = b""
     unread_versions: int = 0
     not_told: int = 0
     has_mixed_ids: bool = False
@@ -120,6 +120,11 @@ class JobStatus:
     def is_backup(self) -> bool:
         """Whether backups or synchronisations run here, and not restores, tests or the like."""
         return self.operation in SCHEDULED
+
+    @property
+    def versions(self) -> tuple[str, ...]:
+        """The times of the versions that can be restored, as far as they are known, newest first."""
+        return unpack_times(self.packed_versions)
 
     def tells(self, figure: str) -> bool:
         """Whether any of its runs told a figure, by its name in `domain.reports.Figure`."""
@@ -383,7 +388,7 @@ def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> J
         warning_count=job.state_warning_count,
         error_count=job.state_error_count,
         available_versions=job.last_available_versions,
-        versions=job.last_versions,
+        packed_versions=job.packed_versions or b"",
         unread_versions=job.unread_versions,
         not_told=job.not_told,
         has_mixed_ids=job.has_mixed_ids,

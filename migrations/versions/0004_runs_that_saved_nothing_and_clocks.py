@@ -29,7 +29,7 @@ def added_columns() -> dict[str, list[sa.Column]]:
             sa.Column("last_outcome", sa.String(length=16), server_default="", nullable=False),
             sa.Column("last_broken_off_at", sa.BigInteger(), nullable=True),
             sa.Column("not_told", sa.Integer(), server_default="63", nullable=False),
-            sa.Column("last_versions", sa.LargeBinary(), nullable=True),
+            sa.Column("packed_versions", sa.LargeBinary(), nullable=True),
             sa.Column("unread_versions", sa.Integer(), server_default="0", nullable=False),
             sa.Column("state_run_id", sa.LargeBinary(length=16), nullable=True),
             sa.Column("state_began_at", sa.BigInteger(), nullable=True),

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from app.domain.instants import iso
 from app.domain.reports import NOTHING_TOLD, Figure
 from app.models import Job, JobDay, Run
+from app.models.types import add_time, pack_times, unpack_times
 from app.services import cleanup, history
 from app.services.audit import Actor
 from app.services.merging import merge_servers
@@ -143,6 +144,17 @@ def test_a_merge_takes_what_the_newest_run_of_either_told(clock):
     merge_servers(["old"], "new", actor=Actor(), now=clock())
     job = find_job("new")
     assert (known(job), job.state_status) == (KNOWN, "Fatal")
+
+
+@pytest.mark.parametrize(
+    ("day", "expected"), [(9, (9, 7, 5)), (7, (7, 5)), (6, (7, 6, 5)), (5, (7, 5)), (1, (7, 5, 1))]
+)
+def test_a_time_is_added_to_a_packed_list_in_its_place_and_once(day, expected):
+    def texts(*days: int) -> tuple[str, ...]:
+        return tuple(iso(BEGAN_AT + number * DAY) for number in days)
+
+    assert unpack_times(add_time(pack_times(texts(7, 5)), BEGAN_AT + day * DAY)) == texts(*expected)
+    assert unpack_times(add_time(b"", BEGAN_AT + day * DAY)) == texts(day)
 
 
 class TestVersions:
