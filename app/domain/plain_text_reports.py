@@ -193,7 +193,7 @@ def _dated(data: dict[str, Any]) -> dict[str, Any]:
         seconds = _UNIX_SECONDS.fullmatch(str(data.get(name)))
         if seconds:
             data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
-    if data["MainOperation"] in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):
+    if str(data["MainOperation"]) in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):
         raise InvalidReport(f"Data.BeginTime is missing, or written in the language of its machine: {_USE_JSON}")
     return data
 
