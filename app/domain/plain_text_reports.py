@@ -74,7 +74,7 @@ def _split_title(lines: list[str]) -> tuple[str, list[str]]:
 
     Names may hold line breaks: the lines up to the first blank one are the title where they give an identity.
     """
-    if not _TITLE.match(lines[0]):
+    if not lines or not _TITLE.match(lines[0]):
         return "", lines
     if _split_identity(lines[0].rstrip()):
         return lines[0], lines[1:]

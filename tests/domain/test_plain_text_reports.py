@@ -232,6 +232,10 @@ def test_result_on_the_line_of_the_title_is_no_part_of_the_name(name, before, fi
     assert report.deleted_files == (2 if "Deleted" in first else 0)
 
 
+def test_a_log_without_anything_above_it_is_refused():
+    assert "machine-id" in str(refusal("Log data:\nmachine-id: m1\nbackup-name: Files\n"))
+
+
 def test_an_operation_without_a_word_is_refused():
     assert "MainOperation" in str(refusal(f"Duplicati Backup report for Files\n{IDENTITY}\nMainOperation:\n"))
 
