@@ -145,15 +145,6 @@ def find_version_log(lines: Iterable[str]) -> VersionLog:
     return VersionLog(considered, deleted)
 
 
-def line_offset(line: str) -> int | None:
-    """Return the offset in the head of a log line, in minutes.
-
-    Duplicati writes whole hours only.
-    """
-    head = _read_head(line)
-    return head.minutes if head else None
-
-
 def machine_offset(lines: Sequence[str], began_at: datetime, ended_at: datetime) -> int | None:
     """Return the offset of the server at the end of a run, in minutes.
 

@@ -98,9 +98,7 @@ def pack_times(texts: Iterable[str]) -> bytes:
 
 def unpack_times(packed: bytes) -> tuple[str, ...]:
     """The ISO texts of what `pack_times` gave."""
-    seconds = array("I")
-    seconds.frombytes(packed)
-    return tuple(f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.000Z" for second in _little_endian(seconds))
+    return tuple(f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}.000Z" for second in _seconds(packed))
 
 
 # The newest list of each job is read whenever anything has changed, and differs once a run at most.
@@ -112,10 +110,13 @@ def add_time(packed: bytes, at: datetime) -> bytes:
     added = int(at.timestamp())
     if not packed or added > int.from_bytes(packed[:TIME_SIZE], "little"):
         return added.to_bytes(TIME_SIZE, "little") + packed
+    return _little_endian(array("I", sorted({*_seconds(packed), added}, reverse=True))).tobytes()
+
+
+def _seconds(packed: bytes) -> "array[int]":
     seconds = array("I")
     seconds.frombytes(packed)
-    merged = array("I", sorted({*_little_endian(seconds), added}, reverse=True))
-    return _little_endian(merged).tobytes()
+    return _little_endian(seconds)
 
 
 def _little_endian(numbers: "array[int]") -> "array[int]":

@@ -8,6 +8,7 @@ from flask_login import current_user
 
 from app.api.client import actor, visible_server_ids
 from app.contracts import AppError, Guard, guarded
+from app.domain.reports import SCHEDULED
 from app.pages.settings import servers as layout
 from app.pages.settings.blueprint import bp
 from app.pages.settings.questions import ask
@@ -140,7 +141,7 @@ def _try(row: layout.Row) -> Outcome:
 
 
 def _show(row: layout.Row, form: ServerForm) -> str:
-    values = {"row": row, "server": row.server, "now": clock.now()}
+    values = {"row": row, "server": row.server, "SCHEDULED": SCHEDULED, "now": clock.now()}
     return render_template("settings/server.html", tab=TAB, label=LABEL, form=form, **values)
 
 
