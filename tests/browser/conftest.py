@@ -85,11 +85,16 @@ def serving(data_dir: Path, **values: Any) -> Iterator[Site]:
     server = waitress.server.create_server(app, sockets, host="127.0.0.1", port=0, threads=4)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
+
+    def close() -> None:
+        for channel in list(server.active_channels.values()):
+            channel.handle_close()  # closes the temporary file of a long answer too, which close_all leaves open
+        wasyncore.close_all(sockets, ignore_all=True)
+
     try:
         yield Site(app, f"http://127.0.0.1:{server.effective_port}")
     finally:
-        # In the thread that serves, which ends when no socket is left.
-        server.trigger.pull_trigger(lambda: wasyncore.close_all(sockets, ignore_all=True))
+        server.trigger.pull_trigger(close)  # in the thread that serves, which ends when no socket is left
         thread.join(10)
         server.task_dispatcher.shutdown()
         with app.app_context():
