@@ -511,6 +511,17 @@ def _second_of_day(written: WrittenDate, meanings: dict[str, str]) -> int | None
     return hour * 3600 + written.minute * 60 + written.second
 
 
+def _local_time(written: WrittenDate | None, day: int | None, meanings: dict[str, str]) -> int | None:
+    """Return a local time as seconds since 1970, None where there is none."""
+    second = None if written is None or day is None else _second_of_day(written, meanings)
+    return None if day is None or second is None else (day - _EPOCH_ORDINAL) * _DAY_S + second
+
+
+def _last_day(limit_s: float) -> int:
+    """Return the ordinal after which no date of a report can lie in any calendar."""
+    return int(limit_s // _DAY_S) + _EPOCH_ORDINAL + _MOST_FUTURE_DAYS
+
+
 def _possible_meanings(written: list[WrittenDate | None]) -> list[dict[str, str]]:
     """Return what unknown words beside the times can mean: nothing, or AM and PM."""
     unknown = [found for found in written if found and found.designator not in ("", "am", "pm")]
@@ -549,18 +560,13 @@ def _readings(
         if not any(days):
             continue
         for meaning in meanings:
-            local = [
-                None
-                if found is None or day is None or (second := _second_of_day(found, meaning)) is None
-                else (day - _EPOCH_ORDINAL) * _DAY_S + second
-                for found, day in zip(written, days, strict=True)
-            ]
+            local = [_local_time(found, day, meaning) for found, day in zip(written, days, strict=True)]
             yield order, calendar, meaning, local
 
 
 def _choose_readings(written: list[WrittenDate | None], runs: _Runs, clock: _Clock, limit_s: float) -> list[_Reading]:
     """Return the readings of the whole list that the facts leave."""
-    last_day = int(limit_s // _DAY_S) + _EPOCH_ORDINAL + _MOST_FUTURE_DAYS
+    last_day = _last_day(limit_s)
     offsets = clock.offsets()
     latest_local = limit_s + 60 * (max(offsets) if offsets else _LATEST_OFFSET)
     fewest: int | None = None
@@ -796,15 +802,14 @@ def _by_line(pool: list[int], local: int | None, zones: list[tzinfo], now: list[
 
 def _read_deleted(texts: list[str], reading: _Reading, instants: set[int | None], limit_s: float) -> set[int]:
     """Return the instants of deleted versions that the list has in other words."""
-    last_day = int(limit_s // _DAY_S) + _EPOCH_ORDINAL + _MOST_FUTURE_DAYS
+    last_day = _last_day(limit_s)
     found: set[int] = set()
     for text in texts:
         written = take_apart(text)
         day = written and _day(written, _ORDERS[reading.order], reading.calendar, last_day)
-        second = _second_of_day(written, reading.meanings) if written else None
-        if day is None or second is None:
+        local = _local_time(written, day, reading.meanings)
+        if local is None:
             continue
-        local = (day - _EPOCH_ORDINAL) * _DAY_S + second
         found.update(
             instant for minutes in _LocalOffsets(reading.zones)[local] if (instant := local - minutes * 60) in instants
         )

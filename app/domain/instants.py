@@ -11,6 +11,11 @@ def iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
+def cut_to_milliseconds(instant: datetime) -> datetime:
+    """The instant without finer fractions, as it is stored."""
+    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+
+
 def to_milliseconds(instant: datetime) -> int:
     """Milliseconds since 1970 in UTC; finer fractions are cut. Raises ValueError for a time without zone."""
     if instant.tzinfo is None:

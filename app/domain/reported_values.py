@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from app.contracts.errors import AppError
+from app.domain.instants import cut_to_milliseconds
 
 BACKUP, SYNC = "Backup", "Sync"
 # The operations whose runs keep data safe: they have a schedule and a state. All others only look after a backup.
@@ -59,7 +60,7 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime:
         raise ValueError("the date is out of range") from trouble
     if not 1970 <= instant.year <= 9000:
         raise ValueError("the year is out of range")
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
+    return cut_to_milliseconds(instant)
 
 
 class Section:

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.available_versions import VersionLog, find_version_log, machine_offset
 from app.domain.durations import parse_duration
+from app.domain.instants import cut_to_milliseconds
 from app.domain.lenient_json import read_json
 from app.domain.plain_text_reports import is_plain_text_report, read_plain_text
 from app.domain.reported_values import (
@@ -295,12 +296,12 @@ def correct_clock(report: Report, received_at: datetime, clock_ahead: timedelta 
     if report.began_at - received_at > CLOCK_TOLERANCE:
         ahead = clock_ahead or report.ended_at - received_at
         ended_at = min(report.ended_at - ahead, received_at)
-        began_at = _cut(ended_at - min(timedelta(seconds=report.duration_s), LONGEST_RUN))
+        began_at = cut_to_milliseconds(ended_at - min(timedelta(seconds=report.duration_s), LONGEST_RUN))
         next_at = report.next_scheduled_at and report.next_scheduled_at - ahead
         report = replace(
             report,
             began_at=began_at,
-            ended_at=_cut(ended_at),
+            ended_at=cut_to_milliseconds(ended_at),
             reported_began_at=report.began_at,
             clock_ahead_s=int(ahead.total_seconds()),
             next_scheduled_at=next_at,
@@ -311,10 +312,6 @@ def correct_clock(report: Report, received_at: datetime, clock_ahead: timedelta 
     if next_at is not None and next_at - received_at > LATEST_NEXT_RUN:
         report = replace(report, next_scheduled_at=None, is_next_run_ignored=True)
     return report
-
-
-def _cut(instant: datetime) -> datetime:
-    return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def _is_live_status(document: dict[str, Any]) -> bool:
@@ -482,10 +479,11 @@ def _find_not_told(figures: dict[str, Any], backend: Section | None, version_log
     """
     is_incomplete = is_failure(figures["parsed_result"]) or outcome != Outcome.NORMAL
     not_told = Figure(0)
-    told_nothing = backend is None or str(backend.values.get("LastBackupDate") or "").startswith(_FIRST_YEAR)
-    if told_nothing or "KnownFileSize" not in (backend.values if backend else {}):
+    told = {} if backend is None else backend.values
+    told_nothing = backend is None or str(told.get("LastBackupDate") or "").startswith(_FIRST_YEAR)
+    if told_nothing or "KnownFileSize" not in told:
         not_told |= Figure.STORAGE
-    if told_nothing or "BackupListCount" not in (backend.values if backend else {}):
+    if told_nothing or "BackupListCount" not in told:
         not_told |= Figure.VERSION_COUNT
     if backend is None and not figures["uploaded_bytes"]:
         not_told |= Figure.UPLOADED

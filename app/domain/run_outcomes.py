@@ -98,7 +98,7 @@ def find_broken_off(messages: Sequence[str], began_at: datetime) -> datetime | N
     if found < 0:
         return None
     kept = [at for line in messages[:found] if _KEPT_FILE_LIST in line for at in _file_list_times(line)]
-    saved = [at for line in messages[found + 1 :] if _FILE_LIST_SAVED in line for at in _file_list_times(line)]
+    saved = _saved_file_lists(messages[found + 1 :])
     if saved and saved[0] < began_at.replace(microsecond=0):
         near = [at for at in kept if timedelta() <= saved[0] - at <= _RENAMED_BY]
         return min(near, default=saved[0])

@@ -198,29 +198,25 @@ def notes_of(run: Run) -> list[tuple[str, str, str]]:
 
 def compare(run: Run, before: Run) -> list[Comparison]:
     """The figures of a run beside those of the run before; what is nothing in both, or not told, is left out."""
-    figures: list[tuple[str, float, float, Callable[[Any], str]]] = [
-        (_("Duration"), run.duration_s, before.duration_s, duration_text),
+    figures: tuple[tuple[str, str, Callable[[Any], str], str], ...] = (
+        (_("Duration"), "duration_s", duration_text, ""),
+        (_("File count"), "examined_files", count_text, "files"),
+        (_("File size"), "examined_bytes", size_text, "files"),
+        (_("Added files"), "added_files", count_text, ""),
+        (_("Modified files"), "modified_files", count_text, ""),
+        (_("Deleted files"), "deleted_files", count_text, ""),
+        (_("Uploaded size"), "uploaded_bytes", size_text, ""),
+        (_("Storage size"), "storage_bytes", size_text, "storage"),
+        (_("Available versions"), "version_count", count_text, "version_count"),
+        (_("Warnings"), "warning_count", count_text, ""),
+        (_("Errors"), "error_count", count_text, ""),
+    )
+    rows = [
+        (label, getattr(run, column), getattr(before, column), text)
+        for label, column, text, figure in figures
+        if not figure or (run.tells(figure) and before.tells(figure))
     ]
-    if run.tells("files") and before.tells("files"):
-        figures += [
-            (_("File count"), run.examined_files, before.examined_files, count_text),
-            (_("File size"), run.examined_bytes, before.examined_bytes, size_text),
-        ]
-    figures += [
-        (_("Added files"), run.added_files, before.added_files, count_text),
-        (_("Modified files"), run.modified_files, before.modified_files, count_text),
-        (_("Deleted files"), run.deleted_files, before.deleted_files, count_text),
-        (_("Uploaded size"), run.uploaded_bytes, before.uploaded_bytes, size_text),
-    ]
-    if run.tells("storage") and before.tells("storage"):
-        figures.append((_("Storage size"), run.storage_bytes, before.storage_bytes, size_text))
-    if run.tells("version_count") and before.tells("version_count"):
-        figures.append((_("Available versions"), run.version_count, before.version_count, count_text))
-    figures += [
-        (_("Warnings"), run.warning_count, before.warning_count, count_text),
-        (_("Errors"), run.error_count, before.error_count, count_text),
-    ]
-    return [_comparison(*figure) for figure in figures if figure[1] or figure[2]]
+    return [_comparison(*row) for row in rows if row[1] or row[2]]
 
 
 def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:

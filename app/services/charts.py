@@ -22,6 +22,18 @@ NOTHING = KnownFigures()
 EPOCH_DAY = date(1970, 1, 1)
 
 RUN_COLUMNS = tuple(getattr(Run, field.name) for field in fields(contracts.Run) if hasattr(Run, field.name))
+# The figures of a point, and what tells which of them are carried on.
+POINT_COLUMNS = (
+    Run.began_at,
+    Run.duration_s,
+    Run.uploaded_bytes,
+    Run.examined_files,
+    Run.examined_bytes,
+    Run.storage_bytes,
+    Run.version_count,
+    Run.job_id,
+    Run.not_told,
+)
 
 
 class CarriedFigures:
@@ -59,18 +71,7 @@ def run_points(
     server_id: str | None = None, *, limit: int | None = RUN_POINTS, visible_server_ids: frozenset[str] | None = None
 ) -> list[AnyRow]:
     """The newest runs as rows of figures, oldest first; None for `limit` gives all."""
-    columns = (
-        Run.began_at,
-        Run.duration_s,
-        Run.uploaded_bytes,
-        Run.examined_files,
-        Run.examined_bytes,
-        Run.storage_bytes,
-        Run.version_count,
-        Run.job_id,
-        Run.not_told,
-    )
-    statement = select(*columns).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
+    statement = select(*POINT_COLUMNS).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
     if server_id is not None or visible_server_ids is not None:
         statement = within(statement.join(Job, Job.id == Run.job_id), server_id, None, visible_server_ids)
     return list(map(CarriedFigures().fill, list(db.session.execute(statement))[::-1]))
@@ -156,14 +157,11 @@ def _counted_day(
     job_name: str | None,
     visible: frozenset[str] | None,
 ) -> list["_CutDay"]:
-    statement = select(Run).join(Job, Job.id == Run.job_id).where(Run.began_at.between(begin_at, finish_at))
+    statement = select(*POINT_COLUMNS).join(Job, Job.id == Run.job_id).where(Run.began_at.between(begin_at, finish_at))
     jobs: dict[int, _CutDay] = {}
-    session = db.session()
-    for run in db.session.scalars(within(statement, server_id, job_name, visible).order_by(Run.began_at)):
-        if run.job_id not in jobs:
-            known = known_before(session, run.job_id, run.began_at) if run.not_told & CARRIED_BITS else NOTHING
-            jobs[run.job_id] = _CutDay(run.job_id, day, run.began_at, known)
-        jobs[run.job_id].add(run)
+    known = CarriedFigures()
+    for run in db.session.execute(within(statement, server_id, job_name, visible).order_by(Run.began_at)):
+        jobs.setdefault(run.job_id, _CutDay(run.job_id, day, run.began_at)).add(known.fill(run))
     return list(jobs.values())
 
 
@@ -174,28 +172,21 @@ class _CutDay:
     job_id: int
     day: int
     last_began_at: datetime
-    known: KnownFigures
     uploaded_bytes: int = 0
     duration_s: float = 0.0
     examined_files: int = 0
     examined_bytes: int = 0
+    last_storage_bytes: int = 0
+    last_version_count: int = 0
 
-    def add(self, run: Run) -> None:
+    def add(self, run: Any) -> None:
         self.uploaded_bytes += run.uploaded_bytes
         self.duration_s += run.duration_s
-        names = (name for names in CARRIED.values() for name in names)
-        self.known = self.known.after(run.not_told, {name: getattr(run, name) for name in names})
-        self.examined_files += self.known.examined_files
-        self.examined_bytes += self.known.examined_bytes
+        self.examined_files += run.examined_files
+        self.examined_bytes += run.examined_bytes
         self.last_began_at = run.began_at
-
-    @property
-    def last_storage_bytes(self) -> int:
-        return self.known.storage_bytes
-
-    @property
-    def last_version_count(self) -> int:
-        return self.known.version_count
+        self.last_storage_bytes = run.storage_bytes
+        self.last_version_count = run.version_count
 
 
 def _joined(rows: Sequence[Any]) -> list[DayPoint]:

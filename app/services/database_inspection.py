@@ -9,7 +9,6 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
-from functools import cache
 from pathlib import Path
 
 import orjson
@@ -17,9 +16,7 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
 from flask import current_app
-from sqlalchemy.dialects import sqlite
 from sqlalchemy.pool import NullPool
-from sqlalchemy.schema import CreateIndex
 from sqlalchemy.types import TypeEngine
 
 from app.contracts.errors import AppError
@@ -142,30 +139,12 @@ def _require_tables_alone(connection: sqlite3.Connection) -> None:
 
 
 def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
-    """Whether an index is about more than columns: an expression stands under the number -2.
-
-    Those of our own models, word for word, are not meant.
-    """
-    made = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'index' AND name = ?", (index,)).fetchone()
-    if made is not None and made[0] in _own_partial_indexes():
-        return False
+    """Whether an index is about more than columns: an expression stands under the number -2."""
     if any(row[1] == -2 for row in connection.execute("SELECT * FROM pragma_index_xinfo(?)", (index,))):
         return True
     listed = "SELECT li.partial FROM sqlite_master AS made, pragma_index_list(made.tbl_name) AS li"
     found = connection.execute(f"{listed} WHERE made.name = ? AND li.name = made.name", (index,))
     return any(is_partial for (is_partial,) in found)
-
-
-@cache
-def _own_partial_indexes() -> frozenset[str]:
-    """The statements that make the indexes of our models which leave rows out."""
-    dialect = sqlite.dialect()
-    return frozenset(
-        str(CreateIndex(index).compile(dialect=dialect))
-        for table in db.metadata.sorted_tables
-        for index in table.indexes
-        if index.dialect_options["sqlite"]["where"] is not None
-    )
 
 
 class _Dump:

@@ -1,11 +1,11 @@
 """Keeps the figures of a job true: newest run, counts, recent runs and what is odd in them, the sums of each day."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, case, delete, func, select
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.forecasts import DAYS_IN_WEEK
@@ -248,12 +248,7 @@ def _read_told(session: Session, job: Job, wanted: Figure = NOTHING_TOLD) -> Non
     for figure, columns in TOLD_FIGURES.items():
         if not figure & wanted:
             continue
-        told = (
-            select(*(getattr(Run, column) for column in columns.values()))
-            .where(Run.job_id == job.id, Run.not_told.op("&")(int(figure)) == 0)
-            .order_by(Run.began_at.desc())
-        )
-        row = session.execute(told.limit(1)).first()
+        row = _newest_to_tell(session, job.id, figure, columns.values())
         for place, name in enumerate(columns):
             setattr(job, name, row[place] if row else _empty(name))
         job.not_told = job.not_told & ~figure if row else job.not_told | figure
@@ -263,10 +258,9 @@ def _read_told(session: Session, job: Job, wanted: Figure = NOTHING_TOLD) -> Non
 
 def _read_versions(session: Session, job: Job) -> None:
     """Work out anew the versions of a job: by its newest list, and by the runs after that."""
-    columns = (Run.began_at, Run.version_at, Run.available_versions, Run.not_told, Run.unread_versions)
+    columns = (Run.version_at, Run.available_versions, Run.not_told, Run.unread_versions)
     runs = select(*columns).where(Run.job_id == job.id)
-    with_list = runs.where(Run.not_told.op("&")(int(Figure.VERSION_LIST)) == 0)
-    last = session.execute(with_list.order_by(Run.began_at.desc()).limit(1)).first()
+    last = _newest_to_tell(session, job.id, Figure.VERSION_LIST, ("began_at",))
     since = runs if last is None else runs.where(Run.began_at >= last.began_at)
     versions, unread = b"", 0
     for row in session.execute(since.order_by(Run.began_at)):
@@ -276,14 +270,24 @@ def _read_versions(session: Session, job: Job) -> None:
     job.packed_versions, job.unread_versions = versions, unread
 
 
+def _tells(figures: int) -> ColumnElement[bool]:
+    """Whether a run tells all of some figures, given as bits."""
+    return Run.not_told.op("&")(int(figures)) == 0
+
+
+def _newest_to_tell(
+    session: Session, job_id: int, figure: Figure, names: Iterable[str], *conditions: ColumnElement[bool]
+) -> AnyRow | None:
+    """The named columns of the newest run of a job that tells a figure; None where none does."""
+    told = select(*(getattr(Run, name) for name in names)).where(Run.job_id == job_id, _tells(figure), *conditions)
+    return session.execute(told.order_by(Run.began_at.desc()).limit(1)).first()
+
+
 def known_before(session: Session, job_id: int, moment: datetime) -> KnownFigures:
     """What runs before a moment have told; 0 where they told nothing."""
     found: dict[str, int] = {}
     for figure, names in CARRIED.items():
-        told = select(*(getattr(Run, name) for name in names)).where(
-            Run.job_id == job_id, Run.began_at < moment, Run.not_told.op("&")(int(figure)) == 0
-        )
-        row = session.execute(told.order_by(Run.began_at.desc()).limit(1)).first()
+        row = _newest_to_tell(session, job_id, figure, names, Run.began_at < moment)
         found |= dict(zip(names, row or (0,) * len(names), strict=True))
     return KnownFigures(**found)
 
@@ -371,8 +375,7 @@ def _recompute_days(session: Session, job_id: int, span: tuple[int, int] | None 
 def _last_carrying_day(session: Session, job_id: int, day: int) -> int:
     """The last day to which the figures of a day are carried on: that of the next run that tells all of them."""
     later = (Run.job_id == job_id, Run.began_at >= from_milliseconds((day + 1) * MILLISECONDS_A_DAY))
-    told_all = Run.not_told.op("&")(sum(CARRIED)) == 0
-    next_at = session.scalar(select(func.min(Run.began_at)).where(*later, told_all))
+    next_at = session.scalar(select(func.min(Run.began_at)).where(*later, _tells(sum(CARRIED))))
     if next_at is None:
         next_at = session.scalar(select(func.max(Run.began_at)).where(*later))
     return day if next_at is None else day_of(next_at)

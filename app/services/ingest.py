@@ -22,7 +22,7 @@ from app.domain.seen_offsets import add_offset
 from app.models import AuditEntry, Job, Run, RunLog, Server
 from app.models.types import AnyRow
 from app.services import figures, outbox, planning, version_lists
-from app.services.audit import SYSTEM, Actor
+from app.services.audit import Actor, record_entry
 from app.services.identities import find_server_id, give_id, has_provisional
 from app.services.transaction import insert_for, writing
 
@@ -116,12 +116,13 @@ def ingest_report(report: Report, *, now: datetime, actor: Actor, received_at: d
     now. Raises DuplicateReport when the job has a run that began at the same millisecond, also when both arrive at
     once. `received_at` is when the report came, where that was not now.
     """
+    received_at = received_at or now
     try:
-        return _ingest(report, now, actor, received_at or now)
+        return _ingest(report, now, actor, received_at)
     except _NeedsId:
         with writing() as session:
             give_id(session, report.server_name, report.server_id, actor=actor, now=now)
-        return _ingest(report, now, actor, received_at or now)
+        return _ingest(report, now, actor, received_at)
 
 
 def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) -> str | None:
@@ -255,10 +256,7 @@ def _follow_clock(connection: Connection, server: Any, report: Report, now: date
     changes: dict[str, Any] = {}
     if report.clock_ahead_s:
         if abs((server.clock_ahead_s or 0) - report.clock_ahead_s) > CLOCK_STEP_S:
-            details = {"serverName": server.name, "clockAheadSeconds": report.clock_ahead_s}
-            values: dict[str, Any] = {"username": SYSTEM.username, "action": "server_clock_ahead", "category": "server"}
-            values |= {"at": now, "status": "error", "target_type": "server", "target_id": server.id}
-            connection.execute(INSERT_AUDIT, values | {"details": details})
+            record_clock_ahead(server, report.clock_ahead_s, now)
         changes["clock_ahead_s"] = report.clock_ahead_s
     elif server.clock_ahead_s is not None and abs(now - report.ended_at) < CLOCK_TOLERANCE:
         changes["clock_ahead_s"] = None
@@ -270,6 +268,13 @@ def _follow_clock(connection: Connection, server: Any, report: Report, now: date
         log.warning("the next run that %r announces for %r is too far away and ignored", server.name, report.job_name)
     if changes:
         connection.execute(SERVERS.update().where(SERVERS.c.id == server.id).values(**changes))
+
+
+def record_clock_ahead(server: Any, clock_ahead_s: int, now: datetime) -> None:
+    """Put into the audit log by how much the clock of a server is ahead."""
+    details = {"serverName": server.name, "clockAheadSeconds": clock_ahead_s}
+    place = {"target_type": "server", "target_id": server.id}
+    record_entry("server_clock_ahead", "server", now=now, status="error", details=details, **place)
 
 
 def _server_and_job(connection: Connection, report: Report, now: datetime) -> tuple[Any, Any]:

@@ -25,7 +25,7 @@ from app.extensions import db
 from app.models import Job, Run, RunLog, Server
 from app.models.types import AnyRow
 from app.services import configuration, deployment, figures, merging, planning, version_lists
-from app.services.audit import record_entry
+from app.services.ingest import record_clock_ahead
 from app.services.transaction import writing
 from app.services.version_lists import Clocks, known_run, list_not_told
 
@@ -151,16 +151,7 @@ def _note_clock(session: Session, server_id: str, clock_ahead: timedelta, now: d
     if server is None or session.scalar(newest.limit(1)) is None:
         return
     server.clock_ahead_s = int(clock_ahead.total_seconds())
-    details = {"serverName": server.name, "clockAheadSeconds": server.clock_ahead_s}
-    record_entry(
-        "server_clock_ahead",
-        "server",
-        now=now,
-        status="error",
-        target_type="server",
-        target_id=server_id,
-        details=details,
-    )
+    record_clock_ahead(server, server.clock_ahead_s, now)
 
 
 def _read_lists_of(job_id: int) -> None:
