@@ -26,6 +26,7 @@ class Job(Model):
     __table_args__ = (
         UniqueConstraint("server_id", "name"),
         Index("ix_jobs_next_expected_at", "next_expected_at"),
+        Index("ix_jobs_overdue_at", "overdue_at"),
     )
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
@@ -57,12 +58,23 @@ class Job(Model):
     is_overdue_check_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
     expected_interval: Mapped[str] = mapped_column(Text, default="1D", server_default="1D")
     allowed_weekdays: Mapped[int] = mapped_column(default=ALL_WEEKDAYS, server_default=str(ALL_WEEKDAYS))
+    # Who gave interval and weekdays: "default", "imported", "duplicati" or "person". A learned schedule replaces only
+    # the first two.
+    interval_source: Mapped[str] = mapped_column(String(16), default="default", server_default="default")
+    # The grace period of this job by its name in `domain.overdue.TOLERANCES`; NULL: the global one.
+    overdue_tolerance: Mapped[str | None] = mapped_column(String(16))
     schedule_anchor_at: Mapped[datetime | None] = mapped_column(Instant)
+    # IANA name of the zone in which runs keep their time of day; NULL: UTC.
+    schedule_zone: Mapped[str | None] = mapped_column(String(64))
+    # What the runs show, see `domain.learned_schedules`; NULL: nothing yet.
+    learned_schedule: Mapped[dict[str, Any] | None] = mapped_column(Json)
     # Who gave the anchor: "guess" (the first run), "duplicati" or "person".
     schedule_source: Mapped[str] = mapped_column(String(16), default="guess", server_default="guess")
     # What Duplicati itself said of the run after the newest one; it beats the grid.
     announced_next_at: Mapped[datetime | None] = mapped_column(Instant)
     next_expected_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The end of the grace period: without a run the job is overdue after this instant.
+    overdue_at: Mapped[datetime | None] = mapped_column(Instant)
     overdue_alerted_at: Mapped[datetime | None] = mapped_column(Instant)
 
     # What all runs add up to.
@@ -74,6 +86,8 @@ class Job(Model):
     recent_runs: Mapped[bytes | None] = mapped_column(LargeBinary)
     # By how much the destination grows a day; worked out anew once a week.
     growth_bytes: Mapped[float | None] = mapped_column()
+    # The shortest warning sent about the destination's free space: 30 or 7 days; NULL: none.
+    full_notified_days: Mapped[int | None] = mapped_column()
 
     # The newest run, whatever it did; the API gives it as the last one. `last_reported_began_at` as with a run.
     last_run_id: Mapped[str | None] = mapped_column(UuidText)
@@ -116,6 +130,13 @@ class Job(Model):
     state_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
     state_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
     state_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    # What collecting found besides runs: the newest error that Duplicati recorded for the job, since when a run that
+    # locks the job's database has been going on, and when the list of versions was read from the server.
+    collected_error: Mapped[str | None] = mapped_column(Text)
+    collected_error_at: Mapped[datetime | None] = mapped_column(Instant)
+    running_since_at: Mapped[datetime | None] = mapped_column(Instant)
+    versions_collected_at: Mapped[datetime | None] = mapped_column(Instant)
 
     # Reports under this name come with several backup-ids by turns: two jobs that Duplicati calls the same.
     has_mixed_ids: Mapped[bool] = mapped_column(default=False, server_default="0")

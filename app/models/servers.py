@@ -27,6 +27,8 @@ class Server(Model):
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
     url: Mapped[str] = mapped_column(Text, default="", server_default="")
     encrypted_password: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Extra request headers for collecting, a JSON object, encrypted: they may hold credentials of a proxy.
+    encrypted_headers: Mapped[str] = mapped_column(Text, default="", server_default="")
     verifies_certificate: Mapped[bool] = mapped_column(default=True, server_default="1")
     # Defaults that a job inherits as long as its own value is NULL.
     additional_event: Mapped[str | None] = mapped_column(String(16))
