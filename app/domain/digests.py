@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from app.domain.intervals import BadInterval, parse_interval
-from app.domain.schedules import NoSlot, slots_between, weekdays_from_mask
+from app.domain.schedules import NoSlot, Schedule
 
 # A run that begins up to this share of the interval before a slot is that slot's run.
 EARLY = 0.25
@@ -25,25 +25,16 @@ class DigestDay:
     storage_bytes: float | None
 
 
-def missed_slots(
-    runs: Sequence[datetime],
-    start_at: datetime,
-    end_at: datetime,
-    *,
-    anchor_at: datetime,
-    interval_text: str,
-    weekday_mask: int,
-) -> list[datetime]:
+def missed_slots(runs: Sequence[datetime], start_at: datetime, end_at: datetime, schedule: Schedule) -> list[datetime]:
     """The planned slots from `start_at` on and before `end_at` that no run came for.
 
     `runs` are sorted, and reach a little beyond both ends. A slot's run is one that begins from shortly before it
     until shortly before the next one. A plan that cannot be read misses nothing.
     """
     try:
-        interval = parse_interval(interval_text)
-        weekdays = weekdays_from_mask(weekday_mask)
-        early = interval.size * EARLY
-        slots = slots_between(start_at, end_at + interval.size + timedelta(days=7), anchor_at, interval, weekdays)
+        interval = parse_interval(schedule.interval_text)
+        early = max(interval.size * EARLY, schedule.early)
+        slots = schedule.slots_between(start_at, end_at + interval.size + timedelta(days=7))
     except (BadInterval, NoSlot, OverflowError):
         return []
     missed = []

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from app.domain.intervals import BadInterval, Interval, parse_interval
 from app.domain.recent_runs import RecentRun, unpack_runs
-from app.domain.schedules import NoSlot, slots_between, weekdays_from_mask
+from app.domain.schedules import NoSlot, Schedule
 
 MISSED = "M"
 # Neighbours that lie no further apart than this share of the interval have no gap between them.
@@ -25,19 +25,11 @@ class Beat(NamedTuple):
     run_count: int = 1
 
 
-class Plan(NamedTuple):
-    """When a job should run: its grid and the days on which it may."""
-
-    anchor_at: datetime
-    interval_text: str
-    weekday_mask: int
-
-
 class Pulse(NamedTuple):
     """All that the beats of a job depend on: its packed runs, its plan, and since when it waits for which runs."""
 
     recent_runs: bytes
-    plan: Plan | None = None
+    plan: Schedule | None = None
     missing_since: datetime | None = None
     due_until: datetime | None = None
 
@@ -54,7 +46,7 @@ class Pulse(NamedTuple):
 
 def heartbeats(
     runs: Sequence[RecentRun],
-    plan: Plan | None,
+    plan: Schedule | None,
     *,
     missing_since: datetime | None = None,
     due_until: datetime | None = None,
@@ -75,7 +67,7 @@ def heartbeats(
     if missing_since is not None:
         missed = [missing_since]
         if plan and interval and due_until is not None and due_until > missing_since:
-            missed += _slots(missing_since + timedelta(seconds=1), due_until + timedelta.resolution, plan, interval)
+            missed += _slots(missing_since + timedelta(seconds=1), due_until + timedelta.resolution, plan)
         beats += _gaps(missed, most_gaps)
     for place in range(len(runs) - 1, -1, -1):
         run = runs[place]
@@ -99,7 +91,7 @@ def _with_idle(beats: list[Beat], idle: list[Beat], interval: Interval | None) -
     return sorted(beats, key=lambda beat: beat.at, reverse=True) if idle else beats
 
 
-def _interval(plan: Plan | None) -> Interval | None:
+def _interval(plan: Schedule | None) -> Interval | None:
     if plan is None:
         return None
     try:
@@ -113,16 +105,15 @@ def _is_apart(earlier: RecentRun, later: RecentRun, interval: Interval) -> bool:
     return later.began_at_ms - earlier.began_at_ms > interval.size.total_seconds() * 1000 * _STEADY
 
 
-def _missed_between(earlier_at: datetime, later_at: datetime, plan: Plan, interval: Interval) -> list[datetime]:
+def _missed_between(earlier_at: datetime, later_at: datetime, plan: Schedule, interval: Interval) -> list[datetime]:
     """Slots that neither of two neighbouring runs fulfilled: the later one has done the last slot before it."""
-    early = interval.size * _EARLY
-    return _slots(earlier_at + early, later_at + early, plan, interval)[:-1]
+    early = max(interval.size * _EARLY, plan.early)
+    return _slots(earlier_at + early, later_at + early, plan)[:-1]
 
 
-def _slots(start_at: datetime, end_at: datetime, plan: Plan, interval: Interval) -> list[datetime]:
-    weekdays = weekdays_from_mask(plan.weekday_mask)
+def _slots(start_at: datetime, end_at: datetime, plan: Schedule) -> list[datetime]:
     try:
-        return slots_between(start_at, end_at, plan.anchor_at, interval, weekdays, limit=_GAPS_COUNTED)
+        return plan.slots_between(start_at, end_at, limit=_GAPS_COUNTED)
     except (NoSlot, OverflowError):
         return []
 

@@ -87,7 +87,7 @@ class Interval:
         """
         instant = anchor.astimezone(UTC)
         for shift in self.shifts:
-            instant = _add_months(instant, count * shift) if isinstance(shift, int) else instant + count * shift
+            instant = add_months(instant, count * shift) if isinstance(shift, int) else instant + count * shift
         return instant
 
     def first_index(self, anchor: datetime, instant: datetime) -> int:
@@ -143,7 +143,7 @@ def is_strict(text: str) -> bool:
     return _STRICT.fullmatch(text.strip()) is not None
 
 
-def _add_months(instant: datetime, count: int) -> datetime:
+def add_months(instant: datetime, count: int) -> datetime:
     """Move by whole months; a day that the month does not have becomes its last one."""
     year, month = divmod(instant.year * 12 + instant.month - 1 + count, 12)
     if not 1 <= year <= 9999:

@@ -6,8 +6,10 @@ also the one that it begins shortly before. Rules B and C of the overdue contrac
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import islice, takewhile
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from app.domain.intervals import DAY, BadInterval, Interval, parse_interval
 
@@ -44,18 +46,20 @@ def next_expected(
     weekdays: Collection[int] = (),
     *,
     tolerance: timedelta = NO_TIME,
+    usual_early: timedelta = NO_TIME,
 ) -> datetime:
     """The planned instant that the next run has to keep, in UTC, always later than the last run.
 
     A run that begins less than `tolerance`, and less than a quarter of the interval, before a slot has done that
-    slot's work too. A slot on a forbidden day moves to the next allowed day at the same time of day; for intervals
-    below a day the next slot on an allowed day takes its place. Raises NoSlot when there is none.
+    slot's work too; so has one that is not earlier than runs of this job usually are. A slot on a forbidden day moves
+    to the next allowed day at the same time of day; for intervals below a day the next slot on an allowed day takes
+    its place. Raises NoSlot when there is none.
     """
     allowed = _allowed(weekdays)
     if not interval.size:
         raise NoSlot("an interval of no length plans nothing")
     last_run_at, anchor_at = last_run_at.astimezone(UTC), anchor_at.astimezone(UTC)
-    early = min(tolerance, interval.size / 4)
+    early = max(min(tolerance, interval.size / 4), usual_early)
     # wire: the anchor alone, on an allowed day, counts from exactly one second after the run; other slots from later.
     if early <= GRACE and anchor_at - last_run_at == GRACE and _weekday(anchor_at) in allowed:
         return anchor_at
@@ -64,6 +68,71 @@ def next_expected(
         return _planned(interval.first_index(anchor_at, earliest_at), anchor_at, interval, allowed)
     except OverflowError as error:
         raise NoSlot("the next slot lies beyond the calendar") from error
+
+
+def read_zone(text: str | None) -> tzinfo:
+    """Return the zone of an IANA name or of an offset such as `+05:30`; UTC for None. Raises ValueError."""
+    if not text:
+        return UTC
+    if text[0] in "+-":
+        return datetime.strptime(text, "%z").tzinfo or UTC
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"unknown time zone {text[:40]!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a job should run: a grid through `anchor_at` (UTC), on the days of `weekday_mask` (bit 0 = Sunday).
+
+    Slots keep their time of day in `zone` (see `read_zone`), and the days are those of that zone. Runs usually begin
+    up to `early` before and up to `late` after their slot.
+    """
+
+    anchor_at: datetime
+    interval_text: str
+    weekday_mask: int = 0b1111111
+    zone: str | None = None
+    early: timedelta = NO_TIME
+    late: timedelta = NO_TIME
+
+    def next_after(self, run_at: datetime, tolerance: timedelta) -> datetime:
+        """Return the slot that the run after this one is expected at. Raises BadInterval, NoSlot."""
+        return self._instant(
+            next_expected(
+                self._wall_clock(run_at),
+                self._wall_clock(self.anchor_at),
+                parse_interval(self.interval_text),
+                weekdays_from_mask(self.weekday_mask),
+                tolerance=tolerance,
+                usual_early=self.early,
+            )
+        )
+
+    def slots_between(self, start_at: datetime, end_at: datetime, *, limit: int = 1000) -> list[datetime]:
+        """Return the slots from `start_at` on and before `end_at`, oldest first, the newest `limit`.
+
+        Raises BadInterval, NoSlot, and OverflowError at the end of the calendar.
+        """
+        slots = slots_between(
+            self._wall_clock(start_at),
+            self._wall_clock(end_at),
+            self._wall_clock(self.anchor_at),
+            parse_interval(self.interval_text),
+            weekdays_from_mask(self.weekday_mask),
+            limit=limit,
+        )
+        return [self._instant(slot) for slot in slots]
+
+    def _wall_clock(self, instant: datetime) -> datetime:
+        """The time that the clock on the wall shows, as if it were UTC: the grid knows no summer time."""
+        return instant.astimezone(read_zone(self.zone)).replace(tzinfo=UTC) if self.zone else instant
+
+    def _instant(self, wall_clock: datetime) -> datetime:
+        if not self.zone:
+            return wall_clock
+        return wall_clock.replace(tzinfo=read_zone(self.zone)).astimezone(UTC)
 
 
 def planned_time(

@@ -6,6 +6,7 @@ date says which offset held then. A machine shows two offsets a year at most, so
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from app.domain.available_versions import SeenOffset
 from app.domain.instants import from_milliseconds, to_milliseconds
@@ -13,6 +14,7 @@ from app.domain.instants import from_milliseconds, to_milliseconds
 # [first seen, last seen, minutes east of UTC]; instants as milliseconds since 1970, periods in their order.
 Period = list[int]
 MOST_PERIODS = 200
+_YEAR_MS = int(timedelta(days=366).total_seconds() * 1000)
 # The end of a period moves on when it is this old, so that not every report writes it again.
 _LEAST_STEP_MS = int(timedelta(days=2).total_seconds() * 1000)
 
@@ -36,6 +38,28 @@ def add_offset(periods: Sequence[Sequence[int]], at: datetime, minutes: int) -> 
 def seen_offsets(periods: Iterable[Sequence[int]]) -> list[SeenOffset]:
     """Give the instants at which an offset was seen, oldest first: both ends of each period."""
     return [SeenOffset(from_milliseconds(moment), minutes) for moment, minutes in _samples(periods)]
+
+
+def machine_zone(periods: Iterable[Sequence[int]], zone: ZoneInfo) -> tuple[str, bool]:
+    """Return the zone of a machine, for `schedules.read_zone`, and whether its reports confirm it.
+
+    `zone` is ours: it holds where the reports of the last year show its offsets, and where they show none. A machine
+    elsewhere has the offset that was seen last.
+    """
+    samples = _samples(periods)
+    if not samples:
+        return zone.key, False
+    newest = max(moment for moment, _ in samples)
+    lately = [sample for sample in samples if sample[0] > newest - _YEAR_MS]
+    if all(_offset_min(zone, moment) == minutes for moment, minutes in lately):
+        return zone.key, True
+    minutes = max(samples)[1]
+    return f"{'-' if minutes < 0 else '+'}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}", False
+
+
+def _offset_min(zone: ZoneInfo, moment: int) -> float:
+    offset = from_milliseconds(moment).astimezone(zone).utcoffset() or timedelta()
+    return offset / timedelta(minutes=1)
 
 
 def _samples(periods: Iterable[Sequence[int]]) -> list[tuple[int, int]]:

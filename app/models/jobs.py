@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from app.models.servers import Server
 
 ALL_WEEKDAYS = 0b1111111
+DEFAULT_INTERVAL = "1D"
 
 
 class Job(Model):
@@ -56,7 +57,7 @@ class Job(Model):
 
     # When it should run.
     is_overdue_check_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
-    expected_interval: Mapped[str] = mapped_column(Text, default="1D", server_default="1D")
+    expected_interval: Mapped[str] = mapped_column(Text, default=DEFAULT_INTERVAL, server_default=DEFAULT_INTERVAL)
     allowed_weekdays: Mapped[int] = mapped_column(default=ALL_WEEKDAYS, server_default=str(ALL_WEEKDAYS))
     # Who gave interval and weekdays: "default", "imported", "duplicati" or "person". A learned schedule replaces only
     # the first two.
@@ -64,8 +65,6 @@ class Job(Model):
     # The grace period of this job by its name in `domain.overdue.TOLERANCES`; NULL: the global one.
     overdue_tolerance: Mapped[str | None] = mapped_column(String(16))
     schedule_anchor_at: Mapped[datetime | None] = mapped_column(Instant)
-    # IANA name of the zone in which runs keep their time of day; NULL: UTC.
-    schedule_zone: Mapped[str | None] = mapped_column(String(64))
     # What the runs show, see `domain.learned_schedules`; NULL: nothing yet.
     learned_schedule: Mapped[dict[str, Any] | None] = mapped_column(Json)
     # Who gave the anchor: "guess" (the first run), "duplicati" or "person".

@@ -118,6 +118,7 @@ def delete_oldest_runs(
 def _follow_deletion(job: Job, newest_began_at: datetime) -> None:
     """Bring a job into line with what is left; `newest_began_at` is of the newest run that went."""
     if job.run_count:
+        planning.relearn(job, job.server)
         planning.replan(job)
         return
     # wire: the settings keep the newest run and the planned time; what was said of runs that are gone is forgotten

@@ -55,10 +55,12 @@ def fill_demo(
             for job_plan in plan.jobs:
                 job = Job(server=server, name=job_plan.name, created_at=start_at)
                 job.expected_interval = job_plan.interval_text
+                planning.choose_interval(job)
                 session.add(job)
                 session.flush()
                 run_count += _fill_job(session.connection(), job, job_plan, start_at, now, rng, pack or _pack)
                 figures.recompute(session, job)
+                planning.relearn(job, server)
                 planning.replan(job)
     return Filled(len(plans), sum(len(plan.jobs) for plan in plans), run_count)
 

@@ -11,14 +11,13 @@ from app.contracts import Attachment, Severity
 from app.contracts.errors import AppError
 from app.domain.digest_pictures import draw_digest
 from app.domain.digests import DigestDay, largest_growth, missed_slots, sparkline
-from app.domain.overdue import TOLERANCES
 from app.domain.reports import SCHEDULED
 from app.domain.run_outcomes import UNSAVED
 from app.domain.statuses import SUCCESS, is_failure
 from app.domain.summary_words import summary_words
 from app.extensions import db
 from app.models import Job, Run
-from app.services import channels, chart_series, configuration, history, messages, outbox, summaries, summary_settings
+from app.services import channels, chart_series, history, messages, outbox, planning, summaries, summary_settings
 from app.services.audit import Actor, record_entry
 from app.services.messages import Notice
 from app.services.outbox import Destination
@@ -194,23 +193,17 @@ def _missed(
     began: Mapping[int, list[datetime]], start_at: datetime, end_at: datetime, now: datetime
 ) -> dict[int, list[datetime]]:
     """By job the planned runs that did not come, of the jobs that are monitored, since their first run."""
-    due_at = now - TOLERANCES[configuration.get("overdue_tolerance")]
     first_runs = select(Run.job_id, func.min(Run.began_at)).group_by(Run.job_id)
     first_at: dict[int, datetime] = {row[0]: row[1] for row in db.session.execute(first_runs)}
-    monitored = select(Job.id, Job.schedule_anchor_at, Job.expected_interval, Job.allowed_weekdays)
-    monitored = monitored.where(Job.is_overdue_check_enabled, Job.schedule_anchor_at.is_not(None))
-    return {
-        row.id: missed_slots(
-            began.get(row.id, ()),
-            max(start_at, first_at[row.id]),
-            min(end_at, due_at),
-            anchor_at=row.schedule_anchor_at,
-            interval_text=row.expected_interval,
-            weekday_mask=row.allowed_weekdays,
-        )
-        for row in db.session.execute(monitored)
-        if row.id in first_at
-    }
+    missed = {}
+    for job in db.session.execute(select(*Job.__table__.c).where(Job.is_overdue_check_enabled)):
+        schedule = planning.schedule_of(job)
+        if schedule is None or job.id not in first_at:
+            continue
+        due_at = now - planning.grace_period(job) - schedule.late
+        span = max(start_at, first_at[job.id]), min(end_at, due_at)
+        missed[job.id] = missed_slots(began.get(job.id, ()), *span, schedule)
+    return missed
 
 
 def _storage(

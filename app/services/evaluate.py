@@ -1,14 +1,14 @@
 """Looks for jobs that should have reported, and has people told. The plan stands with each job already."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session, load_only
 
 from app.domain.intervals import is_strict
-from app.domain.overdue import DEFAULT_FREQUENCY, FREQUENCIES, TOLERANCES, should_alert_again
+from app.domain.overdue import DEFAULT_FREQUENCY, FREQUENCIES, should_alert_again
 from app.domain.troubles import OVERDUE
 from app.extensions import db
 from app.models import Job, Server
@@ -28,7 +28,13 @@ TOLD_OF = (
     Job.additional_emails,
     Job.additional_ntfy_topic,
     Job.expected_interval,
+    Job.allowed_weekdays,
+    Job.interval_source,
+    Job.schedule_source,
+    Job.learned_schedule,
+    Job.overdue_tolerance,
     Job.next_expected_at,
+    Job.overdue_at,
     Job.state_began_at,
     Job.overdue_alerted_at,
 )
@@ -103,16 +109,12 @@ def last_check_at() -> datetime | None:
     return None if stored is None else datetime.fromisoformat(stored)
 
 
-def _tolerance() -> timedelta:
-    return TOLERANCES[configuration.get("overdue_tolerance")]
-
-
 def _is_checked() -> ColumnElement[bool]:
     return Job.is_overdue_check_enabled & Job.last_began_at.is_not(None)
 
 
 def _is_overdue(now: datetime) -> ColumnElement[bool]:
-    return _is_checked() & (Job.next_expected_at < now - _tolerance())
+    return _is_checked() & (Job.overdue_at < now)
 
 
 def _find_due(now: datetime) -> list[int]:

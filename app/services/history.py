@@ -13,17 +13,17 @@ from app.contracts.errors import NotFound
 from app.domain.anomalies import Anomaly
 from app.domain.duplicati_versions import DuplicatiVersion, InstalledDuplicati, installed
 from app.domain.forecasts import free_bytes, full_at
-from app.domain.heartbeats import Plan, Pulse
+from app.domain.heartbeats import Pulse
 from app.domain.logs import RunLogTexts, unpack_log
 from app.domain.notices import is_muted
-from app.domain.overdue import TOLERANCES, deadline, is_overdue
 from app.domain.reports import BACKUP, SCHEDULED, Figure
 from app.domain.run_outcomes import UNSAVED
+from app.domain.schedules import Schedule
 from app.domain.statuses import NONE, roll_up
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
 from app.models.types import AnyRow, AnySelect, unpack_times
-from app.services import configuration, duplicati_versions
+from app.services import configuration, duplicati_versions, planning
 from app.services.freshness import cache, second_of
 
 RUNS_SHOWN = 2000
@@ -107,7 +107,12 @@ class JobStatus:
     has_mixed_ids: bool = False
     operation: str = BACKUP
     recent_runs: bytes = b""
+    announced_next_at: datetime | None = None
     schedule_anchor_at: datetime | None = None
+    learned_schedule: Mapping[str, Any] | None = None
+    interval_source: str = "default"
+    schedule_source: str = "guess"
+    overdue_tolerance: str | None = None
     tags: tuple[str, ...] = ()
     anomalies: tuple[Anomaly, ...] = ()
     growth_bytes: float | None = None
@@ -146,6 +151,11 @@ class JobStatus:
         return bool(self.is_overdue or self.mute or self.anomalies or self.shown_outcome or self.newest.broken_off_at)
 
     @property
+    def schedule(self) -> Schedule | None:
+        """The schedule that holds for it; None where there is no grid."""
+        return planning.schedule_of(self)
+
+    @property
     def is_muted(self) -> bool:
         """Whether messages about it are held back now, by its own mute or its server's."""
         return self.mute is not None
@@ -162,9 +172,7 @@ class JobStatus:
 
     def pulse(self, now: datetime) -> Pulse:
         """Its newest runs, and what there is to know of those that did not come; to the minute of `now`."""
-        plan = None
-        if self.is_overdue_check_enabled and self.schedule_anchor_at is not None:
-            plan = Plan(self.schedule_anchor_at, self.expected_interval, self.allowed_weekdays)
+        plan = self.schedule if self.is_overdue_check_enabled else None
         if not self.is_overdue or self.next_expected_at is None or self.deadline_at is None:
             return Pulse(self.recent_runs, plan)
         due_until = now - (self.deadline_at - self.next_expected_at)
@@ -319,15 +327,14 @@ def _runs_of(server_id: str, job_name: str | None) -> AnySelect:
 
 
 def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
-    asked = ("overdue_tolerance", "last_overdue_check_at", *duplicati_versions.SETTINGS)
-    tolerance_name, checked_at, *version_check = configuration.get_several(*asked)
-    tolerance = TOLERANCES[tolerance_name]
+    asked = ("last_overdue_check_at", *duplicati_versions.SETTINGS)
+    checked_at, *version_check = configuration.get_several(*asked)
     jobs: dict[str, list[AnyRow]] = {}
     for row in db.session.execute(select(*Job.__table__.columns).where(Job.run_count > 0)):
         jobs.setdefault(row.server_id, []).append(row)
     newest = duplicati_versions.newest(*version_check)
     servers = [
-        _server_status(server, jobs.get(server.id, []), tolerance, now, newest)
+        _server_status(server, jobs.get(server.id, []), now, newest)
         for server in db.session.execute(select(*Server.__table__.columns))
         if visible is None or server.id in visible
     ]
@@ -342,7 +349,7 @@ def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
 
 
 def _server_status(
-    server: AnyRow, jobs: list[AnyRow], tolerance: Any, now: datetime, newest: Mapping[str, DuplicatiVersion]
+    server: AnyRow, jobs: list[AnyRow], now: datetime, newest: Mapping[str, DuplicatiVersion]
 ) -> ServerStatus:
     ordered = sorted(jobs, key=lambda job: job.name.encode())
     told = [job for job in jobs if job.last_duplicati_version and job.last_began_at is not None]
@@ -355,7 +362,7 @@ def _server_status(
         url=server.url,
         has_password=bool(server.encrypted_password),
         created_at=server.created_at,
-        jobs=tuple(_job_status(server, job, tolerance, now) for job in ordered),
+        jobs=tuple(_job_status(server, job, now) for job in ordered),
         tags=tuple(server.tags),
         mute=_mute(server, now, is_of_server=True),
         duplicati=installed(latest.last_duplicati_version, newest) if latest else None,
@@ -363,7 +370,7 @@ def _server_status(
     )
 
 
-def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> JobStatus:
+def _job_status(server: AnyRow, job: AnyRow, now: datetime) -> JobStatus:
     expected = job.next_expected_at
     watched = job.is_overdue_check_enabled and expected is not None
     return JobStatus(
@@ -408,12 +415,17 @@ def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> J
         expected_interval=job.expected_interval,
         allowed_weekdays=job.allowed_weekdays,
         next_expected_at=expected,
-        deadline_at=None if expected is None else deadline(expected, tolerance),
-        is_overdue=watched and is_overdue(expected, tolerance, now),
+        deadline_at=job.overdue_at,
+        is_overdue=watched and job.overdue_at is not None and job.overdue_at < now,
         overdue_alerted_at=job.overdue_alerted_at,
         operation=job.operation,
         recent_runs=job.recent_runs or b"",
+        announced_next_at=job.announced_next_at,
         schedule_anchor_at=job.schedule_anchor_at,
+        learned_schedule=job.learned_schedule,
+        interval_source=job.interval_source,
+        schedule_source=job.schedule_source,
+        overdue_tolerance=job.overdue_tolerance,
         tags=tuple(job.tags),
         anomalies=tuple(Anomaly(**stored) for stored in job.anomalies),
         growth_bytes=job.growth_bytes,

@@ -159,7 +159,7 @@ def store_run(
     report = version_lists.with_versions(connection, server, job.id, report)
     values = dict(zip(REPORTED, _reported_values(report), strict=True))
     if known is not None:
-        _complete_run(session, job, known, report, values, packed)
+        _complete_run(session, server, job, known, report, values, packed)
         return None
     run_id = str(uuid.uuid4())
     values |= {"id": run_id, "job_id": job.id, "received_at": now}
@@ -168,8 +168,8 @@ def store_run(
     report = replace(report, began_at=values["began_at"], reported_began_at=values["reported_began_at"])
     is_first = job.state_began_at is None
     figures.add_run(session, job, values)
-    _move_on(session, job, report, is_first=is_first)
     _follow_clock(connection, server, report, now)
+    _move_on(session, job, server, report, is_first=is_first)
     return StoredRun(run_id, server, job, report)
 
 
@@ -213,7 +213,7 @@ def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> R
 
 
 def _complete_run(
-    session: Session, job: Any, known: AnyRow, report: Report, values: dict[str, Any], packed: bytes
+    session: Session, server: Any, job: Any, known: AnyRow, report: Report, values: dict[str, Any], packed: bytes
 ) -> None:
     """Note that a stored run came in another format too, and take from that what the plain text did not tell."""
     connection = session.connection()
@@ -228,11 +228,11 @@ def _complete_run(
     connection.execute(RUNS.update().where(RUNS.c.row_id == known.row_id).values(**changes))
     if tells_more:
         figures.follow_change(session, job, known, changes)
-        _move_on(session, job, replace(report, began_at=changes["began_at"]))
+        _move_on(session, job, server, replace(report, began_at=changes["began_at"]))
 
 
-def _move_on(session: Session, job: Any, report: Report, *, is_first: bool = False) -> None:
-    planning.follow_report(job, report, is_first=is_first)
+def _move_on(session: Session, job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
+    planning.follow_report(job, server, report, is_first=is_first)
     session.connection().execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
     session.expire_all()  # mapped objects that somebody holds do not know of it
 
@@ -268,6 +268,7 @@ def _follow_clock(connection: Connection, server: Any, report: Report, now: date
         log.warning("the next run that %r announces for %r is too far away and ignored", server.name, report.job_name)
     if changes:
         connection.execute(SERVERS.update().where(SERVERS.c.id == server.id).values(**changes))
+        vars(server).update(changes)
 
 
 def record_clock_ahead(server: Any, clock_ahead_s: int, now: datetime) -> None:

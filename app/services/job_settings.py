@@ -21,7 +21,8 @@ DEFAULTS_NAME = "__default__"
 # The audit log holds this many entries of one save in full.
 AUDITED = 20
 ADDITIONAL = ("additional_event", "additional_emails", "additional_ntfy_topic")
-PLANNING = ("expected_interval", "allowed_weekdays")
+CHOSEN = ("expected_interval", "allowed_weekdays")
+PLANNING = (*CHOSEN, "overdue_tolerance")
 AUDIT_NAMES = {
     "notification_event": "notificationEvent",
     "ntfy": "ntfyEnabled",
@@ -29,6 +30,7 @@ AUDIT_NAMES = {
     "is_overdue_check_enabled": "overdueBackupCheckEnabled",
     "expected_interval": "expectedInterval",
     "allowed_weekdays": "allowedWeekDays",
+    "overdue_tolerance": "overdueTolerance",
     "additional_event": "additionalNotificationEvent",
     "additional_emails": "additionalEmails",
     "additional_ntfy_topic": "additionalNtfyTopic",
@@ -171,7 +173,7 @@ def save(
                 unknown.append(key)
         if guesses_others_again:
             for key in jobs.keys() - changes.keys():
-                planning.guess_again(jobs[key])
+                planning.guess_again(jobs[key], jobs[key].server)
         names = {server.id: server.name for server in servers.values()}
         record_entry(
             "backup_notification_updated",
@@ -194,16 +196,26 @@ def _change_defaults(server: Server, change: JobChange) -> Differences:
 
 
 def _change_job(job: Job, change: JobChange) -> Differences:
+    # Before the interval changes: on the grid as it was when the time was read.
+    moves = change.planned_at is not None and not _is_known_slot(job, change.planned_at)
     differences = _set(job, change.columns) | _switch(job, change.switches)
-    moves = change.planned_at is not None and change.planned_at != job.next_expected_at
+    if any(name in differences for name in CHOSEN):
+        planning.choose_interval(job)
     if moves:
-        job.schedule_anchor_at, job.schedule_source = change.planned_at, "person"
-        job.announced_next_at = None
+        job.schedule_anchor_at, job.schedule_source = change.planned_at, planning.PERSON
+        job.announced_next_at = job.learned_schedule = None
+    elif any(name in differences for name in CHOSEN):
+        planning.relearn(job, job.server)
     if moves or any(name in differences for name in PLANNING):
         planning.replan(job)
     if not job.is_overdue_check_enabled or any(name in differences for name in PLANNING):
         job.overdue_alerted_at = None
     return differences
+
+
+def _is_known_slot(job: Job, planned_at: datetime) -> bool:
+    """Whether a time that was sent is no choice: programs send the whole map back, with times of some reports ago."""
+    return planned_at == job.next_expected_at or planning.is_on_grid(job, planned_at)
 
 
 def _set(row: Job | Server, values: Mapping[str, Any]) -> Differences:

@@ -146,9 +146,11 @@ def join_jobs(session: Session, job: Job, own: Job) -> None:
     _fill_in(JOB_SETTINGS, job, own)
     if own.schedule_anchor_at is None or (own.schedule_source == "guess" != job.schedule_source):
         own.schedule_anchor_at, own.schedule_source = job.schedule_anchor_at, job.schedule_source
+    own.overdue_tolerance = own.overdue_tolerance or job.overdue_tolerance
     session.delete(job)
     session.flush()
     figures.recompute(session, own)
+    planning.relearn(own, own.server)
     planning.replan(own)
 
 

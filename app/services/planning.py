@@ -1,52 +1,206 @@
-"""When a job should run next: kept with the job at each report, so that nobody has to work it out again."""
+"""When a job should run next: kept with the job at each report, so that nobody has to compute it again.
 
-from datetime import timedelta
+The schedule of a job is, in this order: what Duplicati announces, what a person chose, what Duplicati's own settings
+say, what is learned from the runs, the stored interval through the first run.
+"""
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from app.domain.intervals import BadInterval, Interval, parse_interval
+from app.domain.learned_schedules import LearnedSchedule, learn, steady_time, steady_within, usual_distance
 from app.domain.overdue import TOLERANCES
+from app.domain.recent_runs import DRY_RUN, unpack_runs
 from app.domain.reports import LATEST_NEXT_RUN, Report
-from app.domain.schedules import planned_time, weekdays_from_mask
-from app.models import Job
-from app.services import configuration
+from app.domain.schedules import NoSlot, Schedule
+from app.domain.seen_offsets import machine_zone
+from app.models.jobs import ALL_WEEKDAYS, DEFAULT_INTERVAL
+from app.services import configuration, deployment
 
-PLAN = ("announced_next_at", "schedule_anchor_at", "schedule_source", "next_expected_at")
+PLAN = (
+    "announced_next_at",
+    "schedule_anchor_at",
+    "schedule_source",
+    "learned_schedule",
+    "next_expected_at",
+    "overdue_at",
+    "running_since_at",
+)
+GUESS, DUPLICATI, PERSON = "guess", "duplicati", "person"
+# Sources of an interval that nobody chose for this job here.
+NOT_CHOSEN = ("default", "imported")
 
 
-def follow_report(job: Job, report: Report, *, is_first: bool = False) -> None:
-    """Move the plan of a job on after a report; the job's figures already know the run.
+def follow_report(job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
+    """Move the schedule of a job on after a report; the job's figures already know the run.
 
-    `job` may be any object with the attributes of `Job`; those named by `PLAN` may change.
-    What Duplicati says of the next run beats any guess; else the first run is the anchor of the grid, for good:
-    the first one that saved something (`is_first`), as soon as there is one. A run that saved nothing tells where
-    the grid lies, but fulfils no slot: the one before stays expected.
+    `job` and `server` may be any objects with the attributes of the models; those of the job named by `PLAN` may
+    change. What Duplicati announces wins over any guess; else the first run is the anchor of the grid until a schedule
+    is learned: the first one that saved something (`is_first`), as soon as there is one. A run that saved nothing
+    shows where the grid lies, but fulfils no slot: the one before stays expected.
     """
     decides = report.counts and job.state_began_at == report.began_at
     if not decides and (report.counts or job.last_began_at != report.began_at):
-        return  # an older run, arrived late: the newest one has the say
+        # An older run, arrived late: it may complete a schedule, and the newest one has the say in the rest.
+        if report.next_scheduled_at is None and relearn(job, server):
+            replan(job)
+        return
     if report.next_scheduled_at is not None:
-        job.schedule_anchor_at, job.schedule_source = report.next_scheduled_at, "duplicati"
-    elif job.schedule_anchor_at is None or (is_first and decides and job.schedule_source == "guess"):
+        job.schedule_anchor_at, job.schedule_source = report.next_scheduled_at, DUPLICATI
+    elif job.schedule_source == GUESS and (job.schedule_anchor_at is None or (is_first and decides)):
         job.schedule_anchor_at = report.began_at
-    if decides:
+    if decides and (report.next_scheduled_at is not None or not _is_ahead(job.announced_next_at, report.began_at)):
+        # A run by hand announces nothing: what the run before it announced still holds.
         job.announced_next_at = report.next_scheduled_at
+    if report.next_scheduled_at is None:
+        relearn(job, server)
+        if not is_first:
+            _move_guess(job)
+    job.running_since_at = None
     if decides or job.next_expected_at is None:
         replan(job)
 
 
-def guess_again(job: Job) -> None:
+def relearn(job: Any, server: Any) -> bool:
+    """Learn the schedule from the recent runs of a job, where it counts; returns whether that changed anything.
+
+    A schedule that a person kept is learned no more.
+    """
+    before = job.learned_schedule
+    if is_kept(job):
+        return False
+    job.learned_schedule = None
+    if job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON:
+        begins = _begins(job)
+        zone, is_known = machine_zone(server.seen_offsets, deployment.settings().zone)
+        learned = learn(begins, zone, is_zone_known=is_known, before=LearnedSchedule.read(before))
+        if learned is not None:
+            job.learned_schedule = learned.stored()
+        elif (interval := usual_distance(begins)) is not None:
+            job.learned_schedule = {"at_least": interval}
+    return bool(job.learned_schedule != before)
+
+
+def _move_guess(job: Any) -> None:
+    """Move a guessed anchor to where three runs in a row began: the first run is only the first guess."""
+    if job.schedule_source != GUESS or job.schedule_anchor_at is None:
+        return
+    try:
+        interval = parse_interval(job.expected_interval)
+    except BadInterval:
+        return
+    steady_at = steady_time(_begins(job), interval)
+    if steady_at is not None and abs(_phase(steady_at - job.schedule_anchor_at, interval)) > steady_within(interval):
+        job.schedule_anchor_at = steady_at
+
+
+def _phase(distance: timedelta, interval: Interval) -> timedelta:
+    """How far an instant lies from the nearest slot of a grid, of its distance from the anchor."""
+    return distance - round(distance / interval.size) * interval.size
+
+
+def _begins(job: Any) -> list[datetime]:
+    # A dry run is started by hand; those that failed or were aborted have begun when they should.
+    return [run.began_at for run in unpack_runs(job.recent_runs) if run.letter != DRY_RUN]
+
+
+def keep_learned(job: Any) -> bool:
+    """Make the learned schedule, or the offer for an irregular job, the choice of a person; False without one."""
+    learned, offer = LearnedSchedule.read(job.learned_schedule), offered_interval(job)
+    if learned is not None:
+        job.expected_interval, job.allowed_weekdays = learned.interval, learned.weekdays
+        job.schedule_anchor_at = learned.anchor_at
+        job.learned_schedule = {**job.learned_schedule, "is_kept": True}
+    elif offer is not None:
+        # Without an anchor the interval counts from the last run.
+        job.expected_interval, job.allowed_weekdays, job.schedule_anchor_at = offer, ALL_WEEKDAYS, None
+        job.learned_schedule = None
+    else:
+        return False
+    job.interval_source = job.schedule_source = PERSON
+    replan(job)
+    return True
+
+
+def learn_again(job: Any, server: Any) -> None:
+    """Forget what a person chose, so that the schedule is learned from the runs again."""
+    job.interval_source, job.expected_interval, job.allowed_weekdays = "default", DEFAULT_INTERVAL, ALL_WEEKDAYS
+    job.learned_schedule = None
+    if job.schedule_source == PERSON:
+        job.schedule_source = GUESS
+        job.schedule_anchor_at = job.state_began_at or job.last_began_at
+    relearn(job, server)
+    replan(job)
+
+
+def choose_interval(job: Any) -> None:
+    """Note who gave interval and weekdays after a person saved others; the default is no choice."""
+    is_default = job.expected_interval == DEFAULT_INTERVAL and job.allowed_weekdays == ALL_WEEKDAYS
+    job.interval_source = "default" if is_default else PERSON
+    if job.schedule_source == PERSON and job.schedule_anchor_at is None:
+        job.schedule_source, job.schedule_anchor_at = GUESS, job.state_began_at or job.last_began_at
+    job.learned_schedule = None
+
+
+def is_kept(job: Any) -> bool:
+    """Whether a person kept the learned schedule."""
+    return bool((job.learned_schedule or {}).get("is_kept")) and job.interval_source == PERSON
+
+
+def offered_interval(job: Any) -> str | None:
+    """The interval that is offered for an irregular job, such as `3D`; None without an offer."""
+    interval = (job.learned_schedule or {}).get("at_least")
+    return interval if isinstance(interval, str) else None
+
+
+def learned_of(job: Any) -> LearnedSchedule | None:
+    """The learned schedule that holds for a job: nothing that Duplicati or a person said replaces it."""
+    if is_kept(job) or (job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON):
+        return LearnedSchedule.read(job.learned_schedule)
+    return None
+
+
+def schedule_of(job: Any) -> Schedule | None:
+    """The schedule that holds for a job as its settings stand; None where there is no grid.
+
+    `job` may be any object with the attributes of `Job`.
+    """
+    learned = learned_of(job)
+    if learned is not None:
+        return learned.schedule()
+    if job.schedule_anchor_at is None:
+        return None
+    return Schedule(job.schedule_anchor_at, job.expected_interval, job.allowed_weekdays)
+
+
+def grace_period(job: Any) -> timedelta:
+    """How late a run of a job may be: its own grace period, else the global one."""
+    return TOLERANCES[grace_name(job)]
+
+
+def grace_name(job: Any) -> str:
+    """The grace period of a job by its name in `TOLERANCES`."""
+    own = job.overdue_tolerance
+    return str(own if own in TOLERANCES else configuration.get("overdue_tolerance"))
+
+
+def guess_again(job: Any, server: Any) -> None:
     """Begin the grid anew with the newest run, unless Duplicati or a person has said how it lies."""
-    if job.schedule_source == "guess" and job.state_began_at is not None:
+    if job.schedule_source == GUESS and job.state_began_at is not None:
         job.schedule_anchor_at = job.state_began_at
+        relearn(job, server)
         replan(job)
 
 
-def forget_wrong_clock(job: Job, clock_ahead: timedelta | None) -> None:
+def forget_wrong_clock(job: Any, clock_ahead: timedelta | None) -> None:
     """Set a schedule right that was announced by a clock that was ahead, by as much as is known of it.
 
     A next run further away than `LATEST_NEXT_RUN` is forgotten in any case.
     """
     if clock_ahead is not None:
         job.announced_next_at = None
-        if job.schedule_source == "duplicati" and job.schedule_anchor_at is not None:
+        if job.schedule_source == DUPLICATI and job.schedule_anchor_at is not None:
             job.schedule_anchor_at -= clock_ahead
     received_at = job.last_received_at
     if received_at is None:
@@ -54,21 +208,58 @@ def forget_wrong_clock(job: Job, clock_ahead: timedelta | None) -> None:
     if job.announced_next_at is not None and job.announced_next_at - received_at > LATEST_NEXT_RUN:
         job.announced_next_at = None
     anchor_at = job.schedule_anchor_at
-    if job.schedule_source == "duplicati" and anchor_at is not None and anchor_at - received_at > LATEST_NEXT_RUN:
-        job.schedule_anchor_at, job.schedule_source = job.state_began_at, "guess"
+    if job.schedule_source == DUPLICATI and anchor_at is not None and anchor_at - received_at > LATEST_NEXT_RUN:
+        job.schedule_anchor_at, job.schedule_source = job.state_began_at, GUESS
 
 
-def replan(job: Job) -> None:
-    """Work out the next expected run of a job; None while its interval cannot be read."""
-    if job.announced_next_at and job.state_began_at and job.announced_next_at > job.state_began_at:
-        job.next_expected_at = job.announced_next_at
-        return
+def replan(job: Any) -> None:
+    """Compute the next expected run of a job and the end of its grace period; None for a bad interval."""
+    grace = grace_period(job)
+    if job.state_began_at and _is_ahead(job.announced_next_at, job.state_began_at):
+        expected_at, late = job.announced_next_at, timedelta()
+    else:
+        expected_at, late = _expected(job, grace)
+    job.next_expected_at = expected_at
+    job.overdue_at = None if expected_at is None else expected_at + late + grace
+
+
+def _expected(job: Any, grace: timedelta) -> tuple[datetime | None, timedelta]:
+    """The slot that a job has to keep next, and how much later than it runs of this job usually begin."""
+    schedule = schedule_of(job)
     # Where no run has saved anything yet, the guessed anchor is the first attempt: the slot after it is expected.
-    is_attempt = job.state_began_at is None and job.last_began_at is not None and job.schedule_source == "guess"
-    job.next_expected_at = planned_time(
-        job.schedule_anchor_at if is_attempt else job.state_began_at,
-        job.schedule_anchor_at,
-        job.expected_interval,
-        weekdays_from_mask(job.allowed_weekdays),
-        tolerance=TOLERANCES[configuration.get("overdue_tolerance")],
-    )
+    is_attempt = job.state_began_at is None and job.last_began_at is not None and job.schedule_source == GUESS
+    run_at = job.schedule_anchor_at if is_attempt else job.state_began_at
+    if schedule is None:
+        if run_at is None:
+            return None, timedelta()
+        schedule = Schedule(run_at, job.expected_interval, job.allowed_weekdays)
+    if run_at is None:
+        return schedule.anchor_at, timedelta()
+    try:
+        return schedule.next_after(run_at, grace), schedule.late
+    except (BadInterval, NoSlot, OverflowError):
+        return None, timedelta()
+
+
+def is_on_grid(job: Any, instant: datetime) -> bool:
+    """Whether an instant is a slot of the schedule that holds, so that choosing it changes nothing."""
+    return instant in _slots(job, instant, instant + timedelta(milliseconds=1))
+
+
+def count_missed_runs(job: Any, from_at: datetime, until_at: datetime) -> int:
+    """How many expected runs did not come from one slot on, before the slot of the run that began at `until_at`."""
+    schedule = schedule_of(job)
+    early = schedule.early if schedule else timedelta()
+    return max(len(_slots(job, from_at, until_at + max(early, timedelta(milliseconds=1)))) - 1, 0)
+
+
+def _slots(job: Any, start_at: datetime, end_at: datetime) -> Sequence[datetime]:
+    schedule = schedule_of(job)
+    try:
+        return schedule.slots_between(start_at, end_at) if schedule else []
+    except (BadInterval, NoSlot, OverflowError):
+        return []
+
+
+def _is_ahead(announced_at: datetime | None, run_at: datetime) -> bool:
+    return announced_at is not None and announced_at > run_at

@@ -127,6 +127,7 @@ def _recompute(session: Session, job: Job) -> None:
     figures.recompute(session, job)
     if job.state_run_id != before:
         job.announced_next_at = None
+    planning.relearn(job, job.server)
     planning.replan(job)
 
 

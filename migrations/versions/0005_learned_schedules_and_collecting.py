@@ -41,7 +41,6 @@ def added_columns() -> dict[str, list[sa.Column]]:
             sa.Column("interval_source", sa.String(length=16), server_default="default", nullable=False),
             sa.Column("overdue_tolerance", sa.String(length=16), nullable=True),
             sa.Column("overdue_at", sa.BigInteger(), nullable=True),
-            sa.Column("schedule_zone", sa.String(length=64), nullable=True),
             sa.Column("learned_schedule", sa.Text(), nullable=True),
             sa.Column("collected_error", sa.Text(), nullable=True),
             sa.Column("collected_error_at", sa.BigInteger(), nullable=True),

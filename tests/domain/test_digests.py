@@ -8,6 +8,7 @@ import pytest
 
 from app.domain.digest_pictures import FAILED, FINE, HEIGHT, WIDTH, draw_digest, short_size
 from app.domain.digests import DigestDay, largest_growth, missed_slots, sparkline
+from app.domain.schedules import Schedule
 
 DAY = timedelta(days=1)
 START = datetime(2031, 4, 28, tzinfo=UTC)
@@ -16,7 +17,7 @@ ANCHOR = datetime(2031, 1, 1, 2, tzinfo=UTC)
 
 
 def missed(runs, start=START, end=END, interval="1D", mask=127):
-    return missed_slots(sorted(runs), start, end, anchor_at=ANCHOR, interval_text=interval, weekday_mask=mask)
+    return missed_slots(sorted(runs), start, end, Schedule(ANCHOR, interval, mask))
 
 
 def at_two(*days: int) -> list[datetime]:

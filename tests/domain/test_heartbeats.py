@@ -1,15 +1,16 @@
 """The pulse of a job: a beat for each run, a gap for each planned run that did not come."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.domain.heartbeats import Plan, heartbeats
+from app.domain.heartbeats import heartbeats
 from app.domain.recent_runs import recent_runs
-from app.domain.schedules import weekday_mask
+from app.domain.schedules import Schedule, weekday_mask
 
 MONDAY = datetime(2031, 5, 5, 2, 0, tzinfo=UTC)
-DAILY = Plan(MONDAY, "1D", weekday_mask(()))
+DAILY = Schedule(MONDAY, "1D", weekday_mask(()))
 
 
 def runs(*days: float, status: str = "Success") -> list:
@@ -17,7 +18,7 @@ def runs(*days: float, status: str = "Success") -> list:
     return [run for began_at in begins for run in recent_runs(began_at, status, 60.0, 1, 1, 1)]
 
 
-def letters(*days: float, plan: Plan | None = DAILY, slots: int = 30, **rest) -> str:
+def letters(*days: float, plan: Schedule | None = DAILY, slots: int = 30, **rest) -> str:
     return "".join(beat.letter for beat in heartbeats(runs(*days), plan, slots=slots, **rest))
 
 
@@ -39,17 +40,17 @@ def test_a_missed_run_is_a_gap(days, pulse):
 
 
 def test_on_days_off_nothing_is_missed():
-    working_days = Plan(MONDAY, "1D", weekday_mask((1, 2, 3, 4, 5)))
+    working_days = Schedule(MONDAY, "1D", weekday_mask((1, 2, 3, 4, 5)))
     assert letters(3, 4, 7, 8, plan=working_days) == "SSSS"
     assert letters(3, 7, plan=working_days) == "SMS"
 
 
 @pytest.mark.parametrize(("interval", "days"), [("1W", (0, 7, 21)), ("12h", (0, 0.5, 1.5)), ("1M", (0, 31, 92))])
 def test_any_interval_has_its_slots(interval, days):
-    assert letters(*days, plan=DAILY._replace(interval_text=interval)) == "SSMS"
+    assert letters(*days, plan=replace(DAILY, interval_text=interval)) == "SSMS"
 
 
-@pytest.mark.parametrize("plan", [None, DAILY._replace(interval_text="often"), DAILY._replace(interval_text="0")])
+@pytest.mark.parametrize("plan", [None, replace(DAILY, interval_text="often"), replace(DAILY, interval_text="0")])
 def test_without_a_plan_nothing_is_missed(plan):
     assert letters(0, 5, plan=plan) == "SS"
 

@@ -54,7 +54,7 @@ class TestSilence:
     def test_it_is_none_while_nothing_is_late(self, ingest, look):
         job = ingest()
         with writing():
-            job.next_expected_at += timedelta(days=7)
+            job.overdue_at += timedelta(days=7)
         assert look(days=3) == []
 
     def test_it_is_none_while_those_that_are_late_are_muted(self, ingest, look, clock):

@@ -9,7 +9,8 @@ from statements import sent_statements
 
 from app.extensions import db as database
 from app.models import AuditEntry, Delivery, Job, Server
-from app.services import channels, configuration, evaluate, outbox
+from app.services import channels, configuration, evaluate, notification_settings, outbox
+from app.services.audit import SYSTEM
 from app.services.transaction import writing
 
 DAY, MILLISECOND = timedelta(days=1), timedelta(milliseconds=1)
@@ -210,13 +211,13 @@ def test_what_was_forgotten_is_told_again(late, clock):
 
 
 def test_a_change_of_the_tolerance_counts_at_once(late, clock):
-    configuration.put("overdue_tolerance", "1d", now=clock())
+    notification_settings.save_tolerance("1d", actor=SYSTEM, now=clock())
     assert evaluate.find_overdue(clock()) == []
 
 
 def test_planning_anew_repairs_the_plan_of_every_job(late, clock, change):
     planned_at = late.next_expected_at
-    change(next_expected_at=None)
+    change(next_expected_at=None, overdue_at=None)
     assert told(clock) == 0
     evaluate.replan_all()
     assert late.next_expected_at == planned_at

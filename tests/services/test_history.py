@@ -9,7 +9,8 @@ from statements import sent_statements
 
 from app.contracts.errors import NotFound
 from app.models import Job, Run, Server
-from app.services import configuration, history
+from app.services import history, notification_settings
+from app.services.audit import SYSTEM
 from app.services.transaction import writing
 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
@@ -113,7 +114,7 @@ class TestOverdue:
         make_run()
         late = BEGAN_AT + DAY + 3 * HOUR
         assert history.overview(late).summary.overdue_count == 1
-        configuration.put("overdue_tolerance", "4h", now=late)
+        notification_settings.save_tolerance("4h", actor=SYSTEM, now=late)
         assert history.overview(late).summary.overdue_count == 0
 
     def test_overdue_server_counts_as_a_warning(self, db):

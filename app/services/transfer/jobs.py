@@ -21,6 +21,7 @@ from app.domain.old_settings import (
 from app.extensions import db
 from app.models import Job, Run, Server
 from app.services import figures, planning
+from app.services.job_settings import CHOSEN
 from app.services.transaction import writing
 from app.services.transfer.reports import ImportReport
 from app.services.transfer.runs import Seen
@@ -28,7 +29,6 @@ from app.services.transfer.source import read_mapping
 
 JobKey = tuple[str, str]
 KIND = "job settings"
-GUESS = "guess"
 
 
 def complete_jobs(
@@ -83,6 +83,7 @@ def _complete(
         job.overdue_alerted_at = alerted_at
         report.count("overdue alerts").taken += 1
     if is_changed:
+        planning.relearn(job, job.server)
         planning.replan(job)
 
 
@@ -96,6 +97,8 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
             continue
         if _is_default(job, name):
             setattr(job, name, value)
+            if name in CHOSEN:
+                job.interval_source = "imported"  # the original fills in intervals that nobody chose
             is_changed = True
         else:
             report.remark("A setting of a job stayed as it is here, where somebody had chosen another value")
@@ -103,8 +106,8 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
     if new_switches:
         job.channel_switches = {**job.channel_switches, **new_switches}
         is_changed = True
-    if old.planned_at is not None and job.schedule_source == GUESS:
-        job.schedule_anchor_at, job.schedule_source = old.planned_at, "person"
+    if old.planned_at not in (None, job.schedule_anchor_at) and job.schedule_source == planning.GUESS:
+        job.schedule_anchor_at = old.planned_at  # computed by the original from its own guess: no choice either
         is_changed = True
     return is_changed
 
