@@ -1,10 +1,11 @@
 """When a job should run next: kept with the job at each report, so that nobody has to work it out again."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from app.domain.intervals import BadInterval, parse_interval
 from app.domain.overdue import TOLERANCES
 from app.domain.reports import LATEST_NEXT_RUN, Report
-from app.domain.schedules import planned_time, weekdays_from_mask
+from app.domain.schedules import GRACE, NoSlot, planned_time, slots_between, weekdays_from_mask
 from app.models import Job
 from app.services import configuration
 
@@ -72,3 +73,19 @@ def replan(job: Job) -> None:
         weekdays_from_mask(job.allowed_weekdays),
         tolerance=TOLERANCES[configuration.get("overdue_tolerance")],
     )
+
+
+def count_missed_runs(job: Job, from_at: datetime, until_at: datetime) -> int:
+    """Count the expected runs from `from_at` on that did not come before the run of `until_at` did.
+
+    `from_at` is the first expected run that counts. The run fulfils the slot that it follows, or the one that it begins
+    shortly before. 0 where the schedule cannot be read.
+    """
+    try:
+        interval = parse_interval(job.expected_interval)
+        early = max(GRACE, min(TOLERANCES[configuration.get("overdue_tolerance")], interval.size / 4))
+        anchor_at, weekdays = job.schedule_anchor_at or from_at, weekdays_from_mask(job.allowed_weekdays)
+        slots = slots_between(from_at, until_at + early, anchor_at, interval, weekdays, limit=100_000)
+    except (BadInterval, NoSlot, OverflowError):
+        return 0
+    return max(0, len(slots) - 1)
