@@ -80,10 +80,10 @@ def queue_run_messages(session: Session, server: Server, job: Job, report: Repor
     audit = _audit_details("backup", server, job, report.status)
     count = 0
     if destinations := _destinations(server, job, verdict.run, ways):
-        notice = messages.render_run(server, job, report)
+        notice = messages.render_run(server, job, report, run_id)
         count += queue_notice(session, notice, destinations, f"run:{run_id}", now, job_id=job.id, audit=audit)
     if before and (destinations := _destinations(server, job, verdict.recovered, ways)):
-        notice = messages.render_recovered(server, job, report, before, now)
+        notice = messages.render_recovered(server, job, report, run_id, before, now)
         count += queue_notice(session, notice, destinations, f"recovered:{run_id}", now, job_id=job.id, audit=audit)
     if verdict.trouble is None or count:  # trouble that nobody was told of is none to come back from
         _keep_trouble(job, verdict.trouble)

@@ -20,6 +20,7 @@ from app.services.audit import Actor, record_entry
 from app.services.history import JobStatus
 from app.services.messages import Notice
 from app.services.outbox import Destination
+from app.services.page_links import own_address
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import writing
 from app.services.wording import count_text, date_text, day_text, size_text, status_word
@@ -89,7 +90,7 @@ def summary_values(now: datetime, language: str) -> dict[str, str]:
         "uploaded_size": size_text(uploaded_bytes, language),
         "storage_size": size_text(sum(job.storage_bytes for job in jobs if job.is_backup), language),
         "jobs": "\n".join(_listed([_job_line(job, language) for job in jobs], JOBS_LISTED, language)),
-        "duplistatus_link": messages.own_address() or "",
+        "duplistatus_link": own_address() or "",
     }
 
 

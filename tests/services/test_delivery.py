@@ -214,7 +214,7 @@ class TestOneChannel:
         ingest(status="Error", errors=(line,), warnings=("first",))
         outbox.deliver_due(clock())
         sent = ntfy.received[0].json
-        assert f"first\n{line}" in sent["message"]
+        assert f"{line}\nfirst" in sent["message"]
         assert "markdown" not in sent
 
 
