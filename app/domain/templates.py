@@ -58,7 +58,28 @@ _TOTALS = frozenset(
         "duplistatus_link",
     }
 )
-SUMMARY_PLACEHOLDERS = _TOTALS | {"summary_date", "overdue_count", "jobs"}
+# Those of version 1.5 of the reference, beside ours: people bring their templates along.
+SUMMARY_PLACEHOLDERS = _TOTALS | {
+    "summary_date",
+    "overdue_count",
+    "jobs",
+    "generated_at",
+    "time_zone",
+    "success_count",
+    "error_count",
+    "fatal_count",
+    "unknown_count",
+    "no_report_count",
+    "problem_table",
+    "all_jobs_table",
+    "duplistatus_url",
+    "latest_uploaded_size",
+    "latest_source_size",
+    "latest_storage_size",
+    "latest_file_count",
+    "total_warnings",
+    "total_errors",
+}
 DIGEST_PLACEHOLDERS = _TOTALS | {
     "period_start",
     "period_end",
@@ -112,7 +133,8 @@ def render_message(text: str, values: Mapping[str, str], change: Callable[[str],
     """Fill a message as `render` does, without the lines whose placeholders are all empty.
 
     A heading in a line of its own, ending in a colon, goes with the placeholder below it. Where lines were left out,
-    two blank lines become one, and none is left at the beginning or the end.
+    two blank lines become one, and none is left at the beginning or the end. In the row of a table each value is one
+    line.
     """
     kept: list[str] = []
     is_cut = False
@@ -123,7 +145,7 @@ def render_message(text: str, values: Mapping[str, str], change: Callable[[str],
             if _is_heading(before) and not _PLACEHOLDER.sub("", line).strip():
                 kept.pop()
         elif line.strip():
-            kept.append(render(line, values, change))
+            kept.append(render(line, values, _in_one_line(change) if line.lstrip().startswith("|") else change))
             is_cut = False
         elif not is_cut or (kept and kept[-1].strip()):
             kept.append(line)
@@ -148,6 +170,10 @@ def _is_empty(line: str, values: Mapping[str, str]) -> bool:
     """Whether a line has placeholders, and none of them a value."""
     names = [match[2] for match in _PLACEHOLDER.finditer(line) if match[2]]
     return bool(names) and not any(values.get(name) for name in names)
+
+
+def _in_one_line(change: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda value: change(" ".join(value.split()))
 
 
 def _is_heading(line: str) -> bool:

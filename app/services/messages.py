@@ -290,12 +290,14 @@ def _packed(picture: Attachment) -> dict[str, str]:
 
 
 def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str, str]) -> Notice:
+    text = render_message(chosen.message, values, markdown.escape)
     return Notice(
         event=kind,
         # A subject is one line, whatever a name holds.
         title=shorten(" ".join(render(chosen.title, values).split()), TITLE_LIMIT),
-        text=render_message(chosen.message, values, markdown.escape),
-        is_formatted=markdown.has_formatting(chosen.message),
+        text=text,
+        # Values are escaped, except for tables of ours.
+        is_formatted=markdown.has_formatting(text),
         severity=severity,
         priority=chosen.priority or "default",
         tags=chosen.tag_list,

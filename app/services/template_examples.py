@@ -98,7 +98,7 @@ def send_test(
         event="test",
         title=filled.title or "Template test",
         text=filled.text,
-        is_formatted=markdown.has_formatting(template.message),
+        is_formatted=markdown.has_formatting(filled.text),
         severity=Severity.INFO,
         priority=template.priority or "default",
         tags=template.tag_list,

@@ -61,6 +61,11 @@ def test_lines_without_any_value_are_left_out_of_a_message(text: str, expected: 
     assert render_message(text, {"name": "value", "empty": ""}) == expected
 
 
+def test_a_value_in_the_row_of_a_table_is_one_line():
+    text = "| Note | {name} |\n{name}"
+    assert render_message(text, {"name": "a\nb"}) == "| Note | a b |\na\nb"
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", DEFAULT_TEMPLATES)
 def test_no_line_of_our_templates_ends_in_a_label(kind: str, language: str):
