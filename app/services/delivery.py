@@ -132,7 +132,7 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _is_next_of_its_job(now: datetime) -> ColumnElement[bool]:
+def _is_next_of_its_job(session: Session, now: datetime) -> ColumnElement[bool]:
     """No earlier message about the same job is on its way to the same destination, or waits for a further try.
 
     One that quiet hours hold back does not count: it must not hold back what may pass.
@@ -151,17 +151,17 @@ def _is_next_of_its_job(now: datetime) -> ColumnElement[bool]:
             and_(earlier.state == DeliveryState.QUEUED, quiet_times.may_go(now, earlier)),
         ),
     )
-    return and_(not_(is_earlier), *_are_not_in_an_unsent_list())
+    return and_(not_(is_earlier), *_are_not_in_an_unsent_list(session))
 
 
-def _are_not_in_an_unsent_list() -> Iterator[ColumnElement[bool]]:
+def _are_not_in_an_unsent_list(session: Session) -> Iterator[ColumnElement[bool]]:
     """Their jobs are in no list of overdue jobs that is still to reach the same destination; one for each of these."""
     columns = (Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload)
     # By the index of jobs, which holds few rows without one: the queue itself may be long.
     is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
     wanted = select(*columns).where(*is_list, Delivery.state.in_(UNSENT))
     listed: dict[tuple[int, str], tuple[int, set[int]]] = {}
-    for row in db.session.execute(wanted.order_by(Delivery.id)):
+    for row in session.execute(wanted.order_by(Delivery.id)):
         _, job_ids = listed.setdefault((row.channel_id, row.target), (row.id, set()))
         job_ids.update(row.payload.get("job_ids", ()))
     for (channel_id, target), (first_id, job_ids) in listed.items():
@@ -224,7 +224,7 @@ def _look_for_due(session: Session, is_due: ColumnElement[bool], now: datetime) 
             Channel.settings,
         )
         .join(Channel, Channel.id == Delivery.channel_id)
-        .where(is_due, _is_next_of_its_job(now))
+        .where(is_due, _is_next_of_its_job(session, now))
         .order_by(*order)
         .limit(LOOK_AHEAD)
         .with_for_update(of=Delivery, skip_locked=True)
