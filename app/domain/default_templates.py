@@ -18,9 +18,14 @@ The backup {backup_name} of {server_alias} ended with {status}. It began on {bac
 🔍 Note: {server_note}
 ☁️ Uploaded: {uploaded_size}
 💾 Stored in all: {storage_size}
-🔃 Versions kept: {available_versions}"""
+🔃 Versions kept: {available_versions}
 
+🔗 {details_link}"""
+
+# The reason comes first: on a phone it may be all that shows. The log comes last: it may be cut.
 WARNING_MESSAGE = """\
+{reason}
+
 The backup {backup_name} of {server_alias}, begun on {backup_date}, ended with {status}.
 
 🔍 Note: {server_note}
@@ -30,10 +35,11 @@ The backup {backup_name} of {server_alias}, begun on {backup_date}, ended with {
 🚨 Warnings: {warnings_count}
 🛑 Errors: {errors_count}
 
-📄 What the log says:
-{log_text}
+⚠️ Please look into it: {details_link}
+🖥️ Duplicati: {server_url}
 
-⚠️ Please look into it: {server_url}"""
+📄 Log:
+{log_text}"""
 
 OVERDUE_MESSAGE = """\
 The backup {backup_name} of {server_alias} has not arrived in time.
@@ -44,16 +50,20 @@ The backup {backup_name} of {server_alias} has not arrived in time.
 
 It should run every {backup_interval}, with a tolerance of {overdue_tolerance}.
 
-⚠️ Please check the machine and its schedule: {server_url}"""
+⚠️ Please check the server and its schedule: {details_link}
+🖥️ Duplicati: {server_url}"""
 
 RECOVERED_MESSAGE = """\
 The backup {backup_name} of {server_alias} is fine again: {status} on {backup_date}, after {duration}.
 
 🔍 Note: {server_note}
 🚨 Before that: {previous_status}, since {trouble_since} ({trouble_elapsed})
+🕳️ {missed_runs}
 ☁️ Uploaded: {uploaded_size}
 💾 Stored in all: {storage_size}
-🔃 Versions kept: {available_versions}"""
+🔃 Versions kept: {available_versions}
+
+🔗 {details_link}"""
 
 DEFAULT_TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {

@@ -5,9 +5,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 _SHARED = frozenset(
-    {"server_id", "server_name", "server_alias", "server_note", "server_url", "backup_name", "duplistatus_link"}
+    {
+        "server_id",
+        "server_name",
+        "server_alias",
+        "server_note",
+        "server_url",
+        "backup_name",
+        "duplistatus_link",
+        "details_link",
+    }
 )
 RUN_PLACEHOLDERS = _SHARED | {
+    "reason",
     "backup_date",
     "status",
     "messages_count",
@@ -32,7 +42,7 @@ OVERDUE_PLACEHOLDERS = _SHARED | {
     "backup_interval_type",
 }
 # A run after which a job is fine again, and what was wrong before it.
-RECOVERED_PLACEHOLDERS = RUN_PLACEHOLDERS | {"previous_status", "trouble_since", "trouble_elapsed"}
+RECOVERED_PLACEHOLDERS = RUN_PLACEHOLDERS | {"previous_status", "trouble_since", "trouble_elapsed", "missed_runs"}
 _TOTALS = frozenset(
     {
         "verdict",
@@ -48,7 +58,28 @@ _TOTALS = frozenset(
         "duplistatus_link",
     }
 )
-SUMMARY_PLACEHOLDERS = _TOTALS | {"summary_date", "overdue_count", "jobs"}
+# Those of version 1.5 of the reference, beside ours: people bring their templates along.
+SUMMARY_PLACEHOLDERS = _TOTALS | {
+    "summary_date",
+    "overdue_count",
+    "jobs",
+    "generated_at",
+    "time_zone",
+    "success_count",
+    "error_count",
+    "fatal_count",
+    "unknown_count",
+    "no_report_count",
+    "problem_table",
+    "all_jobs_table",
+    "duplistatus_url",
+    "latest_uploaded_size",
+    "latest_source_size",
+    "latest_storage_size",
+    "latest_file_count",
+    "total_warnings",
+    "total_errors",
+}
 DIGEST_PLACEHOLDERS = _TOTALS | {
     "period_start",
     "period_end",
@@ -98,6 +129,32 @@ def render(text: str, values: Mapping[str, str], change: Callable[[str], str] = 
     return _PLACEHOLDER.sub(fill, text)
 
 
+def render_message(text: str, values: Mapping[str, str], change: Callable[[str], str] = str) -> str:
+    """Fill a message as `render` does, without the lines whose placeholders are all empty.
+
+    A heading in a line of its own, ending in a colon, goes with the placeholder below it. Where lines were left out,
+    two blank lines become one, and none is left at the beginning or the end. In the row of a table each value is one
+    line.
+    """
+    kept: list[str] = []
+    is_cut = False
+    before = ""
+    for line in text.split("\n"):
+        if _is_empty(line, values):
+            is_cut = True
+            if _is_heading(before) and not _PLACEHOLDER.sub("", line).strip():
+                kept.pop()
+        elif line.strip():
+            kept.append(render(line, values, _in_one_line(change) if line.lstrip().startswith("|") else change))
+            is_cut = False
+        elif not is_cut or (kept and kept[-1].strip()):
+            kept.append(line)
+        before = line
+    while is_cut and kept and not kept[-1].strip():
+        kept.pop()
+    return "\n".join(kept)
+
+
 def render_known(text: str, values: Mapping[str, str]) -> str:
     """Fill only the placeholders that have a value, and leave all others as they were typed."""
     return _PLACEHOLDER.sub(lambda match: values.get(match[2] or "", match[0]), text)
@@ -107,3 +164,17 @@ def unknown_placeholders(text: str, kind: str) -> tuple[str, ...]:
     """The placeholders of a text that its kind of template does not know, each once, in their order."""
     names = (match[2] for match in _PLACEHOLDER.finditer(text) if match[2])
     return tuple(dict.fromkeys(name for name in names if name not in PLACEHOLDERS[kind]))
+
+
+def _is_empty(line: str, values: Mapping[str, str]) -> bool:
+    """Whether a line has placeholders, and none of them a value."""
+    names = [match[2] for match in _PLACEHOLDER.finditer(line) if match[2]]
+    return bool(names) and not any(values.get(name) for name in names)
+
+
+def _in_one_line(change: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda value: change(" ".join(value.split()))
+
+
+def _is_heading(line: str) -> bool:
+    return not _PLACEHOLDER.search(line) and line.rstrip(" *_").endswith((":", "\N{FULLWIDTH COLON}"))

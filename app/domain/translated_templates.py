@@ -9,9 +9,13 @@ _SUCCESS = """\
 🔍 {note}: {{server_note}}
 ☁️ {uploaded}: {{uploaded_size}}
 💾 {stored}: {{storage_size}}
-🔃 {versions}: {{available_versions}}"""
+🔃 {versions}: {{available_versions}}
+
+🔗 {{details_link}}"""
 
 _WARNING = """\
+{{reason}}
+
 {sentence}
 
 🔍 {note}: {{server_note}}
@@ -21,10 +25,11 @@ _WARNING = """\
 🚨 {warnings}: {{warnings_count}}
 🛑 {errors}: {{errors_count}}
 
-📄 {log}:
-{{log_text}}
+⚠️ {look}: {{details_link}}
+🖥️ Duplicati: {{server_url}}
 
-⚠️ {look}: {{server_url}}"""
+📄 {log}:
+{{log_text}}"""
 
 _OVERDUE = """\
 {sentence}
@@ -35,16 +40,20 @@ _OVERDUE = """\
 
 {rhythm}
 
-⚠️ {look}: {{server_url}}"""
+⚠️ {check}: {{details_link}}
+🖥️ Duplicati: {{server_url}}"""
 
 _RECOVERED = """\
 {sentence}
 
 🔍 {note}: {{server_note}}
 🚨 {before}: {{previous_status}}, {{trouble_since}} ({{trouble_elapsed}})
+🕳️ {{missed_runs}}
 ☁️ {uploaded}: {{uploaded_size}}
 💾 {stored}: {{storage_size}}
-🔃 {versions}: {{available_versions}}"""
+🔃 {versions}: {{available_versions}}
+
+🔗 {{details_link}}"""
 
 SENTENCES = ("success", "warning", "overdue", "recovered")
 
@@ -70,10 +79,11 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "duration": "Dauer",
             "warnings": "Warnungen",
             "errors": "Fehler",
-            "log": "Aus dem Protokoll",
+            "log": "Protokoll",
             "last": "Letzte Sicherung",
             "expected": "Erwartet",
-            "look": "Bitte den Rechner prüfen",
+            "look": "Bitte prüfen",
+            "check": "Bitte den Server und seinen Zeitplan prüfen",
         },
         "fr": {
             "success": "La sauvegarde {backup_name} de {server_alias} s'est terminée avec l'état {status}. "
@@ -94,10 +104,11 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "duration": "Durée",
             "warnings": "Avertissements",
             "errors": "Erreurs",
-            "log": "Extrait du journal",
+            "log": "Journal",
             "last": "Dernière sauvegarde",
             "expected": "Attendue",
-            "look": "Merci de vérifier la machine",
+            "look": "À vérifier",
+            "check": "Merci de vérifier le serveur et sa planification",
         },
         "es": {
             "success": "La copia {backup_name} de {server_alias} terminó con {status}. "
@@ -117,10 +128,11 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "duration": "Duración",
             "warnings": "Advertencias",
             "errors": "Errores",
-            "log": "Del registro",
+            "log": "Registro",
             "last": "Última copia",
             "expected": "Esperada",
-            "look": "Por favor, revise el equipo",
+            "look": "Por favor, revísela",
+            "check": "Por favor, revise el servidor y su programación",
         },
         "pt-BR": {
             "success": "O backup {backup_name} de {server_alias} terminou com {status}. "
@@ -140,10 +152,11 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "duration": "Duração",
             "warnings": "Avisos",
             "errors": "Erros",
-            "log": "Do registro",
+            "log": "Registro",
             "last": "Último backup",
             "expected": "Esperado",
-            "look": "Por favor, verifique a máquina",
+            "look": "Por favor, verifique",
+            "check": "Por favor, verifique o servidor e o agendamento",
         },
         "hi": {
             "success": "{server_alias} का बैकअप {backup_name} {status} के साथ समाप्त हुआ। "
@@ -162,10 +175,11 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "duration": "अवधि",
             "warnings": "चेतावनियाँ",
             "errors": "त्रुटियाँ",
-            "log": "लॉग से",
+            "log": "लॉग",
             "last": "पिछला बैकअप",
             "expected": "अपेक्षित",
-            "look": "कृपया इस मशीन की जाँच करें",
+            "look": "कृपया जाँच करें",
+            "check": "कृपया सर्वर और उसके शेड्यूल की जाँच करें",
         },
         "zh-Hans": {
             "success": "{server_alias} 的备份 {backup_name} 已结束,状态:{status}。"
@@ -184,10 +198,11 @@ WORDS: Mapping[str, Mapping[str, str]] = MappingProxyType(
             "duration": "用时",
             "warnings": "警告",
             "errors": "错误",
-            "log": "日志内容",
+            "log": "日志",
             "last": "上次备份",
             "expected": "预计时间",
-            "look": "请检查这台机器",
+            "look": "请查看",
+            "check": "请检查该服务器及其计划",
         },
     }
 )

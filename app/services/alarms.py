@@ -14,7 +14,7 @@ from app.contracts import Severity
 from app.contracts.errors import AppError
 from app.domain.instants import to_milliseconds
 from app.models import Channel, Job, Server
-from app.services import channels, configuration, evaluate, messages, outbox
+from app.services import channels, configuration, evaluate, messages, outbox, page_links
 from app.services.audit import Actor, record_entry
 from app.services.channel_health import channel_troubles
 from app.services.transaction import writing
@@ -128,7 +128,7 @@ def _tell_of_channel(session: Session, row: Channel, hours: int, now: datetime) 
     if row.failing_since_at is None:
         since_at, row.failure_told_at = row.failure_told_at or now, None
         facts = {"channel": name, "since_date": date_text(since_at, code)}
-        notice = messages.render_alarm("channelWorks", Severity.INFO, facts)
+        notice = messages.render_alarm("channelWorks", Severity.INFO, facts, link=page_links.channels_link())
         return outbox.queue_notice(
             session, notice, _working(failing), f"channel-works:{row.id}:{to_milliseconds(since_at)}", now
         )
@@ -146,9 +146,8 @@ def _tell_of_channel(session: Session, row: Channel, hours: int, now: datetime) 
     event_key = f"channel-failing:{row.id}:{to_milliseconds(row.failing_since_at)}"
     # What is told at the end is since when it failed.
     row.failure_told_at = row.failing_since_at
-    return outbox.queue_notice(
-        session, messages.render_alarm("channelFailing", Severity.ERROR, facts), others, event_key, now
-    )
+    notice = messages.render_alarm("channelFailing", Severity.ERROR, facts, link=page_links.channels_link())
+    return outbox.queue_notice(session, notice, others, event_key, now)
 
 
 def _working(failing: Collection[int]) -> list[outbox.Destination]:

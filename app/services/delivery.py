@@ -3,13 +3,16 @@
 A claim is a row's state with an end. Whoever dies while sending leaves a claim that ends, and the row is taken
 again; so every message is delivered or still queued, and doubled only when the end came between sending and
 recording, with the same idempotency key.
+
+Messages about one job reach a destination in their order: "fine again" waits for the alarm before it, until that is
+delivered or given up.
 """
 
 import html
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +20,8 @@ from time import monotonic
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, and_, or_, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, exists, func, not_, or_, select, update
+from sqlalchemy.orm import Session, aliased
 
 from app.contracts import Attachment, DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
@@ -43,6 +47,7 @@ LOOK_AGAIN_S = 0.5
 # How many due rows a claim looks at, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
+UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
 # Rows change by statements; sessions that hold them read them anew when they need to.
 UNSYNCHRONISED = {"synchronize_session": False}
 
@@ -127,6 +132,45 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     )
 
 
+def _is_next_of_its_job(session: Session, now: datetime) -> ColumnElement[bool]:
+    """No earlier message about the same job is on its way to the same destination, or waits for a further try.
+
+    One that quiet hours hold back does not count: it must not hold back what may pass.
+    """
+    earlier = aliased(Delivery)
+    # Rows of a job are found by its index, and history ends where the queue begins.
+    oldest_unsent = select(func.min(Delivery.id)).where(Delivery.state.in_(UNSENT)).scalar_subquery()
+    is_earlier = exists().where(
+        earlier.job_id == Delivery.job_id,
+        earlier.id < Delivery.id,
+        earlier.id >= oldest_unsent,
+        earlier.channel_id == Delivery.channel_id,
+        earlier.target == Delivery.target,
+        or_(
+            earlier.state == DeliveryState.SENDING,
+            and_(earlier.state == DeliveryState.QUEUED, quiet_times.may_go(now, earlier)),
+        ),
+    )
+    return and_(not_(is_earlier), *_are_not_in_an_unsent_list(session))
+
+
+def _are_not_in_an_unsent_list(session: Session) -> Iterator[ColumnElement[bool]]:
+    """Their jobs are in no list of overdue jobs that is still to reach the same destination; one for each of these."""
+    columns = (Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload)
+    # By the index of jobs, which holds few rows without one: the queue itself may be long.
+    is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
+    wanted = select(*columns).where(*is_list, Delivery.state.in_(UNSENT))
+    listed: dict[tuple[int, str], tuple[int, set[int]]] = {}
+    for row in session.execute(wanted.order_by(Delivery.id)):
+        _, job_ids = listed.setdefault((row.channel_id, row.target), (row.id, set()))
+        job_ids.update(row.payload.get("job_ids", ()))
+    for (channel_id, target), (first_id, job_ids) in listed.items():
+        # Written into the statement: a database takes so many values, but not as many parameters.
+        ids: Any = bindparam(None, sorted(job_ids), expanding=True, literal_execute=True)
+        is_of_destination = (Delivery.channel_id == channel_id, Delivery.target == target, Delivery.id > first_id)
+        yield not_(and_(*is_of_destination, Delivery.job_id.is_not(None), Delivery.job_id.in_(ids)))
+
+
 def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
     """Take as many due rows as there are free workers, oldest first, none of a full or failing channel."""
     free = WORKERS - busy.total()
@@ -141,26 +185,7 @@ def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed
     if not is_waiting:
         return []
     with writing() as session:
-        due: Iterable[Any] = session.execute(
-            select(
-                Delivery.id,
-                Delivery.idempotency_key,
-                Delivery.event,
-                Delivery.target,
-                Delivery.payload,
-                Delivery.attempts + 1,
-                Delivery.created_at,
-                Channel.id,
-                Channel.kind,
-                Channel.name,
-                Channel.settings,
-            )
-            .join(Channel, Channel.id == Delivery.channel_id)
-            .where(is_due)
-            .order_by(Delivery.next_attempt_at, Delivery.id)
-            .limit(LOOK_AHEAD)
-            .with_for_update(of=Delivery, skip_locked=True)
-        )
+        due = _look_for_due(session, is_due, now)
         taken: list[Claimed] = []
         for row in due:
             claimed = Claimed(*(*row, now + CLAIM))
@@ -174,6 +199,37 @@ def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed
             execution_options=UNSYNCHRONISED,
         )
     return taken
+
+
+def _look_for_due(session: Session, is_due: ColumnElement[bool], now: datetime) -> Sequence[Any]:
+    """Take the first due rows that are next of their jobs, locked; the columns are the fields of `Claimed`.
+
+    Asking this of thousands of rows takes longer than finding them. So only the first ones are asked, and all others
+    when none of these may go.
+    """
+    order = (Delivery.next_attempt_at, Delivery.id)
+    first_ids = session.scalars(select(Delivery.id).where(is_due).order_by(*order).limit(LOOK_AHEAD)).all()
+    wanted = (
+        select(
+            Delivery.id,
+            Delivery.idempotency_key,
+            Delivery.event,
+            Delivery.target,
+            Delivery.payload,
+            Delivery.attempts + 1,
+            Delivery.created_at,
+            Channel.id,
+            Channel.kind,
+            Channel.name,
+            Channel.settings,
+        )
+        .join(Channel, Channel.id == Delivery.channel_id)
+        .where(is_due, _is_next_of_its_job(session, now))
+        .order_by(*order)
+        .limit(LOOK_AHEAD)
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+    return session.execute(wanted.where(Delivery.id.in_(first_ids))).all() or session.execute(wanted).all()
 
 
 def _try(app: Flask, delivery: Claimed) -> Outcome:

@@ -21,6 +21,7 @@ from app.services import channels, chart_series, history, messages, outbox, plan
 from app.services.audit import Actor, record_entry
 from app.services.messages import Notice
 from app.services.outbox import Destination
+from app.services.page_links import own_address
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import writing
 from app.services.wording import count_text, day_text, percent_text, size_text
@@ -145,7 +146,7 @@ def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[
         "storage_growth": _growth_text(figures, language),
         "storage_line": sparkline([day.storage_bytes for day in figures.days]),
         "growth": "\n".join(grown) or words["nothing"],
-        "duplistatus_link": messages.own_address() or "",
+        "duplistatus_link": own_address() or "",
     }
 
 

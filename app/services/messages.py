@@ -1,4 +1,4 @@
-"""From a run or an overdue job to the words that are sent: the values of the placeholders, and the template filled."""
+"""From a run or an overdue job to the text that is sent: the values of the placeholders, and the template filled."""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,20 +12,25 @@ from app.domain.alarm_words import alarm_template, list_words
 from app.domain.default_templates import ALIASES, default_templates
 from app.domain.durations import human_duration
 from app.domain.elapsed import relative_text
+from app.domain.failure_reasons import find_reason, list_lines, plain_line
+from app.domain.former_templates import former_language
 from app.domain.notices import shorten
 from app.domain.reports import Figure, Report
 from app.domain.statuses import SUCCESS, is_failure
 from app.domain.summary_words import summary_words
-from app.domain.templates import Template, render
+from app.domain.templates import Template, render, render_message
 from app.domain.troubles import OVERDUE, Trouble
 from app.models import Job, Server
-from app.services import configuration
+from app.services import configuration, page_links
 from app.services.deployment import settings
+from app.services.page_links import own_address
+from app.services.planning import count_missed_runs
 from app.services.wording import (
     broken_off_text,
     count_text,
     date_text,
     language_or_default,
+    missed_text,
     outcome_word,
     size_text,
     status_word,
@@ -89,20 +94,26 @@ def language(stored: Mapping[str, Any] | None = None) -> str:
 
 
 def template(kind: str, stored: Mapping[str, Any] | None = None) -> Template:
-    """The template in use, of one of the kinds of `PLACEHOLDERS`; each missing part is ours in the language chosen."""
+    """The template in use, of one of the kinds of `PLACEHOLDERS`; each missing part is ours in the language chosen.
+
+    A message that an earlier version built in becomes the one of today, in its language.
+    """
     stored = stored_templates() if stored is None else stored
     chosen, default = stored.get(kind), default_templates(language(stored))[kind]
     if not isinstance(chosen, Mapping):
         return default
+    message = str(chosen.get("message", default.message))
+    if former := former_language(message):
+        message = default_templates(former)[kind].message
     return Template(
         title=str(chosen.get("title", default.title)),
-        message=str(chosen.get("message", default.message)),
+        message=message,
         priority=str(chosen.get("priority", default.priority)),
         tags=str(chosen.get("tags", default.tags)),
     )
 
 
-def render_run(server: Server, job: Job, report: Report) -> Notice:
+def render_run(server: Server, job: Job, report: Report, run_id: str) -> Notice:
     """The message about a run that was just stored."""
     severity = Severity.INFO if report.status == SUCCESS else Severity.WARNING
     if is_failure(report.status):
@@ -110,9 +121,8 @@ def render_run(server: Server, job: Job, report: Report) -> Notice:
     kind = "success" if report.status == SUCCESS and report.counts else "warning"
     stored = stored_templates()
     code = language(stored)
-    return _with_note(
-        _render(kind, template(kind, stored), severity, run_values(server, job, report, code)), report, code
-    )
+    values = run_values(server, job, report, run_id, code)
+    return _with_note(_render(kind, template(kind, stored), severity, values), report, code)
 
 
 def render_overdue(server: Server, job: Job, now: datetime) -> Notice:
@@ -139,22 +149,28 @@ def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> Notice:
     return _render("overdueBackups", words, Severity.WARNING, values)
 
 
-def render_recovered(server: Server, job: Job, report: Report, trouble: Trouble, now: datetime) -> Notice:
+def render_recovered(server: Server, job: Job, report: Report, run_id: str, trouble: Trouble, now: datetime) -> Notice:
     """The message about a run after which all is well again, with the trouble that people were told of."""
     kind, stored = "recovered", stored_templates()
     code = language(stored)
     is_late = trouble.kind == OVERDUE
-    values = run_values(server, job, report, code) | {
+    missed = count_missed_runs(job, trouble.since_at, report.began_at) if is_late else 0
+    values = run_values(server, job, report, run_id, code) | {
         "previous_status": summary_words(code)["overdue"] if is_late else status_word(trouble.kind, code),
         "trouble_since": date_text(trouble.since_at, code),
         "trouble_elapsed": relative_text(trouble.since_at, now),
+        "missed_runs": missed_text(missed, code),
     }
     return _with_note(_render(kind, template(kind, stored), Severity.INFO, values), report, code)
 
 
-def render_alarm(event: str, severity: Severity, values: Mapping[str, str]) -> Notice:
-    """The message about something that concerns no single run; `values` are in the language of the templates."""
-    return _render(event, alarm_template(event, alarm_language(language())), severity, values)
+def render_alarm(event: str, severity: Severity, values: Mapping[str, str], *, link: str | None = None) -> Notice:
+    """The message about something that concerns no single run; `values` are in the language of the templates.
+
+    `link` is the page that shows it; the dashboard where there is none.
+    """
+    notice = _render(event, alarm_template(event, alarm_language(language())), severity, values)
+    return replace(notice, link=link or notice.link)
 
 
 def render_kind(
@@ -182,7 +198,7 @@ def alarm_language(code: str) -> str:
     return ALIASES.get(code, code)
 
 
-def run_values(server: Server, job: Job, report: Report, language: str) -> dict[str, str]:
+def run_values(server: Server, job: Job, report: Report, run_id: str, language: str) -> dict[str, str]:
     """What the templates `success` and `warning` may tell; what the run does not tell is as the job knows it."""
 
     def figure(kind: Figure, told: int, known: int, text: Callable[[int, str], str]) -> str:
@@ -190,7 +206,11 @@ def run_values(server: Server, job: Job, report: Report, language: str) -> dict[
             return NOT_TOLD
         return text(told if report.tells(kind) else known, language)
 
+    # A warning is not what made a run fail.
+    warnings = () if is_failure(report.status) else report.warnings
     return server_values(server, job) | {
+        "details_link": page_links.run_link(server.id, run_id) or "",
+        "reason": find_reason(report.errors, warnings),
         "backup_date": date_text(report.began_at, language),
         "status": _status_text(report, language),
         "messages_count": count_text(report.message_count, language),
@@ -234,9 +254,19 @@ def _status_text(report: Report, language: str) -> str:
 
 
 def log_text(report: Report) -> str:
-    """Warnings, then errors, one a line; where there are none, the messages."""
-    lines: Iterable[str] = (*report.warnings, *report.errors) or report.messages
-    return shorten("\n".join(line for line in lines if line), LOG_TEXT_LIMIT)
+    """Errors, then warnings, one a line; where there are none, the messages."""
+    lines = list_lines(report.errors, report.warnings, limit=LOG_TEXT_LIMIT)
+    return shorten("\n".join(lines or _message_lines(report.messages)), LOG_TEXT_LIMIT)
+
+
+def _message_lines(messages: Iterable[str]) -> Iterable[str]:
+    """The messages, one a line, as many as there is room for."""
+    length = 0
+    for line in map(plain_line, filter(None, messages)):
+        yield line
+        length += len(line)
+        if length > LOG_TEXT_LIMIT:
+            return
 
 
 def server_values(server: Server, job: Job) -> dict[str, str]:
@@ -249,12 +279,8 @@ def server_values(server: Server, job: Job) -> dict[str, str]:
         "server_url": server.url,
         "backup_name": job.name,
         "duplistatus_link": own_address() or "",
+        "details_link": page_links.job_link(server.id, job.name) or "",
     }
-
-
-def own_address() -> str | None:
-    """Where people find this installation; None as long as nobody has said it."""
-    return configuration.get("public_url") or settings().public_url or None
 
 
 def _packed(picture: Attachment) -> dict[str, str]:
@@ -264,15 +290,17 @@ def _packed(picture: Attachment) -> dict[str, str]:
 
 
 def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str, str]) -> Notice:
+    text = render_message(chosen.message, values, markdown.escape)
     return Notice(
         event=kind,
         # A subject is one line, whatever a name holds.
         title=shorten(" ".join(render(chosen.title, values).split()), TITLE_LIMIT),
-        text=render(chosen.message, values, markdown.escape),
-        is_formatted=markdown.has_formatting(chosen.message),
+        text=text,
+        # Values are escaped, except for tables of ours.
+        is_formatted=markdown.has_formatting(text),
         severity=severity,
         priority=chosen.priority or "default",
         tags=chosen.tag_list,
-        link=own_address(),
+        link=values.get("details_link") or own_address(),
         values=values,
     )

@@ -80,10 +80,10 @@ def queue_run_messages(session: Session, server: Server, job: Job, report: Repor
     audit = _audit_details("backup", server, job, report.status)
     count = 0
     if destinations := _destinations(server, job, verdict.run, ways):
-        notice = messages.render_run(server, job, report)
+        notice = messages.render_run(server, job, report, run_id)
         count += queue_notice(session, notice, destinations, f"run:{run_id}", now, job_id=job.id, audit=audit)
     if before and (destinations := _destinations(server, job, verdict.recovered, ways)):
-        notice = messages.render_recovered(server, job, report, before, now)
+        notice = messages.render_recovered(server, job, report, run_id, before, now)
         count += queue_notice(session, notice, destinations, f"recovered:{run_id}", now, job_id=job.id, audit=audit)
     if verdict.trouble is None or count:  # trouble that nobody was told of is none to come back from
         _keep_trouble(job, verdict.trouble)
@@ -124,13 +124,17 @@ def queue_notice(
     now: datetime,
     *,
     job_id: int | None = None,
+    job_ids: Sequence[int] = (),
     audit: Mapping[str, Any] | None = None,
 ) -> int:
     """Add one row for each destination; what was queued for it under this key before is left alone.
 
-    Returns the number of new rows. The caller sends `queued` after the commit.
+    `job_ids` are the jobs of a message about several. Returns the number of new rows. The caller sends `queued` after
+    the commit.
     """
     payload = notice.payload() | {"audit": dict(audit or {"type": notice.event})}
+    if job_ids:
+        payload["job_ids"] = list(job_ids)
     rows = [
         {
             "idempotency_key": str(uuid.uuid4()),
@@ -244,7 +248,8 @@ def _queue_overdue_group(
         return
     names = [f"{server.name}:{job.name}" for server, job in late[:JOBS_NAMED]]
     audit = {"type": "overdue", "backupCount": len(late), "backups": names}
-    queue_notice(session, messages.render_overdue_list(late), destinations, event_key, now, audit=audit)
+    notice, job_ids = messages.render_overdue_list(late), [job.id for _, job in late]
+    queue_notice(session, notice, destinations, event_key, now, job_ids=job_ids, audit=audit)
 
 
 def _audit_details(kind: str, server: Server, job: Job, status: str | None) -> dict[str, Any]:

@@ -4,16 +4,16 @@ The schedule of a job is, in this order: what Duplicati announces, what a person
 say, what is learned from the runs, the stored interval through the first run.
 """
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.domain.instants import MILLISECOND
 from app.domain.intervals import BadInterval, Interval, parse_interval
 from app.domain.learned_schedules import LearnedSchedule, learn, steady_time, steady_within, usual_distance
 from app.domain.overdue import TOLERANCES
 from app.domain.recent_runs import DRY_RUN, unpack_runs
 from app.domain.reports import LATEST_NEXT_RUN, Report
-from app.domain.schedules import NoSlot, Schedule
+from app.domain.schedules import GRACE, NoSlot, Schedule
 from app.domain.seen_offsets import machine_zone
 from app.models.jobs import ALL_WEEKDAYS, DEFAULT_INTERVAL
 from app.services import configuration, deployment
@@ -243,22 +243,25 @@ def _expected(job: Any, grace: timedelta) -> tuple[datetime | None, timedelta]:
 
 def is_on_grid(job: Any, instant: datetime) -> bool:
     """Whether an instant is a slot of the schedule that holds, so that choosing it changes nothing."""
-    return instant in _slots(job, instant, instant + timedelta(milliseconds=1))
+    schedule = schedule_of(job)
+    try:
+        return schedule is not None and instant in schedule.slots_between(instant, instant + MILLISECOND)
+    except (BadInterval, NoSlot, OverflowError):
+        return False
 
 
 def count_missed_runs(job: Any, from_at: datetime, until_at: datetime) -> int:
-    """How many expected runs did not come from one slot on, before the slot of the run that began at `until_at`."""
-    schedule = schedule_of(job)
-    early = schedule.early if schedule else timedelta()
-    return max(len(_slots(job, from_at, until_at + max(early, timedelta(milliseconds=1)))) - 1, 0)
+    """Count the expected runs from `from_at` on that did not come before the run of `until_at` did.
 
-
-def _slots(job: Any, start_at: datetime, end_at: datetime) -> Sequence[datetime]:
-    schedule = schedule_of(job)
+    `from_at` is the first expected run that counts. The run fulfils the slot that it follows, or the one that it begins
+    shortly before. 0 where the schedule cannot be read.
+    """
+    schedule = schedule_of(job) or Schedule(from_at, job.expected_interval, job.allowed_weekdays)
     try:
-        return schedule.slots_between(start_at, end_at) if schedule else []
+        early = max(GRACE, schedule.early, min(grace_period(job), parse_interval(schedule.interval_text).size / 4))
+        return max(len(schedule.slots_between(from_at, until_at + early, limit=100_000)) - 1, 0)
     except (BadInterval, NoSlot, OverflowError):
-        return []
+        return 0
 
 
 def _is_ahead(announced_at: datetime | None, run_at: datetime) -> bool:

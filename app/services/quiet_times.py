@@ -43,20 +43,20 @@ def quiet_channels(now: datetime) -> dict[int, Quiet]:
     return found
 
 
-def may_go(now: datetime) -> ColumnElement[bool]:
-    """Of deliveries: no quiet hours hold them back at this time.
+def may_go(now: datetime, deliveries: type[Delivery] = Delivery) -> ColumnElement[bool]:
+    """Of deliveries, or an alias of them: no quiet hours hold them back at this time.
 
     Asked when a message would be sent, not when it is queued: so hours that are changed, and clocks that are set, count
     for what waits already.
     """
     quiet = quiet_channels(now)
     if not quiet:
-        return Delivery.id.is_not(None)
+        return deliveries.id.is_not(None)
     lenient = [channel_id for channel_id, found in quiet.items() if found.lets_trouble_pass]
     return or_(
-        Delivery.channel_id.not_in(quiet),
-        Delivery.urgency == Urgency.AT_ONCE,
-        and_(Delivery.urgency == Urgency.TROUBLE, Delivery.channel_id.in_(lenient)),
+        deliveries.channel_id.not_in(quiet),
+        deliveries.urgency == Urgency.AT_ONCE,
+        and_(deliveries.urgency == Urgency.TROUBLE, deliveries.channel_id.in_(lenient)),
     )
 
 

@@ -3,23 +3,27 @@
 Each occurrence is queued once, by its instant, whichever of several processes comes first.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
 
 from app.contracts import Severity
 from app.contracts.errors import AppError
+from app.domain import markdown
 from app.domain.durations import human_duration
-from app.domain.statuses import SUCCESS, is_failure
+from app.domain.statuses import ERROR, FATAL, SUCCESS, is_failure
 from app.domain.summary_words import summary_words
 from app.extensions import db
 from app.models import Run
 from app.services import channels, history, messages, outbox, summary_settings
 from app.services.audit import Actor, record_entry
+from app.services.deployment import settings
 from app.services.history import JobStatus
 from app.services.messages import Notice
 from app.services.outbox import Destination
+from app.services.page_links import own_address
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import writing
 from app.services.wording import count_text, date_text, day_text, size_text, status_word
@@ -29,6 +33,19 @@ DAY = timedelta(days=1)
 LATEST = timedelta(hours=12)
 ATTENTION_LISTED = 40
 JOBS_LISTED = 400
+# The columns of a table of jobs, by the names of their words, and which of them hold figures.
+COLUMNS = (
+    "server",
+    "backup",
+    "overdue",
+    "last_status",
+    "last_result",
+    "duration",
+    "warnings",
+    "errors",
+    "uploaded",
+)
+FIGURES = (5, 6, 7, 8)
 MARKS = {"Success": "✅", "Warning": "⚠️", "Error": "🛑", "Fatal": "🛑"}
 
 
@@ -89,8 +106,8 @@ def summary_values(now: datetime, language: str) -> dict[str, str]:
         "uploaded_size": size_text(uploaded_bytes, language),
         "storage_size": size_text(sum(job.storage_bytes for job in jobs if job.is_backup), language),
         "jobs": "\n".join(_listed([_job_line(job, language) for job in jobs], JOBS_LISTED, language)),
-        "duplistatus_link": messages.own_address() or "",
-    }
+        "duplistatus_link": own_address() or "",
+    } | _values_of_1_5(jobs, now, language)
 
 
 def verdict(jobs: Sequence[JobStatus], language: str) -> str:
@@ -106,9 +123,37 @@ def verdict(jobs: Sequence[JobStatus], language: str) -> str:
 
 def attention_lines(jobs: Sequence[JobStatus], language: str) -> list[str]:
     """The jobs that are late or did not end well, the worst first, a line each."""
+    return _listed([_attention_line(job, language) for job in _wanting(jobs)], ATTENTION_LISTED, language)
+
+
+def _wanting(jobs: Iterable[JobStatus]) -> list[JobStatus]:
+    """The jobs that need attention, the worst first."""
     wanting = [job for job in jobs if not _is_fine(job)]
-    wanting.sort(key=lambda job: (not is_failure(job.last_status), not job.is_overdue))
-    return _listed([_attention_line(job, language) for job in wanting], ATTENTION_LISTED, language)
+    return sorted(wanting, key=lambda job: (not is_failure(job.last_status), not job.is_overdue))
+
+
+def _values_of_1_5(jobs: Sequence[JobStatus], now: datetime, language: str) -> dict[str, str]:
+    """What version 1.5 of the reference calls by other names, for templates that people bring along."""
+    words, statuses = summary_words(language), Counter(job.last_status for job in jobs if job.last_run_id is not None)
+    unknown_count = statuses.total() - sum(statuses[status] for status in MARKS)
+    return {
+        "generated_at": date_text(now, language),
+        "time_zone": settings().zone.key,
+        "success_count": count_text(statuses[SUCCESS], language),
+        "error_count": count_text(statuses[ERROR], language),
+        "fatal_count": count_text(statuses[FATAL], language),
+        "unknown_count": count_text(unknown_count, language),
+        "no_report_count": count_text(len(jobs) - statuses.total(), language),
+        "problem_table": _table(_wanting(jobs), ATTENTION_LISTED, language) or words["nothing"],
+        "all_jobs_table": _table(jobs, JOBS_LISTED, language) or words["no_jobs"],
+        "duplistatus_url": own_address() or "",
+        "latest_uploaded_size": size_text(sum(job.uploaded_bytes for job in jobs), language),
+        "latest_source_size": size_text(sum(job.examined_bytes for job in jobs), language),
+        "latest_storage_size": size_text(sum(job.storage_bytes for job in jobs), language),
+        "latest_file_count": count_text(sum(job.examined_files for job in jobs), language),
+        "total_warnings": count_text(sum(job.warning_count for job in jobs), language),
+        "total_errors": count_text(sum(job.error_count for job in jobs), language),
+    }
 
 
 def _queue(plan: SummaryPlan, event_key: str, now: datetime) -> int:
@@ -146,6 +191,33 @@ def _attention_line(job: JobStatus, language: str) -> str:
         told.append(summary_words(language)["overdue_since"].format(date=date))
     mark = "🛑" if is_failure(job.last_status) else "🕑" if job.is_overdue else "⚠️"
     return f"{mark} {job.server_display_name} / {job.name}: {', '.join(told)}"
+
+
+def _table(jobs: Sequence[JobStatus], limit: int, language: str) -> str:
+    """The jobs as a table, with a line below it where there are more than `limit`; empty without jobs."""
+    if not jobs:
+        return ""
+    words = summary_words(language)
+    made = markdown.table(
+        [words[name] for name in COLUMNS], [_row(job, language) for job in jobs[:limit]], right=FIGURES
+    )
+    more = _listed([""] * len(jobs), limit, language)[limit:]
+    return markdown.MarkdownText("\n\n".join([made, *map(markdown.escape, more)]))
+
+
+def _row(job: JobStatus, language: str) -> tuple[str, ...]:
+    status = status_word(job.last_status, language)
+    return (
+        job.server_display_name,
+        job.name,
+        f"🕑 {date_text(job.next_expected_at, language)}" if job.is_overdue else "",
+        f"{MARKS.get(job.last_status, '❔')} {status}",
+        date_text(job.last_began_at, language),
+        human_duration(job.last_duration_s),
+        count_text(job.warning_count, language),
+        count_text(job.error_count, language),
+        size_text(job.uploaded_bytes, language),
+    )
 
 
 def _listed(lines: list[str], limit: int, language: str) -> list[str]:

@@ -9,14 +9,15 @@ from app.domain import markdown
 from app.domain.notices import shorten
 from app.domain.reports import Report
 from app.domain.statuses import ERROR, SUCCESS
-from app.domain.templates import PLACEHOLDERS, Template, render, unknown_placeholders
+from app.domain.templates import PLACEHOLDERS, Template, render, render_message, unknown_placeholders
 from app.models import Job
 from app.services import channels, digests, history, messages, summaries, summary_settings
 from app.services.audit import Actor, record_entry
 from app.services.delivery import shape_message
 from app.services.history import JobStatus
 from app.services.messages import TITLE_LIMIT, Notice
-from app.services.wording import date_text, status_word
+from app.services.page_links import own_address
+from app.services.wording import date_text, missed_text, status_word
 
 DAILY_SUMMARY, DIGEST = "dailySummary", "digest"
 OVERDUE, RECOVERED, WARNING = "overdueBackup", "recovered", "warning"
@@ -43,7 +44,7 @@ def jobs_to_show(kind: str, now: datetime, visible: frozenset[str] | None) -> li
 
 def fill(kind: str, template: Template, values: Mapping[str, str]) -> Filled:
     """A template with values."""
-    text = render(template.message, values, markdown.escape)
+    text = render_message(template.message, values, markdown.escape)
     fields = {"title": template.title, "message": template.message}
     unknown = {name: unknown_placeholders(written, kind) for name, written in fields.items()}
     return Filled(
@@ -73,13 +74,14 @@ def example_values(
     stored = next(one for one in detail.server.jobs if one.id == job.job_id)
     if kind == OVERDUE:
         return messages.overdue_values(detail.server, stored, now, language), job
-    values = messages.run_values(detail.server, stored, _report_of(detail, stored), language)
+    values = messages.run_values(detail.server, stored, _report_of(detail, stored), detail.run.id, language)
     if kind == RECOVERED:
         since_at = detail.run.began_at - timedelta(days=1)
         values |= {
             "previous_status": status_word(ERROR, language),
             "trouble_since": date_text(since_at, language),
             "trouble_elapsed": "1 day ago",
+            "missed_runs": missed_text(2, language),
         }
     return values, job
 
@@ -96,11 +98,11 @@ def send_test(
         event="test",
         title=filled.title or "Template test",
         text=filled.text,
-        is_formatted=markdown.has_formatting(template.message),
+        is_formatted=markdown.has_formatting(filled.text),
         severity=Severity.INFO,
         priority=template.priority or "default",
         tags=template.tag_list,
-        link=messages.own_address(),
+        link=values.get("details_link") or own_address(),
         values=values,
     )
     rows = channels.usable()

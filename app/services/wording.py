@@ -57,6 +57,17 @@ BROKEN_OFF_WORDS = {
     "hi": "{date} का रन बीच में ही रुक गया।",
     "zh-Hans": "{date} 的运行中途中断。",
 }
+# After an overdue job ran: one expected run that did not come, and several.
+MISSED_WORDS = {
+    DEFAULT_LANGUAGE: ("{count} expected run was missed", "{count} expected runs were missed"),
+    "de": ("{count} erwarteter Lauf ist ausgefallen", "{count} erwartete Läufe sind ausgefallen"),
+    "fr": ("{count} exécution attendue a été manquée", "{count} exécutions attendues ont été manquées"),
+    "es": ("Faltó {count} ejecución esperada", "Faltaron {count} ejecuciones esperadas"),
+    "pt-BR": ("{count} execução esperada não ocorreu", "{count} execuções esperadas não ocorreram"),
+    "hi-Latn": ("{count} apekshit run chhoot gaya", "{count} apekshit run chhoot gaye"),
+    "hi": ("{count} अपेक्षित रन छूट गया", "{count} अपेक्षित रन छूट गए"),
+    "zh-Hans": ("错过了 {count} 次预期的运行", "错过了 {count} 次预期的运行"),
+}
 NO_TOLERANCE_WORDS = {
     "de": "Keine Toleranz",
     "fr": "Aucune tolérance",
@@ -103,6 +114,14 @@ def broken_off_text(began_at: datetime | None, language: str) -> str:
         return ""
     sentence = BROKEN_OFF_WORDS.get(language, BROKEN_OFF_WORDS[DEFAULT_LANGUAGE])
     return sentence.format(date=date_text(began_at, language))
+
+
+def missed_text(count: int, language: str) -> str:
+    """The sentence about expected runs that did not come; empty for none."""
+    if count < 1:
+        return ""
+    one, several = MISSED_WORDS.get(language, MISSED_WORDS[DEFAULT_LANGUAGE])
+    return (one if count == 1 else several).format(count=count_text(count, language))
 
 
 def date_text(instant: datetime | None, language: str) -> str:

@@ -132,6 +132,10 @@ TESTS = {
     ),
     "`audit-log/cleanup` with an unreadable body": (f"{API}audit.py::TestCleanup::test_a_broken_body_deletes_nothing"),
     "several jobs overdue at one check": f"{SERVICES}evaluate.py::TestSeveralJobs::test_they_share_a_message",
+    "`{log_text}` of messages": f"{SERVICES}messages.py::test_the_log_has_errors_before_warnings_and_each_reason_once",
+    "lines of a template whose placeholders are all empty": (
+        f"{DOMAIN}templates.py::test_lines_without_any_value_are_left_out_of_a_message"
+    ),
     "a job that is fine again": f"{SERVICES}recoveries.py::test_a_late_job_that_runs_is_told_to_be_fine_again_once",
     "mutes, quiet hours, silence, channels that fail": f"{API}alarms.py::test_a_mute_is_set_listed_and_ended",
     "audit log of a limited account": (

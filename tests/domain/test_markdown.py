@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.domain.markdown import escape, has_formatting, to_html, to_markdown, to_plain
+from app.domain.markdown import escape, has_formatting, table, to_html, to_markdown, to_plain
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
 
@@ -63,6 +63,8 @@ def test_both_views(text: str, html: str, plain: str):
         "a\nb",
         "# no heading\n- no entry\n+ none\n> no quote\n 12. no step\n3) none\n---\n===\n~~~\n| a |",
         "-5 and 5.2 GB",
+        "| a | b |\n|---|---|\n| c | d |",
+        "a | b\n- | -\nc\\|d",
     ],
 )
 def test_an_escaped_value_stands_for_itself(value: str):
@@ -70,7 +72,7 @@ def test_an_escaped_value_stands_for_itself(value: str):
     assert "<strong>" not in to_html(escape(value))
     assert "<em>" not in to_html(escape(value))
     assert "<img" not in to_html(escape(value))
-    assert not re.search("<(h|ul|ol|li|block|code)", to_html(escape(value)))
+    assert not re.search("<(h|ul|ol|li|block|code|table)", to_html(escape(value)))
     assert not has_formatting(escape(value))
 
 
@@ -94,6 +96,8 @@ def test_an_address_cannot_break_out_of_its_link():
         ("`x`", True),
         ("a\n# b", True),
         ("a\n- b", True),
+        ("a | b\n--- | ---", True),
+        ("a | b\nc | d", False),
         ("https://y", False),
         ("x_y_z {a_b} {c_d}", False),
         ("", False),
@@ -113,3 +117,76 @@ def test_a_hostile_text_takes_no_time():
     for hostile in (text, " _a" * 50_000, "_a" * 50_000, "`a" * 50_001, "#" * 50_000, "- " * 50_000, "1" * 50_000):
         assert to_plain(hostile)
         assert to_html(hostile)
+
+
+TABLE = """\
+Before
+| Server | **Job** | Size |
+|:-------|:---:|-----:|
+| nas | Docs \\| Mail | 5 |
+| <b> | | 12 | more |
+| [x](https://y) |
+
+After"""
+OPENED = '<table border="1" cellpadding="4" cellspacing="0">'
+
+
+def test_a_table_becomes_a_table_of_html():
+    assert to_html(TABLE) == (
+        f"Before\n{OPENED}\n"
+        '<thead><tr><th align="left">Server</th><th align="center"><strong>Job</strong></th><th align="right">Size</th>'
+        "</tr></thead>\n<tbody>\n"
+        '<tr><td align="left">nas</td><td align="center">Docs | Mail</td><td align="right">5</td></tr>\n'
+        '<tr><td align="left">&lt;b&gt;</td><td align="center"></td><td align="right">12</td></tr>\n'
+        f'<tr><td align="left"><a href="https://y" {LINK}>x</a></td>'
+        '<td align="center"></td><td align="right"></td></tr>\n'
+        "</tbody>\n</table>\nAfter"
+    )
+
+
+def test_a_table_has_straight_columns_as_plain_text():
+    assert to_plain(TABLE.replace("[x](https://y)", "备份")) == (
+        "Before\n"
+        "Server      Job      Size\n"
+        "------  -----------  ----\n"
+        "nas     Docs | Mail     5\n"
+        "<b>                    12\n"
+        "备份\n\n"
+        "After"
+    )
+
+
+def test_a_table_that_is_too_wide_for_plain_text_has_a_line_for_each_row():
+    wide = f"| Server | Job | Note |\n|-|-|-|\n| nas | {'x' * 90} | {'y' * 90} |"
+    assert to_plain(wide) == f"- nas · Job: {'x' * 90} · Note: {'y' * 90}"
+
+
+def test_services_without_tables_get_a_line_for_each_row():
+    assert to_markdown(TABLE) == (
+        "Before  \n- nas · **Job**: Docs \\| Mail · Size: 5  \n- <b> · Size: 12  \n- [x](https://y)\n\nAfter"
+    )
+    assert to_markdown("| a |\n|---|\n| b |\nAfter") == "- b\n\nAfter"
+
+
+def test_a_line_like_a_separator_alone_is_no_table():
+    for text in ("a\n|---|---|\nb", "| a | b |\n|---|\n", "|---|", "a | b", "a\n---"):
+        assert "<table" not in to_html(text)
+
+
+def test_what_is_put_into_a_table_stays_in_its_cell():
+    made = table(("Server", "Job"), [("a|b\n| c", "**x** <b>")], right=(1,))
+    assert escape(made) == made
+    assert '<td>a|b | c</td><td align="right">**x** &lt;b&gt;</td>' in to_html(f"{made}")
+    assert "a|b | c" in to_plain(made)
+
+
+def test_a_table_is_bounded():
+    assert "<table" not in to_html("|" + "a|" * 50 + "\n|" + "-|" * 50)
+    long = to_html("|a|\n|-|\n" + "|b|\n" * 5_000)
+    assert 0 < long.count("<tr>") <= 1_001
+
+
+def test_a_hostile_table_takes_no_time():
+    for part in ("|", "|-", "\\|", "| a |\n|-|\n", "|a|\n|-|\n|b|\n", "|\\"):
+        for show in (to_plain, to_html, to_markdown):
+            assert show("|a|\n|-|\n" + part * 20_000)

@@ -2,8 +2,10 @@
 
 import pytest
 
-from app.domain.default_templates import DEFAULT_TEMPLATES
-from app.domain.templates import Template, render, render_known, unknown_placeholders
+from app.domain.default_templates import DEFAULT_TEMPLATES, default_templates
+from app.domain.templates import PLACEHOLDERS, Template, render, render_known, render_message, unknown_placeholders
+
+LANGUAGES = ("en-GB", "de", "fr", "es", "pt-BR", "hi", "zh-Hans")
 
 
 @pytest.mark.parametrize(
@@ -33,6 +35,47 @@ def test_a_value_that_looks_like_a_placeholder_is_not_filled_again():
 
 def test_each_value_is_changed_before_it_enters_the_text():
     assert render("a {name}", {"name": "value"}, str.upper) == "a VALUE"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a\nNote: {empty}\nb", "a\nb"),
+        ("a\nNote: {unknown} {empty}\nb", "a\nb"),
+        ("a\nNote: {empty} {name}\nb", "a\nNote:  value\nb"),
+        ("a\n{{empty}}\nb", "a\n{empty}\nb"),
+        ("a\n\nLook: {empty}", "a"),
+        ("{empty}\n\na", "a"),
+        ("a\n\n{empty}\n\nb", "a\n\nb"),
+        ("a\n\n{empty}\n{empty}\n\n{empty}\n\nb\n\n\nc", "a\n\nb\n\n\nc"),
+        ("a\n\nLog:\n{empty}\n\nb", "a\n\nb"),
+        ("a\n\n**Log:**\n{empty}\n\nb", "a\n\nb"),
+        ("Log:\nNote: {empty}\nb", "Log:\nb"),
+        ("Log:\n{name}", "Log:\nvalue"),
+        ("a\n\n\nb\n", "a\n\n\nb\n"),
+        ("{empty}", ""),
+        ("", ""),
+    ],
+)
+def test_lines_without_any_value_are_left_out_of_a_message(text: str, expected: str):
+    assert render_message(text, {"name": "value", "empty": ""}) == expected
+
+
+def test_a_value_in_the_row_of_a_table_is_one_line():
+    text = "| Note | {name} |\n{name}"
+    assert render_message(text, {"name": "a\nb"}) == "| Note | a b |\na\nb"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", DEFAULT_TEMPLATES)
+def test_no_line_of_our_templates_ends_in_a_label(kind: str, language: str):
+    message = default_templates(language)[kind].message
+    assert render_message(message, {}) == ""
+    # A value for one placeholder at a time: nothing is left but lines that tell it, and headings of what follows.
+    for name in PLACEHOLDERS[kind]:
+        lines = render_message(message, {name: "@"}).split("\n")
+        pairs = zip(lines, [*lines[1:], ""], strict=True)
+        assert all("@" in line or not line or (line.endswith(":") and "@" in after) for line, after in pairs), lines
 
 
 def test_only_known_placeholders_are_filled_for_a_trial():

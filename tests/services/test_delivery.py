@@ -1,14 +1,20 @@
 """Sending: retries, claims, failing channels, and that nothing is lost or told twice."""
 
 import threading
+from collections import Counter
+from dataclasses import replace
 from datetime import timedelta
+from time import perf_counter
+from uuid import uuid4
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
+from app.domain.quiet_hours import QuietHours
 from app.domain.retries import MOST_TRIES
-from app.models import AuditEntry, Delivery
-from app.services import channel_health, channels, delivery, outbox, secrets
+from app.models import AuditEntry, Delivery, Job
+from app.services import channel_health, channels, delivery, evaluate, outbox, quiet_times, secrets
+from app.services.audit import Actor
 from app.services.transaction import writing
 from app.testing.http_servers import Answer
 from app.testing.mail_servers import mail_server
@@ -214,7 +220,7 @@ class TestOneChannel:
         ingest(status="Error", errors=(line,), warnings=("first",))
         outbox.deliver_due(clock())
         sent = ntfy.received[0].json
-        assert f"first\n{line}" in sent["message"]
+        assert f"{line}\nfirst" in sent["message"]
         assert "markdown" not in sent
 
 
@@ -338,3 +344,123 @@ def test_the_history_is_newest_first(clock, ingest, ntfy_channel):
         ingest(status="Error", job_name=f"job {number}")
     newest = delivery.list_deliveries(ntfy_channel.id, limit=2)
     assert [row.payload["title"].split(" - ")[1] for row in newest] == ["job 2 @ nas", "job 1 @ nas"]
+
+
+class TestOrder:
+    """Messages about one job reach a destination in their order; others do not wait for them."""
+
+    @pytest.fixture(params=["sqlite", "postgresql"])
+    def database_url(self, request) -> str:
+        return request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
+
+    @pytest.fixture
+    def settings(self, settings, database_url):
+        return replace(settings, database_url=database_url)
+
+    @pytest.fixture(autouse=True)
+    def _channel(self, ntfy_channel):
+        """Everything goes through ntfy."""
+
+    @pytest.fixture
+    def titles(self, ntfy):
+        """The titles of all tries, in their order, without the sign in front."""
+        return lambda: [request.json["title"].split(" ", 1)[1] for request in ntfy.received]
+
+    def test_a_later_message_of_a_job_waits_until_the_earlier_one_is_delivered(self, clock, ingest, ntfy, titles):
+        ntfy.answers = [DOWN]
+        ingest(status="Fatal")
+        outbox.deliver_due(clock())
+        ingest(began_at=clock())
+        assert outbox.deliver_due(clock.advance(seconds=1)) == 0
+        assert outbox.deliver_due(clock.advance(minutes=1)) == 2
+        assert titles() == ["Fatal - photos @ nas"] * 2 + ["Fine again - photos @ nas"]
+
+    def test_what_was_queued_in_one_moment_goes_in_its_order(self, clock, ingest, titles):
+        for hour in range(6):
+            ingest(status="Error" if hour % 2 == 0 else "Warning", began_at=clock() + timedelta(hours=hour))
+        assert outbox.deliver_due(clock()) == 6
+        assert titles() == ["Error - photos @ nas", "Warning - photos @ nas"] * 3
+
+    def test_messages_of_other_jobs_do_not_wait(self, clock, ingest, ntfy, titles):
+        ntfy.answers = [DOWN]
+        ingest(status="Fatal")
+        outbox.deliver_due(clock())
+        ingest(began_at=clock())
+        ingest(status="Error", job_name="music")
+        assert outbox.deliver_due(clock.advance(seconds=1)) == 1
+        assert titles() == ["Fatal - photos @ nas", "Error - music @ nas"]
+
+    def test_other_destinations_do_not_wait(self, clock, ingest, ntfy):
+        job = ingest()
+        with writing():
+            job.additional_ntfy_topic, job.additional_event = "extra", "errors"
+        ntfy.answers = [DOWN]
+        ingest(status="Warning", began_at=clock())
+        outbox.deliver_due(clock())
+        ingest(status="Fatal", began_at=clock() + timedelta(hours=1))
+        assert outbox.deliver_due(clock.advance(seconds=1)) == 1
+        assert ntfy.received[-1].json["topic"] == "extra"
+
+    def test_when_the_earlier_one_is_given_up_the_later_one_goes(self, clock, ingest, ntfy, titles, deliveries):
+        ntfy.answers = [DOWN, GONE]
+        ingest(status="Fatal")
+        outbox.deliver_due(clock())
+        ingest(began_at=clock())
+        assert outbox.deliver_due(clock.advance(minutes=1)) == 1
+        assert [row.state for row in deliveries()] == ["failed", "delivered"]
+        assert titles() == ["Fatal - photos @ nas"] * 2 + ["Fine again - photos @ nas"]
+
+    def test_a_message_that_another_process_sends_holds_back_the_next_one(self, clock, ingest, deliveries):
+        ingest(status="Fatal")
+        ingest(began_at=clock())
+        assert len(delivery._claim(clock(), Counter(), set())) == 1
+        assert delivery._claim(clock(), Counter(), set()) == []
+        assert outbox.deliver_due(clock.advance(minutes=4)) == 2
+
+    def test_what_quiet_hours_hold_back_holds_back_nothing_that_may_pass(self, db, clock, ingest, ntfy_channel, titles):
+        begin, end = (clock() - timedelta(hours=1)).time(), (clock() + timedelta(hours=1)).time()
+        hours = QuietHours(begin.replace(tzinfo=None), end.replace(tzinfo=None))
+        quiet_times.set_quiet_hours(ntfy_channel.id, hours, lets_trouble_pass=True, actor=Actor(), now=clock())
+        ingest(status="Warning")
+        ingest(status="Fatal", began_at=clock() + timedelta(hours=1))
+        assert outbox.deliver_due(clock()) == 1
+        assert titles() == ["Fatal - photos @ nas"]
+
+    def test_fine_again_waits_for_the_list_of_overdue_jobs_that_names_it(self, clock, ingest, ntfy, titles):
+        job = ingest()
+        ingest(job_name="music")
+        clock.now = job.next_expected_at + timedelta(hours=3)
+        evaluate.check_overdue(clock())
+        ntfy.answers = [DOWN]
+        outbox.deliver_due(clock())
+        ingest(began_at=clock())
+        ingest(status="Error", job_name="films", began_at=clock())
+        assert outbox.deliver_due(clock.advance(seconds=1)) == 1
+        assert outbox.deliver_due(clock.advance(minutes=1)) == 2
+        overdue = "Overdue backup jobs: 2"
+        assert titles() == [overdue, "Error - films @ nas", overdue, "Fine again - photos @ nas"]
+
+    def test_ten_thousand_that_wait_are_worked_off_at_a_good_pace(self, db, clock, ingest, ntfy_channel):
+        job, now = ingest(), clock()
+        with writing() as session:
+            session.add_all(Job(server_id=job.server_id, name=f"job {number}", created_at=now) for number in range(100))
+        job_ids = list(db.session.scalars(select(Job.id).order_by(Job.id)))
+        usual = {"event": "warning", "channel_id": ntfy_channel.id, "target": "", "payload": {}, "state": "queued"}
+        times = {"next_attempt_at": now, "created_at": now}
+        rows = [
+            {
+                **usual,
+                **times,
+                "idempotency_key": str(uuid4()),
+                "event_key": f"{number}",
+                "job_id": job_ids[number % 100],
+            }
+            for number in range(10_000)
+        ]
+        with writing() as session:
+            session.execute(insert(Delivery), rows)
+        began = perf_counter()
+        claims = [delivery._claim(now, Counter(), set()) for _ in range(20)]
+        assert perf_counter() - began < 10
+        claimed = [claimed.id for claim in claims for claimed in claim]
+        assert len(set(claimed)) == 40

@@ -130,3 +130,41 @@ def test_a_schedule_of_a_wrong_clock_is_set_back_by_its_error():
     job = find_job()
     assert (job.announced_next_at, job.schedule_anchor_at) == (None, BEGAN_AT + DAY + HOUR)
     assert job.next_expected_at == BEGAN_AT + DAY + HOUR
+
+
+MINUTE = timedelta(minutes=1)
+WORKDAYS = 0b0111110
+
+
+class TestMissedRuns:
+    """The grid begins on a Sunday; the run of Monday is the first that did not come."""
+
+    @pytest.mark.parametrize(
+        ("until", "count"),
+        [
+            (DAY, 0),
+            (DAY + 5 * HOUR, 0),
+            (2 * DAY - 2 * HOUR, 0),
+            (2 * DAY - MINUTE, 1),  # within the grace period of the next one: that is the one it fulfils
+            (2 * DAY, 1),
+            (4 * DAY, 3),
+            (4 * DAY + 20 * HOUR, 3),
+            (DAY - 5 * HOUR, 0),
+        ],
+    )
+    def test_every_expected_run_before_that_of_the_run_counts(self, until, count):
+        job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1D", allowed_weekdays=127)
+        assert planning.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + until) == count
+
+    def test_days_on_which_it_must_not_run_do_not_count(self):
+        job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1D", allowed_weekdays=WORKDAYS)
+        assert planning.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + 8 * DAY) == 5
+
+    def test_each_hour_of_a_long_absence_counts(self):
+        job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1h", allowed_weekdays=127)
+        assert planning.count_missed_runs(job, BEGAN_AT + HOUR, BEGAN_AT + 100 * DAY) == 2399
+
+    @pytest.mark.parametrize("interval", ["", "never"])
+    def test_a_schedule_that_cannot_be_read_misses_nothing(self, interval):
+        job = Job(schedule_anchor_at=BEGAN_AT, expected_interval=interval, allowed_weekdays=127)
+        assert planning.count_missed_runs(job, BEGAN_AT, BEGAN_AT + 9 * DAY) == 0

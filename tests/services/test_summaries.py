@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.contracts import AppError
+from app.domain.templates import PLACEHOLDERS, Template
 from app.models import Delivery
-from app.services import channels, configuration, digests, outbox, summaries, summary_settings
+from app.services import channels, configuration, digests, outbox, summaries, summary_settings, template_examples
 from app.services.audit import Actor
 from app.testing.mail_servers import mail_server
 
@@ -104,6 +105,61 @@ class TestSummary:
         ingest()
         configuration.put("notification_templates", {"language": "de"}, now=clock())
         assert summaries.render(clock()).title == "📋 04.05.31: Alle Sicherungen sind in Ordnung: 1"
+
+    def test_a_template_of_version_1_5_is_filled_and_shows_tables(self, switch_on, ingest, clock):
+        ingest(storage_bytes=3 * 1024**3, job_name="a|b <c>", warning_count=2)
+        ingest(job_name="mail", status="Error", error_count=1)
+        ingest(job_name="music", status="Fatal")
+        subject = (
+            "{summary_date} — ✅ {success_count}, 🛑 {error_count}, ❌ {fatal_count}, {unknown_count}{no_report_count}"
+        )
+        message = "## Problems\n\n{problem_table}\n\n## All\n\n{all_jobs_table}\n\n{duplistatus_link}\n{time_zone}"
+        brought = {"dailySummary": {"title": subject, "message": message}}
+        configuration.put("notification_templates", brought, now=clock())
+        with mail_server() as mail:
+            settings = {"host": mail.host, "port": mail.port, "connection_type": "plain", "requires_login": False}
+            people = {"mailto": "a@example.org", "from_address": "w@example.org"}
+            channels.save_settings("email", "email", {**settings, **people}, now=clock())
+            channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
+            switch_on()
+            summaries.send_due(clock())
+            outbox.deliver_due(clock())
+            letter = next(one for one in mail.letters if "2031 —" in one["subject"])
+        assert letter["subject"] == "04/05/2031 — ✅ 1, 🛑 1, ❌ 1, 00"
+        plain, html = (part.get_content().replace("\r\n", "\n") for part in letter.iter_parts())
+        head, _, first, second, *_ = plain.split("Problems\n\n")[1].splitlines()
+        assert head.split("  ")[0:1] == ["Server"]
+        assert "Last status" in head
+        assert "mail" in first
+        assert first.index("🛑 Error") == second.index("🛑 Fatal") == head.index("Last status")
+        assert html.count("<table") == 2
+        assert "<td>a|b &lt;c&gt;</td>" in html
+        assert "<td>🛑 Fatal</td>" in html
+
+    def test_services_get_a_line_for_each_job_of_a_table(self, ntfy_channel, ingest, clock, ntfy):
+        ingest(job_name="mail", status="Error", error_count=1)
+        values = summaries.summary_values(clock(), "en-GB")
+        filled = template_examples.fill("dailySummary", Template("x", "{problem_table}"), values)
+        assert filled.html.startswith("<table")
+        template_examples.send_test("dailySummary", Template("x", "{problem_table}"), values, actor=ACTOR, now=clock())
+        line = "- nas · Backup job: mail · Last status: 🛑 Error · Last result: 04/05/2031, 11:00 · Duration: 2m 0s"
+        assert ntfy.received[0].json["message"] == f"{line} · Warnings: 0 · Errors: 1 · Uploaded: 0 Bytes"
+        assert ntfy.received[0].json["markdown"] is True
+
+    def test_a_table_without_jobs_says_so(self, db, clock):
+        values = summaries.summary_values(clock(), "en-GB")
+        assert (values["problem_table"], values["all_jobs_table"]) == ("Nothing", "No backup has been reported yet")
+
+    def test_a_long_table_ends_with_the_number_of_the_rest(self, ingest, clock, monkeypatch):
+        monkeypatch.setattr(summaries, "JOBS_LISTED", 2)
+        for number in range(5):
+            ingest(job_name=f"job {number}")
+        assert summaries.summary_values(clock(), "en-GB")["all_jobs_table"].endswith("\n\n… and more: 3")
+
+    @pytest.mark.parametrize("language", ["en-GB", "de", "fr", "es", "pt-BR", "hi", "hi-Latn", "zh-Hans"])
+    def test_every_placeholder_has_a_value_in_every_language(self, ingest, clock, language):
+        ingest(status="Error")
+        assert set(summaries.summary_values(clock(), language)) == PLACEHOLDERS["dailySummary"]
 
     def test_meanwhile_single_mails_to_the_usual_recipient_pause(
         self, mail_channel, ntfy_channel, switch_on, ingest, deliveries

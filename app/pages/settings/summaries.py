@@ -12,7 +12,7 @@ from werkzeug.datastructures import MultiDict
 from app.contracts import AppError
 from app.domain.occurrences import MONTHLY, WEEKLY
 from app.models import Channel
-from app.services import channels, messages, summary_settings, task_schedule
+from app.services import channels, page_links, summary_settings, task_schedule
 from app.services.audit import Actor
 from app.services.deployment import registry
 from app.services.summary_settings import DIGEST, OFF, SUMMARY, SummaryPlan
@@ -51,7 +51,7 @@ def build_board(*, name: str = "", entered: dict[str, Any] | None = None, refusa
     ways = [Way(row, _label(row), row.id in usable) for row in channels.list_channels()]
     problem = {f"{name}.{refusal.extra.get('field', '')}": refusal.message} if refusal else {}
     has_mail = standard is not None and standard.id in usable
-    return Board(shown[SUMMARY], shown[DIGEST], tuple(ways), has_mail, messages.own_address(), problem)
+    return Board(shown[SUMMARY], shown[DIGEST], tuple(ways), has_mail, page_links.own_address(), problem)
 
 
 def save_summary(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Board | None:
