@@ -415,7 +415,7 @@ def _job_status(server: AnyRow, job: AnyRow, tolerance: Any, now: datetime) -> J
         recent_runs=job.recent_runs or b"",
         schedule_anchor_at=job.schedule_anchor_at,
         tags=tuple(job.tags),
-        anomalies=tuple(Anomaly(**stored) for stored in job.anomalies),
+        anomalies=tuple(Anomaly(**stored) for stored in job.anomalies if not stored.get("is_past")),
         growth_bytes=job.growth_bytes,
         quota_bytes=job.quota_bytes,
         reported_quota_bytes=job.last_quota_total_bytes,
