@@ -15,6 +15,7 @@ from app.domain.recent_runs import RecentRun
 from app.domain.reports import Figure
 
 MODIFIED, DELETED, UPLOAD, DURATION, SIZE, FILES = "modified", "deleted", "upload", "duration", "size", "files"
+ALL_FIGURES = (MODIFIED, DELETED, UPLOAD, DURATION, SIZE, FILES)
 # What the deviation of a normal distribution is in median absolute deviations.
 _MADS_IN_DEVIATION = 1.4826
 # Figures that never change have no spread; a hundredth of the usual is no surprise for any.
@@ -58,7 +59,6 @@ _MEASURES = (
     _Measure(SIZE, lambda run: run.examined_bytes, 10 * 1024**2, False, Figure.FILES),
     _Measure(FILES, lambda run: run.examined_files, 20, False, Figure.FILES),
 )
-WORK = frozenset(measure.figure for measure in _MEASURES if measure.is_work)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.instants import to_milliseconds
-from app.domain.notices import OFF, inherited, is_muted, mail_addresses
+from app.domain.notices import OFF, inherited, is_muted, is_told, mail_addresses
 from app.domain.reports import Report
+from app.domain.statuses import WARNING
 from app.domain.troubles import Hearing, Trouble, Verdict, judge
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
@@ -35,6 +36,7 @@ __all__ = [
     "queue_overdue_messages",
     "queue_run_messages",
     "queued",
+    "warning_destinations",
 ]
 
 DELIVERIES = Delivery.__table__
@@ -114,6 +116,12 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
 def everybody() -> list[Destination]:
     """The own destinations of all channels that messages can go through."""
     return [Destination(row.id) for row in channels.usable()]
+
+
+def warning_destinations(server: Server, job: Job) -> list[Destination]:
+    """Return where messages about runs of a job go that end with a warning."""
+    events = (job.notification_event, _additional_event(server, job))
+    return _destinations(server, job, Hearing(*(is_told(event, WARNING, 0) for event in events)), _find_ways())
 
 
 def queue_notice(

@@ -31,6 +31,7 @@ EVENTS = {
     "silenceOver": lazy_gettext("Reports again"),
     "channelFailing": lazy_gettext("Channel fails"),
     "channelWorks": lazy_gettext("Channel works again"),
+    "unusualRun": lazy_gettext("Unusual run"),
     "dailySummary": lazy_gettext("Daily summary"),
     "digest": lazy_gettext("Digest"),
     "test": lazy_gettext("Test"),
