@@ -19,6 +19,8 @@ _SHAPES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "channelFailing": ("high", "duplicati, duplistatus, channel", "📵"),
         "channelWorks": ("default", "duplicati, duplistatus, recovered", "💚"),
         "unusualRun": ("high", "duplicati, duplistatus, unusual", "🔎"),
+        "destinationFull": ("default", "duplicati, duplistatus, storage", "📦"),
+        "destinationsFull": ("default", "duplicati, duplistatus, storage", "📦"),
     }
 )
 EVENTS = tuple(_SHAPES)
@@ -52,6 +54,16 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "The run of {backup_date} differs much from those before it:\n\n{figures}\n\n"
                 "If nobody intended these changes, look at the files before old versions are deleted.",
             ),
+            "destinationFull": (
+                "Destination full {when}: {backup_name} of {server_alias}",
+                "💾 Free space: {free_size}\n📈 Growth per day: {growth_size}\n"
+                "📅 Expected to be full: {full_date}\n\n"
+                "Free some space, or keep fewer versions: without space backups fail.",
+            ),
+            "destinationsFull": (
+                "Destinations that will soon be full: {count}",
+                "{jobs}\n\nFree some space, or keep fewer versions: without space backups fail.",
+            ),
             "list": ("{server_alias}: {backup_name}, expected {expected_date}", "and more: {count}"),
         },
         "de": {
@@ -82,6 +94,17 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Ungewöhnlicher Lauf: {backup_name} von {server_alias}",
                 "Der Lauf vom {backup_date} weicht stark von den früheren ab:\n\n{figures}\n\n"
                 "Wenn niemand diese Änderungen wollte, prüfen Sie die Dateien, bevor alte Versionen gelöscht werden.",
+            ),
+            "destinationFull": (
+                "Ziel voll {when}: {backup_name} von {server_alias}",
+                "💾 Freier Platz: {free_size}\n📈 Wachstum am Tag: {growth_size}\n"
+                "📅 Voraussichtlich voll: {full_date}\n\n"
+                "Schaffen Sie Platz oder behalten Sie weniger Versionen: Ohne Platz schlagen Sicherungen fehl.",
+            ),
+            "destinationsFull": (
+                "Ziele, die bald voll sind: {count}",
+                "{jobs}\n\n"
+                "Schaffen Sie Platz oder behalten Sie weniger Versionen: Ohne Platz schlagen Sicherungen fehl.",
             ),
             "list": ("{server_alias}: {backup_name}, erwartet {expected_date}", "und weitere: {count}"),
         },
@@ -115,6 +138,16 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Si personne n'a voulu ces changements, examinez les fichiers avant que d'anciennes versions ne soient "
                 "supprimées.",
             ),
+            "destinationFull": (
+                "Destination pleine {when} : {backup_name} de {server_alias}",
+                "💾 Espace libre : {free_size}\n📈 Croissance par jour : {growth_size}\n"
+                "📅 Sans doute pleine le : {full_date}\n\n"
+                "Libérez de l'espace ou gardez moins de versions : sans espace, les sauvegardes échouent.",
+            ),
+            "destinationsFull": (
+                "Destinations bientôt pleines : {count}",
+                "{jobs}\n\nLibérez de l'espace ou gardez moins de versions : sans espace, les sauvegardes échouent.",
+            ),
             "list": ("{server_alias} : {backup_name}, attendue le {expected_date}", "et d'autres : {count}"),
         },
         "es": {
@@ -145,6 +178,16 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Ejecución inusual: {backup_name} de {server_alias}",
                 "La ejecución del {backup_date} difiere mucho de las anteriores:\n\n{figures}\n\n"
                 "Si nadie quería estos cambios, revise los archivos antes de que se eliminen versiones antiguas.",
+            ),
+            "destinationFull": (
+                "Destino lleno {when}: {backup_name} de {server_alias}",
+                "💾 Espacio libre: {free_size}\n📈 Crecimiento por día: {growth_size}\n"
+                "📅 Lleno previsiblemente el: {full_date}\n\n"
+                "Libere espacio o conserve menos versiones: sin espacio las copias fallan.",
+            ),
+            "destinationsFull": (
+                "Destinos que pronto estarán llenos: {count}",
+                "{jobs}\n\nLibere espacio o conserve menos versiones: sin espacio las copias fallan.",
             ),
             "list": ("{server_alias}: {backup_name}, esperada el {expected_date}", "y más: {count}"),
         },
@@ -177,6 +220,16 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "A execução de {backup_date} difere muito das anteriores:\n\n{figures}\n\n"
                 "Se ninguém quis essas mudanças, confira os arquivos antes que versões antigas sejam excluídas.",
             ),
+            "destinationFull": (
+                "Destino cheio {when}: {backup_name} de {server_alias}",
+                "💾 Espaço livre: {free_size}\n📈 Crescimento por dia: {growth_size}\n"
+                "📅 Cheio provavelmente em: {full_date}\n\n"
+                "Libere espaço ou mantenha menos versões: sem espaço os backups falham.",
+            ),
+            "destinationsFull": (
+                "Destinos que em breve estarão cheios: {count}",
+                "{jobs}\n\nLibere espaço ou mantenha menos versões: sem espaço os backups falham.",
+            ),
             "list": ("{server_alias}: {backup_name}, esperado em {expected_date}", "e mais: {count}"),
         },
         "hi": {
@@ -207,6 +260,16 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "{backup_date} का रन पिछले रनों से बहुत अलग है:\n\n{figures}\n\n"
                 "यदि ये बदलाव किसी ने जान-बूझकर नहीं किए, तो पुराने संस्करण हटाए जाने से पहले फ़ाइलें जाँच लें।",
             ),
+            "destinationFull": (
+                "गंतव्य भर जाएगा ({when}): {server_alias} का {backup_name}",
+                "💾 खाली जगह: {free_size}\n📈 प्रतिदिन वृद्धि: {growth_size}\n"
+                "📅 भरने की संभावित तारीख: {full_date}\n\n"
+                "जगह खाली करें या कम संस्करण रखें: जगह न होने पर बैकअप विफल होते हैं।",
+            ),
+            "destinationsFull": (
+                "जल्द भरने वाले गंतव्य: {count}",
+                "{jobs}\n\nजगह खाली करें या कम संस्करण रखें: जगह न होने पर बैकअप विफल होते हैं।",
+            ),
             "list": ("{server_alias}: {backup_name}, अपेक्षित {expected_date}", "और भी: {count}"),
         },
         "zh-Hans": {
@@ -229,6 +292,16 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "异常运行:{server_alias} 的 {backup_name}",
                 "{backup_date} 的运行与之前的运行差别很大:\n\n{figures}\n\n"
                 "如果这些更改并非有意所为,请在旧版本被删除之前检查文件。",
+            ),
+            "destinationFull": (
+                "目标存储将满({when}):{server_alias} 的 {backup_name}",
+                "💾 可用空间:{free_size}\n📈 每日增长:{growth_size}\n"
+                "📅 预计占满日期:{full_date}\n\n"
+                "请释放空间或减少保留的版本:没有空间时备份会失败。",
+            ),
+            "destinationsFull": (
+                "即将占满的目标存储:{count}",
+                "{jobs}\n\n请释放空间或减少保留的版本:没有空间时备份会失败。",
             ),
             "list": ("{server_alias}:{backup_name},预计 {expected_date}", "以及更多:{count}"),
         },
@@ -266,6 +339,19 @@ FIGURE_WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
             "{figure}:{value},平时约为 {usual}",
             ("修改的文件", "删除的文件", "已上传", "耗时", "大小", "文件"),
         ),
+    }
+)
+
+# Language -> a line of a list of jobs whose destinations will be full, and `when` of one that is full.
+FULL_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "en-GB": ("{server_alias}: {backup_name}, full {when}, free space {free_size}", "now"),
+        "de": ("{server_alias}: {backup_name}, voll {when}, freier Platz {free_size}", "jetzt"),
+        "fr": ("{server_alias} : {backup_name}, pleine {when}, espace libre {free_size}", "maintenant"),
+        "es": ("{server_alias}: {backup_name}, lleno {when}, espacio libre {free_size}", "ahora"),
+        "pt-BR": ("{server_alias}: {backup_name}, cheio {when}, espaço livre {free_size}", "agora"),
+        "hi": ("{server_alias}: {backup_name}, भर जाएगा {when}, खाली जगह {free_size}", "अभी"),
+        "zh-Hans": ("{server_alias}:{backup_name},{when}占满,可用空间 {free_size}", "现在"),
     }
 )
 

@@ -31,6 +31,7 @@ __all__ = [
     "count_old",
     "deliver_due",
     "everybody",
+    "group_by_destination",
     "purge_history",
     "queue_notice",
     "queue_overdue_messages",
@@ -116,6 +117,25 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
 def everybody() -> list[Destination]:
     """The own destinations of all channels that messages can go through."""
     return [Destination(row.id) for row in channels.usable()]
+
+
+def group_by_destination(
+    jobs: Sequence[tuple[Server, Job]],
+) -> list[tuple[list[Destination], list[tuple[Server, Job]]]]:
+    """Group jobs by where messages about them go that do not depend on the event filter, as those about overdue jobs.
+
+    Each destination stands in one group, a job may stand in several. Jobs of which nobody hears are left out.
+    """
+    ways = _find_ways()
+    found: dict[Destination, list[tuple[Server, Job]]] = {}
+    for server, job in jobs:
+        hearing = Hearing(standard=True, additional=_additional_event(server, job) != OFF)
+        for destination in _destinations(server, job, hearing, ways):
+            found.setdefault(destination, []).append((server, job))
+    groups: dict[tuple[int, ...], list[Destination]] = {}
+    for destination, pairs in found.items():
+        groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
+    return [(destinations, found[destinations[0]]) for destinations in groups.values()]
 
 
 def warning_destinations(server: Server, job: Job) -> list[Destination]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.alarm_words import EVENTS, FIGURE_WORDS, WORDS, alarm_template, figure_line, list_words
+from app.domain.alarm_words import EVENTS, FIGURE_WORDS, FULL_WORDS, WORDS, alarm_template, figure_line, list_words
 from app.domain.anomalies import ALL_FIGURES
 from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.templates import unknown_placeholders
@@ -44,3 +44,9 @@ def test_names_of_figures_are_words_of_the_language(language: str):
     (line, names), (english_line, english_names) = FIGURE_WORDS[language], FIGURE_WORDS[DEFAULT_LANGUAGE]
     assert line != english_line
     assert not set(names) & set(english_names)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lines_about_full_destinations_have_the_gaps_of_the_english_one(language: str):
+    for own, english in zip(FULL_WORDS[alarm_language(language)], FULL_WORDS[DEFAULT_LANGUAGE], strict=True):
+        assert gaps(own) == gaps(english)

@@ -32,6 +32,8 @@ EVENTS = {
     "channelFailing": lazy_gettext("Channel fails"),
     "channelWorks": lazy_gettext("Channel works again"),
     "unusualRun": lazy_gettext("Unusual run"),
+    "destinationFull": lazy_gettext("Destination full"),
+    "destinationsFull": lazy_gettext("Several destinations full"),
     "dailySummary": lazy_gettext("Daily summary"),
     "digest": lazy_gettext("Digest"),
     "test": lazy_gettext("Test"),
