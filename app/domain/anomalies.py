@@ -88,7 +88,7 @@ class Anomaly:
     """One figure of a run that is far from what is usual: upload and size in bytes, duration in seconds, files.
 
     With `is_notified` a message was sent of it, about this run or an earlier one since which it has stayed unusual.
-    With `is_past` it is that of an earlier run, kept over a failed one, so that nobody is notified again.
+    With `is_past` it is that of an earlier run, kept over one that says nothing of it: nobody is notified again.
     """
 
     figure: str
@@ -132,13 +132,21 @@ def find_anomalies(runs: Sequence[RecentRun], limits: Limits) -> list[Anomaly]:
 def follow_anomalies(runs: Sequence[RecentRun], limits: Limits, before: Iterable[Anomaly]) -> list[Anomaly]:
     """Find what is unusual about the last of some runs, and keep of which figures people were notified `before`.
 
-    A figure that is usual again is forgotten. A run that failed says nothing of it, so it is kept.
+    A figure that is usual again is forgotten. A run that failed, or does not tell a figure, says nothing of it: there
+    it is kept.
     """
     notified = {anomaly.figure: anomaly for anomaly in before if anomaly.is_notified}
     counting = [run for run in runs if run.counts]
-    if counting and counting[-1].has_failed:
-        return [replace(anomaly, is_past=True) for anomaly in notified.values()]
-    return [replace(anomaly, is_notified=anomaly.figure in notified) for anomaly in find_anomalies(counting, limits)]
+    found = find_anomalies(counting, limits)
+    open_figures = _figures_left_open(counting[-1]) & notified.keys() if counting else ()
+    return [
+        *(replace(anomaly, is_notified=anomaly.figure in notified) for anomaly in found),
+        *(replace(notified[figure], is_past=True) for figure in sorted(open_figures)),
+    ]
+
+
+def _figures_left_open(run: RecentRun) -> set[str]:
+    return {measure.figure for measure in _MEASURES if run.has_failed or run.not_told & measure.told}
 
 
 def describe(anomaly: Anomaly) -> str:

@@ -208,8 +208,10 @@ def test_what_was_unusual_in_another_figure_before_makes_another_message():
     ]
 
 
-@pytest.mark.parametrize("between", [{"status": "Error"}, {"status": "Fatal"}, {"outcome": "aborted"}])
-def test_failed_runs_in_between_do_not_repeat_a_message(between):
+@pytest.mark.parametrize(
+    "between", [{"status": "Error"}, {"status": "Fatal"}, {"outcome": "aborted"}, {"not_told": Figure.FILES}]
+)
+def test_runs_in_between_that_say_nothing_do_not_repeat_a_message(between):
     fewer = {"examined_files": 400}
     assert messages_of([{}] * 20 + [fewer, between, between, fewer, fewer]) == [20]
 
