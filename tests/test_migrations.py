@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 
 import flask_migrate
 import pytest
@@ -11,11 +12,11 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from applications import close
 from factories import BEGAN_AT, find_job, make_run
-from sqlalchemy import inspect
+from sqlalchemy import inspect, text
 
 from app import database
 from app.factory import create_app
-from app.services import history
+from app.services import history, repairs
 
 DIRECTORY = str(database.MIGRATIONS)
 REVISIONS = [script.revision for script in ScriptDirectory(DIRECTORY).walk_revisions()][::-1]
@@ -71,6 +72,23 @@ def test_filled_database_goes_down_and_up_again_without_loss(db, target):
     assert (found.run.uploaded_bytes, list(found.log.messages)) == (7, ["kept"])
     make_run(began_at=BEGAN_AT.replace(hour=13))
     assert find_job().run_count == 2
+
+
+def test_recent_runs_are_packed_anew_by_both_versions(db):
+    for day in range(3):
+        make_run(began_at=BEGAN_AT + timedelta(days=day), modified_files=day)
+    packed = find_job().recent_runs
+    left = text("SELECT recent_runs, anomalies, needs_figures FROM jobs")
+    let_go(db)
+    flask_migrate.downgrade(directory=DIRECTORY, revision="0004")
+    with db.engine.begin() as connection:
+        assert connection.execute(left).one() == (None, "[]", True)
+        connection.execute(text("UPDATE jobs SET recent_runs = :old"), {"old": bytes(3 * 37)})
+    flask_migrate.upgrade(directory=DIRECTORY)
+    with db.engine.connect() as connection:
+        assert connection.execute(left).one() == (None, "[]", True)
+    assert repairs.finish_migration(BEGAN_AT) == 1
+    assert find_job().recent_runs == packed
 
 
 def test_schema_goes_down_to_nothing_and_up_again(db):

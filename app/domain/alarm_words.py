@@ -1,4 +1,4 @@
-"""The words of alarms that are about no single run, in every language that templates have.
+"""The words of messages that have no template of their own, in every language that templates have.
 
 Title and text are templates like those that people may change. Counts stand behind a label, never before a noun:
 so no language needs its rules for plurals here.
@@ -7,6 +7,7 @@ so no language needs its rules for plurals here.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from app.domain.anomalies import ALL_FIGURES
 from app.domain.templates import Template
 
 # What happened -> how loud it is, its tags, and the sign before its title.
@@ -17,6 +18,9 @@ _SHAPES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "silenceOver": ("default", "duplicati, duplistatus, recovered", "🔔"),
         "channelFailing": ("high", "duplicati, duplistatus, channel", "📵"),
         "channelWorks": ("default", "duplicati, duplistatus, recovered", "💚"),
+        "unusualRun": ("high", "duplicati, duplistatus, unusual", "🔎"),
+        "destinationFull": ("default", "duplicati, duplistatus, storage", "📦"),
+        "destinationsFull": ("default", "duplicati, duplistatus, storage", "📦"),
     }
 )
 EVENTS = tuple(_SHAPES)
@@ -45,6 +49,21 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "{channel} delivers again",
                 "Messages get through {channel} again. It had failed since {since_date}.",
             ),
+            "unusualRun": (
+                "Unusual run: {backup_name} of {server_alias}",
+                "The run of {backup_date} differs much from those before it:\n\n{figures}\n\n"
+                "If nobody intended these changes, look at the files before old versions are deleted.",
+            ),
+            "destinationFull": (
+                "Destination full {when}: {backup_name} of {server_alias}",
+                "💾 Free space: {free_size}\n📈 Growth per day: {growth_size}\n"
+                "📅 Expected to be full: {full_date}\n\n"
+                "Free some space, or keep fewer versions: without space backups fail.",
+            ),
+            "destinationsFull": (
+                "Destinations that will soon be full: {count}",
+                "{jobs}\n\nFree some space, or keep fewer versions: without space backups fail.",
+            ),
             "list": ("{server_alias}: {backup_name}, expected {expected_date}", "and more: {count}"),
         },
         "de": {
@@ -70,6 +89,22 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "channelWorks": (
                 "{channel} stellt wieder zu",
                 "Nachrichten über {channel} kommen wieder an. Seit {since_date} war das nicht so.",
+            ),
+            "unusualRun": (
+                "Ungewöhnlicher Lauf: {backup_name} von {server_alias}",
+                "Der Lauf vom {backup_date} weicht stark von den früheren ab:\n\n{figures}\n\n"
+                "Wenn niemand diese Änderungen wollte, prüfen Sie die Dateien, bevor alte Versionen gelöscht werden.",
+            ),
+            "destinationFull": (
+                "Ziel voll {when}: {backup_name} von {server_alias}",
+                "💾 Freier Platz: {free_size}\n📈 Wachstum am Tag: {growth_size}\n"
+                "📅 Voraussichtlich voll: {full_date}\n\n"
+                "Schaffen Sie Platz oder behalten Sie weniger Versionen: Ohne Platz schlagen Sicherungen fehl.",
+            ),
+            "destinationsFull": (
+                "Ziele, die bald voll sind: {count}",
+                "{jobs}\n\n"
+                "Schaffen Sie Platz oder behalten Sie weniger Versionen: Ohne Platz schlagen Sicherungen fehl.",
             ),
             "list": ("{server_alias}: {backup_name}, erwartet {expected_date}", "und weitere: {count}"),
         },
@@ -97,6 +132,22 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "{channel} distribue de nouveau",
                 "Les messages passent de nouveau par {channel}, en échec depuis le {since_date}.",
             ),
+            "unusualRun": (
+                "Exécution inhabituelle : {backup_name} de {server_alias}",
+                "L'exécution du {backup_date} diffère beaucoup des précédentes :\n\n{figures}\n\n"
+                "Si personne n'a voulu ces changements, examinez les fichiers avant que d'anciennes versions ne soient "
+                "supprimées.",
+            ),
+            "destinationFull": (
+                "Destination pleine {when} : {backup_name} de {server_alias}",
+                "💾 Espace libre : {free_size}\n📈 Croissance par jour : {growth_size}\n"
+                "📅 Sans doute pleine le : {full_date}\n\n"
+                "Libérez de l'espace ou gardez moins de versions : sans espace, les sauvegardes échouent.",
+            ),
+            "destinationsFull": (
+                "Destinations bientôt pleines : {count}",
+                "{jobs}\n\nLibérez de l'espace ou gardez moins de versions : sans espace, les sauvegardes échouent.",
+            ),
             "list": ("{server_alias} : {backup_name}, attendue le {expected_date}", "et d'autres : {count}"),
         },
         "es": {
@@ -122,6 +173,21 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "channelWorks": (
                 "{channel} vuelve a entregar",
                 "Los mensajes pasan de nuevo por {channel}. Fallaba desde el {since_date}.",
+            ),
+            "unusualRun": (
+                "Ejecución inusual: {backup_name} de {server_alias}",
+                "La ejecución del {backup_date} difiere mucho de las anteriores:\n\n{figures}\n\n"
+                "Si nadie quería estos cambios, revise los archivos antes de que se eliminen versiones antiguas.",
+            ),
+            "destinationFull": (
+                "Destino lleno {when}: {backup_name} de {server_alias}",
+                "💾 Espacio libre: {free_size}\n📈 Crecimiento por día: {growth_size}\n"
+                "📅 Lleno previsiblemente el: {full_date}\n\n"
+                "Libere espacio o conserve menos versiones: sin espacio las copias fallan.",
+            ),
+            "destinationsFull": (
+                "Destinos que pronto estarán llenos: {count}",
+                "{jobs}\n\nLibere espacio o conserve menos versiones: sin espacio las copias fallan.",
             ),
             "list": ("{server_alias}: {backup_name}, esperada el {expected_date}", "y más: {count}"),
         },
@@ -149,6 +215,21 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "{channel} voltou a entregar",
                 "As mensagens passam de novo por {channel}. Falhava desde {since_date}.",
             ),
+            "unusualRun": (
+                "Execução incomum: {backup_name} de {server_alias}",
+                "A execução de {backup_date} difere muito das anteriores:\n\n{figures}\n\n"
+                "Se ninguém quis essas mudanças, confira os arquivos antes que versões antigas sejam excluídas.",
+            ),
+            "destinationFull": (
+                "Destino cheio {when}: {backup_name} de {server_alias}",
+                "💾 Espaço livre: {free_size}\n📈 Crescimento por dia: {growth_size}\n"
+                "📅 Cheio provavelmente em: {full_date}\n\n"
+                "Libere espaço ou mantenha menos versões: sem espaço os backups falham.",
+            ),
+            "destinationsFull": (
+                "Destinos que em breve estarão cheios: {count}",
+                "{jobs}\n\nLibere espaço ou mantenha menos versões: sem espaço os backups falham.",
+            ),
             "list": ("{server_alias}: {backup_name}, esperado em {expected_date}", "e mais: {count}"),
         },
         "hi": {
@@ -174,6 +255,21 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "{channel} फिर से काम कर रहा है",
                 "{channel} के रास्ते संदेश फिर पहुँच रहे हैं। {since_date} से यह बंद था।",
             ),
+            "unusualRun": (
+                "असामान्य रन: {server_alias} का {backup_name}",
+                "{backup_date} का रन पिछले रनों से बहुत अलग है:\n\n{figures}\n\n"
+                "यदि ये बदलाव किसी ने जान-बूझकर नहीं किए, तो पुराने संस्करण हटाए जाने से पहले फ़ाइलें जाँच लें।",
+            ),
+            "destinationFull": (
+                "गंतव्य भर जाएगा ({when}): {server_alias} का {backup_name}",
+                "💾 खाली जगह: {free_size}\n📈 प्रतिदिन वृद्धि: {growth_size}\n"
+                "📅 भरने की संभावित तारीख: {full_date}\n\n"
+                "जगह खाली करें या कम संस्करण रखें: जगह न होने पर बैकअप विफल होते हैं।",
+            ),
+            "destinationsFull": (
+                "जल्द भरने वाले गंतव्य: {count}",
+                "{jobs}\n\nजगह खाली करें या कम संस्करण रखें: जगह न होने पर बैकअप विफल होते हैं।",
+            ),
             "list": ("{server_alias}: {backup_name}, अपेक्षित {expected_date}", "और भी: {count}"),
         },
         "zh-Hans": {
@@ -192,8 +288,70 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "自 {since_date} 起没有消息通过 {channel} 送达。\n\n🛑 原因:{error}\n📄 等待中的消息:{count}",
             ),
             "channelWorks": ("{channel} 恢复送达", "消息又能通过 {channel} 送达;此前自 {since_date} 起失败。"),
+            "unusualRun": (
+                "异常运行:{server_alias} 的 {backup_name}",
+                "{backup_date} 的运行与之前的运行差别很大:\n\n{figures}\n\n"
+                "如果这些更改并非有意所为,请在旧版本被删除之前检查文件。",
+            ),
+            "destinationFull": (
+                "目标存储将满({when}):{server_alias} 的 {backup_name}",
+                "💾 可用空间:{free_size}\n📈 每日增长:{growth_size}\n"
+                "📅 预计占满日期:{full_date}\n\n"
+                "请释放空间或减少保留的版本:没有空间时备份会失败。",
+            ),
+            "destinationsFull": (
+                "即将占满的目标存储:{count}",
+                "{jobs}\n\n请释放空间或减少保留的版本:没有空间时备份会失败。",
+            ),
             "list": ("{server_alias}:{backup_name},预计 {expected_date}", "以及更多:{count}"),
         },
+    }
+)
+
+# Language -> a line about a figure, and the names of the figures in the order of `anomalies.ALL_FIGURES`.
+FIGURE_WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "en-GB": (
+            "{figure}: {value} instead of about {usual}",
+            ("Modified files", "Deleted files", "Uploaded", "Duration", "Size", "Files"),
+        ),
+        "de": (
+            "{figure}: {value} statt etwa {usual}",
+            ("Geänderte Dateien", "Gelöschte Dateien", "Hochgeladen", "Dauer", "Größe", "Dateien"),
+        ),
+        "fr": (
+            "{figure} : {value} au lieu d'environ {usual}",
+            ("Fichiers modifiés", "Fichiers supprimés", "Envoyé", "Durée", "Taille", "Fichiers"),
+        ),
+        "es": (
+            "{figure}: {value} en lugar de aproximadamente {usual}",
+            ("Archivos modificados", "Archivos eliminados", "Subido", "Duración", "Tamaño", "Archivos"),
+        ),
+        "pt-BR": (
+            "{figure}: {value} em vez de cerca de {usual}",
+            ("Arquivos modificados", "Arquivos excluídos", "Enviado", "Duração", "Tamanho", "Arquivos"),
+        ),
+        "hi": (
+            "{figure}: {value}, आम तौर पर लगभग {usual}",
+            ("बदली गई फ़ाइलें", "हटाई गई फ़ाइलें", "अपलोड", "अवधि", "आकार", "फ़ाइलें"),
+        ),
+        "zh-Hans": (
+            "{figure}:{value},平时约为 {usual}",
+            ("修改的文件", "删除的文件", "已上传", "耗时", "大小", "文件"),
+        ),
+    }
+)
+
+# Language -> a line of a list of jobs whose destinations will be full, and `when` of one that is full.
+FULL_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "en-GB": ("{server_alias}: {backup_name}, full {when}, free space {free_size}", "now"),
+        "de": ("{server_alias}: {backup_name}, voll {when}, freier Platz {free_size}", "jetzt"),
+        "fr": ("{server_alias} : {backup_name}, pleine {when}, espace libre {free_size}", "maintenant"),
+        "es": ("{server_alias}: {backup_name}, lleno {when}, espacio libre {free_size}", "ahora"),
+        "pt-BR": ("{server_alias}: {backup_name}, cheio {when}, espaço livre {free_size}", "agora"),
+        "hi": ("{server_alias}: {backup_name}, भर जाएगा {when}, खाली जगह {free_size}", "अभी"),
+        "zh-Hans": ("{server_alias}:{backup_name},{when}占满,可用空间 {free_size}", "现在"),
     }
 )
 
@@ -208,3 +366,9 @@ def alarm_template(event: str, language: str) -> Template:
 def list_words(language: str) -> tuple[str, str]:
     """A line of a list of jobs, and what stands below a list that was cut."""
     return WORDS[language]["list"]
+
+
+def figure_line(figure: str, value: str, usual: str, language: str) -> str:
+    """Return a figure that is not usual beside the usual one: `Modified files: 41,230 instead of about 210`."""
+    line, names = FIGURE_WORDS[language]
+    return line.format(figure=names[ALL_FIGURES.index(figure)], value=value, usual=usual)

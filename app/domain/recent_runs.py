@@ -16,7 +16,8 @@ from app.domain.statuses import strip_letter
 
 # The newest run, and the thirty that it is compared with.
 KEPT = 31
-_FORM = struct.Struct("<qcfqqq")
+# Bytes of the form before this one, 37 for each run, never have a length that this one takes.
+_FORM = struct.Struct("<qcfqqqqqB")
 DAY = timedelta(days=1)
 # Letters of runs that saved nothing, and of one that was broken off and sent no report.
 ABORTED, DRY_RUN, BROKEN_OFF = "A", "D", "B"
@@ -25,7 +26,10 @@ OUTCOME_LETTERS: dict[str, str] = {Outcome.ABORTED: ABORTED, Outcome.DRY_RUN: DR
 
 
 class RecentRun(NamedTuple):
-    """One run. `letter` is that of its status in a heartbeat bar, or says that it saved nothing (`NOT_COUNTED`)."""
+    """One run. `letter` is that of its status in a heartbeat bar, or says that it saved nothing (`NOT_COUNTED`).
+
+    `not_told` holds the figures that its report does not tell: bits of `domain.reports.Figure`.
+    """
 
     began_at_ms: int
     letter: str
@@ -33,6 +37,9 @@ class RecentRun(NamedTuple):
     examined_files: int
     examined_bytes: int
     uploaded_bytes: int
+    modified_files: int = 0
+    deleted_files: int = 0
+    not_told: int = 0
 
     @property
     def began_at(self) -> datetime:
@@ -59,17 +66,30 @@ def recent_runs(
     uploaded_bytes: int,
     outcome: str = "",
     broken_off_at: datetime | None = None,
+    modified_files: int = 0,
+    deleted_files: int = 0,
+    not_told: int = 0,
 ) -> list[RecentRun]:
     """The run with these columns of `Run`; before it the one that was broken off, where the run tells of one."""
     letter = OUTCOME_LETTERS.get(outcome) or strip_letter(status)
-    run = RecentRun(to_milliseconds(began_at), letter, duration_s, examined_files, examined_bytes, uploaded_bytes)
+    run = RecentRun(
+        to_milliseconds(began_at),
+        letter,
+        duration_s,
+        examined_files,
+        examined_bytes,
+        uploaded_bytes,
+        modified_files,
+        deleted_files,
+        not_told,
+    )
     if broken_off_at is None or broken_off_at >= began_at:
         return [run]
     return [RecentRun(to_milliseconds(broken_off_at), BROKEN_OFF, 0.0, 0, 0, 0), run]
 
 
 def pack_runs(runs: Iterable[RecentRun]) -> bytes:
-    """The newest of some runs, given oldest first, as bytes: 37 each."""
+    """The newest of some runs, given oldest first, as bytes: 54 each."""
     packed = b"".join(_FORM.pack(run[0], run[1].encode(), *run[2:]) for run in runs)
     return packed[-KEPT * _FORM.size :]
 

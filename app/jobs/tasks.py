@@ -96,7 +96,7 @@ def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _look_around(now: datetime) -> tuple[str, Mapping[str, int]]:
     count = alarms.look_around(now)
-    return f"Queued {count} alarms about silence and channels", {}
+    return f"Queued {count} alarms about silence, channels and destinations", {}
 
 
 def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:

@@ -5,7 +5,7 @@ from datetime import datetime
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 
-from app.domain.anomalies import DURATION, FILES, UPLOAD, Anomaly
+from app.domain.anomalies import DELETED, DURATION, FILES, MODIFIED, UPLOAD, Anomaly
 from app.domain.heartbeats import MISSED
 from app.domain.recent_runs import ABORTED, BROKEN_OFF, DRY_RUN
 from app.domain.run_outcomes import Outcome
@@ -73,6 +73,8 @@ def outcome_sentence(outcome: str) -> str:
 
 def anomaly_words(anomaly: Anomaly) -> str:
     """What is unusual, in a few words: `upload 9 times as usual`, `40 % fewer files`."""
+    if anomaly.figure in (MODIFIED, DELETED):
+        return _changed_words(anomaly)
     if anomaly.figure in (UPLOAD, DURATION):
         if not anomaly.usual:
             return _("an upload, where there usually is none")
@@ -88,11 +90,23 @@ def anomaly_words(anomaly: Anomaly) -> str:
     return more if anomaly.is_more else less
 
 
+def _changed_words(anomaly: Anomaly) -> str:
+    """Say how many more files than usual were modified or deleted."""
+    times = number_text(round(anomaly.times)) if anomaly.usual else ""
+    if anomaly.figure == MODIFIED:
+        if not times:
+            return _("modified files, where there usually are none")
+        return _("%(times)s times as many modified files as usual", times=times)
+    if not times:
+        return _("deleted files, where there usually are none")
+    return _("%(times)s times as many deleted files as usual", times=times)
+
+
 def anomaly_figures(anomaly: Anomaly) -> str:
     """The two numbers behind it: `412.00 MB instead of about 45.00 MB`."""
     if anomaly.figure == DURATION:
         value, usual = duration_text(anomaly.value), duration_text(anomaly.usual)
-    elif anomaly.figure == FILES:
+    elif anomaly.figure in (FILES, MODIFIED, DELETED):
         value, usual = count_text(round(anomaly.value)), count_text(round(anomaly.usual))
     else:
         value, usual = size_text(anomaly.value), size_text(anomaly.usual)

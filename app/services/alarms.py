@@ -14,7 +14,7 @@ from app.contracts import Severity
 from app.contracts.errors import AppError
 from app.domain.instants import to_milliseconds
 from app.models import Channel, Job, Server
-from app.services import channels, configuration, evaluate, messages, outbox, page_links
+from app.services import channels, configuration, evaluate, full_destinations, messages, outbox, page_links
 from app.services.audit import Actor, record_entry
 from app.services.channel_health import channel_troubles
 from app.services.transaction import writing
@@ -35,15 +35,20 @@ NEWEST = (
 
 @dataclass(frozen=True, slots=True)
 class AlarmLimits:
-    """After how many hours of silence, and of a channel that delivers nothing, people are told; 0 is never."""
+    """After how many hours of silence, and of a channel that delivers nothing, people are told; 0 is never.
+
+    `notifies_full` says whether people are notified of destinations that will be full; None leaves it as it is.
+    """
 
     silence_hours: int
     channel_failure_hours: int
+    notifies_full: bool | None = None
 
 
 def limits() -> AlarmLimits:
     """The limits in use."""
-    return AlarmLimits(configuration.get("silence_hours"), configuration.get("channel_failure_hours"))
+    hours = configuration.get("silence_hours"), configuration.get("channel_failure_hours")
+    return AlarmLimits(*hours, notifies_full=configuration.get(full_destinations.SWITCH))
 
 
 def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
@@ -55,13 +60,16 @@ def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
     with writing():
         configuration.put("silence_hours", chosen.silence_hours, now=now)
         configuration.put("channel_failure_hours", chosen.channel_failure_hours, now=now)
+        if chosen.notifies_full is not None:
+            configuration.put(full_destinations.SWITCH, chosen.notifies_full, now=now)
+            names["destinationFull"] = chosen.notifies_full
         place = {"target_type": "configuration", "target_id": "alarms"}
         record_entry("alarm_limits_updated", "config", now=now, actor=actor, details=names, **place)
 
 
 def look_around(now: datetime) -> int:
-    """Queue what there is to say about silence and about channels; returns the number of messages."""
-    count = check_silence(now) + check_channels(now)
+    """Queue what there is to say about silence, channels and destinations; returns the number of messages."""
+    count = check_silence(now) + check_channels(now) + full_destinations.check_destinations(now)
     if count:
         outbox.queued.send()
     return count

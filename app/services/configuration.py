@@ -21,6 +21,7 @@ DEFAULTS: dict[str, Any] = {
     # Hours after which silence of everybody, and a channel that delivers nothing, are told of; 0: never.
     "silence_hours": 48,
     "channel_failure_hours": 2,
+    "destination_full_alarm": True,
     # What `services.alarms` keeps as long as a silence lasts that people know of.
     "silence_told": None,
     "audit_retention_days": 90,

@@ -57,7 +57,7 @@ TOLD_FIGURES: dict[Figure, dict[str, str]] = {
     Figure.UPLOADED: {"last_uploaded_bytes": "uploaded_bytes"},
     Figure.QUOTA: {"last_quota_total_bytes": "quota_total_bytes", "last_quota_free_bytes": "quota_free_bytes"},
 }
-# What a run keeps among the recent ones, in the order of `recent_run`.
+# What a run keeps among the recent ones, in the order of `recent_runs`.
 RECENT_COLUMNS = (
     Run.began_at,
     Run.status,
@@ -67,6 +67,9 @@ RECENT_COLUMNS = (
     Run.uploaded_bytes,
     Run.outcome,
     Run.broken_off_at,
+    Run.modified_files,
+    Run.deleted_files,
+    Run.not_told,
 )
 
 FIGURES = (
@@ -142,7 +145,7 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
         _follow_id(session, job, run["duplicati_id"])
         job.recent_statuses = (job.recent_statuses + strip_letter(run["status"]))[-STRIP_LENGTH:]
         job.recent_runs = add_packed(job.recent_runs, recent_runs(*(run[column.key] for column in RECENT_COLUMNS)))
-        job.anomalies = insight.anomalies_of(job.recent_runs)
+        job.anomalies = insight.anomalies_of(job.recent_runs, job.anomalies)
         known = (job.last_storage_bytes, job.last_version_count, job.last_examined_files, job.last_examined_bytes)
         _add_to_day(session.connection(), job.id, run, KnownFigures(*known))
     else:
@@ -297,7 +300,7 @@ def _read_recent(session: Session, job: Job) -> None:
     rows = session.execute(newest_first.limit(STRIP_LENGTH)).all()[::-1]
     job.recent_statuses = "".join(strip_letter(row.status) for row in rows)
     job.recent_runs = pack_runs([run for row in rows for run in recent_runs(*row)]) or None
-    job.anomalies = insight.anomalies_of(job.recent_runs)
+    job.anomalies = insight.anomalies_of(job.recent_runs, job.anomalies)
 
 
 def _add_to_day(connection: Connection, job_id: int, run: dict[str, Any], known: KnownFigures) -> None:

@@ -427,7 +427,7 @@ def _job_status(server: AnyRow, job: AnyRow, now: datetime) -> JobStatus:
         schedule_source=job.schedule_source,
         overdue_tolerance=job.overdue_tolerance,
         tags=tuple(job.tags),
-        anomalies=tuple(Anomaly(**stored) for stored in job.anomalies),
+        anomalies=tuple(Anomaly(**stored) for stored in job.anomalies if not stored.get("is_past")),
         growth_bytes=job.growth_bytes,
         quota_bytes=job.quota_bytes,
         reported_quota_bytes=job.last_quota_total_bytes,

@@ -21,7 +21,7 @@ from app.domain.reports import CLOCK_TOLERANCE, NOTHING_TOLD, Format, Report, co
 from app.domain.seen_offsets import add_offset
 from app.models import AuditEntry, Job, Run, RunLog, Server
 from app.models.types import AnyRow
-from app.services import figures, outbox, planning, version_lists
+from app.services import figures, outbox, planning, unusual_runs, version_lists
 from app.services.audit import Actor, record_entry
 from app.services.identities import find_server_id, give_id, has_provisional
 from app.services.transaction import insert_for, writing
@@ -133,9 +133,10 @@ def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) 
         server, job, report = stored.server, stored.job, stored.report
         session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))
         queued = 0
-        if outbox.has_to_tell(server, job, report, now):
+        if outbox.has_to_tell(server, job, report, now) or unusual_runs.has_to_notify(job, stored.run_id):
             full_server, full_job = session.get_one(Server, server.id), session.get_one(Job, job.id)
             queued = outbox.queue_run_messages(session, full_server, full_job, report, stored.run_id, now)
+            queued += unusual_runs.queue_message(session, full_server, full_job, stored.run_id, now)
     if queued:
         outbox.queued.send()
     return stored.run_id

@@ -3,7 +3,7 @@
 Both are worked out when a run is stored and kept with the job, since everybody asks for all jobs at once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
 from app.contracts.errors import NotFound
-from app.domain.anomalies import Limits, find_anomalies
+from app.domain.anomalies import Anomaly, Limits, follow_anomalies
 from app.domain.forecasts import DAYS_SEEN, growth_a_day, weekly_points
 from app.domain.recent_runs import unpack_runs
 from app.models import Job, JobDay
@@ -35,9 +35,13 @@ def limits() -> Limits:
     return Limits.read(configuration.get("anomaly_limits"))
 
 
-def anomalies_of(recent_runs: bytes | None) -> list[dict[str, Any]]:
-    """What is unusual about the last of a job's packed runs, as it is stored."""
-    return [anomaly.stored() for anomaly in find_anomalies(unpack_runs(recent_runs), limits())]
+def anomalies_of(recent_runs: bytes | None, before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is unusual about the last of a job's packed runs, as it is stored.
+
+    `before` is what was stored until now: of the same run, or of the one before it.
+    """
+    known = [Anomaly(**stored) for stored in before]
+    return [anomaly.stored() for anomaly in follow_anomalies(unpack_runs(recent_runs), limits(), known)]
 
 
 def growth_of(session: Session, job_id: int) -> float | None:
@@ -52,7 +56,7 @@ def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) ->
         changed = Limits.read(asdict(limits()) | dict(changes))
         configuration.put("anomaly_limits", asdict(changed), now=now)
         for job in session.scalars(select(Job).where(Job.run_count > 0)):
-            job.anomalies = anomalies_of(job.recent_runs)
+            job.anomalies = anomalies_of(job.recent_runs, job.anomalies)
         record_entry("anomaly_limits_updated", "settings", now=now, actor=actor, details=asdict(changed))
     return changed
 

@@ -44,7 +44,7 @@ NOT_TOLD = "\u2013"
 LOG_TEXT_LIMIT = 60_000
 # Lines of a list of jobs: as many as a push takes and a person reads.
 JOBS_LISTED = 25
-TROUBLE_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "channelFailing"})
+TROUBLE_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "channelFailing", "unusualRun"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,9 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.domain.instants import to_milliseconds
-from app.domain.notices import OFF, inherited, is_muted, mail_addresses
+from app.domain.notices import OFF, inherited, is_muted, is_told, mail_addresses
 from app.domain.reports import Report
+from app.domain.statuses import WARNING
 from app.domain.troubles import Hearing, Trouble, Verdict, judge
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Job, Server, Urgency
@@ -30,11 +31,13 @@ __all__ = [
     "count_old",
     "deliver_due",
     "everybody",
+    "group_by_destination",
     "purge_history",
     "queue_notice",
     "queue_overdue_messages",
     "queue_run_messages",
     "queued",
+    "warning_destinations",
 ]
 
 DELIVERIES = Delivery.__table__
@@ -114,6 +117,31 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
 def everybody() -> list[Destination]:
     """The own destinations of all channels that messages can go through."""
     return [Destination(row.id) for row in channels.usable()]
+
+
+def group_by_destination(
+    jobs: Sequence[tuple[Server, Job]],
+) -> list[tuple[list[Destination], list[tuple[Server, Job]]]]:
+    """Group jobs by where messages about them go that do not depend on the event filter, as those about overdue jobs.
+
+    Each destination stands in one group, a job may stand in several. Jobs of which nobody hears are left out.
+    """
+    ways = _find_ways()
+    found: dict[Destination, list[tuple[Server, Job]]] = {}
+    for server, job in jobs:
+        hearing = Hearing(standard=True, additional=_additional_event(server, job) != OFF)
+        for destination in _destinations(server, job, hearing, ways):
+            found.setdefault(destination, []).append((server, job))
+    groups: dict[tuple[int, ...], list[Destination]] = {}
+    for destination, pairs in found.items():
+        groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
+    return [(destinations, found[destinations[0]]) for destinations in groups.values()]
+
+
+def warning_destinations(server: Server, job: Job) -> list[Destination]:
+    """Return where messages about runs of a job go that end with a warning."""
+    events = (job.notification_event, _additional_event(server, job))
+    return _destinations(server, job, Hearing(*(is_told(event, WARNING, 0) for event in events)), _find_ways())
 
 
 def queue_notice(

@@ -3,7 +3,7 @@
 from datetime import date, datetime, timedelta
 from typing import Literal
 
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
 from babel.units import format_unit
 
@@ -172,6 +172,14 @@ def duration_text(length: timedelta, language: str) -> str:
     hours = length // timedelta(hours=1)
     number, unit = (hours // 24, "day") if hours >= 2 * 24 else (hours, "hour")
     return format_unit(number, f"duration-{unit}", "long", locale=LANGUAGES[language])
+
+
+def in_days_text(days: int, language: str) -> str:
+    """A number of days from now: `in 6 days`."""
+    # The threshold keeps four weeks from being written as such.
+    return format_timedelta(
+        timedelta(days=days), "day", threshold=10_000, add_direction=True, locale=LANGUAGES[language]
+    )
 
 
 def percent_text(share: float, language: str) -> str:

@@ -58,10 +58,12 @@ def upgrade() -> None:
             op.add_column(table, column)
     op.create_index("ix_jobs_overdue_at", "jobs", ["overdue_at"])
     _keep_chosen_intervals()
+    _leave_figures()
 
 
 def downgrade() -> None:
     """Downgrade in place: a batch would create the tables anew, and the runs would be deleted with the old ones."""
+    _leave_figures(anomalies="[]")
     op.drop_index("ix_jobs_overdue_at", table_name="jobs")
     for table, columns in added_columns().items():
         for column in reversed(columns):
@@ -83,7 +85,6 @@ def _keep_chosen_intervals() -> None:
                 "schedule_source",
                 "next_expected_at",
                 "overdue_at",
-                "needs_figures",
             )
         ),
     )
@@ -92,4 +93,11 @@ def _keep_chosen_intervals() -> None:
     is_chosen = (job.c.expected_interval != DEFAULT_INTERVAL) | (job.c.allowed_weekdays != ALL_WEEKDAYS)
     op.execute(job.update().where(is_chosen).values(interval_source="person"))
     op.execute(job.update().values(overdue_at=job.c.next_expected_at + minutes * 60_000))
+
+
+def _leave_figures(**values: str) -> None:
+    """Have the figures worked out at the next start: recent runs are packed in another form before and after this."""
+    names = ("run_count", "needs_figures", "recent_runs", "anomalies")
+    job = sa.table("jobs", *(sa.column(name) for name in names))
+    op.execute(job.update().values(recent_runs=sa.null(), **values))
     op.execute(job.update().where(job.c.run_count > 0).values(needs_figures=sa.true()))

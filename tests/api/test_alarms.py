@@ -73,9 +73,12 @@ def test_bad_quiet_hours_are_named(admin, db, clock, begin, end, field):
 
 
 def test_limits_are_shown_and_saved(admin):
-    assert admin.get("/api/alarm-limits").json == {"silenceHours": 48, "channelFailureHours": 2}
-    wanted = {"silenceHours": 0, "channelFailureHours": 12}
+    before = {"silenceHours": 48, "channelFailureHours": 2, "destinationFull": True}
+    assert admin.get("/api/alarm-limits").json == before
+    wanted = {"silenceHours": 0, "channelFailureHours": 12, "destinationFull": False}
     assert admin.send("PUT", "/api/alarm-limits", json=wanted).json == wanted
     assert admin.get("/api/alarm-limits").json == wanted
+    hours = {"silenceHours": 24, "channelFailureHours": 12}
+    assert admin.send("PUT", "/api/alarm-limits", json=hours).json == hours | {"destinationFull": False}
     answer = admin.send("PUT", "/api/alarm-limits", json=wanted | {"silenceHours": -1})
     assert (answer.status_code, "silenceHours" in answer.json["error"]) == (400, True)

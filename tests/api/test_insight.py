@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 from factories import BEGAN_AT, find_job, make_run
-from sqlalchemy import select
+from sqlalchemy import func, select
 
-from app.models import AuditEntry
+from app.models import AuditEntry, Delivery
+from app.services import channels
 
 GIB = 1024**3
 DAY = timedelta(days=1)
@@ -79,6 +80,18 @@ class TestInsight:
         assert eve.get("/api/insight").get_json() == {"servers": []}
         assert eve.get("/api/insight/machine-1").status_code == 404
         assert eve.get("/api/tags").get_json() == {"tags": [], "tagged": []}
+
+
+@pytest.mark.usefixtures("fortnights")
+@pytest.mark.parametrize(("notify", "count"), [(True, 1), (False, 0)])
+def test_the_message_about_an_unusual_run_is_switched(admin, db, clock, notify, count):
+    channels.save_settings("ntfy", "ntfy", {"url": "http://127.0.0.1:9", "topic": "x"}, now=clock())
+    answer = admin.send("PATCH", "/api/insight-limits", json={"notify": notify})
+    assert answer.get_json()["notify"] is notify
+    make_run(began_at=BEGAN_AT + 70 * DAY, uploaded_bytes=400 * GIB)
+    db.session.rollback()
+    sent = select(func.count()).select_from(Delivery).where(Delivery.event == "unusualRun")
+    assert db.session.scalar(sent) == count
 
 
 @pytest.mark.parametrize(

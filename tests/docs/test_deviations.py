@@ -137,6 +137,9 @@ TESTS = {
         f"{DOMAIN}templates.py::test_lines_without_any_value_are_left_out_of_a_message"
     ),
     "a job that is fine again": f"{SERVICES}recoveries.py::test_a_late_job_that_runs_is_told_to_be_fine_again_once",
+    "unusual runs, destinations that will be full": (
+        f"{API}insight.py::test_the_message_about_an_unusual_run_is_switched"
+    ),
     "mutes, quiet hours, silence, channels that fail": f"{API}alarms.py::test_a_mute_is_set_listed_and_ended",
     "audit log of a limited account": (
         f"{API}audit.py::test_an_account_limited_to_some_servers_reads_its_own_deeds_only"

@@ -2,7 +2,8 @@
 
 import pytest
 
-from app.domain.alarm_words import EVENTS, WORDS, alarm_template, list_words
+from app.domain.alarm_words import EVENTS, FIGURE_WORDS, FULL_WORDS, WORDS, alarm_template, figure_line, list_words
+from app.domain.anomalies import ALL_FIGURES
 from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.templates import unknown_placeholders
 from app.services.messages import alarm_language
@@ -29,3 +30,23 @@ def test_every_language_of_templates_has_every_alarm_with_the_gaps_of_the_englis
 def test_every_language_has_words_of_its_own(language: str):
     own, english = WORDS[language], WORDS[DEFAULT_LANGUAGE]
     assert [event for event in own if set(own[event]) & set(english[event])] == []
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_figure_that_can_be_unusual_has_a_name_in_every_language(language: str):
+    lines = {figure_line(figure, "41,230", "210", alarm_language(language)) for figure in ALL_FIGURES}
+    assert len(lines) == len(ALL_FIGURES)
+    assert all("41,230" in line and "210" in line for line in lines)
+
+
+@pytest.mark.parametrize("language", sorted(FIGURE_WORDS.keys() - {DEFAULT_LANGUAGE}))
+def test_names_of_figures_are_words_of_the_language(language: str):
+    (line, names), (english_line, english_names) = FIGURE_WORDS[language], FIGURE_WORDS[DEFAULT_LANGUAGE]
+    assert line != english_line
+    assert not set(names) & set(english_names)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_lines_about_full_destinations_have_the_gaps_of_the_english_one(language: str):
+    for own, english in zip(FULL_WORDS[alarm_language(language)], FULL_WORDS[DEFAULT_LANGUAGE], strict=True):
+        assert gaps(own) == gaps(english)

@@ -3,8 +3,18 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.domain.forecasts import free_bytes, full_at, growth_a_day, weekly_points
+from app.domain.forecasts import (
+    WARNING_DAYS,
+    free_bytes,
+    full_at,
+    growth_a_day,
+    is_room_again,
+    next_warning,
+    weekly_points,
+)
 
 NOW = datetime(2031, 5, 4, tzinfo=UTC)
 WEEKLY = [(7 * week, 100 * week) for week in range(8)]
@@ -58,3 +68,53 @@ def test_when_it_will_be_full(left, growth, days):
 
 def test_without_a_run_nothing_can_be_told():
     assert full_at(5, 5.0, None) is None
+
+
+@pytest.mark.parametrize(
+    ("days", "notified", "due"),
+    [
+        (None, None, None),
+        (30, None, None),
+        (29.99, None, 30),
+        (29.99, 30, None),
+        (7, 30, None),
+        (6.99, 30, 7),
+        (6.99, None, 7),
+        (0, 7, None),
+        (-3, None, 7),
+        (20, 7, None),
+    ],
+)
+def test_each_number_of_days_is_due_once(days, notified, due):
+    assert next_warning(None if days is None else NOW + timedelta(days=days), NOW, notified) == due
+
+
+@pytest.mark.parametrize(
+    ("days", "left", "is_again"),
+    [
+        (45, 500, False),
+        (45.1, 500, True),
+        (None, None, True),
+        (None, 500, True),
+        (None, 0, False),
+        (900, 10, False),  # a hundredth of what is stored
+        (900, 11, True),
+    ],
+)
+def test_people_may_be_notified_again_when_there_is_room(days, left, is_again):
+    at = None if days is None else NOW + timedelta(days=days)
+    assert is_room_again(at, NOW, left, 1000) is is_again
+
+
+@given(st.lists(st.floats(-5, 45), max_size=60))
+def test_below_the_days_that_are_enough_each_message_is_sent_at_most_once(forecasts):
+    notified, sent = None, []
+    for days in forecasts:
+        at = NOW + timedelta(days=days)
+        if is_room_again(at, NOW, 500, 1000):
+            notified = None
+        if (due := next_warning(at, NOW, notified)) is not None:
+            notified = due
+            sent.append(due)
+    assert len(sent) == len(set(sent)) <= len(WARNING_DAYS)
+    assert sent == sorted(sent, reverse=True)

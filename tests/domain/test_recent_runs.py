@@ -1,5 +1,6 @@
 """The newest runs of a job, packed."""
 
+import struct
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,18 @@ RUNS = [
 def test_what_was_packed_comes_back():
     assert unpack_runs(pack_runs(RUNS[:3])) == RUNS[:3]
     assert unpack_runs(pack_runs(RUNS[:1]))[0].began_at == BEGAN_AT
+
+
+def test_modified_and_deleted_files_come_back_with_what_was_not_told():
+    [run] = recent_runs(BEGAN_AT, "Success", 1.5, 1, 2, 3, modified_files=2**40, deleted_files=5, not_told=63)
+    assert unpack_runs(pack_runs([run])) == [run]
+    assert (run.modified_files, run.deleted_files, run.not_told) == (2**40, 5, 63)
+
+
+@pytest.mark.parametrize("count", range(1, KEPT + 1))
+def test_runs_in_the_form_of_before_are_never_read_as_others(count):
+    with pytest.raises(struct.error):
+        unpack_runs(bytes(37 * count))
 
 
 def test_only_the_newest_are_kept_in_either_way():

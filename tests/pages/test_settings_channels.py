@@ -14,7 +14,7 @@ from sqlalchemy import select
 from app.contracts import DeliveryError, Message, NotificationChannel
 from app.models import AuditEntry, Channel, Delivery, Job, ServerAccess, User
 from app.registry import NOTIFICATION_CHANNELS, Broken
-from app.services import alarms, channel_health, channels, passwords
+from app.services import alarms, channel_health, channels, insight, passwords
 from app.services.transaction import writing
 from app.testing.http_servers import Answer, recording_server
 
@@ -480,12 +480,24 @@ class TestLimits:
     def test_they_are_stored_and_refused_at_their_field(self, admin, db):
         values = {"silence_hours": "12", "channel_failure_hours": "0"}
         assert admin.send("POST", "/settings/channels/limits", data=values).status_code == 303
-        assert alarms.limits() == alarms.AlarmLimits(12, 0)
+        assert alarms.limits() == alarms.AlarmLimits(12, 0, notifies_full=False)
         answer = admin.send("POST", "/settings/channels/limits", data=values | {"silence_hours": "-1"})
         assert answer.status_code == 400
         assert 'aria-invalid="true"' in tag_of(answer.text, "silence_hours")
         db.session.rollback()
-        assert alarms.limits() == alarms.AlarmLimits(12, 0)
+        assert alarms.limits() == alarms.AlarmLimits(12, 0, notifies_full=False)
+
+    def test_messages_about_unusual_runs_and_full_destinations_are_switched(self, admin, db):
+        page = admin.get("/settings?tab=channels").text
+        assert "checked" in tag_of(page, "notifies_full")
+        assert "checked" not in tag_of(page, "notifies_unusual")
+        values = {"silence_hours": "48", "channel_failure_hours": "2", "notifies_unusual": "y"}
+        assert admin.send("POST", "/settings/channels/limits", data=values).status_code == 303
+        db.session.rollback()
+        assert (insight.limits().tells, alarms.limits().notifies_full) == (True, False)
+        page = admin.get("/settings?tab=channels").text
+        assert "checked" not in tag_of(page, "notifies_full")
+        assert "checked" in tag_of(page, "notifies_unusual")
 
     def test_others_cannot_change_them(self, viewer, horn):
         assert viewer.send("POST", "/settings/channels/limits", data={}).status_code == 403

@@ -6,6 +6,7 @@ import pytest
 from factories import BEGAN_AT, find_job, make_run
 
 from app.domain.recent_runs import KEPT, unpack_runs
+from app.domain.reports import Figure
 from app.services import calendars, figures
 from app.services.transaction import writing
 
@@ -34,6 +35,18 @@ def test_the_newest_runs_stand_beside_their_job_in_their_order(db):
 def test_a_report_that_comes_late_finds_its_place(db):
     days_of_runs(0, 2, 1)
     assert [run.examined_files for run in unpack_runs(find_job().recent_runs)] == [0, 1, 2]
+
+
+def test_modified_and_deleted_files_are_kept_with_what_was_not_told(db):
+    make_run(modified_files=3, deleted_files=4, not_told=Figure.FILES)
+    [run] = unpack_runs(find_job().recent_runs)
+    assert (run.modified_files, run.deleted_files, run.not_told) == (3, 4, Figure.FILES)
+
+
+def test_an_encrypted_share_is_unusual(db):
+    days_of_runs(*range(12))
+    make_run(began_at=BEGAN_AT + 12 * DAY, examined_files=1000, modified_files=800, uploaded_bytes=GIB)
+    assert "modified" in [anomaly["figure"] for anomaly in find_job().anomalies]
 
 
 def test_what_is_worked_out_anew_equals_what_was_kept(db):

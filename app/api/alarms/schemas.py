@@ -88,13 +88,18 @@ class ChannelsOut(Out):
 
 
 class AlarmLimitsIn(Schema):
-    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never."""
+    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never.
+
+    `destinationFull` says whether they are notified of destinations that will be full in 30 and in 7 days; what is left
+    out stays as it is.
+    """
 
     class Meta:
         unknown = RAISE
 
     silence_hours = fields.Integer(data_key="silenceHours", required=True, strict=True, validate=HOURS)
     channel_failure_hours = fields.Integer(data_key="channelFailureHours", required=True, strict=True, validate=HOURS)
+    notifies_full = fields.Boolean(data_key="destinationFull")
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> AlarmLimits:
@@ -103,10 +108,14 @@ class AlarmLimitsIn(Schema):
 
 
 class AlarmLimitsOut(Out):
-    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never."""
+    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never.
+
+    `destinationFull` says whether they are notified of destinations that will be full in 30 and in 7 days.
+    """
 
     silence_hours = fields.Integer(data_key="silenceHours")
     channel_failure_hours = fields.Integer(data_key="channelFailureHours")
+    notifies_full = fields.Boolean(data_key="destinationFull")
 
 
 _mute_out, _channel_out = MuteOut(exclude=("active",)), ChannelOut()

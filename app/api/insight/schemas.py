@@ -16,7 +16,10 @@ OUTCOMES = list(OUTCOME_WORDS.values())
 
 
 class AnomalyOut(Out):
-    """One figure of the newest run that is far from usual: bytes, seconds or files; `text` says it in English."""
+    """One figure of the newest run that is far from usual: bytes, seconds or files; `text` says it in English.
+
+    `figure` is `modified` or `deleted` (files), `upload`, `duration`, `size` or `files`.
+    """
 
     figure = fields.String()
     value = fields.Float()
@@ -77,8 +80,8 @@ class LimitsIn(Schema):
 class LimitsOut(Out):
     """From when on a figure counts as unusual, once there are `minRuns` to compare with.
 
-    More than `deviations` from the median, and `times` it (upload and duration) or `percent` away from it (size and
-    files). With `notify` people are told.
+    More than `deviations` from the median, and `times` it (modified and deleted files, upload, duration) or `percent`
+    away from it (size and files). With `notify` a message is sent when a figure of a new run becomes unusual.
     """
 
     is_enabled = fields.Boolean(data_key="enabled")

@@ -1,4 +1,4 @@
-"""When channels keep still, and when people are told that nothing gets through: two small forms."""
+"""Quiet hours of channels, and the notifications that do not follow from the status of a run: two small forms."""
 
 import re
 from datetime import datetime
@@ -11,7 +11,7 @@ from wtforms.widgets import NumberInput, TimeInput
 from app.domain.quiet_hours import QuietHours
 from app.models import Channel
 from app.pages.settings.forms import SettingsForm
-from app.services import alarms, quiet_times
+from app.services import alarms, insight, quiet_times
 from app.services.alarms import LONGEST_HOURS, AlarmLimits
 from app.services.audit import Actor
 
@@ -49,7 +49,7 @@ class QuietHoursForm(SettingsForm):
 
 
 class AlarmLimitsForm(SettingsForm):
-    """After how many hours people are told that nothing comes in, and that nothing gets out."""
+    """After how many hours people are told that nothing comes in, and that nothing gets out; and two switches."""
 
     silence_hours = StringField(
         lazy_gettext("Hours without any report"),
@@ -64,9 +64,18 @@ class AlarmLimitsForm(SettingsForm):
         render_kw={"min": 0, "max": LONGEST_HOURS},
     )
 
+    notifies_full = BooleanField(
+        lazy_gettext("Notify about full destinations"),
+        description=lazy_gettext("Once when a destination will be full in less than 30 days, and once in less than 7."),
+    )
+    notifies_unusual = BooleanField(
+        lazy_gettext("Notify about unusual runs"),
+        description=lazy_gettext("When a figure of a run differs much from earlier runs, such as the modified files."),
+    )
+
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Store the limits; False when the form tells why not."""
-        hours = {}
+        hours: dict[str, int] = {}
         for field in (self.silence_hours, self.channel_failure_hours):
             text = (field.data or "").strip()
             is_number = text.isascii() and text.isdecimal() and len(text) < 6
@@ -76,7 +85,10 @@ class AlarmLimitsForm(SettingsForm):
                 hours[field.name] = int(text)
         if self.wrong_fields:
             return False
-        alarms.save_limits(AlarmLimits(**hours), actor=actor, now=now)
+        chosen = AlarmLimits(**hours, notifies_full=bool(self.notifies_full.data))
+        alarms.save_limits(chosen, actor=actor, now=now)
+        if insight.limits().tells != bool(self.notifies_unusual.data):
+            insight.change_limits({"tells": bool(self.notifies_unusual.data)}, actor=actor, now=now)
         return True
 
 
@@ -91,5 +103,9 @@ def alarm_limits_form(*, is_sent: bool = False) -> AlarmLimitsForm:
     """The form of the limits, filled from the request or from what is stored."""
     source, limits = {} if is_sent else {"formdata": None}, alarms.limits()
     return AlarmLimitsForm(
-        **source, silence_hours=str(limits.silence_hours), channel_failure_hours=str(limits.channel_failure_hours)
+        **source,
+        silence_hours=str(limits.silence_hours),
+        channel_failure_hours=str(limits.channel_failure_hours),
+        notifies_full=limits.notifies_full,
+        notifies_unusual=insight.limits().tells,
     )

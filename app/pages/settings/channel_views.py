@@ -26,7 +26,7 @@ def show_all() -> ResponseReturnValue:
 @bp.post("/channels/limits")
 @guarded(Guard.ADMIN)
 def save_alarm_limits() -> ResponseReturnValue:
-    """Choose when people are told that nothing gets through."""
+    """Choose which notifications are sent that do not follow from the status of a run."""
     form = alarm_limits_form(is_sent=True)
     if not form.attempt(actor(), clock.now()):
         return _show_all(form), 400
