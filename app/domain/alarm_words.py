@@ -24,6 +24,8 @@ _SHAPES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     }
 )
 EVENTS = tuple(_SHAPES)
+# Those about one run or job end with the address of its page.
+LINKED = ("unusualRun", "destinationFull")
 
 # Language -> event -> title and text. `list` is a line of a list of jobs, and what stands below one that was cut.
 WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
@@ -360,7 +362,8 @@ def alarm_template(event: str, language: str) -> Template:
     """The template of an alarm in a language that has words here."""
     title, message = WORDS[language][event]
     priority, tags, sign = _SHAPES[event]
-    return Template(f"{sign} {title}", message, priority, tags)
+    link = "\n\n{details_link}" if event in LINKED else ""
+    return Template(f"{sign} {title}", message + link, priority, tags)
 
 
 def list_words(language: str) -> tuple[str, str]:

@@ -68,7 +68,7 @@ def has_to_tell(server: Server, job: Job, report: Report, now: datetime) -> bool
     """Whether a run that is stored means anything to anybody; most are fine, and then nothing more need be read."""
     verdict = _judge(server, job, report)
     means_something = bool(verdict.run or verdict.recovered) or verdict.trouble != _trouble(job)
-    return means_something and not _is_muted(server, job, now)
+    return means_something and not is_held_back(server, job, now)
 
 
 def queue_run_messages(session: Session, server: Server, job: Job, report: Report, run_id: str, now: datetime) -> int:
@@ -99,19 +99,10 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
     The standard event is not looked at, an additional one that is `off` is. Returns the numbers of the jobs that
     anybody is told of; that they are in trouble is for the caller to write down.
     """
-    ways = _find_ways()
-    told: dict[Destination, list[tuple[Server, Job]]] = {}
-    for server, job in late:
-        hearing = Hearing(standard=True, additional=_additional_event(server, job) != OFF)
-        for destination in _destinations(server, job, hearing, ways):
-            told.setdefault(destination, []).append((server, job))
-    # Most destinations hear of the same jobs: each set of them is put into words once.
-    groups: dict[tuple[int, ...], list[Destination]] = {}
-    for destination, pairs in told.items():
-        groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
-    for destinations in groups.values():
-        _queue_overdue_group(session, told[destinations[0]], destinations, now)
-    return frozenset(job_id for job_ids in groups for job_id in job_ids)
+    groups = group_by_destination(late)
+    for destinations, jobs in groups:
+        _queue_overdue_group(session, jobs, destinations, now)
+    return frozenset(job.id for _, jobs in groups for _, job in jobs)
 
 
 def everybody() -> list[Destination]:
@@ -132,6 +123,7 @@ def group_by_destination(
         hearing = Hearing(standard=True, additional=_additional_event(server, job) != OFF)
         for destination in _destinations(server, job, hearing, ways):
             found.setdefault(destination, []).append((server, job))
+    # Most destinations hear of the same jobs: each set of them is put into words once.
     groups: dict[tuple[int, ...], list[Destination]] = {}
     for destination, pairs in found.items():
         groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
@@ -233,7 +225,8 @@ def _keep_trouble(job: Job, trouble: Trouble | None) -> None:
     job.trouble_kind, job.trouble_since_at = (trouble.kind, trouble.since_at) if trouble else (None, None)
 
 
-def _is_muted(server: Server, job: Job, now: datetime) -> bool:
+def is_held_back(server: Server, job: Job, now: datetime) -> bool:
+    """Whether messages about a job are held back now, by its own mute or its server's."""
     return any(is_muted(owner.muted_until, now, since=owner.muted_from) for owner in (job, server))
 
 

@@ -4,18 +4,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy.orm import Session
 
 from app.contracts import Severity
-from app.domain import markdown
 from app.domain.alarm_words import figure_line
 from app.domain.anomalies import DURATION, SIZE, UPLOAD, Anomaly
 from app.domain.durations import human_duration
-from app.domain.notices import is_muted
 from app.models import Job, Server
-from app.services import insight, messages, outbox
+from app.services import insight, messages, outbox, page_links
 from app.services.wording import count_text, date_text, size_text
 
 
@@ -34,7 +31,7 @@ def queue_message(session: Session, server: Server, job: Job, run_id: str, now: 
 
     It goes where a message about a warning of the job goes.
     """
-    if not has_to_notify(job, run_id) or _is_muted(server, job, now):
+    if not has_to_notify(job, run_id) or outbox.is_held_back(server, job, now):
         return 0
     destinations = outbox.warning_destinations(server, job)
     if not destinations:
@@ -46,22 +43,14 @@ def queue_message(session: Session, server: Server, job: Job, run_id: str, now: 
     return outbox.queue_notice(session, notice, destinations, f"unusual:{run_id}", now, job_id=job.id, audit=audit)
 
 
-def _is_muted(server: Server, job: Job, now: datetime) -> bool:
-    return any(is_muted(owner.muted_until, now, since=owner.muted_from) for owner in (job, server))
-
-
 def _render(server: Server, job: Job, run_id: str, anomalies: Iterable[Anomaly]) -> messages.Notice:
     code = messages.language()
     values = messages.server_values(server, job) | {
+        "details_link": page_links.run_link(server.id, run_id) or "",
         "backup_date": date_text(job.state_began_at, code),
         "figures": "\n".join(_line(anomaly, code) for anomaly in anomalies),
     }
-    notice = messages.render_alarm("unusualRun", Severity.WARNING, values)
-    address = messages.own_address()
-    if address is None:
-        return notice
-    page = f"{address.rstrip('/')}/detail/{quote(server.id, safe='')}/backup/{run_id}"
-    return replace(notice, text=f"{notice.text}\n\n{markdown.escape(page)}", link=page)
+    return messages.render_alarm("unusualRun", Severity.WARNING, values)
 
 
 def _line(anomaly: Anomaly, language: str) -> str:
