@@ -37,9 +37,9 @@ def deadline(expected_at: datetime, tolerance: timedelta) -> datetime:
     return expected_at.astimezone(UTC) + tolerance
 
 
-def is_overdue(expected_at: datetime, tolerance: timedelta, now: datetime) -> bool:
-    """Whether the deadline has passed; at the very deadline a job is not overdue."""
-    return now > deadline(expected_at, tolerance)
+def is_overdue(overdue_at: datetime | None, now: datetime) -> bool:
+    """Whether a deadline has passed; at the very deadline a job is not overdue, and without one never."""
+    return overdue_at is not None and now > overdue_at
 
 
 def should_alert_again(

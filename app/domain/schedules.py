@@ -135,25 +135,16 @@ class Schedule:
         return wall_clock.replace(tzinfo=read_zone(self.zone)).astimezone(UTC)
 
 
-def planned_time(
-    last_run_at: datetime | None,
-    anchor_at: datetime | None,
-    interval_text: str,
-    weekdays: Collection[int] = (),
-    *,
-    tolerance: timedelta = NO_TIME,
-) -> datetime | None:
-    """The planned time to store and show for a job as its settings stand; None where there is none to tell.
+def planned_time(last_run_at: datetime | None, schedule: Schedule, *, tolerance: timedelta) -> datetime | None:
+    """Return the slot that is expected after the last run; None where the schedule gives none.
 
-    Without an anchor the last run is one; without a run the anchor is the plan. A bad interval makes this job's
-    plan unknown, and no other's.
+    Without a run it is the anchor. A bad interval makes this schedule unknown, and no other one.
     """
     if last_run_at is None:
-        return anchor_at
+        return schedule.anchor_at
     try:
-        interval = parse_interval(interval_text)
-        return next_expected(last_run_at, anchor_at or last_run_at, interval, weekdays, tolerance=tolerance)
-    except (BadInterval, NoSlot):
+        return schedule.next_after(last_run_at, tolerance)
+    except (BadInterval, NoSlot, OverflowError):
         return None
 
 

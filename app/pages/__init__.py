@@ -25,6 +25,7 @@ from app.pages import (
     ways_views,  # noqa: F401 (puts its views on the blueprint)
     words,
 )
+from app.pages.schedule_words import schedule_words
 from app.pages.strips import pulse, read_pulse
 from app.pages.views import bp
 from app.services import channel_health
@@ -55,6 +56,7 @@ def install(app: Flask) -> None:
     app.jinja_env.globals.update(trend=sparklines.trend, heatmap=heatmaps.heatmap, heat_key=heatmaps.heat_key)
     app.jinja_env.globals.update(
         status_word=words.status_word,
+        schedule_words=schedule_words,
         anomaly_words=words.anomaly_words,
         version_times=words.version_times,
         anomaly_figures=words.anomaly_figures,

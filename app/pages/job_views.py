@@ -17,8 +17,9 @@ from app.contracts import AppError, Guard, guarded
 from app.pages import addresses
 from app.pages.formats import exact_text
 from app.pages.server_detail import find_job
+from app.pages.settings import monitoring
 from app.pages.views import bp
-from app.services import clock, insight, mutes, tags
+from app.services import clock, configuration, insight, job_settings, mutes, planning, tags
 
 HOUR = timedelta(hours=1)
 MUTE_LENGTHS = {
@@ -83,6 +84,41 @@ def save_tags(server_id: str) -> ResponseReturnValue:
         return _show("tags", server_id, problem=refusal.message), refusal.status
     flash(_("Saved."), "success")
     return redirect(addresses.local_address(form.get("back")), 303)
+
+
+@bp.get("/detail/<server_id>/schedule")
+@guarded(Guard.ADMIN)
+def schedule_form(server_id: str) -> ResponseReturnValue:
+    """Show the schedule of a job, with what is learned from its runs, and ask for another one."""
+    return _show_schedule(server_id)
+
+
+@bp.post("/detail/<server_id>/schedule")
+@guarded(Guard.ADMIN)
+def save_schedule(server_id: str) -> ResponseReturnValue:
+    """Keep the learned schedule, learn it again, or store what was entered; then go back to where the person was."""
+    form, now, job_name = request.form, clock.now(), request.form.get("backup", "")
+    try:
+        if form.get("do") == "keep":
+            job_settings.keep_schedule(server_id, job_name, actor=actor(), now=now)
+        elif form.get("do") == "learn":
+            job_settings.learn_schedule(server_id, job_name, actor=actor(), now=now)
+        else:
+            find_job(server_id, job_name, now, visible_server_ids())
+            monitoring.save_job(server_id, job_name, form, actor=actor(), now=now)
+    except AppError as refusal:
+        return _show_schedule(server_id, problem=refusal.message), refusal.status
+    flash(_("Saved."), "success")
+    return redirect(addresses.local_address(form.get("back")), 303)
+
+
+def _show_schedule(server_id: str, **values: object) -> str:
+    job = find_job(server_id, request.values.get("backup", ""), clock.now(), visible_server_ids())["job"]
+    entry = monitoring.read_entry(request.form, "job") if "was" in request.form else monitoring.entry_of(job)
+    is_chosen = planning.source_of(job) in (planning.PERSON, "kept")
+    words = {"units": monitoring.UNITS, "tolerances": monitoring.TOLERANCE_WORDS, "weekdays": monitoring.weekdays()}
+    default = configuration.get("overdue_tolerance")
+    return _show("schedule", server_id, entry=entry, is_chosen=is_chosen, default_tolerance=default, **words, **values)
 
 
 def read_size(text: str, unit: str) -> int | None:

@@ -16,6 +16,7 @@ from app.domain.forecasts import free_bytes, full_at
 from app.domain.heartbeats import Pulse
 from app.domain.logs import RunLogTexts, unpack_log
 from app.domain.notices import is_muted
+from app.domain.overdue import is_overdue
 from app.domain.reports import BACKUP, SCHEDULED, Figure
 from app.domain.run_outcomes import UNSAVED
 from app.domain.schedules import Schedule
@@ -149,6 +150,11 @@ class JobStatus:
     def is_flagged(self) -> bool:
         """Whether there is more to say of it than its status."""
         return bool(self.is_overdue or self.mute or self.anomalies or self.shown_outcome or self.newest.broken_off_at)
+
+    @property
+    def offered_interval(self) -> str | None:
+        """The interval that is offered for an irregular job."""
+        return planning.offered_interval(self)
 
     @property
     def schedule(self) -> Schedule | None:
@@ -416,7 +422,7 @@ def _job_status(server: AnyRow, job: AnyRow, now: datetime) -> JobStatus:
         allowed_weekdays=job.allowed_weekdays,
         next_expected_at=expected,
         deadline_at=job.overdue_at,
-        is_overdue=watched and job.overdue_at is not None and job.overdue_at < now,
+        is_overdue=watched and is_overdue(job.overdue_at, now),
         overdue_alerted_at=job.overdue_alerted_at,
         operation=job.operation,
         recent_runs=job.recent_runs or b"",

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import selectinload
 
-from app.contracts.errors import NotFound
+from app.contracts.errors import Conflict, NotFound
 from app.domain.schedules import weekdays_from_mask
 from app.extensions import db
 from app.models import Job, Server
@@ -185,6 +185,42 @@ def save(
             details=_account(differences, names),
         )
     return unknown
+
+
+def keep_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
+    """Make what is learned of a job, or offered for an irregular one, its chosen schedule.
+
+    Raises NotFound, and Conflict where nothing is learned or offered.
+    """
+    _change_schedule(server_id, job_name, "kept", actor, now)
+
+
+def learn_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
+    """Drop the chosen schedule of a job, so that it is learned from its runs. Raises NotFound."""
+    _change_schedule(server_id, job_name, "learned", actor, now)
+
+
+def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, now: datetime) -> None:
+    with writing() as session:
+        wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name).with_for_update()
+        job = session.scalars(wanted.execution_options(populate_existing=True)).first()
+        if job is None:
+            raise NotFound("Backup job not found")
+        before = {name: getattr(job, name) for name in CHOSEN}
+        if choice == "learned":
+            planning.learn_again(job, job.server)
+        elif not planning.keep_learned(job):
+            raise Conflict("The runs of this job do not show a schedule yet")
+        job.overdue_alerted_at = None
+        changed = {name: {"old": before[name], "new": getattr(job, name)} for name in CHOSEN}
+        details = {
+            "serverName": job.server.name,
+            "backupName": job_name,
+            "schedule": choice,
+            "changes": _named(changed),
+        }
+        place = {"target_type": "backup", "target_id": key_of(server_id, job_name)}
+        record_entry("schedule_updated", "config", now=now, actor=actor, details=details, **place)
 
 
 def _is_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> bool:

@@ -21,10 +21,9 @@ from app.domain.summary_words import summary_words
 from app.domain.templates import Template, render, render_message
 from app.domain.troubles import OVERDUE, Trouble
 from app.models import Job, Server
-from app.services import configuration, page_links
+from app.services import configuration, page_links, planning
 from app.services.deployment import settings
 from app.services.page_links import own_address
-from app.services.planning import count_missed_runs
 from app.services.wording import (
     broken_off_text,
     count_text,
@@ -154,7 +153,7 @@ def render_recovered(server: Server, job: Job, report: Report, run_id: str, trou
     kind, stored = "recovered", stored_templates()
     code = language(stored)
     is_late = trouble.kind == OVERDUE
-    missed = count_missed_runs(job, trouble.since_at, report.began_at) if is_late else 0
+    missed = planning.count_missed_runs(job, trouble.since_at, report.began_at) if is_late else 0
     values = run_values(server, job, report, run_id, code) | {
         "previous_status": summary_words(code)["overdue"] if is_late else status_word(trouble.kind, code),
         "trouble_since": date_text(trouble.since_at, code),
@@ -228,15 +227,17 @@ def run_values(server: Server, job: Job, report: Report, run_id: str, language: 
 
 def overdue_values(server: Server, job: Job, now: datetime, language: str) -> dict[str, str]:
     """What the template `overdueBackup` may tell."""
+    schedule = planning.schedule_of(job)
+    interval = schedule.interval_text if schedule else job.expected_interval
     return server_values(server, job) | {
         "last_backup_date": date_text(job.state_began_at, language),
         "last_elapsed": relative_text(job.state_began_at, now),
         "expected_date": date_text(job.next_expected_at, language),
         "expected_elapsed": relative_text(job.next_expected_at, now),
-        "backup_interval": job.expected_interval,
-        "overdue_tolerance": tolerance_text(configuration.get("overdue_tolerance"), language),
+        "backup_interval": interval,
+        "overdue_tolerance": tolerance_text(planning.grace_name(job), language),
         # wire: names of old templates; the unit is part of the interval's text now.
-        "backup_interval_value": job.expected_interval,
+        "backup_interval_value": interval,
         "backup_interval_type": "",
     }
 

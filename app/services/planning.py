@@ -10,10 +10,10 @@ from typing import Any
 from app.domain.instants import MILLISECOND
 from app.domain.intervals import BadInterval, Interval, parse_interval
 from app.domain.learned_schedules import LearnedSchedule, learn, steady_time, steady_within, usual_distance
-from app.domain.overdue import TOLERANCES
+from app.domain.overdue import TOLERANCES, deadline
 from app.domain.recent_runs import DRY_RUN, unpack_runs
 from app.domain.reports import LATEST_NEXT_RUN, Report
-from app.domain.schedules import GRACE, NoSlot, Schedule
+from app.domain.schedules import GRACE, NoSlot, Schedule, planned_time
 from app.domain.seen_offsets import machine_zone
 from app.models.jobs import ALL_WEEKDAYS, DEFAULT_INTERVAL
 from app.services import configuration, deployment
@@ -30,6 +30,7 @@ PLAN = (
 GUESS, DUPLICATI, PERSON = "guess", "duplicati", "person"
 # Sources of an interval that nobody chose for this job here.
 NOT_CHOSEN = ("default", "imported")
+SOURCES = (DUPLICATI, PERSON, "kept", "learned", "default")
 
 
 def follow_report(job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
@@ -161,6 +162,18 @@ def learned_of(job: Any) -> LearnedSchedule | None:
     return None
 
 
+def source_of(job: Any) -> str:
+    """Where the schedule that holds for a job comes from, as one of `SOURCES`."""
+    is_announced = job.announced_next_at is not None and job.announced_next_at == job.next_expected_at
+    if is_announced or job.interval_source == DUPLICATI:
+        return DUPLICATI
+    if is_kept(job):
+        return "kept"
+    if job.interval_source == PERSON or job.schedule_source == PERSON:
+        return PERSON
+    return "default" if learned_of(job) is None else "learned"
+
+
 def schedule_of(job: Any) -> Schedule | None:
     """The schedule that holds for a job as its settings stand; None where there is no grid.
 
@@ -220,7 +233,7 @@ def replan(job: Any) -> None:
     else:
         expected_at, late = _expected(job, grace)
     job.next_expected_at = expected_at
-    job.overdue_at = None if expected_at is None else expected_at + late + grace
+    job.overdue_at = None if expected_at is None else deadline(expected_at + late, grace)
 
 
 def _expected(job: Any, grace: timedelta) -> tuple[datetime | None, timedelta]:
@@ -233,12 +246,7 @@ def _expected(job: Any, grace: timedelta) -> tuple[datetime | None, timedelta]:
         if run_at is None:
             return None, timedelta()
         schedule = Schedule(run_at, job.expected_interval, job.allowed_weekdays)
-    if run_at is None:
-        return schedule.anchor_at, timedelta()
-    try:
-        return schedule.next_after(run_at, grace), schedule.late
-    except (BadInterval, NoSlot, OverflowError):
-        return None, timedelta()
+    return planned_time(run_at, schedule, tolerance=grace), schedule.late
 
 
 def is_on_grid(job: Any, instant: datetime) -> bool:

@@ -93,6 +93,7 @@ TABLE = {
     "/api/insight-limits": {"GET": "login", "PATCH": "admin"},
     "/api/insight/<server_id>": {"GET": "login"},
     "/api/insight/<server_id>/quota": {"PATCH": "admin"},
+    "/api/insight/<server_id>/schedule": {"POST": "admin"},
     "/api/lastbackup/<name:server>": {"GET": "open"},
     "/api/lastbackups/<name:server>": {"GET": "open"},
     "/api/metrics-settings": {"GET": "admin", "PATCH": "admin"},

@@ -65,6 +65,7 @@ class TestJobs:
             "overdueBackupCheckEnabled": True,
             "expectedInterval": "1D",
             "allowedWeekDays": [0, 1, 2, 3, 4, 5, 6],
+            "overdueTolerance": None,
             "time": iso(clock() + timedelta(hours=21)),
             "lastBackupDate": iso(clock() - timedelta(hours=3)),
             "ntfyEnabled": True,
@@ -77,6 +78,7 @@ class TestJobs:
             "overdueBackupCheckEnabled": False,
             "expectedInterval": "2W",
             "allowedWeekDays": [1, 5],
+            "overdueTolerance": "6h",
             "ntfyEnabled": False,
             "emailEnabled": False,
             "additionalNotificationEvent": "all",
@@ -418,8 +420,8 @@ class TestTemplates:
         assert post("templates", {"templates": {"language": "fr", "success": mine}}).status_code == 200
         now = unified()["templates"]
         assert (now["language"], now["success"]) == ("fr", mine)
-        assert before["warning"]["message"].startswith("Die Sicherung")
-        assert now["warning"]["message"].startswith("La sauvegarde")
+        assert before["warning"]["message"].startswith("{reason}\n\nDie Sicherung")
+        assert now["warning"]["message"].startswith("{reason}\n\nLa sauvegarde")
         details = audited("notification_template_updated")[1].details
         assert (details["templatesUpdated"], details["languageChanged"]) == (["success"], True)
         assert details["changes"]["success"]["title"]["new"] == "T"

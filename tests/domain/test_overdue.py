@@ -43,7 +43,7 @@ def test_defaults_are_two_hours_and_every_day() -> None:
 @pytest.mark.parametrize(("late", "overdue"), [(-MILLISECOND, False), (timedelta(), False), (MILLISECOND, True)])
 @pytest.mark.parametrize("tolerance", TOLERANCES.values(), ids=TOLERANCES)
 def test_job_is_overdue_only_after_the_deadline(tolerance: timedelta, late: timedelta, overdue: bool) -> None:
-    assert is_overdue(NOON, tolerance, NOON + tolerance + late) is overdue
+    assert is_overdue(deadline(NOON, tolerance), NOON + tolerance + late) is overdue
 
 
 @pytest.mark.parametrize("text", ["2026-03-28T23:00:00+00:00", "2026-10-24T23:00:00+00:00"])

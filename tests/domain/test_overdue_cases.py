@@ -11,7 +11,7 @@ import pytest
 
 from app.domain.intervals import BadInterval, is_strict, parse_interval
 from app.domain.overdue import DEFAULT_TOLERANCE, TOLERANCES, deadline, is_overdue
-from app.domain.schedules import NoSlot, next_expected, planned_time
+from app.domain.schedules import NoSlot, Schedule, next_expected, planned_time, weekday_mask
 
 ROOT = Path(__file__).parents[2]
 SHARED = ROOT.parent / "shared"
@@ -118,7 +118,14 @@ def answer_settings(given: dict[str, Any], zone: str) -> str | None:
     last_run_at = read_instant(latest, zone) if latest else None
     weekdays = stored.get("allowedWeekDays", [])
     tolerance = TOLERANCES[DEFAULT_TOLERANCE]
-    return write_instant(planned_time(last_run_at, anchor_at, interval, weekdays, tolerance=tolerance))
+    if last_run_at is None and anchor_at is None:
+        return None
+    try:
+        mask = weekday_mask(weekdays)
+    except ValueError:
+        return None
+    schedule = Schedule(anchor_at or last_run_at, interval, mask)
+    return write_instant(planned_time(last_run_at, schedule, tolerance=tolerance))
 
 
 def answer(function: str, given: dict[str, Any], zone: str) -> Any:
@@ -131,7 +138,7 @@ def answer(function: str, given: dict[str, Any], zone: str) -> Any:
             return write_instant(deadline(read_instant(given["time"], zone), TOLERANCES[given["tolerance"]]))
         case "isOverdue":
             expected_at, now = read_instant(given["time"], zone), read_instant(given["now"], zone)
-            return is_overdue(expected_at, TOLERANCES[given["tolerance"]], now)
+            return is_overdue(deadline(expected_at, TOLERANCES[given["tolerance"]]), now)
         case "parse":
             return [token._asdict() for token in parse_interval(given["interval"]).tokens]
         case "validate":

@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.intervals import parse_interval
 from app.domain.overdue import TOLERANCES, deadline, is_overdue
-from app.domain.schedules import next_expected, planned_time
+from app.domain.schedules import Schedule, next_expected, planned_time, weekday_mask
 
 ALL: tuple[int, ...] = ()
 WORKDAYS = (1, 2, 3, 4, 5)
@@ -103,7 +103,8 @@ def test_planned_time_after_a_run(row: tuple) -> None:
     newest, stored, interval, weekdays, reference, *ours = row
     assert not ours or ours[0] != reference
     anchor_at = at(stored) if stored else None
-    planned_at = planned_time(at(newest), anchor_at, interval, weekdays, tolerance=TOLERANCES["2h"])
+    schedule = Schedule(anchor_at or at(newest), interval, weekday_mask(weekdays))
+    planned_at = planned_time(at(newest), schedule, tolerance=TOLERANCES["2h"])
     assert planned_at == at(ours[0] if ours else reference)
 
 
@@ -115,4 +116,4 @@ def test_deadline_is_exact_where_the_reference_counts_on_the_wall(expected, tole
 
 @pytest.mark.parametrize(("late", "overdue"), [(timedelta(), False), (timedelta(milliseconds=1), True)])
 def test_a_job_is_overdue_a_millisecond_after_its_deadline(late: timedelta, overdue: bool) -> None:  # G16, G17
-    assert is_overdue(at("2026-01-06T14:00"), TOLERANCES["1h"], at("2026-01-06T15:00") + late) is overdue
+    assert is_overdue(deadline(at("2026-01-06T14:00"), TOLERANCES["1h"]), at("2026-01-06T15:00") + late) is overdue

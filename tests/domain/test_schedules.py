@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from app.domain.intervals import parse_interval
 from app.domain.schedules import (
     NoSlot,
+    Schedule,
     next_expected,
     planned_time,
     previous_slots,
@@ -150,16 +151,13 @@ def test_plan_of_a_second_is_found_far_from_its_anchor_without_counting() -> Non
 
 
 def test_job_without_a_run_is_planned_for_its_anchor() -> None:
-    assert planned_time(None, at("2026-01-04T14:00"), "1D") == at("2026-01-04T14:00")
+    assert planned_time(None, Schedule(at("2026-01-04T14:00"), "1D"), tolerance=timedelta()) == at("2026-01-04T14:00")
 
 
-def test_job_without_a_schedule_is_planned_an_interval_after_its_run() -> None:
-    assert planned_time(at("2026-01-04T14:03"), None, "12h") == at("2026-01-05T02:03")
-
-
-@pytest.mark.parametrize(("interval", "weekdays"), [("foo", ()), ("", ()), ("0", ()), ("1D", (9,))])
-def test_plan_of_a_job_with_bad_settings_is_unknown(interval: str, weekdays: tuple[int, ...]) -> None:
-    assert planned_time(at("2026-01-04T14:03"), at("2026-01-04T14:00"), interval, weekdays) is None
+@pytest.mark.parametrize("interval", ["foo", "", "0"])
+def test_plan_of_a_job_with_bad_settings_is_unknown(interval: str) -> None:
+    schedule = Schedule(at("2026-01-04T14:00"), interval)
+    assert planned_time(at("2026-01-04T14:03"), schedule, tolerance=timedelta()) is None
 
 
 @unhurried

@@ -31,6 +31,7 @@ class EntryOrDefaultsOut(AdditionalOut):
     is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
     expected_interval = fields.String(data_key="expectedInterval")
     allowed_weekdays = fields.List(fields.Integer(), data_key="allowedWeekDays")
+    overdue_tolerance = fields.String(data_key="overdueTolerance", allow_none=True)
     next_expected_at = IsoInstant(data_key="time", missing="")
     last_began_at = IsoInstant(data_key="lastBackupDate", metadata=SOMETIMES)
     ntfy_enabled = fields.Boolean(data_key="ntfyEnabled")

@@ -63,6 +63,9 @@ class EntryIn(Lenient):
         fields.Integer(strict=True, validate=validate.OneOf(sorted(EVERY_DAY))), data_key="allowedWeekDays"
     )
     planned_at = fields.String(data_key="time", allow_none=True)
+    overdue_tolerance = fields.String(
+        data_key="overdueTolerance", allow_none=True, validate=validate.OneOf(tuple(TOLERANCES))
+    )
     ntfy_enabled = fields.Boolean(data_key="ntfyEnabled")
     email_enabled = fields.Boolean(data_key="emailEnabled")
     additional_event = fields.String(
@@ -303,6 +306,11 @@ class EntryOut(Out):
     expected_interval = fields.String(data_key="expectedInterval")
     allowed_weekdays = fields.Function(
         lambda job: list(weekdays_from_mask(job.allowed_weekdays)), data_key="allowedWeekDays"
+    )
+    overdue_tolerance = fields.String(
+        data_key="overdueTolerance",
+        allow_none=True,
+        metadata={"enum": [*TOLERANCES, None], "description": "Grace period of the job; null: the global one"},
     )
     next_expected_at = IsoInstant(data_key="time", missing="")
     last_began_at = IsoInstant(data_key="lastBackupDate", attribute="last_sent_began_at")

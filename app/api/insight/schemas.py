@@ -7,8 +7,11 @@ from marshmallow import RAISE, Schema, fields, validate
 from app.api.wire import TEXTS, IsoInstant, Out
 from app.domain.anomalies import Limits, describe
 from app.domain.run_outcomes import Outcome
+from app.domain.schedules import weekdays_from_mask
+from app.services import planning
 from app.services.history import JobStatus, ServerStatus
 
+NUMBERS = {"type": "array", "items": {"type": "integer"}}
 # JavaScript counts exactly up to here, and it is more than any destination holds.
 LARGEST_SIZE = 2**53 - 1
 OUTCOME_WORDS = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome}
@@ -25,6 +28,47 @@ class AnomalyOut(Out):
     value = fields.Float()
     usual = fields.Float()
     text = fields.Function(describe, metadata={"type": "string"})
+
+
+class LearnedScheduleOut(Out):
+    """What the newest `runs` of a job show: its interval, weekdays (0 = Sunday), one of its slots, its spread.
+
+    `weekdays` and the time of day of `slot` are those of `zone`: an IANA name, or an offset such as `+05:30`.
+    """
+
+    interval = fields.String()
+    weekdays = fields.Function(lambda learned: list(weekdays_from_mask(learned.weekdays)), metadata=NUMBERS)
+    anchor_at = IsoInstant(data_key="slot")
+    zone = fields.String()
+    spread_s = fields.Integer(data_key="spreadSeconds")
+    run_count = fields.Integer(data_key="runs")
+
+
+class ScheduleOut(Out):
+    """Where the schedule of a job comes from, and what its runs show.
+
+    `source` is `duplicati` (it announces each run, or its settings were collected), `person`, `kept` (learned, and
+    kept by a person), `learned` or `default`. `offeredInterval` is offered for irregular jobs: at least one run in it.
+    """
+
+    source = fields.Function(planning.source_of, metadata={"type": "string", "enum": list(planning.SOURCES)})
+    learned = fields.Function(
+        lambda job: (learned := planning.learned_of(job)) and LearnedScheduleOut().dump(learned),
+        metadata={"type": ["object", "null"]},
+    )
+    offered = fields.Function(
+        planning.offered_interval, data_key="offeredInterval", metadata={"type": ["string", "null"]}
+    )
+
+
+class ScheduleIn(Schema):
+    """What to do with the learned schedule of a job: `keep` it as chosen, or `learn` again and drop what was chosen."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_name = fields.String(data_key="backupName", required=True)
+    choice = fields.String(required=True, validate=validate.OneOf(("keep", "learn")))
 
 
 class JobInsightOut(Out):
@@ -46,6 +90,7 @@ class JobInsightOut(Out):
     last_outcome = fields.String(data_key="lastOutcome", attribute="newest.outcome", metadata={"enum": OUTCOMES})
     broken_off_at = IsoInstant(data_key="previousRunBrokenOffAt", attribute="newest.broken_off_at", allow_none=True)
     has_mixed_ids = fields.Boolean(data_key="hasMixedBackupIds")
+    schedule = fields.Nested(ScheduleOut)
 
 
 class ServerInsightOut(Out):
@@ -104,7 +149,7 @@ class QuotaIn(Schema):
     )
 
 
-_job_out = JobInsightOut()
+_job_out = JobInsightOut(exclude=("anomalies", "schedule"))
 
 
 def dump_server(server: ServerStatus) -> dict[str, Any]:
@@ -118,7 +163,11 @@ def dump_job(job: JobStatus) -> dict[str, Any]:
     """What there is to know of one job."""
     dumped: dict[str, Any] = _job_out.dump(job)
     outcome = OUTCOME_WORDS[job.newest.outcome]
-    return dumped | {"anomalies": AnomalyOut().dump(job.anomalies, many=True), "lastOutcome": outcome}
+    return dumped | {
+        "schedule": ScheduleOut().dump(job),
+        "anomalies": AnomalyOut().dump(job.anomalies, many=True),
+        "lastOutcome": outcome,
+    }
 
 
 def dump_limits(limits: Limits) -> dict[str, Any]:

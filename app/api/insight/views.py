@@ -9,12 +9,13 @@ from app.api.insight.schemas import (
     LimitsIn,
     LimitsOut,
     QuotaIn,
+    ScheduleIn,
     ServerInsightOut,
     dump_limits,
     dump_server,
 )
 from app.contracts import Guard, described, guarded
-from app.services import clock, history, insight
+from app.services import clock, history, insight, job_settings
 
 bp = Blueprint("insight", __name__)
 
@@ -39,6 +40,17 @@ def show(server_id: str) -> ResponseReturnValue:
 def update_quota(server_id: str) -> ResponseReturnValue:
     """Enter how much the destination of a job holds; it wins over what the destination reports."""
     insight.change_quota(server_id, **QuotaIn().load(json_body()), actor=actor(), now=clock.now())
+    return show(server_id)
+
+
+@bp.post("/insight/<server_id>/schedule")
+@guarded(Guard.ADMIN)
+@described({200: ServerInsightOut}, body=ScheduleIn)
+def update_schedule(server_id: str) -> ResponseReturnValue:
+    """Keep the schedule that is learned or offered for a job, or have it learned again."""
+    body = ScheduleIn().load(json_body())
+    change = job_settings.keep_schedule if body["choice"] == "keep" else job_settings.learn_schedule
+    change(server_id, body["job_name"], actor=actor(), now=clock.now())
     return show(server_id)
 
 

@@ -5,16 +5,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from flask_babel import LazyString, lazy_pgettext
+from flask_babel import LazyString, get_locale, lazy_pgettext
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext as lazy
+from flask_login import current_user
 from werkzeug.datastructures import MultiDict
 
+from app.contracts import AppError
 from app.domain.csv_tables import csv_line
 from app.domain.intervals import BadInterval, is_strict, parse_interval
+from app.domain.overdue import TOLERANCES
 from app.domain.schedules import weekday_mask, weekdays_from_mask
 from app.models import Job, Server
-from app.services import configuration, evaluate, history, job_settings, task_schedule
+from app.services import configuration, evaluate, history, job_settings, planning, preferences, task_schedule
 from app.services.audit import Actor, record_entry
 from app.services.evaluate import OverdueStatistics
 from app.services.history import JobStatus
@@ -86,18 +89,24 @@ HEAD = (
     "monitoring enabled",
     "expected interval",
     "allowed weekdays",
+    "grace period",
+    "learned schedule",
 )
 NOT_AVAILABLE = "N/A"
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a row of the form holds: switch, number and unit or a custom interval, weekdays (0 = Sunday)."""
+    """What a row of the form holds: switch, number and unit or a custom interval, weekdays (0 = Sunday), grace period.
+
+    `tolerance` is a name of `TOLERANCES`; empty for the global grace period.
+    """
 
     is_on: bool
     count: str
     unit: str
     weekdays: tuple[int, ...]
+    tolerance: str = ""
 
     @property
     def interval(self) -> str:
@@ -107,7 +116,7 @@ class Entry:
     @property
     def state(self) -> str:
         """The row as one word, which comes back with the form: so a save changes only what a person changed."""
-        return f"{int(self.is_on)}|{self.interval}|{''.join(map(str, self.weekdays))}"
+        return f"{int(self.is_on)}|{self.interval}|{''.join(map(str, self.weekdays))}|{self.tolerance}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,10 +193,11 @@ def build_board(visible: frozenset[str] | None, arguments: Mapping[str, str], no
     )
 
 
-def entry_of(job: Job) -> Entry:
+def entry_of(job: Job | JobStatus) -> Entry:
     """What is stored for a job, as the form shows it."""
     count, unit = _split(job.expected_interval)
-    return Entry(job.is_overdue_check_enabled, count, unit, weekdays_from_mask(job.allowed_weekdays))
+    weekdays = weekdays_from_mask(job.allowed_weekdays)
+    return Entry(job.is_overdue_check_enabled, count, unit, weekdays, job.overdue_tolerance or "")
 
 
 def read_entry(form: MultiDict[str, str], name: str) -> Entry:
@@ -195,7 +205,14 @@ def read_entry(form: MultiDict[str, str], name: str) -> Entry:
     unit = form.get(f"unit.{name}", "D")
     days = {int(day) for day in form.getlist(f"day.{name}") if day in "0123456"}
     count = "".join(form.get(f"count.{name}", "").split())
-    return Entry(f"on.{name}" in form, count, unit if unit in UNITS else CUSTOM, tuple(sorted(days)))
+    tolerance = form.get(f"tolerance.{name}", "")
+    return Entry(
+        f"on.{name}" in form,
+        count,
+        unit if unit in UNITS else CUSTOM,
+        tuple(sorted(days)),
+        tolerance if tolerance in TOLERANCES else "",
+    )
 
 
 def problem_of(entry: Entry) -> str:
@@ -239,6 +256,26 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapp
     if changes and not refused:
         job_settings.save(changes, actor=actor, now=now)
     return refused
+
+
+def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor: Actor, now: datetime) -> None:
+    """Store what was entered for one job, as far as it differs. Raises AppError saying what is wrong."""
+    entry, was = read_entry(form, "job"), form.get("was", "")
+    if problem := problem_of(entry):
+        raise AppError(problem, field="interval")
+    if columns := _differences(entry, was):
+        job_settings.save({key_of(server_id, job_name): JobChange(columns)}, actor=actor, now=now)
+
+
+def weekdays() -> list[tuple[int, LazyString, LazyString]]:
+    """The weekdays (0 = Sunday) with their short and long names, from the first day of the person's week on."""
+    first = first_weekday()
+    return [(day % 7, *WEEKDAYS[day % 7]) for day in range(first, first + 7)]
+
+
+def first_weekday() -> int:
+    """The day that the person's weeks begin with, counted from Sunday."""
+    return (preferences.of(current_user).first_weekday(str(get_locale())) + 1) % 7
 
 
 def with_refused(board: Board, refused: Mapping[int, tuple[Entry, str]]) -> Board:
@@ -292,6 +329,8 @@ def csv_file(board: Board, first_weekday: int) -> Iterator[str]:
                     "Yes" if job.is_overdue_check_enabled else "No",
                     job.expected_interval,
                     "; ".join(ENGLISH_WEEKDAYS[day] for day in order if day in allowed),
+                    job.overdue_tolerance or "",
+                    learned.interval if (learned := planning.learned_of(job)) else "",
                 )
             )
             + "\r\n"
@@ -306,8 +345,7 @@ def _split(interval: str) -> tuple[str, str]:
 
 
 def _differences(entry: Entry, was: str) -> dict[str, Any]:
-    was_on, _bar, rest = was.partition("|")
-    was_interval, _bar, was_days = rest.partition("|")
+    was_on, was_interval, was_days, was_tolerance = (*was.split("|"), "", "", "", "")[:4]
     columns: dict[str, Any] = {}
     if str(int(entry.is_on)) != was_on:
         columns["is_overdue_check_enabled"] = entry.is_on
@@ -315,6 +353,8 @@ def _differences(entry: Entry, was: str) -> dict[str, Any]:
         columns["expected_interval"] = entry.interval
     if "".join(map(str, entry.weekdays)) != was_days:
         columns["allowed_weekdays"] = weekday_mask(entry.weekdays)
+    if entry.tolerance != was_tolerance:
+        columns["overdue_tolerance"] = entry.tolerance or None
     return columns
 
 

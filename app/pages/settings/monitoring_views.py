@@ -4,16 +4,15 @@ from collections.abc import Mapping
 
 from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import get_locale, ngettext
 from flask_babel import gettext as _
-from flask_login import current_user
+from flask_babel import ngettext
 
 from app.api.client import actor, visible_server_ids
 from app.contracts import Guard, guarded
 from app.domain.overdue import FREQUENCIES, TOLERANCES
 from app.pages.settings import monitoring as layout
 from app.pages.settings.blueprint import bp
-from app.services import clock, notification_settings, preferences, task_schedule
+from app.services import clock, notification_settings, task_schedule
 
 TAB = "monitoring"
 
@@ -71,7 +70,7 @@ def forget_alerts() -> ResponseReturnValue:
 def monitoring_file() -> ResponseReturnValue:
     """The table as it is filtered and sorted, as a file."""
     now = clock.now()
-    lines = layout.csv_file(layout.build_board(visible_server_ids(), request.args, now), _first_weekday())
+    lines = layout.csv_file(layout.build_board(visible_server_ids(), request.args, now), layout.first_weekday())
     name = f"backup-monitoring-{now:%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response("".join(lines), mimetype="text/csv", headers=headers)
@@ -85,16 +84,10 @@ def _check() -> None:
     flash(f"{checked}; {late}; {told}.", "success")
 
 
-def _first_weekday() -> int:
-    """The day that the person's weeks begin with, counted from Sunday."""
-    return (preferences.of(current_user).first_weekday(str(get_locale())) + 1) % 7
-
-
 def _show(board: layout.Board) -> str:
-    first = _first_weekday()
     words: Mapping[str, object] = {
         "units": layout.UNITS,
-        "weekdays": [(day % 7, *layout.WEEKDAYS[day % 7]) for day in range(first, first + 7)],
+        "weekdays": layout.weekdays(),
         "tolerances": layout.TOLERANCE_WORDS,
         "presets": layout.PRESET_WORDS,
         "frequencies": layout.FREQUENCY_WORDS,

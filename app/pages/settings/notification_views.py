@@ -7,6 +7,7 @@ from flask_babel import gettext as _
 from app.api.client import actor, visible_server_ids
 from app.contracts import AppError, Guard, guarded
 from app.domain.notices import EVENTS
+from app.pages.settings import monitoring
 from app.pages.settings import notifications as layout
 from app.pages.settings.blueprint import bp
 from app.services import clock, job_settings
@@ -106,7 +107,8 @@ def _ask_about_clearing() -> str:
 
 
 def _words() -> dict[str, object]:
-    return {"events": {event: layout.EVENT_WORDS[event] for event in EVENTS}}
+    events = {event: layout.EVENT_WORDS[event] for event in EVENTS}
+    return {"events": events, "tolerances": monitoring.TOLERANCE_WORDS}
 
 
 def _back() -> ResponseReturnValue:

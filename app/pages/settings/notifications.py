@@ -13,6 +13,7 @@ from werkzeug.datastructures import MultiDict
 from app.contracts import AppError
 from app.contracts.errors import NotFound
 from app.domain.notices import ALL, ERRORS, EVENTS, OFF, WARNINGS, inherited, mail_addresses
+from app.domain.overdue import TOLERANCES
 from app.models import Job, Server
 from app.services import channels, job_settings, trials
 from app.services.audit import Actor
@@ -215,7 +216,11 @@ def change_many(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> st
     values, problems = read_destinations(form, inherits=True)
     if problems:
         raise AppError(" ".join(problems.values()))
-    columns = {"notification_event": form["main_event"]} if form.get("main_event") in EVENTS else {}
+    columns: dict[str, str | None] = {}
+    if form.get("main_event") in EVENTS:
+        columns["notification_event"] = form["main_event"]
+    if form.get("tolerance") in (*TOLERANCES, "default"):
+        columns["overdue_tolerance"] = form["tolerance"] if form["tolerance"] in TOLERANCES else None
     switches = {
         kind.name: form[f"switch.{kind.name}"] == "on"
         for kind in _kinds()
