@@ -36,7 +36,12 @@ LEFT_OUT_OF_SYSTEM = frozenset(
         "WebModules",
         "ConnectionModules",
         "SecretProviderModules",
+        "SourceProviderModules",
+        "RestoreDestinationProviderModules",
         "ServerModules",
+        "ServerOnlyOptions",
+        "PowerModeProviders",
+        "TimeZones",
         "LogLevels",
         "SupportedLocales",
     }
