@@ -15,8 +15,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
@@ -139,6 +139,8 @@ class DuplicatiServer:
         self.tasks: dict[str, dict[str, Any]] = {}
         self.allowed_hostnames: set[str] = set()
         self.ignores_offset = False
+        # The end of the path at which, once, the token does not hold any more.
+        self.forgets_token_at = ""
         self.replies: dict[str, Reply] = {}
         self.requests: list[Request] = []
         self.started: list[str] = []
@@ -205,7 +207,8 @@ class DuplicatiServer:
         request = Request(handler.command, handler.path, headers, body)
         self.requests.append(request)
         path = urlsplit(handler.path).path
-        wanted = next((reply for end, reply in self.replies.items() if path.endswith(end)), None)
+        wanted = next((reply for end, reply in self.replies.items() if handler.path.endswith(end)), None)
+        wanted = wanted or next((reply for end, reply in self.replies.items() if path.endswith(end)), None)
         reply = wanted or (self._answer_as_of_old(request) if self.generation == OLD else self._answer(request, path))
         if reply.hangs_up:
             handler.close_connection = True
@@ -250,6 +253,8 @@ class DuplicatiServer:
             if self.generation == V2_1:
                 del tokens["RefreshNonce"]
             return as_json(tokens, headers=cookie)
+        if self.forgets_token_at and path.endswith(self.forgets_token_at):
+            self.forgets_token_at, self.token = "", secrets.token_urlsafe(24)
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return Reply(401, b"")
         return self._content(request, path) if self._takes_host(request) else self._refuse_host(request)
@@ -409,6 +414,13 @@ def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None
     )
 
 
+def _named(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ipaddress.ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
+
+
 def make_certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) -> tuple[Path, Path]:
     """A certificate that the server signed itself, good for so many days; gives its file and that of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
@@ -422,7 +434,7 @@ def make_certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) ->
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - dt.timedelta(days=9))
         .not_valid_after(now + dt.timedelta(days=days))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([_named(address)]), critical=False)
         .sign(key, hashes.SHA256())
     )
     files = folder / "certificate.pem", folder / "key.pem"

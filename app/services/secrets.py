@@ -66,8 +66,11 @@ def ensure_key(data_dir: Path) -> Path:
 
 def encrypt(text: str) -> str:
     """Encrypt a secret for storage; the empty text stays empty."""
-    if not text:
-        return ""
+    return seal(text) if text else ""
+
+
+def seal(text: str) -> str:
+    """Encrypt a secret for storage, also an empty one: a password that is empty is not one that is missing."""
     salt, iv = randomness.token_bytes(SALT_BYTES), randomness.token_bytes(IV_BYTES)
     sealed = AESGCM(_derive(_key(), salt)).encrypt(iv, text.encode(), None)
     return ":".join(part.hex() for part in (salt, iv, sealed[-TAG_BYTES:], sealed[:-TAG_BYTES]))

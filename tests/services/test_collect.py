@@ -29,7 +29,7 @@ from app.contracts import AppError
 from app.contracts.errors import Forbidden, NotFound
 from app.models import AuditEntry, Delivery, Job, Run, Server
 from app.services import secrets
-from app.services.collect import client, collecting
+from app.services.collect import collecting
 from app.services.collect.client import Limits
 from app.services.collect.collecting import Caller, Collected
 from app.services.collect.targets import Order
@@ -182,9 +182,57 @@ def test_silent_server_is_not_asked_for_every_log(collect, duplicati):
 
 
 def test_log_too_large_for_one_piece_is_read_in_a_smaller_one(db, collect, duplicati):
-    duplicati.logs["3"] = [entry(message(BEGAN_AT - n * timedelta(hours=1))) for n in range(500)]
+    duplicati.logs["3"] = hourly(500)
     collected = collect(duplicati)
-    assert (collected.stored, collected.error_count) == (client.PAGE_SIZES[1], 0)
+    assert (collected.stored, collected.error_count) == (500, 0)
+    assert [request.path.partition("?")[2] for request in duplicati.requests if "/3/log?" in request.path] == [
+        "pagesize=500",
+        "pagesize=250",
+        "pagesize=250&offset=251",
+        "pagesize=250&offset=1",
+    ]
+
+
+def hourly(count: int) -> list[dict[str, Any]]:
+    """A log of so many hourly runs, newest first."""
+    hour = timedelta(hours=1)
+    return [entry(message(BEGAN_AT - n * hour), count - n) for n in range(count)]
+
+
+def offsets(duplicati: DuplicatiServer) -> list[str]:
+    """The pages of a log that were asked for."""
+    return [request.path.partition("offset=")[2] for request in duplicati.requests if "/3/log?" in request.path]
+
+
+def test_log_of_720_entries_is_read_whole_and_then_its_newest_page(db, collect, duplicati):
+    duplicati.logs["3"] = hourly(720)
+    assert (collect(duplicati, limits=Limits()).stored, offsets(duplicati)) == (720, ["", "221"])
+    duplicati.requests.clear()
+    again = collect(duplicati, limits=Limits())
+    assert (again.stored, again.skipped, offsets(duplicati)) == (0, 500, [""])
+    assert jobs(db)["Photos"].run_count == 720
+
+
+def test_a_collection_that_broke_off_goes_on_with_the_older_page(db, collect, duplicati):
+    duplicati.logs["3"] = hourly(720)
+    duplicati.replies["offset=221"] = Reply(500)
+    first = collect(duplicati, limits=Limits())
+    assert (first.stored, first.problems) == (500, ("Photos: Failed to get the log: Internal Server Error",))
+    duplicati.replies.clear()
+    assert collect(duplicati, limits=Limits()).stored == 220
+
+
+def test_pages_of_other_operations_are_passed_over(db, collect, duplicati):
+    listings = [entry(message(MainOperation="ListFilesets"), 1000 - n) for n in range(600)]
+    duplicati.logs["3"] = [*listings, entry(message(), 1)]
+    assert collect(duplicati, limits=Limits()).stored == 1
+    assert collect(duplicati, limits=Limits()).skipped == 1
+
+
+def test_server_that_repeats_itself_is_not_asked_for_ever(db, collect, duplicati):
+    duplicati.logs["3"] = hourly(720)
+    duplicati.ignores_offset = True
+    assert (collect(duplicati, limits=Limits()).stored, len(offsets(duplicati))) == (500, 2)
 
 
 def test_log_too_large_in_any_piece_is_told(collect, duplicati):
@@ -226,7 +274,7 @@ def test_the_record_that_was_asked_for_gets_the_runs(db, collect, duplicati):
     collected = collect(duplicati, server_id="record-1", hostname="", password="")
     assert (collected.server_id, collected.server_alias, collected.stored) == ("record-1", "cellar", 1)
     server = db.session.get_one(Server, "record-1")
-    assert (server.name, server.url) == ("nas-01", f"{duplicati.url}/ui/")
+    assert (server.name, server.url) == ("old name", f"{duplicati.url}/ui/")
     assert db.session.get(Server, MACHINE_ID) is None
 
 

@@ -19,6 +19,7 @@ from app.services.collect.client import Endpoint
 class Order:
     """What somebody wants to be asked: a server by its record, or a machine by host and password, or both.
 
+    With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
     Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says.
     Without them a machine has to speak https, with a certificate that can be checked. With `keeps_document` all that
     comes back is kept for the person.
@@ -28,9 +29,15 @@ class Order:
     hostname: str = ""
     port: int | None = None
     password: str = field(default="", repr=False)
+    has_no_password: bool = False
     scheme: str = ""
     verifies_certificate: bool | None = None
     keeps_document: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says by itself where to ask, and with what."""
+        return bool(self.hostname.strip() and (self.password or self.has_no_password))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +52,7 @@ class Target:
 def find_target(order: Order, visible_server_ids: frozenset[str] | None = None) -> Target:
     """Work out where an order leads. Raises AppError for what cannot be asked, before anything is connected to."""
     server = _existing(order.server_id, visible_server_ids) if order.server_id else None
-    if server is not None and not (order.hostname.strip() and order.password):
+    if server is not None and not order.is_complete:
         target = Target(_stored_endpoint(server, order), server.id, is_stored=True)
     else:
         target = Target(_given_endpoint(server, order), server.id if server else "")
@@ -117,7 +124,7 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
 def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     if not order.hostname.strip():
         raise AppError("A host name is needed")
-    if not order.password:
+    if not order.password and not order.has_no_password:
         raise AppError("A password is needed")
     try:
         address = read_typed(order.hostname, order.port, order.scheme)
