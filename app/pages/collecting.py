@@ -42,6 +42,7 @@ class CollectForm(SettingsForm):
     password = PasswordField(
         lazy_gettext("Password of Duplicati"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
     )
+    has_no_password = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
     keeps_document = BooleanField(lazy_gettext("Offer what is collected as a JSON file"))
 
     def offer_servers(self, servers: list[Server]) -> None:
@@ -65,6 +66,7 @@ class CollectForm(SettingsForm):
 
     def _orders(self, caller: Caller) -> list[Order]:
         more: dict[str, Any] = {"password": self.password.data or "", "keeps_document": bool(self.keeps_document.data)}
+        more["has_no_password"] = bool(self.has_no_password.data and not self.password.data)
         if self.server_id.data:
             return [self._order_for_known(caller, more)]
         hosts, wrong = split_hosts(self.hosts.data or "")
@@ -72,7 +74,7 @@ class CollectForm(SettingsForm):
             self.refuse("hosts", _("These are no host names: %(names)s", names=", ".join(wrong)))
         elif not hosts:
             self.refuse("hosts", _("Enter a host name or an address."))
-        if not self.password.data:
+        if not self.password.data and not more["has_no_password"]:
             self.refuse("password", _("Enter the password."))
         if self.port.data is None or not 1 <= self.port.data <= 65535:
             self.refuse("port", _("A port is a number from 1 to 65535."))
@@ -88,9 +90,10 @@ class CollectForm(SettingsForm):
         if server is None:
             self.refuse("server_id", _("This server is not known, or has no address any more."))
             return Order()
-        if not self.password.data and not server.has_password:
+        is_given = bool(self.password.data or more["has_no_password"])
+        if not is_given and not server.has_password:
             self.refuse("password", _("No password is stored for this server; enter it."))
-        hostname = str(stored_address(server)) if self.password.data else ""
+        hostname = str(stored_address(server)) if is_given else ""
         return Order(server_id=server.id, hostname=hostname, **more)
 
 
@@ -110,6 +113,10 @@ def failure_words(error_code: str, error: str) -> str:
         "LOGIN": _("The password is wrong."),
         "NO_TOKEN": _("The login brought no access."),
         "TOO_LARGE": _("The answer is too large to be read."),
+        "HOST_NAME": _(
+            "This Duplicati refuses the host name. Allow it with --webservice-allowed-hostnames "
+            "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address."
+        ),
         "NO_JOB": _("The server has no backup job of this name any more."),
         "MASTER_KEY": _("The stored password cannot be read, since the key file has changed. Enter it again."),
     }

@@ -5,11 +5,12 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from wtforms import BooleanField, PasswordField, SelectField, StringField, URLField
+from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField, URLField
 from wtforms.fields.choices import SelectChoice
 
 from app.contracts import AppError
 from app.domain.pulls import CHOICES
+from app.domain.request_headers import LARGEST_BYTES, MOST_HEADERS, BadHeader, read_lines
 from app.pages.formats import every_text
 from app.pages.settings.forms import SettingsForm
 from app.services import servers
@@ -32,7 +33,9 @@ class ServerForm(SettingsForm):
     note = StringField(lazy_gettext("Note"), render_kw={"maxlength": NOTE_LENGTH, "autocomplete": "off"})
     url = URLField(
         lazy_gettext("Address of its Duplicati"),
-        description=lazy_gettext("To open it and to collect from it. Another host costs the stored password."),
+        description=lazy_gettext(
+            "To open it and to collect from it. Another host costs the stored password and headers."
+        ),
         render_kw={"placeholder": "https://nas.example:8200", "autocomplete": "off", "spellcheck": "false"},
     )
     verifies_certificate = BooleanField(
@@ -70,6 +73,8 @@ class ServerForm(SettingsForm):
                 raise
             self._take(refusal)
             return None
+        if changed.lost_headers:
+            return _("Saved. What was stored for the sign-in was removed, since the address leads to another host.")
         if changed.lost_password:
             return _("Saved. The stored password was removed, since the address leads to another host.")
         return _("Saved.")
@@ -87,17 +92,17 @@ class ServerForm(SettingsForm):
 
 
 class PasswordForm(SettingsForm):
-    """The password of a server's Duplicati, twice."""
+    """The password of a server's Duplicati, twice; or that it has none."""
 
-    password = PasswordField(
-        lazy_gettext("Password"), render_kw={"required": True, "autocomplete": "new-password", "maxlength": 1000}
-    )
-    again = PasswordField(
-        lazy_gettext("Once more"), render_kw={"required": True, "autocomplete": "new-password", "maxlength": 1000}
-    )
+    password = PasswordField(lazy_gettext("Password"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    again = PasswordField(lazy_gettext("Once more"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    is_empty = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
         """Store the password; False when the form tells why not. Raises NotFound."""
+        if self.is_empty.data and not (self.password.data or self.again.data):
+            servers.change_password(server_id, "", is_empty=True, actor=actor, now=now)
+            return True
         if not (self.password.data or "").strip():
             self.refuse("password", _("Enter the password."))
         elif self.password.data != self.again.data:
@@ -106,6 +111,44 @@ class PasswordForm(SettingsForm):
             return False
         servers.change_password(server_id, self.password.data, actor=actor, now=now)
         return True
+
+
+class HeadersForm(SettingsForm):
+    """The extra request headers of a server, which are never shown again."""
+
+    headers = TextAreaField(
+        lazy_gettext("Headers"),
+        description=lazy_gettext(
+            "One on each line, as in CF-Access-Client-Id: abc. They replace those that are stored."
+        ),
+        render_kw={"rows": 5, "required": True, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+    def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
+        """Store the headers; False when the form tells why not. Raises NotFound."""
+        try:
+            headers = read_lines(self.headers.data or "")
+        except BadHeader as wrong:
+            self.refuse("headers", _header_words(wrong))
+            return False
+        if not headers:
+            self.refuse("headers", _("Enter a header."))
+            return False
+        servers.change_headers(server_id, headers, actor=actor, now=now)
+        return True
+
+
+def _header_words(wrong: BadHeader) -> str:
+    words: dict[str, Callable[[], str]] = {
+        "line": lambda: _("Line %(number)s is not a header. Write its name, a colon and its value.", number=wrong.name),
+        "name": lambda: _("%(name)s is not the name of a header.", name=wrong.name),
+        "reserved": lambda: _("%(name)s cannot be set: the sign-in to Duplicati needs it.", name=wrong.name),
+        "twice": lambda: _("%(name)s is entered twice.", name=wrong.name),
+        "value": lambda: _("%(name)s needs a value of letters, digits and signs of ASCII.", name=wrong.name),
+        "count": lambda: _("No more than %(count)s headers can be stored.", count=MOST_HEADERS),
+        "size": lambda: _("The headers are larger than %(size)s KiB together.", size=LARGEST_BYTES // 1024),
+    }
+    return words[wrong.kind]()
 
 
 def _begun(text: str) -> str:

@@ -201,8 +201,11 @@ def note_outcome(
 
 def _reach(server: Server, target: Target, encrypted_password: str) -> None:
     """Keep the address as it was written where it leads to the same place: it may have a path to the pages."""
-    if stored_address(server) != target.endpoint.address:
+    stored = stored_address(server)
+    if stored != target.endpoint.address:
         server.url = str(target.endpoint.address)
+    if stored is None or stored.host != target.endpoint.address.host:
+        server.encrypted_headers = ""
     server.encrypted_password = encrypted_password
     server.verifies_certificate = target.endpoint.verifies_certificate
 

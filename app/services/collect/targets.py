@@ -13,6 +13,9 @@ from app.extensions import db
 from app.models import Server
 from app.services import secrets
 from app.services.collect.client import Endpoint
+from app.services.server_headers import headers_for, open_headers
+
+HEADERS_CLOSED = "The stored headers cannot be read, since the master key has changed; enter them again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,23 @@ def find_collectable(visible_server_ids: frozenset[str] | None = None) -> list[S
     return [server for server in find_addressed(visible_server_ids) if server.has_password]
 
 
+def headers_of(server: Server) -> dict[str, str]:
+    """The headers that go along to the stored address of a server. Raises AppError when they cannot be read."""
+    address = stored_address(server)
+    return {} if address is None else _headers_for(server, address)
+
+
+def headers_to(url: str, server_id: str, visible_server_ids: frozenset[str] | None) -> dict[str, str]:
+    """The headers of a server that go along to an address. Raises NotFound, AppError when they cannot be read."""
+    if not server_id:
+        return {}
+    try:
+        address = read_stored(url)
+    except BadAddress:
+        return {}
+    return _headers_for(_existing(server_id, visible_server_ids), address)
+
+
 def _existing(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
     is_visible = visible_server_ids is None or server_id in visible_server_ids
     server = db.session.get(Server, server_id, populate_existing=True) if is_visible else None
@@ -110,7 +130,7 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
         sentence = "No password is stored for this server: give a host name and a password, or store one"
         raise NotFound(sentence, serverInfo=told)
     try:
-        password = secrets.decrypt(server.encrypted_password)
+        password, headers = secrets.decrypt(server.encrypted_password), open_headers(server)
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
         sentence = "The stored password cannot be read, since the master key has changed; enter it again"
         raise AppError(sentence, masterKeyInvalid=True) from error
@@ -118,7 +138,7 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
         address = read_stored(server.url)
     except BadAddress as error:
         raise AppError(str(error)) from error
-    return Endpoint(address, password, server.verifies_certificate)
+    return Endpoint(address, password, server.verifies_certificate, headers)
 
 
 def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
@@ -136,4 +156,12 @@ def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     verifies = server.verifies_certificate if server else True
     if order.verifies_certificate is not None:
         verifies = order.verifies_certificate
-    return Endpoint(address, order.password, verifies)
+    return Endpoint(address, order.password, verifies, _headers_for(server, address))
+
+
+def _headers_for(server: Server | None, address: Address) -> dict[str, str]:
+    """The headers of a record that may go to an address that was given: those of exactly this address."""
+    try:
+        return headers_for(server, address, stored_address(server)) if server else {}
+    except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
+        raise AppError(HEADERS_CLOSED, masterKeyInvalid=True) from error
