@@ -171,6 +171,7 @@ def test_log_that_cannot_be_had_costs_its_job_alone(db, collect, duplicati):
     duplicati.replies["/3/log"] = Reply(500, b"<html>oops</html>")
     collected = collect(duplicati)
     assert (collected.stored, collected.problems) == (1, ("Photos: Failed to get the log: Internal Server Error",))
+    assert jobs(db)["Photos"].expected_interval == "1D"
 
 
 def test_silent_server_is_not_asked_for_every_log(collect, duplicati):

@@ -247,6 +247,13 @@ class TestIdentity:
         collected = collect(duplicati)
         assert (collected.stored, collected.problems) == (1, ())
 
+    def test_silent_server_is_not_asked_for_the_settings_of_every_job(self, db, collect, duplicati):
+        duplicati.jobs = [job(str(number), f"job {number}", SCHEDULE) for number in range(9)]
+        duplicati.replies["/log"] = Reply(500)
+        duplicati.replies |= {f"/backup/{number}": Reply(pause_s=1) for number in range(9)}
+        collect(duplicati, limits=Limits(timeout_s=0.3, answer_s=0.3))
+        assert sum(sent(duplicati, f"/backup/{number}") for number in range(9)) == 2
+
     def test_server_that_the_account_may_not_see_gets_nothing(self, db, collect, duplicati):
         remember(duplicati.url)
         duplicati.job_settings = {"3": {"--machine-id": "own"}}
@@ -394,6 +401,13 @@ class TestRunning:
         with duplicati_server(generation) as server:
             server.running = "3"
             assert (collect(server).stored, job_of(db).running_since_at) == (1, None)
+
+    def test_job_that_is_gone_is_not_running(self, db, collect, duplicati):
+        duplicati.running = "3"
+        collect(duplicati)
+        duplicati.jobs = duplicati.jobs[1:]
+        collect(duplicati)
+        assert job_of(db).running_since_at is None
 
     def test_report_ends_it(self, db, clock, collect, duplicati):
         duplicati.running = "3"

@@ -18,7 +18,7 @@ from app.models import Server
 from app.services import deployment
 from app.services.audit import SYSTEM, Actor, record_entry
 from app.services.collect.client import LIMITS, Duplicati, Limits
-from app.services.collect.failures import CollectFailure, Reason
+from app.services.collect.failures import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
 from app.services.collect.job_logs import JobFindings, read_file_sets, read_job
 from app.services.collect.job_owners import JobOwners
 from app.services.collect.storing import (
@@ -39,9 +39,6 @@ from app.services.transaction import writing
 Found = TypeVar("Found")
 
 PROBLEMS_TOLD = 50
-# A server that does not answer any more is not asked for the logs of fifty jobs, one time limit after the other.
-SILENCES_ALLOWED = 2
-SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
 # Each list of versions takes its server a while, and makes an entry in the log of the job.
 VERSION_LISTS_AT_ONCE = 10
 
@@ -89,6 +86,7 @@ class Synchronised:
 class _Gathered:
     """What the jobs have come to so far; `notes` by the record of their server, `logs` by Duplicati's id and name."""
 
+    keeps_logs: bool = False
     stored: int = 0
     skipped: int = 0
     silences: int = 0
@@ -120,7 +118,7 @@ def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits =
 
 
 def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Collected:
-    gathered = _Gathered()
+    gathered = _Gathered(order.keeps_document)
     with Duplicati(target.endpoint, limits) as duplicati:
         system_info, machine = _introduce(duplicati)
         server_id = record_of(machine, target.server_id)
@@ -203,14 +201,18 @@ def _collect_job(
 ) -> None:
     """Store what is new of one job, and note the rest. What is wrong with it costs no other job anything."""
     try:
-        findings = _ask_job(duplicati, job, owners, gathered, now)
-        note = _take_job(findings, job, gathered, caller, now)
-    except (CollectFailure, UnreadableAnswer, Forbidden) as error:
-        gathered.problems.append(f"{job.name}: {error.message}")
+        owner_id, note = owners.guess(job).server_id, JobNote(job)
+        try:
+            findings = _ask_job(duplicati, job, owners, gathered, now)
+            owner_id, note = findings.owner.server_id, _take_job(findings, job, gathered, caller, now)
+        except (CollectFailure, UnreadableAnswer) as error:
+            gathered.problems.append(f"{job.name}: {error.message}")
+    except Forbidden as refusal:
+        gathered.problems.append(f"{job.name}: {refusal.message}")
         return
     if note.is_read and gathered.version_lists < VERSION_LISTS_AT_ONCE:
-        note = _with_versions(duplicati, findings, note, gathered, now)
-    gathered.notes.setdefault(findings.owner.server_id, []).append(note)
+        note = _with_versions(duplicati, owner_id, note, gathered, now)
+    gathered.notes.setdefault(owner_id, []).append(note)
 
 
 def _ask_job(
@@ -241,18 +243,18 @@ def _take_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, cal
         gathered.problems.append(f"{job.name}: {findings.failure.message}")
     if findings.running_since_at is not None:
         gathered.running.append((job.name, findings.running_since_at))
-    gathered.logs[job.duplicati_id, job.name] = findings.entries
+    if gathered.keeps_logs:
+        gathered.logs[job.duplicati_id, job.name] = findings.entries
     return JobNote(job, is_read=findings.running_since_at is None, running_since_at=findings.running_since_at)
 
 
-def _with_versions(
-    duplicati: Duplicati, findings: JobFindings, note: JobNote, gathered: _Gathered, now: datetime
-) -> JobNote:
-    """The note with the versions of the job, where no report tells them."""
-    if gathered.silences or not needs_versions(findings.owner.server_id, note.job, now):
+def _with_versions(duplicati: Duplicati, owner_id: str, note: JobNote, gathered: _Gathered, now: datetime) -> JobNote:
+    """The note with the versions of the job, where no report tells them; a failure ends the asking for this time."""
+    if gathered.silences or not needs_versions(owner_id, note.job, now):
         return note
-    gathered.version_lists += 1
-    return replace(note, has_asked_versions=True, versions=read_file_sets(duplicati, note.job))
+    versions = read_file_sets(duplicati, note.job)
+    gathered.version_lists += 1 if versions is not None else VERSION_LISTS_AT_ONCE
+    return replace(note, has_asked_versions=True, versions=versions)
 
 
 def _written(document: Mapping[str, Any]) -> str:

@@ -34,6 +34,9 @@ class Reason(StrEnum):
     HOST_NAME = "HOST_NAME"
 
 
+# Which of them say that a server does not answer. It is not asked for fifty jobs then, one time limit after the other.
+SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
+SILENCES_ALLOWED = 2
 # Which of them say that another scheme might do; the others say that nobody is there.
 SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
 # What OpenSSL says of a certificate by number (X509_V_ERR_…), and how people are told; anything else is not trusted.

@@ -10,7 +10,7 @@ from app.domain.job_metadata import read_settings
 from app.extensions import db
 from app.models import Job
 from app.services.collect.client import Duplicati
-from app.services.collect.failures import CollectFailure
+from app.services.collect.failures import SILENCES_ALLOWED, SILENT, CollectFailure
 from app.services.collect.storing import check_visible, record_of
 
 EXTENSION = "duplistatus.job_owners"
@@ -45,6 +45,7 @@ class JobOwners:
         self._own = Owner(server_id, machine.name)
         self._visible_server_ids = visible_server_ids
         self._asked: set[str] = set()
+        self._silences = 0
         self._remembered: dict[tuple[str, str], Owner] = current_app.extensions.setdefault(EXTENSION, {})
 
     def guess(self, job: CollectedJob) -> Owner:
@@ -57,17 +58,24 @@ class JobOwners:
     def ask(self, job: CollectedJob) -> Owner:
         """Return the owner by the job's own settings; that of the server where they cannot be had. Raises Forbidden."""
         key = (self._own.server_id, job.duplicati_id)
-        if job.duplicati_id and job.duplicati_id not in self._asked:
+        is_worth_asking = job.duplicati_id and self._silences < SILENCES_ALLOWED
+        if is_worth_asking and job.duplicati_id not in self._asked:
             self._asked.add(job.duplicati_id)
             try:
                 settings = read_settings(self._duplicati.backup(job.duplicati_id))
                 owner = self._owner_by(machine_of_job(self._machine, settings))
-            except (CollectFailure, UnreadableAnswer):
-                owner = self._remembered.get(key, self._own)
-            if len(self._remembered) >= MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = owner
+            except CollectFailure as failure:
+                self._silences += failure.reason in SILENT
+            except UnreadableAnswer:
+                pass  # a name that is too long
+            else:
+                self._remember(key, owner)
         return self._checked(self._remembered.get(key, self._own))
+
+    def _remember(self, key: tuple[str, str], owner: Owner) -> None:
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = owner
 
     def is_certain(self, job: CollectedJob) -> bool:
         """Return whether the job was asked in this conversation."""

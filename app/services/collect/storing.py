@@ -170,14 +170,19 @@ def find_running_since(server_id: str, job_name: str) -> datetime | None:
 
 
 def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
-    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over."""
+    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over.
+
+    A job that its server does not list any more is not running.
+    """
     with writing() as session:
         wanted = select(Job).where(Job.server_id == server_id).with_for_update()
         known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
         for note in notes:
-            job = known.get(note.job.name)
+            job = known.pop(note.job.name, None)
             if job is not None:
                 _note(job, note, now)
+        for job in known.values():
+            job.running_since_at = None
 
 
 def note_outcome(
