@@ -5,12 +5,14 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
-from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField
+from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
 from app.contracts import AppError
 from app.domain.duplicati_addresses import HTTP, HTTPS, STANDARD_PORT, split_hosts
+from app.domain.request_headers import BadHeader, read_lines
 from app.models import Server
+from app.pages.request_headers import header_words
 from app.pages.settings.forms import SettingsForm
 from app.services.collect import batches
 from app.services.collect.batches import Batch
@@ -43,6 +45,11 @@ class CollectForm(SettingsForm):
         lazy_gettext("Password of Duplicati"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
     )
     has_no_password = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
+    headers = TextAreaField(
+        lazy_gettext("Request headers"),
+        description=lazy_gettext("For a proxy with a sign-in in front of Duplicati: Name: value, one on each line."),
+        render_kw={"rows": 3, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
     keeps_document = BooleanField(lazy_gettext("Offer what is collected as a JSON file"))
 
     def offer_servers(self, servers: list[Server]) -> None:
@@ -67,6 +74,10 @@ class CollectForm(SettingsForm):
     def _orders(self, caller: Caller) -> list[Order]:
         more: dict[str, Any] = {"password": self.password.data or "", "keeps_document": bool(self.keeps_document.data)}
         more["has_no_password"] = bool(self.has_no_password.data and not self.password.data)
+        try:
+            more["headers"] = read_lines(self.headers.data or "")
+        except BadHeader as refusal:
+            self.refuse("headers", header_words(refusal))
         if self.server_id.data:
             return [self._order_for_known(caller, more)]
         hosts, wrong = split_hosts(self.hosts.data or "")

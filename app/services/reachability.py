@@ -51,7 +51,7 @@ class _Answer:
         return refuses_host_name(self.status, self.body)
 
 
-class _Knocker:
+class _Probe:
     """Sends what tells a Duplicati from other servers to one of them."""
 
     def __init__(self, origin: str, headers: Mapping[str, str], verifies_certificate: bool, timeout_s: float) -> None:
@@ -111,10 +111,10 @@ def try_connection(
     check_url(url)
     parts = urlsplit(url.strip())
     origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
-    knocker = _Knocker(origin, headers or {}, verifies_certificate, timeout_s)
+    probe = _Probe(origin, headers or {}, verifies_certificate, timeout_s)
     try:
-        answer = knocker.ask_for_login()
-        if answer.status in OLDER_STATUSES and knocker.is_older():
+        answer = probe.ask_for_login()
+        if answer.status in OLDER_STATUSES and probe.is_older():
             return Outcome(True, "Connection successful")
     except ForbiddenAddress as error:
         raise AppError(str(error)) from error

@@ -132,6 +132,7 @@ def test_schedules_are_synchronised(send, duplicati):
         ({"hostname": "x"}, 400, "A password is needed"),
         ({"hostname": "x", "password": "x", "protocol": "gopher"}, 400, ""),
         ({"hostname": "x", "password": "x", "port": 0}, 400, ""),
+        ({"hostname": "x", "password": "x", "headers": {"Host": "y"}}, 400, "The header Host cannot be set"),
         ({"hostname": "169.254.169.254", "password": "x"}, 400, "never called"),
     ],
 )

@@ -96,6 +96,7 @@ def test_several_hosts_have_a_line_each(admin, send, duplicati):
         ({"port": "0"}, "A port is a number from 1 to 65535."),
         ({"port": "x"}, "A port is a number from 1 to 65535."),
         ({"server_id": "nobody"}, "This server is not known"),
+        ({"headers": "Host: x"}, "Host cannot be set"),
     ],
 )
 def test_form_says_what_is_wrong_at_its_field(send, duplicati, changes, words):

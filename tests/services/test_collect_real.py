@@ -378,6 +378,19 @@ class TestSync:
         assert job_of(db, "Photos & Music").state_status == "Fatal"
 
 
+@pytest.mark.parametrize(("generation", "prefix"), [(V2_2, "v2201"), (V2_1, "v2105")])
+def test_recorded_jobs_of_older_versions_are_collected(db, clock, collect, generation, prefix):
+    clock.now = datetime(2026, 12, 1, tzinfo=UTC)
+    with duplicati_server(generation) as server:
+        server.jobs = recording(f"{prefix}-11")["answer"]["body"]
+        server.logs = {"1": recording(f"{prefix}-10")["answer"]["body"]}
+        one = recording(f"{prefix}-12")["answer"]["body"]
+        server.job_settings = {"1": {each["Name"]: each["Value"] for each in one["Backup"]["Settings"]}}
+        collected, again = collect(server), collect(server)
+    assert (collected.stored, collected.problems, again.stored, again.skipped) == (1, (), 0, 1)
+    assert servers(db) == {MACHINE_ID: "nas-01"}
+
+
 class TestRunning:
     def test_running_job_is_noted_and_no_error(self, db, collect, duplicati):
         duplicati.running = "3"

@@ -86,6 +86,13 @@ def test_another_address_gets_none(db, clock, remember, duplicati, may_change):
     assert not any(carried(duplicati))
 
 
+def test_headers_that_are_given_with_a_password_are_stored_with_it(db, clock, duplicati):
+    given = {"hostname": "127.0.0.1", "port": duplicati.port, "scheme": "http", "password": PASSWORD}
+    collecting.collect(Order(**given, headers=HEADERS), caller=Caller(), now=clock())
+    assert all(carried(duplicati))
+    assert open_headers(record(db)) == HEADERS
+
+
 def test_another_host_that_is_collected_from_costs_them(db, clock, remember, duplicati):
     remember("http://nas.lan:8200")
     order = Order(server_id=MACHINE_ID, hostname=duplicati.url, password=PASSWORD)

@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from app.api.wire import SOMETIMES, IsoInstant, Out, iso
+from app.api.wire import SOMETIMES, IsoInstant, Out, RequestHeaders, iso
 from app.domain.duplicati_addresses import HTTP, HTTPS
 from app.domain.pulls import CHOICES
 from app.models import Server
@@ -21,7 +21,7 @@ NO_JOBS = "No backups found"
 class OrderIn(Schema):
     """A server to ask: by its record, by host and password, or both. https unless `protocol` says http.
 
-    `noPassword` is for a Duplicati 2.0 without a password.
+    `noPassword` is for a Duplicati 2.0 without a password. `headers` are used and stored with a password that is given.
     """
 
     class Meta:
@@ -31,6 +31,7 @@ class OrderIn(Schema):
     port = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(1, 65535))
     password = fields.String(load_default="", allow_none=True)
     has_no_password = fields.Boolean(data_key="noPassword", load_default=False)
+    headers = RequestHeaders(load_default=dict)
     server_id = fields.String(data_key="serverId", load_default="", allow_none=True)
     scheme = fields.String(
         data_key="protocol", load_default="", allow_none=True, validate=validate.OneOf(["", HTTPS, HTTP])

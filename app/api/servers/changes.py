@@ -5,8 +5,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from app.api.wire import SOMETIMES, DatabaseTime, Out
-from app.domain.request_headers import BadHeader, check_headers
+from app.api.wire import SOMETIMES, DatabaseTime, Out, RequestHeaders
 from app.models import Server
 from app.services.reachability import Outcome
 from app.services.servers import ChangedServer, ServerChange
@@ -82,14 +81,7 @@ class PasswordIn(Schema):
         load_default=False,
         metadata={"description": "The Duplicati has no password, which is the default of Duplicati 2.0"},
     )
-    headers = fields.Dict(
-        keys=fields.String(),
-        values=fields.String(),
-        load_default=None,
-        metadata={
-            "description": "Sent with every request to this server, for a proxy with a sign-in; given back masked"
-        },
-    )
+    headers = RequestHeaders(load_default=None)
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
@@ -98,16 +90,6 @@ class PasswordIn(Schema):
         if not is_other and not isinstance(body.get("password"), str):
             raise ValidationError("Password must be a string")
         return body
-
-    @post_load
-    def check_headers(self, values: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Take headers that can be sent."""
-        if values["headers"] is not None:
-            try:
-                values["headers"] = check_headers(values["headers"])
-            except BadHeader as wrong:
-                raise ValidationError(str(wrong), "headers") from wrong
-        return values
 
 
 class MergeIn(Schema):

@@ -10,8 +10,9 @@ from wtforms.fields.choices import SelectChoice
 
 from app.contracts import AppError
 from app.domain.pulls import CHOICES
-from app.domain.request_headers import LARGEST_BYTES, MOST_HEADERS, BadHeader, read_lines
+from app.domain.request_headers import BadHeader, read_lines
 from app.pages.formats import every_text
+from app.pages.request_headers import header_words
 from app.pages.settings.forms import SettingsForm
 from app.services import servers
 from app.services.audit import Actor
@@ -34,7 +35,7 @@ class ServerForm(SettingsForm):
     url = URLField(
         lazy_gettext("Address of its Duplicati"),
         description=lazy_gettext(
-            "To open it and to collect from it. Another host costs the stored password and headers."
+            "To open it and to collect from it. A change of the host removes the stored password and headers."
         ),
         render_kw={"placeholder": "https://nas.example:8200", "autocomplete": "off", "spellcheck": "false"},
     )
@@ -129,26 +130,13 @@ class HeadersForm(SettingsForm):
         try:
             headers = read_lines(self.headers.data or "")
         except BadHeader as wrong:
-            self.refuse("headers", _header_words(wrong))
+            self.refuse("headers", header_words(wrong))
             return False
         if not headers:
             self.refuse("headers", _("Enter a header."))
             return False
         servers.change_headers(server_id, headers, actor=actor, now=now)
         return True
-
-
-def _header_words(wrong: BadHeader) -> str:
-    words: dict[str, Callable[[], str]] = {
-        "line": lambda: _("Line %(number)s is not a header. Write its name, a colon and its value.", number=wrong.name),
-        "name": lambda: _("%(name)s is not the name of a header.", name=wrong.name),
-        "reserved": lambda: _("%(name)s cannot be set: the sign-in to Duplicati needs it.", name=wrong.name),
-        "twice": lambda: _("%(name)s is entered twice.", name=wrong.name),
-        "value": lambda: _("%(name)s needs a value of letters, digits and signs of ASCII.", name=wrong.name),
-        "count": lambda: _("No more than %(count)s headers can be stored.", count=MOST_HEADERS),
-        "size": lambda: _("The headers are larger than %(size)s KiB together.", size=LARGEST_BYTES // 1024),
-    }
-    return words[wrong.kind]()
 
 
 def _begun(text: str) -> str:

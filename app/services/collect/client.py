@@ -220,11 +220,11 @@ class Duplicati:
         return self._value("GET", f"{_path_of(job_id)}/filesets", "the list of versions")
 
     def server_state(self) -> Any:
-        """What the server is at."""
+        """The state of the server, with the task that is running."""
         return self._value("GET", f"{API}/serverstate", "the state of the server")
 
     def task(self, task_id: int) -> Any:
-        """What the server has done, is doing or will do."""
+        """A task: when it began, and whether it has ended."""
         return self._value("GET", f"{API}/task/{task_id}", "the running task")
 
     def start(self, job_id: str) -> Any:

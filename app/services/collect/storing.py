@@ -18,6 +18,7 @@ from app.services.audit import Actor, record_entry
 from app.services.collect.targets import Target, stored_address
 from app.services.identities import find_server_id, give_id, has_provisional
 from app.services.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, store_run
+from app.services.server_headers import seal_headers
 from app.services.transaction import writing
 
 # Uploads wait while these are stored: a few hundredths of a second.
@@ -209,7 +210,9 @@ def _reach(server: Server, target: Target, encrypted_password: str) -> None:
     stored = stored_address(server)
     if stored != target.endpoint.address:
         server.url = str(target.endpoint.address)
-    if stored is None or stored.host != target.endpoint.address.host:
+    if target.endpoint.headers:
+        server.encrypted_headers = seal_headers(target.endpoint.headers)
+    elif stored is None or stored.host != target.endpoint.address.host:
         server.encrypted_headers = ""
     server.encrypted_password = encrypted_password
     server.verifies_certificate = target.endpoint.verifies_certificate

@@ -1,5 +1,6 @@
 """Which machine an order means: what was given, or else what is stored with the server's record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,7 @@ class Order:
     """What somebody wants to be asked: a server by its record, or a machine by host and password, or both.
 
     With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
+    `headers`, which have been checked, go along with a password that is given.
     Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says.
     Without them a machine has to speak https, with a certificate that can be checked. With `keeps_document` all that
     comes back is kept for the person.
@@ -33,6 +35,7 @@ class Order:
     port: int | None = None
     password: str = field(default="", repr=False)
     has_no_password: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     scheme: str = ""
     verifies_certificate: bool | None = None
     keeps_document: bool = False
@@ -156,7 +159,7 @@ def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     verifies = server.verifies_certificate if server else True
     if order.verifies_certificate is not None:
         verifies = order.verifies_certificate
-    return Endpoint(address, order.password, verifies, _headers_for(server, address))
+    return Endpoint(address, order.password, verifies, order.headers or _headers_for(server, address))
 
 
 def _headers_for(server: Server | None, address: Address) -> dict[str, str]:
