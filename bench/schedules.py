@@ -114,7 +114,6 @@ def simulate(history: History, tolerance: str, zone: ZoneInfo) -> Outcome:
         learned_schedule=None,
         next_expected_at=None,
         overdue_at=None,
-        running_since_at=None,
         overdue_tolerance=tolerance,
         expected_interval=DEFAULT_INTERVAL,
         allowed_weekdays=ALL_WEEKDAYS,

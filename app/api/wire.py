@@ -5,9 +5,10 @@ from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, ValidationError, fields
 
 from app.domain.instants import iso as iso
+from app.domain.request_headers import BadHeader, check_headers
 
 NOT_AVAILABLE = "N/A"
 # What many views answer, and what functions of a row give, for the description of the API.
@@ -71,3 +72,17 @@ def _writer(name: str, field: fields.Field) -> tuple[str, Callable[[Any], Any]]:
     if type(field) in PLAIN_FIELDS:
         return key, read
     return key, lambda obj: field._serialize(read(obj), name, obj)
+
+
+class RequestHeaders(fields.Dict):
+    """Request headers for a server, by name; those that cannot be sent are refused by name."""
+
+    def __init__(self, **options: Any) -> None:
+        sentence = "Sent with every request to the server, for a proxy with a sign-in in front of it; given back masked"
+        super().__init__(fields.String(), fields.String(), metadata={"description": sentence}, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> dict[str, str]:
+        try:
+            return check_headers(super()._deserialize(value, attr, data, **options))
+        except BadHeader as wrong:
+            raise ValidationError(str(wrong)) from wrong

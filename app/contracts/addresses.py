@@ -100,7 +100,7 @@ class _GuardedHTTPConnection(HTTPConnection):
     def connect(self) -> None:
         check_host(self.host)
         super().connect()
-        _check_peer(self.sock, self.host)
+        self.peer = _check_peer(self.sock, self.host)
 
 
 class _GuardedHTTPSConnection(HTTPSConnection):
@@ -109,14 +109,29 @@ class _GuardedHTTPSConnection(HTTPSConnection):
     def connect(self) -> None:
         check_host(self.host)
         super().connect()
-        _check_peer(self.sock, self.host)
+        self.peer = _check_peer(self.sock, self.host)
 
 
-def _check_peer(connected: socket.socket, host: str) -> None:
-    """Look at the address that was really reached: a name may lead elsewhere at the second look."""
-    if is_forbidden(str(connected.getpeername()[0])):
+def _check_peer(connected: socket.socket, host: str) -> tuple[str, int]:
+    """Give address and port that were really reached: a name may lead elsewhere at the second look."""
+    address, port = connected.getpeername()[:2]
+    if is_forbidden(str(address)):
         connected.close()
         raise ForbiddenAddress(host)
+    return str(address), int(port)
+
+
+def reached_place(answer: requests.Response) -> str:
+    """Return the checked IP address and port to which a request went, in the form of a Host header.
+
+    Empty where a proxy was asked. It is known until the body has been read.
+    """
+    peer = getattr(answer.raw.connection, "peer", None)
+    if peer is None:
+        return ""
+    address = ipaddress.ip_address(peer[0].partition("%")[0])
+    plain = getattr(address, "ipv4_mapped", None) or address
+    return f"[{plain}]:{peer[1]}" if plain.version == 6 else f"{plain}:{peer[1]}"
 
 
 class _GuardedHTTPPool(HTTPConnectionPool):

@@ -6,18 +6,19 @@ read by the one reader of reports.
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from app.contracts.errors import AppError
+from app.domain.job_metadata import LastError, LastSync, named_settings, read_last_error, read_last_sync
 from app.domain.lenient_json import read_json
 from app.domain.reported_values import InvalidReport, clean_text, read_instant
-from app.domain.reports import BACKUP, Format, Report, read_report
+from app.domain.reports import BACKUP, NOTHING_TOLD, SYNC, Format, Report, read_report
 from app.domain.schedules import weekday_mask
 
-MACHINE_ID = "machine-id"
+MACHINE_ID, MACHINE_NAME = "machine-id", "machine-name"
 LONGEST_NAME = 255
 LONGEST_INTERVAL = 200
 WEEKDAYS_MARK = "AllowedWeekDays="
@@ -36,7 +37,12 @@ LEFT_OUT_OF_SYSTEM = frozenset(
         "WebModules",
         "ConnectionModules",
         "SecretProviderModules",
+        "SourceProviderModules",
+        "RestoreDestinationProviderModules",
         "ServerModules",
+        "ServerOnlyOptions",
+        "PowerModeProviders",
+        "TimeZones",
         "LogLevels",
         "SupportedLocales",
     }
@@ -53,7 +59,10 @@ class UnreadableAnswer(AppError):
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Who a Duplicati server is: the id under which it reports, and its name."""
+    """Who a Duplicati server is: the id under which it reports, and its name.
+
+    The id is empty where somebody set it to nothing: then reports name the machine by its name alone.
+    """
 
     id: str
     name: str
@@ -75,6 +84,9 @@ class CollectedJob:
     duplicati_id: str
     name: str
     schedule: JobSchedule | None
+    operation: str = BACKUP
+    last_sync: LastSync | None = None
+    last_error: LastError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,38 +97,84 @@ class CollectedLog:
     problems: tuple[str, ...]
 
 
-def find_machine_id(system_info: Any) -> str:
-    """The machine id among the options that a server lists with the facts about itself; empty when it is not there."""
-    options = system_info.get("Options") if isinstance(system_info, Mapping) else None
+def read_machine(system_info: Any, settings: Any = None) -> Machine:
+    """Who a server is in its reports. Raises UnreadableAnswer with a sentence for each thing that may be missing.
+
+    What people have set wins over what the installation has. A name that is set to nothing leaves the id.
+    """
+    if not isinstance(system_info, Mapping):
+        raise UnreadableAnswer("The Duplicati server told nothing about itself that can be read")
+    own = named_settings(settings)
+    machine_id = own.get(MACHINE_ID, _option(system_info, MACHINE_ID) or _machine_id_of_newer(settings))
+    if not machine_id and not isinstance(system_info.get("Options"), list):
+        raise UnreadableAnswer("The Duplicati server did not list its options, so its machine id is not known")
+    if not machine_id and MACHINE_ID not in own:
+        raise UnreadableAnswer("The Duplicati server did not tell its machine id")
+    usual_name = _option(system_info, MACHINE_NAME) or _text(system_info.get("MachineName"))
+    name = own.get(MACHINE_NAME, usual_name) or machine_id or usual_name
+    if not name or (MACHINE_NAME not in own and not usual_name):
+        raise UnreadableAnswer("The Duplicati server did not tell its machine name")
+    return _checked(Machine(machine_id, name))
+
+
+def machine_of_job(machine: Machine, job_settings: Mapping[str, str]) -> Machine:
+    """Who a server is in the reports of a job with settings of its own. Raises UnreadableAnswer for a name too long."""
+    machine_id = job_settings.get(MACHINE_ID, machine.id)
+    name = job_settings.get(MACHINE_NAME, machine.name) or machine_id or machine.name
+    return _checked(Machine(machine_id, name))
+
+
+def sync_reports(job: CollectedJob, machine: Machine) -> tuple[Report, ...]:
+    """The runs of a job that synchronises, of which Duplicati has no log that can be read.
+
+    Its metadata tell the last one that ended well, and the newest error.
+    """
+    last, error = job.last_sync, job.last_error
+    reports = []
+    if last is not None:
+        reports.append(_sync_report(job, machine, last.began_at, last.ended_at, "Success"))
+        reports[0] = replace(reports[0], duration_s=last.duration_s)
+    if error is not None and (last is None or error.at > last.ended_at):
+        failure = _sync_report(job, machine, error.at, error.at, "Fatal")
+        reports.append(replace(failure, error_count=1, errors=(error.message,)))
+    return tuple(reports)
+
+
+def _sync_report(job: CollectedJob, machine: Machine, began_at: datetime, ended_at: datetime, status: str) -> Report:
+    return Report(
+        server_id=machine.id,
+        server_name=machine.name,
+        job_name=job.name,
+        duplicati_id=job.duplicati_id,
+        main_operation=SYNC,
+        began_at=began_at,
+        ended_at=ended_at,
+        duration_s=0.0,
+        status=status,
+        parsed_result=status,
+        not_told=NOTHING_TOLD,
+        format=Format.METADATA,
+    )
+
+
+def _option(system_info: Mapping[str, Any], name: str) -> str:
+    """The default of one of the options that a server lists; empty when it is not there."""
+    options = system_info.get("Options")
     for option in options if isinstance(options, list) else ():
-        if isinstance(option, Mapping) and option.get("Name") == MACHINE_ID:
+        if isinstance(option, Mapping) and option.get("Name") == name:
             return _text(option.get("DefaultValue"))
     return ""
 
 
-def find_machine_id_in_settings(settings: Any) -> str:
-    """The machine id among the settings of a server, which is where Duplicati 2.4 has moved it; empty without it."""
-    if not isinstance(settings, Mapping):
-        return ""
-    named = {str(name).lstrip("-").lower(): value for name, value in settings.items()}
-    return _text(named.get(MACHINE_ID))
+def _machine_id_of_newer(settings: Any) -> str:
+    """The machine id among Duplicati's own settings, which is where 2.4 has moved it."""
+    return _text(settings.get(MACHINE_ID)) if isinstance(settings, Mapping) else ""
 
 
-def read_machine(system_info: Any, settings: Any = None) -> Machine:
-    """Who a server is. Raises UnreadableAnswer with a sentence for each thing that may be missing."""
-    if not isinstance(system_info, Mapping):
-        raise UnreadableAnswer("The Duplicati server told nothing about itself that can be read")
-    machine_id = find_machine_id(system_info) or find_machine_id_in_settings(settings)
-    if not machine_id and not isinstance(system_info.get("Options"), list):
-        raise UnreadableAnswer("The Duplicati server did not list its options, so its machine id is not known")
-    if not machine_id:
-        raise UnreadableAnswer("The Duplicati server did not tell its machine id")
-    name = _text(system_info.get("MachineName"))
-    if not name:
-        raise UnreadableAnswer("The Duplicati server did not tell its machine name")
-    if len(machine_id) > LONGEST_NAME or len(name) > LONGEST_NAME:
+def _checked(machine: Machine) -> Machine:
+    if len(machine.id) > LONGEST_NAME or len(machine.name) > LONGEST_NAME:
         raise UnreadableAnswer(f"The Duplicati server has an id or a name longer than {LONGEST_NAME} characters")
-    return Machine(machine_id, name)
+    return machine
 
 
 def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[str]]:
@@ -131,7 +189,17 @@ def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[st
             problems.append(f"Entry {number} of the list of jobs has no name")
         else:
             schedule = _read_schedule(entry.get("Schedule"), zone)
-            jobs.append(CollectedJob(_text(backup.get("ID")), name, schedule))
+            metadata = backup.get("Metadata")
+            jobs.append(
+                CollectedJob(
+                    _text(backup.get("ID")),
+                    name,
+                    schedule,
+                    SYNC if backup.get("OperationType") == SYNC else BACKUP,
+                    read_last_sync(metadata),
+                    read_last_error(metadata),
+                )
+            )
     return jobs, problems
 
 

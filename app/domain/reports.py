@@ -95,11 +95,19 @@ NOTHING_TOLD = Figure(63)
 
 
 class Format(IntFlag):
-    """The ways in which a run was received. Each gives the same run, the text with fewer figures."""
+    """The ways in which a run was received. Each gives the same run, the text with fewer figures.
+
+    The metadata of a job tell nothing but times and an error.
+    """
 
     JSON = 1
     TEXT = 2
     COLLECTED = 4
+    METADATA = 8
+
+
+# Both tell whole seconds alone.
+WHOLE_SECONDS = Format.TEXT | Format.METADATA
 
 
 class NotStored(NamedTuple):

@@ -62,3 +62,8 @@ class Server(Model):
     def has_password(self) -> bool:
         """Whether a Duplicati password is stored."""
         return bool(self.encrypted_password)
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether extra request headers are stored."""
+        return bool(self.encrypted_headers)

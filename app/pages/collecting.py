@@ -5,12 +5,14 @@ from typing import Any
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
-from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField
+from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
 from app.contracts import AppError
 from app.domain.duplicati_addresses import HTTP, HTTPS, STANDARD_PORT, split_hosts
+from app.domain.request_headers import BadHeader, read_lines
 from app.models import Server
+from app.pages.request_headers import header_words
 from app.pages.settings.forms import SettingsForm
 from app.services.collect import batches
 from app.services.collect.batches import Batch
@@ -42,6 +44,12 @@ class CollectForm(SettingsForm):
     password = PasswordField(
         lazy_gettext("Password of Duplicati"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
     )
+    has_no_password = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
+    headers = TextAreaField(
+        lazy_gettext("Request headers"),
+        description=lazy_gettext("For a proxy with a sign-in in front of Duplicati: Name: value, one on each line."),
+        render_kw={"rows": 3, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
     keeps_document = BooleanField(lazy_gettext("Offer what is collected as a JSON file"))
 
     def offer_servers(self, servers: list[Server]) -> None:
@@ -65,6 +73,11 @@ class CollectForm(SettingsForm):
 
     def _orders(self, caller: Caller) -> list[Order]:
         more: dict[str, Any] = {"password": self.password.data or "", "keeps_document": bool(self.keeps_document.data)}
+        more["has_no_password"] = bool(self.has_no_password.data and not self.password.data)
+        try:
+            more["headers"] = read_lines(self.headers.data or "")
+        except BadHeader as refusal:
+            self.refuse("headers", header_words(refusal))
         if self.server_id.data:
             return [self._order_for_known(caller, more)]
         hosts, wrong = split_hosts(self.hosts.data or "")
@@ -72,7 +85,7 @@ class CollectForm(SettingsForm):
             self.refuse("hosts", _("These are no host names: %(names)s", names=", ".join(wrong)))
         elif not hosts:
             self.refuse("hosts", _("Enter a host name or an address."))
-        if not self.password.data:
+        if not self.password.data and not more["has_no_password"]:
             self.refuse("password", _("Enter the password."))
         if self.port.data is None or not 1 <= self.port.data <= 65535:
             self.refuse("port", _("A port is a number from 1 to 65535."))
@@ -88,9 +101,10 @@ class CollectForm(SettingsForm):
         if server is None:
             self.refuse("server_id", _("This server is not known, or has no address any more."))
             return Order()
-        if not self.password.data and not server.has_password:
+        is_given = bool(self.password.data or more["has_no_password"])
+        if not is_given and not server.has_password:
             self.refuse("password", _("No password is stored for this server; enter it."))
-        hostname = str(stored_address(server)) if self.password.data else ""
+        hostname = str(stored_address(server)) if is_given else ""
         return Order(server_id=server.id, hostname=hostname, **more)
 
 
@@ -110,6 +124,10 @@ def failure_words(error_code: str, error: str) -> str:
         "LOGIN": _("The password is wrong."),
         "NO_TOKEN": _("The login brought no access."),
         "TOO_LARGE": _("The answer is too large to be read."),
+        "HOST_NAME": _(
+            "This Duplicati refuses the host name. Allow it with --webservice-allowed-hostnames "
+            "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address."
+        ),
         "NO_JOB": _("The server has no backup job of this name any more."),
         "MASTER_KEY": _("The stored password cannot be read, since the key file has changed. Enter it again."),
     }

@@ -152,7 +152,8 @@ def _examine_secrets() -> Finding:
     stored = configuration.get(secrets.FINGERPRINT)
     try:
         is_other = stored is not None and stored != secrets.fingerprint()
-        closed = [row.display_name for row in db.session.scalars(select(Server)) if not _opens(row.encrypted_password)]
+        servers = db.session.scalars(select(Server))
+        closed = [row.display_name for row in servers if not all(map(_opens, secrets.secrets_of(row)))]
     except secrets.KeyUnusable as error:
         return Finding("secrets", error.message, "See the finding about the key file.")
     closed += [row.name for row in channels.list_channels() if not _is_readable(row)]

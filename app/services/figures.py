@@ -254,7 +254,8 @@ def _read_told(session: Session, job: Job, wanted: Figure = NOTHING_TOLD) -> Non
         row = _newest_to_tell(session, job.id, figure, columns.values())
         for place, name in enumerate(columns):
             setattr(job, name, row[place] if row else _empty(name))
-        job.not_told = job.not_told & ~figure if row else job.not_told | figure
+        is_told = row is not None or (figure == Figure.VERSION_LIST and _has_collected_versions(job))
+        job.not_told = job.not_told & ~figure if is_told else job.not_told | figure
     if wanted & Figure.VERSION_LIST:
         _read_versions(session, job)
 
@@ -266,11 +267,23 @@ def _read_versions(session: Session, job: Job) -> None:
     last = _newest_to_tell(session, job.id, Figure.VERSION_LIST, ("began_at",))
     since = runs if last is None else runs.where(Run.began_at >= last.began_at)
     versions, unread = b"", 0
+    if last is None and _has_collected_versions(job):
+        since, versions = runs.where(Run.began_at > job.versions_collected_at), job.packed_versions or b""
     for row in session.execute(since.order_by(Run.began_at)):
         run = row._asdict()
         versions = _versions_after(versions, run)
         unread = run["unread_versions"] if _has_list(run) else unread
     job.packed_versions, job.unread_versions = versions, unread
+
+
+def lists_versions(session: Session, job_id: int) -> bool:
+    """Whether any run of a job told which versions there are."""
+    return _newest_to_tell(session, job_id, Figure.VERSION_LIST, ("row_id",)) is not None
+
+
+def _has_collected_versions(job: Job) -> bool:
+    """Whether the versions of a job are those that its server listed; no run that is deleted takes them along."""
+    return job.versions_collected_at is not None and not job.not_told & Figure.VERSION_LIST
 
 
 def _tells(figures: int) -> ColumnElement[bool]:

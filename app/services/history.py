@@ -121,6 +121,17 @@ class JobStatus:
     reported_quota_bytes: int | None = None
     reported_free_bytes: int | None = None
     mute: Mute | None = None
+    # As collecting found them: since when the job runs, and the newest error of its Duplicati.
+    running_since_at: datetime | None = None
+    collected_error: str | None = None
+    collected_error_at: datetime | None = None
+
+    @property
+    def newer_error(self) -> str | None:
+        """The newest error that its Duplicati has recorded; None where the newest run is newer."""
+        if self.collected_error_at is None or self.newest.began_at is None:
+            return self.collected_error
+        return self.collected_error if self.collected_error_at > self.newest.began_at else None
 
     @property
     def is_backup(self) -> bool:
@@ -439,6 +450,9 @@ def _job_status(server: AnyRow, job: AnyRow, now: datetime) -> JobStatus:
         reported_quota_bytes=job.last_quota_total_bytes,
         reported_free_bytes=job.last_quota_free_bytes,
         mute=_mute(job, now) or _mute(server, now, is_of_server=True),
+        running_since_at=job.running_since_at,
+        collected_error=job.collected_error,
+        collected_error_at=job.collected_error_at,
     )
 
 

@@ -17,8 +17,9 @@ from app.contracts.errors import Conflict
 from app.domain.instants import MILLISECOND, iso
 from app.domain.logs import pack_log_quickly
 from app.domain.recent_runs import unpack_runs, usual_interval
-from app.domain.reports import CLOCK_TOLERANCE, NOTHING_TOLD, Format, Report, correct_clock
+from app.domain.reports import CLOCK_TOLERANCE, NOTHING_TOLD, SYNC, WHOLE_SECONDS, Format, Report, correct_clock
 from app.domain.seen_offsets import add_offset
+from app.domain.statuses import is_failure
 from app.models import AuditEntry, Job, Run, RunLog, Server
 from app.models.types import AnyRow
 from app.services import figures, outbox, planning, unusual_runs, version_lists
@@ -31,7 +32,9 @@ log = logging.getLogger(__name__)
 ONE_SECOND = timedelta(seconds=1)
 # How far apart both formats of a run without results may come.
 BOTH_FORMATS_WITHIN = timedelta(seconds=10)
-RICHNESS: dict[int, int] = {Format.TEXT: 1, Format.COLLECTED: 2, Format.JSON: 3}
+# How long after a failure its report comes, and Duplicati keeps the error.
+FAILURE_NOTED_WITHIN = timedelta(minutes=1)
+RICHNESS: dict[int, int] = {Format.METADATA: 0, Format.TEXT: 1, Format.COLLECTED: 2, Format.JSON: 3}
 # An error of a clock that differs by less from the one that is known is the same error.
 CLOCK_STEP_S = 3600
 SERVERS, JOBS = Server.__table__, Job.__table__
@@ -54,6 +57,8 @@ _COPY_COLUMNS = (
     RUNS.c.uploaded_bytes,
     RUNS.c.not_told,
     RUNS.c.duration_s,
+    RUNS.c.status,
+    RUNS.c.received_at,
 )
 # The newest run of a server for which its clock was ahead.
 FIND_MOVED = (
@@ -77,8 +82,29 @@ FIND_COPIES = union_all(
         )
     )
 )
+FIND_RUN_BEFORE = (
+    select(*_COPY_COLUMNS)
+    .where(RUNS.c.job_id == bindparam("job_id"), RUNS.c.began_at < bindparam("last", type_=RUNS.c.began_at.type))
+    .order_by(RUNS.c.began_at.desc())
+    .limit(1)
+)
+FIND_NOTED_FAILURE = (
+    select(*_COPY_COLUMNS)
+    .where(
+        RUNS.c.job_id == bindparam("job_id"),
+        RUNS.c.began_at.between(
+            bindparam("first", type_=RUNS.c.began_at.type), bindparam("last", type_=RUNS.c.began_at.type)
+        ),
+        RUNS.c.format == int(Format.METADATA),
+        RUNS.c.status == "Fatal",
+    )
+    .order_by(RUNS.c.began_at)
+    .limit(1)
+)
 UPDATE_JOB = JOBS.update().where(JOBS.c.id == bindparam("row_id"))
-FOLLOWS = (*figures.FIGURES, *planning.PLAN)  # what a run changes of its job
+# What collecting noted of a job for the time until its next run.
+NOTED = ("running_since_at", "collected_error", "collected_error_at")
+FOLLOWS = (*figures.FIGURES, *planning.PLAN, *NOTED)  # what a run changes of its job
 REPORTED = tuple(
     column.name for column in RUNS.columns if column.name in {field.name for field in fields(Report)}
 )  # the columns of a run that its report fills under the same name
@@ -155,7 +181,7 @@ def store_run(
     if not report.server_id:
         report = replace(report, server_id=find_server_id(connection, report.server_name))
     server, job = _server_and_job(connection, report, now)
-    known = _find_known(connection, job.id, report)
+    known = _find_known(connection, job.id, report, now)
     report = _with_likely_next_run(connection, job, correct_clock(report, now, clock_ahead))
     report = version_lists.with_versions(connection, server, job.id, report)
     values = dict(zip(REPORTED, _reported_values(report), strict=True))
@@ -174,18 +200,23 @@ def store_run(
     return StoredRun(run_id, server, job, report)
 
 
-def _find_known(connection: Connection, job_id: int, report: Report) -> AnyRow | None:
+def _find_known(connection: Connection, job_id: int, report: Report, received_at: datetime) -> AnyRow | None:
     """The stored run that a report is a copy of, in another format; None for a new run.
 
-    The plain text tells whole seconds alone, so there the second has to do. A run without results begins at its
-    reception, so there one that came in the other format some seconds before is the same. Raises DuplicateReport for
-    a copy in the same format.
+    The plain text and the metadata of a job tell whole seconds alone, so there the second has to do. A run without
+    results begins at its reception, so there one that came in the other format some seconds before is the same. Of a
+    failure the metadata tell the end alone. Raises DuplicateReport for a copy in the same format.
     """
+    if is_failure(report.status) and report.main_operation == SYNC:
+        known = _find_failure(connection, job_id, report, received_at)
+        if known is not None:
+            return known
     second = report.began_at.replace(microsecond=0)
-    first = second if report.has_results else second - BOTH_FORMATS_WITHIN
+    is_exact = report.has_results or report.format == Format.METADATA
+    first = second if is_exact else second - BOTH_FORMATS_WITHIN
     for row in connection.execute(FIND_COPIES, {"job_id": job_id, "first": first, "last": second + ONE_SECOND}):
         begun_at = row.reported_began_at or row.began_at
-        is_by_second = begun_at >= second and Format.TEXT in (report.format, row.format)
+        is_by_second = begun_at >= second and WHOLE_SECONDS & (report.format | row.format)
         if is_by_second or begun_at == report.began_at:
             if row.format & report.format:
                 raise DuplicateReport
@@ -193,6 +224,29 @@ def _find_known(connection: Connection, job_id: int, report: Report) -> AnyRow |
         if begun_at < second and not row.format & report.format and row.not_told == NOTHING_TOLD and not row.duration_s:
             return row
     return None
+
+
+def _find_failure(connection: Connection, job_id: int, report: Report, received_at: datetime) -> AnyRow | None:
+    """The stored failure of a synchronisation whose error is the same as that of a report.
+
+    One came from the metadata of its job, and lies at its end, which the other does not tell: it was received then.
+    """
+    if report.format == Format.METADATA:
+        last = report.began_at + ONE_SECOND
+        row: AnyRow | None = connection.execute(FIND_RUN_BEFORE, {"job_id": job_id, "last": last}).first()
+        if row is None or row.format == Format.METADATA or not is_failure(row.status):
+            return None
+        if report.began_at > max(row.ended_at, row.received_at) + FAILURE_NOTED_WITHIN:
+            return None
+        if row.format & Format.METADATA:
+            raise DuplicateReport
+        return row
+    first = report.began_at.replace(microsecond=0)
+    last = max(report.ended_at, received_at) + FAILURE_NOTED_WITHIN
+    found: AnyRow | None = connection.execute(
+        FIND_NOTED_FAILURE, {"job_id": job_id, "first": first, "last": last}
+    ).first()
+    return found
 
 
 def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> Report:
@@ -234,8 +288,18 @@ def _complete_run(
 
 def _move_on(session: Session, job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
     planning.follow_report(job, server, report, is_first=is_first)
+    _forget_noted(job, report)
     session.connection().execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
     session.expire_all()  # mapped objects that somebody holds do not know of it
+
+
+def _forget_noted(job: Any, report: Report) -> None:
+    """Drop what was noted of a job while no run told more: that it is running, and an error before this run's end."""
+    ended_at = report.sent_began_at + (report.ended_at - report.began_at)
+    if job.running_since_at is not None and ended_at >= job.running_since_at:
+        job.running_since_at = None
+    if job.collected_error_at is not None and ended_at + BOTH_FORMATS_WITHIN >= job.collected_error_at:
+        job.collected_error = job.collected_error_at = None
 
 
 def _insert_run(connection: Connection, values: dict[str, Any]) -> int:

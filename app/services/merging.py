@@ -7,10 +7,11 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.contracts.errors import NotFound
+from app.contracts.errors import AppError, NotFound
 from app.models import Delivery, Job, Run, Server, ServerAccess
 from app.services import figures, planning
 from app.services.audit import Actor, record_entry
+from app.services.servers import host_of
 from app.services.transaction import writing
 
 # Taken over as far as the target has none of its own.
@@ -96,7 +97,9 @@ def _absorb(session: Session, old: Server, target: Server) -> None:
     """Move jobs, settings and access of one server to another, and delete it."""
     if not target.url.strip() and old.url.strip():
         target.url, target.verifies_certificate = old.url.strip(), old.verifies_certificate
-    target.encrypted_password = target.encrypted_password or old.encrypted_password
+    if _lead_to_one_host(old.url, target.url):
+        target.encrypted_password = target.encrypted_password or old.encrypted_password
+        target.encrypted_headers = target.encrypted_headers or old.encrypted_headers
     _fill_in(SERVER_SETTINGS, old, target)
     own_jobs = {job.name: job for job in _lock_jobs(session, target.id)}
     for job in _lock_jobs(session, old.id):
@@ -110,6 +113,15 @@ def _absorb(session: Session, old: Server, target: Server) -> None:
     # By statement: the mapped object may still list jobs as its own that have moved.
     session.execute(delete(Server).where(Server.id == old.id), execution_options={"synchronize_session": False})
     session.expunge(old)
+
+
+def _lead_to_one_host(url: str, other: str) -> bool:
+    """Whether what is stored for one address may go to the other; what has no address yet goes anywhere."""
+    try:
+        hosts = {host_of(each) for each in (url, other) if each.strip()}
+    except AppError:
+        return False  # taken over from an old database, which held anything
+    return len(hosts) < 2
 
 
 def _lock_jobs(session: Session, server_id: str) -> Sequence[Job]:

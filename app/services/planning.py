@@ -25,7 +25,6 @@ PLAN = (
     "learned_schedule",
     "next_expected_at",
     "overdue_at",
-    "running_since_at",
 )
 GUESS, DUPLICATI, PERSON = "guess", "duplicati", "person"
 # Sources of an interval that nobody chose for this job here.
@@ -58,7 +57,6 @@ def follow_report(job: Any, server: Any, report: Report, *, is_first: bool = Fal
         relearn(job, server)
         if not is_first:
             _move_guess(job)
-    job.running_since_at = None
     if decides or job.next_expected_at is None:
         replan(job)
 

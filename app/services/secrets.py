@@ -17,7 +17,7 @@ from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from sqlalchemy import select
+from sqlalchemy import or_, select
 
 from app.contracts import AppError
 from app.extensions import db
@@ -66,8 +66,11 @@ def ensure_key(data_dir: Path) -> Path:
 
 def encrypt(text: str) -> str:
     """Encrypt a secret for storage; the empty text stays empty."""
-    if not text:
-        return ""
+    return seal(text) if text else ""
+
+
+def seal(text: str) -> str:
+    """Encrypt a secret for storage, also an empty one: a password that is empty is not one that is missing."""
     salt, iv = randomness.token_bytes(SALT_BYTES), randomness.token_bytes(IV_BYTES)
     sealed = AESGCM(_derive(_key(), salt)).encrypt(iv, text.encode(), None)
     return ":".join(part.hex() for part in (salt, iv, sealed[-TAG_BYTES:], sealed[:-TAG_BYTES]))
@@ -137,15 +140,17 @@ def check_key(user_id: str, username: str, *, now: datetime) -> bool:
 
 def _opens_something() -> bool:
     """Whether the key opens one of the stored secrets; with none stored every key will do."""
-    stored = [server.encrypted_password for server in _servers_with_password()]
+    stored = [text for server in _servers_with_secrets() for text in secrets_of(server)]
     stored += [value for channel in _channels() for value in channel.settings.values() if is_encrypted(value)]
     return not stored or any(_opens(text) for text in stored)
 
 
 def _drop_unreadable() -> None:
-    for server in _servers_with_password():
+    for server in _servers_with_secrets():
         if not _opens(server.encrypted_password):
             server.encrypted_password = ""
+        if not _opens(server.encrypted_headers):
+            server.encrypted_headers = ""
     for channel in _channels():
         channel.settings = {
             name: "" if is_encrypted(value) and not _opens(value) else value for name, value in channel.settings.items()
@@ -160,8 +165,14 @@ def _opens(text: str) -> bool:
     return True
 
 
-def _servers_with_password() -> list[Server]:
-    return list(db.session.scalars(select(Server).where(Server.encrypted_password != "")))
+def secrets_of(server: Server) -> list[str]:
+    """Return what is stored encrypted with a server."""
+    return [text for text in (server.encrypted_password, server.encrypted_headers) if text]
+
+
+def _servers_with_secrets() -> list[Server]:
+    is_secret = or_(Server.encrypted_password != "", Server.encrypted_headers != "")
+    return list(db.session.scalars(select(Server).where(is_secret)))
 
 
 def _channels() -> list[Channel]:

@@ -19,6 +19,7 @@ from app.extensions import db
 from app.models import Job, Run, Server
 from app.services import cleanup, secrets
 from app.services.audit import Actor, record_entry
+from app.services.server_headers import seal_headers
 from app.services.transaction import writing
 
 HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -35,10 +36,14 @@ class ServerChange:
 
 @dataclass(frozen=True, slots=True)
 class ChangedServer:
-    """A server after a change. `lost_password` tells that its password did not follow it to another host."""
+    """A server after a change.
+
+    `lost_password` tells that its password did not follow it to another host, `lost_headers` that of its headers.
+    """
 
     server: Server
     lost_password: bool = False
+    lost_headers: bool = False
 
 
 def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None = None) -> Server:
@@ -86,10 +91,10 @@ def change_server(server_id: str, change: ServerChange, *, actor: Actor, now: da
             "alias": change.alias or server.alias,
             "note": change.note or server.note,
         }
-        lost_password = _move_to(server, change.url)
+        changed = _move_to(server, change.url)
         server.alias, server.note = change.alias, change.note
-        _record_change(server, changes, lost_password, actor=actor, now=now)
-    return ChangedServer(server, lost_password)
+        _record_change(changed, changes, actor=actor, now=now)
+    return changed
 
 
 def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> ChangedServer:
@@ -97,19 +102,53 @@ def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> Chan
     check_url(url)
     with writing() as session:
         server = _existing(session, server_id)
-        lost_password = _move_to(server, url)
-        _record_change(server, {"server_url": url}, lost_password, actor=actor, now=now)
-    return ChangedServer(server, lost_password)
+        changed = _move_to(server, url)
+        _record_change(changed, {"server_url": url}, actor=actor, now=now)
+    return changed
 
 
-def change_password(server_id: str, password: str, *, actor: Actor, now: datetime) -> None:
-    """Store the password of a server's Duplicati, encrypted; a blank one takes it away. Raises NotFound."""
-    encrypted = secrets.encrypt(password) if password.strip() else ""
+def change_password(server_id: str, password: str, *, is_empty: bool = False, actor: Actor, now: datetime) -> None:
+    """Store the password of a server's Duplicati, encrypted; a blank one takes it away. Raises NotFound.
+
+    With `is_empty` the empty password is stored, which is the default of Duplicati 2.0.
+    """
+    encrypted = secrets.seal("" if is_empty else password) if is_empty or password.strip() else ""
     with writing() as session:
         server = _existing(session, server_id)
         server.encrypted_password = encrypted
         details = {"serverName": server.name, "passwordChanged": True}
         _record("server_password_updated", server, details, actor=actor, now=now)
+
+
+def change_access(
+    server_id: str,
+    password: str | None,
+    headers: Mapping[str, str] | None,
+    *,
+    is_empty: bool = False,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Store what opens a server's Duplicati, all of it or nothing; None leaves it as it is. Raises NotFound."""
+    with writing():
+        if password is not None or is_empty:
+            change_password(server_id, password or "", is_empty=is_empty and not password, actor=actor, now=now)
+        if headers is not None:
+            change_headers(server_id, headers, actor=actor, now=now)
+
+
+def change_headers(server_id: str, headers: Mapping[str, str], *, actor: Actor, now: datetime) -> Server:
+    """Store the extra request headers of a server, encrypted; none takes them away. Raises NotFound.
+
+    `headers` have been checked. The audit log names them without their values.
+    """
+    encrypted = seal_headers(headers)
+    with writing() as session:
+        server = _existing(session, server_id)
+        server.encrypted_headers = encrypted
+        details = {"serverName": server.name, "headers": list(headers)}
+        _record("server_headers_updated", server, details, actor=actor, now=now)
+    return server
 
 
 def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
@@ -144,15 +183,15 @@ def _existing(session: Session, server_id: str) -> Server:
     return server
 
 
-def _move_to(server: Server, url: str) -> bool:
-    """Set the address; the password stays behind when it leads to another host. True when one was dropped."""
+def _move_to(server: Server, url: str) -> ChangedServer:
+    """Set the address; password and headers stay behind when it leads to another host."""
     host = host_of(url)
     is_elsewhere = bool(host) and host != _stored_host(server)
-    lost_password = is_elsewhere and server.has_password
-    if lost_password:
-        server.encrypted_password = ""
+    changed = ChangedServer(server, is_elsewhere and server.has_password, is_elsewhere and server.has_headers)
+    if is_elsewhere:
+        server.encrypted_password = server.encrypted_headers = ""
     server.url = url
-    return lost_password
+    return changed
 
 
 def _stored_host(server: Server) -> str:
@@ -175,13 +214,11 @@ def _is_machine_id(server_id: str) -> bool:
     return bool(server_id) and not server_id.startswith(("http://", "https://"))
 
 
-def _record_change(
-    server: Server, changes: dict[str, str], lost_password: bool, *, actor: Actor, now: datetime
-) -> None:
-    details: dict[str, object] = {"serverName": server.name, "changes": changes}
-    if lost_password:
+def _record_change(changed: ChangedServer, changes: dict[str, str], *, actor: Actor, now: datetime) -> None:
+    details: dict[str, object] = {"serverName": changed.server.name, "changes": changes}
+    if changed.lost_password or changed.lost_headers:
         details["credentialsDropped"] = True
-    _record("server_updated", server, details, actor=actor, now=now)
+    _record("server_updated", changed.server, details, actor=actor, now=now)
 
 
 def _record(action: str, server: Server, details: Mapping[str, object], *, actor: Actor, now: datetime) -> None:

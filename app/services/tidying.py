@@ -46,7 +46,7 @@ def tidy_database(now: datetime) -> Tidied:
         job_count = connection.execute(delete(JOBS).where(has_no_runs)).rowcount
         has_no_jobs = ~exists(select(JOBS.c.id).where(JOBS.c.server_id == SERVERS.c.id))
         # Somebody who stored a password means to fetch its runs.
-        is_of_no_use = SERVERS.c.encrypted_password == ""
+        is_of_no_use = (SERVERS.c.encrypted_password == "") & (SERVERS.c.encrypted_headers == "")
         server_count = connection.execute(delete(SERVERS).where(has_no_jobs, is_of_no_use)).rowcount
         session.expire_all()  # mapped objects that somebody holds do not know of it
         badge_count = badges.drop_unused(now)

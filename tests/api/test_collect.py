@@ -5,7 +5,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, DuplicatiServer, Reply, duplicati_server, entry, message
+from duplicati_server import (
+    BEGAN_AT,
+    MACHINE_ID,
+    OLD,
+    PASSWORD,
+    DuplicatiServer,
+    Reply,
+    duplicati_server,
+    entry,
+    message,
+)
 from sqlalchemy import select
 
 from app.models import AuditEntry, Server
@@ -60,6 +70,31 @@ def test_what_cannot_be_used_is_counted_and_named(send, duplicati):
     assert (said["success"], said["stats"]["errors"], len(said["errors"])) == (True, 1, 1)
 
 
+def test_running_jobs_are_no_errors_and_named(send, duplicati):
+    duplicati.running = "3"
+    said = send("collect", given(duplicati))[1]
+    assert said["stats"]["errors"] == 0
+    assert said["running"] == [{"name": "Photos", "since": "2031-05-04T11:30:00.228Z"}]
+
+
+def test_older_duplicati_without_a_password(send, admin):
+    with duplicati_server(OLD) as server:
+        server.password = ""
+        body = {"hostname": "127.0.0.1", "port": server.port, "protocol": "http", "noPassword": True}
+        assert send("collect", body)[0] == 200
+
+
+def test_connection_is_tested_with_the_headers_of_a_server_at_its_address_alone(send, admin, duplicati):
+    send("collect", given(duplicati))
+    admin.send("PATCH", f"/api/servers/{MACHINE_ID}/password", json={"headers": {"X-Token": "hush"}})
+    with duplicati_server() as other:
+        for server, wanted in ((duplicati, "hush"), (other, None)):
+            body = {"server_url": server.url, "serverId": MACHINE_ID}
+            answer = admin.send("POST", "/api/servers/test-connection", json=body)
+            assert answer.get_json()["success"] is True
+            assert server.requests[-1].headers.get("x-token") == wanted
+
+
 def test_json_is_a_text_indented_by_two(send, duplicati):
     text = send("collect", given(duplicati, downloadJson=True))[1]["jsonData"]
     assert text.startswith('{\n  "system_info": {\n    "')
@@ -97,6 +132,7 @@ def test_schedules_are_synchronised(send, duplicati):
         ({"hostname": "x"}, 400, "A password is needed"),
         ({"hostname": "x", "password": "x", "protocol": "gopher"}, 400, ""),
         ({"hostname": "x", "password": "x", "port": 0}, 400, ""),
+        ({"hostname": "x", "password": "x", "headers": {"Host": "y"}}, 400, "The header Host cannot be set"),
         ({"hostname": "169.254.169.254", "password": "x"}, 400, "never called"),
     ],
 )

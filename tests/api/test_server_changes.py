@@ -8,6 +8,7 @@ from sqlalchemy import select
 
 from app.models import AuditEntry, Server
 from app.services import secrets
+from app.services.server_headers import open_headers
 from app.testing.http_servers import Answer, recording_server
 
 HOUR = timedelta(hours=1)
@@ -125,6 +126,40 @@ class TestPassword:
 
     def test_unknown_server(self, send):
         assert send("PATCH", "/nobody/password", {"password": "s"})[0] == 404
+
+    def test_empty_password_is_stored_when_there_is_none(self, send, db):
+        make_run()
+        assert send("PATCH", "/machine-1/password", {"noPassword": True})[0] == 200
+        assert stored(db).has_password
+        assert secrets.decrypt(stored(db).encrypted_password) == ""
+
+    def test_headers_are_stored_beside_it_and_come_back_masked(self, send, db):
+        make_run()
+        send("PATCH", "/machine-1/password", {"password": "s3cret!"})
+        status, answer = send("PATCH", "/machine-1/password", {"headers": {"X-Token": "hush"}})
+        assert (status, answer["headers"]) == (200, {"X-Token": "***"})
+        assert secrets.decrypt(stored(db).encrypted_password) == "s3cret!"
+        assert open_headers(stored(db)) == {"X-Token": "hush"}
+        assert send("PATCH", "/machine-1/password", {"headers": {}})[1]["headers"] == {}
+        assert not stored(db).has_headers
+
+    @pytest.mark.parametrize(
+        ("headers", "words"),
+        [({"Host": "nas"}, "Host"), ({"X-A": "a\r\nb"}, "X-A"), ({"X-A": 7}, "headers"), ([], "headers")],
+    )
+    def test_headers_that_cannot_be_sent_are_named_and_nothing_is_stored(self, send, db, headers, words):
+        make_run()
+        status, answer = send("PATCH", "/machine-1/password", {"password": "s3cret!", "headers": headers})
+        assert (status, words in answer["error"]) == (400, True)
+        assert not stored(db).has_password
+
+    def test_headers_do_not_follow_to_another_host(self, send, db):
+        make_run()
+        send("PATCH", "/machine-1/server-url", {"server_url": "https://nas:8200"})
+        send("PATCH", "/machine-1/password", {"headers": {"X-Token": "hush"}})
+        answer = send("PATCH", "/machine-1/server-url", {"server_url": "https://other:8200"})[1]
+        assert (answer["passwordRemoved"], answer["headersRemoved"]) == (False, True)
+        assert not stored(db).has_headers
 
     def test_audit_log_does_not_hold_it(self, send, db):
         make_run()

@@ -105,6 +105,7 @@ def test_axe_finds_no_barrier(open_page, remember, duplicati, theme):
         "/settings?tab=server",
         "/settings/servers/shut",
         "/settings/servers/shut/password",
+        "/settings/servers/shut/headers",
     ):
         if address:
             page.goto(address)

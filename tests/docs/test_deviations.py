@@ -220,6 +220,16 @@ TESTS = {
     "dashboard": "tests/pages/test_dashboard.py::test_a_tag_of_a_server_or_of_a_job_filters",
     "collect: connection": f"{SERVICES}collect.py::test_either_generation_gives_machine_runs_and_schedules",
     "collect: a bad log entry": (f"{SERVICES}collect.py::test_bad_entry_is_counted_with_its_reason_and_costs_no_other"),
+    "collect: name of the server": f"{SERVICES}collect_real.py::TestIdentity::test_nothing_is_renamed",
+    "collect: log": f"{SERVICES}collect.py::test_log_of_720_entries_is_read_whole_and_then_its_newest_page",
+    "collect: a job that is running, a synchronisation": (
+        f"{SERVICES}collect_real.py::test_nothing_is_told_of_what_fails_beside_the_runs"
+    ),
+    "collect: host name that Duplicati refuses": (
+        f"{SERVICES}collect_real.py::TestHostName::test_a_refused_name_is_no_obstacle"
+    ),
+    "collect: requests": f"{SERVICES}collect_real.py::TestLogin::test_server_is_not_asked_to_remember",
+    "collect: request headers": f"{SERVICES}server_headers.py::test_another_address_gets_none",
     "collect: stored address": f"{SERVICES}collect.py::test_only_who_may_change_records_moves_one",
     "sync-schedule of an unknown machine": (
         f"{SERVICES}collect.py::test_schedules_of_an_unknown_machine_are_not_stored"

@@ -5,7 +5,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, DuplicatiServer, Reply, duplicati_server
+from duplicati_server import (
+    BEGAN_AT,
+    MACHINE_ID,
+    OLD,
+    PASSWORD,
+    DuplicatiServer,
+    Reply,
+    as_json,
+    duplicati_server,
+    job,
+)
 
 from app.models import Server, ServerAccess, User
 from app.services import passwords, secrets
@@ -86,6 +96,7 @@ def test_several_hosts_have_a_line_each(admin, send, duplicati):
         ({"port": "0"}, "A port is a number from 1 to 65535."),
         ({"port": "x"}, "A port is a number from 1 to 65535."),
         ({"server_id": "nobody"}, "This server is not known"),
+        ({"headers": "Host: x"}, "Host cannot be set"),
     ],
 )
 def test_form_says_what_is_wrong_at_its_field(send, duplicati, changes, words):
@@ -230,6 +241,71 @@ def test_password_is_set_twice_alike_and_removed(send, db):
     assert secrets.decrypt(record(db, "m-1").encrypted_password) == "geheim"
     assert send(f"{path}/remove").status_code == 303
     assert not record(db, "m-1").has_password
+
+
+def test_empty_password_is_stored_when_there_is_none(send, db):
+    remember("m-1")
+    assert send("/settings/servers/m-1/password", is_empty="y").status_code == 303
+    assert record(db, "m-1").has_password
+
+
+def test_older_duplicati_without_a_password_is_collected_from(admin, send):
+    with duplicati_server(OLD) as server:
+        server.password = ""
+        page = watched(admin, send("/collect", **given(server, password="", has_no_password="y")))
+    assert "1 server was asked" in page
+
+
+def test_headers_are_set_shown_by_name_and_removed(admin, send, db, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    path = "/settings/servers/m-1/headers"
+    assert "Request headers for m-1" in admin.get(path).text
+    assert send(path, headers="X-Token: hush\nX-User: me").status_code == 303
+    page = admin.get("/settings/servers/m-1").text
+    assert "Sent with every request: X-Token, X-User" in page
+    assert "hush" not in page + admin.get(path).text
+    send("/settings/servers/m-1/try")
+    assert duplicati.requests[-1].headers["x-token"] == "hush"
+    assert send(f"{path}/remove").status_code == 303
+    assert not record(db, "m-1").has_headers
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Enter a header."),
+        ("hush", "Line 1 is not a header."),
+        ("a b: hush", "a b is not the name of a header."),
+        ("Host: hush", "Host cannot be set"),
+        ("X: hush\nx: hush", "x is entered twice."),
+        ("X: hüsh", "X needs a value"),
+        ("\n".join(f"X-{number}: hush" for number in range(21)), "No more than 20 headers"),
+        (f"X: {9000 * 'h'}", "larger than 8 KiB"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_told_at_their_field(send, db, text, words):
+    remember("m-1")
+    answer = send("/settings/servers/m-1/headers", headers=text)
+    assert (answer.status_code, words in answer.text, "hush" in answer.text.split("<form")[0]) == (400, True, False)
+    assert not record(db, "m-1").has_headers
+
+
+def test_running_job_and_newer_error_are_shown(admin, send, db, duplicati):
+    watched(admin, send("/collect", **given(duplicati)))
+    duplicati.jobs = [job("3", "Photos", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>")]
+    duplicati.running = "3"
+    page = watched(admin, send("/collect/known", server=MACHINE_ID))
+    assert "Photos: running since" in page
+    for address in (f"/detail/{MACHINE_ID}?backup=Photos", f"/detail/{MACHINE_ID}/job?backup=Photos"):
+        shown = admin.get(address).text
+        assert "Running since" in shown
+        assert "Disk is &lt;missing&gt;" in shown
+
+
+def test_refused_host_name_is_told_with_its_remedy(admin, send, duplicati):
+    refusal = as_json({"Error": "Invalid hostname: nas", "Code": 403}, 403)
+    duplicati.replies["/login"] = refusal
+    assert "--webservice-allowed-hostnames" in watched(admin, send("/collect", **given(duplicati)))
 
 
 def test_connection_is_tried_in_place(admin, db, duplicati):

@@ -29,13 +29,13 @@ from app.contracts import AppError
 from app.contracts.errors import Forbidden, NotFound
 from app.models import AuditEntry, Delivery, Job, Run, Server
 from app.services import secrets
-from app.services.collect import client, collecting
+from app.services.collect import collecting
 from app.services.collect.client import Limits
 from app.services.collect.collecting import Caller, Collected
 from app.services.collect.targets import Order
 from app.services.transaction import writing
 
-QUICK = Limits(timeout_s=5.0, answer_s=5.0, answer_bytes=20_000, log_s=10.0, log_bytes=200_000)
+QUICK = Limits(timeout_s=5.0, answer_s=5.0, answer_bytes=60_000, log_s=10.0, log_bytes=200_000)
 IMPATIENT = Limits(timeout_s=0.6, answer_s=0.8, log_s=1.0)
 DAY = timedelta(days=1)
 ANYBODY = Caller()
@@ -171,6 +171,7 @@ def test_log_that_cannot_be_had_costs_its_job_alone(db, collect, duplicati):
     duplicati.replies["/3/log"] = Reply(500, b"<html>oops</html>")
     collected = collect(duplicati)
     assert (collected.stored, collected.problems) == (1, ("Photos: Failed to get the log: Internal Server Error",))
+    assert jobs(db)["Photos"].expected_interval == "1D"
 
 
 def test_silent_server_is_not_asked_for_every_log(collect, duplicati):
@@ -182,9 +183,57 @@ def test_silent_server_is_not_asked_for_every_log(collect, duplicati):
 
 
 def test_log_too_large_for_one_piece_is_read_in_a_smaller_one(db, collect, duplicati):
-    duplicati.logs["3"] = [entry(message(BEGAN_AT - n * timedelta(hours=1))) for n in range(500)]
+    duplicati.logs["3"] = hourly(500)
     collected = collect(duplicati)
-    assert (collected.stored, collected.error_count) == (client.PAGE_SIZES[1], 0)
+    assert (collected.stored, collected.error_count) == (500, 0)
+    assert [request.path.partition("?")[2] for request in duplicati.requests if "/3/log?" in request.path] == [
+        "pagesize=500",
+        "pagesize=250",
+        "pagesize=250&offset=251",
+        "pagesize=250&offset=1",
+    ]
+
+
+def hourly(count: int) -> list[dict[str, Any]]:
+    """A log of so many hourly runs, newest first."""
+    hour = timedelta(hours=1)
+    return [entry(message(BEGAN_AT - n * hour), count - n) for n in range(count)]
+
+
+def offsets(duplicati: DuplicatiServer) -> list[str]:
+    """The pages of a log that were asked for."""
+    return [request.path.partition("offset=")[2] for request in duplicati.requests if "/3/log?" in request.path]
+
+
+def test_log_of_720_entries_is_read_whole_and_then_its_newest_page(db, collect, duplicati):
+    duplicati.logs["3"] = hourly(720)
+    assert (collect(duplicati, limits=Limits()).stored, offsets(duplicati)) == (720, ["", "221"])
+    duplicati.requests.clear()
+    again = collect(duplicati, limits=Limits())
+    assert (again.stored, again.skipped, offsets(duplicati)) == (0, 500, [""])
+    assert jobs(db)["Photos"].run_count == 720
+
+
+def test_a_collection_that_broke_off_goes_on_with_the_older_page(db, collect, duplicati):
+    duplicati.logs["3"] = hourly(720)
+    duplicati.replies["offset=221"] = Reply(500)
+    first = collect(duplicati, limits=Limits())
+    assert (first.stored, first.problems) == (500, ("Photos: Failed to get the log: Internal Server Error",))
+    duplicati.replies.clear()
+    assert collect(duplicati, limits=Limits()).stored == 220
+
+
+def test_pages_of_other_operations_are_passed_over(db, collect, duplicati):
+    listings = [entry(message(MainOperation="ListFilesets"), 1000 - n) for n in range(600)]
+    duplicati.logs["3"] = [*listings, entry(message(), 1)]
+    assert collect(duplicati, limits=Limits()).stored == 1
+    assert collect(duplicati, limits=Limits()).skipped == 1
+
+
+def test_server_that_repeats_itself_is_not_asked_for_ever(db, collect, duplicati):
+    duplicati.logs["3"] = hourly(720)
+    duplicati.ignores_offset = True
+    assert (collect(duplicati, limits=Limits()).stored, len(offsets(duplicati))) == (500, 2)
 
 
 def test_log_too_large_in_any_piece_is_told(collect, duplicati):
@@ -226,7 +275,7 @@ def test_the_record_that_was_asked_for_gets_the_runs(db, collect, duplicati):
     collected = collect(duplicati, server_id="record-1", hostname="", password="")
     assert (collected.server_id, collected.server_alias, collected.stored) == ("record-1", "cellar", 1)
     server = db.session.get_one(Server, "record-1")
-    assert (server.name, server.url) == ("nas-01", f"{duplicati.url}/ui/")
+    assert (server.name, server.url) == ("old name", f"{duplicati.url}/ui/")
     assert db.session.get(Server, MACHINE_ID) is None
 
 
@@ -272,10 +321,10 @@ def test_machine_id_is_read_from_the_settings_of_newer_servers(collect, duplicat
 def test_document_holds_all_that_came_without_secrets(collect, duplicati):
     duplicati.logs["3"] = [entry(message()), entry(message(MainOperation="Restore"))]
     document = json.loads(collect(duplicati, keeps_document=True).document)
-    assert document["system_info"] == {
-        "MachineName": "nas-01",
-        "Options": [{"Name": "machine-id", "DefaultValue": MACHINE_ID}],
-    }
+    system = document["system_info"]
+    assert (system["MachineName"], system["ServerVersion"]) == ("nas-01", "1.0.0.0")
+    assert [(option["Name"], option["DefaultValue"]) for option in system["Options"]] == [("machine-id", MACHINE_ID)]
+    assert not [name for name in system if name.endswith("Modules")]
     assert document["backups"][0]["Backup"]["TargetURL"] == "s3:***--REDACTED--***"
     assert [len(log["messages"]) for log in document["backup_logs"]] == [1, 0]
     assert document["backup_logs"][0]["messages"][0]["Message"]["MainOperation"] == "Backup"
@@ -307,7 +356,7 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
             "TIMEOUT",
             "list of backup jobs failed: No answer",
         ),
-        ({"/backups": Reply(body=b" " * 30_000)}, "TOO_LARGE", "the answer is too large"),
+        ({"/backups": Reply(body=b" " * 90_000)}, "TOO_LARGE", "the answer is too large"),
         ({"/systeminfo": as_json({"MachineName": "x"}), "/serversettings": Reply(404)}, None, "list its options"),
         ({"/systeminfo": as_json({"MachineName": "x", "Options": []})}, None, "did not tell its machine id"),
         ({"/systeminfo": as_json({"Options": [{"Name": "machine-id", "DefaultValue": "i"}]})}, None, "machine name"),

@@ -1,14 +1,16 @@
 """Collecting on both databases: what is stored, what is claimed, and what is known already."""
 
 import pytest
-from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, duplicati_server, entry, message
+from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, duplicati_server, entry, job, message
 from sqlalchemy import select
 
 from app.domain.collected import CollectedJob, JobSchedule
-from app.models import Server
+from app.models import Job, Server
 from app.services import secrets
 from app.services.audit import Actor
-from app.services.collect import control, pulling, storing
+from app.services.collect import collecting, control, pulling, storing
+from app.services.collect.collecting import Caller
+from app.services.collect.targets import Order
 from app.services.transaction import writing
 
 
@@ -37,3 +39,25 @@ def test_server_that_is_deleted_while_it_is_asked_stays_deleted(db, clock):
     assert storing.apply_schedules("gone", [scheduled], clock()) == 0
     storing.note_outcome("gone", clock(), "It did not answer")
     assert db.session.scalars(select(Server)).all() == []
+
+
+def test_what_is_found_besides_runs_is_kept_on_both(db, clock):
+    done = {"LastSyncStarted": "20310504T020003Z", "LastSyncFinished": "20310504T020009Z"}
+    failed = {"LastErrorDate": "20310504T030000Z", "LastErrorMessage": "The folder does not exist"}
+    with duplicati_server() as duplicati:
+        duplicati.jobs = [
+            job("3", "Photos", **failed),
+            job("4", "Mirror", operation="Sync", **done, **failed),
+            job("5", "Music"),
+        ]
+        duplicati.versions = {"3": ["2031-05-04T04:00:03+02:00"]}
+        duplicati.job_settings = {"5": {"--machine-id": "own"}}
+        duplicati.logs["5"] = [entry(message())]
+        order = Order(hostname="127.0.0.1", port=duplicati.port, password=PASSWORD, scheme="http")
+        assert collecting.collect(order, caller=Caller(), now=clock()).stored == 4
+        duplicati.running = "5"
+        assert collecting.collect(order, caller=Caller(), now=clock()).stored == 0
+    found = {each.name: each for each in db.session.scalars(select(Job))}
+    assert (found["Photos"].collected_error, found["Mirror"].run_count) == ("The folder does not exist", 2)
+    assert found["Photos"].last_versions == ("2031-05-04T02:00:03.000Z",)
+    assert (found["Music"].server_id, found["Music"].running_since_at is not None) == ("own", True)

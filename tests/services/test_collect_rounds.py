@@ -74,7 +74,7 @@ def test_each_server_of_a_batch_has_its_own_result(db, clock, duplicati, alice):
         ("collected", ""),
         ("failed", "LOGIN"),
     ]
-    assert (good.name, good.collected.stored, bad.collected) == ("nas-01", 1, None)
+    assert (good.name, good.collected.stored, bad.collected) == ("good", 1, None)
     assert (new.place, new.error) == ("127.0.0.1", "Login failed: Unauthorized")
     assert batch.waiting.empty()
 

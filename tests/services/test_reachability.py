@@ -28,7 +28,7 @@ def test_request_goes_to_the_sign_in_whatever_the_path(duplicati):
     try_connection(f"{duplicati.url}/ngax/index.html?x=1")
     received = duplicati.received[0]
     assert (received.method, received.path) == ("POST", "/api/v1/auth/login")
-    assert received.json == {"Password": "x", "RememberMe": True}
+    assert received.json == {"Password": "x", "RememberMe": False}
 
 
 def test_refusal_that_is_no_json_counts(duplicati):

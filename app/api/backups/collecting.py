@@ -5,7 +5,7 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from app.api.wire import SOMETIMES, IsoInstant, Out, iso
+from app.api.wire import SOMETIMES, IsoInstant, Out, RequestHeaders, iso
 from app.domain.duplicati_addresses import HTTP, HTTPS
 from app.domain.pulls import CHOICES
 from app.models import Server
@@ -19,7 +19,10 @@ NO_JOBS = "No backups found"
 
 
 class OrderIn(Schema):
-    """A server to ask: by its record, by host and password, or both. https unless `protocol` says http."""
+    """A server to ask: by its record, by host and password, or both. https unless `protocol` says http.
+
+    `noPassword` is for a Duplicati 2.0 without a password. `headers` are used and stored with a password that is given.
+    """
 
     class Meta:
         unknown = EXCLUDE
@@ -27,6 +30,8 @@ class OrderIn(Schema):
     hostname = fields.String(load_default="", allow_none=True)
     port = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(1, 65535))
     password = fields.String(load_default="", allow_none=True)
+    has_no_password = fields.Boolean(data_key="noPassword", load_default=False)
+    headers = RequestHeaders(load_default=dict)
     server_id = fields.String(data_key="serverId", load_default="", allow_none=True)
     scheme = fields.String(
         data_key="protocol", load_default="", allow_none=True, validate=validate.OneOf(["", HTTPS, HTTP])
@@ -102,6 +107,13 @@ class PullOut(Out):
     collect_error = fields.String(data_key="error", allow_none=True)
 
 
+class RunningOut(Out):
+    """A job whose log cannot be read yet, since it runs."""
+
+    name = fields.String()
+    since = IsoInstant()
+
+
 class ItemOut(Out):
     """One server of a collection: how far it is, and what came of it."""
 
@@ -114,6 +126,7 @@ class ItemOut(Out):
     error_code = fields.String(data_key="errorCode")
     stats = fields.Dict(values=fields.Integer(), metadata=SOMETIMES)
     problems = fields.List(fields.String(), data_key="errors", metadata=SOMETIMES)
+    running = fields.List(fields.Nested(RunningOut), metadata=SOMETIMES)
     document = fields.Boolean(data_key="hasJson")
 
 
@@ -134,6 +147,7 @@ COLLECTED: dict[str, fields.Field[Any]] = {
     "stats": fields.Nested(CountsOut),
     "backupSettings": fields.Dict(values=fields.String()),
     "errors": fields.List(fields.String(), metadata=SOMETIMES),
+    "running": fields.List(fields.Nested(RunningOut), metadata=SOMETIMES),
     "jsonData": fields.String(metadata=SOMETIMES),
 }
 SYNCHRONISED: dict[str, fields.Field[Any]] = {
@@ -163,6 +177,8 @@ def dump_collected(collected: Collected) -> dict[str, Any]:
     }
     if collected.problems:
         told["errors"] = list(collected.problems)
+    if collected.running:
+        told["running"] = _dump_running(collected)
     if collected.document is not None:
         told["jsonData"] = collected.document
     return told
@@ -214,4 +230,9 @@ def _dump_item(item: Item) -> dict[str, Any]:
     }
     if item.collected:
         told |= {"stats": _counts_out.dump(item.collected), "errors": list(item.collected.problems)}
+        told["running"] = _dump_running(item.collected)
     return told
+
+
+def _dump_running(collected: Collected) -> list[dict[str, Any]]:
+    return [{"name": name, "since": iso(since)} for name, since in collected.running]

@@ -16,19 +16,24 @@ from app.api.servers.changes import (
     dump_change,
     dump_duplicates,
     dump_outcome,
+    dump_password,
     dump_url_change,
 )
 from app.api.servers.views import bp
-from app.api.wire import (
-    DONE,
-    MESSAGE,
-)
+from app.api.wire import DONE, MESSAGE, SOMETIMES
 from app.contracts import (
     Guard,
     described,
     guarded,
 )
 from app.services import clock, merging, reachability, servers, sessions
+from app.services.collect import targets
+
+PASSWORD_STORED = {
+    **MESSAGE,
+    "serverId": fields.String(),
+    "headers": fields.Dict(keys=fields.String(), values=fields.String(), metadata=SOMETIMES),
+}
 
 
 @bp.patch("/servers/<server_id>")
@@ -73,7 +78,9 @@ def merge() -> ResponseReturnValue:
 @described({200: DONE}, body=ConnectionIn)
 def test_connection() -> ResponseReturnValue:
     """Ask whether a Duplicati answers at an address; nothing is stored."""
-    return dump_outcome(reachability.try_connection(**ConnectionIn().load(json_body())))
+    wanted = ConnectionIn().load(json_body())
+    headers = targets.headers_to(wanted["url"], wanted["server_id"], visible_server_ids())
+    return dump_outcome(reachability.try_connection(wanted["url"], headers=headers))
 
 
 @bp.get("/servers/<server_id>/password")
@@ -85,11 +92,15 @@ def password_token(server_id: str) -> ResponseReturnValue:
 
 @bp.patch("/servers/<server_id>/password")
 @guarded(Guard.ADMIN)
-@described({200: {**MESSAGE, "serverId": fields.String()}}, body=PasswordIn)
+@described({200: PASSWORD_STORED}, body=PasswordIn)
 def update_password(server_id: str) -> ResponseReturnValue:
-    """Store the password of a server's Duplicati; a blank one takes the stored one away."""
-    servers.change_password(server_id, **PasswordIn().load(json_body()), actor=actor(), now=clock.now())
-    return {"message": "Password updated successfully", "serverId": server_id}
+    """Store the password of a server's Duplicati, and headers for a proxy in front of it.
+
+    A blank password takes the stored one away. Headers are given back masked.
+    """
+    wanted = PasswordIn().load(json_body())
+    servers.change_access(server_id, **wanted, actor=actor(), now=clock.now())
+    return dump_password(server_id, wanted["headers"])
 
 
 @bp.get("/servers/<server_id>/server-url")

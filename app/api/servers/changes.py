@@ -5,13 +5,15 @@ from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
 
-from app.api.wire import DatabaseTime, Out
+from app.api.wire import SOMETIMES, DatabaseTime, Out, RequestHeaders
 from app.models import Server
 from app.services.reachability import Outcome
 from app.services.servers import ChangedServer, ServerChange
 
 ALIAS_LENGTH = 255
 DROPPED = "; its stored password was removed, since the address leads to another host"
+HEADERS_DROPPED = "; its stored headers were removed, since the address leads to another host"
+MASK = "***"
 
 
 class ServerChangeIn(Schema):
@@ -45,7 +47,14 @@ class UrlIn(Schema):
 
 
 class ConnectionIn(UrlIn):
-    """The address to try."""
+    """The address to try; with `serverId` the headers of that server go along, if it is its address."""
+
+    server_id = fields.String(data_key="serverId", load_default="", allow_none=True)
+
+    @post_load
+    def fill_in(self, values: dict[str, Any], **_options: Any) -> dict[str, str]:
+        """Take null for empty."""
+        return {name: value or "" for name, value in values.items()}
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
@@ -57,17 +66,28 @@ class ConnectionIn(UrlIn):
 
 
 class PasswordIn(Schema):
-    """The password of a server's Duplicati; a blank one takes the stored one away."""
+    """What opens a server's Duplicati; what is left out stays.
+
+    A blank password takes the stored one away, unless `noPassword` says that this Duplicati 2.0 has none. `headers`
+    replace all extra request headers that are stored.
+    """
 
     class Meta:
         unknown = EXCLUDE
 
-    password = fields.String(required=True)
+    password = fields.String(load_default=None)
+    is_empty = fields.Boolean(
+        data_key="noPassword",
+        load_default=False,
+        metadata={"description": "The Duplicati has no password, which is the default of Duplicati 2.0"},
+    )
+    headers = RequestHeaders(load_default=None)
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for a text."""
-        if not isinstance(body.get("password"), str):
+        """Ask for a text, unless something else is set."""
+        is_other = "password" not in body and (body.get("headers") is not None or body.get("noPassword") is True)
+        if not is_other and not isinstance(body.get("password"), str):
             raise ValidationError("Password must be a string")
         return body
 
@@ -117,6 +137,7 @@ class UrlChangeOut(Out):
     message = fields.String()
     server_id = fields.String(data_key="serverId")
     lost_password = fields.Boolean(data_key="passwordRemoved")
+    lost_headers = fields.Boolean(data_key="headersRemoved", metadata=SOMETIMES)
     server_name = fields.String(data_key="serverName")
     server_url = fields.String()
 
@@ -127,6 +148,7 @@ class ServerChangeOut(Out):
     message = fields.String()
     server_id = fields.String(data_key="serverId")
     lost_password = fields.Boolean(data_key="passwordRemoved")
+    lost_headers = fields.Boolean(data_key="headersRemoved", metadata=SOMETIMES)
     server_url = fields.String()
     alias = fields.String()
     note = fields.String()
@@ -161,9 +183,17 @@ def dump_outcome(outcome: Outcome) -> dict[str, Any]:
     return {"success": outcome.is_success, "message": outcome.message}
 
 
+def dump_password(server_id: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
+    """What was stored, with masked headers where some were given."""
+    told: dict[str, Any] = {"message": "Password updated successfully", "serverId": server_id}
+    return told if headers is None else told | {"headers": dict.fromkeys(headers, MASK)}
+
+
 def _outcome(message: str, changed: ChangedServer) -> dict[str, Any]:
+    dropped = (DROPPED if changed.lost_password else "") + (HEADERS_DROPPED if changed.lost_headers else "")
     return {
-        "message": message + DROPPED if changed.lost_password else message,
+        "message": message + dropped,
         "serverId": changed.server.id,
         "passwordRemoved": changed.lost_password,
+        **({"headersRemoved": True} if changed.lost_headers else {}),
     }

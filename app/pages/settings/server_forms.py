@@ -5,12 +5,14 @@ from datetime import datetime
 
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from wtforms import BooleanField, PasswordField, SelectField, StringField, URLField
+from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField, URLField
 from wtforms.fields.choices import SelectChoice
 
 from app.contracts import AppError
 from app.domain.pulls import CHOICES
+from app.domain.request_headers import BadHeader, read_lines
 from app.pages.formats import every_text
+from app.pages.request_headers import header_words
 from app.pages.settings.forms import SettingsForm
 from app.services import servers
 from app.services.audit import Actor
@@ -32,7 +34,9 @@ class ServerForm(SettingsForm):
     note = StringField(lazy_gettext("Note"), render_kw={"maxlength": NOTE_LENGTH, "autocomplete": "off"})
     url = URLField(
         lazy_gettext("Address of its Duplicati"),
-        description=lazy_gettext("To open it and to collect from it. Another host costs the stored password."),
+        description=lazy_gettext(
+            "To open it and to collect from it. A change of the host removes the stored password and headers."
+        ),
         render_kw={"placeholder": "https://nas.example:8200", "autocomplete": "off", "spellcheck": "false"},
     )
     verifies_certificate = BooleanField(
@@ -70,6 +74,8 @@ class ServerForm(SettingsForm):
                 raise
             self._take(refusal)
             return None
+        if changed.lost_headers:
+            return _("Saved. What was stored for the sign-in was removed, since the address leads to another host.")
         if changed.lost_password:
             return _("Saved. The stored password was removed, since the address leads to another host.")
         return _("Saved.")
@@ -87,17 +93,17 @@ class ServerForm(SettingsForm):
 
 
 class PasswordForm(SettingsForm):
-    """The password of a server's Duplicati, twice."""
+    """The password of a server's Duplicati, twice; or that it has none."""
 
-    password = PasswordField(
-        lazy_gettext("Password"), render_kw={"required": True, "autocomplete": "new-password", "maxlength": 1000}
-    )
-    again = PasswordField(
-        lazy_gettext("Once more"), render_kw={"required": True, "autocomplete": "new-password", "maxlength": 1000}
-    )
+    password = PasswordField(lazy_gettext("Password"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    again = PasswordField(lazy_gettext("Once more"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    is_empty = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
         """Store the password; False when the form tells why not. Raises NotFound."""
+        if self.is_empty.data and not (self.password.data or self.again.data):
+            servers.change_password(server_id, "", is_empty=True, actor=actor, now=now)
+            return True
         if not (self.password.data or "").strip():
             self.refuse("password", _("Enter the password."))
         elif self.password.data != self.again.data:
@@ -105,6 +111,31 @@ class PasswordForm(SettingsForm):
         if self.wrong_fields:
             return False
         servers.change_password(server_id, self.password.data, actor=actor, now=now)
+        return True
+
+
+class HeadersForm(SettingsForm):
+    """The extra request headers of a server, which are never shown again."""
+
+    headers = TextAreaField(
+        lazy_gettext("Headers"),
+        description=lazy_gettext(
+            "One on each line, as in CF-Access-Client-Id: abc. They replace those that are stored."
+        ),
+        render_kw={"rows": 5, "required": True, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+    def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
+        """Store the headers; False when the form tells why not. Raises NotFound."""
+        try:
+            headers = read_lines(self.headers.data or "")
+        except BadHeader as wrong:
+            self.refuse("headers", header_words(wrong))
+            return False
+        if not headers:
+            self.refuse("headers", _("Enter a header."))
+            return False
+        servers.change_headers(server_id, headers, actor=actor, now=now)
         return True
 
 

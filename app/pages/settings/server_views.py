@@ -12,10 +12,12 @@ from app.domain.reports import SCHEDULED
 from app.pages.settings import servers as layout
 from app.pages.settings.blueprint import bp
 from app.pages.settings.questions import ask
-from app.pages.settings.server_forms import PasswordForm, ServerForm
+from app.pages.settings.server_forms import HeadersForm, PasswordForm, ServerForm
 from app.pages.settings.sorted_lists import read_query
 from app.services import clock, merging, reachability, servers
+from app.services.collect.targets import headers_of
 from app.services.reachability import Outcome
+from app.services.server_headers import names_of_headers
 
 TAB, LABEL = "server", lazy_gettext("Servers")
 
@@ -93,6 +95,33 @@ def remove_server_password(server_id: str) -> ResponseReturnValue:
     return _back_to(server_id)
 
 
+@bp.get("/servers/<server_id>/headers")
+@guarded(Guard.ADMIN)
+def server_headers(server_id: str) -> ResponseReturnValue:
+    """The form for the extra request headers of a server."""
+    return _show_headers(layout.find_row(server_id), HeadersForm(formdata=None))
+
+
+@bp.post("/servers/<server_id>/headers")
+@guarded(Guard.ADMIN)
+def save_server_headers(server_id: str) -> ResponseReturnValue:
+    """Store the extra request headers of a server."""
+    form = HeadersForm()
+    if not form.attempt(server_id, actor(), clock.now()):
+        return _show_headers(layout.find_row(server_id), form), 400
+    flash(_("The headers were stored."), "success")
+    return _back_to(server_id)
+
+
+@bp.post("/servers/<server_id>/headers/remove")
+@guarded(Guard.ADMIN)
+def remove_server_headers(server_id: str) -> ResponseReturnValue:
+    """Remove the extra request headers of a server."""
+    servers.change_headers(server_id, {}, actor=actor(), now=clock.now())
+    flash(_("The headers were removed."), "success")
+    return _back_to(server_id)
+
+
 @bp.get("/servers/<server_id>/delete")
 @guarded(Guard.ADMIN)
 def ask_to_delete_server(server_id: str) -> ResponseReturnValue:
@@ -135,13 +164,18 @@ def _try(row: layout.Row) -> Outcome:
     if not row.server.url:
         return Outcome(False, _("Enter an address first."))
     try:
-        return reachability.try_connection(row.server.url, verifies_certificate=row.server.verifies_certificate)
+        server = row.server
+        headers = headers_of(server)
+        return reachability.try_connection(
+            server.url, verifies_certificate=server.verifies_certificate, headers=headers
+        )
     except AppError as refusal:
         return Outcome(False, refusal.message)
 
 
 def _show(row: layout.Row, form: ServerForm) -> str:
     values = {"row": row, "server": row.server, "SCHEDULED": SCHEDULED, "now": clock.now()}
+    values["header_names"] = names_of_headers(row.server)
     return render_template("settings/server.html", tab=TAB, label=LABEL, form=form, **values)
 
 
@@ -152,3 +186,8 @@ def _show_password(row: layout.Row, form: PasswordForm) -> str:
 
 def _back_to(server_id: str) -> ResponseReturnValue:
     return redirect(url_for("settings.show_server", server_id=server_id), 303)
+
+
+def _show_headers(row: layout.Row, form: HeadersForm) -> str:
+    part = "server_headers" if "HX-Request" in request.headers else "server_headers_page"
+    return render_template(f"settings/{part}.html", tab=TAB, label=LABEL, server=row.server, form=form)

@@ -1,11 +1,15 @@
 """Speaks with one Duplicati server, of either generation of its login.
 
 Since Duplicati 2.1 a password is exchanged for a bearer token. Before, a nonce and a salt are asked for, the password
-goes out hashed with both, and the session lives in cookies, with a token against forged requests in a header.
+goes out hashed with both, and the session lives in cookies, with a token against forged requests in a header. A
+Duplicati 2.0 without a password, its default, fails at the nonce and answers without a login.
+
+A Duplicati that does not know the name by which it is called is asked again by the address that the name led to.
 """
 
 import base64
 import hashlib
+import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,23 +24,25 @@ import requests
 from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, InsecureRequestWarning
 
-from app.contracts.addresses import ForbiddenAddress, guarded_session
+from app.contracts.addresses import ForbiddenAddress, guarded_session, reached_place
 from app.contracts.deadlines import answers_within
 from app.domain.duplicati_addresses import HTTP, HTTPS, Address
+from app.domain.duplicati_answers import is_locked, refuses_host_name
 from app.domain.lenient_json import read_json
 from app.services import reachability
-from app.services.collect.failures import SOMEBODY_ANSWERS, CollectFailure, Reason, explain
+from app.services.collect.failures import SOMEBODY_ANSWERS, CollectFailure, Reason, explain, host_name_refused
 from app.services.reachability import LOGIN_PATH, OLD_LOGIN_PATH, OLDER_STATUSES
 
 # People choose not to have a certificate checked, per server and knowing what it means.
 warnings.simplefilter("ignore", InsecureRequestWarning)
 
-# Entries of a log that are asked for; fewer when the log is too large to be read in one piece.
-PAGE_SIZES = (999, 100)
 PIECE_BYTES = 65_536
 # All that may go wrong on the way; UnicodeError is a host name that cannot be written for the network.
 TROUBLES = (requests.RequestException, HTTPError, UnicodeError, ForbiddenAddress)
 LONGEST_PHRASE = 80
+API = "/api/v1"
+SYSTEM_INFO_PATH = f"{API}/systeminfo"
+XSRF_COOKIE = "xsrf-token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ class Limits:
     answer_bytes: int = 8 * 1024 * 1024
     log_s: float = 180.0
     log_bytes: int = 32 * 1024 * 1024
+    # A token lasts a quarter of an hour.
+    token_s: float = 14 * 60.0
 
 
 LIMITS = Limits()
@@ -56,20 +64,29 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens, what opens it, and whether its certificate has to be one that can be checked."""
+    """Where a server listens, what opens it, and whether its certificate has to be one that can be checked.
+
+    `headers` go along with every request, for a proxy with a sign-in of its own.
+    """
 
     address: Address
     password: str = field(repr=False)
     verifies_certificate: bool = True
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `value` is the JSON of the body, or None where there is none."""
+    """What came back. `value` is the JSON of the body, or None where there is none.
+
+    `reached` is the address that answered, as a Host header; `refuses_host` when it does not take the host name.
+    """
 
     status: int
     phrase: str
     value: Any
+    reached: str = ""
+    refuses_host: bool = False
 
     @property
     def is_good(self) -> bool:
@@ -81,9 +98,19 @@ class Answer:
         """Whether the answer lies elsewhere."""
         return 300 <= self.status < 400
 
+    @property
+    def is_of_login(self) -> bool:
+        """Whether a login of either generation can have given it."""
+        is_told = self.is_good or self.status == HTTPStatus.UNAUTHORIZED
+        return self.status in OLDER_STATUSES or (is_told and isinstance(self.value, Mapping))
+
 
 class TooLarge(Exception):
     """An answer is larger than may be read."""
+
+
+class DatabaseLocked(Exception):
+    """The database of a job cannot be read, since a run is using it."""
 
 
 class _Session(AuthBase):
@@ -102,8 +129,13 @@ class _Session(AuthBase):
             request.headers["Authorization"] = f"Bearer {self.token}"
         if self.cookies:
             request.headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-            request.headers["X-XSRF-Token"] = unquote(self.cookies.get("xsrf-token", ""))
+            request.headers["X-XSRF-Token"] = unquote(self.cookies.get(XSRF_COOKIE, ""))
         return request
+
+    def forget(self) -> None:
+        """Be as before the login."""
+        self.token = ""
+        self.cookies.clear()
 
     def keep(self, headers: list[str]) -> None:
         """Keep the cookies of an answer, whatever its server's clock says of their end; a token needs none."""
@@ -115,7 +147,11 @@ class _Session(AuthBase):
 
 
 class Duplicati:
-    """A signed-in conversation; use it with `with`. Every method raises CollectFailure."""
+    """A signed-in conversation; use it with `with`. Every method raises CollectFailure.
+
+    When the login does not hold any more, or a token is about to end, it signs in once more. For that it holds the
+    password until its end.
+    """
 
     def __init__(self, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
         self._endpoint = endpoint
@@ -123,15 +159,18 @@ class Duplicati:
         self._session = _Session()
         self._http = guarded_session()
         self._http.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))  # ours are in `_session`
+        self._http.headers.update(endpoint.headers)
         self._http.headers.update({"Accept": "application/json", "Accept-Encoding": "identity"})
         self._http.auth = self._session
+        self._signed_in_at = 0.0
+        self._may_renew = True
 
     def __enter__(self) -> "Duplicati":
         """Sign in."""
         try:
             self._sign_in()
         except BaseException:
-            self._http.close()
+            self._close()
             raise
         return self
 
@@ -139,39 +178,64 @@ class Duplicati:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close the connection; the session ends by itself."""
+        self._close()
+
+    def _close(self) -> None:
+        address = self._endpoint.address
+        self._endpoint = Endpoint(address, "")
+        self._session.forget()
         self._http.close()
 
     def system_info(self) -> Any:
         """What the server tells about itself."""
-        return self._value("GET", "/api/v1/systeminfo", "the facts about the server")
+        return self._value("GET", SYSTEM_INFO_PATH, "the facts about the server")
 
     def settings(self) -> Any:
         """The settings of the server; None from one that does not give them."""
-        answer = self._call("GET", "/api/v1/serversettings", "the settings of the server")
+        answer = self._call("GET", f"{API}/serversettings", "the settings of the server")
         return answer.value if answer.is_good else None
 
     def backups(self) -> Any:
         """The backup jobs with their schedules."""
-        return self._value("GET", "/api/v1/backups", "the list of backup jobs")
+        return self._value("GET", f"{API}/backups", "the list of backup jobs")
 
-    def log(self, job_id: str) -> Any:
-        """The newest entries of the log of a job, as many as can be read."""
-        for size in PAGE_SIZES:
-            try:
-                path = f"/api/v1/backup/{quote(job_id, safe='')}/log?pagesize={size}"
-                return self._value("GET", path, "the log", is_log=True)
-            except TooLarge:
-                continue
-        raise CollectFailure(Reason.TOO_LARGE, "The log is too large to be read")
+    def backup(self, job_id: str) -> Any:
+        """One job with its own settings, which the list leaves out."""
+        return self._value("GET", _path_of(job_id), "the settings of the job")
+
+    def log(self, job_id: str, size: int, before_id: int | None = None) -> Any:
+        """The newest entries of the log of a job, or the newest before an entry.
+
+        Raises DatabaseLocked while the job runs, and TooLarge when as many entries cannot be read.
+        """
+        offset = "" if before_id is None else f"&offset={before_id}"
+        path = f"{_path_of(job_id)}/log?pagesize={size}{offset}"
+        answer = self._call("GET", path, "the log", is_log=True)
+        if is_locked(answer.status, answer.value):
+            raise DatabaseLocked
+        return _value_in(answer, "the log")
+
+    def file_sets(self, job_id: str) -> Any:
+        """The versions of a job. Duplicati makes an entry in the log of the job for each request."""
+        return self._value("GET", f"{_path_of(job_id)}/filesets", "the list of versions")
+
+    def server_state(self) -> Any:
+        """The state of the server, with the task that is running."""
+        return self._value("GET", f"{API}/serverstate", "the state of the server")
+
+    def task(self, task_id: int) -> Any:
+        """A task: when it began, and whether it has ended."""
+        return self._value("GET", f"{API}/task/{task_id}", "the running task")
 
     def start(self, job_id: str) -> Any:
         """Have a job run now; gives what the server says of it."""
-        return self._value("POST", f"/api/v1/backup/{quote(job_id, safe='')}/run", "the start of the backup")
+        return self._value("POST", f"{_path_of(job_id)}/run", "the start of the backup")
 
     def _sign_in(self) -> None:
-        address = self._endpoint.address
+        self._session.forget()
+        self._signed_in_at = time.monotonic()
         try:
-            answer = self._ask("POST", LOGIN_PATH, json={"Password": self._endpoint.password, "RememberMe": True})
+            answer = self._ask_for_login()
             if answer.status in OLDER_STATUSES and self._sign_in_as_of_old():
                 return
         except (*TROUBLES, TooLarge) as error:
@@ -187,18 +251,34 @@ class Duplicati:
         token = answer.value.get("AccessToken")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise CollectFailure(Reason.NO_TOKEN, "No authentication token received")
+        self._session.forget()  # a newer server sets cookies for browsers, which need none beside the token
         self._session.token = token
-        self._session.cookies.clear()  # a newer server sets some for browsers, which need none beside the token
-        self._endpoint = Endpoint(address, "", self._endpoint.verifies_certificate)
+
+    def _ask_for_login(self) -> Answer:
+        """Send the password; where the host name is refused, once more with the address that it led to.
+
+        The connection is made by the name again, so a certificate is still checked against that. Raises what `_ask`
+        raises, CollectFailure.
+        """
+        login = {"Password": self._endpoint.password, "RememberMe": False}
+        answer = self._ask("POST", LOGIN_PATH, json=login)
+        if not answer.refuses_host:
+            return answer
+        if answer.reached and "Host" not in self._http.headers:
+            self._http.headers["Host"] = answer.reached
+            second = self._ask("POST", LOGIN_PATH, json=login)
+            if second.is_of_login:
+                return second
+        raise self._no_connection(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
 
     def _sign_in_as_of_old(self) -> bool:
         """Sign in to a Duplicati before 2.1; false when this is none. Raises what `_ask` raises, CollectFailure."""
-        self._session.cookies.clear()
+        self._session.cookies = {name: value for name, value in self._session.cookies.items() if name == XSRF_COOKIE}
         offer = self._ask("POST", OLD_LOGIN_PATH, data={"get-nonce": "1"})
         told = offer.value if offer.is_good and isinstance(offer.value, Mapping) else {}
         nonce, salt = _decoded(told.get("Nonce")), _decoded(told.get("Salt"))
         if nonce is None or salt is None:
-            return False
+            return XSRF_COOKIE in self._session.cookies and self._is_open()
         self._session.cookies.setdefault("session-nonce", quote(str(told["Nonce"]), safe=""))
         salted = hashlib.sha256(self._endpoint.password.encode() + salt).digest()
         proof = base64.b64encode(hashlib.sha256(nonce + salted).digest()).decode()
@@ -209,6 +289,11 @@ class Duplicati:
             raise CollectFailure(Reason.NO_TOKEN, "No authentication token received")
         self._session.cookies.pop("session-nonce", None)
         return True
+
+    def _is_open(self) -> bool:
+        """Whether a Duplicati 2.0 answers without a login, since it has no password."""
+        answer = self._ask("GET", SYSTEM_INFO_PATH)
+        return answer.is_good and isinstance(answer.value, Mapping) and "APIVersion" in answer.value
 
     def _no_connection(self, reason: Reason, sentence: str) -> CollectFailure:
         """The failure of a first contact, with a line for each protocol."""
@@ -223,22 +308,25 @@ class Duplicati:
         address = self._endpoint.address
         if reason in SOMEBODY_ANSWERS:
             plain = str(Address(HTTP, address.host, address.port))
+            # The headers are secrets, too.
             if reachability.try_connection(plain, timeout_s=self._limits.timeout_s).is_success:
                 return "A Duplicati answers there without encryption; choose http to send it the password in clear"
         return "Not tried; the password is sent in clear only when http is asked for"
 
     def _value(self, method: str, path: str, what: str, *, is_log: bool = False) -> Any:
-        answer = self._call(method, path, what, is_log=is_log)
-        if not answer.is_good:
-            raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: {answer.phrase}")
-        if answer.value is None:
-            raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: the answer is empty or not JSON")
-        return answer.value
+        return _value_in(self._call(method, path, what, is_log=is_log), what)
 
     def _call(self, method: str, path: str, what: str, *, is_log: bool = False) -> Answer:
         """Ask for something after the login. A log that is too large is for the caller to handle."""
         try:
-            return self._ask(method, path, is_log=is_log)
+            if time.monotonic() - self._signed_in_at > self._limits.token_s:
+                self._sign_in()
+            answer = self._ask(method, path, is_log=is_log)
+            if answer.status == HTTPStatus.UNAUTHORIZED and self._may_renew:
+                self._sign_in()
+                answer = self._ask(method, path, is_log=is_log)
+                self._may_renew = answer.status != HTTPStatus.UNAUTHORIZED
+            return answer
         except TooLarge:
             if is_log:
                 raise
@@ -265,6 +353,7 @@ class Duplicati:
                 **body,
             ) as answer,
         ):
+            reached = reached_place(answer)
             received = bytearray()
             # What has come so far, at once: waiting for a full piece could take as long as a server likes.
             while piece := answer.raw.read1(PIECE_BYTES, decode_content=True):
@@ -272,7 +361,22 @@ class Duplicati:
                 if len(received) > largest:
                     raise TooLarge
             self._session.keep(answer.raw.headers.getlist("Set-Cookie"))
-        return Answer(answer.status_code, _phrase(answer), _value_of(bytes(received)))
+        content = bytes(received)
+        refuses_host = refuses_host_name(answer.status_code, content)
+        return Answer(answer.status_code, _phrase(answer), _value_of(content), reached, refuses_host)
+
+
+def _path_of(job_id: str) -> str:
+    return f"{API}/backup/{quote(job_id, safe='')}"
+
+
+def _value_in(answer: Answer, what: str) -> Any:
+    """The JSON of a good answer. Raises CollectFailure for any other."""
+    if not answer.is_good:
+        raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: {answer.phrase}")
+    if answer.value is None:
+        raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: the answer is empty or not JSON")
+    return answer.value
 
 
 def _value_of(body: bytes) -> Any:

@@ -4,32 +4,30 @@ Nobody is told about collected runs: they are as old as their log. What fails is
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
 
-from app.contracts.errors import AppError
-from app.domain.collected import (
-    CollectedJob,
-    Machine,
-    UnreadableAnswer,
-    document_of,
-    find_machine_id,
-    read_jobs,
-    read_log,
-    read_machine,
-)
+from app.contracts.errors import AppError, Forbidden
+from app.domain.collected import CollectedJob, Machine, UnreadableAnswer, document_of, read_jobs, read_machine
+from app.domain.reports import SYNC
 from app.extensions import db
 from app.models import Server
 from app.services import deployment
 from app.services.audit import SYSTEM, Actor, record_entry
 from app.services.collect.client import LIMITS, Duplicati, Limits
-from app.services.collect.failures import CollectFailure, Reason
+from app.services.collect.failures import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
+from app.services.collect.job_logs import JobFindings, read_file_sets, read_job
+from app.services.collect.job_owners import JobOwners
 from app.services.collect.storing import (
+    JobNote,
     apply_schedules,
     check_visible,
+    find_record,
+    needs_versions,
+    note_jobs,
     note_outcome,
     record_of,
     remember_server,
@@ -41,9 +39,8 @@ from app.services.transaction import writing
 Found = TypeVar("Found")
 
 PROBLEMS_TOLD = 50
-# A server that does not answer any more is not asked for the logs of fifty jobs, one time limit after the other.
-SILENCES_ALLOWED = 2
-SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
+# Each list of versions takes its server a while, and makes an entry in the log of the job.
+VERSION_LISTS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +56,8 @@ class Caller:
 class Collected:
     """What came of asking one server.
 
-    `error_count` things could not be used, and `problems` says of the first why. `document` is all that came, as
-    JSON, if somebody wanted it.
+    `error_count` things could not be used, and `problems` says of the first why. `running` are jobs whose log cannot be
+    read yet since they run, with the time since when. `document` is all that came, as JSON, if somebody wanted it.
     """
 
     server_id: str
@@ -70,6 +67,7 @@ class Collected:
     skipped: int = 0
     error_count: int = 0
     problems: tuple[str, ...] = ()
+    running: tuple[tuple[str, datetime], ...] = ()
     has_jobs: bool = True
     document: str | None = None
 
@@ -86,11 +84,17 @@ class Synchronised:
 
 @dataclass(slots=True)
 class _Gathered:
-    """What the logs of the jobs have come to so far."""
+    """What the jobs have come to so far; `notes` by the record of their server, `logs` by Duplicati's id and name."""
 
+    keeps_logs: bool = False
     stored: int = 0
     skipped: int = 0
     silences: int = 0
+    version_lists: int = 0
+    problems: list[str] = field(default_factory=list)
+    running: list[tuple[str, datetime]] = field(default_factory=list)
+    notes: dict[str, list[JobNote]] = field(default_factory=dict)
+    logs: dict[tuple[str, str], Any] = field(default_factory=dict)
 
 
 def collect(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Collected:
@@ -114,36 +118,33 @@ def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits =
 
 
 def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Collected:
-    zone = deployment.settings().zone
-    gathered, logs = _Gathered(), {}
+    gathered = _Gathered(order.keeps_document)
     with Duplicati(target.endpoint, limits) as duplicati:
         system_info, machine = _introduce(duplicati)
-        server_id = record_of(target, machine)
+        server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         backups = duplicati.backups()
-        jobs, problems = read_jobs(backups, zone)
+        jobs, gathered.problems = read_jobs(backups, deployment.settings().zone)
         server = remember_server(target, machine, may_change=caller.may_change, actor=caller.actor, now=now)
+        owners = JobOwners(duplicati, machine, server_id, caller.visible_server_ids)
         for job in jobs:
-            try:
-                log = _log_of(duplicati, job, gathered)
-                _take_log(log, Machine(server_id, machine.name), job, problems, gathered, now)
-            except (CollectFailure, UnreadableAnswer) as error:
-                problems.append(f"{job.name}: {error.message}")
-            else:
-                if order.keeps_document:
-                    logs[job.duplicati_id, job.name] = log
-        apply_schedules(server_id, jobs, now)
-    note_outcome(server_id, now)
+            _collect_job(duplicati, job, owners, gathered, caller, now)
+    for owner_id, notes in gathered.notes.items():
+        apply_schedules(owner_id, [note.job for note in notes], now)
+        note_jobs(owner_id, notes, now)
+    note_outcome(server_id, now, running_since=[since for _name, since in gathered.running])
+    problems = gathered.problems
     collected = Collected(
         server_id,
-        machine.name,
+        server.name,
         server.alias,
         stored=gathered.stored,
         skipped=gathered.skipped,
         error_count=len(problems),
         problems=tuple(problems[:PROBLEMS_TOLD]),
+        running=tuple(gathered.running),
         has_jobs=bool(jobs or problems),
-        document=_written(document_of(system_info, backups, logs)) if order.keeps_document else None,
+        document=_written(document_of(system_info, backups, gathered.logs)) if order.keeps_document else None,
     )
     # Every quarter of an hour nothing new from each server would fill the audit log; what a person asked for is in it.
     is_worth_telling = caller.actor != SYSTEM or gathered.stored or problems
@@ -162,15 +163,16 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
 def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Synchronised:
     with Duplicati(target.endpoint, limits) as duplicati:
         _system_info, machine = _introduce(duplicati)
-        server_id = record_of(target, machine)
+        server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         jobs, problems = read_jobs(duplicati.backups(), deployment.settings().zone)
+        server = db.session.get(Server, server_id)
+        owners = JobOwners(duplicati, machine, server_id, caller.visible_server_ids)
+        by_owner = _by_owner(owners, jobs, problems) if server else {}
     if not jobs and not problems:
         return Synchronised(machine.name, has_jobs=False)
-    planned = 0
-    if db.session.get(Server, server_id) is not None:
-        planned = apply_schedules(server_id, jobs, now)
-    else:
+    planned = sum(apply_schedules(owner_id, group, now) for owner_id, group in by_owner.items())
+    if server is None:
         problems += [f"{job.name}: this machine is not known yet; collect its logs first" for job in jobs]
     details = {"serverName": machine.name, "processed": planned, "errors": len(problems)}
     _record("backup_schedule_synced", order.server_id or server_id, details, problems, caller.actor, now)
@@ -178,34 +180,81 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
 
 
 def _introduce(duplicati: Duplicati) -> tuple[Any, Machine]:
-    """What a server says of itself, and who it is by that; only a newer one is asked for its settings too."""
+    """What a server says of itself, and who it is by that and by its settings."""
     system_info = duplicati.system_info()
-    settings = None if find_machine_id(system_info) else duplicati.settings()
-    return system_info, read_machine(system_info, settings)
+    return system_info, read_machine(system_info, duplicati.settings())
 
 
-def _log_of(duplicati: Duplicati, job: CollectedJob, gathered: _Gathered) -> Any:
-    if gathered.silences >= SILENCES_ALLOWED:
-        raise CollectFailure(Reason.TIMEOUT, "not asked for, since the server has fallen silent")
-    if not job.duplicati_id:
-        raise UnreadableAnswer("the list of jobs holds no id for it")
+def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[str]) -> dict[str, list[CollectedJob]]:
+    """The jobs by the records that they belong to; those of records that the caller may not see are problems."""
+    found: dict[str, list[CollectedJob]] = {}
+    for job in jobs:
+        try:
+            found.setdefault(owners.guess(job).server_id, []).append(job)
+        except Forbidden as refusal:
+            problems.append(f"{job.name}: {refusal.message}")
+    return found
+
+
+def _collect_job(
+    duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, caller: Caller, now: datetime
+) -> None:
+    """Store what is new of one job, and note the rest. What is wrong with it costs no other job anything."""
     try:
-        log = duplicati.log(job.duplicati_id)
+        owner_id, note = owners.guess(job).server_id, JobNote(job)
+        try:
+            findings = _ask_job(duplicati, job, owners, gathered, now)
+            owner_id, note = findings.owner.server_id, _take_job(findings, job, gathered, caller, now)
+        except (CollectFailure, UnreadableAnswer) as error:
+            gathered.problems.append(f"{job.name}: {error.message}")
+    except Forbidden as refusal:
+        gathered.problems.append(f"{job.name}: {refusal.message}")
+        return
+    if note.is_read and gathered.version_lists < VERSION_LISTS_AT_ONCE:
+        note = _with_versions(duplicati, owner_id, note, gathered, now)
+    gathered.notes.setdefault(owner_id, []).append(note)
+
+
+def _ask_job(
+    duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, now: datetime
+) -> JobFindings:
+    if gathered.silences >= SILENCES_ALLOWED and job.operation != SYNC:
+        raise CollectFailure(Reason.TIMEOUT, "not asked for, since the server has fallen silent")
+    try:
+        findings = read_job(duplicati, job, owners, now)
     except CollectFailure as failure:
         gathered.silences = gathered.silences + 1 if failure.reason in SILENT else 0
         raise
-    gathered.silences = 0
-    return log
+    gathered.silences = gathered.silences + 1 if findings.failure and findings.failure.reason in SILENT else 0
+    return findings
 
 
-def _take_log(
-    log: Any, machine: Machine, job: CollectedJob, problems: list[str], gathered: _Gathered, now: datetime
-) -> None:
-    found = read_log(log, machine, job, received_at=now, zone=deployment.settings().zone)
-    stored = store_reports(machine.id, found.reports, now)
+def _take_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, caller: Caller, now: datetime) -> JobNote:
+    owner = findings.owner
+    if findings.reports:
+        with writing() as session:
+            find_record(session, owner.server_id, owner.name, actor=caller.actor, now=now)
+    reports = sorted(findings.reports, key=lambda report: report.began_at)
+    stored = store_reports(owner.server_id, reports, now)
     gathered.stored += stored
-    gathered.skipped += len(found.reports) - stored
-    problems += [f"{job.name}: {problem}" for problem in found.problems]
+    gathered.skipped += len(reports) - stored
+    gathered.problems += [f"{job.name}: {problem}" for problem in findings.problems]
+    if findings.failure is not None:
+        gathered.problems.append(f"{job.name}: {findings.failure.message}")
+    if findings.running_since_at is not None:
+        gathered.running.append((job.name, findings.running_since_at))
+    if gathered.keeps_logs:
+        gathered.logs[job.duplicati_id, job.name] = findings.entries
+    return JobNote(job, is_read=findings.running_since_at is None, running_since_at=findings.running_since_at)
+
+
+def _with_versions(duplicati: Duplicati, owner_id: str, note: JobNote, gathered: _Gathered, now: datetime) -> JobNote:
+    """The note with the versions of the job, where no report tells them; a failure ends the asking for this time."""
+    if gathered.silences or not needs_versions(owner_id, note.job, now):
+        return note
+    versions = read_file_sets(duplicati, note.job)
+    gathered.version_lists += 1 if versions is not None else VERSION_LISTS_AT_ONCE
+    return replace(note, has_asked_versions=True, versions=versions)
 
 
 def _written(document: Mapping[str, Any]) -> str:

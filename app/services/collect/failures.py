@@ -31,8 +31,12 @@ class Reason(StrEnum):
     ANSWER = "ANSWER"
     TOO_LARGE = "TOO_LARGE"
     NO_JOB = "NO_JOB"
+    HOST_NAME = "HOST_NAME"
 
 
+# Which of them say that a server does not answer. It is not asked for fifty jobs then, one time limit after the other.
+SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
+SILENCES_ALLOWED = 2
 # Which of them say that another scheme might do; the others say that nobody is there.
 SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
 # What OpenSSL says of a certificate by number (X509_V_ERR_…), and how people are told; anything else is not trusted.
@@ -54,6 +58,14 @@ class CollectFailure(AppError):
     def __init__(self, reason: Reason, sentence: str) -> None:
         super().__init__(sentence, errorCode=reason.value)
         self.reason = reason
+
+
+def host_name_refused(host: str) -> str:
+    """Return the sentence for a Duplicati that takes neither the name nor the address of its machine."""
+    return (
+        f"This Duplicati refuses the host name {host}: allow it with --webservice-allowed-hostnames "
+        "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address"
+    )
 
 
 def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:

@@ -1,6 +1,7 @@
 """Puts into the database what was fetched: the record of the server, runs, and the schedules of jobs."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
@@ -8,27 +9,64 @@ from sqlalchemy.orm import Session
 
 from app.contracts.errors import Forbidden
 from app.domain.collected import CollectedJob, JobSchedule, Machine
-from app.domain.reports import CLOCK_TOLERANCE, Format, Report
+from app.domain.reports import CLOCK_TOLERANCE, SYNC, Figure, Format, Report
 from app.extensions import db
 from app.models import Job, Run, Server
-from app.services import planning, secrets
+from app.models.types import pack_times
+from app.services import figures, planning, secrets
 from app.services.audit import Actor, record_entry
 from app.services.collect.targets import Target, stored_address
-from app.services.identities import give_id, has_provisional
-from app.services.ingest import DuplicateReport, store_run
+from app.services.identities import find_server_id, give_id, has_provisional
+from app.services.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, store_run
+from app.services.server_headers import seal_headers
 from app.services.transaction import writing
 
 # Uploads wait while these are stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
 ERROR_LENGTH = 1000
+# A server is asked again so soon while one of its jobs runs, and later the longer that runs.
+ASK_AGAIN_AFTER = timedelta(minutes=5)
+VERSIONS_EVERY = timedelta(days=1)
 
 
-def record_of(target: Target, machine: Machine) -> str:
+@dataclass(frozen=True, slots=True)
+class KnownRuns:
+    """The begins of the stored runs of a job, as they were sent; without those of which the text alone came."""
+
+    instants: frozenset[datetime]
+
+    @property
+    def oldest(self) -> datetime | None:
+        """The first of them."""
+        return min(self.instants, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class JobNote:
+    """What was found about a job besides its runs.
+
+    `is_read` when its log was, `running_since_at` while that is locked. `versions` are the times of its versions,
+    newest first, where they were asked for and told.
+    """
+
+    job: CollectedJob
+    is_read: bool = False
+    running_since_at: datetime | None = None
+    has_asked_versions: bool = False
+    versions: tuple[str, ...] | None = None
+
+
+def record_of(machine: Machine, server_id: str = "") -> str:
     """The id of the record that a machine belongs to: the one that was asked for, else its machine id.
 
-    What a far machine calls itself plays no part, since anybody can call a machine like another one.
+    What a far machine calls itself plays no part, since anybody can call a machine like another one; unless its
+    machine id was set to nothing, and its reports go by the name as well.
     """
-    return target.server_id or machine.id
+    if server_id or machine.id:
+        return server_id or machine.id
+    found = find_server_id(db.session.connection(), machine.name)
+    db.session.commit()
+    return found
 
 
 def check_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> None:
@@ -38,17 +76,14 @@ def check_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> 
 
 
 def remember_server(target: Target, machine: Machine, *, may_change: bool, actor: Actor, now: datetime) -> Server:
-    """Store the record of a server that was asked: its name, and the address and password that worked.
+    """Store the record of a server that was asked: the address and the password that worked.
 
-    Alias and note stay. Without `may_change` a record that has an address keeps it, and its password.
+    Name, alias and note stay. Without `may_change` a record that has an address keeps it, and its password.
     """
-    encrypted = "" if target.is_stored else secrets.encrypt(target.endpoint.password)
+    encrypted = "" if target.is_stored else secrets.seal(target.endpoint.password)
+    server_id = record_of(machine, target.server_id)
     with writing() as session:
-        server_id = record_of(target, machine)
-        server = session.get(Server, server_id, populate_existing=True)
-        if server is None and has_provisional(session.connection(), machine.name):
-            give_id(session, machine.name, server_id, actor=actor, now=now)
-            server = session.get(Server, server_id, populate_existing=True)
+        server = find_record(session, server_id, machine.name, actor=actor, now=now)
         if server is None:
             server = Server(id=server_id, name=machine.name, url="", created_at=now)
             session.add(server)
@@ -57,9 +92,18 @@ def remember_server(target: Target, machine: Machine, *, may_change: bool, actor
             place = {"target_type": "server", "target_id": server.id}
             record_entry("server_added", "server", now=now, actor=actor, details=details, **place)
         else:
-            server.name = machine.name
+            server.name = server.name or machine.name
             if not target.is_stored and (may_change or not server.url.strip()):
                 _reach(server, target, encrypted)
+    return server
+
+
+def find_record(session: Session, server_id: str, name: str, *, actor: Actor, now: datetime) -> Server | None:
+    """Return the record of a server, which may have been known by its name alone until now; None for a new one."""
+    server = session.get(Server, server_id, populate_existing=True)
+    if server is None and has_provisional(session.connection(), name):
+        give_id(session, name, server_id, actor=actor, now=now)
+        server = session.get(Server, server_id, populate_existing=True)
     return server
 
 
@@ -71,7 +115,7 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     """
     if not reports:
         return 0
-    known = _known_instants(server_id, reports[0].job_name)
+    known = known_runs(server_id, reports[0].job_name).instants
     new = [report for report in reports if report.began_at not in known]
     ahead = max((report.ended_at - now for report in new if report.began_at - now > CLOCK_TOLERANCE), default=None)
     stored = 0
@@ -95,7 +139,7 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime)
         for collected, schedule in scheduled:
             job = known.get(collected.name)
             if job is None:
-                job = Job(server_id=server_id, name=collected.name, created_at=now)
+                job = Job(server_id=server_id, name=collected.name, operation=collected.operation, created_at=now)
                 session.add(job)
                 session.flush()
                 known[collected.name] = job
@@ -104,8 +148,51 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime)
     return len(scheduled)
 
 
-def note_outcome(server_id: str, now: datetime, error: str | None = None) -> None:
-    """Keep with a server when it was asked last, or why that failed."""
+def needs_versions(server_id: str, job: CollectedJob, now: datetime) -> bool:
+    """Return whether to ask for the versions of a job: where no report tells them, and once a day at most."""
+    if job.operation == SYNC or not job.duplicati_id:
+        return False
+    stored = db.session.scalars(select(Job).where(Job.server_id == server_id, Job.name == job.name)).first()
+    is_due = stored is not None and (
+        stored.versions_collected_at is None or now - stored.versions_collected_at >= VERSIONS_EVERY
+    )
+    is_wanted = (
+        stored is not None and is_due and stored.run_count > 0 and not figures.lists_versions(db.session(), stored.id)
+    )
+    db.session.commit()
+    return is_wanted
+
+
+def find_running_since(server_id: str, job_name: str) -> datetime | None:
+    """Return since when a job is known to run; None where it is not known to."""
+    found = db.session.scalar(select(Job.running_since_at).where(Job.server_id == server_id, Job.name == job_name))
+    db.session.commit()
+    return found
+
+
+def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
+    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over.
+
+    A job that its server does not list any more is not running.
+    """
+    with writing() as session:
+        wanted = select(Job).where(Job.server_id == server_id).with_for_update()
+        known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
+        for note in notes:
+            job = known.pop(note.job.name, None)
+            if job is not None:
+                _note(job, note, now)
+        for job in known.values():
+            job.running_since_at = None
+
+
+def note_outcome(
+    server_id: str, now: datetime, error: str | None = None, *, running_since: Sequence[datetime] = ()
+) -> None:
+    """Keep with a server when it was asked last, or why that failed.
+
+    While jobs run, it is asked again soon, if it is asked automatically at all.
+    """
     with writing() as session:
         server = session.get(Server, server_id, populate_existing=True)
         if server is None:
@@ -113,18 +200,26 @@ def note_outcome(server_id: str, now: datetime, error: str | None = None) -> Non
         server.collect_error = error[:ERROR_LENGTH] if error else None
         if error is None:
             server.collected_at = now
+        if running_since and server.next_collect_at is not None:
+            wait = max(ASK_AGAIN_AFTER, (now - max(running_since)) / 4)
+            server.next_collect_at = min(server.next_collect_at, now + wait)
 
 
 def _reach(server: Server, target: Target, encrypted_password: str) -> None:
     """Keep the address as it was written where it leads to the same place: it may have a path to the pages."""
-    if stored_address(server) != target.endpoint.address:
+    stored = stored_address(server)
+    if stored != target.endpoint.address:
         server.url = str(target.endpoint.address)
+    if target.endpoint.headers:
+        server.encrypted_headers = seal_headers(target.endpoint.headers)
+    elif stored is None or stored.host != target.endpoint.address.host:
+        server.encrypted_headers = ""
     server.encrypted_password = encrypted_password
     server.verifies_certificate = target.endpoint.verifies_certificate
 
 
-def _known_instants(server_id: str, job_name: str) -> frozenset[datetime]:
-    """The begins of the runs that were received as JSON or collected before, as they were sent."""
+def known_runs(server_id: str, job_name: str) -> KnownRuns:
+    """Return the runs of a job that were received as JSON or collected before."""
     sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
     wanted = (
         select(sent_at)
@@ -132,7 +227,7 @@ def _known_instants(server_id: str, job_name: str) -> frozenset[datetime]:
         .join(Job)
         .where(Job.server_id == server_id, Job.name == job_name)
     )
-    found = frozenset(db.session.scalars(wanted))
+    found = KnownRuns(frozenset(db.session.scalars(wanted)))
     db.session.commit()
     return found
 
@@ -144,9 +239,31 @@ def _store(session: Session, report: Report, now: datetime, clock_ahead: timedel
         return False
 
 
+def _note(job: Job, note: JobNote, now: datetime) -> None:
+    if note.running_since_at is not None or note.is_read:
+        job.running_since_at = note.running_since_at
+    error = note.job.last_error
+    if note.job.operation == SYNC or error is None or not _is_news(job, error.at):
+        job.collected_error = job.collected_error_at = None
+    else:
+        job.collected_error, job.collected_error_at = error.message, error.at
+    if note.has_asked_versions:
+        job.versions_collected_at = now
+    if note.versions is not None:
+        job.packed_versions, job.unread_versions = pack_times(note.versions), 0
+        job.not_told &= ~Figure.VERSION_LIST
+
+
+def _is_news(job: Job, error_at: datetime) -> bool:
+    """Whether an error came after the newest run of a job, which else tells it."""
+    began_at = job.last_sent_began_at
+    return began_at is None or error_at > began_at + timedelta(seconds=job.last_duration_s) + BOTH_FORMATS_WITHIN
+
+
 def _apply(job: Job, schedule: JobSchedule) -> None:
     old = (job.expected_interval, job.allowed_weekdays)
     job.expected_interval, job.allowed_weekdays = schedule.interval, schedule.weekdays
+    job.interval_source = "duplicati"
     if schedule.anchor_at is not None:
         job.schedule_anchor_at, job.schedule_source = schedule.anchor_at, "duplicati"
     if old != (job.expected_interval, job.allowed_weekdays):

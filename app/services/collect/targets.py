@@ -1,5 +1,6 @@
 """Which machine an order means: what was given, or else what is stored with the server's record."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,12 +14,17 @@ from app.extensions import db
 from app.models import Server
 from app.services import secrets
 from app.services.collect.client import Endpoint
+from app.services.server_headers import headers_for, open_headers
+
+HEADERS_CLOSED = "The stored headers cannot be read, since the master key has changed; enter them again"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """What somebody wants to be asked: a server by its record, or a machine by host and password, or both.
 
+    With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
+    `headers`, which have been checked, go along with a password that is given.
     Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says.
     Without them a machine has to speak https, with a certificate that can be checked. With `keeps_document` all that
     comes back is kept for the person.
@@ -28,9 +34,16 @@ class Order:
     hostname: str = ""
     port: int | None = None
     password: str = field(default="", repr=False)
+    has_no_password: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     scheme: str = ""
     verifies_certificate: bool | None = None
     keeps_document: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says by itself where to ask, and with what."""
+        return bool(self.hostname.strip() and (self.password or self.has_no_password))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +58,7 @@ class Target:
 def find_target(order: Order, visible_server_ids: frozenset[str] | None = None) -> Target:
     """Work out where an order leads. Raises AppError for what cannot be asked, before anything is connected to."""
     server = _existing(order.server_id, visible_server_ids) if order.server_id else None
-    if server is not None and not (order.hostname.strip() and order.password):
+    if server is not None and not order.is_complete:
         target = Target(_stored_endpoint(server, order), server.id, is_stored=True)
     else:
         target = Target(_given_endpoint(server, order), server.id if server else "")
@@ -80,6 +93,23 @@ def find_collectable(visible_server_ids: frozenset[str] | None = None) -> list[S
     return [server for server in find_addressed(visible_server_ids) if server.has_password]
 
 
+def headers_of(server: Server) -> dict[str, str]:
+    """The headers that go along to the stored address of a server. Raises AppError when they cannot be read."""
+    address = stored_address(server)
+    return {} if address is None else _headers_for(server, address)
+
+
+def headers_to(url: str, server_id: str, visible_server_ids: frozenset[str] | None) -> dict[str, str]:
+    """The headers of a server that go along to an address. Raises NotFound, AppError when they cannot be read."""
+    if not server_id:
+        return {}
+    try:
+        address = read_stored(url)
+    except BadAddress:
+        return {}
+    return _headers_for(_existing(server_id, visible_server_ids), address)
+
+
 def _existing(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
     is_visible = visible_server_ids is None or server_id in visible_server_ids
     server = db.session.get(Server, server_id, populate_existing=True) if is_visible else None
@@ -103,7 +133,7 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
         sentence = "No password is stored for this server: give a host name and a password, or store one"
         raise NotFound(sentence, serverInfo=told)
     try:
-        password = secrets.decrypt(server.encrypted_password)
+        password, headers = secrets.decrypt(server.encrypted_password), open_headers(server)
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
         sentence = "The stored password cannot be read, since the master key has changed; enter it again"
         raise AppError(sentence, masterKeyInvalid=True) from error
@@ -111,13 +141,13 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
         address = read_stored(server.url)
     except BadAddress as error:
         raise AppError(str(error)) from error
-    return Endpoint(address, password, server.verifies_certificate)
+    return Endpoint(address, password, server.verifies_certificate, headers)
 
 
 def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     if not order.hostname.strip():
         raise AppError("A host name is needed")
-    if not order.password:
+    if not order.password and not order.has_no_password:
         raise AppError("A password is needed")
     try:
         address = read_typed(order.hostname, order.port, order.scheme)
@@ -129,4 +159,12 @@ def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     verifies = server.verifies_certificate if server else True
     if order.verifies_certificate is not None:
         verifies = order.verifies_certificate
-    return Endpoint(address, order.password, verifies)
+    return Endpoint(address, order.password, verifies, order.headers or _headers_for(server, address))
+
+
+def _headers_for(server: Server | None, address: Address) -> dict[str, str]:
+    """The headers of a record that may go to an address that was given: those of exactly this address."""
+    try:
+        return headers_for(server, address, stored_address(server)) if server else {}
+    except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
+        raise AppError(HEADERS_CLOSED, masterKeyInvalid=True) from error
