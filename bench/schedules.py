@@ -124,7 +124,9 @@ def simulate(history: History, tolerance: str, zone: ZoneInfo) -> Outcome:
     server, outcome = SimpleNamespace(seen_offsets=[]), Outcome()
     runs: list[RecentRun] = []
     missing = list(history.missing)
-    for begun, following in zip(history.begins, [*history.begins[1:], END], strict=True):
+    # What comes after the last run is looked at only where runs are missing there.
+    ends = [END] if missing and missing[-1] > history.begins[-1] else []
+    for begun, following in zip(history.begins, [*history.begins[1:], *ends], strict=False):
         runs = [*runs, RecentRun(int(begun.timestamp() * 1000), "S", *[0] * (len(RecentRun._fields) - 2))][-KEPT:]
         is_first = job.state_began_at is None
         job.recent_runs, job.state_began_at, job.last_began_at = pack_runs(runs), begun, begun
@@ -172,6 +174,13 @@ KINDS = (
 )
 
 
+def planning_app(zone: str) -> Flask:
+    """Make an application that knows its zone and nothing else: planning asks for no more."""
+    app = Flask(__name__)
+    app.extensions["duplistatus.settings"] = Settings(timezone=zone)
+    return app
+
+
 def main() -> None:
     """Print a row for each kind of history."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -182,9 +191,7 @@ def main() -> None:
     zone, grace = ZoneInfo(options.zone), TOLERANCES[options.tolerance]
     print(f"{'history':28} {'runs':>6} {'false':>12} {'missed':>6} {'longest delay':>22}  within")
     total = within = 0
-    app = Flask(__name__)
-    app.extensions["duplistatus.settings"] = Settings(timezone=options.zone)
-    with app.app_context():
+    with planning_app(options.zone).app_context():
         for kind in KINDS:
             outcomes, count = [], 0
             for number in range(options.jobs):

@@ -95,11 +95,12 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "unusualRun": (
                 "Ungewöhnlicher Lauf: {backup_name} von {server_alias}",
                 "Der Lauf vom {backup_date} weicht stark von den früheren ab:\n\n{figures}\n\n"
-                "Wenn niemand diese Änderungen wollte, prüfen Sie die Dateien, bevor alte Versionen gelöscht werden.",
+                "Falls niemand diese Änderungen beabsichtigt hat, prüfen Sie die Dateien, bevor alte Versionen gelöscht "
+                "werden.",
             ),
             "destinationFull": (
-                "Ziel voll {when}: {backup_name} von {server_alias}",
-                "💾 Freier Platz: {free_size}\n📈 Wachstum am Tag: {growth_size}\n"
+                "Ziel {when} voll: {backup_name} von {server_alias}",
+                "💾 Freier Platz: {free_size}\n📈 Wachstum pro Tag: {growth_size}\n"
                 "📅 Voraussichtlich voll: {full_date}\n\n"
                 "Schaffen Sie Platz oder behalten Sie weniger Versionen: Ohne Platz schlagen Sicherungen fehl.",
             ),
@@ -137,13 +138,13 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "unusualRun": (
                 "Exécution inhabituelle : {backup_name} de {server_alias}",
                 "L'exécution du {backup_date} diffère beaucoup des précédentes :\n\n{figures}\n\n"
-                "Si personne n'a voulu ces changements, examinez les fichiers avant que d'anciennes versions ne soient "
-                "supprimées.",
+                "Si ces changements ne sont pas intentionnels, examinez les fichiers avant que d'anciennes versions ne "
+                "soient supprimées.",
             ),
             "destinationFull": (
                 "Destination pleine {when} : {backup_name} de {server_alias}",
                 "💾 Espace libre : {free_size}\n📈 Croissance par jour : {growth_size}\n"
-                "📅 Sans doute pleine le : {full_date}\n\n"
+                "📅 Date probable de saturation : {full_date}\n\n"
                 "Libérez de l'espace ou gardez moins de versions : sans espace, les sauvegardes échouent.",
             ),
             "destinationsFull": (
@@ -179,12 +180,13 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "unusualRun": (
                 "Ejecución inusual: {backup_name} de {server_alias}",
                 "La ejecución del {backup_date} difiere mucho de las anteriores:\n\n{figures}\n\n"
-                "Si nadie quería estos cambios, revise los archivos antes de que se eliminen versiones antiguas.",
+                "Si estos cambios no son intencionados, revise los archivos antes de que se eliminen versiones "
+                "antiguas.",
             ),
             "destinationFull": (
                 "Destino lleno {when}: {backup_name} de {server_alias}",
-                "💾 Espacio libre: {free_size}\n📈 Crecimiento por día: {growth_size}\n"
-                "📅 Lleno previsiblemente el: {full_date}\n\n"
+                "💾 Espacio libre: {free_size}\n📈 Crecimiento diario: {growth_size}\n"
+                "📅 Fecha prevista de llenado: {full_date}\n\n"
                 "Libere espacio o conserve menos versiones: sin espacio las copias fallan.",
             ),
             "destinationsFull": (
@@ -225,7 +227,7 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "destinationFull": (
                 "Destino cheio {when}: {backup_name} de {server_alias}",
                 "💾 Espaço livre: {free_size}\n📈 Crescimento por dia: {growth_size}\n"
-                "📅 Cheio provavelmente em: {full_date}\n\n"
+                "📅 Previsão de ficar cheio: {full_date}\n\n"
                 "Libere espaço ou mantenha menos versões: sem espaço os backups falham.",
             ),
             "destinationsFull": (
@@ -263,7 +265,7 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "यदि ये बदलाव किसी ने जान-बूझकर नहीं किए, तो पुराने संस्करण हटाए जाने से पहले फ़ाइलें जाँच लें।",
             ),
             "destinationFull": (
-                "गंतव्य भर जाएगा ({when}): {server_alias} का {backup_name}",
+                "गंतव्य पर जगह खत्म ({when}): {server_alias} का {backup_name}",
                 "💾 खाली जगह: {free_size}\n📈 प्रतिदिन वृद्धि: {growth_size}\n"
                 "📅 भरने की संभावित तारीख: {full_date}\n\n"
                 "जगह खाली करें या कम संस्करण रखें: जगह न होने पर बैकअप विफल होते हैं।",
@@ -291,12 +293,12 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             ),
             "channelWorks": ("{channel} 恢复送达", "消息又能通过 {channel} 送达;此前自 {since_date} 起失败。"),
             "unusualRun": (
-                "异常运行:{server_alias} 的 {backup_name}",
+                "运行反常:{server_alias} 的 {backup_name}",
                 "{backup_date} 的运行与之前的运行差别很大:\n\n{figures}\n\n"
                 "如果这些更改并非有意所为,请在旧版本被删除之前检查文件。",
             ),
             "destinationFull": (
-                "目标存储将满({when}):{server_alias} 的 {backup_name}",
+                "备份目标空间耗尽({when}):{server_alias} 的 {backup_name}",
                 "💾 可用空间:{free_size}\n📈 每日增长:{growth_size}\n"
                 "📅 预计占满日期:{full_date}\n\n"
                 "请释放空间或减少保留的版本:没有空间时备份会失败。",
@@ -348,12 +350,12 @@ FIGURE_WORDS: Mapping[str, tuple[str, tuple[str, ...]]] = MappingProxyType(
 FULL_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
         "en-GB": ("{server_alias}: {backup_name}, full {when}, free space {free_size}", "now"),
-        "de": ("{server_alias}: {backup_name}, voll {when}, freier Platz {free_size}", "jetzt"),
+        "de": ("{server_alias}: {backup_name}, {when} voll, freier Platz {free_size}", "jetzt"),
         "fr": ("{server_alias} : {backup_name}, pleine {when}, espace libre {free_size}", "maintenant"),
         "es": ("{server_alias}: {backup_name}, lleno {when}, espacio libre {free_size}", "ahora"),
         "pt-BR": ("{server_alias}: {backup_name}, cheio {when}, espaço livre {free_size}", "agora"),
-        "hi": ("{server_alias}: {backup_name}, भर जाएगा {when}, खाली जगह {free_size}", "अभी"),
-        "zh-Hans": ("{server_alias}:{backup_name},{when}占满,可用空间 {free_size}", "现在"),
+        "hi": ("{server_alias}: {backup_name}, {when} जगह खत्म, खाली जगह {free_size}", "अभी"),
+        "zh-Hans": ("{server_alias}:{backup_name},{when}空间耗尽,可用空间 {free_size}", "目前"),
     }
 )
 

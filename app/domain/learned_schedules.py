@@ -20,6 +20,8 @@ from app.domain.schedules import EVERY_DAY, Schedule, read_zone, weekday_mask, w
 
 FEWEST_RUNS = 4
 RUNS_IN_A_ROW = 3
+# From so many runs on, one in each slot says more than how far they are from it.
+COMPLETE_RUNS = 6
 # Runs that a schedule is learned from, the most that are tried first. Below a day, the weekend needs more of them.
 WINDOWS = (12, 8, 6, 5, 4)
 MOST_RUNS = 31
@@ -33,8 +35,8 @@ LEAST_SHARE = 0.75
 WIDEST_SPREAD, WIDEST_REGULAR_SPREAD, REGULAR_SHARE = 0.21, 0.25, 0.9
 # A schedule that was learned holds with less.
 SHARE_TO_KEEP, WIDEST_SPREAD_TO_KEEP = 0.65, 0.27
-# From this share of the interval on a spread is wide: more runs are looked at, and fewer intervals.
-WIDE_SPREAD = 0.05
+# Shares of the interval. With more than the lower one only usual intervals are told from the runs.
+WIDE_SPREAD, NARROW_SPREAD = 0.05, 0.02
 USUAL_DAYS = (1, 2, 7, 14)
 # Below this interval nights are longer than it; such a job is regular only if it runs at night as well.
 NIGHTLY_S = 6 * HOUR_S
@@ -132,12 +134,21 @@ class _Fit:
         """Whether the runs stray so far that only a usual interval can be told from them."""
         return self.spread > WIDE_SPREAD * self.size_s
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether the runs keep so close to their slots that any interval can be told from them, and from four."""
+        return self.spread <= NARROW_SPREAD * self.size_s
+
     @cached_property
     def near(self) -> float:
-        """How far from its slot a run agrees with the others."""
-        if self.is_wide:
-            return 0.45 * self.size_s
-        return max(3 * self.spread, min(900.0, self.size_s / 10), self.size_s / 50)
+        """How far from its slot a run agrees with the others; any distance where each slot has its one run."""
+        is_complete = len(self.slots) >= COMPLETE_RUNS and not self.surplus and all(step == 1 for step in self.steps)
+        return self.size_s if self.is_wide or is_complete else self.usual_distance
+
+    @property
+    def usual_distance(self) -> float:
+        """How far from their slots runs usually are."""
+        return max(3 * self.spread, min(900.0, self.size_s / 10), self.size_s / 25)
 
     @cached_property
     def agreeing(self) -> tuple[bool, ...]:
@@ -161,8 +172,8 @@ class _Fit:
     @property
     def has_moved(self) -> bool:
         """Whether the newest runs all lie on one side of their slots, further away than the others stray."""
-        newest = self.distances[-FEWEST_RUNS:]
-        return all(each > self.near for each in newest) or all(each < -self.near for each in newest)
+        newest, near = self.distances[-FEWEST_RUNS:], self.usual_distance
+        return all(each > near for each in newest) or all(each < -near for each in newest)
 
     @property
     def is_current(self) -> bool:
@@ -204,7 +215,7 @@ def learn(
         if fit is not None and fit.has_moved and count > FEWEST_RUNS:
             fit = _best_fit(newest[-FEWEST_RUNS:])
         # What a few of the runs show, and more of them do not, has to be plain.
-        if fit is not None and fit.agrees and not (fit.is_wide and index and count < WINDOWS[0]):
+        if fit is not None and fit.agrees and (fit.is_narrow or not index or count >= WINDOWS[0]):
             return _finished(_widened(fit, times), zone, clock, is_zone_known=is_zone_known)
     if before is not None and len(times) >= FEWEST_RUNS and before.interval[-1] not in "MY":
         size = round(parse_interval(before.interval).size.total_seconds())
@@ -266,7 +277,7 @@ def _fits(times: Sequence[float]) -> Iterator[_Fit]:
     lengths = {median(gaps), sum(usual) / len(usual), sum(gaps) / len(gaps)}
     for size in sorted({size for length in lengths for size in _sizes(length)}):
         fit = _fit(times, size)
-        if not fit.is_wide or size < DAY_S or size // DAY_S in USUAL_DAYS:
+        if fit.is_narrow or size < DAY_S or size // DAY_S in USUAL_DAYS:
             yield fit
         if size <= DAY_S:
             yield from _without_days(fit)
@@ -398,7 +409,10 @@ def _reach(distances: Sequence[float], fit: _Fit) -> float:
     """How far runs may be expected to stray in one direction; a single one that strayed further is soon forgotten."""
     if fit.is_wide:
         return fit.size_s
-    usual = max((each for each in distances if abs(each) <= fit.near), default=0.0)
+    if len(distances) < COMPLETE_RUNS:
+        usual = max((each for each in distances if abs(each) <= fit.usual_distance), default=0.0)
+    else:
+        usual = sorted(distances)[-2]
     newest = max(distances[1 - FEWEST_RUNS :])
     return max(usual * (1 + FEWEST_TO_OFFER / len(distances)), newest * 1.25)
 

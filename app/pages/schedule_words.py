@@ -36,7 +36,11 @@ def schedule_words(job: Any) -> ScheduleWords:
     if source == "learned" and learned is not None:
         return ScheduleWords(_learned_text(learned), is_learned=True)
     interval = planning.offered_interval(job)
-    offer = _("The runs are irregular. Expect one at least every %(time)s?", time=interval_text(interval)) if interval else ""
+    offer = (
+        _("The runs are irregular. Expect one at least every %(time)s?", time=interval_text(interval))
+        if interval
+        else ""
+    )
     if source == "kept" and learned is not None:
         return ScheduleWords(_("%(when)s (learned, kept)", when=when_text(learned)), is_learned=False)
     if source == planning.DUPLICATI and job.interval_source != planning.DUPLICATI:

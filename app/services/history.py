@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Any
@@ -110,7 +110,8 @@ class JobStatus:
     recent_runs: bytes = b""
     announced_next_at: datetime | None = None
     schedule_anchor_at: datetime | None = None
-    learned_schedule: Mapping[str, Any] | None = None
+    # Left out of the hash, as it cannot be hashed; what is told of it changes only with the next run or its source.
+    learned_schedule: Mapping[str, Any] | None = field(default=None, hash=False)
     interval_source: str = "default"
     schedule_source: str = "guess"
     overdue_tolerance: str | None = None

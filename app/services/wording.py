@@ -62,7 +62,7 @@ MISSED_WORDS = {
     DEFAULT_LANGUAGE: ("{count} expected run was missed", "{count} expected runs were missed"),
     "de": ("{count} erwarteter Lauf ist ausgefallen", "{count} erwartete Läufe sind ausgefallen"),
     "fr": ("{count} exécution attendue a été manquée", "{count} exécutions attendues ont été manquées"),
-    "es": ("Faltó {count} ejecución esperada", "Faltaron {count} ejecuciones esperadas"),
+    "es": ("No se realizó {count} ejecución prevista", "No se realizaron {count} ejecuciones previstas"),
     "pt-BR": ("{count} execução esperada não ocorreu", "{count} execuções esperadas não ocorreram"),
     "hi-Latn": ("{count} apekshit run chhoot gaya", "{count} apekshit run chhoot gaye"),
     "hi": ("{count} अपेक्षित रन छूट गया", "{count} अपेक्षित रन छूट गए"),

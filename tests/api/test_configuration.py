@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.api.wire import iso
+from app.domain.overdue import TOLERANCES
 from app.domain.reports import Report
 from app.models import AuditEntry, Channel, Job, Server
 from app.services import channels
@@ -158,6 +159,19 @@ class TestJobs:
         db.session.commit()
         save(**entry)
         assert (jobs().overdue_alerted_at is None) == is_forgotten
+
+    @pytest.mark.parametrize("tolerance", [*TOLERANCES, None])
+    def test_a_job_has_its_own_grace_period_or_the_global_one(self, jobs, save, unified, tolerance):
+        save(overdueTolerance="6h")
+        assert save(overdueTolerance=tolerance).status_code == 200
+        assert unified()["backup_settings"]["m1:photos"]["overdueTolerance"] == tolerance
+        assert jobs().overdue_at == jobs().next_expected_at + TOLERANCES[tolerance or "2h"]
+
+    @pytest.mark.parametrize("tolerance", ["3h", "", 2, "2H"])
+    def test_another_grace_period_is_refused_by_its_field(self, jobs, save, tolerance):
+        answer = save(overdueTolerance=tolerance)
+        assert answer.status_code == 400
+        assert "overdueTolerance" in str(answer.get_json())
 
     def test_the_old_form_is_understood(self, jobs, save):
         save(allowedWeekDays=[1], ntfyEnabled=False)

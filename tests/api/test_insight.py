@@ -131,3 +131,48 @@ def test_tags_that_cannot_be_kept_are_refused(admin, db, tags):
 @pytest.mark.parametrize("body", [{"tags": []}, {"tags": [], "backupName": "none"}])
 def test_tags_of_what_is_not_there_are_not_found(admin, body):
     assert admin.send("PATCH", "/api/tags/nowhere", json=body).status_code == 404
+
+
+@pytest.mark.usefixtures("db")
+class TestSchedules:
+    def change(self, client, choice: str, name: str = "photos"):
+        body = {"backupName": name, "choice": choice}
+        return client.send("POST", "/api/insight/machine-1/schedule", json=body)
+
+    def test_what_is_learned_is_told_and_can_be_kept(self, admin):
+        for day in (0, 7, 14, 21):
+            make_run(began_at=BEGAN_AT + day * DAY)
+        schedule = insight_of(admin)["schedule"]
+        learned = {
+            "interval": "1W",
+            "weekdays": [0, 1, 2, 3, 4, 5, 6],
+            "slot": "2031-05-25T11:00:00.000Z",
+            "zone": schedule["learned"]["zone"],
+            "spreadSeconds": 0,
+            "runs": 4,
+        }
+        assert schedule == {"source": "learned", "learned": learned, "offeredInterval": None}
+        (kept,) = self.change(admin, "keep").get_json()["backups"]
+        assert kept["schedule"]["source"] == "kept"
+        (again,) = self.change(admin, "learn").get_json()["backups"]
+        assert again["schedule"] == schedule
+
+    def test_irregular_jobs_get_an_offer(self, admin):
+        for day in (0, 2.3, 2.9, 5.1, 5.6, 8.2, 10.4, 10.9, 13.5):
+            make_run(began_at=BEGAN_AT + day * DAY)
+        assert insight_of(admin)["schedule"] == {"source": "default", "learned": None, "offeredInterval": "3D"}
+        self.change(admin, "keep")
+        assert insight_of(admin)["schedule"]["source"] == "person"
+
+    def test_nothing_to_keep_and_what_is_unknown_is_said(self, admin):
+        make_run()
+        assert self.change(admin, "keep").status_code == 409
+        assert self.change(admin, "learn", "music").status_code == 404
+        assert self.change(admin, "forget").status_code == 400
+
+    def test_it_is_recorded(self, admin, db):
+        make_run()
+        self.change(admin, "learn")
+        db.session.rollback()
+        entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "schedule_updated")).one()
+        assert entry.target_id == "machine-1:photos"

@@ -22,6 +22,10 @@ from app.testing.http_servers import Answer, recording_server
 pytestmark = pytest.mark.slow
 
 UPLOADS, SENDERS = 200, 16
+# Messages that wait behind no earlier one of their job.
+UNHELD = """SELECT count(*) FROM deliveries AS later WHERE state = 'queued' AND NOT EXISTS (
+    SELECT * FROM deliveries AS earlier
+    WHERE earlier.state = 'sending' AND earlier.job_id = later.job_id AND earlier.id < later.id)"""
 SENDING_S = 0.02
 
 
@@ -102,15 +106,19 @@ def test_a_server_that_is_stopped_finishes_what_it_is_at(tmp_path):
 
 
 def await_deliveries(database: Path, ntfy, count: int) -> None:
-    """Each run was told, or is claimed by the courier that was killed and will be told when its claim ends."""
+    """Each run was told, or is claimed by the courier that was killed and will be told when its claim ends.
+
+    Messages of one job keep their order, so those of the job wait behind a claim.
+    """
     deadline = time.monotonic() + 60
     while True:
         states = Counter(dict(rows(database, "SELECT state, count(*) FROM deliveries GROUP BY state")))
-        if states["queued"] == 0 and (states["sending"] <= 8 or time.monotonic() > deadline):
+        [(unheld,)] = rows(database, UNHELD)
+        if unheld == 0 and (states["sending"] <= 8 or time.monotonic() > deadline):
             break
         assert time.monotonic() < deadline, states
         time.sleep(0.05)
-    assert set(states) <= {"delivered", "sending"}
+    assert set(states) <= {"delivered", "sending", "queued"}
     keys = {request.json.get("sequence_id") for request in ntfy.received}
     assert len(keys) >= states["delivered"]
     assert states.total() == count

@@ -32,9 +32,10 @@ def job_of(name: str, server: str = "nas") -> Job:
     return find_job(f"id-of-{server}", name)
 
 
-def row_of(job: Job, *, count="1", unit="D", days="0123456", is_on=True, was="1|1D|0123456") -> dict:
+def row_of(job: Job, *, count="1", unit="D", days="0123456", is_on=True, was="1|1D|0123456|", tolerance="") -> dict:
     name = job.id
     entries = {"row": str(name), f"was.{name}": was, f"count.{name}": count, f"unit.{name}": unit}
+    entries[f"tolerance.{name}"] = tolerance
     return entries | {f"day.{name}": list(days)} | ({f"on.{name}": "1"} if is_on else {})
 
 
@@ -167,3 +168,20 @@ def test_others_may_check_but_not_change(admin, app, jobs):
     assert viewer.send("POST", "/settings/monitoring").status_code == 403
     assert viewer.send("POST", "/settings/monitoring/rules").status_code == 403
     assert viewer.send("POST", "/settings/monitoring/check").status_code == 303
+
+
+def test_a_job_gets_its_own_grace_period(send, admin, jobs):
+    job = job_of("Photos")
+    assert send(**row_of(job, tolerance="4h")).status_code == 303
+    assert job_of("Photos").overdue_tolerance == "4h"
+    assert 'value="4h" selected>' in admin.get("/settings?tab=monitoring&q=photos").text.split(f"tolerance.{job.id}")[1]
+    assert send(**row_of(job, was="1|1D|0123456|4h")).status_code == 303
+    assert job_of("Photos").overdue_tolerance is None
+
+
+def test_learned_schedules_are_shown_and_lead_to_their_dialog(admin, post):
+    for hours in (100, 76, 52, 28, 4):
+        post(job="Photos", hours_ago=hours)
+    page = admin.get("/settings?tab=monitoring").text
+    assert "Learned from the last 5 runs: every day at" in page
+    assert "/detail/id-of-nas/schedule?backup=Photos" in page

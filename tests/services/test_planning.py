@@ -5,9 +5,13 @@ from datetime import timedelta
 import pytest
 from factories import BEGAN_AT, find_job, make_run
 
+from app.contracts.errors import Conflict, NotFound
+from app.domain.instants import MILLISECOND
 from app.domain.reports import NOTHING_TOLD
 from app.models import Job
-from app.services import planning
+from app.services import evaluate, job_settings, notification_settings, planning
+from app.services.audit import SYSTEM
+from app.services.job_settings import JobChange
 from app.services.transaction import writing
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -168,3 +172,126 @@ class TestMissedRuns:
     def test_a_schedule_that_cannot_be_read_misses_nothing(self, interval):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval=interval, allowed_weekdays=127)
         assert planning.count_missed_runs(job, BEGAN_AT, BEGAN_AT + 9 * DAY) == 0
+
+
+class TestLearning:
+    def runs(self, *days: float, **changes):
+        for day in days:
+            make_run(began_at=BEGAN_AT + timedelta(days=day), **changes)
+        return find_job()
+
+    def test_a_job_that_was_first_started_by_hand_is_expected_when_it_runs(self):
+        job = self.runs(0, 0.6, 1.6, 2.6, 3.6)
+        assert planning.source_of(job) == "learned"
+        assert job.next_expected_at == BEGAN_AT + timedelta(days=4.6)
+        assert job.overdue_at == job.next_expected_at + 3 * HOUR  # an hour, as the zone is only assumed, and the grace
+        assert job.expected_interval == "1D"
+
+    def test_three_runs_in_a_row_move_the_guess(self):
+        job = self.runs(0, 0.6, 1.6, 2.6)
+        assert planning.source_of(job) == "default"
+        assert job.next_expected_at == BEGAN_AT + timedelta(days=3.6)
+
+    def test_a_weekly_job_is_learned_with_its_fourth_run(self):
+        assert self.runs(0, 7, 14).next_expected_at == BEGAN_AT + 15 * DAY
+        assert self.runs(21).next_expected_at == BEGAN_AT + 28 * DAY
+
+    def test_runs_that_come_in_any_order_show_the_same(self):
+        assert self.runs(3, 1, 0, 2).learned_schedule["interval"] == "1D"
+
+    def test_failed_and_aborted_runs_show_when_a_job_runs_and_dry_runs_do_not(self):
+        self.runs(0, 1, status="Fatal")
+        self.runs(2.4, outcome="dry_run", not_told=NOTHING_TOLD)
+        self.runs(3, outcome="aborted", not_told=NOTHING_TOLD)
+        assert self.runs(2).learned_schedule["run_count"] == 4
+
+    def test_what_duplicati_announces_wins(self):
+        self.runs(0, 1, 2, 3)
+        job = self.runs(4, next_scheduled_at=BEGAN_AT + 9 * DAY)
+        assert (planning.source_of(job), job.next_expected_at) == ("duplicati", BEGAN_AT + 9 * DAY)
+
+    def test_a_run_by_hand_leaves_what_was_announced(self):
+        self.runs(0, next_scheduled_at=BEGAN_AT + 7 * DAY)
+        assert self.runs(3).next_expected_at == BEGAN_AT + 7 * DAY
+        # The announced run came; the one after it, by hand, announces nothing.
+        self.runs(7, next_scheduled_at=BEGAN_AT + 14 * DAY)
+        assert self.runs(15).next_expected_at != BEGAN_AT + 14 * DAY
+
+    def test_what_a_person_chose_wins_and_the_default_is_no_choice(self):
+        self.runs(0, 7, 14, 21)
+        save("machine-1:photos", expected_interval="3D")
+        assert (planning.source_of(find_job()), find_job().learned_schedule) == ("person", None)
+        save("machine-1:photos", expected_interval="1D")
+        assert (planning.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 28 * DAY)
+
+    def test_an_imported_interval_is_no_choice(self):
+        self.runs(0, 7, 14)
+        change(find_job(), expected_interval="1D12h", interval_source="imported")
+        assert self.runs(21).next_expected_at == BEGAN_AT + 28 * DAY
+
+    def test_the_whole_map_that_comes_back_chooses_nothing(self):
+        before = self.runs(0, 1, 2, 3)
+        old_time = before.next_expected_at
+        self.runs(4)
+        job = find_job()
+        unchanged = {"expected_interval": job.expected_interval, "allowed_weekdays": job.allowed_weekdays}
+        for time in (old_time, job.next_expected_at):
+            save("machine-1:photos", planned_at=time, **unchanged)
+            assert (planning.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 5 * DAY)
+
+    def test_another_time_is_a_choice(self):
+        self.runs(0, 1, 2, 3)
+        save("machine-1:photos", planned_at=BEGAN_AT + 4 * DAY + 5 * HOUR)
+        assert planning.source_of(find_job()) == "person"
+        assert self.runs(4).next_expected_at == BEGAN_AT + 4 * DAY + 5 * HOUR
+
+    def test_a_kept_schedule_stays_when_the_runs_move(self):
+        self.runs(0, 7, 14, 21)
+        job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
+        job = self.runs(22, 23, 24, 25)
+        assert (planning.source_of(job), job.expected_interval) == ("kept", "1W")
+        assert job.next_expected_at == BEGAN_AT + 28 * DAY
+        job_settings.learn_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
+        job = find_job()
+        assert (planning.source_of(job), job.expected_interval) == ("learned", "1D")
+        assert job.next_expected_at == BEGAN_AT + 26 * DAY
+
+    def test_an_irregular_job_keeps_the_default_until_the_offer_is_accepted(self):
+        days = (0, 2.3, 2.9, 5.1, 5.6, 8.2, 10.4, 10.9, 13.5)
+        job = self.runs(*days)
+        assert (planning.source_of(job), planning.offered_interval(job)) == ("default", "3D")
+        assert job.next_expected_at < BEGAN_AT + 15 * DAY
+        job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
+        assert find_job().next_expected_at == BEGAN_AT + timedelta(days=16.5)
+        job = self.runs(15)
+        assert (job.next_expected_at, job.expected_interval) == (BEGAN_AT + 18 * DAY, "3D")
+
+    def test_nothing_to_keep_is_said(self):
+        self.runs(0)
+        with pytest.raises(Conflict):
+            job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
+        with pytest.raises(NotFound):
+            job_settings.learn_schedule("machine-1", "music", actor=SYSTEM, now=BEGAN_AT)
+
+
+class TestGracePeriodOfAJob:
+    def test_it_wins_over_the_global_one(self):
+        make_run()
+        save("machine-1:photos", overdue_tolerance="6h")
+        assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
+        assert evaluate.find_overdue(BEGAN_AT + DAY + 6 * HOUR) == []
+        assert len(evaluate.find_overdue(BEGAN_AT + DAY + 6 * HOUR + MILLISECOND)) == 1
+        notification_settings.save_tolerance("1d", actor=SYSTEM, now=BEGAN_AT)
+        assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
+        save("machine-1:photos", overdue_tolerance=None)
+        assert find_job().overdue_at == BEGAN_AT + 2 * DAY
+
+    def test_it_says_how_early_a_run_may_be(self):
+        make_run()
+        save("machine-1:photos", overdue_tolerance="4h")
+        make_run(began_at=BEGAN_AT + DAY - 3 * HOUR)
+        assert find_job().next_expected_at == BEGAN_AT + 2 * DAY
+
+
+def save(key: str, *, planned_at=None, **columns) -> None:
+    job_settings.save({key: JobChange(columns, planned_at=planned_at)}, actor=SYSTEM, now=BEGAN_AT)

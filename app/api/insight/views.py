@@ -45,7 +45,7 @@ def update_quota(server_id: str) -> ResponseReturnValue:
 
 @bp.post("/insight/<server_id>/schedule")
 @guarded(Guard.ADMIN)
-@described({200: ServerInsightOut}, body=ScheduleIn)
+@described({200: ServerInsightOut}, body=ScheduleIn, errors=(409,))
 def update_schedule(server_id: str) -> ResponseReturnValue:
     """Keep the schedule that is learned or offered for a job, or have it learned again."""
     body = ScheduleIn().load(json_body())
