@@ -95,8 +95,8 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
             "unusualRun": (
                 "Ungewöhnlicher Lauf: {backup_name} von {server_alias}",
                 "Der Lauf vom {backup_date} weicht stark von den früheren ab:\n\n{figures}\n\n"
-                "Falls niemand diese Änderungen beabsichtigt hat, prüfen Sie die Dateien, bevor alte Versionen gelöscht "
-                "werden.",
+                "Falls niemand diese Änderungen beabsichtigt hat, prüfen Sie die Dateien, bevor alte Versionen "
+                "gelöscht werden.",
             ),
             "destinationFull": (
                 "Ziel {when} voll: {backup_name} von {server_alias}",
