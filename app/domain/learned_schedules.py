@@ -208,7 +208,17 @@ def learn(
     contradict it.
     """
     clock = read_zone(zone)
-    times = [_wall_clock_s(instant, clock) for instant in begins[-MOST_RUNS:]]
+    fit = _find_fit([_wall_clock_s(instant, clock) for instant in begins[-MOST_RUNS:]], before)
+    return None if fit is None else _finished(fit, zone, clock, is_zone_known=is_zone_known)
+
+
+def _find_fit(times: Sequence[float], before: LearnedSchedule | None) -> _Fit | None:
+    if len(times) < FEWEST_RUNS:
+        return None
+    fit = _fit_before(before, times[-WINDOWS[0] :])
+    # Nothing to search for where the newest runs came one in each slot, as they should.
+    if fit is not None and len(times) >= WINDOWS[0] and fit.share == 1 and fit.is_narrow and fit.is_current:
+        return _widened(fit, times)
     for index, count in enumerate(_windows(times)):
         newest = times[-count:]
         fit = _best_fit(newest)
@@ -216,13 +226,17 @@ def learn(
             fit = _best_fit(newest[-FEWEST_RUNS:])
         # What a few of the runs show, and more of them do not, has to be plain.
         if fit is not None and fit.agrees and (fit.is_narrow or not index or count >= WINDOWS[0]):
-            return _finished(_widened(fit, times), zone, clock, is_zone_known=is_zone_known)
-    if before is not None and len(times) >= FEWEST_RUNS and before.interval[-1] not in "MY":
-        size = round(parse_interval(before.interval).size.total_seconds())
-        fit = _on_days(_fit(times, size), frozenset(weekdays_from_mask(before.weekdays)))
-        if fit.still_holds:
-            return _finished(fit, zone, clock, is_zone_known=is_zone_known)
-    return None
+            return _widened(fit, times)
+    fit = _fit_before(before, times)
+    return fit if fit is not None and fit.still_holds else None
+
+
+def _fit_before(before: LearnedSchedule | None, times: Sequence[float]) -> _Fit | None:
+    """Lay what was learned before over some runs; None for months, whose length changes."""
+    if before is None or before.interval[-1] in "MY":
+        return None
+    size = round(parse_interval(before.interval).size.total_seconds())
+    return _on_days(_fit(times, size), frozenset(weekdays_from_mask(before.weekdays)))
 
 
 def steady_time(begins: Sequence[datetime], interval: Interval) -> datetime | None:
@@ -258,8 +272,6 @@ def usual_distance(begins: Sequence[datetime]) -> str | None:
 
 
 def _windows(times: Sequence[float]) -> Iterator[int]:
-    if len(times) < FEWEST_RUNS:
-        return
     is_daily = median(later - earlier for earlier, later in pairwise(times[-WINDOWS[0] :])) > DAY_S * 0.8
     firsts = (min(len(times), WINDOWS[0]), len(times)) if is_daily else (len(times),)
     yield from dict.fromkeys(firsts)
@@ -343,6 +355,8 @@ def _without_days(fit: _Fit) -> Iterator[_Fit]:
 
 def _on_days(fit: _Fit, allowed: frozenset[int]) -> _Fit:
     """Restrict a fit to some weekdays: its steps count the slots on these alone."""
+    if allowed == EVERY_DAY:
+        return fit
     steps = tuple(_allowed_steps(earlier, later, fit.size_s, allowed) for earlier, later in pairwise(fit.slots))
     return replace(fit, steps=steps, weekdays=allowed)
 
