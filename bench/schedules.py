@@ -164,7 +164,7 @@ KINDS = (
     "twice-a-day+jitter,outages",
     "twice-a-day+moved",
     "hourly+outages",
-    "weekly+by-hand",
+    "weekly",
     "weekly+outages",
     "weekly+jitter",
     "every-two-days+outages",

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from functools import cached_property
 from itertools import pairwise
 from math import ceil
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 from app.domain.instants import from_milliseconds, to_milliseconds
@@ -143,7 +143,11 @@ class _Fit:
     def near(self) -> float:
         """How far from its slot a run agrees with the others; any distance where each slot has its one run."""
         is_complete = len(self.slots) >= COMPLETE_RUNS and not self.surplus and all(step == 1 for step in self.steps)
-        return self.size_s if self.is_wide or is_complete else self.usual_distance
+        if self.is_wide or is_complete:
+            return self.size_s
+        # Of four or five runs that stray, the median says little; one that was started by hand is still told apart.
+        few = 3.5 * fmean(map(abs, self.distances)) if len(self.slots) < COMPLETE_RUNS else 0.0
+        return max(few, self.usual_distance)
 
     @property
     def usual_distance(self) -> float:
@@ -426,7 +430,7 @@ def _reach(distances: Sequence[float], fit: _Fit) -> float:
     if len(distances) < COMPLETE_RUNS:
         usual = max((each for each in distances if abs(each) <= fit.usual_distance), default=0.0)
     else:
-        usual = sorted(distances)[-2]
+        usual = sorted(distances)[-2 if fit.is_narrow else -1]
     newest = max(distances[1 - FEWEST_RUNS :])
     return max(usual * (1 + FEWEST_TO_OFFER / len(distances)), newest * 1.25)
 
