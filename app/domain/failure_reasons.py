@@ -5,7 +5,8 @@ exceptions within it after `--->`, and stacks of calls. Text is in the language 
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from app.domain.notices import shorten
@@ -14,6 +15,8 @@ REASON_LIMIT, LINE_LIMIT = 500, 2_000
 # What is read of one entry: the message stands at its beginning, stacks behind it can be long.
 _ENTRY_LIMIT = 20_000
 _MOST_WRAPPINGS = 10
+# A person reads fewer, and the reason of a failure is among the first.
+_MOST_ENTRIES = 500
 _HEAD = re.compile(
     r"(?:[^\[\n]{8,40} - )?\[[A-Z][a-z]{2,20}-(?P<tag>[^\]\n]{1,300})\]: ?"
     r"|\d{4}-\d\d-\d\d[T ][\d:.]{7,16} ?(?:Z|[+-]\d\d(?::?\d\d)?)? - "
@@ -23,7 +26,8 @@ _TYPE_NAME = (
     r"(?:`\d+)?(?:\[[^\]\n]{0,300}\])?(?: \((?:0x)?[0-9A-Fa-f]{1,10}\))?"
 )
 _EXCEPTION = re.compile(rf"(?P<type>{_TYPE_NAME})(?::[ \t]*(?P<message>.*)|[ \t]*)")
-_INNER = re.compile(rf"[ \t\n]*---> ?(?:\([^()\n]{{1,40}} #\d+\) ?)?(?={_TYPE_NAME}(?::|\s|$))")
+# Only from the first of several blanks: else a run of them is looked at from each.
+_INNER = re.compile(rf"(?<![ \t\n])[ \t\n]*---> ?(?:\([^()\n]{{1,40}} #\d+\) ?)?(?={_TYPE_NAME}(?::|\s|$))")
 # "at" is "bei", "à" or "в" in .NET of other languages.
 _STACK_LINE = re.compile(r"[ \t]{2,}\S{1,10} [\w.`<>\[\],+|$@&*]+\(.*|[ \t]*---.*---[ \t]*")
 # Messages that only say that there is a reason.
@@ -68,14 +72,14 @@ class _Entry(NamedTuple):
         return shorten(_joined([" ".join(paragraph.split()) for paragraph in paragraphs]), REASON_LIMIT)
 
 
-def find_reason(errors: Sequence[str], warnings: Sequence[str] = (), exception_text: str = "") -> str:
-    """Give the reason of a failure in one line, at most 500 characters; empty where nothing tells one.
+def find_reason(errors: Sequence[str], warnings: Sequence[str] = ()) -> str:
+    """Give the reason of a failure in one line, at most 500 characters; empty where nothing but noise is told.
 
-    An exception and what ended the operation come before other errors, these before warnings, and noise comes last.
+    An exception and what ended the operation come before other errors, and these before warnings.
     """
-    for entries in ((exception_text, *errors), warnings):
-        found = min(map(_read, filter(None, entries)), key=_rank, default=None)
-        if found is not None and found.reason:
+    for entries in (errors, warnings):
+        found = min(_read_all(entries), key=_rank, default=None)
+        if found is not None and found.reason and found.rank != _NOISE:
             return found.reason
     return ""
 
@@ -88,7 +92,7 @@ def list_lines(errors: Sequence[str], warnings: Sequence[str], *, limit: int | N
     lines: dict[str, None] = {}
     length = 0
     for entries in (errors, warnings):
-        for entry in sorted(map(_read, filter(None, entries)), key=_rank):
+        for entry in sorted(_read_all(entries), key=_rank):
             if not entry.line or entry.line in lines:
                 continue
             lines[entry.line] = None
@@ -101,6 +105,10 @@ def list_lines(errors: Sequence[str], warnings: Sequence[str], *, limit: int | N
 def plain_line(text: str) -> str:
     """Give an entry of a log, or an exception, in one line: no date, no tag, no names of types, no stack."""
     return _read(text).line
+
+
+def _read_all(entries: Iterable[str]) -> Iterator[_Entry]:
+    return map(_read, islice(filter(None, entries), _MOST_ENTRIES))
 
 
 def _rank(entry: _Entry) -> int:

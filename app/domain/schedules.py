@@ -8,6 +8,7 @@ also the one that it begins shortly before. Rules B and C of the overdue contrac
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
 from itertools import islice, takewhile
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -70,6 +71,7 @@ def next_expected(
         raise NoSlot("the next slot lies beyond the calendar") from error
 
 
+@lru_cache(maxsize=256)
 def read_zone(text: str | None) -> tzinfo:
     """Return the zone of an IANA name or of an offset such as `+05:30`; UTC for None. Raises ValueError."""
     if not text:

@@ -114,7 +114,7 @@ def save_schedule(server_id: str) -> ResponseReturnValue:
 
 def _show_schedule(server_id: str, **values: object) -> str:
     job = find_job(server_id, request.values.get("backup", ""), clock.now(), visible_server_ids())["job"]
-    entry = monitoring.read_entry(request.form, "job") if "was" in request.form else monitoring.entry_of(job)
+    entry = monitoring.read_entry(request.form, "job") if "was" in request.form else monitoring.entry_that_holds(job)
     is_chosen = planning.source_of(job) in (planning.PERSON, "kept")
     words = {"units": monitoring.UNITS, "tolerances": monitoring.TOLERANCE_WORDS, "weekdays": monitoring.weekdays()}
     default = configuration.get("overdue_tolerance")

@@ -125,6 +125,9 @@ def _follow_deletion(job: Job, newest_began_at: datetime) -> None:
     job.deleted_began_at = newest_began_at
     job.announced_next_at = job.overdue_alerted_at = None
     job.trouble_kind = job.trouble_since_at = None
+    job.full_notified_days = job.running_since_at = job.collected_error = job.collected_error_at = None
+    if not planning.is_kept(job):
+        job.learned_schedule = None
     job.anomalies = []
 
 

@@ -31,6 +31,7 @@ TOLD_OF = (
     Job.allowed_weekdays,
     Job.interval_source,
     Job.schedule_source,
+    Job.schedule_anchor_at,
     Job.learned_schedule,
     Job.overdue_tolerance,
     Job.next_expected_at,

@@ -44,11 +44,13 @@ class JobChange:
     """What a save names for one job: columns of `Job`, switches by kind of channel, the next planned run.
 
     Of a server's own entry only the additional destinations count; None there, and with a job, means "not set".
+    With `is_explicit` interval and weekdays are a choice even where they equal the default.
     """
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, bool] = field(default_factory=dict)
     planned_at: datetime | None = None
+    is_explicit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,16 +237,18 @@ def _change_job(job: Job, change: JobChange) -> Differences:
     # Before the interval changes: on the grid as it was when the time was read.
     moves = change.planned_at is not None and not _is_known_slot(job, change.planned_at)
     differences = _set(job, change.columns) | _switch(job, change.switches)
-    if any(name in differences for name in CHOSEN):
-        planning.choose_interval(job)
+    is_chosen = any(name in (change.columns if change.is_explicit else differences) for name in CHOSEN)
+    if is_chosen:
+        planning.choose_interval(job, is_explicit=change.is_explicit)
     if moves:
         job.schedule_anchor_at, job.schedule_source = change.planned_at, planning.PERSON
         job.announced_next_at = job.learned_schedule = None
-    elif any(name in differences for name in CHOSEN):
+    elif is_chosen:
         planning.relearn(job, job.server)
-    if moves or any(name in differences for name in PLANNING):
+    replans = is_chosen or any(name in differences for name in PLANNING)
+    if moves or replans:
         planning.replan(job)
-    if not job.is_overdue_check_enabled or any(name in differences for name in PLANNING):
+    if not job.is_overdue_check_enabled or replans:
         job.overdue_alerted_at = None
     return differences
 

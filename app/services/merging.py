@@ -156,9 +156,9 @@ def join_jobs(session: Session, job: Job, own: Job) -> None:
     if own.trouble_since_at is None:
         own.trouble_kind, own.trouble_since_at = job.trouble_kind, job.trouble_since_at
     _fill_in(JOB_SETTINGS, job, own)
-    if own.schedule_anchor_at is None or (own.schedule_source == "guess" != job.schedule_source):
-        own.schedule_anchor_at, own.schedule_source = job.schedule_anchor_at, job.schedule_source
+    planning.take_over(job, own)
     own.overdue_tolerance = own.overdue_tolerance or job.overdue_tolerance
+    own.full_notified_days = own.full_notified_days or job.full_notified_days
     session.delete(job)
     session.flush()
     figures.recompute(session, own)

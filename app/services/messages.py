@@ -41,6 +41,7 @@ TITLE_LIMIT = 500
 NOT_TOLD = "\u2013"
 # Enough for the thousands of lines that a person may read, and a bound for the outbox.
 LOG_TEXT_LIMIT = 60_000
+BACKEND_EVENT = "BackendEvent"
 # Lines of a list of jobs: as many as a push takes and a person reads.
 JOBS_LISTED = 25
 TROUBLE_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "channelFailing", "unusualRun"})
@@ -261,9 +262,9 @@ def log_text(report: Report) -> str:
 
 
 def _message_lines(messages: Iterable[str]) -> Iterable[str]:
-    """The messages, one a line, as many as there is room for."""
+    """The messages, one a line, as many as there is room for; each file that was moved is none of them."""
     length = 0
-    for line in map(plain_line, filter(None, messages)):
+    for line in map(plain_line, (message for message in messages if message and BACKEND_EVENT not in message[:200])):
         yield line
         length += len(line)
         if length > LOG_TEXT_LIMIT:

@@ -26,6 +26,15 @@ PLAN = (
     "next_expected_at",
     "overdue_at",
 )
+# What makes a schedule together; only all of them are taken over from another job.
+SCHEDULE = (
+    "expected_interval",
+    "allowed_weekdays",
+    "interval_source",
+    "schedule_anchor_at",
+    "schedule_source",
+    "learned_schedule",
+)
 GUESS, DUPLICATI, PERSON = "guess", "duplicati", "person"
 # Sources of an interval that nobody chose for this job here.
 NOT_CHOSEN = ("default", "imported")
@@ -72,13 +81,20 @@ def relearn(job: Any, server: Any) -> bool:
     job.learned_schedule = None
     if job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON:
         begins = _begins(job)
-        zone, is_known = machine_zone(server.seen_offsets, deployment.settings().zone)
-        learned = learn(begins, zone, is_zone_known=is_known, before=LearnedSchedule.read(before))
+        learned = _learn(begins, server, LearnedSchedule.read(before))
         if learned is not None:
             job.learned_schedule = learned.stored()
         elif (interval := usual_distance(begins)) is not None:
             job.learned_schedule = {"at_least": interval}
     return bool(job.learned_schedule != before)
+
+
+def _learn(begins: list[datetime], server: Any, before: LearnedSchedule | None) -> LearnedSchedule | None:
+    zone, is_known = machine_zone(server.seen_offsets, deployment.settings().zone)
+    try:
+        return learn(begins, zone, is_zone_known=is_known, before=before)
+    except OverflowError:  # an imported or restored database may hold a begin at an end of the calendar
+        return None
 
 
 def _move_guess(job: Any) -> None:
@@ -122,6 +138,15 @@ def keep_learned(job: Any) -> bool:
     return True
 
 
+def take_over(job: Any, own: Any) -> None:
+    """Give a job the schedule of one that is merged into it, as a whole, where it has none of its own."""
+    is_chosen = job.interval_source not in NOT_CHOSEN
+    is_known = own.schedule_source == GUESS and (own.schedule_anchor_at is None or job.schedule_source != GUESS)
+    if own.interval_source in NOT_CHOSEN and (is_chosen or is_known):
+        for name in SCHEDULE:
+            setattr(own, name, getattr(job, name))
+
+
 def learn_again(job: Any, server: Any) -> None:
     """Forget what a person chose, so that the schedule is learned from the runs again."""
     job.interval_source, job.expected_interval, job.allowed_weekdays = "default", DEFAULT_INTERVAL, ALL_WEEKDAYS
@@ -133,10 +158,16 @@ def learn_again(job: Any, server: Any) -> None:
     replan(job)
 
 
-def choose_interval(job: Any) -> None:
-    """Note who gave interval and weekdays after a person saved others; the default is no choice."""
+def choose_interval(job: Any, *, is_explicit: bool = False) -> None:
+    """Note who gave interval and weekdays after a person saved them.
+
+    The default is no choice, unless a person chose it where it stands for itself (`is_explicit`).
+    """
     is_default = job.expected_interval == DEFAULT_INTERVAL and job.allowed_weekdays == ALL_WEEKDAYS
-    job.interval_source = "default" if is_default else PERSON
+    job.interval_source = "default" if is_default and not is_explicit else PERSON
+    learned = LearnedSchedule.read(job.learned_schedule)
+    if learned is not None and job.schedule_source == GUESS:
+        job.schedule_anchor_at = learned.anchor_at  # the time of day is not what was changed
     if job.schedule_source == PERSON and job.schedule_anchor_at is None:
         job.schedule_source, job.schedule_anchor_at = GUESS, job.state_began_at or job.last_began_at
     job.learned_schedule = None

@@ -39,7 +39,7 @@ def queue_message(session: Session, server: Server, job: Job, run_id: str, now: 
     anomalies = [Anomaly(**stored) for stored in job.anomalies]
     job.anomalies = [replace(anomaly, is_notified=True).stored() for anomaly in anomalies]
     audit = {"type": "unusual", "serverId": server.id, "serverName": server.name, "backupName": job.name}
-    notice = _render(server, job, run_id, anomalies)
+    notice = _render(server, job, run_id, [anomaly for anomaly in anomalies if not anomaly.is_past])
     return outbox.queue_notice(session, notice, destinations, f"unusual:{run_id}", now, job_id=job.id, audit=audit)
 
 

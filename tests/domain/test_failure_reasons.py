@@ -109,12 +109,11 @@ def test_what_ended_the_run_comes_before_other_errors():
 
 
 def test_an_exception_beside_the_log_is_the_reason():
-    assert find_reason(["[Error-X-Y]: second"], [], "System.Exception: first") == "first"
+    assert find_reason(["[Error-X-Y]: second", "System.Exception: first"]) == "first"
 
 
 def test_without_errors_the_first_warning_that_says_something_is_the_reason():
     assert find_reason([], [NOISE, "[Warning-X-SourceIsMissing]: The path is missing"]) == "The path is missing"
-    assert find_reason([], [NOISE]) == "LocalDatabase does not contain a previous operation."
     assert find_reason([], []) == ""
 
 
@@ -151,3 +150,18 @@ def test_lines_end_where_enough_is_said():
 def test_a_hostile_text_takes_no_time(part: str):
     for text in (part * 50_000, HEAD + part * 50_000, "System.AggregateException: a. (" + part * 50_000):
         assert len(plain_line(text)) <= 2_000
+
+
+@pytest.mark.parametrize("sign", [" ", "\n", "\t", "-", ">", "(", "["])
+def test_runs_of_one_sign_are_read_in_no_time(sign):
+    # Each would take seconds if every sign of it were looked at from every other one.
+    assert find_reason([sign * 20_000 + "x"] * 50) is not None
+
+
+def test_noise_alone_is_no_reason():
+    assert find_reason([], [NOISE]) == ""
+    assert list_lines([], [NOISE]) == ["LocalDatabase does not contain a previous operation."]
+
+
+def test_only_the_first_entries_of_very_many_are_read():
+    assert len(list_lines([f"Error {number}" for number in range(5_000)], [])) == 500

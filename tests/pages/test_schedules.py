@@ -10,7 +10,8 @@ from app.services import planning
 
 JOB_PAGE = "/detail/id-of-nas?backup=Photos"
 DIALOG = "/detail/id-of-nas/schedule?backup=Photos"
-DAILY = {"was": "1|1D|0123456|", "on.job": "1", "count.job": "1", "unit.job": "D", "day.job": list("0123456")}
+WEEKLY = "1|1W|0123456|"
+DAILY = {"was": WEEKLY, "on.job": "1", "count.job": "1", "unit.job": "D", "day.job": list("0123456")}
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +59,28 @@ def test_what_was_chosen_can_be_learned_again(admin, weekly, send):
     assert planning.source_of(job()) == "learned"
 
 
+def test_the_dialog_shows_what_holds_and_takes_the_default_as_a_choice(admin, weekly, send):
+    page = admin.get(DIALOG).text
+    assert f'value="{WEEKLY}"' in page
+    time = job().next_expected_at.time()
+    send(do="save", **DAILY)
+    assert (job().expected_interval, planning.source_of(job())) == ("1D", "person")
+    assert job().next_expected_at.time() == time
+    assert "every day (chosen)" in admin.get(JOB_PAGE).text
+
+
+def test_saving_the_grace_period_alone_chooses_no_schedule(weekly, send):
+    send(do="save", **DAILY | {"unit.job": "W", "tolerance.job": "1h"})
+    assert (job().overdue_tolerance, planning.source_of(job())) == ("1h", "learned")
+
+
 def test_the_dialog_gives_days_grace_period_and_the_check(admin, weekly, send):
     send(do="save", **DAILY | {"day.job": list("135"), "tolerance.job": "30min"})
     assert (job().allowed_weekdays, job().overdue_tolerance) == (weekday_mask((1, 3, 5)), "30min")
     page = admin.get(DIALOG).text
     assert 'value="30min" selected' in page
     assert page.count("checked") == 4
-    send(do="save", **{"was": "1|1D|135|30min", **DAILY, "day.job": list("135"), "on.job": []})
+    send(do="save", **DAILY | {"was": "1|1D|135|30min", "day.job": list("135"), "on.job": []})
     assert not job().is_overdue_check_enabled
 
 

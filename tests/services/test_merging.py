@@ -209,3 +209,37 @@ def test_merge_is_recorded(db, merge):
         "mergedCount": 1,
         "backupIdsNormalized": 0,
     }
+
+
+class TestSchedules:
+    def both(self, change, **values):
+        for server_id, hours in (("old", 0), ("new", 1)):
+            for day in range(3):
+                make_run(server_id=server_id, server_name=server_id, began_at=BEGAN_AT + day * DAY + hours * HOUR)
+        change("old", "photos", **values)
+
+    def test_a_chosen_schedule_is_taken_over_as_a_whole(self, change, merge):
+        chosen = {"interval_source": "person", "schedule_source": "person", "schedule_anchor_at": BEGAN_AT + 5 * HOUR}
+        self.both(change, expected_interval="2D", allowed_weekdays=0b0111110, **chosen)
+        merge("old")
+        job = find_job("new")
+        assert (job.expected_interval, job.allowed_weekdays) == ("2D", 0b0111110)
+        assert {name: getattr(job, name) for name in chosen} == chosen
+
+    def test_an_accepted_offer_stays_one(self, change, merge):
+        offer = {"interval_source": "person", "schedule_source": "person", "schedule_anchor_at": None}
+        self.both(change, expected_interval="3D", **offer)
+        merge("old")
+        job = find_job("new")
+        assert job.next_expected_at == job.state_began_at + 3 * DAY
+
+    def test_what_was_chosen_for_the_target_stays(self, change, merge):
+        self.both(change, expected_interval="2D", interval_source="person")
+        change("new", "photos", expected_interval="1W", interval_source="person")
+        merge("old")
+        assert find_job("new").expected_interval == "1W"
+
+    def test_without_any_choice_it_is_learned_from_all_runs(self, change, merge):
+        self.both(change)
+        merge("old")
+        assert find_job("new").interval_source == "default"

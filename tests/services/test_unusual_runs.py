@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from app.domain.reports import Figure
 from app.models import Job, Urgency
 from app.services import configuration, figures, insight, mutes, outbox
 from app.services import ingest as ingesting
@@ -76,6 +77,13 @@ class TestMessage:
         for _ in range(3):
             run(examined_bytes=30 * GIB)
         assert events() == ["unusualRun"]
+
+    def test_a_figure_of_an_earlier_run_is_not_named(self, job, run, deliveries):
+        run(uploaded_bytes=40 * GIB)
+        run(not_told=Figure.UPLOADED, uploaded_bytes=0, modified_files=41_230)
+        [_, delivery] = deliveries()
+        assert "Modified files: 41,230" in delivery.payload["text"]
+        assert "Uploaded" not in delivery.payload["text"]
 
     def test_another_figure_makes_another_message(self, job, run, events):
         run(examined_bytes=30 * GIB)

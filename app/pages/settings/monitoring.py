@@ -200,6 +200,15 @@ def entry_of(job: Job | JobStatus) -> Entry:
     return Entry(job.is_overdue_check_enabled, count, unit, weekdays, job.overdue_tolerance or "")
 
 
+def entry_that_holds(job: JobStatus) -> Entry:
+    """The schedule that holds for a job, as the form shows it: what is learned stands in place of the default."""
+    entry, learned = entry_of(job), planning.learned_of(job)
+    if learned is None:
+        return entry
+    count, unit = _split(learned.interval)
+    return replace(entry, count=count, unit=unit, weekdays=weekdays_from_mask(learned.weekdays))
+
+
 def read_entry(form: MultiDict[str, str], name: str) -> Entry:
     """What was entered for the job with an id."""
     unit = form.get(f"unit.{name}", "D")
@@ -264,7 +273,7 @@ def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor:
     if problem := problem_of(entry):
         raise AppError(problem, field="interval")
     if columns := _differences(entry, was):
-        job_settings.save({key_of(server_id, job_name): JobChange(columns)}, actor=actor, now=now)
+        job_settings.save({key_of(server_id, job_name): JobChange(columns, is_explicit=True)}, actor=actor, now=now)
 
 
 def weekdays() -> list[tuple[int, LazyString, LazyString]]:
