@@ -12,7 +12,7 @@ import html
 import logging
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -171,28 +171,33 @@ def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
     unsent = and_(Delivery.state.in_(UNSENT), or_(Delivery.state == DeliveryState.SENDING, may_go))
     first_id = func.min(Delivery.id).label("id")
     firsts = select(first_id).where(unsent, Delivery.job_id.is_not(None)).group_by(*JOB_AT_DESTINATION)
-    # Written into the statement: a database takes so many values, but not as many parameters.
-    held: Any = bindparam(None, sorted(_held_by_lists(unsent, firsts)), expanding=True, literal_execute=True)
-    is_first = or_(Delivery.job_id.is_(None), Delivery.id.in_(firsts))
-    wanted = select(Delivery.id).where(is_due, may_go, is_first, Delivery.id.not_in(held))
+    is_next = or_(Delivery.job_id.is_(None), Delivery.id.in_(firsts))
+    if lists := _find_lists(unsent):
+        singles = {
+            delivery_id: [tuple(key)]
+            for delivery_id, *key in db.session.execute(firsts.add_columns(*JOB_AT_DESTINATION))
+        }
+        held = _find_held(lists | singles)
+        # The ids that were compared, not asked anew: another process may have finished a first one since.
+        is_other = and_(Delivery.job_id.is_(None), Delivery.id.not_in(_written(held)))
+        is_next = or_(is_other, Delivery.id.in_(_written(singles.keys() - held)))
+    wanted = select(Delivery.id).where(is_due, may_go, is_next)
     return db.session.scalars(wanted.order_by(Delivery.next_attempt_at, Delivery.id).limit(LOOK_AHEAD)).all()
 
 
-def _held_by_lists(unsent: ColumnElement[bool], firsts: Select[Any]) -> set[int]:
-    """Return which lists of overdue jobs, and which of the `firsts` of single jobs, wait for one another.
-
-    A list waits for the earlier messages about each of its jobs, and these messages for the earlier lists.
-    """
+def _find_lists(unsent: ColumnElement[bool]) -> dict[int, list[Any]]:
+    """Return the waiting lists of overdue jobs by their ids, each with its jobs at its destination."""
     # By the index of jobs, which holds few rows without one: the queue itself may be long.
     is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
     wanted = select(Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload).where(*is_list, unsent)
-    keys = {
+    return {
         row.id: [(row.channel_id, row.target, job_id) for job_id in row.payload.get("job_ids", ())]
         for row in db.session.execute(wanted)
     }
-    if not keys:
-        return set()
-    keys |= {key_id: [tuple(key)] for key_id, *key in db.session.execute(firsts.add_columns(*JOB_AT_DESTINATION))}
+
+
+def _find_held(keys: Mapping[int, Sequence[Any]]) -> set[int]:
+    """Return the ids that share a key with an earlier id."""
     seen: set[Any] = set()
     held = set()
     for delivery_id in sorted(keys):
@@ -200,6 +205,11 @@ def _held_by_lists(unsent: ColumnElement[bool], firsts: Select[Any]) -> set[int]
             held.add(delivery_id)
         seen.update(keys[delivery_id])
     return held
+
+
+def _written(ids: Iterable[int]) -> Any:
+    """Write ids into a statement: a database takes so many values, but not as many parameters."""
+    return bindparam(None, sorted(ids), expanding=True, literal_execute=True)
 
 
 def _rows(ids: Sequence[int]) -> Select[Any]:

@@ -523,6 +523,25 @@ class TestOrder:
         monkeypatch.setattr(delivery, "writing", lambda: pytest.fail("a writing transaction was opened"))
         assert claim() == []
 
+    def test_what_another_process_finishes_during_a_look_lets_nothing_overtake_a_list(
+        self, clock, queue, claim, monkeypatch
+    ):
+        queue("error", "photos")
+        queue("list", "photos", "music")
+        queue("fine again", "photos")
+        assert claim() == ["error"]
+        find_held = delivery._find_held
+
+        def find_held_and_finish(keys):
+            with writing() as session:
+                session.scalars(select(Delivery).order_by(Delivery.id)).first().state = "delivered"
+            return find_held(keys)
+
+        monkeypatch.setattr(delivery, "_find_held", find_held_and_finish)
+        assert claim() == []
+        monkeypatch.undo()
+        assert claim() == ["list"]
+
     def test_a_row_that_another_process_took_since_the_look_is_left_alone(self, clock, queue, claim, monkeypatch):
         queue("first", "photos")
         queue("second", "music")
