@@ -5,14 +5,14 @@ again; so every message is delivered or still queued, and doubled only when the 
 recording, with the same idempotency key.
 
 Messages about one job reach a destination in their order: "fine again" waits for the alarm before it, until that is
-delivered or given up.
+delivered or given up. A list of overdue jobs is a message about each of them.
 """
 
 import html
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +20,7 @@ from time import monotonic
 from typing import Any
 
 from flask import Flask, current_app
-from sqlalchemy import ColumnElement, and_, bindparam, exists, func, not_, or_, select, update
-from sqlalchemy.orm import Session, aliased
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, update
 
 from app.contracts import Attachment, DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
@@ -48,6 +47,8 @@ LOOK_AGAIN_S = 0.5
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
+# Messages that share these reach people in their order.
+JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
 # Rows change by statements; sessions that hold them read them anew when they need to.
 UNSYNCHRONISED = {"synchronize_session": False}
 
@@ -132,62 +133,21 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     )
 
 
-def _is_next_of_its_job(session: Session, now: datetime) -> ColumnElement[bool]:
-    """No earlier message about the same job is on its way to the same destination, or waits for a further try.
-
-    One that quiet hours hold back does not count: it must not hold back what may pass.
-    """
-    earlier = aliased(Delivery)
-    # Rows of a job are found by its index, and history ends where the queue begins.
-    oldest_unsent = select(func.min(Delivery.id)).where(Delivery.state.in_(UNSENT)).scalar_subquery()
-    is_earlier = exists().where(
-        earlier.job_id == Delivery.job_id,
-        earlier.id < Delivery.id,
-        earlier.id >= oldest_unsent,
-        earlier.channel_id == Delivery.channel_id,
-        earlier.target == Delivery.target,
-        or_(
-            earlier.state == DeliveryState.SENDING,
-            and_(earlier.state == DeliveryState.QUEUED, quiet_times.may_go(now, earlier)),
-        ),
-    )
-    return and_(not_(is_earlier), *_are_not_in_an_unsent_list(session))
-
-
-def _are_not_in_an_unsent_list(session: Session) -> Iterator[ColumnElement[bool]]:
-    """Their jobs are in no list of overdue jobs that is still to reach the same destination; one for each of these."""
-    columns = (Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload)
-    # By the index of jobs, which holds few rows without one: the queue itself may be long.
-    is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
-    wanted = select(*columns).where(*is_list, Delivery.state.in_(UNSENT))
-    listed: dict[tuple[int, str], tuple[int, set[int]]] = {}
-    for row in session.execute(wanted.order_by(Delivery.id)):
-        _, job_ids = listed.setdefault((row.channel_id, row.target), (row.id, set()))
-        job_ids.update(row.payload.get("job_ids", ()))
-    for (channel_id, target), (first_id, job_ids) in listed.items():
-        # Written into the statement: a database takes so many values, but not as many parameters.
-        ids: Any = bindparam(None, sorted(job_ids), expanding=True, literal_execute=True)
-        is_of_destination = (Delivery.channel_id == channel_id, Delivery.target == target, Delivery.id > first_id)
-        yield not_(and_(*is_of_destination, Delivery.job_id.is_not(None), Delivery.job_id.in_(ids)))
-
-
 def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
     """Take as many due rows as there are free workers, oldest first, none of a full or failing channel."""
     free = WORKERS - busy.total()
     full = failing | {channel_id for channel_id, count in busy.items() if count >= WORKERS_PER_CHANNEL}
     is_due = and_(_is_due(now), Delivery.channel_id.not_in(full))
-    # A look without the write lock first: most looks find nothing.
+    # Looks without the write lock first: most find nothing.
     is_waiting = free > 0 and db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
-    if is_waiting:
-        is_due = and_(is_due, quiet_times.may_go(now))
-        is_waiting = db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
+    ids = _find_next(is_due, now) if is_waiting else []
     db.session.commit()  # the next look must not see the database as it is now
-    if not is_waiting:
+    if not ids:
         return []
     with writing() as session:
-        due = _look_for_due(session, is_due, now)
         taken: list[Claimed] = []
-        for row in due:
+        # Another process may have taken some since. Nothing else can come before the rest: new rows have higher ids.
+        for row in session.execute(_rows(ids).where(is_due)):
             claimed = Claimed(*(*row, now + CLAIM))
             if len(taken) < free and busy[claimed.channel_id] < WORKERS_PER_CHANNEL:
                 busy[claimed.channel_id] += 1
@@ -201,15 +161,60 @@ def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed
     return taken
 
 
-def _look_for_due(session: Session, is_due: ColumnElement[bool], now: datetime) -> Sequence[Any]:
-    """Take the first due rows that are next of their jobs, locked; the columns are the fields of `Claimed`.
+def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
+    """Return the ids of the first due rows that come next of all their jobs, oldest first.
 
-    Asking this of thousands of rows takes longer than finding them. So only the first ones are asked, and all others
-    when none of these may go.
+    A row comes next if no earlier one for its destination about one of its jobs is being sent or waits for a try. One
+    that quiet hours hold back does not count: it must not hold back what may pass.
     """
-    order = (Delivery.next_attempt_at, Delivery.id)
-    first_ids = session.scalars(select(Delivery.id).where(is_due).order_by(*order).limit(LOOK_AHEAD)).all()
-    wanted = (
+    may_go = quiet_times.may_go(now)
+    unsent = and_(Delivery.state.in_(UNSENT), or_(Delivery.state == DeliveryState.SENDING, may_go))
+    first_id = func.min(Delivery.id).label("id")
+    firsts = select(first_id).where(unsent, Delivery.job_id.is_not(None)).group_by(*JOB_AT_DESTINATION)
+    is_next = or_(Delivery.job_id.is_(None), Delivery.id.in_(firsts))
+    if lists := _find_lists(unsent):
+        singles = {
+            delivery_id: [tuple(key)]
+            for delivery_id, *key in db.session.execute(firsts.add_columns(*JOB_AT_DESTINATION))
+        }
+        held = _find_held(lists | singles)
+        # The ids that were compared, not asked anew: another process may have finished a first one since.
+        is_other = and_(Delivery.job_id.is_(None), Delivery.id.not_in(_written(held)))
+        is_next = or_(is_other, Delivery.id.in_(_written(singles.keys() - held)))
+    wanted = select(Delivery.id).where(is_due, may_go, is_next)
+    return db.session.scalars(wanted.order_by(Delivery.next_attempt_at, Delivery.id).limit(LOOK_AHEAD)).all()
+
+
+def _find_lists(unsent: ColumnElement[bool]) -> dict[int, list[Any]]:
+    """Return the waiting lists of overdue jobs by their ids, each with its jobs at its destination."""
+    # By the index of jobs, which holds few rows without one: the queue itself may be long.
+    is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
+    wanted = select(Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload).where(*is_list, unsent)
+    return {
+        row.id: [(row.channel_id, row.target, job_id) for job_id in row.payload.get("job_ids", ())]
+        for row in db.session.execute(wanted)
+    }
+
+
+def _find_held(keys: Mapping[int, Sequence[Any]]) -> set[int]:
+    """Return the ids that share a key with an earlier id."""
+    seen: set[Any] = set()
+    held = set()
+    for delivery_id in sorted(keys):
+        if not seen.isdisjoint(keys[delivery_id]):
+            held.add(delivery_id)
+        seen.update(keys[delivery_id])
+    return held
+
+
+def _written(ids: Iterable[int]) -> Any:
+    """Write ids into a statement: a database takes so many values, but not as many parameters."""
+    return bindparam(None, sorted(ids), expanding=True, literal_execute=True)
+
+
+def _rows(ids: Sequence[int]) -> Select[Any]:
+    """Select rows in the order of their times and lock them; the columns are the fields of `Claimed`."""
+    return (
         select(
             Delivery.id,
             Delivery.idempotency_key,
@@ -224,12 +229,10 @@ def _look_for_due(session: Session, is_due: ColumnElement[bool], now: datetime) 
             Channel.settings,
         )
         .join(Channel, Channel.id == Delivery.channel_id)
-        .where(is_due, _is_next_of_its_job(session, now))
-        .order_by(*order)
-        .limit(LOOK_AHEAD)
+        .where(Delivery.id.in_(ids))
+        .order_by(Delivery.next_attempt_at, Delivery.id)
         .with_for_update(of=Delivery, skip_locked=True)
     )
-    return session.execute(wanted.where(Delivery.id.in_(first_ids))).all() or session.execute(wanted).all()
 
 
 def _try(app: Flask, delivery: Claimed) -> Outcome:

@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 
 from app.domain.quiet_hours import QuietHours
 from app.domain.retries import MOST_TRIES
-from app.models import AuditEntry, Delivery, Job
+from app.models import AuditEntry, Delivery, Job, Urgency
 from app.services import channel_health, channels, delivery, evaluate, outbox, quiet_times, secrets
 from app.services.audit import Actor
 from app.services.transaction import writing
@@ -366,6 +366,51 @@ class TestOrder:
         """The titles of all tries, in their order, without the sign in front."""
         return lambda: [request.json["title"].split(" ", 1)[1] for request in ntfy.received]
 
+    @pytest.fixture
+    def queue(self, ingest, clock, ntfy_channel):
+        """Queues a message with a title; about several jobs it is a list of overdue ones."""
+        known: dict[str, int] = {}
+
+        def queue(title: str, *jobs: str, **changes) -> None:
+            known.update({name: ingest(job_name=name).id for name in jobs if name not in known})
+            job_ids = [known[name] for name in jobs]
+            is_list = len(jobs) > 1
+            usual = {
+                "idempotency_key": str(uuid4()),
+                "event": "overdueBackups" if is_list else "warning",
+                "event_key": title,
+                "channel_id": ntfy_channel.id,
+                "job_id": None if is_list else job_ids[0],
+                "payload": {"title": title} | ({"job_ids": job_ids} if is_list else {}),
+                "next_attempt_at": clock(),
+                "created_at": clock(),
+            }
+            with writing() as session:
+                session.add(Delivery(**{**usual, **changes}))
+
+        return queue
+
+    @pytest.fixture
+    def claim(self, clock):
+        """Claims what may go now; gives the titles."""
+        return lambda: [claimed.payload["title"] for claimed in delivery._claim(clock(), Counter(), set())]
+
+    @pytest.fixture
+    def keep_quiet(self, clock, ntfy_channel):
+        """Has the channel be quiet now."""
+
+        def keep_quiet(*, lets_trouble_pass: bool) -> None:
+            begin, end = ((clock() + timedelta(hours=hours)).time().replace(tzinfo=None) for hours in (-1, 1))
+            quiet_times.set_quiet_hours(
+                ntfy_channel.id,
+                QuietHours(begin, end),
+                lets_trouble_pass=lets_trouble_pass,
+                actor=Actor(),
+                now=clock(),
+            )
+
+        return keep_quiet
+
     def test_a_later_message_of_a_job_waits_until_the_earlier_one_is_delivered(self, clock, ingest, ntfy, titles):
         ntfy.answers = [DOWN]
         ingest(status="Fatal")
@@ -417,14 +462,18 @@ class TestOrder:
         assert delivery._claim(clock(), Counter(), set()) == []
         assert outbox.deliver_due(clock.advance(minutes=4)) == 2
 
-    def test_what_quiet_hours_hold_back_holds_back_nothing_that_may_pass(self, db, clock, ingest, ntfy_channel, titles):
-        begin, end = (clock() - timedelta(hours=1)).time(), (clock() + timedelta(hours=1)).time()
-        hours = QuietHours(begin.replace(tzinfo=None), end.replace(tzinfo=None))
-        quiet_times.set_quiet_hours(ntfy_channel.id, hours, lets_trouble_pass=True, actor=Actor(), now=clock())
+    def test_what_quiet_hours_hold_back_holds_back_nothing_that_may_pass(self, clock, ingest, keep_quiet, titles):
+        keep_quiet(lets_trouble_pass=True)
         ingest(status="Warning")
         ingest(status="Fatal", began_at=clock() + timedelta(hours=1))
         assert outbox.deliver_due(clock()) == 1
         assert titles() == ["Fatal - photos @ nas"]
+
+    def test_a_list_that_quiet_hours_hold_back_holds_back_no_send_again(self, queue, keep_quiet, claim):
+        keep_quiet(lets_trouble_pass=False)
+        queue("list", "photos", "music", urgency=Urgency.TROUBLE)
+        queue("sent again", "photos", urgency=Urgency.AT_ONCE)
+        assert claim() == ["sent again"]
 
     def test_fine_again_waits_for_the_list_of_overdue_jobs_that_names_it(self, clock, ingest, ntfy, titles):
         job = ingest()
@@ -439,6 +488,73 @@ class TestOrder:
         assert outbox.deliver_due(clock.advance(minutes=1)) == 2
         overdue = "Overdue backup jobs: 2"
         assert titles() == [overdue, "Error - films @ nas", overdue, "Fine again - photos @ nas"]
+
+    def test_a_message_waits_for_no_list_that_came_later(self, queue, claim):
+        queue("first list", "photos", "music")
+        queue("error", "films")
+        queue("second list", "films", "books")
+        assert claim() == ["first list", "error"]
+
+    def test_a_list_waits_for_an_earlier_message_of_each_of_its_jobs(self, clock, queue, claim):
+        soon = clock() + timedelta(seconds=30)
+        queue("fine again", "photos", next_attempt_at=soon, attempts=1)
+        queue("list", "music", "photos")
+        queue("error", "music")
+        queue("other list", "films", "books")
+        assert claim() == ["other list"]
+        clock.advance(minutes=1)
+        assert claim() == ["fine again"]
+        assert claim() == []
+
+    def test_a_list_waits_for_an_earlier_list_that_shares_a_job(self, clock, queue, claim):
+        queue("first list", "photos", "music", next_attempt_at=clock() + timedelta(seconds=30), attempts=1)
+        queue("second list", "music", "films")
+        assert claim() == []
+
+    def test_a_list_waits_for_no_message_to_another_destination(self, clock, queue, claim):
+        soon = clock() + timedelta(seconds=30)
+        queue("fine again", "photos", target="extra", next_attempt_at=soon, attempts=1)
+        queue("list", "photos", "music")
+        assert claim() == ["list"]
+
+    def test_a_look_that_finds_only_what_waits_for_its_turn_does_not_write(self, clock, queue, claim, monkeypatch):
+        queue("error", "photos", next_attempt_at=clock() + timedelta(seconds=30), attempts=1)
+        queue("fine again", "photos")
+        monkeypatch.setattr(delivery, "writing", lambda: pytest.fail("a writing transaction was opened"))
+        assert claim() == []
+
+    def test_what_another_process_finishes_during_a_look_lets_nothing_overtake_a_list(
+        self, clock, queue, claim, monkeypatch
+    ):
+        queue("error", "photos")
+        queue("list", "photos", "music")
+        queue("fine again", "photos")
+        assert claim() == ["error"]
+        find_held = delivery._find_held
+
+        def find_held_and_finish(keys):
+            with writing() as session:
+                session.scalars(select(Delivery).order_by(Delivery.id)).first().state = "delivered"
+            return find_held(keys)
+
+        monkeypatch.setattr(delivery, "_find_held", find_held_and_finish)
+        assert claim() == []
+        monkeypatch.undo()
+        assert claim() == ["list"]
+
+    def test_a_row_that_another_process_took_since_the_look_is_left_alone(self, clock, queue, claim, monkeypatch):
+        queue("first", "photos")
+        queue("second", "music")
+
+        def writing_after_another():
+            monkeypatch.undo()
+            with writing() as session:
+                row = session.scalars(select(Delivery).order_by(Delivery.id)).first()
+                row.state, row.claimed_until = "sending", clock() + delivery.CLAIM
+            return writing()
+
+        monkeypatch.setattr(delivery, "writing", writing_after_another)
+        assert claim() == ["second"]
 
     def test_ten_thousand_that_wait_are_worked_off_at_a_good_pace(self, db, clock, ingest, ntfy_channel):
         job, now = ingest(), clock()
@@ -457,8 +573,18 @@ class TestOrder:
             }
             for number in range(10_000)
         ]
+        waiting_list = {
+            **usual,
+            **times,
+            "idempotency_key": str(uuid4()),
+            "event": "overdueBackups",
+            "event_key": "list",
+            "job_id": None,
+            "payload": {"job_ids": job_ids[:50]},
+            "next_attempt_at": now + timedelta(seconds=20),
+        }
         with writing() as session:
-            session.execute(insert(Delivery), rows)
+            session.execute(insert(Delivery), [waiting_list, *rows])
         began = perf_counter()
         claims = [delivery._claim(now, Counter(), set()) for _ in range(20)]
         assert perf_counter() - began < 10
