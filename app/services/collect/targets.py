@@ -26,8 +26,8 @@ class Order:
     With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
     `headers`, which have been checked, go along with a password that is given.
     Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says,
-    and stored headers never with a weaker check of the certificate. Without them a machine has to speak https, with a certificate that can be checked. With `keeps_document` all that
-    comes back is kept for the person.
+    and stored headers never with a weaker check of the certificate. Without them a machine has to speak https, with a
+    certificate that can be checked. With `keeps_document` all that comes back is kept for the person.
     """
 
     server_id: str = ""
