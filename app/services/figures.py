@@ -84,6 +84,7 @@ FIGURES = (
     "packed_versions",
     "unread_versions",
     "not_told",
+    "versions_collected_at",
     *NEWEST_FIGURES,
     *STATE_FIGURES,
     *(name for figures in TOLD_FIGURES.values() for name in figures),
@@ -131,6 +132,8 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
     job.run_count += 1
     job.total_uploaded_bytes += run["uploaded_bytes"]
     job.not_told &= run["not_told"]
+    if not run["not_told"] & Figure.VERSION_LIST:
+        job.versions_collected_at = None  # the list of the run takes the place of the one that was asked for
     is_new_week = job.last_began_at is None or week_of(run["began_at"]) != week_of(job.last_began_at)
     if run["outcome"] not in UNSAVED and (job.state_began_at is None or run["began_at"] >= job.state_began_at):
         _copy(job, run, STATE_FIGURES)
@@ -267,7 +270,9 @@ def _read_versions(session: Session, job: Job) -> None:
     last = _newest_to_tell(session, job.id, Figure.VERSION_LIST, ("began_at",))
     since = runs if last is None else runs.where(Run.began_at >= last.began_at)
     versions, unread = b"", 0
-    if last is None and _has_collected_versions(job):
+    if last is not None:
+        job.versions_collected_at = None  # as when such a run is added
+    elif _has_collected_versions(job):
         since, versions = runs.where(Run.began_at > job.versions_collected_at), job.packed_versions or b""
     for row in session.execute(since.order_by(Run.began_at)):
         run = row._asdict()

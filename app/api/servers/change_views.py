@@ -13,10 +13,10 @@ from app.api.servers.changes import (
     ServerChangeOut,
     UrlChangeOut,
     UrlIn,
+    dump_access,
     dump_change,
     dump_duplicates,
     dump_outcome,
-    dump_password,
     dump_url_change,
 )
 from app.api.servers.views import bp
@@ -100,7 +100,7 @@ def update_password(server_id: str) -> ResponseReturnValue:
     """
     wanted = PasswordIn().load(json_body())
     servers.change_access(server_id, **wanted, actor=actor(), now=clock.now())
-    return dump_password(server_id, wanted["headers"])
+    return dump_access(server_id, wanted)
 
 
 @bp.get("/servers/<server_id>/server-url")
@@ -114,6 +114,6 @@ def show_url(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: UrlChangeOut}, body=UrlIn)
 def update_url(server_id: str) -> ResponseReturnValue:
-    """Replace the address of a server's Duplicati; another host costs the stored password."""
+    """Replace the address of a server's Duplicati; another host removes password and headers."""
     changed = servers.change_url(server_id, **UrlIn().load(json_body()), actor=actor(), now=clock.now())
     return dump_url_change(changed)

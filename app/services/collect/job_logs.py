@@ -1,5 +1,6 @@
 """Reads what one job of a Duplicati server has to tell: its runs, whether it is running, its versions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -41,7 +42,7 @@ def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: da
         known = known_runs(owner.server_id, job.name).instants
         if any(report.began_at not in known for report in reports):
             owner = owners.ask(job)
-        return JobFindings(owner, list(_of(owner, reports)))
+        return JobFindings(owner, _of(owner, reports))
     findings = JobFindings(owner)
     if not job.duplicati_id:
         raise UnreadableAnswer("the list of jobs holds no id for it")
@@ -74,7 +75,7 @@ def _read_log(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, findin
         if has_news and not owners.is_certain(job):
             findings.owner = owners.ask(job)
             known = known_runs(findings.owner.server_id, job.name)
-        reports = list(_of(findings.owner, found.reports))
+        reports = _of(findings.owner, found.reports)
         findings.reports += reports
         findings.problems += found.problems
         findings.entries += page
@@ -90,8 +91,8 @@ def _is_end_known(reports: list[Report], known: KnownRuns) -> bool:
     return oldest < min(report.began_at for report in reports)
 
 
-def _of(owner: Owner, reports: Any) -> Any:
-    return (replace(report, server_id=owner.server_id, server_name=owner.name) for report in reports)
+def _of(owner: Owner, reports: Iterable[Report]) -> list[Report]:
+    return [replace(report, server_id=owner.server_id, server_name=owner.name) for report in reports]
 
 
 def _running_since(duplicati: Duplicati, job: CollectedJob, owner: Owner, now: datetime) -> datetime:

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.domain.collected import CollectedJob, Machine, UnreadableAnswer, machine_of_job
 from app.domain.job_metadata import read_settings
 from app.extensions import db
-from app.models import Job
+from app.models import Job, Server
 from app.services.collect.client import Duplicati
 from app.services.collect.failures import SILENCES_ALLOWED, SILENT, CollectFailure
 from app.services.collect.storing import check_visible, record_of
@@ -49,9 +49,13 @@ class JobOwners:
         self._remembered: dict[tuple[str, str], Owner] = current_app.extensions.setdefault(EXTENSION, {})
 
     def guess(self, job: CollectedJob) -> Owner:
-        """Return the owner as far as it is known here; asks only for a job that is new. Raises Forbidden."""
+        """Return the owner as far as it is known here. Raises Forbidden.
+
+        Asks only for a job that is new, or whose remembered owner has no record (any more).
+        """
         owner = self._remembered.get((self._own.server_id, job.duplicati_id))
-        if owner is None and not self._is_known(job):
+        is_certain = self._is_known(job) if owner is None else self._has_record(owner)
+        if not is_certain:
             return self.ask(job)
         return self._checked(owner or self._own)
 
@@ -90,6 +94,13 @@ class JobOwners:
         found = db.session.scalar(
             select(Job.id).where(Job.server_id == self._own.server_id, Job.name == job.name).limit(1)
         )
+        db.session.commit()
+        return found is not None
+
+    def _has_record(self, owner: Owner) -> bool:
+        if owner.server_id == self._own.server_id:
+            return True
+        found = db.session.scalar(select(Server.id).where(Server.id == owner.server_id))
         db.session.commit()
         return found is not None
 

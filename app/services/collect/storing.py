@@ -1,6 +1,6 @@
 """Puts into the database what was fetched: the record of the server, runs, and the schedules of jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,6 +24,7 @@ from app.services.transaction import writing
 # Uploads wait while these are stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
 ERROR_LENGTH = 1000
+NOT_KNOWN_YET = "its server is not known yet; the schedule is taken over once a run of it is stored"
 # A server is asked again so soon while one of its jobs runs, and later the longer that runs.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 VERSIONS_EVERY = timedelta(days=1)
@@ -125,15 +126,16 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     return stored
 
 
-def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime) -> int:
+def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime, problems: list[str]) -> int:
     """Plan the jobs as their Duplicati does; those without a schedule stay as they are. Returns how many have one.
 
-    Whom to tell about a job is not touched.
+    Whom to notify about a job is not touched. Without a record of the server nothing is planned; `problems` says so.
     """
     scheduled = [(job, job.schedule) for job in jobs if job.schedule is not None]
     with writing() as session:
         if session.get(Server, server_id, populate_existing=True) is None:
-            return 0  # deleted meanwhile
+            problems += [f"{job.name}: {NOT_KNOWN_YET}" for job, _schedule in scheduled]
+            return 0
         wanted = select(Job).where(Job.server_id == server_id).with_for_update()
         known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
         for collected, schedule in scheduled:
@@ -171,19 +173,25 @@ def find_running_since(server_id: str, job_name: str) -> datetime | None:
 
 
 def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
-    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over.
-
-    A job that its server does not list any more is not running.
-    """
+    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over."""
     with writing() as session:
         wanted = select(Job).where(Job.server_id == server_id).with_for_update()
         known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
         for note in notes:
-            job = known.pop(note.job.name, None)
+            job = known.get(note.job.name)
             if job is not None:
                 _note(job, note, now)
-        for job in known.values():
-            job.running_since_at = None
+
+
+def end_runs(server_id: str, job_names: Collection[str]) -> None:
+    """Note that jobs are not running, since their Duplicati does not list them any more."""
+    if not job_names:
+        return
+    with writing() as session:
+        wanted = select(Job).where(Job.server_id == server_id, Job.running_since_at.is_not(None)).with_for_update()
+        for job in session.scalars(wanted.execution_options(populate_existing=True)):
+            if job.name in job_names:
+                job.running_since_at = None
 
 
 def note_outcome(
