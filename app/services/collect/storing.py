@@ -30,18 +30,6 @@ VERSIONS_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
-class KnownRuns:
-    """The begins of the stored runs of a job, as they were sent; without those of which the text alone came."""
-
-    instants: frozenset[datetime]
-
-    @property
-    def oldest(self) -> datetime | None:
-        """The first of them."""
-        return min(self.instants, default=None)
-
-
-@dataclass(frozen=True, slots=True)
 class JobNote:
     """What was found about a job besides its runs.
 
@@ -115,7 +103,7 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     """
     if not reports:
         return 0
-    known = known_runs(server_id, reports[0].job_name).instants
+    known = known_runs(server_id, reports[0].job_name)
     new = [report for report in reports if report.began_at not in known]
     ahead = max((report.ended_at - now for report in new if report.began_at - now > CLOCK_TOLERANCE), default=None)
     stored = 0
@@ -218,8 +206,8 @@ def _reach(server: Server, target: Target, encrypted_password: str) -> None:
     server.verifies_certificate = target.endpoint.verifies_certificate
 
 
-def known_runs(server_id: str, job_name: str) -> KnownRuns:
-    """Return the runs of a job that were received as JSON or collected before."""
+def known_runs(server_id: str, job_name: str) -> frozenset[datetime]:
+    """Return the begins, as they were sent, of the runs of a job that were received as JSON or collected before."""
     sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
     wanted = (
         select(sent_at)
@@ -227,7 +215,7 @@ def known_runs(server_id: str, job_name: str) -> KnownRuns:
         .join(Job)
         .where(Job.server_id == server_id, Job.name == job_name)
     )
-    found = KnownRuns(frozenset(db.session.scalars(wanted)))
+    found = frozenset(db.session.scalars(wanted))
     db.session.commit()
     return found
 
