@@ -95,7 +95,10 @@ class CollectForm(SettingsForm):
         return [Order(hostname=host, **more) for host in hosts]
 
     def _order_for_known(self, caller: Caller, more: dict[str, Any]) -> Order:
-        """An order for a server of the list; a password that was entered goes to the address that is stored."""
+        """An order for a server of the list; a password that was entered goes to the address that is stored.
+
+        Headers are used and stored with such a password alone.
+        """
         known = {server.id: server for server in find_addressed(caller.visible_server_ids)}
         server = known.get(self.server_id.data)
         if server is None:
@@ -104,6 +107,8 @@ class CollectForm(SettingsForm):
         is_given = bool(self.password.data or more["has_no_password"])
         if not is_given and not server.has_password:
             self.refuse("password", _("No password is stored for this server; enter it."))
+        elif not is_given and more.get("headers"):
+            self.refuse("headers", _("Enter the password."))
         hostname = str(stored_address(server)) if is_given else ""
         return Order(server_id=server.id, hostname=hostname, **more)
 

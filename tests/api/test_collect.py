@@ -133,6 +133,10 @@ def test_schedules_are_synchronised(send, duplicati):
         ({"hostname": "x", "password": "x", "protocol": "gopher"}, 400, ""),
         ({"hostname": "x", "password": "x", "port": 0}, 400, ""),
         ({"hostname": "x", "password": "x", "headers": {"Host": "y"}}, 400, "The header Host cannot be set"),
+        ({"hostname": "x", "headers": {"X-Token": "y"}}, 400, "A password is needed"),
+        ({"serverId": "nas", "headers": {"X-Token": "y"}}, 400, "headers need"),
+        ({"serverId": "nas", "password": "x", "headers": {"X-Token": "y"}}, 400, "headers need"),
+        ({"serverId": "nobody", "headers": None}, 404, "Server not found"),
         ({"hostname": "169.254.169.254", "password": "x"}, 400, "never called"),
     ],
 )

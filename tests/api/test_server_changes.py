@@ -138,7 +138,11 @@ class TestPassword:
         send("PATCH", "/machine-1/password", {"password": "s3cret!"})
         status, answer = send("PATCH", "/machine-1/password", {"headers": {"X-Token": "hush"}})
         assert (status, answer["headers"]) == (200, {"X-Token": "***"})
+        assert answer["message"] == "Headers updated successfully"
         assert secrets.decrypt(stored(db).encrypted_password) == "s3cret!"
+        assert open_headers(stored(db)) == {"X-Token": "hush"}
+        answer = send("PATCH", "/machine-1/password", {"password": "other", "headers": None})[1]
+        assert answer == {"message": "Password updated successfully", "serverId": "machine-1"}
         assert open_headers(stored(db)) == {"X-Token": "hush"}
         assert send("PATCH", "/machine-1/password", {"headers": {}})[1]["headers"] == {}
         assert not stored(db).has_headers

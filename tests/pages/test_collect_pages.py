@@ -118,6 +118,14 @@ def test_known_server_needs_no_password_and_a_new_one_replaces_it(admin, send, d
     assert "No password is stored" in send("/collect", server_id="m-2").get_data(as_text=True)
 
 
+def test_headers_for_a_known_server_need_the_password(send, db, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    answer = send("/collect", server_id="m-1", headers="X-Token: hush")
+    assert answer.status_code == 400
+    assert "Enter the password." in answer.get_data(as_text=True)
+    assert not duplicati.requests
+
+
 def test_failure_is_told_in_words_and_can_be_tried_again(admin, send, duplicati):
     remember_with_password("m-1", duplicati.url)
     duplicati.replies["/login"] = Reply(200, b"<html>")

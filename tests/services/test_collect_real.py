@@ -485,6 +485,44 @@ class TestRunning:
         collect(duplicati)
         assert job_of(db).running_since_at is None
 
+    def test_job_of_a_server_that_lists_none_any_more_is_not_running(self, db, collect, duplicati):
+        duplicati.running = "3"
+        collect(duplicati)
+        duplicati.jobs = []
+        collect(duplicati)
+        assert job_of(db).running_since_at is None
+
+    @pytest.mark.parametrize("first", ["one", "other"])
+    def test_jobs_of_another_duplicati_in_the_record_go_on(self, db, collect, duplicati, first):
+        """As after a merge."""
+        with duplicati_server() as other:
+            other.jobs = [job("3", "Mail", SCHEDULE)]
+            for each in (duplicati, other) if first == "one" else (other, duplicati):
+                each.running = "3"
+                collect(each, server_id=MACHINE_ID) if servers(db) else collect(each)
+            assert (job_of(db).running_since_at is None, job_of(db, "Mail").running_since_at is None) == (False, False)
+            duplicati.jobs = duplicati.jobs[1:]
+            collect(duplicati, server_id=MACHINE_ID)
+            assert (job_of(db).running_since_at is None, job_of(db, "Mail").running_since_at is None) == (True, False)
+
+    def test_job_with_the_id_of_another_server_leaves_the_jobs_there_alone(self, db, collect, duplicati):
+        duplicati.running = "3"
+        collect(duplicati)
+        with duplicati_server() as other:
+            other.machine_id, other.jobs = "second", [job("7", "Mail", SCHEDULE)]
+            other.job_settings = {"7": {"--machine-id": MACHINE_ID}}
+            collect(other)
+        assert job_of(db, "Mail") is not None
+        assert job_of(db).running_since_at is not None
+
+    def test_job_that_the_account_may_not_see_any_more_goes_on(self, db, collect, duplicati):
+        duplicati.running = "3"
+        collect(duplicati)
+        duplicati.running, duplicati.job_settings = "", {"3": {"--machine-id": "own"}}
+        collected = collect(duplicati, Caller(visible_server_ids=frozenset({MACHINE_ID})), server_id=MACHINE_ID)
+        assert len(collected.problems) == 1
+        assert job_of(db).running_since_at is not None
+
     def test_report_ends_it(self, db, clock, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)

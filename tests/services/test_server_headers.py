@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from duplicati_server import BEGAN_AT, MACHINE_ID, OLD, PASSWORD, DuplicatiServer, duplicati_server
+from duplicati_server import BEGAN_AT, MACHINE_ID, OLD, PASSWORD, DuplicatiServer, duplicati_server, make_certificate
 from sqlalchemy import select
 
 from app.contracts import AppError
@@ -84,6 +84,22 @@ def test_another_address_gets_none(db, clock, remember, duplicati, may_change):
     order = Order(server_id=MACHINE_ID, hostname=duplicati.url, password=PASSWORD)
     collecting.collect(order, caller=Caller(may_change=may_change), now=clock())
     assert not any(carried(duplicati))
+
+
+@pytest.mark.parametrize(
+    ("is_checked", "wanted"),
+    [
+        (True, False),  # whoever may collect could have them sent to somebody in between
+        (False, True),
+    ],
+)
+def test_check_of_the_certificate_that_is_left_out_keeps_them_back(db, clock, remember, tmp_path, is_checked, wanted):
+    with duplicati_server(certificate=make_certificate(tmp_path)) as server:
+        remember(server.url, verifies_certificate=is_checked)
+        order = Order(server_id=MACHINE_ID, hostname=server.url, password=PASSWORD, verifies_certificate=False)
+        collecting.collect(order, caller=Caller(may_change=False), now=clock())
+        assert len(server.requests) > 5
+        assert {*carried(server)} == {wanted}
 
 
 def test_headers_that_are_given_with_a_password_are_stored_with_it(db, clock, duplicati):

@@ -16,6 +16,7 @@ from app.services.collect.targets import Order
 
 SETTINGS_TOLD = "The schedules of the backup jobs were taken over"
 NO_JOBS = "No backups found"
+HEADERS_UNUSED = "headers need a hostname and a password; those of a stored server are changed in its settings"
 
 
 class OrderIn(Schema):
@@ -31,7 +32,7 @@ class OrderIn(Schema):
     port = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(1, 65535))
     password = fields.String(load_default="", allow_none=True)
     has_no_password = fields.Boolean(data_key="noPassword", load_default=False)
-    headers = RequestHeaders(load_default=dict)
+    headers = RequestHeaders(load_default=dict, allow_none=True)
     server_id = fields.String(data_key="serverId", load_default="", allow_none=True)
     scheme = fields.String(
         data_key="protocol", load_default="", allow_none=True, validate=validate.OneOf(["", HTTPS, HTTP])
@@ -42,7 +43,10 @@ class OrderIn(Schema):
     def make(self, values: dict[str, Any], **_options: Any) -> Order:
         """The order as a domain value."""
         texts = {name: values[name] or "" for name in ("hostname", "password", "server_id", "scheme")}
-        return Order(**{**values, **texts})
+        order = Order(**{**values, **texts, "headers": values["headers"] or {}})
+        if order.headers and order.server_id and not order.is_complete:
+            raise ValidationError({"headers": [HEADERS_UNUSED]})
+        return order
 
 
 class CollectIn(OrderIn):

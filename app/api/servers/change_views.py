@@ -13,10 +13,10 @@ from app.api.servers.changes import (
     ServerChangeOut,
     UrlChangeOut,
     UrlIn,
+    dump_access,
     dump_change,
     dump_duplicates,
     dump_outcome,
-    dump_password,
     dump_url_change,
 )
 from app.api.servers.views import bp
@@ -100,7 +100,7 @@ def update_password(server_id: str) -> ResponseReturnValue:
     """
     wanted = PasswordIn().load(json_body())
     servers.change_access(server_id, **wanted, actor=actor(), now=clock.now())
-    return dump_password(server_id, wanted["headers"])
+    return dump_access(server_id, wanted)
 
 
 @bp.get("/servers/<server_id>/server-url")

@@ -81,7 +81,7 @@ class PasswordIn(Schema):
         load_default=False,
         metadata={"description": "The Duplicati has no password, which is the default of Duplicati 2.0"},
     )
-    headers = RequestHeaders(load_default=None)
+    headers = RequestHeaders(load_default=None, allow_none=True)
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
@@ -183,9 +183,11 @@ def dump_outcome(outcome: Outcome) -> dict[str, Any]:
     return {"success": outcome.is_success, "message": outcome.message}
 
 
-def dump_password(server_id: str, headers: Mapping[str, str] | None) -> dict[str, Any]:
-    """What was stored, with masked headers where some were given."""
-    told: dict[str, Any] = {"message": "Password updated successfully", "serverId": server_id}
+def dump_access(server_id: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """What was stored, as `PasswordIn` loads it, with masked headers where some were given."""
+    headers, is_password = stored["headers"], stored["password"] is not None or stored["is_empty"]
+    message = "Password updated successfully" if is_password else "Headers updated successfully"
+    told: dict[str, Any] = {"message": message, "serverId": server_id}
     return told if headers is None else told | {"headers": dict.fromkeys(headers, MASK)}
 
 

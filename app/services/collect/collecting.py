@@ -21,10 +21,12 @@ from app.services.collect.client import LIMITS, Duplicati, Limits
 from app.services.collect.failures import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
 from app.services.collect.job_logs import JobFindings, read_file_sets, read_job
 from app.services.collect.job_owners import JobOwners
+from app.services.collect.listed_jobs import replace_listed
 from app.services.collect.storing import (
     JobNote,
     apply_schedules,
     check_visible,
+    end_runs,
     find_record,
     needs_versions,
     note_jobs,
@@ -125,6 +127,7 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
         check_visible(server_id, caller.visible_server_ids)
         backups = duplicati.backups()
         jobs, gathered.problems = read_jobs(backups, deployment.settings().zone)
+        is_list_complete = not gathered.problems
         server = remember_server(target, machine, may_change=caller.may_change, actor=caller.actor, now=now)
         owners = JobOwners(duplicati, machine, server_id, caller.visible_server_ids)
         for job in jobs:
@@ -132,6 +135,9 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
     for owner_id, notes in gathered.notes.items():
         apply_schedules(owner_id, [note.job for note in notes], now)
         note_jobs(owner_id, notes, now)
+    if is_list_complete:
+        own = {note.job.name for note in gathered.notes.get(server_id, ())}
+        end_runs(server_id, replace_listed(server_id, str(target.endpoint.address), {job.name for job in jobs}, own))
     note_outcome(server_id, now, running_since=[since for _name, since in gathered.running])
     problems = gathered.problems
     collected = Collected(

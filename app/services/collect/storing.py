@@ -1,6 +1,6 @@
 """Puts into the database what was fetched: the record of the server, runs, and the schedules of jobs."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -159,19 +159,25 @@ def find_running_since(server_id: str, job_name: str) -> datetime | None:
 
 
 def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
-    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over.
-
-    A job that its server does not list any more is not running.
-    """
+    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over."""
     with writing() as session:
         wanted = select(Job).where(Job.server_id == server_id).with_for_update()
         known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
         for note in notes:
-            job = known.pop(note.job.name, None)
+            job = known.get(note.job.name)
             if job is not None:
                 _note(job, note, now)
-        for job in known.values():
-            job.running_since_at = None
+
+
+def end_runs(server_id: str, job_names: Collection[str]) -> None:
+    """Note that jobs are not running, since their Duplicati does not list them any more."""
+    if not job_names:
+        return
+    with writing() as session:
+        wanted = select(Job).where(Job.server_id == server_id, Job.running_since_at.is_not(None)).with_for_update()
+        for job in session.scalars(wanted.execution_options(populate_existing=True)):
+            if job.name in job_names:
+                job.running_since_at = None
 
 
 def note_outcome(

@@ -25,9 +25,9 @@ class Order:
 
     With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
     `headers`, which have been checked, go along with a password that is given.
-    Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says.
-    Without them a machine has to speak https, with a certificate that can be checked. With `keeps_document` all that
-    comes back is kept for the person.
+    Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says,
+    and stored headers never with a weaker check of the certificate. Without them a machine has to speak https, with a
+    certificate that can be checked. With `keeps_document` all that comes back is kept for the person.
     """
 
     server_id: str = ""
@@ -159,12 +159,15 @@ def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     verifies = server.verifies_certificate if server else True
     if order.verifies_certificate is not None:
         verifies = order.verifies_certificate
-    return Endpoint(address, order.password, verifies, order.headers or _headers_for(server, address))
+    headers = order.headers
+    if not headers and server and verifies >= server.verifies_certificate:
+        headers = _headers_for(server, address)
+    return Endpoint(address, order.password, verifies, headers)
 
 
-def _headers_for(server: Server | None, address: Address) -> dict[str, str]:
+def _headers_for(server: Server, address: Address) -> dict[str, str]:
     """The headers of a record that may go to an address that was given: those of exactly this address."""
     try:
-        return headers_for(server, address, stored_address(server)) if server else {}
+        return headers_for(server, address, stored_address(server))
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
         raise AppError(HEADERS_CLOSED, masterKeyInvalid=True) from error
