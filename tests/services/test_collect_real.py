@@ -627,6 +627,57 @@ class TestVersions:
         collect(duplicati)
         assert sent(duplicati, "/filesets") == 12
 
+    def test_they_are_those_of_the_newest_run_on_the_wire(self, db, clock, collect, duplicati):
+        duplicati.versions = {"3": list(self.VERSIONS)}
+        collect(duplicati)
+        expected = ("2031-05-04T02:00:03.000Z", "2031-04-27T02:00:03.000Z")
+        assert job_of(db).last_available_versions == runs(db)[0].available_versions == expected
+        with writing() as session:
+            figures.recompute(session, job_of(db))
+        assert job_of(db).last_available_versions == expected
+
+    def test_they_are_asked_for_where_only_an_older_run_tells_them(self, db, collect, duplicati):
+        listed = "2031-05-04 02:04:03 +00 - [Information-X-BackupsToConsider]: Backups to consider: 04/27/2031 02:00:03"
+        duplicati.versions = {"3": list(self.VERSIONS)}
+        duplicati.logs["3"] = [entry(message(BEGAN_AT + ONE_DAY / 4), 2), entry(message(Messages=[listed]))]
+        collect(duplicati)
+        assert sent(duplicati, "/filesets") == 1
+        with writing() as session:
+            figures.recompute(session, job_of(db))
+        assert job_of(db).last_versions == ("2031-05-04T02:00:03.000Z", "2031-04-27T02:00:03.000Z")
+
+
+class TestJobsWithoutRuns:
+    def test_start_that_was_seen_stays_without_a_schedule(self, db, clock, collect, duplicati):
+        duplicati.running, first = "4", clock()
+        duplicati.replies["/serverstate"] = Reply(500)
+        collect(duplicati)
+        clock.advance(hours=1)
+        collect(duplicati)
+        assert job_of(db, "No schedule").running_since_at == first
+
+    def test_of_two_jobs_of_one_name_either_may_run(self, db, collect, duplicati):
+        duplicati.jobs = [job("3", "Twice", **FAILED), job("4", "Twice")]
+        duplicati.logs, duplicati.running = {}, "3"
+        collect(duplicati)
+        found = job_of(db, "Twice")
+        assert found.running_since_at is not None
+        assert found.collected_error == FAILED["LastErrorMessage"]
+
+    def test_long_name_is_that_of_the_reports(self, db, clock, collect, duplicati):
+        duplicati.jobs = [job("3", "x" * 300, SCHEDULE)]
+        collect(duplicati)
+        collect(duplicati)
+        assert [(len(found.name), found.run_count) for found in db.session.scalars(select(Job))] == [(255, 1)]
+
+    def test_server_without_an_id_is_collected_into_the_record_of_its_name(self, db, collect, duplicati):
+        ingest_report(sync_report(server_id="", server_name="nas-01"), now=BEGAN_AT + ONE_DAY, actor=Actor())
+        duplicati.machine_id = ""
+        with pytest.raises(AppError, match="did not tell its machine id"):
+            collect(duplicati)
+        assert collect(duplicati, server_id="name:nas-01").stored == 1
+        assert list(servers(db)) == ["name:nas-01"]
+
 
 class TestLogin:
     def test_server_is_not_asked_to_remember(self, db, collect, duplicati):

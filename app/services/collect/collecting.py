@@ -36,6 +36,7 @@ from app.services.collect.storing import (
     store_reports,
 )
 from app.services.collect.targets import Order, Target, find_target
+from app.services.identities import PROVISIONAL
 from app.services.transaction import writing
 
 Found = TypeVar("Found")
@@ -122,7 +123,7 @@ def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits =
 def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Collected:
     gathered = _Gathered(order.keeps_document)
     with Duplicati(target.endpoint, limits) as duplicati:
-        system_info, machine = _introduce(duplicati)
+        system_info, machine = _introduce(duplicati, target)
         server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         backups = duplicati.backups()
@@ -168,7 +169,7 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
 
 def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Synchronised:
     with Duplicati(target.endpoint, limits) as duplicati:
-        _system_info, machine = _introduce(duplicati)
+        _system_info, machine = _introduce(duplicati, target)
         server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         jobs, problems = read_jobs(duplicati.backups(), deployment.settings().zone)
@@ -185,10 +186,11 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
     return Synchronised(machine.name, planned, tuple(problems[:PROBLEMS_TOLD]))
 
 
-def _introduce(duplicati: Duplicati) -> tuple[Any, Machine]:
+def _introduce(duplicati: Duplicati, target: Target) -> tuple[Any, Machine]:
     """What a server says of itself, and who it is by that and by its settings."""
     system_info = duplicati.system_info()
-    return system_info, read_machine(system_info, duplicati.settings())
+    needs_id = not target.server_id.startswith(PROVISIONAL)
+    return system_info, read_machine(system_info, duplicati.settings(), needs_id=needs_id)
 
 
 def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[str]) -> dict[str, list[CollectedJob]]:
