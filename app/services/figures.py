@@ -84,6 +84,7 @@ FIGURES = (
     "packed_versions",
     "unread_versions",
     "not_told",
+    "versions_collected_at",
     *NEWEST_FIGURES,
     *STATE_FIGURES,
     *(name for figures in TOLD_FIGURES.values() for name in figures),
@@ -130,6 +131,9 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
     is_newest = job.last_began_at is None or run["began_at"] >= job.last_began_at
     job.run_count += 1
     job.total_uploaded_bytes += run["uploaded_bytes"]
+    is_listed = not run["not_told"] & Figure.VERSION_LIST
+    if is_listed and not _has_collected_versions(job, run["began_at"]):
+        job.versions_collected_at = None  # the list of the run takes the place of the one that was asked for
     job.not_told &= run["not_told"]
     is_new_week = job.last_began_at is None or week_of(run["began_at"]) != week_of(job.last_began_at)
     if run["outcome"] not in UNSAVED and (job.state_began_at is None or run["began_at"] >= job.state_began_at):
@@ -270,6 +274,8 @@ def _read_versions(session: Session, job: Job) -> None:
     versions, unread = b"", 0
     if _has_collected_versions(job, last.began_at if last else None):
         since, versions = runs.where(Run.began_at > job.versions_collected_at), job.packed_versions or b""
+    elif last is not None:
+        job.versions_collected_at = None  # as when such a run is added
     for row in session.execute(since.order_by(Run.began_at)):
         run = row._asdict()
         versions = _versions_after(versions, run)

@@ -1,9 +1,9 @@
 """Asks whether a Duplicati answers at an address, without telling it anything."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, TypeVar
 from urllib.parse import urlsplit
 
 import requests
@@ -28,6 +28,22 @@ KNOCK = {"Password": "x", "RememberMe": False}
 XSRF_COOKIE = "xsrf-token="
 
 
+class LoginAnswer(Protocol):
+    """What counts of an answer to a login; `reached` is the address that gave it, as a Host header."""
+
+    @property
+    def reached(self) -> str: ...
+
+    @property
+    def refuses_host(self) -> bool: ...
+
+    @property
+    def is_of_login(self) -> bool: ...
+
+
+Found = TypeVar("Found", bound=LoginAnswer)
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """Whether a Duplicati answered, and a sentence for people."""
@@ -50,6 +66,11 @@ class _Answer:
         """Whether a Duplicati does not take the host name."""
         return refuses_host_name(self.status, self.body)
 
+    @property
+    def is_of_login(self) -> bool:
+        """Whether a login of either generation can have given it to a wrong password."""
+        return self.status in OLDER_STATUSES or _is_refusal(self)
+
 
 class _Probe:
     """Sends what tells a Duplicati from other servers to one of them."""
@@ -62,12 +83,7 @@ class _Probe:
 
     def ask_for_login(self) -> _Answer:
         """Try the sign-in; where the host name is refused, once more with the address that it led to."""
-        answer = self.send(LOGIN_PATH, json=KNOCK)
-        if not answer.refuses_host or not answer.reached:
-            return answer
-        self._headers["Host"] = answer.reached
-        second = self.send(LOGIN_PATH, json=KNOCK)
-        return second if second.status in OLDER_STATUSES or _is_refusal(second) else answer
+        return ask_by_reached_address(lambda: self.send(LOGIN_PATH, json=KNOCK), self._headers)
 
     def is_older(self) -> bool:
         """Whether a Duplicati before 2.1 is there, by what it offers for a login; without a password it fails."""
@@ -130,6 +146,19 @@ def try_connection(
     if _is_refusal(answer):
         return Outcome(True, "Connection successful")
     return Outcome(False, f"The server answered with status {answer.status}, which is not what Duplicati does")
+
+
+def ask_by_reached_address(ask: Callable[[], Found], headers: MutableMapping[str, str]) -> Found:
+    """Send a login; where the host name is refused, once more with the address that it led to as `Host` of `headers`.
+
+    Returns the second answer if a login can have given it, else the first. Raises what `ask` raises.
+    """
+    first = ask()
+    if not first.refuses_host or not first.reached or "Host" in headers:
+        return first
+    headers["Host"] = first.reached
+    second = ask()
+    return second if second.is_of_login else first
 
 
 def _keep_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:

@@ -317,6 +317,29 @@ class TestIdentity:
         collect(duplicati, limits=Limits(timeout_s=0.3, answer_s=0.3))
         assert sum(sent(duplicati, f"/backup/{number}") for number in range(9)) == 2
 
+    @pytest.mark.parametrize(
+        ("own", "planned", "words"),
+        [
+            ({}, 1, ()),  # the id was taken away
+            ({"--machine-id": "own"}, 0, ("Photos: its server is not known yet",)),
+        ],
+    )
+    def test_owner_without_a_record_is_asked_for_again(self, db, clock, collect, duplicati, own, planned, words):
+        duplicati.job_settings = {"3": {"--machine-id": "own"}}
+        collect(duplicati)
+        with writing() as session:
+            session.delete(session.get_one(Server, "own"))
+            session.get_one(Server, MACHINE_ID).url = duplicati.url
+        duplicati.job_settings = {"3": own}
+        told = collecting.synchronise(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
+        assert (told.planned, tuple(problem.partition(";")[0] for problem in told.problems)) == (planned, words)
+
+    def test_schedule_of_a_server_that_is_not_known_yet_is_a_problem(self, db, collect, duplicati):
+        duplicati.job_settings, duplicati.logs = {"3": {"--machine-id": "own"}, "4": {"--machine-id": "own"}}, {}
+        problems = collect(duplicati).problems
+        assert [problem.partition(";")[0] for problem in problems] == ["Photos: its server is not known yet"]
+        assert list(servers(db)) == [MACHINE_ID]
+
     def test_server_that_the_account_may_not_see_gets_nothing(self, db, collect, duplicati):
         remember(duplicati.url)
         duplicati.job_settings = {"3": {"--machine-id": "own"}}
@@ -618,6 +641,26 @@ class TestVersions:
             figures.recompute(session, job_of(db))
         assert job_of(db).last_versions == kept
         assert not job_of(db).not_told & Figure.VERSION_LIST
+
+    @pytest.mark.parametrize("is_answered", [False, True])
+    def test_list_of_a_run_that_is_deleted_is_forgotten_whatever_was_asked_before(
+        self, db, clock, collect, duplicati, is_answered
+    ):
+        duplicati.versions = {"3": list(self.VERSIONS)}
+        duplicati.replies = {} if is_answered else {"/filesets": Reply(500)}
+        collect(duplicati)
+        listed = "2031-05-05 02:04:03 +00 - [Information-X-BackupsToConsider]: Backups to consider: 04/20/2031 02:00:03"
+        duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + ONE_DAY, Messages=[listed]), 2))
+        clock.advance(hours=15)
+        collect(duplicati)
+        assert "2031-04-20T02:00:03.000Z" in job_of(db).last_versions
+        with writing() as session:
+            newest = runs(db)[-1]
+            session.delete(newest)
+            session.flush()
+            figures.take_off(session, job_of(db), [newest])
+        assert "2031-04-20T02:00:03.000Z" not in job_of(db).last_versions
+        assert job_of(db).not_told & Figure.VERSION_LIST
 
     def test_of_many_jobs_some_are_asked_at_a_time(self, db, collect, duplicati):
         duplicati.jobs = [job(str(number), f"job {number}") for number in range(12)]

@@ -11,6 +11,7 @@ from app.contracts import AppError, Guard, guarded
 from app.domain.reports import SCHEDULED
 from app.pages.settings import servers as layout
 from app.pages.settings.blueprint import bp
+from app.pages.settings.forms import SettingsForm
 from app.pages.settings.questions import ask
 from app.pages.settings.server_forms import HeadersForm, PasswordForm, ServerForm
 from app.pages.settings.sorted_lists import read_query
@@ -180,8 +181,7 @@ def _show(row: layout.Row, form: ServerForm) -> str:
 
 
 def _show_password(row: layout.Row, form: PasswordForm) -> str:
-    part = "server_password" if "HX-Request" in request.headers else "server_password_page"
-    return render_template(f"settings/{part}.html", tab=TAB, label=LABEL, server=row.server, form=form)
+    return _show_form("settings/server_password.html", row, form)
 
 
 def _back_to(server_id: str) -> ResponseReturnValue:
@@ -189,5 +189,10 @@ def _back_to(server_id: str) -> ResponseReturnValue:
 
 
 def _show_headers(row: layout.Row, form: HeadersForm) -> str:
-    part = "server_headers" if "HX-Request" in request.headers else "server_headers_page"
-    return render_template(f"settings/{part}.html", tab=TAB, label=LABEL, server=row.server, form=form)
+    return _show_form("settings/server_headers.html", row, form)
+
+
+def _show_form(part: str, row: layout.Row, form: SettingsForm) -> str:
+    """One form of a server: in a dialog, or on a page of its own where there is no script."""
+    template = part if "HX-Request" in request.headers else "settings/server_form_page.html"
+    return render_template(template, tab=TAB, label=LABEL, server=row.server, form=form, part=part)

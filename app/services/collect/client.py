@@ -262,15 +262,11 @@ class Duplicati:
         raises, CollectFailure.
         """
         login = {"Password": self._endpoint.password, "RememberMe": False}
-        answer = self._ask("POST", LOGIN_PATH, json=login)
-        if not answer.refuses_host:
-            return answer
-        if answer.reached and "Host" not in self._http.headers:
-            self._http.headers["Host"] = answer.reached
-            second = self._ask("POST", LOGIN_PATH, json=login)
-            if second.is_of_login:
-                return second
-        raise self._no_connection(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
+        headers: Any = self._http.headers
+        answer = reachability.ask_by_reached_address(lambda: self._ask("POST", LOGIN_PATH, json=login), headers)
+        if answer.refuses_host:
+            raise self._no_connection(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
+        return answer
 
     def _sign_in_as_of_old(self) -> bool:
         """Sign in to a Duplicati before 2.1; false when this is none. Raises what `_ask` raises, CollectFailure."""

@@ -134,7 +134,7 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
         for job in jobs:
             _collect_job(duplicati, job, owners, gathered, caller, now)
     for owner_id, notes in gathered.notes.items():
-        apply_schedules(owner_id, [note.job for note in notes], now)
+        apply_schedules(owner_id, [note.job for note in notes], now, gathered.problems)
         note_jobs(owner_id, notes, now)
     if is_list_complete:
         own = {note.job.name for note in gathered.notes.get(server_id, ())}
@@ -178,7 +178,7 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
         by_owner = _by_owner(owners, jobs, problems) if server else {}
     if not jobs and not problems:
         return Synchronised(machine.name, has_jobs=False)
-    planned = sum(apply_schedules(owner_id, group, now) for owner_id, group in by_owner.items())
+    planned = sum(apply_schedules(owner_id, group, now, problems) for owner_id, group in by_owner.items())
     if server is None:
         problems += [f"{job.name}: this machine is not known yet; collect its logs first" for job in jobs]
     details = {"serverName": machine.name, "processed": planned, "errors": len(problems)}

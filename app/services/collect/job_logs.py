@@ -1,5 +1,6 @@
 """Reads what one job of a Duplicati server has to tell: its runs, whether it is running, its versions."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -95,8 +96,8 @@ def _read_log(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, findin
         findings.entries += page
 
 
-def _of(owner: Owner, reports: Any) -> Any:
-    return (replace(report, server_id=owner.server_id, server_name=owner.name) for report in reports)
+def _of(owner: Owner, reports: Iterable[Report]) -> list[Report]:
+    return [replace(report, server_id=owner.server_id, server_name=owner.name) for report in reports]
 
 
 def _running_since(duplicati: Duplicati, job: CollectedJob, owner: Owner, now: datetime) -> datetime:

@@ -58,12 +58,17 @@ class JobOwners:
         return self._own.machine
 
     def guess(self, job: CollectedJob) -> Owner:
-        """Return the owner as far as it is known here; asks only for a job that is new. Raises as `ask`."""
+        """Return the owner as far as it is known here; asks only where `find` does not know it. Raises as `ask`."""
         return self.find(job) or self.ask(job)
 
     def find(self, job: CollectedJob) -> Owner | None:
-        """Return the owner as far as it is known here; None for a job that is new. Raises Forbidden."""
+        """Return the owner as far as it is known here. Raises Forbidden.
+
+        None for a job that is new, or whose remembered owner has no record (any more).
+        """
         owner = self._remembered.get((self._own.server_id, job.duplicati_id))
+        if owner is not None and not self._has_record(owner):
+            return None
         if owner is None and (not job.duplicati_id or self._is_known(job)):
             owner = self._own
         return None if owner is None else self._checked(owner)
@@ -138,6 +143,13 @@ class JobOwners:
         found = db.session.scalar(
             select(Job.id).where(Job.server_id == self._own.server_id, Job.name == job.name).limit(1)
         )
+        db.session.commit()
+        return found is not None
+
+    def _has_record(self, owner: Owner) -> bool:
+        if owner.server_id == self._own.server_id:
+            return True
+        found = db.session.scalar(select(Server.id).where(Server.id == owner.server_id))
         db.session.commit()
         return found is not None
 

@@ -23,6 +23,7 @@ from app.services.transaction import writing
 # Uploads wait while these are stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
 ERROR_LENGTH = 1000
+NOT_KNOWN_YET = "its server is not known yet; the schedule is taken over once a run of it is stored"
 # A server is asked again so soon while one of its jobs runs, and later the longer that runs.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 VERSIONS_EVERY = timedelta(days=1)
@@ -112,15 +113,16 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     return stored
 
 
-def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime) -> int:
+def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime, problems: list[str]) -> int:
     """Plan the jobs as their Duplicati does; those without a schedule stay as they are. Returns how many have one.
 
-    Whom to tell about a job is not touched.
+    Whom to notify about a job is not touched. Without a record of the server nothing is planned; `problems` says so.
     """
     scheduled = [(job, job.schedule) for job in jobs if job.schedule is not None]
     with writing() as session:
         if session.get(Server, server_id, populate_existing=True) is None:
-            return 0  # deleted meanwhile
+            problems += [f"{job.name}: {NOT_KNOWN_YET}" for job, _schedule in scheduled]
+            return 0
         wanted = select(Job).where(Job.server_id == server_id).with_for_update()
         known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
         for collected, schedule in scheduled:
