@@ -36,7 +36,9 @@ def test_pulling_stores_each_run_once_and_jobs_can_be_started(db, clock):
 
 def test_server_that_is_deleted_while_it_is_asked_stays_deleted(db, clock):
     scheduled = CollectedJob("3", "Photos", JobSchedule("1W", 0b1111111, None))
-    assert storing.apply_schedules("gone", [scheduled], clock()) == 0
+    problems: list[str] = []
+    assert storing.apply_schedules("gone", [scheduled], clock(), problems) == 0
+    assert problems == [f"Photos: {storing.NOT_KNOWN_YET}"]
     storing.note_outcome("gone", clock(), "It did not answer")
     assert db.session.scalars(select(Server)).all() == []
 

@@ -114,6 +114,6 @@ def show_url(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: UrlChangeOut}, body=UrlIn)
 def update_url(server_id: str) -> ResponseReturnValue:
-    """Replace the address of a server's Duplicati; another host costs the stored password."""
+    """Replace the address of a server's Duplicati; another host removes password and headers."""
     changed = servers.change_url(server_id, **UrlIn().load(json_body()), actor=actor(), now=clock.now())
     return dump_url_change(changed)
