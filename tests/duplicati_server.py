@@ -139,6 +139,8 @@ class DuplicatiServer:
         self.tasks: dict[str, dict[str, Any]] = {}
         self.allowed_hostnames: set[str] = set()
         self.ignores_offset = False
+        self.checks_host_at_login = True
+        self.largest_page = LARGEST_PAGE
         # The end of the path at which, once, the token does not hold any more.
         self.forgets_token_at = ""
         self.replies: dict[str, Reply] = {}
@@ -244,7 +246,7 @@ class DuplicatiServer:
     def _answer(self, request: Request, path: str) -> Reply:
         """The login checks the host name first, everything else the token."""
         if path == "/api/v1/auth/login":
-            if not self._takes_host(request):
+            if self.checks_host_at_login and not self._takes_host(request):
                 return self._refuse_host(request)
             if json.loads(request.body).get("Password") != self.password:
                 return as_json({"Error": "Failed to log in", "Code": 401}, 401)
@@ -370,7 +372,8 @@ class DuplicatiServer:
         is_locked = self.running == job_id and self.generation == NEW
         match rest:
             case []:
-                return as_json(self._one_backup(found))
+                told = self._one_backup(found)
+                return as_json({"success": True, "data": told} if self.generation == OLD else told)
             case ["isactive"]:
                 return as_json({"Status": "OK", "Active": self.running == job_id})
             case ["run"] if request.method == "POST":
@@ -399,10 +402,11 @@ class DuplicatiServer:
 
     def _page(self, job_id: str, query: dict[str, list[str]]) -> list[Any]:
         """Entries of a log from the newest on, 10 at least and 500 at most, those before `offset`."""
-        size = min(max(int(query["pagesize"][0]), SMALLEST_PAGE), LARGEST_PAGE)
+        size = min(max(int(query["pagesize"][0]), SMALLEST_PAGE), self.largest_page)
         entries = self.logs.get(job_id, [])
         if "offset" in query and not self.ignores_offset:
-            entries = [each for each in entries if each["ID"] < int(query["offset"][0])]
+            numbered = [each for each in entries if isinstance(each, dict) and "ID" in each]
+            entries = [each for each in numbered if int(each["ID"]) < int(query["offset"][0])]
         return entries[:size]
 
 

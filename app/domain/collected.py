@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from app.contracts.errors import AppError
 from app.domain.job_metadata import LastError, LastSync, named_settings, read_last_error, read_last_sync
 from app.domain.lenient_json import read_json
-from app.domain.reported_values import InvalidReport, clean_text, read_instant
+from app.domain.reported_values import InvalidReport, clean_text, read_instant, shorten_identity
 from app.domain.reports import BACKUP, NOTHING_TOLD, SYNC, Format, Report, read_report
 from app.domain.schedules import weekday_mask
 
@@ -97,10 +97,11 @@ class CollectedLog:
     problems: tuple[str, ...]
 
 
-def read_machine(system_info: Any, settings: Any = None) -> Machine:
+def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = True) -> Machine:
     """Who a server is in its reports. Raises UnreadableAnswer with a sentence for each thing that may be missing.
 
-    What people have set wins over what the installation has. A name that is set to nothing leaves the id.
+    What people have set wins over what the installation has. A name that is set to nothing leaves the id. A new
+    installation has no id yet; without `needs_id` its name is enough.
     """
     if not isinstance(system_info, Mapping):
         raise UnreadableAnswer("The Duplicati server told nothing about itself that can be read")
@@ -108,7 +109,7 @@ def read_machine(system_info: Any, settings: Any = None) -> Machine:
     machine_id = own.get(MACHINE_ID, _option(system_info, MACHINE_ID) or _machine_id_of_newer(settings))
     if not machine_id and not isinstance(system_info.get("Options"), list):
         raise UnreadableAnswer("The Duplicati server did not list its options, so its machine id is not known")
-    if not machine_id and MACHINE_ID not in own:
+    if not machine_id and MACHINE_ID not in own and needs_id:
         raise UnreadableAnswer("The Duplicati server did not tell its machine id")
     usual_name = _option(system_info, MACHINE_NAME) or _text(system_info.get("MachineName"))
     name = own.get(MACHINE_NAME, usual_name) or machine_id or usual_name
@@ -184,7 +185,7 @@ def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[st
     jobs, problems = [], []
     for number, entry in enumerate(backups, 1):
         backup = entry.get("Backup") if isinstance(entry, Mapping) else None
-        name = _text(backup.get("Name")) if isinstance(backup, Mapping) else ""
+        name = shorten_identity(_text(backup.get("Name"))) if isinstance(backup, Mapping) else ""
         if not isinstance(backup, Mapping) or not name:
             problems.append(f"Entry {number} of the list of jobs has no name")
         else:

@@ -57,10 +57,16 @@ def read_last_error(metadata: Any) -> LastError | None:
     return LastError(at, clean_text(message).strip()[:LONGEST_ERROR])
 
 
-def read_settings(backup: Any) -> dict[str, str]:
-    """Return the settings of a job by their names without dashes; one that is set to nothing is empty."""
-    inner = backup.get("Backup") if isinstance(backup, Mapping) else None
-    settings = inner.get("Settings") if isinstance(inner, Mapping) else None
+def read_settings(backup: Any) -> dict[str, str] | None:
+    """Return the settings of a job by their names without dashes; one that is set to nothing is empty.
+
+    None when it is no job. Duplicati 2.0 gives it as `data`, beside `success`.
+    """
+    outer = backup.get("data", backup) if isinstance(backup, Mapping) else None
+    inner = outer.get("Backup") if isinstance(outer, Mapping) else None
+    if not isinstance(inner, Mapping):
+        return None
+    settings = inner.get("Settings")
     named = (item for item in settings if isinstance(item, Mapping)) if isinstance(settings, list) else ()
     return named_settings({str(item.get("Name")): item.get("Value") for item in named})
 

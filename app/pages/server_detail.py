@@ -110,12 +110,13 @@ class Detail:
     days: Mapping[date, DayState]
     checked_at: datetime | None
     now: datetime
+    jobs_without_runs: Sequence[Any] = ()
 
     @property
     def etag(self) -> str:
         """Changes when anything shown does, except for how long ago it was."""
-        rows = [row[0].id for row in self.rows]
-        state = (__version__, self.query, self.server, self.tiles, self.metrics, self.days, self.checked_at, rows)
+        shown = (self.server, self.tiles, self.metrics, self.days, self.checked_at, self.jobs_without_runs)
+        state = (__version__, self.query, *shown, [row[0].id for row in self.rows])
         return hashlib.sha256(repr(state).encode()).hexdigest()[:32]
 
     @property
@@ -177,6 +178,7 @@ def build_detail(server_id: str, query: DetailQuery, now: datetime, visible: fro
         days=calendars.day_states(start_on, end_on, server_id=server_id, job_name=chosen),
         checked_at=history.overview(now, visible).checked_at,
         now=now,
+        jobs_without_runs=() if chosen else history.jobs_without_runs(server_id),
     )
 
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, case, delete, func, select
+from sqlalchemy import ColumnElement, Connection, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from app.domain.forecasts import DAYS_IN_WEEK
@@ -131,9 +131,10 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
     is_newest = job.last_began_at is None or run["began_at"] >= job.last_began_at
     job.run_count += 1
     job.total_uploaded_bytes += run["uploaded_bytes"]
-    job.not_told &= run["not_told"]
-    if not run["not_told"] & Figure.VERSION_LIST:
+    is_listed = not run["not_told"] & Figure.VERSION_LIST
+    if is_listed and not _has_collected_versions(job, run["began_at"]):
         job.versions_collected_at = None  # the list of the run takes the place of the one that was asked for
+    job.not_told &= run["not_told"]
     is_new_week = job.last_began_at is None or week_of(run["began_at"]) != week_of(job.last_began_at)
     if run["outcome"] not in UNSAVED and (job.state_began_at is None or run["began_at"] >= job.state_began_at):
         _copy(job, run, STATE_FIGURES)
@@ -254,11 +255,12 @@ def _read_told(session: Session, job: Job, wanted: Figure = NOTHING_TOLD) -> Non
     for figure, columns in TOLD_FIGURES.items():
         if not figure & wanted:
             continue
-        row = _newest_to_tell(session, job.id, figure, columns.values())
+        row = _newest_to_tell(session, job.id, figure, (*columns.values(), "began_at"))
+        if figure == Figure.VERSION_LIST and _has_collected_versions(job, row.began_at if row else None):
+            continue
         for place, name in enumerate(columns):
             setattr(job, name, row[place] if row else _empty(name))
-        is_told = row is not None or (figure == Figure.VERSION_LIST and _has_collected_versions(job))
-        job.not_told = job.not_told & ~figure if is_told else job.not_told | figure
+        job.not_told = job.not_told & ~figure if row is not None else job.not_told | figure
     if wanted & Figure.VERSION_LIST:
         _read_versions(session, job)
 
@@ -270,10 +272,10 @@ def _read_versions(session: Session, job: Job) -> None:
     last = _newest_to_tell(session, job.id, Figure.VERSION_LIST, ("began_at",))
     since = runs if last is None else runs.where(Run.began_at >= last.began_at)
     versions, unread = b"", 0
-    if last is not None:
-        job.versions_collected_at = None  # as when such a run is added
-    elif _has_collected_versions(job):
+    if _has_collected_versions(job, last.began_at if last else None):
         since, versions = runs.where(Run.began_at > job.versions_collected_at), job.packed_versions or b""
+    elif last is not None:
+        job.versions_collected_at = None  # as when such a run is added
     for row in session.execute(since.order_by(Run.began_at)):
         run = row._asdict()
         versions = _versions_after(versions, run)
@@ -281,14 +283,32 @@ def _read_versions(session: Session, job: Job) -> None:
     job.packed_versions, job.unread_versions = versions, unread
 
 
-def lists_versions(session: Session, job_id: int) -> bool:
-    """Whether any run of a job told which versions there are."""
-    return _newest_to_tell(session, job_id, Figure.VERSION_LIST, ("row_id",)) is not None
+def newest_lists_versions(session: Session, job_id: int) -> bool:
+    """Whether the newest run of a job that saved something told which versions there are."""
+    newest = select(Run.not_told).where(Run.job_id == job_id, Run.outcome.not_in(UNSAVED))
+    not_told = session.scalar(newest.order_by(Run.began_at.desc()).limit(1))
+    return not_told is not None and not not_told & Figure.VERSION_LIST
 
 
-def _has_collected_versions(job: Job) -> bool:
-    """Whether the versions of a job are those that its server listed; no run that is deleted takes them along."""
-    return job.versions_collected_at is not None and not job.not_told & Figure.VERSION_LIST
+def take_versions(session: Session, job: Job, versions: tuple[str, ...]) -> None:
+    """Take the versions that the server of a job listed, newest first, where its newest run did not tell them."""
+    job.packed_versions, job.unread_versions = pack_times(versions), 0
+    job.last_available_versions = versions
+    job.not_told &= ~Figure.VERSION_LIST
+    is_open = Run.not_told.op("&")(int(Figure.VERSION_LIST)) != 0
+    # wire: the API gives them as those of the newest run. The run goes on as one that did not tell them.
+    newest = update(Run).where(Run.id == job.last_run_id, is_open).values(available_versions=versions)
+    session.execute(newest.execution_options(synchronize_session=False))
+
+
+def _has_collected_versions(job: Job, listed_at: datetime | None) -> bool:
+    """Whether the versions of a job are those that its server listed; no run that is deleted takes them along.
+
+    `listed_at` is the begin of the newest run that told them.
+    """
+    if job.versions_collected_at is None or job.not_told & Figure.VERSION_LIST:
+        return False
+    return listed_at is None or listed_at < job.versions_collected_at
 
 
 def _tells(figures: int) -> ColumnElement[bool]:

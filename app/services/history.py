@@ -309,6 +309,17 @@ def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str
     raise NotFound("Server not found")
 
 
+def jobs_without_runs(server_id: str) -> tuple[AnyRow, ...]:
+    """The jobs of a server without runs that run now, or have an error, by name.
+
+    Rows of name, running_since_at, collected_error and collected_error_at.
+    """
+    columns = (Job.name, Job.running_since_at, Job.collected_error, Job.collected_error_at)
+    wanted = select(*columns).where(Job.server_id == server_id, Job.run_count == 0)
+    has_news = Job.running_since_at.is_not(None) | Job.collected_error_at.is_not(None)
+    return tuple(sorted(db.session.execute(wanted.where(has_news)), key=lambda row: row.name.encode()))
+
+
 def list_runs(
     server_id: str, job_name: str | None = None, *, limit: int = RUNS_SHOWN, before: datetime | None = None
 ) -> list[AnyRow]:

@@ -221,7 +221,7 @@ TESTS = {
     "collect: connection": f"{SERVICES}collect.py::test_either_generation_gives_machine_runs_and_schedules",
     "collect: a bad log entry": (f"{SERVICES}collect.py::test_bad_entry_is_counted_with_its_reason_and_costs_no_other"),
     "collect: name of the server": f"{SERVICES}collect_real.py::TestIdentity::test_nothing_is_renamed",
-    "collect: log": f"{SERVICES}collect.py::test_log_of_720_entries_is_read_whole_and_then_its_newest_page",
+    "collect: log": f"{SERVICES}collect.py::test_log_of_720_entries_is_read_whole_each_time",
     "collect: a job that is running, a synchronisation": (
         f"{SERVICES}collect_real.py::test_nothing_is_told_of_what_fails_beside_the_runs"
     ),

@@ -298,6 +298,16 @@ def test_headers_that_cannot_be_sent_are_told_at_their_field(send, db, text, wor
     assert not record(db, "m-1").has_headers
 
 
+def test_job_without_runs_is_shown_with_its_state_alone(admin, send, db, duplicati):
+    duplicati.jobs.append(job("5", "New", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>"))
+    duplicati.running = "5"
+    watched(admin, send("/collect", **given(duplicati)))
+    shown = admin.get(f"/detail/{MACHINE_ID}").text
+    assert "<strong>New</strong>: Running since" in shown
+    assert "Disk is &lt;missing&gt;" in shown
+    assert "New" not in [each["name"] for each in admin.get("/api/dashboard").json["serversSummary"][0]["backupInfo"]]
+
+
 def test_running_job_and_newer_error_are_shown(admin, send, db, duplicati):
     watched(admin, send("/collect", **given(duplicati)))
     duplicati.jobs = [job("3", "Photos", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>")]

@@ -205,13 +205,29 @@ def offsets(duplicati: DuplicatiServer) -> list[str]:
     return [request.path.partition("offset=")[2] for request in duplicati.requests if "/3/log?" in request.path]
 
 
-def test_log_of_720_entries_is_read_whole_and_then_its_newest_page(db, collect, duplicati):
+def test_log_of_720_entries_is_read_whole_each_time(db, collect, duplicati):
     duplicati.logs["3"] = hourly(720)
-    assert (collect(duplicati, limits=Limits()).stored, offsets(duplicati)) == (720, ["", "221"])
+    assert (collect(duplicati, limits=Limits()).stored, offsets(duplicati)) == (720, ["", "221", "1"])
     duplicati.requests.clear()
     again = collect(duplicati, limits=Limits())
-    assert (again.stored, again.skipped, offsets(duplicati)) == (0, 500, [""])
+    assert (again.stored, again.skipped, offsets(duplicati)) == (0, 720, ["", "221", "1"])
     assert jobs(db)["Photos"].run_count == 720
+
+
+@pytest.mark.parametrize("largest", [99, 50, 10])
+def test_server_that_gives_fewer_entries_at_once_is_asked_for_all(db, collect, duplicati, largest):
+    duplicati.logs["3"] = [{**each, "ID": str(each["ID"])} for each in hourly(100)]
+    duplicati.largest_page = largest
+    assert collect(duplicati).stored == 100
+
+
+def test_runs_that_are_missing_below_known_ones_are_found(db, collect, duplicati):
+    """Reports have brought the newest page, and one run that is older than the log."""
+    log, duplicati.largest_page = hourly(60), 50
+    duplicati.logs["3"] = [*log[:50], entry(message(BEGAN_AT - 60 * DAY), 0)]
+    assert collect(duplicati).stored == 51
+    duplicati.logs["3"] = log
+    assert collect(duplicati).stored == 10
 
 
 def test_a_collection_that_broke_off_goes_on_with_the_older_page(db, collect, duplicati):
@@ -220,7 +236,8 @@ def test_a_collection_that_broke_off_goes_on_with_the_older_page(db, collect, du
     first = collect(duplicati, limits=Limits())
     assert (first.stored, first.problems) == (500, ("Photos: Failed to get the log: Internal Server Error",))
     duplicati.replies.clear()
-    assert collect(duplicati, limits=Limits()).stored == 220
+    again = collect(duplicati, limits=Limits())
+    assert (again.stored, again.skipped) == (220, 500)
 
 
 def test_pages_of_other_operations_are_passed_over(db, collect, duplicati):

@@ -33,7 +33,7 @@ from app.domain.reports import Figure, Format, Report
 from app.models import AuditEntry, Job, Run, Server
 from app.services import figures, secrets
 from app.services.audit import Actor
-from app.services.collect import collecting, control, pulling
+from app.services.collect import collecting, control, job_owners, pulling
 from app.services.collect.client import Limits
 from app.services.collect.collecting import Caller, Collected
 from app.services.collect.targets import Order
@@ -82,6 +82,13 @@ def collect(db, clock) -> Callable[..., Collected]:
         return collecting.collect(order, caller=caller or Caller(), now=clock(), limits=limits or Limits())
 
     return run
+
+
+@pytest.fixture
+def forgotten(app) -> Callable[[], None]:
+    """Have forgotten what the application remembers of jobs, as after a restart."""
+    app.extensions.pop(job_owners.EXTENSION, None)
+    return lambda: app.extensions.pop(job_owners.EXTENSION, None)
 
 
 def runs(db, **values: Any) -> list[Run]:
@@ -141,6 +148,16 @@ class TestHostName:
                 collect(server, hostname=NAME)
             assert refused.value.extra["errorCode"] == "HOST_NAME"
             assert REMEDY in try_connection(f"http://{NAME}:{server.port}").message
+
+
+def test_name_that_is_refused_after_the_login_alone_is_no_obstacle(db, collect, resolve, duplicati, monkeypatch):
+    resolve(NAME, "127.0.0.1")
+    duplicati.checks_host_at_login = False
+    assert collect(duplicati, hostname=NAME).stored == 1
+    monkeypatch.setattr(duplicati, "_takes_host", lambda request: False)
+    with pytest.raises(AppError, match=REMEDY) as refused:
+        collect(duplicati, hostname=NAME)
+    assert refused.value.extra["errorCode"] == "HOST_NAME"
 
 
 def test_name_that_is_allowed_is_used(db, collect, resolve, duplicati):
@@ -242,10 +259,56 @@ class TestIdentity:
         collect(duplicati)
         assert (sent(duplicati, "/backup/5"), sent(duplicati, "/backup/6")) == (2, 1)
 
-    def test_settings_that_cannot_be_had_cost_nothing(self, db, collect, duplicati):
+    def test_job_whose_settings_cannot_be_had_waits(self, db, collect, forgotten, duplicati):
+        """Its runs may belong to another server."""
         duplicati.replies["/backup/3"] = Reply(500)
         collected = collect(duplicati)
+        assert (collected.stored, job_of(db)) == (0, None)
+        assert collected.problems == ("Photos: Failed to get the settings of the job: Internal Server Error",)
+
+    @pytest.mark.parametrize(
+        "reply",
+        [Reply(200, b"{}"), as_json({"Backup": {"Settings": [{"Name": "--machine-name", "Value": "x" * 999}]}})],
+    )
+    def test_so_it_does_where_they_cannot_be_used(self, db, collect, forgotten, duplicati, reply):
+        duplicati.replies["/backup/3"] = reply
+        assert (collect(duplicati).stored, job_of(db)) == (0, None)
+
+    def test_server_that_has_no_settings_of_jobs_is_asked_for_none(self, db, collect, forgotten, duplicati):
+        duplicati.replies["/backup/3"] = Reply(404)
+        collected = collect(duplicati)
         assert (collected.stored, collected.problems) == (1, ())
+
+    def test_stored_runs_tell_the_owner_where_the_settings_cannot_be_had(self, db, collect, forgotten, duplicati):
+        duplicati.job_settings = {"3": {"--machine-id": "own"}}
+        collect(duplicati)
+        forgotten()
+        duplicati.replies["/backup/3"] = Reply(500)
+        duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + ONE_DAY), 2))
+        collected = collect(duplicati)
+        assert (collected.stored, collected.problems) == (1, ())
+        assert (job_of(db), job_of(db, "Photos", "own").run_count) == (None, 2)
+
+    @pytest.mark.parametrize("is_restarted", [False, True])
+    def test_runs_stay_where_they_were_before_a_job_got_its_own_id(
+        self, db, collect, forgotten, duplicati, is_restarted
+    ):
+        collect(duplicati)
+        duplicati.job_settings = {"3": {"--machine-id": "own"}}
+        duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + ONE_DAY), 2))
+        assert (collect(duplicati).stored, collect(duplicati).stored) == (1, 0)
+        if is_restarted:
+            forgotten()
+        duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + 2 * ONE_DAY), 3))
+        again = collect(duplicati)
+        assert (again.stored, again.skipped) == (1, 2)
+        assert (job_of(db).run_count, job_of(db, "Photos", "own").run_count) == (1, 2)
+
+    def test_settings_of_a_job_of_duplicati_2_0_are_read(self, db, collect, forgotten):
+        with duplicati_server(OLD) as server:
+            server.job_settings = {"3": {"--machine-id": "own"}}
+            collect(server)
+        assert set(servers(db)) == {MACHINE_ID, "own"}
 
     def test_silent_server_is_not_asked_for_the_settings_of_every_job(self, db, collect, duplicati):
         duplicati.jobs = [job(str(number), f"job {number}", SCHEDULE) for number in range(9)]
@@ -606,6 +669,57 @@ class TestVersions:
         assert sent(duplicati, "/filesets") == collecting.VERSION_LISTS_AT_ONCE
         collect(duplicati)
         assert sent(duplicati, "/filesets") == 12
+
+    def test_they_are_those_of_the_newest_run_on_the_wire(self, db, clock, collect, duplicati):
+        duplicati.versions = {"3": list(self.VERSIONS)}
+        collect(duplicati)
+        expected = ("2031-05-04T02:00:03.000Z", "2031-04-27T02:00:03.000Z")
+        assert job_of(db).last_available_versions == runs(db)[0].available_versions == expected
+        with writing() as session:
+            figures.recompute(session, job_of(db))
+        assert job_of(db).last_available_versions == expected
+
+    def test_they_are_asked_for_where_only_an_older_run_tells_them(self, db, collect, duplicati):
+        listed = "2031-05-04 02:04:03 +00 - [Information-X-BackupsToConsider]: Backups to consider: 04/27/2031 02:00:03"
+        duplicati.versions = {"3": list(self.VERSIONS)}
+        duplicati.logs["3"] = [entry(message(BEGAN_AT + ONE_DAY / 4), 2), entry(message(Messages=[listed]))]
+        collect(duplicati)
+        assert sent(duplicati, "/filesets") == 1
+        with writing() as session:
+            figures.recompute(session, job_of(db))
+        assert job_of(db).last_versions == ("2031-05-04T02:00:03.000Z", "2031-04-27T02:00:03.000Z")
+
+
+class TestJobsWithoutRuns:
+    def test_start_that_was_seen_stays_without_a_schedule(self, db, clock, collect, duplicati):
+        duplicati.running, first = "4", clock()
+        duplicati.replies["/serverstate"] = Reply(500)
+        collect(duplicati)
+        clock.advance(hours=1)
+        collect(duplicati)
+        assert job_of(db, "No schedule").running_since_at == first
+
+    def test_of_two_jobs_of_one_name_either_may_run(self, db, collect, duplicati):
+        duplicati.jobs = [job("3", "Twice", **FAILED), job("4", "Twice")]
+        duplicati.logs, duplicati.running = {}, "3"
+        collect(duplicati)
+        found = job_of(db, "Twice")
+        assert found.running_since_at is not None
+        assert found.collected_error == FAILED["LastErrorMessage"]
+
+    def test_long_name_is_that_of_the_reports(self, db, clock, collect, duplicati):
+        duplicati.jobs = [job("3", "x" * 300, SCHEDULE)]
+        collect(duplicati)
+        collect(duplicati)
+        assert [(len(found.name), found.run_count) for found in db.session.scalars(select(Job))] == [(255, 1)]
+
+    def test_server_without_an_id_is_collected_into_the_record_of_its_name(self, db, collect, duplicati):
+        ingest_report(sync_report(server_id="", server_name="nas-01"), now=BEGAN_AT + ONE_DAY, actor=Actor())
+        duplicati.machine_id = ""
+        with pytest.raises(AppError, match="did not tell its machine id"):
+            collect(duplicati)
+        assert collect(duplicati, server_id="name:nas-01").stored == 1
+        assert list(servers(db)) == ["name:nas-01"]
 
 
 class TestLogin:

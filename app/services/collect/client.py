@@ -200,8 +200,9 @@ class Duplicati:
         return self._value("GET", f"{API}/backups", "the list of backup jobs")
 
     def backup(self, job_id: str) -> Any:
-        """One job with its own settings, which the list leaves out."""
-        return self._value("GET", _path_of(job_id), "the settings of the job")
+        """One job with its own settings, which the list leaves out; None from a server that does not give them."""
+        answer = self._call("GET", _path_of(job_id), "the settings of the job")
+        return None if answer.status == HTTPStatus.NOT_FOUND else _value_in(answer, "the settings of the job")
 
     def log(self, job_id: str, size: int, before_id: int | None = None) -> Any:
         """The newest entries of the log of a job, or the newest before an entry.
@@ -317,10 +318,10 @@ class Duplicati:
         try:
             if time.monotonic() - self._signed_in_at > self._limits.token_s:
                 self._sign_in()
-            answer = self._ask(method, path, is_log=is_log)
+            answer = self._ask_by_address(method, path, is_log=is_log)
             if answer.status == HTTPStatus.UNAUTHORIZED and self._may_renew:
                 self._sign_in()
-                answer = self._ask(method, path, is_log=is_log)
+                answer = self._ask_by_address(method, path, is_log=is_log)
                 self._may_renew = answer.status != HTTPStatus.UNAUTHORIZED
             return answer
         except TooLarge:
@@ -330,6 +331,19 @@ class Duplicati:
         except TROUBLES as error:
             reason, sentence = explain(error, self._limits.timeout_s)
             raise CollectFailure(reason, f"The request for {what} failed: {sentence}") from error
+
+    def _ask_by_address(self, method: str, path: str, *, is_log: bool) -> Answer:
+        """Send a request; where the host name is refused after the login alone, as at the login. Raises as `_ask`."""
+        answer = self._ask(method, path, is_log=is_log)
+        if not answer.refuses_host:
+            return answer
+        if answer.reached and "Host" not in self._http.headers:
+            self._http.headers["Host"] = answer.reached
+            second = self._ask(method, path, is_log=is_log)
+            is_of_duplicati = second.value is not None or second.status == HTTPStatus.UNAUTHORIZED
+            if is_of_duplicati and not second.refuses_host:
+                return second
+        raise CollectFailure(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
 
     def _ask(self, method: str, path: str, *, is_log: bool = False, **body: Any) -> Answer:
         """Send one request; redirects are not followed. Raises any of `TROUBLES`, and TooLarge."""

@@ -36,6 +36,7 @@ from app.services.collect.storing import (
     store_reports,
 )
 from app.services.collect.targets import Order, Target, find_target
+from app.services.identities import PROVISIONAL
 from app.services.transaction import writing
 
 Found = TypeVar("Found")
@@ -122,7 +123,7 @@ def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits =
 def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Collected:
     gathered = _Gathered(order.keeps_document)
     with Duplicati(target.endpoint, limits) as duplicati:
-        system_info, machine = _introduce(duplicati)
+        system_info, machine = _introduce(duplicati, target)
         server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         backups = duplicati.backups()
@@ -168,7 +169,7 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
 
 def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Synchronised:
     with Duplicati(target.endpoint, limits) as duplicati:
-        _system_info, machine = _introduce(duplicati)
+        _system_info, machine = _introduce(duplicati, target)
         server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         jobs, problems = read_jobs(duplicati.backups(), deployment.settings().zone)
@@ -185,19 +186,20 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
     return Synchronised(machine.name, planned, tuple(problems[:PROBLEMS_TOLD]))
 
 
-def _introduce(duplicati: Duplicati) -> tuple[Any, Machine]:
+def _introduce(duplicati: Duplicati, target: Target) -> tuple[Any, Machine]:
     """What a server says of itself, and who it is by that and by its settings."""
     system_info = duplicati.system_info()
-    return system_info, read_machine(system_info, duplicati.settings())
+    needs_id = not target.server_id.startswith(PROVISIONAL)
+    return system_info, read_machine(system_info, duplicati.settings(), needs_id=needs_id)
 
 
 def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[str]) -> dict[str, list[CollectedJob]]:
-    """The jobs by the records that they belong to; those of records that the caller may not see are problems."""
+    """The jobs by the records that they belong to; those without one, and of records not to be seen, are problems."""
     found: dict[str, list[CollectedJob]] = {}
     for job in jobs:
         try:
             found.setdefault(owners.guess(job).server_id, []).append(job)
-        except Forbidden as refusal:
+        except (Forbidden, CollectFailure, UnreadableAnswer) as refusal:
             problems.append(f"{job.name}: {refusal.message}")
     return found
 
@@ -207,15 +209,18 @@ def _collect_job(
 ) -> None:
     """Store what is new of one job, and note the rest. What is wrong with it costs no other job anything."""
     try:
-        owner_id, note = owners.guess(job).server_id, JobNote(job)
         try:
             findings = _ask_job(duplicati, job, owners, gathered, now)
-            owner_id, note = findings.owner.server_id, _take_job(findings, job, gathered, caller, now)
+            owner, note = findings.owner, _take_job(findings, job, gathered, caller, now)
         except (CollectFailure, UnreadableAnswer) as error:
             gathered.problems.append(f"{job.name}: {error.message}")
+            owner, note = owners.find(job), JobNote(job)
     except Forbidden as refusal:
         gathered.problems.append(f"{job.name}: {refusal.message}")
         return
+    if owner is None:
+        return
+    owner_id = owner.server_id
     if note.is_read and gathered.version_lists < VERSION_LISTS_AT_ONCE:
         note = _with_versions(duplicati, owner_id, note, gathered, now)
     gathered.notes.setdefault(owner_id, []).append(note)
@@ -237,13 +242,13 @@ def _ask_job(
 
 def _take_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, caller: Caller, now: datetime) -> JobNote:
     owner = findings.owner
-    if findings.reports:
+    if owner is not None and findings.reports:
         with writing() as session:
             find_record(session, owner.server_id, owner.name, actor=caller.actor, now=now)
-    reports = sorted(findings.reports, key=lambda report: report.began_at)
-    stored = store_reports(owner.server_id, reports, now)
+    new = [report for report in findings.reports if report.began_at not in findings.known]
+    stored = store_reports(owner.server_id, sorted(new, key=lambda report: report.began_at), now) if owner else 0
     gathered.stored += stored
-    gathered.skipped += len(reports) - stored
+    gathered.skipped += len(findings.reports) - stored
     gathered.problems += [f"{job.name}: {problem}" for problem in findings.problems]
     if findings.failure is not None:
         gathered.problems.append(f"{job.name}: {findings.failure.message}")

@@ -13,20 +13,22 @@ from app.services.collect.client import DatabaseLocked, Duplicati
 from app.services.collect.failures import CollectFailure
 from app.services.collect.job_owners import JobOwners, Owner
 from app.services.collect.log_pages import log_pages
-from app.services.collect.storing import KnownRuns, find_running_since, known_runs
+from app.services.collect.storing import find_running_since
 
 
 @dataclass(slots=True)
 class JobFindings:
     """What a job has told: its runs, what of its log cannot be used, and the entries as they came.
 
-    `failure` is why the rest of the log could not be had, after some of it was read.
+    `known` are the begins of the runs that were stored before. `failure` is why the rest of the log could not be had,
+    after some of it was read. The owner is None until it is known.
     """
 
-    owner: Owner
+    owner: Owner | None
     reports: list[Report] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     entries: list[Any] = field(default_factory=list)
+    known: frozenset[datetime] = frozenset()
     running_since_at: datetime | None = None
     failure: CollectFailure | None = None
 
@@ -36,25 +38,38 @@ def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: da
 
     A database that is locked by a run is no error; neither is a synchronisation, which has no log that can be read.
     """
-    owner = owners.guess(job)
     if job.operation == SYNC:
-        reports = sync_reports(job, owner.machine)
-        known = known_runs(owner.server_id, job.name).instants
-        if any(report.began_at not in known for report in reports):
-            owner = owners.ask(job)
-        return JobFindings(owner, _of(owner, reports))
-    findings = JobFindings(owner)
+        return _read_sync(job, owners)
     if not job.duplicati_id:
         raise UnreadableAnswer("the list of jobs holds no id for it")
+    findings = JobFindings(_guess(job, owners))
     try:
         _read_log(duplicati, job, owners, findings, now)
     except DatabaseLocked:
-        findings.running_since_at = _running_since(duplicati, job, owner, now)
+        findings.owner = findings.owner or owners.ask(job)
+        findings.running_since_at = _running_since(duplicati, job, findings.owner, now)
     except CollectFailure as failure:
         if not findings.entries:
             raise
         findings.failure = failure
     return findings
+
+
+def _read_sync(job: CollectedJob, owners: JobOwners) -> JobFindings:
+    owner = _guess(job, owners)
+    reports = sync_reports(job, owners.machine)
+    instants = {report.began_at for report in reports}
+    if owner is None or not instants <= owners.known_runs(job, owner):
+        owner = owners.ask(job, instants)
+    return JobFindings(owner, list(_of(owner, reports)), known=owners.known_runs(job, owner))
+
+
+def _guess(job: CollectedJob, owners: JobOwners) -> Owner | None:
+    """The owner as far as it can be known before the runs of a job."""
+    try:
+        return owners.guess(job)
+    except (CollectFailure, UnreadableAnswer):
+        return None
 
 
 def read_file_sets(duplicati: Duplicati, job: CollectedJob) -> tuple[str, ...] | None:
@@ -66,29 +81,19 @@ def read_file_sets(duplicati: Duplicati, job: CollectedJob) -> tuple[str, ...] |
 
 
 def _read_log(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, findings: JobFindings, now: datetime) -> None:
-    """Read the pages of a log until one holds nothing new."""
+    """Read a log to its end, as any of its runs may be known by a report, and an earlier reading broken off."""
     zone = deployment.settings().zone
-    known = known_runs(findings.owner.server_id, job.name)
+    if findings.owner is not None:
+        findings.known = owners.known_runs(job, findings.owner)
     for page in log_pages(duplicati, job.duplicati_id):
-        found = read_log(page, findings.owner.machine, job, received_at=now, zone=zone)
-        has_news = any(report.began_at not in known.instants for report in found.reports)
-        if has_news and not owners.is_certain(job):
-            findings.owner = owners.ask(job)
-            known = known_runs(findings.owner.server_id, job.name)
-        reports = _of(findings.owner, found.reports)
-        findings.reports += reports
+        found = read_log(page, owners.machine, job, received_at=now, zone=zone)
+        instants = {report.began_at for report in found.reports}
+        if findings.owner is None or (not instants <= findings.known and not owners.is_certain(job)):
+            findings.owner = owners.ask(job, instants)
+            findings.known = owners.known_runs(job, findings.owner)
+        findings.reports += _of(findings.owner, found.reports)
         findings.problems += found.problems
         findings.entries += page
-        if _is_end_known(reports, known):
-            return
-
-
-def _is_end_known(reports: list[Report], known: KnownRuns) -> bool:
-    """Whether all runs of a page are stored, and older ones too: else a collection may have broken off after it."""
-    oldest = known.oldest
-    if not reports or oldest is None or any(report.began_at not in known.instants for report in reports):
-        return False
-    return oldest < min(report.began_at for report in reports)
 
 
 def _of(owner: Owner, reports: Iterable[Report]) -> list[Report]:

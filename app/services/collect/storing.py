@@ -9,10 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.contracts.errors import Forbidden
 from app.domain.collected import CollectedJob, JobSchedule, Machine
-from app.domain.reports import CLOCK_TOLERANCE, SYNC, Figure, Format, Report
+from app.domain.reports import CLOCK_TOLERANCE, SYNC, Format, Report
 from app.extensions import db
 from app.models import Job, Run, Server
-from app.models.types import pack_times
 from app.services import figures, planning, secrets
 from app.services.audit import Actor, record_entry
 from app.services.collect.targets import Target, stored_address
@@ -28,18 +27,6 @@ NOT_KNOWN_YET = "its server is not known yet; the schedule is taken over once a 
 # A server is asked again so soon while one of its jobs runs, and later the longer that runs.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 VERSIONS_EVERY = timedelta(days=1)
-
-
-@dataclass(frozen=True, slots=True)
-class KnownRuns:
-    """The begins of the stored runs of a job, as they were sent; without those of which the text alone came."""
-
-    instants: frozenset[datetime]
-
-    @property
-    def oldest(self) -> datetime | None:
-        """The first of them."""
-        return min(self.instants, default=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +103,7 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     """
     if not reports:
         return 0
-    known = known_runs(server_id, reports[0].job_name).instants
+    known = known_runs(server_id, reports[0].job_name)
     new = [report for report in reports if report.began_at not in known]
     ahead = max((report.ended_at - now for report in new if report.began_at - now > CLOCK_TOLERANCE), default=None)
     stored = 0
@@ -151,16 +138,16 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime,
 
 
 def needs_versions(server_id: str, job: CollectedJob, now: datetime) -> bool:
-    """Return whether to ask for the versions of a job: where no report tells them, and once a day at most."""
+    """Return whether to ask for the versions of a job: where its newest run does not tell them, once a day at most."""
     if job.operation == SYNC or not job.duplicati_id:
         return False
     stored = db.session.scalars(select(Job).where(Job.server_id == server_id, Job.name == job.name)).first()
     is_due = stored is not None and (
         stored.versions_collected_at is None or now - stored.versions_collected_at >= VERSIONS_EVERY
     )
-    is_wanted = (
-        stored is not None and is_due and stored.run_count > 0 and not figures.lists_versions(db.session(), stored.id)
-    )
+    is_wanted = False
+    if stored is not None and is_due and stored.run_count > 0:
+        is_wanted = not figures.newest_lists_versions(db.session(), stored.id)
     db.session.commit()
     return is_wanted
 
@@ -173,12 +160,27 @@ def find_running_since(server_id: str, job_name: str) -> datetime | None:
 
 
 def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
-    """Keep with jobs what was found about them besides their runs; jobs that are not known are passed over."""
+    """Keep with jobs what was found about them besides their runs.
+
+    Jobs that are not known are created where they run or have an error, else passed over. Of two jobs of one name, one
+    that runs is enough, and the newer error is kept.
+    """
+    named: dict[str, list[JobNote]] = {}
+    for note in notes:
+        named.setdefault(note.job.name, []).append(note)
     with writing() as session:
+        if session.get(Server, server_id, populate_existing=True) is None:
+            return  # deleted meanwhile
         wanted = select(Job).where(Job.server_id == server_id).with_for_update()
         known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
-        for note in notes:
-            job = known.get(note.job.name)
+        for name, of_name in named.items():
+            note = _joined(of_name)
+            job = known.get(name)
+            if job is None and (note.running_since_at is not None or _tells_error(note)):
+                job = Job(server_id=server_id, name=name, operation=note.job.operation, created_at=now)
+                job.duplicati_id = note.job.duplicati_id
+                session.add(job)
+                session.flush()
             if job is not None:
                 _note(job, note, now)
 
@@ -226,8 +228,8 @@ def _reach(server: Server, target: Target, encrypted_password: str) -> None:
     server.verifies_certificate = target.endpoint.verifies_certificate
 
 
-def known_runs(server_id: str, job_name: str) -> KnownRuns:
-    """Return the runs of a job that were received as JSON or collected before."""
+def known_runs(server_id: str, job_name: str) -> frozenset[datetime]:
+    """Return the begins, as they were sent, of the runs of a job that were received as JSON or collected before."""
     sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
     wanted = (
         select(sent_at)
@@ -235,7 +237,7 @@ def known_runs(server_id: str, job_name: str) -> KnownRuns:
         .join(Job)
         .where(Job.server_id == server_id, Job.name == job_name)
     )
-    found = KnownRuns(frozenset(db.session.scalars(wanted)))
+    found = frozenset(db.session.scalars(wanted))
     db.session.commit()
     return found
 
@@ -247,19 +249,36 @@ def _store(session: Session, report: Report, now: datetime, clock_ahead: timedel
         return False
 
 
+def _joined(notes: Sequence[JobNote]) -> JobNote:
+    """What was found about the jobs of one name."""
+    running = [note.running_since_at for note in notes if note.running_since_at is not None]
+    newest = max(notes, key=lambda note: note.job.last_error.at.timestamp() if note.job.last_error else 0)
+    listed = next((note for note in notes if note.versions is not None), notes[0])
+    return JobNote(
+        newest.job,
+        is_read=any(note.is_read for note in notes),
+        running_since_at=min(running, default=None),
+        has_asked_versions=any(note.has_asked_versions for note in notes),
+        versions=listed.versions,
+    )
+
+
+def _tells_error(note: JobNote) -> bool:
+    return note.job.operation != SYNC and note.job.last_error is not None
+
+
 def _note(job: Job, note: JobNote, now: datetime) -> None:
     if note.running_since_at is not None or note.is_read:
         job.running_since_at = note.running_since_at
-    error = note.job.last_error
-    if note.job.operation == SYNC or error is None or not _is_news(job, error.at):
+    error = note.job.last_error if _tells_error(note) else None
+    if error is None or not _is_news(job, error.at):
         job.collected_error = job.collected_error_at = None
     else:
         job.collected_error, job.collected_error_at = error.message, error.at
     if note.has_asked_versions:
         job.versions_collected_at = now
     if note.versions is not None:
-        job.packed_versions, job.unread_versions = pack_times(note.versions), 0
-        job.not_told &= ~Figure.VERSION_LIST
+        figures.take_versions(db.session(), job, note.versions)
 
 
 def _is_news(job: Job, error_at: datetime) -> bool:
