@@ -27,6 +27,8 @@ WINDOWS = (12, 8, 6, 5, 4)
 MOST_RUNS = 31
 DAY_S, HOUR_S = 86_400, 3_600
 SHORT_INTERVALS = (300, 600, 900, 1200, 1800, *(hours * HOUR_S for hours in (1, 2, 3, 4, 6, 8, 12)))
+# Others are told only from runs that keep close to them.
+USUAL_SIZES = (*SHORT_INTERVALS, DAY_S, 2 * DAY_S, 7 * DAY_S, 14 * DAY_S)
 MONTHS = (1, 2, 3, 6, 12)
 MONTH_S = 30.44 * DAY_S
 # The share of the distances between neighbouring runs that have to be one interval.
@@ -37,7 +39,6 @@ WIDEST_SPREAD, WIDEST_REGULAR_SPREAD, REGULAR_SHARE = 0.21, 0.25, 0.9
 SHARE_TO_KEEP, WIDEST_SPREAD_TO_KEEP = 0.65, 0.27
 # Shares of the interval. With more than the lower one only usual intervals are told from the runs.
 WIDE_SPREAD, NARROW_SPREAD = 0.05, 0.02
-USUAL_DAYS = (1, 2, 7, 14)
 # Below this interval nights are longer than it; such a job is regular only if it runs at night as well.
 NIGHTLY_S = 6 * HOUR_S
 # What a schedule allows a run to be late or early, at most, as a share of its interval.
@@ -48,7 +49,7 @@ FEWEST_TO_OFFER = 8
 LONGEST_HOLE, LONGEST_YOUNG_HOLE = 20, 4
 WEEKEND = {0, 6}
 # Runs that stray far may lie on any day: fewer weekdays are then no pattern.
-FEWEST_WIDE_DAYS = 3
+FEWEST_WIDE_DAYS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,8 +167,12 @@ class _Fit:
 
     @cached_property
     def share(self) -> float:
-        """The share of the runs that followed another one as the candidate says."""
-        return sum(self.good_steps) / (len(self.slots) + self.surplus - 1)
+        """The share of the runs that followed another one as the candidate says.
+
+        Runs beside many others that keep close to their time count little: they were started by hand.
+        """
+        surplus = self.surplus / 3 if self.is_narrow and len(self.slots) >= FEWEST_TO_OFFER else self.surplus
+        return sum(self.good_steps) / (len(self.steps) + surplus)
 
     @cached_property
     def score(self) -> float:
@@ -225,11 +230,12 @@ def _find_fit(times: Sequence[float], before: LearnedSchedule | None) -> _Fit | 
         return _widened(fit, times)
     for index, count in enumerate(_windows(times)):
         newest = times[-count:]
-        fit = _best_fit(newest)
+        fit = _best_fit(newest, times)
         if fit is not None and fit.has_moved and count > FEWEST_RUNS:
-            fit = _best_fit(newest[-FEWEST_RUNS:])
+            fit = _best_fit(newest[-FEWEST_RUNS:], newest[-FEWEST_RUNS:])
         # What a few of the runs show, and more of them do not, has to be plain.
-        if fit is not None and fit.agrees and (fit.is_narrow or not index or count >= WINDOWS[0]):
+        is_plain = fit is not None and fit.is_narrow and (fit.size_s in USUAL_SIZES or fit.size_s % DAY_S == 0)
+        if fit is not None and fit.agrees and (is_plain or not index or count >= WINDOWS[0]):
             return _widened(fit, times)
     fit = _fit_before(before, times)
     return fit if fit is not None and fit.still_holds else None
@@ -282,31 +288,41 @@ def _windows(times: Sequence[float]) -> Iterator[int]:
     yield from (count for count in WINDOWS if count < firsts[0])
 
 
-def _best_fit(times: Sequence[float]) -> _Fit | None:
-    return max(_fits(times), key=lambda fit: (fit.agrees, fit.score), default=None)
+def _best_fit(times: Sequence[float], known: Sequence[float]) -> _Fit | None:
+    return max(_fits(times, known), key=lambda fit: (fit.agrees, fit.score), default=None)
 
 
-def _fits(times: Sequence[float]) -> Iterator[_Fit]:
-    """Lay all intervals that come into question over some runs."""
+def _fits(times: Sequence[float], known: Sequence[float]) -> Iterator[_Fit]:
+    """Lay all intervals that come into question over some runs; `known` are those before them as well."""
     gaps = sorted(later - earlier for earlier, later in pairwise(times))
     usual = gaps[: max(len(gaps) * 4 // 5, 1)]
     lengths = {median(gaps), sum(usual) / len(usual), sum(gaps) / len(gaps)}
     for size in sorted({size for length in lengths for size in _sizes(length)}):
         fit = _fit(times, size)
-        if fit.is_narrow or size < DAY_S or size // DAY_S in USUAL_DAYS:
-            yield fit
+        if not _may_be(fit, size):
+            continue
+        yield fit
         if size <= DAY_S:
-            yield from _without_days(fit)
+            yield from _without_days(fit, fit if len(times) < WINDOWS[0] else _fit(known, size))
     for months in {months for length in lengths for months in MONTHS if 0.85 < length / (months * MONTH_S) < 1.15}:
         yield from _monthly_fits(times, months)
+
+
+def _may_be(fit: _Fit, size: int) -> bool:
+    """Whether an interval may be told from these runs: one that few people choose only from runs that show it well."""
+    if size in USUAL_SIZES:
+        return True
+    return fit.is_narrow and (size % DAY_S == 0 or size < DAY_S / 2 or len(fit.slots) >= COMPLETE_RUNS)
 
 
 def _sizes(length: float) -> Iterator[int]:
     """Intervals of an exact length that are near a distance between runs, in seconds."""
     yield from (size for size in SHORT_INTERVALS if 0.55 * length <= size <= 1.8 * length)
     unit = HOUR_S if length > 2 * HOUR_S else 300
-    if unit < length < 12 * HOUR_S:
+    if unit < length < 4 * DAY_S:
         yield round(length / unit) * unit
+    if 2.5 * DAY_S < length < 10 * DAY_S:
+        yield 7 * DAY_S
     if length >= 0.5 * DAY_S:
         days = max(round(length / DAY_S), 1)
         yield from (number * DAY_S for number in {max(days - 1, 1), days, days + 1})
@@ -336,17 +352,18 @@ def _laid(interval: str, size: float, anchor: float, nearest: Mapping[int, tuple
     return _Fit(interval, size, anchor, slots, distances, steps, count - len(nearest))
 
 
-def _without_days(fit: _Fit) -> Iterator[_Fit]:
-    """Leave out weekdays on which nothing ran: never, or not the last two times.
+def _without_days(fit: _Fit, known: _Fit) -> Iterator[_Fit]:
+    """Leave out weekdays on which nothing ran at its time: never, or not the last two times.
 
-    In the first two weeks once is enough for a weekend, and where several days of each week are left out.
+    `known` is the same for all runs that are known. In the first two weeks once is enough for a weekend, and where
+    several days of each week are left out.
     """
-    hit = {_day(slot) for slot in fit.slots}
+    hit, past = _days_of(known)
+    lately = {weekday for weekday, days in past.items() if len(days) >= 2 and not hit & set(days[:2])}
+    hit, past = _days_of(fit)
+    never = {weekday for weekday, days in past.items() if days and not hit & set(days)}
     first, last = _day(fit.slots[0]), _day(fit.slots[-1])
-    past = {weekday: range(last - (last + 4 - weekday) % 7, first - 1, -7) for weekday in EVERY_DAY}
-    never = {weekday for weekday, days in past.items() if days and not any(day in hit for day in days)}
-    lately = {weekday for weekday, days in past.items() if not any(day in hit for day in days[:2])}
-    found = [{weekday for weekday in absent if len(past[weekday]) >= 2} for absent in (never, lately)]
+    found = [lately, {weekday for weekday in never if len(past[weekday]) >= 2}]
     is_young = 7 <= last - first < 15 and not fit.is_wide and max(fit.steps) <= LONGEST_YOUNG_HOLE
     if is_young and (never == WEEKEND or sum(step > 1 for step in fit.steps) > 1):
         found.append(never)
@@ -355,6 +372,14 @@ def _without_days(fit: _Fit) -> Iterator[_Fit]:
         if fit.is_wide and len(allowed) < FEWEST_WIDE_DAYS:
             continue
         yield _on_days(fit, allowed)
+
+
+def _days_of(fit: _Fit) -> tuple[set[int], dict[int, range]]:
+    """Give the days on which a run came at its time, and of each weekday the days so far, newest first."""
+    agreeing = zip(fit.slots, fit.distances, strict=True)
+    hit = {_day(slot) for slot, distance in agreeing if fit.is_wide or abs(distance) <= fit.usual_distance}
+    first, last = _day(fit.slots[0]), _day(fit.slots[-1])
+    return hit, {weekday: range(last - (last + 4 - weekday) % 7, first - 1, -7) for weekday in EVERY_DAY}
 
 
 def _on_days(fit: _Fit, allowed: frozenset[int]) -> _Fit:
@@ -432,7 +457,9 @@ def _reach(distances: Sequence[float], fit: _Fit) -> float:
     else:
         usual = sorted(distances)[-2 if fit.is_narrow else -1]
     newest = max(distances[1 - FEWEST_RUNS :])
-    return max(usual * (1 + FEWEST_TO_OFFER / len(distances)), newest * 1.25)
+    # Few runs may lie close to each other by chance.
+    by_spread = (3 + 36 / len(distances)) * fit.spread
+    return max(usual * (1 + FEWEST_TO_OFFER / len(distances)), newest * 1.25, by_spread)
 
 
 def _circular_median(values: Iterable[float], size: float) -> float:

@@ -44,7 +44,7 @@ def told(begins: list[datetime]) -> tuple[str, str, str] | None:
     return found.interval, f"{found.anchor_at.astimezone(BERLIN):%H:%M}", letters
 
 
-SHORT = {"12h": 12 * HOUR, "6h": 6 * HOUR, "1h": HOUR, "15m": 15 * MINUTE}
+SHORT = {"36h": 36 * HOUR, "18h": 18 * HOUR, "12h": 12 * HOUR, "6h": 6 * HOUR, "1h": HOUR, "15m": 15 * MINUTE}
 
 
 class TestRegularJobs:
@@ -109,6 +109,28 @@ class TestWhatDoesNotMoveIt:
     def test_a_vacation_of_a_job_on_working_days(self):
         begins = days(12, is_on=lambda day: day.weekday() < 5) + days(4, is_on=lambda day: day.weekday() < 5, after=34)
         assert told(begins) == ("1D", "05:30", "MTWTF")
+
+
+class TestFreeDays:
+    @pytest.mark.parametrize("free", range(7))
+    @pytest.mark.parametrize("count", [18, 25, 31])
+    def test_one_day_of_the_week_stays_free_on_that_day_too(self, free, count):
+        begins = days(60, is_on=lambda day: day.weekday() != free)
+        while (begins[-1] + 12 * HOUR).astimezone(BERLIN).weekday() != (free - 1) % 7:
+            begins.pop()
+        found = learn(begins[-count:], ZONE)
+        assert found is not None
+        assert found.schedule().next_after(begins[-1], GRACE) == begins[-1] + 2 * DAY
+
+    def test_a_run_by_hand_on_a_free_day_makes_it_none_of_the_schedule(self):
+        begins = days(20, hours=19, is_on=lambda day: day.weekday() < 5)
+        by_hand = [(START + 11 * DAY + 11 * HOUR).astimezone(UTC), (START + 18 * DAY + 13 * HOUR).astimezone(UTC)]
+        assert told(sorted(begins + by_hand)) == ("1D", "19:00", "MTWTF")
+
+    def test_many_runs_by_hand_hide_no_weekly_job(self):
+        begins = days(9, hours=3, is_on=lambda day: day.weekday() == 2)
+        by_hand = [(START + day * DAY + 15 * HOUR).astimezone(UTC) for day in (4, 13, 25, 33, 41)]
+        assert told(sorted(begins + by_hand)) == ("1W", "03:00", "SMTWTFS")
 
 
 class TestHabitsThatChange:

@@ -266,6 +266,12 @@ class TestLearning:
         job = self.runs(15)
         assert (job.next_expected_at, job.expected_interval) == (BEGAN_AT + 18 * DAY, "3D")
 
+    def test_a_run_that_takes_long_is_awaited_until_it_ends(self):
+        job = self.runs(0, 1, 2, 3, duration_s=5 * 3600.0)
+        assert job.overdue_at == BEGAN_AT + 4 * DAY + 8 * HOUR
+        job = self.runs(4, duration_s=3600.0, next_scheduled_at=BEGAN_AT + 5 * DAY)
+        assert job.overdue_at == BEGAN_AT + 5 * DAY + 7 * HOUR
+
     def test_nothing_to_keep_is_said(self):
         self.runs(0)
         with pytest.raises(Conflict):
