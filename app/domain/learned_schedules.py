@@ -100,11 +100,11 @@ class LearnedSchedule:
             values = {**stored} if stored else {}
             anchor_at = from_milliseconds(values.pop("anchor"))
             learned = cls(anchor_at=anchor_at, **{name: values[name] for name in _STORED})
-            parse_interval(learned.interval)
+            is_usable = bool(parse_interval(learned.interval).size) and 0 < learned.weekdays <= weekday_mask(())
             read_zone(learned.zone)
         except (KeyError, TypeError, ValueError, OverflowError):
             return None
-        return learned
+        return learned if is_usable else None
 
 
 _STORED = ("interval", "weekdays", "zone", "spread_s", "early_s", "late_s", "run_count")

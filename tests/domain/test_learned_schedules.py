@@ -209,7 +209,17 @@ class TestStored:
     def test_what_is_none_is_read_as_none(self, stored):
         assert LearnedSchedule.read(stored) is None
 
-    @pytest.mark.parametrize("change", [{"zone": "No/Where"}, {"interval": "soon"}, {"anchor": 1e30}, {"anchor": "x"}])
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"zone": "No/Where"},
+            {"interval": "soon"},
+            {"interval": "0"},
+            {"weekdays": 0},
+            {"anchor": 1e30},
+            {"anchor": "x"},
+        ],
+    )
     def test_what_cannot_be_used_is_read_as_none(self, change):
         found = learn(days(6), ZONE)
         assert found is not None

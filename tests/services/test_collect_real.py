@@ -268,14 +268,15 @@ class TestIdentity:
 
     @pytest.mark.parametrize(
         "reply",
-        [Reply(200, b"{}"), as_json({"Backup": {"Settings": [{"Name": "--machine-name", "Value": "x" * 999}]}})],
+        [Reply(503), as_json({"Backup": {"Settings": [{"Name": "--machine-name", "Value": "x" * 999}]}})],
     )
     def test_so_it_does_where_they_cannot_be_used(self, db, collect, forgotten, duplicati, reply):
         duplicati.replies["/backup/3"] = reply
         assert (collect(duplicati).stored, job_of(db)) == (0, None)
 
-    def test_server_that_has_no_settings_of_jobs_is_asked_for_none(self, db, collect, forgotten, duplicati):
-        duplicati.replies["/backup/3"] = Reply(404)
+    @pytest.mark.parametrize("reply", [Reply(400), Reply(403), Reply(404), Reply(405), Reply(501), Reply(200, b"{}")])
+    def test_server_that_gives_no_settings_of_jobs_has_none(self, db, collect, forgotten, duplicati, reply):
+        duplicati.replies["/backup/3"] = reply
         collected = collect(duplicati)
         assert (collected.stored, collected.problems) == (1, ())
 

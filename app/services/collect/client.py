@@ -45,6 +45,18 @@ SYSTEM_INFO_PATH = f"{API}/systeminfo"
 XSRF_COOKIE = "xsrf-token"
 
 
+# What servers answer that do not know an address; other failures may be over the next time.
+NOT_OFFERED = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.FORBIDDEN,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.METHOD_NOT_ALLOWED,
+        HTTPStatus.NOT_IMPLEMENTED,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How long a server may take, and how much it may say."""
@@ -202,7 +214,7 @@ class Duplicati:
     def backup(self, job_id: str) -> Any:
         """One job with its own settings, which the list leaves out; None from a server that does not give them."""
         answer = self._call("GET", _path_of(job_id), "the settings of the job")
-        return None if answer.status == HTTPStatus.NOT_FOUND else _value_in(answer, "the settings of the job")
+        return None if answer.status in NOT_OFFERED else _value_in(answer, "the settings of the job")
 
     def log(self, job_id: str, size: int, before_id: int | None = None) -> Any:
         """The newest entries of the log of a job, or the newest before an entry.

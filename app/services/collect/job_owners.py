@@ -106,10 +106,7 @@ class JobOwners:
         except CollectFailure as failure:
             self._silences += failure.reason in SILENT
             raise
-        settings = {} if backup is None else read_settings(backup)
-        if settings is None:
-            raise UnreadableAnswer("its settings cannot be read")
-        return settings
+        return read_settings(backup) or {}
 
     def _owner_of_runs(self, job: CollectedJob, instants: Collection[datetime]) -> Owner | None:
         """The one record that has runs of a job of this name which began at any of some instants."""
