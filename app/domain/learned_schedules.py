@@ -371,7 +371,10 @@ def _without_days(fit: _Fit, known: _Fit) -> Iterator[_Fit]:
         allowed = EVERY_DAY - absent
         if fit.is_wide and len(allowed) < FEWEST_WIDE_DAYS:
             continue
-        yield _on_days(fit, allowed)
+        restricted = _on_days(fit, allowed)
+        # With few runs a hole says as little of weekdays as of anything.
+        if len(fit.slots) >= WINDOWS[0] or restricted.share == 1:
+            yield restricted
 
 
 def _days_of(fit: _Fit) -> tuple[set[int], dict[int, range]]:

@@ -35,8 +35,6 @@ SCHEDULE = (
     "schedule_source",
     "learned_schedule",
 )
-# Runs up to this length end within any grace period that people choose for them.
-SHORT_RUN = timedelta(hours=1)
 LENGTHS_SEEN = 5
 GUESS, DUPLICATI, PERSON = "guess", "duplicati", "person"
 # Sources of an interval that nobody chose for this job here.
@@ -265,14 +263,19 @@ def replan(job: Any) -> None:
     else:
         expected_at, late = _expected(job, grace)
     job.next_expected_at = expected_at
-    job.overdue_at = None if expected_at is None else deadline(expected_at + late + _usual_length(job), grace)
+    job.overdue_at = None if expected_at is None else deadline(expected_at + late + _length_to_await(job, grace), grace)
 
 
-def _usual_length(job: Any) -> timedelta:
-    """How long the longest of the newest runs took, where that is more than an hour: a report comes when a run ends."""
+def _length_to_await(job: Any, grace: timedelta) -> timedelta:
+    """How long the longest of the newest runs took, where the grace period does not cover it: reports come at the end.
+
+    As long as only the default is known of a schedule, it counts as the reference counts it.
+    """
+    if source_of(job) == "default":
+        return timedelta()
     newest = [run.duration_s for run in unpack_runs(job.recent_runs) if not run.has_failed][-LENGTHS_SEEN:]
     longest = timedelta(seconds=max(newest, default=0.0))
-    return longest if longest > SHORT_RUN else timedelta()
+    return longest if longest > grace else timedelta()
 
 
 def _expected(job: Any, grace: timedelta) -> tuple[datetime | None, timedelta]:

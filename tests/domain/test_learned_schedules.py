@@ -179,8 +179,14 @@ class TestIrregularJobs:
 
     def test_a_few_runs_at_one_time_with_weeks_between_are_no_schedule(self):
         # As in a recorded exchange of the original, which expects the default interval here.
-        minutes = (-57722, -8762, -4442, -3002, -83, -67)
-        assert learn([START.astimezone(UTC) + minute * MINUTE for minute in minutes], ZONE) is None
+        for minutes in (
+            (-57722, -8762, -4442, -3002, -83, -67),
+            (-30422, -18902, -8822, -4502, -3062, -1622),
+            (-57842, -30482, -18962, -8882, -3122, -1682),
+        ):
+            for day in range(7):
+                begins = [START.astimezone(UTC) + day * DAY + minute * MINUTE for minute in minutes]
+                assert learn(begins, "UTC") is None
 
 
 class TestZones:
