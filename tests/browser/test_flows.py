@@ -51,7 +51,7 @@ def test_a_problem_is_seen_its_log_read_and_the_schedule_changed(workshop, works
 
     page.get_by_role("navigation", name="Where you are").get_by_role("link", name=job).click()
     page.locator("summary", has_text="Change").click()
-    page.get_by_role("link", name="Schedule").click()
+    page.get_by_role("link", name="Schedule", exact=True).click()
     page.get_by_label(f"Interval of {job}", exact=True).fill("3")
     page.get_by_label(f"Unit of the interval of {job}").select_option("Week(s)")
     page.get_by_role("group", name=f"Days of {job}").get_by_title("Sunday").click()

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.anomalies import Anomaly, Limits, describe, find_anomalies, follow_anomalies
@@ -155,6 +155,7 @@ def varied(figures: dict, factor: float) -> dict:
     return {name: type(value)(value * factor) if name != "status" else value for name, value in figures.items()}
 
 
+@settings(deadline=None)
 @given(NOISE, st.integers(8, 60))
 def test_an_encrypted_share_makes_one_message_at_once(noise, day):
     days = [varied({"uploaded_bytes": 100 * MIB, "modified_files": 40}, factor) for factor in noise]
@@ -169,12 +170,14 @@ def test_files_that_get_another_name_when_they_are_encrypted_make_one_message(mo
     assert messages_of(days) == [35]
 
 
+@settings(deadline=None)
 @given(NOISE, st.integers(0, 6))
 def test_a_weekly_full_run_makes_at_most_two_messages(noise, weekday):
     days = [varied(FULL, factor) if day % 7 == weekday else {} for day, factor in enumerate(noise)]
     assert len(messages_of(days)) <= 2
 
 
+@settings(deadline=None)
 @given(st.floats(0, 0.015), NOISE)
 def test_steady_growth_makes_no_message(rate, noise):
     figures = {**USUAL, "uploaded_bytes": 100 * MIB, "modified_files": 50, "deleted_files": 10}

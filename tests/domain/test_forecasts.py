@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.domain.forecasts import (
@@ -106,6 +106,7 @@ def test_people_may_be_notified_again_when_there_is_room(days, left, is_again):
     assert is_room_again(at, NOW, left, 1000) is is_again
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-5, 45), max_size=60))
 def test_below_the_days_that_are_enough_each_message_is_sent_at_most_once(forecasts):
     notified, sent = None, []

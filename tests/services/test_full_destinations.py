@@ -229,5 +229,5 @@ class TestSeveralJobs:
         store(6.5, server_name="machine-1", storage_bytes=541 * GIB)
         look()
         [delivery] = [row for row in deliveries() if row.event == "destinationFull"]
-        assert delivery.payload["title"].startswith("📦 Ziel voll in ")
+        assert delivery.payload["title"].startswith("📦 Ziel in 6 Tagen voll: ")
         assert "{" not in delivery.payload["text"]

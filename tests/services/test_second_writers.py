@@ -101,7 +101,7 @@ def test_job_that_reports_while_its_schedule_comes_is_planned(app, db, clock, se
     reported = insert(Job).values(server_id="nas", name="Photos", created_at=clock())
     scheduled = CollectedJob("3", "Photos", JobSchedule("1W", 0b1111111, None))
     with made_by_another(app, db, reported) as meanwhile:
-        assert meanwhile(storing.apply_schedules, "nas", [scheduled], clock()) == 1
+        assert meanwhile(storing.apply_schedules, "nas", [scheduled], clock(), []) == 1
     job = db.session.scalars(select(Job)).one()
     assert (job.duplicati_id, job.expected_interval) == ("3", "1W")
 
