@@ -373,7 +373,7 @@ def _without_days(fit: _Fit, known: _Fit) -> Iterator[_Fit]:
             continue
         restricted = _on_days(fit, allowed)
         # With few runs a hole says as little of weekdays as of anything.
-        if len(fit.slots) >= WINDOWS[0] or restricted.share == 1:
+        if len(fit.slots) >= WINDOWS[0] or all(step == 1 for step in restricted.steps):
             yield restricted
 
 

@@ -41,8 +41,10 @@ def test_a_killed_courier_loses_nothing(settings, clock, ingest, ntfy_channel, n
     outbox.deliver_due(clock())
     assert {row.state for row in deliveries()} == {"delivered"}
     keys_by_title: dict[str, set[str]] = {}
-    for request in ntfy.received:
+    # The one whose sender was killed may have come without its body.
+    whole = [request for request in ntfy.received if request.body]
+    for request in whole:
         keys_by_title.setdefault(request.json["title"], set()).add(request.json["sequence_id"])
     assert len(keys_by_title) == MESSAGES
     assert all(len(keys) == 1 for keys in keys_by_title.values())
-    assert len(ntfy.received) - MESSAGES <= states["sending"] <= sent_before
+    assert len(whole) - MESSAGES <= states["sending"] <= sent_before
