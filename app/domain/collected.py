@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from app.contracts.errors import AppError
 from app.domain.job_metadata import LastError, LastSync, named_settings, read_last_error, read_last_sync
 from app.domain.lenient_json import read_json
-from app.domain.reported_values import InvalidReport, clean_text, read_instant, shorten_identity
+from app.domain.reported_values import InvalidReport, clean_text, read_instant_or_none, shorten_identity
 from app.domain.reports import BACKUP, NOTHING_TOLD, SYNC, Format, Report, read_report
 from app.domain.schedules import weekday_mask
 
@@ -289,15 +289,8 @@ def _read_schedule(schedule: Any, zone: ZoneInfo) -> JobSchedule | None:
     if not isinstance(schedule, Mapping) or not schedule:
         return None
     interval = _text(schedule.get("Repeat"))[:LONGEST_INTERVAL]
-    return JobSchedule(interval, read_weekdays(schedule.get("Rule")), _instant(schedule.get("Time"), zone))
-
-
-def _instant(value: Any, zone: ZoneInfo) -> datetime | None:
-    """An instant, or None for what is none; a schedule that was never set up says year 1."""
-    try:
-        return read_instant(value, zone) if isinstance(value, str) and value else None
-    except ValueError:
-        return None
+    # A schedule that was never set up says year 1, which is no instant.
+    return JobSchedule(interval, read_weekdays(schedule.get("Rule")), read_instant_or_none(schedule.get("Time"), zone))
 
 
 def _text(value: Any) -> str:

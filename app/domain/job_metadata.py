@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.durations import parse_duration
 from app.domain.instants import iso
-from app.domain.reported_values import clean_text, read_instant
+from app.domain.reported_values import clean_text, read_instant, read_instant_or_none
 
 LONGEST_ERROR = 4_000
 # More versions than a job has; a list of them is not kept.
@@ -103,11 +103,7 @@ def find_active_task(server_state: Any, job_id: str) -> int | None:
 
 def read_task_start(task: Any, zone: ZoneInfo) -> datetime | None:
     """Return when a task began; None for one that has not begun."""
-    value = task.get("TaskStarted") if isinstance(task, Mapping) else None
-    try:
-        return read_instant(value, zone) if isinstance(value, str) and value else None
-    except ValueError:
-        return None
+    return read_instant_or_none(task.get("TaskStarted"), zone) if isinstance(task, Mapping) else None
 
 
 def _read_time(value: Any) -> datetime | None:

@@ -63,6 +63,14 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime:
     return cut_to_milliseconds(instant)
 
 
+def read_instant_or_none(value: Any, zone: ZoneInfo) -> datetime | None:
+    """Return an instant as `read_instant` does; None for what is no text, blank, or none."""
+    try:
+        return read_instant(value, zone) if isinstance(value, str) and value else None
+    except ValueError:
+        return None
+
+
 class Section:
     """One object of a report, read value by value; `name` is its path for error texts."""
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from typing import Any
 
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
@@ -13,7 +12,7 @@ from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.intervals import BadInterval, is_strict, parse_interval
 from app.domain.notices import EVENTS, WARNINGS
 from app.domain.overdue import FREQUENCIES, TOLERANCES
-from app.domain.reported_values import read_instant
+from app.domain.reported_values import read_instant_or_none
 from app.domain.schedules import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.models import Job, Server
 from app.services import deployment
@@ -91,7 +90,8 @@ class EntryIn(Lenient):
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> JobChange:
         """The change as the service takes it."""
-        planned_at = _instant_or_none(values.pop("planned_at", None))
+        # wire: what is blank or no date names none, as in the reference
+        planned_at = read_instant_or_none(values.pop("planned_at", None), deployment.settings().zone)
         switches = {kind: values.pop(name) for name, kind in KINDS_OF_SWITCHES.items() if name in values}
         if "expected_interval" in values:
             values["expected_interval"] = _interval(values["expected_interval"])
@@ -447,14 +447,6 @@ def _interval(text: str) -> str:
     if is_strict(text):
         return text.strip()
     return "".join(f"{token.value}{token.unit}" for token in interval.tokens)
-
-
-def _instant_or_none(text: str | None) -> datetime | None:
-    """The planned time; what is blank or no date names none, as in the reference."""
-    try:
-        return read_instant(text, deployment.settings().zone) if text else None
-    except ValueError:
-        return None
 
 
 def _leading_number(value: Any) -> int | None:
