@@ -9,7 +9,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from app.contracts import Severity
-from app.domain.alarm_words import FULL_WORDS, list_words
+from app.domain.alarm_words import FULL_WORDS
 from app.domain.forecasts import (
     LEAST_DAYS,
     LONGEST_PAUSE,
@@ -167,8 +167,6 @@ def _values(full: FullJob, now: datetime) -> dict[str, str]:
 
 def _list_values(jobs: Sequence[FullJob], now: datetime) -> dict[str, str]:
     code = messages.language()
-    line, (_, more) = FULL_WORDS[messages.alarm_language(code)][0], list_words(messages.alarm_language(code))
-    lines = [f"• {render(line, _values(full, now))}" for full in jobs[: messages.JOBS_LISTED]]
-    if len(jobs) > messages.JOBS_LISTED:
-        lines.append(f"• {render(more, {'count': count_text(len(jobs) - messages.JOBS_LISTED, code)})}")
-    return {"count": count_text(len(jobs), code), "jobs": "\n".join(lines)}
+    line, _ = FULL_WORDS[messages.alarm_language(code)]
+    lines = [render(line, _values(full, now)) for full in jobs[: messages.JOBS_LISTED]]
+    return {"count": count_text(len(jobs), code), "jobs": messages.job_list(lines, len(jobs), code)}

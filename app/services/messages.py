@@ -136,17 +136,28 @@ def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> Notice:
     """The one message about several jobs that did not report in time, as loud as that about a single one."""
     stored = stored_templates()
     code, chosen = language(stored), template("overdueBackup", stored)
-    line, more = list_words(alarm_language(code))
+    line, _ = list_words(alarm_language(code))
     lines = [
-        f"• {render(line, server_values(server, job) | {'expected_date': date_text(job.next_expected_at, code)})}"
+        render(line, server_values(server, job) | {"expected_date": date_text(job.next_expected_at, code)})
         for server, job in late[:JOBS_LISTED]
     ]
-    if len(late) > JOBS_LISTED:
-        lines.append(f"• {render(more, {'count': count_text(len(late) - JOBS_LISTED, code)})}")
-    values = {"count": count_text(len(late), code), "jobs": "\n".join(lines), "duplistatus_link": own_address() or ""}
+    values = {
+        "count": count_text(len(late), code),
+        "jobs": job_list(lines, len(late), code),
+        "duplistatus_link": own_address() or "",
+    }
     words = alarm_template("overdueBackups", alarm_language(code))
     words = replace(words, priority=chosen.priority, tags=chosen.tags)
     return _render("overdueBackups", words, Severity.WARNING, values)
+
+
+def job_list(lines: Sequence[str], count: int, language: str) -> str:
+    """Return lines about jobs as a list, with a last one that says how many of `count` are left out."""
+    shown = [f"• {line}" for line in lines]
+    if count > len(lines):
+        _, more = list_words(alarm_language(language))
+        shown.append(f"• {render(more, {'count': count_text(count - len(lines), language)})}")
+    return "\n".join(shown)
 
 
 def render_recovered(server: Server, job: Job, report: Report, run_id: str, trouble: Trouble, now: datetime) -> Notice:
