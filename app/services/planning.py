@@ -80,7 +80,7 @@ def relearn(job: Any, server: Any) -> bool:
     if is_kept(job):
         return False
     job.learned_schedule = None
-    if job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON:
+    if _may_learn(job):
         begins = _begins(job)
         learned = _learn(begins, server, LearnedSchedule.read(before))
         if learned is not None:
@@ -88,6 +88,11 @@ def relearn(job: Any, server: Any) -> bool:
         elif (interval := usual_distance(begins)) is not None:
             job.learned_schedule = {"at_least": interval}
     return bool(job.learned_schedule != before)
+
+
+def _may_learn(job: Any) -> bool:
+    """Whether neither a person nor Duplicati's settings say when a job runs."""
+    return job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON
 
 
 def _learn(begins: list[datetime], server: Any, before: LearnedSchedule | None) -> LearnedSchedule | None:
@@ -187,7 +192,7 @@ def offered_interval(job: Any) -> str | None:
 
 def learned_of(job: Any) -> LearnedSchedule | None:
     """The learned schedule that holds for a job: nothing that Duplicati or a person said replaces it."""
-    if is_kept(job) or (job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON):
+    if is_kept(job) or _may_learn(job):
         return LearnedSchedule.read(job.learned_schedule)
     return None
 

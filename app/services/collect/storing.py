@@ -123,8 +123,7 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime,
         if session.get(Server, server_id, populate_existing=True) is None:
             problems += [f"{job.name}: {NOT_KNOWN_YET}" for job, _schedule in scheduled]
             return 0
-        wanted = select(Job).where(Job.server_id == server_id).with_for_update()
-        known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
+        known = _lock_jobs(session, server_id)
         for collected, schedule in scheduled:
             job = known.get(collected.name)
             if job is None:
@@ -135,6 +134,12 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime,
             job.duplicati_id = job.duplicati_id or collected.duplicati_id
             _apply(job, schedule)
     return len(scheduled)
+
+
+def _lock_jobs(session: Session, server_id: str) -> dict[str, Job]:
+    """Return the jobs of a server by name, as they stand in the database; nobody else changes them meanwhile."""
+    wanted = select(Job).where(Job.server_id == server_id).with_for_update()
+    return {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
 
 
 def needs_versions(server_id: str, job: CollectedJob, now: datetime) -> bool:
@@ -171,8 +176,7 @@ def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
     with writing() as session:
         if session.get(Server, server_id, populate_existing=True) is None:
             return  # deleted meanwhile
-        wanted = select(Job).where(Job.server_id == server_id).with_for_update()
-        known = {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
+        known = _lock_jobs(session, server_id)
         for name, of_name in named.items():
             note = _joined(of_name)
             job = known.get(name)
