@@ -15,6 +15,7 @@ from app.commands.doctor import doctor
 from app.commands.keys import keys_group
 from app.commands.old_installation import import_command
 from app.factory import create_app
+from app.jobs import start_jobs
 from app.registry import PluginConflict, discover
 from app.services.demo import fill_demo
 from app.settings import BadSetting, Settings, from_environment
@@ -42,7 +43,7 @@ def serve() -> None:
     """Start the application and serve it until it is stopped; ends with status 2 and one sentence on bad settings."""
     try:
         settings = from_environment()
-        app = create_app(settings)
+        app = create_app(settings, start_jobs=start_jobs)
     except (BadSetting, PluginConflict) as error:
         click.echo(f"duplistatus cannot start: {error}", err=True)
         sys.exit(2)

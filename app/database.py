@@ -17,6 +17,7 @@ from sqlalchemy import inspect, text
 from sqlalchemy.pool import QueuePool
 
 from app.extensions import WRITER, db
+from app.file_locks import file_lock
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,6 +26,8 @@ MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 COPIES_KEPT = 5
 # One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
 START_LOCK = 0x6475706C
+# What that lock is for SQLite: a file in the data directory.
+START_LOCK_NAME = ".duplistatus.starting"
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -57,9 +60,10 @@ def upgrade(settings: Settings) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Have other processes that start on the same PostgreSQL wait, who would migrate and fill it too."""
+    """Have other processes that start on the same database wait, who would migrate and fill it too."""
     if db.engine.dialect.name == "sqlite":
-        yield
+        with file_lock(current_app.extensions["duplistatus.settings"].data_dir / START_LOCK_NAME):
+            yield
         return
     with db.engine.connect() as guard:
         guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": START_LOCK})

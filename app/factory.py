@@ -1,13 +1,15 @@
 """The one place where everything meets: settings, plugins, database, guards, blueprints, scheduled work."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Flask
 
 from app import api, database, logs, pages
 from app.extensions import csrf, db, login_manager, migrate
-from app.jobs import start_jobs
+from app.jobs import start_jobs_soon
+from app.jobs.forks import prepare_for_forks
 from app.registry import Registry, discover
 from app.routing import Application
 from app.services import bootstrap
@@ -17,8 +19,13 @@ from app.settings import Settings, from_environment
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, registry: Registry | None = None) -> Flask:
-    """Make an application that is ready to serve: migrated, with its first administrator, its jobs running.
+def create_app(
+    settings: Settings | None = None,
+    registry: Registry | None = None,
+    *,
+    start_jobs: Callable[[Flask], None] = start_jobs_soon,
+) -> Flask:
+    """Make an application that is ready to serve: migrated, with its first administrator, its jobs about to start.
 
     Raises BadSetting for an environment that cannot be understood, and PluginConflict for two plugins of one name.
     """
@@ -27,6 +34,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     with app.app_context(), database.alone():
         database.upgrade(settings)
         bootstrap.prepare(settings, now=datetime.now(UTC))
+    prepare_for_forks(app)
     if settings.run_jobs:
         start_jobs(app)
     return app

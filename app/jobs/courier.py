@@ -25,7 +25,7 @@ CLOCK_CHANGE_S = 60.0
 class Courier:
     """The thread that delivers for one application."""
 
-    def __init__(self, app: Flask, on_clock_change: Callable[[], None]) -> None:
+    def __init__(self, app: Flask, on_clock_change: Callable[[], object]) -> None:
         self._app = app
         self._on_clock_change = on_clock_change
         self._wake = threading.Event()
@@ -39,10 +39,14 @@ class Courier:
 
     def stop(self) -> None:
         """End after the messages that are on their way."""
-        outbox.queued.disconnect(self._on_queued)
+        self.forget()
         self._is_stopping.set()
         self._wake.set()
         self._thread.join()
+
+    def forget(self) -> None:
+        """Listen no more, in a process that was forked without this thread."""
+        outbox.queued.disconnect(self._on_queued)
 
     def _on_queued(self, _sender: object, **_details: object) -> None:
         self._wake.set()

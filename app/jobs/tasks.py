@@ -52,6 +52,12 @@ VERSION_CHECK = "duplicati-versions"
 VERSION_LISTS = "version-lists"
 
 
+def choose_holder() -> None:
+    """Give this process a name of its own, after it was forked."""
+    global HOLDER
+    HOLDER = uuid.uuid4().hex
+
+
 class UnknownTask(NotFound):
     """There is no task of this name."""
 

@@ -40,6 +40,8 @@ DEFAULTS: dict[str, Any] = {
     # None: as the environment says.
     "upload_max_mib": None,
     "cron_tasks": {},
+    # Tasks that were stopped or started by hand: see `services.task_schedule`.
+    "cron_changes_by_hand": {},
     "master_key_fingerprint": None,
     "has_default_channels": False,
     "admin_allowlist_enabled": False,

@@ -53,6 +53,12 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
             forget_state()
 
 
+def renew_lock() -> None:
+    """Have a lock of this process's own, after a fork: a thread of the parent may have held the other one."""
+    global _write_lock
+    _write_lock = threading.RLock()
+
+
 def without_writers() -> AbstractContextManager[object]:
     """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back."""
     return _write_lock if db.engine.dialect.name == "sqlite" else nullcontext()

@@ -1,0 +1,71 @@
+"""What a forked process must not share with its parent: connections, locks, threads, and the name of a lease holder.
+
+Servers such as `gunicorn --preload` and uWSGI load the application once and fork their workers. Two processes on one
+connection mix up their answers, a lock that another thread held stays locked, and threads do not come along.
+"""
+
+import logging
+import os
+from weakref import WeakSet
+
+from flask import Flask
+
+from app import jobs
+from app.extensions import db
+from app.jobs import tasks
+from app.services import passwords, transaction
+from app.services.collect import batches
+
+log = logging.getLogger(__name__)
+
+CACHE = "duplistatus.cache"
+
+_applications: WeakSet[Flask] = WeakSet()
+# What the parent still uses. It is neither closed nor freed here: that would end the parent's connections.
+_inherited: list[object] = []
+
+
+def prepare_for_forks(app: Flask) -> None:
+    """Have each process that is forked from now on serve the application with connections and threads of its own.
+
+    Closes the connections that the start has used. SQLite takes locks for the process: a child that inherits an open
+    connection believes that it holds locks which its parent holds (https://www.sqlite.org/howtocorrupt.html, 2.6).
+    """
+    with app.app_context():
+        db.session.remove()
+        if CACHE in app.extensions:
+            app.extensions.pop(CACHE).close(is_quiet=True)
+        for engine in db.engines.values():
+            engine.dispose()
+    _applications.add(app)
+
+
+def _renew_in_child() -> None:
+    tasks.choose_holder()
+    transaction.renew_lock()
+    passwords.renew_seats()
+    _inherited.append(dict(db.session.registry.registry))
+    db.session.registry.registry.clear()
+    for app in list(_applications):
+        _renew(app)
+
+
+def _renew(app: Flask) -> None:
+    with app.app_context():
+        for engine in db.engines.values():
+            _inherited.append(engine.pool)
+            engine.dispose(close=False)
+    _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, batches.EXTENSION))
+    if dropped := jobs.drop_jobs(app):
+        _inherited.append(dropped)
+        jobs.start_jobs_soon(app)
+
+
+def _leave_jobs_to_children() -> None:
+    """Start no jobs in a process that forks before they began: it only loads the application for its workers."""
+    for app in list(_applications):
+        if jobs.cancel_start(app):
+            log.info("scheduled work and delivery run in the forked processes")
+
+
+os.register_at_fork(after_in_child=_renew_in_child, after_in_parent=_leave_jobs_to_children)
