@@ -20,9 +20,13 @@ log = logging.getLogger(__name__)
 
 CACHE = "duplistatus.cache"
 
+# A fork waits no longer for a thread that writes.
+PATIENCE_S = 5.0
+
 _applications: WeakSet[Flask] = WeakSet()
 # What the parent still uses. It is neither closed nor freed here: that would end the parent's connections.
 _inherited: list[object] = []
+_is_holding_writers = False
 
 
 def prepare_for_forks(app: Flask) -> None:
@@ -38,6 +42,12 @@ def prepare_for_forks(app: Flask) -> None:
         for engine in db.engines.values():
             engine.dispose()
     _applications.add(app)
+
+
+def _wait_for_writers() -> None:
+    """Fork between two transactions: SQLite in the child would count the lock of an open one as held for good."""
+    global _is_holding_writers
+    _is_holding_writers = transaction.hold_writers(PATIENCE_S)
 
 
 def _renew_in_child() -> None:
@@ -61,11 +71,13 @@ def _renew(app: Flask) -> None:
         jobs.start_jobs_soon(app)
 
 
-def _leave_jobs_to_children() -> None:
+def _go_on_in_parent() -> None:
     """Start no jobs in a process that forks before they began: it only loads the application for its workers."""
+    if _is_holding_writers:
+        transaction.let_writers_go()
     for app in list(_applications):
         if jobs.cancel_start(app):
             log.info("scheduled work and delivery run in the forked processes")
 
 
-os.register_at_fork(after_in_child=_renew_in_child, after_in_parent=_leave_jobs_to_children)
+os.register_at_fork(before=_wait_for_writers, after_in_child=_renew_in_child, after_in_parent=_go_on_in_parent)
