@@ -2,13 +2,65 @@
 
 import logging
 import logging.handlers
+import os
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
 
+from app.file_locks import file_lock
 from app.settings import Settings
 
 FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
 HANDLER_NAME = "duplistatus-file"
+
+
+class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
+    """A rotated file that several processes write to.
+
+    They take turns by a lock on a file beside it, and each follows to the new file when another one has rotated.
+    """
+
+    def __init__(self, path: Path, file_bytes: int, files_kept: int) -> None:
+        super().__init__(
+            path, maxBytes=file_bytes, backupCount=files_kept, encoding="utf-8", errors="backslashreplace", delay=True
+        )
+        self._turn = path.with_name(f".{path.name}.lock")
+        self._has_turn = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; trouble with the file is printed to the terminal and raised nowhere."""
+        if self._has_turn:  # what is logged while a record is formatted, or by a signal in between
+            super().emit(record)
+            return
+        try:
+            with file_lock(self._turn):
+                self._has_turn = True
+                self._follow_rotation()
+                super().emit(record)
+        except OSError:
+            self.handleError(record)
+        finally:
+            self._has_turn = False
+
+    def _follow_rotation(self) -> None:
+        if self.stream is not None and not _is_same_file(self.stream, self.baseFilename):
+            self.stream.close()
+            self.stream = self._open()
+
+    def _open(self) -> TextIOWrapper:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with suppress(PermissionError):  # a file of an older version may belong to somebody else
+            os.fchmod(handle, 0o600)
+        return open(handle, "a", encoding=self.encoding, errors=self.errors)
+
+
+def _is_same_file(stream: TextIOWrapper, path: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
 
 
 def configure(settings: Settings) -> None:
@@ -26,9 +78,7 @@ def configure(settings: Settings) -> None:
         logging.basicConfig(format=FORMAT, level=settings.log_level)
     folder = settings.data_dir / "logs"
     folder.mkdir(exist_ok=True, mode=0o700)
-    handler = logging.handlers.RotatingFileHandler(
-        folder / "application.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True
-    )
+    handler = SharedRotatingFileHandler(folder / "application.log", FILE_BYTES, FILES_KEPT)
     handler.set_name(HANDLER_NAME)
     handler.setFormatter(logging.Formatter(FORMAT))
     root.addHandler(handler)
