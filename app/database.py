@@ -22,7 +22,9 @@ from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_HERE = Path(__file__).resolve().parent
+# Among the sources where a wheel was installed, beside them in a checkout.
+MIGRATIONS = next(filter(Path.is_dir, [_HERE / "migrations"]), _HERE.parent / "migrations")
 COPIES_KEPT = 5
 # One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
 START_LOCK = 0x6475706C

@@ -2,8 +2,10 @@
 
 import ipaddress
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -12,6 +14,8 @@ Value = TypeVar("Value")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_PASSWORD = "Duplistatus09"  # noqa: S105 (the documented initial password, refused as a new one)
+# The password in an address, which must not come into logs.
+PASSWORD = re.compile(r"(?<=:)[^:/].*(?=@)")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
 
@@ -73,7 +77,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         try:
             return parse(text)
         except ValueError as error:
-            raise BadSetting(f"{name}={text!r}: {error}") from error
+            raise BadSetting(f"{name}={PASSWORD.sub('***', text)!r}: {error}") from error
 
     return Settings(
         host=read("HOST", Settings.host, str),
@@ -169,7 +173,17 @@ def database_url(text: str) -> str:
         text = "postgresql+psycopg://" + text.removeprefix("postgresql://")
     if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///… or postgresql+psycopg://…")
+    if text.startswith("postgresql"):
+        require_postgresql_driver()
     return text
+
+
+def require_postgresql_driver() -> None:
+    """Raise ValueError where the package for PostgreSQL, which is an extra, is missing or cannot be used."""
+    try:
+        import_module("psycopg")
+    except ImportError as error:
+        raise ValueError("PostgreSQL needs a package that is missing here: pip install 'psycopg[binary]'") from error
 
 
 def http_url(text: str) -> str:

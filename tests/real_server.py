@@ -20,6 +20,7 @@ class RealServer:
     """A running server on a data directory; `kill` ends it as a power cut would."""
 
     command: tuple[str, ...] = (sys.executable, "wsgi.py")
+    folder = ROOT
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         with socket.socket() as probe:
@@ -30,7 +31,7 @@ class RealServer:
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._process = subprocess.Popen(
             [part.format(port=self.port) for part in self.command],
-            cwd=ROOT,
+            cwd=self.folder,
             env={**inherited, **usual, **values, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -1,5 +1,6 @@
 """The environment is read once; a value that cannot be understood names its variable."""
 
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -72,3 +73,18 @@ def test_settings_do_not_change():
 def test_database_is_a_file_in_the_data_directory_unless_told_otherwise(tmp_path):
     assert Settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/duplistatus.db"
     assert Settings(database_url="postgresql+psycopg://h/d").database == "postgresql+psycopg://h/d"
+
+
+@pytest.mark.parametrize("address", ["postgres://u:secret@h/d", "postgresql+psycopg://h/d"])
+def test_postgresql_without_its_package_is_told_in_one_sentence(monkeypatch, address):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(BadSetting, match=r"^DATABASE_URL='.*': .*pip install 'psycopg\[binary\]'$") as error:
+        from_environment({"DATABASE_URL": address})
+    assert "secret" not in str(error.value)
+    assert from_environment({"DATABASE_URL": "sqlite:////tmp/d.db"}).database == "sqlite:////tmp/d.db"
+
+
+@pytest.mark.parametrize("password", ["secret", "se@cret", "se:c/ret"])
+def test_the_password_of_an_address_is_not_told(password):
+    with pytest.raises(BadSetting, match=r"DATABASE_URL='mysql://u:\*\*\*@h/d'"):
+        from_environment({"DATABASE_URL": f"mysql://u:{password}@h/d"})
