@@ -12,6 +12,7 @@ from app import __version__
 from app.commands.admin import admin_group
 from app.commands.application import application_context
 from app.commands.doctor import doctor
+from app.commands.healthcheck import healthcheck
 from app.commands.keys import keys_group
 from app.commands.old_installation import import_command
 from app.factory import create_app
@@ -29,7 +30,7 @@ def main() -> None:
     """Watch Duplicati backups."""
 
 
-for command in (keys_group, admin_group, doctor, import_command):
+for command in (keys_group, admin_group, doctor, healthcheck, import_command):
     main.add_command(command)
 
 

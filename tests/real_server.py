@@ -22,7 +22,8 @@ class RealServer:
     command: tuple[str, ...] = (sys.executable, "wsgi.py")
     folder = ROOT
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, base_path: str = "", **environment: str) -> None:
+        self._health = f"{base_path}/api/health"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -82,7 +83,7 @@ class RealServer:
         deadline = time.monotonic() + 60
         while True:
             try:
-                if self.request("GET", "/api/health")[0] == 200:
+                if self.request("GET", self._health)[0] == 200:
                     return
             except (OSError, http.client.HTTPException):
                 pass

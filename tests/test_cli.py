@@ -1,14 +1,17 @@
 """The command `duplistatus`, as it is typed."""
 
 import os
+import runpy
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from app.cli import main
 
+ROOT = Path(__file__).resolve().parents[1]
 COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
@@ -52,3 +55,24 @@ def test_server_does_not_start_with_a_bad_value_and_names_it(tmp_path, command, 
 def test_other_commands_name_a_bad_value_too(run):
     status, said = run("demo", PORT="high")
     assert (status != 0, "PORT='high'" in said) == (True, True)
+
+
+def load_wsgi(monkeypatch, name):
+    """Run wsgi.py under a name; gives its variables, and for how many applications it asked."""
+    asked = []
+    monkeypatch.setattr(
+        "app.factory.create_app", lambda *_arguments, **_options: asked.append("object") or "application"
+    )
+    monkeypatch.setattr("app.cli.serve", lambda: asked.append("server"))
+    return runpy.run_path(str(ROOT / "wsgi.py"), run_name=name), asked
+
+
+@pytest.mark.parametrize("name", ["wsgi", "_mod_wsgi_0815", "uwsgi_file_wsgi_py"])
+def test_wsgi_servers_find_the_application_under_both_names(monkeypatch, name):
+    found, asked = load_wsgi(monkeypatch, name)
+    assert (found["application"], found["app"], asked) == ("application", "application", ["object"])
+
+
+def test_the_script_serves_and_makes_no_second_application(monkeypatch):
+    found, asked = load_wsgi(monkeypatch, "__main__")
+    assert (asked, "application" in found) == (["server"], False)
