@@ -1,6 +1,7 @@
 """Floor 4: scheduled work. Each task opens a context and calls one service."""
 
 import logging
+import sys
 import threading
 import time
 from typing import Any
@@ -46,7 +47,12 @@ def start_jobs(app: Flask) -> None:
 
 
 def start_jobs_soon(app: Flask) -> None:
-    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`)."""
+    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`).
+
+    Raises RuntimeError under uWSGI without threads, where that moment would never come.
+    """
+    if not getattr(sys.modules.get("uwsgi"), "has_threads", True):
+        raise RuntimeError("uWSGI runs no threads, which scheduled work and delivery need: add --enable-threads")
     timer = threading.Timer(SETTLE_S, _start_pending, [app])
     timer.daemon = True
     app.extensions[PENDING] = timer

@@ -2,6 +2,8 @@
 
 Servers such as `gunicorn --preload` and uWSGI load the application once and fork their workers. Two processes on one
 connection mix up their answers, a lock that another thread held stays locked, and threads do not come along.
+A process that serves or works already should not fork others that serve: what its threads hold inside SQLite at that
+moment cannot be renewed.
 """
 
 import logging
@@ -20,13 +22,11 @@ log = logging.getLogger(__name__)
 
 CACHE = "duplistatus.cache"
 
-# A fork waits no longer for a thread that writes.
-PATIENCE_S = 5.0
-
 _applications: WeakSet[Flask] = WeakSet()
+# Those whose jobs run in the children of this process alone.
+_left_to_children: WeakSet[Flask] = WeakSet()
 # What the parent still uses. It is neither closed nor freed here: that would end the parent's connections.
 _inherited: list[object] = []
-_is_holding_writers = False
 
 
 def prepare_for_forks(app: Flask) -> None:
@@ -42,12 +42,6 @@ def prepare_for_forks(app: Flask) -> None:
         for engine in db.engines.values():
             engine.dispose()
     _applications.add(app)
-
-
-def _wait_for_writers() -> None:
-    """Fork between two transactions: SQLite in the child would count the lock of an open one as held for good."""
-    global _is_holding_writers
-    _is_holding_writers = transaction.hold_writers(PATIENCE_S)
 
 
 def _renew_in_child() -> None:
@@ -66,18 +60,19 @@ def _renew(app: Flask) -> None:
             _inherited.append(engine.pool)
             engine.dispose(close=False)
     _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, batches.EXTENSION))
-    if dropped := jobs.drop_jobs(app):
-        _inherited.append(dropped)
+    dropped = jobs.drop_jobs(app)
+    _inherited.append(dropped)
+    if dropped or app in _left_to_children:
+        _left_to_children.discard(app)
         jobs.start_jobs_soon(app)
 
 
-def _go_on_in_parent() -> None:
+def _leave_jobs_to_children() -> None:
     """Start no jobs in a process that forks before they began: it only loads the application for its workers."""
-    if _is_holding_writers:
-        transaction.let_writers_go()
     for app in list(_applications):
         if jobs.cancel_start(app):
+            _left_to_children.add(app)
             log.info("scheduled work and delivery run in the forked processes")
 
 
-os.register_at_fork(before=_wait_for_writers, after_in_child=_renew_in_child, after_in_parent=_go_on_in_parent)
+os.register_at_fork(after_in_child=_renew_in_child, after_in_parent=_leave_jobs_to_children)

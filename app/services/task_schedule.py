@@ -104,7 +104,7 @@ def chosen_preset() -> str:
 
 
 def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
-    """Store one of the presets; the running schedule takes it over at its next reload."""
+    """Store one of the presets; every running schedule takes it over when it looks next."""
     chosen = PRESETS[name]
     with writing():
         old = PRESETS[_preset_of(check_interval())].label

@@ -53,16 +53,6 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
             forget_state()
 
 
-def hold_writers(timeout_s: float) -> bool:
-    """Wait until nobody writes to a SQLite file, and keep it so; false when somebody still does after this time."""
-    return _write_lock.acquire(timeout=timeout_s)
-
-
-def let_writers_go() -> None:
-    """Let others write again, in the thread that called `hold_writers`."""
-    _write_lock.release()
-
-
 def renew_lock() -> None:
     """Have a lock of this process's own, after a fork: a thread of the parent may have held the other one."""
     global _write_lock
