@@ -8,8 +8,7 @@ from flask import Flask
 
 from app import api, database, logs, pages
 from app.extensions import csrf, db, login_manager, migrate
-from app.jobs import start_jobs_soon
-from app.jobs.forks import prepare_for_forks
+from app.jobs.forks import prepare_for_forks, start_jobs_in_workers
 from app.registry import Registry, discover
 from app.routing import Application
 from app.services import bootstrap
@@ -23,7 +22,7 @@ def create_app(
     settings: Settings | None = None,
     registry: Registry | None = None,
     *,
-    start_jobs: Callable[[Flask], None] = start_jobs_soon,
+    start_jobs: Callable[[Flask], None] = start_jobs_in_workers,
 ) -> Flask:
     """Make an application that is ready to serve: migrated, with its first administrator, its jobs about to start.
 

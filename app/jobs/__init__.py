@@ -1,7 +1,6 @@
 """Floor 4: scheduled work. Each task opens a context and calls one service."""
 
 import logging
-import sys
 import threading
 import time
 from typing import Any
@@ -41,18 +40,13 @@ def start_jobs(app: Flask) -> None:
         return
     started = Schedule(app)
     started.start()
-    app.extensions[SCHEDULE] = started
     app.extensions[COURIER] = Courier(app, on_clock_change=started.plan_anew)
     app.extensions[COURIER].start()
+    app.extensions[SCHEDULE] = started
 
 
 def start_jobs_soon(app: Flask) -> None:
-    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`).
-
-    Raises RuntimeError under uWSGI without threads, where that moment would never come.
-    """
-    if not getattr(sys.modules.get("uwsgi"), "has_threads", True):
-        raise RuntimeError("uWSGI runs no threads, which scheduled work and delivery need: add --enable-threads")
+    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`)."""
     timer = threading.Timer(SETTLE_S, _start_pending, [app])
     timer.daemon = True
     app.extensions[PENDING] = timer

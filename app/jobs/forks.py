@@ -8,6 +8,7 @@ moment cannot be renewed.
 
 import logging
 import os
+import sys
 from weakref import WeakSet
 
 from flask import Flask
@@ -27,6 +28,7 @@ _applications: WeakSet[Flask] = WeakSet()
 _left_to_children: WeakSet[Flask] = WeakSet()
 # What the parent still uses. It is neither closed nor freed here: that would end the parent's connections.
 _inherited: list[object] = []
+_pid = os.getpid()
 
 
 def prepare_for_forks(app: Flask) -> None:
@@ -44,7 +46,37 @@ def prepare_for_forks(app: Flask) -> None:
     _applications.add(app)
 
 
+def start_jobs_in_workers(app: Flask) -> None:
+    """Start scheduled work and delivery in each process that serves, and not in one that only forks those.
+
+    Raises RuntimeError under uWSGI without threads.
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        jobs.start_jobs_soon(app)
+        return
+    if not uwsgi.has_threads:
+        raise RuntimeError("uWSGI runs no threads, which scheduled work and delivery need: add --enable-threads")
+    if uwsgi.worker_id():
+        jobs.start_jobs_soon(app)
+        return
+    _left_to_children.add(app)
+    # It forks without telling Python, and calls this in each worker.
+    vars(uwsgi)["post_fork_hook"] = _begin_in_worker
+
+
+def _begin_in_worker() -> None:
+    _renew_in_child()
+    for app in list(_left_to_children):  # in the same process, where it forks none
+        _left_to_children.discard(app)
+        jobs.start_jobs_soon(app)
+
+
 def _renew_in_child() -> None:
+    global _pid
+    if os.getpid() == _pid:
+        return
+    _pid = os.getpid()
     tasks.choose_holder()
     transaction.renew_lock()
     passwords.renew_seats()

@@ -6,7 +6,6 @@ import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -19,7 +18,7 @@ from sqlalchemy import func, select
 from app import jobs
 from app.extensions import db as database
 from app.factory import create_app
-from app.jobs import tasks
+from app.jobs import forks, tasks
 from app.models import Run, Task
 from app.services import channels, configuration, passwords, transaction
 from app.services.freshness import cache
@@ -200,12 +199,30 @@ class TestFork:
             time.sleep(0.05)
         jobs.stop_jobs(app)
 
-    @pytest.mark.parametrize("has_threads", [True, False])
-    def test_uwsgi_without_threads_is_told_at_the_start(self, app, monkeypatch, has_threads):
-        monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=has_threads))
-        with nullcontext() if has_threads else pytest.raises(RuntimeError, match="--enable-threads"):
-            jobs.start_jobs_soon(app)
-        assert jobs.cancel_start(app) is has_threads
+    def test_uwsgi_without_threads_is_told_at_the_start(self, app, monkeypatch):
+        monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=False))
+        with pytest.raises(RuntimeError, match="--enable-threads"):
+            forks.start_jobs_in_workers(app)
+
+    def test_the_master_of_uwsgi_leaves_jobs_to_its_workers(self, app, monkeypatch):
+        uwsgi = SimpleNamespace(has_threads=True, worker_id=lambda: 0)
+        monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+        forks.start_jobs_in_workers(app)
+        assert jobs.PENDING not in app.extensions
+
+        def work():
+            uwsgi.post_fork_hook()  # once more: Python has told already, which uWSGI does when it is asked to
+            return jobs.PENDING in app.extensions
+
+        for _worker in range(2):
+            assert in_child(work) == "True"
+        uwsgi.post_fork_hook()  # where it forks no workers
+        assert jobs.cancel_start(app)
+
+    def test_a_worker_of_uwsgi_that_loads_for_itself_starts_them(self, app, monkeypatch):
+        monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=True, worker_id=lambda: 2))
+        forks.start_jobs_in_workers(app)
+        assert jobs.cancel_start(app)
 
     def test_an_application_without_jobs_gets_none(self, app):
         assert in_child(lambda: jobs.PENDING in app.extensions) == "False"
