@@ -3,6 +3,7 @@
 import logging
 import logging.handlers
 import os
+import sys
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
@@ -14,6 +15,8 @@ FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
 HANDLER_NAME = "duplistatus-file"
+JOURNAL_FORMAT = "%(name)s: %(message)s"
+SYSLOG_LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 
 
 class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
@@ -27,22 +30,22 @@ class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
             path, maxBytes=file_bytes, backupCount=files_kept, encoding="utf-8", errors="backslashreplace", delay=True
         )
         self._turn = path.with_name(f".{path.name}.lock")
-        self._has_turn = False
+        self._has_turn: int | None = None  # the process, since a fork copies this
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record; trouble with the file is printed to the terminal and raised nowhere."""
-        if self._has_turn:  # what is logged while a record is formatted, or by a signal in between
+        if self._has_turn == os.getpid():  # what is logged while a record is formatted, or by a signal in between
             super().emit(record)
             return
         try:
             with file_lock(self._turn):
-                self._has_turn = True
+                self._has_turn = os.getpid()
                 self._follow_rotation()
                 super().emit(record)
         except OSError:
             self.handleError(record)
         finally:
-            self._has_turn = False
+            self._has_turn = None
 
     def _follow_rotation(self) -> None:
         if self.stream is not None and not _is_same_file(self.stream, self.baseFilename):
@@ -63,6 +66,27 @@ def _is_same_file(stream: TextIOWrapper, path: str) -> bool:
         return False
 
 
+class JournalFormatter(logging.Formatter):
+    """Lines for systemd's journal: it has its own time stamp, and takes the level from a number at the beginning.
+
+    Source: https://www.freedesktop.org/software/systemd/man/sd-daemon.html
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the level before each line, since the journal makes an entry of each."""
+        mark = f"<{next(number for level, number in SYSLOG_LEVELS if record.levelno >= level)}>"
+        return "\n".join(mark + line for line in super().format(record).split("\n"))
+
+
+def is_journal() -> bool:
+    """Whether the terminal is the journal of systemd, which names the stream that it reads."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
 def configure(settings: Settings) -> None:
     """Set level and handlers once for the process; a second application only changes the file."""
     root = logging.getLogger()
@@ -75,7 +99,9 @@ def configure(settings: Settings) -> None:
         root.removeHandler(handler)
         handler.close()
     if not root.handlers:
-        logging.basicConfig(format=FORMAT, level=settings.log_level)
+        terminal = logging.StreamHandler()
+        terminal.setFormatter(JournalFormatter(JOURNAL_FORMAT) if is_journal() else logging.Formatter(FORMAT))
+        root.addHandler(terminal)
     folder = settings.data_dir / "logs"
     folder.mkdir(exist_ok=True, mode=0o700)
     handler = SharedRotatingFileHandler(folder / "application.log", FILE_BYTES, FILES_KEPT)

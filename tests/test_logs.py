@@ -1,6 +1,7 @@
 """The log file, as several processes write to it."""
 
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -93,3 +94,35 @@ def test_trouble_with_the_file_is_raised_nowhere(handler, tmp_path, monkeypatch)
     monkeypatch.setattr(logging, "raiseExceptions", False)
     (tmp_path / ".application.log.lock").mkdir()
     handler.emit(record("nothing"))
+
+
+@pytest.mark.parametrize(("level", "mark"), [("DEBUG", 7), ("INFO", 6), ("WARNING", 4), ("ERROR", 3), ("CRITICAL", 2)])
+def test_the_journal_gets_a_level_for_each_line_and_no_time(level, mark):
+    formatter = logs.JournalFormatter(logs.JOURNAL_FORMAT)
+    told = logging.LogRecord("app.x", getattr(logging, level), __file__, 1, "one\ntwo", (), None)
+    assert formatter.format(told) == f"<{mark}>app.x: one\n<{mark}>two"
+
+
+@pytest.mark.parametrize("is_journal", [True, False])
+def test_only_what_the_journal_reads_is_written_for_it(tmp_path, is_journal):
+    (tmp_path / "logs").mkdir()
+    with (tmp_path / "stderr").open("w+") as stream:
+        status = os.fstat(stream.fileno())
+        named = f"{status.st_dev}:{status.st_ino if is_journal else status.st_ino + 1}"
+        code = (
+            "import logging, sys; from pathlib import Path; from app import logs; from app.settings import Settings; "
+        )
+        code += "logs.configure(Settings(data_dir=Path(sys.argv[1]))); logging.getLogger('x').warning('y')"
+        environment = {**os.environ, "JOURNAL_STREAM": named}
+        subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, env=environment, stderr=stream, check=True)
+        stream.seek(0)
+        told = stream.read()
+    assert (told == "<4>x: y\n") is is_journal
+    assert told.endswith("x: y\n")
+    assert (tmp_path / "logs" / "application.log").read_text().endswith("[WARNING] x: y\n")
+
+
+def test_a_child_that_was_forked_while_a_line_was_written_takes_turns_all_the_same(handler, tmp_path):
+    handler._has_turn = os.getpid() + 1
+    handler.emit(record("line"))
+    assert (handler._has_turn, (tmp_path / "application.log").read_text()) == (None, "line\n")
