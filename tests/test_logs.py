@@ -26,6 +26,16 @@ for number in range(int(sys.argv[5])):
     logging.getLogger("writer").info("%s %d", sys.argv[2], number)
 """
 
+WARNING = """
+import logging, sys
+from pathlib import Path
+from app import logs
+from app.settings import Settings
+
+logs.configure(Settings(data_dir=Path(sys.argv[1])))
+logging.getLogger("x").warning("y")
+"""
+
 
 @pytest.fixture
 def handler(tmp_path):
@@ -109,12 +119,8 @@ def test_only_what_the_journal_reads_is_written_for_it(tmp_path, is_journal):
     with (tmp_path / "stderr").open("w+") as stream:
         status = os.fstat(stream.fileno())
         named = f"{status.st_dev}:{status.st_ino if is_journal else status.st_ino + 1}"
-        code = (
-            "import logging, sys; from pathlib import Path; from app import logs; from app.settings import Settings; "
-        )
-        code += "logs.configure(Settings(data_dir=Path(sys.argv[1]))); logging.getLogger('x').warning('y')"
         environment = {**os.environ, "JOURNAL_STREAM": named}
-        subprocess.run([sys.executable, "-c", code, tmp_path], cwd=ROOT, env=environment, stderr=stream, check=True)
+        subprocess.run([sys.executable, "-c", WARNING, tmp_path], cwd=ROOT, env=environment, stderr=stream, check=True)
         stream.seek(0)
         told = stream.read()
     assert (told == "<4>x: y\n") is is_journal
