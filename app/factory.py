@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from app import api, database, logs, pages
+from app.api import guards
 from app.extensions import csrf, db, login_manager, migrate
 from app.jobs import start_jobs
 from app.registry import Registry, discover
@@ -44,7 +45,7 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         WTF_CSRF_CHECK_DEFAULT=False,
         DEBUG=settings.debug,
         TESTING=settings.testing,
-        MAX_CONTENT_LENGTH=200 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=guards.STRANGERS_BYTES,  # where no rule of a route says more
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.base_path or "/",

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 import pytest
 
 from app.contracts.errors import AppError
-from app.domain.envelopes import open_envelope
+from app.domain.envelopes import open_envelope, unpack
 
 FORM = "application/x-www-form-urlencoded"
 JSON = b'{"Data": null}'
@@ -15,7 +15,7 @@ LIMIT = 10_000
 
 
 def opened(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = LIMIT) -> str | bytes:
-    return open_envelope(body, content_type, encoding, limit)
+    return open_envelope(unpack(body, encoding, limit), content_type)
 
 
 def refusal(body: bytes, content_type: str = "application/json", encoding: str = "") -> int:
