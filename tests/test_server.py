@@ -141,8 +141,9 @@ def test_endless_line_of_a_body_in_pieces_is_refused(server, body):
 
 
 def test_headers_are_bounded(server):
-    answer = exchange(server, b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"a" * 32_768)
-    assert answer.startswith(b"HTTP/1.1 431 ")
+    head = b"GET / HTTP/1.1\r\nHost: x\r\nA: "
+    answer = exchange(server, head + b"a" * (32 * KIB - len(head)))
+    assert answer.split(b" ")[1] == b"431"
 
 
 def test_connection_goes_on_after_a_body_was_dropped(server):
