@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError
 
 from app.api import errors, guards
-from app.api.client import MAX_JSON_BYTES, json_body
+from app.api.client import json_body
 from app.contracts import AppError, Guard
 from app.contracts.errors import NotFound
 
@@ -151,7 +151,7 @@ def test_optional_body_may_be_empty(client, body):
 
 
 def test_body_of_json_is_bounded(client):
-    answer = client.post("/api/failing/schema", data=b" " * (MAX_JSON_BYTES + 1))
+    answer = client.post("/api/failing/schema", data=b" " * (guards.STRANGERS_BYTES + 1))
     assert answer.status_code == 413
     assert answer.get_json()["error"]
 
