@@ -10,7 +10,7 @@ from app.extensions import csrf, db, login_manager, migrate
 from app.jobs import start_jobs
 from app.registry import Registry, discover
 from app.routing import Application
-from app.services import bootstrap
+from app.services import bootstrap, schema_state
 from app.services.sessions import ServerSessionInterface
 from app.settings import Settings, from_environment
 
@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app = bind(settings, registry or discover())
     with app.app_context(), database.alone():
         database.upgrade(settings)
+        schema_state.log_differences()
         bootstrap.prepare(settings, now=datetime.now(UTC))
     if settings.run_jobs:
         start_jobs(app)
