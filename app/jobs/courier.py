@@ -78,7 +78,7 @@ class Courier:
             log.exception("the outbox cannot be delivered now")
 
     def _look_at_health(self) -> None:
-        """Notify people of trouble with the program itself; the schedule, which might do so too, may be what stopped."""
+        """Notify people of trouble with this program; the schedule, which does so too, may be what stopped."""
         if time.monotonic() - self._looked_s < HEALTH_PERIOD_S:
             return
         self._looked_s = time.monotonic()
