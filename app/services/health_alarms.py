@@ -86,7 +86,8 @@ class Memory:
 
 def free_space_limit() -> int:
     """The MiB of free disk space below which people are notified; 0 is never."""
-    return int(configuration.get(LIMIT))
+    stored = configuration.get(LIMIT)
+    return stored if isinstance(stored, int) and stored >= 0 else int(configuration.DEFAULTS[LIMIT])
 
 
 def save_free_space_limit(mib: int, *, actor: Actor, now: datetime) -> None:

@@ -243,7 +243,7 @@ def save_monitor() -> ResponseReturnValue:
 
 @bp.post("/external-monitor/ping")
 @guarded(Guard.ADMIN)
-@described({200: ExternalMonitorStateOut})
+@described({200: ExternalMonitorStateOut}, errors=(400,))
 def ping_monitor() -> ResponseReturnValue:
     """Send a ping now, also while pings are off; `lastPing` says how it went. 400 without an address."""
     external_monitor.ping_now(clock.now())
