@@ -24,6 +24,7 @@ from app.services import (
     channels,
     configuration,
     disk_space,
+    external_monitor,
     health,
     local_backups,
     passwords,
@@ -177,6 +178,7 @@ def _examine_secrets() -> Finding:
     except secrets.KeyUnusable as error:
         return Finding("secrets", error.message, "See the finding about the key file.")
     closed += [row.name for row in channels.list_channels() if not _is_readable(row)]
+    closed += [] if _opens(external_monitor.read().token) else ["the external monitor"]
     if closed:
         advice = "Put the right key file back, or enter these passwords again."
         return Finding("secrets", f"Secrets of {', '.join(closed[:10])} belong to another key file", advice)

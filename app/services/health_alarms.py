@@ -34,6 +34,8 @@ NOTIFIED = "health_notified"
 # The setting with the limit in MiB; most that can be meant.
 LIMIT, MOST_MIB = "free_space_mib", 100_000_000
 MIB = 1024 * 1024
+# The limit that nobody has changed is at most this share of a small disk.
+USUAL_SHARE = 0.1
 FREE_SPACE = "free_space_below_limit"
 # Space that hovers about the limit is one occasion.
 HYSTERESIS = 1.1
@@ -125,12 +127,14 @@ def _lasting(memory: Memory, problems: list[Problem], now: datetime) -> list[Pro
 
 
 def _find_short_space(memory: Memory, known: Mapping[str, str]) -> Iterator[Problem]:
-    limit = memory.limit_mib * MIB * (HYSTERESIS if FREE_SPACE in known else 1)
     try:
         space = disk_space.measure(settings().data_dir)
     except OSError:  # the examination says so
         return
-    if space.free_bytes < limit:
+    limit: float = memory.limit_mib * MIB
+    if memory.limit_mib == configuration.DEFAULTS[LIMIT]:
+        limit = min(limit, space.total_bytes * USUAL_SHARE)
+    if space.free_bytes < limit * (HYSTERESIS if FREE_SPACE in known else 1):
         yield Problem(FREE_SPACE, f"{size_text(space.free_bytes, memory.language)}, {space.folder}")
 
 

@@ -168,6 +168,14 @@ class TestFreeSpace:
         look(WELL, minutes=1)
         assert received() == [FAILS, WORKS]
 
+    def test_a_small_disk_has_a_smaller_limit_until_one_is_chosen(self, look, received, monkeypatch, clock):
+        monkeypatch.setattr(disk_space, "measure", lambda folder: DiskSpace(folder, 300 * 1024**2, GIB))
+        look(WELL)
+        assert received() == []
+        health_alarms.save_free_space_limit(400, actor=Actor(), now=clock())
+        look(WELL, minutes=1)
+        assert received() == [FAILS]
+
     def test_zero_is_never(self, look, received, free, clock):
         health_alarms.save_free_space_limit(0, actor=Actor(), now=clock())
         free(201)
