@@ -30,7 +30,7 @@ PageErrors = Callable[[str, int], ResponseReturnValue]
 DATABASE_TROUBLE = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError, sqlite3.Error)
 FAULT_TEXTS: Mapping[Fault, str] = {
     Fault.UNREACHABLE: "The database cannot be reached at the moment",
-    Fault.LOCKED: "The database is locked by another program at the moment",
+    Fault.LOCKED: "The database is busy or locked at the moment",
     Fault.DAMAGED: "The database is damaged; restore a backup",
     Fault.READ_ONLY: "The database cannot be written",
     Fault.DISK_FULL: "The disk is full, so nothing can be stored",

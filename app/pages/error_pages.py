@@ -33,9 +33,7 @@ PLAINER = {
     "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
     "The request is too large": lazy_gettext("More was sent than is taken."),
     "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
-    "The database is locked by another program at the moment": lazy_gettext(
-        "The database is locked by another program. Try again later."
-    ),
+    "The database is busy or locked at the moment": lazy_gettext("The database is busy or locked. Try again later."),
     "The database is damaged; restore a backup": lazy_gettext(
         "The database is damaged. An administrator has to restore a backup."
     ),

@@ -76,8 +76,8 @@ _MISSING_TEXT = re.compile("no such table|no such column|has no column named")
 
 def fault_of(error: BaseException) -> Fault | None:
     """Return the state that an error tells of; None where the statement or its values are wrong."""
-    if isinstance(error, sqlalchemy.exc.TimeoutError):  # no connection became free
-        return Fault.UNREACHABLE
+    if isinstance(error, sqlalchemy.exc.TimeoutError):  # no connection became free, or no turn to write came
+        return Fault.LOCKED
     original = getattr(error, "orig", None) or error
     if isinstance(original, sqlite3.Error):
         return _fault_of_sqlite(original)

@@ -105,4 +105,4 @@ def test_postgresql_by_its_states(error, fault):
 
 
 def test_no_connection_that_is_free():
-    assert fault_of(exc.TimeoutError("QueuePool limit reached")) is Fault.UNREACHABLE
+    assert fault_of(exc.TimeoutError("QueuePool limit reached")) is Fault.LOCKED
