@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from app.services import clock, health_alarms, outbox
+from app.services import clock, health, health_alarms, outbox
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,8 @@ class Courier:
         """Plan anew: after a clock was set back, the next ticks would lie in a far future."""
         log.warning("the clock was set; the schedule is made anew")
         try:
+            with self._app.app_context():
+                health.note_jobs_started(clock.now())  # checks are not late because the clock went on
             self._on_clock_change()
         except Exception:  # the outermost loop, as above
             log.exception("the schedule cannot be made anew now")

@@ -39,8 +39,9 @@ USUAL_SHARE = 0.1
 FREE_SPACE = "free_space_below_limit"
 # Space that hovers about the limit is one occasion.
 HYSTERESIS = 1.1
-# What may pass: another program that holds the database for a moment, a database server that starts again.
-PASSING = frozenset({Fault.LOCKED, Fault.UNREACHABLE, health.NO_ANSWER})
+# What may pass: another program that holds the database for a moment, a database server that starts again, a machine
+# that slept.
+PASSING = frozenset({Fault.LOCKED, Fault.UNREACHABLE, health.NO_ANSWER, health.NO_CHECKS})
 PATIENCE = timedelta(minutes=5)
 # With these a message in the outbox would stay there.
 STUCK = frozenset({health.WORKER_STOPPED, health.LATE_MESSAGES})

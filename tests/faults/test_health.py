@@ -26,6 +26,19 @@ from app.services.transaction import writing
 from app.testing.applications import ADMIN_PASSWORD
 
 MIB = 1024 * 1024
+READ = (
+    "/",
+    "/login",
+    "/api/summary",
+    "/api/dashboard",
+    "/api/servers",
+    "/api/users",
+    "/api/channels",
+    "/api/configuration/unified",
+    "/api/audit-log",
+    "/api/deliveries",
+    "/nothing",
+)
 
 
 @pytest.fixture
@@ -150,6 +163,15 @@ class TestDamage:
         self.damage(app, file, "servers")
         answer = admin.get("/")
         assert (answer.status_code, "The database is damaged" in answer.text) == (503, True)
+
+    @pytest.mark.parametrize("table", ["users", "sessions", "jobs", "runs", "servers", "settings", "channels"])
+    def test_no_address_answers_500(self, app, admin, file, table):
+        admin.post("/api/upload", data=report_body())
+        self.damage(app, file, table)
+        for path in READ:
+            answer = admin.get(path)
+            assert answer.status_code in (200, 302, 303, 404, 503), path
+            assert (answer.status_code == 503) <= (b"damaged" in answer.data), path
 
     def test_a_large_file_is_known_to_be_damaged_once_damage_was_met(self, app, client, file, ask, monkeypatch):
         monkeypatch.setattr(integrity, "SMALL_BYTES", 0)

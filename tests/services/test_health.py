@@ -53,3 +53,21 @@ def test_a_check_of_another_process_counts(db, clock):
     with writing() as session:
         session.add(Task(name="overdue-backup-check", last_started_at=clock() - timedelta(minutes=16)))
     assert health.inspect_now(clock()).reason == "overdue_check_late"
+
+
+def test_a_database_server_that_refuses_connections(postgres_server, app, settings, clock):
+    if not settings.database_url:
+        pytest.skip("SQLite has no server")
+    name = settings.database_url.partition("?")[0].rpartition("/")[2]
+    with app.app_context():
+        assert health.examine(clock()).is_healthy
+    postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    postgres_server.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+    with app.app_context():
+        found = health.examine(clock.advance(minutes=1))
+    assert (found.is_connected, found.reason) == (False, "database_unreachable")
+    answer = app.test_client().get("/api/health")
+    assert (answer.status_code, answer.get_json()["status"]) == (503, "unhealthy")
+    postgres_server.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    with app.app_context():
+        assert health.examine(clock.advance(minutes=1)).is_healthy

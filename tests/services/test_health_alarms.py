@@ -57,28 +57,28 @@ def test_nothing_is_told_while_all_is_well(look, received):
 
 def test_a_problem_is_told_once_and_its_end_once(look, received, ntfy):
     for _ in range(3):
-        look(ill("overdue_check_late"), minutes=1)
+        look(ill("overdue_check_failed"), minutes=1)
     assert received() == [FAILS]
-    assert "Nothing looks for overdue backups (about overdue_check_late)" in ntfy.received[0].json["message"]
+    assert "Nothing looks for overdue backups (about overdue_check_failed)" in ntfy.received[0].json["message"]
     for _ in range(3):
         look(WELL, minutes=1)
     assert received() == [FAILS, WORKS]
-    look(ill("overdue_check_late"), minutes=1)
+    look(ill("overdue_check_failed"), minutes=1)
     assert received() == [FAILS, WORKS, FAILS]
 
 
 def test_a_further_problem_is_told_too(look, received, ntfy):
-    look(ill("overdue_check_late"))
+    look(ill("overdue_check_failed"))
     received()
-    look(ill("schema_differs", "overdue_check_late"), minutes=1)
+    look(ill("schema_differs", "overdue_check_failed"), minutes=1)
     assert received() == [FAILS, FAILS]
     assert "overdue" not in ntfy.received[1].json["message"]
-    look(ill("overdue_check_late"), minutes=1)
+    look(ill("overdue_check_failed"), minutes=1)
     look(WELL, minutes=1)
     assert received() == [FAILS, FAILS, WORKS]
 
 
-@pytest.mark.parametrize("code", ["database_locked", "database_unreachable", "no_answer"])
+@pytest.mark.parametrize("code", ["database_locked", "database_unreachable", "no_answer", "overdue_check_late"])
 def test_what_may_pass_is_told_when_it_lasts(look, received, code):
     found = ill(code, can_write=False)
     assert look(found) == 0
