@@ -36,8 +36,8 @@ def name_differences(differences: list[str]) -> str:
     return ", ".join(differences[:DIFFERENCES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
-def log_differences() -> None:
-    """Say in the log that the columns differ from the models, where they do."""
+def log_differences() -> bool:
+    """Say in the log that the columns differ from the models; returns whether they do."""
     with db.engine.connect() as connection:
         differences = find_differences(connection)
     if differences:
@@ -46,6 +46,7 @@ def log_differences() -> None:
             "Restore a backup from before the upgrade, or install the version that the database was used with.",
             name_differences(differences),
         )
+    return bool(differences)
 
 
 def _own_tables() -> list[Table]:

@@ -331,14 +331,17 @@ class TestSchema:
             "The database lacks tables or columns that this version needs",
         )
 
-    def test_the_start_says_so_in_one_sentence(self, app, settings, registry, changed, caplog):
-        changed("ALTER TABLE jobs DROP COLUMN deleted_began_at")
+    @pytest.mark.parametrize("column", ["jobs.deleted_began_at", "users.last_login_ip"])
+    def test_the_start_says_so_in_one_sentence_and_goes_on(self, app, settings, registry, changed, caplog, column):
+        table, _, name = column.partition(".")
+        changed(f"ALTER TABLE {table} DROP COLUMN {name}")
         with caplog.at_level("ERROR"):
             started = create_app(settings, registry)
         said = [record.getMessage() for record in caplog.records if "schema" in record.getMessage()]
         assert len(said) == 1
-        assert "jobs.deleted_began_at is missing" in said[0]
-        assert started.test_client().get("/api/health").status_code == 503
+        assert f"{column} is missing" in said[0]
+        answer = started.test_client().get("/api/health")
+        assert (answer.status_code, answer.get_json()["reason"]) == (503, "schema_differs")
         close(started)
 
 
