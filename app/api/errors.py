@@ -28,6 +28,8 @@ REPEATED_STATUSES = "duplistatus.repeated_statuses"
 PageErrors = Callable[[str, int], ResponseReturnValue]
 # What may tell of the state of the database, or of a mistake of ours: `fault_of` knows.
 DATABASE_TROUBLE = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError, sqlite3.Error)
+# What SQLite says of a text to look for that is longer than 50,000 bytes.
+PATTERN_TOO_LONG = "LIKE or GLOB pattern too complex"
 FAULT_TEXTS: Mapping[Fault, str] = {
     Fault.UNREACHABLE: "The database cannot be reached at the moment",
     Fault.LOCKED: "The database is busy or locked at the moment",
@@ -109,6 +111,8 @@ def answer_http_error(error: HTTPException) -> ResponseReturnValue:
 def answer_database_trouble(error: Exception) -> ResponseReturnValue:
     """Say what is the matter with the database, which may pass; the log holds the rest. A wrong statement is ours."""
     fault = fault_of(error)
+    if fault is None and PATTERN_TOO_LONG in str(error):
+        return answer_impossible_value(error)
     if fault is None:
         raise error
     log.error("the database cannot be used: %s", error, exc_info=settings().debug)
@@ -119,9 +123,9 @@ def answer_database_trouble(error: Exception) -> ResponseReturnValue:
     return _answer(sentence, 503, code, {"Retry-After": "5"}, error)
 
 
-def answer_impossible_value(error: sqlalchemy.exc.DataError) -> ResponseReturnValue:
+def answer_impossible_value(error: Exception) -> ResponseReturnValue:
     """Say that something of the request fits into no column; what is usual was refused before it came so far."""
-    log.warning("the database refused a value: %s", error.orig)
+    log.warning("the database refused a value: %s", describe(error))
     return _answer("The request holds a text or number that cannot be kept", 400, {}, {}, error)
 
 
