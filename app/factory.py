@@ -4,6 +4,7 @@ import logging
 from datetime import UTC, datetime
 
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import api, database, logs, pages
 from app.api import guards
@@ -11,7 +12,8 @@ from app.extensions import csrf, db, login_manager, migrate
 from app.jobs import start_jobs
 from app.registry import Registry, discover
 from app.routing import Application
-from app.services import bootstrap
+from app.services import bootstrap, schema_state
+from app.services.database_faults import describe
 from app.services.sessions import ServerSessionInterface
 from app.settings import Settings, from_environment
 
@@ -27,7 +29,13 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app = bind(settings, registry or discover())
     with app.app_context(), database.alone():
         database.upgrade(settings)
-        bootstrap.prepare(settings, now=datetime.now(UTC))
+        differs = schema_state.log_differences()
+        try:
+            bootstrap.prepare(settings, now=datetime.now(UTC))
+        except SQLAlchemyError as error:
+            if not differs:
+                raise
+            log.error("the start goes on without what it would have put right: %s", describe(error))
     if settings.run_jobs:
         start_jobs(app)
     return app

@@ -89,6 +89,19 @@ def _waiting() -> Iterator[float]:
         g.waited_s = waited_s + time.monotonic() - began
 
 
+@contextmanager
+def without_writers_within(seconds: float) -> Iterator[None]:
+    """Do as `without_writers`, and raise TimeoutError when the others write for longer than that."""
+    is_sqlite = db.engine.dialect.name == "sqlite"
+    if is_sqlite and not _write_lock.acquire(timeout=seconds):
+        raise TimeoutError
+    try:
+        yield
+    finally:
+        if is_sqlite:
+            _write_lock.release()
+
+
 def insert_for(dialect: str) -> Callable[[Any], Any]:
     """The insert statement of a database that knows ON CONFLICT; both of ours do, each in its own words."""
     return sqlite.insert if dialect == "sqlite" else postgresql.insert
