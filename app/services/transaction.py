@@ -61,15 +61,15 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
 
 
 @contextmanager
-def without_writers() -> Iterator[None]:
+def without_writers(within_s: float | None = None) -> Iterator[None]:
     """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back.
 
-    Raises DatabaseTimeout where others do not let go of it.
+    Raises DatabaseTimeout where others do not let go of it for `within_s`, which is `LONGEST_WAIT_S` by default.
     """
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    with _waiting() as longest_s:
+    with _waiting(within_s) as longest_s:
         is_free = _write_lock.acquire(timeout=longest_s)
     if not is_free:
         raise DatabaseTimeout("other writers of this process take too long")
@@ -80,26 +80,15 @@ def without_writers() -> Iterator[None]:
 
 
 @contextmanager
-def _waiting() -> Iterator[float]:
+def _waiting(within_s: float | None = None) -> Iterator[float]:
     """Give how long may be waited within the block; in a request all its waits count together."""
     waited_s: float = g.get("waited_s", 0.0)
     began = time.monotonic()
-    yield max(0.001, LONGEST_WAIT_S - waited_s)
-    if has_request_context():
-        g.waited_s = waited_s + time.monotonic() - began
-
-
-@contextmanager
-def without_writers_within(seconds: float) -> Iterator[None]:
-    """Do as `without_writers`, and raise TimeoutError when the others write for longer than that."""
-    is_sqlite = db.engine.dialect.name == "sqlite"
-    if is_sqlite and not _write_lock.acquire(timeout=seconds):
-        raise TimeoutError
     try:
-        yield
+        yield max(0.001, (LONGEST_WAIT_S if within_s is None else within_s) - waited_s)
     finally:
-        if is_sqlite:
-            _write_lock.release()
+        if has_request_context():
+            g.waited_s = waited_s + time.monotonic() - began
 
 
 def insert_for(dialect: str) -> Callable[[Any], Any]:
