@@ -262,6 +262,11 @@ TESTS = {
     "copies of the database that are fetched": (
         f"{API}database.py::test_a_backup_is_an_intact_database_with_a_telling_name"
     ),
+    "bodies by route": "tests/test_server.py::test_body_over_the_limit_of_its_route_is_refused",
+    "values and levels of JSON": f"{DOMAIN}lenient_json.py::test_most_values_are_allowed_and_one_more_is_not",
+    "`Content-Length` together with `Transfer-Encoding`": (
+        "tests/test_server.py::test_length_and_pieces_exclude_each_other"
+    ),
     "NUL in a body, query or address": f"{API}errors.py::TestNul::test_body_that_holds_one_is_refused",
     "texts of runs in lists (`/api/servers/:id`, `/api/detail`)": (
         f"{API}servers.py::test_runs_of_a_server_and_their_points"
