@@ -6,9 +6,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 
 import click
-import waitress
 
-from app import __version__
+from app import __version__, server
 from app.commands.admin import admin_group
 from app.commands.application import application_context
 from app.commands.doctor import doctor
@@ -19,7 +18,7 @@ from app.factory import create_app
 from app.jobs import start_jobs
 from app.registry import PluginConflict, discover
 from app.services.demo import fill_demo
-from app.settings import BadSetting, Settings, from_environment
+from app.settings import BadSetting, from_environment
 
 log = logging.getLogger(__name__)
 
@@ -50,27 +49,12 @@ def serve() -> None:
         sys.exit(2)
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
     signal.signal(signal.SIGTERM, stop)
-    waitress.serve(app, **waitress_options(settings))
+    server.serve(app, settings)
 
 
 def stop(*_signal: object) -> None:
     """End as a service manager asks for: waitress finishes the requests under way, for five seconds."""
     sys.exit()
-
-
-def waitress_options(settings: Settings) -> dict[str, object]:
-    """How waitress serves us; the bench uses the same options for its bare comparison."""
-    return {
-        "host": settings.host,
-        "port": settings.port,
-        "threads": settings.threads,
-        "ident": None,
-        "channel_timeout": 60,
-        "connection_limit": 500,
-        "max_request_body_size": 256 * 1024 * 1024,
-        "clear_untrusted_proxy_headers": False,  # the application reads them itself, from trusted peers only
-        "url_scheme": "http",
-    }
 
 
 @main.command("demo")

@@ -1,7 +1,7 @@
 """Floor 0: all that a plugin may import. Kept small and stable; see `docs/plugins/`."""
 
 from app.contracts.addresses import ForbiddenAddress, check_host, check_url, validate_http_url
-from app.contracts.api import ApiGroup, Guard, guarded
+from app.contracts.api import ApiGroup, Guard, guarded, takes_bytes
 from app.contracts.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.contracts.chart import ChartProvider, Combine, Run, Unit
 from app.contracts.description import AnyOf, Content, described
@@ -28,5 +28,6 @@ __all__ = [
     "check_url",
     "described",
     "guarded",
+    "takes_bytes",
     "validate_http_url",
 ]

@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.jobs.courier import Courier
 from app.jobs.schedule import Schedule
 from app.jobs.tasks import TASKS, TaskResult, UnknownTask, run_task
+from app.services import clock, health
 
 __all__ = [
     "TASKS",
@@ -38,11 +39,13 @@ def start_jobs(app: Flask) -> None:
     """Start the schedule and the delivery of this application; doing it twice changes nothing."""
     if SCHEDULE in app.extensions:
         return
+    with app.app_context():
+        health.note_jobs_started(clock.now())
     started = Schedule(app)
     started.start()
-    app.extensions[COURIER] = Courier(app, on_clock_change=started.plan_anew)
-    app.extensions[COURIER].start()
-    app.extensions[SCHEDULE] = started
+    courier = Courier(app, on_clock_change=started.plan_anew)
+    courier.start()
+    app.extensions.update({COURIER: courier, SCHEDULE: started})
 
 
 def start_jobs_soon(app: Flask) -> None:

@@ -16,7 +16,7 @@ from flask import Flask
 from app import jobs
 from app.extensions import db
 from app.jobs import tasks
-from app.services import passwords, transaction
+from app.services import health, passwords, reception, transaction
 from app.services.collect import batches
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,7 @@ def _renew_in_child() -> None:
     tasks.choose_holder()
     transaction.renew_lock()
     passwords.renew_seats()
+    reception.renew_lock()
     _inherited.append(dict(db.session.registry.registry))
     db.session.registry.registry.clear()
     for app in list(_applications):
@@ -96,7 +97,7 @@ def _renew(app: Flask) -> None:
         for engine in db.engines.values():
             _inherited.append(engine.pool)
             engine.dispose(close=False)
-    _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, batches.EXTENSION))
+    _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, health.EXTENSION, batches.EXTENSION))
     dropped = jobs.drop_jobs(app)
     _inherited.append(dropped)
     if dropped or app in _left_to_children:

@@ -1,11 +1,13 @@
 """Workers of Gunicorn, loaded before the fork and after it: no report is lost, each message goes out once."""
 
+import json
 import os
 import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -20,7 +22,8 @@ from app.extensions import db as database
 from app.factory import create_app
 from app.jobs import forks, tasks
 from app.models import Run, Task
-from app.services import channels, configuration, passwords, transaction
+from app.services import channels, configuration, passwords, reception, transaction
+from app.services.audit import Actor
 from app.services.freshness import cache
 from app.settings import Settings
 from app.testing.http_servers import recording_server
@@ -145,7 +148,10 @@ class TestFork:
         let_go, held = threading.Event(), threading.Event()
 
         def hold():
-            with transaction._write_lock, passwords._seats, passwords._seats, found._lock, found._watcher._lock:
+            locks = (transaction._write_lock, reception._large_body, passwords._seats, passwords._seats)
+            with ExitStack() as stack:
+                for lock in (*locks, found._lock, found._watcher._lock):
+                    stack.enter_context(lock)
                 held.set()
                 let_go.wait(60)
 
@@ -157,6 +163,9 @@ class TestFork:
             with app.app_context():
                 configuration.put("silence_hours", 7, now=datetime.now(UTC))
                 passwords.hash_password("x")
+                filler = {"log": "x" * 2 * reception.LARGE_BYTES}
+                body = json.dumps({**json.loads(report_of(0)), "Filler": filler}).encode()
+                reception.receive_report(body, now=datetime.now(UTC), actor=Actor())
                 return configuration.get("silence_hours")
 
         try:
