@@ -1,6 +1,13 @@
 """Floor 0: all that a plugin may import. Kept small and stable; see `docs/plugins/`."""
 
-from app.contracts.addresses import ForbiddenAddress, check_host, check_url, validate_http_url
+from app.contracts.addresses import (
+    ForbiddenAddress,
+    check_host,
+    check_url,
+    guarded_connections,
+    open_connection,
+    validate_http_url,
+)
 from app.contracts.api import ApiGroup, Guard, guarded
 from app.contracts.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.contracts.chart import ChartProvider, Combine, Run, Unit
@@ -28,5 +35,7 @@ __all__ = [
     "check_url",
     "described",
     "guarded",
+    "guarded_connections",
+    "open_connection",
     "validate_http_url",
 ]
