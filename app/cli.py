@@ -1,12 +1,16 @@
 """The command `duplistatus`: serve, and look after an installation from the shell."""
 
 import logging
+import os
 import signal
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import click
 import waitress
+from flask import Flask
 
 from app import __version__
 from app.commands.admin import admin_group
@@ -15,11 +19,15 @@ from app.commands.doctor import doctor
 from app.commands.keys import keys_group
 from app.commands.old_installation import import_command
 from app.factory import create_app
+from app.jobs import announce_stop, stop_jobs
 from app.registry import PluginConflict, discover
 from app.services.demo import fill_demo
 from app.settings import BadSetting, Settings, from_environment
 
 log = logging.getLogger(__name__)
+
+# A service manager or a container engine kills after ten seconds or more.
+LONGEST_STOP_S = 8.0
 
 
 @click.group()
@@ -47,13 +55,29 @@ def serve() -> None:
         click.echo(f"duplistatus cannot start: {error}", err=True)
         sys.exit(2)
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
-    signal.signal(signal.SIGTERM, stop)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(stop, app))
     waitress.serve(app, **waitress_options(settings))
+    stop_jobs(app)
 
 
-def stop(*_signal: object) -> None:
-    """End as a service manager asks for: waitress finishes the requests under way, for five seconds."""
+def stop(app: Flask, *_signal: object) -> None:
+    """End as a service manager asks for: waitress finishes the requests under way, for five seconds.
+
+    Whatever hangs then, a request or a thread that Python waits for at its end, the process ends in time.
+    """
+    deadline = threading.Timer(LONGEST_STOP_S, leave)
+    deadline.daemon = True
+    deadline.start()
+    announce_stop(app)
     sys.exit()
+
+
+def leave() -> None:
+    """End the process at once. Nothing is lost: what was not committed is begun anew, as after a crash."""
+    log.warning("some work did not end within %.0f seconds of the stop", LONGEST_STOP_S)
+    logging.shutdown()
+    os._exit(0)
 
 
 def waitress_options(settings: Settings) -> dict[str, object]:

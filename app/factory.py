@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from flask import Flask
 
 from app import api, database, logs, pages
+from app.contracts.addresses import use_proxies
 from app.extensions import csrf, db, login_manager, migrate
 from app.jobs import start_jobs
 from app.registry import Registry, discover
@@ -49,6 +50,7 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.base_path or "/",
     )
+    use_proxies(settings.uses_proxies)
     app.extensions["duplistatus.settings"] = settings
     app.extensions["duplistatus.registry"] = registry
     app.session_interface = ServerSessionInterface()

@@ -112,9 +112,9 @@ def validate_http_url(url: str) -> None:
 def guarded_connections() -> Iterator[None]:
     """Refuse connections to forbidden addresses within the block, whichever library makes them.
 
-    The address that is really called is checked, so a name that leads elsewhere at a second look gains nothing. It holds
-    in this thread and in those that are given a copy of its context. A library that leaves the lookup of a name to the
-    socket, which few do, has it looked up once more for the check. Raises ForbiddenAddress where a connection is made.
+    The address that is really called is checked, so a name that leads elsewhere at a second look gains nothing. It
+    holds in this thread and in those that are given a copy of its context. A library that leaves the lookup of a name
+    to the socket, which few do, has it looked up once more for the check. Raises ForbiddenAddress at the connection.
     """
     _install_guard()
     token = _is_guarded.set(True)
@@ -246,8 +246,8 @@ class GuardedAdapter(HTTPAdapter):
 class GuardedSession(requests.Session):
     """A session that refuses forbidden addresses, and takes neither proxies nor passwords from the environment.
 
-    Proxies of the environment are used where `use_proxies` says so; then the host of a request is checked as well as it can
-    be resolved here. Certificates of REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE count as before.
+    Proxies of the environment are used where `use_proxies` says so; then the host of a request is checked as well as it
+    can be resolved here. Certificates of REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE count as before.
     """
 
     def __init__(self) -> None:

@@ -6,7 +6,17 @@ from app.jobs.courier import Courier
 from app.jobs.schedule import Schedule
 from app.jobs.tasks import TASKS, TaskResult, UnknownTask, run_task
 
-__all__ = ["TASKS", "Schedule", "TaskResult", "UnknownTask", "run_task", "schedule", "start_jobs", "stop_jobs"]
+__all__ = [
+    "TASKS",
+    "Schedule",
+    "TaskResult",
+    "UnknownTask",
+    "announce_stop",
+    "run_task",
+    "schedule",
+    "start_jobs",
+    "stop_jobs",
+]
 
 SCHEDULE, COURIER = "duplistatus.schedule", "duplistatus.courier"
 
@@ -21,8 +31,14 @@ def start_jobs(app: Flask) -> None:
     app.extensions[COURIER].start()
 
 
+def announce_stop(app: Flask) -> None:
+    """Have the delivery begin nothing more, without waiting; `stop_jobs` has to follow."""
+    if courier := app.extensions.get(COURIER):
+        courier.announce_stop()
+
+
 def stop_jobs(app: Flask) -> None:
-    """Stop both and wait for what they are at; work that was never started is fine."""
+    """Stop both and wait some seconds for what they are at; work that was never started is fine."""
     if courier := app.extensions.pop(COURIER, None):
         courier.stop()
     if running := app.extensions.pop(SCHEDULE, None):

@@ -20,6 +20,8 @@ PERIOD_S = 15.0
 GATHER_S = 0.05
 # The wall clock was set when it moved this much more or less than time itself.
 CLOCK_CHANGE_S = 60.0
+# Longer than a stop waits for messages that are on their way.
+LONGEST_STOP_S = 5.0
 
 
 class Courier:
@@ -37,12 +39,16 @@ class Courier:
         outbox.queued.connect(self._on_queued)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End after the messages that are on their way."""
-        outbox.queued.disconnect(self._on_queued)
+    def announce_stop(self) -> None:
+        """Begin nothing more; does not wait, so a signal handler may call it."""
         self._is_stopping.set()
         self._wake.set()
-        self._thread.join()
+
+    def stop(self) -> None:
+        """End after the messages that are on their way, or without those that hang."""
+        outbox.queued.disconnect(self._on_queued)
+        self.announce_stop()
+        self._thread.join(LONGEST_STOP_S)
 
     def _on_queued(self, _sender: object, **_details: object) -> None:
         self._wake.set()
@@ -61,7 +67,7 @@ class Courier:
     def _deliver(self) -> None:
         try:
             with self._app.app_context():
-                outbox.deliver_due(clock.now())
+                outbox.deliver_due(clock.now(), self._is_stopping)
         except Exception:  # the outermost loop: a database that is away now may be back in a moment
             log.exception("the outbox cannot be delivered now")
 

@@ -12,10 +12,12 @@ import html
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -25,7 +27,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from app.contracts import Attachment, DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
 from app.domain.notices import shorten
-from app.domain.retries import WAITS, longest_wait, next_try_at
+from app.domain.retries import LONGEST_ASKED, WAITS, longest_wait, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
 from app.services import channel_health, channels, messages, quiet_times
@@ -43,6 +45,9 @@ CLAIM = timedelta(minutes=3)
 CLOCK_SLACK = timedelta(minutes=1)
 # How often a pass that still waits for slow destinations looks for what was queued meanwhile.
 LOOK_AGAIN_S = 0.5
+# How long a stop waits for what is on its way, and when another process may send the rest: this one has ended then.
+LAST_SENDS_S = 3.0
+AFTER_THE_STOP = timedelta(seconds=10)
 # How many due rows a claim looks at, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
@@ -83,31 +88,38 @@ class Outcome:
     error: DeliveryError | None
 
 
-def deliver_due(now: datetime) -> int:
+def deliver_due(now: datetime, stopping: Event | None = None) -> int:
     """Send everything that is due, also what is queued meanwhile; returns how many messages were delivered.
 
     A channel that fails gets no further message in this pass, so that its queue does not burn a try for each
-    message while it is down.
+    message while it is down. Once `stopping` is set nothing more is begun, and what is on its way is waited for a few
+    seconds; the rest goes out soon after the next start.
     """
     began = monotonic()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    busy: dict[Future[Outcome], int] = {}
+    busy: dict[Future[Outcome], Claimed] = {}
     failing: set[int] = set()
     delivered = 0
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="delivery") as workers:
-        while True:
-            moment = now + timedelta(seconds=monotonic() - began)
-            for claimed in _claim(moment, Counter(busy.values()), failing):
-                busy[workers.submit(_try, app, claimed)] = claimed.channel_id
-            if not busy:
-                return delivered
-            done, _ = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                outcome, channel_id = future.result(), busy.pop(future)
-                if outcome.error is not None and not outcome.error.permanent:
-                    failing.add(channel_id)
-                delivered += outcome.error is None
-                _record(outcome, now + timedelta(seconds=monotonic() - began))
+    ends_at = inf
+    while True:
+        if stopping is not None and stopping.is_set():
+            ends_at = min(ends_at, monotonic() + LAST_SENDS_S)
+        moment = now + timedelta(seconds=monotonic() - began)
+        if ends_at == inf:
+            for claimed in _claim(moment, Counter(each.channel_id for each in busy.values()), failing):
+                busy[_in_background(_try, app, claimed)] = claimed
+        if not busy:
+            return delivered
+        done, hanging = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            outcome, claimed = future.result(), busy.pop(future)
+            if outcome.error is not None and not outcome.error.permanent:
+                failing.add(claimed.channel_id)
+            delivered += outcome.error is None
+            _record(outcome, now + timedelta(seconds=monotonic() - began))
+        if hanging and monotonic() > ends_at:
+            _hand_back([busy[future] for future in hanging], moment)
+            return delivered
 
 
 def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
@@ -123,7 +135,11 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     # The last kind counts for killed tries too, of which there may be any number.
     tries = [*((Delivery.attempts == count, longest_wait(count)) for count in range(len(WAITS)))]
     tries.append((Delivery.attempts >= len(WAITS), longest_wait(len(WAITS))))
-    is_of_another_clock = [and_(is_so, Delivery.next_attempt_at > now + wait + CLOCK_SLACK) for is_so, wait in tries]
+    is_of_another_clock = [
+        and_(is_so, Delivery.claimed_until.is_(None), Delivery.next_attempt_at > now + wait + CLOCK_SLACK)
+        for is_so, wait in tries
+    ]
+    is_of_another_clock.append(Delivery.claimed_until > now + LONGEST_ASKED + CLOCK_SLACK)
     return or_(
         and_(Delivery.state == DeliveryState.QUEUED, or_(Delivery.next_attempt_at <= now, *is_of_another_clock)),
         and_(
@@ -131,6 +147,30 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
             or_(Delivery.claimed_until < now, Delivery.claimed_until > now + 2 * CLAIM),
         ),
     )
+
+
+def _in_background(send: Callable[[Flask, Claimed], Outcome], app: Flask, claimed: Claimed) -> Future[Outcome]:
+    """Send in a thread that does not hold up the end of the process, as those of an executor do."""
+    future: Future[Outcome] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(send(app, claimed))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, name=f"delivery-{claimed.id}", daemon=True).start()
+    return future
+
+
+def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
+    """Shorten the claims of messages that are still on their way when this process ends."""
+    log.warning("%d messages are still on their way; they are sent again after the next start", len(hanging))
+    with writing() as session:
+        for claimed in hanging:
+            is_ours = (Delivery.id == claimed.id, Delivery.claimed_until == claimed.claimed_until)
+            shortened = update(Delivery).where(*is_ours).values(claimed_until=now + AFTER_THE_STOP)
+            session.execute(shortened, execution_options=UNSYNCHRONISED)
 
 
 def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
@@ -270,6 +310,7 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
     marked = markdown.to_markdown(text)
     is_whole = shorten(marked, channel.body_limit, in_bytes=in_bytes) == marked
     pictures = messages.unpacked(payload.get("pictures", ()))
+    event_at = payload.get("event_at")
     return Message(
         title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
         body=body,
@@ -281,6 +322,7 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
         tags=tuple(payload["tags"]),
         link=payload["link"],
         values=payload["values"],
+        event_at=datetime.fromisoformat(event_at) if event_at else given.get("sent_at"),
         attachments=pictures,
         **given,
     )
@@ -298,12 +340,14 @@ def _record(outcome: Outcome, now: datetime) -> None:
     if error is None:
         values |= {"state": DeliveryState.DELIVERED, "finished_at": now, "last_error": None}
     else:
-        again_at = None if error.permanent else next_try_at(delivery.attempts, now, random.random())  # noqa: S311
+        again_at = _next_try_at(delivery.attempts, error, now)
         values |= {"last_error": str(error)[:ERROR_LENGTH]}
         if again_at is None:
             values |= {"state": DeliveryState.FAILED, "finished_at": now}
         else:
             values |= {"state": DeliveryState.QUEUED, "next_attempt_at": again_at}
+            if error.retry_after_s is not None:
+                values["claimed_until"] = again_at
         log.warning("delivery %s: %s (try %s)", delivery.id, error, delivery.attempts)
     is_ours = [Delivery.id == delivery.id]
     if error is not None:  # a message that went out is delivered, whoever holds the claim now
@@ -316,6 +360,12 @@ def _record(outcome: Outcome, now: datetime) -> None:
             channel_health.note_failure(session, delivery.channel_id, values["last_error"], now)
         if values.get("finished_at"):
             _audit(outcome, now)
+
+
+def _next_try_at(attempts: int, error: DeliveryError, now: datetime) -> datetime | None:
+    if error.permanent:
+        return None
+    return next_try_at(attempts, now, random.random(), error.retry_after_s)  # noqa: S311 (no secret)
 
 
 def _audit(outcome: Outcome, now: datetime) -> None:

@@ -73,9 +73,7 @@ class EmailSettings(Schema):
         validate=[validate.Regexp(r"[^@]*@", error="Must hold an @."), validate_one_line],
         metadata={"label": "Recipients", "help": "Several with commas between them"},
     )
-    sender_name = fields.String(
-        load_default="", validate=validate_one_line, metadata={"label": "Sender's name"}
-    )
+    sender_name = fields.String(load_default="", validate=validate_one_line, metadata={"label": "Sender's name"})
     from_address = fields.String(
         load_default="",
         validate=validate_one_line,
@@ -253,15 +251,15 @@ class TimedSmtp(smtplib.SMTP):
             self.sock.settimeout(time_left(self._ends_at))
         super().send(s)
 
-    def auth_cram_md5(self, challenge: bytes | None = None) -> Any:
+    def auth_cram_md5(self, challenge: Any = None) -> Any:
         """As smtplib, in UTF-8."""
         return None if challenge is None else Utf8(super().auth_cram_md5(challenge))
 
-    def auth_plain(self, challenge: bytes | None = None) -> str:
+    def auth_plain(self, challenge: Any = None) -> str:
         """As smtplib, in UTF-8."""
         return Utf8(super().auth_plain(challenge))
 
-    def auth_login(self, challenge: bytes | None = None) -> str:
+    def auth_login(self, challenge: Any = None) -> str:
         """As smtplib, in UTF-8."""
         return Utf8(super().auth_login(challenge))
 
