@@ -7,8 +7,9 @@ from app.contracts.addresses import (
     guarded_connections,
     open_connection,
     validate_http_url,
+    validate_one_line,
 )
-from app.contracts.api import ApiGroup, Guard, guarded
+from app.contracts.api import ApiGroup, Guard, guarded, visible_server_ids
 from app.contracts.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.contracts.chart import ChartProvider, Combine, Run, Unit
 from app.contracts.description import AnyOf, Content, described
@@ -38,4 +39,6 @@ __all__ = [
     "guarded_connections",
     "open_connection",
     "validate_http_url",
+    "validate_one_line",
+    "visible_server_ids",
 ]

@@ -5,6 +5,7 @@ Loopback and private networks stay open: that is where self-hosted services live
 
 import ipaddress
 import os
+import re
 import socket
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -42,6 +43,7 @@ CARRYING_IPV4 = tuple(
 )
 # Operations of a socket that name the address to which something is sent.
 SENDING_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _is_guarded: ContextVar[bool] = ContextVar("is_guarded", default=False)
 _uses_proxies = False
 
@@ -80,6 +82,12 @@ def check_host(host: str) -> None:
     except (OSError, UnicodeError):
         return
     _refuse_any(host, found)
+
+
+def validate_one_line(text: str) -> None:
+    """A validator for what becomes part of a header. Raises ValidationError for line breaks and the like."""
+    if CONTROL_CHARACTERS.search(text):
+        raise ValidationError("Must be one line without control characters.")
 
 
 def _refuse_any(host: str, found: Iterable[tuple[Any, ...]]) -> None:

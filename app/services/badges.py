@@ -12,6 +12,7 @@ from app.services import configuration, history
 from app.services.audit import Actor, record_entry
 from app.services.history import JobStatus
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 MOST_BADGES = 200
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,63}")
@@ -101,7 +102,7 @@ def picture(slug: str, now: datetime) -> str | None:
 def _jobs_of(server_id: str | None, job_name: str | None, now: datetime) -> list[JobStatus]:
     return [
         job
-        for job in history.overview(now).jobs
+        for job in history.overview(now, ALL_SERVERS).jobs
         if (job.is_backup if job_name is None else job.name == job_name) and server_id in (None, job.server_id)
     ]
 

@@ -14,6 +14,7 @@ from app.services import configuration, history
 from app.services.audit import Actor, record_entry
 from app.services.history import JobStatus
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 STATUSES = (SUCCESS, WARNING, ERROR, FATAL, UNKNOWN)
 LABELS = ("server_id", "server", "job")
@@ -55,7 +56,7 @@ def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime)
 def collect(now: datetime) -> Iterator[Metric]:
     """All metrics of the stored state."""
     yield InfoMetricFamily("duplistatus", "The program", {"version": __version__})
-    yield from _job_metrics(history.overview(now).jobs)
+    yield from _job_metrics(history.overview(now, ALL_SERVERS).jobs)
     yield from _queue_metrics()
 
 

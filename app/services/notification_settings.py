@@ -10,6 +10,7 @@ from app.domain.templates import PLACEHOLDERS, Template, unknown_placeholders
 from app.services import configuration, evaluate, messages
 from app.services.audit import Actor, record_entry
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 KINDS = tuple(PLACEHOLDERS)
 FIELDS = ("title", "message", "priority", "tags")
@@ -20,7 +21,7 @@ def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
     with writing():
         old = configuration.get("overdue_tolerance")
         configuration.put("overdue_tolerance", tolerance, now=now)
-        evaluate.replan_all()
+        evaluate.replan_all(ALL_SERVERS)
         details = {"oldValue": old, "newValue": tolerance}
         _record("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
 

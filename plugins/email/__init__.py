@@ -1,6 +1,5 @@
 """Mail over SMTP, as text and HTML."""
 
-import re
 import smtplib
 import socket
 import ssl
@@ -18,21 +17,21 @@ import flask_mail
 from flask import Flask
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.contracts import DeliveryError, ForbiddenAddress, Message, NotificationChannel, open_connection
+from app.contracts import (
+    DeliveryError,
+    ForbiddenAddress,
+    Message,
+    NotificationChannel,
+    open_connection,
+    validate_one_line,
+)
 from app.contracts.deadlines import TooMuchData, read_until, time_left
 
 # For a whole exchange, from the connection to the goodbye.
 TIMEOUT_S = 20.0
 # What a server may say in one exchange.
 MOST_BYTES = 256 * 1024
-CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 PLAIN, STARTTLS, SSL = "plain", "starttls", "ssl"
-
-
-def validate_one_line(text: str) -> None:
-    """A validator for what becomes part of a header. Raises ValidationError for line breaks and the like."""
-    if CONTROL_CHARACTERS.search(text):
-        raise ValidationError("Must be one line without control characters.")
 
 
 class EmailSettings(Schema):

@@ -605,7 +605,7 @@ class TestOrder:
         job = ingest()
         ingest(job_name="music")
         clock.now = job.next_expected_at + timedelta(hours=3)
-        evaluate.check_overdue(clock())
+        evaluate.check_overdue(clock(), None)
         ntfy.answers = [DOWN]
         outbox.deliver_due(clock())
         ingest(began_at=clock())

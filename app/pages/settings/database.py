@@ -19,6 +19,7 @@ from app.services.local_backups import LocalBackup
 from app.services.retention import Forecast
 from app.services.transfer import background
 from app.services.transfer.background import ImportState, OldInstallation
+from app.services.visibility import ALL_SERVERS
 
 TAB, LABEL = "database-maintenance", lazy_gettext("Database maintenance")
 KINDS = {
@@ -66,7 +67,7 @@ def build_page(
         schedule_form=schedule_form or ScheduleForm.of(local_backups.schedule()),
         rules_form=rules_form or RulesForm.of(retention.rules()),
         forecast=retention.foresee(retention.rules(), now),
-        overview=history.overview(now),
+        overview=history.overview(now, ALL_SERVERS),
         duplicate_count=len(servers.find_duplicates()),
         import_state=background.state(),
         old_installation=background.find_old_installation(),
@@ -154,7 +155,7 @@ def known_period(period: str) -> str:
 
 def job_question(server_id: str, job_name: str, now: datetime) -> Question:
     """Ask whether the runs of a job shall go. Raises NotFound."""
-    server = history.find_server(server_id, now)
+    server = history.find_server(server_id, now, ALL_SERVERS)
     job = next((job for job in server.jobs if job.name == job_name), None)
     if job is None:
         raise NotFound("Job not found")
@@ -173,7 +174,7 @@ def job_question(server_id: str, job_name: str, now: datetime) -> Question:
 
 def server_question(server_id: str, now: datetime) -> Question:
     """Ask whether a server shall go. Raises NotFound."""
-    server = history.find_server(server_id, now)
+    server = history.find_server(server_id, now, ALL_SERVERS)
     count = sum(job.run_count for job in server.jobs)
     return Question(
         title=_("Delete %(server)s?", server=server.display_name),

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from app.api.client import actor, visible_server_ids
+from app.api.trial_rates import count_trial
 from app.contracts import AppError, Guard, guarded
 from app.domain.notices import EVENTS
 from app.pages.settings import monitoring
@@ -56,6 +57,7 @@ def change_many() -> ResponseReturnValue:
 
 
 @bp.get("/notifications/additional/<path:key>")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def show_additional(key: str) -> ResponseReturnValue:
     """The additional destinations of a job or a server, in a dialog or on a page."""
     return _show_additional(layout.find_additional(key, visible_server_ids()), key)
@@ -74,8 +76,10 @@ def save_additional(key: str) -> ResponseReturnValue:
 
 
 @bp.post("/notifications/additional/<path:key>/test/<any(emails, topic):what>")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def try_additional(key: str, what: str) -> ResponseReturnValue:
     """Send a test to the additional addresses or the topic that are stored."""
+    count_trial()
     page = layout.find_additional(key, visible_server_ids())
     try:
         flash(layout.try_destination(page, what, actor=actor(), now=clock.now()), "success")

@@ -18,6 +18,7 @@ from app.pages.settings.forms import SettingsForm
 from app.services import badges, history
 from app.services.audit import Actor
 from app.services.badges import Badge
+from app.services.visibility import ALL_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class BadgeForm(SettingsForm):
     def offer(self, now: datetime) -> None:
         """Fill in what there is to show."""
         choices = [SelectChoice(_pack(None, None), _("All servers"))]
-        for server in history.overview(now).servers:
+        for server in history.overview(now, ALL_SERVERS).servers:
             name = server.display_name
             choices.append(SelectChoice(_pack(server.id, None), _("%(server)s, all jobs", server=name), optgroup=name))
             jobs = (job for job in server.jobs)
@@ -88,7 +89,7 @@ class BadgeForm(SettingsForm):
 
 def shown_badges(now: datetime) -> list[ShownBadge]:
     """All badges, oldest first."""
-    names = {server.id: server.display_name for server in history.overview(now).servers}
+    names = {server.id: server.display_name for server in history.overview(now, ALL_SERVERS).servers}
     return [
         ShownBadge(badge, _about(badge, names), f"{own_address()}/badge/{badge.slug}.svg")
         for badge in badges.list_badges()

@@ -22,6 +22,7 @@ from app.services.transaction import writing
 from app.services.transfer.old_secrets import OldSecrets
 from app.services.transfer.reports import ImportReport
 from app.services.transfer.source import read_mapping
+from app.services.visibility import ALL_SERVERS
 from app.services.wording import language_or_default
 
 KIND = "settings"
@@ -47,7 +48,7 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
                 session.flush()
                 count.taken += 1
         if configuration.get("overdue_tolerance") != tolerance:
-            evaluate.replan_all()
+            evaluate.replan_all(ALL_SERVERS)
 
 
 def import_channels(
