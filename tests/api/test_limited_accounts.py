@@ -10,7 +10,7 @@ from sqlalchemy import select, update
 
 from app.api import guards
 from app.contracts import Guard
-from app.models import Delivery, Job, Server, ServerAccess, User
+from app.models import Channel, Delivery, Job, Server, ServerAccess, User
 from app.services import channels, configuration, passwords
 from app.services.transaction import writing
 from app.testing.http_servers import recording_server
@@ -39,16 +39,18 @@ def make_user(app: Any, name: str, *server_ids: str, is_limited: bool = True) ->
 def limited(app, db, clock):
     """An account that may see `mine`, while `foreign` reports too; channels and both servers hold canaries."""
     app.extensions["clock_of_test"] = clock()
-    for name in ("mine", "foreign"):  # both are late
-        began_at = clock() - timedelta(days=4)
-        make_run(now=began_at, began_at=began_at, server_id=name, server_name=name, job_name="Photos")
     account = {"host": f"{CANARY}.example.org", "port": 12345, "username": f"{CANARY}-user", "password": "secret"}
     people = {"mailto": f"{CANARY}@example.org", "from_address": f"{CANARY}-from@example.org", "sender_name": CANARY}
     channels.save_settings("email", "email", {**account, **people}, now=clock())
     ntfy = {"url": f"https://{CANARY}.example.org/", "topic": f"{CANARY}-topic", "token": "tk"}
     channels.save_settings("ntfy", "ntfy", ntfy, now=clock())
-    channels.save_settings("webhook", f"{CANARY}-hook", {"url": f"https://{CANARY}.example.org/hook"}, now=clock())
+    channels.save_settings("webhook", "hook", {"url": f"https://{CANARY}.example.org/hook"}, now=clock())
+    for name in ("mine", "foreign"):  # both failed, and are late
+        began_at = clock() - timedelta(days=4)
+        make_run(now=began_at, began_at=began_at, server_id=name, server_name=name, job_name="Photos", status="Error")
     with writing() as session:
+        session.execute(update(Delivery).values(target=f"{CANARY}-target", last_error=f"{CANARY} refused"))
+        session.execute(update(Channel).values(failing_since_at=clock(), failing_error=f"{CANARY} refused"))
         destinations = {"additional_emails": f"{CANARY}@example.net", "additional_ntfy_topic": f"{CANARY}-more"}
         session.execute(update(Job).values(**destinations, additional_event="all"))
         session.execute(update(Server).values(**destinations))
@@ -87,6 +89,13 @@ def test_no_answer_holds_where_messages_go(app, limited):
     assert leaking == []
 
 
+def test_history_of_a_channel_holds_messages_about_visible_servers(limited, unlimited):
+    for address in ("/settings/channels/1", "/settings/channels/1/history"):
+        assert "mine / Photos" in limited.get(address).text
+        assert "foreign / Photos" not in limited.get(address).text
+        assert f"{CANARY} refused" in unlimited.get(address).text
+
+
 def test_answers_keep_their_keys_and_types(limited):
     ntfy = limited.get(f"{CONFIGURATION}/ntfy").json["ntfy"]
     assert ntfy == {"url": "", "topic": "", "accessToken": "", "hasAccessToken": False}
@@ -115,8 +124,6 @@ def test_accounts_that_see_all_servers_get_what_the_contract_gives(limited, unli
         ("GET", "/ntfy/code"),
         ("GET", "/ntfy/code?topic=x"),
         ("GET", "/channels/1/code"),
-        ("GET", "/settings/channels/1"),
-        ("GET", "/settings/channels/1/history"),
         ("GET", "/settings/notifications/additional/job-1"),
         ("POST", "/settings/channels/1/test"),
         ("POST", "/settings/templates/success/test"),
@@ -162,6 +169,7 @@ class TestAlarms:
         def read() -> set[str]:
             db.session.commit()
             wanted = select(Job.server_id).join(Delivery, Delivery.job_id == Job.id)
+            wanted = wanted.where(Delivery.event == "overdueBackup")
             return set(db.session.scalars(wanted))
 
         return read

@@ -73,7 +73,7 @@ TABS = (
     Tab(NOTIFICATIONS, "monitoring", _("Backup monitoring"), "heartbeat", monitoring_views.show),
     Tab(NOTIFICATIONS, "templates", _("Templates"), "template", message_template_views.show),
     Tab(NOTIFICATIONS, "summary", _("Summaries"), "report", summary_views.show, needs_all_servers=True),
-    Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all, needs_all_servers=True),
+    Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
     Tab(
         INTEGRATIONS,
         "ntfy",
