@@ -190,18 +190,20 @@ class _GuardedHTTPConnection(HTTPConnection):
     response_class = TimedResponse
 
     def connect(self) -> None:
+        check_host(self.host)
         with guarded_connections():
             super().connect()
-        self.peer = _check_peer(self.sock, self.host)
+        self.peer = None if self.proxy else _check_peer(self.sock, self.host)
 
 
 class _GuardedHTTPSConnection(HTTPSConnection):
     response_class = TimedResponse
 
     def connect(self) -> None:
+        check_host(self.host)
         with guarded_connections():
             super().connect()
-        self.peer = _check_peer(self.sock, self.host)
+        self.peer = None if self.proxy else _check_peer(self.sock, self.host)
 
 
 def _check_peer(connected: socket.socket, host: str) -> tuple[str, int]:
@@ -238,7 +240,7 @@ _POOLS: Mapping[str, Any] = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPoo
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Checks the host of a request, and each address that a connection is made to."""
+    """Checks each address that a connection is made to, and what a proxy is asked for."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
         """Let the pools make connections that are checked."""
@@ -247,8 +249,15 @@ class GuardedAdapter(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
         """Send a request, through a proxy too only when its own host may be called."""
-        check_host(urlsplit(request.url or "").hostname or "")
+        if options.get("proxies"):
+            check_host(urlsplit(request.url or "").hostname or "")
         return super().send(request, *arguments, **options)
+
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Let connections to a proxy be checked and bounded like all others."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = dict(_POOLS)
+        return manager
 
 
 class GuardedSession(requests.Session):

@@ -15,7 +15,8 @@ from app.contracts.addresses import (
     is_forbidden,
     use_proxies,
 )
-from app.testing.http_servers import recording_server
+from app.contracts.deadlines import answers_within
+from app.testing.http_servers import Answer, recording_server
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,12 @@ class TestEnvironment:
         with guarded_session() as session:
             assert session.get("http://nowhere.invalid/x", timeout=5).status_code == 200
         assert [request.path for request in proxy.received] == ["http://nowhere.invalid/x"]
+
+    def test_answer_of_a_proxy_has_a_deadline_too(self, proxy):
+        use_proxies(True)
+        proxy.answers = [Answer(delay_s=0.6)]
+        with guarded_session() as session, answers_within(0.2), pytest.raises(requests.RequestException):
+            session.get("http://nowhere.invalid/x", timeout=5)
 
     def test_password_of_netrc_is_not_added(self, monkeypatch, tmp_path):
         (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password s3cret\n")

@@ -1,7 +1,9 @@
 """Sending: retries, claims, failing channels, and that nothing is lost or told twice."""
 
+import socket
 import threading
 from collections import Counter
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -417,6 +419,31 @@ class TestStop:
         ingest(status="Error")
         assert outbox.deliver_due(clock(), stopping) == 0
         assert ntfy.received == []
+
+
+def test_mail_server_that_dawdles_costs_a_try_and_says_why(clock, ingest, deliveries, monkeypatch):
+    monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.3)
+    over = threading.Event()
+
+    def dawdle() -> None:
+        with suppress(OSError), listener.accept()[0] as caller:
+            while not over.wait(0.05):
+                caller.sendall(b"220-x\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=dawdle, daemon=True).start()
+        place = {"host": "127.0.0.1", "port": listener.getsockname()[1], "connection_type": "plain"}
+        people = {"mailto": "admin@example.org", "from_address": "watch@example.org"}
+        channels.save_settings("email", "email", place | people, now=clock())
+        channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 0
+        over.set()
+    [row] = deliveries()
+    assert (row.state, row.attempts) == ("queued", 1)
+    assert "did not answer within" in row.last_error
+    [trouble] = channel_health.channel_troubles()
+    assert (trouble.kind, trouble.error) == ("email", row.last_error)
 
 
 def test_message_knows_when_its_event_was(clock, ingest, ntfy_channel, app, monkeypatch, deliveries):
