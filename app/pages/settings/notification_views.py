@@ -103,7 +103,7 @@ def _find_additional(key: str) -> layout.Additional:
     """The additional destinations behind a key. Raises NotFound, and Forbidden: other servers may use them too."""
     page = layout.find_additional(key, visible_server_ids())
     if is_limited(current_user):
-        raise Forbidden(_("This account may see chosen servers only"))
+        raise Forbidden("This account may see chosen servers only")
     return page
 
 
