@@ -41,6 +41,8 @@ WORKERS = 4
 WORKERS_PER_CHANNEL = 2
 # Longer than any send may take, time limits of all its steps together.
 CLAIM = timedelta(minutes=3)
+# A channel that takes longer hangs: its message is tried again, and people hear why. Shorter than a claim.
+LONGEST_SEND_S = 120.0
 # Clocks of several machines may differ by this much.
 CLOCK_SLACK = timedelta(minutes=1)
 # How often a pass that still waits for slow destinations looks for what was queued meanwhile.
@@ -51,6 +53,8 @@ AFTER_THE_STOP = timedelta(seconds=10)
 # How many due rows a claim looks at, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
+# Where an application keeps the sends that it gave up on and that have not ended.
+HUNG = "duplistatus.hung_sends"
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
 # Messages that share these reach people in their order.
 JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
@@ -80,6 +84,14 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """A message on its way since `began_s` of the monotonic clock."""
+
+    claimed: Claimed
+    began_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one try went; no error is success."""
 
@@ -93,11 +105,13 @@ def deliver_due(now: datetime, stopping: Event | None = None) -> int:
 
     A channel that fails gets no further message in this pass, so that its queue does not burn a try for each
     message while it is down. Once `stopping` is set nothing more is begun, and what is on its way is waited for a few
-    seconds; the rest goes out soon after the next start.
+    seconds; the rest goes out soon after the next start. A channel that hangs with as many messages as it may send at
+    once gets no further one until one of them has ended.
     """
     began = monotonic()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    busy: dict[Future[Outcome], Claimed] = {}
+    hung: dict[Future[Outcome], int] = app.extensions.setdefault(HUNG, {})
+    busy: dict[Future[Outcome], Sending] = {}
     failing: set[int] = set()
     delivered = 0
     ends_at = inf
@@ -106,20 +120,26 @@ def deliver_due(now: datetime, stopping: Event | None = None) -> int:
             ends_at = min(ends_at, monotonic() + LAST_SENDS_S)
         moment = now + timedelta(seconds=monotonic() - began)
         if ends_at == inf:
-            for claimed in _claim(moment, Counter(each.channel_id for each in busy.values()), failing):
-                busy[_in_background(_try, app, claimed)] = claimed
+            counts = Counter(each.claimed.channel_id for each in busy.values())
+            for claimed in _claim(moment, counts, failing | _find_blocked(hung)):
+                busy[_in_background(_try, app, claimed)] = Sending(claimed, monotonic())
         if not busy:
             return delivered
         done, hanging = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
         for future in done:
-            outcome, claimed = future.result(), busy.pop(future)
+            outcome, sending = future.result(), busy.pop(future)
             if outcome.error is not None and not outcome.error.permanent:
-                failing.add(claimed.channel_id)
+                failing.add(sending.claimed.channel_id)
             delivered += outcome.error is None
             _record(outcome, now + timedelta(seconds=monotonic() - began))
         if hanging and monotonic() > ends_at:
-            _hand_back([busy[future] for future in hanging], moment)
+            _hand_back([busy[future].claimed for future in hanging], moment)
             return delivered
+        for future in hanging:
+            if monotonic() > busy[future].began_s + LONGEST_SEND_S:
+                hung[future] = busy[future].claimed.channel_id
+                failing.add(hung[future])
+                _record(_give_up_on(busy.pop(future).claimed), now + timedelta(seconds=monotonic() - began))
 
 
 def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
@@ -161,6 +181,18 @@ def _in_background(send: Callable[[Flask, Claimed], Outcome], app: Flask, claime
 
     Thread(target=work, name=f"delivery-{claimed.id}", daemon=True).start()
     return future
+
+
+def _find_blocked(hung: dict[Future[Outcome], int]) -> set[int]:
+    """Return the channels that hang with all that they may send at once; what has ended is forgotten."""
+    for future in [future for future in hung if future.done()]:
+        del hung[future]
+    return {channel_id for channel_id, count in Counter(hung.values()).items() if count >= WORKERS_PER_CHANNEL}
+
+
+def _give_up_on(claimed: Claimed) -> Outcome:
+    text = f"{channels.full_name(claimed.kind, claimed.name)}: sending did not end within {LONGEST_SEND_S:.0f} s"
+    return Outcome(claimed, None, DeliveryError(text))
 
 
 def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections import Counter
+from concurrent.futures import wait
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -373,7 +374,7 @@ class TestRetryAfter:
         for _ in range(3):
             outbox.deliver_due(clock())
             clock.now = deliveries()[0].next_attempt_at
-        assert clock() - deliveries()[0].created_at > timedelta(minutes=8)
+        assert clock() - deliveries()[0].created_at > timedelta(minutes=7)
 
     def test_longer_wait_was_not_planned_by_another_clock(self, clock, ingest, ntfy_channel, ntfy):
         ntfy.answers = [Answer(429, headers={"Retry-After": "36000"})]
@@ -444,6 +445,45 @@ def test_mail_server_that_dawdles_costs_a_try_and_says_why(clock, ingest, delive
     assert "did not answer within" in row.last_error
     [trouble] = channel_health.channel_troubles()
     assert (trouble.kind, trouble.error) == ("email", row.last_error)
+
+
+class TestHangingChannel:
+    """A plugin that never comes back holds up neither the others nor its own error."""
+
+    @pytest.fixture
+    def release(self, app, clock, ntfy_channel, monkeypatch):
+        """Webhooks hang until it is set."""
+        release = threading.Event()
+        kind = app.extensions["duplistatus.registry"].channels["webhook"]
+        monkeypatch.setattr(delivery, "LONGEST_SEND_S", 0.1)
+        monkeypatch.setattr(delivery, "LOOK_AGAIN_S", 0.05)
+        monkeypatch.setattr(kind, "send", lambda _channel, _message: release.wait(60))
+        channels.save_settings("webhook", "hook", {"url": "http://127.0.0.1:9/"}, now=clock())
+        yield release
+        release.set()
+
+    def test_reason_is_told_and_the_other_channel_goes_on(self, clock, ingest, ntfy, deliveries, release):
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 1
+        assert len(ntfy.received) == 1
+        [row] = [row for row in deliveries() if row.state == "queued"]
+        assert "did not end within" in row.last_error
+        assert [trouble.error for trouble in channel_health.channel_troubles()] == [row.last_error]
+
+    def test_it_takes_no_more_threads_than_it_may_use_until_one_ends(
+        self, app, clock, ingest, ntfy, deliveries, release, monkeypatch
+    ):
+        for number in range(6):
+            ingest(status="Error", job_name=f"job {number}")
+        for _ in range(4):
+            outbox.deliver_due(clock.advance(minutes=10))
+        assert len(ntfy.received) == 6
+        assert sum(row.attempts for row in deliveries() if row.state == "queued") == 2
+        monkeypatch.setattr(delivery, "LONGEST_SEND_S", 30.0)
+        release.set()
+        wait(app.extensions[delivery.HUNG])
+        outbox.deliver_due(clock.advance(minutes=10))
+        assert {row.state for row in deliveries()} == {"delivered"}
 
 
 def test_message_knows_when_its_event_was(clock, ingest, ntfy_channel, app, monkeypatch, deliveries):
