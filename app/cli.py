@@ -9,10 +9,9 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import click
-import waitress
 from flask import Flask
 
-from app import __version__
+from app import __version__, server
 from app.commands.admin import admin_group
 from app.commands.application import application_context
 from app.commands.doctor import doctor
@@ -22,7 +21,7 @@ from app.factory import create_app
 from app.jobs import announce_stop, stop_jobs
 from app.registry import PluginConflict, discover
 from app.services.demo import fill_demo
-from app.settings import BadSetting, Settings, from_environment
+from app.settings import BadSetting, from_environment
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +56,7 @@ def serve() -> None:
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, partial(stop, app))
-    waitress.serve(app, **waitress_options(settings))
+    server.serve(app, settings)
     stop_jobs(app)
 
 
@@ -78,21 +77,6 @@ def leave() -> None:
     log.warning("some work did not end within %.0f seconds of the stop", LONGEST_STOP_S)
     logging.shutdown()
     os._exit(0)
-
-
-def waitress_options(settings: Settings) -> dict[str, object]:
-    """How waitress serves us; the bench uses the same options for its bare comparison."""
-    return {
-        "host": settings.host,
-        "port": settings.port,
-        "threads": settings.threads,
-        "ident": None,
-        "channel_timeout": 60,
-        "connection_limit": 500,
-        "max_request_body_size": 256 * 1024 * 1024,
-        "clear_untrusted_proxy_headers": False,  # the application reads them itself, from trusted peers only
-        "url_scheme": "http",
-    }
 
 
 @main.command("demo")

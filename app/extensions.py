@@ -119,5 +119,7 @@ def prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 def begin_sqlite(connection: Connection) -> None:
     """Start a writing transaction with the write lock, so that two writers queue instead of failing half way."""
     if connection.dialect.name == "sqlite":
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        options = connection.get_execution_options()
+        if "wait_s" in options:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(1000 * options['wait_s'])}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if options.get("writes", False) else "BEGIN")

@@ -4,14 +4,17 @@ import logging
 from datetime import UTC, datetime
 
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from app import api, database, logs, pages
+from app.api import guards
 from app.contracts.addresses import use_proxies
 from app.extensions import csrf, db, login_manager, migrate
 from app.jobs import start_jobs
 from app.registry import Registry, discover
 from app.routing import Application
-from app.services import bootstrap
+from app.services import bootstrap, schema_state
+from app.services.database_faults import describe
 from app.services.sessions import ServerSessionInterface
 from app.settings import Settings, from_environment
 
@@ -27,7 +30,13 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
     app = bind(settings, registry or discover())
     with app.app_context(), database.alone():
         database.upgrade(settings)
-        bootstrap.prepare(settings, now=datetime.now(UTC))
+        differs = schema_state.log_differences()
+        try:
+            bootstrap.prepare(settings, now=datetime.now(UTC))
+        except SQLAlchemyError as error:
+            if not differs:
+                raise
+            log.error("the start goes on without what it would have put right: %s", describe(error))
     if settings.run_jobs:
         start_jobs(app)
     return app
@@ -45,7 +54,7 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         WTF_CSRF_CHECK_DEFAULT=False,
         DEBUG=settings.debug,
         TESTING=settings.testing,
-        MAX_CONTENT_LENGTH=200 * 1024 * 1024,
+        MAX_CONTENT_LENGTH=guards.STRANGERS_BYTES,  # where no rule of a route says more
         SEND_FILE_MAX_AGE_DEFAULT=3600,
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.base_path or "/",

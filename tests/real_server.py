@@ -45,13 +45,27 @@ class RealServer:
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
         """One request on a connection of its own; gives status and JSON. Raises OSError when nobody answers."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection = self.connect()
         try:
             connection.request(method, path, body=body, headers=headers or {})
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read())
         finally:
             connection.close()
+
+    def connect(self) -> http.client.HTTPConnection:
+        """A connection of its own."""
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+
+    def open_files(self) -> list[tuple[str, int]]:
+        """The files that the process holds open, with their sizes."""
+        found = []
+        for link in Path(f"/proc/{self._process.pid}/fd").iterdir():
+            try:
+                found.append((os.readlink(link), link.stat().st_size))
+            except FileNotFoundError:
+                continue
+        return found
 
     def upload(self, body: bytes) -> int:
         """Send a report; gives the status."""

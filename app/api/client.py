@@ -10,6 +10,7 @@ from flask_login import current_user
 from app.contracts import AppError
 from app.domain import addresses
 from app.domain.addresses import Network
+from app.domain.lenient_json import check_extent
 from app.services.audit import Actor
 from app.services.visibility import servers_visible_to
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 USER_AGENT_LENGTH = 512
-# Our largest bodies, settings of thousands of jobs, stay far below; uploads have a limit of their own.
-MAX_JSON_BYTES = 4 * 1024 * 1024
 
 
 def client_address() -> str:
@@ -49,14 +48,14 @@ def visible_server_ids() -> frozenset[str] | None:
 
 
 def json_body(*, optional: bool = False) -> dict[str, Any]:
-    """The JSON object that was sent, whatever its content type says. Raises AppError (400) for anything else.
+    """The JSON object that was sent, whatever its content type says. Raises AppError: 400 for anything else, 413.
 
     With `optional` an empty body counts as an empty object.
     """
-    request.max_content_length = MAX_JSON_BYTES
     raw = request.get_data()
     if optional and not raw.strip():
         return {}
+    check_extent(raw)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:

@@ -15,7 +15,8 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app.contracts import AppError
 from app.routing import path_as_sent, quoted
-from app.services import clock
+from app.services import clock, integrity
+from app.services.database_faults import Fault, describe, fault_of
 from app.services.deployment import settings
 
 log = logging.getLogger(__name__)
@@ -25,7 +26,19 @@ ERROR_CODES = "duplistatus.error_codes"
 REPEATED_STATUSES = "duplistatus.repeated_statuses"
 # Shows an error to a person: called with the sentence and the status.
 PageErrors = Callable[[str, int], ResponseReturnValue]
-DATABASE_TROUBLE = (sqlalchemy.exc.OperationalError, sqlalchemy.exc.TimeoutError, sqlite3.OperationalError)
+# What may tell of the state of the database, or of a mistake of ours: `fault_of` knows.
+DATABASE_TROUBLE = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError, sqlite3.Error)
+# What SQLite says of a text to look for that is longer than 50,000 bytes.
+PATTERN_TOO_LONG = "LIKE or GLOB pattern too complex"
+FAULT_TEXTS: Mapping[Fault, str] = {
+    Fault.UNREACHABLE: "The database cannot be reached at the moment",
+    Fault.LOCKED: "The database is busy or locked at the moment",
+    Fault.DAMAGED: "The database is damaged; restore a backup",
+    Fault.READ_ONLY: "The database cannot be written",
+    Fault.DISK_FULL: "The disk is full, so nothing can be stored",
+    Fault.DISK_ERROR: "The disk of the database cannot be read or written",
+    Fault.SCHEMA: "The database lacks tables or columns that this version needs",
+}
 # PostgreSQL's words for a row that is there already, and for one that is there no more.
 COLLISIONS = frozenset({"23505", "23503"})
 ROW_IS_GONE = (sqlalchemy.orm.exc.StaleDataError, sqlalchemy.orm.exc.ObjectDeletedError)
@@ -95,15 +108,24 @@ def answer_http_error(error: HTTPException) -> ResponseReturnValue:
     return _answer(TEXTS.get(status, error.name), status, {}, headers, error)
 
 
-def answer_database_trouble(error: BaseException) -> ResponseReturnValue:
-    """Say that the database is the matter, which may pass; the log holds the rest."""
+def answer_database_trouble(error: Exception) -> ResponseReturnValue:
+    """Say what is the matter with the database, which may pass; the log holds the rest. A wrong statement is ours."""
+    fault = fault_of(error)
+    if fault is None and PATTERN_TOO_LONG in str(error):
+        return answer_impossible_value(error)
+    if fault is None:
+        raise error
     log.error("the database cannot be used: %s", error, exc_info=settings().debug)
-    return _answer("The database cannot be reached at the moment", 503, {}, {"Retry-After": "5"}, error)
+    if fault is Fault.DAMAGED:
+        integrity.note_damage(describe(error))
+    sentence = FAULT_TEXTS[fault]
+    code = {"errorCode": "DATABASE_NOT_READY"} | _of_family(sentence, 503)
+    return _answer(sentence, 503, code, {"Retry-After": "5"}, error)
 
 
-def answer_impossible_value(error: sqlalchemy.exc.DataError) -> ResponseReturnValue:
+def answer_impossible_value(error: Exception) -> ResponseReturnValue:
     """Say that something of the request fits into no column; what is usual was refused before it came so far."""
-    log.warning("the database refused a value: %s", error.orig)
+    log.warning("the database refused a value: %s", describe(error))
     return _answer("The request holds a text or number that cannot be kept", 400, {}, {}, error)
 
 
@@ -124,7 +146,7 @@ def answer_collision(error: sqlalchemy.exc.SQLAlchemyError) -> ResponseReturnVal
 def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:
     """Answer with a plain sentence; Flask has written the trace into the log."""
     cause = error.original_exception or error
-    if isinstance(cause, DATABASE_TROUBLE):
+    if isinstance(cause, Exception) and fault_of(cause):
         return answer_database_trouble(cause)
     return _answer("Something unexpected went wrong; the application log has the details", 500, {}, {}, cause)
 

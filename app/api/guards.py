@@ -6,12 +6,15 @@ pending password change, administrator. A script with a key of scope `admin` sta
 session and token, everywhere but at pages.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Request, current_app, redirect, request
+from flask import Blueprint, Flask, Request, Response, current_app, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
+from werkzeug.exceptions import HTTPException
 
 from app.api import network_rules
 from app.api.errors import redirect_without_slash
@@ -25,7 +28,16 @@ from app.services.deployment import settings
 from app.services.network_access import Zone
 from app.services.visibility import is_limited
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 RULES = "duplistatus.guards"
+# How large a body may be where nothing else is said: of anybody, and of people who are signed in. Our largest ones,
+# settings of thousands of jobs, stay far below.
+STRANGERS_BYTES = 64 * 1024
+PERSONS_BYTES = 4 * 1024 * 1024
+# Set by the server that asks, before it receives a large body, whether the person would be let in.
+ASKS = "duplistatus.asks"
 PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"  # noqa: S105 (an error code)
 
 
@@ -39,6 +51,27 @@ class Rule:
     needs_all_servers: bool = False
     zone: Zone | None = None
     is_page: bool = False
+    most_bytes: int | Callable[[], int] | None = None
+
+    @property
+    def needs_person(self) -> bool:
+        """Whether somebody has to be signed in."""
+        return self.guard in (Guard.LOGIN, Guard.ADMIN)
+
+    @property
+    def body_limit(self) -> int:
+        """How large a body may be, in bytes."""
+        if self.most_bytes is None:
+            return PERSONS_BYTES if self.needs_person else STRANGERS_BYTES
+        return self.most_bytes if isinstance(self.most_bytes, int) else self.most_bytes()
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimit:
+    """How large a body a route receives, and whether from people alone who are signed in."""
+
+    most_bytes: int
+    needs_person: bool = False
 
 
 def install(app: Flask) -> None:
@@ -65,7 +98,8 @@ def cover(
     base_path = app.extensions["duplistatus.settings"].base_path
     app.register_blueprint(blueprint, url_prefix=f"{base_path}{url_prefix}{blueprint.url_prefix or ''}")
     for endpoint in app.view_functions.keys() - known:
-        access = getattr(app.view_functions[endpoint], "access", None)
+        view = app.view_functions[endpoint]
+        access = getattr(view, "access", None)
         app.extensions[RULES][endpoint] = Rule(
             access.guard if access else guard,
             csrf and (access.csrf if access else True),
@@ -73,6 +107,7 @@ def cover(
             access.needs_all_servers if access else False,
             zone,
             is_page,
+            getattr(view, "most_bytes", None),
         )
 
 
@@ -92,6 +127,7 @@ def check_request() -> ResponseReturnValue | None:
     rule: Rule | None = current_app.extensions[RULES].get(endpoint)
     if rule is None:
         raise Forbidden("This address is not covered by an access rule")
+    request.max_content_length = rule.body_limit
     if rule.zone is not None:
         network_rules.check(rule.zone)
     if rule.guard is Guard.OPEN:
@@ -102,7 +138,24 @@ def check_request() -> ResponseReturnValue | None:
         if not rule.is_page:
             raise
         return _show_the_way(refusal)
-    return None
+    return ("", 204) if ASKS in request.environ else None
+
+
+def find_limit(app: Flask, method: str, path: str) -> BodyLimit:
+    """Find how large a body may be that is sent to an address; where there is none, it is small."""
+    try:
+        endpoint, _values = app.url_map.bind("").match(path, method)
+    except HTTPException:
+        return BodyLimit(STRANGERS_BYTES)
+    rule: Rule = app.extensions[RULES].get(endpoint, Rule(Guard.OPEN))
+    with app.app_context():
+        return BodyLimit(rule.body_limit, rule.needs_person)
+
+
+def would_admit(app: Flask, environ: "WSGIEnvironment") -> bool:
+    """Say whether the guard lets a request through, as far as that is known without its body."""
+    answer = Response.from_app(app, {**environ, ASKS: True}, buffered=True)
+    return answer.status_code == 204
 
 
 def load_script(_request: Request) -> Script | None:
@@ -133,7 +186,7 @@ def _check_person(rule: Rule) -> None:
         return
     if not sessions.current().is_live:
         raise script_refusal() or Unauthorized("Invalid or expired session")
-    if rule.csrf:
+    if rule.csrf and ASKS not in request.environ:  # the token of a form comes with its body
         csrf.protect()
     if rule.guard is Guard.SESSION:
         return

@@ -13,7 +13,7 @@ from app.settings import BadSetting, from_environment
 
 @click.command("doctor")
 def doctor() -> None:
-    """Look the installation over; changes nothing. Ends with status 1 when something is wrong."""
+    """Look the installation over; status 1 when something is wrong. Writes nothing but a row that shows that it can."""
     try:
         settings = from_environment()
         findings = checkup.examine_files(settings)

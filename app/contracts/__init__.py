@@ -9,7 +9,7 @@ from app.contracts.addresses import (
     validate_http_url,
     validate_one_line,
 )
-from app.contracts.api import ApiGroup, Guard, guarded, visible_server_ids
+from app.contracts.api import ApiGroup, Guard, guarded, takes_bytes, visible_server_ids
 from app.contracts.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.contracts.chart import ChartProvider, Combine, Run, Unit
 from app.contracts.description import AnyOf, Content, described
@@ -38,6 +38,7 @@ __all__ = [
     "guarded",
     "guarded_connections",
     "open_connection",
+    "takes_bytes",
     "validate_http_url",
     "validate_one_line",
     "visible_server_ids",

@@ -50,3 +50,9 @@ class Unavailable(AppError):
     """A part that is needed does not answer now."""
 
     status = 503
+
+
+class TooLarge(AppError):
+    """What was sent is, or unpacks to, more than is accepted."""
+
+    status = 413

@@ -21,6 +21,8 @@ _SHAPES: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         "unusualRun": ("high", "duplicati, duplistatus, unusual", "🔎"),
         "destinationFull": ("default", "duplicati, duplistatus, storage", "📦"),
         "destinationsFull": ("default", "duplicati, duplistatus, storage", "📦"),
+        "healthFailing": ("high", "duplicati, duplistatus, health", "🩺"),
+        "healthWorks": ("default", "duplicati, duplistatus, recovered", "💚"),
     }
 )
 EVENTS = tuple(_SHAPES)
@@ -66,6 +68,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Destinations that will soon be full: {count}",
                 "{jobs}\n\nFree some space, or keep fewer versions: without space backups fail.",
             ),
+            "healthFailing": (
+                "duplistatus needs attention",
+                "{problems}\n\nUntil this is solved, reports and messages may be missing.",
+            ),
+            "healthWorks": ("duplistatus works again", "Solved:\n\n{problems}"),
             "list": ("{server_alias}: {backup_name}, expected {expected_date}", "and more: {count}"),
         },
         "de": {
@@ -109,6 +116,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "{jobs}\n\n"
                 "Schaffen Sie Platz oder behalten Sie weniger Versionen: Ohne Platz schlagen Sicherungen fehl.",
             ),
+            "healthFailing": (
+                "duplistatus braucht Aufmerksamkeit",
+                "{problems}\n\nBis das behoben ist, können Berichte und Nachrichten fehlen.",
+            ),
+            "healthWorks": ("duplistatus arbeitet wieder", "Behoben:\n\n{problems}"),
             "list": ("{server_alias}: {backup_name}, erwartet {expected_date}", "und weitere: {count}"),
         },
         "fr": {
@@ -151,6 +163,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Destinations bientôt pleines : {count}",
                 "{jobs}\n\nLibérez de l'espace ou gardez moins de versions : sans espace, les sauvegardes échouent.",
             ),
+            "healthFailing": (
+                "duplistatus demande votre attention",
+                "{problems}\n\nTant que ce n'est pas résolu, des rapports et des messages peuvent manquer.",
+            ),
+            "healthWorks": ("duplistatus fonctionne de nouveau", "Résolu :\n\n{problems}"),
             "list": ("{server_alias} : {backup_name}, attendue le {expected_date}", "et d'autres : {count}"),
         },
         "es": {
@@ -193,6 +210,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Destinos que pronto estarán llenos: {count}",
                 "{jobs}\n\nLibere espacio o conserve menos versiones: sin espacio las copias fallan.",
             ),
+            "healthFailing": (
+                "duplistatus necesita atención",
+                "{problems}\n\nHasta que se resuelva, pueden faltar informes y mensajes.",
+            ),
+            "healthWorks": ("duplistatus vuelve a funcionar", "Resuelto:\n\n{problems}"),
             "list": ("{server_alias}: {backup_name}, esperada el {expected_date}", "y más: {count}"),
         },
         "pt-BR": {
@@ -234,6 +256,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "Destinos que em breve estarão cheios: {count}",
                 "{jobs}\n\nLibere espaço ou mantenha menos versões: sem espaço os backups falham.",
             ),
+            "healthFailing": (
+                "duplistatus precisa de atenção",
+                "{problems}\n\nAté que isso seja resolvido, podem faltar relatórios e mensagens.",
+            ),
+            "healthWorks": ("duplistatus voltou a funcionar", "Resolvido:\n\n{problems}"),
             "list": ("{server_alias}: {backup_name}, esperado em {expected_date}", "e mais: {count}"),
         },
         "hi": {
@@ -274,6 +301,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "जल्द भरने वाले गंतव्य: {count}",
                 "{jobs}\n\nजगह खाली करें या कम संस्करण रखें: जगह न होने पर बैकअप विफल होते हैं।",
             ),
+            "healthFailing": (
+                "duplistatus पर ध्यान देना ज़रूरी है",
+                "{problems}\n\nजब तक यह ठीक नहीं होता, रिपोर्ट और संदेश छूट सकते हैं।",
+            ),
+            "healthWorks": ("duplistatus फिर से काम कर रहा है", "ठीक हुआ:\n\n{problems}"),
             "list": ("{server_alias}: {backup_name}, अपेक्षित {expected_date}", "और भी: {count}"),
         },
         "zh-Hans": {
@@ -307,6 +339,11 @@ WORDS: Mapping[str, Mapping[str, tuple[str, str]]] = MappingProxyType(
                 "即将占满的目标存储:{count}",
                 "{jobs}\n\n请释放空间或减少保留的版本:没有空间时备份会失败。",
             ),
+            "healthFailing": (
+                "duplistatus 需要处理",
+                "{problems}\n\n在解决之前,报告和消息可能会缺失。",
+            ),
+            "healthWorks": ("duplistatus 恢复工作", "已解决:\n\n{problems}"),
             "list": ("{server_alias}:{backup_name},预计 {expected_date}", "以及更多:{count}"),
         },
     }
@@ -358,6 +395,88 @@ FULL_WORDS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "zh-Hans": ("{server_alias}:{backup_name},{when}空间耗尽,可用空间 {free_size}", "目前"),
     }
 )
+
+# What may be wrong with duplistatus itself, in the order of the sentences below.
+HEALTH_KINDS = ("space", "full", "damaged", "silent", "unwritable", "schema", "checks", "delivery")
+HEALTH_WORDS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "en-GB": (
+            "There is little free disk space",
+            "The disk is full, so reports are lost",
+            "The database is damaged",
+            "The database does not answer",
+            "The database cannot be written",
+            "The schema of the database does not fit this version",
+            "Nothing looks for overdue backups",
+            "Messages are not sent",
+        ),
+        "de": (
+            "Es gibt wenig freien Speicherplatz",
+            "Die Platte ist voll, Berichte gehen verloren",
+            "Die Datenbank ist beschädigt",
+            "Die Datenbank antwortet nicht",
+            "In die Datenbank kann nicht geschrieben werden",
+            "Das Schema der Datenbank passt nicht zu dieser Version",
+            "Überfällige Sicherungen werden nicht gesucht",
+            "Nachrichten werden nicht gesendet",
+        ),
+        "fr": (
+            "L'espace disque libre est faible",
+            "Le disque est plein, des rapports se perdent",
+            "La base de données est endommagée",
+            "La base de données ne répond pas",
+            "La base de données n'est pas accessible en écriture",
+            "Le schéma de la base de données ne convient pas à cette version",
+            "Les sauvegardes en retard ne sont plus recherchées",
+            "Les messages ne sont plus envoyés",
+        ),
+        "es": (
+            "Queda poco espacio libre en el disco",
+            "El disco está lleno y se pierden informes",
+            "La base de datos está dañada",
+            "La base de datos no responde",
+            "No se puede escribir en la base de datos",
+            "El esquema de la base de datos no corresponde a esta versión",
+            "No se buscan copias atrasadas",
+            "No se envían mensajes",
+        ),
+        "pt-BR": (
+            "Há pouco espaço livre em disco",
+            "O disco está cheio e relatórios se perdem",
+            "O banco de dados está danificado",
+            "O banco de dados não responde",
+            "Não é possível gravar no banco de dados",
+            "O esquema do banco de dados não serve para esta versão",
+            "Backups atrasados não são procurados",
+            "Mensagens não são enviadas",
+        ),
+        "hi": (
+            "डिस्क पर खाली जगह कम है",
+            "डिस्क भर गई है, इसलिए रिपोर्ट खो रही हैं",
+            "डेटाबेस क्षतिग्रस्त है",
+            "डेटाबेस उत्तर नहीं दे रहा",
+            "डेटाबेस में लिखा नहीं जा सकता",
+            "डेटाबेस का स्कीमा इस संस्करण के अनुरूप नहीं है",
+            "देर से चल रहे बैकअप की जाँच नहीं हो रही",
+            "संदेश नहीं भेजे जा रहे",
+        ),
+        "zh-Hans": (
+            "磁盘可用空间不足",
+            "磁盘已满,报告正在丢失",
+            "数据库已损坏",
+            "数据库没有响应",
+            "数据库无法写入",
+            "数据库结构与此版本不符",
+            "没有检查逾期的备份",
+            "消息没有发送",
+        ),
+    }
+)
+
+
+def health_words(kind: str, language: str) -> str:
+    """A sentence about one of `HEALTH_KINDS`, without a full stop."""
+    return HEALTH_WORDS[language][HEALTH_KINDS.index(kind)]
 
 
 def alarm_template(event: str, language: str) -> Template:

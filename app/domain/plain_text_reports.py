@@ -5,28 +5,32 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from app.domain.reported_values import SCHEDULED, InvalidReport
+from app.domain.reported_values import LONGEST_SENT_IDENTITY, SCHEDULED, InvalidReport
 
 # `Duplicati Backup report for <name>`, from 2.1 on with ` (<machine-id>, <backup-id>, <machine-name>)` behind.
 _TITLE = re.compile(r"Duplicati (\w+) report for (.*)", re.DOTALL)
 # In own templates the results may begin on the line of the title: one of these values comes first in them.
 _RESULT_ON_TITLE = re.compile(
-    r"\s*[:,;-]?\s+(?=(?:(?:Deleted|Modified|Examined|Opened|Added|Restored|Patched|Source|Downloaded|Copied)Files"
+    r"(?<=\s)(?:(?:Deleted|Modified|Examined|Opened|Added|Restored|Patched|Source|Downloaded|Copied)Files"
     r"|(?:Deleted|Downloaded|Repaired|Compacted)FileCount|DeletedSets|Verifications|RestoredFolders|PartialBackup"
-    r"|MainOperation|ParsedResult|BeginTime|EndTime|Failed): )"
+    r"|MainOperation|ParsedResult|BeginTime|EndTime|Failed): "
 )
+_BEFORE_RESULT = (":", ",", ";", "-")
 # The usual forms of a backup-id: `DB-7`, or a hash for runs from the command line, or nothing.
 _USUAL_BACKUP_ID = re.compile(r"(?:[A-Za-z]+-\d+|[0-9A-Fa-f]{64})?")
 _OPENING = " ("
 _PARTING = ", "
 # Brackets of a title that are looked at for the identity, from the right.
 _MOST_BRACKETS = 50
+# Characters of a title that may hold an identity: its four names are read up to a length, too.
+_LONGEST_TITLE = 4 * LONGEST_SENT_IDENTITY
 _LOG_TITLE = "Log data:"
 _VALUE = re.compile(r"( *)([A-Za-z][\w-]*):(?: (.*))?", re.ASCII)
 # With the separators and the calendar of the culture: `2026-04-07 23.52.38 +02 - [`, `1405-01-15 23:45:29 +03 - [`.
 _LOG_LINE = re.compile(r"\d{4}-\d\d?-\d\d? \d\d?[:.]\d\d[:.]\d\d(?: [+-][\d:]+)? - \[", re.ASCII)
 # Dates stand in the language of the machine, with the seconds since 1970 behind.
 _UNIX_SECONDS = re.compile(r".*\((\d{1,11})\)\s*", re.ASCII)
+_LONGEST_DATE = 200
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 # Lists of texts of the run; others in brackets are passed over.
 _LISTS = frozenset({"Messages", "Warnings", "Errors"})
@@ -82,8 +86,11 @@ def _split_title(lines: list[str]) -> tuple[str, list[str]]:
     joined = "\n".join(lines[:end])
     if not any(_VALUE.fullmatch(line) for line in lines[1:end]) and _split_identity(joined.rstrip()):
         return joined, lines[end:]
-    title, *rest = _RESULT_ON_TITLE.split(lines[0], maxsplit=1)
-    return title, [*rest, *lines[1:]]
+    result = _RESULT_ON_TITLE.search(lines[0], 0, _LONGEST_TITLE)
+    if result is None:
+        return lines[0], lines[1:]
+    title = lines[0][: result.start()].rstrip()
+    return title[: -title.endswith(_BEFORE_RESULT) or None].rstrip(), [lines[0][result.start() :], *lines[1:]]
 
 
 def _read_title(text: str) -> dict[str, Any]:
@@ -111,7 +118,7 @@ def _split_identity(name: str) -> tuple[str, str, str, str] | None:
     Each name may hold brackets and commas. Of several readings that one is taken whose backup-id has a usual form, then
     that whose brackets are closed in each part, then the first one.
     """
-    if not name.endswith(")"):
+    if not name.endswith(")") or len(name) > _LONGEST_TITLE:
         return None
     readings, end = [], len(name)
     for _ in range(_MOST_BRACKETS):
@@ -190,7 +197,7 @@ def _exception_text(lines: list[str]) -> str:
 def _dated(data: dict[str, Any]) -> dict[str, Any]:
     """Turn begin and end into dates that mean the same everywhere."""
     for name in ("BeginTime", "EndTime"):
-        seconds = _UNIX_SECONDS.fullmatch(str(data.get(name)))
+        seconds = _UNIX_SECONDS.fullmatch(str(data.get(name))[-_LONGEST_DATE:])
         if seconds:
             data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
     if str(data["MainOperation"]) in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from app.contracts.errors import AppError
+from app.contracts.errors import AppError, TooLarge
 from app.domain.instants import cut_to_milliseconds
+from app.domain.lenient_json import MOST_VALUES
 
 BACKUP, SYNC = "Backup", "Sync"
 # The operations whose runs keep data safe: they have a schedule and a state. All others only look after a backup.
@@ -19,10 +20,12 @@ LARGEST_LONG = 2**63 - 1
 # Characters of a name or an id of a server or a job: what the columns hold, and what a key in an index may take.
 LONGEST_IDENTITY = 255
 # A name that somebody sends is read up to here; the rest is told by the hash alone.
-_LONGEST_SENT_IDENTITY = 100_000
+LONGEST_SENT_IDENTITY = 100_000
 _HASH_LENGTH = 16
 _LONGEST_ECHO = 200
 _DATE_LENGTH = len("2026-11-20")
+# Where `str.splitlines` ends a line.
+_LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "null"})
 
 
@@ -97,7 +100,7 @@ class Section:
         values = {field: self.values.get(field) for field in fields}
         return {field: str(value)[:_LONGEST_ECHO] for field, value in values.items() if isinstance(value, str | int)}
 
-    def text(self, field: str, longest: int = _LONGEST_SENT_IDENTITY) -> str:
+    def text(self, field: str, longest: int = LONGEST_SENT_IDENTITY) -> str:
         """Give a text; numbers are written out, a missing value is empty."""
         value = self.values.get(field)
         if value is None:
@@ -163,6 +166,8 @@ class Section:
         if value is None:
             return None
         if isinstance(value, str):
+            if sum(map(value.count, _LINE_ENDS)) > MOST_VALUES:
+                raise TooLarge(f"{self.name}.{field} has more than {MOST_VALUES} lines")
             return tuple(clean_text(value).splitlines())
         if not isinstance(value, list):
             raise self.refusal(field, "is not a list of texts")

@@ -8,10 +8,11 @@ from enum import IntFlag
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from app.contracts.errors import TooLarge
 from app.domain.available_versions import VersionLog, find_version_log, machine_offset
 from app.domain.durations import parse_duration
 from app.domain.instants import cut_to_milliseconds
-from app.domain.lenient_json import read_json
+from app.domain.lenient_json import MOST_VALUES, check_extent, read_json
 from app.domain.plain_text_reports import is_plain_text_report, read_plain_text
 from app.domain.reported_values import (
     BACKUP,
@@ -330,12 +331,17 @@ def _is_live_status(document: dict[str, Any]) -> bool:
 
 def _read_document(text: str | bytes) -> tuple[dict[str, Any], Format]:
     """Give the report as Duplicati's JSON has it, and the format in which it was sent."""
+    body = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    if body.startswith((b"{", b"[")):
+        check_extent(body)
     try:
-        document = read_json(text)
+        document = read_json(body)
     except ValueError:
-        body = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        readable = body.removeprefix(b"\xef\xbb\xbf").strip().decode("utf-8", "replace")
+        readable = body.decode("utf-8", "replace")
         if is_plain_text_report(readable):
+            if readable.count("\n") > MOST_VALUES:
+                raise TooLarge(f"The report has more than {MOST_VALUES} lines") from None
             return read_plain_text(clean_text(readable)), Format.TEXT
         raise InvalidReport(
             "The body is neither JSON nor a plain-text report of Duplicati: use --send-http-json-urls, "

@@ -5,7 +5,7 @@ Facts 9, 11 and 13 of the recordings of a real Duplicati (tests/data/duplicati/R
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.domain.statuses import is_failure
@@ -129,7 +129,7 @@ def _file_list_times(line: str) -> list[datetime]:
     if found is None:
         return []
     try:
-        return [datetime.strptime(found[1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)]
+        return [datetime.fromisoformat(found[1])]
     except ValueError:
         return []
 

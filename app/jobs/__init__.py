@@ -5,6 +5,7 @@ from flask import Flask
 from app.jobs.courier import Courier
 from app.jobs.schedule import Schedule
 from app.jobs.tasks import TASKS, TaskResult, UnknownTask, run_task
+from app.services import clock, health
 
 __all__ = [
     "TASKS",
@@ -25,6 +26,8 @@ def start_jobs(app: Flask) -> None:
     """Start the schedule and the delivery of this application; doing it twice changes nothing."""
     if SCHEDULE in app.extensions:
         return
+    with app.app_context():
+        health.note_jobs_started(clock.now())
     app.extensions[SCHEDULE] = Schedule(app)
     app.extensions[SCHEDULE].start()
     app.extensions[COURIER] = Courier(app, on_clock_change=app.extensions[SCHEDULE].reload)

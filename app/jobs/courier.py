@@ -11,13 +11,17 @@ from collections.abc import Callable
 
 from flask import Flask
 
-from app.services import clock, outbox
+from app.services import clock, health, health_alarms, outbox
 
 log = logging.getLogger(__name__)
 
 PERIOD_S = 15.0
 # Reports of several jobs often come together: one pass then takes them all.
 GATHER_S = 0.05
+# A pass that takes longer than this hangs.
+LONGEST_PASS_S = 900.0
+# How often the health is looked at, for alarms about this program itself.
+HEALTH_PERIOD_S = 30.0
 # The wall clock was set when it moved this much more or less than time itself.
 CLOCK_CHANGE_S = 60.0
 # Longer than a stop waits for messages that are on their way.
@@ -32,12 +36,18 @@ class Courier:
         self._on_clock_change = on_clock_change
         self._wake = threading.Event()
         self._is_stopping = threading.Event()
+        self._passed_s = self._looked_s = time.monotonic()
         self._thread = threading.Thread(target=self._work, name="courier", daemon=True)
 
     def start(self) -> None:
         """Begin, and listen for what is queued."""
         outbox.queued.connect(self._on_queued)
         self._thread.start()
+
+    @property
+    def is_working(self) -> bool:
+        """Whether the thread is alive and passes come."""
+        return self._thread.is_alive() and time.monotonic() - self._passed_s < LONGEST_PASS_S
 
     def announce_stop(self) -> None:
         """Begin nothing more; does not wait, so a signal handler may call it."""
@@ -57,6 +67,8 @@ class Courier:
         offset_s = time.time() - time.monotonic()
         while not self._is_stopping.is_set():
             self._deliver()
+            self._passed_s = time.monotonic()
+            self._look_at_health()
             self._wake.wait(PERIOD_S)
             self._is_stopping.wait(GATHER_S)
             self._wake.clear()
@@ -71,10 +83,23 @@ class Courier:
         except Exception:  # the outermost loop: a database that is away now may be back in a moment
             log.exception("the outbox cannot be delivered now")
 
+    def _look_at_health(self) -> None:
+        """Notify people of trouble with this program; the schedule, which does so too, may be what stopped."""
+        if time.monotonic() - self._looked_s < HEALTH_PERIOD_S:
+            return
+        self._looked_s = time.monotonic()
+        try:
+            with self._app.app_context():
+                health_alarms.look(clock.now())
+        except Exception:  # the outermost loop, as above
+            log.exception("the health cannot be looked at now")
+
     def _adjust(self) -> None:
         """Plan anew: after a clock was set back, the next ticks would lie in a far future."""
         log.warning("the clock was set; the schedule is made anew")
         try:
+            with self._app.app_context():
+                health.note_jobs_started(clock.now())  # checks are not late because the clock went on
             self._on_clock_change()
         except Exception:  # the outermost loop, as above
             log.exception("the schedule cannot be made anew now")

@@ -18,6 +18,9 @@ from app.services import (
     digests,
     duplicati_versions,
     evaluate,
+    external_monitor,
+    health_alarms,
+    integrity,
     leases,
     local_backups,
     repairs,
@@ -28,6 +31,7 @@ from app.services import (
     tidying,
 )
 from app.services.collect import pulling
+from app.services.external_monitor import ExternalMonitor
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import insert_for, writing
 from app.services.visibility import ALL_SERVERS
@@ -51,6 +55,8 @@ LOCAL_BACKUP = "local-backup"
 COLLECTING = "collect-from-servers"
 VERSION_CHECK = "duplicati-versions"
 VERSION_LISTS = "version-lists"
+INTEGRITY_CHECK = "integrity-check"
+MONITOR_PING = "external-monitor"
 
 
 class UnknownTask(NotFound):
@@ -81,7 +87,7 @@ class ScheduledTask:
     name: str
     expression: str
     work: Callable[[datetime], tuple[str, Mapping[str, int]]]
-    plan: Callable[[], SummaryPlan] | None = None
+    plan: Callable[[], SummaryPlan | ExternalMonitor] | None = None
     starts_soon: bool = False
 
 
@@ -96,8 +102,24 @@ def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 
 def _look_around(now: datetime) -> tuple[str, Mapping[str, int]]:
-    count = alarms.look_around(now)
-    return f"Queued {count} alarms about silence, channels and destinations", {}
+    count = alarms.look_around(now) + health_alarms.look(now)
+    return f"Queued {count} alarms about silence, channels, destinations and health", {}
+
+
+def _check_integrity(now: datetime) -> tuple[str, Mapping[str, int]]:
+    damage = integrity.check(now)
+    if damage is None:
+        return "PostgreSQL looks after its own files", {}
+    return (f"The database file is damaged: {damage}" if damage else "The database file is whole"), {}
+
+
+def _ping_monitor(now: datetime) -> tuple[str, Mapping[str, int]]:
+    result = external_monitor.ping_if_due(now)
+    if result is None:
+        return "No ping was due", {}
+    if result.error:
+        return f"The external monitor cannot be pinged: {result.error}", {}
+    return ("The external monitor was pinged" if not result.reason else f"Reported as failing: {result.reason}"), {}
 
 
 def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -174,6 +196,8 @@ TASKS: Mapping[str, ScheduledTask] = {
         ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
         ScheduledTask(VERSION_CHECK, "23 * * * *", _look_for_versions),
         ScheduledTask(VERSION_LISTS, "*/5 * * * *", _read_lists_again, starts_soon=True),
+        ScheduledTask(INTEGRITY_CHECK, "20 3 * * *", _check_integrity),
+        ScheduledTask(MONITOR_PING, external_monitor.EVERY_MINUTE, _ping_monitor, external_monitor.read),
         ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
         ScheduledTask(DAILY_SUMMARY, "0 1 * * *", _send_summary, summary_settings.daily_summary),
         ScheduledTask(DIGEST, "0 6 * * 1", _send_digest, summary_settings.digest),

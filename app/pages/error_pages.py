@@ -37,6 +37,22 @@ PLAINER = {
     "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
     "The request is too large": lazy_gettext("More was sent than is taken."),
     "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
+    "The database is busy or locked at the moment": lazy_gettext("The database is busy or locked. Try again later."),
+    "The database is damaged; restore a backup": lazy_gettext(
+        "The database is damaged. An administrator has to restore a backup."
+    ),
+    "The database cannot be written": lazy_gettext(
+        "The database cannot be written. An administrator has to check the permissions of its folder."
+    ),
+    "The disk is full, so nothing can be stored": lazy_gettext(
+        "The disk is full, so nothing can be stored. An administrator has to free some space."
+    ),
+    "The disk of the database cannot be read or written": lazy_gettext(
+        "The disk of the database cannot be read or written. An administrator has to check it."
+    ),
+    "The database lacks tables or columns that this version needs": lazy_gettext(
+        "The database lacks tables or columns that this version needs. “duplistatus doctor” names them."
+    ),
     "Somebody else changed the same at this moment; try again": lazy_gettext(
         "Somebody else changed the same at this moment. Try again."
     ),

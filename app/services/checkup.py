@@ -4,9 +4,8 @@ The files are looked at first and without an application, which would put some o
 """
 
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -20,18 +19,34 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.domain.backup_times import newest_slot
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState, Lease, Run, Server, Task, User
-from app.services import channel_health, channels, configuration, local_backups, passwords, quiet_times, secrets
+from app.services import (
+    channel_health,
+    channels,
+    configuration,
+    disk_space,
+    external_monitor,
+    health,
+    local_backups,
+    passwords,
+    schema_state,
+    secrets,
+)
+from app.services.database_faults import Fault
 from app.services.database_state import find_damages
 from app.services.deployment import registry, settings
 from app.settings import DEFAULT_PASSWORD, Settings
 
-LEAST_FREE_BYTES = 200 * 1024 * 1024
-# A message is tried again for hours; one that was due this long ago is not being looked at by anybody.
-LONGEST_WAIT = timedelta(minutes=15)
 # Some of the scheduled work is done every day.
 LONGEST_REST = timedelta(hours=26)
 CLOCK_SLACK = timedelta(minutes=10)
 EARLIEST_YEAR = 2025
+WRITE_ADVICE: Mapping[str, str] = {
+    Fault.DISK_FULL: "Make room on the disk: reports are lost.",
+    Fault.LOCKED: "End the program that holds the database, or wait until it is done.",
+    Fault.READ_ONLY: "Give the database and its folder to the user that runs the server (chown, chmod).",
+    Fault.DAMAGED: "Stop the server, keep the file, and restore a backup (docs/recovery.md).",
+}
+OTHER_ADVICE = "Look at the disk and at the log of the system."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +76,14 @@ def examine_files(chosen: Settings) -> list[Finding]:
 
 
 def examine_application(now: datetime) -> list[Finding]:
-    """Look at the database's content, at time, channels and scheduled work; changes nothing."""
+    """Look at the database's content, at time, channels and scheduled work; writes one row that nobody needs."""
     try:
         schema = _examine_schema()
         if schema.is_wrong:
             return [schema]
         return [
             schema,
+            _examine_writing(now),
             _examine_secrets(),
             *_examine_accounts(now),
             _examine_zone(now),
@@ -92,9 +108,9 @@ def _examine_folder(folder: Path) -> Iterator[Finding]:
         yield Finding("data directory", f"{folder} can be written by others (mode {mode:o})", f"chmod 700 {folder}")
     else:
         yield Finding("data directory", f"{folder}, mode {mode:o}")
-    free_bytes = shutil.disk_usage(folder).free
-    advice = "Make room on the disk: a full one loses reports." if free_bytes < LEAST_FREE_BYTES else ""
-    yield Finding("disk", f"{free_bytes / 1e9:.1f} GB free", advice)
+    for space in disk_space.measure_all(folder):
+        advice = "Make room on the disk: a full one loses reports." if space.is_short else ""
+        yield Finding("disk", f"{space.free_bytes / 1e9:.1f} GB free for {space.folder}", advice)
 
 
 def _examine_key(folder: Path) -> Finding:
@@ -137,7 +153,12 @@ def _examine_schema() -> Finding:
     scripts = ScriptDirectory.from_config(extension.migrate.get_config(extension.directory))
     with db.engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
-    newest = scripts.get_current_head()
+        newest = scripts.get_current_head()
+        differences = schema_state.find_differences(connection) if present == newest else []
+    if differences:
+        advice = "Restore a backup from before the upgrade, or install the version that the database was used with."
+        text = f"At the newest version, {newest}, but {schema_state.name_differences(differences)}"
+        return Finding("schema", text, advice)
     if present == newest:
         return Finding("schema", f"At the newest version, {newest}")
     if present is None:
@@ -157,6 +178,7 @@ def _examine_secrets() -> Finding:
     except secrets.KeyUnusable as error:
         return Finding("secrets", error.message, "See the finding about the key file.")
     closed += [row.name for row in channels.list_channels() if not _is_readable(row)]
+    closed += [] if _opens(external_monitor.read().token) else ["the external monitor"]
     if closed:
         advice = "Put the right key file back, or enter these passwords again."
         return Finding("secrets", f"Secrets of {', '.join(closed[:10])} belong to another key file", advice)
@@ -205,18 +227,17 @@ def _examine_clock(now: datetime) -> Finding:
     return Finding("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
+def _examine_writing(now: datetime) -> Finding:
+    problem = health.find_write_problem(now)
+    if problem is None:
+        return Finding("writing", "A row was written")
+    return Finding("writing", f"Nothing can be stored: {problem.text}", WRITE_ADVICE.get(problem.code, OTHER_ADVICE))
+
+
 def _examine_outbox(now: datetime) -> Finding:
-    waiting = db.session.scalar(
-        select(func.count()).where(
-            Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING)),
-            Delivery.next_attempt_at < now - LONGEST_WAIT,
-            quiet_times.may_go(now),
-        )
-    )
     failed = db.session.scalar(select(func.count()).where(Delivery.state == DeliveryState.FAILED)) or 0
-    if waiting:
-        text = f"{waiting} messages should have been sent more than {LONGEST_WAIT.seconds // 60} minutes ago"
-        return Finding("outbox", text, "Start the server, and leave RUN_JOBS on: it sends them.")
+    for problem in health.find_late_messages(now):
+        return Finding("outbox", problem.text, "Start the server, and leave RUN_JOBS on: it sends them.")
     return Finding("outbox", f"Nothing is late; {failed} messages of the past could not be delivered")
 
 
@@ -238,6 +259,10 @@ def _examine_schedule(now: datetime) -> Iterator[Finding]:
     is_idle = newest is not None and not is_held and newest < now - LONGEST_REST
     advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups." if is_idle else ""
     yield Finding("scheduled work", f"{when}{'; some is being done now' if is_held else ''}", advice)
+    for problem in health.find_schedule_problems(now):
+        if problem.code == health.NO_CHECKS and not is_idle:
+            advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups."
+            yield Finding("scheduled work", problem.text, advice)
     for task in db.session.scalars(select(Task).where(Task.last_error.is_not(None)).order_by(Task.name)):
         text = f"{task.name} failed: {task.last_error}"
         yield Finding("scheduled work", text, "Look into the application log for the reason.")
@@ -253,7 +278,7 @@ def _examine_backups(now: datetime) -> Iterator[Finding]:
     if failed_at is not None:
         text = f"The copy that was due could not be made at {failed_at:%Y-%m-%d %H:%M} UTC; {newest}"
         yield Finding("backups", text, "Look into the application log for the reason, and at the room on the disk.")
-    elif slot is not None and now - slot > LONGEST_WAIT and not any(copy.made_at >= slot for copy in copies):
+    elif slot is not None and now - slot > health.LONGEST_WAIT and not any(copy.made_at >= slot for copy in copies):
         text = f"The copy that was due at {slot:%Y-%m-%d %H:%M} UTC was not made; {newest}"
         yield Finding("backups", text, "Start the server, and leave RUN_JOBS on: it makes them.")
     else:

@@ -63,6 +63,15 @@ DEFAULTS: dict[str, Any] = {
     # What `services.duplicati_versions` is told, and what it found: off at first, since it asks the internet.
     "version_check": {},
     "newest_duplicati": {},
+    # When scheduled work began, and what the newest check of the database file found: `services.health`.
+    "jobs_started_at": None,
+    "integrity_failure": None,
+    # MiB of free disk space below which people are notified; 0: never. What they know of: `services.health_alarms`.
+    "free_space_mib": 500,
+    "health_notified": {},
+    # What `services.external_monitor` is told, and how its newest ping went.
+    "external_monitor": {},
+    "external_monitor_ping": {},
     # The newest row whose log is packed densely.
     "logs_repacked_to": 0,
 }

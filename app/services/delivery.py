@@ -150,6 +150,16 @@ def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[
     return list(db.session.scalars(wanted))
 
 
+def count_late(since_at: datetime, now: datetime) -> int:
+    """How many messages could be sent and have been due since before an instant, of channels that do not fail."""
+    works = Delivery.channel_id.not_in(select(Channel.id).where(Channel.failing_since_at.is_not(None)))
+    is_late = or_(
+        and_(Delivery.state == DeliveryState.QUEUED, Delivery.next_attempt_at < since_at),
+        and_(Delivery.state == DeliveryState.SENDING, Delivery.claimed_until < since_at),
+    )
+    return len(_find_next(and_(is_late, works), now))
+
+
 def _is_due(now: datetime) -> ColumnElement[bool]:
     """Queued and due, or claimed by somebody whose time is over; also when the clock was set back since."""
     # The last kind counts for killed tries too, of which there may be any number.

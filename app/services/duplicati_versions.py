@@ -15,6 +15,7 @@ from app.contracts.addresses import ForbiddenAddress, guarded_session
 from app.domain.duplicati_versions import CHANNELS, DuplicatiVersion, newest_by_channel, read_version
 from app.services import configuration
 from app.services.audit import Actor, record_entry
+from app.services.failed_requests import describe_failure
 from app.services.transaction import writing
 
 log = logging.getLogger(__name__)
@@ -116,7 +117,7 @@ def _ask(address: str) -> tuple[dict[str, str], list[str]]:
             except ForbiddenAddress as error:
                 trouble = str(error)
             except requests.RequestException as error:
-                trouble = _in_words(error)
+                trouble = describe_failure(error, TIMEOUT_S)
             if trouble:
                 errors.append(f"{channel}: {trouble}" if channel else trouble)
     for sentence in errors:
@@ -138,12 +139,3 @@ def _fetch(session: requests.Session, url: str) -> str:
             if time.monotonic() > ends_at:
                 raise requests.Timeout
     return body.decode("utf-8", "replace")
-
-
-def _in_words(error: requests.RequestException) -> str:
-    """Why there was no answer; without the address, which may hold a token."""
-    if isinstance(error, requests.Timeout):
-        return f"no answer within {TIMEOUT_S:g} seconds"
-    if isinstance(error, requests.exceptions.SSLError):
-        return "no secure connection"
-    return str(error) if isinstance(error, requests.HTTPError) else "no connection to the server"

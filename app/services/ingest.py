@@ -152,8 +152,9 @@ def ingest_report(report: Report, *, now: datetime, actor: Actor, received_at: d
 
 
 def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) -> str | None:
+    packed = pack_log(report)
     with writing(is_small=True) as session:
-        stored = store_run(session, report, received_at)
+        stored = store_run(session, report, packed, received_at)
         if stored is None:
             return None
         server, job, report = stored.server, stored.job, stored.report
@@ -168,15 +169,19 @@ def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) 
     return stored.run_id
 
 
+def pack_log(report: Report) -> bytes:
+    """Pack the log of a report; with a large one this takes long enough to be done before a transaction."""
+    return pack_log_quickly(report.messages, report.warnings, report.errors)
+
+
 def store_run(
-    session: Session, report: Report, now: datetime, *, clock_ahead: timedelta | None = None
+    session: Session, report: Report, packed: bytes, now: datetime, *, clock_ahead: timedelta | None = None
 ) -> StoredRun | None:
     """Store a run with its log, and move its job on, within the transaction of the caller; notifies nobody.
 
-    `now` is when the report came, `clock_ahead` as with `correct_clock`. Returns and raises as `ingest_report`; the
-    transaction goes on after a duplicate.
+    `packed` is what `pack_log` gives, `now` is when the report came, `clock_ahead` as with `correct_clock`. Returns and
+    raises as `ingest_report`; the transaction goes on after a duplicate.
     """
-    packed = pack_log_quickly(report.messages, report.warnings, report.errors)
     connection = session.connection()
     if not report.server_id:
         report = replace(report, server_id=find_server_id(connection, report.server_name))

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import select
-from sqlalchemy.exc import OperationalError
 
 from app.contracts import AppError
 from app.contracts.errors import Forbidden, Unauthorized, Unavailable
@@ -18,6 +17,7 @@ from app.domain.instants import iso
 from app.models import User
 from app.services import passwords, secrets
 from app.services.audit import Actor, record_entry
+from app.services.database_faults import DATABASE_ERRORS, Fault, fault_of
 from app.services.transaction import writing
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,9 @@ def login(username: str, password: str, *, actor: Actor, now: datetime) -> Signe
     """
     try:
         return _login(username, password, actor, now)
-    except OperationalError as error:
+    except DATABASE_ERRORS as error:
+        if fault_of(error) in (None, Fault.DAMAGED):  # the first is a mistake of ours, the second has its own answer
+            raise
         log.error("nobody can sign in, the database cannot be used: %s", error)
         raise Unavailable("The database is not ready", errorCode="DATABASE_NOT_READY") from error
 

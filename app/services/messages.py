@@ -177,6 +177,12 @@ def render_recovered(server: Server, job: Job, report: Report, run_id: str, trou
     return _of_run(_render(kind, template(kind, stored), Severity.INFO, values), report, code)
 
 
+def render_health_alarm(event: str, severity: Severity, values: Mapping[str, str], code: str, link: str) -> Notice:
+    """The message about duplistatus itself in the language `code`; reads nothing from the database."""
+    known = {**values, "details_link": link or "-"}
+    return replace(_render(event, alarm_template(event, alarm_language(code)), severity, known), link=link or None)
+
+
 def render_alarm(event: str, severity: Severity, values: Mapping[str, str], *, link: str | None = None) -> Notice:
     """The message about something that concerns no single run; `values` are in the language of the templates.
 

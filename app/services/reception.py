@@ -1,24 +1,29 @@
 """The door for reports: opens what was sent, reads it once, and hands it on; what is refused is kept."""
 
+import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from app.contracts.errors import AppError
-from app.domain.envelopes import is_packed, open_envelope
+from app.domain.envelopes import is_packed, open_envelope, unpack
 from app.domain.reports import NotStored, Report, parse_report
 from app.services import configuration, deployment
 from app.services.audit import Actor, record_entry
 from app.services.ingest import DuplicateReport, ingest_report
 from app.services.rejections import audit_rejected, body_of, find_rejected, keep_rejected
-from app.services.transaction import without_writers, writing
+from app.services.transaction import writing
 
 MIB = 1024 * 1024
 # The bounds that the environment has too.
 LEAST_MIB, MOST_MIB = 1, 1024
 LONGEST_URL = 500
+# Of larger bodies one is read at a time: reading several of them at once would slow everything else down.
+LARGE_BYTES = MIB
+_large_body = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,22 +42,18 @@ def receive_report(
     Whatever Duplicati sends in good faith is accepted: any answer from 400 on makes it try three times more and put
     warnings on the person's job. Raises InvalidReport or another AppError for what cannot be used, after keeping its
     text, and DuplicateReport.
-    Threads take turns for the whole of it, reading included: those that read meanwhile would take the interpreter's
-    lock from the one that writes at each of its statements, which cost a quarter of the rate with eight senders.
     """
-    with without_writers():
-        return _receive(body, content_type, content_encoding, now, actor)
-
-
-def _receive(body: bytes, content_type: str, content_encoding: str, now: datetime, actor: Actor) -> Received:
     # What is packed cannot be searched for the address of a destination, which may hold a password: it is not kept.
     kept, kept_type = b"" if is_packed(body, content_encoding) else body, content_type
     try:
-        text = open_envelope(body, content_type, content_encoding, max_upload_bytes())
-        opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        if opened != body:
-            kept, kept_type = opened, "text/plain"
-        return _store(_read(text, received_at=now), now=now, actor=actor)
+        content = unpack(body, content_encoding, max_upload_bytes())
+        with _large_body if len(content) > LARGE_BYTES else nullcontext():
+            text = open_envelope(content, content_type)
+            opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
+            if opened != body:
+                kept, kept_type = opened, "text/plain"
+            report = _read(text, received_at=now)
+        return _store(report, now=now, actor=actor)
     except DuplicateReport:
         raise
     except AppError as error:
@@ -86,7 +87,7 @@ def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
     body, limit = body_of(rejected), max_upload_bytes()
     if not body:
         raise AppError("The body of this upload could not be opened, so it was not kept")
-    report = _read(open_envelope(body, rejected.content_type, "", limit), received_at=rejected.received_at)
+    report = _read(open_envelope(unpack(body, "", limit), rejected.content_type), received_at=rejected.received_at)
     with writing():
         received = _store(report, now=now, actor=actor, received_at=rejected.received_at)
         rejected.replayed_at = now
@@ -145,6 +146,15 @@ def max_upload_bytes() -> int:
     """How large an upload may be, packed and opened: as chosen, else as the environment says."""
     chosen: int | None = configuration.get("upload_max_mib")
     return deployment.settings().max_upload_bytes if chosen is None else chosen * MIB
+
+
+def most_body_bytes() -> int:
+    """How large a body may be that holds an upload.
+
+    One byte more than an upload: of a body that comes in pieces Werkzeug gives what fits, and only so does it show
+    that there was more.
+    """
+    return max_upload_bytes() + 1
 
 
 def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:

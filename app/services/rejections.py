@@ -25,11 +25,11 @@ RETRIED_WITHIN = timedelta(days=1)
 _REMOTE_URLS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
     for pattern in (
-        rb'("RemoteUrl"\s*:\s*")(?:[^"\\]|\\.)*',
+        rb'("RemoteUrl"\s*:\s*")(?:[^"\\]+|\\.)*+',
         rb"^([ \t]*RemoteUrl:)[^\r\n]*",
         # The same two in a form that could not be opened.
-        rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:%5C%22|(?!%22).)*",
-        rb"(RemoteUrl%3A)(?:(?!%0D|%0A|&|%22).)*",
+        rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:[^%]+|%5C%22|%(?!22))*+",
+        rb"(RemoteUrl%3A)(?:[^%&]+|%(?!0D|0A|22))*+",
     )
 )
 
@@ -54,6 +54,7 @@ def keep_rejected(
     masked = body
     for address in _REMOTE_URLS:
         masked = address.sub(rb"\1(removed)", masked)
+    packed = zlib.compress(masked)
     with writing() as session:
         session.add(
             RejectedReport(
@@ -63,7 +64,7 @@ def keep_rejected(
                 status_code=status_code,
                 reason=reason[:2000],
                 size_bytes=len(body),
-                body=zlib.compress(masked),
+                body=packed,
                 digest=digest,
             )
         )

@@ -49,6 +49,7 @@ class ServerSession(SessionMixin):
         self._data: dict[str, Any] = {}
         self._signs_in = False
         self._ends = False
+        self._is_left = False
         self._cookie_lifetime: timedelta | None = None
 
     @property
@@ -104,9 +105,13 @@ class ServerSession(SessionMixin):
         self._stored, self._session_id, self._data = None, None, {}
         self._signs_in, self._ends, self._cookie_lifetime = False, True, None
 
+    def leave_unwritten(self) -> None:
+        """Write nothing at the end of this request, not even that somebody came: the database cannot be written."""
+        self._is_left = True
+
     def save(self, now: datetime) -> None:
         """Write what changed. Signing in always moves to a new id, so that an id planted before is worth nothing."""
-        if not self._is_loaded:
+        if not self._is_loaded or self._is_left:
             return
         if self._signs_in or (self._stored is None and self._data):
             self._begin(now)

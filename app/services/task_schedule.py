@@ -6,7 +6,7 @@ The schedule itself lives a floor above, with the jobs; the application hands it
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from flask import current_app
@@ -58,7 +58,12 @@ class Preset:
 
     label: str
     expression: str
-    is_enabled: bool = True
+    every: timedelta | None = None
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether the check runs at all."""
+        return self.every is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +80,15 @@ def _crontab(minute: str, hour: str = "*", day: str = "*", month: str = "*", wee
 
 
 PRESETS: Mapping[str, Preset] = {
-    "disabled": Preset("Disabled", _crontab("0", "0", "1", "1", "0"), is_enabled=False),
-    "1min": Preset("1 minute", _crontab("*/1")),
-    "5min": Preset("5 minutes", _crontab("*/5")),
-    "10min": Preset("10 minutes", _crontab("*/10")),
-    "15min": Preset("15 minutes", _crontab("*/15")),
-    "20min": Preset("20 minutes", _crontab("*/20")),
-    "30min": Preset("30 minutes", _crontab("*/30")),
-    "1hour": Preset("1 hour", _crontab("0")),
-    "2hours": Preset("2 hours", _crontab("0", "*/2")),
+    "disabled": Preset("Disabled", _crontab("0", "0", "1", "1", "0")),
+    "1min": Preset("1 minute", _crontab("*/1"), timedelta(minutes=1)),
+    "5min": Preset("5 minutes", _crontab("*/5"), timedelta(minutes=5)),
+    "10min": Preset("10 minutes", _crontab("*/10"), timedelta(minutes=10)),
+    "15min": Preset("15 minutes", _crontab("*/15"), timedelta(minutes=15)),
+    "20min": Preset("20 minutes", _crontab("*/20"), timedelta(minutes=20)),
+    "30min": Preset("30 minutes", _crontab("*/30"), timedelta(minutes=30)),
+    "1hour": Preset("1 hour", _crontab("0"), timedelta(hours=1)),
+    "2hours": Preset("2 hours", _crontab("0", "*/2"), timedelta(hours=2)),
 }
 DEFAULT_PRESET = "5min"
 
@@ -93,6 +98,30 @@ def check_interval() -> CheckInterval:
     stored = configuration.get("cron_tasks").get(OVERDUE_CHECK)
     stored = stored if isinstance(stored, dict) else {}
     return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), bool(stored.get("enabled", True)))
+
+
+def length_of(interval: CheckInterval) -> timedelta | None:
+    """How long it is from one check to the next; None for times that are none of the presets."""
+    fields = interval.expression.split()
+    return next((preset.every for preset in PRESETS.values() if preset.expression.split() == fields), None)
+
+
+def is_enabled(name: str) -> bool:
+    """Whether a task that runs unless it is switched off is not."""
+    stored = configuration.get("cron_tasks").get(name)
+    return bool(stored.get("enabled", True)) if isinstance(stored, dict) else True
+
+
+def is_stopped_here(name: str) -> bool:
+    """Whether the schedule of this process runs without this task, since somebody took it off."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    return found is not None and found.is_running and name not in found.active_tasks()
+
+
+def has_ended() -> bool:
+    """Whether this process has a schedule that does not run any more."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    return found is not None and not found.is_running
 
 
 def chosen_preset() -> str:

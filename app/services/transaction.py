@@ -1,12 +1,15 @@
 """The one way to write: a lock, a transaction, a commit at the end."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import Any
 
+from flask import g, has_request_context
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import TimeoutError as DatabaseTimeout
 from sqlalchemy.orm import Session
 
 from app.extensions import db
@@ -14,6 +17,9 @@ from app.services.freshness import forget_state
 
 # SQLite admits one writer. Waiting for a lock of our own is fair and immediate; SQLite's busy handler sleeps and polls.
 _write_lock = threading.RLock()
+# How long one request, or one piece of scheduled work, waits until it may write. Reports come without anybody who would
+# try again, so they wait longer than a person would.
+LONGEST_WAIT_S = 30.0
 # "We write now" among the advisory locks of PostgreSQL: what the lock above is for SQLite, but for all processes.
 WRITE_LOCK = 0x6475706D
 TAKE_TURNS = select(func.pg_advisory_xact_lock(WRITE_LOCK))
@@ -28,7 +34,7 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
 
     Nested use joins the outer transaction, which alone commits. Transactions take turns, so that what one has read
     holds until it writes, and no two wait for each other's rows. On PostgreSQL small ones go side by side: those that
-    add rows and change no more than one job.
+    add rows and change no more than one job. Raises DatabaseTimeout after `LONGEST_WAIT_S`.
     """
     session = db.session()
     if session.info.get("writes"):
@@ -39,7 +45,8 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
             session.commit()  # a reading transaction cannot be turned into a writing one
         session.info["writes"] = True
         try:
-            connection = session.connection(execution_options={"writes": True})
+            with _waiting() as longest_s:
+                connection = session.connection(execution_options={"writes": True, "wait_s": longest_s})
             if connection.dialect.name == "postgresql":
                 connection.execute(GO_BESIDE_EACH_OTHER if is_small else TAKE_TURNS)
             yield session
@@ -53,9 +60,35 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
             forget_state()
 
 
-def without_writers() -> AbstractContextManager[object]:
-    """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back."""
-    return _write_lock if db.engine.dialect.name == "sqlite" else nullcontext()
+@contextmanager
+def without_writers(within_s: float | None = None) -> Iterator[None]:
+    """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back.
+
+    Raises DatabaseTimeout where others do not let go of it for `within_s`, which is `LONGEST_WAIT_S` by default.
+    """
+    if db.engine.dialect.name != "sqlite":
+        yield
+        return
+    with _waiting(within_s) as longest_s:
+        is_free = _write_lock.acquire(timeout=longest_s)
+    if not is_free:
+        raise DatabaseTimeout("other writers of this process take too long")
+    try:
+        yield
+    finally:
+        _write_lock.release()
+
+
+@contextmanager
+def _waiting(within_s: float | None = None) -> Iterator[float]:
+    """Give how long may be waited within the block; in a request all its waits count together."""
+    waited_s: float = g.get("waited_s", 0.0)
+    began = time.monotonic()
+    try:
+        yield max(0.001, (LONGEST_WAIT_S if within_s is None else within_s) - waited_s)
+    finally:
+        if has_request_context():
+            g.waited_s = waited_s + time.monotonic() - began
 
 
 def insert_for(dialect: str) -> Callable[[Any], Any]:

@@ -230,3 +230,7 @@ def test_an_account_limited_to_some_servers_reads_its_own_deeds_only(app, db, cl
 def test_a_visitor_reads_nothing(client):
     for path in ("", "/download", "/filters", "/retention"):
         assert client.get(f"{LOG}{path}").status_code == 401
+
+
+def test_a_text_to_look_for_that_is_too_long_is_refused(admin):
+    assert admin.get("/api/audit-log?search=" + "%25a" * 20_000).status_code == 400

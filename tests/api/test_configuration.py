@@ -14,6 +14,7 @@ from app.models import AuditEntry, Channel, Job, Server
 from app.services import channels
 from app.services.audit import Actor
 from app.services.ingest import ingest_report
+from app.testing.http_servers import recording_server
 
 ROOT = "/api/configuration"
 MAIL = {"host": " mail.lan ", "port": "587", "username": "u", "password": "pw", "mailto": "a@b.c"}
@@ -513,3 +514,59 @@ class TestOneLine:
         assert answer.status_code == 400
         assert list(answer.json["fields"]) == ["accessToken"]
         assert "tk" not in answer.json["error"].replace("token", "")
+
+
+class TestSelfMonitoring:
+    def test_the_limit_for_free_space_is_chosen(self, admin):
+        assert admin.get("/api/configuration/free-space").json == {"freeSpaceMiB": 500}
+        answer = admin.send("PUT", "/api/configuration/free-space", json={"freeSpaceMiB": 0})
+        assert answer.json == admin.get("/api/configuration/free-space").json == {"freeSpaceMiB": 0}
+
+    @pytest.mark.parametrize("value", [-1, "5", None, 1.5, 10**9])
+    def test_a_limit_that_cannot_be_is_refused_by_its_name(self, admin, value):
+        answer = admin.send("PUT", "/api/configuration/free-space", json={"freeSpaceMiB": value})
+        assert (answer.status_code, answer.json["error"].split(":")[0]) == (400, "freeSpaceMiB")
+
+    def test_an_external_monitor_is_chosen_and_pinged(self, admin):
+        place = "/api/configuration/external-monitor"
+        assert admin.get(place).json == {
+            "enabled": False,
+            "url": "",
+            "everyMinutes": 5,
+            "service": None,
+            "usedService": "other",
+            "hasToken": False,
+            "lastPing": {"sentAt": None, "lastGoodAt": None, "error": "", "reason": ""},
+        }
+        assert admin.send("POST", f"{place}/ping").status_code == 400
+        with recording_server() as server:
+            url = f"{server.url}/api/v1/endpoints/core_x/external"
+            answer = admin.send("PUT", place, json={"enabled": True, "url": url, "everyMinutes": 9, "token": "geheim"})
+            assert (answer.json["usedService"], answer.json["hasToken"], "geheim" in answer.text) == (
+                "gatus",
+                True,
+                False,
+            )
+            last = admin.send("POST", f"{place}/ping").json["lastPing"]
+            assert (last["error"], last["lastGoodAt"]) == ("", "2031-05-04T12:00:00.000Z")
+            assert [request.headers["authorization"] for request in server.received] == ["Bearer geheim"]
+        answer = admin.send("PUT", place, json={"url": "http://127.0.0.1:9/api/v1/endpoints/core_x/external"})
+        assert (answer.json["hasToken"], answer.json["everyMinutes"]) == (False, 9)
+
+    @pytest.mark.parametrize(
+        ("body", "field"),
+        [
+            ({"everyMinutes": 0}, "everyMinutes"),
+            ({"everyMinutes": 1441}, "everyMinutes"),
+            ({"everyMinutes": "5"}, "everyMinutes"),
+            ({"enabled": True}, "url"),
+            ({"url": "http://169.254.169.254/"}, "url"),
+            ({"url": "file:///etc/passwd"}, "url"),
+            ({"service": "pingdom"}, "service"),
+            ({"token": "x" * 501}, "token"),
+            ({"color": "red"}, "color"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_by_its_field(self, admin, body, field):
+        answer = admin.send("PUT", "/api/configuration/external-monitor", json=body)
+        assert (answer.status_code, answer.json["error"].split(":")[0]) == (400, field)

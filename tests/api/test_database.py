@@ -5,13 +5,14 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text
 
-from app.api.database import views
+from app.api import guards
 from app.domain.reports import Report
 from app.models import AuditEntry, Job, Server
 from app.services import database_inspection
@@ -260,8 +261,9 @@ class TestRefused:
             connection.commit()
         assert "foreign" in refused(path.read_bytes(), "photos.db")
 
-    def test_a_file_above_the_limit(self, refused, admin, monkeypatch):
-        monkeypatch.setattr(views, "MOST_BYTES", 100_000)
+    def test_a_file_above_the_limit(self, app, refused, admin, monkeypatch):
+        rules = app.extensions[guards.RULES]
+        monkeypatch.setitem(rules, "database.restore", replace(rules["database.restore"], most_bytes=100_000))
         refused_before_it_is_read = send(admin, b"SQLite format 3\0" * 10_000, "mine.db")
         assert refused_before_it_is_read.status_code == 413
 

@@ -19,9 +19,10 @@ FLOORS = {
     "factory": 6,
     # The terminal makes applications, so it stands above the place where they are made.
     "commands": 7,
-    "cli": 8,
+    "server": 8,
+    "cli": 9,
     # The kit makes whole applications for those who test a plugin; nothing of ours needs it.
-    "testing": 9,
+    "testing": 10,
 }
 # What stands beside the floors, and from which of them upwards it may be used.
 BESIDE = {"extensions": 1, "registry": 1, "settings": 1, "logs": 3, "database": 3, "routing": 4}

@@ -104,6 +104,9 @@ TESTS = {
     "ntfy token": f"{API}configuration.py::TestNtfy::test_the_token_is_encrypted_and_never_sent_back",
     "CSRF and session compare": f"{SERVICES}audit.py::test_secrets_are_masked_however_deep_they_lie",
     "`/api/health`": f"{API}monitoring.py::test_visitors_are_told_no_errors",
+    "`reason` of `/api/health`": (
+        "tests/faults/test_health.py::TestFullDisk::test_it_is_a_503_with_its_reason_until_there_is_room_again"
+    ),
     "body not JSON, bad BeginTime": f"{API}upload.py::TestAnswers::test_bad_report_is_a_400_that_says_why",
     "EndTime missing": f"{DOMAIN}reports.py::test_end_that_is_absent_or_impossible_is_begin_and_duration",
     "unknown server or job on delete and merge": f"{API}server_changes.py::TestMerge::test_unknown_target",
@@ -274,6 +277,11 @@ TESTS = {
     "SQL dump": f"{API}database.py::test_a_script_makes_the_same_tables_rows_and_indexes",
     "copies of the database that are fetched": (
         f"{API}database.py::test_a_backup_is_an_intact_database_with_a_telling_name"
+    ),
+    "bodies by route": "tests/test_server.py::test_body_over_the_limit_of_its_route_is_refused",
+    "values and levels of JSON": f"{DOMAIN}lenient_json.py::test_most_values_are_allowed_and_one_more_is_not",
+    "`Content-Length` together with `Transfer-Encoding`": (
+        "tests/test_server.py::test_length_and_pieces_exclude_each_other"
     ),
     "NUL in a body, query or address": f"{API}errors.py::TestNul::test_body_that_holds_one_is_refused",
     "texts of runs in lists (`/api/servers/:id`, `/api/detail`)": (

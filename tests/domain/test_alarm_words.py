@@ -2,7 +2,18 @@
 
 import pytest
 
-from app.domain.alarm_words import EVENTS, FIGURE_WORDS, FULL_WORDS, WORDS, alarm_template, figure_line, list_words
+from app.domain.alarm_words import (
+    EVENTS,
+    FIGURE_WORDS,
+    FULL_WORDS,
+    HEALTH_KINDS,
+    HEALTH_WORDS,
+    WORDS,
+    alarm_template,
+    figure_line,
+    health_words,
+    list_words,
+)
 from app.domain.anomalies import ALL_FIGURES
 from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.templates import unknown_placeholders
@@ -50,3 +61,14 @@ def test_names_of_figures_are_words_of_the_language(language: str):
 def test_lines_about_full_destinations_have_the_gaps_of_the_english_one(language: str):
     for own, english in zip(FULL_WORDS[alarm_language(language)], FULL_WORDS[DEFAULT_LANGUAGE], strict=True):
         assert gaps(own) == gaps(english)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_of_trouble_with_duplistatus_itself_has_a_sentence(language: str):
+    sentences = {health_words(kind, alarm_language(language)) for kind in HEALTH_KINDS}
+    assert len(sentences) == len(HEALTH_KINDS)
+
+
+@pytest.mark.parametrize("language", sorted(HEALTH_WORDS.keys() - {DEFAULT_LANGUAGE}))
+def test_these_sentences_are_translated(language: str):
+    assert not set(HEALTH_WORDS[language]) & set(HEALTH_WORDS[DEFAULT_LANGUAGE])

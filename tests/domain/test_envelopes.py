@@ -2,12 +2,14 @@
 
 import gzip
 import zlib
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, unquote_to_bytes, urlencode
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from app.contracts.errors import AppError
-from app.domain.envelopes import open_envelope
+from app.domain.envelopes import open_envelope, unpack
 
 FORM = "application/x-www-form-urlencoded"
 JSON = b'{"Data": null}'
@@ -15,12 +17,12 @@ LIMIT = 10_000
 
 
 def opened(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = LIMIT) -> str | bytes:
-    return open_envelope(body, content_type, encoding, limit)
+    return open_envelope(unpack(body, encoding, limit), content_type)
 
 
-def refusal(body: bytes, content_type: str = "application/json", encoding: str = "") -> int:
+def refusal(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = LIMIT) -> int:
     with pytest.raises(AppError) as caught:
-        opened(body, content_type, encoding)
+        opened(body, content_type, encoding, limit)
     return caught.value.status
 
 
@@ -111,3 +113,42 @@ def test_unknown_encoding_is_refused():
 
 def test_form_with_very_many_fields_is_refused():
     assert refusal(b"&".join(b"a=1" for _ in range(201)), FORM) == 400
+
+
+def test_percent_signs_that_encode_nothing_stay():
+    assert opened(b"message=100%+sure+%zz%+%7B%C3%BC%0A=%&x=%", FORM) == "100% sure %zz% {ü\n=%"
+
+
+def test_many_percent_signs_that_encode_nothing_are_refused():
+    assert refusal(b"message=" + b"%" * 20_000, FORM, limit=100_000) == 400
+
+
+@settings(deadline=None)
+@given(st.binary(), st.text(alphabet="%=+&;aF7\r\n _\t", max_size=30))
+def test_form_is_decoded_as_by_the_standard_library(content, odd):
+    for value in (quote_plus(content).encode(), odd.replace("&", "").encode()):
+        expected = unquote_to_bytes(value.replace(b"+", b" ")).decode("utf-8", "replace")
+        assert opened(b"message=" + value, FORM) == expected
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--b\r\n" + b"\r\n--b\r\n" * 60_000,
+        b'--b\r\nContent-Disposition: form-data; name="a"\r\n\r\nx\r\n' * 201 + b"--b--",
+        b"--b\r\n" + b"A: b\r\n" * 10_000 + b"\r\nx\r\n--b--",
+        b'--b\r\nContent-Disposition: form-data; name="' + b"a" * 20_000 + b'"\r\n\r\n{}\r\n--b--',
+        b'--b\r\nContent-Disposition: form-data; name="message"\r\n\r\n{}\r\n',
+        b"x" * 100_000,
+    ],
+    ids=["empty parts", "parts", "headers", "long header", "cut short", "no part"],
+)
+def test_multipart_form_beyond_its_bounds_is_refused(body):
+    assert refusal(body, "multipart/form-data; boundary=b", limit=1_000_000) == 400
+
+
+@pytest.mark.parametrize(("encoding", "value"), [("base64", b"eyJhIjogMX0="), ("quoted-printable", b'{"a":=201}')])
+def test_multipart_field_may_be_encoded(encoding, value):
+    head = f'Content-Disposition: form-data; name="message"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
+    body = b"--x\r\n" + head.encode() + value + b"\r\n--x--\r\n"
+    assert opened(body, "multipart/form-data; boundary=x") == '{"a": 1}'

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.contracts.errors import TooLarge
+from app.domain.lenient_json import MOST_LEVELS, MOST_VALUES
 from app.domain.reports import Figure, InvalidReport, NotStored, Report, parse_report
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -167,7 +169,7 @@ def test_other_operation_is_read_when_it_is_to_be_kept(name, operation):
         (b"null", "not an object"),
         (b"[]", "not an object"),
         (b"5", "not an object"),
-        (b"[" * 100_000, "neither JSON nor"),
+        (b"[" * 60, "neither JSON nor"),
         ({}, "Only reports of backups"),
         ({"Data": {"MainOperation": "Restore"}, "Extra": {}}, "Only reports of backups"),
         ({"Data": {"MainOperation": "backup"}}, "Only reports of backups"),
@@ -402,9 +404,34 @@ def test_entries_that_are_no_texts_are_kept_as_json():
     assert parse(document(LogLines=["a", 5, {"b": None}])).messages == ("a", "5", '{"b":null}')
 
 
-def test_entries_nested_too_deep_are_refused():
-    raw = orjson.dumps(document(LogLines=["@"])).replace(b'"@"', b"[" * 500 + b"]" * 500)
-    assert "LogLines" in refusal(raw).message
+def nested(levels: int) -> bytes:
+    """A report with an entry of its log that stands on a level; the report and its log are two."""
+    return orjson.dumps(document(LogLines=["@"])).replace(b'"@"', b"[" * (levels - 2) + b"]" * (levels - 2))
+
+
+def test_entries_are_kept_up_to_the_deepest_level():
+    assert parse(nested(MOST_LEVELS)).messages == ("[" * 62 + "]" * 62,)
+
+
+@pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 500, 100_000])
+def test_report_nested_too_deep_is_too_large(levels):
+    with pytest.raises(TooLarge, match="64 levels"):
+        parse(nested(levels))
+
+
+@pytest.mark.parametrize("value", [b"1", b'"a,[]{}"', b"[]", b"{ }"])
+def test_report_of_very_many_values_is_too_large(value):
+    body = b'{"x": [' + b",".join([value] * MOST_VALUES) + b"]}"
+    with pytest.raises(TooLarge, match="500000 values"):
+        parse(body)
+
+
+@pytest.mark.parametrize("mark", ["\n", "\r\n", "\u2028"])
+def test_text_of_very_many_lines_is_too_large(mark):
+    with pytest.raises(TooLarge):
+        parse(document({"Messages": f"x{mark}" * (MOST_VALUES + 1)}, LogLines=None))
+    with pytest.raises(TooLarge):
+        parse("Duplicati Backup report for x\nmachine-id: m\n" + "a: 1\n" * (MOST_VALUES + 1))
 
 
 def test_unreadable_next_run_is_left_out():
@@ -500,7 +527,7 @@ def test_hostile_report_takes_no_long_time(body):
 def is_read_or_refused(body: bytes | str) -> None:
     try:
         report = parse(body, keeps_other_operations=True)
-    except InvalidReport as refused:
+    except (InvalidReport, TooLarge) as refused:
         orjson.dumps([refused.message, refused.extra])
         return
     if isinstance(report, NotStored):

@@ -7,8 +7,9 @@ import pytest
 from factories import find_job
 
 from app.models import Job, Server
-from app.services import configuration
+from app.services import configuration, external_monitor, health_alarms
 from app.services.transaction import writing
+from app.testing.http_servers import recording_server
 
 
 @pytest.fixture
@@ -185,3 +186,51 @@ def test_learned_schedules_are_shown_and_lead_to_their_dialog(admin, post):
     page = admin.get("/settings?tab=monitoring").text
     assert "Learned from the last 5 runs: every day at" in page
     assert "/detail/id-of-nas/schedule?backup=Photos" in page
+
+
+class TestDuplistatusItself:
+    ENTRIES = {"free_space_mib": "500", "every_minutes": "5", "url": "", "service": "", "token": ""}
+
+    def test_the_limit_and_the_monitor_are_stored_and_a_ping_is_sent(self, send, admin, db):
+        with recording_server() as server:
+            entries = {**self.ENTRIES, "free_space_mib": "900", "is_enabled": "1", "url": server.url + "/api/push/x"}
+            assert send("/self", **entries, then="ping").status_code == 303
+            assert [request.path for request in server.received] == ["/api/push/x?status=up&msg=OK&ping="]
+        assert health_alarms.free_space_limit() == 900
+        page = admin.get("/settings?tab=monitoring").text
+        assert "The ping got through." in page
+        assert "Last good ping:" in page
+
+    def test_a_ping_that_does_not_get_through_is_shown_without_its_address(self, send, admin):
+        entries = {**self.ENTRIES, "is_enabled": "1", "url": "http://127.0.0.1:9/geheim"}
+        send("/self", **entries, then="ping")
+        page = admin.get("/settings?tab=monitoring").text
+        assert "The ping did not get through: no connection to the server" in page
+
+    @pytest.mark.parametrize(
+        ("entries", "sentence"),
+        [
+            ({"free_space_mib": "much"}, "A whole number from 0"),
+            ({"every_minutes": "0"}, "A whole number from 1 to 1440"),
+            ({"is_enabled": "1"}, "Enter the address that the service gives you."),
+            ({"url": "http://169.254.169.254/x"}, "This is no address that can be called"),
+        ],
+    )
+    def test_what_cannot_be_is_said_at_its_field(self, send, db, entries, sentence):
+        answer = send("/self", **{**self.ENTRIES, **entries})
+        assert (answer.status_code, sentence in answer.text) == (400, True)
+        assert not external_monitor.read().url
+
+    def test_the_token_is_not_shown_and_dropped_with_another_server(self, send, admin, db):
+        entries = {**self.ENTRIES, "url": "http://127.0.0.1:9/a", "token": "geheim"}
+        send("/self", **entries)
+        assert "geheim" not in admin.get("/settings?tab=monitoring").text
+        send("/self", **{**self.ENTRIES, "url": "http://127.0.0.1:8/a"})
+        assert "Enter it again" in admin.get("/settings?tab=monitoring").text
+        assert not external_monitor.read().has_token
+
+    def test_it_is_for_administrators(self, send, viewer):
+        send("/self", **{**self.ENTRIES, "url": "http://127.0.0.1:9/geheim"})
+        page = viewer.get("/settings?tab=monitoring").text
+        assert "geheim" not in page
+        assert "Monitoring of duplistatus itself" not in page

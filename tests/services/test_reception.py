@@ -10,7 +10,7 @@ import pytest
 from factories import BEGAN_AT, SENDER, report_body
 from sqlalchemy import select
 
-from app.contracts.errors import AppError
+from app.contracts.errors import AppError, TooLarge
 from app.models import Job, RejectedReport, Run, Server
 from app.services import configuration, rejections
 from app.services.ingest import DuplicateReport
@@ -124,7 +124,7 @@ def test_duplicate_is_not_kept_as_refused(receive, db):
         (report_body(extra={"machine-id": "", "machine-name": ""}), "machine-id"),
         (report_body(data={"BeginTime": "yesterday"}), "BeginTime"),
         (report_body(data={"Duration": None}), "Duration"),
-        (b"{" * 5000, "neither JSON"),
+        (b"{" * 50, "neither JSON"),
     ],
 )
 def test_what_cannot_be_used_is_refused_and_kept_with_its_reason(receive, db, clock, body, reason):
@@ -213,3 +213,13 @@ def test_of_what_cannot_be_unpacked_only_the_reason_is_kept(receive, db, body, e
         receive(body, encoding=encoding)
     [row] = refused(db)
     assert (rejections.open_body(row), bool(row.reason)) == (b"", True)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b"{" * 5000, "64 levels"), (b"[" + b"[]," * 500_000 + b"[]]", "500000 values")]
+)
+def test_what_holds_too_much_is_too_large_and_kept_with_its_reason(receive, db, body, reason):
+    with pytest.raises(TooLarge, match=reason):
+        receive(body)
+    [row] = refused(db)
+    assert (row.status_code, rejections.open_body(row)) == (413, body)

@@ -126,7 +126,8 @@ class TestMessage:
 
     def test_a_run_that_was_collected_makes_none(self, job, report, clock, events):
         with writing() as session:
-            ingesting.store_run(session, report(began_at=clock.advance(days=1), **ENCRYPTED), clock())
+            newest = report(began_at=clock.advance(days=1), **ENCRYPTED)
+            ingesting.store_run(session, newest, ingesting.pack_log(newest), clock())
         assert events() == []
 
 

@@ -10,12 +10,22 @@ from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out, iso
 from app.contracts import AppError, validate_one_line
 from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.intervals import BadInterval, is_strict, parse_interval
+from app.domain.monitor_pings import SERVICES
 from app.domain.notices import EVENTS, WARNINGS
 from app.domain.overdue import FREQUENCIES, TOLERANCES
 from app.domain.reported_values import read_instant_or_none
 from app.domain.schedules import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.models import Job, Server
 from app.services import deployment
+from app.services.external_monitor import (
+    LEAST_MINUTES,
+    LONGEST_TOKEN,
+    LONGEST_URL,
+    MOST_MINUTES,
+    ExternalMonitor,
+    PingResult,
+)
+from app.services.health_alarms import MOST_MIB
 from app.services.job_settings import JobChange
 from app.services.mail_settings import MailSettings
 from app.services.ntfy_settings import NtfySettings
@@ -472,3 +482,59 @@ def _connection_type(data: dict[str, Any]) -> str:
     if kind in ("plain", "starttls", "ssl"):
         return str(kind)
     return "ssl" if str(data.get("secure", "")).lower() == "true" else "starttls"
+
+
+class FreeSpaceIn(Schema):
+    """MiB of free disk space below which people are notified; 0 is never."""
+
+    class Meta:
+        unknown = RAISE
+
+    mib = fields.Integer(data_key="freeSpaceMiB", required=True, strict=True, validate=validate.Range(0, MOST_MIB))
+
+
+class ExternalMonitorIn(Schema):
+    """Changes of the external monitor; what is left out stays, but for a token that was meant for another host."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    url = fields.String(validate=validate.Length(max=LONGEST_URL))
+    every_minutes = fields.Integer(
+        data_key="everyMinutes", strict=True, validate=validate.Range(LEAST_MINUTES, MOST_MINUTES)
+    )
+    service = fields.String(allow_none=True, validate=validate.OneOf(["", *SERVICES]))
+    token = fields.String(validate=validate.Length(max=LONGEST_TOKEN))
+
+
+class ExternalMonitorOut(Out):
+    """What the external monitor is and how the newest ping went; `service` is null where the address decides."""
+
+    enabled = fields.Boolean(attribute="is_enabled")
+    url = fields.String()
+    every_minutes = fields.Integer(data_key="everyMinutes")
+    service = fields.Function(lambda chosen: chosen.service or None, metadata={"type": ["string", "null"]})
+    used_service = fields.String(data_key="usedService")
+    has_token = fields.Boolean(data_key="hasToken")
+
+
+class PingOut(Out):
+    """How the newest ping went: `error` is why it did not get through, `reason` what did not work here."""
+
+    sent_at = IsoInstant(data_key="sentAt", allow_none=True)
+    good_at = IsoInstant(data_key="lastGoodAt", allow_none=True)
+    error = fields.String()
+    reason = fields.String()
+
+
+class ExternalMonitorStateOut(ExternalMonitorOut):
+    """The external monitor with its newest ping."""
+
+    last_ping = fields.Nested(PingOut, data_key="lastPing")
+
+
+def dump_monitor(chosen: ExternalMonitor, last: PingResult) -> dict[str, Any]:
+    """The external monitor with its newest ping."""
+    dumped: dict[str, Any] = ExternalMonitorOut().dump(chosen)
+    return dumped | {"lastPing": PingOut().dump(last)}

@@ -17,6 +17,9 @@ from app.api.configuration.schemas import (
     EmailIn,
     EmailPasswordIn,
     EmailStateOut,
+    ExternalMonitorIn,
+    ExternalMonitorStateOut,
+    FreeSpaceIn,
     FrequencyIn,
     FrequencyOut,
     MailFields,
@@ -29,6 +32,7 @@ from app.api.configuration.schemas import (
     TemplatesIn,
     ToleranceIn,
     dump_mail,
+    dump_monitor,
     dump_ntfy,
     named_as_in,
 )
@@ -46,12 +50,15 @@ from app.domain.default_templates import default_templates
 from app.services import (
     clock,
     configuration,
+    external_monitor,
+    health_alarms,
     history,
     job_settings,
     mail_settings,
     notification_settings,
     ntfy_settings,
     sessions,
+    task_schedule,
 )
 from app.services.visibility import is_limited
 
@@ -206,3 +213,47 @@ def show_default_templates() -> ResponseReturnValue:
     """The built-in templates in one language."""
     language = DefaultsQuery().load(request.args)["language"]
     return {kind: TemplateOut().dump(template) for kind, template in default_templates(language).items()}
+
+
+@bp.get("/free-space")
+@guarded(Guard.ADMIN)
+@described({200: FreeSpaceIn})
+def show_free_space() -> ResponseReturnValue:
+    """The free disk space below which people are notified."""
+    return {"freeSpaceMiB": health_alarms.free_space_limit()}
+
+
+@bp.put("/free-space")
+@guarded(Guard.ADMIN)
+@described({200: FreeSpaceIn}, body=FreeSpaceIn)
+def save_free_space() -> ResponseReturnValue:
+    """Choose the free disk space below which people are notified; 0 is never."""
+    health_alarms.save_free_space_limit(**FreeSpaceIn().load(json_body()), actor=actor(), now=clock.now())
+    return show_free_space()
+
+
+@bp.get("/external-monitor")
+@guarded(Guard.ADMIN)
+@described({200: ExternalMonitorStateOut})
+def show_monitor() -> ResponseReturnValue:
+    """The service that is pinged while everything works, without its token, and how the newest ping went."""
+    return dump_monitor(external_monitor.read(), external_monitor.last_ping())
+
+
+@bp.put("/external-monitor")
+@guarded(Guard.ADMIN)
+@described({200: ExternalMonitorStateOut}, body=ExternalMonitorIn)
+def save_monitor() -> ResponseReturnValue:
+    """Change what is named of the external monitor."""
+    external_monitor.save(ExternalMonitorIn().load(json_body()), actor=actor(), now=clock.now())
+    task_schedule.take_over()
+    return show_monitor()
+
+
+@bp.post("/external-monitor/ping")
+@guarded(Guard.ADMIN)
+@described({200: ExternalMonitorStateOut}, errors=(400,))
+def ping_monitor() -> ResponseReturnValue:
+    """Send a ping now, also while pings are off; `lastPing` says how it went. 400 without an address."""
+    external_monitor.ping_now(clock.now())
+    return show_monitor()

@@ -10,7 +10,7 @@ from app.api.client import actor, json_body
 from app.api.database.imports import ImportOut, PieceQuery, ReceivedOut, StartIn, dump_import
 from app.api.database.views import bp
 from app.api.wire import MESSAGE
-from app.contracts import Content, described
+from app.contracts import Content, described, takes_bytes
 from app.services import clock
 from app.services.transfer import background, received_files
 
@@ -25,6 +25,7 @@ def show_import() -> ResponseReturnValue:
 
 
 @bp.put("/import/file")
+@takes_bytes(received_files.MOST_PIECE_BYTES)
 @described({200: ReceivedOut}, query=PieceQuery, body=BYTES, errors=(409,))
 def receive_file() -> ResponseReturnValue:
     """Receive an old database, or the piece of it that begins at `offset`.
@@ -33,16 +34,15 @@ def receive_file() -> ResponseReturnValue:
     """
     place = PieceQuery().load(request.args)
     background.require_rest()
-    request.max_content_length = received_files.MOST_PIECE_BYTES
     return ReceivedOut().dump(received_files.receive_piece(cast(BinaryIO, request.stream), **place))
 
 
 @bp.put("/import/key")
+@takes_bytes(received_files.MOST_KEY_BYTES)
 @described({200: ReceivedOut}, body=BYTES, errors=(409,))
 def receive_key() -> ResponseReturnValue:
     """Receive the key file of the old installation, which opens its passwords."""
     background.require_rest()
-    request.max_content_length = received_files.MOST_KEY_BYTES
     return ReceivedOut().dump(received_files.receive_key(request.get_data()))
 
 

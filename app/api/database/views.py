@@ -18,6 +18,7 @@ from app.contracts import (
     AppError,
     Content,
     described,
+    takes_bytes,
 )
 from app.services import clock, database_backup, database_restore
 
@@ -41,10 +42,10 @@ def backup() -> ResponseReturnValue:
 
 
 @bp.post("/restore")
+@takes_bytes(MOST_BYTES)
 @described({200: RestoredOut}, body=FORM, errors=(409, 500, 501))
 def restore() -> ResponseReturnValue:
     """Put the content of a backup in place of everything; a file that is not fine changes nothing."""
-    request.max_content_length = MOST_BYTES
     upload = request.files.get("database")
     if upload is None:
         raise AppError("No file provided")

@@ -1,5 +1,7 @@
 """Views of the monitoring group."""
 
+from datetime import datetime
+
 from flask import Blueprint, Response
 from flask.typing import ResponseReturnValue
 from flask_login import current_user
@@ -13,7 +15,8 @@ from app.api.monitoring.schemas import (
 from app.contracts import (
     described,
 )
-from app.services import clock, health
+from app.services import clock, health, sessions
+from app.services.health import Health
 
 bp = Blueprint("monitoring", __name__)
 
@@ -35,7 +38,18 @@ def ping() -> ResponseReturnValue:
 @bp.get("/health")
 @described({200: HealthOut, 503: HealthOut})
 def show() -> ResponseReturnValue:
-    """Whether database, schema and queries are well; 503 when not. Details only for those who signed in."""
-    found = health.examine()
-    show_details = found.is_connected and current_user.is_authenticated
-    return dump_health(found, clock.now(), show_details=show_details), 200 if found.is_healthy else 503
+    """Whether everything works, as of the last half minute; 503 with the reason if not. Details after sign-in only."""
+    now = clock.now()
+    found = health.examine(now)
+    return dump_health(found, now, show_details=_may_see_details(found, now)), 200 if found.is_healthy else 503
+
+
+def _may_see_details(found: Health, now: datetime) -> bool:
+    """Whether somebody is signed in; a visit is not noted in a database that cannot be written."""
+    if not found.is_connected or (not found.queries_work and not found.tables):
+        return False
+    if found.can_write:
+        return bool(current_user.is_authenticated)
+    session = sessions.current()
+    session.leave_unwritten()
+    return session.user is not None and not session.user.is_locked(now)

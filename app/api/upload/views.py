@@ -11,6 +11,7 @@ from app.contracts import (
     AnyOf,
     Content,
     described,
+    takes_bytes,
 )
 from app.services import clock, reception
 
@@ -21,13 +22,12 @@ FORM = Content("application/x-www-form-urlencoded", shape={"message": fields.Str
 
 @bp.before_request
 def admit() -> None:
-    """Hold senders to their keys, rates and sizes."""
+    """Hold senders to their keys and rates."""
     admit_program("upload")
-    # One byte more: of a body without length Werkzeug gives what fits, and only so does it show that there was more.
-    request.max_content_length = reception.max_upload_bytes() + 1
 
 
 @bp.post("/upload")
+@takes_bytes(reception.most_body_bytes)
 @described({200: UploadOut}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
 def create() -> ResponseReturnValue:
     """Store the report of one run: as JSON, as form field `message`, or as Duplicati's plain text, gzipped or not.

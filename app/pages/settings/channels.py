@@ -31,6 +31,8 @@ EVENTS = {
     "silenceOver": lazy_gettext("Reports again"),
     "channelFailing": lazy_gettext("Channel fails"),
     "channelWorks": lazy_gettext("Channel works again"),
+    "healthFailing": lazy_gettext("Trouble with duplistatus"),
+    "healthWorks": lazy_gettext("duplistatus works again"),
     "unusualRun": lazy_gettext("Unusual run"),
     "destinationFull": lazy_gettext("Destination full"),
     "destinationsFull": lazy_gettext("Several destinations full"),

@@ -12,7 +12,7 @@ from flask_babel import ngettext
 
 from app.api.client import actor
 from app.api.database.views import MOST_BYTES
-from app.contracts import AppError, Guard, guarded
+from app.contracts import AppError, Guard, guarded, takes_bytes
 from app.pages.formats import count_text, size_text
 from app.pages.settings import database as layout
 from app.pages.settings.blueprint import bp
@@ -126,9 +126,9 @@ def restore_copy(name: str) -> ResponseReturnValue:
 
 @bp.post("/database/restore")
 @guarded(Guard.ADMIN)
+@takes_bytes(MOST_BYTES)
 def restore_file() -> ResponseReturnValue:
     """Go back to a backup that was sent; one that is not fine changes nothing."""
-    request.max_content_length = MOST_BYTES
     upload = request.files.get("database")
     if not upload or not upload.filename or not request.form.get("is_understood"):
         return _back(_("Choose a file, and say that what is here may be replaced."), "error")

@@ -8,7 +8,8 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
 from app.api.client import actor
-from app.contracts import AppError, Guard, guarded
+from app.api.database.views import MOST_BYTES
+from app.contracts import AppError, Guard, guarded, takes_bytes
 from app.pages.settings.blueprint import bp
 from app.pages.settings.database import LABEL, TAB
 from app.pages.settings.questions import Question, ask
@@ -45,6 +46,7 @@ def show_import_state() -> ResponseReturnValue:
 
 @bp.post("/import")
 @guarded(Guard.ADMIN)
+@takes_bytes(MOST_BYTES)
 def start_import() -> ResponseReturnValue:
     """Import the folder that was found, what was received in pieces before, or the files of this form."""
     try:

@@ -6,13 +6,15 @@ from flask import Response, flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import ngettext
+from flask_login import current_user
 
 from app.api.client import actor, visible_server_ids
-from app.contracts import Guard, guarded
+from app.contracts import AppError, Guard, guarded
 from app.domain.overdue import FREQUENCIES, TOLERANCES
 from app.pages.settings import monitoring as layout
 from app.pages.settings.blueprint import bp
-from app.services import clock, notification_settings, task_schedule
+from app.pages.settings.self_monitoring import SelfMonitoringForm, self_monitoring_form
+from app.services import clock, external_monitor, notification_settings, task_schedule
 
 TAB = "monitoring"
 
@@ -84,13 +86,47 @@ def _check() -> None:
     flash(f"{checked}; {late}; {told}.", "success")
 
 
-def _show(board: layout.Board) -> str:
+@bp.post("/monitoring/self")
+@guarded(Guard.ADMIN)
+def save_self_monitoring() -> ResponseReturnValue:
+    """Store the limit for free disk space and the external monitor; with `then=ping` send a ping at once."""
+    form = self_monitoring_form(is_sent=True)
+    is_dropped = form.attempt(actor(), clock.now())
+    if is_dropped is None:
+        return _show(layout.build_board(visible_server_ids(), {}, clock.now()), form), 400
+    flash(_("Saved."), "success")
+    if is_dropped:
+        flash(_("The stored token was meant for another server, so it was removed. Enter it again."), "warning")
+    if request.form.get("then") == "ping":
+        _ping()
+    return redirect(url_for("settings.index", tab=TAB, _anchor="self-monitoring"), 303)
+
+
+def _ping() -> None:
+    try:
+        result = external_monitor.ping_now(clock.now())
+    except AppError as refusal:
+        flash(refusal.message, "error")
+        return
+    if result.error:
+        flash(_("The ping did not get through: %(reason)s", reason=result.error), "error")
+    elif result.reason:
+        flash(_("The service was told that duplistatus does not work: %(reason)s", reason=result.reason), "warning")
+    else:
+        flash(_("The ping got through."), "success")
+
+
+def _show(board: layout.Board, form: SelfMonitoringForm | None = None) -> str:
+    # Whoever knows the address can send pings: it is for administrators.
+    is_admin = bool(current_user.is_admin)
+    own = {"form": form or self_monitoring_form(), "last_ping": external_monitor.last_ping()} if is_admin else {}
     words: Mapping[str, object] = {
         "units": layout.UNITS,
         "weekdays": layout.weekdays(),
         "tolerances": layout.TOLERANCE_WORDS,
         "presets": layout.PRESET_WORDS,
         "frequencies": layout.FREQUENCY_WORDS,
+        **own,
     }
     return render_template("settings/monitoring.html", tab=TAB, board=board, **words)
 

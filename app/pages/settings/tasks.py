@@ -13,7 +13,10 @@ from app.services.task_schedule import TaskState
 # A task that is not among them is shown by its name.
 TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
     "overdue-backup-check": (lazy("Overdue check"), lazy("Looks for jobs that should have reported")),
-    "alarm-check": (lazy("Alarm check"), lazy("Looks for silence, and for channels that do not get through")),
+    "alarm-check": (
+        lazy("Alarm check"),
+        lazy("Looks for silence, for channels that fail, and for trouble with duplistatus itself"),
+    ),
     "audit-log-cleanup": (lazy("Audit log clean-up"), lazy("Deletes what is older than the days that are set")),
     "housekeeping": (lazy("Housekeeping"), lazy("Removes expired sessions, packs logs")),
     "retention": (lazy("Retention"), lazy("Deletes old runs, deliveries and log files, where that is set")),
@@ -26,6 +29,11 @@ TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
     "version-lists": (
         lazy("Lists of versions"),
         lazy("After an upgrade or an import, reads the lists of versions in stored logs once more"),
+    ),
+    "integrity-check": (lazy("Integrity check"), lazy("Looks through the file of the database for damage")),
+    "external-monitor": (
+        lazy("External monitor"),
+        lazy("Pings the external monitor while everything works, where that is set"),
     ),
     "compaction": (lazy("Compaction"), lazy("Tidies the database and gives free space back")),
     "daily-summary": (lazy("Daily summary"), lazy("Sends the summary of all jobs")),

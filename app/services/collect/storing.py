@@ -16,7 +16,7 @@ from app.services import figures, planning, secrets
 from app.services.audit import Actor, record_entry
 from app.services.collect.targets import Target, stored_address
 from app.services.identities import find_server_id, give_id, has_provisional
-from app.services.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, store_run
+from app.services.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, pack_log, store_run
 from app.services.server_headers import seal_headers
 from app.services.transaction import writing
 
@@ -248,7 +248,7 @@ def known_runs(server_id: str, job_name: str) -> frozenset[datetime]:
 
 def _store(session: Session, report: Report, now: datetime, clock_ahead: timedelta | None) -> bool:
     try:
-        return store_run(session, report, now, clock_ahead=clock_ahead) is not None
+        return store_run(session, report, pack_log(report), now, clock_ahead=clock_ahead) is not None
     except DuplicateReport:
         return False
 

@@ -1,0 +1,105 @@
+"""The form about duplistatus itself: the limit for free disk space, and the external monitor that is pinged."""
+
+from datetime import datetime
+from typing import Any
+
+from flask_babel import LazyString, lazy_gettext
+from flask_babel import gettext as _
+from wtforms import BooleanField, PasswordField, SelectField, StringField, URLField
+from wtforms.fields.choices import SelectChoice
+from wtforms.widgets import NumberInput
+
+from app.contracts import AppError
+from app.domain.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA
+from app.pages.settings.forms import SettingsForm
+from app.services import external_monitor, health_alarms, task_schedule
+from app.services.audit import Actor
+from app.services.external_monitor import LEAST_MINUTES, LONGEST_TOKEN, LONGEST_URL, MOST_MINUTES
+from app.services.health_alarms import MOST_MIB
+
+SERVICE_WORDS: dict[str, str | LazyString] = {
+    "": lazy_gettext("As the address says"),
+    HEALTHCHECKS: "Healthchecks",
+    UPTIME_KUMA: "Uptime Kuma",
+    GATUS: "Gatus",
+    OTHER: lazy_gettext("Another service"),
+}
+
+
+class SelfMonitoringForm(SettingsForm):
+    """When people are notified of little disk space, and who is told that duplistatus works."""
+
+    free_space_mib = StringField(
+        lazy_gettext("Least free disk space, in MiB"),
+        description=lazy_gettext("With less, administrators are notified through all channels. 0 is never."),
+        widget=NumberInput(),
+        render_kw={"min": 0, "max": MOST_MIB},
+    )
+    is_enabled = BooleanField(
+        lazy_gettext("Ping an external monitor"),
+        description=lazy_gettext("It notifies you when the pings stop, also when this machine is off."),
+    )
+    url = URLField(
+        lazy_gettext("Ping address"),
+        description=lazy_gettext("The ping, push or external endpoint address that the service gives you."),
+        render_kw={"maxlength": LONGEST_URL, "placeholder": "https://hc-ping.com/…", "autocomplete": "off"},
+    )
+    every_minutes = StringField(
+        lazy_gettext("Minutes between pings"),
+        widget=NumberInput(),
+        render_kw={"min": LEAST_MINUTES, "max": MOST_MINUTES},
+    )
+    service = SelectField(
+        lazy_gettext("Service"), choices=[SelectChoice(name, label) for name, label in SERVICE_WORDS.items()]
+    )
+    token = PasswordField(lazy_gettext("Token"), render_kw={"maxlength": LONGEST_TOKEN, "autocomplete": "new-password"})
+
+    def attempt(self, actor: Actor, now: datetime) -> bool | None:
+        """Store it; None when the form tells why not, else whether a stored token was dropped."""
+        mib = self._number("free_space_mib", 0, MOST_MIB)
+        minutes = self._number("every_minutes", LEAST_MINUTES, MOST_MINUTES)
+        if self.is_enabled.data and not (self.url.data or "").strip():
+            self.refuse("url", _("Enter the address that the service gives you."))
+        if mib is None or minutes is None or self.wrong_fields:
+            return None
+        changes: dict[str, Any] = {
+            "is_enabled": bool(self.is_enabled.data),
+            "url": self.url.data or "",
+            "every_minutes": minutes,
+            "service": self.service.data or "",
+        }
+        if self.token.data:
+            changes["token"] = self.token.data
+        try:
+            is_dropped = external_monitor.save(changes, actor=actor, now=now)
+        except AppError:
+            self.refuse("url", _("This is no address that can be called: it begins with http:// or https://."))
+            return None
+        if mib != health_alarms.free_space_limit():
+            health_alarms.save_free_space_limit(mib, actor=actor, now=now)
+        task_schedule.take_over()
+        return is_dropped
+
+    def _number(self, name: str, least: int, most: int) -> int | None:
+        text = (self[name].data or "").strip()
+        if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
+            return int(text)
+        self.refuse(name, _("A whole number from %(least)s to %(most)s.", least=least, most=most))
+        return None
+
+
+def self_monitoring_form(*, is_sent: bool = False) -> SelfMonitoringForm:
+    """The form, filled from the request or from what is stored."""
+    source, stored = {} if is_sent else {"formdata": None}, external_monitor.read()
+    form = SelfMonitoringForm(
+        **source,
+        free_space_mib=str(health_alarms.free_space_limit()),
+        is_enabled=stored.is_enabled,
+        url=stored.url,
+        every_minutes=str(stored.every_minutes),
+        service=stored.service,
+    )
+    form.token.description = (
+        _("For Gatus. Leave blank to keep the stored one.") if stored.has_token else _("For Gatus; stored encrypted.")
+    )
+    return form

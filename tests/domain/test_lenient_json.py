@@ -1,0 +1,48 @@
+"""The extent of JSON texts, counted without reading them."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.contracts.errors import TooLarge
+from app.domain.lenient_json import MOST_LEVELS, MOST_VALUES, check_extent, measure_extent
+
+TEXTS = st.text(alphabet='ab,:"\\[]{} \n')
+VALUES = st.recursive(
+    st.none() | st.integers() | TEXTS, lambda inner: st.lists(inner) | st.dictionaries(TEXTS, inner), max_leaves=30
+)
+
+
+def extent_of(value: Any) -> tuple[int, int]:
+    """Count values and levels of what was read."""
+    if not isinstance(value, list | dict):
+        return 1, 0
+    extents = [extent_of(inner) for inner in (value.values() if isinstance(value, dict) else value)]
+    return 1 + sum(count for count, _ in extents), 1 + max((levels for _, levels in extents), default=0)
+
+
+@settings(deadline=None)
+@given(VALUES, st.sampled_from([None, 1]))
+def test_extent_is_that_of_the_values(value, indent):
+    assert measure_extent(json.dumps(value, indent=indent).encode()) == extent_of(value)
+
+
+@pytest.mark.parametrize("value", [b"1", b'"a"', b"[]", b"{}"])
+def test_most_values_are_allowed_and_one_more_is_not(value):
+    check_extent(b"[" + b",".join([value] * (MOST_VALUES - 1)) + b"]")
+    with pytest.raises(TooLarge, match="values"):
+        check_extent(b"[" + b",".join([value] * MOST_VALUES) + b"]")
+
+
+def test_most_levels_are_allowed_and_one_more_is_not():
+    check_extent(b"[" * MOST_LEVELS + b"]" * MOST_LEVELS)
+    with pytest.raises(TooLarge, match="levels"):
+        check_extent(b"[" * (MOST_LEVELS + 1) + b"]" * (MOST_LEVELS + 1))
+
+
+@pytest.mark.parametrize("body", [b"", b'"', b'"\\', b"]]]", b'{"a', b'"a" "b"', b"\xff"])
+def test_text_that_is_no_json_is_left_to_the_reader(body):
+    check_extent(body)
