@@ -76,7 +76,7 @@ def readable_addresses(app: Any) -> list[str]:
 
 
 def test_no_answer_holds_where_messages_go(app, limited):
-    addresses = [*readable_addresses(app), "/settings/notifications/additional/server-mine"]
+    addresses = [*readable_addresses(app), "/api/health", "/settings/notifications/additional/server-mine"]
     addresses += [f"/settings/?tab={name}" for name in ("ntfy", "email", "channels", "summary", "notifications")]
     addresses += [f"/channels/{number}/code" for number in (1, 2, 3)] + [f"/settings/channels/{n}" for n in (1, 2, 3)]
     assert len(addresses) > 60
