@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
 import orjson
@@ -20,12 +21,18 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from app.contracts.errors import AppError
+from app.database import is_known
 from app.domain.overdue import FREQUENCIES, TOLERANCES
 from app.extensions import db
 from app.models.types import Instant, Json, UuidText
 from app.services.configuration import DEFAULTS
+from app.services.database_backup import quoted
 
 VERSION_TABLE = "alembic_version"
+# What a plugin may have besides tables, and what no restore brings along.
+NO_TABLES = """
+    SELECT name FROM present.sqlite_master WHERE type IN ('view', 'trigger') OR (type = 'table' AND rootpage = 0)
+"""
 OF_THE_ORIGINAL = (
     "This is a database of the original duplistatus, which is imported and not restored: use Import on the page of "
     "Database maintenance, or the command duplistatus import"
@@ -50,6 +57,15 @@ ALLOWED = frozenset(
 LIST_OF_TABLES, PLANNING_TABLE = "sqlite_master", "sqlite_stat1"
 # The dump of the sqlite3 program writes line breaks with these.
 ALLOWED_FUNCTIONS = frozenset({"replace", "char", "unistr"})
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Tables of plugins: those that were kept, those whose rows are lost, and those that the backup alone has."""
+
+    kept: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
 
 
 class BadDatabase(AppError):
@@ -118,6 +134,67 @@ def migrate(path: Path, revision: str) -> None:
             command.upgrade(config, revision)
         except CommandError as error:
             raise BadDatabase("The file was made by a newer version of duplistatus, or by a foreign one") from error
+
+
+def carry_over(source: Path, rebuilt: Path, present: Path) -> Carried:
+    """Add the tables that plugins have in the present database to the rebuilt one; see `Carried`.
+
+    Their form is that of the present database, their rows are those of the backup where that has a table of the same
+    columns, else the present ones. Rows that do not fit what is restored cannot be kept.
+    """
+    with closing(sqlite3.connect(rebuilt.absolute().as_uri(), uri=True, isolation_level=None)) as connection:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("ATTACH ? AS given", (_read_only(source),))
+        connection.execute("ATTACH ? AS present", (f"{present.absolute().as_uri()}?mode=ro",))
+        own = _tables(connection, "main") | {VERSION_TABLE}
+        given, there = _tables(connection, "given") - own, _tables(connection, "present") - own
+        if not _is_known_schema(connection):
+            there &= given  # a table that only a newer version of ours has looks like one of a plugin
+        connection.execute("BEGIN")
+        kept = {table for table in sorted(there) if _carry(connection, table, has_rows=table in given)}
+        while dangling := {table for table in kept if _refers_to_nothing(connection, table)}:
+            for table in dangling:
+                connection.execute(f"DELETE FROM main.{quoted(table)}")  # noqa: S608
+            kept -= dangling
+        lost = (there - kept) | {name for (name,) in connection.execute(NO_TABLES)}
+        connection.execute("COMMIT")
+    return Carried(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(given - there)))
+
+
+def _is_known_schema(connection: sqlite3.Connection) -> bool:
+    try:
+        [(revision,)] = connection.execute(f"SELECT version_num FROM present.{VERSION_TABLE}")  # noqa: S608
+    except (sqlite3.Error, ValueError):
+        return False
+    return is_known(str(revision))
+
+
+def _carry(connection: sqlite3.Connection, table: str, *, has_rows: bool) -> bool:
+    """Make a table as it is in the present database and fill it; gives whether its rows could be taken."""
+    made = "SELECT sql FROM present.sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL"
+    for (statement,) in connection.execute(f"{made} ORDER BY type DESC", (table,)).fetchall():
+        connection.execute(statement)
+    columns = _columns(connection, "present", table)
+    origin = "given" if has_rows and set(columns) <= set(_columns(connection, "given", table)) else "present"
+    names = ", ".join(quoted(name) for name in columns)
+    connection.execute("SAVEPOINT filling")
+    try:
+        connection.execute(
+            f"INSERT INTO main.{quoted(table)} ({names}) SELECT {names} FROM {origin}.{quoted(table)}"  # noqa: S608
+        )
+        for _row in connection.execute(f"SELECT {names} FROM main.{quoted(table)}"):  # noqa: S608 (reading decodes)
+            pass
+    except sqlite3.Error:
+        connection.execute("ROLLBACK TO filling")
+        return False
+    finally:
+        connection.execute("RELEASE filling")
+    return True
+
+
+def _refers_to_nothing(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute(f"PRAGMA main.foreign_key_check({quoted(table)})").fetchone() is not None
 
 
 def _require_tables_alone(connection: sqlite3.Connection) -> None:
@@ -222,7 +299,7 @@ def _tables(connection: sqlite3.Connection, schema: str) -> set[str]:
 
 
 def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]
+    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({quoted(table)})")]
 
 
 def _copy_values(source: Path, target: Path) -> None:
