@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 
 import click
 import waitress
@@ -48,14 +49,20 @@ def serve() -> None:
         settings = from_environment()
         app = create_app(settings)
     except START_FAILURES as error:
-        click.echo(f"duplistatus cannot start: {start_sentence(error)}", err=True)
-        sys.exit(start_status(error))
+        _give_up(error)
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
     signal.signal(signal.SIGTERM, stop)
     try:
         waitress.serve(app, **waitress_options(settings))
+    except OSError as error:
+        _give_up(OSError(error.errno, error.strerror, f"{settings.host}:{settings.port}"))
     finally:
         close_database(app)
+
+
+def _give_up(error: Exception) -> NoReturn:
+    click.echo(f"duplistatus cannot start: {start_sentence(error)}", err=True)
+    sys.exit(start_status(error))
 
 
 def close_database(app: Flask) -> None:
