@@ -12,7 +12,6 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
@@ -22,10 +21,9 @@ from sqlalchemy.types import TypeEngine
 
 from app.contracts.errors import AppError
 from app.database import is_known
-from app.domain.overdue import FREQUENCIES, TOLERANCES
 from app.extensions import db
 from app.models.types import Instant, Json, UuidText
-from app.services.configuration import DEFAULTS
+from app.services import stored_values
 from app.services.database_backup import quoted
 
 VERSION_TABLE = "alembic_version"
@@ -37,7 +35,8 @@ OF_THE_ORIGINAL = (
     "This is a database of the original duplistatus, which is imported and not restored: use Import on the page of "
     "Database maintenance, or the command duplistatus import"
 )
-LAST_INSTANT_MS = 253_402_300_799_999
+# The end of the year 9989: with time zones and waits added there is still a date.
+LAST_INSTANT_MS = 253_086_767_999_999
 LONGEST_VALUE_BYTES = 64 * 1024 * 1024
 SCRIPT_TIME_S = 300.0
 SCRIPT_PAGES = 500_000
@@ -329,16 +328,25 @@ def _check_values(connection: sqlite3.Connection) -> None:
     for table in db.metadata.sorted_tables:
         wrong = " OR ".join(f'NOT ("{column.name}" IS NULL OR {_claim(column)})' for column in table.columns)
         if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
-            raise BadDatabase(f"The table {table.name} holds values of a wrong type")
+            raise BadDatabase(
+                f"The table {table.name} holds values of a wrong type: {_wrong_column(connection, table)}"
+            )
         texts = [f'"{column.name}"' for column in table.columns if isinstance(_stored(column.type), sa.String)]
         if texts:  # reading decodes; broken text is found here and not by the first reader
             for _row in connection.execute(f'SELECT {", ".join(texts)} FROM "{table.name}"'):  # noqa: S608
                 pass
     if connection.execute("SELECT 1 FROM users WHERE is_admin LIMIT 1").fetchone() is None:
         raise BadDatabase("The file holds no administrator, so nobody could sign in")
-    for key, text in connection.execute("SELECT key, value FROM settings WHERE value IS NOT NULL"):
-        if key in DEFAULTS and not _fits(key, orjson.loads(text)):
-            raise BadDatabase(f"The setting {key} has an impossible value")
+    stored_values.check(connection)
+
+
+def _wrong_column(connection: sqlite3.Connection, table: sa.Table) -> str:
+    """The name of the column that holds them."""
+    for column in table.columns:
+        wrong = f'NOT ("{column.name}" IS NULL OR {_claim(column)})'
+        if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
+            return column.name
+    return ""
 
 
 def _claim(column: sa.Column[object]) -> str:
@@ -366,12 +374,3 @@ def _storage_classes(kind: TypeEngine[object]) -> Iterator[str]:
 
 def _stored(kind: TypeEngine[object]) -> TypeEngine[object]:
     return kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind
-
-
-def _fits(key: str, value: object) -> bool:
-    if key == "overdue_tolerance":
-        return isinstance(value, str) and value in TOLERANCES
-    if key == "notification_frequency":
-        return isinstance(value, str) and value in FREQUENCIES
-    default = DEFAULTS[key]
-    return value is None or default is None or type(value) is type(default)

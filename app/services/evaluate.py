@@ -72,7 +72,7 @@ def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None = Non
     due = _find_due(now)
     told = _tell(due, now) if due else []
     told_count = sum(visible_server_ids is None or server_id in visible_server_ids for server_id in told)
-    configuration.put("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
+    configuration.save("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
     if told:
         outbox.queued.send()
     # wire: what the jobs of a server inherit is an entry too

@@ -58,8 +58,8 @@ def save_schedule(wanted: BackupSchedule, *, actor: Actor, now: datetime) -> Non
         raise AppError(f"Invalid value for {wrong[0]}", field=wrong[0])
     with writing():
         before = schedule()
-        configuration.put(SCHEDULE, wanted.as_mapping(), now=now)
-        configuration.put(FAILED_AT, None, now=now)
+        configuration.save(SCHEDULE, wanted.as_mapping(), now=now)
+        configuration.save(FAILED_AT, None, now=now)
         if wanted != before:
             record_entry(
                 "backup_schedule_updated",
@@ -96,10 +96,10 @@ def back_up_if_due(now: datetime) -> LocalBackup | None:
     try:
         made = back_up(SCHEDULED, now=now)
     except AppError:
-        configuration.put(FAILED_AT, as_utc_text(now), now=now)
+        configuration.save(FAILED_AT, as_utc_text(now), now=now)
         raise
     if failed is not None:
-        configuration.put(FAILED_AT, None, now=now)
+        configuration.save(FAILED_AT, None, now=now)
     for old in [copy for copy in list_backups() if copy.kind == SCHEDULED][wanted.keep :]:
         _path(old.name).unlink(missing_ok=True)
     return made

@@ -118,7 +118,7 @@ def check_key(user_id: str, username: str, *, now: datetime) -> bool:
         if stored == present:
             return False
         if stored is None and _opens_something():
-            configuration.put(FINGERPRINT, present, now=now)
+            configuration.save(FINGERPRINT, present, now=now)
             return False
     except (KeyUnusable, OSError) as error:
         details = {"user_id": user_id, "username": username, "error": str(error)}
@@ -126,7 +126,7 @@ def check_key(user_id: str, username: str, *, now: datetime) -> bool:
         return False
     with writing():
         _drop_unreadable()
-        configuration.put(FINGERPRINT, present, now=now)
+        configuration.save(FINGERPRINT, present, now=now)
         details = {
             "user_id": user_id,
             "username": username,
