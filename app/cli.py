@@ -16,6 +16,7 @@ from app.commands.admin import admin_group
 from app.commands.application import START_FAILURES, application_context, start_sentence, start_status
 from app.commands.doctor import doctor
 from app.commands.keys import keys_group
+from app.commands.master_key import secrets_group
 from app.commands.old_installation import import_command
 from app.commands.restore import restore_command
 from app.factory import create_app
@@ -33,7 +34,7 @@ def main() -> None:
     """Watch Duplicati backups."""
 
 
-for command in (keys_group, admin_group, doctor, import_command, restore_command):
+for command in (keys_group, admin_group, doctor, import_command, restore_command, secrets_group):
     main.add_command(command)
 
 

@@ -77,7 +77,7 @@ def run_script(script: str, target: Path) -> None:
         connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        # A dump without a transaction is one transaction for each statement: taking the lock anew cost most of its time.
+        # Without a transaction each statement is one: taking the lock anew cost most of the time.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
         dump = _Dump()

@@ -28,7 +28,7 @@ from app.domain.notices import shorten
 from app.domain.retries import WAITS, longest_wait, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
-from app.services import channel_health, channels, messages, quiet_times
+from app.services import channel_health, channels, messages, quiet_times, secrets
 from app.services.audit import record_entry
 from app.services.transaction import writing
 
@@ -46,6 +46,8 @@ LOOK_AGAIN_S = 0.5
 # How many due rows a claim looks at, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
+# How often a message looks for the key file that its channel needs. Those looks are no tries.
+KEY_WAIT = timedelta(seconds=30)
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
 # Messages that share these reach people in their order.
 JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
@@ -81,6 +83,10 @@ class Outcome:
     delivery: Claimed
     channel: NotificationChannel | None
     error: DeliveryError | None
+
+
+class WaitsForKey(DeliveryError):
+    """The channel's secrets cannot be opened before the right key file is back."""
 
 
 def deliver_due(now: datetime) -> int:
@@ -244,6 +250,10 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
             channels.send_once(channel, message_for(channel, delivery))
         except DeliveryError as error:
             return Outcome(delivery, channel, error)
+        except secrets.Undecryptable as error:
+            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            waits = secrets.find_trouble() is not None
+            return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
         except Exception as error:  # whatever is wrong with one channel must not stop the others
             log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
             text = f"The channel cannot be used as it is set up ({type(error).__name__})"
@@ -299,6 +309,8 @@ def _record(outcome: Outcome, now: datetime) -> None:
         values |= {"state": DeliveryState.DELIVERED, "finished_at": now, "last_error": None}
     else:
         again_at = None if error.permanent else next_try_at(delivery.attempts, now, random.random())  # noqa: S311
+        if isinstance(error, WaitsForKey):
+            values["attempts"], again_at = delivery.attempts - 1, now + KEY_WAIT
         values |= {"last_error": str(error)[:ERROR_LENGTH]}
         if again_at is None:
             values |= {"state": DeliveryState.FAILED, "finished_at": now}
