@@ -2,7 +2,7 @@
 
     python bench/sql_restore.py [statements] [runs]
 
-One line for each step of the restore. See docs/performance.md.
+One line for each step of the restore.
 """
 
 import sys
