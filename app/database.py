@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -168,7 +169,8 @@ def _take(handle: int, kind: int) -> bool:
 
 def _remove_left_files(settings: Settings) -> None:
     """Remove what a backup or a restore of a killed process left half done: nobody else is running."""
-    left = [*(settings.data_dir / TEMPORARY).glob("*"), *(settings.data_dir / COPIES).glob(f"*{DRAFT}*")]
+    drafts = (folder.glob(f"*{DRAFT}*") for folder in (settings.data_dir, settings.data_dir / COPIES))
+    left = [*(settings.data_dir / TEMPORARY).glob("*"), *chain(*drafts)]
     for path in left:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)

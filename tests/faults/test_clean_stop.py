@@ -83,7 +83,9 @@ def test_restore_is_refused_while_a_server_runs_and_works_after_it_was_killed(tm
 def test_a_start_removes_what_killed_backups_left_unless_another_server_runs(tmp_path):
     def leave() -> list:
         (tmp_path / "temp" / "tmpabc").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "copies").mkdir(exist_ok=True)
         left = [tmp_path / "temp" / "tmpabc" / "copy.db", tmp_path / "temp" / "tmpxyz"]
+        left += [tmp_path / "copies" / "duplistatus-safety-backup.unfinished", tmp_path / "duplistatus.db.unfinished"]
         for path in left:
             path.write_bytes(b"x")
         return left
