@@ -200,6 +200,17 @@ def test_a_dump_as_the_sqlite_program_makes_it_is_taken(admin, tmp_path):
     assert send(admin, script.encode(), "dump.sql").status_code == 200
 
 
+def test_statements_outside_of_a_transaction_are_taken(admin, db, ingest):
+    ingest("photos")
+    script = fetch(admin, "sql").decode()
+    for line in ("BEGIN TRANSACTION;", "COMMIT;"):
+        script = script.replace(f"{line}\n", "", 1)
+    rows = "".join(f"INSERT INTO leases VALUES ('lease {number}', 'me', {number});\n" for number in range(500))
+    assert send(admin, (script + rows).encode(), "mine.sql").status_code == 200
+    db.session.rollback()
+    assert db.session.scalar(text("SELECT count(*) FROM leases WHERE holder = 'me'")) == 500
+
+
 class TestRefused:
     @pytest.fixture(autouse=True)
     def _something_to_lose(self, ingest):

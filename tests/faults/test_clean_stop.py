@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import timedelta
 
 import pytest
@@ -97,3 +97,24 @@ def test_a_start_removes_what_killed_backups_left_unless_another_server_runs(tmp
         with real_server(tmp_path):
             assert [path for path in left if not path.exists()] == []
     assert (tmp_path / SERVING_LOCK).exists()
+
+
+def test_killed_restore_leaves_the_old_database_or_the_new_one(tmp_path):
+    data, backup = tmp_path / "data", tmp_path / "mine.db"
+    with real_server(data) as server:
+        database.copy_database(data / "duplistatus.db", backup)
+        for minute in range(40):
+            assert server.upload(report_body(began_at=BEGAN_AT + timedelta(minutes=minute))) == 200
+    command = [sys.executable, "-c", "from app.cli import main; main()", "restore", str(backup)]
+    environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(data), "TZ": "UTC"}
+    seen = set()
+    for tenths in range(6, 22, 2):
+        with suppress(subprocess.TimeoutExpired):  # which kills it
+            subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=tenths / 10, check=True)
+        with closing(sqlite3.connect(data / "duplistatus.db")) as connection:
+            assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+            seen |= set(connection.execute("SELECT count(*) FROM runs"))
+    assert seen <= {(40,), (0,)}
+    with real_server(data) as server:
+        assert not list((data / "temp").iterdir())
+        assert server.upload(report_body(began_at=BEGAN_AT + timedelta(days=1))) == 200
