@@ -24,11 +24,13 @@ log = logging.getLogger(__name__)
 def create_app(settings: Settings | None = None, registry: Registry | None = None) -> Flask:
     """Make an application that is ready to serve: migrated, with its first administrator, its jobs running.
 
-    Raises BadSetting for an environment that cannot be understood, and PluginConflict for two plugins of one name.
+    Raises BadSetting for an environment that cannot be understood, PluginConflict for two plugins of one name, and
+    CannotStart for a database that cannot be used.
     """
     settings = settings or from_environment()
     app = bind(settings, registry or discover())
-    with app.app_context(), database.alone():
+    database.hold(app, settings)
+    with app.app_context(), database.explained(), database.alone():
         database.upgrade(settings)
         differs = schema_state.log_differences()
         try:

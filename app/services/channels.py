@@ -55,7 +55,7 @@ def ensure_defaults(*, now: datetime) -> None:
         if standard(NTFY) is None:
             settings = {"url": DEFAULT_NTFY_URL, "topic": random_topic()}
             session.add(Channel(kind=NTFY, name=NTFY, settings=settings, created_at=now, updated_at=now))
-        configuration.put("has_default_channels", True, now=now)
+        configuration.save("has_default_channels", True, now=now)
 
 
 def random_topic() -> str:
@@ -239,6 +239,28 @@ def masked(text: str, channel: NotificationChannel) -> str:
         if isinstance(secret, str) and len(secret) >= SHORTEST_MASKED:
             text = text.replace(secret, MASK)
     return text
+
+
+def check_stored(kind: str, stored: object) -> None:
+    """Refuse settings that this program cannot have stored. Raises AppError; a kind that is not installed may hold any.
+
+    Those that are missing are fine: a channel that is not complete yet sends nothing.
+    """
+    if not isinstance(stored, dict):
+        raise AppError("expected an object")
+    if kind not in registry().channels:
+        return
+    schema = _schema(kind)
+    for name, field in schema.fields.items():
+        value = stored.get(name, "")
+        if name in _encrypted(schema):
+            if value != "" and not secrets.is_encrypted(value):
+                raise AppError(f"{name}: expected an encrypted value")
+        elif name in stored:
+            try:
+                field.deserialize(value)
+            except ValidationError as error:
+                raise AppError(f"{name}: {_sentence(error.messages)}") from error
 
 
 def _schema(kind: str) -> Schema:

@@ -30,7 +30,7 @@ from app.domain.notices import shorten
 from app.domain.retries import LONGEST_ASKED, WAITS, longest_wait, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
-from app.services import channel_health, channels, messages, quiet_times
+from app.services import channel_health, channels, messages, quiet_times, secrets
 from app.services.audit import record_entry
 from app.services.transaction import writing
 
@@ -55,6 +55,8 @@ LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
 # Where an application keeps the sends that it gave up on and that have not ended.
 HUNG = "duplistatus.hung_sends"
+# How often a message looks for the key file that its channel needs. Those looks are no tries.
+KEY_WAIT = timedelta(seconds=30)
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
 # Messages that share these reach people in their order.
 JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
@@ -98,6 +100,10 @@ class Outcome:
     delivery: Claimed
     channel: NotificationChannel | None
     error: DeliveryError | None
+
+
+class WaitsForKey(DeliveryError):
+    """The channel's secrets cannot be opened before the right key file is back."""
 
 
 def deliver_due(now: datetime, stopping: Event | None = None) -> int:
@@ -326,6 +332,10 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
             channels.send_once(channel, message_for(channel, delivery))
         except DeliveryError as error:
             return Outcome(delivery, channel, error)
+        except secrets.Undecryptable as error:
+            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            waits = secrets.find_trouble() is not None
+            return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
         except Exception as error:  # whatever is wrong with one channel must not stop the others
             log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
             text = f"The channel cannot be used as it is set up ({type(error).__name__})"
@@ -383,6 +393,8 @@ def _record(outcome: Outcome, now: datetime) -> None:
         values |= {"state": DeliveryState.DELIVERED, "finished_at": now, "last_error": None}
     else:
         again_at = _next_try_at(delivery.attempts, error, now)
+        if isinstance(error, WaitsForKey):
+            values["attempts"], again_at = delivery.attempts - 1, now + KEY_WAIT
         values |= {"last_error": str(error)[:ERROR_LENGTH]}
         if again_at is None:
             values |= {"state": DeliveryState.FAILED, "finished_at": now}

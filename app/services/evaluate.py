@@ -72,7 +72,7 @@ def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> O
     due = _find_due(now, is_visible)
     told_count = _tell(due, now) if due else 0
     if visible_server_ids is None:
-        configuration.put("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
+        configuration.save("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
     if told_count:
         outbox.queued.send()
     # wire: what the jobs of a server inherit is an entry too

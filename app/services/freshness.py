@@ -63,13 +63,14 @@ class Watcher:
         with self._lock:
             return tuple(self._connection.execute(statement).fetchall())
 
-    def close(self) -> None:
+    def close(self, *, is_quiet: bool = False) -> None:
         """Let go of the database, before its file is replaced.
 
-        Where threads may be looking at its shared memory the connection stays open, and the memory with it: the old
-        file lives on without a name until the process ends.
+        Where threads may be looking at its shared memory, which they do not once all `is_quiet`, the connection stays
+        open, and the memory with it: the old file lives on without a name until the process ends.
         """
-        if self._connection is not None and self._wal_index is None:
+        if self._connection is not None and (is_quiet or self._wal_index is None):
+            self._wal_index = None
             self._connection.close()
 
 
@@ -155,12 +156,12 @@ class ExactCache:
         """See `Watcher.rows`."""
         return self._watcher.rows(statement)
 
-    def close(self) -> None:
-        """Forget everything and let go of the database."""
+    def close(self, *, is_quiet: bool = False) -> None:
+        """Forget everything and let go of the database; see `Watcher.close`."""
         with self._lock:
             self._entries.clear()
             self._state = None
-        self._watcher.close()
+        self._watcher.close(is_quiet=is_quiet)
 
 
 def cache() -> ExactCache:

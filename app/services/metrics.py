@@ -46,8 +46,8 @@ def need_key() -> bool:
 def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime) -> None:
     """Choose whether metrics are given out, and whether only for a key of scope `read`."""
     with writing():
-        configuration.put("metrics_enabled", is_enabled, now=now)
-        configuration.put("metrics_need_key", needs_key, now=now)
+        configuration.save("metrics_enabled", is_enabled, now=now)
+        configuration.save("metrics_need_key", needs_key, now=now)
         details = {"enabled": is_enabled, "requiresKey": needs_key}
         place = {"target_type": "configuration", "target_id": "metrics"}
         record_entry("metrics_updated", "config", now=now, actor=actor, details=details, **place)

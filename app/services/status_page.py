@@ -8,12 +8,12 @@ from datetime import datetime
 from app.contracts.errors import AppError
 from app.services import configuration, history
 from app.services.audit import Actor, record_entry
+from app.services.declarations import LONGEST_TITLE
 from app.services.history import JobStatus
 from app.services.transaction import writing
 from app.services.visibility import ALL_SERVERS
 
 SLUG_BYTES = 24
-LONGEST_TITLE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
 
 
 def _store(page: StatusPage, action: str, *, actor: Actor, now: datetime) -> None:
-    configuration.put("status_page", asdict(page), now=now)
+    configuration.save("status_page", asdict(page), now=now)
     # The link is what keeps strangers out, so the log does not hold it.
     details = {name: value for name, value in asdict(page).items() if name != "slug"}
     record_entry(action, "config", now=now, actor=actor, target_type="status_page", details=details)

@@ -141,7 +141,12 @@ TESTS = {
     "`HEAD` on guarded routes": f"{API}guards.py::test_reading_needs_no_token",
     "a sign-in's CSRF token": f"{SERVICES}sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
     "wrong passwords at once": f"{SERVICES}login.py::test_tries_at_once_are_not_more_guesses",
-    "changed key file": f"{SERVICES}secrets.py::test_exchanged_key_drops_secrets_and_nothing_else",
+    "missing key file": f"{SERVICES}lost_key.py::test_a_start_keeps_everything_and_says_so",
+    "restored values": f"{API}restored_values.py::test_a_bad_setting_is_refused_and_named",
+    "tables of others in a restored database": (
+        f"{API}database.py::TestTablesOfPlugins::test_what_would_be_lost_is_named_before"
+    ),
+    "changed key file": f"{SERVICES}secrets.py::test_exchanged_key_clears_nothing_until_that_is_confirmed",
     "password recovery from the shell": (
         f"{SERVICES}users.py::test_recovery_opens_a_locked_account_and_ends_its_sessions"
     ),

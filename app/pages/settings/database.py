@@ -1,6 +1,6 @@
 """What the tab of database maintenance shows, and the questions it asks before something is gone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -52,6 +52,7 @@ class DatabasePage:
     duplicate_count: int
     import_state: ImportState
     old_installation: OldInstallation | None
+    plugin_tables: tuple[str, ...]
     now: datetime
 
 
@@ -71,6 +72,7 @@ def build_page(
         duplicate_count=len(servers.find_duplicates()),
         import_state=background.state(),
         old_installation=background.find_old_installation(),
+        plugin_tables=database_state.plugin_tables(),
         now=now,
     )
 
@@ -97,6 +99,20 @@ def restore_question(copy: LocalBackup) -> Question:
         ),
         button=_("Restore"),
         action=url_for("settings.restore_copy", name=copy.name),
+        back=_back(),
+    )
+
+
+def lost_tables_question(name: str, tables: Sequence[str]) -> Question:
+    """Ask whether to go back to a copy even where plugins lose what they stored."""
+    return Question(
+        title=_("Restore without tables of plugins?"),
+        sentences=(
+            _("These tables belong to plugins and will not be restored: %(tables)s.", tables=", ".join(tables)),
+            _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),
+        ),
+        button=_("Restore"),
+        action=url_for("settings.restore_copy", name=name, accept_lost_tables=1),
         back=_back(),
     )
 

@@ -18,6 +18,7 @@ from app.pages.settings.forms import SettingsForm
 from app.services import badges, history
 from app.services.audit import Actor
 from app.services.badges import Badge
+from app.services.declarations import SLUG
 from app.services.visibility import ALL_SERVERS
 
 
@@ -71,7 +72,7 @@ class BadgeForm(SettingsForm):
         """Make the badge; False when the form tells why not."""
         slug, label = (self.slug.data or "").strip() or None, (self.label.data or "").strip() or None
         server_id, job_name = _unpack(self.shows.data)
-        if slug is not None and not badges.SLUG.fullmatch(slug):
+        if slug is not None and not SLUG.fullmatch(slug):
             self.refuse("slug", _("2 to 64 letters, digits, - and _, beginning with a letter or a digit."))
             return False
         try:

@@ -29,6 +29,7 @@ from app.pages.settings import (
     import_views,  # noqa: F401 (adds its views, which belong to the tab of the database)
     key_views,
     log_views,
+    master_key_views,  # noqa: F401 (adds its views, which belong to the tab of the database)
     message_template_views,
     monitoring_views,
     notification_views,

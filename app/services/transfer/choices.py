@@ -44,7 +44,11 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
             elif name in chosen_here:
                 report.leave(KIND, f"The setting {name} stayed as it is here, where somebody had chosen another value")
             else:
-                configuration.put(name, value, now=now)
+                try:
+                    configuration.save(name, value, now=now)
+                except AppError as error:
+                    report.leave(KIND, f"The setting {name} was left. {error.message}")
+                    continue
                 session.flush()
                 count.taken += 1
         if configuration.get("overdue_tolerance") != tolerance:
