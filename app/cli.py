@@ -1,26 +1,36 @@
 """The command `duplistatus`: serve, and look after an installation from the shell."""
 
 import logging
+import os
 import signal
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import NoReturn
 
 import click
+from flask import Flask
 
-from app import __version__, server
+from app import __version__, database, server
 from app.commands.admin import admin_group
-from app.commands.application import application_context
+from app.commands.application import START_FAILURES, application_context, start_sentence, start_status
 from app.commands.doctor import doctor
 from app.commands.healthcheck import healthcheck
 from app.commands.keys import keys_group
+from app.commands.master_key import secrets_group
 from app.commands.old_installation import import_command
+from app.commands.restore import restore_command
 from app.factory import create_app
-from app.jobs import start_jobs
-from app.registry import PluginConflict, discover
+from app.jobs import announce_stop, start_jobs, stop_jobs
+from app.registry import discover
 from app.services.demo import fill_demo
-from app.settings import BadSetting, from_environment
+from app.settings import from_environment
 
 log = logging.getLogger(__name__)
+
+# A service manager or a container engine kills after ten seconds or more.
+LONGEST_STOP_S = 8.0
 
 
 @click.group()
@@ -29,7 +39,7 @@ def main() -> None:
     """Watch Duplicati backups."""
 
 
-for command in (keys_group, admin_group, doctor, healthcheck, import_command):
+for command in (keys_group, admin_group, doctor, healthcheck, import_command, restore_command, secrets_group):
     main.add_command(command)
 
 
@@ -40,21 +50,52 @@ def serve_command() -> None:
 
 
 def serve() -> None:
-    """Start the application and serve it until it is stopped; ends with status 2 and one sentence on bad settings."""
+    """Start the application and serve it until it is stopped; what keeps it from starting is told in one sentence."""
     try:
         settings = from_environment()
         app = create_app(settings, start_jobs=start_jobs)
-    except (BadSetting, PluginConflict) as error:
-        click.echo(f"duplistatus cannot start: {error}", err=True)
-        sys.exit(2)
+    except START_FAILURES as error:
+        _give_up(error)
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)
-    signal.signal(signal.SIGTERM, stop)
-    server.serve(app, settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, partial(stop, app))
+    try:
+        server.serve(app, settings)
+    except OSError as error:
+        _give_up(OSError(error.errno, error.strerror, f"{settings.host}:{settings.port}"))
+    finally:
+        close_database(app)
 
 
-def stop(*_signal: object) -> None:
-    """End as a service manager asks for: waitress finishes the requests under way, for five seconds."""
+def _give_up(error: Exception) -> NoReturn:
+    click.echo(f"duplistatus cannot start: {start_sentence(error)}", err=True)
+    sys.exit(start_status(error))
+
+
+def close_database(app: Flask) -> None:
+    """End scheduled work, then let go of the database, so that nothing of it is left beside its file."""
+    stop_jobs(app)
+    # A request that took longer than the five seconds may still be looking at it.
+    database.close(app, is_quiet=not any(thread.name.startswith("waitress") for thread in threading.enumerate()))
+
+
+def stop(app: Flask, *_signal: object) -> None:
+    """End as a service manager asks for: waitress finishes the requests under way, for five seconds.
+
+    Whatever hangs then, a request or a thread that Python waits for at its end, the process ends in time.
+    """
+    deadline = threading.Timer(LONGEST_STOP_S, leave)
+    deadline.daemon = True
+    deadline.start()
+    announce_stop(app)
     sys.exit()
+
+
+def leave() -> None:
+    """End the process at once. Nothing is lost: what was not committed is begun anew, as after a crash."""
+    log.warning("some work did not end within %.0f seconds of the stop", LONGEST_STOP_S)
+    logging.shutdown()
+    os._exit(0)
 
 
 @main.command("demo")

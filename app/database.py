@@ -1,23 +1,30 @@
-"""Opening the database: engine options, migrations, and the copy that is put aside before they run."""
+"""Opening and closing the database: engine options, migrations, and the safety backup that is made before they run."""
 
+import fcntl
 import logging
+import os
+import re
 import shutil
 import sqlite3
+import time
+import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import flask_migrate
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from flask import current_app
+from flask import Flask, current_app
 from sqlalchemy import inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from app.extensions import WRITER, db
-from app.file_locks import file_lock
+from app.file_locks import LOCK_FLAGS, file_lock
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -25,11 +32,42 @@ log = logging.getLogger(__name__)
 _HERE = Path(__file__).resolve().parent
 # Among the sources where a wheel was installed, beside them in a checkout.
 MIGRATIONS = next(filter(Path.is_dir, [_HERE / "migrations"]), _HERE.parent / "migrations")
+COPIES, TEMPORARY = "copies", "temp"
+DRAFT = ".unfinished"
 COPIES_KEPT = 5
+STAMP = "%Y-%m-%dT%H-%M-%S-%f"
+# Safety backups in COPIES: what each was made before, of which revision of the schema (older names lack it), and when.
+COPY_NAME = re.compile(
+    r"[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
+    r"(?:(?P<revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
+)
+# Held by every process that has the database open, and alone by the one that replaces its file.
+SERVING_LOCK = ".duplistatus.serving"
+# Troubles with a file or its disk, which nobody mends by reading a trace.
+PASSING_TROUBLES = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+}
+DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
 START_LOCK = 0x6475706C
 # What that lock is for SQLite: a file in the data directory.
 START_LOCK_NAME = ".duplistatus.starting"
+
+
+class CannotStart(RuntimeError):
+    """The program cannot start; the text is one sentence that says why and what to do.
+
+    `status` is the exit status: 1 for what may pass by itself, 2 where another start would end in the same way.
+    """
+
+    def __init__(self, sentence: str, status: int = 1) -> None:
+        super().__init__(sentence)
+        self.status = status
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
@@ -51,12 +89,19 @@ def further_engines(settings: Settings) -> dict[str, Any]:
 
 
 def upgrade(settings: Settings) -> None:
-    """Bring the schema to the newest version, within `alone`; a filled SQLite file is copied first."""
+    """Bring the schema to the newest version, within `alone`; a filled SQLite file is copied first.
+
+    Raises CannotStart, before anything is copied, for a schema that this version does not know.
+    """
     _make_private_file()
-    if _current_revision() == _newest_revision():
+    present = _current_revision()
+    if present == _newest_revision():
         return
+    if present is not None and not is_known(present):
+        raise CannotStart(_newer_sentence(settings, present), status=2)
     if db.engine.dialect.name == "sqlite":
-        put_copy_aside(settings, "migration")
+        # One of each revision: starts that fail again and again add none.
+        put_copy_aside(settings, "migration", keep=1)
     flask_migrate.upgrade(directory=str(MIGRATIONS))
 
 
@@ -75,26 +120,179 @@ def alone() -> Iterator[None]:
             guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": START_LOCK})
 
 
-def put_copy_aside(settings: Settings, reason: str) -> Path | None:
-    """Copy a filled SQLite database beside itself, consistently while in use; None when there is nothing to lose."""
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn troubles with the database's file or server into one sentence. Raises CannotStart."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, sqlite3.Error):
+            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+            if code not in PASSING_TROUBLES | DAMAGES:
+                raise
+            name, status = f"file {db.engine.url.database}", 2 if code in DAMAGES else 1
+            advice = " (docs/recovery.md tells how to restore a backup)" if code in DAMAGES else ""
+        elif isinstance(error, DBAPIError) and (error.connection_invalidated or _is_unreachable(cause)):
+            name, status, advice = f"server {db.engine.url.host or 'PostgreSQL'}", 1, ""
+        else:
+            raise
+        reason = str(cause).strip().splitlines()[0]
+        raise CannotStart(f"the database {name} cannot be used: {reason}{advice}", status) from error
+
+
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Whether PostgreSQL could not be reached at all: then there is no state that it could tell."""
+    return type(cause).__name__ == "OperationalError" and getattr(cause, "sqlstate", None) is None
+
+
+def hold(app: Flask, settings: Settings) -> None:
+    """Show other processes, until the application is closed, that this one has the database open.
+
+    The first of them removes what killed processes left behind. Raises CannotStart while a restore replaces the file.
+    """
+    handle = os.open(settings.data_dir / SERVING_LOCK, LOCK_FLAGS, 0o644)
+    app.extensions[SERVING_LOCK] = weakref.finalize(app, os.close, handle)
+    if _take(handle, fcntl.LOCK_EX):
+        _remove_left_files(settings)
+    # Another one that starts at this moment may be alone for an instant, to do the same.
+    for _turn in range(100):
+        if _take(handle, fcntl.LOCK_SH):
+            return
+        time.sleep(0.1)
+    raise CannotStart("a backup is being restored at the moment; start again afterwards")
+
+
+def _take(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_left_files(settings: Settings) -> None:
+    """Remove what a backup or a restore of a killed process left half done: nobody else is running."""
+    drafts = (folder.glob(f"*{DRAFT}*") for folder in (settings.data_dir, settings.data_dir / COPIES))
+    left = [*(settings.data_dir / TEMPORARY).glob("*"), *chain(*drafts)]
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if left:
+        log.info("removed %d temporary files that a killed process had left", len(left))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep servers and other commands off a data folder. Raises CannotStart where one has its database open."""
+    handle = os.open(folder / SERVING_LOCK, LOCK_FLAGS, 0o644)
+    try:
+        if not _take(handle, fcntl.LOCK_EX):
+            raise CannotStart(f"duplistatus runs on {folder}: stop it first")
+        yield
+    finally:
+        os.close(handle)
+
+
+def close(app: Flask, *, is_quiet: bool = False) -> None:
+    """Let go of the database. Say `is_quiet` where no other thread can be looking at it any more.
+
+    The last connection of all folds what was written into the file of SQLite, and removes what lay beside it.
+    """
+    close_connections(app, is_quiet=is_quiet)
+    with app.app_context():
+        if is_quiet and db.engine.dialect.name == "sqlite":
+            _fold_in(Path(db.engine.url.database or ""))
+    if SERVING_LOCK in app.extensions:
+        app.extensions[SERVING_LOCK]()
+
+
+def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
+    """Close the connections that are not in use; the next use opens new ones. See `close`."""
+    with app.app_context():
+        db.session.remove()
+        if "duplistatus.cache" in app.extensions:
+            app.extensions.pop("duplistatus.cache").close(is_quiet=is_quiet)
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+def _fold_in(path: Path) -> None:
+    """Write what lies in the write-ahead log into the file, also where somebody else keeps that open."""
+    try:
+        with closing(sqlite3.connect(path, timeout=5)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error as error:  # all is safe in the log, and the next start reads it
+        log.warning("the database could not be tidied at the end: %s", error)
+
+
+def put_copy_aside(settings: Settings, reason: str, *, keep: int | None = None) -> Path | None:
+    """Make a safety backup of a filled SQLite database; None when there is nothing to lose.
+
+    Of each revision of the schema the newest `keep` are kept. Raises CannotStart where the disk has no room.
+    """
     source = Path(db.engine.url.database or "")
     if not source.is_file() or not inspect(db.engine).get_table_names():
         return None
-    stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S-%f")
-    folder = settings.data_dir / "copies"
+    folder = settings.data_dir / COPIES
     folder.mkdir(exist_ok=True, mode=0o700)
-    if shutil.disk_usage(folder).free < source.stat().st_size * 1.2:
-        raise RuntimeError(f"not enough room in {folder} for a safety copy of the database")
-    target = folder / f"{source.stem}-before-{reason}-{stamp}.db"
-    with sqlite3.connect(source) as original, sqlite3.connect(target) as copy:
+    if not has_room_for(source, folder):
+        raise CannotStart(f"not enough room in {folder} for a safety copy of the database")
+    made = keep_copy(source, folder, f"before-{reason}", datetime.now(UTC), COPIES_KEPT if keep is None else keep)
+    log.info("put a copy of the database aside: %s", made.name)
+    return made
+
+
+def has_room_for(source: Path, folder: Path) -> bool:
+    """Whether a copy of a file fits into a folder."""
+    return shutil.disk_usage(folder).free >= source.stat().st_size * 1.2
+
+
+def keep_copy(source: Path, folder: Path, kind: str, now: datetime, keep: int) -> Path:
+    """Copy a database into a folder of safety backups, and delete all but the newest of this kind and revision."""
+    stamp = f"{now.astimezone(UTC):{STAMP}}"
+    draft = folder / f"{source.stem}-{kind}-{stamp}{DRAFT}"
+    copy_database(source, draft)
+    revision = revision_of(draft)
+    made = draft.rename(folder / f"{source.stem}-{kind}-{f'{revision}-' if revision else ''}{stamp}.db")
+    found = [(match, path) for path in folder.glob("*.db") if (match := COPY_NAME.fullmatch(path.name))]
+    own = sorted((match["stamp"], path) for match, path in found if match["kind"] == kind)
+    for _stamp, old in [each for each in own if revision_of(each[1]) == revision][:-keep]:
+        old.unlink(missing_ok=True)
+    return made
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database into one file, consistently while it is in use."""
+    target.touch(mode=0o600)
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
         original.backup(copy)
-    original.close()
-    copy.close()
-    target.chmod(0o600)
-    log.info("put a copy of the database aside: %s", target.name)
-    for old in sorted(folder.glob(f"{source.stem}-before-{reason}-*.db"))[:-COPIES_KEPT]:
-        old.unlink()
-    return target
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def revision_of(path: Path) -> str | None:
+    """The revision of the schema in a SQLite file that nobody writes to; None where it tells none."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            [(revision,)] = connection.execute("SELECT version_num FROM alembic_version LIMIT 2")
+    except (sqlite3.Error, ValueError):
+        return None
+    return revision if isinstance(revision, str) and revision.isascii() and revision.isalnum() else None
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version has the migration that leads to a revision."""
+    return revision in {script.revision for script in _scripts().walk_revisions()}
+
+
+def _newer_sentence(settings: Settings, present: str) -> str:
+    sentence = f"the database was made by a newer version of duplistatus (schema {present}, this version knows "
+    sentence += f"{_newest_revision()} at most): install that version"
+    if db.engine.dialect.name != "sqlite":
+        return f"{sentence}, or restore a dump from before the upgrade"
+    return f"{sentence}, or go back to a safety backup of {settings.data_dir / COPIES} with `duplistatus restore FILE`"
 
 
 def _make_private_file() -> None:
@@ -110,5 +308,8 @@ def _current_revision() -> str | None:
 
 
 def _newest_revision() -> str | None:
-    config = current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS))
-    return ScriptDirectory.from_config(config).get_current_head()
+    return _scripts().get_current_head()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS)))

@@ -9,6 +9,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import api, database, logs, pages
 from app.api import guards
+from app.contracts.addresses import use_proxies
 from app.extensions import csrf, db, login_manager, migrate
 from app.jobs.forks import prepare_for_forks, start_jobs_in_workers
 from app.registry import Registry, discover
@@ -29,11 +30,13 @@ def create_app(
 ) -> Flask:
     """Make an application that is ready to serve: migrated, with its first administrator, its jobs about to start.
 
-    Raises BadSetting for an environment that cannot be understood, and PluginConflict for two plugins of one name.
+    Raises BadSetting for an environment that cannot be understood, PluginConflict for two plugins of one name, and
+    CannotStart for a database that cannot be used.
     """
     settings = settings or from_environment()
     app = bind(settings, registry or discover())
-    with app.app_context(), database.alone():
+    database.hold(app, settings)
+    with app.app_context(), database.explained(), database.alone():
         database.upgrade(settings)
         differs = schema_state.log_differences()
         try:
@@ -65,6 +68,7 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.base_path or "/",
     )
+    use_proxies(settings.uses_proxies)
     app.extensions["duplistatus.settings"] = settings
     app.extensions["duplistatus.registry"] = registry
     app.session_interface = ServerSessionInterface()

@@ -53,6 +53,7 @@ class Settings:
     log_level: str = "INFO"
     debug: bool = False
     run_jobs: bool = True
+    uses_proxies: bool = False
     testing: bool = field(default=False, repr=False)
 
     @property
@@ -105,6 +106,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         log_level=read("LOG_LEVEL", "INFO", log_level),
         debug=read("FLASK_DEBUG", False, boolean),
         run_jobs=read("RUN_JOBS", True, boolean),
+        uses_proxies=read("USE_PROXY", False, boolean),
     )
 
 

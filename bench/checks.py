@@ -39,10 +39,10 @@ def main() -> None:
         now = datetime.now(UTC)
         with app.app_context():
             fill(options.jobs, now)
-            show(f"{options.jobs:,} jobs, none late", options.rounds, lambda: evaluate.check_overdue(now))
+            show(f"{options.jobs:,} jobs, none late", options.rounds, lambda: evaluate.check_overdue(now, None))
             late = now + timedelta(days=2)
-            show("all late, all told in this check", options.rounds, lambda: evaluate.check_overdue(late), forget)
-            show("all late, told before", options.rounds, lambda: evaluate.check_overdue(late))
+            show("all late, all told in this check", options.rounds, lambda: evaluate.check_overdue(late, None), forget)
+            show("all late, told before", options.rounds, lambda: evaluate.check_overdue(late, None))
             show("every plan worked out anew", options.rounds, evaluate.replan_all)
     finally:
         shutil.rmtree(folder)

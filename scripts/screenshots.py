@@ -117,8 +117,8 @@ def furnish(now: datetime) -> None:
     """Two years of backups, and everything set up that a household would have after a while."""
     machines = [replace(server, jobs=tuple(map(_steadier, server.jobs))) for server in household()]
     fill_demo(now - timedelta(days=730), now, servers=machines)
-    attic, office, cabin = (history.overview(now).servers[place] for place in (1, 8, 3))
-    for place, server in enumerate(history.overview(now).servers):
+    attic, office, cabin = (history.overview(now, None).servers[place] for place in (1, 8, 3))
+    for place, server in enumerate(history.overview(now, None).servers):
         tags.change_tags(server.id, None, ["home"] if place % 3 else ["firm", "nightly"], actor=SYSTEM, now=now)
         change = servers.ServerChange(f"http://192.0.2.{10 + place}:8200", server.alias, server.note)
         servers.change_server(server.id, change, actor=SYSTEM, now=now)
@@ -250,7 +250,7 @@ def open_context(
 
 def addresses() -> dict[str, str]:
     """The pages by the names of their pictures."""
-    shown = history.overview(datetime.now(UTC))
+    shown = history.overview(datetime.now(UTC), None)
     busiest = next(server for server in shown.servers if server.name == "office-dc01")
     failed = next(job for job in shown.jobs if job.last_status == "Fatal")
     job = busiest.jobs[0]

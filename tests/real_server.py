@@ -80,9 +80,9 @@ class RealServer:
         self._process.send_signal(signal.SIGKILL)
         self._end()
 
-    def stop(self) -> int:
+    def stop(self, ending: signal.Signals = signal.SIGTERM) -> int:
         """End it as a service manager would; gives the exit status."""
-        self._process.terminate()
+        self._process.send_signal(ending)
         return self._end()
 
     def _end(self) -> int:

@@ -1,17 +1,24 @@
 """The command `duplistatus`, as it is typed."""
 
+import ctypes
 import os
 import runpy
+import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from app.cli import main
+from app.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
+PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of linux/prctl.h and linux/capability.h
 COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
 
 
@@ -76,3 +83,82 @@ def test_wsgi_servers_find_the_application_under_both_names(monkeypatch, name):
 def test_the_script_serves_and_makes_no_second_application(monkeypatch):
     found, asked = load_wsgi(monkeypatch, "__main__")
     assert (asked, "application" in found) == (["server"], False)
+
+
+def obey_permissions() -> None:
+    """Have even root respect the permissions of files, as those who usually run the server have to."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+
+
+class TestStartThatCannotBe:
+    """One sentence and an exit status: 1 where another start may do, 2 where a person has to do something before."""
+
+    @pytest.fixture
+    def start(self, pytestconfig):
+        def start(data_dir, command=(*COMMAND, "serve"), **environment):
+            values = {"PATH": os.environ["PATH"], "DATA_DIR": str(data_dir), "TZ": "UTC", "PORT": "0", **environment}
+            ended = subprocess.run(
+                command,
+                env=values,
+                cwd=pytestconfig.rootpath,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                preexec_fn=obey_permissions,
+            )
+            assert "Traceback" not in ended.stderr
+            *_log, sentence = ended.stderr.strip().splitlines()
+            return ended.returncode, sentence
+
+        return start
+
+    @pytest.fixture
+    def data(self, tmp_path):
+        folder = tmp_path / "data"
+        folder.mkdir()
+        return folder
+
+    @pytest.mark.parametrize("command", [(*COMMAND, "serve"), (sys.executable, "wsgi.py"), (*COMMAND, "admin", "list")])
+    def test_folder_that_cannot_be_made(self, start, data, command):
+        (data / "file").touch()
+        status, sentence = start(data / "file" / "data", command)
+        assert (status, "Not a directory" in sentence, str(data / "file") in sentence) == (1, True, True)
+
+    def test_folder_that_cannot_be_written(self, start, data):
+        data.chmod(0o555)
+        status, sentence = start(data)
+        assert (status, "Permission denied" in sentence, str(data) in sentence) == (1, True, True)
+
+    def test_database_that_cannot_be_written(self, start, data, prepared):
+        shutil.copy(prepared(Settings(admin_password="Correct7Horse")), data)
+        (data / "duplistatus.db").chmod(0o444)
+        status, sentence = start(data)
+        assert (status, "readonly" in sentence, "duplistatus.db" in sentence) == (1, True, True)
+
+    def test_database_that_is_none(self, start, data):
+        (data / "duplistatus.db").write_bytes(b"no database at all " * 1000)
+        status, sentence = start(data)
+        assert (status, "not a database" in sentence, "docs/recovery.md" in sentence) == (2, True, True)
+
+    def test_database_of_a_newer_version(self, start, data, prepared):
+        shutil.copy(prepared(Settings(admin_password="Correct7Horse")), data)
+        with closing(sqlite3.connect(data / "duplistatus.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        for path in data.glob("duplistatus.db-*"):
+            path.unlink()
+        status, sentence = start(data)
+        assert (status, "newer version" in sentence, str(data / "copies") in sentence) == (2, True, True)
+
+    def test_postgresql_that_is_not_there(self, start, data):
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            port = unused.getsockname()[1]
+            status, sentence = start(data, DATABASE_URL=f"postgresql://me:S3cret@127.0.0.1:{port}/x")
+        assert (status, "127.0.0.1" in sentence, "S3cret" in sentence) == (1, True, False)
+
+    def test_port_that_is_taken(self, start, data):
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            status, sentence = start(data, HOST="127.0.0.1", PORT=str(taken.getsockname()[1]))
+        assert (status, "Address already in use" in sentence) == (1, True)

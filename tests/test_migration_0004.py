@@ -223,7 +223,7 @@ class TestUpgrade:
         assert (job.announced_next_at, job.next_expected_at) == (None, BEGAN_AT + DAY)
 
     def test_the_server_says_by_how_much_its_clock_is_ahead(self):
-        clocks = {server.id: server.clock_ahead_s for server in history.overview(NOW).servers}
+        clocks = {server.id: server.clock_ahead_s for server in history.overview(NOW, None).servers}
         # The newest report of the first one has the right time.
         assert clocks == {"machine-1": None, "machine-2": int((FUTURE + 2 * MINUTE - NOW).total_seconds())}
         noted = application_db.session.scalars(sa.select(AuditEntry).where(AuditEntry.action == "server_clock_ahead"))
@@ -278,7 +278,7 @@ class TestUpgrade:
         assert {run["name"]: run["date"] for run in runs}["future"] == iso(FUTURE)
 
     def test_every_job_can_be_shown(self):
-        jobs = {job.name: job for job in history.overview(NOW).jobs}
+        jobs = {job.name: job for job in history.overview(NOW, None).jobs}
         assert len(jobs) == 13
         for job in jobs.values():
             job.pulse(NOW).beats(30)

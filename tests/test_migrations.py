@@ -3,7 +3,7 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import flask_migrate
 import pytest
@@ -16,7 +16,7 @@ from sqlalchemy import inspect, text
 
 from app import database
 from app.factory import create_app
-from app.services import history, repairs
+from app.services import database_backup, history, repairs
 
 DIRECTORY = str(database.MIGRATIONS)
 REVISIONS = [script.revision for script in ScriptDirectory(DIRECTORY).walk_revisions()][::-1]
@@ -152,3 +152,66 @@ class TestCopy:
         monkeypatch.setattr(database.shutil, "disk_usage", lambda _folder: usage._replace(free=1000))
         with pytest.raises(RuntimeError, match="not enough room"):
             database.put_copy_aside(settings, "migration")
+
+    def mark(self, settings, revision):
+        with closing(sqlite3.connect(settings.data_dir / "duplistatus.db", isolation_level=None)) as connection:
+            connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
+
+    @pytest.mark.parametrize("starts", [1, 5, 12])
+    def test_newer_schema_is_refused_before_anything_is_copied(self, app, settings, installed, starts):
+        with app.app_context():
+            old = database.put_copy_aside(settings, "migration")
+        close(app)
+        self.mark(settings, "9999")
+        for _start in range(starts):
+            with pytest.raises(database.CannotStart, match="newer version") as refusal:
+                create_app(settings, installed)
+            assert refusal.value.status == 2
+            assert str(settings.data_dir / "copies") in str(refusal.value)
+        assert self.copies(settings) == [old]
+
+    @pytest.mark.parametrize("kind", ["migration", "safety"])
+    def test_copies_of_one_revision_push_out_none_of_another(self, db, settings, kind):
+        def copy():
+            if kind == "migration":
+                return database.put_copy_aside(settings, kind)
+            return database_backup.put_aside(datetime.now(UTC))
+
+        made = {}
+        for revision in ("0003", "0004", "0005"):
+            self.mark(settings, revision)
+            made[revision] = [copy() for _ in range(7)]
+        kept = {path.name for path in self.copies(settings)}
+        assert kept == {path.name for copies in made.values() for path in copies[-database.COPIES_KEPT :]}
+
+    def test_copies_whose_names_tell_no_revision_are_known_by_their_content(self, db, settings):
+        self.mark(settings, "0003")
+        made = database.put_copy_aside(settings, "migration")
+        older = made.rename(made.with_name("duplistatus-before-migration-2020-01-01T00-00-00-000000.db"))
+        self.mark(settings, "0004")
+        for _ in range(7):
+            database.put_copy_aside(settings, "migration")
+        assert older.exists()
+        self.mark(settings, "0003")
+        for _ in range(5):
+            database.put_copy_aside(settings, "migration")
+        assert not older.exists()
+
+    @pytest.mark.parametrize("failures", [1, 6])
+    def test_starts_whose_migration_fails_keep_one_copy(self, app, settings, installed, monkeypatch, failures):
+        with app.app_context():
+            flask_migrate.downgrade(directory=DIRECTORY, revision=REVISIONS[-2])
+        close(app)
+        with monkeypatch.context() as broken:
+            broken.setattr(database.flask_migrate, "upgrade", lambda **_options: 1 / 0)
+            for _start in range(failures):
+                with pytest.raises(ZeroDivisionError):
+                    create_app(settings, installed)
+        assert len(self.copies(settings)) == 1
+        close(create_app(settings, installed))
+        assert len(self.copies(settings)) == 1
+
+    def test_a_copy_is_a_file_of_its_own(self, db, settings):
+        copy = database.put_copy_aside(settings, "migration")
+        with closing(sqlite3.connect(copy)) as connection:
+            assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)

@@ -3,8 +3,9 @@
 from flask import Flask
 
 from app.api import errors, guards
-from app.api.client import TrustedProxies
+from app.api.client import TrustedProxies, visible_server_ids
 from app.api.encoding import OrjsonProvider
+from app.contracts.api import VISIBLE_SERVERS
 from app.extensions import login_manager
 from app.registry import Registry
 from app.services import sessions
@@ -26,6 +27,7 @@ def install(app: Flask, registry: Registry) -> None:
     if trusted:
         app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     app.json = OrjsonProvider(app)
+    app.extensions[VISIBLE_SERVERS] = visible_server_ids
     login_manager.user_loader(sessions.load_user)
     login_manager.request_loader(guards.load_script)
     guards.install(app)

@@ -26,6 +26,7 @@ from app.routing import path_as_sent
 from app.services import sessions
 from app.services.deployment import settings
 from app.services.network_access import Zone
+from app.services.visibility import is_limited
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -47,6 +48,7 @@ class Rule:
     guard: Guard
     csrf: bool = True
     before_password_change: bool = False
+    needs_all_servers: bool = False
     zone: Zone | None = None
     is_page: bool = False
     most_bytes: int | Callable[[], int] | None = None
@@ -102,6 +104,7 @@ def cover(
             access.guard if access else guard,
             csrf and (access.csrf if access else True),
             access.before_password_change if access else False,
+            access.needs_all_servers if access else False,
             zone,
             is_page,
             getattr(view, "most_bytes", None),
@@ -193,6 +196,8 @@ def _check_person(rule: Rule) -> None:
         raise Forbidden("The password has to be changed first", errorCode=PASSWORD_CHANGE_REQUIRED)
     if rule.guard is Guard.ADMIN and not current_user.is_admin:
         raise Forbidden("Administrator access required")
+    if rule.needs_all_servers and is_limited(current_user):
+        raise Forbidden("This account may see chosen servers only")
 
 
 def _wanted_page() -> str:

@@ -4,8 +4,8 @@ import sys
 
 import click
 
+from app.database import close_connections
 from app.factory import bind
-from app.jobs.forks import close_connections
 from app.registry import PluginConflict, discover
 from app.services import checkup, clock
 from app.services.checkup import Finding
@@ -23,7 +23,7 @@ def doctor() -> None:
             app = bind(settings, discover())
             with app.app_context():
                 further = checkup.examine_application(clock.now())
-            close_connections(app)
+            close_connections(app, is_quiet=True)
             _show(further)
             findings += further
     except (BadSetting, PluginConflict) as error:

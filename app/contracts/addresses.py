@@ -4,18 +4,25 @@ Loopback and private networks stay open: that is where self-hosted services live
 """
 
 import ipaddress
+import os
+import re
 import socket
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 from marshmallow import ValidationError
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from app.contracts.deadlines import TimedResponse
+from app.contracts.deadlines import TimedResponse, time_left
 
 # Cloud services answer with credentials here; the usual address, 169.254.169.254, is link-local anyway.
 METADATA = frozenset(
@@ -34,6 +41,11 @@ CARRYING_IPV4 = tuple(
     ipaddress.IPv6Network(text)
     for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
 )
+# Operations of a socket that name the address to which something is sent.
+SENDING_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
+CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
+_is_guarded: ContextVar[bool] = ContextVar("is_guarded", default=False)
+_uses_proxies = False
 
 
 class ForbiddenAddress(Exception):
@@ -69,6 +81,16 @@ def check_host(host: str) -> None:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError):
         return
+    _refuse_any(host, found)
+
+
+def validate_one_line(text: str) -> None:
+    """A validator for what becomes part of a header. Raises ValidationError for line breaks and the like."""
+    if CONTROL_CHARACTERS.search(text):
+        raise ValidationError("Must be one line without control characters.")
+
+
+def _refuse_any(host: str, found: Iterable[tuple[Any, ...]]) -> None:
     if any(is_forbidden(str(address[4][0])) for address in found):
         raise ForbiddenAddress(host)
 
@@ -94,13 +116,84 @@ def validate_http_url(url: str) -> None:
         raise ValidationError("Must be an address that begins with http:// or https://.") from error
 
 
+@contextmanager
+def guarded_connections() -> Iterator[None]:
+    """Refuse connections to forbidden addresses within the block, whichever library makes them.
+
+    The address that is really called is checked, so a name that leads elsewhere at a second look gains nothing. It
+    holds in this thread and in those that are given a copy of its context. A library that leaves the lookup of a name
+    to the socket, which few do, has it looked up once more for the check. Raises ForbiddenAddress at the connection.
+    """
+    _install_guard()
+    token = _is_guarded.set(True)
+    try:
+        yield
+    finally:
+        _is_guarded.reset(token)
+
+
+@cache
+def _install_guard() -> None:
+    """Install the hook of the process once; Python offers no way to remove one (PEP 578)."""
+    sys.addaudithook(_refuse_forbidden)
+
+
+def _refuse_forbidden(event: str, arguments: tuple[Any, ...]) -> None:
+    if event not in SENDING_EVENTS or not _is_guarded.get():
+        return
+    sock, address = arguments[0], arguments[-1]
+    if not isinstance(address, tuple) or not isinstance(address[0], str):
+        return  # a socket of this machine, or a peer that was connected before
+    try:
+        check_host(address[0])
+    except ForbiddenAddress:
+        sock.close()
+        raise
+
+
+def open_connection(host: str, port: int, ends_at: float) -> socket.socket:
+    """Connect to the first address of a host that answers before `ends_at`, an instant of `time.monotonic`.
+
+    The host is resolved once, and the addresses that were checked are called. Raises ForbiddenAddress before any is
+    called, and OSError.
+    """
+    found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
+    _refuse_any(host, found)
+    for index, (family, kind, protocol, _name, address) in enumerate(found, 1):
+        sock = socket.socket(family, kind, protocol)
+        try:
+            sock.settimeout(time_left(ends_at))
+            sock.connect(address)
+        except OSError:
+            sock.close()
+            if index == len(found):
+                raise
+        else:
+            return sock
+    raise OSError("the host has no address")
+
+
+def use_proxies(is_used: bool) -> None:
+    """Choose whether HTTP requests go through the proxies that HTTP_PROXY and its relatives name; at first not."""
+    global _uses_proxies
+    _uses_proxies = is_used
+
+
+def ignore_environment() -> None:
+    """Have libraries that make HTTP requests of their own leave out proxies, unless they are used, and `.netrc`."""
+    os.environ["NETRC"] = os.devnull
+    if not _uses_proxies:
+        os.environ["no_proxy"] = "*"
+
+
 class _GuardedHTTPConnection(HTTPConnection):
     response_class = TimedResponse
 
     def connect(self) -> None:
         check_host(self.host)
-        super().connect()
-        self.peer = _check_peer(self.sock, self.host)
+        with guarded_connections():
+            super().connect()
+        self.peer = None if self.proxy else _check_peer(self.sock, self.host)
 
 
 class _GuardedHTTPSConnection(HTTPSConnection):
@@ -108,12 +201,13 @@ class _GuardedHTTPSConnection(HTTPSConnection):
 
     def connect(self) -> None:
         check_host(self.host)
-        super().connect()
-        self.peer = _check_peer(self.sock, self.host)
+        with guarded_connections():
+            super().connect()
+        self.peer = None if self.proxy else _check_peer(self.sock, self.host)
 
 
 def _check_peer(connected: socket.socket, host: str) -> tuple[str, int]:
-    """Give address and port that were really reached: a name may lead elsewhere at the second look."""
+    """Return address and port that were really reached."""
     address, port = connected.getpeername()[:2]
     if is_forbidden(str(address)):
         connected.close()
@@ -146,17 +240,48 @@ _POOLS: Mapping[str, Any] = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPoo
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Looks at every address just before it is called."""
+    """Checks each address that a connection is made to, and what a proxy is asked for."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Let the pools make connections that look first."""
+        """Let the pools make connections that are checked."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = dict(_POOLS)
 
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """Send a request, through a proxy too only when its own host may be called."""
+        if options.get("proxies"):
+            check_host(urlsplit(request.url or "").hostname or "")
+        return super().send(request, *arguments, **options)
 
-def guarded_session() -> requests.Session:
+    def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
+        """Let connections to a proxy be checked and bounded like all others."""
+        manager = super().proxy_manager_for(proxy, **options)
+        manager.pool_classes_by_scheme = dict(_POOLS)
+        return manager
+
+
+class GuardedSession(requests.Session):
+    """A session that refuses forbidden addresses, and takes neither proxies nor passwords from the environment.
+
+    Proxies of the environment are used where `use_proxies` says so; then the host of a request is checked as well as it
+    can be resolved here. Certificates of REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE count as before.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        self.mount("http://", GuardedAdapter())
+        self.mount("https://", GuardedAdapter())
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Add what is taken from the environment all the same."""
+        if verify in (None, True):
+            verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or verify
+        if _uses_proxies:
+            proxies = {**get_environ_proxies(url, no_proxy=None), **(proxies or {})}
+        return super().merge_environment_settings(url, proxies, stream, verify, cert)
+
+
+def guarded_session() -> GuardedSession:
     """A session of `requests` that refuses forbidden addresses."""
-    session = requests.Session()
-    session.mount("http://", GuardedAdapter())
-    session.mount("https://", GuardedAdapter())
-    return session
+    return GuardedSession()

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeVar
 
-from flask import Blueprint
+from flask import Blueprint, current_app
 
+# Where the application keeps the function that knows the servers of the signed-in user.
+VISIBLE_SERVERS = "duplistatus.visible_servers"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
@@ -48,20 +50,33 @@ class Access:
     guard: Guard
     csrf: bool
     before_password_change: bool
+    needs_all_servers: bool
 
 
-def guarded(guard: Guard, *, csrf: bool = True, before_password_change: bool = False) -> Callable[[View], View]:
+def guarded(
+    guard: Guard, *, csrf: bool = True, before_password_change: bool = False, needs_all_servers: bool = False
+) -> Callable[[View], View]:
     """Let one view ask for more, or less, than its group.
 
-    `before_password_change` admits users who must still change their password.
+    `before_password_change` admits users who must still change their password. `needs_all_servers` keeps out accounts
+    that may see chosen servers only: for what concerns all servers, such as the settings of a channel.
     Apply it below the route decorator, so that the route registers the marked function.
     """
 
     def mark(view: View) -> View:
-        view.access = Access(guard, csrf, before_password_change)  # type: ignore[attr-defined]
+        view.access = Access(guard, csrf, before_password_change, needs_all_servers)  # type: ignore[attr-defined]
         return view
 
     return mark
+
+
+def visible_server_ids() -> frozenset[str] | None:
+    """The servers that the signed-in user may see; None means all, those of tomorrow too.
+
+    Hand it to every service function that asks for it.
+    """
+    found: frozenset[str] | None = current_app.extensions[VISIBLE_SERVERS]()
+    return found
 
 
 def takes_bytes(most: int | Callable[[], int]) -> Callable[[View], View]:

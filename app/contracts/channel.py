@@ -3,7 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from enum import Enum
 from http.client import responses
 from typing import Any, ClassVar
@@ -16,6 +17,8 @@ from app.contracts.deadlines import answers_within
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
+# Statuses with which a server may say when to come back (RFC 9110, 10.2.3).
+WAITING_STATUSES = (429, 503)
 
 
 class Severity(Enum):
@@ -49,7 +52,9 @@ class Message:
     HTML, and `markdown` the same as Markdown when its writer used any. `target` replaces the channel's own
     destination (an address, a topic) when set. `idempotency_key` is the same at every try of one delivery: send it
     along where the service knows such a thing. `attachments` are pictures that say the same as the text does: a channel
-    that cannot carry them leaves them out. `html` shows them by their `content_id`.
+    that cannot carry them leaves them out. `html` shows them by their `content_id`. `sent_at` is when the message was
+    queued. `event_at` is when that happened which it tells of: a run began, a check found a job overdue. Messages about
+    different jobs may overtake each other, so a channel that keeps a state compares this instant.
     """
 
     title: str
@@ -64,6 +69,7 @@ class Message:
     target: str | None = None
     idempotency_key: str = ""
     sent_at: datetime | None = None
+    event_at: datetime | None = None
     values: Mapping[str, str] = field(default_factory=dict)
     attachments: tuple[Attachment, ...] = ()
 
@@ -71,12 +77,14 @@ class Message:
 class DeliveryError(Exception):
     """A message did not get through. `permanent` means that trying again will not help.
 
-    The text is shown to people: no secret, no URL with a token.
+    `retry_after_s` is for how long the other side asks not to be called again. The text is shown to people: no secret,
+    no URL with a token.
     """
 
-    def __init__(self, message: str, *, permanent: bool = False) -> None:
+    def __init__(self, message: str, *, permanent: bool = False, retry_after_s: float | None = None) -> None:
         super().__init__(message)
         self.permanent = permanent
+        self.retry_after_s = retry_after_s
 
 
 class NotificationChannel(ABC):
@@ -134,7 +142,7 @@ class HttpChannel(NotificationChannel):
 
         Raises DeliveryError: permanent for 3xx and 4xx except 408, 425 and 429, and for addresses that nobody may
         ask a server to call; worth another try for the rest and for network trouble. Redirects are not followed,
-        since a secret would travel with them.
+        since a secret would travel with them. A `Retry-After` of a server goes along.
         """
         options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
         try:
@@ -144,6 +152,9 @@ class HttpChannel(NotificationChannel):
             raise DeliveryError(f"{self.label}: {error}", permanent=True) from error
         except requests.Timeout as error:
             raise DeliveryError(f"{self.label}: the server did not answer in time") from error
+        except (requests.exceptions.InvalidHeader, UnicodeError) as error:
+            text = f"{self.label}: the address or a header holds characters that cannot be sent"
+            raise DeliveryError(text, permanent=True) from error
         except ValueError as error:  # what requests says of an address that it cannot read
             raise DeliveryError(f"{self.label}: the address is not a valid URL", permanent=True) from error
         except requests.RequestException as error:
@@ -151,7 +162,8 @@ class HttpChannel(NotificationChannel):
         if 200 <= answer.status_code < 300:
             return answer
         permanent = 300 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429)
-        raise DeliveryError(f"{self.label}: the server answered {self.reason(answer)}", permanent=permanent)
+        text = f"{self.label}: the server answered {self.reason(answer)}"
+        raise DeliveryError(text, permanent=permanent, retry_after_s=retry_after(answer))
 
     def reason(self, answer: requests.Response) -> str:
         """Say in a few words why the server refused. Override where the service tells more.
@@ -159,3 +171,17 @@ class HttpChannel(NotificationChannel):
         The words are the standard's: those of the server might repeat a secret that it was sent.
         """
         return f"{answer.status_code} {responses.get(answer.status_code, '')}".strip()
+
+
+def retry_after(answer: requests.Response) -> float | None:
+    """Return for how many seconds a server asks not to be called again; None where it does not."""
+    text = answer.headers.get("Retry-After", "").strip()
+    if answer.status_code not in WAITING_STATUSES or not text:
+        return None
+    if text.isascii() and text.isdecimal():
+        return float(text[:10])
+    try:
+        until_at = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return max(0.0, (until_at.replace(tzinfo=until_at.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

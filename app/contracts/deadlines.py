@@ -6,6 +6,7 @@ would hold a thread for as long as it likes. Here every read asks how much time 
 
 import http.client
 import io
+import math
 import socket
 import time
 from collections.abc import Iterator
@@ -27,6 +28,26 @@ def answers_within(seconds: float) -> Iterator[None]:
         _longest_s.reset(token)
 
 
+def time_left(ends_at: float) -> float:
+    """The seconds until an instant of `time.monotonic`. Raises TimeoutError when there are none."""
+    left_s = ends_at - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError("the answer took too long")
+    return left_s
+
+
+def read_until(sock: socket.socket, ends_at: float, most_bytes: int) -> io.BufferedReader:
+    """A file that reads from a socket until `ends_at`, an instant of `time.monotonic`, and no more than so many bytes.
+
+    Reading on raises TimeoutError, or TooMuchData.
+    """
+    return io.BufferedReader(_TimedReader(sock.makefile("rb", buffering=0), sock, ends_at, most_bytes))
+
+
+class TooMuchData(OSError):
+    """The other side sends more than belongs to the protocol."""
+
+
 class TimedResponse(http.client.HTTPResponse):
     """An answer that has to be there as a whole before its time is over, else reading it raises TimeoutError."""
 
@@ -39,8 +60,11 @@ class TimedResponse(http.client.HTTPResponse):
 class _TimedReader(io.RawIOBase):
     """Reads from a socket, and each time waits no longer than until the end."""
 
-    def __init__(self, unbuffered: io.RawIOBase, sock: socket.socket, ends_at: float) -> None:
+    def __init__(
+        self, unbuffered: io.RawIOBase, sock: socket.socket, ends_at: float, most_bytes: float = math.inf
+    ) -> None:
         self._unbuffered, self._sock, self._ends_at = unbuffered, sock, ends_at
+        self._bytes_left = most_bytes
         self._idle_s = sock.gettimeout()
 
     def readable(self) -> bool:
@@ -48,12 +72,13 @@ class _TimedReader(io.RawIOBase):
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what comes next. Raises TimeoutError when nothing does, or when the time for all of it is over."""
-        left_s = self._ends_at - time.monotonic()
-        if left_s <= 0:
-            raise TimeoutError("the answer took too long")
+        """Read what comes next. Raises TimeoutError when nothing does in time, and TooMuchData."""
+        left_s = time_left(self._ends_at)
+        if self._bytes_left <= 0:
+            raise TooMuchData("the answer is too long")
         self._sock.settimeout(left_s if self._idle_s is None else min(self._idle_s, left_s))
         count: int | None = self._unbuffered.readinto(buffer)
+        self._bytes_left -= count or 0
         return count
 
     def close(self) -> None:

@@ -17,6 +17,8 @@ WAITS = (
 MOST_TRIES = len(WAITS) + 1
 # How far, as a share of the wait, a try may come earlier or later, so that many do not come at once.
 JITTER = 0.2
+# What a server may ask for in place of these waits.
+SHORTEST_ASKED, LONGEST_ASKED = timedelta(seconds=1), timedelta(hours=24)
 
 
 def longest_wait(tries: int) -> timedelta:
@@ -24,11 +26,17 @@ def longest_wait(tries: int) -> timedelta:
     return WAITS[min(tries, len(WAITS)) - 1] * (1 + JITTER) if tries else timedelta()
 
 
-def next_try_at(tries: int, now: datetime, chance: float) -> datetime | None:
+def next_try_at(tries: int, now: datetime, chance: float, asked_s: float | None = None) -> datetime | None:
     """The instant of the next try after `tries` failed ones, at least one; None when it is time to give up.
 
-    `chance` is a random number from 0 to 1.
+    `chance` is a random number from 0 to 1. `asked_s` are the seconds that the server asks to wait. The next try is
+    never earlier than that, up to a day. Only the first one comes earlier than planned, else a server that always
+    asks for a second would use up all tries in ten.
     """
     if tries >= MOST_TRIES:
         return None
-    return now + WAITS[max(tries, 1) - 1] * (1 + JITTER * (2 * chance - 1))
+    planned = WAITS[max(tries, 1) - 1] * (1 + JITTER * (2 * chance - 1))
+    if asked_s is None:
+        return now + planned
+    asked = min(max(timedelta(seconds=asked_s), SHORTEST_ASKED), LONGEST_ASKED)
+    return now + (asked if tries <= 1 else max(asked, planned))

@@ -18,6 +18,7 @@ __all__ = [
     "Schedule",
     "TaskResult",
     "UnknownTask",
+    "announce_stop",
     "cancel_start",
     "drop_jobs",
     "run_task",
@@ -64,8 +65,14 @@ def cancel_start(app: Flask) -> bool:
     return pending is not None
 
 
+def announce_stop(app: Flask) -> None:
+    """Have the delivery begin nothing more, without waiting; `stop_jobs` has to follow."""
+    if courier := app.extensions.get(COURIER):
+        courier.announce_stop()
+
+
 def stop_jobs(app: Flask) -> None:
-    """Stop both and wait for what they are at; work that was never started is fine."""
+    """Stop both and wait some seconds for what they are at; work that was never started is fine."""
     cancel_start(app)
     if courier := app.extensions.pop(COURIER, None):
         courier.stop()

@@ -24,6 +24,8 @@ LONGEST_PASS_S = 900.0
 HEALTH_PERIOD_S = 30.0
 # The wall clock was set when it moved this much more or less than time itself.
 CLOCK_CHANGE_S = 60.0
+# Longer than a stop waits for messages that are on their way.
+LONGEST_STOP_S = 5.0
 
 
 class Courier:
@@ -47,12 +49,16 @@ class Courier:
         """Whether the thread is alive and passes come."""
         return self._thread.is_alive() and time.monotonic() - self._passed_s < LONGEST_PASS_S
 
-    def stop(self) -> None:
-        """End after the messages that are on their way."""
-        self.forget()
+    def announce_stop(self) -> None:
+        """Begin nothing more; does not wait, so a signal handler may call it."""
         self._is_stopping.set()
         self._wake.set()
-        self._thread.join()
+
+    def stop(self) -> None:
+        """End after the messages that are on their way, or without those that hang."""
+        self.forget()
+        self.announce_stop()
+        self._thread.join(LONGEST_STOP_S)
 
     def forget(self) -> None:
         """Listen no more, in a process that was forked without this thread."""
@@ -77,7 +83,7 @@ class Courier:
     def _deliver(self) -> None:
         try:
             with self._app.app_context():
-                outbox.deliver_due(clock.now())
+                outbox.deliver_due(clock.now(), self._is_stopping)
         except Exception:  # the outermost loop: a database that is away now may be back in a moment
             log.exception("the outbox cannot be delivered now")
 

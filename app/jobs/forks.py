@@ -13,7 +13,7 @@ from weakref import WeakSet
 
 from flask import Flask
 
-from app import jobs
+from app import database, jobs
 from app.extensions import db
 from app.jobs import tasks
 from app.services import health, passwords, reception, transaction
@@ -37,18 +37,8 @@ def prepare_for_forks(app: Flask) -> None:
     Closes the connections that the start has used. SQLite takes locks for the process: a child that inherits an open
     connection believes that it holds locks which its parent holds (https://www.sqlite.org/howtocorrupt.html, 2.6).
     """
-    close_connections(app)
+    database.close_connections(app, is_quiet=True)
     _applications.add(app)
-
-
-def close_connections(app: Flask) -> None:
-    """Close all connections of an application that no other thread uses; the next use opens new ones."""
-    with app.app_context():
-        db.session.remove()
-        if CACHE in app.extensions:
-            app.extensions.pop(CACHE).close(is_quiet=True)
-        for engine in db.engines.values():
-            engine.dispose()
 
 
 def start_jobs_in_workers(app: Flask) -> None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -19,6 +20,7 @@ log = logging.getLogger(__name__)
 
 # A tick that comes late, after a sleep or a jump of the clock, is still worked off within this time, and once.
 GRACE_S = 600
+LONGEST_STOP_S = 2.0
 # How long after a start what was missed meanwhile is made up for.
 CATCH_UP_AFTER = timedelta(seconds=30)
 # How often each process looks for settings that another one has changed, and under which name.
@@ -60,8 +62,10 @@ class Schedule:
         self._scheduler.scheduler.start()
 
     def stop(self) -> None:
-        """End, and wait for a task that is running."""
-        self._scheduler.shutdown()
+        """End, and wait a few seconds for a task that is running."""
+        ending = Thread(target=self._scheduler.shutdown, daemon=True)
+        ending.start()
+        ending.join(LONGEST_STOP_S)
 
     @property
     def is_running(self) -> bool:

@@ -34,6 +34,7 @@ from app.services.collect import pulling
 from app.services.external_monitor import ExternalMonitor
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import insert_for, writing
+from app.services.visibility import ALL_SERVERS
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +98,7 @@ class ScheduledTask:
 
 
 def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
-    found = evaluate.check_overdue(now)
+    found = evaluate.check_overdue(now, ALL_SERVERS)
     return "Task executed successfully", {
         "totalBackupConfigs": found.settings_count,
         "checkedBackups": found.checked_count,

@@ -32,7 +32,8 @@ class Delivery(Model):
     """One message for one destination of one channel; the unique key lets each event be told there once.
 
     `target` is empty for the channel's own destination. `payload` holds the rendered message. While a worker sends,
-    `claimed_until` says when another may take over, so that a crash loses nothing.
+    `claimed_until` says when another may take over, so that a crash loses nothing. In a queued row it says until
+    when the server asks not to be called, which may be longer than we would wait.
     """
 
     __tablename__ = "deliveries"

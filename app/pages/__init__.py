@@ -18,6 +18,7 @@ from app.pages import (
     installable,  # noqa: F401 (puts its view on the blueprint)
     job_views,  # noqa: F401 (puts its views on the blueprint)
     languages,
+    master_key,
     settings,
     sparklines,
     status_page,
@@ -62,6 +63,8 @@ def install(app: Flask) -> None:
         anomaly_figures=words.anomaly_figures,
         filling_words=verdicts.filling_words,
         channel_troubles=channel_health.channel_troubles,
+        key_trouble=master_key.shown_trouble,
+        key_trouble_sentence=master_key.sentence,
     )
     for blueprint in BLUEPRINTS:
         guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)

@@ -28,6 +28,10 @@ PLAINER = {
     "Backup job not found": lazy_gettext("There is no such backup job, or no longer."),
     "Backup not found": lazy_gettext("There is no such run, or no longer."),
     "Administrator access required": lazy_gettext("Only administrators may do this."),
+    "This account may see chosen servers only": lazy_gettext("This account may see chosen servers only."),
+    "This account has sent many test messages, try again later": lazy_gettext(
+        "This account has sent many test messages. Try again in a minute."
+    ),
     "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
     "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
     "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),

@@ -154,7 +154,7 @@ def build_metrics(
     *,
     server_id: str | None = None,
     job_name: str | None = None,
-    visible: frozenset[str] | None = None,
+    visible: frozenset[str] | None,
 ) -> Metrics:
     """The charts of a job, a server, or of all that may be seen; built once for each state of the database."""
     first, last, span_days = _days_of(query, now.date())

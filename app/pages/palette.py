@@ -33,7 +33,7 @@ class Console:
 def entries(overview: Overview) -> list[dict[str, str]]:
     """Everything that this person may go to: pages, settings, servers, jobs."""
     found = _pages()
-    for group, tabs in grouped_tabs(current_user.is_admin):
+    for group, tabs in grouped_tabs(current_user):
         for tab in tabs:
             href = url_for("settings.index", tab=tab.name)
             found.append(Entry(_("Settings"), str(tab.label), href, tab.icon, str(group)))

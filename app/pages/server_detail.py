@@ -175,7 +175,7 @@ def build_detail(server_id: str, query: DetailQuery, now: datetime, visible: fro
         page_count=page_count,
         run_count=run_count,
         metrics=build_metrics(query.charts, now, server_id=server_id, job_name=chosen, visible=visible),
-        days=calendars.day_states(start_on, end_on, server_id=server_id, job_name=chosen),
+        days=calendars.day_states(start_on, end_on, server_id=server_id, job_name=chosen, visible_server_ids=visible),
         checked_at=history.overview(now, visible).checked_at,
         now=now,
         jobs_without_runs=() if chosen else history.jobs_without_runs(server_id),

@@ -52,7 +52,8 @@ def sign_in() -> ResponseReturnValue:
     login_user(result.user)
     if result.is_key_changed:
         flash(
-            _("The key file has changed, so stored passwords were cleared. Enter them again in the settings."), "error"
+            _("The key file has changed, so stored passwords cannot be read. An administrator sees what to do."),
+            "error",
         )
     return redirect(addresses.local_address(request.args.get("redirect")), 303)
 

@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from markupsafe import Markup
 
 from app.api.client import visible_server_ids
+from app.contracts import Guard, guarded
 from app.domain.qr_codes import qr_code
 from app.models import Channel
 from app.pages import palette
@@ -26,18 +27,21 @@ def consoles() -> ResponseReturnValue:
 
 
 @bp.get("/ntfy")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def ntfy_topic() -> ResponseReturnValue:
     """Go to the topic of the standard ntfy channel; to its settings where it has none yet."""
     return redirect(ntfy_settings.topic_address() or url_for("settings.index", tab="ntfy"))
 
 
 @bp.get("/ntfy/code")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def ntfy_code() -> ResponseReturnValue:
     """Show the topic of the standard ntfy channel, or another one of its server, as a code for a phone's camera."""
     return _show_code(channels.standard(channels.NTFY))
 
 
 @bp.get("/channels/<int:channel_id>/code")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def channel_code(channel_id: int) -> ResponseReturnValue:
     """Show a channel as a code for a phone's camera."""
     return _show_code(channels.find_channel(channel_id))

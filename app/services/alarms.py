@@ -17,10 +17,10 @@ from app.models import Channel, Job, Server
 from app.services import channels, configuration, evaluate, full_destinations, messages, outbox, page_links
 from app.services.audit import Actor, record_entry
 from app.services.channel_health import channel_troubles
+from app.services.declarations import LONGEST_HOURS
 from app.services.transaction import writing
 from app.services.wording import count_text, date_text, duration_text
 
-LONGEST_HOURS = 24 * 366
 # The setting that says that people know of a silence: when they were told, and when the last report was.
 SILENCE = "silence_told"
 NEWEST = (
@@ -58,10 +58,10 @@ def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
         if not 0 <= hours <= LONGEST_HOURS:
             raise AppError(f"{name}: has to be from 0 to {LONGEST_HOURS}", field=name)
     with writing():
-        configuration.put("silence_hours", chosen.silence_hours, now=now)
-        configuration.put("channel_failure_hours", chosen.channel_failure_hours, now=now)
+        configuration.save("silence_hours", chosen.silence_hours, now=now)
+        configuration.save("channel_failure_hours", chosen.channel_failure_hours, now=now)
         if chosen.notifies_full is not None:
-            configuration.put(full_destinations.SWITCH, chosen.notifies_full, now=now)
+            configuration.save(full_destinations.SWITCH, chosen.notifies_full, now=now)
             names["destinationFull"] = chosen.notifies_full
         place = {"target_type": "configuration", "target_id": "alarms"}
         record_entry("alarm_limits_updated", "config", now=now, actor=actor, details=names, **place)
@@ -116,7 +116,7 @@ def _tell_silence(session: Session, last_report_at: datetime, now: datetime) -> 
         "last_report_date": date_text(last_report_at, code),
         "count": count_text(late_count, code),
     }
-    configuration.put(SILENCE, {"at": now.isoformat(), "since": last_report_at.isoformat()}, now=now)
+    configuration.save(SILENCE, {"at": now.isoformat(), "since": last_report_at.isoformat()}, now=now)
     notice = messages.render_alarm("silence", Severity.ERROR, facts)
     return outbox.queue_notice(session, notice, outbox.everybody(), f"silence:{to_milliseconds(last_report_at)}", now)
 
@@ -124,7 +124,7 @@ def _tell_silence(session: Session, last_report_at: datetime, now: datetime) -> 
 def _tell_end_of_silence(session: Session, server: Server, job: Job, told: Mapping[str, str], now: datetime) -> int:
     since_at = datetime.fromisoformat(told["since"])
     facts = messages.server_values(server, job) | {"last_report_date": date_text(since_at, messages.language())}
-    configuration.put(SILENCE, None, now=now)
+    configuration.save(SILENCE, None, now=now)
     notice = messages.render_alarm("silenceOver", Severity.INFO, facts)
     return outbox.queue_notice(session, notice, outbox.everybody(), f"silence-over:{to_milliseconds(since_at)}", now)
 

@@ -1,6 +1,5 @@
 """Which badges there are: each shows all, a server or a job under an address of its own, and nothing else is shown."""
 
-import re
 import secrets
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -10,11 +9,10 @@ from app.contracts.errors import AppError, Conflict, NotFound
 from app.domain.badges import LONGEST_LABEL, draw, verdict
 from app.services import configuration, history
 from app.services.audit import Actor, record_entry
+from app.services.declarations import MOST_BADGES, SLUG
 from app.services.history import JobStatus
 from app.services.transaction import writing
-
-MOST_BADGES = 200
-SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,63}")
+from app.services.visibility import ALL_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,13 +99,13 @@ def picture(slug: str, now: datetime) -> str | None:
 def _jobs_of(server_id: str | None, job_name: str | None, now: datetime) -> list[JobStatus]:
     return [
         job
-        for job in history.overview(now).jobs
+        for job in history.overview(now, ALL_SERVERS).jobs
         if (job.is_backup if job_name is None else job.name == job_name) and server_id in (None, job.server_id)
     ]
 
 
 def _store(badges: Collection[Badge], now: datetime) -> None:
-    configuration.put("badges", [asdict(badge) for badge in badges], now=now)
+    configuration.save("badges", [asdict(badge) for badge in badges], now=now)
 
 
 def _audit(action: str, badge: Badge, *, actor: Actor, now: datetime) -> None:

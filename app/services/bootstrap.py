@@ -8,7 +8,7 @@ from app.settings import Settings
 
 def prepare(settings: Settings, *, now: datetime) -> None:
     """Make the master key, the first administrator and the standard channels where they are missing."""
-    secrets.ensure_key(settings.data_dir)
+    secrets.prepare_key(settings.data_dir)
     users.ensure_admin(settings, now=now)
     channels.ensure_defaults(now=now)
     sessions.purge_expired(now=now)

@@ -29,7 +29,7 @@ def day_states(
     *,
     server_id: str | None = None,
     job_name: str | None = None,
-    visible_server_ids: frozenset[str] | None = None,
+    visible_server_ids: frozenset[str] | None,
 ) -> dict[date, DayState]:
     """The days with runs from `start_on` to `end_on`, both included, in one statement."""
     failed, warned = severity_of(ERROR), severity_of(WARNING)

@@ -11,7 +11,14 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
 from sqlalchemy import select
 
-from app.contracts import DeliveryError, Message, NotificationChannel, validate_http_url
+from app.contracts import (
+    DeliveryError,
+    ForbiddenAddress,
+    Message,
+    NotificationChannel,
+    guarded_connections,
+    validate_http_url,
+)
 from app.contracts.errors import AppError, NotFound
 from app.domain.destinations import leads_elsewhere
 from app.extensions import db
@@ -48,7 +55,7 @@ def ensure_defaults(*, now: datetime) -> None:
         if standard(NTFY) is None:
             settings = {"url": DEFAULT_NTFY_URL, "topic": random_topic()}
             session.add(Channel(kind=NTFY, name=NTFY, settings=settings, created_at=now, updated_at=now))
-        configuration.put("has_default_channels", True, now=now)
+        configuration.save("has_default_channels", True, now=now)
 
 
 def random_topic() -> str:
@@ -199,15 +206,23 @@ def open_channel(kind: str, settings: Mapping[str, Any]) -> NotificationChannel:
 
 
 def send_once(channel: NotificationChannel, message: Message) -> None:
-    """Send now, without a further try. Raises DeliveryError whose text holds no secret of the channel."""
+    """Send now, without a further try. Raises DeliveryError whose text holds no secret of the channel.
+
+    What else a plugin raises is told by its kind alone: its text may quote any part of a secret.
+    """
     try:
-        channel.send(message)
+        with guarded_connections():
+            channel.send(message)
     except DeliveryError as error:
-        raise DeliveryError(masked(str(error), channel), permanent=error.permanent) from None
-    except Exception as error:  # a guest's mistake must not stop the outbox
-        text = masked(f"{channel.label}: {type(error).__name__}: {error}", channel)
-        place = traceback.extract_tb(error.__traceback__)[-1]
-        log.error("channel %s broke in %s, line %s: %s", channel.name, place.filename, place.lineno, text)
+        raise DeliveryError(
+            masked(str(error), channel), permanent=error.permanent, retry_after_s=error.retry_after_s
+        ) from None
+    except ForbiddenAddress as error:
+        raise DeliveryError(masked(f"{channel.label}: {error}", channel), permanent=True) from None
+    except Exception as error:  # a plugin's mistake must not stop the outbox
+        kind, steps = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
+        log.error("channel %s raised %s:\n%s", channel.name, kind, steps)
+        text = f"{channel.label}: the channel failed unexpectedly ({kind}); the application log says where"
         raise DeliveryError(text) from None
 
 
@@ -224,6 +239,28 @@ def masked(text: str, channel: NotificationChannel) -> str:
         if isinstance(secret, str) and len(secret) >= SHORTEST_MASKED:
             text = text.replace(secret, MASK)
     return text
+
+
+def check_stored(kind: str, stored: object) -> None:
+    """Refuse settings that this program cannot have stored. Raises AppError; a kind that is not installed may hold any.
+
+    Those that are missing are fine: a channel that is not complete yet sends nothing.
+    """
+    if not isinstance(stored, dict):
+        raise AppError("expected an object")
+    if kind not in registry().channels:
+        return
+    schema = _schema(kind)
+    for name, field in schema.fields.items():
+        value = stored.get(name, "")
+        if name in _encrypted(schema):
+            if value != "" and not secrets.is_encrypted(value):
+                raise AppError(f"{name}: expected an encrypted value")
+        elif name in stored:
+            try:
+                field.deserialize(value)
+            except ValidationError as error:
+                raise AppError(f"{name}: {_sentence(error.messages)}") from error
 
 
 def _schema(kind: str) -> Schema:

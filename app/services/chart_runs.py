@@ -35,14 +35,14 @@ def find_guests(names: Iterable[str]) -> dict[str, ChartProvider]:
     return {name: providers[name]() for name in wanted if name not in BUILT_IN}
 
 
-def newest_runs(limit: int, visible_server_ids: frozenset[str] | None = None) -> list[ChartRun]:
+def newest_runs(limit: int, visible_server_ids: frozenset[str] | None) -> list[ChartRun]:
     """The newest runs of all servers, oldest first."""
     statement = _runs(visible_server_ids).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
     known = CarriedFigures()
     return [chart_run(known.fill(row)) for row in list(db.session.execute(statement))[::-1]]
 
 
-def every_run(visible_server_ids: frozenset[str] | None = None) -> Iterator[ChartRun]:
+def every_run(visible_server_ids: frozenset[str] | None) -> Iterator[ChartRun]:
     """All runs of all servers, oldest first, read while they are used: over a connection of its own.
 
     So the answer to a request may still be written when the request is over.
@@ -67,7 +67,7 @@ def daily_values(
     *,
     start_at: datetime | None = None,
     end_at: datetime | None = None,
-    visible_server_ids: frozenset[str] | None = None,
+    visible_server_ids: frozenset[str] | None,
 ) -> dict[date, dict[str, float | None]]:
     """One value for each UTC day with runs and provider, of the runs from `start_at` to `end_at`, both included.
 

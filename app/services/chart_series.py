@@ -86,7 +86,7 @@ def daily_series(
     start_on: date,
     end_on: date,
     span_days: int = 1,
-    visible_server_ids: frozenset[str] | None = None,
+    visible_server_ids: frozenset[str] | None,
 ) -> ChartSeries:
     """The series of some providers from `start_on` to `end_on`, both included: a value for each span of UTC days.
 
@@ -108,7 +108,7 @@ def grouped_series(
     start_on: date,
     end_on: date,
     span_days: int = 1,
-    visible_server_ids: frozenset[str] | None = None,
+    visible_server_ids: frozenset[str] | None,
 ) -> dict[str, dict[str, Line]]:
     """Of each provider a series for each group of jobs; `groups` says by its id where a job belongs.
 

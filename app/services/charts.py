@@ -68,7 +68,7 @@ class DayPoint:
 
 
 def run_points(
-    server_id: str | None = None, *, limit: int | None = RUN_POINTS, visible_server_ids: frozenset[str] | None = None
+    server_id: str | None = None, *, limit: int | None = RUN_POINTS, visible_server_ids: frozenset[str] | None
 ) -> list[AnyRow]:
     """The newest runs as rows of figures, oldest first; None for `limit` gives all."""
     statement = select(*POINT_COLUMNS).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
@@ -83,7 +83,7 @@ def daily_points(
     *,
     start_at: datetime | None = None,
     end_at: datetime | None = None,
-    visible_server_ids: frozenset[str] | None = None,
+    visible_server_ids: frozenset[str] | None,
 ) -> list[DayPoint]:
     """One point for each UTC day with runs, oldest first, of the runs from `start_at` to `end_at`, both included.
 

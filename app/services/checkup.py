@@ -18,13 +18,12 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app.domain.backup_times import newest_slot
 from app.extensions import db
-from app.models import Channel, Delivery, DeliveryState, Lease, Run, Server, Task, User
+from app.models import Delivery, DeliveryState, Lease, Run, Task, User
 from app.services import (
     channel_health,
     channels,
     configuration,
     disk_space,
-    external_monitor,
     health,
     local_backups,
     passwords,
@@ -116,7 +115,7 @@ def _examine_folder(folder: Path) -> Iterator[Finding]:
 def _examine_key(folder: Path) -> Finding:
     path = folder / secrets.KEY_FILE
     if not path.exists():
-        advice = "Put the key file back from a backup. Without it the server makes a new one, and passwords are lost."
+        advice = "Put the key file back from a backup; without it stored passwords cannot be read (docs/recovery.md)."
         return Finding("key file", f"{path.name} is missing", advice)
     mode = path.stat().st_mode & 0o777
     try:
@@ -170,31 +169,15 @@ def _examine_schema() -> Finding:
 
 
 def _examine_secrets() -> Finding:
-    stored = configuration.get(secrets.FINGERPRINT)
-    try:
-        is_other = stored is not None and stored != secrets.fingerprint()
-        servers = db.session.scalars(select(Server))
-        closed = [row.display_name for row in servers if not all(map(_opens, secrets.secrets_of(row)))]
-    except secrets.KeyUnusable as error:
-        return Finding("secrets", error.message, "See the finding about the key file.")
-    closed += [row.name for row in channels.list_channels() if not _is_readable(row)]
-    closed += [] if _opens(external_monitor.read().token) else ["the external monitor"]
-    if closed:
-        advice = "Put the right key file back, or enter these passwords again."
+    trouble = secrets.find_trouble()
+    if trouble is not None and trouble.state != secrets.OTHER:
+        return Finding("secrets", trouble.sentence, "See the finding about the key file.")
+    if closed := secrets.unreadable_owners():
+        advice = "Put the right key file back, or give these passwords up: duplistatus secrets give-up"
         return Finding("secrets", f"Secrets of {', '.join(closed[:10])} belong to another key file", advice)
+    stored = configuration.get(secrets.FINGERPRINT)
+    is_other = stored is not None and stored != secrets.fingerprint()
     return Finding("secrets", "The key file is another than before; no secret needs it" if is_other else "All readable")
-
-
-def _opens(text: str) -> bool:
-    try:
-        secrets.decrypt(text)
-    except secrets.Undecryptable:
-        return False
-    return True
-
-
-def _is_readable(row: Channel) -> bool:
-    return all(_opens(value) for value in row.settings.values() if secrets.is_encrypted(value))
 
 
 def _examine_accounts(now: datetime) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ def repack_logs(now: datetime) -> int:
         with writing() as session:
             if dense:
                 session.connection().execute(REPACK, dense)
-            configuration.put("logs_repacked_to", rows[-1].run_row_id, now=now)
+            configuration.save("logs_repacked_to", rows[-1].run_row_id, now=now)
         count += len(dense)
     return count
 

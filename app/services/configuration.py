@@ -10,6 +10,7 @@ from sqlalchemy import Text, delete, select, type_coerce
 
 from app.extensions import db
 from app.models import Setting
+from app.services import declarations
 from app.services.freshness import cache
 from app.services.transaction import WRITTEN, insert_for, writing
 
@@ -93,8 +94,18 @@ def get_several(*names: str) -> list[Any]:
     return [deepcopy(value) if isinstance(value, dict | list) else value for value in values]
 
 
+def save(name: str, value: Any, *, now: datetime) -> None:
+    """Store a setting as its declaration allows; None goes back to the default.
+
+    Raises AppError for any other value, and KeyError for an unknown name.
+    """
+    if value is not None:
+        declarations.check(name, value)
+    put(name, value, now=now)
+
+
 def put(name: str, value: Any, *, now: datetime) -> None:
-    """Store a setting; None goes back to the default. Raises KeyError for an unknown name."""
+    """Store a setting as it is given; None goes back to the default. Raises KeyError for an unknown name."""
     if name not in DEFAULTS:
         raise KeyError(name)
     with writing() as session:

@@ -1,7 +1,6 @@
 """Copies of the SQLite database: for people to keep, and put aside before something dangerous."""
 
 import os
-import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -12,13 +11,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.contracts.errors import AppError
+from app.database import COPIES, COPIES_KEPT, TEMPORARY, copy_database, has_room_for, keep_copy
 from app.extensions import db
 from app.services.audit import Actor, record_entry
 from app.services.deployment import settings
 
 DATABASE, SCRIPT = "db", "sql"
-COPIES_KEPT = 5
-TEMPORARY, COPIES = "temp", "copies"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +61,11 @@ def record_failure(action: str, details: Mapping[str, Any], *, actor: Actor, now
 
 
 def put_aside(now: datetime) -> Path:
-    """Keep a copy beside the database before its content is exchanged; the newest few are kept."""
-    source = database_file()
-    folder = put_aside_folder()
-    if shutil.disk_usage(folder).free < source.stat().st_size * 1.2:
+    """Keep a copy beside the database before its content is exchanged; of each revision the newest few are kept."""
+    source, folder = database_file(), put_aside_folder()
+    if not has_room_for(source, folder):
         raise AppError("There is not enough room on the disk for a safety copy of the database", 500)
-    target = folder / f"{source.stem}-safety-backup-{now:%Y-%m-%dT%H-%M-%S-%f}.db"
-    copy_database(source, target)
-    for old in sorted(folder.glob(f"{source.stem}-safety-backup-*.db"))[:-COPIES_KEPT]:
-        old.unlink()
-    return target
+    return keep_copy(source, folder, "safety-backup", now, COPIES_KEPT)
 
 
 def put_aside_folder() -> Path:
@@ -80,14 +73,6 @@ def put_aside_folder() -> Path:
     folder = settings().data_dir / COPIES
     folder.mkdir(exist_ok=True, mode=0o700)
     return folder
-
-
-def copy_database(source: Path, target: Path) -> None:
-    """Copy a database into one file, consistently while it is in use."""
-    target.touch(mode=0o600)
-    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
-        original.backup(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")
 
 
 def database_file() -> Path:
@@ -116,11 +101,11 @@ def _statements(connection: sqlite3.Connection) -> Iterator[str]:
     made = "SELECT name, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%'"
     for table, statement in connection.execute(f"{made} ESCAPE '\\' ORDER BY name", ("table",)).fetchall():
         yield f"{statement};"
-        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({_quoted(table)})")]
-        names = ", ".join(_quoted(name) for name in columns)
-        values = ", ".join(_literal(_quoted(name)) for name in columns)
-        for row in connection.execute(f"SELECT {values} FROM {_quoted(table)}"):  # noqa: S608 (names of our own schema)
-            yield f"INSERT INTO {_quoted(table)} ({names}) VALUES ({', '.join(row)});"  # noqa: S608 (quoted by SQLite)
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({quoted(table)})")]
+        names = ", ".join(quoted(name) for name in columns)
+        values = ", ".join(_literal(quoted(name)) for name in columns)
+        for row in connection.execute(f"SELECT {values} FROM {quoted(table)}"):  # noqa: S608 (names of our own schema)
+            yield f"INSERT INTO {quoted(table)} ({names}) VALUES ({', '.join(row)});"  # noqa: S608 (quoted by SQLite)
     for _name, statement in connection.execute(f"{made} ESCAPE '\\' ORDER BY name", ("index",)):
         yield f"{statement};"
     yield "COMMIT;"
@@ -132,5 +117,6 @@ def _literal(column: str) -> str:
     return f"CASE WHEN {has_nul} THEN 'CAST(X''' || hex({column}) || ''' AS TEXT)' ELSE quote({column}) END"
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """A name as SQL takes it."""
     return '"' + name.replace('"', '""') + '"'

@@ -9,9 +9,9 @@ import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 
-import orjson
 import sqlalchemy as sa
 from alembic import command
 from alembic.util import CommandError
@@ -20,19 +20,25 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from app.contracts.errors import AppError
-from app.domain.overdue import FREQUENCIES, TOLERANCES
+from app.database import is_known
 from app.extensions import db
 from app.models.types import Instant, Json, UuidText
-from app.services.configuration import DEFAULTS
+from app.services import stored_values
+from app.services.database_backup import quoted
 
 VERSION_TABLE = "alembic_version"
+# What a plugin may have besides tables, and what no restore brings along.
+NO_TABLES = """
+    SELECT name FROM present.sqlite_master WHERE type IN ('view', 'trigger') OR (type = 'table' AND rootpage = 0)
+"""
 OF_THE_ORIGINAL = (
     "This is a database of the original duplistatus, which is imported and not restored: use Import on the page of "
     "Database maintenance, or the command duplistatus import"
 )
-LAST_INSTANT_MS = 253_402_300_799_999
+# The end of the year 9989: with time zones and waits added there is still a date.
+LAST_INSTANT_MS = 253_086_767_999_999
 LONGEST_VALUE_BYTES = 64 * 1024 * 1024
-SCRIPT_TIME_S = 300.0
+SCRIPT_TIME_S = 120.0
 SCRIPT_PAGES = 500_000
 # How often the time of a script is looked at: a function on large values does little else between two looks.
 STEPS_BETWEEN_LOOKS = 1_000
@@ -52,6 +58,15 @@ LIST_OF_TABLES, PLANNING_TABLE = "sqlite_master", "sqlite_stat1"
 ALLOWED_FUNCTIONS = frozenset({"replace", "char", "unistr"})
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Tables of plugins: those that were kept, those whose rows are lost, and those that the backup alone has."""
+
+    kept: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+    left: tuple[str, ...] = ()
+
+
 class BadDatabase(AppError):
     """The file is not a database that we can take; the text says why."""
 
@@ -62,6 +77,8 @@ def run_script(script: str, target: Path) -> None:
         connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
+        # Without a transaction each statement is one: taking the lock anew cost most of the time.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
         dump = _Dump()
         connection.set_authorizer(dump)
@@ -118,6 +135,67 @@ def migrate(path: Path, revision: str) -> None:
             command.upgrade(config, revision)
         except CommandError as error:
             raise BadDatabase("The file was made by a newer version of duplistatus, or by a foreign one") from error
+
+
+def carry_over(source: Path, rebuilt: Path, present: Path) -> Carried:
+    """Add the tables that plugins have in the present database to the rebuilt one; see `Carried`.
+
+    Their form is that of the present database, their rows are those of the backup where that has a table of the same
+    columns, else the present ones. Rows that do not fit what is restored cannot be kept.
+    """
+    with closing(sqlite3.connect(rebuilt.absolute().as_uri(), uri=True, isolation_level=None)) as connection:
+        connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA foreign_keys = OFF")
+        connection.execute("ATTACH ? AS given", (_read_only(source),))
+        connection.execute("ATTACH ? AS present", (f"{present.absolute().as_uri()}?mode=ro",))
+        own = _tables(connection, "main") | {VERSION_TABLE}
+        given, there = _tables(connection, "given") - own, _tables(connection, "present") - own
+        if not _is_known_schema(connection):
+            there &= given  # a table that only a newer version of ours has looks like one of a plugin
+        connection.execute("BEGIN")
+        kept = {table for table in sorted(there) if _carry(connection, table, has_rows=table in given)}
+        while dangling := {table for table in kept if _refers_to_nothing(connection, table)}:
+            for table in dangling:
+                connection.execute(f"DELETE FROM main.{quoted(table)}")  # noqa: S608
+            kept -= dangling
+        lost = (there - kept) | {name for (name,) in connection.execute(NO_TABLES)}
+        connection.execute("COMMIT")
+    return Carried(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(given - there)))
+
+
+def _is_known_schema(connection: sqlite3.Connection) -> bool:
+    try:
+        [(revision,)] = connection.execute(f"SELECT version_num FROM present.{VERSION_TABLE}")  # noqa: S608
+    except (sqlite3.Error, ValueError):
+        return False
+    return is_known(str(revision))
+
+
+def _carry(connection: sqlite3.Connection, table: str, *, has_rows: bool) -> bool:
+    """Make a table as it is in the present database and fill it; gives whether its rows could be taken."""
+    made = "SELECT sql FROM present.sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL"
+    for (statement,) in connection.execute(f"{made} ORDER BY type DESC", (table,)).fetchall():
+        connection.execute(statement)
+    columns = _columns(connection, "present", table)
+    origin = "given" if has_rows and set(columns) <= set(_columns(connection, "given", table)) else "present"
+    names = ", ".join(quoted(name) for name in columns)
+    connection.execute("SAVEPOINT filling")
+    try:
+        connection.execute(
+            f"INSERT INTO main.{quoted(table)} ({names}) SELECT {names} FROM {origin}.{quoted(table)}"  # noqa: S608
+        )
+        for _row in connection.execute(f"SELECT {names} FROM main.{quoted(table)}"):  # noqa: S608 (reading decodes)
+            pass
+    except sqlite3.Error:
+        connection.execute("ROLLBACK TO filling")
+        return False
+    finally:
+        connection.execute("RELEASE filling")
+    return True
+
+
+def _refers_to_nothing(connection: sqlite3.Connection, table: str) -> bool:
+    return connection.execute(f"PRAGMA main.foreign_key_check({quoted(table)})").fetchone() is not None
 
 
 def _require_tables_alone(connection: sqlite3.Connection) -> None:
@@ -222,7 +300,7 @@ def _tables(connection: sqlite3.Connection, schema: str) -> set[str]:
 
 
 def _columns(connection: sqlite3.Connection, schema: str, table: str) -> list[str]:
-    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({table})")]
+    return [row[1] for row in connection.execute(f"PRAGMA {schema}.table_info({quoted(table)})")]
 
 
 def _copy_values(source: Path, target: Path) -> None:
@@ -252,16 +330,25 @@ def _check_values(connection: sqlite3.Connection) -> None:
     for table in db.metadata.sorted_tables:
         wrong = " OR ".join(f'NOT ("{column.name}" IS NULL OR {_claim(column)})' for column in table.columns)
         if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
-            raise BadDatabase(f"The table {table.name} holds values of a wrong type")
+            raise BadDatabase(
+                f"The table {table.name} holds values of a wrong type: {_wrong_column(connection, table)}"
+            )
         texts = [f'"{column.name}"' for column in table.columns if isinstance(_stored(column.type), sa.String)]
         if texts:  # reading decodes; broken text is found here and not by the first reader
             for _row in connection.execute(f'SELECT {", ".join(texts)} FROM "{table.name}"'):  # noqa: S608
                 pass
     if connection.execute("SELECT 1 FROM users WHERE is_admin LIMIT 1").fetchone() is None:
         raise BadDatabase("The file holds no administrator, so nobody could sign in")
-    for key, text in connection.execute("SELECT key, value FROM settings WHERE value IS NOT NULL"):
-        if key in DEFAULTS and not _fits(key, orjson.loads(text)):
-            raise BadDatabase(f"The setting {key} has an impossible value")
+    stored_values.check(connection)
+
+
+def _wrong_column(connection: sqlite3.Connection, table: sa.Table) -> str:
+    """The name of the column that holds them."""
+    for column in table.columns:
+        wrong = f'NOT ("{column.name}" IS NULL OR {_claim(column)})'
+        if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
+            return column.name
+    return ""
 
 
 def _claim(column: sa.Column[object]) -> str:
@@ -289,12 +376,3 @@ def _storage_classes(kind: TypeEngine[object]) -> Iterator[str]:
 
 def _stored(kind: TypeEngine[object]) -> TypeEngine[object]:
     return kind.impl_instance if isinstance(kind, sa.TypeDecorator) else kind
-
-
-def _fits(key: str, value: object) -> bool:
-    if key == "overdue_tolerance":
-        return isinstance(value, str) and value in TOLERANCES
-    if key == "notification_frequency":
-        return isinstance(value, str) and value in FREQUENCIES
-    default = DEFAULTS[key]
-    return value is None or default is None or type(value) is type(default)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from sqlalchemy import URL, func, select, text
+from sqlalchemy import URL, func, inspect, select, text
 
 from app.extensions import db
 from app.models import AuditEntry, Job, Run
 from app.services.audit import Actor, record_entry
 from app.services.database_backup import database_file
+from app.services.database_inspection import VERSION_TABLE
 from app.services.tidying import compact_file
 
 DAMAGES_SHOWN = 20
@@ -50,6 +51,12 @@ def describe() -> DatabaseState:
         size_bytes = db.session.scalar(text("SELECT pg_database_size(current_database())"))
         name, free_bytes, address = db.engine.url.database or "", 0, _address_of(db.engine.url)
     return DatabaseState(is_sqlite, name, size_bytes, free_bytes, int(run_count), oldest_run_at, entry_count, address)
+
+
+def plugin_tables() -> tuple[str, ...]:
+    """The tables that are none of ours."""
+    own = {VERSION_TABLE, *db.metadata.tables}
+    return tuple(sorted(set(inspect(db.session.connection()).get_table_names()) - own))
 
 
 def _address_of(url: URL) -> str:

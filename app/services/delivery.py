@@ -12,10 +12,12 @@ import html
 import logging
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import inf
+from threading import Event, Thread
 from time import monotonic
 from typing import Any
 
@@ -25,10 +27,10 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 from app.contracts import Attachment, DeliveryError, Message, NotificationChannel, Severity
 from app.domain import markdown
 from app.domain.notices import shorten
-from app.domain.retries import WAITS, longest_wait, next_try_at
+from app.domain.retries import LONGEST_ASKED, WAITS, longest_wait, next_try_at
 from app.extensions import db
 from app.models import Channel, Delivery, DeliveryState
-from app.services import channel_health, channels, messages, quiet_times
+from app.services import channel_health, channels, messages, quiet_times, secrets
 from app.services.audit import record_entry
 from app.services.transaction import writing
 
@@ -39,13 +41,22 @@ WORKERS = 4
 WORKERS_PER_CHANNEL = 2
 # Longer than any send may take, time limits of all its steps together.
 CLAIM = timedelta(minutes=3)
+# A channel that takes longer hangs: its message is tried again, and people hear why. Shorter than a claim.
+LONGEST_SEND_S = 120.0
 # Clocks of several machines may differ by this much.
 CLOCK_SLACK = timedelta(minutes=1)
 # How often a pass that still waits for slow destinations looks for what was queued meanwhile.
 LOOK_AGAIN_S = 0.5
+# How long a stop waits for what is on its way, and when another process may send the rest: this one has ended then.
+LAST_SENDS_S = 3.0
+AFTER_THE_STOP = timedelta(seconds=10)
 # How many due rows a claim looks at, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
+# Where an application keeps the sends that it gave up on and that have not ended.
+HUNG = "duplistatus.hung_sends"
+# How often a message looks for the key file that its channel needs. Those looks are no tries.
+KEY_WAIT = timedelta(seconds=30)
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
 # Messages that share these reach people in their order.
 JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
@@ -75,6 +86,14 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
+class Sending:
+    """A message on its way since `began_s` of the monotonic clock."""
+
+    claimed: Claimed
+    began_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Outcome:
     """How one try went; no error is success."""
 
@@ -83,31 +102,50 @@ class Outcome:
     error: DeliveryError | None
 
 
-def deliver_due(now: datetime) -> int:
+class WaitsForKey(DeliveryError):
+    """The channel's secrets cannot be opened before the right key file is back."""
+
+
+def deliver_due(now: datetime, stopping: Event | None = None) -> int:
     """Send everything that is due, also what is queued meanwhile; returns how many messages were delivered.
 
     A channel that fails gets no further message in this pass, so that its queue does not burn a try for each
-    message while it is down.
+    message while it is down. Once `stopping` is set nothing more is begun, and what is on its way is waited for a few
+    seconds; the rest goes out soon after the next start. A channel that hangs with as many messages as it may send at
+    once gets no further one until one of them has ended.
     """
     began = monotonic()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    busy: dict[Future[Outcome], int] = {}
+    hung: dict[Future[Outcome], int] = app.extensions.setdefault(HUNG, {})
+    busy: dict[Future[Outcome], Sending] = {}
     failing: set[int] = set()
     delivered = 0
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="delivery") as workers:
-        while True:
-            moment = now + timedelta(seconds=monotonic() - began)
-            for claimed in _claim(moment, Counter(busy.values()), failing):
-                busy[workers.submit(_try, app, claimed)] = claimed.channel_id
-            if not busy:
-                return delivered
-            done, _ = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
-            for future in done:
-                outcome, channel_id = future.result(), busy.pop(future)
-                if outcome.error is not None and not outcome.error.permanent:
-                    failing.add(channel_id)
-                delivered += outcome.error is None
-                _record(outcome, now + timedelta(seconds=monotonic() - began))
+    ends_at = inf
+    while True:
+        if stopping is not None and stopping.is_set():
+            ends_at = min(ends_at, monotonic() + LAST_SENDS_S)
+        moment = now + timedelta(seconds=monotonic() - began)
+        if ends_at == inf:
+            counts = Counter(each.claimed.channel_id for each in busy.values())
+            for claimed in _claim(moment, counts, failing | _find_blocked(hung)):
+                busy[_in_background(_try, app, claimed)] = Sending(claimed, monotonic())
+        if not busy:
+            return delivered
+        done, hanging = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            outcome, sending = future.result(), busy.pop(future)
+            if outcome.error is not None and not outcome.error.permanent:
+                failing.add(sending.claimed.channel_id)
+            delivered += outcome.error is None
+            _record(outcome, now + timedelta(seconds=monotonic() - began))
+        if hanging and monotonic() > ends_at:
+            _hand_back([busy[future].claimed for future in hanging], moment)
+            return delivered
+        for future in hanging:
+            if monotonic() > busy[future].began_s + LONGEST_SEND_S:
+                hung[future] = busy[future].claimed.channel_id
+                failing.add(hung[future])
+                _record(_give_up_on(busy.pop(future).claimed), now + timedelta(seconds=monotonic() - began))
 
 
 def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
@@ -133,7 +171,11 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
     # The last kind counts for killed tries too, of which there may be any number.
     tries = [*((Delivery.attempts == count, longest_wait(count)) for count in range(len(WAITS)))]
     tries.append((Delivery.attempts >= len(WAITS), longest_wait(len(WAITS))))
-    is_of_another_clock = [and_(is_so, Delivery.next_attempt_at > now + wait + CLOCK_SLACK) for is_so, wait in tries]
+    is_of_another_clock = [
+        and_(is_so, Delivery.claimed_until.is_(None), Delivery.next_attempt_at > now + wait + CLOCK_SLACK)
+        for is_so, wait in tries
+    ]
+    is_of_another_clock.append(Delivery.claimed_until > now + LONGEST_ASKED + CLOCK_SLACK)
     return or_(
         and_(Delivery.state == DeliveryState.QUEUED, or_(Delivery.next_attempt_at <= now, *is_of_another_clock)),
         and_(
@@ -141,6 +183,42 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
             or_(Delivery.claimed_until < now, Delivery.claimed_until > now + 2 * CLAIM),
         ),
     )
+
+
+def _in_background(send: Callable[[Flask, Claimed], Outcome], app: Flask, claimed: Claimed) -> Future[Outcome]:
+    """Send in a thread that does not hold up the end of the process, as those of an executor do."""
+    future: Future[Outcome] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(send(app, claimed))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, name=f"delivery-{claimed.id}", daemon=True).start()
+    return future
+
+
+def _find_blocked(hung: dict[Future[Outcome], int]) -> set[int]:
+    """Return the channels that hang with all that they may send at once; what has ended is forgotten."""
+    for future in [future for future in hung if future.done()]:
+        del hung[future]
+    return {channel_id for channel_id, count in Counter(hung.values()).items() if count >= WORKERS_PER_CHANNEL}
+
+
+def _give_up_on(claimed: Claimed) -> Outcome:
+    text = f"{channels.full_name(claimed.kind, claimed.name)}: sending did not end within {LONGEST_SEND_S:.0f} s"
+    return Outcome(claimed, None, DeliveryError(text))
+
+
+def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
+    """Shorten the claims of messages that are still on their way when this process ends."""
+    log.warning("%d messages are still on their way; they are sent again after the next start", len(hanging))
+    with writing() as session:
+        for claimed in hanging:
+            is_ours = (Delivery.id == claimed.id, Delivery.claimed_until == claimed.claimed_until)
+            shortened = update(Delivery).where(*is_ours).values(claimed_until=now + AFTER_THE_STOP)
+            session.execute(shortened, execution_options=UNSYNCHRONISED)
 
 
 def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
@@ -254,6 +332,10 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
             channels.send_once(channel, message_for(channel, delivery))
         except DeliveryError as error:
             return Outcome(delivery, channel, error)
+        except secrets.Undecryptable as error:
+            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            waits = secrets.find_trouble() is not None
+            return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
         except Exception as error:  # whatever is wrong with one channel must not stop the others
             log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
             text = f"The channel cannot be used as it is set up ({type(error).__name__})"
@@ -280,6 +362,7 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
     marked = markdown.to_markdown(text)
     is_whole = shorten(marked, channel.body_limit, in_bytes=in_bytes) == marked
     pictures = messages.unpacked(payload.get("pictures", ()))
+    event_at = payload.get("event_at")
     return Message(
         title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
         body=body,
@@ -291,6 +374,7 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
         tags=tuple(payload["tags"]),
         link=payload["link"],
         values=payload["values"],
+        event_at=datetime.fromisoformat(event_at) if event_at else given.get("sent_at"),
         attachments=pictures,
         **given,
     )
@@ -308,12 +392,16 @@ def _record(outcome: Outcome, now: datetime) -> None:
     if error is None:
         values |= {"state": DeliveryState.DELIVERED, "finished_at": now, "last_error": None}
     else:
-        again_at = None if error.permanent else next_try_at(delivery.attempts, now, random.random())  # noqa: S311
+        again_at = _next_try_at(delivery.attempts, error, now)
+        if isinstance(error, WaitsForKey):
+            values["attempts"], again_at = delivery.attempts - 1, now + KEY_WAIT
         values |= {"last_error": str(error)[:ERROR_LENGTH]}
         if again_at is None:
             values |= {"state": DeliveryState.FAILED, "finished_at": now}
         else:
             values |= {"state": DeliveryState.QUEUED, "next_attempt_at": again_at}
+            if error.retry_after_s is not None:
+                values["claimed_until"] = again_at
         log.warning("delivery %s: %s (try %s)", delivery.id, error, delivery.attempts)
     is_ours = [Delivery.id == delivery.id]
     if error is not None:  # a message that went out is delivered, whoever holds the claim now
@@ -326,6 +414,12 @@ def _record(outcome: Outcome, now: datetime) -> None:
             channel_health.note_failure(session, delivery.channel_id, values["last_error"], now)
         if values.get("finished_at"):
             _audit(outcome, now)
+
+
+def _next_try_at(attempts: int, error: DeliveryError, now: datetime) -> datetime | None:
+    if error.permanent:
+        return None
+    return next_try_at(attempts, now, random.random(), error.retry_after_s)  # noqa: S311 (no secret)
 
 
 def _audit(outcome: Outcome, now: datetime) -> None:

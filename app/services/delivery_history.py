@@ -64,13 +64,13 @@ def find_deliveries(
     channel_id: int | None = None,
     job_id: int | None = None,
     before_id: int | None = None,
-    visible: frozenset[str] | None = None,
+    visible: frozenset[str] | None,
     limit: int,
     now: datetime,
 ) -> list[PastDelivery]:
     """The deliveries that match, newest first; with `before_id` only those that are older than it.
 
-    With `visible` only those about jobs of these servers.
+    Only those about jobs of the servers in `visible`; None means all.
     """
     wanted = (
         select(Delivery, Channel, Job, Server)

@@ -48,7 +48,7 @@ def fill_demo(
     with writing() as session:
         if session.scalar(select(func.count()).select_from(Server)):
             raise Conflict("This database holds data already; a demo needs an empty one (see DATA_DIR)")
-        configuration.put("demo_data", True, now=now)
+        configuration.save("demo_data", True, now=now)
         for plan in plans:
             server = Server(id=plan.id, name=plan.name, alias=plan.alias, note=plan.note, created_at=start_at)
             session.add(server)

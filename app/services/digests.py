@@ -24,6 +24,7 @@ from app.services.outbox import Destination
 from app.services.page_links import own_address
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 from app.services.wording import count_text, day_text, percent_text, size_text
 
 STORAGE = "storageSize"
@@ -115,7 +116,7 @@ def render(plan: SummaryPlan, occurrence: datetime, now: datetime) -> Notice:
 
 def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[str, str]:
     """What the template `digest` may tell."""
-    overview, words = history.overview(now), summary_words(language)
+    overview, words = history.overview(now, ALL_SERVERS), summary_words(language)
     names = {job.job_id: f"{job.server_display_name} / {job.name}" for job in overview.jobs}
     wanting = summaries.attention_lines(overview.jobs, language)
     wanting += [
@@ -214,7 +215,10 @@ def _storage(
     job_ids = db.session.scalars(select(Job.id).where(Job.operation.in_(SCHEDULED)))
     first_on, last_on = (start_at - DAY).date(), (end_at - DAY).date()
     groups = {job_id: str(job_id) for job_id in job_ids}
-    series = chart_series.grouped_series([STORAGE], groups, start_on=first_on, end_on=last_on)[STORAGE]
+    found = chart_series.grouped_series(
+        [STORAGE], groups, start_on=first_on, end_on=last_on, visible_server_ids=ALL_SERVERS
+    )
+    series = found[STORAGE]
     totals: dict[date, float] = {}
     for values in series.values():
         for number, value in enumerate(values):

@@ -25,7 +25,6 @@ SETTINGS = ("version_check", "newest_duplicati")
 # What Duplicati itself asks. An address without the placeholder is one list of all channels.
 PLACEHOLDER = "{channel}"
 ADDRESS = "https://updates.duplicati.com/{channel}/latest-v2.json"
-HOURS = (6, 12, 24)
 TIMEOUT_S = 15.0
 MOST_BYTES = 8 * 1024 * 1024
 # The task comes by each hour; one that comes a little early must not wait for the next.
@@ -69,9 +68,9 @@ def configure(changes: Mapping[str, object], *, actor: Actor, now: datetime) -> 
     with writing():
         before = read()
         chosen = {"is_enabled": before.is_enabled, "every_hours": before.every_hours, "url": before.url, **changes}
-        configuration.put("version_check", chosen, now=now)
+        configuration.save("version_check", chosen, now=now)
         if chosen["url"] != before.url:
-            configuration.put("newest_duplicati", None, now=now)
+            configuration.save("newest_duplicati", None, now=now)
         details = {"enabled": chosen["is_enabled"], "everyHours": chosen["every_hours"]}
         place = {"target_type": "configuration", "target_id": "version_check"}
         record_entry("version_check_updated", "config", now=now, actor=actor, details=details, **place)
@@ -97,7 +96,7 @@ def check_now(now: datetime) -> VersionCheck:
     told = {"versions": versions, "checked_at": now.isoformat(), "error": "; ".join(errors)}
     with writing():
         if read().url == before.url:  # else somebody chose another source meanwhile
-            configuration.put("newest_duplicati", told, now=now)
+            configuration.save("newest_duplicati", told, now=now)
     return read()
 
 

@@ -57,23 +57,23 @@ def find_overdue(now: datetime) -> list[Job]:
     return list(db.session.scalars(wanted))
 
 
-def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None = None) -> OverdueStatistics:
-    """Queue a message for each late job whose turn it is, and remember when this check was.
+def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> OverdueStatistics:
+    """Queue a message for each late job whose turn it is, and remember when all were checked.
 
-    The rows of these jobs are locked while their messages are queued, so two checks at once tell nothing twice. All
-    jobs are checked; those of `visible_server_ids` alone are counted (None means all).
+    The rows of these jobs are locked while their messages are queued, so two checks at once tell nothing twice. Only
+    jobs of `visible_server_ids` are checked and counted (None means all).
     """
-    is_counted = true() if visible_server_ids is None else Job.server_id.in_(visible_server_ids)
+    is_visible = _is_of(visible_server_ids)
     job_count, checked_count, late_count = db.session.execute(
         select(func.count(), func.count().filter(_is_checked()), func.count().filter(_is_overdue(now)))
         .select_from(Job)
-        .where(is_counted)
+        .where(is_visible)
     ).one()
-    due = _find_due(now)
-    told = _tell(due, now) if due else []
-    told_count = sum(visible_server_ids is None or server_id in visible_server_ids for server_id in told)
-    configuration.put("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
-    if told:
+    due = _find_due(now, is_visible)
+    told_count = _tell(due, now) if due else 0
+    if visible_server_ids is None:
+        configuration.save("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
+    if told_count:
         outbox.queued.send()
     # wire: what the jobs of a server inherit is an entry too
     settings_count = job_count + job_settings.count_defaults(visible_server_ids)
@@ -91,23 +91,28 @@ def is_anything_checked() -> bool:
     return db.session.scalar(select(Job.id).where(_is_checked()).limit(1)) is not None
 
 
-def replan_all() -> None:
-    """Work out the plan of every job with runs anew."""
+def replan_all(visible_server_ids: frozenset[str] | None) -> None:
+    """Work out the plan of every job with runs anew that is of these servers (None means all)."""
     with writing() as session:
-        for job in session.scalars(select(Job).where(Job.run_count > 0)):
+        for job in session.scalars(select(Job).where(Job.run_count > 0, _is_of(visible_server_ids))):
             planning.replan(job)
 
 
-def forget_alerts() -> None:
-    """Forget when people were told of late jobs, so that the next check tells them all."""
+def forget_alerts(visible_server_ids: frozenset[str] | None) -> None:
+    """Forget when people were told of late jobs of these servers (None means all); the next check tells them again."""
+    was_told = (Job.overdue_alerted_at.is_not(None), _is_of(visible_server_ids))
     with writing() as session:
-        session.execute(update(Job).where(Job.overdue_alerted_at.is_not(None)).values(overdue_alerted_at=None))
+        session.execute(update(Job).where(*was_told).values(overdue_alerted_at=None))
 
 
 def last_check_at() -> datetime | None:
     """When the last check began."""
     stored = configuration.get("last_overdue_check_at")
     return None if stored is None else datetime.fromisoformat(stored)
+
+
+def _is_of(visible_server_ids: frozenset[str] | None) -> ColumnElement[bool]:
+    return true() if visible_server_ids is None else Job.server_id.in_(visible_server_ids)
 
 
 def _is_checked() -> ColumnElement[bool]:
@@ -118,10 +123,11 @@ def _is_overdue(now: datetime) -> ColumnElement[bool]:
     return _is_checked() & (Job.overdue_at < now)
 
 
-def _find_due(now: datetime) -> list[int]:
+def _find_due(now: datetime, is_visible: ColumnElement[bool]) -> list[int]:
     """The jobs whose turn it is to be told of, by server and name."""
     columns = (Job.id, Job.overdue_alerted_at, Job.state_began_at)
-    late = select(*columns).join(Server).where(_is_overdue(now), ~is_muted_now(now)).order_by(Server.name, Job.name)
+    is_late = (is_visible, _is_overdue(now), ~is_muted_now(now))
+    late = select(*columns).join(Server).where(*is_late).order_by(Server.name, Job.name)
     frequency = _frequency()
     return [
         row.id
@@ -146,10 +152,10 @@ def _frequency() -> str:
     return stored if stored in FREQUENCIES else DEFAULT_FREQUENCY
 
 
-def _tell(job_ids: list[int], now: datetime) -> list[str]:
+def _tell(job_ids: list[int], now: datetime) -> int:
     """Queue the messages of these jobs; one that another check told meanwhile, or that reported, is left out.
 
-    Gives the ids of the servers of those that were told of. All in one transaction, since jobs that are late at one
+    Returns how many jobs were told of. All in one transaction, since jobs that are late at one
     check are told of in one message.
     """
     with writing() as session:
@@ -163,9 +169,8 @@ def _tell(job_ids: list[int], now: datetime) -> list[str]:
         _mark(session, [job.id for _, job in late], overdue_alerted_at=now)
         since_at = func.coalesce(Job.trouble_since_at, Job.next_expected_at)
         _mark(session, sorted(heard), trouble_kind=OVERDUE, trouble_since_at=since_at)
-        server_ids = [server.id for server, _ in late]
         session.expire_all()  # mapped objects that somebody holds do not know of it
-    return server_ids
+    return len(late)
 
 
 def _mark(session: Session, job_ids: list[int], **values: Any) -> None:

@@ -294,14 +294,14 @@ class RunDetail:
     next_id: str | None
 
 
-def overview(now: datetime, visible_server_ids: frozenset[str] | None = None) -> Overview:
+def overview(now: datetime, visible_server_ids: frozenset[str] | None) -> Overview:
     """All servers with their jobs, to the second of `now`; None for `visible_server_ids` means all."""
     return cache().get(
         ("overview", visible_server_ids), lambda: _build_overview(now, visible_server_ids), moment=second_of(now)
     )
 
 
-def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str] | None = None) -> ServerStatus:
+def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str] | None) -> ServerStatus:
     """One server with its jobs. Raises NotFound."""
     for server in overview(now, visible_server_ids).servers:
         if server.id == server_id:

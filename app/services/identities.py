@@ -76,4 +76,5 @@ def _follow_in_settings(old_id: str, new_id: str, now: datetime) -> None:
     for setting, change in changes.items():
         stored = configuration.get(setting)
         if stored and old_id in str(stored):
+            # As it is: a report must not fail for what is stored already.
             configuration.put(setting, change(stored), now=now)

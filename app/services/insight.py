@@ -54,7 +54,7 @@ def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) ->
     """Set some of the limits, and look at the newest run of every job again; returns all limits."""
     with writing() as session:
         changed = Limits.read(asdict(limits()) | dict(changes))
-        configuration.put("anomaly_limits", asdict(changed), now=now)
+        configuration.save("anomaly_limits", asdict(changed), now=now)
         for job in session.scalars(select(Job).where(Job.run_count > 0)):
             job.anomalies = anomalies_of(job.recent_runs, job.anomalies)
         record_entry("anomaly_limits_updated", "settings", now=now, actor=actor, details=asdict(changed))

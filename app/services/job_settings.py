@@ -15,6 +15,7 @@ from app.models import Job, Server
 from app.services import planning
 from app.services.audit import Actor, record_entry
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 # The name that stands for a server's own entry among its jobs.
 DEFAULTS_NAME = "__default__"
@@ -75,7 +76,7 @@ def key_of(server_id: str, name: str) -> str:
     return f"{server_id}:{name}"
 
 
-def read_all(visible_server_ids: frozenset[str] | None = None) -> StoredSettings:
+def read_all(visible_server_ids: frozenset[str] | None) -> StoredSettings:
     """The settings of all jobs on the servers that may be seen; None means all."""
     jobs = db.session.scalars(select(Job).order_by(Job.server_id, Job.name))
     servers = db.session.scalars(select(Server).order_by(Server.id))
@@ -89,7 +90,7 @@ def read_all(visible_server_ids: frozenset[str] | None = None) -> StoredSettings
     )
 
 
-def count_defaults(visible_server_ids: frozenset[str] | None = None) -> int:
+def count_defaults(visible_server_ids: frozenset[str] | None) -> int:
     """How many of the servers that may be seen have something that their jobs inherit; None means all."""
     is_set = or_(*(func.coalesce(getattr(Server, name), "") != "" for name in ADDITIONAL))
     statement = select(func.count()).select_from(Server).where(is_set)
@@ -98,7 +99,7 @@ def count_defaults(visible_server_ids: frozenset[str] | None = None) -> int:
     return db.session.scalar(statement) or 0
 
 
-def list_servers(visible_server_ids: frozenset[str] | None = None) -> list[Server]:
+def list_servers(visible_server_ids: frozenset[str] | None) -> list[Server]:
     """The servers that may be seen, with their jobs, by what people call them."""
     statement = select(Server).options(selectinload(Server.jobs))
     if visible_server_ids is not None:
@@ -115,7 +116,7 @@ def set_additional(
     """
     changes: dict[str, JobChange] = {}
     server_count = inheriting_count = 0
-    for server in list_servers():
+    for server in list_servers(ALL_SERVERS):
         chosen = [job for job in server.jobs if job.id in job_ids]
         is_whole = bool(chosen) and len(chosen) == len(server.jobs)
         if is_whole:
@@ -130,7 +131,7 @@ def set_additional(
 def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -> AdditionalSaved:
     """Take the additional destinations off several jobs, and off the defaults of their servers."""
     changes: dict[str, JobChange] = {}
-    servers = [server for server in list_servers() if any(job.id in job_ids for job in server.jobs)]
+    servers = [server for server in list_servers(ALL_SERVERS) if any(job.id in job_ids for job in server.jobs)]
     nothing = JobChange(dict.fromkeys(ADDITIONAL))
     for server in servers:
         changes[key_of(server.id, DEFAULTS_NAME)] = nothing
@@ -141,7 +142,7 @@ def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -
 
 def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, now: datetime) -> None:
     """Have every job of a server inherit its defaults, which may be emptied with it. Raises NotFound."""
-    server = next((server for server in list_servers() if server.id == server_id), None)
+    server = next((server for server in list_servers(ALL_SERVERS) if server.id == server_id), None)
     if server is None:
         raise NotFound("Server not found")
     nothing = JobChange(dict.fromkeys(ADDITIONAL))

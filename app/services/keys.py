@@ -126,7 +126,7 @@ def are_required() -> bool:
 def require(is_required: bool, *, now: datetime, actor: Actor = SYSTEM) -> None:
     """Switch on or off that programs need a key."""
     with writing():
-        configuration.put("requires_api_keys", is_required, now=now)
+        configuration.save("requires_api_keys", is_required, now=now)
         place = {"target_type": "configuration", "target_id": "requires_api_keys"}
         record_entry(
             "api_key_requirement_updated", "config", now=now, actor=actor, details={"required": is_required}, **place

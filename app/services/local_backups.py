@@ -5,7 +5,6 @@ Copies that were put aside before a restore or a migration are listed with them,
 
 import logging
 import re
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from app.contracts.errors import AppError, NotFound
+from app.database import COPIES, COPY_NAME, DRAFT, STAMP, copy_database, has_room_for
 from app.domain.backup_times import BackupSchedule, newest_slot, next_slot, read_schedule
 from app.domain.old_settings import as_utc_text, read_time
 from app.extensions import db
 from app.services import configuration, database_restore
 from app.services.audit import SYSTEM, Actor, record_entry
-from app.services.database_backup import COPIES, copy_database, database_file, record_failure
+from app.services.database_backup import database_file, record_failure
 from app.services.database_restore import Restored
 from app.services.deployment import settings
 from app.services.transaction import writing
@@ -28,22 +28,21 @@ log = logging.getLogger(__name__)
 
 SCHEDULE, FAILED_AT = "local_backup_schedule", "local_backup_failed_at"
 SCHEDULED, MANUAL = "scheduled", "manual"
-STAMP = "%Y-%m-%dT%H-%M-%S-%f"
-DRAFT = ".unfinished"
 FOLDER = "backups"
 TRY_AGAIN_AFTER = timedelta(hours=1)
-# What a copy is and when it was made; the last two kinds are put aside by a restore and before a migration.
-_NAME = re.compile(r"[\w.-]+?-(?P<kind>scheduled|manual|safety-backup|before-migration)-(?P<stamp>[0-9T-]{26})\.db")
+# What a copy is and when it was made; those that were put aside have names of their own.
+_NAME = re.compile(r"[\w.-]+?-(?P<kind>scheduled|manual)-(?P<stamp>[0-9T-]{26})\.db")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalBackup:
-    """A copy of the database that lies in our own folder."""
+    """A copy of the database that lies in our own folder; `revision` is that of its schema, where its name tells it."""
 
     name: str
     kind: str
     made_at: datetime
     size_bytes: int
+    revision: str | None = None
 
 
 def schedule() -> BackupSchedule:
@@ -59,8 +58,8 @@ def save_schedule(wanted: BackupSchedule, *, actor: Actor, now: datetime) -> Non
         raise AppError(f"Invalid value for {wrong[0]}", field=wrong[0])
     with writing():
         before = schedule()
-        configuration.put(SCHEDULE, wanted.as_mapping(), now=now)
-        configuration.put(FAILED_AT, None, now=now)
+        configuration.save(SCHEDULE, wanted.as_mapping(), now=now)
+        configuration.save(FAILED_AT, None, now=now)
         if wanted != before:
             record_entry(
                 "backup_schedule_updated",
@@ -97,10 +96,10 @@ def back_up_if_due(now: datetime) -> LocalBackup | None:
     try:
         made = back_up(SCHEDULED, now=now)
     except AppError:
-        configuration.put(FAILED_AT, as_utc_text(now), now=now)
+        configuration.save(FAILED_AT, as_utc_text(now), now=now)
         raise
     if failed is not None:
-        configuration.put(FAILED_AT, None, now=now)
+        configuration.save(FAILED_AT, None, now=now)
     for old in [copy for copy in list_backups() if copy.kind == SCHEDULED][wanted.keep :]:
         _path(old.name).unlink(missing_ok=True)
     return made
@@ -162,9 +161,14 @@ def delete_backup(name: str, *, actor: Actor, now: datetime) -> None:
     record_entry("database_backup_deleted", "system", now=now, actor=actor, details=details)
 
 
-def restore_backup(name: str, *, actor: Actor, now: datetime) -> Restored:
+def restore_backup(name: str, *, actor: Actor, now: datetime, accepts_lost_tables: bool = False) -> Restored:
     """Go back to a copy, as `services.database_restore` goes back to a file that was sent. Raises AppError."""
-    return database_restore.restore(_path(find_backup(name).name), name, actor=actor, now=now)
+    return database_restore.restore(path_of(name), name, actor=actor, now=now, accepts_lost_tables=accepts_lost_tables)
+
+
+def path_of(name: str) -> Path:
+    """Where the copy of a name lies. Raises NotFound."""
+    return _path(find_backup(name).name)
 
 
 def folder() -> Path:
@@ -186,18 +190,18 @@ def _path(name: str) -> Path:
 
 def _read(path: Path) -> LocalBackup | None:
     """What a file is; None for one that is no copy of ours, or is just being deleted."""
-    match = _NAME.fullmatch(path.name)
+    match = _NAME.fullmatch(path.name) or COPY_NAME.fullmatch(path.name)
     if match is None:
         return None
     try:
         made_at = datetime.strptime(match["stamp"], STAMP).replace(tzinfo=UTC)
-        return LocalBackup(path.name, match["kind"], made_at, path.stat().st_size)
+        return LocalBackup(path.name, match["kind"], made_at, path.stat().st_size, match.groupdict().get("revision"))
     except (ValueError, FileNotFoundError):
         return None
 
 
 def _require_room(source: Path, target: Path) -> None:
-    if shutil.disk_usage(target).free < source.stat().st_size * 1.2:
+    if not has_room_for(source, target):
         raise OSError("there is not enough room on the disk")
 
 

@@ -49,7 +49,7 @@ TROUBLE_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "chann
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """One rendered message, not yet shaped for a channel. `text` is Markdown."""
+    """One rendered message, not yet shaped for a channel. `text` is Markdown; `event_at` as of a `Message`."""
 
     event: str
     title: str
@@ -61,6 +61,7 @@ class Notice:
     link: str | None
     values: Mapping[str, str]
     pictures: tuple[Attachment, ...] = ()
+    event_at: datetime | None = None
 
     @property
     def is_trouble(self) -> bool:
@@ -78,6 +79,7 @@ class Notice:
             "tags": list(self.tags),
             "link": self.link,
             "values": {name: value for name, value in self.values.items() if name != "log_text"},
+            **({"event_at": self.event_at.isoformat()} if self.event_at else {}),
             **({"pictures": [_packed(picture) for picture in self.pictures]} if self.pictures else {}),
         }
 
@@ -122,14 +124,14 @@ def render_run(server: Server, job: Job, report: Report, run_id: str) -> Notice:
     stored = stored_templates()
     code = language(stored)
     values = run_values(server, job, report, run_id, code)
-    return _with_note(_render(kind, template(kind, stored), severity, values), report, code)
+    return _of_run(_render(kind, template(kind, stored), severity, values), report, code)
 
 
 def render_overdue(server: Server, job: Job, now: datetime) -> Notice:
     """The message about a job that did not report in time."""
     kind, stored = "overdueBackup", stored_templates()
     values = overdue_values(server, job, now, language(stored))
-    return _render(kind, template(kind, stored), Severity.WARNING, values)
+    return replace(_render(kind, template(kind, stored), Severity.WARNING, values), event_at=now)
 
 
 def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> Notice:
@@ -172,7 +174,7 @@ def render_recovered(server: Server, job: Job, report: Report, run_id: str, trou
         "trouble_elapsed": relative_text(trouble.since_at, now),
         "missed_runs": missed_text(missed, code),
     }
-    return _with_note(_render(kind, template(kind, stored), Severity.INFO, values), report, code)
+    return _of_run(_render(kind, template(kind, stored), Severity.INFO, values), report, code)
 
 
 def render_health_alarm(event: str, severity: Severity, values: Mapping[str, str], code: str, link: str) -> Notice:
@@ -260,8 +262,9 @@ def overdue_values(server: Server, job: Job, now: datetime, language: str) -> di
     }
 
 
-def _with_note(notice: Notice, report: Report, language: str) -> Notice:
-    """The notice with what the run tells of the run before it."""
+def _of_run(notice: Notice, report: Report, language: str) -> Notice:
+    """The notice with the instant of its run, and with what that tells of the run before it."""
+    notice = replace(notice, event_at=report.began_at)
     note = broken_off_text(report.broken_off_at, language)
     return replace(notice, text=f"{notice.text}\n\n{markdown.escape(note)}") if note else notice
 

@@ -14,6 +14,7 @@ from app.services import configuration, history
 from app.services.audit import Actor, record_entry
 from app.services.history import JobStatus
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 STATUSES = (SUCCESS, WARNING, ERROR, FATAL, UNKNOWN)
 LABELS = ("server_id", "server", "job")
@@ -45,8 +46,8 @@ def need_key() -> bool:
 def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime) -> None:
     """Choose whether metrics are given out, and whether only for a key of scope `read`."""
     with writing():
-        configuration.put("metrics_enabled", is_enabled, now=now)
-        configuration.put("metrics_need_key", needs_key, now=now)
+        configuration.save("metrics_enabled", is_enabled, now=now)
+        configuration.save("metrics_need_key", needs_key, now=now)
         details = {"enabled": is_enabled, "requiresKey": needs_key}
         place = {"target_type": "configuration", "target_id": "metrics"}
         record_entry("metrics_updated", "config", now=now, actor=actor, details=details, **place)
@@ -55,7 +56,7 @@ def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime)
 def collect(now: datetime) -> Iterator[Metric]:
     """All metrics of the stored state."""
     yield InfoMetricFamily("duplistatus", "The program", {"version": __version__})
-    yield from _job_metrics(history.overview(now).jobs)
+    yield from _job_metrics(history.overview(now, ALL_SERVERS).jobs)
     yield from _queue_metrics()
 
 

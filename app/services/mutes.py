@@ -32,7 +32,7 @@ class Mute:
         return self.since_at is None or self.since_at <= now
 
 
-def list_mutes(now: datetime, visible_server_ids: frozenset[str] | None = None) -> list[Mute]:
+def list_mutes(now: datetime, visible_server_ids: frozenset[str] | None) -> list[Mute]:
     """The mutes that are not over, of the servers that may be seen (None: all), by server, its own one first."""
     servers = select(Server).where(Server.muted_until > now)
     jobs = select(Server, Job).join(Job, Job.server_id == Server.id).where(Job.muted_until > now)

@@ -6,7 +6,7 @@ The environment wins over what is stored, so that a lock-out can be undone from 
 import ipaddress
 import logging
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
@@ -114,8 +114,8 @@ def save_list(
     if is_enabled and zone is Zone.ADMINISTRATION and not lists.admit(zone, own_address):
         raise AppError(f"Your own address {own_address} is not in the list, so you would lock yourself out")
     with writing():
-        configuration.put(f"{zone.value}_allowlist", [str(network) for network in parsed], now=now)
-        configuration.put(f"{zone.value}_allowlist_enabled", is_enabled, now=now)
+        configuration.save(f"{zone.value}_allowlist", [str(network) for network in parsed], now=now)
+        configuration.save(f"{zone.value}_allowlist_enabled", is_enabled, now=now)
         record_entry(
             "ip_allowlist_updated",
             "config",
@@ -163,7 +163,16 @@ def _list_in_force(
         return None
     if networks_of_environment is not None:
         return networks_of_environment
-    return tuple(ipaddress.ip_network(text, strict=False) for text in configuration.get(f"{name}_allowlist"))
+    return tuple(_stored_networks(configuration.get(f"{name}_allowlist")))
+
+
+def _stored_networks(stored: object) -> Iterator[Network]:
+    """Read what is stored; what is no network, which only another program can have stored, lets nobody in."""
+    for text in stored if isinstance(stored, list) else ():
+        try:
+            yield ipaddress.ip_network(text, strict=False)
+        except (ValueError, TypeError):
+            log.error("an entry of an allow list is no network: %r", str(text)[:60])
 
 
 def _parse_network(text: str) -> Network:

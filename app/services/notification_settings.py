@@ -10,6 +10,7 @@ from app.domain.templates import PLACEHOLDERS, Template, unknown_placeholders
 from app.services import configuration, evaluate, messages
 from app.services.audit import Actor, record_entry
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 KINDS = tuple(PLACEHOLDERS)
 FIELDS = ("title", "message", "priority", "tags")
@@ -19,8 +20,8 @@ def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
     """Store how late a run may be, and plan every job by it: whether an early run counts depends on it."""
     with writing():
         old = configuration.get("overdue_tolerance")
-        configuration.put("overdue_tolerance", tolerance, now=now)
-        evaluate.replan_all()
+        configuration.save("overdue_tolerance", tolerance, now=now)
+        evaluate.replan_all(ALL_SERVERS)
         details = {"oldValue": old, "newValue": tolerance}
         _record("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
 
@@ -28,7 +29,7 @@ def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
 def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
     """Store how often the same lateness is told."""
     with writing():
-        configuration.put("notification_frequency", frequency, now=now)
+        configuration.save("notification_frequency", frequency, now=now)
         _record("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
 
 
@@ -54,7 +55,7 @@ def save_templates(
         stored |= {kind: dict(fields) for kind, fields in templates.items()}
         if language is not None:
             stored["language"] = language
-        configuration.put("notification_templates", stored, now=now)
+        configuration.save("notification_templates", stored, now=now)
         changes = _changes(before, read_templates())
         is_language_changed = language is not None and language != language_before
         if is_language_changed:
@@ -68,7 +69,7 @@ def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> N
     with writing():
         before = read_templates()
         stored = {name: value for name, value in messages.stored_templates().items() if name not in kinds}
-        configuration.put("notification_templates", stored or None, now=now)
+        configuration.save("notification_templates", stored or None, now=now)
         changes = _changes(before, read_templates())
         details = {"templatesUpdated": list(kinds), "languageChanged": False, "reset": True, "changes": changes}
         _record("notification_template_updated", "notification_templates", details, actor, now)

@@ -6,7 +6,7 @@ So an upload never waits for a mail server, and a crash between storing and send
 
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -269,7 +269,8 @@ def _queue_overdue_group(
         return
     names = [f"{server.name}:{job.name}" for server, job in late[:JOBS_NAMED]]
     audit = {"type": "overdue", "backupCount": len(late), "backups": names}
-    notice, job_ids = messages.render_overdue_list(late), [job.id for _, job in late]
+    notice = replace(messages.render_overdue_list(late), event_at=now)
+    job_ids = [job.id for _, job in late]
     queue_notice(session, notice, destinations, event_key, now, job_ids=job_ids, audit=audit)
 
 

@@ -169,6 +169,11 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
+def is_fitting(name: str, value: Any) -> bool:
+    """Whether a stored value can have been chosen; a preference that is not known any more is left out when read."""
+    return name not in CHOICES or _is_known(name, value)
+
+
 def _is_known(name: str, value: Any) -> bool:
     choice = CHOICES.get(name)
     if choice is None or type(value) is not type(getattr(DEFAULTS, name)):

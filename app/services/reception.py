@@ -6,21 +6,21 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from urllib.parse import urlsplit
+
+from marshmallow import ValidationError
 
 from app.contracts.errors import AppError
 from app.domain.envelopes import is_packed, open_envelope, unpack
 from app.domain.reports import NotStored, Report, parse_report
 from app.services import configuration, deployment
 from app.services.audit import Actor, record_entry
+from app.services.declarations import LEAST_MIB, MOST_MIB, check_public_url
 from app.services.ingest import DuplicateReport, ingest_report
 from app.services.rejections import audit_rejected, body_of, find_rejected, keep_rejected
 from app.services.transaction import writing
 
 MIB = 1024 * 1024
 # The bounds that the environment has too.
-LEAST_MIB, MOST_MIB = 1, 1024
-LONGEST_URL = 500
 # Of larger bodies one is read at a time: reading several of them at once would slow everything else down.
 LARGE_BYTES = MIB
 _large_body = threading.Lock()
@@ -143,7 +143,7 @@ def keeps_other_operations() -> bool:
 def keep_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None:
     """Choose whether reports of operations other than backups are taken."""
     with writing():
-        configuration.put("keeps_other_operations", is_kept, now=now)
+        configuration.save("keeps_other_operations", is_kept, now=now)
         place = {"target_type": "configuration", "target_id": "keeps_other_operations"}
         record_entry("other_operations_updated", "config", now=now, actor=actor, details={"kept": is_kept}, **place)
 
@@ -168,7 +168,7 @@ def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
     if most_mib is not None and not LEAST_MIB <= most_mib <= MOST_MIB:
         raise AppError(f"maxUploadMib: expected a whole number from {LEAST_MIB} to {MOST_MIB}")
     with writing():
-        configuration.put("upload_max_mib", most_mib, now=now)
+        configuration.save("upload_max_mib", most_mib, now=now)
         place = {"target_type": "configuration", "target_id": "upload_max_mib"}
         record_entry("upload_limit_updated", "config", now=now, actor=actor, details={"mib": most_mib}, **place)
 
@@ -176,13 +176,12 @@ def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
 def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
     """Say under which address people and machines find this installation; blank for none. Raises AppError."""
     url = url.strip().rstrip("/")
-    parts = urlsplit(url)
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment):
-        raise AppError("publicUrl: expected an address that begins with http:// or https://, without ? and #")
-    if parts.username or parts.password or len(url) > LONGEST_URL:
-        raise AppError("publicUrl: expected an address without a user's name, of 500 characters at most")
+    try:
+        check_public_url(url)
+    except ValidationError as error:
+        raise AppError(f"publicUrl: {error.messages[0]}") from error
     with writing():
-        configuration.put("public_url", url, now=now)
+        configuration.save("public_url", url, now=now)
         place = {"target_type": "configuration", "target_id": "public_url"}
         record_entry("public_url_updated", "config", now=now, actor=actor, details={"url": url}, **place)
 

@@ -92,7 +92,7 @@ def read_lists_again(now: datetime, longest_s: float = LONGEST_S) -> int:
     if state is None:
         return 0
     with writing():
-        configuration.put(TOTAL, state.total_runs, now=now)
+        configuration.save(TOTAL, state.total_runs, now=now)
     for job_id in db.session.scalars(select(Job.id).where(Job.needs_versions).order_by(Job.id)).all():
         if monotonic() - begun > longest_s:
             break
@@ -103,7 +103,7 @@ def read_lists_again(now: datetime, longest_s: float = LONGEST_S) -> int:
     if progress() is None:
         log.info("lists of versions: all are read again")
         with writing():
-            configuration.put(TOTAL, None, now=now)
+            configuration.save(TOTAL, None, now=now)
     return count
 
 

@@ -15,17 +15,17 @@ from app.models import AuditEntry, Job, Run, Server
 from app.services import application_logs, configuration, outbox
 from app.services.audit import SYSTEM, Actor, record_entry
 from app.services.cleanup import delete_oldest_runs
+from app.services.declarations import DELIVERY_DAYS, LOG_DAYS, RUN_COUNT, RUN_DAYS
 from app.services.transaction import writing
 from app.services.turns import in_turns
 
 ENTRIES_AT_ONCE = 2_000
-AUDIT_DAYS = (30, 365)
 # 0 stands for ever; the newest run of a job stays in any case, so that it is still known to be late.
 BOUNDS = {
-    "run_days": (0, 36_500),
-    "run_count": (0, 1_000_000),
-    "delivery_days": (1, 3_650),
-    "log_days": (0, 3_650),
+    "run_days": RUN_DAYS,
+    "run_count": RUN_COUNT,
+    "delivery_days": DELIVERY_DAYS,
+    "log_days": LOG_DAYS,
 }
 NAMES = {
     "run_days": "run_retention_days",
@@ -107,7 +107,7 @@ def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:
     with writing():
         before = rules()
         for name, setting in NAMES.items():
-            configuration.put(setting, getattr(wanted, name), now=now)
+            configuration.save(setting, getattr(wanted, name), now=now)
         if wanted != before:
             record_entry(
                 "retention_updated",
@@ -182,7 +182,7 @@ def save_audit_retention(days: int, *, actor: Actor, now: datetime) -> None:
     """Store how many days the audit log reaches back; the next clean-up goes by it."""
     with writing():
         details = {"oldValue": str(audit_retention_days()), "newValue": str(days)}
-        configuration.put("audit_retention_days", days, now=now)
+        configuration.save("audit_retention_days", days, now=now)
         record_entry(
             "audit_retention_updated",
             "config",

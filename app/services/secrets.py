@@ -10,6 +10,8 @@ import os
 import re
 import secrets as randomness
 import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -20,10 +22,11 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import or_, select
 
 from app.contracts import AppError
+from app.contracts.errors import Conflict
 from app.extensions import db
-from app.models import Channel, Server
+from app.models import AuditEntry, Channel, Server
 from app.services import configuration
-from app.services.audit import SYSTEM, record_entry
+from app.services.audit import SYSTEM, Actor, record_entry
 from app.services.deployment import settings
 from app.services.transaction import writing
 
@@ -34,6 +37,9 @@ KEY_BYTES = 32
 SALT_BYTES, IV_BYTES, TAG_BYTES = 32, 12, 16
 ROUNDS = 100_000
 FINGERPRINT = "master_key_fingerprint"
+# The fingerprint of a key that nobody has seen: stands for it where only the secrets are left.
+UNKNOWN = "0" * 64
+CHANGED = "master_key_changed"
 STORED_FORM = re.compile(r"[0-9a-f]{64}:[0-9a-f]{24}:[0-9a-f]{32}:(?:[0-9a-f]{2})*")
 
 
@@ -43,10 +49,30 @@ class Undecryptable(AppError):
     status = 500
 
 
-class KeyUnusable(AppError):
-    """The key file is missing, unreadable or not a key."""
+class KeyUnusable(Undecryptable):
+    """The key file is missing, unreadable or not a key: nothing can be opened, and nothing can be encrypted."""
 
-    status = 500
+    status = 503
+
+
+MISSING, UNUSABLE, OTHER = "missing", "unusable", "other"
+# What to do about each of them.
+REMEDY = (
+    "put the right one back, or give the stored passwords up in the settings under Database maintenance "
+    "or by `duplistatus secrets give-up`"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTrouble:
+    """What is wrong with the key file: `missing`, `unusable` (no key), or `other` than the one of stored secrets.
+
+    `owners` are the servers and channels whose secrets cannot be opened.
+    """
+
+    state: str
+    sentence: str
+    owners: tuple[str, ...]
 
 
 def ensure_key(data_dir: Path) -> Path:
@@ -64,15 +90,75 @@ def ensure_key(data_dir: Path) -> Path:
     return path
 
 
+def prepare_key(data_dir: Path) -> None:
+    """See to the key file at a start, within the application; what is wrong with it is logged and stops nothing.
+
+    A new key is made only where nothing is stored that needs the old one.
+    """
+    try:
+        if (data_dir / KEY_FILE).exists() or not _stored():
+            ensure_key(data_dir)
+    except (KeyUnusable, OSError):
+        pass  # logged below
+    if (trouble := find_trouble()) is not None:
+        log.error("%s", trouble.sentence)
+
+
+def find_trouble() -> KeyTrouble | None:
+    """What is wrong with the key file, as things stand; None while all is well, or no secret is concerned."""
+    try:
+        present, stored = fingerprint(), configuration.get(FINGERPRINT)
+    except KeyUnusable as error:
+        state = UNUSABLE if (settings().data_dir / KEY_FILE).exists() else MISSING
+        return KeyTrouble(state, f"{error.message}: {REMEDY}", _owners(_stored()))
+    closed = [] if stored in (None, present) else _unreadable()
+    if not closed:
+        return None
+    owners = _owners(closed)
+    sentence = (
+        f"The master key file {KEY_FILE} is another than before and cannot open what {', '.join(owners[:10])} need"
+    )
+    return KeyTrouble(OTHER, f"{sentence}: {REMEDY}", owners)
+
+
+def give_up(*, actor: Actor, now: datetime) -> tuple[str, ...]:
+    """Clear the stored secrets that the key file cannot open, and make a new key where there is none.
+
+    Returns whose they were. Raises Conflict while there is nothing to give up.
+    """
+    trouble = find_trouble()
+    if trouble is None:
+        raise Conflict("The key file opens all stored secrets: there is nothing to give up")
+    path = settings().data_dir / KEY_FILE
+    if trouble.state == UNUSABLE:
+        path.rename(path.with_name(f"{KEY_FILE}.unusable-{now:%Y-%m-%dT%H-%M-%S}"))
+    if trouble.state != OTHER:
+        ensure_key(settings().data_dir)
+    with writing():
+        _drop_unreadable()
+        configuration.save(FINGERPRINT, fingerprint(), now=now)
+        details = {"action": "passwords_cleared", "reason": trouble.sentence, "owners": list(trouble.owners)}
+        record_entry(CHANGED, "system", now=now, actor=actor, details=details)
+    log.warning("stored secrets that the key file cannot open were given up")
+    return trouble.owners
+
+
 def encrypt(text: str) -> str:
-    """Encrypt a secret for storage; the empty text stays empty."""
+    """Encrypt a secret for storage; the empty text stays empty. Raises KeyUnusable."""
     return seal(text) if text else ""
 
 
 def seal(text: str) -> str:
-    """Encrypt a secret for storage, also an empty one: a password that is empty is not one that is missing."""
+    """Encrypt a secret for storage, also an empty one: a password that is empty is not one that is missing.
+
+    Raises KeyUnusable.
+    """
     salt, iv = randomness.token_bytes(SALT_BYTES), randomness.token_bytes(IV_BYTES)
-    sealed = AESGCM(_derive(_key(), salt)).encrypt(iv, text.encode(), None)
+    try:
+        key = _key()
+    except KeyUnusable as error:
+        raise KeyUnusable(f"{error.message}: {REMEDY}") from error
+    sealed = AESGCM(_derive(key, salt)).encrypt(iv, text.encode(), None)
     return ":".join(part.hex() for part in (salt, iv, sealed[-TAG_BYTES:], sealed[:-TAG_BYTES]))
 
 
@@ -108,41 +194,67 @@ def fingerprint_of(key: bytes) -> str:
 
 
 def check_key(user_id: str, username: str, *, now: datetime) -> bool:
-    """Find out at a sign-in whether the key file was exchanged; if so, drop the secrets that it cannot open.
+    """Find out at a sign-in whether the key file was exchanged; what it cannot open is kept until it is given up.
 
-    True only when it was. Nothing else is lost with the secrets. Trouble with the file itself is recorded and
-    changes nothing, since it may pass.
+    True as long as it is another one than that of stored secrets. Trouble with the file itself is recorded and changes
+    nothing, since it may pass.
     """
     try:
         present, stored = fingerprint(), configuration.get(FINGERPRINT)
         if stored == present:
             return False
         if stored is None and _opens_something():
-            configuration.put(FINGERPRINT, present, now=now)
+            configuration.save(FINGERPRINT, present, now=now)
             return False
     except (KeyUnusable, OSError) as error:
         details = {"user_id": user_id, "username": username, "error": str(error)}
         record_entry("master_key_check_failed", "system", now=now, status="error", details=details)
         return False
-    with writing():
-        _drop_unreadable()
-        configuration.put(FINGERPRINT, present, now=now)
-        details = {
-            "user_id": user_id,
-            "username": username,
-            "action": "passwords_cleared",
-            "reason": "the master key file is another one than before",
-        }
-        record_entry("master_key_changed", "system", now=now, actor=SYSTEM, details=details)
-    log.warning("the master key has changed: stored secrets that it cannot open were removed")
+    is_kept = bool(_unreadable())
+    with writing() as session:
+        if not is_kept or stored is None:
+            configuration.save(FINGERPRINT, UNKNOWN if is_kept else present, now=now)
+        newest = select(AuditEntry.details).where(AuditEntry.action == CHANGED).order_by(AuditEntry.id.desc()).limit(1)
+        told = session.scalar(newest) or {}
+        if told.get("fingerprint") != present:
+            details = {
+                "user_id": user_id,
+                "username": username,
+                "action": "passwords_kept" if is_kept else "nothing_to_clear",
+                "reason": "the master key file is another one than before",
+                "fingerprint": present,
+            }
+            record_entry(CHANGED, "system", now=now, actor=SYSTEM, details=details)
+    if is_kept:
+        log.warning("the master key has changed: stored secrets that it cannot open are kept until they are given up")
     return True
 
 
 def _opens_something() -> bool:
     """Whether the key opens one of the stored secrets; with none stored every key will do."""
-    stored = [text for server in _servers_with_secrets() for text in secrets_of(server)]
-    stored += [value for channel in _channels() for value in channel.settings.values() if is_encrypted(value)]
-    return not stored or any(_opens(text) for text in stored)
+    stored = _stored()
+    return not stored or any(_opens(text) for _owner, text in stored)
+
+
+def unreadable_owners() -> tuple[str, ...]:
+    """The servers and channels whose secrets the key does not open. Raises KeyUnusable."""
+    return _owners(_unreadable())
+
+
+def _unreadable() -> list[tuple[str, str]]:
+    return [(owner, text) for owner, text in _stored() if not _opens(text)]
+
+
+def _stored() -> list[tuple[str, str]]:
+    """All stored secrets with what people call their owner."""
+    found = [(server.display_name, text) for server in _servers_with_secrets() for text in secrets_of(server)]
+    for channel in _channels():
+        found += [(channel.name, value) for value in channel.settings.values() if is_encrypted(value)]
+    return found
+
+
+def _owners(stored: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(owner for owner, _text in stored))
 
 
 def _drop_unreadable() -> None:
@@ -158,8 +270,14 @@ def _drop_unreadable() -> None:
 
 
 def _opens(text: str) -> bool:
+    return not text or _opens_with(_key(), text)
+
+
+@lru_cache(maxsize=4096)
+def _opens_with(key: bytes, text: str) -> bool:
+    """Whether a key opens a secret. Kept in memory: every page of an administrator asks while a key is wrong."""
     try:
-        decrypt(text)
+        decrypt_with(key, text)
     except Undecryptable:
         return False
     return True
@@ -188,7 +306,8 @@ def read_key(path: Path) -> bytes:
     try:
         key = path.read_bytes()
     except OSError as error:
-        raise KeyUnusable(f"The master key file {path.name} cannot be read") from error
+        trouble = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise KeyUnusable(f"The master key file {path.name} {trouble}") from error
     if len(key) != KEY_BYTES:
         raise KeyUnusable(f"The master key file {path.name} has to hold {KEY_BYTES} bytes, it holds {len(key)}")
     return key

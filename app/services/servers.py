@@ -46,7 +46,7 @@ class ChangedServer:
     lost_headers: bool = False
 
 
-def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None = None) -> Server:
+def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
     """One server as it is stored. Raises NotFound, also for a server that the viewer may not see."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
         raise NotFound("Server not found")

@@ -8,11 +8,12 @@ from datetime import datetime
 from app.contracts.errors import AppError
 from app.services import configuration, history
 from app.services.audit import Actor, record_entry
+from app.services.declarations import LONGEST_TITLE
 from app.services.history import JobStatus
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 
 SLUG_BYTES = 24
-LONGEST_TITLE = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ def save(
     title = title.strip()
     if len(title) > LONGEST_TITLE:
         raise AppError(f"title: {LONGEST_TITLE} characters at most")
-    known = history.overview(now)
+    known = history.overview(now, ALL_SERVERS)
     chosen_servers = {server.id for server in known.servers} & set(server_ids)
     chosen_jobs = {(job.server_id, job.name) for job in known.jobs if job.job_id in set(job_ids)}
     chosen_jobs = {job for job in chosen_jobs if job[0] not in chosen_servers}
@@ -118,7 +119,7 @@ def renew_link(*, actor: Actor, now: datetime) -> StatusPage:
 def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
     """What is on the page, ordered by name; where names are not to be told, they are numbers in that order."""
     found: list[ShownServer] = []
-    for server in sorted(history.overview(now).servers, key=lambda server: server.display_name.casefold()):
+    for server in sorted(history.overview(now, ALL_SERVERS).servers, key=lambda server: server.display_name.casefold()):
         jobs = [job for job in server.jobs if page.shows(job)]
         if not jobs:
             continue
@@ -131,7 +132,7 @@ def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
 
 
 def _store(page: StatusPage, action: str, *, actor: Actor, now: datetime) -> None:
-    configuration.put("status_page", asdict(page), now=now)
+    configuration.save("status_page", asdict(page), now=now)
     # The link is what keeps strangers out, so the log does not hold it.
     details = {name: value for name, value in asdict(page).items() if name != "slug"}
     record_entry(action, "config", now=now, actor=actor, target_type="status_page", details=details)

@@ -26,6 +26,7 @@ from app.services.outbox import Destination
 from app.services.page_links import own_address
 from app.services.summary_settings import SummaryPlan
 from app.services.transaction import writing
+from app.services.visibility import ALL_SERVERS
 from app.services.wording import count_text, date_text, day_text, size_text, status_word
 
 DAY = timedelta(days=1)
@@ -78,14 +79,14 @@ def due_occurrence(plan: SummaryPlan, now: datetime, latest: timedelta) -> datet
 def render(now: datetime) -> Notice:
     """The summary as it would be sent now."""
     values = summary_values(now, messages.language())
-    jobs = history.overview(now).jobs
+    jobs = history.overview(now, ALL_SERVERS).jobs
     is_calm = all(job.last_status == SUCCESS and not job.is_overdue for job in jobs)
     return messages.render_kind("dailySummary", Severity.INFO if is_calm else Severity.WARNING, values)
 
 
 def summary_values(now: datetime, language: str) -> dict[str, str]:
     """What the template `dailySummary` may tell."""
-    overview = history.overview(now)
+    overview = history.overview(now, ALL_SERVERS)
     jobs, words = overview.jobs, summary_words(language)
     recent = select(func.count(), func.coalesce(func.sum(Run.uploaded_bytes), 0)).where(Run.began_at >= now - DAY)
     run_count, uploaded_bytes = db.session.execute(recent).one()

@@ -121,7 +121,7 @@ def _save(name: str, values: dict[str, Any], actor: Actor, now: datetime) -> Non
         before = {key: value for key, value in old.items() if key != "since"}
         if before == values:
             return
-        configuration.put(name, values | {"since": now.isoformat(timespec="milliseconds")}, now=now)
+        configuration.save(name, values | {"since": now.isoformat(timespec="milliseconds")}, now=now)
         changes = {key: {"old": before.get(key), "new": new} for key, new in values.items() if before.get(key) != new}
         record_entry(
             f"{name}_updated",

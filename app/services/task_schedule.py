@@ -138,7 +138,7 @@ def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
     with writing():
         old = PRESETS[_preset_of(check_interval())].label
         task = {"cronExpression": chosen.expression, "enabled": chosen.is_enabled}
-        configuration.put("cron_tasks", {**configuration.get("cron_tasks"), OVERDUE_CHECK: task}, now=now)
+        configuration.save("cron_tasks", {**configuration.get("cron_tasks"), OVERDUE_CHECK: task}, now=now)
         record_entry(
             "overdue_monitoring_interval_updated",
             "config",

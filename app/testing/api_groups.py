@@ -4,6 +4,7 @@ import re
 from abc import ABC
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import pytest
@@ -12,15 +13,22 @@ from werkzeug.routing import AnyConverter, FloatConverter, IntegerConverter, Rul
 
 from app.api import guards
 from app.contracts import ApiGroup, Guard
+from app.domain.reports import Report
 from app.registry import discover
 from app.routing import Application
-from app.services import accounts, clock
+from app.services import accounts, clock, servers
 from app.services.audit import SYSTEM
+from app.services.ingest import ingest_report
 from app.testing.applications import Visitor, running_application
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
+NAMED_IN_PATH = re.compile("server|backup_name|job_name")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 VIEWER, VIEWER_PASSWORD = "viewer", "Viewer1234"
+# Somebody who may see chosen servers only, of which there is none; and a server that is hidden from them.
+LIMITED, LIMITED_PASSWORD = "limited", "Limited1234"
+HIDDEN_ID, HIDDEN_NAME, HIDDEN_JOB = "5f0c7a52-hidden", "hidden-server-name", "hidden-job-name"
+WORDS_OF_HIDDEN = (HIDDEN_ID, HIDDEN_NAME, HIDDEN_JOB)
 NOBODY = "00000000-0000-0000-0000-000000000000"
 
 
@@ -31,6 +39,7 @@ class Route:
     method: str
     path: str
     url: str
+    url_of_hidden: str
     endpoint: str
     access: guards.Rule
 
@@ -72,6 +81,15 @@ class ApiGroupContract(ABC):
         client = house.test_client()
         assert isinstance(client, Visitor)
         return client
+
+    @pytest.fixture
+    def hidden_server(self, house: Flask) -> Iterator[str]:
+        """The id of a server that the account `LIMITED` may not see; its only job, which warned, is late."""
+        with house.app_context():
+            _report_hidden_run(clock.now() - timedelta(days=60))
+        yield HIDDEN_ID
+        with house.app_context():
+            servers.delete_server(HIDDEN_ID, actor=SYSTEM, now=clock.now())
 
     @pytest.fixture
     def routes(self, house: Flask) -> list[Route]:
@@ -158,6 +176,19 @@ class ApiGroupContract(ABC):
                 answer = visitor.open(route.url, method=route.method, headers=headers)
                 assert answer.status_code == 403, route
 
+    def test_limited_accounts_learn_nothing_of_other_servers(
+        self, visitor: Visitor, routes: list[Route], hidden_server: str
+    ) -> None:
+        """Neither from lists nor by its id: `visible_server_ids()` says which servers an account may see."""
+        visitor.sign_in(LIMITED, LIMITED_PASSWORD)
+        for route in routes:
+            if route.method == "GET" and route.access.guard is Guard.LOGIN:
+                # An address with the id may give that back.
+                for url, unseen in ({route.url_of_hidden: (HIDDEN_NAME,)} | {route.url: WORDS_OF_HIDDEN}).items():
+                    answer = visitor.get(url)
+                    assert not [word for word in unseen if word in answer.text], route
+                    answer.close()
+
     def test_questions_about_what_does_not_exist_are_answered(self, visitor: Visitor, routes: list[Route]) -> None:
         """A made-up id is no reason to break; an unexpected error is raised here with its trace."""
         visitor.sign_in()
@@ -169,17 +200,38 @@ class ApiGroupContract(ABC):
 
 
 def ensure_viewer(app: Flask) -> None:
-    """Make the account of somebody who is no administrator."""
+    """Make the accounts of two who are no administrators; one may see chosen servers only."""
     with app.app_context():
-        new = accounts.NewAccount(VIEWER, VIEWER_PASSWORD, must_change_password=False)
-        accounts.create_account(new, actor=SYSTEM, now=clock.now())
+        for name, password, sees_all in ((VIEWER, VIEWER_PASSWORD, True), (LIMITED, LIMITED_PASSWORD, False)):
+            new = accounts.NewAccount(name, password, must_change_password=False, sees_all_servers=sees_all)
+            accounts.create_account(new, actor=SYSTEM, now=clock.now())
+
+
+def _report_hidden_run(began_at: datetime) -> None:
+    report = Report(
+        server_id=HIDDEN_ID,
+        server_name=HIDDEN_NAME,
+        job_name=HIDDEN_JOB,
+        duplicati_id="DB-hidden",
+        main_operation="Backup",
+        began_at=began_at,
+        ended_at=began_at + timedelta(minutes=2),
+        duration_s=120.0,
+        status="Warning",
+        parsed_result="Warning",
+    )
+    ingest_report(report, now=began_at, actor=SYSTEM)
 
 
 def _routes_of(app: Flask, rule: Rule) -> Iterator[Route]:
     access = app.extensions[guards.RULES][rule.endpoint]
-    url = url_for(rule.endpoint, **{name: _made_up(rule, name) for name in rule.arguments})
+    made_up = {name: _made_up(rule, name) for name in rule.arguments}
+    hidden = {
+        name: HIDDEN_ID if "server" in name else HIDDEN_JOB for name in rule.arguments if NAMED_IN_PATH.search(name)
+    }
+    url, url_of_hidden = url_for(rule.endpoint, **made_up), url_for(rule.endpoint, **made_up | hidden)
     for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-        yield Route(method, rule.rule, url, rule.endpoint, access)
+        yield Route(method, rule.rule, url, url_of_hidden, rule.endpoint, access)
 
 
 def _made_up(rule: Rule, name: str) -> Any:

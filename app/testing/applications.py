@@ -8,10 +8,12 @@ from typing import Any
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app.extensions import db
+from app.database import close
 from app.factory import create_app
 from app.registry import Registry
 from app.settings import Settings
+
+__all__ = ["ADMIN_PASSWORD", "Visitor", "close", "running_application"]
 
 ADMIN_PASSWORD = "Correct7Horse"  # noqa: S105 (of a database that lives as long as a test)
 
@@ -41,13 +43,3 @@ def running_application(folder: Path, registry: Registry, **settings: Any) -> It
         yield app
     finally:
         close(app)
-
-
-def close(app: Flask) -> None:
-    """Let go of the database. What was written may still lie in its write-ahead log."""
-    with app.app_context():
-        db.session.remove()
-        if "duplistatus.cache" in app.extensions:
-            app.extensions["duplistatus.cache"].close()
-        for engine in db.engines.values():
-            engine.dispose()

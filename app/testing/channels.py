@@ -194,6 +194,11 @@ class HttpChannelContract(ChannelContract):
         """Link-local, none, and where cloud services keep credentials."""
         assert self.fail(self.open(self.settings_for(f"http://{host}"))).permanent
 
+    def test_a_wait_that_the_server_asks_for_is_handed_on(self) -> None:
+        """The outbox tries again after it."""
+        self.server.standard = Answer(429, headers={"Retry-After": "7"})
+        assert self.fail(self.channel()).retry_after_s == 7
+
     def test_a_server_that_hangs_up_is_worth_another_try(self) -> None:
         """It may be starting."""
         self.server.standard = Answer(hangs_up=True)

@@ -10,11 +10,14 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.contracts import check_host
+from app.contracts import check_host, guarded_connections
+from app.contracts.addresses import ignore_environment
 
 # These act on the machine that runs duplistatus, not on a service: its desktop, its log, a lamp at its USB port, a
 # program that is started, a folder of keys.
 LOCAL_SCHEMES = ("dbus", "qt", "kde", "glib", "gio", "gnome", "macosx", "windows", "syslog", "blink1", "vapid")
+# These send datagrams that nobody confirms, so a message that is lost would count as delivered.
+UNCONFIRMED_SCHEMES = ("rsyslog",)
 MOST_SERVICES = 10
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TIMEOUT_S = 5.0, 15.0, 20.0
 STATUS = re.compile(r"\berror=(\d{3})\b")
@@ -52,7 +55,9 @@ def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failu
     """Send to all at once, within `TIMEOUT_S`; tell for each address how it failed, or None."""
     if not services:
         return {}
-    results = _library().Apprise(list(services.values())).notify(timeout=TIMEOUT_S, **notification).results
+    # Apprise copies the context into its threads, so the guard holds there too.
+    with guarded_connections():
+        results = _library().Apprise(list(services.values())).notify(timeout=TIMEOUT_S, **notification).results
     if len(results) != len(services):
         return dict.fromkeys(services, Failure("the message could not be prepared", is_permanent=False))
     return {url: _failure(result) for url, result in zip(services, results, strict=True)}
@@ -62,6 +67,7 @@ def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failu
 def _library() -> Any:
     import apprise
 
+    ignore_environment()  # its requests are its own, and no option of it leaves out proxies and .netrc
     # Its debug lines hold whole addresses; what matters of a failure is told by the channel.
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.WARNING)
@@ -71,6 +77,8 @@ def _library() -> Any:
 
 
 def _open(url: str, number: int) -> Any:
+    if url.partition("://")[0].lower() in UNCONFIRMED_SCHEMES:
+        raise ValidationError(f"Address {number} sends without a confirmation, so nobody would know of a lost message.")
     apprise = _library()
     asset = apprise.AppriseAsset(
         app_id="duplistatus",

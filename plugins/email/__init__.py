@@ -1,7 +1,9 @@
 """Mail over SMTP, as text and HTML."""
 
 import smtplib
+import socket
 import ssl
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from email.charset import QP, Charset
@@ -15,16 +17,31 @@ import flask_mail
 from flask import Flask
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.contracts import DeliveryError, Message, NotificationChannel
+from app.contracts import (
+    DeliveryError,
+    ForbiddenAddress,
+    Message,
+    NotificationChannel,
+    open_connection,
+    validate_one_line,
+)
+from app.contracts.deadlines import TooMuchData, read_until, time_left
 
+# For a whole exchange, from the connection to the goodbye.
 TIMEOUT_S = 20.0
+# What a server may say in one exchange.
+MOST_BYTES = 256 * 1024
 PLAIN, STARTTLS, SSL = "plain", "starttls", "ssl"
 
 
 class EmailSettings(Schema):
     """A mail server, how to reach it, and to whom it writes."""
 
-    host = fields.String(required=True, validate=validate.Length(min=1), metadata={"label": "Server", "address": True})
+    host = fields.String(
+        required=True,
+        validate=[validate.Length(min=1), validate_one_line],
+        metadata={"label": "Server", "address": True},
+    )
     port = fields.Integer(
         required=True,
         validate=validate.Range(1, 65535),
@@ -46,16 +63,20 @@ class EmailSettings(Schema):
         metadata={"label": "Check the certificate", "help": "Without this check anybody between us may read along"},
     )
     requires_login = fields.Boolean(load_default=True, metadata={"label": "Log in"})
-    username = fields.String(load_default="", metadata={"label": "User name", "encrypted": True})
+    username = fields.String(
+        load_default="", validate=validate_one_line, metadata={"label": "User name", "encrypted": True}
+    )
     password = fields.String(load_default="", metadata={"label": "Password", "secret": True})
     mailto = fields.String(
         required=True,
-        validate=validate.Regexp(r"[^@]*@", error="Must hold an @."),
+        validate=[validate.Regexp(r"[^@]*@", error="Must hold an @."), validate_one_line],
         metadata={"label": "Recipients", "help": "Several with commas between them"},
     )
-    sender_name = fields.String(load_default="", metadata={"label": "Sender's name"})
+    sender_name = fields.String(load_default="", validate=validate_one_line, metadata={"label": "Sender's name"})
     from_address = fields.String(
-        load_default="", metadata={"label": "Sender's address", "help": "Without one, the user name is taken"}
+        load_default="",
+        validate=validate_one_line,
+        metadata={"label": "Sender's address", "help": "Without one, the user name is taken"},
     )
 
     @validates_schema(skip_on_field_errors=True)
@@ -94,6 +115,11 @@ class EmailChannel(NotificationChannel):
             try:
                 with TimedConnection(mail, self.settings) as connection:
                     connection.send(letter)
+            except ForbiddenAddress as error:
+                raise DeliveryError(f"Email: {error}", permanent=True) from error
+            except (flask_mail.BadHeaderError, UnicodeError) as error:
+                text = "Email: an address holds characters that this server does not take"
+                raise DeliveryError(text, permanent=True) from error
             except (smtplib.SMTPException, OSError) as error:
                 raise self._explained(error) from error
 
@@ -149,6 +175,8 @@ class EmailChannel(NotificationChannel):
             text = f"{place} does not speak TLS as the connection type {mode} expects it"
         elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             text = f"{place} did not answer within {TIMEOUT_S:.0f} s with the connection type {mode}"
+        elif isinstance(error.__context__, TooMuchData | smtplib.SMTPResponseException):
+            text = f"{place} sends more than a mail server does"
         elif isinstance(error, smtplib.SMTPServerDisconnected):
             text = f"{place} hung up; does the connection type {mode} fit the port?"
         else:
@@ -179,8 +207,64 @@ class Letter(flask_mail.Message):
         return MIMEText(text or "", subtype, encoding)  # type: ignore[arg-type]
 
 
+class Utf8(str):
+    """A user name or password that smtplib sends as UTF-8 where it asks for ASCII (RFC 4616, RFC 2195)."""
+
+    def encode(self, *_arguments: Any, **_options: Any) -> bytes:
+        """Give the bytes in UTF-8."""
+        return super().encode()
+
+
+class TimedSmtp(smtplib.SMTP):
+    """A conversation with a mail server that ends as a whole at an instant of `time.monotonic`, however it dawdles.
+
+    The addresses of the server are checked before they are called. With `first_context` it is encrypted from the start.
+    """
+
+    def __init__(self, host: str, port: int, ends_at: float, first_context: ssl.SSLContext | None = None) -> None:
+        self._ends_at, self._first_context = ends_at, first_context
+        super().__init__(host, port, timeout=time_left(ends_at))
+
+    def _get_socket(self, host: str, port: int, _timeout: float) -> socket.socket:
+        connected = open_connection(host, port, self._ends_at)
+        if self._first_context is None:
+            return connected
+        try:
+            return self._first_context.wrap_socket(connected, server_hostname=host)
+        except BaseException:
+            connected.close()
+            raise
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read an answer in what is left of the time. A line without end says nothing about the message."""
+        if self.file is None and self.sock is not None:
+            self.file = read_until(self.sock, self._ends_at, MOST_BYTES)
+        try:
+            return super().getreply()
+        except smtplib.SMTPResponseException as error:
+            raise smtplib.SMTPServerDisconnected("the line is too long") from error
+
+    def send(self, s: Any) -> None:
+        """Send in what is left of the time."""
+        if self.sock is not None:
+            self.sock.settimeout(time_left(self._ends_at))
+        super().send(s)
+
+    def auth_cram_md5(self, challenge: Any = None) -> Any:
+        """As smtplib, in UTF-8."""
+        return None if challenge is None else Utf8(super().auth_cram_md5(challenge))
+
+    def auth_plain(self, challenge: Any = None) -> str:
+        """As smtplib, in UTF-8."""
+        return Utf8(super().auth_plain(challenge))
+
+    def auth_login(self, challenge: Any = None) -> str:
+        """As smtplib, in UTF-8."""
+        return Utf8(super().auth_login(challenge))
+
+
 class TimedConnection(flask_mail.Connection):
-    """Flask-Mail's connection with time limits and checked certificates, which it lacks."""
+    """Flask-Mail's connection with a time limit and checked certificates, which it lacks."""
 
     def __init__(self, mail: Any, settings: Mapping[str, Any]) -> None:
         super().__init__(mail)
@@ -188,17 +272,15 @@ class TimedConnection(flask_mail.Connection):
 
     def configure_host(self) -> smtplib.SMTP:
         """Open the connection, encrypt it as set up, log in."""
-        place = (self.settings["host"], self.settings["port"])
-        host = (
-            smtplib.SMTP_SSL(*place, timeout=TIMEOUT_S, context=self._context())
-            if self.settings["connection_type"] == SSL
-            else smtplib.SMTP(*place, timeout=TIMEOUT_S)
-        )
+        mode = self.settings["connection_type"]
+        context = None if mode == PLAIN else self._context()
+        ends_at = time.monotonic() + TIMEOUT_S
+        host = TimedSmtp(self.settings["host"], self.settings["port"], ends_at, context if mode == SSL else None)
         try:
-            if self.settings["connection_type"] == STARTTLS:
-                host.starttls(context=self._context())
+            if mode == STARTTLS:
+                host.starttls(context=context)
             if self.settings["requires_login"] and self.settings["username"]:
-                host.login(self.settings["username"], self.settings["password"])
+                host.login(Utf8(self.settings["username"]), Utf8(self.settings["password"]))
         except BaseException:
             host.close()
             raise

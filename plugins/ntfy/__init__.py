@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from marshmallow import Schema, fields, validate
 
-from app.contracts import HttpChannel, Message, validate_http_url
+from app.contracts import HttpChannel, Message, validate_http_url, validate_one_line
 
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5}
 RATE_LIMITED = 42901
@@ -30,6 +30,7 @@ class NtfySettings(Schema):
     token = fields.String(
         load_default="",
         allow_none=True,
+        validate=lambda text: validate_one_line(text.strip()),
         metadata={"label": "Access token", "help": "For protected topics", "secret": True},
     )
 

@@ -81,6 +81,8 @@ TABLE = {
     "/api/database/import/file": {"PUT": "admin"},
     "/api/database/import/key": {"PUT": "admin"},
     "/api/database/integrity-check": {"POST": "admin"},
+    "/api/database/master-key": {"GET": "admin"},
+    "/api/database/master-key/give-up-secrets": {"POST": "admin"},
     "/api/database/restore": {"POST": "admin"},
     "/api/database/retention": {"GET": "admin", "PATCH": "admin"},
     "/api/database/retention/cleanup": {"POST": "admin"},

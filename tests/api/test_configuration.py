@@ -494,6 +494,28 @@ def test_expected_and_newest_run_stand_beside_each_job(jobs, unified, clock):
     assert datetime.fromisoformat(entry["lastBackupDate"]) == clock() - timedelta(hours=3)
 
 
+class TestOneLine:
+    """What becomes part of a header is one line, and else its field is named."""
+
+    @pytest.mark.parametrize("field", ["host", "username", "mailto", "senderName", "fromAddress"])
+    def test_mail_account(self, post, field):
+        answer = post("email", MAIL | {field: "a@b.c\r\nBcc: d@e.f"})
+        assert answer.status_code == 400
+        assert list(answer.json["fields"]) == [field]
+
+    @pytest.mark.parametrize("field", ["additionalEmails", "additionalNtfyTopic"])
+    def test_additional_destinations(self, jobs, post, field):
+        answer = post("backup-settings", {"backupSettings": {"m1:photos": {field: "a@b.c\nBcc: d@e.f"}}})
+        assert answer.status_code == 400
+        assert field in answer.json["error"]
+
+    def test_token_of_ntfy(self, post):
+        answer = post("notifications", {"ntfy": {"url": "https://ntfy.sh", "accessToken": "tk\r\nX-Evil: 1"}})
+        assert answer.status_code == 400
+        assert list(answer.json["fields"]) == ["accessToken"]
+        assert "tk" not in answer.json["error"].replace("token", "")
+
+
 class TestSelfMonitoring:
     def test_the_limit_for_free_space_is_chosen(self, admin):
         assert admin.get("/api/configuration/free-space").json == {"freeSpaceMiB": 500}

@@ -63,7 +63,7 @@ class TestTasks:
 
     def test_a_failure_stays_until_the_next_good_run(self, admin, scheduled, post, monkeypatch):
         with monkeypatch.context() as patch:
-            patch.setattr("app.services.evaluate.check_overdue", lambda _now: 1 / 0)
+            patch.setattr("app.services.evaluate.check_overdue", lambda *_arguments: 1 / 0)
             post("trigger/overdue-backup-check")
         errors = [task["lastError"] for task in admin.get("/api/cron/tasks").get_json()["tasks"]]
         assert errors.count("ZeroDivisionError: division by zero") == 1

@@ -201,6 +201,17 @@ def test_a_dump_as_the_sqlite_program_makes_it_is_taken(admin, tmp_path):
     assert send(admin, script.encode(), "dump.sql").status_code == 200
 
 
+def test_statements_outside_of_a_transaction_are_taken(admin, db, ingest):
+    ingest("photos")
+    script = fetch(admin, "sql").decode()
+    for line in ("BEGIN TRANSACTION;", "COMMIT;"):
+        script = script.replace(f"{line}\n", "", 1)
+    rows = "".join(f"INSERT INTO leases VALUES ('lease {number}', 'me', {number});\n" for number in range(500))
+    assert send(admin, (script + rows).encode(), "mine.sql").status_code == 200
+    db.session.rollback()
+    assert db.session.scalar(text("SELECT count(*) FROM leases WHERE holder = 'me'")) == 500
+
+
 class TestRefused:
     @pytest.fixture(autouse=True)
     def _something_to_lose(self, ingest):
@@ -382,3 +393,41 @@ def test_names_with_quotes_survive_a_script(admin, ingest, db):
     ingest("photos")
     send(admin, fetch(admin, "sql"), "mine.sql")
     assert db.session.scalars(select(Server.name)).one() == "Maier's NAS; ünïcode\nand 'quotes'"
+
+
+class TestTablesOfPlugins:
+    @pytest.fixture
+    def noted(self, admin, database, tmp_path):
+        """A backup with a row of a plugin, beside another row that was written since."""
+        with closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            connection.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
+            connection.execute("INSERT INTO notes VALUES (1, 'of the backup')")
+            content = fetch(admin, "db"), fetch(admin, "sql")
+            connection.execute("UPDATE notes SET text = 'of today'")
+        return dict(zip(KINDS, content, strict=True))
+
+    def texts(self, database):
+        with closing(sqlite3.connect(database)) as connection:
+            return [text for (text,) in connection.execute("SELECT text FROM notes")]
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_their_rows_survive_a_restore(self, admin, database, noted, kind):
+        answer = send(admin, noted[kind], f"mine.{kind}").get_json()
+        assert (answer["keptTables"], answer["lostTables"]) == (["notes"], [])
+        assert self.texts(database) == ["of the backup"]
+
+    def test_what_would_be_lost_is_named_before(self, admin, database, noted, tmp_path):
+        statements = ("DROP TABLE notes", "CREATE TABLE notes (id, text)", "INSERT INTO notes VALUES (1, NULL)")
+        content = edited(tmp_path, noted["db"], *statements)
+        answer = send(admin, content, "mine.db")
+        assert (answer.status_code, answer.get_json()["lostTables"]) == (409, ["notes"])
+        assert self.texts(database) == ["of today"]
+        form = {"database": (io.BytesIO(content), "mine.db")}
+        path = f"{RESTORE}?acceptLostTables=true"
+        answer = admin.send("POST", path, data=form, content_type="multipart/form-data")
+        assert (answer.status_code, answer.get_json()["lostTables"]) == (200, ["notes"])
+        assert self.texts(database) == []
+
+    def test_tables_that_the_backup_alone_has_are_named(self, admin, tmp_path):
+        answer = send(admin, edited(tmp_path, fetch(admin, "db"), "CREATE TABLE strange (a)"), "mine.db")
+        assert (answer.status_code, answer.get_json()["lostTables"]) == (200, ["strange"])

@@ -174,5 +174,5 @@ def test_dashboard_shows_the_version_of_each_server_beside_the_newest(admin, sou
 
 def test_overview_holds_it_for_the_pages(db, clock):
     make_run(duplicati_version=INSTALLED)
-    (server,) = history.overview(clock()).servers
+    (server,) = history.overview(clock(), None).servers
     assert (str(server.duplicati.version), server.duplicati.newest) == ("2.2.0.1", None)

@@ -272,3 +272,13 @@ class TestOverdue:
         assert len(audited("overdue_notifications_reset")) == 1
         assert admin.send("POST", CHECK).get_json()["statistics"]["notificationsSent"] == 1
         assert self.count(db) == 2
+
+
+@pytest.mark.parametrize(
+    "address", ["a@example.org\r\nBcc: b@example.org", "a@example.org\n", "a\x00@example.org", "a\u2028@b", ["a@b"], 7]
+)
+def test_recipient_that_is_no_single_line_is_named(admin, mail, address):
+    answer = admin.send("POST", TEST, json={"type": "email", "toEmail": address})
+    assert answer.status_code == 400
+    assert "toEmail" in answer.get_json()["error"] or "NUL" in answer.get_json()["error"]
+    assert mail.letters == []

@@ -33,7 +33,7 @@ def long_run(workshop) -> str:
     answer = requests.post(f"{workshop.address}/api/upload", json=report, timeout=30)
     assert answer.status_code == 200
     with workshop.app.app_context():
-        server = history.find_server("zoo", clock.now())
+        server = history.find_server("zoo", clock.now(), None)
         return f"/detail/zoo/backup/{server.jobs[0].last_run_id}"
 
 

@@ -1,12 +1,22 @@
 """Which addresses a server may be asked to call."""
 
 import socket
+import time
 
 import pytest
 import requests
 
-from app.contracts.addresses import ForbiddenAddress, check_url, guarded_session, is_forbidden
-from app.testing.http_servers import recording_server
+from app.contracts import open_connection
+from app.contracts.addresses import (
+    ForbiddenAddress,
+    check_url,
+    guarded_connections,
+    guarded_session,
+    is_forbidden,
+    use_proxies,
+)
+from app.contracts.deadlines import answers_within
+from app.testing.http_servers import Answer, recording_server
 
 
 @pytest.mark.parametrize(
@@ -90,3 +100,110 @@ def test_a_name_that_cannot_be_resolved_is_left_to_the_connection(monkeypatch):
     check_url("http://nowhere.invalid/")
     with guarded_session() as session, pytest.raises(requests.ConnectionError):
         session.get("http://nowhere.invalid/", timeout=1)
+
+
+METADATA = "169.254.169.254"
+
+
+@pytest.fixture
+def answers(monkeypatch):
+    """The addresses that names lead to, one list for each look; the last one for all further looks."""
+    looks: list[list[str]] = []
+
+    def look_up(_host: str, port: int, *_arguments: object, **_options: object) -> list[tuple[object, ...]]:
+        addresses = looks.pop(0) if len(looks) > 1 else looks[0]
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port or 0)) for address in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    return looks
+
+
+class TestNamesThatLeadElsewhere:
+    def test_session_refuses_at_the_connection(self, answers):
+        answers += [["127.0.0.1"], [METADATA]]
+        with guarded_session() as session, pytest.raises(ForbiddenAddress):
+            session.get("http://rebinding.example/", timeout=1)
+
+    @pytest.mark.parametrize("found", [[METADATA], ["127.0.0.1", METADATA]])
+    def test_connection_is_refused_before_any_address_is_called(self, answers, found):
+        answers.append(found)
+        with pytest.raises(ForbiddenAddress):
+            open_connection("rebinding.example", 9, time.monotonic() + 1)
+
+    def test_connection_goes_to_the_address_that_was_checked(self, answers):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = listener.getsockname()[1]
+            answers += [["127.0.0.1"], [METADATA]]
+            with open_connection("rebinding.example", port, time.monotonic() + 5) as connected:
+                assert connected.getpeername() == ("127.0.0.1", port)
+
+    def test_connection_takes_the_first_address_that_answers(self, answers):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            answers.append(["127.0.0.2", "127.0.0.1"])
+            with open_connection("two.example", listener.getsockname()[1], time.monotonic() + 5) as connected:
+                assert connected.getpeername()[0] == "127.0.0.1"
+
+
+class TestGuardedConnections:
+    @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+    def test_socket_of_any_library_is_refused(self, kind):
+        with guarded_connections(), socket.socket(socket.AF_INET, kind) as sock, pytest.raises(ForbiddenAddress):
+            sock.connect((METADATA, 9))
+
+    def test_datagram_is_refused(self):
+        with guarded_connections(), socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises(ForbiddenAddress):
+            sock.sendto(b"x", (METADATA, 9))
+
+    def test_loopback_and_pairs_of_this_machine_are_reached(self):
+        with guarded_connections(), recording_server() as server:
+            assert requests.post(server.url, data=b"x", timeout=5).status_code == 200
+            here, there = socket.socketpair()
+            here.close()
+            there.close()
+
+
+class TestEnvironment:
+    @pytest.fixture
+    def proxy(self, monkeypatch):
+        with recording_server() as server:
+            for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"):
+                monkeypatch.setenv(name, server.url)
+            monkeypatch.delenv("NO_PROXY", raising=False)
+            monkeypatch.delenv("no_proxy", raising=False)
+            yield server
+            use_proxies(False)
+
+    def test_proxies_are_not_used(self, proxy):
+        with recording_server() as server, guarded_session() as session:
+            assert session.get(server.url, timeout=5).status_code == 200
+        assert (len(server.received), proxy.received) == (1, [])
+
+    def test_proxy_does_not_open_what_is_forbidden(self, proxy):
+        use_proxies(True)
+        with guarded_session() as session, pytest.raises(ForbiddenAddress):
+            session.get(f"http://{METADATA}/latest", timeout=5)
+        assert proxy.received == []
+
+    def test_proxies_are_used_where_that_is_chosen(self, proxy):
+        use_proxies(True)
+        with guarded_session() as session:
+            assert session.get("http://nowhere.invalid/x", timeout=5).status_code == 200
+        assert [request.path for request in proxy.received] == ["http://nowhere.invalid/x"]
+
+    def test_answer_of_a_proxy_has_a_deadline_too(self, proxy):
+        use_proxies(True)
+        proxy.answers = [Answer(delay_s=0.6)]
+        with guarded_session() as session, answers_within(0.2), pytest.raises(requests.RequestException):
+            session.get("http://nowhere.invalid/x", timeout=5)
+
+    def test_password_of_netrc_is_not_added(self, monkeypatch, tmp_path):
+        (tmp_path / "netrc").write_text("machine 127.0.0.1 login somebody password s3cret\n")
+        monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+        with recording_server() as server, guarded_session() as session:
+            session.get(server.url, timeout=5)
+        assert "authorization" not in server.received[0].headers
+
+    def test_bundle_of_certificates_is_used(self, monkeypatch, tmp_path):
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "none.pem"))
+        with guarded_session() as session, pytest.raises(OSError, match="CA certificate bundle"):
+            session.get("https://127.0.0.1:9/", timeout=1, verify=True)

@@ -1,12 +1,17 @@
 """Every API group of the tree is held to the contract, and to this list of what strangers may call."""
 
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
 import distributions
 import pytest
 from flask import Blueprint
 
 from app.contracts import ApiGroup, Guard
 from app.registry import API_GROUPS, discover
-from app.testing.api_groups import ApiGroupContract
+from app.services import clock, history
+from app.testing.api_groups import HIDDEN_ID, ApiGroupContract, ensure_viewer
+from app.testing.applications import running_application
 
 # Every open door of the program. A group that is missing here fails a test below.
 OPEN_ROUTES: dict[str, set[str]] = {
@@ -110,6 +115,41 @@ def test_the_kit_refuses_an_open_door_that_is_not_named(house_of_plugins):
         routes = ApiGroupContract.routes.__wrapped__(contract, house_of_plugins)
     with pytest.raises(AssertionError):
         contract.test_strangers_may_call_what_is_named_and_nothing_else(routes)
+
+
+@pytest.mark.parametrize("path", ["/guest", "/guest/<server_id>"])
+@pytest.mark.parametrize("visible", [None, frozenset()], ids=["leaking", "limited"])
+def test_the_kit_refuses_a_group_that_shows_hidden_servers(tmp_path, visitor_of, path, visible):
+    blueprint = Blueprint("guest", __name__)
+
+    @blueprint.get(path)
+    def show(server_id: str = ""):
+        """List names of servers."""
+        return {"servers": [server.name for server in history.overview(clock.now(), visible).servers]}
+
+    visitor, routes, contract = visitor_of(ApiGroup("guest", blueprint, "A guest"))
+    check = contract.test_limited_accounts_learn_nothing_of_other_servers
+    if visible is None:
+        with pytest.raises(AssertionError):
+            check(visitor, routes, HIDDEN_ID)
+    else:
+        check(visitor, routes, HIDDEN_ID)
+
+
+@pytest.fixture
+def visitor_of(tmp_path):
+    """Makes a visitor of an application that has a group, with its routes, its contract and a hidden server."""
+    with ExitStack() as stack:
+
+        def make(group: ApiGroup):
+            groups = {**INSTALLED.api_groups, group.name: group}
+            app = stack.enter_context(running_application(tmp_path, replace(INSTALLED, api_groups=groups)))
+            ensure_viewer(app)
+            contract = contract_of(group)
+            stack.enter_context(contextmanager(ApiGroupContract.hidden_server.__wrapped__)(contract, app))
+            return app.test_client(), ApiGroupContract.routes.__wrapped__(contract, app), contract
+
+        yield make
 
 
 @pytest.mark.parametrize("prefix", ["api", "/api/", "/a b"])

@@ -72,6 +72,7 @@ def test_the_weekday_charts_divide_a_week_into_workdays_and_weekend(db):
         ["workdayUploads", "weekendUploads"],
         start_on=(BEGAN_AT - timedelta(days=6)).date(),
         end_on=BEGAN_AT.date(),
+        visible_server_ids=None,
     )
     assert found.values["workdayUploads"] == [10, 10, 10, 10, 10, None, None]
     assert found.values["weekendUploads"] == [None, None, None, None, None, 10, 10]

@@ -85,6 +85,22 @@ TESTS = {
     ),
     "log text in HTML mail": f"{DOMAIN}markdown.py::test_both_views",
     "mail TLS": f"{EMAIL}::test_an_untrusted_certificate_is_refused",
+    "mail server, Apprise services": f"{EMAIL}::test_name_that_leads_to_such_an_address_is_refused",
+    "`HTTP_PROXY`, `.netrc`": "tests/contracts/test_addresses.py::TestEnvironment::test_proxies_are_not_used",
+    "mail server that dawdles": f"{EMAIL}::test_whole_exchange_ends_with_its_time",
+    "line breaks in `toEmail`, addresses, names of senders, tokens": (
+        f"{API}notifications.py::test_recipient_that_is_no_single_line_is_named"
+    ),
+    "number of test messages": f"{API}limited_accounts.py::TestRates::test_users_send_some",
+    "`Retry-After` of a server that takes messages": (
+        f"{SERVICES}delivery.py::TestRetryAfter::test_next_try_comes_when_the_server_asks_for_it"
+    ),
+    "`POST /api/notifications/clear-overdue-timestamps` of a limited account": (
+        f"{API}limited_accounts.py::TestAlarms::test_second_alarm_is_about_visible_servers_alone"
+    ),
+    "ntfy, mail account and additional destinations for a limited account": (
+        f"{API}limited_accounts.py::test_no_answer_holds_where_messages_go"
+    ),
     "ntfy token": f"{API}configuration.py::TestNtfy::test_the_token_is_encrypted_and_never_sent_back",
     "CSRF and session compare": f"{SERVICES}audit.py::test_secrets_are_masked_however_deep_they_lie",
     "`/api/health`": f"{API}monitoring.py::test_visitors_are_told_no_errors",
@@ -125,7 +141,12 @@ TESTS = {
     "`HEAD` on guarded routes": f"{API}guards.py::test_reading_needs_no_token",
     "a sign-in's CSRF token": f"{SERVICES}sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
     "wrong passwords at once": f"{SERVICES}login.py::test_tries_at_once_are_not_more_guesses",
-    "changed key file": f"{SERVICES}secrets.py::test_exchanged_key_drops_secrets_and_nothing_else",
+    "missing key file": f"{SERVICES}lost_key.py::test_a_start_keeps_everything_and_says_so",
+    "restored values": f"{API}restored_values.py::test_a_bad_setting_is_refused_and_named",
+    "tables of others in a restored database": (
+        f"{API}database.py::TestTablesOfPlugins::test_what_would_be_lost_is_named_before"
+    ),
+    "changed key file": f"{SERVICES}secrets.py::test_exchanged_key_clears_nothing_until_that_is_confirmed",
     "password recovery from the shell": (
         f"{SERVICES}users.py::test_recovery_opens_a_locked_account_and_ends_its_sessions"
     ),

@@ -81,7 +81,7 @@ def check(app, now):
     """Look for late jobs again and again."""
     with app.app_context():
         for number in range(CHECKS):
-            evaluate.check_overdue(now + timedelta(days=number))
+            evaluate.check_overdue(now + timedelta(days=number), None)
     return Counter()
 
 

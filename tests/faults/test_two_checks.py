@@ -34,7 +34,7 @@ app = create_app(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2], 
 print("ready", flush=True)
 for line in sys.stdin:
     with app.app_context():
-        print(evaluate.check_overdue(datetime.fromisoformat(line.strip())).told_count, flush=True)
+        print(evaluate.check_overdue(datetime.fromisoformat(line.strip()), None).told_count, flush=True)
 """
 
 

@@ -70,7 +70,7 @@ def test_a_locked_account_says_for_how_long(client):
 def test_who_signs_in_after_the_key_file_was_exchanged_is_told(client, monkeypatch):
     monkeypatch.setattr(secrets, "check_key", lambda *_arguments, **_options: True)
     sign_in(client)
-    assert "The key file has changed, so stored passwords were cleared" in client.get("/").text
+    assert "The key file has changed, so stored passwords cannot be read" in client.get("/").text
 
 
 def test_empty_fields_are_answered_on_the_page(client):

@@ -4,8 +4,10 @@ import html
 import io
 import re
 import shlex
+import sqlite3
 import subprocess
 import threading
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,7 +15,7 @@ import pytest
 from databases import PROGRAMS
 from factories import BEGAN_AT, find_job, make_run
 from old_installations import make_old_database, old_run
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
 from app.models import Run, Server
 from app.services import local_backups, retention
@@ -230,3 +232,18 @@ class TestOnPostgres:
         command = [PROGRAMS[-1].with_name(program), *rest]
         assert subprocess.run(command, cwd=tmp_path).returncode == 0
         assert (tmp_path / "duplistatus.dump").stat().st_size > 1000
+
+
+def test_tables_of_plugins_that_would_be_lost_are_named_before(post, admin, db, runs, clock):
+    db.session.execute(text("CREATE TABLE notes (id INTEGER PRIMARY KEY, server_id TEXT REFERENCES servers (id))"))
+    db.session.commit()
+    copy = local_backups.back_up(now=clock())
+    path = local_backups.path_of(copy.name)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("INSERT INTO notes VALUES (1, 'nobody')")
+    assert "notes" in admin.get(TAB).text
+    page = post(f"database/backups/{copy.name}/restore")
+    assert "These tables belong to plugins and will not be restored: notes." in page.text
+    action = html.unescape(re.search(r'action="(/settings/database/backups/[^"]+)"', page.text)[1])
+    page = post(action.removeprefix("/settings/"))
+    assert "These tables belong to plugins and were not restored: notes." in page.text

@@ -78,7 +78,7 @@ def test_only_chosen_servers_and_jobs_are_shown(app, client, post, set_up):
     post(server="vault", job="Ledger")
     post(server="attic", job="Films")
     with app.app_context():
-        mail = next(job.job_id for job in history.overview(clocks.now()).jobs if job.name == "Mail")
+        mail = next(job.job_id for job in history.overview(clocks.now(), None).jobs if job.name == "Mail")
     address = set_up(shows_all=False, server_ids=["id-of-vault", "id-of-nobody"], job_ids=[mail, 999])
     post(server="vault", job="Later")
     text = client.get(address).text

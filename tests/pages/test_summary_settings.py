@@ -109,7 +109,7 @@ class TestTasks:
         assert (entry.target_id, entry.status, entry.username) == ("overdue-backup-check", "success", "admin")
 
     def test_a_failure_is_shown_with_its_reason(self, send, admin, scheduled, monkeypatch):
-        monkeypatch.setattr("app.services.evaluate.check_overdue", lambda _now: 1 / 0)
+        monkeypatch.setattr("app.services.evaluate.check_overdue", lambda *_arguments: 1 / 0)
         send("tasks/overdue-backup-check/run")
         page = admin.get("/settings?tab=tasks").text
         assert "overdue-backup-check failed: ZeroDivisionError: division by zero" in page

@@ -67,6 +67,7 @@ def registry(registry):
 
 
 def series(name: str, *, start_on: date = TODAY, end_on: date = TODAY, **scope) -> list[float | None]:
+    scope = {"visible_server_ids": None, **scope}
     return chart_series.daily_series([name], start_on=start_on, end_on=end_on, **scope).values[name]
 
 
@@ -120,7 +121,7 @@ def assert_points(points: list[charts.DayPoint], days: dict[date, dict]) -> None
 class TestDailyPoints:
     def test_all_days_are_sums_of_their_runs(self, scattered):
         everything = summed(scattered, BEGAN_AT - 99 * DAY, BEGAN_AT + 99 * DAY)
-        assert_points(charts.daily_points(), everything)
+        assert_points(charts.daily_points(visible_server_ids=None), everything)
 
     @pytest.mark.parametrize(
         ("start_at", "end_at"),
@@ -134,26 +135,26 @@ class TestDailyPoints:
         ids=["cut at both ends", "within a day", "a whole day", "a day and a moment", "from long ago"],
     )
     def test_range_takes_both_its_ends(self, scattered, start_at, end_at):
-        points = charts.daily_points(start_at=start_at, end_at=end_at)
+        points = charts.daily_points(start_at=start_at, end_at=end_at, visible_server_ids=None)
         assert_points(points, summed(scattered, start_at, end_at))
 
     @pytest.mark.parametrize("by", [timedelta(0), timedelta(milliseconds=-1), timedelta(milliseconds=1)])
     def test_run_at_the_very_ends_of_a_range_is_taken(self, db, by):
         make_run(uploaded_bytes=5)
-        found = charts.daily_points(start_at=BEGAN_AT + by, end_at=BEGAN_AT + by + HOUR)
+        found = charts.daily_points(start_at=BEGAN_AT + by, end_at=BEGAN_AT + by + HOUR, visible_server_ids=None)
         assert len(found) == (0 if by > timedelta(0) else 1)
-        found = charts.daily_points(start_at=BEGAN_AT - HOUR, end_at=BEGAN_AT + by)
+        found = charts.daily_points(start_at=BEGAN_AT - HOUR, end_at=BEGAN_AT + by, visible_server_ids=None)
         assert len(found) == (0 if by < timedelta(0) else 1)
 
     def test_range_that_ends_before_it_begins_is_empty(self, scattered):
-        assert charts.daily_points(start_at=BEGAN_AT, end_at=BEGAN_AT - HOUR) == []
+        assert charts.daily_points(start_at=BEGAN_AT, end_at=BEGAN_AT - HOUR, visible_server_ids=None) == []
 
     def test_one_server_and_one_job(self, scattered):
         of_server = [row for row in scattered if row["server_id"] == "m-1"]
         of_job = [row for row in of_server if row["job_name"] == "job 1"]
         begin, end = BEGAN_AT - 99 * DAY, BEGAN_AT + 99 * DAY
-        assert_points(charts.daily_points("m-1"), summed(of_server, begin, end))
-        assert_points(charts.daily_points("m-1", "job 1"), summed(of_job, begin, end))
+        assert_points(charts.daily_points("m-1", visible_server_ids=None), summed(of_server, begin, end))
+        assert_points(charts.daily_points("m-1", "job 1", visible_server_ids=None), summed(of_job, begin, end))
 
     def test_servers_that_may_not_be_seen_are_left_out(self, scattered):
         of_server = [row for row in scattered if row["server_id"] == "m-0"]
@@ -165,10 +166,10 @@ class TestRunPoints:
     def test_newest_runs_are_given_oldest_first(self, db):
         for number in (2, 0, 1):
             make_run(began_at=BEGAN_AT + number * HOUR)
-        assert [row.began_at.hour for row in charts.run_points(limit=2)] == [12, 13]
+        assert [row.began_at.hour for row in charts.run_points(limit=2, visible_server_ids=None)] == [12, 13]
 
     def test_no_limit_gives_all(self, scattered):
-        assert len(charts.run_points(limit=None)) == 40
+        assert len(charts.run_points(limit=None, visible_server_ids=None)) == 40
 
     def test_only_visible_servers(self, scattered):
         assert len(charts.run_points("m-1", visible_server_ids=frozenset({"m-0"}))) == 0
@@ -183,7 +184,9 @@ class TestSeries:
 
     def test_there_is_a_place_for_each_day_of_the_range(self, db):
         make_run(uploaded_bytes=3)
-        found = chart_series.daily_series(["uploadedSize"], start_on=TODAY - DAY, end_on=TODAY + DAY)
+        found = chart_series.daily_series(
+            ["uploadedSize"], start_on=TODAY - DAY, end_on=TODAY + DAY, visible_server_ids=None
+        )
         assert found.days == [TODAY - DAY, TODAY, TODAY + DAY]
         assert found.values["uploadedSize"] == [None, 3, None]
 
@@ -217,7 +220,7 @@ class TestSeries:
         for number, name in enumerate("abcd", start=1):
             jobs[name] = make_run(job_name=name, uploaded_bytes=number, storage_bytes=10 * number).job_id
         groups = {jobs["a"]: "first", jobs["b"]: "first", jobs["c"]: "second"}
-        found = chart_series.grouped_series(names, groups, **days)
+        found = chart_series.grouped_series(names, groups, **days, visible_server_ids=None)
         assert found["uploadedSize"] == {"first": [3, None], "second": [3, None]}
         assert found["storageSize"] == {"first": [30, 30], "second": [30, 30]}
         assert found["ratio"]["first"][0] == pytest.approx(0.15)
@@ -259,8 +262,8 @@ class TestSeries:
         begin = TODAY - length // 2 * DAY
         asked = {"start_on": begin, "end_on": begin + (length - 1) * DAY}
         combine = chart_series.deployment.registry().chart_providers[name].combine
-        daily = chart_series.daily_series([name], **asked).values[name]
-        spans = chart_series.daily_series([name], span_days=7, **asked)
+        daily = chart_series.daily_series([name], **asked, visible_server_ids=None).values[name]
+        spans = chart_series.daily_series([name], span_days=7, **asked, visible_server_ids=None)
         known = [[value for value in daily[at : at + 7] if value is not None] for at in range(0, length, 7)]
         expected = [chart_series.COMBINE[combine](values) if values else None for values in known]
         assert spans.values[name] == [value if value is None else pytest.approx(value) for value in expected]

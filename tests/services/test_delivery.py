@@ -1,9 +1,13 @@
 """Sending: retries, claims, failing channels, and that nothing is lost or told twice."""
 
+import socket
 import threading
 from collections import Counter
+from concurrent.futures import wait
+from contextlib import suppress
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from time import perf_counter
 from uuid import uuid4
 
@@ -299,7 +303,196 @@ def test_a_plugin_that_breaks_is_only_one_failed_delivery(app, clock, ingest, nt
     monkeypatch.setattr(kind, "send", explode)
     ingest(status="Error")
     assert outbox.deliver_due(clock()) == 0
-    assert [row.last_error for row in deliveries()] == ["ntfy: RuntimeError: boom"]
+    [row] = deliveries()
+    assert "RuntimeError" in row.last_error
+    assert "boom" not in row.last_error
+
+
+def test_part_of_a_secret_reaches_neither_people_nor_the_log(
+    app, db, clock, ingest, ntfy, deliveries, monkeypatch, caplog
+):
+    def quote_a_part(channel: object, _message: object) -> None:
+        channel.settings["token"].encode("ascii")
+
+    kind = app.extensions["duplistatus.registry"].channels["ntfy"]
+    monkeypatch.setattr(kind, "send", quote_a_part)
+    settings = {"url": ntfy.url, "topic": "main", "token": "pass\u0141word"}
+    monkeypatch.setattr(kind.Settings._declared_fields["token"], "validators", [])
+    channels.save_settings("ntfy", "ntfy", settings, now=clock())
+    ingest(status="Error")
+    outbox.deliver_due(clock())
+    assert not [
+        part for part in ("\u0141", "0141", "word", "position") if part in deliveries()[0].last_error + caplog.text
+    ]
+
+
+class TestRetryAfter:
+    """What a server asks for counts, within bounds."""
+
+    @pytest.mark.parametrize(
+        ("status", "asked", "seconds"),
+        [
+            (429, "3", 3),
+            (503, "3", 3),
+            (429, "600", 600),
+            (429, "0", 1),
+            (429, "99999999999999", 24 * 3600),
+        ],
+    )
+    def test_next_try_comes_when_the_server_asks_for_it(
+        self, clock, ingest, ntfy_channel, ntfy, deliveries, status, asked, seconds
+    ):
+        ntfy.answers = [Answer(status, headers={"Retry-After": asked})]
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        [row] = deliveries()
+        waits = row.next_attempt_at - clock()
+        assert timedelta(seconds=seconds) <= waits < timedelta(seconds=seconds + 20)
+        assert outbox.deliver_due(clock.advance(seconds=waits.total_seconds() - 1)) == 0
+        assert outbox.deliver_due(clock.advance(seconds=1)) == 1
+
+    def test_date_is_understood(self, clock, ingest, ntfy_channel, ntfy, deliveries):
+        at = format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)
+        ntfy.answers = [Answer(429, headers={"Retry-After": at})]
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        waits = deliveries()[0].next_attempt_at - clock()
+        assert timedelta(hours=2) < waits < timedelta(hours=4)
+
+    @pytest.mark.parametrize(("status", "asked"), [(500, "3"), (429, "soon"), (429, "-5"), (429, ""), (429, "Mon, 99")])
+    def test_what_is_none_leaves_the_usual_wait(self, clock, ingest, ntfy_channel, ntfy, deliveries, status, asked):
+        ntfy.answers = [Answer(status, headers={"Retry-After": asked})]
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        assert timedelta(seconds=20) < deliveries()[0].next_attempt_at - clock() < timedelta(seconds=40)
+
+    def test_server_that_always_asks_for_a_second_does_not_use_up_the_tries(
+        self, clock, ingest, ntfy_channel, ntfy, deliveries
+    ):
+        ntfy.standard = Answer(429, headers={"Retry-After": "1"})
+        ingest(status="Error")
+        for _ in range(3):
+            outbox.deliver_due(clock())
+            clock.now = deliveries()[0].next_attempt_at
+        assert clock() - deliveries()[0].created_at > timedelta(minutes=7)
+
+    def test_longer_wait_was_not_planned_by_another_clock(self, clock, ingest, ntfy_channel, ntfy):
+        ntfy.answers = [Answer(429, headers={"Retry-After": "36000"})]
+        ingest(status="Error")
+        outbox.deliver_due(clock())
+        assert outbox.deliver_due(clock.advance(hours=9)) == 0
+        assert outbox.deliver_due(clock() - timedelta(days=300)) == 1
+
+
+class TestStop:
+    """What is under way when the process stops is sent by the next one, soon."""
+
+    def test_hanging_message_is_handed_back(self, clock, ingest, ntfy_channel, ntfy, deliveries, monkeypatch):
+        monkeypatch.setattr(delivery, "LAST_SENDS_S", 0.1)
+        answer_now, stopping = threading.Event(), threading.Event()
+        ntfy.answers = [Answer(until=answer_now)]
+        ingest(status="Error")
+        stopping_soon = threading.Thread(target=lambda: (ntfy.wait_for(1), stopping.set()))
+        stopping_soon.start()
+        assert outbox.deliver_due(clock(), stopping) == 0
+        stopping_soon.join()
+        [row] = deliveries()
+        assert (row.state, row.last_error) == ("sending", None)
+        assert row.claimed_until <= clock() + timedelta(seconds=60)
+        assert outbox.deliver_due(clock.advance(seconds=61)) == 1
+        answer_now.set()
+        first, second = ntfy.received
+        assert first.json.get("sequence_id") == second.json.get("sequence_id")
+
+    def test_message_that_ends_in_time_is_recorded(self, clock, ingest, ntfy_channel, ntfy, deliveries):
+        stopping = threading.Event()
+        ntfy.answers = [Answer(delay_s=0.3)]
+        ingest(status="Error")
+        stopping_soon = threading.Thread(target=lambda: (ntfy.wait_for(1), stopping.set()))
+        stopping_soon.start()
+        assert outbox.deliver_due(clock(), stopping) == 1
+        stopping_soon.join()
+        assert deliveries()[0].state == "delivered"
+
+    def test_nothing_more_is_begun(self, clock, ingest, ntfy_channel, ntfy):
+        stopping = threading.Event()
+        stopping.set()
+        ingest(status="Error")
+        assert outbox.deliver_due(clock(), stopping) == 0
+        assert ntfy.received == []
+
+
+def test_mail_server_that_dawdles_costs_a_try_and_says_why(clock, ingest, deliveries, monkeypatch):
+    monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.3)
+    over = threading.Event()
+
+    def dawdle() -> None:
+        with suppress(OSError), listener.accept()[0] as caller:
+            while not over.wait(0.05):
+                caller.sendall(b"220-x\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=dawdle, daemon=True).start()
+        place = {"host": "127.0.0.1", "port": listener.getsockname()[1], "connection_type": "plain"}
+        people = {"mailto": "admin@example.org", "from_address": "watch@example.org"}
+        channels.save_settings("email", "email", place | people, now=clock())
+        channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 0
+        over.set()
+    [row] = deliveries()
+    assert (row.state, row.attempts) == ("queued", 1)
+    assert "did not answer within" in row.last_error
+    [trouble] = channel_health.channel_troubles()
+    assert (trouble.kind, trouble.error) == ("email", row.last_error)
+
+
+class TestHangingChannel:
+    """A plugin that never comes back holds up neither the others nor its own error."""
+
+    @pytest.fixture
+    def release(self, app, clock, ntfy_channel, monkeypatch):
+        """Webhooks hang until it is set."""
+        release = threading.Event()
+        kind = app.extensions["duplistatus.registry"].channels["webhook"]
+        monkeypatch.setattr(delivery, "LONGEST_SEND_S", 0.1)
+        monkeypatch.setattr(delivery, "LOOK_AGAIN_S", 0.05)
+        monkeypatch.setattr(kind, "send", lambda _channel, _message: release.wait(60))
+        channels.save_settings("webhook", "hook", {"url": "http://127.0.0.1:9/"}, now=clock())
+        yield release
+        release.set()
+
+    def test_reason_is_told_and_the_other_channel_goes_on(self, clock, ingest, ntfy, deliveries, release):
+        ingest(status="Error")
+        assert outbox.deliver_due(clock()) == 1
+        assert len(ntfy.received) == 1
+        [row] = [row for row in deliveries() if row.state == "queued"]
+        assert "did not end within" in row.last_error
+        assert [trouble.error for trouble in channel_health.channel_troubles()] == [row.last_error]
+
+    def test_it_takes_no_more_threads_than_it_may_use_until_one_ends(
+        self, app, clock, ingest, ntfy, deliveries, release, monkeypatch
+    ):
+        for number in range(6):
+            ingest(status="Error", job_name=f"job {number}")
+        for _ in range(4):
+            outbox.deliver_due(clock.advance(minutes=10))
+        assert len(ntfy.received) == 6
+        assert sum(row.attempts for row in deliveries() if row.state == "queued") == 2
+        monkeypatch.setattr(delivery, "LONGEST_SEND_S", 30.0)
+        release.set()
+        wait(app.extensions[delivery.HUNG])
+        outbox.deliver_due(clock.advance(minutes=10))
+        assert {row.state for row in deliveries()} == {"delivered"}
+
+
+def test_message_knows_when_its_event_was(clock, ingest, ntfy_channel, app, monkeypatch, deliveries):
+    seen = []
+    kind = app.extensions["duplistatus.registry"].channels["ntfy"]
+    monkeypatch.setattr(kind, "send", lambda _channel, message: seen.append(message))
+    ingest(status="Error", began_at=clock() - timedelta(hours=3))
+    outbox.deliver_due(clock())
+    assert [message.event_at for message in seen] == [clock() - timedelta(hours=3)]
 
 
 class TestFailingChannels:
@@ -479,7 +672,7 @@ class TestOrder:
         job = ingest()
         ingest(job_name="music")
         clock.now = job.next_expected_at + timedelta(hours=3)
-        evaluate.check_overdue(clock())
+        evaluate.check_overdue(clock(), None)
         ntfy.answers = [DOWN]
         outbox.deliver_due(clock())
         ingest(began_at=clock())

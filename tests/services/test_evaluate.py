@@ -36,7 +36,7 @@ def change(db):
 
 
 def told(clock) -> int:
-    return evaluate.check_overdue(clock()).told_count
+    return evaluate.check_overdue(clock(), None).told_count
 
 
 def test_at_its_deadline_a_job_is_not_late(late, clock):
@@ -46,7 +46,7 @@ def test_at_its_deadline_a_job_is_not_late(late, clock):
 
 def test_a_late_job_is_counted_and_told(late, clock, ingest, ntfy):
     ingest(job_name="fresh", began_at=clock())
-    assert astuple(evaluate.check_overdue(clock())) == (2, 2, 1, 1)
+    assert astuple(evaluate.check_overdue(clock(), None)) == (2, 2, 1, 1)
     outbox.deliver_due(clock())
     [push] = ntfy.received
     assert push.json["title"] == "🕑 Overdue - photos @ nas"
@@ -64,13 +64,13 @@ def test_those_who_wait_are_told_of_new_messages(late, clock):
 
 
 def test_the_time_of_the_check_is_remembered(late, clock):
-    evaluate.check_overdue(clock())
+    evaluate.check_overdue(clock(), None)
     assert evaluate.last_check_at() == clock()
 
 
 def test_a_job_whose_check_is_off_is_not_looked_at(late, clock, change):
     change(is_overdue_check_enabled=False)
-    assert astuple(evaluate.check_overdue(clock())) == (1, 0, 0, 0)
+    assert astuple(evaluate.check_overdue(clock(), None)) == (1, 0, 0, 0)
 
 
 def test_the_standard_event_is_not_looked_at(late, clock, change):
@@ -205,7 +205,7 @@ def test_a_job_that_ran_and_is_late_again_is_told_at_once(late, clock, ingest):
 def test_what_was_forgotten_is_told_again(late, clock):
     assert told(clock) == 1
     clock.advance(minutes=5)
-    evaluate.forget_alerts()
+    evaluate.forget_alerts(None)
     assert told(clock) == 1
     assert len(_targets()) == 2
 
@@ -219,7 +219,7 @@ def test_planning_anew_repairs_the_plan_of_every_job(late, clock, change):
     planned_at = late.next_expected_at
     change(next_expected_at=None, overdue_at=None)
     assert told(clock) == 0
-    evaluate.replan_all()
+    evaluate.replan_all(None)
     assert late.next_expected_at == planned_at
 
 
@@ -234,7 +234,7 @@ def test_a_check_asks_the_database_no_more_often_for_ten_thousand_jobs_than_for_
 
     def counted() -> tuple[int, evaluate.OverdueStatistics]:
         with sent_statements() as statements:
-            found = evaluate.check_overdue(clock())
+            found = evaluate.check_overdue(clock(), None)
         return len(statements), found
 
     _add_late_jobs(late, range(1000))

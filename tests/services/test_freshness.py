@@ -62,9 +62,9 @@ def test_what_a_failed_transaction_showed_is_not_kept(db):
     with suppress(RuntimeError), writing() as session:
         session.add(Server(id="m-1", name="new", created_at=NOW))
         session.flush()
-        assert len(history.overview(NOW).servers) == 1
+        assert len(history.overview(NOW, None).servers) == 1
         raise RuntimeError
-    assert history.overview(NOW).servers == ()
+    assert history.overview(NOW, None).servers == ()
 
 
 def test_transaction_sees_its_own_settings_before_the_commit(db, clock):
@@ -96,9 +96,9 @@ def test_open_snapshot_of_the_reader_does_not_get_into_the_cache(app, db):
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_commit_of_another_process_is_seen(db):
     make_run()
-    assert history.overview(NOW).servers[0].name == "nas"
+    assert history.overview(NOW, None).servers[0].name == "nas"
     subprocess.run([sys.executable, "-c", OTHER_PROCESS, db.engine.url.database], check=True)
-    assert history.overview(NOW).servers[0].name == "renamed elsewhere"
+    assert history.overview(NOW, None).servers[0].name == "renamed elsewhere"
 
 
 def test_readers_beside_writers_never_see_less_than_was_stored(app, db):
@@ -115,7 +115,7 @@ def test_readers_beside_writers_never_see_less_than_was_stored(app, db):
                 for _ in range(3):
                     with lock:
                         least = stored[0]
-                    seen = history.overview(NOW).summary.run_count
+                    seen = history.overview(NOW, None).summary.run_count
                     if seen < least:
                         wrong.append((seen, least))
                 database.session.remove()
@@ -123,4 +123,4 @@ def test_readers_beside_writers_never_see_less_than_was_stored(app, db):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(work, range(8)))
     assert wrong == []
-    assert history.overview(NOW).summary.run_count == 96
+    assert history.overview(NOW, None).summary.run_count == 96

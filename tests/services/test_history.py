@@ -45,24 +45,26 @@ def statements(call) -> int:
 @pytest.mark.usefixtures("household")
 class TestSummary:
     def test_runs_jobs_and_servers_are_counted(self):
-        summary = history.overview(NOW).summary
+        summary = history.overview(NOW, None).summary
         assert (summary.server_count, summary.job_count, summary.run_count) == (2, 3, 5)
 
     def test_uploads_of_all_runs_are_summed(self, db):
-        assert history.overview(NOW).summary.uploaded_bytes == 31 == db.session.scalar(func.sum(Run.uploaded_bytes))
+        assert (
+            history.overview(NOW, None).summary.uploaded_bytes == 31 == db.session.scalar(func.sum(Run.uploaded_bytes))
+        )
 
     def test_storage_and_size_are_of_the_newest_run_of_each_job(self):
-        summary = history.overview(NOW).summary
+        summary = history.overview(NOW, None).summary
         assert (summary.storage_bytes, summary.examined_bytes) == (20 + 40 + 160, 200 + 400 + 1600)
 
     def test_seconds_count_from_the_newest_run(self):
-        assert history.overview(NOW).summary.seconds_since_last_backup(NOW) == 3600
+        assert history.overview(NOW, None).summary.seconds_since_last_backup(NOW) == 3600
 
     @pytest.mark.parametrize(
         ("moved", "expected"), [(timedelta(milliseconds=1999), 3601), (timedelta(milliseconds=-3600_001), -1)]
     )
     def test_seconds_are_rounded_down(self, moved, expected):
-        assert history.overview(NOW).summary.seconds_since_last_backup(NOW + moved) == expected
+        assert history.overview(NOW, None).summary.seconds_since_last_backup(NOW + moved) == expected
 
     def test_servers_that_nobody_may_see_are_not_counted(self):
         summary = history.overview(NOW, frozenset({"m-2"})).summary
@@ -73,7 +75,7 @@ class TestSummary:
 
 
 def test_empty_database_has_zeros(db):
-    summary = history.overview(NOW).summary
+    summary = history.overview(NOW, None).summary
     assert summary.seconds_since_last_backup(NOW) is None
     assert (summary.server_count, summary.job_count, summary.run_count, summary.storage_bytes) == (0, 0, 0, 0)
 
@@ -81,7 +83,7 @@ def test_empty_database_has_zeros(db):
 def test_server_without_runs_is_a_server(db):
     with writing() as session:
         session.add(Server(id="m-9", name="new", created_at=NOW))
-    overview = history.overview(NOW)
+    overview = history.overview(NOW, None)
     assert [server.id for server in overview.servers] == ["m-9"]
     assert (overview.servers[0].last_job, overview.servers[0].status) == (None, "Unknown")
 
@@ -91,7 +93,7 @@ def test_servers_and_jobs_are_ordered_by_the_bytes_of_their_names(db):
         make_run(server_id=f"id of {name}", server_name=name)
     for name in ("z", "Z", "é"):
         make_run(server_id="id of a", job_name=name)
-    overview = history.overview(NOW)
+    overview = history.overview(NOW, None)
     assert [server.name for server in overview.servers] == ["B", "a", "b", "ä"]
     assert [job.name for job in overview.servers[1].jobs] == ["Z", "photos", "z", "é"]
 
@@ -100,33 +102,33 @@ class TestOverdue:
     @pytest.mark.parametrize(("late", "is_overdue"), [(timedelta(0), False), (timedelta(milliseconds=1), True)])
     def test_job_is_overdue_after_its_tolerance_and_not_at_its_end(self, db, late, is_overdue):
         make_run()
-        [job] = history.overview(BEGAN_AT + DAY + 2 * HOUR + late).jobs
+        [job] = history.overview(BEGAN_AT + DAY + 2 * HOUR + late, None).jobs
         assert job.is_overdue is is_overdue
 
     def test_job_that_is_not_watched_is_never_overdue(self, db):
         make_run()
         with writing() as session:
             session.scalars(select(Job)).one().is_overdue_check_enabled = False
-        overview = history.overview(BEGAN_AT + 9 * DAY)
+        overview = history.overview(BEGAN_AT + 9 * DAY, None)
         assert (overview.jobs[0].is_overdue, overview.summary.overdue_count) == (False, 0)
 
     def test_changed_tolerance_counts_at_once(self, db):
         make_run()
         late = BEGAN_AT + DAY + 3 * HOUR
-        assert history.overview(late).summary.overdue_count == 1
+        assert history.overview(late, None).summary.overdue_count == 1
         notification_settings.save_tolerance("4h", actor=SYSTEM, now=late)
-        assert history.overview(late).summary.overdue_count == 0
+        assert history.overview(late, None).summary.overdue_count == 0
 
     def test_overdue_server_counts_as_a_warning(self, db):
         make_run()
-        assert history.overview(NOW).servers[0].status == "Success"
-        assert history.overview(NOW + 9 * DAY).servers[0].status == "Warning"
+        assert history.overview(NOW, None).servers[0].status == "Success"
+        assert history.overview(NOW + 9 * DAY, None).servers[0].status == "Warning"
 
     def test_time_alone_makes_a_cached_job_overdue(self, db):
         make_run()
         deadline_at = BEGAN_AT + DAY + 2 * HOUR
-        assert not history.overview(deadline_at).servers[0].is_overdue
-        assert history.overview(deadline_at + SECOND).servers[0].is_overdue
+        assert not history.overview(deadline_at, None).servers[0].is_overdue
+        assert history.overview(deadline_at + SECOND, None).servers[0].is_overdue
 
 
 def test_job_with_an_interval_that_cannot_be_read_spoils_no_other(db):
@@ -135,16 +137,16 @@ def test_job_with_an_interval_that_cannot_be_read_spoils_no_other(db):
     with writing() as session:
         odd = session.scalars(select(Job).where(Job.name == "odd")).one()
         odd.expected_interval, odd.next_expected_at = "soon", None
-    good, odd = history.overview(NOW + 9 * DAY).jobs
+    good, odd = history.overview(NOW + 9 * DAY, None).jobs
     assert (good.is_overdue, odd.is_overdue, odd.next_expected_at) == (True, False, None)
 
 
 def test_overview_takes_as_many_statements_for_forty_jobs_as_for_one(db):
     make_run()
-    for_one = statements(lambda: history.overview(NOW))
+    for_one = statements(lambda: history.overview(NOW, None))
     for number in range(40):
         make_run(server_id=f"m-{number % 7}", job_name=f"job {number}")
-    assert statements(lambda: history.overview(NOW)) == for_one <= 10
+    assert statements(lambda: history.overview(NOW, None)) == for_one <= 10
 
 
 class TestRuns:
@@ -191,9 +193,9 @@ class TestRuns:
 
 
 def test_server_is_found_by_its_id_alone(household):
-    assert history.find_server("m-1", NOW).name == "nas"
+    assert history.find_server("m-1", NOW, None).name == "nas"
     with pytest.raises(NotFound):
-        history.find_server("nas", NOW)
+        history.find_server("nas", NOW, None)
 
 
 def test_hidden_server_is_not_found(household):

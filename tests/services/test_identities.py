@@ -125,9 +125,9 @@ class TestIdThatComesLater:
         assert (badge.server_id, badge.job_name) == ("m-1", "photos")
         changed = configuration.get("status_page")
         assert changed == page | {"server_ids": ["m-1", "other"], "jobs": [["m-1", "photos"], ["other", "x"]]}
-        assert [job.server_id for job in history.overview(clock()).jobs] == ["m-1"]
+        assert [job.server_id for job in history.overview(clock(), None).jobs] == ["m-1"]
         assert status_page.StatusPage(**{**changed, "jobs": (), "server_ids": ("m-1",)}).shows(
-            history.overview(clock()).jobs[0]
+            history.overview(clock(), None).jobs[0]
         )
 
     def test_the_audit_log_says_it(self, db):
@@ -162,7 +162,7 @@ class TestIdThatComesLater:
 
     def test_collecting_gives_the_id_as_well(self, db, clock):
         self.known_by_name()
-        target = find_target(Order(hostname="127.0.0.1", port=8200, password="x", scheme="http"))
+        target = find_target(Order(hostname="127.0.0.1", port=8200, password="x", scheme="http"), None)
         storing.remember_server(target, Machine("m-1", "nas"), may_change=True, actor=Actor(), now=clock())
         assert servers(db) == {"m-1": "nas"}
         assert find_job("m-1").run_count == 1

@@ -171,7 +171,7 @@ def test_overview_shows_the_merged_server(db, merge, clock):
     make_run(server_id="old", uploaded_bytes=1)
     make_run(server_id="new", uploaded_bytes=2, began_at=BEGAN_AT + HOUR)
     merge("old")
-    summary = history.overview(clock()).summary
+    summary = history.overview(clock(), None).summary
     assert (summary.server_count, summary.run_count, summary.uploaded_bytes) == (1, 2, 3)
 
 

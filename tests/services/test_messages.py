@@ -177,7 +177,7 @@ class TestMissedRuns:
             speak(language, clock)
             stored = ingest()
             clock.now = stored.next_expected_at + timedelta(hours=3)
-            evaluate.check_overdue(clock())
+            evaluate.check_overdue(clock(), None)
             clock.now = stored.next_expected_at + timedelta(days=days)
             ingest(began_at=clock())
             return deliveries()[-1].payload["text"]

@@ -31,8 +31,8 @@ def mute(clock):
 def test_a_late_job_is_told_when_the_mute_is_over(ingest, clock, mute, server_id, job_name):
     clock.now = ingest().next_expected_at + timedelta(days=1)
     mute(job_name, hours=2)
-    assert evaluate.check_overdue(clock()).told_count == 0
-    assert evaluate.check_overdue(clock.advance(hours=2)).told_count == 1
+    assert evaluate.check_overdue(clock(), None).told_count == 0
+    assert evaluate.check_overdue(clock.advance(hours=2), None).told_count == 1
 
 
 @pytest.mark.parametrize(("server_id", "job_name"), PLACES)
@@ -66,7 +66,7 @@ def test_the_list_holds_what_is_not_over_of_the_servers_that_may_be_seen(ingest,
     ingest()
     mute(None, note="  new   disk ")
     mute(hours=5, since_at=clock() + HOUR)
-    found = mutes.list_mutes(clock())
+    found = mutes.list_mutes(clock(), None)
     assert [(one.job_name, one.note, one.is_active(clock())) for one in found] == [
         (None, "new disk", True),
         ("photos", "", False),

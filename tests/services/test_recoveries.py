@@ -25,7 +25,7 @@ def late(ingest, clock) -> Job:
     """A daily job that people were told is late."""
     job = ingest()
     clock.now = job.next_expected_at + timedelta(hours=3)
-    evaluate.check_overdue(clock())
+    evaluate.check_overdue(clock(), None)
     return job
 
 

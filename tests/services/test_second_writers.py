@@ -86,7 +86,7 @@ def test_server_that_reports_while_it_is_asked_gets_its_address(app, db, clock):
     reported = insert(Server).values(id="nas", name="nas", created_at=clock())
     with duplicati_server() as duplicati, made_by_another(app, db, reported) as meanwhile:
         order = Order(hostname="127.0.0.1", port=duplicati.port, password=PASSWORD, scheme="http")
-        target = find_target(order)
+        target = find_target(order, None)
         meanwhile(
             lambda: (
                 storing.remember_server(target, Machine("nas", "nas"), may_change=True, actor=Actor(), now=clock()).id

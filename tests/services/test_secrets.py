@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from app.contracts.errors import Conflict
 from app.models import AuditEntry, Channel, Server
 from app.services import configuration, secrets
+from app.services.audit import SYSTEM
 from app.services.transaction import writing
 
 OLD = Path(__file__).resolve().parents[3] / "shared" / "olddb"
@@ -116,20 +118,57 @@ def test_unchanged_key_is_remembered_and_changes_nothing(db, server, clock):
     assert secrets.decrypt(server.encrypted_password) == "hunter2"
 
 
-@pytest.mark.parametrize("was_remembered", [True, False])
-def test_exchanged_key_drops_secrets_and_nothing_else(db, server, clock, key_path, was_remembered):
+@pytest.fixture
+def spare(db, server, clock):
+    """A channel with a stored token, beside the server."""
     stored = {"url": "http://ntfy.lan", "token": secrets.encrypt("tk")}
     with writing() as session:
         session.add(Channel(kind="ntfy", name="spare", settings=stored, created_at=clock(), updated_at=clock()))
+    return db.session.scalars(select(Channel).where(Channel.name == "spare")).one()
+
+
+@pytest.mark.parametrize("was_remembered", [True, False])
+def test_exchanged_key_clears_nothing_until_that_is_confirmed(db, server, spare, clock, key_path, was_remembered):
     if was_remembered:
         secrets.check_key("u", "admin", now=clock())
+    before = server.encrypted_password, dict(spare.settings)
     exchange_key(key_path)
-    assert secrets.check_key("u", "admin", now=clock())
-    channel = db.session.scalars(select(Channel).where(Channel.name == "spare")).one()
-    assert (server.encrypted_password, channel.settings) == ("", {"url": "http://ntfy.lan", "token": ""})
-    assert configuration.get("master_key_fingerprint") == secrets.fingerprint()
+    for _sign_in in range(3):
+        assert secrets.check_key("u", "admin", now=clock())
+    assert (server.encrypted_password, spare.settings) == before
+    trouble = secrets.find_trouble()
+    assert (trouble.state, trouble.owners) == ("other", ("nas", "spare"))
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "master_key_changed")).one()
-    assert (entry.username, entry.details["action"]) == ("system", "passwords_cleared")
+    assert (entry.username, entry.details["action"]) == ("system", "passwords_kept")
+
+    assert secrets.give_up(actor=SYSTEM, now=clock()) == ("nas", "spare")
+    assert (server.encrypted_password, spare.settings) == ("", {"url": "http://ntfy.lan", "token": ""})
+    assert configuration.get("master_key_fingerprint") == secrets.fingerprint()
+    assert secrets.find_trouble() is None
+    assert not secrets.check_key("u", "admin", now=clock())
+    actions = [row.details["action"] for row in db.session.scalars(select(AuditEntry).order_by(AuditEntry.id))]
+    assert actions == ["passwords_kept", "passwords_cleared"]
+
+
+@pytest.mark.parametrize("was_remembered", [True, False])
+def test_right_key_that_comes_back_opens_everything_again(db, server, spare, clock, key_path, was_remembered):
+    if was_remembered:
+        secrets.check_key("u", "admin", now=clock())
+    key = key_path.read_bytes()
+    exchange_key(key_path)
+    secrets.check_key("u", "admin", now=clock())
+    key_path.unlink()
+    secrets.check_key("u", "admin", now=clock())
+    key_path.write_bytes(key)
+    assert secrets.find_trouble() is None
+    assert secrets.decrypt(server.encrypted_password) == "hunter2"
+    secrets.check_key("u", "admin", now=clock())
+    assert not secrets.check_key("u", "admin", now=clock())
+
+
+def test_nothing_is_given_up_while_all_is_well(db, server, clock):
+    with pytest.raises(Conflict):
+        secrets.give_up(actor=SYSTEM, now=clock())
 
 
 def test_secret_entered_with_the_new_key_survives_the_check(db, server, clock, key_path):

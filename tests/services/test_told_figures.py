@@ -289,5 +289,5 @@ def test_a_full_destination_is_full_now():
     make_run(storage_bytes=10, quota_total_bytes=100, quota_free_bytes=0)
     with writing() as session:
         session.merge(find_job()).growth_bytes = 5.0
-    [job] = history.overview(BEGAN_AT + HOUR).jobs
+    [job] = history.overview(BEGAN_AT + HOUR, None).jobs
     assert (job.free_bytes, job.full_at) == (0, BEGAN_AT)

@@ -99,10 +99,10 @@ class TestSchedule:
     def test_it_is_not_told_again_after_such_a_run_that_a_job_is_overdue(self, ingest, clock, ntfy_channel):
         job = ingest()
         clock.now = job.next_expected_at + 3 * HOUR
-        assert evaluate.check_overdue(clock()).told_count == 1
+        assert evaluate.check_overdue(clock(), None).told_count == 1
         ingest(began_at=clock() + MINUTE, outcome="aborted", not_told=NOTHING_TOLD)
         clock.advance(hours=1)
-        assert evaluate.check_overdue(clock()).told_count == 0
+        assert evaluate.check_overdue(clock(), None).told_count == 0
 
     @pytest.mark.parametrize("outcome", ["stopped", "partial", ""])
     def test_a_run_that_saved_a_version_fulfils_its_slot(self, outcome):
@@ -172,7 +172,7 @@ class TestState:
 
     def test_a_job_of_which_no_run_saved_anything_is_listed_without_a_status(self):
         make_unsaved()
-        [job] = history.overview(BEGAN_AT + HOUR).jobs
+        [job] = history.overview(BEGAN_AT + HOUR, None).jobs
         assert (job.last_status, job.newest.status, job.newest.counts) == ("N/A", "Success", False)
 
     def test_it_is_no_reason_to_hold_back_anomalies_and_not_compared_with(self):
@@ -218,7 +218,7 @@ class TestState:
 
 class TestHeartbeats:
     def letters(self, now) -> str:
-        [job] = history.overview(now).jobs
+        [job] = history.overview(now, None).jobs
         return "".join(beat.letter for beat in job.pulse(now).beats(30))
 
     @pytest.mark.parametrize(("outcome", "letter"), [("aborted", "A"), ("dry_run", "D"), ("stopped", "S")])
@@ -328,7 +328,7 @@ class TestMessages:
     def test_it_does_not_end_an_overdue_alarm(self, ingest, clock, told):
         job = ingest()
         clock.now = job.next_expected_at + 3 * HOUR
-        evaluate.check_overdue(clock())
+        evaluate.check_overdue(clock(), None)
         job = ingest(began_at=clock(), outcome="dry_run", not_told=NOTHING_TOLD)
         assert (job.trouble_kind, told()) == ("Overdue", ["overdueBackup"])
         clock.advance(hours=1)
@@ -386,7 +386,7 @@ class TestPowerCut:
         assert (after_it.run_count, after_it.recent_statuses) == (2, "SS")
 
     def test_its_beat_stands_in_its_slot_and_the_other_slots_are_missed(self, after_it):
-        [job] = history.overview(self.AFTER_IT).jobs
+        [job] = history.overview(self.AFTER_IT, None).jobs
         beats = job.pulse(self.AFTER_IT).beats(30)
         assert "".join(beat.letter for beat in beats) == "SMMMMBMS"
         assert next(beat.at for beat in beats if beat.letter == BROKEN_OFF) == self.BROKEN_OFF_AT

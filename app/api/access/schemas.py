@@ -3,8 +3,7 @@
 from marshmallow import RAISE, Schema, fields, validate
 
 from app.api.wire import Out
-
-MOST_NETWORKS = 500
+from app.services.declarations import MOST_NETWORKS
 
 
 class AllowListIn(Schema):

@@ -10,7 +10,8 @@ from app.api.wire import IsoInstant, Out
 from app.domain.quiet_hours import QuietHours
 from app.models import Channel
 from app.services import channels
-from app.services.alarms import LONGEST_HOURS, AlarmLimits
+from app.services.alarms import AlarmLimits
+from app.services.declarations import LONGEST_HOURS
 from app.services.mutes import LONGEST_NOTE, Mute
 
 TIME_OF_DAY = validate.Regexp("^([01][0-9]|2[0-3]):[0-5][0-9]$", error="Written as HH:MM.")

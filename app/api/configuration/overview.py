@@ -94,12 +94,12 @@ _address_out, _job_times_out, _server_out, _template_out = (
 
 
 def dump_all(overview: history.Overview, visible_server_ids: frozenset[str] | None) -> dict[str, Any]:
-    """Every setting; those of servers that may not be seen are left out."""
-    mail = mail_settings.find()
+    """Every setting; those of servers that may not be seen are left out, and then where messages go, too."""
+    mail, is_blank = mail_settings.find(), visible_server_ids is not None
     return {
-        "ntfy": dump_ntfy(ntfy_settings.read()),
+        "ntfy": dump_ntfy(ntfy_settings.read(), is_blank=is_blank),
         "templates": dump_templates(),
-        **({} if mail is None else {"email": dump_mail(mail) | {"enabled": mail.is_enabled}}),
+        **({} if mail is None else {"email": dump_mail(mail, is_blank=is_blank) | {"enabled": mail.is_enabled}}),
         "overdue_tolerance": configuration.get("overdue_tolerance"),
         "backup_settings": dump_job_settings(visible_server_ids),
         "serverAddresses": _address_out.dump(overview.servers, many=True),
@@ -118,8 +118,9 @@ def dump_templates() -> dict[str, Any]:
 def dump_job_settings(visible_server_ids: frozenset[str] | None) -> dict[str, Any]:
     """The settings of every job and server by their keys."""
     stored = job_settings.read_all(visible_server_ids)
-    entries = {key: dump_entry(job) for key, job in stored.jobs.items()}
-    return entries | {key: dump_defaults(server) for key, server in stored.servers.items()}
+    is_blank = visible_server_ids is not None
+    entries = {key: dump_entry(job, is_blank=is_blank) for key, job in stored.jobs.items()}
+    return entries | {key: dump_defaults(server, is_blank=is_blank) for key, server in stored.servers.items()}
 
 
 def _dump_job(server: ServerStatus, job: JobStatus) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
 
 from app.api.wire import SOMETIMES, TEXT, IsoInstant, Out, iso
-from app.contracts import AppError
+from app.contracts import AppError, validate_one_line
 from app.domain.default_templates import DEFAULT_LANGUAGE
 from app.domain.intervals import BadInterval, is_strict, parse_interval
 from app.domain.monitor_pings import SERVICES
@@ -80,8 +80,8 @@ class EntryIn(Lenient):
     additional_event = fields.String(
         data_key="additionalNotificationEvent", allow_none=True, validate=validate.OneOf(("", *EVENTS))
     )
-    additional_emails = fields.String(data_key="additionalEmails", allow_none=True)
-    additional_ntfy_topic = fields.String(data_key="additionalNtfyTopic", allow_none=True)
+    additional_emails = fields.String(data_key="additionalEmails", allow_none=True, validate=validate_one_line)
+    additional_ntfy_topic = fields.String(data_key="additionalNtfyTopic", allow_none=True, validate=validate_one_line)
 
     @pre_load
     def modernise(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
@@ -407,6 +407,8 @@ class NtfySavedOut(Out):
 
 
 _entry_out, _additional_out, _email_out, _ntfy_out = EntryOut(), AdditionalOut(), EmailOut(), NtfyOut()
+_event_out = AdditionalOut(only=("additional_event",))
+_NO_MAIL = MailSettings("", 0, "", "", "", "", "", False, False, False)
 # The defaults of its columns, which a row takes only when it is stored.
 _NEW_JOB = Job(
     notification_event=WARNINGS,
@@ -417,35 +419,39 @@ _NEW_JOB = Job(
 )
 
 
-def dump_entry(job: Job) -> dict[str, Any]:
-    """The settings of a job; a job whose runs were all deleted still tells when the newest of them began."""
+def dump_entry(job: Job, *, is_blank: bool = False) -> dict[str, Any]:
+    """The settings of a job; a job whose runs were all deleted still tells when the newest of them began.
+
+    With `is_blank` the additional destinations are left out.
+    """
     entry = _entry_out.dump(job)
     if job.last_began_at is None:
         del entry["lastBackupDate"]
         if job.deleted_began_at is not None:
             entry["lastBackupDate"] = iso(job.deleted_began_at)
-    return entry | dump_additional(job)
+    return entry | dump_additional(job, is_blank=is_blank)
 
 
-def dump_defaults(server: Server) -> dict[str, Any]:
+def dump_defaults(server: Server, *, is_blank: bool = False) -> dict[str, Any]:
     """What the jobs of a server inherit, told as the reference does: beside what a new job begins with."""
-    return dump_entry(_NEW_JOB) | dump_additional(server)
+    return dump_entry(_NEW_JOB) | dump_additional(server, is_blank=is_blank)
 
 
-def dump_additional(row: Job | Server) -> dict[str, Any]:
-    """The additional destinations that are set."""
-    return {name: value for name, value in _additional_out.dump(row).items() if value is not None}
+def dump_additional(row: Job | Server, *, is_blank: bool = False) -> dict[str, Any]:
+    """The additional destinations that are set; with `is_blank` the event alone."""
+    dumped = _event_out.dump(row) if is_blank else _additional_out.dump(row)
+    return {name: value for name, value in dumped.items() if value is not None}
 
 
-def dump_mail(mail: MailSettings) -> dict[str, Any]:
-    """A mail account; an empty sender is left out."""
-    dumped = _email_out.dump(mail)
+def dump_mail(mail: MailSettings, *, is_blank: bool = False) -> dict[str, Any]:
+    """A mail account; an empty sender is left out. With `is_blank` the values are."""
+    dumped = _email_out.dump(_NO_MAIL if is_blank else mail)
     return {name: value for name, value in dumped.items() if value != "" or name not in ("senderName", "fromAddress")}
 
 
-def dump_ntfy(ntfy: NtfySettings) -> dict[str, Any]:
-    """An ntfy destination."""
-    return _ntfy_out.dump(ntfy)
+def dump_ntfy(ntfy: NtfySettings, *, is_blank: bool = False) -> dict[str, Any]:
+    """An ntfy destination; with `is_blank` its values are blank."""
+    return _ntfy_out.dump(NtfySettings("", "", False) if is_blank else ntfy)
 
 
 def _interval(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from flask import Blueprint, request
 from flask.typing import ResponseReturnValue
+from flask_login import current_user
 from marshmallow import fields
 
 from app.api.answers import CACHE_SET_A, cached_json
@@ -59,6 +60,7 @@ from app.services import (
     sessions,
     task_schedule,
 )
+from app.services.visibility import is_limited
 
 bp = Blueprint("configuration", __name__, url_prefix="/configuration")
 
@@ -66,7 +68,10 @@ bp = Blueprint("configuration", __name__, url_prefix="/configuration")
 @bp.get("/unified")
 @described({200: SettingsOut, 304: None})
 def unified() -> ResponseReturnValue:
-    """Every setting at once."""
+    """Every setting at once.
+
+    Accounts that may see chosen servers only get blank values for the channels, and no additional destinations.
+    """
     now, visible = clock.now(), visible_server_ids()
     return cached_json(
         ("settings", visible), lambda: dump_all(history.overview(now, visible), visible), headers=CACHE_SET_A
@@ -87,10 +92,14 @@ def save_backup_settings() -> ResponseReturnValue:
 @bp.get("/email")
 @described({200: EmailStateOut})
 def show_email() -> ResponseReturnValue:
-    """The mail account without its password; `config` is null where none can be used."""
+    """The mail account without its password; `config` is null where none can be used.
+
+    Its values are blank for accounts that may see chosen servers only.
+    """
     mail = mail_settings.find()
     message = "Mail can be sent." if mail else "No mail server is set up yet."
-    return {"configured": mail is not None, "config": dump_mail(mail) if mail else None, "message": message}
+    config = dump_mail(mail, is_blank=is_limited(current_user)) if mail else None
+    return {"configured": mail is not None, "config": config, "message": message}
 
 
 @bp.post("/email")
@@ -165,8 +174,8 @@ def save_ntfy(body: dict[str, object]) -> ResponseReturnValue:
 @bp.get("/ntfy")
 @described({200: {"ntfy": fields.Nested(NtfyOut)}})
 def show_ntfy() -> ResponseReturnValue:
-    """The ntfy destination with a masked token."""
-    return {"ntfy": dump_ntfy(ntfy_settings.read())}
+    """The ntfy destination with a masked token; blank for accounts that may see chosen servers only."""
+    return {"ntfy": dump_ntfy(ntfy_settings.read(), is_blank=is_limited(current_user))}
 
 
 @bp.get("/overdue-tolerance")

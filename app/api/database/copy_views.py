@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flask import request
 from flask.typing import ResponseReturnValue
 from marshmallow import fields
 
@@ -16,7 +17,7 @@ from app.api.database.copies import (
     StateOut,
     dump_schedule,
 )
-from app.api.database.schemas import RestoredOut, dump_restored
+from app.api.database.schemas import RestoredOut, RestoreQuery, dump_restored
 from app.api.database.views import bp
 from app.api.wire import MESSAGE
 from app.contracts import Content, described
@@ -76,10 +77,11 @@ def delete_backup(backup_name: str) -> ResponseReturnValue:
 
 
 @bp.post("/backups/<backup_name>/restore")
-@described({200: RestoredOut}, errors=(409, 500, 501))
+@described({200: RestoredOut}, query=RestoreQuery, errors=(409, 500, 501))
 def restore_backup(backup_name: str) -> ResponseReturnValue:
-    """Go back to a copy; what is there now is put aside before."""
-    return dump_restored(local_backups.restore_backup(backup_name, actor=actor(), now=clock.now()))
+    """Go back to a copy; what is there now is put aside before. 409 as with a file that is sent."""
+    accepts = RestoreQuery().load(request.args)
+    return dump_restored(local_backups.restore_backup(backup_name, actor=actor(), now=clock.now(), **accepts))
 
 
 @bp.get("/backup-schedule")

@@ -12,6 +12,7 @@ from app.api.client import actor
 from app.api.database.schemas import (
     BackupQuery,
     RestoredOut,
+    RestoreQuery,
     dump_restored,
 )
 from app.contracts import (
@@ -43,9 +44,13 @@ def backup() -> ResponseReturnValue:
 
 @bp.post("/restore")
 @takes_bytes(MOST_BYTES)
-@described({200: RestoredOut}, body=FORM, errors=(409, 500, 501))
+@described({200: RestoredOut}, body=FORM, query=RestoreQuery, errors=(409, 500, 501))
 def restore() -> ResponseReturnValue:
-    """Put the content of a backup in place of everything; a file that is not fine changes nothing."""
+    """Put the content of a backup in place of everything; a file that is not fine changes nothing.
+
+    409 names tables of plugins that would be lost under `lostTables`; `acceptLostTables=true` restores all the same.
+    """
+    accepts = RestoreQuery().load(request.args)
     upload = request.files.get("database")
     if upload is None:
         raise AppError("No file provided")
@@ -53,4 +58,5 @@ def restore() -> ResponseReturnValue:
         upload.save(file)
         file.flush()
         name = upload.filename or ""
-        return dump_restored(database_restore.restore(Path(file.name), name, actor=actor(), now=clock.now()))
+        done = database_restore.restore(Path(file.name), name, actor=actor(), now=clock.now(), **accepts)
+        return dump_restored(done)

@@ -8,6 +8,7 @@ from app.api.client import actor
 from app.api.deliveries.schemas import DeliveriesOut, DeliveryQuery, TroubleOut, TroublesOut, dump_deliveries
 from app.contracts import described
 from app.services import channel_health, clock, delivery_history
+from app.services.visibility import ALL_SERVERS
 
 bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
@@ -17,7 +18,7 @@ bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 def index() -> ResponseReturnValue:
     """Messages that match, newest first, page by page."""
     query = DeliveryQuery().load(request.args)
-    found = delivery_history.find_deliveries(**query, now=clock.now())
+    found = delivery_history.find_deliveries(**query, visible=ALL_SERVERS, now=clock.now())
     return dump_deliveries(found, query["limit"])
 
 

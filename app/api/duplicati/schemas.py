@@ -7,7 +7,8 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from app.api.wire import IsoInstant, Out
 from app.contracts.addresses import validate_http_url
-from app.services.duplicati_versions import HOURS, PLACEHOLDER, VersionCheck
+from app.services.declarations import VERSION_HOURS
+from app.services.duplicati_versions import PLACEHOLDER, VersionCheck
 
 LONGEST_URL = 2000
 
@@ -25,7 +26,7 @@ class VersionCheckIn(Schema):
         unknown = RAISE
 
     is_enabled = fields.Boolean(data_key="enabled")
-    every_hours = fields.Integer(data_key="everyHours", strict=True, validate=validate.OneOf(HOURS))
+    every_hours = fields.Integer(data_key="everyHours", strict=True, validate=validate.OneOf(VERSION_HOURS))
     url = fields.String(
         validate=[validate.Length(max=LONGEST_URL), validate_source],
         metadata={"description": "Any text that names releases; `{channel}` stands for the channel"},

@@ -19,6 +19,7 @@ from app.contracts import (
 )
 from app.services import clock, history, latest
 from app.services.freshness import second_of
+from app.services.visibility import ALL_SERVERS
 
 bp = Blueprint("external", __name__)
 # wire: those two say their status in every body, good ones included
@@ -44,7 +45,9 @@ def forbid_caching(answer: Response) -> Response:
 def summary() -> ResponseReturnValue:
     """All servers in eight numbers."""
     now = clock.now()
-    return cached_json("summary", lambda: dump_summary(history.overview(now).summary, now), moment=second_of(now))
+    return cached_json(
+        "summary", lambda: dump_summary(history.overview(now, ALL_SERVERS).summary, now), moment=second_of(now)
+    )
 
 
 @bp.get("/lastbackup/<name:server>", merge_slashes=False)

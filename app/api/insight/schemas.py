@@ -9,6 +9,7 @@ from app.domain.anomalies import Limits, describe
 from app.domain.run_outcomes import Outcome
 from app.domain.schedules import weekdays_from_mask
 from app.services import planning
+from app.services.declarations import DEVIATIONS, LEAST_RUNS, PERCENT, TIMES
 from app.services.history import JobStatus, ServerStatus
 
 NUMBERS = {"type": "array", "items": {"type": "integer"}}
@@ -116,10 +117,10 @@ class LimitsIn(Schema):
 
     is_enabled = fields.Boolean(data_key="enabled")
     tells = fields.Boolean(data_key="notify")
-    least_runs = fields.Integer(data_key="minRuns", strict=True, validate=validate.Range(3, 30))
-    deviations = fields.Float(data_key="deviations", allow_nan=False, validate=validate.Range(1, 100))
-    times = fields.Float(data_key="times", allow_nan=False, validate=validate.Range(1.1, 1000))
-    percent = fields.Float(data_key="percent", allow_nan=False, validate=validate.Range(1, 1000))
+    least_runs = fields.Integer(data_key="minRuns", strict=True, validate=validate.Range(*LEAST_RUNS))
+    deviations = fields.Float(data_key="deviations", allow_nan=False, validate=validate.Range(*DEVIATIONS))
+    times = fields.Float(data_key="times", allow_nan=False, validate=validate.Range(*TIMES))
+    percent = fields.Float(data_key="percent", allow_nan=False, validate=validate.Range(*PERCENT))
 
 
 class LimitsOut(Out):

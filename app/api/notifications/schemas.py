@@ -5,7 +5,7 @@ from typing import Any
 from marshmallow import EXCLUDE, Schema, fields, post_load
 
 from app.api.wire import SOMETIMES, Out
-from app.contracts.errors import AppError
+from app.contracts import AppError, validate_one_line
 from app.domain.templates import Template
 from app.services import trials
 
@@ -68,6 +68,15 @@ class TestIn(Schema):
     ntfy = fields.Nested(NtfyIn, data_key="ntfyConfig")
     template = fields.Nested(TemplateIn)
     to_email = fields.String(data_key="toEmail")
+
+
+class MailTestIn(Schema):
+    """To whom a test mail goes; blank is the usual recipients."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    to_email = fields.String(data_key="toEmail", load_default=None, allow_none=True, validate=validate_one_line)
 
 
 class TestOut(Out):

@@ -7,6 +7,7 @@ from flask.typing import ResponseReturnValue
 
 from app.api.client import actor, json_body, visible_server_ids
 from app.api.notifications.schemas import (
+    MailTestIn,
     StatisticsOut,
     TestIn,
     TestOut,
@@ -14,11 +15,14 @@ from app.api.notifications.schemas import (
     read_ntfy,
     read_template,
 )
+from app.api.trial_rates import count_trial
 from app.api.wire import (
     MESSAGE,
 )
 from app.contracts import (
+    Guard,
     described,
+    guarded,
 )
 from app.services import clock, evaluate, trials
 from app.services.audit import record_entry
@@ -27,10 +31,15 @@ bp = Blueprint("notifications", __name__, url_prefix="/notifications")
 
 
 @bp.post("/test")
-@described({200: TestOut}, body=TestIn, errors=(500,))
+@guarded(Guard.LOGIN, needs_all_servers=True)
+@described({200: TestOut}, body=TestIn, errors=(429, 500))
 def test() -> ResponseReturnValue:
-    """Send a test message of the type that is asked for; a word that we do not know means a simple one."""
+    """Send a test message of the type that is asked for; a word that we do not know means a simple one.
+
+    429 when an account sends many. Accounts that may see chosen servers only send none.
+    """
     body = json_body()
+    count_trial()
     return TESTS.get(str(body.get("type")), test_simple)(body)
 
 
@@ -49,7 +58,7 @@ def test_template(body: dict[str, Any]) -> ResponseReturnValue:
 
 def test_email(body: dict[str, Any]) -> ResponseReturnValue:
     """A mail through the stored mail server."""
-    trials.send_mail(str(body.get("toEmail") or "") or None, actor=actor(), now=clock.now())
+    trials.send_mail(MailTestIn().load(body)["to_email"] or None, actor=actor(), now=clock.now())
     return {"message": "Test email sent successfully"}
 
 
@@ -59,10 +68,10 @@ TESTS = {trials.TEMPLATE: test_template, trials.EMAIL: test_email}
 @bp.post("/check-overdue")
 @described({200: ToldOut})
 def check_overdue() -> ResponseReturnValue:
-    """Plan every job anew, then look for late ones and queue their messages."""
-    now = clock.now()
-    evaluate.replan_all()
-    statistics = StatisticsOut().dump(evaluate.check_overdue(now, visible_server_ids()))
+    """Plan every job anew that the account may see, then look for late ones and queue their messages."""
+    now, visible = clock.now(), visible_server_ids()
+    evaluate.replan_all(visible)
+    statistics = StatisticsOut().dump(evaluate.check_overdue(now, visible))
     told = {name: count for name, count in statistics.items() if name != "totalBackupConfigs"}
     record_entry("overdue_check_manual", "system", now=now, actor=actor(), details=told)
     message = "Overdue backup check completed with next run times recalculated"
@@ -72,9 +81,9 @@ def check_overdue() -> ResponseReturnValue:
 @bp.post("/clear-overdue-timestamps")
 @described({200: MESSAGE})
 def clear_overdue_timestamps() -> ResponseReturnValue:
-    """Forget who was told of what, so that the next check tells again."""
+    """Forget who was told of what, so that the next check tells again of the jobs that the account may see."""
     message = "Overdue backup notification timestamps cleared successfully"
-    evaluate.forget_alerts()
+    evaluate.forget_alerts(visible_server_ids())
     details = {"message": message}
     record_entry("overdue_notifications_reset", "system", now=clock.now(), actor=actor(), details=details)
     return {"message": message}

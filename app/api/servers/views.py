@@ -64,5 +64,5 @@ def full_server(server: history.ServerStatus) -> dict[str, object]:
     """A server with its runs and chart points, within the bounds that the query asks for."""
     query = RunsQuery.read(request.args)
     runs = history.list_runs(server.id, limit=query.limit, before=query.before)
-    points = charts.run_points(server.id, limit=query.limit)
+    points = charts.run_points(server.id, limit=query.limit, visible_server_ids=visible_server_ids())
     return dump_full_server(server, runs, points, deployment.settings().zone)

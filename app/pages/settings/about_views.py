@@ -17,6 +17,7 @@ from app.pages.settings.blueprint import bp
 from app.pages.settings.forms import SettingsForm
 from app.services import clock, duplicati_versions
 from app.services.audit import Actor
+from app.services.declarations import VERSION_HOURS
 
 TAB = "about"
 
@@ -37,8 +38,8 @@ class VersionCheckForm(SettingsForm):
 
     def offer(self) -> None:
         """Fill in how often it can be."""
-        texts = [ngettext("every %(num)s hour", "every %(num)s hours", hours) for hours in duplicati_versions.HOURS]
-        pairs = zip(duplicati_versions.HOURS, texts, strict=True)
+        texts = [ngettext("every %(num)s hour", "every %(num)s hours", hours) for hours in VERSION_HOURS]
+        pairs = zip(VERSION_HOURS, texts, strict=True)
         self.every_hours.choices = [SelectChoice(str(hours), text) for hours, text in pairs]
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
@@ -52,7 +53,7 @@ class VersionCheckForm(SettingsForm):
             return False
         hours = self.every_hours.data
         changes: dict[str, object] = {"is_enabled": bool(self.is_enabled.data), "url": url}
-        if hours in map(str, duplicati_versions.HOURS):
+        if hours in map(str, VERSION_HOURS):
             changes["every_hours"] = int(hours)
         duplicati_versions.configure(changes, actor=actor, now=now)
         return True

@@ -8,13 +8,13 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from wtforms import BooleanField, TextAreaField
 
-from app.api.access.schemas import MOST_NETWORKS
 from app.api.client import actor, client_address
 from app.contracts import AppError, Guard, guarded
 from app.pages.settings.blueprint import bp
 from app.pages.settings.forms import SettingsForm
 from app.services import clock, network_access
 from app.services.audit import Actor
+from app.services.declarations import MOST_NETWORKS
 from app.services.network_access import ListState, Zone
 
 TAB = "access"

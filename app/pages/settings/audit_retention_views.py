@@ -14,7 +14,7 @@ from app.pages.settings.blueprint import bp
 from app.pages.settings.forms import SettingsForm
 from app.pages.settings.questions import Question, ask
 from app.services import clock, retention
-from app.services.retention import AUDIT_DAYS
+from app.services.declarations import AUDIT_DAYS
 
 TAB, LABEL = "audit-retention", lazy_gettext("Audit log retention")
 

@@ -12,8 +12,9 @@ from app.domain.quiet_hours import QuietHours
 from app.models import Channel
 from app.pages.settings.forms import SettingsForm
 from app.services import alarms, insight, quiet_times
-from app.services.alarms import LONGEST_HOURS, AlarmLimits
+from app.services.alarms import AlarmLimits
 from app.services.audit import Actor
+from app.services.declarations import LONGEST_HOURS
 
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 

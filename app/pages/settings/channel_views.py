@@ -5,6 +5,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 
 from app.api.client import actor, visible_server_ids
+from app.api.trial_rates import count_trial
 from app.contracts import Guard, guarded
 from app.pages.settings import channels as layout
 from app.pages.settings.blueprint import bp
@@ -16,6 +17,7 @@ from app.pages.settings.channel_alarms import (
 )
 from app.pages.settings.questions import ask
 from app.services import channel_changes, channels, clock, delivery_history, deployment
+from app.services.visibility import ALL_SERVERS
 
 
 def show_all() -> ResponseReturnValue:
@@ -59,7 +61,10 @@ def create_channel(kind: str) -> ResponseReturnValue:
 
 @bp.get("/channels/<int:channel_id>")
 def show_channel(channel_id: int) -> ResponseReturnValue:
-    """A channel: its settings, a test, and what went through it."""
+    """A channel: its settings, a test, and what went through it.
+
+    Accounts that may see chosen servers only see what went through it about these.
+    """
     return _show(layout.edit_channel(channel_id, visible_server_ids(), before_id=_before_id()))
 
 
@@ -93,8 +98,10 @@ def switch_channel(channel_id: int) -> ResponseReturnValue:
 
 
 @bp.post("/channels/<int:channel_id>/test")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def try_channel(channel_id: int) -> ResponseReturnValue:
     """Send a test message and say how it went: in place, or above the page where there is no script."""
+    count_trial()
     trial = layout.try_channel(channel_id, actor(), clock.now())
     if "HX-Request" in request.headers:
         return render_template("settings/trial.html", trial=trial)
@@ -106,7 +113,7 @@ def try_channel(channel_id: int) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def confirm_deletion(channel_id: int) -> ResponseReturnValue:
     """Ask whether a channel shall be deleted, in a dialog or on a page."""
-    page = layout.find_channel(channel_id)
+    page = layout.find_channel(channel_id, ALL_SERVERS)
     return ask(layout.deletion_question(page), tab=page.tab, label=_("Notification channels"))
 
 
@@ -114,7 +121,7 @@ def confirm_deletion(channel_id: int) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def delete_channel(channel_id: int) -> ResponseReturnValue:
     """Delete a channel."""
-    page = layout.find_channel(channel_id)
+    page = layout.find_channel(channel_id, ALL_SERVERS)
     channel_changes.remove_channel(channel_id, actor=actor(), now=clock.now())
     flash(_("%(name)s was deleted.", name=page.title), "success")
     return redirect(url_for("settings.index", tab="channels"), 303)

@@ -227,9 +227,7 @@ def edit_channel(
     return replace(page, form=form)
 
 
-def find_channel(
-    channel_id: int, visible: frozenset[str] | None = None, *, before_id: int | None = None
-) -> ChannelPage:
+def find_channel(channel_id: int, visible: frozenset[str] | None, *, before_id: int | None = None) -> ChannelPage:
     """A channel with what went through it lately, or before a delivery, as far as this person may see the servers.
 
     Raises NotFound.

@@ -1,6 +1,6 @@
 """What the tab of database maintenance shows, and the questions it asks before something is gone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +19,7 @@ from app.services.local_backups import LocalBackup
 from app.services.retention import Forecast
 from app.services.transfer import background
 from app.services.transfer.background import ImportState, OldInstallation
+from app.services.visibility import ALL_SERVERS
 
 TAB, LABEL = "database-maintenance", lazy_gettext("Database maintenance")
 KINDS = {
@@ -51,6 +52,7 @@ class DatabasePage:
     duplicate_count: int
     import_state: ImportState
     old_installation: OldInstallation | None
+    plugin_tables: tuple[str, ...]
     now: datetime
 
 
@@ -66,10 +68,11 @@ def build_page(
         schedule_form=schedule_form or ScheduleForm.of(local_backups.schedule()),
         rules_form=rules_form or RulesForm.of(retention.rules()),
         forecast=retention.foresee(retention.rules(), now),
-        overview=history.overview(now),
+        overview=history.overview(now, ALL_SERVERS),
         duplicate_count=len(servers.find_duplicates()),
         import_state=background.state(),
         old_installation=background.find_old_installation(),
+        plugin_tables=database_state.plugin_tables(),
         now=now,
     )
 
@@ -96,6 +99,20 @@ def restore_question(copy: LocalBackup) -> Question:
         ),
         button=_("Restore"),
         action=url_for("settings.restore_copy", name=copy.name),
+        back=_back(),
+    )
+
+
+def lost_tables_question(name: str, tables: Sequence[str]) -> Question:
+    """Ask whether to go back to a copy even where plugins lose what they stored."""
+    return Question(
+        title=_("Restore without tables of plugins?"),
+        sentences=(
+            _("These tables belong to plugins and will not be restored: %(tables)s.", tables=", ".join(tables)),
+            _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),
+        ),
+        button=_("Restore"),
+        action=url_for("settings.restore_copy", name=name, accept_lost_tables=1),
         back=_back(),
     )
 
@@ -154,7 +171,7 @@ def known_period(period: str) -> str:
 
 def job_question(server_id: str, job_name: str, now: datetime) -> Question:
     """Ask whether the runs of a job shall go. Raises NotFound."""
-    server = history.find_server(server_id, now)
+    server = history.find_server(server_id, now, ALL_SERVERS)
     job = next((job for job in server.jobs if job.name == job_name), None)
     if job is None:
         raise NotFound("Job not found")
@@ -173,7 +190,7 @@ def job_question(server_id: str, job_name: str, now: datetime) -> Question:
 
 def server_question(server_id: str, now: datetime) -> Question:
     """Ask whether a server shall go. Raises NotFound."""
-    server = history.find_server(server_id, now)
+    server = history.find_server(server_id, now, ALL_SERVERS)
     count = sum(job.run_count for job in server.jobs)
     return Question(
         title=_("Delete %(server)s?", server=server.display_name),

@@ -2,7 +2,7 @@
 
 import sqlite3
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from flask import flash, redirect, render_template, request, send_file, url_for
@@ -121,7 +121,11 @@ def ask_to_restore_copy(name: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def restore_copy(name: str) -> ResponseReturnValue:
     """Go back to a copy."""
-    return _restore(lambda: local_backups.restore_backup(name, actor=actor(), now=clock.now()))
+    accepts = "accept_lost_tables" in request.args
+    return _restore(
+        lambda: local_backups.restore_backup(name, actor=actor(), now=clock.now(), accepts_lost_tables=accepts),
+        lambda tables: layout.lost_tables_question(name, tables),
+    )
 
 
 @bp.post("/database/restore")
@@ -135,8 +139,10 @@ def restore_file() -> ResponseReturnValue:
     with tempfile.NamedTemporaryFile(dir=database_backup.temporary_folder()) as file:
         upload.save(file)
         file.flush()
-        path, name = Path(file.name), upload.filename
-        return _restore(lambda: database_restore.restore(path, name, actor=actor(), now=clock.now()))
+        path, name, accepts = Path(file.name), upload.filename, "accept_lost_tables" in request.form
+        return _restore(
+            lambda: database_restore.restore(path, name, actor=actor(), now=clock.now(), accepts_lost_tables=accepts)
+        )
 
 
 @bp.post("/database/retention")
@@ -245,11 +251,18 @@ def _show_everything(*, is_wrong: bool = False) -> str:
     return render_template(f"settings/{part}.html", tab=TAB, label=layout.LABEL, **values)
 
 
-def _restore(work: Callable[[], Restored]) -> ResponseReturnValue:
-    """Do it, and tell what came of it; a backup that is not fine changes nothing."""
+def _restore(
+    work: Callable[[], Restored], question: Callable[[Sequence[str]], Question] | None = None
+) -> ResponseReturnValue:
+    """Do it, and tell what came of it; a backup that is not fine changes nothing.
+
+    Where it would lose tables of plugins it is asked about first, if there is a question.
+    """
     try:
         done = work()
     except AppError as refusal:
+        if question is not None and "lostTables" in refusal.extra:
+            return _ask(question(refusal.extra["lostTables"]))
         return _back(_("Nothing was changed. %(reason)s", reason=refusal.message), "error")
     # Said in this answer: the session has ended, so no other could.
     return render_template("settings/database_restored.html", done=done)

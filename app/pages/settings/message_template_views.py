@@ -6,6 +6,7 @@ from flask_babel import gettext as _
 from flask_login import current_user
 
 from app.api.client import actor, visible_server_ids
+from app.api.trial_rates import count_trial
 from app.contracts import AppError, Guard, guarded
 from app.pages.settings import message_templates as layout
 from app.pages.settings.blueprint import bp
@@ -53,8 +54,10 @@ def preview_template(kind: str) -> ResponseReturnValue:
 
 
 @bp.post("/templates/<kind>/test")
+@guarded(Guard.LOGIN, needs_all_servers=True)
 def try_template(kind: str) -> ResponseReturnValue:
     """Send what was entered, filled as in the preview, through every channel."""
+    count_trial()
     page = _entered(layout.known_kind(kind), None)
     try:
         taken, failures = template_examples.send_test(

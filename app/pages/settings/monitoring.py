@@ -22,6 +22,7 @@ from app.services.audit import Actor, record_entry
 from app.services.evaluate import OverdueStatistics
 from app.services.history import JobStatus
 from app.services.job_settings import JobChange, key_of
+from app.services.visibility import ALL_SERVERS
 
 CUSTOM = ""
 UNITS: Mapping[str, LazyString] = {
@@ -248,7 +249,7 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapp
 
     Gives what was refused: by the id of the job what was entered, and what is wrong with it.
     """
-    jobs = {str(job.id): job for server in job_settings.list_servers() for job in server.jobs}
+    jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
     changes: dict[str, JobChange] = {}
     refused: dict[int, tuple[Entry, str]] = {}
     for name in form.getlist("row"):
@@ -297,8 +298,8 @@ def with_refused(board: Board, refused: Mapping[int, tuple[Entry, str]]) -> Boar
 
 
 def check_now(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> OverdueStatistics:
-    """Look for late jobs at once, as the schedule does; what is not visible is not counted."""
-    evaluate.replan_all()
+    """Look for late jobs of these servers at once, as the schedule does for all."""
+    evaluate.replan_all(visible_server_ids)
     found = evaluate.check_overdue(now, visible_server_ids)
     details = {
         "checkedBackups": found.checked_count,
@@ -309,9 +310,9 @@ def check_now(actor: Actor, visible_server_ids: frozenset[str] | None, now: date
     return found
 
 
-def forget_alerts(actor: Actor, now: datetime) -> None:
-    """Forget who was told of which lateness, so that the next check tells again."""
-    evaluate.forget_alerts()
+def forget_alerts(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> None:
+    """Forget who was told of which lateness of these servers, so that the next check tells again."""
+    evaluate.forget_alerts(visible_server_ids)
     details = {"message": "Overdue backup notification timestamps cleared successfully"}
     record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details=details)
 

@@ -63,7 +63,7 @@ def check_now() -> ResponseReturnValue:
 @bp.post("/monitoring/reset")
 def forget_alerts() -> ResponseReturnValue:
     """Forget who was told of which lateness."""
-    layout.forget_alerts(actor(), clock.now())
+    layout.forget_alerts(actor(), visible_server_ids(), clock.now())
     flash(_("The next check tells of every late job again."), "success")
     return _back()
 

@@ -3,14 +3,18 @@
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
+from flask_login import current_user
 
 from app.api.client import actor, visible_server_ids
+from app.api.trial_rates import count_trial
 from app.contracts import AppError, Guard, guarded
+from app.contracts.errors import Forbidden
 from app.domain.notices import EVENTS
 from app.pages.settings import monitoring
 from app.pages.settings import notifications as layout
 from app.pages.settings.blueprint import bp
 from app.services import clock, job_settings
+from app.services.visibility import is_limited
 
 TAB = "notifications"
 
@@ -58,7 +62,7 @@ def change_many() -> ResponseReturnValue:
 @bp.get("/notifications/additional/<path:key>")
 def show_additional(key: str) -> ResponseReturnValue:
     """The additional destinations of a job or a server, in a dialog or on a page."""
-    return _show_additional(layout.find_additional(key, visible_server_ids()), key)
+    return _show_additional(_find_additional(key), key)
 
 
 @bp.post("/notifications/additional/<path:key>")
@@ -76,7 +80,8 @@ def save_additional(key: str) -> ResponseReturnValue:
 @bp.post("/notifications/additional/<path:key>/test/<any(emails, topic):what>")
 def try_additional(key: str, what: str) -> ResponseReturnValue:
     """Send a test to the additional addresses or the topic that are stored."""
-    page = layout.find_additional(key, visible_server_ids())
+    page = _find_additional(key)
+    count_trial()
     try:
         flash(layout.try_destination(page, what, actor=actor(), now=clock.now()), "success")
     except AppError as refusal:
@@ -92,6 +97,14 @@ def inherit_all(server_id: str) -> ResponseReturnValue:
     job_settings.inherit_all(server_id, clears_defaults=clears, actor=actor(), now=clock.now())
     flash(_("All additional destinations were removed.") if clears else _("All jobs inherit the defaults."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor=f"server-{server_id}"), 303)
+
+
+def _find_additional(key: str) -> layout.Additional:
+    """The additional destinations behind a key. Raises NotFound, and Forbidden: other servers may use them too."""
+    page = layout.find_additional(key, visible_server_ids())
+    if is_limited(current_user):
+        raise Forbidden("This account may see chosen servers only")
+    return page
 
 
 def _show_additional(page: layout.Additional, key: str) -> str:

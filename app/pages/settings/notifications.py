@@ -19,6 +19,7 @@ from app.services import channels, job_settings, trials
 from app.services.audit import Actor
 from app.services.deployment import registry
 from app.services.job_settings import DEFAULTS_NAME, JobChange, key_of
+from app.services.visibility import ALL_SERVERS
 
 EVENT_WORDS: Mapping[str, LazyString] = {
     ALL: lazy("Every run"),
@@ -146,7 +147,7 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict
     Raises AppError for a word that is no event.
     """
     usable = {kind.name for kind in _kinds() if kind.is_usable}
-    jobs = {str(job.id): job for server in job_settings.list_servers() for job in server.jobs}
+    jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
     changes, states = {}, {}
     for name in form.getlist("row"):
         if name not in jobs:
@@ -229,7 +230,7 @@ def change_many(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> st
     if not job_ids or not (values or columns or switches):
         raise AppError(_("Nothing was chosen to be changed."))
     if columns or switches:
-        jobs = [job for server in job_settings.list_servers() for job in server.jobs if job.id in job_ids]
+        jobs = [job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs if job.id in job_ids]
         changes = {key_of(job.server_id, job.name): JobChange(columns, switches) for job in jobs}
         job_settings.save(changes, actor=actor, now=now)
     told = ngettext("%(num)s job was changed.", "%(num)s jobs were changed.", len(job_ids))
@@ -296,7 +297,14 @@ def _own_values(row: Job | Server) -> dict[str, Any]:
 def _email_problem(text: str) -> str:
     for part in filter(None, (part.strip() for part in text.split(","))):
         local, _at, host = part.rpartition("@")
-        if not local or not host or " " in part or "@" in local or len(part) > ADDRESS_LENGTH:
+        if (
+            not local
+            or not host
+            or len(part.split()) > 1
+            or not part.isprintable()
+            or "@" in local
+            or len(part) > ADDRESS_LENGTH
+        ):
             return _("“%(part)s” is no mail address.", part=part)
     return ""
 

@@ -18,6 +18,8 @@ from app.pages.settings.forms import SettingsForm
 from app.services import badges, history
 from app.services.audit import Actor
 from app.services.badges import Badge
+from app.services.declarations import SLUG
+from app.services.visibility import ALL_SERVERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,7 @@ class BadgeForm(SettingsForm):
     def offer(self, now: datetime) -> None:
         """Fill in what there is to show."""
         choices = [SelectChoice(_pack(None, None), _("All servers"))]
-        for server in history.overview(now).servers:
+        for server in history.overview(now, ALL_SERVERS).servers:
             name = server.display_name
             choices.append(SelectChoice(_pack(server.id, None), _("%(server)s, all jobs", server=name), optgroup=name))
             jobs = (job for job in server.jobs)
@@ -70,7 +72,7 @@ class BadgeForm(SettingsForm):
         """Make the badge; False when the form tells why not."""
         slug, label = (self.slug.data or "").strip() or None, (self.label.data or "").strip() or None
         server_id, job_name = _unpack(self.shows.data)
-        if slug is not None and not badges.SLUG.fullmatch(slug):
+        if slug is not None and not SLUG.fullmatch(slug):
             self.refuse("slug", _("2 to 64 letters, digits, - and _, beginning with a letter or a digit."))
             return False
         try:
@@ -88,7 +90,7 @@ class BadgeForm(SettingsForm):
 
 def shown_badges(now: datetime) -> list[ShownBadge]:
     """All badges, oldest first."""
-    names = {server.id: server.display_name for server in history.overview(now).servers}
+    names = {server.id: server.display_name for server in history.overview(now, ALL_SERVERS).servers}
     return [
         ShownBadge(badge, _about(badge, names), f"{own_address()}/badge/{badge.slug}.svg")
         for badge in badges.list_badges()

@@ -13,6 +13,7 @@ from app.pages.settings.blueprint import bp
 from app.pages.settings.publishing import BadgeForm
 from app.pages.settings.questions import Question, ask
 from app.services import badges, clock, metrics
+from app.services.declarations import MOST_BADGES
 
 TAB = "publishing"
 
@@ -71,7 +72,7 @@ def delete_badge(slug: str) -> ResponseReturnValue:
 
 def _show(form: BadgeForm) -> str:
     form.offer(clock.now())
-    values = {"badges": layout.shown_badges(clock.now()), "most_badges": badges.MOST_BADGES}
+    values = {"badges": layout.shown_badges(clock.now()), "most_badges": MOST_BADGES}
     states = {"is_enabled": metrics.are_enabled(), "needs_key": metrics.need_key()}
     address = f"{layout.own_address()}/metrics"
     return render_template(

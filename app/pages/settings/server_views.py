@@ -19,6 +19,7 @@ from app.services import clock, merging, reachability, servers
 from app.services.collect.targets import headers_of
 from app.services.reachability import Outcome
 from app.services.server_headers import names_of_headers
+from app.services.visibility import ALL_SERVERS
 
 TAB, LABEL = "server", lazy_gettext("Servers")
 
@@ -42,7 +43,7 @@ def show_server(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def save_server(server_id: str) -> ResponseReturnValue:
     """Change a server."""
-    row = layout.find_row(server_id)
+    row = layout.find_row(server_id, ALL_SERVERS)
     form = layout.form_of(row.server)
     told = form.attempt(server_id, actor(), clock.now())
     if told is None:
@@ -66,7 +67,7 @@ def try_server(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def server_password(server_id: str) -> ResponseReturnValue:
     """The form for the password of a server's Duplicati."""
-    return _show_password(layout.find_row(server_id), PasswordForm(formdata=None))
+    return _show_password(layout.find_row(server_id, ALL_SERVERS), PasswordForm(formdata=None))
 
 
 @bp.post("/servers/<server_id>/password")
@@ -75,7 +76,7 @@ def save_server_password(server_id: str) -> ResponseReturnValue:
     """Store the password of a server's Duplicati."""
     form = PasswordForm()
     if not form.attempt(server_id, actor(), clock.now()):
-        return _show_password(layout.find_row(server_id), form), 400
+        return _show_password(layout.find_row(server_id, ALL_SERVERS), form), 400
     flash(_("The password was stored."), "success")
     return _back_to(server_id)
 
@@ -84,7 +85,7 @@ def save_server_password(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def ask_to_remove_password(server_id: str) -> ResponseReturnValue:
     """Ask whether a stored password shall be removed."""
-    return ask(layout.password_question(layout.find_row(server_id).server), tab=TAB, label=LABEL)
+    return ask(layout.password_question(layout.find_row(server_id, ALL_SERVERS).server), tab=TAB, label=LABEL)
 
 
 @bp.post("/servers/<server_id>/password/remove")
@@ -100,7 +101,7 @@ def remove_server_password(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def server_headers(server_id: str) -> ResponseReturnValue:
     """The form for the extra request headers of a server."""
-    return _show_headers(layout.find_row(server_id), HeadersForm(formdata=None))
+    return _show_headers(layout.find_row(server_id, ALL_SERVERS), HeadersForm(formdata=None))
 
 
 @bp.post("/servers/<server_id>/headers")
@@ -109,7 +110,7 @@ def save_server_headers(server_id: str) -> ResponseReturnValue:
     """Store the extra request headers of a server."""
     form = HeadersForm()
     if not form.attempt(server_id, actor(), clock.now()):
-        return _show_headers(layout.find_row(server_id), form), 400
+        return _show_headers(layout.find_row(server_id, ALL_SERVERS), form), 400
     flash(_("The headers were stored."), "success")
     return _back_to(server_id)
 
@@ -127,7 +128,7 @@ def remove_server_headers(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 def ask_to_delete_server(server_id: str) -> ResponseReturnValue:
     """Ask whether a server shall be deleted."""
-    server = servers.find_by_id(server_id)
+    server = servers.find_by_id(server_id, ALL_SERVERS)
     return ask(layout.deletion_question(server, sum(job.run_count for job in server.jobs)), tab=TAB, label=LABEL)
 
 

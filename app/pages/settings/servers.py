@@ -56,7 +56,7 @@ def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, i
     return ServerList(query, query.ordered(found, COLUMNS), len(rows), collectable_count, doubles)
 
 
-def find_row(server_id: str, visible_server_ids: frozenset[str] | None = None) -> Row:
+def find_row(server_id: str, visible_server_ids: frozenset[str] | None) -> Row:
     """One server of the list. Raises NotFound."""
     server = servers.find_by_id(server_id, visible_server_ids)
     return Row(server, _lack_of(server))

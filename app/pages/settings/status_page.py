@@ -11,6 +11,8 @@ from app.contracts import AppError, Guard, guarded
 from app.pages.settings.blueprint import bp
 from app.pages.settings.questions import Question, ask
 from app.services import clock, history, status_page
+from app.services.declarations import LONGEST_TITLE
+from app.services.visibility import ALL_SERVERS
 
 TAB = "publishing"
 
@@ -19,7 +21,11 @@ def section_values() -> dict[str, Any]:
     """What `settings/status_page.html` asks for."""
     page = status_page.current()
     link = url_for("status_page.show", slug=page.slug, _external=True) if page.slug else ""
-    return {"status_page": page, "status_link": link, "status_servers": history.overview(clock.now()).servers}
+    return {
+        "status_page": page,
+        "status_link": link,
+        "status_servers": history.overview(clock.now(), ALL_SERVERS).servers,
+    }
 
 
 @bp.post("/status-page")
@@ -70,7 +76,7 @@ def renew_status_link() -> ResponseReturnValue:
 
 def _refused(refusal: AppError) -> str:
     if refusal.message.startswith("title:"):
-        return _("The title is too long: %(count)s characters at most.", count=status_page.LONGEST_TITLE)
+        return _("The title is too long: %(count)s characters at most.", count=LONGEST_TITLE)
     if refusal.message.startswith("servers:"):
         return _("Choose at least one server or job, or show all.")
     return refusal.message

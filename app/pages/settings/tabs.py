@@ -17,6 +17,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 
+from app.models import User
 from app.pages.settings import (
     about_views,
     access_views,
@@ -28,6 +29,7 @@ from app.pages.settings import (
     import_views,  # noqa: F401 (adds its views, which belong to the tab of the database)
     key_views,
     log_views,
+    master_key_views,  # noqa: F401 (adds its views, which belong to the tab of the database)
     message_template_views,
     monitoring_views,
     notification_views,
@@ -41,6 +43,7 @@ from app.pages.settings import (
 from app.pages.settings.channels import standard_state
 from app.pages.settings.database import LABEL as DATABASE_LABEL
 from app.services.channels import EMAIL, NTFY
+from app.services.visibility import is_limited
 
 NOTIFICATIONS, INTEGRATIONS = _("Notifications"), _("Integrations")
 SYSTEM, ACCESS, RECORDS = _("System"), _("Access"), _("Records")
@@ -52,7 +55,8 @@ GROUPS = (NOTIFICATIONS, INTEGRATIONS, SYSTEM, ACCESS, RECORDS)
 class Tab:
     """A part of the settings: `name` is its word in the address, `show` answers with its page.
 
-    `state` tells of a tab that can be left unfinished how it is, as `channels.standard_state`; the frame marks it.
+    With `needs_all_servers` it is not for accounts that may see chosen servers only. `state` tells of a tab that can be
+    left unfinished how it is, as `channels.standard_state`; the frame marks it.
     """
 
     group: LazyString
@@ -61,6 +65,7 @@ class Tab:
     icon: str
     show: Callable[[], ResponseReturnValue]
     is_for_admins: bool = False
+    needs_all_servers: bool = False
     state: Callable[[], str] | None = None
 
 
@@ -68,7 +73,7 @@ TABS = (
     Tab(NOTIFICATIONS, "notifications", _("Backup notifications"), "bell", notification_views.show),
     Tab(NOTIFICATIONS, "monitoring", _("Backup monitoring"), "heartbeat", monitoring_views.show),
     Tab(NOTIFICATIONS, "templates", _("Templates"), "template", message_template_views.show),
-    Tab(NOTIFICATIONS, "summary", _("Summaries"), "report", summary_views.show),
+    Tab(NOTIFICATIONS, "summary", _("Summaries"), "report", summary_views.show, needs_all_servers=True),
     Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_views.show_all),
     Tab(
         INTEGRATIONS,
@@ -76,6 +81,7 @@ TABS = (
         _("ntfy"),
         "message-2",
         partial(channel_views.show_standard, NTFY),
+        needs_all_servers=True,
         state=partial(standard_state, NTFY),
     ),
     Tab(
@@ -84,6 +90,7 @@ TABS = (
         _("Email"),
         "mail",
         partial(channel_views.show_standard, EMAIL),
+        needs_all_servers=True,
         state=partial(standard_state, EMAIL),
     ),
     Tab(INTEGRATIONS, "publishing", _("Publishing"), "share", publishing_views.show, is_for_admins=True),
@@ -109,21 +116,21 @@ TABS = (
 )
 
 
-def grouped_tabs(is_admin: bool) -> list[tuple[LazyString, list[Tab]]]:
+def grouped_tabs(user: User) -> list[tuple[LazyString, list[Tab]]]:
     """The tabs that a person may open, by their groups; groups without any are left out."""
-    groups = [(group, [tab for tab in TABS if tab.group is group and _may_open(tab, is_admin)]) for group in GROUPS]
+    groups = [(group, [tab for tab in TABS if tab.group is group and _may_open(tab, user)]) for group in GROUPS]
     return [(group, tabs) for group, tabs in groups if tabs]
 
 
-def first_tab(is_admin: bool) -> Tab:
+def first_tab(user: User) -> Tab:
     """Where a person begins who asks for no tab."""
-    return grouped_tabs(is_admin)[0][1][0]
+    return grouped_tabs(user)[0][1][0]
 
 
-def find_tab(name: str | None, is_admin: bool) -> Tab | None:
+def find_tab(name: str | None, user: User) -> Tab | None:
     """The tab of a name; None where there is none, or where it is not for this person."""
-    return next((tab for tab in TABS if tab.name == name and _may_open(tab, is_admin)), None)
+    return next((tab for tab in TABS if tab.name == name and _may_open(tab, user)), None)
 
 
-def _may_open(tab: Tab, is_admin: bool) -> bool:
-    return is_admin or not tab.is_for_admins
+def _may_open(tab: Tab, user: User) -> bool:
+    return user.is_admin or not (tab.is_for_admins or (tab.needs_all_servers and is_limited(user)))

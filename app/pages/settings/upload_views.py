@@ -17,7 +17,8 @@ from app.pages.settings.forms import SettingsForm
 from app.pages.settings.questions import Question, ask
 from app.services import clock, deployment, reception, rejections
 from app.services.audit import Actor
-from app.services.reception import LEAST_MIB, LONGEST_URL, MIB, MOST_MIB
+from app.services.declarations import LEAST_MIB, LONGEST_URL, MOST_MIB
+from app.services.reception import MIB
 
 TAB = "uploads"
 

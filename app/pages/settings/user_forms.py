@@ -15,6 +15,7 @@ from app.pages.settings.forms import SettingsForm
 from app.services import accounts, history, passwords
 from app.services.accounts import LONGEST_NAME, SHORTEST_NAME, Account, AccountChange, NewAccount
 from app.services.audit import Actor
+from app.services.visibility import ALL_SERVERS
 
 ALL, CHOSEN = "all", "chosen"
 
@@ -52,7 +53,7 @@ class AccountForm(SettingsForm):
 
     def offer_servers(self, now: datetime) -> None:
         """Fill in which servers there are."""
-        servers = sorted(history.overview(now).servers, key=lambda server: server.display_name.casefold())
+        servers = sorted(history.overview(now, ALL_SERVERS).servers, key=lambda server: server.display_name.casefold())
         self.server_ids.choices = [SelectChoice(server.id, server.display_name) for server in servers]
 
     @property

@@ -15,6 +15,7 @@ from app.services.audit import Actor, record_entry
 from app.services.collect.client import LIMITS, Duplicati, Limits
 from app.services.collect.failures import CollectFailure, Reason
 from app.services.collect.targets import Order, find_target
+from app.services.visibility import ALL_SERVERS
 
 # Reports name a job's number with this in front.
 REPORTED_PREFIX = "DB-"
@@ -39,7 +40,7 @@ def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, lim
     if server is None or job is None:
         raise NotFound("Server not found" if server is None else "This server has no such backup job")
     server_name, reported_id = server.display_name, job.duplicati_id.removeprefix(REPORTED_PREFIX)
-    target = find_target(Order(server_id=server_id))
+    target = find_target(Order(server_id=server_id), ALL_SERVERS)
     details: dict[str, Any] = {"serverName": server_name, "backupName": job_name}
     place = {"target_type": "backup", "target_id": f"{server_id}:{job_name}"}
     try:

@@ -55,7 +55,7 @@ class Target:
     is_stored: bool = False
 
 
-def find_target(order: Order, visible_server_ids: frozenset[str] | None = None) -> Target:
+def find_target(order: Order, visible_server_ids: frozenset[str] | None) -> Target:
     """Work out where an order leads. Raises AppError for what cannot be asked, before anything is connected to."""
     server = _existing(order.server_id, visible_server_ids) if order.server_id else None
     if server is not None and not order.is_complete:
@@ -78,7 +78,7 @@ def stored_address(server: Server) -> Address | None:
         return None
 
 
-def find_addressed(visible_server_ids: frozenset[str] | None = None) -> list[Server]:
+def find_addressed(visible_server_ids: frozenset[str] | None) -> list[Server]:
     """The servers whose address can be used, by name."""
     servers = db.session.scalars(select(Server).where(Server.url != "").order_by(Server.name, Server.id))
     return [
@@ -88,7 +88,7 @@ def find_addressed(visible_server_ids: frozenset[str] | None = None) -> list[Ser
     ]
 
 
-def find_collectable(visible_server_ids: frozenset[str] | None = None) -> list[Server]:
+def find_collectable(visible_server_ids: frozenset[str] | None) -> list[Server]:
     """The servers that can be asked with what is stored, by name."""
     return [server for server in find_addressed(visible_server_ids) if server.has_password]
 

@@ -107,7 +107,7 @@ def offered_installation() -> OldInstallation | None:
 def decline(*, actor: Actor, now: datetime) -> None:
     """Offer the old installation no more; it can still be imported."""
     with writing():
-        configuration.put(DECLINED, True, now=now)
+        configuration.save(DECLINED, True, now=now)
         record_entry("import_declined", "system", now=now, actor=actor)
 
 

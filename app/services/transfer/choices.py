@@ -22,6 +22,7 @@ from app.services.transaction import writing
 from app.services.transfer.old_secrets import OldSecrets
 from app.services.transfer.reports import ImportReport
 from app.services.transfer.source import read_mapping
+from app.services.visibility import ALL_SERVERS
 from app.services.wording import language_or_default
 
 KIND = "settings"
@@ -43,11 +44,15 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
             elif name in chosen_here:
                 report.leave(KIND, f"The setting {name} stayed as it is here, where somebody had chosen another value")
             else:
-                configuration.put(name, value, now=now)
+                try:
+                    configuration.save(name, value, now=now)
+                except AppError as error:
+                    report.leave(KIND, f"The setting {name} was left. {error.message}")
+                    continue
                 session.flush()
                 count.taken += 1
         if configuration.get("overdue_tolerance") != tolerance:
-            evaluate.replan_all()
+            evaluate.replan_all(ALL_SERVERS)
 
 
 def import_channels(

@@ -1,6 +1,7 @@
 """Apprise: the common contract through its JSON service, and what we keep it from doing."""
 
 import logging
+import socket
 import subprocess
 import sys
 from typing import Any
@@ -128,6 +129,26 @@ class TestApprise(ChannelContract):
         assert error.permanent
         assert "never called" in str(error)
 
+    def test_name_that_leads_elsewhere_at_the_second_look_is_refused(self, monkeypatch) -> None:
+        looks = [["127.0.0.1"], ["169.254.169.254"]]
+
+        def look_up(_host: str, port: int, *_arguments: object, **_options: object) -> list[tuple[object, ...]]:
+            addresses = looks.pop(0) if len(looks) > 1 else looks[0]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port or 0)) for address in addresses]
+
+        monkeypatch.setattr(socket, "getaddrinfo", look_up)
+        channel = self.open({"urls": "json://rebinding.example:9/"})
+        assert not self.fail(channel).permanent
+        assert len(looks) == 1
+
+    def test_proxies_of_the_environment_are_left_out(self, monkeypatch) -> None:
+        with recording_server() as proxy:
+            for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+                monkeypatch.setenv(name, proxy.url)
+            host = self.server.url.removeprefix("http://")
+            self.channel(urls=f"json://{host}/").send(self.message())
+        assert (len(self.server.received), proxy.received) == (1, [])
+
     def test_failures_leave_nothing_of_the_address_in_the_log(self, caplog) -> None:
         caplog.set_level(logging.DEBUG)
         self.break_for_good()
@@ -162,6 +183,11 @@ def test_what_acts_on_this_machine_or_is_unknown_is_refused_when_saving(url: str
     [text] = caught.value.messages["urls"]
     assert "Address 2" in text
     assert url not in text
+
+
+def test_service_that_confirms_nothing_is_refused_when_saving() -> None:
+    with pytest.raises(ValidationError, match=r"Address 2 .* confirmation"):
+        AppriseSettings().load({"urls": "json://127.0.0.1/\nRSyslog://127.0.0.1/local0"})
 
 
 @pytest.mark.parametrize("template", ["/etc/passwd", "file:///etc/passwd", "http://169.254.169.254/latest"])

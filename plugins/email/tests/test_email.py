@@ -1,7 +1,12 @@
 """Mail: the common contract, and what is special about it."""
 
+import base64
+import hmac
 import socket
 import ssl
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -111,6 +116,168 @@ def test_a_server_that_hangs_is_given_up_after_the_time_limit(monkeypatch) -> No
     assert not caught.value.permanent
 
 
+@contextmanager
+def slow_mail_server(behave: Callable[[socket.socket, threading.Event], None]) -> Iterator[MailServer]:
+    """A server that does with its only caller what a function says, until the block is left."""
+    over = threading.Event()
+
+    def answer() -> None:
+        with suppress(OSError), listener.accept()[0] as caller:
+            behave(caller, over)
+            over.wait(60)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        yield MailServer(port=listener.getsockname()[1])
+        over.set()
+        thread.join()
+
+
+def talk(caller: socket.socket, *answers: bytes) -> None:
+    """Greet, and answer so many commands."""
+    caller.sendall(b"220 here\r\n")
+    for answer in answers:
+        caller.recv(65_536)
+        caller.sendall(answer)
+
+
+def repeat(piece: bytes, *answers: bytes, pause_s: float = 0.05) -> Callable[[socket.socket, threading.Event], None]:
+    """Answer so many commands, and then send a piece again and again."""
+
+    def behave(caller: socket.socket, over: threading.Event) -> None:
+        if answers:
+            talk(caller, *answers)
+        while not over.wait(pause_s):
+            caller.sendall(piece)
+
+    return behave
+
+
+OK, GO_ON = b"250 fine\r\n", b"354 go on\r\n"
+UP_TO_THE_END = (OK, OK, OK, GO_ON, b"")
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [
+        repeat(b"220-x\r\n"),
+        repeat(b"2"),
+        repeat(b"5", b""),
+        repeat(b"250-more\r\n", b""),
+        repeat(b"354-wait\r\n", OK, OK, OK, b""),
+        repeat(b"", *UP_TO_THE_END),
+        repeat(b"250-x\r\n", *UP_TO_THE_END),
+    ],
+    ids=["greeting", "greeting-by-byte", "hello-by-byte", "hello", "data", "silent-after-data", "slow-after-data"],
+)
+def test_whole_exchange_ends_with_its_time(monkeypatch, behave) -> None:
+    monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
+    with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="did not answer") as caught:
+        open_email(settings_for(server)).send(Message("A title", "A body"))
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize(
+    "behave",
+    [repeat(b"220-x\r\n" * 10_000, pause_s=0), repeat(b"2" * 9_000, pause_s=0), repeat(b"250-" * 4_000, OK, b"")],
+    ids=["lines", "one-line", "one-line-later"],
+)
+def test_flood_ends_the_exchange(behave) -> None:
+    with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="sends more") as caught:
+        open_email(settings_for(server)).send(Message("A title", "A body"))
+    assert not caught.value.permanent
+
+
+@pytest.mark.parametrize("connection_type", ["starttls", "ssl"])
+def test_slow_handshake_ends_with_its_time(monkeypatch, connection_type: str) -> None:
+    monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
+    answers = (b"250-here\r\n250 STARTTLS\r\n", b"220 go on\r\n") if connection_type == "starttls" else ()
+
+    def behave(caller: socket.socket, over: threading.Event) -> None:
+        if answers:
+            talk(caller, *answers)
+        caller.recv(65_536)
+        caller.sendall(b"\x16\x03\x03\x40\x00")
+        repeat(b"\0")(caller, over)
+
+    with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="did not answer") as caught:
+        open_email(settings_for(server, connection_type=connection_type)).send(Message("A title", "A body"))
+    assert not caught.value.permanent
+
+
+def test_server_that_reads_nothing_ends_with_its_time(monkeypatch) -> None:
+    monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
+    body = "x" * 20_000_000
+    with slow_mail_server(lambda caller, _over: talk(caller, OK, OK, OK, GO_ON)) as server:
+        with pytest.raises(DeliveryError, match="did not answer") as caught:
+            open_email(settings_for(server)).send(Message("A title", body))
+        assert not caught.value.permanent
+
+
+def test_mail_that_was_taken_is_delivered_whatever_follows(monkeypatch) -> None:
+    monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
+    with slow_mail_server(lambda caller, _over: talk(caller, OK, OK, OK, GO_ON, OK)) as server:
+        open_email(settings_for(server)).send(Message("A title", "A body"))
+
+
+@pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "224.0.0.1", "100.100.100.200", "2852039166"])
+def test_addresses_that_are_never_called_are_refused_for_good(host: str) -> None:
+    with pytest.raises(DeliveryError, match="never called") as caught:
+        open_email(settings_for(MailServer(host=host, port=9))).send(Message("A title", "A body"))
+    assert caught.value.permanent
+
+
+def test_name_that_leads_to_such_an_address_is_refused(monkeypatch) -> None:
+    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 25))]
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
+    with pytest.raises(DeliveryError, match="never called"):
+        open_email(settings_for(MailServer(host="mail.example", port=25))).send(Message("A title", "A body"))
+
+
+class TestLogin:
+    """User names and passwords travel in UTF-8 by each mechanism."""
+
+    @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+    def test_other_letters_than_ascii_are_sent_as_utf8(self, monkeypatch, mechanism: str) -> None:
+        monkeypatch.setattr("smtplib.SMTP.has_extn", lambda _smtp, _name: True)
+        with mail_server(password="pässwörd-東京") as server:
+            monkeypatch.setattr(
+                "plugins.email.TimedSmtp.ehlo_or_helo_if_needed",
+                lambda smtp: (smtp.ehlo(), smtp.esmtp_features.update(auth=mechanism)),
+            )
+            settings = settings_for(server, password="pässwörd-東京", username="wächter")
+            open_email(settings).send(Message("A title", "A body"))
+        assert len(server.letters) == 1
+
+    def test_cram_md5_takes_them_too(self) -> None:
+        received: list[bytes] = []
+
+        def behave(caller: socket.socket, _over: threading.Event) -> None:
+            talk(caller, b"250-here\r\n250 AUTH CRAM-MD5\r\n", b"334 PDE+\r\n")
+            received.append(caller.recv(65_536))
+            caller.sendall(b"535 no\r\n")
+
+        with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="user name or password"):
+            open_email(settings_for(server, password="ä", username="wächter")).send(Message("A title", "A body"))
+        digest = hmac.new("ä".encode(), b"<1>", "md5").hexdigest()
+        assert base64.b64decode(received[0]).decode() == f"wächter {digest}"
+
+    def test_wrong_password_with_such_letters_is_not_shown(self) -> None:
+        with mail_server(password="other") as server, pytest.raises(DeliveryError) as caught:
+            open_email(settings_for(server, password="pässwörd", username="wächter")).send(Message("A title", "A body"))
+        assert caught.value.permanent
+        assert not {"pässwörd", "wächter"} & set(str(caught.value).split())
+
+
+@pytest.mark.parametrize("target", ["a@example.org\r\nBcc: b@example.org", "ä@example.org"])
+def test_address_that_cannot_be_sent_is_refused_for_good(target: str) -> None:
+    with mail_server() as server, pytest.raises(DeliveryError, match="address") as caught:
+        open_email(settings_for(server)).send(Message("A title", "A body", target=target))
+    assert caught.value.permanent
+    assert server.letters == []
+
+
 @pytest.mark.parametrize("connection_type", ["starttls", "ssl"])
 def test_an_untrusted_certificate_is_refused(connection_type: str) -> None:
     with mail_server(connection_type) as server, pytest.raises(DeliveryError, match="certificate"):
@@ -159,7 +326,18 @@ def test_a_login_calls_for_a_password_and_else_a_sender_is_needed(settings, name
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("port", 0), ("port", 65536), ("connection_type", "tls"), ("mailto", "nobody"), ("from_address", "nobody")],
+    [
+        ("port", 0),
+        ("port", 65536),
+        ("connection_type", "tls"),
+        ("mailto", "nobody"),
+        ("mailto", "a@b\r\nBcc: c@d"),
+        ("from_address", "nobody"),
+        ("from_address", "a@b\nBcc: c@d"),
+        ("sender_name", "Me\r\nBcc: c@d"),
+        ("username", "a@b\n"),
+        ("host", "mail\r\n"),
+    ],
 )
 def test_settings_that_cannot_be_right_are_refused(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:

@@ -1,0 +1,31 @@
+"""What administrators are shown while the key file does not open stored secrets."""
+
+import sqlite3
+
+from flask_babel import lazy_gettext
+from flask_login import current_user
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.services import secrets
+from app.services.secrets import MISSING, OTHER, UNUSABLE, KeyTrouble
+
+SENTENCES = {
+    MISSING: lazy_gettext("The key file .duplistatus.key is missing, so stored passwords cannot be read."),
+    UNUSABLE: lazy_gettext("The key file .duplistatus.key cannot be used, so stored passwords cannot be read."),
+    OTHER: lazy_gettext(
+        "The key file .duplistatus.key is another one than before, so stored passwords cannot be read."
+    ),
+}
+
+
+def shown_trouble() -> KeyTrouble | None:
+    """The trouble, for administrators alone; None as well where the database cannot tell."""
+    try:
+        return secrets.find_trouble() if getattr(current_user, "is_admin", False) else None
+    except (SQLAlchemyError, sqlite3.Error):
+        return None
+
+
+def sentence(trouble: KeyTrouble) -> str:
+    """What is wrong, in the reader's language."""
+    return str(SENTENCES[trouble.state])

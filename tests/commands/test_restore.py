@@ -1,0 +1,261 @@
+"""The command `duplistatus restore`: the way back while no server runs."""
+
+import shutil
+import sqlite3
+from contextlib import closing
+
+import flask_migrate
+import pytest
+from applications import close
+from click.testing import CliRunner
+from factories import make_run
+
+from app import database
+from app.cli import main
+from app.factory import create_app
+from app.services import database_backup
+from app.services.audit import SYSTEM
+
+
+@pytest.fixture
+def data(settings):
+    return settings.data_dir
+
+
+@pytest.fixture
+def file(data):
+    return data / "duplistatus.db"
+
+
+@pytest.fixture
+def stopped(app, settings, tmp_path, clock):
+    """A database with one run that no server has open, and its backups `mine.db` and `mine.sql`."""
+    with app.app_context():
+        make_run()
+        for kind in ("db", "sql"):
+            with database_backup.make_backup(kind, actor=SYSTEM, now=clock()).file as made:
+                (tmp_path / f"mine.{kind}").write_bytes(made.read())
+    database.close(app, is_quiet=True)
+    return tmp_path
+
+
+@pytest.fixture
+def restore(data, monkeypatch):
+    monkeypatch.setenv("DATA_DIR", str(data))
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+
+    def restore(*arguments):
+        result = CliRunner().invoke(main, ["restore", *map(str, arguments)])
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+        return result.exit_code, result.output
+
+    return restore
+
+
+def rows(path, statement):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def execute(path, *statements):
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def assert_restored(file, *, runs=1):
+    assert sorted(path.name for path in file.parent.glob("duplistatus.db*")) == ["duplistatus.db"]
+    assert rows(file, "PRAGMA integrity_check") == [("ok",)]
+    assert rows(file, "SELECT count(*) FROM runs") == [(runs,)]
+    entries = rows(file, "SELECT username, status FROM audit_log WHERE action = 'database_restore'")
+    assert entries == [("shell", "success")]
+    assert file.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("kind", ["db", "sql"])
+def test_a_backup_takes_the_place_of_what_was_there(stopped, file, restore, data, kind):
+    execute(file, "DELETE FROM runs")
+    status, said = restore(stopped / f"mine.{kind}")
+    assert (status, "was restored" in said) == (0, True)
+    assert_restored(file)
+    [kept] = (data / "copies").glob("*-safety-backup-*.db")
+    assert kept.name in said
+    assert rows(kept, "SELECT count(*) FROM runs") == [(0,)]
+    assert list((data / "temp").iterdir()) == []
+
+
+def test_a_file_that_is_not_fine_changes_nothing(stopped, file, restore, data):
+    (stopped / "mine.db").write_bytes((stopped / "mine.db").read_bytes()[:30_000])
+    before = file.read_bytes()
+    status, said = restore(stopped / "mine.db")
+    assert (status, "not an intact SQLite database" in said) == (1, True)
+    assert rows(file, "SELECT count(*) FROM runs") == [(1,)]
+    assert not list(data.glob("copies/*"))
+    assert len(file.read_bytes()) == len(before)
+
+
+@pytest.mark.parametrize("revision", ["0002", "0003", "0004"])
+def test_a_safety_backup_of_an_older_version_is_taken_by_its_name(
+    app, file, settings, restore, data, installed, revision
+):
+    with app.app_context():
+        make_run()
+        flask_migrate.downgrade(directory=str(database.MIGRATIONS), revision=revision)
+    close(app)
+    database.close(create_app(settings, installed), is_quiet=True)
+    [copy] = (data / "copies").glob(f"duplistatus-before-migration-{revision}-*.db")
+    execute(file, "DELETE FROM runs")
+    listed = restore()[1]
+    assert [line for line in listed.splitlines() if copy.name in line and f"schema {revision}" in line]
+    assert restore(copy.name)[0] == 0
+    assert_restored(file)
+
+
+def test_a_database_of_a_newer_version_makes_room_for_an_older_backup(stopped, file, restore, data):
+    execute(file, "UPDATE alembic_version SET version_num = '9999'", "CREATE TABLE newer (a)", "DROP TABLE tasks")
+    assert restore(stopped / "mine.db")[0] == 0
+    assert_restored(file)
+    assert rows(file, "SELECT name FROM sqlite_master WHERE name = 'newer'") == []
+    [_kept] = (data / "copies").glob("*-safety-backup-9999-*.db")
+
+
+def test_a_backup_of_a_newer_version_is_refused(stopped, file, restore):
+    execute(stopped / "mine.db", "UPDATE alembic_version SET version_num = '9999'")
+    status, said = restore(stopped / "mine.db")
+    assert (status, "newer version" in said) == (1, True)
+    assert rows(file, "SELECT version_num FROM alembic_version") != [("9999",)]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no database " * 1000, None], ids=["empty", "garbage", "half"])
+def test_a_damaged_database_is_replaced_and_kept(stopped, file, restore, data, damage):
+    content = file.read_bytes()[:50_000] if damage is None else damage
+    file.write_bytes(content)
+    status, _said = restore(stopped / "mine.db")
+    assert status == 0
+    assert_restored(file)
+    [kept] = data.glob("copies/*.db")
+    if damage:
+        assert kept.read_bytes() == content
+
+
+def test_a_missing_database_is_made(stopped, file, restore):
+    file.unlink()
+    assert restore(stopped / "mine.db")[0] == 0
+    assert_restored(file)
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_lay_beside_the_old_file_meets_no_backup(stopped, file, restore, is_there):
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("PRAGMA wal_autocheckpoint = 0")
+        connection.execute("DELETE FROM runs")
+        connection.commit()
+        wal = file.with_name("duplistatus.db-wal").read_bytes()
+        held = file.read_bytes()
+    file.write_bytes(held)
+    file.with_name("duplistatus.db-wal").write_bytes(wal)
+    if not is_there:
+        file.unlink()
+    assert restore(stopped / "mine.db")[0] == 0
+    assert_restored(file)
+
+
+def test_a_file_whose_newest_data_lie_beside_it_is_no_backup(stopped, restore):
+    (stopped / "mine.db-wal").write_bytes(b"x" * 100)
+    status, said = restore(stopped / "mine.db")
+    assert (status, "mine.db-wal" in said) == (1, True)
+
+
+def test_the_database_itself_is_no_backup(stopped, file, restore):
+    status, said = restore(file)
+    assert (status, "is the database itself" in said) == (1, True)
+
+
+def test_an_unknown_file_is_named(stopped, restore):
+    assert restore("nowhere.db")[0] == 1
+
+
+def test_nothing_happens_while_somebody_has_the_database_open(stopped, file, restore, settings, installed):
+    running = create_app(settings, installed)
+    status, said = restore(stopped / "mine.db")
+    assert (status, "stop it first" in said) == (1, True)
+    close(running)
+    assert restore(stopped / "mine.db")[0] == 0
+
+
+def test_postgresql_is_left_to_its_own_programs(stopped, restore, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/x")
+    status, said = restore(stopped / "mine.db")
+    assert (status, "pg_restore" in said) == (1, True)
+
+
+def test_a_server_starts_on_what_was_restored(stopped, restore, settings, installed):
+    shutil.rmtree(settings.data_dir / "copies", ignore_errors=True)
+    assert restore(stopped / "mine.sql")[0] == 0
+    app = create_app(settings, installed)
+    assert app.test_client().get("/api/health").status_code == 200
+    close(app)
+
+
+class TestTablesOfPlugins:
+    """Their rows come along, or they are named before anything changes."""
+
+    MADE = (
+        "CREATE TABLE notes (id INTEGER PRIMARY KEY, server_id TEXT REFERENCES servers (id), text TEXT NOT NULL)",
+        "CREATE INDEX ix_notes ON notes (server_id)",
+    )
+
+    @pytest.fixture
+    def noted(self, stopped, file):
+        for path in (stopped / "mine.db", file):
+            execute(path, *self.MADE)
+        execute(stopped / "mine.db", "INSERT INTO notes SELECT 1, id, 'of the backup' FROM servers")
+        execute(file, "INSERT INTO notes SELECT 1, id, 'of today' FROM servers")
+        return stopped / "mine.db"
+
+    def test_rows_of_the_backup_come_along(self, noted, file, restore):
+        assert restore(noted)[0] == 0
+        assert rows(file, "SELECT text FROM notes") == [("of the backup",)]
+        assert rows(file, "SELECT count(*) FROM sqlite_master WHERE name = 'ix_notes'") == [(1,)]
+        assert_restored(file)
+
+    def test_present_rows_stay_where_the_backup_has_none(self, noted, file, restore):
+        execute(noted, "DROP TABLE notes")
+        assert restore(noted)[0] == 0
+        assert rows(file, "SELECT text FROM notes") == [("of today",)]
+
+    @pytest.mark.parametrize(
+        "statements",
+        [
+            (
+                "DROP TABLE notes",
+                "PRAGMA foreign_keys = OFF",
+                "DELETE FROM runs",
+                "DELETE FROM jobs",
+                "DELETE FROM servers",
+            ),
+            ("UPDATE notes SET server_id = 'nobody'",),
+            (
+                "DROP TABLE notes",
+                "CREATE TABLE notes (id, server_id, text)",
+                "INSERT INTO notes VALUES (1, NULL, NULL)",
+            ),
+            ("UPDATE notes SET text = CAST(x'ff41' AS TEXT)",),
+        ],
+        ids=["present rows refer to nothing", "rows refer to nothing", "rows do not fit", "broken text"],
+    )
+    def test_rows_that_cannot_come_along_are_named_before(self, noted, file, restore, data, statements):
+        tidy = "run_logs", "job_days", "deliveries"
+        execute(noted, *(f"DELETE FROM {table}" for table in tidy if "DELETE FROM jobs" in statements), *statements)
+        status, said = restore(noted)
+        assert (status, "notes" in said, "lost" in said) == (1, True, True)
+        assert rows(file, "SELECT text FROM notes") == [("of today",)]
+        assert not list(data.glob("copies/*"))
+        status, said = restore(noted, "--lose-tables")
+        assert (status, "The table notes" in said) == (0, True)
+        assert rows(file, "SELECT count(*) FROM notes") == [(0,)]
+
+    def test_tables_that_the_backup_alone_has_are_named(self, stopped, restore):
+        execute(stopped / "mine.db", "CREATE TABLE strange (a)")
+        status, said = restore(stopped / "mine.db")
+        assert (status, "The table strange" in said) == (0, True)
