@@ -16,6 +16,7 @@ from app.extensions import db
 from app.models import Server, ServerAccess, User
 from app.services import passwords, session_store
 from app.services.audit import Actor, record_entry
+from app.services.searching import holds
 from app.services.transaction import writing
 
 SHORTEST_NAME, LONGEST_NAME = 3, 50
@@ -64,7 +65,7 @@ class AccountPage:
 
 def list_accounts(*, search: str = "", offset: int = 0, limit: int = 50) -> AccountPage:
     """The accounts whose names hold a text, whatever its case."""
-    found = func.lower(User.username).contains(search.lower(), autoescape=True)
+    found = holds(search, User.username)
     wanted = select(User).where(found).order_by(User.username).offset(offset).limit(limit)
     users = list(db.session.scalars(wanted))
     total = db.session.scalar(select(func.count()).select_from(User).where(found)) or 0
