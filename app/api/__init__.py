@@ -2,10 +2,11 @@
 
 from flask import Flask
 
-from app.api import errors, guards
+from app.api import errors, guards, response_headers
 from app.api.client import TrustedProxies
 from app.api.encoding import OrjsonProvider
 from app.extensions import login_manager
+from app.models import Visitor
 from app.registry import Registry
 from app.services import sessions
 from app.services.network_access import Zone
@@ -26,10 +27,12 @@ def install(app: Flask, registry: Registry) -> None:
     if trusted:
         app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     app.json = OrjsonProvider(app)
+    login_manager.anonymous_user = Visitor
     login_manager.user_loader(sessions.load_user)
     login_manager.request_loader(guards.load_script)
     guards.install(app)
     errors.install(app)
+    response_headers.install(app)
     _offer_csrf_token(app)
     for group in registry.api_groups.values():
         guards.cover(

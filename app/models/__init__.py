@@ -11,7 +11,7 @@ from app.models.scheduler import Lease, Task
 from app.models.servers import Server
 from app.models.sessions import Session
 from app.models.settings import Setting
-from app.models.users import User
+from app.models.users import User, Visitor
 
 __all__ = [
     "ApiKey",
@@ -32,4 +32,5 @@ __all__ = [
     "Task",
     "Urgency",
     "User",
+    "Visitor",
 ]

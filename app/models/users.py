@@ -1,9 +1,11 @@
 """People who may sign in."""
 
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
-from flask_login import UserMixin
+from flask_login import AnonymousUserMixin, UserMixin
 from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -34,3 +36,11 @@ class User(Model, UserMixin):
     def is_locked(self, now: datetime) -> bool:
         """Whether too many wrong passwords keep the account shut at this instant."""
         return self.locked_until is not None and self.locked_until > now
+
+
+class Visitor(AnonymousUserMixin):  # type: ignore[misc]
+    """Somebody who has not signed in, and may do nothing that an account may."""
+
+    id = username = language = None
+    is_admin = must_change_password = sees_all_servers = False
+    preferences: Mapping[str, Any] = MappingProxyType({})
