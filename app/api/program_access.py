@@ -14,6 +14,7 @@ from app.services import clock, configuration, deployment
 from app.services.keys import KeyVerdict, judge, judge_key
 
 READS_PER_MINUTE, READ_BURST = 1200, 300
+SESSIONS_PER_MINUTE = 60
 FAILED_KEYS_PER_MINUTE, FAILED_KEY_BURST = 10, 20
 
 
@@ -125,6 +126,7 @@ def _limiters() -> dict[str, Limiter]:
             "duplistatus.program_rates",
             {
                 "upload": Limiter(settings.uploads_per_minute / 60, settings.upload_burst),
+                "session": Limiter(SESSIONS_PER_MINUTE / 60, SESSIONS_PER_MINUTE),
                 "read": Limiter(READS_PER_MINUTE / 60, READ_BURST),
                 "failed_key": Limiter(FAILED_KEYS_PER_MINUTE / 60, FAILED_KEY_BURST),
             },

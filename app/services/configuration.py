@@ -41,6 +41,8 @@ DEFAULTS: dict[str, Any] = {
     "upload_max_mib": None,
     "cron_tasks": {},
     "master_key_fingerprint": None,
+    # Of the signatures of `services.anonymous_sessions`.
+    "anonymous_session_key": "",
     "has_default_channels": False,
     "admin_allowlist_enabled": False,
     "admin_allowlist": [],

@@ -22,11 +22,16 @@ TOKEN_RESERVE = timedelta(minutes=5)
 # The time of the last use is kept to the minute: a write for every read would cost more than the read.
 TOUCH_INTERVAL = timedelta(minutes=1)
 USER_AGENT_LENGTH = 512
+# Of rows without an account, for each address.
+ANONYMOUS_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A live session as it was read, together with its user (None for an anonymous one)."""
+    """A live session as it was read, together with its user (None for an anonymous one).
+
+    One that is not `is_stored` has no row: the cookie holds all of it.
+    """
 
     id_hash: str
     user: User | None
@@ -35,6 +40,7 @@ class StoredSession:
     csrf_expires_at: datetime | None
     expires_at: datetime
     data: Mapping[str, Any]
+    is_stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,17 @@ def create(
                 data=dict(data or {}),
             )
         )
+    return session_id
+
+
+def create_anonymous(now: datetime, browser: Browser) -> str:
+    """Make a session that belongs to no account, as `create` does; the newest of an address stay."""
+    with writing() as session:
+        session_id = create(now, browser)
+        is_older = Session.user_id.is_(None) & (Session.id_hash != hash_of(session_id))
+        older = select(Session.id_hash).where(is_older, Session.ip_address == browser.ip_address)
+        surplus = older.order_by(Session.created_at.desc()).offset(ANONYMOUS_ROWS - 1)
+        session.execute(delete(Session).where(Session.id_hash.in_(session.scalars(surplus).all())))
     return session_id
 
 
