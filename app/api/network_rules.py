@@ -1,14 +1,12 @@
 """Holds requests to the allow lists, and probes from elsewhere to a rate."""
 
 import logging
-import math
 from datetime import datetime
 
 from flask import current_app, request
 
 from app.api.client import client_address
-from app.contracts import AppError
-from app.contracts.errors import Forbidden
+from app.contracts.errors import Forbidden, TooManyRequests
 from app.domain.addresses import rate_key
 from app.domain.rates import Limiter
 from app.services import clock
@@ -22,18 +20,8 @@ PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
 
 
-class TooManyProbes(AppError):
-    """Ping or health is asked too often by an address that no list names."""
-
-    status = 429
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("Too many probes from this address, try again later", errorCode="PROBE_RATE_LIMITED")
-        self.headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
-
-
 def check(zone: Zone) -> None:
-    """Let the client into the zone. Raises Forbidden, or TooManyProbes."""
+    """Let the client into the zone. Raises Forbidden, or TooManyRequests."""
     address = client_address()
     if allow_lists().admit(zone, address):
         return
@@ -50,7 +38,8 @@ def _limit_probe(address: str, now: datetime) -> None:
     for limiter in _limiters().get(request.endpoint or "", ()):
         retry_after_s = limiter.allow(rate_key(address), now)
         if retry_after_s is not None:
-            raise TooManyProbes(retry_after_s)
+            sentence = "Too many probes from this address, try again later"
+            raise TooManyRequests(sentence, retry_after_s, errorCode="PROBE_RATE_LIMITED")
 
 
 def _limiters() -> dict[str, tuple[Limiter, ...]]:

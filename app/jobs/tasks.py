@@ -18,6 +18,7 @@ from app.services import (
     digests,
     duplicati_versions,
     evaluate,
+    guesses,
     leases,
     local_backups,
     repairs,
@@ -107,6 +108,7 @@ def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _keep_house(now: datetime) -> tuple[str, Mapping[str, int]]:
     session_store.purge_expired(now)
+    guesses.purge(now)
     return f"Removed expired sessions, packed {compaction.repack_logs(now)} logs", {}
 
 

@@ -14,7 +14,10 @@ from app.models.types import Instant, Json
 
 
 class User(Model, UserMixin):
-    """An account. `password_hash` is argon2id, or bcrypt until the next sign-in of an imported account."""
+    """An account. `password_hash` is argon2id, or bcrypt until the next sign-in of an imported account.
+
+    `failed_login_attempts` and `locked_until` sum up what `services.guesses` knows by network.
+    """
 
     __tablename__ = "users"
 
@@ -34,11 +37,11 @@ class User(Model, UserMixin):
     updated_at: Mapped[datetime] = mapped_column(Instant)
 
     def is_locked(self, now: datetime) -> bool:
-        """Whether too many wrong passwords keep the account shut at this instant."""
+        """Whether some network has sent too many wrong passwords with this name, and may not sign in with it now."""
         return self.locked_until is not None and self.locked_until > now
 
 
-class Visitor(AnonymousUserMixin):  # type: ignore[misc]
+class Visitor(AnonymousUserMixin):
     """Somebody who has not signed in, and may do nothing that an account may."""
 
     id = username = language = None

@@ -70,7 +70,7 @@ class ServerSession(SessionMixin):
 
     @property
     def user(self) -> User | None:
-        """The account that this session belongs to, locked or not."""
+        """The account that this session belongs to."""
         stored = self._load()._stored
         return None if stored is None else stored.user
 
@@ -229,8 +229,6 @@ def current() -> ServerSession:
 
 
 def load_user(user_id: str) -> User | None:
-    """Tell Flask-Login who is signed in: the session's user, read along with it; nobody while the account is locked."""
+    """Tell Flask-Login who is signed in: the session's user, read along with it. A lock ends no session."""
     user = current().user
-    if user is None or user.id != user_id or user.is_locked(clock.now()):
-        return None
-    return user
+    return user if user is not None and user.id == user_id else None
