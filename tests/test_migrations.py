@@ -157,10 +157,8 @@ class TestCopy:
 def test_networks_of_the_last_sign_ins_are_known_after_the_upgrade(db):
     let_go(db)
     flask_migrate.downgrade(directory=DIRECTORY, revision="0005")
-    made = (
-        "INSERT INTO users (id, username, password_hash, is_admin, must_change_password, sees_all_servers, created_at,"
-    )
-    made += " updated_at, failed_login_attempts, locked_until, last_login_at, last_login_ip)"
+    made = "INSERT INTO users (id, username, password_hash, is_admin, must_change_password, sees_all_servers,"
+    made += " created_at, updated_at, failed_login_attempts, locked_until, last_login_at, last_login_ip)"
     made += " VALUES (:name, :name, 'x', :no, :no, :no, 1, 1, 5, 99, :at, :address)"
     known = {"a": "192.0.2.7", "b": "2001:db8::1", "c": "::ffff:192.0.2.8", "d": "unknown", "e": None}
     with db.engine.begin() as connection:

@@ -12,6 +12,7 @@ import logging
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from flask import current_app
 from sqlalchemy import CursorResult, delete, func, or_, select, update
@@ -60,13 +61,21 @@ class PasswordRefused(Exception):
 
 
 def check_password(
-    name: str, password: str, stored_hash: str, wrong: PasswordRefused, *, address: str | None, now: datetime
+    name: str,
+    password: str,
+    stored_hash: str,
+    wrong: PasswordRefused,
+    *,
+    address: str | None,
+    now: datetime,
+    is_sign_in: bool = True,
 ) -> None:
     """Check a password that somebody sends from an address, counting what is wrong.
 
+    The account shows only wrong ones of sign-ins, as the contract has it; all of them lock.
     Raises `wrong` for a wrong one, another PasswordRefused while the lock holds, and TooManyRequests.
     """
-    guess = _count_try(name, address, now)
+    guess = _count_try(name, address, now, is_sign_in=is_sign_in)
     if guess.is_checked and passwords.is_right(password, stored_hash):
         return _note_success(guess, now)
     if guess.locked_until is None:
@@ -92,7 +101,7 @@ def unlock(name: str) -> None:
     with writing() as session:
         cleared = update(SignInNetwork).where(SignInNetwork.username == name)
         session.execute(cleared.values(failed_count=0, failed_at=None, locked_until=None))
-        _sum_up(session, name)
+        _tell_account(session, name, failed_login_attempts=0)
 
 
 def purge(now: datetime) -> int:
@@ -105,7 +114,7 @@ def purge(now: datetime) -> int:
     return result.rowcount
 
 
-def _count_try(name: str, address: str | None, now: datetime) -> Guess:
+def _count_try(name: str, address: str | None, now: datetime, *, is_sign_in: bool) -> Guess:
     """Count a try before its password is checked, and lock with the last one. A lock that has passed starts afresh.
 
     So a hundred tries at once are not a hundred guesses: five are checked, and the rest find the name locked.
@@ -124,12 +133,13 @@ def _count_try(name: str, address: str | None, now: datetime) -> Guess:
         row = _find(session, name, network) or _add(session, name, network)
         if row.is_locked(now):
             return _guess(row, is_checked=False)
+        before: Any = User.failed_login_attempts
         if row.locked_until is not None:
-            row.failed_count, row.locked_until = 0, None
+            row.failed_count, row.locked_until, before = 0, None, 0
         row.failed_count, row.failed_at = row.failed_count + 1, now
         if row.failed_count >= TRIES:
             row.locked_until = now + LOCK_TIME
-        _sum_up(session, name)
+        _tell_account(session, name, failed_login_attempts=before + 1 if is_sign_in else User.failed_login_attempts)
         return _guess(row, is_checked=True)
 
 
@@ -140,7 +150,7 @@ def _note_success(guess: Guess, now: datetime) -> None:
     with writing() as session:
         row = _find(session, guess.name, guess.network) or _add(session, guess.name, guess.network)
         row.failed_count, row.failed_at, row.locked_until, row.signed_in_at = 0, None, None, now
-        _sum_up(session, guess.name)
+        _tell_account(session, guess.name, failed_login_attempts=0)
 
 
 def _find(session: Session, name: str, network: str) -> SignInNetwork | None:
@@ -161,12 +171,13 @@ def _guess(row: SignInNetwork, *, is_checked: bool) -> Guess:
     return Guess(row.username, row.network, row.failed_count, is_checked, row.locked_until)
 
 
-def _sum_up(session: Session, name: str) -> None:
-    """Keep with the account what lists of accounts show: wrong passwords from everywhere, and the last lock."""
-    figures = select(func.sum(SignInNetwork.failed_count), func.max(SignInNetwork.locked_until))
-    failed_count, locked_until = session.execute(figures.where(SignInNetwork.username == name)).one()
-    values = {"failed_login_attempts": failed_count or 0, "locked_until": locked_until}
-    session.execute(update(User).where(User.username == name).values(**values))
+def _tell_account(session: Session, name: str, failed_login_attempts: Any) -> None:
+    """Keep with the account, if there is one, what lists of accounts show: wrong passwords, and the last lock."""
+    last_lock = select(func.max(SignInNetwork.locked_until)).where(SignInNetwork.username == name).scalar_subquery()
+    values = {"failed_login_attempts": failed_login_attempts, "locked_until": last_lock}
+    changed = update(User).where(User.username == name).values(**values)
+    session.flush()
+    session.execute(changed, execution_options={"synchronize_session": "fetch"})
 
 
 def _limit(what: str, key: str, now: datetime) -> None:

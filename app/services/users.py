@@ -105,7 +105,9 @@ def _compare_with_current(user: User, current: str | None, new: str, actor: Acto
     wrong = PasswordRefused(error, "Invalid current password")
     if not current:
         raise wrong
-    guesses.check_password(user.username, current, user.password_hash, wrong, address=actor.ip_address, now=now)
+    guesses.check_password(
+        user.username, current, user.password_hash, wrong, address=actor.ip_address, now=now, is_sign_in=False
+    )
     if new == current:
         sentence = "The new password has to differ from the current one"
         same = AppError(sentence, errorCode="NEW_PASSWORD_SAME_AS_CURRENT")

@@ -194,7 +194,7 @@ def test_database_out_of_reach_is_said_as_such(app, client, monkeypatch):
 
     from app.services import guesses
 
-    def fail(*_args):
+    def fail(*_args, **_options):
         raise OperationalError("SELECT 1", {}, Exception("disk I/O error"))
 
     headers = client.csrf_headers()

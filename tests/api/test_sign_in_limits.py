@@ -236,11 +236,15 @@ class TestCurrentPassword:
         for _ in range(4):
             self.change(admin, "bad")
         assert self.change(admin, PASSWORD).status_code == 200
-        assert db.session.scalars(select(User.failed_login_attempts)).one() == 0
+        assert db.session.scalars(select(SignInNetwork.failed_count)).one() == 0
 
     def test_one_that_is_missing_is_no_guess(self, admin, db):
         for _ in range(10):
             assert self.change(admin, None).status_code == 401
+        assert db.session.scalars(select(SignInNetwork.failed_count)).one() == 0
+
+    def test_the_account_shows_wrong_sign_ins_alone(self, admin, db):
+        self.change(admin, "bad")
         assert db.session.scalars(select(User.failed_login_attempts)).one() == 0
 
 
