@@ -16,7 +16,6 @@ from app.services.visibility import servers_visible_to
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-USER_AGENT_LENGTH = 512
 # Our largest bodies, settings of thousands of jobs, stay far below; uploads have a limit of their own.
 MAX_JSON_BYTES = 4 * 1024 * 1024
 
@@ -27,8 +26,8 @@ def client_address() -> str:
 
 
 def user_agent() -> str:
-    """What the client calls itself, shortened."""
-    return request.user_agent.string[:USER_AGENT_LENGTH] or "unknown"
+    """What the client calls itself."""
+    return request.user_agent.string or "unknown"
 
 
 def actor() -> Actor:

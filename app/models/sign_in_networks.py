@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import String, UniqueConstraint
+from sqlalchemy import UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.types import Instant, RowId
+from app.models.types import Instant, Recorded, RowId
 
 
 class SignInNetwork(Model):
@@ -19,8 +19,8 @@ class SignInNetwork(Model):
     __table_args__ = (UniqueConstraint("username", "network"),)
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    username: Mapped[str] = mapped_column(String(255))
-    network: Mapped[str] = mapped_column(String(64))
+    username: Mapped[str] = mapped_column(Recorded(255))
+    network: Mapped[str] = mapped_column(Recorded(64))
     failed_count: Mapped[int] = mapped_column(default=0, server_default="0")
     failed_at: Mapped[datetime | None] = mapped_column(Instant, index=True)
     locked_until: Mapped[datetime | None] = mapped_column(Instant)

@@ -10,7 +10,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.types import Instant, Json
+from app.models.types import Bounded, Instant, Json, Recorded
 
 
 class User(Model, UserMixin):
@@ -22,17 +22,17 @@ class User(Model, UserMixin):
     __tablename__ = "users"
 
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
-    username: Mapped[str] = mapped_column(String(255), unique=True)
+    username: Mapped[str] = mapped_column(Bounded(255), unique=True)
     password_hash: Mapped[str] = mapped_column(Text)
     is_admin: Mapped[bool] = mapped_column(default=False)
     must_change_password: Mapped[bool] = mapped_column(default=False)
     sees_all_servers: Mapped[bool] = mapped_column(default=True, server_default="1")
-    language: Mapped[str | None] = mapped_column(String(16))
+    language: Mapped[str | None] = mapped_column(Bounded(16))
     preferences: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
     failed_login_attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     locked_until: Mapped[datetime | None] = mapped_column(Instant)
     last_login_at: Mapped[datetime | None] = mapped_column(Instant)
-    last_login_ip: Mapped[str | None] = mapped_column(String(64))
+    last_login_ip: Mapped[str | None] = mapped_column(Recorded(64))
     created_at: Mapped[datetime] = mapped_column(Instant)
     updated_at: Mapped[datetime] = mapped_column(Instant)
 

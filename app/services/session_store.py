@@ -21,7 +21,6 @@ TOKEN_LIFETIME = timedelta(minutes=30)
 TOKEN_RESERVE = timedelta(minutes=5)
 # The time of the last use is kept to the minute: a write for every read would cost more than the read.
 TOUCH_INTERVAL = timedelta(minutes=1)
-USER_AGENT_LENGTH = 512
 # Of rows without an account, for each address.
 ANONYMOUS_ROWS = 50
 
@@ -108,7 +107,7 @@ def create(
                 last_accessed_at=now,
                 expires_at=now + LIFETIME,
                 ip_address=browser.ip_address,
-                user_agent=browser.user_agent and browser.user_agent[:USER_AGENT_LENGTH],
+                user_agent=browser.user_agent,
                 csrf_token=replaces.csrf_token if replaces else None,
                 csrf_expires_at=replaces.csrf_expires_at if replaces else None,
                 data=dict(data or {}),
