@@ -24,8 +24,7 @@ ZONES = {
 def install(app: Flask, registry: Registry) -> None:
     """Put guards and error handlers in place, then the API groups behind them."""
     trusted = app.extensions["duplistatus.settings"].trusted_proxies
-    if trusted:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     app.json = OrjsonProvider(app)
     login_manager.anonymous_user = Visitor
     login_manager.user_loader(sessions.load_user)

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from flask import current_app, request
 
-from app.api.client import client_address
+from app.api.client import client_address, is_behind_untrusted_proxy
 from app.contracts.errors import Forbidden, TooManyRequests
 from app.domain.addresses import rate_key
 from app.domain.rates import Limiter
-from app.services import clock
+from app.services import clock, untrusted_proxies
 from app.services.network_access import Zone, allow_lists
 
 log = logging.getLogger(__name__)
@@ -18,11 +18,14 @@ LIMITERS = "duplistatus.probe_rates"
 # Per minute and per hour, for those whom no list names.
 PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
+UNKNOWN_ADDRESS = "Your address is not known: the proxy on this machine is not named in IP_TRUSTED_PROXIES"
 
 
 def check(zone: Zone) -> None:
     """Let the client into the zone. Raises Forbidden, or TooManyRequests."""
     address = client_address()
+    if is_behind_untrusted_proxy():
+        untrusted_proxies.note(clock.now())
     if allow_lists().admit(zone, address):
         return
     now = clock.now()
@@ -31,7 +34,8 @@ def check(zone: Zone) -> None:
         return
     if _limiters()["refusals"][0].allow(rate_key(address), now) is None:
         log.warning("%s is on no allow list and was refused at %s", address, request.path)
-    raise Forbidden("Your address is not allowed here", errorCode="IP_NOT_ALLOWED")
+    sentence = UNKNOWN_ADDRESS if is_behind_untrusted_proxy() else "Your address is not allowed here"
+    raise Forbidden(sentence, errorCode="IP_NOT_ALLOWED")
 
 
 def _limit_probe(address: str, now: datetime) -> None:

@@ -6,6 +6,7 @@ from flask import Response, make_response, render_template, request, url_for
 from flask_babel import lazy_gettext
 from flask_login import current_user
 
+from app.api import network_rules
 from app.api.client import client_address
 from app.models import User
 from app.pages import addresses, languages
@@ -30,6 +31,9 @@ PLAINER = {
     "Backup not found": lazy_gettext("There is no such run, or no longer."),
     "Administrator access required": lazy_gettext("Only administrators may do this."),
     "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
+    network_rules.UNKNOWN_ADDRESS: lazy_gettext(
+        "Your address is not known: the proxy on this machine is not named in IP_TRUSTED_PROXIES."
+    ),
     "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
     "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
     "The request is too large": lazy_gettext("More was sent than is taken."),

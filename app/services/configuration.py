@@ -48,6 +48,8 @@ DEFAULTS: dict[str, Any] = {
     "admin_allowlist": [],
     "external_allowlist_enabled": False,
     "external_allowlist": [],
+    # When a request came through a proxy on this machine that is not trusted.
+    "untrusted_proxy_seen_at": None,
     # What `services.summary_settings` reads.
     "daily_summary": {},
     "digest": {},

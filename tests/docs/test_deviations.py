@@ -121,6 +121,9 @@ TESTS = {
     ),
     "`HEAD` on guarded routes": f"{API}guards.py::test_reading_needs_no_token",
     "a sign-in's CSRF token": f"{SERVICES}sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
+    "a proxy on this machine that is not in IP_TRUSTED_PROXIES (loopback with `X-Forwarded-For`, `X-Real-IP` or `Forwarded`)": (  # noqa: E501
+        f"{API}network_rules.py::TestUntrustedProxy::test_its_clients_are_not_this_machine"
+    ),
     "five wrong passwords": f"{API}sign_in_limits.py::test_a_lock_ends_no_session_and_stops_nobody_else",
     "rate of wrong passwords": f"{API}sign_in_limits.py::test_an_address_that_tries_many_names_has_to_wait",
     "wrong current passwords": f"{API}sign_in_limits.py::TestCurrentPassword::test_a_stolen_session_cannot_guess_it",
