@@ -70,4 +70,6 @@ def _read_beginning(session_id: str) -> datetime | None:
 
 
 def _sign(content: bytes, *, size: int = SIGNATURE_BYTES) -> bytes:
-    return hashlib.blake2b(content, key=configuration.get(KEY_SETTING).encode(), digest_size=size).digest()
+    # Hashed first: a restored database may hold a key of any length, or none until the next start.
+    key = hashlib.sha256(str(configuration.get(KEY_SETTING)).encode()).digest()
+    return hashlib.blake2b(content, key=key, digest_size=size).digest()

@@ -5,7 +5,7 @@ Where no list and no rate can know the client, all clients of such a proxy count
 
 import logging
 import sqlite3
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
@@ -46,5 +46,7 @@ def last_seen_at(now: datetime) -> datetime | None:
 
 
 def _seen_at() -> datetime | None:
-    stored = configuration.get(SEEN_AT)
-    return None if stored is None else datetime.fromisoformat(stored)
+    try:
+        return datetime.fromisoformat(configuration.get(SEEN_AT) or "").astimezone(UTC)
+    except (TypeError, ValueError):
+        return None

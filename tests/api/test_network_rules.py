@@ -202,3 +202,9 @@ def test_that_it_cannot_be_remembered_fails_no_request(client, monkeypatch):
 
     monkeypatch.setattr(configuration, "put", fail)
     assert get(client, "/api/ping", "127.0.0.1", **TOLD[0]).status_code == 200
+
+
+@pytest.mark.parametrize("stored", ["garbage", 7, ["x"], "2031-05-04"])
+def test_what_a_restored_database_remembers_of_it_fails_no_request(db, client, clock, stored):
+    configuration.put("untrusted_proxy_seen_at", stored, now=clock())
+    assert get(client, "/api/ping", "127.0.0.1", **TOLD[0]).status_code == 200

@@ -10,7 +10,7 @@ from statements import sent_statements
 from app.factory import create_app
 from app.models import Session, User
 from app.services import clock as application_clock
-from app.services import session_store, sessions
+from app.services import configuration, session_store, sessions
 from app.services.session_store import Browser
 from app.services.transaction import writing
 
@@ -236,3 +236,10 @@ def test_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_sites(client
     assert "HttpOnly" in header
     assert "SameSite=Lax" in header
     assert "Path=/" in header
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1000, 7, ["x"]])
+def test_a_visit_works_whatever_key_a_restored_database_holds(db, client, clock, key):
+    configuration.put("anonymous_session_key", key, now=clock())
+    client.get("/login")
+    assert client.sign_in().status_code == 200
