@@ -8,12 +8,17 @@ from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
 Value = TypeVar("Value")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_PASSWORD = "Duplistatus09"  # noqa: S105 (the documented initial password, refused as a new one)
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
+# Variables whose values are secrets or may hold one, and so are never shown.
+SECRET_VARIABLES = frozenset({"DATABASE_URL", "ADMIN_PASSWORD", "DUPLISTATUS_PUBLIC_URL"})
 
 
 class BadSetting(ValueError):
@@ -29,17 +34,17 @@ class Settings:
     threads: int = 8
     data_dir: Path = Path("data")
     import_from: Path | None = None
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     timezone: str = "UTC"
     language: str = ""
-    admin_password: str = ""
+    admin_password: str = field(default="", repr=False)
     secure_cookies: bool = False
     trusted_proxies: tuple[Network, ...] = ()
     admin_allowlist_enabled: bool | None = None
     admin_allowlist: tuple[Network, ...] | None = None
     external_allowlist_enabled: bool | None = None
     external_allowlist: tuple[Network, ...] | None = None
-    public_url: str = ""
+    public_url: str = field(default="", repr=False)
     base_path: str = ""
     password_min_length: int = 8
     password_classes_enforced: bool = True
@@ -74,6 +79,8 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         try:
             return parse(text)
         except ValueError as error:
+            if name in SECRET_VARIABLES:
+                raise BadSetting(f"{name}=…: {error}") from None
             raise BadSetting(f"{name}={text!r}: {error}") from error
 
     return Settings(
@@ -171,6 +178,12 @@ def database_url(text: str) -> str:
         text = "postgresql+psycopg://" + text.removeprefix("postgresql://")
     if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///… or postgresql+psycopg://…")
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):
+        # Their words repeat parts of the address, which may be parts of the password.
+        sentence = "is no address of a database; signs such as @ / : in the password have to be percent-encoded"
+        raise ValueError(sentence) from None
     return text
 
 

@@ -72,3 +72,26 @@ def test_settings_do_not_change():
 def test_database_is_a_file_in_the_data_directory_unless_told_otherwise(tmp_path):
     assert Settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/duplistatus.db"
     assert Settings(database_url="postgresql+psycopg://h/d").database == "postgresql+psycopg://h/d"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("DATABASE_URL", "mysql://x:Secret7Word@h/d"),
+        ("DATABASE_URL", "postgresql://x:Secret7Word@h:Secret7Word/d"),
+        ("DATABASE_URL", "postgresql://x:a/Secret7Word:b@h/d"),
+        ("DATABASE_URL", "Secret7Word"),
+        ("DUPLISTATUS_PUBLIC_URL", "ftp://x:Secret7Word@h/"),
+    ],
+)
+def test_no_value_that_may_hold_a_secret_is_told(name, text):
+    try:
+        told = repr(from_environment({name: text}))
+    except BadSetting as error:
+        told = str(error)
+        assert name in told
+    assert "Secret7Word" not in told
+
+
+def test_settings_are_shown_without_their_secrets():
+    assert "Secret7Word" not in repr(from_environment({"ADMIN_PASSWORD": "Secret7Word"}))
