@@ -48,7 +48,7 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("duplistatus needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.installed: requirements.txt setup.cfg pyproject.toml $(wildcard plugins/*/pyproject.toml) | $(BIN)/python
+$(VENV)/.installed: requirements.txt setup.cfg setup.py pyproject.toml $(wildcard plugins/*/pyproject.toml) | $(BIN)/python
 	$(BIN)/python -m pip install --quiet -r requirements.txt
 	@touch $@
 

@@ -16,12 +16,13 @@ from app import __version__, database, server
 from app.commands.admin import admin_group
 from app.commands.application import START_FAILURES, application_context, start_sentence, start_status
 from app.commands.doctor import doctor
+from app.commands.healthcheck import healthcheck
 from app.commands.keys import keys_group
 from app.commands.master_key import secrets_group
 from app.commands.old_installation import import_command
 from app.commands.restore import restore_command
 from app.factory import create_app
-from app.jobs import announce_stop, stop_jobs
+from app.jobs import announce_stop, start_jobs, stop_jobs
 from app.registry import discover
 from app.services.demo import fill_demo
 from app.settings import from_environment
@@ -38,7 +39,7 @@ def main() -> None:
     """Watch Duplicati backups."""
 
 
-for command in (keys_group, admin_group, doctor, import_command, restore_command, secrets_group):
+for command in (keys_group, admin_group, doctor, healthcheck, import_command, restore_command, secrets_group):
     main.add_command(command)
 
 
@@ -52,7 +53,7 @@ def serve() -> None:
     """Start the application and serve it until it is stopped; what keeps it from starting is told in one sentence."""
     try:
         settings = from_environment()
-        app = create_app(settings)
+        app = create_app(settings, start_jobs=start_jobs)
     except START_FAILURES as error:
         _give_up(error)
     log.info("duplistatus %s listens on http://%s:%d%s", __version__, settings.host, settings.port, settings.base_path)

@@ -24,11 +24,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from app.extensions import WRITER, db
+from app.file_locks import file_lock
 from app.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+_HERE = Path(__file__).resolve().parent
+# Among the sources where a wheel was installed, beside them in a checkout.
+MIGRATIONS = next(filter(Path.is_dir, [_HERE / "migrations"]), _HERE.parent / "migrations")
 COPIES, TEMPORARY = "copies", "temp"
 DRAFT = ".unfinished"
 COPIES_KEPT = 5
@@ -54,6 +57,8 @@ PASSING_TROUBLES = {
 DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 # One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
 START_LOCK = 0x6475706C
+# What that lock is for SQLite: a file in the data directory.
+START_LOCK_NAME = ".duplistatus.starting"
 
 
 class CannotStart(RuntimeError):
@@ -104,9 +109,10 @@ def upgrade(settings: Settings) -> None:
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Have other processes that start on the same PostgreSQL wait, who would migrate and fill it too."""
+    """Have other processes that start on the same database wait, who would migrate and fill it too."""
     if db.engine.dialect.name == "sqlite":
-        yield
+        with file_lock(current_app.extensions["duplistatus.settings"].data_dir / START_LOCK_NAME):
+            yield
         return
     with db.engine.connect() as guard:
         guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": START_LOCK})

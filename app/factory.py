@@ -1,6 +1,7 @@
 """The one place where everything meets: settings, plugins, database, guards, blueprints, scheduled work."""
 
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from flask import Flask
@@ -10,7 +11,7 @@ from app import api, database, logs, pages
 from app.api import guards
 from app.contracts.addresses import use_proxies
 from app.extensions import csrf, db, login_manager, migrate
-from app.jobs import start_jobs
+from app.jobs.forks import prepare_for_forks, start_jobs_in_workers
 from app.registry import Registry, discover
 from app.routing import Application
 from app.services import bootstrap, schema_state
@@ -21,8 +22,13 @@ from app.settings import Settings, from_environment
 log = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None, registry: Registry | None = None) -> Flask:
-    """Make an application that is ready to serve: migrated, with its first administrator, its jobs running.
+def create_app(
+    settings: Settings | None = None,
+    registry: Registry | None = None,
+    *,
+    start_jobs: Callable[[Flask], None] = start_jobs_in_workers,
+) -> Flask:
+    """Make an application that is ready to serve: migrated, with its first administrator, its jobs about to start.
 
     Raises BadSetting for an environment that cannot be understood, PluginConflict for two plugins of one name, and
     CannotStart for a database that cannot be used.
@@ -39,6 +45,7 @@ def create_app(settings: Settings | None = None, registry: Registry | None = Non
             if not differs:
                 raise
             log.error("the start goes on without what it would have put right: %s", describe(error))
+    prepare_for_forks(app)
     if settings.run_jobs:
         start_jobs(app)
     return app

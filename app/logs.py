@@ -2,7 +2,13 @@
 
 import logging
 import logging.handlers
+import os
+import sys
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
 
+from app.file_locks import file_lock
 from app.settings import Settings
 
 FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
@@ -46,6 +52,78 @@ def _place_of(error: BaseException) -> tuple[object, ...]:
     return (type(error).__name__, *place)
 
 
+JOURNAL_FORMAT = "%(name)s: %(message)s"
+SYSLOG_LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
+
+
+class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
+    """A rotated file that several processes write to.
+
+    They take turns by a lock on a file beside it, and each follows to the new file when another one has rotated.
+    """
+
+    def __init__(self, path: Path, file_bytes: int, files_kept: int) -> None:
+        super().__init__(
+            path, maxBytes=file_bytes, backupCount=files_kept, encoding="utf-8", errors="backslashreplace", delay=True
+        )
+        self._turn = path.with_name(f".{path.name}.lock")
+        self._has_turn: int | None = None  # the process, since a fork copies this
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record; trouble with the file is printed to the terminal and raised nowhere."""
+        if self._has_turn == os.getpid():  # what is logged while a record is formatted, or by a signal in between
+            super().emit(record)
+            return
+        try:
+            with file_lock(self._turn):
+                self._has_turn = os.getpid()
+                self._follow_rotation()
+                super().emit(record)
+        except OSError:
+            self.handleError(record)
+        finally:
+            self._has_turn = None
+
+    def _follow_rotation(self) -> None:
+        if self.stream is not None and not _is_same_file(self.stream, self.baseFilename):
+            self.stream.close()
+            self.stream = self._open()
+
+    def _open(self) -> TextIOWrapper:
+        handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        with suppress(PermissionError):  # a file of an older version may belong to somebody else
+            os.fchmod(handle, 0o600)
+        return open(handle, "a", encoding=self.encoding, errors=self.errors)
+
+
+def _is_same_file(stream: TextIOWrapper, path: str) -> bool:
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(stream.fileno()))
+    except FileNotFoundError:
+        return False
+
+
+class JournalFormatter(logging.Formatter):
+    """Lines for systemd's journal: it has its own time stamp, and takes the level from a number at the beginning.
+
+    Source: https://www.freedesktop.org/software/systemd/man/sd-daemon.html
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write the level before each line, since the journal makes an entry of each."""
+        mark = f"<{next(number for level, number in SYSLOG_LEVELS if record.levelno >= level)}>"
+        return "\n".join(mark + line for line in super().format(record).split("\n"))
+
+
+def is_journal() -> bool:
+    """Whether the terminal is the journal of systemd, which names the stream that it reads."""
+    try:
+        status = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError, AttributeError):
+        return False
+    return os.environ.get("JOURNAL_STREAM") == f"{status.st_dev}:{status.st_ino}"
+
+
 def configure(settings: Settings) -> None:
     """Set level and handlers once for the process; a second application only changes the file."""
     root = logging.getLogger()
@@ -58,13 +136,13 @@ def configure(settings: Settings) -> None:
         root.removeHandler(handler)
         handler.close()
     if not root.handlers:
-        logging.basicConfig(format=FORMAT, level=settings.log_level)
-        root.handlers[0].addFilter(TraceLimit())
+        terminal = logging.StreamHandler()
+        terminal.setFormatter(JournalFormatter(JOURNAL_FORMAT) if is_journal() else logging.Formatter(FORMAT))
+        terminal.addFilter(TraceLimit())
+        root.addHandler(terminal)
     folder = settings.data_dir / "logs"
     folder.mkdir(exist_ok=True, mode=0o700)
-    handler = logging.handlers.RotatingFileHandler(
-        folder / "application.log", maxBytes=FILE_BYTES, backupCount=FILES_KEPT, encoding="utf-8", delay=True
-    )
+    handler = SharedRotatingFileHandler(folder / "application.log", FILE_BYTES, FILES_KEPT)
     handler.set_name(HANDLER_NAME)
     handler.setFormatter(logging.Formatter(FORMAT))
     handler.addFilter(TraceLimit())

@@ -4,6 +4,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -184,7 +185,17 @@ def database_url(text: str) -> str:
         # Their words repeat parts of the address, which may be parts of the password.
         sentence = "is no address of a database; signs such as @ / : in the password have to be percent-encoded"
         raise ValueError(sentence) from None
+    if text.startswith("postgresql"):
+        require_postgresql_driver()
     return text
+
+
+def require_postgresql_driver() -> None:
+    """Raise ValueError where the package for PostgreSQL, which is an extra, is missing or cannot be used."""
+    try:
+        import_module("psycopg")
+    except ImportError as error:
+        raise ValueError("PostgreSQL needs a package that is missing here: pip install 'psycopg[binary]'") from error
 
 
 def http_url(text: str) -> str:

@@ -19,7 +19,11 @@ ROOT = Path(__file__).resolve().parent.parent
 class RealServer:
     """A running server on a data directory; `kill` ends it as a power cut would."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    command: tuple[str, ...] = (sys.executable, "wsgi.py")
+    folder = ROOT
+
+    def __init__(self, data_dir: Path, base_path: str = "", **environment: str) -> None:
+        self._health = f"{base_path}/api/health"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -27,8 +31,8 @@ class RealServer:
         usual = {"LOG_LEVEL": "WARNING", "RUN_JOBS": "true"}
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         self._process = subprocess.Popen(
-            [sys.executable, "wsgi.py"],
-            cwd=ROOT,
+            [part.format(port=self.port) for part in self.command],
+            cwd=self.folder,
             env={**inherited, **usual, **values, **environment},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -93,7 +97,7 @@ class RealServer:
         deadline = time.monotonic() + 60
         while True:
             try:
-                if self.request("GET", "/api/health")[0] == 200:
+                if self.request("GET", self._health)[0] == 200:
                     return
             except (OSError, http.client.HTTPException):
                 pass
@@ -103,10 +107,25 @@ class RealServer:
             time.sleep(0.02)
 
 
+class GunicornServer(RealServer):
+    """Four workers of Gunicorn with four threads each."""
+
+    command = (
+        *(sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:{port}", "--workers", "4", "--threads", "4"),
+        *("--no-control-socket", "wsgi:application"),
+    )
+
+
+class PreloadingGunicornServer(GunicornServer):
+    """The same, with an application that is loaded before the workers are forked."""
+
+    command = (*GunicornServer.command, "--preload")
+
+
 @contextmanager
-def real_server(data_dir: Path, **environment: str) -> Iterator[RealServer]:
+def real_server(data_dir: Path, kind: type[RealServer] = RealServer, **environment: str) -> Iterator[RealServer]:
     """A server for as long as the block lasts."""
-    server = RealServer(data_dir, **environment)
+    server = kind(data_dir, **environment)
     try:
         yield server
     finally:

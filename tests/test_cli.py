@@ -2,12 +2,14 @@
 
 import ctypes
 import os
+import runpy
 import shutil
 import socket
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -15,6 +17,7 @@ from click.testing import CliRunner
 from app.cli import main
 from app.settings import Settings
 
+ROOT = Path(__file__).resolve().parents[1]
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE = 24, 1  # of linux/prctl.h and linux/capability.h
 COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
 
@@ -146,3 +149,24 @@ class TestStartThatCannotBe:
             taken.listen()
             status, sentence = start(data, HOST="127.0.0.1", PORT=str(taken.getsockname()[1]))
         assert (status, "Address already in use" in sentence) == (1, True)
+
+
+def load_wsgi(monkeypatch, name):
+    """Run wsgi.py under a name; gives its variables, and for how many applications it asked."""
+    asked = []
+    monkeypatch.setattr(
+        "app.factory.create_app", lambda *_arguments, **_options: asked.append("object") or "application"
+    )
+    monkeypatch.setattr("app.cli.serve", lambda: asked.append("server"))
+    return runpy.run_path(str(ROOT / "wsgi.py"), run_name=name), asked
+
+
+@pytest.mark.parametrize("name", ["wsgi", "_mod_wsgi_0815", "uwsgi_file_wsgi_py"])
+def test_wsgi_servers_find_the_application_under_both_names(monkeypatch, name):
+    found, asked = load_wsgi(monkeypatch, name)
+    assert (found["application"], found["app"], asked) == ("application", "application", ["object"])
+
+
+def test_the_script_serves_and_makes_no_second_application(monkeypatch):
+    found, asked = load_wsgi(monkeypatch, "__main__")
+    assert (asked, "application" in found) == (["server"], False)

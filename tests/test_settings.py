@@ -1,5 +1,6 @@
 """The environment is read once; a value that cannot be understood names its variable."""
 
+import sys
 from ipaddress import ip_network
 from pathlib import Path
 
@@ -95,3 +96,12 @@ def test_no_value_that_may_hold_a_secret_is_told(name, text):
 
 def test_settings_are_shown_without_their_secrets():
     assert "Secret7Word" not in repr(from_environment({"ADMIN_PASSWORD": "Secret7Word"}))
+
+
+@pytest.mark.parametrize("address", ["postgres://u:secret@h/d", "postgresql+psycopg://h/d"])
+def test_postgresql_without_its_package_is_told_in_one_sentence(monkeypatch, address):
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(BadSetting, match=r"^DATABASE_URL=…: .*pip install 'psycopg\[binary\]'$") as error:
+        from_environment({"DATABASE_URL": address})
+    assert "secret" not in str(error.value)
+    assert from_environment({"DATABASE_URL": "sqlite:////tmp/d.db"}).database == "sqlite:////tmp/d.db"

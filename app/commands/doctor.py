@@ -5,6 +5,7 @@ import sys
 import click
 
 from app.factory import bind
+from app.jobs.forks import close_connections
 from app.registry import PluginConflict, discover
 from app.services import checkup, clock
 from app.services.checkup import Finding
@@ -19,8 +20,10 @@ def doctor() -> None:
         findings = checkup.examine_files(settings)
         _show(findings)
         if not any(finding.is_final for finding in findings):
-            with bind(settings, discover()).app_context():
+            app = bind(settings, discover())
+            with app.app_context():
                 further = checkup.examine_application(clock.now())
+            close_connections(app)
             _show(further)
             findings += further
     except (BadSetting, PluginConflict) as error:

@@ -1,6 +1,12 @@
 """Floor 4: scheduled work. Each task opens a context and calls one service."""
 
+import logging
+import threading
+import time
+from typing import Any
+
 from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
 
 from app.jobs.courier import Courier
 from app.jobs.schedule import Schedule
@@ -13,13 +19,21 @@ __all__ = [
     "TaskResult",
     "UnknownTask",
     "announce_stop",
+    "cancel_start",
+    "drop_jobs",
     "run_task",
     "schedule",
     "start_jobs",
+    "start_jobs_soon",
     "stop_jobs",
 ]
 
-SCHEDULE, COURIER = "duplistatus.schedule", "duplistatus.courier"
+log = logging.getLogger(__name__)
+
+SCHEDULE, COURIER, PENDING = "duplistatus.schedule", "duplistatus.courier", "duplistatus.pending_start"
+# A server that loads the application and then forks its workers has forked by then.
+SETTLE_S = 1.0
+RETRY_S = 15.0
 
 
 def start_jobs(app: Flask) -> None:
@@ -28,10 +42,27 @@ def start_jobs(app: Flask) -> None:
         return
     with app.app_context():
         health.note_jobs_started(clock.now())
-    app.extensions[SCHEDULE] = Schedule(app)
-    app.extensions[SCHEDULE].start()
-    app.extensions[COURIER] = Courier(app, on_clock_change=app.extensions[SCHEDULE].reload)
-    app.extensions[COURIER].start()
+    started = Schedule(app)
+    started.start()
+    courier = Courier(app, on_clock_change=started.plan_anew)
+    courier.start()
+    app.extensions.update({COURIER: courier, SCHEDULE: started})
+
+
+def start_jobs_soon(app: Flask) -> None:
+    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`)."""
+    timer = threading.Timer(SETTLE_S, _start_pending, [app])
+    timer.daemon = True
+    app.extensions[PENDING] = timer
+    timer.start()
+
+
+def cancel_start(app: Flask) -> bool:
+    """Give up a start that is still to come; returns whether there was one."""
+    pending: threading.Timer | None = app.extensions.pop(PENDING, None)
+    if pending:
+        pending.cancel()
+    return pending is not None
 
 
 def announce_stop(app: Flask) -> None:
@@ -42,13 +73,32 @@ def announce_stop(app: Flask) -> None:
 
 def stop_jobs(app: Flask) -> None:
     """Stop both and wait some seconds for what they are at; work that was never started is fine."""
+    cancel_start(app)
     if courier := app.extensions.pop(COURIER, None):
         courier.stop()
     if running := app.extensions.pop(SCHEDULE, None):
         running.stop()
 
 
+def drop_jobs(app: Flask) -> list[Any]:
+    """Forget jobs whose threads did not come along in a fork; returns what was forgotten."""
+    dropped = [app.extensions.pop(name, None) for name in (PENDING, SCHEDULE, COURIER)]
+    if dropped[-1]:
+        dropped[-1].forget()
+    return [part for part in dropped if part]
+
+
 def schedule(app: Flask) -> Schedule | None:
     """The running schedule of an application, or None where jobs do not run."""
     found: Schedule | None = app.extensions.get(SCHEDULE)
     return found
+
+
+def _start_pending(app: Flask) -> None:
+    while PENDING in app.extensions:
+        try:
+            start_jobs(app)
+            app.extensions.pop(PENDING, None)
+        except SQLAlchemyError:  # the outermost loop: a database that is away now may be back in a moment
+            log.exception("scheduled work cannot be started now")
+            time.sleep(RETRY_S)

@@ -31,7 +31,7 @@ LONGEST_STOP_S = 5.0
 class Courier:
     """The thread that delivers for one application."""
 
-    def __init__(self, app: Flask, on_clock_change: Callable[[], None]) -> None:
+    def __init__(self, app: Flask, on_clock_change: Callable[[], object]) -> None:
         self._app = app
         self._on_clock_change = on_clock_change
         self._wake = threading.Event()
@@ -56,9 +56,13 @@ class Courier:
 
     def stop(self) -> None:
         """End after the messages that are on their way, or without those that hang."""
-        outbox.queued.disconnect(self._on_queued)
+        self.forget()
         self.announce_stop()
         self._thread.join(LONGEST_STOP_S)
+
+    def forget(self) -> None:
+        """Listen no more, in a process that was forked without this thread."""
+        outbox.queued.disconnect(self._on_queued)
 
     def _on_queued(self, _sender: object, **_details: object) -> None:
         self._wake.set()

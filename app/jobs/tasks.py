@@ -60,6 +60,12 @@ INTEGRITY_CHECK = "integrity-check"
 MONITOR_PING = "external-monitor"
 
 
+def choose_holder() -> None:
+    """Give this process a name of its own, after it was forked."""
+    global HOLDER
+    HOLDER = uuid.uuid4().hex
+
+
 class UnknownTask(NotFound):
     """There is no task of this name."""
 

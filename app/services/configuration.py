@@ -41,6 +41,8 @@ DEFAULTS: dict[str, Any] = {
     # None: as the environment says.
     "upload_max_mib": None,
     "cron_tasks": {},
+    # Tasks that were stopped or started by hand: see `services.task_schedule`.
+    "cron_changes_by_hand": {},
     "master_key_fingerprint": None,
     # Of the signatures of `services.anonymous_sessions`.
     "anonymous_session_key": "",

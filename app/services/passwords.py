@@ -16,13 +16,20 @@ from app.settings import DEFAULT_PASSWORD, Settings
 # for it, and 19 MiB for each sign-in fit into its memory beside the backups it watches.
 hasher = argon2.PasswordHasher(time_cost=2, memory_cost=19_456, parallelism=1)
 # A flood of sign-ins waits in line instead of taking all memory and both cores.
-_seats = threading.BoundedSemaphore(2)
+SEATS = 2
+_seats = threading.BoundedSemaphore(SEATS)
 
 # bcrypt reads no further; the reference cuts silently, newer libraries refuse.
 BCRYPT_BYTES = 72
 BCRYPT_MARKS = ("$2a$", "$2b$", "$2y$")
 TEMPORARY_LENGTH = 12
 TEMPORARY_SIGNS = string.ascii_letters + string.digits + "!@#$%^&*"
+
+
+def renew_seats() -> None:
+    """Have seats of this process's own, after a fork: threads of the parent may have sat on the others."""
+    global _seats
+    _seats = threading.BoundedSemaphore(SEATS)
 
 
 def policy_of(chosen: Settings) -> PasswordPolicy:

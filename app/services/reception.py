@@ -26,6 +26,12 @@ LARGE_BYTES = MIB
 _large_body = threading.Lock()
 
 
+def renew_lock() -> None:
+    """Have a lock of this process's own, after a fork."""
+    global _large_body
+    _large_body = threading.Lock()
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """What an accepted upload led to: the id of the run that was stored, or the reason why none was."""

@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 EXTENSION = "duplistatus.schedule"
 OVERDUE_CHECK = "overdue-backup-check"
 DEFAULT_EXPRESSION = "*/5 * * * *"
+CHANGES = "cron_changes_by_hand"
+# What the settings say of a task: its crontab expression, and whether it is enabled.
+Planned = tuple[str, bool]
 
 
 class Schedule(Protocol):
@@ -130,7 +133,7 @@ def chosen_preset() -> str:
 
 
 def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
-    """Store one of the presets; the running schedule takes it over at its next reload."""
+    """Store one of the presets; every running schedule takes it over when it looks next."""
     chosen = PRESETS[name]
     with writing():
         old = PRESETS[_preset_of(check_interval())].label
@@ -156,6 +159,28 @@ def running() -> Schedule:
             message="Scheduled work is switched off in this process; start it without RUN_JOBS=false",
         )
     return found
+
+
+def is_on_by_hand(name: str, planned: Planned) -> bool | None:
+    """Whether a task was started (true) or stopped (false) by hand since its settings are `planned`; else None."""
+    change = configuration.get(CHANGES).get(name, {})
+    return bool(change["isOn"]) if change.get("planned") == list(planned) else None
+
+
+def change_by_hand(name: str, is_on: bool, planned: Planned, *, now: datetime) -> None:
+    """Store that a task was stopped or started by hand, for all processes that share the database.
+
+    It holds until its settings change, a reload, or the next start of a process.
+    """
+    with writing():
+        change = {"isOn": is_on, "planned": list(planned)}
+        configuration.put(CHANGES, {**configuration.get(CHANGES), name: change}, now=now)
+
+
+def forget_changes(*, now: datetime) -> None:
+    """Let the settings alone say which tasks are scheduled."""
+    if configuration.get(CHANGES):
+        configuration.put(CHANGES, None, now=now)
 
 
 def start(name: str) -> None:

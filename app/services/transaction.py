@@ -60,6 +60,12 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
             forget_state()
 
 
+def renew_lock() -> None:
+    """Have a lock of this process's own, after a fork: a thread of the parent may have held the other one."""
+    global _write_lock
+    _write_lock = threading.RLock()
+
+
 @contextmanager
 def without_writers(within_s: float | None = None) -> Iterator[None]:
     """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back.

@@ -1,11 +1,14 @@
 """Every plugin folder has one owner, and every name in the packaging leads somewhere."""
 
+import ast
 import tomllib
 from configparser import ConfigParser
 from importlib import import_module
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[2]
 PLUGINS = sorted(path for path in (ROOT / "plugins").iterdir() if path.is_dir() and path.name != "__pycache__")
@@ -46,3 +49,67 @@ def test_entry_point_leads_to_something_of_its_name(group, name, target):
 
 def test_pyproject_holds_nothing_but_the_build_system():
     assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())) == {"build-system"}
+
+
+REQUIRED = [Requirement(line) for line in SETUP["options"]["install_requires"].split("\n") if line.strip()]
+EXTRAS = {name: Requirement(text) for name, text in SETUP["options.extras_require"].items()}
+LINES = (ROOT / "requirements.txt").read_text().splitlines()
+PINNED = {pin.name.lower(): pin for pin in (Requirement(line) for line in LINES if line and line[0] not in "#-")}
+
+
+@pytest.mark.parametrize("required", [*REQUIRED, *EXTRAS.values()], ids=str)
+def test_pinned_version_is_within_what_the_wheel_requires(required):
+    [pinned] = PINNED[required.name.lower()].specifier
+    assert required.specifier.contains(pinned.version)
+
+
+def test_the_wheel_requires_what_the_sources_import():
+    owners = packages_distributions()
+    folders = ["app", "migrations", *(name.replace(".", "/") for name in LISTED if name.startswith("plugins."))]
+    sources = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    used = {module.split(".")[0] for path in sources if not is_for_tests(path) for module in imported(path)}
+    needed = {owners[module][0].lower().replace("_", "-") for module in used & owners.keys()} - {"duplistatus"}
+    assert needed - {"psycopg"} <= {required.name.lower() for required in REQUIRED}
+
+
+def is_for_tests(path):
+    return bool({"tests", "testing"} & set(path.relative_to(ROOT).parts))
+
+
+def imported(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+
+
+@pytest.mark.parametrize("name", ["psycopg", "psycopg-binary"])
+@pytest.mark.parametrize(
+    ("machine", "is_wanted"),
+    [("x86_64", True), ("aarch64", True), ("arm64", True), ("armv7l", False), ("armv6l", False), ("armv8l", False)],
+)
+def test_postgresql_is_left_out_where_it_cannot_be_installed(name, machine, is_wanted):
+    assert PINNED[name].marker.evaluate({"platform_machine": machine}) is is_wanted
+
+
+def test_no_other_requirement_depends_on_the_machine():
+    assert {name for name, pin in PINNED.items() if pin.marker} == {"psycopg", "psycopg-binary"}
+
+
+def test_postgresql_is_an_extra():
+    assert EXTRAS["postgres"].name == "psycopg"
+    assert "psycopg" not in {required.name for required in REQUIRED}
+
+
+# What must never come into an image: the history, the database and its key, and what only this machine needs.
+KEPT_OUT = {".git", ".venv", "**/__pycache__", "data", "tests", "**/.env", "**/*.db", "**/.duplistatus.key"}
+
+
+@pytest.mark.parametrize("name", [".dockerignore", ".containerignore"])
+def test_image_is_made_without_data_and_history(name):
+    assert set((ROOT / name).read_text().splitlines()) >= KEPT_OUT
+
+
+def test_docker_and_podman_leave_out_the_same():
+    assert (ROOT / ".dockerignore").read_text() == (ROOT / ".containerignore").read_text()

@@ -193,6 +193,9 @@ TESTS = {
     "database backup and restore on PostgreSQL": (
         f"{API}database_copies.py::TestOnPostgres::test_what_only_sqlite_can_is_refused_with_what_to_use_instead"
     ),
+    "cron-config, and tasks stopped or started by `/api/cron/*`": (
+        "tests/faults/test_shared_schedule.py::test_changes_reach_the_process_that_runs_the_jobs"
+    ),
     "`/api/cron/*`": f"{API}cron.py::TestScheduler::test_health_names_the_tasks_and_their_last_runs",
     "an unknown preset of the check interval": f"{API}cron.py::TestInterval::test_another_interval_is_refused",
     "ids and names in reports": (

@@ -1,14 +1,19 @@
-"""Two processes that start at one moment on a PostgreSQL in which nothing is yet: both serve, and it is filled once."""
+"""Processes that start at one moment where nothing is yet: all of them serve, and the database is filled once."""
 
+import fcntl
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import flask_migrate
 import pytest
+from applications import close
 from sqlalchemy import create_engine, text
 
-from app.database import START_LOCK
+from app.database import MIGRATIONS, START_LOCK, START_LOCK_NAME
+from app.factory import bind
+from app.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -24,25 +29,65 @@ create_app(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2], run_jo
 """
 
 
-def test_database_is_made_once(tmp_path, empty_postgres_url):
+def test_postgresql_is_filled_once(tmp_path, empty_postgres_url):
     engine = create_engine(empty_postgres_url)
     with engine.connect() as connection:
         connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": START_LOCK})
-        command = [sys.executable, "-c", START, tmp_path, empty_postgres_url]
-        processes = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(2)]
-        wait_until_both_wait(connection)
+        processes = start(2, tmp_path, empty_postgres_url)
+        waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        wait_until(lambda: connection.scalar(waiting) == 2)
         connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": START_LOCK})
-        told = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
-        assert [process.returncode for process in processes] == [0, 0], told
-        assert connection.scalar(text("SELECT count(*) FROM users")) == 1
-        assert connection.scalar(text("SELECT count(*) FROM channels")) == 1
+        assert_all_started(processes)
+        assert_filled_once(connection)
     engine.dispose()
 
 
-def wait_until_both_wait(connection) -> None:
-    """Wait until nothing but the lock keeps them apart."""
-    waiting = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+def test_sqlite_is_filled_once(tmp_path):
+    with (tmp_path / START_LOCK_NAME).open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        processes = start(4, tmp_path)
+        wait_until(lambda: waiting_for_file(tmp_path / START_LOCK_NAME) == 4)
+        fcntl.flock(file, fcntl.LOCK_UN)
+        assert_all_started(processes)
+    engine = create_engine(f"sqlite:///{tmp_path / 'duplistatus.db'}")
+    with engine.connect() as connection:
+        assert_filled_once(connection)
+    engine.dispose()
+
+
+def test_sqlite_is_migrated_once(tmp_path, installed):
+    app = bind(Settings(data_dir=tmp_path, testing=True), installed)
+    with app.app_context():
+        flask_migrate.upgrade(directory=str(MIGRATIONS), revision="0002")
+    close(app)
+    assert_all_started(start(4, tmp_path))
+    assert len(list((tmp_path / "copies").glob("*.db"))) == 1
+
+
+def start(count, folder, url=""):
+    command = [sys.executable, "-c", START, folder, url]
+    return [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(count)]
+
+
+def assert_all_started(processes):
+    told = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), told
+
+
+def assert_filled_once(connection):
+    assert connection.scalar(text("SELECT count(*) FROM users")) == 1
+    assert connection.scalar(text("SELECT count(*) FROM channels")) == 1
+
+
+def wait_until(is_so) -> None:
+    """Wait until nothing but the lock keeps the processes apart."""
     deadline = time.monotonic() + PATIENCE_S
-    while connection.scalar(waiting) < 2:
+    while not is_so():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def waiting_for_file(path):
+    """How many processes wait for the lock of a file, as Linux tells."""
+    inode = f":{path.stat().st_ino} "
+    return sum(" -> FLOCK " in line and inode in line for line in Path("/proc/locks").read_text().splitlines())

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
 from app import jobs
 from app.domain.reports import Report
@@ -177,3 +178,93 @@ class TestPlannedTasks:
             assert jobs.schedule(app)._scheduler.get_job(f"{DAILY_SUMMARY}:catch-up") is not None
         finally:
             jobs.stop_jobs(app)
+
+
+class TestSeveralProcesses:
+    """Two schedules on one database stand for two processes: they share nothing else."""
+
+    @pytest.fixture
+    def other(self, working_app, settings):
+        other = create_app(settings)
+        jobs.start_jobs(other)
+        yield jobs.schedule(other)
+        jobs.stop_jobs(other)
+        with other.app_context():
+            db.engine.dispose()
+
+    @pytest.fixture
+    def save(self, app, clock):
+        def save(value):
+            with app.app_context():
+                configuration.put("cron_tasks", {OVERDUE_CHECK: value}, now=clock())
+
+        return save
+
+    def test_each_looks_for_changes_more_often_than_every_30_seconds(self, schedule):
+        [job] = [job for job in schedule._scheduler.get_jobs() if job.id not in TASKS and ":" not in job.id]
+        assert job.trigger.interval.total_seconds() < 30
+        schedule.reload()
+        assert schedule._scheduler.get_job(job.id) is not None
+
+    def test_each_follows_an_interval_that_another_one_stored(self, schedule, other, save):
+        save({"cronExpression": "*/1 * * * *", "enabled": True})
+        before = schedule._scheduler.get_job(OVERDUE_CHECK).trigger
+        schedule.plans()  # what the API tells of the settings must not count as taken over
+        for each in (schedule, other):
+            each.follow()
+            assert str(each._scheduler.get_job(OVERDUE_CHECK).trigger) != str(before)
+        save({"cronExpression": "*/1 * * * *", "enabled": False})
+        schedule.follow()
+        assert OVERDUE_CHECK not in schedule.active_tasks()
+
+    def test_one_that_is_stopped_stops_in_all(self, schedule, other):
+        other.stop_task(OVERDUE_CHECK)
+        schedule.follow()
+        assert OVERDUE_CHECK not in schedule.active_tasks()
+        with pytest.raises(jobs.UnknownTask):
+            schedule.stop_task(OVERDUE_CHECK)
+
+    def test_one_that_is_started_starts_in_all(self, schedule, other, save):
+        save({"cronExpression": "*/5 * * * *", "enabled": False})
+        schedule.follow()
+        other.start_task(OVERDUE_CHECK)
+        schedule.follow()
+        assert OVERDUE_CHECK in schedule.active_tasks()
+
+    def test_a_reload_goes_back_to_the_settings_in_all(self, schedule, other):
+        other.stop_task(OVERDUE_CHECK)
+        schedule.follow()
+        other.reload()
+        schedule.follow()
+        assert OVERDUE_CHECK in schedule.active_tasks()
+
+    def test_a_new_setting_wins_over_an_earlier_stop(self, schedule, other, save):
+        other.stop_task(OVERDUE_CHECK)
+        schedule.follow()
+        save({"cronExpression": "*/10 * * * *", "enabled": True})
+        schedule.follow()
+        assert OVERDUE_CHECK in schedule.active_tasks()
+
+    def test_a_restart_goes_back_to_the_settings(self, working_app, schedule):
+        schedule.stop_task(OVERDUE_CHECK)
+        jobs.stop_jobs(working_app)
+        jobs.start_jobs(working_app)
+        assert OVERDUE_CHECK in jobs.schedule(working_app).active_tasks()
+
+    def test_an_unreadable_expression_changes_nothing_and_keeps_the_others(self, schedule, save, caplog):
+        before = schedule._scheduler.get_job(OVERDUE_CHECK).trigger
+        save({"cronExpression": "often", "enabled": True})
+        schedule._follow_quietly()
+        schedule._follow_quietly()
+        assert schedule._scheduler.get_job(OVERDUE_CHECK).trigger is before
+        assert caplog.text.count("often") == 1
+        with pytest.raises(ValueError, match="often"):
+            schedule.reload()
+        assert schedule.active_tasks() == ALWAYS
+
+    def test_a_database_that_is_away_leaves_the_schedule_as_it_is(self, schedule, monkeypatch, caplog):
+        error = OperationalError("SELECT 1", {}, Exception("gone"))
+        monkeypatch.setattr(configuration, "get", lambda _name: (_ for _ in ()).throw(error))
+        schedule._follow_quietly()
+        assert schedule.active_tasks() == ALWAYS
+        assert "gone" in caplog.text

@@ -40,7 +40,7 @@ def show_interval() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: {"success": fields.Boolean()}}, body=IntervalIn)
 def save_interval() -> ResponseReturnValue:
-    """Choose when the overdue check runs; the schedule takes it over at the next reload."""
+    """Choose when the overdue check runs; every process takes it over within 30 seconds, and at a reload at once."""
     chosen = IntervalIn().load(json_body())["interval"]
     task_schedule.choose_interval(chosen, actor=actor(), now=clock.now())
     return {"success": True}

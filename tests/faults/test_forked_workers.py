@@ -1,0 +1,237 @@
+"""Workers of Gunicorn, loaded before the fork and after it: no report is lost, each message goes out once."""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
+
+import pytest
+from applications import close
+from factories import BEGAN_AT, report_body
+from real_server import GunicornServer, PreloadingGunicornServer, real_server
+from sqlalchemy import func, select
+
+from app import jobs
+from app.extensions import db as database
+from app.factory import create_app
+from app.jobs import forks, tasks
+from app.models import Run, Task
+from app.services import channels, configuration, passwords, reception, transaction
+from app.services.audit import Actor
+from app.services.freshness import cache
+from app.settings import Settings
+from app.testing.http_servers import recording_server
+
+pytest.importorskip("gunicorn")
+
+REPORTS, SENDERS = 60, 10
+CHECK = "overdue-backup-check"
+
+
+@pytest.fixture
+def settings(settings_of_each_database):
+    """Both databases."""
+    return settings_of_each_database
+
+
+@pytest.fixture
+def environment(settings):
+    """What a server needs to work on the same database."""
+    return {"DATABASE_URL": settings.database_url} if settings.database_url else {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [GunicornServer, PreloadingGunicornServer])
+def test_no_report_is_lost_and_each_message_goes_out_once(kind, app, settings, environment):
+    with recording_server() as ntfy:
+        with app.app_context():
+            channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main"}, now=datetime.now(UTC))
+        with real_server(settings.data_dir, kind=kind, **environment) as server, ThreadPoolExecutor(SENDERS) as senders:
+            bodies = [report_of(number) for number in range(REPORTS)]
+            assert Counter(senders.map(server.upload, bodies)) == {200: REPORTS}
+            ntfy.wait_for(REPORTS, timeout_s=60)
+        titles = Counter(push.json["title"] for push in ntfy.received)
+    assert titles == {f"⚠️ Error - job {number} @ nas": 1 for number in range(REPORTS)}
+    with app.app_context():
+        assert database.session.scalar(select(func.count()).select_from(Run)) == REPORTS
+
+
+@pytest.mark.slow
+def test_scheduled_tasks_run_in_workers_that_were_forked(tmp_path):
+    settings = Settings(data_dir=tmp_path, run_jobs=False, testing=True)
+    app = create_app(settings)
+    with app.app_context():
+        every_minute = {CHECK: {"cronExpression": "*/1 * * * *", "enabled": True}}
+        configuration.put("cron_tasks", every_minute, now=datetime.now(UTC))
+    with real_server(tmp_path, kind=PreloadingGunicornServer), app.app_context():
+        deadline = time.monotonic() + 100
+        while database.session.get(Task, CHECK) is None:
+            assert time.monotonic() < deadline
+            database.session.rollback()
+            time.sleep(0.2)
+    close(app)
+
+
+@pytest.mark.slow
+def test_workers_take_turns_on_an_empty_folder(tmp_path):
+    for number in range(3):
+        log = tmp_path / f"{number}.log"
+        arguments = f"--error-logfile={log}"
+        with real_server(tmp_path / str(number), kind=GunicornServer, GUNICORN_CMD_ARGS=arguments) as server:
+            assert {server.request("GET", "/api/health")[0] for _ in range(20)} == {200}
+        told = log.read_text()
+        assert (told.count("Booting worker"), "Exception" in told, "exited" in told) == (4, False, False)
+
+
+def report_of(number):
+    return report_body(job_name=f"job {number}", began_at=BEGAN_AT + timedelta(minutes=number), result="Error")
+
+
+def in_child(work, meanwhile=lambda: None):
+    """Fork, do some work in the child and some in the parent; give what the child's work returned, as text."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover (the child)
+        try:
+            os.write(writer, repr(work()).encode())
+        except BaseException as error:
+            os.write(writer, f"failed: {error!r}".encode())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    meanwhile()
+    with os.fdopen(reader) as told:
+        text = told.read()
+    os.waitpid(child, 0)
+    return text
+
+
+class TestFork:
+    def test_the_start_leaves_no_connection_open(self, app):
+        with app.app_context():
+            assert [engine.pool.checkedin() for engine in database.engines.values()] == [0] * len(database.engines)
+        assert "duplistatus.cache" not in app.extensions
+
+    def test_a_child_has_connections_of_its_own(self, app):
+        with app.app_context():
+            pools = [engine.pool for engine in database.engines.values()]
+            watcher = cache()
+
+        def work():
+            with app.app_context():
+                own = [engine.pool for engine in database.engines.values()]
+                return {id(pool) for pool in own}.isdisjoint({id(pool) for pool in pools}), cache() is watcher
+
+        assert in_child(work) == "(True, False)"
+
+    def test_parent_and_child_read_and_write_beside_each_other(self, app, client, clock):
+        client.post("/api/upload", data=report_of(0), content_type="application/json")
+
+        def send(numbers):
+            for number in numbers:
+                answer = app.test_client().post("/api/upload", data=report_of(number), content_type="application/json")
+                assert answer.status_code == 200
+            return app.test_client().get("/api/summary").get_json()["totalBackups"]
+
+        assert "failed" not in in_child(lambda: send(range(1, 20)), meanwhile=lambda: send(range(20, 40)))
+        assert send([]) == 40
+
+    def test_locks_that_threads_of_the_parent_hold_are_free(self, app):
+        with app.app_context():
+            found = cache()
+        let_go, held = threading.Event(), threading.Event()
+
+        def hold():
+            locks = (transaction._write_lock, reception._large_body, passwords._seats, passwords._seats)
+            with ExitStack() as stack:
+                for lock in (*locks, found._lock, found._watcher._lock):
+                    stack.enter_context(lock)
+                held.set()
+                let_go.wait(60)
+
+        holder = threading.Thread(target=hold)
+        holder.start()
+        held.wait(60)
+
+        def work():
+            with app.app_context():
+                configuration.put("silence_hours", 7, now=datetime.now(UTC))
+                passwords.hash_password("x")
+                filler = {"log": "x" * 2 * reception.LARGE_BYTES}
+                body = json.dumps({**json.loads(report_of(0)), "Filler": filler}).encode()
+                reception.receive_report(body, now=datetime.now(UTC), actor=Actor())
+                return configuration.get("silence_hours")
+
+        try:
+            assert in_child(work) == "7"
+        finally:
+            let_go.set()
+            holder.join()
+
+    def test_a_child_holds_leases_under_a_name_of_its_own(self):
+        assert in_child(lambda: tasks.HOLDER) != repr(tasks.HOLDER)
+
+    def test_a_child_starts_its_own_jobs(self, app):
+        jobs.start_jobs(app)
+        inherited = {name: app.extensions[name] for name in (jobs.SCHEDULE, jobs.COURIER)}
+        jobs.stop_jobs(app)  # at a fork its threads must not be within SQLite
+        app.extensions.update(inherited)
+
+        def work():
+            deadline = time.monotonic() + 60
+            while jobs.schedule(app) is None and time.monotonic() < deadline:
+                time.sleep(0.05)
+            own = jobs.schedule(app)
+            names = {thread.name for thread in threading.enumerate()}
+            return own is not inherited[jobs.SCHEDULE], own.is_running, names >= {"courier", "APScheduler"}
+
+        assert in_child(work) == "(True, True, True)"
+
+    def test_a_parent_that_forks_at_once_leaves_jobs_to_its_children(self, app):
+        jobs.start_jobs_soon(app)
+        for _worker in range(3):  # the later ones, too: one may take the place of the first
+            assert in_child(lambda: jobs.PENDING in app.extensions) == "True"
+            assert jobs.PENDING not in app.extensions
+        assert jobs.schedule(app) is None
+
+    def test_jobs_without_a_fork_start_by_themselves(self, app):
+        jobs.start_jobs_soon(app)
+        deadline = time.monotonic() + 60
+        while jobs.schedule(app) is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        jobs.stop_jobs(app)
+
+    def test_uwsgi_without_threads_is_told_at_the_start(self, app, monkeypatch):
+        monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=False))
+        with pytest.raises(RuntimeError, match="--enable-threads"):
+            forks.start_jobs_in_workers(app)
+
+    def test_the_master_of_uwsgi_leaves_jobs_to_its_workers(self, app, monkeypatch):
+        uwsgi = SimpleNamespace(has_threads=True, worker_id=lambda: 0)
+        monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+        forks.start_jobs_in_workers(app)
+        assert jobs.PENDING not in app.extensions
+
+        def work():
+            uwsgi.post_fork_hook()  # once more: Python has told already, which uWSGI does when it is asked to
+            return jobs.PENDING in app.extensions
+
+        for _worker in range(2):
+            assert in_child(work) == "True"
+        uwsgi.post_fork_hook()  # where it forks no workers
+        assert jobs.cancel_start(app)
+
+    def test_a_worker_of_uwsgi_that_loads_for_itself_starts_them(self, app, monkeypatch):
+        monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=True, worker_id=lambda: 2))
+        forks.start_jobs_in_workers(app)
+        assert jobs.cancel_start(app)
+
+    def test_an_application_without_jobs_gets_none(self, app):
+        assert in_child(lambda: jobs.PENDING in app.extensions) == "False"

@@ -1,0 +1,95 @@
+"""The wheel, made from the source distribution and installed outside of the checkout."""
+
+import shutil
+import subprocess
+import sys
+import urllib.request
+import zipfile
+from email.parser import HeaderParser
+from pathlib import Path
+
+import flask
+import pytest
+from real_server import ROOT, RealServer
+
+pytestmark = pytest.mark.slow
+pytest.importorskip("setuptools", minversion="77")
+
+# What is not in a fresh clone, and what no distribution holds anyway.
+LEFT_OUT = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "data", "tests", "docs", "bench")
+ASSET = next((ROOT / "app" / "static" / "css").glob("*.css"))
+BUILD_SDIST = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("distributions")
+    shutil.copytree(ROOT, folder / "clone", ignore=LEFT_OUT)
+    subprocess.run([sys.executable, "-c", BUILD_SDIST, folder], cwd=folder / "clone", check=True, capture_output=True)
+    [sdist] = folder.glob("*.tar.gz")
+    pip(sys.executable, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, sdist)
+    [made] = folder.glob("*.whl")
+    return made
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The programs of an environment that has what we require, and the wheel in place of this checkout."""
+    folder = tmp_path_factory.mktemp("installed")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    pip(folder / "bin" / "python", "install", "--no-deps", "--no-index", wheel)
+    [packages] = folder.glob("lib/python*/site-packages")
+    (packages / "requirements.pth").write_text(str(Path(flask.__file__).parents[1]))
+    return folder / "bin"
+
+
+def pip(python, *arguments):
+    command = [sys.executable, "-m", "pip", "--python", python, "--quiet", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_it_says_what_it_requires(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith("/METADATA")]
+        described = HeaderParser().parsestr(archive.read(name).decode())
+    required = described.get_all("Requires-Dist")
+    assert {"Flask<4,>=3.1", "click<9,>=8.2"} <= {line for line in required if "extra" not in line}
+    assert not [line for line in required if line.startswith("psycopg") and "extra" not in line]
+    assert set(described.get_all("Provides-Extra")) == {"postgres", "apprise"}
+
+
+def test_it_holds_every_file_that_the_program_reads(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        held = set(archive.namelist())
+    kinds = ("app/**/*.py", "app/pages/templates/**/*.html", "app/static/**/*.*", "app/pages/translations/**/*.mo")
+    needed = {path.relative_to(ROOT).as_posix() for kind in kinds for path in ROOT.glob(kind) if path.is_file()}
+    needed |= {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("migrations/**/*.[!p]*") if path.suffix != ".pyc"}
+    needed |= {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("migrations/**/*.py")}
+    assert not {name for name in needed if "__pycache__" not in name} - held
+    assert not [name for name in held if name.startswith(("tests/", "migrations/")) or name.endswith(".db")]
+
+
+def test_it_serves(installed, tmp_path):
+    told = subprocess.run([installed / "duplistatus", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert told.stdout.startswith("duplistatus, version ")
+    server = InstalledServer(installed, tmp_path)
+    try:
+        assert server.request("GET", "/api/health")[1]["status"] == "healthy"
+        for path, text in (("/login", 'lang="de"'), (f"/static/{ASSET.relative_to(ROOT / 'app' / 'static')}", "{")):
+            asked = urllib.request.Request(server.url + path, headers={"Accept-Language": "de"})
+            with urllib.request.urlopen(asked) as answer:
+                assert text in answer.read().decode()
+    finally:
+        assert server.stop() == 0
+    command, environment = [installed / "duplistatus", "doctor"], {"DATA_DIR": str(tmp_path)}
+    checked = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert "At the newest version" in checked.stdout
+
+
+class InstalledServer(RealServer):
+    """The installed command, started where there are no sources."""
+
+    def __init__(self, programs, folder):
+        self.command, self.folder = (str(programs / "duplistatus"), "serve"), folder
+        super().__init__(folder)
