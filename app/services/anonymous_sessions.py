@@ -21,7 +21,7 @@ PERIOD = TOKEN_LIFETIME - TOKEN_RESERVE
 def ensure_key(now: datetime) -> None:
     """Make the key of the signatures where there is none. All processes share it."""
     if not configuration.get(KEY_SETTING):
-        configuration.put(KEY_SETTING, secrets.token_hex(32), now=now)
+        configuration.save(KEY_SETTING, secrets.token_hex(32), now=now)
 
 
 def begin(now: datetime) -> str:

@@ -34,7 +34,7 @@ def note(now: datetime) -> None:
     try:
         seen_at = _seen_at()
         if seen_at is None or now - seen_at >= NOTED_EACH:
-            configuration.put(SEEN_AT, now.isoformat(), now=now)
+            configuration.save(SEEN_AT, now.isoformat(), now=now)
     except (SQLAlchemyError, sqlite3.Error):
         log.exception("it could not be remembered that a proxy is not trusted")
 
