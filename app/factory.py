@@ -64,7 +64,6 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         DEBUG=settings.debug,
         TESTING=settings.testing,
         MAX_CONTENT_LENGTH=guards.STRANGERS_BYTES,  # where no rule of a route says more
-        SEND_FILE_MAX_AGE_DEFAULT=3600,
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.base_path or "/",
     )

@@ -15,6 +15,43 @@ FORMAT = "%(asctime)s [%(levelname)s] %(name)s: %(message)s"
 FILE_BYTES = 5 * 1024 * 1024
 FILES_KEPT = 5
 HANDLER_NAME = "duplistatus-file"
+TRACE_INTERVAL_S = 60
+FAULTS_KNOWN = 200
+
+
+class TraceLimit(logging.Filter):
+    """Cuts a traceback that was written less than a minute ago, so that one fault does not push out all other lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written_at: dict[tuple[object, ...], float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record through, repeated ones with their first line alone."""
+        if record.exc_info and record.exc_info[1] is not None:
+            fault = _place_of(record.exc_info[1])
+            if record.created - self._written_at.get(fault, float("-inf")) < TRACE_INTERVAL_S:
+                record.msg = f"{record.getMessage()}: {fault[0]}, with a traceback as above"
+                record.args, record.exc_info, record.exc_text = (), None, None
+            else:
+                self._remember(fault, record.created)
+        return True
+
+    def _remember(self, fault: tuple[object, ...], at: float) -> None:
+        if len(self._written_at) >= FAULTS_KNOWN:
+            self._written_at.clear()
+        self._written_at[fault] = at
+
+
+def _place_of(error: BaseException) -> tuple[object, ...]:
+    """What is wrong and where: the kind of an error, and the line that raised it."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ()
+    return (type(error).__name__, *place)
+
+
 JOURNAL_FORMAT = "%(name)s: %(message)s"
 SYSLOG_LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6), (0, 7))
 
@@ -101,10 +138,12 @@ def configure(settings: Settings) -> None:
     if not root.handlers:
         terminal = logging.StreamHandler()
         terminal.setFormatter(JournalFormatter(JOURNAL_FORMAT) if is_journal() else logging.Formatter(FORMAT))
+        terminal.addFilter(TraceLimit())
         root.addHandler(terminal)
     folder = settings.data_dir / "logs"
     folder.mkdir(exist_ok=True, mode=0o700)
     handler = SharedRotatingFileHandler(folder / "application.log", FILE_BYTES, FILES_KEPT)
     handler.set_name(HANDLER_NAME)
     handler.setFormatter(logging.Formatter(FORMAT))
+    handler.addFilter(TraceLimit())
     root.addHandler(handler)

@@ -2,7 +2,6 @@
 
 import ipaddress
 import os
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -14,10 +13,10 @@ Value = TypeVar("Value")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 DEFAULT_PASSWORD = "Duplistatus09"  # noqa: S105 (the documented initial password, refused as a new one)
-# The password in an address, which must not come into logs.
-PASSWORD = re.compile(r"(?<=:)[^:/].*(?=@)")
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
+# Variables whose values are secrets or may hold one, and so are never shown.
+SECRET_VARIABLES = frozenset({"DATABASE_URL", "ADMIN_PASSWORD", "DUPLISTATUS_PUBLIC_URL"})
 
 
 class BadSetting(ValueError):
@@ -33,17 +32,17 @@ class Settings:
     threads: int = 8
     data_dir: Path = Path("data")
     import_from: Path | None = None
-    database_url: str = ""
+    database_url: str = field(default="", repr=False)
     timezone: str = "UTC"
     language: str = ""
-    admin_password: str = ""
+    admin_password: str = field(default="", repr=False)
     secure_cookies: bool = False
     trusted_proxies: tuple[Network, ...] = ()
     admin_allowlist_enabled: bool | None = None
     admin_allowlist: tuple[Network, ...] | None = None
     external_allowlist_enabled: bool | None = None
     external_allowlist: tuple[Network, ...] | None = None
-    public_url: str = ""
+    public_url: str = field(default="", repr=False)
     base_path: str = ""
     password_min_length: int = 8
     password_classes_enforced: bool = True
@@ -78,7 +77,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         try:
             return parse(text)
         except ValueError as error:
-            raise BadSetting(f"{name}={PASSWORD.sub('***', text)!r}: {error}") from error
+            if name in SECRET_VARIABLES:
+                raise BadSetting(f"{name}=…: {error}") from None
+            raise BadSetting(f"{name}={text!r}: {error}") from error
 
     return Settings(
         host=read("HOST", Settings.host, str),
@@ -175,6 +176,16 @@ def database_url(text: str) -> str:
         text = "postgresql+psycopg://" + text.removeprefix("postgresql://")
     if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///… or postgresql+psycopg://…")
+    # Here, since the health check of containers reads the settings each minute and needs none of it.
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        make_url(text)
+    except (ArgumentError, ValueError):
+        # Their words repeat parts of the address, which may be parts of the password.
+        sentence = "is no address of a database; signs such as @ / : in the password have to be percent-encoded"
+        raise ValueError(sentence) from None
     if text.startswith("postgresql"):
         require_postgresql_driver()
     return text

@@ -17,6 +17,7 @@ FROZEN = {
     "0003_mutes_collecting_quiet_hours.py": "5a41c3064a3098ab4082348ff8d8fe4b30294e7d503e1b33145e27f2353331f6",
     "0004_runs_that_saved_nothing_and_clocks.py": "5bb4d875ae9e19850cc0d4d160bafa3e654fba5b69e294af7c95cf69a734e0a5",
     "0005_learned_schedules_and_collecting.py": "3df554ca025156618253a059ecd79e2473292391e18e402f1ff17fd13949f17f",
+    "0006_networks_of_sign_ins.py": "25a78bf30c2633f2b03eade672d526593be5cae2b210428f01ece78cc97872ea",
 }
 # Migrations name constraints by these, through `target_metadata` of migrations/env.py.
 FROZEN_NAMING = {

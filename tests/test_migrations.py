@@ -215,3 +215,26 @@ class TestCopy:
         copy = database.put_copy_aside(settings, "migration")
         with closing(sqlite3.connect(copy)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
+
+
+def test_networks_of_the_last_sign_ins_are_known_after_the_upgrade(db):
+    let_go(db)
+    flask_migrate.downgrade(directory=DIRECTORY, revision="0005")
+    made = "INSERT INTO users (id, username, password_hash, is_admin, must_change_password, sees_all_servers,"
+    made += " created_at, updated_at, failed_login_attempts, locked_until, last_login_at, last_login_ip)"
+    made += " VALUES (:name, :name, 'x', :no, :no, :no, 1, 1, 5, 99, :at, :address)"
+    known = {"a": "192.0.2.7", "b": "2001:db8::1", "c": "::ffff:192.0.2.8", "d": "unknown", "e": None}
+    with db.engine.begin() as connection:
+        for name, address in known.items():
+            at = None if address is None else 7
+            connection.execute(text(made), {"name": name, "address": address, "at": at, "no": False})
+    flask_migrate.upgrade(directory=DIRECTORY)
+    wanted = text("SELECT username, network, failed_count, locked_until, signed_in_at FROM sign_in_networks ORDER BY 1")
+    with db.engine.connect() as connection:
+        assert [tuple(row) for row in connection.execute(wanted)] == [
+            ("a", "192.0.2.7", 0, None, 7),
+            ("b", "2001:db8::/64", 0, None, 7),
+            ("c", "192.0.2.8", 0, None, 7),
+        ]
+        locked = connection.scalar(text("SELECT count(*) FROM users WHERE locked_until IS NOT NULL"))
+        assert locked == 0

@@ -75,16 +75,33 @@ def test_database_is_a_file_in_the_data_directory_unless_told_otherwise(tmp_path
     assert Settings(database_url="postgresql+psycopg://h/d").database == "postgresql+psycopg://h/d"
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("DATABASE_URL", "mysql://x:Secret7Word@h/d"),
+        ("DATABASE_URL", "postgresql://x:Secret7Word@h:Secret7Word/d"),
+        ("DATABASE_URL", "postgresql://x:a/Secret7Word:b@h/d"),
+        ("DATABASE_URL", "Secret7Word"),
+        ("DUPLISTATUS_PUBLIC_URL", "ftp://x:Secret7Word@h/"),
+    ],
+)
+def test_no_value_that_may_hold_a_secret_is_told(name, text):
+    try:
+        told = repr(from_environment({name: text}))
+    except BadSetting as error:
+        told = str(error)
+        assert name in told
+    assert "Secret7Word" not in told
+
+
+def test_settings_are_shown_without_their_secrets():
+    assert "Secret7Word" not in repr(from_environment({"ADMIN_PASSWORD": "Secret7Word"}))
+
+
 @pytest.mark.parametrize("address", ["postgres://u:secret@h/d", "postgresql+psycopg://h/d"])
 def test_postgresql_without_its_package_is_told_in_one_sentence(monkeypatch, address):
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(BadSetting, match=r"^DATABASE_URL='.*': .*pip install 'psycopg\[binary\]'$") as error:
+    with pytest.raises(BadSetting, match=r"^DATABASE_URL=…: .*pip install 'psycopg\[binary\]'$") as error:
         from_environment({"DATABASE_URL": address})
     assert "secret" not in str(error.value)
     assert from_environment({"DATABASE_URL": "sqlite:////tmp/d.db"}).database == "sqlite:////tmp/d.db"
-
-
-@pytest.mark.parametrize("password", ["secret", "se@cret", "se:c/ret"])
-def test_the_password_of_an_address_is_not_told(password):
-    with pytest.raises(BadSetting, match=r"DATABASE_URL='mysql://u:\*\*\*@h/d'"):
-        from_environment({"DATABASE_URL": f"mysql://u:{password}@h/d"})

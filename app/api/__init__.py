@@ -2,11 +2,12 @@
 
 from flask import Flask
 
-from app.api import errors, guards
+from app.api import errors, guards, response_headers
 from app.api.client import TrustedProxies, visible_server_ids
 from app.api.encoding import OrjsonProvider
 from app.contracts.api import VISIBLE_SERVERS
 from app.extensions import login_manager
+from app.models import Visitor
 from app.registry import Registry
 from app.services import sessions
 from app.services.network_access import Zone
@@ -24,14 +25,15 @@ ZONES = {
 def install(app: Flask, registry: Registry) -> None:
     """Put guards and error handlers in place, then the API groups behind them."""
     trusted = app.extensions["duplistatus.settings"].trusted_proxies
-    if trusted:
-        app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     app.json = OrjsonProvider(app)
     app.extensions[VISIBLE_SERVERS] = visible_server_ids
+    login_manager.anonymous_user = Visitor
     login_manager.user_loader(sessions.load_user)
     login_manager.request_loader(guards.load_script)
     guards.install(app)
     errors.install(app)
+    response_headers.install(app)
     _offer_csrf_token(app)
     for group in registry.api_groups.values():
         guards.cover(

@@ -17,17 +17,23 @@ from app.services.visibility import servers_visible_to
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-USER_AGENT_LENGTH = 512
+# In the environment of requests from a proxy on this machine that is not trusted.
+UNTRUSTED_PROXY = "duplistatus.untrusted_proxy"
 
 
 def client_address() -> str:
     """The client's address; behind a trusted proxy the one that the proxy saw."""
-    return request.remote_addr or "unknown"
+    return request.remote_addr or addresses.UNKNOWN_CLIENT
+
+
+def is_behind_untrusted_proxy() -> bool:
+    """Whether the request came through a proxy on this machine that is not trusted."""
+    return UNTRUSTED_PROXY in request.environ
 
 
 def user_agent() -> str:
-    """What the client calls itself, shortened."""
-    return request.user_agent.string[:USER_AGENT_LENGTH] or "unknown"
+    """What the client calls itself."""
+    return request.user_agent.string or "unknown"
 
 
 def actor() -> Actor:
@@ -77,7 +83,8 @@ class TrustedProxies:
     """WSGI layer that believes forwarding headers from trusted peers, and takes them from nobody else.
 
     Afterwards `REMOTE_ADDR`, the scheme, the host and `SCRIPT_NAME` are what the client sees, so that everything
-    further in reads them the usual way.
+    further in reads them the usual way. A client behind a proxy on this machine that is not trusted has no known
+    address: the proxy's own would let everybody in as this machine.
     """
 
     def __init__(self, application: "WSGIApplication", trusted: Sequence[Network]) -> None:
@@ -89,6 +96,8 @@ class TrustedProxies:
         peer = environ.get("REMOTE_ADDR", "")
         if addresses.is_within(addresses.parse_address(peer), self._trusted):
             self._believe(environ, peer)
+        elif addresses.is_untrusted_proxy(environ, self._trusted):
+            environ["REMOTE_ADDR"], environ[UNTRUSTED_PROXY] = addresses.UNKNOWN_CLIENT, peer
         return self._application(environ, start_response)
 
     def _believe(self, environ: "WSGIEnvironment", peer: str) -> None:

@@ -1,17 +1,15 @@
 """Holds requests to the allow lists, and probes from elsewhere to a rate."""
 
 import logging
-import math
 from datetime import datetime
 
 from flask import current_app, request
 
-from app.api.client import client_address
-from app.contracts import AppError
-from app.contracts.errors import Forbidden
+from app.api.client import client_address, is_behind_untrusted_proxy
+from app.contracts.errors import Forbidden, TooManyRequests
 from app.domain.addresses import rate_key
 from app.domain.rates import Limiter
-from app.services import clock
+from app.services import clock, untrusted_proxies
 from app.services.database_faults import DATABASE_ERRORS
 from app.services.network_access import Zone, allow_lists
 
@@ -21,21 +19,14 @@ LIMITERS = "duplistatus.probe_rates"
 # Per minute and per hour, for those whom no list names.
 PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
-
-
-class TooManyProbes(AppError):
-    """Ping or health is asked too often by an address that no list names."""
-
-    status = 429
-
-    def __init__(self, retry_after_s: float) -> None:
-        super().__init__("Too many probes from this address, try again later", errorCode="PROBE_RATE_LIMITED")
-        self.headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
+UNKNOWN_ADDRESS = "Your address is not known: the proxy on this machine is not named in IP_TRUSTED_PROXIES"
 
 
 def check(zone: Zone) -> None:
-    """Let the client into the zone. Raises Forbidden, or TooManyProbes."""
+    """Let the client into the zone. Raises Forbidden, or TooManyRequests."""
     address = client_address()
+    if is_behind_untrusted_proxy():
+        untrusted_proxies.note(clock.now())
     if _is_admitted(zone, address):
         return
     now = clock.now()
@@ -44,7 +35,8 @@ def check(zone: Zone) -> None:
         return
     if _limiters()["refusals"][0].allow(rate_key(address), now) is None:
         log.warning("%s is on no allow list and was refused at %s", address, request.path)
-    raise Forbidden("Your address is not allowed here", errorCode="IP_NOT_ALLOWED")
+    sentence = UNKNOWN_ADDRESS if is_behind_untrusted_proxy() else "Your address is not allowed here"
+    raise Forbidden(sentence, errorCode="IP_NOT_ALLOWED")
 
 
 def _is_admitted(zone: Zone, address: str) -> bool:
@@ -61,7 +53,8 @@ def _limit_probe(address: str, now: datetime) -> None:
     for limiter in _limiters().get(request.endpoint or "", ()):
         retry_after_s = limiter.allow(rate_key(address), now)
         if retry_after_s is not None:
-            raise TooManyProbes(retry_after_s)
+            sentence = "Too many probes from this address, try again later"
+            raise TooManyRequests(sentence, retry_after_s, errorCode="PROBE_RATE_LIMITED")
 
 
 def _limiters() -> dict[str, tuple[Limiter, ...]]:

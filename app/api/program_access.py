@@ -1,30 +1,20 @@
 """How programs get in: keys where they are required, and rates for each address."""
 
-import math
 from datetime import datetime
 from typing import Any
 
 from flask import current_app, g, request
 
 from app.api.client import client_address
-from app.contracts.errors import AppError, Forbidden, Unauthorized
+from app.contracts.errors import AppError, Forbidden, TooManyRequests, Unauthorized
 from app.domain.addresses import is_loopback, rate_key
 from app.domain.rates import Limiter
 from app.services import clock, configuration, deployment
 from app.services.keys import KeyVerdict, judge, judge_key
 
 READS_PER_MINUTE, READ_BURST = 1200, 300
+SESSIONS_PER_MINUTE = 60
 FAILED_KEYS_PER_MINUTE, FAILED_KEY_BURST = 10, 20
-
-
-class TooManyRequests(AppError):
-    """An address asks more often than it may; `retry_after_s` becomes the header Retry-After."""
-
-    status = 429
-
-    def __init__(self, message: str, retry_after_s: float) -> None:
-        super().__init__(message)
-        self.headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
 
 
 class Script:
@@ -125,6 +115,7 @@ def _limiters() -> dict[str, Limiter]:
             "duplistatus.program_rates",
             {
                 "upload": Limiter(settings.uploads_per_minute / 60, settings.upload_burst),
+                "session": Limiter(SESSIONS_PER_MINUTE / 60, SESSIONS_PER_MINUTE),
                 "read": Limiter(READS_PER_MINUTE / 60, READ_BURST),
                 "failed_key": Limiter(FAILED_KEYS_PER_MINUTE / 60, FAILED_KEY_BURST),
             },

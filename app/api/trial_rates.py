@@ -3,7 +3,7 @@
 from flask import current_app
 from flask_login import current_user
 
-from app.api.program_access import TooManyRequests
+from app.contracts.errors import TooManyRequests
 from app.domain.rates import Limiter
 from app.services import clock
 

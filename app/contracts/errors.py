@@ -1,5 +1,6 @@
 """The one root of errors that people may read: an API answers them, a page shows them."""
 
+import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -56,3 +57,13 @@ class TooLarge(AppError):
     """What was sent is, or unpacks to, more than is accepted."""
 
     status = 413
+
+
+class TooManyRequests(AppError):
+    """The caller asks more often than it may; `retry_after_s` becomes the header Retry-After."""
+
+    status = 429
+
+    def __init__(self, message: str, retry_after_s: float, **extra: Any) -> None:
+        super().__init__(message, **extra)
+        self.headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}

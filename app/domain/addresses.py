@@ -1,11 +1,14 @@
 """Who is really calling: forwarded addresses are believed only when a trusted proxy tells them."""
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+# What stands for the address of a client that nobody who is trusted has told.
+UNKNOWN_CLIENT = "unknown"
+FORWARDING_HEADERS = ("HTTP_X_FORWARDED_FOR", "HTTP_X_REAL_IP", "HTTP_FORWARDED")
 
 
 @lru_cache(maxsize=1024)
@@ -64,3 +67,10 @@ def is_loopback(address: str) -> bool:
     """Whether the caller is this very machine."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_loopback
+
+
+def is_untrusted_proxy(environ: Mapping[str, object], trusted: Sequence[Network]) -> bool:
+    """Whether a request comes from this machine on behalf of somebody else, by a proxy that is not trusted."""
+    peer = str(environ.get("REMOTE_ADDR", ""))
+    is_forwarded = any(environ.get(name) for name in FORWARDING_HEADERS)
+    return is_forwarded and is_loopback(peer) and not is_within(parse_address(peer), trusted)

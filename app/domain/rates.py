@@ -31,3 +31,15 @@ class Limiter:
             if len(self._buckets) > self._keys_kept:
                 self._buckets.popitem(last=False)
             return None if is_allowed else (1 - tokens) / self._rate_per_s
+
+    def give_back(self, key: str) -> None:
+        """Take back one counted event of `key`, which has turned out not to count."""
+        with self._lock:
+            if key in self._buckets:
+                seen_at, tokens = self._buckets[key]
+                self._buckets[key] = (seen_at, min(self._burst, tokens + 1))
+
+    def forget(self, key: str) -> None:
+        """Forget all events of `key`."""
+        with self._lock:
+            self._buckets.pop(key, None)

@@ -1,6 +1,7 @@
 """Single values out of a report: each is given in the type we keep, or refused naming its field."""
 
 import hashlib
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -111,6 +112,10 @@ class Section:
         if len(text) > longest:
             raise self.refusal(field, f"is longer than {longest} characters")
         return text
+
+    def word(self, field: str, longest: int) -> str:
+        """Give the beginning of a text as `text` does, which is never refused for its length."""
+        return self.text(field, sys.maxsize)[:longest]
 
     def shortened(self, field: str, longest: int) -> str | None:
         """Give the beginning of a text that only describes, or None when there is none."""

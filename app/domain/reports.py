@@ -273,7 +273,7 @@ def read_report(
     Versions are not read yet: that takes the other runs of the job (`version_log` has what the log tells of them).
     """
     results = _find_results(document.get("Data"))
-    operation = results.text("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(document)
+    operation = results.word("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(document)
     if not operation:
         raise InvalidReport("Only reports of backups are accepted: Data.MainOperation is missing")
     if operation not in SCHEDULED and not _has_identity(document.get("Extra")):
@@ -370,7 +370,7 @@ def _failed_operation(document: dict[str, Any]) -> str:
         return ""
     if "Data" not in document and not _exception_text(document.get("Exception")):
         return ""
-    return Section("Extra", extra).text("OperationName", _LONGEST_WORD) or BACKUP
+    return Section("Extra", extra).word("OperationName", _LONGEST_WORD) or BACKUP
 
 
 def _has_identity(extra: Any) -> bool:
@@ -415,7 +415,7 @@ def _read_results(data: Section, document: dict[str, Any], operation: str, zone:
     """Read times, figures and texts of a run that has results."""
     _require(data, _DATA_REQUIRED, "dataSection", ("MainOperation", *_DATA_REQUIRED))
     began_at, ended_at, duration_s = _read_times(data, zone)
-    parsed_result = data.text("ParsedResult", _LONGEST_WORD)
+    parsed_result = data.word("ParsedResult", _LONGEST_WORD)
     texts = _read_texts(data, document)
     messages = texts["messages"]
     warning_count = data.count("WarningsActualLength", LARGEST_INTEGER)

@@ -19,6 +19,7 @@ from app.services import (
     duplicati_versions,
     evaluate,
     external_monitor,
+    guesses,
     health_alarms,
     integrity,
     leases,
@@ -136,6 +137,7 @@ def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _keep_house(now: datetime) -> tuple[str, Mapping[str, int]]:
     session_store.purge_expired(now)
+    guesses.purge(now)
     return f"Removed expired sessions, packed {compaction.repack_logs(now)} logs", {}
 
 

@@ -11,7 +11,8 @@ from app.models.scheduler import Lease, Task
 from app.models.servers import Server
 from app.models.sessions import Session
 from app.models.settings import Setting
-from app.models.users import User
+from app.models.sign_in_networks import SignInNetwork
+from app.models.users import User, Visitor
 
 __all__ = [
     "ApiKey",
@@ -29,7 +30,9 @@ __all__ = [
     "ServerAccess",
     "Session",
     "Setting",
+    "SignInNetwork",
     "Task",
     "Urgency",
     "User",
+    "Visitor",
 ]

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import ForeignKey, String
+from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.types import Instant, RowId
+from app.models.types import Bounded, Instant, Recorded, RowId
 
 
 class ApiKey(Model):
@@ -15,15 +15,15 @@ class ApiKey(Model):
     __tablename__ = "api_keys"
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
-    name: Mapped[str] = mapped_column(String(255))
-    scope: Mapped[str] = mapped_column(String(16))
-    secret_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    fingerprint: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str] = mapped_column(Bounded(255))
+    scope: Mapped[str] = mapped_column(Bounded(16))
+    secret_hash: Mapped[str] = mapped_column(Bounded(64), unique=True)
+    fingerprint: Mapped[str] = mapped_column(Bounded(16))
     is_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
     expires_at: Mapped[datetime | None] = mapped_column(Instant)
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)
-    last_used_ip: Mapped[str | None] = mapped_column(String(64))
-    created_by: Mapped[str | None] = mapped_column(String(255))
+    last_used_ip: Mapped[str | None] = mapped_column(Recorded(64))
+    created_by: Mapped[str | None] = mapped_column(Recorded(255))
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     def is_expired(self, now: datetime) -> bool:

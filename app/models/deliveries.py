@@ -4,11 +4,11 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
 
-from sqlalchemy import ForeignKey, Index, String, Text, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.types import Instant, Json, RowId, UuidText
+from app.models.types import Bounded, Instant, Json, RowId, UuidText
 
 
 class DeliveryState(StrEnum):
@@ -45,13 +45,13 @@ class Delivery(Model):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     idempotency_key: Mapped[str] = mapped_column(UuidText)
-    event: Mapped[str] = mapped_column(String(32))
+    event: Mapped[str] = mapped_column(Bounded(32))
     event_key: Mapped[str] = mapped_column(Text)
     channel_id: Mapped[int] = mapped_column(RowId, ForeignKey("channels.id", ondelete="CASCADE"))
     job_id: Mapped[int | None] = mapped_column(RowId, ForeignKey("jobs.id", ondelete="SET NULL"), index=True)
     target: Mapped[str] = mapped_column(Text, default="", server_default="")
     payload: Mapped[dict[str, Any]] = mapped_column(Json)
-    state: Mapped[str] = mapped_column(String(16), default=DeliveryState.QUEUED)
+    state: Mapped[str] = mapped_column(Bounded(16), default=DeliveryState.QUEUED)
     urgency: Mapped[int] = mapped_column(default=Urgency.USUAL, server_default="0")
     attempts: Mapped[int] = mapped_column(default=0, server_default="0")
     next_attempt_at: Mapped[datetime] = mapped_column(Instant)

@@ -3,11 +3,11 @@
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.types import Instant, Json, RowId, UuidText, VersionTimes, unpack_times
+from app.models.types import Bounded, Instant, Json, Recorded, RowId, UuidText, VersionTimes, unpack_times
 
 if TYPE_CHECKING:
     from app.models.servers import Server
@@ -34,14 +34,14 @@ class Job(Model):
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(Text)
     # What runs here: backups, or what else Duplicati did for a job, which is kept beside it if people want it.
-    operation: Mapped[str] = mapped_column(String(200), default="Backup", server_default="Backup")
-    duplicati_id: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    operation: Mapped[str] = mapped_column(Recorded(200), default="Backup", server_default="Backup")
+    duplicati_id: Mapped[str] = mapped_column(Bounded(255), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     # What to tell, and whom.
-    notification_event: Mapped[str] = mapped_column(String(16), default="warnings", server_default="warnings")
+    notification_event: Mapped[str] = mapped_column(Bounded(16), default="warnings", server_default="warnings")
     channel_switches: Mapped[dict[str, bool]] = mapped_column(Json, default=dict, server_default="{}")
-    additional_event: Mapped[str | None] = mapped_column(String(16))
+    additional_event: Mapped[str | None] = mapped_column(Bounded(16))
     additional_emails: Mapped[str | None] = mapped_column(Text)
     additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
     # No messages from `muted_from` (none: at once) until `muted_until`: a mute, or a maintenance that was announced.
@@ -49,7 +49,7 @@ class Job(Model):
     muted_until: Mapped[datetime | None] = mapped_column(Instant)
     mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
     # What people were told of and is not over: "Overdue", "Error" or "Fatal", and since when it is so.
-    trouble_kind: Mapped[str | None] = mapped_column(String(16))
+    trouble_kind: Mapped[str | None] = mapped_column(Bounded(16))
     trouble_since_at: Mapped[datetime | None] = mapped_column(Instant)
     # What the newest run has that is not usual: dictionaries of what `domain.anomalies.Anomaly` holds.
     anomalies: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")
@@ -61,14 +61,14 @@ class Job(Model):
     allowed_weekdays: Mapped[int] = mapped_column(default=ALL_WEEKDAYS, server_default=str(ALL_WEEKDAYS))
     # Who gave interval and weekdays: "default", "imported", "duplicati" or "person". A learned schedule replaces only
     # the first two.
-    interval_source: Mapped[str] = mapped_column(String(16), default="default", server_default="default")
+    interval_source: Mapped[str] = mapped_column(Bounded(16), default="default", server_default="default")
     # The grace period of this job by its name in `domain.overdue.TOLERANCES`; NULL: the global one.
-    overdue_tolerance: Mapped[str | None] = mapped_column(String(16))
+    overdue_tolerance: Mapped[str | None] = mapped_column(Bounded(16))
     schedule_anchor_at: Mapped[datetime | None] = mapped_column(Instant)
     # What the runs show, see `domain.learned_schedules`; NULL: nothing yet.
     learned_schedule: Mapped[dict[str, Any] | None] = mapped_column(Json)
     # Who gave the anchor: "guess" (the first run), "duplicati" or "person".
-    schedule_source: Mapped[str] = mapped_column(String(16), default="guess", server_default="guess")
+    schedule_source: Mapped[str] = mapped_column(Bounded(16), default="guess", server_default="guess")
     # What Duplicati itself said of the run after the newest one; it beats the grid.
     announced_next_at: Mapped[datetime | None] = mapped_column(Instant)
     next_expected_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -80,7 +80,7 @@ class Job(Model):
     run_count: Mapped[int] = mapped_column(default=0, server_default="0")
     total_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # One letter for each of the newest runs (S W E F U), oldest first.
-    recent_statuses: Mapped[str] = mapped_column(String(100), default="", server_default="")
+    recent_statuses: Mapped[str] = mapped_column(Bounded(100), default="", server_default="")
     # The newest runs in a few figures each, as `domain.recent_runs` packs them.
     recent_runs: Mapped[bytes | None] = mapped_column(LargeBinary)
     # By how much the destination grows a day; worked out anew once a week.
@@ -96,7 +96,7 @@ class Job(Model):
     last_reported_began_at: Mapped[datetime | None] = mapped_column(Instant)
     last_received_at: Mapped[datetime | None] = mapped_column(Instant)
     last_status: Mapped[str | None] = mapped_column(Text)
-    last_outcome: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    last_outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     last_broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
     last_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
     # Files, storage, quota and versions are those of the newest run that told them.
@@ -125,7 +125,7 @@ class Job(Model):
     state_run_id: Mapped[str | None] = mapped_column(UuidText)
     state_began_at: Mapped[datetime | None] = mapped_column(Instant)
     state_status: Mapped[str | None] = mapped_column(Text)
-    state_outcome: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    state_outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     state_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
     state_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
     state_error_count: Mapped[int] = mapped_column(default=0, server_default="0")

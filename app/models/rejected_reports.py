@@ -2,11 +2,11 @@
 
 from datetime import datetime
 
-from sqlalchemy import LargeBinary, String, Text
+from sqlalchemy import LargeBinary, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.types import Instant, RowId
+from app.models.types import Instant, Recorded, RowId
 
 
 class RejectedReport(Model):
@@ -16,7 +16,7 @@ class RejectedReport(Model):
 
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     received_at: Mapped[datetime] = mapped_column(Instant, index=True)
-    ip_address: Mapped[str] = mapped_column(String(64))
+    ip_address: Mapped[str] = mapped_column(Recorded(64))
     content_type: Mapped[str] = mapped_column(Text, default="")
     status_code: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)

@@ -2,12 +2,12 @@
 
 from datetime import datetime
 
-from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.domain.reports import Figure
 from app.extensions import Model
-from app.models.types import Instant, RowId, UuidText, VersionTimes
+from app.models.types import Bounded, Instant, RowId, UuidText, VersionTimes
 
 MILLISECONDS_A_DAY = 86_400_000
 
@@ -84,7 +84,7 @@ class Run(Model):
     reported_quota_error: Mapped[bool] = mapped_column(default=False)
     reported_quota_warning: Mapped[bool] = mapped_column(default=False)
     # What `domain.run_outcomes.Outcome` says: a dry run, aborted, stopped, partial, or nothing of these (empty).
-    outcome: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     # When the run before this one began, where the log says that it was broken off and sent no report.
     broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
     # The ways in which the run was received: bits of `domain.reports.Format`.

@@ -6,7 +6,7 @@ from sqlalchemy import String, Text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from app.extensions import Model
-from app.models.types import Instant
+from app.models.types import Bounded, Instant
 
 
 class Lease(Model):
@@ -15,7 +15,7 @@ class Lease(Model):
     __tablename__ = "leases"
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
-    holder: Mapped[str] = mapped_column(String(64))
+    holder: Mapped[str] = mapped_column(Bounded(64))
     expires_at: Mapped[datetime] = mapped_column(Instant)
 
 

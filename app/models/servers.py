@@ -7,7 +7,7 @@ from sqlalchemy import BigInteger, String, Text
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from app.extensions import Model
-from app.models.types import Instant, Json
+from app.models.types import Bounded, Instant, Json
 
 if TYPE_CHECKING:
     from app.models.jobs import Job
@@ -22,8 +22,8 @@ class Server(Model):
     __tablename__ = "servers"
 
     id: Mapped[str] = mapped_column(String(255), primary_key=True)
-    name: Mapped[str] = mapped_column(String(255), index=True)
-    alias: Mapped[str] = mapped_column(String(255), default="", server_default="")
+    name: Mapped[str] = mapped_column(Bounded(255), index=True)
+    alias: Mapped[str] = mapped_column(Bounded(255), default="", server_default="")
     note: Mapped[str] = mapped_column(Text, default="", server_default="")
     url: Mapped[str] = mapped_column(Text, default="", server_default="")
     encrypted_password: Mapped[str] = mapped_column(Text, default="", server_default="")
@@ -31,7 +31,7 @@ class Server(Model):
     encrypted_headers: Mapped[str] = mapped_column(Text, default="", server_default="")
     verifies_certificate: Mapped[bool] = mapped_column(default=True, server_default="1")
     # Defaults that a job inherits as long as its own value is NULL.
-    additional_event: Mapped[str | None] = mapped_column(String(16))
+    additional_event: Mapped[str | None] = mapped_column(Bounded(16))
     additional_emails: Mapped[str | None] = mapped_column(Text)
     additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
     muted_from: Mapped[datetime | None] = mapped_column(Instant)
@@ -39,7 +39,7 @@ class Server(Model):
     mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
     tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
     # How often its logs are fetched, as an interval text; empty: never by itself.
-    collect_interval: Mapped[str] = mapped_column(String(16), default="", server_default="")
+    collect_interval: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     next_collect_at: Mapped[datetime | None] = mapped_column(Instant)
     collected_at: Mapped[datetime | None] = mapped_column(Instant)
     collect_error: Mapped[str | None] = mapped_column(Text)

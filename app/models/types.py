@@ -9,17 +9,86 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import BigInteger, Dialect, Integer, LargeBinary, Row, Select, Text
+from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, Row, Select, String, Text, event
+from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
+from app.contracts import AppError
 from app.domain.instants import from_milliseconds, to_milliseconds
 
+# Of what a browser or a program calls itself.
+USER_AGENT_LENGTH = 512
 # Rows and queries of which only the reader of the query knows the columns.
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
 
 # SQLite counts rows by itself only in a column declared INTEGER; PostgreSQL needs the wide type.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
+
+
+class TextTooLong(AppError, DontWrapMixin):
+    """A text is longer than its column; says so by the name of the column."""
+
+    def __init__(self, field: str, length: int) -> None:
+        super().__init__(f"{field}: must not be longer than {length} characters")
+
+
+class Bounded(TypeDecorator[str]):
+    """A text of so many characters at most, on SQLite too, which would store any.
+
+    Storing a longer one raises TextTooLong. To look for one is no error: there is none.
+    """
+
+    impl = String
+    cache_ok = True
+    field = ""
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def coerce_compared_value(self, op: Any, value: Any) -> Any:
+        """Compare with any text."""
+        return String()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Store."""
+        if value is not None and len(value) > self.length:
+            raise TextTooLong(self.field, self.length)
+        return value
+
+
+class Recorded(TypeDecorator[str]):
+    """A text from outside that is only recorded: what is too long is cut, and never a reason to refuse anything."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        super().__init__(length)
+        self.length = length
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """Store."""
+        return None if value is None else value[: self.length]
+
+
+class RecordedText(Recorded):
+    """The same in a column without a length of its own."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, length: int) -> None:
+        TypeDecorator.__init__(self)
+        self.length = length
+
+
+@event.listens_for(Column, "after_parent_attach")
+def name_field(column: Column[Any], _table: Any) -> None:
+    """Let a bounded text know the name of its column."""
+    if isinstance(column.type, Bounded):
+        column.type.field = column.name
 
 
 class Instant(TypeDecorator[datetime]):

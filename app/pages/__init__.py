@@ -4,6 +4,7 @@ from flask import Flask, Response
 
 from app import __version__
 from app.api import errors, guards
+from app.api.response_headers import PAGE_HEADERS
 from app.contracts import Guard
 from app.pages import (
     addresses,
@@ -31,20 +32,6 @@ from app.pages.strips import pulse, read_pulse
 from app.pages.views import bp
 from app.services import channel_health
 from app.services.network_access import Zone
-
-# Nothing from elsewhere, no script and no style within the page, nobody may frame it.
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
-    " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cache-Control": "no-store",
-}
 
 
 def install(app: Flask) -> None:
@@ -80,7 +67,7 @@ def page_values() -> dict[str, object]:
 
 def protect(response: Response) -> Response:
     """Say what the page may do, and that nobody may keep it."""
-    response.headers.update(HEADERS)
+    response.headers.update(PAGE_HEADERS)
     return response
 
 

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from app.api.openapi.serving import document
 from app.contracts import Guard, guarded
+from app.services.searching import LONGEST_SEARCH
 
 bp = Blueprint("api_manual", __name__)
 
@@ -106,7 +107,7 @@ class Group:
 @guarded(Guard.OPEN)
 def show() -> ResponseReturnValue:
     """The API for people: every address, who may call it, what it takes and gives."""
-    words = request.args.get("q", "").lower().split()
+    words = request.args.get("q", "")[:LONGEST_SEARCH].lower().split()
     groups = [found for group in groups_of(current_app) if (found := narrowed(group, words)).operations]
     about = document(current_app)["info"]["description"]
     return render_template("manual/page.html", groups=groups, wanted=" ".join(words), about=about, marked=marked)

@@ -6,6 +6,7 @@ from flask import Response, make_response, render_template, request, url_for
 from flask_babel import lazy_gettext
 from flask_login import current_user
 
+from app.api import network_rules
 from app.api.client import client_address
 from app.models import User
 from app.pages import addresses, languages
@@ -17,6 +18,7 @@ TITLES = {
     403: lazy_gettext("Not for this account"),
     404: lazy_gettext("Nothing here"),
     413: lazy_gettext("Too large"),
+    429: lazy_gettext("Too many requests"),
     500: lazy_gettext("Something went wrong"),
     503: lazy_gettext("Not available at the moment"),
 }
@@ -33,6 +35,9 @@ PLAINER = {
         "This account has sent many test messages. Try again in a minute."
     ),
     "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
+    network_rules.UNKNOWN_ADDRESS: lazy_gettext(
+        "Your address is not known: the proxy on this machine is not named in IP_TRUSTED_PROXIES."
+    ),
     "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
     "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
     "The request is too large": lazy_gettext("More was sent than is taken."),
@@ -60,18 +65,24 @@ PLAINER = {
         "This should not have happened. The application log has the details."
     ),
 }
+# Shown where no template can be drawn, and so in one language.
+LAST_RESORT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>duplistatus</title>
+<h1>{status}</h1><p>This page cannot be shown at the moment. The application log has the details.</p></html>
+"""
 STALE_PAGE = "Invalid CSRF token"
 STALE_TITLE = lazy_gettext("Send it once more")
 STALE = lazy_gettext("The page was open for too long, so nothing was changed. Go back, load it anew and try again.")
 
 
 def show_error(sentence: str, status: int) -> Response:
-    """Draw an error as a page, alone where what the header needs may be what is in trouble."""
-    try:
-        return _draw(sentence, status, has_header=_is_for_reader(status))
-    except Exception:
-        log.exception("the header could not be drawn above an error")
-        return _draw(sentence, status, has_header=False)
+    """Draw an error as a page: alone where the header cannot be drawn, as plain HTML where that fails too."""
+    for has_header in (_is_for_reader, _is_for_nobody):
+        try:
+            return _draw(sentence, status, has_header=has_header(status))
+        except Exception:
+            log.exception("an error page could not be drawn")
+    return Response(LAST_RESORT.format(status=status), status, mimetype="text/html")
 
 
 def _is_for_reader(status: int) -> bool:
@@ -79,6 +90,11 @@ def _is_for_reader(status: int) -> bool:
     if status == 503 or not allow_lists().admit(Zone.ADMINISTRATION, client_address()):
         return False
     return isinstance(current_user._get_current_object(), User) and not current_user.must_change_password
+
+
+def _is_for_nobody(_status: int) -> bool:
+    """Whether the second try has a header: what it needs may be what is in trouble."""
+    return False
 
 
 def _draw(sentence: str, status: int, *, has_header: bool) -> Response:

@@ -1,5 +1,6 @@
 """Forms of the pages. A form's `attempt` calls the service and keeps a refusal for the page to show."""
 
+from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 from flask_login import current_user
@@ -14,7 +15,19 @@ from app.services import clock, sessions, users
 from app.services.login import SignedIn, login
 
 
-class LoginForm(PageForm):
+class PasswordCheckForm(PageForm):
+    """A form with a password that is checked; `refusal` is what the service has said against it."""
+
+    refusal: AppError | None = None
+
+    def answer_with(self, page: str, usual_status: int) -> ResponseReturnValue:
+        """The page of the form: with the status of the refusal where waiting helps, else with the usual one."""
+        if self.refusal is not None and self.refusal.status in (403, 429, 503):
+            return page, self.refusal.status, dict(self.refusal.headers)
+        return page, usual_status
+
+
+class LoginForm(PasswordCheckForm):
     """Name and password."""
 
     username = StringField(lazy_gettext("Username"), [InputRequired()])
@@ -30,11 +43,11 @@ class LoginForm(PageForm):
         try:
             return login(self.username.data, self.password.data, actor=visitor(), now=clock.now())
         except AppError as refusal:
-            self.problem = sentence_of(refusal)
+            self.refusal, self.problem = refusal, sentence_of(refusal)
             return None
 
 
-class PasswordForm(PageForm):
+class PasswordForm(PasswordCheckForm):
     """A new password, twice; the current one unless the change is forced."""
 
     current = PasswordField(lazy_gettext("Current password"))
@@ -58,6 +71,6 @@ class PasswordForm(PageForm):
                 kept_session=sessions.current().id_hash,
             )
         except AppError as refusal:
-            self.problems = sentences_of(refusal)
+            self.refusal, self.problems = refusal, sentences_of(refusal)
             return False
         return True

@@ -48,6 +48,7 @@ def _sentence(refusal: AppError) -> str:
             refusal.extra["minutesRemaining"],
         )
     return {
+        "TOO_MANY_ATTEMPTS": _("Too many wrong passwords. Wait a few minutes and try again."),
         "DATABASE_NOT_READY": _("The database is not ready; try again in a moment."),
         "REQUIRED_CREDENTIALS": _("Enter your username and your password."),
         "INVALID_CREDENTIALS": _("The username or the password is wrong."),

@@ -16,10 +16,10 @@ from app.pages.formats import MISSING, count_text, duration_text, exact, exact_t
 from app.pages.words import outcome_sentence, span_words
 from app.services import run_history
 from app.services.history import RunDetail, ServerStatus
+from app.services.searching import LONGEST_SEARCH
 
 LINES_SHOWN = 1000
 DAY = timedelta(days=1)
-LONGEST_SEARCH = 200
 SECTION_NAMES = ("errors", "warnings", "messages")
 # `2026-11-20 02:00:07 +01 - [Warning-Duplicati.Library…]: text`; collected logs may lack the time or the mark.
 LINE = re.compile(

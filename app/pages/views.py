@@ -48,7 +48,7 @@ def sign_in() -> ResponseReturnValue:
     form = LoginForm()
     result = form.attempt()
     if result is None:
-        return _show_login(form), 401
+        return form.answer_with(_show_login(form), 401)
     login_user(result.user)
     if result.is_key_changed:
         flash(
@@ -79,7 +79,7 @@ def save_password() -> ResponseReturnValue:
     """Change the password and go on to the dashboard."""
     form = PasswordForm()
     if not form.attempt():
-        return _show_password_form(form), 400
+        return form.answer_with(_show_password_form(form), 400)
     flash(_("Your password has been changed."), "success")
     return redirect(url_for("pages.dashboard"), 303)
 

@@ -14,8 +14,9 @@ from app.contracts import AppError
 from app.contracts.errors import Conflict, NotFound
 from app.extensions import db
 from app.models import Server, ServerAccess, User
-from app.services import passwords, session_store
+from app.services import guesses, passwords, session_store
 from app.services.audit import Actor, record_entry
+from app.services.searching import holds
 from app.services.transaction import writing
 
 SHORTEST_NAME, LONGEST_NAME = 3, 50
@@ -64,7 +65,7 @@ class AccountPage:
 
 def list_accounts(*, search: str = "", offset: int = 0, limit: int = 50) -> AccountPage:
     """The accounts whose names hold a text, whatever its case."""
-    found = func.lower(User.username).contains(search.lower(), autoescape=True)
+    found = holds(search, User.username)
     wanted = select(User).where(found).order_by(User.username).offset(offset).limit(limit)
     users = list(db.session.scalars(wanted))
     total = db.session.scalar(select(func.count()).select_from(User).where(found)) or 0
@@ -147,7 +148,8 @@ def unlock_account(user_id: str, *, actor: Actor, now: datetime) -> None:
     """Open an account that too many wrong passwords have locked. Raises NotFound."""
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
-        user.failed_login_attempts, user.locked_until, user.updated_at = 0, None, now
+        guesses.unlock(user.username)
+        user.updated_at = now
         _record("account_unlocked", user.id, {"targetUsername": user.username}, actor=actor, now=now)
 
 

@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Text, false, func, or_, select, type_coerce
+from sqlalchemy import ColumnElement, Text, false, func, select, type_coerce
 
 from app.contracts.errors import NotFound
 from app.extensions import db
 from app.models import AuditEntry
+from app.services.searching import holds
 
 MOST_EXPORTED = 10_000
 STATUSES = frozenset({"success", "failure", "error"})
@@ -94,8 +95,7 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
     if wanted.before is not None:
         conditions.append(AuditEntry.at < wanted.before)
     if wanted.search:
-        text = wanted.search.lower()
-        conditions.append(or_(*(func.lower(column).contains(text, autoescape=True) for column in SEARCHED)))
+        conditions.append(holds(wanted.search, *SEARCHED))
     if wanted.own_user_id is not None:
         conditions.append(AuditEntry.user_id == wanted.own_user_id)
     if wanted.matches_nothing:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from app.services import channels, repairs, secrets, sessions, users
+from app.services import anonymous_sessions, channels, repairs, secrets, sessions, users
 from app.settings import Settings
 
 
@@ -11,5 +11,6 @@ def prepare(settings: Settings, *, now: datetime) -> None:
     secrets.prepare_key(settings.data_dir)
     users.ensure_admin(settings, now=now)
     channels.ensure_defaults(now=now)
+    anonymous_sessions.ensure_key(now)
     sessions.purge_expired(now=now)
     repairs.finish_migration(now)

@@ -29,6 +29,7 @@ from app.services import (
     passwords,
     schema_state,
     secrets,
+    untrusted_proxies,
 )
 from app.services.database_faults import Fault
 from app.services.database_state import find_damages
@@ -92,6 +93,7 @@ def examine_application(now: datetime) -> list[Finding]:
             *_examine_schedule(now),
             *_examine_backups(now),
             *_examine_plugins(),
+            *_examine_proxy(now),
         ]
     except SQLAlchemyError as error:
         advice = "Check that the database runs, and DATABASE_URL."
@@ -272,3 +274,11 @@ def _examine_plugins() -> Iterator[Finding]:
     for broken in registry().broken:
         text = f"{broken.name} of {broken.distribution} cannot be loaded: {broken.reason}"
         yield Finding("plugins", text, "Update or remove it.")
+
+
+def _examine_proxy(now: datetime) -> Iterator[Finding]:
+    seen_at = untrusted_proxies.last_seen_at(now)
+    if seen_at is not None:
+        text = f"Requests came through a proxy on this machine that is not trusted, at {seen_at:%Y-%m-%d %H:%M} UTC"
+        advice = "Set IP_TRUSTED_PROXIES to the address from which it connects, for example 127.0.0.1."
+        yield Finding("proxy", text, advice)

@@ -44,11 +44,15 @@ DEFAULTS: dict[str, Any] = {
     # Tasks that were stopped or started by hand: see `services.task_schedule`.
     "cron_changes_by_hand": {},
     "master_key_fingerprint": None,
+    # Of the signatures of `services.anonymous_sessions`.
+    "anonymous_session_key": "",
     "has_default_channels": False,
     "admin_allowlist_enabled": False,
     "admin_allowlist": [],
     "external_allowlist_enabled": False,
     "external_allowlist": [],
+    # When a request came through a proxy on this machine that is not trusted.
+    "untrusted_proxy_seen_at": None,
     # What `services.summary_settings` reads.
     "daily_summary": {},
     "digest": {},

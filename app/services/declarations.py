@@ -14,6 +14,7 @@ from marshmallow import RAISE, Schema, ValidationError, fields, validate
 from app.contracts.errors import AppError
 from app.domain.backup_times import BackupSchedule
 from app.domain.badges import LONGEST_LABEL
+from app.domain.monitor_pings import SERVICES
 from app.domain.occurrences import MONTHLY, WEEKLY, read_time
 from app.domain.old_settings import is_crontab
 from app.domain.overdue import FREQUENCIES, TOLERANCES
@@ -26,6 +27,10 @@ RUN_DAYS, RUN_COUNT, DELIVERY_DAYS, LOG_DAYS = (0, 36_500), (0, 1_000_000), (1, 
 LEAST_MIB, MOST_MIB = 1, 1024
 VERSION_HOURS = (6, 12, 24)
 LONGEST_URL, LONGEST_TITLE = 500, 80
+# MiB of free disk space.
+FREE_SPACE_MIB = (0, 100_000_000)
+# Of the pings to an external monitor.
+PING_MINUTES, LONGEST_PING_URL = (1, 1440), 2000
 MOST_BADGES, MOST_NETWORKS = 200, 500
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,63}")
 DIGEST_PERIODS = ("off", WEEKLY, MONTHLY)
@@ -230,6 +235,39 @@ class NewestVersionsValue(Exact):
     error = fields.String()
 
 
+class TaskChangeValue(Exact):
+    """A task that was stopped or started by hand, and what its settings were then."""
+
+    isOn = Flag(required=True)
+    planned = fields.Tuple((fields.String(), Flag()), required=True)
+
+
+class IntegrityFailureValue(Exact):
+    """What the newest check of the database file found."""
+
+    at = fields.String(required=True, validate=check_instant)
+    damage = fields.String(required=True)
+
+
+class ExternalMonitorValue(Exact):
+    """Where pings go while everything works; the token is encrypted."""
+
+    is_enabled = Flag()
+    url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
+    every_minutes = whole(*PING_MINUTES)
+    service = fields.String(validate=validate.OneOf(("", *SERVICES)))
+    token = fields.String()
+
+
+class PingValue(Exact):
+    """How the newest ping went."""
+
+    sent_at = fields.String(validate=check_instant)
+    good_at = fields.String(allow_none=True, validate=check_instant)
+    error = fields.String()
+    reason = fields.String()
+
+
 def _networks() -> fields.List[Any]:
     return fields.List(fields.String(validate=check_network), validate=validate.Length(max=MOST_NETWORKS))
 
@@ -274,6 +312,15 @@ DECLARED: dict[str, fields.Field[Any]] = {
     "version_check": fields.Nested(VersionCheckValue),
     "newest_duplicati": fields.Nested(NewestVersionsValue),
     "logs_repacked_to": whole(0),
+    "cron_changes_by_hand": fields.Dict(keys=fields.String(), values=fields.Nested(TaskChangeValue)),
+    "anonymous_session_key": fields.String(validate=validate.Regexp(r"(?:[0-9a-f]{64})?\Z")),
+    "untrusted_proxy_seen_at": fields.String(validate=check_instant),
+    "jobs_started_at": fields.String(validate=check_instant),
+    "integrity_failure": fields.Nested(IntegrityFailureValue),
+    "free_space_mib": whole(*FREE_SPACE_MIB),
+    "health_notified": fields.Dict(keys=fields.String(), values=fields.String(validate=check_instant)),
+    "external_monitor": fields.Nested(ExternalMonitorValue),
+    "external_monitor_ping": fields.Nested(PingValue),
 }
 
 

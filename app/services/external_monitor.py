@@ -18,6 +18,7 @@ from app.domain.monitor_pings import OTHER, SERVICES, Ping, build_ping, recognis
 from app.services import configuration, health, secrets
 from app.services.audit import Actor, record_entry
 from app.services.database_faults import DATABASE_ERRORS
+from app.services.declarations import LONGEST_PING_URL, PING_MINUTES
 from app.services.failed_requests import describe_failure
 from app.services.transaction import writing
 
@@ -25,8 +26,8 @@ log = logging.getLogger(__name__)
 
 # The settings that hold what was chosen, and how the newest ping went.
 CHOSEN, PINGED = "external_monitor", "external_monitor_ping"
-LEAST_MINUTES, MOST_MINUTES, USUAL_MINUTES = 1, 1440, 5
-LONGEST_URL, LONGEST_TOKEN = 2000, 500
+USUAL_MINUTES = 5
+LONGEST_TOKEN = 500
 TIMEOUT_S = 10.0
 # The task comes by each minute; one that comes a little early must not wait for the next.
 SLACK = timedelta(seconds=30)
@@ -89,7 +90,7 @@ def read() -> ExternalMonitor:
     stored = _mapping(configuration.get(CHOSEN))
     usual = ExternalMonitor()
     minutes: Any = stored.get("every_minutes")
-    is_possible = type(minutes) is int and LEAST_MINUTES <= minutes <= MOST_MINUTES
+    is_possible = type(minutes) is int and PING_MINUTES[0] <= minutes <= PING_MINUTES[1]
     service = stored.get("service")
     return ExternalMonitor(
         is_enabled=stored.get("is_enabled") is True,
@@ -126,9 +127,9 @@ def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
         is_dropped = "token" not in changes and before.has_token and leads_elsewhere(before.url, url)
         token = "" if is_dropped else before.token
         values["token"] = secrets.encrypt(str(changes["token"])) if "token" in changes else token
-        configuration.put(CHOSEN, values, now=now)
+        configuration.save(CHOSEN, values, now=now)
         if url != before.url:
-            configuration.put(PINGED, None, now=now)
+            configuration.save(PINGED, None, now=now)
         _record(read(), is_dropped, actor, now)
     return is_dropped
 
@@ -170,7 +171,7 @@ def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
         "reason": reason,
     }
     try:
-        configuration.put(PINGED, stored, now=now)
+        configuration.save(PINGED, stored, now=now)
     except DATABASE_ERRORS as trouble:
         log.warning("how the ping went cannot be stored: %s", trouble)
     return result
@@ -201,13 +202,14 @@ def _request(ping: Ping) -> str:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    if not LEAST_MINUTES <= values["every_minutes"] <= MOST_MINUTES:
-        sentence = f"everyMinutes: has to be from {LEAST_MINUTES} to {MOST_MINUTES}"
+    least, most = PING_MINUTES
+    if not least <= values["every_minutes"] <= most:
+        sentence = f"everyMinutes: has to be from {least} to {most}"
         raise AppError(sentence, field="everyMinutes")
     if values["service"] not in ("", *SERVICES):
         raise AppError(f"service: has to be one of {', '.join(SERVICES)}", field="service")
-    if len(values["url"]) > LONGEST_URL:
-        raise AppError(f"url: has to have at most {LONGEST_URL} characters", field="url")
+    if len(values["url"]) > LONGEST_PING_URL:
+        raise AppError(f"url: has to have at most {LONGEST_PING_URL} characters", field="url")
     if values["is_enabled"] and not values["url"]:
         raise AppError("url: an address is needed", field="url")
     try:

@@ -171,7 +171,7 @@ def inspect_now(now: datetime) -> Health:
 def note_jobs_started(now: datetime) -> None:
     """Remember that scheduled work begins now: what was not done while the server was off is not late yet."""
     try:
-        configuration.put(JOBS_STARTED, now.isoformat(), now=now)
+        configuration.save(JOBS_STARTED, now.isoformat(), now=now)
     except DATABASE_ERRORS as error:  # the start goes on: a full disk may have room again
         log.error("the start of scheduled work cannot be noted: %s", describe(error))
 

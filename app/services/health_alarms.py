@@ -20,6 +20,7 @@ from app.domain.instants import to_milliseconds
 from app.services import channels, configuration, delivery, disk_space, external_monitor, health, messages, outbox
 from app.services.audit import Actor, record_entry
 from app.services.database_faults import DATABASE_ERRORS, Fault
+from app.services.declarations import FREE_SPACE_MIB
 from app.services.deployment import settings
 from app.services.health import Health, Problem
 from app.services.page_links import own_address
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 EXTENSION = "duplistatus.health_alarms"
 # The setting that says what people know of: codes of problems with the time at which they were notified.
 NOTIFIED = "health_notified"
-# The setting with the limit in MiB; most that can be meant.
-LIMIT, MOST_MIB = "free_space_mib", 100_000_000
+# The setting with the limit in MiB.
+LIMIT = "free_space_mib"
 MIB = 1024 * 1024
 # The limit that nobody has changed is at most this share of a small disk.
 USUAL_SHARE = 0.1
@@ -95,10 +96,11 @@ def free_space_limit() -> int:
 
 def save_free_space_limit(mib: int, *, actor: Actor, now: datetime) -> None:
     """Choose the limit. Raises AppError for one that cannot be meant."""
-    if not 0 <= mib <= MOST_MIB:
-        raise AppError(f"freeSpaceMiB: has to be from 0 to {MOST_MIB}", field="freeSpaceMiB")
+    least, most = FREE_SPACE_MIB
+    if not least <= mib <= most:
+        raise AppError(f"freeSpaceMiB: has to be from {least} to {most}", field="freeSpaceMiB")
     with writing():
-        configuration.put(LIMIT, mib, now=now)
+        configuration.save(LIMIT, mib, now=now)
         place = {"target_type": "configuration", "target_id": "free_space"}
         details = {"freeSpaceMiB": mib}
         record_entry("free_space_limit_updated", "config", now=now, actor=actor, details=details, **place)
@@ -176,7 +178,7 @@ def _notify_of_end(memory: Memory, found: Health, known: Mapping[str, str], now:
     with writing() as session:
         if not _stored() and not is_mine:
             return 0  # another process has said so meanwhile
-        configuration.put(NOTIFIED, None, now=now)
+        configuration.save(NOTIFIED, None, now=now)
         count = outbox.queue_notice(session, notice, outbox.everybody(), _event_key("works", known, now), now)
     outbox.queued.send()
     return count
@@ -188,7 +190,7 @@ def _queue(notice: messages.Notice, codes: Mapping[str, str], now: datetime) -> 
         known = _stored()
         if codes.keys() <= known.keys():
             return 0
-        configuration.put(NOTIFIED, {**codes, **known}, now=now)
+        configuration.save(NOTIFIED, {**codes, **known}, now=now)
         audit = {"type": notice.event, "problems": sorted(codes)}
         key = _event_key("fails", codes, now)
         count = outbox.queue_notice(session, notice, outbox.everybody(), key, now, audit=audit)
@@ -216,7 +218,7 @@ def _store_if_possible(found: Health, codes: Mapping[str, str], notice: messages
         return
     try:
         with writing():
-            configuration.put(NOTIFIED, {**codes, **_stored()}, now=now)
+            configuration.save(NOTIFIED, {**codes, **_stored()}, now=now)
             details = {"type": notice.event, "problems": sorted(codes)}
             record_entry("notification_sent", "system", now=now, details=details)
     except DATABASE_ERRORS as error:

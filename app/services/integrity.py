@@ -36,7 +36,7 @@ def find_damage(path: Path) -> str:
 def check(now: datetime) -> str | None:
     """Look through the whole file and keep what was found; returns the damage, None on PostgreSQL.
 
-    Raises what `configuration.put` does when not even that can be stored: the damage is then known in memory.
+    Raises what `configuration.save` does when not even that can be stored: the damage is then known in memory.
     """
     if db.engine.dialect.name != "sqlite":
         return None
@@ -49,7 +49,7 @@ def check(now: datetime) -> str | None:
         log.error("the database file is damaged: %s", damage)
     kept = {"at": now.isoformat(), "damage": damage} if damage else None
     if kept or configuration.get(FAILURE):
-        configuration.put(FAILURE, kept, now=now)
+        configuration.save(FAILURE, kept, now=now)
     return damage
 
 

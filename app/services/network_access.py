@@ -15,7 +15,7 @@ from flask import current_app
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.contracts import AppError
-from app.domain.addresses import Network, is_loopback, is_within, parse_address
+from app.domain.addresses import UNKNOWN_CLIENT, Network, is_loopback, is_within, parse_address
 from app.services import configuration
 from app.services.audit import Actor, record_entry
 from app.services.deployment import settings
@@ -25,6 +25,10 @@ from app.services.transaction import writing
 log = logging.getLogger(__name__)
 
 LAST_KNOWN = "duplistatus.network_lists"
+PROXY_NOT_TRUSTED = (
+    "Your own address is not known, since you come through a proxy that is not trusted. No list would let anybody in"
+    " through it. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1"
+)
 
 
 class Zone(Enum):
@@ -107,9 +111,12 @@ def save_list(
     """Store an allow list, which is in force at once.
 
     Raises AppError for a network that cannot be read, and when switching the list of the administration on would
-    shut out the address that asks for it.
+    shut out the address that asks for it; for either list when this address is unknown, as those of all clients of a
+    proxy that is not trusted.
     """
     parsed = tuple(_parse_network(text) for text in networks)
+    if is_enabled and own_address == UNKNOWN_CLIENT:
+        raise AppError(PROXY_NOT_TRUSTED, errorCode="PROXY_NOT_TRUSTED")
     lists = AllowLists(administration=parsed)
     if is_enabled and zone is Zone.ADMINISTRATION and not lists.admit(zone, own_address):
         raise AppError(f"Your own address {own_address} is not in the list, so you would lock yourself out")

@@ -67,11 +67,6 @@ def needs_new_hash(stored_hash: str) -> bool:
     return stored_hash.startswith(BCRYPT_MARKS) or hasher.check_needs_rehash(stored_hash)
 
 
-def waste_time(password: str) -> None:
-    """Take as long as checking a password does, so that an answer's time does not tell which users exist."""
-    is_right(password, nobodys_hash())
-
-
 def make_temporary(rules: PasswordPolicy) -> str:
     """Make a random password that fits the rules."""
     length = max(TEMPORARY_LENGTH, rules.min_length)

@@ -33,6 +33,8 @@ from app.services.transaction import writing
 log = logging.getLogger(__name__)
 
 KEY_FILE = ".duplistatus.key"
+# The setting that holds a token: `services.external_monitor`.
+MONITOR = "external_monitor"
 KEY_BYTES = 32
 SALT_BYTES, IV_BYTES, TAG_BYTES = 32, 12, 16
 ROUNDS = 100_000
@@ -135,7 +137,7 @@ def give_up(*, actor: Actor, now: datetime) -> tuple[str, ...]:
     if trouble.state != OTHER:
         ensure_key(settings().data_dir)
     with writing():
-        _drop_unreadable()
+        _drop_unreadable(now)
         configuration.save(FINGERPRINT, fingerprint(), now=now)
         details = {"action": "passwords_cleared", "reason": trouble.sentence, "owners": list(trouble.owners)}
         record_entry(CHANGED, "system", now=now, actor=actor, details=details)
@@ -237,7 +239,7 @@ def _opens_something() -> bool:
 
 
 def unreadable_owners() -> tuple[str, ...]:
-    """The servers and channels whose secrets the key does not open. Raises KeyUnusable."""
+    """The servers, channels and others whose secrets the key does not open. Raises KeyUnusable."""
     return _owners(_unreadable())
 
 
@@ -250,6 +252,8 @@ def _stored() -> list[tuple[str, str]]:
     found = [(server.display_name, text) for server in _servers_with_secrets() for text in secrets_of(server)]
     for channel in _channels():
         found += [(channel.name, value) for value in channel.settings.values() if is_encrypted(value)]
+    if token := configuration.get(MONITOR).get("token"):
+        found.append(("the external monitor", token))
     return found
 
 
@@ -257,7 +261,7 @@ def _owners(stored: Iterable[tuple[str, str]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(owner for owner, _text in stored))
 
 
-def _drop_unreadable() -> None:
+def _drop_unreadable(now: datetime) -> None:
     for server in _servers_with_secrets():
         if not _opens(server.encrypted_password):
             server.encrypted_password = ""
@@ -267,6 +271,9 @@ def _drop_unreadable() -> None:
         channel.settings = {
             name: "" if is_encrypted(value) and not _opens(value) else value for name, value in channel.settings.items()
         }
+    monitor = configuration.get(MONITOR)
+    if not _opens(monitor.get("token", "")):
+        configuration.save(MONITOR, monitor | {"token": ""}, now=now)
 
 
 def _opens(text: str) -> bool:

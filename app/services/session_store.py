@@ -21,12 +21,16 @@ TOKEN_LIFETIME = timedelta(minutes=30)
 TOKEN_RESERVE = timedelta(minutes=5)
 # The time of the last use is kept to the minute: a write for every read would cost more than the read.
 TOUCH_INTERVAL = timedelta(minutes=1)
-USER_AGENT_LENGTH = 512
+# Of rows without an account, for each address.
+ANONYMOUS_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A live session as it was read, together with its user (None for an anonymous one)."""
+    """A live session as it was read, together with its user (None for an anonymous one).
+
+    One that is not `is_stored` has no row: the cookie holds all of it.
+    """
 
     id_hash: str
     user: User | None
@@ -35,6 +39,7 @@ class StoredSession:
     csrf_expires_at: datetime | None
     expires_at: datetime
     data: Mapping[str, Any]
+    is_stored: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +107,23 @@ def create(
                 last_accessed_at=now,
                 expires_at=now + LIFETIME,
                 ip_address=browser.ip_address,
-                user_agent=browser.user_agent and browser.user_agent[:USER_AGENT_LENGTH],
+                user_agent=browser.user_agent,
                 csrf_token=replaces.csrf_token if replaces else None,
                 csrf_expires_at=replaces.csrf_expires_at if replaces else None,
                 data=dict(data or {}),
             )
         )
+    return session_id
+
+
+def create_anonymous(now: datetime, browser: Browser) -> str:
+    """Make a session that belongs to no account, as `create` does; the newest of an address stay."""
+    with writing() as session:
+        session_id = create(now, browser)
+        is_older = Session.user_id.is_(None) & (Session.id_hash != hash_of(session_id))
+        older = select(Session.id_hash).where(is_older, Session.ip_address == browser.ip_address)
+        surplus = older.order_by(Session.created_at.desc()).offset(ANONYMOUS_ROWS - 1)
+        session.execute(delete(Session).where(Session.id_hash.in_(session.scalars(surplus).all())))
     return session_id
 
 

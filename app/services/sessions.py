@@ -4,6 +4,7 @@ It is lazy. Until a view or a guard looks into the session nothing is read, so o
 nothing is written unless something changed or a minute has passed.
 """
 
+import secrets
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from flask import session as flask_session
 from flask.sessions import SessionInterface, SessionMixin
 
 from app.models import User
-from app.services import clock, session_store
+from app.services import anonymous_sessions, clock, session_store
 from app.services.deployment import settings
 from app.services.session_store import Browser, StoredSession, purge_expired
 
@@ -37,7 +38,7 @@ USER_KEY = "_user_id"
 
 
 class ServerSession(SessionMixin):
-    """The session of one request. It begins to exist when something is put in, or a CSRF token is asked for."""
+    """The session of one request. It is stored when something is put in; a CSRF token needs only a cookie."""
 
     modified = False
 
@@ -70,18 +71,16 @@ class ServerSession(SessionMixin):
 
     @property
     def user(self) -> User | None:
-        """The account that this session belongs to, locked or not."""
+        """The account that this session belongs to."""
         stored = self._load()._stored
         return None if stored is None else stored.user
 
     def csrf_token(self) -> str:
-        """The token that changing requests have to carry; makes a session where there is none."""
+        """The token that changing requests have to carry; begins a session where there is none."""
         now = clock.now()
         stored = self._load()._stored
-        if stored is None:
-            self._begin(now)
-            stored = self._stored
-            assert stored is not None  # noqa: S101 (it was begun just now)
+        if stored is None or not stored.is_stored:
+            return self._anonymous_token(now)
         if stored.csrf_token is not None and session_store.is_fresh(stored.csrf_expires_at, now):
             return stored.csrf_token
         token, expires_at = session_store.issue_token(stored.id_hash, now)
@@ -90,18 +89,29 @@ class ServerSession(SessionMixin):
 
     def accepts_token(self, sent: str | None) -> bool:
         """Whether `sent` is this session's token and still good."""
-        stored = self._load()._stored
-        return stored is not None and session_store.is_token_valid(stored, sent, clock.now())
+        now, stored = clock.now(), self._load()._stored
+        if stored is None:
+            return False
+        known = (stored,) if stored.is_stored else anonymous_sessions.with_tokens(self._session_id or "", now)
+        accepted = next((session for session in known if session_store.is_token_valid(session, sent, now)), None)
+        self._stored = accepted or stored
+        return accepted is not None
 
     def send_cookie(self, lifetime: timedelta = session_store.LIFETIME) -> None:
         """Send the cookie with this answer, new or not."""
         self._cookie_lifetime = lifetime
 
+    def discard(self) -> None:
+        """End the session; the browser keeps a cookie, which names nothing any more."""
+        self._delete_row()
+        if self._stored is not None and not self._stored.is_stored:
+            self._session_id = secrets.token_hex(ID_LENGTH // 2)
+            self.send_cookie()
+        self._stored, self._data = None, {}
+
     def end(self) -> None:
-        """Delete the session and have the browser forget it."""
-        stored = self._load()._stored
-        if stored is not None:
-            session_store.delete_by_hash(stored.id_hash)
+        """End the session and have the browser forget it."""
+        self._delete_row()
         self._stored, self._session_id, self._data = None, None, {}
         self._signs_in, self._ends, self._cookie_lifetime = False, True, None
 
@@ -113,12 +123,13 @@ class ServerSession(SessionMixin):
         """Write what changed. Signing in always moves to a new id, so that an id planted before is worth nothing."""
         if not self._is_loaded or self._is_left:
             return
-        if self._signs_in or (self._stored is None and self._data):
+        stored = self._stored
+        if self._signs_in or (self._data and (stored is None or not stored.is_stored)):
             self._begin(now)
-        elif self._stored is not None:
-            is_due = now - self._stored.last_accessed_at >= session_store.TOUCH_INTERVAL
+        elif stored is not None and stored.is_stored:
+            is_due = stored.user is not None and now - stored.last_accessed_at >= session_store.TOUCH_INTERVAL
             if self.modified or is_due:
-                session_store.touch(self._stored.id_hash, now, self._kept_data())
+                session_store.touch(stored.id_hash, now, self._kept_data())
 
     def write_cookie(self, app: Flask, interface: SessionInterface, response: Response) -> None:
         """Set the cookie where one is due, or clear it."""
@@ -140,12 +151,25 @@ class ServerSession(SessionMixin):
         cookies = self._request.cookies
         name = SESSION_COOKIE if cookies.get(SESSION_COOKIE) else PLAIN_COOKIE
         session_id = cookies.get(name, "")
-        stored = session_store.find(session_id, clock.now()) if len(session_id) == ID_LENGTH else None
+        stored = _find(session_id, clock.now()) if len(session_id) == ID_LENGTH else None
         if stored is not None:
             self._stored, self._session_id, self._data = stored, session_id, dict(stored.data)
             if stored.user is not None and name == SESSION_COOKIE:
                 self._data[USER_KEY] = stored.user.id
         return self
+
+    def _anonymous_token(self, now: datetime) -> str:
+        if self._stored is None:
+            self._session_id = anonymous_sessions.begin(now)
+            self.send_cookie()
+        self._stored = anonymous_sessions.find(self._session_id or "", now)
+        assert self._stored is not None  # noqa: S101 (it was live, or has just begun)
+        return cast(str, self._stored.csrf_token)
+
+    def _delete_row(self) -> None:
+        stored = self._load()._stored
+        if stored is not None and stored.is_stored:
+            session_store.delete_by_hash(stored.id_hash)
 
     def _begin(self, now: datetime) -> None:
         browser = Browser(self._request.remote_addr, self._request.user_agent.string)
@@ -199,14 +223,17 @@ class ServerSessionInterface(SessionInterface):
         session.write_cookie(app, self, response)
 
 
+def _find(session_id: str, now: datetime) -> StoredSession | None:
+    """The session that a cookie names. One that was not stored is looked at first, which asks no database."""
+    return anonymous_sessions.find(session_id, now) or session_store.find(session_id, now)
+
+
 def current() -> ServerSession:
     """The session of the request that is being answered."""
     return cast(ServerSession, flask_session)
 
 
 def load_user(user_id: str) -> User | None:
-    """Tell Flask-Login who is signed in: the session's user, read along with it; nobody while the account is locked."""
+    """Tell Flask-Login who is signed in: the session's user, read along with it. A lock ends no session."""
     user = current().user
-    if user is None or user.id != user_id or user.is_locked(clock.now()):
-        return None
-    return user
+    return user if user is not None and user.id == user_id else None

@@ -174,13 +174,13 @@ def change_by_hand(name: str, is_on: bool, planned: Planned, *, now: datetime) -
     """
     with writing():
         change = {"isOn": is_on, "planned": list(planned)}
-        configuration.put(CHANGES, {**configuration.get(CHANGES), name: change}, now=now)
+        configuration.save(CHANGES, {**configuration.get(CHANGES), name: change}, now=now)
 
 
 def forget_changes(*, now: datetime) -> None:
     """Let the settings alone say which tasks are scheduled."""
     if configuration.get(CHANGES):
-        configuration.put(CHANGES, None, now=now)
+        configuration.save(CHANGES, None, now=now)
 
 
 def start(name: str) -> None:

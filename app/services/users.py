@@ -10,8 +10,9 @@ from app.contracts import AppError
 from app.contracts.errors import NotFound, Unauthorized
 from app.extensions import db
 from app.models import User
-from app.services import passwords, session_store
+from app.services import guesses, passwords, session_store
 from app.services.audit import SYSTEM, Actor, record_entry
+from app.services.guesses import PasswordRefused
 from app.services.transaction import writing
 from app.settings import DEFAULT_PASSWORD, Settings
 
@@ -63,23 +64,15 @@ def change_password(
 ) -> None:
     """Let a user choose a new password; all sessions of the user but `kept_session` (its hash) end.
 
-    The current password has to be right, unless the change was forced. Raises AppError, NotFound and Unauthorized,
-    each with the contract's `errorCode`, and records them.
+    The current password has to be right, unless the change was forced; wrong ones count as at a sign-in. Raises
+    AppError, NotFound, Unauthorized and Forbidden, each with the contract's `errorCode`, and records them; and
+    TooManyRequests.
     """
     try:
         _change_password(user_id, current, new, actor, now, kept_session)
     except PasswordRefused as refusal:
         record_entry("change_password", "auth", now=now, actor=actor, status="failure", details=refusal.audit_details)
         raise refusal.error from None
-
-
-class PasswordRefused(Exception):
-    """A new password was not taken: what to answer, and what to write into the audit log."""
-
-    def __init__(self, error: AppError, reason: str, **details: object) -> None:
-        super().__init__(error.message)
-        self.error = error
-        self.audit_details = {"reason": reason, **details}
 
 
 def _change_password(
@@ -98,7 +91,7 @@ def _change_password(
         raise PasswordRefused(NotFound("User not found", errorCode="USER_NOT_FOUND"), "User not found")
     was_forced = user.must_change_password
     if not was_forced:
-        _compare_with_current(user, current, new)
+        _compare_with_current(user, current, new, actor, now)
     new_hash = passwords.hash_password(new)
     with writing() as session:
         session.refresh(user)
@@ -107,10 +100,14 @@ def _change_password(
         record_entry("change_password", "auth", now=now, actor=actor, details={"was_forced": was_forced})
 
 
-def _compare_with_current(user: User, current: str | None, new: str) -> None:
-    if not current or not passwords.is_right(current, user.password_hash):
-        error = Unauthorized("Current password is incorrect", errorCode="CURRENT_PASSWORD_INCORRECT")
-        raise PasswordRefused(error, "Invalid current password")
+def _compare_with_current(user: User, current: str | None, new: str, actor: Actor, now: datetime) -> None:
+    error = Unauthorized("Current password is incorrect", errorCode="CURRENT_PASSWORD_INCORRECT")
+    wrong = PasswordRefused(error, "Invalid current password")
+    if not current:
+        raise wrong
+    guesses.check_password(
+        user.username, current, user.password_hash, wrong, address=actor.ip_address, now=now, is_sign_in=False
+    )
     if new == current:
         sentence = "The new password has to differ from the current one"
         same = AppError(sentence, errorCode="NEW_PASSWORD_SAME_AS_CURRENT")
@@ -136,7 +133,7 @@ def recover_account(username: str, password: str, *, now: datetime) -> None:
     with writing() as session:
         session.refresh(user)
         user.password_hash, user.must_change_password, user.updated_at = new_hash, False, now
-        user.failed_login_attempts, user.locked_until = 0, None
+        guesses.unlock(username)
         session_store.delete_of_user(user.id)
         record_entry("admin_password_reset_cli", "system", now=now, actor=SYSTEM, details=details)
 
@@ -147,6 +144,7 @@ def unlock_account(username: str, *, now: datetime) -> None:
         user = find_by_name(username)
         if user is None:
             raise NotFound(f"There is no user {username!r}")
-        user.failed_login_attempts, user.locked_until, user.updated_at = 0, None, now
+        guesses.unlock(username)
+        user.updated_at = now
         details = {"targetUser": username, "method": "cli"}
         record_entry("account_unlocked_cli", "system", now=now, actor=SYSTEM, details=details)

@@ -96,7 +96,7 @@ class ApiGroupContract(ABC):
         """Every method of every address of the group, with made-up values in the places of the path."""
         with house.test_request_context():
             own = [rule for rule in house.url_map.iter_rules() if rule.endpoint.startswith(f"{self.group.name}.")]
-            return [route for rule in own for route in _routes_of(house, rule)]
+            return [route for rule in own for route in routes_of(house, rule)]
 
     def test_names_itself(self) -> None:
         """Entry point, group and blueprint share one word; the summary stands in lists."""
@@ -223,7 +223,8 @@ def _report_hidden_run(began_at: datetime) -> None:
     ingest_report(report, now=began_at, actor=SYSTEM)
 
 
-def _routes_of(app: Flask, rule: Rule) -> Iterator[Route]:
+def routes_of(app: Flask, rule: Rule) -> Iterator[Route]:
+    """The methods of an address, within the context of a request, with made-up values in the places of its path."""
     access = app.extensions[guards.RULES][rule.endpoint]
     made_up = {name: _made_up(rule, name) for name in rule.arguments}
     hidden = {

@@ -192,13 +192,13 @@ def test_database_out_of_reach_is_said_as_such(app, client, monkeypatch):
     """The one thing that cannot be had for real here: a database that goes away between two statements."""
     from sqlalchemy.exc import OperationalError
 
-    from app.services import login as service
+    from app.services import guesses
 
-    def fail(*_args):
+    def fail(*_args, **_options):
         raise OperationalError("SELECT 1", {}, Exception("disk I/O error"))
 
     headers = client.csrf_headers()
-    monkeypatch.setattr(service, "_count_try", fail)
+    monkeypatch.setattr(guesses, "_count_try", fail)
     answer = client.post("/api/auth/login", json={"username": "admin", "password": "x"}, headers=headers)
     assert (answer.status_code, answer.get_json()["errorCode"]) == (503, "DATABASE_NOT_READY")
 

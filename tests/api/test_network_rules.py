@@ -1,13 +1,15 @@
 """Allow lists, probes and proxies over HTTP."""
 
+import sqlite3
 from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
+from statements import sent_statements
 
 from app.contracts import AppError
 from app.models import AuditEntry
-from app.services import configuration, network_access
+from app.services import checkup, configuration, network_access
 from app.services.audit import Actor
 from app.services.network_access import Zone
 from app.services.transaction import writing
@@ -135,3 +137,74 @@ def test_nobody_locks_himself_out(db, clock):
 def test_list_with_a_typing_error_is_refused(db, clock):
     with pytest.raises(AppError, match=r"192\.0\.2\.0/240"):
         save(clock, networks=["192.0.2.0/240"])
+
+
+LOOPBACKS = ["127.0.0.1", "::1", "127.0.0.53"]
+TOLD = [{"X-Forwarded-For": "203.0.113.9"}, {"X-Real-IP": "127.0.0.1"}, {"Forwarded": "for=192.0.2.7"}]
+
+
+@pytest.mark.parametrize("told", TOLD, ids=lambda told: next(iter(told)))
+@pytest.mark.parametrize("loopback", LOOPBACKS)
+class TestUntrustedProxy:
+    """A proxy on this machine that is not named in IP_TRUSTED_PROXIES."""
+
+    @pytest.mark.parametrize(
+        ("zone", "path"), [("admin", "/login"), ("admin", "/api/csrf"), ("external", "/api/summary")]
+    )
+    def test_its_clients_are_not_this_machine(self, db, client, clock, told, loopback, zone, path):
+        switch_on(db, clock, zone, "192.0.2.0/24")
+        answer = get(client, path, loopback, **told)
+        assert answer.status_code == 403
+        assert "IP_TRUSTED_PROXIES" in answer.text
+        assert get(client, path, loopback).status_code == 200
+
+    def test_they_are_limited_together(self, client, told, loopback):
+        sent = {"headers": told, "environ_base": {"REMOTE_ADDR": loopback}}
+        statuses = {client.get("/api/summary", **sent).status_code for _ in range(310)}
+        assert statuses == {200, 429}
+        assert {get(client, "/api/summary", loopback).status_code for _ in range(310)} == {200}
+
+    @pytest.mark.parametrize("zone", ["admin", "external"])
+    def test_a_list_that_would_shut_them_out_is_refused(self, db, admin, told, loopback, zone):
+        body = {"enabled": True, "networks": ["127.0.0.0/8", "192.0.2.0/24"]}
+        sent = {"headers": {**admin.csrf_headers(), **told}, "environ_base": {"REMOTE_ADDR": loopback}}
+        answer = admin.patch(f"/api/access/allow-lists/{zone}", json=body, **sent)
+        assert (answer.status_code, "IP_TRUSTED_PROXIES" in answer.get_json()["error"]) == (400, True)
+        assert configuration.get(f"{zone}_allowlist_enabled") is False
+        fields = {f"{zone}-is_enabled": "y", f"{zone}-networks": "127.0.0.0/8"}
+        page = admin.post(f"/settings/access/{zone}", data=fields, **sent)
+        assert (page.status_code, "IP_TRUSTED_PROXIES" in page.text) == (400, True)
+        assert configuration.get(f"{zone}_allowlist_enabled") is False
+
+
+def test_an_untrusted_proxy_is_told_of_in_page_doctor_and_log(db, client, admin, clock, caplog):
+    def findings():
+        return [found.text for found in checkup.examine_application(clock()) if found.subject == "proxy"]
+
+    assert findings() == []
+    assert "not trusted (" not in admin.get("/settings/?tab=access").text
+    for _ in range(5):
+        get(client, "/login", "127.0.0.1", **TOLD[0])
+    assert caplog.text.count("IP_TRUSTED_PROXIES") == 1
+    [text] = findings()
+    assert "2031-05-04 12:00 UTC" in text
+    assert "not trusted (" in admin.get("/settings/?tab=access").text
+    with sent_statements() as seen:
+        get(client, "/login", "127.0.0.1", **TOLD[0])
+    assert {statement.split()[0] for statement in seen} <= {"SELECT"}
+    clock.advance(days=2)
+    assert findings() == []
+
+
+def test_that_it_cannot_be_remembered_fails_no_request(client, monkeypatch):
+    def fail(*_arguments, **_options):
+        raise sqlite3.OperationalError("attempt to write a readonly database")
+
+    monkeypatch.setattr(configuration, "put", fail)
+    assert get(client, "/api/ping", "127.0.0.1", **TOLD[0]).status_code == 200
+
+
+@pytest.mark.parametrize("stored", ["garbage", 7, ["x"], "2031-05-04"])
+def test_what_a_restored_database_remembers_of_it_fails_no_request(db, client, clock, stored):
+    configuration.put("untrusted_proxy_seen_at", stored, now=clock())
+    assert get(client, "/api/ping", "127.0.0.1", **TOLD[0]).status_code == 200

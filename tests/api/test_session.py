@@ -4,6 +4,9 @@ import re
 from dataclasses import replace
 
 import pytest
+from sqlalchemy import func, select
+
+from app.models import Session
 
 HEX_64 = re.compile(r"[0-9a-f]{64}")
 
@@ -100,3 +103,20 @@ def test_deleting_nothing_is_fine(client):
     answer = client.delete("/api/session")
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
+
+
+def test_rows_of_an_address_are_bounded(app, db):
+    for number in range(60):
+        browser = app.test_client()
+        address = f"2001:db8::{number:x}"
+        assert browser.post("/api/session", environ_base={"REMOTE_ADDR": address}).status_code == 200
+    assert db.session.scalar(select(func.count()).select_from(Session)) == 50
+    assert browser.get("/api/session").get_json()["valid"] is True
+    answer = browser.post("/api/session", environ_base={"REMOTE_ADDR": address})
+    assert (answer.status_code, "Retry-After" in answer.headers) == (429, True)
+
+
+def test_a_visitors_session_can_be_deleted_too(client):
+    client.get("/api/csrf")
+    assert client.delete("/api/session").status_code == 200
+    assert client.get("/api/session").get_json() == {"valid": False, "sessionId": None}

@@ -140,6 +140,20 @@ TESTS = {
     ),
     "`HEAD` on guarded routes": f"{API}guards.py::test_reading_needs_no_token",
     "a sign-in's CSRF token": f"{SERVICES}sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
+    "a proxy on this machine that is not in IP_TRUSTED_PROXIES (loopback with `X-Forwarded-For`, `X-Real-IP` or `Forwarded`)": (  # noqa: E501
+        f"{API}network_rules.py::TestUntrustedProxy::test_its_clients_are_not_this_machine"
+    ),
+    "five wrong passwords": f"{API}sign_in_limits.py::test_a_lock_ends_no_session_and_stops_nobody_else",
+    "rate of wrong passwords": f"{API}sign_in_limits.py::test_an_address_that_tries_many_names_has_to_wait",
+    "wrong current passwords": f"{API}sign_in_limits.py::TestCurrentPassword::test_a_stolen_session_cannot_guess_it",
+    "names of more than 255 characters at a sign-in": (
+        f"{API}sign_in_limits.py::TestLongNames::test_what_is_kept_is_cut"
+    ),
+    "`GET /api/csrf`, `/login` without a session": f"{SERVICES}sessions.py::test_a_visit_writes_nothing",
+    "caching of private answers": f"{API}every_route.py::test_every_private_answer_says_that_nobody_may_keep_it",
+    "`search` of more than 255 characters": (
+        f"{API}long_searches.py::test_the_api_refuses_a_search_that_is_too_long_by_name"
+    ),
     "wrong passwords at once": f"{SERVICES}login.py::test_tries_at_once_are_not_more_guesses",
     "missing key file": f"{SERVICES}lost_key.py::test_a_start_keeps_everything_and_says_so",
     "restored values": f"{API}restored_values.py::test_a_bad_setting_is_refused_and_named",

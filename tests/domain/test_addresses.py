@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.domain.addresses import client_address, is_loopback, is_within, parse_address, rate_key
+from app.domain.addresses import client_address, is_loopback, is_untrusted_proxy, is_within, parse_address, rate_key
 from app.settings import networks
 
 TRUSTED = networks("10.0.0.0/8, 2001:db8::/32")
@@ -47,3 +47,24 @@ def test_loopback(address, expected):
 
 def test_addresses_of_one_ipv6_subscriber_count_together():
     assert rate_key("2001:db8:1:2::3") == rate_key("2001:db8:1:2:ffff::4") != rate_key("2001:db8:1:3::3")
+
+
+@pytest.mark.parametrize("header", ["X_FORWARDED_FOR", "X_REAL_IP", "FORWARDED"])
+@pytest.mark.parametrize(
+    ("peer", "trusted", "expected"),
+    [
+        ("127.0.0.1", (), True),
+        ("127.0.0.53", (), True),
+        ("::1", (), True),
+        ("::ffff:127.0.0.1", (), True),
+        ("127.0.0.1", ("127.0.0.1",), False),
+        ("127.0.0.1", ("::1",), True),
+        ("192.0.2.7", (), False),
+        ("", (), False),
+    ],
+)
+def test_a_proxy_on_this_machine_has_to_be_trusted(header, peer, trusted, expected):
+    named = networks(" ".join(trusted))
+    assert is_untrusted_proxy({"REMOTE_ADDR": peer, f"HTTP_{header}": "203.0.113.9"}, named) is expected
+    assert is_untrusted_proxy({"REMOTE_ADDR": peer, f"HTTP_{header}": ""}, named) is False
+    assert is_untrusted_proxy({"REMOTE_ADDR": peer}, named) is False

@@ -10,7 +10,7 @@ from statements import sent_statements
 from app.factory import create_app
 from app.models import Session, User
 from app.services import clock as application_clock
-from app.services import session_store, sessions
+from app.services import configuration, session_store, sessions
 from app.services.session_store import Browser
 from app.services.transaction import writing
 
@@ -64,7 +64,8 @@ def test_cookie_is_not_kept_in_clear(db, admin):
 
 
 def test_browser_is_noted_within_bounds(db, client):
-    client.get("/api/csrf", headers={"User-Agent": "x" * 5000})
+    client.environ_base["HTTP_USER_AGENT"] = "x" * 5000
+    client.sign_in()
     row = db.session.scalars(select(Session)).one()
     assert (row.ip_address, len(row.user_agent)) == ("127.0.0.1", 512)
 
@@ -88,11 +89,65 @@ def test_signing_in_moves_to_a_new_id_and_deletes_the_old_row(app, db, client):
     client.get("/api/csrf")
     planted = cookie_of(client)
     client.sign_in()
-    stranger = app.test_client()
-    stranger.set_cookie("sessionId", planted)
-    assert cookie_of(client) != planted
-    assert stranger.get("/api/auth/me").status_code == 401
+    first = cookie_of(client)
+    client.sign_in()
+    assert len({planted, first, cookie_of(client)}) == 3
+    for old in (planted, first):
+        stranger = app.test_client()
+        stranger.set_cookie("sessionId", old)
+        assert (stranger.get("/api/auth/me").get_json() or {}).get("authenticated") is not True
+        assert stranger.get("/api/servers").status_code == 401
     assert rows(db) == 1
+
+
+@pytest.mark.parametrize("path", ["/api/csrf", "/login", "/", "/nothing-here", "/api/auth/me", "/api/session"])
+def test_a_visit_writes_nothing(db, client, path):
+    for _ in range(3):
+        client.get("/api/csrf")
+        with sent_statements() as seen:
+            client.get(path)
+        client.delete_cookie("sessionId")
+        with sent_statements() as more:
+            client.get(path)
+        assert {statement.split()[0] for statement in seen + more} <= {"SELECT"}
+    assert rows(db) == 0
+
+
+def test_a_session_of_a_visitor_cannot_be_made_up(client, clock):
+    client.get("/api/csrf")
+    own = cookie_of(client)
+    for wrong in (own[:-1] + ("0" if own[-1] != "0" else "1"), "f" + own[1:], own.upper() + "0"):
+        client.set_cookie("sessionId", wrong)
+        assert client.get("/api/auth/me").status_code == 401
+    client.set_cookie("sessionId", own)
+    assert client.get("/api/auth/me").status_code == 200
+    clock.advance(hours=24)
+    assert client.get("/api/auth/me").status_code == 401
+
+
+def test_a_visit_goes_on_after_a_restart(app, client, settings, clock):
+    headers = client.csrf_headers()
+    again = create_app(settings)
+    again.extensions[application_clock.EXTENSION] = clock
+    browser = again.test_client()
+    browser.set_cookie("sessionId", cookie_of(client))
+    known = {"username": "admin", "password": "Correct7Horse"}
+    assert browser.post("/api/auth/login", json=known, headers=headers).status_code == 200
+
+
+def test_a_token_that_was_replaced_is_good_for_signing_in_and_afterwards(client, clock):
+    headers = client.csrf_headers()
+    clock.advance(minutes=27)
+    known = {"username": "admin", "password": "Correct7Horse"}
+    assert client.post("/api/auth/login", json=known, headers=headers).status_code == 200
+    assert client.post("/api/auth/logout", headers=headers).status_code == 200
+
+
+def test_a_form_to_sign_in_that_lay_open_for_too_long_is_refused(client, clock):
+    headers = client.csrf_headers()
+    clock.advance(minutes=30)
+    known = {"username": "admin", "password": "Correct7Horse"}
+    assert client.post("/api/auth/login", json=known, headers=headers).status_code == 403
 
 
 def test_signing_in_again_moves_again(admin):
@@ -108,9 +163,9 @@ def test_token_fetched_before_signing_in_is_good_afterwards(client):
 
 
 def test_expired_rows_are_cleared_away_in_passing(db, client, clock):
-    client.get("/api/csrf")
+    client.sign_in()
     clock.advance(hours=24)
-    client.get("/api/csrf")
+    client.sign_in()
     assert rows(db) == 1
 
 
@@ -128,12 +183,10 @@ def test_deleted_user_loses_the_session(db, admin):
     assert admin.get("/api/auth/me").status_code == 401
 
 
-def test_locked_user_loses_access_at_once_and_gets_it_back(db, admin, clock):
+def test_a_lock_ends_no_session(db, admin, clock):
     with writing() as session:
         session.scalars(select(User)).one().locked_until = clock() + timedelta(minutes=15)
-    assert admin.get("/api/dashboard").status_code == 401
-    assert admin.get("/api/auth/me").get_json() == {"authenticated": False, "user": None}
-    clock.advance(minutes=15)
+    assert admin.get("/api/dashboard").status_code == 200
     assert admin.get("/api/auth/me").get_json()["authenticated"] is True
 
 
@@ -183,3 +236,10 @@ def test_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_sites(client
     assert "HttpOnly" in header
     assert "SameSite=Lax" in header
     assert "Path=/" in header
+
+
+@pytest.mark.parametrize("key", ["", "x" * 1000, 7, ["x"]])
+def test_a_visit_works_whatever_key_a_restored_database_holds(db, client, clock, key):
+    configuration.put("anonymous_session_key", key, now=clock())
+    client.get("/login")
+    assert client.sign_in().status_code == 200

@@ -37,7 +37,7 @@ name_errors(bp, {500: "POLICY_RETRIEVE_FAILED"}, "password_policy")
 
 @bp.post("/login")
 @guarded(Guard.OPEN, csrf=False)
-@described({200: SignedInOut}, body=Credentials, errors=(401, 403))
+@described({200: SignedInOut}, body=Credentials, errors=(401, 403, 429))
 def login() -> ResponseReturnValue:
     """Sign in; the session goes over to a new id."""
     check_login_token()
@@ -66,7 +66,7 @@ def me() -> ResponseReturnValue:
 
 @bp.post("/change-password")
 @guarded(Guard.LOGIN, before_password_change=True)
-@described({200: {**DONE, "successCode": fields.String()}}, body=PasswordChange, errors=(404,))
+@described({200: {**DONE, "successCode": fields.String()}}, body=PasswordChange, errors=(403, 404, 429))
 def change_password() -> ResponseReturnValue:
     """Choose a new password; the user's other sessions end."""
     change = PasswordChange().load(json_body())

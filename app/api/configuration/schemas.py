@@ -17,15 +17,8 @@ from app.domain.reported_values import read_instant_or_none
 from app.domain.schedules import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.models import Job, Server
 from app.services import deployment
-from app.services.external_monitor import (
-    LEAST_MINUTES,
-    LONGEST_TOKEN,
-    LONGEST_URL,
-    MOST_MINUTES,
-    ExternalMonitor,
-    PingResult,
-)
-from app.services.health_alarms import MOST_MIB
+from app.services.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
+from app.services.external_monitor import LONGEST_TOKEN, ExternalMonitor, PingResult
 from app.services.job_settings import JobChange
 from app.services.mail_settings import MailSettings
 from app.services.ntfy_settings import NtfySettings
@@ -490,7 +483,7 @@ class FreeSpaceIn(Schema):
     class Meta:
         unknown = RAISE
 
-    mib = fields.Integer(data_key="freeSpaceMiB", required=True, strict=True, validate=validate.Range(0, MOST_MIB))
+    mib = fields.Integer(data_key="freeSpaceMiB", required=True, strict=True, validate=validate.Range(*FREE_SPACE_MIB))
 
 
 class ExternalMonitorIn(Schema):
@@ -500,10 +493,8 @@ class ExternalMonitorIn(Schema):
         unknown = RAISE
 
     is_enabled = fields.Boolean(data_key="enabled")
-    url = fields.String(validate=validate.Length(max=LONGEST_URL))
-    every_minutes = fields.Integer(
-        data_key="everyMinutes", strict=True, validate=validate.Range(LEAST_MINUTES, MOST_MINUTES)
-    )
+    url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
+    every_minutes = fields.Integer(data_key="everyMinutes", strict=True, validate=validate.Range(*PING_MINUTES))
     service = fields.String(allow_none=True, validate=validate.OneOf(["", *SERVICES]))
     token = fields.String(validate=validate.Length(max=LONGEST_TOKEN))
 

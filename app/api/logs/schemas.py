@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
 
 from app.api.wire import SOMETIMES, IsoInstant, Out, iso
 from app.services.application_logs import LogExcerpt
+from app.services.searching import LONGEST_SEARCH
 
 USUAL_LINES, MOST_LINES = 1000, 10_000
 
@@ -39,7 +40,7 @@ class ExportQuery(Schema):
 
     name = fields.String(data_key="file", load_default="")
     levels = fields.String(data_key="logLevels", load_default="")
-    wanted = fields.String(data_key="search", load_default="")
+    wanted = fields.String(data_key="search", load_default="", validate=validate.Length(max=LONGEST_SEARCH))
 
     @pre_load
     def check(self, data: Any, **_options: Any) -> Any:

@@ -8,6 +8,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import fields
 
 from app.api.client import client_address, user_agent
+from app.api.program_access import limit_rate
 from app.api.wire import (
     MESSAGE,
 )
@@ -15,6 +16,7 @@ from app.contracts import (
     described,
 )
 from app.contracts.errors import Unauthorized
+from app.domain.addresses import rate_key
 from app.services import clock, session_store, sessions
 from app.services.deployment import settings
 from app.services.sessions import PLAIN_COOKIE, SESSION_COOKIE
@@ -36,10 +38,12 @@ def csrf() -> ResponseReturnValue:
 
 
 @bp.post("/session")
-@described({200: {"sessionId": fields.String(), **MESSAGE}})
+@described({200: {"sessionId": fields.String(), **MESSAGE}}, errors=(429,))
 def create() -> ResponseReturnValue:
     """Begin an anonymous session of its own, named by a second cookie."""
-    session_id = session_store.create(clock.now(), session_store.Browser(client_address(), user_agent()))
+    now, address = clock.now(), client_address()
+    limit_rate("session", address, now)
+    session_id = session_store.create_anonymous(now, session_store.Browser(rate_key(address), user_agent()))
     answer = current_app.json.response({"sessionId": session_id, "message": "Session created successfully"})
     lifetime = session_store.LIFETIME
     answer.set_cookie(PLAIN_COOKIE, session_id, max_age=lifetime, **_cookie_place())
@@ -62,10 +66,10 @@ def show() -> ResponseReturnValue:
 @described({200: MESSAGE})
 def delete() -> ResponseReturnValue:
     """End the session of the cookie, if there is one."""
-    id_hash = sessions.current().id_hash
-    if id_hash is None:
+    session = sessions.current()
+    if not session.is_live:
         return {"message": "There was no session to delete"}
-    session_store.delete_by_hash(id_hash)
+    session.discard()
     answer = current_app.json.response({"message": "Session deleted successfully"})
     answer.delete_cookie(PLAIN_COOKIE, **_cookie_place())
     return answer

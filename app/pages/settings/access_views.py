@@ -12,12 +12,16 @@ from app.api.client import actor, client_address
 from app.contracts import AppError, Guard, guarded
 from app.pages.settings.blueprint import bp
 from app.pages.settings.forms import SettingsForm
-from app.services import clock, network_access
+from app.services import clock, network_access, untrusted_proxies
 from app.services.audit import Actor
 from app.services.declarations import MOST_NETWORKS
 from app.services.network_access import ListState, Zone
 
 TAB = "access"
+PROXY_NOT_TRUSTED = lazy_gettext(
+    "You come through a proxy on this machine that is not trusted, so your address is not known and no list would let"
+    " you in. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1, and restart."
+)
 
 
 class AllowListForm(SettingsForm):
@@ -46,7 +50,9 @@ class AllowListForm(SettingsForm):
                 now=now,
             )
         except AppError as refusal:
-            if refusal.message.startswith("Your own address"):
+            if refusal.extra.get("errorCode") == "PROXY_NOT_TRUSTED":
+                self.refuse("", PROXY_NOT_TRUSTED)
+            elif refusal.message.startswith("Your own address"):
                 sentence = _(
                     "Your own address %(address)s is not in it. You would lock yourself out.", address=own_address
                 )
@@ -77,7 +83,8 @@ def save_allow_list(zone: str) -> ResponseReturnValue:
 def _show(sent: dict[str, AllowListForm] | None = None) -> str:
     states = network_access.describe_lists()
     lists = [(state, (sent or {}).get(state.zone) or _form(state)) for state in states]
-    return render_template("settings/access.html", tab=TAB, lists=lists, own_address=client_address())
+    values = {"own_address": client_address(), "untrusted_proxy_at": untrusted_proxies.last_seen_at(clock.now())}
+    return render_template("settings/access.html", tab=TAB, lists=lists, now=clock.now(), **values)
 
 
 def _form(state: ListState, *, is_sent: bool = False) -> AllowListForm:

@@ -11,6 +11,7 @@ from app.api.audit.schemas import FilterQuery
 from app.models import AuditEntry
 from app.services import audit_reading
 from app.services.audit_reading import AuditFilter, AuditWords
+from app.services.searching import LONGEST_SEARCH
 
 PAGE_SIZE = 50
 NOTHING = "\N{EN DASH}"
@@ -63,7 +64,7 @@ class Detail:
 
 def build_page(arguments: Mapping[str, str], own_user_id: str | None) -> AuditPage:
     """The part of the log that an address asks for, within what the account may see."""
-    filters = {name: arguments[name].strip() for name in FILTERS if arguments.get(name, "").strip()}
+    filters = {name: arguments[name].strip()[:LONGEST_SEARCH] for name in FILTERS if arguments.get(name, "").strip()}
     wanted: AuditFilter = replace(FilterQuery().load(filters), own_user_id=own_user_id)
     total = audit_reading.count_entries(wanted)
     text = arguments.get("page", "1")

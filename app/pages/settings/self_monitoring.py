@@ -14,8 +14,8 @@ from app.domain.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA
 from app.pages.settings.forms import SettingsForm
 from app.services import external_monitor, health_alarms, task_schedule
 from app.services.audit import Actor
-from app.services.external_monitor import LEAST_MINUTES, LONGEST_TOKEN, LONGEST_URL, MOST_MINUTES
-from app.services.health_alarms import MOST_MIB
+from app.services.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
+from app.services.external_monitor import LONGEST_TOKEN
 
 SERVICE_WORDS: dict[str, str | LazyString] = {
     "": lazy_gettext("As the address says"),
@@ -33,7 +33,7 @@ class SelfMonitoringForm(SettingsForm):
         lazy_gettext("Least free disk space, in MiB"),
         description=lazy_gettext("With less, administrators are notified through all channels. 0 is never."),
         widget=NumberInput(),
-        render_kw={"min": 0, "max": MOST_MIB},
+        render_kw={"min": FREE_SPACE_MIB[0], "max": FREE_SPACE_MIB[1]},
     )
     is_enabled = BooleanField(
         lazy_gettext("Ping an external monitor"),
@@ -42,12 +42,12 @@ class SelfMonitoringForm(SettingsForm):
     url = URLField(
         lazy_gettext("Ping address"),
         description=lazy_gettext("The ping, push or external endpoint address that the service gives you."),
-        render_kw={"maxlength": LONGEST_URL, "placeholder": "https://hc-ping.com/…", "autocomplete": "off"},
+        render_kw={"maxlength": LONGEST_PING_URL, "placeholder": "https://hc-ping.com/…", "autocomplete": "off"},
     )
     every_minutes = StringField(
         lazy_gettext("Minutes between pings"),
         widget=NumberInput(),
-        render_kw={"min": LEAST_MINUTES, "max": MOST_MINUTES},
+        render_kw={"min": PING_MINUTES[0], "max": PING_MINUTES[1]},
     )
     service = SelectField(
         lazy_gettext("Service"), choices=[SelectChoice(name, label) for name, label in SERVICE_WORDS.items()]
@@ -56,8 +56,8 @@ class SelfMonitoringForm(SettingsForm):
 
     def attempt(self, actor: Actor, now: datetime) -> bool | None:
         """Store it; None when the form tells why not, else whether a stored token was dropped."""
-        mib = self._number("free_space_mib", 0, MOST_MIB)
-        minutes = self._number("every_minutes", LEAST_MINUTES, MOST_MINUTES)
+        mib = self._number("free_space_mib", *FREE_SPACE_MIB)
+        minutes = self._number("every_minutes", *PING_MINUTES)
         if self.is_enabled.data and not (self.url.data or "").strip():
             self.refuse("url", _("Enter the address that the service gives you."))
         if mib is None or minutes is None or self.wrong_fields:

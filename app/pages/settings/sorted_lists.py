@@ -6,6 +6,8 @@ from typing import Any, Generic, TypeVar
 
 from flask_babel import LazyString
 
+from app.services.searching import LONGEST_SEARCH
+
 Item = TypeVar("Item")
 
 
@@ -45,4 +47,4 @@ def read_query(arguments: Mapping[str, str], columns: Sequence[Column[Any]]) -> 
     """Read the query of an address; what names no column is sorted by the first one."""
     sort = arguments.get("sort", "")
     known = sort.removeprefix("-") in {column.name for column in columns}
-    return ListQuery(arguments.get("q", "").strip(), sort if known else columns[0].name)
+    return ListQuery(arguments.get("q", "").strip()[:LONGEST_SEARCH], sort if known else columns[0].name)

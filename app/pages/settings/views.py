@@ -24,7 +24,10 @@ def index() -> ResponseReturnValue:
 
 @bp.context_processor
 def frame_values() -> dict[str, object]:
-    """What the frame needs: the tabs to choose from, and whether this person may change anything."""
+    """What the frame needs: the tabs to choose from, and whether this person may change anything.
+
+    Asked for the error pages of these addresses too, and so for visitors.
+    """
     return {
         "tab_groups": grouped_tabs(current_user),
         "is_locked": not current_user.is_admin,
