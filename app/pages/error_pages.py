@@ -30,13 +30,13 @@ PLAINER = {
     "Backup job not found": lazy_gettext("There is no such backup job, or no longer."),
     "Backup not found": lazy_gettext("There is no such run, or no longer."),
     "Administrator access required": lazy_gettext("Only administrators may do this."),
-    "This account may see chosen servers only": lazy_gettext("This account may see chosen servers only."),
+    "This account may see chosen servers only": lazy_gettext("This account may see only selected servers."),
     "This account has sent many test messages, try again later": lazy_gettext(
         "This account has sent many test messages. Try again in a minute."
     ),
     "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
     network_rules.UNKNOWN_ADDRESS: lazy_gettext(
-        "Your address is not known: the proxy on this machine is not named in IP_TRUSTED_PROXIES."
+        "Your address is unknown: IP_TRUSTED_PROXIES does not list the proxy on the host of duplistatus."
     ),
     "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
     "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
@@ -47,7 +47,7 @@ PLAINER = {
         "The database is damaged. An administrator has to restore a backup."
     ),
     "The database cannot be written": lazy_gettext(
-        "The database cannot be written. An administrator has to check the permissions of its folder."
+        "The database is read-only. An administrator has to check the permissions of its folder."
     ),
     "The disk is full, so nothing can be stored": lazy_gettext(
         "The disk is full, so nothing can be stored. An administrator has to free some space."
@@ -56,7 +56,7 @@ PLAINER = {
         "The disk of the database cannot be read or written. An administrator has to check it."
     ),
     "The database lacks tables or columns that this version needs": lazy_gettext(
-        "The database lacks tables or columns that this version needs. “duplistatus doctor” names them."
+        "The database lacks tables or columns that this version needs. “duplistatus doctor” lists them."
     ),
     "Somebody else changed the same at this moment; try again": lazy_gettext(
         "Somebody else changed the same at this moment. Try again."

@@ -12,9 +12,7 @@ from app.services.secrets import MISSING, OTHER, UNUSABLE, KeyTrouble
 SENTENCES = {
     MISSING: lazy_gettext("The key file .duplistatus.key is missing, so stored passwords cannot be read."),
     UNUSABLE: lazy_gettext("The key file .duplistatus.key cannot be used, so stored passwords cannot be read."),
-    OTHER: lazy_gettext(
-        "The key file .duplistatus.key is another one than before, so stored passwords cannot be read."
-    ),
+    OTHER: lazy_gettext("The key file .duplistatus.key is not the original one, so stored passwords cannot be read."),
 }
 
 

@@ -52,7 +52,7 @@ def sign_in() -> ResponseReturnValue:
     login_user(result.user)
     if result.is_key_changed:
         flash(
-            _("The key file has changed, so stored passwords cannot be read. An administrator sees what to do."),
+            _("The key file has changed, so stored passwords cannot be read. Only an administrator can fix this."),
             "error",
         )
     return redirect(addresses.local_address(request.args.get("redirect")), 303)

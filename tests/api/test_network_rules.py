@@ -182,13 +182,13 @@ def test_an_untrusted_proxy_is_told_of_in_page_doctor_and_log(db, client, admin,
         return [found.text for found in checkup.examine_application(clock()) if found.subject == "proxy"]
 
     assert findings() == []
-    assert "not trusted (" not in admin.get("/settings/?tab=access").text
+    assert "untrusted proxy" not in admin.get("/settings/?tab=access").text
     for _ in range(5):
         get(client, "/login", "127.0.0.1", **TOLD[0])
     assert caplog.text.count("IP_TRUSTED_PROXIES") == 1
     [text] = findings()
     assert "2031-05-04 12:00 UTC" in text
-    assert "not trusted (" in admin.get("/settings/?tab=access").text
+    assert "untrusted proxy" in admin.get("/settings/?tab=access").text
     with sent_statements() as seen:
         get(client, "/login", "127.0.0.1", **TOLD[0])
     assert {statement.split()[0] for statement in seen} <= {"SELECT"}

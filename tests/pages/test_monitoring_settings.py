@@ -198,22 +198,22 @@ class TestDuplistatusItself:
             assert [request.path for request in server.received] == ["/api/push/x?status=up&msg=OK&ping="]
         assert health_alarms.free_space_limit() == 900
         page = admin.get("/settings?tab=monitoring").text
-        assert "The ping got through." in page
-        assert "Last good ping:" in page
+        assert "The ping succeeded." in page
+        assert "Last successful ping:" in page
 
     def test_a_ping_that_does_not_get_through_is_shown_without_its_address(self, send, admin):
         entries = {**self.ENTRIES, "is_enabled": "1", "url": "http://127.0.0.1:9/geheim"}
         send("/self", **entries, then="ping")
         page = admin.get("/settings?tab=monitoring").text
-        assert "The ping did not get through: no connection to the server" in page
+        assert "The ping failed: no connection to the server" in page
 
     @pytest.mark.parametrize(
         ("entries", "sentence"),
         [
             ({"free_space_mib": "much"}, "A whole number from 0"),
             ({"every_minutes": "0"}, "A whole number from 1 to 1440"),
-            ({"is_enabled": "1"}, "Enter the address that the service gives you."),
-            ({"url": "http://169.254.169.254/x"}, "This is no address that can be called"),
+            ({"is_enabled": "1"}, "Enter the address that the service shows."),
+            ({"url": "http://169.254.169.254/x"}, "This address cannot be used."),
         ],
     )
     def test_what_cannot_be_is_said_at_its_field(self, send, db, entries, sentence):

@@ -19,8 +19,9 @@ from app.services.network_access import ListState, Zone
 
 TAB = "access"
 PROXY_NOT_TRUSTED = lazy_gettext(
-    "You come through a proxy on this machine that is not trusted, so your address is not known and no list would let"
-    " you in. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1, and restart."
+    "You connect through an untrusted proxy on the host of duplistatus, so your address is unknown and no allow list"
+    " accepts it. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1, and"
+    " restart duplistatus."
 )
 
 

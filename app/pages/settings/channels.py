@@ -31,7 +31,7 @@ EVENTS = {
     "silenceOver": lazy_gettext("Reports again"),
     "channelFailing": lazy_gettext("Channel fails"),
     "channelWorks": lazy_gettext("Channel works again"),
-    "healthFailing": lazy_gettext("Trouble with duplistatus"),
+    "healthFailing": lazy_gettext("Problem with duplistatus"),
     "healthWorks": lazy_gettext("duplistatus works again"),
     "unusualRun": lazy_gettext("Unusual run"),
     "destinationFull": lazy_gettext("Destination full"),

@@ -106,7 +106,7 @@ def restore_question(copy: LocalBackup) -> Question:
 def lost_tables_question(name: str, tables: Sequence[str]) -> Question:
     """Ask whether to go back to a copy even where plugins lose what they stored."""
     return Question(
-        title=_("Restore without tables of plugins?"),
+        title=_("Restore without plugin tables?"),
         sentences=(
             _("These tables belong to plugins and will not be restored: %(tables)s.", tables=", ".join(tables)),
             _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),

@@ -23,15 +23,15 @@ def ask_to_give_up_secrets() -> ResponseReturnValue:
         raise NotFound("The key file opens all stored secrets: there is nothing to give up")
     names = ", ".join(trouble.owners)
     question = Question(
-        title=_("Give stored passwords up?"),
+        title=_("Clear stored passwords?"),
         sentences=(
             master_key.sentence(trouble),
-            _("The stored passwords of these servers and channels are cleared for good: %(names)s.", names=names)
+            _("The stored passwords of these servers and channels are cleared permanently: %(names)s.", names=names)
             if names
-            else _("No stored password is lost; a new key file is made."),
-            _("If the right key file may still be found, put it back instead: then everything works again at once."),
+            else _("No stored password is lost; a new key file is created."),
+            _("If you still have the original key file, restore it instead: stored passwords can then be read again."),
         ),
-        button=_("Give them up"),
+        button=_("Clear passwords"),
         action=url_for("settings.give_up_secrets"),
         back=url_for("settings.index", tab=layout.TAB),
     )
@@ -43,5 +43,5 @@ def ask_to_give_up_secrets() -> ResponseReturnValue:
 def give_up_secrets() -> ResponseReturnValue:
     """Clear them."""
     secrets.give_up(actor=actor(), now=clock.now())
-    flash(_("Cleared. Enter the passwords again in the settings."), "success")
+    flash(_("Stored passwords cleared. Enter them again in the settings."), "success")
     return redirect(url_for("settings.index", tab=layout.TAB), 303)

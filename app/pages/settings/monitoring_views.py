@@ -96,7 +96,7 @@ def save_self_monitoring() -> ResponseReturnValue:
         return _show(layout.build_board(visible_server_ids(), {}, clock.now()), form), 400
     flash(_("Saved."), "success")
     if is_dropped:
-        flash(_("The stored token was meant for another server, so it was removed. Enter it again."), "warning")
+        flash(_("The stored token was removed, since the address leads to another host. Enter it again."), "warning")
     if request.form.get("then") == "ping":
         _ping()
     return redirect(url_for("settings.index", tab=TAB, _anchor="self-monitoring"), 303)
@@ -109,11 +109,11 @@ def _ping() -> None:
         flash(refusal.message, "error")
         return
     if result.error:
-        flash(_("The ping did not get through: %(reason)s", reason=result.error), "error")
+        flash(_("The ping failed: %(reason)s", reason=result.error), "error")
     elif result.reason:
-        flash(_("The service was told that duplistatus does not work: %(reason)s", reason=result.reason), "warning")
+        flash(_("duplistatus has a problem, so no success was reported: %(reason)s", reason=result.reason), "warning")
     else:
-        flash(_("The ping got through."), "success")
+        flash(_("The ping succeeded."), "success")
 
 
 def _show(board: layout.Board, form: SelfMonitoringForm | None = None) -> str:

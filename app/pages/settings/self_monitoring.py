@@ -18,7 +18,7 @@ from app.services.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MIN
 from app.services.external_monitor import LONGEST_TOKEN
 
 SERVICE_WORDS: dict[str, str | LazyString] = {
-    "": lazy_gettext("As the address says"),
+    "": lazy_gettext("Detect from the address"),
     HEALTHCHECKS: "Healthchecks",
     UPTIME_KUMA: "Uptime Kuma",
     GATUS: "Gatus",
@@ -30,22 +30,22 @@ class SelfMonitoringForm(SettingsForm):
     """When people are notified of little disk space, and who is told that duplistatus works."""
 
     free_space_mib = StringField(
-        lazy_gettext("Least free disk space, in MiB"),
-        description=lazy_gettext("With less, administrators are notified through all channels. 0 is never."),
+        lazy_gettext("Minimum free disk space, in MiB"),
+        description=lazy_gettext("Below this, administrators are notified through all channels. 0 is never."),
         widget=NumberInput(),
         render_kw={"min": FREE_SPACE_MIB[0], "max": FREE_SPACE_MIB[1]},
     )
     is_enabled = BooleanField(
         lazy_gettext("Ping an external monitor"),
-        description=lazy_gettext("It notifies you when the pings stop, also when this machine is off."),
+        description=lazy_gettext("It notifies you when the pings stop, even if the host of duplistatus is down."),
     )
     url = URLField(
         lazy_gettext("Ping address"),
-        description=lazy_gettext("The ping, push or external endpoint address that the service gives you."),
+        description=lazy_gettext("The ping, push or external endpoint address that the service shows."),
         render_kw={"maxlength": LONGEST_PING_URL, "placeholder": "https://hc-ping.com/…", "autocomplete": "off"},
     )
     every_minutes = StringField(
-        lazy_gettext("Minutes between pings"),
+        lazy_gettext("Ping interval, in minutes"),
         widget=NumberInput(),
         render_kw={"min": PING_MINUTES[0], "max": PING_MINUTES[1]},
     )
@@ -59,7 +59,7 @@ class SelfMonitoringForm(SettingsForm):
         mib = self._number("free_space_mib", *FREE_SPACE_MIB)
         minutes = self._number("every_minutes", *PING_MINUTES)
         if self.is_enabled.data and not (self.url.data or "").strip():
-            self.refuse("url", _("Enter the address that the service gives you."))
+            self.refuse("url", _("Enter the address that the service shows."))
         if mib is None or minutes is None or self.wrong_fields:
             return None
         changes: dict[str, Any] = {
@@ -73,7 +73,7 @@ class SelfMonitoringForm(SettingsForm):
         try:
             is_dropped = external_monitor.save(changes, actor=actor, now=now)
         except AppError:
-            self.refuse("url", _("This is no address that can be called: it begins with http:// or https://."))
+            self.refuse("url", _("This address cannot be used. It has to begin with http:// or https://."))
             return None
         if mib != health_alarms.free_space_limit():
             health_alarms.save_free_space_limit(mib, actor=actor, now=now)

@@ -15,7 +15,7 @@ TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
     "overdue-backup-check": (lazy("Overdue check"), lazy("Looks for jobs that should have reported")),
     "alarm-check": (
         lazy("Alarm check"),
-        lazy("Looks for silence, for channels that fail, and for trouble with duplistatus itself"),
+        lazy("Looks for missing reports, failing channels and problems with duplistatus itself"),
     ),
     "audit-log-cleanup": (lazy("Audit log clean-up"), lazy("Deletes what is older than the days that are set")),
     "housekeeping": (lazy("Housekeeping"), lazy("Removes expired sessions, packs logs")),
@@ -30,10 +30,10 @@ TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
         lazy("Lists of versions"),
         lazy("After an upgrade or an import, reads the lists of versions in stored logs once more"),
     ),
-    "integrity-check": (lazy("Integrity check"), lazy("Looks through the file of the database for damage")),
+    "integrity-check": (lazy("Integrity check"), lazy("Checks the database file for damage")),
     "external-monitor": (
         lazy("External monitor"),
-        lazy("Pings the external monitor while everything works, where that is set"),
+        lazy("Pings the external monitor, where that is set"),
     ),
     "compaction": (lazy("Compaction"), lazy("Tidies the database and gives free space back")),
     "daily-summary": (lazy("Daily summary"), lazy("Sends the summary of all jobs")),
