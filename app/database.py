@@ -71,8 +71,8 @@ class CannotStart(RuntimeError):
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """Pool options: a connection for each serving thread and some for the jobs."""
-    options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": settings.threads + 4, "max_overflow": 8}
+    """Pool options: a connection for each serving thread, those for reports too, and some for the jobs."""
+    options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": settings.threads + 10, "max_overflow": 8}
     if settings.database.startswith("sqlite"):
         options["connect_args"] = {"check_same_thread": False}
     else:

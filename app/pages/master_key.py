@@ -1,12 +1,10 @@
 """What administrators are shown while the key file does not open stored secrets."""
 
-import sqlite3
-
 from flask_babel import lazy_gettext
 from flask_login import current_user
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.services import secrets
+from app.services.database_faults import DATABASE_ERRORS
 from app.services.secrets import MISSING, OTHER, UNUSABLE, KeyTrouble
 
 SENTENCES = {
@@ -20,7 +18,7 @@ def shown_trouble() -> KeyTrouble | None:
     """The trouble, for administrators alone; None as well where the database cannot tell."""
     try:
         return secrets.find_trouble() if getattr(current_user, "is_admin", False) else None
-    except (SQLAlchemyError, sqlite3.Error):
+    except DATABASE_ERRORS:
         return None
 
 

@@ -5,19 +5,18 @@ The environment wins over what is stored, so that a lock-out can be undone from 
 
 import ipaddress
 import logging
-import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
 from flask import current_app
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.contracts import AppError
 from app.domain.addresses import UNKNOWN_CLIENT, Network, is_loopback, is_within, parse_address
 from app.services import configuration
 from app.services.audit import Actor, record_entry
+from app.services.database_faults import DATABASE_ERRORS
 from app.services.deployment import settings
 from app.services.freshness import cache
 from app.services.transaction import writing
@@ -74,7 +73,7 @@ def allow_lists() -> AllowLists:
     """The lists in force. While the database cannot be read those known last hold on, so that no door falls open."""
     try:
         found = cache().get("network_lists", _read_lists)
-    except (SQLAlchemyError, sqlite3.Error):
+    except DATABASE_ERRORS:
         last_known: AllowLists | None = current_app.extensions.get(LAST_KNOWN)
         if last_known is None:
             raise

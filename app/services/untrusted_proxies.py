@@ -4,13 +4,12 @@ Where no list and no rate can know the client, all clients of such a proxy count
 """
 
 import logging
-import sqlite3
 from datetime import UTC, datetime, timedelta
 
 from flask import current_app
-from sqlalchemy.exc import SQLAlchemyError
 
 from app.services import configuration
+from app.services.database_faults import DATABASE_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def note(now: datetime) -> None:
         seen_at = _seen_at()
         if seen_at is None or now - seen_at >= NOTED_EACH:
             configuration.save(SEEN_AT, now.isoformat(), now=now)
-    except (SQLAlchemyError, sqlite3.Error):
+    except DATABASE_ERRORS:
         log.exception("it could not be remembered that a proxy is not trusted")
 
 
