@@ -36,8 +36,11 @@ HEADER_BYTES = 32 * 1024
 CHUNK_LINE_BYTES = 1024
 # What is read and dropped of a body that is refused: a client that is cut off while it sends sees no answer.
 DROPPED_BYTES = 32 * MIB
-# Bodies of strangers that are being received, all together.
-STRANGERS_BYTES = 512 * MIB
+# Bodies of strangers that are being received or wait, all together. They are kept in memory: writing them into files
+# made the one thread wait that receives everything, for a tenth of a second at a time.
+STRANGERS_BYTES = 256 * MIB
+MEMORY_BYTES = 32 * MIB
+RECEIVED_BYTES = 64 * 1024
 # A request that comes more slowly than this, on average and after the first minute, is given up.
 LEAST_BYTES_PER_S = 1024
 IDLE_S = 60
@@ -74,6 +77,8 @@ def waitress_options(settings: Settings) -> dict[str, object]:
         "channel_timeout": IDLE_S,
         "connection_limit": CONNECTIONS,
         "max_request_header_size": HEADER_BYTES,
+        "inbuf_overflow": MEMORY_BYTES,
+        "recv_bytes": RECEIVED_BYTES,
         "max_request_body_size": 1 << 40,  # each route has its own bound, in `BoundedRequest`
         "clear_untrusted_proxy_headers": False,  # the application reads them itself, from trusted peers only
         "url_scheme": "http",

@@ -11,6 +11,8 @@ from app.contracts.errors import TooLarge
 # What anybody may send. A report of Duplicati has some 70 values and one for each line of its log.
 MOST_VALUES = 500_000
 MOST_LEVELS = 64
+# Names of values in a text that only the slow reader can read.
+_MOST_ODD_NAMES = 50_000
 
 _BLANKS = b" \t\r\n"
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -27,35 +29,47 @@ def read_json(text: str | bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _read_odd_json(body.decode("utf-8", "replace"))
+        return _read_odd_json(body)
 
 
 def check_extent(body: bytes) -> None:
     """Raise TooLarge (413) for a JSON text of more than `MOST_VALUES` values or `MOST_LEVELS` levels.
 
-    A body of some megabytes can hold values that take fifty times its size and seconds to read.
+    Counts without reading: a body of some megabytes can hold values that take fifty times its size, and seconds.
     """
-    values, levels = measure_extent(body) if body.count(b'"') <= 4 * MOST_VALUES else (MOST_VALUES + 1, 0)
-    if values > MOST_VALUES:
+    if body.count(b'"') > 4 * MOST_VALUES or _count_values(outside := _outside_of_texts(body)) > MOST_VALUES:
         raise TooLarge(f"The JSON text holds more than {MOST_VALUES} values")
-    if levels > MOST_LEVELS:
+    if _count_levels(outside) > MOST_LEVELS:
         raise TooLarge(f"The JSON text is nested more than {MOST_LEVELS} levels deep")
 
 
 def measure_extent(body: bytes) -> tuple[int, int]:
-    """Count the values of a JSON text, objects and lists included, and its levels of them, without reading it."""
-    # Of each text between quotation marks only the marks remain: a mark in it is escaped, as a backslash is.
-    texts = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
-    outside = b'"'.join(texts[::2]).translate(None, _BLANKS)
-    brackets = outside.translate(None, _NO_BRACKETS)
+    """Count the values of a JSON text, objects and lists included, and its levels of them."""
+    outside = _outside_of_texts(body)
+    return _count_values(outside), _count_levels(outside)
+
+
+def _outside_of_texts(body: bytes) -> bytes:
+    """Give what stands outside of texts, without blanks; of each text one quotation mark remains."""
+    # Marks within texts are escaped, as backslashes are.
+    parts = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    return b'"'.join(parts[::2]).translate(None, _BLANKS)
+
+
+def _count_values(outside: bytes) -> int:
     empty = outside.count(b"[]") + outside.count(b"{}")
-    values = 1 + outside.count(b",") + brackets.count(b"[") + brackets.count(b"{") - empty
-    return values, max(accumulate(map(_STEPS.__getitem__, brackets)), default=0)
+    return 1 + outside.count(b",") + outside.count(b"[") + outside.count(b"{") - empty
 
 
-def _read_odd_json(text: str) -> Any:
+def _count_levels(outside: bytes) -> int:
+    return max(accumulate(map(_STEPS.__getitem__, outside.translate(None, _NO_BRACKETS))), default=0)
+
+
+def _read_odd_json(body: bytes) -> Any:
+    if _outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
+        raise ValueError("too many names for a text that is not strict JSON")
     try:
-        value = json.loads(text, parse_constant=lambda _: None)
+        value = json.loads(body.decode("utf-8", "replace"), parse_constant=lambda _: None)
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested deeper than can be read") from None

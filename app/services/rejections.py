@@ -52,8 +52,9 @@ def keep_rejected(
     if _count_attempt(digest, now):
         return
     masked = body
-    for address in _REMOTE_URLS:
-        masked = address.sub(rb"\1(removed)", masked)
+    if b"remoteurl" in body.lower():
+        for address in _REMOTE_URLS:
+            masked = address.sub(rb"\1(removed)", masked)
     packed = zlib.compress(masked)
     with writing() as session:
         session.add(
