@@ -60,7 +60,7 @@ def pack_log(messages: Sequence[str], warnings: Sequence[str], errors: Sequence[
     When they are together longer than `TEXT_LIMIT_BYTES`, messages go first, then warnings, then errors, from
     their ends; a last line in each list then says how many lines were left out.
     """
-    messages, warnings, errors = _bounded(messages, warnings, errors)
+    messages, warnings, errors = bound_texts(messages, warnings, errors)
     writer = _LineWriter()
     lists = [writer.write(texts) for texts in (messages, warnings, errors)]
     document = orjson.dumps(
@@ -71,7 +71,7 @@ def pack_log(messages: Sequence[str], warnings: Sequence[str], errors: Sequence[
 
 def pack_log_quickly(messages: Sequence[str], warnings: Sequence[str], errors: Sequence[str]) -> bytes:
     """Pack the texts of a run within the same bounds, five times as fast and half as big again."""
-    return _sealed(_QUICK, _deflated(orjson.dumps(_bounded(messages, warnings, errors)), _QUICK_LEVEL))
+    return _sealed(_QUICK, _deflated(orjson.dumps(bound_texts(messages, warnings, errors)), _QUICK_LEVEL))
 
 
 def is_packed_quickly(packed: bytes) -> bool:
@@ -216,8 +216,8 @@ def _expand(pairs: Sequence[int]) -> Iterator[int]:
         yield from range(first, first + length)
 
 
-def _bounded(*lists: Sequence[str]) -> tuple[Sequence[str], ...]:
-    """Keep `TEXT_LIMIT_BYTES` of the lists; the last list is the dearest."""
+def bound_texts(*lists: Sequence[str]) -> tuple[Sequence[str], ...]:
+    """Keep `TEXT_LIMIT_BYTES` of the lists of texts of a run; the last list is the dearest."""
     # A character takes four bytes at most, so nearly every run ends here without being measured exactly.
     cost_bytes = _LINE_COST_BYTES * sum(map(len, lists))
     if cost_bytes + 4 * sum(sum(map(len, texts)) for texts in lists) <= TEXT_LIMIT_BYTES:

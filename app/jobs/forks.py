@@ -16,7 +16,7 @@ from flask import Flask
 from app import database, jobs
 from app.extensions import db
 from app.jobs import tasks
-from app.services import health, passwords, reception, transaction
+from app.services import health, passwords, report_reader, transaction
 from app.services.collect import batches
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def _renew_in_child() -> None:
     tasks.choose_holder()
     transaction.renew_lock()
     passwords.renew_seats()
-    reception.renew_lock()
+    report_reader.renew_process()
     _inherited.append(dict(db.session.registry.registry))
     db.session.registry.registry.clear()
     for app in list(_applications):

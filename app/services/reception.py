@@ -1,8 +1,6 @@
 """The door for reports: opens what was sent, reads it once, and hands it on; what is refused is kept."""
 
-import threading
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,26 +8,17 @@ from typing import Any
 from marshmallow import ValidationError
 
 from app.contracts.errors import AppError
-from app.domain.envelopes import is_packed, open_envelope, unpack
-from app.domain.reports import NotStored, Report, parse_report
-from app.services import configuration, deployment
+from app.domain.envelopes import is_packed, unpack
+from app.domain.report_reading import Posted, Unusable, keep_body
+from app.domain.reports import NotStored, Report
+from app.services import configuration, deployment, report_reader
 from app.services.audit import Actor, record_entry
 from app.services.declarations import LEAST_MIB, MOST_MIB, check_public_url
-from app.services.ingest import DuplicateReport, ingest_report
+from app.services.ingest import ingest_report
 from app.services.rejections import audit_rejected, body_of, find_rejected, keep_rejected
 from app.services.transaction import writing
 
 MIB = 1024 * 1024
-# The bounds that the environment has too.
-# Of larger bodies one is read at a time: reading several of them at once would slow everything else down.
-LARGE_BYTES = MIB
-_large_body = threading.Lock()
-
-
-def renew_lock() -> None:
-    """Have a lock of this process's own, after a fork."""
-    global _large_body
-    _large_body = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,30 +38,16 @@ def receive_report(
     warnings on the person's job. Raises InvalidReport or another AppError for what cannot be used, after keeping its
     text, and DuplicateReport.
     """
-    # What is packed cannot be searched for the address of a destination, which may hold a password: it is not kept.
-    kept, kept_type = b"" if is_packed(body, content_encoding) else body, content_type
     try:
-        content = unpack(body, content_encoding, max_upload_bytes())
-        with _large_body if len(content) > LARGE_BYTES else nullcontext():
-            text = open_envelope(content, content_type)
-            opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
-            if opened != body:
-                kept, kept_type = opened, "text/plain"
-            report = _read(text, received_at=now)
-        return _store(report, now=now, actor=actor)
-    except DuplicateReport:
-        raise
+        found = _read(unpack(body, content_encoding, max_upload_bytes()), content_type, received_at=now)
     except AppError as error:
-        keep_rejected(
-            kept,
-            sent=body,
-            reason=error.message,
-            status_code=error.status,
-            content_type=kept_type,
-            ip_address=actor.ip_address,
-            now=now,
-        )
-        raise
+        # What is packed cannot be searched for the address of a destination, which may hold a password.
+        kept = b"" if is_packed(body, content_encoding) else body
+        found = Unusable(error, keep_body(kept, content_type))
+    if isinstance(found, Unusable):
+        keep_rejected(found.kept, found.error, sent=body, ip_address=actor.ip_address, now=now)
+        raise found.error
+    return _store(found, now=now, actor=actor)
 
 
 def _store(report: Report | NotStored, *, now: datetime, actor: Actor, received_at: datetime | None = None) -> Received:
@@ -93,9 +68,11 @@ def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
     body, limit = body_of(rejected), max_upload_bytes()
     if not body:
         raise AppError("The body of this upload could not be opened, so it was not kept")
-    report = _read(open_envelope(unpack(body, "", limit), rejected.content_type), received_at=rejected.received_at)
+    found = _read(unpack(body, "", limit), rejected.content_type, received_at=rejected.received_at)
+    if isinstance(found, Unusable):
+        raise found.error
     with writing():
-        received = _store(report, now=now, actor=actor, received_at=rejected.received_at)
+        received = _store(found, now=now, actor=actor, received_at=rejected.received_at)
         rejected.replayed_at = now
         audit_rejected("rejected_report_replayed", rejected, actor=actor, now=now)
     return received
@@ -186,7 +163,6 @@ def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
         record_entry("public_url_updated", "config", now=now, actor=actor, details={"url": url}, **place)
 
 
-def _read(text: str | bytes, *, received_at: datetime) -> Report | NotStored:
+def _read(content: bytes, content_type: str, *, received_at: datetime) -> report_reader.Read:
     zone = deployment.settings().zone
-    report = parse_report(text, received_at=received_at, zone=zone, keeps_other_operations=keeps_other_operations())
-    return report if isinstance(report, NotStored) else report.filed()
+    return report_reader.read(Posted(content, content_type, received_at, zone, keeps_other_operations()))

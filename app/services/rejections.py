@@ -2,14 +2,14 @@
 
 import hashlib
 import logging
-import re
 import zlib
 from datetime import datetime, timedelta
 
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.orm import defer
 
-from app.contracts.errors import NotFound
+from app.contracts.errors import AppError, NotFound
+from app.domain.report_reading import KeptBody
 from app.extensions import db
 from app.models import RejectedReport
 from app.services.audit import Actor, record_entry
@@ -21,51 +21,26 @@ REPORTS_KEPT = 200
 BYTES_KEPT = 64 * 1024 * 1024
 # Attempts of Duplicati are seconds apart; the same text much later is another event.
 RETRIED_WITHIN = timedelta(days=1)
-# The address of a destination may hold a password: it is never stored.
-_REMOTE_URLS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
-    for pattern in (
-        rb'("RemoteUrl"\s*:\s*")(?:[^"\\]+|\\.)*+',
-        rb"^([ \t]*RemoteUrl:)[^\r\n]*",
-        # The same two in a form that could not be opened.
-        rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:[^%]+|%5C%22|%(?!22))*+",
-        rb"(RemoteUrl%3A)(?:[^%&]+|%(?!0D|0A|22))*+",
-    )
-)
 
 
-def keep_rejected(
-    body: bytes,
-    *,
-    sent: bytes,
-    reason: str,
-    status_code: int,
-    content_type: str,
-    ip_address: str | None,
-    now: datetime,
-) -> None:
-    """Store a rejected upload, and drop the oldest ones over the bounds.
+def keep_rejected(kept: KeptBody, error: AppError, *, sent: bytes, ip_address: str | None, now: datetime) -> None:
+    """Store a rejected upload with its reason, and drop the oldest ones over the bounds.
 
     `sent` is the body as it came: Duplicati tries a rejected report three times more, and one copy is kept.
     """
     digest = hashlib.sha256(sent).digest()
     if _count_attempt(digest, now):
         return
-    masked = body
-    if b"remoteurl" in body.lower():
-        for address in _REMOTE_URLS:
-            masked = address.sub(rb"\1(removed)", masked)
-    packed = zlib.compress(masked)
     with writing() as session:
         session.add(
             RejectedReport(
                 received_at=now,
                 ip_address=ip_address or "",
-                content_type=content_type[:200],
-                status_code=status_code,
-                reason=reason[:2000],
-                size_bytes=len(body),
-                body=packed,
+                content_type=kept.content_type[:200],
+                status_code=error.status,
+                reason=error.message[:2000],
+                size_bytes=kept.size_bytes,
+                body=kept.packed,
                 digest=digest,
             )
         )
@@ -82,7 +57,7 @@ def keep_rejected(
                 outgrown.append(report_id)
         if outgrown:
             session.execute(delete(RejectedReport).where(RejectedReport.id.in_(outgrown)))
-    log.warning("rejected a report from %s: %s", ip_address, reason)
+    log.warning("rejected a report from %s: %s", ip_address, error.message)
 
 
 def _count_attempt(digest: bytes, now: datetime) -> bool:

@@ -6,6 +6,8 @@ import pytest
 from factories import find_job, report_body, report_document
 from sqlalchemy import select
 
+from app.contracts.errors import AppError
+from app.domain.report_reading import keep_body
 from app.models import AuditEntry, Job, RejectedReport
 from app.services import rejections
 
@@ -27,8 +29,8 @@ def refused(client):
 def refused_before(db, clock):
     """Keeps the report of a restore as an earlier version refused it; gives its address."""
     body = report_body(data={"MainOperation": "Restore"})
-    keep = {"status_code": 400, "content_type": "application/json", "ip_address": None, "now": clock()}
-    rejections.keep_rejected(body, sent=body, reason="Data.MainOperation is not Backup", **keep)
+    kept, error = keep_body(body, "application/json"), AppError("Data.MainOperation is not Backup")
+    rejections.keep_rejected(kept, error, sent=body, ip_address=None, now=clock())
     return f"{REJECTED}/{db.session.scalar(select(RejectedReport.id))}"
 
 

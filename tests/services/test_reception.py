@@ -11,6 +11,7 @@ from factories import BEGAN_AT, SENDER, report_body
 from sqlalchemy import select
 
 from app.contracts.errors import AppError, TooLarge
+from app.domain.report_reading import keep_body
 from app.models import Job, RejectedReport, Run, Server
 from app.services import configuration, rejections
 from app.services.ingest import DuplicateReport
@@ -173,9 +174,9 @@ def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, 
 
 def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
     receive(report_body(extra={"machine-id": ""}))  # its server is known by its name alone so far
-    keep = {"status_code": 400, "content_type": "application/json", "ip_address": None, "now": clock()}
     body = report_body(began_at=BEGAN_AT + timedelta(hours=1))
-    rejections.keep_rejected(body, sent=body, reason="an old rule", **keep)
+    kept = keep_body(body, "application/json")
+    rejections.keep_rejected(kept, AppError("an old rule"), sent=body, ip_address=None, now=clock())
     [row] = refused(db)
     received = replay_rejected(row.id, actor=SENDER, now=clock())
     run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
@@ -186,8 +187,8 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
 
 def test_what_is_replayed_counts_as_of_its_reception(db, clock, receive):
     body = report_body(began_at=clock() + timedelta(days=30))
-    keep = {"status_code": 400, "content_type": "application/json", "ip_address": None, "now": clock()}
-    rejections.keep_rejected(body, sent=body, reason="an old rule", **keep)
+    kept = keep_body(body, "application/json")
+    rejections.keep_rejected(kept, AppError("an old rule"), sent=body, ip_address=None, now=clock())
     received_at = clock()
     clock.advance(hours=72)
     [row] = refused(db)

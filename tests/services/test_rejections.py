@@ -5,6 +5,8 @@ import json
 import pytest
 from sqlalchemy import select
 
+from app.contracts.errors import AppError
+from app.domain.report_reading import keep_body
 from app.models import RejectedReport
 from app.services import rejections
 
@@ -15,7 +17,9 @@ def keep(db, clock):
 
     def keep(body: bytes, **changes) -> None:
         usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
-        rejections.keep_rejected(body, **{"sent": body, **usual, **changes}, now=clock())
+        given = {"sent": body} | usual | changes
+        kept, error = keep_body(body, given["content_type"]), AppError(given["reason"], given["status_code"])
+        rejections.keep_rejected(kept, error, sent=given["sent"], ip_address=given["ip_address"], now=clock())
 
     return keep
 
