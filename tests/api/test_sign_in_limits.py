@@ -159,7 +159,7 @@ class TestManyAddresses:
 
 
 class TestLongNames:
-    @pytest.mark.parametrize("length", [255, 256, 300_000, 3_000_000])
+    @pytest.mark.parametrize("length", [255, 256, 60_000])
     def test_what_is_kept_is_cut(self, db, attempt, length):
         assert attempt("Z" * length).status_code == 401
         [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "login"))
@@ -167,14 +167,18 @@ class TestLongNames:
         [row] = db.session.scalars(select(SignInNetwork))
         assert row.username == "Z" * 255
 
+    def test_body_that_is_larger_is_not_read(self, db, attempt):
+        assert attempt("Z" * 70_000).status_code == 413
+        assert not list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "login")))
+
     def test_missing_passwords_keep_no_more(self, db, attempt):
-        assert attempt("Z" * 300_000, "").status_code == 400
+        assert attempt("Z" * 60_000, "").status_code == 400
         assert {len(entry.username) for entry in db.session.scalars(select(AuditEntry)) if entry.username} <= {6, 255}
 
     def test_in_the_page_too(self, db, client):
         text = client.get("/login").text
         token = re.search(r'name="csrf_token"[^>]*value="([0-9a-f]{64})"', text)[1]
-        client.post("/login", data={"csrf_token": token, "username": "Z" * 100_000, "password": "x"})
+        client.post("/login", data={"csrf_token": token, "username": "Z" * 60_000, "password": "x"})
         assert db.session.scalar(select(func.max(func.length(AuditEntry.username)))) == 255
 
 

@@ -147,7 +147,7 @@ def test_key_that_is_another_one_removes_them_and_the_checkup_says_so(db, clock,
         collecting.collect(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
     assert refused.value.extra["masterKeyInvalid"] is True
     with writing():
-        secrets._drop_unreadable()
+        secrets._drop_unreadable(clock())
     assert (record(db).has_headers, record(db).has_password) == (False, True)
 
 
