@@ -73,6 +73,7 @@ class CannotStart(RuntimeError):
 def engine_options(settings: Settings) -> dict[str, Any]:
     """Pool options: a connection for each serving thread, those for reports too, and some for the jobs."""
     options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": settings.threads + 10, "max_overflow": 8}
+    options["hide_parameters"] = True  # an error that is logged tells no values: they may be secret
     if settings.database.startswith("sqlite"):
         options["connect_args"] = {"check_same_thread": False}
     else:
@@ -84,7 +85,7 @@ def further_engines(settings: Settings) -> dict[str, Any]:
     """The engine that writes to SQLite, with one connection; PostgreSQL needs none."""
     if not settings.database.startswith("sqlite"):
         return {}
-    options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0}
+    options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "hide_parameters": True}
     return {WRITER: {"url": settings.database, "connect_args": {"check_same_thread": False}, **options}}
 
 

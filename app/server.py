@@ -7,9 +7,12 @@ their own, so that they keep no others waiting.
 
 import gc
 import time
+from collections import Counter, OrderedDict, deque
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
+from http import HTTPStatus
 from io import BytesIO
 from typing import Any
 
@@ -19,12 +22,14 @@ from flask import Flask
 from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ThreadedTaskDispatcher, WSGITask
-from waitress.utilities import BadRequest, RequestEntityTooLarge
+from waitress.utilities import Error
 
 from app.api import guards
 from app.api.guards import BodyLimit
-from app.domain.addresses import Network, is_loopback, is_within, parse_address
+from app.domain.addresses import Network, client_address, is_loopback, is_within, parse_address, rate_key
 from app.domain.envelopes import is_packed
+from app.services import reception, report_reader, transaction
+from app.services.database_faults import DATABASE_ERRORS
 from app.settings import Settings
 
 MIB = 1024 * 1024
@@ -41,13 +46,15 @@ DROPPED_BYTES = 32 * MIB
 STRANGERS_BYTES = 256 * MIB
 MEMORY_BYTES = 32 * MIB
 RECEIVED_BYTES = 64 * 1024
-# A request that comes more slowly than this, on average and after the first minute, is given up.
-LEAST_BYTES_PER_S = 1024
+# A request of which less than this comes within a minute, and that does not end with it, is given up.
+PROGRESS_BYTES = 64 * 1024
 IDLE_S = 60
+# With so many connections those are closed on which nothing was under way for some seconds.
+CONNECTIONS_SHORT, SILENT_S = 400, 5
 # Uploads wait for the one writer of SQLite, each for half a minute at most.
 UPLOAD_THREADS = 4
-# Reading a larger body takes long enough to be noticed.
-LARGE_BYTES = 256 * 1024
+# Answered at once, whatever the others wait for.
+PROBES = ("/api/ping", "/api/health")
 
 
 def serve(app: Flask, settings: Settings) -> None:
@@ -61,6 +68,8 @@ def serve(app: Flask, settings: Settings) -> None:
 
 def make_server(app: Flask, settings: Settings) -> Any:
     """Give a waitress server that listens; its `run` serves."""
+    with app.app_context(), suppress(*DATABASE_ERRORS):
+        reception.max_upload_bytes()  # is in memory from now on, for the thread that receives everything
     server = waitress.server.create_server(app, _dispatcher=Lanes(settings.threads), **waitress_options(settings))
     for each in [server] if isinstance(server, waitress.server.BaseWSGIServer) else server.map.values():
         each.channel_class = partial(BoundedChannel, Bounds(app, settings.trusted_proxies))
@@ -85,18 +94,18 @@ def waitress_options(settings: Settings) -> dict[str, object]:
     }
 
 
-class Refused(RequestEntityTooLarge):
+class Refused(Error):
     """An answer of the server itself, in the form of the API's errors."""
 
-    def __init__(self, sentence: str, code: int = 413, reason: str = "Request Entity Too Large") -> None:
+    def __init__(self, sentence: str, status: HTTPStatus = HTTPStatus.REQUEST_ENTITY_TOO_LARGE) -> None:
         super().__init__(sentence)
-        self.code, self.reason = code, reason
+        self.code, self.reason = status.value, status.phrase
 
     def to_response(self, ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         """Give status, headers and body."""
         at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        headers = [("Content-Type", "application/json"), ("X-Content-Type-Options", "nosniff")]
-        headers += [("Retry-After", "30")] if self.code == 503 else []
+        headers = [("Content-Type", "application/json"), ("Cache-Control", "no-store")]
+        headers += [("X-Content-Type-Options", "nosniff"), *([("Retry-After", "30")] if self.code == 503 else [])]
         return f"{self.code} {self.reason}", headers, orjson.dumps({"error": self.body, "timestamp": at})
 
 
@@ -126,7 +135,8 @@ class BoundedRequest(HTTPRequestParser):
 
     def __init__(self, adj: Any, bounds: "Bounds") -> None:
         super().__init__(adj)
-        self.began_at = time.time()
+        self.progress_at, self.progress_bytes = time.time(), 0
+        self.completed_s = 0.0
         self.limit = BodyLimit(guards.STRANGERS_BYTES)
         self.is_dropped = False
         self._bounds = bounds
@@ -146,16 +156,23 @@ class BoundedRequest(HTTPRequestParser):
     def received(self, data: bytes) -> int:
         """Take what came, as `HTTPRequestParser.received`; what is too large ends with an answer that says so."""
         consumed: int = super().received(data)
-        if self.body_rcv is None:
-            return consumed
+        if self.body_rcv is not None:
+            self._bound_body()
+        if self.error is not None and not isinstance(self.error, Refused):
+            self.error = Refused(str(self.error.body), HTTPStatus(self.error.code))
+        if self.completed:
+            self.completed_s = time.monotonic()
+        return consumed
+
+    def _bound_body(self) -> None:
         if self.is_dropped:
             if self.body_bytes_received > DROPPED_BYTES:
                 self._end_early()
         elif max(self.content_length, len(self.body_rcv)) > self.limit.most_bytes:
             self.drop(Refused(f"The request is larger than {self.limit.most_bytes} bytes"))
         elif self.chunked and max(len(self.body_rcv.control_line), len(self.body_rcv.trailer)) > CHUNK_LINE_BYTES:
-            self.error, self.completed = BadRequest("The body is not sent in pieces as it should be"), True
-        return consumed
+            sentence = "The body is not sent in pieces as it should be"
+            self.error, self.completed = Refused(sentence, HTTPStatus.BAD_REQUEST), True
 
     def drop(self, error: Refused | None = None) -> None:
         """Drop the body, what is still to come of it too; without an error the application answers without it."""
@@ -173,9 +190,20 @@ class BoundedRequest(HTTPRequestParser):
         self.headers["CONNECTION"] = "close"
 
 
+class DatedTask(WSGITask):
+    """A request for the application, with the time at which it had come."""
+
+    def get_environment(self) -> dict[str, Any]:
+        """Give the WSGI environment."""
+        environ: dict[str, Any] = super().get_environment()
+        environ[transaction.ARRIVED] = self.request.completed_s
+        return environ
+
+
 class BoundedChannel(HTTPChannel):
     """A connection whose requests are bounded; larger bodies wait until it is known who sends them."""
 
+    task_class = DatedTask
     last_activity: float
 
     def __init__(self, bounds: "Bounds", server: Any, sock: Any, addr: Any, adj: Any, map: Any = None) -> None:
@@ -184,6 +212,7 @@ class BoundedChannel(HTTPChannel):
         self.parser_class = partial(BoundedRequest, bounds=bounds)
         super().__init__(server, sock, addr, adj, map)
         self.will_close = bounds.has_too_many(server, addr)
+        bounds.close_silent(server, self)
 
     def readable(self) -> bool:
         """Say whether more may be received."""
@@ -192,9 +221,12 @@ class BoundedChannel(HTTPChannel):
     def handle_read(self) -> None:
         """Receive; a request that comes too slowly counts as idle."""
         super().handle_read()
-        if self.request is not None:
-            earned_s = self.request.body_bytes_received / LEAST_BYTES_PER_S
-            self.last_activity = min(self.last_activity, self.request.began_at + earned_s)
+        request = self.request
+        if request is not None:
+            received_bytes = request.header_bytes_received + request.body_bytes_received
+            if received_bytes - request.progress_bytes >= PROGRESS_BYTES:
+                request.progress_at, request.progress_bytes = self.last_activity, received_bytes
+            self.last_activity = request.progress_at
 
     def received(self, data: bytes) -> bool:
         """Take what came; before the rest of a large body, ask who sends it."""
@@ -207,9 +239,16 @@ class BoundedChannel(HTTPChannel):
             if request is not former and request.may_exceed(guards.STRANGERS_BYTES):
                 self._is_asking = True
                 self.server.add_task(Question(self, request, self._bounds.app))
-        elif request.body_bytes_received > MIB and self._bounds.are_strangers_bytes_used_up(self.server):
-            request.drop(Refused("Too many large requests at once, try again later", 503, "Service Unavailable"))
+        elif request.body_bytes_received > MIB and self._bounds.is_used_up(self.server, self.sender(request)):
+            sentence = "Too many large requests at once, try again later"
+            request.drop(Refused(sentence, HTTPStatus.SERVICE_UNAVAILABLE))
         return was_received
+
+    def sender(self, request: BoundedRequest | None = None) -> str:
+        """Give what a sender counts by: the network of the client, behind a trusted proxy of the one it tells."""
+        headers = (request or self.requests[0]).headers
+        forwarded_for, real_ip = headers.get("X_FORWARDED_FOR", ""), headers.get("X_REAL_IP", "")
+        return rate_key(client_address(str(self.addr[0]), forwarded_for, real_ip, self._bounds.trusted_proxies))
 
     def go_on(self, request: BoundedRequest, is_known: bool) -> None:
         """Receive the rest of a body, or drop it."""
@@ -235,6 +274,10 @@ class Question:
         finally:
             self._channel.go_on(self._request, is_known)
 
+    def sender(self) -> str:
+        """Give what the sender counts by."""
+        return self._channel.sender(self._request)
+
     def cancel(self) -> None:
         """Do nothing: the connection is closed as well."""
 
@@ -244,11 +287,14 @@ class Bounds:
 
     def __init__(self, app: Flask, trusted_proxies: Sequence[Network]) -> None:
         self.app = app
-        self._trusted_proxies = trusted_proxies
-        self._counted_at, self._is_used_up = 0.0, False
+        self.trusted_proxies = trusted_proxies
+        self._counted_at = self._tidied_at = 0.0
+        self._received: Counter[str] = Counter()
 
     def limit_of(self, request: BoundedRequest) -> BodyLimit:
         """Give how large a body the route of a request may receive, and from whom."""
+        if request.command.upper() == "OPTIONS":  # answered before anybody asks who it is
+            return BodyLimit(guards.STRANGERS_BYTES)
         path = request.path.encode("latin-1").decode("utf-8", "replace")
         prefix = request.headers.get("X_FORWARDED_PREFIX", "").rpartition(",")[2].strip().rstrip("/")
         return guards.find_limit(self.app, request.command, path.removeprefix(prefix))
@@ -256,31 +302,64 @@ class Bounds:
     def has_too_many(self, server: Any, address: Any) -> bool:
         """Say whether an address has more connections than it may."""
         host = str(address[0])
-        if is_loopback(host) or is_within(parse_address(host), self._trusted_proxies):
+        if is_loopback(host) or is_within(parse_address(host), self.trusted_proxies):
             return False
-        return sum(channel.addr[0] == host for channel in server.active_channels.values()) > CONNECTIONS_OF_ADDRESS
+        same = (rate_key(str(channel.addr[0])) == rate_key(host) for channel in server.active_channels.values())
+        return sum(same) > CONNECTIONS_OF_ADDRESS
 
-    def are_strangers_bytes_used_up(self, server: Any) -> bool:
-        """Say whether strangers have sent as much as may wait; counted a few times a second."""
+    def close_silent(self, server: Any, newest: BoundedChannel) -> None:
+        """Close connections on which nothing is under way, when there is hardly room for others; once a second."""
+        now = time.time()
+        if len(server.active_channels) < CONNECTIONS_SHORT or now - self._tidied_at < 1:
+            return
+        self._tidied_at = now
+        for channel in list(server.active_channels.values()):
+            is_idle = channel.request is None and not channel.requests and now - channel.last_activity > SILENT_S
+            channel.will_close = channel.will_close or (is_idle and channel is not newest)
+
+    def is_used_up(self, server: Any, sender: str) -> bool:
+        """Say whether strangers, or this one, have sent as much as may wait; counted a few times a second."""
         now = time.monotonic()
         if now - self._counted_at > 0.2:
-            received = (
-                request.body_bytes_received
-                for channel in list(server.active_channels.values())
-                for request in (channel.request, *channel.requests)
-                if request is not None and not request.is_dropped and not request.limit.needs_person
-            )
-            self._counted_at, self._is_used_up = now, sum(received) > STRANGERS_BYTES
-        return self._is_used_up
+            self._counted_at = now
+            self._received.clear()
+            for channel in list(server.active_channels.values()):
+                for request in (channel.request, *channel.requests):
+                    if request is not None and not request.is_dropped and not request.limit.needs_person:
+                        self._received[channel.sender(request)] += request.body_bytes_received
+        return self._received.total() > STRANGERS_BYTES or self._received[sender] > STRANGERS_BYTES // 4
+
+
+class FairQueue:
+    """Tasks that wait: those of all senders in turn, so that nobody who sends much keeps others waiting."""
+
+    def __init__(self) -> None:
+        self._by_sender: OrderedDict[str, deque[Any]] = OrderedDict()
+
+    def append(self, task: Any) -> None:
+        """Take a task up, behind those of its sender."""
+        self._by_sender.setdefault(task.sender(), deque()).append(task)
+
+    def popleft(self) -> Any:
+        """Give the next task; its sender comes again after all others."""
+        sender, tasks = self._by_sender.popitem(last=False)
+        task = tasks.popleft()
+        if tasks:
+            self._by_sender[sender] = tasks
+        return task
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_sender.values()))
 
 
 class Lanes:
     """Threads by the kind of request, so that those that may wait or take long keep no others waiting."""
 
     def __init__(self, threads: int) -> None:
-        counts = {"usual": threads, "reports": UPLOAD_THREADS, "large reports": 1, "questions": 1}
+        counts = {"usual": threads, "reports": UPLOAD_THREADS, "large reports": 1, "questions": 1, "probes": 1}
         self._lanes = {name: ThreadedTaskDispatcher() for name in counts}
         for name, count in counts.items():
+            self._lanes[name].queue = FairQueue()
             self._lanes[name].set_thread_count(count)
 
     def add_task(self, task: Any) -> None:
@@ -300,9 +379,11 @@ def _lane_of(task: Any) -> str:
     if isinstance(task, Question):
         return "questions"
     request = task.requests[0]
+    if request.path.endswith(PROBES):
+        return "probes"
     if request.body_rcv is None or not request.path.endswith("/api/upload"):
         return "usual"
-    return "large reports" if len(request.body_rcv) > LARGE_BYTES or _is_packed(request) else "reports"
+    return "large reports" if len(request.body_rcv) > report_reader.LARGE_BYTES or _is_packed(request) else "reports"
 
 
 def _is_packed(request: BoundedRequest) -> bool:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -61,14 +61,13 @@ class RealServer:
         """A connection of its own."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
-    def open_files(self) -> list[tuple[str, int]]:
-        """The files that the process holds open, with their sizes."""
-        found = []
-        for link in Path(f"/proc/{self._process.pid}/fd").iterdir():
-            try:
-                found.append((os.readlink(link), link.stat().st_size))
-            except FileNotFoundError:
-                continue
+    def kept_bytes(self) -> int:
+        """What the process holds in memory, and in files that have no name any more."""
+        place = Path(f"/proc/{self._process.pid}")
+        found = int(place.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+        for link in place.joinpath("fd").iterdir():
+            with suppress(FileNotFoundError):
+                found += link.stat().st_size if "(deleted)" in os.readlink(link) else 0
         return found
 
     def upload(self, body: bytes) -> int:

@@ -2,12 +2,22 @@
 
 import json
 import socket
+import time
 from contextlib import closing
+from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 from conftest import ADMIN_PASSWORD
 from factories import report_body
 from real_server import real_server
+from statements import sent_statements
+
+from app.api import guards
+from app.api.guards import BodyLimit
+from app.server import Bounds, FairQueue
+from app.services import reception
+from app.settings import networks
 
 pytestmark = pytest.mark.slow
 
@@ -56,11 +66,6 @@ def post(path: str, length: int, *headers: str) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
 
-def spooled(server) -> int:
-    """How many bytes of bodies wait in files without a name."""
-    return sum(size for name, size in server.open_files() if "(deleted)" in name)
-
-
 LIMITS = {
     "no such address": ("POST", "/nothing", 64 * KIB),
     "sign-in": ("POST", "/api/auth/login", 64 * KIB),
@@ -80,12 +85,15 @@ def test_body_over_the_limit_of_its_route_is_refused(server, method, path, limit
     assert "timestamp" in told
 
 
+@pytest.mark.parametrize("method", ["POST", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/nothing", "/api/auth/login", "/api/database/restore", "/settings/database/restore"])
-def test_announced_body_of_a_stranger_is_not_spooled(server, path):
+def test_announced_body_of_a_stranger_is_not_kept(server, path, method):
     size = 20 * MIB
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
-        connection.sendall(post(path, size) + b"x" * (size - MIB))
-        assert spooled(server) == 0
+        before = server.kept_bytes()
+        head = post(path, size).replace(b"POST", method.encode(), 1)
+        connection.sendall(head + b"x" * (size - MIB))
+        assert server.kept_bytes() - before < 8 * MIB
         connection.sendall(b"x" * MIB)
         assert connection.recv(65_536).partition(b"\r\n")[0].split(b" ")[1] in (b"413", b"401", b"303")
 
@@ -94,6 +102,12 @@ def test_announced_body_of_a_stranger_is_not_spooled(server, path):
 def test_stranger_gets_the_answer_of_the_guard(server, path):
     status, told = server.request("POST", path, b"x" * MIB)
     assert (status, told["error"]) == (401, "Invalid or expired session")
+
+
+@pytest.mark.parametrize("path", ["/api/upload/", "//api/upload"])
+def test_address_with_slashes_takes_a_report_too(server, path):
+    body = report_body(lines=["x" * 100] * 1000)
+    assert exchange(server, post(path, len(body)) + body).split(b" ")[1] in (b"200", b"308")
 
 
 def test_stranger_with_a_wrong_session_or_key_gets_the_answer_of_the_guard(server):
@@ -156,3 +170,78 @@ def test_connection_goes_on_after_a_body_was_dropped(server):
             answer = connection.getresponse()
             answer.read()
             assert answer.status == expected
+
+
+@dataclass
+class Waiting:
+    """A task of a sender."""
+
+    name: str
+    sent_by: str
+
+    def sender(self) -> str:
+        return self.sent_by
+
+
+def test_senders_take_turns():
+    queue = FairQueue()
+    for task in (Waiting("a1", "a"), Waiting("a2", "a"), Waiting("a3", "a"), Waiting("b1", "b"), Waiting("c1", "c")):
+        queue.append(task)
+    assert len(queue) == 5
+    assert [queue.popleft().name for _ in range(5)] == ["a1", "b1", "c1", "a2", "a3"]
+    assert not queue
+
+
+def channel(address: str, *, received: int = 0, last_activity: float = 0.0) -> SimpleNamespace:
+    """A connection on which a body is being received, or nothing."""
+    limit = BodyLimit(16 * MIB)
+    request = SimpleNamespace(body_bytes_received=received, is_dropped=False, limit=limit, headers={})
+    return SimpleNamespace(
+        addr=(address, 1),
+        request=request if received else None,
+        requests=[],
+        last_activity=last_activity,
+        will_close=False,
+        sender=lambda _request=None: address,
+    )
+
+
+def serving(*channels: SimpleNamespace) -> SimpleNamespace:
+    return SimpleNamespace(active_channels=dict(enumerate(channels)))
+
+
+def test_one_sender_uses_up_its_own_share_alone():
+    busy = serving(*(channel("192.0.2.1", received=16 * MIB) for _ in range(5)), channel("192.0.2.2", received=MIB))
+    assert Bounds(None, ()).is_used_up(busy, "192.0.2.1")
+    assert not Bounds(None, ()).is_used_up(busy, "192.0.2.2")
+
+
+def test_all_senders_together_are_bounded():
+    busy = serving(*(channel(f"192.0.2.{number}", received=16 * MIB) for number in range(20)))
+    assert Bounds(None, ()).is_used_up(busy, "192.0.2.99")
+
+
+def test_connections_of_a_network_are_bounded():
+    many = serving(*(channel(f"2001:db8::{number:x}") for number in range(101)))
+    assert Bounds(None, ()).has_too_many(many, ("2001:db8::1", 1))
+    assert not Bounds(None, ()).has_too_many(many, ("2001:db8:1::1", 1))
+    assert not Bounds(None, networks("2001:db8::/64")).has_too_many(many, ("2001:db8::1", 1))
+    assert not Bounds(None, ()).has_too_many(serving(*(channel("127.0.0.1") for _ in range(200))), ("127.0.0.1", 1))
+
+
+@pytest.mark.parametrize(("count", "is_closed"), [(399, False), (400, True)])
+def test_silent_connections_are_closed_when_there_is_little_room(count, is_closed):
+    now = time.time()
+    silent = [channel("127.0.0.1", last_activity=now - 60) for _ in range(count - 3)]
+    others = [channel("127.0.0.1", last_activity=now), channel("127.0.0.1", received=1), channel("127.0.0.1")]
+    Bounds(None, ()).close_silent(serving(*silent, *others), others[-1])
+    assert {each.will_close for each in silent} == {is_closed}
+    assert not any(each.will_close for each in others)
+
+
+def test_bound_of_a_route_is_found_without_the_database(app):
+    with app.app_context():
+        assert reception.max_upload_bytes() == 16 * MIB
+    with sent_statements() as made:
+        limits = [guards.find_limit(app, "POST", path).most_bytes for path in ("/api/upload", "/api/upload/", "/x")]
+    assert (limits, made) == ([16 * MIB + 1, 16 * MIB + 1, 64 * KIB], [])

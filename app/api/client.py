@@ -8,6 +8,7 @@ from flask import request
 from flask_login import current_user
 
 from app.contracts import AppError
+from app.contracts.errors import TooLarge
 from app.domain import addresses
 from app.domain.addresses import Network
 from app.domain.lenient_json import check_extent
@@ -59,6 +60,8 @@ def json_body(*, optional: bool = False) -> dict[str, Any]:
     With `optional` an empty body counts as an empty object.
     """
     raw = request.get_data()
+    if request.content_length is None and len(raw) == request.max_content_length:
+        raise TooLarge("The request is too large")  # of a body without length Werkzeug gives what fits
     if optional and not raw.strip():
         return {}
     check_extent(raw)

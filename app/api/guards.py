@@ -138,13 +138,19 @@ def check_request() -> ResponseReturnValue | None:
         if not rule.is_page:
             raise
         return _show_the_way(refusal)
-    return ("", 204) if ASKS in request.environ else None
+    if ASKS in request.environ:
+        request.environ[ASKS].append(endpoint)
+        return "", 204
+    return None
 
 
 def find_limit(app: Flask, method: str, path: str) -> BodyLimit:
-    """Find how large a body may be that is sent to an address; where there is none, it is small."""
+    """Find how large a body may be that is sent to an address; where there is none, it is small.
+
+    Asked in the thread that receives everything, so it reads nothing but memory.
+    """
     try:
-        endpoint, _values = app.url_map.bind("").match(path, method)
+        endpoint, _values = app.url_map.bind("").match("/" + path.strip("/"), method)
     except HTTPException:
         return BodyLimit(STRANGERS_BYTES)
     rule: Rule = app.extensions[RULES].get(endpoint, Rule(Guard.OPEN))
@@ -154,8 +160,9 @@ def find_limit(app: Flask, method: str, path: str) -> BodyLimit:
 
 def would_admit(app: Flask, environ: "WSGIEnvironment") -> bool:
     """Say whether the guard lets a request through, as far as that is known without its body."""
-    answer = Response.from_app(app, {**environ, ASKS: True}, buffered=True)
-    return answer.status_code == 204
+    admitted: list[str] = []
+    Response.from_app(app, {**environ, ASKS: admitted}, buffered=True)
+    return bool(admitted)
 
 
 def load_script(_request: Request) -> Script | None:

@@ -11,7 +11,7 @@ from app.domain.addresses import rate_key
 from app.domain.rates import Limiter
 from app.services import clock, untrusted_proxies
 from app.services.database_faults import DATABASE_ERRORS
-from app.services.network_access import Zone, allow_lists
+from app.services.network_access import Zone, allow_lists, known_lists
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,8 @@ def check(zone: Zone) -> None:
 def _is_admitted(zone: Zone, address: str) -> bool:
     """Whether a list names the address; a probe has to be answered, slowly, where the lists cannot be read."""
     try:
-        return allow_lists().admit(zone, address)
+        lists = known_lists() if zone is Zone.PROBES else allow_lists()
+        return lists.admit(zone, address)
     except DATABASE_ERRORS:
         if zone is Zone.PROBES:
             return False

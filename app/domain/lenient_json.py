@@ -13,6 +13,7 @@ MOST_VALUES = 500_000
 MOST_LEVELS = 64
 # Names of values in a text that only the slow reader can read.
 _MOST_ODD_NAMES = 50_000
+_MOST_DIGITS = 20
 
 _BLANKS = b" \t\r\n"
 _STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
@@ -65,11 +66,17 @@ def _count_levels(outside: bytes) -> int:
     return max(accumulate(map(_STEPS.__getitem__, outside.translate(None, _NO_BRACKETS))), default=0)
 
 
+def _read_whole(digits: str) -> int | None:
+    """Read a whole number that a report can hold; reading longer ones takes the square of their length."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
 def _read_odd_json(body: bytes) -> Any:
     if _outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
         raise ValueError("too many names for a text that is not strict JSON")
     try:
-        value = json.loads(body.decode("utf-8", "replace"), parse_constant=lambda _: None)
+        text = body.decode("utf-8", "replace")
+        value = json.loads(text, parse_constant=lambda _word: None, parse_int=_read_whole)
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
         raise ValueError("nested deeper than can be read") from None

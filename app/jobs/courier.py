@@ -15,7 +15,7 @@ from app.services import clock, health, health_alarms, outbox
 
 log = logging.getLogger(__name__)
 
-PERIOD_S = 15.0
+PERIOD_S = 5.0
 # Reports of several jobs often come together: one pass then takes them all.
 GATHER_S = 0.05
 # A pass that takes longer than this hangs.

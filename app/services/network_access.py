@@ -82,6 +82,11 @@ def allow_lists() -> AllowLists:
     return found
 
 
+def known_lists() -> AllowLists:
+    """The lists as they are known in memory: a probe has to be answered while the database hangs."""
+    return current_app.extensions.get(LAST_KNOWN) or allow_lists()
+
+
 def describe_lists() -> list[ListState]:
     """Both lists as they are in force, and what of them the environment holds."""
     chosen = settings()
@@ -131,6 +136,7 @@ def save_list(
             target_id=f"{zone.value}_allowlist",
             details={"enabled": is_enabled, "networks": [str(network) for network in parsed]},
         )
+    current_app.extensions.pop(LAST_KNOWN, None)
 
 
 def change_list(

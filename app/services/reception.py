@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from flask import current_app
 from marshmallow import ValidationError
 
 from app.contracts.errors import AppError
@@ -19,6 +20,7 @@ from app.services.rejections import audit_rejected, body_of, find_rejected, keep
 from app.services.transaction import writing
 
 MIB = 1024 * 1024
+KNOWN_LIMIT = "duplistatus.upload_limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +130,18 @@ def keep_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None
 def max_upload_bytes() -> int:
     """How large an upload may be, packed and opened: as chosen, else as the environment says."""
     chosen: int | None = configuration.get("upload_max_mib")
-    return deployment.settings().max_upload_bytes if chosen is None else chosen * MIB
+    found = deployment.settings().max_upload_bytes if chosen is None else chosen * MIB
+    current_app.extensions[KNOWN_LIMIT] = found
+    return found
 
 
 def most_body_bytes() -> int:
-    """How large a body may be that holds an upload.
+    """How large a body may be that holds an upload, as it is known in memory: asked before a request is received.
 
     One byte more than an upload: of a body that comes in pieces Werkzeug gives what fits, and only so does it show
     that there was more.
     """
-    return max_upload_bytes() + 1
+    return int(current_app.extensions.get(KNOWN_LIMIT, deployment.settings().max_upload_bytes)) + 1
 
 
 def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from flask import g, has_request_context
+from flask import g, has_request_context, request
 from sqlalchemy import func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import TimeoutError as DatabaseTimeout
@@ -17,9 +17,12 @@ from app.services.freshness import forget_state
 
 # SQLite admits one writer. Waiting for a lock of our own is fair and immediate; SQLite's busy handler sleeps and polls.
 _write_lock = threading.RLock()
-# How long one request, or one piece of scheduled work, waits until it may write. Reports come without anybody who would
-# try again, so they wait longer than a person would.
-LONGEST_WAIT_S = 30.0
+# How long one request waits until it may write; reports, which nobody sends again, and scheduled work wait longer.
+REQUEST_WAIT_S, LONGEST_WAIT_S = 5.0, 30.0
+# A request whose time is over, since it waited for its turn or worked for long, still waits for others to end.
+LEAST_WAIT_S = 1.0
+# In the environment of a request: when it had come, in seconds of `time.monotonic`.
+ARRIVED = "duplistatus.arrived_s"
 # "We write now" among the advisory locks of PostgreSQL: what the lock above is for SQLite, but for all processes.
 WRITE_LOCK = 0x6475706D
 TAKE_TURNS = select(func.pg_advisory_xact_lock(WRITE_LOCK))
@@ -34,7 +37,7 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
 
     Nested use joins the outer transaction, which alone commits. Transactions take turns, so that what one has read
     holds until it writes, and no two wait for each other's rows. On PostgreSQL small ones go side by side: those that
-    add rows and change no more than one job. Raises DatabaseTimeout after `LONGEST_WAIT_S`.
+    add rows and change no more than one job. Raises DatabaseTimeout.
     """
     session = db.session()
     if session.info.get("writes"):
@@ -45,8 +48,7 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
             session.commit()  # a reading transaction cannot be turned into a writing one
         session.info["writes"] = True
         try:
-            with _waiting() as longest_s:
-                connection = session.connection(execution_options={"writes": True, "wait_s": longest_s})
+            connection = session.connection(execution_options={"writes": True, "wait_s": _longest_wait_s()})
             if connection.dialect.name == "postgresql":
                 connection.execute(GO_BESIDE_EACH_OTHER if is_small else TAKE_TURNS)
             yield session
@@ -70,14 +72,12 @@ def renew_lock() -> None:
 def without_writers(within_s: float | None = None) -> Iterator[None]:
     """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back.
 
-    Raises DatabaseTimeout where others do not let go of it for `within_s`, which is `LONGEST_WAIT_S` by default.
+    Raises DatabaseTimeout where others do not let go of it for `within_s`, or for as long as may be waited.
     """
     if db.engine.dialect.name != "sqlite":
         yield
         return
-    with _waiting(within_s) as longest_s:
-        is_free = _write_lock.acquire(timeout=longest_s)
-    if not is_free:
+    if not _write_lock.acquire(timeout=_longest_wait_s() if within_s is None else within_s):
         raise DatabaseTimeout("other writers of this process take too long")
     try:
         yield
@@ -85,16 +85,18 @@ def without_writers(within_s: float | None = None) -> Iterator[None]:
         _write_lock.release()
 
 
-@contextmanager
-def _waiting(within_s: float | None = None) -> Iterator[float]:
-    """Give how long may be waited within the block; in a request all its waits count together."""
-    waited_s: float = g.get("waited_s", 0.0)
-    began = time.monotonic()
-    try:
-        yield max(0.001, (LONGEST_WAIT_S if within_s is None else within_s) - waited_s)
-    finally:
-        if has_request_context():
-            g.waited_s = waited_s + time.monotonic() - began
+def wait_longer() -> None:
+    """Let this request wait until it may write for as long as a report may."""
+    g.waits_longer = True
+
+
+def _longest_wait_s() -> float:
+    """How long may be waited now: a request has its time from when it came, also where it waited for a thread."""
+    if not has_request_context():
+        return LONGEST_WAIT_S
+    ends_at: float = request.environ.setdefault(ARRIVED, time.monotonic())
+    ends_at += LONGEST_WAIT_S if "waits_longer" in g else REQUEST_WAIT_S
+    return max(LEAST_WAIT_S, ends_at - time.monotonic())
 
 
 def insert_for(dialect: str) -> Callable[[Any], Any]:

@@ -56,7 +56,7 @@ def test_a_problem_is_seen_its_log_read_and_the_schedule_changed(workshop, works
     page.get_by_label(f"Unit of the interval of {job}").select_option("Week(s)")
     page.get_by_role("group", name=f"Days of {job}").get_by_title("Sunday").click()
     expect(page.get_by_text("Not saved yet")).to_be_visible()
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.locator("#rows").get_by_role("button", name="Save").click()
     expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
     expect(page.get_by_label(f"Interval of {job}", exact=True)).to_have_value("3")
     expect(page.get_by_label("Sunday").last).not_to_be_checked()

@@ -49,7 +49,7 @@ def test_addresses_of_one_ipv6_subscriber_count_together():
     assert rate_key("2001:db8:1:2::3") == rate_key("2001:db8:1:2:ffff::4") != rate_key("2001:db8:1:3::3")
 
 
-@pytest.mark.parametrize("header", ["X_FORWARDED_FOR", "X_REAL_IP", "FORWARDED"])
+@pytest.mark.parametrize("header", ["X_FORWARDED_FOR", "X_FORWARDED_PROTO", "X_REAL_IP", "FORWARDED", "VIA"])
 @pytest.mark.parametrize(
     ("peer", "trusted", "expected"),
     [

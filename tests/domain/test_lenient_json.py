@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contracts.errors import TooLarge
-from app.domain.lenient_json import MOST_LEVELS, MOST_VALUES, check_extent, measure_extent
+from app.domain.lenient_json import MOST_LEVELS, MOST_VALUES, check_extent, measure_extent, read_json
 
 TEXTS = st.text(alphabet='ab,:"\\[]{} \n')
 VALUES = st.recursive(
@@ -41,6 +41,20 @@ def test_most_levels_are_allowed_and_one_more_is_not():
     check_extent(b"[" * MOST_LEVELS + b"]" * MOST_LEVELS)
     with pytest.raises(TooLarge, match="levels"):
         check_extent(b"[" * (MOST_LEVELS + 1) + b"]" * (MOST_LEVELS + 1))
+
+
+@pytest.mark.parametrize("digits", [21, 4_000, 100_000])
+def test_whole_number_that_is_longer_than_any_is_nothing_in_odd_json(digits):
+    assert read_json(b'{"a": NaN, "b": ' + b"1" * digits + b', "c": 12345678901234567890}') == {
+        "a": None,
+        "b": None,
+        "c": 12345678901234567890,
+    }
+
+
+def test_odd_json_with_very_many_names_is_refused():
+    with pytest.raises(ValueError, match="names"):
+        read_json(b'{"a": NaN' + b"".join(b', "%d": 1' % number for number in range(60_000)) + b"}")
 
 
 @pytest.mark.parametrize("body", [b"", b'"', b'"\\', b"]]]", b'{"a', b'"a" "b"', b"\xff"])

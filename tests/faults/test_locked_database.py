@@ -25,7 +25,9 @@ def locked(app, settings):
 @pytest.fixture(autouse=True)
 def short_wait(app, monkeypatch):
     """Wait for as long as a test may take."""
-    monkeypatch.setattr(transaction, "LONGEST_WAIT_S", WAIT_S)
+    for name in ("LONGEST_WAIT_S", "REQUEST_WAIT_S"):
+        monkeypatch.setattr(transaction, name, WAIT_S)
+    monkeypatch.setattr(transaction, "LEAST_WAIT_S", WAIT_S / 50)
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
 
@@ -47,6 +49,23 @@ def test_request_that_writes_several_times_waits_once(app, locked):
     began = time.monotonic()
     assert app.test_client().post("/api/upload", data=b"no report").status_code == 503
     assert time.monotonic() - began < 2 * WAIT_S
+
+
+def test_time_in_a_queue_counts(app, locked):
+    began = time.monotonic()
+    queued = {transaction.ARRIVED: began - WAIT_S}
+    answer = app.test_client().post("/api/upload", data=report_body(), environ_overrides=queued)
+    assert answer.status_code == 503
+    assert time.monotonic() - began < WAIT_S
+
+
+def test_reports_wait_longer_than_people(app, locked, monkeypatch):
+    monkeypatch.setattr(transaction, "REQUEST_WAIT_S", 0.0)
+    began = time.monotonic()
+    assert app.test_client().sign_in().status_code == 503
+    assert time.monotonic() - began < WAIT_S
+    assert send(app, 1).status_code == 503
+    assert time.monotonic() - began > WAIT_S
 
 
 def test_reading_goes_on(admin, locked):

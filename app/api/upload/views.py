@@ -14,6 +14,7 @@ from app.contracts import (
     takes_bytes,
 )
 from app.services import clock, reception
+from app.services.transaction import wait_longer
 
 bp = Blueprint("upload", __name__)
 
@@ -22,8 +23,11 @@ FORM = Content("application/x-www-form-urlencoded", shape={"message": fields.Str
 
 @bp.before_request
 def admit() -> None:
-    """Hold senders to their keys and rates."""
+    """Hold senders to their keys, rates and sizes."""
     admit_program("upload")
+    wait_longer()
+    reception.max_upload_bytes()
+    request.max_content_length = reception.most_body_bytes()
 
 
 @bp.post("/upload")
