@@ -327,7 +327,7 @@ class Bounds:
                 for request in (channel.request, *channel.requests):
                     if request is not None and not request.is_dropped and not request.limit.needs_person:
                         self._received[channel.sender(request)] += request.body_bytes_received
-        return self._received.total() > STRANGERS_BYTES or self._received[sender] > STRANGERS_BYTES // 4
+        return self._received.total() > STRANGERS_BYTES or self._received[sender] > STRANGERS_BYTES // 2
 
 
 class FairQueue:

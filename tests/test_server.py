@@ -211,7 +211,7 @@ def serving(*channels: SimpleNamespace) -> SimpleNamespace:
 
 
 def test_one_sender_uses_up_its_own_share_alone():
-    busy = serving(*(channel("192.0.2.1", received=16 * MIB) for _ in range(5)), channel("192.0.2.2", received=MIB))
+    busy = serving(*(channel("192.0.2.1", received=16 * MIB) for _ in range(9)), channel("192.0.2.2", received=MIB))
     assert Bounds(None, ()).is_used_up(busy, "192.0.2.1")
     assert not Bounds(None, ()).is_used_up(busy, "192.0.2.2")
 
