@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -41,12 +42,21 @@ class PostgresServer:
         initdb = [bin_folder / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"]
         subprocess.run(initdb, check=True, capture_output=True, user=self._user, cwd=folder)
         settings = [part for option in OPTIONS for part in ("-c", option)]
-        command = [bin_folder / "postgres", "-D", data, "-k", folder, *settings]
-        with (folder / "log").open("wb") as log:
+        self._command = [bin_folder / "postgres", "-D", data, "-k", folder, *settings]
+        self.start()
+
+    def start(self) -> None:
+        """Start it, for the first time or again, and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                command, user=self._user, cwd=folder, stderr=log, preexec_fn=end_with_parent
+                self._command, user=self._user, cwd=self._folder, stderr=log, preexec_fn=end_with_parent
             )
         self._wait()
+
+    def stop_at_once(self) -> None:
+        """End it as `pg_ctl stop -m immediate` does: it recovers at the next start."""
+        self._process.send_signal(signal.SIGQUIT)
+        self._process.wait()
 
     def url(self, database: str) -> str:
         """The address of one of its databases, as DATABASE_URL takes it."""
@@ -87,6 +97,13 @@ def end_with_parent() -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """One server for all tests; the tests that need it are skipped where its programs are missing."""
+    with own_postgres_server() as server:
+        yield server
+
+
+@contextmanager
+def own_postgres_server() -> Iterator[PostgresServer]:
+    """A server for as long as the block lasts, which may be stopped and started meanwhile."""
     if not PROGRAMS:
         pytest.skip("no PostgreSQL server programs below /usr/lib/postgresql")
     if os.geteuid() == 0 and "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -21,6 +22,8 @@ class RealServer:
 
     command: tuple[str, ...] = (sys.executable, "wsgi.py")
     folder = ROOT
+    # How long it may take to start; then it is killed.
+    patience_s = 60.0
 
     def __init__(self, data_dir: Path, base_path: str = "", **environment: str) -> None:
         self._health = f"{base_path}/api/health"
@@ -30,13 +33,14 @@ class RealServer:
         values = {"HOST": "127.0.0.1", "PORT": str(self.port), "DATA_DIR": str(data_dir), "TZ": "UTC"}
         usual = {"LOG_LEVEL": "WARNING", "RUN_JOBS": "true"}
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        # A file: nobody reads along, and a pipe that is full stops whoever writes into it.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `_end`)
         self._process = subprocess.Popen(
             [part.format(port=self.port) for part in self.command],
             cwd=self.folder,
             env={**inherited, **usual, **values, **environment},
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
+            stderr=self._log,
         )
         self._wait_until_it_answers()
 
@@ -90,10 +94,15 @@ class RealServer:
         finally:
             self._process.kill()
             self._process.wait()
-            self._process.stderr.close()
+            self._log.close()
+
+    def _read_log(self) -> str:
+        with self._log:
+            self._log.seek(0)
+            return self._log.read().decode(errors="replace")[-2000:]
 
     def _wait_until_it_answers(self) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + self.patience_s
         while True:
             try:
                 if self.request("GET", self._health)[0] == 200:
@@ -102,7 +111,8 @@ class RealServer:
                 pass
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self._process.kill()
-                raise RuntimeError(f"the server did not start: {self._process.communicate()[1][-2000:]}")
+                self._process.wait()
+                raise RuntimeError(f"the server did not start: {self._read_log()}")
             time.sleep(0.02)
 
 
