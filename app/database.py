@@ -36,10 +36,12 @@ COPIES, TEMPORARY = "copies", "temp"
 DRAFT = ".unfinished"
 COPIES_KEPT = 5
 STAMP = "%Y-%m-%dT%H-%M-%S-%f"
-# Safety backups in COPIES: what each was made before, of which revision of the schema (older names lack it), and when.
+# Safety backups in COPIES: of which revision of the schema, what each was made before, and when. Older names have the
+# revision further back, or none. It stands first because earlier versions delete all but the last five files that begin
+# with the name of the database and what they were made before, whatever their revision.
 COPY_NAME = re.compile(
-    r"[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
-    r"(?:(?P<revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
+    r"(?:schema-(?P<revision>[0-9A-Za-z]+)-)?[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
+    r"(?:(?P<former_revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
 )
 # Held by every process that has the database open, and alone by the one that replaces its file.
 SERVING_LOCK = ".duplistatus.serving"
@@ -256,7 +258,7 @@ def keep_copy(source: Path, folder: Path, kind: str, now: datetime, keep: int) -
     draft = folder / f"{source.stem}-{kind}-{stamp}{DRAFT}"
     copy_database(source, draft)
     revision = revision_of(draft)
-    made = draft.rename(folder / f"{source.stem}-{kind}-{f'{revision}-' if revision else ''}{stamp}.db")
+    made = draft.rename(folder / f"schema-{revision or 'unknown'}-{source.stem}-{kind}-{stamp}.db")
     found = [(match, path) for path in folder.glob("*.db") if (match := COPY_NAME.fullmatch(path.name))]
     own = sorted((match["stamp"], path) for match, path in found if match["kind"] == kind)
     for _stamp, old in [each for each in own if revision_of(each[1]) == revision][:-keep]:
