@@ -204,9 +204,8 @@ def close(app: Flask, *, is_quiet: bool = False) -> None:
     The last connection of all folds what was written into the file of SQLite, and removes what lay beside it.
     """
     close_connections(app, is_quiet=is_quiet)
-    with app.app_context():
-        if is_quiet and db.engine.dialect.name == "sqlite":
-            _fold_in(Path(db.engine.url.database or ""))
+    if is_quiet:
+        fold_in(app, timeout_s=5)
     if SERVING_LOCK in app.extensions:
         app.extensions[SERVING_LOCK]()
 
@@ -221,10 +220,15 @@ def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
             engine.dispose()
 
 
-def _fold_in(path: Path) -> None:
-    """Write what lies in the write-ahead log into the file, also where somebody else keeps that open."""
+def fold_in(app: Flask, *, timeout_s: float) -> None:
+    """Write what lies in the write-ahead log of SQLite into the file, also where somebody else keeps that open."""
+    with app.app_context():
+        url = db.engine.url
+    if url.get_backend_name() != "sqlite":
+        return
     try:
-        with closing(sqlite3.connect(path, timeout=5)) as connection:
+        existing = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:  # all is safe in the log, and the next start reads it
         log.warning("the database could not be tidied at the end: %s", error)
