@@ -12,7 +12,6 @@ from app.models import Channel, DeliveryState, Job
 from app.services import (
     alarms,
     channels,
-    configuration,
     digests,
     evaluate,
     health,
