@@ -26,7 +26,7 @@ from app.domain.recent_runs import unpack_runs
 from app.domain.run_outcomes import Outcome
 from app.models import DeliveryState, Urgency
 from app.models.types import TIME_SIZE
-from app.services import channels, configuration, declarations, keys, preferences
+from app.services import channels, configuration, declarations, keys, passwords, preferences
 from app.services.declarations import Exact, Flag, Number, Whole, check_instant, first_sentence
 from app.services.tags import read_tags
 
@@ -165,8 +165,11 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("servers", "collect_interval"): is_choice,
     ("servers", "seen_offsets"): _json(_fits(_offsets)),
     ("servers", "tags"): _json(_are_tags),
+    ("users", "id"): bool,
     ("users", "language"): _one_of("", *preferences.LANGUAGES),
+    ("users", "password_hash"): passwords.is_checkable,
     ("users", "preferences"): _json(_are_preferences),
+    ("users", "username"): bool,
 }
 UNSENT = "SELECT payload FROM deliveries WHERE state IN ('queued', 'sending')"
 QUIET = "SELECT quiet_from, quiet_until FROM channels"
