@@ -155,6 +155,7 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("jobs", "packed_versions"): _holds_times,
     ("jobs", "recent_runs"): _are_runs,
     ("jobs", "recent_statuses"): lambda letters: set(letters) <= set("SWEFU"),
+    ("jobs", "run_count"): lambda count: 0 <= count < 2**53,
     ("jobs", "schedule_source"): _one_of("guess", "duplicati", "person"),
     ("jobs", "state_outcome"): _outcome,
     ("jobs", "tags"): _json(_are_tags),
