@@ -21,8 +21,8 @@ from app.commands.keys import keys_group
 from app.commands.master_key import secrets_group
 from app.commands.old_installation import import_command
 from app.commands.restore import restore_command
-from app.factory import create_app
-from app.jobs import announce_stop, start_jobs, stop_jobs
+from app.factory import close_app, create_app
+from app.jobs import announce_stop, start_jobs
 from app.registry import discover
 from app.services.demo import fill_demo
 from app.settings import from_environment
@@ -31,6 +31,8 @@ log = logging.getLogger(__name__)
 
 # A service manager or a container engine kills after ten seconds or more.
 LONGEST_STOP_S = 8.0
+# How long the end waits after that for the file of the database, whose disk may be what hangs.
+LAST_FOLD_S = 1.0
 
 
 @click.group()
@@ -64,7 +66,7 @@ def serve() -> None:
     except OSError as error:
         _give_up(OSError(error.errno, error.strerror, f"{settings.host}:{settings.port}"))
     finally:
-        close_database(app)
+        close_app(app)
 
 
 def _give_up(error: Exception) -> NoReturn:
@@ -72,28 +74,25 @@ def _give_up(error: Exception) -> NoReturn:
     sys.exit(start_status(error))
 
 
-def close_database(app: Flask) -> None:
-    """End scheduled work, then let go of the database, so that nothing of it is left beside its file."""
-    stop_jobs(app)
-    # A request that took longer than the five seconds may still be looking at it.
-    database.close(app, is_quiet=not any(thread.name.startswith("waitress") for thread in threading.enumerate()))
-
-
 def stop(app: Flask, *_signal: object) -> None:
     """End as a service manager asks for: waitress finishes the requests under way, for five seconds.
 
     Whatever hangs then, a request or a thread that Python waits for at its end, the process ends in time.
     """
-    deadline = threading.Timer(LONGEST_STOP_S, leave)
+    deadline = threading.Timer(LONGEST_STOP_S, leave, [app])
     deadline.daemon = True
     deadline.start()
     announce_stop(app)
     sys.exit()
 
 
-def leave() -> None:
+def leave(app: Flask) -> None:
     """End the process at once. Nothing is lost: what was not committed is begun anew, as after a crash."""
     log.warning("some work did not end within %.0f seconds of the stop", LONGEST_STOP_S)
+    fold = partial(database.fold_in, app, timeout_s=LAST_FOLD_S)
+    folding = threading.Thread(target=fold, daemon=True)
+    folding.start()
+    folding.join(LAST_FOLD_S)
     logging.shutdown()
     os._exit(0)
 

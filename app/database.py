@@ -36,10 +36,12 @@ COPIES, TEMPORARY = "copies", "temp"
 DRAFT = ".unfinished"
 COPIES_KEPT = 5
 STAMP = "%Y-%m-%dT%H-%M-%S-%f"
-# Safety backups in COPIES: what each was made before, of which revision of the schema (older names lack it), and when.
+# Safety backups in COPIES: of which revision of the schema, what each was made before, and when. Older names have the
+# revision further back, or none. It stands first because earlier versions delete all but the last five files that begin
+# with the name of the database and what they were made before, whatever their revision.
 COPY_NAME = re.compile(
-    r"[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
-    r"(?:(?P<revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
+    r"(?:schema-(?P<revision>[0-9A-Za-z]+)-)?[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
+    r"(?:(?P<former_revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
 )
 # Held by every process that has the database open, and alone by the one that replaces its file.
 SERVING_LOCK = ".duplistatus.serving"
@@ -203,9 +205,8 @@ def close(app: Flask, *, is_quiet: bool = False) -> None:
     The last connection of all folds what was written into the file of SQLite, and removes what lay beside it.
     """
     close_connections(app, is_quiet=is_quiet)
-    with app.app_context():
-        if is_quiet and db.engine.dialect.name == "sqlite":
-            _fold_in(Path(db.engine.url.database or ""))
+    if is_quiet:
+        fold_in(app, timeout_s=5)
     if SERVING_LOCK in app.extensions:
         app.extensions[SERVING_LOCK]()
 
@@ -220,10 +221,15 @@ def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
             engine.dispose()
 
 
-def _fold_in(path: Path) -> None:
-    """Write what lies in the write-ahead log into the file, also where somebody else keeps that open."""
+def fold_in(app: Flask, *, timeout_s: float) -> None:
+    """Write what lies in the write-ahead log of SQLite into the file, also where somebody else keeps that open."""
+    with app.app_context():
+        url = db.engine.url
+    if url.get_backend_name() != "sqlite":
+        return
     try:
-        with closing(sqlite3.connect(path, timeout=5)) as connection:
+        existing = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except sqlite3.Error as error:  # all is safe in the log, and the next start reads it
         log.warning("the database could not be tidied at the end: %s", error)
@@ -257,7 +263,7 @@ def keep_copy(source: Path, folder: Path, kind: str, now: datetime, keep: int) -
     draft = folder / f"{source.stem}-{kind}-{stamp}{DRAFT}"
     copy_database(source, draft)
     revision = revision_of(draft)
-    made = draft.rename(folder / f"{source.stem}-{kind}-{f'{revision}-' if revision else ''}{stamp}.db")
+    made = draft.rename(folder / f"schema-{revision or 'unknown'}-{source.stem}-{kind}-{stamp}.db")
     found = [(match, path) for path in folder.glob("*.db") if (match := COPY_NAME.fullmatch(path.name))]
     own = sorted((match["stamp"], path) for match, path in found if match["kind"] == kind)
     for _stamp, old in [each for each in own if revision_of(each[1]) == revision][:-keep]:

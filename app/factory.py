@@ -1,8 +1,11 @@
 """The one place where everything meets: settings, plugins, database, guards, blueprints, scheduled work."""
 
+import atexit
 import logging
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime
+from weakref import WeakSet
 
 from flask import Flask
 from sqlalchemy.exc import SQLAlchemyError
@@ -11,6 +14,7 @@ from app import api, database, logs, pages
 from app.api import guards
 from app.contracts.addresses import use_proxies
 from app.extensions import csrf, db, login_manager, migrate
+from app.jobs import stop_jobs
 from app.jobs.forks import prepare_for_forks, start_jobs_in_workers
 from app.registry import Registry, discover
 from app.routing import Application
@@ -20,6 +24,9 @@ from app.services.sessions import ServerSessionInterface
 from app.settings import Settings, from_environment
 
 log = logging.getLogger(__name__)
+
+# Those that the end of the process closes: no WSGI server tells an application that it ends.
+_served: WeakSet[Flask] = WeakSet()
 
 
 def create_app(
@@ -46,9 +53,25 @@ def create_app(
                 raise
             log.error("the start goes on without what it would have put right: %s", describe(error))
     prepare_for_forks(app)
+    _served.add(app)
     if settings.run_jobs:
         start_jobs(app)
     return app
+
+
+def close_app(app: Flask) -> None:
+    """End scheduled work, then let go of the database, so that nothing of it is left beside its file."""
+    _served.discard(app)
+    stop_jobs(app)
+    # A request that took longer than the five seconds of waitress may still be looking at it.
+    database.close(app, is_quiet=not any(thread.name.startswith("waitress") for thread in threading.enumerate()))
+
+
+@atexit.register
+def _close_served() -> None:
+    """Close the applications of this process, be it the one that made them or forked from that."""
+    for app in list(_served):
+        close_app(app)
 
 
 def bind(settings: Settings, registry: Registry) -> Flask:

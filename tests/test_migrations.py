@@ -184,6 +184,18 @@ class TestCopy:
         kept = {path.name for path in self.copies(settings)}
         assert kept == {path.name for copies in made.values() for path in copies[-database.COPIES_KEPT :]}
 
+    def test_older_versions_delete_none_of_them(self, db, settings):
+        self.mark(settings, "0003")
+        made = [database.put_copy_aside(settings, "migration"), database_backup.put_aside(datetime.now(UTC))]
+        folder = settings.data_dir / "copies"
+        for number in range(7):
+            for kind in ("before-migration", "safety-backup"):
+                (folder / f"duplistatus-{kind}-2040-01-01T00-00-00-00000{number}.db").touch()
+        for kind in ("before-migration", "safety-backup"):  # what `put_copy_aside` and `put_aside` of 349d2f7 do
+            for old in sorted(folder.glob(f"duplistatus-{kind}-*.db"))[:-5]:
+                old.unlink()
+        assert [path for path in made if not path.exists()] == []
+
     def test_copies_whose_names_tell_no_revision_are_known_by_their_content(self, db, settings):
         self.mark(settings, "0003")
         made = database.put_copy_aside(settings, "migration")

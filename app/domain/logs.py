@@ -42,6 +42,8 @@ _DATE_LENGTH = len("2026-11-20 02:00:07")
 # Only differences of dates matter, and these texts have no common zone.
 _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001
 _SECONDS_A_DAY = 86_400
+# What unpacking raises for bytes that nobody packed.
+NOT_UNPACKED = (ValueError, TypeError, LookupError, OverflowError, RuntimeError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +96,14 @@ def unpack_log(packed: bytes) -> RunLogTexts:
     lines = list(_LineReader(patterns, values.split(","), seconds, decompressor.unused_data).read(numbers))
     messages, warnings, errors = (tuple(lines[place] for place in _expand(places)) for places in lists)
     return RunLogTexts(messages, warnings, errors, tuple(versions))
+
+
+def read_log(packed: bytes | None) -> RunLogTexts:
+    """Give back what was packed, if anything; bytes that cannot be unpacked are one line that says so."""
+    try:
+        return unpack_log(packed) if packed else RunLogTexts()
+    except NOT_UNPACKED as error:
+        return RunLogTexts(messages=(f"[duplistatus] The stored log cannot be read: {error}",))
 
 
 def _deflated(document: bytes, level: int) -> bytes:

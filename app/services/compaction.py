@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, select
 
-from app.domain.logs import is_packed_quickly, pack_log, unpack_log
+from app.domain.logs import NOT_UNPACKED, is_packed_quickly, pack_log, unpack_log
 from app.extensions import db
 from app.models import RunLog
 from app.services import configuration
@@ -26,7 +26,8 @@ def repack_logs(now: datetime) -> int:
     count = 0
     while rows := db.session.execute(NEWER, {"after": configuration.get("logs_repacked_to")}).all():
         quick = [(row_id, packed) for row_id, packed in rows if is_packed_quickly(packed)]
-        dense = [{"row_id": row_id, "dense": _repacked(packed)} for row_id, packed in quick]
+        repacked = [(row_id, _repacked(packed)) for row_id, packed in quick]
+        dense = [{"row_id": row_id, "dense": packed} for row_id, packed in repacked if packed is not None]
         with writing() as session:
             if dense:
                 session.connection().execute(REPACK, dense)
@@ -35,6 +36,10 @@ def repack_logs(now: datetime) -> int:
     return count
 
 
-def _repacked(packed: bytes) -> bytes:
-    log = unpack_log(packed)
+def _repacked(packed: bytes) -> bytes | None:
+    """Pack a log densely; None for one that cannot be read."""
+    try:
+        log = unpack_log(packed)
+    except NOT_UNPACKED:
+        return None
     return pack_log(log.messages, log.warnings, log.errors, log.versions)

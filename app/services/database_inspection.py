@@ -53,6 +53,11 @@ ALLOWED = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
+# Wrong passwords of then lock nobody out now, whatever the clock of then said.
+WITHOUT_LOCKS = (
+    "UPDATE sign_in_networks SET failed_count = 0, failed_at = NULL, locked_until = NULL",
+    "UPDATE users SET failed_login_attempts = 0, locked_until = NULL",
+)
 LIST_OF_TABLES, PLANNING_TABLE = "sqlite_master", "sqlite_stat1"
 # The dump of the sqlite3 program writes line breaks with these.
 ALLOWED_FUNCTIONS = frozenset({"replace", "char", "unistr"})
@@ -105,7 +110,7 @@ def check_file(path: Path) -> None:
 
 
 def rebuild(source: Path, target: Path) -> None:
-    """Make a database of the newest version from the values in `source`, without its sessions. Raises BadDatabase."""
+    """Make a database of the newest version from `source`, without its sessions and locks. Raises BadDatabase."""
     revision = _revision(source)
     migrate(target, revision)
     try:
@@ -115,6 +120,8 @@ def rebuild(source: Path, target: Path) -> None:
     migrate(target, "head")
     with closing(sqlite3.connect(target)) as connection:
         connection.execute("DELETE FROM sessions")
+        for statement in WITHOUT_LOCKS:
+            connection.execute(statement)
         connection.commit()
         try:
             _check_values(connection)

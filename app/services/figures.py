@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 from app.domain.forecasts import DAYS_IN_WEEK
 from app.domain.instants import from_milliseconds, to_milliseconds
 from app.domain.recent_runs import add_packed, pack_runs, recent_runs
+from app.domain.reported_values import LARGEST_LONG
 from app.domain.reports import NOTHING_TOLD, Figure
 from app.domain.run_outcomes import UNSAVED
 from app.domain.statuses import STRIP_LENGTH, SUCCESS, severity_of, strip_letter
@@ -130,7 +131,7 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
     """
     is_newest = job.last_began_at is None or run["began_at"] >= job.last_began_at
     job.run_count += 1
-    job.total_uploaded_bytes += run["uploaded_bytes"]
+    job.total_uploaded_bytes = min(job.total_uploaded_bytes + run["uploaded_bytes"], LARGEST_LONG)
     is_listed = not run["not_told"] & Figure.VERSION_LIST
     if is_listed and not _has_collected_versions(job, run["began_at"]):
         job.versions_collected_at = None  # the list of the run takes the place of the one that was asked for
@@ -206,7 +207,8 @@ def recompute(session: Session, job: Job) -> None:
 
 def follow_change(session: Session, job: Job, before: AnyRow, after: Mapping[str, Any]) -> None:
     """Bring the figures of a job into line with one run whose columns were changed; `after` holds them by name."""
-    job.total_uploaded_bytes += after["uploaded_bytes"] - before.uploaded_bytes
+    total = job.total_uploaded_bytes + after["uploaded_bytes"] - before.uploaded_bytes
+    job.total_uploaded_bytes = min(total, LARGEST_LONG)
     _look_at_newest(session, job)
     days = (day_of(before.began_at), day_of(after["began_at"]))
     _recompute_days(session, job.id, (min(days), max(days)))

@@ -14,7 +14,7 @@ from app.domain.anomalies import Anomaly
 from app.domain.duplicati_versions import DuplicatiVersion, InstalledDuplicati, installed
 from app.domain.forecasts import free_bytes, full_at
 from app.domain.heartbeats import Pulse
-from app.domain.logs import RunLogTexts, unpack_log
+from app.domain.logs import RunLogTexts, read_log
 from app.domain.notices import is_muted
 from app.domain.overdue import is_overdue
 from app.domain.reports import BACKUP, SCHEDULED, Figure
@@ -345,7 +345,7 @@ def find_run(run_id: str, server_id: str | None = None) -> RunDetail:
     of_job = select(Run.id).where(Run.job_id == run.job_id)
     earlier = of_job.where(Run.began_at < run.began_at).order_by(Run.began_at.desc()).limit(1)
     later = of_job.where(Run.began_at > run.began_at).order_by(Run.began_at).limit(1)
-    log = unpack_log(packed) if packed else RunLogTexts()
+    log = read_log(packed)
     return RunDetail(run, job_name, server, log, db.session.scalar(earlier), db.session.scalar(later))
 
 

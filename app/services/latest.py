@@ -5,7 +5,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 
 from app.contracts.errors import AppError
-from app.domain.logs import RunLogTexts, unpack_log
+from app.domain.logs import RunLogTexts, read_log
 from app.domain.reports import SCHEDULED
 from app.extensions import db
 from app.models import Job, Run, RunLog, Server
@@ -55,7 +55,7 @@ def of_server(identifier: str) -> tuple[Server, list[LatestRun]]:
         .where(Job.server_id == server.id, Job.operation.in_(SCHEDULED))
         .order_by(Run.began_at.desc(), Run.row_id.desc())
     )
-    return server, [LatestRun(run, name, unpack_log(packed) if packed else RunLogTexts()) for run, name, packed in rows]
+    return server, [LatestRun(run, name, read_log(packed)) for run, name, packed in rows]
 
 
 def _named(name: str) -> Server:

@@ -195,7 +195,9 @@ def _read(path: Path) -> LocalBackup | None:
         return None
     try:
         made_at = datetime.strptime(match["stamp"], STAMP).replace(tzinfo=UTC)
-        return LocalBackup(path.name, match["kind"], made_at, path.stat().st_size, match.groupdict().get("revision"))
+        groups = match.groupdict()
+        revision = groups.get("revision") or groups.get("former_revision")
+        return LocalBackup(path.name, match["kind"], made_at, path.stat().st_size, revision)
     except (ValueError, FileNotFoundError):
         return None
 

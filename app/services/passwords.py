@@ -1,5 +1,6 @@
 """Passwords: hashing, checking, and making temporary ones."""
 
+import re
 import secrets
 import string
 import threading
@@ -22,6 +23,11 @@ _seats = threading.BoundedSemaphore(SEATS)
 # bcrypt reads no further; the reference cuts silently, newer libraries refuse.
 BCRYPT_BYTES = 72
 BCRYPT_MARKS = ("$2a$", "$2b$", "$2y$")
+BCRYPT_FORM = re.compile(r"\$2[aby]\$(?:0[4-9]|1[0-9]|2[0-4])\$[./A-Za-z0-9]{53}")
+# Salt and hash of argon2 in base64; what stands before them is read by the library.
+ARGON2_FORM = re.compile(r"\$argon2(?:id|i|d)\$(?:[a-z]+=[0-9,a-z=]+\$){1,2}[A-Za-z0-9+/]{11,}\$[A-Za-z0-9+/]{16,}")
+# With more no machine that runs this program could check a password: KiB, and rounds.
+MOST_MEMORY, MOST_ROUNDS = 2 * 1024 * 1024, 1_000
 TEMPORARY_LENGTH = 12
 TEMPORARY_SIGNS = string.ascii_letters + string.digits + "!@#$%^&*"
 
@@ -60,6 +66,18 @@ def is_right(password: str, stored_hash: str) -> bool:
             return hasher.verify(stored_hash, password)
         except (argon2.exceptions.VerificationError, argon2.exceptions.InvalidHashError):
             return False
+
+
+def is_checkable(stored_hash: str) -> bool:
+    """Whether a stored hash is of a form that `is_right` can hold a password against."""
+    if stored_hash.startswith(BCRYPT_MARKS):
+        return BCRYPT_FORM.fullmatch(stored_hash) is not None
+    try:
+        found = argon2.extract_parameters(stored_hash)
+    except (argon2.exceptions.InvalidHashError, ValueError):
+        return False
+    is_bounded = found.memory_cost <= MOST_MEMORY and 0 < found.time_cost <= MOST_ROUNDS
+    return is_bounded and ARGON2_FORM.fullmatch(stored_hash) is not None
 
 
 def needs_new_hash(stored_hash: str) -> bool:

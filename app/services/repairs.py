@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from app.domain.available_versions import KnownRun, find_version_log, machine_offset, read_versions
 from app.domain.instants import to_milliseconds
-from app.domain.logs import unpack_log
+from app.domain.logs import read_log
 from app.domain.reports import SYNC, Figure
 from app.domain.run_outcomes import UNSAVED, Outcome, find_broken_off, find_outcome, find_version_time
 from app.domain.seen_offsets import add_offset, seen_offsets
@@ -223,7 +223,7 @@ def _read_run(
     row: AnyRow, known: Sequence[KnownRun], periods: Sequence[Sequence[int]], clocks: Sequence[Clocks]
 ) -> tuple[Sequence[Sequence[int]], dict[str, Any]]:
     """The offsets that are known with this run, and the columns of the run that change."""
-    messages = unpack_log(row.packed).messages if row.packed else ()
+    messages = read_log(row.packed).messages
     if not messages:
         return periods, {}
     began_at = row.reported_began_at or row.began_at

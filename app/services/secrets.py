@@ -85,7 +85,7 @@ def ensure_key(data_dir: Path) -> Path:
     path = data_dir / KEY_FILE
     if not path.exists():
         _make_key(path)
-    if path.stat().st_mode & 0o777 != 0o400:
+    if path.is_file() and path.stat().st_mode & 0o777 != 0o400:
         log.warning("%s was open to others or to writing; it is now readable by its owner only", path.name)
         path.chmod(0o400)
     read_key(path)

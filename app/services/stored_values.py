@@ -5,12 +5,13 @@ The rules are those by which changes are checked, so what the pages and the API 
 
 import sqlite3
 import struct
+from base64 import b64decode
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import orjson
-from marshmallow import ValidationError, fields, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from app.contracts import Severity
 from app.contracts.errors import AppError
@@ -25,8 +26,8 @@ from app.domain.recent_runs import unpack_runs
 from app.domain.run_outcomes import Outcome
 from app.models import DeliveryState, Urgency
 from app.models.types import TIME_SIZE
-from app.services import channels, configuration, declarations, keys, preferences
-from app.services.declarations import Exact, Flag, Number, Whole, first_sentence
+from app.services import channels, configuration, declarations, keys, passwords, preferences
+from app.services.declarations import Exact, Flag, Number, Whole, check_instant, first_sentence
 from app.services.tags import read_tags
 
 Check = Callable[[Any], bool]
@@ -53,8 +54,20 @@ class AnomalyValue(Exact):
     is_past = Flag()
 
 
-class PayloadValue(Exact):
-    """A message that waits to be sent."""
+class PictureValue(Exact):
+    """A picture of a message."""
+
+    name = fields.String(required=True)
+    mime_type = fields.String(required=True)
+    description = fields.String(required=True)
+    content = fields.String(required=True, validate=b64decode)
+
+
+class PayloadValue(Schema):
+    """A message that waits to be sent. Keys that nobody reads do no harm."""
+
+    class Meta:
+        unknown = EXCLUDE
 
     title = fields.String(required=True)
     text = fields.String(required=True)
@@ -64,7 +77,8 @@ class PayloadValue(Exact):
     tags = fields.List(fields.String(), required=True)
     link = fields.String(required=True, allow_none=True)
     values = fields.Dict(keys=fields.String(), values=fields.String(), required=True)
-    pictures = fields.List(fields.Dict(keys=fields.String(), values=fields.String()))
+    event_at = fields.String(validate=check_instant)
+    pictures = fields.List(fields.Nested(PictureValue))
     audit = fields.Dict(keys=fields.String())
     job_ids = fields.List(Whole())
 
@@ -141,6 +155,7 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("jobs", "packed_versions"): _holds_times,
     ("jobs", "recent_runs"): _are_runs,
     ("jobs", "recent_statuses"): lambda letters: set(letters) <= set("SWEFU"),
+    ("jobs", "run_count"): lambda count: 0 <= count < 2**53,
     ("jobs", "schedule_source"): _one_of("guess", "duplicati", "person"),
     ("jobs", "state_outcome"): _outcome,
     ("jobs", "tags"): _json(_are_tags),
@@ -151,8 +166,11 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("servers", "collect_interval"): is_choice,
     ("servers", "seen_offsets"): _json(_fits(_offsets)),
     ("servers", "tags"): _json(_are_tags),
+    ("users", "id"): bool,
     ("users", "language"): _one_of("", *preferences.LANGUAGES),
+    ("users", "password_hash"): passwords.is_checkable,
     ("users", "preferences"): _json(_are_preferences),
+    ("users", "username"): bool,
 }
 UNSENT = "SELECT payload FROM deliveries WHERE state IN ('queued', 'sending')"
 QUIET = "SELECT quiet_from, quiet_until FROM channels"

@@ -160,6 +160,8 @@ BAD_VALUES = [
     ("UPDATE jobs SET recent_statuses = 'SxE'", "jobs", "recent_statuses"),
     ("UPDATE jobs SET last_outcome = 'odd'", "jobs", "last_outcome"),
     ("UPDATE jobs SET muted_until = 253402300799999", "jobs", "muted_until"),
+    ("UPDATE jobs SET run_count = -1", "jobs", "run_count"),
+    ("UPDATE jobs SET run_count = 9223372036854775807", "jobs", "run_count"),
     ("UPDATE runs SET available_versions = x'010203'", "runs", "available_versions"),
     ("UPDATE runs SET outcome = 'odd'", "runs", "outcome"),
     ("UPDATE servers SET tags = '[null]'", "servers", "tags"),
@@ -171,6 +173,14 @@ BAD_VALUES = [
     ('UPDATE users SET preferences = \'{"table_page_size": "15"}\'', "users", "preferences"),
     ("UPDATE users SET preferences = '{\"theme\": null}'", "users", "preferences"),
     ("UPDATE users SET language = 'tlh'", "users", "language"),
+    ("UPDATE users SET password_hash = 'x'", "users", "password_hash"),
+    ("UPDATE users SET password_hash = ''", "users", "password_hash"),
+    ("UPDATE users SET password_hash = '$2b$12$short'", "users", "password_hash"),
+    ("UPDATE users SET password_hash = '$2b$31' || substr(password_hash, 7)", "users", "password_hash"),
+    ("UPDATE users SET password_hash = '$argon2id$v=19$m=8,t=1,p=1$c2FsdA'", "users", "password_hash"),
+    ("UPDATE users SET password_hash = replace(password_hash, ',t=', '99999999,t=')", "users", "password_hash"),
+    ("UPDATE users SET password_hash = password_hash || ' '", "users", "password_hash"),
+    ("UPDATE users SET username = ''", "users", "username"),
     ("UPDATE audit_log SET details = '[1]'", "audit_log", "details"),
     ("INSERT INTO api_keys VALUES (1, 'n', 'root', 'h', 'f', 1, NULL, NULL, NULL, NULL, 0)", "api_keys", "scope"),
 ]
@@ -246,6 +256,8 @@ def test_a_bad_value_is_refused_and_named(admin, restore, statement, table, colu
         f'UPDATE channels SET settings = \'{{"token": "{SEALED}"}}\'',
         "UPDATE channels SET kind = 'pigeon', settings = '{\"any\": [1]}'",
         "UPDATE channels SET quiet_from = '22:00', quiet_until = '06:00'",
+        f"UPDATE users SET password_hash = '$2a$10${'a.' * 26}b'",
+        f"UPDATE users SET password_hash = '$2y$12${'a.' * 26}b'",
         'UPDATE users SET preferences = \'{"theme": "dark", "forgotten": 1}\'',
         "UPDATE jobs SET expected_interval = '', learned_schedule = '{\"at_least\": \"3D\"}'",
         'UPDATE jobs SET channel_switches = \'{"pigeon": false}\', tags = \'["a", "b"]\'',
@@ -264,6 +276,15 @@ def test_a_waiting_message_that_cannot_be_sent_is_refused(restore, payload):
     columns = "idempotency_key, event, event_key, channel_id, payload, state, next_attempt_at, created_at"
     values = f"x'00112233445566778899aabbccddeeff', 'run', 'k', id, '{payload}', 'queued', 0, 0"
     assert restore(f"INSERT INTO deliveries ({columns}) SELECT {values} FROM channels").status_code == 400
+
+
+def test_a_lock_of_the_backup_keeps_nobody_out(app, restore):
+    lock = "UPDATE {} SET locked_until = 253000000000000"
+    answer = restore(
+        lock.format("users"), lock.format("sign_in_networks"), "UPDATE sign_in_networks SET failed_count = 9"
+    )
+    assert answer.status_code == 200
+    assert app.test_client().sign_in().status_code == 200
 
 
 def test_a_stored_list_that_cannot_be_read_fails_no_request(app, client, db, clock):

@@ -103,7 +103,7 @@ def test_a_safety_backup_of_an_older_version_is_taken_by_its_name(
         flask_migrate.downgrade(directory=str(database.MIGRATIONS), revision=revision)
     close(app)
     database.close(create_app(settings, installed), is_quiet=True)
-    [copy] = (data / "copies").glob(f"duplistatus-before-migration-{revision}-*.db")
+    [copy] = (data / "copies").glob(f"schema-{revision}-duplistatus-before-migration-*.db")
     execute(file, "DELETE FROM runs")
     listed = restore()[1]
     assert [line for line in listed.splitlines() if copy.name in line and f"schema {revision}" in line]
@@ -116,7 +116,7 @@ def test_a_database_of_a_newer_version_makes_room_for_an_older_backup(stopped, f
     assert restore(stopped / "mine.db")[0] == 0
     assert_restored(file)
     assert rows(file, "SELECT name FROM sqlite_master WHERE name = 'newer'") == []
-    [_kept] = (data / "copies").glob("*-safety-backup-9999-*.db")
+    [_kept] = (data / "copies").glob("schema-9999-duplistatus-safety-backup-*.db")
 
 
 def test_a_backup_of_a_newer_version_is_refused(stopped, file, restore):

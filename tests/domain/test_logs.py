@@ -5,13 +5,14 @@ level 1: 1639 bytes, 3: 1570, 6: 1472, 9: 1464, all in 0.5 ms; plain deflate wit
 """
 
 import random
+import zlib
 from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.logs import TEXT_LIMIT_BYTES, RunLogTexts, pack_log, unpack_log
+from app.domain.logs import TEXT_LIMIT_BYTES, RunLogTexts, pack_log, read_log, unpack_log
 
 EVENT = "[Information-Duplicati.Library.Main.BasicResults-BackendEvent]: Backend event: Put"
 
@@ -119,3 +120,12 @@ def test_log_just_within_the_limit_is_kept_whole():
 
 def test_empty_lines_have_an_end_too():
     assert len(unpack_log(pack_log([""] * 1_000_000, [], [], [])).messages) < 200_000
+
+
+@pytest.mark.parametrize(
+    "packed", [b"\xff", b"\x01", b"\x0100000", b"\x02" + zlib.crc32(b"x").to_bytes(4, "big") + b"x"]
+)
+def test_log_that_nobody_packed_is_one_line_that_says_so(packed):
+    [line] = read_log(packed).messages
+    assert line.startswith("[duplistatus] The stored log cannot be read: ")
+    assert read_log(None) == RunLogTexts()

@@ -49,6 +49,22 @@ def test_stop_among_uploads_leaves_nothing_beside_the_file(tmp_path, ending):
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+class HangingServer(RealServer):
+    """One whose end never comes."""
+
+    hang = "import threading; from app import cli; cli.close_app = lambda app: threading.Event().wait(); cli.serve()"
+    command = (sys.executable, "-c", hang)
+
+
+def test_stop_of_a_server_that_hangs_leaves_all_in_the_file(tmp_path):
+    server = HangingServer(tmp_path)
+    assert server.upload(report_body()) == 200
+    assert server.stop() == 0
+    assert [path for path in tmp_path.glob("duplistatus.db-wal") if path.stat().st_size] == []
+    with closing(sqlite3.connect(f"file:{tmp_path}/duplistatus.db?mode=ro&immutable=1", uri=True)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
+
+
 def restore(data_dir, *arguments) -> tuple[int, str]:
     command = [sys.executable, "-c", "from app.cli import main; main()", "restore", *map(str, arguments)]
     environment = {"PATH": "/usr/bin:/bin", "DATA_DIR": str(data_dir), "TZ": "UTC"}

@@ -2,12 +2,14 @@
 
 import json
 import os
+import signal
+import sqlite3
 import sys
 import threading
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -32,6 +34,12 @@ pytest.importorskip("gunicorn")
 
 REPORTS, SENDERS = 60, 10
 CHECK = "overdue-backup-check"
+
+
+class GunicornWithFactory(GunicornServer):
+    """Workers that make the application themselves."""
+
+    command = (*GunicornServer.command[:-1], "app.factory:create_app()")
 
 
 @pytest.fixture
@@ -60,6 +68,27 @@ def test_no_report_is_lost_and_each_message_goes_out_once(kind, app, settings, e
     assert titles == {f"⚠️ Error - job {number} @ nas": 1 for number in range(REPORTS)}
     with app.app_context():
         assert database.session.scalar(select(func.count()).select_from(Run)) == REPORTS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        (GunicornServer, signal.SIGTERM),
+        (GunicornServer, signal.SIGINT),
+        (PreloadingGunicornServer, signal.SIGTERM),
+        (GunicornWithFactory, signal.SIGTERM),
+    ],
+)
+def test_a_stop_leaves_nothing_beside_the_file(tmp_path, kind, ending):
+    server = kind(tmp_path)
+    with ThreadPoolExecutor(SENDERS) as senders:
+        bodies = [report_of(number) for number in range(REPORTS)]
+        assert Counter(senders.map(server.upload, bodies)) == {200: REPORTS}
+    assert server.stop(ending) == 0
+    assert sorted(path.name for path in tmp_path.glob("duplistatus.db*")) == ["duplistatus.db"]
+    with closing(sqlite3.connect(f"file:{tmp_path}/duplistatus.db?mode=ro&immutable=1", uri=True)) as connection:
+        assert connection.execute("SELECT count(*) FROM runs").fetchone() == (REPORTS,)
 
 
 @pytest.mark.slow

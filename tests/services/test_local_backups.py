@@ -93,6 +93,25 @@ def test_one_can_go_back_to_a_backup_and_again_to_what_was_before(db, clock):
     assert find_job().run_count == 2
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "revision"),
+    [
+        ("schema-0005-duplistatus-before-migration", "before-migration", "0005"),
+        ("schema-0005-duplistatus-safety-backup", "safety-backup", "0005"),
+        ("schema-unknown-my-data.base-safety-backup", "safety-backup", "unknown"),
+        ("duplistatus-before-migration-0005", "before-migration", "0005"),
+        ("duplistatus-safety-backup-0005", "safety-backup", "0005"),
+        ("duplistatus-before-migration", "before-migration", None),
+        ("duplistatus-safety-backup", "safety-backup", None),
+    ],
+)
+def test_safety_backups_of_every_version_are_listed(db, settings, clock, name, kind, revision):
+    (settings.data_dir / "copies").mkdir(exist_ok=True)
+    (settings.data_dir / "copies" / f"{name}-2031-05-04T12-00-00-000000.db").touch()
+    [copy] = local_backups.list_backups()
+    assert (copy.kind, copy.revision, copy.made_at) == (kind, revision, clock())
+
+
 @pytest.mark.parametrize("name", ["../duplistatus.db", "", "duplistatus-manual-2031.db", "/etc/passwd"])
 def test_only_what_is_listed_can_be_reached(db, clock, settings, name):
     for act in (local_backups.open_backup, local_backups.delete_backup, local_backups.restore_backup):

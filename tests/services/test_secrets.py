@@ -192,3 +192,11 @@ def test_sign_in_tells_of_an_exchanged_key_and_succeeds(app, db, server, client,
     secrets.check_key("u", "admin", now=clock())
     exchange_key(key_path)
     assert client.sign_in().get_json()["keyChanged"] is True
+
+
+def test_a_folder_in_the_place_of_the_key_file_is_left_as_it_is(tmp_path):
+    folder = tmp_path / secrets.KEY_FILE
+    folder.mkdir(mode=0o755)
+    with pytest.raises(secrets.KeyUnusable):
+        secrets.ensure_key(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o755

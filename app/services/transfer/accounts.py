@@ -12,7 +12,7 @@ from app.domain.old_settings import read_time
 from app.domain.reported_values import clean_text
 from app.models import User
 from app.services import session_store
-from app.services.passwords import BCRYPT_MARKS
+from app.services.passwords import is_checkable
 from app.services.transaction import writing
 from app.services.transfer.reports import ImportReport
 from app.services.transfer.source import OldDatabase, OldRow
@@ -41,7 +41,7 @@ def _is_usable(row: OldRow, report: ImportReport) -> bool:
     if not isinstance(row["id"], str) or not isinstance(name, str) or not 0 < len(clean_text(name)) <= LONGEST_NAME:
         report.leave(KIND, "An account without a name that we can store was left")
         return False
-    if not isinstance(password_hash, str) or not password_hash.startswith(BCRYPT_MARKS):
+    if not isinstance(password_hash, str) or not is_checkable(password_hash):
         report.leave(KIND, "An account whose password hash is none was left")
         return False
     return True
