@@ -24,7 +24,7 @@ from app.extensions import db as database
 from app.factory import create_app
 from app.jobs import forks, tasks
 from app.models import Run, Task
-from app.services import channels, configuration, passwords, reception, transaction
+from app.services import channels, configuration, passwords, reception, report_reader, transaction
 from app.services.audit import Actor
 from app.services.freshness import cache
 from app.settings import Settings
@@ -177,7 +177,7 @@ class TestFork:
         let_go, held = threading.Event(), threading.Event()
 
         def hold():
-            locks = (transaction._write_lock, reception._large_body, passwords._seats, passwords._seats)
+            locks = (transaction._write_lock, report_reader._process._lock, passwords._seats, passwords._seats)
             with ExitStack() as stack:
                 for lock in (*locks, found._lock, found._watcher._lock):
                     stack.enter_context(lock)
@@ -192,7 +192,7 @@ class TestFork:
             with app.app_context():
                 configuration.put("silence_hours", 7, now=datetime.now(UTC))
                 passwords.hash_password("x")
-                filler = {"log": "x" * 2 * reception.LARGE_BYTES}
+                filler = {"log": "x" * 2 * report_reader.LARGE_BYTES}
                 body = json.dumps({**json.loads(report_of(0)), "Filler": filler}).encode()
                 reception.receive_report(body, now=datetime.now(UTC), actor=Actor())
                 return configuration.get("silence_hours")

@@ -21,6 +21,7 @@ SENDERS = 4
 def postgres():
     with own_postgres_server() as running:
         running.execute("CREATE DATABASE away")
+        running.execute("ALTER DATABASE away SET synchronous_commit = on")  # what is accepted has to stay
         yield running
 
 
