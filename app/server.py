@@ -70,7 +70,9 @@ def make_server(app: Flask, settings: Settings) -> Any:
     """Give a waitress server that listens; its `run` serves."""
     with app.app_context(), suppress(*DATABASE_ERRORS):
         reception.max_upload_bytes()  # is in memory from now on, for the thread that receives everything
-    server = waitress.server.create_server(app, _dispatcher=Lanes(settings.threads), **waitress_options(settings))
+    server = waitress.server.create_server(
+        app, _dispatcher=ThreadsByKind(settings.threads), **waitress_options(settings)
+    )
     for each in [server] if isinstance(server, waitress.server.BaseWSGIServer) else server.map.values():
         each.channel_class = partial(BoundedChannel, Bounds(app, settings.trusted_proxies))
     return server
@@ -109,7 +111,7 @@ class Refused(Error):
         return f"{self.code} {self.reason}", headers, orjson.dumps({"error": self.body, "timestamp": at})
 
 
-class Nowhere:
+class NullBuffer:
     """In place of the buffer of a body that is dropped."""
 
     def append(self, data: bytes) -> None:
@@ -178,7 +180,7 @@ class BoundedRequest(HTTPRequestParser):
         """Drop the body, what is still to come of it too; without an error the application answers without it."""
         self.is_dropped, self.error = True, error
         self.body_rcv.getbuf().close()
-        self.body_rcv.buf = Nowhere()
+        self.body_rcv.buf = NullBuffer()
         if not self.chunked:
             self.headers["CONTENT_LENGTH"] = "0"
         if self.expect_continue or self.content_length > DROPPED_BYTES:
@@ -352,30 +354,30 @@ class FairQueue:
         return sum(map(len, self._by_sender.values()))
 
 
-class Lanes:
+class ThreadsByKind:
     """Threads by the kind of request, so that those that may wait or take long keep no others waiting."""
 
     def __init__(self, threads: int) -> None:
-        counts = {"usual": threads, "reports": UPLOAD_THREADS, "large reports": 1, "questions": 1, "probes": 1}
-        self._lanes = {name: ThreadedTaskDispatcher() for name in counts}
+        counts = {"usual": threads, "reports": UPLOAD_THREADS, "large reports": 1, "questions": 1, "probes": 2}
+        self._pools = {name: ThreadedTaskDispatcher() for name in counts}
         for name, count in counts.items():
-            self._lanes[name].queue = FairQueue()
-            self._lanes[name].set_thread_count(count)
+            self._pools[name].queue = FairQueue()
+            self._pools[name].set_thread_count(count)
 
     def add_task(self, task: Any) -> None:
         """Put a connection with a request, or a question, into its queue."""
-        self._lanes[_lane_of(task)].add_task(task)
+        self._pools[_kind_of(task)].add_task(task)
 
     def shutdown(self, cancel_pending: bool = True, timeout: float = 5) -> None:
         """Let the threads finish what they are at, all of them within `timeout` seconds."""
         ends_at = time.monotonic() + timeout
-        for lane in self._lanes.values():
-            lane.set_thread_count(0)
-        for lane in self._lanes.values():
-            lane.shutdown(cancel_pending, max(0.0, ends_at - time.monotonic()))
+        for pool in self._pools.values():
+            pool.set_thread_count(0)
+        for pool in self._pools.values():
+            pool.shutdown(cancel_pending, max(0.0, ends_at - time.monotonic()))
 
 
-def _lane_of(task: Any) -> str:
+def _kind_of(task: Any) -> str:
     if isinstance(task, Question):
         return "questions"
     request = task.requests[0]

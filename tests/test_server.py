@@ -166,7 +166,7 @@ def test_connection_goes_on_after_a_body_was_dropped(server):
             if expected == 413:
                 connection.request("POST", "/nothing", b"x" * MIB)
             else:
-                connection.request("POST", "/api/upload", report_body(), {"Content-Type": "application/json"})
+                connection.request("POST", "/api/upload", report_body(server_id="m2"))
             answer = connection.getresponse()
             answer.read()
             assert answer.status == expected

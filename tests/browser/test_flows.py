@@ -33,7 +33,10 @@ def open_tab(page: Page, name: str, width: int) -> None:
     """Go to a tab of the settings as one would: by the gear, and then by the list or, on a phone, the choice."""
     page.locator(".topbar-tools").get_by_role("link", name="Settings").click()
     if width < 768:
-        page.get_by_label("Part of the settings").select_option(label=name)
+        choice = page.get_by_label("Part of the settings")
+        choice.wait_for()
+        page.wait_for_load_state()  # before that no script listens to it
+        choice.select_option(label=name)
     else:
         page.get_by_role("navigation", name="Settings").get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()

@@ -7,6 +7,8 @@ import pytest
 from factories import report_body, report_document
 from sqlalchemy import select
 
+from app.contracts.errors import AppError
+from app.domain.report_reading import keep_body
 from app.models import Run
 from app.services import badges, metrics, reception, rejections
 
@@ -87,15 +89,8 @@ class TestUploads:
     def rejected_before(self, app, clock):
         """The number of a report that older rules rejected, and those of today accept."""
         with app.app_context():
-            rejections.keep_rejected(
-                report_body(),
-                sent=report_body(),
-                reason="Only reports of backups are taken",
-                status_code=400,
-                content_type="application/json",
-                ip_address="192.0.2.1",
-                now=clock(),
-            )
+            kept, error = keep_body(report_body(), "application/json"), AppError("Only reports of backups are taken")
+            rejections.keep_rejected(kept, error, sent=report_body(), ip_address="192.0.2.7", now=clock())
         return 1
 
     def test_settings_are_stored(self, admin, db):
