@@ -59,8 +59,8 @@ PROBES = ("/api/ping", "/api/health")
 
 def serve(app: Flask, settings: Settings) -> None:
     """Serve until the process is asked to stop."""
-    # The garbage collector looks at what the program itself consists of no more. It did so again and again while one
-    # body with many lists was read, which took half a second instead of 0.03 s and kept all threads waiting.
+    # The garbage collector looks at what the program itself consists of no more. It did so again and again while a body
+    # with 80,000 lists (250 KB) was read, which took 70 ms instead of 5 and kept all threads waiting.
     gc.collect()
     gc.freeze()
     make_server(app, settings).run()
