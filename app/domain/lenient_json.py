@@ -38,31 +38,27 @@ def check_extent(body: bytes) -> None:
 
     Counts without reading: a body of some megabytes can hold values that take fifty times its size, and seconds.
     """
-    if body.count(b'"') > 4 * MOST_VALUES or _count_values(outside := _outside_of_texts(body)) > MOST_VALUES:
+    if body.count(b'"') > 4 * MOST_VALUES or count_values(outside := outside_of_texts(body)) > MOST_VALUES:
         raise TooLarge(f"The JSON text holds more than {MOST_VALUES} values")
-    if _count_levels(outside) > MOST_LEVELS:
+    if count_levels(outside) > MOST_LEVELS:
         raise TooLarge(f"The JSON text is nested more than {MOST_LEVELS} levels deep")
 
 
-def measure_extent(body: bytes) -> tuple[int, int]:
-    """Count the values of a JSON text, objects and lists included, and its levels of them."""
-    outside = _outside_of_texts(body)
-    return _count_values(outside), _count_levels(outside)
-
-
-def _outside_of_texts(body: bytes) -> bytes:
-    """Give what stands outside of texts, without blanks; of each text one quotation mark remains."""
+def outside_of_texts(body: bytes) -> bytes:
+    """Give what stands outside of the texts of a JSON text, without blanks; of each one quotation mark remains."""
     # Marks within texts are escaped, as backslashes are.
     parts = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
     return b'"'.join(parts[::2]).translate(None, _BLANKS)
 
 
-def _count_values(outside: bytes) -> int:
+def count_values(outside: bytes) -> int:
+    """Count the values by what `outside_of_texts` gives, objects and lists included."""
     empty = outside.count(b"[]") + outside.count(b"{}")
     return 1 + outside.count(b",") + outside.count(b"[") + outside.count(b"{") - empty
 
 
-def _count_levels(outside: bytes) -> int:
+def count_levels(outside: bytes) -> int:
+    """Count the levels of objects and lists by what `outside_of_texts` gives."""
     return max(accumulate(map(_STEPS.__getitem__, outside.translate(None, _NO_BRACKETS))), default=0)
 
 
@@ -72,7 +68,7 @@ def _read_whole(digits: str) -> int | None:
 
 
 def _read_odd_json(body: bytes) -> Any:
-    if _outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
+    if outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
         raise ValueError("too many names for a text that is not strict JSON")
     try:
         text = body.decode("utf-8", "replace")

@@ -77,9 +77,9 @@ STALE = lazy_gettext("The page was open for too long, so nothing was changed. Go
 
 def show_error(sentence: str, status: int) -> Response:
     """Draw an error as a page: alone where the header cannot be drawn, as plain HTML where that fails too."""
-    for has_header in (_is_for_reader, _is_for_nobody):
+    for may_have_header in (True, False):  # what the header needs may be what is in trouble
         try:
-            return _draw(sentence, status, has_header=has_header(status))
+            return _draw(sentence, status, has_header=may_have_header and _is_for_reader(status))
         except Exception:
             log.exception("an error page could not be drawn")
     return Response(LAST_RESORT.format(status=status), status, mimetype="text/html")
@@ -90,11 +90,6 @@ def _is_for_reader(status: int) -> bool:
     if status == 503 or not allow_lists().admit(Zone.ADMINISTRATION, client_address()):
         return False
     return isinstance(current_user._get_current_object(), User) and not current_user.must_change_password
-
-
-def _is_for_nobody(_status: int) -> bool:
-    """Whether the second try has a header: what it needs may be what is in trouble."""
-    return False
 
 
 def _draw(sentence: str, status: int, *, has_header: bool) -> Response:

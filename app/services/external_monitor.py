@@ -15,6 +15,7 @@ from app.contracts.addresses import ForbiddenAddress, check_url, guarded_session
 from app.contracts.deadlines import answers_within
 from app.domain.destinations import leads_elsewhere
 from app.domain.monitor_pings import OTHER, SERVICES, Ping, build_ping, recognise
+from app.domain.old_settings import read_time
 from app.services import configuration, health, secrets
 from app.services.audit import Actor, record_entry
 from app.services.database_faults import DATABASE_ERRORS
@@ -104,7 +105,7 @@ def read() -> ExternalMonitor:
 def last_ping() -> PingResult:
     """How the newest ping went."""
     stored = _mapping(configuration.get(PINGED))
-    times = _instant(stored, "sent_at"), _instant(stored, "good_at")
+    times = read_time(stored.get("sent_at")), read_time(stored.get("good_at"))
     return PingResult(*times, _text(stored, "error"), _text(stored, "reason"))
 
 
@@ -238,10 +239,3 @@ def _mapping(stored: Any) -> Mapping[str, Any]:
 def _text(stored: Mapping[str, Any], name: str) -> str:
     value = stored.get(name)
     return value if isinstance(value, str) else ""
-
-
-def _instant(stored: Mapping[str, Any], name: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(_text(stored, name))
-    except ValueError:
-        return None

@@ -18,6 +18,7 @@ from flask import Flask, current_app
 from sqlalchemy import func, inspect, select, text
 
 from app.domain.instants import to_milliseconds
+from app.domain.old_settings import read_time
 from app.extensions import db
 from app.models import Delivery, Job, Lease, Server, Task
 from app.services import configuration, delivery, disk_space, integrity, schema_state, task_schedule
@@ -196,7 +197,7 @@ def find_disk_problems() -> Iterator[Problem]:
 def find_schedule_problems(now: datetime) -> Iterator[Problem]:
     """Name checks that should have run long ago, by what the database knows of their last runs."""
     rows = {row.name: row for row in db.session.scalars(select(Task).execution_options(populate_existing=True))}
-    started_at = _jobs_started_at()
+    started_at = read_time(configuration.get(JOBS_STARTED))
     for name, longest in _checks():
         row = rows.get(name)
         times = [at for at in (row.last_started_at if row else None, started_at) if at is not None]
@@ -241,14 +242,6 @@ def _checks() -> Iterator[tuple[str, timedelta]]:
         yield task_schedule.OVERDUE_CHECK, longest
     if task_schedule.is_enabled(ALARM_CHECK) and not task_schedule.is_stopped_here(ALARM_CHECK):
         yield ALARM_CHECK, LONGEST_WAIT
-
-
-def _jobs_started_at() -> datetime | None:
-    stored = configuration.get(JOBS_STARTED)
-    try:
-        return datetime.fromisoformat(stored) if stored else None
-    except (TypeError, ValueError):  # of a restored database
-        return None
 
 
 def _inspect_database() -> Health:

@@ -4,10 +4,11 @@ Where no list and no rate can know the client, all clients of such a proxy count
 """
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from flask import current_app
 
+from app.domain.old_settings import read_time
 from app.services import configuration
 from app.services.database_faults import DATABASE_ERRORS
 
@@ -31,7 +32,7 @@ def note(now: datetime) -> None:
     current_app.extensions[NOTED_AT] = now
     log.warning(WARNING)
     try:
-        seen_at = _seen_at()
+        seen_at = read_time(configuration.get(SEEN_AT))
         if seen_at is None or now - seen_at >= NOTED_EACH:
             configuration.save(SEEN_AT, now.isoformat(), now=now)
     except DATABASE_ERRORS:
@@ -40,12 +41,5 @@ def note(now: datetime) -> None:
 
 def last_seen_at(now: datetime) -> datetime | None:
     """When such a request came; None when none came lately."""
-    seen_at = _seen_at()
+    seen_at = read_time(configuration.get(SEEN_AT))
     return seen_at if seen_at is not None and now - seen_at < REMEMBERED else None
-
-
-def _seen_at() -> datetime | None:
-    try:
-        return datetime.fromisoformat(configuration.get(SEEN_AT) or "").astimezone(UTC)
-    except (TypeError, ValueError):
-        return None

@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.contracts.errors import TooLarge
-from app.domain.lenient_json import MOST_LEVELS, MOST_VALUES, check_extent, measure_extent, read_json
+from app.domain.lenient_json import (
+    MOST_LEVELS,
+    MOST_VALUES,
+    check_extent,
+    count_levels,
+    count_values,
+    outside_of_texts,
+    read_json,
+)
 
 TEXTS = st.text(alphabet='ab,:"\\[]{} \n')
 VALUES = st.recursive(
@@ -27,7 +35,8 @@ def extent_of(value: Any) -> tuple[int, int]:
 @settings(deadline=None)
 @given(VALUES, st.sampled_from([None, 1]))
 def test_extent_is_that_of_the_values(value, indent):
-    assert measure_extent(json.dumps(value, indent=indent).encode()) == extent_of(value)
+    outside = outside_of_texts(json.dumps(value, indent=indent).encode())
+    assert (count_values(outside), count_levels(outside)) == extent_of(value)
 
 
 @pytest.mark.parametrize("value", [b"1", b'"a"', b"[]", b"{}"])
