@@ -45,6 +45,8 @@ COPY_NAME = re.compile(
 )
 # Held by every process that has the database open, and alone by the one that replaces its file.
 SERVING_LOCK = ".duplistatus.serving"
+# Held by the process that folds the write-ahead log into the file at its end.
+CLOSING_LOCK = ".duplistatus.closing"
 # Troubles with a file or its disk, which nobody mends by reading a trace.
 PASSING_TROUBLES = {
     sqlite3.SQLITE_FULL,
@@ -227,11 +229,13 @@ def fold_in(app: Flask, *, timeout_s: float) -> None:
         url = db.engine.url
     if url.get_backend_name() != "sqlite":
         return
+    turn = file_lock(app.extensions["duplistatus.settings"].data_dir / CLOSING_LOCK)
     try:
         existing = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
-        with closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
+        # Two processes that close at one moment would each take the other for one that still works with the database.
+        with turn, closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except sqlite3.Error as error:  # all is safe in the log, and the next start reads it
+    except (sqlite3.Error, OSError) as error:  # all is safe in the log, and the next start reads it
         log.warning("the database could not be tidied at the end: %s", error)
 
 

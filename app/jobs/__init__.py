@@ -2,7 +2,6 @@
 
 import logging
 import threading
-import time
 from typing import Any
 
 from flask import Flask
@@ -34,6 +33,8 @@ SCHEDULE, COURIER, PENDING = "duplistatus.schedule", "duplistatus.courier", "dup
 # A server that loads the application and then forks its workers has forked by then.
 SETTLE_S = 1.0
 RETRY_S = 15.0
+# How long a stop waits for a start that is under way.
+LONGEST_START_S = 2.0
 
 
 def start_jobs(app: Flask) -> None:
@@ -51,17 +52,15 @@ def start_jobs(app: Flask) -> None:
 
 def start_jobs_soon(app: Flask) -> None:
     """Start them in a moment, unless this process forks before: then its children do the work (see `forks`)."""
-    timer = threading.Timer(SETTLE_S, _start_pending, [app])
-    timer.daemon = True
-    app.extensions[PENDING] = timer
-    timer.start()
+    app.extensions[PENDING] = pending = _PendingStart(app)
+    pending.start()
 
 
 def cancel_start(app: Flask) -> bool:
     """Give up a start that is still to come; returns whether there was one."""
-    pending: threading.Timer | None = app.extensions.pop(PENDING, None)
+    pending: _PendingStart | None = app.extensions.pop(PENDING, None)
     if pending:
-        pending.cancel()
+        pending.give_up()
     return pending is not None
 
 
@@ -73,7 +72,9 @@ def announce_stop(app: Flask) -> None:
 
 def stop_jobs(app: Flask) -> None:
     """Stop both and wait some seconds for what they are at; work that was never started is fine."""
-    cancel_start(app)
+    if pending := app.extensions.pop(PENDING, None):
+        pending.give_up()
+        pending.join(LONGEST_START_S)  # a start that is under way leaves work to stop
     if courier := app.extensions.pop(COURIER, None):
         courier.stop()
     if running := app.extensions.pop(SCHEDULE, None):
@@ -94,11 +95,26 @@ def schedule(app: Flask) -> Schedule | None:
     return found
 
 
-def _start_pending(app: Flask) -> None:
-    while PENDING in app.extensions:
-        try:
-            start_jobs(app)
-            app.extensions.pop(PENDING, None)
-        except SQLAlchemyError:  # the outermost loop: a database that is away now may be back in a moment
-            log.exception("scheduled work cannot be started now")
-            time.sleep(RETRY_S)
+class _PendingStart(threading.Thread):
+    """Starts the jobs after a moment, and tries again where the database is away, until it is given up."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(name="start-jobs", daemon=True)
+        self._app = app
+        self._is_given_up = threading.Event()
+
+    def give_up(self) -> None:
+        """Begin no start any more; does not wait for one that is under way."""
+        self._is_given_up.set()
+
+    def run(self) -> None:
+        wait_s = SETTLE_S
+        while not self._is_given_up.wait(wait_s):
+            try:
+                start_jobs(self._app)
+            except SQLAlchemyError:  # the outermost loop: a database that is away now may be back in a moment
+                log.exception("scheduled work cannot be started now")
+                wait_s = RETRY_S
+            else:
+                self._app.extensions.pop(PENDING, None)
+                return

@@ -16,8 +16,10 @@ from types import SimpleNamespace
 import pytest
 from applications import close
 from factories import BEGAN_AT, report_body
+from flask import appcontext_pushed
 from real_server import GunicornServer, PreloadingGunicornServer, real_server
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from app import jobs
 from app.extensions import db as database
@@ -236,6 +238,37 @@ class TestFork:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         jobs.stop_jobs(app)
+
+    def test_a_stop_ends_jobs_whose_start_is_under_way(self, app, monkeypatch):
+        is_under_way, may_go_on = threading.Event(), threading.Event()
+
+        def starting(sender, **_details):
+            is_under_way.set()
+            assert may_go_on.wait(60)
+
+        monkeypatch.setattr(jobs, "SETTLE_S", 0)
+        with appcontext_pushed.connected_to(starting, app):
+            jobs.start_jobs_soon(app)
+            assert is_under_way.wait(60)
+        threading.Timer(0.3, may_go_on.set).start()
+        jobs.stop_jobs(app)
+        assert may_go_on.is_set()
+        assert jobs.schedule(app) is None
+        assert {thread.name for thread in threading.enumerate()}.isdisjoint({"start-jobs", "courier", "APScheduler"})
+
+    def test_a_start_that_failed_is_not_tried_again_after_a_stop(self, app, monkeypatch):
+        monkeypatch.setattr(jobs, "SETTLE_S", 0)
+        tries = threading.Semaphore(0)
+
+        def failing(app):
+            tries.release()
+            raise OperationalError("SELECT 1", {}, Exception("away"))
+
+        monkeypatch.setattr(jobs, "start_jobs", failing)
+        jobs.start_jobs_soon(app)
+        assert tries.acquire(timeout=60)
+        jobs.stop_jobs(app)
+        assert "start-jobs" not in {thread.name for thread in threading.enumerate()}
 
     def test_uwsgi_without_threads_is_told_at_the_start(self, app, monkeypatch):
         monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=False))

@@ -1,8 +1,9 @@
-"""Processes that start at one moment where nothing is yet: all of them serve, and the database is filled once."""
+"""Processes that start or end at one moment: the database is filled once, and nothing is left beside its file."""
 
 import fcntl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -11,8 +12,10 @@ import pytest
 from applications import close
 from sqlalchemy import create_engine, text
 
-from app.database import MIGRATIONS, START_LOCK, START_LOCK_NAME
-from app.factory import bind
+from app import database
+from app.database import CLOSING_LOCK, MIGRATIONS, START_LOCK, START_LOCK_NAME
+from app.factory import bind, create_app
+from app.file_locks import file_lock
 from app.settings import Settings
 
 pytestmark = pytest.mark.slow
@@ -62,6 +65,20 @@ def test_sqlite_is_migrated_once(tmp_path, installed):
     close(app)
     assert_all_started(start(4, tmp_path))
     assert len(list((tmp_path / "copies").glob("*.db"))) == 1
+
+
+def test_processes_that_close_take_turns(settings, installed):
+    """Each would take the other for one that works with the database, and both would leave the log beside it."""
+    app = create_app(settings, installed)
+    lock = settings.data_dir / CLOSING_LOCK
+    ending = threading.Thread(target=database.close, args=(app,), kwargs={"is_quiet": True})
+    with file_lock(lock):
+        ending.start()
+        wait_until(lambda: waiting_for_file(lock) == 1)
+        assert ending.is_alive()
+    ending.join(PATIENCE_S)
+    assert not ending.is_alive()
+    assert sorted(path.name for path in settings.data_dir.glob("duplistatus.db*")) == ["duplistatus.db"]
 
 
 def start(count, folder, url=""):
