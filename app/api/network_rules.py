@@ -3,19 +3,18 @@
 import logging
 from datetime import datetime
 
-from flask import current_app, request
+from flask import request
 
 from app.api.client import client_address, is_behind_untrusted_proxy
 from app.contracts.errors import Forbidden, TooManyRequests
 from app.domain.addresses import rate_key
-from app.domain.rates import Limiter
 from app.services import clock, untrusted_proxies
 from app.services.database_faults import DATABASE_ERRORS
 from app.services.network_access import Zone, allow_lists, known_lists
+from app.services.rate_limits import limiter
 
 log = logging.getLogger(__name__)
 
-LIMITERS = "duplistatus.probe_rates"
 # Per minute and per hour, for those whom no list names.
 PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
@@ -33,7 +32,8 @@ def check(zone: Zone) -> None:
     if zone is Zone.PROBES:
         _limit_probe(address, now)
         return
-    if _limiters()["refusals"][0].allow(rate_key(address), now) is None:
+    refusals = limiter("logged refusals", REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_PER_MINUTE)
+    if refusals.allow(rate_key(address), now) is None:
         log.warning("%s is on no allow list and was refused at %s", address, request.path)
     sentence = UNKNOWN_ADDRESS if is_behind_untrusted_proxy() else "Your address is not allowed here"
     raise Forbidden(sentence, errorCode="IP_NOT_ALLOWED")
@@ -51,20 +51,9 @@ def _is_admitted(zone: Zone, address: str) -> bool:
 
 
 def _limit_probe(address: str, now: datetime) -> None:
-    for limiter in _limiters().get(request.endpoint or "", ()):
-        retry_after_s = limiter.allow(rate_key(address), now)
+    for minutes, most in zip((1, 60), PROBE_RATES.get(request.endpoint or "", ()), strict=False):
+        name = f"{request.endpoint} in {minutes} minutes"
+        retry_after_s = limiter(name, most / minutes, most).allow(rate_key(address), now)
         if retry_after_s is not None:
             sentence = "Too many probes from this address, try again later"
             raise TooManyRequests(sentence, retry_after_s, errorCode="PROBE_RATE_LIMITED")
-
-
-def _limiters() -> dict[str, tuple[Limiter, ...]]:
-    found: dict[str, tuple[Limiter, ...]] | None = current_app.extensions.get(LIMITERS)
-    if found is None:
-        limits: dict[str, tuple[Limiter, ...]] = {
-            endpoint: (Limiter(a_minute / 60, a_minute), Limiter(an_hour / 3600, an_hour))
-            for endpoint, (a_minute, an_hour) in PROBE_RATES.items()
-        }
-        limits["refusals"] = (Limiter(REFUSALS_LOGGED_PER_MINUTE / 60, REFUSALS_LOGGED_PER_MINUTE),)
-        found = current_app.extensions.setdefault(LIMITERS, limits)
-    return found

@@ -3,18 +3,17 @@
 from datetime import datetime
 from typing import Any
 
-from flask import current_app, g, request
+from flask import g, request
 
 from app.api.client import client_address
 from app.contracts.errors import AppError, Forbidden, TooManyRequests, Unauthorized
 from app.domain.addresses import is_loopback, rate_key
-from app.domain.rates import Limiter
 from app.services import clock, configuration, deployment
 from app.services.keys import KeyVerdict, judge, judge_key
+from app.services.rate_limits import limiter
 
-READS_PER_MINUTE, READ_BURST = 1200, 300
-SESSIONS_PER_MINUTE = 60
-FAILED_KEYS_PER_MINUTE, FAILED_KEY_BURST = 10, 20
+# How many may come each minute, and at once. The environment has those of uploads.
+RATES = {"session": (60, 60), "read": (1200, 300), "failed_key": (10, 20)}
 
 
 class Script:
@@ -59,7 +58,9 @@ def limit_rate(what: str, address: str, now: datetime) -> None:
     """Count one event of an address. Raises TooManyRequests; this very machine is never limited."""
     if is_loopback(address):
         return
-    retry_after_s = _limiters()[what].allow(rate_key(address), now)
+    settings = deployment.settings()
+    rate = (settings.uploads_per_minute, settings.upload_burst) if what == "upload" else RATES[what]
+    retry_after_s = limiter(f"program {what}", *rate).allow(rate_key(address), now)
     if retry_after_s is not None:
         raise TooManyRequests("Too many requests from this address, try again later", retry_after_s)
 
@@ -105,19 +106,3 @@ def _key_in_header() -> str | None:
     environment = request.environ
     scheme, _, bearer = environment.get("HTTP_AUTHORIZATION", "").partition(" ")
     return environment.get("HTTP_X_API_KEY") or (bearer.strip() if scheme.lower() == "bearer" else None) or None
-
-
-def _limiters() -> dict[str, Limiter]:
-    found: dict[str, Limiter] | None = current_app.extensions.get("duplistatus.program_rates")
-    if found is None:
-        settings = deployment.settings()
-        found = current_app.extensions.setdefault(
-            "duplistatus.program_rates",
-            {
-                "upload": Limiter(settings.uploads_per_minute / 60, settings.upload_burst),
-                "session": Limiter(SESSIONS_PER_MINUTE / 60, SESSIONS_PER_MINUTE),
-                "read": Limiter(READS_PER_MINUTE / 60, READ_BURST),
-                "failed_key": Limiter(FAILED_KEYS_PER_MINUTE / 60, FAILED_KEY_BURST),
-            },
-        )
-    return found

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.jobs.courier import Courier
 from app.jobs.schedule import Schedule
 from app.jobs.tasks import TASKS, TaskResult, UnknownTask, run_task
-from app.services import clock, health
+from app.services import clock, health, task_schedule
 
 __all__ = [
     "TASKS",
@@ -29,7 +29,7 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-SCHEDULE, COURIER, PENDING = "duplistatus.schedule", "duplistatus.courier", "duplistatus.pending_start"
+SCHEDULE, COURIER, PENDING = task_schedule.EXTENSION, health.WORKER, "duplistatus.pending_start"
 # A server that loads the application and then forks its workers has forked by then.
 SETTLE_S = 1.0
 RETRY_S = 15.0
@@ -72,8 +72,8 @@ def announce_stop(app: Flask) -> None:
 
 def stop_jobs(app: Flask) -> None:
     """Stop both and wait some seconds for what they are at; work that was never started is fine."""
-    if pending := app.extensions.pop(PENDING, None):
-        pending.give_up()
+    pending: _PendingStart | None = app.extensions.get(PENDING)
+    if cancel_start(app) and pending is not None:
         pending.join(LONGEST_START_S)  # a start that is under way leaves work to stop
     if courier := app.extensions.pop(COURIER, None):
         courier.stop()

@@ -33,7 +33,9 @@ from app.services import (
 )
 from app.services.collect import pulling
 from app.services.external_monitor import ExternalMonitor
+from app.services.health import ALARM_CHECK
 from app.services.summary_settings import SummaryPlan
+from app.services.task_schedule import OVERDUE_CHECK
 from app.services.transaction import insert_for, writing
 from app.services.visibility import ALL_SERVERS
 
@@ -44,8 +46,6 @@ HOLDER = uuid.uuid4().hex
 # Clocks of several machines may differ by this much, and still each tick of a schedule is worked off once.
 TICK = timedelta(seconds=50)
 
-OVERDUE_CHECK = "overdue-backup-check"
-ALARM_CHECK = "alarm-check"
 AUDIT_CLEANUP = "audit-log-cleanup"
 HOUSEKEEPING = "housekeeping"
 COMPACTION = "compaction"

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import CursorResult, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
@@ -25,6 +24,7 @@ from app.domain.rates import Limiter
 from app.extensions import db
 from app.models import SignInNetwork, User
 from app.services import passwords
+from app.services.rate_limits import limiter
 from app.services.transaction import writing
 
 log = logging.getLogger(__name__)
@@ -34,10 +34,8 @@ LOCK_TIME = timedelta(minutes=15)
 FAILURES_KEPT, SUCCESSES_KEPT = timedelta(days=1), timedelta(days=90)
 # Rows of networks that never signed in; the oldest are left out.
 MOST_FAILING = 10_000
-LIMITERS = "duplistatus.sign_in_rates"
-# Wrong passwords that may come at once, and then each minute.
-NETWORK_BURST, NETWORK_PER_MINUTE = 30, 6
-NAME_BURST, NAME_PER_MINUTE = 60, 2
+# Wrong passwords that may come each minute, and at once; and the lines about them in the log.
+RATES = {"network": (6, 30), "name": (2, 60), "logged": (1, 1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def limit_network(address: str | None, now: datetime) -> None:
 
 def unlock(name: str) -> None:
     """Forget all wrong passwords that came with a name; joins the transaction that is open."""
-    _limiters()["name"].forget(name)
+    _limiter("name").forget(name)
     with writing() as session:
         cleared = update(SignInNetwork).where(SignInNetwork.username == name)
         session.execute(cleared.values(failed_count=0, failed_at=None, locked_until=None))
@@ -146,7 +144,7 @@ def _count_try(name: str, address: str | None, now: datetime, *, is_sign_in: boo
 def _note_success(guess: Guess, now: datetime) -> None:
     """Take back a counted try whose password was right; the network is known from now on."""
     for what, key in (("network", guess.network), ("name", guess.name)):
-        _limiters()[what].give_back(key)
+        _limiter(what).give_back(key)
     with writing() as session:
         row = _find(session, guess.name, guess.network) or _add(session, guess.name, guess.network)
         row.failed_count, row.failed_at, row.locked_until, row.signed_in_at = 0, None, None, now
@@ -181,10 +179,10 @@ def _tell_account(session: Session, name: str, failed_login_attempts: Any) -> No
 
 
 def _limit(what: str, key: str, now: datetime) -> None:
-    retry_after_s = _limiters()[what].allow(key, now)
+    retry_after_s = _limiter(what).allow(key, now)
     if retry_after_s is None:
         return
-    if _limiters()["logged"].allow(what, now) is None:
+    if _limiter("logged").allow(what, now) is None:
         log.warning("too many wrong passwords for one %s (%s); further ones are refused for a while", what, key)
     sentence = "Too many attempts to sign in; try again later"
     raise TooManyRequests(sentence, retry_after_s, errorCode="TOO_MANY_ATTEMPTS")
@@ -195,13 +193,5 @@ def _network_of(address: str | None) -> str:
     return rate_key(address or "unknown")
 
 
-def _limiters() -> dict[str, Limiter]:
-    found: dict[str, Limiter] | None = current_app.extensions.get(LIMITERS)
-    if found is None:
-        made = {
-            "network": Limiter(NETWORK_PER_MINUTE / 60, NETWORK_BURST),
-            "name": Limiter(NAME_PER_MINUTE / 60, NAME_BURST),
-            "logged": Limiter(1 / 60, 1),
-        }
-        found = current_app.extensions.setdefault(LIMITERS, made)
-    return found
+def _limiter(what: str) -> Limiter:
+    return limiter(f"sign-in {what}", *RATES[what])

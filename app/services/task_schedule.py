@@ -98,9 +98,8 @@ DEFAULT_PRESET = "5min"
 
 def check_interval() -> CheckInterval:
     """When the overdue check should run."""
-    stored = configuration.get("cron_tasks").get(OVERDUE_CHECK)
-    stored = stored if isinstance(stored, dict) else {}
-    return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), bool(stored.get("enabled", True)))
+    stored = _stored(OVERDUE_CHECK)
+    return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), is_enabled(OVERDUE_CHECK))
 
 
 def length_of(interval: CheckInterval) -> timedelta | None:
@@ -111,8 +110,12 @@ def length_of(interval: CheckInterval) -> timedelta | None:
 
 def is_enabled(name: str) -> bool:
     """Whether a task that runs unless it is switched off is not."""
+    return bool(_stored(name).get("enabled", True))
+
+
+def _stored(name: str) -> Mapping[str, Any]:
     stored = configuration.get("cron_tasks").get(name)
-    return bool(stored.get("enabled", True)) if isinstance(stored, dict) else True
+    return stored if isinstance(stored, dict) else {}
 
 
 def is_stopped_here(name: str) -> bool:
