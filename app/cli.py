@@ -12,20 +12,26 @@ from typing import NoReturn
 import click
 from flask import Flask
 
-from app import __version__, database, server
-from app.commands.admin import admin_group
-from app.commands.application import START_FAILURES, application_context, start_sentence, start_status
-from app.commands.doctor import doctor
-from app.commands.healthcheck import healthcheck
-from app.commands.keys import keys_group
-from app.commands.master_key import secrets_group
-from app.commands.old_installation import import_command
-from app.commands.restore import restore_command
+from app import __version__, server
+from app.commands import (
+    START_FAILURES,
+    admin_group,
+    application_context,
+    doctor,
+    healthcheck,
+    import_command,
+    keys_group,
+    restore_command,
+    secrets_group,
+    start_sentence,
+    start_status,
+)
+from app.config import from_environment
+from app.core.db import engine
+from app.demo import fill_demo
 from app.factory import close_app, create_app
-from app.jobs import announce_stop, start_jobs
 from app.registry import discover
-from app.services.demo import fill_demo
-from app.settings import from_environment
+from app.scheduling.background import announce_stop, start_jobs
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +95,7 @@ def stop(app: Flask, *_signal: object) -> None:
 def leave(app: Flask) -> None:
     """End the process at once. Nothing is lost: what was not committed is begun anew, as after a crash."""
     log.warning("some work did not end within %.0f seconds of the stop", LONGEST_STOP_S)
-    fold = partial(database.fold_in, app, timeout_s=LAST_FOLD_S)
+    fold = partial(engine.fold_in, app, timeout_s=LAST_FOLD_S)
     folding = threading.Thread(target=fold, daemon=True)
     folding.start()
     folding.join(LAST_FOLD_S)

@@ -7,21 +7,166 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from weakref import WeakSet
 
-from flask import Flask
+from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import api, database, logs, pages
-from app.api import guards
-from app.contracts.addresses import use_proxies
-from app.extensions import csrf, db, login_manager, migrate
-from app.jobs import stop_jobs
-from app.jobs.forks import prepare_for_forks, start_jobs_in_workers
+from app import __version__
+from app.accounts import sessions, sign_in_pages, users  # noqa: F401 (sign_in_pages has views)
+from app.accounts.models import Visitor
+from app.accounts.network_access import Zone
+from app.accounts.sessions import ServerSessionInterface
+from app.backups import (
+    dashboard_pages,  # noqa: F401
+    graphics,
+    health_summary,
+    job_pages,  # noqa: F401
+    repairs,
+    server_pages,  # noqa: F401
+    words,
+)
+from app.backups.heartbeat_bar import heartbeat_bar, read_heartbeat_bar
+from app.collector import pages as collector_pages  # noqa: F401
+from app.config import Settings, from_environment
+from app.core import logs
+from app.core.db import engine
+from app.core.db.extensions import csrf, db, login_manager, migrate
+from app.core.db.faults import describe
+from app.database import recovery_pages, secrets
+from app.navigation import palette  # noqa: F401
+from app.notifications import channels
+from app.openapi import pages as openapi_pages
+from app.plugin import Guard
+from app.plugin.api import VISIBLE_SERVERS
+from app.plugin.http import use_proxies
 from app.registry import Registry, discover
-from app.routing import Application
-from app.services import bootstrap, schema_state
-from app.services.database_faults import describe
-from app.services.sessions import ServerSessionInterface
-from app.settings import Settings, from_environment
+from app.schedules.monitoring_pages import schedule_words
+from app.scheduling.background import prepare_for_forks, start_jobs_in_workers, stop_jobs
+from app.sharing import public_page
+from app.web import assets, error_pages, formats, guards, i18n
+from app.web import errors as web_errors
+from app.web import pages as web_pages
+from app.web.guards import PAGE_HEADERS
+from app.web.pages import pages_bp, settings_bp
+from app.web.request import TrustedProxies, visible_server_ids
+from app.web.responses import OrjsonProvider
+from app.web.routing import Application
+
+# What a new database needs before it can serve, and what every start puts right.
+
+
+def prepare_installation(settings: Settings, *, now: datetime) -> None:
+    """Make the master key, the first administrator and the standard channels where they are missing."""
+    secrets.prepare_key(settings.data_dir)
+    users.ensure_admin(settings, now=now)
+    channels.ensure_defaults(now=now)
+    sessions.ensure_key(now)
+    sessions.purge_expired(now=now)
+    repairs.finish_migration(now)
+
+
+# Floor 4: the HTTP API, one folder for each group; `guards` and `errors` serve them all.
+
+# Every other group, a guest's too, belongs to the administration.
+ZONES = {
+    "upload": Zone.EXTERNAL,
+    "external": Zone.EXTERNAL,
+    "metrics": Zone.EXTERNAL,
+    "badges": Zone.EXTERNAL,
+    "monitoring": Zone.PROBES,
+}
+
+
+def install_api(app: Flask, registry: Registry) -> None:
+    """Put guards and error handlers in place, then the API groups behind them."""
+    trusted = app.extensions["duplistatus.settings"].trusted_proxies
+    app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
+    app.json = OrjsonProvider(app)
+    app.extensions[VISIBLE_SERVERS] = visible_server_ids
+    login_manager.anonymous_user = Visitor
+    login_manager.user_loader(sessions.load_user)
+    login_manager.request_loader(guards.load_script)
+    guards.install_guards(app)
+    web_errors.install(app)
+    guards.install_headers(app)
+    _offer_csrf_token(app)
+    for group in registry.api_groups.values():
+        guards.cover(
+            app,
+            group.blueprint,
+            guard=group.guard,
+            csrf=group.csrf,
+            url_prefix=group.url_prefix,
+            zone=ZONES.get(group.name, Zone.ADMINISTRATION),
+        )
+
+
+def _offer_csrf_token(app: Flask) -> None:
+    """Give templates `csrf_token()`; a processor too, since Flask-WTF's own would win over the global."""
+
+    def csrf_token() -> str:
+        return sessions.current().csrf_token()
+
+    app.jinja_env.globals["csrf_token"] = csrf_token
+    app.context_processor(lambda: {"csrf_token": csrf_token})
+
+
+# The web UI: server-rendered pages that work without script, and keep themselves fresh with it.
+
+
+def install_pages(app: Flask) -> None:
+    """Register the pages below the base path, with their files, formats, error pages and headers."""
+    assets.install(app)
+    formats.install(app)
+    i18n.install(app)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.jinja_env.globals.update(version=__version__, pulse=heartbeat_bar, read_pulse=read_heartbeat_bar)
+    app.jinja_env.globals.update(trend=graphics.trend, heatmap=graphics.heatmap, heat_key=graphics.heat_key)
+    app.jinja_env.globals.update(
+        status_word=words.status_word,
+        schedule_words=schedule_words,
+        anomaly_words=words.anomaly_words,
+        version_times=words.version_times,
+        anomaly_figures=words.anomaly_figures,
+        filling_words=health_summary.filling_words,
+        channel_troubles=channels.channel_troubles,
+        key_trouble=recovery_pages.shown_trouble,
+        key_trouble_sentence=recovery_pages.sentence,
+    )
+    for blueprint in BLUEPRINTS:
+        guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
+    guards.cover(app, public_page.bp, guard=Guard.OPEN, zone=Zone.EXTERNAL, is_page=True)
+    web_errors.show_page_errors_with(app, lambda sentence, status: protect(error_pages.show_error(sentence, status)))
+
+
+def page_values() -> dict[str, object]:
+    """What every page needs: how the person likes to see things, and where they are."""
+    chosen = i18n.reader_preferences()
+    return {"preferences": chosen, "theme": chosen.theme, "here": web_pages.here()}
+
+
+def protect(response: Response) -> Response:
+    """Say what the page may do, and that nobody may keep it."""
+    response.headers.update(PAGE_HEADERS)
+    return response
+
+
+def protect_public(response: Response) -> Response:
+    """The same for the page that everybody may read, which browsers keep for a while when it is there."""
+    caching = dict(response.headers) if response.status_code in (200, 304) else {}
+    response = protect(response)
+    response.headers.update({name: caching[name] for name in public_page.CACHING if name in caching})
+    response.headers.update(public_page.PRIVACY)
+    return response
+
+
+# Once for the process: a blueprint takes nothing more after an application has registered it.
+public_page.bp.context_processor(page_values)
+public_page.bp.after_request(protect_public)
+BLUEPRINTS = (pages_bp, settings_bp, openapi_pages.bp)
+for _blueprint in BLUEPRINTS:
+    _blueprint.context_processor(page_values)
+    _blueprint.after_request(protect)
+
 
 log = logging.getLogger(__name__)
 
@@ -42,12 +187,12 @@ def create_app(
     """
     settings = settings or from_environment()
     app = bind(settings, registry or discover())
-    database.hold(app, settings)
-    with app.app_context(), database.explained(), database.alone():
-        database.upgrade(settings)
-        differs = schema_state.log_differences()
+    engine.hold(app, settings)
+    with app.app_context(), engine.explained(), engine.startup_lock():
+        engine.upgrade(settings)
+        differs = engine.log_differences()
         try:
-            bootstrap.prepare(settings, now=datetime.now(UTC))
+            prepare_installation(settings, now=datetime.now(UTC))
         except SQLAlchemyError as error:
             if not differs:
                 raise
@@ -64,7 +209,7 @@ def close_app(app: Flask) -> None:
     _served.discard(app)
     stop_jobs(app)
     # A request that took longer than the five seconds of waitress may still be looking at it.
-    database.close(app, is_quiet=not any(thread.name.startswith("waitress") for thread in threading.enumerate()))
+    engine.close(app, is_quiet=not any(thread.name.startswith("waitress") for thread in threading.enumerate()))
 
 
 @atexit.register
@@ -81,8 +226,8 @@ def bind(settings: Settings, registry: Registry) -> Flask:
     logs.configure(settings)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI=settings.database,
-        SQLALCHEMY_ENGINE_OPTIONS=database.engine_options(settings),
-        SQLALCHEMY_BINDS=database.further_engines(settings),
+        SQLALCHEMY_ENGINE_OPTIONS=engine.engine_options(settings),
+        SQLALCHEMY_BINDS=engine.further_engines(settings),
         WTF_CSRF_CHECK_DEFAULT=False,
         DEBUG=settings.debug,
         TESTING=settings.testing,
@@ -95,9 +240,9 @@ def bind(settings: Settings, registry: Registry) -> Flask:
     app.extensions["duplistatus.registry"] = registry
     app.session_interface = ServerSessionInterface()
     db.init_app(app)
-    migrate.init_app(app, db, directory=str(database.MIGRATIONS), render_as_batch=True)
+    migrate.init_app(app, db, directory=str(engine.MIGRATIONS), render_as_batch=True)
     login_manager.init_app(app)
     csrf.init_app(app)
-    api.install(app, registry)
-    pages.install(app)
+    install_api(app, registry)
+    install_pages(app)
     return app

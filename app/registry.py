@@ -11,7 +11,7 @@ from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
-from app.contracts import ApiGroup, ChartProvider, NotificationChannel
+from app.plugin import ApiGroup, ChartProvider, NotificationChannel
 
 log = logging.getLogger(__name__)
 # Holds a loaded object against its contract: the reason why not, or None.

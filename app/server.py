@@ -24,13 +24,14 @@ from waitress.parser import HTTPRequestParser, ParsingError
 from waitress.task import ThreadedTaskDispatcher, WSGITask
 from waitress.utilities import Error
 
-from app.api import guards
-from app.api.guards import BodyLimit
-from app.domain.addresses import Network, client_address, is_loopback, is_within, parse_address, rate_key
-from app.domain.envelopes import is_packed
-from app.services import reception, report_reader, transaction
-from app.services.database_faults import DATABASE_ERRORS
-from app.settings import Settings
+from app.accounts.network_access import Network, client_address, is_loopback, is_within, parse_address, rate_key
+from app.config import Settings
+from app.core.db import transaction
+from app.core.db.faults import DATABASE_ERRORS
+from app.reports import intake, reading
+from app.reports.decoding import is_packed
+from app.web import guards
+from app.web.guards import BodyLimit
 
 MIB = 1024 * 1024
 CONNECTIONS = 500
@@ -69,7 +70,7 @@ def serve(app: Flask, settings: Settings) -> None:
 def make_server(app: Flask, settings: Settings) -> Any:
     """Give a waitress server that listens; its `run` serves."""
     with app.app_context(), suppress(*DATABASE_ERRORS):
-        reception.max_upload_bytes()  # is in memory from now on, for the thread that receives everything
+        intake.max_upload_bytes()  # is in memory from now on, for the thread that receives everything
     server = waitress.server.create_server(
         app, _dispatcher=ThreadsByKind(settings.threads), **waitress_options(settings)
     )
@@ -385,7 +386,7 @@ def _kind_of(task: Any) -> str:
         return "probes"
     if request.body_rcv is None or not request.path.endswith("/api/upload"):
         return "usual"
-    return "large reports" if len(request.body_rcv) > report_reader.LARGE_BYTES or _is_packed(request) else "reports"
+    return "large reports" if len(request.body_rcv) > reading.LARGE_BYTES or _is_packed(request) else "reports"
 
 
 def _is_packed(request: BoundedRequest) -> bool:

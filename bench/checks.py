@@ -18,11 +18,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from sqlalchemy import insert, update
 
+from app.backups.models import Job, Server
+from app.config import Settings
+from app.core.db.transaction import writing
 from app.factory import create_app
-from app.models import Job, Server
-from app.services import channels, evaluate
-from app.services.transaction import writing
-from app.settings import Settings
+from app.notifications import channels
+from app.schedules import overdue_check
 
 SERVERS = 100
 
@@ -39,11 +40,16 @@ def main() -> None:
         now = datetime.now(UTC)
         with app.app_context():
             fill(options.jobs, now)
-            show(f"{options.jobs:,} jobs, none late", options.rounds, lambda: evaluate.check_overdue(now, None))
+            show(f"{options.jobs:,} jobs, none late", options.rounds, lambda: overdue_check.check_overdue(now, None))
             late = now + timedelta(days=2)
-            show("all late, all told in this check", options.rounds, lambda: evaluate.check_overdue(late, None), forget)
-            show("all late, told before", options.rounds, lambda: evaluate.check_overdue(late, None))
-            show("every plan worked out anew", options.rounds, evaluate.replan_all)
+            show(
+                "all late, all told in this check",
+                options.rounds,
+                lambda: overdue_check.check_overdue(late, None),
+                forget,
+            )
+            show("all late, told before", options.rounds, lambda: overdue_check.check_overdue(late, None))
+            show("every plan worked out anew", options.rounds, overdue_check.replan_all)
     finally:
         shutil.rmtree(folder)
 

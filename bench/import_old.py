@@ -22,11 +22,10 @@ from random import Random
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from app.domain.demo_logs import invent_log
-from app.domain.demo_plans import fleet, invent_runs
+from app.config import Settings
+from app.demo import fleet, invent_log, invent_runs
 from app.factory import create_app
-from app.services.transfer import import_database
-from app.settings import Settings
+from app.legacy_import.importing import import_database
 
 SERVERS, JOBS = 50, 500
 LOGS_IN_ALL = 400

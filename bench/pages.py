@@ -29,13 +29,13 @@ from flask.testing import FlaskClient
 from sqlalchemy import select
 from statements import sent_statements
 
-from app.domain.demo_plans import fleet, household
+from app.backups.models import Job
+from app.config import Settings
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.demo import fleet, household
 from app.factory import create_app
-from app.models import Job
-from app.pages.settings.tabs import TABS
-from app.services import configuration
-from app.services.transaction import writing
-from app.settings import Settings
+from app.navigation.settings import TABS
 from bench.run import build
 from bench.servers import PASSWORD
 
@@ -128,7 +128,7 @@ def measure(app: Flask, client: FlaskClient, address: str, rounds: int) -> Cost:
     cold_ms, statements = [], 0
     for _ in range(3):
         with app.app_context(), writing():
-            configuration.put("demo_data", True, now=datetime.now(UTC))
+            settings_store.put("demo_data", True, now=datetime.now(UTC))
         with sent_statements() as seen:
             cold_ms.append(timed(client, address)[0])
         statements = len(seen)

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from app.domain.demo_logs import invent_log
-from app.domain.demo_plans import JobPlan, ServerPlan, invent_runs
+from app.demo import JobPlan, ServerPlan, invent_log, invent_runs
 
 
 def make_reports(servers: list[ServerPlan], count: int, log_bytes: int = 18_000) -> Iterator[bytes]:

@@ -21,13 +21,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from app.domain.demo_logs import invent_log
-from app.domain.demo_plans import ServerPlan, fleet
-from app.domain.logs import pack_log
-from app.extensions import db
+from app.backups.run_logs import pack_log
+from app.config import Settings
+from app.core.db.extensions import db
+from app.demo import ServerPlan, fill_demo, fleet, invent_log
 from app.factory import create_app
-from app.services.demo import fill_demo
-from app.settings import Settings
 from bench.load import Measured, drive, http_request
 from bench.reports import make_reports
 from bench.servers import PASSWORD, Person, Running, duplistatus, hello

@@ -22,11 +22,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from flask import Flask
 
-from app.domain.overdue import TOLERANCES
-from app.domain.recent_runs import KEPT, RecentRun, pack_runs
-from app.models.jobs import ALL_WEEKDAYS, DEFAULT_INTERVAL
-from app.services import planning
-from app.settings import Settings
+from app.backups.models import ALL_WEEKDAYS, DEFAULT_INTERVAL
+from app.backups.recent_runs import KEPT, RecentRun, pack_runs
+from app.config import Settings
+from app.schedules import planning
+from app.schedules.overdue import TOLERANCES
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 START = datetime(2024, 1, 8, tzinfo=UTC)

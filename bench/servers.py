@@ -20,7 +20,7 @@ HELLO = """
 import logging, sys, waitress
 from flask import Flask
 from app.cli import waitress_options
-from app.settings import Settings
+from app.config import Settings
 app = Flask("hello")
 app.get("/")(lambda: "hello")
 logging.getLogger("waitress.queue").setLevel(logging.ERROR)

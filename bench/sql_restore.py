@@ -11,11 +11,12 @@ import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from app.audit.log import SYSTEM
+from app.database import backup, inspection
+from app.database import restore as database_restore
+from app.demo import fill_demo
+from app.plugin.testing.fixtures import running_application
 from app.registry import discover
-from app.services import database_backup, database_inspection, database_restore
-from app.services.audit import SYSTEM
-from app.services.demo import fill_demo
-from app.testing.applications import running_application
 
 SHORT = "INSERT INTO audit_log VALUES ({}, 0, NULL, 'x', 'y', 'z', 'success', NULL, NULL, NULL, NULL, NULL, NULL);\n"
 
@@ -42,7 +43,7 @@ def restore(name, script, folder):
         setattr(module, step, lambda *arguments, work=work, step=step: measured(f"  {step}", work, *arguments))
     measured("  in all", lambda: database_restore.restore(path, "dump.sql", actor=SYSTEM, now=datetime.now(UTC)))
     for step in ("run_script", "check_file", "rebuild"):
-        setattr(database_restore, step, getattr(database_inspection, step))
+        setattr(database_restore, step, getattr(inspection, step))
 
 
 def main(statements=1_000_000, years=6.0):
@@ -53,7 +54,7 @@ def main(statements=1_000_000, years=6.0):
             now = datetime.now(UTC)
 
             def dump():
-                with database_backup.make_backup("sql", actor=SYSTEM, now=now).file as file:
+                with backup.make_backup("sql", actor=SYSTEM, now=now).file as file:
                     return file.read().decode()
 
             script = dump()

@@ -6,8 +6,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.types import TypeDecorator
 
-import app.models  # noqa: F401 (makes all tables known)
-from app.extensions import db
+from app.core.db.extensions import db
 
 
 def render_item(kind: str, item: object, _autogen_context: object) -> str | bool:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Write app/domain/date_words.py from the CLDR data of Babel.
+"""Write app/reports/written_dates.py from the CLDR data of Babel.
 
-    .venv/bin/python scripts/date_words.py > app/domain/date_words.py
+    .venv/bin/python scripts/date_words.py > app/reports/written_dates.py
 
 Run it again after an update of Babel. A word that means two things in two languages is left out.
 """
@@ -11,7 +11,7 @@ from collections import defaultdict
 
 from babel import Locale, localedata
 
-from app.domain.written_dates import word_key
+from app.reports.written_dates import word_key
 
 # Languages whose month names are read. Numbers are what cultures write; names come from changed settings.
 MONTH_LANGUAGES = (  # noqa: SIM905

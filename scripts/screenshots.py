@@ -21,13 +21,26 @@ from playwright.sync_api import Browser, BrowserContext, Page, StorageState, syn
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from app.domain.demo_plans import JobPlan, household  # noqa: E402
+from app.accounts import api_keys  # noqa: E402
+from app.audit.log import SYSTEM  # noqa: E402
+from app.backups import overview, servers  # noqa: E402
+from app.config import (  # noqa: E402
+    DEFAULT_PASSWORD,
+    Settings,
+)
+from app.demo import (  # noqa: E402
+    JobPlan,
+    fill_demo,
+    household,
+)
 from app.factory import create_app  # noqa: E402
-from app.pages.settings.tabs import TABS  # noqa: E402
-from app.services import badges, channels, history, keys, mutes, servers, status_page, summary_settings, tags  # noqa: E402
-from app.services.audit import SYSTEM  # noqa: E402
-from app.services.demo import fill_demo  # noqa: E402
-from app.settings import DEFAULT_PASSWORD, Settings  # noqa: E402
+from app.navigation.settings import TABS  # noqa: E402
+from app.notifications import (  # noqa: E402
+    channels,
+    mutes,
+    summary_settings,
+)
+from app.sharing import badges, status_page  # noqa: E402
 
 CHROMIUM = "/usr/bin/chromium"
 FLAGS = (
@@ -117,9 +130,9 @@ def furnish(now: datetime) -> None:
     """Two years of backups, and everything set up that a household would have after a while."""
     machines = [replace(server, jobs=tuple(map(_steadier, server.jobs))) for server in household()]
     fill_demo(now - timedelta(days=730), now, servers=machines)
-    attic, office, cabin = (history.overview(now, None).servers[place] for place in (1, 8, 3))
-    for place, server in enumerate(history.overview(now, None).servers):
-        tags.change_tags(server.id, None, ["home"] if place % 3 else ["firm", "nightly"], actor=SYSTEM, now=now)
+    attic, office, cabin = (overview.overview(now, None).servers[place] for place in (1, 8, 3))
+    for place, server in enumerate(overview.overview(now, None).servers):
+        servers.change_tags(server.id, None, ["home"] if place % 3 else ["firm", "nightly"], actor=SYSTEM, now=now)
         change = servers.ServerChange(f"http://192.0.2.{10 + place}:8200", server.alias, server.note)
         servers.change_server(server.id, change, actor=SYSTEM, now=now)
     note = "The mobile line is down until the mast is mended"
@@ -132,8 +145,8 @@ def furnish(now: datetime) -> None:
         ("webhook", "Home automation", {"url": "https://home.example.org/api/webhook/backups"}),
     ):
         channels.save_settings(kind, name, values, now=now)
-    keys.create_key("Attic NAS", "upload", now=now)
-    keys.create_key("Grafana", "read", now=now, expires_at=now + timedelta(days=90))
+    api_keys.create_key("Attic NAS", "upload", now=now)
+    api_keys.create_key("Grafana", "read", now=now, expires_at=now + timedelta(days=90))
     badges.create_badge(slug=None, label="backups", server_id=None, job_name=None, actor=SYSTEM, now=now)
     badges.create_badge(slug=None, label="office", server_id=office.id, job_name=None, actor=SYSTEM, now=now)
     status_page.save(
@@ -250,7 +263,7 @@ def open_context(
 
 def addresses() -> dict[str, str]:
     """The pages by the names of their pictures."""
-    shown = history.overview(datetime.now(UTC), None)
+    shown = overview.overview(datetime.now(UTC), None)
     busiest = next(server for server in shown.servers if server.name == "office-dc01")
     failed = next(job for job in shown.jobs if job.last_status == "Fatal")
     job = busiest.jobs[0]

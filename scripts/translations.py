@@ -24,7 +24,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "app" / "pages" / "translations"
+FOLDER = ROOT / "app" / "translations"
 METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}}
 KEYWORDS = {
@@ -47,7 +47,7 @@ DATES = re.compile(rb'^"(POT-Creation-Date|PO-Revision-Date):.*\n', re.MULTILINE
 
 def languages() -> list[str]:
     """The languages to translate into: all but English, which the sources speak."""
-    from app.pages.languages import LOCALES
+    from app.web.i18n import LOCALES
 
     return [code for code in LOCALES.values() if code != "en_GB"]
 

@@ -12,14 +12,14 @@ from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import Compiled
 
-from app import extensions
+from app.audit.log import AuditEntry
+from app.config import Settings
+from app.core.db import extensions
+from app.core.db.engine import close
+from app.core.db.transaction import writing
 from app.factory import create_app
-from app.models import AuditEntry
 from app.registry import Registry
-from app.routing import Address
-from app.services.transaction import writing
-from app.settings import Settings
-from app.testing.applications import close
+from app.web.routing import Address
 
 __all__ = ["CompiledTemplates", "close", "prepare_database", "share_addresses", "share_statements"]
 

@@ -18,14 +18,14 @@ from flask import Flask
 from flask.testing import FlaskClient
 from flask_sqlalchemy import SQLAlchemy
 
-from app import extensions
+from app import runtime
+from app.accounts import passwords
+from app.config import Settings
+from app.core.db import extensions
 from app.factory import create_app
 from app.registry import Registry, discover
-from app.services import clock as application_clock
-from app.services import passwords
-from app.settings import Settings
 
-pytest_plugins = ("databases",)
+pytest_plugins = ("databases", "report_fixtures")
 
 ADMIN_PASSWORD = "Correct7Horse"
 COMPILED_TEMPLATES = CompiledTemplates()
@@ -162,7 +162,7 @@ def app(settings: Settings, clock: Clock, registry: Registry, prepared: Callable
         settings.data_dir.mkdir(exist_ok=True)
         shutil.copy(prepared(settings), settings.data_dir)
     app = create_app(settings, registry)
-    app.extensions[application_clock.EXTENSION] = clock
+    app.extensions[runtime.EXTENSION] = clock
     app.test_client_class = Client
     app.jinja_env.bytecode_cache = COMPILED_TEMPLATES
     yield app

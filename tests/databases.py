@@ -18,8 +18,8 @@ import psycopg
 import pytest
 from applications import prepare_database
 
+from app.config import Settings
 from app.registry import Registry
-from app.settings import Settings
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 # Nothing here has to outlive a power cut.

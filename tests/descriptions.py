@@ -8,8 +8,8 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
-from app.api.openapi.document import build_document
-from app.routing import path_as_sent
+from app.openapi.document import build_document
+from app.web.routing import path_as_sent
 
 UNTOLD_METHODS = ("HEAD", "OPTIONS")
 DOCUMENTS: dict[tuple[int, ...], dict[str, Any]] = {}

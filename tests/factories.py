@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.domain.reports import Report
-from app.extensions import db
-from app.models import Job, Run
-from app.services.audit import Actor
-from app.services.ingest import ingest_report
+from app.audit.log import Actor
+from app.backups.models import Job, Run
+from app.core.db.extensions import db
+from app.reports.ingest import ingest_report
+from app.reports.report import Report
 
 BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 SENDER = Actor(ip_address="192.0.2.10", user_agent="Duplicati")

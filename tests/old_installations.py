@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.extensions import db
+from app.core.db.extensions import db
 
 SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "olddb"
 BCRYPT = "$2b$04$UnlikelyToFitAnythiO5kuZzI4pXbDLpqYDJX0tbRrBTbE5Pguu2"

@@ -8,8 +8,8 @@ from types import ModuleType
 import pytest
 from applications import close
 
-from app.contracts import ChartProvider, NotificationChannel
 from app.factory import create_app
+from app.plugin import ChartProvider, NotificationChannel
 from app.registry import PluginConflict, discover
 
 CHANNELS, CHARTS, GROUPS = "duplistatus.notification_channels", "duplistatus.chart_providers", "duplistatus.api_groups"

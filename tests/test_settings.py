@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.settings import BadSetting, Settings, from_environment
+from app.config import BadSetting, Settings, from_environment
 
 
 def test_empty_environment_gives_the_documented_defaults():

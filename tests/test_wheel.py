@@ -62,7 +62,7 @@ def test_it_says_what_it_requires(wheel):
 def test_it_holds_every_file_that_the_program_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
-    kinds = ("app/**/*.py", "app/pages/templates/**/*.html", "app/static/**/*.*", "app/pages/translations/**/*.mo")
+    kinds = ("app/**/*.py", "app/templates/**/*.html", "app/static/**/*.*", "app/translations/**/*.mo")
     needed = {path.relative_to(ROOT).as_posix() for kind in kinds for path in ROOT.glob(kind) if path.is_file()}
     needed |= {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("migrations/**/*.[!p]*") if path.suffix != ".pyc"}
     needed |= {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("migrations/**/*.py")}

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from app.contracts import DeliveryError, ForbiddenAddress, Message, NotificationChannel, Severity
+from app.plugin import DeliveryError, ForbiddenAddress, Message, NotificationChannel, Severity
 from plugins.apprise.services import Failure, check_hosts, deliver, open_services
 
 NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.ERROR: "failure"}

@@ -10,8 +10,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.contracts import check_host, guarded_connections
-from app.contracts.addresses import ignore_environment
+from app.plugin import check_host, guarded_connections
+from app.plugin.http import ignore_environment
 
 # These act on the machine that runs duplistatus, not on a service: its desktop, its log, a lamp at its USB port, a
 # program that is started, a folder of keys.

@@ -1,6 +1,6 @@
 """The six charts of the reference, each a stored figure of a run; their names are keys on the wire."""
 
-from app.contracts import ChartProvider
+from app.plugin import ChartProvider
 
 
 class UploadedSize(ChartProvider):

@@ -17,15 +17,8 @@ import flask_mail
 from flask import Flask
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.contracts import (
-    DeliveryError,
-    ForbiddenAddress,
-    Message,
-    NotificationChannel,
-    open_connection,
-    validate_one_line,
-)
-from app.contracts.deadlines import TooMuchData, read_until, time_left
+from app.plugin import DeliveryError, ForbiddenAddress, Message, NotificationChannel, open_connection, validate_one_line
+from app.plugin.http import TooMuchData, read_until, time_left
 
 # For a whole exchange, from the connection to the goodbye.
 TIMEOUT_S = 20.0

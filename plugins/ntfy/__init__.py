@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from marshmallow import Schema, fields, validate
 
-from app.contracts import HttpChannel, Message, validate_http_url, validate_one_line
+from app.plugin import HttpChannel, Message, validate_http_url, validate_one_line
 
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5}
 RATE_LIMITED = 42901

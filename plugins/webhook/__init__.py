@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields
 
-from app.contracts import HttpChannel, Message, validate_http_url
+from app.plugin import HttpChannel, Message, validate_http_url
 
 VERSION = 1
 HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")

@@ -1,6 +1,6 @@
 """What the jobs upload on workdays and what at weekends: two series that a chart can lay over each other."""
 
-from app.contracts import ChartProvider
+from app.plugin import ChartProvider
 
 # Days are those of UTC, as in all charts; 0 is Monday.
 WORKDAYS, WEEKEND = frozenset(range(5)), frozenset({5, 6})

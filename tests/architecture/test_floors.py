@@ -82,7 +82,7 @@ def test_rules_know_no_framework_and_no_database(path):
 @pytest.mark.parametrize("path", BUNDLED, ids=of_file)
 def test_plugins_see_the_contracts_alone(path):
     own = {module for module in imported(path) if module.split(".")[0] == "app"}
-    assert all(module == "app.contracts" or module.startswith("app.contracts.") for module in own)
+    assert all(module == "app.plugin" or module.startswith("app.plugin.") for module in own)
 
 
 def test_importing_the_package_stays_free():

@@ -16,10 +16,10 @@ from flask import Flask
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 from waitress import wasyncore
 
-from app import extensions
+from app.config import Settings
+from app.core.db import extensions
+from app.demo import fill_demo
 from app.factory import create_app
-from app.services.demo import fill_demo
-from app.settings import Settings
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [

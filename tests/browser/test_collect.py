@@ -7,9 +7,9 @@ from duplicati_server import BEGAN_AT, PASSWORD, DuplicatiServer, Reply, duplica
 from playwright.sync_api import expect
 from screens import barriers
 
-from app.models import Server
-from app.services import secrets
-from app.services.transaction import writing
+from app.backups.models import Server
+from app.core.db.transaction import writing
+from app.database import secrets
 
 
 @pytest.fixture

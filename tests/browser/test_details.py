@@ -9,8 +9,10 @@ import requests
 from playwright.sync_api import Page, expect
 from screens import barriers, expect_to_fit
 
-from app.services import clock, history, status_page
-from app.services.audit import SYSTEM
+from app import runtime
+from app.audit.log import SYSTEM
+from app.backups import overview
+from app.sharing import status_page
 
 LINES = 10_000
 
@@ -33,7 +35,7 @@ def long_run(workshop) -> str:
     answer = requests.post(f"{workshop.address}/api/upload", json=report, timeout=30)
     assert answer.status_code == 200
     with workshop.app.app_context():
-        server = history.find_server("zoo", clock.now(), None)
+        server = overview.find_server("zoo", runtime.now(), None)
         return f"/detail/zoo/backup/{server.jobs[0].last_run_id}"
 
 

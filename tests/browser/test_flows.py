@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Page, expect
 
-from app.testing.http_servers import recording_server
+from app.plugin.testing.http_servers import recording_server
 
 WIDTHS = {"desk": 1440, "phone": 390}
 PASSWORD = "Correct7Horse"

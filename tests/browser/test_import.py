@@ -4,7 +4,7 @@ import pytest
 from old_installations import make_old_database, old_run
 from playwright.sync_api import expect
 
-from app.pages.settings import import_views
+from app.database import recovery_pages
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def old(tmp_path):
 
 
 def test_a_file_goes_in_pieces_and_is_imported(page, old, monkeypatch):
-    monkeypatch.setattr(import_views, "PIECE_BYTES", 4096)
+    monkeypatch.setattr(recovery_pages, "PIECE_BYTES", 4096)
     pieces = []
     page.on("request", lambda sent: pieces.append(sent.url) if "/import/file?" in sent.url else None)
     page.goto("/settings/import")

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import expect
 from screens import CONTRAST, RULES, barriers, expect_to_fit
 
-from app.services import channels
-from app.testing.http_servers import Answer, recording_server
+from app.notifications import channels
+from app.plugin.testing.http_servers import Answer, recording_server
 
 PAGES = (
     "?tab=notifications",

@@ -6,10 +6,10 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from app.accounts import users
+from app.audit.log import AuditEntry
 from app.cli import main
-from app.models import AuditEntry
-from app.services import users
-from app.services.transaction import writing
+from app.core.db.transaction import writing
 
 
 @pytest.fixture

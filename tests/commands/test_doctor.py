@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner
 
 from app.cli import main
-from app.services import secrets
+from app.database import secrets
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from real_server import ROOT, real_server
 
 from app.cli import main
-from app.commands.healthcheck import health_url
-from app.settings import from_environment
+from app.commands import health_url
+from app.config import from_environment
 
 IMAGE = (ROOT / "deploy" / "Containerfile").read_text()
 
@@ -51,7 +51,7 @@ def test_a_bad_setting_is_named():
 
 
 def test_it_loads_little_of_the_program():
-    listed = "import app.commands.healthcheck, sys; print(*sys.modules)"
+    listed = "import app.commands, sys; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"flask", "sqlalchemy", "app.factory"} & set(told.stdout.split())
 
@@ -59,7 +59,7 @@ def test_it_loads_little_of_the_program():
 def test_the_image_checks_by_it_and_gives_a_first_start_time():
     [line] = [line for line in IMAGE.splitlines() if line.startswith("HEALTHCHECK")]
     assert "--start-period=" in line
-    assert line.endswith('CMD ["python", "-m", "app.commands.healthcheck"]')
+    assert line.endswith('CMD ["python", "-m", "app.commands"]')
 
 
 def test_the_image_installs_what_is_required_before_it_copies_the_sources():

@@ -4,10 +4,11 @@ import pytest
 from click.testing import CliRunner
 from sqlalchemy import select
 
+from app.accounts import api_keys
+from app.accounts.api_keys import KeyVerdict
+from app.accounts.models import ApiKey
+from app.audit.log import AuditEntry
 from app.cli import main
-from app.models import ApiKey, AuditEntry
-from app.services import keys
-from app.services.keys import KeyVerdict
 
 
 @pytest.fixture
@@ -27,7 +28,7 @@ def run(app, settings, monkeypatch):
 def test_key_is_made_listed_switched_and_deleted(run, db, clock):
     secret = run("create", "my script", "--scope", "admin").strip().splitlines()[-1]
     (key,) = db.session.scalars(select(ApiKey))
-    assert keys.judge_key(secret, "admin", now=clock(), ip_address=None) is KeyVerdict.GOOD
+    assert api_keys.judge_key(secret, "admin", now=clock(), ip_address=None) is KeyVerdict.GOOD
     assert "my script" in run("list")
     assert secret not in run("list")
     run("disable", str(key.id))
@@ -35,7 +36,7 @@ def test_key_is_made_listed_switched_and_deleted(run, db, clock):
     run("enable", str(key.id))
     run("delete", str(key.id))
     db.session.commit()
-    assert keys.list_keys() == []
+    assert api_keys.list_keys() == []
     assert set(db.session.scalars(select(AuditEntry.username).where(AuditEntry.target_type == "api_key"))) == {"shell"}
 
 

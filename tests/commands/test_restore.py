@@ -10,11 +10,11 @@ from applications import close
 from click.testing import CliRunner
 from factories import make_run
 
-from app import database
+from app.audit.log import SYSTEM
 from app.cli import main
+from app.core.db import engine
+from app.database import backup
 from app.factory import create_app
-from app.services import database_backup
-from app.services.audit import SYSTEM
 
 
 @pytest.fixture
@@ -33,9 +33,9 @@ def stopped(app, settings, tmp_path, clock):
     with app.app_context():
         make_run()
         for kind in ("db", "sql"):
-            with database_backup.make_backup(kind, actor=SYSTEM, now=clock()).file as made:
+            with backup.make_backup(kind, actor=SYSTEM, now=clock()).file as made:
                 (tmp_path / f"mine.{kind}").write_bytes(made.read())
-    database.close(app, is_quiet=True)
+    engine.close(app, is_quiet=True)
     return tmp_path
 
 
@@ -100,9 +100,9 @@ def test_a_safety_backup_of_an_older_version_is_taken_by_its_name(
 ):
     with app.app_context():
         make_run()
-        flask_migrate.downgrade(directory=str(database.MIGRATIONS), revision=revision)
+        flask_migrate.downgrade(directory=str(engine.MIGRATIONS), revision=revision)
     close(app)
-    database.close(create_app(settings, installed), is_quiet=True)
+    engine.close(create_app(settings, installed), is_quiet=True)
     [copy] = (data / "copies").glob(f"schema-{revision}-duplistatus-before-migration-*.db")
     execute(file, "DELETE FROM runs")
     listed = restore()[1]

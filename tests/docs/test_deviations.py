@@ -10,212 +10,215 @@ ROOT = Path(__file__).resolve().parents[2]
 MANUAL = ROOT / "docs" / "deviations.md"
 HEADINGS = {"Place", "Case", "Topic"}
 
-API, SERVICES, DOMAIN = "tests/api/test_", "tests/services/test_", "tests/domain/test_"
-STRICTER = "tests/api/test_stricter_answers.py::"
+STRICTER = "tests/web/test_stricter_answers.py::"
 EMAIL, NTFY = "plugins/email/tests/test_email.py", "plugins/ntfy/tests/test_ntfy.py"
 TESTS = {
-    "`/api/summary` totalStorageUsed, totalBackupSize": f"{API}external.py::TestSummary::test_every_number",
-    "`overallSummary.totalUploadedSize` of the dashboard": f"{API}dashboard.py::test_totals_are_those_of_the_summary",
-    "chart points per day: `duration`": (f"{API}charts.py::test_day_has_minutes_sums_and_the_last_state_of_each_job"),
+    "`/api/summary` totalStorageUsed, totalBackupSize": "tests/backups/test_external_api.py::TestSummary::test_every_number",
+    "`overallSummary.totalUploadedSize` of the dashboard": "tests/backups/test_dashboard_api.py::test_totals_are_those_of_the_summary",
+    "chart points per day: `duration`": (
+        "tests/charts/test_charts_api.py::test_day_has_minutes_sums_and_the_last_state_of_each_job"
+    ),
     "chart points per day: `storageSize`, `backupVersions`": (
-        f"{API}charts.py::test_day_has_minutes_sums_and_the_last_state_of_each_job"
+        "tests/charts/test_charts_api.py::test_day_has_minutes_sums_and_the_last_state_of_each_job"
     ),
-    "`.NET` durations of a day or more": f"{DOMAIN}reports.py::test_duration_of_more_than_a_day_is_read",
-    "`lastBackupName`": f"{API}dashboard.py::test_server_adds_up_its_jobs_and_shows_the_run_that_came_last",
-    "overdue variants O1, O2, O3": f"{API}dashboard.py::test_late_job_is_overdue_everywhere",
-    "one job with a bad interval": f"{API}dashboard.py::test_bad_interval_leaves_the_rest_of_the_dashboard",
+    "`.NET` durations of a day or more": "tests/reports/test_reports.py::test_duration_of_more_than_a_day_is_read",
+    "`lastBackupName`": "tests/backups/test_dashboard_api.py::test_server_adds_up_its_jobs_and_shows_the_run_that_came_last",
+    "overdue variants O1, O2, O3": "tests/backups/test_dashboard_api.py::test_late_job_is_overdue_everywhere",
+    "one job with a bad interval": "tests/backups/test_dashboard_api.py::test_bad_interval_leaves_the_rest_of_the_dashboard",
     "`locked_until`, weekdays, version dates": (
-        f"{DOMAIN}available_versions.py::test_offset_of_the_log_line_beats_the_zone"
+        "tests/reports/test_available_versions.py::test_offset_of_the_log_line_beats_the_zone"
     ),
-    "dates in lists of versions": f"{DOMAIN}available_versions.py::test_one_date_settles_the_order_of_all",
+    "dates in lists of versions": "tests/reports/test_available_versions.py::test_one_date_settles_the_order_of_all",
     "a dry run, and a run that was stopped and saved nothing": (
-        f"{SERVICES}unsaved_runs.py::TestState::test_the_state_of_the_job_stays_that_of_the_run_before"
+        "tests/reports/test_unsaved_runs.py::TestState::test_the_state_of_the_job_stays_that_of_the_run_before"
     ),
-    "figures that a report does not tell (no `BackendStatistics`, plain text, `LastBackupDate` of year 1, 0 in a failed or stopped run)": (  # noqa: E501
-        f"{API}real_reports.py::test_every_recorded_upload_ends_up_as_the_run_was"
+    "figures that a report does not tell (no `BackendStatistics`, plain text, `LastBackupDate` of year 1, 0 in a failed or stopped run)": (
+        "tests/reports/test_real_reports.py::test_every_recorded_upload_ends_up_as_the_run_was"
     ),
-    "`FreeQuotaSpace` of -1, or of 0 without a total": f"{DOMAIN}reports.py::test_unknown_quota_is_none",
+    "`FreeQuotaSpace` of -1, or of 0 without a total": "tests/reports/test_reports.py::test_unknown_quota_is_none",
     "a begin that is more than a day later than its reception": (
-        f"{SERVICES}wrong_clocks.py::test_the_run_counts_as_of_its_reception_and_keeps_the_begin_that_was_sent"
+        "tests/reports/test_wrong_clocks.py::test_the_run_counts_as_of_its_reception_and_keeps_the_begin_that_was_sent"
     ),
     "a next run that is announced for more than 400 days ahead": (
-        f"{SERVICES}wrong_clocks.py::test_a_next_run_that_is_years_away_silences_nothing_and_is_noted"
+        "tests/reports/test_wrong_clocks.py::test_a_next_run_that_is_years_away_silences_nothing_and_is_noted"
     ),
     "dashboard `lastBackupDate`, `lastBackupStatus`": (
-        f"{SERVICES}unsaved_runs.py::TestState::test_the_newest_run_is_told_as_it_came"
+        "tests/reports/test_unsaved_runs.py::TestState::test_the_newest_run_is_told_as_it_came"
     ),
-    "planned time of a job": f"{SERVICES}planning.py::test_run_shortly_before_its_time_fulfils_the_coming_slot",
-    "months and years": f"{DOMAIN}intervals.py::test_months_do_not_drift_over_24_months",
-    "tolerance": f"{DOMAIN}overdue.py::test_tolerance_is_exact_across_a_change_of_the_clocks",
-    "notifications at upload": f"{SERVICES}delivery_kill.py::test_a_killed_courier_loses_nothing",
-    "duplicates": f"{API}upload.py::TestAnswers::test_of_two_equal_reports_at_once_one_is_stored",
+    "planned time of a job": "tests/schedules/test_planning.py::test_run_shortly_before_its_time_fulfils_the_coming_slot",
+    "months and years": "tests/schedules/test_intervals.py::test_months_do_not_drift_over_24_months",
+    "tolerance": "tests/schedules/test_overdue.py::test_tolerance_is_exact_across_a_change_of_the_clocks",
+    "notifications at upload": "tests/notifications/test_delivery_kill.py::test_a_killed_courier_loses_nothing",
+    "duplicates": "tests/reports/test_upload_api.py::TestAnswers::test_of_two_equal_reports_at_once_one_is_stored",
     "settings of all jobs": (
-        f"{API}configuration.py::TestJobs::test_a_save_touches_only_the_jobs_and_fields_that_it_names"
+        "tests/notifications/test_configuration_api.py::TestJobs::test_a_save_touches_only_the_jobs_and_fields_that_it_names"
     ),
-    "refused uploads": f"{API}reception.py::test_refused_upload_is_taken_in_by_the_rules_of_today",
-    "restore from SQL": f"{API}database.py::TestRefused::test_a_script_that_fails_at_its_end",
-    "one channel failing": f"{SERVICES}delivery.py::test_a_failing_channel_does_not_silence_another",
-    "merge, delete": f"{SERVICES}merging.py::test_failure_in_the_middle_changes_nothing",
+    "refused uploads": "tests/reports/test_rejected_reports_api.py::test_refused_upload_is_taken_in_by_the_rules_of_today",
+    "restore from SQL": "tests/database/test_database_api.py::TestRefused::test_a_script_that_fails_at_its_end",
+    "one channel failing": "tests/notifications/test_delivery.py::test_a_failing_channel_does_not_silence_another",
+    "merge, delete": "tests/backups/test_merging.py::test_failure_in_the_middle_changes_nothing",
     "a fatal run reported without results (`Data` null or an exception, see `contract/duplicati-reports.md`)": (
-        f"{DOMAIN}reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
+        "tests/reports/test_reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
     ),
     "warnings and errors that stand only in `LogLines`": (
-        f"{DOMAIN}reports.py::test_warning_sample_takes_its_warnings_from_the_marks_of_the_log"
+        "tests/reports/test_reports.py::test_warning_sample_takes_its_warnings_from_the_marks_of_the_log"
     ),
-    "`Extra.next-scheduled-run`": f"{SERVICES}planning.py::test_what_duplicati_announces_beats_the_grid",
-    "import of old databases": f"{SERVICES}transfer_choices.py::test_what_somebody_chose_here_stays",
-    "restart": f"{SERVICES}sessions.py::test_sessions_survive_a_restart",
-    "guard `session`": f"{API}access_table.py::test_route_admits_whom_the_contract_admits",
-    "must change password": f"{API}auth.py::test_newcomer_may_do_nothing_else_first",
-    "password change without the current one": f"{API}auth.py::test_refused_changes",
-    "login": f"{SERVICES}sessions.py::test_signing_in_moves_to_a_new_id_and_deletes_the_old_row",
-    "last administrator": f"{API}users.py::TestUpdate::test_last_administrator_cannot_be_demoted",
-    "cron-config and `/api/cron/*` POST": f"{API}access_table.py::test_route_admits_whom_the_contract_admits",
+    "`Extra.next-scheduled-run`": "tests/schedules/test_planning.py::test_what_duplicati_announces_beats_the_grid",
+    "import of old databases": "tests/legacy_import/test_settings.py::test_what_somebody_chose_here_stays",
+    "restart": "tests/accounts/test_sessions.py::test_sessions_survive_a_restart",
+    "guard `session`": "tests/web/test_access_table.py::test_route_admits_whom_the_contract_admits",
+    "must change password": "tests/accounts/test_sign_in_api.py::test_newcomer_may_do_nothing_else_first",
+    "password change without the current one": "tests/accounts/test_sign_in_api.py::test_refused_changes",
+    "login": "tests/accounts/test_sessions.py::test_signing_in_moves_to_a_new_id_and_deletes_the_old_row",
+    "last administrator": "tests/accounts/test_users_api.py::TestUpdate::test_last_administrator_cannot_be_demoted",
+    "cron-config and `/api/cron/*` POST": "tests/web/test_access_table.py::test_route_admits_whom_the_contract_admits",
     "new host of a mail server, an ntfy server or a webhook": (
-        f"{SERVICES}channels.py::test_a_secret_does_not_follow_to_another_server"
+        "tests/notifications/test_channels.py::test_a_secret_does_not_follow_to_another_server"
     ),
-    "new host in a server's URL": f"{API}server_changes.py::TestPassword::test_new_host_costs_the_password_and_is_told",
-    "collect": f"{SERVICES}collect.py::test_https_is_tried_first_and_no_password_goes_out_in_clear",
-    "temporary passwords, tokens": f"{SERVICES}passwords.py::test_no_secret_comes_from_a_guessable_source",
-    "CSV exports": f"{API}audit.py::TestDownload::test_no_cell_is_a_formula",
-    "client address": f"{API}network_rules.py::test_stranger_cannot_pretend_another_address",
-    "upload": f"{API}upload.py::TestRates::test_too_many_are_refused_with_the_time_to_wait",
+    "new host in a server's URL": "tests/backups/test_server_changes_api.py::TestPassword::test_new_host_costs_the_password_and_is_told",
+    "collect": "tests/collector/test_collect.py::test_https_is_tried_first_and_no_password_goes_out_in_clear",
+    "temporary passwords, tokens": "tests/accounts/test_passwords.py::test_no_secret_comes_from_a_guessable_source",
+    "CSV exports": "tests/audit/test_audit_api.py::TestDownload::test_no_cell_is_a_formula",
+    "client address": "tests/web/test_network_rules.py::test_stranger_cannot_pretend_another_address",
+    "upload": "tests/reports/test_upload_api.py::TestRates::test_too_many_are_refused_with_the_time_to_wait",
     "`server_url`, test-connection, ntfy URL": (
-        f"{API}server_changes.py::TestConnection::test_metadata_address_is_refused"
+        "tests/backups/test_server_changes_api.py::TestConnection::test_metadata_address_is_refused"
     ),
-    "log text in HTML mail": f"{DOMAIN}markdown.py::test_both_views",
+    "log text in HTML mail": "tests/notifications/test_markdown.py::test_both_views",
     "mail TLS": f"{EMAIL}::test_an_untrusted_certificate_is_refused",
     "mail server, Apprise services": f"{EMAIL}::test_name_that_leads_to_such_an_address_is_refused",
-    "`HTTP_PROXY`, `.netrc`": "tests/contracts/test_addresses.py::TestEnvironment::test_proxies_are_not_used",
+    "`HTTP_PROXY`, `.netrc`": "tests/plugin/test_addresses.py::TestEnvironment::test_proxies_are_not_used",
     "mail server that dawdles": f"{EMAIL}::test_whole_exchange_ends_with_its_time",
     "line breaks in `toEmail`, addresses, names of senders, tokens": (
-        f"{API}notifications.py::test_recipient_that_is_no_single_line_is_named"
+        "tests/notifications/test_test_messages_api.py::test_recipient_that_is_no_single_line_is_named"
     ),
-    "number of test messages": f"{API}limited_accounts.py::TestRates::test_users_send_some",
+    "number of test messages": "tests/accounts/test_limited_accounts_api.py::TestRates::test_users_send_some",
     "`Retry-After` of a server that takes messages": (
-        f"{SERVICES}delivery.py::TestRetryAfter::test_next_try_comes_when_the_server_asks_for_it"
+        "tests/notifications/test_delivery.py::TestRetryAfter::test_next_try_comes_when_the_server_asks_for_it"
     ),
     "`POST /api/notifications/clear-overdue-timestamps` of a limited account": (
-        f"{API}limited_accounts.py::TestAlarms::test_second_alarm_is_about_visible_servers_alone"
+        "tests/accounts/test_limited_accounts_api.py::TestAlarms::test_second_alarm_is_about_visible_servers_alone"
     ),
     "ntfy, mail account and additional destinations for a limited account": (
-        f"{API}limited_accounts.py::test_no_answer_holds_where_messages_go"
+        "tests/accounts/test_limited_accounts_api.py::test_no_answer_holds_where_messages_go"
     ),
-    "ntfy token": f"{API}configuration.py::TestNtfy::test_the_token_is_encrypted_and_never_sent_back",
-    "CSRF and session compare": f"{SERVICES}audit.py::test_secrets_are_masked_however_deep_they_lie",
-    "`/api/health`": f"{API}monitoring.py::test_visitors_are_told_no_errors",
+    "ntfy token": "tests/notifications/test_configuration_api.py::TestNtfy::test_the_token_is_encrypted_and_never_sent_back",
+    "CSRF and session compare": "tests/audit/test_audit.py::test_secrets_are_masked_however_deep_they_lie",
+    "`/api/health`": "tests/database/test_health_api.py::test_visitors_are_told_no_errors",
     "`reason` of `/api/health`": (
         "tests/faults/test_health.py::TestFullDisk::test_it_is_a_503_with_its_reason_until_there_is_room_again"
     ),
-    "body not JSON, bad BeginTime": f"{API}upload.py::TestAnswers::test_bad_report_is_a_400_that_says_why",
-    "EndTime missing": f"{DOMAIN}reports.py::test_end_that_is_absent_or_impossible_is_begin_and_duration",
-    "unknown server or job on delete and merge": f"{API}server_changes.py::TestMerge::test_unknown_target",
-    "bad `server_url` in PATCH": f"{API}server_changes.py::TestUpdate::test_bad_address_is_refused_and_changes_nothing",
-    "unknown path below /api": f"{API}errors.py::test_unknown_address_of_the_api_is_json",
+    "body not JSON, bad BeginTime": "tests/reports/test_upload_api.py::TestAnswers::test_bad_report_is_a_400_that_says_why",
+    "EndTime missing": "tests/reports/test_reports.py::test_end_that_is_absent_or_impossible_is_begin_and_duration",
+    "unknown server or job on delete and merge": "tests/backups/test_server_changes_api.py::TestMerge::test_unknown_target",
+    "bad `server_url` in PATCH": "tests/backups/test_server_changes_api.py::TestUpdate::test_bad_address_is_refused_and_changes_nothing",
+    "unknown path below /api": "tests/web/test_errors.py::test_unknown_address_of_the_api_is_json",
     "unknown tolerance, interval, template field": (
-        f"{API}configuration.py::TestLateness::test_an_unknown_tolerance_is_refused_by_name"
+        "tests/notifications/test_configuration_api.py::TestLateness::test_an_unknown_tolerance_is_refused_by_name"
     ),
-    "negative or absurd `limit`": f"{API}audit.py::test_pages_stay_within_bounds",
+    "negative or absurd `limit`": "tests/audit/test_audit_api.py::test_pages_stay_within_bounds",
     "`messages_array`, `warnings_array`, `errors_array`": (
-        f"{API}external.py::TestLatest::test_run_has_every_field_of_the_contract"
+        "tests/backups/test_external_api.py::TestLatest::test_run_has_every_field_of_the_contract"
     ),
-    "error bodies": f"{API}errors.py::TestDebug::test_answer_tells_the_technical_side",
-    "503": f"{API}cron.py::test_without_a_scheduler_its_controls_are_not_available",
-    "sizes, durations, available_backups": f"{API}external.py::TestLatest::test_run_has_every_field_of_the_contract",
+    "error bodies": "tests/web/test_errors.py::TestDebug::test_answer_tells_the_technical_side",
+    "503": "tests/schedules/test_cron_api.py::test_without_a_scheduler_its_controls_are_not_available",
+    "sizes, durations, available_backups": "tests/backups/test_external_api.py::TestLatest::test_run_has_every_field_of_the_contract",
     "`chartData` of the dashboard, `chart-data/aggregated` without a range": (
-        f"{API}charts.py::test_newest_two_thousand_runs_unless_all_are_wanted"
+        "tests/charts/test_charts_api.py::test_newest_two_thousand_runs_unless_all_are_wanted"
     ),
-    "`statusHistory`": f"{API}dashboard.py::test_strip_is_of_the_newest_hundred_runs",
-    "`backups` of a server": f"{API}servers.py::test_older_runs_are_paged_on",
-    "report formats": f"{API}upload.py::TestAnswers::test_report_is_taken_in_every_form",
+    "`statusHistory`": "tests/backups/test_dashboard_api.py::test_strip_is_of_the_newest_hundred_runs",
+    "`backups` of a server": "tests/backups/test_servers_api.py::test_older_runs_are_paged_on",
+    "report formats": "tests/reports/test_upload_api.py::TestAnswers::test_report_is_taken_in_every_form",
     "operations other than Backup": (
-        f"{API}upload.py::TestAnswers::test_report_of_another_operation_is_accepted_and_not_stored"
+        "tests/reports/test_upload_api.py::TestAnswers::test_report_of_another_operation_is_accepted_and_not_stored"
     ),
     "echo in a refused upload (`extraSection`, `dataSection`)": (
-        f"{API}upload.py::TestAnswers::test_answer_does_not_repeat_what_was_sent"
+        "tests/reports/test_upload_api.py::TestAnswers::test_answer_does_not_repeat_what_was_sent"
     ),
-    "packed uploads that cannot be unpacked, unknown encodings": f"{DOMAIN}envelopes.py::test_broken_gzip_is_refused",
+    "packed uploads that cannot be unpacked, unknown encodings": "tests/reports/test_decoding.py::test_broken_gzip_is_refused",
     "a fatal run without results": (
-        f"{DOMAIN}reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
+        "tests/reports/test_reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
     ),
-    "`HEAD` on guarded routes": f"{API}guards.py::test_reading_needs_no_token",
-    "a sign-in's CSRF token": f"{SERVICES}sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
-    "a proxy on this machine that is not in IP_TRUSTED_PROXIES (loopback with `X-Forwarded-For`, `X-Real-IP` or `Forwarded`)": (  # noqa: E501
-        f"{API}network_rules.py::TestUntrustedProxy::test_its_clients_are_not_this_machine"
+    "`HEAD` on guarded routes": "tests/web/test_guards.py::test_reading_needs_no_token",
+    "a sign-in's CSRF token": "tests/accounts/test_sessions.py::test_token_fetched_before_signing_in_is_good_afterwards",
+    "a proxy on this machine that is not in IP_TRUSTED_PROXIES (loopback with `X-Forwarded-For`, `X-Real-IP` or `Forwarded`)": (
+        "tests/web/test_network_rules.py::TestUntrustedProxy::test_its_clients_are_not_this_machine"
     ),
-    "five wrong passwords": f"{API}sign_in_limits.py::test_a_lock_ends_no_session_and_stops_nobody_else",
-    "rate of wrong passwords": f"{API}sign_in_limits.py::test_an_address_that_tries_many_names_has_to_wait",
-    "wrong current passwords": f"{API}sign_in_limits.py::TestCurrentPassword::test_a_stolen_session_cannot_guess_it",
+    "five wrong passwords": "tests/accounts/test_sign_in_limits.py::test_a_lock_ends_no_session_and_stops_nobody_else",
+    "rate of wrong passwords": "tests/accounts/test_sign_in_limits.py::test_an_address_that_tries_many_names_has_to_wait",
+    "wrong current passwords": "tests/accounts/test_sign_in_limits.py::TestCurrentPassword::test_a_stolen_session_cannot_guess_it",
     "names of more than 255 characters at a sign-in": (
-        f"{API}sign_in_limits.py::TestLongNames::test_what_is_kept_is_cut"
+        "tests/accounts/test_sign_in_limits.py::TestLongNames::test_what_is_kept_is_cut"
     ),
-    "`GET /api/csrf`, `/login` without a session": f"{SERVICES}sessions.py::test_a_visit_writes_nothing",
-    "caching of private answers": f"{API}every_route.py::test_every_private_answer_says_that_nobody_may_keep_it",
+    "`GET /api/csrf`, `/login` without a session": "tests/accounts/test_sessions.py::test_a_visit_writes_nothing",
+    "caching of private answers": "tests/web/test_every_route.py::test_every_private_answer_says_that_nobody_may_keep_it",
     "`search` of more than 255 characters": (
-        f"{API}long_searches.py::test_the_api_refuses_a_search_that_is_too_long_by_name"
+        "tests/web/test_long_searches.py::test_the_api_refuses_a_search_that_is_too_long_by_name"
     ),
-    "wrong passwords at once": f"{SERVICES}login.py::test_tries_at_once_are_not_more_guesses",
-    "missing key file": f"{SERVICES}lost_key.py::test_a_start_keeps_everything_and_says_so",
-    "restored values": f"{API}restored_values.py::test_a_bad_setting_is_refused_and_named",
+    "wrong passwords at once": "tests/accounts/test_login.py::test_tries_at_once_are_not_more_guesses",
+    "missing key file": "tests/database/test_lost_key.py::test_a_start_keeps_everything_and_says_so",
+    "restored values": "tests/database/test_restored_values.py::test_a_bad_setting_is_refused_and_named",
     "tables of others in a restored database": (
-        f"{API}database.py::TestTablesOfPlugins::test_what_would_be_lost_is_named_before"
+        "tests/database/test_database_api.py::TestTablesOfPlugins::test_what_would_be_lost_is_named_before"
     ),
-    "changed key file": f"{SERVICES}secrets.py::test_exchanged_key_clears_nothing_until_that_is_confirmed",
+    "changed key file": "tests/database/test_secrets.py::test_exchanged_key_clears_nothing_until_that_is_confirmed",
     "password recovery from the shell": (
-        f"{SERVICES}users.py::test_recovery_opens_a_locked_account_and_ends_its_sessions"
+        "tests/accounts/test_users.py::test_recovery_opens_a_locked_account_and_ends_its_sessions"
     ),
-    "a deleted or renamed `admin`": f"{SERVICES}users.py::test_renamed_administrator_does_not_come_back",
+    "a deleted or renamed `admin`": "tests/accounts/test_users.py::test_renamed_administrator_does_not_come_back",
     "`POST /api/configuration/backup-settings`": (
-        f"{API}configuration.py::TestJobs::test_keys_that_nobody_has_are_told_back"
+        "tests/notifications/test_configuration_api.py::TestJobs::test_keys_that_nobody_has_are_told_back"
     ),
-    "`audit-log/cleanup` with an unreadable body": (f"{API}audit.py::TestCleanup::test_a_broken_body_deletes_nothing"),
-    "several jobs overdue at one check": f"{SERVICES}evaluate.py::TestSeveralJobs::test_they_share_a_message",
-    "`{log_text}` of messages": f"{SERVICES}messages.py::test_the_log_has_errors_before_warnings_and_each_reason_once",
+    "`audit-log/cleanup` with an unreadable body": (
+        "tests/audit/test_audit_api.py::TestCleanup::test_a_broken_body_deletes_nothing"
+    ),
+    "several jobs overdue at one check": "tests/schedules/test_overdue_check.py::TestSeveralJobs::test_they_share_a_message",
+    "`{log_text}` of messages": "tests/notifications/test_messages.py::test_the_log_has_errors_before_warnings_and_each_reason_once",
     "lines of a template whose placeholders are all empty": (
-        f"{DOMAIN}templates.py::test_lines_without_any_value_are_left_out_of_a_message"
+        "tests/notifications/test_templates.py::test_lines_without_any_value_are_left_out_of_a_message"
     ),
-    "a job that is fine again": f"{SERVICES}recoveries.py::test_a_late_job_that_runs_is_told_to_be_fine_again_once",
+    "a job that is fine again": "tests/notifications/test_recoveries.py::test_a_late_job_that_runs_is_told_to_be_fine_again_once",
     "unusual runs, destinations that will be full": (
-        f"{API}insight.py::test_the_message_about_an_unusual_run_is_switched"
+        "tests/insight/test_insight_api.py::test_the_message_about_an_unusual_run_is_switched"
     ),
-    "mutes, quiet hours, silence, channels that fail": f"{API}alarms.py::test_a_mute_is_set_listed_and_ended",
+    "mutes, quiet hours, silence, channels that fail": "tests/notifications/test_alarms_api.py::test_a_mute_is_set_listed_and_ended",
     "audit log of a limited account": (
-        f"{API}audit.py::test_an_account_limited_to_some_servers_reads_its_own_deeds_only"
+        "tests/audit/test_audit_api.py::test_an_account_limited_to_some_servers_reads_its_own_deeds_only"
     ),
     "`POST /api/notifications/check-overdue` of a limited account": (
-        "tests/pages/test_limited_accounts.py::test_a_check_for_late_jobs_counts_those_of_chosen_servers_only"
+        "tests/accounts/test_limited_accounts_pages.py::test_a_check_for_late_jobs_counts_those_of_chosen_servers_only"
     ),
-    "restore": f"{API}database.py::TestRefused::test_a_script_that_does_more_than_a_dump",
+    "restore": "tests/database/test_database_api.py::TestRefused::test_a_script_that_does_more_than_a_dump",
     "backups, retention, compaction, integrity check": (
-        f"{API}database_copies.py::test_a_copy_is_made_listed_fetched_restored_and_deleted"
+        "tests/database/test_local_backups_api.py::test_a_copy_is_made_listed_fetched_restored_and_deleted"
     ),
-    "an old installation": f"{API}import.py::test_a_file_sent_in_pieces_is_imported_and_reported",
+    "an old installation": "tests/legacy_import/test_import_api.py::test_a_file_sent_in_pieces_is_imported_and_reported",
     "database backup and restore on PostgreSQL": (
-        f"{API}database_copies.py::TestOnPostgres::test_what_only_sqlite_can_is_refused_with_what_to_use_instead"
+        "tests/database/test_local_backups_api.py::TestOnPostgres::test_what_only_sqlite_can_is_refused_with_what_to_use_instead"
     ),
     "cron-config, and tasks stopped or started by `/api/cron/*`": (
         "tests/faults/test_shared_schedule.py::test_changes_reach_the_process_that_runs_the_jobs"
     ),
-    "`/api/cron/*`": f"{API}cron.py::TestScheduler::test_health_names_the_tasks_and_their_last_runs",
-    "an unknown preset of the check interval": f"{API}cron.py::TestInterval::test_another_interval_is_refused",
+    "`/api/cron/*`": "tests/schedules/test_cron_api.py::TestScheduler::test_health_names_the_tasks_and_their_last_runs",
+    "an unknown preset of the check interval": "tests/schedules/test_cron_api.py::TestInterval::test_another_interval_is_refused",
     "ids and names in reports": (
-        f"{DOMAIN}reports.py::test_identity_of_255_characters_is_kept_and_a_longer_one_shortened_with_a_hash"
+        "tests/reports/test_reports.py::test_identity_of_255_characters_is_kept_and_a_longer_one_shortened_with_a_hash"
     ),
     "a report without `machine-id` or `backup-id`": (
-        f"{SERVICES}identities.py::TestWithoutAnId::test_the_one_server_of_the_name_has_the_run"
+        "tests/backups/test_identities.py::TestWithoutAnId::test_the_one_server_of_the_name_has_the_run"
     ),
     "the same run as JSON, as plain text and from collecting": (
-        f"{SERVICES}copies.py::test_a_run_that_comes_in_the_other_format_is_accepted_and_not_stored_again"
+        "tests/database/test_copies.py::test_a_run_that_comes_in_the_other_format_is_accepted_and_not_stored_again"
     ),
     "posts of `--http-report-status-url` at `/api/upload`": (
-        f"{API}upload.py::TestAnswers::test_every_recorded_status_of_a_running_operation_is_accepted_and_not_stored"
+        "tests/reports/test_upload_api.py::TestAnswers::test_every_recorded_status_of_a_running_operation_is_accepted_and_not_stored"
     ),
-    "an upload that is rejected, and tried again": f"{SERVICES}rejections.py::test_retries_of_one_report_are_kept_once",
+    "an upload that is rejected, and tried again": "tests/reports/test_rejections.py::test_retries_of_one_report_are_kept_once",
     "an exception with exceptions within it as `Data`": (
-        f"{DOMAIN}reports.py::test_reason_within_an_exception_is_kept"
+        "tests/reports/test_reports.py::test_reason_within_an_exception_is_kept"
     ),
     "log lines with dots in the time, or with another calendar": (
-        f"{DOMAIN}reports.py::test_warnings_are_found_behind_heads_of_every_time_separator"
+        "tests/reports/test_reports.py::test_warnings_are_found_behind_heads_of_every_time_separator"
     ),
     "`BeginTime` of a day that does not exist (`2026-02-30`)": (
         f"{STRICTER}test_a_begin_on_a_day_that_does_not_exist_is_rejected_by_its_name"
@@ -237,79 +240,83 @@ TESTS = {
         f"{STRICTER}test_a_retention_of_the_audit_log_that_is_no_whole_number_is_rejected"
     ),
     "`allowedWeekDays`": f"{STRICTER}test_weekdays_come_in_their_order",
-    "`startDate`, `endDate` of the audit log with a time": f"{API}audit.py::test_days_are_whole_ones_in_utc",
+    "`startDate`, `endDate` of the audit log with a time": "tests/audit/test_audit_api.py::test_days_are_whole_ones_in_utc",
     "405": f"{STRICTER}test_a_method_that_a_route_does_not_have_is_told_as_json_with_those_it_has",
     "body of a redirect from a trailing slash": (f"{STRICTER}test_a_trailing_slash_leads_to_the_same_place_without_it"),
     "`sessions_cleared_on_startup` in the audit log": f"{STRICTER}test_a_start_leaves_the_audit_log_as_it_is",
-    "API keys": f"{API}keys.py::test_script_changes_settings_without_session_and_token",
-    "rates by address": f"{DOMAIN}addresses.py::test_addresses_of_one_ipv6_subscriber_count_together",
+    "API keys": "tests/accounts/test_keys_api.py::test_script_changes_settings_without_session_and_token",
+    "rates by address": "tests/accounts/test_client_addresses.py::test_addresses_of_one_ipv6_subscriber_count_together",
     "servers and jobs without runs in the weekly clean-up": (
-        f"{SERVICES}tidying.py::test_only_a_clean_up_that_removed_something_is_audited"
+        "tests/database/test_maintenance.py::test_only_a_clean_up_that_removed_something_is_audited"
     ),
-    "runs of the same moment in a merge": f"{SERVICES}merging.py::test_run_of_the_same_moment_is_kept_once",
-    "merging servers whose jobs share a name, settings": f"{SERVICES}merging.py::test_settings_of_the_target_stay",
-    "a report without `Data`": f"{DOMAIN}reports.py::test_report_of_nothing_is_no_failed_run",
-    "`page` and `limit` that are no numbers": (f"{API}users.py::TestList::test_number_that_is_none_counts_as_absent"),
-    "a slash in a name, sent as `%2F`": "tests/test_routing.py::test_a_name_comes_through_an_address_as_it_is",
+    "runs of the same moment in a merge": "tests/backups/test_merging.py::test_run_of_the_same_moment_is_kept_once",
+    "merging servers whose jobs share a name, settings": "tests/backups/test_merging.py::test_settings_of_the_target_stay",
+    "a report without `Data`": "tests/reports/test_reports.py::test_report_of_nothing_is_no_failed_run",
+    "`page` and `limit` that are no numbers": (
+        "tests/accounts/test_users_api.py::TestList::test_number_that_is_none_counts_as_absent"
+    ),
+    "a slash in a name, sent as `%2F`": "tests/web/test_routing.py::test_a_name_comes_through_an_address_as_it_is",
     "errors of `/api/auth/*` that the contract has no word for": (
-        f"{API}auth.py::test_body_that_cannot_be_read_has_a_code"
+        "tests/accounts/test_sign_in_api.py::test_body_that_cannot_be_read_has_a_code"
     ),
-    "charts in the pages": "tests/pages/test_details.py::test_the_range_decides_how_many_points_a_chart_has",
-    "log of a run": "tests/pages/test_details.py::TestLog::test_first_thousand_lines_come_and_lead_to_all",
-    "`/status/<link>`": ("tests/pages/test_status_page.py::test_page_opens_by_its_link_alone_and_without_signing_in"),
-    "job strips": "tests/pages/test_dashboard.py::test_a_missed_run_is_a_gap_in_the_strip",
-    "dashboard": "tests/pages/test_dashboard.py::test_a_tag_of_a_server_or_of_a_job_filters",
-    "collect: connection": f"{SERVICES}collect.py::test_either_generation_gives_machine_runs_and_schedules",
-    "collect: a bad log entry": (f"{SERVICES}collect.py::test_bad_entry_is_counted_with_its_reason_and_costs_no_other"),
-    "collect: name of the server": f"{SERVICES}collect_real.py::TestIdentity::test_nothing_is_renamed",
-    "collect: log": f"{SERVICES}collect.py::test_log_of_720_entries_is_read_whole_each_time",
+    "charts in the pages": "tests/backups/test_detail_pages.py::test_the_range_decides_how_many_points_a_chart_has",
+    "log of a run": "tests/backups/test_detail_pages.py::TestLog::test_first_thousand_lines_come_and_lead_to_all",
+    "`/status/<link>`": ("tests/sharing/test_status_page.py::test_page_opens_by_its_link_alone_and_without_signing_in"),
+    "job strips": "tests/backups/test_dashboard_pages.py::test_a_missed_run_is_a_gap_in_the_strip",
+    "dashboard": "tests/backups/test_dashboard_pages.py::test_a_tag_of_a_server_or_of_a_job_filters",
+    "collect: connection": "tests/collector/test_collect.py::test_either_generation_gives_machine_runs_and_schedules",
+    "collect: a bad log entry": (
+        "tests/collector/test_collect.py::test_bad_entry_is_counted_with_its_reason_and_costs_no_other"
+    ),
+    "collect: name of the server": "tests/collector/test_collect_real.py::TestIdentity::test_nothing_is_renamed",
+    "collect: log": "tests/collector/test_collect.py::test_log_of_720_entries_is_read_whole_each_time",
     "collect: a job that is running, a synchronisation": (
-        f"{SERVICES}collect_real.py::test_nothing_is_told_of_what_fails_beside_the_runs"
+        "tests/collector/test_collect_real.py::test_nothing_is_told_of_what_fails_beside_the_runs"
     ),
     "collect: host name that Duplicati refuses": (
-        f"{SERVICES}collect_real.py::TestHostName::test_a_refused_name_is_no_obstacle"
+        "tests/collector/test_collect_real.py::TestHostName::test_a_refused_name_is_no_obstacle"
     ),
-    "collect: requests": f"{SERVICES}collect_real.py::TestLogin::test_server_is_not_asked_to_remember",
-    "collect: request headers": f"{SERVICES}server_headers.py::test_another_address_gets_none",
-    "collect: stored address": f"{SERVICES}collect.py::test_only_who_may_change_records_moves_one",
+    "collect: requests": "tests/collector/test_collect_real.py::TestLogin::test_server_is_not_asked_to_remember",
+    "collect: request headers": "tests/backups/test_server_headers.py::test_another_address_gets_none",
+    "collect: stored address": "tests/collector/test_collect.py::test_only_who_may_change_records_moves_one",
     "sync-schedule of an unknown machine": (
-        f"{SERVICES}collect.py::test_schedules_of_an_unknown_machine_are_not_stored"
+        "tests/collector/test_collect.py::test_schedules_of_an_unknown_machine_are_not_stored"
     ),
-    "collect, several and by itself": f"{API}collect.py::test_collection_is_watched_to_its_end",
+    "collect, several and by itself": "tests/collector/test_collect_api.py::test_collection_is_watched_to_its_end",
     "display settings, last tab, narrowed sidebar": (
-        "tests/pages/test_dashboard.py::test_the_view_is_remembered_with_the_account"
+        "tests/backups/test_dashboard_pages.py::test_the_view_is_remembered_with_the_account"
     ),
-    "unlocking an account": f"{API}users.py::test_a_locked_account_is_opened_before_its_time",
-    "`/api/audit-log`": f"{API}audit.py::test_search_is_part_of_a_text_in_any_case",
+    "unlocking an account": "tests/accounts/test_users_api.py::test_a_locked_account_is_opened_before_its_time",
+    "`/api/audit-log`": "tests/audit/test_audit_api.py::test_search_is_part_of_a_text_in_any_case",
     "largest upload, public address": (
-        f"{API}reception.py::test_the_size_of_uploads_can_be_chosen_and_left_to_the_environment_again"
+        "tests/reports/test_rejected_reports_api.py::test_the_size_of_uploads_can_be_chosen_and_left_to_the_environment_again"
     ),
     "events, weekdays, ntfy addresses and topics that cannot be right": (
-        f"{API}configuration.py::TestNtfy::test_a_bad_destination_is_refused"
+        "tests/notifications/test_configuration_api.py::TestNtfy::test_a_bad_destination_is_refused"
     ),
     "ntfy destination: keys that nothing reads": (
-        f"{API}configuration.py::TestNtfy::test_keys_that_nothing_reads_are_left_out"
+        "tests/notifications/test_configuration_api.py::TestNtfy::test_keys_that_nothing_reads_are_left_out"
     ),
     "messages to ntfy": f"{NTFY}::TestNtfy::test_it_publishes_json_to_the_root_of_the_server",
-    "statuses in `audit-log/filters`": f"{API}audit.py::test_filters_tell_what_occurs",
+    "statuses in `audit-log/filters`": "tests/audit/test_audit_api.py::test_filters_tell_what_occurs",
     "flags such as `hasPassword` in the audit log": (
-        f"{SERVICES}audit.py::test_a_flag_that_speaks_of_a_secret_is_none"
+        "tests/audit/test_audit.py::test_a_flag_that_speaks_of_a_secret_is_none"
     ),
-    "a restore of more than 200 MiB": f"{API}database.py::TestRefused::test_a_file_above_the_limit",
-    "SQL dump": f"{API}database.py::test_a_script_makes_the_same_tables_rows_and_indexes",
+    "a restore of more than 200 MiB": "tests/database/test_database_api.py::TestRefused::test_a_file_above_the_limit",
+    "SQL dump": "tests/database/test_database_api.py::test_a_script_makes_the_same_tables_rows_and_indexes",
     "copies of the database that are fetched": (
-        f"{API}database.py::test_a_backup_is_an_intact_database_with_a_telling_name"
+        "tests/database/test_database_api.py::test_a_backup_is_an_intact_database_with_a_telling_name"
     ),
     "bodies by route": "tests/test_server.py::test_body_over_the_limit_of_its_route_is_refused",
-    "values and levels of JSON": f"{DOMAIN}lenient_json.py::test_most_values_are_allowed_and_one_more_is_not",
+    "values and levels of JSON": "tests/reports/test_lenient_json.py::test_most_values_are_allowed_and_one_more_is_not",
     "`Content-Length` together with `Transfer-Encoding`": (
         "tests/test_server.py::test_length_and_pieces_exclude_each_other"
     ),
-    "NUL in a body, query or address": f"{API}errors.py::TestNul::test_body_that_holds_one_is_refused",
+    "NUL in a body, query or address": "tests/web/test_errors.py::TestNul::test_body_that_holds_one_is_refused",
     "texts of runs in lists (`/api/servers/:id`, `/api/detail`)": (
-        f"{API}servers.py::test_runs_of_a_server_and_their_points"
+        "tests/backups/test_servers_api.py::test_runs_of_a_server_and_their_points"
     ),
-    "body of `/api/cron/*` POST": f"{API}cron.py::TestScheduler::test_no_body_is_needed",
+    "body of `/api/cron/*` POST": "tests/schedules/test_cron_api.py::TestScheduler::test_no_body_is_needed",
 }
 
 

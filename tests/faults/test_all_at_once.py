@@ -11,9 +11,9 @@ from applications import close
 from conftest import Client
 from factories import BEGAN_AT, report_body
 
+from app.backups.models import Run
 from app.factory import create_app
-from app.models import Run
-from app.services import evaluate
+from app.schedules import overdue_check
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def check(app, now):
     """Look for late jobs again and again."""
     with app.app_context():
         for number in range(CHECKS):
-            evaluate.check_overdue(now + timedelta(days=number), None)
+            overdue_check.check_overdue(now + timedelta(days=number), None)
     return Counter()
 
 

@@ -13,8 +13,8 @@ import pytest
 from factories import BEGAN_AT, report_body
 from real_server import ROOT, RealServer, real_server
 
-from app import database
-from app.database import SERVING_LOCK
+from app.core.db import engine
+from app.core.db.engine import SERVING_LOCK
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def restore(data_dir, *arguments) -> tuple[int, str]:
 def test_restore_is_refused_while_a_server_runs_and_works_after_it_was_killed(tmp_path):
     data = tmp_path / "data"
     server = RealServer(data)
-    database.copy_database(data / "duplistatus.db", tmp_path / "mine.db")
+    engine.copy_database(data / "duplistatus.db", tmp_path / "mine.db")
     for minute in range(30):
         assert server.upload(report_body(began_at=BEGAN_AT.replace(minute=minute))) == 200
     status, said = restore(data, tmp_path / "mine.db")
@@ -118,7 +118,7 @@ def test_a_start_removes_what_killed_backups_left_unless_another_server_runs(tmp
 def test_killed_restore_leaves_the_old_database_or_the_new_one(tmp_path):
     data, backup = tmp_path / "data", tmp_path / "mine.db"
     with real_server(data) as server:
-        database.copy_database(data / "duplistatus.db", backup)
+        engine.copy_database(data / "duplistatus.db", backup)
         for minute in range(40):
             assert server.upload(report_body(began_at=BEGAN_AT + timedelta(minutes=minute))) == 200
     command = [sys.executable, "-c", "from app.cli import main; main()", "restore", str(backup)]

@@ -21,16 +21,20 @@ from real_server import GunicornServer, PreloadingGunicornServer, real_server
 from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
-from app import jobs
-from app.extensions import db as database
+from app.accounts import passwords
+from app.audit.log import Actor
+from app.backups.models import Run
+from app.config import Settings
+from app.core.db import transaction
+from app.core.db.cache import cache
+from app.core.db.extensions import db as database
+from app.core.settings import store as settings_store
 from app.factory import create_app
-from app.jobs import forks, tasks
-from app.models import Run, Task
-from app.services import channels, configuration, passwords, reception, report_reader, transaction
-from app.services.audit import Actor
-from app.services.freshness import cache
-from app.settings import Settings
-from app.testing.http_servers import recording_server
+from app.notifications import channels
+from app.plugin.testing.http_servers import recording_server
+from app.reports import intake, reading
+from app.scheduling import background, tasks
+from app.scheduling.control import Task
 
 pytest.importorskip("gunicorn")
 
@@ -99,7 +103,7 @@ def test_scheduled_tasks_run_in_workers_that_were_forked(tmp_path):
     app = create_app(settings)
     with app.app_context():
         every_minute = {CHECK: {"cronExpression": "*/1 * * * *", "enabled": True}}
-        configuration.put("cron_tasks", every_minute, now=datetime.now(UTC))
+        settings_store.put("cron_tasks", every_minute, now=datetime.now(UTC))
     with real_server(tmp_path, kind=PreloadingGunicornServer), app.app_context():
         deadline = time.monotonic() + 100
         while database.session.get(Task, CHECK) is None:
@@ -179,7 +183,7 @@ class TestFork:
         let_go, held = threading.Event(), threading.Event()
 
         def hold():
-            locks = (transaction._write_lock, report_reader._process._lock, passwords._seats, passwords._seats)
+            locks = (transaction._write_lock, reading._process._lock, passwords._seats, passwords._seats)
             with ExitStack() as stack:
                 for lock in (*locks, found._lock, found._watcher._lock):
                     stack.enter_context(lock)
@@ -192,12 +196,12 @@ class TestFork:
 
         def work():
             with app.app_context():
-                configuration.put("silence_hours", 7, now=datetime.now(UTC))
+                settings_store.put("silence_hours", 7, now=datetime.now(UTC))
                 passwords.hash_password("x")
-                filler = {"log": "x" * 2 * report_reader.LARGE_BYTES}
+                filler = {"log": "x" * 2 * reading.LARGE_BYTES}
                 body = json.dumps({**json.loads(report_of(0)), "Filler": filler}).encode()
-                reception.receive_report(body, now=datetime.now(UTC), actor=Actor())
-                return configuration.get("silence_hours")
+                intake.receive_report(body, now=datetime.now(UTC), actor=Actor())
+                return settings_store.get("silence_hours")
 
         try:
             assert in_child(work) == "7"
@@ -209,35 +213,35 @@ class TestFork:
         assert in_child(lambda: tasks.HOLDER) != repr(tasks.HOLDER)
 
     def test_a_child_starts_its_own_jobs(self, app):
-        jobs.start_jobs(app)
-        inherited = {name: app.extensions[name] for name in (jobs.SCHEDULE, jobs.COURIER)}
-        jobs.stop_jobs(app)  # at a fork its threads must not be within SQLite
+        background.start_jobs(app)
+        inherited = {name: app.extensions[name] for name in (background.SCHEDULE, background.COURIER)}
+        background.stop_jobs(app)  # at a fork its threads must not be within SQLite
         app.extensions.update(inherited)
 
         def work():
             deadline = time.monotonic() + 60
-            while jobs.schedule(app) is None and time.monotonic() < deadline:
+            while background.scheduler_of(app) is None and time.monotonic() < deadline:
                 time.sleep(0.05)
-            own = jobs.schedule(app)
+            own = background.scheduler_of(app)
             names = {thread.name for thread in threading.enumerate()}
-            return own is not inherited[jobs.SCHEDULE], own.is_running, names >= {"courier", "APScheduler"}
+            return own is not inherited[background.SCHEDULE], own.is_running, names >= {"courier", "APScheduler"}
 
         assert in_child(work) == "(True, True, True)"
 
     def test_a_parent_that_forks_at_once_leaves_jobs_to_its_children(self, app):
-        jobs.start_jobs_soon(app)
+        background.start_jobs_soon(app)
         for _worker in range(3):  # the later ones, too: one may take the place of the first
-            assert in_child(lambda: jobs.PENDING in app.extensions) == "True"
-            assert jobs.PENDING not in app.extensions
-        assert jobs.schedule(app) is None
+            assert in_child(lambda: background.PENDING in app.extensions) == "True"
+            assert background.PENDING not in app.extensions
+        assert background.scheduler_of(app) is None
 
     def test_jobs_without_a_fork_start_by_themselves(self, app):
-        jobs.start_jobs_soon(app)
+        background.start_jobs_soon(app)
         deadline = time.monotonic() + 60
-        while jobs.schedule(app) is None:
+        while background.scheduler_of(app) is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
-        jobs.stop_jobs(app)
+        background.stop_jobs(app)
 
     def test_a_stop_ends_jobs_whose_start_is_under_way(self, app, monkeypatch):
         is_under_way, may_go_on = threading.Event(), threading.Event()
@@ -246,54 +250,54 @@ class TestFork:
             is_under_way.set()
             assert may_go_on.wait(60)
 
-        monkeypatch.setattr(jobs, "SETTLE_S", 0)
+        monkeypatch.setattr(background, "SETTLE_S", 0)
         with appcontext_pushed.connected_to(starting, app):
-            jobs.start_jobs_soon(app)
+            background.start_jobs_soon(app)
             assert is_under_way.wait(60)
         threading.Timer(0.3, may_go_on.set).start()
-        jobs.stop_jobs(app)
+        background.stop_jobs(app)
         assert may_go_on.is_set()
-        assert jobs.schedule(app) is None
+        assert background.scheduler_of(app) is None
         assert {thread.name for thread in threading.enumerate()}.isdisjoint({"start-jobs", "courier", "APScheduler"})
 
     def test_a_start_that_failed_is_not_tried_again_after_a_stop(self, app, monkeypatch):
-        monkeypatch.setattr(jobs, "SETTLE_S", 0)
+        monkeypatch.setattr(background, "SETTLE_S", 0)
         tries = threading.Semaphore(0)
 
         def failing(app):
             tries.release()
             raise OperationalError("SELECT 1", {}, Exception("away"))
 
-        monkeypatch.setattr(jobs, "start_jobs", failing)
-        jobs.start_jobs_soon(app)
+        monkeypatch.setattr(background, "start_jobs", failing)
+        background.start_jobs_soon(app)
         assert tries.acquire(timeout=60)
-        jobs.stop_jobs(app)
+        background.stop_jobs(app)
         assert "start-jobs" not in {thread.name for thread in threading.enumerate()}
 
     def test_uwsgi_without_threads_is_told_at_the_start(self, app, monkeypatch):
         monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=False))
         with pytest.raises(RuntimeError, match="--enable-threads"):
-            forks.start_jobs_in_workers(app)
+            background.start_jobs_in_workers(app)
 
     def test_the_master_of_uwsgi_leaves_jobs_to_its_workers(self, app, monkeypatch):
         uwsgi = SimpleNamespace(has_threads=True, worker_id=lambda: 0)
         monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
-        forks.start_jobs_in_workers(app)
-        assert jobs.PENDING not in app.extensions
+        background.start_jobs_in_workers(app)
+        assert background.PENDING not in app.extensions
 
         def work():
             uwsgi.post_fork_hook()  # once more: Python has told already, which uWSGI does when it is asked to
-            return jobs.PENDING in app.extensions
+            return background.PENDING in app.extensions
 
         for _worker in range(2):
             assert in_child(work) == "True"
         uwsgi.post_fork_hook()  # where it forks no workers
-        assert jobs.cancel_start(app)
+        assert background.cancel_start(app)
 
     def test_a_worker_of_uwsgi_that_loads_for_itself_starts_them(self, app, monkeypatch):
         monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=True, worker_id=lambda: 2))
-        forks.start_jobs_in_workers(app)
-        assert jobs.cancel_start(app)
+        background.start_jobs_in_workers(app)
+        assert background.cancel_start(app)
 
     def test_an_application_without_jobs_gets_none(self, app):
-        assert in_child(lambda: jobs.PENDING in app.extensions) == "False"
+        assert in_child(lambda: background.PENDING in app.extensions) == "False"

@@ -15,15 +15,17 @@ from click.testing import CliRunner
 from factories import report_body
 from sqlalchemy import text
 
-from app import jobs
+from app.audit.log import Actor
 from app.cli import main
-from app.extensions import db as database
+from app.core.db.extensions import db as database
+from app.core.db.transaction import writing
+from app.database import checks, health
 from app.factory import create_app
-from app.models import Delivery, Task
-from app.services import channels, disk_space, health, integrity, task_schedule
-from app.services.audit import Actor
-from app.services.transaction import writing
-from app.testing.applications import ADMIN_PASSWORD
+from app.notifications import channels
+from app.notifications.models import Delivery
+from app.plugin.testing.fixtures import ADMIN_PASSWORD
+from app.scheduling import background, control
+from app.scheduling.control import Task
 
 MIB = 1024 * 1024
 READ = (
@@ -136,7 +138,7 @@ class TestFullDisk:
 
 
 def test_a_large_disk_has_a_limit_of_its_own(app, ask, monkeypatch):
-    monkeypatch.setattr(disk_space, "measure", lambda folder: disk_space.DiskSpace(folder, 199 * MIB, 10**12))
+    monkeypatch.setattr(checks, "measure", lambda folder: checks.DiskSpace(folder, 199 * MIB, 10**12))
     status, body = ask()
     assert (status, body["reason"]) == (503, "low_disk_space")
 
@@ -174,7 +176,7 @@ class TestDamage:
             assert (answer.status_code == 503) <= (b"damaged" in answer.data), path
 
     def test_a_large_file_is_known_to_be_damaged_once_damage_was_met(self, app, client, file, ask, monkeypatch):
-        monkeypatch.setattr(integrity, "SMALL_BYTES", 0)
+        monkeypatch.setattr(checks, "SMALL_BYTES", 0)
         self.damage(app, file, "users")
         client.sign_in()
         assert ask()[1]["reason"] == "database_damaged"
@@ -362,18 +364,18 @@ class TestWork:
         assert (status, body["reason"]) == (503, "overdue_check_late")
 
     def test_every_three_intervals_count_where_they_are_longer(self, clock, ask):
-        task_schedule.choose_interval("2hours", actor=Actor(), now=clock())
+        control.choose_interval("2hours", actor=Actor(), now=clock())
         self.ran("overdue-backup-check", clock())
         assert ask(hours=5)[0] == 200
         assert ask(hours=2)[0] == 503
 
     def test_a_check_that_is_switched_off_is_not_missed(self, clock, ask):
-        task_schedule.choose_interval("disabled", actor=Actor(), now=clock())
+        control.choose_interval("disabled", actor=Actor(), now=clock())
         self.ran("overdue-backup-check", clock())
         assert ask(days=2)[0] == 200
 
     def test_a_schedule_without_the_overdue_check_is_known_by_the_other_check(self, clock, ask):
-        task_schedule.choose_interval("disabled", actor=Actor(), now=clock())
+        control.choose_interval("disabled", actor=Actor(), now=clock())
         self.ran("alarm-check", clock())
         assert ask(minutes=20)[1]["reason"] == "overdue_check_late"
 
@@ -391,35 +393,35 @@ class TestWork:
         assert ask(days=30)[0] == 200
 
     def test_a_task_that_was_stopped_by_an_administrator_is_not_missed(self, app, clock, ask):
-        jobs.start_jobs(app)
+        background.start_jobs(app)
         try:
             self.ran("overdue-backup-check", clock())
             self.ran("alarm-check", clock() + timedelta(hours=1))
-            jobs.schedule(app).stop_task("overdue-backup-check")
+            background.scheduler_of(app).stop_task("overdue-backup-check")
             assert ask(minutes=50)[0] == 200
         finally:
-            jobs.stop_jobs(app)
+            background.stop_jobs(app)
 
     def test_a_schedule_that_has_ended(self, app, ask):
-        jobs.start_jobs(app)
+        background.start_jobs(app)
         try:
             assert ask()[0] == 200
-            jobs.schedule(app).stop()
+            background.scheduler_of(app).stop()
             assert ask()[1]["reason"] == "schedule_stopped"
         finally:
-            app.extensions.pop(jobs.SCHEDULE)
-            jobs.stop_jobs(app)
+            app.extensions.pop(background.SCHEDULE)
+            background.stop_jobs(app)
 
     def test_a_delivery_worker_that_has_died(self, app, ask):
-        jobs.start_jobs(app)
+        background.start_jobs(app)
         try:
-            courier = app.extensions[jobs.COURIER]
+            courier = app.extensions[background.COURIER]
             courier._is_stopping.set()
             courier._wake.set()
             courier._thread.join()
             assert ask()[1]["reason"] == "delivery_worker_stopped"
         finally:
-            jobs.stop_jobs(app)
+            background.stop_jobs(app)
 
     def test_messages_that_nobody_sends(self, clock, ask):
         with writing() as session:

@@ -15,7 +15,7 @@ from conftest import ADMIN_PASSWORD
 from factories import BEGAN_AT, report_body
 from real_server import RealServer, real_server
 
-from app import database
+from app.core.db import engine
 
 pytestmark = pytest.mark.slow
 
@@ -70,7 +70,7 @@ OPERATIONS = {
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS.values(), ids=OPERATIONS)
 def test_killed_operation_leaves_a_whole_database(filled, tmp_path, method, path, body):
-    database.copy_database(filled, tmp_path / "duplistatus.db")
+    engine.copy_database(filled, tmp_path / "duplistatus.db")
     dice = random.Random(path)
     for _ in range(3):
         before = look_into(tmp_path)[0]
@@ -93,7 +93,7 @@ def test_killed_operation_leaves_a_whole_database(filled, tmp_path, method, path
 
 @pytest.mark.parametrize("wait_s", [0.3, 0.6, 0.9, 1.2])
 def test_start_that_is_killed_is_followed_by_a_good_one(filled, tmp_path, wait_s):
-    database.copy_database(filled, tmp_path / "duplistatus.db")
+    engine.copy_database(filled, tmp_path / "duplistatus.db")
     with closing(sqlite3.connect(tmp_path / "duplistatus.db")) as connection, connection:
         connection.executescript("DROP TABLE sign_in_networks; UPDATE alembic_version SET version_num = '0005'")
     impatient = type("ImpatientServer", (RealServer,), {"patience_s": wait_s})

@@ -17,7 +17,7 @@ import pytest
 from factories import BEGAN_AT, report_body
 from real_server import RealServer, real_server
 
-from app.testing.http_servers import Answer, recording_server
+from app.plugin.testing.http_servers import Answer, recording_server
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from factories import report_body
 
-from app.services import transaction
+from app.core.db import transaction
 
 WAIT_S = 0.5
 SENDERS = 6

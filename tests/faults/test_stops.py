@@ -12,12 +12,15 @@ from factories import make_run
 from real_server import RealServer, real_server
 from sqlalchemy import select, update
 
-from app.models import Delivery, DeliveryState, Server
-from app.services import channels, keys, outbox, servers
-from app.services.audit import SYSTEM
-from app.services.transaction import writing
-from app.testing.http_servers import recording_server
-from app.testing.mail_servers import mail_server
+from app.accounts import api_keys
+from app.audit.log import SYSTEM
+from app.backups import servers
+from app.backups.models import Server
+from app.core.db.transaction import writing
+from app.notifications import channels, delivery
+from app.notifications.models import Delivery, DeliveryState
+from app.plugin.testing.http_servers import recording_server
+from app.plugin.testing.mail_servers import mail_server
 
 pytestmark = pytest.mark.slow
 
@@ -85,14 +88,14 @@ def test_message_under_way_is_sent_soon_after_the_next_start(settings, db, clock
     assert row.claimed_until <= stopped_at + timedelta(seconds=10)
     with mail_server() as mail, recording_server() as receiver:
         use(mail.port if use is use_mail else int(receiver.url.rpartition(":")[2]), clock())
-        assert outbox.deliver_due(stopped_at + timedelta(seconds=11)) == 1
+        assert delivery.deliver_due(stopped_at + timedelta(seconds=11)) == 1
         assert len(mail.letters) + len(receiver.received) == 1
 
 
 def test_hanging_collection_does_not_hold_up_the_stop(settings, db, clock):
     make_run(now=clock())
     servers.change_password("machine-1", "secret", actor=SYSTEM, now=clock())
-    secret = keys.create_key("script", "admin", now=clock()).secret
+    secret = api_keys.create_key("script", "admin", now=clock()).secret
     with dawdler(HEADER, b"a") as slow:
         with writing() as session:
             url = f"http://127.0.0.1:{slow.port}"

@@ -14,8 +14,8 @@ import pytest
 from factories import make_run
 from sqlalchemy import select
 
-from app.models import Delivery
-from app.services import channels
+from app.notifications import channels
+from app.notifications.models import Delivery
 
 pytestmark = pytest.mark.slow
 
@@ -28,7 +28,7 @@ from datetime import datetime
 from pathlib import Path
 from app.factory import create_app
 from app.services import evaluate
-from app.settings import Settings
+from app.config import Settings
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2], run_jobs=False, testing=True))
 print("ready", flush=True)

@@ -12,11 +12,11 @@ import pytest
 from applications import close
 from sqlalchemy import create_engine, text
 
-from app import database
-from app.database import CLOSING_LOCK, MIGRATIONS, START_LOCK, START_LOCK_NAME
+from app.config import Settings
+from app.core.db import engine as db_engine
+from app.core.db.engine import CLOSING_LOCK, MIGRATIONS, START_LOCK, START_LOCK_NAME
+from app.core.logs import file_lock
 from app.factory import bind, create_app
-from app.file_locks import file_lock
-from app.settings import Settings
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +26,7 @@ START = """
 import sys
 from pathlib import Path
 from app.factory import create_app
-from app.settings import Settings
+from app.config import Settings
 
 create_app(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2], run_jobs=False, testing=True))
 """
@@ -71,7 +71,7 @@ def test_processes_that_close_take_turns(settings, installed):
     """Each would take the other for one that works with the database, and both would leave the log beside it."""
     app = create_app(settings, installed)
     lock = settings.data_dir / CLOSING_LOCK
-    ending = threading.Thread(target=database.close, args=(app,), kwargs={"is_quiet": True})
+    ending = threading.Thread(target=db_engine.close, args=(app,), kwargs={"is_quiet": True})
     with file_lock(lock):
         ending.start()
         wait_until(lambda: waiting_for_file(lock) == 1)

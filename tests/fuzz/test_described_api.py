@@ -26,11 +26,12 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from app import jobs
-from app.models import User
-from app.services import accounts, clock, session_store
-from app.services.audit import SYSTEM
-from app.testing.applications import running_application
+from app import runtime
+from app.accounts import sessions, users
+from app.accounts.models import User
+from app.audit.log import SYSTEM
+from app.plugin.testing.fixtures import running_application
+from app.scheduling import background
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
 GROUPS = os.environ.get("FUZZ_GROUPS", "").split(",")
@@ -97,15 +98,15 @@ def house(
     folder = tmp_path_factory.mktemp("fuzzed")
     with running_application(folder, installed, testing=False, database_url=database_url) as app:
         with app.app_context():
-            new = accounts.NewAccount("user", "Viewer1234", must_change_password=False)
-            accounts.create_account(new, actor=SYSTEM, now=clock.now())
+            new = users.NewAccount("user", "Viewer1234", must_change_password=False)
+            users.create_account(new, actor=SYSTEM, now=runtime.now())
         sender = app.test_client()
         for name in ("photos", "mail"):
             sender.post("/api/upload", json=report_document(job_name=name))
         sender.post("/api/upload", data=b"what is this?")
-        jobs.start_jobs(app)
+        background.start_jobs(app)
         yield app
-        jobs.stop_jobs(app)
+        background.stop_jobs(app)
 
 
 @pytest.fixture(scope="module")
@@ -118,8 +119,8 @@ def credentials(house: Flask) -> Credentials:
         if person == "nobody":
             return {}
         with house.app_context():
-            session_id = session_store.create(clock.now(), session_store.Browser(), user_id=ids[person])
-            token, _ = session_store.issue_token(session_store.hash_of(session_id), clock.now())
+            session_id = sessions.create_stored(runtime.now(), sessions.Browser(), user_id=ids[person])
+            token, _ = sessions.issue_token(sessions.hash_of(session_id), runtime.now())
         return {"Cookie": f"sessionId={session_id}", "X-CSRF-Token": token}
 
     return make

@@ -13,7 +13,7 @@ from zipfile import ZipFile
 import pytest
 from factories import report_body
 
-from app.testing.http_servers import recording_server
+from app.plugin.testing.http_servers import recording_server
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ ENTRY_POINTS = "[duplistatus.notification_channels]\ndoorbell = doorbell:Doorbel
 MODULE = '''
 from marshmallow import Schema, fields
 
-from app.contracts import HttpChannel, Message
+from app.plugin import HttpChannel, Message
 
 
 class DoorbellSettings(Schema):
@@ -47,8 +47,8 @@ import sys
 from pathlib import Path
 from app.factory import create_app
 from app.services import channels, clock, outbox, reception
-from app.services.audit import Actor
-from app.settings import Settings
+from app.audit.log import Actor
+from app.config import Settings
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), run_jobs=False, admin_password="Correct7Horse"))
 with app.app_context():

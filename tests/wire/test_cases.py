@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from app.domain.instants import iso
+from app.core.instants import iso
 
 CASES = Path(__file__).parents[1] / "data" / "cases"
 TEXTS = {"error", "message", "details"}

@@ -9,9 +9,9 @@ import pytest
 from applications import close
 from real_server import real_server
 
+from app.config import Settings
 from app.factory import create_app
-from app.services.transfer import import_database
-from app.settings import Settings
+from app.legacy_import.importing import import_database
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
 CHECKER = SHARED / "conformance" / "wire.py"

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.contracts import Severity
-from app.testing.channels import SECRET, ChannelContract
-from app.testing.http_servers import Answer, RecordingServer, recording_server
+from app.plugin import Severity
+from app.plugin.testing.channels import SECRET, ChannelContract
+from app.plugin.testing.http_servers import Answer, RecordingServer, recording_server
 from plugins.apprise import AppriseChannel, AppriseSettings
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.contracts import DeliveryError, Message
-from app.testing.channels import SECRET, ChannelContract
-from app.testing.mail_servers import MailServer, mail_server
+from app.plugin import DeliveryError, Message
+from app.plugin.testing.channels import SECRET, ChannelContract
+from app.plugin.testing.mail_servers import MailServer, mail_server
 from plugins.email import EmailChannel, EmailSettings
 
 

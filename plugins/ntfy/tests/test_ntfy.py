@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.contracts import DeliveryError
-from app.testing.channels import SECRET, ChannelContract
-from app.testing.http_servers import Answer, RecordingServer, recording_server
+from app.plugin import DeliveryError
+from app.plugin.testing.channels import SECRET, ChannelContract
+from app.plugin.testing.http_servers import Answer, RecordingServer, recording_server
 from plugins.ntfy import NtfyChannel, NtfySettings
 
 
@@ -115,7 +115,7 @@ class TestNtfy(ChannelContract):
         assert not self.fail(self.channel()).permanent
 
     def test_a_server_that_does_not_answer_in_time_is_worth_another_try(self, monkeypatch) -> None:
-        monkeypatch.setattr("app.contracts.channel.READ_TIMEOUT_S", 0.1)
+        monkeypatch.setattr("app.plugin.channel.READ_TIMEOUT_S", 0.1)
         self.server.standard = Answer(delay_s=0.5)
         error = self.fail(self.channel())
         assert "in time" in str(error)

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from marshmallow import ValidationError
 
-from app.testing.channels import SECRET, HttpChannelContract
-from app.testing.http_servers import Answer
+from app.plugin.testing.channels import SECRET, HttpChannelContract
+from app.plugin.testing.http_servers import Answer
 from plugins.webhook import WebhookChannel, WebhookSettings
 
 README = Path(__file__).parents[1] / "README.md"
@@ -101,7 +101,7 @@ class TestWebhook(HttpChannelContract):
         assert self.fail(self.channel()).permanent
 
     def test_a_server_that_does_not_answer_in_time_is_worth_another_try(self, monkeypatch) -> None:
-        monkeypatch.setattr("app.contracts.channel.READ_TIMEOUT_S", 0.1)
+        monkeypatch.setattr("app.plugin.channel.READ_TIMEOUT_S", 0.1)
         self.server.standard = Answer(delay_s=0.5)
         assert not self.fail(self.channel()).permanent
 

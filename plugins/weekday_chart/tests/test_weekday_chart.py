@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from app.contracts import Run
-from app.testing.charts import ChartContract, make_run
+from app.plugin import Run
+from app.plugin.testing.charts import ChartContract, make_run
 from plugins.weekday_chart import WeekendUploads, WorkdayUploads
 
 FRIDAY_EVENING = datetime(2031, 5, 2, 23, 59, 59, 999_000, tzinfo=UTC)

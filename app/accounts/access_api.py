@@ -1,0 +1,73 @@
+"""From which networks one may come in."""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from app import runtime
+from app.accounts import network_access
+from app.core.settings.declarations import MOST_NETWORKS
+from app.plugin import ApiGroup, Guard, described
+from app.web.request import actor, client_address, json_body
+from app.web.responses import Out
+
+# Wire forms of allow lists.
+
+
+class AllowListIn(Schema):
+    """What to change of an allow list; what is left out stays. Networks are addresses or CIDR ranges."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    networks = fields.List(fields.String(validate=validate.Length(1, 100)), validate=validate.Length(max=MOST_NETWORKS))
+
+
+class AllowListOut(Out):
+    """An allow list as it is in force; what is fixed comes from the environment."""
+
+    zone = fields.String()
+    is_enabled = fields.Boolean(data_key="enabled")
+    networks = fields.List(fields.String())
+    is_switch_fixed = fields.Boolean(data_key="enabledByEnvironment")
+    are_networks_fixed = fields.Boolean(data_key="networksByEnvironment")
+
+
+class AllowListsOut(Out):
+    """Both allow lists, and the address that asks."""
+
+    own_address = fields.String(data_key="ownAddress")
+    lists = fields.List(fields.Nested(AllowListOut), data_key="allowLists")
+
+
+# Views of the access group.
+
+bp = Blueprint("access", __name__, url_prefix="/access")
+
+
+@bp.get("/allow-lists")
+@described({200: AllowListsOut})
+def index() -> ResponseReturnValue:
+    """Both allow lists as they are in force, and the address that asks."""
+    return allow_lists()
+
+
+@bp.patch("/allow-lists/<any(admin, external):zone>")
+@described({200: AllowListsOut}, body=AllowListIn)
+def update(zone: str) -> ResponseReturnValue:
+    """Change an allow list; what is left out stays. Refused when it would shut out the address that asks."""
+    change = AllowListIn().load(json_body())
+    network_access.change_list(
+        network_access.Zone(zone), **change, own_address=client_address(), actor=actor(), now=runtime.now()
+    )
+    return allow_lists()
+
+
+def allow_lists() -> ResponseReturnValue:
+    """What both views answer."""
+    lists = AllowListOut().dump(network_access.describe_lists(), many=True)
+    return {"ownAddress": client_address(), "allowLists": lists}
+
+
+group = ApiGroup(name="access", blueprint=bp, guard=Guard.ADMIN, summary="Networks that may come in")

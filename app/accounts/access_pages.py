@@ -1,0 +1,226 @@
+"""Forms of the tab of API keys."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from wtforms import BooleanField, DateField, RadioField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+
+from app import runtime
+from app.accounts import api_keys, network_access
+from app.accounts.api_keys import LONGEST_NAME, NewKey
+from app.accounts.network_access import ListState, Zone
+from app.audit.log import Actor
+from app.core.settings.declarations import MOST_NETWORKS
+from app.plugin import AppError, Guard, guarded
+from app.runtime import settings
+from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.pages import settings_bp
+from app.web.request import actor, client_address
+
+SCOPES = {
+    "upload": lazy_gettext("Send reports"),
+    "read": lazy_gettext("Read summaries and metrics"),
+    "admin": lazy_gettext("Do all that an administrator may"),
+}
+
+
+class KeyForm(SettingsForm):
+    """A key to make."""
+
+    name = StringField(
+        lazy_gettext("Name"),
+        description=lazy_gettext("Tells who uses it: a machine, a script, a dashboard."),
+        render_kw={"required": True, "maxlength": LONGEST_NAME, "autocomplete": "off"},
+    )
+    scope = RadioField(
+        lazy_gettext("What it is good for"),
+        choices=[SelectChoice(name, label) for name, label in SCOPES.items()],
+        default="upload",
+    )
+    last_valid_day = DateField(
+        lazy_gettext("Last day"), description=lazy_gettext("It ends with this day. Without one it is good until ended.")
+    )
+
+    def attempt(self, actor: Actor, zone: ZoneInfo, now: datetime) -> NewKey | None:
+        """Make the key; None when the form tells why not."""
+        name, day = (self.name.data or "").strip(), self.last_valid_day
+        if not name:
+            self.refuse("name", _("Give the key a name that tells who uses it."))
+        if day.data is None and any(day.raw_data or ()):
+            self.refuse("last_valid_day", _("This is no day of the calendar."))
+        if self.wrong_fields:
+            return None
+        try:
+            expires_at = None if day.data is None else api_keys.end_of(day.data, zone, now)
+            return api_keys.create_key(name, self.scope.data or "", expires_at=expires_at, now=now, actor=actor)
+        except AppError as refusal:
+            has_passed = refusal.message.endswith("this day has passed")
+            if has_passed:
+                self.refuse("last_valid_day", _("This day has passed."))
+            else:
+                self.take(refusal)
+            return None
+
+
+# Views of the tab of API keys, which is for administrators.
+
+KEYS_TAB = "keys"
+
+
+def show_keys() -> ResponseReturnValue:
+    """All keys, and the form for another."""
+    return _show_keys(KeyForm(formdata=None))
+
+
+@settings_bp.post("/keys")
+@guarded(Guard.ADMIN)
+def create_key() -> ResponseReturnValue:
+    """Make a key. Its secret is shown in this answer and never again."""
+    form = KeyForm()
+    made = form.attempt(actor(), settings().zone, runtime.now())
+    if made is None:
+        return _show_keys(form), 400
+    return _show_keys(KeyForm(formdata=None), made)
+
+
+@settings_bp.post("/keys/<int:key_id>/switch")
+@guarded(Guard.ADMIN)
+def switch_key(key_id: int) -> ResponseReturnValue:
+    """Switch a key on or off; one that has expired stays off."""
+    is_enabled = request.form.get("is_enabled") == "1"
+    try:
+        api_keys.set_enabled(key_id, is_enabled, now=runtime.now(), actor=actor())
+    except AppError as refusal:
+        if refusal.status == 404:
+            raise
+        flash(_("This key has expired. Make a new one."), "error")
+    return redirect(url_for("settings.index", tab=KEYS_TAB), 303)
+
+
+@settings_bp.get("/keys/<int:key_id>/delete")
+@guarded(Guard.ADMIN)
+def confirm_key_deletion(key_id: int) -> ResponseReturnValue:
+    """Ask whether a key shall be deleted."""
+    key = api_keys.find_key(key_id)
+    question = Confirmation(
+        title=_("Delete the key %(name)s?", name=key.name),
+        sentences=[_("Whatever uses it is refused at once where keys are needed. This cannot be undone.")],
+        button=_("Delete %(name)s", name=key.name),
+        action=url_for("settings.delete_key", key_id=key_id),
+        back=url_for("settings.index", tab=KEYS_TAB),
+    )
+    return ask_confirmation(question, tab=KEYS_TAB, label=_("API keys"))
+
+
+@settings_bp.post("/keys/<int:key_id>/delete")
+@guarded(Guard.ADMIN)
+def delete_key(key_id: int) -> ResponseReturnValue:
+    """Delete a key."""
+    key = api_keys.find_key(key_id)
+    api_keys.delete_key(key_id, now=runtime.now(), actor=actor())
+    flash(_("%(name)s was deleted.", name=key.name), "success")
+    return redirect(url_for("settings.index", tab=KEYS_TAB), 303)
+
+
+@settings_bp.post("/keys/requirement")
+@guarded(Guard.ADMIN)
+def require_keys() -> ResponseReturnValue:
+    """Choose whether programs need a key to upload and to read."""
+    is_required = request.form.get("is_required") == "1"
+    api_keys.require(is_required, now=runtime.now(), actor=actor())
+    flash(_("Programs need a key now.") if is_required else _("Programs need no key now."), "success")
+    return redirect(url_for("settings.index", tab=KEYS_TAB), 303)
+
+
+def _show_keys(form: KeyForm, made: NewKey | None = None) -> str:
+    values = {
+        "keys": api_keys.list_keys(),
+        "is_required": api_keys.are_required(),
+        "scopes": SCOPES,
+        "now": runtime.now(),
+    }
+    return render_template("accounts/keys.html", tab=KEYS_TAB, form=form, made=made, **values)
+
+
+# Views of the tab of network access, which is for administrators: the two allow lists.
+
+ACCESS_TAB = "access"
+PROXY_NOT_TRUSTED = lazy_gettext(
+    "You connect through an untrusted proxy on the host of duplistatus, so your address is unknown and no allow list"
+    " accepts it. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1, and"
+    " restart duplistatus."
+)
+
+
+class AllowListForm(SettingsForm):
+    """One allow list. What the environment fixes is left out of what is saved."""
+
+    is_enabled = BooleanField(lazy_gettext("Only these may come in"))
+    networks = TextAreaField(
+        lazy_gettext("Addresses and networks"),
+        description=lazy_gettext("One in a line: 192.0.2.7, 192.168.1.0/24, fd00::/8. This machine itself is in."),
+        render_kw={"rows": 5, "spellcheck": "false", "autocomplete": "off"},
+    )
+
+    def attempt(self, state: ListState, own_address: str, actor: Actor, now: datetime) -> bool:
+        """Store the list; False when the form tells why not."""
+        networks = (self.networks.data or "").replace(",", " ").split()
+        if len(networks) > MOST_NETWORKS:
+            self.refuse("networks", _("These are more than %(most)s.", most=MOST_NETWORKS))
+            return False
+        try:
+            network_access.change_list(
+                Zone(state.zone),
+                is_enabled=None if state.is_switch_fixed else bool(self.is_enabled.data),
+                networks=None if state.are_networks_fixed else networks,
+                own_address=own_address,
+                actor=actor,
+                now=now,
+            )
+        except AppError as refusal:
+            if refusal.extra.get("errorCode") == "PROXY_NOT_TRUSTED":
+                self.refuse("", PROXY_NOT_TRUSTED)
+            elif refusal.message.startswith("Your own address"):
+                sentence = _(
+                    "Your own address %(address)s is not in it. You would lock yourself out.", address=own_address
+                )
+                self.refuse("networks", sentence)
+            else:
+                self.take(refusal)
+            return False
+        return True
+
+
+def show_access() -> ResponseReturnValue:
+    """Both lists, and the address that asks."""
+    return _show_access()
+
+
+@settings_bp.post("/access/<any(admin, external):zone>")
+@guarded(Guard.ADMIN)
+def save_allow_list(zone: str) -> ResponseReturnValue:
+    """Store one of the lists, which is in force at once."""
+    state = next(state for state in network_access.describe_lists() if state.zone == zone)
+    form = _form(state, is_sent=True)
+    if not form.attempt(state, client_address(), actor(), runtime.now()):
+        return _show_access({zone: form}), 400
+    flash(_("The list is saved and in force."), "success")
+    return redirect(url_for("settings.index", tab=ACCESS_TAB), 303)
+
+
+def _show_access(sent: dict[str, AllowListForm] | None = None) -> str:
+    states = network_access.describe_lists()
+    lists = [(state, (sent or {}).get(state.zone) or _form(state)) for state in states]
+    values = {"own_address": client_address(), "untrusted_proxy_at": network_access.untrusted_seen_at(runtime.now())}
+    return render_template("accounts/access.html", tab=ACCESS_TAB, lists=lists, now=runtime.now(), **values)
+
+
+def _form(state: ListState, *, is_sent: bool = False) -> AllowListForm:
+    source = {} if is_sent else {"formdata": None}
+    stored = {"is_enabled": state.is_enabled, "networks": "\n".join(state.networks)}
+    return AllowListForm(prefix=f"{state.zone}-", **source, **stored)

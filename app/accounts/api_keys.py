@@ -1,0 +1,165 @@
+"""Keys for programs: made, looked up and switched; only a hash of the secret is kept."""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from enum import Enum
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+
+from app.accounts.models import ApiKey
+from app.audit.log import SYSTEM, Actor, record_entry
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.plugin import AppError
+from app.plugin.errors import NotFound
+
+SCOPES = ("upload", "read", "admin")
+LONGEST_NAME = 100
+USE_NOTED_EVERY = timedelta(minutes=1)
+
+
+class KeyVerdict(Enum):
+    """What became of a key that a program sent, or did not send."""
+
+    ABSENT = "absent"
+    GOOD = "good"
+    BAD = "bad"
+    WRONG_SCOPE = "wrong scope"
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a secret is worth; `key` is the one that it belongs to, as long as it is good."""
+
+    verdict: KeyVerdict
+    key: ApiKey | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key that was just made; the secret is known here for the only time."""
+
+    key: ApiKey
+    secret: str
+
+
+def create_key(
+    name: str, scope: str, *, now: datetime, expires_at: datetime | None = None, actor: Actor = SYSTEM
+) -> NewKey:
+    """Make a key. Raises AppError for a blank or overlong name, an or an unknown scope."""
+    if not name.strip():
+        raise AppError("name: give the key a name that tells who uses it")
+    if len(name.strip()) > LONGEST_NAME:
+        raise AppError(f"name: {LONGEST_NAME} characters at most")
+    if scope not in SCOPES:
+        raise AppError(f"scope: expected one of {', '.join(SCOPES)}")
+    secret = secrets.token_urlsafe(32)
+    with writing() as session:
+        key = ApiKey(
+            name=name.strip(),
+            scope=scope,
+            secret_hash=_hash(secret),
+            fingerprint=f"{secret[:4]}…{secret[-4:]}",
+            expires_at=expires_at,
+            created_by=actor.username,
+            created_at=now,
+        )
+        session.add(key)
+        session.flush()
+        _audit("api_key_created", key, now, actor)
+    return NewKey(key, secret)
+
+
+def list_keys() -> list[ApiKey]:
+    """All keys, oldest first."""
+    return list(db.session.scalars(select(ApiKey).order_by(ApiKey.id)))
+
+
+def find_key(key_id: int) -> ApiKey:
+    """A key by its number. Raises NotFound."""
+    key = db.session.get(ApiKey, key_id)
+    if key is None:
+        raise NotFound("API key not found")
+    return key
+
+
+def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = SYSTEM) -> ApiKey:
+    """Switch a key on or off. Raises NotFound, and AppError when an expired key should go on."""
+    with writing():
+        key = find_key(key_id)
+        if is_enabled and key.is_expired(now):
+            raise AppError("This key has expired; make a new one")
+        key.is_enabled = is_enabled
+        _audit("api_key_enabled" if is_enabled else "api_key_disabled", key, now, actor)
+    return key
+
+
+def delete_key(key_id: int, *, now: datetime, actor: Actor = SYSTEM) -> None:
+    """Forget a key. Raises NotFound."""
+    with writing() as session:
+        key = find_key(key_id)
+        _audit("api_key_deleted", key, now, actor)
+        session.delete(key)
+
+
+def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
+    """The instant at which a key ends whose last day of validity this is: the next midnight of the zone, in UTC.
+
+    Raises AppError for a day that has passed, and for the last one of the calendar.
+    """
+    if last_day == date.max:
+        raise AppError("lastValidDay: choose an earlier day, or none")
+    ends_at = datetime.combine(last_day + timedelta(days=1), time.min, zone).astimezone(UTC)
+    if ends_at <= now:
+        raise AppError("lastValidDay: this day has passed")
+    return ends_at
+
+
+def are_required() -> bool:
+    """Whether programs need a key to upload and to read."""
+    return bool(settings_store.get("requires_api_keys"))
+
+
+def require(is_required: bool, *, now: datetime, actor: Actor = SYSTEM) -> None:
+    """Switch on or off that programs need a key."""
+    with writing():
+        settings_store.save("requires_api_keys", is_required, now=now)
+        place = {"target_type": "configuration", "target_id": "requires_api_keys"}
+        record_entry(
+            "api_key_requirement_updated", "config", now=now, actor=actor, details={"required": is_required}, **place
+        )
+
+
+def judge(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> Judgement:
+    """Say what a secret is worth for a scope; the use of a good key is noted, at most once a minute."""
+    if not secret:
+        return Judgement(KeyVerdict.ABSENT)
+    # Looked up by hash: how long that takes says nothing about the secret.
+    key = db.session.scalar(select(ApiKey).where(ApiKey.secret_hash == _hash(secret)))
+    if key is None or not key.is_enabled or key.is_expired(now):
+        return Judgement(KeyVerdict.BAD)
+    if key.scope != scope:
+        return Judgement(KeyVerdict.WRONG_SCOPE)
+    if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
+        with writing():
+            key.last_used_at = now
+            key.last_used_ip = ip_address
+    return Judgement(KeyVerdict.GOOD, key)
+
+
+def judge_key(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> KeyVerdict:
+    """Say in one word what a secret is worth for a scope."""
+    return judge(secret, scope, now=now, ip_address=ip_address).verdict
+
+
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _audit(action: str, key: ApiKey, now: datetime, actor: Actor) -> None:
+    details = {"name": key.name, "scope": key.scope, "fingerprint": key.fingerprint}
+    record_entry(action, "config", now=now, actor=actor, target_type="api_key", target_id=str(key.id), details=details)

@@ -1,0 +1,186 @@
+"""The form of the display settings: what an account prefers, each from a list of choices."""
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from babel import Locale
+from babel.dates import format_datetime
+from babel.numbers import format_decimal
+from flask import make_response, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from flask_login import current_user
+from wtforms import BooleanField, RadioField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from app import runtime
+from app.accounts import preferences
+from app.accounts.models import User
+from app.charts.pages import RANGE_LABELS
+from app.web import i18n
+from app.web.formats import counted_text
+from app.web.forms import SettingsForm
+from app.web.pages import settings_bp
+
+EXAMPLE_AT, EXAMPLE_NUMBER = datetime(2024, 12, 31, 14, 30), 1234.56  # noqa: DTZ001 (no instant: it shows a form)
+# What the whole page is drawn by, so that it has to be drawn anew.
+OF_THE_WHOLE_PAGE = ("theme", "language", "format_locale", "time_zone")
+MINUTE_S = 60
+
+# Preference -> what its values are called; those that are not here call themselves by a number.
+WORDS: dict[str, Mapping[str, Any]] = {
+    "theme": {"light": lazy_gettext("Light"), "dark": lazy_gettext("Dark"), "system": lazy_gettext("As the system")},
+    "week_start": {
+        "locale": lazy_gettext("As the locale has it"),
+        "monday": lazy_gettext("Monday"),
+        "sunday": lazy_gettext("Sunday"),
+    },
+    "dashboard_view": {
+        "cards": lazy_gettext("Cards"),
+        "table": lazy_gettext("Table"),
+        "compact": lazy_gettext("Compact"),
+    },
+    "dashboard_order": {
+        "name": lazy_gettext("Name"),
+        "status": lazy_gettext("Worst first"),
+        "newest": lazy_gettext("Newest run first"),
+    },
+    "chart_range": RANGE_LABELS,
+    "chart_style": {"lines": lazy_gettext("Smooth lines"), "bars": lazy_gettext("Bars")},
+}
+
+
+class DisplayForm(SettingsForm):
+    """How a person likes to see things. Every field is a preference of its name, and `language`."""
+
+    theme = RadioField(lazy_gettext("Theme"))
+    language = SelectField(lazy_gettext("Language"), validate_choice=False)
+    format_locale = StringField(
+        lazy_gettext("Dates and numbers"),
+        description=lazy_gettext("Type a language or a country. Left empty, as the language above."),
+        render_kw={"list": "locales", "autocomplete": "off", "spellcheck": "false", "maxlength": 40},
+    )
+    time_zone = SelectField(lazy_gettext("Time zone"), validate_choice=False)
+    week_start = SelectField(lazy_gettext("Start of the week"), validate_choice=False)
+    dashboard_view = SelectField(lazy_gettext("Dashboard as"), validate_choice=False)
+    dashboard_order = SelectField(lazy_gettext("Order of the cards"), validate_choice=False)
+    table_page_size = SelectField(lazy_gettext("Rows of a table"), validate_choice=False)
+    chart_range = SelectField(lazy_gettext("Time range of charts"), validate_choice=False)
+    chart_style = RadioField(lazy_gettext("Style of charts"))
+    is_refreshing = BooleanField(
+        lazy_gettext("Keep pages fresh"), description=lazy_gettext("A button on the page pauses it as well.")
+    )
+    refresh_s = SelectField(lazy_gettext("Ask for news"), validate_choice=False)
+
+    def offer(self) -> None:
+        """Fill in what there is to choose."""
+        for name, words in WORDS.items():
+            self[name].choices = [SelectChoice(value, str(words.get(value, value))) for value in _values(name)]
+        sizes, lengths_s = _values("table_page_size"), _values("refresh_s")
+        rows = [ngettext("%(num)s row", "%(num)s rows", size) for size in sizes]
+        self.table_page_size.choices = [SelectChoice(str(size), text) for size, text in zip(sizes, rows, strict=True)]
+        every = [_("every %(length)s", length=_length(length_s)) for length_s in lengths_s]
+        self.refresh_s.choices = [SelectChoice(str(s), text) for s, text in zip(lengths_s, every, strict=True)]
+        self.language.choices = [SelectChoice(code, label) for code, label in i18n.offered().items()]
+        self.time_zone.choices = [SelectChoice("", _("As the browser has it")), SelectChoice("UTC", "UTC")]
+        for zone in sorted(preferences.time_zones()):
+            area, _slash, place = zone.partition("/")
+            self.time_zone.choices.append(SelectChoice(zone, place.replace("_", " "), optgroup=area))
+
+    def check(self) -> bool:
+        """Whether the locale is one that there is; otherwise it is said at the field."""
+        text = (self.format_locale.data or "").strip()
+        if text and text not in preferences.format_locales():
+            self.refuse("format_locale", _("Choose one of the list, such as de-AT."))
+        return not self.wrong_fields
+
+    def chosen(self) -> dict[str, Any]:
+        """What is to be kept, by its names."""
+        told = {field.name: field.data for field in self if field.name != "csrf_token" and field.data is not None}
+        return told | {"format_locale": (self.format_locale.data or "").strip()}
+
+
+def form_of(user: User, *, is_sent: bool) -> DisplayForm:
+    """The form, filled from the request or from what was chosen before."""
+    stored = {name: value if isinstance(value, bool) else str(value) for name, value in _chosen_by(user).items()}
+    source = {} if is_sent else {"formdata": None}
+    form = DisplayForm(**source, **stored)
+    form.offer()
+    return form
+
+
+def changes_the_whole_page(user: User, chosen: Mapping[str, Any]) -> bool:
+    """Whether something else than one tab looks different now."""
+    before = _chosen_by(user)
+    return any(chosen.get(name, before[name]) != before[name] for name in OF_THE_WHOLE_PAGE)
+
+
+def example() -> str:
+    """A date, a time and a number as the reader has them written."""
+    locale = i18n.format_locale()
+    return f"{format_datetime(EXAMPLE_AT, 'short', locale=locale)} · {format_decimal(EXAMPLE_NUMBER, locale=locale)}"
+
+
+@lru_cache(maxsize=len(i18n.LOCALES))
+def locale_names(language: str) -> tuple[tuple[str, str], ...]:
+    """The locales to choose from with their names in a language, by these names."""
+    reader = Locale.parse(i18n.LOCALES[language])
+    named = [(code, _locale_name(code, reader)) for code in preferences.format_locales()]
+    return tuple(sorted(named, key=lambda pair: pair[1].casefold()))
+
+
+def _chosen_by(user: User) -> dict[str, Any]:
+    return asdict(preferences.of(user)) | {"language": i18n.chosen_language()}
+
+
+def _values(name: str) -> tuple[Any, ...]:
+    choice = preferences.CHOICES[name]
+    return () if callable(choice) else choice
+
+
+def _length(length_s: int) -> str:
+    return counted_text(length_s, "second") if length_s < MINUTE_S else counted_text(length_s // MINUTE_S, "minute")
+
+
+def _locale_name(code: str, reader: Locale) -> str:
+    """`de-AT` as `German (Austria)`, put together from the words of one locale: reading a thousand takes seconds."""
+    language, *rest = code.split("-")
+    name = reader.languages.get(language, language)
+    parts = [reader.scripts.get(part) or reader.territories.get(part) or part for part in rest]
+    return f"{name} ({', '.join(parts)})" if parts else str(name)
+
+
+# Views of the tab of display settings, which everybody has for themselves.
+
+TAB = "display"
+
+
+def show() -> ResponseReturnValue:
+    """How this person likes to see things."""
+    return _show(form_of(current_user, is_sent=False))
+
+
+@settings_bp.post("/display")
+def save_display() -> ResponseReturnValue:
+    """Keep what was chosen. A script sends each choice at once, and has the page drawn anew where all of it changes."""
+    form = form_of(current_user, is_sent=True)
+    is_script = "HX-Request" in request.headers
+    if not form.check():
+        return _show(form), 200 if is_script else 400
+    chosen = form.chosen()
+    is_all_new = changes_the_whole_page(current_user, chosen)
+    preferences.save(current_user.id, chosen, now=runtime.now())
+    if is_script and not is_all_new:
+        return _show(form, told=_("Saved"))
+    answer = make_response("", 204) if is_script else redirect(url_for("settings.index", tab=TAB), 303)
+    answer.headers["HX-Refresh"] = "true"
+    return i18n.remember(answer, chosen.get("language"))
+
+
+def _show(form: DisplayForm, told: str = "") -> str:
+    values = {"example": example(), "locales": locale_names(i18n.chosen_language())}
+    return render_template("accounts/display.html", tab=TAB, form=form, told=told, **values)

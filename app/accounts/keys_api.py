@@ -1,0 +1,135 @@
+"""Keys with which programs get in."""
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from app import runtime
+from app.accounts import api_keys
+from app.accounts.api_keys import LONGEST_NAME, SCOPES
+from app.plugin import ApiGroup, Guard, described
+from app.runtime import settings
+from app.web.request import actor, json_body
+from app.web.responses import IsoInstant, Out
+
+# Wire forms of API keys.
+
+
+class KeyIn(Schema):
+    """A key to make. Without a last day of validity it is good until somebody ends it."""
+
+    class Meta:
+        unknown = RAISE
+
+    name = fields.String(required=True, validate=validate.Length(1, LONGEST_NAME))
+    scope = fields.String(required=True, validate=validate.OneOf(SCOPES))
+    last_valid_day = fields.Date(data_key="lastValidDay", load_default=None, allow_none=True)
+
+
+class SwitchIn(Schema):
+    """Whether a key is on."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(required=True, data_key="enabled")
+
+
+class RequirementIn(Schema):
+    """Whether programs need a key."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_required = fields.Boolean(required=True, data_key="required")
+
+
+class RequirementOut(Out):
+    """Whether programs need a key."""
+
+    required = fields.Boolean()
+
+
+class KeyOut(Out):
+    """A key without its secret, of which the fingerprint shows the first and last four characters."""
+
+    id = fields.Integer()
+    name = fields.String()
+    scope = fields.String()
+    fingerprint = fields.String()
+    is_enabled = fields.Boolean(data_key="enabled")
+    expires_at = IsoInstant(data_key="expiresAt", allow_none=True)
+    last_used_at = IsoInstant(data_key="lastUsedAt", allow_none=True)
+    last_used_ip = fields.String(data_key="lastUsedIp", allow_none=True)
+    created_by = fields.String(data_key="createdBy", allow_none=True)
+    created_at = IsoInstant(data_key="createdAt")
+
+
+class NewKeyOut(Out):
+    """A key that was just made, with its secret, which is shown this once."""
+
+    key = fields.Nested(KeyOut, data_key="apiKey")
+    secret = fields.String()
+
+
+class KeysOut(Out):
+    """All keys, oldest first."""
+
+    keys = fields.List(fields.Nested(KeyOut), data_key="apiKeys")
+
+
+# Views of the keys group.
+
+bp = Blueprint("keys", __name__, url_prefix="/api-keys")
+
+
+@bp.get("")
+@described({200: KeysOut})
+def index() -> ResponseReturnValue:
+    """All keys, oldest first, without their secrets."""
+    return {"apiKeys": KeyOut().dump(api_keys.list_keys(), many=True)}
+
+
+@bp.post("")
+@described({201: NewKeyOut}, body=KeyIn)
+def create() -> ResponseReturnValue:
+    """Make a key; the answer shows its secret for the only time."""
+    wanted, now = KeyIn().load(json_body()), runtime.now()
+    last_day = wanted.pop("last_valid_day")
+    expires_at = None if last_day is None else api_keys.end_of(last_day, settings().zone, now)
+    return NewKeyOut().dump(api_keys.create_key(**wanted, expires_at=expires_at, now=now, actor=actor())), 201
+
+
+@bp.patch("/<int:key_id>")
+@described({200: KeyOut}, body=SwitchIn)
+def update(key_id: int) -> ResponseReturnValue:
+    """Switch a key on or off; one that has expired stays off."""
+    is_enabled = SwitchIn().load(json_body())["is_enabled"]
+    return KeyOut().dump(api_keys.set_enabled(key_id, is_enabled, now=runtime.now(), actor=actor()))
+
+
+@bp.delete("/<int:key_id>")
+@described({200: {"message": fields.String()}})
+def delete(key_id: int) -> ResponseReturnValue:
+    """Delete a key, which opens nothing from then on."""
+    api_keys.delete_key(key_id, now=runtime.now(), actor=actor())
+    return {"message": "API key deleted"}
+
+
+@bp.get("/requirement")
+@described({200: RequirementOut})
+def show_requirement() -> ResponseReturnValue:
+    """Whether programs need a key to upload and to read."""
+    return {"required": api_keys.are_required()}
+
+
+@bp.patch("/requirement")
+@described({200: RequirementOut}, body=RequirementIn)
+def save_requirement() -> ResponseReturnValue:
+    """Choose whether programs need a key to upload and to read."""
+    is_required = RequirementIn().load(json_body())["is_required"]
+    api_keys.require(is_required, now=runtime.now(), actor=actor())
+    return {"required": is_required}
+
+
+group = ApiGroup(name="keys", blueprint=bp, guard=Guard.ADMIN, summary="API keys for programs")

@@ -1,0 +1,267 @@
+"""Wrong passwords: counted for each name and network, which is locked out for a while after too many.
+
+A lock stops sign-ins with one name from one network, and nothing else: neither live sessions nor other networks, so
+that nobody is shut out by what others try. Names that exist and names that do not are treated alike.
+
+Beside the lock two rates hold, in the memory of the process. They count what was wrong: one for each network, whatever
+names it tries, and one for each name, which slows down guessing from many networks. The second leaves out networks that
+have signed in with the name before.
+"""
+
+import logging
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from app.accounts import passwords
+from app.accounts.models import SignInNetwork, User
+from app.accounts.network_access import rate_key
+from app.audit.log import Actor, record_entry
+from app.core.db.extensions import db
+from app.core.db.faults import DATABASE_ERRORS, Fault, fault_of
+from app.core.db.transaction import writing
+from app.core.instants import iso
+from app.core.rate_limits import Limiter, limiter
+from app.database import secrets
+from app.plugin import AppError
+from app.plugin.errors import Forbidden, TooManyRequests, Unauthorized, Unavailable
+
+log = logging.getLogger(__name__)
+
+TRIES = 5
+LOCK_TIME = timedelta(minutes=15)
+FAILURES_KEPT, SUCCESSES_KEPT = timedelta(days=1), timedelta(days=90)
+# Rows of networks that never signed in; the oldest are left out.
+MOST_FAILING = 10_000
+# Wrong passwords that may come each minute, and at once; and the lines about them in the log.
+RATES = {"network": (6, 30), "name": (2, 60), "logged": (1, 1)}
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A counted try: how many there were, whether its password may be checked, and until when the lock holds."""
+
+    name: str
+    network: str
+    count: int
+    is_checked: bool
+    locked_until: datetime | None
+
+
+class PasswordRefused(Exception):
+    """A password was not taken: what to answer, and what to write into the audit log."""
+
+    def __init__(self, error: AppError, reason: str, **details: object) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.audit_details = {"reason": reason, **details}
+
+
+def check_password(
+    name: str,
+    password: str,
+    stored_hash: str,
+    wrong: PasswordRefused,
+    *,
+    address: str | None,
+    now: datetime,
+    is_sign_in: bool = True,
+) -> None:
+    """Check a password that somebody sends from an address, counting what is wrong.
+
+    The account shows only wrong ones of sign-ins, as the contract has it; all of them lock.
+    Raises `wrong` for a wrong one, another PasswordRefused while the lock holds, and TooManyRequests.
+    """
+    guess = _count_try(name, address, now, is_sign_in=is_sign_in)
+    if guess.is_checked and passwords.is_right(password, stored_hash):
+        return _note_right_password(guess, now)
+    if guess.locked_until is None:
+        wrong.audit_details["failed_attempts"] = guess.count
+        raise wrong
+    minutes = max(1, math.ceil((guess.locked_until - now) / timedelta(minutes=1)))
+    sentence = f"The account is locked after too many wrong passwords; try again in {minutes} minutes"
+    error = Forbidden(sentence, errorCode="ACCOUNT_LOCKED", lockedUntil=guess.locked_until, minutesRemaining=minutes)
+    if not guess.is_checked:
+        raise PasswordRefused(error, "Account locked", minutes_remaining=minutes)
+    until = iso(guess.locked_until)
+    raise PasswordRefused(error, "Too many failed attempts", failed_attempts=guess.count, locked_until=until)
+
+
+def limit_network(address: str | None, now: datetime) -> None:
+    """Count something wrong of a network, which a right password takes back. Raises TooManyRequests."""
+    _limit("network", _network_of(address), now)
+
+
+def unlock_name(name: str) -> None:
+    """Forget all wrong passwords that came with a name; joins the transaction that is open."""
+    _limiter("name").forget(name)
+    with writing() as session:
+        cleared = update(SignInNetwork).where(SignInNetwork.username == name)
+        session.execute(cleared.values(failed_count=0, failed_at=None, locked_until=None))
+        _tell_account(session, name, failed_login_attempts=0)
+
+
+def purge_networks(now: datetime) -> int:
+    """Delete what is too old to count, and return how much there was."""
+    has_no_failures = or_(SignInNetwork.failed_at.is_(None), SignInNetwork.failed_at < now - FAILURES_KEPT)
+    is_unknown = or_(SignInNetwork.signed_in_at.is_(None), SignInNetwork.signed_in_at < now - SUCCESSES_KEPT)
+    with writing() as session:
+        result = session.execute(delete(SignInNetwork).where(has_no_failures, is_unknown))
+    assert isinstance(result, CursorResult)  # noqa: S101 (tells the type checker what a DELETE returns)
+    return result.rowcount
+
+
+def _count_try(name: str, address: str | None, now: datetime, *, is_sign_in: bool) -> Guess:
+    """Count a try before its password is checked, and lock with the last one. A lock that has passed starts afresh.
+
+    So a hundred tries at once are not a hundred guesses: five are checked, and the rest find the name locked.
+
+    Raises TooManyRequests when the network has tried too much, or when too many networks have tried the name and this
+    one has never signed in with it.
+    """
+    network = _network_of(address)
+    limit_network(address, now)
+    known = _find(db.session(), name, network)
+    if known is not None and known.is_locked(now):
+        return _guess(known, is_checked=False)
+    if known is None or known.signed_in_at is None:
+        _limit("name", name, now)
+    with writing() as session:
+        row = _find(session, name, network) or _add(session, name, network)
+        if row.is_locked(now):
+            return _guess(row, is_checked=False)
+        before: Any = User.failed_login_attempts
+        if row.locked_until is not None:
+            row.failed_count, row.locked_until, before = 0, None, 0
+        row.failed_count, row.failed_at = row.failed_count + 1, now
+        if row.failed_count >= TRIES:
+            row.locked_until = now + LOCK_TIME
+        _tell_account(session, name, failed_login_attempts=before + 1 if is_sign_in else User.failed_login_attempts)
+        return _guess(row, is_checked=True)
+
+
+def _note_right_password(guess: Guess, now: datetime) -> None:
+    """Take back a counted try whose password was right; the network is known from now on."""
+    for what, key in (("network", guess.network), ("name", guess.name)):
+        _limiter(what).give_back(key)
+    with writing() as session:
+        row = _find(session, guess.name, guess.network) or _add(session, guess.name, guess.network)
+        row.failed_count, row.failed_at, row.locked_until, row.signed_in_at = 0, None, None, now
+        _tell_account(session, guess.name, failed_login_attempts=0)
+
+
+def _find(session: Session, name: str, network: str) -> SignInNetwork | None:
+    wanted = select(SignInNetwork).where(SignInNetwork.username == name, SignInNetwork.network == network)
+    return session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+
+
+def _add(session: Session, name: str, network: str) -> SignInNetwork:
+    failing = select(SignInNetwork.id).where(SignInNetwork.signed_in_at.is_(None))
+    surplus = failing.order_by(SignInNetwork.failed_at.desc()).offset(MOST_FAILING - 1)
+    session.execute(delete(SignInNetwork).where(SignInNetwork.id.in_(session.scalars(surplus).all())))
+    row = SignInNetwork(username=name, network=network, failed_count=0)
+    session.add(row)
+    return row
+
+
+def _guess(row: SignInNetwork, *, is_checked: bool) -> Guess:
+    return Guess(row.username, row.network, row.failed_count, is_checked, row.locked_until)
+
+
+def _tell_account(session: Session, name: str, failed_login_attempts: Any) -> None:
+    """Keep with the account, if there is one, what lists of accounts show: wrong passwords, and the last lock."""
+    last_lock = select(func.max(SignInNetwork.locked_until)).where(SignInNetwork.username == name).scalar_subquery()
+    values = {"failed_login_attempts": failed_login_attempts, "locked_until": last_lock}
+    changed = update(User).where(User.username == name).values(**values)
+    session.flush()
+    session.execute(changed, execution_options={"synchronize_session": "fetch"})
+
+
+def _limit(what: str, key: str, now: datetime) -> None:
+    retry_after_s = _limiter(what).allow(key, now)
+    if retry_after_s is None:
+        return
+    if _limiter("logged").allow(what, now) is None:
+        log.warning("too many wrong passwords for one %s (%s); further ones are refused for a while", what, key)
+    sentence = "Too many attempts to sign in; try again later"
+    raise TooManyRequests(sentence, retry_after_s, errorCode="TOO_MANY_ATTEMPTS")
+
+
+def _network_of(address: str | None) -> str:
+    """What tries are counted by: the address, or the /64 network of an IPv6 one."""
+    return rate_key(address or "unknown")
+
+
+def _limiter(what: str) -> Limiter:
+    return limiter(f"sign-in {what}", *RATES[what])
+
+
+# Signing in: checks and records, brings old hashes up to date, and looks whether the master key was exchanged.
+
+# What a name can have; longer ones are cut before anything is looked for or recorded.
+LONGEST_NAME = 255
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who signed in, and whether stored secrets were dropped because the master key is another one."""
+
+    user: User
+    is_key_changed: bool
+
+
+def sign_in_user(username: str, password: str, *, actor: Actor, now: datetime) -> SignedIn:
+    """Check a name and a password and note the sign-in. The session is the caller's business.
+
+    Raises AppError with the contract's `errorCode`: missing credentials (400), wrong ones (401), a lock (403), too many
+    attempts (429), a database out of reach (503). Every outcome is recorded but too many attempts, which are logged.
+    """
+    try:
+        return _login(username, password, actor, now)
+    except DATABASE_ERRORS as error:
+        if fault_of(error) in (None, Fault.DAMAGED):  # the first is a mistake of ours, the second has its own answer
+            raise
+        log.error("nobody can sign in, the database cannot be used: %s", error)
+        raise Unavailable("The database is not ready", errorCode="DATABASE_NOT_READY") from error
+
+
+def _login(username: str, password: str, actor: Actor, now: datetime) -> SignedIn:
+    name = username[:LONGEST_NAME]
+    if not name or not password:
+        limit_network(actor.ip_address, now)
+        _record_failure(actor, name or None, now, reason="Missing credentials")
+        raise AppError("Username and password are required", errorCode="REQUIRED_CREDENTIALS")
+    user = db.session.scalars(select(User).where(User.username == name)).one_or_none()
+    known = Actor(user.id if user else None, name, actor.ip_address, actor.user_agent)
+    # The hash of nobody costs as much time to check as that of an account.
+    checked_hash = user.password_hash if user else passwords.nobodys_hash()
+    error = Unauthorized("Invalid username or password", errorCode="INVALID_CREDENTIALS")
+    wrong = PasswordRefused(error, "Invalid password" if user else "Invalid credentials")
+    try:
+        check_password(name, password, checked_hash, wrong, address=actor.ip_address, now=now)
+    except PasswordRefused as refusal:
+        _record_failure(known, name, now, **refusal.audit_details)
+        raise refusal.error from None
+    assert user is not None  # noqa: S101 (nobody knows the password of nobody)
+    new_hash = passwords.hash_password(password) if passwords.needs_new_hash(checked_hash) else None
+    _note_success(user, known, now, new_hash, checked_hash)
+    return SignedIn(user, secrets.check_key(user.id, user.username, now=now))
+
+
+def _note_success(user: User, known: Actor, now: datetime, new_hash: str | None, checked_hash: str) -> None:
+    with writing() as session:
+        session.refresh(user)
+        if new_hash is not None and user.password_hash == checked_hash:
+            user.password_hash = new_hash
+        user.last_login_at, user.last_login_ip = now, known.ip_address
+        details = {"is_admin": user.is_admin, "must_change_password": user.must_change_password}
+        record_entry("login", "auth", now=now, actor=known, details=details)
+
+
+def _record_failure(actor: Actor, username: str | None, now: datetime, **details: object) -> None:
+    who = Actor(actor.user_id, username, actor.ip_address, actor.user_agent)
+    record_entry("login", "auth", now=now, actor=who, status="failure", details=details)

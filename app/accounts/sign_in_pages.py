@@ -1,0 +1,229 @@
+"""What a page says when signing in or a new password was refused, in the reader's language.
+
+Services tell why by the codes of the API; a refusal without a sentence here is shown in the service's own words.
+"""
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from flask_login import current_user, login_user
+from wtforms import PasswordField, StringField
+from wtforms.validators import InputRequired
+
+from app import runtime
+from app.accounts import passwords, preferences, sessions, users
+from app.accounts.sign_in import SignedIn, sign_in_user
+from app.config import DEFAULT_PASSWORD
+from app.plugin import AppError, Guard, guarded
+from app.web import i18n
+from app.web import pages as web_pages
+from app.web.forms import PageForm
+from app.web.pages import pages_bp
+from app.web.request import actor, end_session, visitor
+
+
+def sentence_of(refusal: AppError) -> str:
+    """The sentence that a person reads."""
+    return sentences_of(refusal)[0]
+
+
+def sentences_of(refusal: AppError) -> tuple[str, ...]:
+    """The same, with a sentence for each rule that a password breaks."""
+    violations = refusal.extra.get("validationErrors")
+    return tuple(_rule(violation) for violation in violations) if violations else (_sentence(refusal),)
+
+
+def _rule(violation: str) -> str:
+    """The sentence for what the policy says, which programs know in English."""
+    length = passwords.policy().min_length
+    return {
+        "Cannot use the default password. Please choose a different password": _(
+            "This is the password of the first visit, which everybody can read. Choose another one."
+        ),
+        f"Password must be at least {length} characters long": ngettext(
+            "The password needs at least %(num)d character.", "The password needs at least %(num)d characters.", length
+        ),
+        "Password must contain at least one uppercase letter (A-Z)": _(
+            "The password needs an upper-case letter (A-Z)."
+        ),
+        "Password must contain at least one lowercase letter (a-z)": _("The password needs a lower-case letter (a-z)."),
+        "Password must contain at least one number (0-9)": _("The password needs a digit (0-9)."),
+    }.get(violation, violation)
+
+
+def _sentence(refusal: AppError) -> str:
+    code = str(refusal.extra.get("errorCode", ""))
+    if code == "ACCOUNT_LOCKED":
+        return ngettext(
+            "The account is locked after too many wrong passwords; try again in %(num)d minute.",
+            "The account is locked after too many wrong passwords; try again in %(num)d minutes.",
+            refusal.extra["minutesRemaining"],
+        )
+    return {
+        "TOO_MANY_ATTEMPTS": _("Too many wrong passwords. Wait a few minutes and try again."),
+        "DATABASE_NOT_READY": _("The database is not ready; try again in a moment."),
+        "REQUIRED_CREDENTIALS": _("Enter your username and your password."),
+        "INVALID_CREDENTIALS": _("The username or the password is wrong."),
+        "NEW_PASSWORD_REQUIRED": _("Enter a new password."),
+        "USER_NOT_FOUND": _("This account is gone."),
+        "CURRENT_PASSWORD_INCORRECT": _("The current password is wrong."),
+        "NEW_PASSWORD_SAME_AS_CURRENT": _("The new password has to differ from the current one."),
+    }.get(code, refusal.message)
+
+
+# Forms of the pages. A form's `attempt` calls the service and keeps a refusal for the page to show.
+
+
+class PasswordCheckForm(PageForm):
+    """A form with a password that is checked; `refusal` is what the service has said against it."""
+
+    refusal: AppError | None = None
+
+    def answer_with(self, page: str, usual_status: int) -> ResponseReturnValue:
+        """The page of the form: with the status of the refusal where waiting helps, else with the usual one."""
+        if self.refusal is not None and self.refusal.status in (403, 429, 503):
+            return page, self.refusal.status, dict(self.refusal.headers)
+        return page, usual_status
+
+
+class LoginForm(PasswordCheckForm):
+    """Name and password."""
+
+    username = StringField(lazy_gettext("Username"), [InputRequired()])
+    password = PasswordField(lazy_gettext("Password"), [InputRequired()])
+
+    problem = ""
+
+    def attempt(self) -> SignedIn | None:
+        """Sign in, or say in `problem` why not."""
+        if not self.validate():
+            self.problem = _("Enter your username and your password.")
+            return None
+        try:
+            return sign_in_user(self.username.data, self.password.data, actor=visitor(), now=runtime.now())
+        except AppError as refusal:
+            self.refusal, self.problem = refusal, sentence_of(refusal)
+            return None
+
+
+class PasswordForm(PasswordCheckForm):
+    """A new password, twice; the current one unless the change is forced."""
+
+    current = PasswordField(lazy_gettext("Current password"))
+    new = PasswordField(lazy_gettext("New password"), [InputRequired()])
+    confirm = PasswordField(lazy_gettext("New password again"), [InputRequired()])
+
+    problems: tuple[str, ...] = ()
+
+    def attempt(self) -> bool:
+        """Change the password, or say in `problems` what is wrong with it."""
+        if not self.validate() or self.new.data != self.confirm.data:
+            self.problems = (_("Both entries of the new password have to be the same."),)
+            return False
+        try:
+            users.change_password(
+                current_user.id,
+                self.current.data,
+                self.new.data,
+                actor=actor(),
+                now=runtime.now(),
+                kept_session=sessions.current().id_hash,
+            )
+        except AppError as refusal:
+            self.refusal, self.problems = refusal, sentences_of(refusal)
+            return False
+        return True
+
+
+# The pages. Each view loads through a service, lays out through a module of its own name, and renders.
+
+_OLD_PREFIXES = ", ".join(f'"{prefix}"' for prefix in i18n.PREFIXES)
+
+
+@pages_bp.post("/preferences")
+def save_preferences() -> ResponseReturnValue:
+    """Keep how this person likes to see things, and go back to where they were."""
+    preferences.save(current_user.id, request.form, now=runtime.now())
+    return redirect(web_pages.local_address(request.form.get("back")), 303)
+
+
+@pages_bp.get("/login")
+@guarded(Guard.OPEN)
+def login() -> ResponseReturnValue:
+    """The form to sign in; whoever is signed in already goes on."""
+    if current_user.is_authenticated:
+        return redirect(web_pages.local_address(request.args.get("redirect")), 303)
+    return _show_login(LoginForm(formdata=None))
+
+
+@pages_bp.post("/login")
+@guarded(Guard.SESSION)
+def sign_in() -> ResponseReturnValue:
+    """Check name and password."""
+    form = LoginForm()
+    result = form.attempt()
+    if result is None:
+        return form.answer_with(_show_login(form), 401)
+    login_user(result.user)
+    if result.is_key_changed:
+        flash(
+            _("The key file has changed, so stored passwords cannot be read. Only an administrator can fix this."),
+            "error",
+        )
+    return redirect(web_pages.local_address(request.args.get("redirect")), 303)
+
+
+@pages_bp.post("/logout")
+@guarded(Guard.SESSION)
+def logout() -> ResponseReturnValue:
+    """End the session."""
+    end_session()
+    return redirect(url_for("pages.login"), 303)
+
+
+@pages_bp.get("/change-password")
+@guarded(Guard.LOGIN, before_password_change=True)
+def change_password() -> ResponseReturnValue:
+    """The form for a new password."""
+    return _show_password_form(PasswordForm(formdata=None))
+
+
+@pages_bp.post("/change-password")
+@guarded(Guard.LOGIN, before_password_change=True)
+def save_password() -> ResponseReturnValue:
+    """Change the password and go on to the dashboard."""
+    form = PasswordForm()
+    if not form.attempt():
+        return form.answer_with(_show_password_form(form), 400)
+    flash(_("Your password has been changed."), "success")
+    return redirect(url_for("pages.dashboard"), 303)
+
+
+@pages_bp.post("/language")
+@guarded(Guard.SESSION, before_password_change=True)
+def choose_language() -> ResponseReturnValue:
+    """Speak another language from now on: on this device, and for the account on all of them."""
+    code = i18n.known_language(request.form.get("language"))
+    if code and current_user.is_authenticated:
+        preferences.save(current_user.id, {"language": code}, now=runtime.now())
+    back = request.form.get("back", "")
+    return i18n.remember(redirect(back if web_pages.is_local(back) else url_for("pages.dashboard"), 303), code)
+
+
+@pages_bp.get(f"/<any({_OLD_PREFIXES}):locale>/", strict_slashes=False)
+@pages_bp.get(f"/<any({_OLD_PREFIXES}):locale>/<path:rest>")
+@guarded(Guard.OPEN)
+def old_bookmark(locale: str, rest: str = "") -> ResponseReturnValue:
+    """Send an address with a language in front to the one without, and remember the language."""
+    return i18n.remember(redirect(web_pages.without_locale(rest), 308), locale)
+
+
+def _show_login(form: LoginForm) -> str:
+    values = {"shows_default_account": users.must_admin_change_password(), "default_password": DEFAULT_PASSWORD}
+    return render_template("accounts/login.html", form=form, problem=form.problem, **values)
+
+
+def _show_password_form(form: PasswordForm) -> str:
+    values = {"policy": passwords.policy(), "is_forced": current_user.must_change_password}
+    return render_template("accounts/change_password.html", form=form, problems=form.problems, **values)

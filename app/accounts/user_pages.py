@@ -1,0 +1,344 @@
+"""Forms of accounts: making one, and changing one."""
+
+from datetime import UTC, datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from flask_login import current_user
+from wtforms import BooleanField, PasswordField, RadioField, SelectMultipleField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.widgets import CheckboxInput, ListWidget
+
+from app import runtime
+from app.accounts import passwords, sessions, users
+from app.accounts.models import ALL_SERVERS, User
+from app.accounts.passwords import PasswordPolicy
+from app.accounts.users import LONGEST_NAME, SHORTEST_NAME, Account, AccountChange, NewAccount
+from app.audit.log import Actor
+from app.backups import overview
+from app.plugin import AppError, Guard, guarded
+from app.plugin.errors import Conflict
+from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
+from app.web.pages import settings_bp
+from app.web.request import actor
+
+ALL, CHOSEN = "all", "chosen"
+
+
+class AccountForm(SettingsForm):
+    """What both forms ask: name, role, and the servers that the account may see."""
+
+    username = StringField(
+        lazy_gettext("Username"),
+        render_kw={
+            "required": True,
+            "minlength": SHORTEST_NAME,
+            "maxlength": LONGEST_NAME,
+            "autocomplete": "off",
+            "autocapitalize": "none",
+            "spellcheck": "false",
+        },
+    )
+    is_admin = BooleanField(
+        lazy_gettext("Administrator"),
+        description=lazy_gettext("Changes settings, keeps accounts, and sees all servers."),
+    )
+    must_change_password = BooleanField(lazy_gettext("Has to choose a new password at the next sign-in"), default=True)
+    sees = RadioField(
+        lazy_gettext("Sees"),
+        choices=[
+            SelectChoice(ALL, lazy_gettext("All servers, future ones too")),
+            SelectChoice(CHOSEN, lazy_gettext("Only the servers chosen here")),
+        ],
+        default=ALL,
+    )
+    server_ids = SelectMultipleField(
+        lazy_gettext("Servers"), option_widget=CheckboxInput(), widget=ListWidget(prefix_label=False), choices=[]
+    )
+
+    def offer_servers(self, now: datetime) -> None:
+        """Fill in which servers there are."""
+        servers = sorted(overview.overview(now, ALL_SERVERS).servers, key=lambda server: server.display_name.casefold())
+        self.server_ids.choices = [SelectChoice(server.id, server.display_name) for server in servers]
+
+    @property
+    def sees_all_servers(self) -> bool:
+        """Whether the account is not limited."""
+        return bool(self.sees.data != CHOSEN)
+
+    def check_name(self) -> bool:
+        """Whether the name has a length that will do; otherwise it is said at the field."""
+        if SHORTEST_NAME <= len(users.normalise_name(self.username.data or "")) <= LONGEST_NAME:
+            return True
+        bounds = {"least": SHORTEST_NAME, "most": LONGEST_NAME}
+        self.refuse("username", _("A name has %(least)s to %(most)s characters.", **bounds))
+        return False
+
+    def take_refusal(self, refusal: AppError) -> None:
+        """Say at its field what the service refused, in the reader's language where we know the case."""
+        if isinstance(refusal, Conflict):
+            self.refuse("username", _("Another account has this name."))
+        elif refusal.message.startswith("The last admin"):
+            self.refuse("is_admin", _("This is the last administrator, who has to stay one."))
+        elif refusal.message == "Cannot delete your own account":
+            self.refuse("", _("You cannot delete your own account."))
+        elif refusal.message == "Cannot delete the last admin account":
+            self.refuse("", _("The last administrator cannot be deleted."))
+        else:
+            self.take(refusal, {"Username": "username", "serverIds": "server_ids"})
+
+
+class NewAccountForm(AccountForm):
+    """A new account."""
+
+    makes_password = BooleanField(
+        lazy_gettext("Make a password"),
+        description=lazy_gettext("It is shown once, after the account was made."),
+        default=True,
+    )
+    password = PasswordField(
+        lazy_gettext("Or choose one"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
+    )
+
+    def attempt(self, actor: Actor, now: datetime) -> Account | None:
+        """Make the account; None when the form tells why not."""
+        is_fine = self.check_name()
+        password = "" if self.makes_password.data else self.password.data or ""
+        broken = [] if self.makes_password.data else password_rules(passwords.policy(), password)
+        for sentence in broken:
+            self.refuse("password", sentence)
+        if broken or not is_fine:
+            return None
+        new = NewAccount(
+            username=self.username.data or "",
+            password=password,
+            is_admin=bool(self.is_admin.data),
+            must_change_password=bool(self.must_change_password.data),
+            sees_all_servers=self.sees_all_servers,
+            server_ids=frozenset(self.server_ids.data or ()),
+        )
+        try:
+            return users.create_account(new, actor=actor, now=now)
+        except AppError as refusal:
+            self.take_refusal(refusal)
+            return None
+
+
+class ChangedAccountForm(AccountForm):
+    """An account that exists."""
+
+    def attempt(self, user_id: str, actor: Actor, now: datetime) -> bool:
+        """Change the account; False when the form tells why not. Raises NotFound."""
+        if not self.check_name():
+            return False
+        change = AccountChange(
+            username=self.username.data,
+            is_admin=bool(self.is_admin.data),
+            must_change_password=bool(self.must_change_password.data),
+            sees_all_servers=self.sees_all_servers,
+            server_ids=frozenset(self.server_ids.data or ()),
+        )
+        try:
+            users.change_account(user_id, change, actor=actor, now=now)
+        except AppError as refusal:
+            if refusal.status == 404:
+                raise
+            self.take_refusal(refusal)
+            return False
+        return True
+
+
+def password_rules(policy: PasswordPolicy, password: str) -> list[str]:
+    """What is wrong with a password, in the reader's language and the order of the rules."""
+    words = {
+        "Cannot use": _("This is the documented first password. Choose another one."),
+        "Password must be": ngettext("At least %(num)s character.", "At least %(num)s characters.", policy.min_length),
+        "Password must contain at least one upp": _("An upper-case letter (A to Z)."),
+        "Password must contain at least one low": _("A lower-case letter (a to z)."),
+        "Password must contain at least one num": _("A digit (0 to 9)."),
+    }
+    return [
+        next((told for beginning, told in words.items() if sentence.startswith(beginning)), sentence)
+        for sentence in policy.find_violations(password)
+    ]
+
+
+# What the tab of the accounts shows: the list as it was asked for, and one account.
+
+MOST_LISTED = 1000
+NEVER = datetime.min.replace(tzinfo=UTC)
+
+COLUMNS: tuple[Column[Account], ...] = (
+    Column("name", lazy_gettext("Name"), lambda account: account.user.username),
+    Column("role", lazy_gettext("Role"), lambda account: (not account.user.is_admin, account.user.username)),
+    Column("login", lazy_gettext("Last sign-in"), lambda account: account.user.last_login_at or NEVER),
+    Column("updated", lazy_gettext("Changed"), lambda account: account.user.updated_at),
+    Column("created", lazy_gettext("Created"), lambda account: account.user.created_at),
+)
+
+
+def list_accounts(query: ListQuery) -> list[Account]:
+    """The accounts that were asked for, in the order that was asked for."""
+    found = users.list_accounts(search=query.search, limit=MOST_LISTED).accounts
+    return query.ordered(found, COLUMNS)
+
+
+def form_of(account: Account, now: datetime, *, is_sent: bool = True) -> ChangedAccountForm:
+    """The form of an account, filled from what is stored, and with `is_sent` from the request where it sends one."""
+    user = account.user
+    source = {} if is_sent else {"formdata": None}
+    form = ChangedAccountForm(
+        **source,
+        username=user.username,
+        is_admin=user.is_admin,
+        must_change_password=user.must_change_password,
+        sees=ALL if user.sees_all_servers else CHOSEN,
+        server_ids=list(account.server_ids),
+    )
+    form.offer_servers(now)
+    return form
+
+
+def deletion_question(user: User) -> Confirmation:
+    """What to ask before an account is deleted."""
+    sentences = [_("The account and its sessions are gone at once. What it did stays in the audit log.")]
+    if user.is_admin:
+        sentences.append(_("This account is an administrator."))
+    return Confirmation(
+        title=_("Delete %(name)s?", name=user.username),
+        sentences=sentences,
+        button=_("Delete %(name)s", name=user.username),
+        action=url_for("settings.delete_user", user_id=user.id),
+        back=url_for("settings.show_user", user_id=user.id),
+    )
+
+
+def reset_question(user: User) -> Confirmation:
+    """What to ask before an account gets a new password."""
+    return Confirmation(
+        title=_("Reset the password of %(name)s?", name=user.username),
+        sentences=[
+            _("A new password is made and shown to you once. The old one stops working, and all sessions end."),
+            _("At the next sign-in a password of their own has to be chosen."),
+        ],
+        button=_("Reset the password"),
+        action=url_for("settings.reset_password", user_id=user.id),
+        back=url_for("settings.show_user", user_id=user.id),
+        is_dangerous=False,
+    )
+
+
+# Views of the tab of accounts, which is for administrators.
+
+TAB = "users"
+
+
+def show_all() -> ResponseReturnValue:
+    """All accounts, or those whose name holds a text."""
+    query = read_query(request.args, COLUMNS)
+    values = {"query": query, "columns": COLUMNS, "now": runtime.now()}
+    return render_template("accounts/users.html", tab=TAB, accounts=list_accounts(query), **values)
+
+
+@settings_bp.get("/users/new")
+@guarded(Guard.ADMIN)
+def new_user() -> ResponseReturnValue:
+    """The form for another account."""
+    return _show_new(NewAccountForm(formdata=None))
+
+
+@settings_bp.post("/users/new")
+@guarded(Guard.ADMIN)
+def create_user() -> ResponseReturnValue:
+    """Make an account. A password that was made is shown in this answer and never again."""
+    form = NewAccountForm()
+    account = form.attempt(actor(), runtime.now())
+    if account is None:
+        return _show_new(form), 400
+    if account.temporary_password is not None:
+        return _show_password(account, _("The account was made."))
+    flash(_("%(name)s was made.", name=account.user.username), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+@settings_bp.get("/users/<user_id>")
+@guarded(Guard.ADMIN)
+def show_user(user_id: str) -> ResponseReturnValue:
+    """One account."""
+    account = users.find_account(user_id)
+    return _show(account, form_of(account, runtime.now()))
+
+
+@settings_bp.post("/users/<user_id>")
+@guarded(Guard.ADMIN)
+def save_user(user_id: str) -> ResponseReturnValue:
+    """Change an account."""
+    account = users.find_account(user_id)
+    form = form_of(account, runtime.now())
+    if not form.attempt(user_id, actor(), runtime.now()):
+        return _show(users.find_account(user_id), form), 400
+    flash(_("%(name)s was saved.", name=form.username.data), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+@settings_bp.post("/users/<user_id>/unlock")
+@guarded(Guard.ADMIN)
+def unlock_user(user_id: str) -> ResponseReturnValue:
+    """Open an account that too many wrong passwords have locked."""
+    users.unlock_account(user_id, actor=actor(), now=runtime.now())
+    flash(_("The account is unlocked."), "success")
+    return redirect(url_for("settings.show_user", user_id=user_id), 303)
+
+
+@settings_bp.get("/users/<user_id>/password")
+@guarded(Guard.ADMIN)
+def confirm_reset(user_id: str) -> ResponseReturnValue:
+    """Ask whether an account shall get a new password."""
+    return ask_confirmation(reset_question(users.find_account(user_id).user), tab=TAB, label=_("Users"))
+
+
+@settings_bp.post("/users/<user_id>/password")
+@guarded(Guard.ADMIN)
+def reset_password(user_id: str) -> ResponseReturnValue:
+    """Give an account a new password, which is shown in this answer and never again."""
+    change, kept = AccountChange(resets_password=True), sessions.current().id_hash
+    account = users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=kept)
+    return _show_password(account, _("The password was reset."))
+
+
+@settings_bp.get("/users/<user_id>/delete")
+@guarded(Guard.ADMIN)
+def confirm_user_deletion(user_id: str) -> ResponseReturnValue:
+    """Ask whether an account shall be deleted."""
+    return ask_confirmation(deletion_question(users.find_account(user_id).user), tab=TAB, label=_("Users"))
+
+
+@settings_bp.post("/users/<user_id>/delete")
+@guarded(Guard.ADMIN)
+def delete_user(user_id: str) -> ResponseReturnValue:
+    """Delete an account; one's own and the last administrator's stay."""
+    account = users.find_account(user_id)
+    try:
+        users.delete_account(user_id, actor=actor(), now=runtime.now())
+    except AppError as refusal:
+        form = form_of(account, runtime.now(), is_sent=False)
+        form.take_refusal(refusal)
+        return _show(account, form), refusal.status
+    flash(_("%(name)s was deleted.", name=account.user.username), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+def _show(account: Account, form: ChangedAccountForm) -> str:
+    values = {"user": account.user, "is_own": account.user.id == current_user.id, "now": runtime.now()}
+    return render_template("accounts/user.html", tab=TAB, form=form, **values)
+
+
+def _show_new(form: NewAccountForm) -> str:
+    form.offer_servers(runtime.now())
+    return render_template("accounts/user.html", tab=TAB, form=form, user=None, policy=passwords.policy())
+
+
+def _show_password(account: Account, sentence: str) -> str:
+    return render_template("accounts/new_password.html", tab=TAB, account=account, sentence=sentence)

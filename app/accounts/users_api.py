@@ -1,0 +1,274 @@
+"""Accounts, kept by administrators."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
+
+from app import runtime
+from app.accounts import sessions, users
+from app.accounts.models import User
+from app.accounts.users import Account, AccountChange, AccountPage, NewAccount
+from app.plugin import ApiGroup, Guard, described
+from app.web.request import actor, json_body
+from app.web.responses import DONE, SOMETIMES, DatabaseTime, Out
+
+# Wire forms of accounts.
+
+PAGE_SIZE, MOST_ON_A_PAGE, LAST_PAGE = 50, 1000, 1_000_000
+NAME_LENGTH, ID_LENGTH, MOST_SERVERS = 255, 255, 10_000
+
+
+class Truth(fields.Boolean):
+    """A claim as JavaScript takes it: null, false, 0 and the empty text are no, everything else is yes."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        return value not in (None, False, "")  # 0 equals False
+
+
+class ExactTruth(fields.Boolean):
+    """A claim that only true makes."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        return value is True
+
+
+def server_ids() -> fields.List[Any]:
+    """Ids of servers."""
+    return fields.List(
+        fields.String(validate=validate.Length(max=ID_LENGTH)),
+        data_key="serverIds",
+        validate=validate.Length(max=MOST_SERVERS),
+    )
+
+
+class NewUserIn(Schema):
+    """An account to make. A list of servers without `allServers` limits it to them."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    username = fields.String(required=True)
+    password = fields.String(load_default="", allow_none=True)
+    is_admin = Truth(data_key="isAdmin", load_default=False, allow_none=False)
+    must_change_password = Truth(data_key="requirePasswordChange", load_default=True)
+    sees_all_servers = fields.Boolean(data_key="allServers")
+    server_ids = server_ids()
+
+    @pre_load
+    def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
+        """Ask for a name."""
+        username = body.get("username")
+        if not isinstance(username, str) or not username.strip():
+            raise ValidationError("Username is required")
+        return nulls_as_no(body)
+
+    @post_load
+    def make(self, values: dict[str, Any], **_options: Any) -> NewAccount:
+        """The account as a domain value."""
+        values["password"] = values["password"] or ""
+        return NewAccount(**limited_to_list(values))
+
+
+class UserChangeIn(Schema):
+    """What to change of an account."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    username = fields.String(allow_none=True, validate=validate.Length(max=NAME_LENGTH))
+    is_admin = Truth(data_key="isAdmin")
+    must_change_password = Truth(data_key="requirePasswordChange")
+    # wire: nothing but true counts
+    resets_password = ExactTruth(data_key="resetPassword", load_default=False)
+    sees_all_servers = fields.Boolean(data_key="allServers")
+    server_ids = server_ids()
+
+    @pre_load
+    def take_nulls(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
+        """Take null for no."""
+        return nulls_as_no(body)
+
+    @post_load
+    def make(self, values: dict[str, Any], **_options: Any) -> AccountChange:
+        """The change as a domain value."""
+        return AccountChange(**limited_to_list(values))
+
+
+def nulls_as_no(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The body with no in place of null where a claim is meant."""
+    claims = ("isAdmin", "requirePasswordChange", "resetPassword")
+    return {name: False if name in claims and value is None else value for name, value in body.items()}
+
+
+def limited_to_list(values: dict[str, Any]) -> dict[str, Any]:
+    """A list of servers that comes alone limits the account to them."""
+    if "server_ids" not in values:
+        return values
+    return {"sees_all_servers": False, **values, "server_ids": frozenset(values["server_ids"])}
+
+
+@dataclass(frozen=True, slots=True)
+class UsersQuery:
+    """Which accounts to list."""
+
+    page: int = 1
+    limit: int = PAGE_SIZE
+    search: str = ""
+
+    @classmethod
+    def read(cls, query: Mapping[str, str]) -> Self:
+        """Read `page` (from 1), `limit` (held within 1 and 1,000) and `search`; what is no number counts as absent."""
+        page = min(max(_whole_number(query, "page", 1), 1), LAST_PAGE)
+        limit = min(max(_whole_number(query, "limit", PAGE_SIZE), 1), MOST_ON_A_PAGE)
+        return cls(page, limit, query.get("search", ""))
+
+    @property
+    def window(self) -> dict[str, Any]:
+        """The arguments of the service."""
+        return {"search": self.search, "offset": (self.page - 1) * self.limit, "limit": self.limit}
+
+
+class UserOut(Out):
+    """An account after it was made or changed."""
+
+    id = fields.String()
+    username = fields.String()
+    is_admin = fields.Boolean(data_key="isAdmin")
+    must_change_password = fields.Boolean(data_key="mustChangePassword")
+    all_servers = fields.Boolean(data_key="allServers", attribute="sees_all_servers")
+
+
+class ListedUserOut(UserOut):
+    """An account in the list."""
+
+    created_at = DatabaseTime(data_key="createdAt")
+    updated_at = DatabaseTime(data_key="updatedAt")
+    last_login_at = DatabaseTime(data_key="lastLoginAt")
+    last_login_ip = fields.String(data_key="lastLoginIp", allow_none=True)
+    failed_login_attempts = fields.Integer(data_key="failedLoginAttempts")
+    locked_until = DatabaseTime(data_key="lockedUntil")
+
+
+class AccountOut(UserOut):
+    """An account with the servers that it is limited to."""
+
+    server_ids = fields.List(fields.String(), data_key="serverIds")
+
+
+class ChangedAccountOut(Out):
+    """An account, with its temporary password if it has just got one."""
+
+    user = fields.Nested(AccountOut)
+    temporary_password = fields.String(data_key="temporaryPassword", metadata=SOMETIMES)
+
+
+class AccountInListOut(ListedUserOut):
+    """An account in the list, with its servers and whether it is locked now."""
+
+    is_locked = fields.Boolean(data_key="isLocked")
+    server_ids = fields.List(fields.String(), data_key="serverIds")
+
+
+class PlaceOut(Out):
+    """Where a page stands in the list."""
+
+    page = fields.Integer()
+    limit = fields.Integer()
+    total = fields.Integer()
+    page_count = fields.Integer(data_key="totalPages")
+
+
+class AccountsOut(Out):
+    """A page of accounts."""
+
+    users = fields.List(fields.Nested(AccountInListOut))
+    place = fields.Nested(PlaceOut, data_key="pagination")
+
+
+USERS_QUERY: dict[str, fields.Field[Any]] = {
+    "page": fields.Integer(metadata={"minimum": 1}),
+    "limit": fields.Integer(metadata={"minimum": 1, "maximum": MOST_ON_A_PAGE}),
+    "search": fields.String(),
+}
+
+_user_out, _listed_out = UserOut(), ListedUserOut()
+
+
+def dump_account(account: Account) -> dict[str, Any]:
+    """An account, with its temporary password if it has just got one: this is the only time it is shown."""
+    told: dict[str, Any] = {"user": _user_out.dump(account.user) | {"serverIds": account.server_ids}}
+    if account.temporary_password is not None:
+        told["temporaryPassword"] = account.temporary_password
+    return told
+
+
+def dump_page(found: AccountPage, query: UsersQuery, now: datetime) -> dict[str, Any]:
+    """A page of accounts."""
+    pages = -(-found.total // query.limit)
+    return {
+        "users": [_dump_listed(account.user, account.server_ids, now) for account in found.accounts],
+        "pagination": {"page": query.page, "limit": query.limit, "total": found.total, "totalPages": pages},
+    }
+
+
+def _dump_listed(user: User, ids: tuple[str, ...], now: datetime) -> dict[str, Any]:
+    return _listed_out.dump(user) | {"isLocked": user.is_locked(now), "serverIds": ids}
+
+
+def _whole_number(query: Mapping[str, str], name: str, standard: int) -> int:
+    try:
+        return int(query.get(name) or standard)
+    except ValueError:
+        return standard
+
+
+# Views of the users group.
+
+bp = Blueprint("users", __name__, url_prefix="/users")
+
+
+@bp.get("")
+@described({200: AccountsOut}, query=USERS_QUERY)
+def index() -> ResponseReturnValue:
+    """Accounts by name, in pages; `search` is part of a name."""
+    query = UsersQuery.read(request.args)
+    return dump_page(users.list_accounts(**query.window), query, runtime.now())
+
+
+@bp.post("")
+@described({201: ChangedAccountOut}, body=NewUserIn, errors=(404, 409))
+def create() -> ResponseReturnValue:
+    """Make an account; without a password it gets a temporary one, which is shown once."""
+    return dump_account(users.create_account(NewUserIn().load(json_body()), actor=actor(), now=runtime.now())), 201
+
+
+@bp.patch("/<user_id>")
+@described({200: ChangedAccountOut}, body=UserChangeIn, errors=(409,))
+def update(user_id: str) -> ResponseReturnValue:
+    """Change name, role, password or servers of an account. The last administrator stays one."""
+    change, kept = UserChangeIn().load(json_body()), sessions.current().id_hash
+    return dump_account(users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=kept))
+
+
+@bp.post("/<user_id>/unlock")
+@described({200: DONE})
+def unlock(user_id: str) -> ResponseReturnValue:
+    """Open an account that too many wrong passwords have locked, before its time is over."""
+    users.unlock_account(user_id, actor=actor(), now=runtime.now())
+    return {"success": True, "message": "User unlocked successfully"}
+
+
+@bp.delete("/<user_id>")
+@described({200: DONE}, errors=(400,))
+def delete(user_id: str) -> ResponseReturnValue:
+    """Delete an account with its sessions; not one's own, and not the last administrator's."""
+    users.delete_account(user_id, actor=actor(), now=runtime.now())
+    return {"success": True, "message": "User deleted successfully"}
+
+
+group = ApiGroup(name="users", blueprint=bp, guard=Guard.ADMIN, summary="Accounts and what they may see")

@@ -1,0 +1,405 @@
+"""Who did what: reading, export, clean-up."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, jsonify, request
+from flask.typing import ResponseReturnValue
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
+
+from app import runtime
+from app.audit import application_logs, log
+from app.audit.application_logs import LogExcerpt
+from app.audit.filters import FilterQuery, limited_to
+from app.audit.log import AuditEntry, AuditFilter, AuditWords
+from app.core.db.transaction import LONGEST_SEARCH
+from app.core.instants import iso
+from app.database import retention
+from app.plugin import AnyOf, ApiGroup, AppError, Content, Guard, described, guarded
+from app.web.request import actor, json_body
+from app.web.responses import SOMETIMES, TEXTS, DatabaseTime, IsoInstant, Out, csv_line
+
+# Wire forms of the audit log.
+
+FEWEST_DAYS, MOST_DAYS = 30, 365
+USUAL_PAGE, LARGEST_PAGE = 50, 1000
+MOST_PAGES = 10**9
+
+
+class PageQuery(Schema):
+    """Which part of the list; `offset` wins over `page`."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    limit = fields.String(load_default="")
+    page = fields.String(load_default="")
+    offset = fields.String(load_default="")
+
+    @post_load
+    def make(self, values: dict[str, str], **_options: Any) -> dict[str, int]:
+        """Limit and offset within bounds; what is no number counts as absent."""
+        limit = min(max(_number(values["limit"]) or USUAL_PAGE, 1), LARGEST_PAGE)
+        page = min(max(_number(values["page"]) or 1, 1), MOST_PAGES)
+        offset = _number(values["offset"])
+        return {"limit": limit, "offset": (page - 1) * limit if offset is None else min(max(offset, 0), MOST_PAGES)}
+
+
+class FormatQuery(Schema):
+    """In which form to save what was found."""
+
+    format = fields.String(load_default="csv", metadata={"enum": ["csv", "json"]})
+
+
+class RetentionIn(Schema):
+    """How many days to keep."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    days = fields.Integer(required=True, data_key="retentionDays")
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse what is no number, or out of bounds, in the contract's words."""
+        days = data.get("retentionDays")
+        if isinstance(days, bool) or not isinstance(days, int | float) or not days:
+            raise ValidationError("retentionDays must be a number")
+        return {"retentionDays": _checked_days(days)}
+
+
+class CleanupIn(Schema):
+    """What to delete: by default what is older than the setting says; with `dryRun` it is only counted."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    days = fields.Integer(data_key="retentionDays", load_default=None)
+    is_dry_run = fields.Boolean(data_key="dryRun", load_default=False)
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Take digits for a number, and nothing for the setting."""
+        days = data.get("retentionDays")
+        if not days:
+            return {name: value for name, value in data.items() if name != "retentionDays"}
+        if isinstance(days, str) and days.strip().isdecimal():
+            days = int(days.strip()[:9])
+        if isinstance(days, bool) or not isinstance(days, int | float):
+            raise ValidationError("retentionDays must be a number")
+        return {**data, "retentionDays": _checked_days(days)}
+
+
+class EntryOut(Out):
+    """One entry."""
+
+    id = fields.Integer()
+    at = DatabaseTime(data_key="timestamp")
+    user_id = fields.String(data_key="userId", allow_none=True)
+    username = fields.String(allow_none=True)
+    action = fields.String()
+    category = fields.String()
+    target_type = fields.String(data_key="targetType", allow_none=True)
+    target_id = fields.String(data_key="targetId", allow_none=True)
+    details = fields.Raw(allow_none=True)
+    ip_address = fields.String(data_key="ipAddress", allow_none=True)
+    user_agent = fields.String(data_key="userAgent", allow_none=True)
+    status = fields.String()
+    error_message = fields.String(data_key="errorMessage", allow_none=True)
+
+
+class WordsOut(Out):
+    """The words that a filter can be set to."""
+
+    actions = fields.Raw(metadata=TEXTS)
+    categories = fields.Raw(metadata=TEXTS)
+    statuses = fields.Raw(metadata=TEXTS)
+
+
+class PlaceOut(Out):
+    """Where a page stands in the list."""
+
+    page = fields.Integer()
+    limit = fields.Integer()
+    total = fields.Integer()
+    page_count = fields.Integer(data_key="totalPages")
+
+
+class PageOut(Out):
+    """One part of the list, and where it stands."""
+
+    entries = fields.List(fields.Nested(EntryOut), data_key="logs")
+    place = fields.Nested(PlaceOut, data_key="pagination")
+
+
+class CleanedOut(Out):
+    """How many entries were deleted, or with `dryRun` would be."""
+
+    success = fields.Boolean(metadata=SOMETIMES)
+    deleted_count = fields.Integer(data_key="deletedCount", metadata=SOMETIMES)
+    is_dry_run = fields.Boolean(data_key="dryRun", metadata=SOMETIMES)
+    would_delete_count = fields.Integer(data_key="wouldDeleteCount", metadata=SOMETIMES)
+    cutoff_on = fields.Date(data_key="cutoffDate", metadata=SOMETIMES)
+    oldest_remaining_at = DatabaseTime(data_key="oldestRemaining")
+    days = fields.Integer(data_key="retentionDays")
+
+
+CSV_COLUMNS = {
+    "ID": "id",
+    "Timestamp": "timestamp",
+    "User ID": "userId",
+    "Username": "username",
+    "Action": "action",
+    "Category": "category",
+    "Target Type": "targetType",
+    "Target ID": "targetId",
+    "Status": "status",
+    "IP Address": "ipAddress",
+    "User Agent": "userAgent",
+    "Details": "details",
+    "Error Message": "errorMessage",
+}
+
+_entry_out, _words_out, _time = EntryOut(), WordsOut(), DatabaseTime()
+
+
+def dump_page(entries: Sequence[AuditEntry], total: int, *, limit: int, offset: int) -> dict[str, Any]:
+    """One part of the list, and where it stands."""
+    place = {"page": offset // limit + 1, "limit": limit, "total": total, "totalPages": -(-total // limit)}
+    return {"logs": dump_entries(entries), "pagination": place}
+
+
+def dump_entries(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
+    """Entries as they are listed."""
+    return _entry_out.dump(entries, many=True)
+
+
+def dump_words(words: AuditWords) -> dict[str, Any]:
+    """The words that a filter can be set to."""
+    return _words_out.dump(words)
+
+
+def dump_csv(entries: Sequence[AuditEntry]) -> str:
+    """Entries as a table, without a final newline; no cell is a formula."""
+    rows = ([_cell(entry[name]) for name in CSV_COLUMNS.values()] for entry in dump_entries(entries))
+    return "\n".join(csv_line(row) for row in ([*CSV_COLUMNS], *rows))
+
+
+def database_time(instant: datetime | None) -> str | None:
+    """An instant as the list shows it."""
+    return _time._serialize(instant, None, None)
+
+
+def _cell(value: Any) -> Any:
+    return orjson.dumps(value).decode() if isinstance(value, Mapping | list) else value
+
+
+def _checked_days(days: float) -> int:
+    if not FEWEST_DAYS <= days <= MOST_DAYS:
+        raise ValidationError(f"Retention days must be between {FEWEST_DAYS} and {MOST_DAYS}")
+    if days != int(days):
+        raise ValidationError("retentionDays must be a whole number")
+    return int(days)
+
+
+def _number(text: str) -> int | None:
+    """A whole number; None for anything else, nought as well as absurdly long ones included."""
+    digits = text.strip().removeprefix("-")
+    return int(text) if digits.isdecimal() and len(digits) < 10 else None
+
+
+# Views of the audit group.
+
+audit_bp = Blueprint("audit", __name__, url_prefix="/audit-log")
+
+
+@audit_bp.get("")
+@described({200: PageOut}, query=(FilterQuery, PageQuery))
+def index() -> ResponseReturnValue:
+    """Entries that match, newest first, page by page."""
+    wanted, part = wanted_entries(), PageQuery().load(request.args)
+    entries = log.list_entries(wanted, **part)
+    return dump_page(entries, log.count_entries(wanted), **part)
+
+
+@audit_bp.get("/download")
+@described({200: AnyOf([EntryOut], Content("text/csv"))}, query=(FilterQuery, FormatQuery))
+def download() -> ResponseReturnValue:
+    """The newest 10,000 entries that match, as a CSV or, with `format=json`, a JSON file."""
+    entries = log.list_entries(wanted_entries(), limit=log.MOST_EXPORTED)
+    if request.args.get("format") == "json":
+        return attached(jsonify(dump_entries(entries)), "json")
+    if not entries:
+        raise AppError("No logs to export")
+    return attached(Response(dump_csv(entries), mimetype="text/csv"), "csv")
+
+
+@audit_bp.get("/filters")
+@described({200: WordsOut})
+def filters() -> ResponseReturnValue:
+    """The actions, categories and statuses that occur."""
+    return dump_words(log.read_words(AuditFilter(own_user_id=limited_to())))
+
+
+@audit_bp.get("/retention")
+@described({200: {"retentionDays": fields.Integer()}})
+def show_retention() -> ResponseReturnValue:
+    """How many days the log reaches back."""
+    return {"retentionDays": retention.audit_retention_days()}
+
+
+@audit_bp.patch("/retention")
+@guarded(Guard.ADMIN)
+@described({200: {"success": fields.Boolean(), "retentionDays": fields.Integer()}}, body=RetentionIn)
+def save_retention() -> ResponseReturnValue:
+    """Choose how many days the log reaches back: 30 to 365."""
+    days = RetentionIn().load(json_body())["days"]
+    retention.save_audit_retention(days, actor=actor(), now=runtime.now())
+    return {"success": True, "retentionDays": days}
+
+
+@audit_bp.post("/cleanup")
+@guarded(Guard.ADMIN)
+@described({200: CleanedOut}, body=CleanupIn, is_body_optional=True)
+def cleanup() -> ResponseReturnValue:
+    """Delete entries older than the given days, else than the setting says; with `dryRun` only count them."""
+    wanted = CleanupIn().load(json_body(optional=True))
+    days, now = wanted["days"] or retention.audit_retention_days(), runtime.now()
+    if wanted["is_dry_run"]:
+        count = retention.count_old_audit_entries(days, now)
+        told: dict[str, Any] = {"dryRun": True, "wouldDeleteCount": count}
+        told["cutoffDate"] = (now - timedelta(days=days)).date().isoformat()
+    else:
+        told = {"success": True, "deletedCount": retention.purge_audit_log(days, now=now, actor=actor())}
+    oldest = database_time(log.oldest_remaining_at(days, now))
+    return told | {"oldestRemaining": oldest, "retentionDays": days}
+
+
+def wanted_entries() -> AuditFilter:
+    """What the query asks for, within what the account may see."""
+    return replace(FilterQuery().load(request.args), own_user_id=limited_to())
+
+
+def attached(answer: Response, suffix: str) -> Response:
+    """Have the browser save the answer under the day's name."""
+    name = f"audit-log-{runtime.now():%Y-%m-%d}.{suffix}"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+audit_group = ApiGroup(name="audit", blueprint=audit_bp, summary="The audit log: list, export, clean-up, retention")
+
+
+# Wire forms of the log files.
+
+USUAL_LINES, MOST_LINES = 1000, 10_000
+
+
+class TailQuery(Schema):
+    """How many lines of which file; without a file only the list of files is wanted."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    line_limit = fields.Integer(data_key="tail", load_default=USUAL_LINES, allow_none=True)
+    name = fields.String(data_key="file", load_default="")
+
+    @pre_load
+    def check(self, data: Any, **_options: Any) -> dict[str, Any]:
+        """Hold the number of lines within its bounds; what is no number means the whole file."""
+        text = (data.get("tail") or str(USUAL_LINES)).strip()
+        is_number = text.removeprefix("-").isdecimal() and len(text) < 10
+        if is_number and not 1 <= int(text) <= MOST_LINES:
+            raise ValidationError("Invalid tail parameter")
+        return {"tail": int(text) if is_number else None, "file": data.get("file", "")}
+
+
+class ExportQuery(Schema):
+    """Which lines of which file."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    name = fields.String(data_key="file", load_default="")
+    levels = fields.String(data_key="logLevels", load_default="")
+    wanted = fields.String(data_key="search", load_default="", validate=validate.Length(max=LONGEST_SEARCH))
+
+    @pre_load
+    def check(self, data: Any, **_options: Any) -> Any:
+        """Refuse a query without a file."""
+        if not data.get("file"):
+            raise ValidationError("File parameter is required")
+        return data
+
+
+class ExcerptOut(Out):
+    """The end of a file."""
+
+    text = fields.String(data_key="logs")
+    size_bytes = fields.Integer(data_key="fileSize")
+    modified_at = IsoInstant(data_key="lastModified")
+    line_count = fields.Integer(data_key="lineCount")
+    name = fields.String(data_key="currentFile")
+
+
+class LogOut(Out):
+    """The end of a file and which files there are; of a missing file without time and lines, but with an error."""
+
+    text = fields.String(data_key="logs")
+    size_bytes = fields.Integer(data_key="fileSize")
+    modified_at = IsoInstant(data_key="lastModified", metadata=SOMETIMES)
+    line_count = fields.Integer(data_key="lineCount", metadata=SOMETIMES)
+    name = fields.String(data_key="currentFile", metadata=SOMETIMES)
+    files = fields.List(fields.String(), data_key="availableFiles")
+    error = fields.String(metadata=SOMETIMES)
+
+
+_excerpt_out = ExcerptOut()
+
+
+def dump_excerpt(excerpt: LogExcerpt | None, files: Sequence[str]) -> dict[str, Any]:
+    """The end of a file, or that it is not there; and which files are."""
+    if excerpt is None:  # wire: a missing file is answered with 200
+        return {"logs": "", "fileSize": 0, "availableFiles": list(files), "error": "Log file not found"}
+    return _excerpt_out.dump(excerpt) | {"availableFiles": list(files)}
+
+
+def dump_files(files: Sequence[str], now: datetime) -> dict[str, Any]:
+    """Which files there are, in the shape of an empty excerpt."""
+    nothing = {"logs": "", "fileSize": 0, "lastModified": iso(now), "lineCount": 0, "currentFile": ""}
+    return nothing | {"availableFiles": list(files)}
+
+
+# Views of the logs group.
+
+logs_bp = Blueprint("logs", __name__, url_prefix="/application-logs")
+
+
+@logs_bp.get("")
+@described({200: LogOut}, query=TailQuery)
+def show() -> ResponseReturnValue:
+    """The last lines of a log file; without `file` the list of files."""
+    query, files = TailQuery().load(request.args), application_logs.list_files()
+    if not query["name"]:
+        return dump_files(files, runtime.now())
+    return dump_excerpt(application_logs.read_end(**query), files)
+
+
+@logs_bp.get("/export")
+@described({200: Content("text/plain")}, query=ExportQuery, errors=(500,))
+def export() -> ResponseReturnValue:
+    """The lines of a log file that match, as a text file."""
+    query = ExportQuery().load(request.args)
+    text = application_logs.search(query["name"], query["levels"].split(","), query["wanted"])
+    answer = Response(text, mimetype="text/plain")
+    name = f"duplistatus-logs-{runtime.now():%Y-%m-%dT%H-%M-%S}.txt"
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+# What the program itself logs.
+
+logs_group = ApiGroup(name="logs", blueprint=logs_bp, guard=Guard.ADMIN, summary="The application's log files")

@@ -1,0 +1,194 @@
+"""Who did what, when, from where."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, ForeignKey, Text, false, func, select, type_coerce
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.core.db.extensions import Model, db
+from app.core.db.transaction import holds, writing
+from app.core.db.types import USER_AGENT_LENGTH, Bounded, Instant, Json, Recorded, RecordedText, RowId
+from app.plugin.errors import NotFound
+
+
+class AuditEntry(Model):
+    """One entry of the audit log; the user's name outlives the account."""
+
+    __tablename__ = "audit_log"
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(Instant, index=True)
+    user_id: Mapped[str | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"), index=True)
+    username: Mapped[str | None] = mapped_column(Recorded(255))
+    action: Mapped[str] = mapped_column(Bounded(64), index=True)
+    category: Mapped[str] = mapped_column(Bounded(32))
+    status: Mapped[str] = mapped_column(Bounded(16))
+    target_type: Mapped[str | None] = mapped_column(Recorded(64))
+    target_id: Mapped[str | None] = mapped_column(Text)
+    details: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    ip_address: Mapped[str | None] = mapped_column(Recorded(64))
+    user_agent: Mapped[str | None] = mapped_column(RecordedText(USER_AGENT_LENGTH))
+    error_message: Mapped[str | None] = mapped_column(Text)
+
+
+# The audit log: who did what. An entry is written in the transaction of the deed it tells of.
+
+REDACTED = "[REDACTED]"
+SECRET_WORDS = ("password", "secret", "token", "apikey", "api_key", "sessionid", "session_id")
+NOT_SECRET = frozenset({"must_change_password", "mustChangePassword", "hasPassword", "hasAccessToken"})
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts, and from where."""
+
+    user_id: str | None = None
+    username: str | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+
+
+SYSTEM = Actor(username="system")
+
+
+def record_entry(
+    action: str,
+    category: str,
+    *,
+    now: datetime,
+    actor: Actor = SYSTEM,
+    status: str = "success",
+    target_type: str | None = None,
+    target_id: str | None = None,
+    details: Mapping[str, Any] | None = None,
+    error_message: str | None = None,
+) -> None:
+    """Add one entry; joins the transaction that is open, else makes its own. Secrets in `details` are masked."""
+    with writing() as session:
+        session.add(
+            AuditEntry(
+                at=now,
+                user_id=actor.user_id,
+                username=actor.username,
+                action=action,
+                category=category,
+                status=status,
+                target_type=target_type,
+                target_id=target_id,
+                details=None if details is None else redact(details),
+                ip_address=actor.ip_address,
+                user_agent=actor.user_agent,
+                error_message=error_message,
+            )
+        )
+
+
+def redact(value: Any) -> Any:
+    """Mask what stands under a key that speaks of a secret, however deep."""
+    if isinstance(value, Mapping):
+        return {key: REDACTED if _is_secret(str(key)) else redact(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redact(item) for item in value]
+    return value
+
+
+def _is_secret(key: str) -> bool:
+    return key not in NOT_SECRET and any(word in key.lower() for word in SECRET_WORDS)
+
+
+# The audit log as people read it: filtered, page by page, newest first.
+
+MOST_EXPORTED = 10_000
+STATUSES = frozenset({"success", "failure", "error"})
+EXACT = ("user_id", "username", "action", "category", "status")
+# Where a text is looked for.
+SEARCHED = (
+    AuditEntry.username,
+    AuditEntry.action,
+    AuditEntry.target_id,
+    AuditEntry.ip_address,
+    AuditEntry.error_message,
+    type_coerce(AuditEntry.details, Text),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """What to look for; None is no condition.
+
+    `before` is the first instant that no longer counts; `search` is part of a name, target, address or detail, in any
+    case. `own_user_id` holds a limited account to its own deeds, since
+    entries tell of servers that it may not see. With `matches_nothing` a condition cannot be met at all.
+    """
+
+    since: datetime | None = None
+    before: datetime | None = None
+    user_id: str | None = None
+    username: str | None = None
+    action: str | None = None
+    category: str | None = None
+    status: str | None = None
+    search: str | None = None
+    own_user_id: str | None = None
+    matches_nothing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AuditWords:
+    """What a filter can be set to, ascending: the words that occur in the log, and every status that there is."""
+
+    actions: list[str]
+    categories: list[str]
+    statuses: list[str]
+
+
+def list_entries(wanted: AuditFilter, *, limit: int, offset: int = 0) -> list[AuditEntry]:
+    """The entries that match, newest first."""
+    statement = select(AuditEntry).where(*_conditions(wanted)).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
+    return list(db.session.scalars(statement.limit(limit).offset(offset)))
+
+
+def find_entry(entry_id: int, own_user_id: str | None) -> AuditEntry:
+    """One entry. Raises NotFound, also for one that a limited account may not see."""
+    entry = db.session.get(AuditEntry, entry_id)
+    if entry is None or own_user_id not in (None, entry.user_id):
+        raise NotFound("Audit entry not found")
+    return entry
+
+
+def count_entries(wanted: AuditFilter) -> int:
+    """How many entries match."""
+    return db.session.scalar(select(func.count()).select_from(AuditEntry).where(*_conditions(wanted))) or 0
+
+
+def read_words(wanted: AuditFilter) -> AuditWords:
+    """The words of the entries that match."""
+    found = [
+        sorted(word for word in db.session.scalars(select(column).where(*_conditions(wanted)).distinct()) if word)
+        for column in (AuditEntry.action, AuditEntry.category, AuditEntry.status)
+    ]
+    actions, categories, statuses = found
+    return AuditWords(actions, categories, sorted(STATUSES.union(statuses)))
+
+
+def oldest_remaining_at(days: int, now: datetime) -> datetime | None:
+    """The oldest entry that a clean-up leaves; None when it leaves nothing."""
+    return db.session.scalar(select(func.min(AuditEntry.at)).where(AuditEntry.at >= now - timedelta(days=days)))
+
+
+def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
+    conditions = [getattr(AuditEntry, name) == getattr(wanted, name) for name in EXACT if getattr(wanted, name)]
+    if wanted.since is not None:
+        conditions.append(AuditEntry.at >= wanted.since)
+    if wanted.before is not None:
+        conditions.append(AuditEntry.at < wanted.before)
+    if wanted.search:
+        conditions.append(holds(wanted.search, *SEARCHED))
+    if wanted.own_user_id is not None:
+        conditions.append(AuditEntry.user_id == wanted.own_user_id)
+    if wanted.matches_nothing:
+        conditions.append(false())
+    return conditions

@@ -1,0 +1,1 @@
+"""Servers, backup jobs and runs: models, statistics, overview, details, merging, deletion."""

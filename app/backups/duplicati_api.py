@@ -1,0 +1,89 @@
+"""Which versions of Duplicati are the newest."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from app import runtime
+from app.backups import duplicati_versions
+from app.backups.duplicati_versions import PLACEHOLDER, VersionCheck
+from app.core.settings.declarations import VERSION_HOURS
+from app.plugin import ApiGroup, Guard, described, validate_http_url
+from app.web.request import actor, json_body
+from app.web.responses import IsoInstant, Out
+
+# Wire forms of the check for versions of Duplicati.
+
+LONGEST_URL = 2000
+
+
+def validate_source(url: str) -> None:
+    """A validator: nothing, or an address, which may hold the placeholder."""
+    if url:
+        validate_http_url(url.replace(PLACEHOLDER, "stable"))
+
+
+class VersionCheckIn(Schema):
+    """What to change of the check; what is left out stays. An empty `url` means Duplicati's own."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    every_hours = fields.Integer(data_key="everyHours", strict=True, validate=validate.OneOf(VERSION_HOURS))
+    url = fields.String(
+        validate=[validate.Length(max=LONGEST_URL), validate_source],
+        metadata={"description": "Any text that names releases; `{channel}` stands for the channel"},
+    )
+
+
+class VersionCheckOut(Out):
+    """How the check is set, and what it found last."""
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    every_hours = fields.Integer(data_key="everyHours")
+    url = fields.String()
+    newest = fields.Dict(values=fields.String(), metadata={"description": "The newest version by channel"})
+    checked_at = IsoInstant(data_key="checkedAt", allow_none=True)
+    error = fields.String(metadata={"description": "Why the last look failed, wholly or in part; else empty"})
+
+
+_check_out = VersionCheckOut()
+
+
+def dump_check(check: VersionCheck) -> Mapping[str, Any]:
+    """How the check is set, and what it found last."""
+    return _check_out.dump(check)
+
+
+# Views of the duplicati group.
+
+bp = Blueprint("duplicati", __name__, url_prefix="/duplicati-versions")
+
+
+@bp.get("")
+@described({200: VersionCheckOut})
+def show() -> ResponseReturnValue:
+    """Which versions of Duplicati are the newest, and how often this is looked up."""
+    return dump_check(duplicati_versions.read())
+
+
+@bp.patch("")
+@described({200: VersionCheckOut}, body=VersionCheckIn)
+def update() -> ResponseReturnValue:
+    """Choose whether, how often and where newest versions are looked up."""
+    changes = VersionCheckIn().load(json_body())
+    return dump_check(duplicati_versions.configure(changes, actor=actor(), now=runtime.now()))
+
+
+@bp.post("/check")
+@described({200: VersionCheckOut}, errors=(400,))
+def check() -> ResponseReturnValue:
+    """Look for newer versions now. 400 while this is switched off."""
+    return dump_check(duplicati_versions.check_now(runtime.now()))
+
+
+group = ApiGroup(name="duplicati", blueprint=bp, guard=Guard.ADMIN, summary="Newest versions of Duplicati")

@@ -1,0 +1,148 @@
+"""How things stand: one sentence for all jobs, and what needs a person, with its reason and the next step.
+
+Muted jobs are told of at the end and do not raise the alarm: somebody knows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+
+from app.backups.overview import JobStatus, Overview
+from app.backups.words import anomaly_figures, anomaly_words, span_words
+from app.reports.outcomes import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, Outcome, is_failure
+
+OVERDUE, FILLING, UNUSUAL = "overdue", "filling", "unusual"
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
+DAY = timedelta(days=1)
+# A destination that will be full this soon needs somebody who makes room, or buys some.
+FULL_SOON = timedelta(days=30)
+URGENCY = {kind: place for place, kind in enumerate((FATAL, ERROR, OVERDUE, WARNING, UNKNOWN, FILLING, UNUSUAL))}
+NEXT_STEPS = {
+    OVERDUE: lazy_gettext("Check that the machine is on, that Duplicati runs there, and that it still reports here."),
+    FATAL: lazy_gettext("Read the error, then run the backup again in Duplicati."),
+    ERROR: lazy_gettext("Read the errors of the run, then run the backup again in Duplicati."),
+    WARNING: lazy_gettext("Read the warnings; often a file was in use or could not be read."),
+    UNKNOWN: lazy_gettext("Look at the run; Duplicati did not say how it ended."),
+    FILLING: lazy_gettext("Make room at the destination, or keep fewer versions."),
+    UNUSUAL: lazy_gettext("Look at what was added or removed; if it was meant, nothing is to be done."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The state of everything in one word for the picture (fine, attention, trouble, empty) and one sentence."""
+
+    level: str
+    sentence: str
+    fine_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """A job that needs a person: `kind` is a status or a word above; `at` is when that began, or when it will be."""
+
+    job: JobStatus
+    kind: str
+    reason: str
+    at: datetime | None
+
+    @property
+    def next_step(self) -> str:
+        """What to do about it."""
+        return str(NEXT_STEPS[self.kind])
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether it is worth a look, and no trouble."""
+        return self.kind in (FILLING, UNUSUAL)
+
+
+def judge(overview: Overview) -> Verdict:
+    """Say in one sentence how things stand."""
+    awake = [job for job in overview.jobs if not job.is_muted]
+    overdue = sum(job.is_overdue for job in awake)
+    failed = sum(is_failure(job.last_status) for job in awake)
+    warned = sum(job.last_status == WARNING for job in awake)
+    unclear = sum(job.last_status in (UNKNOWN, NONE) for job in awake)
+    muted = len(overview.jobs) - len(awake)
+    fine = sum(is_fine(job) for job in awake)
+    if not overview.jobs:
+        return Verdict("empty", _("Waiting for the first backup report"), 0)
+    parts = [
+        _("%(count)s overdue", count=overdue) if overdue else "",
+        _("%(count)s failed", count=failed) if failed else "",
+        _("%(count)s with warnings", count=warned) if warned else "",
+        _("%(count)s unclear", count=unclear) if unclear else "",
+        _("%(count)s muted", count=muted) if muted else "",
+    ]
+    if fine == len(awake):
+        parts = [_fine_words(fine, len(overview.jobs)), parts[-1]]
+    level = "fine" if fine == len(awake) else "trouble" if overdue or failed else "attention"
+    return Verdict(level, ", ".join(part for part in parts if part), fine)
+
+
+def is_fine(job: JobStatus) -> bool:
+    """Whether nobody need look at a job."""
+    return job.last_status == SUCCESS and not job.is_overdue
+
+
+def find_concerns(jobs: Sequence[JobStatus], now: datetime) -> list[Concern]:
+    """Jobs that need a person, the most urgent first and muted ones last; each is listed once."""
+    found = [concern for job in jobs if (concern := _concern(job, now))]
+    return sorted(found, key=lambda one: (one.job.is_muted, URGENCY[one.kind], one.at or LONG_AGO))
+
+
+def _fine_words(fine: int, all_jobs: int) -> str:
+    if fine < all_jobs:
+        return ngettext("%(num)s job is fine", "%(num)s jobs are fine", fine)
+    return ngettext("The one job is fine", "All %(num)s jobs are fine", fine)
+
+
+def _concern(job: JobStatus, now: datetime) -> Concern | None:
+    if is_failure(job.last_status):
+        reason = _failure_words(job.error_count)
+        if job.is_overdue:
+            reason = _("%(reason)s, and the next run is overdue", reason=reason)
+        return Concern(job, job.last_status, reason, job.last_began_at)
+    if job.is_overdue:
+        return Concern(job, OVERDUE, _("No report has come for the planned run"), job.next_expected_at)
+    if job.last_status == WARNING:
+        reason = _warning_words(job)
+        return Concern(job, WARNING, reason, job.last_began_at)
+    if job.last_status in (UNKNOWN, NONE):
+        if job.last_began_at is None:
+            return Concern(job, UNKNOWN, _("No run of this job has saved anything yet"), job.newest.began_at)
+        return Concern(job, UNKNOWN, _("The last run ended without a result"), job.last_began_at)
+    if job.full_at is not None and job.full_at - now < FULL_SOON:
+        return Concern(job, FILLING, filling_words(job, now), job.full_at)
+    if job.anomalies:
+        first = job.anomalies[0]
+        reason = ", ".join(anomaly_words(anomaly) for anomaly in job.anomalies)
+        reason = _("The last run was unusual: %(what)s (%(figures)s)", what=reason, figures=anomaly_figures(first))
+        return Concern(job, UNUSUAL, reason, job.last_began_at)
+    return None
+
+
+def _warning_words(job: JobStatus) -> str:
+    if not job.warning_count and job.last_outcome == Outcome.PARTIAL:
+        return _("The last run saved a part of the files")
+    if not job.warning_count and job.last_outcome == Outcome.STOPPED:
+        return _("The last run was stopped; a version was saved")
+    count = job.warning_count
+    return ngettext("The last run ended with %(num)s warning", "The last run ended with %(num)s warnings", count)
+
+
+def _failure_words(error_count: int) -> str:
+    if not error_count:  # a report that counts none says so by its status alone
+        return _("The last run failed")
+    return ngettext("The last run failed with %(num)s error", "The last run failed with %(num)s errors", error_count)
+
+
+def filling_words(job: JobStatus, now: datetime) -> str:
+    """When the destination of a job will be full, in words."""
+    if job.full_at is None or job.full_at <= now:
+        return _("The destination is full")
+    return _("The destination is full in %(time)s", time=span_words((job.full_at - now) / DAY))

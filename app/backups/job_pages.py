@@ -1,0 +1,165 @@
+"""What an administrator does about a job from where it stands: mute it, tag it, say how much its destination holds.
+
+Each is a dialog, and a page without script.
+"""
+
+import math
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from flask import flash, redirect, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+
+from app import runtime
+from app.backups import servers
+from app.backups.server_pages import find_job
+from app.core.settings import store as settings_store
+from app.insight import insight
+from app.notifications import mutes
+from app.plugin import AppError, Guard, guarded
+from app.schedules import job_settings, monitoring_pages, planning
+from app.web import pages as web_pages
+from app.web.formats import exact_text
+from app.web.pages import pages_bp
+from app.web.request import actor, visible_server_ids
+
+HOUR = timedelta(hours=1)
+MUTE_LENGTHS = {
+    "1h": (HOUR, lazy_gettext("1 hour")),
+    "8h": (8 * HOUR, lazy_gettext("8 hours")),
+    "1d": (24 * HOUR, lazy_gettext("1 day")),
+    "3d": (72 * HOUR, lazy_gettext("3 days")),
+    "1w": (168 * HOUR, lazy_gettext("1 week")),
+    "30d": (720 * HOUR, lazy_gettext("30 days")),
+}
+SIZE_UNITS = {"GB": 1024**3, "TB": 1024**4}
+
+
+@pages_bp.get("/detail/<server_id>/mute")
+@guarded(Guard.ADMIN)
+def mute_form(server_id: str) -> ResponseReturnValue:
+    """Ask for how long nothing is to be told of a job, or of its server."""
+    return _show("mute", server_id)
+
+
+@pages_bp.post("/detail/<server_id>/mute")
+@guarded(Guard.ADMIN)
+def save_mute(server_id: str) -> ResponseReturnValue:
+    """Mute a job or its server, or end a mute, and go back to where the person was."""
+    form, now = request.form, runtime.now()
+    whole = "whole_server" in form
+    job_name = None if whole else form.get("backup", "")
+    try:
+        if form.get("do") == "end":
+            mutes.unmute(server_id, job_name, actor=actor(), now=now)
+            flash(_("Messages are sent again."), "success")
+        else:
+            length, _label = MUTE_LENGTHS.get(form.get("length", ""), MUTE_LENGTHS["1d"])
+            note = form.get("note", "")
+            muted = mutes.mute(server_id, job_name, until_at=now + length, note=note, actor=actor(), now=now)
+            flash(_("Nothing is told until %(time)s.", time=exact_text(muted.until_at)), "success")
+    except AppError as refusal:
+        return _show("mute", server_id, problem=refusal.message), refusal.status
+    return redirect(web_pages.local_address(form.get("back")), 303)
+
+
+@pages_bp.get("/detail/<server_id>/tags")
+@guarded(Guard.ADMIN)
+def tags_form(server_id: str) -> ResponseReturnValue:
+    """Ask for the tags of a job and of its server, and for the size of its destination."""
+    return _show("tags", server_id)
+
+
+@pages_bp.post("/detail/<server_id>/tags")
+@guarded(Guard.ADMIN)
+def save_tags(server_id: str) -> ResponseReturnValue:
+    """Keep tags and the size of the destination, and go back to where the person was."""
+    form, now = request.form, runtime.now()
+    job_name = form.get("backup", "")
+    try:
+        own, shared = (servers.read_tags(form.get(name, "").split(",")) for name in ("tags", "server_tags"))
+        quota_bytes = read_size(form.get("quota", ""), form.get("unit", "GB"))
+        servers.change_tags(server_id, job_name, own, actor=actor(), now=now)
+        servers.change_tags(server_id, None, shared, actor=actor(), now=now)
+        insight.change_quota(server_id, job_name, quota_bytes, actor=actor(), now=now)
+    except AppError as refusal:
+        return _show("tags", server_id, problem=refusal.message), refusal.status
+    flash(_("Saved."), "success")
+    return redirect(web_pages.local_address(form.get("back")), 303)
+
+
+@pages_bp.get("/detail/<server_id>/schedule")
+@guarded(Guard.ADMIN)
+def schedule_form(server_id: str) -> ResponseReturnValue:
+    """Show the schedule of a job, with what is learned from its runs, and ask for another one."""
+    return _show_schedule(server_id)
+
+
+@pages_bp.post("/detail/<server_id>/schedule")
+@guarded(Guard.ADMIN)
+def save_schedule(server_id: str) -> ResponseReturnValue:
+    """Keep the learned schedule, learn it again, or store what was entered; then go back to where the person was."""
+    form, now, job_name = request.form, runtime.now(), request.form.get("backup", "")
+    try:
+        if form.get("do") == "keep":
+            job_settings.keep_schedule(server_id, job_name, actor=actor(), now=now)
+        elif form.get("do") == "learn":
+            job_settings.learn_schedule(server_id, job_name, actor=actor(), now=now)
+        else:
+            find_job(server_id, job_name, now, visible_server_ids())
+            monitoring_pages.save_job(server_id, job_name, form, actor=actor(), now=now)
+    except AppError as refusal:
+        return _show_schedule(server_id, problem=refusal.message), refusal.status
+    flash(_("Saved."), "success")
+    return redirect(web_pages.local_address(form.get("back")), 303)
+
+
+def _show_schedule(server_id: str, **values: object) -> str:
+    job = find_job(server_id, request.values.get("backup", ""), runtime.now(), visible_server_ids())["job"]
+    entry = (
+        monitoring_pages.read_entry(request.form, "job")
+        if "was" in request.form
+        else monitoring_pages.entry_that_holds(job)
+    )
+    is_chosen = planning.source_of(job) in (planning.PERSON, "kept")
+    words = {
+        "units": monitoring_pages.UNITS,
+        "tolerances": monitoring_pages.TOLERANCE_WORDS,
+        "weekdays": monitoring_pages.weekdays(),
+    }
+    default = settings_store.get("overdue_tolerance")
+    return _show("schedule", server_id, entry=entry, is_chosen=is_chosen, default_tolerance=default, **words, **values)
+
+
+def read_size(text: str, unit: str) -> int | None:
+    """The bytes that a person means by a number and a unit; None for nothing. Raises AppError."""
+    written = text.strip().replace(",", ".")
+    if not written:
+        return None
+    try:
+        size = float(written)
+    except ValueError:
+        size = math.nan
+    if not 0 < size < 1_000_000 or unit not in SIZE_UNITS:
+        raise AppError(_("The size has to be a number above 0."), field="quota")
+    return round(size * SIZE_UNITS[unit])
+
+
+def _show(name: str, server_id: str, **values: object) -> str:
+    job_name = request.values.get("backup", "")
+    values |= find_job(server_id, job_name, runtime.now(), visible_server_ids())
+    part = f"backups/dashboard/{name}.html"
+    values |= {"part": part, "back": _back(), "lengths": MUTE_LENGTHS, "exact_text": exact_text}
+    return render_template(part if "HX-Request" in request.headers else "backups/dashboard/dialog_page.html", **values)
+
+
+def _back() -> str:
+    """Where a person came from, which is where they go on afterwards."""
+    if "back" in request.form:
+        return web_pages.local_address(request.form["back"])
+    came_from = urlsplit(request.referrer or "")
+    if came_from.netloc != request.host:
+        return web_pages.local_address(None)
+    return web_pages.local_address(f"{came_from.path}{'?' + came_from.query if came_from.query else ''}")

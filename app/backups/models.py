@@ -1,0 +1,358 @@
+"""Machines that back up."""
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from app.core.db.extensions import Model
+from app.core.db.types import Bounded, Instant, Json, Recorded, RowId, UuidText, VersionTimes, unpack_times
+from app.reports.report import Figure
+
+# Backup jobs: one row per server and job name, with settings and the newest figures at hand.
+
+if TYPE_CHECKING:
+    pass  # REMOVED
+
+ALL_WEEKDAYS = 0b1111111
+DEFAULT_INTERVAL = "1D"
+
+
+class Job(Model):
+    """A named backup on a server.
+
+    Settings are columns, so that two saves cannot undo each other. The newest run's figures are copied here, so
+    that the dashboard costs one row for each job, however many runs there are; `services.figures` keeps them true.
+    """
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        UniqueConstraint("server_id", "name"),
+        Index("ix_jobs_next_expected_at", "next_expected_at"),
+        Index("ix_jobs_overdue_at", "overdue_at"),
+    )
+
+    id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
+    name: Mapped[str] = mapped_column(Text)
+    # What runs here: backups, or what else Duplicati did for a job, which is kept beside it if people want it.
+    operation: Mapped[str] = mapped_column(Recorded(200), default="Backup", server_default="Backup")
+    duplicati_id: Mapped[str] = mapped_column(Bounded(255), default="", server_default="")
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    # What to tell, and whom.
+    notification_event: Mapped[str] = mapped_column(Bounded(16), default="warnings", server_default="warnings")
+    channel_switches: Mapped[dict[str, bool]] = mapped_column(Json, default=dict, server_default="{}")
+    additional_event: Mapped[str | None] = mapped_column(Bounded(16))
+    additional_emails: Mapped[str | None] = mapped_column(Text)
+    additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
+    # No messages from `muted_from` (none: at once) until `muted_until`: a mute, or a maintenance that was announced.
+    muted_from: Mapped[datetime | None] = mapped_column(Instant)
+    muted_until: Mapped[datetime | None] = mapped_column(Instant)
+    mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # What people were told of and is not over: "Overdue", "Error" or "Fatal", and since when it is so.
+    trouble_kind: Mapped[str | None] = mapped_column(Bounded(16))
+    trouble_since_at: Mapped[datetime | None] = mapped_column(Instant)
+    # What the newest run has that is not usual: dictionaries of what `domain.anomalies.Anomaly` holds.
+    anomalies: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")
+    tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
+
+    # When it should run.
+    is_overdue_check_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
+    expected_interval: Mapped[str] = mapped_column(Text, default=DEFAULT_INTERVAL, server_default=DEFAULT_INTERVAL)
+    allowed_weekdays: Mapped[int] = mapped_column(default=ALL_WEEKDAYS, server_default=str(ALL_WEEKDAYS))
+    # Who gave interval and weekdays: "default", "imported", "duplicati" or "person". A learned schedule replaces only
+    # the first two.
+    interval_source: Mapped[str] = mapped_column(Bounded(16), default="default", server_default="default")
+    # The grace period of this job by its name in `domain.overdue.TOLERANCES`; NULL: the global one.
+    overdue_tolerance: Mapped[str | None] = mapped_column(Bounded(16))
+    schedule_anchor_at: Mapped[datetime | None] = mapped_column(Instant)
+    # What the runs show, see `domain.learned_schedules`; NULL: nothing yet.
+    learned_schedule: Mapped[dict[str, Any] | None] = mapped_column(Json)
+    # Who gave the anchor: "guess" (the first run), "duplicati" or "person".
+    schedule_source: Mapped[str] = mapped_column(Bounded(16), default="guess", server_default="guess")
+    # What Duplicati itself said of the run after the newest one; it beats the grid.
+    announced_next_at: Mapped[datetime | None] = mapped_column(Instant)
+    next_expected_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The end of the grace period: without a run the job is overdue after this instant.
+    overdue_at: Mapped[datetime | None] = mapped_column(Instant)
+    overdue_alerted_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    # What all runs add up to.
+    run_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    total_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # One letter for each of the newest runs (S W E F U), oldest first.
+    recent_statuses: Mapped[str] = mapped_column(Bounded(100), default="", server_default="")
+    # The newest runs in a few figures each, as `domain.recent_runs` packs them.
+    recent_runs: Mapped[bytes | None] = mapped_column(LargeBinary)
+    # By how much the destination grows a day; worked out anew once a week.
+    growth_bytes: Mapped[float | None] = mapped_column()
+    # The shortest warning sent about the destination's free space: 30 or 7 days; NULL: none.
+    full_notified_days: Mapped[int | None] = mapped_column()
+
+    # The newest run, whatever it did; the API gives it as the last one. `last_reported_began_at` as with a run.
+    last_run_id: Mapped[str | None] = mapped_column(UuidText)
+    last_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The same of a job whose runs were all deleted, as its settings go on telling it; of no use once it has runs again.
+    deleted_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_reported_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_received_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_status: Mapped[str | None] = mapped_column(Text)
+    last_outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
+    last_broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    # Files, storage, quota and versions are those of the newest run that told them.
+    last_examined_files: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_examined_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    last_storage_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
+    # What the newest report said of the destination; and what a person entered as its size, which wins.
+    last_quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    last_quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    last_version_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_message_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    last_available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
+    last_duplicati_version: Mapped[str | None] = mapped_column(Text)
+    # Which figures no run of the job has told so far: bits of `domain.reports.Figure`, all of them at first.
+    not_told: Mapped[int] = mapped_column(default=63, server_default="63")
+    # The versions that can be restored as far as they are known: those of the newest list and the run's own. They stay
+    # packed, as the pages that show all jobs do not need them, and a job without lists has hundreds.
+    packed_versions: Mapped[bytes | None] = mapped_column(LargeBinary)
+    unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    # The newest run that decides the state of the job: neither a dry run nor one that saved nothing.
+    state_run_id: Mapped[str | None] = mapped_column(UuidText)
+    state_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    state_status: Mapped[str | None] = mapped_column(Text)
+    state_outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
+    state_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    state_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
+    state_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    # What collecting found besides runs: the newest error that Duplicati recorded for the job, since when a run that
+    # locks the job's database has been going on, and when the list of versions was read from the server.
+    collected_error: Mapped[str | None] = mapped_column(Text)
+    collected_error_at: Mapped[datetime | None] = mapped_column(Instant)
+    running_since_at: Mapped[datetime | None] = mapped_column(Instant)
+    versions_collected_at: Mapped[datetime | None] = mapped_column(Instant)
+
+    # Reports under this name come with several backup-ids by turns: two jobs that Duplicati calls the same.
+    has_mixed_ids: Mapped[bool] = mapped_column(default=False, server_default="0")
+    # Work that a migration or an import left for later: figures and schedule, and lists of versions in stored logs.
+    needs_figures: Mapped[bool] = mapped_column(default=False, server_default="0")
+    needs_versions: Mapped[bool] = mapped_column(default=False, server_default="0")
+
+    server: Mapped["Server"] = relationship(back_populates="jobs")
+
+    @property
+    def last_versions(self) -> tuple[str, ...]:
+        """The times of the versions that can be restored, as far as they are known, newest first."""
+        return unpack_times(self.packed_versions or b"")
+
+    @property
+    def last_sent_began_at(self) -> datetime | None:
+        """The begin of the newest run as the machine sent it."""
+        return self.last_reported_began_at or self.last_began_at
+
+    def wants(self, channel: str) -> bool:
+        """Whether the standard message of this job goes through a kind of channel; on unless switched off."""
+        return self.channel_switches.get(channel, True)
+
+
+if TYPE_CHECKING:
+    pass  # REMOVED
+
+
+class Server(Model):
+    """One Duplicati installation, known by its machine-id. Holds the notification defaults of its jobs.
+
+    One that has reported by its name alone so far has an id of ours, see `services.identities`.
+    """
+
+    __tablename__ = "servers"
+
+    id: Mapped[str] = mapped_column(String(255), primary_key=True)
+    name: Mapped[str] = mapped_column(Bounded(255), index=True)
+    alias: Mapped[str] = mapped_column(Bounded(255), default="", server_default="")
+    note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    url: Mapped[str] = mapped_column(Text, default="", server_default="")
+    encrypted_password: Mapped[str] = mapped_column(Text, default="", server_default="")
+    # Extra request headers for collecting, a JSON object, encrypted: they may hold credentials of a proxy.
+    encrypted_headers: Mapped[str] = mapped_column(Text, default="", server_default="")
+    verifies_certificate: Mapped[bool] = mapped_column(default=True, server_default="1")
+    # Defaults that a job inherits as long as its own value is NULL.
+    additional_event: Mapped[str | None] = mapped_column(Bounded(16))
+    additional_emails: Mapped[str | None] = mapped_column(Text)
+    additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
+    muted_from: Mapped[datetime | None] = mapped_column(Instant)
+    muted_until: Mapped[datetime | None] = mapped_column(Instant)
+    mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
+    tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
+    # How often its logs are fetched, as an interval text; empty: never by itself.
+    collect_interval: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
+    next_collect_at: Mapped[datetime | None] = mapped_column(Instant)
+    collected_at: Mapped[datetime | None] = mapped_column(Instant)
+    collect_error: Mapped[str | None] = mapped_column(Text)
+    # By how many seconds its clock was ahead at its newest report; NULL where it was not.
+    clock_ahead_s: Mapped[int | None] = mapped_column(BigInteger)
+    # Offsets to UTC of its local time, as its reports showed them; see `domain.seen_offsets`.
+    seen_offsets: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
+    created_at: Mapped[datetime] = mapped_column(Instant)
+
+    jobs: Mapped[list["Job"]] = relationship(
+        back_populates="server", cascade="all, delete-orphan", passive_deletes=True, order_by="Job.name"
+    )
+
+    @property
+    def display_name(self) -> str:
+        """What people call it."""
+        return self.alias or self.name
+
+    @property
+    def has_password(self) -> bool:
+        """Whether a Duplicati password is stored."""
+        return bool(self.encrypted_password)
+
+    @property
+    def has_headers(self) -> bool:
+        """Whether extra request headers are stored."""
+        return bool(self.encrypted_headers)
+
+
+# Finished backups: narrow rows for the figures, one compressed row for the log, one row a day for the charts.
+
+MILLISECONDS_A_DAY = 86_400_000
+
+
+class Run(Model):
+    """One finished run of a backup job, as its report told it.
+
+    `began_at` is what runs are ordered by. It is the begin that was sent, except where the clock of the machine was
+    ahead: then that stands in `reported_began_at`, see `app.reports.report.correct_clock`. A run is a copy of another
+    one when the begin that was sent is the same.
+    """
+
+    __tablename__ = "runs"
+    __table_args__ = (
+        UniqueConstraint("job_id", "began_at"),
+        Index("ix_runs_began_at", "began_at"),
+        Index("ix_runs_reported_began_at", "job_id", "reported_began_at"),
+    )
+
+    row_id: Mapped[int] = mapped_column(RowId, primary_key=True)
+    id: Mapped[str] = mapped_column(UuidText, unique=True)
+    job_id: Mapped[int] = mapped_column(RowId, ForeignKey("jobs.id", ondelete="CASCADE"))
+    duplicati_id: Mapped[str] = mapped_column(Text, default="")
+    began_at: Mapped[datetime] = mapped_column(Instant)
+    ended_at: Mapped[datetime] = mapped_column(Instant)
+    reported_began_at: Mapped[datetime | None] = mapped_column(Instant)
+    received_at: Mapped[datetime] = mapped_column(Instant)
+    duration_s: Mapped[float]
+    status: Mapped[str] = mapped_column(Text)
+    parsed_result: Mapped[str] = mapped_column(Text)
+    main_operation: Mapped[str] = mapped_column(Text, default="Backup")
+    duplicati_version: Mapped[str | None] = mapped_column(Text)
+
+    examined_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    examined_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    opened_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    opened_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    added_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    added_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    modified_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    modified_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    deleted_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    not_processed_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    too_large_files: Mapped[int] = mapped_column(BigInteger, default=0)
+    files_with_error: Mapped[int] = mapped_column(BigInteger, default=0)
+    added_folders: Mapped[int] = mapped_column(BigInteger, default=0)
+    modified_folders: Mapped[int] = mapped_column(BigInteger, default=0)
+    deleted_folders: Mapped[int] = mapped_column(BigInteger, default=0)
+    added_symlinks: Mapped[int] = mapped_column(BigInteger, default=0)
+    modified_symlinks: Mapped[int] = mapped_column(BigInteger, default=0)
+    deleted_symlinks: Mapped[int] = mapped_column(BigInteger, default=0)
+
+    uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    downloaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    storage_bytes: Mapped[int] = mapped_column(BigInteger, default=0)
+    version_count: Mapped[int] = mapped_column(default=0)
+    available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
+    quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
+    # Of which figures the report told nothing: bits of `domain.reports.Figure`. They are 0 or NULL above.
+    not_told: Mapped[int] = mapped_column(default=0, server_default="0")
+    # When the version was made that the run saved; NULL where it saved none.
+    version_at: Mapped[datetime | None] = mapped_column(Instant)
+    # Entries of the list of versions that could not be read for certain, and were left out.
+    unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
+
+    message_count: Mapped[int] = mapped_column(default=0)
+    warning_count: Mapped[int] = mapped_column(default=0)
+    error_count: Mapped[int] = mapped_column(default=0)
+
+    is_partial: Mapped[bool] = mapped_column(default=False)
+    is_dry_run: Mapped[bool] = mapped_column(default=False)
+    was_interrupted: Mapped[bool] = mapped_column(default=False)
+    reported_quota_error: Mapped[bool] = mapped_column(default=False)
+    reported_quota_warning: Mapped[bool] = mapped_column(default=False)
+    # What `domain.run_outcomes.Outcome` says: a dry run, aborted, stopped, partial, or nothing of these (empty).
+    outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
+    # When the run before this one began, where the log says that it was broken off and sent no report.
+    broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
+    # The ways in which the run was received: bits of `domain.reports.Format`.
+    format: Mapped[int] = mapped_column(default=1, server_default="1")
+
+    def tells(self, figure: str) -> bool:
+        """Whether the report told a figure, by its name in `domain.reports.Figure`: `storage`, `version_count` …"""
+        return not self.not_told & Figure[figure.upper()]
+
+    @property
+    def sent_began_at(self) -> datetime:
+        """The begin that the machine sent, as the API gives it."""
+        return self.reported_began_at or self.began_at
+
+
+class RunLog(Model):
+    """The texts of a run, two thirds of all bytes, and read for one run at a time.
+
+    `packed` is what `domain.logs` packs: messages, warnings and errors.
+    """
+
+    __tablename__ = "run_logs"
+
+    run_row_id: Mapped[int] = mapped_column(RowId, ForeignKey("runs.row_id", ondelete="CASCADE"), primary_key=True)
+    packed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class JobDay(Model):
+    """What a job did on one UTC day. Kept with each run, so that a chart over years reads days, not runs.
+
+    `day` counts days since 1970. Sums run over all runs of the day; `last_…` are those of the day's last run, or what
+    was known before it where it does not tell them. Runs that saved nothing are left out of `run_count`,
+    `success_count` and `worst_status`.
+    """
+
+    __tablename__ = "job_days"
+    __table_args__ = (
+        # Leads to the days of a range, and holds all that a calendar over all jobs asks for.
+        Index("ix_job_days_calendar", "day", "worst_status", "run_count"),
+        {"sqlite_with_rowid": False},
+    )
+
+    job_id: Mapped[int] = mapped_column(RowId, ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    day: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    run_count: Mapped[int]
+    success_count: Mapped[int]
+    uploaded_bytes: Mapped[int] = mapped_column(BigInteger)
+    duration_s: Mapped[float]
+    examined_files: Mapped[int] = mapped_column(BigInteger)
+    examined_bytes: Mapped[int] = mapped_column(BigInteger)
+    last_began_at: Mapped[datetime] = mapped_column(Instant)
+    last_storage_bytes: Mapped[int] = mapped_column(BigInteger)
+    last_version_count: Mapped[int]
+    # Worst status of the day: 0 Success, 1 Unknown, 2 Warning, 3 Error, 4 Fatal.
+    worst_status: Mapped[int]

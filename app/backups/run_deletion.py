@@ -1,0 +1,141 @@
+"""Deletes runs that people no longer want: the old ones, those of one job, or everything.
+
+A few at a time, each few in a transaction of their own with the figures of their job put right: a report that comes
+in the middle of it waits for one such step, and whoever looks sees figures that are true.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, delete, func, select
+
+from app.audit.log import Actor, record_entry
+from app.backups import job_stats
+from app.backups.models import Job, Run, Server
+from app.core.db.extensions import db
+from app.core.db.transaction import run_in_batches, writing
+from app.plugin.errors import NotFound
+from app.schedules import planning
+from app.schedules.intervals import parse_interval
+
+EVERYTHING = "Delete all data"
+# wire: the words of the request, and what they mean.
+PERIODS = {"6 months": "6M", "1 year": "1Y", "2 years": "2Y"}
+RUNS_AT_ONCE = 200
+
+
+def delete_older_runs(period: str, *, actor: Actor, now: datetime) -> int:
+    """Delete the runs that ended longer ago than one of `PERIODS`; returns how many. Servers and settings stay."""
+    is_old = Run.ended_at < cutoff_of(period, now)
+    count = 0
+    for job_id in _read_ids(select(Run.job_id).where(is_old).distinct()):
+        count += delete_oldest_runs(job_id, is_old)
+    _record_cleanup(actor, now, retentionPeriod=period, deletedCount=count)
+    return count
+
+
+def count_older_runs(period: str, now: datetime) -> int:
+    """How many runs `delete_older_runs` would delete."""
+    return db.session.scalar(select(func.count()).select_from(Run).where(Run.ended_at < cutoff_of(period, now))) or 0
+
+
+def cutoff_of(period: str, now: datetime) -> datetime:
+    """When the runs ended that are just young enough to stay."""
+    return parse_interval(PERIODS[period]).after(now, -1)
+
+
+def delete_everything(*, actor: Actor, now: datetime) -> tuple[int, int]:
+    """Delete all servers with their jobs and runs; returns how many runs and servers. Accounts and settings stay."""
+    run_count = sum(delete_oldest_runs(job_id) for job_id in _read_ids(select(Job.id)))
+    with writing() as session:
+        # What came in meanwhile goes along.
+        run_count += session.scalar(select(func.count()).select_from(Run)) or 0
+        server_count = session.scalar(select(func.count()).select_from(Server)) or 0
+        session.execute(delete(Server), execution_options={"synchronize_session": False})
+        session.expire_all()
+        _record_cleanup(actor, now, retentionPeriod=EVERYTHING, backupChanges=run_count, serverChanges=server_count)
+    return run_count, server_count
+
+
+def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> tuple[int, str]:
+    """Delete all runs of a job, whose settings stay; returns how many, and what people call its server.
+
+    Raises NotFound when there are none.
+    """
+    wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name, Job.run_count > 0)
+    job = db.session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
+    if job is None:
+        raise NotFound(f'No backups found for "{job_name}" on this server')
+    server_name = job.server.display_name
+    newest = db.session.scalar(select(func.max(Run.row_id)).where(Run.job_id == job.id)) or 0
+    count = delete_oldest_runs(job.id, Run.row_id <= newest)
+    details = {"serverId": server_id, "serverName": server_name, "backupName": job_name, "deletedCount": count}
+    record_entry(
+        "backup_job_deleted",
+        "backup",
+        now=now,
+        actor=actor,
+        target_type="backup",
+        target_id=f"{server_id}:{job_name}",
+        details=details,
+    )
+    return count, server_name
+
+
+def delete_runs_of_server(server_id: str) -> int:
+    """Delete all runs of a server, before it goes itself; returns how many."""
+    return sum(delete_oldest_runs(job_id) for job_id in _read_ids(select(Job.id).where(Job.server_id == server_id)))
+
+
+def delete_oldest_runs(
+    job_id: int, *conditions: ColumnElement[bool], excess: Callable[[Job], int] | None = None
+) -> int:
+    """Delete the runs of a job for which the conditions hold, oldest first; returns how many.
+
+    With `excess` as many of them at most as it says of the job, which is asked again at each step.
+    """
+
+    def delete_some() -> int:
+        with writing() as session:
+            # Locked first, so that no report adds to figures which are being worked out.
+            job = session.get(Job, job_id, with_for_update=True, populate_existing=True)
+            limit = min(RUNS_AT_ONCE, excess(job)) if job and excess else RUNS_AT_ONCE
+            if job is None or limit <= 0:
+                return 0
+            oldest = select(Run.row_id, Run.began_at, Run.uploaded_bytes).where(Run.job_id == job_id, *conditions)
+            removed = session.execute(oldest.order_by(Run.began_at).limit(limit)).all()
+            if removed:
+                gone = Run.row_id.in_([row.row_id for row in removed])
+                session.execute(delete(Run).where(gone), execution_options={"synchronize_session": False})
+                job_stats.subtract_runs(session, job, removed)
+                _follow_deletion(job, removed[-1].began_at)
+            return len(removed)
+
+    return run_in_batches(delete_some)
+
+
+def _follow_deletion(job: Job, newest_began_at: datetime) -> None:
+    """Bring a job into line with what is left; `newest_began_at` is of the newest run that went."""
+    if job.run_count:
+        planning.relearn(job, job.server)
+        planning.recalculate_next_run(job)
+        return
+    # wire: the settings keep the newest run and the planned time; what was said of runs that are gone is forgotten
+    job.deleted_began_at = newest_began_at
+    job.announced_next_at = job.overdue_alerted_at = None
+    job.trouble_kind = job.trouble_since_at = None
+    job.full_notified_days = job.running_since_at = job.collected_error = job.collected_error_at = None
+    if not planning.is_kept(job):
+        job.learned_schedule = None
+    job.anomalies = []
+
+
+def _read_ids(statement: Any) -> list[int]:
+    ids = list(db.session.scalars(statement))
+    db.session.commit()  # lets go of the snapshot before the writing begins
+    return ids
+
+
+def _record_cleanup(actor: Actor, now: datetime, **details: object) -> None:
+    record_entry("cleanup_executed", "system", now=now, actor=actor, details=details)

@@ -1,0 +1,464 @@
+"""What is wrong with a request header, in the reader's language."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from flask_login import current_user
+from wtforms import BooleanField, PasswordField, SelectField, StringField, TextAreaField, URLField
+from wtforms.fields.choices import SelectChoice
+
+from app import runtime
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor
+from app.backups import merging, servers
+from app.backups.models import Server
+from app.backups.servers import LARGEST_BYTES, MOST_HEADERS, BadHeader, ServerChange, names_of_headers, read_lines
+from app.collector import reachability, rounds
+from app.collector.reachability import Outcome
+from app.collector.rounds import CHOICES
+from app.collector.targets import headers_of, stored_address
+from app.core.db.transaction import writing
+from app.plugin import AppError, Guard, guarded
+from app.plugin.errors import NotFound
+from app.reports.fields import SCHEDULED
+from app.schedules import job_settings
+from app.web.formats import count_text, every_text
+from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
+from app.web.pages import settings_bp
+from app.web.request import actor, visible_server_ids
+
+
+def header_words(wrong: BadHeader) -> str:
+    """Say which header cannot be sent, and why."""
+    words: dict[str, Callable[[], str]] = {
+        "line": lambda: _("Line %(number)s is not a header. Write its name, a colon and its value.", number=wrong.name),
+        "name": lambda: _("%(name)s is not the name of a header.", name=wrong.name),
+        "reserved": lambda: _("%(name)s cannot be set: the sign-in to Duplicati needs it.", name=wrong.name),
+        "twice": lambda: _("%(name)s is entered twice.", name=wrong.name),
+        "value": lambda: _("%(name)s needs a value of letters, digits and signs of ASCII.", name=wrong.name),
+        "count": lambda: _("No more than %(count)s headers can be stored.", count=MOST_HEADERS),
+        "size": lambda: _("The headers are larger than %(size)s KiB together.", size=LARGEST_BYTES // 1024),
+    }
+    return words[wrong.kind]()
+
+
+# Forms of a server: what people call it and where it is, how it is asked, and its password.
+
+NAME_LENGTH, NOTE_LENGTH = 255, 2000
+
+
+class ServerForm(SettingsForm):
+    """A server as people keep it."""
+
+    alias = StringField(
+        lazy_gettext("Alias"),
+        description=lazy_gettext("Shown in place of its own name."),
+        render_kw={"maxlength": NAME_LENGTH, "autocomplete": "off"},
+    )
+    note = StringField(lazy_gettext("Note"), render_kw={"maxlength": NOTE_LENGTH, "autocomplete": "off"})
+    url = URLField(
+        lazy_gettext("Address of its Duplicati"),
+        description=lazy_gettext(
+            "To open it and to collect from it. A change of the host removes the stored password and headers."
+        ),
+        render_kw={"placeholder": "https://nas.example:8200", "autocomplete": "off", "spellcheck": "false"},
+    )
+    verifies_certificate = BooleanField(
+        lazy_gettext("Check its certificate"),
+        description=lazy_gettext("Switch this off only for a certificate that the server made itself."),
+    )
+    collect_interval = SelectField(
+        lazy_gettext("Collect by itself"),
+        description=lazy_gettext("For machines that cannot report here. It needs the address and the password."),
+        validate_choice=False,
+    )
+
+    def offer_intervals(self) -> None:
+        """Fill in how often a server may be asked."""
+        self.collect_interval.choices = [
+            SelectChoice("", _("Never")),
+            *(SelectChoice(text, _begun(every_text(text))) for text in CHOICES),
+        ]
+
+    def attempt(self, server_id: str, actor: Actor, now: datetime) -> str | None:
+        """Save all of it or nothing; gives a sentence about it, None when the form tells why not. Raises NotFound."""
+        change = ServerChange(self.url.data or "", self.alias.data or "", self.note.data or "")
+        try:
+            with writing():
+                changed = servers.change_server(server_id, change, actor=actor, now=now)
+                rounds.choose_interval(
+                    server_id,
+                    interval=self.collect_interval.data or "",
+                    verifies_certificate=bool(self.verifies_certificate.data),
+                    actor=actor,
+                    now=now,
+                )
+        except AppError as refusal:
+            if refusal.status == 404:
+                raise
+            self._take(refusal)
+            return None
+        if changed.lost_headers:
+            return _("Saved. What was stored for the sign-in was removed, since the address leads to another host.")
+        if changed.lost_password:
+            return _("Saved. The stored password was removed, since the address leads to another host.")
+        return _("Saved.")
+
+    def _take(self, refusal: AppError) -> None:
+        words: dict[str, tuple[str, Callable[[], str]]] = {
+            "Invalid URL format": ("url", lambda: _("This is no address. It begins with https:// or http://.")),
+            "URL must use": ("url", lambda: _("The address has to begin with https:// or http://.")),
+            "This is not one": ("collect_interval", lambda: _("Choose one of the intervals.")),
+        }
+        for beginning, (name, sentence) in words.items():
+            if refusal.message.startswith(beginning):
+                return self.refuse(name, sentence())
+        return self.refuse("url" if "never called" in refusal.message else "", refusal.message)
+
+
+class PasswordForm(SettingsForm):
+    """The password of a server's Duplicati, twice; or that it has none."""
+
+    password = PasswordField(lazy_gettext("Password"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    again = PasswordField(lazy_gettext("Once more"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    is_empty = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
+
+    def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
+        """Store the password; False when the form tells why not. Raises NotFound."""
+        if self.is_empty.data and not (self.password.data or self.again.data):
+            servers.change_password(server_id, "", is_empty=True, actor=actor, now=now)
+            return True
+        if not (self.password.data or "").strip():
+            self.refuse("password", _("Enter the password."))
+        elif self.password.data != self.again.data:
+            self.refuse("again", _("Both entries have to be the same."))
+        if self.wrong_fields:
+            return False
+        servers.change_password(server_id, self.password.data, actor=actor, now=now)
+        return True
+
+
+class HeadersForm(SettingsForm):
+    """The extra request headers of a server, which are never shown again."""
+
+    headers = TextAreaField(
+        lazy_gettext("Headers"),
+        description=lazy_gettext(
+            "One on each line, as in CF-Access-Client-Id: abc. They replace those that are stored."
+        ),
+        render_kw={"rows": 5, "required": True, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+    def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
+        """Store the headers; False when the form tells why not. Raises NotFound."""
+        try:
+            headers = read_lines(self.headers.data or "")
+        except BadHeader as wrong:
+            self.refuse("headers", header_words(wrong))
+            return False
+        if not headers:
+            self.refuse("headers", _("Enter a header."))
+            return False
+        servers.change_headers(server_id, headers, actor=actor, now=now)
+        return True
+
+
+def _begun(text: str) -> str:
+    """A text as it begins a line."""
+    return text[:1].upper() + text[1:]
+
+
+# What the tab of the servers shows: the list as it was asked for, one server, and what to ask before deeds.
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A server of the list; `lack` names what it would need to be asked."""
+
+    server: Server
+    lack: str
+
+    @property
+    def is_collectable(self) -> bool:
+        """Whether it can be asked with what is stored."""
+        return not self.lack
+
+
+COLUMNS: tuple[Column[Row], ...] = (
+    Column("name", lazy_gettext("Server"), lambda row: row.server.display_name.casefold()),
+    Column("url", lazy_gettext("Address"), lambda row: row.server.url.casefold()),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerList:
+    """The list, and what stands around it."""
+
+    query: ListQuery
+    rows: list[Row]
+    total_count: int
+    collectable_count: int
+    duplicate_names: tuple[str, ...]
+
+
+def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, is_admin: bool) -> ServerList:
+    """The servers that were asked for, in the order that was asked for."""
+    rows = [Row(server, _lack_of(server)) for server in job_settings.list_servers(visible_server_ids)]
+    wanted = query.search.casefold()
+    found = [row for row in rows if wanted in "\n".join(_searched(row.server)).casefold()]
+    doubles = tuple(name for name, _servers in servers.find_duplicates()) if is_admin else ()
+    collectable_count = sum(row.is_collectable for row in rows)
+    return ServerList(query, query.ordered(found, COLUMNS), len(rows), collectable_count, doubles)
+
+
+def find_row(server_id: str, visible_server_ids: frozenset[str] | None) -> Row:
+    """One server of the list. Raises NotFound."""
+    server = servers.find_by_id(server_id, visible_server_ids)
+    return Row(server, _lack_of(server))
+
+
+def form_of(server: Server, *, is_sent: bool = True) -> ServerForm:
+    """The form of a server, filled from what is stored, and with `is_sent` from the request where it sends one."""
+    source = {} if is_sent else {"formdata": None}
+    form = ServerForm(
+        **source,
+        alias=server.alias,
+        note=server.note,
+        url=server.url,
+        verifies_certificate=server.verifies_certificate,
+        collect_interval=server.collect_interval,
+    )
+    form.offer_intervals()
+    return form
+
+
+def find_doubles(name: str) -> list[Server]:
+    """The servers of a name, of which there are several, newest first. Raises NotFound."""
+    found = next((members for known, members in servers.find_duplicates() if known == name), None)
+    if found is None:
+        raise NotFound(_("There are no several servers of this name any more."))
+    return found
+
+
+def deletion_question(server: Server, run_count: int) -> Confirmation:
+    """What to ask before a server is deleted."""
+    runs = ngettext("%(count)s run", "%(count)s runs", run_count, count=count_text(run_count))
+    return Confirmation(
+        title=_("Delete %(name)s?", name=server.display_name),
+        sentences=[
+            _("The server goes with its settings, its jobs and %(runs)s. This cannot be undone.", runs=runs),
+            _("When it reports again, it comes back as a new one."),
+        ],
+        button=_("Delete %(name)s", name=server.display_name),
+        action=url_for("settings.delete_server", server_id=server.id),
+        back=url_for("settings.show_server", server_id=server.id),
+    )
+
+
+def password_question(server: Server) -> Confirmation:
+    """What to ask before a stored password is removed."""
+    return Confirmation(
+        title=_("Remove the password of %(name)s?", name=server.display_name),
+        sentences=[_("Nothing can be collected from this server, or started there, until one is stored again.")],
+        button=_("Remove the password"),
+        action=url_for("settings.remove_server_password", server_id=server.id),
+        back=url_for("settings.show_server", server_id=server.id),
+    )
+
+
+def _lack_of(server: Server) -> str:
+    has_address = stored_address(server) is not None
+    if has_address and server.has_password:
+        return ""
+    if has_address:
+        return _("No password")
+    return _("No address") if server.has_password else _("No address, no password")
+
+
+def _searched(server: Server) -> tuple[str, ...]:
+    return (server.name, server.alias, server.note, server.url)
+
+
+# Views of the tab of the servers: where they are, how they are asked, and what else is done to them.
+
+TAB, LABEL = "server", lazy_gettext("Servers")
+
+
+def show() -> ResponseReturnValue:
+    """All servers, or those that hold a text."""
+    query = read_query(request.args, COLUMNS)
+    listed = build_list(query, visible_server_ids(), is_admin=current_user.is_admin)
+    values = {"columns": COLUMNS, "query": query, "now": runtime.now()}
+    return render_template("backups/settings/servers.html", tab=TAB, label=LABEL, listed=listed, **values)
+
+
+@settings_bp.get("/servers/<server_id>")
+def show_server(server_id: str) -> ResponseReturnValue:
+    """One server."""
+    row = find_row(server_id, visible_server_ids())
+    return _show(row, form_of(row.server, is_sent=False))
+
+
+@settings_bp.post("/servers/<server_id>")
+@guarded(Guard.ADMIN)
+def save_server(server_id: str) -> ResponseReturnValue:
+    """Change a server."""
+    row = find_row(server_id, ALL_SERVERS)
+    form = form_of(row.server)
+    told = form.attempt(server_id, actor(), runtime.now())
+    if told is None:
+        return _show(row, form), 400
+    flash(told, "success")
+    return _back_to(server_id)
+
+
+@settings_bp.post("/servers/<server_id>/try")
+def try_server(server_id: str) -> ResponseReturnValue:
+    """Ask whether a Duplicati answers at a server's address: in place, or above the page where there is no script."""
+    row = find_row(server_id, visible_server_ids())
+    outcome = _try(row)
+    if "HX-Request" in request.headers:
+        return render_template("backups/settings/server_trial.html", outcome=outcome, at=runtime.now())
+    flash(outcome.message, "success" if outcome.is_success else "error")
+    return _back_to(server_id)
+
+
+@settings_bp.get("/servers/<server_id>/password")
+@guarded(Guard.ADMIN)
+def server_password(server_id: str) -> ResponseReturnValue:
+    """The form for the password of a server's Duplicati."""
+    return _show_password(find_row(server_id, ALL_SERVERS), PasswordForm(formdata=None))
+
+
+@settings_bp.post("/servers/<server_id>/password")
+@guarded(Guard.ADMIN)
+def save_server_password(server_id: str) -> ResponseReturnValue:
+    """Store the password of a server's Duplicati."""
+    form = PasswordForm()
+    if not form.attempt(server_id, actor(), runtime.now()):
+        return _show_password(find_row(server_id, ALL_SERVERS), form), 400
+    flash(_("The password was stored."), "success")
+    return _back_to(server_id)
+
+
+@settings_bp.get("/servers/<server_id>/password/remove")
+@guarded(Guard.ADMIN)
+def ask_to_remove_password(server_id: str) -> ResponseReturnValue:
+    """Ask whether a stored password shall be removed."""
+    return ask_confirmation(password_question(find_row(server_id, ALL_SERVERS).server), tab=TAB, label=LABEL)
+
+
+@settings_bp.post("/servers/<server_id>/password/remove")
+@guarded(Guard.ADMIN)
+def remove_server_password(server_id: str) -> ResponseReturnValue:
+    """Remove a stored password."""
+    servers.change_password(server_id, "", actor=actor(), now=runtime.now())
+    flash(_("The password was removed."), "success")
+    return _back_to(server_id)
+
+
+@settings_bp.get("/servers/<server_id>/headers")
+@guarded(Guard.ADMIN)
+def server_headers(server_id: str) -> ResponseReturnValue:
+    """The form for the extra request headers of a server."""
+    return _show_headers(find_row(server_id, ALL_SERVERS), HeadersForm(formdata=None))
+
+
+@settings_bp.post("/servers/<server_id>/headers")
+@guarded(Guard.ADMIN)
+def save_server_headers(server_id: str) -> ResponseReturnValue:
+    """Store the extra request headers of a server."""
+    form = HeadersForm()
+    if not form.attempt(server_id, actor(), runtime.now()):
+        return _show_headers(find_row(server_id, ALL_SERVERS), form), 400
+    flash(_("The headers were stored."), "success")
+    return _back_to(server_id)
+
+
+@settings_bp.post("/servers/<server_id>/headers/remove")
+@guarded(Guard.ADMIN)
+def remove_server_headers(server_id: str) -> ResponseReturnValue:
+    """Remove the extra request headers of a server."""
+    servers.change_headers(server_id, {}, actor=actor(), now=runtime.now())
+    flash(_("The headers were removed."), "success")
+    return _back_to(server_id)
+
+
+@settings_bp.get("/servers/<server_id>/delete")
+@guarded(Guard.ADMIN)
+def ask_to_delete_server(server_id: str) -> ResponseReturnValue:
+    """Ask whether a server shall be deleted."""
+    server = servers.find_by_id(server_id, ALL_SERVERS)
+    return ask_confirmation(deletion_question(server, sum(job.run_count for job in server.jobs)), tab=TAB, label=LABEL)
+
+
+@settings_bp.post("/servers/<server_id>/delete")
+@guarded(Guard.ADMIN)
+def delete_server(server_id: str) -> ResponseReturnValue:
+    """Delete a server with its jobs and runs."""
+    servers.delete_server(server_id, actor=actor(), now=runtime.now())
+    flash(_("The server was deleted."), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+@settings_bp.get("/servers/merge")
+@guarded(Guard.ADMIN)
+def merge_form() -> ResponseReturnValue:
+    """Which of several servers of one name stays."""
+    name = request.args.get("name", "")
+    part = "server_merge" if "HX-Request" in request.headers else "server_merge_page"
+    values = {"name": name, "doubles": find_doubles(name), "now": runtime.now()}
+    return render_template(f"backups/settings/{part}.html", tab=TAB, label=LABEL, **values)
+
+
+@settings_bp.post("/servers/merge")
+@guarded(Guard.ADMIN)
+def merge_servers() -> ResponseReturnValue:
+    """Bring several servers of one name under one."""
+    target_id, name = request.form.get("target", ""), request.form.get("name", "")
+    others = [server.id for server in find_doubles(name) if server.id != target_id]
+    merging.merge_servers(others, target_id, actor=actor(), now=runtime.now())
+    flash(_("The servers called %(name)s are one now.", name=name), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+def _try(row: Row) -> Outcome:
+    if not row.server.url:
+        return Outcome(False, _("Enter an address first."))
+    try:
+        server = row.server
+        headers = headers_of(server)
+        return reachability.try_connection(
+            server.url, verifies_certificate=server.verifies_certificate, headers=headers
+        )
+    except AppError as refusal:
+        return Outcome(False, refusal.message)
+
+
+def _show(row: Row, form: ServerForm) -> str:
+    values = {"row": row, "server": row.server, "SCHEDULED": SCHEDULED, "now": runtime.now()}
+    values["header_names"] = names_of_headers(row.server)
+    return render_template("backups/settings/server.html", tab=TAB, label=LABEL, form=form, **values)
+
+
+def _show_password(row: Row, form: PasswordForm) -> str:
+    return _show_form("backups/settings/server_password.html", row, form)
+
+
+def _back_to(server_id: str) -> ResponseReturnValue:
+    return redirect(url_for("settings.show_server", server_id=server_id), 303)
+
+
+def _show_headers(row: Row, form: HeadersForm) -> str:
+    return _show_form("backups/settings/server_headers.html", row, form)
+
+
+def _show_form(part: str, row: Row, form: SettingsForm) -> str:
+    """One form of a server: in a dialog, or on a page of its own where there is no script."""
+    template = part if "HX-Request" in request.headers else "backups/settings/server_form_page.html"
+    return render_template(template, tab=TAB, label=LABEL, server=row.server, form=form, part=part)

@@ -1,0 +1,76 @@
+"""Tags of servers and jobs."""
+
+from typing import Any
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields
+
+from app import runtime
+from app.backups import overview, servers
+from app.backups.overview import Overview
+from app.plugin import ApiGroup, Guard, described, guarded
+from app.web.request import actor, json_body, visible_server_ids
+from app.web.responses import TEXTS, Out
+
+# Wire forms of tags.
+
+
+class TagsIn(Schema):
+    """The tags that a server, or with `backupName` one of its jobs, is to have."""
+
+    class Meta:
+        unknown = RAISE
+
+    job_name = fields.String(data_key="backupName", load_default=None, allow_none=True)
+    texts = fields.List(fields.String(), data_key="tags", required=True)
+
+
+class TaggedOut(Out):
+    """The tags of a server, or with `backupName` of one of its jobs."""
+
+    server_id = fields.String(data_key="serverId")
+    job_name = fields.String(data_key="backupName", allow_none=True)
+    tags = fields.Raw(metadata=TEXTS)
+
+
+class TagsOut(Out):
+    """All tags in alphabetical order, and what has which."""
+
+    tags = fields.Raw(metadata=TEXTS)
+    tagged = fields.List(fields.Nested(TaggedOut))
+
+
+def dump_tags(overview: Overview) -> dict[str, Any]:
+    """The whole answer."""
+    tagged: list[dict[str, Any]] = []
+    for server in overview.servers:
+        owners = [(None, server.tags), *((job.name, job.tags) for job in server.jobs)]
+        tagged += [{"serverId": server.id, "backupName": name, "tags": list(tags)} for name, tags in owners if tags]
+    found = {tag for entry in tagged for tag in entry["tags"]}
+    return {"tags": sorted(found, key=str.casefold), "tagged": tagged}
+
+
+# Views of the tags group.
+
+bp = Blueprint("tags", __name__)
+
+
+@bp.get("/tags")
+@described({200: TagsOut})
+def index() -> ResponseReturnValue:
+    """All tags, and which servers and jobs have them."""
+    return dump_tags(overview.overview(runtime.now(), visible_server_ids()))
+
+
+@bp.patch("/tags/<server_id>")
+@guarded(Guard.ADMIN)
+@described({200: TaggedOut}, body=TagsIn)
+def update(server_id: str) -> ResponseReturnValue:
+    """Put these tags and no others on a server, or on one of its jobs."""
+    wanted = TagsIn().load(json_body())
+    changed = servers.change_tags(server_id, **wanted, actor=actor(), now=runtime.now())
+    return {"serverId": server_id, "backupName": wanted["job_name"], "tags": changed}
+
+
+group = ApiGroup(name="tags", blueprint=bp, guard=Guard.LOGIN, summary="Tags of servers and jobs")

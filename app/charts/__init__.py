@@ -1,0 +1,1 @@
+"""Numbers over time: series of the registered chart providers, their API and their page."""

@@ -1,0 +1,149 @@
+"""Figures over time."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, Self
+from zoneinfo import ZoneInfo
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+from marshmallow import fields
+
+from app import runtime
+from app.backups.run_objects import ChartPointOut, dump_day_point, dump_run_point
+from app.charts import series
+from app.charts.series import DayPoint, value_of
+from app.plugin import ApiGroup, AppError, ChartProvider, described
+from app.plugin import Run as ChartRun
+from app.reports.fields import read_instant
+from app.web.request import visible_server_ids
+from app.web.responses import cached_json, streamed_list
+
+# What may be asked of the charts, and the form of their points.
+
+# A year alone, or year and month, are dates too in JavaScript.
+SHORT_DATES = {4: "-01-01", 7: "-01"}
+SHORT_DATE = re.compile(r"\d{4}(-\d\d)?")
+
+
+@dataclass(frozen=True, slots=True)
+class ChartQuery:
+    """The range, if one is asked for, both ends included, and the names of further series."""
+
+    start_at: datetime | None = None
+    end_at: datetime | None = None
+    series: tuple[str, ...] = ()
+    wants_all: bool = False
+
+    @property
+    def has_range(self) -> bool:
+        """Whether only some time is wanted."""
+        return self.start_at is not None
+
+    @property
+    def range(self) -> dict[str, datetime | None]:
+        """The range as arguments of the services."""
+        return {"start_at": self.start_at, "end_at": self.end_at}
+
+    @classmethod
+    def read(cls, query: Mapping[str, str], zone: ZoneInfo) -> Self:
+        """Read the query; one end of a range alone is ignored. Raises AppError for what is no date."""
+        series = tuple(name for name in query.get("series", "").split(",") if name)
+        wants_all = query.get("all") == "true"
+        start, end = query.get("startDate"), query.get("endDate")
+        if not start or not end:
+            return cls(series=series, wants_all=wants_all)
+        try:
+            return cls(_read_date(start, zone), _read_date(end, zone), series, wants_all)
+        except ValueError as error:
+            raise AppError("Invalid date parameters") from error
+
+
+CHART_QUERY: dict[str, fields.Field[Any]] = {
+    "startDate": fields.String(metadata={"description": "ISO 8601; counts only together with `endDate`"}),
+    "endDate": fields.String(metadata={"description": "ISO 8601; counts only together with `startDate`"}),
+    "series": fields.String(metadata={"description": "Names of further series, with commas between them"}),
+}
+ALL_QUERY: dict[str, fields.Field[Any]] = {**CHART_QUERY, "all": fields.Boolean()}
+
+
+def run_point_writer(providers: Mapping[str, ChartProvider]) -> Callable[[ChartRun], dict[str, Any]]:
+    """What turns a run into a point with the values of these providers beside the six usual ones."""
+
+    def dump(run: ChartRun) -> dict[str, Any]:
+        return dump_run_point(run, UTC) | {name: value_of(provider, run) for name, provider in providers.items()}
+
+    return dump
+
+
+def dump_day_points(
+    points: Iterable[DayPoint], further: Mapping[date, Mapping[str, float | None]]
+) -> list[dict[str, Any]]:
+    """Points of days, with further values for each day."""
+    return [{**dump_day_point(point), **further.get(point.day, {})} for point in points]
+
+
+def _read_date(text: str, zone: ZoneInfo) -> datetime:
+    written = text.strip()
+    return read_instant(written + SHORT_DATES[len(written)] if SHORT_DATE.fullmatch(written) else written, zone)
+
+
+# Views of the charts group. Unknown servers and jobs give an empty list.
+
+bp = Blueprint("charts", __name__, url_prefix="/chart-data")
+
+
+@bp.get("/aggregated")
+@described({200: [ChartPointOut], 304: None}, query=ALL_QUERY)
+def aggregated() -> ResponseReturnValue:
+    """All servers: the newest 2,000 runs one by one, every run with `all=true`, or the days of a range."""
+    query = read_query()
+    return daily_points(query) if query.has_range else run_points(query)
+
+
+@bp.get("/server/<server_id>")
+@described({200: [ChartPointOut]}, query=CHART_QUERY)
+def of_server(server_id: str) -> ResponseReturnValue:
+    """One server by UTC day, its jobs summed; `startDate` and `endDate` choose a range."""
+    return daily_points(read_query(), server_id)
+
+
+@bp.get("/server/<server_id>/backup/<name:backup_name>", merge_slashes=False)
+@described({200: [ChartPointOut]}, query=CHART_QUERY)
+def of_job(server_id: str, backup_name: str) -> ResponseReturnValue:
+    """One backup job by UTC day; `startDate` and `endDate` choose a range."""
+    return daily_points(read_query(), server_id, backup_name)
+
+
+def read_query() -> ChartQuery:
+    """What the request asks for."""
+    return ChartQuery.read(request.args, runtime.settings().zone)
+
+
+def run_points(query: ChartQuery) -> Response:
+    """Points of single runs; a list of all of them is written while it is read."""
+    visible, providers = visible_server_ids(), series.find_guests(query.series)
+    dump = run_point_writer(providers)
+    if query.wants_all:
+        return streamed_list(series.every_run(visible), dump)
+    return cached_json(
+        ("chart", visible, tuple(providers)),
+        lambda: [dump(run) for run in series.newest_runs(series.RUN_POINTS, visible)],
+    )
+
+
+def daily_points(query: ChartQuery, server_id: str | None = None, job_name: str | None = None) -> ResponseReturnValue:
+    """Points of UTC days, with further series where they are asked for."""
+    visible, providers = visible_server_ids(), series.find_guests(query.series)
+    points = series.daily_points(server_id, job_name, **query.range, visible_server_ids=visible)
+    further = (
+        series.daily_values(providers, server_id, job_name, **query.range, visible_server_ids=visible)
+        if providers
+        else {}
+    )
+    return dump_day_points(points, further)
+
+
+group = ApiGroup(name="charts", blueprint=bp, summary="Figures over time, for charts")

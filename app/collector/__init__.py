@@ -1,0 +1,1 @@
+"""Reading runs and schedules from Duplicati's own API, and starting jobs."""

@@ -1,0 +1,431 @@
+"""What a Duplicati server keeps with a job besides its log: the last synchronisation, the last error, its own settings.
+
+Times of `Metadata` are whole seconds in UTC (`20261130T222428Z`).
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from app.core.instants import iso
+from app.plugin import AppError
+from app.reports.decoding import read_json
+from app.reports.fields import (
+    BACKUP,
+    SYNC,
+    InvalidReport,
+    clean_text,
+    parse_duration,
+    read_instant,
+    read_instant_or_none,
+    shorten_identity,
+)
+from app.reports.report import NOTHING_TOLD, Format, Report, read_report
+from app.schedules.grid import weekday_mask
+
+LONGEST_ERROR = 4_000
+# More versions than a job has; a list of them is not kept.
+MOST_VERSIONS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class LastSync:
+    """The last synchronisation that ended well."""
+
+    began_at: datetime
+    ended_at: datetime
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class LastError:
+    """The newest error that Duplicati recorded for a job; the time is that of its end."""
+
+    at: datetime
+    message: str
+
+
+def read_last_sync(metadata: Any) -> LastSync | None:
+    """Return the last synchronisation; None where there was none, or it cannot be read."""
+    values = metadata if isinstance(metadata, Mapping) else {}
+    began_at, ended_at = _read_time(values.get("LastSyncStarted")), _read_time(values.get("LastSyncFinished"))
+    if began_at is None or ended_at is None or ended_at < began_at:
+        return None
+    try:
+        duration_s = max(0.0, parse_duration(str(values.get("LastSyncDuration"))))
+    except (ValueError, OverflowError):
+        duration_s = (ended_at - began_at).total_seconds()
+    return LastSync(began_at, ended_at, duration_s)
+
+
+def read_last_error(metadata: Any) -> LastError | None:
+    """Return the newest error; None where there was none."""
+    values = metadata if isinstance(metadata, Mapping) else {}
+    at, message = _read_time(values.get("LastErrorDate")), values.get("LastErrorMessage")
+    if at is None or not isinstance(message, str) or not message.strip():
+        return None
+    return LastError(at, clean_text(message).strip()[:LONGEST_ERROR])
+
+
+def read_settings(backup: Any) -> dict[str, str] | None:
+    """Return the settings of a job by their names without dashes; one that is set to nothing is empty.
+
+    None when it is no job. Duplicati 2.0 gives it as `data`, beside `success`.
+    """
+    outer = backup.get("data", backup) if isinstance(backup, Mapping) else None
+    inner = outer.get("Backup") if isinstance(outer, Mapping) else None
+    if not isinstance(inner, Mapping):
+        return None
+    settings = inner.get("Settings")
+    named = (item for item in settings if isinstance(item, Mapping)) if isinstance(settings, list) else ()
+    return named_settings({str(item.get("Name")): item.get("Value") for item in named})
+
+
+def named_settings(settings: Any) -> dict[str, str]:
+    """Return settings that people have made, by their names without dashes; those of Duplicati have no dashes."""
+    pairs = settings.items() if isinstance(settings, Mapping) else ()
+    return {
+        str(name).lstrip("-").lower(): clean_text(str(value)).strip()
+        for name, value in pairs
+        if str(name).startswith("--") and isinstance(value, str | int)
+    }
+
+
+def read_versions(file_sets: Any, zone: ZoneInfo) -> tuple[str, ...] | None:
+    """Return the times of the versions of a job, newest first; None when it is no such list."""
+    if not isinstance(file_sets, list) or len(file_sets) > MOST_VERSIONS:
+        return None
+    try:
+        found = {read_instant(item["Time"], zone).replace(microsecond=0) for item in file_sets}
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+    return tuple(iso(at) for at in sorted(found, reverse=True))
+
+
+def find_active_task(server_state: Any, job_id: str) -> int | None:
+    """Return the number of the task that is running for a job; None where another one runs, or none."""
+    active = server_state.get("ActiveTask") if isinstance(server_state, Mapping) else None
+    if not isinstance(active, Mapping) or str(active.get("Item2")) != job_id:
+        return None
+    number = active.get("Item1")
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def read_task_start(task: Any, zone: ZoneInfo) -> datetime | None:
+    """Return when a task began; None for one that has not begun."""
+    return read_instant_or_none(task.get("TaskStarted"), zone) if isinstance(task, Mapping) else None
+
+
+def _read_time(value: Any) -> datetime | None:
+    try:
+        at = datetime.strptime(value, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return at if at is not None and at - datetime(1970, 1, 1, tzinfo=UTC) > timedelta() else None
+
+
+# What a Duplicati server tells when it is asked, in place of reporting by itself: machine, jobs, schedules, logs.
+#
+# Pure readings of its answers (`services.collect` asks). What a log entry holds is the `Data` of a report, so runs are
+# read by the one reader of reports.
+
+MACHINE_ID, MACHINE_NAME = "machine-id", "machine-name"
+LONGEST_NAME = 255
+LONGEST_INTERVAL = 200
+WEEKDAYS_MARK = "AllowedWeekDays="
+WEEKDAYS = {
+    name: number
+    for number, long in enumerate(("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"))
+    for name in (long, long[:3].lower())
+}
+# Lists of what a Duplicati can do, which say nothing of its backups.
+LEFT_OUT_OF_SYSTEM = frozenset(
+    {
+        "CompressionModules",
+        "EncryptionModules",
+        "BackendModules",
+        "GenericModules",
+        "WebModules",
+        "ConnectionModules",
+        "SecretProviderModules",
+        "SourceProviderModules",
+        "RestoreDestinationProviderModules",
+        "ServerModules",
+        "ServerOnlyOptions",
+        "PowerModeProviders",
+        "TimeZones",
+        "LogLevels",
+        "SupportedLocales",
+    }
+)
+REDACTED = "***--REDACTED--***"
+SECRET_SETTING = re.compile(r"pass|secret|key|token|auth|url", re.IGNORECASE)
+
+
+class UnreadableAnswer(AppError):
+    """A Duplicati server answered, but not with what is needed."""
+
+    status = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """Who a Duplicati server is: the id under which it reports, and its name.
+
+    The id is empty where somebody set it to nothing: then reports name the machine by its name alone.
+    """
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobSchedule:
+    """How often a job runs by itself, as its Duplicati says it; without `anchor_at` the time is not known."""
+
+    interval: str
+    weekdays: int
+    anchor_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedJob:
+    """A backup job as its Duplicati lists it."""
+
+    duplicati_id: str
+    name: str
+    schedule: JobSchedule | None
+    operation: str = BACKUP
+    last_sync: LastSync | None = None
+    last_error: LastError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CollectedLog:
+    """What the log of a job holds: runs, oldest first, and a sentence for each entry that cannot be used."""
+
+    reports: tuple[Report, ...]
+    problems: tuple[str, ...]
+
+
+def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = True) -> Machine:
+    """Who a server is in its reports. Raises UnreadableAnswer with a sentence for each thing that may be missing.
+
+    What people have set wins over what the installation has. A name that is set to nothing leaves the id. A new
+    installation has no id yet; without `needs_id` its name is enough.
+    """
+    if not isinstance(system_info, Mapping):
+        raise UnreadableAnswer("The Duplicati server told nothing about itself that can be read")
+    own = named_settings(settings)
+    machine_id = own.get(MACHINE_ID, _option(system_info, MACHINE_ID) or _machine_id_of_newer(settings))
+    if not machine_id and not isinstance(system_info.get("Options"), list):
+        raise UnreadableAnswer("The Duplicati server did not list its options, so its machine id is not known")
+    if not machine_id and MACHINE_ID not in own and needs_id:
+        raise UnreadableAnswer("The Duplicati server did not tell its machine id")
+    usual_name = _option(system_info, MACHINE_NAME) or _text(system_info.get("MachineName"))
+    name = own.get(MACHINE_NAME, usual_name) or machine_id or usual_name
+    if not name or (MACHINE_NAME not in own and not usual_name):
+        raise UnreadableAnswer("The Duplicati server did not tell its machine name")
+    return _checked(Machine(machine_id, name))
+
+
+def machine_of_job(machine: Machine, job_settings: Mapping[str, str]) -> Machine:
+    """Who a server is in the reports of a job with settings of its own. Raises UnreadableAnswer for a name too long."""
+    machine_id = job_settings.get(MACHINE_ID, machine.id)
+    name = job_settings.get(MACHINE_NAME, machine.name) or machine_id or machine.name
+    return _checked(Machine(machine_id, name))
+
+
+def sync_reports(job: CollectedJob, machine: Machine) -> tuple[Report, ...]:
+    """The runs of a job that synchronises, of which Duplicati has no log that can be read.
+
+    Its metadata tell the last one that ended well, and the newest error.
+    """
+    last, error = job.last_sync, job.last_error
+    reports = []
+    if last is not None:
+        reports.append(_sync_report(job, machine, last.began_at, last.ended_at, "Success"))
+        reports[0] = replace(reports[0], duration_s=last.duration_s)
+    if error is not None and (last is None or error.at > last.ended_at):
+        failure = _sync_report(job, machine, error.at, error.at, "Fatal")
+        reports.append(replace(failure, error_count=1, errors=(error.message,)))
+    return tuple(reports)
+
+
+def _sync_report(job: CollectedJob, machine: Machine, began_at: datetime, ended_at: datetime, status: str) -> Report:
+    return Report(
+        server_id=machine.id,
+        server_name=machine.name,
+        job_name=job.name,
+        duplicati_id=job.duplicati_id,
+        main_operation=SYNC,
+        began_at=began_at,
+        ended_at=ended_at,
+        duration_s=0.0,
+        status=status,
+        parsed_result=status,
+        not_told=NOTHING_TOLD,
+        format=Format.METADATA,
+    )
+
+
+def _option(system_info: Mapping[str, Any], name: str) -> str:
+    """The default of one of the options that a server lists; empty when it is not there."""
+    options = system_info.get("Options")
+    for option in options if isinstance(options, list) else ():
+        if isinstance(option, Mapping) and option.get("Name") == name:
+            return _text(option.get("DefaultValue"))
+    return ""
+
+
+def _machine_id_of_newer(settings: Any) -> str:
+    """The machine id among Duplicati's own settings, which is where 2.4 has moved it."""
+    return _text(settings.get(MACHINE_ID)) if isinstance(settings, Mapping) else ""
+
+
+def _checked(machine: Machine) -> Machine:
+    if len(machine.id) > LONGEST_NAME or len(machine.name) > LONGEST_NAME:
+        raise UnreadableAnswer(f"The Duplicati server has an id or a name longer than {LONGEST_NAME} characters")
+    return machine
+
+
+def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[str]]:
+    """The jobs of a server, and a sentence for each entry that is none. Raises UnreadableAnswer."""
+    if not isinstance(backups, list):
+        raise UnreadableAnswer("The Duplicati server did not list its backup jobs")
+    jobs, problems = [], []
+    for number, entry in enumerate(backups, 1):
+        backup = entry.get("Backup") if isinstance(entry, Mapping) else None
+        name = shorten_identity(_text(backup.get("Name"))) if isinstance(backup, Mapping) else ""
+        if not isinstance(backup, Mapping) or not name:
+            problems.append(f"Entry {number} of the list of jobs has no name")
+        else:
+            schedule = _read_schedule(entry.get("Schedule"), zone)
+            metadata = backup.get("Metadata")
+            jobs.append(
+                CollectedJob(
+                    _text(backup.get("ID")),
+                    name,
+                    schedule,
+                    SYNC if backup.get("OperationType") == SYNC else BACKUP,
+                    read_last_sync(metadata),
+                    read_last_error(metadata),
+                )
+            )
+    return jobs, problems
+
+
+def read_weekdays(rule: Any) -> int:
+    """The weekdays that the rule of a schedule allows, as seven bits; all where it names none."""
+    named = rule.partition(WEEKDAYS_MARK)[2].split(",") if isinstance(rule, str) else []
+    return weekday_mask({WEEKDAYS[name.strip()] for name in named if name.strip() in WEEKDAYS})
+
+
+def backup_messages(log: Any) -> Iterable[dict[str, Any]]:
+    """The results of backups in the log of a job; entries about anything else are passed over."""
+    if not isinstance(log, list):
+        raise UnreadableAnswer("its log is not a list of entries")
+    for entry in log:
+        message = _message(entry)
+        if message is not None:
+            yield message
+
+
+def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: datetime, zone: ZoneInfo) -> CollectedLog:
+    """The runs in the log of a job. Raises UnreadableAnswer when it is none.
+
+    `zone` is for dates without an offset.
+    """
+    reports, problems = [], []
+    extra = {
+        "machine-id": machine.id,
+        "machine-name": machine.name,
+        "backup-name": job.name,
+        "backup-id": job.duplicati_id,
+    }
+    for message in backup_messages(log):
+        # wire: errors are those of the list alone; a report by HTTP would take the exception for one more.
+        data = {**message, "Exception": None} if isinstance(message.get("Errors"), list) else message
+        try:
+            report = read_report(
+                {"Data": data, "Extra": extra}, sent_as=Format.COLLECTED, received_at=received_at, zone=zone
+            )
+        except InvalidReport as error:
+            problems.append(error.message)
+        else:
+            if isinstance(report, Report):
+                reports.append(report)
+    return CollectedLog(tuple(sorted(reports, key=lambda report: report.began_at)), tuple(problems))
+
+
+def document_of(system_info: Any, backups: Any, logs: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
+    """All that was collected, for people who want to keep it; addresses and settings with secrets are masked.
+
+    `logs` holds the log of each job by Duplicati's id and name.
+    """
+    system = {name: value for name, value in system_info.items() if name not in LEFT_OUT_OF_SYSTEM}
+    options = system.get("Options")
+    if isinstance(options, list):
+        system["Options"] = [
+            option for option in options if isinstance(option, Mapping) and option.get("Name") == MACHINE_ID
+        ]
+    return {
+        "system_info": system,
+        "backups": _masked(backups),
+        "backup_logs": [
+            {"backupId": job_id, "backupName": name, "messages": _kept_entries(log)}
+            for (job_id, name), log in logs.items()
+        ],
+    }
+
+
+def _kept_entries(log: Any) -> list[dict[str, Any]]:
+    entries = ((entry, _message(entry)) for entry in log) if isinstance(log, list) else ()
+    return [{**entry, "Message": message} for entry, message in entries if message is not None]
+
+
+def _message(entry: Any) -> dict[str, Any] | None:
+    """What a log entry tells when it is about a backup; its message is JSON within a text."""
+    text = entry.get("Message") if isinstance(entry, Mapping) else None
+    if not isinstance(text, str):
+        return None
+    try:
+        message = read_json(text)
+    except ValueError:
+        return None
+    return message if isinstance(message, dict) and message.get("MainOperation") == BACKUP else None
+
+
+def _read_schedule(schedule: Any, zone: ZoneInfo) -> JobSchedule | None:
+    if not isinstance(schedule, Mapping) or not schedule:
+        return None
+    interval = _text(schedule.get("Repeat"))[:LONGEST_INTERVAL]
+    # A schedule that was never set up says year 1, which is no instant.
+    return JobSchedule(interval, read_weekdays(schedule.get("Rule")), read_instant_or_none(schedule.get("Time"), zone))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return ""
+    return clean_text(str(value)).strip()
+
+
+def _masked(value: Any) -> Any:
+    """The list of jobs without what opens their destinations, however deep it stands."""
+    if isinstance(value, list):
+        return [_masked(item) for item in value]
+    if not isinstance(value, Mapping):
+        return value
+    masked = {name: _masked_member(str(name), member) for name, member in value.items()}
+    if isinstance(masked.get("Name"), str) and "Value" in masked and SECRET_SETTING.search(masked["Name"]):
+        masked["Value"] = REDACTED
+    return masked
+
+
+def _masked_member(name: str, value: Any) -> Any:
+    if isinstance(value, str) and name.lower().endswith("url"):
+        return f"{value.partition(':')[0]}:{REDACTED}" if value else value
+    return _masked(value)

@@ -1,0 +1,340 @@
+"""Wire forms of what asks Duplicati servers: one, several, for schedules, and to start a job."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import Any
+
+from flask.typing import ResponseReturnValue
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, post_load, pre_load, validate
+
+from app import runtime
+from app.backups import servers
+from app.backups.models import Server
+from app.backups.runs_api import bp
+from app.collector import collecting, rounds
+from app.collector.addresses import HTTP, HTTPS
+from app.collector.collecting import Collected, Started, Synchronised
+from app.collector.request import caller, find_batch
+from app.collector.rounds import CHOICES, Batch, Item, State
+from app.collector.targets import Order
+from app.core.instants import iso
+from app.plugin import AnyOf, ApiGroup, Content, Guard, described, guarded
+from app.plugin.errors import NotFound
+from app.web.request import actor, json_body, visible_server_ids
+from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out, RequestHeaders, saved_file
+
+SETTINGS_TOLD = "The schedules of the backup jobs were taken over"
+NO_JOBS = "No backups found"
+HEADERS_UNUSED = "headers need a hostname and a password; those of a stored server are changed in its settings"
+
+
+class OrderIn(Schema):
+    """A server to ask: by its record, by host and password, or both. https unless `protocol` says http.
+
+    `noPassword` is for a Duplicati 2.0 without a password. `headers` are used and stored with a password that is given.
+    """
+
+    class Meta:
+        unknown = EXCLUDE
+
+    hostname = fields.String(load_default="", allow_none=True)
+    port = fields.Integer(load_default=None, allow_none=True, validate=validate.Range(1, 65535))
+    password = fields.String(load_default="", allow_none=True)
+    has_no_password = fields.Boolean(data_key="noPassword", load_default=False)
+    headers = RequestHeaders(load_default=dict, allow_none=True)
+    server_id = fields.String(data_key="serverId", load_default="", allow_none=True)
+    scheme = fields.String(
+        data_key="protocol", load_default="", allow_none=True, validate=validate.OneOf(["", HTTPS, HTTP])
+    )
+    verifies_certificate = fields.Boolean(data_key="verifyCertificate", load_default=None, allow_none=True)
+
+    @post_load
+    def make(self, values: dict[str, Any], **_options: Any) -> Order:
+        """The order as a domain value."""
+        texts = {name: values[name] or "" for name in ("hostname", "password", "server_id", "scheme")}
+        order = Order(**{**values, **texts, "headers": values["headers"] or {}})
+        if order.headers and order.server_id and not order.is_complete:
+            raise ValidationError({"headers": [HEADERS_UNUSED]})
+        return order
+
+
+class CollectIn(OrderIn):
+    """A server to ask for everything."""
+
+    keeps_document = fields.Boolean(data_key="downloadJson", load_default=False)
+
+
+class CollectionIn(Schema):
+    """The servers to ask together: those that are named, or all that have an address and a password stored."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    orders = fields.List(fields.Nested(CollectIn), data_key="servers", load_default=list)
+    is_for_all = fields.Boolean(data_key="all", load_default=False)
+
+    @pre_load
+    def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
+        """Ask for one of both."""
+        if bool(body.get("servers")) == bool(body.get("all")):
+            raise ValidationError("Either servers or all is needed")
+        return body
+
+
+class RunIn(Schema):
+    """A job to start, by its server and name."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    server_id = fields.String(data_key="serverId", required=True, validate=validate.Length(min=1))
+    job_name = fields.String(data_key="backupName", required=True, validate=validate.Length(min=1))
+
+
+class PullIn(Schema):
+    """How often a server is asked by itself, and whether its certificate is checked; what is left out stays."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    interval = fields.String(load_default=None, validate=validate.OneOf(["", *CHOICES]))
+    verifies_certificate = fields.Boolean(data_key="verifyCertificate", load_default=None)
+
+
+class CountsOut(Out):
+    """How many runs were new, how many were known already, and how many entries or logs could not be used."""
+
+    stored = fields.Integer(data_key="processed")
+    skipped = fields.Integer()
+    error_count = fields.Integer(data_key="errors")
+
+
+class PullOut(Out):
+    """How often a server is asked by itself, and how that went."""
+
+    id = fields.String(data_key="serverId")
+    collect_interval = fields.String(data_key="interval")
+    verifies_certificate = fields.Boolean(data_key="verifyCertificate")
+    next_collect_at = IsoInstant(data_key="nextAt")
+    collected_at = IsoInstant(data_key="collectedAt")
+    collect_error = fields.String(data_key="error", allow_none=True)
+
+
+class RunningOut(Out):
+    """A job whose log cannot be read yet, since it runs."""
+
+    name = fields.String()
+    since = IsoInstant()
+
+
+class ItemOut(Out):
+    """One server of a collection: how far it is, and what came of it."""
+
+    number = fields.Integer()
+    place = fields.String()
+    name = fields.String()
+    server_id = fields.String(data_key="serverId")
+    state = fields.String(metadata={"enum": list(State)})
+    error = fields.String()
+    error_code = fields.String(data_key="errorCode")
+    stats = fields.Dict(values=fields.Integer(), metadata=SOMETIMES)
+    problems = fields.List(fields.String(), data_key="errors", metadata=SOMETIMES)
+    running = fields.List(fields.Nested(RunningOut), metadata=SOMETIMES)
+    document = fields.Boolean(data_key="hasJson")
+
+
+class BatchOut(Out):
+    """Servers that are asked together."""
+
+    id = fields.String()
+    is_done = fields.Boolean(data_key="isDone")
+    began_at = IsoInstant(data_key="beganAt")
+    items = fields.List(fields.Nested(ItemOut), data_key="servers")
+
+
+_counts_out = CountsOut()
+COLLECTED: dict[str, fields.Field[Any]] = {
+    "success": fields.Boolean(),
+    "serverName": fields.String(),
+    "serverAlias": fields.String(),
+    "stats": fields.Nested(CountsOut),
+    "backupSettings": fields.Dict(values=fields.String()),
+    "errors": fields.List(fields.String(), metadata=SOMETIMES),
+    "running": fields.List(fields.Nested(RunningOut), metadata=SOMETIMES),
+    "jsonData": fields.String(metadata=SOMETIMES),
+}
+SYNCHRONISED: dict[str, fields.Field[Any]] = {
+    "success": fields.Boolean(),
+    "serverName": fields.String(),
+    "stats": fields.Dict(values=fields.Integer()),
+    "errors": fields.List(fields.String(), metadata=SOMETIMES),
+    "message": fields.String(metadata=SOMETIMES),
+}
+STARTED: dict[str, fields.Field[Any]] = {
+    "success": fields.Boolean(),
+    "message": fields.String(),
+    "taskId": fields.Integer(allow_none=True),
+}
+
+
+def dump_collected(collected: Collected) -> dict[str, Any]:
+    """What came of asking a server."""
+    if not collected.has_jobs:
+        return {"message": NO_JOBS}
+    told: dict[str, Any] = {
+        "success": True,
+        "serverName": collected.server_name,
+        "serverAlias": collected.server_alias,
+        "stats": _counts_out.dump(collected),
+        "backupSettings": {"message": SETTINGS_TOLD},
+    }
+    if collected.problems:
+        told["errors"] = list(collected.problems)
+    if collected.running:
+        told["running"] = _dump_running(collected)
+    if collected.document is not None:
+        told["jsonData"] = collected.document
+    return told
+
+
+def dump_synchronised(found: Synchronised) -> dict[str, Any]:
+    """What came of asking a server for its schedules."""
+    told: dict[str, Any] = {
+        "success": True,
+        "serverName": found.server_name,
+        "stats": {"processed": found.planned, "errors": len(found.problems)},
+    }
+    if found.problems:
+        told["errors"] = list(found.problems)
+    return told if found.has_jobs else told | {"message": NO_JOBS}
+
+
+def dump_started(started: Started) -> dict[str, Any]:
+    """A job that was started."""
+    message = f'Duplicati on "{started.server_name}" was told to run "{started.job_name}"'
+    return {"success": True, "message": message, "taskId": started.task_id}
+
+
+def dump_pull(server: Server) -> dict[str, Any]:
+    """How a server is asked by itself."""
+    return PullOut().dump(server)
+
+
+def dump_batch(batch: Batch) -> dict[str, Any]:
+    """Servers that are asked together, in the order in which they were named."""
+    return {
+        "id": batch.id,
+        "isDone": batch.is_done,
+        "beganAt": iso(batch.began_at),
+        "servers": [_dump_item(item) for item in batch.items],
+    }
+
+
+def _dump_item(item: Item) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "number": item.number,
+        "place": item.place,
+        "name": item.name,
+        "serverId": item.collected.server_id if item.collected else item.server_id,
+        "state": item.state.value,
+        "error": item.error,
+        "errorCode": item.error_code,
+        "hasJson": bool(item.collected and item.collected.document is not None),
+    }
+    if item.collected:
+        told |= {"stats": _counts_out.dump(item.collected), "errors": list(item.collected.problems)}
+        told["running"] = _dump_running(item.collected)
+    return told
+
+
+def _dump_running(collected: Collected) -> list[dict[str, Any]]:
+    return [{"name": name, "since": iso(since)} for name, since in collected.running]
+
+
+# Views of the backups group that ask Duplicati servers, at once or in the background.
+
+
+@bp.post("/collect")
+@guarded(Guard.LOGIN)
+@described({200: AnyOf(COLLECTED, MESSAGE)}, body=CollectIn, errors=(403, 404))
+def collect() -> ResponseReturnValue:
+    """Ask a Duplicati server for its schedules and logs, and store the runs that are new.
+
+    With a `serverId` alone, address and password are those that are stored. Nobody is notified of these runs.
+    """
+    order = CollectIn().load(json_body())
+    return dump_collected(collecting.collect(order, caller=caller(), now=runtime.now()))
+
+
+@bp.post("/sync-schedule")
+@guarded(Guard.LOGIN)
+@described({200: SYNCHRONISED}, body=OrderIn, errors=(403, 404))
+def sync_schedule() -> ResponseReturnValue:
+    """Ask a Duplicati server for the schedules of its jobs, and plan them by that; nothing else is stored."""
+    order = OrderIn().load(json_body())
+    return dump_synchronised(collecting.synchronise(order, caller=caller(), now=runtime.now()))
+
+
+@bp.post("/collections")
+@guarded(Guard.LOGIN)
+@described({202: BatchOut}, body=CollectionIn, errors=(409,))
+def start_collection() -> ResponseReturnValue:
+    """Begin to ask several Duplicati servers in the background: those named, or all that can be asked.
+
+    The answer comes at once; ask for the collection by its id until `isDone`. It is forgotten half an hour later.
+    """
+    wanted, asking = CollectionIn().load(json_body()), caller()
+    orders = rounds.orders_for_all(asking.visible_server_ids) if wanted["is_for_all"] else wanted["orders"]
+    return dump_batch(rounds.batches_of_application().start(orders, caller=asking, now=runtime.now())), 202
+
+
+@bp.get("/collections/<batch_id>")
+@guarded(Guard.LOGIN)
+@described({200: BatchOut})
+def show_collection(batch_id: str) -> ResponseReturnValue:
+    """How far a collection is, and what came of each of its servers; for whoever began it, and administrators."""
+    return dump_batch(find_batch(batch_id))
+
+
+@bp.get("/collections/<batch_id>/<int:number>/json")
+@guarded(Guard.LOGIN)
+@described({200: Content("application/json", shape={})})
+def show_document(batch_id: str, number: int) -> ResponseReturnValue:
+    """All that one server of a collection gave, without secrets, if that was asked for with `downloadJson`."""
+    batch = find_batch(batch_id)
+    found = next((item.collected for item in batch.items if item.number == number), None)
+    if found is None or found.document is None:
+        raise NotFound("Nothing was kept of this server")
+    name = f"{found.server_name}_collected_{batch.began_at:%Y-%m-%dT%H-%M-%S}.json"
+    return saved_file(BytesIO(found.document.encode()), name, "application/json")
+
+
+@bp.get("/collect/<server_id>")
+@guarded(Guard.LOGIN)
+@described({200: PullOut})
+def show_pull(server_id: str) -> ResponseReturnValue:
+    """How often a server is asked by itself, when it was, and why not."""
+    return dump_pull(servers.find_by_id(server_id, visible_server_ids()))
+
+
+@bp.patch("/collect/<server_id>")
+@described({200: PullOut}, body=PullIn)
+def change_pull(server_id: str) -> ResponseReturnValue:
+    """Choose how often a server is asked by itself, and whether its certificate is checked."""
+    return dump_pull(rounds.choose_interval(server_id, **PullIn().load(json_body()), actor=actor(), now=runtime.now()))
+
+
+@bp.post("/run")
+@described({200: STARTED}, body=RunIn, errors=(404,))
+def run() -> ResponseReturnValue:
+    """Have a Duplicati server run one of its jobs now, with the address and the password that are stored.
+
+    Only its start is waited for: how it ended comes with its report.
+    """
+    return dump_started(collecting.start_job(**RunIn().load(json_body()), actor=actor(), now=runtime.now()))
+
+
+# Stored runs: when the newest were, fetching more, and deleting what is no longer wanted.
+
+
+group = ApiGroup(name="backups", blueprint=bp, guard=Guard.ADMIN, summary="Newest runs, collecting and deleting them")

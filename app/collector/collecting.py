@@ -1,0 +1,377 @@
+"""Remembers which jobs each Duplicati server listed, since one record may hold jobs of several.
+
+It does so while the application runs.
+"""
+
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, TypeVar
+
+import orjson
+from flask import current_app
+from sqlalchemy import select
+
+from app import runtime
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import SYSTEM, Actor, record_entry
+from app.backups.merging import PROVISIONAL
+from app.backups.models import Job, Server
+from app.collector.answers import CollectedJob, Machine, UnreadableAnswer, document_of, read_jobs, read_machine
+from app.collector.client import LIMITS, Duplicati, Limits
+from app.collector.job_logs import JobFindings, JobOwners, read_file_sets, read_job
+from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
+from app.collector.store import (
+    JobNote,
+    apply_schedules,
+    check_visible,
+    end_runs,
+    find_record,
+    needs_versions,
+    note_jobs,
+    note_outcome,
+    record_of,
+    remember_server,
+    store_reports,
+)
+from app.collector.targets import Order, Target, find_target
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.plugin import AppError
+from app.plugin.errors import Forbidden, NotFound
+from app.reports.fields import SYNC
+
+EXTENSION = "duplistatus.listed_jobs"
+MOST_REMEMBERED = 1_000
+
+
+def replace_listed(server_id: str, address: str, listed: Set[str], own: Set[str]) -> frozenset[str]:
+    """Remember the jobs that the server at an address lists; return those of the record that it listed before alone.
+
+    All are names; `own` are those of them that belong to the record `server_id`.
+    """
+    remembered: dict[tuple[str, str], frozenset[str]] = current_app.extensions.setdefault(EXTENSION, {})
+    before = remembered.get((server_id, address), frozenset())
+    if len(remembered) >= MOST_REMEMBERED:
+        remembered.clear()
+    remembered[server_id, address] = frozenset(own)
+    return before - listed
+
+
+# Collecting: asks one Duplicati server for its jobs, schedules and logs, and stores what is new.
+#
+# Nobody is told about collected runs: they are as old as their log. What fails is recorded in the audit log.
+
+Found = TypeVar("Found")
+
+PROBLEMS_TOLD = 50
+# Each list of versions takes its server a while, and makes an entry in the log of the job.
+VERSION_LISTS_AT_ONCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """On whose behalf a server is asked: what they may see, and whether they may change records."""
+
+    actor: Actor = SYSTEM
+    visible_server_ids: frozenset[str] | None = None
+    may_change: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Collected:
+    """What came of asking one server.
+
+    `error_count` things could not be used, and `problems` says of the first why. `running` are jobs whose log cannot be
+    read yet since they run, with the time since when. `document` is all that came, as JSON, if somebody wanted it.
+    """
+
+    server_id: str
+    server_name: str
+    server_alias: str
+    stored: int = 0
+    skipped: int = 0
+    error_count: int = 0
+    problems: tuple[str, ...] = ()
+    running: tuple[tuple[str, datetime], ...] = ()
+    has_jobs: bool = True
+    document: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Synchronised:
+    """What came of asking one server for its schedules alone."""
+
+    server_name: str
+    planned: int = 0
+    problems: tuple[str, ...] = ()
+    has_jobs: bool = True
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What the jobs have come to so far; `notes` by the record of their server, `logs` by Duplicati's id and name."""
+
+    keeps_logs: bool = False
+    stored: int = 0
+    skipped: int = 0
+    silences: int = 0
+    version_lists: int = 0
+    problems: list[str] = field(default_factory=list)
+    running: list[tuple[str, datetime]] = field(default_factory=list)
+    notes: dict[str, list[JobNote]] = field(default_factory=dict)
+    logs: dict[tuple[str, str], Any] = field(default_factory=dict)
+
+
+def collect(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Collected:
+    """Ask one server for everything and store what is new.
+
+    Raises AppError for an order that cannot be carried out, and CollectFailure or UnreadableAnswer when the server
+    gives nothing that can be used; then the audit log says so.
+    """
+    target = find_target(order, caller.visible_server_ids)
+    return _recorded(
+        "backup_collected", order, target, caller, now, lambda: _collect(order, target, caller, now, limits)
+    )
+
+
+def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Synchronised:
+    """Ask one server for its schedules and plan its jobs by them; nothing else is stored. Raises as `collect`."""
+    target = find_target(order, caller.visible_server_ids)
+    return _recorded(
+        "backup_schedule_synced", order, target, caller, now, lambda: _synchronise(order, target, caller, now, limits)
+    )
+
+
+def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Collected:
+    gathered = _Gathered(order.keeps_document)
+    with Duplicati(target.endpoint, limits) as duplicati:
+        system_info, machine = _introduce(duplicati, target)
+        server_id = record_of(machine, target.server_id)
+        check_visible(server_id, caller.visible_server_ids)
+        backups = duplicati.backups()
+        jobs, gathered.problems = read_jobs(backups, runtime.settings().zone)
+        is_list_complete = not gathered.problems
+        server = remember_server(target, machine, may_change=caller.may_change, actor=caller.actor, now=now)
+        owners = JobOwners(duplicati, machine, server_id, caller.visible_server_ids)
+        for job in jobs:
+            _collect_job(duplicati, job, owners, gathered, caller, now)
+    for owner_id, notes in gathered.notes.items():
+        apply_schedules(owner_id, [note.job for note in notes], now, gathered.problems)
+        note_jobs(owner_id, notes, now)
+    if is_list_complete:
+        own = {note.job.name for note in gathered.notes.get(server_id, ())}
+        end_runs(server_id, replace_listed(server_id, str(target.endpoint.address), {job.name for job in jobs}, own))
+    note_outcome(server_id, now, running_since=[since for _name, since in gathered.running])
+    problems = gathered.problems
+    collected = Collected(
+        server_id,
+        server.name,
+        server.alias,
+        stored=gathered.stored,
+        skipped=gathered.skipped,
+        error_count=len(problems),
+        problems=tuple(problems[:PROBLEMS_TOLD]),
+        running=tuple(gathered.running),
+        has_jobs=bool(jobs or problems),
+        document=_written(document_of(system_info, backups, gathered.logs)) if order.keeps_document else None,
+    )
+    # Every quarter of an hour nothing new from each server would fill the audit log; what a person asked for is in it.
+    is_worth_telling = caller.actor != SYSTEM or gathered.stored or problems
+    if collected.has_jobs and is_worth_telling:
+        details = {
+            "serverName": collected.server_name,
+            "serverAlias": collected.server_alias,
+            "processed": collected.stored,
+            "skipped": collected.skipped,
+            "errors": collected.error_count,
+        }
+        _record("backup_collected", order.server_id or server_id, details, problems, caller.actor, now)
+    return collected
+
+
+def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Synchronised:
+    with Duplicati(target.endpoint, limits) as duplicati:
+        _system_info, machine = _introduce(duplicati, target)
+        server_id = record_of(machine, target.server_id)
+        check_visible(server_id, caller.visible_server_ids)
+        jobs, problems = read_jobs(duplicati.backups(), runtime.settings().zone)
+        server = db.session.get(Server, server_id)
+        owners = JobOwners(duplicati, machine, server_id, caller.visible_server_ids)
+        by_owner = _by_owner(owners, jobs, problems) if server else {}
+    if not jobs and not problems:
+        return Synchronised(machine.name, has_jobs=False)
+    planned = sum(apply_schedules(owner_id, group, now, problems) for owner_id, group in by_owner.items())
+    if server is None:
+        problems += [f"{job.name}: this machine is not known yet; collect its logs first" for job in jobs]
+    details = {"serverName": machine.name, "processed": planned, "errors": len(problems)}
+    _record("backup_schedule_synced", order.server_id or server_id, details, problems, caller.actor, now)
+    return Synchronised(machine.name, planned, tuple(problems[:PROBLEMS_TOLD]))
+
+
+def _introduce(duplicati: Duplicati, target: Target) -> tuple[Any, Machine]:
+    """What a server says of itself, and who it is by that and by its settings."""
+    system_info = duplicati.system_info()
+    needs_id = not target.server_id.startswith(PROVISIONAL)
+    return system_info, read_machine(system_info, duplicati.settings(), needs_id=needs_id)
+
+
+def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[str]) -> dict[str, list[CollectedJob]]:
+    """The jobs by the records that they belong to; those without one, and of records not to be seen, are problems."""
+    found: dict[str, list[CollectedJob]] = {}
+    for job in jobs:
+        try:
+            found.setdefault(owners.guess(job).server_id, []).append(job)
+        except (Forbidden, CollectFailure, UnreadableAnswer) as refusal:
+            problems.append(f"{job.name}: {refusal.message}")
+    return found
+
+
+def _collect_job(
+    duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, caller: Caller, now: datetime
+) -> None:
+    """Store what is new of one job, and note the rest. What is wrong with it costs no other job anything."""
+    try:
+        try:
+            findings = _ask_job(duplicati, job, owners, gathered, now)
+            owner, note = findings.owner, _take_job(findings, job, gathered, caller, now)
+        except (CollectFailure, UnreadableAnswer) as error:
+            gathered.problems.append(f"{job.name}: {error.message}")
+            owner, note = owners.find(job), JobNote(job)
+    except Forbidden as refusal:
+        gathered.problems.append(f"{job.name}: {refusal.message}")
+        return
+    if owner is None:
+        return
+    owner_id = owner.server_id
+    if note.is_read and gathered.version_lists < VERSION_LISTS_AT_ONCE:
+        note = _with_versions(duplicati, owner_id, note, gathered, now)
+    gathered.notes.setdefault(owner_id, []).append(note)
+
+
+def _ask_job(
+    duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, now: datetime
+) -> JobFindings:
+    if gathered.silences >= SILENCES_ALLOWED and job.operation != SYNC:
+        raise CollectFailure(Reason.TIMEOUT, "not asked for, since the server has fallen silent")
+    try:
+        findings = read_job(duplicati, job, owners, now)
+    except CollectFailure as failure:
+        gathered.silences = gathered.silences + 1 if failure.reason in SILENT else 0
+        raise
+    gathered.silences = gathered.silences + 1 if findings.failure and findings.failure.reason in SILENT else 0
+    return findings
+
+
+def _take_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, caller: Caller, now: datetime) -> JobNote:
+    owner = findings.owner
+    if owner is not None and findings.reports:
+        with writing() as session:
+            find_record(session, owner.server_id, owner.name, actor=caller.actor, now=now)
+    new = [report for report in findings.reports if report.began_at not in findings.known]
+    stored = store_reports(owner.server_id, sorted(new, key=lambda report: report.began_at), now) if owner else 0
+    gathered.stored += stored
+    gathered.skipped += len(findings.reports) - stored
+    gathered.problems += [f"{job.name}: {problem}" for problem in findings.problems]
+    if findings.failure is not None:
+        gathered.problems.append(f"{job.name}: {findings.failure.message}")
+    if findings.running_since_at is not None:
+        gathered.running.append((job.name, findings.running_since_at))
+    if gathered.keeps_logs:
+        gathered.logs[job.duplicati_id, job.name] = findings.entries
+    return JobNote(job, is_read=findings.running_since_at is None, running_since_at=findings.running_since_at)
+
+
+def _with_versions(duplicati: Duplicati, owner_id: str, note: JobNote, gathered: _Gathered, now: datetime) -> JobNote:
+    """The note with the versions of the job, where no report tells them; a failure ends the asking for this time."""
+    if gathered.silences or not needs_versions(owner_id, note.job, now):
+        return note
+    versions = read_file_sets(duplicati, note.job)
+    gathered.version_lists += 1 if versions is not None else VERSION_LISTS_AT_ONCE
+    return replace(note, has_asked_versions=True, versions=versions)
+
+
+def _written(document: Mapping[str, Any]) -> str:
+    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
+
+
+def _recorded(
+    action: str, order: Order, target: Target, caller: Caller, now: datetime, work: Callable[[], Found]
+) -> Found:
+    """Do the work; when it fails, the audit log and the record of the server say why."""
+    try:
+        return work()
+    except AppError as error:
+        with writing():
+            server = db.session.get(Server, target.server_id) if target.server_id else None
+            details = {"serverName": server.name if server else "unknown", "error": error.message}
+            if server is not None and action == "backup_collected":
+                note_outcome(server.id, now, error.message)
+            _record(action, order.server_id or "unknown", details, [error.message], caller.actor, now)
+        raise
+
+
+def _record(
+    action: str, target_id: str, details: Mapping[str, Any], problems: Sequence[str], actor: Actor, now: datetime
+) -> None:
+    record_entry(
+        action,
+        "backup",
+        now=now,
+        actor=actor,
+        status="error" if problems else "success",
+        target_type="backup",
+        target_id=target_id,
+        details=details,
+        error_message="\n".join(problems[:PROBLEMS_TOLD]) or None,
+    )
+
+
+# Has a Duplicati run one of its jobs now, with the address and the password that are stored for it.
+
+# Reports name a job's number with this in front.
+REPORTED_PREFIX = "DB-"
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A job that its Duplicati has begun, or will begin after what it is at."""
+
+    server_name: str
+    job_name: str
+    task_id: int | None
+
+
+def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, limits: Limits = LIMITS) -> Started:
+    """Have a job run now. Raises NotFound, AppError for a server that cannot be asked, CollectFailure.
+
+    Only the start is waited for; how the run ended comes with its report.
+    """
+    server = db.session.get(Server, server_id)
+    job = db.session.scalars(select(Job).where(Job.server_id == server_id, Job.name == job_name)).first()
+    if server is None or job is None:
+        raise NotFound("Server not found" if server is None else "This server has no such backup job")
+    server_name, reported_id = server.display_name, job.duplicati_id.removeprefix(REPORTED_PREFIX)
+    target = find_target(Order(server_id=server_id), ALL_SERVERS)
+    details: dict[str, Any] = {"serverName": server_name, "backupName": job_name}
+    place = {"target_type": "backup", "target_id": f"{server_id}:{job_name}"}
+    try:
+        with Duplicati(target.endpoint, limits) as duplicati:
+            jobs, _problems = read_jobs(duplicati.backups(), runtime.settings().zone)
+            answer = duplicati.start(_find(jobs, job_name, reported_id).duplicati_id)
+    except AppError as error:
+        told = details | {"error": error.message}
+        record_entry("backup_started", "backup", now=now, actor=actor, status="error", details=told, **place)
+        raise
+    task_id = answer.get("ID") if isinstance(answer, dict) else None
+    task_id = task_id if isinstance(task_id, int) else None
+    record_entry("backup_started", "backup", now=now, actor=actor, details=details | {"taskId": task_id}, **place)
+    return Started(server_name, job_name, task_id)
+
+
+def _find(jobs: list[CollectedJob], name: str, reported_id: str) -> CollectedJob:
+    """The job of that name; of several, the one with the number that was reported."""
+    named = [job for job in jobs if job.name == name and job.duplicati_id]
+    if not named:
+        raise CollectFailure(Reason.NO_JOB, "The Duplicati server has no backup job of this name any more")
+    return next((job for job in named if job.duplicati_id == reported_id), named[0])

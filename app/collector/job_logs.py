@@ -1,0 +1,325 @@
+"""Reads the log of a job page by page, newest first."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any
+
+from flask import current_app
+from sqlalchemy import func, select
+
+from app import runtime
+from app.backups.models import Job, Run, Server
+from app.collector.answers import (
+    CollectedJob,
+    Machine,
+    UnreadableAnswer,
+    find_active_task,
+    machine_of_job,
+    read_log,
+    read_settings,
+    read_task_start,
+    read_versions,
+    sync_reports,
+)
+from app.collector.client import DatabaseLocked, Duplicati, TooLarge
+from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
+from app.collector.store import check_visible, find_running_since, known_runs, record_of
+from app.core.db.extensions import db
+from app.reports.fields import SYNC
+from app.reports.report import Report
+
+# Duplicati gives no more entries at once, and no fewer than ten, whatever is asked for.
+LARGEST_PAGE, SMALLEST_PAGE = 500, 10
+# Duplicati keeps thirty days: hourly runs are 720 entries, in smallest pages 72.
+MOST_ENTRIES, MOST_REQUESTS = 12_500, 150
+
+
+def log_pages(duplicati: Duplicati, job_id: str) -> Iterator[Any]:
+    """Give the pages of a log until one is empty or brings nothing new; each entry once.
+
+    A page may be smaller than was asked for, as a server may have a limit of its own. Where a page is too large to be
+    read, half as many entries are asked for. An answer that is no list is given as it came. Raises CollectFailure and
+    DatabaseLocked.
+    """
+    size, before_id, count = LARGEST_PAGE, None, 0
+    for _request in range(MOST_REQUESTS):
+        try:
+            page = duplicati.log(job_id, size, before_id)
+        except TooLarge:
+            size = _smaller(size)
+            continue
+        if not isinstance(page, list):
+            yield page
+            return
+        # A server that knows no `offset` begins again with the newest.
+        new = [entry for entry in page if before_id is None or _is_before(entry, before_id)]
+        if new or before_id is None:
+            yield new
+        ids = [number for number in map(_id_of, new) if number is not None]
+        count += len(ids)
+        if not ids or count >= MOST_ENTRIES:
+            return
+        before_id = min(ids)
+
+
+def _smaller(size: int) -> int:
+    if size <= SMALLEST_PAGE:
+        raise CollectFailure(Reason.TOO_LARGE, "The log is too large to be read")
+    return max(size // 2, SMALLEST_PAGE)
+
+
+def _is_before(entry: Any, entry_id: int) -> bool:
+    number = _id_of(entry)
+    return number is not None and number < entry_id
+
+
+def _id_of(entry: Any) -> int | None:
+    """The number of an entry, which may be written as a text."""
+    number = entry.get("ID") if isinstance(entry, Mapping) else None
+    if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 19:
+        number = int(number)
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+# Which machine the jobs of a server are of: most of the server itself, some of another by settings of their own.
+
+EXTENSION = "duplistatus.job_owners"
+MOST_REMEMBERED = 10_000
+MOST_COMPARED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """The record that the runs of a job belong to, and the name that its reports give the machine."""
+
+    server_id: str
+    name: str
+
+    @property
+    def machine(self) -> Machine:
+        """It, as reports name it."""
+        return Machine(self.server_id, self.name)
+
+
+class JobOwners:
+    """Finds out the owners of the jobs of one server, with as few requests as can be.
+
+    A job is asked for its own settings when it is new here, and before new runs of it are stored. What came of that is
+    remembered while the application runs.
+    """
+
+    def __init__(
+        self, duplicati: Duplicati, machine: Machine, server_id: str, visible_server_ids: frozenset[str] | None
+    ) -> None:
+        self._duplicati = duplicati
+        self._machine = machine
+        self._own = Owner(server_id, machine.name)
+        self._visible_server_ids = visible_server_ids
+        self._asked: set[str] = set()
+        self._failures: dict[str, CollectFailure | UnreadableAnswer] = {}
+        self._silences = 0
+        self._remembered: dict[tuple[str, str], Owner] = current_app.extensions.setdefault(EXTENSION, {})
+
+    @property
+    def machine(self) -> Machine:
+        """The server itself."""
+        return self._own.machine
+
+    def guess(self, job: CollectedJob) -> Owner:
+        """Return the owner as far as it is known here; asks only where `find` does not know it. Raises as `ask`."""
+        return self.find(job) or self.ask(job)
+
+    def find(self, job: CollectedJob) -> Owner | None:
+        """Return the owner as far as it is known here. Raises Forbidden.
+
+        None for a job that is new, or whose remembered owner has no record (any more).
+        """
+        owner = self._remembered.get((self._own.server_id, job.duplicati_id))
+        if owner is not None and not self._has_record(owner):
+            return None
+        if owner is None and (not job.duplicati_id or self._is_known(job)):
+            owner = self._own
+        return None if owner is None else self._checked(owner)
+
+    def ask(self, job: CollectedJob, instants: Collection[datetime] = ()) -> Owner:
+        """Return the owner by the job's own settings.
+
+        Where they cannot be had it is the one of before, or the one that has runs of the job that began at any of
+        `instants`. Raises Forbidden, and CollectFailure or UnreadableAnswer where there is none.
+        """
+        key = (self._own.server_id, job.duplicati_id)
+        if not job.duplicati_id:
+            return self._own
+        if job.duplicati_id not in self._asked:
+            self._asked.add(job.duplicati_id)
+            try:
+                self._remember(key, self._owner_by(machine_of_job(self._machine, self._settings_of(job))))
+            except (CollectFailure, UnreadableAnswer) as failure:
+                self._failures[job.duplicati_id] = failure
+        owner = self._remembered.get(key) or self._owner_of_runs(job, instants)
+        if owner is None:
+            raise self._failures[job.duplicati_id]
+        return self._checked(owner)
+
+    def known_runs(self, job: CollectedJob, owner: Owner) -> frozenset[datetime]:
+        """Return the begins of the known runs of a job, also of those from before it had an owner of its own."""
+        own = known_runs(self._own.server_id, job.name)
+        return own if owner.server_id == self._own.server_id else own | known_runs(owner.server_id, job.name)
+
+    def _settings_of(self, job: CollectedJob) -> dict[str, str]:
+        if self._silences >= SILENCES_ALLOWED:
+            raise CollectFailure(Reason.TIMEOUT, "not asked for its settings, since the server has fallen silent")
+        try:
+            backup = self._duplicati.backup(job.duplicati_id)
+        except CollectFailure as failure:
+            self._silences += failure.reason in SILENT
+            raise
+        return read_settings(backup) or {}
+
+    def _owner_of_runs(self, job: CollectedJob, instants: Collection[datetime]) -> Owner | None:
+        """The one record that has runs of a job of this name which began at any of some instants."""
+        sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
+        wanted = (
+            select(Server.id, Server.name)
+            .join(Job, Job.server_id == Server.id)
+            .join(Run, Run.job_id == Job.id)
+            .where(Job.name == job.name, sent_at.in_(sorted(instants)[-MOST_COMPARED:]))
+            .distinct()
+        )
+        found = db.session.execute(wanted).all() if instants else []
+        db.session.commit()
+        return Owner(found[0].id, found[0].name) if len(found) == 1 else None
+
+    def _remember(self, key: tuple[str, str], owner: Owner) -> None:
+        if len(self._remembered) >= MOST_REMEMBERED:
+            self._remembered.clear()
+        self._remembered[key] = owner
+
+    def is_certain(self, job: CollectedJob) -> bool:
+        """Return whether the job was asked in this conversation."""
+        return job.duplicati_id in self._asked
+
+    def _owner_by(self, machine: Machine) -> Owner:
+        if machine.id == self._machine.id and (machine.id or machine.name == self._machine.name):
+            return Owner(self._own.server_id, machine.name)
+        return Owner(record_of(machine), machine.name)
+
+    def _is_known(self, job: CollectedJob) -> bool:
+        found = db.session.scalar(
+            select(Job.id).where(Job.server_id == self._own.server_id, Job.name == job.name).limit(1)
+        )
+        db.session.commit()
+        return found is not None
+
+    def _has_record(self, owner: Owner) -> bool:
+        if owner.server_id == self._own.server_id:
+            return True
+        found = db.session.scalar(select(Server.id).where(Server.id == owner.server_id))
+        db.session.commit()
+        return found is not None
+
+    def _checked(self, owner: Owner) -> Owner:
+        if owner.server_id != self._own.server_id:
+            check_visible(owner.server_id, self._visible_server_ids)
+        return owner
+
+
+# Reads what one job of a Duplicati server has to tell: its runs, whether it is running, its versions.
+
+
+@dataclass(slots=True)
+class JobFindings:
+    """What a job has told: its runs, what of its log cannot be used, and the entries as they came.
+
+    `known` are the begins of the runs that were stored before. `failure` is why the rest of the log could not be had,
+    after some of it was read. The owner is None until it is known.
+    """
+
+    owner: Owner | None
+    reports: list[Report] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    entries: list[Any] = field(default_factory=list)
+    known: frozenset[datetime] = frozenset()
+    running_since_at: datetime | None = None
+    failure: CollectFailure | None = None
+
+
+def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: datetime) -> JobFindings:
+    """Read the runs of a job that are not known yet, and those beside them. Raises AppError when nothing can be had.
+
+    A database that is locked by a run is no error; neither is a synchronisation, which has no log that can be read.
+    """
+    if job.operation == SYNC:
+        return _read_sync(job, owners)
+    if not job.duplicati_id:
+        raise UnreadableAnswer("the list of jobs holds no id for it")
+    findings = JobFindings(_guess(job, owners))
+    try:
+        _read_log(duplicati, job, owners, findings, now)
+    except DatabaseLocked:
+        findings.owner = findings.owner or owners.ask(job)
+        findings.running_since_at = _running_since(duplicati, job, findings.owner, now)
+    except CollectFailure as failure:
+        if not findings.entries:
+            raise
+        findings.failure = failure
+    return findings
+
+
+def _read_sync(job: CollectedJob, owners: JobOwners) -> JobFindings:
+    owner = _guess(job, owners)
+    reports = sync_reports(job, owners.machine)
+    instants = {report.began_at for report in reports}
+    if owner is None or not instants <= owners.known_runs(job, owner):
+        owner = owners.ask(job, instants)
+    return JobFindings(owner, list(_of(owner, reports)), known=owners.known_runs(job, owner))
+
+
+def _guess(job: CollectedJob, owners: JobOwners) -> Owner | None:
+    """The owner as far as it can be known before the runs of a job."""
+    try:
+        return owners.guess(job)
+    except (CollectFailure, UnreadableAnswer):
+        return None
+
+
+def read_file_sets(duplicati: Duplicati, job: CollectedJob) -> tuple[str, ...] | None:
+    """Return the times of the versions of a job, newest first; None where they cannot be had."""
+    try:
+        return read_versions(duplicati.file_sets(job.duplicati_id), runtime.settings().zone)
+    except CollectFailure:
+        return None
+
+
+def _read_log(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, findings: JobFindings, now: datetime) -> None:
+    """Read a log to its end, as any of its runs may be known by a report, and an earlier reading broken off."""
+    zone = runtime.settings().zone
+    if findings.owner is not None:
+        findings.known = owners.known_runs(job, findings.owner)
+    for page in log_pages(duplicati, job.duplicati_id):
+        found = read_log(page, owners.machine, job, received_at=now, zone=zone)
+        instants = {report.began_at for report in found.reports}
+        if findings.owner is None or (not instants <= findings.known and not owners.is_certain(job)):
+            findings.owner = owners.ask(job, instants)
+            findings.known = owners.known_runs(job, findings.owner)
+        findings.reports += _of(findings.owner, found.reports)
+        findings.problems += found.problems
+        findings.entries += page
+
+
+def _of(owner: Owner, reports: Iterable[Report]) -> list[Report]:
+    return [replace(report, server_id=owner.server_id, server_name=owner.name) for report in reports]
+
+
+def _running_since(duplicati: Duplicati, job: CollectedJob, owner: Owner, now: datetime) -> datetime:
+    """Return when the task that locks a database began; where the server does not say so, when that was first seen."""
+    try:
+        task_id = find_active_task(duplicati.server_state(), job.duplicati_id)
+        task = None if task_id is None else duplicati.task(task_id)
+    except CollectFailure:
+        task = None
+    began_at = read_task_start(task, runtime.settings().zone)
+    if began_at is not None:
+        return min(began_at, now)
+    return find_running_since(owner.server_id, job.name) or now

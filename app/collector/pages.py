@@ -1,0 +1,223 @@
+"""What the pages about collecting show: the form, and what came of it in the reader's words."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, ngettext
+from wtforms import BooleanField, IntegerField, PasswordField, SelectField, StringField, TextAreaField
+from wtforms.fields.choices import SelectChoice
+
+from app import runtime
+from app.backups.models import Server
+from app.backups.server_settings import header_words
+from app.backups.servers import BadHeader, read_lines
+from app.collector import collecting, rounds
+from app.collector.addresses import HTTP, HTTPS, STANDARD_PORT, split_hosts
+from app.collector.collecting import Caller
+from app.collector.request import caller, find_batch
+from app.collector.rounds import Batch
+from app.collector.targets import Order, find_addressed, find_collectable, stored_address
+from app.plugin import AppError, Guard, guarded
+from app.web import pages as web_pages
+from app.web.forms import SettingsForm
+from app.web.pages import pages_bp
+from app.web.request import actor, visible_server_ids
+
+UNCHECKED = "unchecked"
+
+
+class CollectForm(SettingsForm):
+    """Which servers to ask, and how."""
+
+    server_id = SelectField(lazy_gettext("Server"), default="", validate_choice=False)
+    hosts = StringField(
+        lazy_gettext("Host name or address"),
+        description=lazy_gettext("Several are separated by commas; they share the port and the password."),
+        render_kw={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "maxlength": 4000},
+    )
+    port = IntegerField(lazy_gettext("Port"), default=STANDARD_PORT, render_kw={"min": 1, "max": 65535})
+    connection = SelectField(
+        lazy_gettext("Connection"),
+        choices=[
+            SelectChoice(HTTPS, lazy_gettext("Encrypted (https)")),
+            SelectChoice(UNCHECKED, lazy_gettext("Encrypted, certificate not checked (self-signed)")),
+            SelectChoice(HTTP, lazy_gettext("Not encrypted (http): the password can be read on the way")),
+        ],
+        default=HTTPS,
+    )
+    password = PasswordField(
+        lazy_gettext("Password of Duplicati"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
+    )
+    has_no_password = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
+    headers = TextAreaField(
+        lazy_gettext("Request headers"),
+        description=lazy_gettext("For a proxy with a sign-in in front of Duplicati: Name: value, one on each line."),
+        render_kw={"rows": 3, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
+    keeps_document = BooleanField(lazy_gettext("Offer what is collected as a JSON file"))
+
+    def offer_servers(self, servers: list[Server]) -> None:
+        """Fill in the servers that are known with an address."""
+        known = sorted(servers, key=lambda server: server.display_name.casefold())
+        self.server_id.choices = [
+            SelectChoice("", _("Another one, by its address")),
+            *(SelectChoice(server.id, _choice_text(server)) for server in known),
+        ]
+
+    def attempt(self, caller: Caller, now: datetime) -> Batch | None:
+        """Begin to ask; None when the form tells why not."""
+        orders = self._orders(caller)
+        if self.wrong_fields:
+            return None
+        try:
+            return rounds.batches_of_application().start(orders, caller=caller, now=now)
+        except AppError as refusal:
+            self.problem = refusal.message
+            return None
+
+    def _orders(self, caller: Caller) -> list[Order]:
+        more: dict[str, Any] = {"password": self.password.data or "", "keeps_document": bool(self.keeps_document.data)}
+        more["has_no_password"] = bool(self.has_no_password.data and not self.password.data)
+        try:
+            more["headers"] = read_lines(self.headers.data or "")
+        except BadHeader as refusal:
+            self.refuse("headers", header_words(refusal))
+        if self.server_id.data:
+            return [self._order_for_known(caller, more)]
+        hosts, wrong = split_hosts(self.hosts.data or "")
+        if wrong:
+            self.refuse("hosts", _("These are no host names: %(names)s", names=", ".join(wrong)))
+        elif not hosts:
+            self.refuse("hosts", _("Enter a host name or an address."))
+        if not self.password.data and not more["has_no_password"]:
+            self.refuse("password", _("Enter the password."))
+        if self.port.data is None or not 1 <= self.port.data <= 65535:
+            self.refuse("port", _("A port is a number from 1 to 65535."))
+        more["port"] = self.port.data
+        more["scheme"] = HTTP if self.connection.data == HTTP else HTTPS
+        more["verifies_certificate"] = self.connection.data != UNCHECKED
+        return [Order(hostname=host, **more) for host in hosts]
+
+    def _order_for_known(self, caller: Caller, more: dict[str, Any]) -> Order:
+        """An order for a server of the list; a password that was entered goes to the address that is stored.
+
+        Headers are used and stored with such a password alone.
+        """
+        known = {server.id: server for server in find_addressed(caller.visible_server_ids)}
+        server = known.get(self.server_id.data)
+        if server is None:
+            self.refuse("server_id", _("This server is not known, or has no address any more."))
+            return Order()
+        is_given = bool(self.password.data or more["has_no_password"])
+        if not is_given and not server.has_password:
+            self.refuse("password", _("No password is stored for this server; enter it."))
+        elif not is_given and more.get("headers"):
+            self.refuse("headers", _("Enter the password."))
+        hostname = str(stored_address(server)) if is_given else ""
+        return Order(server_id=server.id, hostname=hostname, **more)
+
+
+def failure_words(error_code: str, error: str) -> str:
+    """Why a server could not be asked, in the reader's language; the service's own words for anything else."""
+    words = {
+        "FORBIDDEN_ADDRESS": _("This address is of a kind that is never called."),
+        "UNKNOWN_HOST": _("The host name is not known here."),
+        "UNREACHABLE": _("The host cannot be reached from here."),
+        "REFUSED": _("The connection was refused; nothing listens at this port."),
+        "TIMEOUT": _("The server did not answer in time."),
+        "CERTIFICATE": _("Its certificate is not trusted. Switch the check off for it if the server made it itself."),
+        "NO_TLS": _("No encrypted connection came about; perhaps this server speaks http only."),
+        "BROKEN_OFF": _("The connection was broken off."),
+        "REDIRECT": _("The server sends the login on to another address. Enter that address itself."),
+        "NOT_DUPLICATI": _("What answers at this address is no Duplicati."),
+        "LOGIN": _("The password is wrong."),
+        "NO_TOKEN": _("The login brought no access."),
+        "TOO_LARGE": _("The answer is too large to be read."),
+        "HOST_NAME": _(
+            "This Duplicati refuses the host name. Allow it with --webservice-allowed-hostnames "
+            "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address."
+        ),
+        "NO_JOB": _("The server has no backup job of this name any more."),
+        "MASTER_KEY": _("The stored password cannot be read, since the key file has changed. Enter it again."),
+    }
+    return words.get(error_code, error)
+
+
+def progress_words(batch: Batch) -> str:
+    """How far a batch is, as a heading."""
+    count = len(batch.items)
+    if not batch.is_done:
+        return ngettext("Asking %(num)s server", "Asking %(num)s servers", count)
+    failed = batch.count(rounds.State.FAILED)
+    if not failed:
+        return ngettext("%(num)s server was asked", "All %(num)s servers were asked", count)
+    return _("%(failed)s of %(count)s servers could not be asked", failed=failed, count=count)
+
+
+def _choice_text(server: Server) -> str:
+    name = f"{server.alias} ({server.name})" if server.alias else server.name
+    return name if server.has_password else _("%(name)s, no password stored", name=name)
+
+
+# Pages that ask Duplicati servers: a form, how far it is, and starting a job. All may collect; see `Caller`.
+
+
+@pages_bp.get("/collect")
+def collect_form() -> ResponseReturnValue:
+    """Which servers to ask, in a dialog or on a page."""
+    form = CollectForm(formdata=None, server_id=request.args.get("server", ""))
+    return _show_form(form)
+
+
+@pages_bp.post("/collect")
+def start_collecting() -> ResponseReturnValue:
+    """Begin to ask, and go where it can be watched."""
+    form = CollectForm()
+    batch = form.attempt(caller(), runtime.now())
+    return redirect(url_for("pages.collection", batch_id=batch.id), 303) if batch else (_show_form(form), 400)
+
+
+@pages_bp.post("/collect/known")
+def collect_known() -> ResponseReturnValue:
+    """Ask the servers that are named, or all, with what is stored for them."""
+    asking = caller()
+    named = [Order(server_id=server_id) for server_id in dict.fromkeys(request.form.getlist("server"))]
+    orders = named or rounds.orders_for_all(asking.visible_server_ids)
+    try:
+        batch = rounds.batches_of_application().start(orders, caller=asking, now=runtime.now())
+    except AppError as refusal:
+        flash(refusal.message, "error")
+        return redirect(web_pages.local_address(request.form.get("back")), 303)
+    return redirect(url_for("pages.collection", batch_id=batch.id), 303)
+
+
+@pages_bp.get("/collect/<batch_id>")
+def collection(batch_id: str) -> ResponseReturnValue:
+    """How far servers that are asked together are; the part that changes alone when the page asks for it."""
+    batch = find_batch(batch_id)
+    values = {"batch": batch, "title": progress_words(batch), "failure_words": failure_words}
+    part = "progress" if "HX-Request" in request.headers else "page"
+    return render_template(f"collector/{part}.html", **values)
+
+
+@pages_bp.post("/detail/<server_id>/run")
+@guarded(Guard.ADMIN)
+def run_job(server_id: str) -> ResponseReturnValue:
+    """Have a job run now at its Duplicati, and go back to where the person was."""
+    try:
+        started = collecting.start_job(server_id, request.form.get("backup", ""), actor=actor(), now=runtime.now())
+    except AppError as refusal:
+        flash(failure_words(str(refusal.extra.get("errorCode", "")), refusal.message), "error")
+    else:
+        flash(_("Duplicati was told to run %(job)s. Its report will show here.", job=started.job_name), "success")
+    return redirect(web_pages.local_address(request.form.get("back")), 303)
+
+
+def _show_form(form: CollectForm) -> str:
+    visible = visible_server_ids()
+    form.offer_servers(find_addressed(visible))
+    part = "form" if "HX-Request" in request.headers else "form_page"
+    return render_template(f"collector/{part}.html", form=form, collectable_count=len(find_collectable(visible)))

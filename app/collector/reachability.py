@@ -1,0 +1,303 @@
+"""What answers of a Duplicati server mean that are not the ones that were asked for.
+
+The recordings in `tests/data/duplicati/api` show them; those of Duplicati 2.0 are known from its source.
+"""
+
+import errno
+import json
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import requests
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, ReadTimeoutError
+
+from app.backups.servers import check_url
+from app.plugin import AppError, ForbiddenAddress
+from app.plugin.http import answers_within, guarded_session, reached_place
+from app.reports.decoding import read_json
+
+HOST_NAME_REFUSED = "invalid hostname"
+HOST_HEADER_REFUSED = b"host header"
+DATABASE_LOCKED = "DatabaseLocked"
+
+
+def refuses_host_name(status: int, body: bytes) -> bool:
+    """Return whether a Duplicati refused the name in the Host header, of which it knows only those it was given."""
+    if status != 403:
+        return False
+    try:
+        told = read_json(body)
+    except ValueError:
+        return HOST_HEADER_REFUSED in body.lower()  # Duplicati 2.0
+    error = told.get("Error") if isinstance(told, Mapping) else None
+    return isinstance(error, str) and error.lower().startswith(HOST_NAME_REFUSED)
+
+
+def is_locked(status: int, value: Any) -> bool:
+    """Return whether a job's database cannot be read since a run is using it."""
+    return status == 400 and isinstance(value, Mapping) and value.get("HelpId") == DATABASE_LOCKED
+
+
+# Why a Duplicati server could not be asked: one word for programs, one sentence for people.
+
+
+class Reason(StrEnum):
+    """What was in the way."""
+
+    FORBIDDEN = "FORBIDDEN_ADDRESS"
+    UNKNOWN_HOST = "UNKNOWN_HOST"
+    UNREACHABLE = "UNREACHABLE"
+    REFUSED = "REFUSED"
+    TIMEOUT = "TIMEOUT"
+    CERTIFICATE = "CERTIFICATE"
+    NO_TLS = "NO_TLS"
+    BROKEN_OFF = "BROKEN_OFF"
+    REDIRECT = "REDIRECT"
+    NOT_DUPLICATI = "NOT_DUPLICATI"
+    LOGIN = "LOGIN"
+    NO_TOKEN = "NO_TOKEN"  # noqa: S105 (a word for a reason)
+    ANSWER = "ANSWER"
+    TOO_LARGE = "TOO_LARGE"
+    NO_JOB = "NO_JOB"
+    HOST_NAME = "HOST_NAME"
+
+
+# Which of them say that a server does not answer. It is not asked for fifty jobs then, one time limit after the other.
+SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
+SILENCES_ALLOWED = 2
+# Which of them say that another scheme might do; the others say that nobody is there.
+SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
+# What OpenSSL says of a certificate by number (X509_V_ERR_…), and how people are told; anything else is not trusted.
+CERTIFICATE_SENTENCES = {
+    9: "The certificate is not good yet; perhaps a clock is wrong",
+    10: "The certificate has expired",
+    62: "The certificate is one for another host name",
+    64: "The certificate is one for another host name",
+}
+NOT_TRUSTED = "The certificate is not trusted, as is usual for one that a server made itself"
+UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
+
+
+class CollectFailure(AppError):
+    """A Duplicati server could not be asked, or gave no usable answer. The text holds no secret."""
+
+    status = 500  # wire: the reference answers every cause with it
+
+    def __init__(self, reason: Reason, sentence: str) -> None:
+        super().__init__(sentence, errorCode=reason.value)
+        self.reason = reason
+
+
+def host_name_refused(host: str) -> str:
+    """Return the sentence for a Duplicati that takes neither the name nor the address of its machine."""
+    return (
+        f"This Duplicati refuses the host name {host}: allow it with --webservice-allowed-hostnames "
+        "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address"
+    )
+
+
+def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
+    """The reason and the sentence for what `requests` raised."""
+    causes = list(_chain(error))
+    for kind, reason, sentence in (
+        (ForbiddenAddress, Reason.FORBIDDEN, str(error)),
+        (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, "The host name is not known"),
+        (ssl.SSLCertVerificationError, Reason.CERTIFICATE, _say_of_certificate(causes)),
+        (ssl.SSLError, Reason.NO_TLS, "No encrypted connection came about; perhaps the server speaks http"),
+        (ConnectionRefusedError, Reason.REFUSED, "The connection was refused; nothing listens at this port"),
+        (
+            requests.Timeout | ConnectTimeoutError | ReadTimeoutError | TimeoutError,
+            Reason.TIMEOUT,
+            f"No answer came within {timeout_s:g} seconds",
+        ),
+    ):
+        if any(isinstance(cause, kind) for cause in causes):
+            return reason, sentence
+    if any(isinstance(cause, OSError) and cause.errno in UNREACHABLE_ERRORS for cause in causes):
+        return Reason.UNREACHABLE, "The host cannot be reached from here"
+    return Reason.BROKEN_OFF, "The connection was broken off"
+
+
+def _say_of_certificate(causes: Iterable[BaseException]) -> str:
+    codes = (getattr(cause, "verify_code", None) for cause in causes)
+    return next((CERTIFICATE_SENTENCES[code] for code in codes if code in CERTIFICATE_SENTENCES), NOT_TRUSTED)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """An error and what led to it: libraries wrap one into another, as cause, as reason or as an argument."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        found = waiting.pop()
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        yield found
+        waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
+
+
+# Asks whether a Duplicati answers at an address, without telling it anything.
+
+TIMEOUT_S = 15.0
+MOST_BYTES = 64 * 1024
+LOGIN_PATH, OLD_LOGIN_PATH = "/api/v1/auth/login", "/login.cgi"
+# What a Duplicati before 2.1 answers to a path that it does not know, or guards by its token.
+OLDER_STATUSES = frozenset({400, 404, 405, 501})
+# Nobody's password: the refusal of it is what tells a Duplicati.
+KNOCK = {"Password": "x", "RememberMe": False}
+# What a Duplicati before 2.1 hands out with every answer.
+XSRF_COOKIE = "xsrf-token="
+
+
+class LoginAnswer(Protocol):
+    """What counts of an answer to a login; `reached` is the address that gave it, as a Host header."""
+
+    @property
+    def reached(self) -> str: ...
+
+    @property
+    def refuses_host(self) -> bool: ...
+
+    @property
+    def is_of_login(self) -> bool: ...
+
+
+Found = TypeVar("Found", bound=LoginAnswer)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Whether a Duplicati answered, and a sentence for people."""
+
+    is_success: bool
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """Status and beginning of an answer, the cookies that came along, and the address that gave it."""
+
+    status: int
+    body: bytes
+    cookies: str
+    reached: str
+
+    @property
+    def refuses_host(self) -> bool:
+        """Whether a Duplicati does not take the host name."""
+        return refuses_host_name(self.status, self.body)
+
+    @property
+    def is_of_login(self) -> bool:
+        """Whether a login of either generation can have given it to a wrong password."""
+        return self.status in OLDER_STATUSES or _is_refusal(self)
+
+
+class _Probe:
+    """Sends what tells a Duplicati from other servers to one of them."""
+
+    def __init__(self, origin: str, headers: Mapping[str, str], verifies_certificate: bool, timeout_s: float) -> None:
+        self._origin = origin
+        self._headers = {**headers, "Accept": "application/json"}
+        self._verifies_certificate = verifies_certificate
+        self._timeout_s = timeout_s
+
+    def ask_for_login(self) -> _Answer:
+        """Try the sign-in; where the host name is refused, once more with the address that it led to."""
+        return ask_by_reached_address(lambda: self.send(LOGIN_PATH, json=KNOCK), self._headers)
+
+    def is_older(self) -> bool:
+        """Whether a Duplicati before 2.1 is there, by what it offers for a login; without a password it fails."""
+        answer = self.send(OLD_LOGIN_PATH, data={"get-nonce": "1"})
+        if answer.status == 500 and XSRF_COOKIE in answer.cookies:
+            return True
+        try:
+            told = read_json(answer.body)
+        except ValueError:
+            return False
+        return answer.status == 200 and isinstance(told, dict) and "Nonce" in told and "Salt" in told
+
+    def send(self, path: str, **sent: Any) -> _Answer:
+        """Send one request. Raises what `requests` raises, Timeout for an answer that trickles."""
+        body = b""
+        with answers_within(self._timeout_s), guarded_session() as session:
+            session.headers.update(self._headers)
+            session.auth = _keep_as_it_is
+            options: dict[str, Any] = {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
+            url = f"{self._origin}{path}"
+            with session.post(url, verify=self._verifies_certificate, **options, **sent) as answer:
+                reached = reached_place(answer)
+                while len(body) < MOST_BYTES and (part := answer.raw.read1(4096, decode_content=True)):
+                    body += part
+                cookies = "\n".join(answer.raw.headers.getlist("Set-Cookie"))
+                return _Answer(answer.status_code, body, cookies, reached)
+
+
+def try_connection(
+    url: str,
+    *,
+    verifies_certificate: bool = True,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float = TIMEOUT_S,
+) -> Outcome:
+    """Knock at the sign-in of the Duplicati at an address. Raises AppError for an address that may not be called.
+
+    Only scheme, host and port of the address count. Redirects are not followed, since they could lead anywhere.
+    `headers` go along, for a proxy with a sign-in of its own.
+    """
+    check_url(url)
+    parts = urlsplit(url.strip())
+    origin = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
+    probe = _Probe(origin, headers or {}, verifies_certificate, timeout_s)
+    try:
+        answer = probe.ask_for_login()
+        if answer.status in OLDER_STATUSES and probe.is_older():
+            return Outcome(True, "Connection successful")
+    except ForbiddenAddress as error:
+        raise AppError(str(error)) from error
+    except (requests.Timeout, ReadTimeoutError):
+        return Outcome(False, f"The server did not answer within {timeout_s:g} seconds")
+    except requests.exceptions.SSLError:
+        return Outcome(False, "No secure connection: check the certificate of the server, or try http instead of https")
+    except (requests.RequestException, HTTPError, UnicodeError):
+        other = "http" if parts.scheme == "https" else "https"
+        return Outcome(False, f"No connection to the server: check host and port, or try {other}")
+    if answer.refuses_host:
+        return Outcome(False, host_name_refused(parts.hostname or ""))
+    if _is_refusal(answer):
+        return Outcome(True, "Connection successful")
+    return Outcome(False, f"The server answered with status {answer.status}, which is not what Duplicati does")
+
+
+def ask_by_reached_address(ask: Callable[[], Found], headers: MutableMapping[str, str]) -> Found:
+    """Send a login; where the host name is refused, once more with the address that it led to as `Host` of `headers`.
+
+    Returns the second answer if a login can have given it, else the first. Raises what `ask` raises.
+    """
+    first = ask()
+    if not first.refuses_host or not first.reached or "Host" in headers:
+        return first
+    headers["Host"] = first.reached
+    second = ask()
+    return second if second.is_of_login else first
+
+
+def _keep_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add nothing: else a password for this host from the environment would go along."""
+    return request
+
+
+def _is_refusal(answer: _Answer) -> bool:
+    """Whether a password was refused as Duplicati does it."""
+    if answer.status != 401:
+        return False
+    try:
+        told = json.loads(answer.body)
+    except ValueError:
+        return True  # a proxy with a sign-in of its own
+    return isinstance(told, dict) and told.get("Error") == "Failed to log in" and told.get("Code") == 401

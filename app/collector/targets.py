@@ -1,0 +1,172 @@
+"""Which machine an order means: what was given, or else what is stored with the server's record."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import select
+
+from app.backups.models import Server
+from app.backups.servers import headers_for, open_headers
+from app.collector.addresses import Address, BadAddress, read_stored, read_typed
+from app.collector.client import Endpoint
+from app.core.db.extensions import db
+from app.database import secrets
+from app.plugin import AppError, ForbiddenAddress, check_host
+from app.plugin.errors import NotFound
+
+HEADERS_CLOSED = "The stored headers cannot be read, since the master key has changed; enter them again"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What somebody wants to be asked: a server by its record, or a machine by host and password, or both.
+
+    With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
+    `headers`, which have been checked, go along with a password that is given.
+    Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says,
+    and stored headers never with a weaker check of the certificate. Without them a machine has to speak https, with a
+    certificate that can be checked. With `keeps_document` all that comes back is kept for the person.
+    """
+
+    server_id: str = ""
+    hostname: str = ""
+    port: int | None = None
+    password: str = field(default="", repr=False)
+    has_no_password: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    scheme: str = ""
+    verifies_certificate: bool | None = None
+    keeps_document: bool = False
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it says by itself where to ask, and with what."""
+        return bool(self.hostname.strip() and (self.password or self.has_no_password))
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where to ask, and for which record; `is_stored` when address and password are those of the record."""
+
+    endpoint: Endpoint
+    server_id: str = ""
+    is_stored: bool = False
+
+
+def find_target(order: Order, visible_server_ids: frozenset[str] | None) -> Target:
+    """Work out where an order leads. Raises AppError for what cannot be asked, before anything is connected to."""
+    server = _existing(order.server_id, visible_server_ids) if order.server_id else None
+    if server is not None and not order.is_complete:
+        target = Target(_stored_endpoint(server, order), server.id, is_stored=True)
+    else:
+        target = Target(_given_endpoint(server, order), server.id if server else "")
+    db.session.commit()  # nothing may stay open while a far machine thinks
+    try:
+        check_host(target.endpoint.address.host)
+    except ForbiddenAddress as error:
+        raise AppError(str(error)) from error
+    return target
+
+
+def stored_address(server: Server) -> Address | None:
+    """The address in the record of a server; None where there is none that can be used."""
+    try:
+        return read_stored(server.url)
+    except BadAddress:
+        return None
+
+
+def find_addressed(visible_server_ids: frozenset[str] | None) -> list[Server]:
+    """The servers whose address can be used, by name."""
+    servers = db.session.scalars(select(Server).where(Server.url != "").order_by(Server.name, Server.id))
+    return [
+        server
+        for server in servers
+        if (visible_server_ids is None or server.id in visible_server_ids) and stored_address(server)
+    ]
+
+
+def find_collectable(visible_server_ids: frozenset[str] | None) -> list[Server]:
+    """The servers that can be asked with what is stored, by name."""
+    return [server for server in find_addressed(visible_server_ids) if server.has_password]
+
+
+def headers_of(server: Server) -> dict[str, str]:
+    """The headers that go along to the stored address of a server. Raises AppError when they cannot be read."""
+    address = stored_address(server)
+    return {} if address is None else _headers_for(server, address)
+
+
+def headers_to(url: str, server_id: str, visible_server_ids: frozenset[str] | None) -> dict[str, str]:
+    """The headers of a server that go along to an address. Raises NotFound, AppError when they cannot be read."""
+    if not server_id:
+        return {}
+    try:
+        address = read_stored(url)
+    except BadAddress:
+        return {}
+    return _headers_for(_existing(server_id, visible_server_ids), address)
+
+
+def _existing(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
+    is_visible = visible_server_ids is None or server_id in visible_server_ids
+    server = db.session.get(Server, server_id, populate_existing=True) if is_visible else None
+    if server is None:
+        raise NotFound("Server not found")
+    return server
+
+
+def _stored_endpoint(server: Server, order: Order) -> Endpoint:
+    if not server.has_password:
+        told: dict[str, Any] = {
+            "id": server.id,
+            "name": server.name,
+            "server_url": server.url,
+            "alias": server.alias,
+            "note": server.note,
+            "created_at": server.created_at.strftime("%Y-%m-%d %H:%M:%S"),
+            "has_password": 0,
+            "hasPassword": False,
+        }
+        sentence = "No password is stored for this server: give a host name and a password, or store one"
+        raise NotFound(sentence, serverInfo=told)
+    try:
+        password, headers = secrets.decrypt(server.encrypted_password), open_headers(server)
+    except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
+        sentence = "The stored password cannot be read, since the master key has changed; enter it again"
+        raise AppError(sentence, masterKeyInvalid=True) from error
+    try:
+        address = read_stored(server.url)
+    except BadAddress as error:
+        raise AppError(str(error)) from error
+    return Endpoint(address, password, server.verifies_certificate, headers)
+
+
+def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
+    if not order.hostname.strip():
+        raise AppError("A host name is needed")
+    if not order.password and not order.has_no_password:
+        raise AppError("A password is needed")
+    try:
+        address = read_typed(order.hostname, order.port, order.scheme)
+    except BadAddress as error:
+        raise AppError("This is not a host name, or not with this port") from error
+    stored = stored_address(server) if server else None
+    if stored and not order.scheme and "://" not in order.hostname and stored.place == address.place:
+        address = stored
+    verifies = server.verifies_certificate if server else True
+    if order.verifies_certificate is not None:
+        verifies = order.verifies_certificate
+    headers = order.headers
+    if not headers and server and verifies >= server.verifies_certificate:
+        headers = _headers_for(server, address)
+    return Endpoint(address, order.password, verifies, headers)
+
+
+def _headers_for(server: Server, address: Address) -> dict[str, str]:
+    """The headers of a record that may go to an address that was given: those of exactly this address."""
+    try:
+        return headers_for(server, address, stored_address(server))
+    except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
+        raise AppError(HEADERS_CLOSED, masterKeyInvalid=True) from error

@@ -1,0 +1,387 @@
+"""Floor 4: groups of commands, one module each; `app.cli` puts them together."""
+
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from app import runtime
+from app.accounts import api_keys, users
+from app.config import BadSetting, Settings, from_environment
+from app.core.db import engine
+from app.core.db.engine import CannotStart, alone_in, close_connections
+from app.database import doctor as database_doctor
+from app.database import local_backups, secrets
+from app.database.doctor import Finding
+from app.database.restore import SHELL, restore_stopped
+from app.factory import bind, create_app
+from app.legacy_import.importing import import_database
+from app.legacy_import.source import ImportReport
+from app.plugin import AppError
+from app.registry import PluginConflict, discover
+from app.runtime import settings
+
+# The application as commands use it.
+
+# What keeps the application from starting, and is told in one sentence; anything else is a mistake of ours.
+START_FAILURES = (BadSetting, PluginConflict, CannotStart, OSError)
+
+
+@contextmanager
+def application_context() -> Iterator[None]:
+    """Be within the application, without its scheduled work, which the server does; its errors become sentences."""
+    with sentences():
+        app = create_app(replace(from_environment(), run_jobs=False))
+        try:
+            with app.app_context():
+                yield
+        finally:
+            engine.close(app, is_quiet=True)
+
+
+@contextmanager
+def sentences() -> Iterator[None]:
+    """Turn errors that people can do something about into one sentence and an exit status."""
+    try:
+        yield
+    except START_FAILURES as error:
+        _fail(start_sentence(error), start_status(error))
+    except AppError as error:
+        _fail(error.message, 1)
+
+
+def start_sentence(error: Exception) -> str:
+    """Say why the application does not start."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
+
+
+def start_status(error: Exception) -> int:
+    """The exit status: 1 for what may pass by itself, 2 where another start would end in the same way."""
+    return error.status if isinstance(error, CannotStart) else 1 if isinstance(error, OSError) else 2
+
+
+def _fail(sentence: str, status: int) -> NoReturn:
+    click.echo(f"Error: {sentence}", err=True)
+    sys.exit(status)
+
+
+# The command `duplistatus healthcheck`: whether the server of this environment answers that it is healthy.
+#
+# `python -m app.commands` does the same and loads nothing else of the program: containers run it each minute.
+
+TIMEOUT_S = 8
+# Addresses that mean "all of this machine" to a server, and where a client finds it.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
+
+
+@click.command("healthcheck")
+def healthcheck() -> None:
+    """Ask the running server whether it is healthy, where HOST, PORT and BASE_PATH say; status 1 when it is not."""
+    try:
+        url = health_url(from_environment())
+    except BadSetting as error:
+        raise click.ClickException(str(error)) from error
+    # Never through a proxy: the server is on this machine.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(url, timeout=TIMEOUT_S):
+            click.echo("healthy")
+    except urllib.error.HTTPError as error:
+        with error:
+            click.echo(f"{url} answers {error.code}: {error.read(1000).decode(errors='replace')}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        click.echo(f"{url} does not answer: {error}", err=True)
+        sys.exit(1)
+
+
+def health_url(settings: Settings) -> str:
+    """The address of the server's health, for a client on the same machine."""
+    host = LOOPBACK.get(settings.host, settings.host)
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.base_path}/api/health"
+
+
+if __name__ == "__main__":
+    healthcheck()
+
+
+# The commands `duplistatus admin …`: the way back in for those who cannot sign in any more.
+
+ACCOUNTS_SHOWN = 10_000
+
+
+@click.group("admin")
+def admin_group() -> None:
+    """Look after accounts, also when nobody can sign in."""
+
+
+@admin_group.command("list")
+def list_accounts() -> None:
+    """List all accounts."""
+    with application_context():
+        now = runtime.now()
+        for account in users.list_accounts(limit=ACCOUNTS_SHOWN).accounts:
+            user = account.user
+            states = [
+                "administrator" if user.is_admin else "user",
+                f"locked until {user.locked_until:%Y-%m-%d %H:%M} UTC" if user.is_locked(now) else "",
+                "must change the password" if user.must_change_password else "",
+                f"last seen {user.last_login_at:%Y-%m-%d %H:%M} UTC" if user.last_login_at else "never signed in",
+            ]
+            click.echo(f"{user.username:<24} {', '.join(state for state in states if state)}")
+
+
+@admin_group.command("create")
+@click.argument("username")
+@click.option("--admin", "is_admin", is_flag=True, help="Make it an administrator.")
+@click.option("--ask", is_flag=True, help="Ask for the password instead of making a temporary one.")
+def create_account(username: str, is_admin: bool, ask: bool) -> None:
+    """Make an account and print its temporary password, which has to be changed at the first sign-in."""
+    password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if ask else ""
+    new = users.NewAccount(username, password, is_admin=is_admin, must_change_password=not ask)
+    with application_context():
+        try:
+            made = users.create_account(new, actor=SHELL, now=runtime.now())
+        except AppError as error:
+            raise click.ClickException(". ".join([error.message, *error.extra.get("validationErrors", ())])) from error
+        click.echo(made.temporary_password or f"The account {made.user.username} was made.")
+
+
+@admin_group.command("reset-password")
+@click.argument("username")
+@click.argument("password", required=False)
+def reset_password(username: str, password: str | None) -> None:
+    """Give an account a new password and open it if it is locked; its sessions end.
+
+    Without PASSWORD it is asked for, so that it stands in no list of processes and no history of the shell.
+    """
+    chosen = password or click.prompt("New password", hide_input=True, confirmation_prompt=True)
+    with application_context():
+        users.recover_account(username, chosen, now=runtime.now())
+        click.echo(f"The account {username} has a new password.")
+
+
+@admin_group.command("unlock")
+@click.argument("username")
+def unlock(username: str) -> None:
+    """Open an account that too many wrong passwords have locked; its password stays."""
+    with application_context():
+        users.unlock_by_name(username, now=runtime.now())
+        click.echo(f"The account {username} is open.")
+
+
+# The commands `duplistatus keys …`: API keys from the shell, also when nobody can sign in.
+
+
+@click.group("keys")
+def keys_group() -> None:
+    """Look after API keys."""
+
+
+@keys_group.command("list")
+def list_keys() -> None:
+    """List all keys, oldest first."""
+    with application_context():
+        now = runtime.now()
+        for key in api_keys.list_keys():
+            state = "expired" if key.is_expired(now) else "enabled" if key.is_enabled else "disabled"
+            until = f"until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
+            click.echo(f"{key.id:>4}  {key.fingerprint}  {key.scope:<6}  {state:<8}  {key.name}  {until}".rstrip())
+        click.echo(f"Programs {'need' if api_keys.are_required() else 'do not need'} a key.")
+
+
+@keys_group.command("create")
+@click.argument("name")
+@click.option("--scope", type=click.Choice(api_keys.SCOPES), required=True, help="What the key opens.")
+@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="The last day on which it is good.")
+def create_key(name: str, scope: str, last_day: datetime | None) -> None:
+    """Make a key and print its secret, for the only time."""
+    with application_context():
+        now = runtime.now()
+        expires_at = None if last_day is None else api_keys.end_of(last_day.date(), settings().zone, now)
+        click.echo(api_keys.create_key(name, scope, expires_at=expires_at, now=now, actor=SHELL).secret)
+
+
+@keys_group.command("enable")
+@click.argument("key_id", type=int)
+def enable_key(key_id: int) -> None:
+    """Switch a key on."""
+    with application_context():
+        api_keys.set_enabled(key_id, True, now=runtime.now(), actor=SHELL)
+
+
+@keys_group.command("disable")
+@click.argument("key_id", type=int)
+def disable_key(key_id: int) -> None:
+    """Switch a key off."""
+    with application_context():
+        api_keys.set_enabled(key_id, False, now=runtime.now(), actor=SHELL)
+
+
+@keys_group.command("delete")
+@click.argument("key_id", type=int)
+def delete_key(key_id: int) -> None:
+    """Delete a key."""
+    with application_context():
+        api_keys.delete_key(key_id, now=runtime.now(), actor=SHELL)
+
+
+@keys_group.command("require")
+@click.argument("switch", type=click.Choice(["on", "off"]))
+def require_keys(switch: str) -> None:
+    """Choose whether programs need a key to upload and to read."""
+    with application_context():
+        api_keys.require(switch == "on", now=runtime.now(), actor=SHELL)
+
+
+# The command `duplistatus restore`: go back to a backup while no server runs.
+
+
+@click.command("restore")
+@click.argument("file", required=False)
+@click.option("--lose-tables", is_flag=True, help="Also where tables of plugins are lost with it.")
+def restore_command(file: str | None, lose_tables: bool) -> None:
+    """Replace the database by a backup: a file (.db, .sql), or one that is listed when FILE is left out.
+
+    Stop the server before. The file is checked first, and what is here now is kept in DATA_DIR/copies. It has to be of
+    this version of duplistatus or of an older one; to go back to an older version, install that one first.
+    """
+    with sentences():
+        settings = from_environment()
+        app = bind(settings, discover())
+        with app.app_context():
+            if file is None:
+                _list()
+                return
+            with alone_in(settings.data_dir):
+                try:
+                    done = restore_stopped(_find(file), now=runtime.now(), accepts_lost_tables=lose_tables)
+                finally:
+                    engine.close(app, is_quiet=True)
+    click.echo("The database was restored.")
+    if done.safety_copy:
+        click.echo(f"What was there before is kept as copies/{done.safety_copy}.")
+    for table in (*done.tables.lost, *done.tables.left):
+        click.echo(f"The table {table} of a plugin was not restored.")
+
+
+def _list() -> None:
+    for copy in local_backups.list_backups():
+        revision = f"schema {copy.revision}" if copy.revision else ""
+        click.echo(f"{copy.made_at:%Y-%m-%d %H:%M} UTC  {copy.kind:<16}  {revision:<11}  {copy.name}")
+
+
+def _find(file: str) -> Path:
+    """The file that is meant: a path, else the name of one of our own backups. Raises NotFound."""
+    path = Path(file)
+    return path if path.is_file() else local_backups.path_of(file)
+
+
+# The command `duplistatus import`: bring an old installation along.
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "--key",
+    "key_path",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="The old key file; without this option .duplistatus.key beside the database.",
+)
+def import_command(path: Path, key_path: Path | None) -> None:
+    """Take over a database of the original duplistatus, of any version, or the data folder that holds it.
+
+    Nothing of it is changed. The import may be broken off and started again; what is here already is not taken twice.
+    """
+    with application_context():
+        with click.progressbar(length=1, label="Runs") as bar:
+
+            def show(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            report = import_database(path, key_path=key_path, now=runtime.now(), progress=show)
+        for line in report_lines(report):
+            click.echo(line)
+
+
+def report_lines(report: ImportReport) -> list[str]:
+    """What became of the old installation, as a table and the remarks below it."""
+    lines = [f"Schema version {report.schema_version}", f"{'':<16}{'found':>10}{'taken':>10}{'known':>10}{'left':>10}"]
+    for kind, count in report.counts.items():
+        lines.append(f"{kind:<16}{count.found:>10}{count.taken:>10}{count.known:>10}{count.left:>10}")
+    for sentence, times in report.remarks.items():
+        lines.append(f"{sentence}." if times == 1 else f"{sentence} ({times} times).")
+    if not report.taken_count:
+        lines.append("Nothing was changed: everything is here already.")
+    return lines
+
+
+# The commands `duplistatus secrets …`: what to do when the key file is lost.
+
+
+@click.group("secrets")
+def secrets_group() -> None:
+    """Look after stored passwords and their key file."""
+
+
+@secrets_group.command("status")
+def secrets_status() -> None:
+    """Say whether the key file opens all stored passwords."""
+    with application_context():
+        trouble = secrets.find_trouble()
+        click.echo(trouble.sentence if trouble else "The key file opens all stored passwords.")
+
+
+@secrets_group.command("give-up")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def give_up_secrets(yes: bool) -> None:
+    """Clear the stored passwords that the key file does not open; without a key file a new one is made."""
+    with application_context():
+        trouble = secrets.find_trouble()
+        if trouble is not None and not yes:
+            click.echo(f"Stored passwords of: {', '.join(trouble.owners) or 'nobody'}")
+            click.confirm("Clear them for good?", abort=True)
+        owners = secrets.give_up(actor=SHELL, now=runtime.now())
+        click.echo(f"Cleared: {', '.join(owners) or 'nothing'}. Enter the passwords again in the settings.")
+
+
+# The command `duplistatus doctor`: what is wrong with this installation, and what to do.
+
+
+@click.command("doctor")
+def doctor() -> None:
+    """Look the installation over; status 1 when something is wrong. Writes nothing but a row that shows that it can."""
+    try:
+        settings = from_environment()
+        findings = database_doctor.examine_files(settings)
+        _show(findings)
+        if not any(finding.is_final for finding in findings):
+            app = bind(settings, discover())
+            with app.app_context():
+                further = database_doctor.examine_application(runtime.now())
+            close_connections(app, is_quiet=True)
+            _show(further)
+            findings += further
+    except (BadSetting, PluginConflict) as error:
+        raise click.ClickException(str(error)) from error
+    wrong = sum(finding.is_wrong for finding in findings)
+    click.echo(f"{wrong} of {len(findings)} findings need your attention." if wrong else "Everything is well.")
+    if wrong:
+        sys.exit(1)
+
+
+def _show(findings: list[Finding]) -> None:
+    for finding in findings:
+        click.echo(f"{'WRONG' if finding.is_wrong else 'ok':<6}{finding.subject:<16}{finding.text}")
+        if finding.is_wrong:
+            click.echo(f"{'':<22}-> {finding.advice}")

@@ -1,0 +1,1 @@
+"""What every subject is built on; nothing here knows backups."""

@@ -1,0 +1,1 @@
+"""Engine, column types, transactions, the cache that follows the database, and migrations."""

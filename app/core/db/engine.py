@@ -1,0 +1,383 @@
+"""Opening and closing the database: engine options, migrations, and the safety backup that is made before they run."""
+
+import fcntl
+import logging
+import os
+import re
+import shutil
+import sqlite3
+import time
+import weakref
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask, current_app
+from sqlalchemy import Connection, Table, inspect, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from app.config import Settings
+from app.core.db.extensions import WRITER, Base, db
+from app.core.logs import LOCK_FLAGS, file_lock
+
+log = logging.getLogger(__name__)
+
+_APP = Path(__file__).resolve().parents[2]
+# Among the sources where a wheel was installed, beside them in a checkout.
+MIGRATIONS = next(filter(Path.is_dir, [_APP / "migrations"]), _APP.parent / "migrations")
+COPIES, TEMPORARY = "copies", "temp"
+DRAFT = ".unfinished"
+COPIES_KEPT = 5
+STAMP = "%Y-%m-%dT%H-%M-%S-%f"
+# Safety backups in COPIES: of which revision of the schema, what each was made before, and when. Older names have the
+# revision further back, or none. It stands first because earlier versions delete all but the last five files that begin
+# with the name of the database and what they were made before, whatever their revision.
+COPY_NAME = re.compile(
+    r"(?:schema-(?P<revision>[0-9A-Za-z]+)-)?[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
+    r"(?:(?P<former_revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
+)
+# Held by every process that has the database open, and alone by the one that replaces its file.
+SERVING_LOCK = ".duplistatus.serving"
+# Held by the process that folds the write-ahead log into the file at its end.
+CLOSING_LOCK = ".duplistatus.closing"
+# Troubles with a file or its disk, which nobody mends by reading a trace.
+PASSING_TROUBLES = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_PERM,
+}
+DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+# One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
+START_LOCK = 0x6475706C
+# What that lock is for SQLite: a file in the data directory.
+START_LOCK_NAME = ".duplistatus.starting"
+
+
+class CannotStart(RuntimeError):
+    """The program cannot start; the text is one sentence that says why and what to do.
+
+    `status` is the exit status: 1 for what may pass by itself, 2 where another start would end in the same way.
+    """
+
+    def __init__(self, sentence: str, status: int = 1) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
+def engine_options(settings: Settings) -> dict[str, Any]:
+    """Pool options: a connection for each serving thread, those for reports too, and some for the jobs."""
+    options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": settings.threads + 10, "max_overflow": 8}
+    options["hide_parameters"] = True  # an error that is logged tells no values: they may be secret
+    if settings.database.startswith("sqlite"):
+        options["connect_args"] = {"check_same_thread": False}
+    else:
+        options["pool_pre_ping"] = True
+    return options
+
+
+def further_engines(settings: Settings) -> dict[str, Any]:
+    """The engine that writes to SQLite, with one connection; PostgreSQL needs none."""
+    if not settings.database.startswith("sqlite"):
+        return {}
+    options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "hide_parameters": True}
+    return {WRITER: {"url": settings.database, "connect_args": {"check_same_thread": False}, **options}}
+
+
+def upgrade(settings: Settings) -> None:
+    """Bring the schema to the newest version, within `alone`; a filled SQLite file is copied first.
+
+    Raises CannotStart, before anything is copied, for a schema that this version does not know.
+    """
+    _make_private_file()
+    present = _current_revision()
+    if present == _newest_revision():
+        return
+    if present is not None and not is_known(present):
+        raise CannotStart(_newer_sentence(settings, present), status=2)
+    if db.engine.dialect.name == "sqlite":
+        # One of each revision: starts that fail again and again add none.
+        create_safety_backup(settings, "migration", keep=1)
+    flask_migrate.upgrade(directory=str(MIGRATIONS))
+
+
+@contextmanager
+def startup_lock() -> Iterator[None]:
+    """Have other processes that start on the same database wait, who would migrate and fill it too."""
+    if db.engine.dialect.name == "sqlite":
+        with file_lock(current_app.extensions["duplistatus.settings"].data_dir / START_LOCK_NAME):
+            yield
+        return
+    with db.engine.connect() as guard:
+        guard.execute(text("SELECT pg_advisory_lock(:key)"), {"key": START_LOCK})
+        try:
+            yield
+        finally:
+            guard.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": START_LOCK})
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn troubles with the database's file or server into one sentence. Raises CannotStart."""
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if isinstance(cause, sqlite3.Error):
+            code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
+            if code not in PASSING_TROUBLES | DAMAGES:
+                raise
+            name, status = f"file {db.engine.url.database}", 2 if code in DAMAGES else 1
+            advice = " (docs/recovery.md tells how to restore a backup)" if code in DAMAGES else ""
+        elif isinstance(error, DBAPIError) and (error.connection_invalidated or _is_unreachable(cause)):
+            name, status, advice = f"server {db.engine.url.host or 'PostgreSQL'}", 1, ""
+        else:
+            raise
+        reason = str(cause).strip().splitlines()[0]
+        raise CannotStart(f"the database {name} cannot be used: {reason}{advice}", status) from error
+
+
+def _is_unreachable(cause: BaseException | None) -> bool:
+    """Whether PostgreSQL could not be reached at all: then there is no state that it could tell."""
+    return type(cause).__name__ == "OperationalError" and getattr(cause, "sqlstate", None) is None
+
+
+def hold(app: Flask, settings: Settings) -> None:
+    """Show other processes, until the application is closed, that this one has the database open.
+
+    The first of them removes what killed processes left behind. Raises CannotStart while a restore replaces the file.
+    """
+    handle = os.open(settings.data_dir / SERVING_LOCK, LOCK_FLAGS, 0o644)
+    app.extensions[SERVING_LOCK] = weakref.finalize(app, os.close, handle)
+    if _take(handle, fcntl.LOCK_EX):
+        _remove_left_files(settings)
+    # Another one that starts at this moment may be alone for an instant, to do the same.
+    for _turn in range(100):
+        if _take(handle, fcntl.LOCK_SH):
+            return
+        time.sleep(0.1)
+    raise CannotStart("a backup is being restored at the moment; start again afterwards")
+
+
+def _take(handle: int, kind: int) -> bool:
+    try:
+        fcntl.flock(handle, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _remove_left_files(settings: Settings) -> None:
+    """Remove what a backup or a restore of a killed process left half done: nobody else is running."""
+    drafts = (folder.glob(f"*{DRAFT}*") for folder in (settings.data_dir, settings.data_dir / COPIES))
+    left = [*(settings.data_dir / TEMPORARY).glob("*"), *chain(*drafts)]
+    for path in left:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    if left:
+        log.info("removed %d temporary files that a killed process had left", len(left))
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep servers and other commands off a data folder. Raises CannotStart where one has its database open."""
+    handle = os.open(folder / SERVING_LOCK, LOCK_FLAGS, 0o644)
+    try:
+        if not _take(handle, fcntl.LOCK_EX):
+            raise CannotStart(f"duplistatus runs on {folder}: stop it first")
+        yield
+    finally:
+        os.close(handle)
+
+
+def close(app: Flask, *, is_quiet: bool = False) -> None:
+    """Let go of the database. Say `is_quiet` where no other thread can be looking at it any more.
+
+    The last connection of all folds what was written into the file of SQLite, and removes what lay beside it.
+    """
+    close_connections(app, is_quiet=is_quiet)
+    if is_quiet:
+        fold_in(app, timeout_s=5)
+    if SERVING_LOCK in app.extensions:
+        app.extensions[SERVING_LOCK]()
+
+
+def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
+    """Close the connections that are not in use; the next use opens new ones. See `close`."""
+    with app.app_context():
+        db.session.remove()
+        if "duplistatus.cache" in app.extensions:
+            app.extensions.pop("duplistatus.cache").close(is_quiet=is_quiet)
+        for engine in db.engines.values():
+            engine.dispose()
+
+
+def fold_in(app: Flask, *, timeout_s: float) -> None:
+    """Write what lies in the write-ahead log of SQLite into the file, also where somebody else keeps that open."""
+    with app.app_context():
+        url = db.engine.url
+    if url.get_backend_name() != "sqlite":
+        return
+    turn = file_lock(app.extensions["duplistatus.settings"].data_dir / CLOSING_LOCK)
+    try:
+        existing = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
+        # Two processes that close at one moment would each take the other for one that still works with the database.
+        with turn, closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except (sqlite3.Error, OSError) as error:  # all is safe in the log, and the next start reads it
+        log.warning("the database could not be tidied at the end: %s", error)
+
+
+def create_safety_backup(settings: Settings, reason: str, *, keep: int | None = None) -> Path | None:
+    """Make a safety backup of a filled SQLite database; None when there is nothing to lose.
+
+    Of each revision of the schema the newest `keep` are kept. Raises CannotStart where the disk has no room.
+    """
+    source = Path(db.engine.url.database or "")
+    if not source.is_file() or not inspect(db.engine).get_table_names():
+        return None
+    folder = settings.data_dir / COPIES
+    folder.mkdir(exist_ok=True, mode=0o700)
+    if not has_room_for(source, folder):
+        raise CannotStart(f"not enough room in {folder} for a safety copy of the database")
+    made = keep_copy(source, folder, f"before-{reason}", datetime.now(UTC), COPIES_KEPT if keep is None else keep)
+    log.info("put a copy of the database aside: %s", made.name)
+    return made
+
+
+def has_room_for(source: Path, folder: Path) -> bool:
+    """Whether a copy of a file fits into a folder."""
+    return shutil.disk_usage(folder).free >= source.stat().st_size * 1.2
+
+
+def keep_copy(source: Path, folder: Path, kind: str, now: datetime, keep: int) -> Path:
+    """Copy a database into a folder of safety backups, and delete all but the newest of this kind and revision."""
+    stamp = f"{now.astimezone(UTC):{STAMP}}"
+    draft = folder / f"{source.stem}-{kind}-{stamp}{DRAFT}"
+    copy_database(source, draft)
+    revision = revision_of(draft)
+    made = draft.rename(folder / f"schema-{revision or 'unknown'}-{source.stem}-{kind}-{stamp}.db")
+    found = [(match, path) for path in folder.glob("*.db") if (match := COPY_NAME.fullmatch(path.name))]
+    own = sorted((match["stamp"], path) for match, path in found if match["kind"] == kind)
+    for _stamp, old in [each for each in own if revision_of(each[1]) == revision][:-keep]:
+        old.unlink(missing_ok=True)
+    return made
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """Copy a database into one file, consistently while it is in use."""
+    target.touch(mode=0o600)
+    with closing(sqlite3.connect(source)) as original, closing(sqlite3.connect(target)) as copy:
+        original.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
+
+
+def revision_of(path: Path) -> str | None:
+    """The revision of the schema in a SQLite file that nobody writes to; None where it tells none."""
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
+            [(revision,)] = connection.execute("SELECT version_num FROM alembic_version LIMIT 2")
+    except (sqlite3.Error, ValueError):
+        return None
+    return revision if isinstance(revision, str) and revision.isascii() and revision.isalnum() else None
+
+
+def is_known(revision: str) -> bool:
+    """Whether this version has the migration that leads to a revision."""
+    return revision in {script.revision for script in _scripts().walk_revisions()}
+
+
+def _newer_sentence(settings: Settings, present: str) -> str:
+    sentence = f"the database was made by a newer version of duplistatus (schema {present}, this version knows "
+    sentence += f"{_newest_revision()} at most): install that version"
+    if db.engine.dialect.name != "sqlite":
+        return f"{sentence}, or restore a dump from before the upgrade"
+    return f"{sentence}, or go back to a safety backup of {settings.data_dir / COPIES} with `duplistatus restore FILE`"
+
+
+def _make_private_file() -> None:
+    """Make the SQLite file before SQLite does it: others on the machine could read what that makes."""
+    path = Path(db.engine.url.database or "")
+    if db.engine.dialect.name == "sqlite" and path.name and not path.exists():
+        path.touch(mode=0o600)
+
+
+def _current_revision() -> str | None:
+    with db.engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision()
+
+
+def _newest_revision() -> str | None:
+    return _scripts().get_current_head()
+
+
+def _scripts() -> ScriptDirectory:
+    return ScriptDirectory.from_config(current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS)))
+
+
+# Whether the tables of the database have the columns that the models know.
+#
+# The number of the newest migration alone does not say so: a migration may have been changed after it ran.
+
+DIFFERENCES_NAMED = 5
+
+
+def find_differences(connection: Connection) -> list[str]:
+    """Return what a program of this version would stumble over, such as `jobs.note is missing`."""
+    inspector = inspect(connection)
+    present = set(inspector.get_table_names())
+    found: list[str] = []
+    for table in _own_tables():
+        if table.name not in present:
+            found.append(f"table {table.name} is missing")
+            continue
+        found += _differences(table, {column["name"]: column for column in inspector.get_columns(table.name)})
+    return found
+
+
+def name_differences(differences: list[str]) -> str:
+    """Return the first of some differences, and how many more there are."""
+    more = len(differences) - DIFFERENCES_NAMED
+    return ", ".join(differences[:DIFFERENCES_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def log_differences() -> bool:
+    """Say in the log that the columns differ from the models; returns whether they do."""
+    with db.engine.connect() as connection:
+        differences = find_differences(connection)
+    if differences:
+        log.error(
+            "The schema of the database differs from what this version needs, although its migrations have run: %s. "
+            "Restore a backup from before the upgrade, or install the version that the database was used with.",
+            name_differences(differences),
+        )
+    return bool(differences)
+
+
+def _own_tables() -> list[Table]:
+    """Return the tables of our models; plugins look after theirs themselves."""
+    own = {mapper.class_ for mapper in Base.registry.mappers if mapper.class_.__module__.startswith("app.")}
+    return sorted((model.__table__ for model in own), key=lambda table: table.name)
+
+
+def _differences(table: Table, present: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    for column in table.columns:
+        if column.name not in present:
+            yield f"{table.name}.{column.name} is missing"
+        elif column.nullable and not present[column.name]["nullable"]:
+            yield f"{table.name}.{column.name} takes no NULL"
+    for name, known in present.items():
+        # It would refuse every new row.
+        if name not in table.columns and not known["nullable"] and known["default"] is None:
+            yield f"{table.name}.{name} is unknown and takes no NULL"

@@ -1,0 +1,1 @@
+"""Backup, restore, inspection, retention, maintenance and health of the database."""

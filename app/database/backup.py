@@ -1,0 +1,122 @@
+"""Copies of the SQLite database: for people to keep, and put aside before something dangerous."""
+
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from app.audit.log import Actor, record_entry
+from app.core.db.engine import COPIES, COPIES_KEPT, TEMPORARY, copy_database, has_room_for, keep_copy
+from app.core.db.extensions import db
+from app.plugin import AppError
+from app.runtime import settings
+
+DATABASE, SCRIPT = "db", "sql"
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy that is ready to be sent; the file has no name any more and is gone when it is closed."""
+
+    file: BinaryIO
+    name: str
+    size_bytes: int
+
+
+def make_backup(kind: str, *, actor: Actor, now: datetime) -> Backup:
+    """Copy the database as it is at this moment, as a database file or as a script of SQL statements.
+
+    Raises AppError: 400 for another kind, 501 on PostgreSQL, which has better means of its own.
+    """
+    if kind not in (DATABASE, SCRIPT):
+        raise AppError("Invalid format: expected db or sql")
+    source = database_file()
+    name = f"duplistatus-backup-{now.astimezone(settings().zone):%Y-%m-%dT%H-%M-%S}.{kind}"
+    try:
+        with tempfile.TemporaryDirectory(dir=temporary_folder()) as folder:
+            path = Path(folder) / "copy.db"
+            copy_database(source, path)
+            if kind == SCRIPT:
+                path = _write_script(path, Path(folder) / "copy.sql")
+            file = path.open("rb")
+    except (OSError, sqlite3.Error) as error:
+        failed = {"format": kind, "error": str(error)}
+        record_failure("database_backup", failed, actor=actor, now=now)
+        raise AppError("Failed to create the database backup", 500, details=str(error)) from error
+    size_bytes = os.fstat(file.fileno()).st_size
+    details = {"format": kind, "filename": name, "size": size_bytes}
+    record_entry("database_backup", "system", now=now, actor=actor, details=details)
+    return Backup(file, name, size_bytes)
+
+
+def record_failure(action: str, details: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
+    """Tell the audit log of a backup or a restore that failed; `details` say why under `error`."""
+    told = {"status": "error", "error_message": details["error"]}
+    record_entry(action, "system", now=now, actor=actor, details=details, **told)
+
+
+def put_aside(now: datetime) -> Path:
+    """Keep a copy beside the database before its content is exchanged; of each revision the newest few are kept."""
+    source, folder = database_file(), put_aside_folder()
+    if not has_room_for(source, folder):
+        raise AppError("There is not enough room on the disk for a safety copy of the database", 500)
+    return keep_copy(source, folder, "safety-backup", now, COPIES_KEPT)
+
+
+def put_aside_folder() -> Path:
+    """Where copies lie that were put aside before something dangerous."""
+    folder = settings().data_dir / COPIES
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
+def database_file() -> Path:
+    """The file of our SQLite database. Raises AppError (501) on PostgreSQL."""
+    if db.engine.dialect.name != "sqlite":
+        raise AppError("The database is PostgreSQL: use pg_dump and pg_restore on its server", 501)
+    return Path(db.engine.url.database or "")
+
+
+def temporary_folder() -> Path:
+    """A folder on the disk of the database, for its owner alone."""
+    folder = settings().data_dir / TEMPORARY
+    folder.mkdir(exist_ok=True, mode=0o700)
+    return folder
+
+
+def _write_script(path: Path, target: Path) -> Path:
+    with closing(sqlite3.connect(path)) as connection, target.open("w", encoding="utf-8", newline="\n") as script:
+        script.writelines(f"{line}\n" for line in _statements(connection))
+    return target
+
+
+def _statements(connection: sqlite3.Connection) -> Iterator[str]:
+    """Tables by name with their rows, then the indexes."""
+    yield "BEGIN TRANSACTION;"
+    made = "SELECT name, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%'"
+    for table, statement in connection.execute(f"{made} ESCAPE '\\' ORDER BY name", ("table",)).fetchall():
+        yield f"{statement};"
+        columns = [row[1] for row in connection.execute(f"PRAGMA table_info({quoted(table)})")]
+        names = ", ".join(quoted(name) for name in columns)
+        values = ", ".join(_literal(quoted(name)) for name in columns)
+        for row in connection.execute(f"SELECT {values} FROM {quoted(table)}"):  # noqa: S608 (names of our own schema)
+            yield f"INSERT INTO {quoted(table)} ({names}) VALUES ({', '.join(row)});"  # noqa: S608 (quoted by SQLite)
+    for _name, statement in connection.execute(f"{made} ESCAPE '\\' ORDER BY name", ("index",)):
+        yield f"{statement};"
+    yield "COMMIT;"
+
+
+def _literal(column: str) -> str:
+    """An expression that writes a value as SQL; a text that holds a NUL byte would end there as a plain literal."""
+    has_nul = f"typeof({column}) = 'text' AND instr({column}, char(0)) > 0"
+    return f"CASE WHEN {has_nul} THEN 'CAST(X''' || hex({column}) || ''' AS TEXT)' ELSE quote({column}) END"
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it."""
+    return '"' + name.replace('"', '""') + '"'

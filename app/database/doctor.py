@@ -1,0 +1,280 @@
+"""Looks an installation over for the person who runs it: what is well, what is not, and what to do about it.
+
+The files are looked at first and without an application, which would put some of these things right, or not start.
+"""
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import current_app
+from sqlalchemy import func, select
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.accounts import network_access, passwords
+from app.accounts.models import User
+from app.backups.models import Run
+from app.config import DEFAULT_PASSWORD, Settings
+from app.core.db import engine
+from app.core.db.extensions import db
+from app.core.db.faults import Fault
+from app.core.settings import store as settings_store
+from app.database import checks, health, local_backups, secrets
+from app.database.maintenance import find_damages
+from app.database.schedule import newest_slot
+from app.notifications import channels
+from app.notifications.models import Delivery, DeliveryState
+from app.runtime import registry, settings
+from app.scheduling.control import Lease, Task
+
+# Some of the scheduled work is done every day.
+LONGEST_REST = timedelta(hours=26)
+CLOCK_SLACK = timedelta(minutes=10)
+EARLIEST_YEAR = 2025
+WRITE_ADVICE: Mapping[str, str] = {
+    Fault.DISK_FULL: "Make room on the disk: reports are lost.",
+    Fault.LOCKED: "End the program that holds the database, or wait until it is done.",
+    Fault.READ_ONLY: "Give the database and its folder to the user that runs the server (chown, chmod).",
+    Fault.DAMAGED: "Stop the server, keep the file, and restore a backup (docs/recovery.md).",
+}
+OTHER_ADVICE = "Look at the disk and at the log of the system."
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at; `advice` says what to do, and only where something is wrong.
+
+    With `is_final` there is nothing behind it that could be looked at.
+    """
+
+    subject: str
+    text: str
+    advice: str = ""
+    is_final: bool = False
+
+    @property
+    def is_wrong(self) -> bool:
+        """Whether somebody should do something."""
+        return bool(self.advice)
+
+
+def examine_files(chosen: Settings) -> list[Finding]:
+    """Look at data directory, key file and database file; changes nothing."""
+    if not chosen.data_dir.is_dir():
+        advice = "Set DATA_DIR to the folder with your data; for a new installation start the server once."
+        return [Finding("data directory", f"{chosen.data_dir} is not there", advice, is_final=True)]
+    return [*_examine_folder(chosen.data_dir), _examine_key(chosen.data_dir), *_examine_database_file(chosen)]
+
+
+def examine_application(now: datetime) -> list[Finding]:
+    """Look at the database's content, at time, channels and scheduled work; writes one row that nobody needs."""
+    try:
+        schema = _examine_schema()
+        if schema.is_wrong:
+            return [schema]
+        return [
+            schema,
+            _examine_writing(now),
+            _examine_secrets(),
+            *_examine_accounts(now),
+            _examine_zone(now),
+            _examine_clock(now),
+            _examine_outbox(now),
+            *_examine_channels(),
+            *_examine_schedule(now),
+            *_examine_backups(now),
+            *_examine_plugins(),
+            *_examine_proxy(now),
+        ]
+    except SQLAlchemyError as error:
+        advice = "Check that the database runs, and DATABASE_URL."
+        return [Finding("database", f"It cannot be read: {type(error).__name__}", advice)]
+
+
+def _examine_folder(folder: Path) -> Iterator[Finding]:
+    mode = folder.stat().st_mode & 0o777
+    if not os.access(folder, os.W_OK | os.X_OK):
+        advice = "Give the folder to the user that runs the server (chown)."
+        yield Finding("data directory", f"{folder} cannot be written by this user", advice, is_final=True)
+    elif mode & 0o022:
+        yield Finding("data directory", f"{folder} can be written by others (mode {mode:o})", f"chmod 700 {folder}")
+    else:
+        yield Finding("data directory", f"{folder}, mode {mode:o}")
+    for space in checks.measure_disks(folder):
+        advice = "Make room on the disk: a full one loses reports." if space.is_short else ""
+        yield Finding("disk", f"{space.free_bytes / 1e9:.1f} GB free for {space.folder}", advice)
+
+
+def _examine_key(folder: Path) -> Finding:
+    path = folder / secrets.KEY_FILE
+    if not path.exists():
+        advice = "Put the key file back from a backup; without it stored passwords cannot be read (docs/recovery.md)."
+        return Finding("key file", f"{path.name} is missing", advice)
+    mode = path.stat().st_mode & 0o777
+    try:
+        fingerprint = secrets.fingerprint_of(secrets.read_key(path))
+    except secrets.KeyUnusable as error:
+        return Finding("key file", error.message, "Put the key file back from a backup, readable by the server's user.")
+    text = f"{path.name}, mode {mode:o}, fingerprint {fingerprint[:16]}…"
+    return Finding("key file", text, "" if mode == 0o400 else f"chmod 400 {path}")
+
+
+def _examine_database_file(chosen: Settings) -> Iterator[Finding]:
+    if not chosen.database.startswith("sqlite:///"):
+        yield Finding("database", "PostgreSQL")
+        return
+    path = Path(chosen.database.removeprefix("sqlite:///"))
+    if not path.exists():
+        advice = "Check DATA_DIR and DATABASE_URL; for a new installation start the server once."
+        yield Finding("database", f"{path} is not there", advice, is_final=True)
+        return
+    advice = "Stop the server, keep the file, and restore a backup (docs/recovery.md)."
+    try:
+        damages = find_damages(path)
+    except sqlite3.Error as error:
+        yield Finding("database", f"{path.name} cannot be read: {error}", advice, is_final=True)
+        return
+    if damages:
+        yield Finding("database", f"{path.name} is damaged: {damages[0]}", advice, is_final=True)
+    else:
+        yield Finding("database", f"{path.name} is whole, {path.stat().st_size / 1e6:.1f} MB")
+
+
+def _examine_schema() -> Finding:
+    extension = current_app.extensions["migrate"]
+    scripts = ScriptDirectory.from_config(extension.migrate.get_config(extension.directory))
+    with db.engine.connect() as connection:
+        present = MigrationContext.configure(connection).get_current_revision()
+        newest = scripts.get_current_head()
+        differences = engine.find_differences(connection) if present == newest else []
+    if differences:
+        advice = "Restore a backup from before the upgrade, or install the version that the database was used with."
+        text = f"At the newest version, {newest}, but {engine.name_differences(differences)}"
+        return Finding("schema", text, advice)
+    if present == newest:
+        return Finding("schema", f"At the newest version, {newest}")
+    if present is None:
+        advice = "Put a backup in its place (docs/recovery.md); for a new installation start the server."
+        return Finding("schema", "The database holds nothing of this program", advice)
+    if present in {script.revision for script in scripts.walk_revisions()}:
+        return Finding("schema", f"At {present}, the newest is {newest}", "Start the server: it migrates.")
+    return Finding("schema", f"{present} is unknown", "The database was made by a newer program: install that one.")
+
+
+def _examine_secrets() -> Finding:
+    trouble = secrets.find_trouble()
+    if trouble is not None and trouble.state != secrets.OTHER:
+        return Finding("secrets", trouble.sentence, "See the finding about the key file.")
+    if closed := secrets.unreadable_owners():
+        advice = "Put the right key file back, or give these passwords up: duplistatus secrets give-up"
+        return Finding("secrets", f"Secrets of {', '.join(closed[:10])} belong to another key file", advice)
+    stored = settings_store.get(secrets.FINGERPRINT)
+    is_other = stored is not None and stored != secrets.fingerprint()
+    return Finding("secrets", "The key file is another than before; no secret needs it" if is_other else "All readable")
+
+
+def _examine_accounts(now: datetime) -> Iterator[Finding]:
+    admins = list(db.session.scalars(select(User).where(User.is_admin).order_by(User.username)))
+    if not admins:
+        yield Finding("accounts", "There is no administrator", "duplistatus admin create NAME --admin")
+    elif all(user.is_locked(now) for user in admins):
+        name = admins[0].username
+        yield Finding("accounts", "Every administrator is locked", f"duplistatus admin unlock {name}")
+    else:
+        yield Finding("accounts", f"{len(admins)} administrators")
+    for user in admins:
+        if user.must_change_password and passwords.is_right(DEFAULT_PASSWORD, user.password_hash):
+            advice = f"Sign in and change it, or: duplistatus admin reset-password {user.username}"
+            yield Finding("accounts", f"{user.username} still has the documented password", advice)
+
+
+def _examine_zone(now: datetime) -> Finding:
+    chosen = settings()
+    return Finding("time zone", f"{chosen.timezone}, where it is {now.astimezone(chosen.zone):%Y-%m-%d %H:%M}")
+
+
+def _examine_clock(now: datetime) -> Finding:
+    advice = "Set the clock of this machine, best by NTP: overdue checks depend on it."
+    newest = db.session.scalar(select(func.max(Run.received_at)))
+    if now.year < EARLIEST_YEAR:
+        return Finding("clock", f"It shows the year {now.year}", advice)
+    if newest is not None and newest > now + CLOCK_SLACK:
+        return Finding("clock", f"It shows {now:%Y-%m-%d %H:%M} UTC, and a report came {newest:%Y-%m-%d %H:%M}", advice)
+    return Finding("clock", f"{now:%Y-%m-%d %H:%M} UTC")
+
+
+def _examine_writing(now: datetime) -> Finding:
+    problem = health.find_write_problem(now)
+    if problem is None:
+        return Finding("writing", "A row was written")
+    return Finding("writing", f"Nothing can be stored: {problem.text}", WRITE_ADVICE.get(problem.code, OTHER_ADVICE))
+
+
+def _examine_outbox(now: datetime) -> Finding:
+    failed = db.session.scalar(select(func.count()).where(Delivery.state == DeliveryState.FAILED)) or 0
+    for problem in health.find_late_messages(now):
+        return Finding("outbox", problem.text, "Start the server, and leave RUN_JOBS on: it sends them.")
+    return Finding("outbox", f"Nothing is late; {failed} messages of the past could not be delivered")
+
+
+def _examine_channels() -> Iterator[Finding]:
+    usable = channels.usable()
+    if not usable:
+        yield Finding("channels", "No notification can go anywhere", "Set up a channel in the settings.")
+    else:
+        yield Finding("channels", ", ".join(f"{row.kind} {row.name}" for row in usable))
+    for trouble in channels.channel_troubles():
+        text = f"{trouble.kind} {trouble.name} fails: {trouble.error or 'no reason was given'}"
+        yield Finding("channels", text, "Correct it in the settings and send a test.")
+
+
+def _examine_schedule(now: datetime) -> Iterator[Finding]:
+    newest = db.session.scalar(select(func.max(Task.last_started_at)))
+    is_held = db.session.scalar(select(func.count()).select_from(Lease).where(Lease.expires_at > now))
+    when = "Nothing was done yet" if newest is None else f"Done last at {newest:%Y-%m-%d %H:%M} UTC"
+    is_idle = newest is not None and not is_held and newest < now - LONGEST_REST
+    advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups." if is_idle else ""
+    yield Finding("scheduled work", f"{when}{'; some is being done now' if is_held else ''}", advice)
+    for problem in health.find_schedule_problems(now):
+        if problem.code == health.NO_CHECKS and not is_idle:
+            advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups."
+            yield Finding("scheduled work", problem.text, advice)
+    for task in db.session.scalars(select(Task).where(Task.last_error.is_not(None)).order_by(Task.name)):
+        text = f"{task.name} failed: {task.last_error}"
+        yield Finding("scheduled work", text, "Look into the application log for the reason.")
+
+
+def _examine_backups(now: datetime) -> Iterator[Finding]:
+    if db.engine.dialect.name != "sqlite":
+        return
+    slot = newest_slot(local_backups.schedule(), now, settings().zone)
+    copies = local_backups.list_backups()
+    newest = f"the newest copy is of {copies[0].made_at:%Y-%m-%d %H:%M} UTC" if copies else "there is no copy"
+    failed_at = local_backups.failed_at()
+    if failed_at is not None:
+        text = f"The copy that was due could not be made at {failed_at:%Y-%m-%d %H:%M} UTC; {newest}"
+        yield Finding("backups", text, "Look into the application log for the reason, and at the room on the disk.")
+    elif slot is not None and now - slot > health.LONGEST_WAIT and not any(copy.made_at >= slot for copy in copies):
+        text = f"The copy that was due at {slot:%Y-%m-%d %H:%M} UTC was not made; {newest}"
+        yield Finding("backups", text, "Start the server, and leave RUN_JOBS on: it makes them.")
+    else:
+        yield Finding("backups", f"{'None are made by themselves' if slot is None else 'Made when due'}; {newest}")
+
+
+def _examine_plugins() -> Iterator[Finding]:
+    for broken in registry().broken:
+        text = f"{broken.name} of {broken.distribution} cannot be loaded: {broken.reason}"
+        yield Finding("plugins", text, "Update or remove it.")
+
+
+def _examine_proxy(now: datetime) -> Iterator[Finding]:
+    seen_at = network_access.untrusted_seen_at(now)
+    if seen_at is not None:
+        text = f"Requests came through a proxy on this machine that is not trusted, at {seen_at:%Y-%m-%d %H:%M} UTC"
+        advice = "Set IP_TRUSTED_PROXIES to the address from which it connects, for example 127.0.0.1."
+        yield Finding("proxy", text, advice)

@@ -1,0 +1,240 @@
+"""Pings an outside service every few minutes as long as everything works: it says so when duplistatus falls silent."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import requests
+from urllib3.exceptions import HTTPError
+
+from app import __version__
+from app.audit.log import Actor, record_entry
+from app.core.db.faults import DATABASE_ERRORS
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.core.settings.declarations import LONGEST_PING_URL, PING_MINUTES
+from app.database import health, secrets
+from app.database.monitor_pings import OTHER, SERVICES, Ping, build_ping, recognise
+from app.database.secrets import leads_elsewhere
+from app.legacy_import.stored_forms import read_time
+from app.plugin import AppError, ForbiddenAddress, check_url
+from app.plugin.http import answers_within, describe_failure, guarded_session
+
+log = logging.getLogger(__name__)
+
+# The settings that hold what was chosen, and how the newest ping went.
+CHOSEN, PINGED = "external_monitor", "external_monitor_ping"
+USUAL_MINUTES = 5
+LONGEST_TOKEN = 500
+TIMEOUT_S = 10.0
+# The task comes by each minute; one that comes a little early must not wait for the next.
+SLACK = timedelta(seconds=30)
+EVERY_MINUTE = "* * * * *"
+
+
+@dataclass(frozen=True, slots=True)
+class EveryMinute:
+    """The times at which the schedule asks whether a ping is due."""
+
+    crontab: str = EVERY_MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalMonitor:
+    """What was chosen: `service` is empty where it follows from the address; the token is as it is stored."""
+
+    is_enabled: bool = False
+    url: str = ""
+    every_minutes: int = USUAL_MINUTES
+    service: str = ""
+    token: str = ""
+
+    @property
+    def is_on(self) -> bool:
+        """Whether pings are sent."""
+        return self.is_enabled and bool(self.url)
+
+    @property
+    def rhythm(self) -> EveryMinute:
+        """When a ping may be due."""
+        return EveryMinute()
+
+    @property
+    def used_service(self) -> str:
+        """The service that was chosen, or that the address belongs to."""
+        return self.service or recognise(self.url)
+
+    @property
+    def has_token(self) -> bool:
+        """Whether a token is stored."""
+        return bool(self.token)
+
+
+@dataclass(frozen=True, slots=True)
+class PingResult:
+    """How the newest ping went, and when the last good one was.
+
+    `error` is why it did not get through, `reason` the code of what did not work here at that time.
+    """
+
+    sent_at: datetime | None = None
+    good_at: datetime | None = None
+    error: str = ""
+    reason: str = ""
+
+
+def read() -> ExternalMonitor:
+    """What was chosen; a stored value of a wrong kind counts as missing."""
+    stored = _mapping(settings_store.get(CHOSEN))
+    usual = ExternalMonitor()
+    minutes: Any = stored.get("every_minutes")
+    is_possible = type(minutes) is int and PING_MINUTES[0] <= minutes <= PING_MINUTES[1]
+    service = stored.get("service")
+    return ExternalMonitor(
+        is_enabled=stored.get("is_enabled") is True,
+        url=_text(stored, "url"),
+        every_minutes=minutes if is_possible else usual.every_minutes,
+        service=service if service in SERVICES else "",
+        token=_text(stored, "token"),
+    )
+
+
+def last_ping() -> PingResult:
+    """How the newest ping went."""
+    stored = _mapping(settings_store.get(PINGED))
+    times = read_time(stored.get("sent_at")), read_time(stored.get("good_at"))
+    return PingResult(*times, _text(stored, "error"), _text(stored, "reason"))
+
+
+def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
+    """Change what is named of `is_enabled`, `url`, `every_minutes`, `service` and `token` (in clear, "" for none).
+
+    The stored token is dropped when the address leads to another server and no token comes along; returns whether it
+    was. Raises AppError with `field` for what cannot be.
+    """
+    with writing():
+        before = read()
+        url = str(changes.get("url", before.url)).strip()
+        values: dict[str, Any] = {
+            "is_enabled": changes.get("is_enabled", before.is_enabled),
+            "url": url,
+            "every_minutes": changes.get("every_minutes", before.every_minutes),
+            "service": changes.get("service", before.service) or "",
+        }
+        _check(values)
+        is_dropped = "token" not in changes and before.has_token and leads_elsewhere(before.url, url)
+        token = "" if is_dropped else before.token
+        values["token"] = secrets.encrypt(str(changes["token"])) if "token" in changes else token
+        settings_store.save(CHOSEN, values, now=now)
+        if url != before.url:
+            settings_store.save(PINGED, None, now=now)
+        _record(read(), is_dropped, actor, now)
+    return is_dropped
+
+
+def ping_if_due(now: datetime) -> PingResult | None:
+    """Send a ping when it is on and long enough ago, at once after one that failed; None when none was due."""
+    chosen, last = read(), last_ping()
+    wait = timedelta(minutes=chosen.every_minutes) - SLACK
+    is_early = last.sent_at is not None and not last.error and last.sent_at <= now < last.sent_at + wait
+    return None if not chosen.is_on or is_early else _ping(chosen, now)
+
+
+def ping_now(now: datetime) -> PingResult:
+    """Send a ping at once, also while pings are off. Raises AppError where there is no address."""
+    chosen = read()
+    if not chosen.url:
+        raise AppError("Enter the address of the external monitor first", field="url")
+    return _ping(chosen, now)
+
+
+def report_failure(chosen: ExternalMonitor, reason: str) -> None:
+    """Tell a service that knows an address for it what does not work; needs no database, and never raises."""
+    if chosen.is_on and (error := _send(chosen, reason)):
+        log.warning("the external monitor was not told of %s: %s", reason, error)
+
+
+def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
+    """Tell the service how we are and keep how that went."""
+    reason, good_at = health.examine(now).reason, last_ping().good_at
+    error = _send(chosen, reason)
+    if error:
+        log.warning("the external monitor cannot be pinged: %s", error)
+    is_good = not reason and not error
+    result = PingResult(now, now if is_good else good_at, error, reason)
+    stored = {
+        "sent_at": now.isoformat(),
+        "good_at": result.good_at.isoformat() if result.good_at else None,
+        "error": error,
+        "reason": reason,
+    }
+    try:
+        settings_store.save(PINGED, stored, now=now)
+    except DATABASE_ERRORS as trouble:
+        log.warning("how the ping went cannot be stored: %s", trouble)
+    return result
+
+
+def _send(chosen: ExternalMonitor, reason: str) -> str:
+    """Make the request; returns why it failed, empty when it did not or none is called for."""
+    try:
+        token = secrets.decrypt(chosen.token)
+        ping = build_ping(chosen.used_service, chosen.url, token, reason)
+        return _request(ping) if ping else ""
+    except AppError as error:
+        return error.message
+    except ForbiddenAddress as error:
+        return str(error)
+    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
+        return describe_failure(error, TIMEOUT_S)
+
+
+def _request(ping: Ping) -> str:
+    # The body is not read, and a redirect could lead anywhere.
+    options: dict[str, Any] = {"timeout": TIMEOUT_S, "allow_redirects": False, "stream": True}
+    headers = {"User-Agent": f"duplistatus/{__version__}", **ping.headers}
+    with answers_within(TIMEOUT_S), guarded_session() as session:
+        answer = session.request(ping.method, ping.url, data=ping.body.encode() or None, headers=headers, **options)
+        answer.close()
+    return "" if answer.ok and answer.status_code < 300 else f"the server answered with status {answer.status_code}"
+
+
+def _check(values: Mapping[str, Any]) -> None:
+    least, most = PING_MINUTES
+    if not least <= values["every_minutes"] <= most:
+        sentence = f"everyMinutes: has to be from {least} to {most}"
+        raise AppError(sentence, field="everyMinutes")
+    if values["service"] not in ("", *SERVICES):
+        raise AppError(f"service: has to be one of {', '.join(SERVICES)}", field="service")
+    if len(values["url"]) > LONGEST_PING_URL:
+        raise AppError(f"url: has to have at most {LONGEST_PING_URL} characters", field="url")
+    if values["is_enabled"] and not values["url"]:
+        raise AppError("url: an address is needed", field="url")
+    try:
+        if values["url"]:
+            check_url(values["url"])
+    except (ForbiddenAddress, ValueError) as error:
+        raise AppError(f"url: {error}", field="url") from error
+
+
+def _record(chosen: ExternalMonitor, is_dropped: bool, actor: Actor, now: datetime) -> None:
+    # The address stays out: whoever knows it can send pings.
+    details = {
+        "enabled": chosen.is_enabled,
+        "everyMinutes": chosen.every_minutes,
+        "service": chosen.used_service if chosen.url else OTHER,
+        "credentialsDropped": is_dropped,
+    }
+    place = {"target_type": "configuration", "target_id": CHOSEN}
+    record_entry("external_monitor_updated", "config", now=now, actor=actor, details=details, **place)
+
+
+def _mapping(stored: Any) -> Mapping[str, Any]:
+    return stored if isinstance(stored, dict) else {}
+
+
+def _text(stored: Mapping[str, Any], name: str) -> str:
+    value = stored.get(name)
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,127 @@
+"""Whether this program itself is well."""
+
+from datetime import datetime
+from typing import Any
+
+from flask import Blueprint, Response
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from marshmallow import fields
+
+from app import runtime
+from app.accounts import sessions
+from app.core.instants import iso
+from app.database import health
+from app.database.health import Health
+from app.plugin import ApiGroup, Guard, described
+from app.web.responses import CACHE_SET_C, SOMETIMES, IsoInstant, Out
+
+# Wire form of the health report.
+
+
+class ProblemOut(Out):
+    """One thing that does not work."""
+
+    code = fields.String()
+    text = fields.String()
+
+
+class HealthOut(Out):
+    """The keys of the contract; when the database does not answer, only status, error, reason and time.
+
+    `reason` is a word for programs, of the most serious problem; `problems` are for signed-in people.
+    """
+
+    status = fields.String(metadata={"enum": ["healthy", "degraded", "unhealthy"]})
+    reason = fields.String(metadata=SOMETIMES)
+    database = fields.String(metadata=SOMETIMES)
+    basic_connection = fields.Boolean(data_key="basicConnection", metadata=SOMETIMES)
+    tables_found = fields.Integer(data_key="tablesFound", metadata=SOMETIMES)
+    tables = fields.List(fields.String(), metadata=SOMETIMES)
+    prepared_statements = fields.Boolean(data_key="preparedStatements", metadata=SOMETIMES)
+    prepared_statements_error = fields.String(data_key="preparedStatementsError", metadata=SOMETIMES)
+    initialization_status = fields.String(data_key="initializationStatus", metadata=SOMETIMES)
+    initialization_complete = fields.Boolean(data_key="initializationComplete", metadata=SOMETIMES)
+    initialization_error = fields.String(data_key="initializationError", metadata=SOMETIMES)
+    connection_health = fields.Boolean(data_key="connectionHealth", metadata=SOMETIMES)
+    connection_health_error = fields.String(data_key="connectionHealthError", metadata=SOMETIMES)
+    connection_details = fields.Dict(data_key="connectionDetails", metadata=SOMETIMES)
+    problems = fields.List(fields.Nested(ProblemOut), metadata=SOMETIMES)
+    error = fields.String(metadata=SOMETIMES)
+    timestamp = IsoInstant(missing="")
+
+
+def dump_health(health: Health, now: datetime, *, show_details: bool) -> dict[str, Any]:
+    """The keys of the contract; names of tables and error texts only with `show_details`."""
+    reason = {"reason": health.reason} if health.reason else {}
+    if not health.is_connected:
+        return {"status": "unhealthy", "error": "Database connection failed", **reason, "timestamp": iso(now)}
+    return {
+        "status": "healthy" if health.is_healthy else "degraded",
+        **reason,
+        "database": "connected",
+        "basicConnection": True,
+        "tablesFound": len(health.tables),
+        "tables": list(health.tables) if show_details else [],
+        "preparedStatements": health.queries_work,
+        "initializationStatus": "complete" if health.is_migrated else "failed",
+        "initializationComplete": health.is_migrated,
+        "connectionHealth": health.can_write,
+        "connectionDetails": {"status": "ready" if health.can_write else "error"},
+        **(_details(health) if show_details else {}),
+        "timestamp": iso(now),
+    }
+
+
+def _details(health: Health) -> dict[str, Any]:
+    """Each problem, and the error texts of the contract, where there are any."""
+    texts = "; ".join(problem.text for problem in health.problems)
+    errors = {
+        "preparedStatementsError": health.query_error,
+        "initializationError": "" if health.is_migrated else texts,
+        "connectionHealthError": "" if health.can_write else texts,
+    }
+    problems = {"problems": ProblemOut().dump(health.problems, many=True)} if health.problems else {}
+    return {name: text for name, text in errors.items() if text} | problems
+
+
+# Views of the monitoring group.
+
+bp = Blueprint("monitoring", __name__)
+
+
+@bp.after_request
+def forbid_caching(answer: Response) -> Response:
+    """Send every answer of the group uncached."""
+    answer.headers.extend(CACHE_SET_C)
+    return answer
+
+
+@bp.get("/ping")
+@described({200: {"ok": fields.Boolean()}})
+def ping() -> ResponseReturnValue:
+    """Answer without touching the database."""
+    return {"ok": True}
+
+
+@bp.get("/health")
+@described({200: HealthOut, 503: HealthOut})
+def show() -> ResponseReturnValue:
+    """Whether everything works, as of the last half minute; 503 with the reason if not. Details after sign-in only."""
+    now = runtime.now()
+    found = health.examine(now)
+    return dump_health(found, now, show_details=_may_see_details(found, now)), 200 if found.is_healthy else 503
+
+
+def _may_see_details(found: Health, now: datetime) -> bool:
+    """Whether somebody is signed in; a visit is not noted in a database that cannot be written."""
+    if not found.is_connected or (not found.queries_work and not found.tables):
+        return False
+    if found.can_write:
+        return bool(current_user.is_authenticated)
+    session = sessions.current()
+    session.leave_unwritten()
+    return session.user is not None and not session.user.is_locked(now)
+
+
+group = ApiGroup(name="monitoring", blueprint=bp, guard=Guard.OPEN, csrf=False, summary="Health of the service")

@@ -1,0 +1,106 @@
+"""The form about duplistatus itself: the limit for free disk space, and the external monitor that is pinged."""
+
+from datetime import datetime
+from typing import Any
+
+from flask_babel import LazyString, lazy_gettext
+from flask_babel import gettext as _
+from wtforms import BooleanField, PasswordField, SelectField, StringField, URLField
+from wtforms.fields.choices import SelectChoice
+from wtforms.widgets import NumberInput
+
+from app.audit.log import Actor
+from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
+from app.database import external_monitor, health_alarms
+from app.database.external_monitor import LONGEST_TOKEN
+from app.database.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA
+from app.plugin import AppError
+from app.scheduling import control
+from app.web.forms import SettingsForm
+
+SERVICE_WORDS: dict[str, str | LazyString] = {
+    "": lazy_gettext("Detect from the address"),
+    HEALTHCHECKS: "Healthchecks",
+    UPTIME_KUMA: "Uptime Kuma",
+    GATUS: "Gatus",
+    OTHER: lazy_gettext("Another service"),
+}
+
+
+class SelfMonitoringForm(SettingsForm):
+    """When people are notified of little disk space, and who is told that duplistatus works."""
+
+    free_space_mib = StringField(
+        lazy_gettext("Minimum free disk space, in MiB"),
+        description=lazy_gettext("Below this, administrators are notified through all channels. 0 is never."),
+        widget=NumberInput(),
+        render_kw={"min": FREE_SPACE_MIB[0], "max": FREE_SPACE_MIB[1]},
+    )
+    is_enabled = BooleanField(
+        lazy_gettext("Ping an external monitor"),
+        description=lazy_gettext("It notifies you when the pings stop, even if the host of duplistatus is down."),
+    )
+    url = URLField(
+        lazy_gettext("Ping address"),
+        description=lazy_gettext("The ping, push or external endpoint address that the service shows."),
+        render_kw={"maxlength": LONGEST_PING_URL, "placeholder": "https://hc-ping.com/…", "autocomplete": "off"},
+    )
+    every_minutes = StringField(
+        lazy_gettext("Ping interval, in minutes"),
+        widget=NumberInput(),
+        render_kw={"min": PING_MINUTES[0], "max": PING_MINUTES[1]},
+    )
+    service = SelectField(
+        lazy_gettext("Service"), choices=[SelectChoice(name, label) for name, label in SERVICE_WORDS.items()]
+    )
+    token = PasswordField(lazy_gettext("Token"), render_kw={"maxlength": LONGEST_TOKEN, "autocomplete": "new-password"})
+
+    def attempt(self, actor: Actor, now: datetime) -> bool | None:
+        """Store it; None when the form tells why not, else whether a stored token was dropped."""
+        mib = self._number("free_space_mib", *FREE_SPACE_MIB)
+        minutes = self._number("every_minutes", *PING_MINUTES)
+        if self.is_enabled.data and not (self.url.data or "").strip():
+            self.refuse("url", _("Enter the address that the service shows."))
+        if mib is None or minutes is None or self.wrong_fields:
+            return None
+        changes: dict[str, Any] = {
+            "is_enabled": bool(self.is_enabled.data),
+            "url": self.url.data or "",
+            "every_minutes": minutes,
+            "service": self.service.data or "",
+        }
+        if self.token.data:
+            changes["token"] = self.token.data
+        try:
+            is_dropped = external_monitor.save(changes, actor=actor, now=now)
+        except AppError:
+            self.refuse("url", _("This address cannot be used. It has to begin with http:// or https://."))
+            return None
+        if mib != health_alarms.free_space_limit():
+            health_alarms.save_free_space_limit(mib, actor=actor, now=now)
+        control.take_over()
+        return is_dropped
+
+    def _number(self, name: str, least: int, most: int) -> int | None:
+        text = (self[name].data or "").strip()
+        if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
+            return int(text)
+        self.refuse(name, _("A whole number from %(least)s to %(most)s.", least=least, most=most))
+        return None
+
+
+def self_monitoring_form(*, is_sent: bool = False) -> SelfMonitoringForm:
+    """The form, filled from the request or from what is stored."""
+    source, stored = {} if is_sent else {"formdata": None}, external_monitor.read()
+    form = SelfMonitoringForm(
+        **source,
+        free_space_mib=str(health_alarms.free_space_limit()),
+        is_enabled=stored.is_enabled,
+        url=stored.url,
+        every_minutes=str(stored.every_minutes),
+        service=stored.service,
+    )
+    form.token.description = (
+        _("For Gatus. Leave blank to keep the stored one.") if stored.has_token else _("For Gatus; stored encrypted.")
+    )
+    return form

@@ -1,0 +1,596 @@
+"""Forms of database maintenance: when copies are made, and how long things are kept."""
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from flask import flash, redirect, render_template, request, send_file, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext, lazy_pgettext, ngettext, pgettext
+from wtforms import IntegerField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+from wtforms.widgets import NumberInput, TimeInput
+
+from app import runtime
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor
+from app.backups import overview as backups_overview
+from app.backups import run_deletion, servers
+from app.backups.overview import Overview
+from app.database import backup, local_backups, maintenance, restore, retention
+from app.database.local_backups import LocalBackup
+from app.database.maintenance import DatabaseState
+from app.database.restore import MOST_BYTES, Restored
+from app.database.retention import BOUNDS, NAMES, Forecast, Rules
+from app.database.schedule import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule
+from app.legacy_import import importing
+from app.legacy_import.importing import ImportState, OldInstallation
+from app.plugin import AppError, Guard, guarded, takes_bytes
+from app.plugin.errors import NotFound
+from app.web.formats import count_text, date_text, size_text
+from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.pages import settings_bp
+from app.web.request import actor
+
+WEEKDAYS = (
+    lazy_gettext("Monday"),
+    lazy_gettext("Tuesday"),
+    lazy_gettext("Wednesday"),
+    lazy_gettext("Thursday"),
+    lazy_gettext("Friday"),
+    lazy_gettext("Saturday"),
+    lazy_gettext("Sunday"),
+)
+
+
+def _bounded(label: Any, description: Any, least: int, most: int) -> IntegerField:
+    attributes = {"required": True, "min": least, "max": most, "inputmode": "numeric"}
+    return IntegerField(label, description=description, widget=NumberInput(), render_kw=attributes)
+
+
+class ScheduleForm(SettingsForm):
+    """When copies of the database are made."""
+
+    every = SelectField(
+        lazy_gettext("Make a backup"),
+        choices=[
+            SelectChoice(OFF, lazy_gettext("Never by itself")),
+            SelectChoice(DAILY, lazy_gettext("Every day")),
+            SelectChoice(WEEKLY, lazy_gettext("Every week")),
+        ],
+    )
+    weekday = SelectField(
+        lazy_pgettext("weekday", "On"),
+        choices=[SelectChoice(number, day) for number, day in enumerate(WEEKDAYS)],
+        coerce=int,
+    )
+    at = StringField(lazy_gettext("At"), widget=TimeInput(), render_kw={"required": True})
+    keep = _bounded(lazy_gettext("Keep"), lazy_gettext("The newest so many; older ones are deleted."), 1, MOST_KEPT)
+
+    @classmethod
+    def of(cls, schedule: BackupSchedule) -> Self:
+        """The form as it is stored."""
+        return cls(formdata=None, data=schedule.as_mapping())
+
+    def attempt(self, actor: Actor, now: datetime) -> bool:
+        """Store it; False when the form tells why not."""
+        if not self.validate():
+            return False
+        wanted = BackupSchedule(self.every.data, self.weekday.data, self.at.data or "", self.keep.data or 0)
+        try:
+            local_backups.save_schedule(wanted, actor=actor, now=now)
+        except AppError as refusal:
+            self.refuse(refusal.extra.get("field", ""), refusal.message)
+            return False
+        return True
+
+
+class RulesForm(SettingsForm):
+    """How long things are kept."""
+
+    run_days = _bounded(
+        lazy_gettext("Runs: days"), lazy_gettext("Older runs are deleted. 0 keeps them for ever."), *BOUNDS["run_days"]
+    )
+    run_count = _bounded(
+        lazy_gettext("Runs: number for each job"),
+        lazy_gettext("A job keeps so many of its newest runs. 0 keeps them all."),
+        *BOUNDS["run_count"],
+    )
+    delivery_days = _bounded(
+        lazy_gettext("Past messages: days"),
+        lazy_gettext("What was delivered, or given up."),
+        *BOUNDS["delivery_days"],
+    )
+    log_days = _bounded(
+        lazy_gettext("Application logs: days"),
+        lazy_gettext("Five files of 5 MB are kept at most. 0 keeps them however old they are."),
+        *BOUNDS["log_days"],
+    )
+
+    @classmethod
+    def of(cls, rules: Rules) -> Self:
+        """The form as it is stored."""
+        return cls(formdata=None, data={name: getattr(rules, name) for name in NAMES})
+
+    def rules(self) -> Rules | None:
+        """What was entered; None when the form tells what is wrong with it."""
+        is_fine = self.validate()
+        for name, (least, most) in BOUNDS.items():
+            if self[name].data is not None and not least <= self[name].data <= most:
+                bounds = {"least": least, "most": most}
+                self.refuse(name, _("A whole number from %(least)s to %(most)s.", **bounds))
+        if not is_fine or self.wrong_fields:
+            return None
+        return Rules(**{name: self[name].data for name in NAMES})
+
+    def attempt(self, actor: Actor, now: datetime) -> bool:
+        """Store them; False when the form tells why not."""
+        wanted = self.rules()
+        if wanted is None:
+            return False
+        retention.save_rules(wanted, actor=actor, now=now)
+        return True
+
+
+# What the tab of database maintenance shows, and the questions it asks before something is gone.
+
+TAB, LABEL = "database-maintenance", lazy_gettext("Database maintenance")
+KINDS = {
+    "scheduled": lazy_gettext("By schedule"),
+    "manual": lazy_gettext("By hand"),
+    "safety-backup": lazy_gettext("Before a restore"),
+    "before-migration": lazy_gettext("Before an update"),
+}
+PERIODS = {
+    "6 months": lazy_gettext("Older than 6 months"),
+    "1 year": lazy_gettext("Older than a year"),
+    "2 years": lazy_gettext("Older than 2 years"),
+    run_deletion.EVERYTHING: lazy_gettext("Everything: all runs, servers and jobs"),
+}
+USUAL_PERIOD = "1 year"
+
+
+@dataclass(frozen=True, slots=True)
+class DatabasePage:
+    """All that the tab is about. Copies and their schedule there are on SQLite only."""
+
+    state: DatabaseState
+    copies: tuple[LocalBackup, ...]
+    next_due_at: datetime | None
+    failed_at: datetime | None
+    schedule_form: ScheduleForm
+    rules_form: RulesForm
+    forecast: Forecast
+    overview: Overview
+    duplicate_count: int
+    import_state: ImportState
+    old_installation: OldInstallation | None
+    plugin_tables: tuple[str, ...]
+    now: datetime
+
+
+def build_page(
+    now: datetime, *, schedule_form: ScheduleForm | None = None, rules_form: RulesForm | None = None
+) -> DatabasePage:
+    """Lay the tab out; a form that was refused is shown as it was sent."""
+    return DatabasePage(
+        state=maintenance.describe_database(),
+        copies=tuple(local_backups.list_backups()),
+        next_due_at=local_backups.next_due_at(now),
+        failed_at=local_backups.failed_at(),
+        schedule_form=schedule_form or ScheduleForm.of(local_backups.schedule()),
+        rules_form=rules_form or RulesForm.of(retention.rules()),
+        forecast=retention.foresee(retention.rules(), now),
+        overview=backups_overview.overview(now, ALL_SERVERS),
+        duplicate_count=len(servers.find_duplicates()),
+        import_state=importing.import_state(),
+        old_installation=importing.find_old_installation(),
+        plugin_tables=maintenance.plugin_tables(),
+        now=now,
+    )
+
+
+def deletion_question(copy: LocalBackup) -> Confirmation:
+    """Ask whether a copy shall be deleted."""
+    told = {"name": copy.name, "size": size_text(copy.size_bytes)}
+    return Confirmation(
+        title=_("Delete this backup?"),
+        sentences=(_("%(name)s, %(size)s. It cannot be brought back.", **told),),
+        button=_("Delete the backup"),
+        action=url_for("settings.delete_copy", name=copy.name),
+        back=_settings_address(),
+    )
+
+
+def restore_question(copy: LocalBackup) -> Confirmation:
+    """Ask whether to go back to a copy."""
+    return Confirmation(
+        title=_("Go back to this backup?"),
+        sentences=(
+            _("Everything that is here now is replaced by %(name)s: runs, settings and accounts.", name=copy.name),
+            _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),
+        ),
+        button=_("Restore"),
+        action=url_for("settings.restore_copy", name=copy.name),
+        back=_settings_address(),
+    )
+
+
+def lost_tables_question(name: str, tables: Sequence[str]) -> Confirmation:
+    """Ask whether to go back to a copy even where plugins lose what they stored."""
+    return Confirmation(
+        title=_("Restore without plugin tables?"),
+        sentences=(
+            _("These tables belong to plugins and will not be restored: %(tables)s.", tables=", ".join(tables)),
+            _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),
+        ),
+        button=_("Restore"),
+        action=url_for("settings.restore_copy", name=name, accept_lost_tables=1),
+        back=_settings_address(),
+    )
+
+
+def compaction_question(state: DatabaseState) -> Confirmation:
+    """Ask whether the file shall be written anew."""
+    told = (
+        _("About %(size)s of the file are not used and would be given back.", size=size_text(state.free_bytes))
+        if state.is_sqlite
+        else _("PostgreSQL removes what is not used any more and looks anew at what the tables hold.")
+    )
+    return Confirmation(
+        title=_("Compact the database?"),
+        sentences=(told, _("Reports that come meanwhile wait until it is done, some seconds for each gigabyte.")),
+        button=pgettext("database", "Compact"),
+        action=url_for("settings.compact_database"),
+        back=_settings_address(),
+        is_dangerous=False,
+    )
+
+
+def clean_up_question(forecast: Forecast) -> Confirmation:
+    """Ask whether what the rules do not keep shall go now."""
+    return Confirmation(
+        title=_("Clean up now?"),
+        sentences=(forecast_text(forecast), _("Of each job the newest run stays.")),
+        button=_("Delete"),
+        action=url_for("settings.clean_up_now"),
+        back=_settings_address(),
+    )
+
+
+def period_question(period: str, now: datetime) -> Confirmation:
+    """Ask whether the runs of a period shall go. Raises NotFound for a period that there is not."""
+    known_period(period)
+    count, cutoff = run_deletion.count_older_runs(period, now), run_deletion.cutoff_of(period, now)
+    told = {"count": count_text(count), "day": date_text(cutoff.astimezone(runtime.settings().zone).date())}
+    return Confirmation(
+        title=_("Delete old runs?"),
+        sentences=(
+            ngettext("%(count)s run ended before %(day)s.", "%(count)s runs ended before %(day)s.", count, **told),
+            _("They are deleted with their logs. Servers, jobs and settings stay."),
+        ),
+        button=_("Delete the runs"),
+        action=url_for("settings.delete_period", period=period),
+        back=_settings_address(),
+    )
+
+
+def known_period(period: str) -> str:
+    """The word of a period as it was asked for. Raises NotFound for one that there is not."""
+    if period not in run_deletion.PERIODS:
+        raise NotFound("There is no such period")
+    return period
+
+
+def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
+    """Ask whether the runs of a job shall go. Raises NotFound."""
+    server = backups_overview.find_server(server_id, now, ALL_SERVERS)
+    job = next((job for job in server.jobs if job.name == job_name), None)
+    if job is None:
+        raise NotFound("Job not found")
+    told = {"job": job.name, "server": server.display_name, "count": count_text(job.run_count)}
+    return Confirmation(
+        title=_("Delete the data of %(job)s?", job=job.name),
+        sentences=(
+            _("All %(count)s runs of %(job)s on %(server)s go with their logs.", **told),
+            _("The settings of the job stay until the weekly clean-up."),
+        ),
+        button=_("Delete the runs"),
+        action=url_for("settings.delete_job_data", server_id=server_id, job=job.name),
+        back=_settings_address(),
+    )
+
+
+def server_question(server_id: str, now: datetime) -> Confirmation:
+    """Ask whether a server shall go. Raises NotFound."""
+    server = backups_overview.find_server(server_id, now, ALL_SERVERS)
+    count = sum(job.run_count for job in server.jobs)
+    return Confirmation(
+        title=_("Delete %(server)s?", server=server.display_name),
+        sentences=(
+            _("The server goes with its jobs, their settings and %(runs)s runs.", runs=count_text(count)),
+            _("If it reports again, it begins anew."),
+        ),
+        button=_("Delete the server"),
+        action=url_for("settings.delete_server_data", server_id=server_id),
+        back=_settings_address(),
+    )
+
+
+def forecast_text(forecast: Forecast) -> str:
+    """What a clean-up takes, in one sentence."""
+    if forecast.is_empty:
+        return _("Nothing would be deleted.")
+    jobs, runs = len(forecast.shares), count_text(forecast.run_count)
+    deliveries, logs = forecast.delivery_count, len(forecast.log_names)
+    parts = []
+    if jobs:
+        parts.append(ngettext("%(runs)s runs of %(num)s job", "%(runs)s runs of %(num)s jobs", jobs, runs=runs))
+    if deliveries:
+        parts.append(ngettext("%(num)s old delivery", "%(num)s old deliveries", deliveries))
+    if logs:
+        parts.append(ngettext("%(num)s old log file", "%(num)s old log files", logs))
+    return _("This deletes: %(what)s.", what=", ".join(parts))
+
+
+def words() -> Mapping[str, object]:
+    """Words of the tab by what they stand for."""
+    return {"kinds": KINDS, "periods": PERIODS, "usual_period": USUAL_PERIOD, "forecast_text": forecast_text}
+
+
+def _settings_address() -> str:
+    return url_for("settings.index", tab=TAB)
+
+
+# Views of the tab of database maintenance, which is for administrators.
+
+THE_WORD = "delete"
+
+
+def show() -> str:
+    """The tab."""
+    return _show(build_page(runtime.now()))
+
+
+@settings_bp.post("/database/check")
+@guarded(Guard.ADMIN)
+def check_database() -> ResponseReturnValue:
+    """Go through the whole file and say what was found, in place or above the page."""
+    try:
+        damages = maintenance.check_integrity(actor=actor(), now=runtime.now())
+    except sqlite3.Error as error:
+        damages = [str(error)]
+    if "HX-Request" in request.headers:
+        return render_template("database/database_check.html", damages=damages)
+    flash(damages[0] if damages else _("The database is whole."), "error" if damages else "success")
+    return _back()
+
+
+@settings_bp.get("/database/compact")
+@guarded(Guard.ADMIN)
+def ask_to_compact() -> ResponseReturnValue:
+    """Ask whether the file shall be written anew."""
+    return _ask(compaction_question(maintenance.describe_database()))
+
+
+@settings_bp.post("/database/compact")
+@guarded(Guard.ADMIN)
+def compact_database() -> ResponseReturnValue:
+    """Write the file anew."""
+    freed_bytes = maintenance.compact(actor=actor(), now=runtime.now())
+    told = _("The database was compacted and gave %(size)s back.", size=size_text(freed_bytes))
+    return _back(told if freed_bytes > 0 else _("The database was compacted."))
+
+
+@settings_bp.post("/database/backups")
+@guarded(Guard.ADMIN)
+def make_copy() -> ResponseReturnValue:
+    """Make a copy in our own folder."""
+    made = local_backups.back_up(now=runtime.now(), actor=actor())
+    return _back(_("%(name)s was made and checked, %(size)s.", name=made.name, size=size_text(made.size_bytes)))
+
+
+@settings_bp.post("/database/schedule")
+@guarded(Guard.ADMIN)
+def save_backup_schedule() -> ResponseReturnValue:
+    """Choose when copies are made."""
+    form = ScheduleForm()
+    if not form.attempt(actor(), runtime.now()):
+        return _show(build_page(runtime.now(), schedule_form=form)), 400
+    return _back(_("Saved."))
+
+
+@settings_bp.get("/database/backups/<name>")
+@guarded(Guard.ADMIN)
+def download_copy(name: str) -> ResponseReturnValue:
+    """A copy as a file."""
+    file = local_backups.open_backup(name, actor=actor(), now=runtime.now())
+    return send_file(file, mimetype="application/octet-stream", as_attachment=True, download_name=name)
+
+
+@settings_bp.get("/database/backups/<name>/delete")
+@guarded(Guard.ADMIN)
+def ask_to_delete_copy(name: str) -> ResponseReturnValue:
+    """Ask whether a copy shall be deleted."""
+    return _ask(deletion_question(local_backups.find_backup(name)))
+
+
+@settings_bp.post("/database/backups/<name>/delete")
+@guarded(Guard.ADMIN)
+def delete_copy(name: str) -> ResponseReturnValue:
+    """Delete a copy."""
+    local_backups.delete_backup(name, actor=actor(), now=runtime.now())
+    return _back(_("%(name)s was deleted.", name=name))
+
+
+@settings_bp.get("/database/backups/<name>/restore")
+@guarded(Guard.ADMIN)
+def ask_to_restore_copy(name: str) -> ResponseReturnValue:
+    """Ask whether to go back to a copy."""
+    return _ask(restore_question(local_backups.find_backup(name)))
+
+
+@settings_bp.post("/database/backups/<name>/restore")
+@guarded(Guard.ADMIN)
+def restore_copy(name: str) -> ResponseReturnValue:
+    """Go back to a copy."""
+    accepts = "accept_lost_tables" in request.args
+    return _restore(
+        lambda: local_backups.restore_backup(name, actor=actor(), now=runtime.now(), accepts_lost_tables=accepts),
+        lambda tables: lost_tables_question(name, tables),
+    )
+
+
+@settings_bp.post("/database/restore")
+@guarded(Guard.ADMIN)
+@takes_bytes(MOST_BYTES)
+def restore_file() -> ResponseReturnValue:
+    """Go back to a backup that was sent; one that is not fine changes nothing."""
+    upload = request.files.get("database")
+    if not upload or not upload.filename or not request.form.get("is_understood"):
+        return _back(_("Choose a file, and say that what is here may be replaced."), "error")
+    with tempfile.NamedTemporaryFile(dir=backup.temporary_folder()) as file:
+        upload.save(file)
+        file.flush()
+        path, name, accepts = Path(file.name), upload.filename, "accept_lost_tables" in request.form
+        return _restore(
+            lambda: restore.restore(path, name, actor=actor(), now=runtime.now(), accepts_lost_tables=accepts)
+        )
+
+
+@settings_bp.post("/database/retention")
+@guarded(Guard.ADMIN)
+def save_retention() -> ResponseReturnValue:
+    """Choose how long things are kept, or only show what that would delete."""
+    form = RulesForm()
+    if request.form.get("then") == "show":
+        wanted = form.rules()
+        forecast = retention.foresee(wanted, runtime.now()) if wanted else None
+        if "HX-Request" in request.headers:
+            return render_template("database/database_forecast.html", forecast=forecast, form=form, **words())
+        page = build_page(runtime.now(), rules_form=form)
+        return _show(page, shown_forecast=forecast), 200 if wanted else 400
+    if not form.attempt(actor(), runtime.now()):
+        return _show(build_page(runtime.now(), rules_form=form)), 400
+    return _back(_("Saved. The clean-up of the coming night goes by it."))
+
+
+@settings_bp.get("/database/clean-up")
+@guarded(Guard.ADMIN)
+def ask_to_clean_up() -> ResponseReturnValue:
+    """Ask whether what the rules do not keep shall go now."""
+    return _ask(clean_up_question(retention.foresee(retention.rules(), runtime.now())))
+
+
+@settings_bp.post("/database/clean-up")
+@guarded(Guard.ADMIN)
+def clean_up_now() -> ResponseReturnValue:
+    """Delete what the rules do not keep."""
+    done = retention.clean_up(retention.rules(), now=runtime.now(), actor=actor())
+    told = {"runs": count_text(done.run_count), "deliveries": count_text(done.delivery_count), "logs": done.log_count}
+    return _back(_("Deleted: %(runs)s runs, %(deliveries)s old deliveries, %(logs)s log files.", **told))
+
+
+@settings_bp.get("/database/period")
+@guarded(Guard.ADMIN)
+def ask_about_period() -> ResponseReturnValue:
+    """Ask whether the runs of a period shall go; for everything a word has to be typed."""
+    period = request.args.get("period", "")
+    if period == run_deletion.EVERYTHING:
+        return _show_everything()
+    return _ask(period_question(period, runtime.now()))
+
+
+@settings_bp.post("/database/period")
+@guarded(Guard.ADMIN)
+def delete_period() -> ResponseReturnValue:
+    """Delete the runs of a period."""
+    period = known_period(request.args.get("period", ""))
+    count = run_deletion.delete_older_runs(period, actor=actor(), now=runtime.now())
+    return _back(ngettext("%(count)s run was deleted.", "%(count)s runs were deleted.", count, count=count_text(count)))
+
+
+@settings_bp.post("/database/everything")
+@guarded(Guard.ADMIN)
+def delete_everything() -> ResponseReturnValue:
+    """Delete all servers, jobs and runs, when the word was typed."""
+    if request.form.get("word", "").strip().lower() != THE_WORD:
+        return _show_everything(is_wrong=True), 400
+    runs, machines = run_deletion.delete_everything(actor=actor(), now=runtime.now())
+    return _back(_("%(runs)s runs and %(servers)s servers were deleted.", runs=count_text(runs), servers=machines))
+
+
+@settings_bp.get("/database/job")
+@guarded(Guard.ADMIN)
+def ask_about_job() -> ResponseReturnValue:
+    """Ask whether the runs of a job shall go."""
+    server_id, _tab, job_name = request.args.get("job", "").partition("\t")
+    return _ask(job_question(server_id, job_name, runtime.now()))
+
+
+@settings_bp.post("/database/job/<server_id>")
+@guarded(Guard.ADMIN)
+def delete_job_data(server_id: str) -> ResponseReturnValue:
+    """Delete the runs of a job."""
+    job_name = request.args.get("job", "")
+    count, server_name = run_deletion.delete_runs_of_job(server_id, job_name, actor=actor(), now=runtime.now())
+    told = {"count": count_text(count), "job": job_name, "server": server_name}
+    return _back(_("%(count)s runs of %(job)s on %(server)s were deleted.", **told))
+
+
+@settings_bp.get("/database/server")
+@guarded(Guard.ADMIN)
+def ask_about_server() -> ResponseReturnValue:
+    """Ask whether a server shall go."""
+    return _ask(server_question(request.args.get("server", ""), runtime.now()))
+
+
+@settings_bp.post("/database/server/<server_id>")
+@guarded(Guard.ADMIN)
+def delete_server_data(server_id: str) -> ResponseReturnValue:
+    """Delete a server with its jobs and runs."""
+    count = servers.delete_server(server_id, actor=actor(), now=runtime.now())
+    return _back(_("The server and its %(count)s runs were deleted.", count=count_text(count)))
+
+
+def _show(page: DatabasePage, shown_forecast: retention.Forecast | None = None) -> str:
+    values = {"tab": TAB, "page": page, "now": page.now, "shown_forecast": shown_forecast}
+    return render_template("database/database.html", **values, **words())
+
+
+def _show_everything(*, is_wrong: bool = False) -> str:
+    part = "database_everything" if "HX-Request" in request.headers else "database_everything_page"
+    values = {"state": maintenance.describe_database(), "word": THE_WORD, "is_wrong": is_wrong}
+    return render_template(f"database/{part}.html", tab=TAB, label=LABEL, **values)
+
+
+def _restore(
+    work: Callable[[], Restored], question: Callable[[Sequence[str]], Confirmation] | None = None
+) -> ResponseReturnValue:
+    """Do it, and tell what came of it; a backup that is not fine changes nothing.
+
+    Where it would lose tables of plugins it is asked about first, if there is a question.
+    """
+    try:
+        done = work()
+    except AppError as refusal:
+        if question is not None and "lostTables" in refusal.extra:
+            return _ask(question(refusal.extra["lostTables"]))
+        return _back(_("Nothing was changed. %(reason)s", reason=refusal.message), "error")
+    # Said in this answer: the session has ended, so no other could.
+    return render_template("database/database_restored.html", done=done)
+
+
+def _ask(question: Confirmation) -> ResponseReturnValue:
+    return ask_confirmation(question, tab=TAB, label=LABEL)
+
+
+def _back(sentence: str = "", kind: str = "success") -> ResponseReturnValue:
+    if sentence:
+        flash(sentence, kind)
+    return redirect(url_for("settings.index", tab=TAB), 303)

@@ -1,0 +1,231 @@
+"""Going back to a backup: checked in a file of its own first, then put in place of everything, in one transaction."""
+
+import logging
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from app.accounts.models import User
+from app.audit.log import Actor, record_entry
+from app.backups import repairs
+from app.core.db.cache import forget_state
+from app.core.db.engine import DRAFT, STAMP
+from app.core.db.extensions import db
+from app.core.db.transaction import exclusive_writer, writing
+from app.database.backup import (
+    DATABASE,
+    SCRIPT,
+    database_file,
+    put_aside,
+    put_aside_folder,
+    record_failure,
+    temporary_folder,
+)
+from app.database.inspection import Carried, carry_over, check_file, rebuild, run_script
+from app.legacy_import.importing import require_rest
+from app.plugin import AppError
+from app.plugin.errors import Conflict
+from app.scheduling import control
+
+log = logging.getLogger(__name__)
+
+ENDINGS = {".db": DATABASE, ".sqlite": DATABASE, ".sqlite3": DATABASE, ".sql": SCRIPT}
+# What SQLite keeps beside the file of a database.
+# The largest file that is accepted, and what a form needs besides.
+MOST_BYTES = 200 * 1024 * 1024 + 64 * 1024
+BESIDE = ("-wal", "-shm", "-journal")
+SHELL = Actor(username="shell")
+MAGIC = b"SQLite format"
+SCRIPT_BEGINNINGS = (b"CREATE TABLE", b"BEGIN TRANSACTION")
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """What was restored, and the name of the copy of what was there before; empty where there was nothing.
+
+    `tables` tells what became of the tables of plugins.
+    """
+
+    kind: str
+    safety_copy: str
+    tables: Carried
+
+
+def restore(received: Path, name: str, *, actor: Actor, now: datetime, accepts_lost_tables: bool = False) -> Restored:
+    """Put the content of a backup in place of the database's own; everybody is signed out.
+
+    `received` is the file that was sent and `name` what its sender calls it. Whatever is wrong with it is found before
+    anything changes. Raises AppError: 400 for a file that we do not take, 501 on PostgreSQL, 500 for other trouble, and
+    Conflict while an import runs, half of which would be lost with what was there before, and for tables of plugins
+    that would be lost.
+    """
+    require_rest()
+    return _restore(received, name, actor, now, accepts_lost_tables, _exchange)
+
+
+def restore_stopped(path: Path, *, now: datetime, accepts_lost_tables: bool = False) -> Restored:
+    """Put a backup in place of the database's file, within `database.alone_in`.
+
+    That file may be damaged, of a newer version, or missing. Raises AppError as `restore` does.
+    """
+    if path.exists() and database_file().exists() and path.samefile(database_file()):
+        raise AppError(f"{path} is the database itself, not a backup of it")
+    if _holds_data(path.with_name(f"{path.name}-wal")):
+        raise AppError(
+            f"{path.name}-wal lies beside the file and holds its newest data, so this is no finished backup; move "
+            f"{path.name}-wal away to restore without them"
+        )
+    return _restore(path, path.name, SHELL, now, accepts_lost_tables, _replace_file)
+
+
+def _restore(
+    received: Path,
+    name: str,
+    actor: Actor,
+    now: datetime,
+    accepts_lost_tables: bool,
+    put_in_place: Callable[[Path], None],
+) -> Restored:
+    """Check and rebuild what was received, make the safety backup, put it in place, and record all that."""
+    database_file()
+    size_bytes = received.stat().st_size
+    try:
+        done = _rebuild_and_exchange(received, name, now, accepts_lost_tables, put_in_place)
+    except (AppError, OSError, sqlite3.Error) as error:
+        failed = {"filename": name, "size": size_bytes, "error": str(error)}
+        _record_failure(failed, actor, now)
+        if isinstance(error, AppError):
+            raise
+        raise AppError("Failed to restore database", 500, details=str(error)) from error
+    details = {"format": done.kind, "filename": name, "size": size_bytes, "safetyBackupPath": done.safety_copy}
+    if done.tables != Carried():
+        details["tables"] = asdict(done.tables)
+    with writing() as session:
+        if actor.user_id is not None and session.get(User, actor.user_id) is None:
+            actor = replace(actor, user_id=None)
+        record_entry("database_restore", "system", now=now, actor=actor, details=details)
+    repairs.finish_migration(now)
+    control.take_over()
+    return done
+
+
+def _record_failure(failed: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    try:
+        record_failure("database_restore", failed, actor=actor, now=now)
+    except SQLAlchemyError as error:  # the command also mends a database that takes no entries
+        log.error("that a restore failed cannot be recorded: %s", error)
+
+
+def kind_of(name: str, head: bytes) -> str:
+    """Whether a file is a database or a script, by its ending, else by how it begins. Raises AppError."""
+    known = ENDINGS.get(Path(name).suffix.lower())
+    if known is not None:
+        return known
+    if head.startswith(MAGIC):
+        return DATABASE
+    if any(beginning in head[:100].upper() for beginning in SCRIPT_BEGINNINGS):
+        return SCRIPT
+    raise AppError("Unknown file format: expected a SQLite database or a SQL dump")
+
+
+def _rebuild_and_exchange(
+    received: Path, name: str, now: datetime, accepts_lost_tables: bool, put_in_place: Callable[[Path], None]
+) -> Restored:
+    with received.open("rb") as file:
+        kind = kind_of(name, file.read(100))
+    with tempfile.TemporaryDirectory(dir=temporary_folder()) as folder:
+        source, target = received, Path(folder) / "rebuilt.db"
+        if kind == SCRIPT:
+            source = Path(folder) / "script.db"
+            run_script(_script(received), source)
+        check_file(source)
+        rebuild(source, target)
+        tables = _carry_over(source, target, accepts_lost_tables)
+        safety_copy = _keep_present(now)
+        put_in_place(target)
+    log.warning("the database was restored from %s; what was there before is kept in %s", kind, safety_copy)
+    return Restored(kind, safety_copy, tables)
+
+
+def _carry_over(source: Path, target: Path, accepts_lost_tables: bool) -> Carried:
+    try:
+        tables = carry_over(source, target, database_file()) if database_file().exists() else Carried()
+    except sqlite3.DatabaseError as error:
+        log.warning("tables of plugins cannot be looked for in the present database: %s", error)
+        return Carried()
+    if tables.lost and not accepts_lost_tables:
+        sentence = f"These tables of plugins would be lost: {', '.join(tables.lost)}. Nothing was changed"
+        raise Conflict(sentence, lostTables=list(tables.lost))
+    return tables
+
+
+def _keep_present(now: datetime) -> str:
+    """Make the safety backup; a database that SQLite cannot copy is kept as it is."""
+    file = database_file()
+    if not file.exists():
+        return ""
+    try:
+        return put_aside(now).name
+    except sqlite3.DatabaseError as error:
+        log.error("the present database is damaged and kept as it is: %s", error)
+    kept = put_aside_folder() / f"{file.stem}-damaged-{now.astimezone(UTC):{STAMP}}.db"
+    for ending in ("", *BESIDE):
+        if (part := file.with_name(file.name + ending)).exists():
+            shutil.copyfile(part, kept.with_name(kept.name + ending))
+    return kept.name
+
+
+def _holds_data(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _replace_file(rebuilt: Path) -> None:
+    """Put a file in place of the database that nobody has open; nothing that lay beside the old one may meet it."""
+    file = database_file()
+    owner = file.parent.stat()
+    draft = file.with_name(f"{file.name}{DRAFT}")
+    shutil.copyfile(rebuilt, draft)
+    draft.chmod(0o600)
+    if os.geteuid() == 0:  # the server is somebody else, and has to write to it
+        os.chown(draft, owner.st_uid, owner.st_gid)
+    with draft.open("rb+") as written:
+        os.fsync(written.fileno())
+    for ending in BESIDE:
+        file.with_name(file.name + ending).unlink(missing_ok=True)
+    draft.replace(file)
+    db.engine.dispose()
+
+
+def _script(path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise AppError("The SQL file is not UTF-8 text") from error
+    if not text.strip():
+        raise AppError("SQL file is empty")
+    return text
+
+
+def _exchange(rebuilt: Path) -> None:
+    """Replace the whole content by SQLite's own means, in one transaction.
+
+    Unlike a swap of files this holds for every connection of every process: each sees the old content or the new, the
+    watcher of the cache sees a commit like any other, and a crash in between is rolled back.
+    """
+    db.session.rollback()
+    source, target = sqlite3.connect(rebuilt), sqlite3.connect(database_file(), timeout=30)
+    with exclusive_writer(), closing(source), closing(target):
+        source.backup(target)
+        target.execute("PRAGMA busy_timeout = 500")  # all is done: who still reads holds up no answer
+        target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.session.expunge_all()
+    forget_state()

@@ -1,1 +1,0 @@
-"""Floor 1: rules as pure functions. Nothing here knows a database, a request or a clock."""

@@ -1,0 +1,1 @@
+"""Unusual runs and the forecast of when a destination is full."""

@@ -1,0 +1,72 @@
+"""What the figures of a job tell beyond its status: what is unusual about a run, and how fast its destination fills.
+
+Both are worked out when a run is stored and kept with the job, since everybody asks for all jobs at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.orm import Session
+
+from app.audit.log import Actor, record_entry
+from app.backups.models import Job, JobDay
+from app.backups.recent_runs import unpack_runs
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.insight.anomalies import Anomaly, Limits, follow_anomalies
+from app.insight.forecasts import DAYS_SEEN, growth_a_day, weekly_points
+from app.plugin.errors import NotFound
+
+DAYS = JobDay.__table__
+# Built once, for each upload in a new week.
+STORED_DAYS = (
+    select(DAYS.c.day, DAYS.c.last_storage_bytes)
+    .where(DAYS.c.job_id == bindparam("job_id"))
+    .order_by(DAYS.c.day.desc())
+    .limit(DAYS_SEEN)
+)
+
+
+def limits() -> Limits:
+    """From when on something counts as unusual."""
+    return Limits.read(settings_store.get("anomaly_limits"))
+
+
+def anomalies_of(recent_runs: bytes | None, before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what is unusual about the last of a job's packed runs, as it is stored.
+
+    `before` is what was stored until now: of the same run, or of the one before it.
+    """
+    known = [Anomaly(**stored) for stored in before]
+    return [anomaly.stored() for anomaly in follow_anomalies(unpack_runs(recent_runs), limits(), known)]
+
+
+def growth_of(session: Session, job_id: int) -> float | None:
+    """Bytes that a job adds to its destination a day, by the trend of the last season."""
+    newest_first = [tuple(row) for row in session.execute(STORED_DAYS, {"job_id": job_id})]
+    return growth_a_day(weekly_points((day, stored) for day, stored in reversed(newest_first)))
+
+
+def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> Limits:
+    """Set some of the limits, and look at the newest run of every job again; returns all limits."""
+    with writing() as session:
+        changed = Limits.read(asdict(limits()) | dict(changes))
+        settings_store.save("anomaly_limits", asdict(changed), now=now)
+        for job in session.scalars(select(Job).where(Job.run_count > 0)):
+            job.anomalies = anomalies_of(job.recent_runs, job.anomalies)
+        record_entry("anomaly_limits_updated", "settings", now=now, actor=actor, details=asdict(changed))
+    return changed
+
+
+def change_quota(server_id: str, job_name: str, quota_bytes: int | None, *, actor: Actor, now: datetime) -> None:
+    """Enter how much a job's destination holds; None believes what it reports. Raises NotFound."""
+    with writing() as session:
+        job = session.scalar(select(Job).where(Job.server_id == server_id, Job.name == job_name))
+        if job is None:
+            raise NotFound("Backup job not found")
+        job.quota_bytes = quota_bytes
+        details = {"serverId": server_id, "backupName": job_name, "quotaBytes": quota_bytes}
+        record_entry("quota_updated", "backup", now=now, actor=actor, target_type="server", details=details)

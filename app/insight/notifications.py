@@ -1,0 +1,227 @@
+"""Notifies people of unusual runs: once when a figure becomes unusual, and not again while it stays so."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import Session
+
+from app.backups.job_stats import day_of
+from app.backups.models import Job, JobDay, Server
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.core.instants import to_milliseconds
+from app.core.settings import store as settings_store
+from app.insight import insight
+from app.insight.anomalies import DURATION, SIZE, UPLOAD, Anomaly
+from app.insight.forecasts import (
+    LEAST_DAYS,
+    LONGEST_PAUSE,
+    WARNING_DAYS,
+    free_bytes,
+    full_at,
+    is_room_again,
+    next_warning,
+)
+from app.notifications import messages, outbox
+from app.notifications.alarm_words import FULL_WORDS, figure_line
+from app.notifications.templates import render
+from app.notifications.wording import count_text, date_text, day_text, in_days_text, size_text
+from app.plugin import Severity
+from app.reports.fields import SCHEDULED, human_duration
+from app.schedules import overdue_check
+
+
+def has_to_notify(job: Any, run_id: str) -> bool:
+    """Say whether people are to be notified of a run that was just stored, as far as its job tells.
+
+    It has to be the newest run, and one of its figures unusual of which nobody was notified yet. `job` may be any
+    object with the attributes of `Job`.
+    """
+    is_new = any(not anomaly.get("is_notified") for anomaly in job.anomalies)
+    return is_new and job.state_run_id == run_id and insight.limits().tells
+
+
+def queue_message(session: Session, server: Server, job: Job, run_id: str, now: datetime) -> int:
+    """Queue the message about an unusual run, in the transaction that stores it; returns the number of messages.
+
+    It goes where a message about a warning of the job goes.
+    """
+    if not has_to_notify(job, run_id) or outbox.is_held_back(server, job, now):
+        return 0
+    destinations = outbox.warning_destinations(server, job)
+    if not destinations:
+        return 0
+    anomalies = [Anomaly(**stored) for stored in job.anomalies]
+    job.anomalies = [replace(anomaly, is_notified=True).stored() for anomaly in anomalies]
+    audit = {"type": "unusual", "serverId": server.id, "serverName": server.name, "backupName": job.name}
+    notice = _render(server, job, run_id, [anomaly for anomaly in anomalies if not anomaly.is_past])
+    return outbox.queue_notice(session, notice, destinations, f"unusual:{run_id}", now, job_id=job.id, audit=audit)
+
+
+def _render(server: Server, job: Job, run_id: str, anomalies: Iterable[Anomaly]) -> messages.RenderedMessage:
+    code = messages.language()
+    values = messages.server_values(server, job) | {
+        "details_link": messages.run_link(server.id, run_id) or "",
+        "backup_date": date_text(job.state_began_at, code),
+        "figures": "\n".join(_line(anomaly, code) for anomaly in anomalies),
+    }
+    return messages.render_alarm("unusualRun", Severity.WARNING, values)
+
+
+def _line(anomaly: Anomaly, language: str) -> str:
+    value, usual = (_amount(anomaly.figure, amount, language) for amount in (anomaly.value, anomaly.usual))
+    return f"• {figure_line(anomaly.figure, value, usual, messages.alarm_language(language))}"
+
+
+def _amount(figure: str, value: float, language: str) -> str:
+    if figure == DURATION:
+        return human_duration(value)
+    return size_text(round(value), language) if figure in (SIZE, UPLOAD) else count_text(round(value), language)
+
+
+# Notifies people of destinations that will be full: once below 30 days, and once below 7.
+
+# The setting that switches it off.
+SWITCH = "destination_full_alarm"
+JOBS_AT_ONCE = 1000
+COLUMNS = (
+    Job.id,
+    Job.last_storage_bytes,
+    Job.quota_bytes,
+    Job.last_quota_free_bytes,
+    Job.growth_bytes,
+    Job.last_began_at,
+    Job.full_notified_days,
+)
+Pair = tuple[Server, Job]
+
+
+class FullJob(NamedTuple):
+    """A job whose destination will be full in less than some of `WARNING_DAYS`."""
+
+    server: Server
+    job: Job
+    days: int
+
+
+def check_destinations(now: datetime) -> int:
+    """Queue what there is to say about destinations that will be full; returns the number of messages.
+
+    Jobs that come to it at one check make one message for each place to which messages go.
+    """
+    if not settings_store.get(SWITCH):
+        return 0
+    changed = _find_changed(now)
+    if not changed:
+        return 0
+    with writing() as session:
+        due = {}
+        for server, job in _lock(session, changed):
+            if _has_room_again(job, now):
+                job.full_notified_days = None
+            if (days := _due(job, now)) is not None:
+                due[job.id] = FullJob(server, job, days)
+        groups = outbox.group_by_destination([(full.server, full.job) for full in due.values()])
+        by_group = [(destinations, [due[job.id] for _, job in pairs]) for destinations, pairs in groups]
+        count = sum(_queue(session, destinations, jobs, now) for destinations, jobs in by_group)
+        # What reached nobody is due again at the next check.
+        for full in (full for _, jobs in by_group for full in jobs):
+            full.job.full_notified_days = full.days
+    return count
+
+
+def _find_changed(now: datetime) -> list[int]:
+    """Find the jobs of which people are to be notified now, or may be again."""
+    is_known = or_(*(column.is_not(None) for column in (Job.quota_bytes, Job.last_quota_free_bytes)))
+    is_meant = or_(is_known, Job.full_notified_days.is_not(None)), Job.operation.in_(SCHEDULED)
+    muted = overdue_check.is_muted_now(now).label("is_muted")
+    rows = db.session.execute(select(*COLUMNS, muted).join(Server).where(*is_meant)).all()
+    due = [row for row in rows if not row.is_muted and _due(row, now)]
+    forgotten = [row.id for row in rows if row.full_notified_days is not None and _has_room_again(row, now)]
+    return _with_enough_figures(due) + forgotten
+
+
+def _with_enough_figures(rows: Sequence[Any]) -> list[int]:
+    """Return the jobs that have figures of four weeks, or whose destination is full already."""
+    first_days: dict[int, int] = {}
+    for start in range(0, len(rows), JOBS_AT_ONCE):
+        ids = [row.id for row in rows[start : start + JOBS_AT_ONCE]]
+        found = select(JobDay.job_id, func.min(JobDay.day).label("first_day")).where(JobDay.job_id.in_(ids))
+        first_days |= {row.job_id: row.first_day for row in db.session.execute(found.group_by(JobDay.job_id))}
+    return [row.id for row in rows if _free(row) == 0 or _days_seen(row, first_days) >= LEAST_DAYS]
+
+
+def _days_seen(row: Any, first_days: Mapping[int, int]) -> int:
+    last_day = day_of(row.last_began_at)
+    return last_day - first_days.get(row.id, last_day)
+
+
+def _lock(session: Session, job_ids: Sequence[int]) -> list[Pair]:
+    """Read the jobs with their servers, so that two checks at once notify of nothing twice."""
+    wanted = select(Server, Job).join(Job, Job.server_id == Server.id).order_by(Server.name, Job.name)
+    wanted = wanted.with_for_update(of=Job).execution_options(populate_existing=True)
+    return [
+        (server, job)
+        for start in range(0, len(job_ids), JOBS_AT_ONCE)
+        for server, job in session.execute(wanted.where(Job.id.in_(job_ids[start : start + JOBS_AT_ONCE])))
+    ]
+
+
+def _free(job: Any) -> int | None:
+    return free_bytes(job.last_storage_bytes, job.quota_bytes, job.last_quota_free_bytes)
+
+
+def _full_at(job: Any) -> datetime | None:
+    return full_at(_free(job), job.growth_bytes, job.last_began_at)
+
+
+def _due(job: Any, now: datetime) -> int | None:
+    """Return of which number of days people are to be notified; `job` has the attributes of `COLUMNS`."""
+    if job.last_began_at is None or job.last_began_at < now - LONGEST_PAUSE:
+        return None
+    return next_warning(_full_at(job), now, job.full_notified_days)
+
+
+def _has_room_again(job: Any, now: datetime) -> bool:
+    return is_room_again(_full_at(job), now, _free(job), job.last_storage_bytes)
+
+
+def _queue(session: Session, destinations: Iterable[outbox.Destination], jobs: Sequence[FullJob], now: datetime) -> int:
+    # Two checks at once share no job, so the first one's number tells their messages apart.
+    event_key = f"full:{jobs[0].job.id}:{to_milliseconds(now)}"
+    is_soon = any(full.days == min(WARNING_DAYS) for full in jobs)
+    severity, priority = (Severity.ERROR, "high") if is_soon else (Severity.WARNING, "default")
+    if len(jobs) == 1:
+        [full] = jobs
+        event, job_id, values = "destinationFull", full.job.id, _values(full, now)
+        named = {"serverId": full.server.id, "serverName": full.server.name, "backupName": full.job.name}
+        audit: dict[str, Any] = {"type": event, **named}
+    else:
+        event, job_id, values = "destinationsFull", None, _list_values(jobs, now)
+        names = [f"{full.server.name}:{full.job.name}" for full in jobs[: outbox.JOBS_NAMED]]
+        audit = {"type": event, "backupCount": len(jobs), "backups": names}
+    notice = replace(messages.render_alarm(event, severity, values), priority=priority)
+    return outbox.queue_notice(session, notice, destinations, event_key, now, job_id=job_id, audit=audit)
+
+
+def _values(full: FullJob, now: datetime) -> dict[str, str]:
+    code = messages.language()
+    words = messages.alarm_language(code)
+    at, growth = _full_at(full.job) or now, full.job.growth_bytes
+    left = _free(full.job) or 0
+    return messages.server_values(full.server, full.job) | {
+        "when": in_days_text(max((at - now).days, 1), words) if left else FULL_WORDS[words][1],
+        "free_size": size_text(left, code),
+        "growth_size": messages.NOT_TOLD if growth is None or growth < 0 else size_text(round(growth), code),
+        "full_date": day_text(messages.local_day(max(at, now)), code),
+    }
+
+
+def _list_values(jobs: Sequence[FullJob], now: datetime) -> dict[str, str]:
+    code = messages.language()
+    line, _ = FULL_WORDS[messages.alarm_language(code)]
+    lines = [render(line, _values(full, now)) for full in jobs[: messages.JOBS_LISTED]]
+    return {"count": count_text(len(jobs), code), "jobs": messages.job_list(lines, len(jobs), code)}

@@ -1,0 +1,1 @@
+"""Import of the database of duplistatus 0.4 to 1.5."""

@@ -1,0 +1,422 @@
+"""The import as a whole: everything of an old installation, in the order in which later parts need earlier ones.
+
+Each step stands in transactions of its own and finds what is here already. So an import that was killed goes on from
+there when it is started again, and one that is done changes nothing.
+"""
+
+import fcntl
+import logging
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+from flask import Flask, current_app
+
+from app import runtime
+from app.audit.log import SYSTEM, Actor, record_entry
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.database import secrets
+from app.database.backup import temporary_folder
+from app.legacy_import.accounts import import_accounts, import_audit_entries
+from app.legacy_import.backups import complete_jobs, complete_servers, read_servers, server_keys
+from app.legacy_import.runs import Progress, import_runs
+from app.legacy_import.settings import import_channels, import_settings
+from app.legacy_import.source import (
+    HEADER,
+    OLD_NAME,
+    ImportReport,
+    NotImportable,
+    OldDatabase,
+    OldSecrets,
+    find_file,
+    find_key,
+    opened,
+    read_report,
+)
+from app.legacy_import.stored_forms import as_utc_text, read_time
+from app.plugin import AppError
+from app.plugin.errors import Conflict, NotFound
+from app.runtime import settings
+
+log = logging.getLogger(__name__)
+
+
+def import_database(
+    path: Path,
+    *,
+    key_path: Path | None = None,
+    now: datetime,
+    progress: Progress = lambda done, total: None,
+    actor: Actor = SYSTEM,
+) -> ImportReport:
+    """Take over an old installation: a database file of any schema version, or the data folder that holds it.
+
+    The old key file is `key_path`, else one beside the file. `progress` hears after each batch how many of the runs
+    are done. Nothing of the old file is modified. Raises NotImportable for a file that is not taken, before anything
+    has changed.
+    """
+    file = find_file(path)
+    key = find_key(file, key_path)
+    with opened(file, temporary_folder()) as old:
+        report = _import(old, key, now, progress)
+        if report.taken_count:
+            details = {
+                "filename": file.name,
+                "schema_version": old.version_text,
+                "taken": {kind: count.taken for kind, count in report.counts.items() if count.taken},
+            }
+            record_entry("database_import", "system", now=now, actor=actor, details=details)
+    log.info("imported %s of schema version %s: %d things taken", file.name, old.version_text, report.taken_count)
+    return report
+
+
+def _import(old: OldDatabase, key: bytes | None, now: datetime, progress: Progress) -> ImportReport:
+    report = ImportReport(old.version_text)
+    stored = old.settings()
+    old_secrets = OldSecrets(key, stored.get("master_key_fingerprint"), report)
+    servers = read_servers(old, report, now=now)
+    import_settings(stored, report, now=now)
+    import_channels(stored, old_secrets, report, now=now)
+    user_ids = import_accounts(old, report, now=now)
+    seen = import_runs(old, servers, report, zone=settings().zone, progress=progress)
+    complete_servers(old, servers, {server_id for server_id, _name in seen.keys}, old_secrets, report)
+    complete_jobs(stored, server_keys(old, servers), seen, report)
+    import_audit_entries(old, user_ids, report)
+    for table in old.untaken_tables():
+        report.remark(f"The table {table[:60]} was left: this program has no place for it")
+    return report
+
+
+# An old database on its way to us: it comes in pieces, so that it may be large, and a broken connection loses little.
+#
+# It lies in a folder of its own below the data directory until it is imported, for the owner of the data alone.
+
+MOST_BYTES = 4 * 1024**3
+MOST_PIECE_BYTES = 200 * 1024**2
+MOST_KEY_BYTES = 1024
+CHUNK_BYTES = 1024**2
+KEY_NAME = secrets.KEY_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What has arrived so far."""
+
+    size_bytes: int
+    has_key: bool
+
+
+def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
+    """Add a piece of a file of `total` bytes that begins at `offset`; 0 begins anew.
+
+    Raises Conflict, with what has arrived as `receivedBytes`, for a piece that is not the next one, and AppError for
+    what is no database of SQLite, too large, or has no room on the disk.
+    """
+    path = database_path()
+    present = path.stat().st_size if path.exists() else 0
+    if offset == 0:
+        _prepare(total)
+        present = 0
+    elif offset != present:
+        raise Conflict("This is not the next piece of the file", receivedBytes=present)
+    with path.open("r+b" if offset else "wb") as file:
+        path.chmod(0o600)
+        file.seek(offset)
+        for chunk in _chunks(stream):
+            if offset == 0 and file.tell() == 0 and not chunk.startswith(HEADER):
+                discard_received()
+                raise AppError("The file is not a SQLite database")
+            if file.tell() + len(chunk) > total:
+                file.truncate(offset)
+                raise AppError("The piece is longer than the file was said to be")
+            file.write(chunk)
+    return received()
+
+
+def receive_key(content: bytes) -> Received:
+    """Keep the key file that belongs to the database. Raises AppError for what is none."""
+    if len(content) != secrets.KEY_BYTES:
+        raise AppError(f"A key file holds {secrets.KEY_BYTES} bytes, this one holds {len(content)}")
+    path = folder() / KEY_NAME
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_bytes(content)
+    return received()
+
+
+def received() -> Received:
+    """What has arrived so far."""
+    path = database_path()
+    return Received(path.stat().st_size if path.exists() else 0, (folder() / KEY_NAME).exists())
+
+
+def discard_received() -> None:
+    """Delete what has arrived."""
+    for name in (OLD_NAME, KEY_NAME):
+        (folder() / name).unlink(missing_ok=True)
+
+
+def database_path() -> Path:
+    """Where the database that arrives lies."""
+    return folder() / OLD_NAME
+
+
+def folder() -> Path:
+    """Where it all lies."""
+    place = settings().data_dir / "import"
+    place.mkdir(exist_ok=True, mode=0o700)
+    return place
+
+
+def _prepare(total: int) -> None:
+    if total > MOST_BYTES:
+        raise AppError(f"The file is larger than {MOST_BYTES // 1024**3} GiB: import it with the command", 413)
+    if total < len(HEADER):
+        raise AppError("The file is not a SQLite database")
+    if shutil.disk_usage(folder()).free < total * 1.1:
+        raise AppError("There is not enough room on the disk for this file", 500)
+    database_path().unlink(missing_ok=True)
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+# An import that goes on while people do other things: started by one request, looked at by others.
+#
+# Its state is kept in a file beside the database that was sent, so that every process can read it, also after a
+# restart. Whether an import is running is known by a lock, which the system releases when a process dies.
+
+UPLOAD, FOLDER = "upload", "folder"
+NOTHING, RUNNING, INTERRUPTED, DONE, FAILED = "nothing", "running", "interrupted", "done", "failed"
+DECLINED = "import_declined"
+WRITE_EACH_S = 0.5
+TIMES = ("started_at", "ended_at")
+
+
+@dataclass(frozen=True, slots=True)
+class ImportState:
+    """How the newest import goes, or ended; `done_runs` of `total_runs` were looked at."""
+
+    phase: str = NOTHING
+    source: str = ""
+    file_name: str = ""
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    done_runs: int = 0
+    total_runs: int = 0
+    error: str = ""
+    report: ImportReport | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether somebody is at it."""
+        return self.phase == RUNNING
+
+    @property
+    def can_go_on(self) -> bool:
+        """Whether it ended before its end and can be started again where it stopped."""
+        return self.phase == INTERRUPTED or (self.phase == FAILED and _source_is_there(self.source))
+
+
+@dataclass(frozen=True, slots=True)
+class OldInstallation:
+    """A database of the original that lies in our data directory, or where the environment says."""
+
+    path: Path
+    size_bytes: int
+    has_key: bool
+    is_offered: bool = False
+
+
+def import_state() -> ImportState:
+    """How the newest import goes, or ended."""
+    found = _read()
+    if found.phase == RUNNING and not _is_held():
+        return replace(found, phase=INTERRUPTED)
+    return found
+
+
+def find_old_installation() -> OldInstallation | None:
+    """The old database that is offered for import, if one lies where we look."""
+    for place in filter(None, (settings().import_from, settings().data_dir)):
+        path = place / OLD_NAME if place.is_dir() else place
+        try:
+            with path.open("rb") as file:
+                is_database = file.read(len(HEADER)) == HEADER
+        except OSError:
+            continue
+        if is_database:
+            has_key = path.with_name(KEY_NAME).exists()
+            is_offered = not settings_store.get(DECLINED) and _read().source != FOLDER
+            return OldInstallation(path, path.stat().st_size, has_key, is_offered)
+    return None
+
+
+def offered_installation() -> OldInstallation | None:
+    """The old database that an administrator should be told of: found, neither imported nor declined."""
+    found = find_old_installation()
+    return found if found is not None and found.is_offered else None
+
+
+def decline_import(*, actor: Actor, now: datetime) -> None:
+    """Offer the old installation no more; it can still be imported."""
+    with writing():
+        settings_store.save(DECLINED, True, now=now)
+        record_entry("import_declined", "system", now=now, actor=actor)
+
+
+def start_import(source: str, *, actor: Actor, now: datetime, file_name: str = OLD_NAME) -> threading.Thread:
+    """Begin to import what was received, or the old installation that was found; gives the thread that does it.
+
+    Raises Conflict while another import runs, and NotFound when there is nothing to import.
+    """
+    path = _path_of(source)
+    app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
+    lock = _take_lock()
+    try:
+        _write(ImportState(RUNNING, source, file_name, started_at=now))
+        worker = threading.Thread(target=_work, args=(app, lock, path, actor, now), name="import", daemon=True)
+        worker.start()
+    except BaseException:
+        os.close(lock)
+        raise
+    return worker
+
+
+def forget_import(*, actor: Actor, now: datetime) -> None:
+    """Delete what was received and the account of the last import. Raises Conflict while one runs."""
+    lock = _take_lock()
+    try:
+        discard_received()
+        _state_path().unlink(missing_ok=True)
+    finally:
+        os.close(lock)
+    record_entry("import_discarded", "system", now=now, actor=actor)
+
+
+def require_rest() -> None:
+    """Raise Conflict while an import runs, which reads the files that were received."""
+    if _is_held():
+        raise Conflict("An import is running")
+
+
+def _work(app: Flask, lock: int, path: Path, actor: Actor, now: datetime) -> None:
+    """Import, in a thread of its own; whatever happens is written down."""
+    try:
+        with app.app_context(), _told(now, actor) as show:
+            report = import_database(path, now=now, actor=actor, progress=show)
+            _end(DONE, report=report)
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _told(now: datetime, actor: Actor) -> Iterator[Any]:
+    """Give what tells the progress; write down how it ends, and let go of what was received."""
+    written = 0.0
+
+    def show(done: int, total: int) -> None:
+        nonlocal written
+        if time.monotonic() - written > WRITE_EACH_S or done == total:
+            written = time.monotonic()
+            _write(replace(_read(), done_runs=done, total_runs=total))
+
+    try:
+        yield show
+    except NotImportable as error:
+        _fail(error.message, actor)
+        _let_go()
+    except AppError as error:
+        _fail(error.message, actor)
+    except Exception as error:  # the outermost loop of this thread
+        log.exception("the import failed")
+        _fail(f"The import stopped unexpectedly ({type(error).__name__}); the application log tells more", actor)
+    else:
+        _let_go()
+
+
+def _let_go() -> None:
+    if _read().source == UPLOAD:
+        discard_received()
+
+
+def _fail(sentence: str, actor: Actor) -> None:
+    _end(FAILED, error=sentence)
+    told = {"status": "error", "error_message": sentence}
+    details = {"filename": _read().file_name}
+    record_entry("database_import", "system", now=runtime.now(), actor=actor, details=details, **told)
+
+
+def _end(phase: str, *, report: ImportReport | None = None, error: str = "") -> None:
+    _write(replace(_read(), phase=phase, ended_at=runtime.now(), report=report, error=error))
+
+
+def _path_of(source: str) -> Path:
+    if source == FOLDER:
+        found = find_old_installation()
+        if found is None:
+            raise NotFound("There is no old installation to import")
+        return found.path
+    if not received().size_bytes:
+        raise NotFound("No old database was received")
+    return database_path()
+
+
+def _source_is_there(source: str) -> bool:
+    return received().size_bytes > 0 if source == UPLOAD else find_old_installation() is not None
+
+
+def _take_lock() -> int:
+    handle = os.open(folder() / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise Conflict("An import is running") from error
+    return handle
+
+
+def _is_held() -> bool:
+    try:
+        os.close(_take_lock())
+    except Conflict:
+        return True
+    return False
+
+
+def _state_path() -> Path:
+    return folder() / "state.json"
+
+
+def _write(new: ImportState) -> None:
+    values = {each.name: getattr(new, each.name) for each in fields(new)}
+    values |= {name: _time(values[name]) for name in TIMES}
+    values["report"] = new.report.as_mapping() if new.report else None
+    draft = _state_path().with_suffix(".draft")
+    draft.write_bytes(orjson.dumps(values))
+    draft.replace(_state_path())
+
+
+def _time(instant: datetime | None) -> str | None:
+    return None if instant is None else as_utc_text(instant)
+
+
+def _read() -> ImportState:
+    try:
+        values: dict[str, Any] = orjson.loads(_state_path().read_bytes())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return ImportState()
+    values |= {name: read_time(values[name]) for name in TIMES}
+    values["report"] = read_report(values["report"]) if values["report"] else None
+    return ImportState(**values)

@@ -1,0 +1,400 @@
+"""What became of an old installation: how much was taken, and what was changed or left, and why."""
+
+import shutil
+import sqlite3
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from app.database import secrets
+from app.plugin import AppError
+
+MOST_REMARKS = 200
+FURTHER = "Further remarks, which are not kept"
+
+
+@dataclass(slots=True)
+class Count:
+    """How many things of a kind the old file holds, and what became of them.
+
+    `known` ones were here already; `left` ones could not be taken, and a remark says why.
+    """
+
+    found: int = 0
+    taken: int = 0
+    known: int = 0
+    left: int = 0
+
+
+@dataclass(slots=True)
+class ImportReport:
+    """The account of one import. `remarks` are sentences with how often each was true, in the order of the import."""
+
+    schema_version: str
+    counts: dict[str, Count] = field(default_factory=dict)
+    remarks: Counter[str] = field(default_factory=Counter)
+
+    def count(self, kind: str) -> Count:
+        """The count of a kind, such as `runs`."""
+        return self.counts.setdefault(kind, Count())
+
+    def remark(self, sentence: str, times: int = 1) -> None:
+        """Note what was changed or left; of very many different sentences only the first are kept."""
+        is_room = sentence in self.remarks or len(self.remarks) < MOST_REMARKS
+        self.remarks[sentence if is_room else FURTHER] += times
+
+    def leave(self, kind: str, reason: str) -> None:
+        """Note a thing that was not taken, and why."""
+        self.count(kind).left += 1
+        self.remark(reason)
+
+    def as_mapping(self) -> dict[str, Any]:
+        """The report as it can be written down."""
+        counts = {kind: asdict(count) for kind, count in self.counts.items()}
+        return {"schema_version": self.schema_version, "counts": counts, "remarks": dict(self.remarks)}
+
+    @property
+    def taken_count(self) -> int:
+        """How many things were taken in all; 0 means that the import changed nothing."""
+        return sum(count.taken for count in self.counts.values())
+
+
+def read_report(stored: Mapping[str, Any]) -> ImportReport:
+    """The report that was written down."""
+    counts = {kind: Count(**count) for kind, count in stored["counts"].items()}
+    return ImportReport(stored["schema_version"], counts, Counter(stored["remarks"]))
+
+
+# The old file, opened so that nothing in it is changed and nothing of it is ever run.
+#
+# Only plain values of plain tables are read, by name, under an authorizer that allows nothing but reading. Views,
+# virtual tables and computed columns, which could make SQLite run what the sender wrote, are refused.
+
+OLD_NAME = "backups.db"
+HEADER = b"SQLite format 3\x00"
+NEWEST_SCHEMA = (4, 3)
+# One value; the longest log that the old program could receive is far below it.
+LONGEST_VALUE_BYTES = 32 * 1024 * 1024
+ROWS_A_BATCH = 500
+# A batch of huge logs ends sooner, so that memory stays small.
+CHARACTERS_A_BATCH = 8 * 1024 * 1024
+NEEDED_OF_RUNS = frozenset({"id", "backup_name", "date", "status"})
+NOT_TAKEN = frozenset({"sessions", "db_version"})
+READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ})
+COUNTING = frozenset({"count", "max"})
+
+OldRow = dict[str, Any]
+
+
+class NotImportable(AppError):
+    """The file is not an old database that we can take; the text says why. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where an old database keeps things: its version, the columns of its tables, and what machines are called."""
+
+    version: tuple[int, int]
+    columns: dict[str, tuple[str, ...]]
+
+    @property
+    def servers(self) -> str:
+        """The table of the machines."""
+        return "servers" if "servers" in self.columns else "machines"
+
+    @property
+    def server_key(self) -> str:
+        """The column by which a run names its machine."""
+        return "server_id" if "server_id" in self.columns["backups"] else "machine_id"
+
+
+class OldDatabase:
+    """An old database, readable row by row. Each row is a dictionary; the order of columns does not matter."""
+
+    def __init__(self, connection: sqlite3.Connection, layout: Layout) -> None:
+        self._connection = connection
+        self.layout = layout
+
+    @property
+    def version_text(self) -> str:
+        """The schema version as the old program writes it."""
+        return ".".join(map(str, self.layout.version))
+
+    def count(self, table: str) -> int:
+        """How many rows a table has; 0 when there is no such table."""
+        if table not in self.layout.columns:
+            return 0
+        return int(self._one(f'SELECT count(*) FROM "{table}"'))  # noqa: S608 (a name of ours)
+
+    def servers(self) -> Iterator[OldRow]:
+        """The machines."""
+        return self._rows(self.layout.servers)
+
+    def runs(self) -> Iterator[list[OldRow]]:
+        """The runs in batches, in the order in which they came; `server_id` names the machine in every version."""
+        for rows in self._batches("backups"):
+            for row in rows:
+                row["server_id"] = row[self.layout.server_key]
+            yield rows
+
+    def users(self) -> Iterator[OldRow]:
+        """The accounts."""
+        return self._rows("users")
+
+    def audit_entries(self) -> Iterator[OldRow]:
+        """The audit log, oldest first."""
+        return self._rows("audit_log", order='ORDER BY "timestamp", "id"')
+
+    def settings(self) -> dict[str, str]:
+        """The settings by key, as they were stored."""
+        return {
+            row["key"]: row["value"]
+            for row in self._rows("configurations")
+            if isinstance(row["key"], str) and isinstance(row["value"], str)
+        }
+
+    def untaken_tables(self) -> list[str]:
+        """Tables with rows that no part of the import knows."""
+        taken = {self.layout.servers, "backups", "configurations", "users", "audit_log"}
+        return sorted(table for table in self.layout.columns if table not in taken | NOT_TAKEN and self.count(table))
+
+    def _rows(self, table: str, order: str = "") -> Iterator[OldRow]:
+        for rows in self._batches(table, order):
+            yield from rows
+
+    def _batches(self, table: str, order: str = "") -> Iterator[list[OldRow]]:
+        columns = self.layout.columns.get(table)
+        if columns is None:
+            return
+        names = ", ".join(f'"{name}"' for name in columns)
+        try:
+            cursor = self._connection.execute(f'SELECT {names} FROM "{table}" {order}')  # noqa: S608 (names checked)
+            batch: list[OldRow] = []
+            size = 0
+            for row in cursor:
+                batch.append(dict(zip(columns, row, strict=True)))
+                size += sum(len(value) for value in row if isinstance(value, str | bytes))
+                if len(batch) == ROWS_A_BATCH or size > CHARACTERS_A_BATCH:
+                    yield batch
+                    batch, size = [], 0
+            if batch:
+                yield batch
+        except sqlite3.Error as error:
+            raise AppError(
+                f"The table {table} could not be read to its end ({error}). What was taken stays; "
+                "the import goes on from there when it is started again"
+            ) from error
+
+    def _one(self, statement: str) -> Any:
+        return self._connection.execute(statement).fetchone()[0]
+
+
+def find_file(path: Path) -> Path:
+    """The database that a path speaks of: itself, or the one in an old data folder. Raises NotImportable."""
+    file = path / OLD_NAME if path.is_dir() else path
+    if not file.is_file():
+        raise NotImportable(
+            f"There is no file {file.name} in this folder" if path.is_dir() else "There is no such file"
+        )
+    return file
+
+
+@contextmanager
+def opened(file: Path, temporary: Path) -> Iterator[OldDatabase]:
+    """Open an old database for reading; `temporary` takes a private copy when its last writes lie beside it.
+
+    Raises NotImportable for a file that is damaged, foreign, newer than we know, or not what it seems.
+    """
+    try:
+        with file.open("rb") as start:
+            header = start.read(len(HEADER))
+    except OSError as error:
+        raise NotImportable(f"The file cannot be read: {error.strerror}") from error
+    if header != HEADER:
+        raise NotImportable("The file is not a SQLite database")
+    with _settled(file, temporary) as address:
+        try:
+            with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
+                yield _checked(connection)
+        except sqlite3.Error as error:
+            raise NotImportable(f"The file cannot be read: {error}") from error
+
+
+@contextmanager
+def _settled(file: Path, temporary: Path) -> Iterator[str]:
+    """Give an address under which the file holds all that was written to it, and stays as it is."""
+    siblings = [sibling for ending in ("-wal", "-journal") if _holds_data(sibling := _beside(file, ending))]
+    if not siblings:
+        yield f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+        return
+    needed_bytes = sum(each.stat().st_size for each in (file, *siblings))
+    if shutil.disk_usage(temporary).free < needed_bytes * 1.2:
+        raise NotImportable(
+            f"{siblings[0].name} lies beside the file, so it has to be copied first, and there is no room for that"
+        )
+    with tempfile.TemporaryDirectory(dir=temporary) as folder:
+        for each in (file, *siblings):
+            copy = Path(folder) / each.name
+            shutil.copyfile(each, copy)
+            copy.chmod(0o600)
+        # Opened for writing: SQLite has to put the last writes in place, here in our copy.
+        yield (Path(folder) / file.name).as_uri()
+
+
+def _beside(file: Path, ending: str) -> Path:
+    return file.with_name(file.name + ending)
+
+
+def _holds_data(file: Path) -> bool:
+    return file.is_file() and file.stat().st_size > 0
+
+
+def _checked(connection: sqlite3.Connection) -> OldDatabase:
+    connection.text_factory = lambda value: value.decode("utf-8", "replace")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
+    connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # else the check below works out what a stranger wrote
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.execute("PRAGMA mmap_size = 0")
+    kinds = _kinds(connection)
+    if "alembic_version" in kinds:
+        raise NotImportable("The file is a database of this program: restore it instead of importing it")
+    _require_plain_tables(kinds)
+    columns = {name: _columns(connection, name) for name, kind in kinds.items() if kind == "table"}
+    _require_columns(columns)
+    for table in columns:
+        found = connection.execute(f'PRAGMA quick_check("{table}")').fetchone()
+        if found != ("ok",):
+            raise NotImportable(f"The file is damaged: the table {table} does not pass SQLite's check")
+    connection.set_authorizer(_authorise)
+    return OldDatabase(connection, Layout(_version(connection, columns), columns))
+
+
+def _kinds(connection: sqlite3.Connection) -> dict[str, str]:
+    """What each name stands for; a virtual table has no pages of its own."""
+    made = (
+        "SELECT name, CASE WHEN type = 'table' AND rootpage = 0 THEN 'virtual table' ELSE type END FROM sqlite_master"
+    )
+    rows = connection.execute(f"{made} WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'")
+    return {name.lower(): kind for name, kind in rows if name.replace("_", "").isalnum() and name.isascii()}
+
+
+def _require_plain_tables(kinds: dict[str, str]) -> None:
+    for table in ("servers", "machines", "backups", "configurations", "users", "audit_log", "db_version"):
+        kind = kinds.get(table, "table")
+        if kind != "table":
+            raise NotImportable(f"{table} is a {kind} where the old program has a table: this file is not taken")
+
+
+def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
+    """The names of a table's columns, in lower case. Raises NotImportable for computed ones."""
+    rows = connection.execute(f'PRAGMA table_xinfo("{table}")').fetchall()
+    if any(row[6] for row in rows):
+        raise NotImportable(f"The table {table} has computed columns, which the old program never makes")
+    return tuple(row[1].lower() for row in rows if '"' not in row[1])
+
+
+def _require_columns(columns: dict[str, tuple[str, ...]]) -> None:
+    """Raise NotImportable unless machines and runs are there as some version had them."""
+    runs = set(columns.get("backups", ()))
+    servers = set(columns.get("servers") or columns.get("machines") or ())
+    if not runs >= NEEDED_OF_RUNS or not {"id", "name"} <= servers or not {"server_id", "machine_id"} & runs:
+        raise NotImportable("The file is not a database of duplistatus: it lacks the tables of servers and backups")
+    needed = {
+        "configurations": {"key", "value"},
+        "users": {"id", "username", "password_hash", "is_admin"},
+        "audit_log": {"id", "timestamp", "action", "category", "status"},
+    }
+    for table, names in needed.items():
+        missing = names - set(columns.get(table, names))
+        if missing:
+            raise NotImportable(f"The table {table} lacks the column {min(missing)}")
+
+
+def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]) -> tuple[int, int]:
+    """The schema version; databases older than the table of versions are 1.0. Raises NotImportable."""
+    if not {"version", "applied_at"} <= set(columns.get("db_version", ())):
+        return 1, 0
+    newest = "SELECT version, max(applied_at) FROM db_version"
+    text = connection.execute(newest).fetchone()[0]
+    if text is None:
+        return 1, 0
+    try:
+        major, _, minor = str(text).partition(".")
+        version = int(major), int(minor.partition(".")[0] or 0)
+    except ValueError as error:
+        raise NotImportable("The file names a schema version that is none") from error
+    if version > NEWEST_SCHEMA:
+        known = ".".join(map(str, NEWEST_SCHEMA))
+        raise NotImportable(f"The file has schema version {text}; this program knows versions up to {known}")
+    return version
+
+
+def _authorise(action: int, _first: str | None, second: str | None, *_names: str | None) -> int:
+    if action == sqlite3.SQLITE_FUNCTION:
+        return sqlite3.SQLITE_OK if second in COUNTING else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
+
+
+def read_json(text: str | None) -> Any:
+    """The value of a JSON text; None when there is none or it cannot be read."""
+    try:
+        return orjson.loads(text) if isinstance(text, str) and text.strip() else None
+    except orjson.JSONDecodeError:
+        return None
+
+
+def read_mapping(text: str | None) -> dict[str, Any]:
+    """The object in a JSON text; empty when it is none."""
+    value = read_json(text)
+    return value if isinstance(value, dict) else {}
+
+
+# Secrets of an old installation: opened with its key file, to be closed again with ours.
+
+OTHER_ENDING = ".key"
+
+
+def find_key(file: Path, key_path: Path | None) -> bytes | None:
+    """The key of an old database: the file that was named, else one beside it; None when there is none.
+
+    Raises NotImportable for a key file that was named, or lies there, and is none.
+    """
+    beside = (file.with_name(secrets.KEY_FILE), file.with_suffix(OTHER_ENDING))
+    chosen = key_path or next((path for path in beside if path.is_file()), None)
+    if chosen is None:
+        return None
+    try:
+        return secrets.read_key(chosen)
+    except secrets.KeyUnusable as error:
+        raise NotImportable(error.message) from error
+
+
+class OldSecrets:
+    """Opens secrets of the old file as far as that is possible, and says what is lost."""
+
+    def __init__(self, key: bytes | None, fingerprint: str | None, report: ImportReport) -> None:
+        self._key = key
+        self._report = report
+        if key is not None and fingerprint and fingerprint != secrets.fingerprint_of(key):
+            report.remark("The key file is not the one that the old installation used last")
+
+    def open(self, text: object, what: str) -> str:
+        """A secret in clear; empty, with a remark about `what`, when it cannot be opened."""
+        if not isinstance(text, str) or not text:
+            return ""
+        if self._key is not None:
+            try:
+                return secrets.decrypt_with(self._key, text)
+            except secrets.Undecryptable:
+                self._report.remark(f"{what} was cleared: the key file does not open it, please enter it again")
+                return ""
+        self._report.remark(f"{what} was cleared: without the old key file nobody can read it, please enter it again")
+        return ""

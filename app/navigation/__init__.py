@@ -1,0 +1,1 @@
+"""How people get around: command palette, tabs of the settings, the page about this program."""

@@ -1,0 +1,205 @@
+"""What the tab about this program shows: versions, plugins, and whose work it stands on."""
+
+import platform
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from flask import current_app, flash, redirect, render_template, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString, lazy_gettext, ngettext
+from flask_babel import gettext as _
+from marshmallow import ValidationError
+from wtforms import BooleanField, SelectField, URLField
+from wtforms.fields.choices import SelectChoice
+
+from app import runtime
+from app.audit.log import Actor
+from app.backups import duplicati_versions
+from app.core.settings.declarations import VERSION_HOURS
+from app.database import maintenance
+from app.database.maintenance import DatabaseState
+from app.plugin import AppError, Guard, guarded, validate_http_url
+from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, Broken
+from app.web.forms import SettingsForm
+from app.web.pages import settings_bp
+from app.web.request import actor
+
+OWN_DISTRIBUTION = "duplistatus"
+KIND_WORDS = {
+    NOTIFICATION_CHANNELS: lazy_gettext("Notification channel"),
+    CHART_PROVIDERS: lazy_gettext("Chart"),
+    API_GROUPS: lazy_gettext("API group"),
+}
+# Folder of a vendored package -> its name.
+VENDORED = {
+    "tabler": "Tabler",
+    "tabler-icons": "Tabler Icons",
+    "htmx": "htmx",
+    "idiomorph": "Idiomorph",
+    "uplot": "uPlot",
+    "inter": "Inter",
+}
+LONGEST_LICENCE = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """A plugin that was loaded, and the distribution that brought it."""
+
+    kind: LazyString
+    name: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """A Python package that is installed beside the program."""
+
+    name: str
+    version: str
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """All there is to tell. What was bundled is counted, what came from elsewhere is listed."""
+
+    python: str
+    system: str
+    time_zone: str
+    data_folder: str
+    database: DatabaseState
+    bundled: list[tuple[LazyString, int]]
+    plugins: list[Plugin]
+    broken: tuple[Broken, ...]
+    licences: list[tuple[str, str]]
+    packages: tuple[Package, ...]
+
+
+def build() -> About:
+    """Look around."""
+    found, chosen = runtime.registry(), runtime.settings()
+    counts = dict.fromkeys(KINDS, 0)
+    plugins = []
+    for (kind, name), source in sorted(found.sources.items()):
+        if source == OWN_DISTRIBUTION:
+            counts[kind] += 1
+        else:
+            plugins.append(Plugin(KIND_WORDS[kind], name, source))
+    return About(
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
+        time_zone=chosen.timezone,
+        data_folder=str(chosen.data_dir.resolve()),
+        database=maintenance.describe_database(),
+        bundled=[(KIND_WORDS[kind], count) for kind, count in counts.items()],
+        plugins=plugins,
+        broken=found.broken,
+        licences=_licences(str(current_app.static_folder)),
+        packages=_packages(),
+    )
+
+
+@cache
+def _licences(static_folder: str) -> list[tuple[str, str]]:
+    """The vendored packages with the files of their licences, below the static folder."""
+    folders = sorted(path.parent.name for path in Path(static_folder).glob("vendor/*/LICENSE"))
+    return [(VENDORED.get(folder, folder), f"vendor/{folder}/LICENSE") for folder in folders]
+
+
+@cache
+def _packages() -> tuple[Package, ...]:
+    """Every Python package of this installation, by its name."""
+    found = {
+        point.metadata["Name"].casefold(): Package(point.metadata["Name"], point.version, _licence_of(point))
+        for point in metadata.distributions()
+    }
+    return tuple(package for _name, package in sorted(found.items()))
+
+
+def _licence_of(distribution: metadata.Distribution) -> str:
+    """What a package says of its licence, where that is a name rather than the whole text."""
+    said = distribution.metadata.json  # the mapping has no typed way to ask for what may be absent
+    told = str(said.get("license_expression") or said.get("license") or "")
+    if told and len(told) <= LONGEST_LICENCE and "\n" not in told:
+        return told
+    classifiers = distribution.metadata.get_all("Classifier") or ()
+    named = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License ::")]
+    return ", ".join(named)
+
+
+# Views of the tab about this program, and of the one question that it may ask the internet.
+
+TAB = "about"
+
+
+class VersionCheckForm(SettingsForm):
+    """Whether, how often and where the newest versions of Duplicati are looked up."""
+
+    is_enabled = BooleanField(
+        lazy_gettext("Look for newer versions of Duplicati"),
+        description=lazy_gettext("Asks Duplicati's own server. Nothing about your machines is sent."),
+    )
+    every_hours = SelectField(lazy_gettext("How often"), validate_choice=False)
+    url = URLField(
+        lazy_gettext("Another address"),
+        description=lazy_gettext("Left empty, Duplicati's own. For those who keep a copy of it."),
+        render_kw={"maxlength": 500, "autocomplete": "off"},
+    )
+
+    def offer(self) -> None:
+        """Fill in how often it can be."""
+        texts = [ngettext("every %(num)s hour", "every %(num)s hours", hours) for hours in VERSION_HOURS]
+        pairs = zip(VERSION_HOURS, texts, strict=True)
+        self.every_hours.choices = [SelectChoice(str(hours), text) for hours, text in pairs]
+
+    def attempt(self, actor: Actor, now: datetime) -> bool:
+        """Store the settings; False when the form tells why not."""
+        url = (self.url.data or "").strip()
+        try:
+            if url:
+                validate_http_url(url)
+        except ValidationError:
+            self.refuse("url", _("An address that begins with http:// or https://."))
+            return False
+        hours = self.every_hours.data
+        changes: dict[str, object] = {"is_enabled": bool(self.is_enabled.data), "url": url}
+        if hours in map(str, VERSION_HOURS):
+            changes["every_hours"] = int(hours)
+        duplicati_versions.configure(changes, actor=actor, now=now)
+        return True
+
+
+def show() -> ResponseReturnValue:
+    """Versions, plugins and licences."""
+    return _show(_form(is_sent=False))
+
+
+@settings_bp.post("/about/version-check")
+@guarded(Guard.ADMIN)
+def save_version_check() -> ResponseReturnValue:
+    """Choose whether newest versions are looked up, and look at once where they are."""
+    form = _form(is_sent=True)
+    if not form.attempt(actor(), runtime.now()):
+        return _show(form), 400
+    try:
+        error = duplicati_versions.check_now(runtime.now()).error if form.is_enabled.data else ""
+    except AppError as refusal:
+        error = refusal.message
+    flash(_("Saved. No answer: %(reason)s", reason=error) if error else _("Saved."), "error" if error else "success")
+    return redirect(url_for("settings.index", tab=TAB, _anchor="versions"), 303)
+
+
+def _form(*, is_sent: bool) -> VersionCheckForm:
+    source, check = {} if is_sent else {"formdata": None}, duplicati_versions.read()
+    form = VersionCheckForm(**source, is_enabled=check.is_enabled, every_hours=str(check.every_hours), url=check.url)
+    form.offer()
+    return form
+
+
+def _show(form: VersionCheckForm) -> str:
+    values = {"check": duplicati_versions.read(), "now": runtime.now()}
+    return render_template("navigation/about.html", tab=TAB, about=build(), form=form, **values)

@@ -1,0 +1,165 @@
+"""The tabs of the settings, in the order of the page.
+
+A further tab is one line in `TABS` and one module of its own:
+
+    Tab(SYSTEM, "clocks", _("Clocks"), "clock", clock_views.show, is_for_admins=True)
+
+The module puts its other views on `blueprint.bp` and offers a function without arguments, which answers
+`/settings?tab=clocks`. Its template extends `settings/frame.html`, fills the block `tab`, and is given `tab="clocks"`.
+There `settings` holds the macros of `settings/entries.html`, and `is_locked` says that this person may only look.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from urllib.parse import urlencode
+
+from flask import redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
+from flask_babel import lazy_gettext as _
+from flask_login import current_user
+
+from app.accounts import access_pages, display_pages, preferences, user_pages
+from app.accounts.models import User, is_limited
+from app.audit import pages as audit_pages
+from app.backups import server_settings
+from app.database import pages as database_pages
+from app.database import recovery_pages  # noqa: F401
+from app.database.pages import LABEL as DATABASE_LABEL
+from app.navigation import about
+from app.notifications import channel_pages, job_pages, summary_pages, template_pages
+from app.notifications.channel_pages import standard_state
+from app.notifications.channels import EMAIL, NTFY
+from app.reports import pages as reports_pages
+from app.schedules import monitoring_pages, task_pages
+from app.sharing import settings_pages
+from app.web.pages import settings_bp
+
+NOTIFICATIONS, INTEGRATIONS = _("Notifications"), _("Integrations")
+SYSTEM, ACCESS, RECORDS = _("System"), _("Access"), _("Records")
+# In the order of the page; within a group the order of TABS counts.
+GROUPS = (NOTIFICATIONS, INTEGRATIONS, SYSTEM, ACCESS, RECORDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Tab:
+    """A part of the settings: `name` is its word in the address, `show` answers with its page.
+
+    With `needs_all_servers` it is not for accounts that may see chosen servers only. `state` tells of a tab that can be
+    left unfinished how it is, as `channels.standard_state`; the frame marks it.
+    """
+
+    group: LazyString
+    name: str
+    label: LazyString
+    icon: str
+    show: Callable[[], ResponseReturnValue]
+    is_for_admins: bool = False
+    needs_all_servers: bool = False
+    state: Callable[[], str] | None = None
+
+
+TABS = (
+    Tab(NOTIFICATIONS, "notifications", _("Backup notifications"), "bell", job_pages.show),
+    Tab(NOTIFICATIONS, "monitoring", _("Backup monitoring"), "heartbeat", monitoring_pages.show),
+    Tab(NOTIFICATIONS, "templates", _("Templates"), "template", template_pages.show),
+    Tab(NOTIFICATIONS, "summary", _("Summaries"), "report", summary_pages.show, needs_all_servers=True),
+    Tab(INTEGRATIONS, "channels", _("Channels"), "bell", channel_pages.show_all),
+    Tab(
+        INTEGRATIONS,
+        "ntfy",
+        _("ntfy"),
+        "message-2",
+        partial(channel_pages.show_standard, NTFY),
+        needs_all_servers=True,
+        state=partial(standard_state, NTFY),
+    ),
+    Tab(
+        INTEGRATIONS,
+        "email",
+        _("Email"),
+        "mail",
+        partial(channel_pages.show_standard, EMAIL),
+        needs_all_servers=True,
+        state=partial(standard_state, EMAIL),
+    ),
+    Tab(INTEGRATIONS, "publishing", _("Publishing"), "share", settings_pages.show, is_for_admins=True),
+    Tab(SYSTEM, "display", _("Display"), "device-desktop", display_pages.show),
+    Tab(SYSTEM, "uploads", _("Uploads"), "cloud-upload", reports_pages.show, is_for_admins=True),
+    Tab(SYSTEM, "about", _("About"), "info-circle", about.show),
+    Tab(SYSTEM, server_settings.TAB, server_settings.LABEL, "server", server_settings.show),
+    Tab(SYSTEM, "tasks", _("Scheduled tasks"), "calendar-repeat", task_pages.show),
+    Tab(ACCESS, "users", _("Users"), "users", user_pages.show_all, is_for_admins=True),
+    Tab(ACCESS, "keys", _("API keys"), "key", access_pages.show_keys, is_for_admins=True),
+    Tab(ACCESS, "access", _("Network access"), "shield-lock", access_pages.show_access, is_for_admins=True),
+    Tab(SYSTEM, database_pages.TAB, DATABASE_LABEL, "database", database_pages.show, is_for_admins=True),
+    Tab(RECORDS, "audit", _("Audit log"), "list-details", audit_pages.show_audit),
+    Tab(
+        RECORDS,
+        audit_pages.RETENTION_TAB,
+        audit_pages.LABEL,
+        "calendar-event",
+        audit_pages.show_retention,
+        is_for_admins=True,
+    ),
+    Tab(RECORDS, "application-logs", _("Application logs"), "file-text", audit_pages.show_logs, is_for_admins=True),
+)
+
+
+def grouped_tabs(user: User) -> list[tuple[LazyString, list[Tab]]]:
+    """The tabs that a person may open, by their groups; groups without any are left out."""
+    groups = [(group, [tab for tab in TABS if tab.group is group and _may_open(tab, user)]) for group in GROUPS]
+    return [(group, tabs) for group, tabs in groups if tabs]
+
+
+def first_tab(user: User) -> Tab:
+    """Where a person begins who asks for no tab."""
+    return grouped_tabs(user)[0][1][0]
+
+
+def find_tab(name: str | None, user: User) -> Tab | None:
+    """The tab of a name; None where there is none, or where it is not for this person."""
+    return next((tab for tab in TABS if tab.name == name and _may_open(tab, user)), None)
+
+
+def _may_open(tab: Tab, user: User) -> bool:
+    return user.is_admin or not (tab.is_for_admins or (tab.needs_all_servers and is_limited(user)))
+
+
+# The frame of the settings: which tab is shown, and which there are.
+
+
+@settings_bp.get("/", strict_slashes=False)
+def index() -> ResponseReturnValue:
+    """The tab that `tab` in the address asks for; without one, or with one of others, the way to one there is."""
+    found = find_tab(request.args.get("tab"), current_user)
+    if found is None:
+        return redirect(_address_of_tab(), 303)
+    preferences.remember(current_user, settings_tab=found.name)
+    return found.show()
+
+
+@settings_bp.context_processor
+def frame_values() -> dict[str, object]:
+    """What the frame needs: the tabs to choose from, and whether this person may change anything.
+
+    Asked for the error pages of these addresses too, and so for visitors.
+    """
+    return {
+        "tab_groups": grouped_tabs(current_user),
+        "is_locked": not current_user.is_admin,
+        "is_limited": is_limited(current_user),
+    }
+
+
+def _address_of_tab() -> str:
+    """Where to look instead: `section` is an older word for `tab`; who names neither goes on where they were."""
+    values = request.args.to_dict()
+    wanted = values.pop("tab", None) or values.pop("section", None)
+    found = find_tab(wanted, current_user)
+    if found is not None:
+        values["tab"] = found.name
+        return f"{url_for('settings.index')}?{urlencode(values)}"
+    last_used = None if wanted else find_tab(preferences.of(current_user).settings_tab, current_user)
+    return url_for("settings.index", tab=(last_used or first_tab(current_user)).name)

@@ -1,0 +1,1 @@
+"""Notification channels, rules, templates, outbox, delivery worker, summaries."""

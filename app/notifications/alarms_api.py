@@ -1,0 +1,243 @@
+"""What decides whether and when people are told: mutes, quiet hours of channels, limits of alarms."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
+
+from app import runtime
+from app.core.settings.declarations import LONGEST_HOURS
+from app.notifications import channels, mutes, watchdogs
+from app.notifications import channels as notifications_channels
+from app.notifications.models import Channel
+from app.notifications.mutes import LONGEST_NOTE, Mute, QuietHours
+from app.notifications.watchdogs import AlarmLimits
+from app.plugin import ApiGroup, Guard, described, guarded
+from app.web.request import actor, json_body, visible_server_ids
+from app.web.responses import IsoInstant, Out
+
+# Wire forms of mutes, quiet hours and limits of alarms.
+
+TIME_OF_DAY = validate.Regexp("^([01][0-9]|2[0-3]):[0-5][0-9]$", error="Written as HH:MM.")
+HOURS = validate.Range(0, LONGEST_HOURS)
+
+
+class MuteIn(Schema):
+    """From when (missing: from now on) until when nothing is told, and why. A time without offset is in UTC."""
+
+    class Meta:
+        unknown = RAISE
+
+    since_at = fields.AwareDateTime(data_key="from", default_timezone=UTC, load_default=None, allow_none=True)
+    until_at = fields.AwareDateTime(data_key="until", default_timezone=UTC, required=True)
+    note = fields.String(load_default="", validate=validate.Length(max=LONGEST_NOTE))
+
+
+class MuteOut(Out):
+    """A mute of a server, or of one of its jobs; `from` is null when it began with being made."""
+
+    server_id = fields.String(data_key="serverId")
+    server_name = fields.String(data_key="serverName")
+    job_name = fields.String(data_key="backupName", allow_none=True)
+    since_at = IsoInstant(data_key="from", allow_none=True)
+    until_at = IsoInstant(data_key="until")
+    note = fields.String()
+    active = fields.Boolean()
+
+
+class MutesOut(Out):
+    """The mutes that are not over, by server."""
+
+    mutes = fields.List(fields.Nested(MuteOut))
+
+
+class QuietHoursIn(Schema):
+    """Local times of day between which messages wait, and whether those about trouble may pass."""
+
+    class Meta:
+        unknown = RAISE
+
+    begin = fields.String(data_key="from", required=True, validate=TIME_OF_DAY)
+    end = fields.String(data_key="until", required=True, validate=TIME_OF_DAY)
+    lets_trouble_pass = fields.Boolean(data_key="letsTroublePass", load_default=False)
+
+    @post_load
+    def make(self, values: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """The hours as a domain value. Raises ValidationError when both times are the same."""
+        try:
+            hours = QuietHours.read(values["begin"], values["end"])
+        except ValueError as error:
+            raise ValidationError("Two different times are needed.", "until") from error
+        return {"hours": hours, "lets_trouble_pass": values["lets_trouble_pass"]}
+
+
+class ChannelOut(Out):
+    """A channel that is set up: whether it is on and complete, when it is quiet, since when and why it fails."""
+
+    id = fields.Integer()
+    kind = fields.String()
+    name = fields.String()
+    enabled = fields.Boolean(attribute="is_enabled")
+    complete = fields.Function(notifications_channels.is_complete, metadata={"type": "boolean"})
+    quiet_from = fields.String(data_key="quietFrom", allow_none=True)
+    quiet_until = fields.String(data_key="quietUntil", allow_none=True)
+    lets_trouble_pass = fields.Boolean(data_key="letsTroublePass", attribute="quiet_lets_trouble_pass")
+    failing_since_at = IsoInstant(data_key="failingSince", allow_none=True)
+    failing_error = fields.String(data_key="error", allow_none=True)
+
+
+class ChannelsOut(Out):
+    """All channels, by kind and name."""
+
+    channels = fields.List(fields.Nested(ChannelOut))
+
+
+class AlarmLimitsIn(Schema):
+    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never.
+
+    `destinationFull` says whether they are notified of destinations that will be full in 30 and in 7 days; what is left
+    out stays as it is.
+    """
+
+    class Meta:
+        unknown = RAISE
+
+    silence_hours = fields.Integer(data_key="silenceHours", required=True, strict=True, validate=HOURS)
+    channel_failure_hours = fields.Integer(data_key="channelFailureHours", required=True, strict=True, validate=HOURS)
+    notifies_full = fields.Boolean(data_key="destinationFull")
+
+    @post_load
+    def make(self, values: dict[str, Any], **_options: Any) -> AlarmLimits:
+        """The limits as a value of the service."""
+        return AlarmLimits(**values)
+
+
+class AlarmLimitsOut(Out):
+    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never.
+
+    `destinationFull` says whether they are notified of destinations that will be full in 30 and in 7 days.
+    """
+
+    silence_hours = fields.Integer(data_key="silenceHours")
+    channel_failure_hours = fields.Integer(data_key="channelFailureHours")
+    notifies_full = fields.Boolean(data_key="destinationFull")
+
+
+_mute_out, _channel_out = MuteOut(exclude=("active",)), ChannelOut()
+
+
+def dump_mute(mute: Mute, now: datetime) -> dict[str, Any]:
+    """One mute, and whether it holds messages back now."""
+    dumped: dict[str, Any] = _mute_out.dump(mute)
+    return dumped | {"active": mute.is_active(now)}
+
+
+def dump_channels(rows: Iterable[Channel]) -> dict[str, Any]:
+    """All channels, by kind and name."""
+    return {"channels": _channel_out.dump(rows, many=True)}
+
+
+def dump_channel(row: Channel) -> dict[str, Any]:
+    """One channel."""
+    dumped: dict[str, Any] = _channel_out.dump(row)
+    return dumped
+
+
+# Views of the alarms group.
+
+bp = Blueprint("alarms", __name__)
+
+UNMUTED = {"message": fields.String()}
+
+
+@bp.get("/mutes")
+@guarded(Guard.LOGIN)
+@described({200: MutesOut})
+def list_mutes() -> ResponseReturnValue:
+    """What is muted now or will be, by server."""
+    now = runtime.now()
+    return {"mutes": [dump_mute(mute, now) for mute in mutes.list_mutes(now, visible_server_ids())]}
+
+
+@bp.put("/servers/<server_id>/mute")
+@described({200: MuteOut}, body=MuteIn, errors=(404,))
+def mute_server(server_id: str) -> ResponseReturnValue:
+    """Tell nothing of a server and its jobs for a while: at once, or during a maintenance that is announced."""
+    return mute(server_id, None)
+
+
+@bp.delete("/servers/<server_id>/mute")
+@described({200: UNMUTED})
+def unmute_server(server_id: str) -> ResponseReturnValue:
+    """End the mute of a server. 404 when there is none."""
+    return unmute(server_id, None)
+
+
+@bp.put("/servers/<server_id>/backup/<name:backup_name>/mute", merge_slashes=False)
+@described({200: MuteOut}, body=MuteIn, errors=(404,))
+def mute_job(server_id: str, backup_name: str) -> ResponseReturnValue:
+    """Tell nothing of one job for a while."""
+    return mute(server_id, backup_name)
+
+
+@bp.delete("/servers/<server_id>/backup/<name:backup_name>/mute", merge_slashes=False)
+@described({200: UNMUTED})
+def unmute_job(server_id: str, backup_name: str) -> ResponseReturnValue:
+    """End the mute of a job; that of its server stays. 404 when there is none."""
+    return unmute(server_id, backup_name)
+
+
+def mute(server_id: str, job_name: str | None) -> ResponseReturnValue:
+    """What both ways to mute do."""
+    now, wanted = runtime.now(), MuteIn().load(json_body())
+    return dump_mute(mutes.mute(server_id, job_name, **wanted, actor=actor(), now=now), now)
+
+
+def unmute(server_id: str, job_name: str | None) -> ResponseReturnValue:
+    """What both ways to end a mute do."""
+    mutes.unmute(server_id, job_name, actor=actor(), now=runtime.now())
+    return {"message": "Messages are sent again"}
+
+
+@bp.get("/channels")
+@described({200: ChannelsOut})
+def list_channels() -> ResponseReturnValue:
+    """The channels that are set up, with their quiet hours and how they are; their settings are not shown."""
+    return dump_channels(channels.list_channels())
+
+
+@bp.put("/channels/<int:channel_id>/quiet-hours")
+@described({200: ChannelOut}, body=QuietHoursIn, errors=(404,))
+def set_quiet_hours(channel_id: int) -> ResponseReturnValue:
+    """Have the messages of a channel wait between two local times of day."""
+    wanted = QuietHoursIn().load(json_body())
+    return dump_channel(mutes.set_quiet_hours(channel_id, **wanted, actor=actor(), now=runtime.now()))
+
+
+@bp.delete("/channels/<int:channel_id>/quiet-hours")
+@described({200: ChannelOut})
+def end_quiet_hours(channel_id: int) -> ResponseReturnValue:
+    """Send the messages of a channel at any hour; what waits goes out."""
+    row = mutes.set_quiet_hours(channel_id, None, lets_trouble_pass=False, actor=actor(), now=runtime.now())
+    return dump_channel(row)
+
+
+@bp.get("/alarm-limits")
+@described({200: AlarmLimitsOut})
+def show_limits() -> ResponseReturnValue:
+    """After how many hours silence and a channel that delivers nothing are told of."""
+    return AlarmLimitsOut().dump(watchdogs.limits())
+
+
+@bp.put("/alarm-limits")
+@described({200: AlarmLimitsOut}, body=AlarmLimitsIn)
+def save_limits() -> ResponseReturnValue:
+    """Choose after how many hours people are told; 0 is never."""
+    watchdogs.save_limits(AlarmLimitsIn().load(json_body()), actor=actor(), now=runtime.now())
+    return show_limits()
+
+
+group = ApiGroup(name="alarms", blueprint=bp, guard=Guard.ADMIN, summary="Mutes, quiet hours and alarms")

@@ -1,0 +1,354 @@
+"""A form for any kind of channel, made from the schema that its plugin gives: nothing here knows a kind."""
+
+import enum
+import json
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from marshmallow import Schema, fields, missing, validate
+from wtforms import BooleanField, EmailField, Field, PasswordField, SelectField, StringField, URLField
+from wtforms.fields.choices import SelectChoice
+from wtforms.widgets import NumberInput, TextArea, TimeInput
+
+from app.audit.log import Actor
+from app.core.settings.declarations import LONGEST_HOURS
+from app.insight import insight
+from app.notifications import mutes, watchdogs
+from app.notifications.channel_settings import NAME_LENGTH
+from app.notifications.channels import KeptForAnother
+from app.notifications.models import Channel
+from app.notifications.mutes import QuietHours
+from app.notifications.watchdogs import AlarmLimits
+from app.plugin import AppError, NotificationChannel, validate_http_url
+from app.web.forms import PageForm, SettingsForm
+
+PREFIX, REMOVE = "setting_", "remove_"
+KEEP_NOTE = lazy_gettext("One is stored. Leave this empty to keep it.")
+LOST_NOTE = lazy_gettext("The stored one was closed with another key file and cannot be read; enter it again.")
+NEEDED = lazy_gettext("Please fill this in.")
+ELSEWHERE = lazy_gettext("Enter it again: the stored one was meant for another server.")
+LINES_NOTE = lazy_gettext("One in a line.")
+NUMBERS = (fields.Integer, fields.Float, fields.Decimal)
+
+
+class ChannelForm(PageForm):
+    """What every channel has besides its own settings, which are added for its kind.
+
+    `problem` holds what was refused and belongs to no field.
+    """
+
+    name = StringField(
+        lazy_gettext("Name"),
+        description=lazy_gettext("How this page and the audit log call it. It cannot be changed later."),
+        render_kw={"required": True, "maxlength": NAME_LENGTH, "autocomplete": "off"},
+    )
+    is_enabled = BooleanField(
+        lazy_gettext("Switched on"), description=lazy_gettext("Messages go through it."), default=True
+    )
+
+    schema: Schema
+    problem = ""
+
+    @property
+    def settings(self) -> list[Field]:
+        """The fields of the plugin, in the order of its schema."""
+        return [self[PREFIX + name] for name in self.schema.fields if PREFIX + name in self]
+
+    @property
+    def wrong_fields(self) -> list[Field]:
+        """The fields that were refused, in the order of the page."""
+        return [field for field in (self.name, *self.settings) if field.errors]
+
+    def label_of(self, name: str) -> str:
+        """What a setting of the plugin is called on the page."""
+        return str(self[PREFIX + name].label.text)
+
+    def remover(self, field: Field) -> Field | None:
+        """The box that removes a stored secret; None for any other field, and where a secret is needed."""
+        name = REMOVE + field.name.removeprefix(PREFIX)
+        return self._fields.get(name)
+
+    def values(self) -> tuple[dict[str, Any], set[str]]:
+        """What was entered, by the schema's names, and the names of what was emptied.
+
+        A secret that is left empty is in neither, and so stays as it is.
+        """
+        given: dict[str, Any] = {}
+        emptied: set[str] = set()
+        for field in self.settings:
+            name = field.name.removeprefix(PREFIX)
+            remover = self.remover(field)
+            if isinstance(field, PasswordField):
+                if field.data:
+                    given[name] = field.data
+                elif remover is not None and remover.data:
+                    emptied.add(name)
+            elif isinstance(field, BooleanField):
+                given[name] = bool(field.data)
+            elif text := (field.raw_data or [""])[0].strip():
+                given[name] = _typed(self.schema.fields[name], text)
+            else:
+                emptied.add(name)
+        return given, emptied
+
+    def take(self, refusal: AppError) -> None:
+        """Put what a service refused to the fields it is about."""
+        refused: Mapping[str, Any] = refusal.extra.get("fields") or {}
+        for name, sentences in refused.items():
+            if PREFIX + name in self:
+                field = self[PREFIX + name]
+                is_missing = self.schema.fields[name].required and not any(field.raw_data or ())
+                field.errors = (str(NEEDED),) if is_missing else tuple(_sentences(sentences))
+                if isinstance(refusal, KeptForAnother):
+                    field.errors = (str(ELSEWHERE),)
+            else:
+                self.problem = " ".join(_sentences(sentences))
+        if refusal.extra.get("field") == "name":
+            self.name.errors = (refusal.message,)
+        elif not refused:
+            self.problem = refusal.message
+
+
+class SecretLinesField(PasswordField):
+    """A secret of several lines, which a password's box would join to one; like it, it never shows what it holds."""
+
+    widget = TextArea()
+
+    def _value(self) -> str:
+        return ""
+
+
+def form_for(
+    kind: type[NotificationChannel], shown: Mapping[str, Any] | None = None, lost: frozenset[str] = frozenset()
+) -> type[ChannelForm]:
+    """The class of form for a kind, filled with the settings that may be shown; `lost` names the unreadable ones."""
+    schema = kind.Settings()
+    shown = shown or {}
+    members: dict[str, Any] = {"schema": schema}
+    for name, field in schema.fields.items():
+        if field.dump_only:
+            continue
+        is_kept = bool(shown.get(f"has_{name}")) and name not in lost
+        members[PREFIX + name] = _entry(name, field, shown, is_kept=is_kept, is_lost=name in lost)
+        if is_kept and not field.required:
+            members[REMOVE + name] = BooleanField(lazy_gettext("Remove the stored one"))
+    return type(f"{kind.__name__}Form", (ChannelForm,), members)
+
+
+def _entry(name: str, field: fields.Field[Any], shown: Mapping[str, Any], *, is_kept: bool, is_lost: bool) -> Any:
+    about = field.metadata
+    label = str(about.get("label") or _words(name))
+    notes = [str(about.get("help") or ""), str(KEEP_NOTE) if is_kept else "", str(LOST_NOTE) if is_lost else ""]
+    attributes: dict[str, Any] = {"autocomplete": "off", **_length(field)}
+    if field.required and not is_kept:
+        attributes["required"] = True
+    if about.get("placeholder"):
+        attributes["placeholder"] = str(about["placeholder"])
+    options: dict[str, Any] = {"description": _joined(notes), "render_kw": attributes}
+    if about.get("secret"):
+        attributes["autocomplete"] = "new-password"
+        return (SecretLinesField if about.get("multiline") else PasswordField)(label, **options)
+    if isinstance(field, fields.Boolean):
+        return BooleanField(label, description=options["description"], default=bool(shown.get(name, _default(field))))
+    options["default"] = _text(shown.get(name, _default(field)))
+    if choices := _choices(field):
+        is_known = options["default"] in {choice.value for choice in choices}
+        options |= {
+            "choices": choices if is_known else [SelectChoice("", _("Choose …")), *choices],
+            "validate_choice": False,
+        }
+        return SelectField(label, **options | {"render_kw": {"required": field.required, **_proposals(about)}})
+    if isinstance(field, fields.List):
+        options["description"] = _joined([options["description"], str(LINES_NOTE)])
+        return StringField(label, widget=TextArea(), **options)
+    if isinstance(field, NUMBERS):
+        attributes |= _bounds(field)
+        is_whole = isinstance(field, fields.Integer)
+        return StringField(label, widget=NumberInput(step=None if is_whole else "any"), **options)
+    if isinstance(field, fields.Url) or validate_http_url in field.validators:
+        return URLField(label, **options)
+    if isinstance(field, fields.Email):
+        return EmailField(label, **options)
+    return StringField(label, widget=TextArea() if about.get("multiline") else None, **options)
+
+
+def _default(field: fields.Field[Any]) -> Any:
+    default = field.load_default
+    if default is missing:
+        return None
+    value = default() if callable(default) else default
+    return _enum_text(field, value) if isinstance(value, enum.Enum) else value
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return "\n".join(map(str, value))
+    return "" if value is None else str(value)
+
+
+def _typed(field: fields.Field[Any], text: str) -> Any:
+    """The text as what the schema takes; what is no number is left for the schema to refuse, in its own words."""
+    if isinstance(field, fields.List):
+        return [line.strip() for line in text.splitlines() if line.strip()]
+    is_number = isinstance(field, fields.Integer) and text.isascii() and text.lstrip("+-").isdigit() and len(text) < 20
+    return int(text) if is_number else text
+
+
+def _choices(field: fields.Field[Any]) -> list[SelectChoice]:
+    """What one can choose from: an enumeration, or the values that a validator names, with its labels."""
+    if isinstance(field, fields.Enum):
+        return [SelectChoice(_enum_text(field, member), _words(member.name)) for member in field.enum]
+    for validator in field.validators:
+        if isinstance(validator, validate.OneOf):
+            choices, named = list(validator.choices), list(map(str, validator.labels))
+            labels = named + list(map(str, choices[len(named) :]))
+            pairs = zip(choices, labels, strict=True)
+            return [SelectChoice(str(choice), label) for choice, label in pairs]
+    return []
+
+
+def _enum_text(field: fields.Field[Any], member: enum.Enum) -> str:
+    return str(member.value if getattr(field, "by_value", False) else member.name)
+
+
+def _bounds(field: fields.Field[Any]) -> dict[str, Any]:
+    """The least and the largest number, for the browser; those that are themselves not allowed stay with the schema."""
+    bounds: dict[str, Any] = {}
+    for validator in field.validators:
+        if isinstance(validator, validate.Range):
+            bounds |= {"min": validator.min} if validator.min is not None else {}
+            bounds |= {"max": validator.max} if validator.max is not None else {}
+    return bounds
+
+
+def _proposals(about: Mapping[str, Any]) -> dict[str, Any]:
+    """The values that a choice proposes for other fields, for the script: `{"port": {"ssl": 465}}`."""
+    if not about.get("proposes"):
+        return {}
+    usual = {f"{PREFIX}{name}": {k: str(v) for k, v in values.items()} for name, values in about["proposes"].items()}
+    return {"data-proposes": json.dumps(usual)}
+
+
+def _length(field: fields.Field[Any]) -> dict[str, Any]:
+    limits = (v.equal or v.max for v in field.validators if isinstance(v, validate.Length))
+    return {"maxlength": limit} if (limit := next(limits, None)) else {}
+
+
+def _joined(notes: list[str]) -> str:
+    """Notes as one text; those of a plugin may lack their full stop."""
+    told = [note for note in notes if note]
+    joined = ". ".join(note.removesuffix(".") for note in told)
+    return f"{joined}." if told and told[-1].endswith(".") else joined
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()
+
+
+def _sentences(told: Any) -> list[str]:
+    """The sentences in what marshmallow says of a field, however deep it says it."""
+    if isinstance(told, Mapping):
+        return [sentence for part in told.values() for sentence in _sentences(part)]
+    return [sentence for part in told for sentence in _sentences(part)] if isinstance(told, list) else [str(told)]
+
+
+# Quiet hours of channels, and the notifications that do not follow from the status of a run: two small forms.
+
+TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
+
+class QuietHoursForm(SettingsForm):
+    """From when until when messages of a channel wait; with both empty they never do."""
+
+    quiet_from = StringField(lazy_gettext("From"), widget=TimeInput())
+    quiet_until = StringField(lazy_gettext("Until"), widget=TimeInput())
+    lets_trouble_pass = BooleanField(
+        lazy_gettext("Let trouble through"),
+        description=lazy_gettext("Errors, fatal errors and what is overdue do not wait."),
+    )
+
+    def attempt(self, row: Channel, actor: Actor, now: datetime) -> bool:
+        """Store the hours; False when the form tells why not."""
+        begin, end = ((field.data or "").strip()[:5] for field in (self.quiet_from, self.quiet_until))
+        for field, text in ((self.quiet_from, begin), (self.quiet_until, end)):
+            if (begin or end) and not TIME_OF_DAY.fullmatch(text):
+                self.refuse(field.name, _("Enter a time of day, or leave both empty."))
+        if begin and begin == end:
+            self.refuse("quiet_until", _("Choose another time than the one it begins at."))
+        if self.wrong_fields:
+            return False
+        mutes.set_quiet_hours(
+            row.id,
+            QuietHours.read(begin, end),
+            lets_trouble_pass=bool(self.lets_trouble_pass.data),
+            actor=actor,
+            now=now,
+        )
+        return True
+
+
+class AlarmLimitsForm(SettingsForm):
+    """After how many hours people are told that nothing comes in, and that nothing gets out; and two switches."""
+
+    silence_hours = StringField(
+        lazy_gettext("Hours without any report"),
+        description=lazy_gettext("Told when all machines are silent for so long and a job is late. 0 is never."),
+        widget=NumberInput(),
+        render_kw={"min": 0, "max": LONGEST_HOURS},
+    )
+    channel_failure_hours = StringField(
+        lazy_gettext("Hours of a channel that fails"),
+        description=lazy_gettext("Then administrators are told through another channel. 0 is never."),
+        widget=NumberInput(),
+        render_kw={"min": 0, "max": LONGEST_HOURS},
+    )
+
+    notifies_full = BooleanField(
+        lazy_gettext("Notify about full destinations"),
+        description=lazy_gettext("Once when a destination will be full in less than 30 days, and once in less than 7."),
+    )
+    notifies_unusual = BooleanField(
+        lazy_gettext("Notify about unusual runs"),
+        description=lazy_gettext("When a figure of a run differs much from earlier runs, such as the modified files."),
+    )
+
+    def attempt(self, actor: Actor, now: datetime) -> bool:
+        """Store the limits; False when the form tells why not."""
+        hours: dict[str, int] = {}
+        for field in (self.silence_hours, self.channel_failure_hours):
+            text = (field.data or "").strip()
+            is_number = text.isascii() and text.isdecimal() and len(text) < 6
+            if not is_number or int(text) > LONGEST_HOURS:
+                self.refuse(field.name, _("A whole number from %(least)s to %(most)s.", least=0, most=LONGEST_HOURS))
+            else:
+                hours[field.name] = int(text)
+        if self.wrong_fields:
+            return False
+        chosen = AlarmLimits(**hours, notifies_full=bool(self.notifies_full.data))
+        watchdogs.save_limits(chosen, actor=actor, now=now)
+        if insight.limits().tells != bool(self.notifies_unusual.data):
+            insight.change_limits({"tells": bool(self.notifies_unusual.data)}, actor=actor, now=now)
+        return True
+
+
+def quiet_hours_form(row: Channel, *, is_sent: bool = False) -> QuietHoursForm:
+    """The form of a channel's quiet hours, filled from the request or from what is stored."""
+    source = {} if is_sent else {"formdata": None}
+    stored = {"quiet_from": row.quiet_from or "", "quiet_until": row.quiet_until or ""}
+    return QuietHoursForm(**source, **stored, lets_trouble_pass=row.quiet_lets_trouble_pass)
+
+
+def alarm_limits_form(*, is_sent: bool = False) -> AlarmLimitsForm:
+    """The form of the limits, filled from the request or from what is stored."""
+    source, limits = {} if is_sent else {"formdata": None}, watchdogs.limits()
+    return AlarmLimitsForm(
+        **source,
+        silence_hours=str(limits.silence_hours),
+        channel_failure_hours=str(limits.channel_failure_hours),
+        notifies_full=limits.notifies_full,
+        notifies_unusual=insight.limits().tells,
+    )

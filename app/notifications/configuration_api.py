@@ -1,0 +1,367 @@
+"""Settings: of jobs, mail, push, templates, tolerance and frequency."""
+
+from typing import Any
+
+from flask import Blueprint, request
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from marshmallow import fields
+
+from app import runtime
+from app.accounts import sessions
+from app.accounts.models import is_limited
+from app.backups import overview
+from app.backups import overview as backups_overview
+from app.backups.overview import JobStatus, ServerStatus
+from app.backups.servers_api import FullServerOut
+from app.core.settings import store as settings_store
+from app.database import external_monitor, health_alarms
+from app.notifications import channel_settings
+from app.notifications import settings as notifications_settings
+from app.notifications.configuration_schemas import (
+    AdditionalOut,
+    BackupSettingsIn,
+    DefaultsQuery,
+    EmailIn,
+    EmailOut,
+    EmailPasswordIn,
+    EmailStateOut,
+    ExternalMonitorIn,
+    ExternalMonitorStateOut,
+    FreeSpaceIn,
+    FrequencyIn,
+    FrequencyOut,
+    MailFields,
+    NtfyIn,
+    NtfyOut,
+    NtfySavedOut,
+    NtfySettingsIn,
+    TemplateOut,
+    TemplateSetOut,
+    TemplatesIn,
+    TemplatesOut,
+    ToleranceIn,
+    dump_defaults,
+    dump_entry,
+    dump_mail,
+    dump_monitor,
+    dump_ntfy,
+    named_as_in,
+)
+from app.notifications.default_templates import default_templates
+from app.notifications.messages import language
+from app.notifications.settings import read_templates
+from app.plugin import AnyOf, ApiGroup, Guard, described, guarded
+from app.schedules import job_settings
+from app.schedules import job_settings as schedules_job_settings
+from app.schedules.api import IntervalOut, dump_interval
+from app.scheduling import control
+from app.web.request import actor, json_body, visible_server_ids
+from app.web.responses import CACHE_SET_A, DONE, MESSAGE, NOT_AVAILABLE, SOMETIMES, IsoInstant, Out, cached_json
+
+# The one answer that holds every setting, as the settings page of the reference asks for it.
+
+
+class EntryOrDefaultsOut(AdditionalOut):
+    """The settings of a job, or what the jobs of a server inherit beside what a new job begins with."""
+
+    notification_event = fields.String(data_key="notificationEvent")
+    is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
+    expected_interval = fields.String(data_key="expectedInterval")
+    allowed_weekdays = fields.List(fields.Integer(), data_key="allowedWeekDays")
+    overdue_tolerance = fields.String(data_key="overdueTolerance", allow_none=True)
+    next_expected_at = IsoInstant(data_key="time", missing="")
+    last_began_at = IsoInstant(data_key="lastBackupDate", metadata=SOMETIMES)
+    ntfy_enabled = fields.Boolean(data_key="ntfyEnabled")
+    email_enabled = fields.Boolean(data_key="emailEnabled")
+
+
+class ServerAddressOut(Out):
+    """How a server is reached."""
+
+    id = fields.String()
+    name = fields.String()
+    url = fields.String(data_key="server_url")
+    alias = fields.String()
+    note = fields.String()
+    has_password = fields.Boolean(data_key="hasPassword")
+
+
+class JobTimesOut(Out):
+    """A job with its newest and its next run."""
+
+    name = fields.String(data_key="backupName")
+    next_expected_at = IsoInstant(data_key="expectedBackupDate", missing=NOT_AVAILABLE)
+    last_began_at = IsoInstant(data_key="lastBackupDate")
+
+
+class ServerJobOut(FullServerOut):
+    """A job with its server."""
+
+    job_name = fields.String(data_key="backupName")
+    next_expected_at = IsoInstant(data_key="expectedBackupDate", missing=NOT_AVAILABLE)
+    last_began_at = IsoInstant(data_key="lastBackupDate")
+
+
+class MailSwitchOut(EmailOut):
+    """The mail account, and whether mail is sent at all."""
+
+    is_enabled = fields.Boolean(data_key="enabled")
+
+
+class SettingsOut(Out):
+    """Every setting; `email` is missing where no account is stored, a server's defaults stand among its jobs."""
+
+    ntfy = fields.Nested(NtfyOut)
+    templates = fields.Nested(TemplatesOut)
+    email = fields.Nested(MailSwitchOut, metadata=SOMETIMES)
+    overdue_tolerance = fields.String()
+    job_settings = fields.Dict(values=fields.Nested(EntryOrDefaultsOut), data_key="backup_settings")
+    addresses = fields.List(fields.Nested(ServerAddressOut), data_key="serverAddresses")
+    check_interval = fields.Nested(IntervalOut, data_key="cronConfig")
+    frequency = fields.String(data_key="notificationFrequency")
+    jobs = fields.List(fields.Nested(ServerJobOut), data_key="serversWithBackups")
+
+
+_address_out, _job_times_out, _server_out, _template_out = (
+    ServerAddressOut(),
+    JobTimesOut(),
+    FullServerOut(),
+    TemplateOut(),
+)
+
+
+def dump_all(overview: backups_overview.Overview, visible_server_ids: frozenset[str] | None) -> dict[str, Any]:
+    """Every setting; those of servers that may not be seen are left out, and then where messages go, too."""
+    mail, is_blank = channel_settings.find_mail(), visible_server_ids is not None
+    return {
+        "ntfy": dump_ntfy(channel_settings.read_ntfy(), is_blank=is_blank),
+        "templates": dump_templates(),
+        **({} if mail is None else {"email": dump_mail(mail, is_blank=is_blank) | {"enabled": mail.is_enabled}}),
+        "overdue_tolerance": settings_store.get("overdue_tolerance"),
+        "backup_settings": dump_job_settings(visible_server_ids),
+        "serverAddresses": _address_out.dump(overview.servers, many=True),
+        "cronConfig": dump_interval(control.check_interval()),
+        "notificationFrequency": settings_store.get("notification_frequency"),
+        "serversWithBackups": [_dump_job(server, job) for server, job in overview.named_jobs],
+    }
+
+
+def dump_templates() -> dict[str, Any]:
+    """The templates in use and their language."""
+    templates = {kind: _template_out.dump(template) for kind, template in read_templates().items()}
+    return {"language": language(), **templates}
+
+
+def dump_job_settings(visible_server_ids: frozenset[str] | None) -> dict[str, Any]:
+    """The settings of every job and server by their keys."""
+    stored = schedules_job_settings.read_all(visible_server_ids)
+    is_blank = visible_server_ids is not None
+    entries = {key: dump_entry(job, is_blank=is_blank) for key, job in stored.jobs.items()}
+    return entries | {key: dump_defaults(server, is_blank=is_blank) for key, server in stored.servers.items()}
+
+
+def _dump_job(server: ServerStatus, job: JobStatus) -> dict[str, Any]:
+    return _server_out.dump(server) | _job_times_out.dump(job)
+
+
+# Views of the configuration group.
+
+bp = Blueprint("configuration", __name__, url_prefix="/configuration")
+
+
+@bp.get("/unified")
+@described({200: SettingsOut, 304: None})
+def unified() -> ResponseReturnValue:
+    """Every setting at once.
+
+    Accounts that may see chosen servers only get blank values for the channels, and no additional destinations.
+    """
+    now, visible = runtime.now(), visible_server_ids()
+    return cached_json(
+        ("settings", visible), lambda: dump_all(overview.overview(now, visible), visible), headers=CACHE_SET_A
+    )
+
+
+@bp.post("/backup-settings")
+@guarded(Guard.ADMIN)
+@described({200: {**MESSAGE, "unknownKeys": fields.List(fields.String())}}, body=BackupSettingsIn)
+def save_backup_settings() -> ResponseReturnValue:
+    """Save the settings of some jobs; what is not named stays. Keys that no job or server has are told back."""
+    changes = BackupSettingsIn().load(json_body())["settings"]
+    # wire: the reference replaces the whole map, so that jobs which are not sent begin their plan anew
+    unknown = job_settings.save(changes, guesses_others_again=True, actor=actor(), now=runtime.now())
+    return {"message": "Backup settings updated successfully", "unknownKeys": unknown}
+
+
+@bp.get("/email")
+@described({200: EmailStateOut})
+def show_email() -> ResponseReturnValue:
+    """The mail account without its password; `config` is null where none can be used.
+
+    Its values are blank for accounts that may see chosen servers only.
+    """
+    mail = channel_settings.find_mail()
+    message = "Mail can be sent." if mail else "No mail server is set up yet."
+    config = dump_mail(mail, is_blank=is_limited(current_user)) if mail else None
+    return {"configured": mail is not None, "config": config, "message": message}
+
+
+@bp.post("/email")
+@guarded(Guard.ADMIN)
+@described({200: DONE}, body=EmailIn)
+@named_as_in(EmailIn)
+def save_email() -> ResponseReturnValue:
+    """Save the mail account; an absent password is kept."""
+    channel_settings.save_mail(EmailIn().load(json_body()), actor=actor(), now=runtime.now())
+    return {"success": True, "message": "SMTP configuration saved successfully"}
+
+
+@bp.delete("/email")
+@guarded(Guard.ADMIN)
+@described({200: DONE}, errors=(404,))
+def delete_email() -> ResponseReturnValue:
+    """Forget the mail account. 404 when there is none."""
+    channel_settings.remove_mail(actor=actor(), now=runtime.now())
+    return {"success": True, "message": "SMTP configuration deleted successfully"}
+
+
+@bp.get("/email/password")
+@described({200: {"csrfToken": fields.String()}})
+def show_email_token() -> ResponseReturnValue:
+    """A CSRF token for changing the mail password; never the password."""
+    return {"csrfToken": sessions.current().csrf_token()}
+
+
+@bp.patch("/email/password")
+@guarded(Guard.ADMIN)
+@described({200: MESSAGE}, body=EmailPasswordIn)
+@named_as_in(MailFields)
+def save_email_password() -> ResponseReturnValue:
+    """Save another mail password, "" for none."""
+    change = EmailPasswordIn().load(json_body())
+    account = change["config"]
+    extras = {name: account[name] for name in ("sender_name", "from_address", "requires_login") if name in account}
+    channel_settings.save_mail_password(change["password"], account, extras, actor=actor(), now=runtime.now())
+    return {"message": "Email password updated successfully"}
+
+
+@bp.get("/notifications")
+@described({200: FrequencyOut})
+def show_frequency() -> ResponseReturnValue:
+    """How often the same lateness is told."""
+    return {"value": settings_store.get("notification_frequency")}
+
+
+@bp.post("/notifications")
+@guarded(Guard.ADMIN)
+@described({200: AnyOf(FrequencyOut, NtfySavedOut)}, body=AnyOf(FrequencyIn, NtfySettingsIn))
+def save_notifications() -> ResponseReturnValue:
+    """Save the frequency (body with `value`) or the ntfy destination (body with `ntfy`)."""
+    body = json_body()
+    return save_frequency(body) if "value" in body else save_ntfy(body)
+
+
+def save_frequency(body: dict[str, object]) -> ResponseReturnValue:
+    """Save how often the same lateness is told."""
+    value = FrequencyIn().load(body)["value"]
+    notifications_settings.save_frequency(value, actor=actor(), now=runtime.now())
+    return {"value": value}
+
+
+@named_as_in(NtfyIn)
+def save_ntfy(body: dict[str, object]) -> ResponseReturnValue:
+    """Save the ntfy destination."""
+    stored = channel_settings.save_ntfy(NtfySettingsIn().load(body)["ntfy"], actor=actor(), now=runtime.now())
+    return {"message": "NTFY config updated successfully", "ntfy": dump_ntfy(stored)}
+
+
+@bp.get("/ntfy")
+@described({200: {"ntfy": fields.Nested(NtfyOut)}})
+def show_ntfy() -> ResponseReturnValue:
+    """The ntfy destination with a masked token; blank for accounts that may see chosen servers only."""
+    return {"ntfy": dump_ntfy(channel_settings.read_ntfy(), is_blank=is_limited(current_user))}
+
+
+@bp.get("/overdue-tolerance")
+@described({200: {"overdue_tolerance": fields.String()}})
+def show_tolerance() -> ResponseReturnValue:
+    """How late a run may be."""
+    return {"overdue_tolerance": settings_store.get("overdue_tolerance")}
+
+
+@bp.post("/overdue-tolerance")
+@guarded(Guard.ADMIN)
+@described({200: MESSAGE}, body=ToleranceIn)
+def save_tolerance() -> ResponseReturnValue:
+    """Save how late a run may be, and plan every job by it."""
+    tolerance = ToleranceIn().load(json_body())["tolerance"]
+    notifications_settings.save_tolerance(tolerance, actor=actor(), now=runtime.now())
+    return {"message": "Overdue tolerance updated successfully"}
+
+
+@bp.post("/templates")
+@guarded(Guard.ADMIN)
+@described({200: MESSAGE}, body=TemplatesIn)
+def save_templates() -> ResponseReturnValue:
+    """Save some templates, and the language if it is given."""
+    templates = TemplatesIn().load(json_body())["templates"]
+    language = templates.pop("language", None)
+    notifications_settings.save_templates(templates, language, actor=actor(), now=runtime.now())
+    return {"message": "Notification templates updated successfully"}
+
+
+@bp.get("/templates/defaults")
+@guarded(Guard.OPEN)
+@described({200: TemplateSetOut}, query=DefaultsQuery)
+def show_default_templates() -> ResponseReturnValue:
+    """The built-in templates in one language."""
+    language = DefaultsQuery().load(request.args)["language"]
+    return {kind: TemplateOut().dump(template) for kind, template in default_templates(language).items()}
+
+
+@bp.get("/free-space")
+@guarded(Guard.ADMIN)
+@described({200: FreeSpaceIn})
+def show_free_space() -> ResponseReturnValue:
+    """The free disk space below which people are notified."""
+    return {"freeSpaceMiB": health_alarms.free_space_limit()}
+
+
+@bp.put("/free-space")
+@guarded(Guard.ADMIN)
+@described({200: FreeSpaceIn}, body=FreeSpaceIn)
+def save_free_space() -> ResponseReturnValue:
+    """Choose the free disk space below which people are notified; 0 is never."""
+    health_alarms.save_free_space_limit(**FreeSpaceIn().load(json_body()), actor=actor(), now=runtime.now())
+    return show_free_space()
+
+
+@bp.get("/external-monitor")
+@guarded(Guard.ADMIN)
+@described({200: ExternalMonitorStateOut})
+def show_monitor() -> ResponseReturnValue:
+    """The service that is pinged while everything works, without its token, and how the newest ping went."""
+    return dump_monitor(external_monitor.read(), external_monitor.last_ping())
+
+
+@bp.put("/external-monitor")
+@guarded(Guard.ADMIN)
+@described({200: ExternalMonitorStateOut}, body=ExternalMonitorIn)
+def save_monitor() -> ResponseReturnValue:
+    """Change what is named of the external monitor."""
+    external_monitor.save(ExternalMonitorIn().load(json_body()), actor=actor(), now=runtime.now())
+    control.take_over()
+    return show_monitor()
+
+
+@bp.post("/external-monitor/ping")
+@guarded(Guard.ADMIN)
+@described({200: ExternalMonitorStateOut}, errors=(400,))
+def ping_monitor() -> ResponseReturnValue:
+    """Send a ping now, also while pings are off; `lastPing` says how it went. 400 without an address."""
+    external_monitor.ping_now(runtime.now())
+    return show_monitor()
+
+
+group = ApiGroup(name="configuration", blueprint=bp, summary="Settings of jobs, channels, templates and lateness")

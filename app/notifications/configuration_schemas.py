@@ -1,0 +1,531 @@
+"""Wire forms of the settings. What is missing is said in the contract's words, what is wrong by its field."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_load, pre_load, validate
+
+from app import runtime
+from app.backups.models import Job, Server
+from app.core.instants import iso
+from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
+from app.database.external_monitor import LONGEST_TOKEN, ExternalMonitor, PingResult
+from app.database.monitor_pings import SERVICES
+from app.notifications.channel_settings import MailSettings, NtfySettings
+from app.notifications.default_templates import DEFAULT_LANGUAGE
+from app.notifications.rules import EVENTS, WARNINGS
+from app.notifications.wording import LANGUAGES
+from app.plugin import AppError, validate_one_line
+from app.reports.fields import read_instant_or_none
+from app.schedules.grid import EVERY_DAY, weekday_mask, weekdays_from_mask
+from app.schedules.intervals import BadInterval, is_strict, parse_interval
+from app.schedules.job_settings import JobChange
+from app.schedules.overdue import FREQUENCIES, TOLERANCES
+from app.web.responses import SOMETIMES, TEXT, IsoInstant, Out
+
+# What stands for a stored token; sent back like this it means that the token stays.
+MASK = "********"
+OLD_UNITS = {"hour": "h", "day": "D"}
+KINDS_OF_SWITCHES = {"ntfy_enabled": "ntfy", "email_enabled": "email"}
+
+
+def refuse_without(data: Any, name: str, sentence: str) -> None:
+    """Raise ValidationError when a body lacks the one thing that it is about; an empty object names no change."""
+    if not data.get(name) and data.get(name) != {}:
+        raise ValidationError(sentence)
+
+
+@contextmanager
+def named_as_in(schema: type[Schema]) -> Iterator[None]:
+    """Have what a service refuses name its fields as the sender does; for use as a decorator too."""
+    try:
+        yield
+    except AppError as refusal:
+        names = {name: field.data_key or name for name, field in schema().fields.items()}
+        if wrong := refusal.extra.get("fields"):
+            refusal.extra["fields"] = {names.get(name, name): sentence for name, sentence in wrong.items()}
+        raise
+
+
+class Lenient(Schema):
+    """What programs send: keys that we do not know are left out."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+
+class EntryIn(Lenient):
+    """The settings of one job, or a server's defaults; only what is named changes, null means "not set"."""
+
+    notification_event = fields.String(data_key="notificationEvent", validate=validate.OneOf(EVENTS))
+    is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
+    expected_interval = fields.String(data_key="expectedInterval")
+    allowed_weekdays = fields.List(
+        fields.Integer(strict=True, validate=validate.OneOf(sorted(EVERY_DAY))), data_key="allowedWeekDays"
+    )
+    planned_at = fields.String(data_key="time", allow_none=True)
+    overdue_tolerance = fields.String(
+        data_key="overdueTolerance", allow_none=True, validate=validate.OneOf(tuple(TOLERANCES))
+    )
+    ntfy_enabled = fields.Boolean(data_key="ntfyEnabled")
+    email_enabled = fields.Boolean(data_key="emailEnabled")
+    additional_event = fields.String(
+        data_key="additionalNotificationEvent", allow_none=True, validate=validate.OneOf(("", *EVENTS))
+    )
+    additional_emails = fields.String(data_key="additionalEmails", allow_none=True, validate=validate_one_line)
+    additional_ntfy_topic = fields.String(data_key="additionalNtfyTopic", allow_none=True, validate=validate_one_line)
+
+    @pre_load
+    def modernise(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Read the form of versions before 3.1: a number and a unit, both channels on, every day."""
+        if not isinstance(data, dict) or "intervalUnit" not in data:
+            return data
+        number, unit = data.get("expectedInterval"), OLD_UNITS.get(str(data["intervalUnit"]))
+        if unit is None:
+            raise ValidationError("expected hour or day", "intervalUnit")
+        if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
+            raise ValidationError("expected a whole number above zero", "expectedInterval")
+        kept = {name: data[name] for name in ("notificationEvent", "overdueBackupCheckEnabled") if name in data}
+        modern = {"expectedInterval": f"{number}{unit}", "allowedWeekDays": sorted(EVERY_DAY)}
+        return kept | modern | {"ntfyEnabled": True, "emailEnabled": True}
+
+    @post_load
+    def make(self, values: dict[str, Any], **_options: Any) -> JobChange:
+        """The change as the service takes it."""
+        # wire: what is blank or no date names none, as in the reference
+        planned_at = read_instant_or_none(values.pop("planned_at", None), runtime.settings().zone)
+        switches = {kind: values.pop(name) for name, kind in KINDS_OF_SWITCHES.items() if name in values}
+        if "expected_interval" in values:
+            values["expected_interval"] = _interval(values["expected_interval"])
+        if "allowed_weekdays" in values:
+            values["allowed_weekdays"] = weekday_mask(values["allowed_weekdays"])
+        if values.get("additional_event") == "":
+            values["additional_event"] = None
+        return JobChange(values, switches, planned_at)
+
+
+class ByKey(fields.Dict):
+    """A mapping whose troubles stand under its keys alone, without marshmallow's word for a value."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            return super()._deserialize(value, attr, data, **kwargs)  # type: ignore[no-untyped-call]
+        except ValidationError as error:
+            if not isinstance(error.messages, dict):
+                raise
+            raise ValidationError({key: told.get("value", told) for key, told in error.messages.items()}) from error
+
+
+class BackupSettingsIn(Lenient):
+    """Settings by key: `<server id>:<job>`, or `<server id>:__default__` for what the jobs of a server inherit."""
+
+    settings = ByKey(keys=fields.String(), values=fields.Nested(EntryIn), required=True, data_key="backupSettings")
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse a body without settings."""
+        refuse_without(data, "backupSettings", "backupSettings is required")
+        return data
+
+
+class MailFields(Lenient):
+    """The parts of a mail account as they are stored; which of them are needed, the endpoints say."""
+
+    host = fields.String()
+    port = fields.Integer()
+    connection_type = fields.String(data_key="connectionType")
+    username = fields.String()
+    password = fields.String()
+    mailto = fields.String()
+    sender_name = fields.String(data_key="senderName")
+    from_address = fields.String(data_key="fromAddress")
+    requires_login = fields.Boolean(data_key="requireAuth")
+
+    @post_load
+    def trim(self, values: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Take blanks off everything but the password."""
+        return {
+            name: value.strip() if isinstance(value, str) and name != "password" else value
+            for name, value in values.items()
+        }
+
+
+class EmailIn(MailFields):
+    """A mail account; an absent password is kept, "" clears it, an absent sender is removed."""
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Say what is missing or wrong in the contract's order, and fill in what it lets be absent."""
+        if not all(data.get(name) for name in ("host", "port", "mailto")):
+            raise ValidationError("Missing required fields: host, port, mailto")
+        requires_login = data.get("requireAuth") is not False
+        if requires_login and data.get("username") is None:
+            raise ValidationError("Missing required field: username")
+        port = _leading_number(data["port"])
+        if port is None or not 1 <= port <= 65535:
+            raise ValidationError("Port must be a valid number between 1 and 65535")
+        if "@" not in str(data["mailto"]):
+            raise ValidationError('Recipient email must contain "@" symbol')
+        sender = {name: data.get(name) or "" for name in ("senderName", "fromAddress")}
+        if str(sender["fromAddress"]).strip() and "@" not in str(sender["fromAddress"]):
+            raise ValidationError('From address must contain "@" symbol')
+        given = {name: value for name, value in data.items() if value is not None}
+        filled = {"port": port, "connectionType": _connection_type(data), "requireAuth": requires_login}
+        return given | sender | filled
+
+
+class EmailPasswordIn(Lenient):
+    """Another password; with `config` also the sender, or a whole account where there is none yet."""
+
+    password = fields.Raw()
+    config = fields.Nested(MailFields, load_default=dict)
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse a password that is no text."""
+        if not isinstance(data.get("password"), str):
+            raise ValidationError("Password must be a string")
+        config = data.get("config") or {}
+        if not isinstance(config, dict):
+            raise ValidationError("expected an object", "config")
+        return {**data, "config": {name: value for name, value in config.items() if value is not None}}
+
+
+class FrequencyIn(Lenient):
+    """How often the same lateness is told."""
+
+    value = fields.String(required=True, metadata={"enum": list(FREQUENCIES)})
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse other words."""
+        # wire: one sentence, whatever is wrong
+        if data.get("value") not in tuple(FREQUENCIES):
+            raise ValidationError("Invalid value")
+        return data
+
+
+class NtfyIn(Lenient):
+    """An ntfy destination; an absent or masked token is kept, "" clears it."""
+
+    url = fields.String()
+    topic = fields.String(allow_none=True)
+    token = fields.String(data_key="accessToken")
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Leave out what is null, and a token that consists of asterisks."""
+        if not isinstance(data, dict):
+            return data
+        token = data.get("accessToken")
+        is_masked = isinstance(token, str) and token != "" and not token.strip("*")
+        return {
+            name: value
+            for name, value in data.items()
+            if value is not None and not (name == "accessToken" and is_masked)
+        }
+
+
+class NtfySettingsIn(Lenient):
+    """The body around an ntfy destination."""
+
+    ntfy = fields.Nested(NtfyIn, required=True)
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse a body without it."""
+        if not data.get("ntfy"):
+            raise ValidationError("ntfy config is required")
+        return data
+
+
+class ToleranceIn(Lenient):
+    """How late a run may be."""
+
+    tolerance = fields.String(required=True, data_key="overdue_tolerance", validate=validate.OneOf(TOLERANCES))
+
+
+class TemplateIn(Schema):
+    """One template; a part that is absent is ours."""
+
+    class Meta:
+        unknown = RAISE
+
+    title = fields.String()
+    message = fields.String()
+    priority = fields.String()
+    tags = fields.String()
+
+
+class TemplateSetIn(Schema):
+    """Templates by kind, each replaced as a whole, and the language of dates and numbers."""
+
+    class Meta:
+        unknown = RAISE
+
+    language = fields.String(validate=validate.OneOf(LANGUAGES))
+    success = fields.Nested(TemplateIn)
+    warning = fields.Nested(TemplateIn)
+    overdueBackup = fields.Nested(TemplateIn)
+    recovered = fields.Nested(TemplateIn)
+    dailySummary = fields.Nested(TemplateIn)
+    digest = fields.Nested(TemplateIn)
+
+
+class TemplatesIn(Lenient):
+    """The body around the templates."""
+
+    templates = fields.Nested(TemplateSetIn, required=True)
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse a body without them."""
+        refuse_without(data, "templates", "templates are required")
+        return data
+
+
+class DefaultsQuery(Lenient):
+    """For which language the built-in templates are wanted."""
+
+    language = fields.String(load_default=DEFAULT_LANGUAGE, metadata={"enum": list(LANGUAGES)})
+
+    @pre_load
+    def check(self, data: Any, **_options: Any) -> Any:
+        """Refuse other words."""
+        # wire: an empty language is the default one, as in the reference
+        chosen = {**data, "language": data.get("language") or DEFAULT_LANGUAGE}
+        # wire: the sentence stands alone
+        if chosen["language"] not in LANGUAGES:
+            raise ValidationError("Invalid language")
+        return chosen
+
+
+class EntryOut(Out):
+    """The settings of one job."""
+
+    notification_event = fields.String(data_key="notificationEvent")
+    is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
+    expected_interval = fields.String(data_key="expectedInterval")
+    allowed_weekdays = fields.Function(
+        lambda job: list(weekdays_from_mask(job.allowed_weekdays)), data_key="allowedWeekDays"
+    )
+    overdue_tolerance = fields.String(
+        data_key="overdueTolerance",
+        allow_none=True,
+        metadata={"enum": [*TOLERANCES, None], "description": "Grace period of the job; null: the global one"},
+    )
+    next_expected_at = IsoInstant(data_key="time", missing="")
+    last_began_at = IsoInstant(data_key="lastBackupDate", attribute="last_sent_began_at")
+    ntfy_enabled = fields.Function(lambda job: job.wants("ntfy"), data_key="ntfyEnabled")
+    email_enabled = fields.Function(lambda job: job.wants("email"), data_key="emailEnabled")
+
+
+class AdditionalOut(Out):
+    """Additional destinations, of a job or as a server's defaults; what is not set is left out."""
+
+    additional_event = fields.String(data_key="additionalNotificationEvent", metadata=SOMETIMES)
+    additional_emails = fields.String(data_key="additionalEmails", metadata=SOMETIMES)
+    additional_ntfy_topic = fields.String(data_key="additionalNtfyTopic", metadata=SOMETIMES)
+
+
+class EmailOut(Out):
+    """A mail account without its password."""
+
+    host = fields.String()
+    port = fields.Integer()
+    connection_type = fields.String(data_key="connectionType")
+    username = fields.String()
+    mailto = fields.String()
+    sender_name = fields.String(data_key="senderName", metadata=SOMETIMES)
+    from_address = fields.String(data_key="fromAddress", metadata=SOMETIMES)
+    requires_login = fields.Boolean(data_key="requireAuth")
+    has_password = fields.Boolean(data_key="hasPassword")
+
+
+class EmailStateOut(Out):
+    """Whether mail can be sent, and through which account."""
+
+    is_configured = fields.Boolean(data_key="configured")
+    config = fields.Nested(EmailOut, allow_none=True)
+    message = fields.String()
+
+
+class NtfyOut(Out):
+    """An ntfy destination; the token is masked and never sent."""
+
+    url = fields.String()
+    topic = fields.String()
+    token = fields.Function(lambda ntfy: MASK if ntfy.has_token else "", data_key="accessToken", metadata=TEXT)
+    has_token = fields.Boolean(data_key="hasAccessToken")
+
+
+class TemplateOut(Out):
+    """One template."""
+
+    title = fields.String()
+    message = fields.String()
+    priority = fields.String()
+    tags = fields.String()
+
+
+class TemplateSetOut(Out):
+    """Templates by kind."""
+
+    success = fields.Nested(TemplateOut)
+    warning = fields.Nested(TemplateOut)
+    overdueBackup = fields.Nested(TemplateOut)
+    recovered = fields.Nested(TemplateOut)
+    dailySummary = fields.Nested(TemplateOut)
+    digest = fields.Nested(TemplateOut)
+
+
+class TemplatesOut(TemplateSetOut):
+    """The templates in use, and the language of dates and numbers in them."""
+
+    language = fields.String()
+
+
+class FrequencyOut(Out):
+    """How often the same lateness is told."""
+
+    value = fields.String()
+
+
+class NtfySavedOut(Out):
+    """The ntfy destination as it was stored."""
+
+    message = fields.String()
+    ntfy = fields.Nested(NtfyOut)
+
+
+_entry_out, _additional_out, _email_out, _ntfy_out = EntryOut(), AdditionalOut(), EmailOut(), NtfyOut()
+_event_out = AdditionalOut(only=("additional_event",))
+_NO_MAIL = MailSettings("", 0, "", "", "", "", "", False, False, False)
+# The defaults of its columns, which a row takes only when it is stored.
+_NEW_JOB = Job(
+    notification_event=WARNINGS,
+    is_overdue_check_enabled=True,
+    expected_interval="1D",
+    allowed_weekdays=weekday_mask(EVERY_DAY),
+    channel_switches={},
+)
+
+
+def dump_entry(job: Job, *, is_blank: bool = False) -> dict[str, Any]:
+    """The settings of a job; a job whose runs were all deleted still tells when the newest of them began.
+
+    With `is_blank` the additional destinations are left out.
+    """
+    entry = _entry_out.dump(job)
+    if job.last_began_at is None:
+        del entry["lastBackupDate"]
+        if job.deleted_began_at is not None:
+            entry["lastBackupDate"] = iso(job.deleted_began_at)
+    return entry | dump_additional(job, is_blank=is_blank)
+
+
+def dump_defaults(server: Server, *, is_blank: bool = False) -> dict[str, Any]:
+    """What the jobs of a server inherit, told as the reference does: beside what a new job begins with."""
+    return dump_entry(_NEW_JOB) | dump_additional(server, is_blank=is_blank)
+
+
+def dump_additional(row: Job | Server, *, is_blank: bool = False) -> dict[str, Any]:
+    """The additional destinations that are set; with `is_blank` the event alone."""
+    dumped = _event_out.dump(row) if is_blank else _additional_out.dump(row)
+    return {name: value for name, value in dumped.items() if value is not None}
+
+
+def dump_mail(mail: MailSettings, *, is_blank: bool = False) -> dict[str, Any]:
+    """A mail account; an empty sender is left out. With `is_blank` the values are."""
+    dumped = _email_out.dump(_NO_MAIL if is_blank else mail)
+    return {name: value for name, value in dumped.items() if value != "" or name not in ("senderName", "fromAddress")}
+
+
+def dump_ntfy(ntfy: NtfySettings, *, is_blank: bool = False) -> dict[str, Any]:
+    """An ntfy destination; with `is_blank` its values are blank."""
+    return _ntfy_out.dump(NtfySettings("", "", False) if is_blank else ntfy)
+
+
+def _interval(text: str) -> str:
+    """The interval as it is kept: what the reader would skip is taken out. Raises ValidationError."""
+    try:
+        interval = parse_interval(text)
+    except BadInterval as error:
+        raise ValidationError(str(error), "expectedInterval") from error
+    if is_strict(text):
+        return text.strip()
+    return "".join(f"{token.value}{token.unit}" for token in interval.tokens)
+
+
+def _leading_number(value: Any) -> int | None:
+    """A number, or the digits that a text begins with."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    text = str(value).strip()
+    digits = text[: len(text) - len(text.lstrip("0123456789"))]
+    return int(digits) if digits and len(digits) < 10 else None
+
+
+def _connection_type(data: dict[str, Any]) -> str:
+    """How to connect; older clients send `secure` instead."""
+    kind = data.get("connectionType")
+    if kind in ("plain", "starttls", "ssl"):
+        return str(kind)
+    return "ssl" if str(data.get("secure", "")).lower() == "true" else "starttls"
+
+
+class FreeSpaceIn(Schema):
+    """MiB of free disk space below which people are notified; 0 is never."""
+
+    class Meta:
+        unknown = RAISE
+
+    mib = fields.Integer(data_key="freeSpaceMiB", required=True, strict=True, validate=validate.Range(*FREE_SPACE_MIB))
+
+
+class ExternalMonitorIn(Schema):
+    """Changes of the external monitor; what is left out stays, but for a token that was meant for another host."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(data_key="enabled")
+    url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
+    every_minutes = fields.Integer(data_key="everyMinutes", strict=True, validate=validate.Range(*PING_MINUTES))
+    service = fields.String(allow_none=True, validate=validate.OneOf(["", *SERVICES]))
+    token = fields.String(validate=validate.Length(max=LONGEST_TOKEN))
+
+
+class ExternalMonitorOut(Out):
+    """What the external monitor is and how the newest ping went; `service` is null where the address decides."""
+
+    enabled = fields.Boolean(attribute="is_enabled")
+    url = fields.String()
+    every_minutes = fields.Integer(data_key="everyMinutes")
+    service = fields.Function(lambda chosen: chosen.service or None, metadata={"type": ["string", "null"]})
+    used_service = fields.String(data_key="usedService")
+    has_token = fields.Boolean(data_key="hasToken")
+
+
+class PingOut(Out):
+    """How the newest ping went: `error` is why it did not get through, `reason` what did not work here."""
+
+    sent_at = IsoInstant(data_key="sentAt", allow_none=True)
+    good_at = IsoInstant(data_key="lastGoodAt", allow_none=True)
+    error = fields.String()
+    reason = fields.String()
+
+
+class ExternalMonitorStateOut(ExternalMonitorOut):
+    """The external monitor with its newest ping."""
+
+    last_ping = fields.Nested(PingOut, data_key="lastPing")
+
+
+def dump_monitor(chosen: ExternalMonitor, last: PingResult) -> dict[str, Any]:
+    """The external monitor with its newest ping."""
+    dumped: dict[str, Any] = ExternalMonitorOut().dump(chosen)
+    return dumped | {"lastPing": PingOut().dump(last)}

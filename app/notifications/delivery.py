@@ -1,0 +1,481 @@
+"""When a message that did not get through is tried again."""
+
+import html
+import logging
+import random
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import inf
+from threading import Event, Thread
+from time import monotonic
+from typing import Any
+
+from flask import Flask, current_app
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, update
+
+from app.audit.log import record_entry
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.database import secrets
+from app.notifications import channels, markdown, messages, mutes
+from app.notifications.models import Channel, Delivery, DeliveryState
+from app.notifications.rules import shorten
+from app.plugin import Attachment, DeliveryError, Message, NotificationChannel, Severity
+
+# Waits after the first failure, the second and so on: nine tries over some sixteen hours. A mail server that is mended
+# in the morning still brings the alarm of the night.
+WAITS = (
+    timedelta(seconds=30),
+    timedelta(minutes=2),
+    timedelta(minutes=7),
+    timedelta(minutes=20),
+    timedelta(hours=1),
+    timedelta(hours=2),
+    timedelta(hours=4),
+    timedelta(hours=8),
+)
+MOST_TRIES = len(WAITS) + 1
+# How far, as a share of the wait, a try may come earlier or later, so that many do not come at once.
+JITTER = 0.2
+# What a server may ask for in place of these waits.
+SHORTEST_ASKED, LONGEST_ASKED = timedelta(seconds=1), timedelta(hours=24)
+
+
+def longest_wait(tries: int) -> timedelta:
+    """How far ahead the next try may lie after some failed ones; what lies further was planned by another clock."""
+    return WAITS[min(tries, len(WAITS)) - 1] * (1 + JITTER) if tries else timedelta()
+
+
+def next_try_at(tries: int, now: datetime, chance: float, asked_s: float | None = None) -> datetime | None:
+    """The instant of the next try after `tries` failed ones, at least one; None when it is time to give up.
+
+    `chance` is a random number from 0 to 1. `asked_s` are the seconds that the server asks to wait. The next try is
+    never earlier than that, up to a day. Only the first one comes earlier than planned, else a server that always
+    asks for a second would use up all tries in ten.
+    """
+    if tries >= MOST_TRIES:
+        return None
+    planned = WAITS[max(tries, 1) - 1] * (1 + JITTER * (2 * chance - 1))
+    if asked_s is None:
+        return now + planned
+    asked = min(max(timedelta(seconds=asked_s), SHORTEST_ASKED), LONGEST_ASKED)
+    return now + (asked if tries <= 1 else max(asked, planned))
+
+
+# Sends what stands in the outbox: claims rows, sends outside any transaction, records how it went.
+#
+# A claim is a row's state with an end. Whoever dies while sending leaves a claim that ends, and the row is taken
+# again; so every message is delivered or still queued, and doubled only when the end came between sending and
+# recording, with the same idempotency key.
+#
+# Messages about one job reach a destination in their order: "fine again" waits for the alarm before it, until that is
+# delivered or given up. A list of overdue jobs is a message about each of them.
+
+log = logging.getLogger(__name__)
+
+WORKERS = 4
+# One destination that hangs must leave room for the others.
+WORKERS_PER_CHANNEL = 2
+# Longer than any send may take, time limits of all its steps together.
+CLAIM = timedelta(minutes=3)
+# A channel that takes longer hangs: its message is tried again, and people hear why. Shorter than a claim.
+LONGEST_SEND_S = 120.0
+# Clocks of several machines may differ by this much.
+CLOCK_SLACK = timedelta(minutes=1)
+# How often a pass that still waits for slow destinations looks for what was queued meanwhile.
+LOOK_AGAIN_S = 0.5
+# How long a stop waits for what is on its way, and when another process may send the rest: this one has ended then.
+LAST_SENDS_S = 3.0
+AFTER_THE_STOP = timedelta(seconds=10)
+# How many due rows a claim looks at, to find some of several channels.
+LOOK_AHEAD = 50
+ERROR_LENGTH = 1000
+# Where an application keeps the sends that it gave up on and that have not ended.
+HUNG = "duplistatus.hung_sends"
+# How often a message looks for the key file that its channel needs. Those looks are no tries.
+KEY_WAIT = timedelta(seconds=30)
+UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
+# Messages that share these reach people in their order.
+JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
+# Rows change by statements; sessions that hold them read them anew when they need to.
+UNSYNCHRONISED = {"synchronize_session": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A message that this process alone may send until `claimed_until`, and the channel it goes through.
+
+    `attempts` counts this try. Plain values: a worker's thread has no session.
+    """
+
+    id: int
+    idempotency_key: str
+    event: str
+    target: str
+    payload: dict[str, Any]
+    attempts: int
+    created_at: datetime
+    channel_id: int
+    kind: str
+    name: str
+    settings: dict[str, Any]
+    claimed_until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A message on its way since `began_s` of the monotonic clock."""
+
+    claimed: Claimed
+    began_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one try went; no error is success."""
+
+    delivery: Claimed
+    channel: NotificationChannel | None
+    error: DeliveryError | None
+
+
+class WaitsForKey(DeliveryError):
+    """The channel's secrets cannot be opened before the right key file is back."""
+
+
+def deliver_due(now: datetime, stopping: Event | None = None) -> int:
+    """Send everything that is due, also what is queued meanwhile; returns how many messages were delivered.
+
+    A channel that fails gets no further message in this pass, so that its queue does not burn a try for each
+    message while it is down. Once `stopping` is set nothing more is begun, and what is on its way is waited for a few
+    seconds; the rest goes out soon after the next start. A channel that hangs with as many messages as it may send at
+    once gets no further one until one of them has ended.
+    """
+    began = monotonic()
+    app = current_app._get_current_object()  # type: ignore[attr-defined]
+    hung: dict[Future[Outcome], int] = app.extensions.setdefault(HUNG, {})
+    busy: dict[Future[Outcome], Sending] = {}
+    failing: set[int] = set()
+    delivered = 0
+    ends_at = inf
+    while True:
+        if stopping is not None and stopping.is_set():
+            ends_at = min(ends_at, monotonic() + LAST_SENDS_S)
+        moment = now + timedelta(seconds=monotonic() - began)
+        if ends_at == inf:
+            counts = Counter(each.claimed.channel_id for each in busy.values())
+            for claimed in _claim(moment, counts, failing | _find_blocked(hung)):
+                busy[_in_background(_try, app, claimed)] = Sending(claimed, monotonic())
+        if not busy:
+            return delivered
+        done, hanging = wait(busy, timeout=LOOK_AGAIN_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            outcome, sending = future.result(), busy.pop(future)
+            if outcome.error is not None and not outcome.error.permanent:
+                failing.add(sending.claimed.channel_id)
+            delivered += outcome.error is None
+            _record(outcome, now + timedelta(seconds=monotonic() - began))
+        if hanging and monotonic() > ends_at:
+            _hand_back([busy[future].claimed for future in hanging], moment)
+            return delivered
+        for future in hanging:
+            if monotonic() > busy[future].began_s + LONGEST_SEND_S:
+                hung[future] = busy[future].claimed.channel_id
+                failing.add(hung[future])
+                _record(_give_up_on(busy.pop(future).claimed), now + timedelta(seconds=monotonic() - began))
+
+
+def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
+    """The newest deliveries, newest first: the history that people look at."""
+    wanted = select(Delivery).order_by(Delivery.id.desc()).limit(limit)
+    if channel_id is not None:
+        wanted = wanted.where(Delivery.channel_id == channel_id)
+    return list(db.session.scalars(wanted))
+
+
+def count_late(since_at: datetime, now: datetime) -> int:
+    """How many messages could be sent and have been due since before an instant, of channels that do not fail."""
+    works = Delivery.channel_id.not_in(select(Channel.id).where(Channel.failing_since_at.is_not(None)))
+    is_late = or_(
+        and_(Delivery.state == DeliveryState.QUEUED, Delivery.next_attempt_at < since_at),
+        and_(Delivery.state == DeliveryState.SENDING, Delivery.claimed_until < since_at),
+    )
+    return len(_find_next(and_(is_late, works), now))
+
+
+def _is_due(now: datetime) -> ColumnElement[bool]:
+    """Queued and due, or claimed by somebody whose time is over; also when the clock was set back since."""
+    # The last kind counts for killed tries too, of which there may be any number.
+    tries = [*((Delivery.attempts == count, longest_wait(count)) for count in range(len(WAITS)))]
+    tries.append((Delivery.attempts >= len(WAITS), longest_wait(len(WAITS))))
+    is_of_another_clock = [
+        and_(is_so, Delivery.claimed_until.is_(None), Delivery.next_attempt_at > now + wait + CLOCK_SLACK)
+        for is_so, wait in tries
+    ]
+    is_of_another_clock.append(Delivery.claimed_until > now + LONGEST_ASKED + CLOCK_SLACK)
+    return or_(
+        and_(Delivery.state == DeliveryState.QUEUED, or_(Delivery.next_attempt_at <= now, *is_of_another_clock)),
+        and_(
+            Delivery.state == DeliveryState.SENDING,
+            or_(Delivery.claimed_until < now, Delivery.claimed_until > now + 2 * CLAIM),
+        ),
+    )
+
+
+def _in_background(send: Callable[[Flask, Claimed], Outcome], app: Flask, claimed: Claimed) -> Future[Outcome]:
+    """Send in a thread that does not hold up the end of the process, as those of an executor do."""
+    future: Future[Outcome] = Future()
+
+    def work() -> None:
+        try:
+            future.set_result(send(app, claimed))
+        except BaseException as error:
+            future.set_exception(error)
+
+    Thread(target=work, name=f"delivery-{claimed.id}", daemon=True).start()
+    return future
+
+
+def _find_blocked(hung: dict[Future[Outcome], int]) -> set[int]:
+    """Return the channels that hang with all that they may send at once; what has ended is forgotten."""
+    for future in [future for future in hung if future.done()]:
+        del hung[future]
+    return {channel_id for channel_id, count in Counter(hung.values()).items() if count >= WORKERS_PER_CHANNEL}
+
+
+def _give_up_on(claimed: Claimed) -> Outcome:
+    text = f"{channels.full_name(claimed.kind, claimed.name)}: sending did not end within {LONGEST_SEND_S:.0f} s"
+    return Outcome(claimed, None, DeliveryError(text))
+
+
+def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
+    """Shorten the claims of messages that are still on their way when this process ends."""
+    log.warning("%d messages are still on their way; they are sent again after the next start", len(hanging))
+    with writing() as session:
+        for claimed in hanging:
+            is_ours = (Delivery.id == claimed.id, Delivery.claimed_until == claimed.claimed_until)
+            shortened = update(Delivery).where(*is_ours).values(claimed_until=now + AFTER_THE_STOP)
+            session.execute(shortened, execution_options=UNSYNCHRONISED)
+
+
+def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
+    """Take as many due rows as there are free workers, oldest first, none of a full or failing channel."""
+    free = WORKERS - busy.total()
+    full = failing | {channel_id for channel_id, count in busy.items() if count >= WORKERS_PER_CHANNEL}
+    is_due = and_(_is_due(now), Delivery.channel_id.not_in(full))
+    # Looks without the write lock first: most find nothing.
+    is_waiting = free > 0 and db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
+    ids = _find_next(is_due, now) if is_waiting else []
+    db.session.commit()  # the next look must not see the database as it is now
+    if not ids:
+        return []
+    with writing() as session:
+        taken: list[Claimed] = []
+        # Another process may have taken some since. Nothing else can come before the rest: new rows have higher ids.
+        for row in session.execute(_rows(ids).where(is_due)):
+            claimed = Claimed(*(*row, now + CLAIM))
+            if len(taken) < free and busy[claimed.channel_id] < WORKERS_PER_CHANNEL:
+                busy[claimed.channel_id] += 1
+                taken.append(claimed)
+        session.execute(
+            update(Delivery)
+            .where(Delivery.id.in_([claimed.id for claimed in taken]))
+            .values(state=DeliveryState.SENDING, claimed_until=now + CLAIM, attempts=Delivery.attempts + 1),
+            execution_options=UNSYNCHRONISED,
+        )
+    return taken
+
+
+def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
+    """Return the ids of the first due rows that come next of all their jobs, oldest first.
+
+    A row comes next if no earlier one for its destination about one of its jobs is being sent or waits for a try. One
+    that quiet hours hold back does not count: it must not hold back what may pass.
+    """
+    may_go = mutes.may_send(now)
+    unsent = and_(Delivery.state.in_(UNSENT), or_(Delivery.state == DeliveryState.SENDING, may_go))
+    first_id = func.min(Delivery.id).label("id")
+    firsts = select(first_id).where(unsent, Delivery.job_id.is_not(None)).group_by(*JOB_AT_DESTINATION)
+    is_next = or_(Delivery.job_id.is_(None), Delivery.id.in_(firsts))
+    if lists := _find_lists(unsent):
+        singles = {
+            delivery_id: [tuple(key)]
+            for delivery_id, *key in db.session.execute(firsts.add_columns(*JOB_AT_DESTINATION))
+        }
+        held = _find_held(lists | singles)
+        # The ids that were compared, not asked anew: another process may have finished a first one since.
+        is_other = and_(Delivery.job_id.is_(None), Delivery.id.not_in(_written(held)))
+        is_next = or_(is_other, Delivery.id.in_(_written(singles.keys() - held)))
+    wanted = select(Delivery.id).where(is_due, may_go, is_next)
+    return db.session.scalars(wanted.order_by(Delivery.next_attempt_at, Delivery.id).limit(LOOK_AHEAD)).all()
+
+
+def _find_lists(unsent: ColumnElement[bool]) -> dict[int, list[Any]]:
+    """Return the waiting lists of overdue jobs by their ids, each with its jobs at its destination."""
+    # By the index of jobs, which holds few rows without one: the queue itself may be long.
+    is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
+    wanted = select(Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload).where(*is_list, unsent)
+    return {
+        row.id: [(row.channel_id, row.target, job_id) for job_id in row.payload.get("job_ids", ())]
+        for row in db.session.execute(wanted)
+    }
+
+
+def _find_held(keys: Mapping[int, Sequence[Any]]) -> set[int]:
+    """Return the ids that share a key with an earlier id."""
+    seen: set[Any] = set()
+    held = set()
+    for delivery_id in sorted(keys):
+        if not seen.isdisjoint(keys[delivery_id]):
+            held.add(delivery_id)
+        seen.update(keys[delivery_id])
+    return held
+
+
+def _written(ids: Iterable[int]) -> Any:
+    """Write ids into a statement: a database takes so many values, but not as many parameters."""
+    return bindparam(None, sorted(ids), expanding=True, literal_execute=True)
+
+
+def _rows(ids: Sequence[int]) -> Select[Any]:
+    """Select rows in the order of their times and lock them; the columns are the fields of `Claimed`."""
+    return (
+        select(
+            Delivery.id,
+            Delivery.idempotency_key,
+            Delivery.event,
+            Delivery.target,
+            Delivery.payload,
+            Delivery.attempts + 1,
+            Delivery.created_at,
+            Channel.id,
+            Channel.kind,
+            Channel.name,
+            Channel.settings,
+        )
+        .join(Channel, Channel.id == Delivery.channel_id)
+        .where(Delivery.id.in_(ids))
+        .order_by(Delivery.next_attempt_at, Delivery.id)
+        .with_for_update(of=Delivery, skip_locked=True)
+    )
+
+
+def _try(app: Flask, delivery: Claimed) -> Outcome:
+    """Send one message, in a worker's thread and outside any transaction."""
+    channel = None
+    with app.app_context():
+        try:
+            channel = channels.open_stored(delivery.kind, delivery.settings)
+            channels.send_once(channel, message_for(channel, delivery))
+        except DeliveryError as error:
+            return Outcome(delivery, channel, error)
+        except secrets.Undecryptable as error:
+            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            waits = secrets.find_trouble() is not None
+            return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
+        except Exception as error:  # whatever is wrong with one channel must not stop the others
+            log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
+            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            return Outcome(delivery, channel, DeliveryError(text))
+    return Outcome(delivery, channel, None)
+
+
+def message_for(channel: NotificationChannel, delivery: Claimed) -> Message:
+    """The stored notice in the shape of a channel: its limits, plain text and HTML."""
+    return shape_message(
+        channel,
+        delivery.payload,
+        event=delivery.event,
+        target=delivery.target or None,
+        idempotency_key=delivery.idempotency_key,
+        sent_at=delivery.created_at,
+    )
+
+
+def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **given: Any) -> Message:
+    """A message from a notice's payload, shortened to what the channel takes; `given` are further fields."""
+    text, in_bytes = payload["text"], channel.limits_in_bytes
+    body = shorten(markdown.to_plain(text), channel.body_limit, in_bytes=in_bytes)
+    marked = markdown.to_markdown(text)
+    is_whole = shorten(marked, channel.body_limit, in_bytes=in_bytes) == marked
+    pictures = messages.unpacked(payload.get("pictures", ()))
+    event_at = payload.get("event_at")
+    return Message(
+        title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
+        body=body,
+        html=markdown.to_html(text if is_whole else markdown.escape(body)) + "".join(map(_picture_html, pictures)),
+        # Cut Markdown might end within a mark: then plain text says it.
+        markdown=marked if payload["is_formatted"] and is_whole else None,
+        severity=Severity(payload["severity"]),
+        priority=payload["priority"],
+        tags=tuple(payload["tags"]),
+        link=payload["link"],
+        values=payload["values"],
+        event_at=datetime.fromisoformat(event_at) if event_at else given.get("sent_at"),
+        attachments=pictures,
+        **given,
+    )
+
+
+def _picture_html(picture: Attachment) -> str:
+    words = html.escape(picture.description)
+    return f'\n<p><img src="cid:{picture.content_id}" alt="{words}" width="600" style="max-width: 100%"></p>'
+
+
+def _record(outcome: Outcome, now: datetime) -> None:
+    """Write down how a try went. Giving up is audited; a try that will be repeated is seen in the history."""
+    delivery, error = outcome.delivery, outcome.error
+    values: dict[str, Any] = {"claimed_until": None}
+    if error is None:
+        values |= {"state": DeliveryState.DELIVERED, "finished_at": now, "last_error": None}
+    else:
+        again_at = _next_try_at(delivery.attempts, error, now)
+        if isinstance(error, WaitsForKey):
+            values["attempts"], again_at = delivery.attempts - 1, now + KEY_WAIT
+        values |= {"last_error": str(error)[:ERROR_LENGTH]}
+        if again_at is None:
+            values |= {"state": DeliveryState.FAILED, "finished_at": now}
+        else:
+            values |= {"state": DeliveryState.QUEUED, "next_attempt_at": again_at}
+            if error.retry_after_s is not None:
+                values["claimed_until"] = again_at
+        log.warning("delivery %s: %s (try %s)", delivery.id, error, delivery.attempts)
+    is_ours = [Delivery.id == delivery.id]
+    if error is not None:  # a message that went out is delivered, whoever holds the claim now
+        is_ours += [Delivery.state == DeliveryState.SENDING, Delivery.claimed_until == delivery.claimed_until]
+    with writing() as session:
+        session.execute(update(Delivery).where(*is_ours).values(values), execution_options=UNSYNCHRONISED)
+        if error is None:
+            channels.note_success(session, delivery.channel_id, now)
+        else:
+            channels.note_failure(session, delivery.channel_id, values["last_error"], now)
+        if values.get("finished_at"):
+            _audit(outcome, now)
+
+
+def _next_try_at(attempts: int, error: DeliveryError, now: datetime) -> datetime | None:
+    if error.permanent:
+        return None
+    return next_try_at(attempts, now, random.random(), error.retry_after_s)  # noqa: S311 (no secret)
+
+
+def _audit(outcome: Outcome, now: datetime) -> None:
+    delivery, channel, error = outcome.delivery, outcome.channel, outcome.error
+    label = channels.audit_label(channel) if channel is not None else "unknown"
+    verb = "notification" if channel is None or channel.name != channels.EMAIL else "email"
+    record_entry(
+        f"{verb}_{'sent' if error is None else 'failed'}",
+        "system",
+        now=now,
+        status="success" if error is None else "error",
+        details={
+            **delivery.payload.get("audit", {}),
+            "channel": f"Additional {label}" if delivery.target else label,
+            **(channel.facts(delivery.target or None) if channel is not None else {}),
+            **({"error": str(error)} if error is not None else {}),
+        },
+        error_message=None if error is None else str(error),
+    )

@@ -1,0 +1,436 @@
+"""What the tab of backup notifications shows and takes: for each job what is told, on which ways, and to whom else."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_login import current_user
+from werkzeug.datastructures import MultiDict
+
+from app import runtime
+from app.accounts.models import ALL_SERVERS, is_limited
+from app.audit.log import Actor
+from app.backups.models import Job, Server
+from app.notifications import channels, test_messages
+from app.notifications.rules import ALL, ERRORS, EVENTS, OFF, WARNINGS, inherited, mail_addresses
+from app.notifications.test_messages import count_test
+from app.plugin import AppError, Guard, guarded
+from app.plugin.errors import Forbidden, NotFound
+from app.runtime import registry
+from app.schedules import job_settings, monitoring_pages
+from app.schedules.job_settings import DEFAULTS_NAME, JobChange, key_of
+from app.schedules.overdue import TOLERANCES
+from app.web.pages import settings_bp
+from app.web.request import actor, visible_server_ids
+
+EVENT_WORDS: Mapping[str, LazyString] = {
+    ALL: lazy("Every run"),
+    WARNINGS: lazy("Warnings and errors"),
+    ERRORS: lazy("Errors only"),
+    OFF: lazy("Nothing"),
+}
+INHERIT, LEAVE = "inherit", "leave"
+TOPIC_LENGTH = 64
+# What mail systems take as one address.
+ADDRESS_LENGTH = 254
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of channel that jobs can use; one that is not complete, or switched off, is shown but cannot be set."""
+
+    name: str
+    label: str
+    is_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job as the table shows it."""
+
+    job: Job
+    kinds: tuple[Kind, ...]
+
+    @property
+    def on(self) -> frozenset[str]:
+        """The kinds of channel that its messages go through."""
+        return frozenset(kind.name for kind in self.kinds if self.job.wants(kind.name))
+
+    @property
+    def state(self) -> str:
+        """What stands in the row; it comes back with the form, so that a save changes only what a person changed."""
+        return row_state(self.job.notification_event, self.on)
+
+    @property
+    def has_own(self) -> bool:
+        """Whether it has additional destinations of its own."""
+        return any(getattr(self.job, name) is not None for name in job_settings.ADDITIONAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """A server with its jobs."""
+
+    server: Server
+    rows: tuple[Row, ...]
+
+    @property
+    def has_defaults(self) -> bool:
+        """Whether its jobs inherit any additional destination."""
+        return any(getattr(self.server, name) for name in job_settings.ADDITIONAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All jobs that this person may see, by server, as far as the filter leaves them."""
+
+    groups: tuple[Group, ...]
+    kinds: tuple[Kind, ...]
+    query: str
+    is_descending: bool
+
+    @property
+    def row_count(self) -> int:
+        """How many jobs are shown."""
+        return sum(len(group.rows) for group in self.groups)
+
+
+@dataclass(frozen=True, slots=True)
+class Additional:
+    """The additional destinations of a job, or of a server as its jobs' defaults, as a form shows them.
+
+    `values` are one's own (None is "as the server"); `from_server` is what stands there then. `problems` by field.
+    """
+
+    server: Server
+    job: Job | None
+    values: Mapping[str, str | None]
+    problems: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What it is about."""
+        return self.job.name if self.job else self.server.display_name
+
+    @property
+    def from_server(self) -> dict[str, str]:
+        """What a job has as long as it sets nothing itself."""
+        event = inherited(None, self.server.additional_event, self.job.notification_event if self.job else "")
+        texts = {name: getattr(self.server, name) or "" for name in ("additional_emails", "additional_ntfy_topic")}
+        return {"additional_event": event, **texts}
+
+    @property
+    def effective(self) -> dict[str, str]:
+        """What counts in the end."""
+        from_server = self.from_server
+        return {name: inherited(self.values[name], None, from_server[name]) for name in job_settings.ADDITIONAL}
+
+
+def build_board(visible: frozenset[str] | None, query: str = "", *, is_descending: bool = False) -> Board:
+    """All jobs by server; `query` is part of a name, an alias or a job."""
+    kinds, wanted = _kinds(), query.strip().casefold()
+    groups = []
+    for server in job_settings.list_servers(visible):
+        is_whole = wanted in f"{server.name}\n{server.alias}".casefold()
+        jobs = [job for job in server.jobs if is_whole or wanted in job.name.casefold()]
+        if jobs:
+            groups.append(Group(server, tuple(Row(job, kinds) for job in jobs)))
+    return Board(tuple(groups[::-1] if is_descending else groups), kinds, query.strip(), is_descending)
+
+
+def row_state(event: str, on: frozenset[str]) -> str:
+    """A row as one word."""
+    return f"{event}|{','.join(sorted(on))}"
+
+
+def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict[str, str]:
+    """Store what differs between a form and what it was drawn with; gives the new states by the ids of the jobs.
+
+    Raises AppError for a word that is no event.
+    """
+    usable = {kind.name for kind in _kinds() if kind.is_usable}
+    jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
+    changes, states = {}, {}
+    for name in form.getlist("row"):
+        if name not in jobs:
+            continue
+        was_event, _bar, was_kinds = form.get(f"was.{name}", "|").partition("|")
+        event, on = form.get(f"event.{name}", was_event), set(form.getlist(f"on.{name}"))
+        if event not in EVENTS:
+            raise AppError(f"{jobs[name].name}: {event!r} is no event")
+        was_on = set(filter(None, was_kinds.split(",")))
+        switches = {kind: kind in on for kind in sorted(usable) if (kind in on) != (kind in was_on)}
+        columns = {} if event == was_event else {"notification_event": event}
+        if columns or switches:
+            changes[key_of(jobs[name].server_id, jobs[name].name)] = JobChange(columns, switches)
+        states[name] = row_state(event, frozenset(on & usable | was_on - usable))
+    if changes:
+        job_settings.save(changes, actor=actor, now=now)
+    return states
+
+
+def find_additional(key: str, visible: frozenset[str] | None) -> Additional:
+    """The additional destinations behind a key as `job-12` or `server-<id>`. Raises NotFound."""
+    kind, _dash, name = key.partition("-")
+    for server in job_settings.list_servers(visible):
+        if kind == "server" and server.id == name:
+            return Additional(server, None, _own_values(server))
+        for job in server.jobs:
+            if kind == "job" and str(job.id) == name:
+                return Additional(server, job, _own_values(job))
+    raise NotFound("There is no such job or server")
+
+
+def read_additional(page: Additional, form: Mapping[str, str]) -> Additional:
+    """The page with what a form says, and what is wrong with it."""
+    values, problems = read_destinations(form, inherits=page.job is not None)
+    return Additional(page.server, page.job, {**page.values, **values}, problems)
+
+
+def store_additional(page: Additional, *, actor: Actor, now: datetime) -> None:
+    """Store the additional destinations of a job or a server."""
+    name = page.job.name if page.job else DEFAULTS_NAME
+    job_settings.save({key_of(page.server.id, name): JobChange(page.values)}, actor=actor, now=now)
+
+
+def read_destinations(form: Mapping[str, str], *, inherits: bool) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The fields of a form of additional destinations that are to be set, and what is wrong, both by column."""
+    values: dict[str, str | None] = {}
+    problems: dict[str, str] = {}
+    event = form.get("event", LEAVE)
+    if event in EVENTS or event == INHERIT:
+        values["additional_event"] = None if event == INHERIT else event
+    for name in ("emails", "topic"):
+        choice = form.get(f"{name}_choice", "own" if not inherits else LEAVE)
+        column = {"emails": "additional_emails", "topic": "additional_ntfy_topic"}[name]
+        text = " ".join(form.get(name, "").split())
+        if choice == INHERIT:
+            values[column] = None
+        elif choice == "own":
+            values[column] = text if inherits or text else None
+            if problem := {"emails": _email_problem, "topic": _topic_problem}[name](text):
+                problems[column] = problem
+    return values, problems
+
+
+def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> str:
+    """Change what a form says for all chosen jobs, and tell what was done. Raises AppError when it cannot be read."""
+    job_ids = chosen_ids(form)
+    values, problems = read_destinations(form, inherits=True)
+    if problems:
+        raise AppError(" ".join(problems.values()))
+    columns: dict[str, str | None] = {}
+    if form.get("main_event") in EVENTS:
+        columns["notification_event"] = form["main_event"]
+    if form.get("tolerance") in (*TOLERANCES, "default"):
+        columns["overdue_tolerance"] = form["tolerance"] if form["tolerance"] in TOLERANCES else None
+    switches = {
+        kind.name: form[f"switch.{kind.name}"] == "on"
+        for kind in _kinds()
+        if kind.is_usable and form.get(f"switch.{kind.name}") in ("on", "off")
+    }
+    if not job_ids or not (values or columns or switches):
+        raise AppError(_("Nothing was chosen to be changed."))
+    if columns or switches:
+        jobs = [job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs if job.id in job_ids]
+        changes = {key_of(job.server_id, job.name): JobChange(columns, switches) for job in jobs}
+        job_settings.save(changes, actor=actor, now=now)
+    told = ngettext("%(num)s job was changed.", "%(num)s jobs were changed.", len(job_ids))
+    if values:
+        saved = job_settings.set_additional(job_ids, values, actor=actor, now=now)
+        if saved.server_count:
+            told += " " + ngettext(
+                "The defaults of %(num)s server hold the additional destinations; %(jobs)s jobs inherit them.",
+                "The defaults of %(num)s servers hold the additional destinations; %(jobs)s jobs inherit them.",
+                saved.server_count,
+                jobs=saved.inheriting_count,
+            )
+    return told
+
+
+def clear_many(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> str:
+    """Take the additional destinations off all chosen jobs, and tell what was done."""
+    saved = job_settings.clear_additional(chosen_ids(form), actor=actor, now=now)
+    return _(
+        "Additional destinations removed from %(jobs)s jobs and the defaults of %(servers)s servers.",
+        jobs=saved.job_count,
+        servers=saved.server_count,
+    )
+
+
+def chosen_ids(form: MultiDict[str, str]) -> frozenset[int]:
+    """The jobs that were ticked."""
+    return frozenset(int(name) for name in form.getlist("pick") if name.isascii() and name.isdigit() and len(name) < 19)
+
+
+def try_destination(page: Additional, what: str, *, actor: Actor, now: datetime) -> str:
+    """Send a test to the additional addresses or the topic of a page, and say how it went. Raises AppError."""
+    effective = page.effective
+    if what == "emails":
+        addresses = mail_addresses(effective["additional_emails"])
+        if not addresses:
+            raise AppError(_("There is no address to send a test to."))
+        for address in addresses:
+            test_messages.send_mail(address, actor=actor, now=now)
+        return _("A test mail was sent to %(addresses)s.", addresses=", ".join(addresses))
+    standard = channels.standard(channels.NTFY)
+    topic = effective["additional_ntfy_topic"]
+    if standard is None or not topic:
+        raise AppError(_("There is no topic to send a test to."))
+    channel = test_messages.open_ntfy(str(standard.settings.get("url", "")), topic, None)
+    test_messages.send_simple(channel, actor=actor, now=now)
+    return _("A test message was sent to the topic %(topic)s.", topic=topic)
+
+
+def _kinds() -> tuple[Kind, ...]:
+    """The two standard kinds, and all others of which a channel is set up, by their labels."""
+    installed = registry().channels
+    rows = channels.list_channels()
+    usable = {row.kind for row in rows if row.is_enabled and channels.is_complete(row)}
+    names = ({channels.NTFY, channels.EMAIL} | {row.kind for row in rows}) & installed.keys()
+    kinds = [Kind(name, installed[name].label, name in usable) for name in names]
+    return tuple(sorted(kinds, key=lambda kind: (kind.name not in (channels.NTFY, channels.EMAIL), kind.label)))
+
+
+def _own_values(row: Job | Server) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in job_settings.ADDITIONAL}
+
+
+def _email_problem(text: str) -> str:
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        local, _at, host = part.rpartition("@")
+        if (
+            not local
+            or not host
+            or len(part.split()) > 1
+            or not part.isprintable()
+            or "@" in local
+            or len(part) > ADDRESS_LENGTH
+        ):
+            return _("“%(part)s” is no mail address.", part=part)
+    return ""
+
+
+def _topic_problem(text: str) -> str:
+    is_fine = len(text) <= TOPIC_LENGTH and text.isascii() and text.replace("-", "").replace("_", "a").isalnum()
+    return "" if not text or is_fine else _("A topic has up to 64 letters, digits, _ and -.")
+
+
+# Views of the tab of backup notifications.
+
+TAB = "notifications"
+
+
+def show() -> ResponseReturnValue:
+    """For each job what is told, and on which ways."""
+    query, is_descending = request.args.get("q", "")[:200], request.args.get("sort") == "-server"
+    board = build_board(visible_server_ids(), query, is_descending=is_descending)
+    return render_template("notifications/notifications.html", tab=TAB, board=board, **_words())
+
+
+@settings_bp.post("/notifications")
+@guarded(Guard.ADMIN)
+def save_notifications() -> ResponseReturnValue:
+    """Store the rows that were sent; a script gets their new state back."""
+    wants_json = request.accept_mimetypes.best == "application/json"
+    try:
+        states = save_rows(request.form, actor=actor(), now=runtime.now())
+    except AppError as refusal:
+        if wants_json:
+            return {"error": refusal.message}, 400
+        flash(refusal.message, "error")
+        return _back()
+    if wants_json:
+        return {"states": states}
+    flash(_("Saved."), "success")
+    return _back()
+
+
+@settings_bp.post("/notifications/many")
+@guarded(Guard.ADMIN)
+def change_many() -> ResponseReturnValue:
+    """Change all chosen jobs at once; what removes something is asked about first."""
+    is_clearing = request.form.get("do") == "clear"
+    if is_clearing and "confirmed" not in request.form:
+        return _ask_about_clearing()
+    work = clear_many if is_clearing else apply_changes
+    try:
+        flash(work(request.form, actor=actor(), now=runtime.now()), "success")
+    except AppError as refusal:
+        flash(refusal.message, "error")
+    return _back()
+
+
+@settings_bp.get("/notifications/additional/<path:key>")
+def show_additional(key: str) -> ResponseReturnValue:
+    """The additional destinations of a job or a server, in a dialog or on a page."""
+    return _show_additional(_find_additional(key), key)
+
+
+@settings_bp.post("/notifications/additional/<path:key>")
+@guarded(Guard.ADMIN)
+def save_additional(key: str) -> ResponseReturnValue:
+    """Store the additional destinations of a job or a server."""
+    page = read_additional(find_additional(key, visible_server_ids()), request.form)
+    if page.problems:
+        return _show_additional(page, key), 400
+    store_additional(page, actor=actor(), now=runtime.now())
+    flash(_("The additional destinations of %(name)s were saved.", name=page.title), "success")
+    return redirect(url_for("settings.index", tab=TAB, _anchor=key), 303)
+
+
+@settings_bp.post("/notifications/additional/<path:key>/test/<any(emails, topic):what>")
+def try_additional(key: str, what: str) -> ResponseReturnValue:
+    """Send a test to the additional addresses or the topic that are stored."""
+    page = _find_additional(key)
+    count_test(current_user, runtime.now())
+    try:
+        flash(try_destination(page, what, actor=actor(), now=runtime.now()), "success")
+    except AppError as refusal:
+        flash(refusal.message, "error")
+    return redirect(url_for("settings.show_additional", key=key), 303)
+
+
+@settings_bp.post("/notifications/servers/<path:server_id>")
+@guarded(Guard.ADMIN)
+def inherit_all(server_id: str) -> ResponseReturnValue:
+    """Have all jobs of a server inherit its defaults, or have neither any additional destination."""
+    clears = request.form.get("do") == "clear"
+    job_settings.inherit_all(server_id, clears_defaults=clears, actor=actor(), now=runtime.now())
+    flash(_("All additional destinations were removed.") if clears else _("All jobs inherit the defaults."), "success")
+    return redirect(url_for("settings.index", tab=TAB, _anchor=f"server-{server_id}"), 303)
+
+
+def _find_additional(key: str) -> Additional:
+    """The additional destinations behind a key. Raises NotFound, and Forbidden: other servers may use them too."""
+    page = find_additional(key, visible_server_ids())
+    if is_limited(current_user):
+        raise Forbidden("This account may see chosen servers only")
+    return page
+
+
+def _show_additional(page: Additional, key: str) -> str:
+    part = "additional_form" if "HX-Request" in request.headers else "additional"
+    return render_template(f"notifications/{part}.html", tab=TAB, page=page, key=key, **_words())
+
+
+def _ask_about_clearing() -> str:
+    job_ids = chosen_ids(request.form)
+    board = build_board(visible_server_ids())
+    groups = [group for group in board.groups if any(row.job.id in job_ids for row in group.rows)]
+    return render_template("notifications/clear_additional.html", tab=TAB, job_ids=sorted(job_ids), groups=groups)
+
+
+def _words() -> dict[str, object]:
+    events = {event: EVENT_WORDS[event] for event in EVENTS}
+    return {"events": events, "tolerances": monitoring_pages.TOLERANCE_WORDS}
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("settings.index", tab=TAB, q=request.form.get("q") or None), 303)

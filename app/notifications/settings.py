@@ -1,0 +1,110 @@
+"""How late is late, how often to say so, and in which words."""
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor, record_entry
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.notifications import messages
+from app.notifications.default_templates import default_templates
+from app.notifications.templates import PLACEHOLDERS, Template, unknown_placeholders
+from app.plugin import AppError
+from app.schedules import overdue_check
+
+KINDS = tuple(PLACEHOLDERS)
+FIELDS = ("title", "message", "priority", "tags")
+
+
+def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
+    """Store how late a run may be, and plan every job by it: whether an early run counts depends on it."""
+    with writing():
+        old = settings_store.get("overdue_tolerance")
+        settings_store.save("overdue_tolerance", tolerance, now=now)
+        overdue_check.replan_all(ALL_SERVERS)
+        details = {"oldValue": old, "newValue": tolerance}
+        _record("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
+
+
+def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
+    """Store how often the same lateness is told."""
+    with writing():
+        settings_store.save("notification_frequency", frequency, now=now)
+        _record("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
+
+
+def read_templates() -> dict[str, Template]:
+    """The templates in use, by kind."""
+    stored = messages.stored_templates()
+    return {kind: messages.template(kind, stored) for kind in KINDS}
+
+
+def save_templates(
+    templates: Mapping[str, Mapping[str, str]], language: str | None, *, actor: Actor, now: datetime
+) -> None:
+    """Store some templates, each as a whole, and the language if one is given; the others stay.
+
+    Raises AppError, naming template and field, for a placeholder that this kind of message does not have.
+    """
+    for kind, fields in templates.items():
+        check_placeholders(kind, fields)
+    with writing():
+        stored = dict(messages.stored_templates())
+        before = read_templates()
+        language_before = messages.language(stored)
+        stored |= {kind: dict(fields) for kind, fields in templates.items()}
+        if language is not None:
+            stored["language"] = language
+        settings_store.save("notification_templates", stored, now=now)
+        changes = _changes(before, read_templates())
+        is_language_changed = language is not None and language != language_before
+        if is_language_changed:
+            changes["language"] = {"old": language_before, "new": language}
+        details = {"templatesUpdated": list(templates), "languageChanged": is_language_changed, "changes": changes}
+        _record("notification_template_updated", "notification_templates", details, actor, now)
+
+
+def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> None:
+    """Go back to our own texts for some kinds; they follow the language again."""
+    with writing():
+        before = read_templates()
+        stored = {name: value for name, value in messages.stored_templates().items() if name not in kinds}
+        settings_store.save("notification_templates", stored or None, now=now)
+        changes = _changes(before, read_templates())
+        details = {"templatesUpdated": list(kinds), "languageChanged": False, "reset": True, "changes": changes}
+        _record("notification_template_updated", "notification_templates", details, actor, now)
+
+
+def check_placeholders(kind: str, fields: Mapping[str, str]) -> None:
+    """Refuse placeholders that a kind of message does not have. Raises AppError with `fields`."""
+    wrong = {}
+    for name in ("title", "message"):
+        if unknown := unknown_placeholders(fields.get(name, ""), kind):
+            wrong[name] = f"unknown placeholder {', '.join(f'{{{placeholder}}}' for placeholder in unknown)}"
+    if wrong:
+        name, trouble = next(iter(wrong.items()))
+        raise AppError(f"templates.{kind}.{name}: {trouble}", fields=wrong)
+
+
+def is_own(kind: str) -> bool:
+    """Whether people have written this template themselves, or else it is ours."""
+    stored = messages.stored_templates()
+    return messages.template(kind, stored) != default_templates(messages.language(stored))[kind]
+
+
+def _changes(before: Mapping[str, Template], after: Mapping[str, Template]) -> dict[str, Any]:
+    changes: dict[str, Any] = {}
+    for kind in KINDS:
+        for name in FIELDS:
+            old, new = getattr(before[kind], name), getattr(after[kind], name)
+            if old != new:
+                changes.setdefault(kind, {})[name] = {"old": old, "new": new}
+    return changes
+
+
+def _record(action: str, target_id: str, details: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    record_entry(
+        action, "config", now=now, actor=actor, target_type="configuration", target_id=target_id, details=details
+    )

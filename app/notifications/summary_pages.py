@@ -1,0 +1,183 @@
+"""What the tab of summaries shows and takes: the daily summary, and the weekly or monthly digest."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from werkzeug.datastructures import MultiDict
+
+from app import runtime
+from app.audit.log import Actor
+from app.core.instants import MONTHLY, WEEKLY
+from app.notifications import channels, digests, messages, summaries, summary_settings
+from app.notifications.models import Channel
+from app.notifications.summary_settings import DIGEST, OFF, SUMMARY, SummaryPlan
+from app.plugin import AppError, Guard, guarded
+from app.runtime import registry
+from app.schedules.monitoring_pages import WEEKDAYS
+from app.scheduling import control
+from app.web.pages import settings_bp
+from app.web.request import actor
+
+PERIOD_WORDS: Mapping[str, LazyString] = {OFF: lazy("Never"), WEEKLY: lazy("Every week"), MONTHLY: lazy("Every month")}
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """A channel that a digest may go through."""
+
+    row: Channel
+    label: str
+    is_usable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Both plans as they are stored or as they were entered; `problem` is what was refused at which field."""
+
+    summary: Mapping[str, Any]
+    digest: Mapping[str, Any]
+    ways: tuple[Way, ...]
+    has_mail: bool
+    link: str | None
+    problem: Mapping[str, str] = field(default_factory=dict)
+
+
+def build_board(*, name: str = "", entered: dict[str, Any] | None = None, refusal: AppError | None = None) -> Board:
+    """What is stored; for one of the two what was entered, with what was wrong."""
+    shown = {SUMMARY: _shown(summary_settings.daily_summary()), DIGEST: _shown(summary_settings.digest())}
+    if entered is not None:
+        shown[name] = entered
+    usable = {row.id for row in channels.usable()}
+    standard = channels.standard(channels.EMAIL)
+    ways = [Way(row, _label(row), row.id in usable) for row in channels.list_channels()]
+    problem = {f"{name}.{refusal.extra.get('field', '')}": refusal.message} if refusal else {}
+    has_mail = standard is not None and standard.id in usable
+    return Board(shown[SUMMARY], shown[DIGEST], tuple(ways), has_mail, messages.own_address(), problem)
+
+
+def save_summary(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Board | None:
+    """Store the plan of the daily summary; gives the page to show instead where that is refused."""
+    entered: dict[str, Any] = {
+        "is_on": "is_on" in form,
+        "time": form.get("time", ""),
+        "recipients": form.get("recipients", ""),
+    }
+
+    def save() -> None:
+        summary_settings.save_daily_summary(
+            is_enabled=entered["is_on"],
+            time=entered["time"],
+            recipients=entered["recipients"],
+            actor=actor,
+            now=now,
+        )
+
+    return _saved(SUMMARY, entered, save)
+
+
+def store_digest(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Board | None:
+    """Store the plan of the digest; gives the page to show instead where that is refused."""
+    weekday = form.get("weekday", "")
+    entered: dict[str, Any] = {
+        "period": form.get("period", OFF),
+        "time": form.get("time", ""),
+        "recipients": form.get("recipients", ""),
+        "weekday": int(weekday) if weekday in set("0123456") else -1,
+        "channel_ids": tuple(int(text) for text in form.getlist("channel") if text.isdecimal() and len(text) < 19),
+    }
+
+    def save() -> None:
+        summary_settings.save_digest(**entered, actor=actor, now=now)
+
+    return _saved(DIGEST, entered, save)
+
+
+def _saved(name: str, entered: dict[str, Any], save: Callable[[], None]) -> Board | None:
+    try:
+        save()
+    except AppError as refusal:
+        return build_board(name=name, entered=entered, refusal=refusal)
+    control.take_over()
+    return None
+
+
+def _shown(plan: SummaryPlan) -> dict[str, Any]:
+    return {
+        "is_on": plan.is_on,
+        "period": plan.period,
+        "time": plan.time,
+        "weekday": plan.weekday,
+        "recipients": ", ".join(plan.recipients),
+        "channel_ids": plan.channel_ids,
+    }
+
+
+def _label(row: Channel) -> str:
+    kind = registry().channels.get(row.kind)
+    label = kind.label if kind else row.kind
+    return label if row.name == row.kind else f"{row.name} ({label})"
+
+
+# Views of the tab of summaries.
+
+TAB = "summary"
+SENDERS = {"daily": summaries.send_now, "digest": digests.send_now}
+
+
+def show() -> ResponseReturnValue:
+    """The daily summary and the digest: whether, when, and to whom."""
+    return _show(build_board())
+
+
+@settings_bp.post("/summary/daily")
+@guarded(Guard.ADMIN)
+def save_daily_summary() -> ResponseReturnValue:
+    """Store the plan of the daily summary."""
+    return _after_saving(save_summary(request.form, actor=actor(), now=runtime.now()))
+
+
+@settings_bp.post("/summary/digest")
+@guarded(Guard.ADMIN)
+def save_digest() -> ResponseReturnValue:
+    """Store the plan of the digest."""
+    return _after_saving(store_digest(request.form, actor=actor(), now=runtime.now()))
+
+
+@settings_bp.post("/summary/<any(daily, digest):name>/send")
+@guarded(Guard.ADMIN)
+def send_summary(name: str) -> ResponseReturnValue:
+    """Send one now, as its settings are saved."""
+    try:
+        count = SENDERS[name](actor=actor(), now=runtime.now())
+        flash(ngettext("%(num)s message is on its way.", "%(num)s messages are on their way.", count), "success")
+    except AppError as refusal:
+        flash(refusal.message, "error")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+def _show(board: Board) -> str:
+    weekdays = [(day % 7, WEEKDAYS[day % 7][1]) for day in range(1, 8)]
+    next_runs = control.next_runs()
+    return render_template(
+        "notifications/summary.html",
+        tab=TAB,
+        board=board,
+        periods=PERIOD_WORDS,
+        weekdays=weekdays,
+        next_runs=next_runs,
+        now=runtime.now(),
+    )
+
+
+def _after_saving(refused: Board | None) -> ResponseReturnValue:
+    if refused is not None:
+        return _show(refused), 400
+    flash(_("Saved."), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)

@@ -1,0 +1,151 @@
+"""Whether, when and to whom the daily summary and the digest go."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from app.audit.log import Actor, record_entry
+from app.core.db.transaction import writing
+from app.core.instants import DAILY, MONTHLY, WEEKLY, Rhythm, read_time
+from app.core.settings import store as settings_store
+from app.notifications import channels
+from app.notifications.models import Channel
+from app.notifications.rules import mail_addresses
+from app.plugin import AppError
+
+SUMMARY, DIGEST = "daily_summary", "digest"
+OFF = "off"
+DEFAULT_TIME = "01:00"
+DEFAULT_DIGEST_TIME = "06:00"
+MONDAY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryPlan:
+    """One of the two: `period` is off, daily, weekly or monthly; `time` is HH:MM in UTC, Sunday is weekday 0.
+
+    Without `recipients` the mail goes to the channel's own. `since_at` is when it was switched on or moved: what lies
+    before that is not made up for. `channel_ids` counts for the digest alone.
+    """
+
+    name: str
+    period: str
+    time: str
+    weekday: int
+    recipients: tuple[str, ...]
+    channel_ids: tuple[int, ...]
+    since_at: datetime | None
+
+    @property
+    def is_on(self) -> bool:
+        """Whether it is sent by itself."""
+        return self.period != OFF
+
+    @property
+    def rhythm(self) -> Rhythm:
+        """When it is sent; while it is off, when it would be."""
+        fallback = DAILY if self.name == SUMMARY else WEEKLY
+        return Rhythm(self.period if self.is_on else fallback, read_time(self.time), self.weekday)
+
+
+def daily_summary() -> SummaryPlan:
+    """The plan of the daily summary; it goes by mail alone."""
+    stored = settings_store.get(SUMMARY)
+    period = DAILY if stored.get("enabled") else OFF
+    return _plan(SUMMARY, stored, period, DEFAULT_TIME)
+
+
+def digest() -> SummaryPlan:
+    """The plan of the digest."""
+    stored = settings_store.get(DIGEST)
+    return _plan(DIGEST, stored, str(stored.get("period", OFF)), DEFAULT_DIGEST_TIME)
+
+
+def save_daily_summary(*, is_enabled: bool, time: str, recipients: str, actor: Actor, now: datetime) -> None:
+    """Store the plan of the daily summary. Raises AppError with `field` for what cannot be."""
+    values = {"enabled": is_enabled, "time": _time(time), "recipients": list(_recipients(recipients))}
+    _save(SUMMARY, values, actor, now)
+
+
+def save_digest(
+    *,
+    period: str,
+    time: str,
+    weekday: int,
+    recipients: str,
+    channel_ids: Collection[int],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """Store the plan of the digest. Raises AppError with `field` for what cannot be."""
+    if period not in (OFF, WEEKLY, MONTHLY):
+        raise AppError("The digest is off, weekly or monthly", field="period")
+    if weekday not in range(7):
+        raise AppError("A weekday is a number from 0 (Sunday) to 6", field="weekday")
+    known = {row.id for row in channels.list_channels()}
+    if not known.issuperset(channel_ids):
+        raise AppError("One of these channels does not exist", field="channels")
+    if period != OFF and not channel_ids:
+        raise AppError("Choose at least one channel", field="channels")
+    values = {
+        "period": period,
+        "time": _time(time),
+        "weekday": weekday,
+        "recipients": list(_recipients(recipients)),
+        "channels": sorted(channel_ids),
+    }
+    _save(DIGEST, values, actor, now)
+
+
+def is_paused(row: Channel) -> bool:
+    """Whether single messages to a channel's own destination pause, since its reader gets the daily summary."""
+    return row.kind == row.name == channels.EMAIL and bool(settings_store.get(SUMMARY).get("enabled"))
+
+
+def _plan(name: str, stored: Mapping[str, Any], period: str, default_time: str) -> SummaryPlan:
+    since = stored.get("since")
+    return SummaryPlan(
+        name=name,
+        period=period,
+        time=str(stored.get("time", default_time)),
+        weekday=int(stored.get("weekday", MONDAY)),
+        recipients=tuple(stored.get("recipients", ())),
+        channel_ids=tuple(stored.get("channels", ())),
+        since_at=datetime.fromisoformat(since) if since else None,
+    )
+
+
+def _save(name: str, values: dict[str, Any], actor: Actor, now: datetime) -> None:
+    with writing():
+        old = settings_store.get(name)
+        before = {key: value for key, value in old.items() if key != "since"}
+        if before == values:
+            return
+        settings_store.save(name, values | {"since": now.isoformat(timespec="milliseconds")}, now=now)
+        changes = {key: {"old": before.get(key), "new": new} for key, new in values.items() if before.get(key) != new}
+        record_entry(
+            f"{name}_updated",
+            "config",
+            now=now,
+            actor=actor,
+            target_type="configuration",
+            target_id=name,
+            details={"changes": changes},
+        )
+
+
+def _time(text: str) -> str:
+    try:
+        read_time(text.strip())
+    except ValueError as error:
+        raise AppError("A time of day looks like 07:30", field="time") from error
+    return text.strip()
+
+
+def _recipients(text: str) -> tuple[str, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    wrong = next((part for part in parts if len(part.split()) > 1 or not all(part.rpartition("@")[::2])), None)
+    if wrong is not None:
+        raise AppError(f"{wrong!r} is no mail address", field="recipients")
+    return mail_addresses(",".join(parts))

@@ -1,0 +1,169 @@
+"""A template filled with a real run or job, to look at and to send as a test."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.audit.log import Actor, record_entry
+from app.backups import overview
+from app.backups.models import Job
+from app.backups.overview import JobStatus
+from app.notifications import channels, digests, markdown, messages, summaries, summary_settings
+from app.notifications.delivery import shape_message
+from app.notifications.messages import TITLE_LIMIT, RenderedMessage, own_address
+from app.notifications.rules import shorten
+from app.notifications.templates import PLACEHOLDERS, Template, render, render_message, unknown_placeholders
+from app.notifications.wording import date_text, missed_text, status_word
+from app.plugin import AppError, DeliveryError, Severity
+from app.reports.outcomes import ERROR, SUCCESS
+from app.reports.report import Report
+
+DAILY_SUMMARY, DIGEST = "dailySummary", "digest"
+OVERDUE, RECOVERED, WARNING = "overdueBackup", "recovered", "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A template with its gaps filled: one line, Markdown, and both views of that; `unknown` by field."""
+
+    title: str
+    text: str
+    html: str
+    plain: str
+    unknown: Mapping[str, tuple[str, ...]]
+
+
+def jobs_to_show(kind: str, now: datetime, visible: frozenset[str] | None) -> list[JobStatus]:
+    """The jobs whose newest run can be shown in a kind of message, the fitting ones first; none for the others."""
+    if kind in (DAILY_SUMMARY, DIGEST):
+        return []
+    jobs = [job for job in overview.overview(now, visible).jobs if job.last_run_id is not None]
+    return sorted(jobs, key=lambda job: (not _fits(kind, job), job.server_display_name.casefold(), job.name.casefold()))
+
+
+def fill(kind: str, template: Template, values: Mapping[str, str]) -> Filled:
+    """A template with values."""
+    text = render_message(template.message, values, markdown.escape)
+    fields = {"title": template.title, "message": template.message}
+    unknown = {name: unknown_placeholders(written, kind) for name, written in fields.items()}
+    return Filled(
+        title=shorten(" ".join(render(template.title, values).split()), TITLE_LIMIT),
+        text=text,
+        html=markdown.to_html(text),
+        plain=markdown.to_plain(text),
+        unknown={name: names for name, names in unknown.items() if names},
+    )
+
+
+def example_values(
+    kind: str, job_id: int | None, now: datetime, visible: frozenset[str] | None
+) -> tuple[dict[str, str], JobStatus | None]:
+    """What a kind of message would tell of a job, and which job that is: the one that is asked for, or the best.
+
+    As long as there is none, and for sums over servers that this person may not see, the names stand for the values.
+    """
+    language = messages.language()
+    if kind in (DAILY_SUMMARY, DIGEST):
+        return (_sums(kind, now, language) if visible is None else _names(kind)), None
+    jobs = jobs_to_show(kind, now, visible)
+    job = next((job for job in jobs if job.job_id == job_id), jobs[0] if jobs else None)
+    if job is None or job.last_run_id is None:
+        return _names(kind), None
+    detail = overview.find_run(job.last_run_id, job.server_id)
+    stored = next(one for one in detail.server.jobs if one.id == job.job_id)
+    if kind == OVERDUE:
+        return messages.overdue_values(detail.server, stored, now, language), job
+    values = messages.run_values(detail.server, stored, _report_of(detail, stored), detail.run.id, language)
+    if kind == RECOVERED:
+        since_at = detail.run.began_at - timedelta(days=1)
+        values |= {
+            "previous_status": status_word(ERROR, language),
+            "trouble_since": date_text(since_at, language),
+            "trouble_elapsed": "1 day ago",
+            "missed_runs": missed_text(2, language),
+        }
+    return values, job
+
+
+def send_test(
+    kind: str, template: Template, values: Mapping[str, str], *, actor: Actor, now: datetime
+) -> tuple[list[str], list[str]]:
+    """Send a filled template through every channel that is set up, once; gives who took it, and what went wrong.
+
+    Raises AppError where there is no channel.
+    """
+    filled = fill(kind, template, values)
+    notice = RenderedMessage(
+        event="test",
+        title=filled.title or "Template test",
+        text=filled.text,
+        is_formatted=markdown.has_formatting(filled.text),
+        severity=Severity.INFO,
+        priority=template.priority or "default",
+        tags=template.tag_list,
+        link=values.get("details_link") or own_address(),
+        values=values,
+    )
+    rows = channels.usable()
+    if not rows:
+        raise AppError("No channel is complete and switched on.")
+    taken, failures = [], []
+    for row in rows:
+        label = row.name
+        try:
+            channel = channels.open_stored(row.kind, row.settings)
+            label = channels.audit_label(channel) if row.name == row.kind else row.name
+            channels.send_once(channel, shape_message(channel, notice.payload(), event="test", sent_at=now))
+            taken.append(label)
+        except (DeliveryError, *channels.UNREADABLE) as error:
+            reason = str(error) if isinstance(error, DeliveryError) else "its settings cannot be read; save them again"
+            failures.append(f"{label}: {reason}")
+    details = {"type": "template", "templateType": kind, "channels": taken, "failures": failures}
+    status = "error" if failures else "success"
+    record_entry("test_notification_sent", "system", now=now, actor=actor, details=details, status=status)
+    return taken, failures
+
+
+def _fits(kind: str, job: JobStatus) -> bool:
+    if kind == OVERDUE:
+        return job.is_overdue
+    return (job.last_status != SUCCESS) == (kind == WARNING)
+
+
+def _names(kind: str) -> dict[str, str]:
+    return {name: name for name in PLACEHOLDERS[kind]}
+
+
+def _sums(kind: str, now: datetime, language: str) -> dict[str, str]:
+    if kind == DAILY_SUMMARY:
+        return summaries.summary_values(now, language)
+    rhythm = summary_settings.digest().rhythm
+    return digests.digest_values(digests.collect_figures(*rhythm.span(now), now), now, language)
+
+
+def _report_of(detail: overview.RunDetail, job: Job) -> Report:
+    """The report that a stored run was, as far as messages tell of it."""
+    run, log = detail.run, detail.log
+    return Report(
+        server_id=detail.server.id,
+        server_name=detail.server.name,
+        job_name=job.name,
+        duplicati_id=run.duplicati_id,
+        main_operation=run.main_operation,
+        began_at=run.began_at,
+        ended_at=run.ended_at,
+        duration_s=run.duration_s,
+        status=run.status,
+        parsed_result=run.parsed_result,
+        message_count=run.message_count,
+        warning_count=run.warning_count,
+        error_count=run.error_count,
+        examined_files=run.examined_files,
+        examined_bytes=run.examined_bytes,
+        uploaded_bytes=run.uploaded_bytes,
+        storage_bytes=run.storage_bytes,
+        version_count=run.version_count,
+        messages=tuple(log.messages),
+        warnings=tuple(log.warnings),
+        errors=tuple(log.errors),
+    )

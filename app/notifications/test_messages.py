@@ -1,0 +1,202 @@
+"""Test messages: sent once and at once, so that a person sees whether the settings are right."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from marshmallow import ValidationError
+
+from app.accounts.models import User
+from app.audit.log import Actor, record_entry
+from app.core.db.transaction import writing
+from app.core.rate_limits import limiter
+from app.notifications import channels, markdown
+from app.notifications.delivery import shape_message
+from app.notifications.messages import TITLE_LIMIT, language
+from app.notifications.models import Channel
+from app.notifications.rules import shorten
+from app.notifications.templates import RUN_PLACEHOLDERS, Template, render_known
+from app.notifications.wording import date_text
+from app.plugin import AppError, DeliveryError, ForbiddenAddress, NotificationChannel, check_url
+from app.plugin.errors import TooManyRequests
+
+SIMPLE, TEMPLATE, EMAIL = "simple", "template", "email"
+TITLE = "Test Notification"
+SAMPLE_LOG = "first sample line of log_text\nsecond sample line of log_text\nthird sample line of log_text"
+
+
+class NotificationTestFailed(AppError):
+    """A test message did not get through; the text says why, and `reason` is the same without the words around it."""
+
+    status = 500
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Failed to send test notification: {reason}")
+        self.reason = reason
+
+
+def open_ntfy(url: str, topic: str, token: str | None) -> NotificationChannel:
+    """An ntfy channel from values that were typed but not stored. Raises AppError when they cannot be right.
+
+    Without a token the stored one is used, but only for the server that it is stored for.
+    """
+    try:
+        check_url(url.strip())
+    except (ForbiddenAddress, ValueError) as error:
+        raise AppError(f"NTFY URL: {error}") from error
+    if token is None:
+        token = _stored_token(url)
+    return channels.open_channel(channels.NTFY, {"url": url.strip(), "topic": topic.strip(), "token": token})
+
+
+def send_simple(channel: NotificationChannel, *, actor: Actor, now: datetime) -> None:
+    """Send one short message. Raises TrialFailed."""
+    text = f"duplistatus sends this test at {date_text(now, language())}. Notifications work."
+    _send(channel, _payload(TITLE, text, tags=("test",)), SIMPLE, None, actor, now)
+
+
+def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
+    """Send one short message through a channel as it is stored, switched on or not.
+
+    Raises NotFound, TrialFailed, and AppError when its settings are not complete or cannot be read.
+    """
+    row = channels.find_channel(channel_id)
+    if not channels.is_configured(row):
+        raise AppError("The settings are not complete yet.")
+    if channels.unreadable_settings(row):
+        raise AppError("What is stored encrypted was closed with another key file; enter it again.")
+    try:
+        channel = channels.open_stored(row.kind, row.settings)
+    except ValidationError as error:
+        raise AppError("The stored settings do not fit the plugin any more; save them again.") from error
+    send_simple(channel, actor=actor, now=now)
+    with writing() as session:
+        channels.note_success(session, row.id, now)
+
+
+def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor, now: datetime) -> list[str]:
+    """Send a template with the names of its placeholders for values, by ntfy and by mail where that is set up.
+
+    Gives the names of the channels that took it. Raises TrialFailed when one did not, after trying both.
+    """
+    values = {name: name for name in RUN_PLACEHOLDERS - {"server_id"}} | {"log_text": SAMPLE_LOG}
+    title = render_known(template.title or "Template test", values)
+    text = render_known(template.message or "This template has no message.", values)
+    text += f"\n\nTest sent at {date_text(now, language())}"
+    payload = _payload(title, text, template.tag_list, template.priority or "default")
+    taken, failures = [], []
+    mail = standard_mail()
+    for channel in (ntfy, *([mail] if mail else [])):
+        label = channels.audit_label(channel)
+        try:
+            _send(channel, payload, TEMPLATE, None, actor, now, cause=f"{label} test failed: ")
+            taken.append(label)
+        except NotificationTestFailed as error:
+            failures.append(error)
+    if failures:
+        raise failures[0]
+    return taken
+
+
+def send_mail(to: str | None, *, actor: Actor, now: datetime) -> None:
+    """Send one mail that tells how it was sent. Raises AppError when mail is not set up, and TrialFailed."""
+    channel = standard_mail()
+    if channel is None:
+        raise AppError("Email is not configured")
+    _send(channel, _payload("Test email", _account(channel, to, now), ()), EMAIL, to or None, actor, now)
+
+
+def standard_mail() -> NotificationChannel | None:
+    """The standard mail channel as it is stored now; None when it is missing, incomplete or unreadable."""
+    row = channels.standard(channels.EMAIL)
+    if row is None or not channels.is_configured(row):
+        return None
+    try:
+        return channels.open_channel(row.kind, channels.load_settings(row))
+    except channels.UNREADABLE:
+        return None
+
+
+def _stored_token(url: str) -> str:
+    row = channels.standard(channels.NTFY)
+    if row is None or not _is_same_server(row, url):
+        return ""
+    try:
+        return str(channels.load_settings(row).get("token") or "")
+    except channels.UNREADABLE:
+        return ""
+
+
+def _is_same_server(row: Channel, url: str) -> bool:
+    return str(row.settings.get("url", "")).strip().rstrip("/") == url.strip().rstrip("/")
+
+
+def _account(channel: NotificationChannel, to: str | None, now: datetime) -> str:
+    settings = channel.settings
+    lines = {
+        "Server": f"{settings['host']}:{settings['port']}",
+        "Connection": settings["connection_type"],
+        "Certificate checked": "yes" if settings["verifies_certificate"] else "no",
+        "Login": settings["username"] if settings["requires_login"] else "none",
+        "To": to or settings["mailto"],
+        "From": settings["from_address"] or settings["username"],
+        "Sender's name": settings["sender_name"] or "duplistatus",
+        "Sent at": date_text(now, language()),
+    }
+    account = "\n".join(f"{name}: {markdown.escape(str(value))}" for name, value in lines.items())
+    return f"This mail shows that duplistatus can send mail.\n\n{account}"
+
+
+def _payload(title: str, text: str, tags: tuple[str, ...], priority: str = "default") -> dict[str, Any]:
+    return {
+        "title": shorten(" ".join(title.split()), TITLE_LIMIT),
+        "text": text,
+        "is_formatted": markdown.has_formatting(text),
+        "severity": "info",
+        "priority": priority,
+        "tags": tags,
+        "link": None,
+        "values": {},
+    }
+
+
+def _send(
+    channel: NotificationChannel,
+    payload: Mapping[str, Any],
+    kind: str,
+    target: str | None,
+    actor: Actor,
+    now: datetime,
+    *,
+    cause: str = "",
+) -> None:
+    """Send, and record how it went: an entry of the channel and, after a failure, one of the request."""
+    is_mail = channel.name == channels.EMAIL
+    action = "test_email_sent" if is_mail else "test_notification_sent"
+    details = {"type": kind, "channel": channels.audit_label(channel), **channel.facts(target)}
+    if kind == TEMPLATE:
+        details["templateType"] = "custom"
+    try:
+        channels.send_once(channel, shape_message(channel, payload, event=kind, target=target, sent_at=now))
+    except DeliveryError as error:
+        failed = NotificationTestFailed(f"{cause}{error}")
+        told: dict[str, Any] = {"now": now, "actor": actor, "status": "error", "error_message": str(error)}
+        record_entry(action, "system", details={**details, "error": str(error)}, **told)
+        whole = "test_email_sent" if kind == EMAIL else "test_notification_sent"
+        record_entry(whole, "system", details={"type": kind, "error": f"{cause}{error}"}, **told)
+        raise failed from error
+    record_entry(action, "system", now=now, actor=actor, details=details)
+
+
+PER_MINUTE, BURST = 3, 5
+ADMIN_PER_MINUTE, ADMIN_BURST = 60, 60
+
+
+def count_test(user: User, now: datetime) -> None:
+    """Count one test message of a user, since each is sent at once. Raises TooManyRequests."""
+    is_admin = user.is_admin
+    rate = (ADMIN_PER_MINUTE, ADMIN_BURST) if is_admin else (PER_MINUTE, BURST)
+    name = f"test messages of {'administrators' if is_admin else 'others'}"
+    retry_after_s = limiter(name, *rate).allow(user.username, now)
+    if retry_after_s is not None:
+        raise TooManyRequests("This account has sent many test messages, try again later", retry_after_s)

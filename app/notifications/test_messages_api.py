@@ -1,0 +1,194 @@
+"""How many test messages an account may send: each goes out at once, to people and to servers of others."""
+
+from typing import Any
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from flask_login import current_user
+from marshmallow import EXCLUDE, Schema, fields, post_load
+
+from app import runtime
+from app.audit.log import record_entry
+from app.notifications import test_messages
+from app.notifications.templates import Template
+from app.plugin import ApiGroup, AppError, Guard, described, guarded, validate_one_line
+from app.schedules import overdue_check
+from app.web.request import actor, json_body, visible_server_ids
+from app.web.responses import MESSAGE, SOMETIMES, Out
+
+# Wire forms of the notifications group.
+
+
+def lenient_text() -> fields.String:
+    """A text that may be missing or null."""
+    return fields.String(load_default="", allow_none=True)
+
+
+class NtfyIn(Schema):
+    """An ntfy destination that was typed; a masked token counts as none given."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    url = lenient_text()
+    topic = lenient_text()
+    token = fields.String(data_key="accessToken", load_default=None, allow_none=True)
+
+    @post_load
+    def unmask(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Leave out a token that consists of asterisks: it is what we show instead of the stored one."""
+        token = data["token"]
+        return data | {"token": None if token and not token.strip("*") else token}
+
+
+class TemplateIn(Schema):
+    """A template that was typed."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    title = lenient_text()
+    message = lenient_text()
+    priority = lenient_text()
+    tags = lenient_text()
+
+    @post_load
+    def make(self, data: dict[str, Any], **_options: Any) -> Template:
+        """The template as a domain value."""
+        return Template(**{name: text or "" for name, text in data.items()})
+
+
+class StatisticsOut(Out):
+    """What an overdue check found."""
+
+    settings_count = fields.Integer(data_key="totalBackupConfigs")
+    checked_count = fields.Integer(data_key="checkedBackups")
+    overdue_count = fields.Integer(data_key="overdueBackupsFound")
+    told_count = fields.Integer(data_key="notificationsSent")
+
+
+class TestIn(Schema):
+    """What to try: a push or a template to the destination that was typed, or a mail through the stored server."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    kind = fields.String(
+        data_key="type", metadata={"enum": [test_messages.SIMPLE, test_messages.TEMPLATE, test_messages.EMAIL]}
+    )
+    ntfy = fields.Nested(NtfyIn, data_key="ntfyConfig")
+    template = fields.Nested(TemplateIn)
+    to_email = fields.String(data_key="toEmail")
+
+
+class MailTestIn(Schema):
+    """To whom a test mail goes; blank is the usual recipients."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    to_email = fields.String(data_key="toEmail", load_default=None, allow_none=True, validate=validate_one_line)
+
+
+class TestOut(Out):
+    """What was sent; a template also tells by which channels."""
+
+    message = fields.String()
+    success = fields.Boolean(metadata=SOMETIMES)
+    channels = fields.List(fields.String(), metadata=SOMETIMES)
+
+
+class ToldOut(Out):
+    """What the check by hand found, in words and numbers."""
+
+    message = fields.String()
+    statistics = fields.Nested(StatisticsOut)
+
+
+def read_ntfy(body: dict[str, Any]) -> dict[str, Any]:
+    """The ntfy destination of a test. Raises AppError when there is none, or when it lacks address or topic."""
+    given = body.get("ntfyConfig")
+    if not given or not isinstance(given, dict):
+        raise AppError("NTFY configuration is required")
+    ntfy: dict[str, Any] = NtfyIn().load(given)
+    if not (ntfy["url"] or "").strip() or not (ntfy["topic"] or "").strip():
+        raise AppError("NTFY URL and topic are required")
+    return ntfy
+
+
+def read_template(body: dict[str, Any]) -> Template:
+    """The template of a test. Raises AppError when there is none."""
+    given = body.get("template")
+    if not isinstance(given, dict):
+        raise AppError("Template is required for template type")
+    template: Template = TemplateIn().load(given)
+    return template
+
+
+# Views of the notifications group.
+
+bp = Blueprint("notifications", __name__, url_prefix="/notifications")
+
+
+@bp.post("/test")
+@guarded(Guard.LOGIN, needs_all_servers=True)
+@described({200: TestOut}, body=TestIn, errors=(429, 500))
+def test() -> ResponseReturnValue:
+    """Send a test message of the type that is asked for; a word that we do not know means a simple one.
+
+    429 when an account sends many. Accounts that may see chosen servers only send none.
+    """
+    body = json_body()
+    test_messages.count_test(current_user, runtime.now())
+    return TESTS.get(str(body.get("type")), test_simple)(body)
+
+
+def test_simple(body: dict[str, Any]) -> ResponseReturnValue:
+    """One short push to a destination that was typed."""
+    test_messages.send_simple(test_messages.open_ntfy(**read_ntfy(body)), actor=actor(), now=runtime.now())
+    return {"message": "Test notification sent successfully"}
+
+
+def test_template(body: dict[str, Any]) -> ResponseReturnValue:
+    """A template that was typed, by push and by mail."""
+    ntfy, template = read_ntfy(body), read_template(body)
+    taken = test_messages.send_template(test_messages.open_ntfy(**ntfy), template, actor=actor(), now=runtime.now())
+    return {"success": True, "message": f"Template test sent via {' and '.join(taken)}", "channels": taken}
+
+
+def test_email(body: dict[str, Any]) -> ResponseReturnValue:
+    """A mail through the stored mail server."""
+    test_messages.send_mail(MailTestIn().load(body)["to_email"] or None, actor=actor(), now=runtime.now())
+    return {"message": "Test email sent successfully"}
+
+
+TESTS = {test_messages.TEMPLATE: test_template, test_messages.EMAIL: test_email}
+
+
+@bp.post("/check-overdue")
+@described({200: ToldOut})
+def check_overdue() -> ResponseReturnValue:
+    """Plan every job anew that the account may see, then look for late ones and queue their messages."""
+    now, visible = runtime.now(), visible_server_ids()
+    overdue_check.replan_all(visible)
+    statistics = StatisticsOut().dump(overdue_check.check_overdue(now, visible))
+    told = {name: count for name, count in statistics.items() if name != "totalBackupConfigs"}
+    record_entry("overdue_check_manual", "system", now=now, actor=actor(), details=told)
+    message = "Overdue backup check completed with next run times recalculated"
+    return {"message": message, "statistics": statistics}
+
+
+@bp.post("/clear-overdue-timestamps")
+@described({200: MESSAGE})
+def clear_overdue_timestamps() -> ResponseReturnValue:
+    """Forget who was told of what, so that the next check tells again of the jobs that the account may see."""
+    message = "Overdue backup notification timestamps cleared successfully"
+    overdue_check.reset_alerts(visible_server_ids())
+    details = {"message": message}
+    record_entry("overdue_notifications_reset", "system", now=runtime.now(), actor=actor(), details=details)
+    return {"message": message}
+
+
+# Test messages, and the overdue check by hand.
+
+group = ApiGroup(name="notifications", blueprint=bp, summary="Test messages and the overdue check")

@@ -1,0 +1,169 @@
+"""Alarms about no single run: when nothing reports any more, and when a channel delivers nothing for long.
+
+A task looks for both every few minutes. Each is told once, and once more when it is over.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from app.audit.log import Actor, record_entry
+from app.backups.models import Job, Server
+from app.core.db.transaction import writing
+from app.core.instants import to_milliseconds
+from app.core.settings import store as settings_store
+from app.core.settings.declarations import LONGEST_HOURS
+from app.insight import notifications
+from app.notifications import channels, messages, outbox
+from app.notifications.channels import channel_troubles
+from app.notifications.models import Channel
+from app.notifications.wording import count_text, date_text, duration_text
+from app.plugin import AppError, Severity
+from app.schedules import overdue_check
+
+# The setting that says that people know of a silence: when they were told, and when the last report was.
+NO_REPORTS = "silence_told"
+NEWEST = (
+    select(Job, Server)
+    .join(Server, Server.id == Job.server_id)
+    .where(Job.last_received_at.is_not(None))
+    .order_by(Job.last_received_at.desc(), Job.id)
+    .limit(1)
+    .execution_options(populate_existing=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class AlarmLimits:
+    """After how many hours of silence, and of a channel that delivers nothing, people are told; 0 is never.
+
+    `notifies_full` says whether people are notified of destinations that will be full; None leaves it as it is.
+    """
+
+    silence_hours: int
+    channel_failure_hours: int
+    notifies_full: bool | None = None
+
+
+def limits() -> AlarmLimits:
+    """The limits in use."""
+    hours = settings_store.get("silence_hours"), settings_store.get("channel_failure_hours")
+    return AlarmLimits(*hours, notifies_full=settings_store.get(notifications.SWITCH))
+
+
+def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
+    """Choose the limits. Raises AppError for hours that cannot be meant."""
+    names = {"silenceHours": chosen.silence_hours, "channelFailureHours": chosen.channel_failure_hours}
+    for name, hours in names.items():
+        if not 0 <= hours <= LONGEST_HOURS:
+            raise AppError(f"{name}: has to be from 0 to {LONGEST_HOURS}", field=name)
+    with writing():
+        settings_store.save("silence_hours", chosen.silence_hours, now=now)
+        settings_store.save("channel_failure_hours", chosen.channel_failure_hours, now=now)
+        if chosen.notifies_full is not None:
+            settings_store.save(notifications.SWITCH, chosen.notifies_full, now=now)
+            names["destinationFull"] = chosen.notifies_full
+        place = {"target_type": "configuration", "target_id": "alarms"}
+        record_entry("alarm_limits_updated", "config", now=now, actor=actor, details=names, **place)
+
+
+def run_watchdogs(now: datetime) -> int:
+    """Queue what there is to say about silence, channels and destinations; returns the number of messages."""
+    count = check_silence(now) + check_channels(now) + notifications.check_destinations(now)
+    if count:
+        outbox.queued.send()
+    return count
+
+
+def check_silence(now: datetime) -> int:
+    """Tell once that nothing reports any more, and once that it does again; returns the number of messages.
+
+    Silence is an alarm only while something is late: three jobs that run on Sundays are silent for six days. Where
+    no job is checked for lateness at all, silence alone counts.
+    """
+    with writing() as session:
+        newest = session.execute(NEWEST).first()
+        if newest is None or newest.Job.last_received_at is None:
+            return 0
+        told, last_report_at = settings_store.get(NO_REPORTS), newest.Job.last_received_at
+        if told is None:
+            return _tell_silence(session, last_report_at, now)
+        if last_report_at > datetime.fromisoformat(told["at"]):
+            return _tell_end_of_silence(session, newest.Server, newest.Job, told, now)
+    return 0
+
+
+def check_channels(now: datetime) -> int:
+    """Tell of channels that have failed for long, through the others, and when they work again."""
+    hours = limits().channel_failure_hours
+    is_known = or_(Channel.failing_since_at.is_not(None), Channel.failure_told_at.is_not(None))
+    wanted = select(Channel).where(Channel.is_enabled, is_known).order_by(Channel.id).with_for_update()
+    with writing() as session:
+        rows = session.scalars(wanted.execution_options(populate_existing=True)).all()
+        return sum(_tell_of_channel(session, row, hours, now) for row in rows)
+
+
+def _tell_silence(session: Session, last_report_at: datetime, now: datetime) -> int:
+    hours = limits().silence_hours
+    if not hours or now < last_report_at + timedelta(hours=hours):
+        return 0
+    late_count = overdue_check.count_late(now)
+    if not late_count and overdue_check.is_anything_checked():
+        return 0
+    code = messages.language()
+    facts = {
+        "duration": duration_text(now - last_report_at, code),
+        "last_report_date": date_text(last_report_at, code),
+        "count": count_text(late_count, code),
+    }
+    settings_store.save(NO_REPORTS, {"at": now.isoformat(), "since": last_report_at.isoformat()}, now=now)
+    notice = messages.render_alarm("silence", Severity.ERROR, facts)
+    return outbox.queue_notice(
+        session, notice, outbox.all_destinations(), f"silence:{to_milliseconds(last_report_at)}", now
+    )
+
+
+def _tell_end_of_silence(session: Session, server: Server, job: Job, told: Mapping[str, str], now: datetime) -> int:
+    since_at = datetime.fromisoformat(told["since"])
+    facts = messages.server_values(server, job) | {"last_report_date": date_text(since_at, messages.language())}
+    settings_store.save(NO_REPORTS, None, now=now)
+    notice = messages.render_alarm("silenceOver", Severity.INFO, facts)
+    return outbox.queue_notice(
+        session, notice, outbox.all_destinations(), f"silence-over:{to_milliseconds(since_at)}", now
+    )
+
+
+def _tell_of_channel(session: Session, row: Channel, hours: int, now: datetime) -> int:
+    """One channel that fails, or did; while no other one works nobody can be told, and the next check tries again."""
+    failing = {trouble.channel_id: trouble for trouble in channel_troubles()}
+    code, name = messages.language(), channels.full_name(row.kind, row.name)
+    if row.failing_since_at is None:
+        since_at, row.failure_told_at = row.failure_told_at or now, None
+        facts = {"channel": name, "since_date": date_text(since_at, code)}
+        notice = messages.render_alarm("channelWorks", Severity.INFO, facts, link=messages.channels_link())
+        return outbox.queue_notice(
+            session, notice, _working(failing), f"channel-works:{row.id}:{to_milliseconds(since_at)}", now
+        )
+    is_long = hours > 0 and row.failing_since_at + timedelta(hours=hours) <= now
+    others = _working(failing.keys() | {row.id})
+    if not is_long or row.failure_told_at is not None or not others:
+        return 0
+    trouble = failing.get(row.id)
+    facts = {
+        "channel": name,
+        "since_date": date_text(row.failing_since_at, code),
+        "error": row.failing_error or "",
+        "count": count_text(trouble.waiting if trouble else 0, code),
+    }
+    event_key = f"channel-failing:{row.id}:{to_milliseconds(row.failing_since_at)}"
+    # What is told at the end is since when it failed.
+    row.failure_told_at = row.failing_since_at
+    notice = messages.render_alarm("channelFailing", Severity.ERROR, facts, link=messages.channels_link())
+    return outbox.queue_notice(session, notice, others, event_key, now)
+
+
+def _working(failing: Collection[int]) -> list[outbox.Destination]:
+    return [destination for destination in outbox.all_destinations() if destination.channel_id not in failing]

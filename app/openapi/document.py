@@ -1,0 +1,373 @@
+"""Builds the OpenAPI document from what is there anyway: routes, guards, docstrings and schemas."""
+
+import hashlib
+import re
+from collections.abc import Mapping
+from inspect import cleandoc
+from typing import Any
+
+import orjson
+from apispec import APISpec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from flask import Blueprint, Flask, Response, current_app, request
+from flask.typing import ResponseReturnValue
+from marshmallow import Schema, fields
+from werkzeug.routing import Rule as Route
+
+from app import __version__
+from app.accounts.network_access import Zone
+from app.plugin import AnyOf, ApiGroup, Content, Guard, described
+from app.plugin.api import Description
+from app.web import guards
+from app.web.guards import Rule
+from app.web.responses import DatabaseTime, IsoInstant, Out
+
+# Turns the shapes of the contract into JSON Schema, and the schemas among them into named components.
+
+JSON = "application/json"
+DATABASE_TIME = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
+JsonSchema = dict[str, Any]
+
+
+class Shapes:
+    """The schemas of one document. Each becomes a component when it is first met."""
+
+    def __init__(self) -> None:
+        self.plugin = MarshmallowPlugin(schema_name_resolver=self._name)
+        self._names: dict[str, type[Schema]] = {}
+
+    def bind(self, spec: APISpec) -> None:
+        """Teach the converter our own fields, once the document that it writes to is known."""
+        self._components = spec.components
+        assert self.plugin.converter is not None, "made when the document was"  # noqa: S101 (for the type checker)
+        self._converter = self.plugin.converter
+        self._converter.add_attribute_function(_describe_own_field)  # type: ignore[no-untyped-call]
+
+    def content(self, shape: Any) -> dict[str, Any]:
+        """The shape by media type, as a body or an answer holds it."""
+        if isinstance(shape, AnyOf):
+            plain = [one for one in shape.shapes if not isinstance(one, Content)]
+            own = [self.content(one) for one in shape.shapes if isinstance(one, Content)]
+            as_json = {JSON: {"schema": self.schema(plain[0] if len(plain) == 1 else AnyOf(*plain))}} if plain else {}
+            return {**as_json, **{kind: body for one in own for kind, body in one.items()}}
+        if isinstance(shape, Content):
+            return {kind: {"schema": self.schema(shape)} for kind in shape.media_types}
+        return {JSON: {"schema": self.schema(shape)}}
+
+    def schema(self, shape: Any) -> JsonSchema:
+        """The shape as JSON Schema. Raises TypeError for what is no shape."""
+        if isinstance(shape, type) and issubclass(shape, Schema):
+            found: JsonSchema = self._converter.resolve_nested_schema(shape)  # type: ignore[no-untyped-call]
+            return found
+        if isinstance(shape, fields.Field):
+            return dict(self._converter.field2property(shape))
+        if isinstance(shape, Mapping):
+            properties = {name: self.schema(field) for name, field in shape.items()}
+            return {"type": "object", "properties": properties, "required": always_there(shape)}
+        if isinstance(shape, list):
+            return {"type": "array", "items": self.schema(shape[0])}
+        if isinstance(shape, AnyOf):
+            return {"anyOf": [self.schema(one) for one in shape.shapes]}
+        if isinstance(shape, Content):
+            return {"type": "string"} if shape.shape is None else self.schema(shape.shape)
+        raise TypeError(f"{shape!r} is no shape of a body")
+
+    def parameters(self, query: Any) -> list[dict[str, Any]]:
+        """The fields of a query as parameters."""
+        if isinstance(query, tuple):
+            return [parameter for one in query for parameter in self.parameters(one)]
+        named = query if isinstance(query, Mapping) else query().load_fields
+        return [self._parameter(field.data_key or name, field) for name, field in named.items()]
+
+    def finish(self) -> None:
+        """Say of each answer which of its fields are always there, and give each schema its sentence."""
+        for name, schema in self._names.items():
+            component = self._components.schemas[name]
+            if issubclass(schema, Out):
+                named = {field.data_key or key: field for key, field in schema().dump_fields.items()}
+                component["required"] = always_there(named)
+            sentence = (schema.__dict__.get("__doc__") or "").strip()
+            if sentence:
+                component["description"] = sentence
+
+    def _parameter(self, name: str, field: fields.Field[Any]) -> dict[str, Any]:
+        schema = self.schema(field)
+        said = {"description": schema.pop("description")} if "description" in schema else {}
+        return {"name": name, "in": "query", "required": field.required, "schema": schema, **said}
+
+    def _name(self, schema: Any) -> str:
+        """Name a schema by its group and class, since several groups have a `ServerOut`."""
+        kind = schema if isinstance(schema, type) else type(schema)
+        room = kind.__module__.split(".")
+        wanted = f"{room[-2] if len(room) > 1 else room[0]}.{kind.__name__}"
+        name, number = wanted, 2
+        while self._names.setdefault(name, kind) is not kind:
+            name, number = f"{wanted}{number}", number + 1
+        return name
+
+
+def always_there(named: Mapping[str, fields.Field[Any]]) -> list[str]:
+    """The names of the fields that no answer lacks: all but those marked `metadata={"optional": True}`."""
+    return [name for name, field in named.items() if not field.metadata.get("optional")]
+
+
+def _describe_own_field(_converter: Any, field: fields.Field[Any], **_options: Any) -> JsonSchema:
+    """Describe the fields of `app.web.responses`, which the converter does not know."""
+    if isinstance(field, DatabaseTime):
+        return {"type": ["string", "null"], "pattern": DATABASE_TIME}
+    if not isinstance(field, IsoInstant):
+        return {}
+    if field.missing_text is None:
+        return {"type": ["string", "null"], "format": "date-time"}
+    return {"anyOf": [{"type": "string", "format": "date-time"}, {"const": field.missing_text}]}
+
+
+# The errors that an operation may answer, as far as they follow from its guard, its body and its address.
+
+ERROR: dict[str, Any] = {
+    "type": "object",
+    "description": "What went wrong. Some errors hold more than is named here.",
+    "required": ["error", "timestamp"],
+    "properties": {
+        "error": {"type": "string", "description": "A sentence for people"},
+        "timestamp": {"type": "string", "format": "date-time"},
+        "errorCode": {"type": "string", "description": "A word for programs"},
+        "fields": {
+            "type": "object",
+            "additionalProperties": {"type": "string"},
+            "description": "The fields of the body or query that are wrong, by their path",
+        },
+        "message": {"type": "string", "description": "The technical text, in development mode only"},
+        "stack": {"type": "string", "description": "Where it happened, in development mode only"},
+    },
+}
+SENTENCES = {
+    400: "The body or the query cannot be used",
+    401: "Nobody is signed in, the session has ended, or the API key opens nothing",
+    403: "The caller may not do this, the CSRF token is wrong, or the address is on no allow list",
+    404: "There is no such thing, or the caller may not see it",
+    409: "It exists already",
+    413: "The body is too large",
+    415: "The body is of a kind that cannot be read",
+    429: "Too many requests",
+    500: "Something unexpected went wrong; the log has the details",
+    501: "Not possible with this database",
+    502: "Another machine did not answer as it should",
+    503: "A part that is needed does not answer now; it may later",
+}
+RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "string", "pattern": r"^\d+$"}}}
+
+
+def error_components() -> dict[str, dict[str, Any]]:
+    """The answers that operations refer to."""
+    return {f"Error{status}": _response(status, "application/json") for status in SENTENCES}
+
+
+def error_statuses(
+    rule: Rule, group: ApiGroup, route: Route, told: Description, *, is_api: bool
+) -> dict[int, dict[str, Any]]:
+    """The answers to what may go wrong, by status. Errors outside of /api are pages."""
+    return {status: _error_answer(status, is_api=is_api) for status in sorted(_statuses(rule, group, route, told))}
+
+
+def _statuses(rule: Rule, group: ApiGroup, route: Route, told: Description) -> set[int]:
+    found = {500, 503, *told.errors}
+    if rule.guard is not Guard.OPEN:
+        found |= {401, 403}
+    if rule.guard in (Guard.LOGIN, Guard.ADMIN):
+        found.add(429)  # for keys that open nothing, sent again and again
+    if rule.zone is not None:
+        found.add(429 if rule.zone is Zone.PROBES else 403)
+    if group.key_scope:
+        found |= {401, 403, 429}
+    if told.body is not None:
+        found |= {400, 413}
+    if told.query is not None:
+        found.add(400)
+    if route.arguments:
+        found.add(404)
+    return found
+
+
+def _error_answer(status: int, *, is_api: bool) -> dict[str, Any]:
+    return {"$ref": f"#/components/responses/Error{status}"} if is_api else _response(status, "text/html")
+
+
+def _response(status: int, media_type: str) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/Error"} if media_type == "application/json" else {"type": "string"}
+    headers = {"headers": RETRY_AFTER} if status == 429 else {}
+    return {"description": SENTENCES[status], "content": {media_type: {"schema": schema}}, **headers}
+
+
+# Who may call what, in the words of OpenAPI.
+
+SCHEMES: dict[str, dict[str, Any]] = {
+    "session": {
+        "type": "apiKey",
+        "in": "cookie",
+        "name": "sessionId",
+        "description": "The session that `GET /api/csrf` begins and `POST /api/auth/login` signs in",
+    },
+    "csrfToken": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-CSRF-Token",
+        "description": "The session's token, from `GET /api/csrf`",
+    },
+    "keyInQuery": {"type": "apiKey", "in": "query", "name": "api_key", "description": "An API key"},
+    "keyInHeader": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "An API key"},
+    "keyAsBearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
+}
+KEYS_IN_HEADERS: list[dict[str, list[str]]] = [{"keyInHeader": []}, {"keyAsBearer": []}]
+# Where keys are not required, nothing is; so nothing stands first among the ways in.
+ANY_KEY_OR_NONE: list[dict[str, list[str]]] = [{}, {"keyInQuery": []}, *KEYS_IN_HEADERS]
+
+
+def requirements(rule: Rule, group: ApiGroup, methods: set[str]) -> list[dict[str, list[str]]]:
+    """The ways in, each of which is enough."""
+    if rule.guard is Guard.OPEN:
+        return ANY_KEY_OR_NONE if group.key_scope else []
+    session: dict[str, list[str]] = {"session": []}
+    if rule.csrf and "GET" not in methods:
+        session["csrfToken"] = []
+    return [session] if rule.guard is Guard.SESSION else [session, *KEYS_IN_HEADERS]
+
+
+OPENAPI = "3.1.0"
+UNTOLD_METHODS = {"HEAD", "OPTIONS"}
+# The converters of Werkzeug that stand for something else than text.
+PATH_TYPES = {"int": "integer", "float": "number"}
+TITLE = "duplistatus"
+ABOUT = """
+Times are ISO 8601 in UTC, sizes are bytes, errors are `{"error", "timestamp"}` and may hold more.
+A session begins with `GET /api/csrf`, whose token goes into the header `X-CSRF-Token` of every request that changes
+something; `POST /api/auth/login` signs it in. Programs come with an API key instead.
+"""
+
+
+def build_document(app: Flask) -> dict[str, Any]:
+    """Describe every route of every registered group, a guest's as well."""
+    groups: dict[str, ApiGroup] = app.extensions["duplistatus.registry"].api_groups
+    shapes = Shapes()
+    spec = APISpec(
+        TITLE,
+        __version__,
+        OPENAPI,
+        plugins=[shapes.plugin],
+        info={"description": cleandoc(ABOUT)},
+        tags=[{"name": group.name, "description": group.summary} for group in groups.values()],
+    )
+    shapes.bind(spec)
+    for name, scheme in SCHEMES.items():
+        spec.components.security_scheme(name, scheme)
+    spec.components.schema("Error", ERROR)
+    for name, response in error_components().items():
+        spec.components.response(name, response)
+    for path, route, group in sorted(described_routes(app, groups), key=lambda found: found[0]):
+        methods = sorted((route.methods or set()) - UNTOLD_METHODS)
+        spec.path(path, operations={method.lower(): _operation(app, route, group, path, shapes) for method in methods})
+    shapes.finish()
+    document: dict[str, Any] = spec.to_dict()
+    return document
+
+
+def described_routes(app: Flask, groups: dict[str, ApiGroup]) -> list[tuple[str, Route, ApiGroup]]:
+    """The routes of the groups, with their addresses below the base path as OpenAPI writes them."""
+    base_path = app.extensions["duplistatus.settings"].base_path
+    return [
+        (re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", route.rule.removeprefix(base_path)), route, groups[group_name])
+        for route in app.url_map.iter_rules()
+        if (group_name := route.endpoint.partition(".")[0]) in groups and "." in route.endpoint
+    ]
+
+
+def _operation(app: Flask, route: Route, group: ApiGroup, path: str, shapes: Shapes) -> dict[str, Any]:
+    view = app.view_functions[route.endpoint]
+    rule: guards.Rule = app.extensions[guards.RULES][route.endpoint]
+    told: Description = getattr(view, "description", Description())
+    summary, _, more = cleandoc(view.__doc__ or "").partition("\n")
+    operation: dict[str, Any] = {
+        "operationId": route.endpoint,
+        "tags": [group.name],
+        "summary": summary.rstrip("."),
+        "x-guard": rule.guard.name.lower(),
+        "security": requirements(rule, group, route.methods or set()),
+        "responses": {str(status): _answer(shape, shapes) for status, shape in (told.answers or {200: None}).items()},
+    }
+    if more.strip():
+        operation["description"] = more.strip()
+    parameters = [_path_parameter(name, route) for name in sorted(route.arguments)]
+    if told.query is not None:
+        parameters += shapes.parameters(told.query)
+    if parameters:
+        operation["parameters"] = parameters
+    if told.body is not None:
+        operation["requestBody"] = {"required": not told.is_body_optional, "content": shapes.content(told.body)}
+    for status, answer in error_statuses(rule, group, route, told, is_api=path.startswith("/api")).items():
+        operation["responses"].setdefault(str(status), answer)
+    return operation
+
+
+def _answer(shape: Any, shapes: Shapes) -> dict[str, Any]:
+    said = "As asked for"
+    return {"description": said} if shape is None else {"description": said, "content": shapes.content(shape)}
+
+
+def _path_parameter(name: str, route: Route) -> dict[str, Any]:
+    found = re.search(rf"<(\w+)(?:\((.*?)\))?:{re.escape(name)}>", route.rule)
+    kind, options = (found[1], found[2] or "") if found else ("string", "")
+    schema: dict[str, Any] = {"type": PATH_TYPES.get(kind, "string")}
+    if kind == "any":
+        schema["enum"] = [word.strip() for word in options.split(",")]
+    elif schema["type"] == "string":
+        schema["minLength"] = 1
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+# The document, built once for each application and encoded once for each address that it is reached at.
+
+BUILT = "duplistatus.openapi"
+ENCODED = "duplistatus.openapi.encoded"
+# Addresses come from proxies; more than a few mean that somebody plays with headers.
+MOST_ADDRESSES = 8
+
+
+def document(app: Flask) -> dict[str, Any]:
+    """The OpenAPI document of the application."""
+    found: dict[str, Any] | None = app.extensions.get(BUILT)
+    if found is None:
+        found = app.extensions[BUILT] = build_document(app)
+    return found
+
+
+def encoded_document(app: Flask, script_root: str) -> tuple[bytes, str]:
+    """The document as JSON and its ETag; its server is the address that the client sees."""
+    known: dict[str, tuple[bytes, str]] = app.extensions.setdefault(ENCODED, {})
+    if script_root not in known:
+        if len(known) >= MOST_ADDRESSES:
+            known.clear()
+        base_path = app.extensions["duplistatus.settings"].base_path
+        body = orjson.dumps(document(app) | {"servers": [{"url": f"{script_root}{base_path}" or "/"}]})
+        known[script_root] = body, hashlib.blake2b(body, digest_size=12).hexdigest()
+    return known[script_root]
+
+
+# View of the openapi group.
+
+bp = Blueprint("openapi", __name__)
+
+
+@bp.get("/openapi.json")
+@described({200: fields.Dict(), 304: None})
+def show() -> ResponseReturnValue:
+    """This document: every address of the API in OpenAPI 3.1."""
+    body, etag = encoded_document(current_app, request.script_root)
+    answer = Response(body, mimetype="application/json")
+    answer.set_etag(etag)
+    return answer.make_conditional(request)
+
+
+# The description of the API by itself, for programs.
+
+# Open, since the document of an open program holds no secret, and tools that read it know no sessions.
+group = ApiGroup(name="openapi", blueprint=bp, guard=Guard.OPEN, csrf=False, summary="This description")

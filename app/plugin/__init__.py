@@ -1,0 +1,44 @@
+"""Floor 0: all that a plugin may import. Kept small and stable; see `docs/plugins/`."""
+
+from app.plugin.api import AnyOf, ApiGroup, Content, Guard, described, guarded, takes_bytes, visible_server_ids
+from app.plugin.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
+from app.plugin.chart import ChartProvider, Combine, Run, Unit
+from app.plugin.errors import AppError
+from app.plugin.http import (
+    ForbiddenAddress,
+    check_host,
+    check_url,
+    guarded_connections,
+    open_connection,
+    validate_http_url,
+    validate_one_line,
+)
+
+__all__ = [
+    "AnyOf",
+    "ApiGroup",
+    "AppError",
+    "Attachment",
+    "ChartProvider",
+    "Combine",
+    "Content",
+    "DeliveryError",
+    "ForbiddenAddress",
+    "Guard",
+    "HttpChannel",
+    "Message",
+    "NotificationChannel",
+    "Run",
+    "Severity",
+    "Unit",
+    "check_host",
+    "check_url",
+    "described",
+    "guarded",
+    "guarded_connections",
+    "open_connection",
+    "takes_bytes",
+    "validate_http_url",
+    "validate_one_line",
+    "visible_server_ids",
+]

@@ -1,0 +1,250 @@
+"""JSON as other programs write it: mostly strict, now and then with what the standard does not allow."""
+
+import json
+import zlib
+from binascii import a2b_base64, a2b_qp
+from collections.abc import Iterator, Sequence
+from itertools import accumulate
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+import orjson
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.http import parse_options_header
+from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData, State
+
+from app.plugin import AppError
+from app.plugin.errors import TooLarge
+
+# What anybody may send. A report of Duplicati has some 70 values and one for each line of its log.
+MOST_VALUES = 500_000
+MOST_LEVELS = 64
+# Names of values in a text that only the slow reader can read.
+_MOST_ODD_NAMES = 50_000
+_MOST_DIGITS = 20
+
+_BLANKS = b" \t\r\n"
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_NO_BRACKETS = bytes(set(range(256)) - set(_STEPS))
+
+
+def read_json(text: str | bytes) -> Any:
+    """Give the value of a JSON text, with or without a byte order mark. Raises ValueError.
+
+    Halves of surrogate pairs, as names of Windows files may hold, are replaced, and NaN is null.
+    """
+    body = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    body = body.removeprefix(b"\xef\xbb\xbf").strip()
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return _read_odd_json(body)
+
+
+def check_extent(body: bytes) -> None:
+    """Raise TooLarge (413) for a JSON text of more than `MOST_VALUES` values or `MOST_LEVELS` levels.
+
+    Counts without reading: a body of some megabytes can hold values that take fifty times its size, and seconds.
+    """
+    if body.count(b'"') > 4 * MOST_VALUES or count_values(outside := outside_of_texts(body)) > MOST_VALUES:
+        raise TooLarge(f"The JSON text holds more than {MOST_VALUES} values")
+    if count_levels(outside) > MOST_LEVELS:
+        raise TooLarge(f"The JSON text is nested more than {MOST_LEVELS} levels deep")
+
+
+def outside_of_texts(body: bytes) -> bytes:
+    """Give what stands outside of the texts of a JSON text, without blanks; of each one quotation mark remains."""
+    # Marks within texts are escaped, as backslashes are.
+    parts = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
+    return b'"'.join(parts[::2]).translate(None, _BLANKS)
+
+
+def count_values(outside: bytes) -> int:
+    """Count the values by what `outside_of_texts` gives, objects and lists included."""
+    empty = outside.count(b"[]") + outside.count(b"{}")
+    return 1 + outside.count(b",") + outside.count(b"[") + outside.count(b"{") - empty
+
+
+def count_levels(outside: bytes) -> int:
+    """Count the levels of objects and lists by what `outside_of_texts` gives."""
+    return max(accumulate(map(_STEPS.__getitem__, outside.translate(None, _NO_BRACKETS))), default=0)
+
+
+def _read_whole(digits: str) -> int | None:
+    """Read a whole number that a report can hold; reading longer ones takes the square of their length."""
+    return int(digits) if len(digits) <= _MOST_DIGITS else None
+
+
+def _read_odd_json(body: bytes) -> Any:
+    if outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
+        raise ValueError("too many names for a text that is not strict JSON")
+    try:
+        text = body.decode("utf-8", "replace")
+        value = json.loads(text, parse_constant=lambda _word: None, parse_int=_read_whole)
+        return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+    except RecursionError:
+        raise ValueError("nested deeper than can be read") from None
+
+
+# The outermost wrapping of a report: compression and form fields. What comes out is read by `reports`.
+#
+# Every step takes a time in proportion to the size of the body: anybody may send one.
+
+_USUAL_FIELD = "message"
+_MOST_FIELDS = 200
+# The headers of a part of a form: usually one line.
+_MOST_HEADER_BYTES = 8 * 1024
+# Percent signs of a value that is not encoded as it should be; the decoder for those is slow.
+_MOST_STRAY_PERCENTS = 10_000
+_GZIP_MARK = b"\x1f\x8b"
+
+
+class UnreadableEnvelope(AppError):
+    """The body could not be unwrapped."""
+
+    status = 400
+
+
+def open_envelope(content: bytes, content_type: str) -> str | bytes:
+    """Give the text of the report in a request's body, which is unpacked.
+
+    JSON is taken whatever `content_type` says. Of a form the field `message` is taken; when there is none, the only
+    field that looks like a report, since Duplicati lets people choose the field's name.
+    Raises UnreadableEnvelope (400).
+    """
+    if content.lstrip()[:1] in (b"{", b"["):
+        return content
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        return _chosen_field(_multipart_fields(content, content_type))
+    if kind == "application/x-www-form-urlencoded" or content.startswith(b"message="):
+        return _chosen_field(_form_fields(content))
+    return content
+
+
+def is_packed(body: bytes, content_encoding: str) -> bool:
+    """Say whether the body is compressed, or claims to be."""
+    return content_encoding.strip().lower() not in ("", "identity") or body.startswith(_GZIP_MARK)
+
+
+def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
+    """Undo gzip and deflate, holding no more than `limit_bytes`.
+
+    Raises TooLarge (413) over `limit_bytes`, before and after unpacking, and UnreadableEnvelope (400, 415).
+    """
+    encoding = content_encoding.strip().lower()
+    if len(body) > limit_bytes:
+        raise _too_large(limit_bytes)
+    if encoding in ("gzip", "x-gzip") or body.startswith(_GZIP_MARK):
+        return _inflate(body, 16 + zlib.MAX_WBITS, limit_bytes)
+    if encoding == "deflate":
+        return _inflate(body, zlib.MAX_WBITS, limit_bytes)
+    if encoding in ("", "identity"):
+        return body
+    raise UnreadableEnvelope("Content-Encoding may be gzip, deflate or identity", 415)
+
+
+def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
+    """Decompress one stream, stopping as soon as the limit is passed."""
+    decompressor = zlib.decompressobj(window_bits)
+    try:
+        content = decompressor.decompress(body, limit_bytes + 1)
+    except zlib.error as trouble:
+        raise UnreadableEnvelope("The body says that it is compressed, but it cannot be unpacked") from trouble
+    if len(content) > limit_bytes:
+        raise _too_large(limit_bytes)
+    if not decompressor.eof or decompressor.unused_data:
+        raise UnreadableEnvelope("The compressed body is cut short, or something follows it")
+    return content
+
+
+def _too_large(limit_bytes: int) -> TooLarge:
+    return TooLarge(f"The report is larger than {limit_bytes} bytes")
+
+
+def _form_fields(content: bytes) -> list[tuple[str, str]]:
+    """Read the fields of a URL-encoded form."""
+    fields = content.split(b"&", _MOST_FIELDS)
+    if len(fields) > _MOST_FIELDS:
+        raise _too_many_fields()
+    pairs = (field.partition(b"=") for field in fields)
+    return [(_decoded(name), _decoded(value)) for name, _, value in pairs]
+
+
+def _decoded(text: bytes) -> str:
+    """Undo the encoding of a URL-encoded form.
+
+    Quoted-printable differs by its sign alone, and its decoder takes 0.1 s for 16 MB, where urllib's takes 3 to 30 s.
+    It leaves out or keeps what encodes nothing, which the length of the result shows.
+    """
+    plain = text.replace(b"+", b" ")
+    count = plain.count(b"%")
+    decoded = a2b_qp(plain.replace(b"=", b"%3D").replace(b"%", b"="))
+    if len(decoded) != len(plain) - 2 * count or b"%\r" in plain or b"%\n" in plain:
+        if count > _MOST_STRAY_PERCENTS:
+            raise UnreadableEnvelope("The form is not encoded as a form: percent signs have to be written as %25")
+        decoded = unquote_to_bytes(plain)
+    return decoded.decode("utf-8", "replace")
+
+
+def _multipart_fields(content: bytes, content_type: str) -> list[tuple[str, str]]:
+    """Read the fields of a multipart form."""
+    boundary = parse_options_header(content_type)[1].get("boundary", "").encode("utf-8", "replace")
+    fields: list[tuple[Any, list[bytes]]] = []
+    try:
+        for event in _multipart_events(content, boundary):
+            if isinstance(event, Field | File):
+                fields.append((event, []))
+            elif isinstance(event, Data):
+                fields[-1][1].append(event.data)
+        return [(field.name or "", _field_text(field, b"".join(parts))) for field, parts in fields]
+    except RequestEntityTooLarge as error:
+        raise _too_many_fields() from error
+    except ValueError as error:
+        raise UnreadableEnvelope("The form cannot be read as multipart/form-data") from error
+
+
+def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
+    """Decode step by step, so that headers that do not end are noticed before they are read."""
+    decoder = MultipartDecoder(boundary, max_parts=_MOST_FIELDS)
+    for start in range(0, len(content), _MOST_HEADER_BYTES):
+        decoder.receive_data(content[start : start + _MOST_HEADER_BYTES])
+        while not isinstance(event := decoder.next_event(), NeedData):
+            yield event
+            if decoder.state is State.EPILOGUE:
+                return
+        if decoder.state is State.PART and len(decoder.buffer) > _MOST_HEADER_BYTES:
+            raise UnreadableEnvelope(f"The headers of a field are longer than {_MOST_HEADER_BYTES} bytes")
+    raise UnreadableEnvelope("The form is cut short")
+
+
+def _field_text(field: Field | File, value: bytes) -> str:
+    encoding = field.headers.get("Content-Transfer-Encoding", "").strip().lower()
+    if encoding == "base64":
+        value = a2b_base64(value)
+    elif encoding == "quoted-printable":
+        value = a2b_qp(value)
+    return value.decode("utf-8", "replace")
+
+
+def _too_many_fields() -> UnreadableEnvelope:
+    return UnreadableEnvelope(f"The form has more than {_MOST_FIELDS} fields")
+
+
+def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
+    """Pick the field that holds the report."""
+    for name, value in fields:
+        if name == _USUAL_FIELD:
+            return value
+    reports = [value for _, value in fields if _looks_like_report(value)]
+    if len(reports) == 1:
+        return reports[0]
+    raise UnreadableEnvelope(
+        f"The form has no field '{_USUAL_FIELD}'; take --send-http-message-parameter-name out of Duplicati's options"
+    )
+
+
+def _looks_like_report(value: str) -> bool:
+    """Tell a report from the further fields that Duplicati can be told to send."""
+    start = value.lstrip()
+    return start.startswith("{") or "MainOperation:" in value or (start.startswith("Duplicati ") and "\n" in start)

@@ -1,0 +1,172 @@
+"""Why a run failed: the sentence for people in what Duplicati wrote for programmers.
+
+An entry of a log is `DATE - [LEVEL-TAG]: text`, often followed by an exception as .NET prints it: `Type: message`, the
+exceptions within it after `--->`, and stacks of calls. Text is in the language of the machine; tags and types are not.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import NamedTuple
+
+from app.notifications.rules import shorten
+
+REASON_LIMIT, LINE_LIMIT = 500, 2_000
+# What is read of one entry: the message stands at its beginning, stacks behind it can be long.
+_ENTRY_LIMIT = 20_000
+_MOST_WRAPPINGS = 10
+# A person reads fewer, and the reason of a failure is among the first.
+_MOST_ENTRIES = 500
+_HEAD = re.compile(
+    r"(?:[^\[\n]{8,40} - )?\[[A-Z][a-z]{2,20}-(?P<tag>[^\]\n]{1,300})\]: ?"
+    r"|\d{4}-\d\d-\d\d[T ][\d:.]{7,16} ?(?:Z|[+-]\d\d(?::?\d\d)?)? - "
+)
+_TYPE_NAME = (
+    r"(?:(?:[A-Za-z_]\w{0,99}[.+]){1,20}\w{0,99}(?:Exception|Error)|\w{1,99}Exception)"
+    r"(?:`\d+)?(?:\[[^\]\n]{0,300}\])?(?: \((?:0x)?[0-9A-Fa-f]{1,10}\))?"
+)
+_EXCEPTION = re.compile(rf"(?P<type>{_TYPE_NAME})(?::[ \t]*(?P<message>.*)|[ \t]*)")
+# Only from the first of several blanks: else a run of them is looked at from each.
+_INNER = re.compile(rf"(?<![ \t\n])[ \t\n]*---> ?(?:\([^()\n]{{1,40}} #\d+\) ?)?(?={_TYPE_NAME}(?::|\s|$))")
+# "at" is "bei", "à" or "в" in .NET of other languages.
+_STACK_LINE = re.compile(r"[ \t]{2,}\S{1,10} [\w.`<>\[\],+|$@&*]+\(.*|[ \t]*---.*---[ \t]*")
+# Messages that only say that there is a reason.
+_GENERIC = re.compile(
+    r"One or more errors occurred"
+    r"|Exception of type '[^']*' was thrown"
+    r"|Exception has been thrown by the target of an invocation"
+    r"|The type initializer for '[^']*' threw an exception"
+    r"|An (?:unexpected )?error occurred(?: while sending the request)?"
+    r"|Fatal error"
+    r"|The operation \w+ has failed",
+    re.IGNORECASE,
+)
+_SEE_INNER = re.compile(r",? (?:please )?see (?:the )?inner exceptions?(?: for (?:more )?details)?\.?$", re.IGNORECASE)
+_WITH_ERROR = re.compile(r"The operation \w+ has failed with error: ", re.IGNORECASE)
+_AGGREGATED = re.compile(r"One or more errors occurred\.? ?\((.*)\)", re.IGNORECASE | re.DOTALL)
+# An exception of several others names each of them in brackets behind a sentence in the language of the machine.
+_ANY_AGGREGATED = re.compile(r"[^()]{3,200}[.。] ?\((.*)\)", re.DOTALL)
+# Written when the whole operation ends: the text before the exception says no more than that.
+_FINAL_TAGS = ("-FailedOperation", "-FatalError")
+# Follow-ups of a failure, doubtful options, and reports that could not be sent: hardly ever the reason.
+_NOISE_TAG = re.compile(r"-(?:FailedWriteOperation|UnsupportedOption)$|\.Modules\.Builtin\.(?:HttpReport|Send)\w*-")
+_NOISE_TEXT = re.compile(r"LocalDatabase does not contain a previous operation", re.IGNORECASE)
+_FIRST, _USUAL, _EMPTY, _NOISE = range(4)
+
+
+class _Entry(NamedTuple):
+    """One entry of a log: what it says, outermost exception first, and how likely that is the reason."""
+
+    rank: int
+    messages: tuple[str, ...]
+
+    @property
+    def line(self) -> str:
+        """All of it in one line."""
+        return shorten(_joined([" ".join(message.split()) for message in self.messages]), LINE_LIMIT)
+
+    @property
+    def reason(self) -> str:
+        """The first paragraph of each message in one line."""
+        paragraphs = (message.partition("\n\n")[0] for message in self.messages)
+        return shorten(_joined([" ".join(paragraph.split()) for paragraph in paragraphs]), REASON_LIMIT)
+
+
+def find_reason(errors: Sequence[str], warnings: Sequence[str] = ()) -> str:
+    """Give the reason of a failure in one line, at most 500 characters; empty where nothing but noise is told.
+
+    An exception and what ended the operation come before other errors, and these before warnings.
+    """
+    for entries in (errors, warnings):
+        found = min(_read_all(entries), key=_rank, default=None)
+        if found is not None and found.reason and found.rank != _NOISE:
+            return found.reason
+    return ""
+
+
+def list_lines(errors: Sequence[str], warnings: Sequence[str], *, limit: int | None = None) -> list[str]:
+    """Give errors, then warnings, a line each: the reason first, noise last, and nothing twice.
+
+    Ends with the line that exceeds `limit` characters in all.
+    """
+    lines: dict[str, None] = {}
+    length = 0
+    for entries in (errors, warnings):
+        for entry in sorted(_read_all(entries), key=_rank):
+            if not entry.line or entry.line in lines:
+                continue
+            lines[entry.line] = None
+            length += len(entry.line)
+            if limit is not None and length > limit:
+                return list(lines)
+    return list(lines)
+
+
+def plain_line(text: str) -> str:
+    """Give an entry of a log, or an exception, in one line: no date, no tag, no names of types, no stack."""
+    return _read(text).line
+
+
+def _read_all(entries: Iterable[str]) -> Iterator[_Entry]:
+    return map(_read, islice(filter(None, entries), _MOST_ENTRIES))
+
+
+def _rank(entry: _Entry) -> int:
+    return entry.rank
+
+
+def _read(text: str) -> _Entry:
+    text = text[:_ENTRY_LIMIT].replace("\r\n", "\n")
+    head = _HEAD.match(text)
+    tag = (head["tag"] or "") if head else ""
+    is_final = tag.endswith(_FINAL_TAGS)
+    spoken, exceptions = _parts(text[head.end() :] if head else text)
+    if is_final and exceptions:
+        spoken = ""
+    told = [_plain(message, kind) for kind, message in (("", spoken), *exceptions)]
+    messages = tuple(message for message in told if message and not _GENERIC.fullmatch(message.rstrip(". ")))
+    if not messages:  # then what is generic, or the name of a type, is all there is
+        names = [kind.partition(" (")[0].rpartition(".")[2] for kind, _ in exceptions]
+        return _Entry(_EMPTY, tuple([message for message in told if message][-1:] or names[-1:]))
+    if _NOISE_TAG.search(tag) or _NOISE_TEXT.match(messages[0]):
+        return _Entry(_NOISE, messages)
+    return _Entry(_FIRST if is_final or not head else _USUAL, messages)
+
+
+def _parts(text: str) -> tuple[str, list[tuple[str, str]]]:
+    """Give the text in front of any exception, and type and message of each, outermost first."""
+    spoken: list[str] = []
+    exceptions: list[tuple[str, list[str]]] = []
+    current: list[str] | None = spoken
+    for line in _INNER.sub("\n", text).split("\n"):
+        if _STACK_LINE.fullmatch(line):
+            current = None
+        elif found := _EXCEPTION.fullmatch(line):
+            current = [(found["message"] or "").removesuffix("<---")]
+            exceptions.append((found["type"], current))
+        elif current is not None:
+            current.append(line)
+    return "\n".join(spoken).strip(), [(kind, "\n".join(lines).strip()) for kind, lines in exceptions]
+
+
+def _plain(message: str, kind: str, depth: int = 0) -> str:
+    """Give a message without what is wrapped around it."""
+    message = _SEE_INNER.sub("", _WITH_ERROR.sub("", message))
+    found = _AGGREGATED.fullmatch(message)
+    if found is None and "AggregateException" in kind:
+        found = _ANY_AGGREGATED.fullmatch(message)
+    if found is None or depth > _MOST_WRAPPINGS:
+        return message
+    parts = [_plain(part, "", depth + 1) for part in found[1].split(") (")]
+    return "; ".join(dict.fromkeys(parts))
+
+
+def _joined(messages: Iterable[str]) -> str:
+    """Give the outermost and the innermost message; one alone where the other says no more."""
+    said = [message for message in messages if message]
+    if not said:
+        return ""
+    outer, inner = said[0], said[-1]
+    if inner.rstrip(".") in outer:
+        return outer
+    return inner if outer.rstrip(".") in inner else f"{outer.rstrip('.: ')}: {inner}"

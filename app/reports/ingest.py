@@ -1,0 +1,575 @@
+"""The versions that a report lists, read with what is known of the job's runs and of its machine.
+
+Dates in the list are local times in the language of the machine; `app.reports.versions` has the rules.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta
+from functools import cache
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import BigInteger, Connection, bindparam, select, type_coerce, union_all
+from sqlalchemy.orm import Session
+
+from app import runtime
+from app.audit.log import Actor, AuditEntry, record_entry
+from app.backups import job_stats
+from app.backups.merging import find_server_id, give_id, has_provisional
+from app.backups.models import Job, Run, RunLog, Server
+from app.backups.recent_runs import unpack_runs, usual_interval
+from app.backups.run_logs import pack_log_quickly
+from app.core.db.transaction import insert_for, writing
+from app.core.db.types import AnyRow
+from app.core.instants import MILLISECOND, iso, to_milliseconds
+from app.insight import notifications
+from app.notifications import outbox
+from app.plugin.errors import Conflict
+from app.reports.fields import SYNC
+from app.reports.outcomes import is_failure
+from app.reports.report import CLOCK_TOLERANCE, NOTHING_TOLD, WHOLE_SECONDS, Figure, Format, Report, correct_clock
+from app.reports.versions import (
+    KnownRun,
+    SeenOffset,
+    VersionList,
+    VersionLog,
+    add_offset,
+    read_versions,
+    seen_offsets,
+    span_of,
+)
+from app.schedules import planning
+
+RUN_TABLE = Run.__table__
+# More would take longer than an upload may: ten years of hourly runs are 87,600, and no list holds them all.
+MOST_KNOWN_RUNS = 20_000
+# The list of a job differs from the one before it by a date or two. To read thirty dates took 5 ms of an upload, and
+# all runs of two years, hourly, ten times that; what the list before came to is kept, of as many jobs as this.
+MOST_LISTS, LONGEST_LIST = 1_000, 400
+# How many dates that are known are read again with the new ones, for the order of the list.
+CONTEXT = 6
+_lists: dict[tuple[str, str], dict[str, str]] = {}
+
+# As the numbers that are stored: to make instants of hundreds of them took longer than the rest of an upload.
+BEGAN_MS, ENDED_MS, REPORTED_MS = (
+    type_coerce(column, BigInteger)
+    for column in (RUN_TABLE.c.began_at, RUN_TABLE.c.ended_at, RUN_TABLE.c.reported_began_at)
+)
+FIND_RUNS = (
+    select(BEGAN_MS, ENDED_MS, REPORTED_MS)
+    .where(RUN_TABLE.c.job_id == bindparam("job_id"), BEGAN_MS.between(bindparam("first"), bindparam("last")))
+    .order_by(RUN_TABLE.c.began_at.desc())
+    .limit(MOST_KNOWN_RUNS)
+)
+# Begins of runs for which the clock was ahead: as they were sent, and as they count.
+Clocks = tuple[datetime, datetime]
+FIND_MOVED_RUNS = (
+    select(RUN_TABLE.c.reported_began_at, RUN_TABLE.c.began_at)
+    .where(RUN_TABLE.c.job_id == bindparam("job_id"), RUN_TABLE.c.reported_began_at.is_not(None))
+    .order_by(RUN_TABLE.c.reported_began_at)
+)
+
+
+def with_versions(connection: Connection, server: Any, job_id: int, report: Report) -> Report:
+    """The report with the versions that its log lists. `server` has the attributes of `Server`."""
+    if not report.version_log.is_told:
+        return report
+    began_at = report.sent_began_at
+    ended_at = began_at + (report.ended_at - report.began_at)
+    offsets = seen_offsets(server.seen_offsets)
+    if report.utc_offset_min is not None:
+        offsets.append(SeenOffset(began_at, report.utc_offset_min))
+
+    def read(version_log: VersionLog) -> VersionList:
+        span = span_of(version_log, began_at)
+        return read_versions(
+            version_log,
+            began_at=began_at,
+            ended_at=ended_at,
+            known_runs=_known_runs(connection, job_id, span) if span else (),
+            seen_offsets=offsets,
+            zone=runtime.settings().zone,
+        )
+
+    found = _read_by_list_before((report.server_id, report.job_name), report.version_log, read)
+    clocks = moved_runs(connection, job_id)
+    if report.reported_began_at is not None:
+        clocks.append((report.reported_began_at, report.began_at))
+    return replace(
+        report,
+        available_versions=by_right_clock(found.versions, clocks, report.ended_at),
+        unread_versions=found.unread,
+        not_told=report.not_told | list_not_told(found),
+    )
+
+
+def _read_by_list_before(
+    key: tuple[str, str], version_log: VersionLog, read: Callable[[VersionLog], VersionList]
+) -> VersionList:
+    """Read the dates that the job's list before did not have, with some that it had; the others are known from there.
+
+    Whatever is unusual is read in full: a list with other dates than the one before, or one in which the dates that
+    are read again come out otherwise.
+    """
+    dates, deleted = version_log.dates, version_log.deleted_dates
+    if len(dates) > LONGEST_LIST or len(set(dates)) < len(dates) or not set(deleted) <= set(dates):
+        return read(version_log)
+    before = _lists.get(key, {})
+    new_count = next((index for index, date in enumerate(dates) if date in before), len(dates))
+    short_count = new_count + CONTEXT
+    known: dict[str, str] | None = None
+    if short_count < len(dates) and all(date in before for date in dates[new_count:]):
+        newest = read(version_log.newest(short_count))
+        known = _by_date(dates[:short_count], newest)
+        if known is not None:
+            known = before | known
+            if any(known[date] != before[date] for date in dates[new_count:]):
+                known = None
+    if known is None:
+        known = _by_date(dates, read(VersionLog(version_log.considered)))
+        if known is None:
+            return read(version_log)
+    if len(_lists) >= MOST_LISTS:
+        _lists.clear()
+    _lists[key] = {date: known[date] for date in dates}
+    return VersionList(tuple(sorted((known[date] for date in dates if date not in deleted), reverse=True)))
+
+
+def _by_date(dates: Sequence[str], found: VersionList) -> dict[str, str] | None:
+    """The versions by the dates of the log; None unless each date has a version of its own."""
+    if len(found.versions) < len(dates):
+        return None
+    return {date: entry for date, entry in zip(dates, found.entries, strict=True) if entry is not None}
+
+
+def moved_runs(connection: Connection, job_id: int) -> list[Clocks]:
+    """The runs of a job for which the clock of the machine was ahead, oldest first."""
+    return [(sent_at, began_at) for sent_at, began_at in connection.execute(FIND_MOVED_RUNS, {"job_id": job_id})]
+
+
+def by_right_clock(versions: Sequence[str], clocks: Sequence[Clocks], ended_at: datetime) -> tuple[str, ...]:
+    """The versions of a list, newest first, without the error of the clock by which some of them were named.
+
+    Those of runs that are known with both times are given by the right one. Others that lie after the end of the run
+    that lists them are set back by the error that the clock had at the newest of those runs.
+    """
+    if not clocks:
+        return tuple(versions)
+    known = {_second(sent_at): _second(began_at) for sent_at, began_at in clocks}
+    error, latest = clocks[-1][0] - clocks[-1][1], iso(ended_at)
+
+    def corrected(version: str) -> str:
+        if version in known or version <= latest:
+            return known.get(version, version)
+        return iso(datetime.fromisoformat(version) - error)
+
+    return tuple(sorted({corrected(version) for version in versions}, reverse=True))
+
+
+def _second(at: datetime) -> str:
+    return iso(at.replace(microsecond=0))
+
+
+def list_not_told(found: VersionList) -> Figure:
+    """Nothing was told by a list of which no entry can be read."""
+    return Figure.VERSION_LIST if found.unread and not found.versions else Figure(0)
+
+
+def _known_runs(connection: Connection, job_id: int, span: tuple[datetime, datetime]) -> list[KnownRun]:
+    """The runs of a job that began within a span, by the clock of their machine."""
+    first, last = map(to_milliseconds, span)
+    rows = connection.execute(FIND_RUNS, {"job_id": job_id, "first": first, "last": last})
+    return [known_run(*row) for row in rows]
+
+
+def known_run(began_ms: int, ended_ms: int, reported_ms: int | None) -> KnownRun:
+    """A stored run as its machine saw it, by the begin that was sent; milliseconds since 1970."""
+    if reported_ms is None:
+        return KnownRun(began_ms / 1000, ended_ms / 1000)
+    return KnownRun(reported_ms / 1000, (reported_ms + ended_ms - began_ms) / 1000)
+
+
+# A report becomes a stored run: run, log, job figures, next expected time, audit and outbox in one transaction.
+
+log = logging.getLogger(__name__)
+
+ONE_SECOND = timedelta(seconds=1)
+# How far apart both formats of a run without results may come.
+BOTH_FORMATS_WITHIN = timedelta(seconds=10)
+# How long after a failure its report comes, and Duplicati keeps the error.
+FAILURE_NOTED_WITHIN = timedelta(minutes=1)
+RICHNESS: dict[int, int] = {Format.METADATA: 0, Format.TEXT: 1, Format.COLLECTED: 2, Format.JSON: 3}
+# An error of a clock that differs by less from the one that is known is the same error.
+CLOCK_STEP_S = 3600
+SERVERS, JOBS = Server.__table__, Job.__table__
+RUNS, LOGS, AUDIT = Run.__table__, RunLog.__table__, AuditEntry.__table__
+# Built once: making a statement costs as much as running it.
+INSERT_LOG, INSERT_AUDIT = LOGS.insert(), AUDIT.insert()
+FIND_SERVER = select(*SERVERS.c).where(SERVERS.c.id == bindparam("server_id"))
+FIND_JOB = (
+    select(*JOBS.c)
+    .where(JOBS.c.server_id == bindparam("server_id"), JOBS.c.name == bindparam("job_name"))
+    .with_for_update()
+)
+# Those whose begin, as it was sent, lies in the second of the report's.
+_COPY_COLUMNS = (
+    RUNS.c.row_id,
+    RUNS.c.began_at,
+    RUNS.c.ended_at,
+    RUNS.c.reported_began_at,
+    RUNS.c.format,
+    RUNS.c.uploaded_bytes,
+    RUNS.c.not_told,
+    RUNS.c.duration_s,
+    RUNS.c.status,
+    RUNS.c.received_at,
+)
+# The newest run of a server for which its clock was ahead.
+FIND_MOVED = (
+    select(RUNS.c.reported_began_at, RUNS.c.began_at)
+    .join(JOBS, JOBS.c.id == RUNS.c.job_id)
+    .where(JOBS.c.server_id == bindparam("server_id"), RUNS.c.reported_began_at.is_not(None))
+    .order_by(RUNS.c.received_at.desc())
+    .limit(1)
+)
+FIND_COPIES = union_all(
+    *(
+        select(*_COPY_COLUMNS).where(
+            RUNS.c.job_id == bindparam("job_id"),
+            began_at >= bindparam("first", type_=RUNS.c.began_at.type),
+            began_at < bindparam("last", type_=RUNS.c.began_at.type),
+            is_sent,
+        )
+        for began_at, is_sent in (
+            (RUNS.c.began_at, RUNS.c.reported_began_at.is_(None)),
+            (RUNS.c.reported_began_at, RUNS.c.reported_began_at.is_not(None)),
+        )
+    )
+)
+FIND_RUN_BEFORE = (
+    select(*_COPY_COLUMNS)
+    .where(RUNS.c.job_id == bindparam("job_id"), RUNS.c.began_at < bindparam("last", type_=RUNS.c.began_at.type))
+    .order_by(RUNS.c.began_at.desc())
+    .limit(1)
+)
+FIND_NOTED_FAILURE = (
+    select(*_COPY_COLUMNS)
+    .where(
+        RUNS.c.job_id == bindparam("job_id"),
+        RUNS.c.began_at.between(
+            bindparam("first", type_=RUNS.c.began_at.type), bindparam("last", type_=RUNS.c.began_at.type)
+        ),
+        RUNS.c.format == int(Format.METADATA),
+        RUNS.c.status == "Fatal",
+    )
+    .order_by(RUNS.c.began_at)
+    .limit(1)
+)
+UPDATE_JOB = JOBS.update().where(JOBS.c.id == bindparam("row_id"))
+# What collecting noted of a job for the time until its next run.
+NOTED = ("running_since_at", "collected_error", "collected_error_at")
+FOLLOWS = (*job_stats.FIGURES, *planning.PLAN, *NOTED)  # what a run changes of its job
+REPORTED = tuple(
+    column.name for column in RUNS.columns if column.name in {field.name for field in fields(Report)}
+)  # the columns of a run that its report fills under the same name
+_reported_values: Callable[[Report], tuple[Any, ...]] = attrgetter(*REPORTED)
+
+
+class DuplicateReport(Conflict):
+    """This run is stored already; nothing was changed."""
+
+    def __init__(self) -> None:
+        super().__init__("ignored, duplicated data")
+
+
+class _NeedsId(Exception):
+    """The machine was known by its name alone so far, and reports with an id now."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRun:
+    """A run that was just stored, with the rows of its server and job: plain objects with the names of the models.
+
+    `report` is what was stored: with true times where a clock was wrong, and with the versions read.
+    """
+
+    run_id: str
+    server: Any
+    job: Any
+    report: Report
+
+
+def ingest_report(report: Report, *, now: datetime, actor: Actor, received_at: datetime | None = None) -> str | None:
+    """Store a run and everything that follows from it; returns the run's id once it is committed.
+
+    Unknown servers and jobs are created. Returns None for a run that is stored already and was sent in another format
+    now. Raises DuplicateReport when the job has a run that began at the same millisecond, also when both arrive at
+    once. `received_at` is when the report came, where that was not now.
+    """
+    received_at = received_at or now
+    try:
+        return _ingest(report, now, actor, received_at)
+    except _NeedsId:
+        with writing() as session:
+            give_id(session, report.server_name, report.server_id, actor=actor, now=now)
+        return _ingest(report, now, actor, received_at)
+
+
+def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) -> str | None:
+    packed = pack_log(report)
+    with writing(is_small=True) as session:
+        stored = store_run(session, report, packed, received_at)
+        if stored is None:
+            return None
+        server, job, report = stored.server, stored.job, stored.report
+        session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))
+        queued = 0
+        if outbox.needs_notification(server, job, report, now) or notifications.has_to_notify(job, stored.run_id):
+            full_server, full_job = session.get_one(Server, server.id), session.get_one(Job, job.id)
+            queued = outbox.queue_run_messages(session, full_server, full_job, report, stored.run_id, now)
+            queued += notifications.queue_message(session, full_server, full_job, stored.run_id, now)
+    if queued:
+        outbox.queued.send()
+    return stored.run_id
+
+
+def pack_log(report: Report) -> bytes:
+    """Pack the log of a report; with a large one this takes long enough to be done before a transaction."""
+    return pack_log_quickly(report.messages, report.warnings, report.errors)
+
+
+def store_run(
+    session: Session, report: Report, packed: bytes, now: datetime, *, clock_ahead: timedelta | None = None
+) -> StoredRun | None:
+    """Store a run with its log, and move its job on, within the transaction of the caller; notifies nobody.
+
+    `packed` is what `pack_log` gives, `now` is when the report came, `clock_ahead` as with `correct_clock`. Returns and
+    raises as `ingest_report`; the transaction goes on after a duplicate.
+    """
+    connection = session.connection()
+    if not report.server_id:
+        report = replace(report, server_id=find_server_id(connection, report.server_name))
+    server, job = _server_and_job(connection, report, now)
+    known = _find_known(connection, job.id, report, now)
+    report = _with_likely_next_run(connection, job, correct_clock(report, now, clock_ahead))
+    report = with_versions(connection, server, job.id, report)
+    values = dict(zip(REPORTED, _reported_values(report), strict=True))
+    if known is not None:
+        _complete_run(session, server, job, known, report, values, packed)
+        return None
+    run_id = str(uuid.uuid4())
+    values |= {"id": run_id, "job_id": job.id, "received_at": now}
+    row_id = _insert_run(connection, values)
+    connection.execute(INSERT_LOG, {"run_row_id": row_id, "packed": packed})
+    report = replace(report, began_at=values["began_at"], reported_began_at=values["reported_began_at"])
+    is_first = job.state_began_at is None
+    job_stats.add_run(session, job, values)
+    _follow_clock(connection, server, report, now)
+    _move_on(session, job, server, report, is_first=is_first)
+    return StoredRun(run_id, server, job, report)
+
+
+def _find_known(connection: Connection, job_id: int, report: Report, received_at: datetime) -> AnyRow | None:
+    """The stored run that a report is a copy of, in another format; None for a new run.
+
+    The plain text and the metadata of a job tell whole seconds alone, so there the second has to do. A run without
+    results begins at its reception, so there one that came in the other format some seconds before is the same. Of a
+    failure the metadata tell the end alone. Raises DuplicateReport for a copy in the same format.
+    """
+    if is_failure(report.status) and report.main_operation == SYNC:
+        known = _find_failure(connection, job_id, report, received_at)
+        if known is not None:
+            return known
+    second = report.began_at.replace(microsecond=0)
+    is_exact = report.has_results or report.format == Format.METADATA
+    first = second if is_exact else second - BOTH_FORMATS_WITHIN
+    for row in connection.execute(FIND_COPIES, {"job_id": job_id, "first": first, "last": second + ONE_SECOND}):
+        begun_at = row.reported_began_at or row.began_at
+        is_by_second = begun_at >= second and WHOLE_SECONDS & (report.format | row.format)
+        if is_by_second or begun_at == report.began_at:
+            if row.format & report.format:
+                raise DuplicateReport
+            return row
+        if begun_at < second and not row.format & report.format and row.not_told == NOTHING_TOLD and not row.duration_s:
+            return row
+    return None
+
+
+def _find_failure(connection: Connection, job_id: int, report: Report, received_at: datetime) -> AnyRow | None:
+    """The stored failure of a synchronisation whose error is the same as that of a report.
+
+    One came from the metadata of its job, and lies at its end, which the other does not tell: it was received then.
+    """
+    if report.format == Format.METADATA:
+        last = report.began_at + ONE_SECOND
+        row: AnyRow | None = connection.execute(FIND_RUN_BEFORE, {"job_id": job_id, "last": last}).first()
+        if row is None or row.format == Format.METADATA or not is_failure(row.status):
+            return None
+        if report.began_at > max(row.ended_at, row.received_at) + FAILURE_NOTED_WITHIN:
+            return None
+        if row.format & Format.METADATA:
+            raise DuplicateReport
+        return row
+    first = report.began_at.replace(microsecond=0)
+    last = max(report.ended_at, received_at) + FAILURE_NOTED_WITHIN
+    found: AnyRow | None = connection.execute(
+        FIND_NOTED_FAILURE, {"job_id": job_id, "first": first, "last": last}
+    ).first()
+    return found
+
+
+def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> Report:
+    """The report with its next run, less an error that the clock of the machine had before.
+
+    Where a clock was ahead and is right again, Duplicati goes on with the times that it had planned by it. Such a
+    time is further away than the error, and than two usual intervals of the job.
+    """
+    next_at = report.next_scheduled_at
+    if next_at is None or report.clock_ahead_s:
+        return report
+    away = next_at - report.began_at
+    if away <= 2 * usual_interval(unpack_runs(job.recent_runs)):
+        return report
+    row = connection.execute(FIND_MOVED, {"server_id": report.server_id}).first()
+    if row is None or away <= row.reported_began_at - row.began_at:
+        return report
+    return replace(report, next_scheduled_at=next_at - (row.reported_began_at - row.began_at))
+
+
+def _complete_run(
+    session: Session, server: Any, job: Any, known: AnyRow, report: Report, values: dict[str, Any], packed: bytes
+) -> None:
+    """Note that a stored run came in another format too, and take from that what the plain text did not tell."""
+    connection = session.connection()
+    changes: dict[str, Any] = {"format": known.format | report.format}
+    # The plain text has fewer figures, and collected reports have a part of the log.
+    tells_more = RICHNESS[report.format] > max(rank for format, rank in RICHNESS.items() if format & known.format)
+    if tells_more:
+        changes = values | changes
+        if known.reported_began_at is not None:
+            changes |= {"began_at": known.began_at, "ended_at": known.ended_at}
+        connection.execute(LOGS.update().where(LOGS.c.run_row_id == known.row_id).values(packed=packed))
+    connection.execute(RUNS.update().where(RUNS.c.row_id == known.row_id).values(**changes))
+    if tells_more:
+        job_stats.follow_change(session, job, known, changes)
+        _move_on(session, job, server, replace(report, began_at=changes["began_at"]))
+
+
+def _move_on(session: Session, job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
+    planning.follow_report(job, server, report, is_first=is_first)
+    _forget_noted(job, report)
+    session.connection().execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
+    session.expire_all()  # mapped objects that somebody holds do not know of it
+
+
+def _forget_noted(job: Any, report: Report) -> None:
+    """Drop what was noted of a job while no run told more: that it is running, and an error before this run's end."""
+    ended_at = report.sent_began_at + (report.ended_at - report.began_at)
+    if job.running_since_at is not None and ended_at >= job.running_since_at:
+        job.running_since_at = None
+    if job.collected_error_at is not None and ended_at + BOTH_FORMATS_WITHIN >= job.collected_error_at:
+        job.collected_error = job.collected_error_at = None
+
+
+def _insert_run(connection: Connection, values: dict[str, Any]) -> int:
+    """Insert a run; gives the row's number.
+
+    A begin that was worked out for a wrong clock may be that of another run: then this one counts a millisecond
+    earlier, and keeps the begin that was sent beside it.
+    """
+    while True:
+        row_id: int | None = connection.scalar(_insert_new(connection.dialect.name), values)
+        if row_id is not None:
+            return row_id
+        values["reported_began_at"] = values["reported_began_at"] or values["began_at"]
+        values["began_at"] -= MILLISECOND
+
+
+def _follow_clock(connection: Connection, server: Any, report: Report, now: datetime) -> None:
+    """Keep with the server by how much its clock is ahead, and which offset to UTC its reports show."""
+    changes: dict[str, Any] = {}
+    if report.clock_ahead_s:
+        if abs((server.clock_ahead_s or 0) - report.clock_ahead_s) > CLOCK_STEP_S:
+            record_clock_ahead(server, report.clock_ahead_s, now)
+        changes["clock_ahead_s"] = report.clock_ahead_s
+    elif server.clock_ahead_s is not None and abs(now - report.ended_at) < CLOCK_TOLERANCE:
+        changes["clock_ahead_s"] = None
+    if report.utc_offset_min is not None and not report.clock_ahead_s:
+        periods = add_offset(server.seen_offsets, report.began_at, report.utc_offset_min)
+        if periods is not None:
+            changes["seen_offsets"] = periods
+    if report.is_next_run_ignored:
+        log.warning("the next run that %r announces for %r is too far away and ignored", server.name, report.job_name)
+    if changes:
+        connection.execute(SERVERS.update().where(SERVERS.c.id == server.id).values(**changes))
+        vars(server).update(changes)
+
+
+def record_clock_ahead(server: Any, clock_ahead_s: int, now: datetime) -> None:
+    """Put into the audit log by how much the clock of a server is ahead."""
+    details = {"serverName": server.name, "clockAheadSeconds": clock_ahead_s}
+    place = {"target_type": "server", "target_id": server.id}
+    record_entry("server_clock_ahead", "server", now=now, status="error", details=details, **place)
+
+
+def _server_and_job(connection: Connection, report: Report, now: datetime) -> tuple[Any, Any]:
+    """Both rows, as plain objects with the names of their models; made when this is their first report.
+
+    Mapped objects would be more at home here, and took a quarter of the time of an upload.
+    """
+    names = {"server_id": report.server_id, "job_name": report.job_name}
+    server, job = connection.execute(FIND_SERVER, names).first(), connection.execute(FIND_JOB, names).first()
+    if server is None and has_provisional(connection, report.server_name):
+        raise _NeedsId
+    if server is None or job is None:
+        # Two first reports may arrive at once: whoever comes second finds what the other made.
+        insert = insert_for(connection.dialect.name)
+        new_server = {"id": report.server_id, "name": report.server_name, "created_at": now}
+        connection.execute(insert(SERVERS).values(new_server).on_conflict_do_nothing())
+        new_job = {"server_id": report.server_id, "name": report.job_name, "created_at": now}
+        # Nobody expects a restore every day.
+        new_job |= {"operation": report.main_operation, "is_overdue_check_enabled": report.is_scheduled}
+        connection.execute(insert(JOBS).values(new_job).on_conflict_do_nothing())
+        server, job = connection.execute(FIND_SERVER, names).one(), connection.execute(FIND_JOB, names).one()
+    return SimpleNamespace(**server._mapping), SimpleNamespace(**job._mapping)
+
+
+@cache
+def _insert_new(dialect: str) -> Any:
+    """Insert a run, or nothing at all when the job has one of that moment; gives the row's number."""
+    return insert_for(dialect)(RUNS).on_conflict_do_nothing().returning(RUNS.c.row_id)
+
+
+def _audit_values(report: Report, run_id: str, now: datetime, actor: Actor) -> dict[str, Any]:
+    return {
+        "at": now,
+        "username": actor.username,
+        "action": "backup_upload",
+        "category": "backup",
+        "status": "success",
+        "target_type": "backup",
+        "target_id": run_id,
+        "ip_address": actor.ip_address,
+        "user_agent": actor.user_agent,
+        "details": {
+            "server_id": report.server_id,
+            "server_name": report.server_name,
+            "backup_name": report.job_name,
+            "backup_id": report.duplicati_id,
+            "status": report.status,
+            "date": iso(report.sent_began_at),
+            "duration_seconds": report.duration_s,
+            "size": report.examined_bytes,
+            "uploaded_size": report.uploaded_bytes,
+            "examined_files": report.examined_files,
+            "warnings": report.warning_count,
+            "errors": report.error_count,
+            **({"outcome": report.outcome} if report.outcome else {}),
+            **({"clock_ahead_seconds": report.clock_ahead_s} if report.clock_ahead_s else {}),
+            **({"next_scheduled_run": "ignored"} if report.is_next_run_ignored else {}),
+        },
+    }

@@ -1,0 +1,188 @@
+"""The scheduler: when it looks for late jobs, and its controls."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from flask import Blueprint
+from flask.typing import ResponseReturnValue
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+
+from app import runtime
+from app.core.instants import iso
+from app.plugin import ApiGroup, Guard, described, guarded
+from app.scheduling import control
+from app.scheduling.control import PRESETS, CheckInterval, Task, TaskState
+from app.web.request import actor, json_body
+from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out
+
+# Wire forms of scheduled work.
+
+# wire: the reference knows these two; our own housekeeping shows when it fails.
+SHOWN_TASKS = ("overdue-backup-check", "audit-log-cleanup")
+
+
+class IntervalIn(Schema):
+    """One of the presets for the overdue check."""
+
+    class Meta:
+        unknown = EXCLUDE
+
+    interval = fields.String(required=True, validate=validate.OneOf(PRESETS))
+
+    @pre_load
+    def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
+        """Refuse a body without one, in the contract's words."""
+        if not data.get("interval"):
+            raise ValidationError("Interval is required")
+        return data
+
+
+class IntervalOut(Out):
+    """When the overdue check runs."""
+
+    expression = fields.String(data_key="cronExpression")
+    is_enabled = fields.Boolean(data_key="enabled")
+
+
+class ScheduleHealthOut(Out):
+    """What the scheduler is at; times and errors by the names of the tasks."""
+
+    is_running = fields.Boolean(data_key="isRunning")
+    active_tasks = fields.List(fields.String(), data_key="activeTasks")
+    last_runs = fields.Dict(values=IsoInstant(missing=""), data_key="lastRunTimes")
+    errors = fields.Dict(values=fields.String())
+
+
+class TaskOut(Out):
+    """A scheduled task: when it runs (a crontab in UTC), when it ran last and how that went."""
+
+    name = fields.String()
+    expression = fields.String(data_key="cronExpression")
+    next_run_at = IsoInstant(data_key="nextRun")
+    last_started_at = IsoInstant(data_key="lastRun")
+    last_duration_s = fields.Float(data_key="lastDurationSeconds", allow_none=True)
+    last_error = fields.String(data_key="lastError", allow_none=True)
+
+
+class TasksOut(Out):
+    """All scheduled tasks."""
+
+    tasks = fields.List(fields.Nested(TaskOut))
+
+
+class ResultOut(Out):
+    """How one run of a task went: with a message and maybe figures, or with an error."""
+
+    name = fields.String(data_key="taskName")
+    success = fields.Boolean()
+    message = fields.String(metadata=SOMETIMES)
+    statistics = fields.Dict(metadata=SOMETIMES)
+    error = fields.String(metadata=SOMETIMES)
+
+
+_interval_out, _task_out = IntervalOut(), TaskOut()
+
+
+def dump_interval(interval: CheckInterval) -> dict[str, Any]:
+    """When the overdue check runs."""
+    return _interval_out.dump(interval)
+
+
+def dump_health(is_running: bool, active_tasks: Sequence[str], runs: Sequence[Task]) -> dict[str, Any]:
+    """What the scheduler is at."""
+    return {
+        "isRunning": is_running,
+        "activeTasks": [name for name in active_tasks if name in SHOWN_TASKS],
+        "lastRunTimes": {
+            run.name: iso(run.last_started_at) for run in runs if run.last_started_at and run.name in SHOWN_TASKS
+        },
+        "errors": {run.name: run.last_error for run in runs if run.last_error},
+    }
+
+
+def dump_tasks(states: Sequence[TaskState]) -> dict[str, Any]:
+    """All scheduled tasks."""
+    return {"tasks": _task_out.dump(states, many=True)}
+
+
+def dump_result(result: Any) -> dict[str, Any]:
+    """How one run of a task went; any result with `name`, `message`, `statistics` and `error` will do."""
+    if result.error is not None:
+        return {"taskName": result.name, "success": False, "error": f"Error: {result.error}"}
+    dumped = {"taskName": result.name, "success": True, "message": result.message}
+    return dumped | ({"statistics": dict(result.statistics)} if result.statistics else {})
+
+
+# Views of the cron group. Those below `/cron` answer 503 where this process runs no scheduled work.
+
+bp = Blueprint("cron", __name__)
+
+
+@bp.get("/cron-config")
+@described({200: IntervalOut})
+def show_interval() -> ResponseReturnValue:
+    """When the overdue check runs."""
+    return dump_interval(control.check_interval())
+
+
+@bp.post("/cron-config")
+@guarded(Guard.ADMIN)
+@described({200: {"success": fields.Boolean()}}, body=IntervalIn)
+def save_interval() -> ResponseReturnValue:
+    """Choose when the overdue check runs; every process takes it over within 30 seconds, and at a reload at once."""
+    chosen = IntervalIn().load(json_body())["interval"]
+    control.choose_interval(chosen, actor=actor(), now=runtime.now())
+    return {"success": True}
+
+
+@bp.get("/cron/health")
+@described({200: ScheduleHealthOut})
+def health() -> ResponseReturnValue:
+    """Which tasks are scheduled, when each ran last, and what went wrong."""
+    schedule = control.running()
+    return dump_health(schedule.is_running, schedule.active_tasks(), control.last_runs())
+
+
+@bp.get("/cron/tasks")
+@described({200: TasksOut})
+def tasks() -> ResponseReturnValue:
+    """Every task with its times, its last run and its last error."""
+    return dump_tasks(control.task_states())
+
+
+@bp.post("/cron/trigger/<task>")
+@guarded(Guard.ADMIN)
+@described({200: ResultOut})
+def trigger(task: str) -> ResponseReturnValue:
+    """Run a task now; a failure is told in the answer, which is 200 all the same."""
+    return dump_result(control.running().run_now(task))
+
+
+@bp.post("/cron/stop/<task>")
+@guarded(Guard.ADMIN)
+@described({200: MESSAGE})
+def stop(task: str) -> ResponseReturnValue:
+    """Take a task off the schedule until the next reload. 404 when it is not on it."""
+    control.running().stop_task(task)
+    return {"message": f"Task {task} stopped"}
+
+
+@bp.post("/cron/start/<task>")
+@guarded(Guard.ADMIN)
+@described({200: MESSAGE})
+def start(task: str) -> ResponseReturnValue:
+    """Put a task on the schedule, once, even if the settings switch it off. 404 when it is unknown."""
+    control.start_task_schedule(task)
+    return {"message": f"Task {task} started"}
+
+
+@bp.post("/cron/reload-config")
+@guarded(Guard.ADMIN)
+@described({200: MESSAGE})
+def reload_config() -> ResponseReturnValue:
+    """Schedule every task anew by the stored settings."""
+    control.reload()
+    return {"message": "Configuration reloaded successfully"}
+
+
+group = ApiGroup(name="cron", blueprint=bp, summary="Interval of the overdue check, and scheduled tasks")

@@ -1,0 +1,230 @@
+"""When a job should run: a fixed grid of slots, moved off the days on which it must not run.
+
+The grid is anchor + n x interval for every whole n. Runs never move it: a run fulfils the slot that it follows, and
+also the one that it begins shortly before. Rules B and C of the overdue contract, with the deviation
+"planned time of a job". Weekdays are those of UTC, Sunday = 0; none given means all.
+"""
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import islice, takewhile
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from app.schedules.intervals import DAY, BadInterval, Interval, parse_interval
+
+EVERY_DAY = frozenset(range(7))
+# A slot that begins within this time after a run belongs to the run, whatever the tolerance.
+GRACE = timedelta(seconds=1)
+NO_TIME = timedelta()
+
+
+class NoSlot(ValueError):
+    """A schedule that never lets the job run again."""
+
+
+def weekday_mask(weekdays: Collection[int]) -> int:
+    """Weekdays as seven bits, bit 0 = Sunday; none means all. Numbers beyond 0 to 6 are left out.
+
+    Raises ValueError when numbers are given and none of them is a weekday.
+    """
+    mask = sum(1 << day for day in EVERY_DAY if day in weekdays or not weekdays)
+    if not mask:
+        raise ValueError("no weekday between 0 (Sunday) and 6 (Saturday)")
+    return mask
+
+
+def weekdays_from_mask(mask: int) -> tuple[int, ...]:
+    """The weekdays of seven bits, bit 0 = Sunday, in ascending order."""
+    return tuple(day for day in range(7) if mask >> day & 1)
+
+
+def next_expected(
+    last_run_at: datetime,
+    anchor_at: datetime,
+    interval: Interval,
+    weekdays: Collection[int] = (),
+    *,
+    tolerance: timedelta = NO_TIME,
+    usual_early: timedelta = NO_TIME,
+) -> datetime:
+    """The planned instant that the next run has to keep, in UTC, always later than the last run.
+
+    A run that begins less than `tolerance`, and less than a quarter of the interval, before a slot has done that
+    slot's work too; so has one that is not earlier than runs of this job usually are. A slot on a forbidden day moves
+    to the next allowed day at the same time of day; for intervals below a day the next slot on an allowed day takes
+    its place. Raises NoSlot when there is none.
+    """
+    allowed = _allowed(weekdays)
+    if not interval.size:
+        raise NoSlot("an interval of no length plans nothing")
+    last_run_at, anchor_at = last_run_at.astimezone(UTC), anchor_at.astimezone(UTC)
+    early = max(min(tolerance, interval.size / 4), usual_early)
+    # wire: the anchor alone, on an allowed day, counts from exactly one second after the run; other slots from later.
+    if early <= GRACE and anchor_at - last_run_at == GRACE and _weekday(anchor_at) in allowed:
+        return anchor_at
+    try:
+        earliest_at = last_run_at + max(early, GRACE + timedelta.resolution)
+        return _planned(interval.first_index(anchor_at, earliest_at), anchor_at, interval, allowed)
+    except OverflowError as error:
+        raise NoSlot("the next slot lies beyond the calendar") from error
+
+
+@lru_cache(maxsize=256)
+def read_zone(text: str | None) -> tzinfo:
+    """Return the zone of an IANA name or of an offset such as `+05:30`; UTC for None. Raises ValueError."""
+    if not text:
+        return UTC
+    if text[0] in "+-":
+        return datetime.strptime(text, "%z").tzinfo or UTC
+    try:
+        return ZoneInfo(text)
+    except (ZoneInfoNotFoundError, OSError) as error:
+        raise ValueError(f"unknown time zone {text[:40]!r}") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a job should run: a grid through `anchor_at` (UTC), on the days of `weekday_mask` (bit 0 = Sunday).
+
+    Slots keep their time of day in `zone` (see `read_zone`), and the days are those of that zone. Runs usually begin
+    up to `early` before and up to `late` after their slot.
+    """
+
+    anchor_at: datetime
+    interval_text: str
+    weekday_mask: int = 0b1111111
+    zone: str | None = None
+    early: timedelta = NO_TIME
+    late: timedelta = NO_TIME
+
+    def next_after(self, run_at: datetime, tolerance: timedelta) -> datetime:
+        """Return the slot that the run after this one is expected at. Raises BadInterval, NoSlot."""
+        return self._instant(
+            next_expected(
+                self._wall_clock(run_at),
+                self._wall_clock(self.anchor_at),
+                parse_interval(self.interval_text),
+                weekdays_from_mask(self.weekday_mask),
+                tolerance=tolerance,
+                usual_early=self.early,
+            )
+        )
+
+    def slots_between(self, start_at: datetime, end_at: datetime, *, limit: int = 1000) -> list[datetime]:
+        """Return the slots from `start_at` on and before `end_at`, oldest first, the newest `limit`.
+
+        Raises BadInterval, NoSlot, and OverflowError at the end of the calendar.
+        """
+        slots = slots_between(
+            self._wall_clock(start_at),
+            self._wall_clock(end_at),
+            self._wall_clock(self.anchor_at),
+            parse_interval(self.interval_text),
+            weekdays_from_mask(self.weekday_mask),
+            limit=limit,
+        )
+        return [self._instant(slot) for slot in slots]
+
+    def _wall_clock(self, instant: datetime) -> datetime:
+        """The time that the clock on the wall shows, as if it were UTC: the grid knows no summer time."""
+        return instant.astimezone(read_zone(self.zone)).replace(tzinfo=UTC) if self.zone else instant
+
+    def _instant(self, wall_clock: datetime) -> datetime:
+        if not self.zone:
+            return wall_clock
+        return wall_clock.replace(tzinfo=read_zone(self.zone)).astimezone(UTC)
+
+
+def planned_time(last_run_at: datetime | None, schedule: Schedule, *, tolerance: timedelta) -> datetime | None:
+    """Return the slot that is expected after the last run; None where the schedule gives none.
+
+    Without a run it is the anchor. A bad interval makes this schedule unknown, and no other one.
+    """
+    if last_run_at is None:
+        return schedule.anchor_at
+    try:
+        return schedule.next_after(last_run_at, tolerance)
+    except (BadInterval, NoSlot, OverflowError):
+        return None
+
+
+def previous_slots(
+    end_at: datetime, anchor_at: datetime, interval: Interval, weekdays: Collection[int] = (), *, count: int
+) -> list[datetime]:
+    """The newest `count` planned slots before `end_at`, oldest first; fewer at the edge of the calendar.
+
+    Slots before the anchor count too: the grid has no beginning. Raises NoSlot when the job may never run.
+    """
+    return sorted(islice(_slots_backwards(end_at, anchor_at, interval, weekdays), count))
+
+
+def slots_between(
+    start_at: datetime,
+    end_at: datetime,
+    anchor_at: datetime,
+    interval: Interval,
+    weekdays: Collection[int] = (),
+    *,
+    limit: int = 1000,
+) -> list[datetime]:
+    """The planned slots from `start_at` on and before `end_at`, oldest first; the newest `limit` if there are more.
+
+    Raises NoSlot when the job may never run.
+    """
+    slots = _slots_backwards(end_at, anchor_at, interval, weekdays)
+    return sorted(islice(takewhile(lambda slot: slot >= start_at, slots), limit))
+
+
+def _allowed(weekdays: Iterable[int]) -> frozenset[int]:
+    """The weekdays on which a job may run. Raises NoSlot when numbers are given and none of them is a weekday."""
+    given = frozenset(weekdays)
+    allowed = given & EVERY_DAY if given else EVERY_DAY
+    if not allowed:
+        raise NoSlot("no weekday is allowed")
+    return allowed
+
+
+def _weekday(instant: datetime) -> int:
+    return instant.isoweekday() % 7
+
+
+def _planned(index: int, anchor_at: datetime, interval: Interval, allowed: frozenset[int]) -> datetime:
+    """Where the slot with this index really lies once forbidden days are left out."""
+    slot = interval.after(anchor_at, index)
+    while _weekday(slot) not in allowed:
+        if interval.size >= DAY:
+            slot += DAY
+        else:
+            # Shorter than a day, so each day holds a slot: jump from day to day, not from slot to slot.
+            slot = interval.after(anchor_at, interval.first_index(anchor_at, _midnight(slot) + DAY))
+    return slot
+
+
+def _slots_backwards(
+    end_at: datetime, anchor_at: datetime, interval: Interval, weekdays: Collection[int]
+) -> Iterator[datetime]:
+    """Planned slots before `end_at`, newest first, each once, to the edge of the calendar."""
+    allowed = _allowed(weekdays)
+    if not interval.size:
+        raise NoSlot("an interval of no length plans nothing")
+    previous = end_at
+    try:
+        index = interval.first_index(anchor_at, end_at) - 1
+        while True:
+            slot = interval.after(anchor_at, index)
+            if interval.size < DAY and _weekday(slot) not in allowed:
+                index = interval.first_index(anchor_at, _midnight(slot)) - 1
+                continue
+            slot = _planned(index, anchor_at, interval, allowed)
+            if slot < previous:
+                yield slot
+                previous = slot
+            index -= 1
+    except OverflowError:
+        return
+
+
+def _midnight(instant: datetime) -> datetime:
+    return instant.replace(hour=0, minute=0, second=0, microsecond=0)

@@ -1,0 +1,301 @@
+"""What people chose for each job: whom to tell, when it should run. A save touches only what it names."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.orm import selectinload
+
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor, record_entry
+from app.backups.models import Job, Server
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.plugin.errors import Conflict, NotFound
+from app.schedules import planning
+from app.schedules.grid import weekdays_from_mask
+
+# The name that stands for a server's own entry among its jobs.
+DEFAULTS_NAME = "__default__"
+# The audit log holds this many entries of one save in full.
+AUDITED = 20
+ADDITIONAL = ("additional_event", "additional_emails", "additional_ntfy_topic")
+CHOSEN = ("expected_interval", "allowed_weekdays")
+PLANNING = (*CHOSEN, "overdue_tolerance")
+AUDIT_NAMES = {
+    "notification_event": "notificationEvent",
+    "ntfy": "ntfyEnabled",
+    "email": "emailEnabled",
+    "is_overdue_check_enabled": "overdueBackupCheckEnabled",
+    "expected_interval": "expectedInterval",
+    "allowed_weekdays": "allowedWeekDays",
+    "overdue_tolerance": "overdueTolerance",
+    "additional_event": "additionalNotificationEvent",
+    "additional_emails": "additionalEmails",
+    "additional_ntfy_topic": "additionalNtfyTopic",
+}
+
+Differences = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class JobChange:
+    """What a save names for one job: columns of `Job`, switches by kind of channel, the next planned run.
+
+    Of a server's own entry only the additional destinations count; None there, and with a job, means "not set".
+    With `is_explicit` interval and weekdays are a choice even where they equal the default.
+    """
+
+    columns: Mapping[str, Any] = field(default_factory=dict)
+    switches: Mapping[str, bool] = field(default_factory=dict)
+    planned_at: datetime | None = None
+    is_explicit: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class StoredSettings:
+    """The jobs by key, and by key the servers that have defaults for their jobs."""
+
+    jobs: Mapping[str, Job]
+    servers: Mapping[str, Server]
+
+
+@dataclass(frozen=True, slots=True)
+class AdditionalSaved:
+    """What a change of many came to: jobs, servers whose defaults changed, and the jobs that inherit these now."""
+
+    job_count: int
+    server_count: int
+    inheriting_count: int
+
+
+def key_of(server_id: str, name: str) -> str:
+    """How the settings of a job are called on the wire."""
+    return f"{server_id}:{name}"
+
+
+def read_all(visible_server_ids: frozenset[str] | None) -> StoredSettings:
+    """The settings of all jobs on the servers that may be seen; None means all."""
+    jobs = db.session.scalars(select(Job).order_by(Job.server_id, Job.name))
+    servers = db.session.scalars(select(Server).order_by(Server.id))
+    return StoredSettings(
+        {key_of(job.server_id, job.name): job for job in jobs if _is_visible(job.server_id, visible_server_ids)},
+        {
+            key_of(server.id, DEFAULTS_NAME): server
+            for server in servers
+            if _is_visible(server.id, visible_server_ids) and any(getattr(server, name) for name in ADDITIONAL)
+        },
+    )
+
+
+def count_defaults(visible_server_ids: frozenset[str] | None) -> int:
+    """How many of the servers that may be seen have something that their jobs inherit; None means all."""
+    is_set = or_(*(func.coalesce(getattr(Server, name), "") != "" for name in ADDITIONAL))
+    statement = select(func.count()).select_from(Server).where(is_set)
+    if visible_server_ids is not None:
+        statement = statement.where(Server.id.in_(visible_server_ids))
+    return db.session.scalar(statement) or 0
+
+
+def list_servers(visible_server_ids: frozenset[str] | None) -> list[Server]:
+    """The servers that may be seen, with their jobs, by what people call them."""
+    statement = select(Server).options(selectinload(Server.jobs))
+    if visible_server_ids is not None:
+        statement = statement.where(Server.id.in_(visible_server_ids))
+    return sorted(db.session.scalars(statement), key=lambda server: (server.display_name.casefold(), server.id))
+
+
+def set_additional(
+    job_ids: Collection[int], values: Mapping[str, str | None], *, actor: Actor, now: datetime
+) -> AdditionalSaved:
+    """Give several jobs the same additional destinations; `values` holds some of ADDITIONAL, None is "not set".
+
+    Where all jobs of a server are meant, its defaults take the values, and the jobs inherit them.
+    """
+    changes: dict[str, JobChange] = {}
+    server_count = inheriting_count = 0
+    for server in list_servers(ALL_SERVERS):
+        chosen = [job for job in server.jobs if job.id in job_ids]
+        is_whole = bool(chosen) and len(chosen) == len(server.jobs)
+        if is_whole:
+            changes[key_of(server.id, DEFAULTS_NAME)] = JobChange(values)
+            server_count, inheriting_count = server_count + 1, inheriting_count + len(chosen)
+        own = dict.fromkeys(values) if is_whole else values
+        changes |= {key_of(server.id, job.name): JobChange(own) for job in chosen}
+    save(changes, actor=actor, now=now)
+    return AdditionalSaved(len(changes) - server_count, server_count, inheriting_count)
+
+
+def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -> AdditionalSaved:
+    """Take the additional destinations off several jobs, and off the defaults of their servers."""
+    changes: dict[str, JobChange] = {}
+    servers = [server for server in list_servers(ALL_SERVERS) if any(job.id in job_ids for job in server.jobs)]
+    nothing = JobChange(dict.fromkeys(ADDITIONAL))
+    for server in servers:
+        changes[key_of(server.id, DEFAULTS_NAME)] = nothing
+        changes |= {key_of(server.id, job.name): nothing for job in server.jobs if job.id in job_ids}
+    save(changes, actor=actor, now=now)
+    return AdditionalSaved(len(changes) - len(servers), len(servers), 0)
+
+
+def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, now: datetime) -> None:
+    """Have every job of a server inherit its defaults, which may be emptied with it. Raises NotFound."""
+    server = next((server for server in list_servers(ALL_SERVERS) if server.id == server_id), None)
+    if server is None:
+        raise NotFound("Server not found")
+    nothing = JobChange(dict.fromkeys(ADDITIONAL))
+    names = [job.name for job in server.jobs] + ([DEFAULTS_NAME] if clears_defaults else [])
+    save({key_of(server_id, name): nothing for name in names}, actor=actor, now=now)
+
+
+def save(
+    changes: Mapping[str, JobChange], *, guesses_others_again: bool = False, actor: Actor, now: datetime
+) -> list[str]:
+    """Store the settings of some jobs and servers, all or none; gives the keys that nobody has.
+
+    With `guesses_others_again` the jobs that are not named keep what anybody chose for them, but a plan that was
+    only guessed is guessed anew.
+    """
+    with writing() as session:
+        fresh = {"populate_existing": True}
+        jobs = {key_of(job.server_id, job.name): job for job in session.scalars(select(Job), execution_options=fresh)}
+        servers = {
+            key_of(server.id, DEFAULTS_NAME): server
+            for server in session.scalars(select(Server), execution_options=fresh)
+        }
+        differences: dict[str, Differences] = {}
+        unknown = []
+        for key, change in changes.items():
+            if key in servers:
+                differences[key] = _change_defaults(servers[key], change)
+            elif key in jobs:
+                differences[key] = _change_job(jobs[key], change)
+            else:
+                unknown.append(key)
+        if guesses_others_again:
+            for key in jobs.keys() - changes.keys():
+                planning.reset_inferred_anchor(jobs[key], jobs[key].server)
+        names = {server.id: server.name for server in servers.values()}
+        record_entry(
+            "backup_notification_updated",
+            "config",
+            now=now,
+            actor=actor,
+            target_type="configuration",
+            target_id="backup_settings",
+            details=_account(differences, names),
+        )
+    return unknown
+
+
+def keep_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
+    """Make what is learned of a job, or offered for an irregular one, its chosen schedule.
+
+    Raises NotFound, and Conflict where nothing is learned or offered.
+    """
+    _change_schedule(server_id, job_name, "kept", actor, now)
+
+
+def learn_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
+    """Drop the chosen schedule of a job, so that it is learned from its runs. Raises NotFound."""
+    _change_schedule(server_id, job_name, "learned", actor, now)
+
+
+def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, now: datetime) -> None:
+    with writing() as session:
+        wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name).with_for_update()
+        job = session.scalars(wanted.execution_options(populate_existing=True)).first()
+        if job is None:
+            raise NotFound("Backup job not found")
+        before = {name: getattr(job, name) for name in CHOSEN}
+        if choice == "learned":
+            planning.learn_again(job, job.server)
+        elif not planning.keep_learned(job):
+            raise Conflict("The runs of this job do not show a schedule yet")
+        job.overdue_alerted_at = None
+        changed = {name: {"old": before[name], "new": getattr(job, name)} for name in CHOSEN}
+        details = {
+            "serverName": job.server.name,
+            "backupName": job_name,
+            "schedule": choice,
+            "changes": _named(changed),
+        }
+        place = {"target_type": "backup", "target_id": key_of(server_id, job_name)}
+        record_entry("schedule_updated", "config", now=now, actor=actor, details=details, **place)
+
+
+def _is_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> bool:
+    return visible_server_ids is None or server_id in visible_server_ids
+
+
+def _change_defaults(server: Server, change: JobChange) -> Differences:
+    return _set(server, {name: value for name, value in change.columns.items() if name in ADDITIONAL})
+
+
+def _change_job(job: Job, change: JobChange) -> Differences:
+    # Before the interval changes: on the grid as it was when the time was read.
+    moves = change.planned_at is not None and not _is_known_slot(job, change.planned_at)
+    differences = _set(job, change.columns) | _switch(job, change.switches)
+    is_chosen = any(name in (change.columns if change.is_explicit else differences) for name in CHOSEN)
+    if is_chosen:
+        planning.choose_interval(job, is_explicit=change.is_explicit)
+    if moves:
+        job.schedule_anchor_at, job.schedule_source = change.planned_at, planning.PERSON
+        job.announced_next_at = job.learned_schedule = None
+    elif is_chosen:
+        planning.relearn(job, job.server)
+    replans = is_chosen or any(name in differences for name in PLANNING)
+    if moves or replans:
+        planning.recalculate_next_run(job)
+    if not job.is_overdue_check_enabled or replans:
+        job.overdue_alerted_at = None
+    return differences
+
+
+def _is_known_slot(job: Job, planned_at: datetime) -> bool:
+    """Whether a time that was sent is no choice: programs send the whole map back, with times of some reports ago."""
+    return planned_at == job.next_expected_at or planning.is_on_grid(job, planned_at)
+
+
+def _set(row: Job | Server, values: Mapping[str, Any]) -> Differences:
+    differences = {}
+    for name, new in values.items():
+        old = getattr(row, name)
+        if old != new:
+            setattr(row, name, new)
+            differences[name] = {"old": old, "new": new}
+    return differences
+
+
+def _switch(job: Job, switches: Mapping[str, bool]) -> Differences:
+    differences: Differences = {
+        kind: {"old": job.wants(kind), "new": new} for kind, new in switches.items() if job.wants(kind) != new
+    }
+    if differences:
+        job.channel_switches = {**job.channel_switches, **switches}
+    return differences
+
+
+def _account(differences: Mapping[str, Differences], server_names: Mapping[str, str]) -> dict[str, Any]:
+    """What the audit log tells of a save: the first entries that differ, with old and new values."""
+    changed = {key: found for key, found in list(differences.items())[:AUDITED] if found}
+    if not changed:
+        return {"message": "No changes"}
+    return {
+        "backupCount": len(differences),
+        "modifiedCount": len(changed),
+        "modifiedBackupKeys": [f"{server_names.get(key.partition(':')[0], '')}:{key}" for key in changed],
+        "changes": {key: _named(found) for key, found in changed.items()},
+        "hasMoreBackups": len(differences) > AUDITED,
+    }
+
+
+def _named(differences: Differences) -> Differences:
+    # Plugins name the switches of their kinds themselves.
+    named = {AUDIT_NAMES.get(name, f"{name}Enabled"): values for name, values in differences.items()}
+    if "allowedWeekDays" in named:
+        weekdays = named["allowedWeekDays"]
+        named["allowedWeekDays"] = {when: list(weekdays_from_mask(mask)) for when, mask in weekdays.items()}
+    return named

@@ -1,0 +1,609 @@
+"""The schedule of a job in words: where it comes from, and what its runs show."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Literal
+
+from babel import Locale
+from babel.dates import format_time, get_day_names
+from flask import Response, flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString, get_locale, lazy_pgettext, ngettext
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+from flask_login import current_user
+from werkzeug.datastructures import MultiDict
+
+from app import runtime
+from app.accounts import preferences
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor, record_entry
+from app.backups import overview
+from app.backups.models import ALL_WEEKDAYS, Job, Server
+from app.backups.overview import JobStatus
+from app.core.settings import store as settings_store
+from app.database import external_monitor
+from app.database.monitoring_form import SelfMonitoringForm, self_monitoring_form
+from app.notifications import settings as notifications_settings
+from app.plugin import AppError, Guard, guarded
+from app.schedules import job_settings, overdue_check, planning
+from app.schedules.grid import read_zone, weekday_mask, weekdays_from_mask
+from app.schedules.intervals import BadInterval, is_strict, parse_interval
+from app.schedules.job_settings import JobChange, key_of
+from app.schedules.learned import LearnedSchedule
+from app.schedules.overdue import FREQUENCIES, TOLERANCES
+from app.schedules.overdue_check import OverdueStatistics
+from app.scheduling import control
+from app.web.formats import counted_text, every_text, interval_text, length_text
+from app.web.i18n import LOCALES, chosen_language, format_locale
+from app.web.pages import settings_bp
+from app.web.request import actor, visible_server_ids
+from app.web.responses import csv_line
+
+WORKING_DAYS = (1, 2, 3, 4, 5)
+SHORT_UNITS = "smh"
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleWords:
+    """A sentence about the schedule that holds, and the offer for an irregular job, empty without one."""
+
+    text: str
+    is_learned: bool
+    offer: str = ""
+
+
+def schedule_words(job: Any) -> ScheduleWords:
+    """The schedule of a job in words; `job` has the attributes of `Job`."""
+    source, learned = planning.source_of(job), planning.learned_of(job)
+    every = every_text(job.expected_interval)
+    if source == "learned" and learned is not None:
+        return ScheduleWords(_learned_text(learned), is_learned=True)
+    interval = planning.offered_interval(job)
+    offer = (
+        _("The runs are irregular. Expect one at least every %(time)s?", time=interval_text(interval))
+        if interval
+        else ""
+    )
+    if source == "kept" and learned is not None:
+        return ScheduleWords(_("%(when)s (learned, kept)", when=when_text(learned)), is_learned=False)
+    if source == planning.DUPLICATI and job.interval_source != planning.DUPLICATI:
+        return ScheduleWords(_("Announced by Duplicati with each run"), is_learned=False)
+    if source == planning.DUPLICATI:
+        return ScheduleWords(_("%(every)s (from Duplicati)", every=every), is_learned=False)
+    if source == planning.PERSON and job.schedule_anchor_at is None:
+        at_least = _("at least every %(time)s", time=interval_text(job.expected_interval))
+        return ScheduleWords(_("%(every)s (chosen)", every=at_least), is_learned=False)
+    if source == planning.PERSON:
+        return ScheduleWords(_("%(every)s (chosen)", every=every), is_learned=False)
+    return ScheduleWords(_("%(every)s (default, until four runs agree)", every=every), is_learned=False, offer=offer)
+
+
+def when_text(learned: LearnedSchedule) -> str:
+    """When a job runs, as part of a sentence: `every day at 05:30`, `Mon, Wed, Fri at 05:30`."""
+    if learned.interval[-1] in SHORT_UNITS:
+        return every_text(learned.interval)
+    at = learned.anchor_at.astimezone(read_zone(learned.zone))
+    time = format_time(at, "short", locale=format_locale())
+    if learned.zone != runtime.settings().zone.key:
+        time = f"{time} ({learned.zone if '/' in learned.zone else f'UTC{learned.zone}'})"
+    weekdays = weekdays_from_mask(learned.weekdays)
+    if weekdays == WORKING_DAYS:
+        names = _day_names("wide", LOCALES[chosen_language()])
+        return _("%(first)s to %(last)s at %(time)s", first=names[0], last=names[4], time=time)
+    if learned.weekdays != ALL_WEEKDAYS:
+        names = _day_names("abbreviated", LOCALES[chosen_language()])
+        days = ", ".join(names[(day - 1) % 7] for day in sorted(weekdays, key=lambda day: (day - 1) % 7))
+        return _("%(days)s at %(time)s", days=days, time=time)
+    every = every_text(learned.interval)
+    if learned.interval[-1] == "W":
+        day = _day_names("wide", LOCALES[chosen_language()])[at.weekday()]
+        return _("%(every)s, %(day)s at %(time)s", every=every, day=day, time=time)
+    if learned.interval[-1] in "MY":
+        return _("%(every)s on day %(day)s at %(time)s", every=every, day=at.day, time=time)
+    return _("%(every)s at %(time)s", every=every, time=time)
+
+
+def _learned_text(learned: LearnedSchedule) -> str:
+    spread = length_text(learned.spread_s) if learned.spread_s >= 60 else counted_text(1, "minute")
+    return ngettext(
+        "Learned from the last run: %(when)s (spread %(spread)s)",
+        "Learned from the last %(num)s runs: %(when)s (spread %(spread)s)",
+        learned.run_count,
+        when=when_text(learned),
+        spread=spread,
+    )
+
+
+@lru_cache
+def _day_names(width: Literal["abbreviated", "wide"], locale: Locale) -> tuple[str, ...]:
+    """Monday to Sunday."""
+    names = get_day_names(width, locale=locale)
+    return tuple(names[day] for day in range(7))
+
+
+# What the tab of backup monitoring shows and takes: how often and on which days each job should run.
+
+CUSTOM = ""
+UNITS: Mapping[str, LazyString] = {
+    CUSTOM: lazy("Custom"),
+    "m": lazy("Minute(s)"),
+    "h": lazy("Hour(s)"),
+    "D": lazy("Day(s)"),
+    "W": lazy("Week(s)"),
+    "M": lazy("Month(s)"),
+    "Y": lazy("Year(s)"),
+}
+# From Sunday on, as they are kept.
+WEEKDAYS = (
+    (lazy("Sun"), lazy("Sunday")),
+    (lazy("Mon"), lazy("Monday")),
+    (lazy("Tue"), lazy("Tuesday")),
+    (lazy("Wed"), lazy("Wednesday")),
+    (lazy("Thu"), lazy("Thursday")),
+    (lazy("Fri"), lazy("Friday")),
+    (lazy("Sat"), lazy("Saturday")),
+)
+# The file is for programs too, so its words are the same in all languages.
+ENGLISH_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+TOLERANCE_WORDS: Mapping[str, LazyString] = {
+    "no_tolerance": lazy_pgettext("tolerance", "None"),
+    "5min": lazy("5 minutes"),
+    "15min": lazy("15 minutes"),
+    "30min": lazy("30 minutes"),
+    "1h": lazy("1 hour"),
+    "2h": lazy("2 hours"),
+    "4h": lazy("4 hours"),
+    "6h": lazy("6 hours"),
+    "12h": lazy("12 hours"),
+    "1d": lazy("1 day"),
+}
+FREQUENCY_WORDS: Mapping[str, LazyString] = {
+    "onetime": lazy("Once"),
+    "every_day": lazy("Every day"),
+    "every_week": lazy("Every week"),
+    "every_month": lazy("Every month"),
+}
+PRESET_WORDS: Mapping[str, LazyString] = {
+    "disabled": lazy("Disabled"),
+    "1min": lazy("Every minute"),
+    "5min": lazy("Every 5 minutes"),
+    "10min": lazy("Every 10 minutes"),
+    "15min": lazy("Every 15 minutes"),
+    "20min": lazy("Every 20 minutes"),
+    "30min": lazy("Every 30 minutes"),
+    "1hour": lazy("Every hour"),
+    "2hours": lazy("Every 2 hours"),
+}
+SORTS = ("server", "job", "next")
+HEAD = (
+    "generated at",
+    "server name",
+    "server id",
+    "backup name",
+    "last backup (settings)",
+    "last backup weekday",
+    "last backup (database)",
+    "next run",
+    "next run weekday",
+    "needs attention",
+    "monitoring enabled",
+    "expected interval",
+    "allowed weekdays",
+    "grace period",
+    "learned schedule",
+)
+NOT_AVAILABLE = "N/A"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What a row of the form holds: switch, number and unit or a custom interval, weekdays (0 = Sunday), grace period.
+
+    `tolerance` is a name of `TOLERANCES`; empty for the global grace period.
+    """
+
+    is_on: bool
+    count: str
+    unit: str
+    weekdays: tuple[int, ...]
+    tolerance: str = ""
+
+    @property
+    def interval(self) -> str:
+        """The interval as it is kept."""
+        return f"{self.count}{self.unit}"
+
+    @property
+    def state(self) -> str:
+        """The row as one word, which comes back with the form: so a save changes only what a person changed."""
+        return f"{int(self.is_on)}|{self.interval}|{''.join(map(str, self.weekdays))}|{self.tolerance}"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A job with what is expected of it, and how it stands; `problem` is what is wrong with what was entered."""
+
+    server: Server
+    job: Job
+    entry: Entry
+    status: JobStatus | None
+    problem: str = ""
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether it should have reported."""
+        return self.status is not None and self.status.is_overdue
+
+    @property
+    def words(self) -> str:
+        """What the filter looks at."""
+        server = self.server
+        return f"{server.name} {server.alias} {server.note} {self.job.name}".casefold()
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """The jobs that this person may see, filtered and sorted, and what holds for all of them."""
+
+    rows: tuple[Row, ...]
+    query: str
+    sort: str
+    tolerance: str
+    preset: str
+    frequency: str
+    checked_at: datetime | None
+    now: datetime
+
+    @property
+    def problem_count(self) -> int:
+        """How many rows were refused."""
+        return sum(bool(row.problem) for row in self.rows)
+
+    def aria_sort(self, column: str) -> str:
+        """A column's state in the words of ARIA."""
+        if self.sort.removeprefix("-") != column:
+            return "none"
+        return "descending" if self.sort.startswith("-") else "ascending"
+
+    def next_sort(self, column: str) -> str:
+        """What a click on a column's head asks for."""
+        return f"-{column}" if self.sort == column else column
+
+
+def build_board(visible: frozenset[str] | None, arguments: Mapping[str, str], now: datetime) -> Board:
+    """All jobs with what is expected of them."""
+    query, sort = arguments.get("q", "").strip()[:200], arguments.get("sort", "server")
+    sort = sort if sort.removeprefix("-") in SORTS else "server"
+    statuses = {job.job_id: job for job in overview.overview(now, visible).jobs}
+    rows = [
+        Row(server, job, entry_of(job), statuses.get(job.id))
+        for server in job_settings.list_servers(visible)
+        for job in server.jobs
+    ]
+    wanted = query.casefold()
+    return Board(
+        tuple(_sorted([row for row in rows if wanted in row.words], sort)),
+        query,
+        sort,
+        settings_store.get("overdue_tolerance"),
+        control.chosen_preset(),
+        settings_store.get("notification_frequency"),
+        overdue_check.last_check_at(),
+        now,
+    )
+
+
+def entry_of(job: Job | JobStatus) -> Entry:
+    """What is stored for a job, as the form shows it."""
+    count, unit = _split(job.expected_interval)
+    weekdays = weekdays_from_mask(job.allowed_weekdays)
+    return Entry(job.is_overdue_check_enabled, count, unit, weekdays, job.overdue_tolerance or "")
+
+
+def entry_that_holds(job: JobStatus) -> Entry:
+    """The schedule that holds for a job, as the form shows it: what is learned stands in place of the default."""
+    entry, learned = entry_of(job), planning.learned_of(job)
+    if learned is None:
+        return entry
+    count, unit = _split(learned.interval)
+    return replace(entry, count=count, unit=unit, weekdays=weekdays_from_mask(learned.weekdays))
+
+
+def read_entry(form: MultiDict[str, str], name: str) -> Entry:
+    """What was entered for the job with an id."""
+    unit = form.get(f"unit.{name}", "D")
+    days = {int(day) for day in form.getlist(f"day.{name}") if day in "0123456"}
+    count = "".join(form.get(f"count.{name}", "").split())
+    tolerance = form.get(f"tolerance.{name}", "")
+    return Entry(
+        f"on.{name}" in form,
+        count,
+        unit if unit in UNITS else CUSTOM,
+        tuple(sorted(days)),
+        tolerance if tolerance in TOLERANCES else "",
+    )
+
+
+def problem_of(entry: Entry) -> str:
+    """What is wrong with an entry, in a sentence; nothing where all is well."""
+    text = entry.interval.strip()
+    if not entry.weekdays:
+        return _("Choose at least one day.")
+    if entry.unit != CUSTOM and not (entry.count.isascii() and entry.count.isdigit() and entry.count.strip("0")):
+        return _("The interval has to be a whole number above zero.")
+    stranger = next((sign for sign in text if sign not in "0123456789smhDWMY"), None)
+    if stranger is not None:
+        return _("“%(sign)s” does not belong into an interval such as 1D2h30m.", sign=stranger)
+    try:
+        interval = parse_interval(text)
+    except BadInterval:
+        return _("The interval cannot be read; it looks like 1D2h30m, with the units s m h D W M Y.")
+    if not is_strict(text) or not interval.size:
+        return _("The interval cannot be read; it looks like 1D2h30m, with the units s m h D W M Y.")
+    return ""
+
+
+def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapping[int, tuple[Entry, str]]:
+    """Store what differs between a form and what it was drawn with, all or nothing.
+
+    Gives what was refused: by the id of the job what was entered, and what is wrong with it.
+    """
+    jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
+    changes: dict[str, JobChange] = {}
+    refused: dict[int, tuple[Entry, str]] = {}
+    for name in form.getlist("row"):
+        if name not in jobs:
+            continue
+        entry, was = read_entry(form, name), form.get(f"was.{name}", "")
+        if entry.state == was:
+            continue
+        if problem := problem_of(entry):
+            refused[jobs[name].id] = (entry, problem)
+            continue
+        columns = _differences(entry, was)
+        changes[key_of(jobs[name].server_id, jobs[name].name)] = JobChange(columns)
+    if changes and not refused:
+        job_settings.save(changes, actor=actor, now=now)
+    return refused
+
+
+def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor: Actor, now: datetime) -> None:
+    """Store what was entered for one job, as far as it differs. Raises AppError saying what is wrong."""
+    entry, was = read_entry(form, "job"), form.get("was", "")
+    if problem := problem_of(entry):
+        raise AppError(problem, field="interval")
+    if columns := _differences(entry, was):
+        job_settings.save({key_of(server_id, job_name): JobChange(columns, is_explicit=True)}, actor=actor, now=now)
+
+
+def weekdays() -> list[tuple[int, LazyString, LazyString]]:
+    """The weekdays (0 = Sunday) with their short and long names, from the first day of the person's week on."""
+    first = first_weekday()
+    return [(day % 7, *WEEKDAYS[day % 7]) for day in range(first, first + 7)]
+
+
+def first_weekday() -> int:
+    """The day that the person's weeks begin with, counted from Sunday."""
+    return (preferences.of(current_user).first_weekday(str(get_locale())) + 1) % 7
+
+
+def with_refused(board: Board, refused: Mapping[int, tuple[Entry, str]]) -> Board:
+    """The board with what was entered and refused in its rows."""
+    rows = [
+        replace(row, entry=refused[row.job.id][0], problem=refused[row.job.id][1]) if row.job.id in refused else row
+        for row in board.rows
+    ]
+    return replace(board, rows=tuple(rows))
+
+
+def check_all_jobs(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> OverdueStatistics:
+    """Look for late jobs of these servers at once, as the schedule does for all."""
+    overdue_check.replan_all(visible_server_ids)
+    found = overdue_check.check_overdue(now, visible_server_ids)
+    details = {
+        "checkedBackups": found.checked_count,
+        "overdueBackupsFound": found.overdue_count,
+        "notificationsSent": found.told_count,
+    }
+    record_entry("overdue_check_manual", "system", now=now, actor=actor, details=details)
+    return found
+
+
+def reset_alerts(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> None:
+    """Forget who was told of which lateness of these servers, so that the next check tells again."""
+    overdue_check.reset_alerts(visible_server_ids)
+    details = {"message": "Overdue backup notification timestamps cleared successfully"}
+    record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details=details)
+
+
+def csv_file(board: Board, first_weekday: int) -> Iterator[str]:
+    """The rows as they are filtered and sorted, a line each; `first_weekday` counts from Sunday."""
+    yield csv_line(HEAD) + "\r\n"
+    for row in board.rows:
+        job, order = row.job, [(first_weekday + offset) % 7 for offset in range(7)]
+        allowed = weekdays_from_mask(job.allowed_weekdays)
+        yield (
+            csv_line(
+                (
+                    _iso(board.now),
+                    row.server.display_name,
+                    row.server.id,
+                    job.name,
+                    _iso(job.last_began_at),
+                    _weekday(job.last_began_at),
+                    _iso(row.status.last_began_at if row.status else None),
+                    _iso(job.next_expected_at),
+                    _weekday(job.next_expected_at),
+                    "Yes" if row.is_overdue else "No",
+                    "Yes" if job.is_overdue_check_enabled else "No",
+                    job.expected_interval,
+                    "; ".join(ENGLISH_WEEKDAYS[day] for day in order if day in allowed),
+                    job.overdue_tolerance or "",
+                    learned.interval if (learned := planning.learned_of(job)) else "",
+                )
+            )
+            + "\r\n"
+        )
+
+
+def _split(interval: str) -> tuple[str, str]:
+    """An interval as number and unit; one of several parts, or of seconds, is a custom one."""
+    count, unit = interval[:-1], interval[-1:]
+    is_simple = unit in UNITS and unit != CUSTOM and count.isascii() and count.isdigit()
+    return (count, unit) if is_simple else (interval, CUSTOM)
+
+
+def _differences(entry: Entry, was: str) -> dict[str, Any]:
+    was_on, was_interval, was_days, was_tolerance = (*was.split("|"), "", "", "", "")[:4]
+    columns: dict[str, Any] = {}
+    if str(int(entry.is_on)) != was_on:
+        columns["is_overdue_check_enabled"] = entry.is_on
+    if entry.interval != was_interval:
+        columns["expected_interval"] = entry.interval
+    if "".join(map(str, entry.weekdays)) != was_days:
+        columns["allowed_weekdays"] = weekday_mask(entry.weekdays)
+    if entry.tolerance != was_tolerance:
+        columns["overdue_tolerance"] = entry.tolerance or None
+    return columns
+
+
+def _sorted(rows: list[Row], sort: str) -> list[Row]:
+    keys = {
+        "server": lambda row: (row.server.display_name.casefold(), row.job.name.casefold()),
+        "job": lambda row: (row.job.name.casefold(), row.server.display_name.casefold()),
+        "next": lambda row: row.job.next_expected_at or datetime.max.replace(tzinfo=UTC),
+    }
+    return sorted(rows, key=keys[sort.removeprefix("-")], reverse=sort.startswith("-"))
+
+
+def _iso(at: datetime | None) -> str:
+    return NOT_AVAILABLE if at is None else at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _weekday(at: datetime | None) -> str:
+    return NOT_AVAILABLE if at is None else ENGLISH_WEEKDAYS[at.astimezone(UTC).isoweekday() % 7]
+
+
+# Views of the tab of backup monitoring.
+
+TAB = "monitoring"
+
+
+def show() -> ResponseReturnValue:
+    """How often each job should run, and when it is late."""
+    return _show(build_board(visible_server_ids(), request.args, runtime.now()))
+
+
+@settings_bp.post("/monitoring")
+@guarded(Guard.ADMIN)
+def save_monitoring() -> ResponseReturnValue:
+    """Store the rows that differ, and look for late jobs."""
+    refused = save_rows(request.form, actor=actor(), now=runtime.now())
+    if refused:
+        board = build_board(visible_server_ids(), request.form, runtime.now())
+        return _show(with_refused(board, refused)), 400
+    flash(_("Saved."), "success")
+    _check()
+    return _back()
+
+
+@settings_bp.post("/monitoring/rules")
+@guarded(Guard.ADMIN)
+def save_rules() -> ResponseReturnValue:
+    """Store what holds for all jobs: tolerance, how often is checked, how often lateness is told again."""
+    form, who, now = request.form, actor(), runtime.now()
+    if form.get("tolerance") in TOLERANCES:
+        notifications_settings.save_tolerance(form["tolerance"], actor=who, now=now)
+    if form.get("frequency") in FREQUENCIES:
+        notifications_settings.save_frequency(form["frequency"], actor=who, now=now)
+    if form.get("interval") in control.PRESETS:
+        control.choose_interval(form["interval"], actor=who, now=now)
+        control.take_over()
+    flash(_("Saved."), "success")
+    return _back()
+
+
+@settings_bp.post("/monitoring/check")
+def check_now() -> ResponseReturnValue:
+    """Look for late jobs now."""
+    _check()
+    return _back()
+
+
+@settings_bp.post("/monitoring/reset")
+def forget_alerts() -> ResponseReturnValue:
+    """Forget who was told of which lateness."""
+    reset_alerts(actor(), visible_server_ids(), runtime.now())
+    flash(_("The next check tells of every late job again."), "success")
+    return _back()
+
+
+@settings_bp.get("/monitoring.csv")
+def monitoring_file() -> ResponseReturnValue:
+    """The table as it is filtered and sorted, as a file."""
+    now = runtime.now()
+    lines = csv_file(build_board(visible_server_ids(), request.args, now), first_weekday())
+    name = f"backup-monitoring-{now:%Y-%m-%d}.csv"
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return Response("".join(lines), mimetype="text/csv", headers=headers)
+
+
+def _check() -> None:
+    found = check_all_jobs(actor(), visible_server_ids(), runtime.now())
+    late = ngettext("%(num)s job is late", "%(num)s jobs are late", found.overdue_count)
+    told = ngettext("%(num)s of them was told now", "%(num)s of them were told now", found.told_count)
+    checked = ngettext("%(num)s job was checked", "%(num)s jobs were checked", found.checked_count)
+    flash(f"{checked}; {late}; {told}.", "success")
+
+
+@settings_bp.post("/monitoring/self")
+@guarded(Guard.ADMIN)
+def save_self_monitoring() -> ResponseReturnValue:
+    """Store the limit for free disk space and the external monitor; with `then=ping` send a ping at once."""
+    form = self_monitoring_form(is_sent=True)
+    is_dropped = form.attempt(actor(), runtime.now())
+    if is_dropped is None:
+        return _show(build_board(visible_server_ids(), {}, runtime.now()), form), 400
+    flash(_("Saved."), "success")
+    if is_dropped:
+        flash(_("The stored token was removed, since the address leads to another host. Enter it again."), "warning")
+    if request.form.get("then") == "ping":
+        _ping()
+    return redirect(url_for("settings.index", tab=TAB, _anchor="self-monitoring"), 303)
+
+
+def _ping() -> None:
+    try:
+        result = external_monitor.ping_now(runtime.now())
+    except AppError as refusal:
+        flash(refusal.message, "error")
+        return
+    if result.error:
+        flash(_("The ping failed: %(reason)s", reason=result.error), "error")
+    elif result.reason:
+        flash(_("duplistatus has a problem, so no success was reported: %(reason)s", reason=result.reason), "warning")
+    else:
+        flash(_("The ping succeeded."), "success")
+
+
+def _show(board: Board, form: SelfMonitoringForm | None = None) -> str:
+    # Whoever knows the address can send pings: it is for administrators.
+    is_admin = bool(current_user.is_admin)
+    own = {"form": form or self_monitoring_form(), "last_ping": external_monitor.last_ping()} if is_admin else {}
+    words: Mapping[str, object] = {
+        "units": UNITS,
+        "weekdays": weekdays(),
+        "tolerances": TOLERANCE_WORDS,
+        "presets": PRESET_WORDS,
+        "frequencies": FREQUENCY_WORDS,
+        **own,
+    }
+    return render_template("schedules/monitoring.html", tab=TAB, board=board, **words)
+
+
+def _back() -> ResponseReturnValue:
+    query, sort = request.form.get("q") or None, request.form.get("sort") or None
+    return redirect(url_for("settings.index", tab=TAB, q=query, sort=sort), 303)

@@ -1,0 +1,200 @@
+"""Looks for jobs that should have reported, and has people told. The plan stands with each job already."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
+from sqlalchemy.orm import Session, load_only
+
+from app.backups.models import Job, Server
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.notifications import outbox
+from app.notifications.rules import OVERDUE
+from app.schedules import job_settings, planning
+from app.schedules.intervals import is_strict
+from app.schedules.overdue import DEFAULT_FREQUENCY, FREQUENCIES, should_alert_again
+
+# As many as one statement may name.
+JOBS_AT_ONCE = 1000
+# What a check of many jobs reads of each; a message about a single one reads the rest.
+TOLD_OF = (
+    Job.id,
+    Job.server_id,
+    Job.name,
+    Job.notification_event,
+    Job.channel_switches,
+    Job.additional_event,
+    Job.additional_emails,
+    Job.additional_ntfy_topic,
+    Job.expected_interval,
+    Job.allowed_weekdays,
+    Job.interval_source,
+    Job.schedule_source,
+    Job.schedule_anchor_at,
+    Job.learned_schedule,
+    Job.overdue_tolerance,
+    Job.next_expected_at,
+    Job.overdue_at,
+    Job.state_began_at,
+    Job.overdue_alerted_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueStatistics:
+    """What one check found: all entries of settings, the jobs looked at, the late ones, and how many were told."""
+
+    settings_count: int
+    checked_count: int
+    overdue_count: int
+    told_count: int
+
+
+def find_overdue(now: datetime) -> list[Job]:
+    """The jobs that are late, by their planned time."""
+    wanted = select(Job).join(Server).where(_is_overdue(now)).order_by(Server.name, Job.name)
+    return list(db.session.scalars(wanted))
+
+
+def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> OverdueStatistics:
+    """Queue a message for each late job whose turn it is, and remember when all were checked.
+
+    The rows of these jobs are locked while their messages are queued, so two checks at once tell nothing twice. Only
+    jobs of `visible_server_ids` are checked and counted (None means all).
+    """
+    is_visible = _is_of(visible_server_ids)
+    job_count, checked_count, late_count = db.session.execute(
+        select(func.count(), func.count().filter(_is_checked()), func.count().filter(_is_overdue(now)))
+        .select_from(Job)
+        .where(is_visible)
+    ).one()
+    due = _find_due(now, is_visible)
+    told_count = _tell(due, now) if due else 0
+    if visible_server_ids is None:
+        settings_store.save("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
+    if told_count:
+        outbox.queued.send()
+    # wire: what the jobs of a server inherit is an entry too
+    settings_count = job_count + job_settings.count_defaults(visible_server_ids)
+    return OverdueStatistics(settings_count, checked_count, late_count, told_count)
+
+
+def count_late(now: datetime) -> int:
+    """How many jobs are late of which people want to hear at present."""
+    late = select(func.count()).select_from(Job).join(Server).where(_is_overdue(now), ~is_muted_now(now))
+    return db.session.scalar(late) or 0
+
+
+def is_anything_checked() -> bool:
+    """Whether any job with a run is watched for lateness."""
+    return db.session.scalar(select(Job.id).where(_is_checked()).limit(1)) is not None
+
+
+def replan_all(visible_server_ids: frozenset[str] | None) -> None:
+    """Work out the plan of every job with runs anew that is of these servers (None means all)."""
+    with writing() as session:
+        for job in session.scalars(select(Job).where(Job.run_count > 0, _is_of(visible_server_ids))):
+            planning.recalculate_next_run(job)
+
+
+def reset_alerts(visible_server_ids: frozenset[str] | None) -> None:
+    """Forget when people were told of late jobs of these servers (None means all); the next check tells them again."""
+    was_told = (Job.overdue_alerted_at.is_not(None), _is_of(visible_server_ids))
+    with writing() as session:
+        session.execute(update(Job).where(*was_told).values(overdue_alerted_at=None))
+
+
+def last_check_at() -> datetime | None:
+    """When the last check began."""
+    stored = settings_store.get("last_overdue_check_at")
+    return None if stored is None else datetime.fromisoformat(stored)
+
+
+def _is_of(visible_server_ids: frozenset[str] | None) -> ColumnElement[bool]:
+    return true() if visible_server_ids is None else Job.server_id.in_(visible_server_ids)
+
+
+def _is_checked() -> ColumnElement[bool]:
+    return Job.is_overdue_check_enabled & Job.last_began_at.is_not(None)
+
+
+def _is_overdue(now: datetime) -> ColumnElement[bool]:
+    return _is_checked() & (Job.overdue_at < now)
+
+
+def _find_due(now: datetime, is_visible: ColumnElement[bool]) -> list[int]:
+    """The jobs whose turn it is to be told of, by server and name."""
+    columns = (Job.id, Job.overdue_alerted_at, Job.state_began_at)
+    is_late = (is_visible, _is_overdue(now), ~is_muted_now(now))
+    late = select(*columns).join(Server).where(*is_late).order_by(Server.name, Job.name)
+    frequency = _frequency()
+    return [
+        row.id
+        for row in db.session.execute(late)
+        if should_alert_again(row.overdue_alerted_at, row.state_began_at, frequency, now)
+    ]
+
+
+def is_muted_now(now: datetime) -> ColumnElement[bool]:
+    """Of jobs joined with their servers: messages about them are held back, by a mute of either."""
+    return or_(*(_is_muted(table, now) for table in (Job, Server)))
+
+
+def _is_muted(table: type[Job] | type[Server], now: datetime) -> ColumnElement[bool]:
+    has_begun = or_(table.muted_from.is_(None), table.muted_from <= now)
+    # The first part keeps NULL from making the negation of this unknown.
+    return and_(table.muted_until.is_not(None), table.muted_until > now, has_begun)
+
+
+def _frequency() -> str:
+    stored = settings_store.get("notification_frequency")
+    return stored if stored in FREQUENCIES else DEFAULT_FREQUENCY
+
+
+def _tell(job_ids: list[int], now: datetime) -> int:
+    """Queue the messages of these jobs; one that another check told meanwhile, or that reported, is left out.
+
+    Returns how many jobs were told of. All in one transaction, since jobs that are late at one
+    check are told of in one message.
+    """
+    with writing() as session:
+        late = [
+            (server, job)
+            for start in range(0, len(job_ids), JOBS_AT_ONCE)
+            for server, job in _lock_late(session, job_ids[start : start + JOBS_AT_ONCE], now)
+        ]
+        heard = outbox.queue_overdue_messages(session, late, now)
+        # By statement: to write ten thousand objects back took longer than all the rest.
+        _mark(session, [job.id for _, job in late], overdue_alerted_at=now)
+        since_at = func.coalesce(Job.trouble_since_at, Job.next_expected_at)
+        _mark(session, sorted(heard), trouble_kind=OVERDUE, trouble_since_at=since_at)
+        session.expire_all()  # mapped objects that somebody holds do not know of it
+    return len(late)
+
+
+def _mark(session: Session, job_ids: list[int], **values: Any) -> None:
+    for start in range(0, len(job_ids), JOBS_AT_ONCE):
+        chosen = Job.id.in_(job_ids[start : start + JOBS_AT_ONCE])
+        session.execute(update(Job).where(chosen).values(values), execution_options={"synchronize_session": False})
+
+
+def _lock_late(session: Session, job_ids: list[int], now: datetime) -> list[tuple[Server, Job]]:
+    frequency = _frequency()
+    rows = session.execute(
+        select(Server, Job)
+        .join(Job, Job.server_id == Server.id)
+        .where(Job.id.in_(job_ids), _is_overdue(now), ~is_muted_now(now))
+        .order_by(Server.name, Job.name)
+        .options(load_only(*TOLD_OF))
+        .with_for_update(of=Job)
+        .execution_options(populate_existing=True)
+    )
+    return [
+        (server, job)
+        for server, job in rows
+        if should_alert_again(job.overdue_alerted_at, job.state_began_at, frequency, now)
+        and is_strict(job.expected_interval)
+    ]

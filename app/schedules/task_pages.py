@@ -1,0 +1,105 @@
+"""What the tab of scheduled tasks shows: each task, when it ran and how that went, and when it runs next."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import LazyString
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext as lazy
+
+from app import runtime
+from app.backups import repairs
+from app.plugin import Guard, guarded
+from app.plugin.errors import Unavailable
+from app.scheduling import control
+from app.scheduling.control import TaskState
+from app.web.pages import settings_bp
+from app.web.request import actor
+
+# A task that is not among them is shown by its name.
+TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
+    "overdue-backup-check": (lazy("Overdue check"), lazy("Looks for jobs that should have reported")),
+    "alarm-check": (
+        lazy("Alarm check"),
+        lazy("Looks for missing reports, failing channels and problems with duplistatus itself"),
+    ),
+    "audit-log-cleanup": (lazy("Audit log clean-up"), lazy("Deletes what is older than the days that are set")),
+    "housekeeping": (lazy("Housekeeping"), lazy("Removes expired sessions, packs logs")),
+    "retention": (lazy("Retention"), lazy("Deletes old runs, deliveries and log files, where that is set")),
+    "local-backup": (lazy("Database backup"), lazy("Copies the database, where that is set")),
+    "collect-from-servers": (lazy("Collecting"), lazy("Fetches logs from the servers that are set to it")),
+    "duplicati-versions": (
+        lazy("Duplicati versions"),
+        lazy("Looks for newer versions of Duplicati, where that is set"),
+    ),
+    "version-lists": (
+        lazy("Lists of versions"),
+        lazy("After an upgrade or an import, reads the lists of versions in stored logs once more"),
+    ),
+    "integrity-check": (lazy("Integrity check"), lazy("Checks the database file for damage")),
+    "external-monitor": (
+        lazy("External monitor"),
+        lazy("Pings the external monitor, where that is set"),
+    ),
+    "compaction": (lazy("Compaction"), lazy("Tidies the database and gives free space back")),
+    "daily-summary": (lazy("Daily summary"), lazy("Sends the summary of all jobs")),
+    "digest": (lazy("Digest"), lazy("Sends the weekly or monthly digest")),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A task with its words."""
+
+    state: TaskState
+    label: str
+    about: str
+    percent: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """All tasks; none, where this process runs none."""
+
+    rows: tuple[Row, ...]
+    is_running: bool
+
+
+def build_board() -> Board:
+    """All tasks in the order in which they are declared."""
+    try:
+        states = control.task_states()
+    except Unavailable:
+        return Board((), is_running=False)
+    reading = repairs.progress()
+    rows = []
+    for state in states:
+        label, about = TASK_WORDS.get(state.name, (state.name, ""))
+        percent = reading.percent if reading and state.name == "version-lists" else None
+        rows.append(Row(state, str(label), str(about), percent))
+    return Board(tuple(rows), is_running=True)
+
+
+# Views of the tab of scheduled tasks.
+
+TAB = "tasks"
+
+
+def show() -> ResponseReturnValue:
+    """Every task with its times; the table alone for the page that keeps itself fresh."""
+    part = "tasks_table" if "HX-Request" in request.headers else "tasks"
+    return render_template(f"schedules/{part}.html", tab=TAB, board=build_board(), now=runtime.now())
+
+
+@settings_bp.post("/tasks/<name>/run")
+@guarded(Guard.ADMIN)
+def run_task(name: str) -> ResponseReturnValue:
+    """Run a task now, and say how it went."""
+    result = control.run_now(name, actor=actor(), now=runtime.now())
+    if result.error is None:
+        flash(_("%(task)s: %(result)s", task=name, result=result.message), "success")
+    else:
+        flash(_("%(task)s failed: %(reason)s", task=name, reason=result.error), "error")
+    return redirect(url_for("settings.index", tab=TAB), 303)

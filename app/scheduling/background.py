@@ -1,0 +1,207 @@
+"""Floor 4: scheduled work. Each task opens a context and calls one service."""
+
+import logging
+import os
+import sys
+import threading
+from typing import Any
+from weakref import WeakSet
+
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import runtime
+from app.accounts import passwords
+from app.collector import rounds
+from app.core.db import engine as db_engine
+from app.core.db import transaction
+from app.core.db.extensions import db
+from app.database import health
+from app.notifications.delivery_worker import DeliveryWorker
+from app.reports import reading
+from app.scheduling import control, tasks
+from app.scheduling.tasks import Schedule
+
+log = logging.getLogger(__name__)
+
+SCHEDULE, COURIER, PENDING = control.EXTENSION, health.WORKER, "duplistatus.pending_start"
+# A server that loads the application and then forks its workers has forked by then.
+SETTLE_S = 1.0
+RETRY_S = 15.0
+# How long a stop waits for a start that is under way.
+LONGEST_START_S = 2.0
+
+
+def start_jobs(app: Flask) -> None:
+    """Start the schedule and the delivery of this application; doing it twice changes nothing."""
+    if SCHEDULE in app.extensions:
+        return
+    with app.app_context():
+        health.note_jobs_started(runtime.now())
+    started = Schedule(app)
+    started.start()
+    courier = DeliveryWorker(app, on_clock_change=started.plan_anew)
+    courier.start()
+    app.extensions.update({COURIER: courier, SCHEDULE: started})
+
+
+def start_jobs_soon(app: Flask) -> None:
+    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`)."""
+    app.extensions[PENDING] = pending = _PendingStart(app)
+    pending.start()
+
+
+def cancel_start(app: Flask) -> bool:
+    """Give up a start that is still to come; returns whether there was one."""
+    pending: _PendingStart | None = app.extensions.pop(PENDING, None)
+    if pending:
+        pending.give_up()
+    return pending is not None
+
+
+def announce_stop(app: Flask) -> None:
+    """Have the delivery begin nothing more, without waiting; `stop_jobs` has to follow."""
+    if courier := app.extensions.get(COURIER):
+        courier.announce_stop()
+
+
+def stop_jobs(app: Flask) -> None:
+    """Stop both and wait some seconds for what they are at; work that was never started is fine."""
+    pending: _PendingStart | None = app.extensions.get(PENDING)
+    if cancel_start(app) and pending is not None:
+        pending.join(LONGEST_START_S)  # a start that is under way leaves work to stop
+    if courier := app.extensions.pop(COURIER, None):
+        courier.stop()
+    if running := app.extensions.pop(SCHEDULE, None):
+        running.stop()
+
+
+def drop_jobs(app: Flask) -> list[Any]:
+    """Forget jobs whose threads did not come along in a fork; returns what was forgotten."""
+    dropped = [app.extensions.pop(name, None) for name in (PENDING, SCHEDULE, COURIER)]
+    if dropped[-1]:
+        dropped[-1].forget()
+    return [part for part in dropped if part]
+
+
+def scheduler_of(app: Flask) -> Schedule | None:
+    """The running schedule of an application, or None where jobs do not run."""
+    found: Schedule | None = app.extensions.get(SCHEDULE)
+    return found
+
+
+class _PendingStart(threading.Thread):
+    """Starts the jobs after a moment, and tries again where the database is away, until it is given up."""
+
+    def __init__(self, app: Flask) -> None:
+        super().__init__(name="start-jobs", daemon=True)
+        self._app = app
+        self._is_given_up = threading.Event()
+
+    def give_up(self) -> None:
+        """Begin no start any more; does not wait for one that is under way."""
+        self._is_given_up.set()
+
+    def run(self) -> None:
+        wait_s = SETTLE_S
+        while not self._is_given_up.wait(wait_s):
+            try:
+                start_jobs(self._app)
+            except SQLAlchemyError:  # the outermost loop: a database that is away now may be back in a moment
+                log.exception("scheduled work cannot be started now")
+                wait_s = RETRY_S
+            else:
+                self._app.extensions.pop(PENDING, None)
+                return
+
+
+# What a forked process must not share with its parent: connections, locks, threads, and the name of a lease holder.
+#
+# Servers such as `gunicorn --preload` and uWSGI load the application once and fork their workers. Two processes on one
+# connection mix up their answers, a lock that another thread held stays locked, and threads do not come along.
+# A process that serves or works already should not fork others that serve: what its threads hold inside SQLite at that
+# moment cannot be renewed.
+
+CACHE = "duplistatus.cache"
+
+_applications: WeakSet[Flask] = WeakSet()
+# Those whose jobs run in the children of this process alone.
+_left_to_children: WeakSet[Flask] = WeakSet()
+# What the parent still uses. It is neither closed nor freed here: that would end the parent's connections.
+_inherited: list[object] = []
+_pid = os.getpid()
+
+
+def prepare_for_forks(app: Flask) -> None:
+    """Have each process that is forked from now on serve the application with connections and threads of its own.
+
+    Closes the connections that the start has used. SQLite takes locks for the process: a child that inherits an open
+    connection believes that it holds locks which its parent holds (https://www.sqlite.org/howtocorrupt.html, 2.6).
+    """
+    db_engine.close_connections(app, is_quiet=True)
+    _applications.add(app)
+
+
+def start_jobs_in_workers(app: Flask) -> None:
+    """Start scheduled work and delivery in each process that serves, and not in one that only forks those.
+
+    Raises RuntimeError under uWSGI without threads.
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        start_jobs_soon(app)
+        return
+    if not uwsgi.has_threads:
+        raise RuntimeError("uWSGI runs no threads, which scheduled work and delivery need: add --enable-threads")
+    if uwsgi.worker_id():
+        start_jobs_soon(app)
+        return
+    _left_to_children.add(app)
+    # It forks without telling Python, and calls this in each worker.
+    vars(uwsgi)["post_fork_hook"] = _begin_in_worker
+
+
+def _begin_in_worker() -> None:
+    _renew_in_child()
+    for app in list(_left_to_children):  # in the same process, where it forks none
+        _left_to_children.discard(app)
+        start_jobs_soon(app)
+
+
+def _renew_in_child() -> None:
+    global _pid
+    if os.getpid() == _pid:
+        return
+    _pid = os.getpid()
+    tasks.choose_holder()
+    transaction.renew_lock()
+    passwords.renew_seats()
+    reading.renew_process()
+    _inherited.append(dict(db.session.registry.registry))
+    db.session.registry.registry.clear()
+    for app in list(_applications):
+        _renew(app)
+
+
+def _renew(app: Flask) -> None:
+    with app.app_context():
+        for engine in db.engines.values():
+            _inherited.append(engine.pool)
+            engine.dispose(close=False)
+    _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, health.EXTENSION, rounds.EXTENSION))
+    dropped = drop_jobs(app)
+    _inherited.append(dropped)
+    if dropped or app in _left_to_children:
+        _left_to_children.discard(app)
+        start_jobs_soon(app)
+
+
+def _leave_jobs_to_children() -> None:
+    """Start no jobs in a process that forks before they began: it only loads the application for its workers."""
+    for app in list(_applications):
+        if cancel_start(app):
+            _left_to_children.add(app)
+            log.info("scheduled work and delivery run in the forked processes")
+
+
+os.register_at_fork(after_in_child=_renew_in_child, after_in_parent=_leave_jobs_to_children)

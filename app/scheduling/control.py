@@ -1,0 +1,320 @@
+"""Scheduled work: who may run it, and how it went."""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol
+
+from flask import current_app
+from sqlalchemy import String, Text, or_, select, update
+from sqlalchemy.orm import Mapped, mapped_column
+
+from app.audit.log import Actor, record_entry
+from app.core.db.extensions import Model, db
+from app.core.db.transaction import insert_for, writing
+from app.core.db.types import Bounded, Instant
+from app.core.settings import store as settings_store
+from app.plugin import AppError
+from app.plugin.errors import Unavailable
+
+
+class Lease(Model):
+    """A right that one process holds until it expires; of several that share a database, the holder runs the jobs."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    holder: Mapped[str] = mapped_column(Bounded(64))
+    expires_at: Mapped[datetime] = mapped_column(Instant)
+
+
+class Task(Model):
+    """The last run of one scheduled task."""
+
+    __tablename__ = "tasks"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    last_started_at: Mapped[datetime | None] = mapped_column(Instant)
+    last_duration_s: Mapped[float | None]
+    last_error: Mapped[str | None] = mapped_column(Text)
+
+
+# The schedule of this process, and how often it should look for late jobs.
+#
+# The schedule itself lives a floor above, with the jobs; the application hands it over as an extension.
+
+log = logging.getLogger(__name__)
+
+EXTENSION = "duplistatus.schedule"
+OVERDUE_CHECK = "overdue-backup-check"
+DEFAULT_EXPRESSION = "*/5 * * * *"
+CHANGES = "cron_changes_by_hand"
+# What the settings say of a task: its crontab expression, and whether it is enabled.
+Planned = tuple[str, bool]
+
+
+class Schedule(Protocol):
+    """What a running schedule can do; names that it does not know raise NotFound."""
+
+    @property
+    def is_running(self) -> bool:
+        """Whether ticks come."""
+
+    def active_tasks(self) -> list[str]:
+        """The names of the scheduled tasks."""
+
+    def start_task(self, name: str) -> None:
+        """Schedule a task as the settings say."""
+
+    def stop_task(self, name: str) -> None:
+        """Take a task off the schedule."""
+
+    def reload(self) -> None:
+        """Schedule every task anew by the settings."""
+
+    def run_now(self, name: str) -> Any:
+        """Run a task and give its result, also of one that failed."""
+
+    def plans(self) -> Mapping[str, tuple[str, datetime | None]]:
+        """The crontab expression of each task, and when it runs next; None for one that is not scheduled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """One choice for the interval of the overdue check."""
+
+    label: str
+    expression: str
+    every: timedelta | None = None
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether the check runs at all."""
+        return self.every is not None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckInterval:
+    """When the overdue check runs, as it is stored."""
+
+    expression: str
+    is_enabled: bool
+
+
+def _crontab(minute: str, hour: str = "*", day: str = "*", month: str = "*", weekday: str = "*") -> str:
+    # wire: the reference stores its presets in columns, and answers them so.
+    return f"{minute:<7}{hour:<5}{day:<13}{month:<6}{weekday}"
+
+
+PRESETS: Mapping[str, Preset] = {
+    "disabled": Preset("Disabled", _crontab("0", "0", "1", "1", "0")),
+    "1min": Preset("1 minute", _crontab("*/1"), timedelta(minutes=1)),
+    "5min": Preset("5 minutes", _crontab("*/5"), timedelta(minutes=5)),
+    "10min": Preset("10 minutes", _crontab("*/10"), timedelta(minutes=10)),
+    "15min": Preset("15 minutes", _crontab("*/15"), timedelta(minutes=15)),
+    "20min": Preset("20 minutes", _crontab("*/20"), timedelta(minutes=20)),
+    "30min": Preset("30 minutes", _crontab("*/30"), timedelta(minutes=30)),
+    "1hour": Preset("1 hour", _crontab("0"), timedelta(hours=1)),
+    "2hours": Preset("2 hours", _crontab("0", "*/2"), timedelta(hours=2)),
+}
+DEFAULT_PRESET = "5min"
+
+
+def check_interval() -> CheckInterval:
+    """When the overdue check should run."""
+    stored = _stored(OVERDUE_CHECK)
+    return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), is_enabled(OVERDUE_CHECK))
+
+
+def length_of(interval: CheckInterval) -> timedelta | None:
+    """How long it is from one check to the next; None for times that are none of the presets."""
+    fields = interval.expression.split()
+    return next((preset.every for preset in PRESETS.values() if preset.expression.split() == fields), None)
+
+
+def is_enabled(name: str) -> bool:
+    """Whether a task that runs unless it is switched off is not."""
+    return bool(_stored(name).get("enabled", True))
+
+
+def _stored(name: str) -> Mapping[str, Any]:
+    stored = settings_store.get("cron_tasks").get(name)
+    return stored if isinstance(stored, dict) else {}
+
+
+def is_stopped_here(name: str) -> bool:
+    """Whether the schedule of this process runs without this task, since somebody took it off."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    return found is not None and found.is_running and name not in found.active_tasks()
+
+
+def has_ended() -> bool:
+    """Whether this process has a schedule that does not run any more."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    return found is not None and not found.is_running
+
+
+def chosen_preset() -> str:
+    """The name of the preset that is stored; an expression that is none of them counts as the default."""
+    return _preset_of(check_interval())
+
+
+def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
+    """Store one of the presets; every running schedule takes it over when it looks next."""
+    chosen = PRESETS[name]
+    with writing():
+        old = PRESETS[_preset_of(check_interval())].label
+        task = {"cronExpression": chosen.expression, "enabled": chosen.is_enabled}
+        settings_store.save("cron_tasks", {**settings_store.get("cron_tasks"), OVERDUE_CHECK: task}, now=now)
+        record_entry(
+            "overdue_monitoring_interval_updated",
+            "config",
+            now=now,
+            actor=actor,
+            target_type="configuration",
+            target_id="cron_interval",
+            details={"oldInterval": old, "newInterval": chosen.label},
+        )
+
+
+def running() -> Schedule:
+    """The schedule of this process. Raises Unavailable where it does not run."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    if found is None or not found.is_running:
+        raise Unavailable(
+            "Cron service is not running",
+            message="Scheduled work is switched off in this process; start it without RUN_JOBS=false",
+        )
+    return found
+
+
+def is_on_by_hand(name: str, planned: Planned) -> bool | None:
+    """Whether a task was started (true) or stopped (false) by hand since its settings are `planned`; else None."""
+    change = settings_store.get(CHANGES).get(name, {})
+    return bool(change["isOn"]) if change.get("planned") == list(planned) else None
+
+
+def change_by_hand(name: str, is_on: bool, planned: Planned, *, now: datetime) -> None:
+    """Store that a task was stopped or started by hand, for all processes that share the database.
+
+    It holds until its settings change, a reload, or the next start of a process.
+    """
+    with writing():
+        change = {"isOn": is_on, "planned": list(planned)}
+        settings_store.save(CHANGES, {**settings_store.get(CHANGES), name: change}, now=now)
+
+
+def forget_changes(*, now: datetime) -> None:
+    """Let the settings alone say which tasks are scheduled."""
+    if settings_store.get(CHANGES):
+        settings_store.save(CHANGES, None, now=now)
+
+
+def start_task_schedule(name: str) -> None:
+    """Schedule a task. Raises NotFound, Unavailable, and AppError (500) for an expression that cannot be read."""
+    _try(lambda: running().start_task(name))
+
+
+def reload() -> None:
+    """Take the stored settings over. Raises Unavailable, and AppError (500) for a bad expression."""
+    _try(lambda: running().reload())
+
+
+def take_over() -> None:
+    """Have the schedule, where it runs in this process, follow settings that came with another database."""
+    if current_app.extensions.get(EXTENSION) is None:
+        return
+    try:
+        reload()
+    except AppError as error:
+        log.error("the schedule does not follow the restored settings: %s", error.message)
+
+
+def last_runs() -> list[Task]:
+    """When each task ran last, and how it ended."""
+    return list(db.session.scalars(select(Task).where(Task.last_started_at.is_not(None)).order_by(Task.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class TaskState:
+    """A task with its times: a crontab in UTC, the next run (none while it is not scheduled), and the last one."""
+
+    name: str
+    expression: str
+    next_run_at: datetime | None
+    last_started_at: datetime | None
+    last_duration_s: float | None
+    last_error: str | None
+
+
+def task_states() -> list[TaskState]:
+    """All tasks, in the order in which they are declared. Raises Unavailable where this process runs none."""
+    last = {row.name: row for row in last_runs()}
+    return [
+        TaskState(name, expression, next_run_at, *_last_run(last.get(name)))
+        for name, (expression, next_run_at) in running().plans().items()
+    ]
+
+
+def next_runs() -> dict[str, datetime]:
+    """When the scheduled tasks run next; nothing where this process runs none."""
+    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    plans = found.plans() if found is not None and found.is_running else {}
+    return {name: at for name, (_expression, at) in plans.items() if at is not None}
+
+
+def run_now(name: str, *, actor: Actor, now: datetime) -> Any:
+    """Have a person run a task, which is audited; gives its result, also of one that failed. Raises Unavailable."""
+    result = running().run_now(name)
+    details = {"task": name, **({"error": result.error} if result.error else {"message": result.message})}
+    status = "error" if result.error else "success"
+    record_entry("task_run", "system", now=now, actor=actor, target_id=name, details=details, status=status)
+    return result
+
+
+def _last_run(row: Task | None) -> tuple[datetime | None, float | None, str | None]:
+    return (row.last_started_at, row.last_duration_s, row.last_error) if row else (None, None, None)
+
+
+def _try(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except ValueError as error:
+        raise AppError(str(error), 500) from error
+
+
+def _preset_of(interval: CheckInterval) -> str:
+    squeezed = " ".join(interval.expression.split())
+    for name, preset in PRESETS.items():
+        if (" ".join(preset.expression.split()), preset.is_enabled) == (squeezed, interval.is_enabled):
+            return name
+    return DEFAULT_PRESET
+
+
+# Who may do a piece of scheduled work: of several processes that share a database, one at a time.
+
+LEASES = Lease.__table__
+# Longer than any scheduled work takes; whoever dies while holding a lease blocks the work no longer than this.
+HOLD = timedelta(minutes=10)
+
+
+def take_lease(name: str, holder: str, now: datetime) -> bool:
+    """Take the lease when it is free, ours, or over; false when another process holds it.
+
+    One that ends later than any lease can was written before the clock was set back, and counts as over.
+    """
+    values = {"holder": holder, "expires_at": now + HOLD}
+    is_free = or_(LEASES.c.holder == holder, LEASES.c.expires_at <= now, LEASES.c.expires_at > now + 2 * HOLD)
+    with writing() as session:
+        connection = session.connection()
+        statement = insert_for(connection.dialect.name)(LEASES).values(name=name, **values)
+        statement = statement.on_conflict_do_update(index_elements=["name"], set_=values, where=is_free)
+        return connection.scalar(statement.returning(LEASES.c.name)) is not None
+
+
+def keep_lease(name: str, holder: str, until: datetime) -> None:
+    """Let our lease end at another instant; one that we lost meanwhile is left alone."""
+    with writing() as session:
+        is_ours = (LEASES.c.name == name) & (LEASES.c.holder == holder)
+        session.connection().execute(update(LEASES).where(is_ours).values(expires_at=until))

@@ -1,0 +1,470 @@
+"""The tasks by name: what each does, when by default, and what one run of it came to."""
+
+import logging
+import re
+import threading
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from time import monotonic
+
+from apscheduler.jobstores.base import JobLookupError
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from flask import Flask
+from flask_apscheduler import APScheduler
+from sqlalchemy.exc import SQLAlchemyError
+
+from app import runtime
+from app.accounts import sessions, sign_in
+from app.accounts.models import ALL_SERVERS
+from app.backups import duplicati_versions, repairs
+from app.collector import rounds
+from app.core.db.transaction import insert_for, writing
+from app.core.settings import store as settings_store
+from app.database import checks, external_monitor, health_alarms, local_backups, maintenance, retention
+from app.database.external_monitor import ExternalMonitor
+from app.database.health import ALARM_CHECK
+from app.notifications import digests, summaries, summary_settings, watchdogs
+from app.notifications.summary_settings import SummaryPlan
+from app.plugin.errors import NotFound
+from app.schedules import overdue_check
+from app.scheduling import control
+from app.scheduling.control import OVERDUE_CHECK, Planned, Task
+
+log = logging.getLogger(__name__)
+
+# One name for this process among those that share the database.
+HOLDER = uuid.uuid4().hex
+# Clocks of several machines may differ by this much, and still each tick of a schedule is worked off once.
+TICK = timedelta(seconds=50)
+
+AUDIT_CLEANUP = "audit-log-cleanup"
+HOUSEKEEPING = "housekeeping"
+COMPACTION = "compaction"
+DAILY_SUMMARY = "daily-summary"
+DIGEST = "digest"
+RETENTION = "retention"
+LOCAL_BACKUP = "local-backup"
+COLLECTING = "collect-from-servers"
+VERSION_CHECK = "duplicati-versions"
+VERSION_LISTS = "version-lists"
+INTEGRITY_CHECK = "integrity-check"
+MONITOR_PING = "external-monitor"
+
+
+def choose_holder() -> None:
+    """Give this process a name of its own, after it was forked."""
+    global HOLDER
+    HOLDER = uuid.uuid4().hex
+
+
+class UnknownTask(NotFound):
+    """There is no task of this name."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Unknown task: {name}")
+
+
+@dataclass(frozen=True, slots=True)
+class TaskResult:
+    """How one run of a task went: a sentence and figures, or the error."""
+
+    name: str
+    message: str = ""
+    statistics: Mapping[str, int] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledTask:
+    """Work that a schedule starts: `expression` is a crontab in UTC, `work` gives a sentence and figures.
+
+    `plan` is for tasks whose times people choose in the settings. These may come late, and are looked after at each
+    start: their work knows itself what is due, and does it once. `starts_soon` is for work that is due at each start.
+    """
+
+    name: str
+    expression: str
+    work: Callable[[datetime], tuple[str, Mapping[str, int]]]
+    plan: Callable[[], SummaryPlan | ExternalMonitor] | None = None
+    starts_soon: bool = False
+
+
+def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = overdue_check.check_overdue(now, ALL_SERVERS)
+    return "Task executed successfully", {
+        "totalBackupConfigs": found.settings_count,
+        "checkedBackups": found.checked_count,
+        "overdueBackupsFound": found.overdue_count,
+        "notificationsSent": found.told_count,
+    }
+
+
+def _look_around(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = watchdogs.run_watchdogs(now) + health_alarms.look(now)
+    return f"Queued {count} alarms about silence, channels, destinations and health", {}
+
+
+def _check_integrity(now: datetime) -> tuple[str, Mapping[str, int]]:
+    damage = checks.check_damage(now)
+    if damage is None:
+        return "PostgreSQL looks after its own files", {}
+    return (f"The database file is damaged: {damage}" if damage else "The database file is whole"), {}
+
+
+def _ping_monitor(now: datetime) -> tuple[str, Mapping[str, int]]:
+    result = external_monitor.ping_if_due(now)
+    if result is None:
+        return "No ping was due", {}
+    if result.error:
+        return f"The external monitor cannot be pinged: {result.error}", {}
+    return ("The external monitor was pinged" if not result.reason else f"Reported as failing: {result.reason}"), {}
+
+
+def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
+    days = retention.audit_retention_days()
+    count = retention.purge_audit_log(days, now=now)
+    return f"Deleted {count} audit log entries older than {days} days", {}
+
+
+def _keep_house(now: datetime) -> tuple[str, Mapping[str, int]]:
+    sessions.purge_expired(now)
+    sign_in.purge_networks(now)
+    return f"Removed expired sessions, packed {repairs.repack_logs(now)} logs", {}
+
+
+def _delete_old(now: datetime) -> tuple[str, Mapping[str, int]]:
+    done = retention.clean_up(retention.rules(), now=now)
+    rest = f"{done.delivery_count} old deliveries and {done.log_count} old log files"
+    return f"Deleted {done.run_count} runs of {done.job_count} jobs, {rest}", {"deletedRuns": done.run_count}
+
+
+def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
+    made = local_backups.back_up_if_due(now)
+    return f"Made {made.name}" if made else "No backup was due", {}
+
+
+def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = rounds.pull_due(now)
+    told = f"Asked {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} did not answer"
+    return told if found.server_count else "No server was due", {}
+
+
+def _look_for_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = duplicati_versions.check_if_due(now)
+    if found is None:
+        return "No look for versions of Duplicati was due", {}
+    known = ", ".join(f"{channel} {version}" for channel, version in (found.newest or {}).items())
+    return f"Newest versions of Duplicati: {known or 'unknown'}", {}
+
+
+def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
+    found = maintenance.tidy_database(now)
+    freed = f"gave {found.freed_bytes} bytes back" if found.freed_bytes else "had nothing to give back"
+    removed = f"{found.server_count} empty servers, {found.job_count} empty jobs and {found.badge_count} badges"
+    return f"Removed {removed}; the database {freed}", {}
+
+
+def _send_summary(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = summaries.send_due(now)
+    return ("No summary was due" if count is None else f"Queued {count} mails"), {}
+
+
+def _send_digest(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = digests.send_due(now)
+    return ("No digest was due" if count is None else f"Queued {count} messages"), {}
+
+
+def _read_lists_again(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = repairs.read_lists_again(now)
+    left = repairs.progress()
+    if left is not None:
+        told = f"Read the lists of versions of {count} jobs again: {left.done_runs} of {left.total_runs} runs are done"
+        return told, {"jobsLeft": left.job_count}
+    return (f"Read the lists of versions of {count} jobs again" if count else "Nothing was left to read"), {}
+
+
+TASKS: Mapping[str, ScheduledTask] = {
+    task.name: task
+    for task in (
+        ScheduledTask(OVERDUE_CHECK, "*/5 * * * *", _check_overdue),
+        ScheduledTask(ALARM_CHECK, "*/5 * * * *", _look_around),
+        ScheduledTask(AUDIT_CLEANUP, "0 2 * * *", _clean_audit_log),
+        ScheduledTask(HOUSEKEEPING, "17 * * * *", _keep_house),
+        ScheduledTask(RETENTION, "40 2 * * *", _delete_old),
+        ScheduledTask(LOCAL_BACKUP, "*/5 * * * *", _back_up),
+        ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
+        ScheduledTask(VERSION_CHECK, "23 * * * *", _look_for_versions),
+        ScheduledTask(VERSION_LISTS, "*/5 * * * *", _read_lists_again, starts_soon=True),
+        ScheduledTask(INTEGRITY_CHECK, "20 3 * * *", _check_integrity),
+        ScheduledTask(MONITOR_PING, external_monitor.EVERY_MINUTE, _ping_monitor, external_monitor.read),
+        ScheduledTask(COMPACTION, "0 4 * * 0", _compact),
+        ScheduledTask(DAILY_SUMMARY, "0 1 * * *", _send_summary, summary_settings.daily_summary),
+        ScheduledTask(DIGEST, "0 6 * * 1", _send_digest, summary_settings.digest),
+    )
+}
+
+
+def run_task(app: Flask, name: str) -> TaskResult:
+    """Run a task now, whoever holds its lease, and record how it went. Raises UnknownTask."""
+    if name not in TASKS:
+        raise UnknownTask(name)
+    with app.app_context():
+        began, started_at = monotonic(), runtime.now()
+        try:
+            message, statistics = TASKS[name].work(started_at)
+            result = TaskResult(name, message, statistics)
+        except Exception as error:  # the next tick must come, whatever went wrong in this one
+            log.exception("task %s failed", name)
+            result = TaskResult(name, error=f"{type(error).__name__}: {error}")
+        _record(result, started_at, monotonic() - began)
+        return result
+
+
+def run_tick(app: Flask, name: str) -> TaskResult | None:
+    """Run a task because its time has come; None when another process does it."""
+    with app.app_context():
+        now = runtime.now()
+        if not control.take_lease(f"task:{name}", HOLDER, now):
+            return None
+    result = run_task(app, name)
+    with app.app_context():
+        control.keep_lease(f"task:{name}", HOLDER, until=now + TICK)
+    return result
+
+
+def _record(result: TaskResult, started_at: datetime, duration_s: float) -> None:
+    values = {"last_started_at": started_at, "last_duration_s": duration_s, "last_error": result.error}
+    with writing() as session:
+        connection = session.connection()
+        statement = insert_for(connection.dialect.name)(Task.__table__).values(name=result.name, **values)
+        connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
+
+
+# Crontab expressions as everybody else writes them: in UTC, with 0 and 7 for Sunday.
+
+WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def read_crontab(expression: str) -> CronTrigger:
+    """A trigger for five fields with any blanks between them. Raises ValueError when it cannot be read.
+
+    APScheduler counts weekdays from Monday, so their numbers are turned into names first.
+    """
+    fields = expression.split()
+    if len(fields) != 5:
+        raise ValueError(f"expected 5 fields, found {len(fields)}: {expression!r}")
+    minute, hour, day, month, weekday = fields
+    return CronTrigger(
+        minute=minute,
+        hour=hour,
+        day=day,
+        month=month,
+        day_of_week=",".join(_weekdays(part) for part in weekday.split(",")),
+        timezone=UTC,
+    )
+
+
+def _weekdays(part: str) -> str:
+    """One part of the fifth field by names; a step counts from Sunday, as cron does."""
+    numbers, _, step = part.partition("/")
+    if numbers == "*" and not step:
+        return "*"
+    match = re.fullmatch(r"(?:\*|([0-7])(?:-([0-7]))?)", numbers)
+    if match is None:
+        return part
+    first = int(match[1] or 0)
+    last = int(match[2] or (6 if step or not match[1] else first))
+    if last < first or (step and not step.strip("0")):
+        raise ValueError(f"the weekdays {part!r} cannot be read")
+    return ",".join(WEEKDAYS[number] for number in range(first, last + 1, int(step or 1)))
+
+
+# Starts the tasks at their times. One schedule for each application, so that tests may make many.
+
+# A tick that comes late, after a sleep or a jump of the clock, is still worked off within this time, and once.
+GRACE_S = 600
+LONGEST_STOP_S = 2.0
+# How long after a start what was missed meanwhile is made up for.
+CATCH_UP_AFTER = timedelta(seconds=30)
+# How often each process looks for settings that another one has changed, and under which name.
+FOLLOW_EVERY_S = 10
+FOLLOW = "follow-settings"
+
+
+class Schedule:
+    """The schedule of one application, as the proxy of contract 80 speaks to it.
+
+    Every process that shares the database follows the same settings, and the same tasks stopped and started by hand.
+    """
+
+    def __init__(self, app: Flask) -> None:
+        self._app = app
+        self._lock = threading.RLock()
+        # The expression of each task, and whether it is on, as they were last taken over.
+        self._taken_over: dict[str, Planned] = {}
+        self._scheduler = APScheduler(
+            BackgroundScheduler(
+                timezone=UTC,
+                job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": GRACE_S},
+            )
+        )
+
+    def start(self) -> None:
+        """Schedule what is enabled, and begin; an expression that cannot be read must not stop the monitor.
+
+        Tasks that were stopped or started by hand go back to the settings, in all processes.
+        """
+        self._scheduler.init_app(self._app)
+        self._forget_changes()
+        for error in self.plan_anew():
+            log.error("%s", error)
+        for name in self.active_tasks():
+            if TASKS[name].plan is not None or TASKS[name].starts_soon:
+                self._catch_up(name)
+        # Flask-APScheduler's own start does nothing in debug mode without a reloader, and we have none.
+        self._scheduler.scheduler.start()
+
+    def stop(self) -> None:
+        """End, and wait a few seconds for a task that is running."""
+        ending = Thread(target=self._scheduler.shutdown, daemon=True)
+        ending.start()
+        ending.join(LONGEST_STOP_S)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether ticks come."""
+        return bool(self._scheduler.running)
+
+    def active_tasks(self) -> list[str]:
+        """The names of the tasks that are scheduled, in the order in which they are declared."""
+        return [name for name in TASKS if self._scheduler.get_job(name) is not None]
+
+    def start_task(self, name: str) -> None:
+        """Schedule a task as the settings say, even when they disable it; a scheduled one is replaced.
+
+        Raises UnknownTask, and ValueError for an expression that cannot be read.
+        """
+        if name not in TASKS:
+            raise UnknownTask(name)
+        with self._lock:
+            planned = self._planned()[name]
+            self._add(name, planned[0])
+            self._change(name, True, planned)
+
+    def stop_task(self, name: str) -> None:
+        """Take a task off the schedule, until a reload or a start. Raises UnknownTask when it is not on it."""
+        with self._lock:
+            self.follow()
+            try:
+                self._scheduler.remove_job(name)
+            except JobLookupError as error:
+                raise UnknownTask(name) from error
+            self._change(name, False, self._planned()[name])
+
+    def reload(self) -> None:
+        """Schedule every task anew by the settings, in all processes that share the database.
+
+        Raises ValueError for an expression that cannot be read; that task then runs at its default times.
+        """
+        self._forget_changes()
+        if errors := self.plan_anew():
+            raise ValueError(errors[0])
+
+    def plan_anew(self) -> list[str]:
+        """Make the whole schedule anew from now on; returns what is wrong with the settings."""
+        with self._lock:
+            self._scheduler.remove_all_jobs()
+            self._taken_over.clear()
+            self._scheduler.add_job(FOLLOW, self._follow_quietly, trigger="interval", seconds=FOLLOW_EVERY_S)
+            return self.follow()
+
+    def follow(self) -> list[str]:
+        """Take over what any process has changed since; returns what is wrong with the settings."""
+        with self._lock:
+            errors = []
+            for name, wanted in self._wanted().items():
+                if wanted != self._taken_over.get(name):
+                    self._taken_over[name] = wanted
+                    errors += self._take_over(name, *wanted)
+            return errors
+
+    def run_now(self, name: str) -> TaskResult:
+        """Run a task, scheduled or not; one that fails, or that nobody knows, gives a result with its error."""
+        try:
+            return run_task(self._app, name)
+        except UnknownTask as error:
+            return TaskResult(name, error=str(error))
+
+    def plans(self) -> dict[str, tuple[str, datetime | None]]:
+        """The crontab expression of each task, and when it runs next; None for one that is not scheduled."""
+        jobs = {name: self._scheduler.get_job(name) for name in TASKS}
+        planned = self._planned()
+        return {name: (planned[name][0], job.next_run_time if job else None) for name, job in jobs.items()}
+
+    def _take_over(self, name: str, expression: str, is_on: bool) -> list[str]:
+        try:
+            if is_on:
+                self._add(name, expression)
+            elif self._scheduler.get_job(name) is not None:
+                self._scheduler.remove_job(name)
+        except ValueError as error:
+            if self._scheduler.get_job(name) is None:
+                self._add(name, TASKS[name].expression)
+            return [f"task {name} keeps its times: {error}"]
+        return []
+
+    def _add(self, name: str, expression: str) -> None:
+        may_be_late = {"misfire_grace_time": None} if TASKS[name].plan is not None else {}
+        trigger = read_crontab(expression)
+        self._scheduler.add_job(name, self._tick, args=(name,), trigger=trigger, replace_existing=True, **may_be_late)
+
+    def _tick(self, name: str) -> None:
+        run_tick(self._app, name)
+        self._follow_quietly()
+
+    def _follow_quietly(self) -> None:
+        try:
+            for error in self.follow():
+                log.error("%s", error)
+        except SQLAlchemyError as error:  # the next look is soon, and whoever works with the database tells more
+            log.warning("the schedule cannot be compared with the settings now: %s", error)
+
+    def _catch_up(self, name: str) -> None:
+        at = datetime.now(UTC) + CATCH_UP_AFTER
+        self._scheduler.add_job(f"{name}:catch-up", run_tick, args=(self._app, name), trigger="date", run_date=at)
+
+    def _change(self, name: str, is_on: bool, planned: Planned) -> None:
+        self._taken_over[name] = (planned[0], is_on)
+        with self._app.app_context():
+            control.change_by_hand(name, is_on, planned, now=runtime.now())
+
+    def _forget_changes(self) -> None:
+        with self._app.app_context():
+            control.forget_changes(now=runtime.now())
+
+    def _wanted(self) -> dict[str, Planned]:
+        """What should be scheduled: the settings, and over them what was stopped or started by hand."""
+        planned = self._planned()
+        with self._app.app_context():
+            by_hand = {name: control.is_on_by_hand(name, plan) for name, plan in planned.items()}
+        return {
+            name: (expression, is_on if by_hand[name] is None else bool(by_hand[name]))
+            for name, (expression, is_on) in planned.items()
+        }
+
+    def _planned(self) -> dict[str, Planned]:
+        """The expression of each task and whether it is enabled, as they are stored."""
+        with self._app.app_context():
+            stored = settings_store.get("cron_tasks")
+            return {name: _planned(task, stored.get(name)) for name, task in TASKS.items()}
+
+
+def _planned(task: ScheduledTask, stored: object) -> Planned:
+    plan = task.plan() if task.plan is not None else None
+    expression, is_on = (plan.rhythm.crontab, plan.is_on) if plan else (task.expression, True)
+    values = stored if isinstance(stored, dict) else {}
+    return str(values.get("cronExpression", expression)), bool(values.get("enabled", is_on))

@@ -1,1 +1,0 @@
-"""Floor 3: use cases. Each function that writes owns its transaction."""

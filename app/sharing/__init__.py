@@ -1,0 +1,1 @@
+"""What is shown to others: status page, badges, metrics for Prometheus."""

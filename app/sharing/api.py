@@ -1,0 +1,143 @@
+"""Badges for web pages and README files; there is none until an administrator makes one."""
+
+from flask import Blueprint, Response, request
+from flask.typing import ResponseReturnValue
+from marshmallow import RAISE, Schema, fields, validate
+
+from app import runtime
+from app.plugin import ApiGroup, Content, Guard, described
+from app.sharing import badges, metrics
+from app.sharing.badge import LONGEST_LABEL, draw
+from app.web.guards import limit_rate
+from app.web.request import actor, client_address, json_body
+from app.web.responses import Out
+
+# View of the badges group.
+
+badges_bp = Blueprint("badges", __name__)
+
+SVG = "image/svg+xml"
+HEADERS = {
+    "Cache-Control": "max-age=60",
+    "Content-Security-Policy": "default-src 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+@badges_bp.get("/badge/<slug>.svg")
+@described({200: Content(SVG), 304: None, 404: Content(SVG)}, errors=(429,))
+def show(slug: str) -> ResponseReturnValue:
+    """How backups are, as a picture. An unknown badge is a grey one with status 404, so that no page shows a hole."""
+    now = runtime.now()
+    limit_rate("read", client_address(), now)
+    found = badges.picture(slug, now)
+    answer = Response(found or draw("backups", "unknown"), 200 if found else 404, headers=HEADERS, mimetype=SVG)
+    answer.add_etag()
+    return answer.make_conditional(request) if found else answer
+
+
+badges_group = ApiGroup(
+    name="badges",
+    blueprint=badges_bp,
+    guard=Guard.OPEN,
+    csrf=False,
+    url_prefix="",
+    summary="Badges that web pages show",
+)
+
+
+# Wire forms of badges and of the settings of metrics.
+
+
+class BadgeIn(Schema):
+    """A badge to make: of all servers, of one, or of one of its jobs. Without a slug it gets a secret one."""
+
+    class Meta:
+        unknown = RAISE
+
+    slug = fields.String(load_default=None, allow_none=True)
+    label = fields.String(load_default=None, allow_none=True, validate=validate.Length(1, LONGEST_LABEL))
+    server_id = fields.String(data_key="serverId", load_default=None, allow_none=True)
+    job_name = fields.String(data_key="backupName", load_default=None, allow_none=True)
+
+
+class BadgeOut(Out):
+    """A badge; its picture is at `/badge/<slug>.svg`."""
+
+    slug = fields.String()
+    label = fields.String()
+    server_id = fields.String(data_key="serverId", allow_none=True)
+    job_name = fields.String(data_key="backupName", allow_none=True)
+
+
+class BadgesOut(Out):
+    """All badges, oldest first."""
+
+    badges = fields.List(fields.Nested(BadgeOut))
+
+
+class MetricsIn(Schema):
+    """Whether metrics are given out, and whether only for a key of scope `read`."""
+
+    class Meta:
+        unknown = RAISE
+
+    is_enabled = fields.Boolean(required=True, data_key="enabled")
+    needs_key = fields.Boolean(load_default=False, data_key="requiresKey")
+
+
+class MetricsOut(Out):
+    """Whether metrics are given out, and whether only for a key of scope `read`."""
+
+    enabled = fields.Boolean()
+    requires_key = fields.Boolean(data_key="requiresKey")
+
+
+# Views of the publishing group.
+
+publishing_bp = Blueprint("publishing", __name__)
+
+
+@publishing_bp.get("/badges")
+@described({200: BadgesOut})
+def index() -> ResponseReturnValue:
+    """All badges, oldest first."""
+    return {"badges": BadgeOut().dump(badges.list_badges(), many=True)}
+
+
+@publishing_bp.post("/badges")
+@described({201: BadgeOut}, body=BadgeIn, errors=(404, 409))
+def create() -> ResponseReturnValue:
+    """Make a badge of all servers, of one, or of one of its jobs."""
+    wanted = BadgeIn().load(json_body())
+    return BadgeOut().dump(badges.create_badge(**wanted, actor=actor(), now=runtime.now())), 201
+
+
+@publishing_bp.delete("/badges/<slug>")
+@described({200: {"message": fields.String()}})
+def delete(slug: str) -> ResponseReturnValue:
+    """Take a badge away."""
+    badges.delete_badge(slug, actor=actor(), now=runtime.now())
+    return {"message": "Badge deleted"}
+
+
+@publishing_bp.get("/metrics-settings")
+@described({200: MetricsOut})
+def show_metrics() -> ResponseReturnValue:
+    """Whether metrics are given out, and whether only for a key."""
+    return {"enabled": metrics.are_enabled(), "requiresKey": metrics.need_key()}
+
+
+@publishing_bp.patch("/metrics-settings")
+@described({200: MetricsOut}, body=MetricsIn)
+def save_metrics() -> ResponseReturnValue:
+    """Choose whether metrics are given out, and whether only for a key."""
+    metrics.configure(**MetricsIn().load(json_body()), actor=actor(), now=runtime.now())
+    return show_metrics()
+
+
+# What is shown to others: badges and metrics.
+
+publishing_group = ApiGroup(
+    name="publishing", blueprint=publishing_bp, guard=Guard.ADMIN, summary="Which badges and metrics there are"
+)

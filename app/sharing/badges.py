@@ -1,0 +1,117 @@
+"""Which badges there are: each shows all, a server or a job under an address of its own, and nothing else is shown."""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor, record_entry
+from app.backups import overview
+from app.backups.overview import JobStatus
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.core.settings.declarations import MOST_BADGES, SLUG
+from app.plugin import AppError
+from app.plugin.errors import Conflict, NotFound
+from app.sharing.badge import LONGEST_LABEL, badge_status, draw
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A badge. Without `server_id` it shows all servers, without `job_name` all jobs of the server."""
+
+    slug: str
+    label: str
+    server_id: str | None = None
+    job_name: str | None = None
+
+
+def list_badges() -> list[Badge]:
+    """All badges, oldest first."""
+    return [Badge(**stored) for stored in settings_store.get("badges")]
+
+
+def create_badge(
+    *,
+    slug: str | None,
+    label: str | None,
+    server_id: str | None,
+    job_name: str | None,
+    actor: Actor,
+    now: datetime,
+) -> Badge:
+    """Make a badge; without `slug` under one that nobody guesses.
+
+    Raises AppError for a slug that cannot be part of an address, NotFound for what is not there to show, and Conflict
+    for a slug that is taken.
+    """
+    if slug is not None and not SLUG.fullmatch(slug):
+        raise AppError("slug: 2 to 64 letters, digits, - and _, beginning with a letter or a digit")
+    if job_name is not None and server_id is None:
+        raise AppError("serverId: a job is named along with its server")
+    usual_label = "backups"
+    if server_id is not None:
+        jobs = _jobs_of(server_id, job_name, now)
+        if not jobs:
+            raise NotFound("There is no such server or job with a backup")
+        usual_label = jobs[0].server_display_name if job_name is None else job_name
+    badge = Badge(slug or secrets.token_urlsafe(16), (label or usual_label)[:LONGEST_LABEL], server_id, job_name)
+    with writing():
+        badges = list_badges()
+        if badge.slug in {other.slug for other in badges}:
+            raise Conflict("slug: another badge has this one")
+        if len(badges) >= MOST_BADGES:
+            raise AppError(f"There are {MOST_BADGES} badges already")
+        _store([*badges, badge], now)
+        _audit("badge_created", badge, actor=actor, now=now)
+    return badge
+
+
+def delete_badge(slug: str, *, actor: Actor, now: datetime) -> None:
+    """Take a badge away. Raises NotFound."""
+    with writing():
+        badges = list_badges()
+        found = next((badge for badge in badges if badge.slug == slug), None)
+        if found is None:
+            raise NotFound("Badge not found")
+        _store([badge for badge in badges if badge is not found], now)
+        _audit("badge_deleted", found, actor=actor, now=now)
+
+
+def drop_unused(now: datetime) -> int:
+    """Take away badges of servers and jobs that are gone; returns how many."""
+    badges = list_badges()
+    kept = [badge for badge in badges if badge.server_id is None or _jobs_of(badge.server_id, badge.job_name, now)]
+    if len(kept) < len(badges):
+        _store(kept, now)
+    return len(badges) - len(kept)
+
+
+def picture(slug: str, now: datetime) -> str | None:
+    """The SVG of a badge as things stand; None when there is no such badge."""
+    badge = next((badge for badge in list_badges() if badge.slug == slug), None)
+    if badge is None:
+        return None
+    jobs = _jobs_of(badge.server_id, badge.job_name, now)
+    word = badge_status({job.last_status for job in jobs}, any_overdue=any(job.is_overdue for job in jobs))
+    return draw(badge.label, word)
+
+
+def _jobs_of(server_id: str | None, job_name: str | None, now: datetime) -> list[JobStatus]:
+    return [
+        job
+        for job in overview.overview(now, ALL_SERVERS).jobs
+        if (job.is_backup if job_name is None else job.name == job_name) and server_id in (None, job.server_id)
+    ]
+
+
+def _store(badges: Collection[Badge], now: datetime) -> None:
+    settings_store.save("badges", [asdict(badge) for badge in badges], now=now)
+
+
+def _audit(action: str, badge: Badge, *, actor: Actor, now: datetime) -> None:
+    # The slug may be what keeps strangers out, so the log holds its beginning only.
+    details = {"label": badge.label, "serverId": badge.server_id, "backupName": badge.job_name}
+    place = {"target_type": "badge", "target_id": f"{badge.slug[:4]}…"}
+    record_entry(action, "config", now=now, actor=actor, details=details, **place)

@@ -1,0 +1,150 @@
+"""What Prometheus reads of jobs and messages, built from the state that the dashboard shows."""
+
+from bisect import bisect_left
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import accumulate
+from threading import Lock
+
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from sqlalchemy import func, select
+
+from app import __version__
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor, record_entry
+from app.backups import overview
+from app.backups.overview import JobStatus
+from app.core.db.extensions import db
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.notifications.models import Delivery, DeliveryState
+from app.reports.intake import RejectedReport
+from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING
+
+STATUSES = (SUCCESS, WARNING, ERROR, FATAL, UNKNOWN)
+LABELS = ("server_id", "server", "job")
+# Figures of a job's newest run: name of the metric, what it tells, attribute of `JobStatus`.
+FIGURES = (
+    ("duration_seconds", "How long the newest run took", "last_duration_s"),
+    ("examined_bytes", "Size of the files that the newest run looked at", "examined_bytes"),
+    ("examined_files", "Number of files that the newest run looked at", "examined_files"),
+    ("uploaded_bytes", "Bytes that the newest run sent to the storage", "uploaded_bytes"),
+    ("storage_bytes", "Size of the storage after the newest run", "storage_bytes"),
+    ("versions", "Versions that can be restored", "version_count"),
+    ("warnings", "Warnings of the newest run", "warning_count"),
+    ("errors", "Errors of the newest run", "error_count"),
+    ("runs", "Runs that are stored", "run_count"),
+    ("overdue", "1 while the job is overdue, else 0", "is_overdue"),
+)
+
+
+def are_enabled() -> bool:
+    """Whether metrics are given out at all."""
+    return bool(settings_store.get("metrics_enabled"))
+
+
+def need_key() -> bool:
+    """Whether metrics are for programs with a key alone, also while others do without."""
+    return bool(settings_store.get("metrics_need_key"))
+
+
+def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime) -> None:
+    """Choose whether metrics are given out, and whether only for a key of scope `read`."""
+    with writing():
+        settings_store.save("metrics_enabled", is_enabled, now=now)
+        settings_store.save("metrics_need_key", needs_key, now=now)
+        details = {"enabled": is_enabled, "requiresKey": needs_key}
+        place = {"target_type": "configuration", "target_id": "metrics"}
+        record_entry("metrics_updated", "config", now=now, actor=actor, details=details, **place)
+
+
+def collect(now: datetime) -> Iterator[Metric]:
+    """All metrics of the stored state."""
+    yield InfoMetricFamily("duplistatus", "The program", {"version": __version__})
+    yield from _job_metrics(overview.overview(now, ALL_SERVERS).jobs)
+    yield from _queue_metrics()
+
+
+def _job_metrics(jobs: tuple[JobStatus, ...]) -> Iterator[Metric]:
+    names = [(job.server_id, job.server_display_name, job.name) for job in jobs]
+    began = GaugeMetricFamily("duplistatus_job_last_run_timestamp_seconds", "When the newest run began", labels=LABELS)
+    expected = GaugeMetricFamily(
+        "duplistatus_job_next_expected_timestamp_seconds", "When the next run is expected", labels=LABELS
+    )
+    status = GaugeMetricFamily(
+        "duplistatus_job_status", "1 for the status of the newest run, 0 for the others", labels=(*LABELS, "status")
+    )
+    for labels, job in zip(names, jobs, strict=True):
+        if job.last_began_at is not None:
+            began.add_metric(labels, job.last_began_at.timestamp())
+        if job.next_expected_at is not None and job.is_overdue_check_enabled:
+            expected.add_metric(labels, job.next_expected_at.timestamp())
+        shown = job.last_status if job.last_status in STATUSES else UNKNOWN
+        for word in STATUSES:
+            status.add_metric((*labels, word), float(word == shown))
+    yield from (began, expected, status)
+    for name, text, figure in FIGURES:
+        family = GaugeMetricFamily(f"duplistatus_job_{name}", text, labels=LABELS)
+        for labels, job in zip(names, jobs, strict=True):
+            family.add_metric(labels, float(getattr(job, figure)))
+        yield family
+
+
+def _queue_metrics() -> Iterator[Metric]:
+    rows = db.session.execute(select(Delivery.state, func.count()).group_by(Delivery.state))
+    found = {row[0]: row[1] for row in rows}
+    deliveries = GaugeMetricFamily("duplistatus_deliveries", "Messages by their state", labels=("state",))
+    for state in DeliveryState:
+        deliveries.add_metric((state.value,), found.get(state.value, 0))
+    yield deliveries
+    is_waiting = select(func.count()).where(RejectedReport.replayed_at.is_(None))
+    rejected = GaugeMetricFamily("duplistatus_rejected_reports", "Refused uploads that are kept and not taken in since")
+    rejected.add_metric((), db.session.scalar(is_waiting) or 0)
+    yield rejected
+
+
+# Counts requests and how long they took. Every request passes here, so it is a dictionary and two additions.
+
+BOUNDS_S = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
+BUCKETS = (*map(str, BOUNDS_S), "+Inf")
+
+
+class RequestFigures:
+    """Requests of one application since it started, by method, route and status."""
+
+    def __init__(self) -> None:
+        # Seconds in all, then requests in each bucket of duration.
+        self._figures: dict[tuple[str, str, int], list[float]] = {}
+        self._lock = Lock()
+
+    def add(self, method: str, route: str, status: int, duration_s: float) -> None:
+        """Count one request."""
+        key = (method, route, status)
+        with self._lock:
+            figures = self._figures.get(key)
+            if figures is None:
+                figures = self._figures[key] = [0.0] * (len(BUCKETS) + 1)
+            figures[0] += duration_s
+            figures[1 + bisect_left(BOUNDS_S, duration_s)] += 1
+
+    def collect(self) -> Iterator[Metric]:
+        """The figures as metrics."""
+        with self._lock:
+            copied = {key: tuple(figures) for key, figures in self._figures.items()}
+        labels = ("method", "route", "status")
+        requests = CounterMetricFamily("duplistatus_http_requests", "Requests that were answered", labels=labels)
+        durations = HistogramMetricFamily(
+            "duplistatus_http_request_duration_seconds", "How long answers took to make", labels=labels
+        )
+        for (method, route, status), (total_s, *counts) in sorted(copied.items()):
+            named = (method, route, str(status))
+            buckets = list(zip(BUCKETS, accumulate(counts), strict=True))
+            requests.add_metric(named, buckets[-1][1])
+            durations.add_metric(named, buckets, total_s)
+        yield from (requests, durations)

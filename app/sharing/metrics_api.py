@@ -1,0 +1,88 @@
+"""Metrics for Prometheus; switched on in the settings."""
+
+from collections.abc import Iterator
+from time import perf_counter
+from typing import Any
+
+from flask import Blueprint, Response, current_app, request
+from flask.blueprints import BlueprintSetupState
+from flask.typing import ResponseReturnValue
+from prometheus_client import CollectorRegistry, ProcessCollector
+from prometheus_client.core import Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from app import runtime
+from app.plugin import ApiGroup, Content, Guard, described
+from app.plugin.errors import NotFound
+from app.sharing import metrics
+from app.sharing.metrics import RequestFigures
+from app.web.guards import authenticate_api_key
+
+# View of the metrics group, and the clock that every request passes.
+
+bp = Blueprint("metrics", __name__)
+
+FIGURES, BEGAN = "duplistatus.request_figures", "duplistatus.began"
+# What asks for an address that does not exist is one route, or strangers could fill the memory.
+NO_ROUTE = "unknown"
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class StoredState:
+    """Collects what the database holds, as of one scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Metrics of jobs and messages."""
+        return metrics.collect(runtime.now())
+
+
+@bp.record
+def count_requests(state: BlueprintSetupState) -> None:
+    """Let every request of the application pass a clock. Bound here once, since each look-up would cost as much."""
+    add = state.app.extensions.setdefault(FIGURES, RequestFigures()).add
+    the_request = request._get_current_object  # type: ignore[attr-defined]
+
+    def start_clock(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
+        """Note when the request began: this comes first, before the guards."""
+        the_request().environ[BEGAN] = perf_counter()
+
+    def stop_clock(answer: Response) -> Response:
+        """Count the request."""
+        passing = the_request()
+        environment, rule = passing.environ, passing.url_rule
+        method = environment["REQUEST_METHOD"]
+        add(
+            method if method in METHODS else NO_ROUTE,
+            NO_ROUTE if rule is None else rule.rule,
+            answer.status_code,
+            perf_counter() - environment[BEGAN],
+        )
+        return answer
+
+    state.app.url_value_preprocessor(start_clock)
+    state.app.after_request(stop_clock)
+
+
+@bp.get("/metrics")
+@described({200: Content("text/plain")}, errors=(401, 403, 404, 429))
+def show() -> ResponseReturnValue:
+    """Jobs, messages, requests and the process, in the text format of Prometheus; 404 while it is switched off."""
+    if not metrics.are_enabled():
+        raise NotFound("Metrics are switched off")
+    authenticate_api_key("read", always_needs_key=metrics.need_key())
+    registry = CollectorRegistry(auto_describe=False)
+    for collector in (StoredState(), figures()):
+        registry.register(collector)
+    ProcessCollector(registry=registry)
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def figures() -> RequestFigures:
+    """The counts of this application."""
+    found: RequestFigures = current_app.extensions[FIGURES]
+    return found
+
+
+group = ApiGroup(
+    name="metrics", blueprint=bp, guard=Guard.OPEN, csrf=False, url_prefix="", summary="Metrics for Prometheus"
+)

@@ -1,0 +1,274 @@
+"""What the tab of publishing shows: the metrics, and badges with what to copy into other pages."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from html import escape
+from typing import Any
+
+import orjson
+from flask import flash, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext as _
+from flask_babel import lazy_gettext
+from wtforms import SelectField, StringField
+from wtforms.fields.choices import SelectChoice
+
+from app import runtime
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor
+from app.backups import overview
+from app.core.settings.declarations import LONGEST_TITLE, MOST_BADGES, SLUG
+from app.plugin import AppError, Guard, guarded
+from app.plugin.errors import NotFound
+from app.reports import pages as reports_pages
+from app.reports.pages import own_address
+from app.sharing import badges, metrics, status_page
+from app.sharing.badge import LONGEST_LABEL
+from app.sharing.badges import Badge
+from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.pages import settings_bp
+from app.web.request import actor
+
+
+@dataclass(frozen=True, slots=True)
+class ShownBadge:
+    """A badge with what it is about, and its address as other pages have to name it."""
+
+    badge: Badge
+    about: str
+    address: str
+
+    @property
+    def markdown(self) -> str:
+        """What to copy into a page of Markdown."""
+        label = "".join(f"\\{sign}" if sign in "\\[]" else sign for sign in self.badge.label)
+        return f"[![{label}]({self.address})]({own_address()})"
+
+    @property
+    def html(self) -> str:
+        """What to copy into a page of HTML."""
+        address, label = escape(self.address), escape(self.badge.label)
+        return f'<a href="{escape(own_address())}"><img src="{address}" alt="{label}"></a>'
+
+
+class BadgeForm(SettingsForm):
+    """A badge to make."""
+
+    shows = SelectField(lazy_gettext("What it shows"), validate_choice=False)
+    label = StringField(
+        lazy_gettext("Label"),
+        description=lazy_gettext("The word on its left. Left empty, the name of what it shows."),
+        render_kw={"maxlength": LONGEST_LABEL, "autocomplete": "off"},
+    )
+    slug = StringField(
+        lazy_gettext("Word in its address"),
+        description=lazy_gettext("Left empty, one that nobody guesses: whoever knows the address sees the badge."),
+        render_kw={"maxlength": 64, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
+    )
+
+    def offer(self, now: datetime) -> None:
+        """Fill in what there is to show."""
+        choices = [SelectChoice(_pack(None, None), _("All servers"))]
+        for server in overview.overview(now, ALL_SERVERS).servers:
+            name = server.display_name
+            choices.append(SelectChoice(_pack(server.id, None), _("%(server)s, all jobs", server=name), optgroup=name))
+            jobs = (job for job in server.jobs)
+            choices += [SelectChoice(_pack(server.id, job.name), job.name, optgroup=name) for job in jobs]
+        self.shows.choices = choices
+
+    def attempt(self, actor: Actor, now: datetime) -> bool:
+        """Make the badge; False when the form tells why not."""
+        slug, label = (self.slug.data or "").strip() or None, (self.label.data or "").strip() or None
+        server_id, job_name = _unpack(self.shows.data)
+        if slug is not None and not SLUG.fullmatch(slug):
+            self.refuse("slug", _("2 to 64 letters, digits, - and _, beginning with a letter or a digit."))
+            return False
+        try:
+            badges.create_badge(slug=slug, label=label, server_id=server_id, job_name=job_name, actor=actor, now=now)
+        except AppError as refusal:
+            if refusal.status == 409:
+                self.refuse("slug", _("Another badge has this one."))
+            elif refusal.status == 404:
+                self.refuse("shows", _("This is gone. Choose something else."))
+            else:
+                self.take(refusal)
+            return False
+        return True
+
+
+def shown_badges(now: datetime) -> list[ShownBadge]:
+    """All badges, oldest first."""
+    names = {server.id: server.display_name for server in overview.overview(now, ALL_SERVERS).servers}
+    return [
+        ShownBadge(badge, _about(badge, names), f"{own_address()}/badge/{badge.slug}.svg")
+        for badge in badges.list_badges()
+    ]
+
+
+def _about(badge: Badge, names: dict[str, str]) -> str:
+    if badge.server_id is None:
+        return _("All servers")
+    server = names.get(badge.server_id, badge.server_id)
+    return _("%(server)s, all jobs", server=server) if badge.job_name is None else f"{server} / {badge.job_name}"
+
+
+def _pack(server_id: str | None, job_name: str | None) -> str:
+    return orjson.dumps([server_id, job_name]).decode()
+
+
+def _unpack(text: Any) -> tuple[str | None, str | None]:
+    """The server and job that a choice means; what was made up means a server that there is not."""
+    try:
+        found = orjson.loads(text or _pack(None, None))
+    except orjson.JSONDecodeError:
+        found = None
+    if isinstance(found, list) and len(found) == 2 and all(part is None or isinstance(part, str) for part in found):
+        return found[0], found[1]
+    return "", None
+
+
+# The section of the settings about the page for everybody: its switch, its link, and what is on it.
+
+TAB = "publishing"
+
+
+def section_values() -> dict[str, Any]:
+    """What `settings/status_page.html` asks for."""
+    page = status_page.current()
+    link = url_for("status_page.show", slug=page.slug, _external=True) if page.slug else ""
+    return {
+        "status_page": page,
+        "status_link": link,
+        "status_servers": overview.overview(runtime.now(), ALL_SERVERS).servers,
+    }
+
+
+@settings_bp.post("/status-page")
+@guarded(Guard.ADMIN)
+def save_status_page() -> ResponseReturnValue:
+    """Set the page up."""
+    sent = request.form
+    try:
+        page = status_page.save(
+            is_enabled="is_enabled" in sent,
+            title=sent.get("title", ""),
+            shows_names="shows_names" in sent,
+            shows_all=sent.get("scope") != "chosen",
+            server_ids=sent.getlist("server"),
+            job_ids=[int(text) for text in sent.getlist("job") if text.isascii() and text.isdigit()],
+            actor=actor(),
+            now=runtime.now(),
+        )
+    except AppError as refusal:
+        flash(_refused(refusal), "error")
+    else:
+        flash(_("The status page is on.") if page.is_enabled else _("The status page is off."), "success")
+    return _back()
+
+
+@settings_bp.get("/status-page/new-link")
+@guarded(Guard.ADMIN)
+def ask_new_status_link() -> ResponseReturnValue:
+    """Ask before the link is replaced."""
+    question = Confirmation(
+        title=_("Make a new link?"),
+        sentences=[_("The old link stops working at once. Everybody who should see the page needs the new one.")],
+        button=_("Make a new link"),
+        action=url_for("settings.renew_status_link"),
+        back=url_for("settings.index", tab=TAB),
+    )
+    return ask_confirmation(question, tab=TAB, label=_("Publishing"))
+
+
+@settings_bp.post("/status-page/new-link")
+@guarded(Guard.ADMIN)
+def renew_status_link() -> ResponseReturnValue:
+    """Replace the link."""
+    status_page.renew_link(actor=actor(), now=runtime.now())
+    flash(_("The page has a new link; the old one leads nowhere."), "success")
+    return _back()
+
+
+def _refused(refusal: AppError) -> str:
+    if refusal.message.startswith("title:"):
+        return _("The title is too long: %(count)s characters at most.", count=LONGEST_TITLE)
+    if refusal.message.startswith("servers:"):
+        return _("Choose at least one server or job, or show all.")
+    return refusal.message
+
+
+def _back() -> ResponseReturnValue:
+    return redirect(url_for("settings.index", tab=TAB, _anchor="status-page"), 303)
+
+
+# Views of the tab of publishing, which is for administrators: metrics, badges, and the page for everybody.
+
+TAB = "publishing"
+
+
+def show() -> ResponseReturnValue:
+    """What can be read from outside."""
+    return _show(BadgeForm(formdata=None))
+
+
+@settings_bp.post("/publishing/metrics")
+@guarded(Guard.ADMIN)
+def save_metrics() -> ResponseReturnValue:
+    """Choose whether metrics are given out, and whether only for a key."""
+    sent = request.form
+    metrics.configure(is_enabled="is_enabled" in sent, needs_key="needs_key" in sent, actor=actor(), now=runtime.now())
+    flash(_("Metrics are given out.") if "is_enabled" in sent else _("Metrics are off."), "success")
+    return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+@settings_bp.post("/publishing/badges")
+@guarded(Guard.ADMIN)
+def create_badge() -> ResponseReturnValue:
+    """Make a badge."""
+    form = BadgeForm()
+    if not form.attempt(actor(), runtime.now()):
+        return _show(form), 400
+    flash(_("The badge is made. Copy it into your page."), "success")
+    return redirect(url_for("settings.index", tab=TAB, _anchor="badges"), 303)
+
+
+@settings_bp.get("/publishing/badges/<slug>/delete")
+@guarded(Guard.ADMIN)
+def confirm_badge_deletion(slug: str) -> ResponseReturnValue:
+    """Ask whether a badge shall be taken away."""
+    badge = next((badge for badge in badges.list_badges() if badge.slug == slug), None)
+    if badge is None:
+        raise NotFound("Badge not found")
+    question = Confirmation(
+        title=_("Delete the badge %(name)s?", name=badge.label),
+        sentences=[_("Pages that show it get a grey picture from then on.")],
+        button=_("Delete the badge"),
+        action=url_for("settings.delete_badge", slug=slug),
+        back=url_for("settings.index", tab=TAB),
+    )
+    return ask_confirmation(question, tab=TAB, label=_("Publishing"))
+
+
+@settings_bp.post("/publishing/badges/<slug>/delete")
+@guarded(Guard.ADMIN)
+def delete_badge(slug: str) -> ResponseReturnValue:
+    """Take a badge away."""
+    badges.delete_badge(slug, actor=actor(), now=runtime.now())
+    flash(_("The badge was deleted."), "success")
+    return redirect(url_for("settings.index", tab=TAB, _anchor="badges"), 303)
+
+
+def _show(form: BadgeForm) -> str:
+    form.offer(runtime.now())
+    values = {"badges": shown_badges(runtime.now()), "most_badges": MOST_BADGES}
+    states = {"is_enabled": metrics.are_enabled(), "needs_key": metrics.need_key()}
+    address = f"{reports_pages.own_address()}/metrics"
+    return render_template(
+        "sharing/publishing.html",
+        tab=TAB,
+        form=form,
+        metrics=states,
+        metrics_address=address,
+        **values,
+        **section_values(),
+    )

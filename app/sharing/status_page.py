@@ -1,0 +1,141 @@
+"""The page for everybody: off until somebody switches it on, behind a link that nobody guesses, and only to be read."""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+
+from app.accounts.models import ALL_SERVERS
+from app.audit.log import Actor, record_entry
+from app.backups import overview
+from app.backups.overview import JobStatus
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.core.settings.declarations import LONGEST_TITLE
+from app.plugin import AppError
+
+SLUG_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True)
+class StatusPage:
+    """What the page shows and where. Without a slug there has never been a link.
+
+    With `shows_all` all servers are on it, later ones too; else those of `server_ids` with all their jobs, and the
+    `jobs`, each named by its server's id and its own name.
+    """
+
+    slug: str = ""
+    is_enabled: bool = False
+    title: str = ""
+    shows_names: bool = True
+    shows_all: bool = True
+    server_ids: tuple[str, ...] = ()
+    jobs: tuple[tuple[str, str], ...] = ()
+
+    def shows(self, job: JobStatus) -> bool:
+        """Whether a job is on the page."""
+        if not job.is_backup:
+            return False
+        return self.shows_all or job.server_id in self.server_ids or (job.server_id, job.name) in self.jobs
+
+
+@dataclass(frozen=True, slots=True)
+class ShownJob:
+    """A job under the name that strangers may read."""
+
+    name: str
+    status: JobStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ShownServer:
+    """A server under the name that strangers may read, with those of its jobs that are on the page."""
+
+    name: str
+    jobs: tuple[ShownJob, ...]
+
+
+def current() -> StatusPage:
+    """The page as it is set up."""
+    stored = settings_store.get("status_page")
+    known = {name: stored[name] for name in StatusPage.__dataclass_fields__ if name in stored}
+    known["server_ids"] = tuple(known.get("server_ids", ()))
+    known["jobs"] = tuple((server_id, name) for server_id, name in known.get("jobs", ()))
+    return StatusPage(**known)
+
+
+def find(slug: str) -> StatusPage | None:
+    """The page of a link; None for any other link, and while the page is switched off."""
+    page = current()
+    is_right = secrets.compare_digest(slug.encode(), page.slug.encode())
+    return page if is_right and page.slug and page.is_enabled else None
+
+
+def save(
+    *,
+    is_enabled: bool,
+    title: str,
+    shows_names: bool,
+    shows_all: bool,
+    server_ids: Collection[str],
+    job_ids: Collection[int],
+    actor: Actor,
+    now: datetime,
+) -> StatusPage:
+    """Set the page up; the first time it is switched on it gets its link. Raises AppError for what cannot be shown."""
+    title = title.strip()
+    if len(title) > LONGEST_TITLE:
+        raise AppError(f"title: {LONGEST_TITLE} characters at most")
+    known = overview.overview(now, ALL_SERVERS)
+    chosen_servers = {server.id for server in known.servers} & set(server_ids)
+    chosen_jobs = {(job.server_id, job.name) for job in known.jobs if job.job_id in set(job_ids)}
+    chosen_jobs = {job for job in chosen_jobs if job[0] not in chosen_servers}
+    if is_enabled and not shows_all and not chosen_servers and not chosen_jobs:
+        raise AppError("servers: choose at least one server or job, or show all")
+    with writing():
+        page = replace(
+            current(),
+            is_enabled=is_enabled,
+            title=title,
+            shows_names=shows_names,
+            shows_all=shows_all,
+            server_ids=tuple(sorted(chosen_servers)),
+            jobs=tuple(sorted(chosen_jobs)),
+        )
+        if is_enabled and not page.slug:
+            page = replace(page, slug=secrets.token_urlsafe(SLUG_BYTES))
+        _store(page, "status_page_updated", actor=actor, now=now)
+    return page
+
+
+def renew_link(*, actor: Actor, now: datetime) -> StatusPage:
+    """Give the page another link; the old one leads nowhere from now on."""
+    with writing():
+        page = replace(current(), slug=secrets.token_urlsafe(SLUG_BYTES))
+        _store(page, "status_page_link_renewed", actor=actor, now=now)
+    return page
+
+
+def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
+    """What is on the page, ordered by name; where names are not to be told, they are numbers in that order."""
+    found: list[ShownServer] = []
+    for server in sorted(
+        overview.overview(now, ALL_SERVERS).servers, key=lambda server: server.display_name.casefold()
+    ):
+        jobs = [job for job in server.jobs if page.shows(job)]
+        if not jobs:
+            continue
+        if page.shows_names:
+            name, names = server.display_name, [job.name for job in jobs]
+        else:
+            name, names = str(len(found) + 1), [str(number) for number in range(1, len(jobs) + 1)]
+        found.append(ShownServer(name, tuple(map(ShownJob, names, jobs))))
+    return found
+
+
+def _store(page: StatusPage, action: str, *, actor: Actor, now: datetime) -> None:
+    settings_store.save("status_page", asdict(page), now=now)
+    # The link is what keeps strangers out, so the log does not hold it.
+    details = {name: value for name, value in asdict(page).items() if name != "slug"}
+    record_entry(action, "config", now=now, actor=actor, target_type="status_page", details=details)

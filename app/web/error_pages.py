@@ -1,0 +1,107 @@
+"""Errors as pages: with the way to everything else for whoever is signed in, and alone for everybody else."""
+
+import logging
+
+from flask import Response, make_response, render_template, request, url_for
+from flask_babel import lazy_gettext
+from flask_login import current_user
+
+from app.accounts.models import User
+from app.accounts.network_access import Zone, allow_lists
+from app.web import guards, i18n
+from app.web import pages as web_pages
+from app.web.request import client_address
+
+log = logging.getLogger(__name__)
+
+TITLES = {
+    403: lazy_gettext("Not for this account"),
+    404: lazy_gettext("Nothing here"),
+    413: lazy_gettext("Too large"),
+    429: lazy_gettext("Too many requests"),
+    500: lazy_gettext("Something went wrong"),
+    503: lazy_gettext("Not available at the moment"),
+}
+OTHER_TITLE = lazy_gettext("This did not work")
+# What the API says in English, as people read it; what is not here was written for a page.
+PLAINER = {
+    "Not found": lazy_gettext("The address may be mistyped, or what was here is gone."),
+    "Server not found": lazy_gettext("There is no such server, or no longer."),
+    "Backup job not found": lazy_gettext("There is no such backup job, or no longer."),
+    "Backup not found": lazy_gettext("There is no such run, or no longer."),
+    "Administrator access required": lazy_gettext("Only administrators may do this."),
+    "This account may see chosen servers only": lazy_gettext("This account may see only selected servers."),
+    "This account has sent many test messages, try again later": lazy_gettext(
+        "This account has sent many test messages. Try again in a minute."
+    ),
+    "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
+    guards.UNKNOWN_ADDRESS: lazy_gettext(
+        "Your address is unknown: IP_TRUSTED_PROXIES does not list the proxy on the host of duplistatus."
+    ),
+    "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
+    "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
+    "The request is too large": lazy_gettext("More was sent than is taken."),
+    "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
+    "The database is busy or locked at the moment": lazy_gettext("The database is busy or locked. Try again later."),
+    "The database is damaged; restore a backup": lazy_gettext(
+        "The database is damaged. An administrator has to restore a backup."
+    ),
+    "The database cannot be written": lazy_gettext(
+        "The database is read-only. An administrator has to check the permissions of its folder."
+    ),
+    "The disk is full, so nothing can be stored": lazy_gettext(
+        "The disk is full, so nothing can be stored. An administrator has to free some space."
+    ),
+    "The disk of the database cannot be read or written": lazy_gettext(
+        "The disk of the database cannot be read or written. An administrator has to check it."
+    ),
+    "The database lacks tables or columns that this version needs": lazy_gettext(
+        "The database lacks tables or columns that this version needs. “duplistatus doctor” lists them."
+    ),
+    "Somebody else changed the same at this moment; try again": lazy_gettext(
+        "Somebody else changed the same at this moment. Try again."
+    ),
+    "Something unexpected went wrong; the application log has the details": lazy_gettext(
+        "This should not have happened. The application log has the details."
+    ),
+}
+# Shown where no template can be drawn, and so in one language.
+LAST_RESORT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>duplistatus</title>
+<h1>{status}</h1><p>This page cannot be shown at the moment. The application log has the details.</p></html>
+"""
+STALE_PAGE = "Invalid CSRF token"
+STALE_TITLE = lazy_gettext("Send it once more")
+STALE = lazy_gettext("The page was open for too long, so nothing was changed. Go back, load it anew and try again.")
+
+
+def show_error(sentence: str, status: int) -> Response:
+    """Draw an error as a page: alone where the header cannot be drawn, as plain HTML where that fails too."""
+    for may_have_header in (True, False):  # what the header needs may be what is in trouble
+        try:
+            return _draw(sentence, status, has_header=may_have_header and _is_for_reader(status))
+        except Exception:
+            log.exception("an error page could not be drawn")
+    return Response(LAST_RESORT.format(status=status), status, mimetype="text/html")
+
+
+def _is_for_reader(status: int) -> bool:
+    """Whether the error is shown to somebody who may see the other pages; asks nothing where the database is away."""
+    if status == 503 or not allow_lists().admit(Zone.ADMINISTRATION, client_address()):
+        return False
+    return isinstance(current_user._get_current_object(), User) and not current_user.must_change_password
+
+
+def _draw(sentence: str, status: int, *, has_header: bool) -> Response:
+    here = ""
+    if has_header:
+        # A person who chooses a theme or a language here is sent back to what can be opened.
+        here = web_pages.here() if request.method == "GET" and status != 405 else url_for("pages.dashboard")
+    else:
+        i18n.treat_as_visitor()
+    title = TITLES.get(status, OTHER_TITLE)
+    if sentence == STALE_PAGE:
+        title, sentence = STALE_TITLE, STALE
+    values = {"title": title, "sentence": PLAINER.get(sentence, sentence), "status": status}
+    theme = i18n.reader_preferences().theme
+    return make_response(render_template("error.html", has_header=has_header, here=here, theme=theme, **values), status)

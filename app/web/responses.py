@@ -1,0 +1,201 @@
+"""How values look on the wire, and schemas that dump fast."""
+
+import hashlib
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from datetime import UTC, datetime
+from operator import attrgetter
+from pathlib import Path
+from typing import IO, Any
+
+import orjson
+from flask import Response, request, send_file
+from flask.json.provider import JSONProvider
+from marshmallow import Schema, ValidationError, fields
+
+from app.backups.servers import BadHeader, check_headers
+from app.core.db.cache import cache
+from app.core.instants import iso
+
+NOT_AVAILABLE = "N/A"
+# What many views answer, and what functions of a row give, for the description of the API.
+MESSAGE: dict[str, fields.Field[Any]] = {"message": fields.String()}
+DONE: dict[str, fields.Field[Any]] = {"success": fields.Boolean(), **MESSAGE}
+TEXT = {"type": "string"}
+SOMETIMES = {"optional": True}
+NUMBER = {"type": "number"}
+COUNT = {"type": "integer"}
+COUNT_OR_NULL = {"type": ["integer", "null"]}
+TRUTH = {"type": "boolean"}
+TEXTS = {"type": "array", "items": TEXT}
+PLAIN_FIELDS = (fields.String, fields.Integer, fields.Float, fields.Boolean, fields.Raw)
+
+
+class IsoInstant(fields.Field[Any]):
+    """An instant as ISO 8601 text; None as null, or as `missing`."""
+
+    def __init__(self, *, missing: str | None = None, **options: Any) -> None:
+        super().__init__(**options)
+        self.missing_text = missing
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return self.missing_text if value is None else iso(value)
+
+
+class DatabaseTime(fields.Field[Any]):
+    """An instant as `YYYY-MM-DD HH:MM:SS` in UTC; None as null."""
+
+    def _serialize(self, value: datetime | None, attr: str | None, obj: Any, **kwargs: Any) -> str | None:
+        return None if value is None else value.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+class Out(Schema):
+    """A schema of an answer, dumped by plain attribute access: lists of thousands of rows go out.
+
+    marshmallow's own way looks every value up through several layers, which took two thirds of a dashboard's time.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._writers = [_writer(name, field) for name, field in self.dump_fields.items()]
+
+    def dump(self, obj: Any, *, many: bool | None = None) -> Any:
+        """Turn one object, or with `many` each of several, into wire names and plain values."""
+        if self.many if many is None else many:
+            return [self._dump_one(item) for item in obj]
+        return self._dump_one(obj)
+
+    def _dump_one(self, obj: Any) -> dict[str, Any]:
+        return {key: write(obj) for key, write in self._writers}
+
+
+def _writer(name: str, field: fields.Field[Any]) -> tuple[str, Callable[[Any], Any]]:
+    key = field.data_key or name
+    read = attrgetter(field.attribute or name)
+    if isinstance(field, fields.Function | fields.Method):
+        return key, lambda obj: field.serialize(name, obj)
+    if isinstance(field, fields.Nested):
+        return key, lambda obj: field.schema.dump(read(obj))
+    if type(field) in PLAIN_FIELDS:
+        return key, read
+    return key, lambda obj: field._serialize(read(obj), name, obj)
+
+
+class RequestHeaders(fields.Dict):
+    """Request headers for a server, by name; those that cannot be sent are refused by name."""
+
+    def __init__(self, **options: Any) -> None:
+        sentence = "Sent with every request to the server, for a proxy with a sign-in in front of it; given back masked"
+        super().__init__(fields.String(), fields.String(), metadata={"description": sentence}, **options)
+
+    def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> dict[str, str]:
+        try:
+            return check_headers(super()._deserialize(value, attr, data, **options))  # type: ignore[no-untyped-call]
+        except BadHeader as wrong:
+            raise ValidationError(str(wrong)) from wrong
+
+
+# JSON as we send it: written by orjson, instants as ISO 8601 in UTC with milliseconds and Z.
+
+
+class OrjsonProvider(JSONProvider):
+    """What Flask uses wherever it makes or reads JSON."""
+
+    def dumps(self, obj: Any, **_options: Any) -> str:
+        """Write as text."""
+        return _encode_value(obj).decode()
+
+    def loads(self, s: str | bytes, **_options: Any) -> Any:
+        """Read. Raises ValueError for what is not JSON."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """Answer with JSON, without the detour over text."""
+        return Response(_encode_value(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
+
+
+def _encode_value(value: Any) -> bytes:
+    return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return iso(value)
+    if hasattr(value, "__html__") or type(value).__name__ == "LazyString":
+        return str(value)
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
+
+
+# Answers that are built once for each state of the database, with an ETag, and sent as ready bytes.
+
+JSON = "application/json"
+# Cache headers of the contract (00-conventions, 9); B adds nosniff to C.
+NO_STORE = {"Cache-Control": "no-store, no-cache, must-revalidate", "Pragma": "no-cache"}
+CACHE_SET_A = {**NO_STORE, "Expires": "0"}
+CACHE_SET_B = {**NO_STORE, "X-Content-Type-Options": "nosniff"}
+CACHE_SET_C = NO_STORE
+
+
+def cached_json(
+    key: Hashable,
+    build: Callable[[], Any],
+    *,
+    moment: Hashable = None,
+    headers: dict[str, str] | None = None,
+) -> Response:
+    """Answer with what `build` returns as JSON, from the cache while the database stands still; 304 if it is known.
+
+    See `ExactCache.get` for `moment`. Errors raised by `build` are not cached.
+    """
+    body, etag = cache().get(("json", key), lambda: _encode(build()), moment=moment)
+    is_known = request.headers.get("If-None-Match") == etag
+    answer = Response(status=304) if is_known else Response(body, mimetype=JSON)
+    answer.headers["ETag"] = etag
+    if headers:
+        answer.headers.extend(headers)
+    return answer
+
+
+def streamed_list(rows: Iterable[Any], dump: Callable[[Any], dict[str, Any]]) -> Response:
+    """Answer with a JSON array that is written while it is read; `rows` has to do without the request's context."""
+
+    def parts() -> Iterator[bytes]:
+        separator = b"["
+        for row in rows:
+            yield separator + orjson.dumps(dump(row))
+            separator = b","
+        yield b"]" if separator == b"," else b"[]"
+
+    return Response(parts(), mimetype=JSON)
+
+
+def saved_file(file: Path | IO[bytes], name: str, mimetype: str) -> Response:
+    """Answer with a file that the browser saves under this name; no cache on the way may keep what it holds."""
+    answer = send_file(file, mimetype=mimetype, as_attachment=True, download_name=name)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
+
+
+def _encode(value: Any) -> tuple[bytes, str]:
+    body = orjson.dumps(value)
+    return body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
+
+
+# Tables as CSV that spreadsheets open without running anything: no cell is a formula.
+
+# What a spreadsheet takes for the beginning of a formula.
+FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def csv_line(cells: Iterable[object]) -> str:
+    """One line without its end; None is an empty cell, and numbers stay numbers, negative ones included."""
+    return ",".join(_cell(cell) for cell in cells)
+
+
+def _cell(value: object) -> str:
+    if isinstance(value, int | float):
+        return str(value)
+    text = "" if value is None else str(value)
+    if text.startswith(FORMULA_SIGNS):
+        text = f"'{text}"
+    # The csv module leaves a carriage return unquoted when it does not end its lines with one.
+    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n\r') else text

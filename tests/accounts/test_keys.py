@@ -1,0 +1,131 @@
+"""Keys for programs: a secret is shown once, and is worth what its row says now."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, text
+
+from app.accounts import api_keys
+from app.accounts.api_keys import KeyVerdict
+from app.accounts.models import ApiKey
+from app.audit.log import AuditEntry
+from app.plugin import AppError
+from app.plugin.errors import NotFound
+
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture
+def make(db, clock):
+    """Makes a key for uploads."""
+
+    def make(**changes):
+        return api_keys.create_key(**{"name": "Duplicati", "scope": "upload", "now": clock(), **changes})
+
+    return make
+
+
+@pytest.fixture
+def judge(db, clock):
+    """Asks what a secret is worth."""
+
+    def judge(secret, scope="upload"):
+        return api_keys.judge_key(secret, scope, now=clock(), ip_address="192.0.2.9")
+
+    return judge
+
+
+def test_good_key_is_good(make, judge):
+    assert judge(make().secret) is KeyVerdict.GOOD
+
+
+@pytest.mark.parametrize("secret", [None, ""])
+def test_no_key_is_absent(judge, secret):
+    assert judge(secret) is KeyVerdict.ABSENT
+
+
+def test_invented_key_is_bad(make, judge):
+    assert judge(make().secret + "x") is KeyVerdict.BAD
+
+
+@pytest.mark.parametrize(("scope", "asked"), [("upload", "read"), ("read", "upload"), ("admin", "read")])
+def test_one_scope_does_not_open_another(make, judge, scope, asked):
+    assert judge(make(scope=scope).secret, asked) is KeyVerdict.WRONG_SCOPE
+
+
+@pytest.mark.parametrize(("left", "verdict"), [(timedelta(0), KeyVerdict.BAD), (MINUTE, KeyVerdict.GOOD)])
+def test_key_ends_at_its_instant(make, judge, clock, left, verdict):
+    assert judge(make(expires_at=clock() + left).secret) is verdict
+
+
+def test_disabled_key_is_bad_until_it_is_enabled(make, judge, clock):
+    new = make()
+    api_keys.set_enabled(new.key.id, False, now=clock())
+    assert judge(new.secret) is KeyVerdict.BAD
+    api_keys.set_enabled(new.key.id, True, now=clock())
+    assert judge(new.secret) is KeyVerdict.GOOD
+
+
+def test_expired_key_cannot_be_enabled(make, clock):
+    new = make(expires_at=clock() + MINUTE)
+    api_keys.set_enabled(new.key.id, False, now=clock())
+    with pytest.raises(AppError, match="expired"):
+        api_keys.set_enabled(new.key.id, True, now=clock.advance(minutes=2))
+
+
+def test_deleted_key_is_bad(make, judge, clock):
+    new = make()
+    api_keys.delete_key(new.key.id, now=clock())
+    assert judge(new.secret) is KeyVerdict.BAD
+    assert api_keys.list_keys() == []
+
+
+@pytest.mark.parametrize("change", [api_keys.delete_key, lambda *a, **k: api_keys.set_enabled(*a, False, **k)])
+def test_unknown_key_is_not_found(db, clock, change):
+    with pytest.raises(NotFound):
+        change(77, now=clock())
+
+
+@pytest.mark.parametrize("wrong", [{"name": "  "}, {"scope": "all"}])
+def test_key_needs_a_name_and_a_known_scope(make, db, wrong):
+    with pytest.raises(AppError):
+        make(**wrong)
+    assert api_keys.list_keys() == []
+
+
+def test_secret_is_nowhere_in_the_database(make, db):
+    secret = make().secret
+    with db.engine.connect() as connection:
+        rows = connection.execute(text("SELECT * FROM api_keys")).all()
+        rows += connection.execute(text("SELECT * FROM audit_log")).all()
+    assert secret not in repr(rows)
+    assert f"{secret[:4]}…{secret[-4:]}" in repr(rows)
+
+
+def test_what_happens_to_a_key_is_audited(make, db, clock):
+    key = make().key
+    api_keys.set_enabled(key.id, False, now=clock())
+    api_keys.set_enabled(key.id, True, now=clock())
+    api_keys.delete_key(key.id, now=clock())
+    actions = list(db.session.scalars(select(AuditEntry.action).order_by(AuditEntry.id)))
+    assert actions == ["api_key_created", "api_key_disabled", "api_key_enabled", "api_key_deleted"]
+
+
+def test_use_is_noted_once_a_minute(make, judge, db, clock):
+    new, began_at = make(), clock()
+    judge(new.secret)
+    clock.advance(seconds=59)
+    judge(new.secret)
+    assert (used(db).last_used_at, used(db).last_used_ip) == (began_at, "192.0.2.9")
+    clock.advance(seconds=1)
+    judge(new.secret)
+    assert used(db).last_used_at == clock()
+
+
+def test_refused_use_is_not_noted(make, judge, db):
+    judge(make().secret, "read")
+    assert used(db).last_used_at is None
+
+
+def used(db) -> ApiKey:
+    return db.session.scalars(select(ApiKey).execution_options(populate_existing=True)).one()

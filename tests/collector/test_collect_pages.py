@@ -1,0 +1,365 @@
+"""Pages that ask Duplicati servers, and the tab of the servers."""
+
+import re
+import time
+from collections.abc import Iterator
+
+import pytest
+from duplicati_server import (
+    BEGAN_AT,
+    MACHINE_ID,
+    OLD,
+    PASSWORD,
+    DuplicatiServer,
+    Reply,
+    as_json,
+    duplicati_server,
+    job,
+)
+
+from app.accounts import passwords
+from app.accounts.models import ServerAccess, User
+from app.backups.models import Server
+from app.core.db.transaction import writing
+from app.database import secrets
+
+
+@pytest.fixture
+def duplicati() -> Iterator[DuplicatiServer]:
+    """A Duplicati that speaks plain http."""
+    with duplicati_server() as server:
+        yield server
+
+
+@pytest.fixture
+def send(admin, db):
+    """Sends a form as an administrator, with its token."""
+    return sender(admin)
+
+
+def sender(person):
+    def send(path: str, **form):
+        token = person.csrf_headers()["X-CSRF-Token"]
+        return person.post(path, data={"csrf_token": token, **form})
+
+    return send
+
+
+def remember(server_id: str, url: str = "", **values) -> None:
+    with writing() as session:
+        session.add(Server(id=server_id, **{"name": server_id, "url": url, "created_at": BEGAN_AT, **values}))
+
+
+def remember_with_password(server_id: str, url: str, **values) -> None:
+    remember(server_id, url, encrypted_password=secrets.encrypt(PASSWORD), **values)
+
+
+def record(db, server_id: str) -> Server | None:
+    db.session.commit()
+    return db.session.get(Server, server_id, populate_existing=True)
+
+
+def watched(person, answer) -> str:
+    """The page of a collection once it has ended."""
+    assert answer.status_code == 303
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        page = person.get(answer.location).get_data(as_text=True)
+        if "hx-trigger" not in page:
+            return page
+        time.sleep(0.02)
+    raise AssertionError("the collection does not end")
+
+
+def given(duplicati, **changes) -> dict:
+    usual = {"hosts": "127.0.0.1", "port": duplicati.port, "password": PASSWORD, "connection": "http"}
+    return {**usual, **changes}
+
+
+def test_a_new_machine_is_collected_from_and_watched(admin, send, db, duplicati):
+    page = watched(admin, send("/collect", **given(duplicati, keeps_document="y")))
+    assert "1 server was asked" in page
+    assert "nas-01" in page
+    assert "/json" in page
+    assert record(db, MACHINE_ID).has_password
+
+
+def test_several_hosts_have_a_line_each(admin, send, duplicati):
+    page = watched(admin, send("/collect", **given(duplicati, hosts="127.0.0.1, localhost")))
+    assert page.count('class="collect-state"') == 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"hosts": ""}, "Enter a host name or an address."),
+        ({"hosts": "nas, a b, c d"}, "These are no host names: a b, c d"),
+        ({"password": ""}, "Enter the password."),
+        ({"port": "0"}, "A port is a number from 1 to 65535."),
+        ({"port": "x"}, "A port is a number from 1 to 65535."),
+        ({"server_id": "nobody"}, "This server is not known"),
+        ({"headers": "Host: x"}, "Host cannot be set"),
+    ],
+)
+def test_form_says_what_is_wrong_at_its_field(send, duplicati, changes, words):
+    answer = send("/collect", **given(duplicati, **changes))
+    assert answer.status_code == 400
+    assert words in answer.get_data(as_text=True)
+    assert PASSWORD not in answer.get_data(as_text=True)
+
+
+def test_known_server_needs_no_password_and_a_new_one_replaces_it(admin, send, db, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    page = watched(admin, send("/collect", server_id="m-1"))
+    assert "1 server was asked" in page
+    with writing():
+        db.session.get(Server, "m-1").encrypted_password = secrets.encrypt("old")
+    watched(admin, send("/collect", server_id="m-1", password=PASSWORD))
+    assert secrets.decrypt(record(db, "m-1").encrypted_password) == PASSWORD
+    remember("m-2", duplicati.url)
+    assert "No password is stored" in send("/collect", server_id="m-2").get_data(as_text=True)
+
+
+def test_headers_for_a_known_server_need_the_password(send, db, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    answer = send("/collect", server_id="m-1", headers="X-Token: hush")
+    assert answer.status_code == 400
+    assert "Enter the password." in answer.get_data(as_text=True)
+    assert not duplicati.requests
+
+
+def test_failure_is_told_in_words_and_can_be_tried_again(admin, send, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    duplicati.replies["/login"] = Reply(200, b"<html>")
+    page = watched(admin, send("/collect/known", back="/"))
+    assert "1 of 1 servers could not be asked" in page
+    assert "What answers at this address is no Duplicati." in page
+    assert "Ask those that failed again" in page
+
+
+def test_collecting_from_all_without_any_goes_back_and_says_why(admin, send):
+    answer = send("/collect/known", back="/settings?tab=server")
+    assert answer.location == "/settings?tab=server"
+    assert "No server can be asked" in admin.get("/settings?tab=server").get_data(as_text=True)
+
+
+def test_collection_is_for_who_began_it(admin, send, client, db, duplicati):
+    answer = send("/collect", **given(duplicati))
+    watched(admin, answer)
+    viewer(client)
+    assert client.get(answer.location).status_code == 404
+
+
+def viewer(client, *server_ids: str) -> None:
+    """Sign in with an account that sees some servers only."""
+    with writing() as session:
+        user = User(
+            id="v",
+            username="viewer",
+            password_hash=passwords.hash_password("Viewer1234"),
+            sees_all_servers=False,
+            created_at=BEGAN_AT,
+            updated_at=BEGAN_AT,
+        )
+        session.add(user)
+        session.flush()
+        session.add_all(ServerAccess(user_id="v", server_id=server_id) for server_id in server_ids)
+    assert client.sign_in("viewer", "Viewer1234").status_code == 200
+
+
+def test_limited_account_sees_its_servers_alone_and_changes_none(client, db, duplicati):
+    remember_with_password("seen", duplicati.url)
+    remember_with_password("hidden", duplicati.url)
+    viewer(client, "seen")
+    for address in ("/settings?tab=server", "/collect"):
+        page = client.get(address).get_data(as_text=True)
+        assert "seen" in page
+        assert "hidden</" not in page
+    assert client.get("/settings/servers/hidden").status_code == 404
+    own = client.get("/settings/servers/seen").get_data(as_text=True)
+    assert '<fieldset class="entries" disabled' in own
+    post = sender(client)
+    assert post("/settings/servers/hidden/try").status_code == 404
+    for path in ("", "/password", "/password/remove", "/delete"):
+        assert post(f"/settings/servers/seen{path}").status_code == 403
+    assert post("/detail/seen/run", backup="Photos").status_code == 403
+    page = watched(client, post("/collect/known"))
+    assert page.count('class="collect-state"') == 1
+
+
+def test_the_page_of_a_server_collects_from_it_alone(admin, send, db, duplicati):
+    remember_with_password("one", duplicati.url)
+    remember_with_password("two", duplicati.url)
+    assert '<input type="hidden" name="server" value="one">' in admin.get("/detail/one").text
+    page = watched(admin, send("/collect/known", server="one", back="/detail/one"))
+    assert page.count('class="collect-state"') == 1
+
+
+def test_tab_lists_servers_with_what_they_lack(admin, db, duplicati):
+    remember("without anything")
+    remember("without password", duplicati.url)
+    remember_with_password("complete", duplicati.url, alias="Cellar", note="in the hall")
+    page = admin.get("/settings?tab=server").get_data(as_text=True)
+    assert "No address, no password" in page
+    assert "No password<" in page
+    assert "Collect all (1)" in page
+    assert admin.get("/settings?tab=server&q=HALL").get_data(as_text=True).count('class="row-tools"') == 1
+    assert "No server holds" in admin.get("/settings?tab=server&q=nothing").get_data(as_text=True)
+    names = re.findall(r'servers/[^"]+">([\w ]+)</a>', admin.get("/settings?tab=server&sort=-name").text)
+    assert names == ["without password", "without anything", "Cellar"]
+
+
+def test_empty_list_says_how_servers_come(admin):
+    assert "No servers have been registered yet" in admin.get("/settings?tab=server").get_data(as_text=True)
+
+
+def test_server_is_changed(admin, send, db, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    form = {"alias": "Cellar", "note": "x", "url": duplicati.url, "collect_interval": "6h"}
+    assert send("/settings/servers/m-1", **form).status_code == 303
+    saved = record(db, "m-1")
+    assert (saved.alias, saved.collect_interval, saved.verifies_certificate) == ("Cellar", "6h", False)
+    moved = {**form, "url": "https://elsewhere.example"}
+    assert send("/settings/servers/m-1", **moved).status_code == 303
+    assert "leads to another host" in admin.get("/settings/servers/m-1").get_data(as_text=True)
+    assert not record(db, "m-1").has_password
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"url": "nas"}, "This is no address."),
+        ({"url": "ftp://nas"}, "has to begin with https"),
+        ({"url": "http://169.254.169.254"}, "never called"),
+        ({"collect_interval": "1s"}, "Choose one of the intervals."),
+    ],
+)
+def test_nothing_of_a_server_is_saved_when_something_is_wrong(send, db, changes, words):
+    remember("m-1")
+    answer = send("/settings/servers/m-1", **{"alias": "new", "url": "", "collect_interval": "", **changes})
+    assert answer.status_code == 400
+    assert words in answer.get_data(as_text=True)
+    assert record(db, "m-1").alias == ""
+
+
+def test_password_is_set_twice_alike_and_removed(send, db):
+    remember("m-1")
+    path = "/settings/servers/m-1/password"
+    assert "Both entries" in send(path, password="a", again="b").get_data(as_text=True)
+    assert send(path, password="  ", again="  ").status_code == 400
+    assert send(path, password="geheim", again="geheim").status_code == 303
+    assert secrets.decrypt(record(db, "m-1").encrypted_password) == "geheim"
+    assert send(f"{path}/remove").status_code == 303
+    assert not record(db, "m-1").has_password
+
+
+def test_empty_password_is_stored_when_there_is_none(send, db):
+    remember("m-1")
+    assert send("/settings/servers/m-1/password", is_empty="y").status_code == 303
+    assert record(db, "m-1").has_password
+
+
+def test_older_duplicati_without_a_password_is_collected_from(admin, send):
+    with duplicati_server(OLD) as server:
+        server.password = ""
+        page = watched(admin, send("/collect", **given(server, password="", has_no_password="y")))
+    assert "1 server was asked" in page
+
+
+def test_headers_are_set_shown_by_name_and_removed(admin, send, db, duplicati):
+    remember_with_password("m-1", duplicati.url)
+    path = "/settings/servers/m-1/headers"
+    assert "Request headers for m-1" in admin.get(path).text
+    assert send(path, headers="X-Token: hush\nX-User: me").status_code == 303
+    page = admin.get("/settings/servers/m-1").text
+    assert "Sent with every request: X-Token, X-User" in page
+    assert "hush" not in page + admin.get(path).text
+    send("/settings/servers/m-1/try")
+    assert duplicati.requests[-1].headers["x-token"] == "hush"
+    assert send(f"{path}/remove").status_code == 303
+    assert not record(db, "m-1").has_headers
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Enter a header."),
+        ("hush", "Line 1 is not a header."),
+        ("a b: hush", "a b is not the name of a header."),
+        ("Host: hush", "Host cannot be set"),
+        ("X: hush\nx: hush", "x is entered twice."),
+        ("X: hüsh", "X needs a value"),
+        ("\n".join(f"X-{number}: hush" for number in range(21)), "No more than 20 headers"),
+        (f"X: {9000 * 'h'}", "larger than 8 KiB"),
+    ],
+)
+def test_headers_that_cannot_be_sent_are_told_at_their_field(send, db, text, words):
+    remember("m-1")
+    answer = send("/settings/servers/m-1/headers", headers=text)
+    assert (answer.status_code, words in answer.text, "hush" in answer.text.split("<form")[0]) == (400, True, False)
+    assert not record(db, "m-1").has_headers
+
+
+def test_job_without_runs_is_shown_with_its_state_alone(admin, send, db, duplicati):
+    duplicati.jobs.append(job("5", "New", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>"))
+    duplicati.running = "5"
+    watched(admin, send("/collect", **given(duplicati)))
+    shown = admin.get(f"/detail/{MACHINE_ID}").text
+    assert "<strong>New</strong>: Running since" in shown
+    assert "Disk is &lt;missing&gt;" in shown
+    assert "New" not in [each["name"] for each in admin.get("/api/dashboard").json["serversSummary"][0]["backupInfo"]]
+
+
+def test_running_job_and_newer_error_are_shown(admin, send, db, duplicati):
+    watched(admin, send("/collect", **given(duplicati)))
+    duplicati.jobs = [job("3", "Photos", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>")]
+    duplicati.running = "3"
+    page = watched(admin, send("/collect/known", server=MACHINE_ID))
+    assert "Photos: running since" in page
+    for address in (f"/detail/{MACHINE_ID}?backup=Photos", f"/detail/{MACHINE_ID}/job?backup=Photos"):
+        shown = admin.get(address).text
+        assert "Running since" in shown
+        assert "Disk is &lt;missing&gt;" in shown
+
+
+def test_refused_host_name_is_told_with_its_remedy(admin, send, duplicati):
+    refusal = as_json({"Error": "Invalid hostname: nas", "Code": 403}, 403)
+    duplicati.replies["/login"] = refusal
+    assert "--webservice-allowed-hostnames" in watched(admin, send("/collect", **given(duplicati)))
+
+
+def test_connection_is_tried_in_place(admin, db, duplicati):
+    remember("m-1", duplicati.url)
+    remember("m-2")
+    headers = {**admin.csrf_headers(), "HX-Request": "true"}
+    assert "Connected" in admin.post("/settings/servers/m-1/try", headers=headers).get_data(as_text=True)
+    assert "Enter an address first." in admin.post("/settings/servers/m-2/try", headers=headers).get_data(as_text=True)
+
+
+def test_servers_of_one_name_are_made_one(admin, send, db):
+    remember("old", name="nas")
+    remember("new", name="nas")
+    remember("other", name="pc")
+    assert "Several servers are called nas" in admin.get("/settings?tab=server").get_data(as_text=True)
+    assert admin.get("/settings/servers/merge?name=pc").status_code == 404
+    assert send("/settings/servers/merge", name="nas", target="new").status_code == 303
+    assert record(db, "old") is None
+    assert record(db, "other") is not None
+
+
+def test_server_is_deleted_after_asking(admin, send, db):
+    remember("m-1")
+    assert "Delete m-1?" in admin.get("/settings/servers/m-1/delete").get_data(as_text=True)
+    assert send("/settings/servers/m-1/delete").status_code == 303
+    assert record(db, "m-1") is None
+
+
+def test_job_is_run_now_and_the_outcome_said(admin, send, duplicati):
+    watched(admin, send("/collect", **given(duplicati)))
+    here = f"/detail/{MACHINE_ID}?backup=Photos"
+    assert "Run now" in admin.get(here).get_data(as_text=True)
+    assert send(f"/detail/{MACHINE_ID}/run", backup="Photos", back=here).location == here
+    assert "Duplicati was told to run Photos" in admin.get(here).get_data(as_text=True)
+    duplicati.jobs = []
+    send(f"/detail/{MACHINE_ID}/run", backup="Photos", back=here)
+    assert "no backup job of this name" in admin.get(here).get_data(as_text=True)

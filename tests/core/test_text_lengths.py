@@ -1,0 +1,129 @@
+"""How long texts may be: the same on both databases, and never a reason to lose a report."""
+
+import pytest
+from factories import report_document
+from sqlalchemy import String, func, select
+
+from app.accounts.models import ApiKey, Session, User
+from app.audit.log import Actor, AuditEntry, record_entry
+from app.backups.models import Job, Run, Server
+from app.core.db.extensions import Model
+from app.core.db.transaction import writing
+from app.core.db.types import Bounded, Recorded
+from app.plugin import AppError
+from app.reports.intake import RejectedReport
+
+COLUMNS = [column for table in Model.metadata.tables.values() for column in table.c if not column.primary_key]
+LIMITED = [column for column in COLUMNS if isinstance(column.type, Bounded)]
+LONG = "x" * 100_000
+
+
+@pytest.fixture
+def settings(settings_of_each_database):
+    """Every test here runs on SQLite and on PostgreSQL."""
+    return settings_of_each_database
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_no_column_has_a_length_that_only_one_database_holds_to(app):
+    plain = [column for column in COLUMNS if isinstance(column.type, String) and column.type.length]
+    assert [str(column) for column in plain if not column.foreign_keys] == []
+    assert len(LIMITED) > 25
+
+
+@pytest.mark.parametrize("column", LIMITED, ids=str)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_a_text_that_is_too_long_is_refused_by_the_name_of_its_column(db, column):
+    with pytest.raises(AppError, match=f"^{column.name}: .* {column.type.length} characters$"), writing() as session:
+        session.execute(column.table.update().values({column: "x" * (column.type.length + 1)}))
+
+
+def test_a_text_that_just_fits_is_stored(db, clock):
+    with writing() as session:
+        session.add(Server(id="a", name="n" * 255, alias="ä" * 255, created_at=clock()))
+    assert db.session.get(Server, "a").alias == "ä" * 255
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("PATCH", "/api/servers/machine-1", {"alias": "ä" * 256}, "alias"),
+        ("PATCH", "/api/users/{user_id}", {"username": LONG}, "username"),
+        ("POST", "/api/api-keys", {"name": LONG, "scope": "read"}, "name"),
+    ],
+)
+def test_a_person_is_told_which_entry_is_too_long(db, admin, method, path, body, field):
+    admin.post("/api/upload", json=report_document())
+    user_id = db.session.scalars(select(User.id)).one()
+    answer = admin.send(method, path.format(user_id=user_id), json=body)
+    assert answer.status_code == 400
+    assert answer.get_json()["error"].startswith(f"{field}: ")
+
+
+@pytest.mark.parametrize("path", [f"/api/users/{LONG[:3000]}/unlock", f"/api/servers/{LONG[:3000]}"])
+def test_looking_for_a_longer_text_finds_nothing(admin, path):
+    method = "POST" if path.endswith("unlock") else "GET"
+    assert admin.send(method, path).status_code == 404
+    assert admin.get("/api/audit-log", query_string={"username": LONG[:3000]}).status_code == 200
+
+
+def test_what_is_only_recorded_is_cut(db, clock):
+    actor = Actor(username=LONG, ip_address=LONG, user_agent=LONG)
+    record_entry("login", "auth", now=clock(), actor=actor, target_type=LONG)
+    entry = db.session.scalars(select(AuditEntry).execution_options(populate_existing=True)).one()
+    assert (len(entry.username), len(entry.ip_address), len(entry.target_type)) == (255, 64, 64)
+    assert len(entry.user_agent) == 512
+
+
+@pytest.mark.parametrize("name", ["ip_address", "last_used_ip", "last_login_ip"])
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_addresses_are_only_recorded(app, name):
+    tables = (AuditEntry, RejectedReport, Session, ApiKey, User)
+    found = [getattr(table, name).type for table in tables if hasattr(table, name)]
+    assert found
+    assert all(isinstance(kind, Recorded) for kind in found)
+
+
+EXTRA = ("machine-id", "machine-name", "backup-name", "backup-id", "OperationName", "destination-type")
+DATA = ("MainOperation", "ParsedResult", "Version", "Exception", "LimitedWarnings", "LimitedMessages")
+
+
+class TestReports:
+    """None is refused because a text in it is too long."""
+
+    def stored(self, db):
+        db.session.rollback()
+        return db.session.scalar(select(func.count()).select_from(Run))
+
+    @pytest.mark.parametrize("field", EXTRA)
+    @pytest.mark.parametrize("text", [LONG, "ä" * 300, "\N{PARTY POPPER}" * 300])
+    def test_texts_about_the_job(self, db, client, field, text):
+        answer = client.post("/api/upload", json=report_document(extra={field: text}))
+        if field == "OperationName":
+            assert answer.status_code == 200
+            return
+        assert (answer.status_code, self.stored(db)) == (200, 1)
+        assert max(len(name) for name in db.session.scalars(select(Job.name))) <= 255
+        assert max(len(name) for name in db.session.scalars(select(Server.name))) <= 255
+
+    @pytest.mark.parametrize("field", DATA)
+    def test_texts_about_the_run(self, db, client, field):
+        answer = client.post("/api/upload", json=report_document(data={field: LONG}))
+        assert answer.status_code == 200
+        assert self.stored(db) == (0 if field == "MainOperation" else 1)  # which says that it is no backup
+
+    def test_lines_of_the_log(self, db, client):
+        lines = [f"2031-05-04 11:00:01 +00 - [Warning-x]: {LONG}"]
+        document = report_document(lines=lines, data={"Messages": [LONG], "Warnings": [LONG], "Errors": [LONG]})
+        assert client.post("/api/upload", json=document).status_code == 200
+        assert self.stored(db) == 1
+
+    def test_who_sends_it(self, db, client):
+        sent = {"headers": {"User-Agent": LONG}, "environ_base": {"REMOTE_ADDR": "fe80::1%" + "e" * 300}}
+        assert client.post("/api/upload", json=report_document(), **sent).status_code == 200
+        assert self.stored(db) == 1
+
+    def test_a_rejected_one_is_kept_too(self, db, client):
+        sent = {"headers": {"User-Agent": LONG}, "environ_base": {"REMOTE_ADDR": "fe80::1%" + "e" * 300}}
+        assert client.post("/api/upload", data=b"{", **sent).status_code == 400
+        assert db.session.scalar(select(func.count()).select_from(RejectedReport)) == 1

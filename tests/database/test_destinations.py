@@ -1,0 +1,40 @@
+"""When a secret that is kept for one address may go to another."""
+
+import pytest
+
+from app.database.secrets import leads_elsewhere
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("https://ntfy.sh/", "https://ntfy.sh"),
+        ("https://ntfy.sh", " https://NTFY.sh:443/path "),
+        ("http://ntfy.home", "https://ntfy.home"),  # from the usual port to the usual port
+        ("http://ntfy.home:8080", "https://ntfy.home:8080"),
+        ("http://[::1]:80/", "http://[::1]"),
+        ("mail.example.org", "Mail.Example.org."),
+        ("not an address", "not an address"),
+    ],
+)
+def test_the_same_server_is_no_other_one(before, after):
+    assert not leads_elsewhere(before, after)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("https://ntfy.sh", "https://ntfy.sh.example.org"),
+        ("https://ntfy.sh", "https://ntfy.sh@example.org/"),  # the name before the @ is a user's
+        ("https://ntfy.sh", "https://ntfy.sh:8443"),  # somebody else's port, perhaps
+        ("https://ntfy.sh", "http://ntfy.sh"),  # where anybody may read along
+        ("https://ntfy.sh", "http://ntfy.sh:443"),
+        ("http://ntfy.home:8080", "https://ntfy.home"),
+        ("mail.example.org", "mail.example.net"),
+        ("mail.example.org", ""),
+        ("", "mail.example.org"),
+        ("https://ntfy.sh", "https://ntfy.sh:port"),
+    ],
+)
+def test_another_host_port_or_no_tls_is_elsewhere(before, after):
+    assert leads_elsewhere(before, after)

@@ -1,0 +1,179 @@
+"""What the doctor finds, each trouble made on purpose."""
+
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from app.accounts.models import User
+from app.audit.log import Actor
+from app.backups.models import Server
+from app.core.db.transaction import writing
+from app.database import doctor, local_backups, secrets
+from app.database.schedule import BackupSchedule
+from app.notifications import channels
+from app.notifications.models import Channel, Delivery
+from app.plugin import AppError
+from app.scheduling.control import Task
+
+
+@pytest.fixture
+def wrong_files(app, settings):
+    """Examine the files; gives the subjects of what is wrong."""
+    return lambda chosen=settings: [found.subject for found in doctor.examine_files(chosen) if found.is_wrong]
+
+
+@pytest.fixture
+def wrong(db, clock):
+    """Examine the application; gives what is wrong as subject and text."""
+
+    def examine():
+        db.session.rollback()
+        return [(found.subject, found.text) for found in doctor.examine_application(clock()) if found.is_wrong]
+
+    return examine
+
+
+def test_fresh_installation_is_well(wrong_files, wrong):
+    assert (wrong_files(), wrong()) == ([], [])
+
+
+def test_missing_data_directory(wrong_files, settings, tmp_path):
+    assert wrong_files(replace(settings, data_dir=tmp_path / "elsewhere")) == ["data directory"]
+
+
+def test_data_directory_that_others_can_write(wrong_files, settings):
+    settings.data_dir.chmod(0o777)
+    assert wrong_files() == ["data directory"]
+
+
+def test_key_file_that_is_missing_short_or_open(wrong_files, settings):
+    path = settings.data_dir / secrets.KEY_FILE
+    path.chmod(0o644)
+    assert wrong_files() == ["key file"]
+    path.write_bytes(b"short")
+    assert wrong_files() == ["key file"]
+    path.unlink()
+    assert wrong_files() == ["key file"]
+
+
+def test_damaged_database(app, settings, tmp_path):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    with closing(sqlite3.connect(broken / "duplistatus.db")) as connection, connection:
+        connection.execute("CREATE TABLE t (a)")
+        connection.executemany("INSERT INTO t VALUES (?)", [("x" * 3000,)] * 50)
+    content = bytearray((broken / "duplistatus.db").read_bytes())
+    content[4096 * 3 : 4096 * 8] = b"\xff" * 4096 * 5
+    (broken / "duplistatus.db").write_bytes(content)
+    found = {found.subject for found in doctor.examine_files(replace(settings, data_dir=broken)) if found.is_wrong}
+    assert "database" in found
+
+
+def test_older_schema_is_told_before_anything_else(wrong, db):
+    with writing() as session:
+        session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
+    assert [subject for subject, _text in wrong()] == ["schema"]
+
+
+def test_database_that_is_empty(wrong, db):
+    with db.engine.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM alembic_version")
+    assert wrong() == [("schema", "The database holds nothing of this program")]
+
+
+def test_secret_of_another_key(wrong, settings, clock):
+    with writing() as session:
+        session.add(Server(id="a", name="nas", encrypted_password=secrets.encrypt("x"), created_at=clock()))
+    path = settings.data_dir / secrets.KEY_FILE
+    path.chmod(0o600)
+    path.write_bytes(b"k" * 32)
+    assert wrong() == [("secrets", "Secrets of nas belong to another key file")]
+
+
+def test_no_administrator(wrong, db):
+    with writing() as session:
+        session.query(User).delete()
+    assert wrong() == [("accounts", "There is no administrator")]
+
+
+def test_every_administrator_is_locked(wrong, clock, db):
+    with writing() as session:
+        session.query(User).update({"locked_until": clock() + timedelta(minutes=5)})
+    assert wrong() == [("accounts", "Every administrator is locked")]
+
+
+def test_clock_that_was_set_back(wrong, clock, ingest):
+    ingest()
+    clock.advance(days=-2)
+    assert [subject for subject, _text in wrong()] == ["clock"]
+
+
+@pytest.fixture
+def delivery(db, clock):
+    """Store a message for the ntfy channel."""
+
+    def store(**values):
+        usual = {
+            "idempotency_key": "5bd7a35c-6f5c-4b4e-9d0e-2d0a0f6b1c11",
+            "event": "run",
+            "event_key": "k",
+            "payload": {},
+            "created_at": clock(),
+            "next_attempt_at": clock(),
+        }
+        with writing() as session:
+            session.add(Delivery(channel_id=channels.standard("ntfy").id, **{**usual, **values}))
+
+    return store
+
+
+def test_message_that_nobody_sends(wrong, delivery, clock):
+    delivery(next_attempt_at=clock() - timedelta(minutes=14))
+    assert wrong() == []
+    clock.advance(minutes=2)
+    assert [subject for subject, _text in wrong()] == ["outbox"]
+
+
+def test_channel_that_fails(wrong, db, clock):
+    with writing() as session:
+        channels.note_failure(session, channels.standard("ntfy").id, "connection refused", clock())
+    assert wrong() == [("channels", "ntfy ntfy fails: connection refused")]
+
+
+def test_nobody_is_told_of_anything(wrong, db):
+    with writing() as session:
+        session.query(Channel).delete()
+    assert [subject for subject, _text in wrong()] == ["channels"]
+
+
+def test_task_that_failed(wrong, clock):
+    with writing() as session:
+        session.add(Task(name="housekeeping", last_started_at=clock(), last_error="disk full"))
+    assert wrong() == [("scheduled work", "housekeeping failed: disk full")]
+
+
+def test_scheduled_work_that_nobody_does(wrong, clock):
+    with writing() as session:
+        session.add(Task(name="housekeeping", last_started_at=clock() - timedelta(hours=25)))
+    assert wrong() == []
+    clock.advance(hours=2)
+    assert wrong() == [("scheduled work", "Done last at 2031-05-03 11:00 UTC")]
+
+
+def test_backup_that_was_due_and_is_not_there(wrong, db, clock):
+    local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
+    assert [subject for subject, _text in wrong()] == ["backups"]
+    local_backups.back_up_if_due(clock())
+    assert wrong() == []
+
+
+def test_backup_that_failed(wrong, db, clock, monkeypatch):
+    local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
+    monkeypatch.setattr(local_backups, "copy_database", lambda _source, target: target.touch())
+    with pytest.raises(AppError):
+        local_backups.back_up_if_due(clock())
+    told = dict(wrong())
+    assert "could not be made at 2031-05-04 12:00" in told["backups"]

@@ -1,0 +1,201 @@
+"""Pings to an outside service: sent while everything works, in time, by one process, and never in the way."""
+
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import select
+
+from app.audit.log import Actor, AuditEntry
+from app.core.settings import store as settings_store
+from app.core.settings.store import Setting
+from app.database import external_monitor, health, secrets
+from app.database.health import Health, Problem
+from app.plugin import AppError
+from app.plugin.testing.http_servers import Answer, recording_server
+from app.scheduling import background, tasks
+
+PUSH, EXTERNAL = "/api/push/aB3", "/api/v1/endpoints/core_x/external"
+PING = "/ping/5bd7a35c-6f5c-4b4e-9d0e-2d0a0f6b1c11"
+WELL = Health(True, True, True, True)
+ILL = replace(WELL, problems=(Problem("disk_full", "database or disk is full"),))
+
+
+@pytest.fixture
+def service():
+    with recording_server() as server:
+        yield server
+
+
+@pytest.fixture
+def monitor(db, clock, service):
+    """Chooses a monitor at the stand-in."""
+
+    def choose(path: str = PING, **changes):
+        wanted = {"is_enabled": True, "url": service.url + path, **changes}
+        return external_monitor.save(wanted, actor=Actor(), now=clock())
+
+    return choose
+
+
+@pytest.fixture
+def is_ill(monkeypatch):
+    """Says how the health is found to be."""
+
+    def say(found: Health) -> None:
+        monkeypatch.setattr(health, "examine", lambda _now: found)
+
+    return say
+
+
+def requests(service) -> list[str]:
+    return [f"{request.method} {request.path}" for request in service.received]
+
+
+def test_it_is_off_at_first_and_is_not_even_scheduled(app, db, clock, service):
+    assert external_monitor.ping_if_due(clock()) is None
+    background.start_jobs(app)
+    try:
+        assert tasks.MONITOR_PING not in background.scheduler_of(app).active_tasks()
+        external_monitor.save({"is_enabled": True, "url": service.url}, actor=Actor(), now=clock())
+        background.scheduler_of(app).reload()
+        assert tasks.MONITOR_PING in background.scheduler_of(app).active_tasks()
+    finally:
+        background.stop_jobs(app)
+
+
+def test_it_pings_every_so_many_minutes(app, monitor, clock, service):
+    monitor(every_minutes=3)
+    for _ in range(7):
+        tasks.run_tick(app, tasks.MONITOR_PING)
+        clock.advance(minutes=1)
+    assert requests(service) == [f"GET {PING}"] * 3
+    result = external_monitor.last_ping()
+    assert (result.good_at, result.error, result.reason) == (clock.advance(minutes=-1), "", "")
+
+
+def test_several_processes_ping_once(app, monitor, clock, service, monkeypatch):
+    monitor()
+    for holder in ("one", "two", "three"):
+        monkeypatch.setattr(tasks, "HOLDER", holder)
+        tasks.run_tick(app, tasks.MONITOR_PING)
+    assert len(service.received) == 1
+
+
+def test_one_that_did_not_get_through_is_tried_again_a_minute_later(app, monitor, clock, service):
+    monitor(every_minutes=60)
+    service.answers = [Answer(500)]
+    assert tasks.run_task(app, tasks.MONITOR_PING).error is None
+    assert external_monitor.last_ping().error == "the server answered with status 500"
+    clock.advance(minutes=1)
+    tasks.run_task(app, tasks.MONITOR_PING)
+    assert external_monitor.last_ping() == external_monitor.PingResult(clock(), clock())
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (PING, [f"POST {PING}/fail"]),
+        (PUSH, [f"GET {PUSH}?status=down&msg=disk_full&ping="]),
+        (EXTERNAL, [f"POST {EXTERNAL}?success=false&error=disk_full"]),
+        ("/anything", []),
+    ],
+)
+def test_bad_health_is_told_where_the_service_knows_it(monitor, clock, service, is_ill, path, told):
+    monitor(path)
+    is_ill(ILL)
+    result = external_monitor.ping_if_due(clock())
+    assert requests(service) == told
+    assert (result.good_at, result.reason, result.error) == (None, "disk_full", "")
+    assert external_monitor.ping_if_due(clock.advance(minutes=1)) is None
+
+
+def test_the_last_good_ping_is_remembered(monitor, clock, is_ill):
+    monitor()
+    good_at = clock()
+    is_ill(WELL)
+    external_monitor.ping_if_due(good_at)
+    is_ill(ILL)
+    assert external_monitor.ping_if_due(clock.advance(minutes=5)).good_at == good_at
+
+
+def test_the_service_may_be_chosen(monitor, clock, service, is_ill):
+    monitor("/behind/a/proxy", service="healthchecks")
+    is_ill(ILL)
+    external_monitor.ping_if_due(clock())
+    assert requests(service) == ["POST /behind/a/proxy/fail"]
+    assert service.received[0].text == "disk_full"
+
+
+class TestToken:
+    def test_it_is_sent_and_stored_encrypted(self, db, monitor, clock, service):
+        monitor(EXTERNAL, token="topsecret")
+        external_monitor.ping_now(clock())
+        assert service.received[0].headers["authorization"] == "Bearer topsecret"
+        stored = str([row.value for row in db.session.scalars(select(Setting))])
+        entries = str([row.details for row in db.session.scalars(select(AuditEntry))])
+        assert "topsecret" not in stored + entries
+        assert PING not in entries
+
+    def test_it_stays_with_its_server(self, monitor, clock):
+        monitor(EXTERNAL, token="topsecret")
+        assert monitor(EXTERNAL, every_minutes=9) is False
+        assert external_monitor.read().has_token
+        assert monitor("", url="http://127.0.0.1:9/other") is True
+        assert not external_monitor.read().has_token
+
+    def test_one_of_another_key_is_said(self, monitor, clock, settings, service):
+        monitor(EXTERNAL, token="topsecret")
+        path = settings.data_dir / secrets.KEY_FILE
+        path.chmod(0o600)
+        path.write_bytes(b"k" * 32)
+        assert "another master key" in external_monitor.ping_now(clock()).error
+        assert service.received == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"url": "http://169.254.169.254/latest"}, "url"),
+        ({"url": "ftp://example.org/x"}, "url"),
+        ({"url": ""}, "url"),
+        ({"url": "http://127.0.0.1/" + "x" * 2000}, "url"),
+        ({"every_minutes": 0}, "everyMinutes"),
+        ({"every_minutes": 1441}, "everyMinutes"),
+        ({"service": "pingdom"}, "service"),
+    ],
+)
+def test_what_cannot_be_is_refused_by_its_field(monitor, changes, field):
+    with pytest.raises(AppError) as refusal:
+        monitor(**changes)
+    assert refusal.value.extra["field"] == field
+
+
+class TestTroubleOnTheWay:
+    def test_redirects_are_not_followed(self, monitor, clock, service):
+        monitor()
+        service.answers = [Answer(302, headers={"Location": service.url + "/elsewhere"})]
+        assert external_monitor.ping_now(clock()).error == "the server answered with status 302"
+        assert len(service.received) == 1
+
+    def test_nobody_there(self, monitor, clock):
+        monitor(url="http://127.0.0.1:9/secret-part")
+        error = external_monitor.ping_now(clock()).error
+        assert (error, "secret" in error) == ("no connection to the server", False)
+
+    def test_a_server_that_does_not_answer_is_left(self, monitor, clock, service, monkeypatch):
+        monkeypatch.setattr(external_monitor, "TIMEOUT_S", 0.2)
+        service.answers = [Answer(delay_s=1.0)]
+        monitor()
+        assert external_monitor.ping_now(clock()).error == "no answer within 0.2 seconds"
+
+    def test_settings_of_a_wrong_kind_are_none(self, db, clock):
+        for stored in (
+            ["x"],
+            {"url": 5, "every_minutes": "x", "service": [], "token": {}, "is_enabled": "yes"},
+            "x",
+            7,
+        ):
+            settings_store.put("external_monitor", stored, now=clock())
+            settings_store.put("external_monitor_ping", stored, now=clock())
+            assert external_monitor.read() == external_monitor.ExternalMonitor()
+            assert external_monitor.ping_if_due(clock()) is None

@@ -1,0 +1,83 @@
+"""The ways to somewhere else that the header offers."""
+
+import pytest
+from factories import make_run
+
+from app.backups.models import Server
+from app.core.db.transaction import writing
+from app.notifications import channels
+
+
+@pytest.fixture
+def household(db):
+    """Two servers, one of them with an address and an alias."""
+    make_run(server_id="m-1", server_name="nas", job_name="photos")
+    make_run(server_id="m-2", server_name="attic", job_name="mail & more")
+    with writing() as session:
+        nas = session.get(Server, "m-1")
+        nas.alias, nas.note, nas.url = "Living room", "behind the books", "http://192.0.2.7:8200"
+
+
+def found(client):
+    return {entry["label"]: entry for entry in client.get("/palette").get_json()}
+
+
+@pytest.mark.usefixtures("household")
+class TestPalette:
+    def test_finds_servers_and_jobs(self, admin):
+        entries = found(admin)
+        assert entries["Living room"]["hint"] == "nas · behind the books"
+        assert entries["mail & more"]["href"] == "/detail/m-2?backup=mail+%26+more"
+
+    def test_finds_pages_and_settings(self, admin):
+        entries = found(admin)
+        assert entries["Charts"]["href"] == "/charts"
+        assert entries["Users"]["href"] == "/settings/?tab=users"
+
+    def test_every_entry_leads_somewhere(self, admin):
+        for entry in admin.get("/palette").get_json():
+            assert admin.get(entry["href"], follow_redirects=True).status_code == 200, entry
+
+    def test_is_for_people_who_signed_in(self, client):
+        assert client.get("/palette").status_code in (302, 303, 401)
+
+
+@pytest.mark.usefixtures("household")
+def test_the_pages_of_duplicati_servers_are_listed(admin):
+    page = admin.get("/consoles").text
+    assert 'href="http://192.0.2.7:8200"' in page
+    assert 'href="http://192.0.2.7:8200/ngax"' in page
+    assert "Living room (nas)" in page
+    assert "attic" not in page
+
+
+def test_the_topic_of_messages_is_on_the_server_that_was_set_up(admin, db, clock):
+    channels.save_settings("ntfy", "ntfy", {"url": "https://push.example", "topic": "my_topic"}, now=clock())
+    assert admin.get("/ntfy").headers["Location"] == "https://push.example/my_topic"
+
+
+class TestSubscribing:
+    @pytest.mark.parametrize(
+        ("url", "query", "expected"),
+        [
+            ("https://push.example", "", "ntfy://push.example/my_topic"),
+            ("http://push.example:8080/", "?topic=ops", "ntfy://push.example:8080/ops?secure=false"),
+        ],
+    )
+    def test_a_topic_is_shown_as_a_code_without_its_token(self, admin, db, clock, url, query, expected):
+        values = {"url": url, "topic": "my_topic", "token": "tk_secret"}
+        channels.save_settings("ntfy", "ntfy", values, now=clock())
+        page = admin.get(f"/ntfy/code{query}").text
+        assert f">{expected}<" in page
+        assert "qr-code" in page
+        assert "tk_secret" not in page
+
+    def test_a_channel_of_its_own_has_its_code_on_its_page(self, admin, db, clock):
+        row = channels.save_settings("ntfy", "Phones", {"url": "https://a.example", "topic": "t"}, now=clock())
+        assert f'href="/channels/{row.id}/code"' in admin.get(f"/settings/channels/{row.id}").text
+        assert ">ntfy://a.example/t<" in admin.get(f"/channels/{row.id}/code").text
+
+    def test_a_channel_without_such_a_thing_says_so(self, admin, db, clock):
+        row = channels.save_settings("webhook", "Hook", {"url": "https://a.example"}, now=clock())
+        assert f"/channels/{row.id}/code" not in admin.get(f"/settings/channels/{row.id}").text
+        assert "nothing for a phone to scan" in admin.get(f"/channels/{row.id}/code").text

@@ -1,0 +1,165 @@
+"""Channels as they are kept: secrets closed, settings checked, absent values left alone."""
+
+import re
+from dataclasses import replace
+from datetime import date
+from types import MappingProxyType
+
+import pytest
+from flask import current_app
+from marshmallow import Schema, fields
+
+from app.notifications import channels
+from app.plugin import AppError, NotificationChannel
+from app.plugin.errors import NotFound
+from app.runtime import registry
+
+
+@pytest.fixture
+def save(db, clock):
+    def save(kind: str = "ntfy", name: str | None = None, **values):
+        return channels.save_settings(kind, name or kind, values, now=clock())
+
+    return save
+
+
+def test_a_new_installation_has_a_topic_that_nobody_guesses(db):
+    row = channels.standard("ntfy")
+    assert row.settings["url"] == "https://ntfy.sh/"
+    assert re.fullmatch(r"duplistatus-[A-Za-z0-9]{12}", row.settings["topic"])
+    assert channels.random_topic() != channels.random_topic()
+
+
+def test_the_standard_channel_is_made_once(db, clock):
+    topic = channels.standard("ntfy").settings["topic"]
+    channels.ensure_defaults(now=clock())
+    assert [row.settings["topic"] for row in channels.list_channels()] == [topic]
+
+
+def test_a_deleted_standard_channel_does_not_come_back_at_the_next_start(db, clock):
+    channels.delete_channel(channels.standard("ntfy").id)
+    channels.ensure_defaults(now=clock())
+    assert channels.list_channels() == []
+
+
+def test_a_secret_is_stored_closed_and_opened_for_sending(save):
+    row = save(token="tk_secret")
+    assert "tk_secret" not in str(row.settings)
+    assert channels.load_settings(row)["token"] == "tk_secret"
+
+
+def test_a_secret_is_never_shown(save):
+    shown = channels.shown_settings(save(token="tk_secret"))
+    assert "token" not in shown
+    assert shown["has_token"] is True
+
+
+def test_an_absent_secret_stays(save):
+    save(token="tk_secret")
+    row = save(topic="other")
+    assert channels.load_settings(row)["token"] == "tk_secret"
+    assert row.settings["topic"] == "other"
+
+
+def test_a_blank_secret_is_removed(save):
+    save(token="tk_secret")
+    row = save(token="")
+    assert channels.load_settings(row)["token"] == ""
+    assert channels.shown_settings(row)["has_token"] is False
+
+
+ELSEWHERE = {
+    "ntfy": ({"url": "https://ntfy.home", "token": "tk_secret"}, {"url": "https://ntfy.example"}, "token"),
+    "email": (
+        {"host": "mail.home", "port": 587, "mailto": "a@b", "password": "tk_secret"},
+        {"host": "mail.example"},
+        "password",
+    ),
+    "webhook": (
+        {"url": "https://hook.home", "headers": "X-Key: tk_secret"},
+        {"url": "https://hook.example"},
+        "headers",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ELSEWHERE)
+def test_a_secret_does_not_follow_to_another_server(save, kind):
+    stored, moved, secret = ELSEWHERE[kind]
+    save(kind, **stored)
+    with pytest.raises(channels.KeptForAnother, match="Enter it again") as caught:
+        save(kind, **moved)
+    assert (caught.value.status, list(caught.value.extra["fields"])) == (400, [secret])
+    assert "tk_secret" not in str(caught.value.extra)
+    assert channels.load_settings(save(kind, **moved, **{secret: ""}))[secret] == ""
+
+
+def test_a_secret_may_stay_where_only_the_rest_of_the_address_changes(save):
+    save(url="https://ntfy.home/", token="tk_secret")
+    row = save(url="https://ntfy.home:443", topic="other")
+    assert channels.load_settings(row)["token"] == "tk_secret"
+
+
+def test_a_user_name_is_stored_closed_and_shown(save):
+    row = save("email", host="mail", port=25, mailto="a@b", username="watcher", password="pw")
+    assert "watcher" not in str(row.settings)
+    assert channels.shown_settings(row)["username"] == "watcher"
+
+
+def test_settings_that_do_not_fit_are_refused_and_named(save):
+    before = dict(channels.standard("ntfy").settings)
+    with pytest.raises(AppError) as caught:
+        save(topic="not a topic")
+    assert caught.value.status == 400
+    assert caught.value.message.startswith("Topic: ")
+    assert list(caught.value.extra["fields"]) == ["topic"]
+    assert channels.standard("ntfy").settings == before
+
+
+def test_a_new_channel_needs_its_settings(save):
+    with pytest.raises(AppError, match="Server"):
+        save("email", port=25, mailto="a@b")
+    assert channels.standard("email") is None
+
+
+def test_what_the_schema_does_not_know_is_not_stored(save):
+    assert "enabled" not in save(enabled=True).settings
+
+
+def test_an_unknown_kind_is_not_found(save):
+    with pytest.raises(NotFound):
+        save("pigeon")
+
+
+def test_a_channel_can_be_switched_off_and_stays_off(save, clock):
+    channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
+    assert save(topic="other").is_enabled is False
+    assert channels.usable() == []
+
+
+def test_a_channel_is_deleted_once(save):
+    row_id = save(name="second", url="http://127.0.0.1", topic="x").id
+    channels.delete_channel(row_id)
+    with pytest.raises(NotFound):
+        channels.delete_channel(row_id)
+
+
+def test_short_secrets_are_not_blanked_out_of_every_text(save):
+    channel = channels.open_channel("ntfy", {"url": "http://x", "topic": "x", "token": "a"})
+    assert channels.masked("a banana", channel) == "a banana"
+
+
+def test_a_setting_is_read_once_so_that_it_may_be_of_any_type(db, clock, save, monkeypatch):
+    class HornSettings(Schema):
+        since = fields.Date(required=True)
+
+    class HornChannel(NotificationChannel):
+        name, label, Settings = "horn", "Horn", HornSettings
+
+        def send(self, message):
+            """Stay silent."""
+
+    kinds = MappingProxyType({"horn": HornChannel})
+    monkeypatch.setitem(current_app.extensions, "duplistatus.registry", replace(registry(), channels=kinds))
+    row = save("horn", since="2031-05-04")
+    assert channels.open_stored(row.kind, row.settings).settings == {"since": date(2031, 5, 4)}

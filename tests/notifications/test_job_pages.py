@@ -1,0 +1,178 @@
+"""The tab of backup notifications: what a save touches, what is inherited, changing several, and who may."""
+
+import pytest
+from factories import find_job
+from sqlalchemy import select
+
+from app.audit.log import AuditEntry
+from app.backups.models import Job, Server
+from app.notifications import channels
+
+
+@pytest.fixture
+def jobs(post, db):
+    """Two jobs on one server and one on another."""
+    post(job="Photos")
+    post(job="Mail")
+    post(server="attic", job="Files")
+
+
+@pytest.fixture
+def send(admin):
+    def send(path: str = "", **entries):
+        data = {"csrf_token": admin.csrf_headers()["X-CSRF-Token"], **entries}
+        return admin.post(f"/settings/notifications{path}", data=data, headers={"Accept": "application/json"})
+
+    return send
+
+
+def job_of(name: str, server: str = "nas") -> Job:
+    return find_job(f"id-of-{server}", name)
+
+
+def nas() -> Server:
+    return job_of("Mail").server
+
+
+def entries_of(job: Job, *, event: str = "warnings", on=("ntfy",), was: str = "warnings|ntfy") -> dict:
+    return {"row": str(job.id), f"was.{job.id}": was, f"event.{job.id}": event, f"on.{job.id}": list(on)}
+
+
+def test_jobs_stand_below_their_servers_and_are_filtered(admin, jobs):
+    page = admin.get("/settings?tab=notifications").text
+    assert all(name in page for name in ("Photos", "Mail", "Files", "nas", "attic"))
+    page = admin.get("/settings?tab=notifications&q=mai").text
+    assert "Mail" in page
+    assert "Photos" not in page
+    assert "has this in its name" in admin.get("/settings?tab=notifications&q=nothing").text
+
+
+def test_kinds_that_lead_nowhere_are_shown_as_disabled(admin, jobs):
+    page = admin.get("/settings?tab=notifications").text
+    assert 'data-column="ntfy"' in page
+    assert 'data-column="email"' not in page
+    assert "(disabled)" in page
+
+
+def test_a_save_changes_only_what_differs_from_what_was_shown(send, jobs, db):
+    job = job_of("Photos")
+    job.notification_event = "all"  # by somebody else, meanwhile
+    db.session.commit()
+    answer = send(**entries_of(job, on=()))
+    assert answer.get_json() == {"states": {str(job.id): "warnings|"}}
+    job = job_of("Photos")
+    assert (job.notification_event, job.channel_switches) == ("all", {"ntfy": False})
+    send(**entries_of(job, event="errors", on=(), was="warnings|"))
+    assert job_of("Photos").notification_event == "errors"
+    details = db.session.scalars(select(AuditEntry.details).where(AuditEntry.category == "config")).all()[-1]
+    assert details["modifiedBackupKeys"] == ["nas:id-of-nas:Photos"]
+
+
+def test_a_kind_of_a_plugin_is_switched_and_audited(send, jobs, db, clock):
+    channels.save_settings("webhook", "hook", {"url": "https://hooks.example.org/"}, now=clock())
+    job = job_of("Photos")
+    send(**entries_of(job, was="warnings|ntfy,webhook"))
+    assert job_of("Photos").channel_switches == {"webhook": False}
+    details = db.session.scalars(select(AuditEntry.details).where(AuditEntry.category == "config")).all()[-1]
+    assert details["changes"]["id-of-nas:Photos"] == {"webhookEnabled": {"old": True, "new": False}}
+
+
+def test_a_word_that_is_no_event_is_refused(send, jobs):
+    answer = send(**entries_of(job_of("Photos"), event="sometimes"))
+    assert (answer.status_code, "sometimes" in answer.get_json()["error"]) == (400, True)
+    assert job_of("Photos").notification_event == "warnings"
+
+
+def test_a_job_inherits_until_it_has_its_own(send, admin, jobs):
+    job = job_of("Photos")
+    send("/additional/server-id-of-nas", event="errors", emails="ops@example.org", topic="")
+    page = admin.get(f"/settings/notifications/additional/job-{job.id}").text
+    assert "As the server: ops@example.org" in page
+    assert "As the server: Errors only" in page
+    send(f"/additional/job-{job.id}", event="inherit", emails_choice="own", emails="me@example.org, b@c.d")
+    job = job_of("Photos")
+    assert (job.additional_event, job.additional_emails, job.additional_ntfy_topic) == (
+        None,
+        "me@example.org, b@c.d",
+        None,
+    )
+    send(f"/additional/job-{job.id}", emails_choice="inherit")
+    assert job_of("Photos").additional_emails is None
+
+
+@pytest.mark.parametrize(
+    ("entries", "told"),
+    [
+        ({"emails_choice": "own", "emails": "a@b.c, nobody"}, "“nobody” is no mail address"),
+        ({"topic_choice": "own", "topic": "two words"}, "A topic has up to 64"),
+    ],
+)
+def test_a_destination_that_cannot_be_is_said_at_its_field_and_kept_in_it(send, jobs, entries, told):
+    job = job_of("Photos")
+    answer = send(f"/additional/job-{job.id}", **entries)
+    assert answer.status_code == 400
+    assert told in answer.text
+    assert (entries.get("emails") or entries["topic"]) in answer.text
+    assert job_of("Photos").additional_emails is None
+
+
+class TestMany:
+    def test_a_whole_server_takes_them_as_its_defaults_and_single_jobs_as_their_own(self, send, jobs, db):
+        photos, mail = job_of("Photos"), job_of("Mail")
+        send("/many", pick=[str(photos.id)], emails_choice="own", emails="one@example.org")
+        assert job_of("Photos").additional_emails == "one@example.org"
+        send("/many", pick=[str(photos.id), str(mail.id)], topic_choice="own", topic="ops", event="all")
+        server = nas()
+        assert (server.additional_ntfy_topic, server.additional_event) == ("ops", "all")
+        photos = job_of("Photos")
+        assert (photos.additional_ntfy_topic, photos.additional_emails) == (None, "one@example.org")
+
+    def test_events_and_switches_are_set_for_all_that_are_chosen(self, send, jobs):
+        ids = [str(job_of("Photos").id), str(job_of("Files", "attic").id)]
+        send("/many", pick=ids, main_event="errors", **{"switch.ntfy": "off"})
+        told = [
+            (job.notification_event, job.wants("ntfy"))
+            for job in (job_of("Photos"), job_of("Mail"), job_of("Files", "attic"))
+        ]
+        assert told == [("errors", False), ("warnings", True), ("errors", False)]
+
+    def test_removing_is_asked_about_first_and_takes_the_defaults_too(self, send, admin, jobs, db):
+        photos = job_of("Photos")
+        send("/additional/server-id-of-nas", emails="ops@example.org")
+        send(f"/additional/job-{photos.id}", topic_choice="own", topic="mine")
+        assert "Remove additional destinations?" in send("/many", pick=[str(photos.id)], do="clear").text
+        assert job_of("Photos").additional_ntfy_topic == "mine"
+        send("/many", pick=[str(photos.id)], do="clear", confirmed="1")
+        assert job_of("Photos").additional_ntfy_topic is None
+        assert nas().additional_emails is None
+
+    def test_nothing_chosen_is_said(self, send, admin, jobs):
+        send("/many")
+        assert "Nothing was chosen" in admin.get("/settings?tab=notifications").text
+
+
+def test_all_jobs_of_a_server_can_be_made_to_inherit_or_lose_all(send, jobs, db):
+    send("/additional/server-id-of-nas", emails="ops@example.org")
+    send(f"/additional/job-{job_of('Photos').id}", emails_choice="own", emails="me@example.org")
+    send("/servers/id-of-nas", do="sync")
+    assert job_of("Photos").additional_emails is None
+    assert nas().additional_emails == "ops@example.org"
+    send("/servers/id-of-nas", do="clear")
+    assert nas().additional_emails is None
+    assert send("/servers/nobody", do="clear").status_code == 404
+
+
+def test_others_see_their_servers_greyed_and_cannot_save(admin, app, jobs):
+    new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
+    access = {"serverIds": ["id-of-attic"]}
+    assert admin.send("POST", "/api/users", json=new | access).status_code == 201
+    viewer = app.test_client()
+    viewer.sign_in("viewer", "Viewer1234")
+    page = viewer.get("/settings?tab=notifications").text
+    assert "<fieldset disabled>" in page
+    assert "Files" in page
+    assert "Photos" not in page
+    job_id = job_of("Photos").id
+    assert viewer.get(f"/settings/notifications/additional/job-{job_id}").status_code == 404
+    for path in ("", "/many", f"/additional/job-{job_id}", "/servers/id-of-nas"):
+        assert viewer.send("POST", f"/settings/notifications{path}").status_code == 403

@@ -1,0 +1,104 @@
+"""Mutes: who sets them, that they end by themselves, and that a late job is told of afterwards."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from app.audit.log import Actor, AuditEntry
+from app.notifications import mutes
+from app.plugin import AppError
+from app.plugin.errors import NotFound
+from app.schedules import overdue_check
+
+HOUR = timedelta(hours=1)
+PLACES = [("machine-1", None), ("machine-1", "photos")]
+
+pytestmark = pytest.mark.usefixtures("ntfy_channel")
+
+
+@pytest.fixture
+def mute(clock):
+    """Mutes for some hours, by default the job."""
+
+    def mute(job_name: str | None = "photos", *, hours: int = 1, **given) -> mutes.Mute:
+        until_at = clock() + hours * HOUR
+        return mutes.mute("machine-1", job_name, until_at=until_at, actor=Actor(), now=clock(), **given)
+
+    return mute
+
+
+@pytest.mark.parametrize(("server_id", "job_name"), PLACES)
+def test_a_late_job_is_told_when_the_mute_is_over(ingest, clock, mute, server_id, job_name):
+    clock.now = ingest().next_expected_at + timedelta(days=1)
+    mute(job_name, hours=2)
+    assert overdue_check.check_overdue(clock(), None).told_count == 0
+    assert overdue_check.check_overdue(clock.advance(hours=2), None).told_count == 1
+
+
+@pytest.mark.parametrize(("server_id", "job_name"), PLACES)
+def test_a_run_in_the_mute_is_not_told(ingest, clock, mute, deliveries, server_id, job_name):
+    ingest()
+    mute(job_name)
+    ingest(status="Error", began_at=clock())
+    assert deliveries() == []
+
+
+def test_a_maintenance_that_is_announced_begins_at_its_time(ingest, clock, mute, deliveries):
+    ingest()
+    mute(hours=3, since_at=clock() + 2 * HOUR)
+    ingest(status="Error", began_at=clock())
+    clock.advance(hours=2)
+    ingest(status="Error", began_at=clock())
+    assert len(deliveries()) == 1
+
+
+def test_ending_it_lets_messages_through_at_once(ingest, clock, mute, deliveries):
+    ingest()
+    mute()
+    mutes.unmute("machine-1", "photos", actor=Actor(), now=clock())
+    ingest(status="Error", began_at=clock())
+    assert len(deliveries()) == 1
+    with pytest.raises(NotFound):
+        mutes.unmute("machine-1", "photos", actor=Actor(), now=clock())
+
+
+def test_the_list_holds_what_is_not_over_of_the_servers_that_may_be_seen(ingest, clock, mute):
+    ingest()
+    mute(None, note="  new   disk ")
+    mute(hours=5, since_at=clock() + HOUR)
+    found = mutes.list_mutes(clock(), None)
+    assert [(one.job_name, one.note, one.is_active(clock())) for one in found] == [
+        (None, "new disk", True),
+        ("photos", "", False),
+    ]
+    assert mutes.list_mutes(clock(), frozenset()) == []
+    assert len(mutes.list_mutes(clock.advance(hours=2), frozenset({"machine-1"}))) == 1
+
+
+@pytest.mark.parametrize("given", [{"hours": 0}, {"hours": -1}, {"hours": 24 * 400}, {"note": "x" * 501}])
+def test_what_cannot_be_meant_is_refused(ingest, mute, given):
+    ingest()
+    with pytest.raises(AppError):
+        mute(**given)
+
+
+def test_a_mute_that_would_end_before_it_begins_is_refused(ingest, clock, mute):
+    ingest()
+    with pytest.raises(AppError, match="until"):
+        mute(since_at=clock() + 2 * HOUR)
+
+
+def test_nobody_is_muted_who_is_not_there(ingest, mute):
+    ingest()
+    with pytest.raises(NotFound):
+        mute("letters")
+
+
+def test_both_are_audited(ingest, clock, mute, db):
+    ingest()
+    mute(note="new disk")
+    mutes.unmute("machine-1", "photos", actor=Actor(username="ann"), now=clock())
+    muted, unmuted = db.session.scalars(select(AuditEntry).where(AuditEntry.target_type == "job")).all()
+    assert (muted.action, muted.target_id, muted.details["note"]) == ("job_muted", "machine-1:photos", "new disk")
+    assert (unmuted.action, unmuted.username) == ("job_unmuted", "ann")

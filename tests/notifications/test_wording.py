@@ -1,0 +1,93 @@
+"""Numbers, dates and words in each language, as the contract shows them."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.notifications.wording import (
+    count_text,
+    date_text,
+    language_or_default,
+    percent_text,
+    size_text,
+    status_word,
+    tolerance_text,
+)
+
+AT = datetime(2031, 5, 4, 15, 2, 1, tzinfo=UTC)
+BYTES = 1_073_175_593  # 1023.46 MB
+
+
+@pytest.mark.parametrize(
+    ("language", "date", "million", "thousand", "size", "warning"),
+    [
+        ("en-GB", "04/05/2031, 15:02", "1,234,567", "1,234", "1,023.46 MB", "Warning"),
+        ("de", "04.05.31, 15:02", "1.234.567", "1.234", "1.023,46 MB", "Warnung"),
+        ("fr", "04/05/2031 15:02", "1\u202f234\u202f567", "1\u202f234", "1\u202f023,46 MB", "Avertissement"),
+        ("es", "4/5/31, 15:02", "1.234.567", "1234", "1023,46 MB", "Advertencia"),
+        ("pt-BR", "04/05/2031, 15:02", "1.234.567", "1.234", "1.023,46 MB", "Aviso"),
+        ("hi-Latn", "04/05/2031, 3:02 PM", "12,34,567", "1,234", "1,023.46 MB", "Warning"),
+        ("zh-Hans", "2031/5/4 15:02", "1,234,567", "1,234", "1,023.46 MB", "警告"),
+    ],
+)
+@pytest.mark.usefixtures("db")
+def test_formats_of_the_contract(language, date, million, thousand, size, warning):
+    assert date_text(AT, language) == date
+    assert count_text(1_234_567, language) == million
+    assert count_text(1234, language) == thousand
+    assert size_text(BYTES, language) == size
+    assert status_word("Warning", language) == warning
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "text"),
+    [
+        (0, "0 Bytes"),
+        (-1, "0 Bytes"),
+        (1, "1.00 Bytes"),
+        (1023, "1,023.00 Bytes"),
+        (1024, "1.00 KB"),
+        (1024**2 - 1, "1,024.00 KB"),
+        (1024**2, "1.00 MB"),
+        (5 * 1024**4, "5.00 TB"),
+        (1024**7, "1,024.00 EB"),
+    ],
+)
+def test_sizes_go_in_steps_of_1024(size_bytes, text):
+    assert size_text(size_bytes, "en-GB") == text
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "language", "text"),
+    [
+        ("15min", "en-GB", "15 min"),
+        ("1h", "de", "1 Stunde"),
+        ("2h", "fr", "2\u00a0heures"),
+        ("1d", "es", "1 día"),
+        ("30min", "pt-BR", "30 min"),
+        ("no_tolerance", "zh-Hans", "无容差"),
+    ],
+)
+def test_tolerances_are_told_in_the_language(tolerance, language, text):
+    assert tolerance_text(tolerance, language) == text
+
+
+@pytest.mark.parametrize(
+    ("share", "language", "text"),
+    [(1, "en-GB", "100%"), (0.99999, "en-GB", "99.9%"), (0.985, "de", "98,5 %"), (0, "zh-Hans", "0%")],
+)
+def test_only_all_is_a_hundred_per_cent(share, language, text):
+    assert percent_text(share, language).replace("\u00a0", " ") == text
+
+
+def test_an_unknown_instant_is_nothing():
+    assert date_text(None, "en-GB") == ""
+
+
+@pytest.mark.parametrize(("code", "language"), [("de", "de"), ("DE", "en-GB"), (None, "en-GB"), (7, "en-GB")])
+def test_an_unknown_language_is_english(code, language):
+    assert language_or_default(code) == language
+
+
+def test_an_unknown_status_is_told_as_it_is():
+    assert status_word("Odd", "de") == "Odd"

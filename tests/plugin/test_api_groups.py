@@ -1,0 +1,159 @@
+"""Every API group of the tree is held to the contract, and to this list of what strangers may call."""
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import distributions
+import pytest
+from flask import Blueprint
+
+from app import runtime
+from app.backups import overview
+from app.plugin import ApiGroup, Guard
+from app.plugin.testing.api_groups import HIDDEN_ID, ApiGroupContract, ensure_viewer
+from app.plugin.testing.fixtures import running_application
+from app.registry import API_GROUPS, discover
+
+# Every open door of the program. A group that is missing here fails a test below.
+OPEN_ROUTES: dict[str, set[str]] = {
+    "access": set(),
+    "alarms": set(),
+    "audit": set(),
+    "auth": {
+        "GET /api/auth/admin-must-change-password",
+        "GET /api/auth/me",
+        "GET /api/auth/password-policy",
+        "POST /api/auth/login",
+        "POST /api/auth/logout",
+    },
+    "backups": set(),
+    "badges": {"GET /badge/<slug>.svg"},
+    "charts": set(),
+    "configuration": {"GET /api/configuration/templates/defaults"},
+    "cron": set(),
+    "dashboard": set(),
+    "database": set(),
+    "deliveries": set(),
+    "duplicati": set(),
+    "external": {
+        "GET /api/lastbackup/<name:server>",
+        "GET /api/lastbackups/<name:server>",
+        "GET /api/summary",
+    },
+    "insight": set(),
+    "keys": set(),
+    "logs": set(),
+    "metrics": {"GET /metrics"},
+    "monitoring": {"GET /api/health", "GET /api/ping"},
+    "notifications": set(),
+    "openapi": {"GET /api/openapi.json"},
+    "publishing": set(),
+    "reception": set(),
+    "servers": set(),
+    "session": {"DELETE /api/session", "GET /api/csrf", "GET /api/session", "POST /api/session"},
+    "tags": set(),
+    "upload": {"POST /api/upload"},
+    "users": set(),
+}
+# It measures every request.
+ACT_ON_OTHERS = {"metrics"}
+INSTALLED = discover()
+for group_name, open_routes in OPEN_ROUTES.items():
+    class_name = f"Test{group_name.capitalize()}"
+    held_to = {
+        "group": INSTALLED.api_groups[group_name],
+        "open_routes": frozenset(open_routes),
+        "acts_on_other_routes": group_name in ACT_ON_OTHERS,
+    }
+    globals()[class_name] = type(class_name, (ApiGroupContract,), held_to)
+
+
+def test_each_api_group_of_the_tree_has_its_contract_test():
+    ours = {name for name in INSTALLED.api_groups if INSTALLED.sources[API_GROUPS, name] in distributions.NAMES}
+    assert set(OPEN_ROUTES) == ours
+
+
+def guest(name: str = "guest", **options) -> ApiGroup:
+    """A group with one view, such as somebody may write."""
+    blueprint = Blueprint(name, __name__)
+
+    @blueprint.get("/guest")
+    def show():
+        """Answer."""
+        return {}
+
+    return ApiGroup(name, blueprint, "A guest", **options)
+
+
+class TestGuest(ApiGroupContract):
+    """A group that is not installed is tried on an application of its own."""
+
+    group = guest()
+
+
+def contract_of(group: ApiGroup, **changes) -> ApiGroupContract:
+    return type("Contract", (ApiGroupContract,), {"group": group, **changes})()
+
+
+def test_the_kit_refuses_a_hook_for_the_whole_application():
+    group = guest()
+    group.blueprint.before_app_request(lambda: None)
+    with pytest.raises(AssertionError):
+        contract_of(group).test_it_acts_on_other_routes_only_when_said()
+
+
+def test_the_kit_refuses_an_error_handler_for_the_whole_application():
+    group = guest()
+    group.blueprint.app_errorhandler(404)(lambda error: ("no", 404))
+    with pytest.raises(AssertionError):
+        contract_of(group).test_it_acts_on_other_routes_only_when_said()
+
+
+def test_the_kit_refuses_an_open_door_that_is_not_named(house_of_plugins):
+    group = INSTALLED.api_groups["monitoring"]
+    contract = contract_of(group)
+    with house_of_plugins.test_request_context():
+        routes = ApiGroupContract.routes.__wrapped__(contract, house_of_plugins)
+    with pytest.raises(AssertionError):
+        contract.test_strangers_may_call_what_is_named_and_nothing_else(routes)
+
+
+@pytest.mark.parametrize("path", ["/guest", "/guest/<server_id>"])
+@pytest.mark.parametrize("visible", [None, frozenset()], ids=["leaking", "limited"])
+def test_the_kit_refuses_a_group_that_shows_hidden_servers(tmp_path, visitor_of, path, visible):
+    blueprint = Blueprint("guest", __name__)
+
+    @blueprint.get(path)
+    def show(server_id: str = ""):
+        """List names of servers."""
+        return {"servers": [server.name for server in overview.overview(runtime.now(), visible).servers]}
+
+    visitor, routes, contract = visitor_of(ApiGroup("guest", blueprint, "A guest"))
+    check = contract.test_limited_accounts_learn_nothing_of_other_servers
+    if visible is None:
+        with pytest.raises(AssertionError):
+            check(visitor, routes, HIDDEN_ID)
+    else:
+        check(visitor, routes, HIDDEN_ID)
+
+
+@pytest.fixture
+def visitor_of(tmp_path):
+    """Makes a visitor of an application that has a group, with its routes, its contract and a hidden server."""
+    with ExitStack() as stack:
+
+        def make(group: ApiGroup):
+            groups = {**INSTALLED.api_groups, group.name: group}
+            app = stack.enter_context(running_application(tmp_path, replace(INSTALLED, api_groups=groups)))
+            ensure_viewer(app)
+            contract = contract_of(group)
+            stack.enter_context(contextmanager(ApiGroupContract.hidden_server.__wrapped__)(contract, app))
+            return app.test_client(), ApiGroupContract.routes.__wrapped__(contract, app), contract
+
+        yield make
+
+
+@pytest.mark.parametrize("prefix", ["api", "/api/", "/a b"])
+def test_the_kit_refuses_a_prefix_that_is_no_path(prefix):
+    with pytest.raises(AssertionError):
+        contract_of(guest(guard=Guard.OPEN, url_prefix=prefix)).test_the_prefix_is_a_path()

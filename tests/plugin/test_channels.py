@@ -1,0 +1,50 @@
+"""Every channel of the tree is held to the contract, built in or separately installable."""
+
+import distributions
+import pytest
+
+from app.notifications import channels
+from app.plugin import AppError
+from app.plugin.testing.channels import ChannelContract
+from app.registry import NOTIFICATION_CHANNELS, discover
+from plugins.apprise.tests.test_apprise import TestApprise as AppriseTests
+from plugins.email.tests.test_email import TestEmail as EmailTests
+from plugins.ntfy.tests.test_ntfy import TestNtfy as NtfyTests
+from plugins.webhook.tests.test_webhook import TestWebhook as WebhookTests
+
+IN_THE_TREE = {"ntfy": NtfyTests, "email": EmailTests, "webhook": WebhookTests, "apprise": AppriseTests}
+
+
+def test_each_channel_of_the_tree_has_its_contract_test():
+    found = discover()
+    ours = {
+        name: kind
+        for name, kind in found.channels.items()
+        if found.sources[NOTIFICATION_CHANNELS, name] in distributions.NAMES
+    }
+    assert {name: tests.channel_class for name, tests in IN_THE_TREE.items()} == ours
+    assert all(issubclass(tests, ChannelContract) for tests in IN_THE_TREE.values())
+
+
+def test_nothing_of_a_webhook_is_stored_in_clear_and_a_change_keeps_the_rest(db, clock):
+    given = {"url": "https://hooks.example.org/T0/token", "secret": "signing", "headers": "X-Key: opensesame"}
+    row = channels.save_settings("webhook", "hook", given, now=clock())
+    assert not [word for word in ("token", "signing", "opensesame") if word in str(row.settings)]
+    changed = channels.save_settings("webhook", "hook", {"url": "https://hooks.example.org/T1/other"}, now=clock())
+    assert channels.load_settings(changed) == {
+        **given,
+        "url": "https://hooks.example.org/T1/other",
+        "verifies_certificate": True,
+    }
+
+
+def test_the_addresses_of_apprise_are_neither_stored_in_clear_nor_shown(db, clock):
+    row = channels.save_settings("apprise", "all", {"urls": "json://u:opensesame@127.0.0.1/"}, now=clock())
+    assert "opensesame" not in str(row.settings)
+    assert channels.shown_settings(row) == {"has_urls": True}
+
+
+def test_a_wrong_address_of_apprise_is_told_without_the_address(db, clock):
+    with pytest.raises(AppError, match="Address 1") as caught:
+        channels.save_settings("apprise", "all", {"urls": "nothing://opensesame"}, now=clock())
+    assert "opensesame" not in str(caught.value.message) + str(caught.value.extra)

@@ -1,0 +1,126 @@
+"""Refused uploads are kept with their reason, within bounds, and without passwords."""
+
+import json
+
+import pytest
+from sqlalchemy import select
+
+from app.plugin import AppError
+from app.reports import intake
+from app.reports.intake import RejectedReport
+from app.reports.reading import keep_body
+
+
+@pytest.fixture
+def keep(db, clock):
+    """Keeps a refused body."""
+
+    def keep(body: bytes, **changes) -> None:
+        usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
+        given = {"sent": body} | usual | changes
+        kept, error = keep_body(body, given["content_type"]), AppError(given["reason"], given["status_code"])
+        intake.keep_rejected(kept, error, sent=given["sent"], ip_address=given["ip_address"], now=clock())
+
+    return keep
+
+
+def kept(db) -> list[RejectedReport]:
+    return list(db.session.scalars(select(RejectedReport).order_by(RejectedReport.id)))
+
+
+def test_body_reason_and_sender_are_kept(keep, db, clock):
+    keep(b"what was sent", reason="Extra is missing", status_code=413, content_type="text/plain")
+    [row] = kept(db)
+    assert intake.open_body(row) == b"what was sent"
+    assert (row.reason, row.status_code, row.content_type) == ("Extra is missing", 413, "text/plain")
+    assert (row.ip_address, row.received_at, row.size_bytes, row.replayed_at) == ("192.0.2.1", clock(), 13, None)
+
+
+def test_body_of_any_bytes_is_kept(keep, db):
+    keep(b"\x00\xff\xfe{")
+    assert intake.open_body(kept(db)[0]) == b"\x00\xff\xfe{"
+
+
+def test_sender_may_be_unknown(keep, db):
+    keep(b"", ip_address=None)
+    assert kept(db)[0].ip_address == ""
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"Extra": {"RemoteUrl": "ftp://me:secret@host/x", "a": 1}}',
+        b'{"Extra": {"RemoteUrl" : "a\\"b:secret", "a": 1}}',
+        b'{"extra": {"remoteurl": "secret"}}',
+        b"MainOperation: Backup\r\nRemoteUrl: ftp://me:secret@host\r\nVersion: 2",
+        b"other=%7B%22RemoteUrl%22%3A+%22ftp%3A%2F%2Fme%3Asecret%40host%22%7D",
+        b"other=%7B%22RemoteUrl%22%3A%22a%5C%22secret%22%7D",
+        b"other=MainOperation%3A+Backup%0D%0ARemoteUrl%3A+ftp%3A%2F%2Fme%3Asecret%40host%0D%0A",
+    ],
+    ids=[
+        "json",
+        "escaped quote",
+        "lower case",
+        "plain text",
+        "form",
+        "form with escaped quote",
+        "plain text in a form",
+    ],
+)
+def test_address_of_the_destination_is_not_kept(keep, db, body):
+    keep(body)
+    assert b"secret" not in intake.open_body(kept(db)[0])
+
+
+def test_report_whose_address_was_removed_can_still_be_read(keep, db):
+    keep(b'{"Extra": {"RemoteUrl": "a\\"b:secret", "a": 1}}')
+    assert json.loads(intake.open_body(kept(db)[0])) == {"Extra": {"RemoteUrl": "(removed)", "a": 1}}
+
+
+def test_the_newest_are_kept(keep, db, monkeypatch):
+    monkeypatch.setattr(intake, "REPORTS_KEPT", 3)
+    for number in range(5):
+        keep(str(number).encode())
+    assert [intake.open_body(row) for row in kept(db)] == [b"2", b"3", b"4"]
+
+
+def test_all_together_stay_below_a_size(keep, db, monkeypatch):
+    monkeypatch.setattr(intake, "BYTES_KEPT", 25)
+    for number in range(5):
+        keep(str(number).encode())  # 9 bytes each once packed
+    assert [intake.open_body(row) for row in kept(db)] == [b"3", b"4"]
+
+
+def test_long_reasons_are_shortened(keep, db):
+    keep(b"", reason="x" * 9000)
+    assert len(kept(db)[0].reason) == 2000
+
+
+def test_retries_of_one_report_are_kept_once(keep, db, clock):
+    for _ in range(4):
+        keep(b"the same")
+        clock.advance(seconds=1)
+    keep(b"another")
+    assert [(intake.open_body(row), row.attempts) for row in kept(db)] == [(b"the same", 4), (b"another", 1)]
+
+
+def test_what_was_sent_tells_retries_apart_even_where_nothing_of_it_can_be_kept(keep, db):
+    for sent in (b"packed one", b"packed one", b"packed two"):
+        keep(b"", sent=sent)
+    assert [row.attempts for row in kept(db)] == [2, 1]
+
+
+@pytest.mark.parametrize(("passed", "attempts"), [({"hours": 23}, [2]), ({"days": 1}, [1, 1])])
+def test_the_same_text_much_later_is_another_event(keep, db, clock, passed, attempts):
+    keep(b"the same")
+    clock.advance(**passed)
+    keep(b"the same")
+    assert [row.attempts for row in kept(db)] == attempts
+
+
+def test_what_was_replayed_and_is_rejected_again_is_kept_anew(keep, db, clock):
+    keep(b"the same")
+    kept(db)[0].replayed_at = clock()
+    db.session.commit()
+    keep(b"the same")
+    assert [row.attempts for row in kept(db)] == [1, 1]

@@ -1,0 +1,117 @@
+"""Large bodies are read by a process of their own, as small ones are here."""
+
+import os
+import signal
+import subprocess
+import sys
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+from factories import report_body
+
+from app.plugin.errors import TooLarge
+from app.reports import reading
+from app.reports.reading import LARGE_BYTES, Posted, ReaderProcess, Unusable, read_posted
+from app.reports.report import NotStored
+
+LINE = "2026-11-30 02:00:01 +01 - [Information-Duplicati]: nothing special"
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def posted(body: bytes) -> Posted:
+    return Posted(body, "application/json", NOW, ZoneInfo("Europe/Berlin"), keeps_other_operations=False)
+
+
+LARGE = report_body(lines=[LINE] * (LARGE_BYTES // len(LINE) + 1))
+
+
+def end(reader: ReaderProcess) -> None:
+    if reader._process:
+        reader._process.stdin.close()
+        reader._process.wait()
+        reader._process.stdout.close()
+
+
+@pytest.fixture
+def reader():
+    """A reader whose process ends with the test."""
+    reader = ReaderProcess()
+    yield reader
+    end(reader)
+
+
+BODIES = {
+    "report": LARGE,
+    "other operation": report_body(data={"MainOperation": "Restore"}, lines=[LINE] * 5000),
+    "no report": b"x" * 2 * LARGE_BYTES,
+    "many values": b"[" + b"[]," * 500_000 + b"[]]",
+}
+
+
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_process_gives_what_would_be_read_here(reader, body):
+    there, here = reader.read(posted(body)), read_posted(posted(body))
+    if isinstance(here, Unusable):
+        assert (there.kept, there.error.message, there.error.status) == (
+            here.kept,
+            here.error.message,
+            here.error.status,
+        )
+        assert type(there.error) is type(here.error)
+    else:
+        assert there == here
+
+
+def test_one_process_reads_them_all(reader):
+    reader.read(posted(LARGE))
+    first = reader._process.pid
+    reader.read(posted(LARGE))
+    assert reader._process.pid == first
+
+
+def test_process_leaves_an_interrupt_to_the_server(reader):
+    reader.read(posted(LARGE))
+    reader._process.send_signal(signal.SIGINT)
+    first = reader._process.pid
+    assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
+    assert reader._process.pid == first
+
+
+def test_process_that_ended_for_want_of_work_is_replaced(reader):
+    ended = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    ended.wait()
+    reader._process = ended
+    assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
+
+
+def test_process_that_was_killed_is_replaced_for_the_next_body(reader):
+    reader.read(posted(LARGE))
+    os.kill(reader._process.pid, signal.SIGKILL)
+    with pytest.raises(TooLarge):
+        reader.read(posted(LARGE))
+    assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
+
+
+def test_body_that_takes_too_long_is_too_large(monkeypatch):
+    reader = ReaderProcess()
+    monkeypatch.setattr(reading, "_process", reader)
+    monkeypatch.setattr(reading, "LONGEST_S", 0.001)
+    found = reading.read_body(posted(LARGE))
+    assert isinstance(found, Unusable)
+    assert (found.error.status, found.kept.size_bytes) == (413, 0)
+    monkeypatch.undo()
+    assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
+    end(reader)
+
+
+def test_where_no_process_can_be_started_it_is_read_here(monkeypatch):
+    monkeypatch.setattr(reading, "_start", lambda: (_ for _ in ()).throw(OSError("no more processes")))
+    monkeypatch.setattr(reading, "_process", ReaderProcess())
+    assert not isinstance(reading.read_body(posted(LARGE)), NotStored | Unusable)
+
+
+def test_log_beyond_what_is_kept_is_cut_there():
+    report = read_posted(posted(report_body(lines=[LINE] * 100_000)))
+    assert len(report.messages) < 100_000
+    assert "further lines were left out" in report.messages[-1]

@@ -1,0 +1,237 @@
+"""The tab of backup monitoring: intervals, days, what is refused, checking now, the file."""
+
+import csv
+import io
+
+import pytest
+from factories import find_job
+
+from app.backups.models import Job, Server
+from app.core.db.transaction import writing
+from app.core.settings import store as settings_store
+from app.database import external_monitor, health_alarms
+from app.plugin.testing.http_servers import recording_server
+
+
+@pytest.fixture
+def jobs(post, db):
+    """Two jobs that ran an hour ago, and one that is late."""
+    post(job="Photos")
+    post(job="Mail")
+    post(server="attic", job="Files", hours_ago=100)
+
+
+@pytest.fixture
+def send(admin):
+    def send(path: str = "", **entries):
+        data = {"csrf_token": admin.csrf_headers()["X-CSRF-Token"], **entries}
+        return admin.post(f"/settings/monitoring{path}", data=data)
+
+    return send
+
+
+def job_of(name: str, server: str = "nas") -> Job:
+    return find_job(f"id-of-{server}", name)
+
+
+def row_of(job: Job, *, count="1", unit="D", days="0123456", is_on=True, was="1|1D|0123456|", tolerance="") -> dict:
+    name = job.id
+    entries = {"row": str(name), f"was.{name}": was, f"count.{name}": count, f"unit.{name}": unit}
+    entries[f"tolerance.{name}"] = tolerance
+    return entries | {f"day.{name}": list(days)} | ({f"on.{name}": "1"} if is_on else {})
+
+
+def test_rows_show_what_is_expected_and_how_it_stands(admin, jobs):
+    page = admin.get("/settings?tab=monitoring").text
+    assert all(name in page for name in ("Photos", "Mail", "Files"))
+    assert page.count('class="tone-bad"') == 1
+    assert "Files" not in admin.get("/settings?tab=monitoring&q=photos").text
+    assert page.index("Files") < page.index("Mail") < page.index("Photos")
+    page = admin.get("/settings?tab=monitoring&sort=-job").text
+    assert page.index("Photos") < page.index("Mail") < page.index("Files")
+
+
+def test_a_server_with_an_address_leads_to_its_duplicati_and_to_collecting(admin, jobs):
+    assert "Collect the logs of" not in admin.get("/settings?tab=monitoring").text
+    with writing() as session:
+        session.get(Server, "id-of-attic").url = "https://attic.example"
+    page = admin.get("/settings?tab=monitoring").text
+    assert page.count("Collect the logs of attic") == 1
+    assert page.count('href="https://attic.example"') == 1
+
+
+@pytest.mark.parametrize(
+    ("entered", "stored"),
+    [
+        ({"count": "2", "unit": "W"}, "2W"),
+        ({"count": "1D2h30m", "unit": ""}, "1D2h30m"),
+        ({"count": " 36 ", "unit": "h"}, "36h"),
+        ({"count": "90", "unit": ""}, "90"),
+    ],
+)
+def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stored):
+    before = job_of("Photos").next_expected_at
+    assert send(**row_of(job_of("Photos"), **entered)).status_code == 303
+    job = job_of("Photos")
+    assert job.expected_interval == stored
+    assert job.next_expected_at != before
+
+
+@pytest.mark.parametrize(
+    ("entered", "told"),
+    [
+        ({"count": "0"}, "whole number above zero"),
+        ({"count": "-3"}, "whole number above zero"),
+        ({"count": "1.5"}, "whole number above zero"),
+        ({"count": ""}, "whole number above zero"),
+        ({"count": "1D2x", "unit": ""}, "“x” does not belong"),
+        ({"count": "D", "unit": ""}, "cannot be read"),
+        ({"count": "0", "unit": ""}, "cannot be read"),
+        ({"days": ""}, "Choose at least one day"),
+    ],
+)
+def test_what_cannot_be_is_said_in_its_row_and_nothing_is_saved(send, jobs, entered, told):
+    answer = send(**{**row_of(job_of("Photos"), **entered), **{"row": [str(job_of("Photos").id)]}})
+    assert answer.status_code == 400
+    assert told in answer.text
+    assert f'value="{entered.get("count", "1")}"' in answer.text
+    assert job_of("Photos").expected_interval == "1D"
+
+
+def test_one_refused_row_keeps_the_others_from_being_saved(send, jobs):
+    photos, mail = job_of("Photos"), job_of("Mail")
+    both = row_of(photos, count="2") | row_of(mail, count="x")
+    assert send(**both | {"row": [str(photos.id), str(mail.id)]}).status_code == 400
+    assert job_of("Photos").expected_interval == "1D"
+
+
+def test_a_save_leaves_alone_what_somebody_else_changed_meanwhile(send, jobs, db):
+    job = job_of("Photos")
+    job.expected_interval = "3D"
+    db.session.commit()
+    send(**row_of(job, days="12345"))
+    job = job_of("Photos")
+    assert (job.expected_interval, job.allowed_weekdays) == ("3D", 0b0111110)
+
+
+def test_switching_off_forgets_who_was_told(send, jobs, clock):
+    send("/check")
+    assert job_of("Files", "attic").overdue_alerted_at == clock()
+    send(**row_of(job_of("Files", "attic"), is_on=False))
+    job = job_of("Files", "attic")
+    assert (job.is_overdue_check_enabled, job.overdue_alerted_at) == (False, None)
+
+
+def test_a_check_tells_what_it_found_and_a_reset_has_it_told_again(send, admin, jobs):
+    send("/check")
+    told = "3 jobs were checked; 1 job is late; 1 of them was told now."
+    assert told in admin.get("/settings?tab=monitoring").text
+    send("/check")
+    assert "0 of them were told now" in admin.get("/settings?tab=monitoring").text
+    send("/reset")
+    assert job_of("Files", "attic").overdue_alerted_at is None
+
+
+def test_rules_for_all_jobs_are_saved_one_by_one(send, jobs, db):
+    send("/rules", tolerance="6h", frequency="onetime", interval="20min")
+    db.session.rollback()
+    assert settings_store.get("overdue_tolerance") == "6h"
+    assert settings_store.get("notification_frequency") == "onetime"
+    assert settings_store.get("cron_tasks")["overdue-backup-check"]["cronExpression"].split()[0] == "*/20"
+    send("/rules", tolerance="7h")
+    db.session.rollback()
+    assert settings_store.get("overdue_tolerance") == "6h"
+
+
+def test_the_file_holds_the_rows_as_they_are_shown(admin, post, jobs, clock):
+    post(server="=cmd()", job="Evil")
+    answer = admin.get("/settings/monitoring.csv?sort=-server")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="backup-monitoring-2031-05-04.csv"'
+    head, *rows = csv.reader(io.StringIO(answer.text))
+    assert head[0] == "generated at"
+    assert [row[3] for row in rows] == ["Photos", "Mail", "Files", "Evil"]
+    assert rows[-1][1] == "'=cmd()"
+    assert rows[2][9:12] == ["Yes", "Yes", "1D"]
+    assert rows[0][12].startswith("Monday; Tuesday")
+    assert rows[0][4] == "2031-05-04T11:00:00.000Z"
+    assert rows[0][5] == "Sunday"
+
+
+def test_others_may_check_but_not_change(admin, app, jobs):
+    new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
+    assert admin.send("POST", "/api/users", json=new | {"serverIds": ["id-of-attic"]}).status_code == 201
+    viewer = app.test_client()
+    viewer.sign_in("viewer", "Viewer1234")
+    page = viewer.get("/settings?tab=monitoring").text
+    assert "Files" in page
+    assert "Photos" not in page
+    assert "Photos" not in viewer.get("/settings/monitoring.csv").text
+    assert "disabled" in page
+    assert viewer.send("POST", "/settings/monitoring").status_code == 403
+    assert viewer.send("POST", "/settings/monitoring/rules").status_code == 403
+    assert viewer.send("POST", "/settings/monitoring/check").status_code == 303
+
+
+def test_a_job_gets_its_own_grace_period(send, admin, jobs):
+    job = job_of("Photos")
+    assert send(**row_of(job, tolerance="4h")).status_code == 303
+    assert job_of("Photos").overdue_tolerance == "4h"
+    assert 'value="4h" selected>' in admin.get("/settings?tab=monitoring&q=photos").text.split(f"tolerance.{job.id}")[1]
+    assert send(**row_of(job, was="1|1D|0123456|4h")).status_code == 303
+    assert job_of("Photos").overdue_tolerance is None
+
+
+def test_learned_schedules_are_shown_and_lead_to_their_dialog(admin, post):
+    for hours in (100, 76, 52, 28, 4):
+        post(job="Photos", hours_ago=hours)
+    page = admin.get("/settings?tab=monitoring").text
+    assert "Learned from the last 5 runs: every day at" in page
+    assert "/detail/id-of-nas/schedule?backup=Photos" in page
+
+
+class TestDuplistatusItself:
+    ENTRIES = {"free_space_mib": "500", "every_minutes": "5", "url": "", "service": "", "token": ""}
+
+    def test_the_limit_and_the_monitor_are_stored_and_a_ping_is_sent(self, send, admin, db):
+        with recording_server() as server:
+            entries = {**self.ENTRIES, "free_space_mib": "900", "is_enabled": "1", "url": server.url + "/api/push/x"}
+            assert send("/self", **entries, then="ping").status_code == 303
+            assert [request.path for request in server.received] == ["/api/push/x?status=up&msg=OK&ping="]
+        assert health_alarms.free_space_limit() == 900
+        page = admin.get("/settings?tab=monitoring").text
+        assert "The ping succeeded." in page
+        assert "Last successful ping:" in page
+
+    def test_a_ping_that_does_not_get_through_is_shown_without_its_address(self, send, admin):
+        entries = {**self.ENTRIES, "is_enabled": "1", "url": "http://127.0.0.1:9/geheim"}
+        send("/self", **entries, then="ping")
+        page = admin.get("/settings?tab=monitoring").text
+        assert "The ping failed: no connection to the server" in page
+
+    @pytest.mark.parametrize(
+        ("entries", "sentence"),
+        [
+            ({"free_space_mib": "much"}, "A whole number from 0"),
+            ({"every_minutes": "0"}, "A whole number from 1 to 1440"),
+            ({"is_enabled": "1"}, "Enter the address that the service shows."),
+            ({"url": "http://169.254.169.254/x"}, "This address cannot be used."),
+        ],
+    )
+    def test_what_cannot_be_is_said_at_its_field(self, send, db, entries, sentence):
+        answer = send("/self", **{**self.ENTRIES, **entries})
+        assert (answer.status_code, sentence in answer.text) == (400, True)
+        assert not external_monitor.read().url
+
+    def test_the_token_is_not_shown_and_dropped_with_another_server(self, send, admin, db):
+        entries = {**self.ENTRIES, "url": "http://127.0.0.1:9/a", "token": "geheim"}
+        send("/self", **entries)
+        assert "geheim" not in admin.get("/settings?tab=monitoring").text
+        send("/self", **{**self.ENTRIES, "url": "http://127.0.0.1:8/a"})
+        assert "Enter it again" in admin.get("/settings?tab=monitoring").text
+        assert not external_monitor.read().has_token
+
+    def test_it_is_for_administrators(self, send, viewer):
+        send("/self", **{**self.ENTRIES, "url": "http://127.0.0.1:9/geheim"})
+        page = viewer.get("/settings?tab=monitoring").text
+        assert "geheim" not in page
+        assert "Monitoring of duplistatus itself" not in page

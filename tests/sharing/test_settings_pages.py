@@ -1,0 +1,154 @@
+"""The tabs of publishing and of uploads."""
+
+import re
+from html import unescape
+
+import pytest
+from factories import report_body, report_document
+from sqlalchemy import select
+
+from app.backups.models import Run
+from app.plugin import AppError
+from app.reports import intake
+from app.reports.reading import keep_body
+from app.sharing import badges, metrics
+
+PUBLISHING, UPLOADS = "/settings/?tab=publishing", "/settings/?tab=uploads"
+
+
+def error_at(page: str, field: str) -> str:
+    found = re.search(rf'id="{field}-error">.*?<span>(.*?)</span>', page, re.DOTALL)
+    return unescape(found[1]) if found else ""
+
+
+class TestMetrics:
+    def test_they_are_switched_on_and_off(self, admin, client, db):
+        assert client.get("/metrics").status_code == 404
+        admin.send("POST", "/settings/publishing/metrics", data={"is_enabled": "on"})
+        assert client.get("/metrics").status_code == 200
+        assert "http://localhost/metrics" in admin.get(PUBLISHING).text
+        admin.send("POST", "/settings/publishing/metrics", data={"is_enabled": "on", "needs_key": "on"})
+        assert client.get("/metrics").status_code == 401
+        admin.send("POST", "/settings/publishing/metrics", data={})
+        assert not metrics.are_enabled()
+
+
+class TestBadges:
+    @pytest.fixture
+    def make(self, admin):
+        def make(**entries):
+            return admin.send("POST", "/settings/publishing/badges", data=entries)
+
+        return make
+
+    def test_a_badge_of_a_job_is_made_and_can_be_copied(self, make, admin, client, post):
+        post(server="nas", job="Photos [all]")
+        page = admin.get(PUBLISHING).text
+        choice = unescape(re.search(r'<option value="([^"]+)">Photos \[all\]</option>', page)[1])
+        assert make(shows=choice, slug="photos").status_code == 303
+        page = unescape(admin.get(PUBLISHING).text)
+        address = "http://localhost/badge/photos.svg"
+        assert rf"[![Photos \[all\]]({address})](http://localhost)" in page
+        assert f'<img src="{address}" alt="Photos [all]"' in unescape(page)
+        assert client.get("/badge/photos.svg").status_code == 200
+
+    @pytest.mark.parametrize(
+        ("entries", "field", "sentence"),
+        [
+            ({"slug": "../up"}, "slug", "beginning with a letter"),
+            ({"slug": "taken"}, "slug", "Another badge has this one."),
+            ({"shows": '["nowhere", null]'}, "shows", "This is gone."),
+            ({"shows": "[1,"}, "shows", "This is gone."),
+            ({"shows": "7"}, "shows", "This is gone."),
+        ],
+    )
+    def test_what_is_refused_stands_at_its_field(self, entries, field, sentence, make, db):
+        make(slug="taken")
+        answer = make(**entries)
+        assert answer.status_code == 400
+        assert sentence in error_at(answer.text, field)
+        db.session.rollback()
+        assert len(badges.list_badges()) == 1
+
+    def test_a_badge_goes_after_a_question(self, make, admin, client):
+        make(slug="mine", label="Mine")
+        assert "Delete the badge Mine?" in admin.get("/settings/publishing/badges/mine/delete").text
+        admin.send("POST", "/settings/publishing/badges/mine/delete")
+        assert client.get("/badge/mine.svg").status_code == 404
+        assert admin.get("/settings/publishing/badges/mine/delete").status_code == 404
+
+
+class TestUploads:
+    @pytest.fixture
+    def refused(self, client):
+        """The number of an upload that names no job, which was rejected."""
+        document = report_document(job_name="", extra={"RemoteUrl": "s3://user:hidden@host"})
+        assert client.post("/api/upload", json=document).status_code == 400
+        return 1
+
+    @pytest.fixture
+    def rejected_before(self, app, clock):
+        """The number of a report that older rules rejected, and those of today accept."""
+        with app.app_context():
+            kept, error = keep_body(report_body(), "application/json"), AppError("Only reports of backups are taken")
+            intake.keep_rejected(kept, error, sent=report_body(), ip_address="192.0.2.7", now=clock())
+        return 1
+
+    def test_settings_are_stored(self, admin, db):
+        values = {"public_url": "https://b.example.org/", "max_upload_mib": "3", "keeps_other_operations": "y"}
+        assert admin.send("POST", "/settings/uploads", data=values).status_code == 303
+        assert intake.describe_settings() == intake.ReceptionSettings(True, 3 * 1024**2, 3, "https://b.example.org")
+        page = admin.get(UPLOADS).text
+        assert 'value="https://b.example.org"' in page
+        assert "https://b.example.org/api/upload" in page
+        admin.send("POST", "/settings/uploads", data={"public_url": "", "max_upload_mib": ""})
+        db.session.rollback()
+        assert intake.describe_settings() == intake.ReceptionSettings(False, 16 * 1024**2, None, "")
+
+    @pytest.mark.parametrize(
+        ("field", "value"), [("public_url", "backups"), ("max_upload_mib", "0"), ("max_upload_mib", "many")]
+    )
+    def test_what_is_refused_stands_at_its_field(self, field, value, admin, db):
+        answer = admin.send("POST", "/settings/uploads", data={field: value, "keeps_other_operations": "y"})
+        assert answer.status_code == 400
+        assert error_at(answer.text, field)
+        assert f'value="{value}"' in answer.text
+        assert not intake.keeps_other_operations()
+
+    def test_a_refused_upload_is_listed_and_shown_without_its_destination(self, admin, refused):
+        assert "backup-name" in admin.get(UPLOADS).text
+        page = admin.get(f"/settings/uploads/{refused}").text
+        assert "MainOperation" in page
+        assert "hidden@" not in page
+
+    def test_an_upload_that_is_still_rejected_says_why(self, admin, refused):
+        answer = admin.send("POST", f"/settings/uploads/{refused}/replay", follow_redirects=True)
+        assert "Not taken in." in answer.text
+
+    def test_an_upload_that_duplicati_tried_again_is_listed_once_with_its_attempts(self, admin, client):
+        for _ in range(4):
+            client.post("/api/upload", json=report_document(job_name=""))
+        page = admin.get(UPLOADS).text
+        assert (page.count("/replay"), "4 attempts" in page) == (1, True)
+
+    def test_a_refused_upload_is_taken_in_when_the_rules_let_it(self, admin, rejected_before, db):
+        again = f"/settings/uploads/{rejected_before}/replay"
+        assert "The report was taken in." in admin.send("POST", again, follow_redirects=True).text
+        assert "Taken in since" in admin.get(UPLOADS).text
+        assert "This run is here already." in admin.send("POST", again, follow_redirects=True).text
+        db.session.rollback()
+        assert len(db.session.scalars(select(Run)).all()) == 1
+
+    def test_a_refused_upload_is_deleted_after_a_question(self, admin, refused):
+        assert "Delete this upload?" in admin.get(f"/settings/uploads/{refused}/delete").text
+        admin.send("POST", f"/settings/uploads/{refused}/delete")
+        assert "Nothing was refused." in admin.get(UPLOADS).text
+        assert admin.get(f"/settings/uploads/{refused}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["publishing/metrics", "publishing/badges", "publishing/badges/x/delete", "uploads", "uploads/1/replay"],
+)
+def test_others_change_nothing(path, viewer):
+    assert viewer.send("POST", f"/settings/{path}", data={}).status_code == 403

@@ -1,0 +1,232 @@
+"""One shape for every error."""
+
+import logging
+import re
+from dataclasses import replace
+
+import pytest
+from flask import Blueprint
+from marshmallow import Schema, fields
+from sqlalchemy.exc import OperationalError
+
+from app.plugin import AppError, Guard
+from app.plugin.errors import NotFound
+from app.web import errors as web_errors
+from app.web import guards
+from app.web.request import json_body
+
+
+class Inner(Schema):
+    size = fields.Integer(required=True)
+
+
+class Outer(Schema):
+    name = fields.String(required=True)
+    inner = fields.Nested(Inner)
+
+
+@pytest.fixture
+def failing(app):
+    """Addresses that fail in every way."""
+    app.config["PROPAGATE_EXCEPTIONS"] = False
+    blueprint = Blueprint("failing", __name__)
+
+    @blueprint.get("/teapot")
+    def teapot():
+        raise AppError("I am a teapot", 418, errorCode="TEAPOT")
+
+    @blueprint.get("/missing")
+    def missing():
+        raise NotFound("No such pot")
+
+    @blueprint.get("/unexpected")
+    def unexpected():
+        raise RuntimeError("secret detail")
+
+    @blueprint.get("/database")
+    def database():
+        raise OperationalError("SELECT secret", {}, Exception("disk I/O error"))
+
+    @blueprint.post("/schema")
+    def schema():
+        return Outer().load(json_body())
+
+    @blueprint.post("/optional")
+    def optional():
+        return json_body(optional=True)
+
+    web_errors.name_errors(blueprint, {400: "BAD", 418: "POT", 503: "BROKEN"})
+    web_errors.name_errors(blueprint, {400: "WORSE"}, "optional")
+    guards.cover(app, blueprint, guard=Guard.OPEN, csrf=False, url_prefix="/api/failing")
+    page = Blueprint("page", __name__)
+    page.add_url_rule("/missing-page", view_func=missing)
+    guards.cover(app, page, guard=Guard.OPEN, is_page=True)
+
+
+pytestmark = pytest.mark.usefixtures("failing")
+
+
+def test_error_has_sentence_extra_fields_and_time(client):
+    answer = client.get("/api/failing/teapot")
+    assert answer.status_code == 418
+    assert answer.get_json() == {
+        "error": "I am a teapot",
+        "errorCode": "TEAPOT",
+        "timestamp": "2031-05-04T12:00:00.000Z",
+    }
+
+
+def test_child_of_the_root_brings_its_status(client):
+    assert client.get("/api/failing/missing").status_code == 404
+
+
+def test_unexpected_is_said_plainly_and_logged_with_its_trace(client, caplog):
+    answer = client.get("/api/failing/unexpected")
+    assert answer.status_code == 500
+    assert "secret" not in answer.get_data(as_text=True)
+    assert answer.get_json().keys() == {"error", "timestamp"}
+    assert "RuntimeError: secret detail" in caplog.text
+
+
+def test_unexpected_is_raised_again_under_test(app, client):
+    app.config["PROPAGATE_EXCEPTIONS"] = True
+    with pytest.raises(RuntimeError):
+        client.get("/api/failing/unexpected")
+
+
+def test_database_out_of_reach_is_503(client, caplog):
+    with caplog.at_level(logging.CRITICAL):
+        answer = client.get("/api/failing/database")
+    assert answer.status_code == 503
+    assert answer.headers["Retry-After"]
+    assert "secret" not in answer.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        pytest.param({}, {"name"}, id="missing"),
+        pytest.param({"name": 7}, {"name"}, id="wrong-type"),
+        pytest.param({"name": "a", "inner": {"size": "x"}}, {"inner.size"}, id="nested"),
+        pytest.param({"inner": {}}, {"name", "inner.size"}, id="several"),
+    ],
+)
+def test_schema_trouble_names_the_fields(client, body, names):
+    answer = client.post("/api/failing/schema", json=body)
+    found = answer.get_json()
+    assert answer.status_code == 400
+    assert found["fields"].keys() == names
+    assert any(found["error"].startswith(f"{name}: ") for name in names)
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"name=a", b"[1]", b'"text"', b"null", b"\xff", b"[" * 60, b"NaN"])
+def test_body_that_is_no_json_object_is_400(client, body):
+    answer = client.post("/api/failing/schema", data=body)
+    assert answer.status_code == 400
+    assert answer.get_json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "code"),
+    [
+        ("GET", "teapot", "TEAPOT"),  # its own wins
+        ("GET", "database", "BROKEN"),
+        ("POST", "schema", "BAD"),
+        ("POST", "optional", "WORSE"),
+        ("GET", "missing", None),
+    ],
+)
+def test_errors_of_a_group_may_have_codes(client, method, path, code):
+    assert client.open(f"/api/failing/{path}", method=method, data=b"{").get_json().get("errorCode") == code
+
+
+@pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
+def test_json_is_read_whatever_the_content_type(client, content_type):
+    answer = client.post("/api/failing/schema", data=b'{"name": "a"}', content_type=content_type)
+    assert answer.get_json() == {"name": "a"}
+
+
+@pytest.mark.parametrize("body", [b"", b"  ", b"{}"])
+def test_optional_body_may_be_empty(client, body):
+    assert client.post("/api/failing/optional", data=body).get_json() == {}
+
+
+def test_body_of_json_is_bounded(client):
+    answer = client.post("/api/failing/schema", data=b" " * (guards.STRANGERS_BYTES + 1))
+    assert answer.status_code == 413
+    assert answer.get_json()["error"]
+
+
+@pytest.mark.parametrize("path", ["/api/nothing", "/api", "/api/csrf/more"])
+def test_unknown_address_of_the_api_is_json(client, path):
+    answer = client.get(path)
+    assert (answer.status_code, answer.get_json()["error"]) == (404, "Not found")
+
+
+def test_unknown_method_is_json_and_says_which_are_known(client):
+    answer = client.put("/api/csrf")
+    assert answer.status_code == 405
+    assert answer.get_json()["error"]
+    assert "GET" in answer.headers["Allow"]
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        ("/api/csrf/", "/api/csrf"),
+        ("/api/csrf/?a=1&b=2", "/api/csrf?a=1&b=2"),
+        ("/api/lastbackup/a%20b/", "/api/lastbackup/a%20b"),
+    ],
+)
+def test_final_slash_is_redirected(client, path, target):
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Location"]) == (308, target)
+
+
+@pytest.mark.parametrize("path", ["//evil.example/", "/%5Cevil.example/", "/%2Fevil.example/"])
+def test_redirect_never_leads_to_another_machine(client, path):
+    location = client.get(path).headers.get("Location", "")
+    assert not re.match(r"(https?:)?[/\\]{2}(?!localhost)", location)
+
+
+def test_pages_draw_their_own_errors(app, client):
+    web_errors.show_page_errors_with(app, lambda sentence, status: (f"<p>{sentence}</p>", status))
+    answer = client.get("/missing-page")
+    assert (answer.status_code, answer.get_data(as_text=True)) == (404, "<p>No such pot</p>")
+    assert client.get("/api/failing/missing").is_json
+
+
+class TestDebug:
+    """While somebody develops."""
+
+    @pytest.fixture
+    def settings(self, settings):
+        return replace(settings, debug=True)
+
+    def test_answer_tells_the_technical_side(self, client):
+        body = client.get("/api/failing/unexpected").get_json()
+        assert body["message"] == "secret detail"
+        assert "RuntimeError" in body["stack"]
+
+
+class TestNul:
+    """The one sign of Unicode that PostgreSQL cannot keep."""
+
+    @pytest.fixture
+    def settings(self, settings_of_each_database):
+        return settings_of_each_database
+
+    @pytest.mark.parametrize("body", [{"a\0": 1}, {"name": "a\0"}, {"inner": [{"size": "\0"}]}])
+    def test_body_that_holds_one_is_refused(self, admin, body):
+        answer = admin.send("POST", "/api/users", json={"username": "user", **body})
+        assert (answer.status_code, "NUL" in answer.get_json()["error"]) == (400, True)
+
+    def test_body_that_only_speaks_of_one_is_taken(self, admin):
+        assert admin.send("POST", "/api/users", json={"username": r"\u0000"}).status_code == 201
+
+    def test_query_that_holds_one_is_refused(self, admin):
+        assert admin.get("/api/users?search=a%00").status_code == 400
+
+    def test_form_that_holds_one_breaks_nothing(self, client):
+        form = {"username": "a\0", "password": "b", "csrf_token": client.csrf_headers()["X-CSRF-Token"]}
+        assert client.post("/login", data=form).status_code < 500

@@ -1,0 +1,123 @@
+"""Every text of the pages is translated into every language, and says the same placeholders there."""
+
+import importlib.util
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from app.web.i18n import LOCALES, offered
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES = ROOT / "app" / "templates"
+LANGUAGES = [LOCALES[code] for code in offered() if code != "en-GB"]
+
+
+@pytest.fixture(scope="module")
+def translations():
+    """The program that keeps the catalogues."""
+    spec = importlib.util.spec_from_file_location("translations", ROOT / "scripts" / "translations.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def source(translations):
+    """All texts that the sources hold today."""
+    return {(translations.singular(message), message.context) for message in translations.source_texts() if message.id}
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+class TestCatalogue:
+    def test_holds_the_texts_of_the_sources(self, translations, source, language):
+        held = {
+            (translations.singular(message), message.context) for message in translations.read(language) if message.id
+        }
+        assert source - held == set(), "run scripts/translations.py update"
+
+    def test_translates_every_text(self, translations, language):
+        assert [entry["text"] for entry in translations.missing(language)] == []
+
+    def test_keeps_placeholders_and_tags(self, translations, language):
+        catalog = translations.read(language)
+        for message in catalog:
+            if message.id and translations.is_translated(message):
+                texts = message.string if isinstance(message.string, tuple) else [message.string]
+                assert translations.find_problem(message, list(texts), catalog.num_plurals) == "", message.id
+
+    def test_binary_form_is_that_of_the_catalogue(self, translations, language):
+        compiled = translations.path_of(language, "mo").read_bytes()
+        assert compiled == translations.compiled(language), "run scripts/translations.py compile"
+
+
+class PlainText(HTMLParser):
+    """Collects the words of a template that stand outside Jinja's braces, and those of attributes that people read."""
+
+    READ = ("aria-label", "title", "placeholder", "alt")
+    SILENT = ("script", "style", "svg", "code", "pre")
+
+    def __init__(self):
+        super().__init__()
+        self.found, self.depth = [], 0
+
+    def handle_starttag(self, tag, attributes):
+        self.depth += tag in self.SILENT
+        self.found += [value for name, value in attributes if name in self.READ and value and has_words(value)]
+
+    def handle_endtag(self, tag):
+        self.depth -= tag in self.SILENT
+
+    def handle_data(self, data):
+        if not self.depth and has_words(data):
+            self.found.append(data.strip())
+
+
+# Names of products and formats, and signs; the same in every language.
+SAME_EVERYWHERE = {
+    "duplistatus",
+    "Duplicati",
+    "API",
+    "OpenAPI",
+    "GB",
+    "TB",
+    "db",
+    "sql",
+    "CSV",
+    "JSON",
+    "PNG",
+    "Markdown",
+    "HTML",
+    "URL",
+    "ID",
+    "Homepage",
+    "x",
+    "Ctrl",
+    "Esc",
+}
+
+
+EXPRESSION = r"""\{\{(?:"[^"]*"|'[^']*'|[^"'])*?\}\}"""
+
+
+def has_words(text):
+    return any(sum(map(str.isalpha, word)) > 1 for word in text.split() if word.strip(".,:;()→") not in SAME_EVERYWHERE)
+
+
+def plain_texts(path):
+    """The words of a template that nobody could translate."""
+    text = path.read_text()
+    text = re.sub(r"\{%-?\s*(trans|raw).*?end\1\s*-?%\}", "", text, flags=re.DOTALL)
+    text = re.sub(r"\{#.*?#\}|\{%.*?%\}", "", text, flags=re.DOTALL)
+    text = re.sub(rf"(?<=<|/){EXPRESSION}", "b", text)  # the name of an element that depends on the place
+    text = re.sub(EXPRESSION, "", text)
+    text = re.sub(r' aria-(invalid|describedby)="[^"]*"', "", text)  # in macros they stand outside any element
+    parser = PlainText()
+    parser.feed(text)
+    return parser.found
+
+
+@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: str(path.relative_to(TEMPLATES)))
+def test_a_template_says_nothing_that_cannot_be_translated(path):
+    assert plain_texts(path) == []
