@@ -134,7 +134,10 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def leading_number(text: str) -> int:
-    """Read leading digits; anything below 1 or without digits is 8, as the contract says of PWD_MIN_LEN."""
+    """Read leading digits; anything below 1 or without digits is 8.
+
+    Source: docs/compatibility/authentication-and-users.md#password-policy.
+    """
     digits = ""
     for sign in text:
         if not sign.isdigit():

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from app.core.db.extensions import db
 
-SAMPLES = Path(__file__).resolve().parents[2] / "shared" / "olddb"
+SAMPLES = Path(__file__).resolve().parent / "data" / "old-databases"
 BCRYPT = "$2b$04$UnlikelyToFitAnythiO5kuZzI4pXbDLpqYDJX0tbRrBTbE5Pguu2"
 
 Row = Mapping[str, Any]

@@ -72,7 +72,7 @@ def change_password(
     """Let a user choose a new password; all sessions of the user but `kept_session` (its hash) end.
 
     The current password has to be right, unless the change was forced; wrong ones count as at a sign-in. Raises
-    AppError, NotFound, Unauthorized and Forbidden, each with the contract's `errorCode`, and records them; and
+    AppError, NotFound, Unauthorized and Forbidden, each with its `errorCode`, and records them; and
     TooManyRequests.
     """
     try:

@@ -1,4 +1,4 @@
-"""Time that has passed, in English words: rule E of the core operations and rule R of the notifications."""
+"""Elapsed time in English words."""
 
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -29,7 +29,10 @@ JUST_NOW_S = 15
 
 
 def elapsed_text(since: datetime | None, now: datetime) -> str:
-    """Rule E: how long ago, without the word: `3 hours`. Less than a minute is `0 minutes`; unknown is empty."""
+    """Return how long ago, without the word: `3 hours`. Less than a minute is `0 minutes`; unknown is empty.
+
+    Source: docs/compatibility/core-api.md#rule-e.
+    """
     if since is None:
         return ""
     passed_s = (now - since) // SECOND
@@ -41,7 +44,10 @@ def elapsed_text(since: datetime | None, now: datetime) -> str:
 
 
 def relative_text(at: datetime | None, now: datetime) -> str:
-    """Rule R: `3 hours ago` or `in 3 hours`, to the second; unknown is empty."""
+    """Return `3 hours ago` or `in 3 hours`, to the second; unknown is empty.
+
+    Source: docs/compatibility/notifications.md#rule-r.
+    """
     if at is None:
         return ""
     passed_s = (now - at) // SECOND
@@ -68,7 +74,7 @@ def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"
 
 
-# Numbers, dates and words as the readers of a message write them; the formats of contract 70 E.
+# Numbers, dates and words in the formats of docs/compatibility/notifications.md#templates.
 
 # Code on the wire -> code of the Unicode locale data.
 LANGUAGES = {
@@ -81,7 +87,7 @@ LANGUAGES = {
     "hi": "hi",
     "zh-Hans": "zh_Hans",
 }
-# Where babel's short form is not the one that the contract shows.
+# Where Babel's short form is not the one in docs/compatibility/notifications.md#templates.
 DATE_FORMATS = {"pt-BR": "dd/MM/y, HH:mm", "hi-Latn": "dd/MM/y, h:mm a", "hi": "dd/MM/y, h:mm a"}
 # Spanish groups no number of four digits; babel does not know this rule.
 UNGROUPED_BELOW = {"es": 10_000}

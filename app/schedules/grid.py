@@ -1,7 +1,8 @@
 """When a job should run: a fixed grid of slots, moved off the days on which it must not run.
 
 The grid is anchor + n x interval for every whole n. Runs never move it: a run fulfils the slot that it follows, and
-also the one that it begins shortly before. Rules B and C of the overdue contract, with the deviation
+also the one that it begins shortly before. Sources: docs/compatibility/overdue.md#rule-b and
+docs/compatibility/overdue.md#rule-c, with the deviation
 "planned time of a job". Weekdays are those of UTC, Sunday = 0; none given means all.
 """
 

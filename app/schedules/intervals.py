@@ -1,6 +1,6 @@
 """How often a job runs: the text that people write, read into steps on the UTC calendar.
 
-Rule A of the overdue contract. One thing is better than there: months and years keep to the last day of a shorter
+Source: docs/compatibility/overdue.md#rule-a. One thing differs: months and years keep to the last day of a shorter
 month, and the n-th step is always counted from the anchor, so that a plan for the 31st does not drift.
 """
 

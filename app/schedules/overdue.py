@@ -1,4 +1,7 @@
-"""Whether a job is late, and whether to say so again. Rules D and F of the overdue contract; exact times throughout."""
+"""Whether a job is overdue, and when to repeat the notification; with exact times.
+
+Sources: docs/compatibility/overdue.md#rule-d and docs/compatibility/overdue.md#rule-f.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta

@@ -296,7 +296,7 @@ FOLLOW = "follow-settings"
 
 
 class Schedule:
-    """The schedule of one application, as the proxy of contract 80 speaks to it.
+    """The schedule of one application, as the proxy of docs/compatibility/scheduler.md#get-post-apicron controls it.
 
     Every process that shares the database follows the same settings, and the same tasks stopped and started by hand.
     """

@@ -324,7 +324,7 @@ def load_script(_request: Request) -> ApiKeyUser | None:
 
 
 def check_login_token() -> None:
-    """Hold a sign-in to the contract's rule L, which asks for a token but not for a session.
+    """Hold a sign-in to docs/compatibility/conventions.md#rule-l: a token, but no session.
 
     With a live session the token has to be its own; without one any text will do, since there is nothing to protect:
     what stops other sites is that they cannot send the header.

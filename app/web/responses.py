@@ -128,7 +128,7 @@ def _plain(value: Any) -> Any:
 # Answers that are built once for each state of the database, with an ETag, and sent as ready bytes.
 
 JSON = "application/json"
-# Cache headers of the contract (00-conventions, 9); B adds nosniff to C.
+# Sets of docs/compatibility/conventions.md#cache-headers; B adds nosniff to C.
 NO_STORE = {"Cache-Control": "no-store, no-cache, must-revalidate", "Pragma": "no-cache"}
 CACHE_SET_A = {**NO_STORE, "Expires": "0"}
 CACHE_SET_B = {**NO_STORE, "X-Content-Type-Options": "nosniff"}

@@ -57,7 +57,7 @@ TESTS = {
     "restore from SQL": "tests/database/test_database_api.py::TestRefused::test_a_script_that_fails_at_its_end",
     "one channel failing": "tests/notifications/test_delivery.py::test_a_failing_channel_does_not_silence_another",
     "merge, delete": "tests/backups/test_merging.py::test_failure_in_the_middle_changes_nothing",
-    "a fatal run reported without results (`Data` null or an exception, see `contract/duplicati-reports.md`)": (
+    "a fatal run reported without results ([`Data` null or an exception](compatibility/duplicati-reports.md#json))": (
         "tests/reports/test_reports.py::test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in"
     ),
     "warnings and errors that stand only in `LogLines`": (

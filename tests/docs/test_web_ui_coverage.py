@@ -24,7 +24,7 @@ def test_each_rule_names_tests_that_exist():
 
 
 def test_every_section_of_the_contract_is_there():
-    """The sections of the contract, 1.1 to 12, without those that have no rules of their own."""
+    """The sections of docs/compatibility/web-ui.md, 1.1 to 12, without those that have no rules of their own."""
     text = TABLE.read_text(encoding="utf-8")
     parts = {1: 7, 2: 2, 3: 7, 4: 7, 5: 4, 7: 12, 11: 6}
     sections = [f"{part}.{number}" for part, count in parts.items() for number in range(1, count + 1)]

@@ -43,7 +43,7 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# 5xx that the contract asks for: mail or push that cannot be sent, and a log file that is not there.
+# 5xx of docs/compatibility/README.md: email or push that cannot be sent, and a log file that is not there.
 EXPECTED_FAILURES = {("notifications.test", 500), ("logs.export", 500)}
 # Beside made-up names also ones that exist, or little behind the first look-up would be reached.
 KNOWN_NAMES = {

@@ -20,7 +20,6 @@ from app.legacy_import.source import NotImportable
 from app.notifications import channels, messages
 from app.notifications import settings as notifications_settings
 
-needs_samples = pytest.mark.skipif(not SAMPLES.exists(), reason="the sample databases are not at hand")
 NEWEST_SAMPLE = SAMPLES / "backups_1.4.2.db"
 
 
@@ -59,7 +58,6 @@ def job(db):
     return read
 
 
-@needs_samples
 def test_settings_of_the_newest_version_come_along(take):
     take(NEWEST_SAMPLE)
     assert settings_store.get("overdue_tolerance") == "4h"
@@ -69,7 +67,6 @@ def test_settings_of_the_newest_version_come_along(take):
     assert (check["cronExpression"].split()[0], check["enabled"]) == ("*/30", True)
 
 
-@needs_samples
 def test_only_templates_that_a_person_changed_come_along(take):
     take(NEWEST_SAMPLE)
     stored = messages.stored_templates()
@@ -78,7 +75,6 @@ def test_only_templates_that_a_person_changed_come_along(take):
     assert stored["warning"]["title"] == "Hm {server_name}"
 
 
-@needs_samples
 @pytest.mark.parametrize("name", ["backups_v0.6.1", "backups_0.7.27", "backups_0.8.21"])
 def test_templates_that_old_releases_gave_become_ours(name, take):
     take(SAMPLES / f"{name}.db")
@@ -89,7 +85,6 @@ def test_templates_that_old_releases_gave_become_ours(name, take):
     assert len(topic) == 24
 
 
-@needs_samples
 def test_secrets_are_opened_with_the_old_key_and_closed_with_ours(take, db):
     take(NEWEST_SAMPLE)
     assert channels.load_settings(channels.standard("ntfy"))["token"] == "tk_old_a"
@@ -101,8 +96,6 @@ def test_secrets_are_opened_with_the_old_key_and_closed_with_ours(take, db):
     assert server.alias == "Attic"
 
 
-@needs_samples
-@needs_samples
 def test_password_stays_behind_where_the_server_has_another_address_by_now(take, db):
     with writing() as session:
         session.add(Server(id="id-nas-a", name="nas", url="https://elsewhere.lan:8200", created_at=datetime.now(UTC)))
@@ -111,7 +104,6 @@ def test_password_stays_behind_where_the_server_has_another_address_by_now(take,
     assert not db.session.get_one(Server, "id-nas-a", populate_existing=True).has_password
 
 
-@needs_samples
 def test_without_the_old_key_secrets_are_cleared_and_the_report_says_so(take, db, tmp_path):
     file = shutil.copy(NEWEST_SAMPLE, tmp_path / "alone.db")
     report = take(file)
@@ -120,7 +112,6 @@ def test_without_the_old_key_secrets_are_cleared_and_the_report_says_so(take, db
     assert sum("without the old key file" in remark for remark in report.remarks) == 3
 
 
-@needs_samples
 def test_with_another_key_secrets_are_cleared_and_the_report_says_so(take, db, tmp_path):
     other = tmp_path / "other.key"
     other.write_bytes(b"x" * 32)
@@ -137,7 +128,6 @@ def test_file_that_is_no_key_is_refused_before_anything_changes(take, tmp_path, 
     assert db.session.scalars(select(Server)).all() == []
 
 
-@needs_samples
 def test_job_settings_of_the_newest_version_come_along(take, job, db):
     take(NEWEST_SAMPLE)
     data = job("Da:ta")
@@ -224,7 +214,6 @@ def test_title_that_a_person_changed_survives_an_old_message(take_settings):
     )
 
 
-@needs_samples
 @pytest.mark.parametrize(
     ("username", "password"), [("admin", "Import9Password"), ("viewer", "Viewer1234"), ("boss", "Boss12345")]
 )
@@ -234,7 +223,6 @@ def test_people_sign_in_with_their_old_passwords(username, password, app, db, ta
     assert client.sign_in(username, password).status_code == 200
 
 
-@needs_samples
 def test_unused_administrator_gives_way_and_the_used_one_stays(take, db, clock):
     with writing() as session:
         session.scalars(select(User)).one().last_login_at = clock()
@@ -262,7 +250,6 @@ def test_documented_password_does_not_stay_behind_a_renamed_administrator(take, 
     assert list(db.session.scalars(select(User.username))) == ["root"]
 
 
-@needs_samples
 def test_audit_log_comes_along_with_its_authors(take, db):
     take(NEWEST_SAMPLE)
     entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action != "database_import")).all()

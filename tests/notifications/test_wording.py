@@ -1,4 +1,4 @@
-"""Numbers, dates and words in each language, as the contract shows them."""
+"""Numbers, dates and words in each language, as docs/compatibility/notifications.md#templates shows them."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""The door for reports: every form in which they come, and what becomes of those that are refused."""
+"""Reception of reports: every form in which they arrive, and what happens to rejected ones."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from app.reports.ingest import DuplicateReport
 from app.reports.intake import Received, RejectedReport, receive_report, replay_rejected
 from app.reports.reading import keep_body
 
-SAMPLES = Path(__file__).resolve().parents[3] / "shared" / "samples"
+SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 # What each sample becomes: its status, or None for one that is not stored.
 EXPECTED = {
     "success.json": "Success",
@@ -34,7 +34,6 @@ EXPECTED = {
     "restore-operation.json": None,
     "test-operation.json": None,
 }
-needs_samples = pytest.mark.skipif(not SAMPLES.is_dir(), reason="the collected samples are not beside the project")
 FORMS = {
     "json": lambda body: (body, "application/json", ""),
     "form field": lambda body: (b"message=" + quote_plus(body).encode(), "application/x-www-form-urlencoded", ""),
@@ -57,7 +56,6 @@ def refused(db) -> list[RejectedReport]:
     return list(db.session.scalars(select(RejectedReport)))
 
 
-@needs_samples
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", [name for name, status in EXPECTED.items() if status])
 def test_sample_is_stored_in_every_form(receive, db, name, form):
@@ -67,7 +65,6 @@ def test_sample_is_stored_in_every_form(receive, db, name, form):
     assert refused(db) == []
 
 
-@needs_samples
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", [name for name, status in EXPECTED.items() if not status])
 def test_sample_of_another_operation_is_accepted_and_not_stored(receive, db, name, form):
@@ -77,7 +74,6 @@ def test_sample_of_another_operation_is_accepted_and_not_stored(receive, db, nam
     assert (refused(db), db.session.scalars(select(Run)).all()) == ([], [])
 
 
-@needs_samples
 @pytest.mark.parametrize("name", [name for name, status in EXPECTED.items() if not status])
 def test_sample_of_another_operation_is_stored_once_that_is_wanted(receive, db, clock, name):
     settings_store.put("keeps_other_operations", True, now=clock())
@@ -85,14 +81,12 @@ def test_sample_of_another_operation_is_stored_once_that_is_wanted(receive, db, 
     assert db.session.scalars(select(Run)).one().main_operation != "Backup"
 
 
-@needs_samples
 def test_plain_text_sample_is_stored(receive, db):
     body = b"message=" + quote_plus((SAMPLES / "plain-text.txt").read_bytes()).encode()
     receive(body, "application/x-www-form-urlencoded")
     assert db.session.scalars(select(Run)).one().main_operation == "Backup"
 
 
-@needs_samples
 def test_every_sample_is_tried():
     assert {path.name for path in SAMPLES.iterdir()} == {*EXPECTED, "plain-text.txt", "README.md"}
 

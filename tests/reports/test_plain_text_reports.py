@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.reports.fields import InvalidReport
 from app.reports.report import Figure, Format, NotStored, Report, parse_report
 
-SAMPLE = (Path(__file__).parent / "samples" / "plain-text.txt").read_text(encoding="utf-8")
+SAMPLE = (Path(__file__).resolve().parents[1] / "data" / "samples" / "plain-text.txt").read_text(encoding="utf-8")
 NOW = datetime(2026, 11, 20, 3, 8, 9, tzinfo=UTC)
 RESULTS = (
     "BeginTime: 11/22/2026 2:00:01 AM (1795312801)\nDuration: 00:01:00\nMainOperation: Backup\nParsedResult: Success\n"

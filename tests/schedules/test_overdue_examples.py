@@ -1,6 +1,6 @@
-"""The worked examples of the overdue contract (75 B, C, D, G), row by row; where we differ, our value and the reason.
+"""The worked examples of docs/compatibility/overdue.md, row by row; where we differ, our value and the reason.
 
-All instants are UTC. The machine-readable cases, which need the contract's file, are in `test_overdue_cases`.
+All instants are UTC. The machine-readable cases are in `test_overdue_cases`.
 """
 
 from datetime import UTC, datetime, timedelta

@@ -10,7 +10,7 @@ from app.accounts import users
 from app.audit.log import SYSTEM
 from app.plugin.testing.fixtures import Visitor, running_application
 
-# The contract's guards (00 section 6, 60, 65, 66, 70, 80), as deviations.md raises them: what was open to any session
+# Guards of docs/compatibility/conventions.md#guards, as docs/deviations.md raises them: what was open to any session
 # asks for a signed-in person, and scheduled work for an administrator. "early" is a person who may still have to change
 # the password; "login-form" looks at the token itself (rule L, see test_auth.py).
 TABLE = {

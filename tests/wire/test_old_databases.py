@@ -1,26 +1,21 @@
-"""The recorded answers of the reference on old databases, given by an installation that imported them."""
+"""The recorded answers of the original program on old databases, given by an installation that imported them."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
+import replay
 from applications import close
+from old_installations import SAMPLES
 from real_server import real_server
 
 from app.config import Settings
 from app.factory import create_app
 from app.legacy_import.importing import import_database
 
-SHARED = Path(__file__).resolve().parents[3] / "shared"
-CHECKER = SHARED / "conformance" / "wire.py"
-OLD = sorted((SHARED / "olddb").glob("*.db"))
+OLD = sorted(SAMPLES.glob("*.db"))
+assert OLD, f"no databases in {SAMPLES}"
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not OLD or not CHECKER.exists(), reason="the recorded answers are not at hand"),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
@@ -30,7 +25,8 @@ def test_imported_installation_answers_as_recorded(file, tmp_path, installed):
     with app.app_context():
         import_database(file, now=datetime.now(UTC))
     close(app)
-    recorded = [file.with_suffix(".json"), file.with_suffix(".golden.json")]
+    scenario, golden = (replay.read_json(file.with_suffix(suffix)) for suffix in (".json", ".golden.json"))
     with real_server(tmp_path, RUN_JOBS="false") as server:
-        told = subprocess.run([sys.executable, CHECKER, "check", server.url, *recorded], capture_output=True, text=True)
-    assert told.returncode == 0, told.stdout + told.stderr
+        found = replay.check(server.url, scenario, golden)
+    assert found
+    assert {name: lines for name, lines in found.items() if lines} == {}
