@@ -5,7 +5,7 @@ TYPED := app plugins
 # One more than there are processors: tests in a browser wait a good part of their time.
 WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
 
-.PHONY: help run test fuzz check format bench translations screenshots vendor clean
+.PHONY: help run test test-js fuzz check lint-files lint-frontend format format-frontend bench translations screenshots dist vendor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -20,14 +20,32 @@ test: $(VENV)/.installed-dev ## Install what tests need and run them all
 fuzz: $(VENV)/.installed-dev ## Send a hundred made-up requests to every operation of the API, as everybody
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=load tests/fuzz
 
-check: $(VENV)/.installed-dev ## Lint, formatting, types
+test-js: ## Run the unit tests of the JavaScript (needs Node.js 20 or newer)
+	node --test tests/js/*.test.js
+
+check: $(VENV)/.installed-dev lint-files ## Lint, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(TYPED)
 
+lint-files: $(VENV)/.installed-dev ## Lint templates, YAML files and GitHub workflows
+	$(BIN)/djlint --lint --quiet app
+	$(BIN)/yamllint --strict .github .pre-commit-config.yaml .yamllint.yaml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-forms $(filter-out %/config.yml,$(wildcard .github/ISSUE_TEMPLATE/*.yml))
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-issue-config .github/ISSUE_TEMPLATE/config.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/zizmor --offline --quiet .github
+
+lint-frontend: node_modules/.installed ## Lint CSS and JavaScript, and check their formatting (needs npm)
+	node_modules/.bin/biome ci
+
 format: $(VENV)/.installed-dev ## Put the sources into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+format-frontend: node_modules/.installed ## Put CSS and JavaScript into shape (needs npm)
+	node_modules/.bin/biome check --write
 
 bench: $(VENV)/.installed-dev ## Measure speed, memory and size; prints a table
 	$(BIN)/python bench/run.py
@@ -38,11 +56,20 @@ screenshots: $(VENV)/.installed-dev ## Take pictures of every page into docs/scr
 translations: $(VENV)/.installed-dev ## Bring the texts of the pages into the catalogues of all languages
 	$(BIN)/python scripts/translations.py update
 
-vendor: ## Fetch the front-end packages again (developers only; needs npm)
-	scripts/vendor
+dist: $(VENV)/.installed-dev ## Build sdist and wheel of duplistatus and of the bundled plugins into dist/
+	for project in . plugins/webhook plugins/apprise; do \
+		$(BIN)/python -m build --no-isolation --outdir dist $$project || exit 1; \
+	done
+
+vendor: node_modules/.installed ## Copy the browser libraries of package.json into app/static/vendor (needs npm)
+	node scripts/vendor.js
 
 clean: ## Remove the virtual environment and caches; data stays
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+
+node_modules/.installed: package.json package-lock.json
+	npm ci --silent
+	@touch $@
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit("duplistatus needs Python 3.11 or newer" if sys.version_info < (3, 11) else 0)'

@@ -25,7 +25,7 @@ from app.core.db import extensions
 from app.factory import create_app
 from app.registry import Registry, discover
 
-pytest_plugins = ("databases", "report_fixtures")
+pytest_plugins = ("databases", "report_fixtures", "app.plugin.testing.fixtures")
 
 ADMIN_PASSWORD = "Correct7Horse"
 COMPILED_TEMPLATES = CompiledTemplates()

@@ -35,7 +35,7 @@ def error_at(page: str, field: str) -> str:
 
 
 def rows(page: str) -> list[str]:
-    return re.findall(r'<th scope="row"[^>]*><a[^>]*>([^<]+)</a>', page)
+    return re.findall(r'<th scope="row"[^>]*>\s*<a[^>]*>([^<]+)</a>', page)
 
 
 def test_a_password_that_was_made_is_shown_once_and_works(send, admin, db, app):

@@ -5,6 +5,8 @@ import re
 import pytest
 from statements import sent_statements
 
+ROW_HEAD = r'<tr>\s*<th scope="row">'
+
 
 def run_link(text: str) -> str:
     return re.search(r"/detail/[^\"]+/backup/[0-9a-f-]{36}", text)[0]
@@ -65,7 +67,7 @@ def test_the_range_decides_how_many_points_a_chart_has(admin, post, range_name, 
     post()
     text = admin.get(f"/detail/id-of-nas?range={range_name}").text
     table = text[text.index('id="metrics-table"') :]
-    assert table.count('<tr><th scope="row">') == points
+    assert len(re.findall(ROW_HEAD, table)) == points
 
 
 def test_chart_values_stand_in_the_table(admin, post):
@@ -111,8 +113,8 @@ def test_runs_lead_to_their_neighbours(admin, post):
         post(hour)
     rows = re.findall(r'id="run-row-([0-9a-f-]+)"', admin.get("/detail/id-of-nas").text)
     middle = admin.get(f"/detail/id-of-nas/backup/{rows[1]}").text
-    assert re.search(rf'rel="prev" href="/detail/id-of-nas/backup/{rows[2]}"', middle)
-    assert re.search(rf'rel="next" href="/detail/id-of-nas/backup/{rows[0]}"', middle)
+    assert re.search(rf'rel="prev"\s+href="/detail/id-of-nas/backup/{rows[2]}"', middle)
+    assert re.search(rf'rel="next"\s+href="/detail/id-of-nas/backup/{rows[0]}"', middle)
 
 
 def test_a_run_of_another_server_is_not_found(admin, post):
@@ -152,7 +154,7 @@ def test_the_charts_of_all_servers_sum_them(admin, post):
     post(server="nas")
     post(server="desktop")
     text = admin.get("/charts?range=1W").text
-    assert text.count('<tr><th scope="row">') == 7
+    assert len(re.findall(ROW_HEAD, text)) == 7
     assert f'data-value="{2 * 5 * 1024**2}' in text
 
 
@@ -197,12 +199,13 @@ class TestOwnDates:
     def test_they_lead_back_to_the_range_before(self, admin, post):
         post()
         text = admin.get("/detail/id-of-nas?range=3M&from=2031-05-01&to=2031-05-03").text
-        assert re.search(r'href="/detail/id-of-nas\?range=3M" data-zoom-out', text)
+        assert re.search(r'href="/detail/id-of-nas\?range=3M"\s+data-zoom-out', text)
 
     def test_a_century_is_cut_and_gathered(self, admin, post):
         post()
         text = admin.get("/charts?from=1931-05-01&to=2031-05-03").text
-        assert text[text.index('id="metrics-table"') :].count('<tr><th scope="row">') <= 31
+        table = text[text.index('id="metrics-table"') :]
+        assert 0 < len(re.findall(ROW_HEAD, table)) <= 31
 
 
 class TestLines:
@@ -309,17 +312,17 @@ def test_overdue_job_leads_to_its_configuration(admin, post):
 
 class TestComparison:
     def links(self, admin) -> list[str]:
-        return re.findall(r'id="run-row-[^>]+>\s*<th[^>]+><a href="([^"]+)"', admin.get("/detail/id-of-nas").text)
+        return re.findall(r'id="run-row-[^>]+>\s*<th[^>]+>\s*<a\s+href="([^"]+)"', admin.get("/detail/id-of-nas").text)
 
     def test_a_run_stands_beside_the_one_before(self, admin, post):
         post(2, ExaminedFiles=1000, Duration="00:10:00")
         post(1, ExaminedFiles=1500, Duration="00:05:00")
         text = admin.get(self.links(admin)[0]).text
-        rows = re.findall(r'<tr><th scope="row">([^<]+)</th><td class="number">([^<]+)</td>(.*?)</tr>', text)
-        told = {label: re.sub(r"<[^>]+>", "", rest).strip() for label, _, rest in rows}
-        assert told["File count"] == "1,000+500 +50 %"
-        assert told["Duration"] == "00:10:00\u221200:05:00 \u221250 %"
-        assert told["Storage size"] == "7.00 GBthe same"
+        rows = re.findall(rf'{ROW_HEAD}([^<]+)</th>\s*<td class="number">([^<]+)</td>(.*?)</tr>', text, re.S)
+        told = {label: " ".join(re.sub(r"<[^>]+>", "", rest).split()) for label, _, rest in rows}
+        assert told["File count"] == "1,000 +500 +50 %"
+        assert told["Duration"] == "00:10:00 \u221200:05:00 \u221250 %"
+        assert told["Storage size"] == "7.00 GB the same"
 
     def test_the_first_run_has_nothing_to_stand_beside(self, admin, post):
         post()

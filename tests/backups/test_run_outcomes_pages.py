@@ -69,7 +69,7 @@ def test_figures_that_a_run_does_not_tell_are_a_dash_and_not_zero(admin, post):
     post(26)
     post(2, BackendStatistics=None)
     text = page_of_newest_run(admin)
-    storage = re.search(r"Storage size</dt><dd>(.+?)</dd>", text)[1]
+    storage = re.search(r"Storage size</dt><dd>(.+?)</dd>", text, re.S)[1]
     assert ("\u2013" in storage, "0 Bytes" in storage) == (True, False)
     assert "Not in the report of this run" in text
 

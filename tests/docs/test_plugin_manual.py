@@ -39,6 +39,7 @@ def example(request, tmp_path) -> tuple[str, Path]:
     (tmp_path / f"{module}.py").write_text(code)
     for number, test in enumerate(tests):
         (tmp_path / f"test_example_{number}.py").write_text(test)
+    (tmp_path / "conftest.py").write_text(blocks("publishing.md", "python")[0])
     described = tomllib.loads(blocks(request.param, "toml")[0])
     installed = tmp_path / f"{module}-1.0.dist-info"
     installed.mkdir()

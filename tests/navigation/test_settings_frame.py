@@ -15,7 +15,7 @@ def location(answer) -> str:
 
 
 def current(page: str) -> list[str]:
-    return re.findall(r'href="/settings/\?tab=([a-z-]+)" aria-current="page"', page)
+    return re.findall(r'href="/settings/\?tab=([a-z-]+)"\s+aria-current="page"', page)
 
 
 FOR_ALL = [tab.name for tab in TABS if not tab.is_for_admins]
@@ -73,7 +73,7 @@ def test_a_visitor_is_sent_to_sign_in_and_back(client):
 
 def test_ntfy_and_mail_say_whether_they_are_complete(admin):
     page = admin.get("/settings/?tab=channels").text
-    states = dict(re.findall(r'tab=(ntfy|email)"[^>]*>.*?visually-hidden">(\w+)<', page))
+    states = dict(re.findall(r'tab=(ntfy|email)"[^>]*>.*?visually-hidden">(\w+)<', page, re.S))
     assert states == {"ntfy": "complete", "email": "incomplete"}
 
 

@@ -192,7 +192,7 @@ class TestTheList:
         admin.send("POST", f"/settings/channels/{horn.id}/switch", data={"is_enabled": "0"})
         assert find("Hill horn", db).is_enabled is False
         assert re.search(
-            rf'id="switch-{horn.id}" role="switch" aria-checked="false"', admin.get("/settings?tab=channels").text
+            rf'id="switch-{horn.id}"\s+role="switch"\s+aria-checked="false"', admin.get("/settings?tab=channels").text
         )
         admin.send("POST", f"/settings/channels/{horn.id}/switch", data={"is_enabled": "1"})
         assert find("Hill horn", db).is_enabled is True

@@ -1,4 +1,4 @@
-"""Applications for tests: made with a database of their own, and let go of again."""
+"""Applications and stand-ins for tests of plugins, as fixtures: `pytest_plugins = ["app.plugin.testing.fixtures"]`."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,7 +46,7 @@ def running_application(folder: Path, registry: Registry, **settings: Any) -> It
         close(app)
 
 
-# Fixtures for plugin authors, offered to pytest through an entry point.
+# Fixtures for tests of plugins: `pytest_plugins = ["app.plugin.testing.fixtures"]` in a conftest.py registers them.
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def mail_stand_in() -> Iterator[MailServer]:
 @pytest.fixture(scope="session")
 def house_of_plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
     """An application with everything that is installed, shared by the tests of all API groups."""
-    # Here, since pytest loads this module at every start, also for those who test a channel.
+    # Imported here, since tests of a channel need nothing of it.
     from app.plugin.testing.api_groups import ensure_viewer
     from app.registry import discover
 

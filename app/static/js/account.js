@@ -30,7 +30,10 @@ function remember(form) {
     form.elements.password.focus();
   }
   box.addEventListener("change", () => {
-    if (!box.checked) { localStorage.removeItem(REMEMBERED); localStorage.removeItem(IS_REMEMBERED); }
+    if (!box.checked) {
+      localStorage.removeItem(REMEMBERED);
+      localStorage.removeItem(IS_REMEMBERED);
+    }
   });
   form.addEventListener("submit", () => {
     if (!box.checked) return;
@@ -75,4 +78,6 @@ for (const form of document.querySelectorAll("[data-working]")) {
     button.disabled = true;
   });
 }
-addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});

@@ -12,16 +12,18 @@ const numberFormat = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 })
 const drawn = new Map();
 
 /* Figures of one axis share a unit, and have as many decimals as their distance needs. */
-function bytesText(value, largest = value, step = 0) {
+export function bytesText(value, largest = value, step = 0) {
   const power = largest < 1024 ? 0 : Math.min(BYTES.length - 1, Math.floor(Math.log2(largest) / 10));
   const size = 1024 ** power;
   const decimals = step ? Math.max(0, Math.min(3, Math.ceil(-Math.log10(step / size)))) : power < 3 ? 0 : 1;
   return `${(value / size).toLocaleString(locale, { minimumFractionDigits: decimals, maximumFractionDigits: decimals })} ${BYTES[power]}`;
 }
 
-function secondsText(value, largest = value) {
+export function secondsText(value, largest = value) {
   const pad = (number) => String(Math.floor(number)).padStart(2, "0");
-  return largest < 3600 ? `${pad(value / 60)}:${pad(value % 60)} min` : `${pad(value / 3600)}:${pad((value % 3600) / 60)} h`;
+  return largest < 3600
+    ? `${pad(value / 60)}:${pad(value % 60)} min`
+    : `${pad(value / 3600)}:${pad((value % 3600) / 60)} h`;
 }
 
 const TEXTS = {
@@ -34,7 +36,9 @@ const TEXTS = {
 /* Round figures lie apart by powers of two where bytes are counted, and by parts of an hour for durations. */
 const steps = {
   bytes: { incrs: Array.from({ length: 60 }, (_, power) => 2 ** power) },
-  seconds: { incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 57600, 86400, 172800] },
+  seconds: {
+    incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 57600, 86400, 172800],
+  },
   count: { incrs: Array.from({ length: 36 }, (_, place) => [1, 2, 5][place % 3] * 10 ** Math.floor(place / 3)) },
 };
 
@@ -53,8 +57,8 @@ function readTable(figure) {
 }
 
 /* The axis reaches a tenth beyond what is shown, and not below nothing; bars stand on nothing. */
-function scaleFrom(isOnGround) {
-  return (plot, least, most) => {
+export function scaleFrom(isOnGround) {
+  return (_plot, least, most) => {
     if (least === null) return [0, 1];
     const margin = (most - least) * 0.1 || most * 0.1 || 1;
     return [isOnGround ? 0 : Math.max(0, least - margin), most + margin];
@@ -80,10 +84,11 @@ function lineColour(canvas, number) {
   return colour;
 }
 
-const paler = (colour) => (colour.startsWith("rgb(") ? colour.replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined);
+const paler = (colour) =>
+  colour.startsWith("rgb(") ? colour.replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined;
 
 /* Each line on top of those before it; what is missing adds nothing. */
-function stacked(lines) {
+export function stacked(lines) {
   const sums = lines[0].values.map(() => 0);
   return lines.map((line) => line.values.map((value, place) => (sums[place] += value ?? 0)));
 }
@@ -107,45 +112,67 @@ function draw(figure, style) {
   const text = TEXTS[figure.dataset.unit];
   const heights = isStacked ? stacked(lines) : lines.map((line) => line.values);
   const grid = { stroke: colourOf(canvas, "--line-soft"), width: 1, dash: [3, 3] };
-  const axis = { stroke: colourOf(canvas, "--quiet"), font: `11px ${getComputedStyle(canvas).fontFamily}`, ticks: { show: false } };
-  const isLone = (values) => (place) => values[place] !== null && (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null;
+  const axis = {
+    stroke: colourOf(canvas, "--quiet"),
+    font: `11px ${getComputedStyle(canvas).fontFamily}`,
+    ticks: { show: false },
+  };
+  const isLone = (values) => (place) =>
+    values[place] !== null && (values[place - 1] ?? null) === null && (values[place + 1] ?? null) === null;
   const series = heights.map((values, place) => ({
     stroke: colours[place],
     fill: hasBars ? colours[place] : isSplit ? undefined : paler(colours[place]),
     width: hasBars ? 0 : 1.8,
     spanGaps: true,
     paths: hasBars ? uPlot.paths.bars({ size: [0.72, 40], radius: isStacked ? 0 : [0.2, 0] }) : uPlot.paths.spline(),
-    points: hasBars ? { show: false } : {
-      show: true, size: 4, fill: colours[place],
-      filter: (_, __, show) => (days.length <= 31 && !isSplit ? null : show ? values.map((_, at) => at).filter(isLone(values)) : null),
-    },
+    points: hasBars
+      ? { show: false }
+      : {
+          show: true,
+          size: 4,
+          fill: colours[place],
+          filter: (_, __, show) =>
+            days.length <= 31 && !isSplit ? null : show ? values.map((_, at) => at).filter(isLone(values)) : null,
+        },
   }));
   const tip = document.createElement("div");
   tip.className = "chart-tip";
   tip.hidden = true;
   const order = isStacked ? heights.map((_, place) => place).reverse() : heights.map((_, place) => place);
   const half = days.length > 1 ? (days[1] - days[0]) / 2 : DAY_MS / 2000;
-  const plot = new uPlot({
-    width: canvas.clientWidth,
-    height: canvas.clientHeight,
-    legend: { show: false },
-    padding: [10, 6, 4, 0],
-    tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-    cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: !hasBars, size: 7 } },
-    scales: {
-      x: hasBars ? { range: (_, least, most) => [least - half, most + half] } : {},
-      y: { range: scaleFrom(hasBars) },
+  const plot = new uPlot(
+    {
+      width: canvas.clientWidth,
+      height: canvas.clientHeight,
+      legend: { show: false },
+      padding: [10, 6, 4, 0],
+      tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
+      cursor: { y: false, drag: { x: true, y: false, setScale: false }, points: { show: !hasBars, size: 7 } },
+      scales: {
+        x: hasBars ? { range: (_, least, most) => [least - half, most + half] } : {},
+        y: { range: scaleFrom(hasBars) },
+      },
+      axes: [
+        { show: false },
+        {
+          ...axis,
+          grid,
+          size: 66,
+          gap: 4,
+          space: 30,
+          ...steps[figure.dataset.unit],
+          values: (_, splits, __, ___, step) => splits.map((split) => text(split, splits.at(-1), step)),
+        },
+      ],
+      series: [{}, ...order.map((place) => series[place])],
+      hooks: {
+        setCursor: [(shown) => showTip(tip, shown, days, lines, colours, text, figure)],
+        setSelect: [(shown) => zoom(figure, shown)],
+      },
     },
-    axes: [
-      { show: false },
-      { ...axis, grid, size: 66, gap: 4, space: 30, ...steps[figure.dataset.unit], values: (_, splits, __, ___, step) => splits.map((split) => text(split, splits.at(-1), step)) },
-    ],
-    series: [{}, ...order.map((place) => series[place])],
-    hooks: {
-      setCursor: [(shown) => showTip(tip, shown, days, lines, colours, text, figure)],
-      setSelect: [(shown) => zoom(figure, shown)],
-    },
-  }, [days, ...order.map((place) => heights[place])], canvas);
+    [days, ...order.map((place) => heights[place])],
+    canvas,
+  );
   plot.root.dataset.drawn = "";
   tip.dataset.drawn = "";
   canvas.append(tip);
@@ -154,9 +181,12 @@ function draw(figure, style) {
 
 function showTip(tip, plot, days, lines, colours, text, figure) {
   const place = plot.cursor.idx;
-  const told = place === null || place === undefined ? [] : lines
-    .map((line, number) => ({ ...line, value: line.values[place], colour: colours[number] }))
-    .filter((line) => line.value !== null);
+  const told =
+    place === null || place === undefined
+      ? []
+      : lines
+          .map((line, number) => ({ ...line, value: line.values[place], colour: colours[number] }))
+          .filter((line) => line.value !== null);
   tip.hidden = told.length === 0;
   if (tip.hidden) return;
   const day = document.createElement("strong");
@@ -168,7 +198,9 @@ function showTip(tip, plot, days, lines, colours, text, figure) {
     const list = document.createElement("ul");
     for (const line of told) list.append(tipLine(line.label, text(line.value), line.colour));
     if ("stackable" in figure.dataset) {
-      list.append(tipLine(figure.closest("[data-charts]").dataset.total, text(told.reduce((sum, line) => sum + line.value, 0))));
+      list.append(
+        tipLine(figure.closest("[data-charts]").dataset.total, text(told.reduce((sum, line) => sum + line.value, 0))),
+      );
     }
     tip.append(list);
   }
@@ -180,7 +212,10 @@ function showTip(tip, plot, days, lines, colours, text, figure) {
 function tipLine(label, value, colour) {
   const item = document.createElement("li");
   const swatch = document.createElement("span");
-  if (colour) { swatch.className = "swatch"; swatch.style.background = colour; }
+  if (colour) {
+    swatch.className = "swatch";
+    swatch.style.background = colour;
+  }
   const name = document.createElement("span");
   name.textContent = label;
   const figure = document.createElement("span");
@@ -263,18 +298,25 @@ function drawAll(always = false) {
   if (!charts) return;
   const figures = [...charts.querySelectorAll(".chart")];
   const tables = [...new Set(figures.map((figure) => figure.dataset.table))];
-  const text = charts.dataset.style + charts.clientWidth + tables.map((table) => document.querySelector(table).textContent).join("");
+  const text =
+    charts.dataset.style +
+    charts.clientWidth +
+    tables.map((table) => document.querySelector(table).textContent).join("");
   for (const button of charts.querySelectorAll("[data-picture]")) button.hidden = false;
   if (!always && text === drawnText) return;
   drawnText = text;
   drawn.clear();
   for (const figure of figures) draw(figure, charts.dataset.style);
-  for (const button of charts.querySelectorAll("[data-picture]")) button.hidden = !drawn.has(button.closest(".chart").id);
+  for (const button of charts.querySelectorAll("[data-picture]"))
+    button.hidden = !drawn.has(button.closest(".chart").id);
 }
 
 drawAll();
 let pending = 0;
-addEventListener("resize", () => { clearTimeout(pending); pending = setTimeout(drawAll, 150); });
+addEventListener("resize", () => {
+  clearTimeout(pending);
+  pending = setTimeout(drawAll, 150);
+});
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-picture]");
   if (button) savePicture(button.closest(".chart"));

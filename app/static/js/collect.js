@@ -14,7 +14,9 @@ function tryOne(form) {
 async function tryAll() {
   const waiting = [...forms];
   button.disabled = true;
-  const work = async () => { while (waiting.length) await tryOne(waiting.shift()); };
+  const work = async () => {
+    while (waiting.length) await tryOne(waiting.shift());
+  };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   button.disabled = false;
 }

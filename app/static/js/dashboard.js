@@ -80,13 +80,23 @@ document.addEventListener("focusin", (event) => {
   if (link?.matches(":focus-visible")) soon(() => show(link), POINT_MS);
   else if (!card.contains(event.target)) hide();
 });
-document.addEventListener("keydown", (event) => {
-  if (event.key !== "Escape" || !shownFor) return;
-  hide();
-  event.stopPropagation();
-}, true);
-document.addEventListener("pointerdown", (event) => { if (!card.contains(event.target)) hide(); });
+document.addEventListener(
+  "keydown",
+  (event) => {
+    if (event.key !== "Escape" || !shownFor) return;
+    hide();
+    event.stopPropagation();
+  },
+  true,
+);
+document.addEventListener("pointerdown", (event) => {
+  if (!card.contains(event.target)) hide();
+});
 /* To reach a job by keyboard may scroll the page; that is no reason not to show what was asked for. */
-addEventListener("scroll", (event) => {
-  if (card.matches(":popover-open") && !card.contains(event.target)) hide();
-}, { capture: true, passive: true });
+addEventListener(
+  "scroll",
+  (event) => {
+    if (card.matches(":popover-open") && !card.contains(event.target)) hide();
+  },
+  { capture: true, passive: true },
+);

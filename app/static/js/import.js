@@ -15,9 +15,12 @@ async function send(method, address, body, type) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await fetch(address, { method, body, headers: { "Content-Type": type, "X-CSRF-Token": await token() } });
-    } catch (trouble) { // no answer at all: the connection may come back
+    } catch (trouble) {
+      // no answer at all: the connection may come back
       if (attempt === TRIES) throw trouble;
-      await new Promise((go) => { setTimeout(go, PAUSE_MS * attempt); });
+      await new Promise((go) => {
+        setTimeout(go, PAUSE_MS * attempt);
+      });
     }
   }
 }
@@ -61,7 +64,9 @@ async function run() {
   sessionStorage.setItem("import-file", mark);
   await sendFile(file, from);
   if (key) await answerOf(await send("PUT", form.dataset.keyAddress, key, "application/octet-stream"));
-  await answerOf(await send("POST", form.dataset.startAddress, JSON.stringify({ fileName: file.name }), "application/json"));
+  await answerOf(
+    await send("POST", form.dataset.startAddress, JSON.stringify({ fileName: file.name }), "application/json"),
+  );
   sessionStorage.removeItem("import-file");
   location.reload();
 }

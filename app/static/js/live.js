@@ -29,8 +29,10 @@ function setLost(lost) {
 }
 
 /* Morphing changes what differs and leaves alone what a person is using. */
-Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !(old === document.activeElement && old.matches?.("input, select, textarea"));
-Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) => !(name === "open" && node.matches("details")) && !(name === "hidden" && node.matches("[data-copy]"));
+Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) =>
+  !(old === document.activeElement && old.matches?.("input, select, textarea"));
+Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>
+  !(name === "open" && node.matches("details")) && !(name === "hidden" && node.matches("[data-copy]"));
 Idiomorph.defaults.callbacks.beforeNodeRemoved = (node) => !node.matches?.("[data-drawn]");
 
 document.addEventListener("htmx:configRequest", (event) => {
@@ -38,7 +40,9 @@ document.addEventListener("htmx:configRequest", (event) => {
     event.detail.headers["If-None-Match"] = `"${event.detail.elt.dataset.etag}"`;
   }
 });
-document.addEventListener("htmx:beforeRequest", (event) => { event.detail.xhr.timeout = LIMIT_MS; });
+document.addEventListener("htmx:beforeRequest", (event) => {
+  event.detail.xhr.timeout = LIMIT_MS;
+});
 document.addEventListener("htmx:afterRequest", (event) => setLost(event.detail.xhr.status === 0));
 document.addEventListener("htmx:responseError", (event) => setLost(event.detail.xhr.status >= 502));
 document.addEventListener("htmx:afterSwap", () => {
@@ -51,8 +55,15 @@ document.addEventListener("htmx:afterSwap", () => {
   requestAnimationFrame(() => toggle.classList.add("is-fresh"));
 });
 
-toggle.addEventListener("click", () => { isOn = !isOn; showState(); refresh(); });
-banner.querySelector("[data-retry]").addEventListener("click", () => { isOn = true; refresh(); });
+toggle.addEventListener("click", () => {
+  isOn = !isOn;
+  showState();
+  refresh();
+});
+banner.querySelector("[data-retry]").addEventListener("click", () => {
+  isOn = true;
+  refresh();
+});
 addEventListener("online", refresh);
 addEventListener("offline", () => setLost(true));
 document.addEventListener("visibilitychange", refresh);

@@ -12,7 +12,10 @@ let searches = 0;
 let marks = [];
 let current = -1;
 
-const pause = () => new Promise((resolve) => { requestAnimationFrame(resolve); });
+const pause = () =>
+  new Promise((resolve) => {
+    requestAnimationFrame(resolve);
+  });
 
 /* Fetches the lines that the page left out. Gives false where that fails. */
 async function loadWhole() {
@@ -35,7 +38,7 @@ async function loadWhole() {
 const lines = () => log.querySelectorAll(".log-lines li");
 
 function unmark(text) {
-  if (text.firstElementChild) text.textContent = text.textContent;
+  if (text.firstElementChild) text.replaceChildren(text.textContent);
 }
 
 function mark(text, pattern) {
@@ -68,7 +71,12 @@ async function search() {
       const count = isWanted && pattern ? [...text.textContent.matchAll(pattern)].length : 0;
       const isShown = isWanted && (!pattern || count > 0);
       if (line.hidden === isShown) line.hidden = !isShown;
-      if (count) { found.push(text); places += count; } else { unmark(text); }
+      if (count) {
+        found.push(text);
+        places += count;
+      } else {
+        unmark(text);
+      }
       inSection += isShown;
     }
     section.hidden = !inSection;
@@ -76,7 +84,11 @@ async function search() {
   marks = [];
   current = -1;
   log.querySelector("[data-log-steps]").hidden = places === 0;
-  told.textContent = !wanted ? "" : places ? told.dataset.places.replace("{places}", places).replace("{lines}", found.length) : told.dataset.none;
+  told.textContent = !wanted
+    ? ""
+    : places
+      ? told.dataset.places.replace("{places}", places).replace("{lines}", found.length)
+      : told.dataset.none;
   remember(wanted);
   let since = performance.now();
   for (const text of found) {
@@ -92,7 +104,10 @@ async function search() {
 /* What is shown stands in the address, so that it can be sent to others. */
 function remember(wanted) {
   const address = new URL(location);
-  for (const [name, value] of [["q", wanted], ["show", kind]]) {
+  for (const [name, value] of [
+    ["q", wanted],
+    ["show", kind],
+  ]) {
     if (value) address.searchParams.set(name, value);
     else address.searchParams.delete(name);
   }
@@ -111,10 +126,16 @@ async function copy() {
   const isFiltered = Boolean(field.value.trim() || kind);
   let text;
   if (isFiltered) {
-    text = [...lines()].filter((line) => !line.hidden && !line.closest("[hidden]")).map((line) => line.textContent.trim()).join("\n");
+    text = [...lines()]
+      .filter((line) => !line.hidden && !line.closest("[hidden]"))
+      .map((line) => line.textContent.trim())
+      .join("\n");
   } else {
     const answer = await fetch(log.dataset.copyFrom);
-    if (!answer.ok) { told.textContent = told.dataset.lost; return; }
+    if (!answer.ok) {
+      told.textContent = told.dataset.lost;
+      return;
+    }
     text = await answer.text();
   }
   document.dispatchEvent(new CustomEvent("text:copy", { detail: text }));
@@ -122,18 +143,32 @@ async function copy() {
 
 if (field) {
   let waiting = 0;
-  field.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(search, 120); });
-  field.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && marks.length) { event.preventDefault(); step(event.shiftKey ? -1 : 1); }
+  field.addEventListener("input", () => {
+    clearTimeout(waiting);
+    waiting = setTimeout(search, 120);
   });
-  log.querySelector("[data-log-search]").addEventListener("submit", (event) => { event.preventDefault(); search(); });
-  log.querySelector("[data-log-marks]").addEventListener("change", (event) => log.classList.toggle("shows-marks", event.target.checked));
+  field.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && marks.length) {
+      event.preventDefault();
+      step(event.shiftKey ? -1 : 1);
+    }
+  });
+  log.querySelector("[data-log-search]").addEventListener("submit", (event) => {
+    event.preventDefault();
+    search();
+  });
+  log
+    .querySelector("[data-log-marks]")
+    .addEventListener("change", (event) => log.classList.toggle("shows-marks", event.target.checked));
   log.querySelector("[data-log-copy]").addEventListener("click", copy);
   log.addEventListener("click", (event) => {
     const stepper = event.target.closest("[data-log-step]");
     if (stepper) step(Number(stepper.dataset.logStep));
     const all = event.target.closest("[data-log-all]");
-    if (all) { event.preventDefault(); loadWhole().then(search); }
+    if (all) {
+      event.preventDefault();
+      loadWhole().then(search);
+    }
     const choice = event.target.closest("[data-log-kind]");
     if (!choice) return;
     event.preventDefault();

@@ -7,14 +7,17 @@ const count = document.querySelector("[data-manual-count]");
 
 function search(text) {
   const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-  for (const operation of operations) operation.hidden = !words.every((word) => operation.dataset.operation.includes(word));
+  for (const operation of operations)
+    operation.hidden = !words.every((word) => operation.dataset.operation.includes(word));
   for (const section of sections) {
     const shown = section.querySelectorAll("[data-operation]:not([hidden])").length;
     section.hidden = shown === 0;
     document.querySelector(`[data-manual-group="${section.id}"]`).hidden = shown === 0;
   }
   const found = operations.filter((operation) => !operation.hidden).length;
-  count.textContent = words.length ? count.dataset.found.replace("{found}", found).replace("{all}", operations.length) : "";
+  count.textContent = words.length
+    ? count.dataset.found.replace("{found}", found).replace("{all}", operations.length)
+    : "";
 }
 
 function unfold() {

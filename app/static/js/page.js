@@ -12,7 +12,15 @@ const dayFormat = dateFormat({ day: "numeric", month: "short", timeZone: "UTC" }
 const relativeFormat = new Intl.RelativeTimeFormat(language, { numeric: "always" });
 
 const DAY_S = 86400;
-const UNITS = [[365 * DAY_S, "year"], [30 * DAY_S, "month"], [7 * DAY_S, "week"], [DAY_S, "day"], [3600, "hour"], [60, "minute"], [1, "second"]];
+const UNITS = [
+  [365 * DAY_S, "year"],
+  [30 * DAY_S, "month"],
+  [7 * DAY_S, "week"],
+  [DAY_S, "day"],
+  [3600, "hour"],
+  [60, "minute"],
+  [1, "second"],
+];
 const TOKEN_STALE_MS = 20 * 60 * 1000;
 const loadedAt = Date.now();
 
@@ -42,14 +50,14 @@ function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 }
 
-function lengthText(seconds) {
+export function lengthText(seconds) {
   const [count, unit] = unitOf(seconds);
   const months = monthsBesides(seconds, unit);
   const time = counted(count, unit);
   return months ? fill(words.and, { time, rest: counted(months, "month") }) : time;
 }
 
-function relativeText(passed) {
+export function relativeText(passed) {
   const seconds = Math.abs(passed);
   if (seconds < 15) return words.justNow;
   const [count, unit] = unitOf(seconds);
@@ -57,7 +65,7 @@ function relativeText(passed) {
   return relativeFormat.format(passed > 0 ? -count : count, unit);
 }
 
-function ageText(passed) {
+export function ageText(passed) {
   if (passed < 0) return words.future;
   if (passed < 60) return words.now;
   const [count, unit] = unitOf(passed);
@@ -68,10 +76,10 @@ function ageText(passed) {
 const SHOWS = {
   day: (at) => dayFormat.format(at),
   exact: (at) => exactFormat.format(at),
-  relative: (at, passed) => relativeText(passed),
-  due: (at, passed) => (passed < 0 ? relativeText(passed) : words.dueNow),
-  age: (at, passed) => ageText(passed),
-  overdue: (at, passed) => fill(words.overdue, { time: lengthText(Math.max(1, passed)) }),
+  relative: (_at, passed) => relativeText(passed),
+  due: (_at, passed) => (passed < 0 ? relativeText(passed) : words.dueNow),
+  age: (_at, passed) => ageText(passed),
+  overdue: (_at, passed) => fill(words.overdue, { time: lengthText(Math.max(1, passed)) }),
 };
 
 function rewriteTimes(root = document) {
@@ -95,7 +103,8 @@ function announce(text) {
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
-  } catch { // without HTTPS there is no clipboard; an invisible field does it
+  } catch {
+    // without HTTPS there is no clipboard; an invisible field does it
     const field = document.createElement("textarea");
     field.value = text;
     field.className = "visually-hidden";
@@ -116,7 +125,10 @@ function closeMenus(except) {
 async function openDialog(link) {
   const dialog = document.getElementById("dialog");
   const response = await fetch(link.dataset.dialog, { headers: { "HX-Request": "true" } });
-  if (!response.ok) { location.href = link.href; return; }
+  if (!response.ok) {
+    location.href = link.href;
+    return;
+  }
   const body = document.getElementById("dialog-body");
   body.innerHTML = await response.text();
   rewriteTimes(body);
@@ -163,7 +175,10 @@ document.addEventListener("click", (event) => {
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape") return;
   const menu = document.querySelector("details[data-menu][open]");
-  if (menu) { menu.open = false; menu.querySelector("summary").focus(); }
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
 });
 
 document.addEventListener("submit", async (event) => {
@@ -199,15 +214,23 @@ const PING_LIMIT_MS = 5000;
 const banner = document.getElementById("connection-lost");
 
 async function ping() {
-  const isThere = await fetch(new URL("api/ping", document.querySelector(".brand").href), { signal: AbortSignal.timeout(PING_LIMIT_MS) })
-    .then((answer) => answer.status < 502, () => false);
+  const isThere = await fetch(new URL("api/ping", document.querySelector(".brand").href), {
+    signal: AbortSignal.timeout(PING_LIMIT_MS),
+  }).then(
+    (answer) => answer.status < 502,
+    () => false,
+  );
   banner.hidden = isThere;
 }
 
 if (document.querySelector(".brand") && !document.querySelector("[data-live-toggle]")) {
-  setInterval(() => { if (!document.hidden) ping(); }, PING_MS);
+  setInterval(() => {
+    if (!document.hidden) ping();
+  }, PING_MS);
   addEventListener("online", ping);
-  addEventListener("offline", () => { banner.hidden = false; });
+  addEventListener("offline", () => {
+    banner.hidden = false;
+  });
   banner.querySelector("[data-retry]").addEventListener("click", ping);
 }
 
@@ -268,10 +291,15 @@ if (palette) {
   document.addEventListener("click", wakePalette);
 }
 
-for (const hidden of document.querySelectorAll("[data-copy], [data-reveal], [data-palette-open], [data-keys-open]")) hidden.hidden = false;
+for (const hidden of document.querySelectorAll("[data-copy], [data-reveal], [data-palette-open], [data-keys-open]"))
+  hidden.hidden = false;
 rewriteTimes();
 document.addEventListener("htmx:afterSwap", () => rewriteTimes());
 document.addEventListener("times:added", (event) => rewriteTimes(event.detail));
 document.addEventListener("text:copy", (event) => copyText(event.detail));
-setInterval(() => { if (!document.hidden) rewriteTimes(); }, 1000);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) rewriteTimes(); });
+setInterval(() => {
+  if (!document.hidden) rewriteTimes();
+}, 1000);
+document.addEventListener("visibilitychange", () => {
+  if (!document.hidden) rewriteTimes();
+});

@@ -24,27 +24,12 @@ export function start(events) {
     if (!entries) {
       const response = await fetch(palette.dataset.entries, { headers: { Accept: "application/json" } });
       entries = response.ok ? await response.json() : [];
-      for (const entry of entries) entry.searched = plain(`${entry.label} ${entry.hint} ${entry.group}`);
     }
     show();
   }
 
-  /* Every word has to be there; names that begin with what was typed come first. */
-  function found() {
-    const typed = plain(query.value.trim());
-    const wanted = typed.split(/\s+/).filter(Boolean);
-    const hits = (entries ?? []).filter((entry) => wanted.every((word) => entry.searched.includes(word)));
-    return hits.map((entry, place) => [rank(entry, typed), place, entry]).sort((one, other) => one[0] - other[0] || one[1] - other[1]).slice(0, SHOWN).map(([, , entry]) => entry);
-  }
-
-  function rank(entry, typed) {
-    const label = plain(entry.label);
-    if (!typed || label.startsWith(typed)) return 0;
-    return label.includes(typed) ? 1 : 2;
-  }
-
   function show() {
-    const hits = found();
+    const hits = find(entries ?? [], query.value);
     chosen = 0;
     empty.hidden = hits.length > 0 || entries === null;
     list.replaceChildren(...hits.map(row));
@@ -62,7 +47,12 @@ export function start(events) {
     const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
     use.setAttribute("href", `${sprite}#${entry.icon}`);
     picture.append(use);
-    item.append(picture, part("palette-label", entry.label), part("palette-hint", entry.hint), part("palette-group", entry.group));
+    item.append(
+      picture,
+      part("palette-label", entry.label),
+      part("palette-hint", entry.hint),
+      part("palette-group", entry.group),
+    );
     return item;
   }
 
@@ -74,7 +64,8 @@ export function start(events) {
   }
 
   function mark() {
-    [...list.children].forEach((item, place) => item.setAttribute("aria-selected", String(place === chosen)));
+    for (const [place, item] of [...list.children].entries())
+      item.setAttribute("aria-selected", String(place === chosen));
     const item = list.children[chosen];
     if (item) {
       query.setAttribute("aria-activedescendant", item.id);
@@ -125,7 +116,9 @@ export function start(events) {
     if (event.key === "?") keysDialog.showModal();
     else if (event.key === "/" && filter) filter.focus();
     else {
-      const link = [...keysDialog.querySelectorAll("a[data-keys]")].find((known) => pressed.endsWith(known.dataset.keys));
+      const link = [...keysDialog.querySelectorAll("a[data-keys]")].find((known) =>
+        pressed.endsWith(known.dataset.keys),
+      );
       if (!link) return;
       location.href = link.href;
     }
@@ -137,7 +130,24 @@ export function start(events) {
   events.forEach(handle);
 }
 
-/* As people type it: without capitals and marks. */
+/* The entries that hold every word of a query; names that begin with the query come first. */
+export function find(entries, query) {
+  const typed = plain(query.trim());
+  const wanted = typed.split(/\s+/).filter(Boolean);
+  const hits = entries.filter(({ label, hint, group }) => {
+    const searched = plain(`${label} ${hint} ${group}`);
+    return wanted.every((word) => searched.includes(word));
+  });
+  const ranks = new Map(hits.map((entry) => [entry, rank(plain(entry.label), typed)]));
+  return hits.sort((one, other) => ranks.get(one) - ranks.get(other)).slice(0, SHOWN);
+}
+
+function rank(label, typed) {
+  if (label.startsWith(typed)) return 0;
+  return label.includes(typed) ? 1 : 2;
+}
+
+/* Text without capitals and accents. */
 function plain(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }

@@ -55,7 +55,13 @@ function entries(changed) {
 }
 
 async function post(changed) {
-  const send = () => fetch(form.action, { method: "POST", body: entries(changed), headers: { Accept: "application/json" }, keepalive: true });
+  const send = () =>
+    fetch(form.action, {
+      method: "POST",
+      body: entries(changed),
+      headers: { Accept: "application/json" },
+      keepalive: true,
+    });
   const answer = await send();
   if (answer.status !== 403) return answer;
   const fresh = await fetch(new URL("api/csrf", new URL(document.querySelector(".brand").href)));
@@ -116,7 +122,9 @@ if (form && state) {
 
 /* A column for all rows that are shown */
 function boxesOf(kind) {
-  return shownRows().map((row) => row.querySelector(`[data-kind="${kind}"]`)).filter(Boolean);
+  return shownRows()
+    .map((row) => row.querySelector(`[data-kind="${kind}"]`))
+    .filter(Boolean);
 }
 
 function showColumns() {
@@ -144,7 +152,9 @@ function showPicked() {
   const count = many.querySelector("[data-picked]");
   count.textContent = count.dataset.words.replace("{count}", picked.length);
   for (const box of document.querySelectorAll("[data-pick-all], [data-pick-group]")) {
-    const own = scopeOf(box).map((row) => row.querySelector("input[name=pick]")).filter(Boolean);
+    const own = scopeOf(box)
+      .map((row) => row.querySelector("input[name=pick]"))
+      .filter(Boolean);
     box.checked = own.length > 0 && own.every((one) => one.checked);
     box.indeterminate = !box.checked && own.some((one) => one.checked);
   }
@@ -209,7 +219,8 @@ if (filter) {
   });
 }
 
-for (const hidden of document.querySelectorAll("[data-pick-all], [data-pick-group], [data-column], [data-pick-none]")) hidden.hidden = false;
+for (const hidden of document.querySelectorAll("[data-pick-all], [data-pick-group], [data-column], [data-pick-none]"))
+  hidden.hidden = false;
 showColumns();
 showPicked();
 
@@ -223,7 +234,8 @@ function isChanged(field) {
 }
 
 function showSwitched(row) {
-  for (const cell of row.querySelectorAll("[data-switched]")) cell.inert = !row.querySelector("[data-switches]").checked;
+  for (const cell of row.querySelectorAll("[data-switched]"))
+    cell.inert = !row.querySelector("[data-switches]").checked;
 }
 
 if (watched) {
@@ -235,7 +247,9 @@ if (watched) {
     if (event.target.matches("[data-switches]")) showSwitched(event.target.closest("tr"));
     if (unsaved) unsaved.hidden = !anyChanged();
   });
-  watched.addEventListener("submit", () => { isSending = true; });
+  watched.addEventListener("submit", () => {
+    isSending = true;
+  });
   addEventListener("beforeunload", (event) => {
     if (!isSending && anyChanged()) event.preventDefault();
   });

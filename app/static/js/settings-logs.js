@@ -17,8 +17,12 @@ for (const button of document.querySelectorAll("[data-scroll-log]")) {
   });
 }
 
-document.addEventListener("htmx:afterSwap", () => { if (follow?.checked) goToEnd(); });
-follow?.addEventListener("change", () => { if (follow.checked) goToEnd(); });
+document.addEventListener("htmx:afterSwap", () => {
+  if (follow?.checked) goToEnd();
+});
+follow?.addEventListener("change", () => {
+  if (follow.checked) goToEnd();
+});
 if (follow) {
   setInterval(() => {
     if (follow.checked && !document.hidden) htmx.trigger(document.getElementById("log"), "log:follow");

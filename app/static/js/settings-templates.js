@@ -16,11 +16,23 @@ form.addEventListener("click", (event) => {
 });
 
 /* htmx sends this form to the preview; what its buttons send goes the usual way, and a test comes back in place. */
-form.addEventListener("submit", (event) => {
-  const button = event.submitter;
-  if (!button?.dataset.try) return;
-  event.preventDefault();
-  button.disabled = true;
-  htmx.ajax("POST", button.dataset.try, { source: button, target: "#trial", swap: "innerHTML", values: Object.fromEntries(new FormData(form)) })
-    .finally(() => { button.disabled = false; });
-}, true);
+form.addEventListener(
+  "submit",
+  (event) => {
+    const button = event.submitter;
+    if (!button?.dataset.try) return;
+    event.preventDefault();
+    button.disabled = true;
+    htmx
+      .ajax("POST", button.dataset.try, {
+        source: button,
+        target: "#trial",
+        swap: "innerHTML",
+        values: Object.fromEntries(new FormData(form)),
+      })
+      .finally(() => {
+        button.disabled = false;
+      });
+  },
+  true,
+);

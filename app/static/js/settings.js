@@ -5,7 +5,8 @@ const note = document.querySelector("[data-unsaved]");
 
 function isChanged(field) {
   if (field.type === "checkbox") return field.checked !== field.defaultChecked;
-  if (field.tagName === "SELECT") return [...field.options].some((option) => option.selected !== option.defaultSelected);
+  if (field.tagName === "SELECT")
+    return [...field.options].some((option) => option.selected !== option.defaultSelected);
   return field.defaultValue !== undefined && field.value !== field.defaultValue;
 }
 
@@ -27,7 +28,8 @@ function hideWhatScriptsReplace() {
 hideWhatScriptsReplace();
 document.addEventListener("htmx:afterSwap", hideWhatScriptsReplace);
 document.addEventListener("change", (event) => {
-  if (event.target.matches("[data-send-on-change] select, [data-send-on-change] input")) event.target.form.requestSubmit();
+  if (event.target.matches("[data-send-on-change] select, [data-send-on-change] input"))
+    event.target.form.requestSubmit();
 });
 
 /* A choice may have a usual value for another field, as each kind of connection has its port; an own one stays. */
@@ -40,7 +42,9 @@ function propose(choice, isFirst) {
 }
 
 for (const choice of document.querySelectorAll("select[data-proposes]")) propose(choice, true);
-document.addEventListener("input", (event) => { if (event.target.dataset.proposes) propose(event.target, false); });
+document.addEventListener("input", (event) => {
+  if (event.target.dataset.proposes) propose(event.target, false);
+});
 
 /* What is empty asks for nothing, so it need not stand in the address. */
 document.addEventListener("submit", (event) => {
