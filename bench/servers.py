@@ -19,7 +19,7 @@ PASSWORD = "Bench7Password"
 HELLO = """
 import logging, sys, waitress
 from flask import Flask
-from app.cli import waitress_options
+from app.server import waitress_options
 from app.config import Settings
 app = Flask("hello")
 app.get("/")(lambda: "hello")

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 from factories import BEGAN_AT, SENDER, make_report, make_run
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from app.backups import overview
 from app.backups.models import Run, Server
@@ -25,6 +25,17 @@ import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1])
 connection.execute("UPDATE servers SET name = 'renamed elsewhere'")
 connection.commit()
+"""
+# Commits once for each line that it reads, and moves the write-ahead log into the file now and then.
+WRITING_PROCESS = """
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA synchronous = OFF")
+for number, _line in enumerate(sys.stdin):
+    connection.execute("UPDATE servers SET name = ?", (f"name {number}",))
+    if number % 3 == 2:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    print("done", flush=True)
 """
 
 
@@ -100,6 +111,24 @@ def test_commit_of_another_process_is_seen(db):
     assert overview.overview(NOW, None).servers[0].name == "nas"
     subprocess.run([sys.executable, "-c", OTHER_PROCESS, db.engine.url.database], check=True)
     assert overview.overview(NOW, None).servers[0].name == "renamed elsewhere"
+
+
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+def test_each_commit_of_another_process_and_of_this_one_is_seen(db):
+    """Two processes write in turn; what is read after each commit is what was committed."""
+    make_run()
+    command = [sys.executable, "-c", WRITING_PROCESS, db.engine.url.database]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        for number in range(9):
+            other.stdin.write("next\n")
+            other.stdin.flush()
+            assert other.stdout.readline() == "done\n"
+            assert overview.overview(NOW, None).servers[0].name == f"name {number}"
+            with writing() as session:
+                session.execute(update(Server).values(name=f"own {number}"))
+            assert overview.overview(NOW, None).servers[0].name == f"own {number}"
+        other.stdin.close()
+    assert other.returncode == 0
 
 
 def test_readers_beside_writers_never_see_less_than_was_stored(app, db):

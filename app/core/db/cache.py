@@ -1,17 +1,11 @@
-"""Exact caching: a value lives just as long as the database has not changed.
+"""Exact caching: a value is kept until something is committed to the database, by this process or any other.
 
-SQLite tells by `PRAGMA data_version`, which moves with every commit of another connection, in this process or any
-other, so one connection that never writes can watch. On Linux we look where SQLite itself looks to answer that: at the
-header of the wal-index, which every commit rewrites (https://www.sqlite.org/walformat.html, section 2.1) and which
-is mapped into our memory as long as the watching connection is open. Eight threads that each give up the interpreter's
-lock for the PRAGMA, one after the other, took a quarter of the rate of `/api/summary`. PostgreSQL tells by its
-snapshot: while its text is the same, what is visible is the same.
+SQLite reports commits by `PRAGMA data_version` (https://www.sqlite.org/pragma.html#pragma_data_version): its value on
+one connection changes when any other connection commits. So one connection that never writes sees every commit.
+PostgreSQL reports them by its snapshot: while the text of the snapshot stays the same, so does what is visible.
 """
 
-import ctypes
-import os
 import sqlite3
-import struct
 import threading
 from collections.abc import Callable, Hashable
 from datetime import datetime
@@ -25,69 +19,39 @@ from app.core.db.extensions import db
 Value = TypeVar("Value")
 
 ENTRIES_KEPT = 512
-# The header stands there twice, 48 bytes each; its first four tell the version of the format.
-WAL_INDEX_HEADER_BYTES = 96
-WAL_INDEX_VERSION = 3007000
 REQUEST_STATE = "duplistatus.database_state"
 
 
 class Watcher:
-    """Says of one database, cheaply and from any thread, which state it is in."""
+    """Tells which state a database is in. May be used from any thread."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._wal_index: int | None = None
         if engine.dialect.name == "sqlite":
             path = engine.url.database or ""
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-            self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-            self._wal_index = _wal_index_address(path)
 
     def state(self) -> object:
-        """A value that differs from every earlier one if anything was committed in between."""
-        if self._wal_index is not None:
-            return ctypes.string_at(self._wal_index, WAL_INDEX_HEADER_BYTES)
+        """Return a value that differs from every earlier one if anything was committed in between."""
         if self._connection is None:
-            with self._engine.connect() as connection:
-                return connection.scalar(text("SELECT pg_current_snapshot()::text"))
+            return self.rows("SELECT pg_current_snapshot()::text")
         with self._lock:
-            return self._connection.execute("PRAGMA data_version").fetchone()[0]
+            return self._connection.execute("PRAGMA data_version").fetchone()
 
     def rows(self, statement: str) -> tuple[tuple[Any, ...], ...]:
-        """What a small statement without parameters gives now; for SQLite without the cost of a transaction."""
+        """Return what a small statement without parameters gives now; for SQLite without a transaction of its own."""
         if self._connection is None:
             with self._engine.connect() as connection:
                 return tuple(tuple(row) for row in connection.execute(text(statement)))
         with self._lock:
             return tuple(self._connection.execute(statement).fetchall())
 
-    def close(self, *, is_quiet: bool = False) -> None:
-        """Let go of the database, before its file is replaced.
-
-        Where threads may be looking at its shared memory, which they do not once all `is_quiet`, the connection stays
-        open, and the memory with it: the old file lives on without a name until the process ends.
-        """
-        if self._connection is not None and (is_quiet or self._wal_index is None):
-            self._wal_index = None
+    def close(self) -> None:
+        """Close the connection; nothing can be asked afterwards."""
+        if self._connection is not None:
             self._connection.close()
-
-
-def _wal_index_address(path: str) -> int | None:
-    """Where the wal-index of an open database lies in our memory; None where that cannot be known."""
-    name = f"{os.path.realpath(path)}-shm"
-    try:
-        with open("/proc/self/maps", encoding="utf-8", errors="replace") as mappings:
-            places = [line.split(maxsplit=5) for line in mappings if line.rstrip().endswith(name)]
-    except OSError:
-        return None
-    for addresses, _access, offset, _device, _inode, file in (place for place in places if len(place) == 6):
-        if file.rstrip() == name and int(offset, 16) == 0:
-            address = int(addresses.partition("-")[0], 16)
-            version, *_rest, flags = struct.unpack("=IIIB", ctypes.string_at(address, 13))
-            return address if version == WAL_INDEX_VERSION and flags == 1 else None
-    return None
 
 
 class ExactCache:
@@ -156,12 +120,9 @@ class ExactCache:
         """See `Watcher.rows`."""
         return self._watcher.rows(statement)
 
-    def close(self, *, is_quiet: bool = False) -> None:
-        """Forget everything and let go of the database; see `Watcher.close`."""
-        with self._lock:
-            self._entries.clear()
-            self._state = None
-        self._watcher.close(is_quiet=is_quiet)
+    def close(self) -> None:
+        """Close the connection to the database; the cache cannot be used afterwards."""
+        self._watcher.close()
 
 
 def cache() -> ExactCache:

@@ -202,7 +202,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def close(app: Flask, *, is_quiet: bool = False) -> None:
-    """Let go of the database. Say `is_quiet` where no other thread can be looking at it any more.
+    """Let go of the database. Say `is_quiet` where no other thread can be using it any more.
 
     The last connection of all folds what was written into the file of SQLite, and removes what lay beside it.
     """
@@ -217,8 +217,9 @@ def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
     """Close the connections that are not in use; the next use opens new ones. See `close`."""
     with app.app_context():
         db.session.remove()
-        if "duplistatus.cache" in app.extensions:
-            app.extensions.pop("duplistatus.cache").close(is_quiet=is_quiet)
+        cache = app.extensions.pop("duplistatus.cache", None)
+        if cache is not None and is_quiet:  # else a thread may be using it, and it closes when that is done
+            cache.close()
         for engine in db.engines.values():
             engine.dispose()
 
