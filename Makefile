@@ -53,7 +53,7 @@ bench: $(VENV)/.installed-dev ## Measure speed, memory and size; prints a table
 screenshots: $(VENV)/.installed-dev ## Take pictures of every page into docs/screenshots
 	$(BIN)/python scripts/screenshots.py
 
-translations: $(VENV)/.installed-dev ## Bring the texts of the pages into the catalogues of all languages
+translations: $(VENV)/.installed-dev ## Bring the texts of pages, messages and plugins into the catalogues of all languages
 	$(BIN)/python scripts/translations.py update
 
 dist: $(VENV)/.installed-dev ## Build sdist and wheel of duplistatus and of the bundled plugins into dist/

@@ -47,6 +47,7 @@ from app.web import errors as web_errors
 from app.web import pages as web_pages
 from app.web.guards import PAGE_HEADERS
 from app.web.pages import pages_bp, settings_bp
+from app.web.plugin_texts import channel_title, failure_text
 from app.web.request import TrustedProxies, visible_server_ids
 from app.web.responses import OrjsonProvider
 from app.web.routing import Application
@@ -129,6 +130,8 @@ def install_pages(app: Flask) -> None:
         anomaly_figures=words.anomaly_figures,
         filling_words=health_summary.filling_words,
         channel_troubles=channels.channel_troubles,
+        channel_title=channel_title,
+        failure_text=failure_text,
         key_trouble=recovery_pages.shown_trouble,
         key_trouble_sentence=recovery_pages.sentence,
     )

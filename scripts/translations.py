@@ -1,20 +1,25 @@
 #!/usr/bin/env python
-"""Keeps the catalogues of the pages' texts: which there are, which are missing, and their compiled form.
+"""Keeps the catalogues of texts: which there are, which are missing, and their compiled form.
 
     translations.py update               read all texts from the sources and bring them into every catalogue
-    translations.py missing LANGUAGE     print what is not translated yet, as JSON: [{"text", "plural", "context"}]
-    translations.py fill LANGUAGE FILE   take translations over from JSON: [{"text", "context", "translation"}],
-                                         `translation` being a list for texts with a plural; refuses lost placeholders
+    translations.py missing LANGUAGE     print what is not translated yet, as JSON: [{"domain", "text", "plural",
+                                         "context"}]
+    translations.py fill LANGUAGE FILE   take translations over from JSON: [{"domain", "text", "context",
+                                         "translation"}], `translation` being a list for texts with a plural; rejects
+                                         lost placeholders
     translations.py compile              write the binary form that the application reads
 
-Run by people who change texts, with the virtual environment's Python; both forms are committed.
+LANGUAGE is a locale such as pt_BR. The domain `messages` has the texts of pages and messages; each plugin in
+`plugins/` with a folder `translations` has a domain of its own, named for its package. Run it with the virtual
+environment's Python; both forms are committed.
 """
 
 import io
 import json
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,11 +29,13 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po, write_po
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDER = ROOT / "app" / "translations"
+MAIN = "messages"
 METHODS = [("**.py", "python"), ("**.html", "jinja2")]
 OPTIONS = {"**.html": {"trimmed": "true", "silent": "false"}}
 KEYWORDS = {
     "_": None,
+    "N_": None,
+    "NC_": ((1, "c"), 2),
     "lazy": None,
     "gettext": None,
     "lazy_gettext": None,
@@ -45,88 +52,141 @@ NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 DATES = re.compile(rb'^"(POT-Creation-Date|PO-Revision-Date):.*\n', re.MULTILINE)
 
 
-def languages() -> list[str]:
-    """The languages to translate into: all but English, which the sources speak."""
-    from app.web.i18n import LOCALES
+@dataclass(frozen=True)
+class Domain:
+    """A set of catalogues, one a language, for the texts of the files in `sources`."""
 
-    return [code for code in LOCALES.values() if code != "en_GB"]
+    name: str
+    sources: Path
+    folder: Path
 
+    @property
+    def languages(self) -> list[str]:
+        """The locales to translate into: all but English, the language of the sources."""
+        return [
+            language.locale
+            for code, language in known_languages().items()
+            if code != "en-GB" and (language.base is None or self.name == MAIN)
+        ]
 
-def source_texts() -> Catalog:
-    """Every text of the pages, and what the bundled plugins say of themselves and their settings."""
-    catalog = Catalog(project="duplistatus", charset="utf-8")
-    for folder in (ROOT / "app",):
-        for _file, _line, text, _comments, context in extract_from_dir(
-            str(folder), METHODS, OPTIONS, keywords=KEYWORDS
-        ):
+    def texts(self) -> Catalog:
+        """Every text of the sources."""
+        catalog = Catalog(project="duplistatus", charset="utf-8")
+        found = extract_from_dir(str(self.sources), METHODS, OPTIONS, keywords=KEYWORDS)
+        for _file, _line, text, _comments, context in found:
             catalog.add(text, context=context)
-    for said in plugin_texts():
-        catalog.add(said)
-    return catalog
+        return catalog
+
+    def path(self, language: str, suffix: str) -> Path:
+        """Where a catalogue lies."""
+        return self.folder / language / "LC_MESSAGES" / f"{self.name}.{suffix}"
+
+    def read(self, language: str) -> Catalog:
+        """The catalogue of a language, empty when there is none yet."""
+        path = self.path(language, "po")
+        if not path.exists():
+            return Catalog(locale=language, project="duplistatus", charset="utf-8")
+        with path.open("rb") as file:
+            return read_po(file, locale=language)
+
+    def write(self, language: str, catalog: Catalog) -> None:
+        """Store a catalogue by its texts, so that a change of one is a change of a line; and its binary form."""
+        if is_variant(language):
+            for message in list(catalog):
+                if message.id and not is_translated(message):
+                    catalog.delete(message.id, message.context)
+        path = self.path(language, "po")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = io.BytesIO()
+        write_po(written, catalog, width=10_000, no_location=True, sort_output=True, ignore_obsolete=True)
+        path.write_bytes(DATES.sub(b"", written.getvalue()))
+        self.path(language, "mo").write_bytes(self.compiled(language))
+
+    def compiled(self, language: str) -> bytes:
+        """The binary form of a stored catalogue."""
+        catalog, written = self.read(language), io.BytesIO()
+        catalog.creation_date = catalog.revision_date = NO_DATE
+        write_mo(written, catalog)
+        return written.getvalue()
+
+    def updated(self, language: str) -> Catalog:
+        """The stored catalogue with the texts of the sources, and without those that are no longer there."""
+        catalog = self.read(language)
+        catalog.update(self.texts(), no_fuzzy_matching=True)
+        catalog.obsolete.clear()
+        return catalog
 
 
-def plugin_texts() -> Iterator[str]:
-    """The labels, hints and choices of our own channels and charts; guests bring no texts into our catalogues."""
-    from app.registry import discover
+def known_languages() -> Mapping:
+    """The languages by their code."""
+    from app.core.languages import LANGUAGES
 
-    registry = discover()
-    for channel in registry.channels.values():
-        if channel.__module__.startswith("plugins."):
-            yield channel.label
-            for field in channel.Settings().fields.values():
-                yield from texts_of_field(field)
-    yield from (provider.label for provider in registry.chart_providers.values())
+    return LANGUAGES
 
 
-def texts_of_field(field) -> Iterator[str]:
-    """What a form shows of one setting of a plugin."""
-    for name in ("label", "help"):
-        if said := field.metadata.get(name):
-            yield str(said)
-    validators = field.validate if isinstance(field.validate, list | tuple) else [field.validate]
-    for validator in validators:
-        for label in getattr(validator, "labels", None) or ():
-            yield str(label)
+def is_variant(language: str) -> bool:
+    """Whether a locale takes from another language what it does not translate itself."""
+    return any(known.locale == language and known.base for known in known_languages().values())
+
+
+def domains() -> Iterator[Domain]:
+    """The main domain and those of the plugins."""
+    from app.core.languages import FOLDER
+
+    yield Domain(MAIN, ROOT / "app", FOLDER)
+    for folder in sorted(ROOT.glob("plugins/*/translations")):
+        yield Domain(f"plugins.{folder.parent.name}", folder.parent, folder)
+
+
+def domains_of(language: str) -> list[Domain]:
+    """The domains that are translated into a language."""
+    return [domain for domain in domains() if language in domain.languages]
 
 
 def update() -> None:
-    """Bring all texts of the sources into the catalogues; what nobody says any more goes."""
-    texts = source_texts()
-    for language in languages():
-        catalog = read(language)
-        catalog.update(texts, no_fuzzy_matching=True)
-        catalog.obsolete.clear()
-        write(language, catalog)
+    """Bring all texts of the sources into the catalogues; texts that are no longer in the sources are removed."""
+    for domain in domains():
+        for language in domain.languages:
+            domain.write(language, domain.updated(language))
 
 
 def missing(language: str) -> list[dict[str, object]]:
-    """The texts of a catalogue without a translation."""
+    """The texts of the catalogues of a language without a translation; a variant needs none."""
     return [
-        {"text": singular(message), "plural": plural(message), "context": message.context}
-        for message in read(language)
+        {"domain": domain.name, "text": singular(message), "plural": plural(message), "context": message.context}
+        for domain in domains_of(language)
+        for message in domain.read(language)
         if message.id and not is_translated(message)
     ]
 
 
 def fill(language: str, translations: Iterable[dict]) -> list[str]:
-    """Take translations over; gives a sentence for each that was refused."""
-    catalog, refused = read(language), []
+    """Take translations over; returns a sentence for each that was rejected."""
+    catalogs = {domain.name: (domain, domain.updated(language)) for domain in domains_of(language)}
+    rejected = []
     for given in translations:
-        message = catalog.get(given["text"], given.get("context"))
-        if message is None:
-            refused.append(f"no such text: {given['text']!r}")
-            continue
-        new = given["translation"]
-        texts = new if isinstance(new, list) else [new]
-        if plural(message) and len(texts) == 1:
-            texts = texts * catalog.num_plurals
-        problem = find_problem(message, texts, catalog.num_plurals)
+        _, catalog = catalogs[given.get("domain", MAIN)]
+        problem = enter(catalog, given)
         if problem:
-            refused.append(f"{problem}: {given['text']!r} -> {new!r}")
-            continue
+            rejected.append(f"{problem}: {given['text']!r} -> {given['translation']!r}")
+    for domain, catalog in catalogs.values():
+        domain.write(language, catalog)
+    return rejected
+
+
+def enter(catalog: Catalog, given: dict) -> str:
+    """Enter one translation into a catalogue; returns what is wrong with it, or nothing."""
+    message = catalog.get(given["text"], given.get("context"))
+    if message is None:
+        return "no such text"
+    new = given["translation"]
+    texts = new if isinstance(new, list) else [new]
+    if plural(message) and len(texts) == 1:
+        texts = texts * catalog.num_plurals
+    problem = find_problem(message, texts, catalog.num_plurals)
+    if not problem:
         message.string = tuple(texts) if plural(message) else texts[0]
-    write(language, catalog)
-    return refused
+    return problem
 
 
 def find_problem(message: Message, texts: list[str], num_plurals: int) -> str:
@@ -163,38 +223,6 @@ def plural(message: Message) -> str | None:
     return message.id[1] if isinstance(message.id, tuple | list) else None
 
 
-def path_of(language: str, suffix: str) -> Path:
-    """Where a catalogue lies."""
-    return FOLDER / language / "LC_MESSAGES" / f"messages.{suffix}"
-
-
-def read(language: str) -> Catalog:
-    """The catalogue of a language, empty when there is none yet."""
-    path = path_of(language, "po")
-    if not path.exists():
-        return Catalog(locale=language, project="duplistatus", charset="utf-8")
-    with path.open("rb") as file:
-        return read_po(file, locale=language)
-
-
-def write(language: str, catalog: Catalog) -> None:
-    """Store a catalogue by its texts, so that a change of one is a change of a line; and its binary form."""
-    path = path_of(language, "po")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    said = io.BytesIO()
-    write_po(said, catalog, width=10_000, no_location=True, sort_output=True, ignore_obsolete=True)
-    path.write_bytes(DATES.sub(b"", said.getvalue()))
-    path_of(language, "mo").write_bytes(compiled(language))
-
-
-def compiled(language: str) -> bytes:
-    """The binary form of a stored catalogue."""
-    catalog, made = read(language), io.BytesIO()
-    catalog.creation_date = catalog.revision_date = NO_DATE
-    write_mo(made, catalog)
-    return made.getvalue()
-
-
 def main(arguments: list[str]) -> int:
     """Do what the command line asks for."""
     match arguments:
@@ -203,12 +231,13 @@ def main(arguments: list[str]) -> int:
         case ["missing", language]:
             print(json.dumps(missing(language), ensure_ascii=False, indent=1))
         case ["fill", language, file]:
-            refused = fill(language, json.loads(Path(file).read_text()))
-            print("\n".join(refused))
-            return 1 if refused else 0
+            rejected = fill(language, json.loads(Path(file).read_text()))
+            print("\n".join(rejected))
+            return 1 if rejected else 0
         case ["compile"]:
-            for language in languages():
-                path_of(language, "mo").write_bytes(compiled(language))
+            for domain in domains():
+                for language in domain.languages:
+                    domain.path(language, "mo").write_bytes(domain.compiled(language))
         case _:
             print(__doc__)
             return 2

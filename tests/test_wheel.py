@@ -94,6 +94,7 @@ def test_it_holds_every_file_that_the_program_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     kinds = ("app/**/*.py", "app/templates/**/*.html", "app/static/**/*.*", "app/translations/**/*.mo")
+    kinds += tuple(f"plugins/{name}/translations/**/*.mo" for name in ("ntfy", "email", "core_charts"))
     needed = {path.relative_to(ROOT).as_posix() for kind in kinds for path in ROOT.glob(kind) if path.is_file()}
     needed |= {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("migrations/**/*.[!p]*") if path.suffix != ".pyc"}
     needed |= {f"app/{path.relative_to(ROOT)}" for path in ROOT.glob("migrations/**/*.py")}

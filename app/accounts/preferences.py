@@ -16,9 +16,9 @@ from sqlalchemy.orm import Session
 
 from app.accounts.models import User
 from app.core.db.transaction import writing
+from app.core.languages import PAGE_LANGUAGES
 from app.plugin.errors import NotFound
 
-LANGUAGES = ("en-GB", "de", "fr", "es", "pt-BR", "hi", "zh-Hans")
 MONDAY, SUNDAY = 0, 6
 # Where the week begins on a Monday: languages, and countries that differ from the others of their language.
 MONDAY_FIRST = frozenset(
@@ -130,7 +130,7 @@ def save(user_id: str, chosen: Mapping[str, Any], *, now: datetime) -> None:
     with writing() as session:
         user = _find(session, user_id)
         user.preferences = {**user.preferences, **known}
-        if chosen.get("language") in LANGUAGES:
+        if chosen.get("language") in PAGE_LANGUAGES:
             user.language = chosen["language"]
         user.updated_at = now
 

@@ -21,7 +21,7 @@ from app.backups.overview import JobStatus, Overview, ServerStatus
 from app.backups.run_lists import DayState
 from app.charts import pages as charts_pages
 from app.charts import series as charts_series
-from app.charts.pages import BUILT_IN_LABELS, RANGES, VALUE_TEXTS
+from app.charts.pages import RANGES, VALUE_TEXTS, label_of
 from app.core.db.cache import cache
 from app.legacy_import import importing
 from app.reports import pages as reports_pages
@@ -374,7 +374,7 @@ def _charts(start_on: date, end_on: date, visible: frozenset[str] | None) -> lis
         if known:
             write = VALUE_TEXTS[providers[name].unit]
             texts = write(min(known)), write(max(known)), write(known[-1])
-            shown.append(SmallChart(name, str(BUILT_IN_LABELS[name]), values, *texts))
+            shown.append(SmallChart(name, label_of(name), values, *texts))
     return shown
 
 

@@ -19,6 +19,7 @@ from app.plugin import Unit
 from app.plugin.errors import NotFound
 from app.web.formats import MISSING, count_text, duration_text, number_text, size_text
 from app.web.i18n import format_locale
+from app.web.plugin_texts import plugin_text
 from app.web.responses import csv_line
 
 RANGES = {"1W": 7, "2W": 14, "1M": 30, "3M": 90, "6M": 182, "1Y": 365, "2Y": 730}
@@ -32,14 +33,7 @@ RANGE_LABELS = {
     "2Y": lazy_gettext("Last 2 years"),
 }
 # The six of the reference, in their order; other providers follow by name.
-BUILT_IN_LABELS = {
-    "uploadedSize": lazy_gettext("Uploaded size"),
-    "duration": lazy_gettext("Duration"),
-    "fileCount": lazy_gettext("File count"),
-    "fileSize": lazy_gettext("File size"),
-    "storageSize": lazy_gettext("Storage size"),
-    "backupVersions": lazy_gettext("Available versions"),
-}
+BUILT_IN = ("uploadedSize", "duration", "fileCount", "fileSize", "storageSize", "backupVersions")
 SPLITS = ("", "server", "job")
 # More points or lines than these cannot be told apart in a small chart.
 POINTS_SHOWN = 31
@@ -176,8 +170,9 @@ def build_metrics(
 
 
 def label_of(name: str) -> str:
-    """What people call a chart, in their language if it is one of ours."""
-    return str(BUILT_IN_LABELS.get(name) or runtime.registry().chart_providers[name].label)
+    """Return the label of a chart in the language of the page."""
+    provider = runtime.registry().chart_providers[name]
+    return plugin_text(provider, provider.label)
 
 
 def _own_days(first: str, last: str, today: date) -> tuple[date | None, date | None]:
@@ -251,7 +246,7 @@ def _build_charts(
     visible: frozenset[str] | None,
 ) -> tuple[Chart, ...]:
     providers = runtime.registry().chart_providers
-    names = [name for name in BUILT_IN_LABELS if name in providers]
+    names = [name for name in BUILT_IN if name in providers]
     names += sorted(set(providers) - set(names))
     scope: dict[str, Any] = {"server_id": server_id, "job_name": job_name, "visible_server_ids": visible}
     scope |= {"start_on": first, "end_on": last, "span_days": span_days}

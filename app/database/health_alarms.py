@@ -231,7 +231,7 @@ def _store_if_possible(
 
 
 def _line(memory: Memory, kind: str, details: str = "") -> str:
-    words = health_words(kind, messages.alarm_language(memory.language))
+    words = health_words(kind, memory.language)
     return f"• {words} ({details})" if details else f"• {words}"
 
 

@@ -18,6 +18,7 @@ from app.backups.recent_runs import unpack_runs
 from app.backups.servers import read_tags
 from app.collector.rounds import is_choice
 from app.core.db.types import TIME_SIZE
+from app.core.languages import PAGE_LANGUAGES
 from app.core.settings import declarations
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Number, Whole, check_instant, first_sentence
@@ -169,7 +170,7 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("servers", "seen_offsets"): _json(_fits(_offsets)),
     ("servers", "tags"): _json(_are_tags),
     ("users", "id"): bool,
-    ("users", "language"): _one_of("", *preferences.LANGUAGES),
+    ("users", "language"): _one_of("", *PAGE_LANGUAGES),
     ("users", "password_hash"): passwords.is_checkable,
     ("users", "preferences"): _json(_are_preferences),
     ("users", "username"): bool,

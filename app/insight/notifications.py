@@ -26,7 +26,7 @@ from app.insight.forecasts import (
     next_warning,
 )
 from app.notifications import messages, outbox
-from app.notifications.alarm_words import FULL_WORDS, figure_line
+from app.notifications.alarm_words import figure_line, full_line, full_now
 from app.notifications.templates import render
 from app.notifications.wording import count_text, date_text, day_text, in_days_text, size_text
 from app.plugin import Severity
@@ -73,7 +73,7 @@ def _render(server: Server, job: Job, run_id: str, anomalies: Iterable[Anomaly])
 
 def _line(anomaly: Anomaly, language: str) -> str:
     value, usual = (_amount(anomaly.figure, amount, language) for amount in (anomaly.value, anomaly.usual))
-    return f"• {figure_line(anomaly.figure, value, usual, messages.alarm_language(language))}"
+    return f"• {figure_line(anomaly.figure, value, usual, language)}"
 
 
 def _amount(figure: str, value: float, language: str) -> str:
@@ -209,11 +209,10 @@ def _queue(session: Session, destinations: Iterable[outbox.Destination], jobs: S
 
 def _values(full: FullJob, now: datetime) -> dict[str, str]:
     code = messages.language()
-    words = messages.alarm_language(code)
     at, growth = _full_at(full.job) or now, full.job.growth_bytes
     left = _free(full.job) or 0
     return messages.server_values(full.server, full.job) | {
-        "when": in_days_text(max((at - now).days, 1), words) if left else FULL_WORDS[words][1],
+        "when": in_days_text(max((at - now).days, 1), code) if left else full_now(code),
         "free_size": size_text(left, code),
         "growth_size": messages.NOT_TOLD if growth is None or growth < 0 else size_text(round(growth), code),
         "full_date": day_text(messages.local_day(max(at, now)), code),
@@ -222,6 +221,5 @@ def _values(full: FullJob, now: datetime) -> dict[str, str]:
 
 def _list_values(jobs: Sequence[FullJob], now: datetime) -> dict[str, str]:
     code = messages.language()
-    line, _ = FULL_WORDS[messages.alarm_language(code)]
-    lines = [render(line, _values(full, now)) for full in jobs[: messages.JOBS_LISTED]]
+    lines = [render(full_line(code), _values(full, now)) for full in jobs[: messages.JOBS_LISTED]]
     return {"count": count_text(len(jobs), code), "jobs": messages.job_list(lines, len(jobs), code)}

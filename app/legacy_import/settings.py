@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.accounts.models import ALL_SERVERS
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.languages import language_or_default
 from app.core.settings import store as settings_store
 from app.core.settings.store import Setting
 from app.database import secrets
@@ -21,7 +22,6 @@ from app.notifications import channels
 from app.notifications.channels import EMAIL, NTFY
 from app.notifications.default_templates import default_templates
 from app.notifications.templates import PLACEHOLDERS
-from app.notifications.wording import language_or_default
 from app.plugin import AppError
 from app.schedules import overdue_check
 from app.schedules.overdue import FREQUENCIES, TOLERANCES

@@ -25,6 +25,7 @@ from app.notifications.mutes import QuietHours
 from app.notifications.watchdogs import AlarmLimits
 from app.plugin import AppError, NotificationChannel, validate_http_url
 from app.web.forms import PageForm, SettingsForm
+from app.web.plugin_texts import plugin_text
 
 PREFIX, REMOVE = "setting_", "remove_"
 KEEP_NOTE = lazy_gettext("One is stored. Leave this empty to keep it.")
@@ -50,6 +51,7 @@ class ChannelForm(PageForm):
         lazy_gettext("Switched on"), description=lazy_gettext("Messages go through it."), default=True
     )
 
+    kind: type[NotificationChannel]
     schema: Schema
     problem = ""
 
@@ -102,15 +104,23 @@ class ChannelForm(PageForm):
             if PREFIX + name in self:
                 field = self[PREFIX + name]
                 is_missing = self.schema.fields[name].required and not any(field.raw_data or ())
-                field.errors = (str(NEEDED),) if is_missing else tuple(_sentences(sentences))
+                field.errors = (str(NEEDED),) if is_missing else tuple(self._sentences(sentences))
                 if isinstance(refusal, KeptForAnother):
                     field.errors = (str(ELSEWHERE),)
             else:
-                self.problem = " ".join(_sentences(sentences))
+                self.problem = " ".join(self._sentences(sentences))
         if refusal.extra.get("field") == "name":
             self.name.errors = (refusal.message,)
         elif not refused:
             self.problem = refusal.message
+
+    def _sentences(self, messages: Any) -> list[str]:
+        """Return the sentences in what marshmallow says of a field, at any depth, in the language of the page."""
+        if isinstance(messages, Mapping):
+            return [sentence for part in messages.values() for sentence in self._sentences(part)]
+        if isinstance(messages, list):
+            return [sentence for part in messages for sentence in self._sentences(part)]
+        return [plugin_text(self.kind, str(messages))]
 
 
 class SecretLinesField(PasswordField):
@@ -128,21 +138,33 @@ def form_for(
     """The class of form for a kind, filled with the settings that may be shown; `lost` names the unreadable ones."""
     schema = kind.Settings()
     shown = shown or {}
-    members: dict[str, Any] = {"schema": schema}
+    members: dict[str, Any] = {"kind": kind, "schema": schema}
     for name, field in schema.fields.items():
         if field.dump_only:
             continue
         is_kept = bool(shown.get(f"has_{name}")) and name not in lost
-        members[PREFIX + name] = _entry(name, field, shown, is_kept=is_kept, is_lost=name in lost)
+        members[PREFIX + name] = _entry(kind, name, field, shown, is_kept=is_kept, is_lost=name in lost)
         if is_kept and not field.required:
             members[REMOVE + name] = BooleanField(lazy_gettext("Remove the stored one"))
     return type(f"{kind.__name__}Form", (ChannelForm,), members)
 
 
-def _entry(name: str, field: fields.Field[Any], shown: Mapping[str, Any], *, is_kept: bool, is_lost: bool) -> Any:
+def _entry(
+    kind: type[NotificationChannel],
+    name: str,
+    field: fields.Field[Any],
+    shown: Mapping[str, Any],
+    *,
+    is_kept: bool,
+    is_lost: bool,
+) -> Any:
     about = field.metadata
-    label = str(about.get("label") or _words(name))
-    notes = [str(about.get("help") or ""), str(KEEP_NOTE) if is_kept else "", str(LOST_NOTE) if is_lost else ""]
+    label = plugin_text(kind, str(about.get("label") or _words(name)))
+    notes = [
+        plugin_text(kind, str(about.get("help") or "")),
+        str(KEEP_NOTE) if is_kept else "",
+        str(LOST_NOTE) if is_lost else "",
+    ]
     attributes: dict[str, Any] = {"autocomplete": "off", **_length(field)}
     if field.required and not is_kept:
         attributes["required"] = True
@@ -155,7 +177,7 @@ def _entry(name: str, field: fields.Field[Any], shown: Mapping[str, Any], *, is_
     if isinstance(field, fields.Boolean):
         return BooleanField(label, description=options["description"], default=bool(shown.get(name, _default(field))))
     options["default"] = _text(shown.get(name, _default(field)))
-    if choices := _choices(field):
+    if choices := _choices(kind, field):
         is_known = options["default"] in {choice.value for choice in choices}
         options |= {
             "choices": choices if is_known else [SelectChoice("", _("Choose …")), *choices],
@@ -198,16 +220,18 @@ def _typed(field: fields.Field[Any], text: str) -> Any:
     return int(text) if is_number else text
 
 
-def _choices(field: fields.Field[Any]) -> list[SelectChoice]:
+def _choices(kind: type[NotificationChannel], field: fields.Field[Any]) -> list[SelectChoice]:
     """What one can choose from: an enumeration, or the values that a validator names, with its labels."""
     if isinstance(field, fields.Enum):
-        return [SelectChoice(_enum_text(field, member), _words(member.name)) for member in field.enum]
+        return [
+            SelectChoice(_enum_text(field, member), plugin_text(kind, _words(member.name))) for member in field.enum
+        ]
     for validator in field.validators:
         if isinstance(validator, validate.OneOf):
             choices, named = list(validator.choices), list(map(str, validator.labels))
             labels = named + list(map(str, choices[len(named) :]))
             pairs = zip(choices, labels, strict=True)
-            return [SelectChoice(str(choice), label) for choice, label in pairs]
+            return [SelectChoice(str(choice), plugin_text(kind, label)) for choice, label in pairs]
     return []
 
 
@@ -247,13 +271,6 @@ def _joined(notes: list[str]) -> str:
 
 def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
-
-
-def _sentences(told: Any) -> list[str]:
-    """The sentences in what marshmallow says of a field, however deep it says it."""
-    if isinstance(told, Mapping):
-        return [sentence for part in told.values() for sentence in _sentences(part)]
-    return [sentence for part in told for sentence in _sentences(part)] if isinstance(told, list) else [str(told)]
 
 
 # Quiet hours of channels, and the notifications that do not follow from the status of a run: two small forms.

@@ -1,6 +1,5 @@
 """What the tab of the notification channels shows: what is installed, what is set up, and how it went."""
 
-import inspect
 from collections import defaultdict
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -32,6 +31,7 @@ from app.registry import NOTIFICATION_CHANNELS, Broken
 from app.runtime import registry
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
+from app.web.plugin_texts import failure_text, kind_label, plugin_text
 from app.web.request import actor, visible_server_ids
 
 DELIVERIES_SHOWN = 20
@@ -117,7 +117,7 @@ class ChannelPage:
         """What the page is about."""
         if self.row is not None:
             return _title(self.row)
-        label = _label(self.kind_name)
+        label = kind_label(self.kind_name)
         return label if self.tab == self.kind_name else _("New %(kind)s channel", kind=label)
 
     @property
@@ -131,7 +131,7 @@ class ChannelPage:
         """What kind of channel it is, where the title does not say that."""
         if self.row is None:
             return _about(self.kind) if self.kind else ""
-        return "" if self.title == _label(self.kind_name) else _label(self.kind_name)
+        return "" if self.title == kind_label(self.kind_name) else kind_label(self.kind_name)
 
     @property
     def is_complete(self) -> bool:
@@ -206,10 +206,16 @@ def build_board() -> Board:
         if kind is None:
             orphans.append(row)
             continue
-        told = (trouble.error, trouble.waiting) if trouble else ("", 0)
+        told = (failure_text(row.kind, trouble.error), trouble.waiting) if trouble else ("", 0)
         instances[row.kind].append(Instance(row, _title(row), _summary(kind, row), channels.is_complete(row), *told))
     kinds = [
-        Kind(name, kind.label, _about(kind), found.sources.get((NOTIFICATION_CHANNELS, name), ""), (*instances[name],))
+        Kind(
+            name,
+            kind_label(name),
+            _about(kind),
+            found.sources.get((NOTIFICATION_CHANNELS, name), ""),
+            (*instances[name],),
+        )
         for name, kind in found.channels.items()
     ]
     broken = tuple(plugin for plugin in found.broken if plugin.kind == NOTIFICATION_CHANNELS)
@@ -285,7 +291,8 @@ def send_test(channel_id: int, actor: Actor, now: datetime) -> Trial:
     except NotFound:
         raise
     except test_messages.NotificationTestFailed as failure:
-        return Trial(False, _("Not delivered. %(reason)s", reason=failure.reason), now)
+        reason = failure_text(channels.find_channel(channel_id).kind, failure.reason)
+        return Trial(False, _("Not delivered. %(reason)s", reason=reason), now)
     except AppError as refusal:
         return Trial(False, _("Not sent. %(reason)s", reason=refusal.message), now)
     return Trial(True, _("The test message was delivered."), now)
@@ -306,22 +313,16 @@ def standard_state(kind_name: str) -> str:
 
 
 def _troubles() -> dict[int, str]:
-    return {trouble.channel_id: trouble.error for trouble in channels.channel_troubles()}
-
-
-def _label(kind_name: str) -> str:
-    kind = registry().channels.get(kind_name)
-    return kind.label if kind else kind_name
+    return {trouble.channel_id: failure_text(trouble.kind, trouble.error) for trouble in channels.channel_troubles()}
 
 
 def _title(row: Channel) -> str:
-    return _label(row.kind) if row.name == row.kind else row.name
+    return kind_label(row.kind) if row.name == row.kind else row.name
 
 
 def _about(kind: type[NotificationChannel]) -> str:
-    """The first line of what its module, or else the class, says of itself."""
-    told = getattr(inspect.getmodule(kind), "__doc__", None) or kind.__doc__ or ""
-    return str(told).strip().partition("\n")[0]
+    """What kind of channel it is, in a sentence."""
+    return plugin_text(kind, kind.description)
 
 
 def _summary(kind: type[NotificationChannel], row: Channel) -> str:

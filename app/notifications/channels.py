@@ -21,6 +21,7 @@ from app.database import secrets
 from app.database.secrets import leads_elsewhere
 from app.notifications.models import Channel, Delivery, DeliveryState
 from app.plugin import (
+    NC_,
     AppError,
     DeliveryError,
     ForbiddenAddress,
@@ -227,8 +228,8 @@ def send_once(channel: NotificationChannel, message: Message) -> None:
     except Exception as error:  # a plugin's mistake must not stop the outbox
         kind, steps = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
         log.error("channel %s raised %s:\n%s", channel.name, kind, steps)
-        text = f"{channel.label}: the channel failed unexpectedly ({kind}); the application log says where"
-        raise DeliveryError(text) from None
+        text = NC_("failure", "the channel failed unexpectedly ({error}); the application log says where")
+        raise DeliveryError(f"{channel.label}: {text.format(error=kind)}") from None
 
 
 def audit_label(channel: NotificationChannel) -> str:

@@ -9,13 +9,12 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 from app import runtime
 from app.backups.models import Job, Server
 from app.core.instants import iso
+from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
 from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
 from app.database.external_monitor import LONGEST_TOKEN, ExternalMonitor, PingResult
 from app.database.monitor_pings import SERVICES
 from app.notifications.channel_settings import MailSettings, NtfySettings
-from app.notifications.default_templates import DEFAULT_LANGUAGE
 from app.notifications.rules import EVENTS, WARNINGS
-from app.notifications.wording import LANGUAGES
 from app.plugin import AppError, validate_one_line
 from app.reports.fields import read_instant_or_none
 from app.schedules.grid import EVERY_DAY, weekday_mask, weekdays_from_mask

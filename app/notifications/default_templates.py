@@ -1,18 +1,13 @@
 """The texts that people get as long as they have not written their own."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from types import MappingProxyType
 
-from app.notifications.summary_words import SUMMARY_WORDS, digest_message, summary_message
+from app.core.languages import catalog
 from app.notifications.templates import Template
-from app.notifications.translated_templates import again_word, late_word, translated_messages
+from app.plugin import N_
 
-DEFAULT_LANGUAGE = "en-GB"
-# Earlier versions wrote Hindi in Latin letters and had no texts of its own for it.
-ALIASES: Mapping[str, str] = MappingProxyType({"hi-Latn": "hi"})
-
-SUCCESS_MESSAGE = """\
+SUCCESS_MESSAGE = N_("""\
 The backup {backup_name} of {server_alias} ended with {status}. It began on {backup_date} and took {duration}.
 
 🔍 Note: {server_note}
@@ -20,10 +15,10 @@ The backup {backup_name} of {server_alias} ended with {status}. It began on {bac
 💾 Stored in all: {storage_size}
 🔃 Versions kept: {available_versions}
 
-🔗 {details_link}"""
+🔗 {details_link}""")
 
 # The reason comes first: on a phone it may be all that shows. The log comes last: it may be cut.
-WARNING_MESSAGE = """\
+WARNING_MESSAGE = N_("""\
 {reason}
 
 The backup {backup_name} of {server_alias}, begun on {backup_date}, ended with {status}.
@@ -39,9 +34,9 @@ The backup {backup_name} of {server_alias}, begun on {backup_date}, ended with {
 🖥️ Duplicati: {server_url}
 
 📄 Log:
-{log_text}"""
+{log_text}""")
 
-OVERDUE_MESSAGE = """\
+OVERDUE_MESSAGE = N_("""\
 The backup {backup_name} of {server_alias} has not arrived in time.
 
 🔍 Note: {server_note}
@@ -51,9 +46,9 @@ The backup {backup_name} of {server_alias} has not arrived in time.
 It should run every {backup_interval}, with a tolerance of {overdue_tolerance}.
 
 ⚠️ Please check the server and its schedule: {details_link}
-🖥️ Duplicati: {server_url}"""
+🖥️ Duplicati: {server_url}""")
 
-RECOVERED_MESSAGE = """\
+RECOVERED_MESSAGE = N_("""\
 The backup {backup_name} of {server_alias} is fine again: {status} on {backup_date}, after {duration}.
 
 🔍 Note: {server_note}
@@ -63,7 +58,42 @@ The backup {backup_name} of {server_alias} is fine again: {status} on {backup_da
 💾 Stored in all: {storage_size}
 🔃 Versions kept: {available_versions}
 
-🔗 {details_link}"""
+🔗 {details_link}""")
+
+SUMMARY_MESSAGE = N_("""\
+{verdict}
+
+Needs attention:
+{attention}
+
+✅ Fine: {fine_count}
+⚠️ With warnings: {warning_count}
+🛑 Failed: {failed_count}
+🕑 Overdue: {overdue_count}
+☁️ Uploaded in 24 hours: {uploaded_size}
+💾 Stored in all: {storage_size}
+
+📄 All backup jobs:
+{jobs}
+
+{duplistatus_link}""")
+
+DIGEST_MESSAGE = N_("""\
+{verdict}
+
+✅ Good runs: {success_rate}
+🔁 Runs: {run_count} (Fine: {fine_count}, With warnings: {warning_count}, Failed: {failed_count})
+🕳️ Missed runs: {missed_count}
+☁️ Uploaded: {uploaded_size}
+💾 Stored in all: {storage_size} ({storage_growth}) {storage_line}
+
+Needs attention:
+{attention}
+
+📈 Grew most:
+{growth}
+
+{duplistatus_link}""")
 
 DEFAULT_TEMPLATES: Mapping[str, Template] = MappingProxyType(
     {
@@ -80,26 +110,26 @@ DEFAULT_TEMPLATES: Mapping[str, Template] = MappingProxyType(
             tags="duplicati, duplistatus, warning, error",
         ),
         "overdueBackup": Template(
-            title="🕑 Overdue - {backup_name} @ {server_alias}",
+            title=N_("🕑 Overdue - {backup_name} @ {server_alias}"),
             message=OVERDUE_MESSAGE,
             priority="default",
             tags="duplicati, duplistatus, overdue",
         ),
         "recovered": Template(
-            title="💚 Fine again - {backup_name} @ {server_alias}",
+            title=N_("💚 Fine again - {backup_name} @ {server_alias}"),
             message=RECOVERED_MESSAGE,
             priority="default",
             tags="duplicati, duplistatus, recovered",
         ),
         "dailySummary": Template(
             title="📋 {summary_date}: {verdict}",
-            message=summary_message(DEFAULT_LANGUAGE),
+            message=SUMMARY_MESSAGE,
             priority="default",
             tags="duplicati, duplistatus, summary",
         ),
         "digest": Template(
-            title=f"📈 {SUMMARY_WORDS[DEFAULT_LANGUAGE]['digest_title']}",
-            message=digest_message(DEFAULT_LANGUAGE),
+            title=N_("📈 Backups from {period_start} to {period_end}: {success_rate} good"),
+            message=DIGEST_MESSAGE,
             priority="default",
             tags="duplicati, duplistatus, digest",
         ),
@@ -108,18 +138,6 @@ DEFAULT_TEMPLATES: Mapping[str, Template] = MappingProxyType(
 
 
 def default_templates(language: str) -> Mapping[str, Template]:
-    """The built-in templates of a language, by kind; English where it has none of its own."""
-    language = ALIASES.get(language, language)
-    messages = translated_messages(language)
-    if messages is None:
-        return DEFAULT_TEMPLATES
-    titles = {
-        **{kind: template.title for kind, template in DEFAULT_TEMPLATES.items()},
-        "overdueBackup": DEFAULT_TEMPLATES["overdueBackup"].title.replace("Overdue", late_word(language)),
-        "recovered": DEFAULT_TEMPLATES["recovered"].title.replace("Fine again", again_word(language)),
-        "digest": f"📈 {SUMMARY_WORDS[language]['digest_title']}",
-    }
-    texts = {**messages, "dailySummary": summary_message(language), "digest": digest_message(language)}
-    return {
-        kind: replace(template, title=titles[kind], message=texts[kind]) for kind, template in DEFAULT_TEMPLATES.items()
-    }
+    """Return the built-in templates of a language, by kind; English for an unknown language."""
+    texts = catalog(language)
+    return {kind: template.translated(texts.gettext) for kind, template in DEFAULT_TEMPLATES.items()}

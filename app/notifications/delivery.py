@@ -23,7 +23,7 @@ from app.database import secrets
 from app.notifications import channels, markdown, messages, mutes
 from app.notifications.models import Channel, Delivery, DeliveryState
 from app.notifications.rules import shorten
-from app.plugin import Attachment, DeliveryError, Message, NotificationChannel, Severity
+from app.plugin import NC_, Attachment, DeliveryError, Message, NotificationChannel, Severity
 
 # Waits after the first failure, the second and so on: nine tries over some sixteen hours. A mail server that is mended
 # in the morning still brings the alarm of the night.
@@ -93,6 +93,7 @@ AFTER_THE_STOP = timedelta(seconds=10)
 # How many due rows a claim looks at, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
+UNUSABLE = NC_("failure", "The channel cannot be used as it is set up ({error})")
 # Where an application keeps the sends that it gave up on and that have not ended.
 HUNG = "duplistatus.hung_sends"
 # How often a message looks for the key file that its channel needs. Those looks are no tries.
@@ -247,8 +248,9 @@ def _find_blocked(hung: dict[Future[Outcome], int]) -> set[int]:
 
 
 def _give_up_on(claimed: Claimed) -> Outcome:
-    text = f"{channels.full_name(claimed.kind, claimed.name)}: sending did not end within {LONGEST_SEND_S:.0f} s"
-    return Outcome(claimed, None, DeliveryError(text))
+    name = channels.full_name(claimed.kind, claimed.name)
+    text = NC_("failure", "sending did not end within {seconds} s").format(seconds=f"{LONGEST_SEND_S:.0f}")
+    return Outcome(claimed, None, DeliveryError(f"{name}: {text}"))
 
 
 def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
@@ -373,12 +375,12 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
         except DeliveryError as error:
             return Outcome(delivery, channel, error)
         except secrets.Undecryptable as error:
-            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            text = UNUSABLE.format(error=type(error).__name__)
             waits = secrets.find_trouble() is not None
             return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
         except Exception as error:  # whatever is wrong with one channel must not stop the others
             log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
-            text = f"The channel cannot be used as it is set up ({type(error).__name__})"
+            text = UNUSABLE.format(error=type(error).__name__)
             return Outcome(delivery, channel, DeliveryError(text))
     return Outcome(delivery, channel, None)
 

@@ -14,12 +14,12 @@ from app.backups.models import Job, Run
 from app.charts import series as charts_series
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.languages import catalog
 from app.notifications import channels, messages, outbox, summaries, summary_settings
 from app.notifications.digest_content import DigestDay, draw_digest, largest_growth, missed_slots, sparkline
 from app.notifications.messages import RenderedMessage, own_address
 from app.notifications.outbox import Destination
 from app.notifications.summary_settings import SummaryPlan
-from app.notifications.summary_words import summary_words
 from app.notifications.wording import count_text, day_text, percent_text, size_text
 from app.plugin import AppError, Attachment, Severity
 from app.reports.fields import SCHEDULED
@@ -115,11 +115,11 @@ def render(plan: SummaryPlan, occurrence: datetime, now: datetime) -> RenderedMe
 
 def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[str, str]:
     """What the template `digest` may tell."""
-    overview, words = backups_overview.overview(now, ALL_SERVERS), summary_words(language)
+    overview, missed = backups_overview.overview(now, ALL_SERVERS), catalog(language).gettext("Missed runs")
     names = {job.job_id: f"{job.server_display_name} / {job.name}" for job in overview.jobs}
     wanting = summaries.attention_lines(overview.jobs, language)
     wanting += [
-        f"🕳️ {names[job_id]}: {words['missed']}: {count_text(count, language)}"
+        f"🕳️ {names[job_id]}: {missed}: {count_text(count, language)}"
         for job_id, count in sorted(figures.missed_by_job.items(), key=lambda row: -row[1])
         if job_id in names
     ][: summaries.ATTENTION_LISTED]
@@ -132,7 +132,7 @@ def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[
         "period_start": day_text(figures.start_at.date(), language),
         "period_end": day_text((figures.end_at - DAY).date(), language),
         "verdict": summaries.verdict(overview.jobs, language),
-        "attention": "\n".join(wanting) or words["nothing"],
+        "attention": "\n".join(wanting) or summaries.nothing_text(language),
         "server_count": count_text(len(overview.servers), language),
         "job_count": count_text(len(overview.jobs), language),
         "run_count": count_text(figures.run_count, language),
@@ -145,7 +145,7 @@ def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[
         "storage_size": size_text(round(figures.storage_bytes), language),
         "storage_growth": _growth_text(figures, language),
         "storage_line": sparkline([day.storage_bytes for day in figures.days]),
-        "growth": "\n".join(grown) or words["nothing"],
+        "growth": "\n".join(grown) or summaries.nothing_text(language),
         "duplistatus_link": own_address() or "",
     }
 
@@ -235,7 +235,7 @@ def _growth_text(figures: DigestFigures, language: str) -> str:
         return f"+{size_text(round(figures.storage_bytes), language)}"
     change = round(figures.storage_bytes - figures.storage_before)
     if not change:
-        return summary_words(language)["unchanged"]
+        return catalog(language).pgettext("summary", "unchanged")
     sign = "+" if change > 0 else "\N{MINUS SIGN}"
     return f"{sign}{size_text(abs(change), language)}"
 

@@ -27,6 +27,7 @@ from app.schedules import job_settings, monitoring_pages
 from app.schedules.job_settings import DEFAULTS_NAME, JobChange, key_of
 from app.schedules.overdue import TOLERANCES
 from app.web.pages import settings_bp
+from app.web.plugin_texts import kind_label
 from app.web.request import actor, visible_server_ids
 
 EVENT_WORDS: Mapping[str, LazyString] = {
@@ -294,7 +295,7 @@ def _kinds() -> tuple[Kind, ...]:
     rows = channels.list_channels()
     usable = {row.kind for row in rows if row.is_enabled and channels.is_complete(row)}
     names = ({channels.NTFY, channels.EMAIL} | {row.kind for row in rows}) & installed.keys()
-    kinds = [Kind(name, installed[name].label, name in usable) for name in names]
+    kinds = [Kind(name, kind_label(name), name in usable) for name in names]
     return tuple(sorted(kinds, key=lambda kind: (kind.name not in (channels.NTFY, channels.EMAIL), kind.label)))
 
 

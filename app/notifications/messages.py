@@ -8,19 +8,18 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from app.backups.models import Job, Server
+from app.core.languages import catalog, language_or_default
 from app.core.settings import store as settings_store
 from app.notifications import markdown
-from app.notifications.alarm_words import alarm_template, list_words
-from app.notifications.default_templates import ALIASES, default_templates
+from app.notifications.alarm_words import alarm_template, more_line, overdue_line
+from app.notifications.default_templates import default_templates
 from app.notifications.former_templates import former_language
 from app.notifications.rules import OVERDUE, Incident, shorten
-from app.notifications.summary_words import summary_words
 from app.notifications.templates import Template, render, render_message
 from app.notifications.wording import (
     broken_off_text,
     count_text,
     date_text,
-    language_or_default,
     missed_text,
     outcome_word,
     relative_text,
@@ -176,7 +175,7 @@ def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> RenderedMessage:
     """The one message about several jobs that did not report in time, as loud as that about a single one."""
     stored = stored_templates()
     code, chosen = language(stored), template("overdueBackup", stored)
-    line, _ = list_words(alarm_language(code))
+    line = overdue_line(code)
     lines = [
         render(line, server_values(server, job) | {"expected_date": date_text(job.next_expected_at, code)})
         for server, job in late[:JOBS_LISTED]
@@ -186,7 +185,7 @@ def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> RenderedMessage:
         "jobs": job_list(lines, len(late), code),
         "duplistatus_link": own_address() or "",
     }
-    words = alarm_template("overdueBackups", alarm_language(code))
+    words = alarm_template("overdueBackups", code)
     words = replace(words, priority=chosen.priority, tags=chosen.tags)
     return _render("overdueBackups", words, Severity.WARNING, values)
 
@@ -195,7 +194,7 @@ def job_list(lines: Sequence[str], count: int, language: str) -> str:
     """Return lines about jobs as a list, with a last one that says how many of `count` are left out."""
     shown = [f"• {line}" for line in lines]
     if count > len(lines):
-        _, more = list_words(alarm_language(language))
+        more = more_line(language)
         shown.append(f"• {render(more, {'count': count_text(count - len(lines), language)})}")
     return "\n".join(shown)
 
@@ -209,7 +208,7 @@ def render_recovered(
     is_late = trouble.kind == OVERDUE
     missed = planning.count_missed_runs(job, trouble.since_at, report.began_at) if is_late else 0
     values = run_values(server, job, report, run_id, code) | {
-        "previous_status": summary_words(code)["overdue"] if is_late else status_word(trouble.kind, code),
+        "previous_status": catalog(code).pgettext("summary", "Overdue") if is_late else status_word(trouble.kind, code),
         "trouble_since": date_text(trouble.since_at, code),
         "trouble_elapsed": relative_text(trouble.since_at, now),
         "missed_runs": missed_text(missed, code),
@@ -222,7 +221,7 @@ def render_health_alarm(
 ) -> RenderedMessage:
     """The message about duplistatus itself in the language `code`; reads nothing from the database."""
     known = {**values, "details_link": link or "-"}
-    return replace(_render(event, alarm_template(event, alarm_language(code)), severity, known), link=link or None)
+    return replace(_render(event, alarm_template(event, code), severity, known), link=link or None)
 
 
 def render_alarm(
@@ -232,7 +231,7 @@ def render_alarm(
 
     `link` is the page that shows it; the dashboard where there is none.
     """
-    notice = _render(event, alarm_template(event, alarm_language(language())), severity, values)
+    notice = _render(event, alarm_template(event, language()), severity, values)
     return replace(notice, link=link or notice.link)
 
 
@@ -254,11 +253,6 @@ def unpacked(pictures: Iterable[Mapping[str, str]]) -> tuple[Attachment, ...]:
 def local_day(now: datetime) -> date:
     """The day that it is for the readers of messages."""
     return now.astimezone(settings().zone).date()
-
-
-def alarm_language(code: str) -> str:
-    """The language of alarms for one of the codes that templates may have."""
-    return ALIASES.get(code, code)
 
 
 def run_values(server: Server, job: Job, report: Report, run_id: str, language: str) -> dict[str, str]:

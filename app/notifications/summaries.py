@@ -16,13 +16,13 @@ from app.backups.models import Run
 from app.backups.overview import JobStatus
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.languages import catalog
 from app.notifications import channels, markdown, messages, outbox, summary_settings
 from app.notifications.messages import RenderedMessage, own_address
 from app.notifications.outbox import Destination
 from app.notifications.summary_settings import SummaryPlan
-from app.notifications.summary_words import summary_words
 from app.notifications.wording import count_text, date_text, day_text, size_text, status_word
-from app.plugin import AppError, Severity
+from app.plugin import NC_, AppError, Severity
 from app.reports.fields import human_duration
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, is_failure
 from app.runtime import settings
@@ -32,17 +32,17 @@ DAY = timedelta(days=1)
 LATEST = timedelta(hours=12)
 ATTENTION_LISTED = 40
 JOBS_LISTED = 400
-# The columns of a table of jobs, by the names of their words, and which of them hold figures.
+# The columns of a table of jobs, and which of them hold figures.
 COLUMNS = (
-    "server",
-    "backup",
-    "overdue",
-    "last_status",
-    "last_result",
-    "duration",
-    "warnings",
-    "errors",
-    "uploaded",
+    NC_("summary", "Server"),
+    NC_("summary", "Backup job"),
+    NC_("summary", "Overdue"),
+    NC_("summary", "Last status"),
+    NC_("summary", "Last result"),
+    NC_("summary", "Duration"),
+    NC_("summary", "Warnings"),
+    NC_("summary", "Errors"),
+    NC_("summary", "Uploaded"),
 )
 FIGURES = (5, 6, 7, 8)
 MARKS = {"Success": "✅", "Warning": "⚠️", "Error": "🛑", "Fatal": "🛑"}
@@ -85,14 +85,14 @@ def render(now: datetime) -> RenderedMessage:
 def summary_values(now: datetime, language: str) -> dict[str, str]:
     """What the template `dailySummary` may tell."""
     overview = backups_overview.overview(now, ALL_SERVERS)
-    jobs, words = overview.jobs, summary_words(language)
+    jobs = overview.jobs
     recent = select(func.count(), func.coalesce(func.sum(Run.uploaded_bytes), 0)).where(Run.began_at >= now - DAY)
     run_count, uploaded_bytes = db.session.execute(recent).one()
     wanting = attention_lines(jobs, language)
     return {
         "summary_date": day_text(messages.local_day(now), language),
         "verdict": verdict(jobs, language),
-        "attention": "\n".join(wanting) or words["nothing"],
+        "attention": "\n".join(wanting) or nothing_text(language),
         "server_count": count_text(len(overview.servers), language),
         "job_count": count_text(len(jobs), language),
         "run_count": count_text(run_count, language),
@@ -111,13 +111,19 @@ def summary_values(now: datetime, language: str) -> dict[str, str]:
 
 def verdict(jobs: Sequence[JobStatus], language: str) -> str:
     """How things stand, in one sentence."""
-    words, fine = summary_words(language), sum(_is_fine(job) for job in jobs)
+    texts, fine = catalog(language), sum(_is_fine(job) for job in jobs)
     if not jobs:
-        return words["no_jobs"]
+        return _no_jobs_text(language)
     count = count_text(len(jobs), language)
     if fine == len(jobs):
-        return words["all_fine"].format(count=count)
-    return words["some_fine"].format(fine=count_text(fine, language), count=count)
+        return texts.gettext("All backup jobs are fine: {count}").format(count=count)
+    sentence = texts.gettext("{fine} of {count} backup jobs are fine")
+    return sentence.format(fine=count_text(fine, language), count=count)
+
+
+def nothing_text(language: str) -> str:
+    """What stands in the place of an empty list."""
+    return catalog(language).pgettext("summary", "Nothing")
 
 
 def attention_lines(jobs: Sequence[JobStatus], language: str) -> list[str]:
@@ -133,7 +139,7 @@ def _wanting(jobs: Iterable[JobStatus]) -> list[JobStatus]:
 
 def _values_of_1_5(jobs: Sequence[JobStatus], now: datetime, language: str) -> dict[str, str]:
     """What version 1.5 of the reference calls by other names, for templates that people bring along."""
-    words, statuses = summary_words(language), Counter(job.last_status for job in jobs if job.last_run_id is not None)
+    statuses = Counter(job.last_status for job in jobs if job.last_run_id is not None)
     unknown_count = statuses.total() - sum(statuses[status] for status in MARKS)
     return {
         "generated_at": date_text(now, language),
@@ -143,8 +149,8 @@ def _values_of_1_5(jobs: Sequence[JobStatus], now: datetime, language: str) -> d
         "fatal_count": count_text(statuses[FATAL], language),
         "unknown_count": count_text(unknown_count, language),
         "no_report_count": count_text(len(jobs) - statuses.total(), language),
-        "problem_table": _table(_wanting(jobs), ATTENTION_LISTED, language) or words["nothing"],
-        "all_jobs_table": _table(jobs, JOBS_LISTED, language) or words["no_jobs"],
+        "problem_table": _table(_wanting(jobs), ATTENTION_LISTED, language) or nothing_text(language),
+        "all_jobs_table": _table(jobs, JOBS_LISTED, language) or _no_jobs_text(language),
         "duplistatus_url": own_address() or "",
         "latest_uploaded_size": size_text(sum(job.uploaded_bytes for job in jobs), language),
         "latest_source_size": size_text(sum(job.examined_bytes for job in jobs), language),
@@ -168,6 +174,10 @@ def _queue(plan: SummaryPlan, event_key: str, now: datetime) -> int:
     return count
 
 
+def _no_jobs_text(language: str) -> str:
+    return catalog(language).gettext("No backup has been reported yet")
+
+
 def _is_fine(job: JobStatus) -> bool:
     return job.last_status == SUCCESS and not job.is_overdue
 
@@ -187,7 +197,7 @@ def _attention_line(job: JobStatus, language: str) -> str:
     told = [status_word(job.last_status, language)] if job.last_status != SUCCESS else []
     if job.is_overdue:
         date = date_text(job.next_expected_at, language)
-        told.append(summary_words(language)["overdue_since"].format(date=date))
+        told.append(catalog(language).gettext("overdue, expected {date}").format(date=date))
     mark = "🛑" if is_failure(job.last_status) else "🕑" if job.is_overdue else "⚠️"
     return f"{mark} {job.server_display_name} / {job.name}: {', '.join(told)}"
 
@@ -196,10 +206,8 @@ def _table(jobs: Sequence[JobStatus], limit: int, language: str) -> str:
     """The jobs as a table, with a line below it where there are more than `limit`; empty without jobs."""
     if not jobs:
         return ""
-    words = summary_words(language)
-    made = markdown.table(
-        [words[name] for name in COLUMNS], [_row(job, language) for job in jobs[:limit]], right=FIGURES
-    )
+    names = [catalog(language).pgettext("summary", name) for name in COLUMNS]
+    made = markdown.table(names, [_row(job, language) for job in jobs[:limit]], right=FIGURES)
     more = _listed([""] * len(jobs), limit, language)[limit:]
     return markdown.MarkdownText("\n\n".join([made, *map(markdown.escape, more)]))
 
@@ -222,5 +230,6 @@ def _row(job: JobStatus, language: str) -> tuple[str, ...]:
 def _listed(lines: list[str], limit: int, language: str) -> list[str]:
     if len(lines) <= limit:
         return lines
-    more = summary_words(language)["and_more"].format(count=count_text(len(lines) - limit, language))
+    more = catalog(language).pgettext("summary", "and more: {count}")
+    more = more.format(count=count_text(len(lines) - limit, language))
     return [*lines[:limit], f"… {more}"]

@@ -19,10 +19,10 @@ from app.notifications import channels, digests, messages, summaries, summary_se
 from app.notifications.models import Channel
 from app.notifications.summary_settings import DIGEST, OFF, SUMMARY, SummaryPlan
 from app.plugin import AppError, Guard, guarded
-from app.runtime import registry
 from app.schedules.monitoring_pages import WEEKDAYS
 from app.scheduling import control
 from app.web.pages import settings_bp
+from app.web.plugin_texts import kind_label
 from app.web.request import actor
 
 PERIOD_WORDS: Mapping[str, LazyString] = {OFF: lazy("Never"), WEEKLY: lazy("Every week"), MONTHLY: lazy("Every month")}
@@ -120,8 +120,7 @@ def _shown(plan: SummaryPlan) -> dict[str, Any]:
 
 
 def _label(row: Channel) -> str:
-    kind = registry().channels.get(row.kind)
-    label = kind.label if kind else row.kind
+    label = kind_label(row.kind)
     return label if row.name == row.kind else f"{row.name} ({label})"
 
 

@@ -14,12 +14,13 @@ from app.notifications.messages import TITLE_LIMIT, RenderedMessage, own_address
 from app.notifications.rules import shorten
 from app.notifications.templates import PLACEHOLDERS, Template, render, render_message, unknown_placeholders
 from app.notifications.wording import date_text, missed_text, status_word
-from app.plugin import AppError, DeliveryError, Severity
+from app.plugin import NC_, AppError, DeliveryError, Severity
 from app.reports.outcomes import ERROR, SUCCESS
 from app.reports.report import Report
 
 DAILY_SUMMARY, DIGEST = "dailySummary", "digest"
 OVERDUE, RECOVERED, WARNING = "overdueBackup", "recovered", "warning"
+UNREADABLE = NC_("failure", "its settings cannot be read; save them again")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,15 @@ class Filled:
     html: str
     plain: str
     unknown: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTest:
+    """Why a test did not get through a channel of a kind, in English."""
+
+    kind: str
+    label: str
+    reason: str
 
 
 def jobs_to_show(kind: str, now: datetime, visible: frozenset[str] | None) -> list[JobStatus]:
@@ -87,7 +97,7 @@ def example_values(
 
 def send_test(
     kind: str, template: Template, values: Mapping[str, str], *, actor: Actor, now: datetime
-) -> tuple[list[str], list[str]]:
+) -> tuple[list[str], list[FailedTest]]:
     """Send a filled template through every channel that is set up, once; gives who took it, and what went wrong.
 
     Raises AppError where there is no channel.
@@ -116,9 +126,10 @@ def send_test(
             channels.send_once(channel, shape_message(channel, notice.payload(), event="test", sent_at=now))
             taken.append(label)
         except (DeliveryError, *channels.UNREADABLE) as error:
-            reason = str(error) if isinstance(error, DeliveryError) else "its settings cannot be read; save them again"
-            failures.append(f"{label}: {reason}")
-    details = {"type": "template", "templateType": kind, "channels": taken, "failures": failures}
+            reason = str(error) if isinstance(error, DeliveryError) else UNREADABLE
+            failures.append(FailedTest(row.kind, label, reason))
+    sentences = [f"{failed.label}: {failed.reason}" for failed in failures]
+    details = {"type": "template", "templateType": kind, "channels": taken, "failures": sentences}
     status = "error" if failures else "success"
     record_entry("test_notification_sent", "system", now=now, actor=actor, details=details, status=status)
     return taken, failures

@@ -14,15 +14,16 @@ from flask_login import current_user
 from app import runtime
 from app.accounts import preferences
 from app.backups.overview import JobStatus
+from app.core.languages import LANGUAGES, PAGE_LANGUAGES
 from app.notifications import messages, template_examples
 from app.notifications import settings as notifications_settings
 from app.notifications.template_examples import Filled
 from app.notifications.templates import PLACEHOLDERS, PRIORITIES, Template
 from app.notifications.test_messages import count_test
-from app.notifications.wording import LANGUAGES
 from app.plugin import AppError, Guard, guarded
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
+from app.web.plugin_texts import failure_text
 from app.web.request import actor, visible_server_ids
 
 KIND_WORDS: Mapping[str, LazyString] = {
@@ -39,15 +40,6 @@ PRIORITY_WORDS: Mapping[str, LazyString] = {
     "default": lazy("Default"),
     "low": lazy("Low"),
     "min": lazy("Min"),
-}
-LANGUAGE_NAMES = {
-    "en-GB": "English (UK)",
-    "de": "Deutsch",
-    "fr": "Français",
-    "es": "Español",
-    "pt-BR": "Português (Brasil)",
-    "hi": "हिन्दी",
-    "zh-Hans": "简体中文",
 }
 # Names of earlier versions, which are still filled but not offered any more.
 OLD_NAMES = frozenset({"backup_interval_value", "backup_interval_type"})
@@ -127,8 +119,8 @@ def fields_of(template: Template) -> dict[str, str]:
 
 def language_choices() -> dict[str, str]:
     """The languages to choose from, each in its own name; an old code that is in use stays."""
-    current = messages.language()
-    return LANGUAGE_NAMES | ({} if current in LANGUAGE_NAMES else {current: "Hindi (Roman)"})
+    codes = dict.fromkeys((*PAGE_LANGUAGES, messages.language()))
+    return {code: LANGUAGES[code].name for code in codes}
 
 
 def is_language(code: str | None) -> bool:
@@ -185,9 +177,10 @@ def try_template(kind: str) -> ResponseReturnValue:
     count_test(current_user, runtime.now())
     page = _entered(known_kind(kind), None)
     try:
-        taken, failures = template_examples.send_test(
+        taken, failed = template_examples.send_test(
             page.kind, page.template, page.values, actor=actor(), now=runtime.now()
         )
+        failures = [f"{each.label}: {failure_text(each.kind, each.reason)}" for each in failed]
     except AppError as refusal:
         taken, failures = [], [refusal.message]
     values = {"taken": taken, "failures": failures, "at": runtime.now()}

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _SHARED = frozenset(
     {
@@ -117,6 +117,10 @@ class Template:
     def tag_list(self) -> tuple[str, ...]:
         """The tags one by one, without blanks around them."""
         return tuple(tag.strip() for tag in self.tags.split(",") if tag.strip())
+
+    def translated(self, gettext: Callable[[str], str]) -> "Template":
+        """Return the template with title and message in another language."""
+        return replace(self, title=gettext(self.title), message=gettext(self.message))
 
 
 def render(text: str, values: Mapping[str, str], change: Callable[[str], str] = str) -> str:

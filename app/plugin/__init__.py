@@ -13,8 +13,11 @@ from app.plugin.http import (
     validate_http_url,
     validate_one_line,
 )
+from app.plugin.marking import N_, NC_
 
 __all__ = [
+    "NC_",
+    "N_",
     "AnyOf",
     "ApiGroup",
     "AppError",

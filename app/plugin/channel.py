@@ -13,6 +13,7 @@ import requests
 from marshmallow import Schema
 
 from app.plugin.http import ForbiddenAddress, answers_within, guarded_session
+from app.plugin.marking import NC_
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
@@ -77,7 +78,8 @@ class DeliveryError(Exception):
     """A message did not get through. `permanent` means that trying again will not help.
 
     `retry_after_s` is for how long the other side asks not to be called again. The text is shown to people: no secret,
-    no URL with a token.
+    no URL with a token. It is English and begins with the channel's label and a colon; what follows is translated on
+    pages where the plugin's catalogue has it.
     """
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after_s: float | None = None) -> None:
@@ -88,6 +90,10 @@ class DeliveryError(Exception):
 
 class NotificationChannel(ABC):
     """One kind of channel. The entry point names the class; its name, `name` and the stored kind are one word.
+
+    `label` and `description` (one sentence) say what it is. They, and the texts of settings, validators and
+    DeliveryError, are English and marked with `N_`: pages translate them by the plugin's catalogues, which are
+    `translations/<locale>/LC_MESSAGES/<package>.mo` in the package of the class.
 
     `Settings` is a marshmallow schema: the host makes the form, the validation and the storage from it. Fields take
     `metadata={"label": …, "help": …}`; secrets `metadata={"secret": True}` are stored encrypted and never shown,
@@ -100,6 +106,7 @@ class NotificationChannel(ABC):
 
     name: ClassVar[str]
     label: ClassVar[str]
+    description: ClassVar[str] = ""
     Settings: ClassVar[type[Schema]]
     title_limit: ClassVar[int | None] = None
     body_limit: ClassVar[int | None] = None
@@ -112,6 +119,10 @@ class NotificationChannel(ABC):
     @abstractmethod
     def send(self, message: Message) -> None:
         """Deliver now, in a worker's thread, within about 20 s. Raises DeliveryError when it did not get through."""
+
+    def failure(self, text: str, *, permanent: bool = False, retry_after_s: float | None = None) -> DeliveryError:
+        """Return the error to raise from `send`: the label of the channel and why the message did not get through."""
+        return DeliveryError(f"{self.label}: {text}", permanent=permanent, retry_after_s=retry_after_s)
 
     def facts(self, target: str | None = None) -> Mapping[str, Any]:
         """What the audit log may say of the destination: no secret. `target` as in a message."""
@@ -148,21 +159,22 @@ class HttpChannel(NotificationChannel):
             with answers_within(READ_TIMEOUT_S), guarded_session() as session:
                 answer = session.post(url, allow_redirects=False, **options)
         except ForbiddenAddress as error:
-            raise DeliveryError(f"{self.label}: {error}", permanent=True) from error
+            raise self.failure(str(error), permanent=True) from error
         except requests.Timeout as error:
-            raise DeliveryError(f"{self.label}: the server did not answer in time") from error
+            raise self.failure(NC_("failure", "the server did not answer in time")) from error
         except (requests.exceptions.InvalidHeader, UnicodeError) as error:
-            text = f"{self.label}: the address or a header holds characters that cannot be sent"
-            raise DeliveryError(text, permanent=True) from error
+            text = NC_("failure", "the address or a header holds characters that cannot be sent")
+            raise self.failure(text, permanent=True) from error
         except ValueError as error:  # what requests says of an address that it cannot read
-            raise DeliveryError(f"{self.label}: the address is not a valid URL", permanent=True) from error
+            raise self.failure(NC_("failure", "the address is not a valid URL"), permanent=True) from error
         except requests.RequestException as error:
-            raise DeliveryError(f"{self.label}: no connection to the server ({type(error).__name__})") from error
+            text = NC_("failure", "no connection to the server ({error})").format(error=type(error).__name__)
+            raise self.failure(text) from error
         if 200 <= answer.status_code < 300:
             return answer
         permanent = 300 <= answer.status_code < 500 and answer.status_code not in (408, 425, 429)
-        text = f"{self.label}: the server answered {self.reason(answer)}"
-        raise DeliveryError(text, permanent=permanent, retry_after_s=retry_after(answer))
+        text = NC_("failure", "the server answered {reason}").format(reason=self.reason(answer))
+        raise self.failure(text, permanent=permanent, retry_after_s=retry_after(answer))
 
     def reason(self, answer: requests.Response) -> str:
         """Say in a few words why the server refused. Override where the service tells more.

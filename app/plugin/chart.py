@@ -33,6 +33,7 @@ class Run:
 class ChartProvider(ABC):
     """One series of numbers over time. Subclass, set the class attributes, and either name a `column` or compute.
 
+    `label` is English and marked with `N_`; pages translate it by the catalogues of the plugin, as those of a channel.
     `combine` says how several runs of one job within a day become one point; the points of several jobs are
     always summed, except for `mean` and `max`, which stay what they are. `column` names a stored figure of a run
     (one of `Run`'s numeric fields): then the database groups, of the days in `weekdays` (0 is Monday, UTC), where

@@ -27,6 +27,8 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from app.plugin.marking import NC_
+
 LONGEST_ANSWER_S = 60.0
 _longest_s: ContextVar[float] = ContextVar("longest_answer_s", default=LONGEST_ANSWER_S)
 
@@ -132,7 +134,8 @@ class ForbiddenAddress(Exception):
     """The address is of a kind that is never called. The text is for people."""
 
     def __init__(self, host: str) -> None:
-        super().__init__(f"{host} is a link-local, metadata or multicast address, which is never called")
+        text = NC_("failure", "{host} is a link-local, metadata or multicast address, which is never called")
+        super().__init__(text.format(host=host))
 
 
 def is_forbidden(address: str) -> bool:
@@ -167,7 +170,7 @@ def check_host(host: str) -> None:
 def validate_one_line(text: str) -> None:
     """A validator for what becomes part of a header. Raises ValidationError for line breaks and the like."""
     if CONTROL_CHARACTERS.search(text):
-        raise ValidationError("Must be one line without control characters.")
+        raise ValidationError(NC_("validation", "Must be one line without control characters."))
 
 
 def _refuse_any(host: str, found: Iterable[tuple[Any, ...]]) -> None:
@@ -193,7 +196,8 @@ def validate_http_url(url: str) -> None:
     try:
         host_of(url)
     except ValueError as error:
-        raise ValidationError("Must be an address that begins with http:// or https://.") from error
+        text = NC_("validation", "Must be an address that begins with http:// or https://.")
+        raise ValidationError(text) from error
 
 
 @contextmanager

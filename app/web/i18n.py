@@ -4,9 +4,6 @@ The language is the account's, else that of the browser's cookie, else what the 
 language unless the account chose another one.
 """
 
-from functools import cache
-from pathlib import Path
-
 from babel import Locale, UnknownLocaleError
 from flask import Flask, g, request, url_for
 from flask_login import current_user
@@ -14,40 +11,21 @@ from werkzeug.wrappers import Response
 
 from app.accounts import preferences
 from app.core.db.extensions import babel
+from app.core.languages import DEFAULT_LANGUAGE, FOLDER, LANGUAGES, PAGE_LANGUAGES
 
-# Code on the wire and in cookies -> code of the Unicode locale data, which names the folder of its texts.
-LOCALES = {
-    "en-GB": "en_GB",
-    "de": "de",
-    "fr": "fr",
-    "es": "es",
-    "pt-BR": "pt_BR",
-    "hi": "hi",
-    "zh-Hans": "zh_Hans",
-}
-# As those write them who speak them.
-LABELS = {
-    "en-GB": "English (UK)",
-    "de": "Deutsch",
-    "fr": "Français",
-    "es": "Español",
-    "pt-BR": "Português (Brasil)",
-    "hi": "हिन्दी",
-    "zh-Hans": "简体中文",
-}
-DEFAULT = "en-GB"
+# Code on the wire and in cookies -> locale.
+LOCALES = {code: LANGUAGES[code].locale for code in PAGE_LANGUAGES}
 # What is kept of earlier versions, and what browsers say for the same.
 ALIASES = {"hi-Latn": "hi", "en": "en-GB", "pt": "pt-BR", "zh": "zh-Hans", "zh-CN": "zh-Hans", "zh-SG": "zh-Hans"}
 # In front of an address they mean an old bookmark.
 PREFIXES = (*LOCALES, "hi-Latn", "en")
-FOLDER = Path(__file__).parents[1] / "translations"
 COOKIE, COOKIE_LIFE_S = "NEXT_LOCALE", 365 * 86_400
 
 
 def install(app: Flask) -> None:
     """Have the templates of an application speak the reader's language."""
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", str(FOLDER))
-    babel.init_app(app, default_locale=LOCALES[DEFAULT], locale_selector=lambda: LOCALES[chosen_language()])
+    babel.init_app(app, default_locale=LOCALES[DEFAULT_LANGUAGE], locale_selector=lambda: LOCALES[chosen_language()])
     app.jinja_env.policies["ext.i18n.trimmed"] = True
     app.jinja_env.globals.update(
         language=chosen_language,
@@ -90,17 +68,12 @@ def format_tag() -> str:
 def known_language(code: str | None) -> str | None:
     """A code that we speak, for one that may be an old or a wider one; None for any other."""
     code = ALIASES.get(code or "", code)
-    return code if code in offered() else None
+    return code if code in PAGE_LANGUAGES else None
 
 
-@cache
 def offered() -> dict[str, str]:
-    """The languages to choose from, with their names: English, and those that have a catalogue of translations."""
-    return {
-        code: label
-        for code, label in LABELS.items()
-        if code == DEFAULT or (FOLDER / LOCALES[code] / "LC_MESSAGES" / "messages.mo").exists()
-    }
+    """The languages to choose from, with their names."""
+    return {code: LANGUAGES[code].name for code in PAGE_LANGUAGES}
 
 
 def accepted_language() -> str:
@@ -108,7 +81,7 @@ def accepted_language() -> str:
     for code, _quality in request.accept_languages:
         if found := known_language(code) or known_language(code.partition("-")[0]):
             return found
-    return DEFAULT
+    return DEFAULT_LANGUAGE
 
 
 def remember(response: Response, code: str | None) -> Response:

@@ -10,8 +10,8 @@ from typing import Any
 
 from marshmallow import Schema, ValidationError, fields
 
-from app.plugin import DeliveryError, ForbiddenAddress, Message, NotificationChannel, Severity
-from plugins.apprise.services import Failure, check_hosts, deliver, open_services
+from app.plugin import N_, ForbiddenAddress, Message, NotificationChannel, Severity
+from plugins.apprise.services import check_hosts, deliver, open_services
 
 NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.ERROR: "failure"}
 GOOD_NEWS = frozenset({"success", "recovered", "silenceOver", "channelWorks"})
@@ -24,7 +24,7 @@ _taken: OrderedDict[str, set[str]] = OrderedDict()
 def validate_services(text: str) -> None:
     """A validator for settings. Raises ValidationError that names the line of an address, not the address."""
     if not open_services(text):
-        raise ValidationError("At least one address is needed.")
+        raise ValidationError(N_("At least one address is needed."))
 
 
 class AppriseSettings(Schema):
@@ -34,8 +34,8 @@ class AppriseSettings(Schema):
         required=True,
         validate=validate_services,
         metadata={
-            "label": "Addresses of services",
-            "help": "One a line, as described on appriseit.com: tgram://…, discord://…, mailtos://…",
+            "label": N_("Addresses of services"),
+            "help": N_("One a line, as described on appriseit.com: tgram://…, discord://…, mailtos://…"),
             "secret": True,
             "multiline": True,
         },
@@ -46,6 +46,7 @@ class AppriseChannel(NotificationChannel):
     """One message to all services; a later try leaves out those that took it."""
 
     name, label = "apprise", "Apprise"
+    description = N_("Reach people through the many services that Apprise knows, https://appriseit.com.")
     Settings = AppriseSettings
 
     def send(self, message: Message) -> None:
@@ -53,13 +54,13 @@ class AppriseChannel(NotificationChannel):
         try:
             services = open_services(message.target or self.settings["urls"])
         except ValidationError as error:
-            raise DeliveryError(f"Apprise: {' '.join(error.messages)}", permanent=True) from None
+            raise self.failure(" ".join(error.messages), permanent=True) from None
         taken = _taken.get(message.idempotency_key, set())
         waiting = {url: service for url, service in services.items() if url not in taken}
         try:
             check_hosts(waiting.values())
         except ForbiddenAddress as error:
-            raise DeliveryError(f"Apprise: {error}", permanent=True) from None
+            raise self.failure(str(error), permanent=True) from None
         is_success = message.severity is Severity.INFO and message.event in GOOD_NEWS
         outcomes = deliver(
             waiting,
@@ -71,7 +72,8 @@ class AppriseChannel(NotificationChannel):
         failures = [failure for failure in outcomes.values() if failure]
         if failures:
             _remember(message.idempotency_key, taken | {url for url, failure in outcomes.items() if not failure})
-            raise _error(failures)
+            text = "; ".join(dict.fromkeys(failure.text for failure in failures))
+            raise self.failure(text, permanent=all(failure.is_permanent for failure in failures))
         _taken.pop(message.idempotency_key, None)
 
     def facts(self, target: str | None = None) -> Mapping[str, Any]:
@@ -86,8 +88,3 @@ def _remember(key: str, urls: set[str]) -> None:
         _taken.move_to_end(key)
         while len(_taken) > REMEMBERED:
             _taken.popitem(last=False)
-
-
-def _error(failures: list[Failure]) -> DeliveryError:
-    text = "; ".join(dict.fromkeys(failure.text for failure in failures))
-    return DeliveryError(f"Apprise: {text}", permanent=all(failure.is_permanent for failure in failures))

@@ -10,7 +10,7 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.plugin import check_host, guarded_connections
+from app.plugin import N_, check_host, guarded_connections
 from app.plugin.http import ignore_environment
 
 # These act on the machine that runs duplistatus, not on a service: its desktop, its log, a lamp at its USB port, a
@@ -37,7 +37,7 @@ def open_services(text: str) -> dict[str, Any]:
     """Apprise's objects by address, each once. Raises ValidationError that names the line, never the address."""
     urls = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if len(urls) > MOST_SERVICES:
-        raise ValidationError(f"More than {MOST_SERVICES} addresses; make a further channel.")
+        raise ValidationError(N_("More than {count} addresses; make a further channel.").format(count=MOST_SERVICES))
     return {url: _open(url, number) for number, url in enumerate(urls, 1)}
 
 
@@ -59,7 +59,7 @@ def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failu
     with guarded_connections():
         results = _library().Apprise(list(services.values())).notify(timeout=TIMEOUT_S, **notification).results
     if len(results) != len(services):
-        return dict.fromkeys(services, Failure("the message could not be prepared", is_permanent=False))
+        return dict.fromkeys(services, Failure(N_("the message could not be prepared"), is_permanent=False))
     return {url: _failure(result) for url, result in zip(services, results, strict=True)}
 
 
@@ -78,7 +78,8 @@ def _library() -> Any:
 
 def _open(url: str, number: int) -> Any:
     if url.partition("://")[0].lower() in UNCONFIRMED_SCHEMES:
-        raise ValidationError(f"Address {number} sends without a confirmation, so nobody would know of a lost message.")
+        text = N_("Address {number} sends without a confirmation, so nobody would know of a lost message.")
+        raise ValidationError(text.format(number=number))
     apprise = _library()
     asset = apprise.AppriseAsset(
         app_id="duplistatus",
@@ -91,10 +92,12 @@ def _open(url: str, number: int) -> Any:
     )
     service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
-        raise ValidationError(f"Address {number} is none that Apprise understands, or acts on this machine.")
+        text = N_("Address {number} is none that Apprise understands, or acts on this machine.")
+        raise ValidationError(text.format(number=number))
     files = (value for value in vars(service).values() if isinstance(value, apprise.AppriseAttachment))
     if any(len(value) for value in files):
-        raise ValidationError(f"Address {number} reads a file, which is not allowed here.")
+        text = N_("Address {number} reads a file, which is not allowed here.")
+        raise ValidationError(text.format(number=number))
     _restrict(service, apprise)
     return service
 
@@ -115,10 +118,12 @@ def _failure(result: Any) -> Failure | None:
     if result:
         return None
     if result.status.name == "TIMEOUT":
-        return Failure(f"{result.name} did not answer in time", is_permanent=False)
+        return Failure(N_("{service} did not answer in time").format(service=result.name), is_permanent=False)
     found = STATUS.findall(" ".join(entry.message for entry in result.logs()))
     if not found:
-        return Failure(f"{result.name} could not be reached, or did not take the message", is_permanent=False)
+        text = N_("{service} could not be reached, or did not take the message")
+        return Failure(text.format(service=result.name), is_permanent=False)
     status = int(found[-1])
     is_permanent = 300 <= status < 500 and status not in PASSING_STATUSES
-    return Failure(f"{result.name} answered {status} {responses.get(status, '')}".strip(), is_permanent)
+    answer = f"{status} {responses.get(status, '')}".strip()
+    return Failure(N_("{service} answered {answer}").format(service=result.name, answer=answer), is_permanent)

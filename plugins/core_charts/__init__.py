@@ -1,39 +1,39 @@
 """The six charts of the reference, each a stored figure of a run; their names are keys on the wire."""
 
-from app.plugin import ChartProvider
+from app.plugin import N_, ChartProvider
 
 
 class UploadedSize(ChartProvider):
     """Bytes sent to the destination."""
 
-    name, label, unit, combine, column = "uploadedSize", "Uploaded size", "bytes", "sum", "uploaded_bytes"
+    name, label, unit, combine, column = "uploadedSize", N_("Uploaded size"), "bytes", "sum", "uploaded_bytes"
 
 
 class Duration(ChartProvider):
     """How long the backups took."""
 
-    name, label, unit, combine, column = "duration", "Duration", "seconds", "sum", "duration_s"
+    name, label, unit, combine, column = "duration", N_("Duration"), "seconds", "sum", "duration_s"
 
 
 class FileCount(ChartProvider):
     """Files looked at."""
 
-    name, label, unit, combine, column = "fileCount", "File count", "count", "sum", "examined_files"
+    name, label, unit, combine, column = "fileCount", N_("File count"), "count", "sum", "examined_files"
 
 
 class FileSize(ChartProvider):
     """Bytes of the files looked at."""
 
-    name, label, unit, combine, column = "fileSize", "File size", "bytes", "sum", "examined_bytes"
+    name, label, unit, combine, column = "fileSize", N_("File size"), "bytes", "sum", "examined_bytes"
 
 
 class StorageSize(ChartProvider):
     """Bytes in use at the destination."""
 
-    name, label, unit, combine, column = "storageSize", "Storage size", "bytes", "last", "storage_bytes"
+    name, label, unit, combine, column = "storageSize", N_("Storage size"), "bytes", "last", "storage_bytes"
 
 
 class BackupVersions(ChartProvider):
     """Versions that can be restored."""
 
-    name, label, unit, combine, column = "backupVersions", "Available versions", "count", "last", "version_count"
+    name, label, unit, combine, column = "backupVersions", N_("Available versions"), "count", "last", "version_count"

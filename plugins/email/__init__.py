@@ -17,7 +17,15 @@ import flask_mail
 from flask import Flask
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from app.plugin import DeliveryError, ForbiddenAddress, Message, NotificationChannel, open_connection, validate_one_line
+from app.plugin import (
+    N_,
+    DeliveryError,
+    ForbiddenAddress,
+    Message,
+    NotificationChannel,
+    open_connection,
+    validate_one_line,
+)
 from app.plugin.http import TooMuchData, read_until, time_left
 
 # For a whole exchange, from the connection to the goodbye.
@@ -33,56 +41,60 @@ class EmailSettings(Schema):
     host = fields.String(
         required=True,
         validate=[validate.Length(min=1), validate_one_line],
-        metadata={"label": "Server", "address": True},
+        metadata={"label": N_("Server"), "address": True},
     )
     port = fields.Integer(
         required=True,
         validate=validate.Range(1, 65535),
-        metadata={"label": "Port", "help": "Mostly 587, or 465 with TLS from the start"},
+        metadata={"label": N_("Port"), "help": N_("Mostly 587, or 465 with TLS from the start")},
     )
     connection_type = fields.String(
         load_default=STARTTLS,
         validate=validate.OneOf(
-            [STARTTLS, SSL, PLAIN], ["Upgraded to TLS (STARTTLS)", "TLS from the start", "Not encrypted"]
+            [STARTTLS, SSL, PLAIN], [N_("Upgraded to TLS (STARTTLS)"), N_("TLS from the start"), N_("Not encrypted")]
         ),
         metadata={
-            "label": "Connection",
-            "help": "Unless it is encrypted, anybody on the way may read along",
+            "label": N_("Connection"),
+            "help": N_("Unless it is encrypted, anybody on the way may read along"),
             "proposes": {"port": {STARTTLS: 587, SSL: 465, PLAIN: 25}},
         },
     )
     verifies_certificate = fields.Boolean(
         load_default=True,
-        metadata={"label": "Check the certificate", "help": "Without this check anybody between us may read along"},
+        metadata={
+            "label": N_("Check the certificate"),
+            "help": N_("Without this check anybody between us may read along"),
+        },
     )
-    requires_login = fields.Boolean(load_default=True, metadata={"label": "Log in"})
+    requires_login = fields.Boolean(load_default=True, metadata={"label": N_("Log in")})
     username = fields.String(
-        load_default="", validate=validate_one_line, metadata={"label": "User name", "encrypted": True}
+        load_default="", validate=validate_one_line, metadata={"label": N_("User name"), "encrypted": True}
     )
-    password = fields.String(load_default="", metadata={"label": "Password", "secret": True})
+    password = fields.String(load_default="", metadata={"label": N_("Password"), "secret": True})
     mailto = fields.String(
         required=True,
-        validate=[validate.Regexp(r"[^@]*@", error="Must hold an @."), validate_one_line],
-        metadata={"label": "Recipients", "help": "Several with commas between them"},
+        validate=[validate.Regexp(r"[^@]*@", error=N_("Must hold an @.")), validate_one_line],
+        metadata={"label": N_("Recipients"), "help": N_("Several with commas between them")},
     )
-    sender_name = fields.String(load_default="", validate=validate_one_line, metadata={"label": "Sender's name"})
+    sender_name = fields.String(load_default="", validate=validate_one_line, metadata={"label": N_("Sender's name")})
     from_address = fields.String(
         load_default="",
         validate=validate_one_line,
-        metadata={"label": "Sender's address", "help": "Without one, the user name is taken"},
+        metadata={"label": N_("Sender's address"), "help": N_("Without one, the user name is taken")},
     )
 
     @validates_schema(skip_on_field_errors=True)
     def check_sender(self, data: dict[str, Any], **_options: Any) -> None:
         """A sender's address, where one is given, must look like one."""
         if data["from_address"] and "@" not in data["from_address"]:
-            raise ValidationError("Must hold an @.", "from_address")
+            raise ValidationError(N_("Must hold an @."), "from_address")
 
 
 class EmailChannel(NotificationChannel):
     """One mail for each message, put together by Flask-Mail; a target replaces the recipients."""
 
-    name, label = "email", "Email"
+    name, label = "email", N_("Email")
+    description = N_("Mail over SMTP, as text and HTML.")
     Settings = EmailSettings
 
     def send(self, message: Message) -> None:
@@ -109,10 +121,10 @@ class EmailChannel(NotificationChannel):
                 with TimedConnection(mail, self.settings) as connection:
                     connection.send(letter)
             except ForbiddenAddress as error:
-                raise DeliveryError(f"Email: {error}", permanent=True) from error
+                raise self.failure(str(error), permanent=True) from error
             except (flask_mail.BadHeaderError, UnicodeError) as error:
-                text = "Email: an address holds characters that this server does not take"
-                raise DeliveryError(text, permanent=True) from error
+                text = N_("an address holds characters that this server does not take")
+                raise self.failure(text, permanent=True) from error
             except (smtplib.SMTPException, OSError) as error:
                 raise self._explained(error) from error
 
@@ -143,7 +155,7 @@ class EmailChannel(NotificationChannel):
         plain = self.settings["connection_type"] == PLAIN
         address = self.settings["from_address"] or ("" if plain else self.settings["username"])
         if "@" not in address:
-            raise DeliveryError("Email: no sender's address is set, and the user name is none", permanent=True)
+            raise self.failure(N_("no sender's address is set, and the user name is none"), permanent=True)
         name = " ".join(self.settings["sender_name"].split()) or "duplistatus"
         return f'"{quote(name)}" <{address.strip()}>'
 
@@ -153,28 +165,35 @@ class EmailChannel(NotificationChannel):
         mode = self.settings["connection_type"]
         permanent = isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
         if isinstance(error, smtplib.SMTPAuthenticationError):
-            text = f"{place} refused the user name or password ({error.smtp_code})"
+            text = N_("{place} refused the user name or password ({code})").format(place=place, code=error.smtp_code)
         elif isinstance(error, smtplib.SMTPRecipientsRefused):
             codes = [code for code, _ in error.recipients.values()]
             permanent = all(500 <= code < 600 for code in codes)
-            text = f"{place} refused the recipients ({', '.join(map(str, codes))})"
+            listed = ", ".join(map(str, codes))
+            text = N_("{place} refused the recipients ({codes})").format(place=place, codes=listed)
         elif isinstance(error, smtplib.SMTPResponseException):
-            text = f"{place} refused the message ({error.smtp_code} {_text(error.smtp_error)})"
+            answer = f"{error.smtp_code} {_text(error.smtp_error)}"
+            text = N_("{place} refused the message ({answer})").format(place=place, answer=answer)
         elif isinstance(error, smtplib.SMTPNotSupportedError):
-            text, permanent = f"{place} lacks what the connection type {mode} needs: {error}", True
+            text = N_("{place} lacks what the connection type {mode} needs: {error}")
+            text, permanent = text.format(place=place, mode=mode, error=error), True
         elif isinstance(error, ssl.SSLCertVerificationError):
-            text = f"the certificate of {place} cannot be trusted ({error.verify_message})"
+            text = N_("the certificate of {place} cannot be trusted ({reason})")
+            text = text.format(place=place, reason=error.verify_message)
         elif isinstance(error, ssl.SSLError):
-            text = f"{place} does not speak TLS as the connection type {mode} expects it"
+            text = N_("{place} does not speak TLS as the connection type {mode} expects it")
+            text = text.format(place=place, mode=mode)
         elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
-            text = f"{place} did not answer within {TIMEOUT_S:.0f} s with the connection type {mode}"
+            text = N_("{place} did not answer within {seconds} s with the connection type {mode}")
+            text = text.format(place=place, seconds=f"{TIMEOUT_S:.0f}", mode=mode)
         elif isinstance(error.__context__, TooMuchData | smtplib.SMTPResponseException):
-            text = f"{place} sends more than a mail server does"
+            text = N_("{place} sends more than a mail server does").format(place=place)
         elif isinstance(error, smtplib.SMTPServerDisconnected):
-            text = f"{place} hung up; does the connection type {mode} fit the port?"
+            text = N_("{place} hung up; does the connection type {mode} fit the port?")
+            text = text.format(place=place, mode=mode)
         else:
-            text = f"no connection to {place} ({type(error).__name__})"
-        return DeliveryError(f"Email: {text}", permanent=permanent)
+            text = N_("no connection to {place} ({error})").format(place=place, error=type(error).__name__)
+        return self.failure(text, permanent=permanent)
 
 
 class Letter(flask_mail.Message):

@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 import requests
 from marshmallow import Schema, fields, validate
 
-from app.plugin import HttpChannel, Message, validate_http_url, validate_one_line
+from app.plugin import N_, HttpChannel, Message, validate_http_url, validate_one_line
 
 PRIORITIES = {"min": 1, "low": 2, "default": 3, "high": 4, "max": 5, "urgent": 5}
 RATE_LIMITED = 42901
@@ -20,18 +20,20 @@ class NtfySettings(Schema):
     url = fields.String(
         required=True,
         validate=validate_http_url,
-        metadata={"label": "Server", "help": "https://ntfy.sh or the address of your own ntfy server"},
+        metadata={"label": N_("Server"), "help": N_("https://ntfy.sh or the address of your own ntfy server")},
     )
     topic = fields.String(
         required=True,
-        validate=validate.Regexp(r"\A\s*[-_A-Za-z0-9]{1,64}\s*\Z", error="Only letters, digits, - and _, at most 64."),
-        metadata={"label": "Topic", "help": "Whoever knows it can read along: keep it hard to guess"},
+        validate=validate.Regexp(
+            r"\A\s*[-_A-Za-z0-9]{1,64}\s*\Z", error=N_("Only letters, digits, - and _, at most 64.")
+        ),
+        metadata={"label": N_("Topic"), "help": N_("Whoever knows it can read along: keep it hard to guess")},
     )
     token = fields.String(
         load_default="",
         allow_none=True,
         validate=lambda text: validate_one_line(text.strip()),
-        metadata={"label": "Access token", "help": "For protected topics", "secret": True},
+        metadata={"label": N_("Access token"), "help": N_("For protected topics"), "secret": True},
     )
 
 
@@ -39,6 +41,7 @@ class NtfyChannel(HttpChannel):
     """Publish as JSON, so that titles may hold any Unicode."""
 
     name, label = "ntfy", "ntfy"
+    description = N_("Push messages through ntfy, https://ntfy.sh or a server of one's own.")
     Settings = NtfySettings
     title_limit, body_limit, limits_in_bytes = 250, 4096, True
 
@@ -76,7 +79,7 @@ class NtfyChannel(HttpChannel):
         with suppress(ValueError, AttributeError):
             told = answer.json()
             if told.get("code") == RATE_LIMITED:
-                return "that too many messages were sent; it takes more later (rate limit)"
+                return N_("that too many messages were sent; it takes more later (rate limit)")
             if told.get("error"):
                 return f"{answer.status_code} {str(told['error'])[:200]}"
         return super().reason(answer)

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from marshmallow import Schema, ValidationError, fields
 
-from app.plugin import HttpChannel, Message, validate_http_url
+from app.plugin import N_, HttpChannel, Message, validate_http_url
 
 VERSION = 1
 HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")
@@ -21,6 +21,8 @@ OWN_HEADERS = frozenset(
     {"connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}
 )
 OWN_PREFIX = "x-duplistatus-"
+NOT_A_HEADER = N_("Line {number} is not of the form “Name: value” in plain ASCII.")
+OWN_HEADER = N_("Line {number} names a header that is set by duplistatus.")
 
 
 def read_headers(text: str) -> dict[str, str]:
@@ -29,9 +31,9 @@ def read_headers(text: str) -> dict[str, str]:
     for number, line in enumerate(text.splitlines(), 1):
         found = HEADER.fullmatch(line.strip())
         if line.strip() and not found:
-            raise ValidationError(f"Line {number} is not of the form “Name: value” in plain ASCII.")
+            raise ValidationError(NOT_A_HEADER.format(number=number))
         if found and (found[1].lower() in OWN_HEADERS or found[1].lower().startswith(OWN_PREFIX)):
-            raise ValidationError(f"Line {number} names a header that is set by duplistatus.")
+            raise ValidationError(OWN_HEADER.format(number=number))
         if found:
             headers[found[1]] = found[2]
     return headers
@@ -48,31 +50,32 @@ class WebhookSettings(Schema):
     url = fields.String(
         required=True,
         validate=validate_http_url,
-        metadata={"label": "Address", "help": "Receives a POST request with JSON", "encrypted": True},
+        metadata={"label": N_("Address"), "help": N_("Receives a POST request with JSON"), "encrypted": True},
     )
     secret = fields.String(
         load_default="",
         allow_none=True,
-        metadata={"label": "Signing secret", "help": "With one, every request is signed", "secret": True},
+        metadata={"label": N_("Signing secret"), "help": N_("With one, every request is signed"), "secret": True},
     )
     headers = fields.String(
         load_default="",
         allow_none=True,
         validate=read_headers,
         metadata={
-            "label": "Further headers",
-            "help": "One a line: Authorization: Bearer …",
+            "label": N_("Further headers"),
+            "help": N_("One a line: Authorization: Bearer …"),
             "secret": True,
             "multiline": True,
         },
     )
-    verifies_certificate = fields.Boolean(load_default=True, metadata={"label": "Check the server's certificate"})
+    verifies_certificate = fields.Boolean(load_default=True, metadata={"label": N_("Check the server's certificate")})
 
 
 class WebhookChannel(HttpChannel):
     """One signed POST for each message; its shape is described in the README beside this file."""
 
-    name, label = "webhook", "Webhook"
+    name, label = "webhook", N_("Webhook")
+    description = N_("Send what happened as JSON to an address of one's own, signed so that the receiver can trust it.")
     Settings = WebhookSettings
 
     def send(self, message: Message) -> None:

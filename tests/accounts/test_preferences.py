@@ -3,7 +3,6 @@
 import pytest
 
 from app.accounts import preferences, users
-from app.web import i18n
 
 
 @pytest.fixture
@@ -28,7 +27,6 @@ def test_who_has_no_account_has_the_defaults(stranger):
 
 def test_every_preference_has_its_choices():
     assert set(preferences.CHOICES) == set(preferences.Preferences.__dataclass_fields__)
-    assert tuple(i18n.LOCALES) == preferences.LANGUAGES
 
 
 def test_text_of_a_form_becomes_typed(account, db, clock):

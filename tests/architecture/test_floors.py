@@ -25,7 +25,16 @@ FLOORS = {
     "testing": 10,
 }
 # What stands beside the floors, and from which of them upwards it may be used.
-BESIDE = {"extensions": 1, "file_locks": 1, "registry": 1, "settings": 1, "logs": 3, "database": 3, "routing": 4}
+BESIDE = {
+    "extensions": 1,
+    "file_locks": 1,
+    "i18n": 1,
+    "registry": 1,
+    "settings": 1,
+    "logs": 3,
+    "database": 3,
+    "routing": 4,
+}
 WORDS_WITHOUT_MEANING = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 MODULES = sorted((ROOT / "app").rglob("*.py"))
 BUNDLED = sorted(path for path in (ROOT / "plugins").rglob("*.py") if "tests" not in path.parts)

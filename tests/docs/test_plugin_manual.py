@@ -1,5 +1,6 @@
 """A new author needs the manual alone: its code is put into files as told, tested with the kit, and installed."""
 
+import importlib
 import os
 import re
 import subprocess
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from app.web.plugin_texts import translate_plugin_text
+
 MANUAL = Path(__file__).parents[2] / "docs" / "plugins"
 PAGES = sorted(page.name for page in MANUAL.glob("*.md"))
 # Which page's blocks of Python make which files: the module first, then its tests.
@@ -16,6 +19,11 @@ EXAMPLES = {
     "channels.md": ("duplistatus_room", "room", "duplistatus.notification_channels"),
     "charts.md": ("reading_speed", "readingSpeed", "duplistatus.chart_providers"),
     "api-groups.md": ("wall_lamp", "lamp", "duplistatus.api_groups"),
+}
+GERMAN = {
+    "Chat room": "Chatraum",
+    "Line {number} has no colon.": "Zeile {number} hat keinen Doppelpunkt.",
+    "the room has no keys": "der Raum hat keine Schlüssel",
 }
 
 
@@ -72,6 +80,28 @@ def test_a_channel_takes_under_forty_lines_and_its_test_nine():
     channel, test, *_ = blocks("channels.md", "python")
     assert len(channel.splitlines()) < 40
     assert len(test.splitlines()) == 9
+
+
+def test_the_example_of_translations_is_translated(tmp_path, monkeypatch):
+    package = tmp_path / "duplistatus_room"
+    package.mkdir()
+    (package / "__init__.py").write_text(blocks("translations.md", "python")[0])
+    [commands] = blocks("translations.md", "sh")
+    extract, init, update, compile_ = (line.split()[1:] for line in commands.splitlines())
+    for arguments in (extract, init, update):
+        assert run(tmp_path, "-m", "babel.messages.frontend", *arguments).returncode == 0
+    [path] = package.rglob("duplistatus_room.po")
+    text = path.read_text()
+    for english, german in GERMAN.items():
+        assert f'msgid "{english}"\nmsgstr ""' in text
+        text = text.replace(f'msgid "{english}"\nmsgstr ""', f'msgid "{english}"\nmsgstr "{german}"')
+    path.write_text(text.replace("#, fuzzy\n", ""))
+    assert run(tmp_path, "-m", "babel.messages.frontend", *compile_).returncode == 0
+    monkeypatch.syspath_prepend(tmp_path)
+    channel = importlib.import_module("duplistatus_room").RoomChannel
+    assert translate_plugin_text(channel, channel.label, "de") == "Chatraum"
+    assert translate_plugin_text(channel, "Line 7 has no colon.", "de") == "Zeile 7 hat keinen Doppelpunkt."
+    assert translate_plugin_text(channel, "the room has no keys", "de") == "der Raum hat keine Schlüssel"
 
 
 def test_the_example_of_packaging_is_whole():

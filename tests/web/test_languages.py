@@ -2,14 +2,6 @@
 
 import pytest
 
-from app.web import i18n
-
-
-@pytest.fixture(autouse=True)
-def all_offered(monkeypatch):
-    """As if every language had its catalogue, whether that is finished or not."""
-    monkeypatch.setattr(i18n, "offered", lambda: i18n.LABELS)
-
 
 def language_of(page):
     return page.text.split('<html lang="', 1)[1].split('"', 1)[0]

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
 from app.core.instants import MONTHLY, WEEKLY, read_time
+from app.core.languages import LANGUAGES
 from app.database.monitor_pings import SERVICES
 from app.database.schedule import BackupSchedule
 from app.legacy_import.stored_forms import is_crontab
-from app.notifications.wording import LANGUAGES
 from app.plugin import AppError
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 from app.sharing.badge import LONGEST_LABEL

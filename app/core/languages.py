@@ -1,0 +1,65 @@
+"""Languages and catalogues of translated texts, for messages and pages alike; needs no request.
+
+Adding a language: a row of `LANGUAGES`, then `scripts/translations.py update` and the translations.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from gettext import NullTranslations
+from pathlib import Path
+from types import MappingProxyType
+
+from babel.support import Translations
+
+# The folder that holds `<locale>/LC_MESSAGES/messages.mo`.
+FOLDER = Path(__file__).resolve().parents[1] / "translations"
+DOMAIN = "messages"
+
+
+@dataclass(frozen=True, slots=True)
+class Language:
+    """A language: its locale in the CLDR data, which names its catalogue, and its name as its speakers write it.
+
+    Texts that a language does not have itself are those of the language `base`, else English.
+    """
+
+    locale: str
+    name: str
+    base: str | None = None
+
+
+DEFAULT_LANGUAGE = "en-GB"
+# By the code on the wire and in cookies.
+LANGUAGES: Mapping[str, Language] = MappingProxyType(
+    {
+        "en-GB": Language("en_GB", "English (UK)"),
+        "de": Language("de", "Deutsch"),
+        "fr": Language("fr", "Français"),
+        "es": Language("es", "Español"),
+        "pt-BR": Language("pt_BR", "Português (Brasil)"),
+        # Hindi in Latin letters, of earlier versions: for messages only, and with few texts of its own.
+        "hi-Latn": Language("hi_Latn", "Hindi (Roman)", base="hi"),
+        "hi": Language("hi", "हिन्दी"),
+        "zh-Hans": Language("zh_Hans", "简体中文"),
+    }
+)
+# The languages of pages.
+PAGE_LANGUAGES = tuple(code for code, language in LANGUAGES.items() if language.base is None)
+
+
+def language_or_default(code: object) -> str:
+    """Return a code of `LANGUAGES` unchanged; English for everything else."""
+    return code if isinstance(code, str) and code in LANGUAGES else DEFAULT_LANGUAGE
+
+
+@cache
+def catalog(code: str) -> NullTranslations:
+    """Return the main catalogue of a language; English, whose texts are those of the sources, for an unknown code."""
+    language = LANGUAGES.get(code)
+    if language is None or code == DEFAULT_LANGUAGE:
+        return NullTranslations()
+    found = Translations.load(FOLDER, language.locale, DOMAIN)
+    if language.base is not None:
+        found.add_fallback(catalog(language.base))
+    return found
