@@ -44,7 +44,7 @@ LAST_FOLD_S = 1.0
 @click.group()
 @click.version_option(__version__, prog_name="duplistatus")
 def main() -> None:
-    """Watch Duplicati backups."""
+    """Monitor Duplicati backups."""
 
 
 for command in (keys_group, admin_group, doctor, healthcheck, import_command, restore_command, secrets_group):
@@ -94,7 +94,7 @@ def stop(app: Flask, *_signal: object) -> None:
 
 def leave(app: Flask) -> None:
     """End the process at once. Nothing is lost: what was not committed is begun anew, as after a crash."""
-    log.warning("some work did not end within %.0f seconds of the stop", LONGEST_STOP_S)
+    log.warning("some work did not finish within %.0f seconds after the stop", LONGEST_STOP_S)
     fold = partial(engine.fold_in, app, timeout_s=LAST_FOLD_S)
     folding = threading.Thread(target=fold, daemon=True)
     folding.start()
@@ -104,23 +104,23 @@ def leave(app: Flask) -> None:
 
 
 @main.command("demo")
-@click.option("--years", default=2.0, show_default=True, help="How much history to invent.")
+@click.option("--years", default=2.0, show_default=True, help="Years of history to generate.")
 def demo(years: float) -> None:
-    """Fill an empty database with 12 invented servers and 30 jobs, to try the product."""
+    """Fill an empty database with demo data: 12 servers and 30 jobs."""
     now = datetime.now(UTC)
     with application_context():
         filled = fill_demo(now - timedelta(days=365 * years), now)
-    click.echo(f"Invented {filled.server_count} servers, {filled.job_count} jobs and {filled.run_count} runs.")
+    click.echo(f"Generated {filled.server_count} servers, {filled.job_count} jobs and {filled.run_count} runs.")
 
 
 @main.group("plugins")
 def plugins_group() -> None:
-    """Look at installed plugins."""
+    """Inspect installed plugins."""
 
 
 @plugins_group.command("list")
 def list_plugins() -> None:
-    """List what is installed, from where, and what is broken and why."""
+    """List installed plugins with their source, and those that cannot be loaded, with the reason."""
     registry = discover()
     groups = (
         ("duplistatus.api_groups", "API groups", registry.api_groups),

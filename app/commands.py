@@ -97,10 +97,10 @@ def healthcheck() -> None:
             click.echo("healthy")
     except urllib.error.HTTPError as error:
         with error:
-            click.echo(f"{url} answers {error.code}: {error.read(1000).decode(errors='replace')}", err=True)
+            click.echo(f"{url} returned {error.code}: {error.read(1000).decode(errors='replace')}", err=True)
         sys.exit(1)
     except OSError as error:
-        click.echo(f"{url} does not answer: {error}", err=True)
+        click.echo(f"{url} is not reachable: {error}", err=True)
         sys.exit(1)
 
 
@@ -121,7 +121,7 @@ ACCOUNTS_SHOWN = 10_000
 
 @click.group("admin")
 def admin_group() -> None:
-    """Look after accounts, also when nobody can sign in."""
+    """Manage accounts, also when nobody can sign in."""
 
 
 @admin_group.command("list")
@@ -134,18 +134,18 @@ def list_accounts() -> None:
             states = [
                 "administrator" if user.is_admin else "user",
                 f"locked until {user.locked_until:%Y-%m-%d %H:%M} UTC" if user.is_locked(now) else "",
-                "must change the password" if user.must_change_password else "",
-                f"last seen {user.last_login_at:%Y-%m-%d %H:%M} UTC" if user.last_login_at else "never signed in",
+                "must change password" if user.must_change_password else "",
+                f"last sign-in {user.last_login_at:%Y-%m-%d %H:%M} UTC" if user.last_login_at else "never signed in",
             ]
             click.echo(f"{user.username:<24} {', '.join(state for state in states if state)}")
 
 
 @admin_group.command("create")
 @click.argument("username")
-@click.option("--admin", "is_admin", is_flag=True, help="Make it an administrator.")
-@click.option("--ask", is_flag=True, help="Ask for the password instead of making a temporary one.")
+@click.option("--admin", "is_admin", is_flag=True, help="Create an administrator.")
+@click.option("--ask", is_flag=True, help="Prompt for the password instead of generating a temporary one.")
 def create_account(username: str, is_admin: bool, ask: bool) -> None:
-    """Make an account and print its temporary password, which has to be changed at the first sign-in."""
+    """Create an account and print its temporary password, which must be changed at the first sign-in."""
     password = click.prompt("Password", hide_input=True, confirmation_prompt=True) if ask else ""
     new = users.NewAccount(username, password, is_admin=is_admin, must_change_password=not ask)
     with application_context():
@@ -153,30 +153,30 @@ def create_account(username: str, is_admin: bool, ask: bool) -> None:
             made = users.create_account(new, actor=SHELL, now=runtime.now())
         except AppError as error:
             raise click.ClickException(". ".join([error.message, *error.extra.get("validationErrors", ())])) from error
-        click.echo(made.temporary_password or f"The account {made.user.username} was made.")
+        click.echo(made.temporary_password or f"Created the account {made.user.username}.")
 
 
 @admin_group.command("reset-password")
 @click.argument("username")
 @click.argument("password", required=False)
 def reset_password(username: str, password: str | None) -> None:
-    """Give an account a new password and open it if it is locked; its sessions end.
+    """Set a new password, unlock the account and end its sessions.
 
-    Without PASSWORD it is asked for, so that it stands in no list of processes and no history of the shell.
+    Without PASSWORD the command prompts for it, so that it does not appear in process lists or the shell history.
     """
     chosen = password or click.prompt("New password", hide_input=True, confirmation_prompt=True)
     with application_context():
         users.recover_account(username, chosen, now=runtime.now())
-        click.echo(f"The account {username} has a new password.")
+        click.echo(f"Password of {username} changed.")
 
 
 @admin_group.command("unlock")
 @click.argument("username")
 def unlock(username: str) -> None:
-    """Open an account that too many wrong passwords have locked; its password stays."""
+    """Unlock an account that was locked after too many wrong passwords. The password does not change."""
     with application_context():
         users.unlock_by_name(username, now=runtime.now())
-        click.echo(f"The account {username} is open.")
+        click.echo(f"Unlocked the account {username}.")
 
 
 # The commands `duplistatus keys …`: API keys from the shell, also when nobody can sign in.
@@ -184,7 +184,7 @@ def unlock(username: str) -> None:
 
 @click.group("keys")
 def keys_group() -> None:
-    """Look after API keys."""
+    """Manage API keys."""
 
 
 @keys_group.command("list")
@@ -196,15 +196,15 @@ def list_keys() -> None:
             state = "expired" if key.is_expired(now) else "enabled" if key.is_enabled else "disabled"
             until = f"until {key.expires_at:%Y-%m-%d %H:%M} UTC" if key.expires_at else ""
             click.echo(f"{key.id:>4}  {key.fingerprint}  {key.scope:<6}  {state:<8}  {key.name}  {until}".rstrip())
-        click.echo(f"Programs {'need' if api_keys.are_required() else 'do not need'} a key.")
+        click.echo(f"API keys are {'required' if api_keys.are_required() else 'not required'}.")
 
 
 @keys_group.command("create")
 @click.argument("name")
-@click.option("--scope", type=click.Choice(api_keys.SCOPES), required=True, help="What the key opens.")
-@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="The last day on which it is good.")
+@click.option("--scope", type=click.Choice(api_keys.SCOPES), required=True, help="Permission of the key.")
+@click.option("--last-day", type=click.DateTime(["%Y-%m-%d"]), help="Last day on which the key is valid.")
 def create_key(name: str, scope: str, last_day: datetime | None) -> None:
-    """Make a key and print its secret, for the only time."""
+    """Create a key and print its secret. It is shown only once."""
     with application_context():
         now = runtime.now()
         expires_at = None if last_day is None else api_keys.end_of(last_day.date(), settings().zone, now)
@@ -214,7 +214,7 @@ def create_key(name: str, scope: str, last_day: datetime | None) -> None:
 @keys_group.command("enable")
 @click.argument("key_id", type=int)
 def enable_key(key_id: int) -> None:
-    """Switch a key on."""
+    """Enable a key."""
     with application_context():
         api_keys.set_enabled(key_id, True, now=runtime.now(), actor=SHELL)
 
@@ -222,7 +222,7 @@ def enable_key(key_id: int) -> None:
 @keys_group.command("disable")
 @click.argument("key_id", type=int)
 def disable_key(key_id: int) -> None:
-    """Switch a key off."""
+    """Disable a key."""
     with application_context():
         api_keys.set_enabled(key_id, False, now=runtime.now(), actor=SHELL)
 
@@ -238,7 +238,7 @@ def delete_key(key_id: int) -> None:
 @keys_group.command("require")
 @click.argument("switch", type=click.Choice(["on", "off"]))
 def require_keys(switch: str) -> None:
-    """Choose whether programs need a key to upload and to read."""
+    """Set whether API keys are required for sending reports and reading."""
     with application_context():
         api_keys.require(switch == "on", now=runtime.now(), actor=SHELL)
 
@@ -248,11 +248,11 @@ def require_keys(switch: str) -> None:
 
 @click.command("restore")
 @click.argument("file", required=False)
-@click.option("--lose-tables", is_flag=True, help="Also where tables of plugins are lost with it.")
+@click.option("--lose-tables", is_flag=True, help="Restore even if tables of plugins are lost.")
 def restore_command(file: str | None, lose_tables: bool) -> None:
-    """Replace the database by a backup: a file (.db, .sql), or one that is listed when FILE is left out.
+    """Replace the database by a backup: a file (.db, .sql) or the name of a listed backup. Without FILE, list backups.
 
-    Stop the server before. The file is checked first, and what is here now is kept in DATA_DIR/copies. It has to be of
+    Stop duplistatus first. The file is validated, and current data is saved in DATA_DIR/copies. The backup must be of
     this version of duplistatus or of an older one; to go back to an older version, install that one first.
     """
     with sentences():
@@ -269,9 +269,9 @@ def restore_command(file: str | None, lose_tables: bool) -> None:
                     engine.close(app, is_quiet=True)
     click.echo("The database was restored.")
     if done.safety_copy:
-        click.echo(f"What was there before is kept as copies/{done.safety_copy}.")
+        click.echo(f"The previous data was saved as copies/{done.safety_copy}.")
     for table in (*done.tables.lost, *done.tables.left):
-        click.echo(f"The table {table} of a plugin was not restored.")
+        click.echo(f"The plugin table {table} was not restored.")
 
 
 def _list() -> None:
@@ -295,12 +295,12 @@ def _find(file: str) -> Path:
     "--key",
     "key_path",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="The old key file; without this option .duplistatus.key beside the database.",
+    help="Key file of the older installation. Default: .duplistatus.key in the directory of the database.",
 )
 def import_command(path: Path, key_path: Path | None) -> None:
-    """Take over a database of the original duplistatus, of any version, or the data folder that holds it.
+    """Import a database of duplistatus 1.x or earlier, or the data directory that contains it.
 
-    Nothing of it is changed. The import may be broken off and started again; what is here already is not taken twice.
+    The old database is not changed. An interrupted import can be started again; existing runs are skipped.
     """
     with application_context():
         with click.progressbar(length=1, label="Runs") as bar:
@@ -316,13 +316,16 @@ def import_command(path: Path, key_path: Path | None) -> None:
 
 def report_lines(report: ImportReport) -> list[str]:
     """What became of the old installation, as a table and the remarks below it."""
-    lines = [f"Schema version {report.schema_version}", f"{'':<16}{'found':>10}{'taken':>10}{'known':>10}{'left':>10}"]
+    lines = [
+        f"Schema version {report.schema_version}",
+        f"{'':<16}{'found':>10}{'imported':>10}{'existing':>10}{'skipped':>10}",
+    ]
     for kind, count in report.counts.items():
         lines.append(f"{kind:<16}{count.found:>10}{count.taken:>10}{count.known:>10}{count.left:>10}")
     for sentence, times in report.remarks.items():
         lines.append(f"{sentence}." if times == 1 else f"{sentence} ({times} times).")
     if not report.taken_count:
-        lines.append("Nothing was changed: everything is here already.")
+        lines.append("Nothing changed: all data had already been imported.")
     return lines
 
 
@@ -331,26 +334,26 @@ def report_lines(report: ImportReport) -> list[str]:
 
 @click.group("secrets")
 def secrets_group() -> None:
-    """Look after stored passwords and their key file."""
+    """Manage stored passwords and their key file."""
 
 
 @secrets_group.command("status")
 def secrets_status() -> None:
-    """Say whether the key file opens all stored passwords."""
+    """Show whether the key file decrypts all stored passwords."""
     with application_context():
         trouble = secrets.find_trouble()
-        click.echo(trouble.sentence if trouble else "The key file opens all stored passwords.")
+        click.echo(trouble.sentence if trouble else "The key file decrypts all stored passwords.")
 
 
 @secrets_group.command("give-up")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 def give_up_secrets(yes: bool) -> None:
-    """Clear the stored passwords that the key file does not open; without a key file a new one is made."""
+    """Clear the stored passwords that the key file cannot decrypt. Creates a key file if there is none."""
     with application_context():
         trouble = secrets.find_trouble()
         if trouble is not None and not yes:
-            click.echo(f"Stored passwords of: {', '.join(trouble.owners) or 'nobody'}")
-            click.confirm("Clear them for good?", abort=True)
+            click.echo(f"Stored passwords of: {', '.join(trouble.owners) or 'none'}")
+            click.confirm("Clear them permanently?", abort=True)
         owners = secrets.give_up(actor=SHELL, now=runtime.now())
         click.echo(f"Cleared: {', '.join(owners) or 'nothing'}. Enter the passwords again in the settings.")
 
@@ -360,7 +363,7 @@ def give_up_secrets(yes: bool) -> None:
 
 @click.command("doctor")
 def doctor() -> None:
-    """Look the installation over; status 1 when something is wrong. Writes nothing but a row that shows that it can."""
+    """Check the installation. Exit status 1 if there is a problem. Writes only one row, as a write test."""
     try:
         settings = from_environment()
         findings = database_doctor.examine_files(settings)
@@ -375,7 +378,7 @@ def doctor() -> None:
     except (BadSetting, PluginConflict) as error:
         raise click.ClickException(str(error)) from error
     wrong = sum(finding.is_wrong for finding in findings)
-    click.echo(f"{wrong} of {len(findings)} findings need your attention." if wrong else "Everything is well.")
+    click.echo(f"{wrong} of {len(findings)} checks found a problem." if wrong else "No problems found.")
     if wrong:
         sys.exit(1)
 

@@ -187,7 +187,7 @@ def database_url(text: str) -> str:
         make_url(text)
     except (ArgumentError, ValueError):
         # Their words repeat parts of the address, which may be parts of the password.
-        sentence = "is no address of a database; signs such as @ / : in the password have to be percent-encoded"
+        sentence = "is not a database URL; characters such as @ / : in the password must be percent-encoded"
         raise ValueError(sentence) from None
     if text.startswith("postgresql"):
         require_postgresql_driver()
@@ -199,13 +199,13 @@ def require_postgresql_driver() -> None:
     try:
         import_module("psycopg")
     except ImportError as error:
-        raise ValueError("PostgreSQL needs a package that is missing here: pip install 'psycopg[binary]'") from error
+        raise ValueError("PostgreSQL needs a package that is not installed: pip install 'psycopg[binary]'") from error
 
 
 def http_url(text: str) -> str:
     """Check the beginning of a web address and drop the final slash."""
     if not text.startswith(("http://", "https://")):
-        raise ValueError("expected an address that begins with http:// or https://")
+        raise ValueError("expected a URL that starts with http:// or https://")
     return text.rstrip("/")
 
 

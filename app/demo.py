@@ -392,7 +392,7 @@ def fill_demo(
     run_count = 0
     with writing() as session:
         if session.scalar(select(func.count()).select_from(Server)):
-            raise Conflict("This database holds data already; a demo needs an empty one (see DATA_DIR)")
+            raise Conflict("The database already contains data; a demo requires an empty one (see DATA_DIR)")
         settings_store.save("demo_data", True, now=now)
         for plan in plans:
             server = Server(id=plan.id, name=plan.name, alias=plan.alias, note=plan.note, created_at=start_at)

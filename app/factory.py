@@ -199,7 +199,7 @@ def create_app(
         except SQLAlchemyError as error:
             if not differs:
                 raise
-            log.error("the start goes on without what it would have put right: %s", describe(error))
+            log.error("a repair at startup was skipped: %s", describe(error))
     prepare_for_forks(app)
     _served.add(app)
     if settings.run_jobs:

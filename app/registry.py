@@ -89,14 +89,14 @@ def _load_group(
             plugin = offer.entry_point.load()
             reason = objection(name, plugin)
         except Exception as error:
-            log.exception("plugin %s (%s) of %s cannot be loaded", name, group, offer.distribution)
+            log.exception("cannot load plugin %s (%s) of %s", name, group, offer.distribution)
             reason = f"{type(error).__name__}: {error}"
         if reason:
-            log.error("plugin %s (%s) of %s is left out: %s", name, group, offer.distribution, reason)
+            log.error("skipping plugin %s (%s) of %s: %s", name, group, offer.distribution, reason)
             broken.append(Broken(group, name, offer.distribution, reason))
         elif name in loaded and loaded[name] is not plugin:
             rivals = f"{sources[group, name]} and {offer.distribution}"
-            raise PluginConflict(f"{group}: {rivals} both offer a plugin named {name!r}; uninstall one of them")
+            raise PluginConflict(f"{group}: {rivals} both provide a plugin named {name!r}; uninstall one of them")
         else:
             loaded[name] = plugin
             sources[group, name] = offer.distribution

@@ -148,7 +148,7 @@ class BoundedRequest(HTTPRequestParser):
         """Read the headers, and find how large a body this route may receive."""
         super().parse_header(header_plus)
         if self.chunked and "CONTENT_LENGTH" in self.headers:
-            raise ParsingError("Content-Length and Transfer-Encoding exclude each other")
+            raise ParsingError("Content-Length and Transfer-Encoding cannot be used together")
         if self.may_exceed(guards.STRANGERS_BYTES):
             self.limit = self._bounds.limit_of(self)
 

@@ -15,7 +15,7 @@ from app.web.responses import Out
 
 
 class AllowListIn(Schema):
-    """What to change of an allow list; what is left out stays. Networks are addresses or CIDR ranges."""
+    """Changes to an allow list; omitted fields are kept. Networks are addresses or CIDR ranges."""
 
     class Meta:
         unknown = RAISE
@@ -25,7 +25,7 @@ class AllowListIn(Schema):
 
 
 class AllowListOut(Out):
-    """An allow list as it is in force; what is fixed comes from the environment."""
+    """An allow list in force; fixed fields are set by environment variables."""
 
     zone = fields.String()
     is_enabled = fields.Boolean(data_key="enabled")
@@ -35,7 +35,7 @@ class AllowListOut(Out):
 
 
 class AllowListsOut(Out):
-    """Both allow lists, and the address that asks."""
+    """Both allow lists, and the address of the client."""
 
     own_address = fields.String(data_key="ownAddress")
     lists = fields.List(fields.Nested(AllowListOut), data_key="allowLists")
@@ -49,14 +49,14 @@ bp = Blueprint("access", __name__, url_prefix="/access")
 @bp.get("/allow-lists")
 @described({200: AllowListsOut})
 def index() -> ResponseReturnValue:
-    """Both allow lists as they are in force, and the address that asks."""
+    """Get both allow lists and the address of the client."""
     return allow_lists()
 
 
 @bp.patch("/allow-lists/<any(admin, external):zone>")
 @described({200: AllowListsOut}, body=AllowListIn)
 def update(zone: str) -> ResponseReturnValue:
-    """Change an allow list; what is left out stays. Refused when it would shut out the address that asks."""
+    """Change an allow list; omitted fields are kept. Rejected if it would exclude the address of the client."""
     change = AllowListIn().load(json_body())
     network_access.change_list(
         network_access.Zone(zone), **change, own_address=client_address(), actor=actor(), now=runtime.now()
@@ -70,4 +70,4 @@ def allow_lists() -> ResponseReturnValue:
     return {"ownAddress": client_address(), "allowLists": lists}
 
 
-group = ApiGroup(name="access", blueprint=bp, guard=Guard.ADMIN, summary="Networks that may come in")
+group = ApiGroup(name="access", blueprint=bp, guard=Guard.ADMIN, summary="Allow lists of networks")

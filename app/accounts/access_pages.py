@@ -25,7 +25,7 @@ from app.web.request import actor, client_address
 SCOPES = {
     "upload": lazy_gettext("Send reports"),
     "read": lazy_gettext("Read summaries and metrics"),
-    "admin": lazy_gettext("Do all that an administrator may"),
+    "admin": lazy_gettext("Full administration"),
 }
 
 
@@ -34,25 +34,25 @@ class KeyForm(SettingsForm):
 
     name = StringField(
         lazy_gettext("Name"),
-        description=lazy_gettext("Tells who uses it: a machine, a script, a dashboard."),
+        description=lazy_gettext("Describes who uses the key, for example a server, a script or a dashboard."),
         render_kw={"required": True, "maxlength": LONGEST_NAME, "autocomplete": "off"},
     )
     scope = RadioField(
-        lazy_gettext("What it is good for"),
+        lazy_gettext("Permission"),
         choices=[SelectChoice(name, label) for name, label in SCOPES.items()],
         default="upload",
     )
     last_valid_day = DateField(
-        lazy_gettext("Last day"), description=lazy_gettext("It ends with this day. Without one it is good until ended.")
+        lazy_gettext("Expires"), description=lazy_gettext("Valid until the end of this day. Leave blank for no expiry.")
     )
 
     def attempt(self, actor: Actor, zone: ZoneInfo, now: datetime) -> NewKey | None:
         """Make the key; None when the form tells why not."""
         name, day = (self.name.data or "").strip(), self.last_valid_day
         if not name:
-            self.refuse("name", _("Give the key a name that tells who uses it."))
+            self.refuse("name", _("Enter a name that describes who uses the key."))
         if day.data is None and any(day.raw_data or ()):
-            self.refuse("last_valid_day", _("This is no day of the calendar."))
+            self.refuse("last_valid_day", _("Enter a valid date."))
         if self.wrong_fields:
             return None
         try:
@@ -61,7 +61,7 @@ class KeyForm(SettingsForm):
         except AppError as refusal:
             has_passed = refusal.message.endswith("this day has passed")
             if has_passed:
-                self.refuse("last_valid_day", _("This day has passed."))
+                self.refuse("last_valid_day", _("This date has passed. Enter a later date."))
             else:
                 self.take(refusal)
             return None
@@ -98,7 +98,7 @@ def switch_key(key_id: int) -> ResponseReturnValue:
     except AppError as refusal:
         if refusal.status == 404:
             raise
-        flash(_("This key has expired. Make a new one."), "error")
+        flash(_("This key has expired. Create a new one."), "error")
     return redirect(url_for("settings.index", tab=KEYS_TAB), 303)
 
 
@@ -108,8 +108,10 @@ def confirm_key_deletion(key_id: int) -> ResponseReturnValue:
     """Ask whether a key shall be deleted."""
     key = api_keys.find_key(key_id)
     question = Confirmation(
-        title=_("Delete the key %(name)s?", name=key.name),
-        sentences=[_("Whatever uses it is refused at once where keys are needed. This cannot be undone.")],
+        title=_("Delete key %(name)s?", name=key.name),
+        sentences=[
+            _("Clients using this key will stop working immediately where keys are required. This cannot be undone.")
+        ],
         button=_("Delete %(name)s", name=key.name),
         action=url_for("settings.delete_key", key_id=key_id),
         back=url_for("settings.index", tab=KEYS_TAB),
@@ -133,7 +135,7 @@ def require_keys() -> ResponseReturnValue:
     """Choose whether programs need a key to upload and to read."""
     is_required = request.form.get("is_required") == "1"
     api_keys.require(is_required, now=runtime.now(), actor=actor())
-    flash(_("Programs need a key now.") if is_required else _("Programs need no key now."), "success")
+    flash(_("API keys are now required.") if is_required else _("API keys are no longer required."), "success")
     return redirect(url_for("settings.index", tab=KEYS_TAB), 303)
 
 
@@ -151,19 +153,20 @@ def _show_keys(form: KeyForm, made: NewKey | None = None) -> str:
 
 ACCESS_TAB = "access"
 PROXY_NOT_TRUSTED = lazy_gettext(
-    "You connect through an untrusted proxy on the host of duplistatus, so your address is unknown and no allow list"
-    " accepts it. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1, and"
-    " restart duplistatus."
+    "You connect through an untrusted proxy on the host of duplistatus, so your "
+    "address is unknown and the allow lists reject it. Set IP_TRUSTED_PROXIES to "
+    "the address from which the proxy connects, for example 127.0.0.1, and restart "
+    "duplistatus."
 )
 
 
 class AllowListForm(SettingsForm):
     """One allow list. What the environment fixes is left out of what is saved."""
 
-    is_enabled = BooleanField(lazy_gettext("Only these may come in"))
+    is_enabled = BooleanField(lazy_gettext("Allow only these networks"))
     networks = TextAreaField(
         lazy_gettext("Addresses and networks"),
-        description=lazy_gettext("One in a line: 192.0.2.7, 192.168.1.0/24, fd00::/8. This machine itself is in."),
+        description=lazy_gettext("One per line: 192.0.2.7, 192.168.1.0/24, fd00::/8. Localhost is always allowed."),
         render_kw={"rows": 5, "spellcheck": "false", "autocomplete": "off"},
     )
 
@@ -171,7 +174,7 @@ class AllowListForm(SettingsForm):
         """Store the list; False when the form tells why not."""
         networks = (self.networks.data or "").replace(",", " ").split()
         if len(networks) > MOST_NETWORKS:
-            self.refuse("networks", _("These are more than %(most)s.", most=MOST_NETWORKS))
+            self.refuse("networks", _("Enter at most %(most)s addresses and networks.", most=MOST_NETWORKS))
             return False
         try:
             network_access.change_list(
@@ -187,7 +190,8 @@ class AllowListForm(SettingsForm):
                 self.refuse("", PROXY_NOT_TRUSTED)
             elif refusal.message.startswith("Your own address"):
                 sentence = _(
-                    "Your own address %(address)s is not in it. You would lock yourself out.", address=own_address
+                    "Your own address %(address)s is not in the list. Add it, or you will lock yourself out.",
+                    address=own_address,
                 )
                 self.refuse("networks", sentence)
             else:
@@ -209,7 +213,7 @@ def save_allow_list(zone: str) -> ResponseReturnValue:
     form = _form(state, is_sent=True)
     if not form.attempt(state, client_address(), actor(), runtime.now()):
         return _show_access({zone: form}), 400
-    flash(_("The list is saved and in force."), "success")
+    flash(_("Saved. The list is in effect."), "success")
     return redirect(url_for("settings.index", tab=ACCESS_TAB), 303)
 
 

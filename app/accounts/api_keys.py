@@ -52,7 +52,7 @@ def create_key(
 ) -> NewKey:
     """Make a key. Raises AppError for a blank or overlong name, an or an unknown scope."""
     if not name.strip():
-        raise AppError("name: give the key a name that tells who uses it")
+        raise AppError("name: enter a name that identifies the client")
     if len(name.strip()) > LONGEST_NAME:
         raise AppError(f"name: {LONGEST_NAME} characters at most")
     if scope not in SCOPES:
@@ -92,7 +92,7 @@ def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = 
     with writing():
         key = find_key(key_id)
         if is_enabled and key.is_expired(now):
-            raise AppError("This key has expired; make a new one")
+            raise AppError("This key has expired; create a new one")
         key.is_enabled = is_enabled
         _audit("api_key_enabled" if is_enabled else "api_key_disabled", key, now, actor)
     return key
@@ -112,10 +112,10 @@ def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
     Raises AppError for a day that has passed, and for the last one of the calendar.
     """
     if last_day == date.max:
-        raise AppError("lastValidDay: choose an earlier day, or none")
+        raise AppError("lastValidDay: enter an earlier day, or none")
     ends_at = datetime.combine(last_day + timedelta(days=1), time.min, zone).astimezone(UTC)
     if ends_at <= now:
-        raise AppError("lastValidDay: this day has passed")
+        raise AppError("lastValidDay: must not be in the past")
     return ends_at
 
 

@@ -33,9 +33,9 @@ MINUTE_S = 60
 
 # Preference -> what its values are called; those that are not here call themselves by a number.
 WORDS: dict[str, Mapping[str, Any]] = {
-    "theme": {"light": lazy_gettext("Light"), "dark": lazy_gettext("Dark"), "system": lazy_gettext("As the system")},
+    "theme": {"light": lazy_gettext("Light"), "dark": lazy_gettext("Dark"), "system": lazy_gettext("System")},
     "week_start": {
-        "locale": lazy_gettext("As the locale has it"),
+        "locale": lazy_gettext("Locale default"),
         "monday": lazy_gettext("Monday"),
         "sunday": lazy_gettext("Sunday"),
     },
@@ -61,20 +61,21 @@ class DisplayForm(SettingsForm):
     language = SelectField(lazy_gettext("Language"), validate_choice=False)
     format_locale = StringField(
         lazy_gettext("Dates and numbers"),
-        description=lazy_gettext("Type a language or a country. Left empty, as the language above."),
+        description=lazy_gettext("For example de-AT. Leave blank to follow the language."),
         render_kw={"list": "locales", "autocomplete": "off", "spellcheck": "false", "maxlength": 40},
     )
     time_zone = SelectField(lazy_gettext("Time zone"), validate_choice=False)
-    week_start = SelectField(lazy_gettext("Start of the week"), validate_choice=False)
-    dashboard_view = SelectField(lazy_gettext("Dashboard as"), validate_choice=False)
-    dashboard_order = SelectField(lazy_gettext("Order of the cards"), validate_choice=False)
-    table_page_size = SelectField(lazy_gettext("Rows of a table"), validate_choice=False)
-    chart_range = SelectField(lazy_gettext("Time range of charts"), validate_choice=False)
-    chart_style = RadioField(lazy_gettext("Style of charts"))
+    week_start = SelectField(lazy_gettext("First day of the week"), validate_choice=False)
+    dashboard_view = SelectField(lazy_gettext("Default view"), validate_choice=False)
+    dashboard_order = SelectField(lazy_gettext("Sort cards by"), validate_choice=False)
+    table_page_size = SelectField(lazy_gettext("Rows per page"), validate_choice=False)
+    chart_range = SelectField(lazy_gettext("Chart range"), validate_choice=False)
+    chart_style = RadioField(lazy_gettext("Chart style"))
     is_refreshing = BooleanField(
-        lazy_gettext("Keep pages fresh"), description=lazy_gettext("A button on the page pauses it as well.")
+        lazy_gettext("Live updates"),
+        description=lazy_gettext("Update pages automatically. A button in the header pauses the updates."),
     )
-    refresh_s = SelectField(lazy_gettext("Ask for news"), validate_choice=False)
+    refresh_s = SelectField(lazy_gettext("Refresh interval"), validate_choice=False)
 
     def offer(self) -> None:
         """Fill in what there is to choose."""
@@ -86,7 +87,7 @@ class DisplayForm(SettingsForm):
         every = [_("every %(length)s", length=_length(length_s)) for length_s in lengths_s]
         self.refresh_s.choices = [SelectChoice(str(s), text) for s, text in zip(lengths_s, every, strict=True)]
         self.language.choices = [SelectChoice(code, label) for code, label in i18n.offered().items()]
-        self.time_zone.choices = [SelectChoice("", _("As the browser has it")), SelectChoice("UTC", "UTC")]
+        self.time_zone.choices = [SelectChoice("", _("Browser default")), SelectChoice("UTC", "UTC")]
         for zone in sorted(preferences.time_zones()):
             area, _slash, place = zone.partition("/")
             self.time_zone.choices.append(SelectChoice(zone, place.replace("_", " "), optgroup=area))
@@ -95,7 +96,7 @@ class DisplayForm(SettingsForm):
         """Whether the locale is one that there is; otherwise it is said at the field."""
         text = (self.format_locale.data or "").strip()
         if text and text not in preferences.format_locales():
-            self.refuse("format_locale", _("Choose one of the list, such as de-AT."))
+            self.refuse("format_locale", _("Select a locale from the list, for example de-AT."))
         return not self.wrong_fields
 
     def chosen(self) -> dict[str, Any]:

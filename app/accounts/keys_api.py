@@ -16,7 +16,7 @@ from app.web.responses import IsoInstant, Out
 
 
 class KeyIn(Schema):
-    """A key to make. Without a last day of validity it is good until somebody ends it."""
+    """A key to create. Without a last day it does not expire."""
 
     class Meta:
         unknown = RAISE
@@ -27,7 +27,7 @@ class KeyIn(Schema):
 
 
 class SwitchIn(Schema):
-    """Whether a key is on."""
+    """Whether a key is enabled."""
 
     class Meta:
         unknown = RAISE
@@ -36,7 +36,7 @@ class SwitchIn(Schema):
 
 
 class RequirementIn(Schema):
-    """Whether programs need a key."""
+    """Whether API keys are required."""
 
     class Meta:
         unknown = RAISE
@@ -45,13 +45,13 @@ class RequirementIn(Schema):
 
 
 class RequirementOut(Out):
-    """Whether programs need a key."""
+    """Whether API keys are required."""
 
     required = fields.Boolean()
 
 
 class KeyOut(Out):
-    """A key without its secret, of which the fingerprint shows the first and last four characters."""
+    """A key without its secret; the fingerprint shows its first and last four characters."""
 
     id = fields.Integer()
     name = fields.String()
@@ -66,7 +66,7 @@ class KeyOut(Out):
 
 
 class NewKeyOut(Out):
-    """A key that was just made, with its secret, which is shown this once."""
+    """A new key with its secret, which is returned only once."""
 
     key = fields.Nested(KeyOut, data_key="apiKey")
     secret = fields.String()
@@ -86,14 +86,14 @@ bp = Blueprint("keys", __name__, url_prefix="/api-keys")
 @bp.get("")
 @described({200: KeysOut})
 def index() -> ResponseReturnValue:
-    """All keys, oldest first, without their secrets."""
+    """List all keys, oldest first, without their secrets."""
     return {"apiKeys": KeyOut().dump(api_keys.list_keys(), many=True)}
 
 
 @bp.post("")
 @described({201: NewKeyOut}, body=KeyIn)
 def create() -> ResponseReturnValue:
-    """Make a key; the answer shows its secret for the only time."""
+    """Create a key. Its secret is returned only once."""
     wanted, now = KeyIn().load(json_body()), runtime.now()
     last_day = wanted.pop("last_valid_day")
     expires_at = None if last_day is None else api_keys.end_of(last_day, settings().zone, now)
@@ -103,7 +103,7 @@ def create() -> ResponseReturnValue:
 @bp.patch("/<int:key_id>")
 @described({200: KeyOut}, body=SwitchIn)
 def update(key_id: int) -> ResponseReturnValue:
-    """Switch a key on or off; one that has expired stays off."""
+    """Enable or disable a key; an expired key cannot be enabled."""
     is_enabled = SwitchIn().load(json_body())["is_enabled"]
     return KeyOut().dump(api_keys.set_enabled(key_id, is_enabled, now=runtime.now(), actor=actor()))
 
@@ -111,7 +111,7 @@ def update(key_id: int) -> ResponseReturnValue:
 @bp.delete("/<int:key_id>")
 @described({200: {"message": fields.String()}})
 def delete(key_id: int) -> ResponseReturnValue:
-    """Delete a key, which opens nothing from then on."""
+    """Delete a key; it stops working immediately."""
     api_keys.delete_key(key_id, now=runtime.now(), actor=actor())
     return {"message": "API key deleted"}
 
@@ -119,17 +119,17 @@ def delete(key_id: int) -> ResponseReturnValue:
 @bp.get("/requirement")
 @described({200: RequirementOut})
 def show_requirement() -> ResponseReturnValue:
-    """Whether programs need a key to upload and to read."""
+    """Get whether API keys are required for sending reports and reading."""
     return {"required": api_keys.are_required()}
 
 
 @bp.patch("/requirement")
 @described({200: RequirementOut}, body=RequirementIn)
 def save_requirement() -> ResponseReturnValue:
-    """Choose whether programs need a key to upload and to read."""
+    """Set whether API keys are required for sending reports and reading."""
     is_required = RequirementIn().load(json_body())["is_required"]
     api_keys.require(is_required, now=runtime.now(), actor=actor())
     return {"required": is_required}
 
 
-group = ApiGroup(name="keys", blueprint=bp, guard=Guard.ADMIN, summary="API keys for programs")
+group = ApiGroup(name="keys", blueprint=bp, guard=Guard.ADMIN, summary="API keys")

@@ -110,7 +110,7 @@ log = logging.getLogger(__name__)
 
 LAST_KNOWN = "duplistatus.network_lists"
 PROXY_NOT_TRUSTED = (
-    "Your own address is not known, since you come through a proxy that is not trusted. No list would let anybody in"
+    "Your own address is unknown because you connect through an untrusted proxy. No allow list would accept requests"
     " through it. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1"
 )
 
@@ -269,14 +269,14 @@ def _stored_networks(stored: object) -> Iterator[Network]:
         try:
             yield ipaddress.ip_network(text, strict=False)
         except (ValueError, TypeError):
-            log.error("an entry of an allow list is no network: %r", str(text)[:60])
+            log.error("invalid network in an allow list: %r", str(text)[:60])
 
 
 def _parse_network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError as error:
-        raise AppError(f"networks: {text!r} is neither an address nor a network such as 192.0.2.0/24") from error
+        raise AppError(f"networks: {text!r} is not an address or a network such as 192.0.2.0/24") from error
 
 
 # Proxies on this machine that are not trusted: remembered, so that people are told what to set.
@@ -288,7 +288,7 @@ NOTED_AT = "duplistatus.untrusted_proxy_noted_at"
 # Written once a day at most; what is older than two has been put right.
 NOTED_EACH, REMEMBERED = timedelta(days=1), timedelta(days=2)
 WARNING = (
-    "requests come through a proxy on this machine that is not trusted, so all its clients count as one unknown"
+    "requests are received through an untrusted proxy on this host, so all its clients count as one unknown"
     " address; set IP_TRUSTED_PROXIES to the address from which it connects, for example 127.0.0.1"
 )
 
@@ -305,7 +305,7 @@ def note_untrusted(now: datetime) -> None:
         if seen_at is None or now - seen_at >= NOTED_EACH:
             settings_store.save(SEEN_AT, now.isoformat(), now=now)
     except DATABASE_ERRORS:
-        log.exception("it could not be remembered that a proxy is not trusted")
+        log.exception("an untrusted proxy could not be recorded")
 
 
 def untrusted_seen_at(now: datetime) -> datetime | None:

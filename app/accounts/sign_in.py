@@ -186,8 +186,8 @@ def _limit(what: str, key: str, now: datetime) -> None:
     if retry_after_s is None:
         return
     if _limiter("logged").allow(what, now) is None:
-        log.warning("too many wrong passwords for one %s (%s); further ones are refused for a while", what, key)
-    sentence = "Too many attempts to sign in; try again later"
+        log.warning("too many wrong passwords for one %s (%s); further attempts are rejected for a while", what, key)
+    sentence = "Too many sign-in attempts; try again later"
     raise TooManyRequests(sentence, retry_after_s, errorCode="TOO_MANY_ATTEMPTS")
 
 
@@ -225,7 +225,7 @@ def sign_in_user(username: str, password: str, *, actor: Actor, now: datetime) -
     except DATABASE_ERRORS as error:
         if fault_of(error) in (None, Fault.DAMAGED):  # the first is a mistake of ours, the second has its own answer
             raise
-        log.error("nobody can sign in, the database cannot be used: %s", error)
+        log.error("sign-in failed because the database cannot be used: %s", error)
         raise Unavailable("The database is not ready", errorCode="DATABASE_NOT_READY") from error
 
 

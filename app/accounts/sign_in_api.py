@@ -27,7 +27,7 @@ from app.web.responses import DONE, MESSAGE, Out
 
 
 class Credentials(Schema):
-    """Name and password; both may be missing, which the sign-in itself answers."""
+    """Username and password; missing values are reported by the sign-in."""
 
     class Meta:
         unknown = EXCLUDE
@@ -42,7 +42,7 @@ class Credentials(Schema):
 
 
 class PasswordChange(Schema):
-    """The password until now and the new one."""
+    """Current and new password."""
 
     class Meta:
         unknown = EXCLUDE
@@ -57,7 +57,7 @@ class PasswordChange(Schema):
 
 
 class UserOut(Out):
-    """An account as it sees itself."""
+    """The account of the current user."""
 
     id = fields.String()
     username = fields.String()
@@ -66,7 +66,7 @@ class UserOut(Out):
 
 
 class SignedInOut(Out):
-    """Who signed in, and whether stored secrets were dropped because the master key is another one."""
+    """The user, and whether stored secrets were dropped because the master key has changed."""
 
     success = fields.Boolean()
     user = fields.Nested(UserOut)
@@ -74,14 +74,14 @@ class SignedInOut(Out):
 
 
 class MeOut(Out):
-    """Who is signed in; null for nobody."""
+    """The current user; null if not signed in."""
 
     authenticated = fields.Boolean()
     user = fields.Nested(UserOut, allow_none=True)
 
 
 class PolicyOut(Out):
-    """What a password has to be."""
+    """Get the password policy."""
 
     min_length = fields.Integer(data_key="minLength")
     requires_uppercase = fields.Boolean(data_key="requireUppercase")
@@ -121,7 +121,7 @@ name_errors(auth_bp, {500: "POLICY_RETRIEVE_FAILED"}, "password_policy")
 @guarded(Guard.OPEN, csrf=False)
 @described({200: SignedInOut}, body=Credentials, errors=(401, 403, 429))
 def login() -> ResponseReturnValue:
-    """Sign in; the session goes over to a new id."""
+    """Sign in; the session gets a new id."""
     check_login_token()
     result = sign_in(**Credentials().load(json_body()), actor=visitor(), now=runtime.now())
     login_user(result.user)
@@ -131,7 +131,7 @@ def login() -> ResponseReturnValue:
 @auth_bp.post("/logout")
 @described({200: {**DONE, "successCode": fields.String()}}, errors=(400,))
 def logout() -> ResponseReturnValue:
-    """End the session, signed in or not."""
+    """End the session."""
     if sessions.SESSION_COOKIE not in request.cookies:
         raise AppError("There is no active session", errorCode="NO_ACTIVE_SESSION")
     end_session()
@@ -141,7 +141,7 @@ def logout() -> ResponseReturnValue:
 @auth_bp.get("/me")
 @described({200: MeOut})
 def me() -> ResponseReturnValue:
-    """Who is signed in, if anybody."""
+    """Get the current user, if any."""
     user = dump_user(current_user) if current_user.is_authenticated else None
     return {"authenticated": user is not None, "user": user}
 
@@ -150,7 +150,7 @@ def me() -> ResponseReturnValue:
 @guarded(Guard.LOGIN, before_password_change=True)
 @described({200: {**DONE, "successCode": fields.String()}}, body=PasswordChange, errors=(403, 404, 429))
 def change_password() -> ResponseReturnValue:
-    """Choose a new password; the user's other sessions end."""
+    """Change the password; other sessions of the user are ended."""
     change = PasswordChange().load(json_body())
     kept = sessions.current().id_hash
     users.change_password(current_user.id, **change, actor=actor(), now=runtime.now(), kept_session=kept)
@@ -161,7 +161,7 @@ def change_password() -> ResponseReturnValue:
 @guarded(Guard.OPEN)
 @described({200: PolicyOut})
 def password_policy() -> ResponseReturnValue:
-    """What a password has to be."""
+    """Get the password policy."""
     return dump_policy(passwords.policy())
 
 
@@ -169,11 +169,11 @@ def password_policy() -> ResponseReturnValue:
 @guarded(Guard.OPEN)
 @described({200: {"mustChangePassword": fields.Boolean()}})
 def admin_must_change_password() -> ResponseReturnValue:
-    """Whether the first administrator still has the documented password."""
+    """Check whether the first administrator still has the default password."""
     return {"mustChangePassword": users.must_admin_change_password()}
 
 
-auth_group = ApiGroup(name="auth", blueprint=auth_bp, guard=Guard.SESSION, summary="Signing in and out, passwords")
+auth_group = ApiGroup(name="auth", blueprint=auth_bp, guard=Guard.SESSION, summary="Sign-in, sign-out and passwords")
 
 
 # Views of the session group.
@@ -187,7 +187,7 @@ CSRF_COOKIE_LIFETIME = timedelta(days=7)
 @session_bp.get("/csrf")
 @described({200: {"token": fields.String(), **MESSAGE}})
 def csrf() -> ResponseReturnValue:
-    """The CSRF token of the session, which begins here where there is none."""
+    """Get the CSRF token of the session; creates a session if there is none."""
     session = sessions.current()
     token = session.csrf_token()
     session.send_cookie(CSRF_COOKIE_LIFETIME)
@@ -197,7 +197,7 @@ def csrf() -> ResponseReturnValue:
 @session_bp.post("/session")
 @described({200: {"sessionId": fields.String(), **MESSAGE}}, errors=(429,))
 def create() -> ResponseReturnValue:
-    """Begin an anonymous session of its own, named by a second cookie."""
+    """Create an anonymous session, identified by a separate cookie."""
     now, address = runtime.now(), client_address()
     limit_rate("session", address, now)
     session_id = sessions.create_anonymous(now, sessions.Browser(rate_key(address), user_agent()))
@@ -210,7 +210,7 @@ def create() -> ResponseReturnValue:
 @session_bp.get("/session")
 @described({200: {"valid": fields.Boolean(), "sessionId": fields.String(allow_none=True)}}, errors=(401,))
 def show() -> ResponseReturnValue:
-    """Whether the session of the cookie is live; 401 without any cookie for it."""
+    """Check whether the session of the cookie is valid; 401 without a cookie."""
     if not request.cookies:
         raise Unauthorized("No session cookie", valid=False)
     if not any(request.cookies.get(name) for name in (SESSION_COOKIE, PLAIN_COOKIE)):
@@ -222,7 +222,7 @@ def show() -> ResponseReturnValue:
 @session_bp.delete("/session")
 @described({200: MESSAGE})
 def delete() -> ResponseReturnValue:
-    """End the session of the cookie, if there is one."""
+    """End the session of the cookie, if any."""
     session = sessions.current()
     if not session.is_live:
         return {"message": "There was no session to delete"}

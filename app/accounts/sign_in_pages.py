@@ -39,7 +39,7 @@ def _rule(violation: str) -> str:
     length = passwords.policy().min_length
     return {
         "Cannot use the default password. Please choose a different password": _(
-            "This is the password of the first visit, which everybody can read. Choose another one."
+            "The default password cannot be used. Choose a different password."
         ),
         f"Password must be at least {length} characters long": ngettext(
             "The password needs at least %(num)d character.", "The password needs at least %(num)d characters.", length
@@ -66,9 +66,9 @@ def _sentence(refusal: AppError) -> str:
         "REQUIRED_CREDENTIALS": _("Enter your username and your password."),
         "INVALID_CREDENTIALS": _("The username or the password is wrong."),
         "NEW_PASSWORD_REQUIRED": _("Enter a new password."),
-        "USER_NOT_FOUND": _("This account is gone."),
+        "USER_NOT_FOUND": _("This account no longer exists."),
         "CURRENT_PASSWORD_INCORRECT": _("The current password is wrong."),
-        "NEW_PASSWORD_SAME_AS_CURRENT": _("The new password has to differ from the current one."),
+        "NEW_PASSWORD_SAME_AS_CURRENT": _("The new password must differ from the current one."),
     }.get(code, refusal.message)
 
 
@@ -112,14 +112,14 @@ class PasswordForm(PasswordCheckForm):
 
     current = PasswordField(lazy_gettext("Current password"))
     new = PasswordField(lazy_gettext("New password"), [InputRequired()])
-    confirm = PasswordField(lazy_gettext("New password again"), [InputRequired()])
+    confirm = PasswordField(lazy_gettext("Confirm new password"), [InputRequired()])
 
     problems: tuple[str, ...] = ()
 
     def attempt(self) -> bool:
         """Change the password, or say in `problems` what is wrong with it."""
         if not self.validate() or self.new.data != self.confirm.data:
-            self.problems = (_("Both entries of the new password have to be the same."),)
+            self.problems = (_("The passwords do not match."),)
             return False
         try:
             users.change_password(

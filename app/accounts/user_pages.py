@@ -43,14 +43,14 @@ class AccountForm(SettingsForm):
     )
     is_admin = BooleanField(
         lazy_gettext("Administrator"),
-        description=lazy_gettext("Changes settings, keeps accounts, and sees all servers."),
+        description=lazy_gettext("Can change settings, manage users and see all servers."),
     )
-    must_change_password = BooleanField(lazy_gettext("Has to choose a new password at the next sign-in"), default=True)
+    must_change_password = BooleanField(lazy_gettext("Must change password at next sign-in"), default=True)
     sees = RadioField(
-        lazy_gettext("Sees"),
+        lazy_gettext("Can see"),
         choices=[
-            SelectChoice(ALL, lazy_gettext("All servers, future ones too")),
-            SelectChoice(CHOSEN, lazy_gettext("Only the servers chosen here")),
+            SelectChoice(ALL, lazy_gettext("All servers, including new ones")),
+            SelectChoice(CHOSEN, lazy_gettext("Selected servers only")),
         ],
         default=ALL,
     )
@@ -73,15 +73,15 @@ class AccountForm(SettingsForm):
         if SHORTEST_NAME <= len(users.normalise_name(self.username.data or "")) <= LONGEST_NAME:
             return True
         bounds = {"least": SHORTEST_NAME, "most": LONGEST_NAME}
-        self.refuse("username", _("A name has %(least)s to %(most)s characters.", **bounds))
+        self.refuse("username", _("Enter a username of %(least)s to %(most)s characters.", **bounds))
         return False
 
     def take_refusal(self, refusal: AppError) -> None:
         """Say at its field what the service refused, in the reader's language where we know the case."""
         if isinstance(refusal, Conflict):
-            self.refuse("username", _("Another account has this name."))
+            self.refuse("username", _("This username is already in use. Enter a different one."))
         elif refusal.message.startswith("The last admin"):
-            self.refuse("is_admin", _("This is the last administrator, who has to stay one."))
+            self.refuse("is_admin", _("The last administrator must remain an administrator."))
         elif refusal.message == "Cannot delete your own account":
             self.refuse("", _("You cannot delete your own account."))
         elif refusal.message == "Cannot delete the last admin account":
@@ -94,12 +94,12 @@ class NewAccountForm(AccountForm):
     """A new account."""
 
     makes_password = BooleanField(
-        lazy_gettext("Make a password"),
-        description=lazy_gettext("It is shown once, after the account was made."),
+        lazy_gettext("Generate a password"),
+        description=lazy_gettext("Shown once after you create the user."),
         default=True,
     )
     password = PasswordField(
-        lazy_gettext("Or choose one"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
+        lazy_gettext("Or enter a password"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
     )
 
     def attempt(self, actor: Actor, now: datetime) -> Account | None:
@@ -153,11 +153,15 @@ class ChangedAccountForm(AccountForm):
 def password_rules(policy: PasswordPolicy, password: str) -> list[str]:
     """What is wrong with a password, in the reader's language and the order of the rules."""
     words = {
-        "Cannot use": _("This is the documented first password. Choose another one."),
-        "Password must be": ngettext("At least %(num)s character.", "At least %(num)s characters.", policy.min_length),
-        "Password must contain at least one upp": _("An upper-case letter (A to Z)."),
-        "Password must contain at least one low": _("A lower-case letter (a to z)."),
-        "Password must contain at least one num": _("A digit (0 to 9)."),
+        "Cannot use": _("The default password cannot be used. Choose a different password."),
+        "Password must be": ngettext(
+            "The password needs at least %(num)s character.",
+            "The password needs at least %(num)s characters.",
+            policy.min_length,
+        ),
+        "Password must contain at least one upp": _("The password needs an upper-case letter (A-Z)."),
+        "Password must contain at least one low": _("The password needs a lower-case letter (a-z)."),
+        "Password must contain at least one num": _("The password needs a digit (0-9)."),
     }
     return [
         next((told for beginning, told in words.items() if sentence.startswith(beginning)), sentence)
@@ -203,7 +207,7 @@ def form_of(account: Account, now: datetime, *, is_sent: bool = True) -> Changed
 
 def deletion_question(user: User) -> Confirmation:
     """What to ask before an account is deleted."""
-    sentences = [_("The account and its sessions are gone at once. What it did stays in the audit log.")]
+    sentences = [_("The account and its sessions will be deleted immediately. Its audit log entries are kept.")]
     if user.is_admin:
         sentences.append(_("This account is an administrator."))
     return Confirmation(
@@ -218,12 +222,15 @@ def deletion_question(user: User) -> Confirmation:
 def reset_question(user: User) -> Confirmation:
     """What to ask before an account gets a new password."""
     return Confirmation(
-        title=_("Reset the password of %(name)s?", name=user.username),
+        title=_("Reset password of %(name)s?", name=user.username),
         sentences=[
-            _("A new password is made and shown to you once. The old one stops working, and all sessions end."),
-            _("At the next sign-in a password of their own has to be chosen."),
+            _(
+                "A new password is generated and shown to you once. The old password stops "
+                "working, and all sessions end."
+            ),
+            _("The user must set a new password at the next sign-in."),
         ],
-        button=_("Reset the password"),
+        button=_("Reset password"),
         action=url_for("settings.reset_password", user_id=user.id),
         back=url_for("settings.show_user", user_id=user.id),
         is_dangerous=False,
@@ -258,8 +265,8 @@ def create_user() -> ResponseReturnValue:
     if account is None:
         return _show_new(form), 400
     if account.temporary_password is not None:
-        return _show_password(account, _("The account was made."))
-    flash(_("%(name)s was made.", name=account.user.username), "success")
+        return _show_password(account, _("User created."))
+    flash(_("%(name)s was created.", name=account.user.username), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)
 
 

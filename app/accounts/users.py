@@ -52,7 +52,7 @@ def ensure_admin(chosen: Settings, *, now: datetime) -> None:
         )
         details = {"description": "A new database with its first administrator", "admin_user_created": True}
         record_entry("database_initialization", "system", now=now, details=details)
-    log.info("made the account %r", ADMIN_NAME)
+    log.info("created the account %r", ADMIN_NAME)
 
 
 def find_by_name(username: str) -> User | None:
@@ -116,7 +116,7 @@ def _compare_with_current(user: User, current: str | None, new: str, actor: Acto
         user.username, current, user.password_hash, wrong, address=actor.ip_address, now=now, is_sign_in=False
     )
     if new == current:
-        sentence = "The new password has to differ from the current one"
+        sentence = "The new password must differ from the current one"
         same = AppError(sentence, errorCode="NEW_PASSWORD_SAME_AS_CURRENT")
         raise PasswordRefused(same, "New password same as current")
 
@@ -259,7 +259,7 @@ def change_account(
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
         if user.is_admin and change.is_admin is False:
-            _check_other_admins(session, user, "The last admin account has to stay one")
+            _check_other_admins(session, user, "The last admin account must remain an administrator")
         before = _told(user)
         old_name = user.username
         _apply(session, user, change)
@@ -360,7 +360,7 @@ def _replace_server_ids(session: Session, user_id: str, server_ids: frozenset[st
     known = set(session.scalars(select(Server.id).where(Server.id.in_(server_ids))))
     unknown = sorted(server_ids - known)
     if unknown:
-        raise AppError(f"serverIds: there is no server {unknown[0]!r}")
+        raise AppError(f"serverIds: server {unknown[0]!r} does not exist")
     session.execute(delete(ServerAccess).where(ServerAccess.user_id == user_id))
     session.add_all(ServerAccess(user_id=user_id, server_id=server_id) for server_id in sorted(server_ids))
     session.flush()

@@ -47,7 +47,7 @@ def server_ids() -> fields.List[Any]:
 
 
 class NewUserIn(Schema):
-    """An account to make. A list of servers without `allServers` limits it to them."""
+    """An account to create. A list of servers without `allServers` limits it to these servers."""
 
     class Meta:
         unknown = EXCLUDE
@@ -75,7 +75,7 @@ class NewUserIn(Schema):
 
 
 class UserChangeIn(Schema):
-    """What to change of an account."""
+    """Changes to an account."""
 
     class Meta:
         unknown = EXCLUDE
@@ -134,7 +134,7 @@ class UsersQuery:
 
 
 class UserOut(Out):
-    """An account after it was made or changed."""
+    """An account after it was created or changed."""
 
     id = fields.String()
     username = fields.String()
@@ -155,13 +155,13 @@ class ListedUserOut(UserOut):
 
 
 class AccountOut(UserOut):
-    """An account with the servers that it is limited to."""
+    """An account with the servers that it can see."""
 
     server_ids = fields.List(fields.String(), data_key="serverIds")
 
 
 class ChangedAccountOut(Out):
-    """An account, with its temporary password if it has just got one."""
+    """An account, with its temporary password if one was generated."""
 
     user = fields.Nested(AccountOut)
     temporary_password = fields.String(data_key="temporaryPassword", metadata=SOMETIMES)
@@ -175,7 +175,7 @@ class AccountInListOut(ListedUserOut):
 
 
 class PlaceOut(Out):
-    """Where a page stands in the list."""
+    """Position of a page in the list."""
 
     page = fields.Integer()
     limit = fields.Integer()
@@ -235,7 +235,7 @@ bp = Blueprint("users", __name__, url_prefix="/users")
 @bp.get("")
 @described({200: AccountsOut}, query=USERS_QUERY)
 def index() -> ResponseReturnValue:
-    """Accounts by name, in pages; `search` is part of a name."""
+    """List accounts by name, in pages; `search` is part of a name."""
     query = UsersQuery.read(request.args)
     return dump_page(users.list_accounts(**query.window), query, runtime.now())
 
@@ -243,14 +243,14 @@ def index() -> ResponseReturnValue:
 @bp.post("")
 @described({201: ChangedAccountOut}, body=NewUserIn, errors=(404, 409))
 def create() -> ResponseReturnValue:
-    """Make an account; without a password it gets a temporary one, which is shown once."""
+    """Create an account. Without a password, a temporary one is generated and shown once."""
     return dump_account(users.create_account(NewUserIn().load(json_body()), actor=actor(), now=runtime.now())), 201
 
 
 @bp.patch("/<user_id>")
 @described({200: ChangedAccountOut}, body=UserChangeIn, errors=(409,))
 def update(user_id: str) -> ResponseReturnValue:
-    """Change name, role, password or servers of an account. The last administrator stays one."""
+    """Change name, role, password or servers of an account. The last administrator cannot be demoted."""
     change, kept = UserChangeIn().load(json_body()), sessions.current().id_hash
     return dump_account(users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=kept))
 
@@ -258,7 +258,7 @@ def update(user_id: str) -> ResponseReturnValue:
 @bp.post("/<user_id>/unlock")
 @described({200: DONE})
 def unlock(user_id: str) -> ResponseReturnValue:
-    """Open an account that too many wrong passwords have locked, before its time is over."""
+    """Unlock an account that was locked after too many wrong passwords."""
     users.unlock_account(user_id, actor=actor(), now=runtime.now())
     return {"success": True, "message": "User unlocked successfully"}
 
@@ -266,9 +266,9 @@ def unlock(user_id: str) -> ResponseReturnValue:
 @bp.delete("/<user_id>")
 @described({200: DONE}, errors=(400,))
 def delete(user_id: str) -> ResponseReturnValue:
-    """Delete an account with its sessions; not one's own, and not the last administrator's."""
+    """Delete an account and its sessions; not your own, and not the last administrator."""
     users.delete_account(user_id, actor=actor(), now=runtime.now())
     return {"success": True, "message": "User deleted successfully"}
 
 
-group = ApiGroup(name="users", blueprint=bp, guard=Guard.ADMIN, summary="Accounts and what they may see")
+group = ApiGroup(name="users", blueprint=bp, guard=Guard.ADMIN, summary="Accounts and their permissions")

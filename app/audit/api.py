@@ -30,7 +30,7 @@ MOST_PAGES = 10**9
 
 
 class PageQuery(Schema):
-    """Which part of the list; `offset` wins over `page`."""
+    """Page of the list; `offset` overrides `page`."""
 
     class Meta:
         unknown = EXCLUDE
@@ -49,13 +49,13 @@ class PageQuery(Schema):
 
 
 class FormatQuery(Schema):
-    """In which form to save what was found."""
+    """Format of the export."""
 
     format = fields.String(load_default="csv", metadata={"enum": ["csv", "json"]})
 
 
 class RetentionIn(Schema):
-    """How many days to keep."""
+    """Retention period in days."""
 
     class Meta:
         unknown = EXCLUDE
@@ -72,7 +72,7 @@ class RetentionIn(Schema):
 
 
 class CleanupIn(Schema):
-    """What to delete: by default what is older than the setting says; with `dryRun` it is only counted."""
+    """Age of the entries to delete (default: the retention period); with `dryRun` they are only counted."""
 
     class Meta:
         unknown = EXCLUDE
@@ -112,7 +112,7 @@ class EntryOut(Out):
 
 
 class WordsOut(Out):
-    """The words that a filter can be set to."""
+    """Values available for the filters."""
 
     actions = fields.Raw(metadata=TEXTS)
     categories = fields.Raw(metadata=TEXTS)
@@ -120,7 +120,7 @@ class WordsOut(Out):
 
 
 class PlaceOut(Out):
-    """Where a page stands in the list."""
+    """Position of a page in the list."""
 
     page = fields.Integer()
     limit = fields.Integer()
@@ -129,7 +129,7 @@ class PlaceOut(Out):
 
 
 class PageOut(Out):
-    """One part of the list, and where it stands."""
+    """A page of the list, and its position."""
 
     entries = fields.List(fields.Nested(EntryOut), data_key="logs")
     place = fields.Nested(PlaceOut, data_key="pagination")
@@ -167,7 +167,7 @@ _entry_out, _words_out, _time = EntryOut(), WordsOut(), DatabaseTime()
 
 
 def dump_page(entries: Sequence[AuditEntry], total: int, *, limit: int, offset: int) -> dict[str, Any]:
-    """One part of the list, and where it stands."""
+    """A page of the list, and its position."""
     place = {"page": offset // limit + 1, "limit": limit, "total": total, "totalPages": -(-total // limit)}
     return {"logs": dump_entries(entries), "pagination": place}
 
@@ -178,7 +178,7 @@ def dump_entries(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
 
 
 def dump_words(words: AuditWords) -> dict[str, Any]:
-    """The words that a filter can be set to."""
+    """Values available for the filters."""
     return _words_out.dump(words)
 
 
@@ -219,7 +219,7 @@ audit_bp = Blueprint("audit", __name__, url_prefix="/audit-log")
 @audit_bp.get("")
 @described({200: PageOut}, query=(FilterQuery, PageQuery))
 def index() -> ResponseReturnValue:
-    """Entries that match, newest first, page by page."""
+    """List matching entries, newest first, in pages."""
     wanted, part = wanted_entries(), PageQuery().load(request.args)
     entries = log.list_entries(wanted, **part)
     return dump_page(entries, log.count_entries(wanted), **part)
@@ -228,7 +228,7 @@ def index() -> ResponseReturnValue:
 @audit_bp.get("/download")
 @described({200: AnyOf([EntryOut], Content("text/csv"))}, query=(FilterQuery, FormatQuery))
 def download() -> ResponseReturnValue:
-    """The newest 10,000 entries that match, as a CSV or, with `format=json`, a JSON file."""
+    """Export the newest 10,000 matching entries as CSV, or as JSON with `format=json`."""
     entries = log.list_entries(wanted_entries(), limit=log.MOST_EXPORTED)
     if request.args.get("format") == "json":
         return attached(jsonify(dump_entries(entries)), "json")
@@ -240,14 +240,14 @@ def download() -> ResponseReturnValue:
 @audit_bp.get("/filters")
 @described({200: WordsOut})
 def filters() -> ResponseReturnValue:
-    """The actions, categories and statuses that occur."""
+    """List the actions, categories and statuses in use."""
     return dump_words(log.read_words(AuditFilter(own_user_id=limited_to())))
 
 
 @audit_bp.get("/retention")
 @described({200: {"retentionDays": fields.Integer()}})
 def show_retention() -> ResponseReturnValue:
-    """How many days the log reaches back."""
+    """Get the retention period in days."""
     return {"retentionDays": retention.audit_retention_days()}
 
 
@@ -255,7 +255,7 @@ def show_retention() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: {"success": fields.Boolean(), "retentionDays": fields.Integer()}}, body=RetentionIn)
 def save_retention() -> ResponseReturnValue:
-    """Choose how many days the log reaches back: 30 to 365."""
+    """Set the retention period in days: 30 to 365."""
     days = RetentionIn().load(json_body())["days"]
     retention.save_audit_retention(days, actor=actor(), now=runtime.now())
     return {"success": True, "retentionDays": days}
@@ -265,7 +265,7 @@ def save_retention() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: CleanedOut}, body=CleanupIn, is_body_optional=True)
 def cleanup() -> ResponseReturnValue:
-    """Delete entries older than the given days, else than the setting says; with `dryRun` only count them."""
+    """Delete entries older than the given days (default: the retention period); with `dryRun` only count them."""
     wanted = CleanupIn().load(json_body(optional=True))
     days, now = wanted["days"] or retention.audit_retention_days(), runtime.now()
     if wanted["is_dry_run"]:
@@ -299,7 +299,7 @@ USUAL_LINES, MOST_LINES = 1000, 10_000
 
 
 class TailQuery(Schema):
-    """How many lines of which file; without a file only the list of files is wanted."""
+    """Number of lines and file name; without a file only the list of files is returned."""
 
     class Meta:
         unknown = EXCLUDE
@@ -318,7 +318,7 @@ class TailQuery(Schema):
 
 
 class ExportQuery(Schema):
-    """Which lines of which file."""
+    """File and filters of lines."""
 
     class Meta:
         unknown = EXCLUDE
@@ -346,7 +346,7 @@ class ExcerptOut(Out):
 
 
 class LogOut(Out):
-    """The end of a file and which files there are; of a missing file without time and lines, but with an error."""
+    """The end of a file and the list of files; for a missing file an error instead of time and lines."""
 
     text = fields.String(data_key="logs")
     size_bytes = fields.Integer(data_key="fileSize")
@@ -381,7 +381,7 @@ logs_bp = Blueprint("logs", __name__, url_prefix="/application-logs")
 @logs_bp.get("")
 @described({200: LogOut}, query=TailQuery)
 def show() -> ResponseReturnValue:
-    """The last lines of a log file; without `file` the list of files."""
+    """Get the last lines of a log file, or the list of files without `file`."""
     query, files = TailQuery().load(request.args), application_logs.list_files()
     if not query["name"]:
         return dump_files(files, runtime.now())
@@ -391,7 +391,7 @@ def show() -> ResponseReturnValue:
 @logs_bp.get("/export")
 @described({200: Content("text/plain")}, query=ExportQuery, errors=(500,))
 def export() -> ResponseReturnValue:
-    """The lines of a log file that match, as a text file."""
+    """Export matching lines of a log file as text."""
     query = ExportQuery().load(request.args)
     text = application_logs.search(query["name"], query["levels"].split(","), query["wanted"])
     answer = Response(text, mimetype="text/plain")

@@ -162,7 +162,7 @@ class AuditRetentionForm(SettingsForm):
         if days is not None and AUDIT_DAYS[0] <= days <= AUDIT_DAYS[1]:
             return int(days)
         least, most = AUDIT_DAYS
-        self.days.errors = (_("A whole number from %(least)s to %(most)s.", least=least, most=most),)
+        self.days.errors = (_("Enter a whole number from %(least)s to %(most)s.", least=least, most=most),)
         return None
 
 
@@ -182,7 +182,7 @@ def save_audit_retention() -> ResponseReturnValue:
     if request.form.get("then") == "show":
         return _show(form, shown=forecast_text(days))
     retention.save_audit_retention(days, actor=actor(), now=runtime.now())
-    flash(_("Saved. The clean-up of the coming night goes by it."), "success")
+    flash(_("Saved. Applies from the next nightly clean-up."), "success")
     return redirect(url_for("settings.index", tab=RETENTION_TAB), 303)
 
 
@@ -213,8 +213,8 @@ def forecast_text(days: int) -> str:
     """What a clean-up would delete, in one sentence."""
     count = retention.count_old_audit_entries(days, runtime.now())
     told: str = ngettext(
-        "%(count)s entry is older than %(days)s days and would be deleted.",
-        "%(count)s entries are older than %(days)s days and would be deleted.",
+        "%(count)s entry is older than %(days)s days and will be deleted.",
+        "%(count)s entries are older than %(days)s days and will be deleted.",
         count,
         count=count_text(count),
         days=days,

@@ -125,7 +125,7 @@ class FullServerOut(ServerOut):
 
 
 class DashboardOut(Out):
-    """Everything that a dashboard shows."""
+    """The data of the dashboard."""
 
     servers = fields.List(fields.Nested(FullServerOut), data_key="serversSummary")
     summary = fields.Nested(FullSummaryOut, data_key="overallSummary")
@@ -189,7 +189,7 @@ bp = Blueprint("dashboard", __name__)
 @bp.get("/dashboard")
 @described({200: DashboardOut, 304: None}, query={"all": fields.Boolean()})
 def show() -> ResponseReturnValue:
-    """Servers with their jobs, totals, and the newest 2,000 runs as chart points; `?all=true` gives every run."""
+    """Get servers with their jobs, totals, and the newest 2,000 runs as chart points; all runs with `?all=true`."""
     now, visible = runtime.now(), visible_server_ids()
     limit = None if request.args.get("all") == "true" else series.RUN_POINTS
     return cached_json(

@@ -58,7 +58,7 @@ COLUMNS = (
     Column("server", lazy_gettext("Server"), lambda job: job.server_display_name.casefold()),
     Column("job", lazy_gettext("Backup job"), lambda job: job.name.casefold()),
     Column("status", lazy_gettext("Status"), lambda job: STATUS_ORDER.get(job.last_status, 2)),
-    Column("last", lazy_gettext("Last backup"), lambda job: job.last_began_at, starts_descending=True),
+    Column("last", lazy_gettext("Last run"), lambda job: job.last_began_at, starts_descending=True),
     Column(
         "next", lazy_gettext("Next run"), lambda job: job.next_expected_at if job.is_overdue_check_enabled else None
     ),
@@ -82,11 +82,11 @@ ORDERS: dict[str, tuple[Any, Callable[[ServerStatus], Any]]] = {
     ),
 }
 STATUS_FILTERS: dict[str, tuple[Any, Callable[[JobStatus], bool]]] = {
-    "trouble": (lazy_gettext("In trouble"), lambda job: not is_fine(job) and not job.is_muted),
+    "trouble": (lazy_gettext("Problems"), lambda job: not is_fine(job) and not job.is_muted),
     "overdue": (lazy_gettext("Overdue"), lambda job: job.is_overdue),
     "failed": (lazy_gettext("Failed"), lambda job: is_failure(job.last_status)),
-    "warning": (lazy_gettext("With warnings"), lambda job: job.last_status == WARNING),
-    "fine": (lazy_gettext("Fine"), is_fine),
+    "warning": (lazy_gettext("Warnings"), lambda job: job.last_status == WARNING),
+    "fine": (lazy_gettext("OK"), is_fine),
     "unusual": (lazy_gettext("Unusual"), lambda job: bool(job.anomalies)),
     "muted": (lazy_gettext("Muted"), lambda job: job.is_muted),
 }
@@ -382,10 +382,10 @@ def _charts(start_on: date, end_on: date, visible: frozenset[str] | None) -> lis
 
 # What a job tells: in words, as an icon, in its tone.
 EVENT_WORDS = {
-    "off": (lazy_gettext("Tells nothing"), "bell-off", "none"),
-    "all": (lazy_gettext("Tells of every run"), "bell", "ok"),
-    "warnings": (lazy_gettext("Tells of warnings and errors"), "bell", "warn"),
-    "errors": (lazy_gettext("Tells of errors"), "bell", "bad"),
+    "off": (lazy_gettext("Notifications off"), "bell-off", "none"),
+    "all": (lazy_gettext("Notifies on every run"), "bell", "ok"),
+    "warnings": (lazy_gettext("Notifies on warnings and errors"), "bell", "warn"),
+    "errors": (lazy_gettext("Notifies on errors only"), "bell", "bad"),
 }
 
 
@@ -411,7 +411,7 @@ def dashboard() -> ResponseReturnValue:
         # Said once for each page, and not once for each job.
         "labels": {column.name: str(column.label) for column in COLUMNS} | {"beats": _("Last runs")},
         "event_words": {event: (str(words), *look) for event, (words, *look) in EVENT_WORDS.items()},
-        "about_words": _("About {job} on {server}"),
+        "about_words": _("Details of {job} on {server}"),
         "option_sets": reports_pages.option_sets(),
         "range_name": range_name,
         "range_labels": charts_pages.RANGE_LABELS,

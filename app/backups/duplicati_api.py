@@ -27,7 +27,7 @@ def validate_source(url: str) -> None:
 
 
 class VersionCheckIn(Schema):
-    """What to change of the check; what is left out stays. An empty `url` means Duplicati's own."""
+    """Changes to the version check; omitted fields are kept. An empty `url` means the official server."""
 
     class Meta:
         unknown = RAISE
@@ -36,26 +36,26 @@ class VersionCheckIn(Schema):
     every_hours = fields.Integer(data_key="everyHours", strict=True, validate=validate.OneOf(VERSION_HOURS))
     url = fields.String(
         validate=[validate.Length(max=LONGEST_URL), validate_source],
-        metadata={"description": "Any text that names releases; `{channel}` stands for the channel"},
+        metadata={"description": "URL of a text that names releases; `{channel}` is replaced by the channel"},
     )
 
 
 class VersionCheckOut(Out):
-    """How the check is set, and what it found last."""
+    """Settings and last result of the version check."""
 
     is_enabled = fields.Boolean(data_key="enabled")
     every_hours = fields.Integer(data_key="everyHours")
     url = fields.String()
-    newest = fields.Dict(values=fields.String(), metadata={"description": "The newest version by channel"})
+    newest = fields.Dict(values=fields.String(), metadata={"description": "The latest version by channel"})
     checked_at = IsoInstant(data_key="checkedAt", allow_none=True)
-    error = fields.String(metadata={"description": "Why the last look failed, wholly or in part; else empty"})
+    error = fields.String(metadata={"description": "Why the last check failed, fully or partly; otherwise empty"})
 
 
 _check_out = VersionCheckOut()
 
 
 def dump_check(check: VersionCheck) -> Mapping[str, Any]:
-    """How the check is set, and what it found last."""
+    """Settings and last result of the version check."""
     return _check_out.dump(check)
 
 
@@ -67,14 +67,14 @@ bp = Blueprint("duplicati", __name__, url_prefix="/duplicati-versions")
 @bp.get("")
 @described({200: VersionCheckOut})
 def show() -> ResponseReturnValue:
-    """Which versions of Duplicati are the newest, and how often this is looked up."""
+    """Get the latest Duplicati versions and the settings of the check."""
     return dump_check(duplicati_versions.read())
 
 
 @bp.patch("")
 @described({200: VersionCheckOut}, body=VersionCheckIn)
 def update() -> ResponseReturnValue:
-    """Choose whether, how often and where newest versions are looked up."""
+    """Set whether, how often and where to check for the latest versions."""
     changes = VersionCheckIn().load(json_body())
     return dump_check(duplicati_versions.configure(changes, actor=actor(), now=runtime.now()))
 
@@ -82,8 +82,8 @@ def update() -> ResponseReturnValue:
 @bp.post("/check")
 @described({200: VersionCheckOut}, errors=(400,))
 def check() -> ResponseReturnValue:
-    """Look for newer versions now. 400 while this is switched off."""
+    """Check for newer versions now. 400 if the check is disabled."""
     return dump_check(duplicati_versions.check_now(runtime.now()))
 
 
-group = ApiGroup(name="duplicati", blueprint=bp, guard=Guard.ADMIN, summary="Newest versions of Duplicati")
+group = ApiGroup(name="duplicati", blueprint=bp, guard=Guard.ADMIN, summary="Latest Duplicati versions")

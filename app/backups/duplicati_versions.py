@@ -155,7 +155,7 @@ def check_now(now: datetime) -> VersionCheck:
     """Look for newer versions; channels that do not answer keep what was known of them. Raises AppError while off."""
     before = read()
     if not before.is_enabled:
-        raise AppError("The check for versions of Duplicati is switched off")
+        raise AppError("The check for Duplicati versions is disabled")
     found, errors = _ask(before.url or ADDRESS)
     versions = {**(before.newest or {}), **found}
     told = {"versions": versions, "checked_at": now.isoformat(), "error": "; ".join(errors)}
@@ -185,7 +185,7 @@ def _ask(address: str) -> tuple[dict[str, str], list[str]]:
             if trouble:
                 errors.append(f"{channel}: {trouble}" if channel else trouble)
     for sentence in errors:
-        log.warning("cannot look for versions of Duplicati: %s", sentence)
+        log.warning("the check for Duplicati versions failed: %s", sentence)
     return found, errors
 
 
@@ -195,11 +195,11 @@ def _fetch(session: requests.Session, url: str) -> str:
     body = b""
     with session.get(url, timeout=TIMEOUT_S, allow_redirects=False, stream=True) as answer:
         if answer.status_code != 200:
-            raise requests.HTTPError(f"the server answered with status {answer.status_code}")
+            raise requests.HTTPError(f"the server returned status {answer.status_code}")
         for part in answer.iter_content(65_536):
             body += part
             if len(body) > MOST_BYTES:
-                raise requests.HTTPError("the answer is too large")
+                raise requests.HTTPError("the response is too large")
             if time.monotonic() > ends_at:
                 raise requests.Timeout
     return body.decode("utf-8", "replace")

@@ -25,7 +25,7 @@ from app.web.responses import CACHE_SET_B, DatabaseTime, Out, cached_json
 
 
 class SummaryOut(Out):
-    """All servers in eight numbers."""
+    """Get a summary of all servers."""
 
     total_servers = fields.Integer(data_key="totalServers", attribute="server_count")
     total_backups_runs = fields.Integer(data_key="totalBackupsRuns", attribute="run_count")
@@ -37,7 +37,7 @@ class SummaryOut(Out):
 
 
 class ServerOut(Out):
-    """The server that a widget asked for."""
+    """The requested server."""
 
     id = fields.String()
     name = fields.String()
@@ -51,7 +51,7 @@ class FullSummaryOut(SummaryOut):
 
 
 class LatestOut(Out):
-    """The newest run of a server; null where there is none."""
+    """The newest run of a server; null if there is none."""
 
     server = fields.Nested(ServerOut)
     latest_backup = fields.Nested(FullRunOut, allow_none=True)
@@ -117,7 +117,7 @@ def forbid_caching(answer: Response) -> Response:
 @bp.get("/summary")
 @described({200: FullSummaryOut, 304: None})
 def summary() -> ResponseReturnValue:
-    """All servers in eight numbers."""
+    """Get a summary of all servers."""
     now = runtime.now()
     return cached_json(
         "summary", lambda: dump_summary(overview.overview(now, ALL_SERVERS).summary, now), moment=second_of(now)
@@ -127,14 +127,14 @@ def summary() -> ResponseReturnValue:
 @bp.get("/lastbackup/<name:server>", merge_slashes=False)
 @described({200: LatestOut, 304: None}, errors=(400,))
 def last_backup(server: str) -> ResponseReturnValue:
-    """The newest run of a server, which is named by its id or its exact name."""
+    """Get the newest run of a server, by its id or exact name."""
     return cached_json(("lastbackup", server), lambda: dump_latest(*run_lists.newest_of_server(server)))
 
 
 @bp.get("/lastbackups/<name:server>", merge_slashes=False)
 @described({200: LatestOfJobsOut, 304: None}, errors=(400,))
 def last_backups(server: str) -> ResponseReturnValue:
-    """The newest run of each job of a server, which is named by its id or its exact name."""
+    """Get the newest run of each job of a server, by its id or exact name."""
     return cached_json(("lastbackups", server), lambda: dump_latest_of_jobs(*run_lists.newest_of_server(server)))
 
 

@@ -171,7 +171,7 @@ def _title(state: DayState | None) -> str:
 def _label(days: Mapping[date, DayState], start_on: date, end_on: date) -> str:
     failed = sum(1 for state in days.values() if state.failed_count)
     return _(
-        "Days from %(start)s to %(end)s: %(count)s with backups, %(failed)s of them with failures",
+        "Days from %(start)s to %(end)s: %(count)s with runs, %(failed)s of them with failures",
         start=day_text(start_on),
         end=day_text(end_on),
         count=len(days),

@@ -21,13 +21,13 @@ DAY = timedelta(days=1)
 FULL_SOON = timedelta(days=30)
 URGENCY = {kind: place for place, kind in enumerate((FATAL, ERROR, OVERDUE, WARNING, UNKNOWN, FILLING, UNUSUAL))}
 NEXT_STEPS = {
-    OVERDUE: lazy_gettext("Check that the machine is on, that Duplicati runs there, and that it still reports here."),
+    OVERDUE: lazy_gettext("Check that the server is on, that Duplicati is running, and that it still reports here."),
     FATAL: lazy_gettext("Read the error, then run the backup again in Duplicati."),
     ERROR: lazy_gettext("Read the errors of the run, then run the backup again in Duplicati."),
-    WARNING: lazy_gettext("Read the warnings; often a file was in use or could not be read."),
-    UNKNOWN: lazy_gettext("Look at the run; Duplicati did not say how it ended."),
-    FILLING: lazy_gettext("Make room at the destination, or keep fewer versions."),
-    UNUSUAL: lazy_gettext("Look at what was added or removed; if it was meant, nothing is to be done."),
+    WARNING: lazy_gettext("Check the warnings; often a file was in use or could not be read."),
+    UNKNOWN: lazy_gettext("Check the run in Duplicati; the report does not say how it ended."),
+    FILLING: lazy_gettext("Free up space at the destination or keep fewer versions."),
+    UNUSUAL: lazy_gettext("If this change was expected, no action is needed."),
 }
 
 
@@ -70,12 +70,12 @@ def judge(overview: Overview) -> Verdict:
     muted = len(overview.jobs) - len(awake)
     fine = sum(is_fine(job) for job in awake)
     if not overview.jobs:
-        return Verdict("empty", _("Waiting for the first backup report"), 0)
+        return Verdict("empty", _("Waiting for the first report"), 0)
     parts = [
         _("%(count)s overdue", count=overdue) if overdue else "",
         _("%(count)s failed", count=failed) if failed else "",
         _("%(count)s with warnings", count=warned) if warned else "",
-        _("%(count)s unclear", count=unclear) if unclear else "",
+        _("%(count)s with unknown status", count=unclear) if unclear else "",
         _("%(count)s muted", count=muted) if muted else "",
     ]
     if fine == len(awake):
@@ -97,8 +97,8 @@ def find_concerns(jobs: Sequence[JobStatus], now: datetime) -> list[Concern]:
 
 def _fine_words(fine: int, all_jobs: int) -> str:
     if fine < all_jobs:
-        return ngettext("%(num)s job is fine", "%(num)s jobs are fine", fine)
-    return ngettext("The one job is fine", "All %(num)s jobs are fine", fine)
+        return ngettext("%(num)s job OK", "%(num)s jobs OK", fine)
+    return ngettext("The only job is OK", "All %(num)s jobs OK", fine)
 
 
 def _concern(job: JobStatus, now: datetime) -> Concern | None:
@@ -108,13 +108,13 @@ def _concern(job: JobStatus, now: datetime) -> Concern | None:
             reason = _("%(reason)s, and the next run is overdue", reason=reason)
         return Concern(job, job.last_status, reason, job.last_began_at)
     if job.is_overdue:
-        return Concern(job, OVERDUE, _("No report has come for the planned run"), job.next_expected_at)
+        return Concern(job, OVERDUE, _("No report received for the expected run"), job.next_expected_at)
     if job.last_status == WARNING:
         reason = _warning_words(job)
         return Concern(job, WARNING, reason, job.last_began_at)
     if job.last_status in (UNKNOWN, NONE):
         if job.last_began_at is None:
-            return Concern(job, UNKNOWN, _("No run of this job has saved anything yet"), job.newest.began_at)
+            return Concern(job, UNKNOWN, _("No run of this job has saved data yet"), job.newest.began_at)
         return Concern(job, UNKNOWN, _("The last run ended without a result"), job.last_began_at)
     if job.full_at is not None and job.full_at - now < FULL_SOON:
         return Concern(job, FILLING, filling_words(job, now), job.full_at)
@@ -128,7 +128,7 @@ def _concern(job: JobStatus, now: datetime) -> Concern | None:
 
 def _warning_words(job: JobStatus) -> str:
     if not job.warning_count and job.last_outcome == Outcome.PARTIAL:
-        return _("The last run saved a part of the files")
+        return _("The last run saved only part of the files")
     if not job.warning_count and job.last_outcome == Outcome.STOPPED:
         return _("The last run was stopped; a version was saved")
     count = job.warning_count
@@ -145,4 +145,4 @@ def filling_words(job: JobStatus, now: datetime) -> str:
     """When the destination of a job will be full, in words."""
     if job.full_at is None or job.full_at <= now:
         return _("The destination is full")
-    return _("The destination is full in %(time)s", time=span_words((job.full_at - now) / DAY))
+    return _("The destination will be full in %(time)s", time=span_words((job.full_at - now) / DAY))

@@ -86,11 +86,9 @@ def _path(letter: str, shape: str) -> str:
 def _title(beat: Beat) -> str:
     at = exact_text(beat.at)
     if beat.letter == BROKEN_OFF:
-        return _("The run of %(at)s was broken off", at=at)
+        return _("The run of %(at)s was interrupted", at=at)
     if beat.run_count > 1:
-        return ngettext(
-            "%(num)s run missed from %(at)s on", "%(num)s runs missed from %(at)s on", beat.run_count, at=at
-        )
+        return ngettext("%(num)s run missed since %(at)s", "%(num)s runs missed since %(at)s", beat.run_count, at=at)
     return _("%(status)s, %(at)s", status=letter_word(beat.letter), at=at)
 
 

@@ -54,12 +54,12 @@ def save_mute(server_id: str) -> ResponseReturnValue:
     try:
         if form.get("do") == "end":
             mutes.unmute(server_id, job_name, actor=actor(), now=now)
-            flash(_("Messages are sent again."), "success")
+            flash(_("Unmuted. Notifications are sent again."), "success")
         else:
             length, _label = MUTE_LENGTHS.get(form.get("length", ""), MUTE_LENGTHS["1d"])
             note = form.get("note", "")
             muted = mutes.mute(server_id, job_name, until_at=now + length, note=note, actor=actor(), now=now)
-            flash(_("Nothing is told until %(time)s.", time=exact_text(muted.until_at)), "success")
+            flash(_("Notifications muted until %(time)s.", time=exact_text(muted.until_at)), "success")
     except AppError as refusal:
         return _show("mute", server_id, problem=refusal.message), refusal.status
     return redirect(web_pages.local_address(form.get("back")), 303)
@@ -143,7 +143,7 @@ def read_size(text: str, unit: str) -> int | None:
     except ValueError:
         size = math.nan
     if not 0 < size < 1_000_000 or unit not in SIZE_UNITS:
-        raise AppError(_("The size has to be a number above 0."), field="quota")
+        raise AppError(_("Enter a size greater than 0."), field="quota")
     return round(size * SIZE_UNITS[unit])
 
 

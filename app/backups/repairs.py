@@ -73,7 +73,7 @@ def finish_migration(now: datetime) -> int:
                 if clock_ahead is not None:
                     _note_clock(session, job.server_id, clock_ahead, now)
     if job_ids:
-        log.info("worked out the figures of %d jobs anew", len(job_ids))
+        log.info("recalculated the metrics of %d jobs", len(job_ids))
     return len(job_ids)
 
 
@@ -101,9 +101,9 @@ def read_lists_again(now: datetime, longest_s: float = LONGEST_S) -> int:
         _read_lists_of(job_id)
         count += 1
         if (state := progress()) is not None:
-            log.info("lists of versions: read %d of %d runs again", state.done_runs, state.total_runs)
+            log.info("version lists: read %d of %d runs again", state.done_runs, state.total_runs)
     if progress() is None:
-        log.info("lists of versions: all are read again")
+        log.info("version lists: all read again")
         with writing():
             settings_store.save(TOTAL, None, now=now)
     return count

@@ -171,7 +171,7 @@ def is_packed_quickly(packed: bytes) -> bool:
 def unpack_log(packed: bytes) -> RunLogTexts:
     """Give back what was packed. Raises ValueError when the bytes are damaged or of an unknown version."""
     if packed[:1] not in (_DENSE, _QUICK):
-        raise ValueError("the stored log has a format that this version does not know")
+        raise ValueError("the stored log has a format that this version does not support")
     content = packed[5:]
     if zlib.crc32(content).to_bytes(4, "big") != packed[1:5]:
         raise ValueError("the stored log is damaged")
@@ -336,7 +336,7 @@ def _fitting(texts: Sequence[str], room_bytes: int) -> tuple[list[str], int]:
         line = _shortened(text)
         size_bytes = len(line.encode()) + _LINE_COST_BYTES
         if size_bytes > room_bytes:
-            kept.append(f"[duplistatus] {len(texts) - len(kept)} further lines were left out: the log is too long")
+            kept.append(f"[duplistatus] {len(texts) - len(kept)} more lines omitted: the log is too long")
             break
         room_bytes -= size_bytes
         kept.append(line)
@@ -348,4 +348,4 @@ def _shortened(text: str) -> str:
     excess = len(text) - _LINE_LIMIT_CHARACTERS
     if excess <= 0:
         return text
-    return f"{text[:_LINE_LIMIT_CHARACTERS]} [duplistatus: {excess} further characters were left out]"
+    return f"{text[:_LINE_LIMIT_CHARACTERS]} [duplistatus: {excess} more characters omitted]"

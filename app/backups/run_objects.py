@@ -59,7 +59,7 @@ class ListedRunOut(RunOut):
 
 
 class ChartPointOut(Out):
-    """One run, or one day, as a chart point; series that `?series=` asks for stand beside the usual ones."""
+    """A run or a day as a chart point, including the series requested with `?series=`."""
 
     class Meta:
         unknown = INCLUDE

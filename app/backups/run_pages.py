@@ -175,21 +175,21 @@ def notes_of(run: Run) -> list[tuple[str, str, str]]:
     if run.broken_off_at is not None:
         at = exact_text(run.broken_off_at)
         words = _(
-            "The run of %(at)s was broken off and sent no report. "
-            "What it had saved by then became a version with this run.",
+            "The run of %(at)s was interrupted and sent no report. The data it had saved "
+            "became a version with this run.",
             at=at,
         )
         notes.append((words, "warning", "unlink"))
     if run.reported_began_at is not None:
         ahead = span_words((run.reported_began_at - run.began_at) / DAY)
         sent = exact_text(run.reported_began_at)
-        words = _("The clock of this server is ahead by %(span)s: the report says %(sent)s.", span=ahead, sent=sent)
+        words = _("The clock of this server is %(span)s ahead: the report says %(sent)s.", span=ahead, sent=sent)
         notes.append((words, "warning", "clock-exclamation"))
     if run.unread_versions:
         count = run.unread_versions
         words = ngettext(
-            "%(num)s version is not listed, because its date could not be read for certain.",
-            "%(num)s versions are not listed, because their dates could not be read for certain.",
+            "%(num)s version is not listed because its date is ambiguous.",
+            "%(num)s versions are not listed because their dates are ambiguous.",
             count,
         )
         notes.append((words, "info", "history"))
@@ -247,14 +247,14 @@ def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
         (_("Quota error"), run.reported_quota_error),
     )
     quota = [(_("Quota"), size_text(run.quota_total_bytes))] if run.quota_total_bytes else []
-    quota += [] if run.quota_free_bytes is None else [(_("Free"), size_text(run.quota_free_bytes))]
+    quota += [] if run.quota_free_bytes is None else [(_("Free space"), size_text(run.quota_free_bytes))]
     counted = [(label, _files_text(count, size)) for label, count, size in files]
     return [
         (
             _("Run"),
             [
-                (_("Began"), exact(run.began_at)),
-                (_("Ended"), exact(run.ended_at)),
+                (_("Started"), exact(run.began_at)),
+                (_("Finished"), exact(run.ended_at)),
                 (_("Received"), exact(run.received_at)),
                 (_("Duplicati"), run.duplicati_version or MISSING),
                 (_("ID"), run.id),

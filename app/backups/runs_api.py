@@ -53,7 +53,7 @@ class DeleteJobIn(Schema):
 
 
 class NewestRunOut(Out):
-    """When a job ran last."""
+    """Time of the last run of a job."""
 
     server_name = fields.String()
     server_id = fields.String()
@@ -88,7 +88,7 @@ bp = Blueprint("backups", __name__, url_prefix="/backups")
 @bp.post("/cleanup")
 @described({200: {**MESSAGE, "status": fields.Integer()}}, body=CleanupIn)
 def cleanup() -> ResponseReturnValue:
-    """Delete the runs that ended before the period, or all servers with all their runs."""
+    """Delete runs older than the period, or all servers with all their runs."""
     period = CleanupIn().load(json_body())["period"]
     return {"message": delete_runs(period), "status": 200}
 
@@ -108,7 +108,7 @@ def cleanup() -> ResponseReturnValue:
     errors=(404,),
 )
 def delete_job() -> ResponseReturnValue:
-    """Delete all runs of a job; its settings stay. 404 when it has none."""
+    """Delete all runs of a job; its settings are kept. 404 if it has no runs."""
     wanted = DeleteJobIn().load(json_body())
     count, server_name = run_deletion.delete_runs_of_job(**wanted, actor=actor(), now=runtime.now())
     name = wanted["job_name"]
@@ -121,7 +121,7 @@ def delete_job() -> ResponseReturnValue:
 @guarded(Guard.LOGIN)
 @described({200: NewestRunsOut})
 def last_timestamps() -> ResponseReturnValue:
-    """When each job ran last."""
+    """Get the time of the last run of each job."""
     return dump_last_timestamps(overview.overview(runtime.now(), visible_server_ids())), CACHE_SET_A
 
 

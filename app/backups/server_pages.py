@@ -207,7 +207,7 @@ def _tiles(server_id: str, jobs: tuple[JobStatus, ...], job_name: str | None, ru
     tiles = [
         Tile(_("Backup runs"), count_text(run_count), "archive"),
         Tile(_("Available versions"), _total(jobs, "version_count", count_text), "history"),
-        Tile(_("Avg. duration"), duration_text(average_s), "clock"),
+        Tile(_("Average duration"), duration_text(average_s), "clock"),
         Tile(_("Last backup size"), _total(jobs, "examined_bytes", size_text, "files"), "files"),
         Tile(_("Storage used"), _total(jobs, "storage_bytes", size_text, "storage"), "database"),
         Tile(_("Total uploaded"), _total(jobs, "total_uploaded_bytes", size_text, "uploaded"), "cloud-upload"),

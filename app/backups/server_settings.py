@@ -36,13 +36,13 @@ from app.web.request import actor, visible_server_ids
 def header_words(wrong: BadHeader) -> str:
     """Say which header cannot be sent, and why."""
     words: dict[str, Callable[[], str]] = {
-        "line": lambda: _("Line %(number)s is not a header. Write its name, a colon and its value.", number=wrong.name),
-        "name": lambda: _("%(name)s is not the name of a header.", name=wrong.name),
-        "reserved": lambda: _("%(name)s cannot be set: the sign-in to Duplicati needs it.", name=wrong.name),
+        "line": lambda: _("Line %(number)s is not a header. Enter it as Name: value.", number=wrong.name),
+        "name": lambda: _("%(name)s is not a valid header name.", name=wrong.name),
+        "reserved": lambda: _("%(name)s cannot be set because it is used to sign in to Duplicati.", name=wrong.name),
         "twice": lambda: _("%(name)s is entered twice.", name=wrong.name),
-        "value": lambda: _("%(name)s needs a value of letters, digits and signs of ASCII.", name=wrong.name),
-        "count": lambda: _("No more than %(count)s headers can be stored.", count=MOST_HEADERS),
-        "size": lambda: _("The headers are larger than %(size)s KiB together.", size=LARGEST_BYTES // 1024),
+        "value": lambda: _("%(name)s needs a value of printable ASCII characters.", name=wrong.name),
+        "count": lambda: _("At most %(count)s headers can be stored.", count=MOST_HEADERS),
+        "size": lambda: _("The headers exceed %(size)s KiB in total.", size=LARGEST_BYTES // 1024),
     }
     return words[wrong.kind]()
 
@@ -57,24 +57,24 @@ class ServerForm(SettingsForm):
 
     alias = StringField(
         lazy_gettext("Alias"),
-        description=lazy_gettext("Shown in place of its own name."),
+        description=lazy_gettext("Shown instead of the server name."),
         render_kw={"maxlength": NAME_LENGTH, "autocomplete": "off"},
     )
     note = StringField(lazy_gettext("Note"), render_kw={"maxlength": NOTE_LENGTH, "autocomplete": "off"})
     url = URLField(
-        lazy_gettext("Address of its Duplicati"),
+        lazy_gettext("Duplicati URL"),
         description=lazy_gettext(
-            "To open it and to collect from it. A change of the host removes the stored password and headers."
+            "Used to open Duplicati and collect logs. Changing the host removes the stored password and headers."
         ),
         render_kw={"placeholder": "https://nas.example:8200", "autocomplete": "off", "spellcheck": "false"},
     )
     verifies_certificate = BooleanField(
-        lazy_gettext("Check its certificate"),
-        description=lazy_gettext("Switch this off only for a certificate that the server made itself."),
+        lazy_gettext("Verify certificate"),
+        description=lazy_gettext("Turn off only for self-signed certificates."),
     )
     collect_interval = SelectField(
-        lazy_gettext("Collect by itself"),
-        description=lazy_gettext("For machines that cannot report here. It needs the address and the password."),
+        lazy_gettext("Collect automatically"),
+        description=lazy_gettext("For servers that cannot send reports. Requires URL and password."),
         validate_choice=False,
     )
 
@@ -104,16 +104,16 @@ class ServerForm(SettingsForm):
             self._take(refusal)
             return None
         if changed.lost_headers:
-            return _("Saved. What was stored for the sign-in was removed, since the address leads to another host.")
+            return _("Saved. The stored credentials were removed because the URL points to another host.")
         if changed.lost_password:
-            return _("Saved. The stored password was removed, since the address leads to another host.")
+            return _("Saved. The stored password was removed because the URL points to another host.")
         return _("Saved.")
 
     def _take(self, refusal: AppError) -> None:
         words: dict[str, tuple[str, Callable[[], str]]] = {
-            "Invalid URL format": ("url", lambda: _("This is no address. It begins with https:// or http://.")),
-            "URL must use": ("url", lambda: _("The address has to begin with https:// or http://.")),
-            "This is not one": ("collect_interval", lambda: _("Choose one of the intervals.")),
+            "Invalid URL format": ("url", lambda: _("Enter a URL that starts with http:// or https://.")),
+            "URL must use": ("url", lambda: _("Enter a URL that starts with http:// or https://.")),
+            "This is not one": ("collect_interval", lambda: _("Select an interval from the list.")),
         }
         for beginning, (name, sentence) in words.items():
             if refusal.message.startswith(beginning):
@@ -125,7 +125,9 @@ class PasswordForm(SettingsForm):
     """The password of a server's Duplicati, twice; or that it has none."""
 
     password = PasswordField(lazy_gettext("Password"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
-    again = PasswordField(lazy_gettext("Once more"), render_kw={"autocomplete": "new-password", "maxlength": 1000})
+    again = PasswordField(
+        lazy_gettext("Confirm password"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
+    )
     is_empty = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
@@ -136,7 +138,7 @@ class PasswordForm(SettingsForm):
         if not (self.password.data or "").strip():
             self.refuse("password", _("Enter the password."))
         elif self.password.data != self.again.data:
-            self.refuse("again", _("Both entries have to be the same."))
+            self.refuse("again", _("The passwords do not match."))
         if self.wrong_fields:
             return False
         servers.change_password(server_id, self.password.data, actor=actor, now=now)
@@ -149,7 +151,7 @@ class HeadersForm(SettingsForm):
     headers = TextAreaField(
         lazy_gettext("Headers"),
         description=lazy_gettext(
-            "One on each line, as in CF-Access-Client-Id: abc. They replace those that are stored."
+            "One per line, for example CF-Access-Client-Id: abc. They replace the stored headers."
         ),
         render_kw={"rows": 5, "required": True, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
     )
@@ -241,7 +243,7 @@ def find_doubles(name: str) -> list[Server]:
     """The servers of a name, of which there are several, newest first. Raises NotFound."""
     found = next((members for known, members in servers.find_duplicates() if known == name), None)
     if found is None:
-        raise NotFound(_("There are no several servers of this name any more."))
+        raise NotFound(_("No duplicate servers with this name were found."))
     return found
 
 
@@ -251,8 +253,8 @@ def deletion_question(server: Server, run_count: int) -> Confirmation:
     return Confirmation(
         title=_("Delete %(name)s?", name=server.display_name),
         sentences=[
-            _("The server goes with its settings, its jobs and %(runs)s. This cannot be undone.", runs=runs),
-            _("When it reports again, it comes back as a new one."),
+            _("The server will be deleted with its settings, its jobs and %(runs)s. This cannot be undone.", runs=runs),
+            _("If it reports again, it is added as a new server."),
         ],
         button=_("Delete %(name)s", name=server.display_name),
         action=url_for("settings.delete_server", server_id=server.id),
@@ -263,9 +265,14 @@ def deletion_question(server: Server, run_count: int) -> Confirmation:
 def password_question(server: Server) -> Confirmation:
     """What to ask before a stored password is removed."""
     return Confirmation(
-        title=_("Remove the password of %(name)s?", name=server.display_name),
-        sentences=[_("Nothing can be collected from this server, or started there, until one is stored again.")],
-        button=_("Remove the password"),
+        title=_("Remove password of %(name)s?", name=server.display_name),
+        sentences=[
+            _(
+                "Collecting logs from this server and starting runs on it will not be possible "
+                "until a password is set again."
+            )
+        ],
+        button=_("Remove password"),
         action=url_for("settings.remove_server_password", server_id=server.id),
         back=url_for("settings.show_server", server_id=server.id),
     )
@@ -277,7 +284,7 @@ def _lack_of(server: Server) -> str:
         return ""
     if has_address:
         return _("No password")
-    return _("No address") if server.has_password else _("No address, no password")
+    return _("No URL") if server.has_password else _("Not set up for collecting")
 
 
 def _searched(server: Server) -> tuple[str, ...]:
@@ -423,13 +430,13 @@ def merge_servers() -> ResponseReturnValue:
     target_id, name = request.form.get("target", ""), request.form.get("name", "")
     others = [server.id for server in find_doubles(name) if server.id != target_id]
     merging.merge_servers(others, target_id, actor=actor(), now=runtime.now())
-    flash(_("The servers called %(name)s are one now.", name=name), "success")
+    flash(_("The servers named %(name)s were merged.", name=name), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)
 
 
 def _try(row: Row) -> Outcome:
     if not row.server.url:
-        return Outcome(False, _("Enter an address first."))
+        return Outcome(False, _("Enter a URL first."))
     try:
         server = row.server
         headers = headers_of(server)

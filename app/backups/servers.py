@@ -307,7 +307,7 @@ def read_lines(text: str) -> dict[str, str]:
         if not line.strip():
             continue
         if not colon:
-            raise BadHeader("line", str(number), f"Line {number} is not a header: write Name: value")
+            raise BadHeader("line", str(number), f"Line {number} is not a header: enter Name: value")
         pairs.append((name.strip(), value.strip()))
     return _checked(pairs)
 
@@ -322,18 +322,18 @@ def _checked(pairs: list[tuple[str, str]]) -> dict[str, str]:
     for name, value in pairs:
         shown = name[:80]
         if not _NAME.fullmatch(name):
-            raise BadHeader("name", shown, f"{shown!r} is not the name of a header")
+            raise BadHeader("name", shown, f"{shown!r} is not a valid header name")
         if name.lower() in RESERVED:
-            raise BadHeader("reserved", shown, f"The header {shown} cannot be set: the sign-in to Duplicati needs it")
+            raise BadHeader("reserved", shown, f"The header {shown} cannot be set: it is used to sign in to Duplicati")
         if name.lower() in seen:
-            raise BadHeader("twice", shown, f"The header {shown} stands there twice")
+            raise BadHeader("twice", shown, f"The header {shown} is entered twice")
         if not _VALUE.fullmatch(value):
-            raise BadHeader("value", shown, f"The header {shown} needs a value of letters, digits and signs of ASCII")
+            raise BadHeader("value", shown, f"The header {shown} needs a value of printable ASCII characters")
         seen.add(name.lower())
     if len(pairs) > MOST_HEADERS:
         raise BadHeader("count", "", f"No more than {MOST_HEADERS} headers can be stored")
     if sum(len(name) + len(value) + 4 for name, value in pairs) > LARGEST_BYTES:
-        raise BadHeader("size", "", f"The headers are larger than {LARGEST_BYTES // 1024} KiB together")
+        raise BadHeader("size", "", f"The headers are larger than {LARGEST_BYTES // 1024} KiB in total")
     return dict(pairs)
 
 
@@ -350,12 +350,12 @@ def read_tags(texts: Iterable[str]) -> list[str]:
     words = [" ".join(text.split()) for text in texts]
     found = {word.casefold(): word for word in reversed(words) if word}
     if len(found) > MOST:
-        raise AppError(f"tags: at most {MOST} of them", field="tags")
+        raise AppError(f"tags: at most {MOST} tags", field="tags")
     too_long = next((word for word in found.values() if len(word) > LONGEST), None)
     if too_long is not None:
-        raise AppError(f"tags: a tag has at most {LONGEST} signs", field="tags")
+        raise AppError(f"tags: a tag can have at most {LONGEST} characters", field="tags")
     if any("," in word for word in found.values()):
-        raise AppError("tags: a tag holds no comma", field="tags")
+        raise AppError("tags: a tag cannot contain a comma", field="tags")
     return sorted(found.values(), key=str.casefold)
 
 

@@ -76,13 +76,13 @@ class ServerNameOut(Out):
 
 
 class ServerOut(ServerNameOut):
-    """A server by itself."""
+    """A server."""
 
     server_url = fields.String(attribute="url")
 
 
 class FullServerOut(ServerOut):
-    """A server before its runs."""
+    """A server, and whether a password is stored."""
 
     has_password = fields.Boolean(data_key="hasPassword")
 
@@ -112,13 +112,13 @@ class ServerWithRunsOut(FullServerOut):
 
 
 class OverdueJobForLongOut(OverdueJobOut):
-    """A job that is overdue, and for how long."""
+    """An overdue job, with the duration."""
 
     elapsed = fields.String(data_key="expectedBackupElapsed")
 
 
 class DetailOut(Out):
-    """A server with what is overdue on it."""
+    """A server with its overdue jobs."""
 
     server = fields.Nested(ServerWithRunsOut)
     overdue_jobs = fields.List(fields.Nested(OverdueJobForLongOut), data_key="overdueBackups")
@@ -162,7 +162,7 @@ def dump_full_server(
 
 
 def dump_detail(server: ServerStatus, full: dict[str, Any], overview: Overview) -> dict[str, Any]:
-    """A server with what is overdue on it."""
+    """A server with its overdue jobs."""
     return {
         "server": full,
         # wire: in the order in which the jobs came to be known
@@ -174,7 +174,7 @@ def dump_detail(server: ServerStatus, full: dict[str, Any], overview: Overview) 
 
 
 def dump_overdue(job: JobStatus, now: datetime) -> dict[str, Any]:
-    """A job that is overdue, and for how long."""
+    """An overdue job, with the duration."""
     return _overdue_out.dump(job) | {"expectedBackupElapsed": elapsed_text(job.next_expected_at, now)}
 
 
@@ -186,7 +186,7 @@ bp = Blueprint("servers", __name__)
 @bp.get("/servers")
 @described({200: AnyOf([ServerNameOut], [ServerAndJobOut])}, query={"includeBackups": fields.Boolean()})
 def index() -> ResponseReturnValue:
-    """All servers; with `?includeBackups=true` one entry for each server and job."""
+    """List all servers; one entry per server and job with `?includeBackups=true`."""
     overview = backups_overview.overview(runtime.now(), visible_server_ids())
     has_jobs = request.args.get("includeBackups") == "true"
     return dump_backup_list(overview) if has_jobs else dump_server_list(overview.servers)
@@ -198,7 +198,7 @@ def index() -> ResponseReturnValue:
     query={"includeBackups": fields.Boolean(), "includeChartData": fields.Boolean(), **RUNS_QUERY},
 )
 def show(server_id: str) -> ResponseReturnValue:
-    """One server; with `includeBackups` or `includeChartData` also its runs, paged by `limit` and `before`."""
+    """Get a server; with `includeBackups` or `includeChartData` also its runs, paged by `limit` and `before`."""
     server = backups_overview.find_server(server_id, runtime.now(), visible_server_ids())
     wants_runs = "true" in (request.args.get("includeBackups"), request.args.get("includeChartData"))
     return full_server(server) if wants_runs else dump_server(server)
@@ -207,7 +207,7 @@ def show(server_id: str) -> ResponseReturnValue:
 @bp.get("/detail/<server_id>")
 @described({200: DetailOut}, query=RUNS_QUERY)
 def detail(server_id: str) -> ResponseReturnValue:
-    """One server with its runs and the jobs that are overdue."""
+    """Get a server with its runs and overdue jobs."""
     now = runtime.now()
     overview = backups_overview.overview(now, visible_server_ids())
     server = backups_overview.find_server(server_id, now, visible_server_ids())
@@ -230,7 +230,7 @@ MASK = "***"
 
 
 class ServerChangeIn(Schema):
-    """Address, alias and note of a server; what is missing becomes empty."""
+    """URL, alias and note of a server; omitted fields become empty."""
 
     class Meta:
         unknown = EXCLUDE
@@ -246,7 +246,7 @@ class ServerChangeIn(Schema):
 
 
 class UrlIn(Schema):
-    """The address of a server's Duplicati; missing or null is empty."""
+    """The Duplicati URL of a server; omitted or null is empty."""
 
     class Meta:
         unknown = EXCLUDE
@@ -260,7 +260,7 @@ class UrlIn(Schema):
 
 
 class ConnectionIn(UrlIn):
-    """The address to try; with `serverId` the headers of that server go along, if it is its address."""
+    """The URL to test; with `serverId`, the headers of that server are sent if the URL is its own."""
 
     server_id = fields.String(data_key="serverId", load_default="", allow_none=True)
 
@@ -279,10 +279,10 @@ class ConnectionIn(UrlIn):
 
 
 class PasswordIn(Schema):
-    """What opens a server's Duplicati; what is left out stays.
+    """Credentials for the Duplicati of a server; omitted fields are kept.
 
-    A blank password takes the stored one away, unless `noPassword` says that this Duplicati 2.0 has none. `headers`
-    replace all extra request headers that are stored.
+    A blank password removes the stored one, unless `noPassword` says that this Duplicati 2.0 has none. `headers`
+    replace all stored request headers.
     """
 
     class Meta:
@@ -306,7 +306,7 @@ class PasswordIn(Schema):
 
 
 class MergeIn(Schema):
-    """The servers to merge, and the one that stays."""
+    """The servers to merge, and the one to keep."""
 
     class Meta:
         unknown = EXCLUDE
@@ -338,14 +338,14 @@ class DuplicateOut(Out):
 
 
 class DuplicatesOut(Out):
-    """Servers that share a name, newest first."""
+    """List servers that share a name, newest first."""
 
     name = fields.String()
     servers = fields.List(fields.Nested(DuplicateOut))
 
 
 class UrlChangeOut(Out):
-    """A server after its address was replaced, and whether its password was dropped with that."""
+    """A server with its new URL, and whether its password was removed."""
 
     message = fields.String()
     server_id = fields.String(data_key="serverId")
@@ -356,7 +356,7 @@ class UrlChangeOut(Out):
 
 
 class ServerChangeOut(Out):
-    """A server after its address, alias and note were replaced."""
+    """A server with its new URL, alias and note."""
 
     message = fields.String()
     server_id = fields.String(data_key="serverId")
@@ -376,7 +376,7 @@ def dump_duplicates(groups: Iterable[tuple[str, Sequence[Server]]]) -> list[dict
 
 
 def dump_change(changed: ChangedServer) -> dict[str, Any]:
-    """A server after its address, alias and note were replaced."""
+    """A server with its new URL, alias and note."""
     server = changed.server
     return _outcome("Server updated successfully", changed) | {
         "server_url": server.url,
@@ -427,7 +427,7 @@ PASSWORD_STORED = {
 @guarded(Guard.ADMIN)
 @described({200: ServerChangeOut}, body=ServerChangeIn)
 def update(server_id: str) -> ResponseReturnValue:
-    """Replace address, alias and note of a server; what is left out becomes empty."""
+    """Replace URL, alias and note of a server; omitted fields become empty."""
     change = ServerChangeIn().load(json_body())
     return dump_change(servers.change_server(server_id, change, actor=actor(), now=runtime.now()))
 
@@ -446,7 +446,7 @@ def delete(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: [DuplicatesOut]})
 def duplicates() -> ResponseReturnValue:
-    """Servers that share a name, newest first."""
+    """List servers that share a name, newest first."""
     return dump_duplicates(servers.find_duplicates())
 
 
@@ -454,7 +454,7 @@ def duplicates() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: {**DONE, "backupIdsNormalized": fields.Integer()}}, body=MergeIn, errors=(404,))
 def merge() -> ResponseReturnValue:
-    """Move everything of some servers to another one, and delete them."""
+    """Merge servers: move all data to the target server and delete the others."""
     wanted = MergeIn().load(json_body())
     normalised = merging.merge_servers(**wanted, actor=actor(), now=runtime.now())
     message = f"Successfully merged {len(wanted['old_ids'])} server(s) into target server"
@@ -464,7 +464,7 @@ def merge() -> ResponseReturnValue:
 @bp.post("/servers/test-connection")
 @described({200: DONE}, body=ConnectionIn)
 def test_connection() -> ResponseReturnValue:
-    """Ask whether a Duplicati answers at an address; nothing is stored."""
+    """Test the connection to a Duplicati server; nothing is stored."""
     wanted = ConnectionIn().load(json_body())
     headers = targets.headers_to(wanted["url"], wanted["server_id"], visible_server_ids())
     return dump_outcome(reachability.try_connection(wanted["url"], headers=headers))
@@ -473,7 +473,7 @@ def test_connection() -> ResponseReturnValue:
 @bp.get("/servers/<server_id>/password")
 @described({200: {"csrfToken": fields.String(), "serverId": fields.String()}})
 def password_token(server_id: str) -> ResponseReturnValue:
-    """A CSRF token for changing the password; never the password itself."""
+    """Get a CSRF token for changing the password; never the password itself."""
     return {"csrfToken": sessions.current().csrf_token(), "serverId": server_id}
 
 
@@ -481,9 +481,9 @@ def password_token(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: PASSWORD_STORED}, body=PasswordIn)
 def update_password(server_id: str) -> ResponseReturnValue:
-    """Store the password of a server's Duplicati, and headers for a proxy in front of it.
+    """Save the Duplicati password of a server, and headers for a proxy in front of it.
 
-    A blank password takes the stored one away. Headers are given back masked.
+    A blank password removes the stored one. Headers are returned masked.
     """
     wanted = PasswordIn().load(json_body())
     servers.change_access(server_id, **wanted, actor=actor(), now=runtime.now())
@@ -493,7 +493,7 @@ def update_password(server_id: str) -> ResponseReturnValue:
 @bp.get("/servers/<server_id>/server-url")
 @described({200: {"serverId": fields.String(), "server_url": fields.String()}})
 def show_url(server_id: str) -> ResponseReturnValue:
-    """The address of a server's Duplicati."""
+    """Get the Duplicati URL of a server."""
     return {"serverId": server_id, "server_url": servers.find_by_id(server_id, visible_server_ids()).url}
 
 
@@ -501,7 +501,7 @@ def show_url(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: UrlChangeOut}, body=UrlIn)
 def update_url(server_id: str) -> ResponseReturnValue:
-    """Replace the address of a server's Duplicati; another host removes password and headers."""
+    """Change the Duplicati URL of a server; changing the host removes the stored password and headers."""
     changed = servers.change_url(server_id, **UrlIn().load(json_body()), actor=actor(), now=runtime.now())
     return dump_url_change(changed)
 

@@ -17,7 +17,7 @@ from app.web.responses import TEXTS, Out
 
 
 class TagsIn(Schema):
-    """The tags that a server, or with `backupName` one of its jobs, is to have."""
+    """The tags to set on a server, or on the job `backupName`."""
 
     class Meta:
         unknown = RAISE
@@ -27,7 +27,7 @@ class TagsIn(Schema):
 
 
 class TaggedOut(Out):
-    """The tags of a server, or with `backupName` of one of its jobs."""
+    """The tags of a server, or of the job `backupName`."""
 
     server_id = fields.String(data_key="serverId")
     job_name = fields.String(data_key="backupName", allow_none=True)
@@ -35,7 +35,7 @@ class TaggedOut(Out):
 
 
 class TagsOut(Out):
-    """All tags in alphabetical order, and what has which."""
+    """All tags in alphabetical order, with their servers and jobs."""
 
     tags = fields.Raw(metadata=TEXTS)
     tagged = fields.List(fields.Nested(TaggedOut))
@@ -59,7 +59,7 @@ bp = Blueprint("tags", __name__)
 @bp.get("/tags")
 @described({200: TagsOut})
 def index() -> ResponseReturnValue:
-    """All tags, and which servers and jobs have them."""
+    """List all tags with their servers and jobs."""
     return dump_tags(overview.overview(runtime.now(), visible_server_ids()))
 
 
@@ -67,7 +67,7 @@ def index() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: TaggedOut}, body=TagsIn)
 def update(server_id: str) -> ResponseReturnValue:
-    """Put these tags and no others on a server, or on one of its jobs."""
+    """Replace the tags of a server or of one of its jobs."""
     wanted = TagsIn().load(json_body())
     changed = servers.change_tags(server_id, **wanted, actor=actor(), now=runtime.now())
     return {"serverId": server_id, "backupName": wanted["job_name"], "tags": changed}

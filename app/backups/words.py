@@ -27,7 +27,7 @@ STATUS_WORDS = {
     "dry_run": lazy_gettext("Dry run"),
     "stopped": lazy_gettext("Stopped"),
     "partial": lazy_gettext("Partial"),
-    "broken_off": lazy_gettext("Broken off"),
+    "broken_off": lazy_gettext("Interrupted"),
     "muted": lazy_gettext("Muted"),
     "unusual": lazy_gettext("Unusual"),
     "filling": lazy_gettext("Nearly full"),
@@ -46,12 +46,12 @@ LETTER_WORDS = {
 # What a run did besides its status, as a sentence on its page.
 OUTCOME_SENTENCES = {
     Outcome.ABORTED: lazy_gettext(
-        "This run was aborted and saved nothing. The job keeps the status of the run before it, "
-        "and a run is still due by its schedule."
+        "This run was aborted and saved nothing. The job keeps the status of the "
+        "previous run, and a run is still expected."
     ),
-    Outcome.DRY_RUN: lazy_gettext("This was a dry run: Duplicati only checked what it would do, and saved nothing."),
-    Outcome.STOPPED: lazy_gettext("This run was stopped by a person, and saved a version."),
-    Outcome.PARTIAL: lazy_gettext("This run saved a version with a part of the files."),
+    Outcome.DRY_RUN: lazy_gettext("This was a dry run: Duplicati only simulated the backup and saved nothing."),
+    Outcome.STOPPED: lazy_gettext("This run was stopped manually and saved a version."),
+    Outcome.PARTIAL: lazy_gettext("This run saved a version with only part of the files."),
 }
 
 
@@ -76,11 +76,11 @@ def anomaly_words(anomaly: Anomaly) -> str:
         return _changed_words(anomaly)
     if anomaly.figure in (UPLOAD, DURATION):
         if not anomaly.usual:
-            return _("an upload, where there usually is none")
+            return _("an upload, although there usually is none")
         times = number_text(round(anomaly.times))
         if anomaly.figure == UPLOAD:
-            return _("upload %(times)s times as usual", times=times)
-        return _("%(times)s times as long as usual", times=times)
+            return _("upload %(times)s times the usual size", times=times)
+        return _("duration %(times)s times the usual time", times=times)
     percent = number_text(anomaly.percent)
     if anomaly.figure == FILES:
         more, less = _("%(percent)s %% more files", percent=percent), _("%(percent)s %% fewer files", percent=percent)
@@ -94,10 +94,10 @@ def _changed_words(anomaly: Anomaly) -> str:
     times = number_text(round(anomaly.times)) if anomaly.usual else ""
     if anomaly.figure == MODIFIED:
         if not times:
-            return _("modified files, where there usually are none")
+            return _("modified files, although there usually are none")
         return _("%(times)s times as many modified files as usual", times=times)
     if not times:
-        return _("deleted files, where there usually are none")
+        return _("deleted files, although there usually are none")
     return _("%(times)s times as many deleted files as usual", times=times)
 
 
@@ -109,7 +109,7 @@ def anomaly_figures(anomaly: Anomaly) -> str:
         value, usual = count_text(round(anomaly.value)), count_text(round(anomaly.usual))
     else:
         value, usual = size_text(anomaly.value), size_text(anomaly.usual)
-    return _("%(value)s instead of about %(usual)s", value=value, usual=usual)
+    return _("%(value)s, typically %(usual)s", value=value, usual=usual)
 
 
 def version_times(job: JobStatus) -> list[datetime]:

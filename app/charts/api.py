@@ -62,9 +62,9 @@ class ChartQuery:
 
 
 CHART_QUERY: dict[str, fields.Field[Any]] = {
-    "startDate": fields.String(metadata={"description": "ISO 8601; counts only together with `endDate`"}),
-    "endDate": fields.String(metadata={"description": "ISO 8601; counts only together with `startDate`"}),
-    "series": fields.String(metadata={"description": "Names of further series, with commas between them"}),
+    "startDate": fields.String(metadata={"description": "ISO 8601; used only together with `endDate`"}),
+    "endDate": fields.String(metadata={"description": "ISO 8601; used only together with `startDate`"}),
+    "series": fields.String(metadata={"description": "Names of additional series, comma-separated"}),
 }
 ALL_QUERY: dict[str, fields.Field[Any]] = {**CHART_QUERY, "all": fields.Boolean()}
 
@@ -98,7 +98,7 @@ bp = Blueprint("charts", __name__, url_prefix="/chart-data")
 @bp.get("/aggregated")
 @described({200: [ChartPointOut], 304: None}, query=ALL_QUERY)
 def aggregated() -> ResponseReturnValue:
-    """All servers: the newest 2,000 runs one by one, every run with `all=true`, or the days of a range."""
+    """Get chart data of all servers: the newest 2,000 runs, all runs with `all=true`, or the days of a range."""
     query = read_query()
     return daily_points(query) if query.has_range else run_points(query)
 
@@ -106,14 +106,14 @@ def aggregated() -> ResponseReturnValue:
 @bp.get("/server/<server_id>")
 @described({200: [ChartPointOut]}, query=CHART_QUERY)
 def of_server(server_id: str) -> ResponseReturnValue:
-    """One server by UTC day, its jobs summed; `startDate` and `endDate` choose a range."""
+    """Get chart data of a server by UTC day, summed over its jobs; `startDate` and `endDate` select a range."""
     return daily_points(read_query(), server_id)
 
 
 @bp.get("/server/<server_id>/backup/<name:backup_name>", merge_slashes=False)
 @described({200: [ChartPointOut]}, query=CHART_QUERY)
 def of_job(server_id: str, backup_name: str) -> ResponseReturnValue:
-    """One backup job by UTC day; `startDate` and `endDate` choose a range."""
+    """Get chart data of a backup job by UTC day; `startDate` and `endDate` select a range."""
     return daily_points(read_query(), server_id, backup_name)
 
 
@@ -146,4 +146,4 @@ def daily_points(query: ChartQuery, server_id: str | None = None, job_name: str 
     return dump_day_points(points, further)
 
 
-group = ApiGroup(name="charts", blueprint=bp, summary="Figures over time, for charts")
+group = ApiGroup(name="charts", blueprint=bp, summary="Chart data")

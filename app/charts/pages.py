@@ -27,8 +27,8 @@ RANGE_LABELS = {
     "1W": lazy_gettext("Last week"),
     "2W": lazy_gettext("Last 2 weeks"),
     "1M": lazy_gettext("Last month"),
-    "3M": lazy_gettext("Last quarter"),
-    "6M": lazy_gettext("Last half year"),
+    "3M": lazy_gettext("Last 3 months"),
+    "6M": lazy_gettext("Last 6 months"),
     "1Y": lazy_gettext("Last year"),
     "2Y": lazy_gettext("Last 2 years"),
 }
@@ -121,7 +121,7 @@ class Metrics:
         """How much time a point stands for, where that is more than a day."""
         if self.span_days == 1:
             return ""
-        return ngettext("one point for %(num)s day", "one point for %(num)s days", self.span_days)
+        return ngettext("each point covers %(num)s day", "each point covers %(num)s days", self.span_days)
 
 
 VALUE_TEXTS: dict[Unit, Callable[[float], str]] = {
@@ -275,7 +275,7 @@ def as_csv(metrics: Metrics, chart_name: str | None = None) -> str:
     """All charts, or one: a line for each span with its first and last day. Raises NotFound for an unknown chart."""
     charts = [chart for chart in metrics.charts if chart_name in (None, "", chart.name)]
     if not charts:
-        raise NotFound("There is no such chart")
+        raise NotFound("Chart not found")
     heads = ["from", "to"]
     columns = []
     for chart in charts:

@@ -229,7 +229,7 @@ def find_guests(names: Iterable[str]) -> dict[str, ChartProvider]:
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         if name not in providers:
-            raise AppError(f"series: there is no chart {name!r}")
+            raise AppError(f"series: unknown chart {name!r}")
     return {name: providers[name]() for name in wanted if name not in BUILT_IN}
 
 
@@ -254,7 +254,7 @@ def value_of(provider: ChartProvider, run: ChartRun) -> float | None:
     try:
         return provider.value(run)
     except Exception:  # a guest may raise anything, and the other series are still right
-        log.exception("the chart %r cannot make a value of a run", provider.name)
+        log.exception("the chart %r cannot compute the value of a run", provider.name)
         return None
 
 

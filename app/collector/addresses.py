@@ -93,5 +93,5 @@ def _port_in(text: str) -> int | None:
 
 def _checked(port: int | None) -> int:
     if port is not None and not 1 <= port <= 65535:
-        raise BadAddress("The port has to be between 1 and 65535")
+        raise BadAddress("The port must be between 1 and 65535")
     return port or STANDARD_PORT

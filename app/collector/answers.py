@@ -218,17 +218,17 @@ def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = Tru
     installation has no id yet; without `needs_id` its name is enough.
     """
     if not isinstance(system_info, Mapping):
-        raise UnreadableAnswer("The Duplicati server told nothing about itself that can be read")
+        raise UnreadableAnswer("The Duplicati server returned no readable system information")
     own = named_settings(settings)
     machine_id = own.get(MACHINE_ID, _option(system_info, MACHINE_ID) or _machine_id_of_newer(settings))
     if not machine_id and not isinstance(system_info.get("Options"), list):
-        raise UnreadableAnswer("The Duplicati server did not list its options, so its machine id is not known")
+        raise UnreadableAnswer("The Duplicati server did not return its options, so its machine id is unknown")
     if not machine_id and MACHINE_ID not in own and needs_id:
-        raise UnreadableAnswer("The Duplicati server did not tell its machine id")
+        raise UnreadableAnswer("The Duplicati server did not return its machine id")
     usual_name = _option(system_info, MACHINE_NAME) or _text(system_info.get("MachineName"))
     name = own.get(MACHINE_NAME, usual_name) or machine_id or usual_name
     if not name or (MACHINE_NAME not in own and not usual_name):
-        raise UnreadableAnswer("The Duplicati server did not tell its machine name")
+        raise UnreadableAnswer("The Duplicati server did not return its machine name")
     return _checked(Machine(machine_id, name))
 
 
@@ -295,7 +295,7 @@ def _checked(machine: Machine) -> Machine:
 def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[str]]:
     """The jobs of a server, and a sentence for each entry that is none. Raises UnreadableAnswer."""
     if not isinstance(backups, list):
-        raise UnreadableAnswer("The Duplicati server did not list its backup jobs")
+        raise UnreadableAnswer("The Duplicati server did not return its backup jobs")
     jobs, problems = [], []
     for number, entry in enumerate(backups, 1):
         backup = entry.get("Backup") if isinstance(entry, Mapping) else None

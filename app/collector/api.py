@@ -23,13 +23,13 @@ from app.plugin.errors import NotFound
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out, RequestHeaders, saved_file
 
-SETTINGS_TOLD = "The schedules of the backup jobs were taken over"
+SETTINGS_TOLD = "Schedules of the backup jobs saved"
 NO_JOBS = "No backups found"
 HEADERS_UNUSED = "headers need a hostname and a password; those of a stored server are changed in its settings"
 
 
 class OrderIn(Schema):
-    """A server to ask: by its record, by host and password, or both. https unless `protocol` says http.
+    """A server to collect from: by its record, by host and password, or both. https unless `protocol` is http.
 
     `noPassword` is for a Duplicati 2.0 without a password. `headers` are used and stored with a password that is given.
     """
@@ -59,13 +59,13 @@ class OrderIn(Schema):
 
 
 class CollectIn(OrderIn):
-    """A server to ask for everything."""
+    """A server to collect from."""
 
     keeps_document = fields.Boolean(data_key="downloadJson", load_default=False)
 
 
 class CollectionIn(Schema):
-    """The servers to ask together: those that are named, or all that have an address and a password stored."""
+    """The servers to collect from: the named ones, or all with a stored URL and password."""
 
     class Meta:
         unknown = EXCLUDE
@@ -77,7 +77,7 @@ class CollectionIn(Schema):
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
         """Ask for one of both."""
         if bool(body.get("servers")) == bool(body.get("all")):
-            raise ValidationError("Either servers or all is needed")
+            raise ValidationError("Either servers or all is required")
         return body
 
 
@@ -92,7 +92,7 @@ class RunIn(Schema):
 
 
 class PullIn(Schema):
-    """How often a server is asked by itself, and whether its certificate is checked; what is left out stays."""
+    """Automatic collection: interval, and whether the certificate is verified. Omitted fields are kept."""
 
     class Meta:
         unknown = EXCLUDE
@@ -102,7 +102,7 @@ class PullIn(Schema):
 
 
 class CountsOut(Out):
-    """How many runs were new, how many were known already, and how many entries or logs could not be used."""
+    """Numbers of new runs, existing runs, and entries or logs that could not be used."""
 
     stored = fields.Integer(data_key="processed")
     skipped = fields.Integer()
@@ -110,7 +110,7 @@ class CountsOut(Out):
 
 
 class PullOut(Out):
-    """How often a server is asked by itself, and how that went."""
+    """Automatic collection of a server: interval and last result."""
 
     id = fields.String(data_key="serverId")
     collect_interval = fields.String(data_key="interval")
@@ -121,14 +121,14 @@ class PullOut(Out):
 
 
 class RunningOut(Out):
-    """A job whose log cannot be read yet, since it runs."""
+    """A job whose log cannot be read yet because it is running."""
 
     name = fields.String()
     since = IsoInstant()
 
 
 class ItemOut(Out):
-    """One server of a collection: how far it is, and what came of it."""
+    """One server of a collection: progress and result."""
 
     number = fields.Integer()
     place = fields.String()
@@ -144,7 +144,7 @@ class ItemOut(Out):
 
 
 class BatchOut(Out):
-    """Servers that are asked together."""
+    """A collection from several servers."""
 
     id = fields.String()
     is_done = fields.Boolean(data_key="isDone")
@@ -211,7 +211,7 @@ def dump_synchronised(found: Synchronised) -> dict[str, Any]:
 
 def dump_started(started: Started) -> dict[str, Any]:
     """A job that was started."""
-    message = f'Duplicati on "{started.server_name}" was told to run "{started.job_name}"'
+    message = f'Duplicati on "{started.server_name}" was requested to run "{started.job_name}"'
     return {"success": True, "message": message, "taskId": started.task_id}
 
 
@@ -258,9 +258,9 @@ def _dump_running(collected: Collected) -> list[dict[str, Any]]:
 @guarded(Guard.LOGIN)
 @described({200: AnyOf(COLLECTED, MESSAGE)}, body=CollectIn, errors=(403, 404))
 def collect() -> ResponseReturnValue:
-    """Ask a Duplicati server for its schedules and logs, and store the runs that are new.
+    """Collect schedules and logs from a Duplicati server, and store new runs.
 
-    With a `serverId` alone, address and password are those that are stored. Nobody is notified of these runs.
+    With only `serverId`, the stored URL and password are used. No notifications are sent for these runs.
     """
     order = CollectIn().load(json_body())
     return dump_collected(collecting.collect(order, caller=caller(), now=runtime.now()))
@@ -270,7 +270,7 @@ def collect() -> ResponseReturnValue:
 @guarded(Guard.LOGIN)
 @described({200: SYNCHRONISED}, body=OrderIn, errors=(403, 404))
 def sync_schedule() -> ResponseReturnValue:
-    """Ask a Duplicati server for the schedules of its jobs, and plan them by that; nothing else is stored."""
+    """Collect the schedules of the jobs from a Duplicati server; nothing else is stored."""
     order = OrderIn().load(json_body())
     return dump_synchronised(collecting.synchronise(order, caller=caller(), now=runtime.now()))
 
@@ -279,9 +279,9 @@ def sync_schedule() -> ResponseReturnValue:
 @guarded(Guard.LOGIN)
 @described({202: BatchOut}, body=CollectionIn, errors=(409,))
 def start_collection() -> ResponseReturnValue:
-    """Begin to ask several Duplicati servers in the background: those named, or all that can be asked.
+    """Start collecting from several Duplicati servers in the background: the named ones, or all.
 
-    The answer comes at once; ask for the collection by its id until `isDone`. It is forgotten half an hour later.
+    Returns immediately. Poll the collection by its id until `isDone`; it is deleted half an hour later.
     """
     wanted, asking = CollectionIn().load(json_body()), caller()
     orders = rounds.orders_for_all(asking.visible_server_ids) if wanted["is_for_all"] else wanted["orders"]
@@ -292,7 +292,7 @@ def start_collection() -> ResponseReturnValue:
 @guarded(Guard.LOGIN)
 @described({200: BatchOut})
 def show_collection(batch_id: str) -> ResponseReturnValue:
-    """How far a collection is, and what came of each of its servers; for whoever began it, and administrators."""
+    """Get progress and results of a collection, for the user who started it and administrators."""
     return dump_batch(find_batch(batch_id))
 
 
@@ -300,11 +300,11 @@ def show_collection(batch_id: str) -> ResponseReturnValue:
 @guarded(Guard.LOGIN)
 @described({200: Content("application/json", shape={})})
 def show_document(batch_id: str, number: int) -> ResponseReturnValue:
-    """All that one server of a collection gave, without secrets, if that was asked for with `downloadJson`."""
+    """Download the data collected from one server, without secrets, if requested with `downloadJson`."""
     batch = find_batch(batch_id)
     found = next((item.collected for item in batch.items if item.number == number), None)
     if found is None or found.document is None:
-        raise NotFound("Nothing was kept of this server")
+        raise NotFound("No data was kept for this server")
     name = f"{found.server_name}_collected_{batch.began_at:%Y-%m-%dT%H-%M-%S}.json"
     return saved_file(BytesIO(found.document.encode()), name, "application/json")
 
@@ -313,23 +313,23 @@ def show_document(batch_id: str, number: int) -> ResponseReturnValue:
 @guarded(Guard.LOGIN)
 @described({200: PullOut})
 def show_pull(server_id: str) -> ResponseReturnValue:
-    """How often a server is asked by itself, when it was, and why not."""
+    """Get the automatic collection of a server: interval, last collection and last error."""
     return dump_pull(servers.find_by_id(server_id, visible_server_ids()))
 
 
 @bp.patch("/collect/<server_id>")
 @described({200: PullOut}, body=PullIn)
 def change_pull(server_id: str) -> ResponseReturnValue:
-    """Choose how often a server is asked by itself, and whether its certificate is checked."""
+    """Set the interval of automatic collection, and whether the certificate is verified."""
     return dump_pull(rounds.choose_interval(server_id, **PullIn().load(json_body()), actor=actor(), now=runtime.now()))
 
 
 @bp.post("/run")
 @described({200: STARTED}, body=RunIn, errors=(404,))
 def run() -> ResponseReturnValue:
-    """Have a Duplicati server run one of its jobs now, with the address and the password that are stored.
+    """Start a backup job on a Duplicati server, with the stored URL and password.
 
-    Only its start is waited for: how it ended comes with its report.
+    Waits only for the start; the result is sent with the report of the run.
     """
     return dump_started(collecting.start_job(**RunIn().load(json_body()), actor=actor(), now=runtime.now()))
 
@@ -337,4 +337,4 @@ def run() -> ResponseReturnValue:
 # Stored runs: when the newest were, fetching more, and deleting what is no longer wanted.
 
 
-group = ApiGroup(name="backups", blueprint=bp, guard=Guard.ADMIN, summary="Newest runs, collecting and deleting them")
+group = ApiGroup(name="backups", blueprint=bp, guard=Guard.ADMIN, summary="Newest runs; collect and delete runs")

@@ -329,7 +329,7 @@ class Duplicati:
             # The headers are secrets, too.
             if reachability.try_connection(plain, timeout_s=self._limits.timeout_s).is_success:
                 return "A Duplicati answers there without encryption; choose http to send it the password in clear"
-        return "Not tried; the password is sent in clear only when http is asked for"
+        return "Not tried; the password is sent unencrypted only if http is selected"
 
     def _value(self, method: str, path: str, what: str, *, is_log: bool = False) -> Any:
         return _value_in(self._call(method, path, what, is_log=is_log), what)
@@ -348,7 +348,7 @@ class Duplicati:
         except TooLarge:
             if is_log:
                 raise
-            raise CollectFailure(Reason.TOO_LARGE, f"Failed to get {what}: the answer is too large") from None
+            raise CollectFailure(Reason.TOO_LARGE, f"Failed to get {what}: the response is too large") from None
         except TROUBLES as error:
             reason, sentence = explain(error, self._limits.timeout_s)
             raise CollectFailure(reason, f"The request for {what} failed: {sentence}") from error
@@ -406,7 +406,7 @@ def _value_in(answer: Answer, what: str) -> Any:
     if not answer.is_good:
         raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: {answer.phrase}")
     if answer.value is None:
-        raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: the answer is empty or not JSON")
+        raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: the response is empty or not JSON")
     return answer.value
 
 

@@ -203,7 +203,7 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
         return Synchronised(machine.name, has_jobs=False)
     planned = sum(apply_schedules(owner_id, group, now, problems) for owner_id, group in by_owner.items())
     if server is None:
-        problems += [f"{job.name}: this machine is not known yet; collect its logs first" for job in jobs]
+        problems += [f"{job.name}: this server is not known yet; collect its logs first" for job in jobs]
     details = {"serverName": machine.name, "processed": planned, "errors": len(problems)}
     _record("backup_schedule_synced", order.server_id or server_id, details, problems, caller.actor, now)
     return Synchronised(machine.name, planned, tuple(problems[:PROBLEMS_TOLD]))
@@ -253,7 +253,7 @@ def _ask_job(
     duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, now: datetime
 ) -> JobFindings:
     if gathered.silences >= SILENCES_ALLOWED and job.operation != SYNC:
-        raise CollectFailure(Reason.TIMEOUT, "not asked for, since the server has fallen silent")
+        raise CollectFailure(Reason.TIMEOUT, "skipped because the server stopped responding")
     try:
         findings = read_job(duplicati, job, owners, now)
     except CollectFailure as failure:
@@ -373,5 +373,5 @@ def _find(jobs: list[CollectedJob], name: str, reported_id: str) -> CollectedJob
     """The job of that name; of several, the one with the number that was reported."""
     named = [job for job in jobs if job.name == name and job.duplicati_id]
     if not named:
-        raise CollectFailure(Reason.NO_JOB, "The Duplicati server has no backup job of this name any more")
+        raise CollectFailure(Reason.NO_JOB, "The Duplicati server no longer has a backup job of this name")
     return next((job for job in named if job.duplicati_id == reported_id), named[0])

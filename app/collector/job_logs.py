@@ -169,7 +169,7 @@ class JobOwners:
 
     def _settings_of(self, job: CollectedJob) -> dict[str, str]:
         if self._silences >= SILENCES_ALLOWED:
-            raise CollectFailure(Reason.TIMEOUT, "not asked for its settings, since the server has fallen silent")
+            raise CollectFailure(Reason.TIMEOUT, "settings skipped because the server stopped responding")
         try:
             backup = self._duplicati.backup(job.duplicati_id)
         except CollectFailure as failure:
@@ -253,7 +253,7 @@ def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: da
     if job.operation == SYNC:
         return _read_sync(job, owners)
     if not job.duplicati_id:
-        raise UnreadableAnswer("the list of jobs holds no id for it")
+        raise UnreadableAnswer("the list of jobs contains no id for it")
     findings = JobFindings(_guess(job, owners))
     try:
         _read_log(duplicati, job, owners, findings, now)

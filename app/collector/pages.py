@@ -35,7 +35,7 @@ class CollectForm(SettingsForm):
     server_id = SelectField(lazy_gettext("Server"), default="", validate_choice=False)
     hosts = StringField(
         lazy_gettext("Host name or address"),
-        description=lazy_gettext("Several are separated by commas; they share the port and the password."),
+        description=lazy_gettext("Comma-separated. All of them use the same port and password."),
         render_kw={"autocomplete": "off", "autocapitalize": "none", "spellcheck": "false", "maxlength": 4000},
     )
     port = IntegerField(lazy_gettext("Port"), default=STANDARD_PORT, render_kw={"min": 1, "max": 65535})
@@ -43,27 +43,29 @@ class CollectForm(SettingsForm):
         lazy_gettext("Connection"),
         choices=[
             SelectChoice(HTTPS, lazy_gettext("Encrypted (https)")),
-            SelectChoice(UNCHECKED, lazy_gettext("Encrypted, certificate not checked (self-signed)")),
-            SelectChoice(HTTP, lazy_gettext("Not encrypted (http): the password can be read on the way")),
+            SelectChoice(UNCHECKED, lazy_gettext("Encrypted, certificate not verified (self-signed)")),
+            SelectChoice(HTTP, lazy_gettext("Not encrypted (http): the password can be read in transit")),
         ],
         default=HTTPS,
     )
     password = PasswordField(
-        lazy_gettext("Password of Duplicati"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
+        lazy_gettext("Duplicati password"), render_kw={"autocomplete": "new-password", "maxlength": 1000}
     )
     has_no_password = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
     headers = TextAreaField(
         lazy_gettext("Request headers"),
-        description=lazy_gettext("For a proxy with a sign-in in front of Duplicati: Name: value, one on each line."),
+        description=lazy_gettext(
+            "For a proxy in front of Duplicati that requires authentication. One per line, as Name: value."
+        ),
         render_kw={"rows": 3, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
     )
-    keeps_document = BooleanField(lazy_gettext("Offer what is collected as a JSON file"))
+    keeps_document = BooleanField(lazy_gettext("Also download as JSON"))
 
     def offer_servers(self, servers: list[Server]) -> None:
         """Fill in the servers that are known with an address."""
         known = sorted(servers, key=lambda server: server.display_name.casefold())
         self.server_id.choices = [
-            SelectChoice("", _("Another one, by its address")),
+            SelectChoice("", _("Other (enter address)")),
             *(SelectChoice(server.id, _choice_text(server)) for server in known),
         ]
 
@@ -89,13 +91,13 @@ class CollectForm(SettingsForm):
             return [self._order_for_known(caller, more)]
         hosts, wrong = split_hosts(self.hosts.data or "")
         if wrong:
-            self.refuse("hosts", _("These are no host names: %(names)s", names=", ".join(wrong)))
+            self.refuse("hosts", _("Invalid host names: %(names)s", names=", ".join(wrong)))
         elif not hosts:
             self.refuse("hosts", _("Enter a host name or an address."))
         if not self.password.data and not more["has_no_password"]:
             self.refuse("password", _("Enter the password."))
         if self.port.data is None or not 1 <= self.port.data <= 65535:
-            self.refuse("port", _("A port is a number from 1 to 65535."))
+            self.refuse("port", _("Enter a port from 1 to 65535."))
         more["port"] = self.port.data
         more["scheme"] = HTTP if self.connection.data == HTTP else HTTPS
         more["verifies_certificate"] = self.connection.data != UNCHECKED
@@ -109,11 +111,11 @@ class CollectForm(SettingsForm):
         known = {server.id: server for server in find_addressed(caller.visible_server_ids)}
         server = known.get(self.server_id.data)
         if server is None:
-            self.refuse("server_id", _("This server is not known, or has no address any more."))
+            self.refuse("server_id", _("This server no longer exists or has no URL. Select another one."))
             return Order()
         is_given = bool(self.password.data or more["has_no_password"])
         if not is_given and not server.has_password:
-            self.refuse("password", _("No password is stored for this server; enter it."))
+            self.refuse("password", _("No password is stored for this server. Enter the password."))
         elif not is_given and more.get("headers"):
             self.refuse("headers", _("Enter the password."))
         hostname = str(stored_address(server)) if is_given else ""
@@ -123,25 +125,28 @@ class CollectForm(SettingsForm):
 def failure_words(error_code: str, error: str) -> str:
     """Why a server could not be asked, in the reader's language; the service's own words for anything else."""
     words = {
-        "FORBIDDEN_ADDRESS": _("This address is of a kind that is never called."),
-        "UNKNOWN_HOST": _("The host name is not known here."),
-        "UNREACHABLE": _("The host cannot be reached from here."),
-        "REFUSED": _("The connection was refused; nothing listens at this port."),
+        "FORBIDDEN_ADDRESS": _("Connections to this type of address are not allowed."),
+        "UNKNOWN_HOST": _("The host name cannot be resolved. Check the spelling."),
+        "UNREACHABLE": _("The host cannot be reached. Check the address and the network."),
+        "REFUSED": _("Connection refused. Check the port."),
         "TIMEOUT": _("The server did not answer in time."),
-        "CERTIFICATE": _("Its certificate is not trusted. Switch the check off for it if the server made it itself."),
-        "NO_TLS": _("No encrypted connection came about; perhaps this server speaks http only."),
-        "BROKEN_OFF": _("The connection was broken off."),
-        "REDIRECT": _("The server sends the login on to another address. Enter that address itself."),
-        "NOT_DUPLICATI": _("What answers at this address is no Duplicati."),
-        "LOGIN": _("The password is wrong."),
-        "NO_TOKEN": _("The login brought no access."),
-        "TOO_LARGE": _("The answer is too large to be read."),
-        "HOST_NAME": _(
-            "This Duplicati refuses the host name. Allow it with --webservice-allowed-hostnames "
-            "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address."
+        "CERTIFICATE": _(
+            "The certificate is not trusted. If it is self-signed, disable certificate verification for this server."
         ),
-        "NO_JOB": _("The server has no backup job of this name any more."),
-        "MASTER_KEY": _("The stored password cannot be read, since the key file has changed. Enter it again."),
+        "NO_TLS": _("No encrypted connection could be established. The server may support http only."),
+        "BROKEN_OFF": _("The connection was interrupted."),
+        "REDIRECT": _("The server redirects the sign-in to another URL. Enter that URL instead."),
+        "NOT_DUPLICATI": _("This address is not a Duplicati server."),
+        "LOGIN": _("The password is wrong."),
+        "NO_TOKEN": _("Unexpected reply. Is this a Duplicati server?"),
+        "TOO_LARGE": _("The response is too large."),
+        "HOST_NAME": _(
+            "This Duplicati rejects the host name. Allow it with "
+            "--webservice-allowed-hostnames (DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or "
+            "use its IP address."
+        ),
+        "NO_JOB": _("The server no longer has a backup job with this name."),
+        "MASTER_KEY": _("The stored password cannot be read because the key file has changed. Enter it again."),
     }
     return words.get(error_code, error)
 
@@ -150,11 +155,11 @@ def progress_words(batch: Batch) -> str:
     """How far a batch is, as a heading."""
     count = len(batch.items)
     if not batch.is_done:
-        return ngettext("Asking %(num)s server", "Asking %(num)s servers", count)
+        return ngettext("Collecting from %(num)s server", "Collecting from %(num)s servers", count)
     failed = batch.count(rounds.State.FAILED)
     if not failed:
-        return ngettext("%(num)s server was asked", "All %(num)s servers were asked", count)
-    return _("%(failed)s of %(count)s servers could not be asked", failed=failed, count=count)
+        return ngettext("Collected from %(num)s server", "Collected from all %(num)s servers", count)
+    return _("Collection failed for %(failed)s of %(count)s servers", failed=failed, count=count)
 
 
 def _choice_text(server: Server) -> str:
@@ -212,7 +217,7 @@ def run_job(server_id: str) -> ResponseReturnValue:
     except AppError as refusal:
         flash(failure_words(str(refusal.extra.get("errorCode", "")), refusal.message), "error")
     else:
-        flash(_("Duplicati was told to run %(job)s. Its report will show here.", job=started.job_name), "success")
+        flash(_("Run of %(job)s requested. Its report will appear here.", job=started.job_name), "success")
     return redirect(web_pages.local_address(request.form.get("back")), 303)
 
 

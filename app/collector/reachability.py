@@ -79,7 +79,7 @@ CERTIFICATE_SENTENCES = {
     62: "The certificate is one for another host name",
     64: "The certificate is one for another host name",
 }
-NOT_TRUSTED = "The certificate is not trusted, as is usual for one that a server made itself"
+NOT_TRUSTED = "The certificate is not trusted; it may be self-signed"
 UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
@@ -96,7 +96,7 @@ class CollectFailure(AppError):
 def host_name_refused(host: str) -> str:
     """Return the sentence for a Duplicati that takes neither the name nor the address of its machine."""
     return (
-        f"This Duplicati refuses the host name {host}: allow it with --webservice-allowed-hostnames "
+        f"This Duplicati rejects the host name {host}: allow it with --webservice-allowed-hostnames "
         "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address"
     )
 
@@ -108,19 +108,19 @@ def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
         (ForbiddenAddress, Reason.FORBIDDEN, str(error)),
         (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, "The host name is not known"),
         (ssl.SSLCertVerificationError, Reason.CERTIFICATE, _say_of_certificate(causes)),
-        (ssl.SSLError, Reason.NO_TLS, "No encrypted connection came about; perhaps the server speaks http"),
-        (ConnectionRefusedError, Reason.REFUSED, "The connection was refused; nothing listens at this port"),
+        (ssl.SSLError, Reason.NO_TLS, "No encrypted connection could be established; the server may support http only"),
+        (ConnectionRefusedError, Reason.REFUSED, "Connection refused; check the port"),
         (
             requests.Timeout | ConnectTimeoutError | ReadTimeoutError | TimeoutError,
             Reason.TIMEOUT,
-            f"No answer came within {timeout_s:g} seconds",
+            f"No response within {timeout_s:g} seconds",
         ),
     ):
         if any(isinstance(cause, kind) for cause in causes):
             return reason, sentence
     if any(isinstance(cause, OSError) and cause.errno in UNREACHABLE_ERRORS for cause in causes):
         return Reason.UNREACHABLE, "The host cannot be reached from here"
-    return Reason.BROKEN_OFF, "The connection was broken off"
+    return Reason.BROKEN_OFF, "The connection was interrupted"
 
 
 def _say_of_certificate(causes: Iterable[BaseException]) -> str:

@@ -101,9 +101,9 @@ class Batches:
     def start(self, orders: Sequence[Order], *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Batch:
         """Begin to ask servers, and return at once. Raises AppError for none or too many, Conflict for a busy day."""
         if not orders:
-            raise AppError("No server can be asked: one has to have an address and a password stored")
+            raise AppError("No server can be collected from: store a URL and a password first")
         if len(orders) > MOST_ITEMS:
-            raise AppError(f"Not more than {MOST_ITEMS} servers at once")
+            raise AppError(f"At most {MOST_ITEMS} servers at once")
         items = tuple(Item(number, _place_of(order, caller), order.server_id) for number, order in enumerate(orders, 1))
         batch = Batch(uuid.uuid4().hex, caller.actor.user_id, now, items)
         for item, order in zip(items, orders, strict=True):
@@ -111,7 +111,7 @@ class Batches:
         with self._lock:
             self._forget(now)
             if sum(not other.is_done for other in self._batches.values()) >= MOST_RUNNING:
-                raise Conflict("Many servers are being asked already; please try again in a while")
+                raise Conflict("Too many collections are running; try again later")
             self._batches[batch.id] = batch
         for number in range(min(WORKERS, len(items))):
             arguments = (batch, caller, limits)
@@ -123,7 +123,7 @@ class Batches:
         with self._lock:
             batch = self._batches.get(batch_id)
         if batch is None or not (is_admin or batch.owner_id == reader_id):
-            raise NotFound("This collection is over, or never was")
+            raise NotFound("Collection not found or expired")
         return replace(batch, items=tuple(copy(item) for item in batch.items))
 
     def _forget(self, now: datetime) -> None:
@@ -253,7 +253,7 @@ def choose_interval(
     A new interval begins at once. Raises NotFound, and AppError for an interval that nobody can choose.
     """
     if interval is not None and not is_choice(interval):
-        raise AppError("This is not one of the intervals to choose from")
+        raise AppError("Unknown interval")
     with writing() as session:
         server = session.get(Server, server_id, populate_existing=True)
         if server is None:
@@ -290,7 +290,7 @@ def _pull(app: Flask, server_id: str, limits: Limits) -> int | None:
         except AppError as error:
             _put_off(server_id, error.message, now)
         except Exception:  # the outermost loop of this thread: the other servers have their turn all the same
-            log.exception("server %s could not be asked", server_id)
+            log.exception("collecting from server %s failed", server_id)
             _put_off(server_id, "Something unexpected went wrong; the log has the details", now)
         return None
 

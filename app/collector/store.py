@@ -26,7 +26,7 @@ from app.schedules import planning
 # Uploads wait while these are stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
 ERROR_LENGTH = 1000
-NOT_KNOWN_YET = "its server is not known yet; the schedule is taken over once a run of it is stored"
+NOT_KNOWN_YET = "its server is not known yet; the schedule is saved when a run of it is stored"
 # A server is asked again so soon while one of its jobs runs, and later the longer that runs.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 VERSIONS_EVERY = timedelta(days=1)
@@ -63,7 +63,7 @@ def record_of(machine: Machine, server_id: str = "") -> str:
 def check_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> None:
     """Raise Forbidden for a record that a limited account may not see, or that does not exist yet."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
-        raise Forbidden("This account is limited to certain servers, and this machine is none of them")
+        raise Forbidden("This account can see selected servers only, and this server is not one of them")
 
 
 def remember_server(target: Target, machine: Machine, *, may_change: bool, actor: Actor, now: datetime) -> Server:

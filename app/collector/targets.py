@@ -145,13 +145,13 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
 
 def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     if not order.hostname.strip():
-        raise AppError("A host name is needed")
+        raise AppError("A host name is required")
     if not order.password and not order.has_no_password:
-        raise AppError("A password is needed")
+        raise AppError("A password is required")
     try:
         address = read_typed(order.hostname, order.port, order.scheme)
     except BadAddress as error:
-        raise AppError("This is not a host name, or not with this port") from error
+        raise AppError("Invalid host name or port") from error
     stored = stored_address(server) if server else None
     if stored and not order.scheme and "://" not in order.hostname and stored.place == address.place:
         address = stored

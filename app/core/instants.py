@@ -21,7 +21,7 @@ def cut_to_milliseconds(instant: datetime) -> datetime:
 def to_milliseconds(instant: datetime) -> int:
     """Milliseconds since 1970 in UTC; finer fractions are cut. Raises ValueError for a time without zone."""
     if instant.tzinfo is None:
-        raise ValueError("an instant needs a time zone")
+        raise ValueError("the time must have a time zone")
     return (instant - EPOCH) // MILLISECOND
 
 
@@ -41,7 +41,7 @@ def read_time(text: str) -> time:
     """A time of day as `HH:MM`. Raises ValueError."""
     match = _TIME.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:20]!r} is no time of day such as 07:30")
+        raise ValueError(f"{text[:20]!r} is not a time of day such as 07:30")
     return time(int(match[1]), int(match[2]))
 
 

@@ -28,7 +28,7 @@ from app.web.responses import MESSAGE, IsoInstant, Out, saved_file
 
 
 class BackupQuery(Schema):
-    """In which form the backup is wanted: `db` or `sql`."""
+    """Format of the backup: `db` or `sql`."""
 
     class Meta:
         unknown = EXCLUDE
@@ -37,7 +37,7 @@ class BackupQuery(Schema):
 
 
 class RestoreQuery(Schema):
-    """Whether tables of plugins may be lost with what is there now."""
+    """Whether plugin tables with current data may be lost."""
 
     class Meta:
         unknown = EXCLUDE
@@ -46,7 +46,7 @@ class RestoreQuery(Schema):
 
 
 class RestoredOut(Out):
-    """What was restored, where the content before it is kept, and which tables of plugins were kept and were not."""
+    """What was restored, the safety backup of the previous data, and which plugin tables were kept or lost."""
 
     success = fields.Boolean()
     message = fields.String()
@@ -80,7 +80,7 @@ MIMETYPES = {"db": "application/octet-stream", "sql": "text/plain"}
 @bp.get("/backup")
 @described({200: Content("application/octet-stream", "text/plain")}, query=BackupQuery, errors=(500, 501))
 def backup() -> ResponseReturnValue:
-    """The database as a file, or with `format=sql` as statements. 501 on PostgreSQL."""
+    """Download the database as a file, or as SQL statements with `format=sql`. 501 on PostgreSQL."""
     kind = BackupQuery().load(request.args)["kind"]
     made = database_backup.make_backup(kind, actor=actor(), now=runtime.now())
     answer = saved_file(made.file, made.name, MIMETYPES[kind])
@@ -92,9 +92,9 @@ def backup() -> ResponseReturnValue:
 @takes_bytes(MOST_BYTES)
 @described({200: RestoredOut}, body=FORM, query=RestoreQuery, errors=(409, 500, 501))
 def restore() -> ResponseReturnValue:
-    """Put the content of a backup in place of everything; a file that is not fine changes nothing.
+    """Replace all data by a backup. The file is validated first; an invalid file changes nothing.
 
-    409 names tables of plugins that would be lost under `lostTables`; `acceptLostTables=true` restores all the same.
+    409 lists plugin tables that would be lost in `lostTables`; `acceptLostTables=true` restores anyway.
     """
     accepts = RestoreQuery().load(request.args)
     upload = request.files.get("database")
@@ -112,7 +112,7 @@ def restore() -> ResponseReturnValue:
 
 
 class StateOut(Out):
-    """How the database is; `freeBytes` of its file are not used and would be given back by compacting."""
+    """State of the database; `freeBytes` would be freed by compacting."""
 
     is_sqlite = fields.Boolean(data_key="isSqlite")
     name = fields.String()
@@ -124,14 +124,14 @@ class StateOut(Out):
 
 
 class IntegrityOut(Out):
-    """Whether the file is whole, and what is wrong with it where it is not."""
+    """Result of the integrity check, and the damage found."""
 
     is_whole = fields.Boolean(data_key="isWhole")
     damages = fields.List(fields.String())
 
 
 class LocalBackupOut(Out):
-    """A copy in our own folder. `kind` is scheduled, manual, safety-backup (before a restore) or before-migration."""
+    """A backup of the database. `kind` is scheduled, manual, safety-backup (before a restore) or before-migration."""
 
     name = fields.String()
     kind = fields.String()
@@ -140,13 +140,13 @@ class LocalBackupOut(Out):
 
 
 class LocalBackupsOut(Out):
-    """All copies, the newest first."""
+    """All backups, newest first."""
 
     backups = fields.List(fields.Nested(LocalBackupOut))
 
 
 class ScheduleIn(Schema):
-    """When copies are made; what is left out stays. `at` is a local time, `weekday` counts from Monday as 0."""
+    """Schedule of automatic backups; omitted fields are kept. `at` is a local time, `weekday` 0 is Monday."""
 
     class Meta:
         unknown = RAISE
@@ -158,7 +158,7 @@ class ScheduleIn(Schema):
 
 
 class ScheduleOut(Out):
-    """When copies are made, when the next one is due, and since when that fails."""
+    """Schedule of automatic backups, the next one, and since when they fail."""
 
     every = fields.String()
     weekday = fields.Integer()
@@ -169,7 +169,7 @@ class ScheduleOut(Out):
 
 
 def dump_schedule(schedule: BackupSchedule, next_due_at: datetime | None, failed_at: datetime | None) -> dict[str, Any]:
-    """When copies are made, when the next one is due, and since when that fails."""
+    """Schedule of automatic backups, the next one, and since when they fail."""
     times = {"nextDue": next_due_at, "failedAt": failed_at}
     return schedule.as_mapping() | {key: iso(at) if at else None for key, at in times.items()}
 
@@ -180,14 +180,14 @@ def dump_schedule(schedule: BackupSchedule, next_due_at: datetime | None, failed
 @bp.get("/state")
 @described({200: StateOut})
 def show_state() -> ResponseReturnValue:
-    """How large the database is, how much of it is unused, and how far it reaches back."""
+    """Get size, free space and oldest run of the database."""
     return StateOut().dump(maintenance.describe_database())
 
 
 @bp.post("/integrity-check")
 @described({200: IntegrityOut}, errors=(501,))
 def check_integrity() -> ResponseReturnValue:
-    """Have SQLite go through its whole file. 501 on PostgreSQL."""
+    """Run the integrity check of SQLite. 501 on PostgreSQL."""
     damages = maintenance.check_integrity(actor=actor(), now=runtime.now())
     return {"isWhole": not damages, "damages": damages}
 
@@ -195,28 +195,28 @@ def check_integrity() -> ResponseReturnValue:
 @bp.post("/compact")
 @described({200: {"freedBytes": fields.Integer()}}, errors=(500,))
 def compact() -> ResponseReturnValue:
-    """Write the file anew without what it does not use; uploads wait meanwhile. On PostgreSQL it is analysed."""
+    """Compact the database; incoming reports wait meanwhile. On PostgreSQL this is VACUUM (ANALYZE)."""
     return {"freedBytes": maintenance.compact(actor=actor(), now=runtime.now())}
 
 
 @bp.get("/backups")
 @described({200: LocalBackupsOut})
 def list_backups() -> ResponseReturnValue:
-    """The copies in our own folder, those that were put aside before restores and migrations among them."""
+    """List the backups in the data directory, including those created before restores and migrations."""
     return {"backups": LocalBackupOut().dump(local_backups.list_backups(), many=True)}
 
 
 @bp.post("/backups")
 @described({201: LocalBackupOut}, errors=(500, 501))
 def make_backup() -> ResponseReturnValue:
-    """Make a copy in our own folder and check it. 501 on PostgreSQL."""
+    """Create a backup in the data directory and check it. 501 on PostgreSQL."""
     return LocalBackupOut().dump(local_backups.back_up(now=runtime.now(), actor=actor())), 201
 
 
 @bp.get("/backups/<backup_name>")
 @described({200: Content("application/octet-stream")})
 def download_backup(backup_name: str) -> ResponseReturnValue:
-    """A copy as a file."""
+    """Download a backup."""
     file = local_backups.open_backup(backup_name, actor=actor(), now=runtime.now())
     return saved_file(file, backup_name, "application/octet-stream")
 
@@ -224,7 +224,7 @@ def download_backup(backup_name: str) -> ResponseReturnValue:
 @bp.delete("/backups/<backup_name>")
 @described({200: MESSAGE})
 def delete_backup(backup_name: str) -> ResponseReturnValue:
-    """Delete a copy."""
+    """Delete a backup."""
     local_backups.delete_backup(backup_name, actor=actor(), now=runtime.now())
     return {"message": "Backup deleted"}
 
@@ -232,7 +232,7 @@ def delete_backup(backup_name: str) -> ResponseReturnValue:
 @bp.post("/backups/<backup_name>/restore")
 @described({200: RestoredOut}, query=RestoreQuery, errors=(409, 500, 501))
 def restore_backup(backup_name: str) -> ResponseReturnValue:
-    """Go back to a copy; what is there now is put aside before. 409 as with a file that is sent."""
+    """Restore a backup; current data is saved as a safety backup. 409 as for an uploaded file."""
     accepts = RestoreQuery().load(request.args)
     return dump_restored(local_backups.restore_backup(backup_name, actor=actor(), now=runtime.now(), **accepts))
 
@@ -240,14 +240,14 @@ def restore_backup(backup_name: str) -> ResponseReturnValue:
 @bp.get("/backup-schedule")
 @described({200: ScheduleOut})
 def show_schedule() -> ResponseReturnValue:
-    """When copies are made by themselves."""
+    """Get the schedule of automatic backups."""
     return dump_schedule(local_backups.schedule(), local_backups.next_due_at(runtime.now()), local_backups.failed_at())
 
 
 @bp.patch("/backup-schedule")
 @described({200: ScheduleOut}, body=ScheduleIn, errors=(501,))
 def save_schedule() -> ResponseReturnValue:
-    """Choose when copies are made by themselves, and how many are kept. 501 on PostgreSQL."""
+    """Set the schedule of automatic backups and how many are kept. 501 on PostgreSQL."""
     wanted = replace(local_backups.schedule(), **ScheduleIn().load(json_body()))
     local_backups.save_schedule(wanted, actor=actor(), now=runtime.now())
     return show_schedule()
@@ -257,7 +257,7 @@ def save_schedule() -> ResponseReturnValue:
 
 
 class PieceQuery(Schema):
-    """Where a piece begins, and how large the whole file is, in bytes."""
+    """Offset of a chunk and size of the whole file, in bytes."""
 
     class Meta:
         unknown = EXCLUDE
@@ -267,7 +267,7 @@ class PieceQuery(Schema):
 
 
 class StartIn(Schema):
-    """What to import: the file that was received, or the folder that was found. `fileName` is for the audit log."""
+    """Source of the import: the uploaded file or the directory that was found. `fileName` is for the audit log."""
 
     class Meta:
         unknown = RAISE
@@ -277,14 +277,14 @@ class StartIn(Schema):
 
 
 class ReceivedOut(Out):
-    """What has arrived so far."""
+    """Number of bytes received."""
 
     size_bytes = fields.Integer(data_key="receivedBytes")
     has_key = fields.Boolean(data_key="hasKey")
 
 
 class CountOut(Out):
-    """What became of things of one kind."""
+    """Results for one type of data."""
 
     found = fields.Integer()
     taken = fields.Integer()
@@ -293,7 +293,7 @@ class CountOut(Out):
 
 
 class ReportOut(Out):
-    """What became of an old installation; `remarks` are sentences with how often each was true."""
+    """Report of an import; `remarks` are messages with the number of their occurrences."""
 
     schema_version = fields.String(data_key="schemaVersion")
     counts = fields.Dict(values=fields.Nested(CountOut))
@@ -301,7 +301,7 @@ class ReportOut(Out):
 
 
 class OldInstallationOut(Out):
-    """An old database that lies where we look, and whether it is offered on the dashboard."""
+    """A database of an older installation that was found, and whether its import is offered on the dashboard."""
 
     path = fields.String()
     size_bytes = fields.Integer(data_key="size")
@@ -310,7 +310,7 @@ class OldInstallationOut(Out):
 
 
 class ImportOut(Out):
-    """How the newest import goes, or ended: nothing, running, interrupted, done or failed; and what else there is."""
+    """State of the latest import: nothing, running, interrupted, done or failed; with progress and report."""
 
     phase = fields.String()
     source = fields.String()
@@ -350,7 +350,7 @@ BYTES = Content("application/octet-stream", shape=fields.String(metadata={"forma
 @bp.get("/import")
 @described({200: ImportOut})
 def show_import() -> ResponseReturnValue:
-    """How the newest import goes or ended, what was received so far, and the old installation that was found."""
+    """Get the state of the latest import, the received files, and the older installation that was found."""
     return told()
 
 
@@ -358,9 +358,9 @@ def show_import() -> ResponseReturnValue:
 @takes_bytes(importing.MOST_PIECE_BYTES)
 @described({200: ReceivedOut}, query=PieceQuery, body=BYTES, errors=(409,))
 def receive_file() -> ResponseReturnValue:
-    """Receive an old database, or the piece of it that begins at `offset`.
+    """Upload a database of an older installation, or the chunk of it that begins at `offset`.
 
-    409 tells with `receivedBytes` where to go on. Pieces may hold 200 MiB; browsers send small ones.
+    On 409, resume at `receivedBytes`. Chunks can have up to 200 MiB.
     """
     place = PieceQuery().load(request.args)
     importing.require_rest()
@@ -371,7 +371,7 @@ def receive_file() -> ResponseReturnValue:
 @takes_bytes(importing.MOST_KEY_BYTES)
 @described({200: ReceivedOut}, body=BYTES, errors=(409,))
 def receive_key() -> ResponseReturnValue:
-    """Receive the key file of the old installation, which opens its passwords."""
+    """Upload the key file of the older installation, which decrypts its passwords."""
     importing.require_rest()
     return ReceivedOut().dump(importing.receive_key(request.get_data()))
 
@@ -379,7 +379,7 @@ def receive_key() -> ResponseReturnValue:
 @bp.post("/import")
 @described({202: ImportOut}, body=StartIn, is_body_optional=True, errors=(404, 409))
 def start_import() -> ResponseReturnValue:
-    """Begin to import, or go on with an import that was broken off; it goes on when nobody asks how it goes."""
+    """Start an import or resume an interrupted one; it runs in the background."""
     importing.start_import(**StartIn().load(json_body(optional=True)), actor=actor(), now=runtime.now())
     return told(), 202
 
@@ -387,7 +387,7 @@ def start_import() -> ResponseReturnValue:
 @bp.delete("/import")
 @described({200: MESSAGE}, errors=(409,))
 def discard_import() -> ResponseReturnValue:
-    """Delete what was received and the account of the last import; what was imported stays."""
+    """Delete the uploaded files and the report of the last import; imported data is kept."""
     importing.forget_import(actor=actor(), now=runtime.now())
     return {"message": "Discarded"}
 
@@ -395,9 +395,9 @@ def discard_import() -> ResponseReturnValue:
 @bp.post("/import/decline")
 @described({200: MESSAGE})
 def decline_import() -> ResponseReturnValue:
-    """Offer the old installation that was found no more."""
+    """Dismiss the offer to import the older installation that was found."""
     importing.decline_import(actor=actor(), now=runtime.now())
-    return {"message": "It is not offered any more"}
+    return {"message": "The offer was dismissed"}
 
 
 def told() -> dict[str, Any]:
@@ -409,9 +409,9 @@ def told() -> dict[str, Any]:
 
 
 class MasterKeyOut(Out):
-    """Whether the key file opens what is stored: `ok`, `missing`, `unusable` or `other`; and whose secrets it does not.
+    """State of the key file: `ok`, `missing`, `unusable` or `other`; and the owners of secrets it cannot decrypt.
 
-    `message` says what is wrong and what to do; empty while nothing is.
+    `message` says what is wrong and what to do; empty if there is no problem.
     """
 
     state = fields.String(metadata={"enum": ["ok", secrets.MISSING, secrets.UNUSABLE, secrets.OTHER]})
@@ -420,7 +420,7 @@ class MasterKeyOut(Out):
 
 
 class GivenUpOut(Out):
-    """Whose secrets were cleared."""
+    """Owners of the cleared secrets."""
 
     owners = fields.List(fields.String())
 
@@ -428,7 +428,7 @@ class GivenUpOut(Out):
 @bp.get("/master-key")
 @described({200: MasterKeyOut})
 def show_master_key() -> ResponseReturnValue:
-    """Whether the key file opens all stored secrets."""
+    """Check whether the key file decrypts all stored secrets."""
     trouble = secrets.find_trouble()
     if trouble is None:
         return {"state": "ok", "message": "", "owners": []}
@@ -438,7 +438,7 @@ def show_master_key() -> ResponseReturnValue:
 @bp.post("/master-key/give-up-secrets")
 @described({200: GivenUpOut}, errors=(409,))
 def give_up_secrets() -> ResponseReturnValue:
-    """Clear the stored secrets that the key file does not open; without one make a new one. 409 while all is well."""
+    """Clear stored secrets that the key file cannot decrypt; create a missing key file. 409 if there are none."""
     return {"owners": list(secrets.give_up(actor=actor(), now=runtime.now()))}
 
 
@@ -446,7 +446,7 @@ def give_up_secrets() -> ResponseReturnValue:
 
 
 class RulesIn(Schema):
-    """How long things are kept; what is left out stays as it is. 0 stands for ever."""
+    """Retention rules; omitted fields are kept. 0 means forever."""
 
     class Meta:
         unknown = RAISE
@@ -460,13 +460,13 @@ class RulesIn(Schema):
 
 
 class CleanUpIn(RulesIn):
-    """The rules to clean up by, those in force where they are left out, and whether it is only to be told."""
+    """Rules of the clean-up (default: those in force), and whether it is only a preview."""
 
     is_dry_run = fields.Boolean(data_key="dryRun", load_default=True)
 
 
 class RulesOut(Out):
-    """How long things are kept; 0 stands for ever."""
+    """Retention rules; 0 means forever."""
 
     run_days = fields.Integer(data_key="runDays")
     run_count = fields.Integer(data_key="runCount")
@@ -475,7 +475,7 @@ class RulesOut(Out):
 
 
 class ShareOut(Out):
-    """What a clean-up would take of one job."""
+    """Runs of one job that a clean-up would delete."""
 
     server_id = fields.String(data_key="serverId")
     server_name = fields.String(data_key="serverName")
@@ -485,7 +485,7 @@ class ShareOut(Out):
 
 
 class ForecastOut(Out):
-    """What a clean-up would delete now."""
+    """Data that a clean-up would delete now."""
 
     rules = fields.Nested(RulesOut)
     run_count = fields.Integer(data_key="runs")
@@ -495,7 +495,7 @@ class ForecastOut(Out):
 
 
 class CleanedOut(Out):
-    """What a clean-up deleted."""
+    """Data that a clean-up deleted."""
 
     run_count = fields.Integer(data_key="deletedRuns")
     job_count = fields.Integer(data_key="jobs")
@@ -509,14 +509,14 @@ class CleanedOut(Out):
 @bp.get("/retention")
 @described({200: RulesOut})
 def show_retention() -> ResponseReturnValue:
-    """How long runs, deliveries and log files are kept."""
+    """Get the retention of runs, deliveries and log files."""
     return RulesOut().dump(retention.rules())
 
 
 @bp.patch("/retention")
 @described({200: RulesOut}, body=RulesIn)
 def save_retention() -> ResponseReturnValue:
-    """Choose how long runs, deliveries and log files are kept; the nightly clean-up goes by it."""
+    """Set the retention of runs, deliveries and log files; applied by the nightly clean-up."""
     wanted = replace(retention.rules(), **RulesIn().load(json_body()))
     retention.save_rules(wanted, actor=actor(), now=runtime.now())
     return RulesOut().dump(retention.rules())
@@ -525,7 +525,7 @@ def save_retention() -> ResponseReturnValue:
 @bp.post("/retention/cleanup")
 @described({200: AnyOf(ForecastOut, CleanedOut)}, body=CleanUpIn, is_body_optional=True)
 def clean_up() -> ResponseReturnValue:
-    """Tell what a clean-up would delete, or with `dryRun` false delete it; of each job the newest run stays."""
+    """Preview a clean-up, or run it if `dryRun` is false. The newest run of each job is always kept."""
     given = CleanUpIn().load(json_body(optional=True))
     is_dry_run, now = given.pop("is_dry_run"), runtime.now()
     wanted = replace(retention.rules(), **given)

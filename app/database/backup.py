@@ -64,7 +64,7 @@ def put_aside(now: datetime) -> Path:
     """Keep a copy beside the database before its content is exchanged; of each revision the newest few are kept."""
     source, folder = database_file(), put_aside_folder()
     if not has_room_for(source, folder):
-        raise AppError("There is not enough room on the disk for a safety copy of the database", 500)
+        raise AppError("There is not enough free disk space for a safety backup of the database", 500)
     return keep_copy(source, folder, "safety-backup", now, COPIES_KEPT)
 
 

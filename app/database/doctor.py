@@ -37,12 +37,12 @@ LONGEST_REST = timedelta(hours=26)
 CLOCK_SLACK = timedelta(minutes=10)
 EARLIEST_YEAR = 2025
 WRITE_ADVICE: Mapping[str, str] = {
-    Fault.DISK_FULL: "Make room on the disk: reports are lost.",
-    Fault.LOCKED: "End the program that holds the database, or wait until it is done.",
-    Fault.READ_ONLY: "Give the database and its folder to the user that runs the server (chown, chmod).",
+    Fault.DISK_FULL: "Free up disk space: reports are lost.",
+    Fault.LOCKED: "Stop the program that locks the database, or wait until it is finished.",
+    Fault.READ_ONLY: "Make the user that runs duplistatus the owner of the database and its directory (chown).",
     Fault.DAMAGED: "Stop the server, keep the file, and restore a backup (docs/recovery.md).",
 }
-OTHER_ADVICE = "Look at the disk and at the log of the system."
+OTHER_ADVICE = "Check the disk and the system log."
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ class Finding:
 def examine_files(chosen: Settings) -> list[Finding]:
     """Look at data directory, key file and database file; changes nothing."""
     if not chosen.data_dir.is_dir():
-        advice = "Set DATA_DIR to the folder with your data; for a new installation start the server once."
-        return [Finding("data directory", f"{chosen.data_dir} is not there", advice, is_final=True)]
+        advice = "Set DATA_DIR to the directory with your data; for a new installation start duplistatus once."
+        return [Finding("data directory", f"{chosen.data_dir} does not exist", advice, is_final=True)]
     return [*_examine_folder(chosen.data_dir), _examine_key(chosen.data_dir), *_examine_database_file(chosen)]
 
 
@@ -92,34 +92,34 @@ def examine_application(now: datetime) -> list[Finding]:
             *_examine_proxy(now),
         ]
     except SQLAlchemyError as error:
-        advice = "Check that the database runs, and DATABASE_URL."
+        advice = "Check that the database is running, and check DATABASE_URL."
         return [Finding("database", f"It cannot be read: {type(error).__name__}", advice)]
 
 
 def _examine_folder(folder: Path) -> Iterator[Finding]:
     mode = folder.stat().st_mode & 0o777
     if not os.access(folder, os.W_OK | os.X_OK):
-        advice = "Give the folder to the user that runs the server (chown)."
+        advice = "Change the owner of the directory to the user that runs duplistatus (chown)."
         yield Finding("data directory", f"{folder} cannot be written by this user", advice, is_final=True)
     elif mode & 0o022:
         yield Finding("data directory", f"{folder} can be written by others (mode {mode:o})", f"chmod 700 {folder}")
     else:
         yield Finding("data directory", f"{folder}, mode {mode:o}")
     for space in checks.measure_disks(folder):
-        advice = "Make room on the disk: a full one loses reports." if space.is_short else ""
+        advice = "Free up disk space: reports are lost when the disk is full." if space.is_short else ""
         yield Finding("disk", f"{space.free_bytes / 1e9:.1f} GB free for {space.folder}", advice)
 
 
 def _examine_key(folder: Path) -> Finding:
     path = folder / secrets.KEY_FILE
     if not path.exists():
-        advice = "Put the key file back from a backup; without it stored passwords cannot be read (docs/recovery.md)."
+        advice = "Restore the key file from a backup; without it stored passwords cannot be read (docs/recovery.md)."
         return Finding("key file", f"{path.name} is missing", advice)
     mode = path.stat().st_mode & 0o777
     try:
         fingerprint = secrets.fingerprint_of(secrets.read_key(path))
     except secrets.KeyUnusable as error:
-        return Finding("key file", error.message, "Put the key file back from a backup, readable by the server's user.")
+        return Finding("key file", error.message, "Restore a readable key file from a backup.")
     text = f"{path.name}, mode {mode:o}, fingerprint {fingerprint[:16]}…"
     return Finding("key file", text, "" if mode == 0o400 else f"chmod 400 {path}")
 
@@ -131,7 +131,7 @@ def _examine_database_file(chosen: Settings) -> Iterator[Finding]:
     path = Path(chosen.database.removeprefix("sqlite:///"))
     if not path.exists():
         advice = "Check DATA_DIR and DATABASE_URL; for a new installation start the server once."
-        yield Finding("database", f"{path} is not there", advice, is_final=True)
+        yield Finding("database", f"{path} does not exist", advice, is_final=True)
         return
     advice = "Stop the server, keep the file, and restore a backup (docs/recovery.md)."
     try:
@@ -142,7 +142,7 @@ def _examine_database_file(chosen: Settings) -> Iterator[Finding]:
     if damages:
         yield Finding("database", f"{path.name} is damaged: {damages[0]}", advice, is_final=True)
     else:
-        yield Finding("database", f"{path.name} is whole, {path.stat().st_size / 1e6:.1f} MB")
+        yield Finding("database", f"{path.name} passed the integrity check, {path.stat().st_size / 1e6:.1f} MB")
 
 
 def _examine_schema() -> Finding:
@@ -159,11 +159,11 @@ def _examine_schema() -> Finding:
     if present == newest:
         return Finding("schema", f"At the newest version, {newest}")
     if present is None:
-        advice = "Put a backup in its place (docs/recovery.md); for a new installation start the server."
-        return Finding("schema", "The database holds nothing of this program", advice)
+        advice = "Restore a backup (docs/recovery.md); for a new installation start duplistatus."
+        return Finding("schema", "The database contains no duplistatus data", advice)
     if present in {script.revision for script in scripts.walk_revisions()}:
         return Finding("schema", f"At {present}, the newest is {newest}", "Start the server: it migrates.")
-    return Finding("schema", f"{present} is unknown", "The database was made by a newer program: install that one.")
+    return Finding("schema", f"{present} is unknown", "The database is of a newer version: install that version.")
 
 
 def _examine_secrets() -> Finding:
@@ -171,11 +171,11 @@ def _examine_secrets() -> Finding:
     if trouble is not None and trouble.state != secrets.OTHER:
         return Finding("secrets", trouble.sentence, "See the finding about the key file.")
     if closed := secrets.unreadable_owners():
-        advice = "Put the right key file back, or give these passwords up: duplistatus secrets give-up"
-        return Finding("secrets", f"Secrets of {', '.join(closed[:10])} belong to another key file", advice)
+        advice = "Restore the right key file, or clear these passwords: duplistatus secrets give-up"
+        return Finding("secrets", f"Secrets of {', '.join(closed[:10])} were encrypted with another key file", advice)
     stored = settings_store.get(secrets.FINGERPRINT)
     is_other = stored is not None and stored != secrets.fingerprint()
-    return Finding("secrets", "The key file is another than before; no secret needs it" if is_other else "All readable")
+    return Finding("secrets", "The key file has changed; no secret needs it" if is_other else "All readable")
 
 
 def _examine_accounts(now: datetime) -> Iterator[Finding]:
@@ -195,16 +195,16 @@ def _examine_accounts(now: datetime) -> Iterator[Finding]:
 
 def _examine_zone(now: datetime) -> Finding:
     chosen = settings()
-    return Finding("time zone", f"{chosen.timezone}, where it is {now.astimezone(chosen.zone):%Y-%m-%d %H:%M}")
+    return Finding("time zone", f"{chosen.timezone}, local time {now.astimezone(chosen.zone):%Y-%m-%d %H:%M}")
 
 
 def _examine_clock(now: datetime) -> Finding:
-    advice = "Set the clock of this machine, best by NTP: overdue checks depend on it."
+    advice = "Set the clock of this host, preferably by NTP: overdue checks depend on it."
     newest = db.session.scalar(select(func.max(Run.received_at)))
     if now.year < EARLIEST_YEAR:
         return Finding("clock", f"It shows the year {now.year}", advice)
     if newest is not None and newest > now + CLOCK_SLACK:
-        return Finding("clock", f"It shows {now:%Y-%m-%d %H:%M} UTC, and a report came {newest:%Y-%m-%d %H:%M}", advice)
+        return Finding("clock", f"It shows {now:%Y-%m-%d %H:%M} UTC, a report is of {newest:%Y-%m-%d %H:%M}", advice)
     return Finding("clock", f"{now:%Y-%m-%d %H:%M} UTC")
 
 
@@ -218,14 +218,14 @@ def _examine_writing(now: datetime) -> Finding:
 def _examine_outbox(now: datetime) -> Finding:
     failed = db.session.scalar(select(func.count()).where(Delivery.state == DeliveryState.FAILED)) or 0
     for problem in health.find_late_messages(now):
-        return Finding("outbox", problem.text, "Start the server, and leave RUN_JOBS on: it sends them.")
-    return Finding("outbox", f"Nothing is late; {failed} messages of the past could not be delivered")
+        return Finding("outbox", problem.text, "Start duplistatus without RUN_JOBS=false to send them.")
+    return Finding("outbox", f"Nothing is late; {failed} past notifications could not be delivered")
 
 
 def _examine_channels() -> Iterator[Finding]:
     usable = channels.usable()
     if not usable:
-        yield Finding("channels", "No notification can go anywhere", "Set up a channel in the settings.")
+        yield Finding("channels", "No notification can be sent", "Set up a channel in the settings.")
     else:
         yield Finding("channels", ", ".join(f"{row.kind} {row.name}" for row in usable))
     for trouble in channels.channel_troubles():
@@ -236,17 +236,17 @@ def _examine_channels() -> Iterator[Finding]:
 def _examine_schedule(now: datetime) -> Iterator[Finding]:
     newest = db.session.scalar(select(func.max(Task.last_started_at)))
     is_held = db.session.scalar(select(func.count()).select_from(Lease).where(Lease.expires_at > now))
-    when = "Nothing was done yet" if newest is None else f"Done last at {newest:%Y-%m-%d %H:%M} UTC"
+    when = "Nothing has run yet" if newest is None else f"Last run at {newest:%Y-%m-%d %H:%M} UTC"
     is_idle = newest is not None and not is_held and newest < now - LONGEST_REST
-    advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups." if is_idle else ""
-    yield Finding("scheduled work", f"{when}{'; some is being done now' if is_held else ''}", advice)
+    advice = "Start duplistatus without RUN_JOBS=false: overdue backups are not checked." if is_idle else ""
+    yield Finding("scheduled work", f"{when}{'; a task is running now' if is_held else ''}", advice)
     for problem in health.find_schedule_problems(now):
         if problem.code == health.NO_CHECKS and not is_idle:
-            advice = "Start the server, and leave RUN_JOBS on: nobody looks for late backups."
+            advice = "Start duplistatus without RUN_JOBS=false: overdue backups are not checked."
             yield Finding("scheduled work", problem.text, advice)
     for task in db.session.scalars(select(Task).where(Task.last_error.is_not(None)).order_by(Task.name)):
         text = f"{task.name} failed: {task.last_error}"
-        yield Finding("scheduled work", text, "Look into the application log for the reason.")
+        yield Finding("scheduled work", text, "See the application log for the reason.")
 
 
 def _examine_backups(now: datetime) -> Iterator[Finding]:
@@ -254,16 +254,16 @@ def _examine_backups(now: datetime) -> Iterator[Finding]:
         return
     slot = newest_slot(local_backups.schedule(), now, settings().zone)
     copies = local_backups.list_backups()
-    newest = f"the newest copy is of {copies[0].made_at:%Y-%m-%d %H:%M} UTC" if copies else "there is no copy"
+    newest = f"the newest backup is of {copies[0].made_at:%Y-%m-%d %H:%M} UTC" if copies else "there is no backup"
     failed_at = local_backups.failed_at()
     if failed_at is not None:
-        text = f"The copy that was due could not be made at {failed_at:%Y-%m-%d %H:%M} UTC; {newest}"
-        yield Finding("backups", text, "Look into the application log for the reason, and at the room on the disk.")
+        text = f"The scheduled backup failed at {failed_at:%Y-%m-%d %H:%M} UTC; {newest}"
+        yield Finding("backups", text, "See the application log for the reason, and check the free disk space.")
     elif slot is not None and now - slot > health.LONGEST_WAIT and not any(copy.made_at >= slot for copy in copies):
-        text = f"The copy that was due at {slot:%Y-%m-%d %H:%M} UTC was not made; {newest}"
-        yield Finding("backups", text, "Start the server, and leave RUN_JOBS on: it makes them.")
+        text = f"The backup scheduled for {slot:%Y-%m-%d %H:%M} UTC was not created; {newest}"
+        yield Finding("backups", text, "Start duplistatus without RUN_JOBS=false to create them.")
     else:
-        yield Finding("backups", f"{'None are made by themselves' if slot is None else 'Made when due'}; {newest}")
+        yield Finding("backups", f"{'No automatic backups' if slot is None else 'Scheduled'}; {newest}")
 
 
 def _examine_plugins() -> Iterator[Finding]:
@@ -275,6 +275,6 @@ def _examine_plugins() -> Iterator[Finding]:
 def _examine_proxy(now: datetime) -> Iterator[Finding]:
     seen_at = network_access.untrusted_seen_at(now)
     if seen_at is not None:
-        text = f"Requests came through a proxy on this machine that is not trusted, at {seen_at:%Y-%m-%d %H:%M} UTC"
+        text = f"Requests were received through an untrusted proxy on this host at {seen_at:%Y-%m-%d %H:%M} UTC"
         advice = "Set IP_TRUSTED_PROXIES to the address from which it connects, for example 127.0.0.1."
         yield Finding("proxy", text, advice)

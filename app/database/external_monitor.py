@@ -146,14 +146,14 @@ def ping_now(now: datetime) -> PingResult:
     """Send a ping at once, also while pings are off. Raises AppError where there is no address."""
     chosen = read()
     if not chosen.url:
-        raise AppError("Enter the address of the external monitor first", field="url")
+        raise AppError("Enter the URL of the external monitor first", field="url")
     return _ping(chosen, now)
 
 
 def report_failure(chosen: ExternalMonitor, reason: str) -> None:
     """Tell a service that knows an address for it what does not work; needs no database, and never raises."""
     if chosen.is_on and (error := _send(chosen, reason)):
-        log.warning("the external monitor was not told of %s: %s", reason, error)
+        log.warning("the external monitor was not notified of %s: %s", reason, error)
 
 
 def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
@@ -173,7 +173,7 @@ def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
     try:
         settings_store.save(PINGED, stored, now=now)
     except DATABASE_ERRORS as trouble:
-        log.warning("how the ping went cannot be stored: %s", trouble)
+        log.warning("the result of the ping could not be stored: %s", trouble)
     return result
 
 
@@ -204,14 +204,14 @@ def _request(ping: Ping) -> str:
 def _check(values: Mapping[str, Any]) -> None:
     least, most = PING_MINUTES
     if not least <= values["every_minutes"] <= most:
-        sentence = f"everyMinutes: has to be from {least} to {most}"
+        sentence = f"everyMinutes: must be from {least} to {most}"
         raise AppError(sentence, field="everyMinutes")
     if values["service"] not in ("", *SERVICES):
-        raise AppError(f"service: has to be one of {', '.join(SERVICES)}", field="service")
+        raise AppError(f"service: must be one of {', '.join(SERVICES)}", field="service")
     if len(values["url"]) > LONGEST_PING_URL:
-        raise AppError(f"url: has to have at most {LONGEST_PING_URL} characters", field="url")
+        raise AppError(f"url: must have at most {LONGEST_PING_URL} characters", field="url")
     if values["is_enabled"] and not values["url"]:
-        raise AppError("url: an address is needed", field="url")
+        raise AppError("url: required", field="url")
     try:
         if values["url"]:
             check_url(values["url"])

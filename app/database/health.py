@@ -151,7 +151,7 @@ class Examiner:
             with app.app_context():
                 found = inspect_now(now)
         except Exception:  # a thread of its own: nobody else would say so
-            log.exception("the health cannot be examined")
+            log.exception("health cannot be checked")
         finally:
             with self._lock:
                 self._kept, self._running = (now, found), None
@@ -180,7 +180,7 @@ def note_jobs_started(now: datetime) -> None:
     try:
         settings_store.save(JOBS_STARTED, now.isoformat(), now=now)
     except DATABASE_ERRORS as error:  # the start goes on: a full disk may have room again
-        log.error("the start of scheduled work cannot be noted: %s", describe(error))
+        log.error("the start of scheduled tasks could not be recorded: %s", describe(error))
 
 
 def find_write_problem(now: datetime) -> Problem | None:
@@ -233,7 +233,7 @@ def find_late_messages(now: datetime) -> Iterator[Problem]:
     newest = db.session.scalar(select(func.max(Delivery.finished_at))) if count else None
     if count and (newest is None or newest <= since_at):
         minutes = LONGEST_WAIT.seconds // 60
-        yield Problem(LATE_MESSAGES, f"{count} messages should have been sent more than {minutes} minutes ago")
+        yield Problem(LATE_MESSAGES, f"{count} notifications should have been sent more than {minutes} minutes ago")
 
 
 def _checks() -> Iterator[tuple[str, timedelta]]:

@@ -88,7 +88,7 @@ class Memory:
             self.monitor, self.limit_mib = external_monitor.read(), free_space_limit()
             self.language, self.link = messages.language(), own_address() or ""
         except DATABASE_ERRORS as error:
-            log.warning("the settings for alarms cannot be read now: %s", error)
+            log.warning("alert settings cannot be read now: %s", error)
 
 
 def free_space_limit() -> int:
@@ -101,7 +101,7 @@ def save_free_space_limit(mib: int, *, actor: Actor, now: datetime) -> None:
     """Choose the limit. Raises AppError for one that cannot be meant."""
     least, most = FREE_SPACE_MIB
     if not least <= mib <= most:
-        raise AppError(f"freeSpaceMiB: has to be from {least} to {most}", field="freeSpaceMiB")
+        raise AppError(f"freeSpaceMiB: must be from {least} to {most}", field="freeSpaceMiB")
     with writing():
         settings_store.save(LIMIT, mib, now=now)
         place = {"target_type": "configuration", "target_id": "free_space"}
@@ -163,7 +163,7 @@ def _notify(memory: Memory, found: Health, new: list[Problem], now: datetime) ->
         try:
             return _queue(notice, codes, now)
         except DATABASE_ERRORS as error:
-            log.error("an alarm cannot be queued, so it is sent at once: %s", error)
+            log.error("an alert cannot be queued and is sent directly: %s", error)
     count = _send_directly(memory, notice, now)
     external_monitor.report_failure(memory.monitor, new[0].code)
     if count or not memory.channels:
@@ -211,7 +211,7 @@ def _send_directly(memory: Memory, notice: messages.RenderedMessage, now: dateti
             notifications_channels.send_once(channel, delivery.shape_message(channel, notice.payload(), **given))
             count += 1
         except Exception as error:  # whatever is wrong with one channel must not stop the others
-            log.error("the alarm did not get through %s %s: %s", kind, name, error)
+            log.error("the alert was not delivered through %s %s: %s", kind, name, error)
     return count
 
 
@@ -227,7 +227,7 @@ def _store_if_possible(
             details = {"type": notice.event, "problems": sorted(codes)}
             record_entry("notification_sent", "system", now=now, details=details)
     except DATABASE_ERRORS as error:
-        log.error("an alarm that was sent cannot be noted: %s", error)
+        log.error("a sent alert could not be recorded: %s", error)
 
 
 def _line(memory: Memory, kind: str, details: str = "") -> str:

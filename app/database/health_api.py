@@ -20,16 +20,16 @@ from app.web.responses import CACHE_SET_C, SOMETIMES, IsoInstant, Out
 
 
 class ProblemOut(Out):
-    """One thing that does not work."""
+    """A problem."""
 
     code = fields.String()
     text = fields.String()
 
 
 class HealthOut(Out):
-    """The keys of the contract; when the database does not answer, only status, error, reason and time.
+    """The result of the health check; only status, error, reason and time if the database does not respond.
 
-    `reason` is a word for programs, of the most serious problem; `problems` are for signed-in people.
+    `reason` is the code of the most serious problem; `problems` are shown only to signed-in users.
     """
 
     status = fields.String(metadata={"enum": ["healthy", "degraded", "unhealthy"]})
@@ -100,14 +100,14 @@ def forbid_caching(answer: Response) -> Response:
 @bp.get("/ping")
 @described({200: {"ok": fields.Boolean()}})
 def ping() -> ResponseReturnValue:
-    """Answer without touching the database."""
+    """Liveness check; does not access the database."""
     return {"ok": True}
 
 
 @bp.get("/health")
 @described({200: HealthOut, 503: HealthOut})
 def show() -> ResponseReturnValue:
-    """Whether everything works, as of the last half minute; 503 with the reason if not. Details after sign-in only."""
+    """Readiness check, at most 30 seconds old; 503 with the reason on problems. Details only after sign-in."""
     now = runtime.now()
     found = health.examine(now)
     return dump_health(found, now, show_details=_may_see_details(found, now)), 200 if found.is_healthy else 503

@@ -116,7 +116,7 @@ def rebuild(source: Path, target: Path) -> None:
     try:
         _copy_values(source, target)
     except sqlite3.Error as error:
-        raise BadDatabase(f"The file does not hold a database of duplistatus: {error}") from error
+        raise BadDatabase(f"The file is not a duplistatus database: {error}") from error
     migrate(target, "head")
     with closing(sqlite3.connect(target)) as connection:
         connection.execute("DELETE FROM sessions")
@@ -126,7 +126,7 @@ def rebuild(source: Path, target: Path) -> None:
         try:
             _check_values(connection)
         except sqlite3.Error as error:
-            raise BadDatabase(f"The file holds values that cannot be read: {error}") from error
+            raise BadDatabase(f"The file contains values that cannot be read: {error}") from error
         connection.execute("PRAGMA journal_mode = DELETE")
     check_file(target)
 
@@ -141,7 +141,7 @@ def migrate(path: Path, revision: str) -> None:
         try:
             command.upgrade(config, revision)
         except CommandError as error:
-            raise BadDatabase("The file was made by a newer version of duplistatus, or by a foreign one") from error
+            raise BadDatabase("The file was created by a newer version of duplistatus or by another program") from error
 
 
 def carry_over(source: Path, rebuilt: Path, present: Path) -> Carried:
@@ -212,15 +212,15 @@ def _require_tables_alone(connection: sqlite3.Connection) -> None:
     """
     for kind, name, rootpage in connection.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall():
         if kind == "table" and rootpage == 0:
-            raise BadDatabase(f"The file holds a virtual table ({str(name)[:60]}), which no backup of duplistatus does")
+            raise BadDatabase(f"The file contains a virtual table ({str(name)[:60]}): not a backup of duplistatus")
         if kind not in ("table", "index"):
-            raise BadDatabase(f"The file holds a {kind} ({str(name)[:60]}), which no backup of duplistatus does")
+            raise BadDatabase(f"The file contains a {kind} ({str(name)[:60]}): not a backup of duplistatus")
         if kind == "table" and any(
             row[6] for row in connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))
         ):
-            raise BadDatabase(f"The table {str(name)[:60]} has computed columns, which no backup of duplistatus has")
+            raise BadDatabase(f"The table {str(name)[:60]} has computed columns: not a backup of duplistatus")
         if kind == "index" and _is_computed(connection, name):
-            raise BadDatabase(f"The index {str(name)[:60]} is computed, as none in a backup of duplistatus is")
+            raise BadDatabase(f"The index {str(name)[:60]} is computed: not a backup of duplistatus")
 
 
 def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
@@ -329,7 +329,7 @@ def _copy_values(source: Path, target: Path) -> None:
             connection.execute(f'INSERT INTO main."{table}" ({names}) SELECT {names} FROM given."{table}"')  # noqa: S608
         connection.execute("COMMIT")
         if connection.execute("PRAGMA main.foreign_key_check").fetchone() is not None:
-            raise BadDatabase("Rows of the file speak of others that are not there")
+            raise BadDatabase("Rows of the file refer to rows that do not exist")
 
 
 def _check_values(connection: sqlite3.Connection) -> None:
@@ -338,14 +338,14 @@ def _check_values(connection: sqlite3.Connection) -> None:
         wrong = " OR ".join(f'NOT ("{column.name}" IS NULL OR {_claim(column)})' for column in table.columns)
         if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
             raise BadDatabase(
-                f"The table {table.name} holds values of a wrong type: {_wrong_column(connection, table)}"
+                f"The table {table.name} contains values of the wrong type: {_wrong_column(connection, table)}"
             )
         texts = [f'"{column.name}"' for column in table.columns if isinstance(_stored(column.type), sa.String)]
         if texts:  # reading decodes; broken text is found here and not by the first reader
             for _row in connection.execute(f'SELECT {", ".join(texts)} FROM "{table.name}"'):  # noqa: S608
                 pass
     if connection.execute("SELECT 1 FROM users WHERE is_admin LIMIT 1").fetchone() is None:
-        raise BadDatabase("The file holds no administrator, so nobody could sign in")
+        raise BadDatabase("The file contains no administrator, so nobody could sign in")
     stored_values.check(connection)
 
 

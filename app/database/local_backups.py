@@ -126,7 +126,7 @@ def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> Loca
         draft.unlink(missing_ok=True)
         failed = {"format": "db", "kind": kind, "error": str(error)}
         record_failure("database_backup", failed, actor=actor, now=now)
-        raise AppError(f"The copy of the database could not be made: {error}", 500) from error
+        raise AppError(f"The backup could not be created: {error}", 500) from error
     made = LocalBackup(target.name, kind, now, target.stat().st_size)
     details = {"format": "db", "filename": made.name, "size": made.size_bytes, "kind": kind}
     record_entry("database_backup", "system", now=now, actor=actor, details=details)
@@ -143,7 +143,7 @@ def find_backup(name: str) -> LocalBackup:
     """The copy of a name. Raises NotFound."""
     copy = next((copy for copy in list_backups() if copy.name == name), None)
     if copy is None:
-        raise NotFound("There is no such backup")
+        raise NotFound("Database backup not found")
     return copy
 
 
@@ -206,7 +206,7 @@ def _read(path: Path) -> LocalBackup | None:
 
 def _require_room(source: Path, target: Path) -> None:
     if not has_room_for(source, target):
-        raise OSError("there is not enough room on the disk")
+        raise OSError("there is not enough free disk space")
 
 
 def _check(path: Path) -> None:
@@ -215,4 +215,4 @@ def _check(path: Path) -> None:
         # An empty file is whole in SQLite's eyes; this one has to be ours.
         is_ours = connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
     if found != ("ok",) or not is_ours:
-        raise OSError("the copy does not pass its check")
+        raise OSError("the backup failed its integrity check")

@@ -100,9 +100,9 @@ def _compact_sqlite(driver: Any, is_wanted: bool) -> int:
             driver.execute("VACUUM")
             freed_bytes = (page_count - pragma("page_count")[0]) * page_bytes
         elif is_wanted:
-            raise AppError(f"Compacting would take {needed_bytes / 1e6:.0f} MB of free disk, which are not there", 500)
+            raise AppError(f"Not enough free disk space: compacting needs {needed_bytes / 1e6:.0f} MB", 500)
         else:
-            log.warning("the database is not compacted: that would take %d free bytes on its disk", needed_bytes)
+            log.warning("the database was not compacted: %d free bytes on its disk are required", needed_bytes)
     pragma("wal_checkpoint(TRUNCATE)")
     return freed_bytes
 

@@ -19,11 +19,11 @@ from app.scheduling import control
 from app.web.forms import SettingsForm
 
 SERVICE_WORDS: dict[str, str | LazyString] = {
-    "": lazy_gettext("Detect from the address"),
+    "": lazy_gettext("Detect from URL"),
     HEALTHCHECKS: "Healthchecks",
     UPTIME_KUMA: "Uptime Kuma",
     GATUS: "Gatus",
-    OTHER: lazy_gettext("Another service"),
+    OTHER: lazy_gettext("Other service"),
 }
 
 
@@ -32,7 +32,7 @@ class SelfMonitoringForm(SettingsForm):
 
     free_space_mib = StringField(
         lazy_gettext("Minimum free disk space, in MiB"),
-        description=lazy_gettext("Below this, administrators are notified through all channels. 0 is never."),
+        description=lazy_gettext("Below this, administrators are notified through all channels. 0 = off."),
         widget=NumberInput(),
         render_kw={"min": FREE_SPACE_MIB[0], "max": FREE_SPACE_MIB[1]},
     )
@@ -41,8 +41,8 @@ class SelfMonitoringForm(SettingsForm):
         description=lazy_gettext("It notifies you when the pings stop, even if the host of duplistatus is down."),
     )
     url = URLField(
-        lazy_gettext("Ping address"),
-        description=lazy_gettext("The ping, push or external endpoint address that the service shows."),
+        lazy_gettext("Ping URL"),
+        description=lazy_gettext("The ping, push or external endpoint URL shown by the service."),
         render_kw={"maxlength": LONGEST_PING_URL, "placeholder": "https://hc-ping.com/…", "autocomplete": "off"},
     )
     every_minutes = StringField(
@@ -60,7 +60,7 @@ class SelfMonitoringForm(SettingsForm):
         mib = self._number("free_space_mib", *FREE_SPACE_MIB)
         minutes = self._number("every_minutes", *PING_MINUTES)
         if self.is_enabled.data and not (self.url.data or "").strip():
-            self.refuse("url", _("Enter the address that the service shows."))
+            self.refuse("url", _("Enter the URL shown by the service."))
         if mib is None or minutes is None or self.wrong_fields:
             return None
         changes: dict[str, Any] = {
@@ -74,7 +74,7 @@ class SelfMonitoringForm(SettingsForm):
         try:
             is_dropped = external_monitor.save(changes, actor=actor, now=now)
         except AppError:
-            self.refuse("url", _("This address cannot be used. It has to begin with http:// or https://."))
+            self.refuse("url", _("Enter a URL that starts with http:// or https://."))
             return None
         if mib != health_alarms.free_space_limit():
             health_alarms.save_free_space_limit(mib, actor=actor, now=now)
@@ -85,7 +85,7 @@ class SelfMonitoringForm(SettingsForm):
         text = (self[name].data or "").strip()
         if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
             return int(text)
-        self.refuse(name, _("A whole number from %(least)s to %(most)s.", least=least, most=most))
+        self.refuse(name, _("Enter a whole number from %(least)s to %(most)s.", least=least, most=most))
         return None
 
 
@@ -101,6 +101,6 @@ def self_monitoring_form(*, is_sent: bool = False) -> SelfMonitoringForm:
         service=stored.service,
     )
     form.token.description = (
-        _("For Gatus. Leave blank to keep the stored one.") if stored.has_token else _("For Gatus; stored encrypted.")
+        _("For Gatus. Leave blank to keep the stored token.") if stored.has_token else _("For Gatus; stored encrypted.")
     )
     return form

@@ -57,9 +57,9 @@ class ScheduleForm(SettingsForm):
     """When copies of the database are made."""
 
     every = SelectField(
-        lazy_gettext("Make a backup"),
+        lazy_gettext("Automatic backup"),
         choices=[
-            SelectChoice(OFF, lazy_gettext("Never by itself")),
+            SelectChoice(OFF, lazy_gettext("Off")),
             SelectChoice(DAILY, lazy_gettext("Every day")),
             SelectChoice(WEEKLY, lazy_gettext("Every week")),
         ],
@@ -70,7 +70,9 @@ class ScheduleForm(SettingsForm):
         coerce=int,
     )
     at = StringField(lazy_gettext("At"), widget=TimeInput(), render_kw={"required": True})
-    keep = _bounded(lazy_gettext("Keep"), lazy_gettext("The newest so many; older ones are deleted."), 1, MOST_KEPT)
+    keep = _bounded(
+        lazy_gettext("Keep"), lazy_gettext("Number of scheduled backups to keep; older ones are deleted."), 1, MOST_KEPT
+    )
 
     @classmethod
     def of(cls, schedule: BackupSchedule) -> Self:
@@ -94,21 +96,21 @@ class RulesForm(SettingsForm):
     """How long things are kept."""
 
     run_days = _bounded(
-        lazy_gettext("Runs: days"), lazy_gettext("Older runs are deleted. 0 keeps them for ever."), *BOUNDS["run_days"]
+        lazy_gettext("Keep runs (days)"), lazy_gettext("Older runs are deleted. 0 = keep all."), *BOUNDS["run_days"]
     )
     run_count = _bounded(
-        lazy_gettext("Runs: number for each job"),
-        lazy_gettext("A job keeps so many of its newest runs. 0 keeps them all."),
+        lazy_gettext("Keep runs per job"),
+        lazy_gettext("Number of newest runs to keep for each job. 0 = keep all."),
         *BOUNDS["run_count"],
     )
     delivery_days = _bounded(
-        lazy_gettext("Past messages: days"),
-        lazy_gettext("What was delivered, or given up."),
+        lazy_gettext("Keep deliveries (days)"),
+        lazy_gettext("Notifications that were delivered or have failed."),
         *BOUNDS["delivery_days"],
     )
     log_days = _bounded(
-        lazy_gettext("Application logs: days"),
-        lazy_gettext("Five files of 5 MB are kept at most. 0 keeps them however old they are."),
+        lazy_gettext("Keep application logs (days)"),
+        lazy_gettext("At most five files of 5 MB are kept. 0 = no age limit."),
         *BOUNDS["log_days"],
     )
 
@@ -123,7 +125,7 @@ class RulesForm(SettingsForm):
         for name, (least, most) in BOUNDS.items():
             if self[name].data is not None and not least <= self[name].data <= most:
                 bounds = {"least": least, "most": most}
-                self.refuse(name, _("A whole number from %(least)s to %(most)s.", **bounds))
+                self.refuse(name, _("Enter a whole number from %(least)s to %(most)s.", **bounds))
         if not is_fine or self.wrong_fields:
             return None
         return Rules(**{name: self[name].data for name in NAMES})
@@ -141,8 +143,8 @@ class RulesForm(SettingsForm):
 
 TAB, LABEL = "database-maintenance", lazy_gettext("Database maintenance")
 KINDS = {
-    "scheduled": lazy_gettext("By schedule"),
-    "manual": lazy_gettext("By hand"),
+    "scheduled": lazy_gettext("Scheduled"),
+    "manual": lazy_gettext("Manual"),
     "safety-backup": lazy_gettext("Before a restore"),
     "before-migration": lazy_gettext("Before an update"),
 }
@@ -200,8 +202,8 @@ def deletion_question(copy: LocalBackup) -> Confirmation:
     told = {"name": copy.name, "size": size_text(copy.size_bytes)}
     return Confirmation(
         title=_("Delete this backup?"),
-        sentences=(_("%(name)s, %(size)s. It cannot be brought back.", **told),),
-        button=_("Delete the backup"),
+        sentences=(_("%(name)s, %(size)s. This cannot be undone.", **told),),
+        button=_("Delete backup"),
         action=url_for("settings.delete_copy", name=copy.name),
         back=_settings_address(),
     )
@@ -210,10 +212,10 @@ def deletion_question(copy: LocalBackup) -> Confirmation:
 def restore_question(copy: LocalBackup) -> Confirmation:
     """Ask whether to go back to a copy."""
     return Confirmation(
-        title=_("Go back to this backup?"),
+        title=_("Restore this backup?"),
         sentences=(
-            _("Everything that is here now is replaced by %(name)s: runs, settings and accounts.", name=copy.name),
-            _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),
+            _("All current data (runs, settings and accounts) will be replaced by %(name)s.", name=copy.name),
+            _("Current data is saved as a safety backup first. All users are signed out."),
         ),
         button=_("Restore"),
         action=url_for("settings.restore_copy", name=copy.name),
@@ -227,7 +229,7 @@ def lost_tables_question(name: str, tables: Sequence[str]) -> Confirmation:
         title=_("Restore without plugin tables?"),
         sentences=(
             _("These tables belong to plugins and will not be restored: %(tables)s.", tables=", ".join(tables)),
-            _("What is here now is put aside before, so that you can return to it. Everybody is signed out."),
+            _("Current data is saved as a safety backup first. All users are signed out."),
         ),
         button=_("Restore"),
         action=url_for("settings.restore_copy", name=name, accept_lost_tables=1),
@@ -238,13 +240,13 @@ def lost_tables_question(name: str, tables: Sequence[str]) -> Confirmation:
 def compaction_question(state: DatabaseState) -> Confirmation:
     """Ask whether the file shall be written anew."""
     told = (
-        _("About %(size)s of the file are not used and would be given back.", size=size_text(state.free_bytes))
+        _("About %(size)s of the file is unused and will be freed.", size=size_text(state.free_bytes))
         if state.is_sqlite
-        else _("PostgreSQL removes what is not used any more and looks anew at what the tables hold.")
+        else _("PostgreSQL removes unused data and updates its table statistics.")
     )
     return Confirmation(
         title=_("Compact the database?"),
-        sentences=(told, _("Reports that come meanwhile wait until it is done, some seconds for each gigabyte.")),
+        sentences=(told, _("Incoming reports wait until it is finished, a few seconds per gigabyte.")),
         button=pgettext("database", "Compact"),
         action=url_for("settings.compact_database"),
         back=_settings_address(),
@@ -256,7 +258,7 @@ def clean_up_question(forecast: Forecast) -> Confirmation:
     """Ask whether what the rules do not keep shall go now."""
     return Confirmation(
         title=_("Clean up now?"),
-        sentences=(forecast_text(forecast), _("Of each job the newest run stays.")),
+        sentences=(forecast_text(forecast), _("The newest run of each job is always kept.")),
         button=_("Delete"),
         action=url_for("settings.clean_up_now"),
         back=_settings_address(),
@@ -272,9 +274,9 @@ def period_question(period: str, now: datetime) -> Confirmation:
         title=_("Delete old runs?"),
         sentences=(
             ngettext("%(count)s run ended before %(day)s.", "%(count)s runs ended before %(day)s.", count, **told),
-            _("They are deleted with their logs. Servers, jobs and settings stay."),
+            _("They will be deleted with their logs. Servers, jobs and settings are kept."),
         ),
-        button=_("Delete the runs"),
+        button=_("Delete runs"),
         action=url_for("settings.delete_period", period=period),
         back=_settings_address(),
     )
@@ -283,7 +285,7 @@ def period_question(period: str, now: datetime) -> Confirmation:
 def known_period(period: str) -> str:
     """The word of a period as it was asked for. Raises NotFound for one that there is not."""
     if period not in run_deletion.PERIODS:
-        raise NotFound("There is no such period")
+        raise NotFound("Period not found")
     return period
 
 
@@ -297,10 +299,10 @@ def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
     return Confirmation(
         title=_("Delete the data of %(job)s?", job=job.name),
         sentences=(
-            _("All %(count)s runs of %(job)s on %(server)s go with their logs.", **told),
-            _("The settings of the job stay until the weekly clean-up."),
+            _("All %(count)s runs of %(job)s on %(server)s will be deleted with their logs.", **told),
+            _("The job settings are kept until the weekly clean-up."),
         ),
-        button=_("Delete the runs"),
+        button=_("Delete runs"),
         action=url_for("settings.delete_job_data", server_id=server_id, job=job.name),
         back=_settings_address(),
     )
@@ -313,10 +315,10 @@ def server_question(server_id: str, now: datetime) -> Confirmation:
     return Confirmation(
         title=_("Delete %(server)s?", server=server.display_name),
         sentences=(
-            _("The server goes with its jobs, their settings and %(runs)s runs.", runs=count_text(count)),
-            _("If it reports again, it begins anew."),
+            _("The server will be deleted with its jobs, their settings and %(runs)s runs.", runs=count_text(count)),
+            _("If it reports again, it is added as a new server."),
         ),
-        button=_("Delete the server"),
+        button=_("Delete server"),
         action=url_for("settings.delete_server_data", server_id=server_id),
         back=_settings_address(),
     )
@@ -325,7 +327,7 @@ def server_question(server_id: str, now: datetime) -> Confirmation:
 def forecast_text(forecast: Forecast) -> str:
     """What a clean-up takes, in one sentence."""
     if forecast.is_empty:
-        return _("Nothing would be deleted.")
+        return _("Nothing to delete.")
     jobs, runs = len(forecast.shares), count_text(forecast.run_count)
     deliveries, logs = forecast.delivery_count, len(forecast.log_names)
     parts = []
@@ -335,7 +337,7 @@ def forecast_text(forecast: Forecast) -> str:
         parts.append(ngettext("%(num)s old delivery", "%(num)s old deliveries", deliveries))
     if logs:
         parts.append(ngettext("%(num)s old log file", "%(num)s old log files", logs))
-    return _("This deletes: %(what)s.", what=", ".join(parts))
+    return _("To be deleted: %(what)s.", what=", ".join(parts))
 
 
 def words() -> Mapping[str, object]:
@@ -367,7 +369,7 @@ def check_database() -> ResponseReturnValue:
         damages = [str(error)]
     if "HX-Request" in request.headers:
         return render_template("database/database_check.html", damages=damages)
-    flash(damages[0] if damages else _("The database is whole."), "error" if damages else "success")
+    flash(damages[0] if damages else _("Integrity check passed."), "error" if damages else "success")
     return _back()
 
 
@@ -383,7 +385,7 @@ def ask_to_compact() -> ResponseReturnValue:
 def compact_database() -> ResponseReturnValue:
     """Write the file anew."""
     freed_bytes = maintenance.compact(actor=actor(), now=runtime.now())
-    told = _("The database was compacted and gave %(size)s back.", size=size_text(freed_bytes))
+    told = _("The database was compacted; %(size)s freed.", size=size_text(freed_bytes))
     return _back(told if freed_bytes > 0 else _("The database was compacted."))
 
 
@@ -392,7 +394,7 @@ def compact_database() -> ResponseReturnValue:
 def make_copy() -> ResponseReturnValue:
     """Make a copy in our own folder."""
     made = local_backups.back_up(now=runtime.now(), actor=actor())
-    return _back(_("%(name)s was made and checked, %(size)s.", name=made.name, size=size_text(made.size_bytes)))
+    return _back(_("%(name)s was created and verified, %(size)s.", name=made.name, size=size_text(made.size_bytes)))
 
 
 @settings_bp.post("/database/schedule")
@@ -453,7 +455,7 @@ def restore_file() -> ResponseReturnValue:
     """Go back to a backup that was sent; one that is not fine changes nothing."""
     upload = request.files.get("database")
     if not upload or not upload.filename or not request.form.get("is_understood"):
-        return _back(_("Choose a file, and say that what is here may be replaced."), "error")
+        return _back(_("Select a file and confirm that all current data will be replaced."), "error")
     with tempfile.NamedTemporaryFile(dir=backup.temporary_folder()) as file:
         upload.save(file)
         file.flush()
@@ -477,7 +479,7 @@ def save_retention() -> ResponseReturnValue:
         return _show(page, shown_forecast=forecast), 200 if wanted else 400
     if not form.attempt(actor(), runtime.now()):
         return _show(build_page(runtime.now(), rules_form=form)), 400
-    return _back(_("Saved. The clean-up of the coming night goes by it."))
+    return _back(_("Saved. Applies from the next nightly clean-up."))
 
 
 @settings_bp.get("/database/clean-up")

@@ -51,15 +51,15 @@ def ask_to_give_up_secrets() -> ResponseReturnValue:
     """Ask whether stored secrets that cannot be read shall be cleared."""
     trouble = secrets.find_trouble()
     if trouble is None:
-        raise NotFound("The key file opens all stored secrets: there is nothing to give up")
+        raise NotFound("The key file decrypts all stored secrets: there is nothing to clear")
     names = ", ".join(trouble.owners)
     question = Confirmation(
         title=_("Clear stored passwords?"),
         sentences=(
             sentence(trouble),
-            _("The stored passwords of these servers and channels are cleared permanently: %(names)s.", names=names)
+            _("The stored passwords of these servers and channels will be permanently cleared: %(names)s.", names=names)
             if names
-            else _("No stored password is lost; a new key file is created."),
+            else _("No stored passwords are lost; a new key file is created."),
             _("If you still have the original key file, restore it instead: stored passwords can then be read again."),
         ),
         button=_("Clear passwords"),
@@ -85,7 +85,7 @@ KINDS = {
     "servers": lazy_gettext("Servers"),
     "jobs": lazy_gettext("Jobs"),
     "runs": lazy_gettext("Runs"),
-    "job settings": lazy_gettext("Settings of jobs"),
+    "job settings": lazy_gettext("Job settings"),
     "settings": lazy_gettext("Settings"),
     "channels": lazy_gettext("Channels"),
     "accounts": lazy_gettext("Accounts"),
@@ -128,7 +128,7 @@ def ask_to_discard_import() -> ResponseReturnValue:
     """Ask whether what was received shall be thrown away."""
     question = Confirmation(
         title=_("Discard this import?"),
-        sentences=(_("The file that was sent and this report are deleted. What was imported stays."),),
+        sentences=(_("The uploaded file and this report will be deleted. Imported data is kept."),),
         button=_("Discard"),
         action=url_for("settings.discard_import"),
         back=url_for("settings.show_import"),
@@ -149,7 +149,7 @@ def discard_import() -> ResponseReturnValue:
 def decline_import() -> ResponseReturnValue:
     """Offer the old installation that was found no more."""
     importing.decline_import(actor=actor(), now=runtime.now())
-    flash(_("You find it under database maintenance if you change your mind."), "success")
+    flash(_("You can still import it later under Database maintenance."), "success")
     return redirect(url_for("pages.dashboard"), 303)
 
 

@@ -81,7 +81,7 @@ def restore_stopped(path: Path, *, now: datetime, accepts_lost_tables: bool = Fa
         raise AppError(f"{path} is the database itself, not a backup of it")
     if _holds_data(path.with_name(f"{path.name}-wal")):
         raise AppError(
-            f"{path.name}-wal lies beside the file and holds its newest data, so this is no finished backup; move "
+            f"{path.name}-wal next to the file contains its newest data, so the backup is not complete; move "
             f"{path.name}-wal away to restore without them"
         )
     return _restore(path, path.name, SHELL, now, accepts_lost_tables, _replace_file)
@@ -122,7 +122,7 @@ def _record_failure(failed: Mapping[str, Any], actor: Actor, now: datetime) -> N
     try:
         record_failure("database_restore", failed, actor=actor, now=now)
     except SQLAlchemyError as error:  # the command also mends a database that takes no entries
-        log.error("that a restore failed cannot be recorded: %s", error)
+        log.error("a failed restore could not be recorded: %s", error)
 
 
 def kind_of(name: str, head: bytes) -> str:
@@ -152,7 +152,7 @@ def _rebuild_and_exchange(
         tables = _carry_over(source, target, accepts_lost_tables)
         safety_copy = _keep_present(now)
         put_in_place(target)
-    log.warning("the database was restored from %s; what was there before is kept in %s", kind, safety_copy)
+    log.warning("the database was restored from %s; the previous data was saved in %s", kind, safety_copy)
     return Restored(kind, safety_copy, tables)
 
 
@@ -160,7 +160,7 @@ def _carry_over(source: Path, target: Path, accepts_lost_tables: bool) -> Carrie
     try:
         tables = carry_over(source, target, database_file()) if database_file().exists() else Carried()
     except sqlite3.DatabaseError as error:
-        log.warning("tables of plugins cannot be looked for in the present database: %s", error)
+        log.warning("plugin tables cannot be read from the current database: %s", error)
         return Carried()
     if tables.lost and not accepts_lost_tables:
         sentence = f"These tables of plugins would be lost: {', '.join(tables.lost)}. Nothing was changed"
@@ -176,7 +176,7 @@ def _keep_present(now: datetime) -> str:
     try:
         return put_aside(now).name
     except sqlite3.DatabaseError as error:
-        log.error("the present database is damaged and kept as it is: %s", error)
+        log.error("the current database is damaged and kept unchanged: %s", error)
     kept = put_aside_folder() / f"{file.stem}-damaged-{now.astimezone(UTC):{STAMP}}.db"
     for ending in ("", *BESIDE):
         if (part := file.with_name(file.name + ending)).exists():

@@ -55,7 +55,7 @@ def _parts(address: str) -> tuple[str, str, int | None]:
     text = address.strip()
     parts = urlsplit(text if "://" in text else f"//{text}")
     if not parts.hostname:
-        raise ValueError("an address without a host")
+        raise ValueError("the URL has no host")
     return parts.scheme, parts.hostname.rstrip("."), parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
@@ -120,7 +120,7 @@ def ensure_key(data_dir: Path) -> Path:
     if not path.exists():
         _make_key(path)
     if path.is_file() and path.stat().st_mode & 0o777 != 0o400:
-        log.warning("%s was open to others or to writing; it is now readable by its owner only", path.name)
+        log.warning("permissions of %s were too open; it is now readable by its owner only", path.name)
         path.chmod(0o400)
     read_key(path)
     return path
@@ -151,9 +151,7 @@ def find_trouble() -> KeyTrouble | None:
     if not closed:
         return None
     owners = _owners(closed)
-    sentence = (
-        f"The master key file {KEY_FILE} is another than before and cannot open what {', '.join(owners[:10])} need"
-    )
+    sentence = f"The master key file {KEY_FILE} has changed and cannot decrypt the secrets of {', '.join(owners[:10])}"
     return KeyTrouble(OTHER, f"{sentence}: {REMEDY}", owners)
 
 
@@ -164,7 +162,7 @@ def give_up(*, actor: Actor, now: datetime) -> tuple[str, ...]:
     """
     trouble = find_trouble()
     if trouble is None:
-        raise Conflict("The key file opens all stored secrets: there is nothing to give up")
+        raise Conflict("The key file decrypts all stored secrets: there is nothing to clear")
     path = settings().data_dir / KEY_FILE
     if trouble.state == UNUSABLE:
         path.rename(path.with_name(f"{KEY_FILE}.unusable-{now:%Y-%m-%dT%H-%M-%S}"))
@@ -175,7 +173,7 @@ def give_up(*, actor: Actor, now: datetime) -> tuple[str, ...]:
         settings_store.save(FINGERPRINT, fingerprint(), now=now)
         details = {"action": "passwords_cleared", "reason": trouble.sentence, "owners": list(trouble.owners)}
         record_entry(CHANGED, "system", now=now, actor=actor, details=details)
-    log.warning("stored secrets that the key file cannot open were given up")
+    log.warning("cleared the stored secrets that the key file cannot decrypt")
     return trouble.owners
 
 
@@ -206,7 +204,7 @@ def decrypt(text: str) -> str:
 def decrypt_with(key: bytes, text: str) -> str:
     """Give a secret in clear that was stored under another key file, of which `key` is the content."""
     if not is_encrypted(text):
-        raise Undecryptable("A stored secret has an unknown form")
+        raise Undecryptable("A stored secret has an unknown format")
     salt, iv, tag, ciphertext = (bytes.fromhex(part) for part in text.split(":"))
     try:
         return AESGCM(_derive(key, salt)).decrypt(iv, ciphertext + tag, None).decode()
@@ -262,7 +260,7 @@ def check_key(user_id: str, username: str, *, now: datetime) -> bool:
             }
             record_entry(CHANGED, "system", now=now, actor=SYSTEM, details=details)
     if is_kept:
-        log.warning("the master key has changed: stored secrets that it cannot open are kept until they are given up")
+        log.warning("the master key has changed: stored secrets that it cannot decrypt are kept until they are cleared")
     return True
 
 
@@ -350,7 +348,7 @@ def read_key(path: Path) -> bytes:
         trouble = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
         raise KeyUnusable(f"The master key file {path.name} {trouble}") from error
     if len(key) != KEY_BYTES:
-        raise KeyUnusable(f"The master key file {path.name} has to hold {KEY_BYTES} bytes, it holds {len(key)}")
+        raise KeyUnusable(f"The master key file {path.name} must contain {KEY_BYTES} bytes, but contains {len(key)}")
     return key
 
 
@@ -364,7 +362,7 @@ def _make_key(path: Path) -> None:
     Path(draft).chmod(0o400)
     try:
         os.link(draft, path)
-        log.info("made a new master key: %s", path.name)
+        log.info("created a new master key: %s", path.name)
     except FileExistsError:
         pass
     finally:

@@ -152,16 +152,16 @@ def _figures_left_open(run: RecentRun) -> set[str]:
 
 
 def describe(anomaly: Anomaly) -> str:
-    """An anomaly in a few English words, as an API tells it."""
+    """Describe an anomaly in English, for the API."""
     if anomaly.figure in (MODIFIED, DELETED):
         if not anomaly.usual:
-            return f"{anomaly.figure} files where there usually are none"
+            return f"{anomaly.figure} files, although there usually are none"
         return f"{anomaly.times:.0f} times as many {anomaly.figure} files as usual"
     if anomaly.figure in (UPLOAD, DURATION):
         what = "upload" if anomaly.figure == UPLOAD else "duration"
         if not anomaly.usual:
-            return f"{what} where there usually is none"
-        return f"{what} {anomaly.times:.0f} times as usual"
+            return f"{what}, although there usually is none"
+        return f"{what} {anomaly.times:.0f} times the usual value"
     noun = "files" if anomaly.figure == FILES else "data"
     less = "fewer" if anomaly.figure == FILES else "less"
     return f"{anomaly.percent} % {'more' if anomaly.is_more else less} {noun}"

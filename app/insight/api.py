@@ -29,7 +29,7 @@ OUTCOMES = list(OUTCOME_WORDS.values())
 
 
 class AnomalyOut(Out):
-    """One figure of the newest run that is far from usual: bytes, seconds or files; `text` says it in English.
+    """A metric of the newest run far from its usual value, in bytes, seconds or files; `text` is in English.
 
     `figure` is `modified` or `deleted` (files), `upload`, `duration`, `size` or `files`.
     """
@@ -41,7 +41,7 @@ class AnomalyOut(Out):
 
 
 class LearnedScheduleOut(Out):
-    """What the newest `runs` of a job show: its interval, weekdays (0 = Sunday), one of its slots, its spread.
+    """The schedule learned from the newest `runs`: interval, weekdays (0 = Sunday), one expected time, spread.
 
     `weekdays` and the time of day of `slot` are those of `zone`: an IANA name, or an offset such as `+05:30`.
     """
@@ -55,7 +55,7 @@ class LearnedScheduleOut(Out):
 
 
 class ScheduleOut(Out):
-    """Where the schedule of a job comes from, and what its runs show.
+    """The source of the schedule of a job, and the learned schedule.
 
     `source` is `duplicati` (it announces each run, or its settings were collected), `person`, `kept` (learned, and
     kept by a person), `learned` or `default`. `offeredInterval` is offered for irregular jobs: at least one run in it.
@@ -72,7 +72,7 @@ class ScheduleOut(Out):
 
 
 class ScheduleIn(Schema):
-    """What to do with the learned schedule of a job: `keep` it as chosen, or `learn` again and drop what was chosen."""
+    """`keep` the learned schedule of a job, or `learn` it again and drop the kept one."""
 
     class Meta:
         unknown = RAISE
@@ -82,10 +82,10 @@ class ScheduleIn(Schema):
 
 
 class JobInsightOut(Out):
-    """What there is to know of a job: `growthBytes` a day, the room left at its destination, when that is used up.
+    """Insights of a job: `growthBytes` per day, free space at its destination, and when it will be full.
 
-    `lastOutcome` is what the newest run did besides its status: `dry run`, `aborted` (it saved nothing), `stopped` or
-    `partial`; empty for a usual run.
+    `lastOutcome` qualifies the status of the newest run: `dry run`, `aborted` (nothing saved), `stopped` or
+    `partial`; empty for a complete run.
     """
 
     name = fields.String(data_key="backupName")
@@ -119,7 +119,7 @@ class InsightOut(Out):
 
 
 class LimitsIn(Schema):
-    """The limits to change; what is left out stays as it is."""
+    """Changes to the limits; omitted fields are kept."""
 
     class Meta:
         unknown = RAISE
@@ -133,10 +133,10 @@ class LimitsIn(Schema):
 
 
 class LimitsOut(Out):
-    """From when on a figure counts as unusual, once there are `minRuns` to compare with.
+    """Limits above which a metric is unusual, if there are at least `minRuns` to compare with.
 
     More than `deviations` from the median, and `times` it (modified and deleted files, upload, duration) or `percent`
-    away from it (size and files). With `notify` a message is sent when a figure of a new run becomes unusual.
+    away from it (size and files). With `notify` a notification is sent when a metric of a new run becomes unusual.
     """
 
     is_enabled = fields.Boolean(data_key="enabled")
@@ -148,7 +148,7 @@ class LimitsOut(Out):
 
 
 class QuotaIn(Schema):
-    """How much a job's destination holds; null believes what it reports."""
+    """Capacity of the destination of a job; null uses the reported size."""
 
     class Meta:
         unknown = RAISE
@@ -194,7 +194,7 @@ bp = Blueprint("insight", __name__)
 @bp.get("/insight")
 @described({200: InsightOut})
 def index() -> ResponseReturnValue:
-    """What is unusual about the newest run of each job, how its destination grows, and when that will be full."""
+    """Get anomalies of the newest run of each job, and the growth and free space forecast of its destination."""
     return {
         "servers": [dump_server(server) for server in overview.overview(runtime.now(), visible_server_ids()).servers]
     }
@@ -203,7 +203,7 @@ def index() -> ResponseReturnValue:
 @bp.get("/insight/<server_id>")
 @described({200: ServerInsightOut})
 def show(server_id: str) -> ResponseReturnValue:
-    """The same of one server."""
+    """Get anomalies and forecasts of one server."""
     return dump_server(overview.find_server(server_id, runtime.now(), visible_server_ids()))
 
 
@@ -211,7 +211,7 @@ def show(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: ServerInsightOut}, body=QuotaIn)
 def update_quota(server_id: str) -> ResponseReturnValue:
-    """Enter how much the destination of a job holds; it wins over what the destination reports."""
+    """Set the capacity of the destination of a job; overrides the reported size."""
     insight.change_quota(server_id, **QuotaIn().load(json_body()), actor=actor(), now=runtime.now())
     return show(server_id)
 
@@ -220,7 +220,7 @@ def update_quota(server_id: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: ServerInsightOut}, body=ScheduleIn, errors=(409,))
 def update_schedule(server_id: str) -> ResponseReturnValue:
-    """Keep the schedule that is learned or offered for a job, or have it learned again."""
+    """Keep the learned or offered schedule of a job, or learn it again."""
     body = ScheduleIn().load(json_body())
     change = job_settings.keep_schedule if body["choice"] == "keep" else job_settings.learn_schedule
     change(server_id, body["job_name"], actor=actor(), now=runtime.now())
@@ -230,7 +230,7 @@ def update_schedule(server_id: str) -> ResponseReturnValue:
 @bp.get("/insight-limits")
 @described({200: LimitsOut})
 def show_limits() -> ResponseReturnValue:
-    """From when on something counts as unusual, and whether people are told of it."""
+    """Get the limits for unusual runs, and whether they trigger a notification."""
     return dump_limits(insight.limits())
 
 
@@ -238,10 +238,8 @@ def show_limits() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: LimitsOut}, body=LimitsIn)
 def update_limits() -> ResponseReturnValue:
-    """Change the limits; the newest run of every job is looked at again."""
+    """Change the limits; the newest run of every job is evaluated again."""
     return dump_limits(insight.change_limits(LimitsIn().load(json_body()), actor=actor(), now=runtime.now()))
 
 
-group = ApiGroup(
-    name="insight", blueprint=bp, guard=Guard.LOGIN, summary="What is unusual, and when destinations will be full"
-)
+group = ApiGroup(name="insight", blueprint=bp, guard=Guard.LOGIN, summary="Unusual runs and forecasts of free space")

@@ -42,10 +42,10 @@ def _is_usable(row: OldRow, report: ImportReport) -> bool:
     report.count(ACCOUNTS_KIND).found += 1
     name, password_hash = row["username"], row["password_hash"]
     if not isinstance(row["id"], str) or not isinstance(name, str) or not 0 < len(clean_text(name)) <= LONGEST_NAME:
-        report.leave(ACCOUNTS_KIND, "An account without a name that we can store was left")
+        report.leave(ACCOUNTS_KIND, "An account without a valid name was skipped")
         return False
     if not isinstance(password_hash, str) or not is_checkable(password_hash):
-        report.leave(ACCOUNTS_KIND, "An account whose password hash is none was left")
+        report.leave(ACCOUNTS_KIND, "An account without a valid password hash was skipped")
         return False
     return True
 
@@ -66,9 +66,7 @@ def _make_room(session: Session, own: dict[str, User], rows: list[OldRow], repor
         session.delete(admin)
         session.flush()
         del own[ADMIN_NAME]
-        report.remark(
-            "The administrator of the first start, not used so far, gave way to those of the old installation"
-        )
+        report.remark("The unused default administrator was replaced by the administrators of the older installation")
 
 
 def _take(session: Session, row: OldRow, own: Mapping[str, User], report: ImportReport, now: datetime) -> str:
@@ -151,7 +149,7 @@ def _entries(rows: Iterable[OldRow], user_ids: Mapping[str, str], report: Import
         at = read_time(row["timestamp"])
         texts = {name: _text(row.get(name), longest) for name, longest in LIMITS.items()}
         if at is None or not all(texts[name] for name in NEEDED):
-            report.leave(AUDIT_KIND, "An audit entry without time or action was left")
+            report.leave(AUDIT_KIND, "An audit entry without time or action was skipped")
             continue
         user_id = row.get("user_id")
         known_id = user_ids.get(user_id) if isinstance(user_id, str) else None

@@ -40,7 +40,7 @@ def read_servers(old: OldDatabase, report: ImportReport, *, now: datetime) -> di
         report.count("servers").found += 1
         server_id = row["id"]
         if not isinstance(server_id, str) or not 0 < len(clean_text(server_id)) <= LONGEST_ID:
-            report.leave("servers", "A server without an id, or with one that is too long, was left")
+            report.leave("servers", "A server without a valid id was skipped")
             continue
         found[clean_text(server_id)] = _columns(row, report, now)
     return found
@@ -76,7 +76,7 @@ def complete_servers(
                 if server.url != columns["url"]:
                     # It would go to a machine that it was not meant for.
                     what = server.display_name[:60]
-                    report.remark(f"The Duplicati password of {what} was left: the server has another address here")
+                    report.remark(f"The Duplicati password of {what} was skipped: the server has a different URL here")
                     continue
                 clear = old_secrets.open(passwords[server_id], f"The Duplicati password of {server.display_name[:60]}")
                 server.encrypted_password = secrets.encrypt(clear)
@@ -114,7 +114,7 @@ def _url(text: str, report: ImportReport) -> str:
         if text:
             host_of(text)
     except ValueError:
-        report.remark("The address of a server was left: it does not begin with http:// or https://")
+        report.remark("The URL of a server was skipped: it does not start with http:// or https://")
         return ""
     return text
 
@@ -140,7 +140,7 @@ def complete_jobs(
         if key[1] == SERVER_ENTRY:
             _set_server_defaults(key[0], entry, report)
         elif key not in numbers:
-            report.leave(KIND, "Settings of a job that has no runs were left")
+            report.leave(KIND, "Settings of a job without runs were skipped")
     jobs = report.count("jobs")
     jobs.found += len(seen.keys)
     jobs.known += len(seen.keys & numbers.keys()) - jobs.taken
@@ -197,7 +197,7 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
                 job.interval_source = "imported"  # the original fills in intervals that nobody chose
             is_changed = True
         else:
-            report.remark("A setting of a job stayed as it is here, where somebody had chosen another value")
+            report.remark("A setting of a job was not changed because it already has a different value here")
     new_switches = {kind: False for kind in old.switched_off if kind not in job.channel_switches}
     if new_switches:
         job.channel_switches = {**job.channel_switches, **new_switches}
@@ -213,7 +213,7 @@ def _set_server_defaults(server_id: str, entry: Mapping[str, Any], report: Impor
     with writing() as session:
         server = session.get(Server, server_id, populate_existing=True)
         if server is None:
-            report.leave(KIND, "The defaults of a server that is not here any more were left")
+            report.leave(KIND, "The defaults of a server that no longer exists were skipped")
             return
         for name, value in read_additional(entry).items():
             if getattr(server, name) is None:
@@ -245,7 +245,7 @@ def _entries(
         place = _place(key, server_keys) if isinstance(entry, dict) else None
         if place is None:
             report.count(KIND).found += 1
-            report.leave(KIND, "Settings whose server is not in the file, or shares its name, were left")
+            report.leave(KIND, "Settings whose server is not in the file or has a duplicate name were skipped")
         else:
             found[place] = entry
     return found

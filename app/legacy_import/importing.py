@@ -75,7 +75,7 @@ def import_database(
                 "taken": {kind: count.taken for kind, count in report.counts.items() if count.taken},
             }
             record_entry("database_import", "system", now=now, actor=actor, details=details)
-    log.info("imported %s of schema version %s: %d things taken", file.name, old.version_text, report.taken_count)
+    log.info("imported %s of schema version %s: %d rows", file.name, old.version_text, report.taken_count)
     return report
 
 
@@ -92,7 +92,7 @@ def _import(old: OldDatabase, key: bytes | None, now: datetime, progress: Progre
     complete_jobs(stored, server_keys(old, servers), seen, report)
     import_audit_entries(old, user_ids, report)
     for table in old.untaken_tables():
-        report.remark(f"The table {table[:60]} was left: this program has no place for it")
+        report.remark(f"The table {table[:60]} was skipped: it is not supported")
     return report
 
 
@@ -127,7 +127,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
         _prepare(total)
         present = 0
     elif offset != present:
-        raise Conflict("This is not the next piece of the file", receivedBytes=present)
+        raise Conflict("Unexpected offset: this is not the next chunk of the file", receivedBytes=present)
     with path.open("r+b" if offset else "wb") as file:
         path.chmod(0o600)
         file.seek(offset)
@@ -137,7 +137,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
                 raise AppError("The file is not a SQLite database")
             if file.tell() + len(chunk) > total:
                 file.truncate(offset)
-                raise AppError("The piece is longer than the file was said to be")
+                raise AppError("The chunk is longer than the announced file size")
             file.write(chunk)
     return received()
 
@@ -145,7 +145,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
 def receive_key(content: bytes) -> Received:
     """Keep the key file that belongs to the database. Raises AppError for what is none."""
     if len(content) != secrets.KEY_BYTES:
-        raise AppError(f"A key file holds {secrets.KEY_BYTES} bytes, this one holds {len(content)}")
+        raise AppError(f"A key file contains {secrets.KEY_BYTES} bytes, this one contains {len(content)}")
     path = folder() / KEY_NAME
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
@@ -183,7 +183,7 @@ def _prepare(total: int) -> None:
     if total < len(HEADER):
         raise AppError("The file is not a SQLite database")
     if shutil.disk_usage(folder()).free < total * 1.1:
-        raise AppError("There is not enough room on the disk for this file", 500)
+        raise AppError("There is not enough free disk space for this file", 500)
     database_path().unlink(missing_ok=True)
 
 
@@ -341,7 +341,7 @@ def _told(now: datetime, actor: Actor) -> Iterator[Any]:
         _fail(error.message, actor)
     except Exception as error:  # the outermost loop of this thread
         log.exception("the import failed")
-        _fail(f"The import stopped unexpectedly ({type(error).__name__}); the application log tells more", actor)
+        _fail(f"The import stopped unexpectedly ({type(error).__name__}); see the application log for details", actor)
     else:
         _let_go()
 
@@ -366,10 +366,10 @@ def _path_of(source: str) -> Path:
     if source == FOLDER:
         found = find_old_installation()
         if found is None:
-            raise NotFound("There is no old installation to import")
+            raise NotFound("No older installation found to import")
         return found.path
     if not received().size_bytes:
-        raise NotFound("No old database was received")
+        raise NotFound("No database was uploaded")
     return database_path()
 
 

@@ -168,7 +168,7 @@ def _usable(rows: Iterable[OldRow], report: ImportReport) -> Iterable[tuple[str,
     for row in rows:
         text = row["id"]
         if not isinstance(text, str) or not text:
-            report.leave("runs", "A run without id was left")
+            report.leave("runs", "A run without id was skipped")
             continue
         try:
             yield str(uuid.UUID(text)), row
@@ -195,7 +195,7 @@ def _entries(rows: Iterable[tuple[str, OldRow]], zone: ZoneInfo, report: ImportR
 def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
     began_at = read_time(row["date"]) or read_time(row.get("begin_time"))
     if began_at is None:
-        raise Unusable("A run without a readable time was left")
+        raise Unusable("A run without a readable time was skipped")
     duration_s = _duration(row.get("duration_seconds"))
     ended_at = read_time(row.get("end_time"))
     if ended_at is None or ended_at < began_at:
@@ -247,7 +247,7 @@ def _write(entries: list[Entry], jobs: JobNumbers, report: ImportReport) -> set[
     doubles = len(values) - len(stored)
     if doubles:
         report.count("runs").left += doubles
-        report.remark("A run was left because its job has one that began at the same moment", doubles)
+        report.remark("A run was skipped because its job has another run with the same start time", doubles)
     return {job_id for _row_id, _run_id, job_id in stored}
 
 
@@ -296,9 +296,9 @@ def _name(value: object, longest: int, what: str) -> str:
     """A name that runs are found by, which cannot be shortened. Raises Unusable."""
     text = clean_text(value) if isinstance(value, str) else ""
     if not text:
-        raise Unusable(f"A run without the name of its {what} was left")
+        raise Unusable(f"A run without the name of its {what} was skipped")
     if len(text) > longest:
-        raise Unusable(f"A run was left because the name of its {what} is longer than {longest} characters")
+        raise Unusable(f"A run was skipped because the name of its {what} is longer than {longest} characters")
     return text
 
 

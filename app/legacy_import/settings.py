@@ -43,12 +43,12 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
             if settings_store.get(name) == value:
                 count.known += 1
             elif name in chosen_here:
-                report.leave(KIND, f"The setting {name} stayed as it is here, where somebody had chosen another value")
+                report.leave(KIND, f"The setting {name} was not changed because it already has a different value here")
             else:
                 try:
                     settings_store.save(name, value, now=now)
                 except AppError as error:
-                    report.leave(KIND, f"The setting {name} was left. {error.message}")
+                    report.leave(KIND, f"The setting {name} was skipped. {error.message}")
                     continue
                 session.flush()
                 count.taken += 1
@@ -76,7 +76,7 @@ def _readable(settings: Mapping[str, str], report: ImportReport) -> dict[str, An
         if value is not None:
             found[name] = value
         elif settings.get(name):
-            report.remark(f"The setting {name} was left: it has no value that we know")
+            report.remark(f"The setting {name} was skipped: unknown value")
     checked_at = read_time(settings.get("last_overdue_check"))
     if checked_at is not None:
         found["last_overdue_check_at"] = as_utc_text(checked_at)
@@ -109,7 +109,7 @@ def _tasks(stored: object, report: ImportReport) -> dict[str, Any]:
         if is_crontab(task.get("cronExpression")):
             found[name] = {"cronExpression": task["cronExpression"], "enabled": task.get("enabled") is not False}
         else:
-            report.remark(f"The times of {name} were left: they are no crontab expression")
+            report.remark(f"The schedule of {name} was skipped: not a valid crontab expression")
     return found
 
 
@@ -157,8 +157,8 @@ def _import_mail(stored: Mapping[str, Any], old_secrets: OldSecrets, report: Imp
         "mailto": stored.get("mailto"),
         "sender_name": stored.get("senderName") or "",
         "from_address": stored.get("fromAddress") or "",
-        "username": old_secrets.open(stored.get("username"), "The user name of the mail account"),
-        "password": old_secrets.open(stored.get("password"), "The password of the mail account"),
+        "username": old_secrets.open(stored.get("username"), "The username of the email settings"),
+        "password": old_secrets.open(stored.get("password"), "The password of the email settings"),
     }
     _save_channel(EMAIL, values, channels.standard(EMAIL) is None, report, now)
 
@@ -176,14 +176,14 @@ def _save_channel(kind: str, values: Mapping[str, Any], is_ours: bool, report: I
     if _holds(kind, values):
         count.known += 1
     elif not is_ours:
-        report.leave("channels", f"The {kind} settings stayed as they are here, where somebody had entered others")
+        report.leave("channels", f"The {kind} settings were not changed because they are already configured here")
     else:
         try:
             channels.save_settings(kind, kind, values, now=now)
             count.taken += 1
         except AppError as error:
             db.session.rollback()
-            report.leave("channels", f"The {kind} settings were left. {error.message}")
+            report.leave("channels", f"The {kind} settings were skipped. {error.message}")
 
 
 def _holds(kind: str, values: Mapping[str, Any]) -> bool:

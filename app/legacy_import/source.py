@@ -187,8 +187,8 @@ class OldDatabase:
                 yield batch
         except sqlite3.Error as error:
             raise AppError(
-                f"The table {table} could not be read to its end ({error}). What was taken stays; "
-                "the import goes on from there when it is started again"
+                f"The table {table} could not be read completely ({error}). Imported data is kept; "
+                "start the import again to resume"
             ) from error
 
     def _one(self, statement: str) -> Any:
@@ -199,9 +199,7 @@ def find_file(path: Path) -> Path:
     """The database that a path speaks of: itself, or the one in an old data folder. Raises NotImportable."""
     file = path / OLD_NAME if path.is_dir() else path
     if not file.is_file():
-        raise NotImportable(
-            f"There is no file {file.name} in this folder" if path.is_dir() else "There is no such file"
-        )
+        raise NotImportable(f"There is no file {file.name} in this directory" if path.is_dir() else "File not found")
     return file
 
 
@@ -236,7 +234,7 @@ def _settled(file: Path, temporary: Path) -> Iterator[str]:
     needed_bytes = sum(each.stat().st_size for each in (file, *siblings))
     if shutil.disk_usage(temporary).free < needed_bytes * 1.2:
         raise NotImportable(
-            f"{siblings[0].name} lies beside the file, so it has to be copied first, and there is no room for that"
+            f"{siblings[0].name} exists next to the file, and there is not enough free space to copy both"
         )
     with tempfile.TemporaryDirectory(dir=temporary) as folder:
         for each in (file, *siblings):
@@ -265,7 +263,7 @@ def _checked(connection: sqlite3.Connection) -> OldDatabase:
     connection.execute("PRAGMA mmap_size = 0")
     kinds = _kinds(connection)
     if "alembic_version" in kinds:
-        raise NotImportable("The file is a database of this program: restore it instead of importing it")
+        raise NotImportable("The file is a database of this version of duplistatus: restore it instead of importing it")
     _require_plain_tables(kinds)
     columns = {name: _columns(connection, name) for name, kind in kinds.items() if kind == "table"}
     _require_columns(columns)
@@ -290,14 +288,14 @@ def _require_plain_tables(kinds: dict[str, str]) -> None:
     for table in ("servers", "machines", "backups", "configurations", "users", "audit_log", "db_version"):
         kind = kinds.get(table, "table")
         if kind != "table":
-            raise NotImportable(f"{table} is a {kind} where the old program has a table: this file is not taken")
+            raise NotImportable(f"{table} is a {kind} instead of a table: the file cannot be imported")
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
     """The names of a table's columns, in lower case. Raises NotImportable for computed ones."""
     rows = connection.execute(f'PRAGMA table_xinfo("{table}")').fetchall()
     if any(row[6] for row in rows):
-        raise NotImportable(f"The table {table} has computed columns, which the old program never makes")
+        raise NotImportable(f"The table {table} has computed columns, so the file is not a duplistatus database")
     return tuple(row[1].lower() for row in rows if '"' not in row[1])
 
 
@@ -330,10 +328,10 @@ def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]
         major, _, minor = str(text).partition(".")
         version = int(major), int(minor.partition(".")[0] or 0)
     except ValueError as error:
-        raise NotImportable("The file names a schema version that is none") from error
+        raise NotImportable("The file contains an invalid schema version") from error
     if version > NEWEST_SCHEMA:
         known = ".".join(map(str, NEWEST_SCHEMA))
-        raise NotImportable(f"The file has schema version {text}; this program knows versions up to {known}")
+        raise NotImportable(f"The file has schema version {text}; versions up to {known} are supported")
     return version
 
 
@@ -384,7 +382,7 @@ class OldSecrets:
         self._key = key
         self._report = report
         if key is not None and fingerprint and fingerprint != secrets.fingerprint_of(key):
-            report.remark("The key file is not the one that the old installation used last")
+            report.remark("The key file does not match the older installation")
 
     def open(self, text: object, what: str) -> str:
         """A secret in clear; empty, with a remark about `what`, when it cannot be opened."""
@@ -394,7 +392,7 @@ class OldSecrets:
             try:
                 return secrets.decrypt_with(self._key, text)
             except secrets.Undecryptable:
-                self._report.remark(f"{what} was cleared: the key file does not open it, please enter it again")
+                self._report.remark(f"{what} was cleared: the key file cannot decrypt it; enter it again")
                 return ""
-        self._report.remark(f"{what} was cleared: without the old key file nobody can read it, please enter it again")
+        self._report.remark(f"{what} was cleared: it cannot be read without the old key file; enter it again")
         return ""

@@ -140,13 +140,13 @@ class VersionCheckForm(SettingsForm):
     """Whether, how often and where the newest versions of Duplicati are looked up."""
 
     is_enabled = BooleanField(
-        lazy_gettext("Look for newer versions of Duplicati"),
-        description=lazy_gettext("Asks Duplicati's own server. Nothing about your machines is sent."),
+        lazy_gettext("Check for Duplicati updates"),
+        description=lazy_gettext("Contacts Duplicati's update server. No data about your servers is sent."),
     )
-    every_hours = SelectField(lazy_gettext("How often"), validate_choice=False)
+    every_hours = SelectField(lazy_gettext("Check interval"), validate_choice=False)
     url = URLField(
-        lazy_gettext("Another address"),
-        description=lazy_gettext("Left empty, Duplicati's own. For those who keep a copy of it."),
+        lazy_gettext("Mirror URL"),
+        description=lazy_gettext("Leave blank for the official server."),
         render_kw={"maxlength": 500, "autocomplete": "off"},
     )
 
@@ -163,7 +163,7 @@ class VersionCheckForm(SettingsForm):
             if url:
                 validate_http_url(url)
         except ValidationError:
-            self.refuse("url", _("An address that begins with http:// or https://."))
+            self.refuse("url", _("Enter a URL that starts with http:// or https://."))
             return False
         hours = self.every_hours.data
         changes: dict[str, object] = {"is_enabled": bool(self.is_enabled.data), "url": url}
@@ -189,7 +189,10 @@ def save_version_check() -> ResponseReturnValue:
         error = duplicati_versions.check_now(runtime.now()).error if form.is_enabled.data else ""
     except AppError as refusal:
         error = refusal.message
-    flash(_("Saved. No answer: %(reason)s", reason=error) if error else _("Saved."), "error" if error else "success")
+    flash(
+        _("Saved, but the check failed: %(reason)s", reason=error) if error else _("Saved."),
+        "error" if error else "success",
+    )
     return redirect(url_for("settings.index", tab=TAB, _anchor="versions"), 303)
 
 

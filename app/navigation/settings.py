@@ -37,7 +37,7 @@ from app.sharing import settings_pages
 from app.web.pages import settings_bp
 
 NOTIFICATIONS, INTEGRATIONS = _("Notifications"), _("Integrations")
-SYSTEM, ACCESS, RECORDS = _("System"), _("Access"), _("Records")
+SYSTEM, ACCESS, RECORDS = _("System"), _("Access"), _("Logs")
 # In the order of the page; within a group the order of TABS counts.
 GROUPS = (NOTIFICATIONS, INTEGRATIONS, SYSTEM, ACCESS, RECORDS)
 
@@ -86,7 +86,7 @@ TABS = (
     ),
     Tab(INTEGRATIONS, "publishing", _("Publishing"), "share", settings_pages.show, is_for_admins=True),
     Tab(SYSTEM, "display", _("Display"), "device-desktop", display_pages.show),
-    Tab(SYSTEM, "uploads", _("Uploads"), "cloud-upload", reports_pages.show, is_for_admins=True),
+    Tab(SYSTEM, "uploads", _("Incoming reports"), "cloud-upload", reports_pages.show, is_for_admins=True),
     Tab(SYSTEM, "about", _("About"), "info-circle", about.show),
     Tab(SYSTEM, server_settings.TAB, server_settings.LABEL, "server", server_settings.show),
     Tab(SYSTEM, "tasks", _("Scheduled tasks"), "calendar-repeat", task_pages.show),

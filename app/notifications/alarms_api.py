@@ -26,7 +26,7 @@ HOURS = validate.Range(0, LONGEST_HOURS)
 
 
 class MuteIn(Schema):
-    """From when (missing: from now on) until when nothing is told, and why. A time without offset is in UTC."""
+    """Begin (default: now), end and reason of a mute. A time without offset is in UTC."""
 
     class Meta:
         unknown = RAISE
@@ -37,7 +37,7 @@ class MuteIn(Schema):
 
 
 class MuteOut(Out):
-    """A mute of a server, or of one of its jobs; `from` is null when it began with being made."""
+    """A mute of a server or of one of its jobs; `from` is null if it began when it was created."""
 
     server_id = fields.String(data_key="serverId")
     server_name = fields.String(data_key="serverName")
@@ -49,13 +49,13 @@ class MuteOut(Out):
 
 
 class MutesOut(Out):
-    """The mutes that are not over, by server."""
+    """Current and future mutes, by server."""
 
     mutes = fields.List(fields.Nested(MuteOut))
 
 
 class QuietHoursIn(Schema):
-    """Local times of day between which messages wait, and whether those about trouble may pass."""
+    """Local times of day between which notifications are held, and whether urgent alerts are sent anyway."""
 
     class Meta:
         unknown = RAISE
@@ -70,12 +70,12 @@ class QuietHoursIn(Schema):
         try:
             hours = QuietHours.read(values["begin"], values["end"])
         except ValueError as error:
-            raise ValidationError("Two different times are needed.", "until") from error
+            raise ValidationError("The two times must be different.", "until") from error
         return {"hours": hours, "lets_trouble_pass": values["lets_trouble_pass"]}
 
 
 class ChannelOut(Out):
-    """A channel that is set up: whether it is on and complete, when it is quiet, since when and why it fails."""
+    """A configured channel: enabled, complete, quiet hours, and since when and why delivery fails."""
 
     id = fields.Integer()
     kind = fields.String()
@@ -96,10 +96,10 @@ class ChannelsOut(Out):
 
 
 class AlarmLimitsIn(Schema):
-    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never.
+    """Hours after which missing reports and a failing channel trigger an alert; 0 means never.
 
-    `destinationFull` says whether they are notified of destinations that will be full in 30 and in 7 days; what is left
-    out stays as it is.
+    `destinationFull`: whether to notify of destinations that will be full in 30 and in 7 days. Omitted fields
+    are kept.
     """
 
     class Meta:
@@ -116,9 +116,9 @@ class AlarmLimitsIn(Schema):
 
 
 class AlarmLimitsOut(Out):
-    """Hours after which people are told of silence, and of a channel that delivers nothing; 0 is never.
+    """Hours after which missing reports and a failing channel trigger an alert; 0 means never.
 
-    `destinationFull` says whether they are notified of destinations that will be full in 30 and in 7 days.
+    `destinationFull`: whether to notify of destinations that will be full in 30 and in 7 days.
     """
 
     silence_hours = fields.Integer(data_key="silenceHours")
@@ -157,7 +157,7 @@ UNMUTED = {"message": fields.String()}
 @guarded(Guard.LOGIN)
 @described({200: MutesOut})
 def list_mutes() -> ResponseReturnValue:
-    """What is muted now or will be, by server."""
+    """List current and future mutes by server."""
     now = runtime.now()
     return {"mutes": [dump_mute(mute, now) for mute in mutes.list_mutes(now, visible_server_ids())]}
 
@@ -165,28 +165,28 @@ def list_mutes() -> ResponseReturnValue:
 @bp.put("/servers/<server_id>/mute")
 @described({200: MuteOut}, body=MuteIn, errors=(404,))
 def mute_server(server_id: str) -> ResponseReturnValue:
-    """Tell nothing of a server and its jobs for a while: at once, or during a maintenance that is announced."""
+    """Mute notifications of a server and its jobs, now or during planned maintenance."""
     return mute(server_id, None)
 
 
 @bp.delete("/servers/<server_id>/mute")
 @described({200: UNMUTED})
 def unmute_server(server_id: str) -> ResponseReturnValue:
-    """End the mute of a server. 404 when there is none."""
+    """Unmute a server. 404 if it is not muted."""
     return unmute(server_id, None)
 
 
 @bp.put("/servers/<server_id>/backup/<name:backup_name>/mute", merge_slashes=False)
 @described({200: MuteOut}, body=MuteIn, errors=(404,))
 def mute_job(server_id: str, backup_name: str) -> ResponseReturnValue:
-    """Tell nothing of one job for a while."""
+    """Mute notifications of a job."""
     return mute(server_id, backup_name)
 
 
 @bp.delete("/servers/<server_id>/backup/<name:backup_name>/mute", merge_slashes=False)
 @described({200: UNMUTED})
 def unmute_job(server_id: str, backup_name: str) -> ResponseReturnValue:
-    """End the mute of a job; that of its server stays. 404 when there is none."""
+    """Unmute a job; the mute of its server is kept. 404 if the job is not muted."""
     return unmute(server_id, backup_name)
 
 
@@ -205,14 +205,14 @@ def unmute(server_id: str, job_name: str | None) -> ResponseReturnValue:
 @bp.get("/channels")
 @described({200: ChannelsOut})
 def list_channels() -> ResponseReturnValue:
-    """The channels that are set up, with their quiet hours and how they are; their settings are not shown."""
+    """List configured channels with their quiet hours and state, without their settings."""
     return dump_channels(channels.list_channels())
 
 
 @bp.put("/channels/<int:channel_id>/quiet-hours")
 @described({200: ChannelOut}, body=QuietHoursIn, errors=(404,))
 def set_quiet_hours(channel_id: int) -> ResponseReturnValue:
-    """Have the messages of a channel wait between two local times of day."""
+    """Set the quiet hours of a channel, in local time."""
     wanted = QuietHoursIn().load(json_body())
     return dump_channel(mutes.set_quiet_hours(channel_id, **wanted, actor=actor(), now=runtime.now()))
 
@@ -220,7 +220,7 @@ def set_quiet_hours(channel_id: int) -> ResponseReturnValue:
 @bp.delete("/channels/<int:channel_id>/quiet-hours")
 @described({200: ChannelOut})
 def end_quiet_hours(channel_id: int) -> ResponseReturnValue:
-    """Send the messages of a channel at any hour; what waits goes out."""
+    """Remove the quiet hours of a channel; held notifications are sent."""
     row = mutes.set_quiet_hours(channel_id, None, lets_trouble_pass=False, actor=actor(), now=runtime.now())
     return dump_channel(row)
 
@@ -228,16 +228,16 @@ def end_quiet_hours(channel_id: int) -> ResponseReturnValue:
 @bp.get("/alarm-limits")
 @described({200: AlarmLimitsOut})
 def show_limits() -> ResponseReturnValue:
-    """After how many hours silence and a channel that delivers nothing are told of."""
+    """Get after how many hours missing reports and failing channels trigger an alert."""
     return AlarmLimitsOut().dump(watchdogs.limits())
 
 
 @bp.put("/alarm-limits")
 @described({200: AlarmLimitsOut}, body=AlarmLimitsIn)
 def save_limits() -> ResponseReturnValue:
-    """Choose after how many hours people are told; 0 is never."""
+    """Set after how many hours missing reports and failing channels trigger an alert; 0 means never."""
     watchdogs.save_limits(AlarmLimitsIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_limits()
 
 
-group = ApiGroup(name="alarms", blueprint=bp, guard=Guard.ADMIN, summary="Mutes, quiet hours and alarms")
+group = ApiGroup(name="alarms", blueprint=bp, guard=Guard.ADMIN, summary="Mutes, quiet hours and alerts")

@@ -28,11 +28,11 @@ from app.web.forms import PageForm, SettingsForm
 from app.web.plugin_texts import plugin_text
 
 PREFIX, REMOVE = "setting_", "remove_"
-KEEP_NOTE = lazy_gettext("One is stored. Leave this empty to keep it.")
-LOST_NOTE = lazy_gettext("The stored one was closed with another key file and cannot be read; enter it again.")
-NEEDED = lazy_gettext("Please fill this in.")
-ELSEWHERE = lazy_gettext("Enter it again: the stored one was meant for another server.")
-LINES_NOTE = lazy_gettext("One in a line.")
+KEEP_NOTE = lazy_gettext("A value is stored. Leave blank to keep it.")
+LOST_NOTE = lazy_gettext("The stored value was encrypted with another key file and cannot be read. Enter it again.")
+NEEDED = lazy_gettext("This field is required.")
+ELSEWHERE = lazy_gettext("The stored value belongs to another server. Enter it again.")
+LINES_NOTE = lazy_gettext("One per line.")
 NUMBERS = (fields.Integer, fields.Float, fields.Decimal)
 
 
@@ -44,11 +44,11 @@ class ChannelForm(PageForm):
 
     name = StringField(
         lazy_gettext("Name"),
-        description=lazy_gettext("How this page and the audit log call it. It cannot be changed later."),
+        description=lazy_gettext("Shown in lists and the audit log. Cannot be changed later."),
         render_kw={"required": True, "maxlength": NAME_LENGTH, "autocomplete": "off"},
     )
     is_enabled = BooleanField(
-        lazy_gettext("Switched on"), description=lazy_gettext("Messages go through it."), default=True
+        lazy_gettext("Enabled"), description=lazy_gettext("Send notifications through this channel."), default=True
     )
 
     kind: type[NotificationChannel]
@@ -145,7 +145,7 @@ def form_for(
         is_kept = bool(shown.get(f"has_{name}")) and name not in lost
         members[PREFIX + name] = _entry(kind, name, field, shown, is_kept=is_kept, is_lost=name in lost)
         if is_kept and not field.required:
-            members[REMOVE + name] = BooleanField(lazy_gettext("Remove the stored one"))
+            members[REMOVE + name] = BooleanField(lazy_gettext("Remove the stored value"))
     return type(f"{kind.__name__}Form", (ChannelForm,), members)
 
 
@@ -180,7 +180,7 @@ def _entry(
     if choices := _choices(kind, field):
         is_known = options["default"] in {choice.value for choice in choices}
         options |= {
-            "choices": choices if is_known else [SelectChoice("", _("Choose …")), *choices],
+            "choices": choices if is_known else [SelectChoice("", _("Select …")), *choices],
             "validate_choice": False,
         }
         return SelectField(label, **options | {"render_kw": {"required": field.required, **_proposals(about)}})
@@ -284,8 +284,8 @@ class QuietHoursForm(SettingsForm):
     quiet_from = StringField(lazy_gettext("From"), widget=TimeInput())
     quiet_until = StringField(lazy_gettext("Until"), widget=TimeInput())
     lets_trouble_pass = BooleanField(
-        lazy_gettext("Let trouble through"),
-        description=lazy_gettext("Errors, fatal errors and what is overdue do not wait."),
+        lazy_gettext("Allow urgent alerts"),
+        description=lazy_gettext("Errors and overdue alerts are sent immediately."),
     )
 
     def attempt(self, row: Channel, actor: Actor, now: datetime) -> bool:
@@ -293,9 +293,9 @@ class QuietHoursForm(SettingsForm):
         begin, end = ((field.data or "").strip()[:5] for field in (self.quiet_from, self.quiet_until))
         for field, text in ((self.quiet_from, begin), (self.quiet_until, end)):
             if (begin or end) and not TIME_OF_DAY.fullmatch(text):
-                self.refuse(field.name, _("Enter a time of day, or leave both empty."))
+                self.refuse(field.name, _("Enter a time of day, or leave both blank."))
         if begin and begin == end:
-            self.refuse("quiet_until", _("Choose another time than the one it begins at."))
+            self.refuse("quiet_until", _("Enter an end time that differs from the start time."))
         if self.wrong_fields:
             return False
         mutes.set_quiet_hours(
@@ -312,14 +312,16 @@ class AlarmLimitsForm(SettingsForm):
     """After how many hours people are told that nothing comes in, and that nothing gets out; and two switches."""
 
     silence_hours = StringField(
-        lazy_gettext("Hours without any report"),
-        description=lazy_gettext("Told when all machines are silent for so long and a job is late. 0 is never."),
+        lazy_gettext("Time without reports, in hours"),
+        description=lazy_gettext(
+            "Send an alert when no server has reported for this long and a job is overdue. 0 = off."
+        ),
         widget=NumberInput(),
         render_kw={"min": 0, "max": LONGEST_HOURS},
     )
     channel_failure_hours = StringField(
-        lazy_gettext("Hours of a channel that fails"),
-        description=lazy_gettext("Then administrators are told through another channel. 0 is never."),
+        lazy_gettext("Time of channel failure, in hours"),
+        description=lazy_gettext("After this time, administrators are notified through another channel. 0 = off."),
         widget=NumberInput(),
         render_kw={"min": 0, "max": LONGEST_HOURS},
     )
@@ -330,7 +332,9 @@ class AlarmLimitsForm(SettingsForm):
     )
     notifies_unusual = BooleanField(
         lazy_gettext("Notify about unusual runs"),
-        description=lazy_gettext("When a figure of a run differs much from earlier runs, such as the modified files."),
+        description=lazy_gettext(
+            "When a metric of a run, such as the number of modified files, differs greatly from previous runs."
+        ),
     )
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
@@ -340,7 +344,9 @@ class AlarmLimitsForm(SettingsForm):
             text = (field.data or "").strip()
             is_number = text.isascii() and text.isdecimal() and len(text) < 6
             if not is_number or int(text) > LONGEST_HOURS:
-                self.refuse(field.name, _("A whole number from %(least)s to %(most)s.", least=0, most=LONGEST_HOURS))
+                self.refuse(
+                    field.name, _("Enter a whole number from %(least)s to %(most)s.", least=0, most=LONGEST_HOURS)
+                )
             else:
                 hours[field.name] = int(text)
         if self.wrong_fields:

@@ -36,20 +36,20 @@ from app.web.request import actor, visible_server_ids
 
 DELIVERIES_SHOWN = 20
 EVENTS = {
-    "success": lazy_gettext("Good run"),
-    "warning": lazy_gettext("Run with trouble"),
+    "success": lazy_gettext("Success"),
+    "warning": lazy_gettext("Warning or error"),
     "overdueBackup": lazy_gettext("Overdue"),
-    "overdueBackups": lazy_gettext("Several overdue"),
-    "recovered": lazy_gettext("Fine again"),
-    "silence": lazy_gettext("Nothing reports"),
-    "silenceOver": lazy_gettext("Reports again"),
-    "channelFailing": lazy_gettext("Channel fails"),
-    "channelWorks": lazy_gettext("Channel works again"),
+    "overdueBackups": lazy_gettext("Multiple overdue"),
+    "recovered": lazy_gettext("Recovered"),
+    "silence": lazy_gettext("No reports"),
+    "silenceOver": lazy_gettext("Reports resumed"),
+    "channelFailing": lazy_gettext("Channel failing"),
+    "channelWorks": lazy_gettext("Channel recovered"),
     "healthFailing": lazy_gettext("Problem with duplistatus"),
-    "healthWorks": lazy_gettext("duplistatus works again"),
+    "healthWorks": lazy_gettext("duplistatus recovered"),
     "unusualRun": lazy_gettext("Unusual run"),
     "destinationFull": lazy_gettext("Destination full"),
-    "destinationsFull": lazy_gettext("Several destinations full"),
+    "destinationsFull": lazy_gettext("Multiple destinations full"),
     "dailySummary": lazy_gettext("Daily summary"),
     "digest": lazy_gettext("Digest"),
     "test": lazy_gettext("Test"),
@@ -192,7 +192,7 @@ class ChannelPage:
 
     def _form(self) -> ChannelForm:
         if self.form is None:
-            raise NotFound(f"No channel of the kind {self.kind_name!r} is installed")
+            raise NotFound(f"No channel type {self.kind_name!r} is installed")
         return self.form
 
 
@@ -228,7 +228,7 @@ def describe_new_channel(kind_name: str) -> ChannelPage:
     """The page for a channel that does not exist yet. Raises NotFound for a kind that is not installed."""
     kind = registry().channels.get(kind_name)
     if kind is None:
-        raise NotFound(f"No channel of the kind {kind_name!r} is installed")
+        raise NotFound(f"No channel type {kind_name!r} is installed")
     name = kind_name if channels.standard(kind_name) is None else ""
     return ChannelPage(kind_name, kind, form=form_for(kind)(name=name))
 
@@ -272,9 +272,14 @@ def deletion_question(page: ChannelPage) -> Confirmation:
     """What to ask before a channel is deleted."""
     if page.row is None:
         raise NotFound("Channel not found")
-    sentences = [_("No message will go through it any more. Its settings and its history are gone for good.")]
+    sentences = [
+        _(
+            "No more notifications will be sent through this channel. Its settings and "
+            "delivery history will be permanently deleted."
+        )
+    ]
     if page.waits:
-        sentences.append(_("Messages that still wait are not sent."))
+        sentences.append(_("Queued notifications will not be sent."))
     return Confirmation(
         title=_("Delete %(name)s?", name=page.title),
         sentences=sentences,
@@ -295,7 +300,7 @@ def send_test(channel_id: int, actor: Actor, now: datetime) -> Trial:
         return Trial(False, _("Not delivered. %(reason)s", reason=reason), now)
     except AppError as refusal:
         return Trial(False, _("Not sent. %(reason)s", reason=refusal.message), now)
-    return Trial(True, _("The test message was delivered."), now)
+    return Trial(True, _("The test notification was delivered."), now)
 
 
 def standard_id(kind_name: str) -> int | None:
@@ -480,5 +485,5 @@ def _after_saving(page: ChannelPage, channel_id: int | None) -> ResponseReturnVa
         trial = send_test(channel_id, actor(), runtime.now())
         flash(f"{_('Saved.')} {trial.sentence}", "success" if trial.is_delivered else "error")
     else:
-        flash(_("Saved. Send a test to see whether it arrives."), "success")
+        flash(_("Saved. Send a test to check delivery."), "success")
     return redirect(url_for("settings.show_channel", channel_id=channel_id), 303)

@@ -30,10 +30,10 @@ def create_channel(
     """
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_LENGTH:
-        raise AppError(f"Give it a name of at most {NAME_LENGTH} characters.", field="name")
+        raise AppError(f"Enter a name of at most {NAME_LENGTH} characters.", field="name")
     with writing() as session:
         if session.scalars(select(Channel.id).where(Channel.kind == kind, Channel.name == name)).first() is not None:
-            raise Conflict("There is a channel of this name already.", field="name")
+            raise Conflict("Another channel has this name. Choose a different one.", field="name")
         row = channels.save_settings(kind, name, values, now=now, is_enabled=is_enabled)
         _record("channel_saved", row, {"isNew": True, "isEnabled": is_enabled}, actor, now)
     return row
@@ -173,7 +173,7 @@ def save_mail_password(
     with writing():
         is_known = _mail_row() is not None
         if not is_known and not all(account.get(name) for name in NEEDED):
-            raise AppError("There is no mail configuration yet, and none was given")
+            raise AppError("Email is not configured, and no configuration was given")
         values = dict(extras) if is_known else {**account, **extras}
         channels.save_settings(EMAIL, EMAIL, {**values, "password": password}, now=now)
         record_entry(

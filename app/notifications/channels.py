@@ -272,7 +272,7 @@ def check_stored(kind: str, stored: object) -> None:
 def _schema(kind: str) -> Schema:
     found = registry().channels.get(kind)
     if found is None:
-        raise NotFound(f"No notification channel of kind {kind!r} is installed")
+        raise NotFound(f"No notification channel of type {kind!r} is installed")
     return found.Settings(unknown=EXCLUDE)
 
 

@@ -63,7 +63,7 @@ from app.web.responses import CACHE_SET_A, DONE, MESSAGE, NOT_AVAILABLE, SOMETIM
 
 
 class EntryOrDefaultsOut(AdditionalOut):
-    """The settings of a job, or what the jobs of a server inherit beside what a new job begins with."""
+    """The settings of a job, or the defaults of a server and of new jobs."""
 
     notification_event = fields.String(data_key="notificationEvent")
     is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
@@ -77,7 +77,7 @@ class EntryOrDefaultsOut(AdditionalOut):
 
 
 class ServerAddressOut(Out):
-    """How a server is reached."""
+    """URL of a server."""
 
     id = fields.String()
     name = fields.String()
@@ -104,13 +104,13 @@ class ServerJobOut(FullServerOut):
 
 
 class MailSwitchOut(EmailOut):
-    """The mail account, and whether mail is sent at all."""
+    """The email settings, and whether email is enabled."""
 
     is_enabled = fields.Boolean(data_key="enabled")
 
 
 class SettingsOut(Out):
-    """Every setting; `email` is missing where no account is stored, a server's defaults stand among its jobs."""
+    """All settings; `email` is omitted if not configured, and the defaults of a server are listed with its jobs."""
 
     ntfy = fields.Nested(NtfyOut)
     templates = fields.Nested(TemplatesOut)
@@ -173,9 +173,9 @@ bp = Blueprint("configuration", __name__, url_prefix="/configuration")
 @bp.get("/unified")
 @described({200: SettingsOut, 304: None})
 def unified() -> ResponseReturnValue:
-    """Every setting at once.
+    """Get all settings.
 
-    Accounts that may see chosen servers only get blank values for the channels, and no additional destinations.
+    Accounts that can see selected servers only get blank channel settings and no additional destinations.
     """
     now, visible = runtime.now(), visible_server_ids()
     return cached_json(
@@ -187,7 +187,7 @@ def unified() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: {**MESSAGE, "unknownKeys": fields.List(fields.String())}}, body=BackupSettingsIn)
 def save_backup_settings() -> ResponseReturnValue:
-    """Save the settings of some jobs; what is not named stays. Keys that no job or server has are told back."""
+    """Save settings of jobs; omitted fields are kept. Unknown keys are returned."""
     changes = BackupSettingsIn().load(json_body())["settings"]
     # wire: the reference replaces the whole map, so that jobs which are not sent begin their plan anew
     unknown = job_settings.save(changes, guesses_others_again=True, actor=actor(), now=runtime.now())
@@ -197,12 +197,12 @@ def save_backup_settings() -> ResponseReturnValue:
 @bp.get("/email")
 @described({200: EmailStateOut})
 def show_email() -> ResponseReturnValue:
-    """The mail account without its password; `config` is null where none can be used.
+    """Get the email settings without the password; `config` is null if not configured.
 
-    Its values are blank for accounts that may see chosen servers only.
+    Values are blank for accounts that can see selected servers only.
     """
     mail = channel_settings.find_mail()
-    message = "Mail can be sent." if mail else "No mail server is set up yet."
+    message = "Email can be sent." if mail else "Email is not configured."
     config = dump_mail(mail, is_blank=is_limited(current_user)) if mail else None
     return {"configured": mail is not None, "config": config, "message": message}
 
@@ -212,7 +212,7 @@ def show_email() -> ResponseReturnValue:
 @described({200: DONE}, body=EmailIn)
 @named_as_in(EmailIn)
 def save_email() -> ResponseReturnValue:
-    """Save the mail account; an absent password is kept."""
+    """Save the email settings; an omitted password is kept."""
     channel_settings.save_mail(EmailIn().load(json_body()), actor=actor(), now=runtime.now())
     return {"success": True, "message": "SMTP configuration saved successfully"}
 
@@ -221,7 +221,7 @@ def save_email() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: DONE}, errors=(404,))
 def delete_email() -> ResponseReturnValue:
-    """Forget the mail account. 404 when there is none."""
+    """Delete the email settings. 404 if there are none."""
     channel_settings.remove_mail(actor=actor(), now=runtime.now())
     return {"success": True, "message": "SMTP configuration deleted successfully"}
 
@@ -229,7 +229,7 @@ def delete_email() -> ResponseReturnValue:
 @bp.get("/email/password")
 @described({200: {"csrfToken": fields.String()}})
 def show_email_token() -> ResponseReturnValue:
-    """A CSRF token for changing the mail password; never the password."""
+    """Get a CSRF token for changing the email password; never the password."""
     return {"csrfToken": sessions.current().csrf_token()}
 
 
@@ -238,7 +238,7 @@ def show_email_token() -> ResponseReturnValue:
 @described({200: MESSAGE}, body=EmailPasswordIn)
 @named_as_in(MailFields)
 def save_email_password() -> ResponseReturnValue:
-    """Save another mail password, "" for none."""
+    """Save the email password; "" for none."""
     change = EmailPasswordIn().load(json_body())
     account = change["config"]
     extras = {name: account[name] for name in ("sender_name", "from_address", "requires_login") if name in account}
@@ -249,7 +249,7 @@ def save_email_password() -> ResponseReturnValue:
 @bp.get("/notifications")
 @described({200: FrequencyOut})
 def show_frequency() -> ResponseReturnValue:
-    """How often the same lateness is told."""
+    """Get how often an overdue alert is repeated."""
     return {"value": settings_store.get("notification_frequency")}
 
 
@@ -257,7 +257,7 @@ def show_frequency() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: AnyOf(FrequencyOut, NtfySavedOut)}, body=AnyOf(FrequencyIn, NtfySettingsIn))
 def save_notifications() -> ResponseReturnValue:
-    """Save the frequency (body with `value`) or the ntfy destination (body with `ntfy`)."""
+    """Save the repeat interval (body with `value`) or the ntfy destination (body with `ntfy`)."""
     body = json_body()
     return save_frequency(body) if "value" in body else save_ntfy(body)
 
@@ -279,14 +279,14 @@ def save_ntfy(body: dict[str, object]) -> ResponseReturnValue:
 @bp.get("/ntfy")
 @described({200: {"ntfy": fields.Nested(NtfyOut)}})
 def show_ntfy() -> ResponseReturnValue:
-    """The ntfy destination with a masked token; blank for accounts that may see chosen servers only."""
+    """Get the ntfy destination with a masked token; blank for accounts that can see selected servers only."""
     return {"ntfy": dump_ntfy(channel_settings.read_ntfy(), is_blank=is_limited(current_user))}
 
 
 @bp.get("/overdue-tolerance")
 @described({200: {"overdue_tolerance": fields.String()}})
 def show_tolerance() -> ResponseReturnValue:
-    """How late a run may be."""
+    """Get the grace period."""
     return {"overdue_tolerance": settings_store.get("overdue_tolerance")}
 
 
@@ -294,7 +294,7 @@ def show_tolerance() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: MESSAGE}, body=ToleranceIn)
 def save_tolerance() -> ResponseReturnValue:
-    """Save how late a run may be, and plan every job by it."""
+    """Save the grace period and update the schedule of every job."""
     tolerance = ToleranceIn().load(json_body())["tolerance"]
     notifications_settings.save_tolerance(tolerance, actor=actor(), now=runtime.now())
     return {"message": "Overdue tolerance updated successfully"}
@@ -304,7 +304,7 @@ def save_tolerance() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: MESSAGE}, body=TemplatesIn)
 def save_templates() -> ResponseReturnValue:
-    """Save some templates, and the language if it is given."""
+    """Save templates, and the language if given."""
     templates = TemplatesIn().load(json_body())["templates"]
     language = templates.pop("language", None)
     notifications_settings.save_templates(templates, language, actor=actor(), now=runtime.now())
@@ -315,7 +315,7 @@ def save_templates() -> ResponseReturnValue:
 @guarded(Guard.OPEN)
 @described({200: TemplateSetOut}, query=DefaultsQuery)
 def show_default_templates() -> ResponseReturnValue:
-    """The built-in templates in one language."""
+    """Get the default templates in a language."""
     language = DefaultsQuery().load(request.args)["language"]
     return {kind: TemplateOut().dump(template) for kind, template in default_templates(language).items()}
 
@@ -324,7 +324,7 @@ def show_default_templates() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: FreeSpaceIn})
 def show_free_space() -> ResponseReturnValue:
-    """The free disk space below which people are notified."""
+    """Get the minimum free disk space before an alert is sent."""
     return {"freeSpaceMiB": health_alarms.free_space_limit()}
 
 
@@ -332,7 +332,7 @@ def show_free_space() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: FreeSpaceIn}, body=FreeSpaceIn)
 def save_free_space() -> ResponseReturnValue:
-    """Choose the free disk space below which people are notified; 0 is never."""
+    """Set the minimum free disk space before an alert is sent; 0 means never."""
     health_alarms.save_free_space_limit(**FreeSpaceIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_free_space()
 
@@ -341,7 +341,7 @@ def save_free_space() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: ExternalMonitorStateOut})
 def show_monitor() -> ResponseReturnValue:
-    """The service that is pinged while everything works, without its token, and how the newest ping went."""
+    """Get the external monitor, without its token, and the result of the last ping."""
     return dump_monitor(external_monitor.read(), external_monitor.last_ping())
 
 
@@ -349,7 +349,7 @@ def show_monitor() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: ExternalMonitorStateOut}, body=ExternalMonitorIn)
 def save_monitor() -> ResponseReturnValue:
-    """Change what is named of the external monitor."""
+    """Change settings of the external monitor; omitted fields are kept."""
     external_monitor.save(ExternalMonitorIn().load(json_body()), actor=actor(), now=runtime.now())
     control.take_over()
     return show_monitor()
@@ -359,9 +359,9 @@ def save_monitor() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: ExternalMonitorStateOut}, errors=(400,))
 def ping_monitor() -> ResponseReturnValue:
-    """Send a ping now, also while pings are off; `lastPing` says how it went. 400 without an address."""
+    """Send a ping now, even if pings are disabled; `lastPing` has the result. 400 without a URL."""
     external_monitor.ping_now(runtime.now())
     return show_monitor()
 
 
-group = ApiGroup(name="configuration", blueprint=bp, summary="Settings of jobs, channels, templates and lateness")
+group = ApiGroup(name="configuration", blueprint=bp, summary="Settings of jobs, channels, templates and grace period")

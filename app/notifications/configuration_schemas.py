@@ -48,14 +48,14 @@ def named_as_in(schema: type[Schema]) -> Iterator[None]:
 
 
 class Lenient(Schema):
-    """What programs send: keys that we do not know are left out."""
+    """Input that ignores unknown keys."""
 
     class Meta:
         unknown = EXCLUDE
 
 
 class EntryIn(Lenient):
-    """The settings of one job, or a server's defaults; only what is named changes, null means "not set"."""
+    """Settings of a job or defaults of a server; omitted fields are kept, null means "not set"."""
 
     notification_event = fields.String(data_key="notificationEvent", validate=validate.OneOf(EVENTS))
     is_overdue_check_enabled = fields.Boolean(data_key="overdueBackupCheckEnabled")
@@ -117,7 +117,7 @@ class ByKey(fields.Dict):
 
 
 class BackupSettingsIn(Lenient):
-    """Settings by key: `<server id>:<job>`, or `<server id>:__default__` for what the jobs of a server inherit."""
+    """Settings by key: `<server id>:<job>`, or `<server id>:__default__` for the defaults of a server."""
 
     settings = ByKey(keys=fields.String(), values=fields.Nested(EntryIn), required=True, data_key="backupSettings")
 
@@ -151,7 +151,7 @@ class MailFields(Lenient):
 
 
 class EmailIn(MailFields):
-    """A mail account; an absent password is kept, "" clears it, an absent sender is removed."""
+    """Email settings; an omitted password is kept, "" clears it, an omitted sender is removed."""
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
@@ -175,7 +175,7 @@ class EmailIn(MailFields):
 
 
 class EmailPasswordIn(Lenient):
-    """Another password; with `config` also the sender, or a whole account where there is none yet."""
+    """A new password; with `config` also the sender, or all settings if there are none yet."""
 
     password = fields.Raw()
     config = fields.Nested(MailFields, load_default=dict)
@@ -192,7 +192,7 @@ class EmailPasswordIn(Lenient):
 
 
 class FrequencyIn(Lenient):
-    """How often the same lateness is told."""
+    """How often an overdue alert is repeated."""
 
     value = fields.String(required=True, metadata={"enum": list(FREQUENCIES)})
 
@@ -206,7 +206,7 @@ class FrequencyIn(Lenient):
 
 
 class NtfyIn(Lenient):
-    """An ntfy destination; an absent or masked token is kept, "" clears it."""
+    """An ntfy destination; an omitted or masked token is kept, "" clears it."""
 
     url = fields.String()
     topic = fields.String(allow_none=True)
@@ -227,7 +227,7 @@ class NtfyIn(Lenient):
 
 
 class NtfySettingsIn(Lenient):
-    """The body around an ntfy destination."""
+    """Wrapper of an ntfy destination."""
 
     ntfy = fields.Nested(NtfyIn, required=True)
 
@@ -240,13 +240,13 @@ class NtfySettingsIn(Lenient):
 
 
 class ToleranceIn(Lenient):
-    """How late a run may be."""
+    """The grace period."""
 
     tolerance = fields.String(required=True, data_key="overdue_tolerance", validate=validate.OneOf(TOLERANCES))
 
 
 class TemplateIn(Schema):
-    """One template; a part that is absent is ours."""
+    """One template; omitted parts use the default text."""
 
     class Meta:
         unknown = RAISE
@@ -273,7 +273,7 @@ class TemplateSetIn(Schema):
 
 
 class TemplatesIn(Lenient):
-    """The body around the templates."""
+    """Wrapper of the templates."""
 
     templates = fields.Nested(TemplateSetIn, required=True)
 
@@ -321,7 +321,7 @@ class EntryOut(Out):
 
 
 class AdditionalOut(Out):
-    """Additional destinations, of a job or as a server's defaults; what is not set is left out."""
+    """Additional destinations of a job or defaults of a server; unset fields are omitted."""
 
     additional_event = fields.String(data_key="additionalNotificationEvent", metadata=SOMETIMES)
     additional_emails = fields.String(data_key="additionalEmails", metadata=SOMETIMES)
@@ -329,7 +329,7 @@ class AdditionalOut(Out):
 
 
 class EmailOut(Out):
-    """A mail account without its password."""
+    """Email settings without the password."""
 
     host = fields.String()
     port = fields.Integer()
@@ -343,7 +343,7 @@ class EmailOut(Out):
 
 
 class EmailStateOut(Out):
-    """Whether mail can be sent, and through which account."""
+    """Whether email can be sent, and the email settings."""
 
     is_configured = fields.Boolean(data_key="configured")
     config = fields.Nested(EmailOut, allow_none=True)
@@ -386,7 +386,7 @@ class TemplatesOut(TemplateSetOut):
 
 
 class FrequencyOut(Out):
-    """How often the same lateness is told."""
+    """How often an overdue alert is repeated."""
 
     value = fields.String()
 
@@ -477,7 +477,7 @@ def _connection_type(data: dict[str, Any]) -> str:
 
 
 class FreeSpaceIn(Schema):
-    """MiB of free disk space below which people are notified; 0 is never."""
+    """Minimum free disk space in MiB before an alert is sent; 0 means never."""
 
     class Meta:
         unknown = RAISE
@@ -486,7 +486,7 @@ class FreeSpaceIn(Schema):
 
 
 class ExternalMonitorIn(Schema):
-    """Changes of the external monitor; what is left out stays, but for a token that was meant for another host."""
+    """Changes to the external monitor; omitted fields are kept, except a token for another host."""
 
     class Meta:
         unknown = RAISE
@@ -499,7 +499,7 @@ class ExternalMonitorIn(Schema):
 
 
 class ExternalMonitorOut(Out):
-    """What the external monitor is and how the newest ping went; `service` is null where the address decides."""
+    """The external monitor and its last ping; `service` is null if it is detected from the URL."""
 
     enabled = fields.Boolean(attribute="is_enabled")
     url = fields.String()
@@ -510,7 +510,7 @@ class ExternalMonitorOut(Out):
 
 
 class PingOut(Out):
-    """How the newest ping went: `error` is why it did not get through, `reason` what did not work here."""
+    """Result of the last ping: `error` is why it failed, `reason` the problem that it reported."""
 
     sent_at = IsoInstant(data_key="sentAt", allow_none=True)
     good_at = IsoInstant(data_key="lastGoodAt", allow_none=True)
@@ -519,12 +519,12 @@ class PingOut(Out):
 
 
 class ExternalMonitorStateOut(ExternalMonitorOut):
-    """The external monitor with its newest ping."""
+    """The external monitor with its last ping."""
 
     last_ping = fields.Nested(PingOut, data_key="lastPing")
 
 
 def dump_monitor(chosen: ExternalMonitor, last: PingResult) -> dict[str, Any]:
-    """The external monitor with its newest ping."""
+    """The external monitor with its last ping."""
     dumped: dict[str, Any] = ExternalMonitorOut().dump(chosen)
     return dumped | {"lastPing": PingOut().dump(last)}

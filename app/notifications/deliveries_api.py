@@ -24,7 +24,7 @@ IDS = validate.Range(1, LARGEST_ID)
 
 
 class DeliveryQuery(Schema):
-    """Which deliveries to list: newest first, `before` the id of the last one of the page before."""
+    """Filters of deliveries, newest first; `before` is the id of the last delivery of the previous page."""
 
     class Meta:
         unknown = RAISE
@@ -37,7 +37,7 @@ class DeliveryQuery(Schema):
 
 
 class DeliveryOut(Out):
-    """One message for one destination; `target` is empty for the channel's own. Server and job may be gone."""
+    """A notification for one destination; `target` is empty for the channel's own. Server and job may be deleted."""
 
     id = fields.Integer(attribute="delivery.id")
     state = fields.String(attribute="delivery.state")
@@ -59,14 +59,14 @@ class DeliveryOut(Out):
 
 
 class DeliveriesOut(Out):
-    """A page of deliveries; `nextBefore` leads to the page after, null when this one is the last."""
+    """A page of deliveries; `nextBefore` is for the next page, null on the last page."""
 
     deliveries = fields.List(fields.Nested(DeliveryOut))
     next_before = fields.Integer(data_key="nextBefore", allow_none=True)
 
 
 class TroubleOut(Out):
-    """A channel whose newest try failed, since when nothing gets through, and how many messages wait for it."""
+    """A channel whose latest delivery failed, since when, and the number of waiting notifications."""
 
     channel_id = fields.Integer(data_key="channelId")
     kind = fields.String(data_key="channelKind")
@@ -86,7 +86,7 @@ def dump_deliveries(found: Sequence[PastDelivery], limit: int) -> dict[str, Any]
 
 
 class TroublesOut(Out):
-    """The channels that fail."""
+    """Channels with failing delivery."""
 
     channels = fields.List(fields.Nested(TroubleOut))
 
@@ -99,7 +99,7 @@ bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 @bp.get("")
 @described({200: DeliveriesOut}, query=DeliveryQuery)
 def index() -> ResponseReturnValue:
-    """Messages that match, newest first, page by page."""
+    """List matching deliveries, newest first, in pages."""
     query = DeliveryQuery().load(request.args)
     found = delivery_history.find_deliveries(**query, visible=ALL_SERVERS, now=runtime.now())
     return dump_deliveries(found, query["limit"])
@@ -108,16 +108,16 @@ def index() -> ResponseReturnValue:
 @bp.get("/failing")
 @described({200: TroublesOut})
 def failing() -> ResponseReturnValue:
-    """The channels whose newest try did not get through, with the reason."""
+    """List channels whose latest delivery failed, with the reason."""
     return {"channels": TroubleOut().dump(channels.channel_troubles(), many=True)}
 
 
 @bp.post("/<int:delivery_id>/retry")
 @described({202: {"message": fields.String()}}, errors=(409,))
 def retry(delivery_id: int) -> ResponseReturnValue:
-    """Try a message again at once. 409 when it is being sent or has got through."""
+    """Retry a delivery now. 409 if it is being sent or was delivered."""
     delivery_history.retry_delivery(delivery_id, actor=actor(), now=runtime.now())
     return {"message": "The message is tried again"}, 202
 
 
-group = ApiGroup(name="deliveries", blueprint=bp, guard=Guard.ADMIN, summary="Messages and what became of them")
+group = ApiGroup(name="deliveries", blueprint=bp, guard=Guard.ADMIN, summary="Notification deliveries")

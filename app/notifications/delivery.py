@@ -255,7 +255,7 @@ def _give_up_on(claimed: Claimed) -> Outcome:
 
 def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
     """Shorten the claims of messages that are still on their way when this process ends."""
-    log.warning("%d messages are still on their way; they are sent again after the next start", len(hanging))
+    log.warning("%d notifications are still being sent; they are sent again after the next start", len(hanging))
     with writing() as session:
         for claimed in hanging:
             is_ours = (Delivery.id == claimed.id, Delivery.claimed_until == claimed.claimed_until)
@@ -379,7 +379,7 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
             waits = secrets.find_trouble() is not None
             return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
         except Exception as error:  # whatever is wrong with one channel must not stop the others
-            log.exception("delivery %s through channel %s/%s broke", delivery.id, delivery.kind, delivery.name)
+            log.exception("delivery %s through channel %s/%s crashed", delivery.id, delivery.kind, delivery.name)
             text = UNUSABLE.format(error=type(error).__name__)
             return Outcome(delivery, channel, DeliveryError(text))
     return Outcome(delivery, channel, None)

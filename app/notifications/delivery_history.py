@@ -115,7 +115,7 @@ def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
         if delivery is None:
             raise NotFound("Delivery not found")
         if delivery.state not in (DeliveryState.FAILED, DeliveryState.QUEUED):
-            raise Conflict(f"This message is {delivery.state}; only one that waits or has failed can be tried again")
+            raise Conflict(f"This notification is {delivery.state}; only waiting or failed ones can be sent again")
         delivery.state, delivery.attempts, delivery.next_attempt_at = DeliveryState.QUEUED, 0, now
         delivery.finished_at, delivery.urgency = None, Urgency.AT_ONCE
         place = {"target_type": "delivery", "target_id": str(delivery_id)}

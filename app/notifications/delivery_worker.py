@@ -87,7 +87,7 @@ class DeliveryWorker:
             with self._app.app_context():
                 delivery.deliver_due(runtime.now(), self._is_stopping)
         except Exception:  # the outermost loop: a database that is away now may be back in a moment
-            log.exception("the outbox cannot be delivered now")
+            log.exception("notifications cannot be delivered now")
 
     def _look_at_health(self) -> None:
         """Notify people of trouble with this program; the schedule, which does so too, may be what stopped."""
@@ -98,14 +98,14 @@ class DeliveryWorker:
             with self._app.app_context():
                 health_alarms.look(runtime.now())
         except Exception:  # the outermost loop, as above
-            log.exception("the health cannot be looked at now")
+            log.exception("health cannot be checked now")
 
     def _adjust(self) -> None:
         """Plan anew: after a clock was set back, the next ticks would lie in a far future."""
-        log.warning("the clock was set; the schedule is made anew")
+        log.warning("the system clock changed; rebuilding the schedule")
         try:
             with self._app.app_context():
                 health.note_jobs_started(runtime.now())  # checks are not late because the clock went on
             self._on_clock_change()
         except Exception:  # the outermost loop, as above
-            log.exception("the schedule cannot be made anew now")
+            log.exception("the schedule cannot be rebuilt now")

@@ -97,7 +97,7 @@ def send_now(*, actor: Actor, now: datetime) -> int:
     plan = summary_settings.digest()
     count = _queue(plan, now, f"digest:now:{now.isoformat()}", now)
     if not count:
-        raise AppError("None of the chosen channels is complete and switched on, so no digest can be sent.")
+        raise AppError("None of the selected channels is enabled and configured, so no digest can be sent.")
     record_entry("digest_sent", "system", now=now, actor=actor, details={"messages": count})
     return count
 

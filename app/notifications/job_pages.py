@@ -34,7 +34,7 @@ EVENT_WORDS: Mapping[str, LazyString] = {
     ALL: lazy("Every run"),
     WARNINGS: lazy("Warnings and errors"),
     ERRORS: lazy("Errors only"),
-    OFF: lazy("Nothing"),
+    OFF: lazy("Never"),
 }
 INHERIT, LEAVE = "inherit", "leave"
 TOPIC_LENGTH = 64
@@ -164,7 +164,7 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict
         was_event, _bar, was_kinds = form.get(f"was.{name}", "|").partition("|")
         event, on = form.get(f"event.{name}", was_event), set(form.getlist(f"on.{name}"))
         if event not in EVENTS:
-            raise AppError(f"{jobs[name].name}: {event!r} is no event")
+            raise AppError(f"{jobs[name].name}: {event!r} is not an event")
         was_on = set(filter(None, was_kinds.split(",")))
         switches = {kind: kind in on for kind in sorted(usable) if (kind in on) != (kind in was_on)}
         columns = {} if event == was_event else {"notification_event": event}
@@ -185,7 +185,7 @@ def find_additional(key: str, visible: frozenset[str] | None) -> Additional:
         for job in server.jobs:
             if kind == "job" and str(job.id) == name:
                 return Additional(server, job, _own_values(job))
-    raise NotFound("There is no such job or server")
+    raise NotFound("Job or server not found")
 
 
 def read_additional(page: Additional, form: Mapping[str, str]) -> Additional:
@@ -237,7 +237,7 @@ def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> 
         if kind.is_usable and form.get(f"switch.{kind.name}") in ("on", "off")
     }
     if not job_ids or not (values or columns or switches):
-        raise AppError(_("Nothing was chosen to be changed."))
+        raise AppError(_("Nothing to change. Select jobs and the settings to change."))
     if columns or switches:
         jobs = [job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs if job.id in job_ids]
         changes = {key_of(job.server_id, job.name): JobChange(columns, switches) for job in jobs}
@@ -247,8 +247,8 @@ def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> 
         saved = job_settings.set_additional(job_ids, values, actor=actor, now=now)
         if saved.server_count:
             told += " " + ngettext(
-                "The defaults of %(num)s server hold the additional destinations; %(jobs)s jobs inherit them.",
-                "The defaults of %(num)s servers hold the additional destinations; %(jobs)s jobs inherit them.",
+                "The additional destinations were saved as defaults of %(num)s server; %(jobs)s jobs inherit them.",
+                "The additional destinations were saved as defaults of %(num)s servers; %(jobs)s jobs inherit them.",
                 saved.server_count,
                 jobs=saved.inheriting_count,
             )
@@ -276,17 +276,17 @@ def try_destination(page: Additional, what: str, *, actor: Actor, now: datetime)
     if what == "emails":
         addresses = mail_addresses(effective["additional_emails"])
         if not addresses:
-            raise AppError(_("There is no address to send a test to."))
+            raise AppError(_("No email address to send a test to. Save an address first."))
         for address in addresses:
             test_messages.send_mail(address, actor=actor, now=now)
-        return _("A test mail was sent to %(addresses)s.", addresses=", ".join(addresses))
+        return _("A test email was sent to %(addresses)s.", addresses=", ".join(addresses))
     standard = channels.standard(channels.NTFY)
     topic = effective["additional_ntfy_topic"]
     if standard is None or not topic:
-        raise AppError(_("There is no topic to send a test to."))
+        raise AppError(_("No topic to send a test to. Save a topic first."))
     channel = test_messages.open_ntfy(str(standard.settings.get("url", "")), topic, None)
     test_messages.send_simple(channel, actor=actor, now=now)
-    return _("A test message was sent to the topic %(topic)s.", topic=topic)
+    return _("A test notification was sent to the topic %(topic)s.", topic=topic)
 
 
 def _kinds() -> tuple[Kind, ...]:
@@ -314,13 +314,13 @@ def _email_problem(text: str) -> str:
             or "@" in local
             or len(part) > ADDRESS_LENGTH
         ):
-            return _("“%(part)s” is no mail address.", part=part)
+            return _("“%(part)s” is not a valid email address.", part=part)
     return ""
 
 
 def _topic_problem(text: str) -> str:
     is_fine = len(text) <= TOPIC_LENGTH and text.isascii() and text.replace("-", "").replace("_", "a").isalnum()
-    return "" if not text or is_fine else _("A topic has up to 64 letters, digits, _ and -.")
+    return "" if not text or is_fine else _("Enter a topic of up to 64 letters, digits, _ and -.")
 
 
 # Views of the tab of backup notifications.
@@ -412,7 +412,7 @@ def _find_additional(key: str) -> Additional:
     """The additional destinations behind a key. Raises NotFound, and Forbidden: other servers may use them too."""
     page = find_additional(key, visible_server_ids())
     if is_limited(current_user):
-        raise Forbidden("This account may see chosen servers only")
+        raise Forbidden("This account can see selected servers only")
     return page
 
 

@@ -63,12 +63,12 @@ def mute(
     """
     since_at = None if since_at is None or since_at <= now else since_at
     if until_at <= max(now, since_at or now):
-        raise AppError("until: has to lie after now and after the beginning", field="until")
+        raise AppError("until: must be in the future and after the beginning", field="until")
     if until_at > now + LONGEST:
-        raise AppError(f"until: a mute lasts {LONGEST.days} days at most", field="until")
+        raise AppError(f"until: a mute can last at most {LONGEST.days} days", field="until")
     note = " ".join(note.split())
     if len(note) > LONGEST_NOTE:
-        raise AppError(f"note: has to be shorter than {LONGEST_NOTE} signs", field="note")
+        raise AppError(f"note: must have fewer than {LONGEST_NOTE} characters", field="note")
     with writing() as session:
         server, job = _find(session, server_id, job_name)
         owner = job or server
@@ -85,7 +85,7 @@ def unmute(server_id: str, job_name: str | None, *, actor: Actor, now: datetime)
         server, job = _find(session, server_id, job_name)
         owner = job or server
         if owner.muted_until is None or owner.muted_until <= now:
-            raise NotFound("Nothing is muted here")
+            raise NotFound("Not muted")
         muted = _mute(server, job)
         owner.muted_from, owner.muted_until, owner.mute_note = None, None, ""
         _record("unmuted", muted, {"until": _iso(muted.until_at)}, actor, now)
@@ -107,7 +107,7 @@ def _find(session: Session, server_id: str, job_name: str | None) -> tuple[Serve
 def _mute(server: Server, job: Job | None) -> Mute:
     owner = job or server
     if owner.muted_until is None:
-        raise ValueError("there is no mute")
+        raise ValueError("not muted")
     job_name = job.name if job else None
     return Mute(server.id, server.display_name, job_name, owner.muted_from, owner.muted_until, owner.mute_note)
 
@@ -147,7 +147,7 @@ class QuietHours:
     def __post_init__(self) -> None:
         """Raise ValueError when both are the same: that may mean the whole day or nothing."""
         if self.begin == self.end:
-            raise ValueError("quiet hours need two different times")
+            raise ValueError("quiet hours must begin and end at different times")
 
     @classmethod
     def read(cls, begin: str | None, end: str | None) -> "QuietHours | None":
@@ -173,7 +173,7 @@ class QuietHours:
 def _time(text: str) -> time:
     """A time of day of five signs; `fromisoformat` alone would take seconds and zones too."""
     if len(text) != 5:
-        raise ValueError("a time of day is written as HH:MM")
+        raise ValueError("a time of day must have the form HH:MM")
     return time.fromisoformat(text)
 
 

@@ -60,7 +60,7 @@ def send_now(*, actor: Actor, now: datetime) -> int:
     plan = summary_settings.daily_summary()
     count = _queue(plan, f"summary:now:{now.isoformat()}", now)
     if not count:
-        raise AppError("Mail is not set up, or switched off, so no summary can be sent.")
+        raise AppError("Email is disabled or not configured, so no summary can be sent.")
     record_entry("daily_summary_sent", "system", now=now, actor=actor, details={"mails": count})
     return count
 

@@ -155,7 +155,7 @@ def send_summary(name: str) -> ResponseReturnValue:
     """Send one now, as its settings are saved."""
     try:
         count = SENDERS[name](actor=actor(), now=runtime.now())
-        flash(ngettext("%(num)s message is on its way.", "%(num)s messages are on their way.", count), "success")
+        flash(ngettext("%(num)s notification queued.", "%(num)s notifications queued.", count), "success")
     except AppError as refusal:
         flash(refusal.message, "error")
     return redirect(url_for("settings.index", tab=TAB), 303)

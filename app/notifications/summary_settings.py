@@ -80,14 +80,14 @@ def save_digest(
 ) -> None:
     """Store the plan of the digest. Raises AppError with `field` for what cannot be."""
     if period not in (OFF, WEEKLY, MONTHLY):
-        raise AppError("The digest is off, weekly or monthly", field="period")
+        raise AppError("The period must be off, weekly or monthly", field="period")
     if weekday not in range(7):
-        raise AppError("A weekday is a number from 0 (Sunday) to 6", field="weekday")
+        raise AppError("The weekday must be a number from 0 (Sunday) to 6 (Saturday)", field="weekday")
     known = {row.id for row in channels.list_channels()}
     if not known.issuperset(channel_ids):
         raise AppError("One of these channels does not exist", field="channels")
     if period != OFF and not channel_ids:
-        raise AppError("Choose at least one channel", field="channels")
+        raise AppError("Select at least one channel", field="channels")
     values = {
         "period": period,
         "time": _time(time),
@@ -139,7 +139,7 @@ def _time(text: str) -> str:
     try:
         read_time(text.strip())
     except ValueError as error:
-        raise AppError("A time of day looks like 07:30", field="time") from error
+        raise AppError("Enter a time of day such as 07:30", field="time") from error
     return text.strip()
 
 
@@ -147,5 +147,5 @@ def _recipients(text: str) -> tuple[str, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     wrong = next((part for part in parts if len(part.split()) > 1 or not all(part.rpartition("@")[::2])), None)
     if wrong is not None:
-        raise AppError(f"{wrong!r} is no mail address", field="recipients")
+        raise AppError(f"{wrong!r} is not an email address", field="recipients")
     return mail_addresses(",".join(parts))

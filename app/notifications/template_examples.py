@@ -116,7 +116,7 @@ def send_test(
     )
     rows = channels.usable()
     if not rows:
-        raise AppError("No channel is complete and switched on.")
+        raise AppError("No channel is enabled and configured.")
     taken, failures = [], []
     for row in rows:
         label = row.name

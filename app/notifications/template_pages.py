@@ -30,7 +30,7 @@ KIND_WORDS: Mapping[str, LazyString] = {
     "success": lazy("Success"),
     "warning": lazy("Warning or error"),
     "overdueBackup": lazy("Overdue"),
-    "recovered": lazy("Fine again"),
+    "recovered": lazy("Recovered"),
     "dailySummary": lazy("Daily summary"),
     "digest": lazy("Digest"),
 }
@@ -146,7 +146,7 @@ def save_template_language() -> ResponseReturnValue:
     """Choose the language of messages, their dates and numbers."""
     if is_language(request.form.get("language")):
         notifications_settings.save_templates({}, request.form["language"], actor=actor(), now=runtime.now())
-        flash(_("Saved. Texts that nobody changed are in this language now."), "success")
+        flash(_("Saved. Default texts now use this language."), "success")
     return _back(request.form.get("kind"))
 
 
@@ -195,8 +195,8 @@ def confirm_template_reset(kind: str) -> ResponseReturnValue:
     """Ask whether a template, or all of them, shall be ours again."""
     is_all = kind == "all"
     question = Confirmation(
-        title=_("Go back to the built-in texts?") if is_all else _("Go back to the built-in text?"),
-        sentences=[_("What was written here goes; the texts follow the chosen language again.")],
+        title=_("Restore default texts?") if is_all else _("Restore default text?"),
+        sentences=[_("Your changes will be lost. The default texts follow the notification language.")],
         button=_("Reset"),
         action=url_for("settings.reset_template", kind=kind),
         back=url_for("settings.index", tab=TAB, kind=None if is_all else kind),
@@ -210,7 +210,7 @@ def reset_template(kind: str) -> ResponseReturnValue:
     """Go back to the built-in text of a template, or of all."""
     kinds = tuple(KIND_WORDS) if kind == "all" else (known_kind(kind),)
     notifications_settings.reset_templates(kinds, actor=actor(), now=runtime.now())
-    flash(_("The built-in text is back.") if len(kinds) == 1 else _("The built-in texts are back."), "success")
+    flash(_("Default text restored.") if len(kinds) == 1 else _("Default texts restored."), "success")
     return _back(None if kind == "all" else kind)
 
 

@@ -64,11 +64,11 @@ def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
     if not channels.is_configured(row):
         raise AppError("The settings are not complete yet.")
     if channels.unreadable_settings(row):
-        raise AppError("What is stored encrypted was closed with another key file; enter it again.")
+        raise AppError("The stored secrets were encrypted with another key file; enter them again.")
     try:
         channel = channels.open_stored(row.kind, row.settings)
     except ValidationError as error:
-        raise AppError("The stored settings do not fit the plugin any more; save them again.") from error
+        raise AppError("The stored settings do not match the current plugin; save them again.") from error
     send_simple(channel, actor=actor, now=now)
     with writing() as session:
         channels.note_success(session, row.id, now)
@@ -144,7 +144,7 @@ def _account(channel: NotificationChannel, to: str | None, now: datetime) -> str
         "Sent at": date_text(now, language()),
     }
     account = "\n".join(f"{name}: {markdown.escape(str(value))}" for name, value in lines.items())
-    return f"This mail shows that duplistatus can send mail.\n\n{account}"
+    return f"This test email confirms that duplistatus can send email.\n\n{account}"
 
 
 def _payload(title: str, text: str, tags: tuple[str, ...], priority: str = "default") -> dict[str, Any]:
@@ -199,4 +199,4 @@ def count_test(user: User, now: datetime) -> None:
     name = f"test messages of {'administrators' if is_admin else 'others'}"
     retry_after_s = limiter(name, *rate).allow(user.username, now)
     if retry_after_s is not None:
-        raise TooManyRequests("This account has sent many test messages, try again later", retry_after_s)
+        raise TooManyRequests("Too many test notifications; try again later", retry_after_s)

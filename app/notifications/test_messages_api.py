@@ -25,7 +25,7 @@ def lenient_text() -> fields.String:
 
 
 class NtfyIn(Schema):
-    """An ntfy destination that was typed; a masked token counts as none given."""
+    """An unsaved ntfy destination; a masked token is ignored."""
 
     class Meta:
         unknown = EXCLUDE
@@ -42,7 +42,7 @@ class NtfyIn(Schema):
 
 
 class TemplateIn(Schema):
-    """A template that was typed."""
+    """An unsaved template."""
 
     class Meta:
         unknown = EXCLUDE
@@ -59,7 +59,7 @@ class TemplateIn(Schema):
 
 
 class StatisticsOut(Out):
-    """What an overdue check found."""
+    """Results of an overdue check."""
 
     settings_count = fields.Integer(data_key="totalBackupConfigs")
     checked_count = fields.Integer(data_key="checkedBackups")
@@ -68,7 +68,7 @@ class StatisticsOut(Out):
 
 
 class TestIn(Schema):
-    """What to try: a push or a template to the destination that was typed, or a mail through the stored server."""
+    """The test: a push or a template to the given destination, or an email through the stored server."""
 
     class Meta:
         unknown = EXCLUDE
@@ -82,7 +82,7 @@ class TestIn(Schema):
 
 
 class MailTestIn(Schema):
-    """To whom a test mail goes; blank is the usual recipients."""
+    """Recipients of a test email; blank for the default recipients."""
 
     class Meta:
         unknown = EXCLUDE
@@ -91,7 +91,7 @@ class MailTestIn(Schema):
 
 
 class TestOut(Out):
-    """What was sent; a template also tells by which channels."""
+    """The result of a test; for a template with its channels."""
 
     message = fields.String()
     success = fields.Boolean(metadata=SOMETIMES)
@@ -99,7 +99,7 @@ class TestOut(Out):
 
 
 class ToldOut(Out):
-    """What the check by hand found, in words and numbers."""
+    """Results of the manual check, as text and statistics."""
 
     message = fields.String()
     statistics = fields.Nested(StatisticsOut)
@@ -134,9 +134,9 @@ bp = Blueprint("notifications", __name__, url_prefix="/notifications")
 @guarded(Guard.LOGIN, needs_all_servers=True)
 @described({200: TestOut}, body=TestIn, errors=(429, 500))
 def test() -> ResponseReturnValue:
-    """Send a test message of the type that is asked for; a word that we do not know means a simple one.
+    """Send a test notification of the given type; an unknown type sends a simple one.
 
-    429 when an account sends many. Accounts that may see chosen servers only send none.
+    429 after too many tests. Not allowed for accounts that can see selected servers only.
     """
     body = json_body()
     test_messages.count_test(current_user, runtime.now())
@@ -168,7 +168,7 @@ TESTS = {test_messages.TEMPLATE: test_template, test_messages.EMAIL: test_email}
 @bp.post("/check-overdue")
 @described({200: ToldOut})
 def check_overdue() -> ResponseReturnValue:
-    """Plan every job anew that the account may see, then look for late ones and queue their messages."""
+    """Update the schedules of all jobs visible to the account, check for overdue jobs and queue alerts."""
     now, visible = runtime.now(), visible_server_ids()
     overdue_check.replan_all(visible)
     statistics = StatisticsOut().dump(overdue_check.check_overdue(now, visible))
@@ -181,7 +181,7 @@ def check_overdue() -> ResponseReturnValue:
 @bp.post("/clear-overdue-timestamps")
 @described({200: MESSAGE})
 def clear_overdue_timestamps() -> ResponseReturnValue:
-    """Forget who was told of what, so that the next check tells again of the jobs that the account may see."""
+    """Reset overdue alerts, so that the next check alerts again for all overdue jobs visible to the account."""
     message = "Overdue backup notification timestamps cleared successfully"
     overdue_check.reset_alerts(visible_server_ids())
     details = {"message": message}

@@ -59,7 +59,7 @@ def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
     names = {"silenceHours": chosen.silence_hours, "channelFailureHours": chosen.channel_failure_hours}
     for name, hours in names.items():
         if not 0 <= hours <= LONGEST_HOURS:
-            raise AppError(f"{name}: has to be from 0 to {LONGEST_HOURS}", field=name)
+            raise AppError(f"{name}: must be from 0 to {LONGEST_HOURS}", field=name)
     with writing():
         settings_store.save("silence_hours", chosen.silence_hours, now=now)
         settings_store.save("channel_failure_hours", chosen.channel_failure_hours, now=now)

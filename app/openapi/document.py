@@ -70,7 +70,7 @@ class Shapes:
             return {"anyOf": [self.schema(one) for one in shape.shapes]}
         if isinstance(shape, Content):
             return {"type": "string"} if shape.shape is None else self.schema(shape.shape)
-        raise TypeError(f"{shape!r} is no shape of a body")
+        raise TypeError(f"{shape!r} is not a valid body shape")
 
     def parameters(self, query: Any) -> list[dict[str, Any]]:
         """The fields of a query as parameters."""
@@ -126,34 +126,34 @@ def _describe_own_field(_converter: Any, field: fields.Field[Any], **_options: A
 
 ERROR: dict[str, Any] = {
     "type": "object",
-    "description": "What went wrong. Some errors hold more than is named here.",
+    "description": "An error. Some errors have additional fields.",
     "required": ["error", "timestamp"],
     "properties": {
-        "error": {"type": "string", "description": "A sentence for people"},
+        "error": {"type": "string", "description": "Error message"},
         "timestamp": {"type": "string", "format": "date-time"},
-        "errorCode": {"type": "string", "description": "A word for programs"},
+        "errorCode": {"type": "string", "description": "Error code for programs"},
         "fields": {
             "type": "object",
             "additionalProperties": {"type": "string"},
-            "description": "The fields of the body or query that are wrong, by their path",
+            "description": "Messages for invalid fields of the body or query, by path",
         },
-        "message": {"type": "string", "description": "The technical text, in development mode only"},
-        "stack": {"type": "string", "description": "Where it happened, in development mode only"},
+        "message": {"type": "string", "description": "Technical message, in development mode only"},
+        "stack": {"type": "string", "description": "Stack trace, in development mode only"},
     },
 }
 SENTENCES = {
-    400: "The body or the query cannot be used",
-    401: "Nobody is signed in, the session has ended, or the API key opens nothing",
-    403: "The caller may not do this, the CSRF token is wrong, or the address is on no allow list",
-    404: "There is no such thing, or the caller may not see it",
-    409: "It exists already",
-    413: "The body is too large",
-    415: "The body is of a kind that cannot be read",
+    400: "Invalid body or query",
+    401: "Not signed in, session expired, or API key invalid",
+    403: "Not permitted, CSRF token invalid, or address not on an allow list",
+    404: "Not found, or not visible to the caller",
+    409: "Conflict with the current state",
+    413: "Body too large",
+    415: "Unsupported media type",
     429: "Too many requests",
-    500: "Something unexpected went wrong; the log has the details",
-    501: "Not possible with this database",
-    502: "Another machine did not answer as it should",
-    503: "A part that is needed does not answer now; it may later",
+    500: "Unexpected error; see the application log",
+    501: "Not supported by this database",
+    502: "Unexpected response from another server",
+    503: "Service temporarily unavailable",
 }
 RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait", "schema": {"type": "string", "pattern": r"^\d+$"}}}
 
@@ -206,13 +206,13 @@ SCHEMES: dict[str, dict[str, Any]] = {
         "type": "apiKey",
         "in": "cookie",
         "name": "sessionId",
-        "description": "The session that `GET /api/csrf` begins and `POST /api/auth/login` signs in",
+        "description": "The session created by `GET /api/csrf` and authenticated by `POST /api/auth/login`",
     },
     "csrfToken": {
         "type": "apiKey",
         "in": "header",
         "name": "X-CSRF-Token",
-        "description": "The session's token, from `GET /api/csrf`",
+        "description": "The CSRF token of the session, from `GET /api/csrf`",
     },
     "keyInQuery": {"type": "apiKey", "in": "query", "name": "api_key", "description": "An API key"},
     "keyInHeader": {"type": "apiKey", "in": "header", "name": "X-Api-Key", "description": "An API key"},
@@ -239,9 +239,9 @@ UNTOLD_METHODS = {"HEAD", "OPTIONS"}
 PATH_TYPES = {"int": "integer", "float": "number"}
 TITLE = "duplistatus"
 ABOUT = """
-Times are ISO 8601 in UTC, sizes are bytes, errors are `{"error", "timestamp"}` and may hold more.
-A session begins with `GET /api/csrf`, whose token goes into the header `X-CSRF-Token` of every request that changes
-something; `POST /api/auth/login` signs it in. Programs come with an API key instead.
+Times are ISO 8601 in UTC, sizes are bytes, errors are `{"error", "timestamp"}` with optional additional fields.
+`GET /api/csrf` creates a session; send its token in the header `X-CSRF-Token` with every request that changes
+data. `POST /api/auth/login` signs in. Programs use an API key instead.
 """
 
 
@@ -309,7 +309,7 @@ def _operation(app: Flask, route: Route, group: ApiGroup, path: str, shapes: Sha
 
 
 def _answer(shape: Any, shapes: Shapes) -> dict[str, Any]:
-    said = "As asked for"
+    said = "Success"
     return {"description": said} if shape is None else {"description": said, "content": shapes.content(shape)}
 
 
@@ -360,7 +360,7 @@ bp = Blueprint("openapi", __name__)
 @bp.get("/openapi.json")
 @described({200: fields.Dict(), 304: None})
 def show() -> ResponseReturnValue:
-    """This document: every address of the API in OpenAPI 3.1."""
+    """Get this document: all endpoints of the API in OpenAPI 3.1."""
     body, etag = encoded_document(current_app, request.script_root)
     answer = Response(body, mimetype="application/json")
     answer.set_etag(etag)
@@ -370,4 +370,4 @@ def show() -> ResponseReturnValue:
 # The description of the API by itself, for programs.
 
 # Open, since the document of an open program holds no secret, and tools that read it know no sessions.
-group = ApiGroup(name="openapi", blueprint=bp, guard=Guard.OPEN, csrf=False, summary="This description")
+group = ApiGroup(name="openapi", blueprint=bp, guard=Guard.OPEN, csrf=False, summary="OpenAPI description")

@@ -21,7 +21,7 @@ bp = Blueprint("api_manual", __name__)
 LAID_OUT = "duplistatus.api_manual"
 # Further in, a schema is named and no longer unfolded.
 DEEPEST = 5
-WHO = {"open": _("Everybody"), "session": _("Any session"), "login": _("Signed in"), "admin": _("Administrators")}
+WHO = {"open": _("Everyone"), "session": _("Any session"), "login": _("Signed in"), "admin": _("Administrators")}
 JSON = "application/json"
 
 

@@ -163,10 +163,10 @@ class HttpChannel(NotificationChannel):
         except requests.Timeout as error:
             raise self.failure(NC_("failure", "the server did not answer in time")) from error
         except (requests.exceptions.InvalidHeader, UnicodeError) as error:
-            text = NC_("failure", "the address or a header holds characters that cannot be sent")
+            text = NC_("failure", "the URL or a header contains characters that cannot be sent")
             raise self.failure(text, permanent=True) from error
         except ValueError as error:  # what requests says of an address that it cannot read
-            raise self.failure(NC_("failure", "the address is not a valid URL"), permanent=True) from error
+            raise self.failure(NC_("failure", "the URL is not valid"), permanent=True) from error
         except requests.RequestException as error:
             text = NC_("failure", "no connection to the server ({error})").format(error=type(error).__name__)
             raise self.failure(text) from error

@@ -51,7 +51,7 @@ class ChartProvider(ABC):
     def value(self, run: Run) -> float | None:
         """The number of this run, in `unit`; None leaves a gap."""
         if self.column is None:
-            raise NotImplementedError(f"{type(self).__name__} names no column, so it has to compute its value")
+            raise NotImplementedError(f"{type(self).__name__} names no column, so it must compute its value")
         if self.weekdays is not None and run.began_at.weekday() not in self.weekdays:
             return None
         number: float = getattr(run, self.column)

@@ -134,7 +134,7 @@ class ForbiddenAddress(Exception):
     """The address is of a kind that is never called. The text is for people."""
 
     def __init__(self, host: str) -> None:
-        text = NC_("failure", "{host} is a link-local, metadata or multicast address, which is never called")
+        text = NC_("failure", "{host} is a link-local, metadata or multicast address, which is not allowed")
         super().__init__(text.format(host=host))
 
 
@@ -170,7 +170,7 @@ def check_host(host: str) -> None:
 def validate_one_line(text: str) -> None:
     """A validator for what becomes part of a header. Raises ValidationError for line breaks and the like."""
     if CONTROL_CHARACTERS.search(text):
-        raise ValidationError(NC_("validation", "Must be one line without control characters."))
+        raise ValidationError(NC_("validation", "Enter one line without control characters."))
 
 
 def _refuse_any(host: str, found: Iterable[tuple[Any, ...]]) -> None:
@@ -182,7 +182,7 @@ def host_of(url: str) -> str:
     """The host of an http or https address. Raises ValueError when it is none."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname or " " in url.strip():
-        raise ValueError("not an address that begins with http:// or https://")
+        raise ValueError("expected a URL that starts with http:// or https://")
     return parts.hostname
 
 
@@ -196,7 +196,7 @@ def validate_http_url(url: str) -> None:
     try:
         host_of(url)
     except ValueError as error:
-        text = NC_("validation", "Must be an address that begins with http:// or https://.")
+        text = NC_("validation", "Enter a URL that starts with http:// or https://.")
         raise ValidationError(text) from error
 
 

@@ -19,7 +19,7 @@ from app.web.responses import SOMETIMES, IsoInstant, Out
 
 
 class Everything(Schema):
-    """What Duplicati sends beyond what is named is taken as well."""
+    """Input that accepts additional fields of Duplicati."""
 
     class Meta:
         unknown = INCLUDE
@@ -60,7 +60,7 @@ class ReportIn(Everything):
 
 
 class UploadOut(Out):
-    """An accepted upload. `stored` and `reason` are there when nothing was stored."""
+    """An accepted report. `stored` and `reason` are present if nothing was stored."""
 
     success = fields.Boolean()
     stored = fields.Boolean(metadata=SOMETIMES)
@@ -93,10 +93,10 @@ def admit() -> None:
 @takes_bytes(intake.most_body_bytes)
 @described({200: UploadOut}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
 def create() -> ResponseReturnValue:
-    """Store the report of one run: as JSON, as form field `message`, or as Duplicati's plain text, gzipped or not.
+    """Store the report of a run: JSON, form field `message` or Duplicati's plain text, optionally gzipped.
 
-    What Duplicati sends besides the reports of runs, and a run that came in another format before, is accepted but not
-    stored: then `stored` is false, and `reason` says why.
+    Other messages of Duplicati, and a run that was received before in another format, are accepted but not
+    stored: `stored` is false, and `reason` says why.
     """
     received = intake.receive_report(
         request.get_data(cache=False, parse_form_data=False),
@@ -113,7 +113,7 @@ upload_group = ApiGroup(
     blueprint=upload_bp,
     guard=Guard.OPEN,
     csrf=False,
-    summary="Reports of Duplicati after each run",
+    summary="Receive reports from Duplicati",
     key_scope="upload",
 )
 
@@ -122,9 +122,9 @@ upload_group = ApiGroup(
 
 
 class ReceptionIn(Schema):
-    """What to change of how uploads are taken; what is left out stays. Other operations: restores, tests, compactions.
+    """Changes to the settings for reports; omitted fields are kept. Other operations: restores, tests, compactions.
 
-    A `maxUploadMib` of null goes back to what the environment says, an empty `publicUrl` to the address in use.
+    With `maxUploadMib` null the environment variable applies, with an empty `publicUrl` the URL in use.
     """
 
     class Meta:
@@ -136,7 +136,7 @@ class ReceptionIn(Schema):
 
 
 class ReceptionOut(Out):
-    """How uploads are taken, and where this installation says that it is found; blank where nobody said it."""
+    """Settings for incoming reports, and the public URL; blank if not set."""
 
     keeps_other_operations = fields.Boolean(data_key="keepsOtherOperations")
     max_upload_bytes = fields.Integer(data_key="maxUploadBytes")
@@ -144,7 +144,7 @@ class ReceptionOut(Out):
 
 
 class RejectedReportOut(Out):
-    """A refused upload without its body."""
+    """A rejected report without its body."""
 
     id = fields.Integer()
     received_at = IsoInstant(data_key="receivedAt")
@@ -158,19 +158,19 @@ class RejectedReportOut(Out):
 
 
 class FullRejectedReportOut(RejectedReportOut):
-    """A refused upload with its body; addresses of destinations were removed before it was stored."""
+    """A rejected report with its body; destination URLs were removed before it was stored."""
 
     body = fields.String()
 
 
 class RejectedReportsOut(Out):
-    """All refused uploads that are kept, newest first."""
+    """All stored rejected reports, newest first."""
 
     reports = fields.List(fields.Nested(RejectedReportOut), data_key="rejectedReports")
 
 
 class ReplayOut(Out):
-    """The run that a replayed report became; null, with the reason, where it is accepted but not stored."""
+    """The run created from the report; null with a reason if it was accepted but not stored."""
 
     run_id = fields.String(data_key="backupId", allow_none=True)
     reason = fields.String(metadata=SOMETIMES)
@@ -192,14 +192,14 @@ reception_bp = Blueprint("reception", __name__)
 @reception_bp.get("/reception")
 @described({200: ReceptionOut})
 def show_settings() -> ResponseReturnValue:
-    """How uploads are taken: which operations, how large, and the public address of this installation."""
+    """Get the settings for incoming reports: operations, maximum size and public URL."""
     return ReceptionOut().dump(intake.describe_settings())
 
 
 @reception_bp.patch("/reception")
 @described({200: ReceptionOut}, body=ReceptionIn)
 def save_settings() -> ResponseReturnValue:
-    """Change how uploads are taken; what is left out stays as it is."""
+    """Change the settings for incoming reports; omitted fields are kept."""
     intake.change_settings(ReceptionIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_settings()
 
@@ -207,14 +207,14 @@ def save_settings() -> ResponseReturnValue:
 @reception_bp.get("/rejected-reports")
 @described({200: RejectedReportsOut})
 def index() -> ResponseReturnValue:
-    """The refused uploads that are kept, newest first, without their bodies."""
+    """List stored rejected reports, newest first, without their bodies."""
     return {"rejectedReports": RejectedReportOut().dump(intake.list_rejected(), many=True)}
 
 
 @reception_bp.get("/rejected-reports/<int:report_id>")
 @described({200: FullRejectedReportOut})
 def show(report_id: int) -> ResponseReturnValue:
-    """A refused upload with its body, in which addresses of destinations are blanked out."""
+    """Get a rejected report with its body; destination URLs are masked."""
     report = intake.find_rejected(report_id)
     return dump_full(report, intake.body_of(report).decode("utf-8", "replace"))
 
@@ -222,7 +222,7 @@ def show(report_id: int) -> ResponseReturnValue:
 @reception_bp.post("/rejected-reports/<int:report_id>/replay")
 @described({200: ReplayOut}, errors=(400, 409, 413))
 def replay(report_id: int) -> ResponseReturnValue:
-    """Take a refused upload in by the rules of today. 400 when they refuse it too, 409 when the run is known."""
+    """Retry a rejected report with the current rules. 400 if it is rejected again, 409 if the run exists."""
     received = intake.replay_rejected(report_id, actor=actor(), now=runtime.now())
     return {"backupId": received.run_id} | ({} if received.run_id else {"reason": received.reason})
 
@@ -230,7 +230,7 @@ def replay(report_id: int) -> ResponseReturnValue:
 @reception_bp.delete("/rejected-reports/<int:report_id>")
 @described({200: {"message": fields.String()}})
 def delete(report_id: int) -> ResponseReturnValue:
-    """Forget a refused upload."""
+    """Delete a rejected report."""
     intake.delete_rejected(report_id, actor=actor(), now=runtime.now())
     return {"message": "Rejected report deleted"}
 
@@ -238,5 +238,5 @@ def delete(report_id: int) -> ResponseReturnValue:
 # What is taken in, and the uploads that were refused.
 
 reception_group = ApiGroup(
-    name="reception", blueprint=reception_bp, guard=Guard.ADMIN, summary="Refused uploads, and what is taken in"
+    name="reception", blueprint=reception_bp, guard=Guard.ADMIN, summary="Incoming reports and rejected reports"
 )

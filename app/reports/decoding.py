@@ -47,7 +47,7 @@ def check_extent(body: bytes) -> None:
     Counts without reading: a body of some megabytes can hold values that take fifty times its size, and seconds.
     """
     if body.count(b'"') > 4 * MOST_VALUES or count_values(outside := outside_of_texts(body)) > MOST_VALUES:
-        raise TooLarge(f"The JSON text holds more than {MOST_VALUES} values")
+        raise TooLarge(f"The JSON text contains more than {MOST_VALUES} values")
     if count_levels(outside) > MOST_LEVELS:
         raise TooLarge(f"The JSON text is nested more than {MOST_LEVELS} levels deep")
 
@@ -77,13 +77,13 @@ def _read_whole(digits: str) -> int | None:
 
 def _read_odd_json(body: bytes) -> Any:
     if outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
-        raise ValueError("too many names for a text that is not strict JSON")
+        raise ValueError("too many names in text that is not strict JSON")
     try:
         text = body.decode("utf-8", "replace")
         value = json.loads(text, parse_constant=lambda _word: None, parse_int=_read_whole)
         return orjson.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
     except RecursionError:
-        raise ValueError("nested deeper than can be read") from None
+        raise ValueError("nested too deeply") from None
 
 
 # The outermost wrapping of a report: compression and form fields. What comes out is read by `reports`.
@@ -141,7 +141,7 @@ def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
         return _inflate(body, zlib.MAX_WBITS, limit_bytes)
     if encoding in ("", "identity"):
         return body
-    raise UnreadableEnvelope("Content-Encoding may be gzip, deflate or identity", 415)
+    raise UnreadableEnvelope("Content-Encoding must be gzip, deflate or identity", 415)
 
 
 def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
@@ -150,11 +150,11 @@ def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
     try:
         content = decompressor.decompress(body, limit_bytes + 1)
     except zlib.error as trouble:
-        raise UnreadableEnvelope("The body says that it is compressed, but it cannot be unpacked") from trouble
+        raise UnreadableEnvelope("The body is marked as compressed, but cannot be decompressed") from trouble
     if len(content) > limit_bytes:
         raise _too_large(limit_bytes)
     if not decompressor.eof or decompressor.unused_data:
-        raise UnreadableEnvelope("The compressed body is cut short, or something follows it")
+        raise UnreadableEnvelope("The compressed body is truncated or followed by other data")
     return content
 
 
@@ -182,7 +182,7 @@ def _decoded(text: bytes) -> str:
     decoded = a2b_qp(plain.replace(b"=", b"%3D").replace(b"%", b"="))
     if len(decoded) != len(plain) - 2 * count or b"%\r" in plain or b"%\n" in plain:
         if count > _MOST_STRAY_PERCENTS:
-            raise UnreadableEnvelope("The form is not encoded as a form: percent signs have to be written as %25")
+            raise UnreadableEnvelope("The form is not URL-encoded: percent signs must be written as %25")
         decoded = unquote_to_bytes(plain)
     return decoded.decode("utf-8", "replace")
 
@@ -215,7 +215,7 @@ def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
                 return
         if decoder.state is State.PART and len(decoder.buffer) > _MOST_HEADER_BYTES:
             raise UnreadableEnvelope(f"The headers of a field are longer than {_MOST_HEADER_BYTES} bytes")
-    raise UnreadableEnvelope("The form is cut short")
+    raise UnreadableEnvelope("The form is truncated")
 
 
 def _field_text(field: Field | File, value: bytes) -> str:
@@ -240,7 +240,7 @@ def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
     if len(reports) == 1:
         return reports[0]
     raise UnreadableEnvelope(
-        f"The form has no field '{_USUAL_FIELD}'; take --send-http-message-parameter-name out of Duplicati's options"
+        f"The form has no field '{_USUAL_FIELD}'; remove --send-http-message-parameter-name from Duplicati's options"
     )
 
 

@@ -109,7 +109,7 @@ class FieldReader:
         if value is None:
             return ""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.refusal(field, "is not a text")
+            raise self.refusal(field, "is not a string")
         text = clean_text(str(value))
         if len(text) > longest:
             raise self.refusal(field, f"is longer than {longest} characters")
@@ -177,11 +177,11 @@ class FieldReader:
                 raise TooLarge(f"{self.name}.{field} has more than {MOST_VALUES} lines")
             return tuple(clean_text(value).splitlines())
         if not isinstance(value, list):
-            raise self.refusal(field, "is not a list of texts")
+            raise self.refusal(field, "is not a list of strings")
         try:
             return tuple(clean_text(line if isinstance(line, str) else orjson.dumps(line).decode()) for line in value)
         except orjson.JSONEncodeError:  # nested deeper than can be written
-            raise self.refusal(field, "is not a list of texts") from None
+            raise self.refusal(field, "is not a list of strings") from None
 
 
 # Durations as Duplicati writes them and as people read them; all figures are seconds.
@@ -202,7 +202,7 @@ def parse_duration(text: str) -> float:
         raise ValueError("not a duration of the form [d.]hh:mm:ss[.fffffff]")
     sign, days, hours, minutes, seconds, fraction = match.groups()
     if int(minutes) > 59 or int(seconds) > 59:
-        raise ValueError("minutes and seconds of a duration end at 59")
+        raise ValueError("minutes and seconds of a duration must be at most 59")
     whole = int(days or 0) * 86_400 + int(hours) * 3_600 + int(minutes) * 60 + int(seconds)
     duration_s = whole + float(f"0.{fraction or 0}")
     if duration_s > _LONGEST_S:

@@ -503,7 +503,7 @@ def _follow_clock(connection: Connection, server: Any, report: Report, now: date
         if periods is not None:
             changes["seen_offsets"] = periods
     if report.is_next_run_ignored:
-        log.warning("the next run that %r announces for %r is too far away and ignored", server.name, report.job_name)
+        log.warning("the next run that %r announces for %r is too far ahead, ignored", server.name, report.job_name)
     if changes:
         connection.execute(SERVERS.update().where(SERVERS.c.id == server.id).values(**changes))
         vars(server).update(changes)

@@ -201,7 +201,7 @@ def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
     rejected = find_rejected(report_id)
     body, limit = body_of(rejected), max_upload_bytes()
     if not body:
-        raise AppError("The body of this upload could not be opened, so it was not kept")
+        raise AppError("The body of this report could not be read and was not stored")
     found = _read(unpack(body, "", limit), rejected.content_type, received_at=rejected.received_at)
     if isinstance(found, Unusable):
         raise found.error

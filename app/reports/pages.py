@@ -55,7 +55,7 @@ def option_sets() -> list[OptionSet]:
     )
     return [
         OptionSet("newer", _("Duplicati 2.0.9.106 and later, 2.1, 2.2 …"), newer),
-        OptionSet("older", _("Earlier versions"), older),
+        OptionSet("older", _("Older versions"), older),
     ]
 
 
@@ -78,16 +78,18 @@ class ReceptionForm(SettingsForm):
     """How uploads are taken."""
 
     public_url = URLField(
-        lazy_gettext("Address of this installation"),
-        description=lazy_gettext("As people and machines reach it. It stands in messages and in what is to be copied."),
+        lazy_gettext("Public URL"),
+        description=lazy_gettext("Used in notifications and setup instructions."),
         render_kw={"maxlength": LONGEST_URL, "placeholder": "https://backups.example.org", "autocomplete": "off"},
     )
     max_upload_mib = StringField(
-        lazy_gettext("Largest upload, in MiB"), widget=NumberInput(), render_kw={"min": LEAST_MIB, "max": MOST_MIB}
+        lazy_gettext("Maximum report size, in MiB"), widget=NumberInput(), render_kw={"min": LEAST_MIB, "max": MOST_MIB}
     )
     keeps_other_operations = BooleanField(
-        lazy_gettext("Keep reports of other operations"),
-        description=lazy_gettext("Restores, tests, compactions: each as a job of its own. Otherwise refused."),
+        lazy_gettext("Accept other operations"),
+        description=lazy_gettext(
+            "Store restores, tests and compactions as separate jobs. Otherwise they are rejected."
+        ),
     )
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
@@ -96,7 +98,7 @@ class ReceptionForm(SettingsForm):
         is_number = text.isascii() and text.isdecimal() and len(text) < 6
         if text and not (is_number and LEAST_MIB <= int(text) <= MOST_MIB):
             bounds = {"least": LEAST_MIB, "most": MOST_MIB}
-            self.refuse("max_upload_mib", _("A whole number from %(least)s to %(most)s.", **bounds))
+            self.refuse("max_upload_mib", _("Enter a whole number from %(least)s to %(most)s.", **bounds))
             return False
         wanted = {
             "public_url": self.public_url.data or "",
@@ -106,7 +108,9 @@ class ReceptionForm(SettingsForm):
         try:
             intake.change_settings(wanted, actor=actor, now=now)
         except AppError:
-            self.refuse("public_url", _("An address with http:// or https://, without a user's name, ? and #."))
+            self.refuse(
+                "public_url", _("Enter a URL that starts with http:// or https://, without a username, ? or #.")
+            )
             return False
         return True
 
@@ -145,13 +149,13 @@ def replay_rejected(report_id: int) -> ResponseReturnValue:
     except AppError as refusal:
         if refusal.status == 404:
             raise
-        known = _("This run is here already.") if refusal.status == 409 else refusal.message
-        flash(_("Not taken in. %(reason)s", reason=known), "error")
+        known = _("This run is already stored.") if refusal.status == 409 else refusal.message
+        flash(_("Not accepted. %(reason)s", reason=known), "error")
     else:
         if received.run_id is None:
-            flash(_("The report was accepted. It holds no new run to store."), "success")
+            flash(_("The report was accepted. It contains no new run."), "success")
         else:
-            flash(_("The report was taken in."), "success")
+            flash(_("The report was accepted."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="refused"), 303)
 
 
@@ -161,13 +165,13 @@ def confirm_rejected_deletion(report_id: int) -> ResponseReturnValue:
     """Ask whether a refused upload shall be forgotten."""
     intake.find_rejected(report_id)
     question = Confirmation(
-        title=_("Delete this upload?"),
-        sentences=[_("What was sent is gone for good and cannot be taken in any more.")],
-        button=_("Delete the upload"),
+        title=_("Delete this report?"),
+        sentences=[_("The rejected report will be permanently deleted and cannot be accepted later.")],
+        button=_("Delete report"),
         action=url_for("settings.delete_rejected", report_id=report_id),
         back=url_for("settings.show_rejected", report_id=report_id),
     )
-    return ask_confirmation(question, tab=TAB, label=_("Uploads"))
+    return ask_confirmation(question, tab=TAB, label=_("Incoming reports"))
 
 
 @settings_bp.post("/uploads/<int:report_id>/delete")
@@ -175,7 +179,7 @@ def confirm_rejected_deletion(report_id: int) -> ResponseReturnValue:
 def delete_rejected(report_id: int) -> ResponseReturnValue:
     """Forget a refused upload."""
     intake.delete_rejected(report_id, actor=actor(), now=runtime.now())
-    flash(_("The upload was deleted."), "success")
+    flash(_("The report was deleted."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="refused"), 303)
 
 
@@ -189,7 +193,7 @@ def _form(*, is_sent: bool) -> ReceptionForm:
         keeps_other_operations=stored.keeps_other_operations,
     )
     most = runtime.settings().max_upload_bytes // MIB
-    form.max_upload_mib.description = _("Left empty: %(most)s, as the environment says.", most=most)
+    form.max_upload_mib.description = _("Default: %(most)s MiB (UPLOAD_MAX_MIB)", most=most)
     return form
 
 

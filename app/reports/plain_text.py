@@ -201,7 +201,7 @@ def _dated(data: dict[str, Any]) -> dict[str, Any]:
         if seconds:
             data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
     if str(data["MainOperation"]) in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):
-        raise InvalidReport(f"Data.BeginTime is missing, or written in the language of its machine: {_USE_JSON}")
+        raise InvalidReport(f"Data.BeginTime is missing or in a localized format: {_USE_JSON}")
     return data
 
 

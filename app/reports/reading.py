@@ -128,8 +128,8 @@ class ReaderProcess:
                 with suppress(BrokenPipeError, EOFError, pickle.UnpicklingError):
                     return _exchange(process, posted)
                 if self._end():
-                    log.error("the process that reads large reports was ended, or failed")
-                    raise TooLarge("The report takes too long or too much memory to read")
+                    log.error("the process that reads large reports was killed or failed")
+                    raise TooLarge("Reading the report takes too much time or memory")
 
     def _end(self) -> int:
         """Let go of the process; gives its exit status, which is 0 when it had nothing to do for long."""
@@ -159,7 +159,7 @@ def read_body(posted: Posted) -> Read:
     except TooLarge as error:
         return Unusable(error, keep_body(b"", posted.content_type))
     except OSError:
-        log.exception("no process can be started to read a large report, so it is read here")
+        log.exception("cannot start a process to read a large report; reading it in this process")
         return read_posted(posted)
 
 

@@ -318,7 +318,7 @@ def _designator(before: str, after: str) -> tuple[str, str]:
 def gregorian(year: int, month: int, day: int) -> int:
     """Return the ordinal of a day.
 
-    Raises ValueError, as all calendars here, when there is no such day.
+    Raises ValueError, as all calendars here, when there is unknown day.
     """
     return date(year, month, day).toordinal()
 
@@ -341,10 +341,10 @@ def _is_persian_leap(year: int) -> bool:
 def persian(year: int, month: int, day: int) -> int:
     """Return the ordinal of a day of the Persian calendar, years 1387 to 1500."""
     if not (_PERSIAN_FIRST_YEAR <= year <= 1500 and 1 <= month <= 12):
-        raise ValueError("no such month")
+        raise ValueError("unknown month")
     length = 31 if month <= 6 else 30 if month <= 11 or _is_persian_leap(year) else 29
     if not 1 <= day <= length:
-        raise ValueError("no such day")
+        raise ValueError("unknown day")
     return _persian_new_year(year) + (month - 1) * 30 + min(month - 1, 6) + day - 1
 
 
@@ -358,10 +358,10 @@ def hijri(year: int, month: int, day: int) -> int:
     """Return the ordinal of a day of the Umm al-Qura calendar, years 1429 to 1500."""
     index = year - _HIJRI_FIRST_YEAR
     if not (0 <= index < len(_HIJRI_MONTHS) and 1 <= month <= 12):
-        raise ValueError("no such month")
+        raise ValueError("unknown month")
     bits = _HIJRI_MONTHS[index]
     if not 1 <= day <= 29 + (bits >> (month - 1) & 1):
-        raise ValueError("no such day")
+        raise ValueError("unknown day")
     passed = bits & ((1 << (month - 1)) - 1)
     return _hijri_new_year(index) + 29 * (month - 1) + passed.bit_count() + day - 1
 

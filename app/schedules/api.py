@@ -38,14 +38,14 @@ class IntervalIn(Schema):
 
 
 class IntervalOut(Out):
-    """When the overdue check runs."""
+    """Get the interval of the overdue check."""
 
     expression = fields.String(data_key="cronExpression")
     is_enabled = fields.Boolean(data_key="enabled")
 
 
 class ScheduleHealthOut(Out):
-    """What the scheduler is at; times and errors by the names of the tasks."""
+    """State of the scheduler; times and errors by task name."""
 
     is_running = fields.Boolean(data_key="isRunning")
     active_tasks = fields.List(fields.String(), data_key="activeTasks")
@@ -54,7 +54,7 @@ class ScheduleHealthOut(Out):
 
 
 class TaskOut(Out):
-    """A scheduled task: when it runs (a crontab in UTC), when it ran last and how that went."""
+    """A scheduled task: schedule (crontab in UTC), last run and its result."""
 
     name = fields.String()
     expression = fields.String(data_key="cronExpression")
@@ -71,7 +71,7 @@ class TasksOut(Out):
 
 
 class ResultOut(Out):
-    """How one run of a task went: with a message and maybe figures, or with an error."""
+    """Result of a task: a message with optional statistics, or an error."""
 
     name = fields.String(data_key="taskName")
     success = fields.Boolean()
@@ -84,7 +84,7 @@ _interval_out, _task_out = IntervalOut(), TaskOut()
 
 
 def dump_interval(interval: CheckInterval) -> dict[str, Any]:
-    """When the overdue check runs."""
+    """Get the interval of the overdue check."""
     return _interval_out.dump(interval)
 
 
@@ -121,7 +121,7 @@ bp = Blueprint("cron", __name__)
 @bp.get("/cron-config")
 @described({200: IntervalOut})
 def show_interval() -> ResponseReturnValue:
-    """When the overdue check runs."""
+    """Get the interval of the overdue check."""
     return dump_interval(control.check_interval())
 
 
@@ -129,7 +129,7 @@ def show_interval() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: {"success": fields.Boolean()}}, body=IntervalIn)
 def save_interval() -> ResponseReturnValue:
-    """Choose when the overdue check runs; every process takes it over within 30 seconds, and at a reload at once."""
+    """Set the interval of the overdue check; applied by every process within 30 seconds, or at once on reload."""
     chosen = IntervalIn().load(json_body())["interval"]
     control.choose_interval(chosen, actor=actor(), now=runtime.now())
     return {"success": True}
@@ -138,7 +138,7 @@ def save_interval() -> ResponseReturnValue:
 @bp.get("/cron/health")
 @described({200: ScheduleHealthOut})
 def health() -> ResponseReturnValue:
-    """Which tasks are scheduled, when each ran last, and what went wrong."""
+    """Get the scheduled tasks, their last runs and errors."""
     schedule = control.running()
     return dump_health(schedule.is_running, schedule.active_tasks(), control.last_runs())
 
@@ -146,7 +146,7 @@ def health() -> ResponseReturnValue:
 @bp.get("/cron/tasks")
 @described({200: TasksOut})
 def tasks() -> ResponseReturnValue:
-    """Every task with its times, its last run and its last error."""
+    """List all tasks with schedule, last run and last error."""
     return dump_tasks(control.task_states())
 
 
@@ -154,7 +154,7 @@ def tasks() -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: ResultOut})
 def trigger(task: str) -> ResponseReturnValue:
-    """Run a task now; a failure is told in the answer, which is 200 all the same."""
+    """Run a task now. A failure is reported in the response, which is still 200."""
     return dump_result(control.running().run_now(task))
 
 
@@ -162,7 +162,7 @@ def trigger(task: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: MESSAGE})
 def stop(task: str) -> ResponseReturnValue:
-    """Take a task off the schedule until the next reload. 404 when it is not on it."""
+    """Remove a task from the schedule until the next reload. 404 if it is not scheduled."""
     control.running().stop_task(task)
     return {"message": f"Task {task} stopped"}
 
@@ -171,7 +171,7 @@ def stop(task: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: MESSAGE})
 def start(task: str) -> ResponseReturnValue:
-    """Put a task on the schedule, once, even if the settings switch it off. 404 when it is unknown."""
+    """Add a task to the schedule, even if disabled in the settings. 404 if it is unknown."""
     control.start_task_schedule(task)
     return {"message": f"Task {task} started"}
 
@@ -180,7 +180,7 @@ def start(task: str) -> ResponseReturnValue:
 @guarded(Guard.ADMIN)
 @described({200: MESSAGE})
 def reload_config() -> ResponseReturnValue:
-    """Schedule every task anew by the stored settings."""
+    """Rebuild the schedule from the stored settings."""
     control.reload()
     return {"message": "Configuration reloaded successfully"}
 

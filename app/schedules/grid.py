@@ -32,7 +32,7 @@ def weekday_mask(weekdays: Collection[int]) -> int:
     """
     mask = sum(1 << day for day in EVERY_DAY if day in weekdays or not weekdays)
     if not mask:
-        raise ValueError("no weekday between 0 (Sunday) and 6 (Saturday)")
+        raise ValueError("expected a weekday from 0 (Sunday) to 6 (Saturday)")
     return mask
 
 
@@ -59,7 +59,7 @@ def next_expected(
     """
     allowed = _allowed(weekdays)
     if not interval.size:
-        raise NoSlot("an interval of no length plans nothing")
+        raise NoSlot("the interval must be longer than zero")
     last_run_at, anchor_at = last_run_at.astimezone(UTC), anchor_at.astimezone(UTC)
     early = max(min(tolerance, interval.size / 4), usual_early)
     # wire: the anchor alone, on an allowed day, counts from exactly one second after the run; other slots from later.
@@ -69,7 +69,7 @@ def next_expected(
         earliest_at = last_run_at + max(early, GRACE + timedelta.resolution)
         return _planned(interval.first_index(anchor_at, earliest_at), anchor_at, interval, allowed)
     except OverflowError as error:
-        raise NoSlot("the next slot lies beyond the calendar") from error
+        raise NoSlot("the next expected run is out of the range of dates") from error
 
 
 @lru_cache(maxsize=256)
@@ -209,7 +209,7 @@ def _slots_backwards(
     """Planned slots before `end_at`, newest first, each once, to the edge of the calendar."""
     allowed = _allowed(weekdays)
     if not interval.size:
-        raise NoSlot("an interval of no length plans nothing")
+        raise NoSlot("the interval must be longer than zero")
     previous = end_at
     try:
         index = interval.first_index(anchor_at, end_at) - 1

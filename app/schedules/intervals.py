@@ -122,7 +122,7 @@ def parse_interval(text: str) -> Interval:
         raise BadInterval("The interval is empty")
     parts = [(written, "s")] if re.fullmatch("[0-9]+", written) else _PART.findall(written)
     if not parts:
-        raise BadInterval(f"The interval {written[:40]!r} holds no number followed by one of the units s m h D W M Y")
+        raise BadInterval(f"The interval {written[:40]!r} must contain numbers with the units s m h D W M Y")
     for digits, unit in parts:
         if len(digits.lstrip("0")) > MOST_DIGITS:
             raise BadInterval(f"The interval part '{digits[:MOST_DIGITS]}…{unit}' is too long")
@@ -147,6 +147,6 @@ def add_months(instant: datetime, count: int) -> datetime:
     """Move by whole months; a day that the month does not have becomes its last one."""
     year, month = divmod(instant.year * 12 + instant.month - 1 + count, 12)
     if not 1 <= year <= 9999:
-        raise OverflowError("beyond the calendar")
+        raise OverflowError("the date is out of range")
     month += 1
     return instant.replace(year=year, month=month, day=min(instant.day, monthrange(year, month)[1]))

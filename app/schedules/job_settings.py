@@ -213,7 +213,7 @@ def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, n
         if choice == "learned":
             planning.learn_again(job, job.server)
         elif not planning.keep_learned(job):
-            raise Conflict("The runs of this job do not show a schedule yet")
+            raise Conflict("No schedule has been learned for this job yet")
         job.overdue_alerted_at = None
         changed = {name: {"old": before[name], "new": getattr(job, name)} for name in CHOSEN}
         details = {

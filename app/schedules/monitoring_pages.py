@@ -63,22 +63,22 @@ def schedule_words(job: Any) -> ScheduleWords:
         return ScheduleWords(_learned_text(learned), is_learned=True)
     interval = planning.offered_interval(job)
     offer = (
-        _("The runs are irregular. Expect one at least every %(time)s?", time=interval_text(interval))
+        _("The runs are irregular. Expect at least one run every %(time)s?", time=interval_text(interval))
         if interval
         else ""
     )
     if source == "kept" and learned is not None:
         return ScheduleWords(_("%(when)s (learned, kept)", when=when_text(learned)), is_learned=False)
     if source == planning.DUPLICATI and job.interval_source != planning.DUPLICATI:
-        return ScheduleWords(_("Announced by Duplicati with each run"), is_learned=False)
+        return ScheduleWords(_("Reported by Duplicati with each run"), is_learned=False)
     if source == planning.DUPLICATI:
         return ScheduleWords(_("%(every)s (from Duplicati)", every=every), is_learned=False)
     if source == planning.PERSON and job.schedule_anchor_at is None:
         at_least = _("at least every %(time)s", time=interval_text(job.expected_interval))
-        return ScheduleWords(_("%(every)s (chosen)", every=at_least), is_learned=False)
+        return ScheduleWords(_("%(every)s (set manually)", every=at_least), is_learned=False)
     if source == planning.PERSON:
-        return ScheduleWords(_("%(every)s (chosen)", every=every), is_learned=False)
-    return ScheduleWords(_("%(every)s (default, until four runs agree)", every=every), is_learned=False, offer=offer)
+        return ScheduleWords(_("%(every)s (set manually)", every=every), is_learned=False)
+    return ScheduleWords(_("%(every)s (default until four runs match)", every=every), is_learned=False, offer=offer)
 
 
 def when_text(learned: LearnedSchedule) -> str:
@@ -129,12 +129,12 @@ def _day_names(width: Literal["abbreviated", "wide"], locale: Locale) -> tuple[s
 CUSTOM = ""
 UNITS: Mapping[str, LazyString] = {
     CUSTOM: lazy("Custom"),
-    "m": lazy("Minute(s)"),
-    "h": lazy("Hour(s)"),
-    "D": lazy("Day(s)"),
-    "W": lazy("Week(s)"),
-    "M": lazy("Month(s)"),
-    "Y": lazy("Year(s)"),
+    "m": lazy("Minutes"),
+    "h": lazy("Hours"),
+    "D": lazy("Days"),
+    "W": lazy("Weeks"),
+    "M": lazy("Months"),
+    "Y": lazy("Years"),
 }
 # From Sunday on, as they are kept.
 WEEKDAYS = (
@@ -331,18 +331,18 @@ def problem_of(entry: Entry) -> str:
     """What is wrong with an entry, in a sentence; nothing where all is well."""
     text = entry.interval.strip()
     if not entry.weekdays:
-        return _("Choose at least one day.")
+        return _("Select at least one day.")
     if entry.unit != CUSTOM and not (entry.count.isascii() and entry.count.isdigit() and entry.count.strip("0")):
-        return _("The interval has to be a whole number above zero.")
+        return _("The interval must be a whole number greater than 0.")
     stranger = next((sign for sign in text if sign not in "0123456789smhDWMY"), None)
     if stranger is not None:
-        return _("“%(sign)s” does not belong into an interval such as 1D2h30m.", sign=stranger)
+        return _("“%(sign)s” is not allowed in an interval. Enter one such as 1D2h30m.", sign=stranger)
     try:
         interval = parse_interval(text)
     except BadInterval:
-        return _("The interval cannot be read; it looks like 1D2h30m, with the units s m h D W M Y.")
+        return _("Invalid interval. Enter one such as 1D2h30m, with the units s m h D W M Y.")
     if not is_strict(text) or not interval.size:
-        return _("The interval cannot be read; it looks like 1D2h30m, with the units s m h D W M Y.")
+        return _("Invalid interval. Enter one such as 1D2h30m, with the units s m h D W M Y.")
     return ""
 
 
@@ -537,7 +537,7 @@ def check_now() -> ResponseReturnValue:
 def forget_alerts() -> ResponseReturnValue:
     """Forget who was told of which lateness."""
     reset_alerts(actor(), visible_server_ids(), runtime.now())
-    flash(_("The next check tells of every late job again."), "success")
+    flash(_("The next check will alert again for every overdue job."), "success")
     return _back()
 
 
@@ -553,9 +553,9 @@ def monitoring_file() -> ResponseReturnValue:
 
 def _check() -> None:
     found = check_all_jobs(actor(), visible_server_ids(), runtime.now())
-    late = ngettext("%(num)s job is late", "%(num)s jobs are late", found.overdue_count)
-    told = ngettext("%(num)s of them was told now", "%(num)s of them were told now", found.told_count)
-    checked = ngettext("%(num)s job was checked", "%(num)s jobs were checked", found.checked_count)
+    late = ngettext("%(num)s job overdue", "%(num)s jobs overdue", found.overdue_count)
+    told = ngettext("%(num)s new alert", "%(num)s new alerts", found.told_count)
+    checked = ngettext("%(num)s job checked", "%(num)s jobs checked", found.checked_count)
     flash(f"{checked}; {late}; {told}.", "success")
 
 
@@ -569,7 +569,7 @@ def save_self_monitoring() -> ResponseReturnValue:
         return _show(build_board(visible_server_ids(), {}, runtime.now()), form), 400
     flash(_("Saved."), "success")
     if is_dropped:
-        flash(_("The stored token was removed, since the address leads to another host. Enter it again."), "warning")
+        flash(_("The stored token was removed because the URL points to another host. Enter it again."), "warning")
     if request.form.get("then") == "ping":
         _ping()
     return redirect(url_for("settings.index", tab=TAB, _anchor="self-monitoring"), 303)

@@ -20,30 +20,30 @@ from app.web.request import actor
 
 # A task that is not among them is shown by its name.
 TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
-    "overdue-backup-check": (lazy("Overdue check"), lazy("Looks for jobs that should have reported")),
+    "overdue-backup-check": (lazy("Overdue check"), lazy("Checks for overdue jobs")),
     "alarm-check": (
-        lazy("Alarm check"),
-        lazy("Looks for missing reports, failing channels and problems with duplistatus itself"),
+        lazy("Alert check"),
+        lazy("Checks for missing reports, failing channels and problems with duplistatus itself"),
     ),
-    "audit-log-cleanup": (lazy("Audit log clean-up"), lazy("Deletes what is older than the days that are set")),
-    "housekeeping": (lazy("Housekeeping"), lazy("Removes expired sessions, packs logs")),
-    "retention": (lazy("Retention"), lazy("Deletes old runs, deliveries and log files, where that is set")),
-    "local-backup": (lazy("Database backup"), lazy("Copies the database, where that is set")),
-    "collect-from-servers": (lazy("Collecting"), lazy("Fetches logs from the servers that are set to it")),
+    "audit-log-cleanup": (lazy("Audit log clean-up"), lazy("Deletes entries that are older than the retention period")),
+    "housekeeping": (lazy("Housekeeping"), lazy("Removes expired sessions and compresses logs")),
+    "retention": (lazy("Retention"), lazy("Deletes old runs, deliveries and log files, if enabled")),
+    "local-backup": (lazy("Database backup"), lazy("Backs up the database, if enabled")),
+    "collect-from-servers": (lazy("Collecting"), lazy("Collects logs from servers with automatic collection")),
     "duplicati-versions": (
         lazy("Duplicati versions"),
-        lazy("Looks for newer versions of Duplicati, where that is set"),
+        lazy("Checks for Duplicati updates, if enabled"),
     ),
     "version-lists": (
-        lazy("Lists of versions"),
-        lazy("After an upgrade or an import, reads the lists of versions in stored logs once more"),
+        lazy("Version lists"),
+        lazy("Reads the version lists in stored logs again after an upgrade or import"),
     ),
     "integrity-check": (lazy("Integrity check"), lazy("Checks the database file for damage")),
     "external-monitor": (
         lazy("External monitor"),
-        lazy("Pings the external monitor, where that is set"),
+        lazy("Pings the external monitor, if enabled"),
     ),
-    "compaction": (lazy("Compaction"), lazy("Tidies the database and gives free space back")),
+    "compaction": (lazy("Compaction"), lazy("Compacts the database and frees unused space")),
     "daily-summary": (lazy("Daily summary"), lazy("Sends the summary of all jobs")),
     "digest": (lazy("Digest"), lazy("Sends the weekly or monthly digest")),
 }

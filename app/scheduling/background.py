@@ -108,7 +108,7 @@ class _PendingStart(threading.Thread):
             try:
                 start_jobs(self._app)
             except SQLAlchemyError:  # the outermost loop: a database that is away now may be back in a moment
-                log.exception("scheduled work cannot be started now")
+                log.exception("scheduled tasks cannot be started now")
                 wait_s = RETRY_S
             else:
                 self._app.extensions.pop(PENDING, None)
@@ -152,7 +152,7 @@ def start_jobs_in_workers(app: Flask) -> None:
         start_jobs_soon(app)
         return
     if not uwsgi.has_threads:
-        raise RuntimeError("uWSGI runs no threads, which scheduled work and delivery need: add --enable-threads")
+        raise RuntimeError("uWSGI runs without threads, which scheduled tasks and delivery need: add --enable-threads")
     if uwsgi.worker_id():
         start_jobs_soon(app)
         return
@@ -201,7 +201,7 @@ def _leave_jobs_to_children() -> None:
     for app in list(_applications):
         if cancel_start(app):
             _left_to_children.add(app)
-            log.info("scheduled work and delivery run in the forked processes")
+            log.info("scheduled tasks and delivery run in the forked processes")
 
 
 os.register_at_fork(after_in_child=_renew_in_child, after_in_parent=_leave_jobs_to_children)

@@ -184,7 +184,7 @@ def running() -> Schedule:
     if found is None or not found.is_running:
         raise Unavailable(
             "Cron service is not running",
-            message="Scheduled work is switched off in this process; start it without RUN_JOBS=false",
+            message="Scheduled tasks are disabled in this process; start it without RUN_JOBS=false",
         )
     return found
 
@@ -228,7 +228,7 @@ def take_over() -> None:
     try:
         reload()
     except AppError as error:
-        log.error("the schedule does not follow the restored settings: %s", error.message)
+        log.error("the schedule could not be updated from the restored settings: %s", error.message)
 
 
 def last_runs() -> list[Task]:

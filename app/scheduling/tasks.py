@@ -105,14 +105,14 @@ def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _look_around(now: datetime) -> tuple[str, Mapping[str, int]]:
     count = watchdogs.run_watchdogs(now) + health_alarms.look(now)
-    return f"Queued {count} alarms about silence, channels, destinations and health", {}
+    return f"Queued {count} alerts about missing reports, channels, destinations and health", {}
 
 
 def _check_integrity(now: datetime) -> tuple[str, Mapping[str, int]]:
     damage = checks.check_damage(now)
     if damage is None:
-        return "PostgreSQL looks after its own files", {}
-    return (f"The database file is damaged: {damage}" if damage else "The database file is whole"), {}
+        return "Not applicable to PostgreSQL", {}
+    return (f"The database file is damaged: {damage}" if damage else "Integrity check passed"), {}
 
 
 def _ping_monitor(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -120,8 +120,8 @@ def _ping_monitor(now: datetime) -> tuple[str, Mapping[str, int]]:
     if result is None:
         return "No ping was due", {}
     if result.error:
-        return f"The external monitor cannot be pinged: {result.error}", {}
-    return ("The external monitor was pinged" if not result.reason else f"Reported as failing: {result.reason}"), {}
+        return f"The ping to the external monitor failed: {result.error}", {}
+    return ("Pinged the external monitor" if not result.reason else f"Reported as failing: {result.reason}"), {}
 
 
 def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
@@ -144,47 +144,47 @@ def _delete_old(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
     made = local_backups.back_up_if_due(now)
-    return f"Made {made.name}" if made else "No backup was due", {}
+    return f"Created {made.name}" if made else "No backup was due", {}
 
 
 def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = rounds.pull_due(now)
-    told = f"Asked {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} did not answer"
+    told = f"Collected from {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} failed"
     return told if found.server_count else "No server was due", {}
 
 
 def _look_for_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = duplicati_versions.check_if_due(now)
     if found is None:
-        return "No look for versions of Duplicati was due", {}
+        return "No version check was due", {}
     known = ", ".join(f"{channel} {version}" for channel, version in (found.newest or {}).items())
-    return f"Newest versions of Duplicati: {known or 'unknown'}", {}
+    return f"Latest Duplicati versions: {known or 'unknown'}", {}
 
 
 def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = maintenance.tidy_database(now)
-    freed = f"gave {found.freed_bytes} bytes back" if found.freed_bytes else "had nothing to give back"
+    freed = f"freed {found.freed_bytes} bytes" if found.freed_bytes else "had nothing to free"
     removed = f"{found.server_count} empty servers, {found.job_count} empty jobs and {found.badge_count} badges"
     return f"Removed {removed}; the database {freed}", {}
 
 
 def _send_summary(now: datetime) -> tuple[str, Mapping[str, int]]:
     count = summaries.send_due(now)
-    return ("No summary was due" if count is None else f"Queued {count} mails"), {}
+    return ("No summary was due" if count is None else f"Queued {count} emails"), {}
 
 
 def _send_digest(now: datetime) -> tuple[str, Mapping[str, int]]:
     count = digests.send_due(now)
-    return ("No digest was due" if count is None else f"Queued {count} messages"), {}
+    return ("No digest was due" if count is None else f"Queued {count} notifications"), {}
 
 
 def _read_lists_again(now: datetime) -> tuple[str, Mapping[str, int]]:
     count = repairs.read_lists_again(now)
     left = repairs.progress()
     if left is not None:
-        told = f"Read the lists of versions of {count} jobs again: {left.done_runs} of {left.total_runs} runs are done"
+        told = f"Read the version lists of {count} jobs again: {left.done_runs} of {left.total_runs} runs are done"
         return told, {"jobsLeft": left.job_count}
-    return (f"Read the lists of versions of {count} jobs again" if count else "Nothing was left to read"), {}
+    return (f"Read the lists of versions of {count} jobs again" if count else "Nothing to read"), {}
 
 
 TASKS: Mapping[str, ScheduledTask] = {
@@ -279,7 +279,7 @@ def _weekdays(part: str) -> str:
     first = int(match[1] or 0)
     last = int(match[2] or (6 if step or not match[1] else first))
     if last < first or (step and not step.strip("0")):
-        raise ValueError(f"the weekdays {part!r} cannot be read")
+        raise ValueError(f"invalid weekdays {part!r}")
     return ",".join(WEEKDAYS[number] for number in range(first, last + 1, int(step or 1)))
 
 

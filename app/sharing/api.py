@@ -27,7 +27,7 @@ HEADERS = {
 @badges_bp.get("/badge/<slug>.svg")
 @described({200: Content(SVG), 304: None, 404: Content(SVG)}, errors=(429,))
 def show(slug: str) -> ResponseReturnValue:
-    """How backups are, as a picture. An unknown badge is a grey one with status 404, so that no page shows a hole."""
+    """Get a badge as SVG. An unknown badge is grey, with status 404, so that pages show no broken image."""
     now = runtime.now()
     limit_rate("read", client_address(), now)
     found = badges.picture(slug, now)
@@ -42,7 +42,7 @@ badges_group = ApiGroup(
     guard=Guard.OPEN,
     csrf=False,
     url_prefix="",
-    summary="Badges that web pages show",
+    summary="SVG badges",
 )
 
 
@@ -50,7 +50,7 @@ badges_group = ApiGroup(
 
 
 class BadgeIn(Schema):
-    """A badge to make: of all servers, of one, or of one of its jobs. Without a slug it gets a secret one."""
+    """A badge to create for all servers, one server or one job. Without a slug, a secret one is generated."""
 
     class Meta:
         unknown = RAISE
@@ -62,7 +62,7 @@ class BadgeIn(Schema):
 
 
 class BadgeOut(Out):
-    """A badge; its picture is at `/badge/<slug>.svg`."""
+    """A badge; its image is at `/badge/<slug>.svg`."""
 
     slug = fields.String()
     label = fields.String()
@@ -71,13 +71,13 @@ class BadgeOut(Out):
 
 
 class BadgesOut(Out):
-    """All badges, oldest first."""
+    """List all badges, oldest first."""
 
     badges = fields.List(fields.Nested(BadgeOut))
 
 
 class MetricsIn(Schema):
-    """Whether metrics are given out, and whether only for a key of scope `read`."""
+    """Whether the metrics endpoint is enabled, and whether it requires a key of scope `read`."""
 
     class Meta:
         unknown = RAISE
@@ -87,7 +87,7 @@ class MetricsIn(Schema):
 
 
 class MetricsOut(Out):
-    """Whether metrics are given out, and whether only for a key of scope `read`."""
+    """Whether the metrics endpoint is enabled, and whether it requires a key of scope `read`."""
 
     enabled = fields.Boolean()
     requires_key = fields.Boolean(data_key="requiresKey")
@@ -101,14 +101,14 @@ publishing_bp = Blueprint("publishing", __name__)
 @publishing_bp.get("/badges")
 @described({200: BadgesOut})
 def index() -> ResponseReturnValue:
-    """All badges, oldest first."""
+    """List all badges, oldest first."""
     return {"badges": BadgeOut().dump(badges.list_badges(), many=True)}
 
 
 @publishing_bp.post("/badges")
 @described({201: BadgeOut}, body=BadgeIn, errors=(404, 409))
 def create() -> ResponseReturnValue:
-    """Make a badge of all servers, of one, or of one of its jobs."""
+    """Create a badge for all servers, one server or one job."""
     wanted = BadgeIn().load(json_body())
     return BadgeOut().dump(badges.create_badge(**wanted, actor=actor(), now=runtime.now())), 201
 
@@ -116,7 +116,7 @@ def create() -> ResponseReturnValue:
 @publishing_bp.delete("/badges/<slug>")
 @described({200: {"message": fields.String()}})
 def delete(slug: str) -> ResponseReturnValue:
-    """Take a badge away."""
+    """Delete a badge."""
     badges.delete_badge(slug, actor=actor(), now=runtime.now())
     return {"message": "Badge deleted"}
 
@@ -124,14 +124,14 @@ def delete(slug: str) -> ResponseReturnValue:
 @publishing_bp.get("/metrics-settings")
 @described({200: MetricsOut})
 def show_metrics() -> ResponseReturnValue:
-    """Whether metrics are given out, and whether only for a key."""
+    """Get whether the metrics endpoint is enabled, and whether it requires an API key."""
     return {"enabled": metrics.are_enabled(), "requiresKey": metrics.need_key()}
 
 
 @publishing_bp.patch("/metrics-settings")
 @described({200: MetricsOut}, body=MetricsIn)
 def save_metrics() -> ResponseReturnValue:
-    """Choose whether metrics are given out, and whether only for a key."""
+    """Set whether the metrics endpoint is enabled, and whether it requires an API key."""
     metrics.configure(**MetricsIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_metrics()
 
@@ -139,5 +139,5 @@ def save_metrics() -> ResponseReturnValue:
 # What is shown to others: badges and metrics.
 
 publishing_group = ApiGroup(
-    name="publishing", blueprint=publishing_bp, guard=Guard.ADMIN, summary="Which badges and metrics there are"
+    name="publishing", blueprint=publishing_bp, guard=Guard.ADMIN, summary="Settings of badges and metrics"
 )

@@ -49,20 +49,20 @@ def create_badge(
     if slug is not None and not SLUG.fullmatch(slug):
         raise AppError("slug: 2 to 64 letters, digits, - and _, beginning with a letter or a digit")
     if job_name is not None and server_id is None:
-        raise AppError("serverId: a job is named along with its server")
+        raise AppError("serverId: required for the badge of a job")
     usual_label = "backups"
     if server_id is not None:
         jobs = _jobs_of(server_id, job_name, now)
         if not jobs:
-            raise NotFound("There is no such server or job with a backup")
+            raise NotFound("There is no such server or job with runs")
         usual_label = jobs[0].server_display_name if job_name is None else job_name
     badge = Badge(slug or secrets.token_urlsafe(16), (label or usual_label)[:LONGEST_LABEL], server_id, job_name)
     with writing():
         badges = list_badges()
         if badge.slug in {other.slug for other in badges}:
-            raise Conflict("slug: another badge has this one")
+            raise Conflict("slug: already used by another badge")
         if len(badges) >= MOST_BADGES:
-            raise AppError(f"There are {MOST_BADGES} badges already")
+            raise AppError(f"The limit of {MOST_BADGES} badges is reached")
         _store([*badges, badge], now)
         _audit("badge_created", badge, actor=actor, now=now)
     return badge

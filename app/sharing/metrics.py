@@ -32,8 +32,8 @@ LABELS = ("server_id", "server", "job")
 # Figures of a job's newest run: name of the metric, what it tells, attribute of `JobStatus`.
 FIGURES = (
     ("duration_seconds", "How long the newest run took", "last_duration_s"),
-    ("examined_bytes", "Size of the files that the newest run looked at", "examined_bytes"),
-    ("examined_files", "Number of files that the newest run looked at", "examined_files"),
+    ("examined_bytes", "Size of the files examined by the newest run", "examined_bytes"),
+    ("examined_files", "Number of files examined by the newest run", "examined_files"),
     ("uploaded_bytes", "Bytes that the newest run sent to the storage", "uploaded_bytes"),
     ("storage_bytes", "Size of the storage after the newest run", "storage_bytes"),
     ("versions", "Versions that can be restored", "version_count"),
@@ -104,7 +104,7 @@ def _queue_metrics() -> Iterator[Metric]:
         deliveries.add_metric((state.value,), found.get(state.value, 0))
     yield deliveries
     is_waiting = select(func.count()).where(RejectedReport.replayed_at.is_(None))
-    rejected = GaugeMetricFamily("duplistatus_rejected_reports", "Refused uploads that are kept and not taken in since")
+    rejected = GaugeMetricFamily("duplistatus_rejected_reports", "Stored rejected reports that were not accepted later")
     rejected.add_metric((), db.session.scalar(is_waiting) or 0)
     yield rejected
 
@@ -140,7 +140,7 @@ class RequestFigures:
         labels = ("method", "route", "status")
         requests = CounterMetricFamily("duplistatus_http_requests", "Requests that were answered", labels=labels)
         durations = HistogramMetricFamily(
-            "duplistatus_http_request_duration_seconds", "How long answers took to make", labels=labels
+            "duplistatus_http_request_duration_seconds", "Time to process requests", labels=labels
         )
         for (method, route, status), (total_s, *counts) in sorted(copied.items()):
             named = (method, route, str(status))

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus; switched on in the settings."""
+"""Prometheus metrics; switched on in the settings."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -66,9 +66,9 @@ def count_requests(state: BlueprintSetupState) -> None:
 @bp.get("/metrics")
 @described({200: Content("text/plain")}, errors=(401, 403, 404, 429))
 def show() -> ResponseReturnValue:
-    """Jobs, messages, requests and the process, in the text format of Prometheus; 404 while it is switched off."""
+    """Get metrics in the Prometheus text format. 404 if the endpoint is disabled."""
     if not metrics.are_enabled():
-        raise NotFound("Metrics are switched off")
+        raise NotFound("Metrics are disabled")
     authenticate_api_key("read", always_needs_key=metrics.need_key())
     registry = CollectorRegistry(auto_describe=False)
     for collector in (StoredState(), figures()):
@@ -84,5 +84,5 @@ def figures() -> RequestFigures:
 
 
 group = ApiGroup(
-    name="metrics", blueprint=bp, guard=Guard.OPEN, csrf=False, url_prefix="", summary="Metrics for Prometheus"
+    name="metrics", blueprint=bp, guard=Guard.OPEN, csrf=False, url_prefix="", summary="Prometheus metrics"
 )

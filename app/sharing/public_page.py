@@ -54,9 +54,9 @@ def judge(servers: Sequence[ShownServer]) -> PublicVerdict:
     overdue = sum(job.is_overdue and not is_failure(job.last_status) for job in jobs)
     fine = sum(job.last_status == SUCCESS and not job.is_overdue for job in jobs)
     if not jobs:
-        return PublicVerdict("empty", _("There is nothing to show yet"))
+        return PublicVerdict("empty", _("Nothing to show yet"))
     if fine == len(jobs):
-        return PublicVerdict("fine", ngettext("The backup is fine", "All %(num)s backups are fine", fine))
+        return PublicVerdict("fine", ngettext("The only job is OK", "All %(num)s jobs OK", fine))
     if failed or overdue:
         told = [_("%(count)s failed", count=failed)] if failed else []
         told += [_("%(count)s overdue", count=overdue)] if overdue else []
@@ -64,4 +64,4 @@ def judge(servers: Sequence[ShownServer]) -> PublicVerdict:
     warned = sum(job.last_status == WARNING for job in jobs)
     if warned:
         return PublicVerdict("attention", _("%(count)s with warnings", count=warned))
-    return PublicVerdict("attention", _("%(count)s unclear", count=len(jobs) - fine))
+    return PublicVerdict("attention", _("%(count)s with unknown status", count=len(jobs) - fine))

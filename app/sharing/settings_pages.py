@@ -54,15 +54,15 @@ class ShownBadge:
 class BadgeForm(SettingsForm):
     """A badge to make."""
 
-    shows = SelectField(lazy_gettext("What it shows"), validate_choice=False)
+    shows = SelectField(lazy_gettext("Server or job"), validate_choice=False)
     label = StringField(
         lazy_gettext("Label"),
-        description=lazy_gettext("The word on its left. Left empty, the name of what it shows."),
+        description=lazy_gettext("Text on the left side. Leave blank to use the name of the server or job."),
         render_kw={"maxlength": LONGEST_LABEL, "autocomplete": "off"},
     )
     slug = StringField(
-        lazy_gettext("Word in its address"),
-        description=lazy_gettext("Left empty, one that nobody guesses: whoever knows the address sees the badge."),
+        lazy_gettext("Name in the URL"),
+        description=lazy_gettext("Leave blank for a random name. Anyone who knows the URL can see the badge."),
         render_kw={"maxlength": 64, "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"},
     )
 
@@ -81,15 +81,15 @@ class BadgeForm(SettingsForm):
         slug, label = (self.slug.data or "").strip() or None, (self.label.data or "").strip() or None
         server_id, job_name = _unpack(self.shows.data)
         if slug is not None and not SLUG.fullmatch(slug):
-            self.refuse("slug", _("2 to 64 letters, digits, - and _, beginning with a letter or a digit."))
+            self.refuse("slug", _("Enter 2 to 64 letters, digits, - and _, starting with a letter or digit."))
             return False
         try:
             badges.create_badge(slug=slug, label=label, server_id=server_id, job_name=job_name, actor=actor, now=now)
         except AppError as refusal:
             if refusal.status == 409:
-                self.refuse("slug", _("Another badge has this one."))
+                self.refuse("slug", _("Another badge uses this name. Enter a different one."))
             elif refusal.status == 404:
-                self.refuse("shows", _("This is gone. Choose something else."))
+                self.refuse("shows", _("This server or job no longer exists. Select another one."))
             else:
                 self.take(refusal)
             return False
@@ -162,7 +162,7 @@ def save_status_page() -> ResponseReturnValue:
     except AppError as refusal:
         flash(_refused(refusal), "error")
     else:
-        flash(_("The status page is on.") if page.is_enabled else _("The status page is off."), "success")
+        flash(_("Status page enabled.") if page.is_enabled else _("Status page disabled."), "success")
     return _back()
 
 
@@ -171,9 +171,9 @@ def save_status_page() -> ResponseReturnValue:
 def ask_new_status_link() -> ResponseReturnValue:
     """Ask before the link is replaced."""
     question = Confirmation(
-        title=_("Make a new link?"),
-        sentences=[_("The old link stops working at once. Everybody who should see the page needs the new one.")],
-        button=_("Make a new link"),
+        title=_("Create a new link?"),
+        sentences=[_("The old link stops working immediately. Everyone who should see the page needs the new one.")],
+        button=_("Create new link"),
         action=url_for("settings.renew_status_link"),
         back=url_for("settings.index", tab=TAB),
     )
@@ -185,15 +185,15 @@ def ask_new_status_link() -> ResponseReturnValue:
 def renew_status_link() -> ResponseReturnValue:
     """Replace the link."""
     status_page.renew_link(actor=actor(), now=runtime.now())
-    flash(_("The page has a new link; the old one leads nowhere."), "success")
+    flash(_("New link created. The old link no longer works."), "success")
     return _back()
 
 
 def _refused(refusal: AppError) -> str:
     if refusal.message.startswith("title:"):
-        return _("The title is too long: %(count)s characters at most.", count=LONGEST_TITLE)
+        return _("The title is too long. Enter at most %(count)s characters.", count=LONGEST_TITLE)
     if refusal.message.startswith("servers:"):
-        return _("Choose at least one server or job, or show all.")
+        return _("Select at least one server or job, or all servers.")
     return refusal.message
 
 
@@ -217,7 +217,7 @@ def save_metrics() -> ResponseReturnValue:
     """Choose whether metrics are given out, and whether only for a key."""
     sent = request.form
     metrics.configure(is_enabled="is_enabled" in sent, needs_key="needs_key" in sent, actor=actor(), now=runtime.now())
-    flash(_("Metrics are given out.") if "is_enabled" in sent else _("Metrics are off."), "success")
+    flash(_("Metrics endpoint enabled.") if "is_enabled" in sent else _("Metrics endpoint disabled."), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)
 
 
@@ -228,7 +228,7 @@ def create_badge() -> ResponseReturnValue:
     form = BadgeForm()
     if not form.attempt(actor(), runtime.now()):
         return _show(form), 400
-    flash(_("The badge is made. Copy it into your page."), "success")
+    flash(_("Badge created. Copy the embed code into your page."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="badges"), 303)
 
 
@@ -240,9 +240,9 @@ def confirm_badge_deletion(slug: str) -> ResponseReturnValue:
     if badge is None:
         raise NotFound("Badge not found")
     question = Confirmation(
-        title=_("Delete the badge %(name)s?", name=badge.label),
-        sentences=[_("Pages that show it get a grey picture from then on.")],
-        button=_("Delete the badge"),
+        title=_("Delete badge %(name)s?", name=badge.label),
+        sentences=[_("Pages that embed it will show a grey badge.")],
+        button=_("Delete badge"),
         action=url_for("settings.delete_badge", slug=slug),
         back=url_for("settings.index", tab=TAB),
     )

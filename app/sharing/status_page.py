@@ -92,7 +92,7 @@ def save(
     chosen_jobs = {(job.server_id, job.name) for job in known.jobs if job.job_id in set(job_ids)}
     chosen_jobs = {job for job in chosen_jobs if job[0] not in chosen_servers}
     if is_enabled and not shows_all and not chosen_servers and not chosen_jobs:
-        raise AppError("servers: choose at least one server or job, or show all")
+        raise AppError("servers: select at least one server or job, or show all")
     with writing():
         page = replace(
             current(),

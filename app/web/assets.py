@@ -124,7 +124,7 @@ def manifest() -> Response:
     said = {
         "name": "duplistatus",
         "short_name": "duplistatus",
-        "description": _("One page that says whether all your backups are fine"),
+        "description": _("See at a glance whether your backups are working"),
         "lang": chosen_language(),
         "id": home,
         "start_url": home,

@@ -15,54 +15,54 @@ from app.web.request import client_address
 log = logging.getLogger(__name__)
 
 TITLES = {
-    403: lazy_gettext("Not for this account"),
-    404: lazy_gettext("Nothing here"),
+    403: lazy_gettext("Access denied"),
+    404: lazy_gettext("Page not found"),
     413: lazy_gettext("Too large"),
     429: lazy_gettext("Too many requests"),
     500: lazy_gettext("Something went wrong"),
-    503: lazy_gettext("Not available at the moment"),
+    503: lazy_gettext("Temporarily unavailable"),
 }
-OTHER_TITLE = lazy_gettext("This did not work")
+OTHER_TITLE = lazy_gettext("Request failed")
 # What the API says in English, as people read it; what is not here was written for a page.
 PLAINER = {
-    "Not found": lazy_gettext("The address may be mistyped, or what was here is gone."),
-    "Server not found": lazy_gettext("There is no such server, or no longer."),
-    "Backup job not found": lazy_gettext("There is no such backup job, or no longer."),
-    "Backup not found": lazy_gettext("There is no such run, or no longer."),
+    "Not found": lazy_gettext("Check the URL. The page may have been deleted."),
+    "Server not found": lazy_gettext("Server not found. It may have been deleted."),
+    "Backup job not found": lazy_gettext("Backup job not found. It may have been deleted."),
+    "Backup not found": lazy_gettext("Run not found. It may have been deleted."),
     "Administrator access required": lazy_gettext("Only administrators may do this."),
-    "This account may see chosen servers only": lazy_gettext("This account may see only selected servers."),
-    "This account has sent many test messages, try again later": lazy_gettext(
-        "This account has sent many test messages. Try again in a minute."
+    "This account can see selected servers only": lazy_gettext("This account can only see selected servers."),
+    "Too many test notifications; try again later": lazy_gettext(
+        "Too many test notifications were sent. Try again in a minute."
     ),
-    "Your address is not allowed here": lazy_gettext("These pages cannot be used from your address."),
+    "Your address is not allowed here": lazy_gettext("Access from your IP address is not allowed."),
     guards.UNKNOWN_ADDRESS: lazy_gettext(
-        "Your address is unknown: IP_TRUSTED_PROXIES does not list the proxy on the host of duplistatus."
+        "Your IP address is unknown. Add the proxy on the host of duplistatus to IP_TRUSTED_PROXIES."
     ),
-    "Method not allowed": lazy_gettext("This address cannot be opened by itself."),
-    "The request cannot be understood": lazy_gettext("The browser sent something that cannot be understood."),
-    "The request is too large": lazy_gettext("More was sent than is taken."),
+    "Method not allowed": lazy_gettext("This URL cannot be opened directly."),
+    "The request cannot be understood": lazy_gettext("Invalid request."),
+    "The request is too large": lazy_gettext("The upload is too large."),
     "The database cannot be reached at the moment": lazy_gettext("The database cannot be reached. Try again later."),
     "The database is busy or locked at the moment": lazy_gettext("The database is busy or locked. Try again later."),
     "The database is damaged; restore a backup": lazy_gettext(
-        "The database is damaged. An administrator has to restore a backup."
+        "The database is damaged. An administrator must restore a backup."
     ),
     "The database cannot be written": lazy_gettext(
-        "The database is read-only. An administrator has to check the permissions of its folder."
+        "The database is read-only. An administrator must check the permissions of its directory."
     ),
     "The disk is full, so nothing can be stored": lazy_gettext(
-        "The disk is full, so nothing can be stored. An administrator has to free some space."
+        "The disk is full, so nothing can be stored. An administrator must free up space."
     ),
     "The disk of the database cannot be read or written": lazy_gettext(
-        "The disk of the database cannot be read or written. An administrator has to check it."
+        "The disk of the database cannot be read or written. An administrator must check it."
     ),
     "The database lacks tables or columns that this version needs": lazy_gettext(
-        "The database lacks tables or columns that this version needs. “duplistatus doctor” lists them."
+        "The database lacks tables or columns that this version needs. Run “duplistatus doctor” to list them."
     ),
-    "Somebody else changed the same at this moment; try again": lazy_gettext(
-        "Somebody else changed the same at this moment. Try again."
+    "Someone else just changed this; reload and try again": lazy_gettext(
+        "Someone else just changed this. Reload and try again."
     ),
     "Something unexpected went wrong; the application log has the details": lazy_gettext(
-        "This should not have happened. The application log has the details."
+        "Unexpected error. See the application log for details."
     ),
 }
 # Shown where no template can be drawn, and so in one language.
@@ -71,8 +71,8 @@ LAST_RESORT = """<!doctype html>
 <h1>{status}</h1><p>This page cannot be shown at the moment. The application log has the details.</p></html>
 """
 STALE_PAGE = "Invalid CSRF token"
-STALE_TITLE = lazy_gettext("Send it once more")
-STALE = lazy_gettext("The page was open for too long, so nothing was changed. Go back, load it anew and try again.")
+STALE_TITLE = lazy_gettext("Page expired")
+STALE = lazy_gettext("This page has expired and nothing was saved. Reload it and try again.")
 
 
 def show_error(sentence: str, status: int) -> Response:
@@ -81,7 +81,7 @@ def show_error(sentence: str, status: int) -> Response:
         try:
             return _draw(sentence, status, has_header=may_have_header and _is_for_reader(status))
         except Exception:
-            log.exception("an error page could not be drawn")
+            log.exception("an error page could not be rendered")
     return Response(LAST_RESORT.format(status=status), status, mimetype="text/html")
 
 

@@ -126,8 +126,8 @@ def answer_database_trouble(error: Exception) -> ResponseReturnValue:
 
 def answer_impossible_value(error: Exception) -> ResponseReturnValue:
     """Say that something of the request fits into no column; what is usual was refused before it came so far."""
-    log.warning("the database refused a value: %s", describe(error))
-    return _answer("The request holds a text or number that cannot be kept", 400, {}, {}, error)
+    log.warning("the database rejected a value: %s", describe(error))
+    return _answer("The request contains a string or number that cannot be stored", 400, {}, {}, error)
 
 
 def answer_broken_rule(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnValue:
@@ -139,8 +139,8 @@ def answer_broken_rule(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnVa
 
 def answer_collision(error: sqlalchemy.exc.SQLAlchemyError) -> ResponseReturnValue:
     """Say that two changes met: what one of them found was gone, or there, when it came to write."""
-    log.warning("two changes met: %s", error)
-    sentence = "Somebody else changed the same at this moment; try again"
+    log.warning("conflicting changes: %s", error)
+    sentence = "Someone else just changed this; reload and try again"
     return _answer(sentence, 503, {}, {"Retry-After": "1"}, error)
 
 

@@ -26,7 +26,7 @@ class SessionToken(CSRF):
     def validate_csrf_token(self, form: Any, field: CSRFTokenField) -> None:
         """Refuse a form without the session's token. Raises ValidationError."""
         if not g.get("csrf_valid", False) and not sessions.current().accepts_token(field.data):
-            raise ValidationError("This page has been open for too long; please send it once more")
+            raise ValidationError("This page has expired; please submit it again")
 
 
 class PageForm(FlaskForm):

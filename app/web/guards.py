@@ -41,7 +41,7 @@ log = logging.getLogger(__name__)
 # Per minute and per hour, for those whom no list names.
 PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
-UNKNOWN_ADDRESS = "Your address is not known: the proxy on this machine is not named in IP_TRUSTED_PROXIES"
+UNKNOWN_ADDRESS = "Your address is unknown: the proxy on the host of duplistatus is not listed in IP_TRUSTED_PROXIES"
 
 
 def check_network(zone: Zone) -> None:
@@ -57,7 +57,7 @@ def check_network(zone: Zone) -> None:
         return
     refusals = limiter("logged refusals", REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_PER_MINUTE)
     if refusals.allow(rate_key(address), now) is None:
-        log.warning("%s is on no allow list and was refused at %s", address, request.path)
+        log.warning("%s is not on an allow list and was rejected at %s", address, request.path)
     sentence = UNKNOWN_ADDRESS if is_behind_untrusted_proxy() else "Your address is not allowed here"
     raise Forbidden(sentence, errorCode="IP_NOT_ALLOWED")
 
@@ -165,7 +165,7 @@ def script_refusal() -> AppError | None:
 
 def _refusal(verdict: KeyVerdict, scope: str) -> AppError:
     if verdict is KeyVerdict.WRONG_SCOPE:
-        return Forbidden(f"This API key is not for the scope {scope!r}")
+        return Forbidden(f"This API key does not have the scope {scope!r}")
     return Unauthorized("A valid API key is required: ?api_key=…, X-Api-Key or Authorization: Bearer")
 
 
@@ -271,14 +271,14 @@ def check_request() -> ResponseReturnValue | None:
     if path_as_sent(request.environ).endswith("/") and request.url_rule and not request.url_rule.rule.endswith("/"):
         return redirect_without_slash()  # the last part of the address would take the slash for its own
     if b"%00" in request.query_string:
-        raise AppError("The query holds a NUL, which nothing can be looked for with")
+        raise AppError("The query contains a NUL character, which cannot be searched for")
     if request.method == "OPTIONS":
         answer = current_app.make_default_options_response()
         answer.status_code = 204
         return answer
     rule: Rule | None = current_app.extensions[RULES].get(endpoint)
     if rule is None:
-        raise Forbidden("This address is not covered by an access rule")
+        raise Forbidden("No access rule covers this URL")
     request.max_content_length = rule.body_limit
     if rule.zone is not None:
         check_network(rule.zone)
@@ -341,7 +341,7 @@ def _check_person(rule: Rule) -> None:
     # A key in a header is not sent by browsers on their own, so there is nothing for a token to protect.
     if rule.guard is not Guard.SESSION and isinstance(current_user._get_current_object(), ApiKeyUser):
         if rule.before_password_change:
-            raise Forbidden("A script has no account and no password")
+            raise Forbidden("API keys have no account and no password")
         return
     if not sessions.current().is_live:
         raise script_refusal() or Unauthorized("Invalid or expired session")
@@ -352,11 +352,11 @@ def _check_person(rule: Rule) -> None:
     if not current_user.is_authenticated:
         raise script_refusal() or Unauthorized("Authentication required")
     if current_user.must_change_password and not rule.before_password_change:
-        raise Forbidden("The password has to be changed first", errorCode=PASSWORD_CHANGE_REQUIRED)
+        raise Forbidden("The password must be changed first", errorCode=PASSWORD_CHANGE_REQUIRED)
     if rule.guard is Guard.ADMIN and not current_user.is_admin:
         raise Forbidden("Administrator access required")
     if rule.needs_all_servers and is_limited(current_user):
-        raise Forbidden("This account may see chosen servers only")
+        raise Forbidden("This account can see selected servers only")
 
 
 def _wanted_page() -> str:

@@ -72,9 +72,9 @@ def json_body(*, optional: bool = False) -> dict[str, Any]:
     except orjson.JSONDecodeError as error:
         raise AppError("The request body is not valid JSON") from error
     if not isinstance(body, dict):
-        raise AppError("The request body has to be a JSON object")
+        raise AppError("The request body must be a JSON object")
     if rb"\u0000" in raw and _holds_nul(body):
-        raise AppError("A text in the request body holds a NUL, which cannot be kept")
+        raise AppError("A string in the request body contains a NUL character, which cannot be stored")
     return body
 
 

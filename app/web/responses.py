@@ -59,7 +59,7 @@ class RequestHeaders(fields.Dict):
     """Request headers for a server, by name; those that cannot be sent are refused by name."""
 
     def __init__(self, **options: Any) -> None:
-        sentence = "Sent with every request to the server, for a proxy with a sign-in in front of it; given back masked"
+        sentence = "Sent with every request to the server, for a proxy that requires authentication; returned masked"
         super().__init__(fields.String(), fields.String(), metadata={"description": sentence}, **options)
 
     def _deserialize(self, value: Any, attr: Any, data: Any, **options: Any) -> dict[str, str]:

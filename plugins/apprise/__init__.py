@@ -1,4 +1,4 @@
-"""Reach people through the many services that Apprise knows, https://appriseit.com; one address for each service.
+"""Telegram, Discord, Slack, Teams and more than 100 other services through Apprise (https://appriseit.com).
 
 Apprise is imported when an address is looked at for the first time: it takes some 25 MB, which only those who use it
 should pay.
@@ -24,7 +24,7 @@ _taken: OrderedDict[str, set[str]] = OrderedDict()
 def validate_services(text: str) -> None:
     """A validator for settings. Raises ValidationError that names the line of an address, not the address."""
     if not open_services(text):
-        raise ValidationError(N_("At least one address is needed."))
+        raise ValidationError(N_("Enter at least one service URL."))
 
 
 class AppriseSettings(Schema):
@@ -34,8 +34,8 @@ class AppriseSettings(Schema):
         required=True,
         validate=validate_services,
         metadata={
-            "label": N_("Addresses of services"),
-            "help": N_("One a line, as described on appriseit.com: tgram://…, discord://…, mailtos://…"),
+            "label": N_("Service URLs"),
+            "help": N_("One per line, as described on appriseit.com: tgram://…, discord://…, mailtos://…"),
             "secret": True,
             "multiline": True,
         },

@@ -37,7 +37,9 @@ def open_services(text: str) -> dict[str, Any]:
     """Apprise's objects by address, each once. Raises ValidationError that names the line, never the address."""
     urls = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if len(urls) > MOST_SERVICES:
-        raise ValidationError(N_("More than {count} addresses; make a further channel.").format(count=MOST_SERVICES))
+        raise ValidationError(
+            N_("More than {count} service URLs. Create another channel for the rest.").format(count=MOST_SERVICES)
+        )
     return {url: _open(url, number) for number, url in enumerate(urls, 1)}
 
 
@@ -59,7 +61,7 @@ def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failu
     with guarded_connections():
         results = _library().Apprise(list(services.values())).notify(timeout=TIMEOUT_S, **notification).results
     if len(results) != len(services):
-        return dict.fromkeys(services, Failure(N_("the message could not be prepared"), is_permanent=False))
+        return dict.fromkeys(services, Failure(N_("the notification could not be prepared"), is_permanent=False))
     return {url: _failure(result) for url, result in zip(services, results, strict=True)}
 
 
@@ -78,7 +80,7 @@ def _library() -> Any:
 
 def _open(url: str, number: int) -> Any:
     if url.partition("://")[0].lower() in UNCONFIRMED_SCHEMES:
-        text = N_("Address {number} sends without a confirmation, so nobody would know of a lost message.")
+        text = N_("Line {number} uses a protocol without delivery confirmation, which is not supported.")
         raise ValidationError(text.format(number=number))
     apprise = _library()
     asset = apprise.AppriseAsset(
@@ -92,11 +94,11 @@ def _open(url: str, number: int) -> Any:
     )
     service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
-        text = N_("Address {number} is none that Apprise understands, or acts on this machine.")
+        text = N_("Line {number} is not a supported Apprise URL.")
         raise ValidationError(text.format(number=number))
     files = (value for value in vars(service).values() if isinstance(value, apprise.AppriseAttachment))
     if any(len(value) for value in files):
-        text = N_("Address {number} reads a file, which is not allowed here.")
+        text = N_("Line {number} attaches a file, which is not allowed.")
         raise ValidationError(text.format(number=number))
     _restrict(service, apprise)
     return service
@@ -121,7 +123,7 @@ def _failure(result: Any) -> Failure | None:
         return Failure(N_("{service} did not answer in time").format(service=result.name), is_permanent=False)
     found = STATUS.findall(" ".join(entry.message for entry in result.logs()))
     if not found:
-        text = N_("{service} could not be reached, or did not take the message")
+        text = N_("{service} could not be reached or rejected the notification")
         return Failure(text.format(service=result.name), is_permanent=False)
     status = int(found[-1])
     is_permanent = 300 <= status < 500 and status not in PASSING_STATUSES

@@ -1,4 +1,4 @@
-"""The six charts of the reference, each a stored figure of a run; their names are keys on the wire."""
+"""The six built-in charts, each a stored metric of a run. Their names are part of the API."""
 
 from app.plugin import N_, ChartProvider
 

@@ -1,4 +1,4 @@
-"""Mail over SMTP, as text and HTML."""
+"""Email via SMTP."""
 
 import smtplib
 import socket
@@ -46,55 +46,53 @@ class EmailSettings(Schema):
     port = fields.Integer(
         required=True,
         validate=validate.Range(1, 65535),
-        metadata={"label": N_("Port"), "help": N_("Mostly 587, or 465 with TLS from the start")},
+        metadata={"label": N_("Port"), "help": N_("Usually 587 (STARTTLS) or 465 (TLS)")},
     )
     connection_type = fields.String(
         load_default=STARTTLS,
-        validate=validate.OneOf(
-            [STARTTLS, SSL, PLAIN], [N_("Upgraded to TLS (STARTTLS)"), N_("TLS from the start"), N_("Not encrypted")]
-        ),
+        validate=validate.OneOf([STARTTLS, SSL, PLAIN], [N_("STARTTLS"), N_("TLS (SMTPS)"), N_("None (unencrypted)")]),
         metadata={
             "label": N_("Connection"),
-            "help": N_("Unless it is encrypted, anybody on the way may read along"),
+            "help": N_("Unencrypted messages and passwords can be read in transit"),
             "proposes": {"port": {STARTTLS: 587, SSL: 465, PLAIN: 25}},
         },
     )
     verifies_certificate = fields.Boolean(
         load_default=True,
         metadata={
-            "label": N_("Check the certificate"),
-            "help": N_("Without this check anybody between us may read along"),
+            "label": N_("Verify certificate"),
+            "help": N_("Turn off only for self-signed certificates"),
         },
     )
-    requires_login = fields.Boolean(load_default=True, metadata={"label": N_("Log in")})
+    requires_login = fields.Boolean(load_default=True, metadata={"label": N_("Authentication required")})
     username = fields.String(
-        load_default="", validate=validate_one_line, metadata={"label": N_("User name"), "encrypted": True}
+        load_default="", validate=validate_one_line, metadata={"label": N_("Username"), "encrypted": True}
     )
     password = fields.String(load_default="", metadata={"label": N_("Password"), "secret": True})
     mailto = fields.String(
         required=True,
-        validate=[validate.Regexp(r"[^@]*@", error=N_("Must hold an @.")), validate_one_line],
-        metadata={"label": N_("Recipients"), "help": N_("Several with commas between them")},
+        validate=[validate.Regexp(r"[^@]*@", error=N_("Enter an email address with an @.")), validate_one_line],
+        metadata={"label": N_("Recipients"), "help": N_("Comma-separated")},
     )
-    sender_name = fields.String(load_default="", validate=validate_one_line, metadata={"label": N_("Sender's name")})
+    sender_name = fields.String(load_default="", validate=validate_one_line, metadata={"label": N_("From name")})
     from_address = fields.String(
         load_default="",
         validate=validate_one_line,
-        metadata={"label": N_("Sender's address"), "help": N_("Without one, the user name is taken")},
+        metadata={"label": N_("From address"), "help": N_("Defaults to the username")},
     )
 
     @validates_schema(skip_on_field_errors=True)
     def check_sender(self, data: dict[str, Any], **_options: Any) -> None:
         """A sender's address, where one is given, must look like one."""
         if data["from_address"] and "@" not in data["from_address"]:
-            raise ValidationError(N_("Must hold an @."), "from_address")
+            raise ValidationError(N_("Enter an email address with an @."), "from_address")
 
 
 class EmailChannel(NotificationChannel):
     """One mail for each message, put together by Flask-Mail; a target replaces the recipients."""
 
     name, label = "email", N_("Email")
-    description = N_("Mail over SMTP, as text and HTML.")
+    description = N_("Email via SMTP.")
     Settings = EmailSettings
 
     def send(self, message: Message) -> None:
@@ -123,7 +121,7 @@ class EmailChannel(NotificationChannel):
             except ForbiddenAddress as error:
                 raise self.failure(str(error), permanent=True) from error
             except (flask_mail.BadHeaderError, UnicodeError) as error:
-                text = N_("an address holds characters that this server does not take")
+                text = N_("an address contains characters that the mail server does not accept")
                 raise self.failure(text, permanent=True) from error
             except (smtplib.SMTPException, OSError) as error:
                 raise self._explained(error) from error
@@ -155,7 +153,7 @@ class EmailChannel(NotificationChannel):
         plain = self.settings["connection_type"] == PLAIN
         address = self.settings["from_address"] or ("" if plain else self.settings["username"])
         if "@" not in address:
-            raise self.failure(N_("no sender's address is set, and the user name is none"), permanent=True)
+            raise self.failure(N_("no From address is set, and the username is not an email address"), permanent=True)
         name = " ".join(self.settings["sender_name"].split()) or "duplistatus"
         return f'"{quote(name)}" <{address.strip()}>'
 
@@ -165,31 +163,31 @@ class EmailChannel(NotificationChannel):
         mode = self.settings["connection_type"]
         permanent = isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
         if isinstance(error, smtplib.SMTPAuthenticationError):
-            text = N_("{place} refused the user name or password ({code})").format(place=place, code=error.smtp_code)
+            text = N_("{place} rejected the username or password ({code})").format(place=place, code=error.smtp_code)
         elif isinstance(error, smtplib.SMTPRecipientsRefused):
             codes = [code for code, _ in error.recipients.values()]
             permanent = all(500 <= code < 600 for code in codes)
             listed = ", ".join(map(str, codes))
-            text = N_("{place} refused the recipients ({codes})").format(place=place, codes=listed)
+            text = N_("{place} rejected the recipients ({codes})").format(place=place, codes=listed)
         elif isinstance(error, smtplib.SMTPResponseException):
             answer = f"{error.smtp_code} {_text(error.smtp_error)}"
-            text = N_("{place} refused the message ({answer})").format(place=place, answer=answer)
+            text = N_("{place} rejected the message ({answer})").format(place=place, answer=answer)
         elif isinstance(error, smtplib.SMTPNotSupportedError):
-            text = N_("{place} lacks what the connection type {mode} needs: {error}")
+            text = N_("{place} does not support the connection type {mode}: {error}")
             text, permanent = text.format(place=place, mode=mode, error=error), True
         elif isinstance(error, ssl.SSLCertVerificationError):
-            text = N_("the certificate of {place} cannot be trusted ({reason})")
+            text = N_("the certificate of {place} is not trusted ({reason})")
             text = text.format(place=place, reason=error.verify_message)
         elif isinstance(error, ssl.SSLError):
-            text = N_("{place} does not speak TLS as the connection type {mode} expects it")
+            text = N_("{place} does not support TLS with the connection type {mode}; check the port")
             text = text.format(place=place, mode=mode)
         elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             text = N_("{place} did not answer within {seconds} s with the connection type {mode}")
             text = text.format(place=place, seconds=f"{TIMEOUT_S:.0f}", mode=mode)
         elif isinstance(error.__context__, TooMuchData | smtplib.SMTPResponseException):
-            text = N_("{place} sends more than a mail server does").format(place=place)
+            text = N_("unexpected reply from {place}; check the server and port").format(place=place)
         elif isinstance(error, smtplib.SMTPServerDisconnected):
-            text = N_("{place} hung up; does the connection type {mode} fit the port?")
+            text = N_("{place} closed the connection; check that the connection type {mode} matches the port")
             text = text.format(place=place, mode=mode)
         else:
             text = N_("no connection to {place} ({error})").format(place=place, error=type(error).__name__)

@@ -1,4 +1,4 @@
-"""Push messages through ntfy, https://ntfy.sh or a server of one's own."""
+"""Push notifications through ntfy.sh or your own ntfy server."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -20,20 +20,23 @@ class NtfySettings(Schema):
     url = fields.String(
         required=True,
         validate=validate_http_url,
-        metadata={"label": N_("Server"), "help": N_("https://ntfy.sh or the address of your own ntfy server")},
+        metadata={"label": N_("Server"), "help": N_("https://ntfy.sh or the URL of your own ntfy server")},
     )
     topic = fields.String(
         required=True,
         validate=validate.Regexp(
-            r"\A\s*[-_A-Za-z0-9]{1,64}\s*\Z", error=N_("Only letters, digits, - and _, at most 64.")
+            r"\A\s*[-_A-Za-z0-9]{1,64}\s*\Z", error=N_("Enter up to 64 letters, digits, - and _.")
         ),
-        metadata={"label": N_("Topic"), "help": N_("Whoever knows it can read along: keep it hard to guess")},
+        metadata={
+            "label": N_("Topic"),
+            "help": N_("Anyone who knows the topic can read your notifications. Choose one that is hard to guess."),
+        },
     )
     token = fields.String(
         load_default="",
         allow_none=True,
         validate=lambda text: validate_one_line(text.strip()),
-        metadata={"label": N_("Access token"), "help": N_("For protected topics"), "secret": True},
+        metadata={"label": N_("Access token"), "help": N_("Only for protected topics"), "secret": True},
     )
 
 
@@ -41,7 +44,7 @@ class NtfyChannel(HttpChannel):
     """Publish as JSON, so that titles may hold any Unicode."""
 
     name, label = "ntfy", "ntfy"
-    description = N_("Push messages through ntfy, https://ntfy.sh or a server of one's own.")
+    description = N_("Push notifications through ntfy.sh or your own ntfy server.")
     Settings = NtfySettings
     title_limit, body_limit, limits_in_bytes = 250, 4096, True
 
@@ -79,7 +82,7 @@ class NtfyChannel(HttpChannel):
         with suppress(ValueError, AttributeError):
             told = answer.json()
             if told.get("code") == RATE_LIMITED:
-                return N_("that too many messages were sent; it takes more later (rate limit)")
+                return N_("that too many notifications were sent (rate limit)")
             if told.get("error"):
                 return f"{answer.status_code} {str(told['error'])[:200]}"
         return super().reason(answer)

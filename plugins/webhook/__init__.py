@@ -1,4 +1,4 @@
-"""Send what happened as JSON to an address of one's own, signed so that the receiver can trust it."""
+"""POST each event as JSON to your URL, optionally signed."""
 
 import hashlib
 import hmac
@@ -21,8 +21,8 @@ OWN_HEADERS = frozenset(
     {"connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}
 )
 OWN_PREFIX = "x-duplistatus-"
-NOT_A_HEADER = N_("Line {number} is not of the form “Name: value” in plain ASCII.")
-OWN_HEADER = N_("Line {number} names a header that is set by duplistatus.")
+NOT_A_HEADER = N_("Line {number} is not a header. Enter “Name: value” in ASCII characters.")
+OWN_HEADER = N_("Line {number} contains a header that is set by duplistatus. Remove it.")
 
 
 def read_headers(text: str) -> dict[str, str]:
@@ -50,32 +50,32 @@ class WebhookSettings(Schema):
     url = fields.String(
         required=True,
         validate=validate_http_url,
-        metadata={"label": N_("Address"), "help": N_("Receives a POST request with JSON"), "encrypted": True},
+        metadata={"label": N_("Address"), "help": N_("Receives POST requests with JSON"), "encrypted": True},
     )
     secret = fields.String(
         load_default="",
         allow_none=True,
-        metadata={"label": N_("Signing secret"), "help": N_("With one, every request is signed"), "secret": True},
+        metadata={"label": N_("Signing secret"), "help": N_("Used to sign each request (HMAC)"), "secret": True},
     )
     headers = fields.String(
         load_default="",
         allow_none=True,
         validate=read_headers,
         metadata={
-            "label": N_("Further headers"),
-            "help": N_("One a line: Authorization: Bearer …"),
+            "label": N_("Additional headers"),
+            "help": N_("One per line: Authorization: Bearer …"),
             "secret": True,
             "multiline": True,
         },
     )
-    verifies_certificate = fields.Boolean(load_default=True, metadata={"label": N_("Check the server's certificate")})
+    verifies_certificate = fields.Boolean(load_default=True, metadata={"label": N_("Verify certificate")})
 
 
 class WebhookChannel(HttpChannel):
     """One signed POST for each message; its shape is described in the README beside this file."""
 
     name, label = "webhook", N_("Webhook")
-    description = N_("Send what happened as JSON to an address of one's own, signed so that the receiver can trust it.")
+    description = N_("POST each event as JSON to your URL, optionally signed.")
     Settings = WebhookSettings
 
     def send(self, message: Message) -> None:

@@ -1,4 +1,4 @@
-"""What the jobs upload on workdays and what at weekends: two series that a chart can lay over each other."""
+"""Uploads on workdays and at weekends, as two series of a chart."""
 
 from app.plugin import ChartProvider
 

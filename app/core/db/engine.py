@@ -137,7 +137,7 @@ def explained() -> Iterator[None]:
             if code not in PASSING_TROUBLES | DAMAGES:
                 raise
             name, status = f"file {db.engine.url.database}", 2 if code in DAMAGES else 1
-            advice = " (docs/recovery.md tells how to restore a backup)" if code in DAMAGES else ""
+            advice = " (see docs/recovery.md for restoring a backup)" if code in DAMAGES else ""
         elif isinstance(error, DBAPIError) and (error.connection_invalidated or _is_unreachable(cause)):
             name, status, advice = f"server {db.engine.url.host or 'PostgreSQL'}", 1, ""
         else:
@@ -165,7 +165,7 @@ def hold(app: Flask, settings: Settings) -> None:
         if _take(handle, fcntl.LOCK_SH):
             return
         time.sleep(0.1)
-    raise CannotStart("a backup is being restored at the moment; start again afterwards")
+    raise CannotStart("a backup is being restored; start again when it is finished")
 
 
 def _take(handle: int, kind: int) -> bool:
@@ -186,7 +186,7 @@ def _remove_left_files(settings: Settings) -> None:
         else:
             path.unlink(missing_ok=True)
     if left:
-        log.info("removed %d temporary files that a killed process had left", len(left))
+        log.info("removed %d temporary files left by a killed process", len(left))
 
 
 @contextmanager
@@ -237,7 +237,7 @@ def fold_in(app: Flask, *, timeout_s: float) -> None:
         with turn, closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     except (sqlite3.Error, OSError) as error:  # all is safe in the log, and the next start reads it
-        log.warning("the database could not be tidied at the end: %s", error)
+        log.warning("the database could not be optimized at shutdown: %s", error)
 
 
 def create_safety_backup(settings: Settings, reason: str, *, keep: int | None = None) -> Path | None:
@@ -251,9 +251,9 @@ def create_safety_backup(settings: Settings, reason: str, *, keep: int | None = 
     folder = settings.data_dir / COPIES
     folder.mkdir(exist_ok=True, mode=0o700)
     if not has_room_for(source, folder):
-        raise CannotStart(f"not enough room in {folder} for a safety copy of the database")
+        raise CannotStart(f"not enough free space in {folder} for a safety backup of the database")
     made = keep_copy(source, folder, f"before-{reason}", datetime.now(UTC), COPIES_KEPT if keep is None else keep)
-    log.info("put a copy of the database aside: %s", made.name)
+    log.info("created a safety backup of the database: %s", made.name)
     return made
 
 
@@ -300,11 +300,11 @@ def is_known(revision: str) -> bool:
 
 
 def _newer_sentence(settings: Settings, present: str) -> str:
-    sentence = f"the database was made by a newer version of duplistatus (schema {present}, this version knows "
+    sentence = f"the database was created by a newer version of duplistatus (schema {present}, this version supports "
     sentence += f"{_newest_revision()} at most): install that version"
     if db.engine.dialect.name != "sqlite":
         return f"{sentence}, or restore a dump from before the upgrade"
-    return f"{sentence}, or go back to a safety backup of {settings.data_dir / COPIES} with `duplistatus restore FILE`"
+    return f"{sentence}, or restore a safety backup of {settings.data_dir / COPIES} with `duplistatus restore FILE`"
 
 
 def _make_private_file() -> None:
@@ -359,7 +359,7 @@ def log_differences() -> bool:
         differences = find_differences(connection)
     if differences:
         log.error(
-            "The schema of the database differs from what this version needs, although its migrations have run: %s. "
+            "The database schema differs from what this version requires, although its migrations have run: %s. "
             "Restore a backup from before the upgrade, or install the version that the database was used with.",
             name_differences(differences),
         )
@@ -377,8 +377,8 @@ def _differences(table: Table, present: Mapping[str, Mapping[str, Any]]) -> Iter
         if column.name not in present:
             yield f"{table.name}.{column.name} is missing"
         elif column.nullable and not present[column.name]["nullable"]:
-            yield f"{table.name}.{column.name} takes no NULL"
+            yield f"{table.name}.{column.name} is NOT NULL"
     for name, known in present.items():
         # It would refuse every new row.
         if name not in table.columns and not known["nullable"] and known["default"] is None:
-            yield f"{table.name}.{name} is unknown and takes no NULL"
+            yield f"{table.name}.{name} is unknown and NOT NULL"

@@ -79,7 +79,7 @@ def exclusive_writer(within_s: float | None = None) -> Iterator[None]:
         yield
         return
     if not _write_lock.acquire(timeout=_longest_wait_s() if within_s is None else within_s):
-        raise DatabaseTimeout("other writers of this process take too long")
+        raise DatabaseTimeout("timed out waiting for other writers of this process")
     try:
         yield
     finally:
@@ -135,5 +135,5 @@ LONGEST_SEARCH = 255
 def holds(text: str, *columns: Any) -> ColumnElement[bool]:
     """The condition that one of the columns holds a text. Raises AppError for a text that is too long."""
     if len(text) > LONGEST_SEARCH:
-        raise AppError(f"search: at most {LONGEST_SEARCH} characters can be looked for")
+        raise AppError(f"search: at most {LONGEST_SEARCH} characters")
     return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))

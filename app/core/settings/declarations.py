@@ -86,7 +86,7 @@ def check_instant(text: str) -> None:
     except ValueError as error:
         raise ValidationError("expected a time in ISO 8601") from error
     if instant.tzinfo is None or instant.year not in YEARS:
-        raise ValidationError("expected a time with an offset to UTC, of a year that there can be")
+        raise ValidationError("expected a time with an offset to UTC and a valid year")
 
 
 def check_network(text: str) -> None:
@@ -102,7 +102,7 @@ def check_time(text: str) -> None:
     try:
         read_time(text)
     except ValueError as error:
-        raise ValidationError("A time of day looks like 07:30") from error
+        raise ValidationError("Enter a time of day such as 07:30") from error
 
 
 def check_public_url(url: str) -> None:
@@ -111,11 +111,11 @@ def check_public_url(url: str) -> None:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
     except ValueError as error:
-        raise ValidationError("expected an address that begins with http:// or https://") from error
+        raise ValidationError("expected a URL that starts with http:// or https://") from error
     if url and (parts.scheme not in ("http", "https") or not has_host or parts.query or parts.fragment):
-        raise ValidationError("expected an address that begins with http:// or https://, without ? and #")
+        raise ValidationError("expected a URL that starts with http:// or https://, without ? and #")
     if parts.username or parts.password or len(url) > LONGEST_URL:
-        raise ValidationError(f"expected an address without a user's name, of {LONGEST_URL} characters at most")
+        raise ValidationError(f"expected a URL without a username, at most {LONGEST_URL} characters")
 
 
 def _check_crontab(text: str) -> None:
@@ -127,7 +127,7 @@ def _check_backup_schedule(stored: dict[str, Any]) -> None:
     try:
         wrong = BackupSchedule(**stored).wrong_fields()
     except TypeError as error:
-        raise ValidationError("it holds a field that is not known") from error
+        raise ValidationError("it contains an unknown field") from error
     if wrong:
         raise ValidationError(f"Invalid value for {wrong[0]}")
 

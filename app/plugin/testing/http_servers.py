@@ -94,7 +94,7 @@ class RecordingServer:
         """The requests so far, as soon as there are `count`. Raises TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.received) >= count, timeout_s):
-                raise TimeoutError(f"{len(self.received)} of {count} requests came within {timeout_s} s")
+                raise TimeoutError(f"{len(self.received)} of {count} requests received within {timeout_s} s")
             return list(self.received)
 
     def _handle(self, request: BaseHTTPRequestHandler) -> None:

@@ -43,7 +43,7 @@ class MailServer:
         """The letters so far, as soon as there are `count`. Raises TimeoutError."""
         with self.arrival:
             if not self.arrival.wait_for(lambda: len(self.letters) >= count, timeout_s):
-                raise TimeoutError(f"{len(self.letters)} of {count} letters came within {timeout_s} s")
+                raise TimeoutError(f"{len(self.letters)} of {count} emails received within {timeout_s} s")
             return list(self.letters)
 
     async def handle_MAIL(self, _server: Any, session: Any, envelope: Any, address: str, _options: Any) -> str:
