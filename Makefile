@@ -2,10 +2,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TYPED := app plugins
+CPUS := $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 # One more than there are processors: tests in a browser wait a good part of their time.
-WORKERS ?= $(shell $(PYTHON) -c 'import os; print((os.cpu_count() or 1) + 1)')
+WORKERS ?= $(shell expr $(CPUS) + 1)
+PYTEST := $(BIN)/python -m pytest --dist=loadfile --no-loadscope-reorder
 
-.PHONY: help run test test-js fuzz check lint-files lint-frontend format format-frontend bench translations screenshots dist vendor clean
+.PHONY: help run test test-fast test-most test-browser test-js fuzz coverage check lint-files lint-frontend format format-frontend bench \
+	translations screenshots dist vendor clean
 .DEFAULT_GOAL := help
 
 help: ## Show what can be made
@@ -15,7 +18,22 @@ run: $(VENV)/.installed ## Install what is missing, migrate, and serve on port 9
 	@exec $(BIN)/python wsgi.py
 
 test: $(VENV)/.installed-dev ## Install what tests need and run them all
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder
+	$(PYTEST) --numprocesses=$(WORKERS)
+
+test-fast: $(VENV)/.installed-dev ## Run the quick tests: those on SQLite within the process
+	$(PYTEST) --numprocesses=$(CPUS) -m "not slow and not postgresql and not browser and not load and not deploy" \
+		--ignore=tests/browser --ignore=tests/faults --ignore=tests/fuzz
+
+test-most: $(VENV)/.installed-dev ## Run all tests but those in a browser, under load and of deployments
+	$(PYTEST) --numprocesses=$(WORKERS) -m "not browser and not load and not deploy" --ignore=tests/browser
+
+test-browser: $(VENV)/.installed-dev ## Run the tests in a browser
+	$(PYTEST) --numprocesses=$(WORKERS) tests/browser
+
+coverage: $(VENV)/.installed-dev ## Run `test-most`, and print which share of the lines ran and the files below 80 %
+	$(PYTEST) --numprocesses=$(WORKERS) -m "not browser and not load and not deploy" --ignore=tests/browser \
+		--cov --cov-report=
+	$(BIN)/python scripts/uncovered.py
 
 fuzz: $(VENV)/.installed-dev ## Send a hundred made-up requests to every operation of the API, as everybody
 	FUZZ_EXAMPLES=100 $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=load tests/fuzz
@@ -65,7 +83,7 @@ vendor: node_modules/.installed ## Copy the browser libraries of package.json in
 	node scripts/vendor.js
 
 clean: ## Remove the virtual environment and caches; data stays
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage* *.egg-info
 
 node_modules/.installed: package.json package-lock.json
 	npm ci --silent

@@ -1,30 +1,200 @@
-"""Applications that tests make: what they share, and how to let go of one.
+"""Applications of tests: shared ones that are reset between tests, and what all applications have in common.
 
-Thousands of applications are made of the same routes, statements and templates. What is worked out of these once
-serves all of them: to work it out anew for each took more than half of the time of the tests.
+`SharedApplications` keeps one application for each set of settings and plugins, since creating one takes 30 ms. The
+compiled routes, statements and templates serve every application of the process, also those that a test creates.
+Importing this module takes a second: `conftest.py` imports it when the first fixture needs it.
 """
 
+import contextvars
+import shutil
 import sqlite3
-from contextlib import closing
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
+import argon2
+from descriptions import check_answer
+from flask import Flask
+from flask.testing import FlaskClient
 from jinja2.bccache import Bucket, BytecodeCache
 from sqlalchemy.engine.interfaces import Dialect
 from sqlalchemy.sql.compiler import Compiled
 
+from app.accounts import passwords
 from app.audit.log import AuditEntry
 from app.config import Settings
-from app.core.db import extensions
+from app.core import logs
+from app.core.db import engine
+from app.core.db import extensions as db_extensions
 from app.core.db.engine import close
 from app.core.db.transaction import writing
 from app.factory import create_app
+from app.plugin.http import use_proxies
+from app.plugin.testing.applications import ADMIN_PASSWORD
 from app.registry import Registry
+from app.sharing.metrics_api import FIGURES
 from app.web.routing import Address
 
-__all__ = ["CompiledTemplates", "close", "prepare_database", "share_addresses", "share_statements"]
+__all__ = ["ADMIN_PASSWORD", "Client", "SharedApplications", "close", "hashing_by", "new_application"]
 
 # What a route consists of once it is compiled.
 COMPILED = ("arguments", "_parts", "_trace", "_converters", "_build", "_build_unknown")
+APPLICATIONS_KEPT = 6
+PROGRAM_HASHER = passwords.hasher
+QUICK_HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+
+
+class Client(FlaskClient):
+    """A browser with its cookies, which can fetch CSRF tokens and sign in.
+
+    Each request runs in a context of its own, as under a real server: a test that holds an application context open
+    would otherwise share its database session and its signed-in user with the request.
+    """
+
+    def open(self, *args: Any, **kwargs: Any) -> Any:
+        """Send one request; fail unless the API description has such an answer."""
+        return contextvars.Context().run(lambda: self._open_checked(*args, **kwargs))
+
+    def _open_checked(self, *args: Any, **kwargs: Any) -> Any:
+        answer = super().open(*args, **kwargs)
+        check_answer(self.application, answer)
+        return answer
+
+    def csrf_headers(self) -> dict[str, str]:
+        """Return the header that a changing request needs."""
+        return {"X-CSRF-Token": self.get("/api/csrf").get_json()["token"]}
+
+    def send(self, method: str, path: str, **kwargs: Any) -> Any:
+        """Send a changing request with its token."""
+        return self.open(path, method=method, headers=self.csrf_headers(), **kwargs)
+
+    def sign_in(self, username: str = "admin", password: str = ADMIN_PASSWORD) -> Any:
+        """Sign in and return the answer."""
+        return self.send("POST", "/api/auth/login", json={"username": username, "password": password})
+
+
+class Prepared:
+    """SQLite databases as a first start leaves them, created once for each initial password."""
+
+    def __init__(self, make_folder: Callable[[], Path], registry: Registry) -> None:
+        self._make_folder, self._registry = make_folder, registry
+        self._paths: dict[str, Path] = {}
+
+    def __call__(self, settings: Settings) -> Path:
+        """Return the file for the initial password of `settings`."""
+        password = settings.admin_password
+        if password not in self._paths:
+            folder = self._make_folder()
+            prepare_database(replace(settings, data_dir=folder, database_url=""), self._registry)
+            self._paths[password] = folder / "duplistatus.db"
+        return self._paths[password]
+
+
+def new_application(settings: Settings, registry: Registry, prepared: Prepared) -> Flask:
+    """Create an application with a prepared database; whoever asks closes it."""
+    settings.data_dir.mkdir(exist_ok=True)
+    if not settings.database_url:
+        shutil.copy(prepared(settings), settings.data_dir)
+    app = create_app(settings, registry)
+    app.test_client_class = Client
+    app.jinja_env.bytecode_cache = COMPILED_TEMPLATES
+    return app
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An application with all that it consisted of, and all files that it had, before its first use."""
+
+    app: Flask
+    registry: Registry  # held, since its plugins are compared by identity
+    attributes: dict[str, Any]
+    config: dict[str, Any]
+    extensions: dict[str, Any]
+    files: dict[str, tuple[bytes, int]]
+
+    def reset(self) -> None:
+        """Forget what the last test did to the application, and restore its files; see `database.hold`."""
+        settings: Settings = self.extensions["duplistatus.settings"]
+        vars(self.app).update(self.attributes)
+        for present, first in ((self.app.config, self.config), (self.app.extensions, self.extensions)):
+            present.clear()
+            present.update(first)
+        self.app.extensions[FIGURES].__init__()
+        settings.data_dir.mkdir(mode=0o700, exist_ok=True)
+        for log in settings.data_dir.glob("duplistatus.db-*"):  # SQLite would take it for the one of the new file
+            log.unlink()
+        for name, (content, mode) in self.files.items():
+            path = settings.data_dir / name
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
+            path.chmod(mode)
+        use_proxies(settings.uses_proxies)
+        logs.configure(settings)
+        engine.hold(self.app, settings)
+
+
+class SharedApplications:
+    """The applications of this process, by settings and plugins; each use finds one as after its first start.
+
+    They have one data folder in common, whose files are those of the application in use.
+    """
+
+    def __init__(self, data_dir: Path, prepared: Prepared) -> None:
+        self._data_dir, self._prepared = data_dir, prepared
+        self._kept: OrderedDict[Any, Kept] = OrderedDict()
+
+    @contextmanager
+    def lend(self, settings: Settings, registry: Registry) -> Iterator[Flask]:
+        """Give an application for one test: a shared one, or a new one where the data folder is another."""
+        if settings.data_dir == self._data_dir and not settings.run_jobs:
+            app = self._find(settings, registry)
+        else:
+            app = new_application(settings, registry, self._prepared)
+        try:
+            yield app
+        finally:
+            close(app)
+
+    def _find(self, settings: Settings, registry: Registry) -> Flask:
+        key = (settings, _plugins(registry))
+        if key not in self._kept:
+            self._kept[key] = self._create(settings, registry)
+        self._kept.move_to_end(key)
+        while len(self._kept) > APPLICATIONS_KEPT:
+            self._kept.popitem(last=False)
+        self._kept[key].reset()
+        return self._kept[key].app
+
+    def _create(self, settings: Settings, registry: Registry) -> Kept:
+        app = new_application(settings, registry, self._prepared)
+        close(app)
+        _fold_in(settings)
+        files = {path.name: path for path in settings.data_dir.iterdir() if path.is_file()}
+        # From here on `@app.get` fails: a test that changes the routes needs an application of its own.
+        app._got_first_request = True
+        return Kept(
+            app,
+            registry,
+            dict(vars(app)),
+            dict(app.config),
+            {name: value for name, value in app.extensions.items() if name != engine.SERVING_LOCK},
+            {name: (path.read_bytes(), path.stat().st_mode & 0o777) for name, path in files.items()},
+        )
+
+
+def _plugins(registry: Registry) -> tuple[Any, ...]:
+    kinds = (registry.api_groups, registry.channels, registry.chart_providers)
+    return (*(tuple((name, id(plugin)) for name, plugin in kind.items()) for kind in kinds), registry.broken)
+
+
+def _fold_in(settings: Settings) -> None:
+    """Write what lies in the write-ahead log into the file of SQLite: what watches the database keeps it open."""
+    if not settings.database_url:
+        with closing(sqlite3.connect(settings.data_dir / "duplistatus.db")) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def prepare_database(settings: Settings, registry: Registry) -> None:
@@ -33,9 +203,7 @@ def prepare_database(settings: Settings, registry: Registry) -> None:
     with app.app_context(), writing() as session:
         session.query(AuditEntry).delete()
     close(app)
-    if not settings.database_url:  # what watches the database keeps it open, so nobody else folds in what was written
-        with closing(sqlite3.connect(settings.data_dir / "duplistatus.db")) as connection:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    _fold_in(settings)
 
 
 class CompiledTemplates(BytecodeCache):
@@ -68,8 +236,8 @@ class CompiledStatements(dict[Any, Compiled]):
 def share_statements() -> None:
     """Have the engines of all applications look among the same compiled statements, and mapped objects too."""
     compiled = CompiledStatements()
-    extensions.db._engine_options["execution_options"] = {"compiled_cache": compiled}
-    for mapper in extensions.db.Model.registry.mappers:
+    db_extensions.db._engine_options["execution_options"] = {"compiled_cache": compiled}
+    for mapper in db_extensions.db.Model.registry.mappers:
         mapper._compiled_cache = compiled
 
 
@@ -87,3 +255,22 @@ def share_addresses() -> None:
         vars(self).update(kept[key])
 
     Address.compile = compile_once  # type: ignore[method-assign]
+
+
+@contextmanager
+def hashing_by(hasher: argon2.PasswordHasher) -> Iterator[None]:
+    """Hash passwords by `hasher` for as long as the block lasts."""
+    before, passwords.hasher = passwords.hasher, hasher
+    passwords.nobodys_hash.cache_clear()
+    try:
+        yield
+    finally:
+        passwords.hasher = before
+        passwords.nobodys_hash.cache_clear()
+
+
+COMPILED_TEMPLATES = CompiledTemplates()
+share_addresses()
+share_statements()
+# Thousands of tests sign in; see `earnest_hashing`.
+passwords.hasher = QUICK_HASHER

@@ -1,41 +1,44 @@
-"""What every test may use: an application with a fresh database, clients that sign in, and a clock that can be set."""
+"""Fixtures for every test: an application with a fresh database, clients that sign in, and a clock that can be set.
 
-import contextvars
+Fixtures import what they need when they are used, so that tests of pure functions load neither Flask nor plugins.
+"""
+
+from __future__ import annotations
+
 import gc
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-import argon2
 import pytest
-from applications import CompiledTemplates, close, prepare_database, share_addresses, share_statements
-from descriptions import check_answer
-from flask import Flask
-from flask.testing import FlaskClient
-from flask_sqlalchemy import SQLAlchemy
 
-from app import runtime
-from app.accounts import passwords
-from app.config import Settings
-from app.core.db import extensions
-from app.factory import create_app
-from app.registry import Registry, discover
+if TYPE_CHECKING:
+    from applications import Client, Prepared, SharedApplications
+    from flask import Flask
+    from flask_sqlalchemy import SQLAlchemy
+
+    from app.config import Settings
+    from app.registry import Registry
 
 pytest_plugins = ("databases", "report_fixtures", "app.plugin.testing.fixtures")
 
-ADMIN_PASSWORD = "Correct7Horse"
-COMPILED_TEMPLATES = CompiledTemplates()
-EARNEST_HASHER = passwords.hasher
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by what they need, so that `-m` can leave them out; see the targets of the Makefile."""
+    for item in items:
+        if "browser" in item.path.parts:
+            item.add_marker("browser")
+        if needs_postgresql(item):
+            item.add_marker("postgresql")
 
 
-def pytest_configure() -> None:
-    """Share between applications what is the same in all of them."""
-    share_addresses()
-    share_statements()
+def needs_postgresql(item: pytest.Item) -> bool:
+    """Whether a fixture of the test starts a PostgreSQL server."""
+    parameters = getattr(item, "callspec", None) and item.callspec.params
+    return "postgres_server" in getattr(item, "fixturenames", ()) or "postgresql" in (parameters or {}).values()
 
 
 def pytest_collection_finish() -> None:
@@ -60,65 +63,36 @@ class Clock:
         return self.now
 
 
-class Client(FlaskClient):
-    """A browser with its cookies, which can fetch CSRF tokens and sign in.
-
-    Each request runs in a context of its own, as under a real server: a test that holds an application context open
-    would otherwise share its database session and its signed-in user with the request.
-    """
-
-    def open(self, *args: Any, **kwargs: Any) -> Any:
-        """Send one request; the answer has to be one that the API's description of itself names."""
-        return contextvars.Context().run(lambda: self._open_checked(*args, **kwargs))
-
-    def _open_checked(self, *args: Any, **kwargs: Any) -> Any:
-        answer = super().open(*args, **kwargs)
-        check_answer(self.application, answer)
-        return answer
-
-    def csrf_headers(self) -> dict[str, str]:
-        """The header that a changing request needs."""
-        return {"X-CSRF-Token": self.get("/api/csrf").get_json()["token"]}
-
-    def send(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Send a changing request with its token."""
-        return self.open(path, method=method, headers=self.csrf_headers(), **kwargs)
-
-    def sign_in(self, username: str = "admin", password: str = ADMIN_PASSWORD) -> Any:
-        """Sign in and return the answer."""
-        return self.send("POST", "/api/auth/login", json={"username": username, "password": password})
-
-
-@pytest.fixture(scope="session", autouse=True)
-def quick_hashing() -> Iterator[None]:
-    """Hash passwords with next to no work: thousands of tests sign in. See `earnest_hashing`."""
-    with hashing_by(argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)):
-        yield
-
-
 @pytest.fixture
 def earnest_hashing() -> Iterator[None]:
     """Hash passwords as the program does."""
-    with hashing_by(EARNEST_HASHER):
+    from applications import PROGRAM_HASHER, hashing_by
+
+    with hashing_by(PROGRAM_HASHER):
         yield
 
 
-@contextmanager
-def hashing_by(hasher: argon2.PasswordHasher) -> Iterator[None]:
-    """Have another hasher for as long as the block lasts."""
-    before, passwords.hasher = passwords.hasher, hasher
-    passwords.nobodys_hash.cache_clear()
-    try:
-        yield
-    finally:
-        passwords.hasher = before
-        passwords.nobodys_hash.cache_clear()
+@pytest.fixture(scope="session")
+def shared_data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder that the tests of this process use in turn."""
+    return tmp_path_factory.getbasetemp() / "data"
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    """Settings of a deployment in a folder of its own; override in a module to test other ones."""
-    return Settings(data_dir=tmp_path / "data", admin_password=ADMIN_PASSWORD, run_jobs=False, testing=True)
+def data_dir(shared_data_dir: Path) -> Path:
+    """A data folder that does not exist yet."""
+    shutil.rmtree(shared_data_dir, ignore_errors=True)
+    return shared_data_dir
+
+
+@pytest.fixture
+def settings(data_dir: Path) -> Settings:
+    """Settings of a deployment on SQLite; override in a module to test other ones."""
+    from applications import ADMIN_PASSWORD
+
+    from app.config import Settings
+
+    return Settings(data_dir=data_dir, admin_password=ADMIN_PASSWORD, run_jobs=False, testing=True)
 
 
 @pytest.fixture
@@ -129,7 +103,11 @@ def clock() -> Clock:
 
 @pytest.fixture(scope="session")
 def installed() -> Registry:
-    """The plugins that are installed; looked for once."""
+    """The plugins that are installed, loaded once."""
+    import applications  # noqa: F401 (before any application is created)
+
+    from app.registry import discover
+
     return discover()
 
 
@@ -140,31 +118,45 @@ def registry(installed: Registry) -> Registry:
 
 
 @pytest.fixture(scope="session")
-def prepared(tmp_path_factory: pytest.TempPathFactory, installed: Registry) -> Callable[[Settings], Path]:
-    """Give a database as a first start leaves it, made once for each initial password: that takes most of a start."""
-    made: dict[str, Path] = {}
+def prepared(tmp_path_factory: pytest.TempPathFactory, installed: Registry) -> Prepared:
+    """Gives a SQLite database as a first start leaves it: `prepared(settings)` returns its path."""
+    from applications import Prepared
 
-    def prepare(settings: Settings) -> Path:
-        password = settings.admin_password
-        if password not in made:
-            folder = tmp_path_factory.mktemp("prepared")
-            prepare_database(replace(settings, data_dir=folder), installed)
-            made[password] = folder / "duplistatus.db"
-        return made[password]
+    return Prepared(lambda: tmp_path_factory.mktemp("prepared"), installed)
 
-    return prepare
+
+@pytest.fixture(scope="session")
+def shared_applications(shared_data_dir: Path, prepared: Prepared) -> SharedApplications:
+    """The applications of this process."""
+    from applications import SharedApplications
+
+    return SharedApplications(shared_data_dir, prepared)
 
 
 @pytest.fixture
-def app(settings: Settings, clock: Clock, registry: Registry, prepared: Callable[[Settings], Path]) -> Iterator[Flask]:
-    """An application with a fresh database and the administrator `admin`; nobody is in its context."""
-    if not settings.database_url:
-        settings.data_dir.mkdir(exist_ok=True)
-        shutil.copy(prepared(settings), settings.data_dir)
-    app = create_app(settings, registry)
-    app.extensions[runtime.EXTENSION] = clock
-    app.test_client_class = Client
-    app.jinja_env.bytecode_cache = COMPILED_TEMPLATES
+def app(
+    settings: Settings, clock: Clock, registry: Registry, shared_applications: SharedApplications
+) -> Iterator[Flask]:
+    """An application with a fresh database and the administrator `admin`; nobody is in its context.
+
+    It is shared with other tests and reset in between: whoever adds routes to it overrides this by `own_app`.
+    """
+    from app.runtime import EXTENSION
+
+    with shared_applications.lend(settings, registry) as app:
+        app.extensions[EXTENSION] = clock
+        yield app
+
+
+@pytest.fixture
+def own_app(settings: Settings, clock: Clock, registry: Registry, prepared: Prepared) -> Iterator[Flask]:
+    """The same, but an application of the test's own, which it may change."""
+    from applications import close, new_application
+
+    from app.runtime import EXTENSION
+
+    app = new_application(settings, registry, prepared)
+    app.extensions[EXTENSION] = clock
     yield app
     close(app)
 
@@ -172,6 +164,8 @@ def app(settings: Settings, clock: Clock, registry: Registry, prepared: Callable
 @pytest.fixture
 def db(app: Flask) -> Iterator[SQLAlchemy]:
     """The database, within an application context that lasts as long as the test."""
+    from app.core.db import extensions
+
     with app.app_context():
         yield extensions.db
 

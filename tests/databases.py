@@ -1,4 +1,9 @@
-"""Both databases for tests: `database_url` runs a test on SQLite and on a PostgreSQL started for the session."""
+"""Both databases for tests: `database_url` runs a test on SQLite and on a PostgreSQL started for the session.
+
+The tests of a process use one PostgreSQL database in turn, which is emptied in between.
+"""
+
+from __future__ import annotations
 
 import ctypes
 import os
@@ -10,22 +15,44 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import psycopg
 import pytest
-from applications import prepare_database
 
-from app.config import Settings
-from app.registry import Registry
+if TYPE_CHECKING:
+    import psycopg
+
+    from app.config import Settings
+    from app.registry import Registry
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 # Nothing here has to outlive a power cut.
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=60")
 TEMPLATE = "prepared"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
+EMPTY_COPY = b"PGCOPY\n\xff\r\n\0" + bytes(8) + b"\xff\xff"  # of a table without rows, in the binary format
+TABLES = "SELECT quote_ident(tablename) FROM pg_tables WHERE schemaname = 'public'"
+SEQUENCES = """
+    SELECT quote_ident(sequencename), coalesce(last_value, start_value), last_value IS NOT NULL
+    FROM pg_sequences WHERE schemaname = 'public'
+"""
+# What tests may change besides rows.
+STRUCTURE = """
+    SELECT
+        (SELECT md5(string_agg(concat(oid, relname, relnatts), ',' ORDER BY oid)) FROM pg_class
+            WHERE relnamespace = 'public'::regnamespace),
+        (SELECT md5(string_agg(concat(attrelid, attname, atttypid, attnotnull), ',' ORDER BY attrelid, attnum))
+            FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid WHERE relnamespace = 'public'::regnamespace),
+        (SELECT md5(string_agg(concat(oid, conname), ',' ORDER BY oid)) FROM pg_constraint),
+        (SELECT count(*) FROM pg_trigger),
+        (SELECT count(*) FROM pg_db_role_setting)
+"""
+END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()
+"""
 _numbers = count(1)
 
 
@@ -62,9 +89,15 @@ class PostgresServer:
         """The address of one of its databases, as DATABASE_URL takes it."""
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
 
+    def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
+        """Connect to one of its databases, without transactions."""
+        import psycopg
+
+        return psycopg.connect(host=str(self._folder), user="postgres", dbname=database, autocommit=True)
+
     def execute(self, statement: str) -> None:
         """Run a statement outside of any transaction."""
-        with psycopg.connect(host=str(self._folder), user="postgres", dbname="postgres", autocommit=True) as connection:
+        with self.connect() as connection:
             connection.execute(statement)
 
     def stop(self) -> None:
@@ -77,6 +110,8 @@ class PostgresServer:
             self._process.wait()
 
     def _wait(self) -> None:
+        import psycopg
+
         deadline = time.monotonic() + 60
         while True:
             try:
@@ -87,6 +122,59 @@ class PostgresServer:
                 time.sleep(0.02)
             else:
                 return
+
+
+class SharedDatabase:
+    """A database that tests use in turn; each finds it as a first start leaves it."""
+
+    NAME = "shared"
+
+    def __init__(self, server: PostgresServer) -> None:
+        self._server = server
+        server.execute(f"CREATE DATABASE {self.NAME} TEMPLATE {TEMPLATE}")
+        with server.connect(self.NAME) as connection:
+            self._structure = connection.execute(STRUCTURE).fetchone()
+            names = [name for (name,) in connection.execute(TABLES)]
+            copies = {name: _copy_out(connection, name) for name in names}
+            sequences = list(connection.execute(SEQUENCES))
+        # A copy without rows has a header and a trailer only.
+        self._rows = {name: copy for name, copy in copies.items() if len(copy) > len(EMPTY_COPY)}
+        self._empty = "; ".join(
+            [
+                "SET session_replication_role = replica",  # without checks of foreign keys
+                "SET lock_timeout = '30s'",
+                *(f"DELETE FROM {name}" for name in names),
+                *(f"SELECT setval('{name}', {value}, {is_called})" for name, value, is_called in sequences),
+            ]
+        )
+
+    @property
+    def url(self) -> str:
+        """Its address, as DATABASE_URL takes it."""
+        return self._server.url(self.NAME)
+
+    def reset(self) -> None:
+        """Restore its rows, or the whole database where a test has changed more than rows."""
+        with self._server.connect(self.NAME) as connection:
+            connection.execute(END_OTHERS)
+            is_intact = connection.execute(STRUCTURE).fetchone() == self._structure
+            if is_intact:
+                self._restore_rows(connection)
+        if not is_intact:
+            self._server.execute(f"DROP DATABASE {self.NAME} WITH (FORCE)")
+            self.__init__(self._server)  # type: ignore[misc]
+
+    def _restore_rows(self, connection: psycopg.Connection[Any]) -> None:
+        with connection.transaction():
+            connection.execute(self._empty)
+            for name, content in self._rows.items():
+                with connection.cursor().copy(f"COPY {name} FROM STDIN (FORMAT binary)") as copy:
+                    copy.write(content)
+
+
+def _copy_out(connection: psycopg.Connection[Any], name: str) -> bytes:
+    with connection.cursor().copy(f"COPY {name} TO STDOUT (FORMAT binary)") as copy:
+        return b"".join(bytes(part) for part in copy)
 
 
 def end_with_parent() -> None:
@@ -122,11 +210,15 @@ def prepared_postgres(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory, installed: Registry
 ) -> PostgresServer:
     """The server with a template as a first start leaves it, made once: that takes most of a start."""
+    from applications import ADMIN_PASSWORD, prepare_database
+
+    from app.config import Settings
+
     postgres_server.execute(f"CREATE DATABASE {TEMPLATE}")
     settings = Settings(
         data_dir=tmp_path_factory.mktemp("prepared"),
         database_url=postgres_server.url(TEMPLATE),
-        admin_password="Correct7Horse",
+        admin_password=ADMIN_PASSWORD,
         run_jobs=False,
         testing=True,
     )
@@ -142,12 +234,17 @@ def empty_postgres_url(postgres_server: PostgresServer) -> str:
     return postgres_server.url(name)
 
 
+@pytest.fixture(scope="session")
+def shared_postgres(prepared_postgres: PostgresServer) -> SharedDatabase:
+    """The PostgreSQL database of this process."""
+    return SharedDatabase(prepared_postgres)
+
+
 @pytest.fixture
-def postgres_url(prepared_postgres: PostgresServer) -> str:
+def postgres_url(shared_postgres: SharedDatabase) -> str:
     """An address of a PostgreSQL database as a first start leaves it."""
-    name = f"test{next(_numbers)}"
-    prepared_postgres.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-    return prepared_postgres.url(name)
+    shared_postgres.reset()
+    return shared_postgres.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -158,7 +255,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def settings_of_each_database(tmp_path: Path, database_url: str) -> Settings:
+def settings_of_each_database(data_dir: Path, database_url: str) -> Settings:
     """Settings for both databases; a module that runs on both overrides `settings` with them."""
-    sqlite = Settings(data_dir=tmp_path / "data", admin_password="Correct7Horse", run_jobs=False, testing=True)
-    return replace(sqlite, database_url=database_url)
+    from applications import ADMIN_PASSWORD
+
+    from app.config import Settings
+
+    return Settings(
+        data_dir=data_dir, database_url=database_url, admin_password=ADMIN_PASSWORD, run_jobs=False, testing=True
+    )

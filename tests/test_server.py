@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
-from conftest import ADMIN_PASSWORD
+from applications import ADMIN_PASSWORD
 from factories import report_body
 from real_server import real_server
 from statements import sent_statements

@@ -1,7 +1,7 @@
 """Machines that back up."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -12,8 +12,6 @@ from app.reports.report import Figure
 
 # Backup jobs: one row per server and job name, with settings and the newest figures at hand.
 
-if TYPE_CHECKING:
-    pass  # REMOVED
 
 ALL_WEEKDAYS = 0b1111111
 DEFAULT_INTERVAL = "1D"
@@ -161,10 +159,6 @@ class Job(Model):
     def wants(self, channel: str) -> bool:
         """Whether the standard message of this job goes through a kind of channel; on unless switched off."""
         return self.channel_switches.get(channel, True)
-
-
-if TYPE_CHECKING:
-    pass  # REMOVED
 
 
 class Server(Model):

@@ -5,7 +5,7 @@ from importlib import import_module
 
 for _old, _new in {
     "api_groups": "api_groups",
-    "applications": "fixtures",
+    "applications": "applications",
     "channels": "channels",
     "charts": "charts",
     "fixtures": "fixtures",

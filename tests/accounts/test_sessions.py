@@ -203,8 +203,10 @@ def test_remember_me_cookie_of_a_stranger_is_not_looked_at(app, client):
     assert client.get("/api/auth/me").get_json()["authenticated"] is False
 
 
-def test_flashed_message_waits_for_the_next_page(app, clock):
+def test_flashed_message_waits_for_the_next_page(own_app):
     from flask import flash, get_flashed_messages
+
+    app = own_app
 
     @app.get("/flash")
     def put():

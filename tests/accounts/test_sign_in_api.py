@@ -217,13 +217,13 @@ def test_body_that_cannot_be_read_has_a_code(admin, path, body, code):
 
 
 @pytest.mark.parametrize(("path", "code"), [("me", "INTERNAL_ERROR"), ("password-policy", "POLICY_RETRIEVE_FAILED")])
-def test_what_breaks_unexpectedly_has_a_code(app, client, path, code):
+def test_what_breaks_unexpectedly_has_a_code(app, client, monkeypatch, path, code):
     def break_down():
         raise RuntimeError
 
     app.config["PROPAGATE_EXCEPTIONS"] = False
     client.get("/api/csrf")
     endpoint = f"auth.{path.replace('-', '_')}"
-    app.view_functions[endpoint] = break_down
+    monkeypatch.setitem(app.view_functions, endpoint, break_down)
     answer = client.get(f"/api/auth/{path}")
     assert (answer.status_code, answer.get_json()["errorCode"]) == (500, code)

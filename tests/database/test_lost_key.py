@@ -18,8 +18,9 @@ from app.database import doctor, secrets
 from app.factory import create_app
 from app.notifications import channels, delivery
 from app.notifications.models import Channel, Delivery, DeliveryState
-from app.plugin.testing.fixtures import Visitor
+from app.plugin.testing.applications import Visitor
 
+pytestmark = pytest.mark.slow
 BANNER = "stored passwords cannot be read"
 KEY, GIVE_UP = "/api/database/master-key", "/api/database/master-key/give-up-secrets"
 LOSSES = {"missing": "missing", "short": "unusable", "empty": "unusable", "folder": "unusable", "other": "other"}

@@ -7,8 +7,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from applications import close
-from conftest import Client
+from applications import Client, close
 from factories import BEGAN_AT, report_body
 
 from app.backups.models import Run

@@ -23,7 +23,7 @@ from app.database import checks, health
 from app.factory import create_app
 from app.notifications import channels
 from app.notifications.models import Delivery
-from app.plugin.testing.fixtures import ADMIN_PASSWORD
+from app.plugin.testing.applications import ADMIN_PASSWORD
 from app.scheduling import background, control
 from app.scheduling.control import Task
 

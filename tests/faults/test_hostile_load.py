@@ -12,7 +12,7 @@ from hostile_bodies import hostile_bodies
 from hostile_load import run_load
 from real_server import real_server
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.load]
 
 SECONDS = 30.0
 SIZE = 16 * 1024 * 1024 - 8192

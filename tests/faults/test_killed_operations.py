@@ -11,7 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 import pytest
-from conftest import ADMIN_PASSWORD
+from applications import ADMIN_PASSWORD
 from factories import BEGAN_AT, report_body
 from real_server import RealServer, real_server
 

@@ -4,7 +4,7 @@ import time
 
 import pytest
 import requests
-from conftest import ADMIN_PASSWORD
+from applications import ADMIN_PASSWORD
 from real_server import real_server
 
 pytestmark = pytest.mark.slow

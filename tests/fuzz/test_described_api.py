@@ -30,7 +30,7 @@ from app import runtime
 from app.accounts import sessions, users
 from app.accounts.models import User
 from app.audit.log import SYSTEM
-from app.plugin.testing.fixtures import running_application
+from app.plugin.testing.applications import running_application
 from app.scheduling import background
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))

@@ -33,6 +33,7 @@ NOW = BEGAN_AT + HOUR
 FUTURE = NOW + 1500 * DAY
 KNOWN = {"storage_bytes": 1000, "version_count": 3, "examined_files": 50, "examined_bytes": 600}
 RUN_FIGURES = ("id", "began_at", "status", "duration_s", "warning_count", "error_count", *KNOWN, "uploaded_bytes")
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields
 
 from app.openapi.document import build_document
 from app.plugin import AnyOf, ApiGroup, Content, Guard, described
-from app.plugin.testing.fixtures import running_application
+from app.plugin.testing.applications import running_application
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from app import runtime
 from app.backups import overview
 from app.plugin import ApiGroup, Guard
 from app.plugin.testing.api_groups import HIDDEN_ID, ApiGroupContract, ensure_viewer
-from app.plugin.testing.fixtures import running_application
+from app.plugin.testing.applications import running_application
 from app.registry import API_GROUPS, discover
 
 # Every open door of the program. A group that is missing here fails a test below.

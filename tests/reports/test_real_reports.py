@@ -146,6 +146,7 @@ def test_recordings_are_whole():
     assert len(files) == 590 - sum(not wanted.get("form", True) for wanted in EXPECTED.values())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
 def test_every_recorded_upload_ends_up_as_the_run_was(admin, format):
     found, dashboard = [], Dashboard(admin)

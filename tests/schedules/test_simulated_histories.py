@@ -14,6 +14,7 @@ import pytest
 
 from app.schedules.overdue import TOLERANCES
 
+pytestmark = pytest.mark.slow
 BENCH = Path(__file__).parents[2] / "bench" / "schedules.py"
 # Aims: false alarms ever, and an alarm within one interval and the grace period.
 MOST_FALSE_ALARMS = 3

@@ -26,6 +26,12 @@ class Outer(Schema):
 
 
 @pytest.fixture
+def app(own_app):
+    """An application to which routes may be added."""
+    return own_app
+
+
+@pytest.fixture
 def failing(app):
     """Addresses that fail in every way."""
     app.config["PROPAGATE_EXCEPTIONS"] = False

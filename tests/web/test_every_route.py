@@ -12,6 +12,7 @@ from app.plugin import ApiGroup, Guard
 from app.plugin.testing.api_groups import Route, routes_of
 from app.web import error_pages
 
+pytestmark = pytest.mark.slow
 STRANGE_PAGE = "<!doctype html><title>of a plugin</title>"
 
 

@@ -31,13 +31,21 @@ def test_pages_are_strict_about_where_things_come_from(admin, address):
     assert headers["X-Content-Type-Options"] == "nosniff"
 
 
-@pytest.mark.parametrize("path", TEMPLATES, ids=lambda path: path.name)
-def test_templates_hold_nothing_that_the_policy_forbids(path):
-    text = path.read_text(encoding="utf-8")
-    assert not re.search(r"\sstyle=|<style|\son[a-z]+=|javascript:|hx-on|hx-vals=['\"]js:", text)
-    assert not re.search(r"<script(?![^>]*\bsrc=)", text)
+FORBIDDEN = (
+    r"\sstyle=|<style|\son[a-z]+=|javascript:|hx-on|hx-vals=['\"]js:",
+    r"<script(?![^>]*\bsrc=)",
     # A link that a person follows is no fetch.
-    assert not re.search(r"(?:\ssrc=|<link[^>]*\shref=)\"(?:https?:)?//", text)
+    r"(?:\ssrc=|<link[^>]*\shref=)\"(?:https?:)?//",
+)
+
+
+def test_templates_hold_nothing_that_the_policy_forbids():
+    texts = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES}
+    assert len(texts) > 50
+    found = {
+        (name, match[0]) for name, text in texts.items() for rule in FORBIDDEN for match in re.finditer(rule, text)
+    }
+    assert found == set()
 
 
 @pytest.mark.parametrize("address", PAGES)

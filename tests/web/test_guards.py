@@ -10,7 +10,7 @@ from app.accounts.models import User
 from app.config import DEFAULT_PASSWORD
 from app.core.db.transaction import writing
 from app.plugin import ApiGroup, Guard, guarded
-from app.registry import Registry, discover
+from app.registry import Registry
 from app.web import guards
 
 SIGNED_IN = ("login", "admin")
@@ -34,14 +34,19 @@ def mixed_group() -> ApiGroup:
 
 
 @pytest.fixture
-def registry() -> Registry:
+def registry(installed) -> Registry:
     """The built-in groups and some of our own."""
     own = {name: group_of(name, Guard[name.upper()]) for name in ("open", "login", "admin")}
     own["anybody"] = group_of("anybody", Guard.SESSION)
     own["tokenless"] = group_of("tokenless", Guard.LOGIN, csrf=False)
     own["mixed"] = mixed_group()
-    found = discover()
-    return replace(found, api_groups={**found.api_groups, **own})
+    return replace(installed, api_groups={**installed.api_groups, **own})
+
+
+@pytest.fixture
+def app(own_app):
+    """An application to which routes may be added."""
+    return own_app
 
 
 @pytest.fixture

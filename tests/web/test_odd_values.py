@@ -99,6 +99,7 @@ def failures(app, admin, clock, run_id) -> list[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
 def test_odd_values_that_are_restored_fail_nothing(app, admin, filled, clock, settings, table):
     run_id, copy = filled

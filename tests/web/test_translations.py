@@ -126,6 +126,7 @@ def plain_texts(path):
     return parser.found
 
 
-@pytest.mark.parametrize("path", sorted(TEMPLATES.rglob("*.html")), ids=lambda path: str(path.relative_to(TEMPLATES)))
-def test_a_template_says_nothing_that_cannot_be_translated(path):
-    assert plain_texts(path) == []
+def test_templates_say_nothing_that_cannot_be_translated():
+    paths = sorted(TEMPLATES.rglob("*.html"))
+    assert len(paths) > 50
+    assert {str(path.relative_to(TEMPLATES)): found for path in paths if (found := plain_texts(path))} == {}

@@ -17,7 +17,7 @@ from app.accounts import users
 from app.audit.log import SYSTEM
 from app.backups import servers
 from app.plugin import ApiGroup, Guard
-from app.plugin.testing.fixtures import Visitor, running_application
+from app.plugin.testing.applications import Visitor, running_application
 from app.registry import discover
 from app.reports.ingest import ingest_report
 from app.reports.report import Report

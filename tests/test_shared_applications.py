@@ -1,0 +1,79 @@
+"""Tests share applications and databases, and leave nothing behind for those that come after them."""
+
+import psycopg
+import pytest
+from factories import make_run
+
+from app.accounts.models import User
+from app.backups.models import Run
+from app.core.db.extensions import db
+
+
+@pytest.fixture
+def lend(shared_applications, settings, installed):
+    """Lends the shared application of `settings`."""
+    return lambda: shared_applications.lend(settings, installed)
+
+
+def test_the_application_is_the_same(lend):
+    with lend() as first:
+        pass
+    with lend() as second:
+        assert second is first
+
+
+def test_rows_files_settings_and_memory_are_those_of_a_first_start(lend, settings):
+    with lend() as app:
+        kept = dict(app.config), set(app.extensions), {path.name for path in settings.data_dir.iterdir()}
+        app.config["PROPAGATE_EXCEPTIONS"] = False
+        app.extensions["something"] = "new"
+        with app.app_context():
+            make_run()
+            db.session.execute(db.text("DROP TABLE audit_log"))
+            db.session.commit()
+    with lend() as app, app.app_context():
+        assert (dict(app.config), set(app.extensions)) == kept[:2]
+        assert kept[2] <= {path.name for path in settings.data_dir.iterdir()}
+        assert db.session.query(Run).count() == 0
+        assert [user.username for user in db.session.query(User)] == ["admin"]
+
+
+def test_routes_can_be_added_to_an_application_of_ones_own_alone(app, own_app):
+    with pytest.raises(AssertionError, match="can no longer be called"):
+        app.get("/new")(lambda: "new")
+    own_app.get("/new")(lambda: "new")
+
+
+class TestPostgresql:
+    """The database that is shared."""
+
+    def test_rows_and_numbers_are_those_of_a_first_start(self, shared_postgres):
+        [sequence] = run(shared_postgres, "SELECT sequencename FROM pg_sequences ORDER BY 1 LIMIT 1")
+        number = f"SELECT last_value, is_called FROM {sequence}"
+        first = run(shared_postgres, number)
+        run(shared_postgres, "INSERT INTO settings VALUES ('new', '1', 0); DELETE FROM users")
+        run(shared_postgres, f"SELECT setval('{sequence}', 99)")
+        shared_postgres.reset()
+        assert run(shared_postgres, "SELECT count(*) FROM settings WHERE key = 'new'") == (0,)
+        assert run(shared_postgres, "SELECT username FROM users") == ("admin",)
+        assert run(shared_postgres, number) == first
+
+    def test_a_changed_structure_is_restored(self, shared_postgres):
+        run(shared_postgres, "DROP TABLE audit_log")
+        shared_postgres.reset()
+        assert run(shared_postgres, "SELECT count(*) FROM audit_log") == (0,)
+
+    def test_nobody_who_is_connected_is_waited_for(self, shared_postgres, postgres_server):
+        with postgres_server.connect(shared_postgres.NAME) as other:
+            other.execute("BEGIN")
+            other.execute("LOCK TABLE users")
+            shared_postgres.reset()
+            with pytest.raises(psycopg.OperationalError):
+                other.execute("SELECT 1")
+
+
+def run(database, statements):
+    """Run statements, and return the first row of the last one that has any."""
+    with psycopg.connect(database.url.replace("postgresql+psycopg", "postgresql"), autocommit=True) as connection:
+        cursor = connection.execute(statements)
+        return cursor.fetchone() if cursor.description else None
