@@ -45,6 +45,7 @@ check: $(VENV)/.installed-dev lint-files ## Lint, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(TYPED)
+	$(BIN)/lint-imports --no-logo --no-cache
 
 lint-files: $(VENV)/.installed-dev ## Lint templates, YAML files and GitHub workflows
 	$(BIN)/djlint --lint --quiet app
