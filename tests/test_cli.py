@@ -46,7 +46,7 @@ def test_demo_fills_an_empty_database_and_refuses_a_second_time(run):
     status, said = run("demo", "--years", "0.05")
     assert (status, "12 servers, 30 jobs" in said) == (0, True)
     status, said = run("demo", "--years", "0.05")
-    assert (status, "holds data already" in said) == (1, True)
+    assert (status, "a demo requires an empty one (see DATA_DIR)" in said) == (1, True)
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "high"), ("TZ", "Mars")])

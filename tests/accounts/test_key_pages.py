@@ -39,11 +39,11 @@ class TestKeys:
     @pytest.mark.parametrize(
         ("entries", "field", "sentence"),
         [
-            ({"name": " "}, "name", "Give the key a name"),
-            ({"name": "x" * 101}, "name", "100 characters at most"),
+            ({"name": " "}, "name", "Enter a name that describes who uses the key."),
+            ({"name": "x" * 101}, "name", "100 characters"),
             ({"scope": "root"}, "scope", "Expected one of"),
-            ({"last_valid_day": "2031-05-03"}, "last_valid_day", "This day has passed."),
-            ({"last_valid_day": "tomorrow"}, "last_valid_day", "no day of the calendar"),
+            ({"last_valid_day": "2031-05-03"}, "last_valid_day", "This date has passed. Enter a later date."),
+            ({"last_valid_day": "tomorrow"}, "last_valid_day", "Enter a valid date."),
         ],
     )
     def test_what_is_refused_stands_at_its_field(self, entries, field, sentence, make, db):
@@ -71,7 +71,7 @@ class TestKeys:
             admin.send("POST", f"/settings/keys/{key.id}/switch", data={"is_enabled": state})
             db.session.rollback()
             assert api_keys.find_key(key.id).is_enabled is (state == "1")
-        assert "Delete the key nas?" in admin.get(f"/settings/keys/{key.id}/delete").text
+        assert "Delete key nas?" in admin.get(f"/settings/keys/{key.id}/delete").text
         admin.send("POST", f"/settings/keys/{key.id}/delete")
         db.session.rollback()
         assert api_keys.list_keys() == []
@@ -128,7 +128,7 @@ class TestListsOfTheEnvironment:
     def test_they_are_shown_and_locked(self, admin):
         page = admin.get(ACCESS).text
         assert "192.0.2.0/24" in page
-        assert "set in the environment" in page
+        assert "Disabled fields are set by environment variables." in page
         assert page.count("fieldset disabled") == 2
 
 

@@ -62,6 +62,6 @@ def test_a_check_for_late_jobs_counts_those_of_chosen_servers_only(guest, post):
     post(30, server="nas", job="Late")
     post(30, server="vault", job="Late")
     form = {"csrf_token": guest.get("/api/csrf").json["token"]}
-    assert "2 jobs were checked" in guest.post("/settings/monitoring/check", data=form, follow_redirects=True).text
+    assert "2 jobs checked" in guest.post("/settings/monitoring/check", data=form, follow_redirects=True).text
     found = guest.send("POST", "/api/notifications/check-overdue").json["statistics"]
     assert found == {"totalBackupConfigs": 2, "checkedBackups": 2, "overdueBackupsFound": 1, "notificationsSent": 0}

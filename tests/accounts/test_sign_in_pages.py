@@ -70,7 +70,7 @@ def test_a_locked_account_says_for_how_long(client):
 def test_who_signs_in_after_the_key_file_was_exchanged_is_told(client, monkeypatch):
     monkeypatch.setattr(secrets, "check_key", lambda *_arguments, **_options: True)
     sign_in(client)
-    assert "The key file has changed, so stored passwords cannot be read" in client.get("/").text
+    assert "The key file has changed, so stored passwords" in client.get("/").text
 
 
 def test_empty_fields_are_answered_on_the_page(client):
@@ -86,7 +86,9 @@ def test_signing_in_without_the_pages_token_is_refused(client):
 
 
 def test_the_first_account_is_named_only_while_it_has_its_first_password(client):
-    assert "First visit?" not in client.get("/login").text
+    assert (
+        "First time here? Sign in as <strong>admin</strong> with the password <strong>" not in client.get("/login").text
+    )
 
 
 def test_signing_out_ends_the_session(admin):
@@ -112,7 +114,7 @@ def test_a_password_is_changed_with_the_current_one(admin, client):
     [
         ({"current": "Wrong1234"}, "The current password is wrong"),
         ({"new": "short", "confirm": "short"}, "at least 8 characters"),
-        ({"confirm": "Different9Horse"}, "have to be the same"),
+        ({"confirm": "Different9Horse"}, "The passwords do not match."),
     ],
 )
 def test_what_is_wrong_with_a_new_password_is_said(admin, changes, problem):

@@ -73,9 +73,9 @@ def test_the_download_takes_the_filter_along(files, admin):
 
 
 def test_a_filter_without_a_match_and_an_empty_file_are_told(files, admin):
-    assert "No line fits" in admin.get(f"{TAB}&q=nowhere").text
+    assert "No matching lines." in admin.get(f"{TAB}&q=nowhere").text
     (files / "application.log").write_text("")
-    assert "Nothing has been written yet" in admin.get(TAB).text
+    assert "The log is empty." in admin.get(TAB).text
 
 
 def test_others_do_not_read_them(files, viewer):

@@ -49,7 +49,7 @@ def test_the_address_says_what_is_shown(query, expected, note, admin):
     page = admin.get(f"{TAB}&{query}").text
     assert set(actions(page)) == expected
     if not expected:
-        assert "No entry fits" in page
+        assert "No matching entries." in page
 
 
 def test_filters_stay_filled_and_go_along_with_exports(note, admin):
@@ -96,7 +96,7 @@ def test_details_read_as_lines():
         Detail("Changes / Url", "\N{EN DASH}", "a"),
         Detail("Days", "1, 2"),
         Detail("Results 1 / Server", "nas"),
-        Detail("Nothing", "\N{EN DASH}"),
+        Detail("Never", "\N{EN DASH}"),
     ]
     assert lay_out_details(None) == []
 

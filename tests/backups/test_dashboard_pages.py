@@ -24,7 +24,7 @@ def order_of(text: str, *names: str) -> list[str]:
 
 def test_without_reports_the_first_steps_stand_there_with_our_address(admin):
     text = admin.get("/").text
-    assert "Waiting for the first backup report" in text
+    assert "Waiting for the first report" in text
     assert "--send-http-json-urls=http://localhost/api/upload" in text
     assert "--send-http-url=http://localhost/api/upload" in text
 
@@ -39,8 +39,8 @@ def test_all_fine_is_said_in_the_heading_and_in_the_title(admin, post):
     post(job="Photos")
     post(job="Mail")
     text = admin.get("/").text
-    assert heading(text) == "All 2 jobs are fine, last run 1 hour ago"
-    assert "<title>All 2 jobs are fine \u2013 duplistatus</title>" in text
+    assert heading(text) == "All 2 jobs OK, last run 1 hour ago"
+    assert "<title>All 2 jobs OK \u2013 duplistatus</title>" in text
 
 
 def test_overdue_and_failed_jobs_are_counted_in_the_title(admin, post):
@@ -233,9 +233,9 @@ def test_a_tag_of_a_server_or_of_a_job_filters(admin, post):
 def test_filters_are_kept_for_the_next_visit_until_they_are_cleared(admin, post):
     post(job="Photos")
     admin.get("/?view=compact&status=failed")
-    assert "No job is like that" in admin.get("/").text
+    assert "No matching servers or jobs" in admin.get("/").text
     admin.get("/?status=")
-    assert "No job is like that" not in admin.get("/").text
+    assert "No matching servers or jobs" not in admin.get("/").text
 
 
 def test_asking_for_news_is_no_choice(admin, post):
@@ -258,7 +258,7 @@ def test_a_muted_job_raises_no_alarm_and_is_listed_as_muted(admin, post):
     text = admin.get("/?view=cards").text
     assert heading(text).startswith("1 job is fine, 1 muted")
     assert "Needs attention" not in text
-    assert "1 muted job would need attention" in text
+    assert "1 muted job needs attention" in text
     assert "New disk on Friday" in admin.get("/detail/id-of-nas/job?backup=Mail").text
     mute(admin, do="end")
     assert heading(admin.get("/").text) == "1 failed"
@@ -291,7 +291,7 @@ def test_tags_and_the_size_of_the_destination_are_saved_in_one_dialog(admin, pos
     refused = admin.post("/detail/id-of-nas/tags", data=form | {"quota": "much"})
     assert refused.status_code == 400
     assert 'value="much"' in refused.text
-    assert "The size has to be a number above 0." in refused.text
+    assert "Enter a size greater than 0." in refused.text
 
 
 def test_an_unusual_run_is_worth_a_look_and_no_alarm(admin, post):
@@ -299,8 +299,8 @@ def test_an_unusual_run_is_worth_a_look_and_no_alarm(admin, post):
         post(24 * days_ago)
     post(1, BackendStatistics={"BytesUploaded": 2 * 1024**3, "KnownFileSize": 7 * 1024**3})
     text = admin.get("/").text
-    assert heading(text).startswith("The one job is fine")
-    assert "The last run was unusual: upload 410 times as usual (2.00 GB instead of about 5.00 MB)" in text
+    assert heading(text).startswith("The only job is OK")
+    assert "The last run was unusual: upload 410 times as usual (2.00 GB, typically 5.00 MB)" in text
 
 
 def test_a_destination_that_is_nearly_full_is_told_with_what_is_left(admin, post):
@@ -308,7 +308,7 @@ def test_a_destination_that_is_nearly_full_is_told_with_what_is_left(admin, post
         storage = {"KnownFileSize": (100 - days_ago) * 1024**3, "TotalQuotaSpace": 200 * 1024**3}
         post(24 * days_ago, BackendStatistics=storage | {"FreeQuotaSpace": 10 * 1024**3, "BytesUploaded": 1024**3})
     text = admin.get("/").text
-    assert "The destination is full in about 9 days" in text
+    assert "The destination will be full in about 9 days" in text
     assert "10.00 GB left" in text
 
 

@@ -55,7 +55,7 @@ def test_nothing_is_asked_until_it_is_switched_on(app, admin, source, clock):
     }
     admin.send("PATCH", PATH, json={"url": f"{source.url}/"})
     assert admin.send("POST", f"{PATH}/check").status_code == 400
-    assert tasks.run_task(app, tasks.VERSION_CHECK).message == "No look for versions of Duplicati was due"
+    assert tasks.run_task(app, tasks.VERSION_CHECK).message == "No version check was due"
     assert source.received == []
 
 
@@ -70,7 +70,7 @@ def test_each_channel_is_asked_where_the_address_has_a_place_for_it(admin, sourc
         {"stable": "2.3.0.2", "beta": "2.3.0.1"},
         "2031-05-04T12:00:00.000Z",
     )
-    assert "experimental: the server answered with status 500" in told["error"]
+    assert "experimental: the server returned status 500" in told["error"]
     assert "canary: the answer names no version" in told["error"]
     assert source.received[0].headers["user-agent"].startswith("duplistatus/")
 

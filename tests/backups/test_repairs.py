@@ -203,11 +203,11 @@ class TestProgress:
 
     def test_the_task_says_how_far_it_is(self):
         words, _ = TASKS[VERSION_LISTS].work(NOW)
-        assert words == "Nothing was left to read"
+        assert words == "Nothing to read"
         make_runs()
         leave_for_later()
         words, _ = TASKS[VERSION_LISTS].work(NOW)
-        assert words == "Read the lists of versions of 1 jobs again"
+        assert words == "Read the version lists of 1 jobs again"
         assert TASKS[VERSION_LISTS].starts_soon
 
 

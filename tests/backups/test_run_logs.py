@@ -98,7 +98,7 @@ def test_bytes_cut_short_are_refused(length):
 def test_overlong_log_says_how_many_lines_were_left_out():
     kept = unpack_log(pack_log([f"{'x' * 1000} {n}" for n in range(6000)], [], [], [])).messages
     assert sum(map(len, kept)) <= TEXT_LIMIT_BYTES + 200
-    assert kept[-1] == f"[duplistatus] {6000 - len(kept) + 1} further lines were left out: the log is too long"
+    assert kept[-1] == f"[duplistatus] {6000 - len(kept) + 1} more lines omitted: the log is too long"
 
 
 def test_errors_are_kept_before_messages():
@@ -110,7 +110,7 @@ def test_errors_are_kept_before_messages():
 def test_overlong_line_is_shortened_and_says_so():
     kept = unpack_log(pack_log(["x" * TEXT_LIMIT_BYTES], [], ["y"], [])).messages
     assert len(kept) == 1
-    assert kept[0].endswith("further characters were left out]")
+    assert kept[0].endswith("more characters omitted]")
 
 
 def test_log_just_within_the_limit_is_kept_whole():
@@ -127,5 +127,5 @@ def test_empty_lines_have_an_end_too():
 )
 def test_log_that_nobody_packed_is_one_line_that_says_so(packed):
     [line] = read_log(packed).messages
-    assert line.startswith("[duplistatus] The stored log cannot be read: ")
+    assert line.startswith("[duplistatus] The stored log: ")
     assert read_log(None) == RunLogTexts()

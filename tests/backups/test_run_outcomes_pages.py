@@ -24,7 +24,7 @@ def page_of_newest_run(admin) -> str:
     [
         ({"Dryrun": True}, "Dry run", "This was a dry run"),
         (ABORTED, "Aborted", "This run was aborted and saved nothing."),
-        ({**ABORTED, "PartialBackup": True}, "Partial", "This run saved a version with a part of the files."),
+        ({**ABORTED, "PartialBackup": True}, "Partial", "This run saved a version with only part of the files."),
     ],
     ids=["dry run", "aborted", "partial"],
 )
@@ -39,7 +39,7 @@ def test_the_page_of_a_stopped_run_says_that_a_version_was_saved(admin, post, cl
     at = clock() - timedelta(hours=2)
     lines = [line.format(at=at) for line in STOPPED_LOG]
     post(2, status="Warning", **{**ABORTED, "Messages": lines})
-    assert "This run was stopped by a person, and saved a version." in page_of_newest_run(admin)
+    assert "This run was stopped manually and saved a version." in page_of_newest_run(admin)
 
 
 def test_the_pages_of_a_server_keep_the_state_and_tell_of_an_aborted_run(admin, post):
@@ -57,12 +57,12 @@ def test_the_dashboard_tells_of_an_aborted_run_and_counts_the_job_as_fine(admin,
     for view in ("cards", "table"):
         text = admin.get(f"/?view={view}").text
         assert '<span class="pill">Aborted</span>' in text
-        assert "The one job is fine" in text
+        assert "The only job is OK" in text
 
 
 def test_a_job_that_never_saved_anything_needs_a_look(admin, post):
     post(2, **ABORTED)
-    assert "No run of this job has saved anything yet" in admin.get("/").text
+    assert "No run of this job has saved data yet" in admin.get("/").text
 
 
 def test_figures_that_a_run_does_not_tell_are_a_dash_and_not_zero(admin, post):
@@ -71,7 +71,7 @@ def test_figures_that_a_run_does_not_tell_are_a_dash_and_not_zero(admin, post):
     text = page_of_newest_run(admin)
     storage = re.search(r"Storage size</dt><dd>(.+?)</dd>", text, re.S)[1]
     assert ("\u2013" in storage, "0 Bytes" in storage) == (True, False)
-    assert "Not in the report of this run" in text
+    assert "Not included in the report of this run" in text
 
 
 def test_the_versions_of_a_job_are_listed_with_the_run_s_own(admin, post, clock):
@@ -81,7 +81,7 @@ def test_the_versions_of_a_job_are_listed_with_the_run_s_own(admin, post, clock)
     post(2, Messages=[f"{head}Backups to consider: {listed}", f"{head}All backups to delete: "])
     text = admin.get("/detail/id-of-nas?backup=Photos").text
     assert "3 versions that can be restored" in text
-    assert "list no versions" not in text
+    assert "Some of these versions may have been deleted since." not in text
 
 
 def test_versions_without_a_list_may_have_been_deleted(admin, post):
@@ -89,7 +89,7 @@ def test_versions_without_a_list_may_have_been_deleted(admin, post):
         post(age_h)
     text = admin.get("/detail/id-of-nas?backup=Photos").text
     assert "2 versions that can be restored" in text
-    assert "The reports of this job list no versions." in text
+    assert "Some of these versions may have been deleted since." in text
 
 
 def test_figures_that_no_run_of_a_job_told_are_not_shown_as_nothing(admin, post):
@@ -105,8 +105,8 @@ def test_figures_that_no_run_of_a_job_told_are_not_shown_as_nothing(admin, post)
 
 def test_a_clock_that_is_ahead_is_told_on_the_pages_of_server_and_run(admin, post):
     post(-24 * 30)
-    assert "The clock of this server is ahead by about 4 weeks." in admin.get("/detail/id-of-nas").text
-    assert "The clock of this server is ahead by about 4 weeks: the report says" in page_of_newest_run(admin)
+    assert "The clock of this server is about 4 weeks." in admin.get("/detail/id-of-nas").text
+    assert "The clock of this server is about 4 weeks: the report says" in page_of_newest_run(admin)
 
 
 def test_a_run_that_was_broken_off_is_told_by_the_run_after_it(admin, post, clock):
@@ -119,4 +119,4 @@ def test_a_run_that_was_broken_off_is_told_by_the_run_after_it(admin, post, cloc
     assert "was broken off and sent no report." in page_of_newest_run(admin)
     text = admin.get("/detail/id-of-nas?backup=Photos").text
     assert "was broken off.</p>" in text
-    assert re.search(r"<title>The run of [^<]+ was broken off</title>", text)
+    assert re.search(r"<title>The run of [^<]+ was interrupted</title>", text)

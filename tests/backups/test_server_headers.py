@@ -142,7 +142,7 @@ def test_key_that_is_another_one_removes_them_and_the_checkup_says_so(db, clock,
     with writing():
         record(db).encrypted_headers = ":".join(("0" * 64, "0" * 24, "0" * 32, "00"))
     assert names_of_headers(record(db)) == ()
-    assert "nas belong to another key file" in doctor._examine_secrets().text
+    assert "nas were encrypted with another key file" in doctor._examine_secrets().text
     with pytest.raises(AppError, match="master key") as refused:
         collecting.collect(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
     assert refused.value.extra["masterKeyInvalid"] is True

@@ -9,10 +9,10 @@ from app.insight.anomalies import Anomaly
 @pytest.mark.parametrize(
     ("anomaly", "words", "figures"),
     [
-        (Anomaly("modified", 41_230, 210), "196 times as many modified files as usual", "41,230 instead of about 210"),
-        (Anomaly("modified", 41_230, 0), "modified files, where there usually are none", "41,230 instead of about 0"),
-        (Anomaly("deleted", 100, 20), "5 times as many deleted files as usual", "100 instead of about 20"),
-        (Anomaly("deleted", 100, 0), "deleted files, where there usually are none", "100 instead of about 0"),
+        (Anomaly("modified", 41_230, 210), "196 times as many modified files as usual", "41,230, typically 210"),
+        (Anomaly("modified", 41_230, 0), "modified files, although there usually are none", "41,230, typically 0"),
+        (Anomaly("deleted", 100, 20), "5 times as many deleted files as usual", "100, typically 20"),
+        (Anomaly("deleted", 100, 0), "deleted files, although there usually are none", "100, typically 0"),
     ],
 )
 def test_modified_and_deleted_files_are_told_in_words_and_figures(app, anomaly, words, figures):

@@ -43,16 +43,16 @@ def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page,
     duplicati.replies["/4/log"] = Reply(body=b"[]", pause_s=1.5)
     page = open_page(viewport={"width": width, "height": 844})
     page.goto("/settings?tab=server")
-    page.get_by_role("link", name="Add a server").click()
+    page.get_by_role("link", name="Add server").click()
     dialog = page.get_by_role("dialog", name="Collect backup logs")
     dialog.get_by_label("Host name or address").fill("127.0.0.1")
     dialog.get_by_label("Port").fill(str(duplicati.port))
     dialog.get_by_label("Connection").select_option("http")
-    dialog.get_by_label("Password of Duplicati").fill(PASSWORD)
+    dialog.get_by_label("Duplicati password").fill(PASSWORD)
     dialog.get_by_role("button", name="Collect", exact=True).click()
     expect(page.get_by_role("heading", name="Asking 1 server")).to_be_visible()
     page.evaluate("window.wasNeverReloaded = true")
-    expect(page.get_by_role("heading", name="1 server was asked")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 server")).to_be_visible()
     expect(page.get_by_role("link", name="nas-01")).to_be_visible()
     assert page.evaluate("window.wasNeverReloaded")
 
@@ -64,7 +64,7 @@ def test_a_known_server_asks_for_no_address(open_page, remember, duplicati):
     expect(page.get_by_label("Host name or address")).to_be_visible()
     page.get_by_label("Server", exact=True).select_option("cellar")
     expect(page.get_by_label("Host name or address")).to_be_hidden()
-    expect(page.get_by_text("Left empty, the stored one is used")).to_be_visible()
+    expect(page.get_by_text("Leave blank to use the stored password;")).to_be_visible()
 
 
 def test_all_servers_are_tested_in_place(open_page, remember, duplicati):
@@ -85,10 +85,10 @@ def test_collecting_works_without_script(open_page, remember, duplicati):
     page.goto("/collect")
     page.get_by_label("Server", exact=True).select_option("plain")
     page.get_by_role("button", name="Collect", exact=True).click()
-    look_again = page.get_by_role("link", name="Look again")
+    look_again = page.get_by_role("link", name="Refresh")
     while look_again.is_visible():
         look_again.click()
-    expect(page.get_by_role("heading", name="1 server was asked")).to_be_visible()
+    expect(page.get_by_role("heading", name="1 server")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

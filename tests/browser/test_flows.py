@@ -33,7 +33,7 @@ def open_tab(page: Page, name: str, width: int) -> None:
     """Go to a tab of the settings as one would: by the gear, and then by the list or, on a phone, the choice."""
     page.locator(".topbar-tools").get_by_role("link", name="Settings").click()
     if width < 768:
-        choice = page.get_by_label("Part of the settings")
+        choice = page.get_by_label("Settings section")
         choice.wait_for()
         page.wait_for_load_state()  # before that no script listens to it
         choice.select_option(label=name)
@@ -52,13 +52,13 @@ def test_a_problem_is_seen_its_log_read_and_the_schedule_changed(workshop, works
     expect(page.get_by_role("heading", name="Errors")).to_be_visible()
     expect(page.locator(".log-errors li")).to_contain_text("The disk is full")
 
-    page.get_by_role("navigation", name="Where you are").get_by_role("link", name=job).click()
+    page.get_by_role("navigation", name="Breadcrumb").get_by_role("link", name=job).click()
     page.locator("summary", has_text="Change").click()
     page.get_by_role("link", name="Schedule", exact=True).click()
     page.get_by_label(f"Interval of {job}", exact=True).fill("3")
-    page.get_by_label(f"Unit of the interval of {job}").select_option("Week(s)")
+    page.get_by_label(f"Unit of the interval of {job}").select_option("Weeks")
     page.get_by_role("group", name=f"Days of {job}").get_by_title("Sunday").click()
-    expect(page.get_by_text("Not saved yet")).to_be_visible()
+    expect(page.get_by_text("Unsaved changes")).to_be_visible()
     page.locator("#rows").get_by_role("button", name="Save").click()
     expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
     expect(page.get_by_label(f"Interval of {job}", exact=True)).to_have_value("3")
@@ -75,8 +75,8 @@ def test_a_channel_is_added_and_a_test_sent(workshop_page, width):
         page.get_by_label("Name required").fill(name)
         page.get_by_label("Server required").fill(ntfy.url)
         page.get_by_label("Topic required").fill("alarms")
-        page.get_by_role("button", name="Save and send a test").click()
-        expect(page.get_by_text("The test message was delivered.")).to_be_visible()
+        page.get_by_role("button", name="Save and send test").click()
+        expect(page.get_by_text("The test notification was delivered.")).to_be_visible()
         assert len(ntfy.received) == 1
     page.get_by_role("link", name="Channels", exact=True).last.click()
     expect(page.get_by_role("switch", name=f"{name} switched on")).to_have_attribute("aria-checked", "true")
@@ -93,10 +93,10 @@ def test_two_records_of_a_machine_become_one_and_a_backup_brings_them_back(open_
     expect(page.get_by_role("link", name="Restore duplistatus")).to_be_visible()
 
     open_tab(page, "Servers", width)
-    page.get_by_role("link", name="Make them one").click()
-    page.get_by_role("dialog").get_by_role("button", name="Make them one").click()
+    page.get_by_role("link", name="Merge").click()
+    page.get_by_role("dialog").get_by_role("button", name="Merge").click()
     expect(page.get_by_role("link", name="nas", exact=True)).to_have_count(1)
-    expect(page.get_by_role("link", name="Make them one")).to_have_count(0)
+    expect(page.get_by_role("link", name="Merge")).to_have_count(0)
     page.goto("/?view=cards")
     expect(page.locator(".server-card")).to_have_count(1)
     expect(page.locator(".server-card")).to_contain_text("Job of the first")

@@ -24,7 +24,7 @@ def test_a_file_goes_in_pieces_and_is_imported(page, old, monkeypatch):
     page.on("request", lambda sent: pieces.append(sent.url) if "/import/file?" in sent.url else None)
     page.goto("/settings/import")
     page.set_input_files("#database", old)
-    page.get_by_role("button", name="Send and import").click()
+    page.get_by_role("button", name="Upload and import").click()
     expect(page.get_by_role("heading", name="Imported: backups.db")).to_be_visible(timeout=30_000)
     assert len(pieces) == -(-old.stat().st_size // 4096)
     expect(page.get_by_role("row", name="Runs 28 28 0 0")).to_be_visible()
@@ -34,7 +34,7 @@ def test_what_is_no_database_is_refused_beside_the_button(page, tmp_path, troubl
     (tmp_path / "letter.db").write_text("Dear all, this is no database, although its name says so.")
     page.goto("/settings/import")
     page.set_input_files("#database", tmp_path / "letter.db")
-    page.get_by_role("button", name="Send and import").click()
+    page.get_by_role("button", name="Upload and import").click()
     expect(page.get_by_role("alert")).to_have_text("The file is not a SQLite database")
-    expect(page.get_by_role("button", name="Send and import")).to_be_enabled()
+    expect(page.get_by_role("button", name="Upload and import")).to_be_enabled()
     trouble.console.clear()  # browsers note each refusal

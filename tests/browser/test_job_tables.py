@@ -26,7 +26,7 @@ def test_a_row_saves_itself_and_what_is_changed_meanwhile_is_saved_after_it(page
             route.continue_()
 
     page.route(f"**{SAVED}", hold_the_first)
-    choice = page.get_by_label("Tell about, for Mail")
+    choice = page.get_by_label("Notify on (Mail")
     expect(choice).to_have_value("warnings")
     with page.expect_request(f"**{SAVED}"):
         choice.select_option("errors")
@@ -43,7 +43,7 @@ def test_a_row_saves_itself_and_what_is_changed_meanwhile_is_saved_after_it(page
 
 def test_what_could_not_be_saved_is_said_until_it_is_closed(page, trouble):
     page.context.set_offline(True)
-    page.get_by_label("Tell about, for Mail").select_option("off")
+    page.get_by_label("Notify on (Mail").select_option("off")
     expect(page.locator("#save-state")).to_have_text("Not saved")
     note = page.get_by_role("alert").filter(has_text="Not saved")
     page.wait_for_timeout(3200)  # what went well would be gone by now
@@ -51,15 +51,15 @@ def test_what_could_not_be_saved_is_said_until_it_is_closed(page, trouble):
     expect(note).to_have_count(0)
     page.context.set_offline(False)
     with page.expect_response(f"**{SAVED}"):
-        page.get_by_label("Tell about, for Mail").select_option("warnings")
+        page.get_by_label("Notify on (Mail").select_option("warnings")
     trouble.console = [told for told in trouble.console if "ERR_INTERNET_DISCONNECTED" not in told]
 
 
 def test_a_row_that_outlives_its_session_is_saved_after_signing_in_elsewhere(page):
     cookies = page.context.cookies()
     page.context.clear_cookies()
-    page.get_by_label("Tell about, for Mail").select_option("errors")
-    note = page.get_by_role("alert").filter(has_text="your session has ended")
+    page.get_by_label("Notify on (Mail").select_option("errors")
+    note = page.get_by_role("alert").filter(has_text="Your changes are kept here until you sign in.")
     expect(note.get_by_role("link", name="Sign in")).to_have_attribute(
         "href", re.compile(r"/login\?redirect=.*notifications")
     )
@@ -71,23 +71,23 @@ def test_a_row_that_outlives_its_session_is_saved_after_signing_in_elsewhere(pag
 
 
 def test_several_are_chosen_of_what_is_shown(page):
-    bulk = page.get_by_role("form", name="Change the chosen jobs")
+    bulk = page.get_by_role("form", name="Edit selected jobs")
     expect(bulk).to_be_hidden()
     page.get_by_placeholder("Server or job").fill("mus")
     expect(page.locator("tr[data-row]:visible")).to_have_count(1)
-    page.get_by_label("Choose all jobs of attic").check()
+    page.get_by_label("Select all jobs of attic").check()
     expect(bulk).to_contain_text("Chosen: 1")
     page.get_by_placeholder("Server or job").press("Escape")
-    group = page.get_by_label("Choose all jobs of attic")
+    group = page.get_by_label("Select all jobs of attic")
     expect(group).to_be_checked(indeterminate=True)
-    page.get_by_label("Choose all jobs that are shown").check()
+    page.get_by_label("Select all jobs shown").check()
     expect(bulk).to_contain_text("Chosen: 3")
     bulk.locator("[name=main_event]").select_option("all")
     bulk.get_by_role("button", name="Change").click()
     for job in ("Photos", "Music", "Mail"):
-        expect(page.get_by_label(f"Tell about, for {job}", exact=True)).to_have_value("all")
+        expect(page.get_by_label(f"Notify on ({job}", exact=True)).to_have_value("all")
     page.get_by_placeholder("Server or job").fill("nowhere")
-    expect(page.get_by_text("No server and no job has this in its name.")).to_be_visible()
+    expect(page.get_by_text("No matching servers or jobs")).to_be_visible()
 
 
 def test_a_preview_that_is_asked_for_during_another_one_comes_after_it(page):
@@ -95,7 +95,7 @@ def test_a_preview_that_is_asked_for_during_another_one_comes_after_it(page):
     held = []
     page.goto("/settings?tab=templates&kind=success")
     page.route("**/preview*", lambda route: held.append(route), times=1)
-    example = page.get_by_label("Shown with the newest run of")
+    example = page.get_by_label("Preview with")
     with page.expect_request("**/preview*"):
         example.select_option(label="cellar / Mail (Success)")
     example.select_option(label="attic / Photos (Success)")
@@ -110,5 +110,5 @@ def test_a_placeholder_goes_where_the_cursor_is_and_the_preview_follows(page):
         page.keyboard.press("ArrowLeft")
     page.get_by_role("button", name="{backup_name}").click()
     expect(page.get_by_label("Title")).to_have_value("Run of {backup_name} is over")
-    page.get_by_label("Shown with the newest run of").select_option(label="cellar / Mail (Success)")
+    page.get_by_label("Preview with").select_option(label="cellar / Mail (Success)")
     expect(page.locator("#preview")).to_contain_text("Run of Mail is over")

@@ -39,21 +39,21 @@ def test_the_first_day(open_context, empty_site, width):
     page.fill("#username", "admin")
     page.fill("#password", "Duplistatus09")
     page.click("[data-login] .btn-primary")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Choose your own password")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Set a new password")
     page.goto("/")
     expect(page).to_have_url(f"{empty_site.address}/change-password")
 
-    save = page.get_by_role("button", name="Save the password")
+    save = page.get_by_role("button", name="Save password")
     expect(save).to_be_disabled()
     page.fill("#new", NEW_PASSWORD)
     page.fill("#confirm", NEW_PASSWORD)
     expect(save).to_be_enabled()
     save.click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first backup report")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Waiting for the first report")
 
     page.evaluate("window.wasNeverReloaded = true")
     empty_site.post(job="Photos")
-    expect(page.get_by_role("heading", level=1)).to_contain_text("The one job is fine", timeout=8000)
+    expect(page.get_by_role("heading", level=1)).to_contain_text("The only job is OK", timeout=8000)
     empty_site.post(job="Mail", status="Error")
     expect(page).to_have_title("1 failed \u2013 duplistatus", timeout=8000)
     assert "trouble" in page.locator("#favicon").get_attribute("href")
@@ -133,16 +133,16 @@ def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context
     page.goto("/login")
     page.get_by_label("Username").fill("admin")
     page.get_by_label("Password", exact=True).fill("wrong")
-    page.get_by_role("button", name="Show the password").click()
+    page.get_by_role("button", name="Show password").click()
     expect(page.get_by_label("Password", exact=True)).to_have_attribute("type", "text")
-    page.get_by_label("Remember my name on this device").check()
+    page.get_by_label("Remember my username on this device").check()
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert").filter(has_text="password")).to_be_visible()
     assert "401" in trouble.console.pop()  # the browser notes that the answer was a refusal
     page.goto("/login")
     expect(page.get_by_label("Username")).to_have_value("admin")
     expect(page.get_by_label("Password", exact=True)).to_be_focused()
-    page.get_by_label("Remember my name on this device").uncheck()
+    page.get_by_label("Remember my username on this device").uncheck()
     page.reload()
     expect(page.get_by_label("Username")).to_have_value("")
 
@@ -171,7 +171,7 @@ def test_sorting_by_keyboard_reorders_the_table(page):
 def test_what_a_person_opened_stays_open_through_a_refresh(page):
     page.goto("/?view=cards")
     page.goto(page.locator(".server-head a").first.get_attribute("href"))
-    page.get_by_text("The same as a table").click()
+    page.get_by_text("Show as table").click()
     charts = page.locator(".chart-canvas").count()
     assert charts >= 6
     page.evaluate("scrollTo(0, 300)")
@@ -231,7 +231,7 @@ def test_a_job_tells_about_itself_in_a_dialog_by_keyboard(page):
     page.goto("/?view=cards")
     page.get_by_role("link", name="About Documents").first.focus()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_contain_text("Counts as overdue from")
+    expect(page.get_by_role("dialog")).to_contain_text("Overdue after")
     assert barriers(page, "#dialog") == []
 
 

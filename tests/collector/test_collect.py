@@ -356,7 +356,7 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
         ({"/login": Reply(200, b"<html>hello</html>")}, "NOT_DUPLICATI", "no Duplicati (status 200)"),
         ({"/login": Reply(503, b'{"a": 1}')}, "NOT_DUPLICATI", "no Duplicati (status 503)"),
         ({"/login": Reply(401, b"<html>proxy</html>")}, "NOT_DUPLICATI", "no Duplicati (status 401)"),
-        ({"/login": Reply(pause_s=3)}, "TIMEOUT", "No answer came within 0.6 seconds"),
+        ({"/login": Reply(pause_s=3)}, "TIMEOUT", "No response within 0.6 seconds"),
         ({"/login": Reply(hangs_up=True)}, "BROKEN_OFF", "broken off"),
         ({"/login": as_json({"Hello": 1})}, "NO_TOKEN", "No authentication token received"),
         ({"/login": as_json({"AccessToken": "a\nb"})}, "NO_TOKEN", "No authentication token received"),
@@ -375,12 +375,20 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
             "TIMEOUT",
             "list of backup jobs failed: No answer",
         ),
-        ({"/backups": Reply(body=b" " * 90_000)}, "TOO_LARGE", "the answer is too large"),
-        ({"/systeminfo": as_json({"MachineName": "x"}), "/serversettings": Reply(404)}, None, "list its options"),
-        ({"/systeminfo": as_json({"MachineName": "x", "Options": []})}, None, "did not tell its machine id"),
+        ({"/backups": Reply(body=b" " * 90_000)}, "TOO_LARGE", "the response is too large"),
+        (
+            {"/systeminfo": as_json({"MachineName": "x"}), "/serversettings": Reply(404)},
+            None,
+            "The Duplicati server did not return its options, so its machine id is unknown",
+        ),
+        (
+            {"/systeminfo": as_json({"MachineName": "x", "Options": []})},
+            None,
+            "The Duplicati server did not return its machine id",
+        ),
         ({"/systeminfo": as_json({"Options": [{"Name": "machine-id", "DefaultValue": "i"}]})}, None, "machine name"),
-        ({"/systeminfo": as_json([1])}, None, "nothing about itself"),
-        ({"/backups": as_json({"Error": "x"})}, None, "did not list its backup jobs"),
+        ({"/systeminfo": as_json([1])}, None, "The Duplicati server returned no readable system information"),
+        ({"/backups": as_json({"Error": "x"})}, None, "The Duplicati server did not return its backup jobs"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -397,7 +405,7 @@ def test_every_trouble_has_its_own_sentence(db, collect, duplicati, replies, rea
 
 def test_nobody_at_the_port(collect, duplicati):
     duplicati.stop()
-    with pytest.raises(AppError, match="nothing listens") as refused:
+    with pytest.raises(AppError, match="Connection refused; check the port") as refused:
         collect(duplicati)
     assert refused.value.extra["errorCode"] == "REFUSED"
     duplicati.__init__()
@@ -458,11 +466,11 @@ def test_forbidden_addresses_are_not_even_asked(db, collect, duplicati, host):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"hostname": " "}, "host name is needed"),
-        ({"password": ""}, "password is needed"),
-        ({"hostname": "a b"}, "not a host name"),
-        ({"hostname": "ftp://nas"}, "not a host name"),
-        ({"port": 70000}, "not a host name, or not with this port"),
+        ({"hostname": " "}, "A host name is required"),
+        ({"password": ""}, "A password is required"),
+        ({"hostname": "a b"}, "Invalid host name or port"),
+        ({"hostname": "ftp://nas"}, "Invalid host name or port"),
+        ({"port": 70000}, "Invalid host name or port"),
     ],
 )
 def test_orders_that_lead_nowhere(collect, duplicati, changes, words):

@@ -56,7 +56,7 @@ def test_collect_answers_as_the_reference(send, admin, duplicati):
             "serverName": "nas-01",
             "serverAlias": "",
             "stats": {"processed": 1, "skipped": 0, "errors": 0},
-            "backupSettings": {"message": "The schedules of the backup jobs were taken over"},
+            "backupSettings": {"message": "Schedules of the backup jobs saved"},
         },
     )
     listed = admin.get(f"/api/detail/{MACHINE_ID}").get_json()["server"]["backups"]
@@ -128,12 +128,12 @@ def test_schedules_are_synchronised(send, duplicati):
     ("body", "status", "words"),
     [
         ({"serverId": "nobody"}, 404, "Server not found"),
-        ({"password": "x"}, 400, "A host name is needed"),
-        ({"hostname": "x"}, 400, "A password is needed"),
+        ({"password": "x"}, 400, "A host name is required"),
+        ({"hostname": "x"}, 400, "A password is required"),
         ({"hostname": "x", "password": "x", "protocol": "gopher"}, 400, ""),
         ({"hostname": "x", "password": "x", "port": 0}, 400, ""),
         ({"hostname": "x", "password": "x", "headers": {"Host": "y"}}, 400, "The header Host cannot be set"),
-        ({"hostname": "x", "headers": {"X-Token": "y"}}, 400, "A password is needed"),
+        ({"hostname": "x", "headers": {"X-Token": "y"}}, 400, "A password is required"),
         ({"serverId": "nas", "headers": {"X-Token": "y"}}, 400, "headers need"),
         ({"serverId": "nas", "password": "x", "headers": {"X-Token": "y"}}, 400, "headers need"),
         ({"serverId": "nobody", "headers": None}, 404, "Server not found"),
@@ -227,7 +227,7 @@ def test_job_is_started(send, duplicati):
     send("collect", given(duplicati))
     assert send("run", {"serverId": MACHINE_ID, "backupName": "Photos"}) == (
         200,
-        {"success": True, "message": 'Duplicati on "nas-01" was told to run "Photos"', "taskId": 17},
+        {"success": True, "message": 'Duplicati on "nas-01" was requested to run "Photos"', "taskId": 17},
     )
     duplicati.replies["/run"] = Reply(503)
     assert send("run", {"serverId": MACHINE_ID, "backupName": "Photos"})[0] == 500

@@ -718,7 +718,7 @@ class TestJobsWithoutRuns:
     def test_server_without_an_id_is_collected_into_the_record_of_its_name(self, db, collect, duplicati):
         ingest_report(sync_report(server_id="", server_name="nas-01"), now=BEGAN_AT + ONE_DAY, actor=Actor())
         duplicati.machine_id = ""
-        with pytest.raises(AppError, match="did not tell its machine id"):
+        with pytest.raises(AppError, match="The Duplicati server did not return its machine id"):
             collect(duplicati)
         assert collect(duplicati, server_id="name:nas-01").stored == 1
         assert list(servers(db)) == ["name:nas-01"]

@@ -18,7 +18,7 @@ def run(app, settings, monkeypatch):
 def test_installation_that_is_well_ends_with_status_0(run):
     told = run()
     assert told.exit_code == 0
-    assert told.output.endswith("Everything is well.\n")
+    assert told.output.endswith("No problems found.\n")
 
 
 def test_trouble_is_named_with_what_to_do_and_ends_with_status_1(run, settings):

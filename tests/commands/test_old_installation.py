@@ -22,7 +22,7 @@ def test_report_tells_what_was_taken_known_and_left(run, tmp_path):
     assert [line.split() for line in told.output.splitlines() if line.startswith("runs")] == [
         ["runs", "2", "1", "0", "1"]
     ]
-    assert "A run without a readable time was left." in told.output
+    assert "A run without a readable time was skipped." in told.output
 
 
 def test_second_import_says_that_nothing_was_changed(run, tmp_path):

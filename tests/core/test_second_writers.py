@@ -119,4 +119,4 @@ def test_collision_that_nobody_foresaw_may_be_tried_again(app, db, clock, admin)
     with made_by_another(app, db, theirs, lock=None) as meanwhile:
         answer = meanwhile(lambda: admin.send("POST", "/api/configuration/email", json=ours))
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-    assert answer.get_json()["error"] == "Somebody else changed the same at this moment; try again"
+    assert answer.get_json()["error"] == "Someone else just changed this; reload and try again"

@@ -81,7 +81,7 @@ def test_older_schema_is_told_before_anything_else(wrong, db):
 def test_database_that_is_empty(wrong, db):
     with db.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM alembic_version")
-    assert wrong() == [("schema", "The database holds nothing of this program")]
+    assert wrong() == [("schema", "The database contains no duplistatus data")]
 
 
 def test_secret_of_another_key(wrong, settings, clock):
@@ -90,7 +90,7 @@ def test_secret_of_another_key(wrong, settings, clock):
     path = settings.data_dir / secrets.KEY_FILE
     path.chmod(0o600)
     path.write_bytes(b"k" * 32)
-    assert wrong() == [("secrets", "Secrets of nas belong to another key file")]
+    assert wrong() == [("secrets", "Secrets of nas were encrypted with another key file")]
 
 
 def test_no_administrator(wrong, db):

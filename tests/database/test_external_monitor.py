@@ -85,7 +85,7 @@ def test_one_that_did_not_get_through_is_tried_again_a_minute_later(app, monitor
     monitor(every_minutes=60)
     service.answers = [Answer(500)]
     assert tasks.run_task(app, tasks.MONITOR_PING).error is None
-    assert external_monitor.last_ping().error == "the server answered with status 500"
+    assert external_monitor.last_ping().error == "the server returned status 500"
     clock.advance(minutes=1)
     tasks.run_task(app, tasks.MONITOR_PING)
     assert external_monitor.last_ping() == external_monitor.PingResult(clock(), clock())
@@ -174,7 +174,7 @@ class TestTroubleOnTheWay:
     def test_redirects_are_not_followed(self, monitor, clock, service):
         monitor()
         service.answers = [Answer(302, headers={"Location": service.url + "/elsewhere"})]
-        assert external_monitor.ping_now(clock()).error == "the server answered with status 302"
+        assert external_monitor.ping_now(clock()).error == "the server returned status 302"
         assert len(service.received) == 1
 
     def test_nobody_there(self, monitor, clock):

@@ -35,7 +35,7 @@ def test_a_column_that_a_new_row_would_miss_is_named(db, clock):
     with db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE leases RENAME COLUMN holder TO owner"))
     assert "leases.holder is missing" in health.inspect_now(clock()).problems[0].text
-    assert "leases.owner is unknown and takes no NULL" in health.inspect_now(clock()).problems[0].text
+    assert "leases.owner is unknown and NOT NULL" in health.inspect_now(clock()).problems[0].text
 
 
 def test_a_row_that_another_holds_is_not_waited_for(db, clock):

@@ -51,7 +51,7 @@ def received(clock, ntfy):
     return read
 
 
-FAILS, WORKS = "🩺 duplistatus needs attention", "💚 duplistatus works again"
+FAILS, WORKS = "🩺 duplistatus needs attention", "💚 duplistatus recovered"
 
 
 def test_nothing_is_told_while_all_is_well(look, received):
@@ -193,7 +193,7 @@ class TestFreeSpace:
 
 class TestIntegrity:
     def test_a_whole_file_is_said_to_be(self, app, db):
-        assert tasks.run_task(app, tasks.INTEGRITY_CHECK).message == "The database file is whole"
+        assert tasks.run_task(app, tasks.INTEGRITY_CHECK).message == "Integrity check passed"
         assert settings_store.get("integrity_failure") is None
 
     def test_damage_is_kept_until_a_check_finds_none(self, app, db, clock, monkeypatch):

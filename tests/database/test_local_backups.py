@@ -61,7 +61,7 @@ def test_only_the_newest_scheduled_ones_are_kept_and_others_are_left_alone(daily
 def test_a_failed_backup_leaves_nothing_is_told_and_tried_again_later(daily, db, clock, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _folder: type("Usage", (), {"free": 0})())
-        with pytest.raises(AppError, match="not enough room"):
+        with pytest.raises(AppError, match="there is not enough free disk space"):
             local_backups.back_up_if_due(clock())
     assert list(local_backups.folder().iterdir()) == []
     assert local_backups.failed_at() == clock()

@@ -21,7 +21,7 @@ from app.notifications.models import Channel, Delivery, DeliveryState
 from app.plugin.testing.applications import Visitor
 
 pytestmark = pytest.mark.slow
-BANNER = "stored passwords cannot be read"
+BANNER = "stored passwords"
 KEY, GIVE_UP = "/api/database/master-key", "/api/database/master-key/give-up-secrets"
 LOSSES = {"missing": "missing", "short": "unusable", "empty": "unusable", "folder": "unusable", "other": "other"}
 NO_KEY = [loss for loss, state in LOSSES.items() if state != "other"]

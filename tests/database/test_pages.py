@@ -66,8 +66,8 @@ def test_a_backup_is_made_shown_and_deleted(post, admin, runs):
     assert f"{copy.name} was made and checked" in told(page)
     assert f"/settings/database/backups/{copy.name}/restore" in page.text
     assert admin.get(f"/settings/database/backups/{copy.name}", buffered=True).data.startswith(b"SQLite format 3")
-    assert "cannot be brought back" in admin.get(f"/settings/database/backups/{copy.name}/delete").text
-    assert "No backup lies here yet" in post(f"database/backups/{copy.name}/delete").text
+    assert ". This cannot be undone." in admin.get(f"/settings/database/backups/{copy.name}/delete").text
+    assert "No backups yet" in post(f"database/backups/{copy.name}/delete").text
 
 
 def test_going_back_to_a_backup_says_so_and_ends_the_session(post, admin, db, runs, clock):
@@ -75,7 +75,7 @@ def test_going_back_to_a_backup_says_so_and_ends_the_session(post, admin, db, ru
     make_run(began_at=BEGAN_AT + DAY)
     db.session.rollback()
     page = post(f"database/backups/{copy.name}/restore")
-    assert "took the place of everything" in page.text
+    assert "The backup was restored. The previous data was saved as" in page.text
     assert admin.get(TAB).status_code == 303
     assert run_count(db) == 6
 
@@ -95,10 +95,10 @@ def test_a_file_is_restored_only_when_that_is_understood_and_it_is_fine(post, ad
     def send(body: bytes, **entries):
         return post("database/restore", database=(io.BytesIO(body), "mine.db"), **entries)
 
-    assert "say that what is here may be replaced" in told(send(content))
+    assert "Select a file and confirm that all current data will be replaced." in told(send(content))
     assert "not an intact SQLite database" in told(send(b"x" * 100, is_understood="1"))
     assert run_count(db) == 7
-    assert "took the place" in send(content, is_understood="1").text
+    assert "The backup was restored. The previous data was saved as" in send(content, is_understood="1").text
     assert run_count(db) == 6
 
 
@@ -151,7 +151,10 @@ def test_data_of_a_job_and_a_server_go_after_the_question(post, admin, db, runs)
     assert "All 6 runs of photos on nas" in asked
     assert "6 runs of photos on nas were deleted" in told(post("database/job/machine-1?job=photos"))
     assert find_job().run_count == 0
-    assert "The server goes with its jobs" in admin.get("/settings/database/server?server=machine-1").text
+    assert (
+        "The server will be deleted with its jobs, their settings and"
+        in admin.get("/settings/database/server?server=machine-1").text
+    )
     post("database/server/machine-1")
     db.session.rollback()
     assert db.session.get(Server, "machine-1") is None
@@ -160,8 +163,8 @@ def test_data_of_a_job_and_a_server_go_after_the_question(post, admin, db, runs)
 
 def test_the_check_is_told_in_place_and_above_the_page(post, admin):
     headers = admin.csrf_headers() | {"HX-Request": "true"}
-    assert "The database is whole." in admin.post("/settings/database/check", headers=headers).text
-    assert told(post("database/check")) == "The database is whole."
+    assert "Integrity check passed." in admin.post("/settings/database/check", headers=headers).text
+    assert told(post("database/check")) == "Integrity check passed."
     assert "The database was compacted" in told(post("database/compact"))
 
 
@@ -202,9 +205,9 @@ class TestImport:
 
     def test_the_old_folder_is_offered_to_administrators_until_it_is_declined(self, app, admin, post, settings, old):
         (settings.data_dir / "backups.db").write_bytes(old.read_bytes())
-        assert "An old installation was found" in admin.get("/").text
+        assert "An older installation was found." in admin.get("/").text
         post("import/decline")
-        assert "An old installation was found" not in admin.get("/").text
+        assert "An older installation was found." not in admin.get("/").text
         assert str(settings.data_dir / "backups.db") in admin.get(TAB).text
 
     def test_the_old_folder_is_imported_by_one_button(self, post, admin, db, settings, old):
@@ -212,7 +215,7 @@ class TestImport:
         post("import", source="folder")
         self.wait()
         assert run_count(db) == 1
-        assert "An old installation was found" not in admin.get("/").text
+        assert "An older installation was found." not in admin.get("/").text
 
 
 class TestOnPostgres:
@@ -222,9 +225,9 @@ class TestOnPostgres:
 
     def test_the_tab_says_what_applies_there(self, admin, runs):
         page = admin.get(TAB).text
-        assert "Restore from a file" not in page
+        assert "Restore from file" not in page
         assert "Back up now" not in page
-        assert "How long things are kept" in page
+        assert "Retention" in page
 
     def test_the_command_for_a_backup_works_as_it_stands_there(self, admin, tmp_path):
         (line,) = re.findall(r"pg_dump .*", html.unescape(admin.get(TAB).text))

@@ -35,11 +35,11 @@ def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | No
     ("newest", "words"),
     [
         ({}, []),
-        ({"uploaded_bytes": 900 * MIB}, ["upload 9 times as usual"]),
+        ({"uploaded_bytes": 900 * MIB}, ["upload 9 times the usual size"]),
         ({"uploaded_bytes": 299 * MIB}, []),  # not three times
-        ({"uploaded_bytes": 300 * MIB}, ["upload 3 times as usual"]),
+        ({"uploaded_bytes": 300 * MIB}, ["upload 3 times the usual size"]),
         ({"uploaded_bytes": 0}, []),  # a quiet day
-        ({"duration_s": 1800.0}, ["duration 3 times as usual"]),
+        ({"duration_s": 1800.0}, ["duration 3 times the usual size"]),
         ({"duration_s": 10.0}, []),
         ({"examined_files": 600}, ["40 % fewer files"]),
         ({"examined_files": 701}, []),  # not 30 %
@@ -47,10 +47,10 @@ def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | No
         ({"examined_bytes": GIB // 2}, ["50 % less data"]),
         ({"examined_bytes": 2 * GIB, "examined_files": 2000}, ["100 % more data", "100 % more files"]),
         ({"examined_files": 0, "status": "Fatal"}, []),  # the status says more
-        ({"modified_files": 800}, ["modified files where there usually are none"]),
+        ({"modified_files": 800}, ["modified files, although there usually are none"]),
         ({"modified_files": 99}, []),  # not a tenth of the files
-        ({"modified_files": 100}, ["modified files where there usually are none"]),
-        ({"deleted_files": 112}, ["deleted files where there usually are none"]),
+        ({"modified_files": 100}, ["modified files, although there usually are none"]),
+        ({"deleted_files": 112}, ["deleted files, although there usually are none"]),
         ({"deleted_files": 111}, []),  # of 1,111 files that there were
         ({"modified_files": 19, "examined_files": 30}, ["97 % fewer files"]),  # not twenty
     ],
@@ -70,7 +70,7 @@ def test_small_differences_are_no_news_however_many_times():
 
 def test_an_upload_where_there_was_none_is_told():
     (anomaly,) = find_anomalies(runs(uploads=[0], newest={"uploaded_bytes": 80 * MIB}), LIMITS)
-    assert describe(anomaly) == "upload where there usually is none"
+    assert describe(anomaly) == "upload, although there usually is none"
 
 
 @pytest.mark.parametrize(("count", "is_told"), [(7, False), (8, True)])

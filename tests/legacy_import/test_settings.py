@@ -100,7 +100,7 @@ def test_password_stays_behind_where_the_server_has_another_address_by_now(take,
     with writing() as session:
         session.add(Server(id="id-nas-a", name="nas", url="https://elsewhere.lan:8200", created_at=datetime.now(UTC)))
     report = take(NEWEST_SAMPLE)
-    assert "The Duplicati password of Attic was left: the server has another address here" in report.remarks
+    assert "The Duplicati password of Attic was skipped: the server has a different URL here" in report.remarks
     assert not db.session.get_one(Server, "id-nas-a", populate_existing=True).has_password
 
 
@@ -117,7 +117,7 @@ def test_with_another_key_secrets_are_cleared_and_the_report_says_so(take, db, t
     other.write_bytes(b"x" * 32)
     report = take(NEWEST_SAMPLE, key_path=other)
     assert db.session.get_one(Server, "id-nas-a").encrypted_password == ""
-    assert "The key file is not the one that the old installation used last" in report.remarks
+    assert "The key file does not match the older installation" in report.remarks
 
 
 def test_file_that_is_no_key_is_refused_before_anything_changes(take, tmp_path, db):

@@ -18,7 +18,7 @@ def test_every_page_leads_to_the_new_password(client):
     client.sign_in(password=DEFAULT_PASSWORD)
     assert client.get("/").headers["Location"] == "/change-password"
     text = client.get("/change-password").text
-    assert "Choose your own password" in text
+    assert "Set a new password" in text
     assert 'name="current"' not in text
 
 

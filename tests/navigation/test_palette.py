@@ -80,4 +80,4 @@ class TestSubscribing:
     def test_a_channel_without_such_a_thing_says_so(self, admin, db, clock):
         row = channels.save_settings("webhook", "Hook", {"url": "https://a.example"}, now=clock())
         assert f"/channels/{row.id}/code" not in admin.get(f"/settings/channels/{row.id}").text
-        assert "nothing for a phone to scan" in admin.get(f"/channels/{row.id}/code").text
+        assert "the channel is not configured, or does not use one." in admin.get(f"/channels/{row.id}/code").text

@@ -38,7 +38,7 @@ def test_every_tab_opens_and_is_marked(admin, name):
 def test_every_tab_for_all_opens_for_others_with_its_note(viewer, name):
     answer = viewer.get(f"/settings/?tab={name}")
     assert answer.status_code == 200
-    assert "Administrators change the settings" in answer.text
+    assert "Only administrators can change settings." in answer.text
 
 
 @pytest.mark.parametrize("name", FOR_ADMINS)
@@ -81,10 +81,10 @@ def test_mail_without_what_its_login_needs_is_incomplete_and_says_what(admin, db
     values = {"host": "mail.lan", "port": 25, "mailto": "a@b", "username": "u"}
     row = channels.save_settings("email", "email", values, now=clock())
     assert "Incomplete" in admin.get("/settings?tab=channels").text
-    assert "Still missing: Password." in admin.get(f"/settings/channels/{row.id}").text
+    assert "Missing: Password." in admin.get(f"/settings/channels/{row.id}").text
     channels.save_settings("email", "email", values | {"password": "p"}, now=clock())
     assert "Incomplete" not in admin.get("/settings?tab=channels").text
-    assert "Still missing" not in admin.get(f"/settings/channels/{row.id}").text
+    assert "Missing:" not in admin.get(f"/settings/channels/{row.id}").text
 
 
 @pytest.mark.parametrize(("kind", "field"), [("ntfy", "setting_topic"), ("email", "setting_host")])
@@ -92,12 +92,12 @@ def test_standard_channels_have_tabs_of_their_own(admin, kind, field):
     page = admin.get(f"/settings/?tab={kind}").text
     assert f'name="{field}"' in page
     assert f'action="/settings/channels/{"new/email" if kind == "email" else 1}"' in page
-    assert ("Whoever knows it can read along" in page) == (kind == "ntfy")
+    assert ("Anyone who knows the topic can read your notifications." in page) == (kind == "ntfy")
 
 
 def test_others_read_that_mail_is_not_set_up(viewer):
     page = viewer.get("/settings/?tab=email").text
-    assert "Not set up" in page
+    assert "Not configured" in page
     assert '<fieldset class="entries" disabled>' in page
 
 

@@ -183,9 +183,9 @@ class TestTheList:
         assert "Incomplete" in admin.get("/settings?tab=channels").text
 
     def test_trouble_with_the_newest_message_is_told(self, admin, past):
-        past("queued", "ntfy: the server did not answer in time")
+        past("queued", "ntfy: the server failed in time")
         page = admin.get("/settings?tab=channels").text
-        assert "Not getting through" in page
+        assert "Delivery failing" in page
         assert "did not answer in time" in page
 
     def test_a_switch_sends_the_other_state(self, admin, horn, db):
@@ -244,8 +244,8 @@ class TestTheForm:
     @pytest.mark.parametrize(
         ("name", "value", "sentence"),
         [
-            ("place", "", "Please fill this in."),
-            ("code", "", "Please fill this in."),
+            ("place", "", "This field is required."),
+            ("code", "", "This field is required."),
             ("blasts", "many", "Not a valid integer."),
             ("page", "not an address", "Not a valid URL."),
             ("keeper", "nobody", "Not a valid email address."),
@@ -275,7 +275,7 @@ class TestTheForm:
 
     def test_saving_can_send_a_test_in_one_go(self, admin, fill_in):
         answer = fill_in(then="test")
-        assert "Saved. The test message was delivered." in admin.get(answer.location).text
+        assert "Saved. The test notification was delivered." in admin.get(answer.location).text
 
     def test_a_secret_has_to_be_entered_again_for_another_server(self, admin, db, clock):
         stored = {"url": "https://ntfy.home", "topic": "alarms", "token": SECRET}
@@ -296,7 +296,7 @@ class TestTrying:
     def test_the_result_comes_as_a_part_of_the_page_for_htmx(self, admin, horn):
         headers = admin.csrf_headers() | {"HX-Request": "true"}
         answer = admin.post(f"/settings/channels/{horn.id}/test", headers=headers)
-        assert "The test message was delivered." in answer.text
+        assert "The test notification was delivered." in answer.text
         assert "<html" not in answer.text
 
     def test_the_reason_of_a_failure_is_told_without_the_secret(self, admin, fill_in, horn):
@@ -334,29 +334,29 @@ class TestTheHeader:
         past("failed", "ntfy: 403 <forbidden>")
         text = admin.get("/charts").text.partition("</header>")[0]
         for word in (
-            "Messages do not arrive",
+            "Delivery failing",
             f"/settings/channels/{channels.standard('ntfy').id}#history",
             "&lt;forbid",
         ):
             assert word in text, word
-        assert "Messages do not arrive" not in viewer.get("/charts").text
+        assert "Delivery failing" not in viewer.get("/charts").text
 
     def test_the_page_and_the_tab_of_a_failing_channel_say_so(self, admin, past):
         past("failed", "down")
         text = admin.get("/settings?tab=ntfy").text
-        assert text.count("Not getting through") == 2
-        assert "Complete" not in text
+        assert text.count("Delivery failing") == 2
+        assert "Ready" not in text
 
     def test_nothing_is_said_while_all_channels_work(self, admin, past):
         past("delivered")
-        assert "Messages do not arrive" not in admin.get("/").text
+        assert "Delivery failing" not in admin.get("/").text
 
 
 class TestTheHistory:
     def test_it_tells_job_event_state_tries_and_error(self, admin, past):
         past("failed", "ntfy: 403 forbidden", event="overdueBackup")
         page = admin.get(f"/settings/channels/{channels.standard('ntfy').id}").text.partition('id="history"')[2]
-        for word in ("nas / Photos", "Overdue", "Given up", "ntfy: 403 forbidden", "Send again"):
+        for word in ("nas / Photos", "Overdue", "Failed", "ntfy: 403 forbidden", "Send again"):
             assert word in page, word
 
     def test_older_messages_are_on_further_pages(self, admin, past):
@@ -400,7 +400,7 @@ class TestOthers:
     def test_they_see_the_same_fields_and_can_change_none(self, viewer, horn):
         page = viewer.get(f"/settings/channels/{horn.id}").text
         assert '<fieldset class="entries" disabled>' in page
-        assert "Administrators change the settings" in page
+        assert "Only administrators can change settings." in page
         assert 'value="hill"' in page
         assert ">Save" not in page
 

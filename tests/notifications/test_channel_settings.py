@@ -103,7 +103,7 @@ def test_secret_is_never_shown_and_stays_until_it_is_removed(fill_in, admin, db)
     row = stored(db)
     page = admin.get(f"/settings/channels/{row.id}").text
     assert "NL-31-secret" not in page
-    assert "One is stored" in page
+    assert "A value is stored. Leave blank to keep it." in page
     fill_in(str(row.id), setting_loft="Dyke 5")
     assert channels.load_settings(stored(db))["ring_code"] == "NL-31-secret"
     fill_in(str(row.id), remove_ring_code="y")
@@ -123,7 +123,7 @@ def test_two_channels_of_a_kind_need_two_names(fill_in, db):
     fill_in()
     answer = fill_in(setting_loft="Elsewhere")
     assert answer.status_code == 400
-    assert "of this name already" in answer.text
+    assert "Another channel has this name. Choose a different one." in answer.text
     assert channels.load_settings(stored(db))["loft"] == "Dyke 4"
 
 

@@ -44,7 +44,7 @@ def test_jobs_stand_below_their_servers_and_are_filtered(admin, jobs):
     page = admin.get("/settings?tab=notifications&q=mai").text
     assert "Mail" in page
     assert "Photos" not in page
-    assert "has this in its name" in admin.get("/settings?tab=notifications&q=nothing").text
+    assert "No matching servers or jobs" in admin.get("/settings?tab=notifications&q=nothing").text
 
 
 def test_kinds_that_lead_nowhere_are_shown_as_disabled(admin, jobs):
@@ -87,8 +87,8 @@ def test_a_job_inherits_until_it_has_its_own(send, admin, jobs):
     job = job_of("Photos")
     send("/additional/server-id-of-nas", event="errors", emails="ops@example.org", topic="")
     page = admin.get(f"/settings/notifications/additional/job-{job.id}").text
-    assert "As the server: ops@example.org" in page
-    assert "As the server: Errors only" in page
+    assert "Inherited: ops@example.org" in page
+    assert "Inherited: Errors only" in page
     send(f"/additional/job-{job.id}", event="inherit", emails_choice="own", emails="me@example.org, b@c.d")
     job = job_of("Photos")
     assert (job.additional_event, job.additional_emails, job.additional_ntfy_topic) == (
@@ -103,8 +103,8 @@ def test_a_job_inherits_until_it_has_its_own(send, admin, jobs):
 @pytest.mark.parametrize(
     ("entries", "told"),
     [
-        ({"emails_choice": "own", "emails": "a@b.c, nobody"}, "“nobody” is no mail address"),
-        ({"topic_choice": "own", "topic": "two words"}, "A topic has up to 64"),
+        ({"emails_choice": "own", "emails": "a@b.c, nobody"}, "“nobody” is not an email address"),
+        ({"topic_choice": "own", "topic": "two words"}, "Enter a topic of up to 64 letters, digits, _ and -."),
     ],
 )
 def test_a_destination_that_cannot_be_is_said_at_its_field_and_kept_in_it(send, jobs, entries, told):
@@ -148,7 +148,10 @@ class TestMany:
 
     def test_nothing_chosen_is_said(self, send, admin, jobs):
         send("/many")
-        assert "Nothing was chosen" in admin.get("/settings?tab=notifications").text
+        assert (
+            "Nothing to change. Select jobs and the settings to change."
+            in admin.get("/settings?tab=notifications").text
+        )
 
 
 def test_all_jobs_of_a_server_can_be_made_to_inherit_or_lose_all(send, jobs, db):

@@ -96,7 +96,7 @@ class TestSummary:
         switch_on()
         summaries.send_due(clock())
         payload = next(delivery.payload for delivery in deliveries() if delivery.event == "dailySummary")
-        assert payload["title"] == "📋 04/05/2031: 1 of 3 backup jobs are fine"
+        assert payload["title"] == "📋 04/05/2031: 1 of 3 backup jobs OK"
         attention = payload["values"]["attention"].splitlines()
         assert attention[0] == "🛑 nas / mail: Error"
         assert attention[1].startswith("🕑 nas / old: overdue, expected ")
@@ -107,7 +107,7 @@ class TestSummary:
     def test_it_speaks_the_language_of_the_templates(self, mail_channel, ingest, clock):
         ingest()
         settings_store.put("notification_templates", {"language": "de"}, now=clock())
-        assert summaries.render(clock()).title == "📋 04.05.31: Alle Sicherungen sind in Ordnung: 1"
+        assert summaries.render(clock()).title == "📋 04.05.31: Alle Sicherungsaufträge sind in Ordnung: 1"
 
     def test_a_template_of_version_1_5_is_filled_and_shows_tables(self, switch_on, ingest, clock):
         ingest(storage_bytes=3 * 1024**3, job_name="a|b <c>", warning_count=2)
@@ -151,7 +151,7 @@ class TestSummary:
 
     def test_a_table_without_jobs_says_so(self, db, clock):
         values = summaries.summary_values(clock(), "en-GB")
-        assert (values["problem_table"], values["all_jobs_table"]) == ("Nothing", "No backup has been reported yet")
+        assert (values["problem_table"], values["all_jobs_table"]) == ("Never", "No backup has been reported yet")
 
     def test_a_long_table_ends_with_the_number_of_the_rest(self, ingest, clock, monkeypatch):
         monkeypatch.setattr(summaries, "JOBS_LISTED", 2)

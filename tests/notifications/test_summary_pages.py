@@ -37,7 +37,7 @@ def mail(db, clock):
 class TestSummaries:
     def test_they_are_off_at_first_and_say_that_mail_is_missing(self, admin):
         page = admin.get("/settings?tab=summary").text
-        assert "Mail is not set up" in page
+        assert "Email is disabled or not configured, so nothing can be sent." in page
         assert 'value="01:00"' in page
         assert re.search(r'id="daily-on"\s+name="is_on"\s+value="1"\s*>', page)
 
@@ -64,10 +64,14 @@ class TestSummaries:
     @pytest.mark.parametrize(
         ("path", "entries", "told"),
         [
-            ("daily", {"is_on": "1", "time": "5:3"}, "A time of day looks like 07:30"),
-            ("daily", {"is_on": "1", "time": "05:30", "recipients": "nobody"}, "is no mail address"),
-            ("digest", {"period": "weekly", "weekday": "1", "time": "05:30"}, "Choose at least one channel"),
-            ("digest", {"period": "weekly", "weekday": "9", "time": "05:30", "channel": "1"}, "A weekday is"),
+            ("daily", {"is_on": "1", "time": "5:3"}, "Enter a time of day such as 07:30"),
+            ("daily", {"is_on": "1", "time": "05:30", "recipients": "nobody"}, "is not an email address"),
+            ("digest", {"period": "weekly", "weekday": "1", "time": "05:30"}, "Select at least one channel"),
+            (
+                "digest",
+                {"period": "weekly", "weekday": "9", "time": "05:30", "channel": "1"},
+                "The weekday must be a number from 0 (Sunday) to 6 (Saturday)",
+            ),
         ],
     )
     def test_what_cannot_be_is_said_and_kept(self, send, path, entries, told):
@@ -107,7 +111,7 @@ class TestTasks:
         send("tasks/overdue-backup-check/run")
         page = admin.get("/settings?tab=tasks").text
         assert "overdue-backup-check: Task executed successfully" in page
-        assert page.count(">Fine<") + page.count("Fine</span>") > 0
+        assert page.count(">OK<") + page.count("Fine</span>") > 0
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "task_run")).one()
         assert (entry.target_id, entry.status, entry.username) == ("overdue-backup-check", "success", "admin")
 
@@ -119,5 +123,5 @@ class TestTasks:
         assert "Failed" in page
 
     def test_without_a_schedule_that_is_said(self, send, admin):
-        assert "Scheduled work is switched off" in admin.get("/settings?tab=tasks").text
+        assert "Scheduled tasks are disabled in this process;" in admin.get("/settings?tab=tasks").text
         assert send("tasks/housekeeping/run").status_code == 503

@@ -30,14 +30,14 @@ MINE = {"title": "Run: {status}", "message": "Took {duration}.\r\n{log_text}", "
 
 
 def test_a_template_is_stored_and_marked_as_own(send, admin, db):
-    assert "The built-in text" in admin.get("/settings?tab=templates&kind=success").text
+    assert "Default text restored." in admin.get("/settings?tab=templates&kind=success").text
     assert send("success", **MINE).status_code == 303
     template = stored(db, "success")
     assert (template.title, template.message) == ("Run: {status}", "Took {duration}.\n{log_text}")
     assert (template.priority, template.tags) == ("low", "one, two")
     page = admin.get("/settings?tab=templates&kind=success").text
-    assert "The built-in text" not in page
-    assert "Reset this one" in page
+    assert "Default text restored." not in page
+    assert "Restore default text …" in page
 
 
 def test_an_unknown_placeholder_is_said_at_its_field_and_the_entry_kept(send, db):
@@ -76,8 +76,8 @@ def test_every_kind_can_be_looked_at_with_and_without_runs(admin, post, kind):
     assert admin.get(f"/settings?tab=templates&kind={kind}").status_code == 200
     post()
     page = admin.get(f"/settings?tab=templates&kind={kind}").text
-    assert ("All backup jobs are fine: 1" if kind == "digest" else "Photos") in page
-    assert "Nobody fills this in" not in page
+    assert ("All backup jobs OK: 1" if kind == "digest" else "Photos") in page
+    assert "Unknown placeholder:" not in page
 
 
 def test_the_kind_that_was_looked_at_last_comes_back(admin):
@@ -97,7 +97,7 @@ def test_the_language_changes_what_nobody_wrote(send, db):
 def test_reset_is_asked_about_and_brings_our_text_back(send, admin, db):
     send("success", **MINE)
     send("warning", **MINE)
-    assert "Go back to the built-in text?" in admin.get("/settings/templates/success/reset").text
+    assert "Restore default text?" in admin.get("/settings/templates/success/reset").text
     send("success/reset")
     assert stored(db, "success").title.startswith("✅")
     assert stored(db, "warning").title == "Run: {status}"
@@ -122,7 +122,7 @@ def test_a_test_goes_through_every_channel_with_what_was_entered(send, post, db,
 def test_without_a_channel_that_is_said(send, db, clock):
     with transaction.writing() as session:
         session.delete(channels.standard("ntfy"))
-    assert "No channel is complete" in send("success/test", **MINE).text
+    assert "No channel is enabled and configured." in send("success/test", **MINE).text
 
 
 def test_others_may_look_and_test_but_not_save(admin, app, post):

@@ -13,6 +13,7 @@ from app.notifications.templates import (
 )
 
 LANGUAGES = ("en-GB", "de", "fr", "es", "pt-BR", "hi", "zh-Hans")
+COLONS = (":", "\N{FULLWIDTH COLON}")
 
 
 @pytest.mark.parametrize(
@@ -82,7 +83,7 @@ def test_no_line_of_our_templates_ends_in_a_label(kind: str, language: str):
     for name in PLACEHOLDERS[kind]:
         lines = render_message(message, {name: "@"}).split("\n")
         pairs = zip(lines, [*lines[1:], ""], strict=True)
-        assert all("@" in line or not line or (line.endswith(":") and "@" in after) for line, after in pairs), lines
+        assert all("@" in line or not line or (line.endswith(COLONS) and "@" in after) for line, after in pairs), lines
 
 
 def test_only_known_placeholders_are_filled_for_a_trial():

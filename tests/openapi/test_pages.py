@@ -21,7 +21,7 @@ SMALL = {
                 "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
                 "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/GuestIn"}}}},
                 "responses": {
-                    "200": {"description": "As asked for", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                    "200": {"description": "Success", "content": {"text/plain": {"schema": {"type": "string"}}}},
                     "404": {"$ref": "#/components/responses/Error404"},
                 },
             }
@@ -45,7 +45,7 @@ SMALL = {
                 },
             },
         },
-        "responses": {"Error404": {"description": "There is no such thing", "content": {}}},
+        "responses": {"Error404": {"description": "Not found, or not visible to the caller", "content": {}}},
     },
 }
 
@@ -86,7 +86,7 @@ def test_all_words_of_a_search_have_to_match(client):
 
 def test_a_search_that_finds_nothing_says_so_and_shows_no_group(client):
     page = client.get("/api/docs?q=%3Cscript%3E").text
-    assert "No address matches" in page
+    assert "No matching endpoints." in page
     assert shown(page) == set()
     assert "<script>" not in page
 
@@ -120,7 +120,9 @@ def test_bodies_are_unfolded_to_a_depth_that_ends(operation):
 
 def test_errors_in_the_common_shape_are_told_in_a_line(operation):
     assert [(answer.status, answer.bodies[0].kind) for answer in operation.answers] == [("200", "text")]
-    assert [(answer.status, answer.about) for answer in operation.errors] == [("404", "There is no such thing")]
+    assert [(answer.status, answer.about) for answer in operation.errors] == [
+        ("404", "Not found, or not visible to the caller")
+    ]
 
 
 def test_marks_in_sentences_become_code_and_nothing_else_does():

@@ -77,13 +77,13 @@ def english_errors(schema: Schema, entries) -> dict[str, list[str]]:
 def test_the_list_describes_kinds_in_german(german):
     page = german.get("/settings?tab=channels").text
     assert "Push-Nachrichten \u00fcber ntfy" in page
-    assert "Push messages" not in page
+    assert "Push notifications through ntfy.sh or your own ntfy server." not in page
 
 
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        ("ntfy: the server did not answer in time", "ntfy: der Server hat nicht rechtzeitig geantwortet"),
+        ("ntfy: the server failed in time", "ntfy: der Server hat nicht rechtzeitig geantwortet"),
         ("ntfy phone: sending did not end within 120 s", "ntfy phone: das Senden war nach 120 s nicht beendet"),
         (
             "The channel cannot be used as it is set up (KeyError)",
@@ -162,19 +162,19 @@ def test_what_marshmallow_says_is_translated(language):
     ("plugin", "text", "translated"),
     [
         (NtfyChannel, "Access token", "Zugriffstoken"),  # of the plugin
-        (NtfyChannel, "the address is not a valid URL", "die Adresse ist keine g\u00fcltige URL"),  # of all
+        (NtfyChannel, "the URL is not valid", "die Adresse ist keine g\u00fcltige URL"),  # of all
         (NtfyChannel, "the server answered 404 Not Found", "Antwort des Servers: 404 Not Found"),
         (
             NtfyChannel,
-            "the server answered that too many messages were sent; it takes more later (rate limit)",
+            "the server answered that too many notifications were sent (rate limit)",
             "Antwort des Servers: zu viele Nachrichten; sp\u00e4ter werden wieder welche angenommen (Ratenbegrenzung)",
         ),
         (
             EmailChannel,
-            "mail.example:25 refused the message (550 no {code} (really))",
+            "mail.example:25 rejected the message (550 no {code} (really))",
             "mail.example:25 hat die Nachricht abgelehnt (550 no {code} (really))",
         ),
-        (EmailChannel, "Only letters, digits, - and _, at most 64.", None),  # of another plugin
+        (EmailChannel, "Enter up to 64 letters, digits, - and _.", None),  # of another plugin
         (EmailChannel, "Something else", None),
         (EmailChannel, "", None),
         (NtfyChannel, "the server answered " + "x" * LONGEST_SENTENCE, None),

@@ -114,4 +114,4 @@ def test_where_no_process_can_be_started_it_is_read_here(monkeypatch):
 def test_log_beyond_what_is_kept_is_cut_there():
     report = read_posted(posted(report_body(lines=[LINE] * 100_000)))
     assert len(report.messages) < 100_000
-    assert "further lines were left out" in report.messages[-1]
+    assert "more lines omitted: the log is too long" in report.messages[-1]

@@ -346,14 +346,14 @@ class TestMessages:
     def test_a_run_that_was_broken_off_is_told_with_the_run_after_it(self, unsaved, clock, deliveries):
         unsaved("all", outcome="", not_told=0, broken_off_at=clock() - HOUR)
         [delivery] = deliveries()
-        assert "The run of 04/05/2031, 11:00 was broken off." in delivery.payload["text"].replace("\\", "")
+        assert "The run of 04/05/2031, 11:00 was interrupted." in delivery.payload["text"].replace("\\", "")
 
     def test_it_is_told_when_a_job_is_fine_again_too(self, ingest, clock, deliveries):
         ingest(status="Fatal")
         ingest(began_at=clock() + HOUR, broken_off_at=clock() - HOUR)
         last = deliveries()[-1]
         assert last.event == "recovered"
-        assert "The run of 04/05/2031, 11:00 was broken off." in last.payload["text"].replace("\\", "")
+        assert "The run of 04/05/2031, 11:00 was interrupted." in last.payload["text"].replace("\\", "")
 
 
 def test_cleaning_up_keeps_the_state_of_the_newest_run_that_saved_something(clock):

@@ -34,7 +34,7 @@ def at(text: str) -> datetime:
         ("9" * 5000, "too long"),
         ("1001Y", "longer than 1000 years"),
         ("1Y" * 1001, "longer than 1000 years"),
-        ("\u0661D", "holds no number"),  # only the digits of ASCII count
+        ("\u0661D", "must contain numbers with the units s m h D W M Y"),  # only the digits of ASCII count
     ],
 )
 def test_bad_interval_names_the_offending_part(text: str, named: str) -> None:

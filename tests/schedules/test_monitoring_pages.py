@@ -52,11 +52,11 @@ def test_rows_show_what_is_expected_and_how_it_stands(admin, jobs):
 
 
 def test_a_server_with_an_address_leads_to_its_duplicati_and_to_collecting(admin, jobs):
-    assert "Collect the logs of" not in admin.get("/settings?tab=monitoring").text
+    assert "Collect logs of" not in admin.get("/settings?tab=monitoring").text
     with writing() as session:
         session.get(Server, "id-of-attic").url = "https://attic.example"
     page = admin.get("/settings?tab=monitoring").text
-    assert page.count("Collect the logs of attic") == 1
+    assert page.count("Collect logs of attic") == 1
     assert page.count('href="https://attic.example"') == 1
 
 
@@ -87,7 +87,7 @@ def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stor
         ({"count": "1D2x", "unit": ""}, "“x” does not belong"),
         ({"count": "D", "unit": ""}, "cannot be read"),
         ({"count": "0", "unit": ""}, "cannot be read"),
-        ({"days": ""}, "Choose at least one day"),
+        ({"days": ""}, "Select at least one day."),
     ],
 )
 def test_what_cannot_be_is_said_in_its_row_and_nothing_is_saved(send, jobs, entered, told):
@@ -124,10 +124,10 @@ def test_switching_off_forgets_who_was_told(send, jobs, clock):
 
 def test_a_check_tells_what_it_found_and_a_reset_has_it_told_again(send, admin, jobs):
     send("/check")
-    told = "3 jobs were checked; 1 job is late; 1 of them was told now."
+    told = "3 jobs were checked; 1 job is late; 1 new alert."
     assert told in admin.get("/settings?tab=monitoring").text
     send("/check")
-    assert "0 of them were told now" in admin.get("/settings?tab=monitoring").text
+    assert "0 new alerts" in admin.get("/settings?tab=monitoring").text
     send("/reset")
     assert job_of("Files", "attic").overdue_alerted_at is None
 
@@ -211,10 +211,10 @@ class TestDuplistatusItself:
     @pytest.mark.parametrize(
         ("entries", "sentence"),
         [
-            ({"free_space_mib": "much"}, "A whole number from 0"),
-            ({"every_minutes": "0"}, "A whole number from 1 to 1440"),
-            ({"is_enabled": "1"}, "Enter the address that the service shows."),
-            ({"url": "http://169.254.169.254/x"}, "This address cannot be used."),
+            ({"free_space_mib": "much"}, "Enter a whole number from 0"),
+            ({"every_minutes": "0"}, "Enter a whole number from 1 to 1440"),
+            ({"is_enabled": "1"}, "Enter the URL shown by the service."),
+            ({"url": "http://169.254.169.254/x"}, "Enter a URL that starts with http:// or https://."),
         ],
     )
     def test_what_cannot_be_is_said_at_its_field(self, send, db, entries, sentence):

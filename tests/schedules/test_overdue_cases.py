@@ -76,7 +76,7 @@ OLD_UNITS = {"hour": "h", "day": "D"}
 # How the symbolic errors of the file show in ours; the two of a date come from the reader of dates below.
 ERRORS: dict[str, tuple[type[ValueError], str]] = {
     "empty": (BadInterval, "is empty"),
-    "bad_format": (BadInterval, "holds no number"),
+    "bad_format": (BadInterval, "must contain numbers with the units s m h D W M Y"),
     "bad_value": (BadInterval, "is zero"),
     "iteration_cap": (NoSlot, "no length"),
     "no_allowed_day_8": (NoSlot, "no weekday"),

@@ -54,7 +54,7 @@ def test_what_was_chosen_can_be_learned_again(admin, weekly, send):
     send(do="save", **DAILY | {"count.job": "3"})
     assert (job().expected_interval, planning.source_of(job())) == ("3D", "person")
     assert "every 3 days (chosen)" in admin.get(JOB_PAGE).text
-    assert "Learn from the runs" in admin.get(DIALOG).text
+    assert "Learn from runs" in admin.get(DIALOG).text
     send(do="learn")
     assert planning.source_of(job()) == "learned"
 
@@ -103,7 +103,7 @@ def test_an_irregular_job_is_offered_a_longest_pause(admin, post, send):
     for days in (14.5, 12.2, 11.6, 9.4, 8.9, 6.3, 4.1, 3.6, 1):
         post(job="Photos", hours_ago=days * 24)
     page = admin.get(JOB_PAGE).text
-    assert "The runs are irregular. Expect one at least every 3 days?" in page
+    assert "The runs are irregular. Expect at least one run every 3 days?" in page
     send(do="keep")
     assert "at least every 3 days (chosen)" in admin.get(JOB_PAGE).text
 
@@ -112,7 +112,7 @@ def test_nothing_to_keep_is_said(weekly, post, send):
     post(job="New", hours_ago=2)
     answer = send(do="keep", backup="New")
     assert answer.status_code == 409
-    assert "do not show a schedule yet" in answer.text
+    assert "No schedule has been learned for this job yet" in answer.text
 
 
 def test_who_is_no_administrator_sees_it_and_changes_nothing(weekly, viewer):

@@ -56,10 +56,10 @@ class TestBadges:
         ("entries", "field", "sentence"),
         [
             ({"slug": "../up"}, "slug", "beginning with a letter"),
-            ({"slug": "taken"}, "slug", "Another badge has this one."),
-            ({"shows": '["nowhere", null]'}, "shows", "This is gone."),
-            ({"shows": "[1,"}, "shows", "This is gone."),
-            ({"shows": "7"}, "shows", "This is gone."),
+            ({"slug": "taken"}, "slug", "Another badge uses this name. Enter a different one."),
+            ({"shows": '["nowhere", null]'}, "shows", "This server or job no longer exists. Select another one."),
+            ({"shows": "[1,"}, "shows", "This server or job no longer exists. Select another one."),
+            ({"shows": "7"}, "shows", "This server or job no longer exists. Select another one."),
         ],
     )
     def test_what_is_refused_stands_at_its_field(self, entries, field, sentence, make, db):
@@ -72,7 +72,7 @@ class TestBadges:
 
     def test_a_badge_goes_after_a_question(self, make, admin, client):
         make(slug="mine", label="Mine")
-        assert "Delete the badge Mine?" in admin.get("/settings/publishing/badges/mine/delete").text
+        assert "Delete badge Mine?" in admin.get("/settings/publishing/badges/mine/delete").text
         admin.send("POST", "/settings/publishing/badges/mine/delete")
         assert client.get("/badge/mine.svg").status_code == 404
         assert admin.get("/settings/publishing/badges/mine/delete").status_code == 404
@@ -123,7 +123,7 @@ class TestUploads:
 
     def test_an_upload_that_is_still_rejected_says_why(self, admin, refused):
         answer = admin.send("POST", f"/settings/uploads/{refused}/replay", follow_redirects=True)
-        assert "Not taken in." in answer.text
+        assert "Not accepted." in answer.text
 
     def test_an_upload_that_duplicati_tried_again_is_listed_once_with_its_attempts(self, admin, client):
         for _ in range(4):
@@ -133,16 +133,16 @@ class TestUploads:
 
     def test_a_refused_upload_is_taken_in_when_the_rules_let_it(self, admin, rejected_before, db):
         again = f"/settings/uploads/{rejected_before}/replay"
-        assert "The report was taken in." in admin.send("POST", again, follow_redirects=True).text
-        assert "Taken in since" in admin.get(UPLOADS).text
-        assert "This run is here already." in admin.send("POST", again, follow_redirects=True).text
+        assert "The report was accepted." in admin.send("POST", again, follow_redirects=True).text
+        assert "Accepted" in admin.get(UPLOADS).text
+        assert "This run is already stored." in admin.send("POST", again, follow_redirects=True).text
         db.session.rollback()
         assert len(db.session.scalars(select(Run)).all()) == 1
 
     def test_a_refused_upload_is_deleted_after_a_question(self, admin, refused):
-        assert "Delete this upload?" in admin.get(f"/settings/uploads/{refused}/delete").text
+        assert "Delete this report?" in admin.get(f"/settings/uploads/{refused}/delete").text
         admin.send("POST", f"/settings/uploads/{refused}/delete")
-        assert "Nothing was refused." in admin.get(UPLOADS).text
+        assert "No rejected reports" in admin.get(UPLOADS).text
         assert admin.get(f"/settings/uploads/{refused}").status_code == 404
 
 

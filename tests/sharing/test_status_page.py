@@ -86,19 +86,19 @@ def test_only_chosen_servers_and_jobs_are_shown(app, client, post, set_up):
 
 
 def test_page_that_would_show_nothing_is_refused(set_up):
-    with pytest.raises(Exception, match="choose at least one"):
+    with pytest.raises(Exception, match="servers: select at least one server or job, or show all"):
         set_up(shows_all=False)
 
 
 @pytest.mark.parametrize(
     ("runs", "said"),
     [
-        ([("Success", 1)], "The backup is fine"),
-        ([("Success", 1), ("Success", 2)], "All 2 backups are fine"),
+        ([("Success", 1)], "The only job is OK"),
+        ([("Success", 1), ("Success", 2)], "All 2 jobs OK"),
         ([("Success", 1), ("Warning", 1)], "1 with warnings"),
         ([("Success", 1), ("Unknown", 1)], "1 unclear"),
         ([("Success", 1), ("Error", 1), ("Success", 90)], "1 failed, 1 overdue"),
-        ([], "There is nothing to show yet"),
+        ([], "Nothing to show yet"),
     ],
 )
 def test_page_says_in_one_sentence_how_it_stands(client, post, set_up, runs, said):

@@ -137,7 +137,7 @@ PASSWORD = "Viewer1234"
 NO_SESSION = (401, "Invalid or expired session")
 BAD_TOKEN = (403, "Invalid CSRF token")
 NOT_SIGNED_IN = (401, "Authentication required")
-MUST_CHANGE = (403, "The password has to be changed first")
+MUST_CHANGE = (403, "The password must be changed first")
 NOT_ADMIN = (403, "Administrator access required")
 IN = (200, None)
 

@@ -48,7 +48,7 @@ def test_a_form_of_the_settings_that_a_visitor_sends_is_a_friendly_page(app, cli
     for route in sent:
         answer = client.post(route.url, data={"a": "b"})
         assert answer.status_code == 403, route
-        assert "<h1>Send it once more</h1>" in answer.text
+        assert "<h1>Page expired</h1>" in answer.text
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 

@@ -171,7 +171,7 @@ def test_an_error_speaks_the_language_of_the_account(admin):
 def test_a_form_of_a_page_that_was_open_for_too_long_says_so(admin):
     answer = admin.post("/settings/audit-retention", data={"days": "90", "csrf_token": "old"})
     assert answer.status_code == 403
-    assert "<h1>Send it once more</h1>" in answer.text
+    assert "<h1>Page expired</h1>" in answer.text
 
 
 def test_an_unknown_address_of_the_api_is_json(client):
