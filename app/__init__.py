@@ -1,3 +1,3 @@
-"""duplistatus: one page that says whether all your Duplicati backups are fine."""
+"""duplistatus: one page that shows whether all your Duplicati backups are OK."""
 
 __version__ = "2.0.0"

@@ -1,4 +1,4 @@
-"""The command `duplistatus`: serve, and look after an installation from the shell."""
+"""The command `duplistatus`: serve, and manage an installation from the shell."""
 
 import logging
 import os
@@ -18,7 +18,6 @@ from app.commands import (
     admin_group,
     application_context,
     doctor,
-    healthcheck,
     import_command,
     keys_group,
     restore_command,
@@ -30,14 +29,15 @@ from app.config import from_environment
 from app.core.db import engine
 from app.demo import fill_demo
 from app.factory import close_app, create_app
+from app.healthcheck import healthcheck
 from app.registry import discover
 from app.scheduling.background import announce_stop, start_jobs
 
 log = logging.getLogger(__name__)
 
-# A service manager or a container engine kills after ten seconds or more.
+# A service manager or container engine kills the process after ten seconds or more.
 LONGEST_STOP_S = 8.0
-# How long the end waits after that for the file of the database, whose disk may be what hangs.
+# How long the process then waits for the database file, on a disk that may not respond.
 LAST_FOLD_S = 1.0
 
 
@@ -58,7 +58,10 @@ def serve_command() -> None:
 
 
 def serve() -> None:
-    """Start the application and serve it until it is stopped; what keeps it from starting is told in one sentence."""
+    """Start the application and serve it until it is stopped.
+
+    An error at the start is printed as one sentence.
+    """
     try:
         settings = from_environment()
         app = create_app(settings, start_jobs=start_jobs)
@@ -81,21 +84,25 @@ def _give_up(error: Exception) -> NoReturn:
 
 
 def stop(app: Flask, *_signal: object) -> None:
-    """End as a service manager asks for: waitress finishes the requests under way, for five seconds.
+    """Stop when asked by a service manager.
 
-    Whatever hangs then, a request or a thread that Python waits for at its end, the process ends in time.
+    Waitress finishes current requests, for up to five seconds. The process ends in time, even if a request or a
+    thread does not respond.
     """
-    deadline = threading.Timer(LONGEST_STOP_S, leave, [app])
+    deadline = threading.Timer(LONGEST_STOP_S, exit_now, [app])
     deadline.daemon = True
     deadline.start()
     announce_stop(app)
     sys.exit()
 
 
-def leave(app: Flask) -> None:
-    """End the process at once. Nothing is lost: what was not committed is begun anew, as after a crash."""
+def exit_now(app: Flask) -> None:
+    """End the process immediately.
+
+    Uncommitted work is started again, as after a crash.
+    """
     log.warning("some work did not finish within %.0f seconds after the stop", LONGEST_STOP_S)
-    fold = partial(engine.fold_in, app, timeout_s=LAST_FOLD_S)
+    fold = partial(engine.checkpoint, app, timeout_s=LAST_FOLD_S)
     folding = threading.Thread(target=fold, daemon=True)
     folding.start()
     folding.join(LAST_FOLD_S)

@@ -1,8 +1,6 @@
-"""Floor 4: groups of commands, one module each; `app.cli` puts them together."""
+"""The groups of commands; `app.cli` combines them."""
 
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,9 +12,9 @@ import click
 
 from app import runtime
 from app.accounts import api_keys, users
-from app.config import BadSetting, Settings, from_environment
+from app.config import BadSetting, from_environment
 from app.core.db import engine
-from app.core.db.engine import CannotStart, alone_in, close_connections
+from app.core.db.engine import CannotStart, close_connections, exclusive_access
 from app.database import doctor as database_doctor
 from app.database import local_backups, secrets
 from app.database.doctor import Finding
@@ -30,13 +28,13 @@ from app.runtime import settings
 
 # The application as commands use it.
 
-# What keeps the application from starting, and is told in one sentence; anything else is a mistake of ours.
+# What prevents a start and is printed as one sentence; anything else is a bug.
 START_FAILURES = (BadSetting, PluginConflict, CannotStart, OSError)
 
 
 @contextmanager
 def application_context() -> Iterator[None]:
-    """Be within the application, without its scheduled work, which the server does; its errors become sentences."""
+    """Enter the application context without scheduled work; print errors as sentences."""
     with sentences():
         app = create_app(replace(from_environment(), run_jobs=False))
         try:
@@ -48,7 +46,7 @@ def application_context() -> Iterator[None]:
 
 @contextmanager
 def sentences() -> Iterator[None]:
-    """Turn errors that people can do something about into one sentence and an exit status."""
+    """Print errors that users can correct as one sentence and set the exit status."""
     try:
         yield
     except START_FAILURES as error:
@@ -58,14 +56,17 @@ def sentences() -> Iterator[None]:
 
 
 def start_sentence(error: Exception) -> str:
-    """Say why the application does not start."""
+    """Return the reason why the application does not start."""
     if isinstance(error, OSError) and error.filename is not None:
         return f"{error.filename}: {error.strerror}"
     return str(error)
 
 
 def start_status(error: Exception) -> int:
-    """The exit status: 1 for what may pass by itself, 2 where another start would end in the same way."""
+    """Return the exit status.
+
+    It is 1 if the cause may pass, 2 if another start would fail in the same way.
+    """
     return error.status if isinstance(error, CannotStart) else 1 if isinstance(error, OSError) else 2
 
 
@@ -74,47 +75,7 @@ def _fail(sentence: str, status: int) -> NoReturn:
     sys.exit(status)
 
 
-# The command `duplistatus healthcheck`: whether the server of this environment answers that it is healthy.
-#
-# `python -m app.commands` does the same and loads nothing else of the program: containers run it each minute.
-
-TIMEOUT_S = 8
-# Addresses that mean "all of this machine" to a server, and where a client finds it.
-LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104
-
-
-@click.command("healthcheck")
-def healthcheck() -> None:
-    """Ask the running server whether it is healthy, where HOST, PORT and BASE_PATH say; status 1 when it is not."""
-    try:
-        url = health_url(from_environment())
-    except BadSetting as error:
-        raise click.ClickException(str(error)) from error
-    # Never through a proxy: the server is on this machine.
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    try:
-        with opener.open(url, timeout=TIMEOUT_S):
-            click.echo("healthy")
-    except urllib.error.HTTPError as error:
-        with error:
-            click.echo(f"{url} returned {error.code}: {error.read(1000).decode(errors='replace')}", err=True)
-        sys.exit(1)
-    except OSError as error:
-        click.echo(f"{url} is not reachable: {error}", err=True)
-        sys.exit(1)
-
-
-def health_url(settings: Settings) -> str:
-    """The address of the server's health, for a client on the same machine."""
-    host = LOOPBACK.get(settings.host, settings.host)
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}{settings.base_path}/api/health"
-
-
-if __name__ == "__main__":
-    healthcheck()
-
-
-# The commands `duplistatus admin …`: the way back in for those who cannot sign in any more.
+# The commands `duplistatus admin …`: recovery when nobody can sign in
 
 ACCOUNTS_SHOWN = 10_000
 
@@ -179,7 +140,7 @@ def unlock(username: str) -> None:
         click.echo(f"Unlocked the account {username}.")
 
 
-# The commands `duplistatus keys …`: API keys from the shell, also when nobody can sign in.
+# The commands `duplistatus keys …`: API keys, also when nobody can sign in
 
 
 @click.group("keys")
@@ -243,7 +204,7 @@ def require_keys(switch: str) -> None:
         api_keys.require(switch == "on", now=runtime.now(), actor=SHELL)
 
 
-# The command `duplistatus restore`: go back to a backup while no server runs.
+# The command `duplistatus restore`: restore a backup while no server runs
 
 
 @click.command("restore")
@@ -262,7 +223,7 @@ def restore_command(file: str | None, lose_tables: bool) -> None:
             if file is None:
                 _list()
                 return
-            with alone_in(settings.data_dir):
+            with exclusive_access(settings.data_dir):
                 try:
                     done = restore_stopped(_find(file), now=runtime.now(), accepts_lost_tables=lose_tables)
                 finally:
@@ -281,12 +242,12 @@ def _list() -> None:
 
 
 def _find(file: str) -> Path:
-    """The file that is meant: a path, else the name of one of our own backups. Raises NotFound."""
+    """Return the file: a path, else the name of one of our backups. Raise NotFound."""
     path = Path(file)
     return path if path.is_file() else local_backups.path_of(file)
 
 
-# The command `duplistatus import`: bring an old installation along.
+# The command `duplistatus import`: import an old installation
 
 
 @click.command("import")
@@ -315,7 +276,7 @@ def import_command(path: Path, key_path: Path | None) -> None:
 
 
 def report_lines(report: ImportReport) -> list[str]:
-    """What became of the old installation, as a table and the remarks below it."""
+    """Return the result of an import as a table, with the remarks below it."""
     lines = [
         f"Schema version {report.schema_version}",
         f"{'':<16}{'found':>10}{'imported':>10}{'existing':>10}{'skipped':>10}",
@@ -324,12 +285,12 @@ def report_lines(report: ImportReport) -> list[str]:
         lines.append(f"{kind:<16}{count.found:>10}{count.taken:>10}{count.known:>10}{count.left:>10}")
     for sentence, times in report.remarks.items():
         lines.append(f"{sentence}." if times == 1 else f"{sentence} ({times} times).")
-    if not report.taken_count:
+    if not report.imported_count:
         lines.append("Nothing changed: all data had already been imported.")
     return lines
 
 
-# The commands `duplistatus secrets …`: what to do when the key file is lost.
+# The commands `duplistatus secrets …`: what to do when the key file is lost
 
 
 @click.group("secrets")
@@ -341,8 +302,8 @@ def secrets_group() -> None:
 def secrets_status() -> None:
     """Show whether the key file decrypts all stored passwords."""
     with application_context():
-        trouble = secrets.find_trouble()
-        click.echo(trouble.sentence if trouble else "The key file decrypts all stored passwords.")
+        problem = secrets.find_key_problem()
+        click.echo(problem.sentence if problem else "The key file decrypts all stored passwords.")
 
 
 @secrets_group.command("give-up")
@@ -350,15 +311,15 @@ def secrets_status() -> None:
 def give_up_secrets(yes: bool) -> None:
     """Clear the stored passwords that the key file cannot decrypt. Creates a key file if there is none."""
     with application_context():
-        trouble = secrets.find_trouble()
-        if trouble is not None and not yes:
-            click.echo(f"Stored passwords of: {', '.join(trouble.owners) or 'none'}")
+        problem = secrets.find_key_problem()
+        if problem is not None and not yes:
+            click.echo(f"Stored passwords of: {', '.join(problem.owners) or 'none'}")
             click.confirm("Clear them permanently?", abort=True)
-        owners = secrets.give_up(actor=SHELL, now=runtime.now())
+        owners = secrets.clear_unreadable(actor=SHELL, now=runtime.now())
         click.echo(f"Cleared: {', '.join(owners) or 'nothing'}. Enter the passwords again in the settings.")
 
 
-# The command `duplistatus doctor`: what is wrong with this installation, and what to do.
+# The command `duplistatus doctor`: problems of this installation and their solutions
 
 
 @click.command("doctor")

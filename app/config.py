@@ -1,4 +1,7 @@
-"""Deployment settings: the environment, read once into a frozen value; a bad one stops the start and names itself."""
+"""Deployment settings: the environment, read once into a frozen value.
+
+An invalid one stops the start.
+"""
 
 import ipaddress
 import os
@@ -15,17 +18,17 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 DEFAULT_PASSWORD = "Duplistatus09"  # noqa: S105 (the documented initial password, refused as a new one)
 TRUE_WORDS = frozenset({"1", "true", "yes", "on"})
 FALSE_WORDS = frozenset({"0", "false", "no", "off", ""})
-# Variables whose values are secrets or may hold one, and so are never shown.
+# Variables that are or may contain secrets, and are never shown.
 SECRET_VARIABLES = frozenset({"DATABASE_URL", "ADMIN_PASSWORD", "DUPLISTATUS_PUBLIC_URL"})
 
 
 class BadSetting(ValueError):
-    """An environment variable cannot be understood; the text names it."""
+    """An environment variable is invalid; the message names it."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the person who runs the program decides. The names of the variables stand in `from_environment`."""
+    """Deployment settings. The names of the variables are in `from_environment`."""
 
     host: str = "0.0.0.0"  # noqa: S104 (a monitor that other machines report to)
     port: int = 9666
@@ -57,17 +60,20 @@ class Settings:
 
     @property
     def database(self) -> str:
-        """The SQLAlchemy URL of the database in use."""
+        """The SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'duplistatus.db'}"
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone of notifications, and of log lines that name none."""
+        """The time zone of notifications, and of log lines without one."""
         return ZoneInfo(self.timezone)
 
 
 def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings. Raises BadSetting, naming the variable, for a value that cannot be understood."""
+    """Read the settings.
+
+    Raise BadSetting, which names the variable, for an invalid value.
+    """
     values = os.environ if environment is None else environment
 
     def read(name: str, default: Value, parse: Callable[[str], Value]) -> Value:
@@ -112,7 +118,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
 
 
 def boolean(text: str) -> bool:
-    """Read yes or no in its usual spellings."""
+    """Parse yes or no in its usual spellings."""
     word = text.lower()
     if word in TRUE_WORDS:
         return True
@@ -122,7 +128,7 @@ def boolean(text: str) -> bool:
 
 
 def whole_number(least: int, most: int) -> Callable[[str], int]:
-    """Make a reader of whole numbers within bounds, both included."""
+    """Return a parser of whole numbers within bounds, both included."""
 
     def parse(text: str) -> int:
         number = int(text) if text.lstrip("-").isdigit() else None
@@ -134,25 +140,28 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
 
 
 def leading_number(text: str) -> int:
-    """Read leading digits; anything below 1 or without digits is 8.
+    """Parse leading digits; 8 for anything below 1 or without digits.
 
     Source: docs/compatibility/authentication-and-users.md#password-policy.
     """
     digits = ""
-    for sign in text:
-        if not sign.isdigit():
+    for char in text:
+        if not char.isdigit():
             break
-        digits += sign
+        digits += char
     return int(digits) if digits and int(digits) >= 1 else 8
 
 
 def networks(text: str) -> tuple[Network, ...]:
-    """Read addresses and CIDR ranges, separated by commas or blanks."""
+    """Parse addresses and CIDR ranges, separated by commas or blanks."""
     return tuple(ipaddress.ip_network(part, strict=False) for part in text.replace(",", " ").split())
 
 
 def timezone(text: str) -> str:
-    """Check the name of an IANA time zone; a leading colon, as POSIX allows it, is dropped."""
+    """Check the name of an IANA time zone.
+
+    A leading colon, which POSIX allows, is removed.
+    """
     name = text.removeprefix(":")
     try:
         ZoneInfo(name)
@@ -162,7 +171,10 @@ def timezone(text: str) -> str:
 
 
 def system_timezone() -> str:
-    """The zone of the machine, from the link that Debian and most others keep; UTC where it tells nothing."""
+    """Return the zone of the machine, from the link that Debian and most others have.
+
+    Else UTC.
+    """
     target = os.path.realpath("/etc/localtime")
     name = target.partition("zoneinfo/")[2]
     try:
@@ -172,21 +184,21 @@ def system_timezone() -> str:
 
 
 def database_url(text: str) -> str:
-    """Accept the two databases that we are tested with."""
+    """Accept the URLs of the two databases that we test."""
     if text.startswith("postgres://"):
         text = "postgresql://" + text.removeprefix("postgres://")
     if text.startswith("postgresql://"):
         text = "postgresql+psycopg://" + text.removeprefix("postgresql://")
     if not text.startswith(("sqlite:///", "postgresql+psycopg://")):
         raise ValueError("expected sqlite:///… or postgresql+psycopg://…")
-    # Here, since the health check of containers reads the settings each minute and needs none of it.
+    # Imported here, since the health check of containers reads the settings each minute and does not need it.
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         make_url(text)
     except (ArgumentError, ValueError):
-        # Their words repeat parts of the address, which may be parts of the password.
+        # The message of the exception repeats parts of the URL, which may be parts of the password.
         sentence = "is not a database URL; characters such as @ / : in the password must be percent-encoded"
         raise ValueError(sentence) from None
     if text.startswith("postgresql"):
@@ -195,7 +207,7 @@ def database_url(text: str) -> str:
 
 
 def require_postgresql_driver() -> None:
-    """Raise ValueError where the package for PostgreSQL, which is an extra, is missing or cannot be used."""
+    """Raise ValueError if the driver for PostgreSQL, an extra, is missing or unusable."""
     try:
         import_module("psycopg")
     except ImportError as error:
@@ -203,14 +215,17 @@ def require_postgresql_driver() -> None:
 
 
 def http_url(text: str) -> str:
-    """Check the beginning of a web address and drop the final slash."""
+    """Check the scheme of a URL and remove the final slash."""
     if not text.startswith(("http://", "https://")):
         raise ValueError("expected a URL that starts with http:// or https://")
     return text.rstrip("/")
 
 
 def base_path(text: str) -> str:
-    """Normalise the path below which we are hosted: "" for the root, else "/path" without a final slash."""
+    """Normalize the base path.
+
+    "" for the root, else "/path" without a final slash.
+    """
     path = "/" + text.strip("/")
     return "" if path == "/" else path
 

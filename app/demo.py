@@ -1,4 +1,4 @@
-"""Invented log lines in the form of Duplicati's, for demonstration and measuring."""
+"""Demo data: invented log lines, servers, jobs and runs; also used for benchmarks."""
 
 import math
 import uuid
@@ -33,7 +33,10 @@ _ERRORS = (
 
 
 def invent_log(run: dict[str, Any], rng: Random, *, least_bytes: int = 0) -> tuple[list[str], list[str], list[str]]:
-    """Messages, warnings and errors of an invented run; filled with upload events up to `least_bytes`."""
+    """Return messages, warnings and errors of an invented run.
+
+    Upload events are added up to `least_bytes`.
+    """
     at: datetime = run["began_at"]
     messages = [_line(at, "Information", "Controller-StartingOperation]: The operation Backup has started")]
     messages.append(_event(at + timedelta(seconds=1), "List - Started:  ()"))
@@ -59,8 +62,8 @@ def invent_log(run: dict[str, Any], rng: Random, *, least_bytes: int = 0) -> tup
         _line(end, "Information", f"Operation.DeleteHandler:RetentionPolicy-BackupList]: Backups to consider: {listed}")
     )
     messages.append(_line(end, "Information", "Controller-CompletedOperation]: The operation Backup has completed"))
-    warnings = [_trouble(at, "Warning", _WARNINGS, rng) for _ in range(run["warning_count"])]
-    errors = [_trouble(at, "Error", _ERRORS, rng) for _ in range(run["error_count"])]
+    warnings = [_problem_line(at, "Warning", _WARNINGS, rng) for _ in range(run["warning_count"])]
+    errors = [_problem_line(at, "Error", _ERRORS, rng) for _ in range(run["error_count"])]
     return messages, warnings, errors
 
 
@@ -72,7 +75,7 @@ def _event(at: datetime, text: str) -> str:
     return _line(at, "Information", f"BasicResults-BackendEvent]: Backend event: {text}")
 
 
-def _trouble(at: datetime, level: str, texts: tuple[str, ...], rng: Random) -> str:
+def _problem_line(at: datetime, level: str, texts: tuple[str, ...], rng: Random) -> str:
     path = f"{rng.choice(_FOLDERS)}/{_hex(rng)[:8]}.dat"
     return _line(at + timedelta(seconds=20), level, rng.choice(texts).format(path=path, hash=_hex(rng)))
 
@@ -81,7 +84,7 @@ def _hex(rng: Random) -> str:
     return f"{rng.getrandbits(128):032x}"
 
 
-# Invented machines and the life of their backups: pure and repeatable, for `duplistatus demo` and for the bench.
+# Invented servers and their runs: pure and repeatable, for `duplistatus demo` and the benchmarks
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 DAY = timedelta(days=1)
@@ -89,8 +92,8 @@ DUPLICATI_VERSIONS = ("2.1.0.5 (2.1.0.5_stable_2025-03-04)", "2.2.0.1 (2.2.0.1_s
 
 
 @dataclass(frozen=True, slots=True)
-class JobPlan:
-    """One invented job: how often, how big, how steady, and what is wrong with it in the end."""
+class JobSpec:
+    """An invented job: interval, size, variation, and its problem at the end."""
 
     name: str
     interval: timedelta
@@ -99,13 +102,13 @@ class JobPlan:
     file_count: int
     yearly_growth: float
     daily_change: float
-    trouble_rate: float = 0.04
+    problem_rate: float = 0.04
     keeps_versions: int = 30
-    ends: str = "well"  # or "silent" (it stopped reporting), "failing", "warning", "swollen" (a huge last upload)
+    ends: str = "well"  # or "silent" (stopped reporting), "failing", "warning", "swollen" (a huge last upload)
 
     @property
     def interval_text(self) -> str:
-        """The interval as a setting is written."""
+        """Return the interval as it is stored in settings."""
         hours = int(self.interval.total_seconds() // 3600)
         if hours % (24 * 7) == 0:
             return f"{hours // (24 * 7)}W"
@@ -113,25 +116,25 @@ class JobPlan:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerPlan:
-    """One invented machine."""
+class ServerSpec:
+    """An invented server."""
 
     id: str
     name: str
     alias: str
     note: str
-    jobs: tuple[JobPlan, ...]
+    jobs: tuple[JobSpec, ...]
 
 
-def _job(name: str, start_hour: float, size_gib: float, file_count: int, **rest: Any) -> JobPlan:
-    plan: dict[str, Any] = {"interval": DAY, "yearly_growth": 0.25, "daily_change": 0.004} | rest
-    return JobPlan(name, start_hour=start_hour, size_bytes=int(size_gib * GIB), file_count=file_count, **plan)
+def _job(name: str, start_hour: float, size_gib: float, file_count: int, **rest: Any) -> JobSpec:
+    spec: dict[str, Any] = {"interval": DAY, "yearly_growth": 0.25, "daily_change": 0.004} | rest
+    return JobSpec(name, start_hour=start_hour, size_bytes=int(size_gib * GIB), file_count=file_count, **spec)
 
 
 WEEK, SIX_HOURS, HALF_DAY = 7 * DAY, timedelta(hours=6), timedelta(hours=12)
 
-# name, alias, note, jobs: a household with a small firm, as our users describe theirs
-_HOUSEHOLD: tuple[tuple[str, str, str, tuple[JobPlan, ...]], ...] = (
+# name, alias, note, jobs: a household with a small firm
+_HOUSEHOLD: tuple[tuple[str, str, str, tuple[JobSpec, ...]], ...] = (
     (
         "attic-nas",
         "Attic NAS",
@@ -183,7 +186,7 @@ _HOUSEHOLD: tuple[tuple[str, str, str, tuple[JobPlan, ...]], ...] = (
         "Anna's laptop",
         "Only when it is switched on",
         (
-            _job("Home", 12.0, 190, 268_000, trouble_rate=0.09, daily_change=0.01),
+            _job("Home", 12.0, 190, 268_000, problem_rate=0.09, daily_change=0.01),
             _job("Thesis", 12.5, 3, 5_100, daily_change=0.02),
         ),
     ),
@@ -233,28 +236,31 @@ _HOUSEHOLD: tuple[tuple[str, str, str, tuple[JobPlan, ...]], ...] = (
         "Cabin",
         "Mobile line, slow",
         (
-            _job("Weather archive", 6.0, 1.4, 22_000, trouble_rate=0.12),
-            _job("Camera", 6.5, 36, 51_000, trouble_rate=0.12, ends="silent"),
+            _job("Weather archive", 6.0, 1.4, 22_000, problem_rate=0.12),
+            _job("Camera", 6.5, 36, 51_000, problem_rate=0.12, ends="silent"),
         ),
     ),
 )
 
 
-def household() -> tuple[ServerPlan, ...]:
-    """Twelve machines with thirty jobs between them."""
+def household() -> tuple[ServerSpec, ...]:
+    """Return twelve servers with thirty jobs."""
     return tuple(
-        ServerPlan(f"demo{index:028x}", name, alias, note, jobs)
+        ServerSpec(f"demo{index:028x}", name, alias, note, jobs)
         for index, (name, alias, note, jobs) in enumerate(_HOUSEHOLD, start=1)
     )
 
 
-def fleet(server_count: int, job_count: int, interval: timedelta) -> tuple[ServerPlan, ...]:
-    """Any number of like machines, for measuring; the jobs are dealt out evenly."""
+def fleet(server_count: int, job_count: int, interval: timedelta) -> tuple[ServerSpec, ...]:
+    """Return any number of similar servers for benchmarks.
+
+    Jobs are distributed evenly.
+    """
     rng = Random(7)  # noqa: S311 (invented data)
-    jobs: list[list[JobPlan]] = [[] for _ in range(server_count)]
+    jobs: list[list[JobSpec]] = [[] for _ in range(server_count)]
     for number in range(job_count):
         jobs[number % server_count].append(
-            JobPlan(
+            JobSpec(
                 name=f"Job {number:04d}",
                 interval=interval,
                 start_hour=rng.uniform(0, 24),
@@ -265,48 +271,51 @@ def fleet(server_count: int, job_count: int, interval: timedelta) -> tuple[Serve
             )
         )
     return tuple(
-        ServerPlan(f"fleet{number:027x}", f"machine-{number:03d}", "", "", tuple(plans))
-        for number, plans in enumerate(jobs)
+        ServerSpec(f"fleet{number:027x}", f"machine-{number:03d}", "", "", tuple(specs))
+        for number, specs in enumerate(jobs)
     )
 
 
-def invent_runs(plan: JobPlan, start_at: datetime, now: datetime, rng: Random) -> Iterator[dict[str, Any]]:
-    """The runs of a job from `start_at` to `now`, oldest first, as columns of `Run` without ids."""
+def invent_runs(spec: JobSpec, start_at: datetime, now: datetime, rng: Random) -> Iterator[dict[str, Any]]:
+    """Return the runs of a job from `start_at` to `now`, oldest first.
+
+    They are columns of `Run` without ids.
+    """
     midnight = start_at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    planned_at = midnight + timedelta(hours=plan.start_hour)
+    expected_at = midnight + timedelta(hours=spec.start_hour)
     versions: list[datetime] = []
     away_until = start_at
-    silence_at = now - (plan.interval + timedelta(days=2, hours=3))
-    while planned_at <= now:
-        began_at = planned_at + timedelta(seconds=rng.randrange(1, 40), milliseconds=rng.randrange(1000))
-        slots_left = (now - planned_at) / plan.interval
-        planned_at += plan.interval
-        if began_at > now or (plan.ends == "silent" and began_at > silence_at):
+    silence_at = now - (spec.interval + timedelta(days=2, hours=3))
+    while expected_at <= now:
+        began_at = expected_at + timedelta(seconds=rng.randrange(1, 40), milliseconds=rng.randrange(1000))
+        slots_left = (now - expected_at) / spec.interval
+        expected_at += spec.interval
+        if began_at > now or (spec.ends == "silent" and began_at > silence_at):
             return
         if began_at < away_until or (slots_left > 2 and rng.random() < 0.006):
             continue
         if slots_left > 10 and rng.random() < 0.0015:
             away_until = began_at + timedelta(days=rng.randrange(3, 12))  # a holiday, a broken disk
             continue
-        status = _status_of(plan, slots_left, rng)
+        status = _status_of(spec, slots_left, rng)
         if status != "Fatal":
-            versions = [*versions, began_at][-plan.keeps_versions :]
-        yield _run(plan, began_at, (began_at - start_at) / DAY, status, slots_left, versions, rng)
+            versions = [*versions, began_at][-spec.keeps_versions :]
+        yield _run(spec, began_at, (began_at - start_at) / DAY, status, slots_left, versions, rng)
 
 
-def _status_of(plan: JobPlan, slots_left: float, rng: Random) -> str:
-    if plan.ends == "failing" and slots_left < 3:
+def _status_of(spec: JobSpec, slots_left: float, rng: Random) -> str:
+    if spec.ends == "failing" and slots_left < 3:
         return "Error" if slots_left >= 1 else "Fatal"
-    if plan.ends == "warning" and slots_left < 1:
+    if spec.ends == "warning" and slots_left < 1:
         return "Warning"
     if slots_left < 2:
         return "Success"
-    chance = rng.random() / plan.trouble_rate
+    chance = rng.random() / spec.problem_rate
     return "Success" if chance >= 1 else "Warning" if chance > 0.3 else "Error" if chance > 0.06 else "Fatal"
 
 
 def _run(
-    plan: JobPlan,
+    spec: JobSpec,
     began_at: datetime,
     age_days: float,
     status: str,
@@ -314,12 +323,12 @@ def _run(
     versions: list[datetime],
     rng: Random,
 ) -> dict[str, Any]:
-    growth = (1 + plan.yearly_growth) ** (age_days / 365)
-    examined_bytes = int(plan.size_bytes * growth * rng.uniform(0.998, 1.002))
-    files = int(plan.file_count * growth * rng.uniform(0.999, 1.001))
+    growth = (1 + spec.yearly_growth) ** (age_days / 365)
+    examined_bytes = int(spec.size_bytes * growth * rng.uniform(0.998, 1.002))
+    files = int(spec.file_count * growth * rng.uniform(0.999, 1.001))
     weekday_factor = 0.35 if began_at.weekday() >= 5 else 1.0
-    change = plan.daily_change * weekday_factor * math.exp(rng.gauss(0, 0.5)) * plan.interval / DAY
-    if plan.ends == "swollen" and slots_left < 1:
+    change = spec.daily_change * weekday_factor * math.exp(rng.gauss(0, 0.5)) * spec.interval / DAY
+    if spec.ends == "swollen" and slots_left < 1:
         change *= 9
     share = {"Fatal": 0.05, "Error": 0.6}.get(status, 1.0)
     uploaded = int(examined_bytes * change * 0.8 * share)
@@ -329,7 +338,7 @@ def _run(
     error_count = rng.randrange(1, 4) if status in ("Error", "Fatal") else 0
     old = versions[::-1]
     return {
-        "duplicati_id": f"DB-{1 + sum(plan.name.encode()) % 9}",
+        "duplicati_id": f"DB-{1 + sum(spec.name.encode()) % 9}",
         "began_at": began_at,
         "ended_at": began_at + timedelta(seconds=duration_s),
         "received_at": began_at + timedelta(seconds=duration_s + 1),
@@ -360,7 +369,7 @@ def _run(
     }
 
 
-# Fills an empty database with invented servers, to try the product and to measure it.
+# Filling an empty database with demo data
 
 RUNS, LOGS = Run.__table__, RunLog.__table__
 ROWS_A_STATEMENT = 1000
@@ -369,7 +378,7 @@ Packer = Callable[[dict[str, Any], Random], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """How much was made."""
+    """Numbers of created rows."""
 
     server_count: int
     job_count: int
@@ -380,44 +389,45 @@ def fill_demo(
     start_at: datetime,
     now: datetime,
     *,
-    servers: Sequence[ServerPlan] | None = None,
+    servers: Sequence[ServerSpec] | None = None,
     pack: Packer | None = None,
 ) -> Filled:
-    """Invent servers, jobs and their runs from `start_at` to `now`. Raises Conflict when there is data already.
+    """Create servers, jobs and their runs from `start_at` to `now`.
 
-    Without `servers` a household of 12 machines and 30 jobs; `pack` may make the packed logs in a cheaper way.
+    Raise Conflict if there is data. Without `servers`: 12 servers and 30 jobs; `pack` may pack the logs in a cheaper
+    way.
     """
-    plans = household() if servers is None else servers
+    specs = household() if servers is None else servers
     rng = Random(20)  # noqa: S311 (invented data, the same at every call)
     run_count = 0
     with writing() as session:
         if session.scalar(select(func.count()).select_from(Server)):
             raise Conflict("The database already contains data; a demo requires an empty one (see DATA_DIR)")
         settings_store.save("demo_data", True, now=now)
-        for plan in plans:
-            server = Server(id=plan.id, name=plan.name, alias=plan.alias, note=plan.note, created_at=start_at)
+        for spec in specs:
+            server = Server(id=spec.id, name=spec.name, alias=spec.alias, note=spec.note, created_at=start_at)
             session.add(server)
-            for job_plan in plan.jobs:
-                job = Job(server=server, name=job_plan.name, created_at=start_at)
-                job.expected_interval = job_plan.interval_text
+            for job_spec in spec.jobs:
+                job = Job(server=server, name=job_spec.name, created_at=start_at)
+                job.expected_interval = job_spec.interval_text
                 planning.choose_interval(job)
                 session.add(job)
                 session.flush()
-                run_count += _fill_job(session.connection(), job, job_plan, start_at, now, rng, pack or _pack)
+                run_count += _fill_job(session.connection(), job, job_spec, start_at, now, rng, pack or _pack)
                 job_stats.recompute(session, job)
                 planning.relearn(job, server)
                 planning.recalculate_next_run(job)
-    return Filled(len(plans), sum(len(plan.jobs) for plan in plans), run_count)
+    return Filled(len(specs), sum(len(spec.jobs) for spec in specs), run_count)
 
 
 def _fill_job(
-    connection: Connection, job: Job, plan: JobPlan, start_at: datetime, now: datetime, rng: Random, pack: Packer
+    connection: Connection, job: Job, spec: JobSpec, start_at: datetime, now: datetime, rng: Random, pack: Packer
 ) -> int:
     row_id = connection.scalar(select(func.coalesce(func.max(RUNS.c.row_id), 0))) or 0
     runs: list[dict[str, Any]] = []
     logs: list[dict[str, Any]] = []
     count = 0
-    for run in invent_runs(plan, start_at, now, rng):
+    for run in invent_runs(spec, start_at, now, rng):
         count += 1
         if count == 1:
             job.schedule_anchor_at = run["began_at"]

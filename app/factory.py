@@ -1,4 +1,4 @@
-"""The one place where everything meets: settings, plugins, database, guards, blueprints, scheduled work."""
+"""Composition root: creates the application and binds all its parts."""
 
 import atexit
 import logging
@@ -24,7 +24,7 @@ from app.backups import (
     server_pages,  # noqa: F401
     words,
 )
-from app.backups.heartbeat_bar import heartbeat_bar, read_heartbeat_bar
+from app.backups.heartbeat_bar import heartbeat_bar, interactive_heartbeat_bar
 from app.collector import pages as collector_pages  # noqa: F401
 from app.config import Settings, from_environment
 from app.core import logs
@@ -35,7 +35,7 @@ from app.database import recovery_pages, secrets
 from app.navigation import palette  # noqa: F401
 from app.notifications import channels
 from app.openapi import pages as openapi_pages
-from app.plugin import Guard
+from app.plugin import Access
 from app.plugin.api import VISIBLE_SERVERS
 from app.plugin.http import use_proxies
 from app.registry import Registry, discover
@@ -52,11 +52,11 @@ from app.web.request import TrustedProxies, visible_server_ids
 from app.web.responses import OrjsonProvider
 from app.web.routing import Application
 
-# What a new database needs before it can serve, and what every start puts right.
+# What a new database needs before it can serve, and what each start repairs
 
 
 def prepare_installation(settings: Settings, *, now: datetime) -> None:
-    """Make the master key, the first administrator and the standard channels where they are missing."""
+    """Create the master key, first administrator and standard channels if missing."""
     secrets.prepare_key(settings.data_dir)
     users.ensure_admin(settings, now=now)
     channels.ensure_defaults(now=now)
@@ -65,9 +65,9 @@ def prepare_installation(settings: Settings, *, now: datetime) -> None:
     repairs.finish_migration(now)
 
 
-# Floor 4: the HTTP API, one folder for each group; `guards` and `errors` serve them all.
+# The HTTP API: one group per subject; `app.web.guards` and `app.web.errors` apply to all
 
-# Every other group, a guest's too, belongs to the administration.
+# Every other group, also of a plugin, belongs to the administration.
 ZONES = {
     "upload": Zone.EXTERNAL,
     "external": Zone.EXTERNAL,
@@ -78,23 +78,23 @@ ZONES = {
 
 
 def install_api(app: Flask, registry: Registry) -> None:
-    """Put guards and error handlers in place, then the API groups behind them."""
+    """Install access rules and error handlers, then register the API groups."""
     trusted = app.extensions["duplistatus.settings"].trusted_proxies
     app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     app.json = OrjsonProvider(app)
     app.extensions[VISIBLE_SERVERS] = visible_server_ids
     login_manager.anonymous_user = Visitor
     login_manager.user_loader(sessions.load_user)
-    login_manager.request_loader(guards.load_script)
+    login_manager.request_loader(guards.load_api_key_user)
     guards.install_guards(app)
     web_errors.install(app)
     guards.install_headers(app)
     _offer_csrf_token(app)
     for group in registry.api_groups.values():
-        guards.cover(
+        guards.register(
             app,
             group.blueprint,
-            guard=group.guard,
+            access=group.access,
             csrf=group.csrf,
             url_prefix=group.url_prefix,
             zone=ZONES.get(group.name, Zone.ADMINISTRATION),
@@ -102,7 +102,10 @@ def install_api(app: Flask, registry: Registry) -> None:
 
 
 def _offer_csrf_token(app: Flask) -> None:
-    """Give templates `csrf_token()`; a processor too, since Flask-WTF's own would win over the global."""
+    """Provide `csrf_token()` in templates.
+
+    Also as a processor, since Flask-WTF's own would override the global.
+    """
 
     def csrf_token() -> str:
         return sessions.current().csrf_token()
@@ -111,16 +114,21 @@ def _offer_csrf_token(app: Flask) -> None:
     app.context_processor(lambda: {"csrf_token": csrf_token})
 
 
-# The web UI: server-rendered pages that work without script, and keep themselves fresh with it.
+# The web UI: server-rendered pages that work without script, and refresh with it
 
 
 def install_pages(app: Flask) -> None:
-    """Register the pages below the base path, with their files, formats, error pages and headers."""
+    """Register the pages below the base path.
+
+    Also their files, formats, error pages and headers.
+    """
     assets.install(app)
     formats.install(app)
     i18n.install(app)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(version=__version__, pulse=heartbeat_bar, read_pulse=read_heartbeat_bar)
+    app.jinja_env.globals.update(
+        version=__version__, heartbeat_bar=heartbeat_bar, interactive_heartbeat_bar=interactive_heartbeat_bar
+    )
     app.jinja_env.globals.update(trend=graphics.trend, heatmap=graphics.heatmap, heat_key=graphics.heat_key)
     app.jinja_env.globals.update(
         status_word=words.status_word,
@@ -129,32 +137,32 @@ def install_pages(app: Flask) -> None:
         version_times=words.version_times,
         anomaly_figures=words.anomaly_figures,
         filling_words=health_summary.filling_words,
-        channel_troubles=channels.channel_troubles,
+        failing_channels=channels.failing_channels,
         channel_title=channel_title,
         failure_text=failure_text,
-        key_trouble=recovery_pages.shown_trouble,
-        key_trouble_sentence=recovery_pages.sentence,
+        key_problem=recovery_pages.visible_key_problem,
+        key_problem_sentence=recovery_pages.sentence,
     )
     for blueprint in BLUEPRINTS:
-        guards.cover(app, blueprint, guard=Guard.LOGIN, is_page=True)
-    guards.cover(app, public_page.bp, guard=Guard.OPEN, zone=Zone.EXTERNAL, is_page=True)
+        guards.register(app, blueprint, access=Access.USER, is_page=True)
+    guards.register(app, public_page.bp, access=Access.PUBLIC, zone=Zone.EXTERNAL, is_page=True)
     web_errors.show_page_errors_with(app, lambda sentence, status: protect(error_pages.show_error(sentence, status)))
 
 
 def page_values() -> dict[str, object]:
-    """What every page needs: how the person likes to see things, and where they are."""
+    """Return what every page needs: display preferences and the current URL."""
     chosen = i18n.reader_preferences()
     return {"preferences": chosen, "theme": chosen.theme, "here": web_pages.here()}
 
 
 def protect(response: Response) -> Response:
-    """Say what the page may do, and that nobody may keep it."""
+    """Add the headers of pages: content security policy, and no storing."""
     response.headers.update(PAGE_HEADERS)
     return response
 
 
 def protect_public(response: Response) -> Response:
-    """The same for the page that everybody may read, which browsers keep for a while when it is there."""
+    """Add the same for public pages, which browsers may cache for a while."""
     caching = dict(response.headers) if response.status_code in (200, 304) else {}
     response = protect(response)
     response.headers.update({name: caching[name] for name in public_page.CACHING if name in caching})
@@ -162,7 +170,7 @@ def protect_public(response: Response) -> Response:
     return response
 
 
-# Once for the process: a blueprint takes nothing more after an application has registered it.
+# Once per process: a registered blueprint cannot be changed.
 public_page.bp.context_processor(page_values)
 public_page.bp.after_request(protect_public)
 BLUEPRINTS = (pages_bp, settings_bp, openapi_pages.bp)
@@ -173,7 +181,7 @@ for _blueprint in BLUEPRINTS:
 
 log = logging.getLogger(__name__)
 
-# Those that the end of the process closes: no WSGI server tells an application that it ends.
+# Applications to close when the process ends: WSGI servers do not notify an application when they stop.
 _served: WeakSet[Flask] = WeakSet()
 
 
@@ -183,15 +191,16 @@ def create_app(
     *,
     start_jobs: Callable[[Flask], None] = start_jobs_in_workers,
 ) -> Flask:
-    """Make an application that is ready to serve: migrated, with its first administrator, its jobs about to start.
+    """Create an application that is ready to serve.
 
-    Raises BadSetting for an environment that cannot be understood, PluginConflict for two plugins of one name, and
-    CannotStart for a database that cannot be used.
+    It is migrated, has an administrator, and its jobs are about to start. Raise BadSetting for an invalid
+    environment, PluginConflict for two plugins with the same name, and CannotStart for a database that cannot be
+    used.
     """
     settings = settings or from_environment()
     app = bind(settings, registry or discover())
-    engine.hold(app, settings)
-    with app.app_context(), engine.explained(), engine.startup_lock():
+    engine.mark_open(app, settings)
+    with app.app_context(), engine.readable_errors(), engine.startup_lock():
         engine.upgrade(settings)
         differs = engine.log_differences()
         try:
@@ -208,22 +217,25 @@ def create_app(
 
 
 def close_app(app: Flask) -> None:
-    """End scheduled work, then let go of the database, so that nothing of it is left beside its file."""
+    """Stop scheduled work, then close the database and remove its additional files."""
     _served.discard(app)
     stop_jobs(app)
-    # A request that took longer than the five seconds of waitress may still be looking at it.
+    # A request that took longer than the five seconds of waitress may still use it.
     engine.close(app, is_quiet=not any(thread.name.startswith("waitress") for thread in threading.enumerate()))
 
 
 @atexit.register
 def _close_served() -> None:
-    """Close the applications of this process, be it the one that made them or forked from that."""
+    """Close the applications of this process, whether it created them or was forked."""
     for app in list(_served):
         close_app(app)
 
 
 def bind(settings: Settings, registry: Registry) -> Flask:
-    """Make an application that leaves its database as it is; it serves only where that is ready already."""
+    """Create an application without changing its database.
+
+    It can serve only if that is ready.
+    """
     app = Application(__name__, static_folder="static", static_url_path=f"{settings.base_path}/static")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     logs.configure(settings)
@@ -234,7 +246,7 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         WTF_CSRF_CHECK_DEFAULT=False,
         DEBUG=settings.debug,
         TESTING=settings.testing,
-        MAX_CONTENT_LENGTH=guards.STRANGERS_BYTES,  # where no rule of a route says more
+        MAX_CONTENT_LENGTH=guards.PUBLIC_BODY_BYTES,  # where no access rule allows more
         SESSION_COOKIE_SECURE=settings.secure_cookies,
         SESSION_COOKIE_PATH=settings.base_path or "/",
     )

@@ -1,7 +1,7 @@
-"""Entry points become checked mappings: what is installed, what is broken, and what quarrels over a name.
+"""Plugins from entry points: load, check, list broken ones, fail on conflicts.
 
-One door for built-ins and guests. A plugin that cannot be loaded is logged and listed with its reason, and the
-start goes on: a broken notification channel must not blind the monitor.
+Built-in and third-party plugins are treated alike. A plugin that cannot be loaded is logged and listed with the
+reason, and the start continues: a broken notification channel must not stop the monitor.
 """
 
 import logging
@@ -14,7 +14,7 @@ from typing import Any
 from app.plugin import ApiGroup, ChartProvider, NotificationChannel
 
 log = logging.getLogger(__name__)
-# Holds a loaded object against its contract: the reason why not, or None.
+# Checks a loaded object: the reason why it is invalid, or None.
 Objection = Callable[[str, object], str | None]
 
 API_GROUPS = "duplistatus.api_groups"
@@ -24,7 +24,10 @@ KINDS = (API_GROUPS, NOTIFICATION_CHANNELS, CHART_PROVIDERS)
 
 
 class PluginConflict(RuntimeError):
-    """Two distributions offer different things under one name; only a person can decide."""
+    """Two distributions provide different objects with the same name.
+
+    An administrator must decide.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ class Broken:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """An entry point with the distribution it came from."""
+    """An entry point with the distribution that provides it."""
 
     entry_point: metadata.EntryPoint
     distribution: str
@@ -47,7 +50,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Registry:
-    """Everything that was found. The mappings go from name to plugin, in order of their names."""
+    """All plugins: mappings from name to plugin, ordered by name."""
 
     api_groups: Mapping[str, ApiGroup]
     channels: Mapping[str, type[NotificationChannel]]
@@ -57,7 +60,10 @@ class Registry:
 
 
 def discover(offers: Iterable[metadata.EntryPoint] | None = None) -> Registry:
-    """Load all three groups. Raises PluginConflict when two distributions quarrel over a name."""
+    """Load all three groups.
+
+    Raise PluginConflict if two distributions use the same name.
+    """
     found = list(_installed() if offers is None else offers)
     broken: list[Broken] = []
     sources: dict[tuple[str, str], str] = {}
@@ -104,7 +110,7 @@ def _load_group(
 
 
 def _installed() -> Iterable[metadata.EntryPoint]:
-    # Group by group: without one, Python 3.11 answers with the groups' names.
+    # By group: without one, Python 3.11 returns the names of the groups.
     return (point for group in KINDS for point in metadata.entry_points(group=group))
 
 

@@ -1,4 +1,4 @@
-"""What the factory bound to the application: deployment settings and installed plugins."""
+"""Access to the running application's settings, plugins and clock."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,28 +10,28 @@ from app.registry import Registry
 
 
 def settings() -> Settings:
-    """The settings of the running application."""
+    """Return the settings of the running application."""
     found: Settings = current_app.extensions["duplistatus.settings"]
     return found
 
 
 def registry() -> Registry:
-    """The plugins of the running application."""
+    """Return the plugins of the running application."""
     found: Registry = current_app.extensions["duplistatus.registry"]
     return found
 
 
-# What time it is, asked at the edges only; services take it as an argument. A test may set the clock of its app.
+# The current time is read at the edges only; services take it as an argument. Tests may set the clock.
 
 EXTENSION = "duplistatus.clock"
 
 
 def now() -> datetime:
-    """The present instant, aware and in UTC."""
+    """Return the current instant, aware and in UTC."""
     clock: Callable[[], datetime] = current_app.extensions.get(EXTENSION, system_time)
     return clock()
 
 
 def system_time() -> datetime:
-    """The instant that the machine's clock shows."""
+    """Return the instant of the machine's clock."""
     return datetime.now(UTC)

@@ -1,7 +1,7 @@
-"""Measures how long a look for late jobs takes, and prints one line for each state of the fleet.
+"""Measures an overdue check, and prints one line for each state of the jobs.
 
-.venv/bin/python bench/checks.py                 10,000 jobs on 100 servers, SQLite
-.venv/bin/python bench/checks.py --jobs 1000
+.venv/bin/python bench/checks.py                 10,000 jobs on 100 servers, SQLite .venv/bin/python bench/checks.py
+--jobs 1000
 """
 
 import argparse
@@ -29,7 +29,7 @@ SERVERS = 100
 
 
 def main() -> None:
-    """Build the fleet, measure, print."""
+    """Create the jobs, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -49,13 +49,16 @@ def main() -> None:
                 forget,
             )
             show("all late, told before", options.rounds, lambda: overdue_check.check_overdue(late, None))
-            show("every plan worked out anew", options.rounds, overdue_check.replan_all)
+            show("every plan worked out anew", options.rounds, overdue_check.recalculate_all)
     finally:
         shutil.rmtree(folder)
 
 
 def fill(count: int, now: datetime) -> None:
-    """Make jobs that ran an hour ago and run daily, with two channels that nobody empties."""
+    """Create jobs that ran an hour ago and run daily.
+
+    Their two channels are not emptied.
+    """
     began_at = now - timedelta(hours=1)
     servers = [{"id": f"machine-{number}", "name": f"server {number}", "created_at": now} for number in range(SERVERS)]
     jobs = [
@@ -80,7 +83,7 @@ def fill(count: int, now: datetime) -> None:
 
 
 def forget() -> None:
-    """Have nobody told of anything."""
+    """Delete the records of sent notifications."""
     with writing() as session:
         session.execute(update(Job).values(overdue_alerted_at=None, trouble_kind=None, trouble_since_at=None))
 

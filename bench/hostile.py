@@ -1,7 +1,9 @@
-"""Prints how long honest reports take alone, and beside slow connections and hostile bodies: `python bench/hostile.py`.
+"""Measures honest reports alone, and beside slow connections and hostile bodies.
 
-Each hostile body is as large as an upload may be. The aim: the 99th percentile is at most three times that of the
-honest senders alone, and no report is lost.
+    python bench/hostile.py
+
+Each hostile body is as large as a report may be. The aim: the 99th percentile is at most three times that of honest
+senders alone, and no report is lost.
 """
 
 import resource

@@ -1,8 +1,8 @@
-"""Makes a database of the reference with many runs, imports it in a process of its own, and prints what that took.
+"""Measures the import of a large database of the reference.
 
     .venv/bin/python bench/import_old.py --runs 1000000 --log-bytes 1300
 
-1,300 bytes of log a run is what the sample databases of old releases hold; Duplicati sends up to 20 KB.
+The sample databases of old releases have 1,300 bytes of log per run; Duplicati sends up to 20 KB.
 """
 
 import argparse
@@ -45,7 +45,7 @@ INDEXED = ("server_id", "date", "begin_time", "end_time", "backup_id")
 
 
 def main() -> None:
-    """Make, import, import again, print."""
+    """Create, import, import again, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=100_000)
     parser.add_argument("--log-bytes", type=int, default=1300)
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def import_once(folder: Path) -> None:
-    """Import into a data directory beside the old file; prints time and the most memory that was held."""
+    """Import into a data directory beside the old file; print time and peak memory."""
     app = create_app(Settings(data_dir=folder / "data", run_jobs=False, log_level="WARNING"))
     start, cpu_start = time.perf_counter(), time.process_time()
     with app.app_context():
@@ -81,7 +81,10 @@ def import_once(folder: Path) -> None:
 
 
 def make_old_database(path: Path, run_count: int, log_bytes: int) -> int:
-    """Fill a file as 1.4.2 would have, except that the logs of all runs are drawn from some hundred; gives how many."""
+    """Fill a file like version 1.4.2; logs are drawn from a few hundred.
+
+    Return the number of runs.
+    """
     rng, now = Random(4), datetime.now(UTC).replace(microsecond=0)
     plans = fleet(SERVERS, JOBS, timedelta(hours=24))
     a_job = run_count // JOBS
@@ -94,7 +97,7 @@ def make_old_database(path: Path, run_count: int, log_bytes: int) -> int:
         for server in plans:
             connection.execute("INSERT INTO servers (id, name) VALUES (?, ?)", (server.id, server.name))
             for job in server.jobs:
-                # A few runs are missed, as in life: a longer time has enough of them.
+                # A few runs are missing, as in reality: a longer time has enough of them.
                 runs = invent_runs(job, now - timedelta(hours=25 * a_job + 240), now, rng)
                 for run in islice(runs, a_job):
                     if len(logs) < LOGS_IN_ALL:
@@ -108,7 +111,7 @@ def make_old_database(path: Path, run_count: int, log_bytes: int) -> int:
 
 
 def old_row(server_id: str, job_name: str, run: dict, lists: list[str], rng: Random) -> list:
-    """One run as the old table has it."""
+    """Return one run as a row of the old table."""
     began_at, ended_at = (f"{run[name]:%Y-%m-%dT%H:%M:%S}.000Z" for name in ("began_at", "ended_at"))
     texts = [str(uuid.UUID(int=rng.getrandbits(128), version=4)), server_id, job_name, "DB-1", began_at, run["status"]]
     texts += [*lists, "[]", "Backup", run["parsed_result"], run["duplicati_version"], began_at, ended_at]

@@ -1,4 +1,4 @@
-"""A small load generator: some keep-alive connections to one loopback server, driven by one selector loop."""
+"""A small load generator: keep-alive connections in one selector loop."""
 
 import selectors
 import socket
@@ -12,7 +12,7 @@ Request = Callable[[], bytes]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What came back: answers per second, latencies in ms, and how many answers were not 200."""
+    """Results: responses per second, latencies in ms, number not 200."""
 
     per_second: float
     p50_ms: float
@@ -23,14 +23,14 @@ class Measured:
 
 
 class Connection:
-    """One keep-alive connection that always has one request under way."""
+    """A keep-alive connection that always has one request under way."""
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.socket = socket.create_connection(address)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.received = bytearray()
         self.sent_at = 0.0
-        self.wanted = 0  # bytes of the whole answer, 0 until its head is here
+        self.wanted = 0  # bytes of the whole response, 0 until its head has arrived
 
     def send(self, request: bytes) -> None:
         """Send the next request."""
@@ -40,7 +40,7 @@ class Connection:
         self.socket.sendall(request)
 
     def receive(self) -> int | None:
-        """Take what is there; the status code once the answer is complete."""
+        """Read available data; return the status code once the response is complete."""
         part = self.socket.recv(1 << 18)
         if not part:
             raise ConnectionError("the server closed the connection")
@@ -56,7 +56,7 @@ class Connection:
 
 
 def http_request(path: str, *, method: str = "GET", headers: dict[str, str] | None = None, body: bytes = b"") -> bytes:
-    """The bytes of one request."""
+    """Return the bytes of one request."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost"]
     lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if body or method != "GET":
@@ -65,7 +65,10 @@ def http_request(path: str, *, method: str = "GET", headers: dict[str, str] | No
 
 
 def drive(port: int, requests: Iterator[bytes], *, connections: int, seconds: float) -> Measured:
-    """Send requests for some seconds over some connections, each at once after the last answer."""
+    """Send requests for some seconds over some connections.
+
+    Each is sent immediately after the last response.
+    """
     selector = selectors.DefaultSelector()
     opened = [Connection(("127.0.0.1", port)) for _ in range(connections)]
     latencies: list[float] = []

@@ -1,9 +1,9 @@
-"""Compares how our codec and libraries pack the logs of runs: bytes and time for each log.
+"""Compares how our codec and libraries pack the logs of runs: size and time.
 
     .venv/bin/python bench/log_codec.py
 
-zstd is compared where the package `zstandard` is installed, which the program does not need. Its dictionary, like
-that of "zlib 9, sample", is made from one half of the logs of each kind, and the other half is packed.
+zstd is compared if the package `zstandard` is installed, which the program does not need. Its dictionary, like that
+of "zlib 9, sample", is made from one half of the logs of each kind, and the other half is packed.
 """
 
 import json
@@ -75,7 +75,7 @@ def invented(least_bytes: int) -> list[Log]:
 
 
 def made_packers(known: list[Log]) -> dict[str, tuple[Packer, Callable]]:
-    """Return a function that packs and one that unpacks, ours first."""
+    """Return functions that pack and unpack, ours first."""
     phrases = plain_phrases()
     sample = zlib_sample(known)
     packers = {
@@ -93,17 +93,17 @@ def made_packers(known: list[Log]) -> dict[str, tuple[Packer, Callable]]:
 
 
 def document(log: Log) -> bytes:
-    """Write a log as the JSON that is packed."""
+    """Return a log as the JSON that is packed."""
     return orjson.dumps(log)
 
 
 def plain_phrases() -> bytes:
-    """Return our phrases as they stand in a log, with figures where ours has gaps."""
+    """Return our phrases as they occur in a log, with figures in place of gaps."""
     return PHRASES_1.replace(b'"@ +01', b'"2026-11-20 02:00:07 +01').replace(b"\x7f", b"0")
 
 
 def zlib_sample(known: list[Log]) -> bytes:
-    """Return as many known lines, of every kind of log, as the window of deflate holds."""
+    """Return as many known lines of every kind as the window of deflate holds."""
     rng = Random(5)
     lines: dict[str, str] = {}
     for log in rng.sample(known, len(known)):
@@ -136,7 +136,7 @@ def zstd_packer(dictionary: "zstandard.ZstdCompressionDict", level: int) -> tupl
 
 
 def timed(work: Callable, values: list) -> tuple[float, list]:
-    """Milliseconds of processor time for each value, and what came of them."""
+    """Return milliseconds of processor time per value, and the results."""
     begin = process_time()
     results = [work(value) for value in values]
     return (process_time() - begin) * 1000 / len(values), results

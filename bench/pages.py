@@ -1,11 +1,13 @@
-"""Measures what each page costs the server, and prints a table: processor time, SQL statements, size.
+"""Measures the cost of each page on the server, and prints a table.
+
+Columns are processor time, SQL statements and size.
 
     .venv/bin/python bench/pages.py                        12 servers, 30 jobs, 2 years
     .venv/bin/python bench/pages.py --servers 50 --jobs 500
-    .venv/bin/python bench/pages.py --only charts          pages whose address holds this text
+    .venv/bin/python bench/pages.py --only charts          pages whose URL contains this text
 
-Cold is the first request after something was committed, so nothing that was kept holds; warm is every further one.
-Statements are those of a cold request. Processor time is taken, since it is the same however busy the machine is.
+Cold is the first request after a commit, so that no cached value is valid; warm is every further one. Statements are
+those of a cold request. Processor time is measured, since it does not depend on other load of the machine.
 """
 
 import argparse
@@ -45,7 +47,7 @@ DAYS = 730
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a page cost: milliseconds of processor time, statements, and bytes of HTML."""
+    """Cost of a page: milliseconds of processor time, statements, and bytes of HTML."""
 
     cold_ms: float
     warm_ms: float
@@ -55,7 +57,7 @@ class Cost:
 
 
 def main() -> None:
-    """Build the data or take what was kept, measure, print."""
+    """Create the data or use existing data, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--servers", type=int, default=12)
     parser.add_argument("--jobs", type=int, default=30)
@@ -75,7 +77,7 @@ def main() -> None:
 
 
 def measure_all(folder: Path, rounds: int, only: str) -> None:
-    """Ask for every page as the administrator."""
+    """Request every page as administrator."""
     app = create_app(Settings(data_dir=folder, run_jobs=False, log_level="ERROR"))
     client = app.test_client()
     token = {"X-CSRF-Token": client.get("/api/csrf").json["token"]}
@@ -93,7 +95,7 @@ def measure_all(folder: Path, rounds: int, only: str) -> None:
 
 
 def addresses(app: Flask, client: FlaskClient) -> list[str]:
-    """Every page with its costly variants, and every tab of the settings."""
+    """Return every page with its expensive variants, and every tab of the settings."""
     with app.app_context(), writing() as session:
         busiest = session.scalars(select(Job).order_by(Job.run_count.desc()).limit(1)).one()
         server, job, run = busiest.server_id, busiest.name, busiest.last_run_id
@@ -123,7 +125,7 @@ def addresses(app: Flask, client: FlaskClient) -> list[str]:
 
 
 def measure(app: Flask, client: FlaskClient, address: str, rounds: int) -> Cost:
-    """Three cold requests, of which the median counts, and then the warm ones."""
+    """Return the median of three cold requests, and the warm ones."""
     client.get(address)  # templates are compiled, modules imported
     cold_ms, statements = [], 0
     for _ in range(3):
@@ -139,7 +141,7 @@ def measure(app: Flask, client: FlaskClient, address: str, rounds: int) -> Cost:
 
 
 def timed(client: FlaskClient, address: str) -> tuple[float, int]:
-    """Milliseconds of processor time that a request takes, and the bytes of its answer."""
+    """Return the milliseconds of processor time and the bytes of a response."""
     gc.collect()
     begin = time.process_time()
     answer = client.get(address)
@@ -149,7 +151,7 @@ def timed(client: FlaskClient, address: str) -> tuple[float, int]:
 
 
 def assets_bytes(client: FlaskClient) -> int:
-    """All scripts and styles that the dashboard names, as they travel."""
+    """Return the transferred size of all scripts and styles of the dashboard."""
     names = set(re.findall(r'(?:src|href)="(/static/[^"]+\.(?:js|css)[^"]*)"', client.get("/").text))
     return sum(len(gzip.compress(client.get(name).data, 9)) for name in names)
 

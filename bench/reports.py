@@ -1,21 +1,24 @@
-"""Reports of about 20 KB, as Duplicati would send them, each of another moment."""
+"""Reports of about 20 KB, like those of Duplicati, each with another time."""
 
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
 
-from app.demo import JobPlan, ServerPlan, invent_log, invent_runs
+from app.demo import JobSpec, ServerSpec, invent_log, invent_runs
 
 
-def make_reports(servers: list[ServerPlan], count: int, log_bytes: int = 18_000) -> Iterator[bytes]:
-    """Reports that go round the jobs of some servers; each run begins a second after the one before."""
+def make_reports(servers: list[ServerSpec], count: int, log_bytes: int = 18_000) -> Iterator[bytes]:
+    """Yield reports for the jobs of some servers in turn.
+
+    Each run begins a second after the previous one.
+    """
     rng = Random(3)
-    places = [(server, job) for server in servers for job in server.jobs]
+    jobs = [(server, job) for server in servers for job in server.jobs]
     base = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=3)
-    templates = [_template(job, base, rng, log_bytes) for job in (places[0][1], places[-1][1])]
+    templates = [_template(job, base, rng, log_bytes) for job in (jobs[0][1], jobs[-1][1])]
     for number in range(count):
-        server, job = places[number % len(places)]
+        server, job = jobs[number % len(jobs)]
         report = templates[number % len(templates)]
         began_at = base + timedelta(milliseconds=number * 100)
         report["Data"]["BeginTime"] = began_at.isoformat().replace("+00:00", "Z")
@@ -30,7 +33,7 @@ def make_reports(servers: list[ServerPlan], count: int, log_bytes: int = 18_000)
         yield json.dumps(report).encode()
 
 
-def _template(job: JobPlan, base: datetime, rng: Random, log_bytes: int) -> dict:
+def _template(job: JobSpec, base: datetime, rng: Random, log_bytes: int) -> dict:
     run = next(invent_runs(job, base - timedelta(days=2), base, rng))
     run |= {"warning_count": 0, "error_count": 0}
     messages, _, _ = invent_log(run, rng, least_bytes=log_bytes)

@@ -1,9 +1,9 @@
-"""Measures the program against the figures that we design for, and prints one table.
+"""Measures the program against its performance goals, and prints one table.
 
     make bench                                  6,000 runs (20 servers, 60 jobs)
     .venv/bin/python bench/run.py --runs 1000000    50 servers, 500 jobs
 
-Every rate stands beside that of a bare Flask "hello" under the same waitress options, measured in the same round.
+Every rate is shown beside that of a bare Flask "hello" with the same waitress options, measured in the same round.
 """
 
 import argparse
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from app.backups.run_logs import pack_log
 from app.config import Settings
 from app.core.db.extensions import db
-from app.demo import ServerPlan, fill_demo, fleet, invent_log
+from app.demo import ServerSpec, fill_demo, fleet, invent_log
 from app.factory import create_app
 from bench.load import Measured, drive, http_request
 from bench.reports import make_reports
@@ -34,7 +34,7 @@ CONNECTIONS = 8
 
 
 def main() -> None:
-    """Build the data, measure, print."""
+    """Create the data, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", type=int, default=6000)
     parser.add_argument("--rounds", type=int, default=5)
@@ -56,8 +56,11 @@ def main() -> None:
             shutil.rmtree(folder)
 
 
-def build(folder: Path, plans: tuple[ServerPlan, ...], runs_a_job: int, interval: timedelta) -> None:
-    """Fill a database; the packed 20 KB logs come from a pool, since packing a million takes longer than storing."""
+def build(folder: Path, plans: tuple[ServerSpec, ...], runs_a_job: int, interval: timedelta) -> None:
+    """Fill a database.
+
+    Packed 20 KB logs come from a pool, since packing a million takes longer than storing.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     app = create_app(Settings(data_dir=folder, run_jobs=False, log_level="WARNING", admin_password=PASSWORD))
     pool: list[bytes] = []
@@ -70,7 +73,7 @@ def build(folder: Path, plans: tuple[ServerPlan, ...], runs_a_job: int, interval
     now = datetime.now(UTC)
     with app.app_context():
         steady = tuple(
-            replace(plan, jobs=tuple(replace(job, trouble_rate=0.03) for job in plan.jobs)) for plan in plans
+            replace(plan, jobs=tuple(replace(job, problem_rate=0.03) for job in plan.jobs)) for plan in plans
         )
         filled = fill_demo(now - interval * runs_a_job, now, servers=steady, pack=pack)
         db.session.remove()
@@ -80,8 +83,8 @@ def build(folder: Path, plans: tuple[ServerPlan, ...], runs_a_job: int, interval
     print(f"built {filled.run_count:,} runs of {filled.job_count} jobs on {filled.server_count} servers")
 
 
-def measure(folder: Path, plans: tuple[ServerPlan, ...], seconds: float) -> dict[str, Any]:
-    """One round over everything, on a fresh copy of the data for what writes."""
+def measure(folder: Path, plans: tuple[ServerSpec, ...], seconds: float) -> dict[str, Any]:
+    """Measure everything once; what writes gets a fresh copy of the data."""
     found: dict[str, Any] = {}
     with hello() as bare:
         found["hello"] = repeat(bare, "/", seconds)
@@ -113,14 +116,14 @@ def measure(folder: Path, plans: tuple[ServerPlan, ...], seconds: float) -> dict
 def repeat(
     running: Running, path: str, seconds: float, headers: dict[str, str] | None = None, connections: int = CONNECTIONS
 ) -> Measured:
-    """Ask for one address again and again, after a short warm-up."""
+    """Request one URL repeatedly, after a short warm-up."""
     request = itertools.repeat(http_request(path, headers=headers))
     drive(running.port, request, connections=connections, seconds=0.3)
     return drive(running.port, request, connections=connections, seconds=seconds)
 
 
 def timed(work: Callable[[], object]) -> float:
-    """Milliseconds that a call takes."""
+    """Return the milliseconds that a call takes."""
     begin = datetime.now(UTC)
     work()
     return (datetime.now(UTC) - begin).total_seconds() * 1000

@@ -1,10 +1,10 @@
-"""Simulate two years of a hundred jobs, and count false alarms and the delay of true ones.
+"""Simulate two years of a hundred jobs, and count false alarms and delays.
 
-Run it with `.venv/bin/python bench/schedules.py`. Each report goes through the planning of the product with the
-columns of a job; nothing is stored. An alarm is false when every run that was due has come, or came less than a third
-of the interval late; a job's reminders of one silence count once. A true alarm is late by the time from the first run
-that did not come to the alarm; it should be at most one interval and the grace period. The last columns tell how many
-jobs stayed within the aims: three false alarms ever, and no alarm later than that.
+Run it with `.venv/bin/python bench/schedules.py`. Each report passes through the schedule tracking of the product
+with the columns of a job; nothing is stored. An alarm is false if every expected run has arrived, or arrived less
+than a third of the interval late; reminders of one overdue run count once. The delay of a true alarm is the time from
+the first missing run to the alarm; it should be at most one interval and the grace period. The last columns show how
+many jobs met the goals: at most three false alarms in total, and no alarm later than that.
 """
 
 import argparse
@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from flask import Flask
 
 from app.backups.models import ALL_WEEKDAYS, DEFAULT_INTERVAL
-from app.backups.recent_runs import KEPT, RecentRun, pack_runs
+from app.backups.recent_runs import MAX_RUNS, RecentRun, pack_runs
 from app.config import Settings
 from app.schedules import planning
 from app.schedules.overdue import TOLERANCES
@@ -35,7 +35,10 @@ END = START + timedelta(days=730)
 
 @dataclass
 class History:
-    """Begins of runs, and the runs that should have come and did not; `interval` is the time from slot to slot."""
+    """Starts of runs, and the expected runs that are missing.
+
+    `interval` is the time between expected runs.
+    """
 
     interval: timedelta
     begins: list[datetime] = field(default_factory=list)
@@ -44,7 +47,7 @@ class History:
 
 @dataclass
 class Outcome:
-    """What came of one history. Delays are those of true alarms beyond the slot that was missed."""
+    """Result of one history. Delays are those of true alarms after the missing run."""
 
     false_alarms: int = 0
     missed: int = 0
@@ -52,7 +55,7 @@ class Outcome:
 
 
 def local(zone: ZoneInfo, day: datetime, hours: float) -> datetime:
-    """A time of day on a day, by the clock on the wall of a zone."""
+    """Return a local time of a zone on a day."""
     return (day.replace(hour=0, minute=0) + timedelta(hours=hours)).replace(tzinfo=zone).astimezone(UTC)
 
 
@@ -105,7 +108,7 @@ def make(kind: str, rng: random.Random, zone: ZoneInfo) -> History:
 
 
 def simulate(history: History, tolerance: str, zone: ZoneInfo) -> Outcome:
-    """Play a history through the planning of the product."""
+    """Simulate a history with the schedule tracking of the product."""
     job = SimpleNamespace(
         announced_next_at=None,
         schedule_anchor_at=None,
@@ -124,10 +127,10 @@ def simulate(history: History, tolerance: str, zone: ZoneInfo) -> Outcome:
     server, outcome = SimpleNamespace(seen_offsets=[]), Outcome()
     runs: list[RecentRun] = []
     missing = list(history.missing)
-    # What comes after the last run is looked at only where runs are missing there.
+    # The time after the last run counts only if runs are missing there.
     ends = [END] if missing and missing[-1] > history.begins[-1] else []
     for begun, following in zip(history.begins, [*history.begins[1:], *ends], strict=False):
-        runs = [*runs, RecentRun(int(begun.timestamp() * 1000), "S", *[0] * (len(RecentRun._fields) - 2))][-KEPT:]
+        runs = [*runs, RecentRun(int(begun.timestamp() * 1000), "S", *[0] * (len(RecentRun._fields) - 2))][-MAX_RUNS:]
         is_first = job.state_began_at is None
         job.recent_runs, job.state_began_at, job.last_began_at = pack_runs(runs), begun, begun
         report: Any = SimpleNamespace(counts=True, began_at=begun, next_scheduled_at=None)
@@ -137,7 +140,7 @@ def simulate(history: History, tolerance: str, zone: ZoneInfo) -> Outcome:
         if not absent:
             outcome.false_alarms += is_alarm
         elif not is_alarm:
-            outcome.missed += len(absent) > 1  # one that came within an interval of the next run ended by itself
+            outcome.missed += len(absent) > 1  # a run that arrived within an interval of the next one ended it
         elif job.overdue_at < absent[0]:
             outcome.false_alarms += 1
         else:
@@ -175,7 +178,10 @@ KINDS = (
 
 
 def planning_app(zone: str) -> Flask:
-    """Make an application that knows its zone and nothing else: planning asks for no more."""
+    """Create an application that only knows its time zone.
+
+    Schedule tracking needs no more.
+    """
     app = Flask(__name__)
     app.extensions["duplistatus.settings"] = Settings(timezone=zone)
     return app

@@ -1,4 +1,4 @@
-"""Starts the servers that are measured, each in a process of its own, as a user would."""
+"""Starts the servers that are measured, each in a process of its own."""
 
 import http.client
 import json
@@ -30,14 +30,14 @@ waitress.serve(app, **waitress_options(Settings(host="127.0.0.1", port=int(sys.a
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """A server that answers: its port, process id, and how long it took to start."""
+    """A running server: its port, process id, and the duration of its start."""
 
     port: int
     pid: int
     start_s: float
 
     def memory_mb(self) -> float:
-        """Resident memory now."""
+        """Return the current resident memory."""
         status = Path(f"/proc/{self.pid}/status").read_text()
         found = re.search(r"VmRSS:\s+(\d+)", status)
         return int(found[1]) / 1024 if found else float("nan")
@@ -45,7 +45,7 @@ class Running:
 
 @contextmanager
 def hello() -> Iterator[Running]:
-    """A bare Flask application with one line, under waitress with our options."""
+    """Run a bare Flask application with one line, under waitress with our options."""
     port = _free_port()
     with _started([sys.executable, "-c", HELLO, str(port)], port, "/", {}) as running:
         yield running
@@ -53,7 +53,7 @@ def hello() -> Iterator[Running]:
 
 @contextmanager
 def duplistatus(data_dir: Path, **environment: str) -> Iterator[Running]:
-    """Our application on a data directory, started as its README says."""
+    """Run our application on a data directory, started as in the README."""
     port = _free_port()
     values = {
         "PORT": str(port),
@@ -97,7 +97,7 @@ def _free_port() -> int:
 
 
 class Person:
-    """Somebody who signed in: the headers that a browser would send."""
+    """A signed-in user: the headers that a browser would send."""
 
     def __init__(self, port: int) -> None:
         self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
@@ -106,11 +106,11 @@ class Person:
         self.call("POST", "/api/auth/login", body)
 
     def headers(self) -> dict[str, str]:
-        """Cookies, for the load generator."""
+        """Return cookies, for the load generator."""
         return {"Cookie": "; ".join(f"{name}={value}" for name, value in self._cookies.items())}
 
     def call(self, method: str, path: str, body: bytes = b"") -> bytes:
-        """One call with a fresh CSRF token. Raises RuntimeError when it is refused."""
+        """Send one request with a fresh CSRF token. Raise RuntimeError if it fails."""
         token = json.loads(self._request("GET", "/api/csrf"))["token"]
         return self._request(method, path, body, {"X-CSRF-Token": token})
 

@@ -1,8 +1,8 @@
-"""How long a restore of a SQL dump takes: many short statements, and a dump of many runs.
+"""Measures a restore of SQL dumps: many short statements, and many runs.
 
     python bench/sql_restore.py [statements] [runs]
 
-One line for each step of the restore.
+Prints one line for each step of the restore.
 """
 
 import sys
@@ -22,7 +22,7 @@ SHORT = "INSERT INTO audit_log VALUES ({}, 0, NULL, 'x', 'y', 'z', 'success', NU
 
 
 def measured(name, work, *arguments):
-    """Do it and print how long it took."""
+    """Call it and print how long it took."""
     begun = time.monotonic()
     result = work(*arguments)
     print(f"{name:<24}{time.monotonic() - begun:8.1f} s", flush=True)
@@ -30,7 +30,7 @@ def measured(name, work, *arguments):
 
 
 def restore(name, script, folder):
-    """Restore a script, with the time of each step."""
+    """Restore a script, and print the time of each step."""
     path = folder / "dump.sql"
     path.write_text(script)
     print(f"{name}: {path.stat().st_size / 1e6:.0f} MB, {script.count(';' + chr(10)):,} statements")
@@ -58,7 +58,7 @@ def main(statements=1_000_000, years=6.0):
                     return file.read().decode()
 
             script = dump()
-            # Behind the COMMIT of the dump each statement is a transaction of its own.
+            # After the COMMIT of the dump, each statement is a transaction of its own.
             many = "".join(SHORT.format(1000 + number) for number in range(statements))
             restore("short statements", script + many, folder)
             restore("nothing more", script, folder)

@@ -1,8 +1,8 @@
-"""Measures what the tricks of docs/performance.md gain: each with the plain form in its place.
+"""Measures the gain of each optimization in docs/performance.md.
 
     .venv/bin/python bench/tricks.py
 
-Times are milliseconds of processor time within one process, medians; look at the ratios.
+Times are milliseconds of processor time within one process, medians; compare the ratios.
 """
 
 import gzip
@@ -50,7 +50,7 @@ RUNS, JOBS, DAYS = Run.__table__, Job.__table__, JobDay.__table__
 
 
 def main() -> None:
-    """Print a line for each trick: with it, without it, and the ratio."""
+    """Print a line for each optimization: with it, without it, and the ratio."""
     folder = Path(tempfile.mkdtemp(prefix="duplistatus-tricks-"))
     try:
         now = datetime.now(UTC)
@@ -79,7 +79,7 @@ def show(name: str, used_ms: float, plain_ms: float) -> None:
 
 
 def timed(work: Callable[[], Any]) -> float:
-    """Milliseconds of processor time, the median of some calls after the first."""
+    """Return milliseconds of processor time, the median of some calls after the first."""
     work()
     took = []
     for _ in range(ROUNDS):
@@ -90,7 +90,7 @@ def timed(work: Callable[[], Any]) -> float:
 
 
 def reads(app: Flask) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any]]]:
-    """Name and both forms of what answers are made from."""
+    """Yield name and both forms of the queries behind responses."""
     client = app.test_client()
     token = {"X-CSRF-Token": client.get("/api/csrf").json["token"]}
     client.post("/api/auth/login", json={"username": "admin", "password": PASSWORD}, headers=token)
@@ -133,17 +133,17 @@ def reads(app: Flask) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any
 
 
 def query(statement: Any) -> list[Any]:
-    """All rows of a statement."""
+    """Return all rows of a statement."""
     return db.session.execute(statement).all()
 
 
 def packed_runs() -> list[Any]:
-    """The newest runs of each job, from its row."""
+    """Return the newest runs of each job, from its row."""
     return [unpack_runs(packed) for (packed,) in query(select(JOBS.c.recent_runs))]
 
 
 def windowed_runs() -> list[Any]:
-    """The same from the runs."""
+    """Return the same from the runs."""
     number = func.row_number().over(partition_by=RUNS.c.job_id, order_by=RUNS.c.began_at.desc()).label("number")
     columns = [
         RUNS.c[name]
@@ -154,7 +154,7 @@ def windowed_runs() -> list[Any]:
 
 
 def uploads(app: Flask, bodies: Iterator[bytes]) -> float:
-    """Milliseconds of processor time of one upload of 20 KB, the mean of many."""
+    """Return milliseconds of processor time of one report of 20 KB, the mean of many."""
     client = app.test_client()
     prepared = [with_versions(next(bodies)) for _ in range(UPLOADS)]
     begin = process_time()
@@ -164,7 +164,7 @@ def uploads(app: Flask, bodies: Iterator[bytes]) -> float:
 
 
 def with_versions(body: bytes) -> bytes:
-    """Put a list of thirty versions into the log of a report."""
+    """Add a list of thirty versions to the log of a report."""
     report = json.loads(body)
     newest = datetime.fromisoformat(report["Data"]["BeginTime"]).replace(second=0, microsecond=0)
     dates = ", ".join(f"{newest - timedelta(days=day, minutes=3 * day):%m/%d/%Y %-I:%M:%S %p}" for day in range(1, 31))
@@ -175,7 +175,7 @@ def with_versions(body: bytes) -> bytes:
 
 
 def plain_uploads() -> Iterator[tuple[str, Any]]:
-    """Name, and what makes uploads do without the trick."""
+    """Yield name, and a context in which uploads do without the optimization."""
     yield "upload: logs packed quickly first", patch.object(ingest, "pack_log_quickly", lambda *log: pack_log(*log, ()))
     yield (
         "upload: rows in place of mapped objects",
@@ -186,20 +186,20 @@ def plain_uploads() -> Iterator[tuple[str, Any]]:
 
 
 class Forgetful(dict):
-    """Keeps nothing."""
+    """A cache that stores nothing."""
 
     def __setitem__(self, _key: object, _value: object) -> None:
-        """Drop it."""
+        """Drop the value."""
 
 
 def pooled_rows(_cache: object, statement: str) -> tuple[tuple[Any, ...], ...]:
-    """As `ExactCache.rows`, over a connection of the pool."""
+    """Return rows as `ExactCache.rows`, over a connection of the pool."""
     with db.engine.connect() as connection:
         return tuple(tuple(row) for row in connection.execute(text(statement)))
 
 
 def mapped(find: Callable[..., Any]) -> Callable[..., Any]:
-    """As `_server_and_job`, with both read as mapped objects besides."""
+    """Return `_server_and_job` with both also read as mapped objects."""
 
     def found(*arguments: Any) -> Any:
         server, job = find(*arguments)

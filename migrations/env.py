@@ -1,4 +1,4 @@
-"""How Alembic reaches our database: through the running application's engine, one transaction for each migration."""
+"""Run Alembic with the application's engine, one transaction per migration."""
 
 from contextlib import nullcontext
 
@@ -10,14 +10,17 @@ from app.core.db.extensions import db
 
 
 def render_item(kind: str, item: object, _autogen_context: object) -> str | bool:
-    """Write our own column types as the plain ones they are stored as: a migration must outlive the models."""
+    """Render own column types as the types they are stored as.
+
+    A migration must not depend on later changes of the models.
+    """
     if kind == "type" and isinstance(item, TypeDecorator):
         return f"sa.{item.impl!r}"
     return False
 
 
 def run() -> None:
-    """Run the pending migrations, on the connection that the caller gave if it gave one."""
+    """Run the pending migrations, on the caller's connection if given."""
     engine = current_app.extensions["migrate"].db.engine
     given = context.config.attributes.get("connection")
     with engine.connect() if given is None else nullcontext(given) as connection:

@@ -3,7 +3,7 @@
 
     .venv/bin/python scripts/date_words.py > app/reports/written_dates.py
 
-Run it again after an update of Babel. A word that means two things in two languages is left out.
+Run it again after an update of Babel. A word with different meanings in two languages is left out.
 """
 
 import textwrap
@@ -17,7 +17,7 @@ from app.reports.written_dates import word_key
 MONTH_LANGUAGES = (  # noqa: SIM905
     "en de fr es pt it nl da sv nb fi et lv lt pl cs sk sl hr sr sr_Latn bs hu ro bg mk ru uk el tr id ms vi ca gl eu"
 ).split()
-# Designators of Windows that CLDR has no longer.
+# Designators of Windows that CLDR no longer has.
 MORE_DESIGNATORS = {"am": ("de", "πμ", "ق.ظ", "dop."), "pm": ("du", "μμ", "ب.ظ", "odp.")}
 
 
@@ -52,7 +52,7 @@ def months() -> dict[str, set[int]]:
 
 
 def quoted(words: list[str]) -> str:
-    """Return a tuple of string literals, wrapped, that are one text of words."""
+    """Return a wrapped sequence of string literals that form one text of words."""
     lines = textwrap.wrap(" ".join(sorted(words)), 100, break_long_words=False, break_on_hyphens=False)
     return "\n".join(f'    "{line} "' for line in lines)
 

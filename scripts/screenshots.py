@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Take a picture of every page and tab, in both themes, on a desk and on a phone.
+"""Take a picture of every page and tab, in both themes, in desktop and phone size.
 
-`scripts/screenshots.py [FOLDER] [--only TEXT] [--png]` makes an installation of its own with invented backups, serves
-it on a free port of this machine, and puts the pictures into FOLDER (docs/screenshots).
+`scripts/screenshots.py [FOLDER] [--only TEXT] [--png]` creates an installation with invented backups, serves it on a
+free port of this machine, and puts the pictures into FOLDER (docs/screenshots).
 """
 
 import argparse
@@ -52,12 +52,12 @@ FLAGS = (
     "--disable-sync",
 )
 SIZES = {"desk": (1440, 900), "phone": (390, 844)}
-# What is further down is like what is above; and the pictures are kept with the sources.
+# Further down, pages look the same; and the pictures are stored in the repository.
 TALLEST = {"desk": 1250, "phone": 1400}
 QUALITY = 0.35
 PASSWORD = "Screenshot-2026"  # noqa: S105 (of an installation that lives for a minute)
 IN_GERMAN = {"dashboard-cards", "settings-monitoring"}
-# A page of its own turns what was photographed into a format a quarter the size.
+# A browser page converts the pictures into a format a quarter the size.
 SMALLER = """async ([png, quality]) => {
   const picture = new Image();
   picture.src = "data:image/png;base64," + png;
@@ -70,7 +70,7 @@ SMALLER = """async ([png, quality]) => {
 
 
 class Camera:
-    """Takes pictures of pages into a folder, of those whose names hold a text."""
+    """Takes pictures of pages into a folder, only those whose names contain a text."""
 
     def __init__(self, browser: Browser, folder: Path, only: str, is_png: bool) -> None:
         self._darkroom = browser.new_page()
@@ -78,17 +78,17 @@ class Camera:
         folder.mkdir(parents=True, exist_ok=True)
 
     def is_wanted(self, name: str) -> bool:
-        """Whether a picture is to be taken."""
+        """Whether a picture is wanted."""
         return self._only in name
 
     def take(self, page: Page, name: str, tallest: int, *, is_whole: bool = True) -> None:
-        """A picture of a page once it has drawn itself: of the whole, or of what the window shows."""
+        """Take a picture of a page, in full or of the visible part."""
         if not self.is_wanted(name):
             return
         page.wait_for_timeout(200)
         window = page.viewport_size or {"width": 0, "height": 0}
         if is_whole:
-            # A higher window, so that what sticks to its edges is where it belongs.
+            # A taller window, so that sticky elements are in the right position.
             height = min(page.evaluate("document.documentElement.scrollHeight"), tallest)
             page.set_viewport_size({**window, "height": max(height, window["height"])})
             page.wait_for_timeout(50)
@@ -102,7 +102,7 @@ class Camera:
 
 
 def main() -> None:
-    """Make the installation, look at it, and throw it away."""
+    """Create the installation, take the pictures, and delete it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=ROOT / "docs" / "screenshots")
     parser.add_argument("--only", default="", help="take pictures whose names hold this text")
@@ -118,22 +118,22 @@ def main() -> None:
             camera = Camera(browser, options.folder, options.only, options.png)
             state = sign_in(browser, camera, address)
             with app.app_context():
-                furnish(datetime.now(UTC))
-            invite(browser, address, state)
+                create_data(datetime.now(UTC))
+            create_accounts(browser, address, state)
             for theme in ("light", "dark"):
                 for size in SIZES:
                     take_all(browser, camera, app, address, state, size, theme)
             browser.close()
 
 
-def furnish(now: datetime) -> None:
-    """Two years of backups, and everything set up that a household would have after a while."""
+def create_data(now: datetime) -> None:
+    """Create two years of backups, and the usual settings of a household."""
     machines = [replace(server, jobs=tuple(map(_steadier, server.jobs))) for server in household()]
     fill_demo(now - timedelta(days=730), now, servers=machines)
-    attic, office, cabin = (overview.overview(now, None).servers[place] for place in (1, 8, 3))
-    for place, server in enumerate(overview.overview(now, None).servers):
-        servers.change_tags(server.id, None, ["home"] if place % 3 else ["firm", "nightly"], actor=SYSTEM, now=now)
-        change = servers.ServerChange(f"http://192.0.2.{10 + place}:8200", server.alias, server.note)
+    attic, office, cabin = (overview.overview(now, None).servers[index] for index in (1, 8, 3))
+    for index, server in enumerate(overview.overview(now, None).servers):
+        servers.change_tags(server.id, None, ["home"] if index % 3 else ["firm", "nightly"], actor=SYSTEM, now=now)
+        change = servers.ServerChange(f"http://192.0.2.{10 + index}:8200", server.alias, server.note)
         servers.change_server(server.id, change, actor=SYSTEM, now=now)
     note = "The mobile line is down until the mast is mended"
     mutes.mute(cabin.id, None, until_at=now + timedelta(days=3), note=note, actor=SYSTEM, now=now)
@@ -163,11 +163,14 @@ def furnish(now: datetime) -> None:
 
 
 def _steadier(job: JobPlan) -> JobPlan:
-    return replace(job, trouble_rate=job.trouble_rate / 4)
+    return replace(job, problem_rate=job.problem_rate / 4)
 
 
 def sign_in(browser: Browser, camera: Camera, address: str) -> StorageState:
-    """Go through the first visit up to the empty dashboard and empty lists; gives the browser's cookies."""
+    """Sign in for the first time, up to the empty dashboard and lists.
+
+    Return the browser's cookies.
+    """
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(f"{address}/login")
     camera.take(page, "login-desk-light", 900)
@@ -193,8 +196,8 @@ def sign_in(browser: Browser, camera: Camera, address: str) -> StorageState:
     return page.context.storage_state()
 
 
-def invite(browser: Browser, address: str, state: StorageState) -> None:
-    """Give others an account, and have a report refused."""
+def create_accounts(browser: Browser, address: str, state: StorageState) -> None:
+    """Create further accounts, and send a report that is rejected."""
     page = browser.new_context(storage_state=state, base_url=address).new_page()
     page.goto("/settings/?tab=users")
     for name in ("anna", "ben", "caretaker"):
@@ -215,7 +218,7 @@ def invite(browser: Browser, address: str, state: StorageState) -> None:
 def take_all(
     browser: Browser, camera: Camera, app: Flask, address: str, state: StorageState, size: str, theme: str
 ) -> None:
-    """Pictures of the pages in one size and theme."""
+    """Take the pictures of all pages in one size and theme."""
     end = f"{size}-{theme}"
     context = open_context(browser, address, state, size, theme)
     page = context.new_page()
@@ -249,7 +252,7 @@ def take_all(
 def open_context(
     browser: Browser, address: str, state: StorageState, size: str, theme: str, locale: str = "en-GB"
 ) -> BrowserContext:
-    """A browser of somebody who has signed in."""
+    """Return the browser context of a signed-in user."""
     width, height = SIZES[size]
     return browser.new_context(
         base_url=address,
@@ -262,7 +265,7 @@ def open_context(
 
 
 def addresses() -> dict[str, str]:
-    """The pages by the names of their pictures."""
+    """Return the pages by the names of their pictures."""
     shown = overview.overview(datetime.now(UTC), None)
     busiest = next(server for server in shown.servers if server.name == "office-dc01")
     failed = next(job for job in shown.jobs if job.last_status == "Fatal")

@@ -1,10 +1,10 @@
 #!/usr/bin/env python
-"""Keeps the catalogues of texts: which there are, which are missing, and their compiled form.
+"""Manages the catalogues of texts: update, list missing, fill in, and compile.
 
-    translations.py update               read all texts from the sources and bring them into every catalogue
+    translations.py update               read all texts from the sources and update every catalogue
     translations.py missing LANGUAGE     print what is not translated yet, as JSON: [{"domain", "text", "plural",
                                          "context"}]
-    translations.py fill LANGUAGE FILE   take translations over from JSON: [{"domain", "text", "context",
+    translations.py fill LANGUAGE FILE   enter translations from JSON: [{"domain", "text", "context",
                                          "translation"}], `translation` being a list for texts with a plural; rejects
                                          lost placeholders
     translations.py compile              write the binary form that the application reads
@@ -47,14 +47,14 @@ KEYWORDS = {
 }
 COUNTS = {"%(num)d", "%(num)s"}
 PERCENT, BRACED, TAG = re.compile(r"%\(\w+\)[sd]"), re.compile(r"\{\w+\}"), re.compile(r"</?\w+")
-# A catalogue says no dates, so that the same texts give the same files.
+# A catalogue contains no dates, so that the same texts produce the same files.
 NO_DATE = datetime(2000, 1, 1, tzinfo=UTC)
 DATES = re.compile(rb'^"(POT-Creation-Date|PO-Revision-Date):.*\n', re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A set of catalogues, one a language, for the texts of the files in `sources`."""
+    """A set of catalogues, one per language, for the texts of the files in `sources`."""
 
     name: str
     sources: Path
@@ -62,7 +62,7 @@ class Domain:
 
     @property
     def languages(self) -> list[str]:
-        """The locales to translate into: all but English, the language of the sources."""
+        """Return the locales to translate into, which are all but English."""
         return [
             language.locale
             for code, language in known_languages().items()
@@ -70,7 +70,7 @@ class Domain:
         ]
 
     def texts(self) -> Catalog:
-        """Every text of the sources."""
+        """Return every text of the sources."""
         catalog = Catalog(project="duplistatus", charset="utf-8")
         found = extract_from_dir(str(self.sources), METHODS, OPTIONS, keywords=KEYWORDS)
         for _file, _line, text, _comments, context in found:
@@ -78,11 +78,11 @@ class Domain:
         return catalog
 
     def path(self, language: str, suffix: str) -> Path:
-        """Where a catalogue lies."""
+        """Return the path of a catalogue."""
         return self.folder / language / "LC_MESSAGES" / f"{self.name}.{suffix}"
 
     def read(self, language: str) -> Catalog:
-        """The catalogue of a language, empty when there is none yet."""
+        """Return the catalogue of a language, empty if there is none yet."""
         path = self.path(language, "po")
         if not path.exists():
             return Catalog(locale=language, project="duplistatus", charset="utf-8")
@@ -90,7 +90,10 @@ class Domain:
             return read_po(file, locale=language)
 
     def write(self, language: str, catalog: Catalog) -> None:
-        """Store a catalogue by its texts, so that a change of one is a change of a line; and its binary form."""
+        """Store a catalogue sorted by text, so that a change of one is a change of a line.
+
+        And its binary form.
+        """
         if is_variant(language):
             for message in list(catalog):
                 if message.id and not is_translated(message):
@@ -103,14 +106,14 @@ class Domain:
         self.path(language, "mo").write_bytes(self.compiled(language))
 
     def compiled(self, language: str) -> bytes:
-        """The binary form of a stored catalogue."""
+        """Return the binary form of a stored catalogue."""
         catalog, written = self.read(language), io.BytesIO()
         catalog.creation_date = catalog.revision_date = NO_DATE
         write_mo(written, catalog)
         return written.getvalue()
 
     def updated(self, language: str) -> Catalog:
-        """The stored catalogue with the texts of the sources, and without those that are no longer there."""
+        """Return the stored catalogue, updated by the texts of the sources."""
         catalog = self.read(language)
         catalog.update(self.texts(), no_fuzzy_matching=True)
         catalog.obsolete.clear()
@@ -118,19 +121,19 @@ class Domain:
 
 
 def known_languages() -> Mapping:
-    """The languages by their code."""
+    """Return the languages by their code."""
     from app.core.languages import LANGUAGES
 
     return LANGUAGES
 
 
 def is_variant(language: str) -> bool:
-    """Whether a locale takes from another language what it does not translate itself."""
+    """Whether a locale uses another language for what it does not translate itself."""
     return any(known.locale == language and known.base for known in known_languages().values())
 
 
 def domains() -> Iterator[Domain]:
-    """The main domain and those of the plugins."""
+    """Yield the main domain and those of the plugins."""
     from app.core.languages import FOLDER
 
     yield Domain(MAIN, ROOT / "app", FOLDER)
@@ -139,19 +142,19 @@ def domains() -> Iterator[Domain]:
 
 
 def domains_of(language: str) -> list[Domain]:
-    """The domains that are translated into a language."""
+    """Return the domains that are translated into a language."""
     return [domain for domain in domains() if language in domain.languages]
 
 
 def update() -> None:
-    """Bring all texts of the sources into the catalogues; texts that are no longer in the sources are removed."""
+    """Update all catalogues with the texts of the sources; obsolete texts are removed."""
     for domain in domains():
         for language in domain.languages:
             domain.write(language, domain.updated(language))
 
 
 def missing(language: str) -> list[dict[str, object]]:
-    """The texts of the catalogues of a language without a translation; a variant needs none."""
+    """Return the untranslated texts of a language; none for a variant."""
     return [
         {"domain": domain.name, "text": singular(message), "plural": plural(message), "context": message.context}
         for domain in domains_of(language)
@@ -161,7 +164,7 @@ def missing(language: str) -> list[dict[str, object]]:
 
 
 def fill(language: str, translations: Iterable[dict]) -> list[str]:
-    """Take translations over; returns a sentence for each that was rejected."""
+    """Enter translations; return a sentence for each that was rejected."""
     catalogs = {domain.name: (domain, domain.updated(language)) for domain in domains_of(language)}
     rejected = []
     for given in translations:
@@ -175,7 +178,7 @@ def fill(language: str, translations: Iterable[dict]) -> list[str]:
 
 
 def enter(catalog: Catalog, given: dict) -> str:
-    """Enter one translation into a catalogue; returns what is wrong with it, or nothing."""
+    """Enter one translation into a catalogue; return what is wrong with it, or ""."""
     message = catalog.get(given["text"], given.get("context"))
     if message is None:
         return "no such text"
@@ -190,21 +193,24 @@ def enter(catalog: Catalog, given: dict) -> str:
 
 
 def find_problem(message: Message, texts: list[str], num_plurals: int) -> str:
-    """What is wrong with a translation: nothing said, a placeholder or a tag lost, the wrong number of plurals."""
+    """Return what is wrong with a translation, or "".
+
+    Empty, a lost placeholder or tag, wrong number of plurals.
+    """
     if not all(texts):
         return "empty"
     if len(texts) != (num_plurals if plural(message) else 1):
         return f"needs {num_plurals if plural(message) else 1} forms"
     wanted = placeholders(plural(message) or singular(message))
     for text in texts:
-        # The singular may say its number in a word.
+        # The singular may contain its number as a word.
         if placeholders(text) != wanted and placeholders(text) | (wanted & COUNTS) != wanted:
             return f"placeholders {sorted(placeholders(text))} instead of {sorted(wanted)}"
     return ""
 
 
 def placeholders(text: str) -> set[str]:
-    """What a translation has to keep: `%(name)s`, `{name}` and tags."""
+    """Return what a translation must keep: `%(name)s`, `{name}` and tags."""
     return set(PERCENT.findall(text)) | set(BRACED.findall(text)) | set(TAG.findall(text))
 
 
@@ -214,17 +220,17 @@ def is_translated(message: Message) -> bool:
 
 
 def singular(message: Message) -> str:
-    """The text, or the first form of one with a plural."""
+    """Return the text, or the first form of one with a plural."""
     return message.id[0] if isinstance(message.id, tuple | list) else message.id
 
 
 def plural(message: Message) -> str | None:
-    """The second form of a text with a plural."""
+    """Return the second form of a text with a plural."""
     return message.id[1] if isinstance(message.id, tuple | list) else None
 
 
 def main(arguments: list[str]) -> int:
-    """Do what the command line asks for."""
+    """Run the command of the command line."""
     match arguments:
         case ["update"]:
             update()

@@ -133,7 +133,7 @@ class Kept:
             path.chmod(mode)
         use_proxies(settings.uses_proxies)
         logs.configure(settings)
-        engine.hold(self.app, settings)
+        engine.mark_open(self.app, settings)
 
 
 class SharedApplications:
@@ -261,12 +261,12 @@ def share_addresses() -> None:
 def hashing_by(hasher: argon2.PasswordHasher) -> Iterator[None]:
     """Hash passwords by `hasher` for as long as the block lasts."""
     before, passwords.hasher = passwords.hasher, hasher
-    passwords.nobodys_hash.cache_clear()
+    passwords.dummy_hash.cache_clear()
     try:
         yield
     finally:
         passwords.hasher = before
-        passwords.nobodys_hash.cache_clear()
+        passwords.dummy_hash.cache_clear()
 
 
 COMPILED_TEMPLATES = CompiledTemplates()

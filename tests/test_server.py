@@ -212,13 +212,13 @@ def serving(*channels: SimpleNamespace) -> SimpleNamespace:
 
 def test_one_sender_uses_up_its_own_share_alone():
     busy = serving(*(channel("192.0.2.1", received=16 * MIB) for _ in range(9)), channel("192.0.2.2", received=MIB))
-    assert Bounds(None, ()).is_used_up(busy, "192.0.2.1")
-    assert not Bounds(None, ()).is_used_up(busy, "192.0.2.2")
+    assert Bounds(None, ()).is_backlog_full(busy, "192.0.2.1")
+    assert not Bounds(None, ()).is_backlog_full(busy, "192.0.2.2")
 
 
 def test_all_senders_together_are_bounded():
     busy = serving(*(channel(f"192.0.2.{number}", received=16 * MIB) for number in range(20)))
-    assert Bounds(None, ()).is_used_up(busy, "192.0.2.99")
+    assert Bounds(None, ()).is_backlog_full(busy, "192.0.2.99")
 
 
 def test_connections_of_a_network_are_bounded():

@@ -1,1 +1,1 @@
-"""Who may enter: users, sign-in, sessions, API keys, networks, and what each user prefers."""
+"""Users, sign-in, sessions, API keys, allowed networks and preferences."""

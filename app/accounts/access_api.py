@@ -1,4 +1,4 @@
-"""From which networks one may come in."""
+"""API of the allow lists of networks."""
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
@@ -7,11 +7,11 @@ from marshmallow import RAISE, Schema, fields, validate
 from app import runtime
 from app.accounts import network_access
 from app.core.settings.declarations import MOST_NETWORKS
-from app.plugin import ApiGroup, Guard, described
+from app.plugin import Access, ApiGroup, described
 from app.web.request import actor, client_address, json_body
 from app.web.responses import Out
 
-# Wire forms of allow lists.
+# Schemas
 
 
 class AllowListIn(Schema):
@@ -41,7 +41,7 @@ class AllowListsOut(Out):
     lists = fields.List(fields.Nested(AllowListOut), data_key="allowLists")
 
 
-# Views of the access group.
+# Views
 
 bp = Blueprint("access", __name__, url_prefix="/access")
 
@@ -65,9 +65,9 @@ def update(zone: str) -> ResponseReturnValue:
 
 
 def allow_lists() -> ResponseReturnValue:
-    """What both views answer."""
+    """Return both lists and the address of the client, as both views answer."""
     lists = AllowListOut().dump(network_access.describe_lists(), many=True)
     return {"ownAddress": client_address(), "allowLists": lists}
 
 
-group = ApiGroup(name="access", blueprint=bp, guard=Guard.ADMIN, summary="Allow lists of networks")
+group = ApiGroup(name="access", blueprint=bp, access=Access.ADMIN, summary="Allow lists of networks")

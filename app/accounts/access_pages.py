@@ -1,4 +1,4 @@
-"""Forms of the tab of API keys."""
+"""Settings pages of API keys and of network access."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from app.accounts.api_keys import LONGEST_NAME, NewKey
 from app.accounts.network_access import ListState, Zone
 from app.audit.log import Actor
 from app.core.settings.declarations import MOST_NETWORKS
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.runtime import settings
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
@@ -30,7 +30,7 @@ SCOPES = {
 
 
 class KeyForm(SettingsForm):
-    """A key to make."""
+    """A key to create."""
 
     name = StringField(
         lazy_gettext("Name"),
@@ -47,7 +47,7 @@ class KeyForm(SettingsForm):
     )
 
     def attempt(self, actor: Actor, zone: ZoneInfo, now: datetime) -> NewKey | None:
-        """Make the key; None when the form tells why not."""
+        """Create the key; None if the form has errors."""
         name, day = (self.name.data or "").strip(), self.last_valid_day
         if not name:
             self.refuse("name", _("Enter a name that describes who uses the key."))
@@ -59,7 +59,7 @@ class KeyForm(SettingsForm):
             expires_at = None if day.data is None else api_keys.end_of(day.data, zone, now)
             return api_keys.create_key(name, self.scope.data or "", expires_at=expires_at, now=now, actor=actor)
         except AppError as refusal:
-            has_passed = refusal.message.endswith("this day has passed")
+            has_passed = refusal.message.endswith("must not be in the past")
             if has_passed:
                 self.refuse("last_valid_day", _("This date has passed. Enter a later date."))
             else:
@@ -67,20 +67,20 @@ class KeyForm(SettingsForm):
             return None
 
 
-# Views of the tab of API keys, which is for administrators.
+# Views of the tab "API keys", for administrators
 
 KEYS_TAB = "keys"
 
 
 def show_keys() -> ResponseReturnValue:
-    """All keys, and the form for another."""
+    """Show all keys and the form for a new one."""
     return _show_keys(KeyForm(formdata=None))
 
 
 @settings_bp.post("/keys")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def create_key() -> ResponseReturnValue:
-    """Make a key. Its secret is shown in this answer and never again."""
+    """Create a key. Its secret is shown in this response only."""
     form = KeyForm()
     made = form.attempt(actor(), settings().zone, runtime.now())
     if made is None:
@@ -89,9 +89,9 @@ def create_key() -> ResponseReturnValue:
 
 
 @settings_bp.post("/keys/<int:key_id>/switch")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def switch_key(key_id: int) -> ResponseReturnValue:
-    """Switch a key on or off; one that has expired stays off."""
+    """Enable or disable a key; an expired key stays disabled."""
     is_enabled = request.form.get("is_enabled") == "1"
     try:
         api_keys.set_enabled(key_id, is_enabled, now=runtime.now(), actor=actor())
@@ -103,9 +103,9 @@ def switch_key(key_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.get("/keys/<int:key_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_key_deletion(key_id: int) -> ResponseReturnValue:
-    """Ask whether a key shall be deleted."""
+    """Ask for confirmation before a key is deleted."""
     key = api_keys.find_key(key_id)
     question = Confirmation(
         title=_("Delete key %(name)s?", name=key.name),
@@ -120,7 +120,7 @@ def confirm_key_deletion(key_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.post("/keys/<int:key_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_key(key_id: int) -> ResponseReturnValue:
     """Delete a key."""
     key = api_keys.find_key(key_id)
@@ -130,9 +130,9 @@ def delete_key(key_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.post("/keys/requirement")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def require_keys() -> ResponseReturnValue:
-    """Choose whether programs need a key to upload and to read."""
+    """Set whether API keys are required for sending reports and reading."""
     is_required = request.form.get("is_required") == "1"
     api_keys.require(is_required, now=runtime.now(), actor=actor())
     flash(_("API keys are now required.") if is_required else _("API keys are no longer required."), "success")
@@ -149,7 +149,7 @@ def _show_keys(form: KeyForm, made: NewKey | None = None) -> str:
     return render_template("accounts/keys.html", tab=KEYS_TAB, form=form, made=made, **values)
 
 
-# Views of the tab of network access, which is for administrators: the two allow lists.
+# The tab "Network access" with the two allow lists, for administrators
 
 ACCESS_TAB = "access"
 PROXY_NOT_TRUSTED = lazy_gettext(
@@ -161,7 +161,7 @@ PROXY_NOT_TRUSTED = lazy_gettext(
 
 
 class AllowListForm(SettingsForm):
-    """One allow list. What the environment fixes is left out of what is saved."""
+    """One allow list. Values fixed by the environment are not saved."""
 
     is_enabled = BooleanField(lazy_gettext("Allow only these networks"))
     networks = TextAreaField(
@@ -171,7 +171,7 @@ class AllowListForm(SettingsForm):
     )
 
     def attempt(self, state: ListState, own_address: str, actor: Actor, now: datetime) -> bool:
-        """Store the list; False when the form tells why not."""
+        """Store the list; False if the form has errors."""
         networks = (self.networks.data or "").replace(",", " ").split()
         if len(networks) > MOST_NETWORKS:
             self.refuse("networks", _("Enter at most %(most)s addresses and networks.", most=MOST_NETWORKS))
@@ -201,14 +201,14 @@ class AllowListForm(SettingsForm):
 
 
 def show_access() -> ResponseReturnValue:
-    """Both lists, and the address that asks."""
+    """Show both lists and the address of the client."""
     return _show_access()
 
 
 @settings_bp.post("/access/<any(admin, external):zone>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_allow_list(zone: str) -> ResponseReturnValue:
-    """Store one of the lists, which is in force at once."""
+    """Store one of the lists; it applies immediately."""
     state = next(state for state in network_access.describe_lists() if state.zone == zone)
     form = _form(state, is_sent=True)
     if not form.attempt(state, client_address(), actor(), runtime.now()):

@@ -1,4 +1,7 @@
-"""Keys for programs: made, looked up and switched; only a hash of the secret is kept."""
+"""API keys: create, find, enable and check them.
+
+Only a hash of the secret is stored.
+"""
 
 import hashlib
 import secrets
@@ -22,8 +25,8 @@ LONGEST_NAME = 100
 USE_NOTED_EVERY = timedelta(minutes=1)
 
 
-class KeyVerdict(Enum):
-    """What became of a key that a program sent, or did not send."""
+class KeyStatus(Enum):
+    """Result of checking the key of a request."""
 
     ABSENT = "absent"
     GOOD = "good"
@@ -32,16 +35,16 @@ class KeyVerdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """What a secret is worth; `key` is the one that it belongs to, as long as it is good."""
+class KeyCheck:
+    """Result of checking a secret; `key` is the key that it belongs to if it is valid."""
 
-    verdict: KeyVerdict
+    status: KeyStatus
     key: ApiKey | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key that was just made; the secret is known here for the only time."""
+    """A key that was just created; the secret is not available later."""
 
     key: ApiKey
     secret: str
@@ -50,7 +53,7 @@ class NewKey:
 def create_key(
     name: str, scope: str, *, now: datetime, expires_at: datetime | None = None, actor: Actor = SYSTEM
 ) -> NewKey:
-    """Make a key. Raises AppError for a blank or overlong name, an or an unknown scope."""
+    """Create a key. Raise AppError for a blank or overlong name or an unknown scope."""
     if not name.strip():
         raise AppError("name: enter a name that identifies the client")
     if len(name.strip()) > LONGEST_NAME:
@@ -75,12 +78,12 @@ def create_key(
 
 
 def list_keys() -> list[ApiKey]:
-    """All keys, oldest first."""
+    """Return all keys, oldest first."""
     return list(db.session.scalars(select(ApiKey).order_by(ApiKey.id)))
 
 
 def find_key(key_id: int) -> ApiKey:
-    """A key by its number. Raises NotFound."""
+    """Return a key by its id. Raise NotFound."""
     key = db.session.get(ApiKey, key_id)
     if key is None:
         raise NotFound("API key not found")
@@ -88,7 +91,7 @@ def find_key(key_id: int) -> ApiKey:
 
 
 def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = SYSTEM) -> ApiKey:
-    """Switch a key on or off. Raises NotFound, and AppError when an expired key should go on."""
+    """Enable or disable a key. Raise NotFound, and AppError to enable an expired key."""
     with writing():
         key = find_key(key_id)
         if is_enabled and key.is_expired(now):
@@ -99,7 +102,7 @@ def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = 
 
 
 def delete_key(key_id: int, *, now: datetime, actor: Actor = SYSTEM) -> None:
-    """Forget a key. Raises NotFound."""
+    """Delete a key. Raise NotFound."""
     with writing() as session:
         key = find_key(key_id)
         _audit("api_key_deleted", key, now, actor)
@@ -107,9 +110,10 @@ def delete_key(key_id: int, *, now: datetime, actor: Actor = SYSTEM) -> None:
 
 
 def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
-    """The instant at which a key ends whose last day of validity this is: the next midnight of the zone, in UTC.
+    """Return when a key with this last valid day expires.
 
-    Raises AppError for a day that has passed, and for the last one of the calendar.
+    It is the next midnight of the zone, in UTC. Raise AppError for a day in the past and for the last day of the
+    calendar.
     """
     if last_day == date.max:
         raise AppError("lastValidDay: enter an earlier day, or none")
@@ -120,40 +124,43 @@ def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
 
 
 def are_required() -> bool:
-    """Whether programs need a key to upload and to read."""
+    """Whether API keys are required for sending reports and reading."""
     return bool(settings_store.get("requires_api_keys"))
 
 
 def require(is_required: bool, *, now: datetime, actor: Actor = SYSTEM) -> None:
-    """Switch on or off that programs need a key."""
+    """Set whether API keys are required."""
     with writing():
         settings_store.save("requires_api_keys", is_required, now=now)
-        place = {"target_type": "configuration", "target_id": "requires_api_keys"}
+        target = {"target_type": "configuration", "target_id": "requires_api_keys"}
         record_entry(
-            "api_key_requirement_updated", "config", now=now, actor=actor, details={"required": is_required}, **place
+            "api_key_requirement_updated", "config", now=now, actor=actor, details={"required": is_required}, **target
         )
 
 
-def judge(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> Judgement:
-    """Say what a secret is worth for a scope; the use of a good key is noted, at most once a minute."""
+def check_key(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> KeyCheck:
+    """Check a secret for a scope.
+
+    The use of a valid key is recorded, at most once a minute.
+    """
     if not secret:
-        return Judgement(KeyVerdict.ABSENT)
-    # Looked up by hash: how long that takes says nothing about the secret.
+        return KeyCheck(KeyStatus.ABSENT)
+    # Found by hash, so the time of the look-up reveals nothing about the secret.
     key = db.session.scalar(select(ApiKey).where(ApiKey.secret_hash == _hash(secret)))
     if key is None or not key.is_enabled or key.is_expired(now):
-        return Judgement(KeyVerdict.BAD)
+        return KeyCheck(KeyStatus.BAD)
     if key.scope != scope:
-        return Judgement(KeyVerdict.WRONG_SCOPE)
+        return KeyCheck(KeyStatus.WRONG_SCOPE)
     if key.last_used_at is None or now - key.last_used_at >= USE_NOTED_EVERY:
         with writing():
             key.last_used_at = now
             key.last_used_ip = ip_address
-    return Judgement(KeyVerdict.GOOD, key)
+    return KeyCheck(KeyStatus.GOOD, key)
 
 
-def judge_key(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> KeyVerdict:
-    """Say in one word what a secret is worth for a scope."""
-    return judge(secret, scope, now=now, ip_address=ip_address).verdict
+def key_status(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> KeyStatus:
+    """Return the status alone of `check_key`."""
+    return check_key(secret, scope, now=now, ip_address=ip_address).status
 
 
 def _hash(secret: str) -> str:

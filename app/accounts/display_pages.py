@@ -1,4 +1,4 @@
-"""The form of the display settings: what an account prefers, each from a list of choices."""
+"""Settings page of the display preferences of an account."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -27,11 +27,11 @@ from app.web.forms import SettingsForm
 from app.web.pages import settings_bp
 
 EXAMPLE_AT, EXAMPLE_NUMBER = datetime(2024, 12, 31, 14, 30), 1234.56  # noqa: DTZ001 (no instant: it shows a form)
-# What the whole page is drawn by, so that it has to be drawn anew.
+# Preferences that affect the whole page, so that it is rendered again.
 OF_THE_WHOLE_PAGE = ("theme", "language", "format_locale", "time_zone")
 MINUTE_S = 60
 
-# Preference -> what its values are called; those that are not here call themselves by a number.
+# Preference -> labels of its values; values of the others are numbers.
 WORDS: dict[str, Mapping[str, Any]] = {
     "theme": {"light": lazy_gettext("Light"), "dark": lazy_gettext("Dark"), "system": lazy_gettext("System")},
     "week_start": {
@@ -55,7 +55,10 @@ WORDS: dict[str, Mapping[str, Any]] = {
 
 
 class DisplayForm(SettingsForm):
-    """How a person likes to see things. Every field is a preference of its name, and `language`."""
+    """Display preferences. Each field has the name of its preference.
+
+    `language` is stored in the account.
+    """
 
     theme = RadioField(lazy_gettext("Theme"))
     language = SelectField(lazy_gettext("Language"), validate_choice=False)
@@ -78,7 +81,7 @@ class DisplayForm(SettingsForm):
     refresh_s = SelectField(lazy_gettext("Refresh interval"), validate_choice=False)
 
     def offer(self) -> None:
-        """Fill in what there is to choose."""
+        """Fill in the choices."""
         for name, words in WORDS.items():
             self[name].choices = [SelectChoice(value, str(words.get(value, value))) for value in _values(name)]
         sizes, lengths_s = _values("table_page_size"), _values("refresh_s")
@@ -89,24 +92,24 @@ class DisplayForm(SettingsForm):
         self.language.choices = [SelectChoice(code, label) for code, label in i18n.offered().items()]
         self.time_zone.choices = [SelectChoice("", _("Browser default")), SelectChoice("UTC", "UTC")]
         for zone in sorted(preferences.time_zones()):
-            area, _slash, place = zone.partition("/")
-            self.time_zone.choices.append(SelectChoice(zone, place.replace("_", " "), optgroup=area))
+            area, _slash, city = zone.partition("/")
+            self.time_zone.choices.append(SelectChoice(zone, city.replace("_", " "), optgroup=area))
 
     def check(self) -> bool:
-        """Whether the locale is one that there is; otherwise it is said at the field."""
+        """Whether the locale exists; otherwise add an error to the field."""
         text = (self.format_locale.data or "").strip()
         if text and text not in preferences.format_locales():
             self.refuse("format_locale", _("Select a locale from the list, for example de-AT."))
         return not self.wrong_fields
 
     def chosen(self) -> dict[str, Any]:
-        """What is to be kept, by its names."""
-        told = {field.name: field.data for field in self if field.name != "csrf_token" and field.data is not None}
-        return told | {"format_locale": (self.format_locale.data or "").strip()}
+        """Return the values to store, by the names of the preferences."""
+        chosen = {field.name: field.data for field in self if field.name != "csrf_token" and field.data is not None}
+        return chosen | {"format_locale": (self.format_locale.data or "").strip()}
 
 
 def form_of(user: User, *, is_sent: bool) -> DisplayForm:
-    """The form, filled from the request or from what was chosen before."""
+    """Return the form, filled from the request or from the stored preferences."""
     stored = {name: value if isinstance(value, bool) else str(value) for name, value in _chosen_by(user).items()}
     source = {} if is_sent else {"formdata": None}
     form = DisplayForm(**source, **stored)
@@ -115,20 +118,20 @@ def form_of(user: User, *, is_sent: bool) -> DisplayForm:
 
 
 def changes_the_whole_page(user: User, chosen: Mapping[str, Any]) -> bool:
-    """Whether something else than one tab looks different now."""
+    """Whether the change affects more than this tab."""
     before = _chosen_by(user)
     return any(chosen.get(name, before[name]) != before[name] for name in OF_THE_WHOLE_PAGE)
 
 
 def example() -> str:
-    """A date, a time and a number as the reader has them written."""
+    """Return a date, a time and a number in the format of the reader."""
     locale = i18n.format_locale()
     return f"{format_datetime(EXAMPLE_AT, 'short', locale=locale)} · {format_decimal(EXAMPLE_NUMBER, locale=locale)}"
 
 
 @lru_cache(maxsize=len(i18n.LOCALES))
 def locale_names(language: str) -> tuple[tuple[str, str], ...]:
-    """The locales to choose from with their names in a language, by these names."""
+    """Return the locales with their names in a language, sorted by name."""
     reader = Locale.parse(i18n.LOCALES[language])
     named = [(code, _locale_name(code, reader)) for code in preferences.format_locales()]
     return tuple(sorted(named, key=lambda pair: pair[1].casefold()))
@@ -148,26 +151,32 @@ def _length(length_s: int) -> str:
 
 
 def _locale_name(code: str, reader: Locale) -> str:
-    """`de-AT` as `German (Austria)`, put together from the words of one locale: reading a thousand takes seconds."""
+    """Return the name of a locale, as `German (Austria)` for `de-AT`.
+
+    Built from the names of one locale: loading a thousand locales takes seconds.
+    """
     language, *rest = code.split("-")
     name = reader.languages.get(language, language)
     parts = [reader.scripts.get(part) or reader.territories.get(part) or part for part in rest]
     return f"{name} ({', '.join(parts)})" if parts else str(name)
 
 
-# Views of the tab of display settings, which everybody has for themselves.
+# The tab "Display", for every user
 
 TAB = "display"
 
 
 def show() -> ResponseReturnValue:
-    """How this person likes to see things."""
+    """Show the display preferences."""
     return _show(form_of(current_user, is_sent=False))
 
 
 @settings_bp.post("/display")
 def save_display() -> ResponseReturnValue:
-    """Keep what was chosen. A script sends each choice at once, and has the page drawn anew where all of it changes."""
+    """Store the preferences.
+
+    With script, each choice is sent at once, and the page is reloaded if all of it changes.
+    """
     form = form_of(current_user, is_sent=True)
     is_script = "HX-Request" in request.headers
     if not form.check():
@@ -176,12 +185,12 @@ def save_display() -> ResponseReturnValue:
     is_all_new = changes_the_whole_page(current_user, chosen)
     preferences.save(current_user.id, chosen, now=runtime.now())
     if is_script and not is_all_new:
-        return _show(form, told=_("Saved"))
+        return _show(form, message=_("Saved"))
     answer = make_response("", 204) if is_script else redirect(url_for("settings.index", tab=TAB), 303)
     answer.headers["HX-Refresh"] = "true"
     return i18n.remember(answer, chosen.get("language"))
 
 
-def _show(form: DisplayForm, told: str = "") -> str:
+def _show(form: DisplayForm, message: str = "") -> str:
     values = {"example": example(), "locales": locale_names(i18n.chosen_language())}
-    return render_template("accounts/display.html", tab=TAB, form=form, told=told, **values)
+    return render_template("accounts/display.html", tab=TAB, form=form, message=message, **values)

@@ -1,4 +1,4 @@
-"""Keys with which programs get in."""
+"""API of the API keys."""
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
@@ -7,12 +7,12 @@ from marshmallow import RAISE, Schema, fields, validate
 from app import runtime
 from app.accounts import api_keys
 from app.accounts.api_keys import LONGEST_NAME, SCOPES
-from app.plugin import ApiGroup, Guard, described
+from app.plugin import Access, ApiGroup, described
 from app.runtime import settings
 from app.web.request import actor, json_body
 from app.web.responses import IsoInstant, Out
 
-# Wire forms of API keys.
+# Schemas
 
 
 class KeyIn(Schema):
@@ -78,7 +78,7 @@ class KeysOut(Out):
     keys = fields.List(fields.Nested(KeyOut), data_key="apiKeys")
 
 
-# Views of the keys group.
+# Views
 
 bp = Blueprint("keys", __name__, url_prefix="/api-keys")
 
@@ -132,4 +132,4 @@ def save_requirement() -> ResponseReturnValue:
     return {"required": is_required}
 
 
-group = ApiGroup(name="keys", blueprint=bp, guard=Guard.ADMIN, summary="API keys")
+group = ApiGroup(name="keys", blueprint=bp, access=Access.ADMIN, summary="API keys")

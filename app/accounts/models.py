@@ -1,4 +1,4 @@
-"""People who may sign in."""
+"""Models of accounts, API keys, sessions and failed sign-ins."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,9 +14,10 @@ from app.core.db.types import USER_AGENT_LENGTH, Bounded, Instant, Json, Recorde
 
 
 class User(Model, UserMixin):
-    """An account. `password_hash` is argon2id, or bcrypt until the next sign-in of an imported account.
+    """An account.
 
-    `failed_login_attempts` and `locked_until` sum up what `services.guesses` knows by network.
+    `password_hash` is argon2id, or bcrypt until the next sign-in of an imported account. `failed_login_attempts` and
+    `locked_until` summarize the rows of `SignInNetwork` for this name.
     """
 
     __tablename__ = "users"
@@ -37,23 +38,26 @@ class User(Model, UserMixin):
     updated_at: Mapped[datetime] = mapped_column(Instant)
 
     def is_locked(self, now: datetime) -> bool:
-        """Whether some network has sent too many wrong passwords with this name, and may not sign in with it now."""
+        """Whether some network is locked for this name after too many wrong passwords."""
         return self.locked_until is not None and self.locked_until > now
 
 
 class Visitor(AnonymousUserMixin):
-    """Somebody who has not signed in, and may do nothing that an account may."""
+    """A client that has not signed in; it has no permissions."""
 
     id = username = language = None
     is_admin = must_change_password = sees_all_servers = False
     preferences: Mapping[str, Any] = MappingProxyType({})
 
 
-# Who may do what besides signing in: keys for programs, and the servers a limited account may see.
+# Permissions besides signing in: API keys, and the servers of a limited account
 
 
 class ApiKey(Model):
-    """A key for a program, kept as SHA-256 of its secret. `fingerprint` is its first and last four characters."""
+    """An API key, stored as SHA-256 of its secret.
+
+    `fingerprint` is its first and last four characters.
+    """
 
     __tablename__ = "api_keys"
 
@@ -70,7 +74,7 @@ class ApiKey(Model):
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     def is_expired(self, now: datetime) -> bool:
-        """Whether its last day of validity has passed."""
+        """Whether the last valid day has passed."""
         return self.expires_at is not None and self.expires_at <= now
 
 
@@ -83,11 +87,14 @@ class ServerAccess(Model):
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"), primary_key=True)
 
 
-# Server-side sessions.
+# Server-side sessions
 
 
 class Session(Model):
-    """One browser. The cookie's value is kept as SHA-256 only, so that a stolen database opens no session."""
+    """A session of one browser.
+
+    The cookie is stored as SHA-256 only, so that a stolen database opens no session.
+    """
 
     __tablename__ = "sessions"
 
@@ -103,13 +110,14 @@ class Session(Model):
     data: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
 
 
-# From where people sign in, and where wrong passwords came from.
+# Networks of sign-ins and of wrong passwords
 
 
 class SignInNetwork(Model):
-    """What one network has tried with one name, be there such an account or not.
+    """Sign-in attempts of one network with one name.
 
-    `network` is an IPv4 address or the /64 of an IPv6 one. `signed_in_at` is the last time that the password was right.
+    The account need not exist. `network` is an IPv4 address or the /64 network of an IPv6 address. `signed_in_at` is
+    the last successful sign-in.
     """
 
     __tablename__ = "sign_in_networks"
@@ -124,23 +132,26 @@ class SignInNetwork(Model):
     signed_in_at: Mapped[datetime | None] = mapped_column(Instant)
 
     def is_locked(self, now: datetime) -> bool:
-        """Whether sign-ins with this name from this network are stopped at this instant."""
+        """Whether this network may not sign in with this name at this time."""
         return self.locked_until is not None and self.locked_until > now
 
 
-# Which servers an account may see.
+# Servers that an account may see
 
-# For work that nobody's account limits.
+# For work that is not limited to the servers of an account.
 ALL_SERVERS: Final = None
 
 
 def is_limited(user: User) -> bool:
-    """Whether an account may see chosen servers only."""
+    """Whether an account is limited to some servers."""
     return not (user.is_admin or user.sees_all_servers)
 
 
 def servers_visible_to(user: User) -> frozenset[str] | None:
-    """The ids of the servers that a limited account may see; None for an account that sees all, future ones too."""
+    """Return the ids of the servers of a limited account.
+
+    None for an account that sees all, also future ones.
+    """
     if not is_limited(user):
         return None
     return frozenset(db.session.scalars(select(ServerAccess.server_id).where(ServerAccess.user_id == user.id)))

@@ -1,4 +1,7 @@
-"""Who is really calling: forwarded addresses are believed only when a trusted proxy tells them."""
+"""Client addresses behind proxies, and the allow lists of networks.
+
+A forwarded address is used only if a trusted proxy sent it.
+"""
 
 import ipaddress
 import logging
@@ -21,7 +24,7 @@ from app.runtime import settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-# What stands for the address of a client that nobody who is trusted has told.
+# Stands for the address of a client that no trusted proxy has named.
 UNKNOWN_CLIENT = "unknown"
 FORWARDING_HEADERS = (
     "HTTP_X_FORWARDED_FOR",
@@ -39,9 +42,9 @@ FORWARDING_HEADERS = (
 
 @lru_cache(maxsize=1024)
 def parse_address(text: str) -> Address | None:
-    """Read an address as proxies write it, with or without brackets and port; None when it is none.
+    """Parse an address as proxies write it, with or without brackets and port.
 
-    An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`) is taken as what it is.
+    None if invalid. An IPv4-mapped IPv6 address (`::ffff:192.0.2.1`) is returned as IPv4.
     """
     bare = text.strip()
     if bare.startswith("["):
@@ -56,15 +59,15 @@ def parse_address(text: str) -> Address | None:
 
 
 def is_within(address: Address | None, networks: Sequence[Network]) -> bool:
-    """Whether an address lies in one of the networks; an unknown address lies in none."""
+    """Whether an address is in one of the networks; an unknown address is in none."""
     return address is not None and any(address in network for network in networks)
 
 
 def client_address(peer: str, forwarded_for: str, real_ip: str, trusted: Sequence[Network]) -> str:
-    """The address of the client: the peer, unless that is a trusted proxy which tells of another.
+    """Return the address of the client: the peer, or what a trusted proxy forwarded.
 
-    `X-Forwarded-For` is read from the right, since each proxy appends whom it saw: the first address that is not a
-    trusted proxy is the client; what stands left of it could be anybody's invention. `X-Real-IP` counts where the
+    `X-Forwarded-For` is read from the right, since each proxy appends the address of its client: the first address
+    that is not a trusted proxy is the client; anything to the left of it can be forged. `X-Real-IP` is used if the
     other header is missing.
     """
     if not is_within(parse_address(peer), trusted):
@@ -82,7 +85,10 @@ def client_address(peer: str, forwarded_for: str, real_ip: str, trusted: Sequenc
 
 
 def rate_key(address: str) -> str:
-    """What limits count by: an IPv4 address, or the /64 network of an IPv6 one, which is one subscriber's."""
+    """Return the key for rate limits of an address.
+
+    An IPv4 address, or the /64 network of an IPv6 address, which belongs to one subscriber.
+    """
     parsed = parse_address(address)
     if isinstance(parsed, ipaddress.IPv6Address):
         return str(ipaddress.ip_network((parsed, 64), strict=False))
@@ -90,21 +96,22 @@ def rate_key(address: str) -> str:
 
 
 def is_loopback(address: str) -> bool:
-    """Whether the caller is this very machine."""
+    """Whether the client is on this machine."""
     parsed = parse_address(address)
     return parsed is not None and parsed.is_loopback
 
 
 def is_untrusted_proxy(environ: Mapping[str, object], trusted: Sequence[Network]) -> bool:
-    """Whether a request comes from this machine on behalf of somebody else, by a proxy that is not trusted."""
+    """Whether a request was forwarded by a proxy on this machine that is not trusted."""
     peer = str(environ.get("REMOTE_ADDR", ""))
     is_forwarded = any(environ.get(name) for name in FORWARDING_HEADERS)
     return is_forwarded and is_loopback(peer) and not is_within(parse_address(peer), trusted)
 
 
-# From which networks one may come in: two allow lists, one for the administration and one for programs.
+# Allow lists of networks: one for the administration, one for external programs
 #
-# The environment wins over what is stored, so that a lock-out can be undone from the shell. Loopback is always in.
+# Values of the environment override stored ones, so that a lock-out can be undone in the shell. Loopback is always
+# allowed.
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +123,10 @@ PROXY_NOT_TRUSTED = (
 
 
 class Zone(Enum):
-    """What an allow list is for. Probes (ping and health) accept both lists, and limit the rate of others."""
+    """What an allow list applies to.
+
+    Probes (ping and health) accept both lists, and limit the rate of other clients.
+    """
 
     ADMINISTRATION = "admin"
     EXTERNAL = "external"
@@ -125,13 +135,16 @@ class Zone(Enum):
 
 @dataclass(frozen=True, slots=True)
 class AllowLists:
-    """The networks that may come in; None where no list is in force and so everybody may."""
+    """The allowed networks by zone.
+
+    None if no list is enabled, so that every client is allowed.
+    """
 
     administration: tuple[Network, ...] | None = None
     external: tuple[Network, ...] | None = None
 
     def admit(self, zone: Zone, address: str) -> bool:
-        """Whether a client may use the zone. For probes: whether it may do so at any rate."""
+        """Whether a client may use the zone. For probes: whether without a rate limit."""
         in_force = {
             Zone.ADMINISTRATION: [self.administration],
             Zone.EXTERNAL: [self.external],
@@ -145,7 +158,7 @@ class AllowLists:
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """An allow list as people see it; what is fixed comes from the environment, and no setting changes it."""
+    """An allow list as shown to users; `fixed` fields are set by the environment."""
 
     zone: str
     is_enabled: bool
@@ -155,7 +168,10 @@ class ListState:
 
 
 def allow_lists() -> AllowLists:
-    """The lists in force. While the database cannot be read those known last hold on, so that no door falls open."""
+    """Return the lists in force.
+
+    The last known ones while the database cannot be read.
+    """
     try:
         found = cache().get("network_lists", _read_lists)
     except DATABASE_ERRORS:
@@ -168,12 +184,15 @@ def allow_lists() -> AllowLists:
 
 
 def known_lists() -> AllowLists:
-    """The lists as they are known in memory: a probe has to be answered while the database hangs."""
+    """Return the lists from memory.
+
+    A probe is answered even if the database does not respond.
+    """
     return current_app.extensions.get(LAST_KNOWN) or allow_lists()
 
 
 def describe_lists() -> list[ListState]:
-    """Both lists as they are in force, and what of them the environment holds."""
+    """Return both lists, and which of their fields are set by the environment."""
     chosen = settings()
     fixed = {
         Zone.ADMINISTRATION: (chosen.admin_allowlist_enabled, chosen.admin_allowlist),
@@ -197,11 +216,10 @@ def describe_lists() -> list[ListState]:
 def save_list(
     zone: Zone, *, is_enabled: bool, networks: Sequence[str], own_address: str, actor: Actor, now: datetime
 ) -> None:
-    """Store an allow list, which is in force at once.
+    """Store an allow list; it applies immediately.
 
-    Raises AppError for a network that cannot be read, and when switching the list of the administration on would
-    shut out the address that asks for it; for either list when this address is unknown, as those of all clients of a
-    proxy that is not trusted.
+    Raise AppError for an invalid network, and if enabling the list of the administration would exclude the address of
+    the client; for both lists if this address is unknown, as with a proxy that is not trusted.
     """
     parsed = tuple(_parse_network(text) for text in networks)
     if is_enabled and own_address == UNKNOWN_CLIENT:
@@ -233,7 +251,7 @@ def change_list(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Change what is named of an allow list, as `save_list` does; the rest stays as it is stored."""
+    """Change the given fields of an allow list, as `save_list` does."""
     with writing():
         if is_enabled is None:
             is_enabled = bool(settings_store.get(f"{zone.value}_allowlist_enabled"))
@@ -264,7 +282,10 @@ def _list_in_force(
 
 
 def _stored_networks(stored: object) -> Iterator[Network]:
-    """Read what is stored; what is no network, which only another program can have stored, lets nobody in."""
+    """Parse the stored networks.
+
+    An invalid one, which only another program can have stored, allows no client.
+    """
     for text in stored if isinstance(stored, list) else ():
         try:
             yield ipaddress.ip_network(text, strict=False)
@@ -279,13 +300,13 @@ def _parse_network(text: str) -> Network:
         raise AppError(f"networks: {text!r} is not an address or a network such as 192.0.2.0/24") from error
 
 
-# Proxies on this machine that are not trusted: remembered, so that people are told what to set.
+# Requests from untrusted proxies on this machine: recorded, so that administrators see what to set
 #
-# Where no list and no rate can know the client, all clients of such a proxy count as one of unknown address.
+# Where no list or rate limit knows the client, all clients of such a proxy count as one with an unknown address.
 
 SEEN_AT = "untrusted_proxy_seen_at"
 NOTED_AT = "duplistatus.untrusted_proxy_noted_at"
-# Written once a day at most; what is older than two has been put right.
+# Written at most once a day; entries older than two days are taken as fixed.
 NOTED_EACH, REMEMBERED = timedelta(days=1), timedelta(days=2)
 WARNING = (
     "requests are received through an untrusted proxy on this host, so all its clients count as one unknown"
@@ -294,7 +315,7 @@ WARNING = (
 
 
 def note_untrusted(now: datetime) -> None:
-    """Remember that such a request came. Never fails: it is about the proxy, and not about the request."""
+    """Record such a request. Never fails: the record must not affect the request."""
     noted_at: datetime | None = current_app.extensions.get(NOTED_AT)
     if noted_at is not None and now - noted_at < NOTED_EACH:
         return
@@ -309,6 +330,6 @@ def note_untrusted(now: datetime) -> None:
 
 
 def untrusted_seen_at(now: datetime) -> datetime | None:
-    """When such a request came; None when none came lately."""
+    """Return when such a request was last seen; None if not recently."""
     seen_at = read_time(settings_store.get(SEEN_AT))
     return seen_at if seen_at is not None and now - seen_at < REMEMBERED else None

@@ -1,7 +1,7 @@
-"""How a person likes to see things; kept with the account, so that it follows to every device.
+"""Display preferences of an account.
 
-`of(user)` gives what was chosen, typed, with the default of everything else; `save` keeps what a form sends. A further
-preference is a field of `Preferences` and a line in `CHOICES`.
+`of(user)` returns typed values with defaults; `save` stores the values of a form. To add a preference, add a field to
+`Preferences` and a line to `CHOICES`.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,7 +20,7 @@ from app.core.languages import PAGE_LANGUAGES
 from app.plugin.errors import NotFound
 
 MONDAY, SUNDAY = 0, 6
-# Where the week begins on a Monday: languages, and countries that differ from the others of their language.
+# Where the week begins on Monday: languages, and countries that differ from the others of their language.
 MONDAY_FIRST = frozenset(
     "en_GB en_AU en_NZ fr de es it pt_PT nl pl ru sv no nb nn da fi cs sk hu ro bg hr sl et lv lt el is mt".split()  # noqa: SIM905 (a line each)
 )
@@ -29,9 +29,10 @@ LONGEST_TEXT = 80
 
 @dataclass(frozen=True, slots=True)
 class Preferences:
-    """What an account has chosen. An empty `format_locale` means as the language, an empty `time_zone` the browser's.
+    """Preferences of an account.
 
-    `refresh_s` is how often live pages ask for news. `dashboard_sort` and `settings_tab` hold what was used last.
+    An empty `format_locale` follows the language, an empty `time_zone` the browser. `refresh_s` is the interval of
+    refreshing pages. `dashboard_sort` and `settings_tab` hold the last used values.
     """
 
     theme: str = "system"
@@ -54,7 +55,10 @@ class Preferences:
     template_tab: str = "success"
 
     def first_weekday(self, locale: str) -> int:
-        """The day on which weeks begin, 0 for Monday and 6 for Sunday, with `locale` for those who leave it to that."""
+        """Return the first day of the week, 0 for Monday and 6 for Sunday.
+
+        By `locale` unless chosen.
+        """
         if self.week_start != "locale":
             return MONDAY if self.week_start == "monday" else SUNDAY
         locale = (self.format_locale or locale).replace("-", "_")
@@ -66,13 +70,13 @@ DEFAULTS = Preferences()
 
 @cache
 def time_zones() -> frozenset[str]:
-    """The time zones to choose from, by their names."""
+    """Return the names of the available time zones."""
     return frozenset(zone for zone in available_timezones() if "/" in zone and not zone.startswith(("Etc/", "System")))
 
 
 @cache
 def format_locales() -> frozenset[str]:
-    """The locales to write dates and numbers by, as browsers name them."""
+    """Return the available locales for dates and numbers, as browsers name them."""
     return frozenset(code.replace("_", "-") for code in locale_identifiers() if code != "root" and "_POSIX" not in code)
 
 
@@ -88,7 +92,7 @@ def _is_word(text: str) -> bool:
     return len(text) <= LONGEST_TEXT and text.isascii() and text.lstrip("-").replace("-", "").replace("_", "").isalnum()
 
 
-# What each may be: one of several values, or what a function accepts.
+# Allowed values of each preference: a collection, or a function that checks a value.
 CHOICES: dict[str, tuple[object, ...] | Callable[[str], bool]] = {
     "theme": ("light", "dark", "system"),
     "dashboard_view": ("cards", "table", "compact"),
@@ -113,7 +117,10 @@ CLAIMS = {"1": True, "on": True, "true": True, "y": True, "0": False, "": False,
 
 
 def of(user: Any) -> Preferences:
-    """What an account has chosen; visitors and scripts have chosen nothing. What is not known any more is left out."""
+    """Return the preferences of an account; defaults for visitors and scripts.
+
+    Unknown stored ones are ignored.
+    """
     stored: Mapping[str, Any] = getattr(user, "preferences", None) or {}
     if not stored:
         return DEFAULTS
@@ -121,10 +128,10 @@ def of(user: Any) -> Preferences:
 
 
 def save(user_id: str, chosen: Mapping[str, Any], *, now: datetime) -> None:
-    """Keep those of `chosen` that are known preferences with a known value; the others stay as they are.
+    """Store the known preferences of `chosen` that have valid values.
 
-    Values may come as the text that a form sends. `language` is kept with the account itself. Raises NotFound when the
-    account is gone.
+    Others stay unchanged. Values may be the text of a form. `language` is stored in the account. Raise NotFound if
+    the account is gone.
     """
     known = _known(chosen)
     with writing() as session:
@@ -136,7 +143,10 @@ def save(user_id: str, chosen: Mapping[str, Any], *, now: datetime) -> None:
 
 
 def remember(user: User, **used: Any) -> None:
-    """Keep what a person used last, if it is something else than before. That is no change of the account."""
+    """Store what the user used last, if it differs.
+
+    This does not count as a change of the account.
+    """
     known = _known(used)
     if all(getattr(of(user), name) == value for name, value in known.items()):
         return
@@ -158,7 +168,7 @@ def _known(chosen: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """The value that a form's text means: a number or a claim where the preference is one."""
+    """Convert the text of a form to a number or boolean where the preference is one."""
     if not isinstance(value, str):
         return value
     default = getattr(DEFAULTS, name)
@@ -169,8 +179,8 @@ def _typed(name: str, value: Any) -> Any:
     return value
 
 
-def is_fitting(name: str, value: Any) -> bool:
-    """Whether a stored value can have been chosen; a preference that is not known any more is left out when read."""
+def is_valid(name: str, value: Any) -> bool:
+    """Whether a stored value is valid; unknown preferences are ignored when read."""
     return name not in CHOICES or _is_known(name, value)
 
 

@@ -1,4 +1,4 @@
-"""Session rows: one browser each. The cookie's value goes out once and is kept only as its SHA-256."""
+"""Stored and anonymous sessions, and Flask's session that uses them."""
 
 import hashlib
 import hmac
@@ -23,19 +23,19 @@ from app.runtime import settings
 
 LIFETIME = timedelta(hours=24)
 TOKEN_LIFETIME = timedelta(minutes=30)
-# A token that ends sooner than this is replaced when asked for, so that a form stays good while it is filled in.
+# A token that expires sooner than this is replaced when requested, so that it stays valid while a form is filled in.
 TOKEN_RESERVE = timedelta(minutes=5)
-# The time of the last use is kept to the minute: a write for every read would cost more than the read.
+# The time of the last use is stored to the minute: a write for each read would cost more than the read.
 TOUCH_INTERVAL = timedelta(minutes=1)
-# Of rows without an account, for each address.
+# Maximum of rows without an account, for each address.
 ANONYMOUS_ROWS = 50
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSession:
-    """A live session as it was read, together with its user (None for an anonymous one).
+    """A live session with its user (None for an anonymous one).
 
-    One that is not `is_stored` has no row: the cookie holds all of it.
+    If not `is_stored`, it has no row: the cookie holds everything.
     """
 
     id_hash: str
@@ -50,19 +50,22 @@ class StoredSession:
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """From where a session is used."""
+    """Address and user agent of the client of a session."""
 
     ip_address: str | None = None
     user_agent: str | None = None
 
 
 def hash_of(session_id: str) -> str:
-    """The key under which a session's row is kept."""
+    """Return the key under which a session is stored."""
     return hashlib.sha256(session_id.encode()).hexdigest()
 
 
 def find_stored(session_id: str, now: datetime) -> StoredSession | None:
-    """A session and its user; None when it is unknown or has expired. The user is for reading only."""
+    """Return a session with its user, for reading only.
+
+    None if it is unknown or has expired.
+    """
     id_hash = hash_of(session_id)
     stored = cache().get(("session", id_hash), lambda: _read(id_hash))
     return stored if stored is not None and stored.expires_at > now else None
@@ -83,7 +86,7 @@ def _read(id_hash: str) -> StoredSession | None:
     if row is None:
         return None
     if row.User is not None:
-        db.session.expunge(row.User)  # shared by the requests to come, so it belongs to no transaction
+        db.session.expunge(row.User)  # shared by later requests, so it must not belong to a transaction
     return StoredSession(*row)
 
 
@@ -95,10 +98,10 @@ def create_stored(
     data: Mapping[str, Any] | None = None,
     replaces: StoredSession | None = None,
 ) -> str:
-    """Make a session that lives for a day and return the value for its cookie.
+    """Create a session that lasts a day and return the value of its cookie.
 
-    A session that it `replaces` ends, but its CSRF token goes over, so that a page or a script that holds the token
-    may go on after signing in. Expired sessions are cleared away in passing.
+    A session that it `replaces` ends, but its CSRF token is kept, so that a page or script with the token can
+    continue after signing in. Expired sessions are deleted at the same time.
     """
     session_id = secrets.token_hex(32)
     with writing() as session:
@@ -123,7 +126,10 @@ def create_stored(
 
 
 def create_anonymous(now: datetime, browser: Browser) -> str:
-    """Make a session that belongs to no account, as `create` does; the newest of an address stay."""
+    """Create a session without an account, as `create_stored` does.
+
+    The newest of each address are kept.
+    """
     with writing() as session:
         session_id = create_stored(now, browser)
         is_older = Session.user_id.is_(None) & (Session.id_hash != hash_of(session_id))
@@ -134,25 +140,25 @@ def create_anonymous(now: datetime, browser: Browser) -> str:
 
 
 def delete_by_hash(id_hash: str) -> None:
-    """End one session."""
+    """Delete one session."""
     with writing() as session:
         session.execute(delete(Session).where(Session.id_hash == id_hash))
 
 
 def delete_of_user(user_id: str, *, keep: str | None = None) -> None:
-    """End all sessions of a user, except the one whose hash is `keep`."""
+    """Delete all sessions of a user except the one with the hash `keep`."""
     with writing() as session:
         session.execute(delete(Session).where(Session.user_id == user_id, Session.id_hash != (keep or "")))
 
 
 def touch_stored(id_hash: str, now: datetime, data: Mapping[str, Any]) -> None:
-    """Note that a session was used, and keep its data."""
+    """Record that a session was used, and store its data."""
     with writing() as session:
         session.execute(update(Session).where(Session.id_hash == id_hash).values(last_accessed_at=now, data=dict(data)))
 
 
 def purge_expired(now: datetime) -> int:
-    """Delete expired sessions and return how many there were."""
+    """Delete expired sessions and return their number."""
     with writing() as session:
         result = session.execute(delete(Session).where(Session.expires_at <= now))
     assert isinstance(result, CursorResult)  # noqa: S101 (tells the type checker what a DELETE returns)
@@ -160,9 +166,10 @@ def purge_expired(now: datetime) -> int:
 
 
 def issue_token(id_hash: str, now: datetime) -> tuple[str, datetime]:
-    """Return the session's CSRF token and when it ends; a new one when the old one ends soon.
+    """Return the CSRF token of the session and when it expires.
 
-    Decided within the writing transaction, so that two pages that ask at once are given the same token.
+    A new one if the old one expires soon. Done in one writing transaction, so that two pages that ask at the same
+    time get the same token.
     """
     with writing() as session:
         query = select(Session.csrf_token, Session.csrf_expires_at).where(Session.id_hash == id_hash)
@@ -176,21 +183,24 @@ def issue_token(id_hash: str, now: datetime) -> tuple[str, datetime]:
 
 
 def is_fresh(expires_at: datetime | None, now: datetime) -> bool:
-    """Whether a token may be handed out once more."""
+    """Whether a token may be issued again."""
     return expires_at is not None and expires_at - now > TOKEN_RESERVE
 
 
 def is_token_valid(stored: StoredSession, sent: str | None, now: datetime) -> bool:
-    """Whether `sent` is the session's token and has not expired. Takes the same time wherever they differ."""
+    """Whether `sent` is the session's token and has not expired.
+
+    Compares in constant time.
+    """
     if not sent or stored.csrf_token is None or stored.csrf_expires_at is None or stored.csrf_expires_at <= now:
         return False
     return hmac.compare_digest(stored.csrf_token.encode(), sent.encode())
 
 
-# Sessions of people who have not signed in. Their cookie holds all of it, so that nothing is stored for a visit.
+# Anonymous sessions: the cookie holds everything, so that a visit stores nothing
 #
-# The id reads like that of a stored session, 32 bytes in hex: when it began, random bytes, and a signature of both. A
-# CSRF token is a signature of the id and of a period; the periods are as long as tokens are handed out.
+# The id has the form of a stored session's, 32 bytes in hex: its start, random bytes, and a signature of both. A CSRF
+# token is a signature of the id and of a period; a period is as long as tokens are issued.
 
 KEY_SETTING = "anonymous_session_key"
 BEGAN_BYTES, RANDOM_BYTES, SIGNATURE_BYTES = 4, 12, 16
@@ -198,24 +208,27 @@ PERIOD = TOKEN_LIFETIME - TOKEN_RESERVE
 
 
 def ensure_key(now: datetime) -> None:
-    """Make the key of the signatures where there is none. All processes share it."""
+    """Create the key of the signatures if there is none. All processes share it."""
     if not settings_store.get(KEY_SETTING):
         settings_store.save(KEY_SETTING, secrets.token_hex(32), now=now)
 
 
 def begin_anonymous(now: datetime) -> str:
-    """A new id, for the cookie."""
+    """Return a new id for the cookie."""
     content = int(now.timestamp()).to_bytes(BEGAN_BYTES) + secrets.token_bytes(RANDOM_BYTES)
     return (content + _sign(content)).hex()
 
 
 def find_anonymous(session_id: str, now: datetime) -> StoredSession | None:
-    """The session of an id with a token that is good for a while; None for an id that is not ours or has expired."""
+    """Return the session of an id with a fresh token.
+
+    None for an invalid or expired id.
+    """
     return next(with_tokens(session_id, now), None)
 
 
 def with_tokens(session_id: str, now: datetime) -> Iterator[StoredSession]:
-    """The session with each token that may still come with a form, the newest first."""
+    """Yield the session with each token that is still valid, newest first."""
     began_at = _read_beginning(session_id)
     if began_at is None or abs(now - began_at) >= LIFETIME:
         return
@@ -237,7 +250,7 @@ def with_tokens(session_id: str, now: datetime) -> Iterator[StoredSession]:
 
 
 def _read_beginning(session_id: str) -> datetime | None:
-    """When the session of an id began; None unless we have signed it."""
+    """Return when the session of an id began; None unless we signed it."""
     try:
         sent = bytes.fromhex(session_id)
     except ValueError:
@@ -254,21 +267,24 @@ def _sign(content: bytes, *, size: int = SIGNATURE_BYTES) -> bytes:
     return hashlib.blake2b(content, key=key, digest_size=size).digest()
 
 
-# Flask's session kept in the database: Flask-Login, the CSRF protection and flashed messages all stand on it.
+# Flask's session, stored in the database; used by Flask-Login, the CSRF protection and flashed messages
 #
-# It is lazy. Until a view or a guard looks into the session nothing is read, so open endpoints pay nothing for it; and
+# It is lazy: nothing is read until a view or an access rule uses the session, so public endpoints cost nothing; and
 # nothing is written unless something changed or a minute has passed.
 
 SESSION_COOKIE = "sessionId"
-# wire: `POST /api/session` hands out a second kind of cookie, which never signs anybody in
+# wire: `POST /api/session` sets a second kind of cookie, which never signs anyone in
 PLAIN_COOKIE = "session"
 ID_LENGTH = 64
-# Flask-Login keeps the id of the user under this key; we keep it in a column of its own.
+# Flask-Login stores the user id under this key; we store it in a column.
 USER_KEY = "_user_id"
 
 
 class ServerSession(SessionMixin):
-    """The session of one request. It is stored when something is put in; a CSRF token needs only a cookie."""
+    """The session of one request. A row is created when a value is set.
+
+    A CSRF token needs only a cookie.
+    """
 
     modified = False
 
@@ -285,12 +301,12 @@ class ServerSession(SessionMixin):
 
     @property
     def is_live(self) -> bool:
-        """Whether the browser's cookie names a session that has not ended."""
+        """Whether the cookie names a session that has not ended."""
         return self._load()._stored is not None
 
     @property
     def session_id(self) -> str | None:
-        """The value of the cookie that was sent, if it names a live session."""
+        """The value of the cookie, if it names a live session."""
         return self._session_id if self.is_live else None
 
     @property
@@ -301,12 +317,12 @@ class ServerSession(SessionMixin):
 
     @property
     def user(self) -> User | None:
-        """The account that this session belongs to."""
+        """The account of this session."""
         stored = self._load()._stored
         return None if stored is None else stored.user
 
     def csrf_token(self) -> str:
-        """The token that changing requests have to carry; begins a session where there is none."""
+        """The token that changing requests must send; creates a session if there is none."""
         now = runtime.now()
         stored = self._load()._stored
         if stored is None or not stored.is_stored:
@@ -318,7 +334,7 @@ class ServerSession(SessionMixin):
         return token
 
     def accepts_token(self, sent: str | None) -> bool:
-        """Whether `sent` is this session's token and still good."""
+        """Whether `sent` is a valid token of this session."""
         now, stored = runtime.now(), self._load()._stored
         if stored is None:
             return False
@@ -328,11 +344,11 @@ class ServerSession(SessionMixin):
         return accepted is not None
 
     def send_cookie(self, lifetime: timedelta = LIFETIME) -> None:
-        """Send the cookie with this answer, new or not."""
+        """Send the cookie with this response, new or not."""
         self._cookie_lifetime = lifetime
 
     def discard(self) -> None:
-        """End the session; the browser keeps a cookie, which names nothing any more."""
+        """End the session; the browser keeps a cookie that is no longer valid."""
         self._delete_row()
         if self._stored is not None and not self._stored.is_stored:
             self._session_id = secrets.token_hex(ID_LENGTH // 2)
@@ -340,17 +356,23 @@ class ServerSession(SessionMixin):
         self._stored, self._data = None, {}
 
     def end(self) -> None:
-        """End the session and have the browser forget it."""
+        """End the session and delete the cookie."""
         self._delete_row()
         self._stored, self._session_id, self._data = None, None, {}
         self._signs_in, self._ends, self._cookie_lifetime = False, True, None
 
-    def leave_unwritten(self) -> None:
-        """Write nothing at the end of this request, not even that somebody came: the database cannot be written."""
+    def skip_writing(self) -> None:
+        """Write nothing at the end of this request, not even the last use.
+
+        For requests during which the database cannot be written.
+        """
         self._is_left = True
 
     def save(self, now: datetime) -> None:
-        """Write what changed. Signing in always moves to a new id, so that an id planted before is worth nothing."""
+        """Write changes.
+
+        Signing in always changes the id, so that an id set by an attacker is useless.
+        """
         if not self._is_loaded or self._is_left:
             return
         stored = self._stored
@@ -362,17 +384,17 @@ class ServerSession(SessionMixin):
                 touch_stored(stored.id_hash, now, self._kept_data())
 
     def write_cookie(self, app: Flask, interface: SessionInterface, response: Response) -> None:
-        """Set the cookie where one is due, or clear it."""
-        place: dict[str, Any] = {
+        """Set or delete the cookie if required."""
+        attributes: dict[str, Any] = {
             "path": interface.get_cookie_path(app),
             "secure": settings().secure_cookies,
             "httponly": True,
             "samesite": "Lax",
         }
         if self._cookie_lifetime is not None and self._session_id is not None:
-            response.set_cookie(SESSION_COOKIE, self._session_id, max_age=self._cookie_lifetime, **place)
+            response.set_cookie(SESSION_COOKIE, self._session_id, max_age=self._cookie_lifetime, **attributes)
         elif self._ends:
-            response.delete_cookie(SESSION_COOKIE, **place)
+            response.delete_cookie(SESSION_COOKIE, **attributes)
 
     def _load(self) -> "ServerSession":
         if self._is_loaded:
@@ -424,7 +446,7 @@ class ServerSession(SessionMixin):
     def __delitem__(self, key: str) -> None:
         del self._load()._data[key]
         self.modified = True
-        if key == USER_KEY:  # signing out ends the session as a whole
+        if key == USER_KEY:  # signing out ends the whole session
             self.end()
 
     def __iter__(self) -> Iterator[str]:
@@ -434,18 +456,18 @@ class ServerSession(SessionMixin):
         return len(self._load()._data)
 
     def __repr__(self) -> str:
-        return "<ServerSession>"  # neither reads the database nor shows what is inside
+        return "<ServerSession>"  # neither reads the database nor shows the content
 
 
 class ServerSessionInterface(SessionInterface):
-    """How Flask opens and saves our sessions."""
+    """Opens and saves sessions for Flask."""
 
     def open_session(self, app: Flask, request: Request) -> ServerSession:
-        """Give a session that reads nothing yet."""
+        """Return a session that has not read anything yet."""
         return ServerSession(request)
 
     def save_session(self, app: Flask, session: SessionMixin, response: Response) -> None:
-        """Write what changed and set the cookie; an untouched session costs nothing."""
+        """Write changes and set the cookie; does nothing for an unused session."""
         assert isinstance(session, ServerSession)  # noqa: S101 (the one kind that open_session gives)
         if session.accessed:
             response.vary.add("Cookie")
@@ -454,16 +476,22 @@ class ServerSessionInterface(SessionInterface):
 
 
 def _find(session_id: str, now: datetime) -> StoredSession | None:
-    """The session that a cookie names. One that was not stored is looked at first, which asks no database."""
+    """Return the session of a cookie.
+
+    Anonymous ones are tried first, which needs no database.
+    """
     return find_anonymous(session_id, now) or find_stored(session_id, now)
 
 
 def current() -> ServerSession:
-    """The session of the request that is being answered."""
+    """Return the session of the current request."""
     return cast(ServerSession, flask_session)
 
 
 def load_user(user_id: str) -> User | None:
-    """Tell Flask-Login who is signed in: the session's user, read along with it. A lock ends no session."""
+    """Return the signed-in user for Flask-Login, read with the session.
+
+    A lock does not end a session.
+    """
     user = current().user
     return user if user is not None and user.id == user_id else None

@@ -1,11 +1,12 @@
-"""Wrong passwords: counted for each name and network, which is locked out for a while after too many.
+"""Sign-in, and limits of wrong passwords.
 
-A lock stops sign-ins with one name from one network, and nothing else: neither live sessions nor other networks, so
-that nobody is shut out by what others try. Names that exist and names that do not are treated alike.
+Wrong passwords are counted by name and network, which are locked for a while after too many. A lock stops sign-ins
+with one name from one network only, not sessions or other networks, so that an attacker cannot lock out a user. Names
+that exist and names that do not are treated alike.
 
-Beside the lock two rates hold, in the memory of the process. They count what was wrong: one for each network, whatever
-names it tries, and one for each name, which slows down guessing from many networks. The second leaves out networks that
-have signed in with the name before.
+Two rates apply as well, in the memory of the process. They count wrong passwords: of each network, for any name, and
+of each name, which slows down guessing from many networks. The second one excludes networks that have signed in with
+the name before.
 """
 
 import logging
@@ -35,15 +36,18 @@ log = logging.getLogger(__name__)
 TRIES = 5
 LOCK_TIME = timedelta(minutes=15)
 FAILURES_KEPT, SUCCESSES_KEPT = timedelta(days=1), timedelta(days=90)
-# Rows of networks that never signed in; the oldest are left out.
+# Maximum of rows of networks that never signed in; the oldest are deleted.
 MOST_FAILING = 10_000
-# Wrong passwords that may come each minute, and at once; and the lines about them in the log.
+# Wrong passwords per minute and at once; also of log lines about them.
 RATES = {"network": (6, 30), "name": (2, 60), "logged": (1, 1)}
 
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A counted try: how many there were, whether its password may be checked, and until when the lock holds."""
+    """A counted attempt.
+
+    How many there were, whether the password may be checked, and until when the lock lasts.
+    """
 
     name: str
     network: str
@@ -53,7 +57,7 @@ class Guess:
 
 
 class PasswordRefused(Exception):
-    """A password was not taken: what to answer, and what to write into the audit log."""
+    """A rejected password: the error to answer with, and the reason for the audit log."""
 
     def __init__(self, error: AppError, reason: str, **details: object) -> None:
         super().__init__(error.message)
@@ -71,10 +75,10 @@ def check_password(
     now: datetime,
     is_sign_in: bool = True,
 ) -> None:
-    """Check a password that somebody sends from an address, counting what is wrong.
+    """Check a password that was sent from an address, and count a wrong one.
 
-    The account shows only wrong ones of sign-ins, as the contract has it; all of them lock.
-    Raises `wrong` for a wrong one, another PasswordRefused while the lock holds, and TooManyRequests.
+    Every wrong password counts for the lock; the account shows only those of sign-ins, as the compatibility rules
+    say. Raise `wrong` for a wrong one, another PasswordRefused while locked, and TooManyRequests.
     """
     guess = _count_try(name, address, now, is_sign_in=is_sign_in)
     if guess.is_checked and passwords.is_right(password, stored_hash):
@@ -92,21 +96,24 @@ def check_password(
 
 
 def limit_network(address: str | None, now: datetime) -> None:
-    """Count something wrong of a network, which a right password takes back. Raises TooManyRequests."""
+    """Count a failure of a network, which a right password takes back.
+
+    Raise TooManyRequests.
+    """
     _limit("network", _network_of(address), now)
 
 
 def unlock_name(name: str) -> None:
-    """Forget all wrong passwords that came with a name; joins the transaction that is open."""
+    """Delete all wrong passwords of a name; joins the open transaction."""
     _limiter("name").forget(name)
     with writing() as session:
         cleared = update(SignInNetwork).where(SignInNetwork.username == name)
         session.execute(cleared.values(failed_count=0, failed_at=None, locked_until=None))
-        _tell_account(session, name, failed_login_attempts=0)
+        _update_account(session, name, failed_login_attempts=0)
 
 
 def purge_networks(now: datetime) -> int:
-    """Delete what is too old to count, and return how much there was."""
+    """Delete rows that are too old to count and return their number."""
     has_no_failures = or_(SignInNetwork.failed_at.is_(None), SignInNetwork.failed_at < now - FAILURES_KEPT)
     is_unknown = or_(SignInNetwork.signed_in_at.is_(None), SignInNetwork.signed_in_at < now - SUCCESSES_KEPT)
     with writing() as session:
@@ -116,12 +123,13 @@ def purge_networks(now: datetime) -> int:
 
 
 def _count_try(name: str, address: str | None, now: datetime, *, is_sign_in: bool) -> Guess:
-    """Count a try before its password is checked, and lock with the last one. A lock that has passed starts afresh.
+    """Count an attempt before its password is checked, and lock at the last one.
 
-    So a hundred tries at once are not a hundred guesses: five are checked, and the rest find the name locked.
+    An expired lock starts again. So a hundred attempts at once are not a hundred guesses: five are checked, and the
+    rest find the name locked.
 
-    Raises TooManyRequests when the network has tried too much, or when too many networks have tried the name and this
-    one has never signed in with it.
+    Raise TooManyRequests if the network has tried too often, or if too many networks have tried the name and this one
+    has never signed in with it.
     """
     network = _network_of(address)
     limit_network(address, now)
@@ -140,18 +148,21 @@ def _count_try(name: str, address: str | None, now: datetime, *, is_sign_in: boo
         row.failed_count, row.failed_at = row.failed_count + 1, now
         if row.failed_count >= TRIES:
             row.locked_until = now + LOCK_TIME
-        _tell_account(session, name, failed_login_attempts=before + 1 if is_sign_in else User.failed_login_attempts)
+        _update_account(session, name, failed_login_attempts=before + 1 if is_sign_in else User.failed_login_attempts)
         return _guess(row, is_checked=True)
 
 
 def _note_right_password(guess: Guess, now: datetime) -> None:
-    """Take back a counted try whose password was right; the network is known from now on."""
+    """Take back a counted attempt whose password was right.
+
+    The network is known from now on.
+    """
     for what, key in (("network", guess.network), ("name", guess.name)):
         _limiter(what).give_back(key)
     with writing() as session:
         row = _find(session, guess.name, guess.network) or _add(session, guess.name, guess.network)
         row.failed_count, row.failed_at, row.locked_until, row.signed_in_at = 0, None, None, now
-        _tell_account(session, guess.name, failed_login_attempts=0)
+        _update_account(session, guess.name, failed_login_attempts=0)
 
 
 def _find(session: Session, name: str, network: str) -> SignInNetwork | None:
@@ -172,8 +183,11 @@ def _guess(row: SignInNetwork, *, is_checked: bool) -> Guess:
     return Guess(row.username, row.network, row.failed_count, is_checked, row.locked_until)
 
 
-def _tell_account(session: Session, name: str, failed_login_attempts: Any) -> None:
-    """Keep with the account, if there is one, what lists of accounts show: wrong passwords, and the last lock."""
+def _update_account(session: Session, name: str, failed_login_attempts: Any) -> None:
+    """Store wrong passwords and the last lock in the account, if it exists.
+
+    Lists of accounts show them.
+    """
     last_lock = select(func.max(SignInNetwork.locked_until)).where(SignInNetwork.username == name).scalar_subquery()
     values = {"failed_login_attempts": failed_login_attempts, "locked_until": last_lock}
     changed = update(User).where(User.username == name).values(**values)
@@ -192,7 +206,10 @@ def _limit(what: str, key: str, now: datetime) -> None:
 
 
 def _network_of(address: str | None) -> str:
-    """What tries are counted by: the address, or the /64 network of an IPv6 one."""
+    """Return the key that attempts are counted by.
+
+    The address, or the /64 network of an IPv6 address.
+    """
     return rate_key(address or "unknown")
 
 
@@ -200,30 +217,34 @@ def _limiter(what: str) -> Limiter:
     return limiter(f"sign-in {what}", *RATES[what])
 
 
-# Signing in: checks and records, brings old hashes up to date, and looks whether the master key was exchanged.
+# Signing in: check, record, replace old hashes, and detect a changed master key
 
-# What a name can have; longer ones are cut before anything is looked for or recorded.
+# Maximum length of a name; longer ones are truncated before anything is searched or recorded.
 LONGEST_NAME = 255
 
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who signed in, and whether stored secrets were dropped because the master key is another one."""
+    """The user who signed in.
+
+    Also whether stored secrets were dropped because the master key has changed.
+    """
 
     user: User
     is_key_changed: bool
 
 
 def sign_in_user(username: str, password: str, *, actor: Actor, now: datetime) -> SignedIn:
-    """Check a name and a password and note the sign-in. The session is the caller's business.
+    """Check a name and a password and record the sign-in.
 
-    Raises AppError with the contract's `errorCode`: missing credentials (400), wrong ones (401), a lock (403), too many
-    attempts (429), a database out of reach (503). Every outcome is recorded but too many attempts, which are logged.
+    The caller creates the session. Raise AppError with the `errorCode` of the API: missing credentials (400), wrong
+    ones (401), locked (403), too many attempts (429), database unavailable (503). Every result is recorded except too
+    many attempts, which are logged.
     """
     try:
         return _login(username, password, actor, now)
     except DATABASE_ERRORS as error:
-        if fault_of(error) in (None, Fault.DAMAGED):  # the first is a mistake of ours, the second has its own answer
+        if fault_of(error) in (None, Fault.DAMAGED):  # the first is a bug, the second has its own response
             raise
         log.error("sign-in failed because the database cannot be used: %s", error)
         raise Unavailable("The database is not ready", errorCode="DATABASE_NOT_READY") from error
@@ -237,8 +258,8 @@ def _login(username: str, password: str, actor: Actor, now: datetime) -> SignedI
         raise AppError("Username and password are required", errorCode="REQUIRED_CREDENTIALS")
     user = db.session.scalars(select(User).where(User.username == name)).one_or_none()
     known = Actor(user.id if user else None, name, actor.ip_address, actor.user_agent)
-    # The hash of nobody costs as much time to check as that of an account.
-    checked_hash = user.password_hash if user else passwords.nobodys_hash()
+    # Checking this hash takes as long as checking that of an account.
+    checked_hash = user.password_hash if user else passwords.dummy_hash()
     error = Unauthorized("Invalid username or password", errorCode="INVALID_CREDENTIALS")
     wrong = PasswordRefused(error, "Invalid password" if user else "Invalid credentials")
     try:

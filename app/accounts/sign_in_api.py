@@ -1,4 +1,4 @@
-"""Signing in and out, and passwords."""
+"""API of signing in and out, passwords, sessions and CSRF tokens."""
 
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from app.accounts.network_access import rate_key
 from app.accounts.passwords import PasswordPolicy
 from app.accounts.sessions import PLAIN_COOKIE, SESSION_COOKIE
 from app.accounts.sign_in import sign_in_user as sign_in
-from app.plugin import ApiGroup, AppError, Guard, described, guarded
+from app.plugin import Access, ApiGroup, AppError, described, guarded
 from app.plugin.errors import Unauthorized
 from app.runtime import settings
 from app.web.errors import name_errors
@@ -23,7 +23,7 @@ from app.web.guards import check_login_token, limit_rate
 from app.web.request import actor, client_address, end_session, json_body, user_agent, visitor
 from app.web.responses import DONE, MESSAGE, Out
 
-# Wire form of sign-in and passwords.
+# Schemas
 
 
 class Credentials(Schema):
@@ -37,7 +37,7 @@ class Credentials(Schema):
 
     @post_load
     def fill_in(self, values: dict[str, Any], **_options: Any) -> dict[str, str]:
-        """Take null as missing."""
+        """Treat null as missing."""
         return {name: value or "" for name, value in values.items()}
 
 
@@ -52,7 +52,7 @@ class PasswordChange(Schema):
 
     @post_load
     def fill_in(self, values: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Take a new password of null as missing."""
+        """Treat a null `newPassword` as missing."""
         return {**values, "new": values["new"] or ""}
 
 
@@ -87,19 +87,19 @@ class PolicyOut(Out):
     requires_uppercase = fields.Boolean(data_key="requireUppercase")
     requires_lowercase = fields.Boolean(data_key="requireLowercase")
     requires_numbers = fields.Boolean(data_key="requireNumbers")
-    requires_special_signs = fields.Boolean(data_key="requireSpecialChars")
+    requires_special_characters = fields.Boolean(data_key="requireSpecialChars")
 
 
 _user_out = UserOut()
 
 
 def dump_user(user: User) -> dict[str, Any]:
-    """The account that is signed in."""
+    """Return the signed-in account."""
     return _user_out.dump(user)
 
 
 def dump_policy(policy: PasswordPolicy) -> dict[str, Any]:
-    """What a password has to be, for a form that says so beforehand."""
+    """Return the password policy, for forms that show it in advance."""
     return {
         "minLength": policy.min_length,
         "requireUppercase": policy.are_classes_enforced,
@@ -109,16 +109,16 @@ def dump_policy(policy: PasswordPolicy) -> dict[str, Any]:
     }
 
 
-# Views of the auth group.
+# Views of the group `auth`
 
 auth_bp = Blueprint("auth", __name__, url_prefix="/auth")
-# wire: programs tell the errors of this family apart by these words
+# wire: programs distinguish the errors of these views by these words
 name_errors(auth_bp, {400: "INVALID_REQUEST", 500: "INTERNAL_ERROR", 503: "DATABASE_NOT_READY"})
 name_errors(auth_bp, {500: "POLICY_RETRIEVE_FAILED"}, "password_policy")
 
 
 @auth_bp.post("/login")
-@guarded(Guard.OPEN, csrf=False)
+@guarded(Access.PUBLIC, csrf=False)
 @described({200: SignedInOut}, body=Credentials, errors=(401, 403, 429))
 def login() -> ResponseReturnValue:
     """Sign in; the session gets a new id."""
@@ -147,18 +147,18 @@ def me() -> ResponseReturnValue:
 
 
 @auth_bp.post("/change-password")
-@guarded(Guard.LOGIN, before_password_change=True)
+@guarded(Access.USER, before_password_change=True)
 @described({200: {**DONE, "successCode": fields.String()}}, body=PasswordChange, errors=(403, 404, 429))
 def change_password() -> ResponseReturnValue:
     """Change the password; other sessions of the user are ended."""
     change = PasswordChange().load(json_body())
-    kept = sessions.current().id_hash
-    users.change_password(current_user.id, **change, actor=actor(), now=runtime.now(), kept_session=kept)
+    session_hash = sessions.current().id_hash
+    users.change_password(current_user.id, **change, actor=actor(), now=runtime.now(), kept_session=session_hash)
     return {"success": True, "message": "Password changed successfully", "successCode": "PASSWORD_CHANGED"}
 
 
 @auth_bp.get("/password-policy")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 @described({200: PolicyOut})
 def password_policy() -> ResponseReturnValue:
     """Get the password policy."""
@@ -166,21 +166,21 @@ def password_policy() -> ResponseReturnValue:
 
 
 @auth_bp.get("/admin-must-change-password")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 @described({200: {"mustChangePassword": fields.Boolean()}})
 def admin_must_change_password() -> ResponseReturnValue:
     """Check whether the first administrator still has the default password."""
     return {"mustChangePassword": users.must_admin_change_password()}
 
 
-auth_group = ApiGroup(name="auth", blueprint=auth_bp, guard=Guard.SESSION, summary="Sign-in, sign-out and passwords")
+auth_group = ApiGroup(name="auth", blueprint=auth_bp, access=Access.SESSION, summary="Sign-in, sign-out and passwords")
 
 
-# Views of the session group.
+# Views of the group `session`
 
 session_bp = Blueprint("session", __name__)
 
-# wire: longer than the session itself lives
+# wire: longer than the session itself lasts
 CSRF_COOKIE_LIFETIME = timedelta(days=7)
 
 
@@ -203,7 +203,7 @@ def create() -> ResponseReturnValue:
     session_id = sessions.create_anonymous(now, sessions.Browser(rate_key(address), user_agent()))
     answer = current_app.json.response({"sessionId": session_id, "message": "Session created successfully"})
     lifetime = sessions.LIFETIME
-    answer.set_cookie(PLAIN_COOKIE, session_id, max_age=lifetime, **_cookie_place())
+    answer.set_cookie(PLAIN_COOKIE, session_id, max_age=lifetime, **_cookie_attributes())
     return answer
 
 
@@ -228,11 +228,11 @@ def delete() -> ResponseReturnValue:
         return {"message": "There was no session to delete"}
     session.discard()
     answer = current_app.json.response({"message": "Session deleted successfully"})
-    answer.delete_cookie(PLAIN_COOKIE, **_cookie_place())
+    answer.delete_cookie(PLAIN_COOKIE, **_cookie_attributes())
     return answer
 
 
-def _cookie_place() -> dict[str, Any]:
+def _cookie_attributes() -> dict[str, Any]:
     return {
         "path": settings().base_path or "/",
         "secure": settings().secure_cookies,
@@ -244,5 +244,5 @@ def _cookie_place() -> dict[str, Any]:
 # Anonymous sessions and CSRF tokens: what a script or a page fetches before it signs in.
 
 session_group = ApiGroup(
-    name="session", blueprint=session_bp, guard=Guard.OPEN, csrf=False, summary="Sessions and CSRF tokens"
+    name="session", blueprint=session_bp, access=Access.PUBLIC, csrf=False, summary="Sessions and CSRF tokens"
 )

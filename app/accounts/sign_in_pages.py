@@ -1,6 +1,6 @@
-"""What a page says when signing in or a new password was refused, in the reader's language.
+"""Pages to sign in and to change the password, with translated messages of errors.
 
-Services tell why by the codes of the API; a refusal without a sentence here is shown in the service's own words.
+Services name errors by the codes of the API; an error without a sentence here is shown in the service's own words.
 """
 
 from flask import flash, redirect, render_template, request, url_for
@@ -15,7 +15,7 @@ from app import runtime
 from app.accounts import passwords, preferences, sessions, users
 from app.accounts.sign_in import SignedIn, sign_in_user
 from app.config import DEFAULT_PASSWORD
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.web import i18n
 from app.web import pages as web_pages
 from app.web.forms import PageForm
@@ -24,18 +24,18 @@ from app.web.request import actor, end_session, visitor
 
 
 def sentence_of(refusal: AppError) -> str:
-    """The sentence that a person reads."""
+    """Return the translated message of an error."""
     return sentences_of(refusal)[0]
 
 
 def sentences_of(refusal: AppError) -> tuple[str, ...]:
-    """The same, with a sentence for each rule that a password breaks."""
+    """Return the same, with one sentence for each rule that a password breaks."""
     violations = refusal.extra.get("validationErrors")
     return tuple(_rule(violation) for violation in violations) if violations else (_sentence(refusal),)
 
 
 def _rule(violation: str) -> str:
-    """The sentence for what the policy says, which programs know in English."""
+    """Return the translated sentence for a broken rule in the API's English."""
     length = passwords.policy().min_length
     return {
         "Cannot use the default password. Please choose a different password": _(
@@ -72,23 +72,26 @@ def _sentence(refusal: AppError) -> str:
     }.get(code, refusal.message)
 
 
-# Forms of the pages. A form's `attempt` calls the service and keeps a refusal for the page to show.
+# Forms. `attempt` calls the service and keeps an error for the page to show
 
 
 class PasswordCheckForm(PageForm):
-    """A form with a password that is checked; `refusal` is what the service has said against it."""
+    """A form that checks a password; `refusal` is the error of the service."""
 
     refusal: AppError | None = None
 
-    def answer_with(self, page: str, usual_status: int) -> ResponseReturnValue:
-        """The page of the form: with the status of the refusal where waiting helps, else with the usual one."""
+    def respond(self, page: str, usual_status: int) -> ResponseReturnValue:
+        """Render the page of the form.
+
+        It has the status of the error if waiting helps, else the usual one.
+        """
         if self.refusal is not None and self.refusal.status in (403, 429, 503):
             return page, self.refusal.status, dict(self.refusal.headers)
         return page, usual_status
 
 
 class LoginForm(PasswordCheckForm):
-    """Name and password."""
+    """Username and password."""
 
     username = StringField(lazy_gettext("Username"), [InputRequired()])
     password = PasswordField(lazy_gettext("Password"), [InputRequired()])
@@ -96,7 +99,7 @@ class LoginForm(PasswordCheckForm):
     problem = ""
 
     def attempt(self) -> SignedIn | None:
-        """Sign in, or say in `problem` why not."""
+        """Sign in, or set `problem` to the reason why not."""
         if not self.validate():
             self.problem = _("Enter your username and your password.")
             return None
@@ -108,7 +111,7 @@ class LoginForm(PasswordCheckForm):
 
 
 class PasswordForm(PasswordCheckForm):
-    """A new password, twice; the current one unless the change is forced."""
+    """A new password, twice; also the current one unless the change is forced."""
 
     current = PasswordField(lazy_gettext("Current password"))
     new = PasswordField(lazy_gettext("New password"), [InputRequired()])
@@ -117,7 +120,7 @@ class PasswordForm(PasswordCheckForm):
     problems: tuple[str, ...] = ()
 
     def attempt(self) -> bool:
-        """Change the password, or say in `problems` what is wrong with it."""
+        """Change the password, or set `problems`."""
         if not self.validate() or self.new.data != self.confirm.data:
             self.problems = (_("The passwords do not match."),)
             return False
@@ -136,35 +139,35 @@ class PasswordForm(PasswordCheckForm):
         return True
 
 
-# The pages. Each view loads through a service, lays out through a module of its own name, and renders.
+# Views
 
 _OLD_PREFIXES = ", ".join(f'"{prefix}"' for prefix in i18n.PREFIXES)
 
 
 @pages_bp.post("/preferences")
 def save_preferences() -> ResponseReturnValue:
-    """Keep how this person likes to see things, and go back to where they were."""
+    """Store display preferences and return to the previous page."""
     preferences.save(current_user.id, request.form, now=runtime.now())
     return redirect(web_pages.local_address(request.form.get("back")), 303)
 
 
 @pages_bp.get("/login")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 def login() -> ResponseReturnValue:
-    """The form to sign in; whoever is signed in already goes on."""
+    """Show the form to sign in; redirect a user who is signed in already."""
     if current_user.is_authenticated:
         return redirect(web_pages.local_address(request.args.get("redirect")), 303)
     return _show_login(LoginForm(formdata=None))
 
 
 @pages_bp.post("/login")
-@guarded(Guard.SESSION)
+@guarded(Access.SESSION)
 def sign_in() -> ResponseReturnValue:
-    """Check name and password."""
+    """Check username and password."""
     form = LoginForm()
     result = form.attempt()
     if result is None:
-        return form.answer_with(_show_login(form), 401)
+        return form.respond(_show_login(form), 401)
     login_user(result.user)
     if result.is_key_changed:
         flash(
@@ -175,7 +178,7 @@ def sign_in() -> ResponseReturnValue:
 
 
 @pages_bp.post("/logout")
-@guarded(Guard.SESSION)
+@guarded(Access.SESSION)
 def logout() -> ResponseReturnValue:
     """End the session."""
     end_session()
@@ -183,27 +186,27 @@ def logout() -> ResponseReturnValue:
 
 
 @pages_bp.get("/change-password")
-@guarded(Guard.LOGIN, before_password_change=True)
+@guarded(Access.USER, before_password_change=True)
 def change_password() -> ResponseReturnValue:
-    """The form for a new password."""
+    """Show the form for a new password."""
     return _show_password_form(PasswordForm(formdata=None))
 
 
 @pages_bp.post("/change-password")
-@guarded(Guard.LOGIN, before_password_change=True)
+@guarded(Access.USER, before_password_change=True)
 def save_password() -> ResponseReturnValue:
-    """Change the password and go on to the dashboard."""
+    """Change the password and continue to the dashboard."""
     form = PasswordForm()
     if not form.attempt():
-        return form.answer_with(_show_password_form(form), 400)
+        return form.respond(_show_password_form(form), 400)
     flash(_("Your password has been changed."), "success")
     return redirect(url_for("pages.dashboard"), 303)
 
 
 @pages_bp.post("/language")
-@guarded(Guard.SESSION, before_password_change=True)
+@guarded(Access.SESSION, before_password_change=True)
 def choose_language() -> ResponseReturnValue:
-    """Speak another language from now on: on this device, and for the account on all of them."""
+    """Set the language: of this device, and of the account if signed in."""
     code = i18n.known_language(request.form.get("language"))
     if code and current_user.is_authenticated:
         preferences.save(current_user.id, {"language": code}, now=runtime.now())
@@ -213,9 +216,12 @@ def choose_language() -> ResponseReturnValue:
 
 @pages_bp.get(f"/<any({_OLD_PREFIXES}):locale>/", strict_slashes=False)
 @pages_bp.get(f"/<any({_OLD_PREFIXES}):locale>/<path:rest>")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 def old_bookmark(locale: str, rest: str = "") -> ResponseReturnValue:
-    """Send an address with a language in front to the one without, and remember the language."""
+    """Redirect a path with a language prefix to the one without.
+
+    The language is remembered.
+    """
     return i18n.remember(redirect(web_pages.without_locale(rest), 308), locale)
 
 

@@ -1,4 +1,4 @@
-"""Forms of accounts: making one, and changing one."""
+"""Settings pages of the accounts."""
 
 from datetime import UTC, datetime
 
@@ -18,7 +18,7 @@ from app.accounts.passwords import PasswordPolicy
 from app.accounts.users import LONGEST_NAME, SHORTEST_NAME, Account, AccountChange, NewAccount
 from app.audit.log import Actor
 from app.backups import overview
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.plugin.errors import Conflict
 from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
 from app.web.pages import settings_bp
@@ -28,7 +28,7 @@ ALL, CHOSEN = "all", "chosen"
 
 
 class AccountForm(SettingsForm):
-    """What both forms ask: name, role, and the servers that the account may see."""
+    """Fields of both forms: name, role, and the servers that the account may see."""
 
     username = StringField(
         lazy_gettext("Username"),
@@ -59,7 +59,7 @@ class AccountForm(SettingsForm):
     )
 
     def offer_servers(self, now: datetime) -> None:
-        """Fill in which servers there are."""
+        """Fill in the servers to choose from."""
         servers = sorted(overview.overview(now, ALL_SERVERS).servers, key=lambda server: server.display_name.casefold())
         self.server_ids.choices = [SelectChoice(server.id, server.display_name) for server in servers]
 
@@ -69,7 +69,7 @@ class AccountForm(SettingsForm):
         return bool(self.sees.data != CHOSEN)
 
     def check_name(self) -> bool:
-        """Whether the name has a length that will do; otherwise it is said at the field."""
+        """Whether the name has a valid length; otherwise add an error to the field."""
         if SHORTEST_NAME <= len(users.normalise_name(self.username.data or "")) <= LONGEST_NAME:
             return True
         bounds = {"least": SHORTEST_NAME, "most": LONGEST_NAME}
@@ -77,7 +77,7 @@ class AccountForm(SettingsForm):
         return False
 
     def take_refusal(self, refusal: AppError) -> None:
-        """Say at its field what the service refused, in the reader's language where we know the case."""
+        """Show an error of the service at its field, translated where the case is known."""
         if isinstance(refusal, Conflict):
             self.refuse("username", _("This username is already in use. Enter a different one."))
         elif refusal.message.startswith("The last admin"):
@@ -103,7 +103,7 @@ class NewAccountForm(AccountForm):
     )
 
     def attempt(self, actor: Actor, now: datetime) -> Account | None:
-        """Make the account; None when the form tells why not."""
+        """Create the account; None if the form has errors."""
         is_fine = self.check_name()
         password = "" if self.makes_password.data else self.password.data or ""
         broken = [] if self.makes_password.data else password_rules(passwords.policy(), password)
@@ -127,10 +127,10 @@ class NewAccountForm(AccountForm):
 
 
 class ChangedAccountForm(AccountForm):
-    """An account that exists."""
+    """An existing account."""
 
     def attempt(self, user_id: str, actor: Actor, now: datetime) -> bool:
-        """Change the account; False when the form tells why not. Raises NotFound."""
+        """Change the account; False if the form has errors. Raise NotFound."""
         if not self.check_name():
             return False
         change = AccountChange(
@@ -151,7 +151,7 @@ class ChangedAccountForm(AccountForm):
 
 
 def password_rules(policy: PasswordPolicy, password: str) -> list[str]:
-    """What is wrong with a password, in the reader's language and the order of the rules."""
+    """Return what is wrong with a password, translated, in the order of the rules."""
     words = {
         "Cannot use": _("The default password cannot be used. Choose a different password."),
         "Password must be": ngettext(
@@ -164,12 +164,12 @@ def password_rules(policy: PasswordPolicy, password: str) -> list[str]:
         "Password must contain at least one num": _("The password needs a digit (0-9)."),
     }
     return [
-        next((told for beginning, told in words.items() if sentence.startswith(beginning)), sentence)
+        next((translation for beginning, translation in words.items() if sentence.startswith(beginning)), sentence)
         for sentence in policy.find_violations(password)
     ]
 
 
-# What the tab of the accounts shows: the list as it was asked for, and one account.
+# Content of the tab: the list, and one account
 
 MOST_LISTED = 1000
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -184,13 +184,16 @@ COLUMNS: tuple[Column[Account], ...] = (
 
 
 def list_accounts(query: ListQuery) -> list[Account]:
-    """The accounts that were asked for, in the order that was asked for."""
+    """Return the accounts that match the query, in its order."""
     found = users.list_accounts(search=query.search, limit=MOST_LISTED).accounts
     return query.ordered(found, COLUMNS)
 
 
 def form_of(account: Account, now: datetime, *, is_sent: bool = True) -> ChangedAccountForm:
-    """The form of an account, filled from what is stored, and with `is_sent` from the request where it sends one."""
+    """Return the form of an account.
+
+    It is filled from the stored values, or with `is_sent` from the request.
+    """
     user = account.user
     source = {} if is_sent else {"formdata": None}
     form = ChangedAccountForm(
@@ -206,7 +209,7 @@ def form_of(account: Account, now: datetime, *, is_sent: bool = True) -> Changed
 
 
 def deletion_question(user: User) -> Confirmation:
-    """What to ask before an account is deleted."""
+    """Return the confirmation before an account is deleted."""
     sentences = [_("The account and its sessions will be deleted immediately. Its audit log entries are kept.")]
     if user.is_admin:
         sentences.append(_("This account is an administrator."))
@@ -220,7 +223,7 @@ def deletion_question(user: User) -> Confirmation:
 
 
 def reset_question(user: User) -> Confirmation:
-    """What to ask before an account gets a new password."""
+    """Return the confirmation before a password is reset."""
     return Confirmation(
         title=_("Reset password of %(name)s?", name=user.username),
         sentences=[
@@ -237,29 +240,29 @@ def reset_question(user: User) -> Confirmation:
     )
 
 
-# Views of the tab of accounts, which is for administrators.
+# Views of the tab, for administrators
 
 TAB = "users"
 
 
 def show_all() -> ResponseReturnValue:
-    """All accounts, or those whose name holds a text."""
+    """List all accounts, or those whose name contains a text."""
     query = read_query(request.args, COLUMNS)
     values = {"query": query, "columns": COLUMNS, "now": runtime.now()}
     return render_template("accounts/users.html", tab=TAB, accounts=list_accounts(query), **values)
 
 
 @settings_bp.get("/users/new")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def new_user() -> ResponseReturnValue:
-    """The form for another account."""
+    """Show the form for a new account."""
     return _show_new(NewAccountForm(formdata=None))
 
 
 @settings_bp.post("/users/new")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def create_user() -> ResponseReturnValue:
-    """Make an account. A password that was made is shown in this answer and never again."""
+    """Create an account. A generated password is shown in this response only."""
     form = NewAccountForm()
     account = form.attempt(actor(), runtime.now())
     if account is None:
@@ -271,15 +274,15 @@ def create_user() -> ResponseReturnValue:
 
 
 @settings_bp.get("/users/<user_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def show_user(user_id: str) -> ResponseReturnValue:
-    """One account."""
+    """Show one account."""
     account = users.find_account(user_id)
     return _show(account, form_of(account, runtime.now()))
 
 
 @settings_bp.post("/users/<user_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_user(user_id: str) -> ResponseReturnValue:
     """Change an account."""
     account = users.find_account(user_id)
@@ -291,41 +294,41 @@ def save_user(user_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.post("/users/<user_id>/unlock")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def unlock_user(user_id: str) -> ResponseReturnValue:
-    """Open an account that too many wrong passwords have locked."""
+    """Unlock an account that was locked after too many wrong passwords."""
     users.unlock_account(user_id, actor=actor(), now=runtime.now())
     flash(_("The account is unlocked."), "success")
     return redirect(url_for("settings.show_user", user_id=user_id), 303)
 
 
 @settings_bp.get("/users/<user_id>/password")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_reset(user_id: str) -> ResponseReturnValue:
-    """Ask whether an account shall get a new password."""
+    """Ask for confirmation before a password is reset."""
     return ask_confirmation(reset_question(users.find_account(user_id).user), tab=TAB, label=_("Users"))
 
 
 @settings_bp.post("/users/<user_id>/password")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def reset_password(user_id: str) -> ResponseReturnValue:
-    """Give an account a new password, which is shown in this answer and never again."""
-    change, kept = AccountChange(resets_password=True), sessions.current().id_hash
-    account = users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=kept)
+    """Reset the password of an account; the new one is shown in this response only."""
+    change, session_hash = AccountChange(resets_password=True), sessions.current().id_hash
+    account = users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=session_hash)
     return _show_password(account, _("The password was reset."))
 
 
 @settings_bp.get("/users/<user_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_user_deletion(user_id: str) -> ResponseReturnValue:
-    """Ask whether an account shall be deleted."""
+    """Ask for confirmation before an account is deleted."""
     return ask_confirmation(deletion_question(users.find_account(user_id).user), tab=TAB, label=_("Users"))
 
 
 @settings_bp.post("/users/<user_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_user(user_id: str) -> ResponseReturnValue:
-    """Delete an account; one's own and the last administrator's stay."""
+    """Delete an account; rejected for your own and for the last administrator."""
     account = users.find_account(user_id)
     try:
         users.delete_account(user_id, actor=actor(), now=runtime.now())

@@ -1,4 +1,4 @@
-"""Accounts: the first administrator, passwords, and the way back in for those who lost theirs."""
+"""Accounts: first administrator, passwords, recovery, and management."""
 
 import logging
 import secrets
@@ -31,9 +31,9 @@ ADMIN_NAME = "admin"
 def ensure_admin(chosen: Settings, *, now: datetime) -> None:
     """Create the administrator `admin` in a database without any account.
 
-    The password is ADMIN_PASSWORD, else the documented one. It has to be changed at the first sign-in unless it fits
-    the policy, which the documented one never does. Later starts touch no account, so that an administrator who was
-    renamed or deleted does not come back with a known password.
+    The password is ADMIN_PASSWORD, else the documented one. It must be changed at the first sign-in unless it fits
+    the policy, which the documented one never does. Later starts change no account, so that an administrator who was
+    renamed or deleted is not created again with a known password.
     """
     if db.session.scalar(select(User.id).limit(1)) is not None:
         return
@@ -56,12 +56,12 @@ def ensure_admin(chosen: Settings, *, now: datetime) -> None:
 
 
 def find_by_name(username: str) -> User | None:
-    """The account with exactly this name."""
+    """Return the account with exactly this name."""
     return db.session.scalars(select(User).where(User.username == username)).one_or_none()
 
 
 def must_admin_change_password() -> bool:
-    """Whether the account `admin` still waits for its first own password."""
+    """Whether the account `admin` still has its initial password."""
     admin = find_by_name(ADMIN_NAME)
     return admin is not None and admin.must_change_password
 
@@ -69,11 +69,11 @@ def must_admin_change_password() -> bool:
 def change_password(
     user_id: str, current: str | None, new: str, *, actor: Actor, now: datetime, kept_session: str | None = None
 ) -> None:
-    """Let a user choose a new password; all sessions of the user but `kept_session` (its hash) end.
+    """Change the password of a user.
 
-    The current password has to be right, unless the change was forced; wrong ones count as at a sign-in. Raises
-    AppError, NotFound, Unauthorized and Forbidden, each with its `errorCode`, and records them; and
-    TooManyRequests.
+    Ends all other sessions of the user except `kept_session` (a hash). The current password must be right unless the
+    change was forced; wrong ones count as at a sign-in. Raise AppError, NotFound, Unauthorized and Forbidden, each
+    with its `errorCode`, and record them; and TooManyRequests.
     """
     try:
         _change_password(user_id, current, new, actor, now, kept_session)
@@ -122,10 +122,10 @@ def _compare_with_current(user: User, current: str | None, new: str, actor: Acto
 
 
 def recover_account(username: str, password: str, *, now: datetime) -> None:
-    """Give an account a new password from the shell, and open it if it is locked. Its sessions end.
+    """Set the password of an account from the shell, unlock it, and end its sessions.
 
-    Raises AppError for a password that does not fit and NotFound for an unknown name. Held to the standard policy,
-    whatever PWD_MIN_LEN and PWD_ENFORCE say, since it is the way back in.
+    Raise AppError for a password that does not fit and NotFound for an unknown name. Uses the standard policy and
+    ignores PWD_MIN_LEN and PWD_ENFORCE, since it is the last way to recover an account.
     """
     details = {"targetUser": username, "method": "cli"}
     violations = passwords.policy_of(Settings()).find_violations(password)
@@ -146,7 +146,7 @@ def recover_account(username: str, password: str, *, now: datetime) -> None:
 
 
 def unlock_by_name(username: str, *, now: datetime) -> None:
-    """Open an account from the shell that too many wrong passwords have locked. Raises NotFound."""
+    """Unlock an account from the shell. Raise NotFound."""
     with writing():
         user = find_by_name(username)
         if user is None:
@@ -157,14 +157,17 @@ def unlock_by_name(username: str, *, now: datetime) -> None:
         record_entry("account_unlocked_cli", "system", now=now, actor=SYSTEM, details=details)
 
 
-# Accounts as administrators keep them: listing, making, changing and deleting, and which servers they may see.
+# Management by administrators: list, create, change and delete accounts, and the servers they may see
 
 SHORTEST_NAME, LONGEST_NAME = 3, 50
 
 
 @dataclass(frozen=True, slots=True)
 class NewAccount:
-    """An account to make. A blank password means a temporary one; `server_ids` count unless it sees all servers."""
+    """An account to create. A blank password means a generated one.
+
+    `server_ids` count unless it sees all servers.
+    """
 
     username: str
     password: str = ""
@@ -176,7 +179,7 @@ class NewAccount:
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """What to change of an account; None leaves things as they are."""
+    """Changes of an account; None leaves a value unchanged."""
 
     username: str | None = None
     is_admin: bool | None = None
@@ -188,7 +191,7 @@ class AccountChange:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account, the servers on its list, and the temporary password if one was just made."""
+    """An account, its servers, and the temporary password if one was just generated."""
 
     user: User
     server_ids: tuple[str, ...]
@@ -197,14 +200,14 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountPage:
-    """A part of the accounts, by name, and how many there are."""
+    """A page of accounts by name, and their total number."""
 
     accounts: list[Account]
     total: int
 
 
 def list_accounts(*, search: str = "", offset: int = 0, limit: int = 50) -> AccountPage:
-    """The accounts whose names hold a text, whatever its case."""
+    """Return the accounts whose names contain a text, ignoring case."""
     found = holds(search, User.username)
     wanted = select(User).where(found).order_by(User.username).offset(offset).limit(limit)
     users = list(db.session.scalars(wanted))
@@ -214,9 +217,12 @@ def list_accounts(*, search: str = "", offset: int = 0, limit: int = 50) -> Acco
 
 
 def create_account(new: NewAccount, *, actor: Actor, now: datetime) -> Account:
-    """Make an account. Raises AppError for a name or password that will not do, Conflict for a name in use."""
+    """Create an account.
+
+    Raise AppError for an invalid name or password, Conflict for a name in use.
+    """
     username = normalise_name(new.username)
-    if not SHORTEST_NAME <= len(new.username) <= LONGEST_NAME:  # wire: as it was sent, with its blanks
+    if not SHORTEST_NAME <= len(new.username) <= LONGEST_NAME:  # wire: as sent, with its blanks
         raise AppError(f"Username must be between {SHORTEST_NAME} and {LONGEST_NAME} characters")
     temporary = None if new.password.strip() else passwords.make_temporary(passwords.policy())
     password = temporary or new.password
@@ -249,9 +255,10 @@ def create_account(new: NewAccount, *, actor: Actor, now: datetime) -> Account:
 def change_account(
     user_id: str, change: AccountChange, *, actor: Actor, now: datetime, kept_session: str | None = None
 ) -> Account:
-    """Change an account; a reset gives it a temporary password and ends its sessions but `kept_session` (a hash).
+    """Change an account.
 
-    Raises NotFound, Conflict for a name in use, and AppError where no administrator would be left.
+    A reset sets a temporary password and ends its sessions except `kept_session` (a hash). Raise NotFound, Conflict
+    for a name in use, and AppError if no administrator would be left.
     """
     _existing(db.session(), user_id)
     temporary = passwords.make_temporary(passwords.policy()) if change.resets_password else None
@@ -260,7 +267,7 @@ def change_account(
         user = _existing(session, user_id, for_update=True)
         if user.is_admin and change.is_admin is False:
             _check_other_admins(session, user, "The last admin account must remain an administrator")
-        before = _told(user)
+        before = _audited_values(user)
         old_name = user.username
         _apply(session, user, change)
         user.updated_at = now
@@ -272,20 +279,23 @@ def change_account(
             details = {"reset_by": actor.username, "temp_password": True, "targetUsername": old_name}
             _record("password_reset", user.id, details, actor=actor, now=now)
         else:
-            differences = _differences(before, _told(user))
+            differences = _differences(before, _audited_values(user))
             _record("user_updated", user.id, {**differences, "targetUsername": old_name}, actor=actor, now=now)
         server_ids = _server_ids_of([user.id]).get(user.id, ())
     return Account(user, server_ids, temporary)
 
 
 def find_account(user_id: str) -> Account:
-    """One account with the servers on its list. Raises NotFound."""
+    """Return one account with its servers. Raise NotFound."""
     user = _existing(db.session(), user_id)
     return Account(user, _server_ids_of([user.id]).get(user.id, ()))
 
 
 def unlock_account(user_id: str, *, actor: Actor, now: datetime) -> None:
-    """Open an account that too many wrong passwords have locked. Raises NotFound."""
+    """Unlock an account that was locked after too many wrong passwords.
+
+    Raise NotFound.
+    """
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
         sign_in.unlock_name(user.username)
@@ -294,7 +304,10 @@ def unlock_account(user_id: str, *, actor: Actor, now: datetime) -> None:
 
 
 def delete_account(user_id: str, *, actor: Actor, now: datetime) -> None:
-    """Delete an account with its sessions. Raises NotFound, and AppError for one's own and the last administrator's."""
+    """Delete an account with its sessions.
+
+    Raise NotFound, and AppError for the actor's own account and the last administrator.
+    """
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
         if user.id == actor.user_id:
@@ -313,7 +326,7 @@ def delete_account(user_id: str, *, actor: Actor, now: datetime) -> None:
 
 
 def normalise_name(text: str) -> str:
-    """A name as it is stored: without blanks around it, in lower case."""
+    """Return a name as it is stored: without surrounding blanks, in lower case."""
     return text.strip().lower()
 
 
@@ -331,7 +344,10 @@ def _check_password(password: str) -> None:
 
 
 def _check_other_admins(session: Session, user: User, sentence: str) -> None:
-    """Raise AppError unless there is another administrator; all are locked, so that two cannot leave at once."""
+    """Raise AppError unless there is another administrator.
+
+    All of them are locked, so that two cannot be removed at the same time.
+    """
     admins = session.scalars(select(User.id).where(User.is_admin).with_for_update()).all()
     if set(admins) <= {user.id}:
         raise AppError(sentence)
@@ -340,7 +356,7 @@ def _check_other_admins(session: Session, user: User, sentence: str) -> None:
 def _flush_name(session: Session) -> None:
     try:
         session.flush()
-    except IntegrityError as error:  # names are all that can collide here
+    except IntegrityError as error:  # only names can collide here
         raise Conflict("Username already exists") from error
 
 
@@ -374,8 +390,8 @@ def _server_ids_of(user_ids: Collection[str]) -> dict[str, tuple[str, ...]]:
     return lists
 
 
-def _told(user: User) -> dict[str, Any]:
-    """What the audit log tells of an account when it changes."""
+def _audited_values(user: User) -> dict[str, Any]:
+    """Return the fields of a user that the audit log records when they change."""
     return {
         "username": user.username,
         "is_admin": user.is_admin,

@@ -1,4 +1,4 @@
-"""Accounts, kept by administrators."""
+"""API of the accounts, for administrators."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,32 +13,35 @@ from app import runtime
 from app.accounts import sessions, users
 from app.accounts.models import User
 from app.accounts.users import Account, AccountChange, AccountPage, NewAccount
-from app.plugin import ApiGroup, Guard, described
+from app.plugin import Access, ApiGroup, described
 from app.web.request import actor, json_body
 from app.web.responses import DONE, SOMETIMES, DatabaseTime, Out
 
-# Wire forms of accounts.
+# Schemas
 
 PAGE_SIZE, MOST_ON_A_PAGE, LAST_PAGE = 50, 1000, 1_000_000
 NAME_LENGTH, ID_LENGTH, MOST_SERVERS = 255, 255, 10_000
 
 
 class Truth(fields.Boolean):
-    """A claim as JavaScript takes it: null, false, 0 and the empty text are no, everything else is yes."""
+    """A boolean by JavaScript's rules.
+
+    null, false, 0 and "" are false, everything else is true.
+    """
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         return value not in (None, False, "")  # 0 equals False
 
 
 class ExactTruth(fields.Boolean):
-    """A claim that only true makes."""
+    """A boolean that only `true` sets."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
         return value is True
 
 
 def server_ids() -> fields.List[Any]:
-    """Ids of servers."""
+    """Return a field for ids of servers."""
     return fields.List(
         fields.String(validate=validate.Length(max=ID_LENGTH)),
         data_key="serverIds",
@@ -61,7 +64,7 @@ class NewUserIn(Schema):
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for a name."""
+        """Require a name."""
         username = body.get("username")
         if not isinstance(username, str) or not username.strip():
             raise ValidationError("Username is required")
@@ -69,7 +72,7 @@ class NewUserIn(Schema):
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> NewAccount:
-        """The account as a domain value."""
+        """Return the account as a domain value."""
         values["password"] = values["password"] or ""
         return NewAccount(**limited_to_list(values))
 
@@ -83,30 +86,30 @@ class UserChangeIn(Schema):
     username = fields.String(allow_none=True, validate=validate.Length(max=NAME_LENGTH))
     is_admin = Truth(data_key="isAdmin")
     must_change_password = Truth(data_key="requirePasswordChange")
-    # wire: nothing but true counts
+    # wire: only `true` counts
     resets_password = ExactTruth(data_key="resetPassword", load_default=False)
     sees_all_servers = fields.Boolean(data_key="allServers")
     server_ids = server_ids()
 
     @pre_load
     def take_nulls(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Take null for no."""
+        """Treat null as false."""
         return nulls_as_no(body)
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> AccountChange:
-        """The change as a domain value."""
+        """Return the change as a domain value."""
         return AccountChange(**limited_to_list(values))
 
 
 def nulls_as_no(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The body with no in place of null where a claim is meant."""
+    """Return the body with false in place of null for booleans."""
     claims = ("isAdmin", "requirePasswordChange", "resetPassword")
     return {name: False if name in claims and value is None else value for name, value in body.items()}
 
 
 def limited_to_list(values: dict[str, Any]) -> dict[str, Any]:
-    """A list of servers that comes alone limits the account to them."""
+    """Limit the account to a list of servers that is sent without `allServers`."""
     if "server_ids" not in values:
         return values
     return {"sees_all_servers": False, **values, "server_ids": frozenset(values["server_ids"])}
@@ -122,14 +125,17 @@ class UsersQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Self:
-        """Read `page` (from 1), `limit` (held within 1 and 1,000) and `search`; what is no number counts as absent."""
+        """Read `page` (from 1), `limit` (1 to 1,000) and `search`.
+
+        An invalid number counts as absent.
+        """
         page = min(max(_whole_number(query, "page", 1), 1), LAST_PAGE)
         limit = min(max(_whole_number(query, "limit", PAGE_SIZE), 1), MOST_ON_A_PAGE)
         return cls(page, limit, query.get("search", ""))
 
     @property
     def window(self) -> dict[str, Any]:
-        """The arguments of the service."""
+        """Return the arguments of the service."""
         return {"search": self.search, "offset": (self.page - 1) * self.limit, "limit": self.limit}
 
 
@@ -187,7 +193,7 @@ class AccountsOut(Out):
     """A page of accounts."""
 
     users = fields.List(fields.Nested(AccountInListOut))
-    place = fields.Nested(PlaceOut, data_key="pagination")
+    position = fields.Nested(PlaceOut, data_key="pagination")
 
 
 USERS_QUERY: dict[str, fields.Field[Any]] = {
@@ -200,15 +206,15 @@ _user_out, _listed_out = UserOut(), ListedUserOut()
 
 
 def dump_account(account: Account) -> dict[str, Any]:
-    """An account, with its temporary password if it has just got one: this is the only time it is shown."""
-    told: dict[str, Any] = {"user": _user_out.dump(account.user) | {"serverIds": account.server_ids}}
+    """Return an account, with its temporary password if it was just generated."""
+    result: dict[str, Any] = {"user": _user_out.dump(account.user) | {"serverIds": account.server_ids}}
     if account.temporary_password is not None:
-        told["temporaryPassword"] = account.temporary_password
-    return told
+        result["temporaryPassword"] = account.temporary_password
+    return result
 
 
 def dump_page(found: AccountPage, query: UsersQuery, now: datetime) -> dict[str, Any]:
-    """A page of accounts."""
+    """Return a page of accounts."""
     pages = -(-found.total // query.limit)
     return {
         "users": [_dump_listed(account.user, account.server_ids, now) for account in found.accounts],
@@ -227,7 +233,7 @@ def _whole_number(query: Mapping[str, str], name: str, standard: int) -> int:
         return standard
 
 
-# Views of the users group.
+# Views
 
 bp = Blueprint("users", __name__, url_prefix="/users")
 
@@ -251,8 +257,10 @@ def create() -> ResponseReturnValue:
 @described({200: ChangedAccountOut}, body=UserChangeIn, errors=(409,))
 def update(user_id: str) -> ResponseReturnValue:
     """Change name, role, password or servers of an account. The last administrator cannot be demoted."""
-    change, kept = UserChangeIn().load(json_body()), sessions.current().id_hash
-    return dump_account(users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=kept))
+    change, session_hash = UserChangeIn().load(json_body()), sessions.current().id_hash
+    return dump_account(
+        users.change_account(user_id, change, actor=actor(), now=runtime.now(), kept_session=session_hash)
+    )
 
 
 @bp.post("/<user_id>/unlock")
@@ -271,4 +279,4 @@ def delete(user_id: str) -> ResponseReturnValue:
     return {"success": True, "message": "User deleted successfully"}
 
 
-group = ApiGroup(name="users", blueprint=bp, guard=Guard.ADMIN, summary="Accounts and their permissions")
+group = ApiGroup(name="users", blueprint=bp, access=Access.ADMIN, summary="Accounts and their permissions")

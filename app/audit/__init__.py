@@ -1,1 +1,1 @@
-"""The audit log, and the log of the application itself."""
+"""The audit log, and the log files of the application."""

@@ -1,4 +1,4 @@
-"""Who did what: reading, export, clean-up."""
+"""API of the audit log and of the application's log files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,15 +14,15 @@ from app import runtime
 from app.audit import application_logs, log
 from app.audit.application_logs import LogExcerpt
 from app.audit.filters import FilterQuery, limited_to
-from app.audit.log import AuditEntry, AuditFilter, AuditWords
+from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
 from app.core.db.transaction import LONGEST_SEARCH
 from app.core.instants import iso
 from app.database import retention
-from app.plugin import AnyOf, ApiGroup, AppError, Content, Guard, described, guarded
+from app.plugin import Access, AnyOf, ApiGroup, AppError, Content, described, guarded
 from app.web.request import actor, json_body
 from app.web.responses import SOMETIMES, TEXTS, DatabaseTime, IsoInstant, Out, csv_line
 
-# Wire forms of the audit log.
+# Schemas of the audit log
 
 FEWEST_DAYS, MOST_DAYS = 30, 365
 USUAL_PAGE, LARGEST_PAGE = 50, 1000
@@ -41,7 +41,7 @@ class PageQuery(Schema):
 
     @post_load
     def make(self, values: dict[str, str], **_options: Any) -> dict[str, int]:
-        """Limit and offset within bounds; what is no number counts as absent."""
+        """Return limit and offset within bounds; an invalid number counts as absent."""
         limit = min(max(_number(values["limit"]) or USUAL_PAGE, 1), LARGEST_PAGE)
         page = min(max(_number(values["page"]) or 1, 1), MOST_PAGES)
         offset = _number(values["offset"])
@@ -64,7 +64,7 @@ class RetentionIn(Schema):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse what is no number, or out of bounds, in the contract's words."""
+        """Reject an invalid or out-of-range number, with the message of the reference."""
         days = data.get("retentionDays")
         if isinstance(days, bool) or not isinstance(days, int | float) or not days:
             raise ValidationError("retentionDays must be a number")
@@ -82,7 +82,7 @@ class CleanupIn(Schema):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Take digits for a number, and nothing for the setting."""
+        """Accept digits as a number, and null as the stored retention period."""
         days = data.get("retentionDays")
         if not days:
             return {name: value for name, value in data.items() if name != "retentionDays"}
@@ -132,7 +132,7 @@ class PageOut(Out):
     """A page of the list, and its position."""
 
     entries = fields.List(fields.Nested(EntryOut), data_key="logs")
-    place = fields.Nested(PlaceOut, data_key="pagination")
+    position = fields.Nested(PlaceOut, data_key="pagination")
 
 
 class CleanedOut(Out):
@@ -167,29 +167,29 @@ _entry_out, _words_out, _time = EntryOut(), WordsOut(), DatabaseTime()
 
 
 def dump_page(entries: Sequence[AuditEntry], total: int, *, limit: int, offset: int) -> dict[str, Any]:
-    """A page of the list, and its position."""
-    place = {"page": offset // limit + 1, "limit": limit, "total": total, "totalPages": -(-total // limit)}
-    return {"logs": dump_entries(entries), "pagination": place}
+    """Return a page of the list, and its position."""
+    position = {"page": offset // limit + 1, "limit": limit, "total": total, "totalPages": -(-total // limit)}
+    return {"logs": dump_entries(entries), "pagination": position}
 
 
 def dump_entries(entries: Sequence[AuditEntry]) -> list[dict[str, Any]]:
-    """Entries as they are listed."""
+    """Return entries as in the list."""
     return _entry_out.dump(entries, many=True)
 
 
-def dump_words(words: AuditWords) -> dict[str, Any]:
-    """Values available for the filters."""
+def dump_filter_values(words: AuditFilterValues) -> dict[str, Any]:
+    """Return the values available for the filters."""
     return _words_out.dump(words)
 
 
 def dump_csv(entries: Sequence[AuditEntry]) -> str:
-    """Entries as a table, without a final newline; no cell is a formula."""
+    """Return entries as CSV, without a final newline; no cell is a formula."""
     rows = ([_cell(entry[name]) for name in CSV_COLUMNS.values()] for entry in dump_entries(entries))
     return "\n".join(csv_line(row) for row in ([*CSV_COLUMNS], *rows))
 
 
 def database_time(instant: datetime | None) -> str | None:
-    """An instant as the list shows it."""
+    """Return an instant in the format of the list."""
     return _time._serialize(instant, None, None)
 
 
@@ -206,12 +206,12 @@ def _checked_days(days: float) -> int:
 
 
 def _number(text: str) -> int | None:
-    """A whole number; None for anything else, nought as well as absurdly long ones included."""
+    """Parse a whole number; None for anything else, also for 0 and overlong numbers."""
     digits = text.strip().removeprefix("-")
     return int(text) if digits.isdecimal() and len(digits) < 10 else None
 
 
-# Views of the audit group.
+# Views of the audit log
 
 audit_bp = Blueprint("audit", __name__, url_prefix="/audit-log")
 
@@ -241,7 +241,7 @@ def download() -> ResponseReturnValue:
 @described({200: WordsOut})
 def filters() -> ResponseReturnValue:
     """List the actions, categories and statuses in use."""
-    return dump_words(log.read_words(AuditFilter(own_user_id=limited_to())))
+    return dump_filter_values(log.read_filter_values(AuditFilter(own_user_id=limited_to())))
 
 
 @audit_bp.get("/retention")
@@ -252,7 +252,7 @@ def show_retention() -> ResponseReturnValue:
 
 
 @audit_bp.patch("/retention")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: {"success": fields.Boolean(), "retentionDays": fields.Integer()}}, body=RetentionIn)
 def save_retention() -> ResponseReturnValue:
     """Set the retention period in days: 30 to 365."""
@@ -262,7 +262,7 @@ def save_retention() -> ResponseReturnValue:
 
 
 @audit_bp.post("/cleanup")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: CleanedOut}, body=CleanupIn, is_body_optional=True)
 def cleanup() -> ResponseReturnValue:
     """Delete entries older than the given days (default: the retention period); with `dryRun` only count them."""
@@ -270,21 +270,21 @@ def cleanup() -> ResponseReturnValue:
     days, now = wanted["days"] or retention.audit_retention_days(), runtime.now()
     if wanted["is_dry_run"]:
         count = retention.count_old_audit_entries(days, now)
-        told: dict[str, Any] = {"dryRun": True, "wouldDeleteCount": count}
-        told["cutoffDate"] = (now - timedelta(days=days)).date().isoformat()
+        result: dict[str, Any] = {"dryRun": True, "wouldDeleteCount": count}
+        result["cutoffDate"] = (now - timedelta(days=days)).date().isoformat()
     else:
-        told = {"success": True, "deletedCount": retention.purge_audit_log(days, now=now, actor=actor())}
+        result = {"success": True, "deletedCount": retention.purge_audit_log(days, now=now, actor=actor())}
     oldest = database_time(log.oldest_remaining_at(days, now))
-    return told | {"oldestRemaining": oldest, "retentionDays": days}
+    return result | {"oldestRemaining": oldest, "retentionDays": days}
 
 
 def wanted_entries() -> AuditFilter:
-    """What the query asks for, within what the account may see."""
+    """Return the filter of the query, limited to what the account may see."""
     return replace(FilterQuery().load(request.args), own_user_id=limited_to())
 
 
 def attached(answer: Response, suffix: str) -> Response:
-    """Have the browser save the answer under the day's name."""
+    """Send the response as a file with today's date in its name."""
     name = f"audit-log-{runtime.now():%Y-%m-%d}.{suffix}"
     answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return answer
@@ -293,7 +293,7 @@ def attached(answer: Response, suffix: str) -> Response:
 audit_group = ApiGroup(name="audit", blueprint=audit_bp, summary="The audit log: list, export, clean-up, retention")
 
 
-# Wire forms of the log files.
+# Schemas of the log files
 
 USUAL_LINES, MOST_LINES = 1000, 10_000
 
@@ -309,7 +309,7 @@ class TailQuery(Schema):
 
     @pre_load
     def check(self, data: Any, **_options: Any) -> dict[str, Any]:
-        """Hold the number of lines within its bounds; what is no number means the whole file."""
+        """Clamp the number of lines; an invalid number means the whole file."""
         text = (data.get("tail") or str(USUAL_LINES)).strip()
         is_number = text.removeprefix("-").isdecimal() and len(text) < 10
         if is_number and not 1 <= int(text) <= MOST_LINES:
@@ -329,7 +329,7 @@ class ExportQuery(Schema):
 
     @pre_load
     def check(self, data: Any, **_options: Any) -> Any:
-        """Refuse a query without a file."""
+        """Reject a query without a file."""
         if not data.get("file"):
             raise ValidationError("File parameter is required")
         return data
@@ -361,19 +361,19 @@ _excerpt_out = ExcerptOut()
 
 
 def dump_excerpt(excerpt: LogExcerpt | None, files: Sequence[str]) -> dict[str, Any]:
-    """The end of a file, or that it is not there; and which files are."""
+    """Return the end of a file, or an error if it is missing, and the list of files."""
     if excerpt is None:  # wire: a missing file is answered with 200
         return {"logs": "", "fileSize": 0, "availableFiles": list(files), "error": "Log file not found"}
     return _excerpt_out.dump(excerpt) | {"availableFiles": list(files)}
 
 
 def dump_files(files: Sequence[str], now: datetime) -> dict[str, Any]:
-    """Which files there are, in the shape of an empty excerpt."""
+    """Return the list of files, in the shape of an empty excerpt."""
     nothing = {"logs": "", "fileSize": 0, "lastModified": iso(now), "lineCount": 0, "currentFile": ""}
     return nothing | {"availableFiles": list(files)}
 
 
-# Views of the logs group.
+# Views of the log files
 
 logs_bp = Blueprint("logs", __name__, url_prefix="/application-logs")
 
@@ -400,6 +400,6 @@ def export() -> ResponseReturnValue:
     return answer
 
 
-# What the program itself logs.
+# The application's own log files
 
-logs_group = ApiGroup(name="logs", blueprint=logs_bp, guard=Guard.ADMIN, summary="The application's log files")
+logs_group = ApiGroup(name="logs", blueprint=logs_bp, access=Access.ADMIN, summary="The application's log files")

@@ -1,4 +1,4 @@
-"""The program's own log files, as an administrator reads them."""
+"""The application's log files: list, read, filter and export."""
 
 import re
 from collections.abc import Callable, Collection
@@ -12,7 +12,7 @@ from app.runtime import settings
 BASE_NAME = "application.log"
 MOST_ROTATED = 10
 LEVELS = ("INFO", "WARN", "ERROR")
-# What a line says of its own level, the loudest first; other programs may write into the same file.
+# Levels as lines name them, most severe first; other programs may write to the same file.
 MARKS = {
     "ERROR": ("[ERROR]", "ERROR:", "[CRITICAL]"),
     "WARN": ("[WARN]", "WARNING:", "[WARNING]"),
@@ -34,26 +34,29 @@ class LogExcerpt:
 
 
 def list_files() -> list[str]:
-    """The names of the files that exist, the present one first, then from newer to older."""
+    """Return the names of the existing files, newest first."""
     names = [BASE_NAME, *(f"{BASE_NAME}.{number}" for number in range(1, MOST_ROTATED + 1))]
     return [name for name in names if (_folder() / name).is_file()]
 
 
-def put_away() -> list[Path]:
-    """The files that nothing is written to any more, from newer to older."""
+def rotated_files() -> list[Path]:
+    """Return the rotated files, from newer to older."""
     return [_folder() / name for name in list_files() if name != BASE_NAME]
 
 
 def check_name(name: str) -> None:
-    """Raise AppError for anything but the name of a log file: the name comes from outside and becomes a path."""
+    """Raise AppError unless this is the name of a log file.
+
+    The name is from a request and becomes a path.
+    """
     if not _may_exist(name):
         raise AppError("Invalid rotated file number")
 
 
 def read_end(name: str, line_limit: int | None) -> LogExcerpt | None:
-    """The last lines of a file, all of them without a limit; None when there is no such file. Raises AppError.
+    """Return the last lines of a file, all without a limit; None if it does not exist.
 
-    Lines are what stands between newlines, so a final newline makes an empty last one.
+    Raise AppError. Lines are separated by newlines, so a final newline produces an empty last line.
     """
     path = _path(name)
     text = _read(path)
@@ -68,7 +71,7 @@ def read_end(name: str, line_limit: int | None) -> LogExcerpt | None:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line as it stands in the file, and what it says of its own level."""
+    """A line of the file and the level that it names."""
 
     text: str
     level: str | None
@@ -76,7 +79,7 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """The end of a log file, of which only the lines that were asked for are shown."""
+    """The end of a log file, filtered."""
 
     lines: list[LogLine]
     line_count: int
@@ -85,9 +88,9 @@ class LogView:
 
 
 def view(name: str, line_limit: int, levels: Collection[str], wanted: str) -> LogView | None:
-    """Those of the last lines of a file that `search` would find, each with its level; None when there is no such file.
+    """Return the last lines that `search` would find, with their levels.
 
-    Blank lines do not count. Raises AppError for what is no name of a log file.
+    None if the file does not exist. Blank lines do not count. Raise AppError for an invalid name.
     """
     excerpt = read_end(name, None)
     if excerpt is None:
@@ -99,7 +102,10 @@ def view(name: str, line_limit: int, levels: Collection[str], wanted: str) -> Lo
 
 
 def state_of(name: str) -> str:
-    """A word that changes whenever a file does; empty for one that is not there. Raises AppError."""
+    """Return a text that changes whenever a file does; empty if it does not exist.
+
+    Raise AppError.
+    """
     try:
         status = _path(name).stat()
     except FileNotFoundError:
@@ -108,19 +114,20 @@ def state_of(name: str) -> str:
 
 
 def search(name: str, levels: Collection[str], wanted: str) -> str:
-    """The lines of a file that have one of these levels, or none, and hold the wanted text in any case.
+    """Return the matching lines of a file.
 
-    No valid level means every level. Raises AppError, with status 500 for a file that is not there.
+    They have one of the levels, or none, and contain a text, ignoring case. Without a valid level, all levels match.
+    Raise AppError, with status 500 for a missing file.
     """
     text = _read(_path(name)) if _may_exist(name) else None
-    if text is None:  # wire: a number that is never used is no worse than a file that is not there
+    if text is None:  # wire: an unused number is treated as a missing file
         raise AppError("Failed to export logs", 500, details="Log file not found")
     is_wanted = _condition(levels, wanted)
     return "\n".join(line for line in text.split("\n") if line.strip() and is_wanted(LogLine(line, _level(line))))
 
 
 def _condition(levels: Collection[str], wanted: str) -> Callable[[LogLine], bool]:
-    """What a line has to be; without any valid level every one will do."""
+    """Return a filter of lines; without a valid level, all levels match."""
     accepted = {level.strip().upper() for level in levels} & set(LEVELS) or set(LEVELS)
     text = wanted.casefold()
     return lambda line: line.level in (None, *accepted) and text in line.text.casefold()
@@ -132,7 +139,10 @@ def _level(line: str) -> str | None:
 
 
 def _may_exist(name: str) -> bool:
-    """Whether a log file could have this name, as far as its number goes. Raises AppError for any other name."""
+    """Whether a log file may have this number in its name.
+
+    Raise AppError for any other name.
+    """
     match = _NAME.fullmatch(name)
     if match is None:
         raise AppError("Invalid file parameter format")

@@ -1,4 +1,4 @@
-"""What API and page look for in the audit log, read from a query."""
+"""Filter of the audit log, read from the query of an API request or a page."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,9 +11,10 @@ from app.web.request import visible_server_ids
 
 
 class FilterQuery(Schema):
-    """What to look for. Days are those of UTC; `endDate` counts as a whole; text that is no date matches nothing.
+    """Filter of the audit log. Days are in UTC; `endDate` is included.
 
-    `search` is part of a name, action, target, address, error or detail, in any case; the others are exact.
+    An invalid date matches nothing. `search` is part of a name, action, target, address, error or detail, ignoring
+    case; the others match exactly.
     """
 
     class Meta:
@@ -30,7 +31,7 @@ class FilterQuery(Schema):
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> AuditFilter:
-        """The filter as the service takes it; empty text is no condition."""
+        """Return the filter for the service; empty text means no condition."""
         start, end = values.pop("start"), values.pop("end")
         words: dict[str, Any] = {name: text or None for name, text in values.items()}
         try:
@@ -42,7 +43,10 @@ class FilterQuery(Schema):
 
 
 def limited_to() -> str | None:
-    """The id of an account that is limited to some servers, and so to its own deeds; None for all others."""
+    """Return the id of a limited account; None for other accounts.
+
+    A limited account sees only its own actions.
+    """
     return None if visible_server_ids() is None else str(current_user.id)
 
 

@@ -1,4 +1,4 @@
-"""Who did what, when, from where."""
+"""The audit log: who did what, when and from where."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from app.plugin.errors import NotFound
 
 
 class AuditEntry(Model):
-    """One entry of the audit log; the user's name outlives the account."""
+    """One entry of the audit log; the username is kept when the account is deleted."""
 
     __tablename__ = "audit_log"
 
@@ -34,7 +34,7 @@ class AuditEntry(Model):
     error_message: Mapped[str | None] = mapped_column(Text)
 
 
-# The audit log: who did what. An entry is written in the transaction of the deed it tells of.
+# Writing entries, in the transaction of the action that they describe
 
 REDACTED = "[REDACTED]"
 SECRET_WORDS = ("password", "secret", "token", "apikey", "api_key", "sessionid", "session_id")
@@ -43,7 +43,7 @@ NOT_SECRET = frozenset({"must_change_password", "mustChangePassword", "hasPasswo
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """Who acts, and from where."""
+    """The user or program that acts, and its address."""
 
     user_id: str | None = None
     username: str | None = None
@@ -66,7 +66,10 @@ def record_entry(
     details: Mapping[str, Any] | None = None,
     error_message: str | None = None,
 ) -> None:
-    """Add one entry; joins the transaction that is open, else makes its own. Secrets in `details` are masked."""
+    """Add one entry in the open transaction, else in its own.
+
+    Secrets in `details` are masked.
+    """
     with writing() as session:
         session.add(
             AuditEntry(
@@ -87,7 +90,7 @@ def record_entry(
 
 
 def redact(value: Any) -> Any:
-    """Mask what stands under a key that speaks of a secret, however deep."""
+    """Mask the values of keys that name a secret, at any depth."""
     if isinstance(value, Mapping):
         return {key: REDACTED if _is_secret(str(key)) else redact(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -99,12 +102,12 @@ def _is_secret(key: str) -> bool:
     return key not in NOT_SECRET and any(word in key.lower() for word in SECRET_WORDS)
 
 
-# The audit log as people read it: filtered, page by page, newest first.
+# Reading entries: filtered, in pages, newest first
 
 MOST_EXPORTED = 10_000
 STATUSES = frozenset({"success", "failure", "error"})
 EXACT = ("user_id", "username", "action", "category", "status")
-# Where a text is looked for.
+# Columns that are searched.
 SEARCHED = (
     AuditEntry.username,
     AuditEntry.action,
@@ -117,11 +120,11 @@ SEARCHED = (
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What to look for; None is no condition.
+    """Filter of entries; None means no condition.
 
-    `before` is the first instant that no longer counts; `search` is part of a name, target, address or detail, in any
-    case. `own_user_id` holds a limited account to its own deeds, since
-    entries tell of servers that it may not see. With `matches_nothing` a condition cannot be met at all.
+    `before` is exclusive; `search` is part of a name, target, address or detail, ignoring case. `own_user_id` limits
+    the result to the actions of one account, since entries contain names of servers that a limited account may not
+    see. With `matches_nothing` a condition cannot be met.
     """
 
     since: datetime | None = None
@@ -137,8 +140,8 @@ class AuditFilter:
 
 
 @dataclass(frozen=True, slots=True)
-class AuditWords:
-    """What a filter can be set to, ascending: the words that occur in the log, and every status that there is."""
+class AuditFilterValues:
+    """Available values of the filters, ascending: those in the log, and all statuses."""
 
     actions: list[str]
     categories: list[str]
@@ -146,13 +149,16 @@ class AuditWords:
 
 
 def list_entries(wanted: AuditFilter, *, limit: int, offset: int = 0) -> list[AuditEntry]:
-    """The entries that match, newest first."""
+    """Return the matching entries, newest first."""
     statement = select(AuditEntry).where(*_conditions(wanted)).order_by(AuditEntry.at.desc(), AuditEntry.id.desc())
     return list(db.session.scalars(statement.limit(limit).offset(offset)))
 
 
 def find_entry(entry_id: int, own_user_id: str | None) -> AuditEntry:
-    """One entry. Raises NotFound, also for one that a limited account may not see."""
+    """Return one entry.
+
+    Raise NotFound, also for one that a limited account may not see.
+    """
     entry = db.session.get(AuditEntry, entry_id)
     if entry is None or own_user_id not in (None, entry.user_id):
         raise NotFound("Audit entry not found")
@@ -160,22 +166,25 @@ def find_entry(entry_id: int, own_user_id: str | None) -> AuditEntry:
 
 
 def count_entries(wanted: AuditFilter) -> int:
-    """How many entries match."""
+    """Return the number of matching entries."""
     return db.session.scalar(select(func.count()).select_from(AuditEntry).where(*_conditions(wanted))) or 0
 
 
-def read_words(wanted: AuditFilter) -> AuditWords:
-    """The words of the entries that match."""
+def read_filter_values(wanted: AuditFilter) -> AuditFilterValues:
+    """Return the values that occur in the matching entries."""
     found = [
         sorted(word for word in db.session.scalars(select(column).where(*_conditions(wanted)).distinct()) if word)
         for column in (AuditEntry.action, AuditEntry.category, AuditEntry.status)
     ]
     actions, categories, statuses = found
-    return AuditWords(actions, categories, sorted(STATUSES.union(statuses)))
+    return AuditFilterValues(actions, categories, sorted(STATUSES.union(statuses)))
 
 
 def oldest_remaining_at(days: int, now: datetime) -> datetime | None:
-    """The oldest entry that a clean-up leaves; None when it leaves nothing."""
+    """Return when the oldest entry was made that a deletion keeps.
+
+    None if it keeps none.
+    """
     return db.session.scalar(select(func.min(AuditEntry.at)).where(AuditEntry.at >= now - timedelta(days=days)))
 
 

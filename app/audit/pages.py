@@ -1,4 +1,4 @@
-"""What the tab of the audit log shows: the entries that an address asks for, page by page, and one entry in full."""
+"""Settings pages of the audit log, its retention, and the application's log files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,11 +16,11 @@ from app import runtime
 from app.audit import application_logs, log
 from app.audit.application_logs import BASE_NAME, LEVELS, LogView
 from app.audit.filters import FilterQuery, limited_to
-from app.audit.log import AuditEntry, AuditFilter, AuditWords
+from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
 from app.core.db.transaction import LONGEST_SEARCH
 from app.core.settings.declarations import AUDIT_DAYS
 from app.database import retention
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.web.formats import count_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
@@ -37,7 +37,7 @@ CATEGORIES = {
     "server": lazy_gettext("Servers"),
     "system": lazy_gettext("System"),
 }
-# Word on the wire -> word, tone and icon.
+# Value in the API -> label, color and icon.
 STATUSES = {
     "success": (lazy_gettext("Success"), "ok", "circle-check"),
     "failure": (lazy_gettext("Failure"), "warn", "alert-triangle"),
@@ -47,13 +47,13 @@ STATUSES = {
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """A part of the log. `filters` is what the address asks for, by the words of the API."""
+    """A page of the log. `filters` are those of the URL, by their names in the API."""
 
     entries: list[AuditEntry]
     total: int
     page: int
     filters: dict[str, str]
-    words: AuditWords
+    words: AuditFilterValues
 
     @property
     def first(self) -> int:
@@ -62,13 +62,13 @@ class AuditPage:
 
     @property
     def page_count(self) -> int:
-        """How many pages there are, one at least."""
+        """The number of pages, at least one."""
         return max(1, -(-self.total // PAGE_SIZE))
 
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """A line of an entry's details; a change has a value before as well."""
+    """A line of an entry's details; a change also has the previous value."""
 
     name: str
     value: str
@@ -76,7 +76,7 @@ class Detail:
 
 
 def build_audit_page(arguments: Mapping[str, str], own_user_id: str | None) -> AuditPage:
-    """The part of the log that an address asks for, within what the account may see."""
+    """Return the page of the log for a URL, limited to what the account may see."""
     filters = {name: arguments[name].strip()[:LONGEST_SEARCH] for name in FILTERS if arguments.get(name, "").strip()}
     wanted: AuditFilter = replace(FilterQuery().load(filters), own_user_id=own_user_id)
     total = log.count_entries(wanted)
@@ -84,11 +84,14 @@ def build_audit_page(arguments: Mapping[str, str], own_user_id: str | None) -> A
     page = int(text) if text.isascii() and text.isdecimal() and len(text) < 9 else 1
     page = min(max(page, 1), max(1, -(-total // PAGE_SIZE)))
     entries = log.list_entries(wanted, limit=PAGE_SIZE, offset=(page - 1) * PAGE_SIZE)
-    return AuditPage(entries, total, page, filters, log.read_words(AuditFilter(own_user_id=own_user_id)))
+    return AuditPage(entries, total, page, filters, log.read_filter_values(AuditFilter(own_user_id=own_user_id)))
 
 
 def lay_out_details(details: Mapping[str, Any] | None) -> list[Detail]:
-    """The details of an entry as lines: what lies deeper has its path in its name, what changed its value before."""
+    """Return the details of an entry as lines.
+
+    Nested values have their path as name, changes the value before.
+    """
     return [line for name, value in (details or {}).items() for line in _lines(_words(name), value)]
 
 
@@ -114,18 +117,18 @@ def _text(value: Any) -> str:
 
 
 def _words(name: object) -> str:
-    """`targetUsername` and `target_username` as words."""
-    spaced = "".join(f" {sign.lower()}" if sign.isupper() else sign for sign in str(name)).replace("_", " ").strip()
+    """Split `targetUsername` or `target_username` into words."""
+    spaced = "".join(f" {char.lower()}" if char.isupper() else char for char in str(name)).replace("_", " ").strip()
     return spaced[:1].upper() + spaced[1:]
 
 
-# Views of the tab of the audit log.
+# Views of the audit log
 
 AUDIT_TAB = "audit"
 
 
 def show_audit() -> ResponseReturnValue:
-    """The entries that the address asks for, newest first."""
+    """List the entries that match the URL, newest first."""
     found = build_audit_page(request.args, limited_to())
     words = {"categories": CATEGORIES, "statuses": STATUSES, "now": runtime.now()}
     return render_template("audit/audit.html", tab=AUDIT_TAB, found=found, **words)
@@ -133,7 +136,7 @@ def show_audit() -> ResponseReturnValue:
 
 @settings_bp.get("/audit/<int:entry_id>")
 def show_audit_entry(entry_id: int) -> ResponseReturnValue:
-    """All that is known of one entry, in a dialog or on a page."""
+    """Show one entry in full, in a dialog or on a page."""
     entry = log.find_entry(entry_id, limited_to())
     part = "audit_entry" if "HX-Request" in request.headers else "audit_entry_page"
     words = {"categories": CATEGORIES, "statuses": STATUSES, "now": runtime.now()}
@@ -141,13 +144,13 @@ def show_audit_entry(entry_id: int) -> ResponseReturnValue:
     return render_template(f"audit/{part}.html", tab=AUDIT_TAB, entry=entry, details=details, **words)
 
 
-# The tab of how long the audit log is kept, which is for administrators.
+# Retention of the audit log, for administrators
 
 RETENTION_TAB, LABEL = "audit-retention", lazy_gettext("Audit log retention")
 
 
 class AuditRetentionForm(SettingsForm):
-    """How many days the audit log reaches back."""
+    """Retention period of the audit log in days."""
 
     days = IntegerField(
         lazy_gettext("Days"),
@@ -157,7 +160,7 @@ class AuditRetentionForm(SettingsForm):
     )
 
     def chosen_days(self) -> int | None:
-        """What was entered; None when the form tells what is wrong with it."""
+        """The entered number; None if the form has errors."""
         days = self.days.data if self.validate() else None
         if days is not None and AUDIT_DAYS[0] <= days <= AUDIT_DAYS[1]:
             return int(days)
@@ -167,14 +170,14 @@ class AuditRetentionForm(SettingsForm):
 
 
 def show_retention() -> str:
-    """The tab."""
+    """Show the tab."""
     return _show(AuditRetentionForm(formdata=None, data={"days": retention.audit_retention_days()}))
 
 
 @settings_bp.post("/audit-retention")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_audit_retention() -> ResponseReturnValue:
-    """Choose how many days the audit log reaches back, or only show what that would delete."""
+    """Set the retention period, or only show what that would delete."""
     form = AuditRetentionForm()
     days = form.chosen_days()
     if days is None:
@@ -187,9 +190,9 @@ def save_audit_retention() -> ResponseReturnValue:
 
 
 @settings_bp.get("/audit-retention/clean-up")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_shorten_audit_log() -> ResponseReturnValue:
-    """Ask whether the old entries shall go now."""
+    """Ask for confirmation before old entries are deleted now."""
     question = Confirmation(
         title=_("Delete old entries now?"),
         sentences=(forecast_text(retention.audit_retention_days()),),
@@ -201,25 +204,25 @@ def ask_to_shorten_audit_log() -> ResponseReturnValue:
 
 
 @settings_bp.post("/audit-retention/clean-up")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def shorten_audit_log() -> ResponseReturnValue:
-    """Delete the old entries."""
+    """Delete old entries."""
     count = retention.purge_audit_log(retention.audit_retention_days(), now=runtime.now(), actor=actor())
     flash(ngettext("%(num)s entry was deleted.", "%(num)s entries were deleted.", count), "success")
     return redirect(url_for("settings.index", tab=RETENTION_TAB), 303)
 
 
 def forecast_text(days: int) -> str:
-    """What a clean-up would delete, in one sentence."""
+    """Return a sentence about what a deletion would delete."""
     count = retention.count_old_audit_entries(days, runtime.now())
-    told: str = ngettext(
+    text: str = ngettext(
         "%(count)s entry is older than %(days)s days and will be deleted.",
         "%(count)s entries are older than %(days)s days and will be deleted.",
         count,
         count=count_text(count),
         days=days,
     )
-    return told
+    return text
 
 
 def _show(form: AuditRetentionForm, *, shown: str = "") -> str:
@@ -233,7 +236,7 @@ def _show(form: AuditRetentionForm, *, shown: str = "") -> str:
     )
 
 
-# What the tab of the program's own logs shows: the lines of a file that an address asks for.
+# Content of the tab of log files
 
 LINE_COUNTS = (100, 500, 1000, 5000, 10_000)
 USUAL_COUNT = 1000
@@ -241,7 +244,7 @@ USUAL_COUNT = 1000
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """Which lines of which file; no level means every level."""
+    """Which lines of which file; no level means all levels."""
 
     name: str = BASE_NAME
     line_limit: int = USUAL_COUNT
@@ -250,14 +253,14 @@ class LogQuery:
 
     @property
     def values(self) -> dict[str, object]:
-        """The arguments of an address that asks for the same; what is as usual is left out."""
-        told = {"file": self.name, "lines": self.line_limit, "level": list(self.levels), "q": self.search}
+        """The arguments of a URL for the same query; defaults are left out."""
+        values = {"file": self.name, "lines": self.line_limit, "level": list(self.levels), "q": self.search}
         usual = {"file": BASE_NAME, "lines": USUAL_COUNT, "level": [], "q": ""}
-        return {name: value for name, value in told.items() if value != usual[name]}
+        return {name: value for name, value in values.items() if value != usual[name]}
 
     @property
     def export_values(self) -> dict[str, str]:
-        """The same in the words of the API."""
+        """The same by the names of the API."""
         return {"file": self.name, "logLevels": ",".join(self.levels), "search": self.search}
 
     @property
@@ -268,7 +271,7 @@ class LogQuery:
 
 @dataclass(frozen=True, slots=True)
 class LogPage:
-    """The lines that were asked for, of a file that may not be there, and which files there are."""
+    """The matching lines of a file, which may be missing, and the list of files."""
 
     query: LogQuery
     view: LogView | None
@@ -277,7 +280,7 @@ class LogPage:
 
 
 def read_query(arguments: MultiDict[str, str]) -> LogQuery:
-    """Read the query of an address; what is not known is as usual."""
+    """Read the query of a URL; invalid values are replaced by defaults."""
     name = arguments.get("file", BASE_NAME)
     try:
         application_logs.check_name(name)
@@ -290,28 +293,31 @@ def read_query(arguments: MultiDict[str, str]) -> LogQuery:
 
 
 def build_logs_page(query: LogQuery) -> LogPage:
-    """The lines that were asked for."""
+    """Return the matching lines."""
     state = application_logs.state_of(query.name)
     view = application_logs.view(query.name, query.line_limit, query.levels, query.search)
     return LogPage(query, view, state, application_logs.list_files())
 
 
-# Views of the tab of the program's own logs, which is for administrators.
+# Views of the log files, for administrators
 
 LOGS_TAB = "application-logs"
 
 
 def show_logs() -> ResponseReturnValue:
-    """The last lines of a log file."""
+    """Show the last lines of a log file."""
     found = build_logs_page(read_query(request.args))
     values = {"line_counts": LINE_COUNTS, "levels": application_logs.LEVELS, "now": runtime.now()}
     return render_template("audit/logs.html", tab=LOGS_TAB, found=found, **values)
 
 
 @settings_bp.get("/logs/lines")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def log_lines() -> ResponseReturnValue:
-    """The lines alone, for a page that follows the file; nothing while it is as the page has it."""
+    """Return only the lines, for a page that follows the file.
+
+    Nothing if the file has not changed.
+    """
     query = read_query(request.args)
     if request.args.get("state") == application_logs.state_of(query.name):
         return "", 204

@@ -1,1 +1,1 @@
-"""Servers, backup jobs and runs: models, statistics, overview, details, merging, deletion."""
+"""Servers, backup jobs and runs: tables, statistics, API, pages."""

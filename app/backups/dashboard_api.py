@@ -1,4 +1,4 @@
-"""Everything that a dashboard shows, in one answer."""
+"""API group `dashboard`: all data of the dashboard in one answer."""
 
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
@@ -21,7 +21,7 @@ from app.core.instants import iso
 from app.notifications.wording import elapsed_text
 from app.plugin import ApiGroup, described
 from app.reports.fields import format_duration
-from app.reports.outcomes import strip_words
+from app.reports.outcomes import statuses_of
 from app.web.request import visible_server_ids
 from app.web.responses import (
     CACHE_SET_A,
@@ -35,7 +35,7 @@ from app.web.responses import (
     cached_json,
 )
 
-# Wire form of the dashboard.
+# Schemas
 
 
 class JobOut(Out):
@@ -53,7 +53,7 @@ class JobOut(Out):
     )
     backup_count = fields.Integer(data_key="backupCount", attribute="run_count")
     status_history = fields.Function(
-        lambda job: strip_words(job.recent_statuses), data_key="statusHistory", metadata=TEXTS
+        lambda job: statuses_of(job.recent_statuses), data_key="statusHistory", metadata=TEXTS
     )
     file_count = fields.Integer(data_key="fileCount", attribute="examined_files")
     file_size = fields.Integer(data_key="fileSize", attribute="examined_bytes")
@@ -73,7 +73,7 @@ class JobOut(Out):
 
 
 class ServerOut(Out):
-    """A server; its jobs and what it takes from the one that ran last are added by `dump_server`."""
+    """A server; its jobs and the values of its newest run are added by `dump_server`."""
 
     id = fields.String()
     name = fields.String()
@@ -103,13 +103,13 @@ class ServerOut(Out):
 
 
 class FullJobOut(JobOut):
-    """A job as `dump_job` gives it."""
+    """A job as `dump_job` returns it."""
 
     expected_backup_elapsed = fields.String(data_key="expectedBackupElapsed")
 
 
 class FullServerOut(ServerOut):
-    """A server as `dump_server` gives it."""
+    """A server as `dump_server` returns it."""
 
     jobs = fields.List(fields.Nested(FullJobOut), data_key="backupInfo")
     last_began_at = IsoInstant(data_key="lastBackupDate", missing=NOT_AVAILABLE)
@@ -136,7 +136,7 @@ _job_out, _server_out = JobOut(), ServerOut()
 
 
 def dump_dashboard(overview: Overview, points: Sequence[AnyRow], zone: tzinfo) -> dict[str, Any]:
-    """The whole answer."""
+    """Return the whole answer."""
     return {
         "serversSummary": [dump_server(server, overview) for server in overview.servers],
         "overallSummary": dump_summary(overview.summary, overview.now),
@@ -145,7 +145,7 @@ def dump_dashboard(overview: Overview, points: Sequence[AnyRow], zone: tzinfo) -
 
 
 def dump_server(server: ServerStatus, overview: Overview) -> dict[str, Any]:
-    """One server with its jobs and its newest run."""
+    """Return one server with its jobs and its newest run."""
     last = server.last_job
     return _server_out.dump(server) | {
         "backupInfo": [dump_job(job, overview.now) for job in server.jobs],
@@ -162,7 +162,7 @@ def dump_server(server: ServerStatus, overview: Overview) -> dict[str, Any]:
 
 
 def dump_duplicati(duplicati: InstalledDuplicati | None) -> dict[str, Any]:
-    """The Duplicati of a server, and the newest of its channel while that is looked up."""
+    """Return a server's Duplicati version, and the newest of its channel if checked."""
     newest = duplicati.newest if duplicati else None
     return {
         "duplicatiVersion": str(duplicati.version) if duplicati else None,
@@ -172,7 +172,7 @@ def dump_duplicati(duplicati: InstalledDuplicati | None) -> dict[str, Any]:
 
 
 def dump_job(job: JobStatus, now: datetime) -> dict[str, Any]:
-    """One job, with the time since it was expected in words."""
+    """Return one job, with the time since it was expected in words."""
     elapsed = NOT_AVAILABLE if job.next_expected_at is None else elapsed_text(job.next_expected_at, now)
     return _job_out.dump(job) | {"expectedBackupElapsed": elapsed}
 
@@ -181,7 +181,7 @@ def _duration(job: JobStatus) -> str:
     return format_duration(job.newest.duration_s) if job.newest.duration_s else NOT_AVAILABLE
 
 
-# View of the dashboard group.
+# Dashboard group
 
 bp = Blueprint("dashboard", __name__)
 
@@ -189,7 +189,10 @@ bp = Blueprint("dashboard", __name__)
 @bp.get("/dashboard")
 @described({200: DashboardOut, 304: None}, query={"all": fields.Boolean()})
 def show() -> ResponseReturnValue:
-    """Get servers with their jobs, totals, and the newest 2,000 runs as chart points; all runs with `?all=true`."""
+    """Get all servers with their jobs, totals, and runs as chart points.
+
+    The newest 2,000 runs; all runs with `?all=true`.
+    """
     now, visible = runtime.now(), visible_server_ids()
     limit = None if request.args.get("all") == "true" else series.RUN_POINTS
     return cached_json(

@@ -1,4 +1,4 @@
-"""What the dashboard shows: a verdict, what needs a person, and all jobs, filtered and sorted as asked."""
+"""The dashboard: overall status, issues and all jobs, filtered and sorted."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from app import __version__, runtime
 from app.accounts import preferences
 from app.accounts.preferences import Preferences
 from app.backups import graphics, overview, run_lists
-from app.backups.health_summary import LONG_AGO, Concern, Verdict, find_concerns, is_fine, judge
+from app.backups.health_summary import LONG_AGO, HealthSummary, Issue, find_issues, is_fine, summarize
 from app.backups.overview import JobStatus, Overview, ServerStatus
 from app.backups.run_lists import DayState
 from app.charts import pages as charts_pages
@@ -31,7 +31,7 @@ from app.web.i18n import chosen_language, format_tag
 from app.web.pages import is_refresh, pages_bp, render_page_or_board
 from app.web.request import visible_server_ids
 
-STATUS_ORDER = {status: place for place, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS, NONE))}
+STATUS_ORDER = {status: index for index, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS, NONE))}
 EVENT_ORDER = {"off": 0, "all": 1, "warnings": 2, "errors": 3}
 VIEWS = {
     "cards": (lazy_gettext("Cards"), "layout-grid"),
@@ -45,7 +45,10 @@ MOST_HASH = 2**64 - 1
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column that the table can be sorted by; `key` gives None for jobs that have nothing there."""
+    """A column that the table can be sorted by.
+
+    `key` returns None for missing values.
+    """
 
     name: str
     label: Any
@@ -93,8 +96,11 @@ STATUS_FILTERS: dict[str, tuple[Any, Callable[[JobStatus], bool]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class BoardQuery:
-    """What the viewer asked for: filters, view, column with `-` for descending, order of the cards, side panel."""
+class DashboardQuery:
+    """The query of the dashboard: filters, view, sorting, side panel.
+
+    `sort` is a column's name, with `-` for descending.
+    """
 
     text: str = ""
     view: str = "cards"
@@ -106,36 +112,36 @@ class BoardQuery:
 
     @property
     def sorted_column(self) -> Column | None:
-        """The column that the table is sorted by, if any."""
+        """The column by which the table is sorted, if any."""
         return next((column for column in COLUMNS if column.name == self.sort.removeprefix("-")), None)
 
     @property
     def is_descending(self) -> bool:
-        """Whether the sorted column stands the largest first."""
+        """Whether the sorted column is descending."""
         return self.sort.startswith("-")
 
     @property
     def is_filtering(self) -> bool:
-        """Whether something may be left out."""
+        """Whether any filter is set."""
         return bool(self.text or self.status or self.tag)
 
     def address(self, **changes: str) -> dict[str, str]:
-        """The arguments of the address that asks for this, with changes.
+        """Return the URL arguments of this query with changes.
 
-        Everything that is remembered stands there, also where it is empty: what an address leaves out is as last time.
+        Remembered arguments are included even if empty: an absent argument means its last value.
         """
         asked = {"view": self.view, "order": self.order, "sort": self.sort, "status": self.status, "tag": self.tag}
         asked |= {"panel": self.panel, "q": self.text} | changes
         return {name: value for name, value in asked.items() if value or name != "q"}
 
     def next_sort(self, column: Column) -> str:
-        """What a click on a column's head asks for: the column's own direction first, then the other one."""
+        """Return the sorting after a click on a column: default direction, then reversed."""
         if column is self.sorted_column:
             return column.name if self.is_descending else f"-{column.name}"
         return f"-{column.name}" if column.starts_descending else column.name
 
     def aria_sort(self, column: Column) -> str:
-        """The column's state in the words of ARIA."""
+        """Return the column's state as `aria-sort`."""
         if column is not self.sorted_column:
             return "none"
         return "descending" if self.is_descending else "ascending"
@@ -143,86 +149,86 @@ class BoardQuery:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """A server with those of its jobs that the filters leave."""
+    """A server with those of its jobs that pass the filters."""
 
     server: ServerStatus
     jobs: tuple[JobStatus, ...]
 
 
 @dataclass(frozen=True)
-class Board:
-    """The dashboard of one viewer at one moment. `cards` hold what the filters leave."""
+class DashboardPage:
+    """The dashboard page of one user. `cards` hold what passes the filters."""
 
     overview: Overview
-    query: BoardQuery
+    query: DashboardQuery
     cards: tuple[Card, ...]
     etag: str
 
     @cached_property
-    def verdict(self) -> Verdict:
-        """How everything stands, whatever is filtered."""
-        return judge(self.overview)
+    def health(self) -> HealthSummary:
+        """The overall status, regardless of filters."""
+        return summarize(self.overview)
 
     @cached_property
-    def concerns(self) -> list[Concern]:
-        """What needs a person."""
-        return [one for one in self._noticed if not one.is_soft and not one.job.is_muted]
+    def issues(self) -> list[Issue]:
+        """The jobs that need attention."""
+        return [one for one in self._all_issues if not one.is_minor and not one.job.is_muted]
 
     @cached_property
-    def hints(self) -> list[Concern]:
-        """What is worth a look."""
-        return [one for one in self._noticed if one.is_soft and not one.job.is_muted]
+    def hints(self) -> list[Issue]:
+        """The jobs that are only worth checking."""
+        return [one for one in self._all_issues if one.is_minor and not one.job.is_muted]
 
     @cached_property
-    def muted(self) -> list[Concern]:
-        """What somebody knows of already."""
-        return [one for one in self._noticed if one.job.is_muted]
+    def muted(self) -> list[Issue]:
+        """The muted jobs with issues."""
+        return [one for one in self._all_issues if one.job.is_muted]
 
     @cached_property
-    def _noticed(self) -> list[Concern]:
-        return find_concerns(self.overview.jobs, self.overview.now)
+    def _all_issues(self) -> list[Issue]:
+        return find_issues(self.overview.jobs, self.overview.now)
 
     @cached_property
     def jobs(self) -> list[JobStatus]:
-        """The jobs that the filters leave, in the order of the table."""
+        """The jobs that pass the filters, in the order of the table."""
         return sort_jobs([job for card in self.cards for job in card.jobs], self.query)
 
     @cached_property
     def tags(self) -> list[str]:
-        """All tags there are, in alphabetical order."""
+        """All tags, in alphabetical order."""
         overview = self.overview
         found = {tag for server in overview.servers for tag in server.tags}
         return sorted(found.union(*(job.tags for job in overview.jobs)), key=str.casefold)
 
     @cached_property
     def next_expected_at(self) -> datetime | None:
-        """When the next run of all is planned."""
+        """The earliest next expected run."""
         awaited = [job for job in self.overview.jobs if job.is_overdue_check_enabled and not job.is_overdue]
         return min((job.next_expected_at for job in awaited if job.next_expected_at), default=None)
 
     @property
     def found_count(self) -> int:
-        """How many cards or rows the filters leave."""
+        """The number of cards or rows that pass the filters."""
         return len(self.cards) if self.query.view == "cards" else len(self.jobs)
 
     def count(self, status: str) -> int:
-        """How many jobs of all a status filter would leave."""
+        """Return the number of jobs with a status, regardless of filters."""
         return sum(map(STATUS_FILTERS[status][1], self.overview.jobs))
 
     def percent(self, count: int) -> int:
-        """A number of jobs as a share of all."""
+        """Return a number of jobs as a percentage of all."""
         return round(count / len(self.overview.jobs) * 100) if self.overview.jobs else 0
 
 
-def read_query(arguments: Mapping[str, str], preferences: Preferences) -> BoardQuery:
-    """Read the query of an address; what it leaves out is as the viewer had it last."""
+def read_query(arguments: Mapping[str, str], preferences: Preferences) -> DashboardQuery:
+    """Read the query of a URL; absent arguments have the user's last values."""
     columns = {column.name for column in COLUMNS}
     view = arguments.get("view", preferences.dashboard_view)
     order = arguments.get("order", preferences.dashboard_order)
     sort = arguments.get("sort", preferences.dashboard_sort)
     status = arguments.get("status", preferences.dashboard_status)
     panel = arguments.get("panel", preferences.dashboard_panel)
-    return BoardQuery(
+    return DashboardQuery(
         text=arguments.get("q", "").strip()[:LONGEST_FILTER],
         view=view if view in VIEWS else "cards",
         sort=sort if sort.removeprefix("-") in columns else "",
@@ -233,24 +239,24 @@ def read_query(arguments: Mapping[str, str], preferences: Preferences) -> BoardQ
     )
 
 
-def build_board(overview: Overview, query: BoardQuery) -> Board:
-    """Lay out the dashboard: what is there, filtered and sorted."""
+def build_page(overview: Overview, query: DashboardQuery) -> DashboardPage:
+    """Build the dashboard page: filter and sort the overview."""
     speech = (chosen_language(), format_tag())
     state = (__version__, query, overview.servers, overview.checked_at, overview.now.date(), speech)
     cards = [card for server in overview.servers if (card := find_card(server, query))]
-    return Board(
+    return DashboardPage(
         overview=overview,
         query=query,
         cards=tuple(sorted(cards, key=lambda card: ORDERS[query.order][1](card.server))),
-        # A tag for as long as this process runs: to write all of it out would take longer than to build it.
+        # An ETag that is valid for this process: serialising everything would take longer than building it.
         etag=f"{hash(state) & MOST_HASH:x}",
     )
 
 
-def find_card(server: ServerStatus, query: BoardQuery) -> Card | None:
-    """What the filters leave of a server; None for nothing.
+def find_card(server: ServerStatus, query: DashboardQuery) -> Card | None:
+    """Return a server with the jobs that pass the filters; None if none does.
 
-    In cards a text that names one job leaves the whole server, in lists that job alone.
+    In the card view, a text that matches one job keeps the whole server; in lists, only that job.
     """
     text = query.text.casefold()
     names_server = _is_in_server(text, server)
@@ -268,10 +274,10 @@ def find_card(server: ServerStatus, query: BoardQuery) -> Card | None:
     return Card(server, tuple(jobs))
 
 
-def sort_jobs(jobs: list[JobStatus], query: BoardQuery) -> list[JobStatus]:
-    """Jobs in the order asked for; those that have nothing in the column come last both ways.
+def sort_jobs(jobs: list[JobStatus], query: DashboardQuery) -> list[JobStatus]:
+    """Return jobs in the requested order; missing values are last in both directions.
 
-    The compact list has no heads to click on, and follows the order of the cards.
+    The compact list has no column headings, and follows the order of the cards.
     """
     column = query.sorted_column
     if query.view == "compact":
@@ -284,11 +290,11 @@ def sort_jobs(jobs: list[JobStatus], query: BoardQuery) -> list[JobStatus]:
     return sorted(known, key=column.key, reverse=query.is_descending) + unknown
 
 
-def asked_preferences(arguments: Mapping[str, str], query: BoardQuery) -> dict[str, str]:
-    """What an address asked for by itself, of that which is kept for the next time."""
-    kept = {"view": query.view, "order": query.order, "sort": query.sort, "status": query.status, "tag": query.tag}
-    kept["panel"] = query.panel
-    return {f"dashboard_{name}": value for name, value in kept.items() if name in arguments}
+def requested_preferences(arguments: Mapping[str, str], query: DashboardQuery) -> dict[str, str]:
+    """Return the remembered arguments that the URL has."""
+    values = {"view": query.view, "order": query.order, "sort": query.sort, "status": query.status, "tag": query.tag}
+    values["panel"] = query.panel
+    return {f"dashboard_{name}": value for name, value in values.items() if name in arguments}
 
 
 def _newest(server: ServerStatus) -> datetime:
@@ -304,7 +310,7 @@ def _is_in_server(text: str, server: ServerStatus) -> bool:
     return _is_in(text, server.name, server.alias, server.note, server.id, server.url, *server.tags)
 
 
-# What stands beside the jobs: how many are well and how the last weeks went, or three small charts.
+# The side panel: status of the last weeks, or three small charts
 
 WEEKS_SHOWN = 17
 CHARTS_SHOWN = ("duration", "fileSize", "storageSize")
@@ -314,7 +320,10 @@ DESTINATIONS_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class SmallChart:
-    """One series over the days of a range: `texts` are its lowest, highest and last value in words."""
+    """One series over a range of days.
+
+    `texts` are its lowest, highest and last value.
+    """
 
     name: str
     label: str
@@ -326,7 +335,7 @@ class SmallChart:
 
 @dataclass(frozen=True, slots=True)
 class SidePanel:
-    """The panel of one viewer: the days of the calendar and the fullest destinations, or the charts."""
+    """The side panel: calendar days and the fullest destinations, or the charts."""
 
     start_on: date
     end_on: date
@@ -336,7 +345,7 @@ class SidePanel:
 
 
 def build_panel(kind: str, overview: Overview, range_name: str, visible: frozenset[str] | None) -> SidePanel:
-    """What a panel of this kind shows; what the other kind needs is not asked for."""
+    """Return the panel of a kind; the data of the other kind is not queried."""
     end_on = overview.now.date()
     if kind == "charts":
         start_on = end_on - timedelta(days=RANGES[range_name] - 1)
@@ -350,13 +359,16 @@ def build_panel(kind: str, overview: Overview, range_name: str, visible: frozens
 
 
 def find_fullest(overview: Overview) -> list[JobStatus]:
-    """The jobs whose destinations will be full first, of those of which that is known."""
+    """Return the jobs whose destinations are full first, as far as forecast."""
     filling = [job for job in overview.jobs if job.full_at is not None]
     return sorted(filling, key=lambda job: job.full_at or LONG_AGO)[:DESTINATIONS_SHOWN]
 
 
 def known_range(wanted: str | None, preferred: str) -> str:
-    """The range that an address asks for, else the one that the viewer likes; a month when it is not shown here."""
+    """Return the range of the URL, else the preferred one.
+
+    A month if not offered here.
+    """
     return next((name for name in (wanted, preferred) if name in RANGES_SHOWN), "1M")
 
 
@@ -378,9 +390,9 @@ def _charts(start_on: date, end_on: date, visible: frozenset[str] | None) -> lis
     return shown
 
 
-# The dashboard, and what a person does there about a job: hold its messages back, tag it, say how much room it has.
+# Views of the dashboard
 
-# What a job tells: in words, as an icon, in its tone.
+# For each status: word, icon and tone.
 EVENT_WORDS = {
     "off": (lazy_gettext("Notifications off"), "bell-off", "none"),
     "all": (lazy_gettext("Notifies on every run"), "bell", "ok"),
@@ -391,24 +403,24 @@ EVENT_WORDS = {
 
 @pages_bp.get("/")
 def dashboard() -> ResponseReturnValue:
-    """All backups at one look; the first steps while nothing has been reported yet."""
+    """Show the dashboard; the first steps until a report was received."""
     preferred, visible = preferences.of(current_user), visible_server_ids()
     query = read_query(request.args, preferred)
     if not is_refresh():
-        preferences.remember(current_user, **asked_preferences(request.args, query))
+        preferences.remember(current_user, **requested_preferences(request.args, query))
     range_name = known_range(request.args.get("range"), preferred.chart_range)
-    board = build_board(overview.overview(runtime.now(), visible), query)
+    page = build_page(overview.overview(runtime.now(), visible), query)
     values = {
-        "board": board,
+        "page": page,
         "old_installation": importing.offered_installation() if current_user.is_admin else None,
         "query": query,
-        "now": board.overview.now,
-        "servers": {server.id: server for server in board.overview.servers},
+        "now": page.overview.now,
+        "servers": {server.id: server for server in page.overview.servers},
         "columns": COLUMNS,
         "orders": ORDERS,
         "views": VIEWS,
         "status_filters": STATUS_FILTERS,
-        # Said once for each page, and not once for each job.
+        # Once per page, not once per job.
         "labels": {column.name: str(column.label) for column in COLUMNS} | {"beats": _("Last runs")},
         "event_words": {event: (str(words), *look) for event, (words, *look) in EVENT_WORDS.items()},
         "about_words": _("Details of {job} on {server}"),
@@ -423,6 +435,6 @@ def dashboard() -> ResponseReturnValue:
     }
 
     def fill() -> dict[str, object]:
-        return {"panel": build_panel(query.panel, board.overview, range_name, visible)}
+        return {"panel": build_panel(query.panel, page.overview, range_name, visible)}
 
-    return render_page_or_board("backups/dashboard", f"{board.etag}{range_name}", fill, **values)
+    return render_page_or_board("backups/dashboard", f"{page.etag}{range_name}", fill, **values)

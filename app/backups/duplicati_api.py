@@ -1,4 +1,4 @@
-"""Which versions of Duplicati are the newest."""
+"""API group `duplicati`: the check for newer versions of Duplicati."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,17 +11,17 @@ from app import runtime
 from app.backups import duplicati_versions
 from app.backups.duplicati_versions import PLACEHOLDER, VersionCheck
 from app.core.settings.declarations import VERSION_HOURS
-from app.plugin import ApiGroup, Guard, described, validate_http_url
+from app.plugin import Access, ApiGroup, described, validate_http_url
 from app.web.request import actor, json_body
 from app.web.responses import IsoInstant, Out
 
-# Wire forms of the check for versions of Duplicati.
+# Schemas
 
 LONGEST_URL = 2000
 
 
 def validate_source(url: str) -> None:
-    """A validator: nothing, or an address, which may hold the placeholder."""
+    """Validate a URL, which may be empty or contain the placeholder."""
     if url:
         validate_http_url(url.replace(PLACEHOLDER, "stable"))
 
@@ -55,11 +55,11 @@ _check_out = VersionCheckOut()
 
 
 def dump_check(check: VersionCheck) -> Mapping[str, Any]:
-    """Settings and last result of the version check."""
+    """Return settings and last result of the version check."""
     return _check_out.dump(check)
 
 
-# Views of the duplicati group.
+# Duplicati group
 
 bp = Blueprint("duplicati", __name__, url_prefix="/duplicati-versions")
 
@@ -86,4 +86,4 @@ def check() -> ResponseReturnValue:
     return dump_check(duplicati_versions.check_now(runtime.now()))
 
 
-group = ApiGroup(name="duplicati", blueprint=bp, guard=Guard.ADMIN, summary="Latest Duplicati versions")
+group = ApiGroup(name="duplicati", blueprint=bp, access=Access.ADMIN, summary="Latest Duplicati versions")

@@ -1,4 +1,7 @@
-"""Looks now and then which versions of Duplicati are the newest. Off until somebody wants it: it asks the internet."""
+"""Versions of Duplicati: parse, compare, and check for newer ones.
+
+The check is off by default, since it sends requests to the internet.
+"""
 
 import logging
 import re
@@ -17,9 +20,9 @@ from app.core.settings import store as settings_store
 from app.plugin import AppError, ForbiddenAddress
 from app.plugin.http import describe_failure, guarded_session
 
-# Versions of Duplicati: read from what reports and release lists say, and compared within their channel.
+# Versions, as reports and release lists have them, compared within their channel
 
-# From the calmest to the quickest, as Duplicati names them.
+# Channels from the most stable on, as Duplicati names them.
 CHANNELS = ("stable", "beta", "experimental", "canary")
 _NUMBERS = r"\d{1,5}(?:\.\d{1,5}){1,3}"
 _RELEASE = re.compile(rf"(?<![\d.])({_NUMBERS})_({'|'.join(CHANNELS)})_\d{{4}}-\d\d-\d\d", re.ASCII)
@@ -28,7 +31,7 @@ _PLAIN = re.compile(rf"\s*v?({_NUMBERS})(?![\d.])", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DuplicatiVersion:
-    """A version and its channel, which is empty where it was not told."""
+    """A version and its channel, "" if unknown."""
 
     numbers: tuple[int, ...]
     channel: str = ""
@@ -39,32 +42,35 @@ class DuplicatiVersion:
 
 @dataclass(frozen=True, slots=True)
 class InstalledDuplicati:
-    """The Duplicati of a server, beside the newest of its channel where that is known."""
+    """The Duplicati of a server, and the newest version of its channel if known."""
 
     version: DuplicatiVersion
     newest: DuplicatiVersion | None = None
 
     @property
     def is_outdated(self) -> bool:
-        """Whether there is a newer one in its channel."""
+        """Whether its channel has a newer version."""
         return self.newest is not None and self.newest.numbers > self.version.numbers
 
 
 def find_releases(text: str) -> Iterator[DuplicatiVersion]:
-    """Every release that a text names as Duplicati does, such as `2.2.0.1_stable_2025-11-09`."""
+    """Yield each release in a text, such as `2.2.0.1_stable_2025-11-09`."""
     for found in _RELEASE.finditer(text):
         yield DuplicatiVersion(_read_numbers(found[1]), found[2])
 
 
 def read_version(text: str | None) -> DuplicatiVersion | None:
-    """The version in a report, such as `2.2.0.1 (2.2.0.1_stable_2025-11-09)`; None when there is none."""
+    """Return the version of a report, or None.
+
+    Example: `2.2.0.1 (2.2.0.1_stable_2025-11-09)`.
+    """
     release = next(find_releases(text or ""), None)
     plain = _PLAIN.match(text or "")
     return release or (DuplicatiVersion(_read_numbers(plain[1])) if plain else None)
 
 
 def newest_by_channel(text: str) -> dict[str, DuplicatiVersion]:
-    """The newest release of each channel that a release list names."""
+    """Return the newest release of each channel in a release list."""
     newest: dict[str, DuplicatiVersion] = {}
     for release in find_releases(text):
         known = newest.get(release.channel)
@@ -74,7 +80,7 @@ def newest_by_channel(text: str) -> dict[str, DuplicatiVersion]:
 
 
 def installed(text: str | None, newest: Mapping[str, DuplicatiVersion]) -> InstalledDuplicati | None:
-    """What a report says of its Duplicati, beside the newest; None when it says nothing."""
+    """Return a report's Duplicati version and the newest one; None without a version."""
     version = read_version(text)
     return InstalledDuplicati(version, newest.get(version.channel)) if version else None
 
@@ -85,20 +91,20 @@ def _read_numbers(text: str) -> tuple[int, ...]:
 
 log = logging.getLogger(__name__)
 
-# How the check is set, and what it found.
+# Settings and result of the check
 SETTINGS = ("version_check", "newest_duplicati")
-# What Duplicati itself asks. An address without the placeholder is one list of all channels.
+# The server that Duplicati itself queries. A URL without the placeholder is one list of all channels.
 PLACEHOLDER = "{channel}"
 ADDRESS = "https://updates.duplicati.com/{channel}/latest-v2.json"
 TIMEOUT_S = 15.0
 MOST_BYTES = 8 * 1024 * 1024
-# The task comes by each hour; one that comes a little early must not wait for the next.
+# The task runs hourly; one that starts slightly early must not skip an hour.
 SLACK = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
 class VersionCheck:
-    """How the check is set, and what it found last; an empty address means Duplicati's own."""
+    """Settings of the check and its last result; an empty URL means Duplicati's own."""
 
     is_enabled: bool = False
     every_hours: int = 24
@@ -109,7 +115,7 @@ class VersionCheck:
 
 
 def read() -> VersionCheck:
-    """The settings of the check and its last outcome."""
+    """Return the settings of the check and its last result."""
     chosen, found = settings_store.get_several(*SETTINGS)
     checked_at = found.get("checked_at")
     return VersionCheck(
@@ -121,7 +127,11 @@ def read() -> VersionCheck:
 
 
 def newest(chosen: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, DuplicatiVersion]:
-    """The newest version of each channel by the values of SETTINGS; none while it is off, since they grow old."""
+    """Return the newest version of each channel; none while the check is off.
+
+    The arguments are values of SETTINGS. Versions found before are not shown while the check is off, since they become
+    outdated.
+    """
     if not chosen.get("is_enabled"):
         return {}
     known = {channel: read_version(text) for channel, text in found.get("versions", {}).items()}
@@ -129,7 +139,7 @@ def newest(chosen: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Dup
 
 
 def configure(changes: Mapping[str, object], *, actor: Actor, now: datetime) -> VersionCheck:
-    """Change what is named of `is_enabled`, `every_hours` and `url`; another address forgets what the old one said."""
+    """Change `is_enabled`, `every_hours` or `url`; a new URL deletes the last result."""
     with writing():
         before = read()
         chosen = {"is_enabled": before.is_enabled, "every_hours": before.every_hours, "url": before.url, **changes}
@@ -137,13 +147,13 @@ def configure(changes: Mapping[str, object], *, actor: Actor, now: datetime) -> 
         if chosen["url"] != before.url:
             settings_store.save("newest_duplicati", None, now=now)
         details = {"enabled": chosen["is_enabled"], "everyHours": chosen["every_hours"]}
-        place = {"target_type": "configuration", "target_id": "version_check"}
-        record_entry("version_check_updated", "config", now=now, actor=actor, details=details, **place)
+        target = {"target_type": "configuration", "target_id": "version_check"}
+        record_entry("version_check_updated", "config", now=now, actor=actor, details=details, **target)
     return read()
 
 
 def check_if_due(now: datetime) -> VersionCheck | None:
-    """Look for newer versions when it is on and long enough ago; None when it was not due."""
+    """Check for newer versions if enabled and due; None if not."""
     check = read()
     wait = timedelta(hours=check.every_hours) - SLACK
     if not check.is_enabled or (check.checked_at is not None and now < check.checked_at + wait):
@@ -152,21 +162,24 @@ def check_if_due(now: datetime) -> VersionCheck | None:
 
 
 def check_now(now: datetime) -> VersionCheck:
-    """Look for newer versions; channels that do not answer keep what was known of them. Raises AppError while off."""
+    """Check for newer versions. Raise AppError if disabled.
+
+    Channels that do not answer keep their last result.
+    """
     before = read()
     if not before.is_enabled:
         raise AppError("The check for Duplicati versions is disabled")
     found, errors = _ask(before.url or ADDRESS)
     versions = {**(before.newest or {}), **found}
-    told = {"versions": versions, "checked_at": now.isoformat(), "error": "; ".join(errors)}
+    result = {"versions": versions, "checked_at": now.isoformat(), "error": "; ".join(errors)}
     with writing():
-        if read().url == before.url:  # else somebody chose another source meanwhile
-            settings_store.save("newest_duplicati", told, now=now)
+        if read().url == before.url:  # else the source was changed meanwhile
+            settings_store.save("newest_duplicati", result, now=now)
     return read()
 
 
 def _ask(address: str) -> tuple[dict[str, str], list[str]]:
-    """The newest versions by channel, and a sentence for each question that got no answer."""
+    """Return the newest versions by channel, and a message for each failed request."""
     found: dict[str, str] = {}
     errors = []
     with guarded_session() as session:
@@ -175,22 +188,22 @@ def _ask(address: str) -> tuple[dict[str, str], list[str]]:
             try:
                 text = _fetch(session, address.replace(PLACEHOLDER, channel))
                 answer = {name: str(version) for name, version in newest_by_channel(text).items()}
-                told = {name: version for name, version in answer.items() if channel in ("", name)}
-                trouble = "" if told else "the answer names no version"
-                found |= told
+                named = {name: version for name, version in answer.items() if channel in ("", name)}
+                problem = "" if named else "the answer names no version"
+                found |= named
             except ForbiddenAddress as error:
-                trouble = str(error)
+                problem = str(error)
             except requests.RequestException as error:
-                trouble = describe_failure(error, TIMEOUT_S)
-            if trouble:
-                errors.append(f"{channel}: {trouble}" if channel else trouble)
+                problem = describe_failure(error, TIMEOUT_S)
+            if problem:
+                errors.append(f"{channel}: {problem}" if channel else problem)
     for sentence in errors:
         log.warning("the check for Duplicati versions failed: %s", sentence)
     return found, errors
 
 
 def _fetch(session: requests.Session, url: str) -> str:
-    """The text at an address. Redirects are not followed, since they could lead anywhere."""
+    """Return the text at a URL. Redirects are not followed: they could lead anywhere."""
     ends_at = time.monotonic() + TIMEOUT_S
     body = b""
     with session.get(url, timeout=TIMEOUT_S, allow_redirects=False, stream=True) as answer:

@@ -1,4 +1,4 @@
-"""What widgets and scripts read without signing in: the summary and the newest runs of a server."""
+"""API for widgets and scripts without sign-in: summary and newest runs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,12 +16,12 @@ from app.backups.overview import Summary
 from app.backups.run_lists import LatestRun
 from app.backups.run_objects import FullRunOut, dump_run
 from app.core.db.cache import second_of
-from app.plugin import ApiGroup, Guard, described
+from app.plugin import Access, ApiGroup, described
 from app.web.errors import repeat_status
 from app.web.guards import authenticate_api_key
 from app.web.responses import CACHE_SET_B, DatabaseTime, Out, cached_json
 
-# Wire form of the summary and of the newest runs.
+# Schemas
 
 
 class SummaryOut(Out):
@@ -72,18 +72,18 @@ _summary_out, _server_out = SummaryOut(), ServerOut()
 
 
 def dump_summary(summary: Summary, now: datetime) -> dict[str, Any]:
-    """The summary as of `now`."""
+    """Return the summary as of `now`."""
     return _summary_out.dump(summary) | {"secondsSinceLastBackup": summary.seconds_since_last_backup(now)}
 
 
 def dump_latest(server: Server, latest: Sequence[LatestRun]) -> dict[str, Any]:
-    """The newest run of a server over all its jobs."""
+    """Return the newest run of a server over all its jobs."""
     runs = [dump_run(found.run, found.job_name, server.id, found.log) for found in latest[:1]]
     return {"server": _server_out.dump(server), "latest_backup": runs[0] if runs else None, "status": 200}
 
 
 def dump_latest_of_jobs(server: Server, latest: Sequence[LatestRun]) -> dict[str, Any]:
-    """The newest run of each job of a server, newest first."""
+    """Return the newest run of each job of a server, newest first."""
     return {
         "server": _server_out.dump(server),
         "latest_backups": [dump_run(found.run, found.job_name, server.id, found.log) for found in latest],
@@ -93,22 +93,25 @@ def dump_latest_of_jobs(server: Server, latest: Sequence[LatestRun]) -> dict[str
     }
 
 
-# Views of the external group.
+# External group
 
 bp = Blueprint("external", __name__)
-# wire: those two say their status in every body, good ones included
+# wire: those two repeat the status in every body, also in successful ones
 repeat_status(bp, "last_backup", "last_backups")
 
 
 @bp.before_request
 def admit() -> None:
-    """Hold programs to their keys and rates."""
+    """Check the sender's API key and rate."""
     authenticate_api_key("read")
 
 
 @bp.after_request
 def forbid_caching(answer: Response) -> Response:
-    """Send the newest runs, and the errors beside them, uncached; the summary has no such headers."""
+    """Disable caching of the newest runs and their errors.
+
+    The summary has no such headers.
+    """
     if request.endpoint != "external.summary":
         answer.headers.extend(CACHE_SET_B)
     return answer
@@ -141,7 +144,7 @@ def last_backups(server: str) -> ResponseReturnValue:
 group = ApiGroup(
     name="external",
     blueprint=bp,
-    guard=Guard.OPEN,
+    access=Access.PUBLIC,
     csrf=False,
     summary="Summary and newest runs, for widgets and scripts",
     key_scope="read",

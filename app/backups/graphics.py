@@ -1,4 +1,4 @@
-"""Small lines beside a figure: how it went over the newest runs, and how far the last one is from their median."""
+"""SVG graphics: trend lines beside figures, and the calendar of days."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, timedelta
@@ -17,21 +17,24 @@ from app.web.i18n import format_tag
 
 WIDTH, HEIGHT, MARGIN = 48, 18, 2
 LEAST_RUNS = 3
-# As many as a table's strip has beats; the median is that of all runs that are kept.
+# As many as the heartbeat bar of a table; the median is over all packed runs.
 RUNS_DRAWN = 16
-FIGURES: dict[str, Callable[[RecentRun], float]] = {
+TREND_VALUES: dict[str, Callable[[RecentRun], float]] = {
     "size": lambda run: run.examined_bytes,
     "duration": lambda run: run.duration_s,
 }
 
 
 def trend(recent_runs: bytes, figure: str) -> Markup:
-    """The line of a figure over a job's packed runs and the change of the last; nothing where there are few runs."""
+    """Return a figure's trend line with the change of the last run; "" for few runs."""
     return _trend(recent_runs, figure, format_tag())
 
 
 def change_text(values: Sequence[float]) -> str:
-    """How far the last value is from the median of those before it: `+4 %`, `±0 %`; empty where that is 0."""
+    """Return the difference of the last value from the median of those before.
+
+    Examples: `+4 %`, `±0 %`; "" if the median is 0.
+    """
     usual = median(values[:-1])
     if not usual:
         return ""
@@ -45,44 +48,47 @@ def _trend(recent_runs: bytes, figure: str, _format: str) -> Markup:
     runs = [run for run in unpack_runs(recent_runs) if not run.has_failed]
     if len(runs) < LEAST_RUNS:
         return Markup()
-    values = [FIGURES[figure](run) for run in runs]
+    values = [TREND_VALUES[figure](run) for run in runs]
     change = change_text(values)
-    line = _line(_place(values[-RUNS_DRAWN:], WIDTH, HEIGHT)[0])
+    line = _line(_coordinates(values[-RUNS_DRAWN:], WIDTH, HEIGHT)[0])
     return Markup(  # noqa: S704 (numbers)
         f'<span class="trend"><svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}"'
         f' height="{HEIGHT}" aria-hidden="true"><path d="{line}"/></svg>{change}</span>'
     )
 
 
-def _place(values: Sequence[float | None], width: int, height: int) -> list[list[tuple[float, float]]]:
-    """Where the values lie in a drawing, in stretches without gaps; equal values lie in the middle."""
+def _coordinates(values: Sequence[float | None], width: int, height: int) -> list[list[tuple[float, float]]]:
+    """Return the coordinates of values, as segments without gaps.
+
+    Equal values are in the middle.
+    """
     known = [value for value in values if value is not None]
     low, high = min(known, default=0.0), max(known, default=0.0)
     step = (width - 2 * MARGIN) / max(len(values) - 1, 1)
     rise = (height - 2 * MARGIN) / (high - low) if high > low else 0.0
     bottom = height - MARGIN if rise else height / 2
     stretches: list[list[tuple[float, float]]] = [[]]
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if value is None:
             stretches.append([])
         else:
-            stretches[-1].append((MARGIN + place * step, bottom - (value - low) * rise))
+            stretches[-1].append((MARGIN + index * step, bottom - (value - low) * rise))
     return [stretch for stretch in stretches if stretch]
 
 
 def _line(points: Sequence[tuple[float, float]]) -> str:
-    """The path through some points: the first where it is, each other by its distance from the one before."""
-    # A single point has a line as well: the round ends of its stroke are a dot.
+    """Return an SVG path: the first point is absolute, the others are relative."""
+    # A single point also has a line: its stroke has round ends, so it shows as a dot.
     placed = [(round(x), round(y)) for x, y in points]
     steps = [(x - before_x, y - before_y) for (before_x, before_y), (x, y) in pairwise(placed)] or [(0, 0)]
-    # A minus sign parts two numbers as well as a space does.
+    # A minus sign separates numbers as well as a space.
     rest = "".join(f"{'' if dx < 0 else ' '}{dx}{'' if dy < 0 else ' '}{dy}" for dx, dy in steps)
     return f"M{placed[0][0]} {placed[0][1]}l{rest.lstrip()}"
 
 
 def area(values: Sequence[float | None], *, width: int = 260, height: int = 56) -> Markup:
-    """A small chart of a series: its line from the lowest to the highest value, broken where nothing is known."""
-    stretches = _place(values, width, height)
+    """Return a small area chart from the lowest to the highest value, broken at gaps."""
+    stretches = _coordinates(values, width, height)
     lines = "".join(map(_line, stretches))
     fills = "".join(f"{_line([(points[0][0], height), *points, (points[-1][0], height)])}z" for points in stretches)
     return Markup(  # noqa: S704 (numbers)
@@ -91,40 +97,43 @@ def area(values: Sequence[float | None], *, width: int = 260, height: int = 56) 
     )
 
 
-# A calendar of days as SVG: a column a week, each day in the shape and colour of how its backups went.
+# The calendar: a column per week, each day with the shape and colour of its status
 
 CELL, PITCH = 11, 13
 WEEK = 7
-# How far within its cell each begins, and how it goes on. A day without runs is a dot, a good one full, one with
-# warnings has a corner off, one with failures is cut through.
+# Offset within the cell, and path. A day without runs is a dot, a successful one full, one with warnings lacks a
+# corner, one with failures is cut through.
 SHAPES: dict[str, tuple[float, str]] = {
     "empty": (4.5, "h2v2h-2z"),
     "ok": (1, "h9v9h-9z"),
     "warn": (1, "h5l4 4v5h-9z"),
     "bad": (1, "h9l-9 6.5zm9 2.5v6.5h-9z"),
 }
-# From this share of failed jobs on a day is a bad one, and not one with a single trouble among many.
+# From this share of failed jobs on, a day is shown as failed.
 BAD_SHARE = 0.2
 A_DAY = "{day}"
 
 
 def heatmap(days: Mapping[date, DayState], start_on: date, end_on: date, *, first_weekday: int = 0) -> Markup:
-    """The days from `start_on` to `end_on`, both included; weeks begin on `first_weekday` (Monday is 0)."""
+    """Return the days from `start_on` to `end_on`, both included, as SVG.
+
+    Weeks begin on `first_weekday` (Monday is 0).
+    """
     begin = start_on - timedelta(days=(start_on.weekday() - first_weekday) % WEEK)
     weeks = (end_on - begin).days // WEEK + 1
     width, height = weeks * PITCH - (PITCH - CELL), WEEK * PITCH - (PITCH - CELL)
     cells = []
-    # Many days went alike, and finding their words takes longer than all else here.
-    said: dict[tuple[int, ...] | None, str] = {}
+    # Cached by state: many days are alike, and formatting takes longest.
+    titles: dict[tuple[int, ...] | None, str] = {}
     for number in range((end_on - start_on).days + 1):
         day = start_on + timedelta(days=number)
         column, row = divmod((day - begin).days, WEEK)
         state = days.get(day)
         kind = _kind(state)
         counts = None if state is None else (state.run_count, state.failed_count, state.warned_count)
-        if counts not in said:
-            said[counts] = _title(state)
-        title = said[counts].replace(A_DAY, day_text(day))
+        if counts not in titles:
+            titles[counts] = _title(state)
+        title = titles[counts].replace(A_DAY, day_text(day))
         cells.append(
             f'<path class="day-{kind}" d="{_shape(kind, column * PITCH, row * PITCH)}">'
             f"<title>{escape(title)}</title></path>"
@@ -136,7 +145,7 @@ def heatmap(days: Mapping[date, DayState], start_on: date, end_on: date, *, firs
 
 
 def heat_key(kind: str) -> Markup:
-    """The mark of one kind of day, for the key below a calendar."""
+    """Return the symbol of a kind of day, for the legend below a calendar."""
     return Markup(  # noqa: S704 (shapes of our own)
         f'<svg class="heat-mark" viewBox="0 0 {CELL} {CELL}" width="{CELL}" height="{CELL}" aria-hidden="true">'
         f'<path class="day-{kind}" d="{_shape(kind, 0, 0)}"/></svg>'
@@ -157,15 +166,15 @@ def _kind(state: DayState | None) -> str:
 
 
 def _title(state: DayState | None) -> str:
-    """What is said of each day that went so; A_DAY stands where it is named."""
+    """Return the title of days with a state; A_DAY is the placeholder of the date."""
     if state is None:
         return _("%(day)s: no runs", day=A_DAY)
-    told = [ngettext("%(num)s run", "%(num)s runs", state.run_count)]
+    parts = [ngettext("%(num)s run", "%(num)s runs", state.run_count)]
     if state.failed_count:
-        told.append(ngettext("%(num)s job failed", "%(num)s jobs failed", state.failed_count))
+        parts.append(ngettext("%(num)s job failed", "%(num)s jobs failed", state.failed_count))
     if state.warned_count:
-        told.append(ngettext("%(num)s job with warnings", "%(num)s jobs with warnings", state.warned_count))
-    return _("%(day)s: %(told)s", day=A_DAY, told=", ".join(told))
+        parts.append(ngettext("%(num)s job with warnings", "%(num)s jobs with warnings", state.warned_count))
+    return _("%(day)s: %(told)s", day=A_DAY, told=", ".join(parts))
 
 
 def _label(days: Mapping[date, DayState], start_on: date, end_on: date) -> str:

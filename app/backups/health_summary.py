@@ -1,6 +1,6 @@
-"""How things stand: one sentence for all jobs, and what needs a person, with its reason and the next step.
+"""The overall status of all jobs in one sentence, and the jobs with issues.
 
-Muted jobs are told of at the end and do not raise the alarm: somebody knows.
+Each issue has its reason and the next step. Muted jobs are listed last and do not change the overall status.
 """
 
 from collections.abc import Sequence
@@ -17,9 +17,9 @@ from app.reports.outcomes import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, 
 OVERDUE, FILLING, UNUSUAL = "overdue", "filling", "unusual"
 LONG_AGO = datetime.min.replace(tzinfo=UTC)
 DAY = timedelta(days=1)
-# A destination that will be full this soon needs somebody who makes room, or buys some.
+# A destination that is full within this time needs more space.
 FULL_SOON = timedelta(days=30)
-URGENCY = {kind: place for place, kind in enumerate((FATAL, ERROR, OVERDUE, WARNING, UNKNOWN, FILLING, UNUSUAL))}
+URGENCY = {kind: index for index, kind in enumerate((FATAL, ERROR, OVERDUE, WARNING, UNKNOWN, FILLING, UNUSUAL))}
 NEXT_STEPS = {
     OVERDUE: lazy_gettext("Check that the server is on, that Duplicati is running, and that it still reports here."),
     FATAL: lazy_gettext("Read the error, then run the backup again in Duplicati."),
@@ -32,8 +32,8 @@ NEXT_STEPS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """The state of everything in one word for the picture (fine, attention, trouble, empty) and one sentence."""
+class HealthSummary:
+    """The overall status: level (`fine`, `attention`, `trouble`, `empty`) and one sentence."""
 
     level: str
     sentence: str
@@ -41,8 +41,11 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Concern:
-    """A job that needs a person: `kind` is a status or a word above; `at` is when that began, or when it will be."""
+class Issue:
+    """A job that needs attention.
+
+    `kind` is a status or one of the constants above; `at` is when the issue began, or when it will occur.
+    """
 
     job: JobStatus
     kind: str
@@ -55,13 +58,13 @@ class Concern:
         return str(NEXT_STEPS[self.kind])
 
     @property
-    def is_soft(self) -> bool:
-        """Whether it is worth a look, and no trouble."""
+    def is_minor(self) -> bool:
+        """Whether it is only worth checking, and not a problem."""
         return self.kind in (FILLING, UNUSUAL)
 
 
-def judge(overview: Overview) -> Verdict:
-    """Say in one sentence how things stand."""
+def summarize(overview: Overview) -> HealthSummary:
+    """Return the overall status of all jobs."""
     awake = [job for job in overview.jobs if not job.is_muted]
     overdue = sum(job.is_overdue for job in awake)
     failed = sum(is_failure(job.last_status) for job in awake)
@@ -70,7 +73,7 @@ def judge(overview: Overview) -> Verdict:
     muted = len(overview.jobs) - len(awake)
     fine = sum(is_fine(job) for job in awake)
     if not overview.jobs:
-        return Verdict("empty", _("Waiting for the first report"), 0)
+        return HealthSummary("empty", _("Waiting for the first report"), 0)
     parts = [
         _("%(count)s overdue", count=overdue) if overdue else "",
         _("%(count)s failed", count=failed) if failed else "",
@@ -81,17 +84,17 @@ def judge(overview: Overview) -> Verdict:
     if fine == len(awake):
         parts = [_fine_words(fine, len(overview.jobs)), parts[-1]]
     level = "fine" if fine == len(awake) else "trouble" if overdue or failed else "attention"
-    return Verdict(level, ", ".join(part for part in parts if part), fine)
+    return HealthSummary(level, ", ".join(part for part in parts if part), fine)
 
 
 def is_fine(job: JobStatus) -> bool:
-    """Whether nobody need look at a job."""
+    """Return whether a job needs no attention."""
     return job.last_status == SUCCESS and not job.is_overdue
 
 
-def find_concerns(jobs: Sequence[JobStatus], now: datetime) -> list[Concern]:
-    """Jobs that need a person, the most urgent first and muted ones last; each is listed once."""
-    found = [concern for job in jobs if (concern := _concern(job, now))]
+def find_issues(jobs: Sequence[JobStatus], now: datetime) -> list[Issue]:
+    """Return jobs that need attention, each once, most urgent first, muted ones last."""
+    found = [issue for job in jobs if (issue := _find_issue(job, now))]
     return sorted(found, key=lambda one: (one.job.is_muted, URGENCY[one.kind], one.at or LONG_AGO))
 
 
@@ -101,28 +104,28 @@ def _fine_words(fine: int, all_jobs: int) -> str:
     return ngettext("The only job is OK", "All %(num)s jobs OK", fine)
 
 
-def _concern(job: JobStatus, now: datetime) -> Concern | None:
+def _find_issue(job: JobStatus, now: datetime) -> Issue | None:
     if is_failure(job.last_status):
         reason = _failure_words(job.error_count)
         if job.is_overdue:
             reason = _("%(reason)s, and the next run is overdue", reason=reason)
-        return Concern(job, job.last_status, reason, job.last_began_at)
+        return Issue(job, job.last_status, reason, job.last_began_at)
     if job.is_overdue:
-        return Concern(job, OVERDUE, _("No report received for the expected run"), job.next_expected_at)
+        return Issue(job, OVERDUE, _("No report received for the expected run"), job.next_expected_at)
     if job.last_status == WARNING:
         reason = _warning_words(job)
-        return Concern(job, WARNING, reason, job.last_began_at)
+        return Issue(job, WARNING, reason, job.last_began_at)
     if job.last_status in (UNKNOWN, NONE):
         if job.last_began_at is None:
-            return Concern(job, UNKNOWN, _("No run of this job has saved data yet"), job.newest.began_at)
-        return Concern(job, UNKNOWN, _("The last run ended without a result"), job.last_began_at)
+            return Issue(job, UNKNOWN, _("No run of this job has saved data yet"), job.newest.began_at)
+        return Issue(job, UNKNOWN, _("The last run ended without a result"), job.last_began_at)
     if job.full_at is not None and job.full_at - now < FULL_SOON:
-        return Concern(job, FILLING, filling_words(job, now), job.full_at)
+        return Issue(job, FILLING, filling_words(job, now), job.full_at)
     if job.anomalies:
         first = job.anomalies[0]
         reason = ", ".join(anomaly_words(anomaly) for anomaly in job.anomalies)
         reason = _("The last run was unusual: %(what)s (%(figures)s)", what=reason, figures=anomaly_figures(first))
-        return Concern(job, UNUSUAL, reason, job.last_began_at)
+        return Issue(job, UNUSUAL, reason, job.last_began_at)
     return None
 
 
@@ -136,13 +139,13 @@ def _warning_words(job: JobStatus) -> str:
 
 
 def _failure_words(error_count: int) -> str:
-    if not error_count:  # a report that counts none says so by its status alone
+    if not error_count:  # a report without errors has only its status
         return _("The last run failed")
     return ngettext("The last run failed with %(num)s error", "The last run failed with %(num)s errors", error_count)
 
 
 def filling_words(job: JobStatus, now: datetime) -> str:
-    """When the destination of a job will be full, in words."""
+    """Return when the destination of a job will be full, in words."""
     if job.full_at is None or job.full_at <= now:
         return _("The destination is full")
     return _("The destination will be full in %(time)s", time=span_words((job.full_at - now) / DAY))

@@ -1,6 +1,6 @@
-"""What an administrator does about a job from where it stands: mute it, tag it, say how much its destination holds.
+"""Dialogs for one job: mute, tags, size of the destination, schedule.
 
-Each is a dialog, and a page without script.
+Each is also a page, for browsers without JavaScript.
 """
 
 import math
@@ -18,7 +18,7 @@ from app.backups.server_pages import find_job
 from app.core.settings import store as settings_store
 from app.insight import insight
 from app.notifications import mutes
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.schedules import job_settings, monitoring_pages, planning
 from app.web import pages as web_pages
 from app.web.formats import exact_text
@@ -38,16 +38,16 @@ SIZE_UNITS = {"GB": 1024**3, "TB": 1024**4}
 
 
 @pages_bp.get("/detail/<server_id>/mute")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def mute_form(server_id: str) -> ResponseReturnValue:
-    """Ask for how long nothing is to be told of a job, or of its server."""
+    """Ask how long to mute a job or its server."""
     return _show("mute", server_id)
 
 
 @pages_bp.post("/detail/<server_id>/mute")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_mute(server_id: str) -> ResponseReturnValue:
-    """Mute a job or its server, or end a mute, and go back to where the person was."""
+    """Mute a job or its server, or end a mute, and return to the previous page."""
     form, now = request.form, runtime.now()
     whole = "whole_server" in form
     job_name = None if whole else form.get("backup", "")
@@ -66,16 +66,16 @@ def save_mute(server_id: str) -> ResponseReturnValue:
 
 
 @pages_bp.get("/detail/<server_id>/tags")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def tags_form(server_id: str) -> ResponseReturnValue:
-    """Ask for the tags of a job and of its server, and for the size of its destination."""
+    """Ask for the tags of a job and its server, and the size of its destination."""
     return _show("tags", server_id)
 
 
 @pages_bp.post("/detail/<server_id>/tags")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_tags(server_id: str) -> ResponseReturnValue:
-    """Keep tags and the size of the destination, and go back to where the person was."""
+    """Store tags and the size of the destination, and return to the previous page."""
     form, now = request.form, runtime.now()
     job_name = form.get("backup", "")
     try:
@@ -91,16 +91,16 @@ def save_tags(server_id: str) -> ResponseReturnValue:
 
 
 @pages_bp.get("/detail/<server_id>/schedule")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def schedule_form(server_id: str) -> ResponseReturnValue:
-    """Show the schedule of a job, with what is learned from its runs, and ask for another one."""
+    """Show the schedule of a job, with the one learned from its runs, and a form."""
     return _show_schedule(server_id)
 
 
 @pages_bp.post("/detail/<server_id>/schedule")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_schedule(server_id: str) -> ResponseReturnValue:
-    """Keep the learned schedule, learn it again, or store what was entered; then go back to where the person was."""
+    """Accept or relearn the learned schedule, or store the entered one; then return."""
     form, now, job_name = request.form, runtime.now(), request.form.get("backup", "")
     try:
         if form.get("do") == "keep":
@@ -134,7 +134,7 @@ def _show_schedule(server_id: str, **values: object) -> str:
 
 
 def read_size(text: str, unit: str) -> int | None:
-    """The bytes that a person means by a number and a unit; None for nothing. Raises AppError."""
+    """Return a number and a unit in bytes, None if blank. Raise AppError."""
     written = text.strip().replace(",", ".")
     if not written:
         return None
@@ -156,7 +156,7 @@ def _show(name: str, server_id: str, **values: object) -> str:
 
 
 def _back() -> str:
-    """Where a person came from, which is where they go on afterwards."""
+    """Return the URL of the previous page, to which the form returns."""
     if "back" in request.form:
         return web_pages.local_address(request.form["back"])
     came_from = urlsplit(request.referrer or "")

@@ -1,4 +1,8 @@
-"""Keeps the figures of a job true: newest run, counts, recent runs and what is odd in them, the sums of each day."""
+"""Denormalised statistics of jobs: newest run, counts, anomalies, sums per day.
+
+Kept with the job, so that the dashboard reads one row per job. They are updated with each run that is added, changed or
+deleted.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -16,14 +20,14 @@ from app.core.instants import from_milliseconds, to_milliseconds
 from app.insight import insight
 from app.insight.forecasts import DAYS_IN_WEEK
 from app.reports.fields import LARGEST_LONG
-from app.reports.outcomes import STRIP_LENGTH, SUCCESS, UNSAVED, severity_of, strip_letter
-from app.reports.report import NOTHING_TOLD, Figure
+from app.reports.outcomes import BAR_LENGTH, SUCCESS, UNSAVED, severity_of, status_letter
+from app.reports.report import NO_FIGURES, Figure
 
 DAYS = JobDay.__table__
-# Of a job that never tells a list, the newest are kept.
+# If a job never reports a list, the newest are stored.
 MOST_VERSIONS = 1_000
-# What the newest run of a job is copied to, by the columns of `Run`.
-NEWEST_FIGURES = {
+# Columns of `Job` for the newest run, and those of `Run` they are copied from.
+NEWEST_COLUMNS = {
     "last_run_id": "id",
     "last_began_at": "began_at",
     "last_reported_began_at": "reported_began_at",
@@ -38,7 +42,7 @@ NEWEST_FIGURES = {
     "last_duplicati_version": "duplicati_version",
 }
 # The same for the newest run that decides the state of the job.
-STATE_FIGURES = {
+STATE_COLUMNS = {
     "state_run_id": "id",
     "state_began_at": "began_at",
     "state_status": "status",
@@ -47,8 +51,8 @@ STATE_FIGURES = {
     "state_warning_count": "warning_count",
     "state_error_count": "error_count",
 }
-# What stays as it was known when a run does not tell it.
-TOLD_FIGURES: dict[Figure, dict[str, str]] = {
+# Values that remain if a run lacks them.
+LASTING_COLUMNS: dict[Figure, dict[str, str]] = {
     Figure.FILES: {"last_examined_files": "examined_files", "last_examined_bytes": "examined_bytes"},
     Figure.STORAGE: {"last_storage_bytes": "storage_bytes"},
     Figure.VERSION_COUNT: {"last_version_count": "version_count"},
@@ -56,7 +60,7 @@ TOLD_FIGURES: dict[Figure, dict[str, str]] = {
     Figure.UPLOADED: {"last_uploaded_bytes": "uploaded_bytes"},
     Figure.QUOTA: {"last_quota_total_bytes": "quota_total_bytes", "last_quota_free_bytes": "quota_free_bytes"},
 }
-# What a run keeps among the recent ones, in the order of `recent_runs`.
+# Columns of a run that `recent_runs` packs, in its order.
 RECENT_COLUMNS = (
     Run.began_at,
     Run.status,
@@ -71,7 +75,7 @@ RECENT_COLUMNS = (
     Run.not_told,
 )
 
-FIGURES = (
+STATISTICS = (
     "run_count",
     "total_uploaded_bytes",
     "recent_statuses",
@@ -84,13 +88,13 @@ FIGURES = (
     "unread_versions",
     "not_told",
     "versions_collected_at",
-    *NEWEST_FIGURES,
-    *STATE_FIGURES,
-    *(name for figures in TOLD_FIGURES.values() for name in figures),
+    *NEWEST_COLUMNS,
+    *STATE_COLUMNS,
+    *(name for figures in LASTING_COLUMNS.values() for name in figures),
 )
 
 
-# What is carried on in sums of days and in charts from the run that told it to those that do not.
+# Values that days and charts repeat for runs that lack them.
 CARRIED: dict[Figure, tuple[str, ...]] = {
     Figure.STORAGE: ("storage_bytes",),
     Figure.VERSION_COUNT: ("version_count",),
@@ -99,7 +103,7 @@ CARRIED: dict[Figure, tuple[str, ...]] = {
 
 
 class KnownFigures(NamedTuple):
-    """What is known of a job at a moment: by its newest run that told it, 0 where none did."""
+    """The known values of a job at a time, from the newest run with each; 0 if none."""
 
     storage_bytes: int = 0
     version_count: int = 0
@@ -107,46 +111,47 @@ class KnownFigures(NamedTuple):
     examined_bytes: int = 0
 
     def after(self, not_told: int, run: Mapping[str, Any]) -> "KnownFigures":
-        """What is known after a run, of which `not_told` are the bits of `Figure`."""
-        told = (names for figure, names in CARRIED.items() if not not_told & figure)
-        return self._replace(**{name: run[name] for names in told for name in names})
+        """Return the values after a run; `not_told` are the bits of `Figure` it lacks."""
+        known = (names for figure, names in CARRIED.items() if not not_told & figure)
+        return self._replace(**{name: run[name] for names in known for name in names})
 
 
 def day_of(instant: datetime) -> int:
-    """Days since 1970 of an instant's UTC day."""
+    """Return the days since 1970 of an instant's UTC day."""
     return to_milliseconds(instant) // MILLISECONDS_A_DAY
 
 
 def week_of(instant: datetime) -> int:
-    """Whole weeks since 1970 of an instant."""
+    """Return the whole weeks since 1970 of an instant."""
     return day_of(instant) // DAYS_IN_WEEK
 
 
 def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
-    """Take a run that was just stored into the figures of its job. `run` holds the columns of `Run` by name.
+    """Add a run that was just stored to the statistics of its job.
 
-    `job` may be any object with the attributes of `Job`; those named by `FIGURES` may change.
+    `run` has the columns of `Run` by name. `job` may be any object with the attributes of `Job`; those named by
+    `STATISTICS` may change.
     """
     is_newest = job.last_began_at is None or run["began_at"] >= job.last_began_at
     job.run_count += 1
     job.total_uploaded_bytes = min(job.total_uploaded_bytes + run["uploaded_bytes"], LARGEST_LONG)
     is_listed = not run["not_told"] & Figure.VERSION_LIST
     if is_listed and not _has_collected_versions(job, run["began_at"]):
-        job.versions_collected_at = None  # the list of the run takes the place of the one that was asked for
+        job.versions_collected_at = None  # the list of the run replaces the collected one
     job.not_told &= run["not_told"]
     is_new_week = job.last_began_at is None or week_of(run["began_at"]) != week_of(job.last_began_at)
     if run["outcome"] not in UNSAVED and (job.state_began_at is None or run["began_at"] >= job.state_began_at):
-        _copy(job, run, STATE_FIGURES)
+        _copy(job, run, STATE_COLUMNS)
     if is_newest:
-        _copy(job, run, NEWEST_FIGURES)
-        for figure, columns in TOLD_FIGURES.items():
+        _copy(job, run, NEWEST_COLUMNS)
+        for figure, columns in LASTING_COLUMNS.items():
             if not run["not_told"] & figure:
                 _copy(job, run, columns)
         job.packed_versions = _versions_after(job.packed_versions or b"", run)
         if _has_list(run):
             job.unread_versions = run["unread_versions"]
         _follow_id(session, job, run["duplicati_id"])
-        job.recent_statuses = (job.recent_statuses + strip_letter(run["status"]))[-STRIP_LENGTH:]
+        job.recent_statuses = (job.recent_statuses + status_letter(run["status"]))[-BAR_LENGTH:]
         job.recent_runs = add_packed(job.recent_runs, recent_runs(*(run[column.key] for column in RECENT_COLUMNS)))
         job.anomalies = insight.anomalies_of(job.recent_runs, job.anomalies)
         known = (job.last_storage_bytes, job.last_version_count, job.last_examined_files, job.last_examined_bytes)
@@ -154,8 +159,8 @@ def add_run(session: Session, job: Job, run: dict[str, Any]) -> None:
     else:
         _read_recent(session, job)
         newest_not_told = session.scalar(select(Run.not_told).where(Run.id == job.last_run_id)) or 0
-        # What the newest run leaves open, this one may be the newest to tell.
-        _read_told(session, job, Figure(newest_not_told & ~run["not_told"]))
+        # Values that the newest run lacks may come from this run.
+        _recompute_known(session, job, Figure(newest_not_told & ~run["not_told"]))
         if newest_not_told & run["not_told"] & Figure.VERSION_LIST:
             _read_versions(session, job)
         day = day_of(run["began_at"])
@@ -170,9 +175,9 @@ def _copy(job: Job, run: Mapping[str, Any], figures: Mapping[str, str]) -> None:
 
 
 def _versions_after(before: bytes, run: Mapping[str, Any]) -> bytes:
-    """The versions of a job after a run, packed: those that its list tells, and the one that it saved.
+    """Return the packed versions after a run: its list and the version it saved.
 
-    Without a list they are those that were known before it, and the new one.
+    Without a list: the versions known before, and the new one.
     """
     is_listed = not run["not_told"] & Figure.VERSION_LIST
     versions = pack_times(run["available_versions"] or ()) if is_listed else before[: MOST_VERSIONS * TIME_SIZE]
@@ -180,12 +185,12 @@ def _versions_after(before: bytes, run: Mapping[str, Any]) -> bytes:
 
 
 def _has_list(run: Mapping[str, Any]) -> bool:
-    """Whether the log of a run has a list of versions, even one that cannot be read."""
+    """Return whether the log of a run has a list of versions, even an unreadable one."""
     return bool(not run["not_told"] & Figure.VERSION_LIST or run["unread_versions"])
 
 
 def _follow_id(session: Session, job: Job, duplicati_id: str) -> None:
-    """Keep the backup-id, and notice when two of them come by turns under one name."""
+    """Store the backup-id, and detect two that alternate under one job name."""
     if job.duplicati_id and duplicati_id and duplicati_id != job.duplicati_id and not job.has_mixed_ids:
         seen = select(Run.row_id).where(Run.job_id == job.id, Run.duplicati_id == duplicati_id)
         job.has_mixed_ids = len(session.scalars(seen.limit(2)).all()) > 1  # the run itself is one
@@ -193,49 +198,52 @@ def _follow_id(session: Session, job: Job, duplicati_id: str) -> None:
 
 
 def recompute(session: Session, job: Job) -> None:
-    """Work out all figures of a job anew from its runs, after some were deleted or moved."""
+    """Recompute all statistics of a job from its runs, after deletions or moves."""
     job.run_count, uploaded = session.execute(
         select(func.count(), func.coalesce(func.sum(Run.uploaded_bytes), 0)).where(Run.job_id == job.id)
     ).one()
     job.total_uploaded_bytes = int(uploaded)
-    _look_at_newest(session, job)
+    _refresh_newest(session, job)
     _recompute_days(session, job.id)
     job.growth_bytes = insight.growth_of(session, job.id)
 
 
-def follow_change(session: Session, job: Job, before: AnyRow, after: Mapping[str, Any]) -> None:
-    """Bring the figures of a job into line with one run whose columns were changed; `after` holds them by name."""
+def apply_change(session: Session, job: Job, before: AnyRow, after: Mapping[str, Any]) -> None:
+    """Update the statistics of a job after a change of one run.
+
+    `after` has the changed columns by name.
+    """
     total = job.total_uploaded_bytes + after["uploaded_bytes"] - before.uploaded_bytes
     job.total_uploaded_bytes = min(total, LARGEST_LONG)
-    _look_at_newest(session, job)
+    _refresh_newest(session, job)
     days = (day_of(before.began_at), day_of(after["began_at"]))
     _recompute_days(session, job.id, (min(days), max(days)))
 
 
 def subtract_runs(session: Session, job: Job, removed: Sequence[AnyRow]) -> None:
-    """Take runs that were just deleted out of the figures of their job, at the cost of those runs alone.
+    """Remove runs that were just deleted from the statistics of their job.
 
-    Each of `removed` tells when its run began and how much it uploaded.
+    The cost depends on these runs only. `removed` has the start and the uploaded bytes of each.
     """
     job.run_count -= len(removed)
     job.total_uploaded_bytes -= sum(row.uploaded_bytes for row in removed)
-    _look_at_newest(session, job)
+    _refresh_newest(session, job)
     days = [day_of(row.began_at) for row in removed]
     if days:
         _recompute_days(session, job.id, (min(days), max(days)))
 
 
-def _look_at_newest(session: Session, job: Job) -> None:
+def _refresh_newest(session: Session, job: Job) -> None:
     _read_recent(session, job)
     newest_first = select(Run).where(Run.job_id == job.id).order_by(Run.began_at.desc()).limit(1)
-    # A run that somebody holds may have been changed by a statement.
+    # Loaded runs may have been changed by a statement.
     newest_first = newest_first.execution_options(populate_existing=True)
     newest = session.scalars(newest_first).first()
     deciding = session.scalars(newest_first.where(Run.outcome.not_in(UNSAVED))).first()
-    for run, figures in ((newest, NEWEST_FIGURES), (deciding, STATE_FIGURES)):
+    for run, figures in ((newest, NEWEST_COLUMNS), (deciding, STATE_COLUMNS)):
         for figure, column in figures.items():
             setattr(job, figure, getattr(run, column) if run else _empty(figure))
-    _read_told(session, job)
+    _recompute_known(session, job)
     if newest:
         job.duplicati_id = newest.duplicati_id
     if job.has_mixed_ids:
@@ -250,26 +258,26 @@ def _empty(figure: str) -> Any:
     return 0 if is_counted else None
 
 
-def _read_told(session: Session, job: Job, wanted: Figure = NOTHING_TOLD) -> None:
-    """Work out anew what is known of files, storage, quota and versions: each by the newest run that told it."""
-    for figure, columns in TOLD_FIGURES.items():
+def _recompute_known(session: Session, job: Job, wanted: Figure = NO_FIGURES) -> None:
+    """Recompute files, storage, quota, versions, each from the newest run with it."""
+    for figure, columns in LASTING_COLUMNS.items():
         if not figure & wanted:
             continue
-        row = _newest_to_tell(session, job.id, figure, (*columns.values(), "began_at"))
+        row = _newest_with(session, job.id, figure, (*columns.values(), "began_at"))
         if figure == Figure.VERSION_LIST and _has_collected_versions(job, row.began_at if row else None):
             continue
-        for place, name in enumerate(columns):
-            setattr(job, name, row[place] if row else _empty(name))
+        for index, name in enumerate(columns):
+            setattr(job, name, row[index] if row else _empty(name))
         job.not_told = job.not_told & ~figure if row is not None else job.not_told | figure
     if wanted & Figure.VERSION_LIST:
         _read_versions(session, job)
 
 
 def _read_versions(session: Session, job: Job) -> None:
-    """Work out anew the versions of a job: by its newest list, and by the runs after that."""
+    """Recompute the versions of a job: its newest list, and the runs after that."""
     columns = (Run.version_at, Run.available_versions, Run.not_told, Run.unread_versions)
     runs = select(*columns).where(Run.job_id == job.id)
-    last = _newest_to_tell(session, job.id, Figure.VERSION_LIST, ("began_at",))
+    last = _newest_with(session, job.id, Figure.VERSION_LIST, ("began_at",))
     since = runs if last is None else runs.where(Run.began_at >= last.began_at)
     versions, unread = b"", 0
     if _has_collected_versions(job, last.began_at if last else None):
@@ -284,59 +292,64 @@ def _read_versions(session: Session, job: Job) -> None:
 
 
 def newest_lists_versions(session: Session, job_id: int) -> bool:
-    """Whether the newest run of a job that saved something told which versions there are."""
+    """Return whether the job's newest run that saved data has a list of versions."""
     newest = select(Run.not_told).where(Run.job_id == job_id, Run.outcome.not_in(UNSAVED))
     not_told = session.scalar(newest.order_by(Run.began_at.desc()).limit(1))
     return not_told is not None and not not_told & Figure.VERSION_LIST
 
 
-def take_versions(session: Session, job: Job, versions: tuple[str, ...]) -> None:
-    """Take the versions that the server of a job listed, newest first, where its newest run did not tell them."""
+def set_collected_versions(session: Session, job: Job, versions: tuple[str, ...]) -> None:
+    """Store the versions that the job's server lists, newest first.
+
+    Only if its newest run lacks them.
+    """
     job.packed_versions, job.unread_versions = pack_times(versions), 0
     job.last_available_versions = versions
     job.not_told &= ~Figure.VERSION_LIST
     is_open = Run.not_told.op("&")(int(Figure.VERSION_LIST)) != 0
-    # wire: the API gives them as those of the newest run. The run goes on as one that did not tell them.
+    # wire: the API returns them as the newest run's. The run itself still counts as without a list.
     newest = update(Run).where(Run.id == job.last_run_id, is_open).values(available_versions=versions)
     session.execute(newest.execution_options(synchronize_session=False))
 
 
 def _has_collected_versions(job: Job, listed_at: datetime | None) -> bool:
-    """Whether the versions of a job are those that its server listed; no run that is deleted takes them along.
+    """Return whether the versions of a job are those that its server listed.
 
-    `listed_at` is the begin of the newest run that told them.
+    These remain when runs are deleted. `listed_at` is the start of the newest run with a list.
     """
     if job.versions_collected_at is None or job.not_told & Figure.VERSION_LIST:
         return False
     return listed_at is None or listed_at < job.versions_collected_at
 
 
-def _tells(figures: int) -> ColumnElement[bool]:
-    """Whether a run tells all of some figures, given as bits."""
+def _has_figures(figures: int) -> ColumnElement[bool]:
+    """Return the condition that a run has all of some figures, given as bits."""
     return Run.not_told.op("&")(int(figures)) == 0
 
 
-def _newest_to_tell(
+def _newest_with(
     session: Session, job_id: int, figure: Figure, names: Iterable[str], *conditions: ColumnElement[bool]
 ) -> AnyRow | None:
-    """The named columns of the newest run of a job that tells a figure; None where none does."""
-    told = select(*(getattr(Run, name) for name in names)).where(Run.job_id == job_id, _tells(figure), *conditions)
-    return session.execute(told.order_by(Run.began_at.desc()).limit(1)).first()
+    """Return columns of the newest run of a job that has a figure; None if none has."""
+    query = select(*(getattr(Run, name) for name in names)).where(
+        Run.job_id == job_id, _has_figures(figure), *conditions
+    )
+    return session.execute(query.order_by(Run.began_at.desc()).limit(1)).first()
 
 
 def known_before(session: Session, job_id: int, moment: datetime) -> KnownFigures:
-    """What runs before a moment have told; 0 where they told nothing."""
+    """Return the values known before a time; 0 if unknown."""
     found: dict[str, int] = {}
     for figure, names in CARRIED.items():
-        row = _newest_to_tell(session, job_id, figure, names, Run.began_at < moment)
+        row = _newest_with(session, job_id, figure, names, Run.began_at < moment)
         found |= dict(zip(names, row or (0,) * len(names), strict=True))
     return KnownFigures(**found)
 
 
 def _read_recent(session: Session, job: Job) -> None:
     newest_first = select(*RECENT_COLUMNS).where(Run.job_id == job.id).order_by(Run.began_at.desc())
-    rows = session.execute(newest_first.limit(STRIP_LENGTH)).all()[::-1]
-    job.recent_statuses = "".join(strip_letter(row.status) for row in rows)
+    rows = session.execute(newest_first.limit(BAR_LENGTH)).all()[::-1]
+    job.recent_statuses = "".join(status_letter(row.status) for row in rows)
     job.recent_runs = pack_runs([run for row in rows for run in recent_runs(*row)]) or None
     job.anomalies = insight.anomalies_of(job.recent_runs, job.anomalies)
 
@@ -375,9 +388,9 @@ def _upsert_day(dialect: str) -> Any:
 
 
 def _recompute_days(session: Session, job_id: int, span: tuple[int, int] | None = None) -> None:
-    """Work out the sums of a job's days anew: of all of them, or from the first of a span to its last.
+    """Recompute the sums of all days of a job, or of a span from first to last day.
 
-    Days after the span are included as far as they show what was told in it.
+    Days after the span are included as far as they repeat its values.
     """
     connection = session.connection()
     is_meant, is_within = [DAYS.c.job_id == job_id], [Run.job_id == job_id]
@@ -414,9 +427,9 @@ def _recompute_days(session: Session, job_id: int, span: tuple[int, int] | None 
 
 
 def _last_carrying_day(session: Session, job_id: int, day: int) -> int:
-    """The last day to which the figures of a day are carried on: that of the next run that tells all of them."""
+    """Return the last day that repeats a day's values: that of the next run with all."""
     later = (Run.job_id == job_id, Run.began_at >= from_milliseconds((day + 1) * MILLISECONDS_A_DAY))
-    next_at = session.scalar(select(func.min(Run.began_at)).where(*later, _tells(sum(CARRIED))))
+    next_at = session.scalar(select(func.min(Run.began_at)).where(*later, _has_figures(sum(CARRIED))))
     if next_at is None:
         next_at = session.scalar(select(func.max(Run.began_at)).where(*later))
     return day if next_at is None else day_of(next_at)
@@ -425,7 +438,10 @@ def _last_carrying_day(session: Session, job_id: int, day: int) -> int:
 def _day_of_runs(
     job_id: int, runs: Sequence[Mapping[str, Any]], known: KnownFigures
 ) -> tuple[dict[str, Any], KnownFigures]:
-    """The row of a day, and what is known after it; `known` is what was known before."""
+    """Return the row of a day, and the values known after it.
+
+    `known` are the values known before.
+    """
     files = size = 0
     for run in runs:
         known = known.after(run["not_told"], run)

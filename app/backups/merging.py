@@ -1,4 +1,7 @@
-"""Merges servers: the same machine under a new machine-id becomes one again, with all that was known of it."""
+"""Merge servers, and assign ids to servers that are known by name only.
+
+A merge joins the entries of one machine that reports under a new machine-id.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
@@ -20,17 +23,17 @@ from app.plugin.errors import NotFound
 from app.reports.fields import shorten_identity
 from app.schedules import planning
 
-# Taken over as far as the target has none of its own.
+# Copied if the target's own value is blank.
 SERVER_SETTINGS = ("alias", "note", "additional_event", "additional_emails", "additional_ntfy_topic")
 JOB_SETTINGS = ("additional_event", "additional_emails", "additional_ntfy_topic")
 
 
 def merge_servers(old_ids: Sequence[str], target_id: str, *, actor: Actor, now: datetime) -> int:
-    """Move all that belongs to some servers to the target, and delete them; ids that do not exist are skipped.
+    """Move all data of some servers to the target, and delete them.
 
-    Jobs of the same name become one, which keeps the target's settings; of two runs that began at the same moment
-    one is kept. Who could see an old server may see the target. Returns for how many jobs runs under several
-    Duplicati ids were brought under one. Raises NotFound for the target.
+    Ids that do not exist are skipped. Jobs of the same name are joined and have the target's settings; of two runs that
+    began at the same moment one is kept. Users with access to an old server get access to the target. Returns the
+    number of jobs whose runs had several Duplicati ids, now unified. Raises NotFound for the target.
     """
     with writing() as session:
         target = session.get(Server, target_id, populate_existing=True)
@@ -75,7 +78,10 @@ def _record(
 
 
 def _normalise(session: Session, server_id: str) -> int:
-    """Bring the runs of each job under the Duplicati id of its newest one; returns how many jobs had several."""
+    """Give the runs of each job its newest Duplicati id.
+
+    Return how many jobs had several.
+    """
     several = (
         select(Run.job_id)
         .join(Job)
@@ -103,7 +109,7 @@ def _absorb(session: Session, old: Server, target: Server) -> None:
     """Move jobs, settings and access of one server to another, and delete it."""
     if not target.url.strip() and old.url.strip():
         target.url, target.verifies_certificate = old.url.strip(), old.verifies_certificate
-    if _lead_to_one_host(old.url, target.url):
+    if _have_same_host(old.url, target.url):
         target.encrypted_password = target.encrypted_password or old.encrypted_password
         target.encrypted_headers = target.encrypted_headers or old.encrypted_headers
     _fill_in(SERVER_SETTINGS, old, target)
@@ -116,17 +122,17 @@ def _absorb(session: Session, old: Server, target: Server) -> None:
             join_jobs(session, job, own)
     _move_access(session, old.id, target.id)
     session.flush()
-    # By statement: the mapped object may still list jobs as its own that have moved.
+    # By statement: the mapped object may still list jobs that have been moved.
     session.execute(delete(Server).where(Server.id == old.id), execution_options={"synchronize_session": False})
     session.expunge(old)
 
 
-def _lead_to_one_host(url: str, other: str) -> bool:
-    """Whether what is stored for one address may go to the other; what has no address yet goes anywhere."""
+def _have_same_host(url: str, other: str) -> bool:
+    """Return whether two URLs have the same host, or one is blank."""
     try:
         hosts = {host_of(each) for each in (url, other) if each.strip()}
     except AppError:
-        return False  # taken over from an old database, which held anything
+        return False  # from an old database, which held anything
     return len(hosts) < 2
 
 
@@ -136,7 +142,7 @@ def _lock_jobs(session: Session, server_id: str) -> Sequence[Job]:
 
 
 def _fill_in(names: Sequence[str], old: Any, target: Any) -> None:
-    """Take over each value that is not blank where the target's is."""
+    """Copy each value that is not blank to the target if the target's is."""
     for name in names:
         value = getattr(old, name)
         if _is_blank(getattr(target, name)) and not _is_blank(value):
@@ -148,7 +154,7 @@ def _is_blank(value: Any) -> bool:
 
 
 def join_jobs(session: Session, job: Job, own: Job) -> None:
-    """Move the runs of a job to another one, `own`, which keeps its settings, and delete it."""
+    """Move the runs of `job` to `own`, which keeps its settings, and delete `job`."""
     _rename_runs(session, job.id, _duplicati_id(session, own.id))
     known = select(Run.began_at).where(Run.job_id == own.id)
     twice = Run.began_at.in_(known.scalar_subquery())
@@ -162,7 +168,7 @@ def join_jobs(session: Session, job: Job, own: Job) -> None:
     if own.trouble_since_at is None:
         own.trouble_kind, own.trouble_since_at = job.trouble_kind, job.trouble_since_at
     _fill_in(JOB_SETTINGS, job, own)
-    planning.take_over(job, own)
+    planning.copy_schedule(job, own)
     own.overdue_tolerance = own.overdue_tolerance or job.overdue_tolerance
     own.full_notified_days = own.full_notified_days or job.full_notified_days
     session.delete(job)
@@ -180,36 +186,36 @@ def _move_access(session: Session, old_id: str, target_id: str) -> None:
     session.add_all(ServerAccess(user_id=user_id, server_id=target_id) for user_id in missing.all())
 
 
-# Machines that report without a machine-id: known by their name until an id comes.
+# Servers that report without a machine-id, known by name until they report one
 #
 # A new Duplicati has no machine-id before its first restart, and none on the bare command line (fact 6 of the
-# recordings). Such a report belongs to the one server of its name; where there is none, or several, to a server with an
-# id of ours, which takes the machine-id when the first report with one comes.
+# recordings). Such a report belongs to the only server of its name; if there is none, or several, to a server with a
+# generated id, which is replaced by the machine-id of the first report that has one.
 
 SERVERS = Server.__table__
-# What the id of a server begins with that is known by its name alone.
+# Prefix of a generated id.
 PROVISIONAL = "name:"
 
 
 def provisional_id(name: str) -> str:
-    """The id of a server that is known by its name alone."""
+    """Return the id of a server that is known by name only."""
     return shorten_identity(f"{PROVISIONAL}{name}")
 
 
 def find_server_id(connection: Connection, name: str) -> str:
-    """The id under which a report is stored that names its machine by the name alone."""
+    """Return the server id for a report that has only the server's name."""
     own = provisional_id(name)
     ids = set(connection.scalars(select(SERVERS.c.id).where((SERVERS.c.name == name) | (SERVERS.c.id == own))))
     return own if own in ids or len(ids) != 1 else ids.pop()
 
 
 def has_provisional(connection: Connection, name: str) -> bool:
-    """Whether there is a server that is known by this name alone."""
+    """Return whether a server is known by this name only."""
     return connection.scalar(select(SERVERS.c.id).where(SERVERS.c.id == provisional_id(name))) is not None
 
 
-def give_id(session: Session, name: str, server_id: str, *, actor: Actor, now: datetime) -> None:
-    """Give the server that was known by its name alone the machine-id that it reports now, with all that is its own."""
+def assign_id(session: Session, name: str, server_id: str, *, actor: Actor, now: datetime) -> None:
+    """Replace the generated id of the server of this name by its machine-id."""
     old_id = provisional_id(name)
     row = session.execute(select(*SERVERS.c).where(SERVERS.c.id == old_id)).first()
     if row is None or session.scalar(select(SERVERS.c.id).where(SERVERS.c.id == server_id)) is not None:
@@ -220,14 +226,14 @@ def give_id(session: Session, name: str, server_id: str, *, actor: Actor, now: d
         connection.execute(update(table).where(table.c.server_id == old_id).values(server_id=server_id))
     connection.execute(SERVERS.delete().where(SERVERS.c.id == old_id))
     session.expire_all()
-    _follow_in_settings(old_id, server_id, now)
+    _rename_in_settings(old_id, server_id, now)
     details = {"serverName": name, "oldServerId": old_id}
-    place = {"target_type": "server", "target_id": server_id}
-    record_entry("server_identified", "server", now=now, actor=actor, details=details, **place)
+    target = {"target_type": "server", "target_id": server_id}
+    record_entry("server_identified", "server", now=now, actor=actor, details=details, **target)
 
 
-def _follow_in_settings(old_id: str, new_id: str, now: datetime) -> None:
-    """Rename the server in the settings that name servers: badges and the status page."""
+def _rename_in_settings(old_id: str, new_id: str, now: datetime) -> None:
+    """Rename the server in the settings of badges and the status page."""
     changes: dict[str, Callable[[Any], Any]] = {
         "badges": lambda badges: [
             badge | {"server_id": new_id} if badge.get("server_id") == old_id else badge for badge in badges
@@ -245,5 +251,5 @@ def _follow_in_settings(old_id: str, new_id: str, now: datetime) -> None:
     for setting, change in changes.items():
         stored = settings_store.get(setting)
         if stored and old_id in str(stored):
-            # As it is: a report must not fail for what is stored already.
+            # Unchecked: stored values must not make a report fail.
             settings_store.put(setting, change(stored), now=now)

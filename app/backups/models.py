@@ -1,4 +1,4 @@
-"""Machines that back up."""
+"""Tables of servers, jobs, runs, their logs and the sums of days."""
 
 from datetime import datetime
 from typing import Any
@@ -10,18 +10,15 @@ from app.core.db.extensions import Model
 from app.core.db.types import Bounded, Instant, Json, Recorded, RowId, UuidText, VersionTimes, unpack_times
 from app.reports.report import Figure
 
-# Backup jobs: one row per server and job name, with settings and the newest figures at hand.
-
-
 ALL_WEEKDAYS = 0b1111111
 DEFAULT_INTERVAL = "1D"
 
 
 class Job(Model):
-    """A named backup on a server.
+    """A backup job on a server, with settings and statistics.
 
-    Settings are columns, so that two saves cannot undo each other. The newest run's figures are copied here, so
-    that the dashboard costs one row for each job, however many runs there are; `services.figures` keeps them true.
+    Settings are columns, so that two concurrent saves do not overwrite each other. The newest run's figures are copied
+    here by `app.backups.job_stats`, so that the dashboard reads one row per job, however many runs there are.
     """
 
     __tablename__ = "jobs"
@@ -34,65 +31,65 @@ class Job(Model):
     id: Mapped[int] = mapped_column(RowId, primary_key=True)
     server_id: Mapped[str] = mapped_column(ForeignKey("servers.id", ondelete="CASCADE"))
     name: Mapped[str] = mapped_column(Text)
-    # What runs here: backups, or what else Duplicati did for a job, which is kept beside it if people want it.
+    # What runs here: backups, or other operations of Duplicati for a job, which are stored if enabled.
     operation: Mapped[str] = mapped_column(Recorded(200), default="Backup", server_default="Backup")
     duplicati_id: Mapped[str] = mapped_column(Bounded(255), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
-    # What to tell, and whom.
+    # Notification rules.
     notification_event: Mapped[str] = mapped_column(Bounded(16), default="warnings", server_default="warnings")
     channel_switches: Mapped[dict[str, bool]] = mapped_column(Json, default=dict, server_default="{}")
     additional_event: Mapped[str | None] = mapped_column(Bounded(16))
     additional_emails: Mapped[str | None] = mapped_column(Text)
     additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
-    # No messages from `muted_from` (none: at once) until `muted_until`: a mute, or a maintenance that was announced.
+    # No messages from `muted_from` (none: at once) until `muted_until`: a mute, or an announced maintenance.
     muted_from: Mapped[datetime | None] = mapped_column(Instant)
     muted_until: Mapped[datetime | None] = mapped_column(Instant)
     mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
-    # What people were told of and is not over: "Overdue", "Error" or "Fatal", and since when it is so.
+    # The open incident that was notified: "Overdue", "Error" or "Fatal", and since when.
     trouble_kind: Mapped[str | None] = mapped_column(Bounded(16))
     trouble_since_at: Mapped[datetime | None] = mapped_column(Instant)
-    # What the newest run has that is not usual: dictionaries of what `domain.anomalies.Anomaly` holds.
+    # Anomalies of the newest run: dicts of the fields of `app.insight.anomalies.Anomaly`.
     anomalies: Mapped[list[dict[str, Any]]] = mapped_column(Json, default=list, server_default="[]")
     tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
 
-    # When it should run.
+    # Schedule.
     is_overdue_check_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
     expected_interval: Mapped[str] = mapped_column(Text, default=DEFAULT_INTERVAL, server_default=DEFAULT_INTERVAL)
     allowed_weekdays: Mapped[int] = mapped_column(default=ALL_WEEKDAYS, server_default=str(ALL_WEEKDAYS))
-    # Who gave interval and weekdays: "default", "imported", "duplicati" or "person". A learned schedule replaces only
+    # Source of interval and weekdays: "default", "imported", "duplicati" or "person". A learned schedule replaces only
     # the first two.
     interval_source: Mapped[str] = mapped_column(Bounded(16), default="default", server_default="default")
-    # The grace period of this job by its name in `domain.overdue.TOLERANCES`; NULL: the global one.
+    # The grace period of this job by its name in `app.schedules.overdue.TOLERANCES`; NULL: the global one.
     overdue_tolerance: Mapped[str | None] = mapped_column(Bounded(16))
     schedule_anchor_at: Mapped[datetime | None] = mapped_column(Instant)
-    # What the runs show, see `domain.learned_schedules`; NULL: nothing yet.
+    # The schedule that the runs show, see `app.schedules.learned`; NULL: nothing yet.
     learned_schedule: Mapped[dict[str, Any] | None] = mapped_column(Json)
-    # Who gave the anchor: "guess" (the first run), "duplicati" or "person".
+    # Source of the anchor: "guess" (the first run), "duplicati" or "person".
     schedule_source: Mapped[str] = mapped_column(Bounded(16), default="guess", server_default="guess")
-    # What Duplicati itself said of the run after the newest one; it beats the grid.
+    # The next run that Duplicati announced with the newest one; it takes precedence over the grid.
     announced_next_at: Mapped[datetime | None] = mapped_column(Instant)
     next_expected_at: Mapped[datetime | None] = mapped_column(Instant)
     # The end of the grace period: without a run the job is overdue after this instant.
     overdue_at: Mapped[datetime | None] = mapped_column(Instant)
     overdue_alerted_at: Mapped[datetime | None] = mapped_column(Instant)
 
-    # What all runs add up to.
+    # Sums of all runs.
     run_count: Mapped[int] = mapped_column(default=0, server_default="0")
     total_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # One letter for each of the newest runs (S W E F U), oldest first.
     recent_statuses: Mapped[str] = mapped_column(Bounded(100), default="", server_default="")
-    # The newest runs in a few figures each, as `domain.recent_runs` packs them.
+    # A few figures of each of the newest runs, packed by `app.backups.recent_runs`.
     recent_runs: Mapped[bytes | None] = mapped_column(LargeBinary)
-    # By how much the destination grows a day; worked out anew once a week.
+    # Daily growth of the destination; recomputed once a week.
     growth_bytes: Mapped[float | None] = mapped_column()
-    # The shortest warning sent about the destination's free space: 30 or 7 days; NULL: none.
+    # The shortest sent warning about the destination's free space: 30 or 7 days; NULL: none.
     full_notified_days: Mapped[int | None] = mapped_column()
 
-    # The newest run, whatever it did; the API gives it as the last one. `last_reported_began_at` as with a run.
+    # The newest run of any outcome; the API returns it as the last one. `last_reported_began_at` as in a run.
     last_run_id: Mapped[str | None] = mapped_column(UuidText)
     last_began_at: Mapped[datetime | None] = mapped_column(Instant)
-    # The same of a job whose runs were all deleted, as its settings go on telling it; of no use once it has runs again.
+    # The same after all runs of a job were deleted, still shown in its settings; unused once it has runs again.
     deleted_began_at: Mapped[datetime | None] = mapped_column(Instant)
     last_reported_began_at: Mapped[datetime | None] = mapped_column(Instant)
     last_received_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -100,12 +97,12 @@ class Job(Model):
     last_outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     last_broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
     last_duration_s: Mapped[float] = mapped_column(default=0.0, server_default="0")
-    # Files, storage, quota and versions are those of the newest run that told them.
+    # Files, storage, quota and versions are those of the newest run that has them.
     last_examined_files: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_examined_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     last_storage_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
-    # What the newest report said of the destination; and what a person entered as its size, which wins.
+    # The size of the destination as the newest report has it; and as entered by a person, which takes precedence.
     last_quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
     last_quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
     quota_bytes: Mapped[int | None] = mapped_column(BigInteger)
@@ -115,10 +112,10 @@ class Job(Model):
     last_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
     last_available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
     last_duplicati_version: Mapped[str | None] = mapped_column(Text)
-    # Which figures no run of the job has told so far: bits of `domain.reports.Figure`, all of them at first.
+    # The figures that no run of the job had so far: bits of `app.reports.report.Figure`, initially all.
     not_told: Mapped[int] = mapped_column(default=63, server_default="63")
-    # The versions that can be restored as far as they are known: those of the newest list and the run's own. They stay
-    # packed, as the pages that show all jobs do not need them, and a job without lists has hundreds.
+    # The restorable versions as far as known: those of the newest list and the run's own. Packed, since the pages that
+    # show all jobs do not need them, and a job without lists has hundreds.
     packed_versions: Mapped[bytes | None] = mapped_column(LargeBinary)
     unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
 
@@ -131,16 +128,16 @@ class Job(Model):
     state_warning_count: Mapped[int] = mapped_column(default=0, server_default="0")
     state_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
 
-    # What collecting found besides runs: the newest error that Duplicati recorded for the job, since when a run that
-    # locks the job's database has been going on, and when the list of versions was read from the server.
+    # Results of collecting besides runs: the newest error that Duplicati recorded for the job, the start of a running
+    # operation that locks the job's database, and when the list of versions was read from the server.
     collected_error: Mapped[str | None] = mapped_column(Text)
     collected_error_at: Mapped[datetime | None] = mapped_column(Instant)
     running_since_at: Mapped[datetime | None] = mapped_column(Instant)
     versions_collected_at: Mapped[datetime | None] = mapped_column(Instant)
 
-    # Reports under this name come with several backup-ids by turns: two jobs that Duplicati calls the same.
+    # Several backup-ids alternate under this name: Duplicati has two jobs of the same name.
     has_mixed_ids: Mapped[bool] = mapped_column(default=False, server_default="0")
-    # Work that a migration or an import left for later: figures and schedule, and lists of versions in stored logs.
+    # Deferred work of a migration or import: statistics and schedule, and lists of versions in stored logs.
     needs_figures: Mapped[bool] = mapped_column(default=False, server_default="0")
     needs_versions: Mapped[bool] = mapped_column(default=False, server_default="0")
 
@@ -148,23 +145,24 @@ class Job(Model):
 
     @property
     def last_versions(self) -> tuple[str, ...]:
-        """The times of the versions that can be restored, as far as they are known, newest first."""
+        """The known restorable versions, newest first."""
         return unpack_times(self.packed_versions or b"")
 
     @property
     def last_sent_began_at(self) -> datetime | None:
-        """The begin of the newest run as the machine sent it."""
+        """The start of the newest run as the server sent it."""
         return self.last_reported_began_at or self.last_began_at
 
     def wants(self, channel: str) -> bool:
-        """Whether the standard message of this job goes through a kind of channel; on unless switched off."""
+        """Return whether a kind of channel is on for this job's messages; default on."""
         return self.channel_switches.get(channel, True)
 
 
 class Server(Model):
-    """One Duplicati installation, known by its machine-id. Holds the notification defaults of its jobs.
+    """One Duplicati installation, identified by its machine-id.
 
-    One that has reported by its name alone so far has an id of ours, see `services.identities`.
+    Holds the notification defaults of its jobs. A server that has reported only its name has a generated id, see
+    `app.backups.merging`.
     """
 
     __tablename__ = "servers"
@@ -178,7 +176,7 @@ class Server(Model):
     # Extra request headers for collecting, a JSON object, encrypted: they may hold credentials of a proxy.
     encrypted_headers: Mapped[str] = mapped_column(Text, default="", server_default="")
     verifies_certificate: Mapped[bool] = mapped_column(default=True, server_default="1")
-    # Defaults that a job inherits as long as its own value is NULL.
+    # Defaults for jobs whose own value is NULL.
     additional_event: Mapped[str | None] = mapped_column(Bounded(16))
     additional_emails: Mapped[str | None] = mapped_column(Text)
     additional_ntfy_topic: Mapped[str | None] = mapped_column(Text)
@@ -186,14 +184,14 @@ class Server(Model):
     muted_until: Mapped[datetime | None] = mapped_column(Instant)
     mute_note: Mapped[str] = mapped_column(Text, default="", server_default="")
     tags: Mapped[list[str]] = mapped_column(Json, default=list, server_default="[]")
-    # How often its logs are fetched, as an interval text; empty: never by itself.
+    # How often its logs are collected, as an interval text; empty: never automatically.
     collect_interval: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     next_collect_at: Mapped[datetime | None] = mapped_column(Instant)
     collected_at: Mapped[datetime | None] = mapped_column(Instant)
     collect_error: Mapped[str | None] = mapped_column(Text)
-    # By how many seconds its clock was ahead at its newest report; NULL where it was not.
+    # By how many seconds its clock was ahead at its newest report; NULL if it was not.
     clock_ahead_s: Mapped[int | None] = mapped_column(BigInteger)
-    # Offsets to UTC of its local time, as its reports showed them; see `domain.seen_offsets`.
+    # UTC offsets of its local time, as its reports showed them; see `app.reports.versions.add_offset`.
     seen_offsets: Mapped[list[Any]] = mapped_column(Json, default=list, server_default="[]")
     created_at: Mapped[datetime] = mapped_column(Instant)
 
@@ -203,7 +201,7 @@ class Server(Model):
 
     @property
     def display_name(self) -> str:
-        """What people call it."""
+        """The alias, else the name."""
         return self.alias or self.name
 
     @property
@@ -217,17 +215,17 @@ class Server(Model):
         return bool(self.encrypted_headers)
 
 
-# Finished backups: narrow rows for the figures, one compressed row for the log, one row a day for the charts.
+# Runs: narrow rows for the figures, one compressed row for the log, one row per day for the charts
 
 MILLISECONDS_A_DAY = 86_400_000
 
 
 class Run(Model):
-    """One finished run of a backup job, as its report told it.
+    """One finished run of a backup job, as reported.
 
-    `began_at` is what runs are ordered by. It is the begin that was sent, except where the clock of the machine was
-    ahead: then that stands in `reported_began_at`, see `app.reports.report.correct_clock`. A run is a copy of another
-    one when the begin that was sent is the same.
+    Runs are ordered by `began_at`. It is the start as sent, except if the server's clock was ahead: then the start as
+    sent is in `reported_began_at`, see `app.reports.report.correct_clock`. Two runs are copies if their starts as sent
+    are equal.
     """
 
     __tablename__ = "runs"
@@ -277,11 +275,11 @@ class Run(Model):
     available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
     quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
     quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    # Of which figures the report told nothing: bits of `domain.reports.Figure`. They are 0 or NULL above.
+    # The figures that the report lacks: bits of `app.reports.report.Figure`. They are 0 or NULL above.
     not_told: Mapped[int] = mapped_column(default=0, server_default="0")
-    # When the version was made that the run saved; NULL where it saved none.
+    # The time of the version that the run saved; NULL if none.
     version_at: Mapped[datetime | None] = mapped_column(Instant)
-    # Entries of the list of versions that could not be read for certain, and were left out.
+    # Number of ambiguous entries of the list of versions, which were skipped.
     unread_versions: Mapped[int] = mapped_column(default=0, server_default="0")
 
     message_count: Mapped[int] = mapped_column(default=0)
@@ -293,27 +291,27 @@ class Run(Model):
     was_interrupted: Mapped[bool] = mapped_column(default=False)
     reported_quota_error: Mapped[bool] = mapped_column(default=False)
     reported_quota_warning: Mapped[bool] = mapped_column(default=False)
-    # What `domain.run_outcomes.Outcome` says: a dry run, aborted, stopped, partial, or nothing of these (empty).
+    # `app.reports.outcomes.Outcome`: a dry run, aborted, stopped, partial, or empty.
     outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
-    # When the run before this one began, where the log says that it was broken off and sent no report.
+    # Start of the previous run if the log says that it was interrupted and sent no report.
     broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
-    # The ways in which the run was received: bits of `domain.reports.Format`.
+    # The formats in which the run was received: bits of `app.reports.report.Format`.
     format: Mapped[int] = mapped_column(default=1, server_default="1")
 
-    def tells(self, figure: str) -> bool:
-        """Whether the report told a figure, by its name in `domain.reports.Figure`: `storage`, `version_count` …"""
+    def has_figure(self, figure: str) -> bool:
+        """Return whether the report has a figure, by its lower-case name in `Figure`."""
         return not self.not_told & Figure[figure.upper()]
 
     @property
     def sent_began_at(self) -> datetime:
-        """The begin that the machine sent, as the API gives it."""
+        """The start as the server sent it, which the API returns."""
         return self.reported_began_at or self.began_at
 
 
 class RunLog(Model):
-    """The texts of a run, two thirds of all bytes, and read for one run at a time.
+    """The log of a run; two thirds of all bytes, read for one run at a time.
 
-    `packed` is what `domain.logs` packs: messages, warnings and errors.
+    `packed` is the result of `app.backups.run_logs.pack_log`: messages, warnings and errors.
     """
 
     __tablename__ = "run_logs"
@@ -323,16 +321,18 @@ class RunLog(Model):
 
 
 class JobDay(Model):
-    """What a job did on one UTC day. Kept with each run, so that a chart over years reads days, not runs.
+    """The sums of a job on one UTC day.
 
-    `day` counts days since 1970. Sums run over all runs of the day; `last_…` are those of the day's last run, or what
-    was known before it where it does not tell them. Runs that saved nothing are left out of `run_count`,
-    `success_count` and `worst_status`.
+    Charts over years read days, not runs.
+
+    `day` counts days since 1970. Sums run over all runs of the day; `last_…` are those of the day's last run, or the
+    values known before it if it lacks them. Runs that saved nothing are excluded from `run_count`, `success_count` and
+    `worst_status`.
     """
 
     __tablename__ = "job_days"
     __table_args__ = (
-        # Leads to the days of a range, and holds all that a calendar over all jobs asks for.
+        # Covers the query for a range of days, and all columns of a calendar over all jobs.
         Index("ix_job_days_calendar", "day", "worst_status", "run_count"),
         {"sqlite_with_rowid": False},
     )

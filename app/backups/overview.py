@@ -1,4 +1,4 @@
-"""What happened: servers and jobs as they stand now, and the runs behind them."""
+"""The state of servers and jobs, and single runs with their logs."""
 
 import uuid
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from app.backups import duplicati_versions
 from app.backups.duplicati_versions import DuplicatiVersion, InstalledDuplicati, installed
-from app.backups.heartbeats import Pulse
+from app.backups.heartbeats import HeartbeatInput
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import RunLogTexts, read_log
 from app.core.db.cache import cache, second_of
@@ -34,7 +34,7 @@ RUNS_SHOWN = 2000
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """Messages are held back: until when, why, and whether for the whole server."""
+    """A current mute: until when, why, and whether it applies to the whole server."""
 
     until_at: datetime
     note: str
@@ -43,9 +43,10 @@ class Mute:
 
 @dataclass(frozen=True, slots=True)
 class NewestRun:
-    """The newest run of a job, which may be one that saved nothing; `began_at` is the begin that was sent.
+    """The newest run of a job, which may have saved nothing.
 
-    `broken_off_at` is when the run before it began, where its log says that this was broken off.
+    `began_at` is the start as sent. `broken_off_at` is the start of the previous run, if the log says that it was
+    interrupted.
     """
 
     run_id: str | None
@@ -65,12 +66,14 @@ class NewestRun:
 
 @dataclass(frozen=True, slots=True)
 class JobStatus:
-    """One job as it stands. Sizes in bytes; times in UTC; `recent_statuses` oldest first, a letter each.
+    """The state of one job.
+
+    Sizes in bytes, times in UTC, `recent_statuses` oldest first.
 
     `last_…` and the counts of warnings and errors are those of the newest run that decides the state of the job:
-    neither a dry run nor one that saved nothing. `newest` is the newest run whatever it did. Files, storage and
-    versions are as they were told last, and 0 where no run told them (`not_told`, bits of `Figure`); `versions` are all
-    that can be restored, as far as they are known.
+    neither a dry run nor one that saved nothing. `newest` is the newest run of any outcome. Files, storage and versions
+    are the last known, and 0 if no run has them (`not_told`, bits of `Figure`); `versions` are all known restorable
+    versions.
     """
 
     job_id: int
@@ -112,7 +115,7 @@ class JobStatus:
     recent_runs: bytes = b""
     announced_next_at: datetime | None = None
     schedule_anchor_at: datetime | None = None
-    # Left out of the hash, as it cannot be hashed; what is told of it changes only with the next run or its source.
+    # Excluded from the hash as it is not hashable; it changes only with the next run or its source.
     learned_schedule: Mapping[str, Any] | None = field(default=None, hash=False)
     interval_source: str = "default"
     schedule_source: str = "guess"
@@ -124,84 +127,87 @@ class JobStatus:
     reported_quota_bytes: int | None = None
     reported_free_bytes: int | None = None
     mute: Mute | None = None
-    # As collecting found them: since when the job runs, and the newest error of its Duplicati.
+    # From collecting: the start of a running operation, and the newest error of its Duplicati.
     running_since_at: datetime | None = None
     collected_error: str | None = None
     collected_error_at: datetime | None = None
 
     @property
     def newer_error(self) -> str | None:
-        """The newest error that its Duplicati has recorded; None where the newest run is newer."""
+        """The newest error that Duplicati recorded; None if the newest run is later."""
         if self.collected_error_at is None or self.newest.began_at is None:
             return self.collected_error
         return self.collected_error if self.collected_error_at > self.newest.began_at else None
 
     @property
     def is_backup(self) -> bool:
-        """Whether backups or synchronisations run here, and not restores, tests or the like."""
+        """Whether it is a backup or synchronisation, not a restore, test etc."""
         return self.operation in SCHEDULED
 
     @property
     def versions(self) -> tuple[str, ...]:
-        """The times of the versions that can be restored, as far as they are known, newest first."""
+        """The known restorable versions, newest first."""
         return unpack_times(self.packed_versions)
 
-    def tells(self, figure: str) -> bool:
-        """Whether any of its runs told a figure, by its name in `domain.reports.Figure`."""
+    def has_figure(self, figure: str) -> bool:
+        """Return whether any run had a figure, by its lower-case name in `Figure`."""
         return not self.not_told & Figure[figure.upper()]
 
     @property
     def server_display_name(self) -> str:
-        """What people call the server."""
+        """The alias of the server, else its name."""
         return self.server_alias or self.server_name
 
     @property
     def shown_outcome(self) -> str:
-        """What a list shows beside the status: that the newest run saved nothing, else what the last one did."""
+        """The outcome to show: the newest run's if it saved nothing, else the last one's."""
         return self.last_outcome if self.newest.counts else self.newest.outcome
 
     @property
     def is_flagged(self) -> bool:
-        """Whether there is more to say of it than its status."""
+        """Whether it has an issue besides its status."""
         return bool(self.is_overdue or self.mute or self.anomalies or self.shown_outcome or self.newest.broken_off_at)
 
     @property
     def offered_interval(self) -> str | None:
-        """The interval that is offered for an irregular job."""
+        """The suggested interval for an irregular job."""
         return planning.offered_interval(self)
 
     @property
     def schedule(self) -> Schedule | None:
-        """The schedule that holds for it; None where there is no grid."""
+        """The current schedule; None without a grid."""
         return planning.schedule_of(self)
 
     @property
     def is_muted(self) -> bool:
-        """Whether messages about it are held back now, by its own mute or its server's."""
+        """Whether it or its server is muted now."""
         return self.mute is not None
 
     @property
     def free_bytes(self) -> int | None:
-        """The room left at its destination, where that is known."""
+        """The free space at its destination, None if unknown."""
         return free_bytes(self.storage_bytes, self.quota_bytes, self.reported_free_bytes)
 
     @property
     def full_at(self) -> datetime | None:
-        """When its destination will be full if it goes on like this; None when that is unknown or years away."""
+        """When its destination will be full at the current growth.
+
+        None if unknown or years away.
+        """
         return full_at(self.free_bytes, self.growth_bytes, self.last_began_at)
 
-    def pulse(self, now: datetime) -> Pulse:
-        """Its newest runs, and what there is to know of those that did not come; to the minute of `now`."""
+    def heartbeat_input(self, now: datetime) -> HeartbeatInput:
+        """Return the input of its heartbeats; `now` is truncated to the minute."""
         plan = self.schedule if self.is_overdue_check_enabled else None
         if not self.is_overdue or self.next_expected_at is None or self.deadline_at is None:
-            return Pulse(self.recent_runs, plan)
+            return HeartbeatInput(self.recent_runs, plan)
         due_until = now - (self.deadline_at - self.next_expected_at)
-        return Pulse(self.recent_runs, plan, self.next_expected_at, due_until.replace(second=0, microsecond=0))
+        return HeartbeatInput(self.recent_runs, plan, self.next_expected_at, due_until.replace(second=0, microsecond=0))
 
 
 @dataclass(frozen=True, slots=True)
 class ServerStatus:
-    """One server with its jobs, ordered by name; jobs without any run are left out."""
+    """One server with its jobs, ordered by name; jobs without runs are excluded."""
 
     id: str
     name: str
@@ -218,33 +224,33 @@ class ServerStatus:
 
     @property
     def display_name(self) -> str:
-        """What people call it."""
+        """The alias, else the name."""
         return self.alias or self.name
 
     @property
     def is_overdue(self) -> bool:
-        """Whether any of its jobs is."""
+        """Whether any of its jobs is overdue."""
         return any(job.is_overdue for job in self.jobs)
 
     @property
     def status(self) -> str:
-        """The worst of its jobs, as one word."""
+        """The worst status of its jobs."""
         return roll_up((job.last_status for job in self.jobs), any_overdue=self.is_overdue)
 
     @property
     def last_job(self) -> JobStatus | None:
-        """The job whose backup ran last."""
+        """The job with the newest run."""
         ran = [job for job in self.jobs if job.is_backup and job.newest.began_at is not None]
         return max(ran, key=lambda job: job.newest.began_at or self.created_at, default=None)
 
     def total(self, figure: str) -> int:
-        """The sum of one figure of `JobStatus` over the jobs."""
+        """Return the sum of one figure of `JobStatus` over the jobs."""
         return sum(getattr(job, figure) for job in self.jobs)
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All servers in eight numbers, which are of backups alone.
+    """Totals over all servers, which count backups only.
 
     Sizes in bytes; storage and examined size are of each job's newest run.
     """
@@ -259,13 +265,16 @@ class Summary:
     newest_began_at: datetime | None
 
     def seconds_since_last_backup(self, now: datetime) -> int | None:
-        """Whole seconds since the newest run began, rounded down; None without runs."""
+        """Return the seconds since the newest run began, rounded down; None without runs."""
         return None if self.newest_began_at is None else int((now - self.newest_began_at).total_seconds() // 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """Every server that the viewer may see, ordered by name, as of `now`; `checked_at` is the last overdue check."""
+    """All servers that the user may see, ordered by name, as of `now`.
+
+    `checked_at` is the last overdue check.
+    """
 
     servers: tuple[ServerStatus, ...]
     summary: Summary
@@ -279,14 +288,17 @@ class Overview:
 
     @property
     def named_jobs(self) -> list[tuple[ServerStatus, JobStatus]]:
-        """Each job with its server, ordered by both names; those of servers that share a name stand together."""
+        """Return each job with its server, ordered by both names.
+
+        Jobs of servers that share a name are not mixed.
+        """
         pairs = [(server, job) for server in self.servers for job in server.jobs]
         return sorted(pairs, key=lambda pair: (pair[0].name.encode(), pair[1].name.encode()))
 
 
 @dataclass(frozen=True, slots=True)
 class RunDetail:
-    """One run with its texts, its place, and its neighbours of the same job."""
+    """One run with its log, its job and server, and its neighbours of the same job."""
 
     run: Run
     job_name: str
@@ -297,14 +309,17 @@ class RunDetail:
 
 
 def overview(now: datetime, visible_server_ids: frozenset[str] | None) -> Overview:
-    """All servers with their jobs, to the second of `now`; None for `visible_server_ids` means all."""
+    """Return all servers with their jobs; `now` is truncated to the second.
+
+    `visible_server_ids` restricts the result; None means all.
+    """
     return cache().get(
         ("overview", visible_server_ids), lambda: _build_overview(now, visible_server_ids), moment=second_of(now)
     )
 
 
 def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str] | None) -> ServerStatus:
-    """One server with its jobs. Raises NotFound."""
+    """Return one server with its jobs. Raise NotFound."""
     for server in overview(now, visible_server_ids).servers:
         if server.id == server_id:
             return server
@@ -312,7 +327,7 @@ def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str
 
 
 def jobs_without_runs(server_id: str) -> tuple[AnyRow, ...]:
-    """The jobs of a server without runs that run now, or have an error, by name.
+    """Return the jobs without runs that are running or have an error, by name.
 
     Rows of name, running_since_at, collected_error and collected_error_at.
     """
@@ -325,7 +340,7 @@ def jobs_without_runs(server_id: str) -> tuple[AnyRow, ...]:
 def list_runs(
     server_id: str, job_name: str | None = None, *, limit: int = RUNS_SHOWN, before: datetime | None = None
 ) -> list[AnyRow]:
-    """Runs of a server or one of its jobs, newest first: rows of (Run, job name)."""
+    """Return runs of a server or job, newest first: rows of (Run, job name)."""
     statement = _runs_of(server_id, job_name).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
     if before is not None:
         statement = statement.where(Run.began_at < before)
@@ -333,7 +348,10 @@ def list_runs(
 
 
 def find_run(run_id: str, server_id: str | None = None) -> RunDetail:
-    """One run with its log. Raises NotFound, also when it belongs to another server than the one given."""
+    """Return one run with its log.
+
+    Raise NotFound, also if it belongs to another server than the one given.
+    """
     try:
         uuid.UUID(run_id)
     except ValueError as error:
@@ -369,7 +387,7 @@ def _build_overview(now: datetime, visible: frozenset[str] | None) -> Overview:
         for server in db.session.execute(select(*Server.__table__.columns))
         if visible is None or server.id in visible
     ]
-    # Sorted here, since databases sort text by rules of their own; of one name, the server that came first comes first.
+    # Sorted here, since the order of texts differs between databases; servers of one name in the order of creation.
     servers.sort(key=lambda server: (server.name.encode(), server.created_at, server.id.encode()))
     return Overview(
         servers=tuple(servers),
@@ -383,8 +401,8 @@ def _server_status(
     server: AnyRow, jobs: list[AnyRow], now: datetime, newest: Mapping[str, DuplicatiVersion]
 ) -> ServerStatus:
     ordered = sorted(jobs, key=lambda job: job.name.encode())
-    told = [job for job in jobs if job.last_duplicati_version and job.last_began_at is not None]
-    latest = max(told, key=attrgetter("last_began_at"), default=None)
+    reporting = [job for job in jobs if job.last_duplicati_version and job.last_began_at is not None]
+    latest = max(reporting, key=attrgetter("last_began_at"), default=None)
     return ServerStatus(
         id=server.id,
         name=server.name,
@@ -471,7 +489,7 @@ def _job_status(server: AnyRow, job: AnyRow, now: datetime) -> JobStatus:
 
 
 def _mute(muted: AnyRow, now: datetime, *, is_of_server: bool = False) -> Mute | None:
-    """The mute of a row of a job or a server, if there is one at this time."""
+    """Return the current mute of a row of a job or a server, or None."""
     if not is_muted(muted.muted_until, now, since=muted.muted_from):
         return None
     return Mute(muted.muted_until, muted.mute_note, is_of_server)

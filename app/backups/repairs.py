@@ -1,7 +1,7 @@
-"""Work that a migration or an import leaves for later.
+"""Deferred work of migrations and imports, and the dense packing of logs.
 
-Figures and schedules of jobs are worked out anew when the application starts, so that no job stays silent. Lists of
-versions are read again from the stored logs in the background, job by job, since that takes a while.
+Statistics and schedules of jobs are recomputed when the application starts, so that overdue jobs are detected. Lists of
+versions are read again from the stored logs in the background, job by job, since that takes long.
 """
 
 import logging
@@ -25,7 +25,7 @@ from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.reports import ingest
 from app.reports.fields import SYNC
-from app.reports.ingest import Clocks, known_run, list_not_told, record_clock_ahead
+from app.reports.ingest import Clocks, known_run, missing_figures, record_clock_ahead
 from app.reports.outcomes import UNSAVED, Outcome, find_broken_off, find_outcome, find_version_time, is_failure
 from app.reports.report import Figure
 from app.reports.versions import KnownRun, add_offset, find_version_log, machine_offset, read_versions, seen_offsets
@@ -33,13 +33,13 @@ from app.schedules import planning
 
 log = logging.getLogger(__name__)
 
-# Setting with the number of runs that there were to read when that began.
+# Setting with the number of runs to read at the start.
 TOTAL = "version_lists_total"
 RUNS_AT_ONCE = 100
-# How long one start of the task works; the next one goes on.
+# Time limit of one execution of the task; the next one continues.
 LONGEST_S = 240.0
-# Runs of synchronisations were kept under a name of their own before they became runs of their job.
-KEPT_SYNC = " (Sync)"
+# Runs of synchronisations had a job name of their own before they became runs of their job.
+SEPARATE_SYNC = " (Sync)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,21 +52,24 @@ class Progress:
 
     @property
     def percent(self) -> int:
-        """The share that is done, in whole percent."""
+        """The finished share, in whole percent."""
         return self.done_runs * 100 // self.total_runs if self.total_runs else 100
 
 
 def finish_migration(now: datetime) -> int:
-    """Work out the figures and schedules that a migration left for later; returns of how many jobs."""
+    """Recompute statistics and schedules that a migration deferred.
+
+    Return the number of jobs.
+    """
     job_ids = list(db.session.scalars(select(Job.id).where(Job.needs_figures).order_by(Job.id)))
     db.session.commit()
     for job_id in job_ids:
         with writing() as session:
             job = session.get(Job, job_id, populate_existing=True)
             if job is not None:
-                # The plan is that of the newest run as it was until now.
+                # The schedule is that of the newest run so far.
                 clock_ahead = _clock_ahead(session, job)
-                job = _join_kept_sync(session, job)
+                job = _join_separate_sync(session, job)
                 planning.forget_wrong_clock(job, clock_ahead)
                 _recompute(session, job)
                 job.needs_figures = False
@@ -78,7 +81,7 @@ def finish_migration(now: datetime) -> int:
 
 
 def progress() -> Progress | None:
-    """How far reading the lists of versions has come; None where nothing is left."""
+    """Return the progress of reading the lists of versions; None if finished."""
     left = func.coalesce(func.sum(Job.run_count), 0)
     job_count, run_count = db.session.execute(select(func.count(), left).where(Job.needs_versions)).one()
     if not job_count:
@@ -87,8 +90,11 @@ def progress() -> Progress | None:
     return Progress(total - int(run_count), total, job_count)
 
 
-def read_lists_again(now: datetime, longest_s: float = LONGEST_S) -> int:
-    """Read the lists of versions again of the jobs that need it, for some minutes at most; returns of how many jobs."""
+def reread_versions(now: datetime, longest_s: float = LONGEST_S) -> int:
+    """Read the versions of the remaining jobs again, within a time limit.
+
+    Returns the number of finished jobs.
+    """
     begun, count = monotonic(), 0
     state = progress()
     if state is None:
@@ -98,7 +104,7 @@ def read_lists_again(now: datetime, longest_s: float = LONGEST_S) -> int:
     for job_id in db.session.scalars(select(Job.id).where(Job.needs_versions).order_by(Job.id)).all():
         if monotonic() - begun > longest_s:
             break
-        _read_lists_of(job_id)
+        _reread_versions_of(job_id)
         count += 1
         if (state := progress()) is not None:
             log.info("version lists: read %d of %d runs again", state.done_runs, state.total_runs)
@@ -109,9 +115,9 @@ def read_lists_again(now: datetime, longest_s: float = LONGEST_S) -> int:
     return count
 
 
-def _join_kept_sync(session: Session, job: Job) -> Job:
-    """Bring synchronisations that were kept under a name of their own into the job of their plain name."""
-    name = job.name.removesuffix(KEPT_SYNC)
+def _join_separate_sync(session: Session, job: Job) -> Job:
+    """Merge a synchronisation job of its own name into the job of the plain name."""
+    name = job.name.removesuffix(SEPARATE_SYNC)
     if job.operation != SYNC or name == job.name:
         return job
     wanted = select(Job).where(Job.server_id == job.server_id, Job.name == name).with_for_update()
@@ -124,7 +130,10 @@ def _join_kept_sync(session: Session, job: Job) -> Job:
 
 
 def _recompute(session: Session, job: Job) -> None:
-    """Work out figures and schedule anew. What a run announced that decides no longer is forgotten with it."""
+    """Recompute statistics and schedule.
+
+    Announcements of runs that no longer count are deleted.
+    """
     before = job.state_run_id
     job_stats.recompute(session, job)
     if job.state_run_id != before:
@@ -134,7 +143,10 @@ def _recompute(session: Session, job: Job) -> None:
 
 
 def _clock_ahead(session: Session, job: Job) -> timedelta | None:
-    """By how much the clock was ahead at the run that gave a job its plan; None where it was right."""
+    """Return the clock error at the run that announced a job's schedule.
+
+    None if right.
+    """
     moved = select(Run.reported_began_at, Run.began_at).where(
         Run.id == job.last_run_id, Run.reported_began_at.is_not(None)
     )
@@ -143,7 +155,7 @@ def _clock_ahead(session: Session, job: Job) -> timedelta | None:
 
 
 def _note_clock(session: Session, server_id: str, clock_ahead: timedelta, now: datetime) -> None:
-    """Keep with a server that its clock is ahead, where the newest report that it sent says so."""
+    """Store a server's clock error if its newest report has it."""
     newest = (
         select(Run.reported_began_at)
         .join(Job, Job.id == Run.job_id)
@@ -157,14 +169,14 @@ def _note_clock(session: Session, server_id: str, clock_ahead: timedelta, now: d
     record_clock_ahead(server, server.clock_ahead_s, now)
 
 
-def _read_lists_of(job_id: int) -> None:
+def _reread_versions_of(job_id: int) -> None:
     job = db.session.get(Job, job_id, populate_existing=True)
     if job is None:
         return
     server = db.session.get(Server, job.server_id, populate_existing=True)
     periods: Sequence[Sequence[int]] = server.seen_offsets if server else []
     known: list[KnownRun] = []
-    clocks = ingest.moved_runs(db.session.connection(), job_id)
+    clocks = ingest.clock_corrected_runs(db.session.connection(), job_id)
     for rows in _runs_with_logs(job_id):
         changes = []
         for row in rows:
@@ -194,7 +206,7 @@ def _known(row: AnyRow) -> KnownRun:
 def _version_time(
     row: AnyRow, outcome: Outcome, messages: Sequence[str], began_at: datetime, ended_at: datetime
 ) -> datetime | None:
-    """When the version was made that a run saved, as far as its log tells; None where it saved none."""
+    """Return the time of the version that a run saved, from its log; None if unknown."""
     if outcome in UNSAVED or row.main_operation == SYNC:
         return None
     found = find_version_time(None, messages, began_at, ended_at, is_good=not is_failure(row.parsed_result))
@@ -203,7 +215,7 @@ def _version_time(
 
 
 def _runs_with_logs(job_id: int) -> Iterator[Sequence[AnyRow]]:
-    """The runs of a job with their packed logs, oldest first, some at a time."""
+    """Yield the runs of a job with their packed logs in batches, oldest first."""
     after: datetime | None = None
     while True:
         wanted = (
@@ -214,7 +226,7 @@ def _runs_with_logs(job_id: int) -> Iterator[Sequence[AnyRow]]:
             .limit(RUNS_AT_ONCE)
         )
         rows = db.session.execute(wanted if after is None else wanted.where(Run.began_at > after)).all()
-        db.session.commit()  # lets go of the snapshot before the writing begins
+        db.session.commit()  # ends the snapshot before writing
         if not rows:
             return
         yield rows
@@ -224,7 +236,7 @@ def _runs_with_logs(job_id: int) -> Iterator[Sequence[AnyRow]]:
 def _read_run(
     row: AnyRow, known: Sequence[KnownRun], periods: Sequence[Sequence[int]], clocks: Sequence[Clocks]
 ) -> tuple[Sequence[Sequence[int]], dict[str, Any]]:
-    """The offsets that are known with this run, and the columns of the run that change."""
+    """Return the known UTC offsets with this run's, and the run's changed columns."""
     messages = read_log(row.packed).messages
     if not messages:
         return periods, {}
@@ -251,7 +263,7 @@ def _read_run(
     if outcome in UNSAVED or (version_at is not None and (row.version_at is None or not is_guess)):
         values["version_at"] = version_at
     version_log = find_version_log(messages)
-    if version_log.is_told:
+    if version_log.has_list:
         found = read_versions(
             version_log,
             began_at=began_at,
@@ -260,14 +272,14 @@ def _read_run(
             seen_offsets=seen_offsets(periods),
             zone=runtime.settings().zone,
         )
-        not_told = row.not_told & ~Figure.VERSION_LIST | list_not_told(found)
+        not_told = row.not_told & ~Figure.VERSION_LIST | missing_figures(found)
         earlier = [both for both in clocks if both[1] <= row.began_at]
-        versions = ingest.by_right_clock(found.versions, earlier, row.ended_at)
+        versions = ingest.correct_versions(found.versions, earlier, row.ended_at)
         values |= {"available_versions": versions, "unread_versions": found.unread, "not_told": not_told}
     return periods, {name: value for name, value in values.items() if getattr(row, name) != value}
 
 
-# Packs logs densely that came in quickly: a third of their bytes, won when nobody waits for it.
+# Dense packing of logs that were packed quickly; it saves a third of their bytes.
 
 LOGS = RunLog.__table__
 LOGS_AT_ONCE = 200
@@ -281,7 +293,10 @@ REPACK = LOGS.update().where(LOGS.c.run_row_id == bindparam("row_id")).values(pa
 
 
 def repack_logs(now: datetime) -> int:
-    """Pack the logs densely that came since the last time; returns how many. Writers wait for one batch at most."""
+    """Pack the logs that arrived since the last time densely; return how many.
+
+    Writers wait for one batch at most.
+    """
     count = 0
     while rows := db.session.execute(NEWER, {"after": settings_store.get("logs_repacked_to")}).all():
         quick = [(row_id, packed) for row_id, packed in rows if is_packed_quickly(packed)]
@@ -296,7 +311,7 @@ def repack_logs(now: datetime) -> int:
 
 
 def _repacked(packed: bytes) -> bytes | None:
-    """Pack a log densely; None for one that cannot be read."""
+    """Pack a log densely; None if it is unreadable."""
     try:
         log = unpack_log(packed)
     except NOT_UNPACKED:

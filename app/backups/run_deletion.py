@@ -1,7 +1,7 @@
-"""Deletes runs that people no longer want: the old ones, those of one job, or everything.
+"""Delete runs: the old ones, those of one job or server, or everything.
 
-A few at a time, each few in a transaction of their own with the figures of their job put right: a report that comes
-in the middle of it waits for one such step, and whoever looks sees figures that are true.
+Runs are deleted in small batches, each in a transaction that also updates the statistics of the job: an incoming report
+waits for one batch at most, and readers always see correct statistics.
 """
 
 from collections.abc import Callable
@@ -20,13 +20,16 @@ from app.schedules import planning
 from app.schedules.intervals import parse_interval
 
 EVERYTHING = "Delete all data"
-# wire: the words of the request, and what they mean.
+# wire: the values of the request, and their days.
 PERIODS = {"6 months": "6M", "1 year": "1Y", "2 years": "2Y"}
 RUNS_AT_ONCE = 200
 
 
 def delete_older_runs(period: str, *, actor: Actor, now: datetime) -> int:
-    """Delete the runs that ended longer ago than one of `PERIODS`; returns how many. Servers and settings stay."""
+    """Delete the runs that ended before one of `PERIODS`; return how many.
+
+    Servers and settings are kept.
+    """
     is_old = Run.ended_at < cutoff_of(period, now)
     count = 0
     for job_id in _read_ids(select(Run.job_id).where(is_old).distinct()):
@@ -36,20 +39,23 @@ def delete_older_runs(period: str, *, actor: Actor, now: datetime) -> int:
 
 
 def count_older_runs(period: str, now: datetime) -> int:
-    """How many runs `delete_older_runs` would delete."""
+    """Return how many runs `delete_older_runs` would delete."""
     return db.session.scalar(select(func.count()).select_from(Run).where(Run.ended_at < cutoff_of(period, now))) or 0
 
 
 def cutoff_of(period: str, now: datetime) -> datetime:
-    """When the runs ended that are just young enough to stay."""
+    """Return the end time from which on runs are kept."""
     return parse_interval(PERIODS[period]).after(now, -1)
 
 
 def delete_everything(*, actor: Actor, now: datetime) -> tuple[int, int]:
-    """Delete all servers with their jobs and runs; returns how many runs and servers. Accounts and settings stay."""
+    """Delete all servers with their jobs and runs; return how many runs and servers.
+
+    Accounts and settings are kept.
+    """
     run_count = sum(delete_oldest_runs(job_id) for job_id in _read_ids(select(Job.id)))
     with writing() as session:
-        # What came in meanwhile goes along.
+        # Runs that arrived meanwhile are deleted as well.
         run_count += session.scalar(select(func.count()).select_from(Run)) or 0
         server_count = session.scalar(select(func.count()).select_from(Server)) or 0
         session.execute(delete(Server), execution_options={"synchronize_session": False})
@@ -59,9 +65,9 @@ def delete_everything(*, actor: Actor, now: datetime) -> tuple[int, int]:
 
 
 def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> tuple[int, str]:
-    """Delete all runs of a job, whose settings stay; returns how many, and what people call its server.
+    """Delete all runs of a job; return how many, and the display name of its server.
 
-    Raises NotFound when there are none.
+    The settings of the job are kept. Raises NotFound if there are none.
     """
     wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name, Job.run_count > 0)
     job = db.session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
@@ -84,21 +90,23 @@ def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: date
 
 
 def delete_runs_of_server(server_id: str) -> int:
-    """Delete all runs of a server, before it goes itself; returns how many."""
+    """Delete all runs of a server before it is deleted; return how many."""
     return sum(delete_oldest_runs(job_id) for job_id in _read_ids(select(Job.id).where(Job.server_id == server_id)))
 
 
 def delete_oldest_runs(
     job_id: int, *conditions: ColumnElement[bool], excess: Callable[[Job], int] | None = None
 ) -> int:
-    """Delete the runs of a job for which the conditions hold, oldest first; returns how many.
+    """Delete the runs of a job that match the conditions, oldest first.
 
-    With `excess` as many of them at most as it says of the job, which is asked again at each step.
+    Return how many.
+
+    `excess` limits their number for the job; it is evaluated for each batch.
     """
 
     def delete_some() -> int:
         with writing() as session:
-            # Locked first, so that no report adds to figures which are being worked out.
+            # Locked first, so that no report adds to statistics that are being recomputed.
             job = session.get(Job, job_id, with_for_update=True, populate_existing=True)
             limit = min(RUNS_AT_ONCE, excess(job)) if job and excess else RUNS_AT_ONCE
             if job is None or limit <= 0:
@@ -116,24 +124,24 @@ def delete_oldest_runs(
 
 
 def _follow_deletion(job: Job, newest_began_at: datetime) -> None:
-    """Bring a job into line with what is left; `newest_began_at` is of the newest run that went."""
+    """Update a job after a deletion; `newest_began_at` is of the newest deleted run."""
     if job.run_count:
         planning.relearn(job, job.server)
         planning.recalculate_next_run(job)
         return
-    # wire: the settings keep the newest run and the planned time; what was said of runs that are gone is forgotten
+    # wire: the settings keep the newest run and the expected time; incidents of deleted runs are cleared
     job.deleted_began_at = newest_began_at
     job.announced_next_at = job.overdue_alerted_at = None
     job.trouble_kind = job.trouble_since_at = None
     job.full_notified_days = job.running_since_at = job.collected_error = job.collected_error_at = None
-    if not planning.is_kept(job):
+    if not planning.is_accepted(job):
         job.learned_schedule = None
     job.anomalies = []
 
 
 def _read_ids(statement: Any) -> list[int]:
     ids = list(db.session.scalars(statement))
-    db.session.commit()  # lets go of the snapshot before the writing begins
+    db.session.commit()  # ends the snapshot before writing
     return ids
 
 

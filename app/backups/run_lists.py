@@ -1,4 +1,4 @@
-"""The runs of a server page by page, in any order, and the run before another to compare it with."""
+"""Lists of runs: pages of a server's history, newest runs, status of days."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from app.plugin import AppError
 from app.reports.fields import SCHEDULED
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING, severity_of
 
-STATUS_PLACES = {status: place for place, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS))}
-# What runs can be ordered by besides the two below, which are no numbers.
+STATUS_RANKS = {status: index for index, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS))}
+# Columns for sorting besides the two below, which are not numbers.
 NUMBERS: dict[str, InstrumentedAttribute[Any]] = {
     "date": Run.began_at,
     "warnings": Run.warning_count,
@@ -41,16 +41,16 @@ def list_page(
     offset: int = 0,
     limit: int,
 ) -> list[AnyRow]:
-    """Some of the runs of the given jobs as rows of (Run, job name); of equal ones the newest first.
+    """Return one page of runs of the given jobs as rows of (Run, job name).
 
-    `job_names` names the jobs by their ids. Names are ordered here rather than by the database, since databases order
-    text by rules of their own. Statuses go from the gravest to the best.
+    `job_names` maps ids to names. Equal runs are sorted newest first. Names are sorted in Python, since the order of
+    texts differs between databases. Statuses are sorted by severity.
     """
     if order == "job":
         ranks = sorted(job_names, key=lambda job_id: (job_names[job_id].casefold(), job_names[job_id]))
         key: Any = case({job_id: rank for rank, job_id in enumerate(ranks)}, value=Run.job_id, else_=len(ranks))
     elif order == "status":
-        key = case(STATUS_PLACES, value=Run.status, else_=STATUS_PLACES[UNKNOWN])
+        key = case(STATUS_RANKS, value=Run.status, else_=STATUS_RANKS[UNKNOWN])
     else:
         key = NUMBERS[order]
     statement = select(Run, Job.name.label("job_name")).join(Job, Job.id == Run.job_id)
@@ -60,13 +60,13 @@ def list_page(
 
 
 def run_before(detail: RunDetail) -> Run | None:
-    """The run of the same job before this one; None for the first."""
+    """Return the previous run of the same job; None for the first."""
     if detail.previous_id is None:
         return None
     return db.session.scalars(select(Run).where(Run.id == detail.previous_id)).one_or_none()
 
 
-# The newest run of each job of a server, with its texts: what widgets ask for.
+# The newest run of each job of a server, with its log, for widgets
 
 
 class LatestRun(NamedTuple):
@@ -78,7 +78,7 @@ class LatestRun(NamedTuple):
 
 
 class UnknownServer(AppError):
-    """Neither an id nor a name of a server."""
+    """No server has this id or name."""
 
     status = 404
 
@@ -87,7 +87,7 @@ class UnknownServer(AppError):
 
 
 class AmbiguousName(AppError):
-    """Several servers share the name; only an id can tell them apart."""
+    """Several servers share the name; only an id is unambiguous."""
 
     status = 400
 
@@ -101,7 +101,7 @@ class AmbiguousName(AppError):
 
 
 def newest_of_server(identifier: str) -> tuple[Server, list[LatestRun]]:
-    """A server, found by id or else by exact name, and the newest run of each of its jobs, newest first.
+    """Return a server by id or exact name, and each job's newest run, newest first.
 
     Raises UnknownServer and AmbiguousName.
     """
@@ -125,12 +125,12 @@ def _named(name: str) -> Server:
     return servers[0]
 
 
-# How each day went: for one job, a server, or all that a viewer may see.
+# The status of each day, for one job, a server, or all visible servers
 
 
 @dataclass(frozen=True, slots=True)
 class DayState:
-    """One UTC day. Of the jobs that ran on it, each is counted once, by its worst run."""
+    """One UTC day. Each job that ran on it is counted once, by its worst run."""
 
     day: date
     run_count: int
@@ -147,7 +147,7 @@ def day_states(
     job_name: str | None = None,
     visible_server_ids: frozenset[str] | None,
 ) -> dict[date, DayState]:
-    """The days with runs from `start_on` to `end_on`, both included, in one statement."""
+    """Return the days with runs from `start_on` to `end_on`, both included."""
     failed, warned = severity_of(ERROR), severity_of(WARNING)
     statement = select(
         JobDay.day,

@@ -1,9 +1,9 @@
-"""The texts of a run between the report and the database: bounded, then packed into few bytes.
+"""Compressed storage of a run's log, with a size limit.
 
-Most lines of a log differ from others in a date, a number or a file's id alone. Those are taken out; what remains is a
-pattern that is stored once. Of a 20 KB log so about 1.4 KB remain, where deflate with the same phrases needs 2 KB.
-That takes half a millisecond, which a sender need not wait for: a log comes in packed quickly, in a fifth of the time,
-and is packed densely when there is time (`services.compaction`).
+Most lines of a log differ only in a date, a number or a file's id. Those are extracted; what remains is a pattern that
+is stored once. A 20 KB log is stored in about 1.4 KB, where deflate with the same dictionary needs 2 KB. That takes
+half a millisecond, which a sender need not wait for: a log is first packed quickly, in a fifth of the time, and later
+densely (`app.backups.repairs.repack_logs`).
 """
 
 import re
@@ -14,17 +14,17 @@ from datetime import datetime, timedelta
 
 import orjson
 
-# Phrases of Duplicati's log, given to the compressor beforehand.
+# Phrases of Duplicati's log, used as compression dictionary.
 #
-# `#` stands where a number or a file's id is taken out, `@` where a date is. The compressor reaches the end of the text
-# with the shortest references, so the commonest phrases come last. Stored logs can be read with this very text only: to
-# change it, add a new one beside it and a new version of the format.
+# `#` stands for a number or a file's id, `@` for a date. References to the end of the dictionary are shortest, so the
+# most common phrases are last. Stored logs need exactly this text: to change it, add a new one beside it and a new
+# version of the format.
 
 _LOG = '","@ +01 - [{level}-Duplicati.Library.Main.{source}]: {text}'
 
 
 def _line(source: str, text: str, level: str = "Information") -> str:
-    """Write a phrase as it stands in the packed document."""
+    """Return a phrase as in the packed document."""
     return _LOG.format(level=level, source=source, text=text)
 
 
@@ -103,39 +103,39 @@ PHRASES_1 = (
 )
 
 
-# What is kept of one run, in UTF-8 bytes. Duplicati sends 100 lines by default, about 15 KB.
+# Limit of one run's log, in UTF-8 bytes. Duplicati sends 100 lines by default, about 15 KB.
 TEXT_LIMIT_BYTES = 4 * 1024 * 1024
-# What each line counts for beside its text, so that empty lines have an end too.
+# Bytes counted per line besides its text, so that the number of empty lines is bounded, too.
 _LINE_COST_BYTES = 32
-# A line that alone is longer is shortened when the whole is over the limit.
+# Longer lines are cut if the log exceeds the limit.
 _LINE_LIMIT_CHARACTERS = 16 * 1024
 
 _DENSE = b"\x01"
 _QUICK = b"\x02"
-# Of the levels 1 to 9, the first beyond which less than 1 % is gained (figures in tests/backups/test_run_logs.py).
+# Of the levels 1 to 9, the first above which less than 1 % is gained (figures in tests/backups/test_run_logs.py).
 _LEVEL = 6
 _QUICK_LEVEL = 1
 # 9 gives the same bytes and takes 0.08 ms longer to set up.
 _MEMORY_LEVEL = 8
 
-# Stands in a pattern where a variable part was taken out. A sign of the text that is the same is taken out too.
+# Replaces a variable part in a pattern. If the text contains this character, it is extracted as well.
 _GAP = "\x7f"
 _VARIABLE = re.compile(r"([0-9a-f]{32}(?![0-9a-f])|[0-9]+|\x7f)")
 _ID_BYTES = 16
 _ID_LENGTH = 2 * _ID_BYTES
-# The first sign of a pattern tells whether a date stood before it.
+# The first character of a pattern says whether a date precedes it.
 _DATED, _UNDATED = "@", "="
 _DATE_LENGTH = len("2026-11-20 02:00:07")
 # Only differences of dates matter, and these texts have no common zone.
 _EPOCH = datetime(2000, 1, 1)  # noqa: DTZ001
 _SECONDS_A_DAY = 86_400
-# What unpacking raises for bytes that nobody packed.
+# Exceptions that invalid bytes raise.
 NOT_UNPACKED = (ValueError, TypeError, LookupError, OverflowError, RuntimeError, zlib.error)
 
 
 @dataclass(frozen=True, slots=True)
 class RunLogTexts:
-    """What a run said: log lines, and the instants of its versions as ISO texts, newest first."""
+    """The log of a run: log lines, and the versions as ISO texts, newest first."""
 
     messages: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -144,10 +144,10 @@ class RunLogTexts:
 
 
 def pack_log(messages: Sequence[str], warnings: Sequence[str], errors: Sequence[str], versions: Sequence[str]) -> bytes:
-    """Pack the texts of a run densely into bytes that `unpack_log` understands.
+    """Pack the log of a run densely into bytes for `unpack_log`.
 
-    When they are together longer than `TEXT_LIMIT_BYTES`, messages go first, then warnings, then errors, from
-    their ends; a last line in each list then says how many lines were left out.
+    Above `TEXT_LIMIT_BYTES` in total, the ends of messages, then of warnings, then of errors are dropped; a last line
+    in each list then has the number of dropped lines.
     """
     messages, warnings, errors = bound_texts(messages, warnings, errors)
     writer = _LineWriter()
@@ -159,17 +159,17 @@ def pack_log(messages: Sequence[str], warnings: Sequence[str], errors: Sequence[
 
 
 def pack_log_quickly(messages: Sequence[str], warnings: Sequence[str], errors: Sequence[str]) -> bytes:
-    """Pack the texts of a run within the same bounds, five times as fast and half as big again."""
+    """Pack the log of a run within the same limits: five times as fast, 50 % larger."""
     return _sealed(_QUICK, _deflated(orjson.dumps(bound_texts(messages, warnings, errors)), _QUICK_LEVEL))
 
 
 def is_packed_quickly(packed: bytes) -> bool:
-    """Whether it is worth while to pack these bytes again, densely."""
+    """Return whether the bytes should be packed again densely."""
     return packed[:1] == _QUICK
 
 
 def unpack_log(packed: bytes) -> RunLogTexts:
-    """Give back what was packed. Raises ValueError when the bytes are damaged or of an unknown version."""
+    """Unpack a log. Raise ValueError if damaged or of an unknown version."""
     if packed[:1] not in (_DENSE, _QUICK):
         raise ValueError("the stored log has a format that this version does not support")
     content = packed[5:]
@@ -181,12 +181,12 @@ def unpack_log(packed: bytes) -> RunLogTexts:
         return RunLogTexts(*(tuple(texts) for texts in document))
     patterns, numbers, values, seconds, *lists, versions = document
     lines = list(_LineReader(patterns, values.split(","), seconds, decompressor.unused_data).read(numbers))
-    messages, warnings, errors = (tuple(lines[place] for place in _expand(places)) for places in lists)
+    messages, warnings, errors = (tuple(lines[index] for index in _expand(indexes)) for indexes in lists)
     return RunLogTexts(messages, warnings, errors, tuple(versions))
 
 
 def read_log(packed: bytes | None) -> RunLogTexts:
-    """Give back what was packed, if anything; bytes that cannot be unpacked are one line that says so."""
+    """Unpack a log, if any; unreadable bytes become one line that says so."""
     try:
         return unpack_log(packed) if packed else RunLogTexts()
     except NOT_UNPACKED as error:
@@ -203,23 +203,24 @@ def _sealed(version: bytes, content: bytes) -> bytes:
 
 
 class _LineWriter:
-    """Parts lines into pattern, date and variable parts, column by column; each distinct line is kept once."""
+    """Splits lines into pattern, date and variable parts; stores distinct lines once."""
 
     def __init__(self) -> None:
         self.patterns: dict[str, int] = {}
-        # The number of the pattern of each line.
+        # The pattern's index of each line.
         self.numbers: list[int] = []
-        # Of each date, the seconds since the one before.
+        # For each date, the seconds since the previous one.
         self.seconds: list[int] = []
-        # The variable parts. An id is `x` when it is new, else `x` and how many ids it lies back; `d` is the gap sign.
+        # The variable parts. An id is `x` if new, else `x` and the distance back in the list of ids; `d` is the gap
+        # character.
         self.values: list[str] = []
-        # What stands for `x` alone, in order.
+        # The new ids, in order.
         self.ids: dict[str, int] = {}
         self._places: dict[str, int] = {}
         self._moment = _EPOCH
 
     def write(self, lines: Sequence[str]) -> list[int]:
-        """Take up lines, and give their places among all as `_expand` reads them."""
+        """Add lines; return their indexes among all lines, as `_expand` reads them."""
         for line in lines:
             if line not in self._places:
                 self._places[line] = len(self.numbers)
@@ -229,7 +230,7 @@ class _LineWriter:
     def _add(self, line: str) -> None:
         mark = self._take_date(line)
         rest = line if mark == _UNDATED else line[_DATE_LENGTH:]
-        # Searching is the dearest step, so the long beginnings that hold nothing variable are left out of it.
+        # The search is the most expensive step, so long prefixes without variable parts are skipped.
         source, separator, text = rest.partition(" duplicati-")
         if not separator:
             source, separator, text = rest.partition("]: ")
@@ -241,7 +242,7 @@ class _LineWriter:
         self.values += [part if len(part) < _ID_LENGTH and part != _GAP else self._value(part) for part in parts[1::2]]
 
     def _take_date(self, line: str) -> str:
-        """Note the date at the head of a line, and give the mark that tells of it."""
+        """Store the date at the start of a line; return its marker."""
         head = line[:_DATE_LENGTH]
         try:
             moment = datetime.fromisoformat(head)
@@ -258,12 +259,12 @@ class _LineWriter:
         if len(part) != _ID_LENGTH:
             return "d" if part == _GAP else part
         count = len(self.ids)
-        place = self.ids.setdefault(part, count)
-        return "x" if place == count else f"x{count - place}"
+        index = self.ids.setdefault(part, count)
+        return "x" if index == count else f"x{count - index}"
 
 
 class _LineReader:
-    """Puts lines together again."""
+    """Rebuilds the lines."""
 
     def __init__(self, patterns: list[str], values: list[str], seconds: list[int], id_bytes: bytes) -> None:
         self._patterns = [(pattern[0], pattern[1:].split(_GAP)) for pattern in patterns]
@@ -274,7 +275,7 @@ class _LineReader:
         self._moment = _EPOCH
 
     def read(self, numbers: list[int]) -> Iterator[str]:
-        """Give the line of each number, in the order in which they were written."""
+        """Yield the line of each index, in the order of writing."""
         for number in numbers:
             mark, (first, *others) = self._patterns[number]
             line = first + "".join(f"{self._part(next(self._values))}{fixed}" for fixed in others)
@@ -296,26 +297,29 @@ class _LineReader:
         return str(self._moment)
 
 
-def _shorten(places: Sequence[int]) -> list[int]:
-    """Write places as pairs of a first place and how many follow one by one, both in a flat list."""
+def _shorten(indexes: Sequence[int]) -> list[int]:
+    """Encode indexes as a flat list of pairs: first index, number that follow it."""
     pairs: list[int] = []
-    for place in places:
-        if pairs and place == pairs[-2] + pairs[-1]:
+    for index in indexes:
+        if pairs and index == pairs[-2] + pairs[-1]:
             pairs[-1] += 1
         else:
-            pairs += (place, 1)
+            pairs += (index, 1)
     return pairs
 
 
 def _expand(pairs: Sequence[int]) -> Iterator[int]:
-    """Undo `_shorten`."""
+    """Decode the result of `_shorten`."""
     for first, length in zip(pairs[::2], pairs[1::2], strict=True):
         yield from range(first, first + length)
 
 
 def bound_texts(*lists: Sequence[str]) -> tuple[Sequence[str], ...]:
-    """Keep `TEXT_LIMIT_BYTES` of the lists of texts of a run; the last list is the dearest."""
-    # A character takes four bytes at most, so nearly every run ends here without being measured exactly.
+    """Cut the lists of texts of a run to `TEXT_LIMIT_BYTES`.
+
+    The last list has priority.
+    """
+    # A character has at most four bytes, so nearly every run returns here without an exact measurement.
     cost_bytes = _LINE_COST_BYTES * sum(map(len, lists))
     if cost_bytes + 4 * sum(sum(map(len, texts)) for texts in lists) <= TEXT_LIMIT_BYTES:
         return lists
@@ -330,7 +334,7 @@ def bound_texts(*lists: Sequence[str]) -> tuple[Sequence[str], ...]:
 
 
 def _fitting(texts: Sequence[str], room_bytes: int) -> tuple[list[str], int]:
-    """Take texts from the front while there is room; say in a last line how many were left out."""
+    """Return the first texts that fit, and a line with the number of dropped ones."""
     kept: list[str] = []
     for text in texts:
         line = _shortened(text)

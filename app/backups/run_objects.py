@@ -1,4 +1,4 @@
-"""The run object and the chart points that several groups send."""
+"""Schemas of runs and chart points that several API groups use."""
 
 from datetime import tzinfo
 from typing import Any
@@ -38,7 +38,7 @@ class RunOut(Out):
 
 
 class FullRunOut(RunOut):
-    """A run with its texts, as `dump_run` gives it."""
+    """A run with its texts, as `dump_run` returns it."""
 
     server_id = fields.String()
     name = fields.String()
@@ -48,7 +48,7 @@ class FullRunOut(RunOut):
 
 
 class ListedRunOut(RunOut):
-    """A run in a long list, as `dump_listed_run` gives it: whole minutes, and no texts, which its counts stand for."""
+    """A run in a long list, as `dump_listed_run` returns it: whole minutes, and counts instead of texts."""
 
     server_id = fields.String()
     name = fields.String()
@@ -78,7 +78,7 @@ _run_out = RunOut()
 
 
 def dump_run(run: Run, job_name: str, server_id: str, log: RunLogTexts) -> dict[str, Any]:
-    """A run with its texts, as arrays, which is what the API overview promises."""
+    """Return a run with its texts as arrays."""
     return _run_out.dump(run) | {
         "server_id": server_id,
         "name": job_name,
@@ -89,12 +89,12 @@ def dump_run(run: Run, job_name: str, server_id: str, log: RunLogTexts) -> dict[
 
 
 def dump_listed_run(run: Run, job_name: str, server_id: str) -> dict[str, Any]:
-    """A run in a long list: whole minutes, and without texts."""
+    """Return a run for a long list: whole minutes, without texts."""
     return _run_out.dump(run) | {
         "server_id": server_id,
         "name": job_name,
         "durationInMinutes": int(run.duration_s // 60),
-        # wire: always there, and arrays as everywhere, in a list that never carries texts
+        # wire: always present, and arrays as everywhere, in a list without texts
         "messages_array": [],
         "warnings_array": [],
         "errors_array": [],
@@ -102,7 +102,7 @@ def dump_listed_run(run: Run, job_name: str, server_id: str) -> dict[str, Any]:
 
 
 def dump_run_point(run: Run | ChartRun | AnyRow, zone: tzinfo) -> dict[str, Any]:
-    """One run as a chart point: whole minutes, the day as DD/MM/YYYY."""
+    """Return one run as a chart point: whole minutes, the day as DD/MM/YYYY."""
     return {
         "date": run.began_at.astimezone(zone).strftime("%d/%m/%Y"),
         "isoDate": iso(run.began_at),
@@ -116,7 +116,7 @@ def dump_run_point(run: Run | ChartRun | AnyRow, zone: tzinfo) -> dict[str, Any]
 
 
 def dump_day_point(point: DayPoint) -> dict[str, Any]:
-    """One UTC day as a chart point: minutes to two places, the day as YYYY-MM-DD."""
+    """Return one UTC day as a chart point: minutes (two decimals), day as YYYY-MM-DD."""
     return {
         "date": point.day.isoformat(),
         "isoDate": iso(point.last_began_at),

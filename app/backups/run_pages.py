@@ -1,4 +1,4 @@
-"""What the page of one run shows: its figures beside those of the run before, its versions, and its log."""
+"""The page of one run: figures compared with the previous run, versions, log."""
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -21,7 +21,7 @@ from app.web.formats import MISSING, count_text, duration_text, exact, exact_tex
 LINES_SHOWN = 1000
 DAY = timedelta(days=1)
 SECTION_NAMES = ("errors", "warnings", "messages")
-# `2026-11-20 02:00:07 +01 - [Warning-Duplicati.Library…]: text`; collected logs may lack the time or the mark.
+# `2026-11-20 02:00:07 +01 - [Warning-Duplicati.Library…]: text`; collected logs may lack the time or the tag.
 LINE = re.compile(
     r"(?:(\d{4}-\d\d-\d\d[T ][\d:.]{8,16} ?(?:Z|[+-]\d\d(?::?\d\d)?)?) - )?(?:\[([^\]]{3,300})\]: )?(.*)", re.S
 )
@@ -29,7 +29,7 @@ LINE = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class LogQuery:
-    """What of the log is wanted: one kind of lines or all, those with a text, and all of them or the first ones."""
+    """Filter of the log: kind of lines, search text, all lines or the first."""
 
     kind: str = ""
     text: str = ""
@@ -38,7 +38,7 @@ class LogQuery:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """One line of a log: when, which part of Duplicati spoke, and what it said; the first two may be empty."""
+    """One log line: time, component and text; the first two may be ""."""
 
     written_at: str
     mark: str
@@ -47,9 +47,10 @@ class LogLine:
 
 @dataclass(frozen=True, slots=True)
 class LogSection:
-    """Lines of one kind. `counted` is how many the run had, which may be more than the `held` ones that were sent.
+    """Lines of one kind.
 
-    `found` of the held ones have the text that is looked for; `lines` are the first of these.
+    `counted` is the run's number of lines, which may exceed the `held` ones that were sent. `found` of the held lines
+    match the search text; `lines` are the first of these.
     """
 
     name: str
@@ -62,13 +63,13 @@ class LogSection:
 
     @property
     def is_cut(self) -> bool:
-        """Whether lines are left out to keep the page light."""
+        """Whether lines are omitted to keep the page small."""
         return len(self.lines) < self.found
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """A version of the backup that can be restored; number 0 is the run itself."""
+    """A restorable version of the backup; number 0 is the run itself."""
 
     number: int
     made_at: datetime
@@ -76,7 +77,10 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A figure of a run beside the one of the run before; `change` and `percent` are empty where it is the same."""
+    """A figure of a run and of the previous run.
+
+    `change` and `percent` are "" if equal.
+    """
 
     label: str
     value: str
@@ -86,7 +90,7 @@ class Comparison:
 
 
 def read_query(arguments: Mapping[str, str]) -> LogQuery:
-    """What an address asks of the log."""
+    """Return the log filter of a URL."""
     kind = arguments.get("show", "")
     return LogQuery(
         kind=kind if kind in SECTION_NAMES else "",
@@ -96,7 +100,7 @@ def read_query(arguments: Mapping[str, str]) -> LogQuery:
 
 
 def lay_out(detail: RunDetail, server: ServerStatus, query: LogQuery, now: datetime) -> dict[str, Any]:
-    """Everything that the page of a run asks for."""
+    """Return the template variables for the page of a run."""
     before = run_lists.run_before(detail)
     newest = next((job for job in server.jobs if job.last_run_id == detail.run.id), None)
     return {
@@ -114,7 +118,7 @@ def lay_out(detail: RunDetail, server: ServerStatus, query: LogQuery, now: datet
 
 
 def log_sections(detail: RunDetail, query: LogQuery) -> list[LogSection]:
-    """The parts of the log that hold anything, the gravest first."""
+    """Return the sections of the log that have lines, by severity."""
     run, log = detail.run, detail.log
     parts = (
         ("errors", _("Errors"), "circle-x", log.errors, run.error_count),
@@ -125,9 +129,9 @@ def log_sections(detail: RunDetail, query: LogQuery) -> list[LogSection]:
 
 
 def log_lines(section: LogSection, wanted: str) -> Markup:
-    """The lines of a section as items of a list, with a mark around each place where the wanted text stands.
+    """Return the lines of a section as list items, with the search text marked.
 
-    Put together by hand, since there may be ten thousand.
+    Concatenated as strings, since there may be ten thousand.
     """
     pattern = re.compile(re.escape(wanted), re.I) if wanted else None
     parts = []
@@ -140,22 +144,22 @@ def log_lines(section: LogSection, wanted: str) -> Markup:
 
 
 def log_text(detail: RunDetail) -> str:
-    """The whole log as text, the gravest lines first."""
+    """Return the whole log as text, by severity."""
     log = detail.log
     parts = ((_("Errors"), log.errors), (_("Warnings"), log.warnings), (_("Messages"), log.messages))
     return "\n\n".join(f"{label}\n" + "\n".join(lines) for label, lines in parts if lines) + "\n"
 
 
 def log_name(detail: RunDetail) -> str:
-    """What a browser calls the saved log."""
+    """Return the file name of the downloaded log."""
     job = re.sub(r"[^A-Za-z0-9_-]+", "-", detail.job_name).strip("-") or "job"
     return f"duplistatus-log-{job[:60]}-{detail.run.began_at:%Y-%m-%d-%H%M}.txt"
 
 
 def versions_of(detail: RunDetail) -> list[Version]:
-    """The versions there were after the run, newest first; empty when Duplicati told none.
+    """Return the versions after the run, newest first; empty if unknown.
 
-    Its list may or may not hold the version that the run itself saved, which has number 0.
+    Duplicati's list may or may not contain the version that the run itself saved, which has number 0.
     """
     run = detail.run
     instants = [datetime.fromisoformat(text) for text in run.available_versions or ()]
@@ -167,7 +171,7 @@ def versions_of(detail: RunDetail) -> list[Version]:
 
 
 def notes_of(run: Run) -> list[tuple[str, str, str]]:
-    """What there is to say of a run besides its status: the sentence, its tone, and its picture."""
+    """Return notes on a run besides its status: sentence, tone and icon."""
     notes = []
     if run.outcome:
         tone = "warning" if run.outcome in (Outcome.ABORTED, Outcome.PARTIAL) else "info"
@@ -197,7 +201,10 @@ def notes_of(run: Run) -> list[tuple[str, str, str]]:
 
 
 def compare(run: Run, before: Run) -> list[Comparison]:
-    """The figures of a run beside those of the run before; what is nothing in both, or not told, is left out."""
+    """Return the figures of a run compared with the previous run's.
+
+    Figures that are 0 in both runs, or unknown, are omitted.
+    """
     figures: tuple[tuple[str, str, Callable[[Any], str], str], ...] = (
         (_("Duration"), "duration_s", duration_text, ""),
         (_("File count"), "examined_files", count_text, "files"),
@@ -214,13 +221,13 @@ def compare(run: Run, before: Run) -> list[Comparison]:
     rows = [
         (label, getattr(run, column), getattr(before, column), text)
         for label, column, text, figure in figures
-        if not figure or (run.tells(figure) and before.tells(figure))
+        if not figure or (run.has_figure(figure) and before.has_figure(figure))
     ]
     return [_comparison(*row) for row in rows if row[1] or row[2]]
 
 
 def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
-    """The figures of a run in groups of (label, value); those that say nothing are left out."""
+    """Return the figures of a run in groups of (label, value), without empty ones."""
     run = detail.run
     files = (
         (_("Examined"), run.examined_files, run.examined_bytes),
@@ -263,15 +270,15 @@ def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
         ),
         (
             _("Files"),
-            (counted[:1] if run.tells("files") else [])
-            + [told for told, figure in zip(counted[1:], files[1:], strict=True) if figure[1]],
+            (counted[:1] if run.has_figure("files") else [])
+            + [entry for entry, figure in zip(counted[1:], files[1:], strict=True) if figure[1]],
         ),
         (
             _("Destination"),
             [
                 (_("Uploaded"), size_text(run.uploaded_bytes)),
                 (_("Downloaded"), size_text(run.downloaded_bytes)),
-                (_("Stored"), size_text(run.storage_bytes) if run.tells("storage") else MISSING),
+                (_("Stored"), size_text(run.storage_bytes) if run.has_figure("storage") else MISSING),
                 *quota,
                 *((label, count_text(count)) for label, count in others if count),
             ],
@@ -280,7 +287,7 @@ def facts_of(detail: RunDetail) -> list[tuple[str, list[tuple[str, Any]]]]:
 
 
 def split_line(line: str) -> LogLine:
-    """Take a log line apart."""
+    """Split a log line into its parts."""
     match = LINE.fullmatch(line)
     written_at, mark, text = match.groups() if match else ("", "", line)
     return LogLine(written_at or "", mark or "", text)

@@ -1,4 +1,4 @@
-"""Wire forms of the backups group."""
+"""Views of the API group `backups`: delete runs, and the time of the last runs."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ from app.backups import overview, run_deletion
 from app.backups.overview import Overview
 from app.backups.run_deletion import EVERYTHING, PERIODS
 from app.core.instants import iso
-from app.plugin import Guard, described, guarded
+from app.plugin import Access, described, guarded
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import CACHE_SET_A, MESSAGE, IsoInstant, Out
 
@@ -27,8 +27,8 @@ class CleanupIn(Schema):
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Refuse other words."""
-        # wire: one sentence, whatever is wrong
+        """Reject other values."""
+        # wire: one message for all errors
         if body.get("retentionPeriod") not in (*PERIODS, EVERYTHING):
             raise ValidationError("Invalid retention period")
         return body
@@ -45,8 +45,8 @@ class DeleteJobIn(Schema):
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for both."""
-        # wire: one sentence for both fields
+        """Require both fields."""
+        # wire: one message for both fields
         if not body.get("serverId") or not body.get("backupName"):
             raise ValidationError("Server ID and backup name are required")
         return body
@@ -69,7 +69,7 @@ class NewestRunsOut(Out):
 
 
 def dump_last_timestamps(overview: Overview) -> dict[str, Any]:
-    """The newest run of each job, as a mapping and as a list by server name and job name."""
+    """Return the newest run of each job, as an object and as a sorted list."""
     ran = [(job, iso(job.newest.began_at)) for _, job in overview.named_jobs if job.newest.began_at is not None]
     return {
         "timestamps": {f"{job.server_id}:{job.name}": began_at for job, began_at in ran},
@@ -80,7 +80,7 @@ def dump_last_timestamps(overview: Overview) -> dict[str, Any]:
     }
 
 
-# Views of the backups group.
+# Backups group
 
 bp = Blueprint("backups", __name__, url_prefix="/backups")
 
@@ -113,12 +113,12 @@ def delete_job() -> ResponseReturnValue:
     count, server_name = run_deletion.delete_runs_of_job(**wanted, actor=actor(), now=runtime.now())
     name = wanted["job_name"]
     message = f'Successfully deleted {count} backup record(s) for "{name}" from server "{server_name}"'
-    told = {"deletedCount": count, "serverName": server_name, "backupName": name}
-    return {"message": message, "status": 200, **told}
+    answer = {"deletedCount": count, "serverName": server_name, "backupName": name}
+    return {"message": message, "status": 200, **answer}
 
 
 @bp.get("/last-timestamps")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: NewestRunsOut})
 def last_timestamps() -> ResponseReturnValue:
     """Get the time of the last run of each job."""
@@ -126,7 +126,7 @@ def last_timestamps() -> ResponseReturnValue:
 
 
 def delete_runs(period: str) -> str:
-    """Delete what the words of a period mean, and say how much it was."""
+    """Delete the runs of a period; return a message with the counts."""
     if period == run_deletion.EVERYTHING:
         runs, servers = run_deletion.delete_everything(actor=actor(), now=runtime.now())
         return f"Successfully deleted all {runs} backups and {servers} servers, and cleared configuration settings"

@@ -1,4 +1,4 @@
-"""What the page of one server shows: its figures, its jobs, its days, its history page by page, and its charts."""
+"""The page of one server: figures, jobs, calendar, history and charts."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -24,7 +24,7 @@ from app.charts import pages as charts_pages
 from app.charts import series
 from app.charts.pages import ChartQuery, Metrics, build_metrics
 from app.charts.pages import read_query as read_chart_query
-from app.plugin import Guard, guarded
+from app.plugin import Access, guarded
 from app.plugin.errors import NotFound
 from app.web.formats import MISSING, count_text, duration_text, size_text
 from app.web.pages import pages_bp, render_page_or_board
@@ -36,7 +36,7 @@ CALENDAR_DAYS = 365
 
 @dataclass(frozen=True, slots=True)
 class RunColumn:
-    """A column of the history, by the name that `run_history` orders by."""
+    """A column of the history; `name` is a sort order of `list_page`."""
 
     name: str
     label: LazyString
@@ -61,7 +61,7 @@ SORTS = frozenset(f"{sign}{column.name}" for column in COLUMNS for sign in ("", 
 
 @dataclass(frozen=True, slots=True)
 class DetailQuery:
-    """What the viewer asked for: job (empty for all), page from 1, rows a page, column, and the charts."""
+    """The query of the page: job ("": all), page from 1, page size, sorting, charts."""
 
     charts: ChartQuery
     job: str = ""
@@ -76,30 +76,30 @@ class DetailQuery:
         return self.sort.removeprefix("-")
 
     def next_sort(self, column: RunColumn) -> str:
-        """What a click on a column's head asks for."""
+        """Return the sorting after a click on a column."""
         return f"-{column.name}" if self.sort == column.name else column.name
 
     def aria_sort(self, column: RunColumn) -> str:
-        """The column's state in the words of ARIA."""
+        """Return the column's state as `aria-sort`."""
         if column.name != self.sort_name:
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
 
     def address(self, charts: Mapping[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
-        """The arguments of the address that asks for this, with changes; what is as usual is left out."""
+        """Return the URL arguments of this query with changes, without defaults."""
         values = {"backup": self.job, "page": self.page, "size": self.page_size, "sort": self.sort} | changes
         usual = {"backup": "", "page": 1, "size": self.usual_size, "sort": "-date"}
         kept = {name: value for name, value in values.items() if value != usual[name]}
         return kept | self.charts.address(**(charts or {}))
 
     def chart_arguments(self, **changes: Any) -> dict[str, Any]:
-        """The arguments of the address with other charts."""
+        """Return the URL arguments with other charts."""
         return self.address(charts=changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A figure with its name."""
+    """A figure with its label."""
 
     label: str
     value: str
@@ -107,8 +107,8 @@ class Tile:
 
 
 @dataclass(frozen=True, slots=True)
-class Detail:
-    """The page of one server at one moment; `rows` are runs with the names of their jobs."""
+class ServerPage:
+    """The page of one server; `rows` are runs with the names of their jobs."""
 
     server: ServerStatus
     query: DetailQuery
@@ -125,14 +125,14 @@ class Detail:
 
     @property
     def etag(self) -> str:
-        """Changes when anything shown does, except for how long ago it was."""
+        """An ETag of everything shown except relative times."""
         shown = (self.server, self.tiles, self.metrics, self.days, self.checked_at, self.jobs_without_runs)
         state = (__version__, self.query, *shown, [row[0].id for row in self.rows])
         return hashlib.sha256(repr(state).encode()).hexdigest()[:32]
 
     @property
     def job(self) -> JobStatus | None:
-        """The job that was chosen; None for all."""
+        """The selected job; None for all."""
         return self.jobs[0] if self.query.job else None
 
     @property
@@ -147,7 +147,7 @@ class Detail:
 
 
 def read_query(arguments: Mapping[str, str], preferences: Preferences, today: date) -> DetailQuery:
-    """Read the query of an address; what cannot be understood is as the person likes it."""
+    """Read the query of a URL; invalid values become the user's preferences."""
     size = _number(arguments.get("size"), 0)
     sort = arguments.get("sort", "")
     return DetailQuery(
@@ -160,8 +160,8 @@ def read_query(arguments: Mapping[str, str], preferences: Preferences, today: da
     )
 
 
-def build_detail(server_id: str, query: DetailQuery, now: datetime, visible: frozenset[str] | None) -> Detail:
-    """Lay out the page of a server. Raises NotFound for an unknown server or job."""
+def build_page(server_id: str, query: DetailQuery, now: datetime, visible: frozenset[str] | None) -> ServerPage:
+    """Build the page of a server. Raise NotFound for an unknown server or job."""
     server = overview.find_server(server_id, now, visible)
     jobs = tuple(job for job in server.jobs if query.job in ("", job.name))
     if query.job and not jobs:
@@ -171,7 +171,7 @@ def build_detail(server_id: str, query: DetailQuery, now: datetime, visible: fro
     query = replace(query, page=min(query.page, page_count))
     chosen = query.job or None
     start_on, end_on = _calendar(now)
-    return Detail(
+    return ServerPage(
         server=server,
         query=query,
         jobs=jobs,
@@ -194,7 +194,7 @@ def build_detail(server_id: str, query: DetailQuery, now: datetime, visible: fro
 
 
 def find_job(server_id: str, name: str, now: datetime, visible: frozenset[str] | None) -> dict[str, Any]:
-    """What the card of one job shows. Raises NotFound for an unknown server or job."""
+    """Return the template variables for the card of one job. Raise NotFound."""
     server = overview.find_server(server_id, now, visible)
     job = next((job for job in server.jobs if job.name == name), None)
     if job is None:
@@ -216,9 +216,9 @@ def _tiles(server_id: str, jobs: tuple[JobStatus, ...], job_name: str | None, ru
 
 
 def _total(jobs: tuple[JobStatus, ...], name: str, text: Callable[[int], str], figure: str = "") -> str:
-    """The sum of what the jobs tell of a figure."""
-    told = [getattr(job, name) for job in jobs if job.tells(figure or name)]
-    return text(sum(told)) if told or not jobs else MISSING
+    """Return the sum of the jobs' known values of a figure."""
+    known = [getattr(job, name) for job in jobs if job.has_figure(figure or name)]
+    return text(sum(known)) if known or not jobs else MISSING
 
 
 def _calendar(now: datetime) -> tuple[date, date]:
@@ -229,17 +229,17 @@ def _number(text: str | None, default: int) -> int:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 9 else default
 
 
-# The pages of a server, of a run, and of the charts. Each view loads, lays out through a module, and renders.
+# Views of a server, a run, and the charts
 
 WORDS = {"anomaly_figures": anomaly_figures, "span_words": span_words}
 
 
 @pages_bp.get("/detail/<server_id>")
 def server(server_id: str) -> ResponseReturnValue:
-    """One server, or one of its jobs: figures, history, charts."""
+    """Show one server, or one of its jobs: figures, history, charts."""
     now = runtime.now()
     query = read_query(request.args, preferences.of(current_user), now.date())
-    detail = build_detail(server_id, query, now, visible_server_ids())
+    detail = build_page(server_id, query, now, visible_server_ids())
     values = {"columns": COLUMNS, "page_sizes": PAGE_SIZES, **WORDS}
     return render_page_or_board(
         "backups/server", detail.etag, detail=detail, range_labels=charts_pages.RANGE_LABELS, **values
@@ -247,16 +247,16 @@ def server(server_id: str) -> ResponseReturnValue:
 
 
 @pages_bp.get("/detail/<server_id>/names")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def names_form(server_id: str) -> ResponseReturnValue:
-    """Ask what people call a server, and what is to be known of it."""
+    """Ask for alias and note of a server."""
     return _show_names(server_id)
 
 
 @pages_bp.post("/detail/<server_id>/names")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_names(server_id: str) -> ResponseReturnValue:
-    """Keep alias and note of a server; its address stays as it is."""
+    """Store alias and note of a server; its URL is unchanged."""
     form, now = request.form, runtime.now()
     alias, note = form.get("alias", "").strip(), form.get("note", "").strip()
     if len(alias) > ALIAS_LENGTH:
@@ -269,14 +269,14 @@ def save_names(server_id: str) -> ResponseReturnValue:
 
 @pages_bp.get("/detail/<server_id>/job")
 def job_card(server_id: str) -> ResponseReturnValue:
-    """How one job stands, for the dialog."""
+    """Show the card of one job in a dialog."""
     values = find_job(server_id, request.args.get("backup", ""), runtime.now(), visible_server_ids())
     return render_template("backups/server/job_card.html", **values)
 
 
 @pages_bp.get("/detail/<server_id>/backup/<run_id>")
 def run(server_id: str, run_id: str) -> ResponseReturnValue:
-    """One run: all its figures beside those of the run before, and its log."""
+    """Show one run: its figures compared with the previous run, and its log."""
     now = runtime.now()
     server = overview.find_server(server_id, now, visible_server_ids())
     detail, query = overview.find_run(run_id, server_id), run_pages.read_query(request.args)
@@ -286,7 +286,7 @@ def run(server_id: str, run_id: str) -> ResponseReturnValue:
 
 @pages_bp.get("/detail/<server_id>/backup/<run_id>/log.txt")
 def run_log(server_id: str, run_id: str) -> ResponseReturnValue:
-    """The log of a run as plain text, to keep or to send on."""
+    """Return the log of a run as plain text for download."""
     overview.find_server(server_id, runtime.now(), visible_server_ids())
     detail = overview.find_run(run_id, server_id)
     answer = Response(run_pages.log_text(detail), mimetype="text/plain")
@@ -296,7 +296,7 @@ def run_log(server_id: str, run_id: str) -> ResponseReturnValue:
 
 @pages_bp.get("/detail/<server_id>/backup/<run_id>/versions")
 def versions(server_id: str, run_id: str) -> ResponseReturnValue:
-    """The versions there were after a run, for the dialog."""
+    """Show the versions after a run in a dialog."""
     overview.find_server(server_id, runtime.now(), visible_server_ids())
     detail = overview.find_run(run_id, server_id)
     found = run_pages.versions_of(detail)
@@ -305,7 +305,7 @@ def versions(server_id: str, run_id: str) -> ResponseReturnValue:
 
 @pages_bp.get("/charts")
 def charts() -> ResponseReturnValue:
-    """The charts over all servers."""
+    """Show the charts of all servers."""
     now = runtime.now()
     query = charts_pages.read_query(request.args, preferences.of(current_user), now.date())
     built = charts_pages.build_metrics(query, now, visible=visible_server_ids())
@@ -314,7 +314,7 @@ def charts() -> ResponseReturnValue:
 
 @pages_bp.get("/charts.csv")
 def charts_table() -> ResponseReturnValue:
-    """The values that charts show, of all servers, of one or of a job, as a table for other programs."""
+    """Return the values of charts as a table for other programs."""
     now, visible = runtime.now(), visible_server_ids()
     server_id, job_name = request.args.get("server") or None, request.args.get("backup") or None
     if server_id is not None:

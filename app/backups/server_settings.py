@@ -1,4 +1,4 @@
-"""What is wrong with a request header, in the reader's language."""
+"""Settings tab of servers: list, forms, passwords, headers, merging, deletion."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ from app.collector.reachability import Outcome
 from app.collector.rounds import CHOICES
 from app.collector.targets import headers_of, stored_address
 from app.core.db.transaction import writing
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.plugin.errors import NotFound
 from app.reports.fields import SCHEDULED
 from app.schedules import job_settings
@@ -34,7 +34,7 @@ from app.web.request import actor, visible_server_ids
 
 
 def header_words(wrong: BadHeader) -> str:
-    """Say which header cannot be sent, and why."""
+    """Return a message on an invalid request header."""
     words: dict[str, Callable[[], str]] = {
         "line": lambda: _("Line %(number)s is not a header. Enter it as Name: value.", number=wrong.name),
         "name": lambda: _("%(name)s is not a valid header name.", name=wrong.name),
@@ -47,13 +47,13 @@ def header_words(wrong: BadHeader) -> str:
     return words[wrong.kind]()
 
 
-# Forms of a server: what people call it and where it is, how it is asked, and its password.
+# Forms of a server: alias and URL, collecting, password, headers
 
 NAME_LENGTH, NOTE_LENGTH = 255, 2000
 
 
 class ServerForm(SettingsForm):
-    """A server as people keep it."""
+    """The editable data of a server."""
 
     alias = StringField(
         lazy_gettext("Alias"),
@@ -79,14 +79,17 @@ class ServerForm(SettingsForm):
     )
 
     def offer_intervals(self) -> None:
-        """Fill in how often a server may be asked."""
+        """Fill the choices of the collecting interval."""
         self.collect_interval.choices = [
             SelectChoice("", _("Never")),
             *(SelectChoice(text, _begun(every_text(text))) for text in CHOICES),
         ]
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> str | None:
-        """Save all of it or nothing; gives a sentence about it, None when the form tells why not. Raises NotFound."""
+        """Store all fields or none; return a message, None if the form has errors.
+
+        Raise NotFound.
+        """
         change = ServerChange(self.url.data or "", self.alias.data or "", self.note.data or "")
         try:
             with writing():
@@ -113,12 +116,12 @@ class ServerForm(SettingsForm):
         words: dict[str, tuple[str, Callable[[], str]]] = {
             "Invalid URL format": ("url", lambda: _("Enter a URL that starts with http:// or https://.")),
             "URL must use": ("url", lambda: _("Enter a URL that starts with http:// or https://.")),
-            "This is not one": ("collect_interval", lambda: _("Select an interval from the list.")),
+            "Unknown interval": ("collect_interval", lambda: _("Select an interval from the list.")),
         }
         for beginning, (name, sentence) in words.items():
             if refusal.message.startswith(beginning):
                 return self.refuse(name, sentence())
-        return self.refuse("url" if "never called" in refusal.message else "", refusal.message)
+        return self.refuse("url" if "which is not allowed" in refusal.message else "", refusal.message)
 
 
 class PasswordForm(SettingsForm):
@@ -131,7 +134,7 @@ class PasswordForm(SettingsForm):
     is_empty = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
-        """Store the password; False when the form tells why not. Raises NotFound."""
+        """Store the password; False if the form has errors. Raise NotFound."""
         if self.is_empty.data and not (self.password.data or self.again.data):
             servers.change_password(server_id, "", is_empty=True, actor=actor, now=now)
             return True
@@ -157,7 +160,7 @@ class HeadersForm(SettingsForm):
     )
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
-        """Store the headers; False when the form tells why not. Raises NotFound."""
+        """Store the headers; False if the form has errors. Raise NotFound."""
         try:
             headers = read_lines(self.headers.data or "")
         except BadHeader as wrong:
@@ -171,23 +174,23 @@ class HeadersForm(SettingsForm):
 
 
 def _begun(text: str) -> str:
-    """A text as it begins a line."""
+    """Return a text with its first letter capitalised."""
     return text[:1].upper() + text[1:]
 
 
-# What the tab of the servers shows: the list as it was asked for, one server, and what to ask before deeds.
+# Content of the tab: filtered list, one server, confirmations
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A server of the list; `lack` names what it would need to be asked."""
+    """A server of the list; `lack` says what is missing for collecting."""
 
     server: Server
     lack: str
 
     @property
     def is_collectable(self) -> bool:
-        """Whether it can be asked with what is stored."""
+        """Whether it can be collected with the stored data."""
         return not self.lack
 
 
@@ -199,7 +202,7 @@ COLUMNS: tuple[Column[Row], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class ServerList:
-    """The list, and what stands around it."""
+    """The list with its query and totals."""
 
     query: ListQuery
     rows: list[Row]
@@ -209,7 +212,7 @@ class ServerList:
 
 
 def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, is_admin: bool) -> ServerList:
-    """The servers that were asked for, in the order that was asked for."""
+    """Return the requested servers in the requested order."""
     rows = [Row(server, _lack_of(server)) for server in job_settings.list_servers(visible_server_ids)]
     wanted = query.search.casefold()
     found = [row for row in rows if wanted in "\n".join(_searched(row.server)).casefold()]
@@ -219,13 +222,16 @@ def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, i
 
 
 def find_row(server_id: str, visible_server_ids: frozenset[str] | None) -> Row:
-    """One server of the list. Raises NotFound."""
+    """Return one server of the list. Raise NotFound."""
     server = servers.find_by_id(server_id, visible_server_ids)
     return Row(server, _lack_of(server))
 
 
 def form_of(server: Server, *, is_sent: bool = True) -> ServerForm:
-    """The form of a server, filled from what is stored, and with `is_sent` from the request where it sends one."""
+    """Return the form of a server with its stored values.
+
+    If `is_sent`, those of the request.
+    """
     source = {} if is_sent else {"formdata": None}
     form = ServerForm(
         **source,
@@ -239,8 +245,8 @@ def form_of(server: Server, *, is_sent: bool = True) -> ServerForm:
     return form
 
 
-def find_doubles(name: str) -> list[Server]:
-    """The servers of a name, of which there are several, newest first. Raises NotFound."""
+def find_same_named(name: str) -> list[Server]:
+    """Return the servers that share a name, newest first. Raise NotFound."""
     found = next((members for known, members in servers.find_duplicates() if known == name), None)
     if found is None:
         raise NotFound(_("No duplicate servers with this name were found."))
@@ -248,7 +254,7 @@ def find_doubles(name: str) -> list[Server]:
 
 
 def deletion_question(server: Server, run_count: int) -> Confirmation:
-    """What to ask before a server is deleted."""
+    """Return the confirmation of a server's deletion."""
     runs = ngettext("%(count)s run", "%(count)s runs", run_count, count=count_text(run_count))
     return Confirmation(
         title=_("Delete %(name)s?", name=server.display_name),
@@ -263,7 +269,7 @@ def deletion_question(server: Server, run_count: int) -> Confirmation:
 
 
 def password_question(server: Server) -> Confirmation:
-    """What to ask before a stored password is removed."""
+    """Return the confirmation of a password's removal."""
     return Confirmation(
         title=_("Remove password of %(name)s?", name=server.display_name),
         sentences=[
@@ -291,13 +297,13 @@ def _searched(server: Server) -> tuple[str, ...]:
     return (server.name, server.alias, server.note, server.url)
 
 
-# Views of the tab of the servers: where they are, how they are asked, and what else is done to them.
+# Views
 
 TAB, LABEL = "server", lazy_gettext("Servers")
 
 
 def show() -> ResponseReturnValue:
-    """All servers, or those that hold a text."""
+    """Show all servers, or those that match a text."""
     query = read_query(request.args, COLUMNS)
     listed = build_list(query, visible_server_ids(), is_admin=current_user.is_admin)
     values = {"columns": COLUMNS, "query": query, "now": runtime.now()}
@@ -306,27 +312,30 @@ def show() -> ResponseReturnValue:
 
 @settings_bp.get("/servers/<server_id>")
 def show_server(server_id: str) -> ResponseReturnValue:
-    """One server."""
+    """Show one server."""
     row = find_row(server_id, visible_server_ids())
     return _show(row, form_of(row.server, is_sent=False))
 
 
 @settings_bp.post("/servers/<server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_server(server_id: str) -> ResponseReturnValue:
     """Change a server."""
     row = find_row(server_id, ALL_SERVERS)
     form = form_of(row.server)
-    told = form.attempt(server_id, actor(), runtime.now())
-    if told is None:
+    message = form.attempt(server_id, actor(), runtime.now())
+    if message is None:
         return _show(row, form), 400
-    flash(told, "success")
+    flash(message, "success")
     return _back_to(server_id)
 
 
 @settings_bp.post("/servers/<server_id>/try")
 def try_server(server_id: str) -> ResponseReturnValue:
-    """Ask whether a Duplicati answers at a server's address: in place, or above the page where there is no script."""
+    """Test the connection to a server's Duplicati.
+
+    The result is a partial or a message.
+    """
     row = find_row(server_id, visible_server_ids())
     outcome = _try(row)
     if "HX-Request" in request.headers:
@@ -336,14 +345,14 @@ def try_server(server_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.get("/servers/<server_id>/password")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def server_password(server_id: str) -> ResponseReturnValue:
-    """The form for the password of a server's Duplicati."""
+    """Show the password form of a server's Duplicati."""
     return _show_password(find_row(server_id, ALL_SERVERS), PasswordForm(formdata=None))
 
 
 @settings_bp.post("/servers/<server_id>/password")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_server_password(server_id: str) -> ResponseReturnValue:
     """Store the password of a server's Duplicati."""
     form = PasswordForm()
@@ -354,14 +363,14 @@ def save_server_password(server_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.get("/servers/<server_id>/password/remove")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_remove_password(server_id: str) -> ResponseReturnValue:
-    """Ask whether a stored password shall be removed."""
+    """Ask for confirmation before a stored password is removed."""
     return ask_confirmation(password_question(find_row(server_id, ALL_SERVERS).server), tab=TAB, label=LABEL)
 
 
 @settings_bp.post("/servers/<server_id>/password/remove")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def remove_server_password(server_id: str) -> ResponseReturnValue:
     """Remove a stored password."""
     servers.change_password(server_id, "", actor=actor(), now=runtime.now())
@@ -370,14 +379,14 @@ def remove_server_password(server_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.get("/servers/<server_id>/headers")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def server_headers(server_id: str) -> ResponseReturnValue:
-    """The form for the extra request headers of a server."""
+    """Show the form for the extra request headers of a server."""
     return _show_headers(find_row(server_id, ALL_SERVERS), HeadersForm(formdata=None))
 
 
 @settings_bp.post("/servers/<server_id>/headers")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_server_headers(server_id: str) -> ResponseReturnValue:
     """Store the extra request headers of a server."""
     form = HeadersForm()
@@ -388,7 +397,7 @@ def save_server_headers(server_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.post("/servers/<server_id>/headers/remove")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def remove_server_headers(server_id: str) -> ResponseReturnValue:
     """Remove the extra request headers of a server."""
     servers.change_headers(server_id, {}, actor=actor(), now=runtime.now())
@@ -397,15 +406,15 @@ def remove_server_headers(server_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.get("/servers/<server_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_delete_server(server_id: str) -> ResponseReturnValue:
-    """Ask whether a server shall be deleted."""
+    """Ask for confirmation before a server is deleted."""
     server = servers.find_by_id(server_id, ALL_SERVERS)
     return ask_confirmation(deletion_question(server, sum(job.run_count for job in server.jobs)), tab=TAB, label=LABEL)
 
 
 @settings_bp.post("/servers/<server_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_server(server_id: str) -> ResponseReturnValue:
     """Delete a server with its jobs and runs."""
     servers.delete_server(server_id, actor=actor(), now=runtime.now())
@@ -414,21 +423,21 @@ def delete_server(server_id: str) -> ResponseReturnValue:
 
 
 @settings_bp.get("/servers/merge")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def merge_form() -> ResponseReturnValue:
-    """Which of several servers of one name stays."""
+    """Ask which of several servers of one name is kept."""
     name = request.args.get("name", "")
     part = "server_merge" if "HX-Request" in request.headers else "server_merge_page"
-    values = {"name": name, "doubles": find_doubles(name), "now": runtime.now()}
+    values = {"name": name, "doubles": find_same_named(name), "now": runtime.now()}
     return render_template(f"backups/settings/{part}.html", tab=TAB, label=LABEL, **values)
 
 
 @settings_bp.post("/servers/merge")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def merge_servers() -> ResponseReturnValue:
-    """Bring several servers of one name under one."""
+    """Merge several servers of one name into one."""
     target_id, name = request.form.get("target", ""), request.form.get("name", "")
-    others = [server.id for server in find_doubles(name) if server.id != target_id]
+    others = [server.id for server in find_same_named(name) if server.id != target_id]
     merging.merge_servers(others, target_id, actor=actor(), now=runtime.now())
     flash(_("The servers named %(name)s were merged.", name=name), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)
@@ -466,6 +475,6 @@ def _show_headers(row: Row, form: HeadersForm) -> str:
 
 
 def _show_form(part: str, row: Row, form: SettingsForm) -> str:
-    """One form of a server: in a dialog, or on a page of its own where there is no script."""
+    """Show one form of a server: in a dialog, or as a page without JavaScript."""
     template = part if "HX-Request" in request.headers else "backups/settings/server_form_page.html"
     return render_template(template, tab=TAB, label=LABEL, server=row.server, form=form, part=part)

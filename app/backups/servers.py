@@ -1,4 +1,4 @@
-"""Servers as people keep them: names, addresses and passwords, and taking a server off the list."""
+"""Servers: names, URLs, passwords, request headers, tags, deletion, duplicates."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -25,34 +25,37 @@ from app.plugin import AppError, ForbiddenAddress
 from app.plugin.errors import NotFound
 from app.plugin.http import is_forbidden
 
-# Extra request headers of a server, stored encrypted: for a proxy with a sign-in in front of its Duplicati.
+# Extra request headers, stored encrypted: for a proxy with a sign-in in front of a Duplicati
 
 
-def seal_headers(headers: Mapping[str, str]) -> str:
+def encrypt_headers(headers: Mapping[str, str]) -> str:
     """Return headers as they are stored; empty for none."""
     return secrets.encrypt(orjson.dumps(dict(headers)).decode()) if headers else ""
 
 
-def open_headers(server: Server) -> dict[str, str]:
-    """Return the headers of a server. Raises `Undecryptable` and what else reading the key raises."""
+def decrypt_headers(server: Server) -> dict[str, str]:
+    """Return the headers of a server.
+
+    Raises `Undecryptable` and what else reading the key raises.
+    """
     stored: Any = orjson.loads(secrets.decrypt(server.encrypted_headers)) if server.encrypted_headers else {}
     return {str(name): str(value) for name, value in stored.items()}
 
 
 def names_of_headers(server: Server) -> tuple[str, ...]:
-    """Return the names of the headers of a server; none where the key does not open them."""
+    """Return the names of the headers of a server; none if they cannot be decrypted."""
     try:
-        return tuple(open_headers(server))
+        return tuple(decrypt_headers(server))
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError):
         return ()
 
 
 def headers_for(server: Server, address: Address, stored: Address | None) -> dict[str, str]:
-    """Return the headers that may go to an address: those of the server if it is the one that is stored, else none.
+    """Return the headers for a URL: the server's if it is the stored URL, else none.
 
-    Raises as `open_headers`.
+    Raises as `decrypt_headers`.
     """
-    return open_headers(server) if address == stored else {}
+    return decrypt_headers(server) if address == stored else {}
 
 
 ALIAS_LENGTH = 255
@@ -61,7 +64,7 @@ HAS_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 
 @dataclass(frozen=True, slots=True)
 class ServerChange:
-    """What people may say of a server; all three are replaced at once."""
+    """The editable data of a server; all three are replaced at once."""
 
     url: str = ""
     alias: str = ""
@@ -72,7 +75,7 @@ class ServerChange:
 class ChangedServer:
     """A server after a change.
 
-    `lost_password` tells that its password did not follow it to another host, `lost_headers` that of its headers.
+    `lost_password` says that its password was removed because of the new host, `lost_headers` that its headers were.
     """
 
     server: Server
@@ -81,16 +84,16 @@ class ChangedServer:
 
 
 def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
-    """One server as it is stored. Raises NotFound, also for a server that the viewer may not see."""
+    """Return one server. Raise NotFound, also if the user may not see it."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
         raise NotFound("Server not found")
     return _existing(db.session(), server_id)
 
 
 def check_url(url: str) -> None:
-    """Raise AppError unless the address of a server is blank, or one of http or https that may be called.
+    """Raise AppError unless a URL is blank, or http(s) to a permitted address.
 
-    Names are not looked up here, since they may lead elsewhere tomorrow; whoever calls them looks then.
+    Host names are not resolved here, since they may change; that is checked before each request.
     """
     if not url.strip():
         return
@@ -106,17 +109,20 @@ def check_url(url: str) -> None:
 
 
 def host_of(url: str) -> str:
-    """The host of an address in lower case; empty without one. Raises AppError for what is no address."""
+    """Return the host of a URL in lower case, or "". Raise AppError if invalid."""
     try:
         parts = urlsplit(url.strip())
-        _ = parts.port  # reading it checks it
+        _ = parts.port  # reading it validates it
     except ValueError as error:
         raise AppError("Invalid URL format") from error
     return parts.hostname or ""
 
 
 def change_server(server_id: str, change: ServerChange, *, actor: Actor, now: datetime) -> ChangedServer:
-    """Replace address, alias and note of a server. Raises NotFound, and AppError for a bad address."""
+    """Replace URL, alias and note of a server.
+
+    Raise NotFound, AppError for a bad URL.
+    """
     with writing() as session:
         server = _existing(session, server_id)
         check_url(change.url)
@@ -132,7 +138,7 @@ def change_server(server_id: str, change: ServerChange, *, actor: Actor, now: da
 
 
 def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> ChangedServer:
-    """Replace the address of a server. Raises AppError for a bad address, NotFound."""
+    """Replace the URL of a server. Raise AppError for a bad URL, NotFound."""
     check_url(url)
     with writing() as session:
         server = _existing(session, server_id)
@@ -142,11 +148,11 @@ def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> Chan
 
 
 def change_password(server_id: str, password: str, *, is_empty: bool = False, actor: Actor, now: datetime) -> None:
-    """Store the password of a server's Duplicati, encrypted; a blank one takes it away. Raises NotFound.
+    """Encrypt and store a server's Duplicati password; "" removes it. Raise NotFound.
 
     With `is_empty` the empty password is stored, which is the default of Duplicati 2.0.
     """
-    encrypted = secrets.seal("" if is_empty else password) if is_empty or password.strip() else ""
+    encrypted = secrets.encrypt_any("" if is_empty else password) if is_empty or password.strip() else ""
     with writing() as session:
         server = _existing(session, server_id)
         server.encrypted_password = encrypted
@@ -163,7 +169,10 @@ def change_access(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Store what opens a server's Duplicati, all of it or nothing; None leaves it as it is. Raises NotFound."""
+    """Store a server's password and headers, both or none. Raise NotFound.
+
+    None leaves a value unchanged.
+    """
     with writing():
         if password is not None or is_empty:
             change_password(server_id, password or "", is_empty=is_empty and not password, actor=actor, now=now)
@@ -172,11 +181,11 @@ def change_access(
 
 
 def change_headers(server_id: str, headers: Mapping[str, str], *, actor: Actor, now: datetime) -> Server:
-    """Store the extra request headers of a server, encrypted; none takes them away. Raises NotFound.
+    """Encrypt and store the extra request headers of a server; {} removes them.
 
-    `headers` have been checked. The audit log names them without their values.
+    `headers` must be validated. The audit log has their names without values. Raise NotFound.
     """
-    encrypted = seal_headers(headers)
+    encrypted = encrypt_headers(headers)
     with writing() as session:
         server = _existing(session, server_id)
         server.encrypted_headers = encrypted
@@ -186,13 +195,16 @@ def change_headers(server_id: str, headers: Mapping[str, str], *, actor: Actor, 
 
 
 def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
-    """Delete a server with its jobs, runs and settings; returns how many runs there were. Raises NotFound."""
+    """Delete a server with jobs, runs and settings; return the number of runs.
+
+    Raise NotFound.
+    """
     _existing(db.session(), server_id)
     run_count = run_deletion.delete_runs_of_server(server_id)
     with writing() as session:
         server = _existing(session, server_id)
         left = session.scalar(select(func.count()).select_from(Run).join(Job).where(Job.server_id == server_id))
-        run_count += left or 0  # what came in meanwhile goes along
+        run_count += left or 0  # runs that arrived meanwhile
         details = {"serverName": server.name, "backupChanges": run_count}
         _record("server_deleted", server, details, actor=actor, now=now)
         session.delete(server)
@@ -200,10 +212,13 @@ def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
 
 
 def find_duplicates() -> list[tuple[str, list[Server]]]:
-    """Servers that share a name, newest first, by name; the same machine, as a rule, with a new machine-id."""
+    """Return servers that share a name, by name, newest first.
+
+    Usually the same machine with a new machine-id.
+    """
     statement = select(Server).order_by(Server.created_at, Server.id)
     servers = [server for server in db.session.scalars(statement) if _is_machine_id(server.id)]
-    # wire: times are told and compared in whole seconds; those of one second stand in the order in which they came
+    # wire: times are compared in whole seconds; those of one second are in the order of creation
     servers.sort(key=lambda server: server.created_at.replace(microsecond=0), reverse=True)
     servers.sort(key=lambda server: server.name.encode())
     groups = ((name, list(found)) for name, found in groupby(servers, attrgetter("name")))
@@ -218,7 +233,7 @@ def _existing(session: Session, server_id: str) -> Server:
 
 
 def _move_to(server: Server, url: str) -> ChangedServer:
-    """Set the address; password and headers stay behind when it leads to another host."""
+    """Set the URL; password and headers are removed if its host differs."""
     host = host_of(url)
     is_elsewhere = bool(host) and host != _stored_host(server)
     changed = ChangedServer(server, is_elsewhere and server.has_password, is_elsewhere and server.has_headers)
@@ -232,7 +247,7 @@ def _stored_host(server: Server) -> str:
     try:
         return host_of(server.url)
     except AppError:
-        return ""  # taken over from an old database, which held anything
+        return ""  # from an old database, which held anything
 
 
 def _is_forbidden(host: str) -> bool:
@@ -244,7 +259,7 @@ def _is_forbidden(host: str) -> bool:
 
 
 def _is_machine_id(server_id: str) -> bool:
-    """Whether an id is one; very old versions stored addresses in their place."""
+    """Return whether an id is a machine-id; very old versions stored URLs instead."""
     return bool(server_id) and not server_id.startswith(("http://", "https://"))
 
 
@@ -259,14 +274,14 @@ def _record(action: str, server: Server, details: Mapping[str, object], *, actor
     record_entry(action, "server", now=now, actor=actor, target_type="server", target_id=server.id, details=details)
 
 
-# Request headers that people have sent along to a Duplicati server, for a proxy with a sign-in in front of it.
+# Validation of request headers
 
 MOST_HEADERS = 20
 LARGEST_BYTES = 8 * 1024
-# A token and a field value of RFC 9110 (sections 5.1 and 5.5), of the value what can be typed.
+# Token and field value of RFC 9110 (sections 5.1 and 5.5); of the value, characters that can be typed.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", re.ASCII)
 _VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?", re.ASCII)
-# What the connection and the sign-in to Duplicati are made of.
+# Headers that the connection and the sign-in to Duplicati use.
 RESERVED = frozenset(
     {
         "accept",
@@ -289,9 +304,9 @@ RESERVED = frozenset(
 
 
 class BadHeader(ValueError):
-    """A header that is not sent. `name` is its name as far as there is one; the text is for people.
+    """An invalid header. `name` is its name if known; the text is for users.
 
-    `kind` is `line`, `name`, `value`, `reserved`, `twice`, `count` or `size`. No value stands in it.
+    `kind` is `line`, `name`, `value`, `reserved`, `twice`, `count` or `size`. The text never contains the value.
     """
 
     def __init__(self, kind: str, name: str, sentence: str) -> None:
@@ -300,7 +315,7 @@ class BadHeader(ValueError):
 
 
 def read_lines(text: str) -> dict[str, str]:
-    """Return the headers of a text with one `Name: value` a line. Raises BadHeader."""
+    """Return the headers of a text with one `Name: value` per line. Raise BadHeader."""
     pairs = []
     for number, line in enumerate(text.splitlines(), 1):
         name, colon, value = line.partition(":")
@@ -313,7 +328,7 @@ def read_lines(text: str) -> dict[str, str]:
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers as they are sent. Raises BadHeader."""
+    """Return headers as they are sent. Raise BadHeader."""
     return _checked([(name.strip(), value.strip(" \t")) for name, value in headers.items()])
 
 
@@ -337,16 +352,16 @@ def _checked(pairs: list[tuple[str, str]]) -> dict[str, str]:
     return dict(pairs)
 
 
-# Tags: words that people put on servers and jobs, to find them and to look at some of them alone.
+# Tags of servers and jobs, for searching and filtering
 #
-# A job has those of its server as well.
+# A job inherits those of its server.
 
 LONGEST = 40
 MOST = 20
 
 
 def read_tags(texts: Iterable[str]) -> list[str]:
-    """Tags as they are kept: without space around, each once, in alphabetical order. Raises AppError."""
+    """Return tags trimmed, unique and sorted. Raise AppError."""
     words = [" ".join(text.split()) for text in texts]
     found = {word.casefold(): word for word in reversed(words) if word}
     if len(found) > MOST:
@@ -362,7 +377,10 @@ def read_tags(texts: Iterable[str]) -> list[str]:
 def change_tags(
     server_id: str, job_name: str | None, texts: Iterable[str], *, actor: Actor, now: datetime
 ) -> list[str]:
-    """Put these tags and no others on a server, or on one of its jobs; returns them. Raises NotFound and AppError."""
+    """Replace the tags of a server or of one of its jobs; return them.
+
+    Raise NotFound and AppError.
+    """
     tags = read_tags(texts)
     with writing() as session:
         owner: Server | Job | None = session.get(Server, server_id)

@@ -1,4 +1,4 @@
-"""The machines that back up."""
+"""API group `servers`: list, details, changes, merging, deletion."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from app.collector.reachability import Outcome
 from app.core.db.types import AnyRow
 from app.core.instants import iso
 from app.notifications.wording import elapsed_text
-from app.plugin import AnyOf, ApiGroup, AppError, Guard, described, guarded
+from app.plugin import Access, AnyOf, ApiGroup, AppError, described, guarded
 from app.reports.fields import read_instant
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import (
@@ -39,7 +39,7 @@ from app.web.responses import (
     RequestHeaders,
 )
 
-# Wire forms of servers.
+# Schemas of servers
 
 MOST_RUNS = 1000
 
@@ -53,7 +53,7 @@ class RunsQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Self:
-        """Read `limit` (held within 1 and 1,000) and `before` (an ISO time). Raises AppError for other text."""
+        """Read `limit` (clamped to 1 to 1,000) and `before` (an ISO time). Raise AppError."""
         limit, before = query.get("limit"), query.get("before")
         try:
             number = RUNS_SHOWN if limit is None else min(max(int(limit), 1), MOST_RUNS)
@@ -134,17 +134,17 @@ _name_out, _server_out, _full_out, _overdue_out = ServerNameOut(), ServerOut(), 
 
 
 def dump_server_list(servers: Sequence[ServerStatus]) -> list[dict[str, Any]]:
-    """All servers, by name."""
+    """Return all servers, by name."""
     return _name_out.dump(servers, many=True)
 
 
 def dump_backup_list(overview: Overview) -> list[dict[str, Any]]:
-    """One entry for each server and job, by server name and job name."""
+    """Return one entry for each server and job, by server name and job name."""
     return [_full_out.dump(server) | {"backupName": job.name} for server, job in overview.named_jobs]
 
 
 def dump_server(server: ServerStatus) -> dict[str, Any]:
-    """One server."""
+    """Return one server."""
     return _server_out.dump(server)
 
 
@@ -154,7 +154,7 @@ def dump_full_server(
     points: Sequence[AnyRow],
     zone: tzinfo,
 ) -> dict[str, Any]:
-    """One server with its runs, newest first, and their chart points, oldest first."""
+    """Return one server with its runs, newest first, and chart points, oldest first."""
     return _full_out.dump(server) | {
         "backups": [dump_listed_run(run, name, server.id) for run, name in runs],
         "chartData": [dump_run_point(point, zone) for point in points],
@@ -162,10 +162,10 @@ def dump_full_server(
 
 
 def dump_detail(server: ServerStatus, full: dict[str, Any], overview: Overview) -> dict[str, Any]:
-    """A server with its overdue jobs."""
+    """Return a server with its overdue jobs."""
     return {
         "server": full,
-        # wire: in the order in which the jobs came to be known
+        # wire: in the order in which the jobs were created
         "overdueBackups": [
             dump_overdue(job, overview.now) for job in sorted(server.jobs, key=attrgetter("job_id")) if job.is_overdue
         ],
@@ -174,11 +174,11 @@ def dump_detail(server: ServerStatus, full: dict[str, Any], overview: Overview) 
 
 
 def dump_overdue(job: JobStatus, now: datetime) -> dict[str, Any]:
-    """An overdue job, with the duration."""
+    """Return an overdue job, with the duration."""
     return _overdue_out.dump(job) | {"expectedBackupElapsed": elapsed_text(job.next_expected_at, now)}
 
 
-# Views of the servers group.
+# Servers group: reading
 
 bp = Blueprint("servers", __name__)
 
@@ -215,14 +215,14 @@ def detail(server_id: str) -> ResponseReturnValue:
 
 
 def full_server(server: backups_overview.ServerStatus) -> dict[str, object]:
-    """A server with its runs and chart points, within the bounds that the query asks for."""
+    """Return a server with its runs and chart points, limited by the query."""
     query = RunsQuery.read(request.args)
     runs = backups_overview.list_runs(server.id, limit=query.limit, before=query.before)
     points = series.run_points(server.id, limit=query.limit, visible_server_ids=visible_server_ids())
     return dump_full_server(server, runs, points, runtime.settings().zone)
 
 
-# Wire forms of what changes a server.
+# Schemas of changes to a server
 
 DROPPED = "; its stored password was removed, since the address leads to another host"
 HEADERS_DROPPED = "; its stored headers were removed, since the address leads to another host"
@@ -241,7 +241,7 @@ class ServerChangeIn(Schema):
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> ServerChange:
-        """The change as a domain value."""
+        """Return the change as a dataclass."""
         return ServerChange(**{name: value or "" for name, value in values.items()})
 
 
@@ -255,7 +255,7 @@ class UrlIn(Schema):
 
     @post_load
     def fill_in(self, values: dict[str, Any], **_options: Any) -> dict[str, str]:
-        """Take null for empty."""
+        """Convert null to ""."""
         return {"url": values["url"] or ""}
 
 
@@ -266,12 +266,12 @@ class ConnectionIn(UrlIn):
 
     @post_load
     def fill_in(self, values: dict[str, Any], **_options: Any) -> dict[str, str]:
-        """Take null for empty."""
+        """Convert null to ""."""
         return {name: value or "" for name, value in values.items()}
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for an address."""
+        """Require a URL."""
         url = body.get("server_url")
         if not url or (isinstance(url, str) and not url.strip()):
             raise ValidationError("Server URL is required")
@@ -298,7 +298,7 @@ class PasswordIn(Schema):
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for a text, unless something else is set."""
+        """Require a text, unless another field is set."""
         is_other = "password" not in body and (body.get("headers") is not None or body.get("noPassword") is True)
         if not is_other and not isinstance(body.get("password"), str):
             raise ValidationError("Password must be a string")
@@ -316,7 +316,7 @@ class MergeIn(Schema):
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for both, and refuse to merge a server with itself."""
+        """Require both, and reject merging a server with itself."""
         old_ids, target_id = body.get("oldServerIds"), body.get("targetServerId")
         if not isinstance(old_ids, list) or not old_ids:
             raise ValidationError("oldServerIds must be a non-empty array")
@@ -371,12 +371,12 @@ _duplicate_out = DuplicateOut()
 
 
 def dump_duplicates(groups: Iterable[tuple[str, Sequence[Server]]]) -> list[dict[str, Any]]:
-    """Servers with the same name, by name."""
+    """Return servers with the same name, by name."""
     return [{"name": name, "servers": _duplicate_out.dump(servers, many=True)} for name, servers in groups]
 
 
 def dump_change(changed: ChangedServer) -> dict[str, Any]:
-    """A server with its new URL, alias and note."""
+    """Return a server with its new URL, alias and note."""
     server = changed.server
     return _outcome("Server updated successfully", changed) | {
         "server_url": server.url,
@@ -386,22 +386,22 @@ def dump_change(changed: ChangedServer) -> dict[str, Any]:
 
 
 def dump_url_change(changed: ChangedServer) -> dict[str, Any]:
-    """A server after its address was replaced."""
-    told = _outcome("Server URL updated successfully", changed)
-    return told | {"serverName": changed.server.name, "server_url": changed.server.url}
+    """Return a server after a change of its URL."""
+    answer = _outcome("Server URL updated successfully", changed)
+    return answer | {"serverName": changed.server.name, "server_url": changed.server.url}
 
 
 def dump_outcome(outcome: Outcome) -> dict[str, Any]:
-    """Whether a Duplicati answered."""
+    """Return whether a Duplicati answered."""
     return {"success": outcome.is_success, "message": outcome.message}
 
 
 def dump_access(server_id: str, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """What was stored, as `PasswordIn` loads it, with masked headers where some were given."""
+    """Return what was stored, as `PasswordIn` loads it, with masked headers if given."""
     headers, is_password = stored["headers"], stored["password"] is not None or stored["is_empty"]
     message = "Password updated successfully" if is_password else "Headers updated successfully"
-    told: dict[str, Any] = {"message": message, "serverId": server_id}
-    return told if headers is None else told | {"headers": dict.fromkeys(headers, MASK)}
+    answer: dict[str, Any] = {"message": message, "serverId": server_id}
+    return answer if headers is None else answer | {"headers": dict.fromkeys(headers, MASK)}
 
 
 def _outcome(message: str, changed: ChangedServer) -> dict[str, Any]:
@@ -414,7 +414,7 @@ def _outcome(message: str, changed: ChangedServer) -> dict[str, Any]:
     }
 
 
-# Views of the servers group that change servers, or help to: data, addresses, passwords, merging, deleting.
+# Servers group: changes
 
 PASSWORD_STORED = {
     **MESSAGE,
@@ -424,7 +424,7 @@ PASSWORD_STORED = {
 
 
 @bp.patch("/servers/<server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ServerChangeOut}, body=ServerChangeIn)
 def update(server_id: str) -> ResponseReturnValue:
     """Replace URL, alias and note of a server; omitted fields become empty."""
@@ -433,7 +433,7 @@ def update(server_id: str) -> ResponseReturnValue:
 
 
 @bp.delete("/servers/<server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: {**MESSAGE, "status": fields.Integer(), "changes": fields.Dict(values=fields.Integer())}})
 def delete(server_id: str) -> ResponseReturnValue:
     """Delete a server with its jobs, runs and settings."""
@@ -443,7 +443,7 @@ def delete(server_id: str) -> ResponseReturnValue:
 
 
 @bp.get("/servers/duplicates")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: [DuplicatesOut]})
 def duplicates() -> ResponseReturnValue:
     """List servers that share a name, newest first."""
@@ -451,7 +451,7 @@ def duplicates() -> ResponseReturnValue:
 
 
 @bp.post("/servers/merge")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: {**DONE, "backupIdsNormalized": fields.Integer()}}, body=MergeIn, errors=(404,))
 def merge() -> ResponseReturnValue:
     """Merge servers: move all data to the target server and delete the others."""
@@ -478,7 +478,7 @@ def password_token(server_id: str) -> ResponseReturnValue:
 
 
 @bp.patch("/servers/<server_id>/password")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: PASSWORD_STORED}, body=PasswordIn)
 def update_password(server_id: str) -> ResponseReturnValue:
     """Save the Duplicati password of a server, and headers for a proxy in front of it.
@@ -498,10 +498,13 @@ def show_url(server_id: str) -> ResponseReturnValue:
 
 
 @bp.patch("/servers/<server_id>/server-url")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: UrlChangeOut}, body=UrlIn)
 def update_url(server_id: str) -> ResponseReturnValue:
-    """Change the Duplicati URL of a server; changing the host removes the stored password and headers."""
+    """Change the Duplicati URL of a server.
+
+    Changing the host removes the stored password and headers.
+    """
     changed = servers.change_url(server_id, **UrlIn().load(json_body()), actor=actor(), now=runtime.now())
     return dump_url_change(changed)
 

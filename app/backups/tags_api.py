@@ -1,4 +1,4 @@
-"""Tags of servers and jobs."""
+"""API group `tags`: tags of servers and jobs."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from marshmallow import RAISE, Schema, fields
 from app import runtime
 from app.backups import overview, servers
 from app.backups.overview import Overview
-from app.plugin import ApiGroup, Guard, described, guarded
+from app.plugin import Access, ApiGroup, described, guarded
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import TEXTS, Out
 
-# Wire forms of tags.
+# Schemas
 
 
 class TagsIn(Schema):
@@ -42,7 +42,7 @@ class TagsOut(Out):
 
 
 def dump_tags(overview: Overview) -> dict[str, Any]:
-    """The whole answer."""
+    """Return the whole answer."""
     tagged: list[dict[str, Any]] = []
     for server in overview.servers:
         owners = [(None, server.tags), *((job.name, job.tags) for job in server.jobs)]
@@ -51,7 +51,7 @@ def dump_tags(overview: Overview) -> dict[str, Any]:
     return {"tags": sorted(found, key=str.casefold), "tagged": tagged}
 
 
-# Views of the tags group.
+# Tags group
 
 bp = Blueprint("tags", __name__)
 
@@ -64,7 +64,7 @@ def index() -> ResponseReturnValue:
 
 
 @bp.patch("/tags/<server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: TaggedOut}, body=TagsIn)
 def update(server_id: str) -> ResponseReturnValue:
     """Replace the tags of a server or of one of its jobs."""
@@ -73,4 +73,4 @@ def update(server_id: str) -> ResponseReturnValue:
     return {"serverId": server_id, "backupName": wanted["job_name"], "tags": changed}
 
 
-group = ApiGroup(name="tags", blueprint=bp, guard=Guard.LOGIN, summary="Tags of servers and jobs")
+group = ApiGroup(name="tags", blueprint=bp, access=Access.USER, summary="Tags of servers and jobs")

@@ -1,4 +1,4 @@
-"""What the language of a page calls things that are kept in English: statuses, and what is unusual about a run."""
+"""Translated texts for statuses, outcomes, anomalies and versions."""
 
 from datetime import datetime
 
@@ -12,7 +12,7 @@ from app.insight.anomalies import DELETED, DURATION, FILES, MODIFIED, UPLOAD, An
 from app.reports.outcomes import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, Outcome
 from app.web.formats import count_text, duration_text, number_text, size_text
 
-# More would make the page heavy, and nobody looks for a version of years ago in a list.
+# More would make the page slow, and versions of years ago are rarely needed in a list.
 VERSIONS_SHOWN = 500
 STATUS_WORDS = {
     SUCCESS: lazy_gettext("Success"),
@@ -43,7 +43,7 @@ LETTER_WORDS = {
     BROKEN_OFF: "broken_off",
     MISSED: "missed",
 }
-# What a run did besides its status, as a sentence on its page.
+# Sentence on a run's page for each outcome.
 OUTCOME_SENTENCES = {
     Outcome.ABORTED: lazy_gettext(
         "This run was aborted and saved nothing. The job keeps the status of the "
@@ -56,22 +56,22 @@ OUTCOME_SENTENCES = {
 
 
 def status_word(status: str) -> str:
-    """A status in the language of the page; a word that we do not know stays as it is."""
+    """Return a status in the page's language; unknown words are unchanged."""
     return str(STATUS_WORDS.get(status, status))
 
 
 def letter_word(letter: str) -> str:
-    """The word for a letter of a strip."""
+    """Return the word for a letter of a heartbeat bar."""
     return status_word(LETTER_WORDS.get(letter, UNKNOWN))
 
 
 def outcome_sentence(outcome: str) -> str:
-    """What a run did besides its status, as a sentence; empty for a usual run."""
+    """Return the sentence for an outcome; "" for a usual run."""
     return str(OUTCOME_SENTENCES[Outcome(outcome)]) if outcome else ""
 
 
 def anomaly_words(anomaly: Anomaly) -> str:
-    """What is unusual, in a few words: `upload 9 times as usual`, `40 % fewer files`."""
+    """Return a short text on an anomaly, such as `40 % fewer files`."""
     if anomaly.figure in (MODIFIED, DELETED):
         return _changed_words(anomaly)
     if anomaly.figure in (UPLOAD, DURATION):
@@ -90,7 +90,7 @@ def anomaly_words(anomaly: Anomaly) -> str:
 
 
 def _changed_words(anomaly: Anomaly) -> str:
-    """Say how many more files than usual were modified or deleted."""
+    """Return how many more files than usual were modified or deleted."""
     times = number_text(round(anomaly.times)) if anomaly.usual else ""
     if anomaly.figure == MODIFIED:
         if not times:
@@ -102,7 +102,7 @@ def _changed_words(anomaly: Anomaly) -> str:
 
 
 def anomaly_figures(anomaly: Anomaly) -> str:
-    """The two numbers behind it: `412.00 MB instead of about 45.00 MB`."""
+    """Return both values of an anomaly: `412.00 MB instead of about 45.00 MB`."""
     if anomaly.figure == DURATION:
         value, usual = duration_text(anomaly.value), duration_text(anomaly.usual)
     elif anomaly.figure in (FILES, MODIFIED, DELETED):
@@ -113,12 +113,12 @@ def anomaly_figures(anomaly: Anomaly) -> str:
 
 
 def version_times(job: JobStatus) -> list[datetime]:
-    """When the versions of a job were made that can be restored, newest first, as many as a page shows."""
+    """Return the times of a job's restorable versions, newest first, up to the limit."""
     return [datetime.fromisoformat(text) for text in job.versions[:VERSIONS_SHOWN]]
 
 
 def span_words(days: float) -> str:
-    """About how long until something that nobody knows to the day: `today`, `5 days`, `7 weeks`, `14 months`."""
+    """Return an approximate time span: `today`, `5 days`, `7 weeks`, `14 months`."""
     if days < 1:
         return _("less than a day")
     if days < 14:

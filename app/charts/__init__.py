@@ -1,1 +1,1 @@
-"""Numbers over time: series of the registered chart providers, their API and their page."""
+"""Time series of the registered chart providers, their API and their page."""

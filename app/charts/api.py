@@ -1,4 +1,4 @@
-"""Figures over time."""
+"""API group `charts`: points of runs and days."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,16 +21,16 @@ from app.reports.fields import read_instant
 from app.web.request import visible_server_ids
 from app.web.responses import cached_json, streamed_list
 
-# What may be asked of the charts, and the form of their points.
+# Query and points
 
-# A year alone, or year and month, are dates too in JavaScript.
+# JavaScript also accepts a year, or year and month, as a date.
 SHORT_DATES = {4: "-01-01", 7: "-01"}
 SHORT_DATE = re.compile(r"\d{4}(-\d\d)?")
 
 
 @dataclass(frozen=True, slots=True)
 class ChartQuery:
-    """The range, if one is asked for, both ends included, and the names of further series."""
+    """The query: a range, both ends included, if given, and names of further series."""
 
     start_at: datetime | None = None
     end_at: datetime | None = None
@@ -39,17 +39,17 @@ class ChartQuery:
 
     @property
     def has_range(self) -> bool:
-        """Whether only some time is wanted."""
+        """Whether a range is given."""
         return self.start_at is not None
 
     @property
     def range(self) -> dict[str, datetime | None]:
-        """The range as arguments of the services."""
+        """Return the range as arguments of the services."""
         return {"start_at": self.start_at, "end_at": self.end_at}
 
     @classmethod
     def read(cls, query: Mapping[str, str], zone: ZoneInfo) -> Self:
-        """Read the query; one end of a range alone is ignored. Raises AppError for what is no date."""
+        """Read the query; one end of a range alone is ignored. Raise AppError."""
         series = tuple(name for name in query.get("series", "").split(",") if name)
         wants_all = query.get("all") == "true"
         start, end = query.get("startDate"), query.get("endDate")
@@ -70,7 +70,7 @@ ALL_QUERY: dict[str, fields.Field[Any]] = {**CHART_QUERY, "all": fields.Boolean(
 
 
 def run_point_writer(providers: Mapping[str, ChartProvider]) -> Callable[[ChartRun], dict[str, Any]]:
-    """What turns a run into a point with the values of these providers beside the six usual ones."""
+    """Return a function that writes a run as a point with the providers' values."""
 
     def dump(run: ChartRun) -> dict[str, Any]:
         return dump_run_point(run, UTC) | {name: value_of(provider, run) for name, provider in providers.items()}
@@ -81,7 +81,7 @@ def run_point_writer(providers: Mapping[str, ChartProvider]) -> Callable[[ChartR
 def dump_day_points(
     points: Iterable[DayPoint], further: Mapping[date, Mapping[str, float | None]]
 ) -> list[dict[str, Any]]:
-    """Points of days, with further values for each day."""
+    """Return the points of days, with further values for each day."""
     return [{**dump_day_point(point), **further.get(point.day, {})} for point in points]
 
 
@@ -90,7 +90,7 @@ def _read_date(text: str, zone: ZoneInfo) -> datetime:
     return read_instant(written + SHORT_DATES[len(written)] if SHORT_DATE.fullmatch(written) else written, zone)
 
 
-# Views of the charts group. Unknown servers and jobs give an empty list.
+# Charts group. Unknown servers and jobs give an empty list
 
 bp = Blueprint("charts", __name__, url_prefix="/chart-data")
 
@@ -106,25 +106,31 @@ def aggregated() -> ResponseReturnValue:
 @bp.get("/server/<server_id>")
 @described({200: [ChartPointOut]}, query=CHART_QUERY)
 def of_server(server_id: str) -> ResponseReturnValue:
-    """Get chart data of a server by UTC day, summed over its jobs; `startDate` and `endDate` select a range."""
+    """Get chart data of a server by UTC day, summed over its jobs.
+
+    `startDate` and `endDate` select a range.
+    """
     return daily_points(read_query(), server_id)
 
 
 @bp.get("/server/<server_id>/backup/<name:backup_name>", merge_slashes=False)
 @described({200: [ChartPointOut]}, query=CHART_QUERY)
 def of_job(server_id: str, backup_name: str) -> ResponseReturnValue:
-    """Get chart data of a backup job by UTC day; `startDate` and `endDate` select a range."""
+    """Get chart data of a backup job by UTC day.
+
+    `startDate` and `endDate` select a range.
+    """
     return daily_points(read_query(), server_id, backup_name)
 
 
 def read_query() -> ChartQuery:
-    """What the request asks for."""
+    """Return the query of the request."""
     return ChartQuery.read(request.args, runtime.settings().zone)
 
 
 def run_points(query: ChartQuery) -> Response:
-    """Points of single runs; a list of all of them is written while it is read."""
-    visible, providers = visible_server_ids(), series.find_guests(query.series)
+    """Return points of single runs; a list of all runs is streamed."""
+    visible, providers = visible_server_ids(), series.find_further_providers(query.series)
     dump = run_point_writer(providers)
     if query.wants_all:
         return streamed_list(series.every_run(visible), dump)
@@ -135,8 +141,8 @@ def run_points(query: ChartQuery) -> Response:
 
 
 def daily_points(query: ChartQuery, server_id: str | None = None, job_name: str | None = None) -> ResponseReturnValue:
-    """Points of UTC days, with further series where they are asked for."""
-    visible, providers = visible_server_ids(), series.find_guests(query.series)
+    """Return points of UTC days, with further series if requested."""
+    visible, providers = visible_server_ids(), series.find_further_providers(query.series)
     points = series.daily_points(server_id, job_name, **query.range, visible_server_ids=visible)
     further = (
         series.daily_values(providers, server_id, job_name, **query.range, visible_server_ids=visible)

@@ -1,4 +1,4 @@
-"""Charts over time: what an address asks for, and the series for it, as numbers for drawing and texts for reading."""
+"""The page of charts: the query of the URL, the series, and their export as CSV."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -32,10 +32,10 @@ RANGE_LABELS = {
     "1Y": lazy_gettext("Last year"),
     "2Y": lazy_gettext("Last 2 years"),
 }
-# The six of the reference, in their order; other providers follow by name.
+# The six of the original, in their order; other providers follow by name.
 BUILT_IN = ("uploadedSize", "duration", "fileCount", "fileSize", "storageSize", "backupVersions")
 SPLITS = ("", "server", "job")
-# More points or lines than these cannot be told apart in a small chart.
+# More points or lines are indistinguishable in a small chart.
 POINTS_SHOWN = 31
 LINES_SHOWN = 8
 LONGEST_DAYS = 3660
@@ -44,9 +44,9 @@ EARLIEST = date(1980, 1, 1)
 
 @dataclass(frozen=True, slots=True)
 class ChartQuery:
-    """What charts were asked for: a range that ends today, or own days, both included; and what has a line of its own.
+    """The query: a range up to today, or a first and last day; and the grouping.
 
-    With own days `range` is still the one to go back to. `split` is empty for sums, else `server` or `job`.
+    With chosen days, `range` is the one to return to. `split` is "" for sums, else `server` or `job`.
     """
 
     range: str = "1M"
@@ -57,11 +57,11 @@ class ChartQuery:
 
     @property
     def own_days(self) -> tuple[date, date] | None:
-        """The days that were asked for; None for a range."""
+        """The chosen days; None for a range."""
         return None if self.start_on is None or self.end_on is None else (self.start_on, self.end_on)
 
     def address(self, **changes: Any) -> dict[str, str]:
-        """The arguments of the address that asks for this, with changes; what is as usual is left out."""
+        """Return the URL arguments of this query with changes, without defaults."""
         wanted = replace(self, **changes)
         values = {"range": "" if wanted.range == self.usual_range else wanted.range, "by": wanted.split}
         if wanted.own_days is not None:
@@ -71,7 +71,7 @@ class ChartQuery:
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """A line: its values, oldest first; None where nothing is known. `label` is empty for the sum of all."""
+    """A line: its values, oldest first, None if unknown. `label` is "" for the sum."""
 
     label: str
     values: tuple[float | None, ...]
@@ -79,7 +79,10 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """The lines of one provider. Sums and what is carried forward may be stacked, means and largest ones may not."""
+    """The lines of one provider.
+
+    Sums and last values may be stacked, means and maxima may not.
+    """
 
     name: str
     label: str
@@ -88,13 +91,16 @@ class Chart:
     series: tuple[Series, ...]
 
     def text(self, value: float | None) -> str:
-        """A value in words."""
+        """Return a value as text."""
         return MISSING if value is None else VALUE_TEXTS[self.unit](value)
 
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """Charts over the same days; `days` are the first days of their spans, `groups` what the lines stand for."""
+    """Charts over the same days.
+
+    `days` are the first days of their spans, `groups` the labels of the lines.
+    """
 
     query: ChartQuery
     days: tuple[date, ...]
@@ -105,12 +111,12 @@ class Metrics:
 
     @property
     def etag(self) -> str:
-        """Changes when any value does."""
+        """An ETag of all values."""
         return hashlib.sha256(repr(self).encode()).hexdigest()[:32]
 
     @property
     def range_text(self) -> str:
-        """The time that is shown, in words."""
+        """The shown range as text."""
         if self.query.own_days is None:
             return str(RANGE_LABELS[self.query.range])
         first, last = (format_date(day, "medium", locale=format_locale()) for day in self.query.own_days)
@@ -118,7 +124,7 @@ class Metrics:
 
     @property
     def span_text(self) -> str:
-        """How much time a point stands for, where that is more than a day."""
+        """The span of a point as text, if more than a day."""
         if self.span_days == 1:
             return ""
         return ngettext("each point covers %(num)s day", "each point covers %(num)s days", self.span_days)
@@ -133,7 +139,10 @@ VALUE_TEXTS: dict[Unit, Callable[[float], str]] = {
 
 
 def read_query(arguments: Mapping[str, str], preferences: Preferences, today: date) -> ChartQuery:
-    """The charts that an address asks for; what it does not say, or what we do not know, is as the person likes it."""
+    """Read the query of a URL.
+
+    Missing and invalid values become the user's preferences.
+    """
     usual = preferences.chart_range if preferences.chart_range in RANGES else "1M"
     wanted, split = arguments.get("range", ""), arguments.get("by", "")
     start_on, end_on = _own_days(arguments.get("from", ""), arguments.get("to", ""), today)
@@ -154,7 +163,10 @@ def build_metrics(
     job_name: str | None = None,
     visible: frozenset[str] | None,
 ) -> Metrics:
-    """The charts of a job, a server, or of all that may be seen; built once for each state of the database."""
+    """Return the charts of a job, a server, or all visible servers.
+
+    Cached for each version of the database.
+    """
     first, last, span_days = _days_of(query, now.date())
     if job_name is not None or (server_id is not None and query.split == "server"):
         query = replace(query, split="")
@@ -163,7 +175,7 @@ def build_metrics(
     charts = cache().get(
         shown, lambda: _build_charts(first, last, span_days, groups, server_id, job_name, visible), moment=now.date()
     )
-    days = tuple(first + timedelta(days=place) for place in range(0, (last - first).days + 1, span_days))
+    days = tuple(first + timedelta(days=offset) for offset in range(0, (last - first).days + 1, span_days))
     labels = tuple(dict.fromkeys(groups.values()))
     charts = tuple(replace(chart, label=label_of(chart.name)) for chart in charts)
     return Metrics(query, days, last, span_days, charts, labels)
@@ -176,7 +188,7 @@ def label_of(name: str) -> str:
 
 
 def _own_days(first: str, last: str, today: date) -> tuple[date | None, date | None]:
-    """Own days in their order, within what can be drawn; one alone means a month from or up to it."""
+    """Return the chosen days in order, within limits; one alone gives a month."""
     start_on, end_on = (day and min(max(day, EARLIEST), today) for day in (_day(first), _day(last)))
     month = timedelta(days=RANGES["1M"] - 1)
     if start_on and end_on:
@@ -195,10 +207,10 @@ def _day(text: str) -> date | None:
 
 
 def _days_of(query: ChartQuery, today: date) -> tuple[date, date, int]:
-    """The first and the last day, and how many days a point stands for.
+    """Return the first and last day, and the number of days per point.
 
-    Three, or whole weeks where more are needed, so that weekends weigh the same in each. A range that ends today begins
-    earlier if need be, so that its last point is not of a part alone.
+    That is one, three, or whole weeks if more are needed, so that weekends weigh the same in each. A range up to today
+    starts earlier if necessary, so that its last point is complete.
     """
     if query.own_days is not None:
         first, last = query.own_days
@@ -217,7 +229,7 @@ def _span_of(length: int) -> int:
 
 
 def _groups(split: str, server_id: str | None, now: datetime, visible: frozenset[str] | None) -> dict[int, str]:
-    """Which line each job belongs to, by its id; the smallest share one. Empty for sums."""
+    """Return the line of each job by its id; the smallest share one. Empty for sums."""
     if not split:
         return {}
     jobs = [job for job in overview.overview(now, visible).jobs if server_id in (None, job.server_id)]
@@ -230,7 +242,7 @@ def _groups(split: str, server_id: str | None, now: datetime, visible: frozenset
     kept = sorted(sizes, key=lambda name: (-sizes[name], name))
     if len(kept) > LINES_SHOWN:
         kept = kept[: LINES_SHOWN - 1]
-    order = {name: place for place, name in enumerate(sorted(kept, key=str.casefold))}
+    order = {name: index for index, name in enumerate(sorted(kept, key=str.casefold))}
     rest = _("All others")
     found = {job_id: name if name in order else rest for job_id, name in names.items()}
     return dict(sorted(found.items(), key=lambda item: order.get(item[1], LINES_SHOWN)))
@@ -266,13 +278,16 @@ def _build_charts(
     )
 
 
-# What charts show, as a table for other programs: the same days, lines and numbers.
+# Export as CSV: the same days, lines and numbers
 
 UNIT_NAMES: dict[Unit, str] = {"bytes": "bytes", "seconds": "s", "count": "", "ratio": ""}
 
 
 def as_csv(metrics: Metrics, chart_name: str | None = None) -> str:
-    """All charts, or one: a line for each span with its first and last day. Raises NotFound for an unknown chart."""
+    """Return all charts, or one, as CSV: a line per span with its first and last day.
+
+    Raise NotFound for an unknown chart.
+    """
     charts = [chart for chart in metrics.charts if chart_name in (None, "", chart.name)]
     if not charts:
         raise NotFound("Chart not found")
@@ -285,13 +300,13 @@ def as_csv(metrics: Metrics, chart_name: str | None = None) -> str:
             heads.append(f"{label}: {series.label}" if series.label else label)
             columns.append(series.values)
     lines = [csv_line(heads)]
-    for place, day in enumerate(metrics.days):
+    for index, day in enumerate(metrics.days):
         last = min(day + timedelta(days=metrics.span_days - 1), metrics.last_on)
-        numbers = (None if values[place] is None else round(values[place] or 0, 3) for values in columns)
+        numbers = (None if values[index] is None else round(values[index] or 0, 3) for values in columns)
         lines.append(csv_line([day.isoformat(), last.isoformat(), *numbers]))
     return "\r\n".join(lines) + "\r\n"
 
 
 def file_name(metrics: Metrics) -> str:
-    """What a browser calls the saved table."""
+    """Return the file name of the download."""
     return f"duplistatus-charts-{metrics.days[0].isoformat()}-{metrics.last_on.isoformat()}.csv"

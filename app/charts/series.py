@@ -1,4 +1,4 @@
-"""Numbers over time: per run and per day. Series of the registered providers are in `chart_series`."""
+"""Time series per run, per day, and of the registered chart providers."""
 
 import logging
 from collections import defaultdict
@@ -29,7 +29,7 @@ NOTHING = KnownFigures()
 EPOCH_DAY = date(1970, 1, 1)
 
 RUN_COLUMNS = tuple(getattr(Run, field.name) for field in fields(plugin.Run) if hasattr(Run, field.name))
-# The figures of a point, and what tells which of them are carried on.
+# The figures of a point, and the columns that say which of them are unknown.
 POINT_COLUMNS = (
     Run.began_at,
     Run.duration_s,
@@ -44,13 +44,16 @@ POINT_COLUMNS = (
 
 
 class CarriedFigures:
-    """Carries what is known of a job on to its runs that do not tell it, oldest first: no chart drops to 0."""
+    """Fills unknown figures of a job's runs from earlier runs.
+
+    Otherwise lines would drop to 0.
+    """
 
     def __init__(self) -> None:
         self._known: dict[int, KnownFigures] = {}
 
     def fill(self, row: AnyRow) -> Any:
-        """The row of a run, with what is known of its job where it does not tell it itself."""
+        """Return a run's row, with unknown figures from earlier runs of the job."""
         known = self._known.get(row.job_id)
         if known is None:
             known = known_before(db.session(), row.job_id, row.began_at) if row.not_told & CARRIED_BITS else NOTHING
@@ -62,7 +65,10 @@ class CarriedFigures:
 
 @dataclass(slots=True)
 class DayPoint:
-    """One UTC day, summed over jobs. Bytes, seconds, counts; storage and versions are the day's last of each job."""
+    """One UTC day, summed over jobs. Bytes, seconds, counts.
+
+    Storage and versions are each job's last values of the day.
+    """
 
     day: date
     last_began_at: datetime
@@ -77,7 +83,10 @@ class DayPoint:
 def run_points(
     server_id: str | None = None, *, limit: int | None = RUN_POINTS, visible_server_ids: frozenset[str] | None
 ) -> list[AnyRow]:
-    """The newest runs as rows of figures, oldest first; None for `limit` gives all."""
+    """Return the newest runs as rows of figures, oldest first.
+
+    All if `limit` is None.
+    """
     statement = select(*POINT_COLUMNS).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
     if server_id is not None or visible_server_ids is not None:
         statement = within(statement.join(Job, Job.id == Run.job_id), server_id, None, visible_server_ids)
@@ -92,9 +101,10 @@ def daily_points(
     end_at: datetime | None = None,
     visible_server_ids: frozenset[str] | None,
 ) -> list[DayPoint]:
-    """One point for each UTC day with runs, oldest first, of the runs from `start_at` to `end_at`, both included.
+    """Return one point per UTC day with runs, oldest first.
 
-    Whole days come from the daily sums; a day that the range cuts is counted from its runs.
+    Only runs from `start_at` to `end_at`, both included. Whole days come from the daily sums; a day that is partly in
+    the range is computed from its runs.
     """
     scope = (server_id, job_name, visible_server_ids)
     if start_at is None or end_at is None:
@@ -119,7 +129,7 @@ def daily_points(
 
 
 def total_duration_s(server_id: str, job_name: str | None = None) -> float:
-    """How long all runs of a server, or of one of its jobs, took together."""
+    """Return the total duration of a server's or job's runs in seconds."""
     statement = select(func.sum(JobDay.duration_s)).join(Job, Job.id == JobDay.job_id)
     return db.session.scalar(within(statement, server_id, job_name, None)) or 0.0
 
@@ -127,7 +137,7 @@ def total_duration_s(server_id: str, job_name: str | None = None) -> float:
 def within(
     statement: AnySelect, server_id: str | None, job_name: str | None, visible: frozenset[str] | None
 ) -> AnySelect:
-    """Narrow a statement that reads jobs to a server, a job's name, and the servers that may be seen."""
+    """Restrict a statement about jobs to a server, a job's name, and visible servers."""
     if server_id is not None:
         statement = statement.where(Job.server_id == server_id)
     if job_name is not None:
@@ -145,7 +155,7 @@ def stored_days(
     visible: frozenset[str] | None,
     columns: Iterable[str] = JobDay.__table__.columns.keys(),
 ) -> list[AnyRow]:
-    """The daily sums of the jobs within, from the first to the last day since 1970 where these are given."""
+    """Return the daily sums of jobs, optionally from first to last day since 1970."""
     statement: AnySelect = select(*(JobDay.__table__.columns[name] for name in columns))
     if first is not None:
         statement = statement.where(JobDay.day >= first)
@@ -174,7 +184,10 @@ def _counted_day(
 
 @dataclass(slots=True)
 class _CutDay:
-    """A part of a job's day, counted from its runs; the fields are those of a stored day."""
+    """A part of a job's day, computed from its runs.
+
+    The fields are those of a stored day.
+    """
 
     job_id: int
     day: int
@@ -212,19 +225,22 @@ def _joined(rows: Sequence[Any]) -> list[DayPoint]:
     return [points[day] for day in sorted(points)]
 
 
-# Single runs as chart providers see them, for series that are not kept ready for each day.
+# Single runs for chart providers, for series without daily sums
 
 log = logging.getLogger(__name__)
 
 BUILT_IN = frozenset({"uploadedSize", "duration", "fileCount", "fileSize", "storageSize", "backupVersions"})
 ROWS_AT_ONCE = 1000
 CHART_FIELDS = tuple(field.name for field in fields(ChartRun))
-# The values of one day, job by job.
+# The values of one day, by job.
 JobValues = dict[tuple[str, str], list[float]]
 
 
-def find_guests(names: Iterable[str]) -> dict[str, ChartProvider]:
-    """Providers by name, without those whose figures every point has anyway. Raises AppError for an unknown name."""
+def find_further_providers(names: Iterable[str]) -> dict[str, ChartProvider]:
+    """Return providers by name, without those whose figures every point has.
+
+    Raise AppError for an unknown name.
+    """
     providers = runtime.registry().chart_providers
     wanted = list(dict.fromkeys(names))
     for name in wanted:
@@ -234,26 +250,29 @@ def find_guests(names: Iterable[str]) -> dict[str, ChartProvider]:
 
 
 def newest_runs(limit: int, visible_server_ids: frozenset[str] | None) -> list[ChartRun]:
-    """The newest runs of all servers, oldest first."""
+    """Return the newest runs of all servers, oldest first."""
     statement = _runs(visible_server_ids).order_by(Run.began_at.desc(), Run.row_id.desc()).limit(limit)
     known = CarriedFigures()
     return [chart_run(known.fill(row)) for row in list(db.session.execute(statement))[::-1]]
 
 
 def every_run(visible_server_ids: frozenset[str] | None) -> Iterator[ChartRun]:
-    """All runs of all servers, oldest first, read while they are used: over a connection of its own.
+    """Yield all runs of all servers, oldest first, over a connection of its own.
 
-    So the answer to a request may still be written when the request is over.
+    So a response may be streamed after the request has ended.
     """
     statement = _runs(visible_server_ids).order_by(Run.began_at, Run.row_id)
-    return _read_slowly(db.engine, statement)
+    return _stream(db.engine, statement)
 
 
 def value_of(provider: ChartProvider, run: ChartRun) -> float | None:
-    """What a provider makes of a run; a guest that fails leaves a gap and a line in the log."""
+    """Return a provider's value of a run.
+
+    None, with a log entry, if the plugin fails.
+    """
     try:
         return provider.value(run)
-    except Exception:  # a guest may raise anything, and the other series are still right
+    except Exception:  # a plugin may raise anything, and the other series are still right
         log.exception("the chart %r cannot compute the value of a run", provider.name)
         return None
 
@@ -267,9 +286,10 @@ def daily_values(
     end_at: datetime | None = None,
     visible_server_ids: frozenset[str] | None,
 ) -> dict[date, dict[str, float | None]]:
-    """One value for each UTC day with runs and provider, of the runs from `start_at` to `end_at`, both included.
+    """Return one value per provider and UTC day with runs.
 
-    Runs of a job join as the provider says; then the jobs are summed, but for `mean` and `max`.
+    Only runs from `start_at` to `end_at`, both included. Runs of a job are combined as the provider says; then the jobs
+    are summed, except for `mean` and `max`.
     """
     statement = _runs(visible_server_ids).order_by(Run.began_at, Run.row_id)
     if server_id is not None:
@@ -293,7 +313,7 @@ def daily_values(
     }
 
 
-def _read_slowly(engine: Engine, statement: Select[tuple[object, ...]]) -> Iterator[ChartRun]:
+def _stream(engine: Engine, statement: Select[tuple[object, ...]]) -> Iterator[ChartRun]:
     known = CarriedFigures()
     with engine.connect() as connection:
         for row in connection.execute(statement, execution_options={"yield_per": ROWS_AT_ONCE}):
@@ -307,7 +327,7 @@ def _runs(visible: frozenset[str] | None) -> Select[tuple[object, ...]]:
 
 
 def chart_run(row: Any) -> ChartRun:
-    """A run as chart providers see it, of a row with its figures, the id of its server and the name of its job."""
+    """Return a row as `ChartRun`: figures, server id and job name."""
     return ChartRun(**{name: getattr(row, name) for name in CHART_FIELDS})
 
 
@@ -321,16 +341,16 @@ def _join(provider: ChartProvider, jobs: Sequence[Sequence[float]]) -> float | N
     return sum(values[-1] if provider.combine == "last" else sum(values) for values in jobs)
 
 
-# Series of the registered chart providers: summed over jobs, or one for each group of jobs.
+# Series of chart providers: summed over jobs, or one per group of jobs
 #
-# A value stands for a day, or for a span of several. What the daily sums have ready is joined by the database, span by
-# span; only providers that compute are asked about each run.
+# A value is of one day or of a span of days. Series with daily sums are aggregated by the database; only computing
+# providers are called for each run.
 
-# A server's id, a job's name, and the servers that may be seen; None where all are meant.
+# A server's id, a job's name, and the visible servers; None means all.
 Scope = tuple[str | None, str | None, frozenset[str] | None]
 Line = list[float | None]
 
-# What a provider asks for, and the column of the daily sums that has it ready.
+# The column of the daily sums for each figure of a provider.
 DAILY_COLUMNS = {
     ("uploaded_bytes", "sum"): "uploaded_bytes",
     ("duration_s", "sum"): "duration_s",
@@ -345,7 +365,7 @@ COMBINE: dict[Combine, Callable[[Sequence[float]], float]] = {
     "max": max,
     "mean": fmean,
 }
-# From here on all days are read in their order on the disk; leaping there from the index of days took four times as
+# From this number of days on, the table is scanned in order; random access through the index of days took four times as
 # long for a year of 500 jobs.
 DAYS_READ_IN_ORDER = 60
 FIRST_WEEKDAY = EPOCH_DAY.weekday()
@@ -354,7 +374,10 @@ ALL = ""
 
 @dataclass(frozen=True, slots=True)
 class ChartSeries:
-    """One value for each span and provider, oldest first; None where nothing is known. `days` are the first of each."""
+    """One value per span and provider, oldest first, None if unknown.
+
+    `days` are the first days of the spans.
+    """
 
     days: list[date]
     values: dict[str, Line]
@@ -362,7 +385,7 @@ class ChartSeries:
 
 @dataclass(frozen=True, slots=True)
 class _Range:
-    """Days since 1970, both included, in spans of some days each; the last span may be cut short."""
+    """Days since 1970, both included, in spans of some days; the last may be shorter."""
 
     first: int
     last: int
@@ -386,10 +409,10 @@ def daily_series(
     span_days: int = 1,
     visible_server_ids: frozenset[str] | None,
 ) -> ChartSeries:
-    """The series of some providers from `start_on` to `end_on`, both included: a value for each span of UTC days.
+    """Return the series of providers: one value per span of UTC days.
 
-    A job's last known value of a `last` series is carried forward, also from before the range, then the jobs are
-    summed. Raises KeyError for an unknown provider.
+    The days `start_on` and `end_on` are included. The last known value of a `last` series is repeated, also from before
+    the range, for each job; then the jobs are summed. Raises KeyError for an unknown provider.
     """
     asked = _range_of(start_on, end_on, span_days)
     found = _find_lines(names, None, asked, (server_id, job_name, visible_server_ids))
@@ -408,16 +431,18 @@ def grouped_series(
     span_days: int = 1,
     visible_server_ids: frozenset[str] | None,
 ) -> dict[str, dict[str, Line]]:
-    """Of each provider a series for each group of jobs; `groups` says by its id where a job belongs.
+    """Return a series per provider and group of jobs.
 
-    Within a group the jobs join as in `daily_series`; jobs that are in no group are left out.
+    `groups` maps job ids to groups.
+
+    Within a group the jobs are combined as in `daily_series`; jobs without a group are excluded.
     """
     asked = _range_of(start_on, end_on, span_days)
     return _find_lines(names, groups, asked, (server_id, job_name, visible_server_ids))
 
 
 def into_spans(values: Line, length: int, combine: Combine) -> Line:
-    """Gather daily values into spans of `length` days, oldest first; a span without any value is None."""
+    """Combine daily values into spans of `length` days, oldest first; None if empty."""
     if length == 1:
         return values
     spans = (values[begin : begin + length] for begin in range(0, len(values), length))
@@ -432,7 +457,7 @@ def _range_of(start_on: date, end_on: date, span_days: int) -> _Range:
 def _find_lines(
     names: Sequence[str], groups: Mapping[int, str] | None, asked: _Range, scope: Scope
 ) -> dict[str, dict[str, Line]]:
-    """By provider and group; without groups all jobs are in one, ALL."""
+    """Return lines by provider and group; without groups all jobs are in ALL."""
     providers = {name: runtime.registry().chart_providers[name] for name in names}
     ready = {name: provider for name, provider in providers.items() if _is_ready(provider)}
     computed = {name: provider for name, provider in providers.items() if name not in ready}
@@ -450,7 +475,7 @@ def _is_ready(provider: type[ChartProvider]) -> bool:
 
 
 def _daily_column(provider: type[ChartProvider]) -> ColumnElement[Any]:
-    """The column of the daily sums that holds what a provider asks for."""
+    """Return the column of the daily sums for a provider."""
     column: ColumnElement[Any] = JobDay.__table__.columns[DAILY_COLUMNS[provider.column or "", provider.combine]]
     return column
 
@@ -458,7 +483,7 @@ def _daily_column(provider: type[ChartProvider]) -> ColumnElement[Any]:
 def _stored_lines(
     providers: Mapping[str, type[ChartProvider]], groups: Mapping[int, str] | None, asked: _Range, scope: Scope
 ) -> dict[str, dict[str, Line]]:
-    """The lines of providers whose values are kept ready, job by job."""
+    """Return the lines of providers with daily sums."""
     sums = [name for name, provider in providers.items() if provider.combine == "sum"]
     lasts = [name for name, provider in providers.items() if provider.combine == "last"]
     labels = [ALL] if groups is None else list(dict.fromkeys(groups.values()))
@@ -471,27 +496,27 @@ def _stored_lines(
         label = ALL if groups is None else groups.get(job_id)
         if label is None:
             continue
-        _ids, places, *columns = columns_of.get(job_id, nothing)
+        _ids, indexes, *columns = columns_of.get(job_id, nothing)
         for name, values in zip(sums, columns, strict=False):
-            _add(lines[name][label], places, values)
+            _add(lines[name][label], indexes, values)
         for number, (name, values) in enumerate(zip(lasts, columns[len(sums) :], strict=True)):
             before = earlier[job_id][number] if job_id in earlier else None
-            _add(lines[name][label], range(asked.length), _held(places, values, before, asked.length))
+            _add(lines[name][label], range(asked.length), _forward_filled(indexes, values, before, asked.length))
     return lines
 
 
-def _add(line: Line, places: Iterable[int], values: Iterable[float | None]) -> None:
-    """Add values to a line at their places; None leaves it as it is."""
-    for place, value in zip(places, values, strict=True):
+def _add(line: Line, indexes: Iterable[int], values: Iterable[float | None]) -> None:
+    """Add values to a line at their indexes; None changes nothing."""
+    for index, value in zip(indexes, values, strict=True):
         if value is not None:
-            known = line[place]
-            line[place] = value if known is None else known + value
+            known = line[index]
+            line[index] = value if known is None else known + value
 
 
-def _held(places: Sequence[int], values: Sequence[float], before: float | None, length: int) -> Line:
-    """Of each place the value that holds there: its own, else the last one."""
-    begins = [0, *places]
-    ends = [*places, length]
+def _forward_filled(indexes: Sequence[int], values: Sequence[float], before: float | None, length: int) -> Line:
+    """Return the value at each index: its own, else the previous one."""
+    begins = [0, *indexes]
+    ends = [*indexes, length]
     held: Line = []
     for begin, end, value in zip(begins, ends, [before, *values], strict=True):
         held += [value] * (end - begin)
@@ -505,22 +530,22 @@ def _spans(
     asked: _Range,
     scope: Scope,
 ) -> list[AnyRow]:
-    """The job's id, the span's place, the sums and the last values of each job and span, in this order."""
-    place = ((JobDay.day - asked.first) // asked.span_days).label("place")
+    """Return rows of job id, span index, sums and last values of each job and span."""
+    span = ((JobDay.day - asked.first) // asked.span_days).label("span_index")
     figures = [_sum_of(providers[name]).label(f"figure_{number}") for number, name in enumerate(sums)]
     begins = (JobDay.day + 0 if asked.last - asked.first >= DAYS_READ_IN_ORDER else JobDay.day) >= asked.first
-    found: AnySelect = select(JobDay.job_id, place, *figures, func.max(JobDay.day).label("newest"))
+    found: AnySelect = select(JobDay.job_id, span, *figures, func.max(JobDay.day).label("newest"))
     found = found.where(begins, JobDay.day <= asked.last)
     if scope != (None, None, None):
         found = within(found.join(Job, Job.id == JobDay.job_id), *scope)
-    # By its name: PostgreSQL would not know the expression again, since its numbers are sent apart from it.
-    spans = found.group_by(JobDay.job_id, text("place")).subquery()
+    # By its name: PostgreSQL does not recognise the repeated expression, since its numbers are parameters.
+    spans = found.group_by(JobDay.job_id, text("span_index")).subquery()
     shown = [column for column in spans.columns if column.key != "newest"]
     statement: AnySelect = select(*shown, *(_daily_column(providers[name]) for name in lasts)).select_from(spans)
     if lasts:
         of_its_newest = (JobDay.job_id == spans.columns.job_id) & (JobDay.day == spans.columns.newest)
         statement = statement.join(JobDay, of_its_newest)
-    return list(db.session.execute(statement.order_by(spans.columns.job_id, spans.columns.place)))
+    return list(db.session.execute(statement.order_by(spans.columns.job_id, spans.columns.span_index)))
 
 
 def _sum_of(provider: type[ChartProvider]) -> ColumnElement[Any]:
@@ -532,8 +557,8 @@ def _sum_of(provider: type[ChartProvider]) -> ColumnElement[Any]:
 
 
 def _last_before(first: int, providers: Sequence[type[ChartProvider]], scope: Scope) -> dict[int, tuple[float, ...]]:
-    """The last known values of each job from before a day, in the order of the providers."""
-    # A look for each value: joined, the database would begin at the days, and there are many of them.
+    """Return each job's last known values before a day, in the order of providers."""
+    # One subquery for each value: in a join, the database would start with the days, which are many.
     newest_first = (
         select(JobDay).where(JobDay.job_id == Job.id, JobDay.day < first).order_by(JobDay.day.desc()).limit(1)
     )
@@ -546,7 +571,7 @@ def _last_before(first: int, providers: Sequence[type[ChartProvider]], scope: Sc
 def _computed_lines(
     providers: Mapping[str, type[ChartProvider]], groups: Mapping[int, str] | None, asked: _Range, scope: Scope
 ) -> dict[str, dict[str, Line]]:
-    """The lines of providers that are asked about each run."""
+    """Return the lines of providers that are called for each run."""
     made = {name: provider() for name, provider in providers.items()}
     by_day = _computed_days(made, asked.first, asked.last, scope)
     carried = {name: provider for name, provider in made.items() if provider.combine == "last"}
@@ -590,11 +615,11 @@ def _computed_days(
     )
     values: dict[str, dict[tuple[int, int], list[float]]] = {name: {} for name in providers}
     for job_id, run in _provided_runs(*within, scope=scope):
-        place = (job_id, day_of(run.began_at))
+        job_day = (job_id, day_of(run.began_at))
         for name, provider in providers.items():
             value = value_of(provider, run)
             if value is not None:
-                values[name].setdefault(place, []).append(value)
+                values[name].setdefault(job_day, []).append(value)
     result: dict[str, dict[int, dict[int, float]]] = {name: {} for name in providers}
     for name, provider in providers.items():
         for (job_id, day), found in values[name].items():
@@ -603,7 +628,7 @@ def _computed_days(
 
 
 def _computed_before(providers: dict[str, ChartProvider], first: int, scope: Scope) -> dict[str, dict[int, float]]:
-    """What each job's newest run from before the range gives; a job whose newest one gives nothing is left out."""
+    """Return the value of each job's newest run before the range, if any."""
     earlier = aliased(Run)
     newest = select(func.max(earlier.began_at)).where(
         earlier.job_id == Job.id, earlier.began_at < from_milliseconds(first * MILLISECONDS_A_DAY)
@@ -618,7 +643,7 @@ def _computed_before(providers: dict[str, ChartProvider], first: int, scope: Sco
 
 
 def _provided_runs(*conditions: ColumnElement[bool], scope: Scope) -> Iterator[tuple[int, plugin.Run]]:
-    """Runs as providers see them, oldest first, each with the id of its job."""
+    """Yield runs as providers see them, oldest first, each with the id of its job."""
     statement = select(Run.job_id, Run.not_told, Job.server_id, Job.name.label("job_name"), *RUN_COLUMNS)
     statement = statement.join(Job, Job.id == Run.job_id).where(*conditions)
     known = CarriedFigures()

@@ -1,1 +1,1 @@
-"""Reading runs and schedules from Duplicati's own API, and starting jobs."""
+"""Collect runs and schedules from Duplicati's own API, and start jobs."""

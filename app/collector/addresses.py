@@ -1,4 +1,4 @@
-"""Where a Duplicati server listens: what people type and what is stored, read into scheme, host and port."""
+"""Parse entered and stored addresses of Duplicati servers: scheme, host and port."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _NAME = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
 
 
 class BadAddress(ValueError):
-    """What was given leads nowhere. The text is for people."""
+    """Invalid address. The text is for users."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +25,20 @@ class Address:
     port: int
 
     @property
-    def place(self) -> str:
-        """Host and port, as in an address."""
+    def netloc(self) -> str:
+        """Host and port as in a URL."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     def __str__(self) -> str:
-        """The address as it is stored, always with its port."""
-        return f"{self.scheme}://{self.place}"
+        """Return the address as stored, always with its port."""
+        return f"{self.scheme}://{self.netloc}"
 
 
 def read_stored(url: str) -> Address:
-    """The address in the stored URL of a server; a port that is missing is that of the scheme. Raises BadAddress."""
+    """Parse a server's stored URL. Raise BadAddress.
+
+    A missing port is the default of the scheme.
+    """
     try:
         parts = urlsplit(url.strip())
         port = parts.port
@@ -47,10 +50,10 @@ def read_stored(url: str) -> Address:
 
 
 def read_typed(hostname: str, port: int | None = None, scheme: str = "") -> Address:
-    """The address that people mean by a name, `name:port`, or a whole URL, in which case that says the scheme.
+    """Parse an entered name, `name:port`, or URL. Raise BadAddress.
 
-    Without any word on it the scheme is https: a password is sent in clear only when somebody asks for that. The
-    port is 8200 unless it is given; one within the name wins. Raises BadAddress.
+    The default scheme is https, so that a password is sent unencrypted only on request. The default port is 8200; a
+    port within the name takes precedence over `port`, the scheme of a URL over `scheme`.
     """
     text = hostname.strip()
     if "://" in text:
@@ -64,7 +67,7 @@ def read_typed(hostname: str, port: int | None = None, scheme: str = "") -> Addr
 
 
 def is_host(text: str) -> bool:
-    """Whether a text is the name or the address of a machine."""
+    """Return whether a text is a host name or IP address."""
     try:
         ip_address(text.partition("%")[0])
     except ValueError:
@@ -73,7 +76,7 @@ def is_host(text: str) -> bool:
 
 
 def split_hosts(text: str) -> tuple[list[str], list[str]]:
-    """The hosts in a list with commas, each once and in its order; and those that cannot be one."""
+    """Return the hosts of a comma-separated list, each once, and the invalid entries."""
     typed = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     wrong = [host for host in typed if not _is_typed_host(host)]
     return typed, wrong

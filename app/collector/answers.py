@@ -1,6 +1,7 @@
-"""What a Duplicati server keeps with a job besides its log: the last synchronisation, the last error, its own settings.
+"""Parse responses of a Duplicati server: system, jobs, schedules, logs, metadata.
 
-Times of `Metadata` are whole seconds in UTC (`20261130T222428Z`).
+Besides the logs this is the last synchronisation, the last error and the settings of a job. Times in `Metadata` are
+whole seconds in UTC (`20261130T222428Z`).
 """
 
 import re
@@ -23,17 +24,17 @@ from app.reports.fields import (
     read_instant_or_none,
     shorten_identity,
 )
-from app.reports.report import NOTHING_TOLD, Format, Report, read_report
+from app.reports.report import NO_FIGURES, Format, Report, read_report
 from app.schedules.grid import weekday_mask
 
 LONGEST_ERROR = 4_000
-# More versions than a job has; a list of them is not kept.
+# More versions than a job has; a longer list is ignored.
 MOST_VERSIONS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class LastSync:
-    """The last synchronisation that ended well."""
+    """The last successful synchronisation."""
 
     began_at: datetime
     ended_at: datetime
@@ -42,14 +43,14 @@ class LastSync:
 
 @dataclass(frozen=True, slots=True)
 class LastError:
-    """The newest error that Duplicati recorded for a job; the time is that of its end."""
+    """The newest error that Duplicati recorded for a job, with the time of its end."""
 
     at: datetime
     message: str
 
 
 def read_last_sync(metadata: Any) -> LastSync | None:
-    """Return the last synchronisation; None where there was none, or it cannot be read."""
+    """Return the last synchronisation; None if there was none or it is invalid."""
     values = metadata if isinstance(metadata, Mapping) else {}
     began_at, ended_at = _read_time(values.get("LastSyncStarted")), _read_time(values.get("LastSyncFinished"))
     if began_at is None or ended_at is None or ended_at < began_at:
@@ -62,7 +63,7 @@ def read_last_sync(metadata: Any) -> LastSync | None:
 
 
 def read_last_error(metadata: Any) -> LastError | None:
-    """Return the newest error; None where there was none."""
+    """Return the newest error; None if there was none."""
     values = metadata if isinstance(metadata, Mapping) else {}
     at, message = _read_time(values.get("LastErrorDate")), values.get("LastErrorMessage")
     if at is None or not isinstance(message, str) or not message.strip():
@@ -71,9 +72,9 @@ def read_last_error(metadata: Any) -> LastError | None:
 
 
 def read_settings(backup: Any) -> dict[str, str] | None:
-    """Return the settings of a job by their names without dashes; one that is set to nothing is empty.
+    """Return the settings of a job by their names without dashes; unset ones are "".
 
-    None when it is no job. Duplicati 2.0 gives it as `data`, beside `success`.
+    None if it is not a job. Duplicati 2.0 returns it as `data`, beside `success`.
     """
     outer = backup.get("data", backup) if isinstance(backup, Mapping) else None
     inner = outer.get("Backup") if isinstance(outer, Mapping) else None
@@ -85,7 +86,10 @@ def read_settings(backup: Any) -> dict[str, str] | None:
 
 
 def named_settings(settings: Any) -> dict[str, str]:
-    """Return settings that people have made, by their names without dashes; those of Duplicati have no dashes."""
+    """Return user settings by their names without dashes.
+
+    Duplicati's own settings have names without dashes and are excluded.
+    """
     pairs = settings.items() if isinstance(settings, Mapping) else ()
     return {
         str(name).lstrip("-").lower(): clean_text(str(value)).strip()
@@ -95,7 +99,10 @@ def named_settings(settings: Any) -> dict[str, str]:
 
 
 def read_versions(file_sets: Any, zone: ZoneInfo) -> tuple[str, ...] | None:
-    """Return the times of the versions of a job, newest first; None when it is no such list."""
+    """Return the times of a job's versions, newest first.
+
+    None if not a list of versions.
+    """
     if not isinstance(file_sets, list) or len(file_sets) > MOST_VERSIONS:
         return None
     try:
@@ -106,7 +113,7 @@ def read_versions(file_sets: Any, zone: ZoneInfo) -> tuple[str, ...] | None:
 
 
 def find_active_task(server_state: Any, job_id: str) -> int | None:
-    """Return the number of the task that is running for a job; None where another one runs, or none."""
+    """Return the id of the task that is running for a job; None if there is none."""
     active = server_state.get("ActiveTask") if isinstance(server_state, Mapping) else None
     if not isinstance(active, Mapping) or str(active.get("Item2")) != job_id:
         return None
@@ -115,7 +122,7 @@ def find_active_task(server_state: Any, job_id: str) -> int | None:
 
 
 def read_task_start(task: Any, zone: ZoneInfo) -> datetime | None:
-    """Return when a task began; None for one that has not begun."""
+    """Return when a task began; None if it has not begun."""
     return read_instant_or_none(task.get("TaskStarted"), zone) if isinstance(task, Mapping) else None
 
 
@@ -127,10 +134,10 @@ def _read_time(value: Any) -> datetime | None:
     return at if at is not None and at - datetime(1970, 1, 1, tzinfo=UTC) > timedelta() else None
 
 
-# What a Duplicati server tells when it is asked, in place of reporting by itself: machine, jobs, schedules, logs.
+# System, jobs, schedules and logs
 #
-# Pure readings of its answers (`services.collect` asks). What a log entry holds is the `Data` of a report, so runs are
-# read by the one reader of reports.
+# Pure functions; the requests are in `app.collector.collecting`. A log entry holds the `Data` of a report, so runs are
+# parsed by `app.reports.report`.
 
 MACHINE_ID, MACHINE_NAME = "machine-id", "machine-name"
 LONGEST_NAME = 255
@@ -141,7 +148,7 @@ WEEKDAYS = {
     for number, long in enumerate(("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"))
     for name in (long, long[:3].lower())
 }
-# Lists of what a Duplicati can do, which say nothing of its backups.
+# Capabilities of a Duplicati, which are irrelevant for its backups.
 LEFT_OUT_OF_SYSTEM = frozenset(
     {
         "CompressionModules",
@@ -166,16 +173,16 @@ SECRET_SETTING = re.compile(r"pass|secret|key|token|auth|url", re.IGNORECASE)
 
 
 class UnreadableAnswer(AppError):
-    """A Duplicati server answered, but not with what is needed."""
+    """A Duplicati server returned an unusable response."""
 
     status = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Who a Duplicati server is: the id under which it reports, and its name.
+    """The identity of a Duplicati server in its reports: id and name.
 
-    The id is empty where somebody set it to nothing: then reports name the machine by its name alone.
+    The id is empty if it was configured as empty: then reports have only the name.
     """
 
     id: str
@@ -184,7 +191,7 @@ class Machine:
 
 @dataclass(frozen=True, slots=True)
 class JobSchedule:
-    """How often a job runs by itself, as its Duplicati says it; without `anchor_at` the time is not known."""
+    """The automatic schedule of a job; without `anchor_at` the time is not known."""
 
     interval: str
     weekdays: int
@@ -193,7 +200,7 @@ class JobSchedule:
 
 @dataclass(frozen=True, slots=True)
 class CollectedJob:
-    """A backup job as its Duplicati lists it."""
+    """A backup job in Duplicati's list."""
 
     duplicati_id: str
     name: str
@@ -205,17 +212,19 @@ class CollectedJob:
 
 @dataclass(frozen=True, slots=True)
 class CollectedLog:
-    """What the log of a job holds: runs, oldest first, and a sentence for each entry that cannot be used."""
+    """The runs in a job's log, oldest first, and a message for each unusable entry."""
 
     reports: tuple[Report, ...]
     problems: tuple[str, ...]
 
 
 def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = True) -> Machine:
-    """Who a server is in its reports. Raises UnreadableAnswer with a sentence for each thing that may be missing.
+    """Return a server's identity in its reports.
 
-    What people have set wins over what the installation has. A name that is set to nothing leaves the id. A new
-    installation has no id yet; without `needs_id` its name is enough.
+    Raise UnreadableAnswer if incomplete.
+
+    Configured values take precedence over those of the installation. An empty configured name leaves the id. A new
+    installation has no id yet; without `needs_id` its name is sufficient.
     """
     if not isinstance(system_info, Mapping):
         raise UnreadableAnswer("The Duplicati server returned no readable system information")
@@ -233,16 +242,19 @@ def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = Tru
 
 
 def machine_of_job(machine: Machine, job_settings: Mapping[str, str]) -> Machine:
-    """Who a server is in the reports of a job with settings of its own. Raises UnreadableAnswer for a name too long."""
+    """Return a server's identity in the reports of a job with its own settings.
+
+    Raises UnreadableAnswer for a name that is too long.
+    """
     machine_id = job_settings.get(MACHINE_ID, machine.id)
     name = job_settings.get(MACHINE_NAME, machine.name) or machine_id or machine.name
     return _checked(Machine(machine_id, name))
 
 
 def sync_reports(job: CollectedJob, machine: Machine) -> tuple[Report, ...]:
-    """The runs of a job that synchronises, of which Duplicati has no log that can be read.
+    """Return the runs of a synchronisation job, whose log cannot be read.
 
-    Its metadata tell the last one that ended well, and the newest error.
+    They come from its metadata: the last success and the newest error.
     """
     last, error = job.last_sync, job.last_error
     reports = []
@@ -267,13 +279,13 @@ def _sync_report(job: CollectedJob, machine: Machine, began_at: datetime, ended_
         duration_s=0.0,
         status=status,
         parsed_result=status,
-        not_told=NOTHING_TOLD,
+        not_told=NO_FIGURES,
         format=Format.METADATA,
     )
 
 
 def _option(system_info: Mapping[str, Any], name: str) -> str:
-    """The default of one of the options that a server lists; empty when it is not there."""
+    """Return the default of one of the options that a server lists, or ""."""
     options = system_info.get("Options")
     for option in options if isinstance(options, list) else ():
         if isinstance(option, Mapping) and option.get("Name") == name:
@@ -282,7 +294,7 @@ def _option(system_info: Mapping[str, Any], name: str) -> str:
 
 
 def _machine_id_of_newer(settings: Any) -> str:
-    """The machine id among Duplicati's own settings, which is where 2.4 has moved it."""
+    """Return the machine id from Duplicati's own settings, where 2.4 has it."""
     return _text(settings.get(MACHINE_ID)) if isinstance(settings, Mapping) else ""
 
 
@@ -293,7 +305,10 @@ def _checked(machine: Machine) -> Machine:
 
 
 def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[str]]:
-    """The jobs of a server, and a sentence for each entry that is none. Raises UnreadableAnswer."""
+    """Return the jobs of a server, and a message for each invalid entry.
+
+    Raise UnreadableAnswer.
+    """
     if not isinstance(backups, list):
         raise UnreadableAnswer("The Duplicati server did not return its backup jobs")
     jobs, problems = [], []
@@ -319,13 +334,16 @@ def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[st
 
 
 def read_weekdays(rule: Any) -> int:
-    """The weekdays that the rule of a schedule allows, as seven bits; all where it names none."""
+    """Return the allowed weekdays of a schedule's rule as seven bits.
+
+    All if none named.
+    """
     named = rule.partition(WEEKDAYS_MARK)[2].split(",") if isinstance(rule, str) else []
     return weekday_mask({WEEKDAYS[name.strip()] for name in named if name.strip() in WEEKDAYS})
 
 
 def backup_messages(log: Any) -> Iterable[dict[str, Any]]:
-    """The results of backups in the log of a job; entries about anything else are passed over."""
+    """Yield the results of backups in the log of a job; other entries are skipped."""
     if not isinstance(log, list):
         raise UnreadableAnswer("its log is not a list of entries")
     for entry in log:
@@ -335,7 +353,7 @@ def backup_messages(log: Any) -> Iterable[dict[str, Any]]:
 
 
 def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: datetime, zone: ZoneInfo) -> CollectedLog:
-    """The runs in the log of a job. Raises UnreadableAnswer when it is none.
+    """Return the runs in the log of a job. Raise UnreadableAnswer.
 
     `zone` is for dates without an offset.
     """
@@ -347,7 +365,7 @@ def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: date
         "backup-id": job.duplicati_id,
     }
     for message in backup_messages(log):
-        # wire: errors are those of the list alone; a report by HTTP would take the exception for one more.
+        # wire: only the list of errors counts; for a report by HTTP the exception is one more.
         data = {**message, "Exception": None} if isinstance(message.get("Errors"), list) else message
         try:
             report = read_report(
@@ -362,9 +380,11 @@ def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: date
 
 
 def document_of(system_info: Any, backups: Any, logs: Mapping[tuple[str, str], Any]) -> dict[str, Any]:
-    """All that was collected, for people who want to keep it; addresses and settings with secrets are masked.
+    """Return all collected data for download.
 
-    `logs` holds the log of each job by Duplicati's id and name.
+    URLs and settings with secrets are masked.
+
+    `logs` has the log of each job by Duplicati's id and name.
     """
     system = {name: value for name, value in system_info.items() if name not in LEFT_OUT_OF_SYSTEM}
     options = system.get("Options")
@@ -388,7 +408,7 @@ def _kept_entries(log: Any) -> list[dict[str, Any]]:
 
 
 def _message(entry: Any) -> dict[str, Any] | None:
-    """What a log entry tells when it is about a backup; its message is JSON within a text."""
+    """Return the message of a log entry about a backup; it is JSON within a string."""
     text = entry.get("Message") if isinstance(entry, Mapping) else None
     if not isinstance(text, str):
         return None
@@ -403,7 +423,7 @@ def _read_schedule(schedule: Any, zone: ZoneInfo) -> JobSchedule | None:
     if not isinstance(schedule, Mapping) or not schedule:
         return None
     interval = _text(schedule.get("Repeat"))[:LONGEST_INTERVAL]
-    # A schedule that was never set up says year 1, which is no instant.
+    # A schedule that was never configured has year 1, which is not a valid instant.
     return JobSchedule(interval, read_weekdays(schedule.get("Rule")), read_instant_or_none(schedule.get("Time"), zone))
 
 
@@ -414,7 +434,7 @@ def _text(value: Any) -> str:
 
 
 def _masked(value: Any) -> Any:
-    """The list of jobs without what opens their destinations, however deep it stands."""
+    """Return the list of jobs with URLs and secrets masked at any depth."""
     if isinstance(value, list):
         return [_masked(item) for item in value]
     if not isinstance(value, Mapping):

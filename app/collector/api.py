@@ -1,4 +1,4 @@
-"""Wire forms of what asks Duplicati servers: one, several, for schedules, and to start a job."""
+"""API group `backups`: collect from Duplicati servers, and start a job."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -18,7 +18,7 @@ from app.collector.request import caller, find_batch
 from app.collector.rounds import CHOICES, Batch, Item, State
 from app.collector.targets import Order
 from app.core.instants import iso
-from app.plugin import AnyOf, ApiGroup, Content, Guard, described, guarded
+from app.plugin import Access, AnyOf, ApiGroup, Content, described, guarded
 from app.plugin.errors import NotFound
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out, RequestHeaders, saved_file
@@ -50,7 +50,7 @@ class OrderIn(Schema):
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> Order:
-        """The order as a domain value."""
+        """Return the order as a dataclass."""
         texts = {name: values[name] or "" for name in ("hostname", "password", "server_id", "scheme")}
         order = Order(**{**values, **texts, "headers": values["headers"] or {}})
         if order.headers and order.server_id and not order.is_complete:
@@ -75,7 +75,7 @@ class CollectionIn(Schema):
 
     @pre_load
     def check(self, body: Mapping[str, Any], **_options: Any) -> Mapping[str, Any]:
-        """Ask for one of both."""
+        """Require one of both."""
         if bool(body.get("servers")) == bool(body.get("all")):
             raise ValidationError("Either servers or all is required")
         return body
@@ -178,10 +178,10 @@ STARTED: dict[str, fields.Field[Any]] = {
 
 
 def dump_collected(collected: Collected) -> dict[str, Any]:
-    """What came of asking a server."""
+    """Return the result of collecting from a server."""
     if not collected.has_jobs:
         return {"message": NO_JOBS}
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "success": True,
         "serverName": collected.server_name,
         "serverAlias": collected.server_alias,
@@ -189,39 +189,39 @@ def dump_collected(collected: Collected) -> dict[str, Any]:
         "backupSettings": {"message": SETTINGS_TOLD},
     }
     if collected.problems:
-        told["errors"] = list(collected.problems)
+        answer["errors"] = list(collected.problems)
     if collected.running:
-        told["running"] = _dump_running(collected)
+        answer["running"] = _dump_running(collected)
     if collected.document is not None:
-        told["jsonData"] = collected.document
-    return told
+        answer["jsonData"] = collected.document
+    return answer
 
 
 def dump_synchronised(found: Synchronised) -> dict[str, Any]:
-    """What came of asking a server for its schedules."""
-    told: dict[str, Any] = {
+    """Return the result of collecting a server's schedules."""
+    answer: dict[str, Any] = {
         "success": True,
         "serverName": found.server_name,
-        "stats": {"processed": found.planned, "errors": len(found.problems)},
+        "stats": {"processed": found.scheduled_count, "errors": len(found.problems)},
     }
     if found.problems:
-        told["errors"] = list(found.problems)
-    return told if found.has_jobs else told | {"message": NO_JOBS}
+        answer["errors"] = list(found.problems)
+    return answer if found.has_jobs else answer | {"message": NO_JOBS}
 
 
 def dump_started(started: Started) -> dict[str, Any]:
-    """A job that was started."""
+    """Return a job that was started."""
     message = f'Duplicati on "{started.server_name}" was requested to run "{started.job_name}"'
     return {"success": True, "message": message, "taskId": started.task_id}
 
 
 def dump_pull(server: Server) -> dict[str, Any]:
-    """How a server is asked by itself."""
+    """Return the automatic collection of a server."""
     return PullOut().dump(server)
 
 
 def dump_batch(batch: Batch) -> dict[str, Any]:
-    """Servers that are asked together, in the order in which they were named."""
+    """Return a collection from several servers, in the given order."""
     return {
         "id": batch.id,
         "isDone": batch.is_done,
@@ -231,7 +231,7 @@ def dump_batch(batch: Batch) -> dict[str, Any]:
 
 
 def _dump_item(item: Item) -> dict[str, Any]:
-    told: dict[str, Any] = {
+    answer: dict[str, Any] = {
         "number": item.number,
         "place": item.place,
         "name": item.name,
@@ -242,20 +242,20 @@ def _dump_item(item: Item) -> dict[str, Any]:
         "hasJson": bool(item.collected and item.collected.document is not None),
     }
     if item.collected:
-        told |= {"stats": _counts_out.dump(item.collected), "errors": list(item.collected.problems)}
-        told["running"] = _dump_running(item.collected)
-    return told
+        answer |= {"stats": _counts_out.dump(item.collected), "errors": list(item.collected.problems)}
+        answer["running"] = _dump_running(item.collected)
+    return answer
 
 
 def _dump_running(collected: Collected) -> list[dict[str, Any]]:
     return [{"name": name, "since": iso(since)} for name, since in collected.running]
 
 
-# Views of the backups group that ask Duplicati servers, at once or in the background.
+# Views
 
 
 @bp.post("/collect")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: AnyOf(COLLECTED, MESSAGE)}, body=CollectIn, errors=(403, 404))
 def collect() -> ResponseReturnValue:
     """Collect schedules and logs from a Duplicati server, and store new runs.
@@ -267,16 +267,19 @@ def collect() -> ResponseReturnValue:
 
 
 @bp.post("/sync-schedule")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: SYNCHRONISED}, body=OrderIn, errors=(403, 404))
 def sync_schedule() -> ResponseReturnValue:
-    """Collect the schedules of the jobs from a Duplicati server; nothing else is stored."""
+    """Collect the schedules of the jobs from a Duplicati server.
+
+    Nothing else is stored.
+    """
     order = OrderIn().load(json_body())
     return dump_synchronised(collecting.synchronise(order, caller=caller(), now=runtime.now()))
 
 
 @bp.post("/collections")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({202: BatchOut}, body=CollectionIn, errors=(409,))
 def start_collection() -> ResponseReturnValue:
     """Start collecting from several Duplicati servers in the background: the named ones, or all.
@@ -289,7 +292,7 @@ def start_collection() -> ResponseReturnValue:
 
 
 @bp.get("/collections/<batch_id>")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: BatchOut})
 def show_collection(batch_id: str) -> ResponseReturnValue:
     """Get progress and results of a collection, for the user who started it and administrators."""
@@ -297,7 +300,7 @@ def show_collection(batch_id: str) -> ResponseReturnValue:
 
 
 @bp.get("/collections/<batch_id>/<int:number>/json")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: Content("application/json", shape={})})
 def show_document(batch_id: str, number: int) -> ResponseReturnValue:
     """Download the data collected from one server, without secrets, if requested with `downloadJson`."""
@@ -310,7 +313,7 @@ def show_document(batch_id: str, number: int) -> ResponseReturnValue:
 
 
 @bp.get("/collect/<server_id>")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: PullOut})
 def show_pull(server_id: str) -> ResponseReturnValue:
     """Get the automatic collection of a server: interval, last collection and last error."""
@@ -334,7 +337,4 @@ def run() -> ResponseReturnValue:
     return dump_started(collecting.start_job(**RunIn().load(json_body()), actor=actor(), now=runtime.now()))
 
 
-# Stored runs: when the newest were, fetching more, and deleting what is no longer wanted.
-
-
-group = ApiGroup(name="backups", blueprint=bp, guard=Guard.ADMIN, summary="Newest runs; collect and delete runs")
+group = ApiGroup(name="backups", blueprint=bp, access=Access.ADMIN, summary="Newest runs; collect and delete runs")

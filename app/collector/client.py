@@ -1,10 +1,11 @@
-"""Speaks with one Duplicati server, of either generation of its login.
+"""HTTP client for one Duplicati server, with both generations of its sign-in.
 
-Since Duplicati 2.1 a password is exchanged for a bearer token. Before, a nonce and a salt are asked for, the password
-goes out hashed with both, and the session lives in cookies, with a token against forged requests in a header. A
-Duplicati 2.0 without a password, its default, fails at the nonce and answers without a login.
+Since Duplicati 2.1 a password is exchanged for a bearer token. Before, nonce and salt are requested, the password is
+sent hashed with both, and the session is in cookies, with a CSRF token in a header. A Duplicati 2.0 without a password,
+its default, fails at the nonce and answers without a sign-in.
 
-A Duplicati that does not know the name by which it is called is asked again by the address that the name led to.
+If a Duplicati rejects the host name of a request, the request is repeated with the IP address that the name resolved
+to.
 """
 
 import base64
@@ -39,22 +40,22 @@ from app.collector.reachability import (
     refuses_host_name,
 )
 from app.plugin import ForbiddenAddress
-from app.plugin.http import answers_within, guarded_session, reached_place
+from app.plugin.http import answers_within, guarded_session, reached_address
 from app.reports.decoding import read_json
 
-# People choose not to have a certificate checked, per server and knowing what it means.
+# Verification is disabled by the user, per server.
 warnings.simplefilter("ignore", InsecureRequestWarning)
 
 PIECE_BYTES = 65_536
-# All that may go wrong on the way; UnicodeError is a host name that cannot be written for the network.
-TROUBLES = (requests.RequestException, HTTPError, UnicodeError, ForbiddenAddress)
+# All errors of a request; UnicodeError is a host name that cannot be encoded.
+REQUEST_ERRORS = (requests.RequestException, HTTPError, UnicodeError, ForbiddenAddress)
 LONGEST_PHRASE = 80
 API = "/api/v1"
 SYSTEM_INFO_PATH = f"{API}/systeminfo"
 XSRF_COOKIE = "xsrf-token"
 
 
-# What servers answer that do not know an address; other failures may be over the next time.
+# Statuses of servers that do not know a path; other failures may be temporary.
 NOT_OFFERED = frozenset(
     {
         HTTPStatus.BAD_REQUEST,
@@ -68,15 +69,15 @@ NOT_OFFERED = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a server may take, and how much it may say."""
+    """Limits of time and size for a server's responses."""
 
     timeout_s: float = 15.0
-    # For a whole answer: one that trickles would never run into the other limit.
+    # For a whole response: one that arrives slowly would never exceed the other limit.
     answer_s: float = 60.0
     answer_bytes: int = 8 * 1024 * 1024
     log_s: float = 180.0
     log_bytes: int = 32 * 1024 * 1024
-    # A token lasts a quarter of an hour.
+    # A token is valid for a quarter of an hour.
     token_s: float = 14 * 60.0
 
 
@@ -85,9 +86,9 @@ LIMITS = Limits()
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a server listens, what opens it, and whether its certificate has to be one that can be checked.
+    """Address, password and headers of a server, and whether to verify certificates.
 
-    `headers` go along with every request, for a proxy with a sign-in of its own.
+    `headers` are sent with every request, for a proxy with its own sign-in.
     """
 
     address: Address
@@ -98,9 +99,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back. `value` is the JSON of the body, or None where there is none.
+    """A response. `value` is the JSON of the body, or None.
 
-    `reached` is the address that answered, as a Host header; `refuses_host` when it does not take the host name.
+    `reached` is the address that answered, as a Host header; `refuses_host` means that the host name was rejected.
     """
 
     status: int
@@ -111,33 +112,33 @@ class Answer:
 
     @property
     def is_good(self) -> bool:
-        """Whether the status says that it went well."""
+        """Whether the status is successful."""
         return 200 <= self.status < 300
 
     @property
     def is_redirect(self) -> bool:
-        """Whether the answer lies elsewhere."""
+        """Whether it is a redirect."""
         return 300 <= self.status < 400
 
     @property
     def is_of_login(self) -> bool:
-        """Whether a login of either generation can have given it."""
+        """Whether it can be the response to a sign-in of either generation."""
         is_told = self.is_good or self.status == HTTPStatus.UNAUTHORIZED
         return self.status in OLDER_STATUSES or (is_told and isinstance(self.value, Mapping))
 
 
 class TooLarge(Exception):
-    """An answer is larger than may be read."""
+    """A response exceeds the size limit."""
 
 
 class DatabaseLocked(Exception):
-    """The database of a job cannot be read, since a run is using it."""
+    """The database of a job is locked by a run."""
 
 
 class _Session(AuthBase):
-    """What shows that we have signed in: a bearer token, or cookies.
+    """The session of a sign-in: a bearer token, or cookies.
 
-    It is there from the start, so that no password for this host from the environment is ever added.
+    Always set as `auth`, so that requests never adds a password for this host from the environment.
     """
 
     def __init__(self) -> None:
@@ -145,7 +146,7 @@ class _Session(AuthBase):
         self.cookies: dict[str, str] = {}
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        """Put it into the headers."""
+        """Add the token or the cookies to a request."""
         if self.token:
             request.headers["Authorization"] = f"Bearer {self.token}"
         if self.cookies:
@@ -154,12 +155,15 @@ class _Session(AuthBase):
         return request
 
     def forget(self) -> None:
-        """Be as before the login."""
+        """Delete token and cookies."""
         self.token = ""
         self.cookies.clear()
 
     def keep(self, headers: list[str]) -> None:
-        """Keep the cookies of an answer, whatever its server's clock says of their end; a token needs none."""
+        """Store the cookies of a response regardless of their expiry; a token needs none.
+
+        The server's clock may be wrong.
+        """
         for header in headers if not self.token else ():
             try:
                 self.cookies |= {name: morsel.coded_value for name, morsel in SimpleCookie(header).items()}
@@ -168,10 +172,10 @@ class _Session(AuthBase):
 
 
 class Duplicati:
-    """A signed-in conversation; use it with `with`. Every method raises CollectFailure.
+    """A signed-in session, to be used as a context manager.
 
-    When the login does not hold any more, or a token is about to end, it signs in once more. For that it holds the
-    password until its end.
+    All methods raise CollectFailure. If the sign-in has expired, or the token is about to, it signs in again; therefore
+    it holds the password until its end.
     """
 
     def __init__(self, endpoint: Endpoint, limits: Limits = LIMITS) -> None:
@@ -198,7 +202,7 @@ class Duplicati:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Close the connection; the session ends by itself."""
+        """Close the connection; the session expires on the server."""
         self._close()
 
     def _close(self) -> None:
@@ -208,27 +212,27 @@ class Duplicati:
         self._http.close()
 
     def system_info(self) -> Any:
-        """What the server tells about itself."""
+        """Return the server's system information."""
         return self._value("GET", SYSTEM_INFO_PATH, "the facts about the server")
 
     def settings(self) -> Any:
-        """The settings of the server; None from one that does not give them."""
+        """Return the settings of the server; None if it does not provide them."""
         answer = self._call("GET", f"{API}/serversettings", "the settings of the server")
         return answer.value if answer.is_good else None
 
     def backups(self) -> Any:
-        """The backup jobs with their schedules."""
+        """Return the backup jobs with their schedules."""
         return self._value("GET", f"{API}/backups", "the list of backup jobs")
 
     def backup(self, job_id: str) -> Any:
-        """One job with its own settings, which the list leaves out; None from a server that does not give them."""
+        """Return one job with its settings, which the list lacks; None if not provided."""
         answer = self._call("GET", _path_of(job_id), "the settings of the job")
         return None if answer.status in NOT_OFFERED else _value_in(answer, "the settings of the job")
 
     def log(self, job_id: str, size: int, before_id: int | None = None) -> Any:
-        """The newest entries of the log of a job, or the newest before an entry.
+        """Return the newest log entries of a job, or the newest before an entry.
 
-        Raises DatabaseLocked while the job runs, and TooLarge when as many entries cannot be read.
+        Raises DatabaseLocked while the job runs, and TooLarge if the response exceeds the limit.
         """
         offset = "" if before_id is None else f"&offset={before_id}"
         path = f"{_path_of(job_id)}/log?pagesize={size}{offset}"
@@ -238,19 +242,19 @@ class Duplicati:
         return _value_in(answer, "the log")
 
     def file_sets(self, job_id: str) -> Any:
-        """The versions of a job. Duplicati makes an entry in the log of the job for each request."""
+        """Return the versions of a job. Each request adds an entry to the log of the job."""
         return self._value("GET", f"{_path_of(job_id)}/filesets", "the list of versions")
 
     def server_state(self) -> Any:
-        """The state of the server, with the task that is running."""
+        """Return the state of the server, with the task that is running."""
         return self._value("GET", f"{API}/serverstate", "the state of the server")
 
     def task(self, task_id: int) -> Any:
-        """A task: when it began, and whether it has ended."""
+        """Return a task: when it began, and whether it has ended."""
         return self._value("GET", f"{API}/task/{task_id}", "the running task")
 
     def start(self, job_id: str) -> Any:
-        """Have a job run now; gives what the server says of it."""
+        """Start a job; return the server's response."""
         return self._value("POST", f"{_path_of(job_id)}/run", "the start of the backup")
 
     def _sign_in(self) -> None:
@@ -260,7 +264,7 @@ class Duplicati:
             answer = self._ask_for_login()
             if answer.status in OLDER_STATUSES and self._sign_in_as_of_old():
                 return
-        except (*TROUBLES, TooLarge) as error:
+        except (*REQUEST_ERRORS, TooLarge) as error:
             raise self._no_connection(*explain(error, self._limits.timeout_s)) from error
         if answer.is_redirect:
             sentence = "The server sends the login on to another address, to which no password is sent"
@@ -273,14 +277,14 @@ class Duplicati:
         token = answer.value.get("AccessToken")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise CollectFailure(Reason.NO_TOKEN, "No authentication token received")
-        self._session.forget()  # a newer server sets cookies for browsers, which need none beside the token
+        self._session.forget()  # a newer server sets cookies for browsers, not needed with the token
         self._session.token = token
 
     def _ask_for_login(self) -> Answer:
-        """Send the password; where the host name is refused, once more with the address that it led to.
+        """Send the password; repeat with the IP address if the host name is rejected.
 
-        The connection is made by the name again, so a certificate is still checked against that. Raises what `_ask`
-        raises, CollectFailure.
+        The connection is made by name again, so that the certificate is verified against it. Raises as `_ask`, and
+        CollectFailure.
         """
         login = {"Password": self._endpoint.password, "RememberMe": False}
         headers: Any = self._http.headers
@@ -290,14 +294,17 @@ class Duplicati:
         return answer
 
     def _sign_in_as_of_old(self) -> bool:
-        """Sign in to a Duplicati before 2.1; false when this is none. Raises what `_ask` raises, CollectFailure."""
+        """Sign in to a Duplicati before 2.1; False if it is newer.
+
+        Raises as `_ask`, and CollectFailure.
+        """
         self._session.cookies = {name: value for name, value in self._session.cookies.items() if name == XSRF_COOKIE}
         offer = self._ask("POST", OLD_LOGIN_PATH, data={"get-nonce": "1"})
-        told = offer.value if offer.is_good and isinstance(offer.value, Mapping) else {}
-        nonce, salt = _decoded(told.get("Nonce")), _decoded(told.get("Salt"))
+        values = offer.value if offer.is_good and isinstance(offer.value, Mapping) else {}
+        nonce, salt = _decoded(values.get("Nonce")), _decoded(values.get("Salt"))
         if nonce is None or salt is None:
             return XSRF_COOKIE in self._session.cookies and self._is_open()
-        self._session.cookies.setdefault("session-nonce", quote(str(told["Nonce"]), safe=""))
+        self._session.cookies.setdefault("session-nonce", quote(str(values["Nonce"]), safe=""))
         salted = hashlib.sha256(self._endpoint.password.encode() + salt).digest()
         proof = base64.b64encode(hashlib.sha256(nonce + salted).digest()).decode()
         answer = self._ask("POST", OLD_LOGIN_PATH, data={"password": proof})
@@ -309,20 +316,20 @@ class Duplicati:
         return True
 
     def _is_open(self) -> bool:
-        """Whether a Duplicati 2.0 answers without a login, since it has no password."""
+        """Return whether a Duplicati 2.0 without a password answers without a sign-in."""
         answer = self._ask("GET", SYSTEM_INFO_PATH)
         return answer.is_good and isinstance(answer.value, Mapping) and "APIVersion" in answer.value
 
     def _no_connection(self, reason: Reason, sentence: str) -> CollectFailure:
-        """The failure of a first contact, with a line for each protocol."""
+        """Return the failure of a first contact, with a line for each protocol."""
         address = self._endpoint.address
         lines = [f"{address.scheme.upper()}: {sentence}"]
         if address.scheme == HTTPS:
-            lines.append(f"HTTP: {self._say_of_http(reason)}")
-        return CollectFailure(reason, "\n".join([f"No connection to Duplicati at {address.place}", *lines]))
+            lines.append(f"HTTP: {self._check_http(reason)}")
+        return CollectFailure(reason, "\n".join([f"No connection to Duplicati at {address.netloc}", *lines]))
 
-    def _say_of_http(self, reason: Reason) -> str:
-        """Whether an unencrypted connection would do; found out without telling the password."""
+    def _check_http(self, reason: Reason) -> str:
+        """Return whether an unencrypted connection works; the password is not sent."""
         address = self._endpoint.address
         if reason in SOMEBODY_ANSWERS:
             plain = str(Address(HTTP, address.host, address.port))
@@ -335,7 +342,7 @@ class Duplicati:
         return _value_in(self._call(method, path, what, is_log=is_log), what)
 
     def _call(self, method: str, path: str, what: str, *, is_log: bool = False) -> Answer:
-        """Ask for something after the login. A log that is too large is for the caller to handle."""
+        """Send a request after the sign-in. The caller handles a log that is too large."""
         try:
             if time.monotonic() - self._signed_in_at > self._limits.token_s:
                 self._sign_in()
@@ -349,12 +356,15 @@ class Duplicati:
             if is_log:
                 raise
             raise CollectFailure(Reason.TOO_LARGE, f"Failed to get {what}: the response is too large") from None
-        except TROUBLES as error:
+        except REQUEST_ERRORS as error:
             reason, sentence = explain(error, self._limits.timeout_s)
             raise CollectFailure(reason, f"The request for {what} failed: {sentence}") from error
 
     def _ask_by_address(self, method: str, path: str, *, is_log: bool) -> Answer:
-        """Send a request; where the host name is refused after the login alone, as at the login. Raises as `_ask`."""
+        """Send a request; repeat with the IP address if the host name is rejected now.
+
+        Raises as `_ask`.
+        """
         answer = self._ask(method, path, is_log=is_log)
         if not answer.refuses_host:
             return answer
@@ -367,7 +377,7 @@ class Duplicati:
         raise CollectFailure(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
 
     def _ask(self, method: str, path: str, *, is_log: bool = False, **body: Any) -> Answer:
-        """Send one request; redirects are not followed. Raises any of `TROUBLES`, and TooLarge."""
+        """Send one request without following redirects. Raise `REQUEST_ERRORS`, TooLarge."""
         longest_s = self._limits.log_s if is_log else self._limits.answer_s
         largest = self._limits.log_bytes if is_log else self._limits.answer_bytes
         headers = {} if "data" in body else {"Content-Type": "application/json"}
@@ -384,9 +394,9 @@ class Duplicati:
                 **body,
             ) as answer,
         ):
-            reached = reached_place(answer)
+            reached = reached_address(answer)
             received = bytearray()
-            # What has come so far, at once: waiting for a full piece could take as long as a server likes.
+            # Read what has arrived: waiting for a full chunk could take arbitrarily long.
             while piece := answer.raw.read1(PIECE_BYTES, decode_content=True):
                 received += piece
                 if len(received) > largest:
@@ -402,7 +412,7 @@ def _path_of(job_id: str) -> str:
 
 
 def _value_in(answer: Answer, what: str) -> Any:
-    """The JSON of a good answer. Raises CollectFailure for any other."""
+    """Return the JSON of a successful response. Raise CollectFailure for any other."""
     if not answer.is_good:
         raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: {answer.phrase}")
     if answer.value is None:
@@ -418,10 +428,10 @@ def _value_of(body: bytes) -> Any:
 
 
 def _phrase(answer: requests.Response) -> str:
-    """The words for a status: the server's own, shortened, or the usual ones."""
-    said = "".join(sign for sign in (answer.reason or "") if sign.isprintable()).strip()[:LONGEST_PHRASE]
-    if said:
-        return said
+    """Return the status text: the server's, shortened, or the standard one."""
+    text = "".join(char for char in (answer.reason or "") if char.isprintable()).strip()[:LONGEST_PHRASE]
+    if text:
+        return text
     try:
         return HTTPStatus(answer.status_code).phrase
     except ValueError:

@@ -1,6 +1,6 @@
-"""Remembers which jobs each Duplicati server listed, since one record may hold jobs of several.
+"""Collect from one Duplicati server, and start jobs on it.
 
-It does so while the application runs.
+Collected runs cause no notifications: they are as old as their log. Failures are recorded in the audit log.
 """
 
 from collections.abc import Callable, Mapping, Sequence, Set
@@ -46,9 +46,10 @@ MOST_REMEMBERED = 1_000
 
 
 def replace_listed(server_id: str, address: str, listed: Set[str], own: Set[str]) -> frozenset[str]:
-    """Remember the jobs that the server at an address lists; return those of the record that it listed before alone.
+    """Store the jobs that the server at an address lists, in memory.
 
-    All are names; `own` are those of them that belong to the record `server_id`.
+    Returns the jobs of the record `server_id` that the previous list had and this one lacks. `own` are the listed jobs
+    that belong to that record.
     """
     remembered: dict[tuple[str, str], frozenset[str]] = current_app.extensions.setdefault(EXTENSION, {})
     before = remembered.get((server_id, address), frozenset())
@@ -58,20 +59,18 @@ def replace_listed(server_id: str, address: str, listed: Set[str], own: Set[str]
     return before - listed
 
 
-# Collecting: asks one Duplicati server for its jobs, schedules and logs, and stores what is new.
-#
-# Nobody is told about collected runs: they are as old as their log. What fails is recorded in the audit log.
+# Collecting: jobs, schedules and logs of one server
 
 Found = TypeVar("Found")
 
-PROBLEMS_TOLD = 50
-# Each list of versions takes its server a while, and makes an entry in the log of the job.
+PROBLEMS_SHOWN = 50
+# Each list of versions takes the server some time, and adds an entry to the log of the job.
 VERSION_LISTS_AT_ONCE = 10
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """On whose behalf a server is asked: what they may see, and whether they may change records."""
+    """The permissions of the user who collects: visible servers, changes to records."""
 
     actor: Actor = SYSTEM
     visible_server_ids: frozenset[str] | None = None
@@ -80,10 +79,10 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What came of asking one server.
+    """Result of collecting from one server.
 
-    `error_count` things could not be used, and `problems` says of the first why. `running` are jobs whose log cannot be
-    read yet since they run, with the time since when. `document` is all that came, as JSON, if somebody wanted it.
+    `error_count` entries were unusable, and `problems` has messages for the first ones. `running` are jobs whose log is
+    locked, with the time since when. `document` is the collected data as JSON, if requested.
     """
 
     server_id: str
@@ -100,17 +99,20 @@ class Collected:
 
 @dataclass(frozen=True, slots=True)
 class Synchronised:
-    """What came of asking one server for its schedules alone."""
+    """Result of collecting only the schedules of one server."""
 
     server_name: str
-    planned: int = 0
+    scheduled_count: int = 0
     problems: tuple[str, ...] = ()
     has_jobs: bool = True
 
 
 @dataclass(slots=True)
 class _Gathered:
-    """What the jobs have come to so far; `notes` by the record of their server, `logs` by Duplicati's id and name."""
+    """Results of the jobs so far.
+
+    `notes` by the record of their server, `logs` by Duplicati's id and name.
+    """
 
     keeps_logs: bool = False
     stored: int = 0
@@ -124,10 +126,10 @@ class _Gathered:
 
 
 def collect(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Collected:
-    """Ask one server for everything and store what is new.
+    """Collect everything from one server and store what is new.
 
-    Raises AppError for an order that cannot be carried out, and CollectFailure or UnreadableAnswer when the server
-    gives nothing that can be used; then the audit log says so.
+    Raises AppError for an invalid order, and CollectFailure or UnreadableAnswer if the server gives no usable response;
+    these are recorded in the audit log.
     """
     target = find_target(order, caller.visible_server_ids)
     return _recorded(
@@ -136,7 +138,10 @@ def collect(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIM
 
 
 def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Synchronised:
-    """Ask one server for its schedules and plan its jobs by them; nothing else is stored. Raises as `collect`."""
+    """Collect the schedules of one server and apply them to its jobs.
+
+    Raise as `collect`.
+    """
     target = find_target(order, caller.visible_server_ids)
     return _recorded(
         "backup_schedule_synced", order, target, caller, now, lambda: _synchronise(order, target, caller, now, limits)
@@ -146,7 +151,7 @@ def synchronise(order: Order, *, caller: Caller, now: datetime, limits: Limits =
 def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Collected:
     gathered = _Gathered(order.keeps_document)
     with Duplicati(target.endpoint, limits) as duplicati:
-        system_info, machine = _introduce(duplicati, target)
+        system_info, machine = _read_identity(duplicati, target)
         server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         backups = duplicati.backups()
@@ -171,12 +176,12 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
         stored=gathered.stored,
         skipped=gathered.skipped,
         error_count=len(problems),
-        problems=tuple(problems[:PROBLEMS_TOLD]),
+        problems=tuple(problems[:PROBLEMS_SHOWN]),
         running=tuple(gathered.running),
         has_jobs=bool(jobs or problems),
-        document=_written(document_of(system_info, backups, gathered.logs)) if order.keeps_document else None,
+        document=_to_json(document_of(system_info, backups, gathered.logs)) if order.keeps_document else None,
     )
-    # Every quarter of an hour nothing new from each server would fill the audit log; what a person asked for is in it.
+    # Automatic collections without new runs would fill the audit log; manual ones are always recorded.
     is_worth_telling = caller.actor != SYSTEM or gathered.stored or problems
     if collected.has_jobs and is_worth_telling:
         details = {
@@ -192,7 +197,7 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
 
 def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, limits: Limits) -> Synchronised:
     with Duplicati(target.endpoint, limits) as duplicati:
-        _system_info, machine = _introduce(duplicati, target)
+        _system_info, machine = _read_identity(duplicati, target)
         server_id = record_of(machine, target.server_id)
         check_visible(server_id, caller.visible_server_ids)
         jobs, problems = read_jobs(duplicati.backups(), runtime.settings().zone)
@@ -201,27 +206,30 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
         by_owner = _by_owner(owners, jobs, problems) if server else {}
     if not jobs and not problems:
         return Synchronised(machine.name, has_jobs=False)
-    planned = sum(apply_schedules(owner_id, group, now, problems) for owner_id, group in by_owner.items())
+    scheduled_count = sum(apply_schedules(owner_id, group, now, problems) for owner_id, group in by_owner.items())
     if server is None:
         problems += [f"{job.name}: this server is not known yet; collect its logs first" for job in jobs]
-    details = {"serverName": machine.name, "processed": planned, "errors": len(problems)}
+    details = {"serverName": machine.name, "processed": scheduled_count, "errors": len(problems)}
     _record("backup_schedule_synced", order.server_id or server_id, details, problems, caller.actor, now)
-    return Synchronised(machine.name, planned, tuple(problems[:PROBLEMS_TOLD]))
+    return Synchronised(machine.name, scheduled_count, tuple(problems[:PROBLEMS_SHOWN]))
 
 
-def _introduce(duplicati: Duplicati, target: Target) -> tuple[Any, Machine]:
-    """What a server says of itself, and who it is by that and by its settings."""
+def _read_identity(duplicati: Duplicati, target: Target) -> tuple[Any, Machine]:
+    """Return a server's system information and its identity."""
     system_info = duplicati.system_info()
     needs_id = not target.server_id.startswith(PROVISIONAL)
     return system_info, read_machine(system_info, duplicati.settings(), needs_id=needs_id)
 
 
 def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[str]) -> dict[str, list[CollectedJob]]:
-    """The jobs by the records that they belong to; those without one, and of records not to be seen, are problems."""
+    """Return the jobs by the record of their server.
+
+    Jobs without a record, or of records that are not visible, are added to `problems`.
+    """
     found: dict[str, list[CollectedJob]] = {}
     for job in jobs:
         try:
-            found.setdefault(owners.guess(job).server_id, []).append(job)
+            found.setdefault(owners.find_or_ask(job).server_id, []).append(job)
         except (Forbidden, CollectFailure, UnreadableAnswer) as refusal:
             problems.append(f"{job.name}: {refusal.message}")
     return found
@@ -230,11 +238,11 @@ def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[st
 def _collect_job(
     duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, caller: Caller, now: datetime
 ) -> None:
-    """Store what is new of one job, and note the rest. What is wrong with it costs no other job anything."""
+    """Store the new runs of one job and its state. An error affects no other job."""
     try:
         try:
             findings = _ask_job(duplicati, job, owners, gathered, now)
-            owner, note = findings.owner, _take_job(findings, job, gathered, caller, now)
+            owner, note = findings.owner, _store_job(findings, job, gathered, caller, now)
         except (CollectFailure, UnreadableAnswer) as error:
             gathered.problems.append(f"{job.name}: {error.message}")
             owner, note = owners.find(job), JobNote(job)
@@ -263,7 +271,7 @@ def _ask_job(
     return findings
 
 
-def _take_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, caller: Caller, now: datetime) -> JobNote:
+def _store_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, caller: Caller, now: datetime) -> JobNote:
     owner = findings.owner
     if owner is not None and findings.reports:
         with writing() as session:
@@ -283,7 +291,10 @@ def _take_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, cal
 
 
 def _with_versions(duplicati: Duplicati, owner_id: str, note: JobNote, gathered: _Gathered, now: datetime) -> JobNote:
-    """The note with the versions of the job, where no report tells them; a failure ends the asking for this time."""
+    """Return the note with the job's versions if no report has them.
+
+    After a failure no more versions are requested in this collection.
+    """
     if gathered.silences or not needs_versions(owner_id, note.job, now):
         return note
     versions = read_file_sets(duplicati, note.job)
@@ -291,14 +302,14 @@ def _with_versions(duplicati: Duplicati, owner_id: str, note: JobNote, gathered:
     return replace(note, has_asked_versions=True, versions=versions)
 
 
-def _written(document: Mapping[str, Any]) -> str:
+def _to_json(document: Mapping[str, Any]) -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _recorded(
     action: str, order: Order, target: Target, caller: Caller, now: datetime, work: Callable[[], Found]
 ) -> Found:
-    """Do the work; when it fails, the audit log and the record of the server say why."""
+    """Call `work`; record a failure in the audit log and in the server's record."""
     try:
         return work()
     except AppError as error:
@@ -323,19 +334,19 @@ def _record(
         target_type="backup",
         target_id=target_id,
         details=details,
-        error_message="\n".join(problems[:PROBLEMS_TOLD]) or None,
+        error_message="\n".join(problems[:PROBLEMS_SHOWN]) or None,
     )
 
 
-# Has a Duplicati run one of its jobs now, with the address and the password that are stored for it.
+# Starting a job, with the stored URL and password of its server
 
-# Reports name a job's number with this in front.
+# Prefix of a job's number in reports.
 REPORTED_PREFIX = "DB-"
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
-    """A job that its Duplicati has begun, or will begin after what it is at."""
+    """A job that has started or is queued in its Duplicati."""
 
     server_name: str
     job_name: str
@@ -343,9 +354,9 @@ class Started:
 
 
 def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, limits: Limits = LIMITS) -> Started:
-    """Have a job run now. Raises NotFound, AppError for a server that cannot be asked, CollectFailure.
+    """Start a job. Raise NotFound, CollectFailure, AppError if not collectable.
 
-    Only the start is waited for; how the run ended comes with its report.
+    Waits only for the start; the result is in the report of the run.
     """
     server = db.session.get(Server, server_id)
     job = db.session.scalars(select(Job).where(Job.server_id == server_id, Job.name == job_name)).first()
@@ -354,23 +365,23 @@ def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, lim
     server_name, reported_id = server.display_name, job.duplicati_id.removeprefix(REPORTED_PREFIX)
     target = find_target(Order(server_id=server_id), ALL_SERVERS)
     details: dict[str, Any] = {"serverName": server_name, "backupName": job_name}
-    place = {"target_type": "backup", "target_id": f"{server_id}:{job_name}"}
+    subject = {"target_type": "backup", "target_id": f"{server_id}:{job_name}"}
     try:
         with Duplicati(target.endpoint, limits) as duplicati:
             jobs, _problems = read_jobs(duplicati.backups(), runtime.settings().zone)
             answer = duplicati.start(_find(jobs, job_name, reported_id).duplicati_id)
     except AppError as error:
-        told = details | {"error": error.message}
-        record_entry("backup_started", "backup", now=now, actor=actor, status="error", details=told, **place)
+        failure = details | {"error": error.message}
+        record_entry("backup_started", "backup", now=now, actor=actor, status="error", details=failure, **subject)
         raise
     task_id = answer.get("ID") if isinstance(answer, dict) else None
     task_id = task_id if isinstance(task_id, int) else None
-    record_entry("backup_started", "backup", now=now, actor=actor, details=details | {"taskId": task_id}, **place)
+    record_entry("backup_started", "backup", now=now, actor=actor, details=details | {"taskId": task_id}, **subject)
     return Started(server_name, job_name, task_id)
 
 
 def _find(jobs: list[CollectedJob], name: str, reported_id: str) -> CollectedJob:
-    """The job of that name; of several, the one with the number that was reported."""
+    """Return the job of a name; of several, the one with the reported number."""
     named = [job for job in jobs if job.name == name and job.duplicati_id]
     if not named:
         raise CollectFailure(Reason.NO_JOB, "The Duplicati server no longer has a backup job of this name")

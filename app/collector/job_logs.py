@@ -1,4 +1,4 @@
-"""Reads the log of a job page by page, newest first."""
+"""Read the log, versions and state of a job; find the server it belongs to."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -29,18 +29,19 @@ from app.core.db.extensions import db
 from app.reports.fields import SYNC
 from app.reports.report import Report
 
-# Duplicati gives no more entries at once, and no fewer than ten, whatever is asked for.
+# Duplicati's maximum and minimum number of entries per page.
 LARGEST_PAGE, SMALLEST_PAGE = 500, 10
-# Duplicati keeps thirty days: hourly runs are 720 entries, in smallest pages 72.
+# Duplicati keeps thirty days: hourly runs are 720 entries, in the smallest pages 72.
 MOST_ENTRIES, MOST_REQUESTS = 12_500, 150
 
 
 def log_pages(duplicati: Duplicati, job_id: str) -> Iterator[Any]:
-    """Give the pages of a log until one is empty or brings nothing new; each entry once.
+    """Yield the pages of a log until one is empty or has nothing new.
 
-    A page may be smaller than was asked for, as a server may have a limit of its own. Where a page is too large to be
-    read, half as many entries are asked for. An answer that is no list is given as it came. Raises CollectFailure and
-    DatabaseLocked.
+    Each entry once.
+
+    Pages may be smaller than requested, since servers may have a lower limit. If a page is too large, half as many
+    entries are requested. A response that is not a list is yielded unchanged. Raises CollectFailure and DatabaseLocked.
     """
     size, before_id, count = LARGEST_PAGE, None, 0
     for _request in range(MOST_REQUESTS):
@@ -52,7 +53,7 @@ def log_pages(duplicati: Duplicati, job_id: str) -> Iterator[Any]:
         if not isinstance(page, list):
             yield page
             return
-        # A server that knows no `offset` begins again with the newest.
+        # A server that ignores `offset` starts again with the newest entry.
         new = [entry for entry in page if before_id is None or _is_before(entry, before_id)]
         if new or before_id is None:
             yield new
@@ -75,14 +76,14 @@ def _is_before(entry: Any, entry_id: int) -> bool:
 
 
 def _id_of(entry: Any) -> int | None:
-    """The number of an entry, which may be written as a text."""
+    """Return the id of an entry, which may be a string."""
     number = entry.get("ID") if isinstance(entry, Mapping) else None
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < 19:
         number = int(number)
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
-# Which machine the jobs of a server are of: most of the server itself, some of another by settings of their own.
+# The owner of a job: usually the server itself; another one if the job has its own machine settings
 
 EXTENSION = "duplistatus.job_owners"
 MOST_REMEMBERED = 10_000
@@ -91,22 +92,22 @@ MOST_COMPARED = 500
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """The record that the runs of a job belong to, and the name that its reports give the machine."""
+    """The record for the runs of a job, and the server's name in its reports."""
 
     server_id: str
     name: str
 
     @property
     def machine(self) -> Machine:
-        """It, as reports name it."""
+        """The identity as in reports."""
         return Machine(self.server_id, self.name)
 
 
 class JobOwners:
-    """Finds out the owners of the jobs of one server, with as few requests as can be.
+    """Determines the owners of the jobs of one server, with few requests.
 
-    A job is asked for its own settings when it is new here, and before new runs of it are stored. What came of that is
-    remembered while the application runs.
+    A job's own settings are requested if the job is new here, and before new runs of it are stored. The result is
+    cached while the application runs.
     """
 
     def __init__(
@@ -123,17 +124,17 @@ class JobOwners:
 
     @property
     def machine(self) -> Machine:
-        """The server itself."""
+        """The identity of the server itself."""
         return self._own.machine
 
-    def guess(self, job: CollectedJob) -> Owner:
-        """Return the owner as far as it is known here; asks only where `find` does not know it. Raises as `ask`."""
+    def find_or_ask(self, job: CollectedJob) -> Owner:
+        """Return the known owner, or that of `ask`. Raise as `ask`."""
         return self.find(job) or self.ask(job)
 
     def find(self, job: CollectedJob) -> Owner | None:
-        """Return the owner as far as it is known here. Raises Forbidden.
+        """Return the known owner. Raise Forbidden.
 
-        None for a job that is new, or whose remembered owner has no record (any more).
+        None for a new job, or if the record of the cached owner does not exist (any more).
         """
         owner = self._remembered.get((self._own.server_id, job.duplicati_id))
         if owner is not None and not self._has_record(owner):
@@ -145,8 +146,8 @@ class JobOwners:
     def ask(self, job: CollectedJob, instants: Collection[datetime] = ()) -> Owner:
         """Return the owner by the job's own settings.
 
-        Where they cannot be had it is the one of before, or the one that has runs of the job that began at any of
-        `instants`. Raises Forbidden, and CollectFailure or UnreadableAnswer where there is none.
+        If they are not available, it is the cached owner, or the one that has runs of the job that began at any of
+        `instants`. Raises Forbidden, and CollectFailure or UnreadableAnswer if there is none.
         """
         key = (self._own.server_id, job.duplicati_id)
         if not job.duplicati_id:
@@ -163,7 +164,10 @@ class JobOwners:
         return self._checked(owner)
 
     def known_runs(self, job: CollectedJob, owner: Owner) -> frozenset[datetime]:
-        """Return the begins of the known runs of a job, also of those from before it had an owner of its own."""
+        """Return the start times of the known runs of a job.
+
+        Includes runs stored before it had an owner of its own.
+        """
         own = known_runs(self._own.server_id, job.name)
         return own if owner.server_id == self._own.server_id else own | known_runs(owner.server_id, job.name)
 
@@ -178,7 +182,7 @@ class JobOwners:
         return read_settings(backup) or {}
 
     def _owner_of_runs(self, job: CollectedJob, instants: Collection[datetime]) -> Owner | None:
-        """The one record that has runs of a job of this name which began at any of some instants."""
+        """Return the only record with runs of this job name that began at given instants."""
         sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
         wanted = (
             select(Server.id, Server.name)
@@ -197,7 +201,7 @@ class JobOwners:
         self._remembered[key] = owner
 
     def is_certain(self, job: CollectedJob) -> bool:
-        """Return whether the job was asked in this conversation."""
+        """Return whether the job's settings were requested in this session."""
         return job.duplicati_id in self._asked
 
     def _owner_by(self, machine: Machine) -> Owner:
@@ -225,15 +229,15 @@ class JobOwners:
         return owner
 
 
-# Reads what one job of a Duplicati server has to tell: its runs, whether it is running, its versions.
+# Runs, state and versions of one job
 
 
 @dataclass(slots=True)
 class JobFindings:
-    """What a job has told: its runs, what of its log cannot be used, and the entries as they came.
+    """The runs of a job, unusable entries of its log, and the raw entries.
 
-    `known` are the begins of the runs that were stored before. `failure` is why the rest of the log could not be had,
-    after some of it was read. The owner is None until it is known.
+    `known` are the start times of the runs stored before. `failure` is why the rest of the log was not available, after
+    a part of it. The owner is None until it is known.
     """
 
     owner: Owner | None
@@ -246,15 +250,17 @@ class JobFindings:
 
 
 def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: datetime) -> JobFindings:
-    """Read the runs of a job that are not known yet, and those beside them. Raises AppError when nothing can be had.
+    """Read the unknown runs of a job, and neighbouring ones.
 
-    A database that is locked by a run is no error; neither is a synchronisation, which has no log that can be read.
+    Raise AppError without any data.
+
+    A database that is locked by a run is no error; neither is a synchronisation, which has no readable log.
     """
     if job.operation == SYNC:
         return _read_sync(job, owners)
     if not job.duplicati_id:
         raise UnreadableAnswer("the list of jobs contains no id for it")
-    findings = JobFindings(_guess(job, owners))
+    findings = JobFindings(_known_owner(job, owners))
     try:
         _read_log(duplicati, job, owners, findings, now)
     except DatabaseLocked:
@@ -268,7 +274,7 @@ def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: da
 
 
 def _read_sync(job: CollectedJob, owners: JobOwners) -> JobFindings:
-    owner = _guess(job, owners)
+    owner = _known_owner(job, owners)
     reports = sync_reports(job, owners.machine)
     instants = {report.began_at for report in reports}
     if owner is None or not instants <= owners.known_runs(job, owner):
@@ -276,16 +282,16 @@ def _read_sync(job: CollectedJob, owners: JobOwners) -> JobFindings:
     return JobFindings(owner, list(_of(owner, reports)), known=owners.known_runs(job, owner))
 
 
-def _guess(job: CollectedJob, owners: JobOwners) -> Owner | None:
-    """The owner as far as it can be known before the runs of a job."""
+def _known_owner(job: CollectedJob, owners: JobOwners) -> Owner | None:
+    """Return the owner as far as it is known before the runs of a job are read."""
     try:
-        return owners.guess(job)
+        return owners.find_or_ask(job)
     except (CollectFailure, UnreadableAnswer):
         return None
 
 
 def read_file_sets(duplicati: Duplicati, job: CollectedJob) -> tuple[str, ...] | None:
-    """Return the times of the versions of a job, newest first; None where they cannot be had."""
+    """Return the times of a job's versions, newest first; None if not available."""
     try:
         return read_versions(duplicati.file_sets(job.duplicati_id), runtime.settings().zone)
     except CollectFailure:
@@ -293,7 +299,10 @@ def read_file_sets(duplicati: Duplicati, job: CollectedJob) -> tuple[str, ...] |
 
 
 def _read_log(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, findings: JobFindings, now: datetime) -> None:
-    """Read a log to its end, as any of its runs may be known by a report, and an earlier reading broken off."""
+    """Read a log to its end.
+
+    Some of its runs may be known from reports, and an earlier collection may be incomplete.
+    """
     zone = runtime.settings().zone
     if findings.owner is not None:
         findings.known = owners.known_runs(job, findings.owner)
@@ -313,7 +322,7 @@ def _of(owner: Owner, reports: Iterable[Report]) -> list[Report]:
 
 
 def _running_since(duplicati: Duplicati, job: CollectedJob, owner: Owner, now: datetime) -> datetime:
-    """Return when the task that locks a database began; where the server does not say so, when that was first seen."""
+    """Return when the task that locks a database began, or the lock was first seen."""
     try:
         task_id = find_active_task(duplicati.server_state(), job.duplicati_id)
         task = None if task_id is None else duplicati.task(task_id)

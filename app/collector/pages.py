@@ -1,4 +1,4 @@
-"""What the pages about collecting show: the form, and what came of it in the reader's words."""
+"""Pages for collecting: form, progress, results, and starting a job."""
 
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from app.collector.collecting import Caller
 from app.collector.request import caller, find_batch
 from app.collector.rounds import Batch
 from app.collector.targets import Order, find_addressed, find_collectable, stored_address
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.web import pages as web_pages
 from app.web.forms import SettingsForm
 from app.web.pages import pages_bp
@@ -30,7 +30,7 @@ UNCHECKED = "unchecked"
 
 
 class CollectForm(SettingsForm):
-    """Which servers to ask, and how."""
+    """Form of a collection: servers and options."""
 
     server_id = SelectField(lazy_gettext("Server"), default="", validate_choice=False)
     hosts = StringField(
@@ -62,7 +62,7 @@ class CollectForm(SettingsForm):
     keeps_document = BooleanField(lazy_gettext("Also download as JSON"))
 
     def offer_servers(self, servers: list[Server]) -> None:
-        """Fill in the servers that are known with an address."""
+        """Fill the choices with the servers that have a URL."""
         known = sorted(servers, key=lambda server: server.display_name.casefold())
         self.server_id.choices = [
             SelectChoice("", _("Other (enter address)")),
@@ -70,7 +70,7 @@ class CollectForm(SettingsForm):
         ]
 
     def attempt(self, caller: Caller, now: datetime) -> Batch | None:
-        """Begin to ask; None when the form tells why not."""
+        """Start a collection; None if the form has errors."""
         orders = self._orders(caller)
         if self.wrong_fields:
             return None
@@ -104,9 +104,9 @@ class CollectForm(SettingsForm):
         return [Order(hostname=host, **more) for host in hosts]
 
     def _order_for_known(self, caller: Caller, more: dict[str, Any]) -> Order:
-        """An order for a server of the list; a password that was entered goes to the address that is stored.
+        """Return the order for a listed server.
 
-        Headers are used and stored with such a password alone.
+        An entered password is used for the stored URL. Headers are used and stored only with such a password.
         """
         known = {server.id: server for server in find_addressed(caller.visible_server_ids)}
         server = known.get(self.server_id.data)
@@ -123,7 +123,10 @@ class CollectForm(SettingsForm):
 
 
 def failure_words(error_code: str, error: str) -> str:
-    """Why a server could not be asked, in the reader's language; the service's own words for anything else."""
+    """Return a failure in the user's language.
+
+    Unknown failures keep their English text.
+    """
     words = {
         "FORBIDDEN_ADDRESS": _("Connections to this type of address are not allowed."),
         "UNKNOWN_HOST": _("The host name cannot be resolved. Check the spelling."),
@@ -152,7 +155,7 @@ def failure_words(error_code: str, error: str) -> str:
 
 
 def progress_words(batch: Batch) -> str:
-    """How far a batch is, as a heading."""
+    """Return the progress of a collection as a heading."""
     count = len(batch.items)
     if not batch.is_done:
         return ngettext("Collecting from %(num)s server", "Collecting from %(num)s servers", count)
@@ -167,19 +170,19 @@ def _choice_text(server: Server) -> str:
     return name if server.has_password else _("%(name)s, no password stored", name=name)
 
 
-# Pages that ask Duplicati servers: a form, how far it is, and starting a job. All may collect; see `Caller`.
+# Views. All users may collect; see `Caller`
 
 
 @pages_bp.get("/collect")
 def collect_form() -> ResponseReturnValue:
-    """Which servers to ask, in a dialog or on a page."""
+    """Show the form, in a dialog or on a page."""
     form = CollectForm(formdata=None, server_id=request.args.get("server", ""))
     return _show_form(form)
 
 
 @pages_bp.post("/collect")
 def start_collecting() -> ResponseReturnValue:
-    """Begin to ask, and go where it can be watched."""
+    """Start a collection, and redirect to its progress."""
     form = CollectForm()
     batch = form.attempt(caller(), runtime.now())
     return redirect(url_for("pages.collection", batch_id=batch.id), 303) if batch else (_show_form(form), 400)
@@ -187,7 +190,7 @@ def start_collecting() -> ResponseReturnValue:
 
 @pages_bp.post("/collect/known")
 def collect_known() -> ResponseReturnValue:
-    """Ask the servers that are named, or all, with what is stored for them."""
+    """Collect from the given servers, or all, with their stored data."""
     asking = caller()
     named = [Order(server_id=server_id) for server_id in dict.fromkeys(request.form.getlist("server"))]
     orders = named or rounds.orders_for_all(asking.visible_server_ids)
@@ -201,7 +204,7 @@ def collect_known() -> ResponseReturnValue:
 
 @pages_bp.get("/collect/<batch_id>")
 def collection(batch_id: str) -> ResponseReturnValue:
-    """How far servers that are asked together are; the part that changes alone when the page asks for it."""
+    """Show the progress of a collection; only the changing part on request."""
     batch = find_batch(batch_id)
     values = {"batch": batch, "title": progress_words(batch), "failure_words": failure_words}
     part = "progress" if "HX-Request" in request.headers else "page"
@@ -209,9 +212,9 @@ def collection(batch_id: str) -> ResponseReturnValue:
 
 
 @pages_bp.post("/detail/<server_id>/run")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def run_job(server_id: str) -> ResponseReturnValue:
-    """Have a job run now at its Duplicati, and go back to where the person was."""
+    """Start a job on its Duplicati, and return to the previous page."""
     try:
         started = collecting.start_job(server_id, request.form.get("backup", ""), actor=actor(), now=runtime.now())
     except AppError as refusal:

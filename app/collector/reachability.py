@@ -1,6 +1,6 @@
-"""What answers of a Duplicati server mean that are not the ones that were asked for.
+"""Errors of Duplicati servers, and the connection test.
 
-The recordings in `tests/data/duplicati/api` show them; those of Duplicati 2.0 are known from its source.
+The recordings in `tests/data/duplicati/api` have the error responses; those of Duplicati 2.0 are known from its source.
 """
 
 import errno
@@ -18,7 +18,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionErr
 
 from app.backups.servers import check_url
 from app.plugin import AppError, ForbiddenAddress
-from app.plugin.http import answers_within, guarded_session, reached_place
+from app.plugin.http import answers_within, guarded_session, reached_address
 from app.reports.decoding import read_json
 
 HOST_NAME_REFUSED = "invalid hostname"
@@ -27,27 +27,27 @@ DATABASE_LOCKED = "DatabaseLocked"
 
 
 def refuses_host_name(status: int, body: bytes) -> bool:
-    """Return whether a Duplicati refused the name in the Host header, of which it knows only those it was given."""
+    """Return whether a Duplicati rejected the host name of a request."""
     if status != 403:
         return False
     try:
-        told = read_json(body)
+        value = read_json(body)
     except ValueError:
         return HOST_HEADER_REFUSED in body.lower()  # Duplicati 2.0
-    error = told.get("Error") if isinstance(told, Mapping) else None
+    error = value.get("Error") if isinstance(value, Mapping) else None
     return isinstance(error, str) and error.lower().startswith(HOST_NAME_REFUSED)
 
 
 def is_locked(status: int, value: Any) -> bool:
-    """Return whether a job's database cannot be read since a run is using it."""
+    """Return whether a job's database is locked by a run."""
     return status == 400 and isinstance(value, Mapping) and value.get("HelpId") == DATABASE_LOCKED
 
 
-# Why a Duplicati server could not be asked: one word for programs, one sentence for people.
+# Failures: a code for programs, a sentence for users
 
 
 class Reason(StrEnum):
-    """What was in the way."""
+    """The reason of a failure."""
 
     FORBIDDEN = "FORBIDDEN_ADDRESS"
     UNKNOWN_HOST = "UNKNOWN_HOST"
@@ -67,12 +67,12 @@ class Reason(StrEnum):
     HOST_NAME = "HOST_NAME"
 
 
-# Which of them say that a server does not answer. It is not asked for fifty jobs then, one time limit after the other.
+# Reasons that mean that a server does not answer: then its other jobs are not requested, each until the time limit.
 SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
 SILENCES_ALLOWED = 2
-# Which of them say that another scheme might do; the others say that nobody is there.
+# Reasons for which another scheme may work; the others mean that nothing listens there.
 SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
-# What OpenSSL says of a certificate by number (X509_V_ERR_…), and how people are told; anything else is not trusted.
+# OpenSSL's verification errors by number (X509_V_ERR_…) and their messages; all others are "not trusted".
 CERTIFICATE_SENTENCES = {
     9: "The certificate is not good yet; perhaps a clock is wrong",
     10: "The certificate has expired",
@@ -84,9 +84,9 @@ UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHO
 
 
 class CollectFailure(AppError):
-    """A Duplicati server could not be asked, or gave no usable answer. The text holds no secret."""
+    """A request to a Duplicati server failed. The text contains no secret."""
 
-    status = 500  # wire: the reference answers every cause with it
+    status = 500  # wire: the original answers every cause with it
 
     def __init__(self, reason: Reason, sentence: str) -> None:
         super().__init__(sentence, errorCode=reason.value)
@@ -94,7 +94,7 @@ class CollectFailure(AppError):
 
 
 def host_name_refused(host: str) -> str:
-    """Return the sentence for a Duplicati that takes neither the name nor the address of its machine."""
+    """Return the message for a Duplicati that accepts neither host name nor IP."""
     return (
         f"This Duplicati rejects the host name {host}: allow it with --webservice-allowed-hostnames "
         "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address"
@@ -102,12 +102,12 @@ def host_name_refused(host: str) -> str:
 
 
 def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
-    """The reason and the sentence for what `requests` raised."""
+    """Return the reason and the sentence for an error of `requests`."""
     causes = list(_chain(error))
     for kind, reason, sentence in (
         (ForbiddenAddress, Reason.FORBIDDEN, str(error)),
         (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, "The host name is not known"),
-        (ssl.SSLCertVerificationError, Reason.CERTIFICATE, _say_of_certificate(causes)),
+        (ssl.SSLCertVerificationError, Reason.CERTIFICATE, _certificate_message(causes)),
         (ssl.SSLError, Reason.NO_TLS, "No encrypted connection could be established; the server may support http only"),
         (ConnectionRefusedError, Reason.REFUSED, "Connection refused; check the port"),
         (
@@ -123,13 +123,16 @@ def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
     return Reason.BROKEN_OFF, "The connection was interrupted"
 
 
-def _say_of_certificate(causes: Iterable[BaseException]) -> str:
+def _certificate_message(causes: Iterable[BaseException]) -> str:
     codes = (getattr(cause, "verify_code", None) for cause in causes)
     return next((CERTIFICATE_SENTENCES[code] for code in codes if code in CERTIFICATE_SENTENCES), NOT_TRUSTED)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what led to it: libraries wrap one into another, as cause, as reason or as an argument."""
+    """Yield an error and its causes.
+
+    Libraries wrap errors as cause, as reason or as an argument.
+    """
     seen: set[int] = set()
     waiting: list[object] = [error]
     while waiting:
@@ -141,21 +144,21 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         waiting += [found.__cause__, found.__context__, getattr(found, "reason", None), *found.args]
 
 
-# Asks whether a Duplicati answers at an address, without telling it anything.
+# Connection test: detect a Duplicati at an address without sending credentials
 
 TIMEOUT_S = 15.0
 MOST_BYTES = 64 * 1024
 LOGIN_PATH, OLD_LOGIN_PATH = "/api/v1/auth/login", "/login.cgi"
-# What a Duplicati before 2.1 answers to a path that it does not know, or guards by its token.
+# Statuses of a Duplicati before 2.1 for unknown paths, or paths protected by its token.
 OLDER_STATUSES = frozenset({400, 404, 405, 501})
-# Nobody's password: the refusal of it is what tells a Duplicati.
+# A password that nobody has: its rejection identifies a Duplicati.
 KNOCK = {"Password": "x", "RememberMe": False}
-# What a Duplicati before 2.1 hands out with every answer.
+# A cookie that a Duplicati before 2.1 sends with every response.
 XSRF_COOKIE = "xsrf-token="
 
 
 class LoginAnswer(Protocol):
-    """What counts of an answer to a login; `reached` is the address that gave it, as a Host header."""
+    """The used part of a sign-in response; `reached` is the responding address."""
 
     @property
     def reached(self) -> str: ...
@@ -172,7 +175,7 @@ Found = TypeVar("Found", bound=LoginAnswer)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether a Duplicati answered, and a sentence for people."""
+    """Whether a Duplicati answered, and a sentence for users."""
 
     is_success: bool
     message: str
@@ -180,7 +183,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """Status and beginning of an answer, the cookies that came along, and the address that gave it."""
+    """Status, start of the body, cookies and address of a response."""
 
     status: int
     body: bytes
@@ -189,17 +192,17 @@ class _Answer:
 
     @property
     def refuses_host(self) -> bool:
-        """Whether a Duplicati does not take the host name."""
+        """Whether the host name was rejected."""
         return refuses_host_name(self.status, self.body)
 
     @property
     def is_of_login(self) -> bool:
-        """Whether a login of either generation can have given it to a wrong password."""
+        """Whether it can be the response of either generation to a wrong password."""
         return self.status in OLDER_STATUSES or _is_refusal(self)
 
 
 class _Probe:
-    """Sends what tells a Duplicati from other servers to one of them."""
+    """Sends the requests that identify a Duplicati."""
 
     def __init__(self, origin: str, headers: Mapping[str, str], verifies_certificate: bool, timeout_s: float) -> None:
         self._origin = origin
@@ -208,22 +211,25 @@ class _Probe:
         self._timeout_s = timeout_s
 
     def ask_for_login(self) -> _Answer:
-        """Try the sign-in; where the host name is refused, once more with the address that it led to."""
+        """Try to sign in; repeat with the IP address if the host name is rejected."""
         return ask_by_reached_address(lambda: self.send(LOGIN_PATH, json=KNOCK), self._headers)
 
     def is_older(self) -> bool:
-        """Whether a Duplicati before 2.1 is there, by what it offers for a login; without a password it fails."""
+        """Return whether it is a Duplicati before 2.1, by its nonce.
+
+        Fails without a password.
+        """
         answer = self.send(OLD_LOGIN_PATH, data={"get-nonce": "1"})
         if answer.status == 500 and XSRF_COOKIE in answer.cookies:
             return True
         try:
-            told = read_json(answer.body)
+            value = read_json(answer.body)
         except ValueError:
             return False
-        return answer.status == 200 and isinstance(told, dict) and "Nonce" in told and "Salt" in told
+        return answer.status == 200 and isinstance(value, dict) and "Nonce" in value and "Salt" in value
 
     def send(self, path: str, **sent: Any) -> _Answer:
-        """Send one request. Raises what `requests` raises, Timeout for an answer that trickles."""
+        """Send one request. Raise as `requests`, Timeout if the response is slow."""
         body = b""
         with answers_within(self._timeout_s), guarded_session() as session:
             session.headers.update(self._headers)
@@ -231,7 +237,7 @@ class _Probe:
             options: dict[str, Any] = {"timeout": self._timeout_s, "allow_redirects": False, "stream": True}
             url = f"{self._origin}{path}"
             with session.post(url, verify=self._verifies_certificate, **options, **sent) as answer:
-                reached = reached_place(answer)
+                reached = reached_address(answer)
                 while len(body) < MOST_BYTES and (part := answer.raw.read1(4096, decode_content=True)):
                     body += part
                 cookies = "\n".join(answer.raw.headers.getlist("Set-Cookie"))
@@ -245,10 +251,12 @@ def try_connection(
     headers: Mapping[str, str] | None = None,
     timeout_s: float = TIMEOUT_S,
 ) -> Outcome:
-    """Knock at the sign-in of the Duplicati at an address. Raises AppError for an address that may not be called.
+    """Test the sign-in of the Duplicati at a URL.
 
-    Only scheme, host and port of the address count. Redirects are not followed, since they could lead anywhere.
-    `headers` go along, for a proxy with a sign-in of its own.
+    Raise AppError for a forbidden address.
+
+    Only scheme, host and port of the URL are used. Redirects are not followed, since they could lead anywhere.
+    `headers` are sent as well, for a proxy with its own sign-in.
     """
     check_url(url)
     parts = urlsplit(url.strip())
@@ -275,9 +283,9 @@ def try_connection(
 
 
 def ask_by_reached_address(ask: Callable[[], Found], headers: MutableMapping[str, str]) -> Found:
-    """Send a login; where the host name is refused, once more with the address that it led to as `Host` of `headers`.
+    """Send a sign-in; if the host name is rejected, repeat with the IP as `Host`.
 
-    Returns the second answer if a login can have given it, else the first. Raises what `ask` raises.
+    Returns the second response if a sign-in can have given it, else the first. Raises as `ask`.
     """
     first = ask()
     if not first.refuses_host or not first.reached or "Host" in headers:
@@ -288,16 +296,16 @@ def ask_by_reached_address(ask: Callable[[], Found], headers: MutableMapping[str
 
 
 def _keep_as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    """Add nothing: else a password for this host from the environment would go along."""
+    """Add nothing; otherwise a password for this host from the environment is sent."""
     return request
 
 
 def _is_refusal(answer: _Answer) -> bool:
-    """Whether a password was refused as Duplicati does it."""
+    """Return whether a response is Duplicati's rejection of a password."""
     if answer.status != 401:
         return False
     try:
-        told = json.loads(answer.body)
+        value = json.loads(answer.body)
     except ValueError:
-        return True  # a proxy with a sign-in of its own
-    return isinstance(told, dict) and told.get("Error") == "Failed to log in" and told.get("Code") == 401
+        return True  # a proxy with its own sign-in
+    return isinstance(value, dict) and value.get("Error") == "Failed to log in" and value.get("Code") == 401

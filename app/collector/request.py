@@ -1,4 +1,4 @@
-"""On whose behalf Duplicati servers are asked in a request."""
+"""The collecting user of the current request."""
 
 from flask_login import current_user
 
@@ -8,10 +8,10 @@ from app.web.request import actor, visible_server_ids
 
 
 def caller() -> Caller:
-    """On whose behalf servers are asked in this request."""
+    """Return the permissions of the user of this request."""
     return Caller(actor(), visible_server_ids(), may_change=current_user.is_admin)
 
 
 def find_batch(batch_id: str) -> rounds.Batch:
-    """A collection that the person of this request may see. Raises NotFound."""
+    """Return a collection that the user of this request may see. Raise NotFound."""
     return rounds.batches_of_application().find(batch_id, reader_id=current_user.id, is_admin=current_user.is_admin)

@@ -1,7 +1,7 @@
-"""Asks several servers in the background, so that a person can watch: who waits, who is asked, what came of it.
+"""Collect from several servers in the background, on request and automatically.
 
-A batch lives in the memory of the process that runs it, and is forgotten half an hour after its end: what it stored is
-in the database, and passwords that were typed for it must not be.
+A batch is in the memory of the process that runs it, and is deleted half an hour after its end: its results are in the
+database, and entered passwords must not be stored.
 """
 
 import logging
@@ -33,7 +33,7 @@ from app.schedules.intervals import BadInterval, parse_interval
 log = logging.getLogger(__name__)
 
 EXTENSION = "duplistatus.collections"
-# So many servers are asked at once, whoever wants how many.
+# Maximum number of concurrent collections, of all users.
 WORKERS = 4
 MOST_ITEMS = 500
 MOST_RUNNING = 10
@@ -41,7 +41,7 @@ KEPT = timedelta(minutes=30)
 
 
 class State(StrEnum):
-    """How far a server of a batch is."""
+    """State of a server in a batch."""
 
     WAITING = "waiting"
     COLLECTING = "collecting"
@@ -51,7 +51,7 @@ class State(StrEnum):
 
 @dataclass(slots=True)
 class Item:
-    """One server of a batch. `place` is what people call the machine before it has told its name."""
+    """One server of a batch. `place` is its address until its name is known."""
 
     number: int
     place: str
@@ -63,29 +63,29 @@ class Item:
 
     @property
     def name(self) -> str:
-        """What to call it, as far as known."""
+        """The name, as far as known."""
         return (self.collected.server_alias or self.collected.server_name) if self.collected else self.place
 
 
 @dataclass(slots=True)
 class Batch:
-    """Servers that are asked together, for one person."""
+    """A collection from several servers, for one user."""
 
     id: str
     owner_id: str | None
     began_at: datetime
     items: tuple[Item, ...]
     ended_at: datetime | None = None
-    # What is still to do. Orders hold passwords, so they are gone as soon as they are carried out.
+    # Pending orders. They hold passwords, so they are deleted as soon as they are processed.
     waiting: SimpleQueue[tuple[Item, Order]] = field(default_factory=SimpleQueue, repr=False)
 
     @property
     def is_done(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether all servers are finished."""
         return all(item.state in (State.COLLECTED, State.FAILED) for item in self.items)
 
     def count(self, *states: State) -> int:
-        """How many servers are that far."""
+        """Return the number of servers in the given states."""
         return sum(item.state in states for item in self.items)
 
 
@@ -99,7 +99,10 @@ class Batches:
         self._batches: dict[str, Batch] = {}
 
     def start(self, orders: Sequence[Order], *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Batch:
-        """Begin to ask servers, and return at once. Raises AppError for none or too many, Conflict for a busy day."""
+        """Start collecting from servers in the background.
+
+        Raises AppError for no or too many orders, Conflict for too many batches.
+        """
         if not orders:
             raise AppError("No server can be collected from: store a URL and a password first")
         if len(orders) > MOST_ITEMS:
@@ -119,7 +122,7 @@ class Batches:
         return batch
 
     def find(self, batch_id: str, *, reader_id: str | None, is_admin: bool) -> Batch:
-        """A batch as it is now, for whoever started it and for administrators. Raises NotFound."""
+        """Return a snapshot of a batch, for its user and administrators. Raise NotFound."""
         with self._lock:
             batch = self._batches.get(batch_id)
         if batch is None or not (is_admin or batch.owner_id == reader_id):
@@ -153,7 +156,7 @@ class Batches:
             if error.extra.get("masterKeyInvalid"):
                 item.error_code = "MASTER_KEY"
             item.state = State.FAILED
-        except Exception:  # the outermost loop of this thread: the other servers have their turn all the same
+        except Exception:  # the outermost loop of this thread: the other servers are still processed
             log.exception("collecting from %s failed", item.place)
             item.error, item.state = "Something unexpected went wrong; the log has the details", State.FAILED
         else:
@@ -165,14 +168,14 @@ class Batches:
 
 
 def batches_of_application() -> Batches:
-    """The batches of the running application."""
+    """Return the batches of the current application."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
     found: Batches = app.extensions.setdefault(EXTENSION, Batches(app))
     return found
 
 
 def orders_for_all(visible_server_ids: frozenset[str] | None) -> list[Order]:
-    """An order for each server that can be asked with what is stored."""
+    """Return an order for each server that can be collected with its stored data."""
     return [Order(server_id=server.id) for server in find_collectable(visible_server_ids)]
 
 
@@ -184,23 +187,25 @@ def _place_of(order: Order, caller: Caller) -> str:
     return server.display_name if server else order.server_id
 
 
-# When a server is asked again that is asked by itself, and when one that cannot be asked.
+# Times of the automatic collection, also after failures
 
-# The choices that people have, as interval texts.
+# The offered intervals.
 CHOICES = ("15m", "1h", "3h", "6h", "12h", "1D", "7D")
 LONGEST_WAIT = timedelta(days=1)
 
 
 def is_choice(text: str) -> bool:
-    """Whether a server may be asked that often; the empty text is never."""
+    """Return whether an interval is offered; the empty text is never."""
     return text == "" or text in CHOICES
 
 
 def next_pull(interval_text: str, now: datetime, *, failing_since: datetime | None = None) -> datetime | None:
-    """When to ask again; None for never, and for an interval that cannot be read.
+    """Return the time of the next collection.
 
-    After a failure as long is waited as it has been failing, so that the tries become rarer and rarer: twice the time
-    each time, a day at most, and never less than the interval.
+    None for never and for invalid intervals.
+
+    After failures the delay is the time since the first one, which doubles it each time, at most a day, and never less
+    than the interval.
     """
     if not interval_text:
         return None
@@ -213,12 +218,12 @@ def next_pull(interval_text: str, now: datetime, *, failing_since: datetime | No
     return now + max(size, min(now - failing_since, LONGEST_WAIT))
 
 
-# Asks servers by itself, each as often as somebody chose, for machines that cannot report here.
+# Automatic collection, for servers that cannot send reports
 
 
 @dataclass(frozen=True, slots=True)
 class Pulled:
-    """What one round came to."""
+    """Result of one round."""
 
     server_count: int = 0
     run_count: int = 0
@@ -226,9 +231,9 @@ class Pulled:
 
 
 def pull_due(now: datetime, limits: Limits = LIMITS) -> Pulled:
-    """Ask every server whose time has come, a few at once; one that fails is asked again later and later.
+    """Collect from every server that is due; failing ones are delayed increasingly.
 
-    A server is claimed by moving its time on first, so that of several processes one asks it.
+    A server is claimed by advancing its time first, so that only one of several processes collects from it.
     """
     due = _claim_due(now)
     if not due:
@@ -248,9 +253,10 @@ def choose_interval(
     actor: Actor,
     now: datetime,
 ) -> Server:
-    """Keep how often a server is asked by itself, and whether its certificate is checked; None leaves it as it is.
+    """Set a server's automatic collection: interval, certificate verification.
 
-    A new interval begins at once. Raises NotFound, and AppError for an interval that nobody can choose.
+    None leaves a value unchanged. A new interval starts now. Raises NotFound, and AppError for an interval that is not
+    offered.
     """
     if interval is not None and not is_choice(interval):
         raise AppError("Unknown interval")
@@ -265,9 +271,9 @@ def choose_interval(
         if verifies_certificate is not None and verifies_certificate != server.verifies_certificate:
             changes["verifyCertificate"] = server.verifies_certificate = verifies_certificate
         if changes:
-            place = {"target_type": "server", "target_id": server.id}
+            target = {"target_type": "server", "target_id": server.id}
             details = {"serverName": server.name, "changes": changes}
-            record_entry("server_updated", "server", now=now, actor=actor, details=details, **place)
+            record_entry("server_updated", "server", now=now, actor=actor, details=details, **target)
     return server
 
 
@@ -282,25 +288,25 @@ def _claim_due(now: datetime) -> list[str]:
 
 
 def _pull(app: Flask, server_id: str, limits: Limits) -> int | None:
-    """How many runs were new; None when the server could not be asked."""
+    """Return the number of new runs; None if the collection failed."""
     with app.app_context():
         now = runtime.now()
         try:
             return collect(Order(server_id=server_id), caller=Caller(), now=now, limits=limits).stored
         except AppError as error:
-            _put_off(server_id, error.message, now)
-        except Exception:  # the outermost loop of this thread: the other servers have their turn all the same
+            _postpone(server_id, error.message, now)
+        except Exception:  # the outermost loop of this thread: the other servers are still processed
             log.exception("collecting from server %s failed", server_id)
-            _put_off(server_id, "Something unexpected went wrong; the log has the details", now)
+            _postpone(server_id, "Something unexpected went wrong; the log has the details", now)
         return None
 
 
-def _put_off(server_id: str, error: str, now: datetime) -> None:
+def _postpone(server_id: str, error: str, now: datetime) -> None:
     with writing():
         server = db.session.get(Server, server_id, populate_existing=True)
         if server is None:
             return  # deleted meanwhile
         server.collect_error = error
-        planned_at = next_pull(server.collect_interval, now)
-        failing_since = server.collected_at or (now - 2 * (planned_at - now) if planned_at else now)
+        next_at = next_pull(server.collect_interval, now)
+        failing_since = server.collected_at or (now - 2 * (next_at - now) if next_at else now)
         server.next_collect_at = next_pull(server.collect_interval, now, failing_since=failing_since)

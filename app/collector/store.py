@@ -1,4 +1,4 @@
-"""Puts into the database what was fetched: the record of the server, runs, and the schedules of jobs."""
+"""Store collected data: the record of the server, runs, schedules of jobs."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from sqlalchemy.orm import Session
 
 from app.audit.log import Actor, record_entry
 from app.backups import job_stats
-from app.backups.merging import find_server_id, give_id, has_provisional
+from app.backups.merging import assign_id, find_server_id, has_provisional
 from app.backups.models import Job, Run, Server
-from app.backups.servers import seal_headers
+from app.backups.servers import encrypt_headers
 from app.collector.answers import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Target, stored_address
 from app.core.db.extensions import db
@@ -23,21 +23,21 @@ from app.reports.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, pack_log, s
 from app.reports.report import CLOCK_TOLERANCE, Format, Report
 from app.schedules import planning
 
-# Uploads wait while these are stored: a few hundredths of a second.
+# Uploads wait while a batch is stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
 ERROR_LENGTH = 1000
 NOT_KNOWN_YET = "its server is not known yet; the schedule is saved when a run of it is stored"
-# A server is asked again so soon while one of its jobs runs, and later the longer that runs.
+# The next collection while a job runs: the longer it runs, the later.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 VERSIONS_EVERY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class JobNote:
-    """What was found about a job besides its runs.
+    """Collected data of a job besides its runs.
 
-    `is_read` when its log was, `running_since_at` while that is locked. `versions` are the times of its versions,
-    newest first, where they were asked for and told.
+    `is_read` means that its log was read, `running_since_at` is set while that is locked. `versions` are the times of
+    its versions, newest first, if requested and available.
     """
 
     job: CollectedJob
@@ -48,10 +48,10 @@ class JobNote:
 
 
 def record_of(machine: Machine, server_id: str = "") -> str:
-    """The id of the record that a machine belongs to: the one that was asked for, else its machine id.
+    """Return the record id of a server: the requested one, else its machine id.
 
-    What a far machine calls itself plays no part, since anybody can call a machine like another one; unless its
-    machine id was set to nothing, and its reports go by the name as well.
+    The name is not used, since any server can have any name; unless the machine id is configured as empty, and its
+    reports have only the name.
     """
     if server_id or machine.id:
         return server_id or machine.id
@@ -61,48 +61,47 @@ def record_of(machine: Machine, server_id: str = "") -> str:
 
 
 def check_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> None:
-    """Raise Forbidden for a record that a limited account may not see, or that does not exist yet."""
+    """Raise Forbidden if the user may not see a record, or it does not exist yet."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
         raise Forbidden("This account can see selected servers only, and this server is not one of them")
 
 
 def remember_server(target: Target, machine: Machine, *, may_change: bool, actor: Actor, now: datetime) -> Server:
-    """Store the record of a server that was asked: the address and the password that worked.
+    """Store the record of a collected server with the URL and password that worked.
 
-    Name, alias and note stay. Without `may_change` a record that has an address keeps it, and its password.
+    Name, alias and note are unchanged. Without `may_change` an existing URL and its password are unchanged.
     """
-    encrypted = "" if target.is_stored else secrets.seal(target.endpoint.password)
+    encrypted = "" if target.is_stored else secrets.encrypt_any(target.endpoint.password)
     server_id = record_of(machine, target.server_id)
     with writing() as session:
         server = find_record(session, server_id, machine.name, actor=actor, now=now)
         if server is None:
             server = Server(id=server_id, name=machine.name, url="", created_at=now)
             session.add(server)
-            _reach(server, target, encrypted)
+            _set_address(server, target, encrypted)
             details = {"serverName": server.name, "serverUrl": server.url}
-            place = {"target_type": "server", "target_id": server.id}
-            record_entry("server_added", "server", now=now, actor=actor, details=details, **place)
+            subject = {"target_type": "server", "target_id": server.id}
+            record_entry("server_added", "server", now=now, actor=actor, details=details, **subject)
         else:
             server.name = server.name or machine.name
             if not target.is_stored and (may_change or not server.url.strip()):
-                _reach(server, target, encrypted)
+                _set_address(server, target, encrypted)
     return server
 
 
 def find_record(session: Session, server_id: str, name: str, *, actor: Actor, now: datetime) -> Server | None:
-    """Return the record of a server, which may have been known by its name alone until now; None for a new one."""
+    """Return the record of a server, which may have been known by name only, or None."""
     server = session.get(Server, server_id, populate_existing=True)
     if server is None and has_provisional(session.connection(), name):
-        give_id(session, name, server_id, actor=actor, now=now)
+        assign_id(session, name, server_id, actor=actor, now=now)
         server = session.get(Server, server_id, populate_existing=True)
     return server
 
 
 def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> int:
-    """Store the runs that are not known yet, and tell nobody; returns how many there were.
+    """Store the unknown runs without notifications; return how many.
 
-    Where the clock of the machine is ahead, its newest run counts as of now, and the others as long before it as they
-    began before it.
+    If the server's clock is ahead, its newest run gets the current time, and earlier ones the same distance from it.
     """
     if not reports:
         return 0
@@ -117,9 +116,10 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
 
 
 def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime, problems: list[str]) -> int:
-    """Plan the jobs as their Duplicati does; those without a schedule stay as they are. Returns how many have one.
+    """Apply Duplicati's schedules to the jobs; return how many have one.
 
-    Whom to notify about a job is not touched. Without a record of the server nothing is planned; `problems` says so.
+    Jobs without a schedule, and notification settings, are unchanged. Without a record of the server nothing is
+    changed, and `problems` says so.
     """
     scheduled = [(job, job.schedule) for job in jobs if job.schedule is not None]
     with writing() as session:
@@ -140,13 +140,13 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime,
 
 
 def _lock_jobs(session: Session, server_id: str) -> dict[str, Job]:
-    """Return the jobs of a server by name, as they stand in the database; nobody else changes them meanwhile."""
+    """Lock the jobs of a server; return their current state by name."""
     wanted = select(Job).where(Job.server_id == server_id).with_for_update()
     return {job.name: job for job in session.scalars(wanted.execution_options(populate_existing=True))}
 
 
 def needs_versions(server_id: str, job: CollectedJob, now: datetime) -> bool:
-    """Return whether to ask for the versions of a job: where its newest run does not tell them, once a day at most."""
+    """Return whether to request a job's versions: no report has them, once a day."""
     if job.operation == SYNC or not job.duplicati_id:
         return False
     stored = db.session.scalars(select(Job).where(Job.server_id == server_id, Job.name == job.name)).first()
@@ -161,17 +161,17 @@ def needs_versions(server_id: str, job: CollectedJob, now: datetime) -> bool:
 
 
 def find_running_since(server_id: str, job_name: str) -> datetime | None:
-    """Return since when a job is known to run; None where it is not known to."""
+    """Return since when a job is known to run, or None."""
     found = db.session.scalar(select(Job.running_since_at).where(Job.server_id == server_id, Job.name == job_name))
     db.session.commit()
     return found
 
 
 def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
-    """Keep with jobs what was found about them besides their runs.
+    """Store the state of jobs besides their runs.
 
-    Jobs that are not known are created where they run or have an error, else passed over. Of two jobs of one name, one
-    that runs is enough, and the newer error is kept.
+    Unknown jobs are created if they run or have an error, else skipped. Of two jobs of one name, it is enough that one
+    runs, and the newer error is stored.
     """
     named: dict[str, list[JobNote]] = {}
     for note in notes:
@@ -193,7 +193,7 @@ def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
 
 
 def end_runs(server_id: str, job_names: Collection[str]) -> None:
-    """Note that jobs are not running, since their Duplicati does not list them any more."""
+    """Mark jobs as not running, since their Duplicati does not list them any more."""
     if not job_names:
         return
     with writing() as session:
@@ -206,9 +206,9 @@ def end_runs(server_id: str, job_names: Collection[str]) -> None:
 def note_outcome(
     server_id: str, now: datetime, error: str | None = None, *, running_since: Sequence[datetime] = ()
 ) -> None:
-    """Keep with a server when it was asked last, or why that failed.
+    """Store the time or the error of a server's last collection.
 
-    While jobs run, it is asked again soon, if it is asked automatically at all.
+    While jobs run, the next automatic collection is early.
     """
     with writing() as session:
         server = session.get(Server, server_id, populate_existing=True)
@@ -222,13 +222,13 @@ def note_outcome(
             server.next_collect_at = min(server.next_collect_at, now + wait)
 
 
-def _reach(server: Server, target: Target, encrypted_password: str) -> None:
-    """Keep the address as it was written where it leads to the same place: it may have a path to the pages."""
+def _set_address(server: Server, target: Target, encrypted_password: str) -> None:
+    """Store URL and password; an equivalent URL is unchanged, as it may have a path."""
     stored = stored_address(server)
     if stored != target.endpoint.address:
         server.url = str(target.endpoint.address)
     if target.endpoint.headers:
-        server.encrypted_headers = seal_headers(target.endpoint.headers)
+        server.encrypted_headers = encrypt_headers(target.endpoint.headers)
     elif stored is None or stored.host != target.endpoint.address.host:
         server.encrypted_headers = ""
     server.encrypted_password = encrypted_password
@@ -236,7 +236,7 @@ def _reach(server: Server, target: Target, encrypted_password: str) -> None:
 
 
 def known_runs(server_id: str, job_name: str) -> frozenset[datetime]:
-    """Return the begins, as they were sent, of the runs of a job that were received as JSON or collected before."""
+    """Return the start times, as sent, of a job's runs received as JSON or collected."""
     sent_at = func.coalesce(Run.reported_began_at, Run.began_at)
     wanted = (
         select(sent_at)
@@ -257,7 +257,7 @@ def _store(session: Session, report: Report, now: datetime, clock_ahead: timedel
 
 
 def _joined(notes: Sequence[JobNote]) -> JobNote:
-    """What was found about the jobs of one name."""
+    """Combine the notes of jobs of one name."""
     running = [note.running_since_at for note in notes if note.running_since_at is not None]
     newest = max(notes, key=lambda note: note.job.last_error.at.timestamp() if note.job.last_error else 0)
     listed = next((note for note in notes if note.versions is not None), notes[0])
@@ -285,11 +285,11 @@ def _note(job: Job, note: JobNote, now: datetime) -> None:
     if note.has_asked_versions:
         job.versions_collected_at = now
     if note.versions is not None:
-        job_stats.take_versions(db.session(), job, note.versions)
+        job_stats.set_collected_versions(db.session(), job, note.versions)
 
 
 def _is_news(job: Job, error_at: datetime) -> bool:
-    """Whether an error came after the newest run of a job, which else tells it."""
+    """Return whether an error is later than the newest run, which otherwise has it."""
     began_at = job.last_sent_began_at
     return began_at is None or error_at > began_at + timedelta(seconds=job.last_duration_s) + BOTH_FORMATS_WITHIN
 

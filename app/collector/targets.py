@@ -1,4 +1,4 @@
-"""Which machine an order means: what was given, or else what is stored with the server's record."""
+"""Resolve an order to address and credentials: those given, else the stored ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import select
 
 from app.backups.models import Server
-from app.backups.servers import headers_for, open_headers
+from app.backups.servers import decrypt_headers, headers_for
 from app.collector.addresses import Address, BadAddress, read_stored, read_typed
 from app.collector.client import Endpoint
 from app.core.db.extensions import db
@@ -20,13 +20,13 @@ HEADERS_CLOSED = "The stored headers cannot be read, since the master key has ch
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What somebody wants to be asked: a server by its record, or a machine by host and password, or both.
+    """A request to collect: from a record, from host and password, or both.
 
-    With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not one that is missing.
-    `headers`, which have been checked, go along with a password that is given.
-    Scheme and `verifies_certificate` count for a password that is given: what is stored goes out as the record says,
-    and stored headers never with a weaker check of the certificate. Without them a machine has to speak https, with a
-    certificate that can be checked. With `keeps_document` all that comes back is kept for the person.
+    With `has_no_password` the password is empty, which is the default of Duplicati 2.0, and not missing. `headers`,
+    which have been validated, are sent with a given password. Scheme and `verifies_certificate` apply to a given
+    password: stored credentials are sent as the record says, and stored headers never with weaker verification. Without
+    stored credentials, https with a valid certificate is required. With `keeps_document` all responses are available
+    for download.
     """
 
     server_id: str = ""
@@ -41,13 +41,13 @@ class Order:
 
     @property
     def is_complete(self) -> bool:
-        """Whether it says by itself where to ask, and with what."""
+        """Whether it has host and credentials without a record."""
         return bool(self.hostname.strip() and (self.password or self.has_no_password))
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where to ask, and for which record; `is_stored` when address and password are those of the record."""
+    """Address, credentials and record; `is_stored` if both are those of the record."""
 
     endpoint: Endpoint
     server_id: str = ""
@@ -55,13 +55,13 @@ class Target:
 
 
 def find_target(order: Order, visible_server_ids: frozenset[str] | None) -> Target:
-    """Work out where an order leads. Raises AppError for what cannot be asked, before anything is connected to."""
+    """Resolve an order. Raise AppError if not possible, before any connection."""
     server = _existing(order.server_id, visible_server_ids) if order.server_id else None
     if server is not None and not order.is_complete:
         target = Target(_stored_endpoint(server, order), server.id, is_stored=True)
     else:
         target = Target(_given_endpoint(server, order), server.id if server else "")
-    db.session.commit()  # nothing may stay open while a far machine thinks
+    db.session.commit()  # no open transaction while waiting for a remote server
     try:
         check_host(target.endpoint.address.host)
     except ForbiddenAddress as error:
@@ -70,7 +70,7 @@ def find_target(order: Order, visible_server_ids: frozenset[str] | None) -> Targ
 
 
 def stored_address(server: Server) -> Address | None:
-    """The address in the record of a server; None where there is none that can be used."""
+    """Return the address of a server's record; None if missing or invalid."""
     try:
         return read_stored(server.url)
     except BadAddress:
@@ -78,7 +78,7 @@ def stored_address(server: Server) -> Address | None:
 
 
 def find_addressed(visible_server_ids: frozenset[str] | None) -> list[Server]:
-    """The servers whose address can be used, by name."""
+    """Return the servers with a valid address, by name."""
     servers = db.session.scalars(select(Server).where(Server.url != "").order_by(Server.name, Server.id))
     return [
         server
@@ -88,18 +88,18 @@ def find_addressed(visible_server_ids: frozenset[str] | None) -> list[Server]:
 
 
 def find_collectable(visible_server_ids: frozenset[str] | None) -> list[Server]:
-    """The servers that can be asked with what is stored, by name."""
+    """Return the servers that can be collected with their stored data, by name."""
     return [server for server in find_addressed(visible_server_ids) if server.has_password]
 
 
 def headers_of(server: Server) -> dict[str, str]:
-    """The headers that go along to the stored address of a server. Raises AppError when they cannot be read."""
+    """Return the headers for the stored address of a server. Raise AppError."""
     address = stored_address(server)
     return {} if address is None else _headers_for(server, address)
 
 
 def headers_to(url: str, server_id: str, visible_server_ids: frozenset[str] | None) -> dict[str, str]:
-    """The headers of a server that go along to an address. Raises NotFound, AppError when they cannot be read."""
+    """Return a server's headers for a URL. Raise NotFound, AppError if unreadable."""
     if not server_id:
         return {}
     try:
@@ -119,7 +119,7 @@ def _existing(server_id: str, visible_server_ids: frozenset[str] | None) -> Serv
 
 def _stored_endpoint(server: Server, order: Order) -> Endpoint:
     if not server.has_password:
-        told: dict[str, Any] = {
+        info: dict[str, Any] = {
             "id": server.id,
             "name": server.name,
             "server_url": server.url,
@@ -130,9 +130,9 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
             "hasPassword": False,
         }
         sentence = "No password is stored for this server: give a host name and a password, or store one"
-        raise NotFound(sentence, serverInfo=told)
+        raise NotFound(sentence, serverInfo=info)
     try:
-        password, headers = secrets.decrypt(server.encrypted_password), open_headers(server)
+        password, headers = secrets.decrypt(server.encrypted_password), decrypt_headers(server)
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
         sentence = "The stored password cannot be read, since the master key has changed; enter it again"
         raise AppError(sentence, masterKeyInvalid=True) from error
@@ -153,7 +153,7 @@ def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     except BadAddress as error:
         raise AppError("Invalid host name or port") from error
     stored = stored_address(server) if server else None
-    if stored and not order.scheme and "://" not in order.hostname and stored.place == address.place:
+    if stored and not order.scheme and "://" not in order.hostname and stored.netloc == address.netloc:
         address = stored
     verifies = server.verifies_certificate if server else True
     if order.verifies_certificate is not None:
@@ -165,7 +165,7 @@ def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
 
 
 def _headers_for(server: Server, address: Address) -> dict[str, str]:
-    """The headers of a record that may go to an address that was given: those of exactly this address."""
+    """Return the record's headers for a given address: only if it is the stored one."""
     try:
         return headers_for(server, address, stored_address(server))
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:

@@ -1,1 +1,1 @@
-"""What every subject is built on; nothing here knows backups."""
+"""What every subject is built on; independent of backups."""

@@ -1,4 +1,4 @@
-"""How an instant is written where programs read it, and as the number that is stored."""
+"""Instants in ISO 8601 and as stored numbers, and recurring times."""
 
 import re
 from dataclasses import dataclass
@@ -9,28 +9,31 @@ MILLISECOND = timedelta(milliseconds=1)
 
 
 def iso(instant: datetime) -> str:
-    """ISO 8601 in UTC with milliseconds and Z."""
+    """Return ISO 8601 in UTC with milliseconds and Z."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def cut_to_milliseconds(instant: datetime) -> datetime:
-    """The instant without finer fractions, as it is stored."""
+    """Return the instant truncated to milliseconds, as it is stored."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def to_milliseconds(instant: datetime) -> int:
-    """Milliseconds since 1970 in UTC; finer fractions are cut. Raises ValueError for a time without zone."""
+    """Return milliseconds since 1970 in UTC, truncated.
+
+    Raise ValueError for a time without zone.
+    """
     if instant.tzinfo is None:
         raise ValueError("the time must have a time zone")
     return (instant - EPOCH) // MILLISECOND
 
 
 def from_milliseconds(milliseconds: int) -> datetime:
-    """The aware UTC instant for a count of milliseconds since 1970."""
+    """Return the aware UTC instant for milliseconds since 1970."""
     return EPOCH + timedelta(milliseconds=milliseconds)
 
 
-# When something happens that comes back every day, week or month at a time of day; all in UTC.
+# Times that recur daily, weekly or monthly at a time of day; all in UTC
 
 DAILY, WEEKLY, MONTHLY = "daily", "weekly", "monthly"
 PERIODS = (DAILY, WEEKLY, MONTHLY)
@@ -38,7 +41,7 @@ _TIME = re.compile(r"([01]\d|2[0-3]):([0-5]\d)")
 
 
 def read_time(text: str) -> time:
-    """A time of day as `HH:MM`. Raises ValueError."""
+    """Parse a time of day as `HH:MM`. Raise ValueError."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:20]!r} is not a time of day such as 07:30")
@@ -47,7 +50,10 @@ def read_time(text: str) -> time:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """Once a day, once a week on a weekday (0 = Sunday), or on the first of each month, at a time of day in UTC."""
+    """Once a day, week or month, at a time of day in UTC.
+
+    Weekly ones have a weekday (0 = Sunday), monthly ones are on the first.
+    """
 
     period: str
     at: time
@@ -55,12 +61,12 @@ class Rhythm:
 
     @property
     def crontab(self) -> str:
-        """The same as a crontab expression."""
+        """Return the same as a crontab expression."""
         day, weekday = {DAILY: ("*", "*"), WEEKLY: ("*", str(self.weekday)), MONTHLY: ("1", "*")}[self.period]
         return f"{self.at.minute} {self.at.hour} {day} * {weekday}"
 
     def latest(self, now: datetime) -> datetime:
-        """The newest occurrence that is not in the future."""
+        """Return the latest occurrence that is not in the future."""
         now = now.astimezone(UTC)
         found = datetime.combine(now.date(), self.at, UTC)
         if self.period == MONTHLY:
@@ -72,7 +78,10 @@ class Rhythm:
         return found if found <= now else found - timedelta(days=1)
 
     def span(self, occurrence: datetime) -> tuple[datetime, datetime]:
-        """The whole days that an occurrence looks back on: from a midnight until before another."""
+        """Return the whole days that an occurrence covers.
+
+        From a midnight (included) to a midnight (excluded).
+        """
         end_at = datetime.combine(occurrence.astimezone(UTC).date(), time(), UTC)
         if self.period == MONTHLY:
             end_at = end_at.replace(day=1)

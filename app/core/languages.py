@@ -1,6 +1,7 @@
-"""Languages and catalogues of translated texts, for messages and pages alike; needs no request.
+"""Languages and catalogues of translated texts, for messages and pages.
 
-Adding a language: a row of `LANGUAGES`, then `scripts/translations.py update` and the translations.
+Needs no request. To add a language, add a row to `LANGUAGES`, then run `scripts/translations.py update` and
+translate.
 """
 
 from collections.abc import Mapping
@@ -19,9 +20,9 @@ DOMAIN = "messages"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """A language: its locale in the CLDR data, which names its catalogue, and its name as its speakers write it.
+    """A language: its CLDR locale, which names its catalogue, and its own name.
 
-    Texts that a language does not have itself are those of the language `base`, else English.
+    Texts that a language lacks are those of the language `base`, else English.
     """
 
     locale: str
@@ -30,7 +31,7 @@ class Language:
 
 
 DEFAULT_LANGUAGE = "en-GB"
-# By the code on the wire and in cookies.
+# By the code in the API and in cookies.
 LANGUAGES: Mapping[str, Language] = MappingProxyType(
     {
         "en-GB": Language("en_GB", "English (UK)"),
@@ -38,7 +39,7 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
         "fr": Language("fr", "Français"),
         "es": Language("es", "Español"),
         "pt-BR": Language("pt_BR", "Português (Brasil)"),
-        # Hindi in Latin letters, of earlier versions: for messages only, and with few texts of its own.
+        # Hindi in Latin letters, of earlier versions: for messages only, with few texts of its own.
         "hi-Latn": Language("hi_Latn", "Hindi (Roman)", base="hi"),
         "hi": Language("hi", "हिन्दी"),
         "zh-Hans": Language("zh_Hans", "简体中文"),
@@ -55,7 +56,10 @@ def language_or_default(code: object) -> str:
 
 @cache
 def catalog(code: str) -> NullTranslations:
-    """Return the main catalogue of a language; English, whose texts are those of the sources, for an unknown code."""
+    """Return the main catalogue of a language.
+
+    English, whose texts are those of the sources, for an unknown code.
+    """
     language = LANGUAGES.get(code)
     if language is None or code == DEFAULT_LANGUAGE:
         return NullTranslations()

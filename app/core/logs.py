@@ -14,19 +14,22 @@ from app.config import Settings
 
 # Locks between processes, held on a file; the system releases them when a process ends.
 
-# Read only: a command that somebody else runs must not keep the server from opening it.
+# Read-only: a command run by another user must not keep the server from opening it.
 LOCK_FLAGS = os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of this file; waits for other processes and threads that hold it. Raises OSError."""
+    """Hold the lock of this file; waits for other processes and threads.
+
+    Raise OSError.
+    """
     handle = os.open(path, LOCK_FLAGS, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
-        # Not by closing alone: a process that was forked meanwhile would hold it on.
+        # Closing alone is not enough: a process that was forked meanwhile would still hold it.
         fcntl.flock(handle, fcntl.LOCK_UN)
         os.close(handle)
 
@@ -40,16 +43,19 @@ FAULTS_KNOWN = 200
 
 
 class TraceLimit(logging.Filter):
-    """Cuts a traceback that was written less than a minute ago, so that one fault does not push out all other lines."""
+    """Shortens a traceback that was logged less than a minute ago.
+
+    So one error does not fill the log.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self._written_at: dict[tuple[object, ...], float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record through, repeated ones with their first line alone."""
+        """Accept every record; a repeated traceback is reduced to its first line."""
         if record.exc_info and record.exc_info[1] is not None:
-            fault = _place_of(record.exc_info[1])
+            fault = _origin_of(record.exc_info[1])
             if record.created - self._written_at.get(fault, float("-inf")) < TRACE_INTERVAL_S:
                 record.msg = f"{record.getMessage()}: {fault[0]}, with a traceback as above"
                 record.args, record.exc_info, record.exc_text = (), None, None
@@ -63,13 +69,13 @@ class TraceLimit(logging.Filter):
         self._written_at[fault] = at
 
 
-def _place_of(error: BaseException) -> tuple[object, ...]:
-    """What is wrong and where: the kind of an error, and the line that raised it."""
+def _origin_of(error: BaseException) -> tuple[object, ...]:
+    """Return the type of an error and the line that raised it."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    place = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ()
-    return (type(error).__name__, *place)
+    location = (trace.tb_frame.f_code.co_filename, trace.tb_lineno) if trace is not None else ()
+    return (type(error).__name__, *location)
 
 
 JOURNAL_FORMAT = "%(name)s: %(message)s"
@@ -79,7 +85,7 @@ SYSLOG_LEVELS = ((logging.CRITICAL, 2), (logging.ERROR, 3), (logging.WARNING, 4)
 class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
     """A rotated file that several processes write to.
 
-    They take turns by a lock on a file beside it, and each follows to the new file when another one has rotated.
+    They take turns by a lock on a second file, and each switches to the new file after a rotation by another one.
     """
 
     def __init__(self, path: Path, file_bytes: int, files_kept: int) -> None:
@@ -87,11 +93,11 @@ class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
             path, maxBytes=file_bytes, backupCount=files_kept, encoding="utf-8", errors="backslashreplace", delay=True
         )
         self._turn = path.with_name(f".{path.name}.lock")
-        self._has_turn: int | None = None  # the process, since a fork copies this
+        self._has_turn: int | None = None  # the process id, since a fork copies this
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record; trouble with the file is printed to the terminal and raised nowhere."""
-        if self._has_turn == os.getpid():  # what is logged while a record is formatted, or by a signal in between
+        """Write one record; errors of the file are printed to the terminal and not raised."""
+        if self._has_turn == os.getpid():  # logged while a record is formatted, or by a signal in between
             super().emit(record)
             return
         try:
@@ -111,7 +117,7 @@ class SharedRotatingFileHandler(logging.handlers.RotatingFileHandler):
 
     def _open(self) -> TextIOWrapper:
         handle = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        with suppress(PermissionError):  # a file of an older version may belong to somebody else
+        with suppress(PermissionError):  # a file of an older version may belong to another user
             os.fchmod(handle, 0o600)
         return open(handle, "a", encoding=self.encoding, errors=self.errors)
 
@@ -124,9 +130,10 @@ def _is_same_file(stream: TextIOWrapper, path: str) -> bool:
 
 
 class JournalFormatter(logging.Formatter):
-    """Lines for systemd's journal: it has its own time stamp, and takes the level from a number at the beginning.
+    """Lines for systemd's journal.
 
-    Source: https://www.freedesktop.org/software/systemd/man/sd-daemon.html
+    The journal adds a time stamp and reads the level from a number at the beginning. Source:
+    https://www.freedesktop.org/software/systemd/man/sd-daemon.html
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -136,7 +143,7 @@ class JournalFormatter(logging.Formatter):
 
 
 def is_journal() -> bool:
-    """Whether the terminal is the journal of systemd, which names the stream that it reads."""
+    """Whether the terminal is systemd's journal, which names the stream that it reads."""
     try:
         status = os.fstat(sys.stderr.fileno())
     except (OSError, ValueError, AttributeError):
@@ -145,12 +152,16 @@ def is_journal() -> bool:
 
 
 def configure(settings: Settings) -> None:
-    """Set level and handlers once for the process; a second application only changes the file."""
+    """Set level and handlers once per process.
+
+    A second application only changes the file.
+    """
     root = logging.getLogger()
     root.setLevel(settings.log_level)
     logging.getLogger("apscheduler").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    # Says at every short wave of requests that some wait; how long they wait is what counts, and the metrics tell.
+    # waitress warns at each short burst of waiting requests; what counts is how long they wait, which the metrics
+    # show.
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     for handler in [handler for handler in root.handlers if handler.get_name() == HANDLER_NAME]:
         root.removeHandler(handler)

@@ -1,4 +1,4 @@
-"""Limits of how often something may be done: a token bucket for each key, in bounded memory."""
+"""Rate limits: a token bucket for each key, in bounded memory."""
 
 import threading
 from collections import OrderedDict
@@ -10,7 +10,10 @@ KEYS_KEPT = 10_000
 
 
 class Limiter:
-    """Lets `burst` events of a key come at once, and then `rate_per_s` each second. Safe to use from many threads."""
+    """Allows `burst` events of a key at once, and then `rate_per_s` per second.
+
+    Thread-safe.
+    """
 
     def __init__(self, rate_per_s: float, burst: int, *, keys_kept: int = KEYS_KEPT) -> None:
         self._rate_per_s = rate_per_s
@@ -20,9 +23,10 @@ class Limiter:
         self._lock = threading.Lock()
 
     def allow(self, key: str, now: datetime) -> float | None:
-        """Count one event of `key` and return None, or return the seconds to wait, above 0, and count nothing.
+        """Count one event of `key` and return None, or return the seconds to wait.
 
-        Only the keys seen last are remembered; one that was forgotten starts with a full bucket.
+        The seconds are above 0; then nothing is counted. Only the most recent keys are remembered; a forgotten one
+        starts with a full bucket.
         """
         with self._lock:
             seen_at, tokens = self._buckets.pop(key, (now, self._burst))
@@ -35,7 +39,7 @@ class Limiter:
             return None if is_allowed else (1 - tokens) / self._rate_per_s
 
     def give_back(self, key: str) -> None:
-        """Take back one counted event of `key`, which has turned out not to count."""
+        """Take back one counted event of `key`."""
         with self._lock:
             if key in self._buckets:
                 seen_at, tokens = self._buckets[key]
@@ -47,13 +51,13 @@ class Limiter:
             self._buckets.pop(key, None)
 
 
-# The rate limits of an application, in the memory of its process.
+# The rate limits of an application, in the memory of its process
 
 EXTENSION = "duplistatus.rate_limits"
 
 
 def limiter(name: str, per_minute: float, burst: int) -> Limiter:
-    """Return the limiter of this name; the first who asks makes it."""
+    """Return the limiter of this name; created at the first call."""
     limiters: dict[str, Limiter] = current_app.extensions.setdefault(EXTENSION, {})
     found = limiters.get(name)
     return found if found is not None else limiters.setdefault(name, Limiter(per_minute / 60, burst))

@@ -1,4 +1,7 @@
-"""The database as a whole: backup and restore, copies, what is kept, and bringing an old installation along."""
+"""API of the database.
+
+Backup and restore, local backups, maintenance, import, key file and retention.
+"""
 
 import tempfile
 from dataclasses import replace
@@ -20,11 +23,11 @@ from app.database.retention import BOUNDS
 from app.database.schedule import FREQUENCIES, MOST_KEPT, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import FOLDER, UPLOAD, ImportState, OldInstallation, Received
-from app.plugin import AnyOf, ApiGroup, AppError, Content, Guard, described, takes_bytes
+from app.plugin import Access, AnyOf, ApiGroup, AppError, Content, described, takes_bytes
 from app.web.request import actor, json_body
 from app.web.responses import MESSAGE, IsoInstant, Out, saved_file
 
-# Wire forms of backup and restore.
+# Backup and restore: schemas
 
 
 class BackupQuery(Schema):
@@ -57,7 +60,7 @@ class RestoredOut(Out):
 
 
 def dump_restored(done: Restored) -> dict[str, Any]:
-    """What was restored, and where the content before it is kept."""
+    """Return what was restored, and the safety backup of the previous data."""
     return {
         "success": True,
         "message": f"The database was restored from the {done.kind.upper()} file; please sign in again",
@@ -68,11 +71,11 @@ def dump_restored(done: Restored) -> dict[str, Any]:
     }
 
 
-# Views of the database group.
+# Backup and restore: views
 
 bp = Blueprint("database", __name__, url_prefix="/database")
 
-# 200 MiB for the file, and something for what a form puts around it.
+# 200 MiB for the file, plus the multipart overhead of a form.
 FORM = Content("multipart/form-data", shape={"database": fields.String(metadata={"format": "binary"})})
 MIMETYPES = {"db": "application/octet-stream", "sql": "text/plain"}
 
@@ -108,7 +111,7 @@ def restore() -> ResponseReturnValue:
         return dump_restored(done)
 
 
-# Wire forms of what the database is, of the copies in its own folder, and of when they are made.
+# State, local backups and their schedule: schemas
 
 
 class StateOut(Out):
@@ -169,12 +172,12 @@ class ScheduleOut(Out):
 
 
 def dump_schedule(schedule: BackupSchedule, next_due_at: datetime | None, failed_at: datetime | None) -> dict[str, Any]:
-    """Schedule of automatic backups, the next one, and since when they fail."""
+    """Return the schedule of automatic backups, the next one, and since when they fail."""
     times = {"nextDue": next_due_at, "failedAt": failed_at}
     return schedule.as_mapping() | {key: iso(at) if at else None for key, at in times.items()}
 
 
-# Views of the database group about its state, and about copies in its own folder.
+# State, local backups and their schedule: views
 
 
 @bp.get("/state")
@@ -248,12 +251,12 @@ def show_schedule() -> ResponseReturnValue:
 @described({200: ScheduleOut}, body=ScheduleIn, errors=(501,))
 def save_schedule() -> ResponseReturnValue:
     """Set the schedule of automatic backups and how many are kept. 501 on PostgreSQL."""
-    wanted = replace(local_backups.schedule(), **ScheduleIn().load(json_body()))
-    local_backups.save_schedule(wanted, actor=actor(), now=runtime.now())
+    rules = replace(local_backups.schedule(), **ScheduleIn().load(json_body()))
+    local_backups.save_schedule(rules, actor=actor(), now=runtime.now())
     return show_schedule()
 
 
-# Wire forms of the import of an old installation.
+# Import of an older installation: schemas
 
 
 class PieceQuery(Schema):
@@ -320,7 +323,7 @@ class ImportOut(Out):
     done_runs = fields.Integer(data_key="doneRuns")
     total_runs = fields.Integer(data_key="totalRuns")
     error = fields.String()
-    can_go_on = fields.Boolean(data_key="canGoOn")
+    can_resume = fields.Boolean(data_key="canGoOn")
     report = fields.Nested(ReportOut, allow_none=True)
     received = fields.Nested(ReceivedOut)
     old_installation = fields.Nested(OldInstallationOut, data_key="oldInstallation", allow_none=True)
@@ -330,19 +333,19 @@ _plain_out = ImportOut(exclude=("report", "received", "old_installation"))
 
 
 def dump_import(state: ImportState, received: Received, old: OldInstallation | None) -> dict[str, Any]:
-    """How the newest import goes, and what could be imported."""
-    told: dict[str, Any] = _plain_out.dump(state)
-    told["report"] = state.report and {
+    """Return the state of the latest import, and what can be imported."""
+    data: dict[str, Any] = _plain_out.dump(state)
+    data["report"] = state.report and {
         "schemaVersion": state.report.schema_version,
         "counts": {kind: CountOut().dump(count) for kind, count in state.report.counts.items()},
         "remarks": dict(state.report.remarks),
     }
-    told["received"] = ReceivedOut().dump(received)
-    told["oldInstallation"] = old and OldInstallationOut().dump(old) | {"path": str(old.path)}
-    return told
+    data["received"] = ReceivedOut().dump(received)
+    data["oldInstallation"] = old and OldInstallationOut().dump(old) | {"path": str(old.path)}
+    return data
 
 
-# Views of the database group that bring an old installation along.
+# Import of an older installation: views
 
 BYTES = Content("application/octet-stream", shape=fields.String(metadata={"format": "binary"}))
 
@@ -351,7 +354,7 @@ BYTES = Content("application/octet-stream", shape=fields.String(metadata={"forma
 @described({200: ImportOut})
 def show_import() -> ResponseReturnValue:
     """Get the state of the latest import, the received files, and the older installation that was found."""
-    return told()
+    return current_import()
 
 
 @bp.put("/import/file")
@@ -362,9 +365,9 @@ def receive_file() -> ResponseReturnValue:
 
     On 409, resume at `receivedBytes`. Chunks can have up to 200 MiB.
     """
-    place = PieceQuery().load(request.args)
+    position = PieceQuery().load(request.args)
     importing.require_rest()
-    return ReceivedOut().dump(importing.receive_piece(cast(BinaryIO, request.stream), **place))
+    return ReceivedOut().dump(importing.receive_piece(cast(BinaryIO, request.stream), **position))
 
 
 @bp.put("/import/key")
@@ -381,7 +384,7 @@ def receive_key() -> ResponseReturnValue:
 def start_import() -> ResponseReturnValue:
     """Start an import or resume an interrupted one; it runs in the background."""
     importing.start_import(**StartIn().load(json_body(optional=True)), actor=actor(), now=runtime.now())
-    return told(), 202
+    return current_import(), 202
 
 
 @bp.delete("/import")
@@ -400,12 +403,12 @@ def decline_import() -> ResponseReturnValue:
     return {"message": "The offer was dismissed"}
 
 
-def told() -> dict[str, Any]:
-    """How the newest import goes, and what could be imported."""
+def current_import() -> dict[str, Any]:
+    """Return the state of the latest import, and what can be imported."""
     return dump_import(importing.import_state(), importing.received(), importing.find_old_installation())
 
 
-# Views of the database group about the key file that opens stored secrets.
+# Key file
 
 
 class MasterKeyOut(Out):
@@ -429,20 +432,20 @@ class GivenUpOut(Out):
 @described({200: MasterKeyOut})
 def show_master_key() -> ResponseReturnValue:
     """Check whether the key file decrypts all stored secrets."""
-    trouble = secrets.find_trouble()
-    if trouble is None:
+    problem = secrets.find_key_problem()
+    if problem is None:
         return {"state": "ok", "message": "", "owners": []}
-    return {"state": trouble.state, "message": trouble.sentence, "owners": list(trouble.owners)}
+    return {"state": problem.state, "message": problem.sentence, "owners": list(problem.owners)}
 
 
 @bp.post("/master-key/give-up-secrets")
 @described({200: GivenUpOut}, errors=(409,))
 def give_up_secrets() -> ResponseReturnValue:
     """Clear stored secrets that the key file cannot decrypt; create a missing key file. 409 if there are none."""
-    return {"owners": list(secrets.give_up(actor=actor(), now=runtime.now()))}
+    return {"owners": list(secrets.clear_unreadable(actor=actor(), now=runtime.now()))}
 
 
-# Wire forms of what is kept for how long, and of what a clean-up takes.
+# Retention: schemas
 
 
 class RulesIn(Schema):
@@ -503,7 +506,7 @@ class CleanedOut(Out):
     log_count = fields.Integer(data_key="deletedLogFiles")
 
 
-# Views of the database group about what is kept for how long.
+# Retention: views
 
 
 @bp.get("/retention")
@@ -517,8 +520,8 @@ def show_retention() -> ResponseReturnValue:
 @described({200: RulesOut}, body=RulesIn)
 def save_retention() -> ResponseReturnValue:
     """Set the retention of runs, deliveries and log files; applied by the nightly clean-up."""
-    wanted = replace(retention.rules(), **RulesIn().load(json_body()))
-    retention.save_rules(wanted, actor=actor(), now=runtime.now())
+    rules = replace(retention.rules(), **RulesIn().load(json_body()))
+    retention.save_rules(rules, actor=actor(), now=runtime.now())
     return RulesOut().dump(retention.rules())
 
 
@@ -526,12 +529,12 @@ def save_retention() -> ResponseReturnValue:
 @described({200: AnyOf(ForecastOut, CleanedOut)}, body=CleanUpIn, is_body_optional=True)
 def clean_up() -> ResponseReturnValue:
     """Preview a clean-up, or run it if `dryRun` is false. The newest run of each job is always kept."""
-    given = CleanUpIn().load(json_body(optional=True))
-    is_dry_run, now = given.pop("is_dry_run"), runtime.now()
-    wanted = replace(retention.rules(), **given)
+    values = CleanUpIn().load(json_body(optional=True))
+    is_dry_run, now = values.pop("is_dry_run"), runtime.now()
+    rules = replace(retention.rules(), **values)
     if is_dry_run:
-        return ForecastOut().dump(retention.foresee(wanted, now))
-    return CleanedOut().dump(retention.clean_up(wanted, now=now, actor=actor()))
+        return ForecastOut().dump(retention.preview(rules, now))
+    return CleanedOut().dump(retention.clean_up(rules, now=now, actor=actor()))
 
 
-group = ApiGroup(name="database", blueprint=bp, guard=Guard.ADMIN, summary="Backup, restore, retention and import")
+group = ApiGroup(name="database", blueprint=bp, access=Access.ADMIN, summary="Backup, restore, retention and import")

@@ -1,4 +1,4 @@
-"""Copies of the SQLite database: for people to keep, and put aside before something dangerous."""
+"""Backups of the SQLite database: downloads and safety backups."""
 
 import os
 import sqlite3
@@ -21,7 +21,10 @@ DATABASE, SCRIPT = "db", "sql"
 
 @dataclass(frozen=True, slots=True)
 class Backup:
-    """A copy that is ready to be sent; the file has no name any more and is gone when it is closed."""
+    """A backup ready to be sent.
+
+    The file is already unlinked and vanishes when closed.
+    """
 
     file: BinaryIO
     name: str
@@ -29,9 +32,9 @@ class Backup:
 
 
 def make_backup(kind: str, *, actor: Actor, now: datetime) -> Backup:
-    """Copy the database as it is at this moment, as a database file or as a script of SQL statements.
+    """Return a snapshot of the database as a database file or an SQL script.
 
-    Raises AppError: 400 for another kind, 501 on PostgreSQL, which has better means of its own.
+    Raises AppError: 400 for another format, 501 on PostgreSQL, which has better tools of its own.
     """
     if kind not in (DATABASE, SCRIPT):
         raise AppError("Invalid format: expected db or sql")
@@ -55,35 +58,38 @@ def make_backup(kind: str, *, actor: Actor, now: datetime) -> Backup:
 
 
 def record_failure(action: str, details: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
-    """Tell the audit log of a backup or a restore that failed; `details` say why under `error`."""
-    told = {"status": "error", "error_message": details["error"]}
-    record_entry(action, "system", now=now, actor=actor, details=details, **told)
+    """Audit a failed backup or restore; `details` has the reason under `error`."""
+    outcome = {"status": "error", "error_message": details["error"]}
+    record_entry(action, "system", now=now, actor=actor, details=details, **outcome)
 
 
-def put_aside(now: datetime) -> Path:
-    """Keep a copy beside the database before its content is exchanged; of each revision the newest few are kept."""
-    source, folder = database_file(), put_aside_folder()
+def back_up_before_restore(now: datetime) -> Path:
+    """Create a safety backup before the content is replaced.
+
+    Of each schema revision the newest few are kept.
+    """
+    source, folder = database_file(), safety_backup_folder()
     if not has_room_for(source, folder):
         raise AppError("There is not enough free disk space for a safety backup of the database", 500)
     return keep_copy(source, folder, "safety-backup", now, COPIES_KEPT)
 
 
-def put_aside_folder() -> Path:
-    """Where copies lie that were put aside before something dangerous."""
+def safety_backup_folder() -> Path:
+    """Return the directory of safety backups."""
     folder = settings().data_dir / COPIES
     folder.mkdir(exist_ok=True, mode=0o700)
     return folder
 
 
 def database_file() -> Path:
-    """The file of our SQLite database. Raises AppError (501) on PostgreSQL."""
+    """Return the file of the SQLite database. Raises AppError (501) on PostgreSQL."""
     if db.engine.dialect.name != "sqlite":
         raise AppError("The database is PostgreSQL: use pg_dump and pg_restore on its server", 501)
     return Path(db.engine.url.database or "")
 
 
 def temporary_folder() -> Path:
-    """A folder on the disk of the database, for its owner alone."""
+    """Return a private temporary directory on the disk of the database."""
     folder = settings().data_dir / TEMPORARY
     folder.mkdir(exist_ok=True, mode=0o700)
     return folder
@@ -96,7 +102,7 @@ def _write_script(path: Path, target: Path) -> Path:
 
 
 def _statements(connection: sqlite3.Connection) -> Iterator[str]:
-    """Tables by name with their rows, then the indexes."""
+    """Yield tables by name with their rows, then the indexes."""
     yield "BEGIN TRANSACTION;"
     made = "SELECT name, sql FROM sqlite_master WHERE type = ? AND sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%'"
     for table, statement in connection.execute(f"{made} ESCAPE '\\' ORDER BY name", ("table",)).fetchall():
@@ -112,11 +118,11 @@ def _statements(connection: sqlite3.Connection) -> Iterator[str]:
 
 
 def _literal(column: str) -> str:
-    """An expression that writes a value as SQL; a text that holds a NUL byte would end there as a plain literal."""
+    """Return an SQL expression for a value; a plain literal would end at a NUL byte."""
     has_nul = f"typeof({column}) = 'text' AND instr({column}, char(0)) > 0"
     return f"CASE WHEN {has_nul} THEN 'CAST(X''' || hex({column}) || ''' AS TEXT)' ELSE quote({column}) END"
 
 
 def quoted(name: str) -> str:
-    """A name as SQL takes it."""
+    """Return a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

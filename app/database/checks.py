@@ -1,4 +1,4 @@
-"""How much room the disks have that we write to."""
+"""Checks of disk space and of the integrity of the SQLite file."""
 
 import logging
 import shutil
@@ -17,15 +17,15 @@ from app.core.db.faults import DATABASE_ERRORS
 from app.core.settings import store as settings_store
 from app.database.backup import database_file
 
-# Below this a disk counts as full, in the answers of `/api/health` and for the doctor.
+# Below this a disk counts as full, in `/api/health` and for the doctor.
 LEAST_FREE_BYTES = 200 * 1024 * 1024
-# On a small volume this share of it counts instead.
+# On a small disk this share of it applies instead.
 LEAST_FREE_SHARE = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class DiskSpace:
-    """The free space of the disk that holds a folder, for users other than root."""
+    """Free space of the disk of a folder, for users other than root."""
 
     folder: Path
     free_bytes: int
@@ -33,7 +33,7 @@ class DiskSpace:
 
     @property
     def is_short(self) -> bool:
-        """Whether writing may soon fail."""
+        """Whether writing may fail soon."""
         return self.free_bytes < min(LEAST_FREE_BYTES, self.total_bytes * LEAST_FREE_SHARE)
 
 
@@ -44,28 +44,33 @@ def measure_disk(folder: Path) -> DiskSpace:
 
 
 def measure_disks(data_dir: Path) -> Iterator[DiskSpace]:
-    """Return the free space of the data directory, and of the folder of temporary files, which takes large uploads."""
+    """Return the free space of the data directory and of the folder of temporary files.
+
+    Large uploads are stored in the latter.
+    """
     for folder in (data_dir, Path(tempfile.gettempdir())):
         try:
             yield measure_disk(folder)
-        except OSError:  # said elsewhere: a folder that is not there cannot be written either
+        except OSError:  # a missing folder is reported by the write check
             continue
 
 
-# Whether the pages of a SQLite file are whole, looked at without holding anybody up.
+# Integrity of the SQLite file, checked without blocking readers or writers.
 
 log = logging.getLogger(__name__)
 
-# The setting that holds what the newest daily check found.
+# Setting that holds the result of the latest daily check.
 FAILURE = "integrity_failure"
-# What was seen since the start, in case nothing can be written any more.
+# Known since the start, in case nothing can be written any more.
 SEEN = "duplistatus.database_damage"
 # A file of this size is read in a fraction of a second.
 SMALL_BYTES = 32 * 1024 * 1024
 
 
 def find_damage(path: Path) -> str:
-    """Return the first damage of a SQLite file, empty when it is whole; others may read and write meanwhile.
+    """Return the first damage of a SQLite file, empty if intact.
+
+    Readers and writers continue.
 
     Raises sqlite3.Error for a file that cannot be read at all.
     """
@@ -75,9 +80,11 @@ def find_damage(path: Path) -> str:
 
 
 def check_damage(now: datetime) -> str | None:
-    """Look through the whole file and keep what was found; returns the damage, None on PostgreSQL.
+    """Check the whole file and store the result.
 
-    Raises what `configuration.save` does when not even that can be stored: the damage is then known in memory.
+    Returns the damage, None on PostgreSQL.
+
+    Raises the errors of `store.put` if the result cannot be stored: the damage is then known in memory.
     """
     if db.engine.dialect.name != "sqlite":
         return None
@@ -85,25 +92,28 @@ def check_damage(now: datetime) -> str | None:
         damage = find_damage(database_file())
     except sqlite3.DatabaseError as error:
         damage = str(error)
-    note_damage(damage)
+    record_damage(damage)
     if damage:
         log.error("the database file is damaged: %s", damage)
-    kept = {"at": now.isoformat(), "damage": damage} if damage else None
-    if kept or settings_store.get(FAILURE):
-        settings_store.save(FAILURE, kept, now=now)
+    stored = {"at": now.isoformat(), "damage": damage} if damage else None
+    if stored or settings_store.get(FAILURE):
+        settings_store.save(FAILURE, stored, now=now)
     return damage
 
 
-def note_damage(damage: str) -> None:
-    """Remember damage that was met, until a check finds the file whole; an empty text says that it is."""
+def record_damage(damage: str) -> None:
+    """Store damage that was found, until a check finds the file intact.
+
+    An empty text means intact.
+    """
     current_app.extensions[SEEN] = damage
 
 
 def known_damage() -> str:
-    """Return the damage that is known of, empty where there is none; a small file is looked through for it."""
+    """Return the known damage, empty if none; small files are checked for it."""
     if db.engine.dialect.name == "sqlite" and _size() <= SMALL_BYTES:
         damage = find_damage(database_file())
-        note_damage(damage)
+        record_damage(damage)
         return damage
     seen: str = current_app.extensions.get(SEEN, "")
     return seen or _stored_damage()
@@ -117,6 +127,6 @@ def _size() -> int:
 def _stored_damage() -> str:
     try:
         stored = settings_store.get(FAILURE)
-    except DATABASE_ERRORS:  # somebody else says so
+    except DATABASE_ERRORS:  # the writer reports it
         return ""
     return str(stored.get("damage", "")) if isinstance(stored, dict) else ""

@@ -1,6 +1,6 @@
-"""Looks an installation over for the person who runs it: what is well, what is not, and what to do about it.
+"""Diagnose an installation: what is OK, what is not, and what to do about it.
 
-The files are looked at first and without an application, which would put some of these things right, or not start.
+Files are checked first and without an application, whose start would repair some problems, or fail.
 """
 
 import os
@@ -32,7 +32,7 @@ from app.notifications.models import Delivery, DeliveryState
 from app.runtime import registry, settings
 from app.scheduling.control import Lease, Task
 
-# Some of the scheduled work is done every day.
+# Some scheduled tasks run once a day.
 LONGEST_REST = timedelta(hours=26)
 CLOCK_SLACK = timedelta(minutes=10)
 EARLIEST_YEAR = 2025
@@ -47,9 +47,9 @@ OTHER_ADVICE = "Check the disk and the system log."
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at; `advice` says what to do, and only where something is wrong.
+    """Result of one check; `advice` says what to do if something is wrong.
 
-    With `is_final` there is nothing behind it that could be looked at.
+    With `is_final` the checks that follow make no sense.
     """
 
     subject: str
@@ -59,12 +59,12 @@ class Finding:
 
     @property
     def is_wrong(self) -> bool:
-        """Whether somebody should do something."""
+        """Whether a person should act."""
         return bool(self.advice)
 
 
 def examine_files(chosen: Settings) -> list[Finding]:
-    """Look at data directory, key file and database file; changes nothing."""
+    """Check data directory, key file and database file; changes nothing."""
     if not chosen.data_dir.is_dir():
         advice = "Set DATA_DIR to the directory with your data; for a new installation start duplistatus once."
         return [Finding("data directory", f"{chosen.data_dir} does not exist", advice, is_final=True)]
@@ -72,7 +72,10 @@ def examine_files(chosen: Settings) -> list[Finding]:
 
 
 def examine_application(now: datetime) -> list[Finding]:
-    """Look at the database's content, at time, channels and scheduled work; writes one row that nobody needs."""
+    """Check the database content, the clock, channels and scheduled tasks.
+
+    It writes one unused row.
+    """
     try:
         schema = _examine_schema()
         if schema.is_wrong:
@@ -167,9 +170,9 @@ def _examine_schema() -> Finding:
 
 
 def _examine_secrets() -> Finding:
-    trouble = secrets.find_trouble()
-    if trouble is not None and trouble.state != secrets.OTHER:
-        return Finding("secrets", trouble.sentence, "See the finding about the key file.")
+    problem = secrets.find_key_problem()
+    if problem is not None and problem.state != secrets.OTHER:
+        return Finding("secrets", problem.sentence, "See the finding about the key file.")
     if closed := secrets.unreadable_owners():
         advice = "Restore the right key file, or clear these passwords: duplistatus secrets give-up"
         return Finding("secrets", f"Secrets of {', '.join(closed[:10])} were encrypted with another key file", advice)
@@ -228,8 +231,8 @@ def _examine_channels() -> Iterator[Finding]:
         yield Finding("channels", "No notification can be sent", "Set up a channel in the settings.")
     else:
         yield Finding("channels", ", ".join(f"{row.kind} {row.name}" for row in usable))
-    for trouble in channels.channel_troubles():
-        text = f"{trouble.kind} {trouble.name} fails: {trouble.error or 'no reason was given'}"
+    for problem in channels.failing_channels():
+        text = f"{problem.kind} {problem.name} fails: {problem.error or 'no reason was given'}"
         yield Finding("channels", text, "Correct it in the settings and send a test.")
 
 
@@ -253,13 +256,13 @@ def _examine_backups(now: datetime) -> Iterator[Finding]:
     if db.engine.dialect.name != "sqlite":
         return
     slot = newest_slot(local_backups.schedule(), now, settings().zone)
-    copies = local_backups.list_backups()
-    newest = f"the newest backup is of {copies[0].made_at:%Y-%m-%d %H:%M} UTC" if copies else "there is no backup"
+    backups = local_backups.list_backups()
+    newest = f"the newest backup is of {backups[0].made_at:%Y-%m-%d %H:%M} UTC" if backups else "there is no backup"
     failed_at = local_backups.failed_at()
     if failed_at is not None:
         text = f"The scheduled backup failed at {failed_at:%Y-%m-%d %H:%M} UTC; {newest}"
         yield Finding("backups", text, "See the application log for the reason, and check the free disk space.")
-    elif slot is not None and now - slot > health.LONGEST_WAIT and not any(copy.made_at >= slot for copy in copies):
+    elif slot is not None and now - slot > health.LONGEST_WAIT and not any(made.made_at >= slot for made in backups):
         text = f"The backup scheduled for {slot:%Y-%m-%d %H:%M} UTC was not created; {newest}"
         yield Finding("backups", text, "Start duplistatus without RUN_JOBS=false to create them.")
     else:

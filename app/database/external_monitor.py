@@ -1,4 +1,4 @@
-"""Pings an outside service every few minutes as long as everything works: it says so when duplistatus falls silent."""
+"""Ping an external monitor while everything works, so that it notices an outage."""
 
 import logging
 from collections.abc import Mapping
@@ -17,33 +17,36 @@ from app.core.settings import store as settings_store
 from app.core.settings.declarations import LONGEST_PING_URL, PING_MINUTES
 from app.database import health, secrets
 from app.database.monitor_pings import OTHER, SERVICES, Ping, build_ping, recognise
-from app.database.secrets import leads_elsewhere
+from app.database.secrets import is_other_server
 from app.legacy_import.stored_forms import read_time
 from app.plugin import AppError, ForbiddenAddress, check_url
 from app.plugin.http import answers_within, describe_failure, guarded_session
 
 log = logging.getLogger(__name__)
 
-# The settings that hold what was chosen, and how the newest ping went.
+# Settings of the monitor, and the result of the latest ping.
 CHOSEN, PINGED = "external_monitor", "external_monitor_ping"
 USUAL_MINUTES = 5
 LONGEST_TOKEN = 500
 TIMEOUT_S = 10.0
-# The task comes by each minute; one that comes a little early must not wait for the next.
+# The task runs each minute; one that runs a little early must not wait for the next.
 SLACK = timedelta(seconds=30)
 EVERY_MINUTE = "* * * * *"
 
 
 @dataclass(frozen=True, slots=True)
 class EveryMinute:
-    """The times at which the schedule asks whether a ping is due."""
+    """The times at which the scheduler checks whether a ping is due."""
 
     crontab: str = EVERY_MINUTE
 
 
 @dataclass(frozen=True, slots=True)
 class ExternalMonitor:
-    """What was chosen: `service` is empty where it follows from the address; the token is as it is stored."""
+    """Stored settings: `service` is empty if it is detected from the URL.
+
+    The token is encrypted.
+    """
 
     is_enabled: bool = False
     url: str = ""
@@ -58,12 +61,12 @@ class ExternalMonitor:
 
     @property
     def rhythm(self) -> EveryMinute:
-        """When a ping may be due."""
+        """Return when a ping may be due."""
         return EveryMinute()
 
     @property
     def used_service(self) -> str:
-        """The service that was chosen, or that the address belongs to."""
+        """Return the selected service, or the one detected from the URL."""
         return self.service or recognise(self.url)
 
     @property
@@ -74,9 +77,9 @@ class ExternalMonitor:
 
 @dataclass(frozen=True, slots=True)
 class PingResult:
-    """How the newest ping went, and when the last good one was.
+    """Result of the latest ping, and the time of the last successful one.
 
-    `error` is why it did not get through, `reason` the code of what did not work here at that time.
+    `error` is why it failed, `reason` the code of the problem that it reported.
     """
 
     sent_at: datetime | None = None
@@ -86,7 +89,7 @@ class PingResult:
 
 
 def read() -> ExternalMonitor:
-    """What was chosen; a stored value of a wrong kind counts as missing."""
+    """Return the stored settings; values of a wrong type count as missing."""
     stored = _mapping(settings_store.get(CHOSEN))
     usual = ExternalMonitor()
     minutes: Any = stored.get("every_minutes")
@@ -102,17 +105,17 @@ def read() -> ExternalMonitor:
 
 
 def last_ping() -> PingResult:
-    """How the newest ping went."""
+    """Return the result of the latest ping."""
     stored = _mapping(settings_store.get(PINGED))
     times = read_time(stored.get("sent_at")), read_time(stored.get("good_at"))
     return PingResult(*times, _text(stored, "error"), _text(stored, "reason"))
 
 
 def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
-    """Change what is named of `is_enabled`, `url`, `every_minutes`, `service` and `token` (in clear, "" for none).
+    """Change the given ones of `is_enabled`, `url`, `every_minutes`, `service` and `token`.
 
-    The stored token is dropped when the address leads to another server and no token comes along; returns whether it
-    was. Raises AppError with `field` for what cannot be.
+    `token` is in clear, "" for none. The stored token is dropped if the URL leads to another server and no token is
+    given; returns whether it was. Raises AppError with `field` for invalid values.
     """
     with writing():
         before = read()
@@ -124,7 +127,7 @@ def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
             "service": changes.get("service", before.service) or "",
         }
         _check(values)
-        is_dropped = "token" not in changes and before.has_token and leads_elsewhere(before.url, url)
+        is_dropped = "token" not in changes and before.has_token and is_other_server(before.url, url)
         token = "" if is_dropped else before.token
         values["token"] = secrets.encrypt(str(changes["token"])) if "token" in changes else token
         settings_store.save(CHOSEN, values, now=now)
@@ -135,7 +138,10 @@ def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
 
 
 def ping_if_due(now: datetime) -> PingResult | None:
-    """Send a ping when it is on and long enough ago, at once after one that failed; None when none was due."""
+    """Send a ping if enabled and due, immediately after a failed one.
+
+    None if none was due.
+    """
     chosen, last = read(), last_ping()
     wait = timedelta(minutes=chosen.every_minutes) - SLACK
     is_early = last.sent_at is not None and not last.error and last.sent_at <= now < last.sent_at + wait
@@ -143,7 +149,7 @@ def ping_if_due(now: datetime) -> PingResult | None:
 
 
 def ping_now(now: datetime) -> PingResult:
-    """Send a ping at once, also while pings are off. Raises AppError where there is no address."""
+    """Send a ping now, even if disabled. Raises AppError without a URL."""
     chosen = read()
     if not chosen.url:
         raise AppError("Enter the URL of the external monitor first", field="url")
@@ -151,13 +157,16 @@ def ping_now(now: datetime) -> PingResult:
 
 
 def report_failure(chosen: ExternalMonitor, reason: str) -> None:
-    """Tell a service that knows an address for it what does not work; needs no database, and never raises."""
+    """Report a failure to a service that accepts reports.
+
+    Needs no database, never raises.
+    """
     if chosen.is_on and (error := _send(chosen, reason)):
         log.warning("the external monitor was not notified of %s: %s", reason, error)
 
 
 def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
-    """Tell the service how we are and keep how that went."""
+    """Report the current health and store the result."""
     reason, good_at = health.examine(now).reason, last_ping().good_at
     error = _send(chosen, reason)
     if error:
@@ -172,13 +181,16 @@ def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
     }
     try:
         settings_store.save(PINGED, stored, now=now)
-    except DATABASE_ERRORS as trouble:
-        log.warning("the result of the ping could not be stored: %s", trouble)
+    except DATABASE_ERRORS as failure:
+        log.warning("the result of the ping could not be stored: %s", failure)
     return result
 
 
 def _send(chosen: ExternalMonitor, reason: str) -> str:
-    """Make the request; returns why it failed, empty when it did not or none is called for."""
+    """Send the request.
+
+    Return why it failed, empty if it succeeded or none is needed.
+    """
     try:
         token = secrets.decrypt(chosen.token)
         ping = build_ping(chosen.used_service, chosen.url, token, reason)
@@ -220,15 +232,15 @@ def _check(values: Mapping[str, Any]) -> None:
 
 
 def _record(chosen: ExternalMonitor, is_dropped: bool, actor: Actor, now: datetime) -> None:
-    # The address stays out: whoever knows it can send pings.
+    # The URL is omitted: it is sufficient for sending pings.
     details = {
         "enabled": chosen.is_enabled,
         "everyMinutes": chosen.every_minutes,
         "service": chosen.used_service if chosen.url else OTHER,
         "credentialsDropped": is_dropped,
     }
-    place = {"target_type": "configuration", "target_id": CHOSEN}
-    record_entry("external_monitor_updated", "config", now=now, actor=actor, details=details, **place)
+    target = {"target_type": "configuration", "target_id": CHOSEN}
+    record_entry("external_monitor_updated", "config", now=now, actor=actor, details=details, **target)
 
 
 def _mapping(stored: Any) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""Whether duplistatus works: database, schema, a real write, disk space, scheduled checks, delivery of messages.
+"""Health check: database, schema, a real write, disk space, scheduled checks, delivery.
 
-`/api/health`, the doctor, alarms and pings to an external monitor ask here, so that all say the same.
+Used by `/api/health`, the doctor, alerts and pings to an external monitor, so that all agree.
 """
 
 import logging
@@ -36,23 +36,23 @@ from app.scheduling.control import Lease, Task
 log = logging.getLogger(__name__)
 
 EXTENSION, WORKER = "duplistatus.health", "duplistatus.courier"
-# An examination writes and reads, and anybody may ask for one.
+# A check reads and writes, and anyone may request one.
 KEPT = timedelta(seconds=30)
-# How long a request waits for an examination, and how long that waits for whoever writes to the database.
+# Time a request waits for a check, and a check waits for another writer of the database.
 PATIENCE_S = 4.0
 WRITE_PATIENCE_S = 1.0
-# A message is tried again for hours; one that was due this long ago is not being looked at by anybody.
+# A message is retried for hours; if one has been due for this long, the delivery worker is not running.
 LONGEST_WAIT = timedelta(minutes=15)
-# So many intervals may pass without a check.
+# Number of intervals without a run after which a check counts as missing.
 CHECKS_MISSED = 3
-# For a check at times of its own, of which nothing is known here.
+# For a check with a custom schedule, which is unknown here.
 LONGEST_REST = timedelta(hours=26)
 ALARM_CHECK = "alarm-check"
 JOBS_STARTED = "jobs_started_at"
-# The lease that nobody needs, whose row is written at each examination.
+# The lease whose row is written by each check.
 PROBE = "health-probe"
 
-# Further reasons, besides the values of `Fault`; words for programs, as those.
+# Reasons besides the values of `Fault`, also codes for programs.
 NO_ANSWER = "no_answer"
 LOW_DISK_SPACE = "low_disk_space"
 NO_CHECKS = "overdue_check_late"
@@ -63,16 +63,16 @@ LATE_MESSAGES = "deliveries_late"
 
 
 class Worker(Protocol):
-    """What the delivery worker of this process says of itself."""
+    """State of the delivery worker of this process."""
 
     @property
     def is_working(self) -> bool:
-        """Whether its thread is alive and passes come."""
+        """Whether its thread is alive and completes passes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something that does not work: a word for programs, and technical details for signed-in people."""
+    """A problem: a code for programs, and technical details for signed-in users."""
 
     code: str
     text: str
@@ -80,7 +80,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What an examination found; the most serious problem comes first."""
+    """Result of a check; the most serious problem comes first."""
 
     is_connected: bool
     is_migrated: bool = False
@@ -92,24 +92,24 @@ class Health:
 
     @property
     def is_healthy(self) -> bool:
-        """Whether everything works."""
+        """Whether there are no problems."""
         return self.is_connected and self.is_migrated and self.queries_work and not self.problems
 
     @property
     def reason(self) -> str:
-        """The code of the most serious problem; empty where there is none."""
+        """Return the code of the most serious problem; empty if none."""
         return self.problems[0].code if self.problems else ""
 
     @property
     def codes(self) -> frozenset[str]:
-        """The codes of all problems."""
+        """Return the codes of all problems."""
         return frozenset(problem.code for problem in self.problems)
 
 
 class Examiner:
-    """Keeps what was found last, and examines anew, in a thread of its own, when that is half a minute old.
+    """Caches the latest result and renews it, in a thread of its own, after half a minute.
 
-    So nobody can make the examination work, and a database that does not answer holds up no request for long.
+    So requests cannot cause load, and a database that does not respond delays no request for long.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Examiner:
         self._began_s = 0.0
 
     def ask(self, now: datetime) -> Health:
-        """Return the health, as it was within the last half minute."""
+        """Return the health, at most half a minute old."""
         with self._lock:
             if self._is_fresh(now):
                 return self._last()
@@ -139,7 +139,7 @@ class Examiner:
         return self._kept is not None and abs(now - self._kept[0]) < KEPT
 
     def _last(self) -> Health:
-        assert self._kept is not None  # noqa: S101 (asked only where there is one)
+        assert self._kept is not None  # noqa: S101 (called only if there is one)
         return self._kept[1]
 
     def _left_s(self) -> float:
@@ -150,7 +150,7 @@ class Examiner:
         try:
             with app.app_context():
                 found = inspect_now(now)
-        except Exception:  # a thread of its own: nobody else would say so
+        except Exception:  # a thread of its own: the error would be lost
             log.exception("health cannot be checked")
         finally:
             with self._lock:
@@ -158,33 +158,39 @@ class Examiner:
 
 
 def examine(now: datetime) -> Health:
-    """Return the health of the last half minute; waits a few seconds at most and never raises."""
+    """Return the health, at most half a minute old.
+
+    Waits a few seconds at most and never raises.
+    """
     examiner: Examiner = current_app.extensions.setdefault(EXTENSION, Examiner())
     return examiner.ask(now)
 
 
 def inspect_now(now: datetime) -> Health:
-    """Examine everything at once, however long that takes; never raises for a database that does not work."""
+    """Run all checks now, however long they take; never raises for a broken database."""
     found = _inspect_database()
     if found.is_connected:
         problem = find_write_problem(now)
         found = replace(found, can_write=problem is None, problems=(*found.problems, *filter(None, (problem,))))
-    # What follows from a database that cannot be read is said already.
+    # Consequences of an unreadable database are not reported separately.
     works = (partial(find_schedule_problems, now), partial(find_late_messages, now)) if found.queries_work else ()
     further = [problem for part in (find_disk_problems, find_worker_problems, *works) for problem in _collected(part)]
     return replace(found, problems=_unique([*found.problems, *further]))
 
 
-def note_jobs_started(now: datetime) -> None:
-    """Remember that scheduled work begins now: what was not done while the server was off is not late yet."""
+def record_scheduler_start(now: datetime) -> None:
+    """Record the start of the scheduler.
+
+    Checks missed while the server was off are not late yet.
+    """
     try:
         settings_store.save(JOBS_STARTED, now.isoformat(), now=now)
-    except DATABASE_ERRORS as error:  # the start goes on: a full disk may have room again
+    except DATABASE_ERRORS as error:  # the start continues: a full disk may have space again
         log.error("the start of scheduled tasks could not be recorded: %s", describe(error))
 
 
 def find_write_problem(now: datetime) -> Problem | None:
-    """Write one small row for good, which a full disk, a read-only folder and a lock keep from happening."""
+    """Write one small row durably, which a full disk, a read-only folder or a lock prevents."""
     try:
         with exclusive_writer(WRITE_PATIENCE_S):
             _write(now)
@@ -194,14 +200,14 @@ def find_write_problem(now: datetime) -> Problem | None:
 
 
 def find_disk_problems() -> Iterator[Problem]:
-    """Name the folders whose disk has little free space."""
+    """Return the folders whose disk has little free space."""
     for space in checks.measure_disks(settings().data_dir):
         if space.is_short:
             yield Problem(LOW_DISK_SPACE, f"{space.free_bytes / 1e6:.0f} MB are free in {space.folder}")
 
 
 def find_schedule_problems(now: datetime) -> Iterator[Problem]:
-    """Name checks that should have run long ago, by what the database knows of their last runs."""
+    """Return checks that have not run for too long, by their last runs in the database."""
     rows = {row.name: row for row in db.session.scalars(select(Task).execution_options(populate_existing=True))}
     started_at = read_time(settings_store.get(JOBS_STARTED))
     for name, longest in _checks():
@@ -215,7 +221,7 @@ def find_schedule_problems(now: datetime) -> Iterator[Problem]:
 
 
 def find_worker_problems() -> Iterator[Problem]:
-    """Say that schedule or delivery worker of this process do not work; nothing where they should not run here."""
+    """Return problems of scheduler and delivery worker, if they should run in this process."""
     if control.has_ended():
         yield Problem(SCHEDULE_STOPPED, "The schedule of this process has stopped")
     worker: Worker | None = current_app.extensions.get(WORKER)
@@ -224,12 +230,12 @@ def find_worker_problems() -> Iterator[Problem]:
 
 
 def find_late_messages(now: datetime) -> Iterator[Problem]:
-    """Say that messages should have been sent long ago while none was.
+    """Return a problem if messages have been due for long while none was sent.
 
-    Those of a channel that fails do not count: they have an alarm of their own, and wait for good reasons.
+    Messages of failing channels do not count: these have an alert of their own.
     """
     since_at = now - LONGEST_WAIT
-    count = delivery.count_late(since_at, now)
+    count = delivery.count_overdue(since_at, now)
     newest = db.session.scalar(select(func.max(Delivery.finished_at))) if count else None
     if count and (newest is None or newest <= since_at):
         minutes = LONGEST_WAIT.seconds // 60
@@ -237,9 +243,9 @@ def find_late_messages(now: datetime) -> Iterator[Problem]:
 
 
 def _checks() -> Iterator[tuple[str, timedelta]]:
-    """The checks that should run, and after how long without one something is wrong.
+    """Return the checks that should run, and after how long without a run they are late.
 
-    One that an administrator has switched off, or stopped in this process, is not missed.
+    Omits those that an administrator disabled, or stopped in this process.
     """
     chosen = control.check_interval()
     every = control.length_of(chosen)
@@ -251,7 +257,7 @@ def _checks() -> Iterator[tuple[str, timedelta]]:
 
 
 def _inspect_database() -> Health:
-    """Look at tables, columns, queries and the pages of the file."""
+    """Check tables, columns, queries and the pages of the file."""
     problems: list[Problem] = []
     try:
         connection = db.session.connection()
@@ -290,7 +296,10 @@ def _find_damage() -> Iterator[Problem]:
 
 
 def _collected(part: Callable[[], Iterator[Problem]]) -> list[Problem]:
-    """What a part of the examination finds; an error of the database is a problem too."""
+    """Return the problems found by a check.
+
+    An error of the database is a problem too.
+    """
     found: list[Problem] = []
     try:
         found += part()
@@ -302,7 +311,10 @@ def _collected(part: Callable[[], Iterator[Problem]]) -> list[Problem]:
 
 
 def _unique(problems: list[Problem]) -> tuple[Problem, ...]:
-    """One problem of each code; damage explains most others, so it comes first."""
+    """Return one problem of each code.
+
+    Damage explains most others, so it comes first.
+    """
     by_code = {problem.code: problem for problem in reversed(problems)}
     found = [by_code[code] for code in dict.fromkeys(problem.code for problem in problems)]
     return tuple(sorted(found, key=lambda problem: problem.code != Fault.DAMAGED))
@@ -318,7 +330,7 @@ def _unanswered() -> Health:
 
 
 def _write(now: datetime) -> None:
-    """Store the row of `PROBE` on a connection that waits for nobody long."""
+    """Write the row of `PROBE` on a connection with a short lock timeout."""
     if db.engine.dialect.name == "sqlite":
         address = f"{database_file().absolute().as_uri()}?mode=rw"
         row = (PROBE, PROBE, to_milliseconds(now))

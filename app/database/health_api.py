@@ -1,4 +1,4 @@
-"""Whether this program itself is well."""
+"""API of the health check of duplistatus."""
 
 from datetime import datetime
 from typing import Any
@@ -13,10 +13,10 @@ from app.accounts import sessions
 from app.core.instants import iso
 from app.database import health
 from app.database.health import Health
-from app.plugin import ApiGroup, Guard, described
+from app.plugin import Access, ApiGroup, described
 from app.web.responses import CACHE_SET_C, SOMETIMES, IsoInstant, Out
 
-# Wire form of the health report.
+# Schemas
 
 
 class ProblemOut(Out):
@@ -52,7 +52,10 @@ class HealthOut(Out):
 
 
 def dump_health(health: Health, now: datetime, *, show_details: bool) -> dict[str, Any]:
-    """The keys of the contract; names of tables and error texts only with `show_details`."""
+    """Return the fields of the contract.
+
+    Table names and error texts only with `show_details`.
+    """
     reason = {"reason": health.reason} if health.reason else {}
     if not health.is_connected:
         return {"status": "unhealthy", "error": "Database connection failed", **reason, "timestamp": iso(now)}
@@ -74,7 +77,7 @@ def dump_health(health: Health, now: datetime, *, show_details: bool) -> dict[st
 
 
 def _details(health: Health) -> dict[str, Any]:
-    """Each problem, and the error texts of the contract, where there are any."""
+    """Return each problem with the error text of the contract, if any."""
     texts = "; ".join(problem.text for problem in health.problems)
     errors = {
         "preparedStatementsError": health.query_error,
@@ -85,14 +88,14 @@ def _details(health: Health) -> dict[str, Any]:
     return {name: text for name, text in errors.items() if text} | problems
 
 
-# Views of the monitoring group.
+# Views
 
 bp = Blueprint("monitoring", __name__)
 
 
 @bp.after_request
 def forbid_caching(answer: Response) -> Response:
-    """Send every answer of the group uncached."""
+    """Make responses of the group uncacheable."""
     answer.headers.extend(CACHE_SET_C)
     return answer
 
@@ -114,14 +117,17 @@ def show() -> ResponseReturnValue:
 
 
 def _may_see_details(found: Health, now: datetime) -> bool:
-    """Whether somebody is signed in; a visit is not noted in a database that cannot be written."""
+    """Whether a user is signed in.
+
+    The visit is not stored if the database is not writable.
+    """
     if not found.is_connected or (not found.queries_work and not found.tables):
         return False
     if found.can_write:
         return bool(current_user.is_authenticated)
     session = sessions.current()
-    session.leave_unwritten()
+    session.skip_writing()
     return session.user is not None and not session.user.is_locked(now)
 
 
-group = ApiGroup(name="monitoring", blueprint=bp, guard=Guard.OPEN, csrf=False, summary="Health of the service")
+group = ApiGroup(name="monitoring", blueprint=bp, access=Access.PUBLIC, csrf=False, summary="Health of the service")

@@ -1,8 +1,8 @@
-"""A database that somebody gives us, made into one that we can trust.
+"""Rebuild an untrusted database file as a trusted one.
 
-Nothing of its own schema is ever used: our migrations make an empty database of the same version, plain values of
-plain tables are copied over, and each is checked to be what its column holds. So a trigger, a view, a strange table
-or a broken value does not get in.
+Its schema is never used: our migrations create an empty database of the same version, plain values of plain tables are
+copied, and each is checked against its column. So triggers, views, unknown tables and invalid values are not taken
+over.
 """
 
 import sqlite3
@@ -27,7 +27,7 @@ from app.database.backup import quoted
 from app.plugin import AppError
 
 VERSION_TABLE = "alembic_version"
-# What a plugin may have besides tables, and what no restore brings along.
+# What plugins may have besides tables, and what is never restored.
 NO_TABLES = """
     SELECT name FROM present.sqlite_master WHERE type IN ('view', 'trigger') OR (type = 'table' AND rootpage = 0)
 """
@@ -35,14 +35,14 @@ OF_THE_ORIGINAL = (
     "This is a database of the original duplistatus, which is imported and not restored: use Import on the page of "
     "Database maintenance, or the command duplistatus import"
 )
-# The end of the year 9989: with time zones and waits added there is still a date.
+# The end of the year 9989, so that time zones and waits can be added without overflow.
 LAST_INSTANT_MS = 253_086_767_999_999
 LONGEST_VALUE_BYTES = 64 * 1024 * 1024
 SCRIPT_TIME_S = 120.0
 SCRIPT_PAGES = 500_000
-# How often the time of a script is looked at: a function on large values does little else between two looks.
+# How often the time limit of a script is checked: a function on large values takes long between two checks.
 STEPS_BETWEEN_LOOKS = 1_000
-# What a dump needs; whatever else a script tries is refused.
+# What a dump needs; everything else in a script is rejected.
 ALLOWED = frozenset(
     {
         sqlite3.SQLITE_CREATE_TABLE,
@@ -53,19 +53,19 @@ ALLOWED = frozenset(
         sqlite3.SQLITE_TRANSACTION,
     }
 )
-# Wrong passwords of then lock nobody out now, whatever the clock of then said.
+# Failed sign-ins stored in the backup must not lock accounts now, whatever its clock was.
 WITHOUT_LOCKS = (
     "UPDATE sign_in_networks SET failed_count = 0, failed_at = NULL, locked_until = NULL",
     "UPDATE users SET failed_login_attempts = 0, locked_until = NULL",
 )
 LIST_OF_TABLES, PLANNING_TABLE = "sqlite_master", "sqlite_stat1"
-# The dump of the sqlite3 program writes line breaks with these.
+# Dumps of the sqlite3 program write line breaks with these.
 ALLOWED_FUNCTIONS = frozenset({"replace", "char", "unistr"})
 
 
 @dataclass(frozen=True, slots=True)
-class Carried:
-    """Tables of plugins: those that were kept, those whose rows are lost, and those that the backup alone has."""
+class PluginTables:
+    """Tables of plugins: kept ones, ones whose rows are lost, ones only in the backup."""
 
     kept: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
@@ -73,16 +73,19 @@ class Carried:
 
 
 class BadDatabase(AppError):
-    """The file is not a database that we can take; the text says why."""
+    """The file is not an acceptable database; the message says why."""
 
 
 def run_script(script: str, target: Path) -> None:
-    """Run the statements of a dump into a new file, which can do nothing but hold tables. Raises BadDatabase."""
+    """Run the statements of a dump into a new file that can only hold tables.
+
+    Raises BadDatabase.
+    """
     with closing(sqlite3.connect(target, isolation_level=None)) as connection:
         connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        # Without a transaction each statement is one: taking the lock anew cost most of the time.
+        # Without a transaction each statement takes the lock anew, which cost most of the time.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
         dump = _Dump()
@@ -98,7 +101,7 @@ def run_script(script: str, target: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Raise BadDatabase for a file that is damaged, no SQLite database, or more than plain tables and indexes."""
+    """Raise BadDatabase for damaged files and for more than plain tables and indexes."""
     try:
         with closing(_open(path)) as connection:
             _require_tables_alone(connection)
@@ -110,7 +113,10 @@ def check_file(path: Path) -> None:
 
 
 def rebuild(source: Path, target: Path) -> None:
-    """Make a database of the newest version from `source`, without its sessions and locks. Raises BadDatabase."""
+    """Create a database of the newest version from `source`, without its sessions and locks.
+
+    Raises BadDatabase.
+    """
     revision = _revision(source)
     migrate(target, revision)
     try:
@@ -132,7 +138,10 @@ def rebuild(source: Path, target: Path) -> None:
 
 
 def migrate(path: Path, revision: str) -> None:
-    """Bring a database file, which may be new, to a revision of our schema. Raises BadDatabase for an unknown one."""
+    """Migrate a database file, which may be new, to a revision of our schema.
+
+    Raises BadDatabase for an unknown one.
+    """
     migrations = current_app.extensions["migrate"]
     config = migrations.migrate.get_config(migrations.directory)
     engine = sa.create_engine(f"sqlite:///{path}", poolclass=NullPool)
@@ -144,11 +153,11 @@ def migrate(path: Path, revision: str) -> None:
             raise BadDatabase("The file was created by a newer version of duplistatus or by another program") from error
 
 
-def carry_over(source: Path, rebuilt: Path, present: Path) -> Carried:
-    """Add the tables that plugins have in the present database to the rebuilt one; see `Carried`.
+def copy_plugin_tables(source: Path, rebuilt: Path, present: Path) -> PluginTables:
+    """Copy the plugin tables of the present database to the rebuilt one.
 
-    Their form is that of the present database, their rows are those of the backup where that has a table of the same
-    columns, else the present ones. Rows that do not fit what is restored cannot be kept.
+    Their schema is that of the present database; their rows are those of the backup if it has a table with the same
+    columns, else the present ones. Rows that violate constraints of the restored data cannot be kept.
     """
     with closing(sqlite3.connect(rebuilt.absolute().as_uri(), uri=True, isolation_level=None)) as connection:
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -158,16 +167,16 @@ def carry_over(source: Path, rebuilt: Path, present: Path) -> Carried:
         own = _tables(connection, "main") | {VERSION_TABLE}
         given, there = _tables(connection, "given") - own, _tables(connection, "present") - own
         if not _is_known_schema(connection):
-            there &= given  # a table that only a newer version of ours has looks like one of a plugin
+            there &= given  # a table of a newer version looks like one of a plugin
         connection.execute("BEGIN")
-        kept = {table for table in sorted(there) if _carry(connection, table, has_rows=table in given)}
+        kept = {table for table in sorted(there) if _copy_table(connection, table, has_rows=table in given)}
         while dangling := {table for table in kept if _refers_to_nothing(connection, table)}:
             for table in dangling:
                 connection.execute(f"DELETE FROM main.{quoted(table)}")  # noqa: S608
             kept -= dangling
         lost = (there - kept) | {name for (name,) in connection.execute(NO_TABLES)}
         connection.execute("COMMIT")
-    return Carried(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(given - there)))
+    return PluginTables(tuple(sorted(kept)), tuple(sorted(lost)), tuple(sorted(given - there)))
 
 
 def _is_known_schema(connection: sqlite3.Connection) -> bool:
@@ -178,8 +187,11 @@ def _is_known_schema(connection: sqlite3.Connection) -> bool:
     return is_known(str(revision))
 
 
-def _carry(connection: sqlite3.Connection, table: str, *, has_rows: bool) -> bool:
-    """Make a table as it is in the present database and fill it; gives whether its rows could be taken."""
+def _copy_table(connection: sqlite3.Connection, table: str, *, has_rows: bool) -> bool:
+    """Create a table as in the present database and fill it.
+
+    Returns whether its rows could be copied.
+    """
     made = "SELECT sql FROM present.sqlite_master WHERE tbl_name = ? AND type IN ('table', 'index') AND sql IS NOT NULL"
     for (statement,) in connection.execute(f"{made} ORDER BY type DESC", (table,)).fetchall():
         connection.execute(statement)
@@ -206,9 +218,11 @@ def _refers_to_nothing(connection: sqlite3.Connection, table: str) -> bool:
 
 
 def _require_tables_alone(connection: sqlite3.Connection) -> None:
-    """Raise BadDatabase for anything by which a stranger has SQLite compute: our backups hold nothing of the kind.
+    """Raise BadDatabase for schema objects that make SQLite evaluate expressions.
 
-    Before its content is looked at, since even a check of integrity works out the expressions of a schema.
+    Our backups have none.
+
+    Checked before reading any content, since even an integrity check evaluates expressions of the schema.
     """
     for kind, name, rootpage in connection.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall():
         if kind == "table" and rootpage == 0:
@@ -224,7 +238,7 @@ def _require_tables_alone(connection: sqlite3.Connection) -> None:
 
 
 def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
-    """Whether an index is about more than columns: an expression stands under the number -2."""
+    """Whether an index has expressions, which have the column number -2."""
     if any(row[1] == -2 for row in connection.execute("SELECT * FROM pragma_index_xinfo(?)", (index,))):
         return True
     listed = "SELECT li.partial FROM sqlite_master AS made, pragma_index_list(made.tbl_name) AS li"
@@ -233,10 +247,11 @@ def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
 
 
 class _Dump:
-    """Allows what a dump needs, for a while. Looked at between steps and before each statement, which may be short.
+    """Authorizer that allows what a dump needs, for a limited time.
 
-    A dump tells values and asks for none. SQLite itself reads the columns of what is being made, and the figures that
-    it keeps for its planner where a dump makes their table.
+    The limit is checked during a statement and before each, since statements may be short. A dump writes values and
+    reads none. SQLite itself reads the columns of tables being created, and the planner statistics if a dump creates
+    their table.
     """
 
     def __init__(self) -> None:
@@ -244,7 +259,7 @@ class _Dump:
         self._made: str | None = None
 
     def __call__(self, action: int, first: str | None, second: str | None, *_names: str | None) -> int:
-        """Say whether a step of a statement may be taken, as `sqlite3.set_authorizer` asks."""
+        """Return whether an action is allowed, as `sqlite3.set_authorizer` requires."""
         if self.is_late():
             return sqlite3.SQLITE_DENY
         if action == sqlite3.SQLITE_PRAGMA:
@@ -252,7 +267,7 @@ class _Dump:
         return sqlite3.SQLITE_OK if self._allows(action, first, second) else sqlite3.SQLITE_DENY
 
     def is_late(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time limit is exceeded."""
         return time.monotonic() > self._ends_at
 
     def _allows(self, action: int, first: str | None, second: str | None) -> bool:
@@ -272,7 +287,7 @@ class _Dump:
 def _open(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(_read_only(path), uri=True)
     connection.execute("PRAGMA trusted_schema = OFF")
-    # Conditions of another schema are not worked out; those of ours hold when the values are copied.
+    # CHECK constraints of the other schema are not evaluated; ours apply when the values are copied.
     connection.execute("PRAGMA ignore_check_constraints = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
     return connection
@@ -283,7 +298,7 @@ def _read_only(path: Path) -> str:
 
 
 def _revision(path: Path) -> str:
-    """The version that the file says it has."""
+    """Return the version stored in the file."""
     foreign = "The file is not a backup of this program"
     try:
         with closing(_open(path)) as connection:
@@ -294,14 +309,14 @@ def _revision(path: Path) -> str:
             rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE} LIMIT 2").fetchall()  # noqa: S608
     except sqlite3.Error as error:
         raise BadDatabase(foreign) from error
-    # Letters and digits only: the migrations understand more than plain names, such as steps and branches.
+    # Letters and digits only: Alembic accepts more than revision names, such as steps and branches.
     if len(rows) != 1 or not isinstance(rows[0][0], str) or not rows[0][0].isalnum() or rows[0][0] == "head":
         raise BadDatabase(foreign)
     return str(rows[0][0])
 
 
 def _tables(connection: sqlite3.Connection, schema: str) -> set[str]:
-    """Ordinary tables: neither views nor virtual ones, which have no pages of their own."""
+    """Return ordinary tables, without views and virtual tables."""
     made = f"SELECT name FROM {schema}.sqlite_master WHERE type = 'table' AND rootpage > 0"  # noqa: S608
     return {name for (name,) in connection.execute(made) if not name.startswith("sqlite_")}
 
@@ -333,7 +348,7 @@ def _copy_values(source: Path, target: Path) -> None:
 
 
 def _check_values(connection: sqlite3.Connection) -> None:
-    """Hold every value against the type of its column, and see that somebody can sign in."""
+    """Check every value against the type of its column, and that an administrator can sign in."""
     for table in db.metadata.sorted_tables:
         wrong = " OR ".join(f'NOT ("{column.name}" IS NULL OR {_claim(column)})' for column in table.columns)
         if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
@@ -341,7 +356,7 @@ def _check_values(connection: sqlite3.Connection) -> None:
                 f"The table {table.name} contains values of the wrong type: {_wrong_column(connection, table)}"
             )
         texts = [f'"{column.name}"' for column in table.columns if isinstance(_stored(column.type), sa.String)]
-        if texts:  # reading decodes; broken text is found here and not by the first reader
+        if texts:  # fetching decodes, so invalid text is found here and not by the first reader
             for _row in connection.execute(f'SELECT {", ".join(texts)} FROM "{table.name}"'):  # noqa: S608
                 pass
     if connection.execute("SELECT 1 FROM users WHERE is_admin LIMIT 1").fetchone() is None:
@@ -350,7 +365,7 @@ def _check_values(connection: sqlite3.Connection) -> None:
 
 
 def _wrong_column(connection: sqlite3.Connection, table: sa.Table) -> str:
-    """The name of the column that holds them."""
+    """Return the name of the column with invalid values."""
     for column in table.columns:
         wrong = f'NOT ("{column.name}" IS NULL OR {_claim(column)})'
         if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
@@ -359,7 +374,7 @@ def _wrong_column(connection: sqlite3.Connection, table: sa.Table) -> str:
 
 
 def _claim(column: sa.Column[object]) -> str:
-    """What has to be true of a value of this column."""
+    """Return the SQL condition for valid values of a column."""
     name = f'"{column.name}"'
     if isinstance(column.type, Instant):
         return f"(typeof({name}) = 'integer' AND {name} BETWEEN 0 AND {LAST_INSTANT_MS})"

@@ -1,6 +1,8 @@
-"""Copies of the database in our own folder: made at set times or on demand, checked, and the oldest given up.
+"""Backups in the data directory.
 
-Copies that were put aside before a restore or a migration are listed with them, so that one can go back to these too.
+Scheduled or manual, verified, and pruned to the newest ones.
+
+Safety backups made before restores and migrations are listed too and can be restored.
 """
 
 import logging
@@ -32,13 +34,16 @@ SCHEDULE, FAILED_AT = "local_backup_schedule", "local_backup_failed_at"
 SCHEDULED, MANUAL = "scheduled", "manual"
 FOLDER = "backups"
 TRY_AGAIN_AFTER = timedelta(hours=1)
-# What a copy is and when it was made; those that were put aside have names of their own.
+# Kind and time of a backup; safety backups have names of their own.
 _NAME = re.compile(r"[\w.-]+?-(?P<kind>scheduled|manual)-(?P<stamp>[0-9T-]{26})\.db")
 
 
 @dataclass(frozen=True, slots=True)
 class LocalBackup:
-    """A copy of the database that lies in our own folder; `revision` is that of its schema, where its name tells it."""
+    """A backup in the data directory.
+
+    `revision` of the schema if its name contains it.
+    """
 
     name: str
     kind: str
@@ -48,21 +53,21 @@ class LocalBackup:
 
 
 def schedule() -> BackupSchedule:
-    """When copies are made by themselves."""
+    """Return the schedule of automatic backups."""
     return read_schedule(settings_store.get(SCHEDULE))
 
 
-def save_schedule(wanted: BackupSchedule, *, actor: Actor, now: datetime) -> None:
-    """Choose when copies are made. Raises AppError, naming the field, for what makes no sense."""
+def save_schedule(new_schedule: BackupSchedule, *, actor: Actor, now: datetime) -> None:
+    """Save the schedule. Raises AppError, naming the field, for invalid values."""
     database_file()
-    wrong = wanted.wrong_fields()
+    wrong = new_schedule.wrong_fields()
     if wrong:
         raise AppError(f"Invalid value for {wrong[0]}", field=wrong[0])
     with writing():
         before = schedule()
-        settings_store.save(SCHEDULE, wanted.as_mapping(), now=now)
+        settings_store.save(SCHEDULE, new_schedule.as_mapping(), now=now)
         settings_store.save(FAILED_AT, None, now=now)
-        if wanted != before:
+        if new_schedule != before:
             record_entry(
                 "backup_schedule_updated",
                 "config",
@@ -70,27 +75,27 @@ def save_schedule(wanted: BackupSchedule, *, actor: Actor, now: datetime) -> Non
                 actor=actor,
                 target_type="configuration",
                 target_id=SCHEDULE,
-                details={"oldValue": before.as_mapping(), "newValue": wanted.as_mapping()},
+                details={"oldValue": before.as_mapping(), "newValue": new_schedule.as_mapping()},
             )
 
 
 def next_due_at(now: datetime) -> datetime | None:
-    """When the next copy will be made by itself; None where none are wanted."""
+    """Return when the next scheduled backup is due; None if disabled."""
     return next_slot(schedule(), now, settings().zone)
 
 
 def failed_at() -> datetime | None:
-    """When the last attempt at a scheduled copy failed; None while all is well."""
+    """Return when the latest scheduled backup failed; None if it succeeded."""
     return read_time(settings_store.get(FAILED_AT))
 
 
 def back_up_if_due(now: datetime) -> LocalBackup | None:
-    """Make the scheduled copy when its time has come and none was made since; missed times are made up for once."""
-    wanted = schedule()
-    slot = newest_slot(wanted, now, settings().zone)
+    """Create the scheduled backup if it is due; after several missed times only one."""
+    current = schedule()
+    slot = newest_slot(current, now, settings().zone)
     if slot is None or db.engine.dialect.name != "sqlite":
         return None
-    if any(copy.kind == SCHEDULED and copy.made_at >= slot for copy in list_backups()):
+    if any(backup.kind == SCHEDULED and backup.made_at >= slot for backup in list_backups()):
         return None
     failed = failed_at()
     if failed is not None and failed <= now < failed + TRY_AGAIN_AFTER:
@@ -102,23 +107,25 @@ def back_up_if_due(now: datetime) -> LocalBackup | None:
         raise
     if failed is not None:
         settings_store.save(FAILED_AT, None, now=now)
-    for old in [copy for copy in list_backups() if copy.kind == SCHEDULED][wanted.keep :]:
+    for old in [backup for backup in list_backups() if backup.kind == SCHEDULED][current.keep :]:
         _path(old.name).unlink(missing_ok=True)
     return made
 
 
 def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> LocalBackup:
-    """Copy the database as it is at this moment, check the copy, and keep it. Raises AppError (500, 501 on PostgreSQL).
+    """Create a verified backup of the current state.
 
-    A copy that does not pass SQLite's own check is not kept.
+    Raises AppError (500, 501 on PostgreSQL).
+
+    A backup that fails the check of SQLite is deleted.
     """
     source = database_file()
     target = folder() / f"duplistatus-{kind}-{now.astimezone(UTC):{STAMP}}.db"
     draft = target.with_suffix(DRAFT)
     try:
         _require_room(source, target.parent)
-        for left in target.parent.glob(f"*{DRAFT}*"):  # of a process that was killed
-            left.unlink()
+        for leftover in target.parent.glob(f"*{DRAFT}*"):  # left by a process that was killed
+            leftover.unlink()
         copy_database(source, draft)
         _check(draft)
         draft.rename(target)
@@ -134,64 +141,73 @@ def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> Loca
 
 
 def list_backups() -> list[LocalBackup]:
-    """All copies that lie in our folders, the newest first."""
-    found = (_read(path) for place in _folders() for path in place.glob("*.db"))
-    return sorted((copy for copy in found if copy), key=lambda copy: (copy.made_at, copy.name), reverse=True)
+    """Return all backups, newest first."""
+    found = (_read(path) for directory in _folders() for path in directory.glob("*.db"))
+    return sorted(filter(None, found), key=lambda backup: (backup.made_at, backup.name), reverse=True)
 
 
 def find_backup(name: str) -> LocalBackup:
-    """The copy of a name. Raises NotFound."""
-    copy = next((copy for copy in list_backups() if copy.name == name), None)
-    if copy is None:
+    """Return a backup by name. Raises NotFound."""
+    backup = next((backup for backup in list_backups() if backup.name == name), None)
+    if backup is None:
         raise NotFound("Database backup not found")
-    return copy
+    return backup
 
 
 def open_backup(name: str, *, actor: Actor, now: datetime) -> BinaryIO:
-    """Open a copy to send it to a person, which is audited. Raises NotFound."""
-    copy = find_backup(name)
-    details = {"format": "db", "filename": copy.name, "size": copy.size_bytes, "kind": copy.kind, "downloaded": True}
+    """Open a backup for download, which is audited. Raises NotFound."""
+    backup = find_backup(name)
+    details = {
+        "format": "db",
+        "filename": backup.name,
+        "size": backup.size_bytes,
+        "kind": backup.kind,
+        "downloaded": True,
+    }
     record_entry("database_backup", "system", now=now, actor=actor, details=details)
-    return _path(copy.name).open("rb")
+    return _path(backup.name).open("rb")
 
 
 def delete_backup(name: str, *, actor: Actor, now: datetime) -> None:
-    """Delete a copy. Raises NotFound."""
-    copy = find_backup(name)
-    _path(copy.name).unlink(missing_ok=True)
-    details = {"filename": copy.name, "size": copy.size_bytes, "kind": copy.kind}
+    """Delete a backup. Raises NotFound."""
+    backup = find_backup(name)
+    _path(backup.name).unlink(missing_ok=True)
+    details = {"filename": backup.name, "size": backup.size_bytes, "kind": backup.kind}
     record_entry("database_backup_deleted", "system", now=now, actor=actor, details=details)
 
 
 def restore_backup(name: str, *, actor: Actor, now: datetime, accepts_lost_tables: bool = False) -> Restored:
-    """Go back to a copy, as `services.database_restore` goes back to a file that was sent. Raises AppError."""
+    """Restore a backup, as `restore.restore` does with an uploaded file.
+
+    Raises AppError.
+    """
     return restore.restore(path_of(name), name, actor=actor, now=now, accepts_lost_tables=accepts_lost_tables)
 
 
 def path_of(name: str) -> Path:
-    """Where the copy of a name lies. Raises NotFound."""
+    """Return the path of a backup. Raises NotFound."""
     return _path(find_backup(name).name)
 
 
 def folder() -> Path:
-    """Where copies are kept, for the owner of the data alone."""
-    place, _copies = _folders()
-    place.mkdir(exist_ok=True, mode=0o700)
-    return place
+    """Return the directory of backups, created with private permissions."""
+    directory, _safety = _folders()
+    directory.mkdir(exist_ok=True, mode=0o700)
+    return directory
 
 
 def _folders() -> tuple[Path, Path]:
-    """Where copies of either sort lie; whoever only looks makes no folder."""
+    """Return the directories of both sorts, without creating them."""
     return settings().data_dir / FOLDER, settings().data_dir / COPIES
 
 
 def _path(name: str) -> Path:
-    """Where a copy lies; only for names that `find_backup` has found."""
-    return next(place / name for place in _folders() if (place / name).is_file())
+    """Return the path of a backup; only for names returned by `find_backup`."""
+    return next(directory / name for directory in _folders() if (directory / name).is_file())
 
 
 def _read(path: Path) -> LocalBackup | None:
-    """What a file is; None for one that is no copy of ours, or is just being deleted."""
+    """Return a file as a backup; None if it is not one, or is just being deleted."""
     match = _NAME.fullmatch(path.name) or COPY_NAME.fullmatch(path.name)
     if match is None:
         return None
@@ -212,7 +228,7 @@ def _require_room(source: Path, target: Path) -> None:
 def _check(path: Path) -> None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         found = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        # An empty file is whole in SQLite's eyes; this one has to be ours.
+        # SQLite accepts an empty file; this one must have our schema.
         is_ours = connection.execute("SELECT count(*) FROM alembic_version").fetchone() == (1,)
     if found != ("ok",) or not is_ours:
         raise OSError("the backup failed its integrity check")

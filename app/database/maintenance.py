@@ -1,4 +1,7 @@
-"""The weekly clean-up: what nothing refers to any more goes, and the database gives back what it does not use."""
+"""Weekly maintenance, and the state of the database.
+
+Maintenance deletes orphaned servers, jobs and badges, then compacts.
+"""
 
 import logging
 import shutil
@@ -23,14 +26,14 @@ from app.sharing import badges
 log = logging.getLogger(__name__)
 
 JOBS, SERVERS = Job.__table__, Server.__table__
-# To write the file anew holds up whoever writes: only where much is won.
+# Rewriting the file blocks writers: only if much space is regained.
 LEAST_FREE_BYTES = 16 * 1024 * 1024
 LEAST_FREE_SHARE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Tidied:
-    """What a clean-up removed, and by how much the database file shrank."""
+class MaintenanceResult:
+    """What a maintenance run deleted, and by how much the database file shrank."""
 
     server_count: int = 0
     job_count: int = 0
@@ -38,40 +41,43 @@ class Tidied:
     freed_bytes: int = 0
 
 
-def tidy_database(now: datetime) -> Tidied:
-    """Remove jobs and servers without runs, with their settings, and badges of what is gone; then compact."""
+def run_maintenance(now: datetime) -> MaintenanceResult:
+    """Delete jobs and servers without runs, their settings, and orphaned badges.
+
+    Then compacts the database.
+    """
     with writing() as session:
         connection = session.connection()
         if connection.dialect.name == "postgresql":
-            # A server that gets its first report just now is not empty, though nothing of that can be seen yet.
+            # A server whose first report is being stored is not empty, though its rows are not visible yet.
             connection.execute(text("LOCK TABLE servers, jobs IN SHARE ROW EXCLUSIVE MODE"))
-        # Rows below them go along: the database holds to its foreign keys, so nothing is ever orphaned.
+        # Dependent rows are deleted by foreign keys, so no orphans can exist.
         has_no_runs = ~exists(select(Run.row_id).where(Run.job_id == JOBS.c.id))
         job_count = connection.execute(delete(JOBS).where(has_no_runs)).rowcount
         has_no_jobs = ~exists(select(JOBS.c.id).where(JOBS.c.server_id == SERVERS.c.id))
-        # Somebody who stored a password means to fetch its runs.
+        # A server with a stored password is about to be collected from.
         is_of_no_use = (SERVERS.c.encrypted_password == "") & (SERVERS.c.encrypted_headers == "")
         server_count = connection.execute(delete(SERVERS).where(has_no_jobs, is_of_no_use)).rowcount
-        session.expire_all()  # mapped objects that somebody holds do not know of it
+        session.expire_all()  # loaded objects in sessions do not notice this
         badge_count = badges.drop_unused(now)
         if job_count or server_count or badge_count:
             details = {"servers": server_count, "jobs": job_count, "badges": badge_count}
             record_entry("database_compaction", "system", now=now, details=details)
-    return Tidied(server_count, job_count, badge_count, compact_file())
+    return MaintenanceResult(server_count, job_count, badge_count, compact_file())
 
 
 def compact_file(*, is_wanted: bool = False) -> int:
-    """Have the database look after its file; returns by how many bytes it shrank, as far as that can be told.
+    """Compact the database file; return by how many bytes it shrank, as far as known.
 
-    A SQLite file is written anew only where much is won, or when a person wants it. Raises AppError (500) where a
-    person wants it and the disk has no room for it.
+    A SQLite file is rewritten only if much space is regained, or on request. Raises AppError (500) on request if the
+    disk has too little space.
     """
     db.session.commit()
     connection = db.engine.raw_connection()
     try:
         driver: Any = connection.driver_connection
         if db.engine.dialect.name == "sqlite":
-            # Held by our own lock, writers wait for as long as it takes; SQLite's would give up after half a minute.
+            # Writers wait for our own lock as long as necessary; the lock of SQLite times out after half a minute.
             with exclusive_writer():
                 return _compact_sqlite(driver, is_wanted)
         driver.autocommit = True
@@ -94,7 +100,7 @@ def _compact_sqlite(driver: Any, is_wanted: bool) -> int:
     freed_bytes = 0
     if is_wanted or free_bytes >= max(LEAST_FREE_BYTES, LEAST_FREE_SHARE * page_count * page_bytes):
         file = Path(driver.execute("PRAGMA database_list").fetchone()[2])
-        # The new file and its way through the write-ahead log each take what is in use.
+        # The new file and its copy in the write-ahead log each need the used size.
         needed_bytes = 2 * (page_count * page_bytes - free_bytes)
         if shutil.disk_usage(file.parent).free > needed_bytes:
             driver.execute("VACUUM")
@@ -107,16 +113,18 @@ def _compact_sqlite(driver: Any, is_wanted: bool) -> int:
     return freed_bytes
 
 
-# How the database is: its size, what could be given back, and whether its file is whole.
+# State of the database: size, reclaimable space, integrity.
 
 DAMAGES_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseState:
-    """What there is to say of the database; `free_bytes` are within its file and would be given back by compacting.
+    """State of the database.
 
-    `address` is where PostgreSQL's own programs find it, without the password.
+    `free_bytes` are inside its file and regained by compacting.
+
+    `address` is the URL for the programs of PostgreSQL, without the password.
     """
 
     is_sqlite: bool
@@ -130,7 +138,7 @@ class DatabaseState:
 
 
 def describe_database() -> DatabaseState:
-    """Look at the database; changes nothing."""
+    """Return the state of the database; changes nothing."""
     run_count = db.session.scalar(select(func.sum(Job.run_count))) or 0
     oldest_run_at = db.session.scalar(select(func.min(Run.began_at)))
     entry_count = db.session.scalar(select(func.count()).select_from(AuditEntry)) or 0
@@ -138,8 +146,8 @@ def describe_database() -> DatabaseState:
     if is_sqlite:
         path = database_file()
         page_bytes, free_count = (db.session.scalar(text(f"PRAGMA {name}")) for name in ("page_size", "freelist_count"))
-        beside = path.with_name(f"{path.name}-wal")
-        size_bytes = path.stat().st_size + (beside.stat().st_size if beside.exists() else 0)
+        wal = path.with_name(f"{path.name}-wal")
+        size_bytes = path.stat().st_size + (wal.stat().st_size if wal.exists() else 0)
         name, free_bytes = path.name, page_bytes * free_count
     else:
         size_bytes = db.session.scalar(text("SELECT pg_database_size(current_database())"))
@@ -148,22 +156,22 @@ def describe_database() -> DatabaseState:
 
 
 def plugin_tables() -> tuple[str, ...]:
-    """The tables that are none of ours."""
+    """Return the tables that are not part of our schema."""
     own = {VERSION_TABLE, *db.metadata.tables}
     return tuple(sorted(set(inspect(db.session.connection()).get_table_names()) - own))
 
 
 def _address_of(url: URL) -> str:
-    """An address as `pg_dump` reads it: it knows nothing of our driver."""
+    """Return a URL that `pg_dump` understands, without the name of our driver."""
     options = {name: value for name, value in url.query.items() if name != "password"}
     plain = URL.create("postgresql", url.username, None, url.host, url.port, url.database, options)
     return plain.render_as_string(hide_password=False)
 
 
 def check_integrity(*, actor: Actor, now: datetime) -> list[str]:
-    """Have SQLite go through its whole file; gives what is wrong with it, nothing when all is well.
+    """Run the integrity check of SQLite; return the damage, empty if none.
 
-    Others may read and write meanwhile. Raises AppError (501) on PostgreSQL.
+    Readers and writers continue. Raises AppError (501) on PostgreSQL.
     """
     damages = find_damages(database_file())
     details = {"damages": len(damages)}
@@ -173,7 +181,10 @@ def check_integrity(*, actor: Actor, now: datetime) -> list[str]:
 
 
 def find_damages(path: Path) -> list[str]:
-    """What is wrong with a SQLite file, in words of SQLite or ours. Raises sqlite3.Error for what cannot be read."""
+    """Return the damage of a SQLite file as text.
+
+    Raises sqlite3.Error for an unreadable file.
+    """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES_SHOWN})")]
         orphans = connection.execute('SELECT "table", count(*) FROM pragma_foreign_key_check GROUP BY 1').fetchall()
@@ -182,7 +193,10 @@ def find_damages(path: Path) -> list[str]:
 
 
 def compact(*, actor: Actor, now: datetime) -> int:
-    """Write the file anew without what it does not use, whoever writes has to wait; returns how many bytes were won."""
+    """Rewrite the file without free pages; writers wait.
+
+    Returns the number of bytes regained.
+    """
     freed_bytes = compact_file(is_wanted=True)
     details = {"freedBytes": freed_bytes}
     record_entry("database_compaction", "system", now=now, actor=actor, details=details)

@@ -1,7 +1,7 @@
-"""Pings that tell an outside service that we work, in the forms that known services take.
+"""Build pings in the formats of known external monitors.
 
-Healthchecks: https://healthchecks.io/docs/http_api/; Uptime Kuma: its monitor of type "Push"; Gatus: its external
-endpoints, https://github.com/TwiN/gatus#external-endpoints.
+Healthchecks: https://healthchecks.io/docs/http_api/; Uptime Kuma: monitors of type "Push"; Gatus: external endpoints,
+https://github.com/TwiN/gatus#external-endpoints.
 """
 
 import re
@@ -16,7 +16,7 @@ _LONGEST_REASON = 200
 
 @dataclass(frozen=True, slots=True)
 class Ping:
-    """One request to make."""
+    """A request to send."""
 
     method: str
     url: str
@@ -25,7 +25,7 @@ class Ping:
 
 
 def recognise(url: str) -> str:
-    """Return the service that an address belongs to, by its form; OTHER for one that is not known."""
+    """Return the service of a URL by its format; OTHER for an unknown one."""
     try:
         parts = urlsplit(url.strip())
     except ValueError:
@@ -41,19 +41,19 @@ def recognise(url: str) -> str:
 
 
 def build_ping(service: str, url: str, token: str = "", reason: str = "") -> Ping | None:
-    """Return the request that says that all is well, or with a reason that it is not.
+    """Return the request for success, or with a reason for failure.
 
-    None for bad news to a service that knows no address for it: it notices that the pings stop.
+    None for a failure if the service has no URL for it: it notices that the pings stop.
     """
     if service == HEALTHCHECKS:
         return Ping("POST", _below(url, "/fail"), reason) if reason else Ping("GET", url)
     if service == UPTIME_KUMA:
-        said = {"status": "down", "msg": reason[:_LONGEST_REASON]} if reason else {"status": "up", "msg": "OK"}
-        return Ping("GET", _with_query(url, {**said, "ping": ""}))
+        state = {"status": "down", "msg": reason[:_LONGEST_REASON]} if reason else {"status": "up", "msg": "OK"}
+        return Ping("GET", _with_query(url, {**state, "ping": ""}))
     if service == GATUS:
-        said = {"success": "false", "error": reason[:_LONGEST_REASON]} if reason else {"success": "true"}
+        state = {"success": "false", "error": reason[:_LONGEST_REASON]} if reason else {"success": "true"}
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        return Ping("POST", _with_query(url, said), headers=headers)
+        return Ping("POST", _with_query(url, state), headers=headers)
     return None if reason else Ping("GET", url)
 
 
@@ -62,9 +62,9 @@ def _below(url: str, suffix: str) -> str:
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + suffix))
 
 
-def _with_query(url: str, said: dict[str, str]) -> str:
-    """Replace what the address says of the state already; anything else stays."""
+def _with_query(url: str, state: dict[str, str]) -> str:
+    """Replace the parameters of the URL that describe the state; keep all others."""
     parts = urlsplit(url)
     ours = {"status", "msg", "ping", "success", "error", "duration"}
     others = [(name, value) for name, value in parse_qsl(parts.query, keep_blank_values=True) if name not in ours]
-    return urlunsplit(parts._replace(query=urlencode([*others, *said.items()])))
+    return urlunsplit(parts._replace(query=urlencode([*others, *state.items()])))

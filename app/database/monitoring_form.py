@@ -1,4 +1,4 @@
-"""The form about duplistatus itself: the limit for free disk space, and the external monitor that is pinged."""
+"""Form of self-monitoring: limit of free disk space, and external monitor."""
 
 from datetime import datetime
 from typing import Any
@@ -28,7 +28,7 @@ SERVICE_WORDS: dict[str, str | LazyString] = {
 
 
 class SelfMonitoringForm(SettingsForm):
-    """When people are notified of little disk space, and who is told that duplistatus works."""
+    """Limit of free disk space, and the external monitor to ping."""
 
     free_space_mib = StringField(
         lazy_gettext("Minimum free disk space, in MiB"),
@@ -56,7 +56,7 @@ class SelfMonitoringForm(SettingsForm):
     token = PasswordField(lazy_gettext("Token"), render_kw={"maxlength": LONGEST_TOKEN, "autocomplete": "new-password"})
 
     def attempt(self, actor: Actor, now: datetime) -> bool | None:
-        """Store it; None when the form tells why not, else whether a stored token was dropped."""
+        """Save; return None if the form has errors, else whether a stored token was dropped."""
         mib = self._number("free_space_mib", *FREE_SPACE_MIB)
         minutes = self._number("every_minutes", *PING_MINUTES)
         if self.is_enabled.data and not (self.url.data or "").strip():
@@ -78,7 +78,7 @@ class SelfMonitoringForm(SettingsForm):
             return None
         if mib != health_alarms.free_space_limit():
             health_alarms.save_free_space_limit(mib, actor=actor, now=now)
-        control.take_over()
+        control.apply_settings()
         return is_dropped
 
     def _number(self, name: str, least: int, most: int) -> int | None:
@@ -90,7 +90,7 @@ class SelfMonitoringForm(SettingsForm):
 
 
 def self_monitoring_form(*, is_sent: bool = False) -> SelfMonitoringForm:
-    """The form, filled from the request or from what is stored."""
+    """Return the form, filled from the request or the stored values."""
     source, stored = {} if is_sent else {"formdata": None}, external_monitor.read()
     form = SelfMonitoringForm(
         **source,

@@ -1,4 +1,7 @@
-"""Forms of database maintenance: when copies are made, and how long things are kept."""
+"""Page of database maintenance: backups, restore, retention, deletion.
+
+It is for administrators only.
+"""
 
 import sqlite3
 import tempfile
@@ -30,7 +33,7 @@ from app.database.retention import BOUNDS, NAMES, Forecast, Rules
 from app.database.schedule import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import ImportState, OldInstallation
-from app.plugin import AppError, Guard, guarded, takes_bytes
+from app.plugin import Access, AppError, guarded, takes_bytes
 from app.plugin.errors import NotFound
 from app.web.formats import count_text, date_text, size_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
@@ -54,7 +57,7 @@ def _bounded(label: Any, description: Any, least: int, most: int) -> IntegerFiel
 
 
 class ScheduleForm(SettingsForm):
-    """When copies of the database are made."""
+    """Schedule of automatic backups."""
 
     every = SelectField(
         lazy_gettext("Automatic backup"),
@@ -76,16 +79,16 @@ class ScheduleForm(SettingsForm):
 
     @classmethod
     def of(cls, schedule: BackupSchedule) -> Self:
-        """The form as it is stored."""
+        """Return the form with the stored values."""
         return cls(formdata=None, data=schedule.as_mapping())
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
-        """Store it; False when the form tells why not."""
+        """Save; return False if the form has errors."""
         if not self.validate():
             return False
-        wanted = BackupSchedule(self.every.data, self.weekday.data, self.at.data or "", self.keep.data or 0)
+        entered = BackupSchedule(self.every.data, self.weekday.data, self.at.data or "", self.keep.data or 0)
         try:
-            local_backups.save_schedule(wanted, actor=actor, now=now)
+            local_backups.save_schedule(entered, actor=actor, now=now)
         except AppError as refusal:
             self.refuse(refusal.extra.get("field", ""), refusal.message)
             return False
@@ -93,7 +96,7 @@ class ScheduleForm(SettingsForm):
 
 
 class RulesForm(SettingsForm):
-    """How long things are kept."""
+    """Retention rules."""
 
     run_days = _bounded(
         lazy_gettext("Keep runs (days)"), lazy_gettext("Older runs are deleted. 0 = keep all."), *BOUNDS["run_days"]
@@ -116,11 +119,11 @@ class RulesForm(SettingsForm):
 
     @classmethod
     def of(cls, rules: Rules) -> Self:
-        """The form as it is stored."""
+        """Return the form with the stored values."""
         return cls(formdata=None, data={name: getattr(rules, name) for name in NAMES})
 
     def rules(self) -> Rules | None:
-        """What was entered; None when the form tells what is wrong with it."""
+        """Return the entered rules; None if the form has errors."""
         is_fine = self.validate()
         for name, (least, most) in BOUNDS.items():
             if self[name].data is not None and not least <= self[name].data <= most:
@@ -131,15 +134,15 @@ class RulesForm(SettingsForm):
         return Rules(**{name: self[name].data for name in NAMES})
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
-        """Store them; False when the form tells why not."""
-        wanted = self.rules()
-        if wanted is None:
+        """Save; return False if the form has errors."""
+        entered = self.rules()
+        if entered is None:
             return False
-        retention.save_rules(wanted, actor=actor, now=now)
+        retention.save_rules(entered, actor=actor, now=now)
         return True
 
 
-# What the tab of database maintenance shows, and the questions it asks before something is gone.
+# Page and confirmations
 
 TAB, LABEL = "database-maintenance", lazy_gettext("Database maintenance")
 KINDS = {
@@ -159,10 +162,10 @@ USUAL_PERIOD = "1 year"
 
 @dataclass(frozen=True, slots=True)
 class DatabasePage:
-    """All that the tab is about. Copies and their schedule there are on SQLite only."""
+    """Content of the page. Backups and their schedule exist on SQLite only."""
 
     state: DatabaseState
-    copies: tuple[LocalBackup, ...]
+    backups: tuple[LocalBackup, ...]
     next_due_at: datetime | None
     failed_at: datetime | None
     schedule_form: ScheduleForm
@@ -179,15 +182,15 @@ class DatabasePage:
 def build_page(
     now: datetime, *, schedule_form: ScheduleForm | None = None, rules_form: RulesForm | None = None
 ) -> DatabasePage:
-    """Lay the tab out; a form that was refused is shown as it was sent."""
+    """Return the page; a rejected form is shown as it was sent."""
     return DatabasePage(
         state=maintenance.describe_database(),
-        copies=tuple(local_backups.list_backups()),
+        backups=tuple(local_backups.list_backups()),
         next_due_at=local_backups.next_due_at(now),
         failed_at=local_backups.failed_at(),
         schedule_form=schedule_form or ScheduleForm.of(local_backups.schedule()),
         rules_form=rules_form or RulesForm.of(retention.rules()),
-        forecast=retention.foresee(retention.rules(), now),
+        forecast=retention.preview(retention.rules(), now),
         overview=backups_overview.overview(now, ALL_SERVERS),
         duplicate_count=len(servers.find_duplicates()),
         import_state=importing.import_state(),
@@ -197,34 +200,34 @@ def build_page(
     )
 
 
-def deletion_question(copy: LocalBackup) -> Confirmation:
-    """Ask whether a copy shall be deleted."""
-    told = {"name": copy.name, "size": size_text(copy.size_bytes)}
+def deletion_question(backup: LocalBackup) -> Confirmation:
+    """Return the confirmation for deleting a backup."""
+    values = {"name": backup.name, "size": size_text(backup.size_bytes)}
     return Confirmation(
         title=_("Delete this backup?"),
-        sentences=(_("%(name)s, %(size)s. This cannot be undone.", **told),),
+        sentences=(_("%(name)s, %(size)s. This cannot be undone.", **values),),
         button=_("Delete backup"),
-        action=url_for("settings.delete_copy", name=copy.name),
+        action=url_for("settings.delete_backup", name=backup.name),
         back=_settings_address(),
     )
 
 
-def restore_question(copy: LocalBackup) -> Confirmation:
-    """Ask whether to go back to a copy."""
+def restore_question(backup: LocalBackup) -> Confirmation:
+    """Return the confirmation for restoring a backup."""
     return Confirmation(
         title=_("Restore this backup?"),
         sentences=(
-            _("All current data (runs, settings and accounts) will be replaced by %(name)s.", name=copy.name),
+            _("All current data (runs, settings and accounts) will be replaced by %(name)s.", name=backup.name),
             _("Current data is saved as a safety backup first. All users are signed out."),
         ),
         button=_("Restore"),
-        action=url_for("settings.restore_copy", name=copy.name),
+        action=url_for("settings.restore_backup", name=backup.name),
         back=_settings_address(),
     )
 
 
 def lost_tables_question(name: str, tables: Sequence[str]) -> Confirmation:
-    """Ask whether to go back to a copy even where plugins lose what they stored."""
+    """Return the confirmation for a restore that loses data of plugins."""
     return Confirmation(
         title=_("Restore without plugin tables?"),
         sentences=(
@@ -232,21 +235,21 @@ def lost_tables_question(name: str, tables: Sequence[str]) -> Confirmation:
             _("Current data is saved as a safety backup first. All users are signed out."),
         ),
         button=_("Restore"),
-        action=url_for("settings.restore_copy", name=name, accept_lost_tables=1),
+        action=url_for("settings.restore_backup", name=name, accept_lost_tables=1),
         back=_settings_address(),
     )
 
 
 def compaction_question(state: DatabaseState) -> Confirmation:
-    """Ask whether the file shall be written anew."""
-    told = (
+    """Return the confirmation for compacting the database."""
+    text = (
         _("About %(size)s of the file is unused and will be freed.", size=size_text(state.free_bytes))
         if state.is_sqlite
         else _("PostgreSQL removes unused data and updates its table statistics.")
     )
     return Confirmation(
         title=_("Compact the database?"),
-        sentences=(told, _("Incoming reports wait until it is finished, a few seconds per gigabyte.")),
+        sentences=(text, _("Incoming reports wait until it is finished, a few seconds per gigabyte.")),
         button=pgettext("database", "Compact"),
         action=url_for("settings.compact_database"),
         back=_settings_address(),
@@ -255,7 +258,7 @@ def compaction_question(state: DatabaseState) -> Confirmation:
 
 
 def clean_up_question(forecast: Forecast) -> Confirmation:
-    """Ask whether what the rules do not keep shall go now."""
+    """Return the confirmation for running the clean-up now."""
     return Confirmation(
         title=_("Clean up now?"),
         sentences=(forecast_text(forecast), _("The newest run of each job is always kept.")),
@@ -266,14 +269,17 @@ def clean_up_question(forecast: Forecast) -> Confirmation:
 
 
 def period_question(period: str, now: datetime) -> Confirmation:
-    """Ask whether the runs of a period shall go. Raises NotFound for a period that there is not."""
-    known_period(period)
+    """Return the confirmation for deleting runs by age.
+
+    Raises NotFound for an unknown period.
+    """
+    find_period(period)
     count, cutoff = run_deletion.count_older_runs(period, now), run_deletion.cutoff_of(period, now)
-    told = {"count": count_text(count), "day": date_text(cutoff.astimezone(runtime.settings().zone).date())}
+    values = {"count": count_text(count), "day": date_text(cutoff.astimezone(runtime.settings().zone).date())}
     return Confirmation(
         title=_("Delete old runs?"),
         sentences=(
-            ngettext("%(count)s run ended before %(day)s.", "%(count)s runs ended before %(day)s.", count, **told),
+            ngettext("%(count)s run ended before %(day)s.", "%(count)s runs ended before %(day)s.", count, **values),
             _("They will be deleted with their logs. Servers, jobs and settings are kept."),
         ),
         button=_("Delete runs"),
@@ -282,24 +288,24 @@ def period_question(period: str, now: datetime) -> Confirmation:
     )
 
 
-def known_period(period: str) -> str:
-    """The word of a period as it was asked for. Raises NotFound for one that there is not."""
+def find_period(period: str) -> str:
+    """Return the canonical name of a period. Raises NotFound for an unknown one."""
     if period not in run_deletion.PERIODS:
         raise NotFound("Period not found")
     return period
 
 
 def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
-    """Ask whether the runs of a job shall go. Raises NotFound."""
+    """Return the confirmation for deleting the runs of a job. Raises NotFound."""
     server = backups_overview.find_server(server_id, now, ALL_SERVERS)
     job = next((job for job in server.jobs if job.name == job_name), None)
     if job is None:
         raise NotFound("Job not found")
-    told = {"job": job.name, "server": server.display_name, "count": count_text(job.run_count)}
+    values = {"job": job.name, "server": server.display_name, "count": count_text(job.run_count)}
     return Confirmation(
         title=_("Delete the data of %(job)s?", job=job.name),
         sentences=(
-            _("All %(count)s runs of %(job)s on %(server)s will be deleted with their logs.", **told),
+            _("All %(count)s runs of %(job)s on %(server)s will be deleted with their logs.", **values),
             _("The job settings are kept until the weekly clean-up."),
         ),
         button=_("Delete runs"),
@@ -309,7 +315,7 @@ def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
 
 
 def server_question(server_id: str, now: datetime) -> Confirmation:
-    """Ask whether a server shall go. Raises NotFound."""
+    """Return the confirmation for deleting a server. Raises NotFound."""
     server = backups_overview.find_server(server_id, now, ALL_SERVERS)
     count = sum(job.run_count for job in server.jobs)
     return Confirmation(
@@ -325,7 +331,7 @@ def server_question(server_id: str, now: datetime) -> Confirmation:
 
 
 def forecast_text(forecast: Forecast) -> str:
-    """What a clean-up takes, in one sentence."""
+    """Return what a clean-up would delete, in one sentence."""
     if forecast.is_empty:
         return _("Nothing to delete.")
     jobs, runs = len(forecast.shares), count_text(forecast.run_count)
@@ -341,7 +347,7 @@ def forecast_text(forecast: Forecast) -> str:
 
 
 def words() -> Mapping[str, object]:
-    """Words of the tab by what they stand for."""
+    """Return the labels of the page by key."""
     return {"kinds": KINDS, "periods": PERIODS, "usual_period": USUAL_PERIOD, "forecast_text": forecast_text}
 
 
@@ -349,20 +355,20 @@ def _settings_address() -> str:
     return url_for("settings.index", tab=TAB)
 
 
-# Views of the tab of database maintenance, which is for administrators.
+# Views
 
 THE_WORD = "delete"
 
 
 def show() -> str:
-    """The tab."""
+    """Show the page."""
     return _show(build_page(runtime.now()))
 
 
 @settings_bp.post("/database/check")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def check_database() -> ResponseReturnValue:
-    """Go through the whole file and say what was found, in place or above the page."""
+    """Run the integrity check and show the result, in place or above the page."""
     try:
         damages = maintenance.check_integrity(actor=actor(), now=runtime.now())
     except sqlite3.Error as error:
@@ -374,33 +380,33 @@ def check_database() -> ResponseReturnValue:
 
 
 @settings_bp.get("/database/compact")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_compact() -> ResponseReturnValue:
-    """Ask whether the file shall be written anew."""
+    """Ask for confirmation before compacting."""
     return _ask(compaction_question(maintenance.describe_database()))
 
 
 @settings_bp.post("/database/compact")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def compact_database() -> ResponseReturnValue:
-    """Write the file anew."""
+    """Compact the database."""
     freed_bytes = maintenance.compact(actor=actor(), now=runtime.now())
-    told = _("The database was compacted; %(size)s freed.", size=size_text(freed_bytes))
-    return _back(told if freed_bytes > 0 else _("The database was compacted."))
+    text = _("The database was compacted; %(size)s freed.", size=size_text(freed_bytes))
+    return _back(text if freed_bytes > 0 else _("The database was compacted."))
 
 
 @settings_bp.post("/database/backups")
-@guarded(Guard.ADMIN)
-def make_copy() -> ResponseReturnValue:
-    """Make a copy in our own folder."""
+@guarded(Access.ADMIN)
+def create_backup() -> ResponseReturnValue:
+    """Create a backup in the data directory."""
     made = local_backups.back_up(now=runtime.now(), actor=actor())
     return _back(_("%(name)s was created and verified, %(size)s.", name=made.name, size=size_text(made.size_bytes)))
 
 
 @settings_bp.post("/database/schedule")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_backup_schedule() -> ResponseReturnValue:
-    """Choose when copies are made."""
+    """Save the schedule of automatic backups."""
     form = ScheduleForm()
     if not form.attempt(actor(), runtime.now()):
         return _show(build_page(runtime.now(), schedule_form=form)), 400
@@ -408,39 +414,39 @@ def save_backup_schedule() -> ResponseReturnValue:
 
 
 @settings_bp.get("/database/backups/<name>")
-@guarded(Guard.ADMIN)
-def download_copy(name: str) -> ResponseReturnValue:
-    """A copy as a file."""
+@guarded(Access.ADMIN)
+def download_backup(name: str) -> ResponseReturnValue:
+    """Download a backup."""
     file = local_backups.open_backup(name, actor=actor(), now=runtime.now())
     return send_file(file, mimetype="application/octet-stream", as_attachment=True, download_name=name)
 
 
 @settings_bp.get("/database/backups/<name>/delete")
-@guarded(Guard.ADMIN)
-def ask_to_delete_copy(name: str) -> ResponseReturnValue:
-    """Ask whether a copy shall be deleted."""
+@guarded(Access.ADMIN)
+def ask_to_delete_backup(name: str) -> ResponseReturnValue:
+    """Ask for confirmation before deleting a backup."""
     return _ask(deletion_question(local_backups.find_backup(name)))
 
 
 @settings_bp.post("/database/backups/<name>/delete")
-@guarded(Guard.ADMIN)
-def delete_copy(name: str) -> ResponseReturnValue:
-    """Delete a copy."""
+@guarded(Access.ADMIN)
+def delete_backup(name: str) -> ResponseReturnValue:
+    """Delete a backup."""
     local_backups.delete_backup(name, actor=actor(), now=runtime.now())
     return _back(_("%(name)s was deleted.", name=name))
 
 
 @settings_bp.get("/database/backups/<name>/restore")
-@guarded(Guard.ADMIN)
-def ask_to_restore_copy(name: str) -> ResponseReturnValue:
-    """Ask whether to go back to a copy."""
+@guarded(Access.ADMIN)
+def ask_to_restore_backup(name: str) -> ResponseReturnValue:
+    """Ask for confirmation before restoring a backup."""
     return _ask(restore_question(local_backups.find_backup(name)))
 
 
 @settings_bp.post("/database/backups/<name>/restore")
-@guarded(Guard.ADMIN)
-def restore_copy(name: str) -> ResponseReturnValue:
-    """Go back to a copy."""
+@guarded(Access.ADMIN)
+def restore_backup(name: str) -> ResponseReturnValue:
+    """Restore a backup."""
     accepts = "accept_lost_tables" in request.args
     return _restore(
         lambda: local_backups.restore_backup(name, actor=actor(), now=runtime.now(), accepts_lost_tables=accepts),
@@ -449,10 +455,10 @@ def restore_copy(name: str) -> ResponseReturnValue:
 
 
 @settings_bp.post("/database/restore")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @takes_bytes(MOST_BYTES)
 def restore_file() -> ResponseReturnValue:
-    """Go back to a backup that was sent; one that is not fine changes nothing."""
+    """Restore an uploaded backup; an invalid one changes nothing."""
     upload = request.files.get("database")
     if not upload or not upload.filename or not request.form.get("is_understood"):
         return _back(_("Select a file and confirm that all current data will be replaced."), "error")
@@ -466,42 +472,45 @@ def restore_file() -> ResponseReturnValue:
 
 
 @settings_bp.post("/database/retention")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_retention() -> ResponseReturnValue:
-    """Choose how long things are kept, or only show what that would delete."""
+    """Save the retention rules, or show a preview of what they would delete."""
     form = RulesForm()
     if request.form.get("then") == "show":
-        wanted = form.rules()
-        forecast = retention.foresee(wanted, runtime.now()) if wanted else None
+        entered = form.rules()
+        forecast = retention.preview(entered, runtime.now()) if entered else None
         if "HX-Request" in request.headers:
             return render_template("database/database_forecast.html", forecast=forecast, form=form, **words())
         page = build_page(runtime.now(), rules_form=form)
-        return _show(page, shown_forecast=forecast), 200 if wanted else 400
+        return _show(page, shown_forecast=forecast), 200 if entered else 400
     if not form.attempt(actor(), runtime.now()):
         return _show(build_page(runtime.now(), rules_form=form)), 400
     return _back(_("Saved. Applies from the next nightly clean-up."))
 
 
 @settings_bp.get("/database/clean-up")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_clean_up() -> ResponseReturnValue:
-    """Ask whether what the rules do not keep shall go now."""
-    return _ask(clean_up_question(retention.foresee(retention.rules(), runtime.now())))
+    """Ask for confirmation before a clean-up."""
+    return _ask(clean_up_question(retention.preview(retention.rules(), runtime.now())))
 
 
 @settings_bp.post("/database/clean-up")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def clean_up_now() -> ResponseReturnValue:
-    """Delete what the rules do not keep."""
+    """Delete what the retention rules do not keep."""
     done = retention.clean_up(retention.rules(), now=runtime.now(), actor=actor())
-    told = {"runs": count_text(done.run_count), "deliveries": count_text(done.delivery_count), "logs": done.log_count}
-    return _back(_("Deleted: %(runs)s runs, %(deliveries)s old deliveries, %(logs)s log files.", **told))
+    values = {"runs": count_text(done.run_count), "deliveries": count_text(done.delivery_count), "logs": done.log_count}
+    return _back(_("Deleted: %(runs)s runs, %(deliveries)s old deliveries, %(logs)s log files.", **values))
 
 
 @settings_bp.get("/database/period")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_about_period() -> ResponseReturnValue:
-    """Ask whether the runs of a period shall go; for everything a word has to be typed."""
+    """Ask for confirmation before deleting the runs of a period.
+
+    For everything a word must be typed.
+    """
     period = request.args.get("period", "")
     if period == run_deletion.EVERYTHING:
         return _show_everything()
@@ -509,18 +518,18 @@ def ask_about_period() -> ResponseReturnValue:
 
 
 @settings_bp.post("/database/period")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_period() -> ResponseReturnValue:
     """Delete the runs of a period."""
-    period = known_period(request.args.get("period", ""))
+    period = find_period(request.args.get("period", ""))
     count = run_deletion.delete_older_runs(period, actor=actor(), now=runtime.now())
     return _back(ngettext("%(count)s run was deleted.", "%(count)s runs were deleted.", count, count=count_text(count)))
 
 
 @settings_bp.post("/database/everything")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_everything() -> ResponseReturnValue:
-    """Delete all servers, jobs and runs, when the word was typed."""
+    """Delete all servers, jobs and runs if the word was typed."""
     if request.form.get("word", "").strip().lower() != THE_WORD:
         return _show_everything(is_wrong=True), 400
     runs, machines = run_deletion.delete_everything(actor=actor(), now=runtime.now())
@@ -528,32 +537,32 @@ def delete_everything() -> ResponseReturnValue:
 
 
 @settings_bp.get("/database/job")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_about_job() -> ResponseReturnValue:
-    """Ask whether the runs of a job shall go."""
+    """Ask for confirmation before deleting the runs of a job."""
     server_id, _tab, job_name = request.args.get("job", "").partition("\t")
     return _ask(job_question(server_id, job_name, runtime.now()))
 
 
 @settings_bp.post("/database/job/<server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_job_data(server_id: str) -> ResponseReturnValue:
     """Delete the runs of a job."""
     job_name = request.args.get("job", "")
     count, server_name = run_deletion.delete_runs_of_job(server_id, job_name, actor=actor(), now=runtime.now())
-    told = {"count": count_text(count), "job": job_name, "server": server_name}
-    return _back(_("%(count)s runs of %(job)s on %(server)s were deleted.", **told))
+    values = {"count": count_text(count), "job": job_name, "server": server_name}
+    return _back(_("%(count)s runs of %(job)s on %(server)s were deleted.", **values))
 
 
 @settings_bp.get("/database/server")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_about_server() -> ResponseReturnValue:
-    """Ask whether a server shall go."""
+    """Ask for confirmation before deleting a server."""
     return _ask(server_question(request.args.get("server", ""), runtime.now()))
 
 
 @settings_bp.post("/database/server/<server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_server_data(server_id: str) -> ResponseReturnValue:
     """Delete a server with its jobs and runs."""
     count = servers.delete_server(server_id, actor=actor(), now=runtime.now())
@@ -574,9 +583,9 @@ def _show_everything(*, is_wrong: bool = False) -> str:
 def _restore(
     work: Callable[[], Restored], question: Callable[[Sequence[str]], Confirmation] | None = None
 ) -> ResponseReturnValue:
-    """Do it, and tell what came of it; a backup that is not fine changes nothing.
+    """Restore and show the result; an invalid backup changes nothing.
 
-    Where it would lose tables of plugins it is asked about first, if there is a question.
+    If tables of plugins would be lost, the user is asked first, provided there is a question.
     """
     try:
         done = work()
@@ -584,7 +593,7 @@ def _restore(
         if question is not None and "lostTables" in refusal.extra:
             return _ask(question(refusal.extra["lostTables"]))
         return _back(_("Nothing was changed. %(reason)s", reason=refusal.message), "error")
-    # Said in this answer: the session has ended, so no other could.
+    # Shown in this response: the session has ended, so no later one could.
     return render_template("database/database_restored.html", done=done)
 
 

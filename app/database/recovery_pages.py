@@ -1,4 +1,4 @@
-"""What administrators are shown while the key file does not open stored secrets."""
+"""Pages for a missing or wrong key file, and for importing an older installation."""
 
 from typing import BinaryIO, cast
 
@@ -14,9 +14,9 @@ from app.database import pages as database_pages
 from app.database import secrets
 from app.database.pages import LABEL, TAB
 from app.database.restore import MOST_BYTES
-from app.database.secrets import MISSING, OTHER, UNUSABLE, KeyTrouble
+from app.database.secrets import MISSING, OTHER, UNUSABLE, KeyProblem
 from app.legacy_import import importing
-from app.plugin import AppError, Guard, guarded, takes_bytes
+from app.plugin import Access, AppError, guarded, takes_bytes
 from app.plugin.errors import NotFound
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
@@ -29,34 +29,37 @@ SENTENCES = {
 }
 
 
-def shown_trouble() -> KeyTrouble | None:
-    """The trouble, for administrators alone; None as well where the database cannot tell."""
+def visible_key_problem() -> KeyProblem | None:
+    """Return the key file problem, for administrators only.
+
+    None if the database cannot be read.
+    """
     try:
-        return secrets.find_trouble() if getattr(current_user, "is_admin", False) else None
+        return secrets.find_key_problem() if getattr(current_user, "is_admin", False) else None
     except DATABASE_ERRORS:
         return None
 
 
-def sentence(trouble: KeyTrouble) -> str:
-    """What is wrong, in the reader's language."""
-    return str(SENTENCES[trouble.state])
+def sentence(problem: KeyProblem) -> str:
+    """Return the problem in the language of the page."""
+    return str(SENTENCES[problem.state])
 
 
-# Giving up stored secrets whose key file does not come back.
+# Clearing secrets whose key file is lost
 
 
 @settings_bp.get("/database/secrets")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_give_up_secrets() -> ResponseReturnValue:
-    """Ask whether stored secrets that cannot be read shall be cleared."""
-    trouble = secrets.find_trouble()
-    if trouble is None:
+    """Ask for confirmation before clearing secrets that cannot be decrypted."""
+    problem = secrets.find_key_problem()
+    if problem is None:
         raise NotFound("The key file decrypts all stored secrets: there is nothing to clear")
-    names = ", ".join(trouble.owners)
+    names = ", ".join(problem.owners)
     question = Confirmation(
         title=_("Clear stored passwords?"),
         sentences=(
-            sentence(trouble),
+            sentence(problem),
             _("The stored passwords of these servers and channels will be permanently cleared: %(names)s.", names=names)
             if names
             else _("No stored passwords are lost; a new key file is created."),
@@ -70,15 +73,15 @@ def ask_to_give_up_secrets() -> ResponseReturnValue:
 
 
 @settings_bp.post("/database/secrets")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def give_up_secrets() -> ResponseReturnValue:
-    """Clear them."""
-    secrets.give_up(actor=actor(), now=runtime.now())
+    """Clear secrets that cannot be decrypted."""
+    secrets.clear_unreadable(actor=actor(), now=runtime.now())
     flash(_("Stored passwords cleared. Enter them again in the settings."), "success")
     return redirect(url_for("settings.index", tab=database_pages.TAB), 303)
 
 
-# Views of the page that brings an old installation along, which is for administrators.
+# Import of an older installation, for administrators
 
 PIECE_BYTES = 8 * 1024**2
 KINDS = {
@@ -95,24 +98,24 @@ KINDS = {
 
 
 @settings_bp.get("/import")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def show_import() -> ResponseReturnValue:
-    """What can be imported, how an import goes, and what became of it."""
+    """Show what can be imported, the progress and the report of the latest import."""
     return _show("database/import.html")
 
 
 @settings_bp.get("/import/state")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def show_import_state() -> ResponseReturnValue:
-    """How the import goes, for the part of the page that keeps itself fresh."""
+    """Show the progress of the import: the part of the page that refreshes itself."""
     return _show("database/import_state.html")
 
 
 @settings_bp.post("/import")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @takes_bytes(MOST_BYTES)
 def start_import() -> ResponseReturnValue:
-    """Import the folder that was found, what was received in pieces before, or the files of this form."""
+    """Import the detected folder, files uploaded in chunks, or the files of this form."""
     try:
         source = _receive(request.form.get("source", importing.UPLOAD))
         name = request.form.get("file_name") or importing.database_path().name
@@ -123,9 +126,9 @@ def start_import() -> ResponseReturnValue:
 
 
 @settings_bp.get("/import/discard")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_to_discard_import() -> ResponseReturnValue:
-    """Ask whether what was received shall be thrown away."""
+    """Ask for confirmation before discarding the uploaded files."""
     question = Confirmation(
         title=_("Discard this import?"),
         sentences=(_("The uploaded file and this report will be deleted. Imported data is kept."),),
@@ -137,24 +140,27 @@ def ask_to_discard_import() -> ResponseReturnValue:
 
 
 @settings_bp.post("/import/discard")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def discard_import() -> ResponseReturnValue:
-    """Throw away what was received."""
+    """Discard the uploaded files."""
     importing.forget_import(actor=actor(), now=runtime.now())
     return redirect(url_for("settings.show_import"), 303)
 
 
 @settings_bp.post("/import/decline")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def decline_import() -> ResponseReturnValue:
-    """Offer the old installation that was found no more."""
+    """Dismiss the offer to import the detected installation."""
     importing.decline_import(actor=actor(), now=runtime.now())
     flash(_("You can still import it later under Database maintenance."), "success")
     return redirect(url_for("pages.dashboard"), 303)
 
 
 def _receive(source: str) -> str:
-    """Take the files of a form that was sent without script; gives what to import."""
+    """Store the files of a form that was sent without JavaScript.
+
+    Returns the source of the import.
+    """
     upload, key = request.files.get("database"), request.files.get("key")
     if upload and upload.filename:
         importing.require_rest()

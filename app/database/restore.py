@@ -1,4 +1,7 @@
-"""Going back to a backup: checked in a file of its own first, then put in place of everything, in one transaction."""
+"""Restore a backup.
+
+Verified in a separate file first, then replacing all data in one transaction.
+"""
 
 import logging
 import os
@@ -24,13 +27,13 @@ from app.core.db.transaction import exclusive_writer, writing
 from app.database.backup import (
     DATABASE,
     SCRIPT,
+    back_up_before_restore,
     database_file,
-    put_aside,
-    put_aside_folder,
     record_failure,
+    safety_backup_folder,
     temporary_folder,
 )
-from app.database.inspection import Carried, carry_over, check_file, rebuild, run_script
+from app.database.inspection import PluginTables, check_file, copy_plugin_tables, rebuild, run_script
 from app.legacy_import.importing import require_rest
 from app.plugin import AppError
 from app.plugin.errors import Conflict
@@ -39,8 +42,8 @@ from app.scheduling import control
 log = logging.getLogger(__name__)
 
 ENDINGS = {".db": DATABASE, ".sqlite": DATABASE, ".sqlite3": DATABASE, ".sql": SCRIPT}
-# What SQLite keeps beside the file of a database.
-# The largest file that is accepted, and what a form needs besides.
+# Files of SQLite beside the file of a database.
+# Maximum size of an uploaded file, plus the overhead of a form.
 MOST_BYTES = 200 * 1024 * 1024 + 64 * 1024
 BESIDE = ("-wal", "-shm", "-journal")
 SHELL = Actor(username="shell")
@@ -50,30 +53,31 @@ SCRIPT_BEGINNINGS = (b"CREATE TABLE", b"BEGIN TRANSACTION")
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored, and the name of the copy of what was there before; empty where there was nothing.
+    """What was restored, and the name of the safety backup.
 
-    `tables` tells what became of the tables of plugins.
+    Empty if there was no data.
+
+    `tables` lists what was kept and lost of plugin tables.
     """
 
     kind: str
     safety_copy: str
-    tables: Carried
+    tables: PluginTables
 
 
 def restore(received: Path, name: str, *, actor: Actor, now: datetime, accepts_lost_tables: bool = False) -> Restored:
-    """Put the content of a backup in place of the database's own; everybody is signed out.
+    """Replace the content of the database by a backup; all users are signed out.
 
-    `received` is the file that was sent and `name` what its sender calls it. Whatever is wrong with it is found before
-    anything changes. Raises AppError: 400 for a file that we do not take, 501 on PostgreSQL, 500 for other trouble, and
-    Conflict while an import runs, half of which would be lost with what was there before, and for tables of plugins
-    that would be lost.
+    `received` is the uploaded file and `name` its file name. Everything is verified before anything changes. Raises
+    AppError: 400 for an invalid file, 501 on PostgreSQL, 500 for other errors; and Conflict while an import runs, half
+    of which would be lost with the old data, and for plugin tables that would be lost.
     """
     require_rest()
     return _restore(received, name, actor, now, accepts_lost_tables, _exchange)
 
 
 def restore_stopped(path: Path, *, now: datetime, accepts_lost_tables: bool = False) -> Restored:
-    """Put a backup in place of the database's file, within `database.alone_in`.
+    """Replace the database file by a backup, within the startup lock.
 
     That file may be damaged, of a newer version, or missing. Raises AppError as `restore` does.
     """
@@ -95,7 +99,7 @@ def _restore(
     accepts_lost_tables: bool,
     put_in_place: Callable[[Path], None],
 ) -> Restored:
-    """Check and rebuild what was received, make the safety backup, put it in place, and record all that."""
+    """Verify and rebuild the upload, make a safety backup, replace the content, and audit all."""
     database_file()
     size_bytes = received.stat().st_size
     try:
@@ -107,29 +111,32 @@ def _restore(
             raise
         raise AppError("Failed to restore database", 500, details=str(error)) from error
     details = {"format": done.kind, "filename": name, "size": size_bytes, "safetyBackupPath": done.safety_copy}
-    if done.tables != Carried():
+    if done.tables != PluginTables():
         details["tables"] = asdict(done.tables)
     with writing() as session:
         if actor.user_id is not None and session.get(User, actor.user_id) is None:
             actor = replace(actor, user_id=None)
         record_entry("database_restore", "system", now=now, actor=actor, details=details)
     repairs.finish_migration(now)
-    control.take_over()
+    control.apply_settings()
     return done
 
 
 def _record_failure(failed: Mapping[str, Any], actor: Actor, now: datetime) -> None:
     try:
         record_failure("database_restore", failed, actor=actor, now=now)
-    except SQLAlchemyError as error:  # the command also mends a database that takes no entries
+    except SQLAlchemyError as error:  # the command also repairs a database that cannot be written
         log.error("a failed restore could not be recorded: %s", error)
 
 
 def kind_of(name: str, head: bytes) -> str:
-    """Whether a file is a database or a script, by its ending, else by how it begins. Raises AppError."""
-    known = ENDINGS.get(Path(name).suffix.lower())
-    if known is not None:
-        return known
+    """Return whether a file is a database or a script, by extension, else by content.
+
+    Raises AppError.
+    """
+    kind = ENDINGS.get(Path(name).suffix.lower())
+    if kind is not None:
+        return kind
     if head.startswith(MAGIC):
         return DATABASE
     if any(beginning in head[:100].upper() for beginning in SCRIPT_BEGINNINGS):
@@ -149,39 +156,42 @@ def _rebuild_and_exchange(
             run_script(_script(received), source)
         check_file(source)
         rebuild(source, target)
-        tables = _carry_over(source, target, accepts_lost_tables)
-        safety_copy = _keep_present(now)
+        tables = _copy_plugin_tables(source, target, accepts_lost_tables)
+        safety_copy = _create_safety_backup(now)
         put_in_place(target)
     log.warning("the database was restored from %s; the previous data was saved in %s", kind, safety_copy)
     return Restored(kind, safety_copy, tables)
 
 
-def _carry_over(source: Path, target: Path, accepts_lost_tables: bool) -> Carried:
+def _copy_plugin_tables(source: Path, target: Path, accepts_lost_tables: bool) -> PluginTables:
     try:
-        tables = carry_over(source, target, database_file()) if database_file().exists() else Carried()
+        tables = copy_plugin_tables(source, target, database_file()) if database_file().exists() else PluginTables()
     except sqlite3.DatabaseError as error:
         log.warning("plugin tables cannot be read from the current database: %s", error)
-        return Carried()
+        return PluginTables()
     if tables.lost and not accepts_lost_tables:
         sentence = f"These tables of plugins would be lost: {', '.join(tables.lost)}. Nothing was changed"
         raise Conflict(sentence, lostTables=list(tables.lost))
     return tables
 
 
-def _keep_present(now: datetime) -> str:
-    """Make the safety backup; a database that SQLite cannot copy is kept as it is."""
+def _create_safety_backup(now: datetime) -> str:
+    """Create the safety backup.
+
+    A database that SQLite cannot copy is copied as a file.
+    """
     file = database_file()
     if not file.exists():
         return ""
     try:
-        return put_aside(now).name
+        return back_up_before_restore(now).name
     except sqlite3.DatabaseError as error:
         log.error("the current database is damaged and kept unchanged: %s", error)
-    kept = put_aside_folder() / f"{file.stem}-damaged-{now.astimezone(UTC):{STAMP}}.db"
+    target = safety_backup_folder() / f"{file.stem}-damaged-{now.astimezone(UTC):{STAMP}}.db"
     for ending in ("", *BESIDE):
         if (part := file.with_name(file.name + ending)).exists():
-            shutil.copyfile(part, kept.with_name(kept.name + ending))
-    return kept.name
+            shutil.copyfile(part, target.with_name(target.name + ending))
+    return target.name
 
 
 def _holds_data(path: Path) -> bool:
@@ -189,13 +199,13 @@ def _holds_data(path: Path) -> bool:
 
 
 def _replace_file(rebuilt: Path) -> None:
-    """Put a file in place of the database that nobody has open; nothing that lay beside the old one may meet it."""
+    """Replace a database file that no process has open, and remove files beside the old one."""
     file = database_file()
     owner = file.parent.stat()
     draft = file.with_name(f"{file.name}{DRAFT}")
     shutil.copyfile(rebuilt, draft)
     draft.chmod(0o600)
-    if os.geteuid() == 0:  # the server is somebody else, and has to write to it
+    if os.geteuid() == 0:  # the server runs as another user, and must be able to write it
         os.chown(draft, owner.st_uid, owner.st_gid)
     with draft.open("rb+") as written:
         os.fsync(written.fileno())
@@ -216,16 +226,16 @@ def _script(path: Path) -> str:
 
 
 def _exchange(rebuilt: Path) -> None:
-    """Replace the whole content by SQLite's own means, in one transaction.
+    """Replace all content with the backup API of SQLite, in one transaction.
 
-    Unlike a swap of files this holds for every connection of every process: each sees the old content or the new, the
-    watcher of the cache sees a commit like any other, and a crash in between is rolled back.
+    Unlike replacing the file, this is safe with open connections of any process: each sees the old or the new content,
+    caches notice a commit like any other, and a crash in between is rolled back.
     """
     db.session.rollback()
     source, target = sqlite3.connect(rebuilt), sqlite3.connect(database_file(), timeout=30)
     with exclusive_writer(), closing(source), closing(target):
         source.backup(target)
-        target.execute("PRAGMA busy_timeout = 500")  # all is done: who still reads holds up no answer
+        target.execute("PRAGMA busy_timeout = 500")  # all is done: active readers must not delay the response
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.session.expunge_all()
     forget_state()

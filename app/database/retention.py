@@ -1,6 +1,6 @@
-"""What is thrown away when it is old enough: runs, audit entries, past deliveries, old log files.
+"""Retention: delete old runs, audit entries, deliveries and log files.
 
-What a clean-up would do can be asked before (`foresee`), with the rules in force or with others.
+`preview` shows what a clean-up would delete, with the stored rules or others.
 """
 
 from dataclasses import asdict, dataclass
@@ -21,7 +21,7 @@ from app.notifications import outbox
 from app.plugin import AppError
 
 ENTRIES_AT_ONCE = 2_000
-# 0 stands for ever; the newest run of a job stays in any case, so that it is still known to be late.
+# 0 means forever; the newest run of a job is always kept, so that it is still known to be overdue.
 BOUNDS = {
     "run_days": RUN_DAYS,
     "run_count": RUN_COUNT,
@@ -38,7 +38,10 @@ NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """How long things are kept: runs of each job by age and by number, and the rest by age; 0 means without end."""
+    """Retention rules: runs of each job by age and number, the rest by age.
+
+    0 means forever.
+    """
 
     run_days: int = 0
     run_count: int = 0
@@ -48,7 +51,7 @@ class Rules:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """What a clean-up takes of one job."""
+    """What a clean-up deletes of one job."""
 
     job_id: int
     server_id: str
@@ -60,7 +63,10 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What a clean-up would delete now. `shares` are the jobs that lose runs, those that lose most first."""
+    """What a clean-up would delete now.
+
+    `shares` are jobs that lose runs, the largest first.
+    """
 
     rules: Rules
     shares: tuple[Share, ...]
@@ -69,12 +75,12 @@ class Forecast:
 
     @property
     def run_count(self) -> int:
-        """How many runs of all jobs would go."""
+        """Return the number of runs of all jobs that would be deleted."""
         return sum(share.doomed_count for share in self.shares)
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing would go."""
+        """Whether nothing would be deleted."""
         return not (self.shares or self.delivery_count or self.log_names)
 
 
@@ -89,13 +95,16 @@ class Cleaned:
 
 
 def rules() -> Rules:
-    """The rules in force. What makes no sense, which only another program can have stored, keeps everything."""
+    """Return the stored rules.
+
+    An invalid one, which only another program can have stored, keeps everything.
+    """
     found = {name: settings_store.get(setting) for name, setting in NAMES.items()}
     return Rules(**{name: value for name, value in found.items() if _is_within(name, value)})
 
 
 def check_rules(wanted: Rules) -> None:
-    """Raise AppError for a number that is out of bounds; `field` names it."""
+    """Raise AppError for a number out of range; `field` names it."""
     for name, value in asdict(wanted).items():
         if not _is_within(name, value):
             least, most = BOUNDS[name]
@@ -103,7 +112,10 @@ def check_rules(wanted: Rules) -> None:
 
 
 def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:
-    """Store the rules; the next clean-up goes by them. Raises AppError for a number that is out of bounds."""
+    """Save the rules for the next clean-up.
+
+    Raises AppError for a number out of range.
+    """
     check_rules(wanted)
     with writing():
         before = rules()
@@ -121,20 +133,20 @@ def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:
             )
 
 
-def foresee(wanted: Rules, now: datetime) -> Forecast:
-    """Tell what a clean-up by some rules would delete now; changes nothing."""
+def preview(wanted: Rules, now: datetime) -> Forecast:
+    """Return what a clean-up by some rules would delete now; changes nothing."""
     old: dict[int, int] = {}
     if wanted.run_days:
         counted = select(Run.job_id, func.count()).where(_is_old(wanted, now)).group_by(Run.job_id)
         old = dict(db.session.execute(counted).all())
     shares = [
-        Share(row.id, row.server_id, row.alias or row.server_name, row.name, doomed, row.run_count - doomed)
+        Share(row.id, row.server_id, row.alias or row.server_name, row.name, expired, row.run_count - expired)
         for row in db.session.execute(
             select(Job.id, Job.server_id, Server.alias, Server.name.label("server_name"), Job.name, Job.run_count)
             .join(Server)
             .where(Job.run_count > 1)
         )
-        if (doomed := _doomed(wanted, row.run_count, old.get(row.id, 0)))
+        if (expired := _count_expired(wanted, row.run_count, old.get(row.id, 0)))
     ]
     shares.sort(key=lambda share: (-share.doomed_count, share.server_name, share.job_name))
     log_names = tuple(path.name for path in _old_logs(wanted, now))
@@ -142,9 +154,12 @@ def foresee(wanted: Rules, now: datetime) -> Forecast:
 
 
 def clean_up(wanted: Rules, *, now: datetime, actor: Actor = SYSTEM) -> Cleaned:
-    """Delete what the rules do not keep, a little at a time. Of each job the newest run stays."""
-    forecast = foresee(wanted, now)
-    db.session.commit()  # lets go of the snapshot before the writing begins
+    """Delete what the rules do not keep, in batches.
+
+    The newest run of each job is kept.
+    """
+    forecast = preview(wanted, now)
+    db.session.commit()  # ends the snapshot before writing begins
     by_job = [_clean_job(share.job_id, wanted, now) for share in forecast.shares]
     done = Cleaned(
         run_count=sum(by_job),
@@ -160,27 +175,27 @@ def clean_up(wanted: Rules, *, now: datetime, actor: Actor = SYSTEM) -> Cleaned:
 
 
 def audit_retention_days() -> int:
-    """How many days the audit log reaches back."""
+    """Return the retention of the audit log in days."""
     return int(settings_store.get("audit_retention_days"))
 
 
 def count_old_audit_entries(days: int, now: datetime) -> int:
-    """How many entries a clean-up would delete."""
+    """Return the number of audit entries that a clean-up would delete."""
     return db.session.scalar(select(func.count()).where(AuditEntry.at < now - timedelta(days=days))) or 0
 
 
 def count_audit_entries() -> int:
-    """How many entries there are."""
+    """Return the number of audit entries."""
     return db.session.scalar(select(func.count()).select_from(AuditEntry)) or 0
 
 
 def oldest_audit_entry_at() -> datetime | None:
-    """When the audit log begins; None when it is empty."""
+    """Return the time of the oldest audit entry; None if there is none."""
     return db.session.scalar(select(func.min(AuditEntry.at)))
 
 
 def save_audit_retention(days: int, *, actor: Actor, now: datetime) -> None:
-    """Store how many days the audit log reaches back; the next clean-up goes by it."""
+    """Save the retention of the audit log in days, for the next clean-up."""
     with writing():
         details = {"oldValue": str(audit_retention_days()), "newValue": str(days)}
         settings_store.save("audit_retention_days", days, now=now)
@@ -196,7 +211,10 @@ def save_audit_retention(days: int, *, actor: Actor, now: datetime) -> None:
 
 
 def purge_audit_log(days: int, *, now: datetime, actor: Actor = SYSTEM) -> int:
-    """Delete audit entries older than a number of days, and record that; returns how many."""
+    """Delete audit entries older than a number of days, and audit that.
+
+    Returns their number.
+    """
     entries = AuditEntry.__table__
     oldest = select(entries.c.id).where(entries.c.at < now - timedelta(days=days)).limit(ENTRIES_AT_ONCE)
 
@@ -219,8 +237,11 @@ def _is_old(wanted: Rules, now: datetime) -> ColumnElement[bool]:
     return Run.began_at < now - timedelta(days=wanted.run_days)
 
 
-def _doomed(wanted: Rules, run_count: int, old_count: int) -> int:
-    """How many of a job's runs go: both rules take from the old end, so the one that takes more decides."""
+def _count_expired(wanted: Rules, run_count: int, old_count: int) -> int:
+    """Return how many runs of a job to delete.
+
+    Both rules delete the oldest, so the one that deletes more decides.
+    """
     surplus = run_count - wanted.run_count if wanted.run_count else 0
     return max(0, min(max(old_count, surplus), run_count - 1))
 
@@ -235,11 +256,11 @@ def _clean_job(job_id: int, wanted: Rules, now: datetime) -> int:
 
 
 def _old_logs(wanted: Rules, now: datetime) -> list[Path]:
-    """Log files that were put away and not written to for long; the present one is never among them."""
+    """Return rotated log files not written to for long; never the current one."""
     if not wanted.log_days:
         return []
     ends = (now - timedelta(days=wanted.log_days)).timestamp()
-    return [path for path in application_logs.put_away() if path.stat().st_mtime < ends]
+    return [path for path in application_logs.rotated_files() if path.stat().st_mtime < ends]
 
 
 def _delete_logs(paths: list[Path]) -> int:

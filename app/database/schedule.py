@@ -1,4 +1,7 @@
-"""When copies of the database are due: every day or every week at a local time, the newest few kept."""
+"""Schedule of automatic backups.
+
+Every day or every week at a local time, keeping the newest few.
+"""
 
 import re
 from collections.abc import Mapping
@@ -16,9 +19,11 @@ _CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 @dataclass(frozen=True, slots=True)
 class BackupSchedule:
-    """When a copy is made: `at` is a local time `HH:MM`, `weekday` counts from Monday as 0 and is for weekly ones.
+    """When a backup is made.
 
-    `keep` is how many copies of this kind there are at most.
+    `at` is a local time `HH:MM`, `weekday` 0 is Monday, for weekly ones.
+
+    `keep` is the number of scheduled backups to keep.
     """
 
     every: str = OFF
@@ -28,15 +33,15 @@ class BackupSchedule:
 
     @property
     def interval(self) -> timedelta:
-        """How far apart two copies are."""
+        """Return the time between two backups."""
         return WEEK if self.every == WEEKLY else DAY
 
     def as_mapping(self) -> dict[str, Any]:
-        """The form in which it is stored."""
+        """Return the stored form."""
         return asdict(self)
 
     def wrong_fields(self) -> list[str]:
-        """The names of the fields that make no sense."""
+        """Return the names of invalid fields."""
         is_right = {
             "every": self.every in FREQUENCIES,
             "weekday": type(self.weekday) is int and 0 <= self.weekday <= 6,
@@ -47,7 +52,7 @@ class BackupSchedule:
 
 
 def read_schedule(stored: Mapping[str, Any]) -> BackupSchedule:
-    """The schedule that was stored; fields that are missing or make no sense have their usual values."""
+    """Parse a stored schedule; missing or invalid fields have their defaults."""
     usual = BackupSchedule()
     known = {name: stored[name] for name in usual.as_mapping() if name in stored}
     wrong = BackupSchedule(**known).wrong_fields()
@@ -55,7 +60,7 @@ def read_schedule(stored: Mapping[str, Any]) -> BackupSchedule:
 
 
 def newest_slot(schedule: BackupSchedule, now: datetime, zone: ZoneInfo) -> datetime | None:
-    """When the copy was due that is the newest one due until now; None where none are wanted."""
+    """Return the latest time at which a backup was due; None if disabled."""
     if schedule.every == OFF:
         return None
     local = now.astimezone(zone)
@@ -67,7 +72,7 @@ def newest_slot(schedule: BackupSchedule, now: datetime, zone: ZoneInfo) -> date
 
 
 def next_slot(schedule: BackupSchedule, now: datetime, zone: ZoneInfo) -> datetime | None:
-    """When the next copy is due; None where none are wanted."""
+    """Return when the next backup is due; None if disabled."""
     newest = newest_slot(schedule, now, zone)
     if newest is None:
         return None
@@ -75,5 +80,8 @@ def next_slot(schedule: BackupSchedule, now: datetime, zone: ZoneInfo) -> dateti
 
 
 def _instant(day: date, at: str, zone: ZoneInfo) -> datetime:
-    """The instant of a local time; one that a change of the clock skips is the one an hour later."""
+    """Return the instant of a local time.
+
+    One skipped by a clock change is an hour later.
+    """
     return datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC)

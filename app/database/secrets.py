@@ -1,4 +1,4 @@
-"""Whether an address still means the server that it meant before: what was kept for one must not reach another."""
+"""Secrets at rest: encryption, the key file, and which server a stored secret belongs to."""
 
 import hashlib
 import logging
@@ -31,11 +31,11 @@ from app.runtime import settings
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-def leads_elsewhere(before: str, after: str) -> bool:
-    """Whether what is sent to an address reaches another server now, or the same one without TLS.
+def is_other_server(before: str, after: str) -> bool:
+    """Whether requests to a URL now reach another server, or the same one without TLS.
 
-    Addresses are URLs or bare host names. The path does not count, and neither does a change from http to https, each
-    at its usual port. An address that cannot be read leads elsewhere, unless it stayed as it was.
+    Addresses are URLs or bare host names. The path does not matter, nor does a change from http to https with default
+    ports. An invalid address leads elsewhere, unless it is unchanged.
     """
     if before.strip() == after.strip():
         return False
@@ -51,7 +51,10 @@ def leads_elsewhere(before: str, after: str) -> bool:
 
 
 def _parts(address: str) -> tuple[str, str, int | None]:
-    """Scheme, host and port; a bare host name has neither scheme nor port. Raises ValueError."""
+    """Return scheme, host and port; a bare host name has neither scheme nor port.
+
+    Raises ValueError.
+    """
     text = address.strip()
     parts = urlsplit(text if "://" in text else f"//{text}")
     if not parts.hostname:
@@ -59,40 +62,40 @@ def _parts(address: str) -> tuple[str, str, int | None]:
     return parts.scheme, parts.hostname.rstrip("."), parts.port or DEFAULT_PORTS.get(parts.scheme)
 
 
-# Secrets at rest: AES-256-GCM under a key file of the data directory, in the reference's own format.
+# Encryption: AES-256-GCM with a key file in the data directory, in the format of the original.
 #
-# A stored secret reads `hex(salt):hex(iv):hex(tag):hex(ciphertext)`; its key comes from the key file and the salt by
-# PBKDF2. So a database of the reference, imported together with its key file, keeps its secrets.
+# A stored secret is `hex(salt):hex(iv):hex(tag):hex(ciphertext)`; its key is derived from key file and salt by PBKDF2.
+# So a database of the original, imported with its key file, keeps its secrets.
 
 log = logging.getLogger(__name__)
 
 KEY_FILE = ".duplistatus.key"
-# The setting that holds a token: `services.external_monitor`.
+# Setting that holds a token: `external_monitor`.
 MONITOR = "external_monitor"
 KEY_BYTES = 32
 SALT_BYTES, IV_BYTES, TAG_BYTES = 32, 12, 16
 ROUNDS = 100_000
 FINGERPRINT = "master_key_fingerprint"
-# The fingerprint of a key that nobody has seen: stands for it where only the secrets are left.
+# Placeholder fingerprint for an unknown key, where only encrypted secrets are left.
 UNKNOWN = "0" * 64
 CHANGED = "master_key_changed"
 STORED_FORM = re.compile(r"[0-9a-f]{64}:[0-9a-f]{24}:[0-9a-f]{32}:(?:[0-9a-f]{2})*")
 
 
 class Undecryptable(AppError):
-    """A stored secret does not belong to the present key file."""
+    """A stored secret was encrypted with another key file."""
 
     status = 500
 
 
 class KeyUnusable(Undecryptable):
-    """The key file is missing, unreadable or not a key: nothing can be opened, and nothing can be encrypted."""
+    """The key file is missing, unreadable or invalid: nothing can be decrypted or encrypted."""
 
     status = 503
 
 
 MISSING, UNUSABLE, OTHER = "missing", "unusable", "other"
-# What to do about each of them.
+# Advice for each problem.
 REMEDY = (
     "put the right one back, or give the stored passwords up in the settings under Database maintenance "
     "or by `duplistatus secrets give-up`"
@@ -100,10 +103,12 @@ REMEDY = (
 
 
 @dataclass(frozen=True, slots=True)
-class KeyTrouble:
-    """What is wrong with the key file: `missing`, `unusable` (no key), or `other` than the one of stored secrets.
+class KeyProblem:
+    """Problem of the key file.
 
-    `owners` are the servers and channels whose secrets cannot be opened.
+    `missing`, `unusable` (not a key), or `other` than that of the secrets.
+
+    `owners` are the servers and channels whose secrets cannot be decrypted.
     """
 
     state: str
@@ -112,9 +117,9 @@ class KeyTrouble:
 
 
 def ensure_key(data_dir: Path) -> Path:
-    """Make the key file where there is none, readable by its owner alone; put wider permissions right.
+    """Create the key file if missing, readable by its owner only.
 
-    Raises KeyUnusable when the file is there and is no key.
+    Wider permissions are tightened. Raises KeyUnusable if the file exists but is not a key.
     """
     path = data_dir / KEY_FILE
     if not path.exists():
@@ -127,63 +132,66 @@ def ensure_key(data_dir: Path) -> Path:
 
 
 def prepare_key(data_dir: Path) -> None:
-    """See to the key file at a start, within the application; what is wrong with it is logged and stops nothing.
+    """Prepare the key file at the start of the application.
 
-    A new key is made only where nothing is stored that needs the old one.
+    Problems are logged and do not stop it. A new key is created only if no stored secret needs the old one.
     """
     try:
         if (data_dir / KEY_FILE).exists() or not _stored():
             ensure_key(data_dir)
     except (KeyUnusable, OSError):
         pass  # logged below
-    if (trouble := find_trouble()) is not None:
-        log.error("%s", trouble.sentence)
+    if (problem := find_key_problem()) is not None:
+        log.error("%s", problem.sentence)
 
 
-def find_trouble() -> KeyTrouble | None:
-    """What is wrong with the key file, as things stand; None while all is well, or no secret is concerned."""
+def find_key_problem() -> KeyProblem | None:
+    """Return the current problem of the key file.
+
+    None if the file is OK or no secret is affected.
+    """
     try:
         present, stored = fingerprint(), settings_store.get(FINGERPRINT)
     except KeyUnusable as error:
         state = UNUSABLE if (settings().data_dir / KEY_FILE).exists() else MISSING
-        return KeyTrouble(state, f"{error.message}: {REMEDY}", _owners(_stored()))
+        return KeyProblem(state, f"{error.message}: {REMEDY}", _owners(_stored()))
     closed = [] if stored in (None, present) else _unreadable()
     if not closed:
         return None
     owners = _owners(closed)
     sentence = f"The master key file {KEY_FILE} has changed and cannot decrypt the secrets of {', '.join(owners[:10])}"
-    return KeyTrouble(OTHER, f"{sentence}: {REMEDY}", owners)
+    return KeyProblem(OTHER, f"{sentence}: {REMEDY}", owners)
 
 
-def give_up(*, actor: Actor, now: datetime) -> tuple[str, ...]:
-    """Clear the stored secrets that the key file cannot open, and make a new key where there is none.
+def clear_unreadable(*, actor: Actor, now: datetime) -> tuple[str, ...]:
+    """Clear the stored secrets that cannot be decrypted, and create a missing key file.
 
-    Returns whose they were. Raises Conflict while there is nothing to give up.
+    Returns their owners. Raises Conflict if there are none.
     """
-    trouble = find_trouble()
-    if trouble is None:
+    problem = find_key_problem()
+    if problem is None:
         raise Conflict("The key file decrypts all stored secrets: there is nothing to clear")
     path = settings().data_dir / KEY_FILE
-    if trouble.state == UNUSABLE:
+    if problem.state == UNUSABLE:
         path.rename(path.with_name(f"{KEY_FILE}.unusable-{now:%Y-%m-%dT%H-%M-%S}"))
-    if trouble.state != OTHER:
+    if problem.state != OTHER:
         ensure_key(settings().data_dir)
     with writing():
         _drop_unreadable(now)
         settings_store.save(FINGERPRINT, fingerprint(), now=now)
-        details = {"action": "passwords_cleared", "reason": trouble.sentence, "owners": list(trouble.owners)}
+        details = {"action": "passwords_cleared", "reason": problem.sentence, "owners": list(problem.owners)}
         record_entry(CHANGED, "system", now=now, actor=actor, details=details)
     log.warning("cleared the stored secrets that the key file cannot decrypt")
-    return trouble.owners
+    return problem.owners
 
 
 def encrypt(text: str) -> str:
-    """Encrypt a secret for storage; the empty text stays empty. Raises KeyUnusable."""
-    return seal(text) if text else ""
+    """Encrypt a secret for storage; an empty text stays empty. Raises KeyUnusable."""
+    return encrypt_any(text) if text else ""
 
 
-def seal(text: str) -> str:
-    """Encrypt a secret for storage, also an empty one: a password that is empty is not one that is missing.
+def encrypt_any(text: str) -> str:
+    """Encrypt a secret for storage, even an empty one: an empty password is not a missing one.
 
     Raises KeyUnusable.
     """
@@ -197,12 +205,12 @@ def seal(text: str) -> str:
 
 
 def decrypt(text: str) -> str:
-    """Give a stored secret in clear; the empty text stays empty. Raises Undecryptable."""
+    """Decrypt a stored secret; an empty text stays empty. Raises Undecryptable."""
     return decrypt_with(_key(), text) if text else ""
 
 
 def decrypt_with(key: bytes, text: str) -> str:
-    """Give a secret in clear that was stored under another key file, of which `key` is the content."""
+    """Decrypt a secret stored with another key file, of which `key` is the content."""
     if not is_encrypted(text):
         raise Undecryptable("A stored secret has an unknown format")
     salt, iv, tag, ciphertext = (bytes.fromhex(part) for part in text.split(":"))
@@ -213,25 +221,25 @@ def decrypt_with(key: bytes, text: str) -> str:
 
 
 def is_encrypted(value: Any) -> bool:
-    """Whether a value has the form of a stored secret."""
+    """Whether a value has the format of an encrypted secret."""
     return isinstance(value, str) and STORED_FORM.fullmatch(value) is not None
 
 
 def fingerprint() -> str:
-    """What a key file is known by: SHA-256 of its bytes, as hex."""
+    """Return the fingerprint of the key file: SHA-256 of its bytes, as hex."""
     return fingerprint_of(_key())
 
 
 def fingerprint_of(key: bytes) -> str:
-    """The fingerprint of the content of a key file."""
+    """Return the fingerprint of the content of a key file."""
     return hashlib.sha256(key).hexdigest()
 
 
 def check_key(user_id: str, username: str, *, now: datetime) -> bool:
-    """Find out at a sign-in whether the key file was exchanged; what it cannot open is kept until it is given up.
+    """Check at sign-in whether the key file was exchanged.
 
-    True as long as it is another one than that of stored secrets. Trouble with the file itself is recorded and changes
-    nothing, since it may pass.
+    Secrets are kept until cleared. True as long as it is not the one that encrypted the stored secrets. Errors of the
+    file itself are recorded and change nothing, since they may be temporary.
     """
     try:
         present, stored = fingerprint(), settings_store.get(FINGERPRINT)
@@ -249,8 +257,8 @@ def check_key(user_id: str, username: str, *, now: datetime) -> bool:
         if not is_kept or stored is None:
             settings_store.save(FINGERPRINT, UNKNOWN if is_kept else present, now=now)
         newest = select(AuditEntry.details).where(AuditEntry.action == CHANGED).order_by(AuditEntry.id.desc()).limit(1)
-        told = session.scalar(newest) or {}
-        if told.get("fingerprint") != present:
+        recorded = session.scalar(newest) or {}
+        if recorded.get("fingerprint") != present:
             details = {
                 "user_id": user_id,
                 "username": username,
@@ -265,13 +273,13 @@ def check_key(user_id: str, username: str, *, now: datetime) -> bool:
 
 
 def _opens_something() -> bool:
-    """Whether the key opens one of the stored secrets; with none stored every key will do."""
+    """Whether the key decrypts one of the stored secrets; True if none are stored."""
     stored = _stored()
     return not stored or any(_opens(text) for _owner, text in stored)
 
 
 def unreadable_owners() -> tuple[str, ...]:
-    """The servers, channels and others whose secrets the key does not open. Raises KeyUnusable."""
+    """Return the owners of secrets that the key does not decrypt. Raises KeyUnusable."""
     return _owners(_unreadable())
 
 
@@ -280,7 +288,7 @@ def _unreadable() -> list[tuple[str, str]]:
 
 
 def _stored() -> list[tuple[str, str]]:
-    """All stored secrets with what people call their owner."""
+    """Return all stored secrets with the display names of their owners."""
     found = [(server.display_name, text) for server in _servers_with_secrets() for text in secrets_of(server)]
     for channel in _channels():
         found += [(channel.name, value) for value in channel.settings.values() if is_encrypted(value)]
@@ -314,7 +322,10 @@ def _opens(text: str) -> bool:
 
 @lru_cache(maxsize=4096)
 def _opens_with(key: bytes, text: str) -> bool:
-    """Whether a key opens a secret. Kept in memory: every page of an administrator asks while a key is wrong."""
+    """Whether a key decrypts a secret.
+
+    Cached: every page of an administrator checks while the key is wrong.
+    """
     try:
         decrypt_with(key, text)
     except Undecryptable:
@@ -323,7 +334,7 @@ def _opens_with(key: bytes, text: str) -> bool:
 
 
 def secrets_of(server: Server) -> list[str]:
-    """Return what is stored encrypted with a server."""
+    """Return the encrypted values stored with a server."""
     return [text for text in (server.encrypted_password, server.encrypted_headers) if text]
 
 
@@ -341,19 +352,19 @@ def _key() -> bytes:
 
 
 def read_key(path: Path) -> bytes:
-    """The content of a key file. Raises KeyUnusable."""
+    """Return the content of a key file. Raises KeyUnusable."""
     try:
         key = path.read_bytes()
     except OSError as error:
-        trouble = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise KeyUnusable(f"The master key file {path.name} {trouble}") from error
+        problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
+        raise KeyUnusable(f"The master key file {path.name} {problem}") from error
     if len(key) != KEY_BYTES:
         raise KeyUnusable(f"The master key file {path.name} must contain {KEY_BYTES} bytes, but contains {len(key)}")
     return key
 
 
 def _make_key(path: Path) -> None:
-    # Linking a finished file: of two processes that start at once one wins, and neither reads half a key.
+    # Links a finished file: of two processes starting at once one wins, and neither reads half a key.
     handle, draft = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(handle, "wb") as file:
         file.write(randomness.token_bytes(KEY_BYTES))
@@ -371,5 +382,5 @@ def _make_key(path: Path) -> None:
 
 @lru_cache(maxsize=256)
 def _derive(key: bytes, salt: bytes) -> bytes:
-    """The key of one value. Kept in memory, since a hundred thousand rounds take some 30 ms."""
+    """Derive the key of one value. Cached, since 100 000 rounds take about 30 ms."""
     return hashlib.pbkdf2_hmac("sha256", key, salt, ROUNDS, KEY_BYTES)

@@ -1,6 +1,6 @@
-"""Whether what a restored database holds can be what a person, a report or the program itself stored there.
+"""Validate that values of a restored database could have been stored by duplistatus.
 
-The rules are those by which changes are checked, so what the pages and the API refuse is refused here too.
+Uses the rules by which pages and API validate changes, so what these reject is rejected here too.
 """
 
 import sqlite3
@@ -34,7 +34,7 @@ from app.schedules.learned import LearnedSchedule
 from app.schedules.overdue import TOLERANCES
 
 Check = Callable[[Any], bool]
-# What checks raise for a value that they do not understand.
+# Errors that checks raise for values of a wrong type.
 NOT_UNDERSTOOD = (
     AppError,
     ValidationError,
@@ -48,7 +48,7 @@ NOT_UNDERSTOOD = (
 
 
 class AnomalyValue(Exact):
-    """One unusual figure of the newest run."""
+    """One unusual metric of the newest run."""
 
     figure = fields.String(required=True, validate=validate.OneOf(ALL_FIGURES))
     value = Number(required=True, allow_nan=False)
@@ -58,7 +58,7 @@ class AnomalyValue(Exact):
 
 
 class PictureValue(Exact):
-    """A picture of a message."""
+    """An image of a message."""
 
     name = fields.String(required=True)
     mime_type = fields.String(required=True)
@@ -67,7 +67,7 @@ class PictureValue(Exact):
 
 
 class PayloadValue(Schema):
-    """A message that waits to be sent. Keys that nobody reads do no harm."""
+    """A message waiting to be sent. Unknown keys are harmless."""
 
     class Meta:
         unknown = EXCLUDE
@@ -131,13 +131,13 @@ def _are_runs(packed: bytes) -> bool:
 
 
 def _are_preferences(value: Any) -> bool:
-    return isinstance(value, dict) and all(preferences.is_fitting(name, chosen) for name, chosen in value.items())
+    return isinstance(value, dict) and all(preferences.is_valid(name, chosen) for name, chosen in value.items())
 
 
 _outcome = _one_of(*(outcome.value for outcome in Outcome))
 _event, _tolerance = _one_of("", *EVENTS), _one_of(*TOLERANCES)
 _offsets = fields.List(fields.Tuple((Whole(), Whole(), Whole())))
-# By table and column, of values that are not NULL.
+# By table and column, for values that are not NULL.
 CHECKS: Mapping[tuple[str, str], Check] = {
     ("api_keys", "scope"): _one_of(*api_keys.SCOPES),
     ("audit_log", "details"): _json(_is_object),
@@ -180,7 +180,10 @@ QUIET = "SELECT quiet_from, quiet_until FROM channels"
 
 
 def check(connection: sqlite3.Connection) -> None:
-    """Look through a database of the newest schema. Raises AppError, naming table and setting or column."""
+    """Validate a database of the newest schema.
+
+    Raises AppError, naming table and setting or column.
+    """
     for (table, column), is_fine in CHECKS.items():
         wanted = f'SELECT DISTINCT "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL'  # noqa: S608
         for (value,) in connection.execute(wanted):

@@ -1,1 +1,1 @@
-"""Unusual runs and the forecast of when a destination is full."""
+"""Anomalies of runs, and the forecast of when a destination is full."""

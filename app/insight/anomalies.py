@@ -1,9 +1,8 @@
-"""What is not usual about a run: a soft flag beside its status, by the median of the runs before it.
+"""Detect anomalies: figures of a run far from the median of earlier runs.
 
-The spread is the median absolute deviation, which a few odd runs do not move: an attack that encrypts all files shows
-as many modified files and a large upload, even when there was a holiday in between. Runs that failed are neither judged
-nor compared with, since their figures tell of a part, and their status says more; nor are figures that a run does not
-tell.
+The spread is the median absolute deviation, which a few outliers do not change: an attack that encrypts all files shows
+as many modified files and a large upload, even with a holiday in between. Failed runs are neither checked nor compared
+with, since their figures are incomplete; nor are unknown figures.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,60 +15,60 @@ from app.reports.report import Figure
 
 MODIFIED, DELETED, UPLOAD, DURATION, SIZE, FILES = "modified", "deleted", "upload", "duration", "size", "files"
 ALL_FIGURES = (MODIFIED, DELETED, UPLOAD, DURATION, SIZE, FILES)
-# What the deviation of a normal distribution is in median absolute deviations.
+# Standard deviation of a normal distribution in median absolute deviations.
 _MADS_IN_DEVIATION = 1.4826
-# Figures that never change have no spread; a hundredth of the usual is no surprise for any.
+# Constant figures have no spread; a hundredth of the usual value is assumed.
 _LEAST_SPREAD = 0.01
 # Modified and deleted files count from this share of all files on.
 _LEAST_SHARE = 0.1
-# A value is a habit, as of a weekly full backup, when so many earlier runs were at least this part as far from usual.
+# A value is recurring, like a weekly full backup, if this many earlier runs deviated at least this part as much.
 _HABIT_RUNS = 2
 _HABIT_PART = 2 / 3
 
 
 class _Measure(NamedTuple):
-    """How one figure of a run is judged.
+    """How one figure of a run is checked.
 
-    Below `least_difference`, and below `_LEAST_SHARE` of `whole`, nobody needs to look, however small the usual value
-    is. `is_work` says that it counts what a run did, and not what there is: less is a quiet day. `told` is 0 for what
-    every run tells.
+    Deviations below `least_difference`, and below `_LEAST_SHARE` of `whole`, are ignored. `is_work` means that it
+    counts what a run did, not what exists: a low value is only a quiet day. `needed` is the `Figure` that the run must
+    have, or 0.
     """
 
     figure: str
     value: Callable[[RecentRun], float]
     least_difference: float
     is_work: bool
-    told: int = 0
+    needed: int = 0
     whole: Callable[[RecentRun], int] = lambda run: 0
 
 
-# The first one found is what a list shows.
-# As numbers: to ask an enumeration for each run took as long as the judging.
-_FILES_TOLD, _UPLOADED_TOLD = int(Figure.FILES), int(Figure.UPLOADED)
+# As integers: using the enumeration for each run took as long as the check.
+_FILES, _UPLOADED = int(Figure.FILES), int(Figure.UPLOADED)
+# The first one found is shown in lists.
 _MEASURES = (
-    _Measure(MODIFIED, lambda run: run.modified_files, 20, True, _FILES_TOLD, lambda run: run.examined_files),
+    _Measure(MODIFIED, lambda run: run.modified_files, 20, True, _FILES, lambda run: run.examined_files),
     _Measure(
         DELETED,
         lambda run: run.deleted_files,
         20,
         True,
-        _FILES_TOLD,
+        _FILES,
         lambda run: run.examined_files + run.deleted_files,
     ),
-    _Measure(UPLOAD, lambda run: run.uploaded_bytes, 50 * 1024**2, True, _UPLOADED_TOLD),
+    _Measure(UPLOAD, lambda run: run.uploaded_bytes, 50 * 1024**2, True, _UPLOADED),
     _Measure(DURATION, lambda run: run.duration_s, 300, True),
-    _Measure(SIZE, lambda run: run.examined_bytes, 10 * 1024**2, False, _FILES_TOLD),
-    _Measure(FILES, lambda run: run.examined_files, 20, False, _FILES_TOLD),
+    _Measure(SIZE, lambda run: run.examined_bytes, 10 * 1024**2, False, _FILES),
+    _Measure(FILES, lambda run: run.examined_files, 20, False, _FILES),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on a figure counts as unusual; all three have to be exceeded.
+    """Limits from which on a figure is unusual; all three must be exceeded.
 
-    `least_runs` is how many good runs there have to be to speak of usual, `deviations` the distance from the median in
-    deviations, `times` the factor for what a run did (upload, duration, modified and deleted files), `percent` the
-    change of size and files in either direction. `tells` has people notified.
+    `least_runs` is the minimum number of successful runs, `deviations` the distance from the median in deviations,
+    `times` the factor for what a run did (upload, duration, modified and deleted files), `percent` the change of size
+    and files in either direction. `tells` enables notifications.
     """
 
     is_enabled: bool = True
@@ -81,16 +80,16 @@ class Limits:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "Limits":
-        """The limits that a setting holds; what it does not name is as by default."""
+        """Return the limits of a setting, with defaults for missing ones."""
         return cls(**{field.name: stored[field.name] for field in fields(cls) if field.name in stored})
 
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """One figure of a run that is far from what is usual: upload and size in bytes, duration in seconds, files.
+    """A figure of a run that is far from usual: bytes, seconds, or files.
 
-    With `is_notified` a message was sent of it, about this run or an earlier one since which it has stayed unusual.
-    With `is_past` it is that of an earlier run, kept over one that says nothing of it: nobody is notified again.
+    With `is_notified` a message was sent about it, for this run or an earlier one since which it has remained unusual.
+    With `is_past` it belongs to an earlier run, and the newest one lacks the figure: no further notification.
     """
 
     figure: str
@@ -106,21 +105,24 @@ class Anomaly:
 
     @property
     def times(self) -> float:
-        """How many times the usual it is; infinite where the usual is nothing."""
+        """The factor to the usual value; infinite if that is 0."""
         return self.value / self.usual if self.usual else float("inf")
 
     @property
     def percent(self) -> int:
-        """By how much of the usual it differs, as a positive number."""
+        """The absolute difference in percent of the usual value."""
         return round(abs(self.value - self.usual) / self.usual * 100) if self.usual else 100
 
     def stored(self) -> dict[str, Any]:
-        """As a JSON value; what is false is left out."""
+        """Return it as a JSON value without false members."""
         return {name: value for name, value in asdict(self).items() if value is not False}
 
 
 def find_anomalies(runs: Sequence[RecentRun], limits: Limits) -> list[Anomaly]:
-    """What is unusual about the last of some runs, given oldest first; those that saved nothing are passed over."""
+    """Return the anomalies of the last run, given oldest first.
+
+    Runs that saved nothing are ignored.
+    """
     runs = [run for run in runs if run.counts]
     if not limits.is_enabled or not runs or runs[-1].has_failed:
         return []
@@ -132,10 +134,9 @@ def find_anomalies(runs: Sequence[RecentRun], limits: Limits) -> list[Anomaly]:
 
 
 def follow_anomalies(runs: Sequence[RecentRun], limits: Limits, before: Iterable[Anomaly]) -> list[Anomaly]:
-    """Find what is unusual about the last of some runs, and keep of which figures people were notified `before`.
+    """Return the anomalies of the last run, with the notified state of `before`.
 
-    A figure that is usual again is forgotten. A run that failed, or does not tell a figure, says nothing of it: there
-    it is kept.
+    A figure that is usual again is dropped. It is retained if the run failed or lacks the figure.
     """
     notified = {anomaly.figure: anomaly for anomaly in before if anomaly.is_notified}
     counting = [run for run in runs if run.counts]
@@ -148,7 +149,7 @@ def follow_anomalies(runs: Sequence[RecentRun], limits: Limits, before: Iterable
 
 
 def _figures_left_open(run: RecentRun) -> set[str]:
-    return {measure.figure for measure in _MEASURES if run.has_failed or run.not_told & measure.told}
+    return {measure.figure for measure in _MEASURES if run.has_failed or run.not_told & measure.needed}
 
 
 def describe(anomaly: Anomaly) -> str:
@@ -168,8 +169,8 @@ def describe(anomaly: Anomaly) -> str:
 
 
 def _judge(measure: _Measure, newest: RecentRun, earlier: Sequence[RecentRun], limits: Limits) -> Anomaly | None:
-    values = [measure.value(run) for run in earlier if not run.not_told & measure.told]
-    if newest.not_told & measure.told or len(values) < limits.least_runs:
+    values = [measure.value(run) for run in earlier if not run.not_told & measure.needed]
+    if newest.not_told & measure.needed or len(values) < limits.least_runs:
         return None
     value, usual = measure.value(newest), median(values)
     difference = abs(value - usual)
@@ -187,5 +188,5 @@ def _judge(measure: _Measure, newest: RecentRun, earlier: Sequence[RecentRun], l
 
 
 def _is_habit(excess: float, usual: float, values: Iterable[float]) -> bool:
-    """Say whether several earlier values were about as far above the usual one."""
+    """Return whether several earlier values deviated upwards about as much."""
     return sum(other - usual >= _HABIT_PART * excess for other in values) >= _HABIT_RUNS

@@ -1,4 +1,4 @@
-"""What the figures of the jobs tell beyond their status."""
+"""API group `insight`: anomalies, forecasts, learned schedules, limits."""
 
 from typing import Any
 
@@ -12,17 +12,17 @@ from app.backups.overview import JobStatus, ServerStatus
 from app.core.settings.declarations import DEVIATIONS, LEAST_RUNS, PERCENT, TIMES
 from app.insight import insight
 from app.insight.anomalies import Limits, describe
-from app.plugin import ApiGroup, Guard, described, guarded
+from app.plugin import Access, ApiGroup, described, guarded
 from app.reports.outcomes import Outcome
 from app.schedules import job_settings, planning
 from app.schedules.grid import weekdays_from_mask
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import TEXTS, IsoInstant, Out
 
-# Wire forms of what is unusual, and of how destinations fill.
+# Schemas
 
 NUMBERS = {"type": "array", "items": {"type": "integer"}}
-# JavaScript counts exactly up to here, and it is more than any destination holds.
+# The largest integer that JavaScript represents exactly; more than any destination holds.
 LARGEST_SIZE = 2**53 - 1
 OUTCOME_WORDS = {outcome.value: outcome.value.replace("_", " ") for outcome in Outcome}
 OUTCOMES = list(OUTCOME_WORDS.values())
@@ -163,14 +163,14 @@ _job_out = JobInsightOut(exclude=("anomalies", "schedule"))
 
 
 def dump_server(server: ServerStatus) -> dict[str, Any]:
-    """One server with what there is to know of its jobs."""
+    """Return one server with the insights of its jobs."""
     jobs = [dump_job(job) for job in server.jobs if job.is_backup]
     named = {"serverId": server.id, "serverName": server.name, "clockAheadSeconds": server.clock_ahead_s}
     return named | {"backups": jobs}
 
 
 def dump_job(job: JobStatus) -> dict[str, Any]:
-    """What there is to know of one job."""
+    """Return the insights of one job."""
     dumped: dict[str, Any] = _job_out.dump(job)
     outcome = OUTCOME_WORDS[job.newest.outcome]
     return dumped | {
@@ -181,12 +181,12 @@ def dump_job(job: JobStatus) -> dict[str, Any]:
 
 
 def dump_limits(limits: Limits) -> dict[str, Any]:
-    """The limits in use."""
+    """Return the current limits."""
     dumped: dict[str, Any] = LimitsOut().dump(limits)
     return dumped
 
 
-# Views of the insight group.
+# Insight group
 
 bp = Blueprint("insight", __name__)
 
@@ -208,7 +208,7 @@ def show(server_id: str) -> ResponseReturnValue:
 
 
 @bp.patch("/insight/<server_id>/quota")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ServerInsightOut}, body=QuotaIn)
 def update_quota(server_id: str) -> ResponseReturnValue:
     """Set the capacity of the destination of a job; overrides the reported size."""
@@ -217,7 +217,7 @@ def update_quota(server_id: str) -> ResponseReturnValue:
 
 
 @bp.post("/insight/<server_id>/schedule")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ServerInsightOut}, body=ScheduleIn, errors=(409,))
 def update_schedule(server_id: str) -> ResponseReturnValue:
     """Keep the learned or offered schedule of a job, or learn it again."""
@@ -235,11 +235,11 @@ def show_limits() -> ResponseReturnValue:
 
 
 @bp.patch("/insight-limits")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: LimitsOut}, body=LimitsIn)
 def update_limits() -> ResponseReturnValue:
     """Change the limits; the newest run of every job is evaluated again."""
     return dump_limits(insight.change_limits(LimitsIn().load(json_body()), actor=actor(), now=runtime.now()))
 
 
-group = ApiGroup(name="insight", blueprint=bp, guard=Guard.LOGIN, summary="Unusual runs and forecasts of free space")
+group = ApiGroup(name="insight", blueprint=bp, access=Access.USER, summary="Unusual runs and forecasts of free space")

@@ -1,4 +1,4 @@
-"""When a destination will be full: a robust trend of what a job stores, and the room that is left."""
+"""Forecast when a destination is full: a robust trend of storage, and free space."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -8,28 +8,31 @@ from statistics import median
 DAYS_SEEN = 91
 DAYS_IN_WEEK = 7
 LEAST_WEEKS = 4
-# What lies further away depends on more than a trend.
+# A trend is not reliable for longer.
 HORIZON = timedelta(days=3 * 365)
-# People are notified once when a destination will be full in less than so many days, the longest first.
+# A notification is sent once when a destination will be full in less than this many days, the longest first.
 WARNING_DAYS = (30, 7)
-# Above so many days, and with this share of what is stored there free, they may be notified again.
+# Above this many days, and with this share of the stored bytes free, the notifications are reset.
 ENOUGH_DAYS = 45
 _ENOUGH_SHARE = 0.01
-# Days of figures that a message needs, and after which a job without runs fills nothing any more.
+# Days of figures that a message needs, and days without runs after which a job is considered inactive.
 LEAST_DAYS = LEAST_WEEKS * DAYS_IN_WEEK
 LONGEST_PAUSE = timedelta(days=35)
 
 
 def weekly_points(days: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """The last day of each week with what was stored on it, oldest first, of days (since 1970) in their order."""
+    """Return the last day of each week with its stored bytes, oldest first.
+
+    `days` are pairs of day (since 1970) and bytes, in order.
+    """
     return list({day // DAYS_IN_WEEK: (day, stored_bytes) for day, stored_bytes in days}.values())
 
 
 def growth_a_day(points: Sequence[tuple[int, int]]) -> float | None:
-    """How many bytes are added a day, of points (day, bytes); None when there are too few to tell.
+    """Return the growth in bytes per day of points (day, bytes); None if too few.
 
-    The median of the slopes between any two points: deleting old versions now and then, or one odd report, does not
-    bend it (https://en.wikipedia.org/wiki/Theil-Sen_estimator).
+    The median of the slopes between any two points is robust against deletions of old versions and single outliers
+    (https://en.wikipedia.org/wiki/Theil-Sen_estimator).
     """
     if len(points) < LEAST_WEEKS:
         return None
@@ -37,12 +40,15 @@ def growth_a_day(points: Sequence[tuple[int, int]]) -> float | None:
 
 
 def free_bytes(stored_bytes: int, entered_bytes: int | None, reported_bytes: int | None) -> int | None:
-    """The room left at a destination: of the size that a person entered, else what the destination reported."""
+    """Return a destination's free space: from the entered, else the reported size."""
     return max(entered_bytes - stored_bytes, 0) if entered_bytes else reported_bytes
 
 
 def full_at(left_bytes: int | None, growth_bytes: float | None, from_at: datetime | None) -> datetime | None:
-    """When nothing will be left if it goes on like this; None when that is unknown, never, or years away."""
+    """Return when the free space will be used up at the current growth.
+
+    None if unknown, never, or years away.
+    """
     if left_bytes is None or from_at is None:
         return None
     if left_bytes == 0:
@@ -54,9 +60,9 @@ def full_at(left_bytes: int | None, growth_bytes: float | None, from_at: datetim
 
 
 def next_warning(at: datetime | None, now: datetime, notified_days: int | None) -> int | None:
-    """Return of which of `WARNING_DAYS` people are to be notified, for a destination that will be full at an instant.
+    """Return the number of days, one of `WARNING_DAYS`, to warn of; None if none.
 
-    `notified_days` is the last one of which they were. None: of none.
+    `at` is when the destination will be full, `notified_days` the last warning.
     """
     if at is None:
         return None
@@ -65,9 +71,9 @@ def next_warning(at: datetime | None, now: datetime, notified_days: int | None) 
 
 
 def is_room_again(at: datetime | None, now: datetime, left_bytes: int | None, stored_bytes: int) -> bool:
-    """Say whether people who were notified of a destination may be notified again: space was made since.
+    """Return whether a destination has enough space again to reset its warnings.
 
-    The share keeps a full destination, where a little is deleted and stored again, from making messages in turns.
+    The share prevents repeated messages from a full destination where a little is deleted and stored again.
     """
     is_far = at is None or at - now > timedelta(days=ENOUGH_DAYS)
     return is_far and (left_bytes is None or left_bytes > stored_bytes * _ENOUGH_SHARE)

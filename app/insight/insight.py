@@ -1,7 +1,4 @@
-"""What the figures of a job tell beyond its status: what is unusual about a run, and how fast its destination fills.
-
-Both are worked out when a run is stored and kept with the job, since everybody asks for all jobs at once.
-"""
+"""Anomalies and growth of jobs, computed and stored with each new run."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
@@ -31,27 +28,30 @@ STORED_DAYS = (
 
 
 def limits() -> Limits:
-    """From when on something counts as unusual."""
+    """Return the current limits."""
     return Limits.read(settings_store.get("anomaly_limits"))
 
 
 def anomalies_of(recent_runs: bytes | None, before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what is unusual about the last of a job's packed runs, as it is stored.
+    """Return the anomalies of the last of a job's packed runs, as stored.
 
-    `before` is what was stored until now: of the same run, or of the one before it.
+    `before` are the stored ones, of the same run or the one before it.
     """
     known = [Anomaly(**stored) for stored in before]
     return [anomaly.stored() for anomaly in follow_anomalies(unpack_runs(recent_runs), limits(), known)]
 
 
 def growth_of(session: Session, job_id: int) -> float | None:
-    """Bytes that a job adds to its destination a day, by the trend of the last season."""
+    """Return the growth of a job's destination in bytes per day, from recent months."""
     newest_first = [tuple(row) for row in session.execute(STORED_DAYS, {"job_id": job_id})]
     return growth_a_day(weekly_points((day, stored) for day, stored in reversed(newest_first)))
 
 
 def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> Limits:
-    """Set some of the limits, and look at the newest run of every job again; returns all limits."""
+    """Change some of the limits, and check the newest run of every job again.
+
+    Returns all limits.
+    """
     with writing() as session:
         changed = Limits.read(asdict(limits()) | dict(changes))
         settings_store.save("anomaly_limits", asdict(changed), now=now)
@@ -62,7 +62,10 @@ def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) ->
 
 
 def change_quota(server_id: str, job_name: str, quota_bytes: int | None, *, actor: Actor, now: datetime) -> None:
-    """Enter how much a job's destination holds; None believes what it reports. Raises NotFound."""
+    """Set the size of a job's destination; None uses the reported one.
+
+    Raise NotFound.
+    """
     with writing() as session:
         job = session.scalar(select(Job).where(Job.server_id == server_id, Job.name == job_name))
         if job is None:

@@ -1,4 +1,7 @@
-"""Notifies people of unusual runs: once when a figure becomes unusual, and not again while it stays so."""
+"""Notifications of unusual runs, and of destinations that will be full.
+
+Sent once when a figure becomes unusual, and not again while it remains so.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -34,22 +37,22 @@ from app.reports.fields import SCHEDULED, human_duration
 from app.schedules import overdue_check
 
 
-def has_to_notify(job: Any, run_id: str) -> bool:
-    """Say whether people are to be notified of a run that was just stored, as far as its job tells.
+def needs_notification(job: Any, run_id: str) -> bool:
+    """Return whether to notify of a run that was just stored, judging by its job.
 
-    It has to be the newest run, and one of its figures unusual of which nobody was notified yet. `job` may be any
-    object with the attributes of `Job`.
+    It must be the newest run, with an anomaly that was not notified yet. `job` may be any object with the attributes of
+    `Job`.
     """
     is_new = any(not anomaly.get("is_notified") for anomaly in job.anomalies)
     return is_new and job.state_run_id == run_id and insight.limits().tells
 
 
 def queue_message(session: Session, server: Server, job: Job, run_id: str, now: datetime) -> int:
-    """Queue the message about an unusual run, in the transaction that stores it; returns the number of messages.
+    """Queue the message about an unusual run in the current transaction.
 
-    It goes where a message about a warning of the job goes.
+    It has the destinations of the job's warnings. Returns the number of messages.
     """
-    if not has_to_notify(job, run_id) or outbox.is_held_back(server, job, now):
+    if not needs_notification(job, run_id) or outbox.is_muted_now(server, job, now):
         return 0
     destinations = outbox.warning_destinations(server, job)
     if not destinations:
@@ -58,7 +61,7 @@ def queue_message(session: Session, server: Server, job: Job, run_id: str, now: 
     job.anomalies = [replace(anomaly, is_notified=True).stored() for anomaly in anomalies]
     audit = {"type": "unusual", "serverId": server.id, "serverName": server.name, "backupName": job.name}
     notice = _render(server, job, run_id, [anomaly for anomaly in anomalies if not anomaly.is_past])
-    return outbox.queue_notice(session, notice, destinations, f"unusual:{run_id}", now, job_id=job.id, audit=audit)
+    return outbox.queue_message(session, notice, destinations, f"unusual:{run_id}", now, job_id=job.id, audit=audit)
 
 
 def _render(server: Server, job: Job, run_id: str, anomalies: Iterable[Anomaly]) -> messages.RenderedMessage:
@@ -82,9 +85,9 @@ def _amount(figure: str, value: float, language: str) -> str:
     return size_text(round(value), language) if figure in (SIZE, UPLOAD) else count_text(round(value), language)
 
 
-# Notifies people of destinations that will be full: once below 30 days, and once below 7.
+# Destinations that will be full: one notification below 30 days, and one below 7
 
-# The setting that switches it off.
+# The setting that disables it.
 SWITCH = "destination_full_alarm"
 JOBS_AT_ONCE = 1000
 COLUMNS = (
@@ -108,9 +111,9 @@ class FullJob(NamedTuple):
 
 
 def check_destinations(now: datetime) -> int:
-    """Queue what there is to say about destinations that will be full; returns the number of messages.
+    """Queue the messages about destinations that will be full; return how many.
 
-    Jobs that come to it at one check make one message for each place to which messages go.
+    Jobs that are due at one check share one message per destination of messages.
     """
     if not settings_store.get(SWITCH):
         return 0
@@ -127,14 +130,14 @@ def check_destinations(now: datetime) -> int:
         groups = outbox.group_by_destination([(full.server, full.job) for full in due.values()])
         by_group = [(destinations, [due[job.id] for _, job in pairs]) for destinations, pairs in groups]
         count = sum(_queue(session, destinations, jobs, now) for destinations, jobs in by_group)
-        # What reached nobody is due again at the next check.
+        # Without a destination of messages, the job is due again at the next check.
         for full in (full for _, jobs in by_group for full in jobs):
             full.job.full_notified_days = full.days
     return count
 
 
 def _find_changed(now: datetime) -> list[int]:
-    """Find the jobs of which people are to be notified now, or may be again."""
+    """Return the jobs to notify of, and those whose warnings can be reset."""
     is_known = or_(*(column.is_not(None) for column in (Job.quota_bytes, Job.last_quota_free_bytes)))
     is_meant = or_(is_known, Job.full_notified_days.is_not(None)), Job.operation.in_(SCHEDULED)
     muted = overdue_check.is_muted_now(now).label("is_muted")
@@ -145,7 +148,7 @@ def _find_changed(now: datetime) -> list[int]:
 
 
 def _with_enough_figures(rows: Sequence[Any]) -> list[int]:
-    """Return the jobs that have figures of four weeks, or whose destination is full already."""
+    """Return the jobs with figures of four weeks, or with a full destination."""
     first_days: dict[int, int] = {}
     for start in range(0, len(rows), JOBS_AT_ONCE):
         ids = [row.id for row in rows[start : start + JOBS_AT_ONCE]]
@@ -160,7 +163,7 @@ def _days_seen(row: Any, first_days: Mapping[int, int]) -> int:
 
 
 def _lock(session: Session, job_ids: Sequence[int]) -> list[Pair]:
-    """Read the jobs with their servers, so that two checks at once notify of nothing twice."""
+    """Lock the jobs with their servers, so that concurrent checks notify only once."""
     wanted = select(Server, Job).join(Job, Job.server_id == Server.id).order_by(Server.name, Job.name)
     wanted = wanted.with_for_update(of=Job).execution_options(populate_existing=True)
     return [
@@ -179,7 +182,7 @@ def _full_at(job: Any) -> datetime | None:
 
 
 def _due(job: Any, now: datetime) -> int | None:
-    """Return of which number of days people are to be notified; `job` has the attributes of `COLUMNS`."""
+    """Return the number of days to warn of; `job` has the attributes of `COLUMNS`."""
     if job.last_began_at is None or job.last_began_at < now - LONGEST_PAUSE:
         return None
     return next_warning(_full_at(job), now, job.full_notified_days)
@@ -190,7 +193,7 @@ def _has_room_again(job: Any, now: datetime) -> bool:
 
 
 def _queue(session: Session, destinations: Iterable[outbox.Destination], jobs: Sequence[FullJob], now: datetime) -> int:
-    # Two checks at once share no job, so the first one's number tells their messages apart.
+    # Concurrent checks share no job, so the first job's number makes their messages distinct.
     event_key = f"full:{jobs[0].job.id}:{to_milliseconds(now)}"
     is_soon = any(full.days == min(WARNING_DAYS) for full in jobs)
     severity, priority = (Severity.ERROR, "high") if is_soon else (Severity.WARNING, "default")
@@ -204,7 +207,7 @@ def _queue(session: Session, destinations: Iterable[outbox.Destination], jobs: S
         names = [f"{full.server.name}:{full.job.name}" for full in jobs[: outbox.JOBS_NAMED]]
         audit = {"type": event, "backupCount": len(jobs), "backups": names}
     notice = replace(messages.render_alarm(event, severity, values), priority=priority)
-    return outbox.queue_notice(session, notice, destinations, event_key, now, job_id=job_id, audit=audit)
+    return outbox.queue_message(session, notice, destinations, event_key, now, job_id=job_id, audit=audit)
 
 
 def _values(full: FullJob, now: datetime) -> dict[str, str]:
@@ -214,7 +217,7 @@ def _values(full: FullJob, now: datetime) -> dict[str, str]:
     return messages.server_values(full.server, full.job) | {
         "when": in_days_text(max((at - now).days, 1), code) if left else full_now(code),
         "free_size": size_text(left, code),
-        "growth_size": messages.NOT_TOLD if growth is None or growth < 0 else size_text(round(growth), code),
+        "growth_size": messages.NO_VALUE if growth is None or growth < 0 else size_text(round(growth), code),
         "full_date": day_text(messages.local_day(max(at, now)), code),
     }
 

@@ -1,4 +1,4 @@
-"""Accounts with the passwords they had: whoever could sign in to the old installation can sign in here."""
+"""Import accounts with their passwords, and the audit log."""
 
 import uuid
 from collections import Counter
@@ -26,15 +26,14 @@ LONGEST_ID, LONGEST_NAME, LONGEST_ADDRESS = 64, 255, 64
 
 
 def import_accounts(old: OldDatabase, report: ImportReport, *, now: datetime) -> dict[str, str]:
-    """Take all accounts, in one transaction; gives our ids by theirs.
+    """Import all accounts in one transaction; return our ids by the old ones.
 
-    An administrator `admin` who has never signed in here makes room for the old one. One of the same name who has
-    keeps the password that is used here.
+    An unused account `admin` here is replaced by the old one. A used one keeps its password.
     """
     rows = [row for row in old.users() if _is_usable(row, report)]
     with writing() as session:
         own = {user.username: user for user in session.scalars(select(User))}
-        _make_room(session, own, rows, report)
+        _remove_initial_admin(session, own, rows, report)
         return {row["id"]: _take(session, row, own, report, now) for row in rows}
 
 
@@ -50,10 +49,10 @@ def _is_usable(row: OldRow, report: ImportReport) -> bool:
     return True
 
 
-def _make_room(session: Session, own: dict[str, User], rows: list[OldRow], report: ImportReport) -> None:
-    """Remove the administrator of the first start, whom nobody has used, when the old file brings its own.
+def _remove_initial_admin(session: Session, own: dict[str, User], rows: list[OldRow], report: ImportReport) -> None:
+    """Delete the initial administrator if unused and the old database has administrators.
 
-    Its password is the documented one, or stands in the environment; neither should open an installation that has
+    Its password is the documented one or set in the environment; neither should give access to an installation that has
     administrators of its own.
     """
     admin = own.get(ADMIN_NAME)
@@ -106,15 +105,15 @@ def _columns(session: Session, row: OldRow, now: datetime) -> dict[str, Any]:
     }
 
 
-# The audit log of an old installation, entry by entry.
+# Import of the audit log
 #
-# Our entries have no room for the old numbers, so what is here already is told by its content: of entries of the same
-# second with the same content just as many are added as are missing.
+# Our entries do not store the old ids, so existing ones are detected by content: among entries of the same second and
+# content, only the missing number is added.
 
 AUDIT = AuditEntry.__table__
 AUDIT_KIND = "audit entries"
 ENTRIES_A_BATCH = 500
-# A batch ends only between two seconds; that many in one second no real installation has.
+# A batch ends only between two seconds; no real installation has that many entries in one second.
 MOST_A_BATCH = 20_000
 LIMITS = {
     "action": 64,
@@ -132,7 +131,7 @@ CONTENT = (AUDIT.c.at, AUDIT.c.details, *(AUDIT.c[name] for name in LIMITS))
 
 
 def import_audit_entries(old: OldDatabase, user_ids: Mapping[str, str], report: ImportReport) -> None:
-    """Take the entries that are not here; `user_ids` are our ids of accounts by theirs."""
+    """Import missing audit entries; `user_ids` are our account ids by the old ones."""
     count = report.count(AUDIT_KIND)
     for batch in _batches(_entries(old.audit_entries(), user_ids, report)):
         with writing() as session:
@@ -157,7 +156,7 @@ def _entries(rows: Iterable[OldRow], user_ids: Mapping[str, str], report: Import
 
 
 def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Entries in batches of whole seconds."""
+    """Yield entries in batches of whole seconds."""
     batch: list[dict[str, Any]] = []
     for entry in entries:
         is_full = len(batch) >= ENTRIES_A_BATCH and entry["at"] != batch[-1]["at"]
@@ -170,10 +169,10 @@ def _batches(entries: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]
 
 
 def _missing(batch: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The entries of a batch of which we have fewer than the old file."""
+    """Return the entries of a batch of which we have fewer than the old database."""
     times = [entry["at"] for entry in batch]
-    here = db.session.execute(select(*CONTENT).where(AUDIT.c.at.between(min(times), max(times))))
-    known = Counter(_content(row._mapping) for row in here)
+    rows = db.session.execute(select(*CONTENT).where(AUDIT.c.at.between(min(times), max(times))))
+    known = Counter(_content(row._mapping) for row in rows)
     missing = []
     for entry in batch:
         content = _content(entry)
@@ -194,7 +193,10 @@ def _text(value: object, longest: int) -> str | None:
 
 
 def _details(text: object) -> dict[str, Any] | None:
-    """What was noted of a deed, with secrets masked as we mask them; a text that is no object is kept under `text`."""
+    """Return the details of an entry with secrets masked.
+
+    Text that is not an object is stored as `text`.
+    """
     if not isinstance(text, str) or not text:
         return None
     value = read_json(clean_text(text))

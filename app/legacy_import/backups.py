@@ -1,4 +1,4 @@
-"""Servers of an old installation: what they are called, where they are, and their passwords."""
+"""Import servers and jobs: names, URLs, passwords, settings, statistics and schedules."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -28,13 +28,13 @@ from app.reports.fields import clean_text
 from app.schedules import planning
 from app.schedules.job_settings import CHOSEN
 
-# Taken where ours are blank: a server may have reported here before its past was brought along.
+# Imported where ours are blank: a server may have reported here before the import.
 DETAILS = ("alias", "note", "url")
 LONGEST_SERVER_NAME = 255
 
 
 def read_servers(old: OldDatabase, report: ImportReport, *, now: datetime) -> dict[str, dict[str, Any]]:
-    """The columns of the old servers by id."""
+    """Return the columns of the old servers by id."""
     found = {}
     for row in old.servers():
         report.count("servers").found += 1
@@ -53,9 +53,9 @@ def complete_servers(
     old_secrets: OldSecrets,
     report: ImportReport,
 ) -> None:
-    """Make the servers that have no runs, and fill in what ours do not know of themselves yet.
+    """Create servers without runs, and fill in missing values of ours.
 
-    A server whose runs are all here, under another one that it was merged into, does not come back.
+    A server whose runs all exist here, under one it was merged into, is not created again.
     """
     count = report.count("servers")
     passwords = {row["id"]: row.get("server_password") for row in old.servers()}
@@ -74,7 +74,7 @@ def complete_servers(
                     report.remark("A server that is here already got its alias, note or address")
             if passwords.get(server_id) and not server.encrypted_password:
                 if server.url != columns["url"]:
-                    # It would go to a machine that it was not meant for.
+                    # It would be sent to a server that it was not meant for.
                     what = server.display_name[:60]
                     report.remark(f"The Duplicati password of {what} was skipped: the server has a different URL here")
                     continue
@@ -84,7 +84,10 @@ def complete_servers(
 
 
 def server_keys(old: OldDatabase, servers: dict[str, dict[str, Any]]) -> dict[str, list[str]]:
-    """How job settings speak of servers: by id, and in schema 2.0 and older by a name that several may have."""
+    """Return how job settings refer to servers.
+
+    By id; in schema 2.0 and older by name, which several servers may share.
+    """
     keys = {server_id: [server_id] for server_id in servers}
     if old.layout.version < (3, 0):
         for server_id, columns in servers.items():
@@ -109,7 +112,7 @@ def _text(value: object, longest: int) -> str:
 
 
 def _url(text: str, report: ImportReport) -> str:
-    """An address that pages may link to; whatever else was stored there is left."""
+    """Return a URL that pages may link to; anything else that was stored is dropped."""
     try:
         if text:
             host_of(text)
@@ -119,9 +122,8 @@ def _url(text: str, report: ImportReport) -> str:
     return text
 
 
-# Jobs after their runs came: what people chose for them, their figures, their plan, and when they were told of.
-#
-# A value is taken where ours is still the default; what somebody chose here stays.
+# Jobs, after their runs were imported: settings, statistics, schedules and open alerts. A value is imported if ours is
+# still the default; changed ones are kept.
 
 JobKey = tuple[str, str]
 KIND = "job settings"
@@ -130,7 +132,10 @@ KIND = "job settings"
 def complete_jobs(
     settings: Mapping[str, str], server_keys: Mapping[str, list[str]], seen: Seen, report: ImportReport
 ) -> None:
-    """Give the jobs their settings, figures and plans. `server_keys` are the ids that a name in a key may mean."""
+    """Set settings, statistics and schedules of jobs.
+
+    `server_keys` maps names in keys to server ids.
+    """
     entries = _entries(settings, server_keys, report)
     alerts = _alerts(settings, server_keys)
     count = report.count(KIND)
@@ -165,7 +170,7 @@ def _complete(
     is_changed = has_grown or job.run_count != session.scalar(select(func.count()).where(Run.job_id == job.id))
     if is_changed:
         job_stats.recompute(session, job)
-        job.needs_versions = True  # the original reads dates of versions one by one, and takes month for day
+        job.needs_versions = True  # the original parses dates of versions one by one, and confuses month and day
     if entry is not None:
         is_new = _set_job(job, read_job_settings(entry), report)
         count = report.count(KIND)
@@ -173,7 +178,7 @@ def _complete(
         count.known += not is_new
         is_changed |= is_new
     if job.schedule_anchor_at is None and job.state_began_at is not None:
-        # The newest run tells more of today's schedule than the first one of years ago.
+        # The newest run describes today's schedule better than the first one of years ago.
         job.schedule_anchor_at, is_changed = job.state_began_at, True
     if job.overdue_alerted_at is None and alerted_at is not None and job.is_overdue_check_enabled:
         job.overdue_alerted_at = alerted_at
@@ -184,7 +189,10 @@ def _complete(
 
 
 def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
-    """Take what is still ours by default; says whether anything changed."""
+    """Import values where ours are still the defaults.
+
+    Returns whether anything changed.
+    """
     is_changed = False
     for doubt in old.doubts:
         report.remark(doubt)
@@ -194,7 +202,7 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
         if _is_default(job, name):
             setattr(job, name, value)
             if name in CHOSEN:
-                job.interval_source = "imported"  # the original fills in intervals that nobody chose
+                job.interval_source = "imported"  # the original fills in intervals that no user chose
             is_changed = True
         else:
             report.remark("A setting of a job was not changed because it already has a different value here")
@@ -202,8 +210,8 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
     if new_switches:
         job.channel_switches = {**job.channel_switches, **new_switches}
         is_changed = True
-    if old.planned_at not in (None, job.schedule_anchor_at) and job.schedule_source == planning.GUESS:
-        job.schedule_anchor_at = old.planned_at  # computed by the original from its own guess: no choice either
+    if old.expected_at not in (None, job.schedule_anchor_at) and job.schedule_source == planning.INFERRED:
+        job.schedule_anchor_at = old.expected_at  # computed by the original from an inferred schedule: not chosen
         is_changed = True
     return is_changed
 
@@ -224,7 +232,7 @@ def _set_server_defaults(server_id: str, entry: Mapping[str, Any], report: Impor
 
 
 def _is_default(job: Job, name: str) -> bool:
-    """Whether nobody has chosen a value for a column yet."""
+    """Whether a column still has its default."""
     return bool(getattr(job, name) == getattr(Job.__table__.columns[name].default, "arg", None))
 
 
@@ -237,34 +245,37 @@ def _numbers() -> dict[JobKey, int]:
 def _entries(
     settings: Mapping[str, str], server_keys: Mapping[str, list[str]], report: ImportReport
 ) -> dict[JobKey, dict[str, Any]]:
-    """The entries by job; those of the oldest place for them count where the later one has none."""
+    """Return the entries by job.
+
+    Older storage locations are used for jobs missing in later ones.
+    """
     later = read_mapping(settings.get("backup_settings"))
     earlier = read_mapping(settings.get("notifications")).get("backupSettings")
     found: dict[JobKey, dict[str, Any]] = {}
     for key, entry in {**(earlier if isinstance(earlier, dict) else {}), **later}.items():
-        place = _place(key, server_keys) if isinstance(entry, dict) else None
-        if place is None:
+        key_of_job = _job_key(key, server_keys) if isinstance(entry, dict) else None
+        if key_of_job is None:
             report.count(KIND).found += 1
             report.leave(KIND, "Settings whose server is not in the file or has a duplicate name were skipped")
         else:
-            found[place] = entry
+            found[key_of_job] = entry
     return found
 
 
 def _alerts(settings: Mapping[str, str], server_keys: Mapping[str, list[str]]) -> dict[JobKey, datetime]:
-    """When people were last told that a job is late."""
+    """Return when each job's overdue notification was last sent."""
     stored = read_mapping(settings.get("overdue_backup_notifications"))
     stored |= read_mapping(settings.get("overdue_notifications"))
     found = {}
     for key, entry in stored.items():
-        place = _place(key, server_keys)
-        told_at = read_time(entry.get("lastNotificationSent")) if isinstance(entry, dict) else None
-        if place is not None and told_at is not None:
-            found[place] = told_at
+        key_of_job = _job_key(key, server_keys)
+        notified_at = read_time(entry.get("lastNotificationSent")) if isinstance(entry, dict) else None
+        if key_of_job is not None and notified_at is not None:
+            found[key_of_job] = notified_at
     return found
 
 
-def _place(key: str, server_keys: Mapping[str, list[str]]) -> JobKey | None:
+def _job_key(key: str, server_keys: Mapping[str, list[str]]) -> JobKey | None:
     parts = split_key(key, server_keys.keys())
     if parts is None or len(server_keys[parts[0]]) != 1:
         return None

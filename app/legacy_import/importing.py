@@ -1,7 +1,7 @@
-"""The import as a whole: everything of an old installation, in the order in which later parts need earlier ones.
+"""Import of an older installation: all steps, upload in chunks, and the background import.
 
-Each step stands in transactions of its own and finds what is here already. So an import that was killed goes on from
-there when it is started again, and one that is done changes nothing.
+Each step commits on its own and detects existing data. So an import that was killed is resumed when it is started
+again, and one that is done changes nothing.
 """
 
 import fcntl
@@ -39,7 +39,7 @@ from app.legacy_import.source import (
     OldSecrets,
     find_file,
     find_key,
-    opened,
+    open_database,
     read_report,
 )
 from app.legacy_import.stored_forms import as_utc_text, read_time
@@ -58,24 +58,23 @@ def import_database(
     progress: Progress = lambda done, total: None,
     actor: Actor = SYSTEM,
 ) -> ImportReport:
-    """Take over an old installation: a database file of any schema version, or the data folder that holds it.
+    """Import an older installation: a database file of any schema version, or its data folder.
 
-    The old key file is `key_path`, else one beside the file. `progress` hears after each batch how many of the runs
-    are done. Nothing of the old file is modified. Raises NotImportable for a file that is not taken, before anything
-    has changed.
+    The old key file is `key_path`, else one beside the file. `progress` is called after each batch with the number of
+    runs done. The old file is not modified. Raises NotImportable for an unacceptable file, before anything has changed.
     """
     file = find_file(path)
     key = find_key(file, key_path)
-    with opened(file, temporary_folder()) as old:
+    with open_database(file, temporary_folder()) as old:
         report = _import(old, key, now, progress)
-        if report.taken_count:
+        if report.imported_count:
             details = {
                 "filename": file.name,
                 "schema_version": old.version_text,
                 "taken": {kind: count.taken for kind, count in report.counts.items() if count.taken},
             }
             record_entry("database_import", "system", now=now, actor=actor, details=details)
-    log.info("imported %s of schema version %s: %d rows", file.name, old.version_text, report.taken_count)
+    log.info("imported %s of schema version %s: %d rows", file.name, old.version_text, report.imported_count)
     return report
 
 
@@ -91,14 +90,14 @@ def _import(old: OldDatabase, key: bytes | None, now: datetime, progress: Progre
     complete_servers(old, servers, {server_id for server_id, _name in seen.keys}, old_secrets, report)
     complete_jobs(stored, server_keys(old, servers), seen, report)
     import_audit_entries(old, user_ids, report)
-    for table in old.untaken_tables():
+    for table in old.ignored_tables():
         report.remark(f"The table {table[:60]} was skipped: it is not supported")
     return report
 
 
-# An old database on its way to us: it comes in pieces, so that it may be large, and a broken connection loses little.
+# Upload in chunks, so that files may be large and a lost connection costs little.
 #
-# It lies in a folder of its own below the data directory until it is imported, for the owner of the data alone.
+# Stored in a private directory below the data directory until it is imported.
 
 MOST_BYTES = 4 * 1024**3
 MOST_PIECE_BYTES = 200 * 1024**2
@@ -109,17 +108,17 @@ KEY_NAME = secrets.KEY_FILE
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What has arrived so far."""
+    """What was uploaded so far."""
 
     size_bytes: int
     has_key: bool
 
 
 def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
-    """Add a piece of a file of `total` bytes that begins at `offset`; 0 begins anew.
+    """Store a chunk of a file of `total` bytes that begins at `offset`.
 
-    Raises Conflict, with what has arrived as `receivedBytes`, for a piece that is not the next one, and AppError for
-    what is no database of SQLite, too large, or has no room on the disk.
+    An offset of 0 starts over. Raises Conflict, with the uploaded size as `receivedBytes`, for a chunk out of order,
+    and AppError for a file that is not a SQLite database, too large, or does not fit on the disk.
     """
     path = database_path()
     present = path.stat().st_size if path.exists() else 0
@@ -143,7 +142,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
 
 
 def receive_key(content: bytes) -> Received:
-    """Keep the key file that belongs to the database. Raises AppError for what is none."""
+    """Store the key file of the database. Raises AppError for an invalid one."""
     if len(content) != secrets.KEY_BYTES:
         raise AppError(f"A key file contains {secrets.KEY_BYTES} bytes, this one contains {len(content)}")
     path = folder() / KEY_NAME
@@ -154,27 +153,27 @@ def receive_key(content: bytes) -> Received:
 
 
 def received() -> Received:
-    """What has arrived so far."""
+    """Return what was uploaded so far."""
     path = database_path()
     return Received(path.stat().st_size if path.exists() else 0, (folder() / KEY_NAME).exists())
 
 
 def discard_received() -> None:
-    """Delete what has arrived."""
+    """Delete the uploaded files."""
     for name in (OLD_NAME, KEY_NAME):
         (folder() / name).unlink(missing_ok=True)
 
 
 def database_path() -> Path:
-    """Where the database that arrives lies."""
+    """Return the path of the uploaded database."""
     return folder() / OLD_NAME
 
 
 def folder() -> Path:
-    """Where it all lies."""
-    place = settings().data_dir / "import"
-    place.mkdir(exist_ok=True, mode=0o700)
-    return place
+    """Return the directory of uploaded files."""
+    directory = settings().data_dir / "import"
+    directory.mkdir(exist_ok=True, mode=0o700)
+    return directory
 
 
 def _prepare(total: int) -> None:
@@ -192,10 +191,10 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         yield chunk
 
 
-# An import that goes on while people do other things: started by one request, looked at by others.
+# Background import: started by one request, observed by others.
 #
-# Its state is kept in a file beside the database that was sent, so that every process can read it, also after a
-# restart. Whether an import is running is known by a lock, which the system releases when a process dies.
+# Its state is a file beside the upload, so that every process can read it, also after a restart. A lock, which the
+# system releases when a process dies, says whether an import is running.
 
 UPLOAD, FOLDER = "upload", "folder"
 NOTHING, RUNNING, INTERRUPTED, DONE, FAILED = "nothing", "running", "interrupted", "done", "failed"
@@ -206,7 +205,7 @@ TIMES = ("started_at", "ended_at")
 
 @dataclass(frozen=True, slots=True)
 class ImportState:
-    """How the newest import goes, or ended; `done_runs` of `total_runs` were looked at."""
+    """State of the latest import; `done_runs` of `total_runs` were processed."""
 
     phase: str = NOTHING
     source: str = ""
@@ -220,18 +219,18 @@ class ImportState:
 
     @property
     def is_running(self) -> bool:
-        """Whether somebody is at it."""
+        """Whether an import is running."""
         return self.phase == RUNNING
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether it ended before its end and can be started again where it stopped."""
+    def can_resume(self) -> bool:
+        """Whether it was interrupted and can be resumed."""
         return self.phase == INTERRUPTED or (self.phase == FAILED and _source_is_there(self.source))
 
 
 @dataclass(frozen=True, slots=True)
 class OldInstallation:
-    """A database of the original that lies in our data directory, or where the environment says."""
+    """A database of the original in the data directory, or where the environment points."""
 
     path: Path
     size_bytes: int
@@ -240,7 +239,7 @@ class OldInstallation:
 
 
 def import_state() -> ImportState:
-    """How the newest import goes, or ended."""
+    """Return the state of the latest import."""
     found = _read()
     if found.phase == RUNNING and not _is_held():
         return replace(found, phase=INTERRUPTED)
@@ -248,9 +247,9 @@ def import_state() -> ImportState:
 
 
 def find_old_installation() -> OldInstallation | None:
-    """The old database that is offered for import, if one lies where we look."""
-    for place in filter(None, (settings().import_from, settings().data_dir)):
-        path = place / OLD_NAME if place.is_dir() else place
+    """Return the detected database that can be imported; None if there is none."""
+    for directory in filter(None, (settings().import_from, settings().data_dir)):
+        path = directory / OLD_NAME if directory.is_dir() else directory
         try:
             with path.open("rb") as file:
                 is_database = file.read(len(HEADER)) == HEADER
@@ -264,22 +263,23 @@ def find_old_installation() -> OldInstallation | None:
 
 
 def offered_installation() -> OldInstallation | None:
-    """The old database that an administrator should be told of: found, neither imported nor declined."""
+    """Return the database to offer to administrators: detected, neither imported nor declined."""
     found = find_old_installation()
     return found if found is not None and found.is_offered else None
 
 
 def decline_import(*, actor: Actor, now: datetime) -> None:
-    """Offer the old installation no more; it can still be imported."""
+    """Dismiss the offer; the installation can still be imported."""
     with writing():
         settings_store.save(DECLINED, True, now=now)
         record_entry("import_declined", "system", now=now, actor=actor)
 
 
 def start_import(source: str, *, actor: Actor, now: datetime, file_name: str = OLD_NAME) -> threading.Thread:
-    """Begin to import what was received, or the old installation that was found; gives the thread that does it.
+    """Start importing the upload or the detected installation.
 
-    Raises Conflict while another import runs, and NotFound when there is nothing to import.
+    Returns the background thread. Raises Conflict while another import runs, and NotFound if there is nothing to
+    import.
     """
     path = _path_of(source)
     app: Flask = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -295,7 +295,10 @@ def start_import(source: str, *, actor: Actor, now: datetime, file_name: str = O
 
 
 def forget_import(*, actor: Actor, now: datetime) -> None:
-    """Delete what was received and the account of the last import. Raises Conflict while one runs."""
+    """Delete the upload and the report of the latest import.
+
+    Raises Conflict while one runs.
+    """
     lock = _take_lock()
     try:
         discard_received()
@@ -306,15 +309,15 @@ def forget_import(*, actor: Actor, now: datetime) -> None:
 
 
 def require_rest() -> None:
-    """Raise Conflict while an import runs, which reads the files that were received."""
+    """Raise Conflict while an import runs, which reads the uploaded files."""
     if _is_held():
         raise Conflict("An import is running")
 
 
 def _work(app: Flask, lock: int, path: Path, actor: Actor, now: datetime) -> None:
-    """Import, in a thread of its own; whatever happens is written down."""
+    """Import, in a thread of its own; every result is recorded."""
     try:
-        with app.app_context(), _told(now, actor) as show:
+        with app.app_context(), _report_progress(now, actor) as show:
             report = import_database(path, now=now, actor=actor, progress=show)
             _end(DONE, report=report)
     finally:
@@ -322,8 +325,11 @@ def _work(app: Flask, lock: int, path: Path, actor: Actor, now: datetime) -> Non
 
 
 @contextmanager
-def _told(now: datetime, actor: Actor) -> Iterator[Any]:
-    """Give what tells the progress; write down how it ends, and let go of what was received."""
+def _report_progress(now: datetime, actor: Actor) -> Iterator[Any]:
+    """Yield a progress callback.
+
+    On exit record the outcome and delete uploaded files.
+    """
     written = 0.0
 
     def show(done: int, total: int) -> None:
@@ -353,9 +359,9 @@ def _let_go() -> None:
 
 def _fail(sentence: str, actor: Actor) -> None:
     _end(FAILED, error=sentence)
-    told = {"status": "error", "error_message": sentence}
+    failure = {"status": "error", "error_message": sentence}
     details = {"filename": _read().file_name}
-    record_entry("database_import", "system", now=runtime.now(), actor=actor, details=details, **told)
+    record_entry("database_import", "system", now=runtime.now(), actor=actor, details=details, **failure)
 
 
 def _end(phase: str, *, report: ImportReport | None = None, error: str = "") -> None:

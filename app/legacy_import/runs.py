@@ -1,6 +1,8 @@
-"""Runs and their logs, in batches: read, packed while nobody waits, then written in one short transaction each.
+"""Import runs and logs in batches.
 
-A run keeps its id, so a second import, or one that goes on after it was killed, finds what is here and passes over it.
+Read and pack without a lock, write in a short transaction.
+
+A run keeps its id, so a second or resumed import detects and skips existing ones.
 """
 
 import math
@@ -33,7 +35,7 @@ Entry = tuple[dict[str, Any], bytes]
 
 LONGEST_ID, LONGEST_NAME, LONGEST_WORD = 200, 400, 200
 LONGEST_DURATION_S = 366 * 86_400.0
-# Ids that are no UUID, which no release made, get one of their own that is the same at every import.
+# Ids that are not UUIDs, which no release created, are replaced by derived ones, the same in every import.
 NAMESPACE = uuid.UUID("6f0d9a3c-6d1b-5f0e-9c39-2f6f6f1f3b57")
 LONGS = {
     "examined_files": "examined_files",
@@ -73,12 +75,15 @@ FLAGS = {
 }
 
 
-class Unusable(ValueError):
-    """A row that cannot be taken; the text says why."""
+class UnusableRow(ValueError):
+    """A row that cannot be imported; the message says why."""
 
 
-class JobNumbers:
-    """The numbers of jobs by server and name; makes the jobs and servers that new runs need."""
+class JobIds:
+    """Cache of job ids by server and name.
+
+    Creates the jobs and servers that new runs need.
+    """
 
     def __init__(self, servers: Mapping[str, Mapping[str, Any]], report: ImportReport) -> None:
         self._servers = servers
@@ -86,14 +91,14 @@ class JobNumbers:
         self._numbers: dict[tuple[str, str], int] = {}
         self._made: set[tuple[str, str]] = set()
 
-    def forget_the_gone(self, connection: Connection) -> None:
-        """Forget the jobs that people deleted meanwhile, whose numbers may be those of others by now."""
-        wanted = select(JOBS.c.id, JOBS.c.server_id, JOBS.c.name).where(JOBS.c.id.in_(self._numbers.values()))
-        present = {(server_id, name): number for number, server_id, name in connection.execute(wanted)}
+    def forget_deleted(self, connection: Connection) -> None:
+        """Forget jobs that were deleted meanwhile, whose ids may have been reused."""
+        query = select(JOBS.c.id, JOBS.c.server_id, JOBS.c.name).where(JOBS.c.id.in_(self._numbers.values()))
+        present = {(server_id, name): number for number, server_id, name in connection.execute(query)}
         self._numbers = {key: number for key, number in self._numbers.items() if present.get(key) == number}
 
     def number(self, connection: Connection, server_id: str, name: str, seen_at: datetime) -> int:
-        """The number of a job; `seen_at` tells when a new one was first heard of."""
+        """Return the id of a job; `seen_at` is the creation time of a new one."""
         key = (server_id, name)
         if key not in self._numbers:
             self._numbers[key] = self._find(connection, key) or self._make(connection, key, seen_at)
@@ -107,7 +112,7 @@ class JobNumbers:
             server = {"id": server_id, "name": server_id, "created_at": seen_at}
         insert = insert_for(connection.dialect.name)
         made = connection.execute(insert(SERVERS).values(server).on_conflict_do_nothing().returning(SERVERS.c.id))
-        self._report.count("servers").taken += len(made.all())  # PostgreSQL tells no number of rows here
+        self._report.count("servers").taken += len(made.all())  # PostgreSQL returns no row id here
         job = {"server_id": server_id, "name": name, "created_at": seen_at}
         connection.execute(insert(JOBS).values(job).on_conflict_do_nothing())
         self._report.count("jobs").taken += key not in self._made
@@ -116,14 +121,14 @@ class JobNumbers:
 
     @staticmethod
     def _find(connection: Connection, key: tuple[str, str]) -> int:
-        """The number of a job; 0 when there is none."""
+        """Return the id of a job; 0 if there is none."""
         found = connection.scalar(select(JOBS.c.id).where(JOBS.c.server_id == key[0], JOBS.c.name == key[1]))
         return int(found or 0)
 
 
 @dataclass(slots=True)
 class Seen:
-    """The jobs that the runs of a file belong to, and those of ours that got runs."""
+    """The jobs that the runs of a file belong to, and those of ours that got new runs."""
 
     keys: set[tuple[str, str]] = field(default_factory=set)
     grown: set[int] = field(default_factory=set)
@@ -137,11 +142,11 @@ def import_runs(
     zone: ZoneInfo,
     progress: Progress,
 ) -> Seen:
-    """Take all runs that are not here yet. `servers` are the columns of new servers by id.
+    """Import all missing runs. `servers` are the columns of new servers by id.
 
-    `zone` is for dates of versions in log lines that name no offset.
+    `zone` applies to dates of versions in log lines without offset.
     """
-    jobs, seen = JobNumbers(servers, report), Seen()
+    jobs, seen = JobIds(servers, report), Seen()
     count, total = report.count("runs"), old.count("backups")
     for rows in old.runs():
         count.found += len(rows)
@@ -179,23 +184,23 @@ def _usable(rows: Iterable[OldRow], report: ImportReport) -> Iterable[tuple[str,
 
 def _known_ids(ids: Iterable[str]) -> set[str]:
     known = set(db.session.scalars(select(Run.id).where(Run.id.in_(list(ids)))))
-    db.session.commit()  # lets go of the snapshot, so that the next batch sees what others stored
+    db.session.commit()  # ends the snapshot, so that the next batch sees concurrent changes
     return known
 
 
 def _entries(rows: Iterable[tuple[str, OldRow]], zone: ZoneInfo, report: ImportReport) -> Iterable[Entry]:
-    """Runs with their packed logs; what cannot be read is left, and the report says so."""
+    """Return runs with packed logs; unreadable rows are skipped and reported."""
     for run_id, row in rows:
         try:
             yield _entry(run_id, row, zone)
-        except Unusable as reason:
+        except UnusableRow as reason:
             report.leave("runs", str(reason))
 
 
 def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
     began_at = read_time(row["date"]) or read_time(row.get("begin_time"))
     if began_at is None:
-        raise Unusable("A run without a readable time was skipped")
+        raise UnusableRow("A run without a readable time was skipped")
     duration_s = _duration(row.get("duration_seconds"))
     ended_at = read_time(row.get("end_time"))
     if ended_at is None or ended_at < began_at:
@@ -204,7 +209,7 @@ def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
     status = _text(row["status"], LONGEST_WORD) or "Unknown"
     received_at = read_time(row.get("created_at")) or ended_at
     reported_began_at = None
-    if began_at - received_at > CLOCK_TOLERANCE:  # as `domain.reports.correct_clock`
+    if began_at - received_at > CLOCK_TOLERANCE:  # as `app.reports.report.correct_clock`
         reported_began_at, ended_at = began_at, received_at
         began_at = received_at - timedelta(milliseconds=int(duration_s * 1000))
     values = {
@@ -226,41 +231,42 @@ def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
     values |= {ours: _number(row.get(theirs), LARGEST_LONG) for ours, theirs in LONGS.items()}
     values |= {ours: _number(row.get(theirs), LARGEST_INTEGER) for ours, theirs in INTEGERS.items()}
     values |= {ours: bool(_number(row.get(theirs), 1)) for ours, theirs in FLAGS.items()}
-    values |= _what_it_saved(values, messages)
+    values |= _find_outcome(values, messages)
     return values, pack_log(messages, warnings, errors, ())
 
 
-def _write(entries: list[Entry], jobs: JobNumbers, report: ImportReport) -> set[int]:
-    """Store a batch; gives the numbers of the jobs that got runs."""
+def _write(entries: list[Entry], jobs: JobIds, report: ImportReport) -> set[int]:
+    """Store a batch; return the ids of the jobs that got runs."""
     packed = {values["id"]: log for values, log in entries}
     with writing() as session:
         connection = session.connection()
-        jobs.forget_the_gone(connection)
+        jobs.forget_deleted(connection)
         values = [_with_job(values, connection, jobs) for values, _log in entries]
-        _settle_clocks(connection, values)
+        _correct_clocks(connection, values)
         stored = connection.execute(_insert_new(connection.dialect.name), values).all()
         if stored:
             connection.execute(
                 LOGS.insert(), [{"run_row_id": row_id, "packed": packed[run_id]} for row_id, run_id, _job in stored]
             )
     report.count("runs").taken += len(stored)
-    doubles = len(values) - len(stored)
-    if doubles:
-        report.count("runs").left += doubles
-        report.remark("A run was skipped because its job has another run with the same start time", doubles)
+    duplicates = len(values) - len(stored)
+    if duplicates:
+        report.count("runs").left += duplicates
+        report.remark("A run was skipped because its job has another run with the same start time", duplicates)
     return {job_id for _row_id, _run_id, job_id in stored}
 
 
-def _with_job(values: dict[str, Any], connection: Connection, jobs: JobNumbers) -> dict[str, Any]:
+def _with_job(values: dict[str, Any], connection: Connection, jobs: JobIds) -> dict[str, Any]:
     server_id, job_name = values.pop("server_id"), values.pop("job_name")
     values["job_id"] = jobs.number(connection, server_id, job_name, values["received_at"])
     return values
 
 
-def _settle_clocks(connection: Connection, entries: Iterable[dict[str, Any]]) -> None:
-    """Keep the order of runs by a clock that was ahead which were stored at one moment, and their begins apart.
+def _correct_clocks(connection: Connection, entries: Iterable[dict[str, Any]]) -> None:
+    """Correct the times of runs by a clock that was ahead, keeping their order and distances.
 
-    They were collected together: the newest counts as of that moment, the others as long before it as they were.
+    Runs stored at the same moment were collected together: the newest gets that time, the others the same distances
+    before it.
     """
     groups: dict[tuple[int, datetime], list[dict[str, Any]]] = {}
     for values in entries:
@@ -293,12 +299,12 @@ def _insert_new(dialect: str) -> Any:
 
 
 def _name(value: object, longest: int, what: str) -> str:
-    """A name that runs are found by, which cannot be shortened. Raises Unusable."""
+    """Return a name that identifies runs, which cannot be truncated. Raises Unusable."""
     text = clean_text(value) if isinstance(value, str) else ""
     if not text:
-        raise Unusable(f"A run without the name of its {what} was skipped")
+        raise UnusableRow(f"A run without the name of its {what} was skipped")
     if len(text) > longest:
-        raise Unusable(f"A run was skipped because the name of its {what} is longer than {longest} characters")
+        raise UnusableRow(f"A run was skipped because the name of its {what} is longer than {longest} characters")
     return text
 
 
@@ -307,7 +313,7 @@ def _text(value: object, longest: int) -> str:
 
 
 def _number(value: object, largest: int) -> int:
-    """A count; SQLite lets a column hold anything, and what is no count becomes 0."""
+    """Return a count; SQLite accepts any value in a column, and invalid ones become 0."""
     if type(value) is int:
         return min(max(value, 0), largest)
     try:
@@ -325,7 +331,7 @@ def _duration(value: object) -> float:
 
 
 def _lines(text: object) -> list[str]:
-    """The lines of a log; a text that is no JSON array is kept as it stands."""
+    """Return the lines of a log; text that is not a JSON array is kept as one."""
     if not isinstance(text, str) or text in ("", "[]"):
         return []
     value = read_json(text)
@@ -334,8 +340,11 @@ def _lines(text: object) -> list[str]:
     return [clean_text(line if isinstance(line, str) else str(line)) for line in value]
 
 
-def _what_it_saved(values: Mapping[str, Any], messages: Sequence[str]) -> dict[str, Any]:
-    """Whether a run saved a version, and which figures it does not tell; see `domain.reports`."""
+def _find_outcome(values: Mapping[str, Any], messages: Sequence[str]) -> dict[str, Any]:
+    """Return whether a run saved a version, and which metrics are missing.
+
+    See `app.reports`.
+    """
     outcome = find_outcome(
         is_dry_run=values["is_dry_run"],
         was_interrupted=values["was_interrupted"],
@@ -355,7 +364,7 @@ def _what_it_saved(values: Mapping[str, Any], messages: Sequence[str]) -> dict[s
         if is_incomplete and not values[column]:
             not_told |= figure
     if not values["storage_bytes"] and not values["version_count"]:
-        # A run without statistics of the backend; a true one has a version.
+        # A run without statistics of the backend; a real one has a version.
         not_told |= Figure.STORAGE | Figure.VERSION_COUNT
         if not values["uploaded_bytes"] and not is_incomplete:
             not_told |= Figure.UPLOADED
@@ -367,9 +376,10 @@ def _what_it_saved(values: Mapping[str, Any], messages: Sequence[str]) -> dict[s
 def _versions(
     row: OldRow, messages: list[str], began_at: datetime, ended_at: datetime, zone: ZoneInfo
 ) -> tuple[str, ...]:
-    """The versions that could be restored, newest first; from the log where they were not kept.
+    """Return the restorable versions, newest first.
 
-    Both are read again in the background when all runs of the job are here.
+    They are taken from the log if they were not stored. Both are parsed again in the background when all runs of the
+    job are imported.
     """
     text = row.get("available_backups")
     value = read_json(text) if isinstance(text, str) and text != "[]" else None

@@ -1,6 +1,6 @@
-"""Settings of the whole installation: when late is late, how often to say so, in which words, and through what.
+"""Import settings: grace period, repeat interval, retention, templates and channels.
 
-A value of the old file wins over our default, and never over what somebody chose here.
+An old value replaces our default, but never a value that was changed here.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ CONNECTION_TYPES = ("plain", "starttls", "ssl")
 
 
 def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: datetime) -> None:
-    """Take tolerance, frequency, check times, retention, templates, and when the last check was."""
+    """Import grace period, repeat interval, check times, retention, templates, last check."""
     with writing() as session:
         chosen_here = set(session.scalars(select(Setting.key)))
         tolerance = settings_store.get("overdue_tolerance")
@@ -53,19 +53,19 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
                 session.flush()
                 count.taken += 1
         if settings_store.get("overdue_tolerance") != tolerance:
-            overdue_check.replan_all(ALL_SERVERS)
+            overdue_check.recalculate_all(ALL_SERVERS)
 
 
 def import_channels(
     settings: Mapping[str, str], old_secrets: OldSecrets, report: ImportReport, *, now: datetime
 ) -> None:
-    """Take the ntfy topic and the mail account, with their secrets encrypted by our own key."""
+    """Import the ntfy topic and the email account, with secrets encrypted by our key."""
     _import_ntfy(settings, report, now)
     _import_mail(read_mapping(settings.get("smtp_config")), old_secrets, report, now)
 
 
 def _readable(settings: Mapping[str, str], report: ImportReport) -> dict[str, Any]:
-    """What the old file says, by our names; what makes no sense is left, so that the default stays."""
+    """Return the valid old settings by our names; invalid ones keep the default."""
     found: dict[str, Any] = {}
     candidates = {
         "overdue_tolerance": _one_of(settings.get("overdue_tolerance"), TOLERANCES),
@@ -100,7 +100,7 @@ def _retention(text: str | None) -> int | None:
 
 
 def _tasks(stored: object, report: ImportReport) -> dict[str, Any]:
-    """When scheduled work ran; the ports of the old service mean nothing here."""
+    """Import when scheduled tasks ran; the ports of the old service are ignored."""
     found = {}
     for name in TASKS:
         task = stored.get(name) if isinstance(stored, dict) else None
@@ -114,7 +114,10 @@ def _tasks(stored: object, report: ImportReport) -> dict[str, Any]:
 
 
 def _templates(settings: Mapping[str, str]) -> dict[str, Any]:
-    """The language and the templates that a person changed; the old program's own give way to ours."""
+    """Import the language and customized templates.
+
+    Built-in ones are replaced by ours.
+    """
     stored = read_mapping(settings.get("notification_templates"))
     stored = stored or _legacy(settings, "templates")
     language = language_or_default(stored.get("language"))
@@ -130,7 +133,7 @@ def _templates(settings: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _legacy(settings: Mapping[str, str], name: str) -> dict[str, Any]:
-    """A part of the one setting in which schema 3.0 and older kept them together."""
+    """Return a part of the single setting in which schema 3.0 and older stored everything."""
     part = read_mapping(settings.get("notifications")).get(name)
     return part if isinstance(part, dict) else {}
 
@@ -170,7 +173,7 @@ def _connection_type(stored: Mapping[str, Any]) -> str:
 
 
 def _save_channel(kind: str, values: Mapping[str, Any], is_ours: bool, report: ImportReport, now: datetime) -> None:
-    """Store a destination, unless somebody has set one up here."""
+    """Store a destination, unless one is configured here."""
     count = report.count("channels")
     count.found += 1
     if _holds(kind, values):
@@ -189,7 +192,7 @@ def _save_channel(kind: str, values: Mapping[str, Any], is_ours: bool, report: I
 def _holds(kind: str, values: Mapping[str, Any]) -> bool:
     row = channels.standard(kind)
     try:
-        stored = {} if row is None else channels.opened(kind, row.settings)
+        stored = {} if row is None else channels.decrypt_settings(kind, row.settings)
     except (*channels.UNREADABLE, secrets.KeyUnusable):
         return False
     return all(str(stored.get(name) or "") == str(value or "") for name, value in values.items())

@@ -1,4 +1,4 @@
-"""What became of an old installation: how much was taken, and what was changed or left, and why."""
+"""Read the database of an older installation without modifying it or running code in it."""
 
 import shutil
 import sqlite3
@@ -21,9 +21,9 @@ FURTHER = "Further remarks, which are not kept"
 
 @dataclass(slots=True)
 class Count:
-    """How many things of a kind the old file holds, and what became of them.
+    """Numbers of rows of one type in the old database.
 
-    `known` ones were here already; `left` ones could not be taken, and a remark says why.
+    `known` ones existed here already; `left` ones could not be imported, and a remark says why.
     """
 
     found: int = 0
@@ -34,55 +34,56 @@ class Count:
 
 @dataclass(slots=True)
 class ImportReport:
-    """The account of one import. `remarks` are sentences with how often each was true, in the order of the import."""
+    """Report of one import.
+
+    `remarks` maps messages to their number of occurrences, in order.
+    """
 
     schema_version: str
     counts: dict[str, Count] = field(default_factory=dict)
     remarks: Counter[str] = field(default_factory=Counter)
 
     def count(self, kind: str) -> Count:
-        """The count of a kind, such as `runs`."""
+        """Return the count of a type, such as `runs`."""
         return self.counts.setdefault(kind, Count())
 
     def remark(self, sentence: str, times: int = 1) -> None:
-        """Note what was changed or left; of very many different sentences only the first are kept."""
+        """Add a remark; of very many different ones only the first are kept."""
         is_room = sentence in self.remarks or len(self.remarks) < MOST_REMARKS
         self.remarks[sentence if is_room else FURTHER] += times
 
     def leave(self, kind: str, reason: str) -> None:
-        """Note a thing that was not taken, and why."""
+        """Count a skipped item and add a remark with the reason."""
         self.count(kind).left += 1
         self.remark(reason)
 
     def as_mapping(self) -> dict[str, Any]:
-        """The report as it can be written down."""
+        """Return the report as JSON."""
         counts = {kind: asdict(count) for kind, count in self.counts.items()}
         return {"schema_version": self.schema_version, "counts": counts, "remarks": dict(self.remarks)}
 
     @property
-    def taken_count(self) -> int:
-        """How many things were taken in all; 0 means that the import changed nothing."""
+    def imported_count(self) -> int:
+        """Return the number of imported items; 0 means that the import changed nothing."""
         return sum(count.taken for count in self.counts.values())
 
 
 def read_report(stored: Mapping[str, Any]) -> ImportReport:
-    """The report that was written down."""
+    """Read a report from JSON."""
     counts = {kind: Count(**count) for kind, count in stored["counts"].items()}
     return ImportReport(stored["schema_version"], counts, Counter(stored["remarks"]))
 
 
-# The old file, opened so that nothing in it is changed and nothing of it is ever run.
-#
 # Only plain values of plain tables are read, by name, under an authorizer that allows nothing but reading. Views,
-# virtual tables and computed columns, which could make SQLite run what the sender wrote, are refused.
+# virtual tables and computed columns, which could make SQLite run an attacker's expressions, are rejected.
 
 OLD_NAME = "backups.db"
 HEADER = b"SQLite format 3\x00"
 NEWEST_SCHEMA = (4, 3)
-# One value; the longest log that the old program could receive is far below it.
+# Limit of one value; the longest log that the original could receive is far below it.
 LONGEST_VALUE_BYTES = 32 * 1024 * 1024
 ROWS_A_BATCH = 500
-# A batch of huge logs ends sooner, so that memory stays small.
+# A batch with huge logs ends earlier, to limit memory.
 CHARACTERS_A_BATCH = 8 * 1024 * 1024
 NEEDED_OF_RUNS = frozenset({"id", "backup_name", "date", "status"})
 NOT_TAKEN = frozenset({"sessions", "db_version"})
@@ -93,29 +94,35 @@ OldRow = dict[str, Any]
 
 
 class NotImportable(AppError):
-    """The file is not an old database that we can take; the text says why. Nothing was changed."""
+    """The file is not an importable database; the message says why.
+
+    Nothing was changed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Where an old database keeps things: its version, the columns of its tables, and what machines are called."""
+    """Layout of an old database: version, columns of tables, name of the table of servers."""
 
     version: tuple[int, int]
     columns: dict[str, tuple[str, ...]]
 
     @property
     def servers(self) -> str:
-        """The table of the machines."""
+        """Return the name of the table of servers."""
         return "servers" if "servers" in self.columns else "machines"
 
     @property
     def server_key(self) -> str:
-        """The column by which a run names its machine."""
+        """Return the column by which a run refers to its server."""
         return "server_id" if "server_id" in self.columns["backups"] else "machine_id"
 
 
 class OldDatabase:
-    """An old database, readable row by row. Each row is a dictionary; the order of columns does not matter."""
+    """An old database, readable row by row.
+
+    Each row is a dictionary; the order of columns does not matter.
+    """
 
     def __init__(self, connection: sqlite3.Connection, layout: Layout) -> None:
         self._connection = connection
@@ -123,44 +130,47 @@ class OldDatabase:
 
     @property
     def version_text(self) -> str:
-        """The schema version as the old program writes it."""
+        """Return the schema version as the original writes it."""
         return ".".join(map(str, self.layout.version))
 
     def count(self, table: str) -> int:
-        """How many rows a table has; 0 when there is no such table."""
+        """Return the number of rows of a table; 0 if it does not exist."""
         if table not in self.layout.columns:
             return 0
         return int(self._one(f'SELECT count(*) FROM "{table}"'))  # noqa: S608 (a name of ours)
 
     def servers(self) -> Iterator[OldRow]:
-        """The machines."""
+        """Return the servers."""
         return self._rows(self.layout.servers)
 
     def runs(self) -> Iterator[list[OldRow]]:
-        """The runs in batches, in the order in which they came; `server_id` names the machine in every version."""
+        """Yield the runs in batches, in order of insertion.
+
+        `server_id` is the server in every version.
+        """
         for rows in self._batches("backups"):
             for row in rows:
                 row["server_id"] = row[self.layout.server_key]
             yield rows
 
     def users(self) -> Iterator[OldRow]:
-        """The accounts."""
+        """Return the accounts."""
         return self._rows("users")
 
     def audit_entries(self) -> Iterator[OldRow]:
-        """The audit log, oldest first."""
+        """Yield the audit log, oldest first."""
         return self._rows("audit_log", order='ORDER BY "timestamp", "id"')
 
     def settings(self) -> dict[str, str]:
-        """The settings by key, as they were stored."""
+        """Return the settings by key, as stored."""
         return {
             row["key"]: row["value"]
             for row in self._rows("configurations")
             if isinstance(row["key"], str) and isinstance(row["value"], str)
         }
 
-    def untaken_tables(self) -> list[str]:
-        """Tables with rows that no part of the import knows."""
+    def ignored_tables(self) -> list[str]:
+        """Return tables with rows that the import ignores."""
         taken = {self.layout.servers, "backups", "configurations", "users", "audit_log"}
         return sorted(table for table in self.layout.columns if table not in taken | NOT_TAKEN and self.count(table))
 
@@ -196,7 +206,10 @@ class OldDatabase:
 
 
 def find_file(path: Path) -> Path:
-    """The database that a path speaks of: itself, or the one in an old data folder. Raises NotImportable."""
+    """Return the database at a path: the file, or the one in a data folder.
+
+    Raises NotImportable.
+    """
     file = path / OLD_NAME if path.is_dir() else path
     if not file.is_file():
         raise NotImportable(f"There is no file {file.name} in this directory" if path.is_dir() else "File not found")
@@ -204,10 +217,12 @@ def find_file(path: Path) -> Path:
 
 
 @contextmanager
-def opened(file: Path, temporary: Path) -> Iterator[OldDatabase]:
-    """Open an old database for reading; `temporary` takes a private copy when its last writes lie beside it.
+def open_database(file: Path, temporary: Path) -> Iterator[OldDatabase]:
+    """Open an old database for reading.
 
-    Raises NotImportable for a file that is damaged, foreign, newer than we know, or not what it seems.
+    `temporary` gets a copy if it has a write-ahead log.
+
+    Raises NotImportable for a file that is damaged, foreign, of a newer version, or suspicious.
     """
     try:
         with file.open("rb") as start:
@@ -216,7 +231,7 @@ def opened(file: Path, temporary: Path) -> Iterator[OldDatabase]:
         raise NotImportable(f"The file cannot be read: {error.strerror}") from error
     if header != HEADER:
         raise NotImportable("The file is not a SQLite database")
-    with _settled(file, temporary) as address:
+    with _stable_uri(file, temporary) as address:
         try:
             with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
                 yield _checked(connection)
@@ -225,8 +240,8 @@ def opened(file: Path, temporary: Path) -> Iterator[OldDatabase]:
 
 
 @contextmanager
-def _settled(file: Path, temporary: Path) -> Iterator[str]:
-    """Give an address under which the file holds all that was written to it, and stays as it is."""
+def _stable_uri(file: Path, temporary: Path) -> Iterator[str]:
+    """Yield a URI under which the file contains all committed data and does not change."""
     siblings = [sibling for ending in ("-wal", "-journal") if _holds_data(sibling := _beside(file, ending))]
     if not siblings:
         yield f"{file.absolute().as_uri()}?mode=ro&immutable=1"
@@ -241,7 +256,7 @@ def _settled(file: Path, temporary: Path) -> Iterator[str]:
             copy = Path(folder) / each.name
             shutil.copyfile(each, copy)
             copy.chmod(0o600)
-        # Opened for writing: SQLite has to put the last writes in place, here in our copy.
+        # Opened for writing: SQLite has to apply the write-ahead log, here in our copy.
         yield (Path(folder) / file.name).as_uri()
 
 
@@ -258,7 +273,7 @@ def _checked(connection: sqlite3.Connection) -> OldDatabase:
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_ATTACHED, 0)
     connection.execute("PRAGMA trusted_schema = OFF")
-    connection.execute("PRAGMA ignore_check_constraints = ON")  # else the check below works out what a stranger wrote
+    connection.execute("PRAGMA ignore_check_constraints = ON")  # else the check below evaluates foreign expressions
     connection.execute("PRAGMA cell_size_check = ON")
     connection.execute("PRAGMA mmap_size = 0")
     kinds = _kinds(connection)
@@ -276,7 +291,7 @@ def _checked(connection: sqlite3.Connection) -> OldDatabase:
 
 
 def _kinds(connection: sqlite3.Connection) -> dict[str, str]:
-    """What each name stands for; a virtual table has no pages of its own."""
+    """Return the type of each table; a virtual table has no pages of its own."""
     made = (
         "SELECT name, CASE WHEN type = 'table' AND rootpage = 0 THEN 'virtual table' ELSE type END FROM sqlite_master"
     )
@@ -292,7 +307,10 @@ def _require_plain_tables(kinds: dict[str, str]) -> None:
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
-    """The names of a table's columns, in lower case. Raises NotImportable for computed ones."""
+    """Return the column names of a table in lower case.
+
+    Raises NotImportable for computed ones.
+    """
     rows = connection.execute(f'PRAGMA table_xinfo("{table}")').fetchall()
     if any(row[6] for row in rows):
         raise NotImportable(f"The table {table} has computed columns, so the file is not a duplistatus database")
@@ -300,7 +318,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
 
 
 def _require_columns(columns: dict[str, tuple[str, ...]]) -> None:
-    """Raise NotImportable unless machines and runs are there as some version had them."""
+    """Raise NotImportable unless servers and runs have the columns of some version."""
     runs = set(columns.get("backups", ()))
     servers = set(columns.get("servers") or columns.get("machines") or ())
     if not runs >= NEEDED_OF_RUNS or not {"id", "name"} <= servers or not {"server_id", "machine_id"} & runs:
@@ -317,7 +335,10 @@ def _require_columns(columns: dict[str, tuple[str, ...]]) -> None:
 
 
 def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]) -> tuple[int, int]:
-    """The schema version; databases older than the table of versions are 1.0. Raises NotImportable."""
+    """Return the schema version; databases without a table of versions are 1.0.
+
+    Raises NotImportable.
+    """
     if not {"version", "applied_at"} <= set(columns.get("db_version", ())):
         return 1, 0
     newest = "SELECT version, max(applied_at) FROM db_version"
@@ -330,8 +351,8 @@ def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]
     except ValueError as error:
         raise NotImportable("The file contains an invalid schema version") from error
     if version > NEWEST_SCHEMA:
-        known = ".".join(map(str, NEWEST_SCHEMA))
-        raise NotImportable(f"The file has schema version {text}; versions up to {known} are supported")
+        newest = ".".join(map(str, NEWEST_SCHEMA))
+        raise NotImportable(f"The file has schema version {text}; versions up to {newest} are supported")
     return version
 
 
@@ -342,7 +363,7 @@ def _authorise(action: int, _first: str | None, second: str | None, *_names: str
 
 
 def read_json(text: str | None) -> Any:
-    """The value of a JSON text; None when there is none or it cannot be read."""
+    """Return the value of a JSON text; None if missing or invalid."""
     try:
         return orjson.loads(text) if isinstance(text, str) and text.strip() else None
     except orjson.JSONDecodeError:
@@ -350,23 +371,23 @@ def read_json(text: str | None) -> Any:
 
 
 def read_mapping(text: str | None) -> dict[str, Any]:
-    """The object in a JSON text; empty when it is none."""
+    """Return the object in a JSON text; empty if it is none."""
     value = read_json(text)
     return value if isinstance(value, dict) else {}
 
 
-# Secrets of an old installation: opened with its key file, to be closed again with ours.
+# Secrets of an older installation: decrypted with its key file, then encrypted with ours.
 
 OTHER_ENDING = ".key"
 
 
 def find_key(file: Path, key_path: Path | None) -> bytes | None:
-    """The key of an old database: the file that was named, else one beside it; None when there is none.
+    """Return the key of an old database: the given file, else one beside it, else None.
 
-    Raises NotImportable for a key file that was named, or lies there, and is none.
+    Raises NotImportable for an invalid key file.
     """
-    beside = (file.with_name(secrets.KEY_FILE), file.with_suffix(OTHER_ENDING))
-    chosen = key_path or next((path for path in beside if path.is_file()), None)
+    candidates = (file.with_name(secrets.KEY_FILE), file.with_suffix(OTHER_ENDING))
+    chosen = key_path or next((path for path in candidates if path.is_file()), None)
     if chosen is None:
         return None
     try:
@@ -376,7 +397,7 @@ def find_key(file: Path, key_path: Path | None) -> bytes | None:
 
 
 class OldSecrets:
-    """Opens secrets of the old file as far as that is possible, and says what is lost."""
+    """Decrypts secrets of the old database where possible, and reports those that are lost."""
 
     def __init__(self, key: bytes | None, fingerprint: str | None, report: ImportReport) -> None:
         self._key = key
@@ -385,7 +406,7 @@ class OldSecrets:
             report.remark("The key file does not match the older installation")
 
     def open(self, text: object, what: str) -> str:
-        """A secret in clear; empty, with a remark about `what`, when it cannot be opened."""
+        """Decrypt a secret; empty, with a remark about `what`, if that is impossible."""
         if not isinstance(text, str) or not text:
             return ""
         if self._key is not None:

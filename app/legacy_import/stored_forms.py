@@ -1,4 +1,4 @@
-"""What the reference stored about jobs and messages, from any of its versions, read into our own terms."""
+"""Parse job settings and templates stored by any version of the original."""
 
 import hashlib
 import re
@@ -15,7 +15,7 @@ from app.schedules.grid import weekday_mask
 from app.schedules.intervals import BadInterval, parse_interval
 
 EVENTS = ("all", "warnings", "errors", "off")
-# The name that stands for a server's own entry among its jobs.
+# The name that marks the defaults of a server among its jobs.
 SERVER_ENTRY = "__default__"
 OLD_UNITS = {"hour": "h", "day": "D"}
 SWITCHES = {"ntfyEnabled": "ntfy", "emailEnabled": "email"}
@@ -28,7 +28,7 @@ LONGEST_TEXT = 2_000
 _UTC = ZoneInfo("UTC")
 _CRON_FIELD = re.compile(r"[0-9A-Za-z*/,-]+", re.ASCII)
 
-# SHA-256 of the messages that the reference itself gave, so whoever has one of them never wrote any.
+# SHA-256 of the built-in messages of the original: a template that equals one was not customized.
 OLD_DEFAULTS = frozenset(
     bytes.fromhex(digest)
     for digest in (
@@ -43,22 +43,22 @@ OLD_DEFAULTS = frozenset(
         "ef43f299299e3ce1e89527e050746c63ac68eacf9b112bd1bd71958aa6e8dd07",
     )
 )
-# Placeholders of the time when servers were called machines.
+# Placeholders from before "machine" was renamed to "server".
 _RENAMED = {"{machine_name}": "{server_name}", "{machine_id}": "{server_id}"}
 
 
 @dataclass(frozen=True, slots=True)
 class OldJobSettings:
-    """What an entry says: columns of our jobs, channels that were switched off, the planned run, what we doubt."""
+    """A parsed entry: job columns, disabled channels, next expected run, doubtful values."""
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     switched_off: tuple[str, ...] = ()
-    planned_at: datetime | None = None
+    expected_at: datetime | None = None
     doubts: tuple[str, ...] = ()
 
 
 def read_time(value: object) -> datetime | None:
-    """An instant as the reference writes it, UTC where it names no zone; None when it is none."""
+    """Parse a time of the original, UTC if it has no zone; None if invalid."""
     try:
         return read_instant(value, _UTC) if isinstance(value, str) else None
     except ValueError:
@@ -66,7 +66,10 @@ def read_time(value: object) -> datetime | None:
 
 
 def read_job_settings(entry: Mapping[str, Any]) -> OldJobSettings:
-    """Read an entry of any version; a value that cannot be understood is left out and named among the doubts."""
+    """Parse an entry of any version.
+
+    Invalid values are omitted and listed in the doubts.
+    """
     columns: dict[str, Any] = {}
     doubts = []
     if entry.get("notificationEvent") in EVENTS:
@@ -79,7 +82,7 @@ def read_job_settings(entry: Mapping[str, Any]) -> OldJobSettings:
             columns["expected_interval"] = interval
     except BadInterval:
         doubts.append("An interval that cannot be read became ours, one day")
-    if "intervalUnit" in entry:  # the form of schema 3.0 and older says no more
+    if "intervalUnit" in entry:  # the format of schema 3.0 and older has no more fields
         return OldJobSettings(columns, doubts=tuple(doubts))
     weekdays = entry.get("allowedWeekDays")
     if isinstance(weekdays, list):
@@ -93,7 +96,10 @@ def read_job_settings(entry: Mapping[str, Any]) -> OldJobSettings:
 
 
 def read_additional(entry: Mapping[str, Any]) -> dict[str, str]:
-    """The additional destinations of a job's or a server's entry, by our names; an empty text counts as chosen."""
+    """Return additional destinations of a job or server by our names.
+
+    Empty text counts as set.
+    """
     found = {ours: entry[theirs] for theirs, ours in ADDITIONAL.items() if isinstance(entry.get(theirs), str)}
     if found.get("additional_event", EVENTS[0]) not in EVENTS:
         del found["additional_event"]
@@ -101,9 +107,11 @@ def read_additional(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def split_key(key: str, server_names: Collection[str]) -> tuple[str, str] | None:
-    """The server and the job of a key `server:job`, both of which may hold colons; None when no server fits.
+    """Split a key `server:job`, both of which may contain colons.
 
-    `server_names` are the ids, or in schema 2.0 and older the names, that servers go by.
+    None if no server matches.
+
+    `server_names` are ids, or in schema 2.0 and older names.
     """
     at = key.find(":")
     fits = []
@@ -123,7 +131,10 @@ def is_crontab(expression: object) -> bool:
 
 
 def changed_template(kind: str, stored: object, default: Template) -> dict[str, str] | None:
-    """A template as a person changed it, in the words of today; None when it is one that the program itself gave."""
+    """Return a customized template with current placeholders.
+
+    None for a built-in one.
+    """
     if kind not in PLACEHOLDERS or not isinstance(stored, Mapping):
         return None
     ours = {"title": default.title, "message": default.message, "priority": default.priority, "tags": default.tags}
@@ -131,13 +142,13 @@ def changed_template(kind: str, stored: object, default: Template) -> dict[str, 
     message = stored.get("message")
     if isinstance(message, str) and hashlib.sha256(message.encode("utf-8", "replace")).digest() in OLD_DEFAULTS:
         found["message"] = default.message
-    if _squeezed(found["title"]) in (_squeezed(default.title), _squeezed(DEFAULT_TEMPLATES[kind].title)):
+    if _normalized(found["title"]) in (_normalized(default.title), _normalized(DEFAULT_TEMPLATES[kind].title)):
         found["title"] = default.title
     return None if found == ours else found
 
 
 def _interval_text(entry: Mapping[str, Any]) -> str | None:
-    """The interval in its present form. Raises BadInterval."""
+    """Return the interval in its current format. Raises BadInterval."""
     value = entry.get("expectedInterval")
     if "intervalUnit" in entry:
         unit = OLD_UNITS.get(str(entry["intervalUnit"]))
@@ -156,11 +167,14 @@ def _renamed(text: str) -> str:
     return text
 
 
-def _squeezed(title: str) -> str:
-    """A title without what differs between versions: blanks, and by which of its names a server is called."""
+def _normalized(title: str) -> str:
+    """Return a title without differences between versions.
+
+    These are blanks, and the name of the server placeholder.
+    """
     return "".join(title.split()).replace("{server_name}", "{server_alias}")
 
 
 def as_utc_text(instant: datetime) -> str:
-    """An instant as our settings keep it."""
+    """Return a time in the format of our settings."""
     return instant.astimezone(UTC).isoformat(timespec="milliseconds")

@@ -1,1 +1,1 @@
-"""How people get around: command palette, tabs of the settings, the page about this program."""
+"""Command palette, tabs of the settings, and the page about this program."""

@@ -1,4 +1,4 @@
-"""What the tab about this program shows: versions, plugins, and whose work it stands on."""
+"""Settings page about this program, and the check for new Duplicati versions."""
 
 import platform
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from app.backups import duplicati_versions
 from app.core.settings.declarations import VERSION_HOURS
 from app.database import maintenance
 from app.database.maintenance import DatabaseState
-from app.plugin import AppError, Guard, guarded, validate_http_url
+from app.plugin import Access, AppError, guarded, validate_http_url
 from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, Broken
 from app.web.forms import SettingsForm
 from app.web.pages import settings_bp
@@ -47,7 +47,7 @@ LONGEST_LICENCE = 60
 
 @dataclass(frozen=True, slots=True)
 class Plugin:
-    """A plugin that was loaded, and the distribution that brought it."""
+    """A loaded plugin and the distribution that provides it."""
 
     kind: LazyString
     name: str
@@ -56,7 +56,7 @@ class Plugin:
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """A Python package that is installed beside the program."""
+    """An installed Python package."""
 
     name: str
     version: str
@@ -65,7 +65,7 @@ class Package:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """All there is to tell. What was bundled is counted, what came from elsewhere is listed."""
+    """Content of the page. Built-in plugins are counted, third-party ones are listed."""
 
     python: str
     system: str
@@ -80,7 +80,7 @@ class About:
 
 
 def build() -> About:
-    """Look around."""
+    """Collect the content of the page."""
     found, chosen = runtime.registry(), runtime.settings()
     counts = dict.fromkeys(KINDS, 0)
     plugins = []
@@ -105,14 +105,14 @@ def build() -> About:
 
 @cache
 def _licences(static_folder: str) -> list[tuple[str, str]]:
-    """The vendored packages with the files of their licences, below the static folder."""
+    """Return the vendored packages with their license files, below the static folder."""
     folders = sorted(path.parent.name for path in Path(static_folder).glob("vendor/*/LICENSE"))
     return [(VENDORED.get(folder, folder), f"vendor/{folder}/LICENSE") for folder in folders]
 
 
 @cache
 def _packages() -> tuple[Package, ...]:
-    """Every Python package of this installation, by its name."""
+    """Return all Python packages of this installation, by name."""
     found = {
         point.metadata["Name"].casefold(): Package(point.metadata["Name"], point.version, _licence_of(point))
         for point in metadata.distributions()
@@ -121,17 +121,17 @@ def _packages() -> tuple[Package, ...]:
 
 
 def _licence_of(distribution: metadata.Distribution) -> str:
-    """What a package says of its licence, where that is a name rather than the whole text."""
-    said = distribution.metadata.json  # the mapping has no typed way to ask for what may be absent
-    told = str(said.get("license_expression") or said.get("license") or "")
-    if told and len(told) <= LONGEST_LICENCE and "\n" not in told:
-        return told
+    """Return the license of a package if it is a name rather than the full text."""
+    fields = distribution.metadata.json  # the mapping has no typed way to get an optional value
+    license_name = str(fields.get("license_expression") or fields.get("license") or "")
+    if license_name and len(license_name) <= LONGEST_LICENCE and "\n" not in license_name:
+        return license_name
     classifiers = distribution.metadata.get_all("Classifier") or ()
     named = [text.rpartition(" :: ")[2] for text in classifiers if text.startswith("License ::")]
     return ", ".join(named)
 
 
-# Views of the tab about this program, and of the one question that it may ask the internet.
+# Views, and the form of the version check
 
 TAB = "about"
 
@@ -151,13 +151,13 @@ class VersionCheckForm(SettingsForm):
     )
 
     def offer(self) -> None:
-        """Fill in how often it can be."""
+        """Fill in the intervals."""
         texts = [ngettext("every %(num)s hour", "every %(num)s hours", hours) for hours in VERSION_HOURS]
         pairs = zip(VERSION_HOURS, texts, strict=True)
         self.every_hours.choices = [SelectChoice(str(hours), text) for hours, text in pairs]
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
-        """Store the settings; False when the form tells why not."""
+        """Store the settings; False if the form has errors."""
         url = (self.url.data or "").strip()
         try:
             if url:
@@ -174,14 +174,14 @@ class VersionCheckForm(SettingsForm):
 
 
 def show() -> ResponseReturnValue:
-    """Versions, plugins and licences."""
+    """Show versions, plugins and licenses."""
     return _show(_form(is_sent=False))
 
 
 @settings_bp.post("/about/version-check")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_version_check() -> ResponseReturnValue:
-    """Choose whether newest versions are looked up, and look at once where they are."""
+    """Set whether newest versions are looked up, and look them up now if enabled."""
     form = _form(is_sent=True)
     if not form.attempt(actor(), runtime.now()):
         return _show(form), 400

@@ -1,4 +1,4 @@
-"""Where a person may go and what can be done: what the command palette searches, and the list of Duplicati's pages."""
+"""The command palette, the list of Duplicati's own pages, and QR codes."""
 
 from dataclasses import asdict, dataclass
 
@@ -15,14 +15,17 @@ from app.backups.overview import Overview, ServerStatus
 from app.navigation.settings import grouped_tabs
 from app.notifications import channel_settings, channels
 from app.notifications.models import Channel
-from app.plugin import Guard, guarded
+from app.plugin import Access, guarded
 from app.web.pages import pages_bp
 from app.web.request import visible_server_ids
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the palette: `hint` is searched and shown beside `label`, `href` is where it leads."""
+    """A line of the palette.
+
+    `label` is shown with `hint`, both are searched, `href` is its target.
+    """
 
     group: str
     label: str
@@ -33,7 +36,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Console:
-    """The page of a server's own Duplicati: of today and, for versions before 2.1, the old one."""
+    """The web pages of a server's Duplicati.
+
+    The current one and, for versions before 2.1, the old one.
+    """
 
     label: str
     href: str
@@ -41,7 +47,7 @@ class Console:
 
 
 def entries(overview: Overview) -> list[dict[str, str]]:
-    """Everything that this person may go to: pages, settings, servers, jobs."""
+    """Return everything that the user may open: pages, settings, servers, jobs."""
     found = _pages()
     for group, tabs in grouped_tabs(current_user):
         for tab in tabs:
@@ -58,7 +64,7 @@ def entries(overview: Overview) -> list[dict[str, str]]:
 
 
 def list_consoles(overview: Overview) -> list[Console]:
-    """The servers whose Duplicati can be opened, by name."""
+    """Return the servers with a link to their Duplicati, by name."""
     return sorted(
         (
             Console(_titled(server), server.url, f"{server.url.rstrip('/')}/ngax")
@@ -89,58 +95,67 @@ def _titled(server: ServerStatus) -> str:
     return f"{server.alias} ({server.name})" if server.alias else server.name
 
 
-# Texts as pictures that the camera of a phone reads.
+# QR codes
 
-QUIET_ZONE_MODULES = 4  # the empty border that ISO/IEC 18004 asks for
+QUIET_ZONE_MODULES = 4  # the empty border that ISO/IEC 18004 requires
 
 
 def qr_code(text: str) -> str:
-    """The QR code of a text as one inline SVG element, which takes the size of the place it stands in."""
+    """Return the QR code of a text as one inline SVG element.
+
+    It takes the size of its container.
+    """
     picture: str = segno.make_qr(text, error="m").svg_inline(
         border=QUIET_ZONE_MODULES, omitsize=True, svgclass="qr-code", lineclass=None
     )
     return picture
 
 
-# Ways to somewhere else: the command palette, the pages of all Duplicati servers, the topic of messages.
+# Views
 
 
 @pages_bp.get("/palette")
 def palette_entries() -> ResponseReturnValue:
-    """Everything that this person may go to, as JSON for the command palette."""
+    """Return the lines of the command palette as JSON."""
     return entries(overview.overview(runtime.now(), visible_server_ids()))
 
 
 @pages_bp.get("/consoles")
 def consoles() -> ResponseReturnValue:
-    """The pages of all Duplicati servers, for the dialog."""
+    """Show the links to all Duplicati servers, for the dialog."""
     found = list_consoles(overview.overview(runtime.now(), visible_server_ids()))
     return render_template("parts/consoles.html", consoles=found)
 
 
 @pages_bp.get("/ntfy")
-@guarded(Guard.LOGIN, needs_all_servers=True)
+@guarded(Access.USER, needs_all_servers=True)
 def ntfy_topic() -> ResponseReturnValue:
-    """Go to the topic of the standard ntfy channel; to its settings where it has none yet."""
+    """Redirect to the topic of the standard ntfy channel.
+
+    To its settings if it has none.
+    """
     return redirect(channel_settings.topic_address() or url_for("settings.index", tab="ntfy"))
 
 
 @pages_bp.get("/ntfy/code")
-@guarded(Guard.LOGIN, needs_all_servers=True)
+@guarded(Access.USER, needs_all_servers=True)
 def ntfy_code() -> ResponseReturnValue:
-    """Show the topic of the standard ntfy channel, or another one of its server, as a code for a phone's camera."""
+    """Show a topic of the standard ntfy server as a QR code.
+
+    It is the standard topic unless the query names another one.
+    """
     return _show_code(channels.standard(channels.NTFY))
 
 
 @pages_bp.get("/channels/<int:channel_id>/code")
-@guarded(Guard.LOGIN, needs_all_servers=True)
+@guarded(Access.USER, needs_all_servers=True)
 def channel_code(channel_id: int) -> ResponseReturnValue:
-    """Show a channel as a code for a phone's camera."""
+    """Show a channel as a QR code."""
     return _show_code(channels.find_channel(channel_id))
 
 
 def _show_code(row: Channel | None) -> str:
-    address = channels.subscription(row, request.args.get("topic", "").strip()) if row else None
+    address = channels.subscribe_url(row, request.args.get("topic", "").strip()) if row else None
     picture = Markup(qr_code(address)) if address else None  # noqa: S704 (drawn by us, holds no text)
     part = "parts/channel_code.html"
     template = part if "HX-Request" in request.headers else "parts/channel_code_page.html"

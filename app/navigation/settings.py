@@ -1,12 +1,12 @@
 """The tabs of the settings, in the order of the page.
 
-A further tab is one line in `TABS` and one module of its own:
+To add a tab, add one line to `TABS` and one module:
 
     Tab(SYSTEM, "clocks", _("Clocks"), "clock", clock_views.show, is_for_admins=True)
 
-The module puts its other views on `blueprint.bp` and offers a function without arguments, which answers
-`/settings?tab=clocks`. Its template extends `settings/frame.html`, fills the block `tab`, and is given `tab="clocks"`.
-There `settings` holds the macros of `settings/entries.html`, and `is_locked` says that this person may only look.
+The module registers its views on `blueprint.bp` and provides a function without arguments, which handles
+`/settings?tab=clocks`. Its template extends `settings/frame.html`, fills the block `tab`, and gets `tab="clocks"`.
+There `settings` holds the macros of `settings/entries.html`, and `is_locked` means that the user may only read.
 """
 
 from collections.abc import Callable
@@ -44,10 +44,10 @@ GROUPS = (NOTIFICATIONS, INTEGRATIONS, SYSTEM, ACCESS, RECORDS)
 
 @dataclass(frozen=True, slots=True)
 class Tab:
-    """A part of the settings: `name` is its word in the address, `show` answers with its page.
+    """A tab of the settings: `name` is its name in the URL, `show` renders its page.
 
-    With `needs_all_servers` it is not for accounts that may see chosen servers only. `state` tells of a tab that can be
-    left unfinished how it is, as `channels.standard_state`; the frame marks it.
+    `needs_all_servers` hides it from accounts that are limited to some servers. `state` returns whether an incomplete
+    tab needs attention, as `channels.standard_state`; the frame marks it.
     """
 
     group: LazyString
@@ -108,18 +108,18 @@ TABS = (
 
 
 def grouped_tabs(user: User) -> list[tuple[LazyString, list[Tab]]]:
-    """The tabs that a person may open, by their groups; groups without any are left out."""
+    """Return the tabs that a user may open, by group; empty groups are left out."""
     groups = [(group, [tab for tab in TABS if tab.group is group and _may_open(tab, user)]) for group in GROUPS]
     return [(group, tabs) for group, tabs in groups if tabs]
 
 
 def first_tab(user: User) -> Tab:
-    """Where a person begins who asks for no tab."""
+    """Return the tab for a request that names none."""
     return grouped_tabs(user)[0][1][0]
 
 
 def find_tab(name: str | None, user: User) -> Tab | None:
-    """The tab of a name; None where there is none, or where it is not for this person."""
+    """Return the tab of a name; None if it does not exist or the user may not open it."""
     return next((tab for tab in TABS if tab.name == name and _may_open(tab, user)), None)
 
 
@@ -127,12 +127,15 @@ def _may_open(tab: Tab, user: User) -> bool:
     return user.is_admin or not (tab.is_for_admins or (tab.needs_all_servers and is_limited(user)))
 
 
-# The frame of the settings: which tab is shown, and which there are.
+# The frame of the settings
 
 
 @settings_bp.get("/", strict_slashes=False)
 def index() -> ResponseReturnValue:
-    """The tab that `tab` in the address asks for; without one, or with one of others, the way to one there is."""
+    """Show the tab of the URL.
+
+    Redirect to an existing one if it is missing or unknown.
+    """
     found = find_tab(request.args.get("tab"), current_user)
     if found is None:
         return redirect(_address_of_tab(), 303)
@@ -142,9 +145,10 @@ def index() -> ResponseReturnValue:
 
 @settings_bp.context_processor
 def frame_values() -> dict[str, object]:
-    """What the frame needs: the tabs to choose from, and whether this person may change anything.
+    """Return the values of the frame.
 
-    Asked for the error pages of these addresses too, and so for visitors.
+    The available tabs, and whether the user may change anything. Also used for error pages of these URLs, and so for
+    visitors.
     """
     return {
         "tab_groups": grouped_tabs(current_user),
@@ -154,7 +158,10 @@ def frame_values() -> dict[str, object]:
 
 
 def _address_of_tab() -> str:
-    """Where to look instead: `section` is an older word for `tab`; who names neither goes on where they were."""
+    """Return the URL to redirect to: `section` is an older name of `tab`.
+
+    Without both, the last used tab.
+    """
     values = request.args.to_dict()
     wanted = values.pop("tab", None) or values.pop("section", None)
     found = find_tab(wanted, current_user)

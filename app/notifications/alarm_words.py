@@ -1,7 +1,7 @@
-"""Built-in texts of messages that have no template of their own.
+"""Built-in texts of notifications that have no customizable template.
 
-Title and text are templates like those that people may change. A count stands behind a label, never before a noun, so
-that no text needs a plural form.
+Title and message are templates like the customizable ones. A count follows a label, never precedes a noun, so no text
+needs a plural form.
 """
 
 from collections.abc import Mapping
@@ -16,69 +16,71 @@ ALARMS: Mapping[str, Template] = MappingProxyType(
     {
         "overdueBackups": Template(
             title=N_("🕑 Overdue backup jobs: {count}"),
-            message=N_("These backups have not arrived in time:\n\n{jobs}"),
+            message=N_("These backup jobs are overdue:\n\n{jobs}"),
             tags="duplicati, duplistatus, overdue",
         ),
         "silence": Template(
-            title=N_("🔇 No backup has reported for {duration}"),
+            title=N_("🔇 No reports for {duration}"),
             message=N_(
-                "Nothing has been reported since {last_report_date}. Overdue backup jobs: {count}.\n\n"
-                "When all machines are silent at once, the cause is mostly the network, the address or the certificate "
-                "of duplistatus."
+                "No report has arrived since {last_report_date}. Overdue backup jobs: {count}.\n\n"
+                "If all servers stop reporting at once, the cause is usually the network, or the URL or certificate of "
+                "duplistatus."
             ),
             priority="high",
             tags="duplicati, duplistatus, silence",
         ),
         "silenceOver": Template(
-            title=N_("🔔 Backups report again"),
-            message=N_("{backup_name} of {server_alias} has reported, after a silence since {last_report_date}."),
+            title=N_("🔔 Reports resumed"),
+            message=N_(
+                "{backup_name} on {server_alias} has reported. There had been no reports since {last_report_date}."
+            ),
             tags="duplicati, duplistatus, recovered",
         ),
         "channelFailing": Template(
-            title=N_("📵 {channel} delivers nothing"),
+            title=N_("📵 Delivery through {channel} is failing"),
             message=N_(
-                "No message has got through {channel} since {since_date}.\n\n"
-                "🛑 Reason: {error}\n📄 Messages that wait: {count}"
+                "No notification has been delivered through {channel} since {since_date}.\n\n"
+                "🛑 Reason: {error}\n📄 Waiting notifications: {count}"
             ),
             priority="high",
             tags="duplicati, duplistatus, channel",
         ),
         "channelWorks": Template(
-            title=N_("💚 {channel} delivers again"),
-            message=N_("Messages get through {channel} again. It had failed since {since_date}."),
+            title=N_("💚 Delivery through {channel} has recovered"),
+            message=N_("Notifications are delivered through {channel} again. Delivery had failed since {since_date}."),
             tags="duplicati, duplistatus, recovered",
         ),
         "unusualRun": Template(
-            title=N_("🔎 Unusual run: {backup_name} of {server_alias}"),
+            title=N_("🔎 Unusual run: {backup_name} on {server_alias}"),
             message=N_(
-                "The run of {backup_date} differs much from those before it:\n\n{figures}\n\n"
-                "If nobody intended these changes, look at the files before old versions are deleted.\n\n{details_link}"
+                "The run of {backup_date} differs significantly from previous runs:\n\n{figures}\n\n"
+                "If these changes were not intended, check the files before old versions are deleted.\n\n{details_link}"
             ),
             priority="high",
             tags="duplicati, duplistatus, unusual",
         ),
         "destinationFull": Template(
-            title=N_("📦 Destination full {when}: {backup_name} of {server_alias}"),
+            title=N_("📦 Destination full {when}: {backup_name} on {server_alias}"),
             message=N_(
                 "💾 Free space: {free_size}\n📈 Growth per day: {growth_size}\n📅 Expected to be full: {full_date}\n\n"
-                "Free some space, or keep fewer versions: without space backups fail.\n\n{details_link}"
+                "Free some space or keep fewer versions. Backups fail when the destination is full.\n\n{details_link}"
             ),
             tags="duplicati, duplistatus, storage",
         ),
         "destinationsFull": Template(
-            title=N_("📦 Destinations that will soon be full: {count}"),
-            message=N_("{jobs}\n\nFree some space, or keep fewer versions: without space backups fail."),
+            title=N_("📦 Destinations that will be full soon: {count}"),
+            message=N_("{jobs}\n\nFree some space or keep fewer versions. Backups fail when the destination is full."),
             tags="duplicati, duplistatus, storage",
         ),
         "healthFailing": Template(
             title=N_("🩺 duplistatus needs attention"),
-            message=N_("{problems}\n\nUntil this is solved, reports and messages may be missing."),
+            message=N_("{problems}\n\nUntil this is resolved, reports and notifications may be missing."),
             priority="high",
             tags="duplicati, duplistatus, health",
         ),
         "healthWorks": Template(
-            title=N_("💚 duplistatus works again"),
-            message=N_("Solved:\n\n{problems}"),
+            title=N_("💚 duplistatus has recovered"),
+            message=N_("Resolved:\n\n{problems}"),
             tags="duplicati, duplistatus, recovered",
         ),
     }
@@ -96,17 +98,17 @@ FIGURES: Mapping[str, str] = MappingProxyType(
     }
 )
 
-# What may be wrong with duplistatus itself.
+# Problems of duplistatus itself.
 HEALTH_PROBLEMS: Mapping[str, str] = MappingProxyType(
     {
-        "space": N_("There is little free disk space"),
+        "space": N_("Free disk space is low"),
         "full": N_("The disk is full, so reports are lost"),
         "damaged": N_("The database is damaged"),
-        "silent": N_("The database does not answer"),
-        "unwritable": N_("The database cannot be written"),
-        "schema": N_("The schema of the database does not fit this version"),
-        "checks": N_("Nothing looks for overdue backups"),
-        "delivery": N_("Messages are not sent"),
+        "silent": N_("The database does not respond"),
+        "unwritable": N_("The database is not writable"),
+        "schema": N_("The database schema does not match this version"),
+        "checks": N_("The overdue check is not running"),
+        "delivery": N_("Notifications are not being sent"),
     }
 )
 
@@ -122,27 +124,27 @@ def health_words(kind: str, language: str) -> str:
 
 
 def overdue_line(language: str) -> str:
-    """Return the template of a line about an overdue job, in a list of several."""
+    """Return the template of a line about an overdue job in a list."""
     return catalog(language).gettext("{server_alias}: {backup_name}, expected {expected_date}")
 
 
 def full_line(language: str) -> str:
-    """Return the template of a line about a destination that will be full, in a list of several."""
+    """Return the template of a line about a full destination in a list."""
     return catalog(language).gettext("{server_alias}: {backup_name}, full {when}, free space {free_size}")
 
 
 def full_now(language: str) -> str:
-    """Return what stands for `{when}` where a destination is full already."""
+    """Return the value of `{when}` for a destination that is already full."""
     return catalog(language).pgettext("full when", "now")
 
 
 def more_line(language: str) -> str:
-    """Return the template of the last line of a list that was cut."""
+    """Return the template of the last line of a truncated list."""
     return catalog(language).pgettext("list of jobs", "and more: {count}")
 
 
 def figure_line(figure: str, value: str, usual: str, language: str) -> str:
-    """Return a figure that is not usual beside the usual one: `Modified files: 41,230 instead of about 210`."""
+    """Return an unusual figure and its typical value: `Files: 41,230, typically 210`."""
     texts = catalog(language)
-    line = texts.gettext("{figure}: {value} instead of about {usual}")
+    line = texts.gettext("{figure}: {value}, typically {usual}")
     return line.format(figure=texts.pgettext("figure of a run", FIGURES[figure]), value=value, usual=usual)

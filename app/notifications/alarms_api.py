@@ -1,4 +1,4 @@
-"""What decides whether and when people are told: mutes, quiet hours of channels, limits of alarms."""
+"""API of mutes, quiet hours of channels, and thresholds of alerts."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,11 +15,11 @@ from app.notifications import channels as notifications_channels
 from app.notifications.models import Channel
 from app.notifications.mutes import LONGEST_NOTE, Mute, QuietHours
 from app.notifications.watchdogs import AlarmLimits
-from app.plugin import ApiGroup, Guard, described, guarded
+from app.plugin import Access, ApiGroup, described, guarded
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import IsoInstant, Out
 
-# Wire forms of mutes, quiet hours and limits of alarms.
+# Schemas
 
 TIME_OF_DAY = validate.Regexp("^([01][0-9]|2[0-3]):[0-5][0-9]$", error="Written as HH:MM.")
 HOURS = validate.Range(0, LONGEST_HOURS)
@@ -66,7 +66,10 @@ class QuietHoursIn(Schema):
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """The hours as a domain value. Raises ValidationError when both times are the same."""
+        """Return the hours as a domain value.
+
+        Raises ValidationError if both times are the same.
+        """
         try:
             hours = QuietHours.read(values["begin"], values["end"])
         except ValueError as error:
@@ -111,7 +114,7 @@ class AlarmLimitsIn(Schema):
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> AlarmLimits:
-        """The limits as a value of the service."""
+        """Return the limits as a value of the service."""
         return AlarmLimits(**values)
 
 
@@ -130,23 +133,23 @@ _mute_out, _channel_out = MuteOut(exclude=("active",)), ChannelOut()
 
 
 def dump_mute(mute: Mute, now: datetime) -> dict[str, Any]:
-    """One mute, and whether it holds messages back now."""
+    """Return a mute, and whether it is active now."""
     dumped: dict[str, Any] = _mute_out.dump(mute)
     return dumped | {"active": mute.is_active(now)}
 
 
 def dump_channels(rows: Iterable[Channel]) -> dict[str, Any]:
-    """All channels, by kind and name."""
+    """Return all channels, by kind and name."""
     return {"channels": _channel_out.dump(rows, many=True)}
 
 
 def dump_channel(row: Channel) -> dict[str, Any]:
-    """One channel."""
+    """Return a channel."""
     dumped: dict[str, Any] = _channel_out.dump(row)
     return dumped
 
 
-# Views of the alarms group.
+# Views
 
 bp = Blueprint("alarms", __name__)
 
@@ -154,7 +157,7 @@ UNMUTED = {"message": fields.String()}
 
 
 @bp.get("/mutes")
-@guarded(Guard.LOGIN)
+@guarded(Access.USER)
 @described({200: MutesOut})
 def list_mutes() -> ResponseReturnValue:
     """List current and future mutes by server."""
@@ -191,13 +194,13 @@ def unmute_job(server_id: str, backup_name: str) -> ResponseReturnValue:
 
 
 def mute(server_id: str, job_name: str | None) -> ResponseReturnValue:
-    """What both ways to mute do."""
+    """Mute a server or a job: shared by both routes."""
     now, wanted = runtime.now(), MuteIn().load(json_body())
     return dump_mute(mutes.mute(server_id, job_name, **wanted, actor=actor(), now=now), now)
 
 
 def unmute(server_id: str, job_name: str | None) -> ResponseReturnValue:
-    """What both ways to end a mute do."""
+    """Unmute a server or a job: shared by both routes."""
     mutes.unmute(server_id, job_name, actor=actor(), now=runtime.now())
     return {"message": "Messages are sent again"}
 
@@ -240,4 +243,4 @@ def save_limits() -> ResponseReturnValue:
     return show_limits()
 
 
-group = ApiGroup(name="alarms", blueprint=bp, guard=Guard.ADMIN, summary="Mutes, quiet hours and alerts")
+group = ApiGroup(name="alarms", blueprint=bp, access=Access.ADMIN, summary="Mutes, quiet hours and alerts")

@@ -1,4 +1,4 @@
-"""A form for any kind of channel, made from the schema that its plugin gives: nothing here knows a kind."""
+"""Forms of notification channels, generated from plugin schemas, and of alerts."""
 
 import enum
 import json
@@ -19,7 +19,7 @@ from app.core.settings.declarations import LONGEST_HOURS
 from app.insight import insight
 from app.notifications import mutes, watchdogs
 from app.notifications.channel_settings import NAME_LENGTH
-from app.notifications.channels import KeptForAnother
+from app.notifications.channels import SecretForOtherServer
 from app.notifications.models import Channel
 from app.notifications.mutes import QuietHours
 from app.notifications.watchdogs import AlarmLimits
@@ -37,9 +37,9 @@ NUMBERS = (fields.Integer, fields.Float, fields.Decimal)
 
 
 class ChannelForm(PageForm):
-    """What every channel has besides its own settings, which are added for its kind.
+    """Fields that every channel has; those of its kind are added by `form_for`.
 
-    `problem` holds what was refused and belongs to no field.
+    `problem` holds an error that belongs to no field.
     """
 
     name = StringField(
@@ -57,30 +57,33 @@ class ChannelForm(PageForm):
 
     @property
     def settings(self) -> list[Field]:
-        """The fields of the plugin, in the order of its schema."""
+        """Return the fields of the plugin, in the order of its schema."""
         return [self[PREFIX + name] for name in self.schema.fields if PREFIX + name in self]
 
     @property
     def wrong_fields(self) -> list[Field]:
-        """The fields that were refused, in the order of the page."""
+        """Return the fields with errors, in the order of the page."""
         return [field for field in (self.name, *self.settings) if field.errors]
 
     def label_of(self, name: str) -> str:
-        """What a setting of the plugin is called on the page."""
+        """Return the label of a setting of the plugin."""
         return str(self[PREFIX + name].label.text)
 
     def remover(self, field: Field) -> Field | None:
-        """The box that removes a stored secret; None for any other field, and where a secret is needed."""
+        """Return the checkbox that removes a stored secret.
+
+        None for other fields and for required secrets.
+        """
         name = REMOVE + field.name.removeprefix(PREFIX)
         return self._fields.get(name)
 
     def values(self) -> tuple[dict[str, Any], set[str]]:
-        """What was entered, by the schema's names, and the names of what was emptied.
+        """Return the entered values by the schema's names, and the names of cleared values.
 
         A secret that is left empty is in neither, and so stays as it is.
         """
         given: dict[str, Any] = {}
-        emptied: set[str] = set()
+        cleared: set[str] = set()
         for field in self.settings:
             name = field.name.removeprefix(PREFIX)
             remover = self.remover(field)
@@ -88,24 +91,24 @@ class ChannelForm(PageForm):
                 if field.data:
                     given[name] = field.data
                 elif remover is not None and remover.data:
-                    emptied.add(name)
+                    cleared.add(name)
             elif isinstance(field, BooleanField):
                 given[name] = bool(field.data)
             elif text := (field.raw_data or [""])[0].strip():
                 given[name] = _typed(self.schema.fields[name], text)
             else:
-                emptied.add(name)
-        return given, emptied
+                cleared.add(name)
+        return given, cleared
 
     def take(self, refusal: AppError) -> None:
-        """Put what a service refused to the fields it is about."""
+        """Add the errors of a service to the fields they are about."""
         refused: Mapping[str, Any] = refusal.extra.get("fields") or {}
         for name, sentences in refused.items():
             if PREFIX + name in self:
                 field = self[PREFIX + name]
                 is_missing = self.schema.fields[name].required and not any(field.raw_data or ())
                 field.errors = (str(NEEDED),) if is_missing else tuple(self._sentences(sentences))
-                if isinstance(refusal, KeptForAnother):
+                if isinstance(refusal, SecretForOtherServer):
                     field.errors = (str(ELSEWHERE),)
             else:
                 self.problem = " ".join(self._sentences(sentences))
@@ -115,7 +118,7 @@ class ChannelForm(PageForm):
             self.problem = refusal.message
 
     def _sentences(self, messages: Any) -> list[str]:
-        """Return the sentences in what marshmallow says of a field, at any depth, in the language of the page."""
+        """Return the error sentences of marshmallow, at any depth, in the language of the page."""
         if isinstance(messages, Mapping):
             return [sentence for part in messages.values() for sentence in self._sentences(part)]
         if isinstance(messages, list):
@@ -124,7 +127,10 @@ class ChannelForm(PageForm):
 
 
 class SecretLinesField(PasswordField):
-    """A secret of several lines, which a password's box would join to one; like it, it never shows what it holds."""
+    """A multi-line secret.
+
+    A password input would join the lines; like it, this never renders its value.
+    """
 
     widget = TextArea()
 
@@ -135,16 +141,19 @@ class SecretLinesField(PasswordField):
 def form_for(
     kind: type[NotificationChannel], shown: Mapping[str, Any] | None = None, lost: frozenset[str] = frozenset()
 ) -> type[ChannelForm]:
-    """The class of form for a kind, filled with the settings that may be shown; `lost` names the unreadable ones."""
+    """Return the form class of a kind, filled with the readable settings.
+
+    `lost` names the settings that cannot be decrypted.
+    """
     schema = kind.Settings()
     shown = shown or {}
     members: dict[str, Any] = {"kind": kind, "schema": schema}
     for name, field in schema.fields.items():
         if field.dump_only:
             continue
-        is_kept = bool(shown.get(f"has_{name}")) and name not in lost
-        members[PREFIX + name] = _entry(kind, name, field, shown, is_kept=is_kept, is_lost=name in lost)
-        if is_kept and not field.required:
+        is_stored = bool(shown.get(f"has_{name}")) and name not in lost
+        members[PREFIX + name] = _entry(kind, name, field, shown, is_stored=is_stored, is_lost=name in lost)
+        if is_stored and not field.required:
             members[REMOVE + name] = BooleanField(lazy_gettext("Remove the stored value"))
     return type(f"{kind.__name__}Form", (ChannelForm,), members)
 
@@ -155,18 +164,18 @@ def _entry(
     field: fields.Field[Any],
     shown: Mapping[str, Any],
     *,
-    is_kept: bool,
+    is_stored: bool,
     is_lost: bool,
 ) -> Any:
     about = field.metadata
     label = plugin_text(kind, str(about.get("label") or _words(name)))
     notes = [
         plugin_text(kind, str(about.get("help") or "")),
-        str(KEEP_NOTE) if is_kept else "",
+        str(KEEP_NOTE) if is_stored else "",
         str(LOST_NOTE) if is_lost else "",
     ]
     attributes: dict[str, Any] = {"autocomplete": "off", **_length(field)}
-    if field.required and not is_kept:
+    if field.required and not is_stored:
         attributes["required"] = True
     if about.get("placeholder"):
         attributes["placeholder"] = str(about["placeholder"])
@@ -213,7 +222,10 @@ def _text(value: Any) -> str:
 
 
 def _typed(field: fields.Field[Any], text: str) -> Any:
-    """The text as what the schema takes; what is no number is left for the schema to refuse, in its own words."""
+    """Return the text as the schema's type.
+
+    Invalid numbers are left for the schema to reject.
+    """
     if isinstance(field, fields.List):
         return [line.strip() for line in text.splitlines() if line.strip()]
     is_number = isinstance(field, fields.Integer) and text.isascii() and text.lstrip("+-").isdigit() and len(text) < 20
@@ -221,7 +233,7 @@ def _typed(field: fields.Field[Any], text: str) -> Any:
 
 
 def _choices(kind: type[NotificationChannel], field: fields.Field[Any]) -> list[SelectChoice]:
-    """What one can choose from: an enumeration, or the values that a validator names, with its labels."""
+    """Return the choices of an enumeration or of the values in a validator, with labels."""
     if isinstance(field, fields.Enum):
         return [
             SelectChoice(_enum_text(field, member), plugin_text(kind, _words(member.name))) for member in field.enum
@@ -240,7 +252,10 @@ def _enum_text(field: fields.Field[Any], member: enum.Enum) -> str:
 
 
 def _bounds(field: fields.Field[Any]) -> dict[str, Any]:
-    """The least and the largest number, for the browser; those that are themselves not allowed stay with the schema."""
+    """Return the minimum and maximum for the browser.
+
+    Exclusive bounds are left to the schema.
+    """
     bounds: dict[str, Any] = {}
     for validator in field.validators:
         if isinstance(validator, validate.Range):
@@ -250,7 +265,7 @@ def _bounds(field: fields.Field[Any]) -> dict[str, Any]:
 
 
 def _proposals(about: Mapping[str, Any]) -> dict[str, Any]:
-    """The values that a choice proposes for other fields, for the script: `{"port": {"ssl": 465}}`."""
+    """Return suggested values for other fields, for the script: `{"port": {"ssl": 465}}`."""
     if not about.get("proposes"):
         return {}
     usual = {f"{PREFIX}{name}": {k: str(v) for k, v in values.items()} for name, values in about["proposes"].items()}
@@ -263,23 +278,23 @@ def _length(field: fields.Field[Any]) -> dict[str, Any]:
 
 
 def _joined(notes: list[str]) -> str:
-    """Notes as one text; those of a plugin may lack their full stop."""
-    told = [note for note in notes if note]
-    joined = ". ".join(note.removesuffix(".") for note in told)
-    return f"{joined}." if told and told[-1].endswith(".") else joined
+    """Join notes to one text; notes of plugins may lack a full stop."""
+    present = [note for note in notes if note]
+    joined = ". ".join(note.removesuffix(".") for note in present)
+    return f"{joined}." if present and present[-1].endswith(".") else joined
 
 
 def _words(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-# Quiet hours of channels, and the notifications that do not follow from the status of a run: two small forms.
+# Quiet hours of channels, and alerts that do not depend on the status of a run.
 
 TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
 
 
 class QuietHoursForm(SettingsForm):
-    """From when until when messages of a channel wait; with both empty they never do."""
+    """Local times between which messages of a channel wait; blank for never."""
 
     quiet_from = StringField(lazy_gettext("From"), widget=TimeInput())
     quiet_until = StringField(lazy_gettext("Until"), widget=TimeInput())
@@ -289,7 +304,7 @@ class QuietHoursForm(SettingsForm):
     )
 
     def attempt(self, row: Channel, actor: Actor, now: datetime) -> bool:
-        """Store the hours; False when the form tells why not."""
+        """Store the hours; return False if the form has errors."""
         begin, end = ((field.data or "").strip()[:5] for field in (self.quiet_from, self.quiet_until))
         for field, text in ((self.quiet_from, begin), (self.quiet_until, end)):
             if (begin or end) and not TIME_OF_DAY.fullmatch(text):
@@ -309,7 +324,7 @@ class QuietHoursForm(SettingsForm):
 
 
 class AlarmLimitsForm(SettingsForm):
-    """After how many hours people are told that nothing comes in, and that nothing gets out; and two switches."""
+    """Hours without reports or deliveries until an alert, and two switches."""
 
     silence_hours = StringField(
         lazy_gettext("Time without reports, in hours"),
@@ -338,7 +353,7 @@ class AlarmLimitsForm(SettingsForm):
     )
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
-        """Store the limits; False when the form tells why not."""
+        """Store the limits; return False if the form has errors."""
         hours: dict[str, int] = {}
         for field in (self.silence_hours, self.channel_failure_hours):
             text = (field.data or "").strip()
@@ -359,14 +374,14 @@ class AlarmLimitsForm(SettingsForm):
 
 
 def quiet_hours_form(row: Channel, *, is_sent: bool = False) -> QuietHoursForm:
-    """The form of a channel's quiet hours, filled from the request or from what is stored."""
+    """Return the quiet hours form, filled from the request or the stored values."""
     source = {} if is_sent else {"formdata": None}
     stored = {"quiet_from": row.quiet_from or "", "quiet_until": row.quiet_until or ""}
     return QuietHoursForm(**source, **stored, lets_trouble_pass=row.quiet_lets_trouble_pass)
 
 
 def alarm_limits_form(*, is_sent: bool = False) -> AlarmLimitsForm:
-    """The form of the limits, filled from the request or from what is stored."""
+    """Return the alert limits form, filled from the request or the stored values."""
     source, limits = {} if is_sent else {"formdata": None}, watchdogs.limits()
     return AlarmLimitsForm(
         **source,

@@ -1,4 +1,4 @@
-"""What the tab of the notification channels shows: what is installed, what is set up, and how it went."""
+"""Pages of notification channels: list, settings, tests and deliveries."""
 
 from collections import defaultdict
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from app.notifications.channel_forms import (
 from app.notifications.delivery_history import PastDelivery
 from app.notifications.models import Channel, DeliveryState
 from app.notifications.test_messages import count_test
-from app.plugin import AppError, Guard, NotificationChannel, guarded
+from app.plugin import Access, AppError, NotificationChannel, guarded
 from app.plugin.errors import NotFound
 from app.registry import NOTIFICATION_CHANNELS, Broken
 from app.runtime import registry
@@ -60,31 +60,37 @@ UNFINISHED = (DeliveryState.QUEUED, DeliveryState.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
-class Instance:
-    """A channel that is set up, for the list; `trouble` is why its newest message did not get through."""
+class ChannelSummary:
+    """A configured channel in the list.
+
+    `delivery_error` is the error of its latest delivery.
+    """
 
     row: Channel
     title: str
     summary: str
     is_complete: bool
-    trouble: str = ""
+    delivery_error: str = ""
     waiting_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of channel that is installed, with its instances and the distribution that brought it."""
+    """An installed kind of channel with its channels and the distribution that provides it."""
 
     name: str
     label: str
     about: str
     source: str
-    instances: tuple[Instance, ...]
+    instances: tuple[ChannelSummary, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """All there is: kinds, plugins that could not be loaded, and channels of kinds that are not installed."""
+class ChannelsPage:
+    """The channels page.
+
+    Kinds, plugins that failed to load, and channels of kinds that are not installed.
+    """
 
     kinds: tuple[Kind, ...]
     broken: tuple[Broken, ...]
@@ -92,8 +98,8 @@ class Board:
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
-    """How a test went."""
+class ChannelTest:
+    """Result of a test message."""
 
     is_delivered: bool
     sentence: str
@@ -102,7 +108,10 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class ChannelPage:
-    """One channel, existing or to be made; without a form when its kind is not installed."""
+    """Page of one channel, existing or new.
+
+    Without a form if its kind is not installed.
+    """
 
     kind_name: str
     kind: type[NotificationChannel] | None
@@ -114,7 +123,7 @@ class ChannelPage:
 
     @property
     def title(self) -> str:
-        """What the page is about."""
+        """Return the title of the page."""
         if self.row is not None:
             return _title(self.row)
         label = kind_label(self.kind_name)
@@ -122,46 +131,46 @@ class ChannelPage:
 
     @property
     def tab(self) -> str:
-        """The tab that it belongs to."""
+        """Return the tab that the page belongs to."""
         name = self.row.name if self.row is not None else self.form.name.data if self.form else ""
         return self.kind_name if name == self.kind_name and self.kind_name in TABS else "channels"
 
     @property
     def about(self) -> str:
-        """What kind of channel it is, where the title does not say that."""
+        """Return the description of the kind, unless the title shows it."""
         if self.row is None:
             return _about(self.kind) if self.kind else ""
         return "" if self.title == kind_label(self.kind_name) else kind_label(self.kind_name)
 
     @property
     def is_complete(self) -> bool:
-        """Whether messages could go through it."""
+        """Whether all settings needed for sending are present."""
         return self.row is not None and channels.is_complete(self.row)
 
     @property
-    def lacks(self) -> str:
-        """What the saved settings call for besides what is required, as the labels of the fields."""
+    def missing_settings(self) -> str:
+        """Return the labels of optional settings that the saved settings require."""
         if self.row is None or self.form is None:
             return ""
-        return ", ".join(self.form.label_of(name) for name in channels.lacks(self.row))
+        return ", ".join(self.form.label_of(name) for name in channels.missing_settings(self.row))
 
     @property
-    def trouble(self) -> str:
-        """Why its newest message did not get through; nothing while it works."""
-        return _troubles().get(self.row.id, "") if self.row is not None else ""
+    def delivery_error(self) -> str:
+        """Return the error of the latest delivery; empty while it works."""
+        return _delivery_errors().get(self.row.id, "") if self.row is not None else ""
 
     @property
     def has_code(self) -> bool:
         """Whether a phone can subscribe to it."""
-        return self.row is not None and channels.subscription(self.row) is not None
+        return self.row is not None and channels.subscribe_url(self.row) is not None
 
     @property
     def waits(self) -> bool:
-        """Whether the history is about to change."""
+        """Whether a delivery is pending, so that the history is refreshed."""
         return any(past.delivery.state in UNFINISHED for past in self.deliveries)
 
     def create(self, actor: Actor, now: datetime) -> int | None:
-        """Set up what the form says; gives the id, or None when the form tells why not."""
+        """Create the channel; return its id, or None if the form has errors."""
         form = self._form()
         values, _ = form.values()
         name, is_enabled = form.name.data or "", bool(form.is_enabled.data)
@@ -175,15 +184,15 @@ class ChannelPage:
         return row.id
 
     def change(self, actor: Actor, now: datetime) -> int | None:
-        """Store what the form says; gives the id, or None when the form tells why not."""
+        """Save the channel; return its id, or None if the form has errors."""
         form, row = self._form(), self.row
         if row is None:
             raise NotFound("Channel not found")
-        values, emptied = form.values()
+        values, cleared = form.values()
         is_enabled = bool(form.is_enabled.data)
         try:
             channel_settings.change_channel(
-                row.id, values, cleared=emptied, is_enabled=is_enabled, actor=actor, now=now
+                row.id, values, cleared=cleared, is_enabled=is_enabled, actor=actor, now=now
             )
         except AppError as refusal:
             form.take(refusal)
@@ -196,18 +205,23 @@ class ChannelPage:
         return self.form
 
 
-def build_board() -> Board:
-    """All kinds with their instances, by their label; those of which none is set up come last."""
-    found, troubles = registry(), {trouble.channel_id: trouble for trouble in channels.channel_troubles()}
-    instances: dict[str, list[Instance]] = defaultdict(list)
+def build_page() -> ChannelsPage:
+    """Return all kinds with their channels, by label.
+
+    Kinds without channels come last.
+    """
+    found, failing_by_id = registry(), {failing.channel_id: failing for failing in channels.failing_channels()}
+    instances: dict[str, list[ChannelSummary]] = defaultdict(list)
     orphans = []
     for row in channels.list_channels():
-        kind, trouble = found.channels.get(row.kind), troubles.get(row.id)
+        kind, failing = found.channels.get(row.kind), failing_by_id.get(row.id)
         if kind is None:
             orphans.append(row)
             continue
-        told = (failure_text(row.kind, trouble.error), trouble.waiting) if trouble else ("", 0)
-        instances[row.kind].append(Instance(row, _title(row), _summary(kind, row), channels.is_complete(row), *told))
+        error = (failure_text(row.kind, failing.error), failing.waiting) if failing else ("", 0)
+        instances[row.kind].append(
+            ChannelSummary(row, _title(row), _summary(kind, row), channels.is_complete(row), *error)
+        )
     kinds = [
         Kind(
             name,
@@ -219,13 +233,16 @@ def build_board() -> Board:
         for name, kind in found.channels.items()
     ]
     broken = tuple(plugin for plugin in found.broken if plugin.kind == NOTIFICATION_CHANNELS)
-    return Board(
+    return ChannelsPage(
         tuple(sorted(kinds, key=lambda kind: (not kind.instances, kind.label.casefold()))), broken, tuple(orphans)
     )
 
 
 def describe_new_channel(kind_name: str) -> ChannelPage:
-    """The page for a channel that does not exist yet. Raises NotFound for a kind that is not installed."""
+    """Return the page of a new channel.
+
+    Raises NotFound for a kind that is not installed.
+    """
     kind = registry().channels.get(kind_name)
     if kind is None:
         raise NotFound(f"No channel type {kind_name!r} is installed")
@@ -236,23 +253,23 @@ def describe_new_channel(kind_name: str) -> ChannelPage:
 def edit_channel(
     channel_id: int, visible: frozenset[str] | None, *, is_sent: bool = True, before_id: int | None = None
 ) -> ChannelPage:
-    """The page of a channel with its form, filled from what is stored, with `is_sent` from the request where it can.
+    """Return the page of a channel with its form.
 
-    Raises NotFound.
+    Filled from the stored settings; with `is_sent` from the request where possible. Raises NotFound.
     """
     page = find_channel(channel_id, visible, before_id=before_id)
     if page.kind is None or page.row is None:
         return page
     lost = channels.unreadable_settings(page.row)
     source = {} if is_sent else {"formdata": None}
-    form = form_for(page.kind, channels.shown_settings(page.row), lost)(**source, is_enabled=page.row.is_enabled)
+    form = form_for(page.kind, channels.visible_settings(page.row), lost)(**source, is_enabled=page.row.is_enabled)
     return replace(page, form=form)
 
 
 def find_channel(channel_id: int, visible: frozenset[str] | None, *, before_id: int | None = None) -> ChannelPage:
-    """A channel with what went through it lately, or before a delivery, as far as this person may see the servers.
+    """Return a channel with its recent deliveries, or those before a delivery.
 
-    Raises NotFound.
+    Only deliveries about servers visible to the user. Raises NotFound.
     """
     row = channels.find_channel(channel_id)
     found = delivery_history.find_deliveries(
@@ -269,7 +286,7 @@ def find_channel(channel_id: int, visible: frozenset[str] | None, *, before_id: 
 
 
 def deletion_question(page: ChannelPage) -> Confirmation:
-    """What to ask before a channel is deleted."""
+    """Return the confirmation for deleting a channel."""
     if page.row is None:
         raise NotFound("Channel not found")
     sentences = [
@@ -289,36 +306,42 @@ def deletion_question(page: ChannelPage) -> Confirmation:
     )
 
 
-def send_test(channel_id: int, actor: Actor, now: datetime) -> Trial:
-    """Send a test message through a channel as it is stored, and say how it went. Raises NotFound."""
+def send_test(channel_id: int, actor: Actor, now: datetime) -> ChannelTest:
+    """Send a test message through a stored channel and return the result.
+
+    Raises NotFound.
+    """
     try:
         test_messages.send_through(channel_id, actor=actor, now=now)
     except NotFound:
         raise
     except test_messages.NotificationTestFailed as failure:
         reason = failure_text(channels.find_channel(channel_id).kind, failure.reason)
-        return Trial(False, _("Not delivered. %(reason)s", reason=reason), now)
+        return ChannelTest(False, _("Not delivered. %(reason)s", reason=reason), now)
     except AppError as refusal:
-        return Trial(False, _("Not sent. %(reason)s", reason=refusal.message), now)
-    return Trial(True, _("The test notification was delivered."), now)
+        return ChannelTest(False, _("Not sent. %(reason)s", reason=refusal.message), now)
+    return ChannelTest(True, _("The test notification was delivered."), now)
 
 
 def standard_id(kind_name: str) -> int | None:
-    """The id of the standard channel of a kind, where there is one."""
+    """Return the id of the standard channel of a kind, or None."""
     row = channels.standard(kind_name)
     return None if row is None else row.id
 
 
 def standard_state(kind_name: str) -> str:
-    """How the standard channel of a kind is: `incomplete`, `failing` or `complete`."""
+    """Return the state of the standard channel of a kind.
+
+    `incomplete`, `failing` or `complete`.
+    """
     row = channels.standard(kind_name)
     if row is None or not channels.is_complete(row):
         return "incomplete"
-    return "failing" if row.id in _troubles() else "complete"
+    return "failing" if row.id in _delivery_errors() else "complete"
 
 
-def _troubles() -> dict[int, str]:
-    return {trouble.channel_id: failure_text(trouble.kind, trouble.error) for trouble in channels.channel_troubles()}
+def _delivery_errors() -> dict[int, str]:
+    return {failing.channel_id: failure_text(failing.kind, failing.error) for failing in channels.failing_channels()}
 
 
 def _title(row: Channel) -> str:
@@ -326,12 +349,12 @@ def _title(row: Channel) -> str:
 
 
 def _about(kind: type[NotificationChannel]) -> str:
-    """What kind of channel it is, in a sentence."""
+    """Return the description of a kind in one sentence."""
     return plugin_text(kind, kind.description)
 
 
 def _summary(kind: type[NotificationChannel], row: Channel) -> str:
-    """Where it leads: the settings that it needs, without those that are kept closed."""
+    """Return the required settings as text, without secrets."""
     shown = (
         str(row.settings.get(name) or "").strip()
         for name, field in kind.Settings().fields.items()
@@ -340,18 +363,18 @@ def _summary(kind: type[NotificationChannel], row: Channel) -> str:
     return " · ".join(filter(None, shown))
 
 
-# Views of the tab of notification channels.
+# Views
 
 
 def show_all() -> ResponseReturnValue:
-    """Every kind of channel that is installed, with what is set up of it."""
+    """Show all installed kinds of channels with their channels."""
     return _show_all(alarm_limits_form())
 
 
 @settings_bp.post("/channels/limits")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_alarm_limits() -> ResponseReturnValue:
-    """Choose which notifications are sent that do not follow from the status of a run."""
+    """Save which alerts that do not depend on the status of a run are sent."""
     form = alarm_limits_form(is_sent=True)
     if not form.attempt(actor(), runtime.now()):
         return _show_all(form), 400
@@ -360,47 +383,47 @@ def save_alarm_limits() -> ResponseReturnValue:
 
 
 def show_standard(kind: str) -> ResponseReturnValue:
-    """The standard channel of a kind, which has a tab of its own; the form for it where there is none."""
+    """Show the standard channel of a kind, or the form for creating it."""
     channel_id = standard_id(kind)
     return _show(describe_new_channel(kind) if channel_id is None else edit_channel(channel_id, visible_server_ids()))
 
 
 @settings_bp.get("/channels/new/<kind>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def new_channel(kind: str) -> ResponseReturnValue:
-    """The form for another channel."""
+    """Show the form for another channel."""
     return _show(describe_new_channel(kind))
 
 
 @settings_bp.post("/channels/new/<kind>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def create_channel(kind: str) -> ResponseReturnValue:
-    """Set up a channel."""
+    """Create a channel."""
     page = describe_new_channel(kind)
     return _after_saving(page, page.create(actor(), runtime.now()))
 
 
 @settings_bp.get("/channels/<int:channel_id>")
 def show_channel(channel_id: int) -> ResponseReturnValue:
-    """A channel: its settings, a test, and what went through it.
+    """Show a channel: settings, test and recent deliveries.
 
-    Accounts that may see chosen servers only see what went through it about these.
+    Accounts that can see selected servers only see the deliveries about these.
     """
     return _show(edit_channel(channel_id, visible_server_ids(), before_id=_before_id()))
 
 
 @settings_bp.post("/channels/<int:channel_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_channel(channel_id: int) -> ResponseReturnValue:
-    """Change a channel."""
+    """Save a channel."""
     page = edit_channel(channel_id, visible_server_ids())
     return _after_saving(page, page.change(actor(), runtime.now()))
 
 
 @settings_bp.post("/channels/<int:channel_id>/quiet-hours")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_quiet_hours(channel_id: int) -> ResponseReturnValue:
-    """Choose when a channel keeps still."""
+    """Save the quiet hours of a channel."""
     row = channels.find_channel(channel_id)
     form = quiet_hours_form(row, is_sent=True)
     if not form.attempt(row, actor(), runtime.now()):
@@ -410,18 +433,18 @@ def save_quiet_hours(channel_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.post("/channels/<int:channel_id>/switch")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def switch_channel(channel_id: int) -> ResponseReturnValue:
-    """Switch a channel on or off."""
+    """Enable or disable a channel."""
     is_enabled = request.form.get("is_enabled") == "1"
     channel_settings.switch_channel(channel_id, is_enabled=is_enabled, actor=actor(), now=runtime.now())
     return redirect(url_for("settings.index", tab="channels"), 303)
 
 
 @settings_bp.post("/channels/<int:channel_id>/test")
-@guarded(Guard.LOGIN, needs_all_servers=True)
-def try_channel(channel_id: int) -> ResponseReturnValue:
-    """Send a test message and say how it went: in place, or above the page where there is no script."""
+@guarded(Access.USER, needs_all_servers=True)
+def send_channel_test(channel_id: int) -> ResponseReturnValue:
+    """Send a test message and show the result: in place, or above the page without JavaScript."""
     count_test(current_user, runtime.now())
     trial = send_test(channel_id, actor(), runtime.now())
     if "HX-Request" in request.headers:
@@ -431,15 +454,15 @@ def try_channel(channel_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.get("/channels/<int:channel_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_deletion(channel_id: int) -> ResponseReturnValue:
-    """Ask whether a channel shall be deleted, in a dialog or on a page."""
+    """Ask for confirmation before deleting a channel, in a dialog or on a page."""
     page = find_channel(channel_id, ALL_SERVERS)
     return ask_confirmation(deletion_question(page), tab=page.tab, label=_("Notification channels"))
 
 
 @settings_bp.post("/channels/<int:channel_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_channel(channel_id: int) -> ResponseReturnValue:
     """Delete a channel."""
     page = find_channel(channel_id, ALL_SERVERS)
@@ -450,15 +473,15 @@ def delete_channel(channel_id: int) -> ResponseReturnValue:
 
 @settings_bp.get("/channels/<int:channel_id>/history")
 def channel_history(channel_id: int) -> ResponseReturnValue:
-    """What went through a channel, for the part of the page that keeps itself fresh."""
+    """Show the deliveries of a channel: the part of the page that refreshes itself."""
     page = find_channel(channel_id, visible_server_ids(), before_id=_before_id())
     return render_template("notifications/history.html", page=page, event_words=EVENTS)
 
 
 @settings_bp.post("/channels/<int:channel_id>/deliveries/<int:delivery_id>/again")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def send_again(channel_id: int, delivery_id: int) -> ResponseReturnValue:
-    """Try a message once more, at once."""
+    """Retry a delivery now."""
     delivery_history.retry_delivery(delivery_id, actor=actor(), now=runtime.now())
     return redirect(url_for("settings.show_channel", channel_id=channel_id, _anchor="history"), 303)
 
@@ -468,7 +491,7 @@ def _before_id() -> int | None:
 
 
 def _show_all(form: AlarmLimitsForm) -> str:
-    return render_template("notifications/channels.html", tab="channels", board=build_board(), form=form)
+    return render_template("notifications/channels.html", tab="channels", page=build_page(), form=form)
 
 
 def _show(page: ChannelPage, quiet_form: QuietHoursForm | None = None) -> str:

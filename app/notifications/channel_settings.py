@@ -1,4 +1,4 @@
-"""Setting channels up, switching and deleting them; each with its entry in the audit log, in one transaction."""
+"""Create, change, enable and delete channels, with audit entries."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ NAME_LENGTH = 64
 def create_channel(
     kind: str, name: str, values: Mapping[str, Any], *, is_enabled: bool, actor: Actor, now: datetime
 ) -> Channel:
-    """Set up another channel of a kind.
+    """Create another channel of a kind.
 
     Raises NotFound for a kind that is not installed, AppError with `field="name"` for a bad name, Conflict with the
     same when it is taken, and AppError with `fields` for settings that do not fit.
@@ -48,18 +48,20 @@ def change_channel(
     actor: Actor,
     now: datetime,
 ) -> Channel:
-    """Change the settings that `values` names and forget those that `cleared` names; an absent one stays.
+    """Change the settings in `values` and remove those in `cleared`.
 
-    What cannot be read any more is forgotten too, unless the right key file may still come back. Raises NotFound, and
-    AppError with `fields` for settings that do not fit.
+    Omitted ones are kept.
+
+    Undecryptable settings are removed too, unless the right key file may still be restored. Raises NotFound, and
+    AppError with `fields` for invalid settings.
     """
     with writing():
         row = channels.find_channel(channel_id)
-        before = channels.shown_settings(row) | {"is_enabled": row.is_enabled}
-        lost = set() if secrets.find_trouble() else channels.unreadable_settings(row) - values.keys()
+        before = channels.visible_settings(row) | {"is_enabled": row.is_enabled}
+        lost = set() if secrets.find_key_problem() else channels.unreadable_settings(row) - values.keys()
         forgotten = {*cleared, *lost}
         channels.save_settings(row.kind, row.name, values, now=now, is_enabled=is_enabled, cleared=forgotten)
-        after = channels.shown_settings(row) | {"is_enabled": row.is_enabled}
+        after = channels.visible_settings(row) | {"is_enabled": row.is_enabled}
         changes = {
             name: {"old": before.get(name), "new": after.get(name)}
             for name in sorted(before.keys() | after.keys())
@@ -71,7 +73,10 @@ def change_channel(
 
 
 def switch_channel(channel_id: int, *, is_enabled: bool, actor: Actor, now: datetime) -> None:
-    """Switch a channel on or off, whatever the state of its settings. Raises NotFound."""
+    """Enable or disable a channel, even if its settings are incomplete.
+
+    Raises NotFound.
+    """
     with writing():
         row = channels.find_channel(channel_id)
         if row.is_enabled == is_enabled:
@@ -82,7 +87,7 @@ def switch_channel(channel_id: int, *, is_enabled: bool, actor: Actor, now: date
 
 
 def remove_channel(channel_id: int, *, actor: Actor, now: datetime) -> None:
-    """Delete a channel with its history and what still waits to be sent. Raises NotFound."""
+    """Delete a channel with its history and pending deliveries. Raises NotFound."""
     with writing():
         row = channels.find_channel(channel_id)
         _record("channel_deleted", row, {}, actor, now)
@@ -101,7 +106,7 @@ def _record(action: str, row: Channel, details: Mapping[str, Any], actor: Actor,
     )
 
 
-# The standard mail account, as the reference's settings speak of it; stored like every channel.
+# The standard email account in the terms of the original's settings; stored like every channel.
 
 NEEDED = ("host", "port", "username", "mailto")
 AUDIT_NAMES = {
@@ -118,8 +123,8 @@ AUDIT_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class MailSettings:
-    """A mail account without its password."""
+class EmailSettings:
+    """An email account without its password."""
 
     host: str
     port: int
@@ -133,8 +138,8 @@ class MailSettings:
     is_enabled: bool
 
 
-def find_mail() -> MailSettings | None:
-    """The standard account; None when there is none, when it is incomplete, or of another master key."""
+def find_email_account() -> EmailSettings | None:
+    """Return the standard account; None if missing, incomplete or not decryptable."""
     row = channels.standard(EMAIL)
     if row is None or not channels.is_configured(row):
         return None
@@ -145,12 +150,15 @@ def find_mail() -> MailSettings | None:
     return _without_password(stored, is_enabled=row.is_enabled)
 
 
-def save_mail(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
-    """Store the account; what `values` does not name, the password for one, stays. Raises AppError."""
+def save_email_account(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
+    """Save the account.
+
+    Values that are not in `values`, such as the password, are kept. Raises AppError.
+    """
     with writing():
-        before = find_mail()
+        before = find_email_account()
         channels.save_settings(EMAIL, EMAIL, values, now=now)
-        changes = _mail_changes(before, find_mail())
+        changes = _email_changes(before, find_email_account())
         if changes:
             record_entry(
                 "email_config_updated",
@@ -163,15 +171,16 @@ def save_mail(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> None
             )
 
 
-def save_mail_password(
+def store_email_password(
     password: str, account: Mapping[str, Any], extras: Mapping[str, Any], *, actor: Actor, now: datetime
 ) -> None:
-    """Store another password, and `extras` with it; where there is no account yet, `account` is stored whole.
+    """Save a new password and `extras`.
 
-    Raises AppError when there is none and `account` is not complete.
+    If there is no account yet, `account` is stored as a whole. Raises AppError when there is none and `account` is
+    incomplete.
     """
     with writing():
-        is_known = _mail_row() is not None
+        is_known = _email_row() is not None
         if not is_known and not all(account.get(name) for name in NEEDED):
             raise AppError("Email is not configured, and no configuration was given")
         values = dict(extras) if is_known else {**account, **extras}
@@ -187,10 +196,10 @@ def save_mail_password(
         )
 
 
-def remove_mail(*, actor: Actor, now: datetime) -> None:
+def remove_email_account(*, actor: Actor, now: datetime) -> None:
     """Delete the account. Raises NotFound."""
     with writing():
-        row = _mail_row()
+        row = _email_row()
         if row is None:
             raise NotFound("No SMTP configuration found to delete")
         channels.delete_channel(row.id)
@@ -205,27 +214,27 @@ def remove_mail(*, actor: Actor, now: datetime) -> None:
         )
 
 
-def _mail_row() -> Channel | None:
+def _email_row() -> Channel | None:
     row = channels.standard(EMAIL)
     return row if row is not None and channels.is_configured(row) else None
 
 
-def _without_password(stored: Mapping[str, Any], *, is_enabled: bool) -> MailSettings:
+def _without_password(stored: Mapping[str, Any], *, is_enabled: bool) -> EmailSettings:
     shown = {name: stored[name] for name in AUDIT_NAMES if name != "has_password"}
-    return MailSettings(**shown, has_password=bool(stored["password"]), is_enabled=is_enabled)
+    return EmailSettings(**shown, has_password=bool(stored["password"]), is_enabled=is_enabled)
 
 
-def _mail_changes(before: MailSettings | None, after: MailSettings | None) -> dict[str, Any]:
+def _email_changes(before: EmailSettings | None, after: EmailSettings | None) -> dict[str, Any]:
     pairs = {name: (getattr(before, name, None), getattr(after, name, None)) for name in AUDIT_NAMES}
     return {AUDIT_NAMES[name]: {"old": old, "new": new} for name, (old, new) in pairs.items() if old != new}
 
 
-# The standard ntfy destination, as the reference's settings speak of it; stored like every channel.
+# The standard ntfy destination in the terms of the original's settings; stored like every channel.
 
 
 @dataclass(frozen=True, slots=True)
 class NtfySettings:
-    """Server and topic, and whether there is a token; the token itself stays where it is."""
+    """Server, topic, and whether a token is stored; never the token itself."""
 
     url: str
     topic: str
@@ -233,7 +242,10 @@ class NtfySettings:
 
 
 def read_ntfy() -> NtfySettings:
-    """The standard destination; the public server and no topic where somebody deleted it."""
+    """Return the standard destination.
+
+    If it was deleted: the public server and a blank topic.
+    """
     row = channels.standard(NTFY)
     stored = {} if row is None else row.settings
     url = str(stored.get("url") or channels.DEFAULT_NTFY_URL)
@@ -241,15 +253,17 @@ def read_ntfy() -> NtfySettings:
 
 
 def topic_address() -> str | None:
-    """Where the messages of the standard destination can be read; None while it has no topic."""
+    """Return the URL of the topic of the standard destination; None without a topic."""
     stored = read_ntfy()
     return f"{stored.url.rstrip('/')}/{quote(stored.topic, safe='')}" if stored.topic else None
 
 
 def save_ntfy(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> NtfySettings:
-    """Store server, topic and token; one that is not named stays, and a blank topic becomes a random one.
+    """Save server, topic and token.
 
-    Raises AppError for a server or topic that cannot be right.
+    Omitted values are kept, a blank topic becomes a random one.
+
+    Raises AppError for an invalid server or topic.
     """
     with writing():
         before = read_ntfy()

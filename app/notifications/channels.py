@@ -1,4 +1,4 @@
-"""Configured channels: their settings, kept with encrypted secrets, and a channel made from them."""
+"""Configured channels: stored settings, channel objects and delivery health."""
 
 import logging
 import secrets as randomness
@@ -18,7 +18,7 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
 from app.database import secrets
-from app.database.secrets import leads_elsewhere
+from app.database.secrets import is_other_server
 from app.notifications.models import Channel, Delivery, DeliveryState
 from app.plugin import (
     NC_,
@@ -38,15 +38,15 @@ log = logging.getLogger(__name__)
 NTFY, EMAIL = "ntfy", "email"
 DEFAULT_NTFY_URL = "https://ntfy.sh/"
 TOPIC_PREFIX, TOPIC_LENGTH = "duplistatus-", 12
-# What reading stored settings may raise: a secret of another key, or settings of another version of the plugin.
+# What reading stored settings may raise: a secret encrypted with another key, or settings of another plugin version.
 UNREADABLE = (secrets.Undecryptable, ValidationError)
 MASK = "***"
-# Shorter secrets would blank out single letters of every text.
+# Masking shorter secrets would blank out single letters of every text.
 SHORTEST_MASKED = 3
 
 
-class KeptForAnother(AppError):
-    """A stored secret would reach another server than the one that it was entered for. `fields` names the secrets."""
+class SecretForOtherServer(AppError):
+    """A stored secret would be sent to another server than the one it was entered for. `fields` names the secrets."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         sentence = "Enter it again: the stored one was meant for another server."
@@ -54,7 +54,10 @@ class KeptForAnother(AppError):
 
 
 def ensure_defaults(*, now: datetime) -> None:
-    """Create the standard ntfy channel with a random topic, once for a database: who deletes it wants none."""
+    """Create the standard ntfy channel with a random topic, once per database.
+
+    A deleted one is not created again.
+    """
     if settings_store.get("has_default_channels"):
         return
     with writing() as session:
@@ -65,35 +68,38 @@ def ensure_defaults(*, now: datetime) -> None:
 
 
 def random_topic() -> str:
-    """A topic that nobody guesses: on a public server it is all that keeps strangers out."""
+    """Return a topic that cannot be guessed: on a public server it is the only protection."""
     letters = string.ascii_letters + string.digits
     return TOPIC_PREFIX + "".join(randomness.choice(letters) for _ in range(TOPIC_LENGTH))
 
 
 def standard(kind: str) -> Channel | None:
-    """The channel of a kind that the reference's settings speak of."""
+    """Return the standard channel of a kind, which the original's settings describe."""
     return db.session.scalars(select(Channel).where(Channel.kind == kind, Channel.name == kind)).first()
 
 
 def list_channels() -> list[Channel]:
-    """All channels, by kind and name."""
+    """Return all channels, by kind and name."""
     return list(db.session.scalars(select(Channel).order_by(Channel.kind, Channel.name)))
 
 
 def usable() -> list[Channel]:
-    """The channels that messages can go through: switched on, complete, and of a kind that is installed."""
+    """Return the channels that can send: enabled, complete, and of an installed kind."""
     return [row for row in list_channels() if row.is_enabled and is_configured(row)]
 
 
 def full_name(kind: str, name: str) -> str:
-    """What people call a channel: its kind and, of several of a kind, its own name."""
+    """Return the display name: the kind and, for additional channels, the channel's own name."""
     found = registry().channels.get(kind)
     label = found.label if found else kind
     return label if name == kind else f"{label} {name}"
 
 
 def is_configured(row: Channel) -> bool:
-    """Whether the kind is installed and every setting that it needs is there; secrets are not opened for this."""
+    """Whether the kind is installed and all required settings are present.
+
+    Does not decrypt secrets.
+    """
     kind = registry().channels.get(row.kind)
     if kind is None:
         return False
@@ -102,23 +108,26 @@ def is_configured(row: Channel) -> bool:
 
 
 def is_complete(row: Channel) -> bool:
-    """Whether there is also what those settings call for; without it a channel is tried, and says what it lacks."""
-    return is_configured(row) and not lacks(row)
+    """Whether the settings that other settings require are present too.
+
+    An incomplete channel still tries to send, and its error names what is missing.
+    """
+    return is_configured(row) and not missing_settings(row)
 
 
-def lacks(row: Channel) -> Sequence[str]:
-    """The names of settings that those of a channel call for and that are not there, besides the required ones."""
+def missing_settings(row: Channel) -> Sequence[str]:
+    """Return the names of missing settings that other settings of the channel require."""
     kind = registry().channels.get(row.kind)
-    return kind.lacks(row.settings) if kind else ()
+    return kind.missing_settings(row.settings) if kind else ()
 
 
 def load_settings(row: Channel) -> dict[str, Any]:
-    """The settings of a channel with secrets in clear. Raises `secrets.Undecryptable`."""
-    return opened(row.kind, row.settings)
+    """Return the settings of a channel, decrypted. Raises `secrets.Undecryptable`."""
+    return decrypt_settings(row.kind, row.settings)
 
 
-def opened(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored settings of a kind with secrets in clear. Raises `secrets.Undecryptable`."""
+def decrypt_settings(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Decrypt stored settings of a kind. Raises `secrets.Undecryptable`."""
     schema = _schema(kind)
     values = dict(stored)
     for name in _encrypted(schema):
@@ -128,10 +137,12 @@ def opened(kind: str, stored: Mapping[str, Any]) -> dict[str, Any]:
     return loaded
 
 
-def shown_settings(row: Channel) -> dict[str, Any]:
-    """The settings for people: secrets are left out, and `has_<name>` says whether there is one.
+def visible_settings(row: Channel) -> dict[str, Any]:
+    """Return the settings without secrets.
 
-    What another master key has encrypted is left out as well, and named by `unreadable_settings`.
+    `has_<name>` says whether a secret is stored.
+
+    Settings encrypted with another key are omitted and listed by `unreadable_settings`.
     """
     schema = _schema(row.kind)
     hidden = _secret(schema)
@@ -140,12 +151,12 @@ def shown_settings(row: Channel) -> dict[str, Any]:
 
 
 def unreadable_settings(row: Channel) -> frozenset[str]:
-    """The names of the settings that were encrypted with another master key, and have to be entered again."""
+    """Return the names of settings that were encrypted with another key."""
     return frozenset(row.settings.keys() - _readable(_schema(row.kind), row.settings).keys())
 
 
 def find_channel(row_id: int) -> Channel:
-    """A channel by its id. Raises NotFound."""
+    """Return a channel by its id. Raises NotFound."""
     row = db.session.get(Channel, row_id)
     if row is None:
         raise NotFound("Channel not found")
@@ -161,10 +172,12 @@ def save_settings(
     is_enabled: bool | None = None,
     cleared: Collection[str] = (),
 ) -> Channel:
-    """Create a channel or change the settings that `values` names; an absent one, a secret too, stays as it is.
+    """Create a channel or change the settings in `values`.
 
-    Those that `cleared` names are forgotten, so that the schema's defaults hold. Raises AppError with `fields` when
-    the settings do not fit the kind's schema, and KeptForAnother when a secret would follow the channel elsewhere.
+    Omitted ones, also secrets, are kept.
+
+    Those in `cleared` are removed, so that the schema's defaults apply. Raises AppError with `fields` for settings that
+    do not match the kind's schema, and SecretForOtherServer if a secret would be sent to another server.
     """
     schema = _schema(kind)
     with writing() as session:
@@ -172,10 +185,10 @@ def save_settings(
         if row is None:
             row = Channel(kind=kind, name=name, settings={}, created_at=now)
             session.add(row)
-        kept = {name: value for name, value in row.settings.items() if name not in cleared}
-        _check(schema, {**_readable(schema, kept), **values})
-        _refuse_to_follow(schema, row.settings, kept, values)
-        row.settings = {**kept, **_encrypt(schema, values)}
+        remaining = {name: value for name, value in row.settings.items() if name not in cleared}
+        _check(schema, {**_readable(schema, remaining), **values})
+        _check_hosts(schema, row.settings, remaining, values)
+        row.settings = {**remaining, **_encrypt(schema, values)}
         row.is_enabled = row.is_enabled is not False if is_enabled is None else is_enabled
         row.updated_at = now
         session.flush()
@@ -183,38 +196,49 @@ def save_settings(
 
 
 def delete_channel(row_id: int) -> None:
-    """Remove a channel with its deliveries. Raises NotFound."""
+    """Delete a channel with its deliveries. Raises NotFound."""
     with writing() as session:
         session.delete(find_channel(row_id))
 
 
 def open_stored(kind: str, stored: Mapping[str, Any]) -> NotificationChannel:
-    """A channel ready to send, from its settings as they are stored. Raises NotFound and what UNREADABLE names."""
-    settings = opened(kind, stored)
+    """Return a channel object made from the stored settings.
+
+    Raises NotFound and the errors in UNREADABLE.
+    """
+    settings = decrypt_settings(kind, stored)
     return registry().channels[kind](settings)
 
 
-def subscription(row: Channel, target: str = "") -> str | None:
-    """What a phone opens to receive messages by a channel; None where there is no such thing, or settings lack."""
+def subscribe_url(row: Channel, target: str = "") -> str | None:
+    """Return the URL by which a phone subscribes to a channel.
+
+    None if unsupported or incomplete.
+    """
     if not is_configured(row):
         return None
     try:
-        return open_stored(row.kind, row.settings).subscription(target or None)
+        return open_stored(row.kind, row.settings).subscribe_url(target or None)
     except UNREADABLE:
         return None
 
 
 def open_channel(kind: str, settings: Mapping[str, Any]) -> NotificationChannel:
-    """A channel ready to send, from settings in clear. Raises AppError when they do not fit the schema."""
+    """Return a channel object made from decrypted settings.
+
+    Raises AppError for invalid ones.
+    """
     schema = _schema(kind)
     _check(schema, settings)
     return registry().channels[kind](schema.load(dict(settings)))
 
 
 def send_once(channel: NotificationChannel, message: Message) -> None:
-    """Send now, without a further try. Raises DeliveryError whose text holds no secret of the channel.
+    """Send now, without retries.
 
-    What else a plugin raises is told by its kind alone: its text may quote any part of a secret.
+    Raises DeliveryError whose text contains no secret of the channel.
+
+    Of unexpected exceptions only the type is named: their text may quote parts of a secret.
     """
     try:
         with guarded_connections():
@@ -225,7 +249,7 @@ def send_once(channel: NotificationChannel, message: Message) -> None:
         ) from None
     except ForbiddenAddress as error:
         raise DeliveryError(masked(f"{channel.label}: {error}", channel), permanent=True) from None
-    except Exception as error:  # a plugin's mistake must not stop the outbox
+    except Exception as error:  # an error in a plugin must not stop the delivery worker
         kind, steps = type(error).__name__, "".join(traceback.format_tb(error.__traceback__))
         log.error("channel %s raised %s:\n%s", channel.name, kind, steps)
         text = NC_("failure", "the channel failed unexpectedly ({error}); the application log says where")
@@ -233,13 +257,13 @@ def send_once(channel: NotificationChannel, message: Message) -> None:
 
 
 def audit_label(channel: NotificationChannel) -> str:
-    """What the audit log calls a kind of channel."""
-    # wire: the two first ones are written so by the reference.
+    """Return the name of a kind of channel in the audit log."""
+    # wire: the original writes these two like this.
     return {NTFY: "NTFY", EMAIL: "Email"}.get(channel.name, channel.label)
 
 
 def masked(text: str, channel: NotificationChannel) -> str:
-    """The text without the secrets of the channel, should one have slipped in."""
+    """Return the text with secrets of the channel masked."""
     for name in _secret(channel.Settings()):
         secret = channel.settings.get(name)
         if isinstance(secret, str) and len(secret) >= SHORTEST_MASKED:
@@ -248,9 +272,9 @@ def masked(text: str, channel: NotificationChannel) -> str:
 
 
 def check_stored(kind: str, stored: object) -> None:
-    """Refuse settings that this program cannot have stored. Raises AppError; a kind that is not installed may hold any.
+    """Reject settings that duplistatus cannot have stored. Raises AppError.
 
-    Those that are missing are fine: a channel that is not complete yet sends nothing.
+    Kinds that are not installed may hold anything. Missing settings are accepted: an incomplete channel sends nothing.
     """
     if not isinstance(stored, dict):
         raise AppError("expected an object")
@@ -281,12 +305,12 @@ def _secret(schema: Schema) -> set[str]:
 
 
 def _encrypted(schema: Schema) -> set[str]:
-    """Secrets, and what is shown but kept as carefully: a user name, for one."""
+    """Return the encrypted settings: secrets and protected ones such as a username."""
     return _secret(schema) | {name for name, field in schema.fields.items() if field.metadata.get("encrypted")}
 
 
 def _readable(schema: Schema, stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Stored settings in clear, without those that another master key has encrypted."""
+    """Return the decrypted settings without those encrypted with another key."""
     closed = _encrypted(schema)
     values = {}
     for name, value in stored.items():
@@ -315,19 +339,27 @@ def _check(schema: Schema, values: Mapping[str, Any]) -> None:
         raise AppError(f"{_label(schema, first)}: {wrong[first]}", fields=wrong) from error
 
 
-def _refuse_to_follow(
-    schema: Schema, stored: Mapping[str, Any], kept: Mapping[str, Any], values: Mapping[str, Any]
+def _check_hosts(
+    schema: Schema, stored: Mapping[str, Any], remaining: Mapping[str, Any], values: Mapping[str, Any]
 ) -> None:
-    """Let no secret that merely stays reach a server that it was not entered for. Raises KeptForAnother."""
-    before, after = _readable(schema, stored), {**_readable(schema, kept), **values}
-    if any(leads_elsewhere(_address(before, name), _address(after, name)) for name in _addresses(schema)):
-        staying = [name for name in schema.fields if name in _secret(schema) and kept.get(name) and name not in values]
-        if staying:
-            raise KeptForAnother({name: _label(schema, name) for name in staying})
+    """Reject a stored secret that would be sent to a new server.
+
+    Raises SecretForOtherServer.
+    """
+    before, after = _readable(schema, stored), {**_readable(schema, remaining), **values}
+    if any(is_other_server(_address(before, name), _address(after, name)) for name in _addresses(schema)):
+        unchanged = [
+            name for name in schema.fields if name in _secret(schema) and remaining.get(name) and name not in values
+        ]
+        if unchanged:
+            raise SecretForOtherServer({name: _label(schema, name) for name in unchanged})
 
 
 def _addresses(schema: Schema) -> list[str]:
-    """The settings that say to which server secrets go: those so marked, else addresses by their kind."""
+    """Return the settings that name the server to which secrets are sent.
+
+    These are the fields marked as such, else those of type URL.
+    """
     return [name for name, field in schema.fields.items() if field.metadata.get("address", _is_address(field))]
 
 
@@ -348,18 +380,16 @@ def _sentence(messages: Any) -> str:
     return " ".join(messages) if isinstance(messages, list) else str(messages)
 
 
-# Whether messages get through a channel: kept with it at each try, so that anybody may ask at any time for nothing.
-#
-# `services.alarms` tells people about a channel that has failed for long.
+# Delivery health of channels, stored at each attempt so that reading it is cheap. `watchdogs` sends the alerts.
 
 UNSYNCHRONISED = {"synchronize_session": False}
-# A channel that works again after so long is believed: a single message that fails between good ones burns no tries.
+# A channel that recovers after this long gets all waiting messages at once; shorter failures change no schedule.
 LONG = timedelta(minutes=15)
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelTrouble:
-    """A channel whose newest try failed, for those who can do something about it."""
+class FailingChannel:
+    """A channel whose latest delivery attempt failed."""
 
     channel_id: int
     kind: str
@@ -370,29 +400,32 @@ class ChannelTrouble:
 
     @property
     def title(self) -> str:
-        """What people call the channel."""
+        """Return the display name of the channel."""
         return full_name(self.kind, self.name)
 
 
-def channel_troubles() -> tuple[ChannelTrouble, ...]:
-    """The channels in use whose newest try did not get through, with the reason and the number of waiting messages.
+def failing_channels() -> tuple[FailingChannel, ...]:
+    """Return the enabled channels whose latest attempt failed.
 
-    For every page to ask: it costs no statement while nothing was written, and one on a handful of rows after that.
+    With the reason and the number of waiting messages. Read by every page: no statement while nothing was written, else
+    one that reads few rows.
     """
-    return cache().get("channel_troubles", _read_troubles)
+    return cache().get("failing_channels", _read_failing)
 
 
-def note_failure(session: Session, channel_id: int, error: str, now: datetime) -> None:
-    """Keep the reason of a failed try, and when the first one of a row of failures was."""
+def record_failure(session: Session, channel_id: int, error: str, now: datetime) -> None:
+    """Store the reason of a failed attempt, and the time of the first consecutive failure."""
     since_at = func.coalesce(Channel.failing_since_at, literal(now, Channel.failing_since_at.type))
     statement = update(Channel).where(Channel.id == channel_id).values(failing_since_at=since_at, failing_error=error)
     session.execute(statement, execution_options=UNSYNCHRONISED)
 
 
-def note_success(session: Session, channel_id: int, now: datetime) -> None:
-    """Have a channel count as working; whether people were told that it did not stays, so that they hear of it.
+def record_success(session: Session, channel_id: int, now: datetime) -> None:
+    """Mark the channel healthy.
 
-    What waited for a further try while it failed for long is due now, and not in some hours.
+    Keeps `failure_told_at`, which triggers the recovery notification.
+
+    After a long failure all messages waiting for a retry are due now.
     """
     since_at = session.scalar(select(Channel.failing_since_at).where(Channel.id == channel_id))
     if since_at is None:
@@ -405,7 +438,7 @@ def note_success(session: Session, channel_id: int, now: datetime) -> None:
         session.execute(hurry, execution_options=UNSYNCHRONISED)
 
 
-def _read_troubles() -> tuple[ChannelTrouble, ...]:
+def _read_failing() -> tuple[FailingChannel, ...]:
     failing = db.session.execute(
         select(Channel.id, Channel.kind, Channel.name, Channel.failing_error, Channel.failing_since_at)
         .where(Channel.failing_since_at.is_not(None), Channel.is_enabled)
@@ -417,7 +450,7 @@ def _read_troubles() -> tuple[ChannelTrouble, ...]:
     unfinished = Delivery.state.in_((DeliveryState.QUEUED, DeliveryState.SENDING))
     waiting = {row.channel_id: row.waiting for row in db.session.execute(counted.where(unfinished))}
     return tuple(
-        ChannelTrouble(
+        FailingChannel(
             row.id, row.kind, row.name, row.failing_error or "", row.failing_since_at, waiting.get(row.id, 0)
         )
         for row in failing

@@ -1,4 +1,7 @@
-"""Settings: of jobs, mail, push, templates, tolerance and frequency."""
+"""API of the settings.
+
+Jobs, email, ntfy, templates, grace period, reminders, free disk space, external monitor.
+"""
 
 from typing import Any
 
@@ -51,7 +54,7 @@ from app.notifications.configuration_schemas import (
 from app.notifications.default_templates import default_templates
 from app.notifications.messages import language
 from app.notifications.settings import read_templates
-from app.plugin import AnyOf, ApiGroup, Guard, described, guarded
+from app.plugin import Access, AnyOf, ApiGroup, described, guarded
 from app.schedules import job_settings
 from app.schedules import job_settings as schedules_job_settings
 from app.schedules.api import IntervalOut, dump_interval
@@ -59,7 +62,7 @@ from app.scheduling import control
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import CACHE_SET_A, DONE, MESSAGE, NOT_AVAILABLE, SOMETIMES, IsoInstant, Out, cached_json
 
-# The one answer that holds every setting, as the settings page of the reference asks for it.
+# Everything in one response, for the settings page of the original.
 
 
 class EntryOrDefaultsOut(AdditionalOut):
@@ -132,8 +135,11 @@ _address_out, _job_times_out, _server_out, _template_out = (
 
 
 def dump_all(overview: backups_overview.Overview, visible_server_ids: frozenset[str] | None) -> dict[str, Any]:
-    """Every setting; those of servers that may not be seen are left out, and then where messages go, too."""
-    mail, is_blank = channel_settings.find_mail(), visible_server_ids is not None
+    """Return all settings of visible servers.
+
+    Destinations are omitted if any server is hidden.
+    """
+    mail, is_blank = channel_settings.find_email_account(), visible_server_ids is not None
     return {
         "ntfy": dump_ntfy(channel_settings.read_ntfy(), is_blank=is_blank),
         "templates": dump_templates(),
@@ -148,13 +154,13 @@ def dump_all(overview: backups_overview.Overview, visible_server_ids: frozenset[
 
 
 def dump_templates() -> dict[str, Any]:
-    """The templates in use and their language."""
+    """Return the templates in use and their language."""
     templates = {kind: _template_out.dump(template) for kind, template in read_templates().items()}
     return {"language": language(), **templates}
 
 
 def dump_job_settings(visible_server_ids: frozenset[str] | None) -> dict[str, Any]:
-    """The settings of every job and server by their keys."""
+    """Return the settings of every job and server by their keys."""
     stored = schedules_job_settings.read_all(visible_server_ids)
     is_blank = visible_server_ids is not None
     entries = {key: dump_entry(job, is_blank=is_blank) for key, job in stored.jobs.items()}
@@ -165,7 +171,7 @@ def _dump_job(server: ServerStatus, job: JobStatus) -> dict[str, Any]:
     return _server_out.dump(server) | _job_times_out.dump(job)
 
 
-# Views of the configuration group.
+# Views
 
 bp = Blueprint("configuration", __name__, url_prefix="/configuration")
 
@@ -184,13 +190,13 @@ def unified() -> ResponseReturnValue:
 
 
 @bp.post("/backup-settings")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: {**MESSAGE, "unknownKeys": fields.List(fields.String())}}, body=BackupSettingsIn)
 def save_backup_settings() -> ResponseReturnValue:
     """Save settings of jobs; omitted fields are kept. Unknown keys are returned."""
     changes = BackupSettingsIn().load(json_body())["settings"]
-    # wire: the reference replaces the whole map, so that jobs which are not sent begin their plan anew
-    unknown = job_settings.save(changes, guesses_others_again=True, actor=actor(), now=runtime.now())
+    # wire: the original replaces the whole map, so jobs that are not sent restart their schedule
+    unknown = job_settings.save(changes, resets_inferred_anchors=True, actor=actor(), now=runtime.now())
     return {"message": "Backup settings updated successfully", "unknownKeys": unknown}
 
 
@@ -201,28 +207,28 @@ def show_email() -> ResponseReturnValue:
 
     Values are blank for accounts that can see selected servers only.
     """
-    mail = channel_settings.find_mail()
+    mail = channel_settings.find_email_account()
     message = "Email can be sent." if mail else "Email is not configured."
     config = dump_mail(mail, is_blank=is_limited(current_user)) if mail else None
     return {"configured": mail is not None, "config": config, "message": message}
 
 
 @bp.post("/email")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: DONE}, body=EmailIn)
 @named_as_in(EmailIn)
 def save_email() -> ResponseReturnValue:
     """Save the email settings; an omitted password is kept."""
-    channel_settings.save_mail(EmailIn().load(json_body()), actor=actor(), now=runtime.now())
+    channel_settings.save_email_account(EmailIn().load(json_body()), actor=actor(), now=runtime.now())
     return {"success": True, "message": "SMTP configuration saved successfully"}
 
 
 @bp.delete("/email")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: DONE}, errors=(404,))
 def delete_email() -> ResponseReturnValue:
     """Delete the email settings. 404 if there are none."""
-    channel_settings.remove_mail(actor=actor(), now=runtime.now())
+    channel_settings.remove_email_account(actor=actor(), now=runtime.now())
     return {"success": True, "message": "SMTP configuration deleted successfully"}
 
 
@@ -234,7 +240,7 @@ def show_email_token() -> ResponseReturnValue:
 
 
 @bp.patch("/email/password")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: MESSAGE}, body=EmailPasswordIn)
 @named_as_in(MailFields)
 def save_email_password() -> ResponseReturnValue:
@@ -242,7 +248,7 @@ def save_email_password() -> ResponseReturnValue:
     change = EmailPasswordIn().load(json_body())
     account = change["config"]
     extras = {name: account[name] for name in ("sender_name", "from_address", "requires_login") if name in account}
-    channel_settings.save_mail_password(change["password"], account, extras, actor=actor(), now=runtime.now())
+    channel_settings.store_email_password(change["password"], account, extras, actor=actor(), now=runtime.now())
     return {"message": "Email password updated successfully"}
 
 
@@ -254,7 +260,7 @@ def show_frequency() -> ResponseReturnValue:
 
 
 @bp.post("/notifications")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: AnyOf(FrequencyOut, NtfySavedOut)}, body=AnyOf(FrequencyIn, NtfySettingsIn))
 def save_notifications() -> ResponseReturnValue:
     """Save the repeat interval (body with `value`) or the ntfy destination (body with `ntfy`)."""
@@ -263,7 +269,7 @@ def save_notifications() -> ResponseReturnValue:
 
 
 def save_frequency(body: dict[str, object]) -> ResponseReturnValue:
-    """Save how often the same lateness is told."""
+    """Save how often an overdue notification is repeated."""
     value = FrequencyIn().load(body)["value"]
     notifications_settings.save_frequency(value, actor=actor(), now=runtime.now())
     return {"value": value}
@@ -291,7 +297,7 @@ def show_tolerance() -> ResponseReturnValue:
 
 
 @bp.post("/overdue-tolerance")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: MESSAGE}, body=ToleranceIn)
 def save_tolerance() -> ResponseReturnValue:
     """Save the grace period and update the schedule of every job."""
@@ -301,7 +307,7 @@ def save_tolerance() -> ResponseReturnValue:
 
 
 @bp.post("/templates")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: MESSAGE}, body=TemplatesIn)
 def save_templates() -> ResponseReturnValue:
     """Save templates, and the language if given."""
@@ -312,7 +318,7 @@ def save_templates() -> ResponseReturnValue:
 
 
 @bp.get("/templates/defaults")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 @described({200: TemplateSetOut}, query=DefaultsQuery)
 def show_default_templates() -> ResponseReturnValue:
     """Get the default templates in a language."""
@@ -321,7 +327,7 @@ def show_default_templates() -> ResponseReturnValue:
 
 
 @bp.get("/free-space")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: FreeSpaceIn})
 def show_free_space() -> ResponseReturnValue:
     """Get the minimum free disk space before an alert is sent."""
@@ -329,7 +335,7 @@ def show_free_space() -> ResponseReturnValue:
 
 
 @bp.put("/free-space")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: FreeSpaceIn}, body=FreeSpaceIn)
 def save_free_space() -> ResponseReturnValue:
     """Set the minimum free disk space before an alert is sent; 0 means never."""
@@ -338,7 +344,7 @@ def save_free_space() -> ResponseReturnValue:
 
 
 @bp.get("/external-monitor")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ExternalMonitorStateOut})
 def show_monitor() -> ResponseReturnValue:
     """Get the external monitor, without its token, and the result of the last ping."""
@@ -346,17 +352,17 @@ def show_monitor() -> ResponseReturnValue:
 
 
 @bp.put("/external-monitor")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ExternalMonitorStateOut}, body=ExternalMonitorIn)
 def save_monitor() -> ResponseReturnValue:
     """Change settings of the external monitor; omitted fields are kept."""
     external_monitor.save(ExternalMonitorIn().load(json_body()), actor=actor(), now=runtime.now())
-    control.take_over()
+    control.apply_settings()
     return show_monitor()
 
 
 @bp.post("/external-monitor/ping")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ExternalMonitorStateOut}, errors=(400,))
 def ping_monitor() -> ResponseReturnValue:
     """Send a ping now, even if pings are disabled; `lastPing` has the result. 400 without a URL."""

@@ -1,4 +1,7 @@
-"""Wire forms of the settings. What is missing is said in the contract's words, what is wrong by its field."""
+"""Schemas of the settings API.
+
+Messages for missing values are those of the contract; invalid values are named by field.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +16,7 @@ from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
 from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
 from app.database.external_monitor import LONGEST_TOKEN, ExternalMonitor, PingResult
 from app.database.monitor_pings import SERVICES
-from app.notifications.channel_settings import MailSettings, NtfySettings
+from app.notifications.channel_settings import EmailSettings, NtfySettings
 from app.notifications.rules import EVENTS, WARNINGS
 from app.plugin import AppError, validate_one_line
 from app.reports.fields import read_instant_or_none
@@ -23,21 +26,27 @@ from app.schedules.job_settings import JobChange
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 from app.web.responses import SOMETIMES, TEXT, IsoInstant, Out
 
-# What stands for a stored token; sent back like this it means that the token stays.
+# Placeholder of a stored token; when it is sent back, the token is kept.
 MASK = "********"
 OLD_UNITS = {"hour": "h", "day": "D"}
 KINDS_OF_SWITCHES = {"ntfy_enabled": "ntfy", "email_enabled": "email"}
 
 
 def refuse_without(data: Any, name: str, sentence: str) -> None:
-    """Raise ValidationError when a body lacks the one thing that it is about; an empty object names no change."""
+    """Raise ValidationError if a body lacks its one required key.
+
+    An empty object means no change.
+    """
     if not data.get(name) and data.get(name) != {}:
         raise ValidationError(sentence)
 
 
 @contextmanager
 def named_as_in(schema: type[Schema]) -> Iterator[None]:
-    """Have what a service refuses name its fields as the sender does; for use as a decorator too."""
+    """Rename the fields in errors of a service to the names in the request.
+
+    Also usable as a decorator.
+    """
     try:
         yield
     except AppError as refusal:
@@ -63,7 +72,7 @@ class EntryIn(Lenient):
     allowed_weekdays = fields.List(
         fields.Integer(strict=True, validate=validate.OneOf(sorted(EVERY_DAY))), data_key="allowedWeekDays"
     )
-    planned_at = fields.String(data_key="time", allow_none=True)
+    expected_at = fields.String(data_key="time", allow_none=True)
     overdue_tolerance = fields.String(
         data_key="overdueTolerance", allow_none=True, validate=validate.OneOf(tuple(TOLERANCES))
     )
@@ -77,7 +86,7 @@ class EntryIn(Lenient):
 
     @pre_load
     def modernise(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Read the form of versions before 3.1: a number and a unit, both channels on, every day."""
+        """Convert the format before 3.1: a number and a unit, both channels on, every day."""
         if not isinstance(data, dict) or "intervalUnit" not in data:
             return data
         number, unit = data.get("expectedInterval"), OLD_UNITS.get(str(data["intervalUnit"]))
@@ -85,15 +94,15 @@ class EntryIn(Lenient):
             raise ValidationError("expected hour or day", "intervalUnit")
         if not isinstance(number, int) or isinstance(number, bool) or number <= 0:
             raise ValidationError("expected a whole number above zero", "expectedInterval")
-        kept = {name: data[name] for name in ("notificationEvent", "overdueBackupCheckEnabled") if name in data}
+        others = {name: data[name] for name in ("notificationEvent", "overdueBackupCheckEnabled") if name in data}
         modern = {"expectedInterval": f"{number}{unit}", "allowedWeekDays": sorted(EVERY_DAY)}
-        return kept | modern | {"ntfyEnabled": True, "emailEnabled": True}
+        return others | modern | {"ntfyEnabled": True, "emailEnabled": True}
 
     @post_load
     def make(self, values: dict[str, Any], **_options: Any) -> JobChange:
-        """The change as the service takes it."""
-        # wire: what is blank or no date names none, as in the reference
-        planned_at = read_instant_or_none(values.pop("planned_at", None), runtime.settings().zone)
+        """Return the change as a value of the service."""
+        # wire: a blank or invalid date counts as none, as in the original
+        expected_at = read_instant_or_none(values.pop("expected_at", None), runtime.settings().zone)
         switches = {kind: values.pop(name) for name, kind in KINDS_OF_SWITCHES.items() if name in values}
         if "expected_interval" in values:
             values["expected_interval"] = _interval(values["expected_interval"])
@@ -101,11 +110,11 @@ class EntryIn(Lenient):
             values["allowed_weekdays"] = weekday_mask(values["allowed_weekdays"])
         if values.get("additional_event") == "":
             values["additional_event"] = None
-        return JobChange(values, switches, planned_at)
+        return JobChange(values, switches, expected_at)
 
 
 class ByKey(fields.Dict):
-    """A mapping whose troubles stand under its keys alone, without marshmallow's word for a value."""
+    """A mapping whose errors are listed by key alone, without marshmallow's "value" level."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         try:
@@ -113,7 +122,7 @@ class ByKey(fields.Dict):
         except ValidationError as error:
             if not isinstance(error.messages, dict):
                 raise
-            raise ValidationError({key: told.get("value", told) for key, told in error.messages.items()}) from error
+            raise ValidationError({key: entry.get("value", entry) for key, entry in error.messages.items()}) from error
 
 
 class BackupSettingsIn(Lenient):
@@ -123,13 +132,13 @@ class BackupSettingsIn(Lenient):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse a body without settings."""
+        """Reject a body without settings."""
         refuse_without(data, "backupSettings", "backupSettings is required")
         return data
 
 
 class MailFields(Lenient):
-    """The parts of a mail account as they are stored; which of them are needed, the endpoints say."""
+    """Stored fields of an email account; each endpoint decides which are required."""
 
     host = fields.String()
     port = fields.Integer()
@@ -143,7 +152,7 @@ class MailFields(Lenient):
 
     @post_load
     def trim(self, values: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Take blanks off everything but the password."""
+        """Strip whitespace from everything but the password."""
         return {
             name: value.strip() if isinstance(value, str) and name != "password" else value
             for name, value in values.items()
@@ -155,7 +164,10 @@ class EmailIn(MailFields):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Say what is missing or wrong in the contract's order, and fill in what it lets be absent."""
+        """Report missing or invalid fields in the contract's order.
+
+        Adds defaults for optional fields.
+        """
         if not all(data.get(name) for name in ("host", "port", "mailto")):
             raise ValidationError("Missing required fields: host, port, mailto")
         requires_login = data.get("requireAuth") is not False
@@ -182,7 +194,7 @@ class EmailPasswordIn(Lenient):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse a password that is no text."""
+        """Reject a password that is not a string."""
         if not isinstance(data.get("password"), str):
             raise ValidationError("Password must be a string")
         config = data.get("config") or {}
@@ -198,8 +210,8 @@ class FrequencyIn(Lenient):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse other words."""
-        # wire: one sentence, whatever is wrong
+        """Reject unknown values."""
+        # wire: one message for every error
         if data.get("value") not in tuple(FREQUENCIES):
             raise ValidationError("Invalid value")
         return data
@@ -214,7 +226,7 @@ class NtfyIn(Lenient):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Leave out what is null, and a token that consists of asterisks."""
+        """Remove nulls, and a token that consists of asterisks."""
         if not isinstance(data, dict):
             return data
         token = data.get("accessToken")
@@ -233,7 +245,7 @@ class NtfySettingsIn(Lenient):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse a body without it."""
+        """Reject a body without it."""
         if not data.get("ntfy"):
             raise ValidationError("ntfy config is required")
         return data
@@ -279,7 +291,7 @@ class TemplatesIn(Lenient):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse a body without them."""
+        """Reject a body without them."""
         refuse_without(data, "templates", "templates are required")
         return data
 
@@ -291,10 +303,10 @@ class DefaultsQuery(Lenient):
 
     @pre_load
     def check(self, data: Any, **_options: Any) -> Any:
-        """Refuse other words."""
-        # wire: an empty language is the default one, as in the reference
+        """Reject unknown values."""
+        # wire: an empty language is the default one, as in the original
         chosen = {**data, "language": data.get("language") or DEFAULT_LANGUAGE}
-        # wire: the sentence stands alone
+        # wire: the message is not prefixed by a field
         if chosen["language"] not in LANGUAGES:
             raise ValidationError("Invalid language")
         return chosen
@@ -400,8 +412,8 @@ class NtfySavedOut(Out):
 
 _entry_out, _additional_out, _email_out, _ntfy_out = EntryOut(), AdditionalOut(), EmailOut(), NtfyOut()
 _event_out = AdditionalOut(only=("additional_event",))
-_NO_MAIL = MailSettings("", 0, "", "", "", "", "", False, False, False)
-# The defaults of its columns, which a row takes only when it is stored.
+_NO_MAIL = EmailSettings("", 0, "", "", "", "", "", False, False, False)
+# Defaults of the columns, which SQLAlchemy sets only when a row is inserted.
 _NEW_JOB = Job(
     notification_event=WARNINGS,
     is_overdue_check_enabled=True,
@@ -412,9 +424,11 @@ _NEW_JOB = Job(
 
 
 def dump_entry(job: Job, *, is_blank: bool = False) -> dict[str, Any]:
-    """The settings of a job; a job whose runs were all deleted still tells when the newest of them began.
+    """Return the settings of a job.
 
-    With `is_blank` the additional destinations are left out.
+    If all its runs were deleted, with the begin of the newest one.
+
+    With `is_blank` the additional destinations are omitted.
     """
     entry = _entry_out.dump(job)
     if job.last_began_at is None:
@@ -425,29 +439,38 @@ def dump_entry(job: Job, *, is_blank: bool = False) -> dict[str, Any]:
 
 
 def dump_defaults(server: Server, *, is_blank: bool = False) -> dict[str, Any]:
-    """What the jobs of a server inherit, told as the reference does: beside what a new job begins with."""
+    """Return the defaults of a server, with those of new jobs, as the original does."""
     return dump_entry(_NEW_JOB) | dump_additional(server, is_blank=is_blank)
 
 
 def dump_additional(row: Job | Server, *, is_blank: bool = False) -> dict[str, Any]:
-    """The additional destinations that are set; with `is_blank` the event alone."""
+    """Return the additional destinations that are set.
+
+    With `is_blank` only the event is included.
+    """
     dumped = _event_out.dump(row) if is_blank else _additional_out.dump(row)
     return {name: value for name, value in dumped.items() if value is not None}
 
 
-def dump_mail(mail: MailSettings, *, is_blank: bool = False) -> dict[str, Any]:
-    """A mail account; an empty sender is left out. With `is_blank` the values are."""
+def dump_mail(mail: EmailSettings, *, is_blank: bool = False) -> dict[str, Any]:
+    """Return an email account; an empty sender is omitted.
+
+    With `is_blank` the values are blank.
+    """
     dumped = _email_out.dump(_NO_MAIL if is_blank else mail)
     return {name: value for name, value in dumped.items() if value != "" or name not in ("senderName", "fromAddress")}
 
 
 def dump_ntfy(ntfy: NtfySettings, *, is_blank: bool = False) -> dict[str, Any]:
-    """An ntfy destination; with `is_blank` its values are blank."""
+    """Return an ntfy destination; with `is_blank` its values are blank."""
     return _ntfy_out.dump(NtfySettings("", "", False) if is_blank else ntfy)
 
 
 def _interval(text: str) -> str:
-    """The interval as it is kept: what the reader would skip is taken out. Raises ValidationError."""
+    """Return the interval without characters that the parser skips.
+
+    Raises ValidationError.
+    """
     try:
         interval = parse_interval(text)
     except BadInterval as error:
@@ -458,7 +481,7 @@ def _interval(text: str) -> str:
 
 
 def _leading_number(value: Any) -> int | None:
-    """A number, or the digits that a text begins with."""
+    """Return a number, or the leading digits of a text."""
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float):
@@ -469,7 +492,7 @@ def _leading_number(value: Any) -> int | None:
 
 
 def _connection_type(data: dict[str, Any]) -> str:
-    """How to connect; older clients send `secure` instead."""
+    """Return the connection type; older clients send `secure` instead."""
     kind = data.get("connectionType")
     if kind in ("plain", "starttls", "ssl"):
         return str(kind)
@@ -525,6 +548,6 @@ class ExternalMonitorStateOut(ExternalMonitorOut):
 
 
 def dump_monitor(chosen: ExternalMonitor, last: PingResult) -> dict[str, Any]:
-    """The external monitor with its last ping."""
+    """Return the external monitor with its last ping."""
     dumped: dict[str, Any] = ExternalMonitorOut().dump(chosen)
     return dumped | {"lastPing": PingOut().dump(last)}

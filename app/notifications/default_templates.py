@@ -1,4 +1,4 @@
-"""The texts that people get as long as they have not written their own."""
+"""Built-in templates, used until a user changes them."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -8,20 +8,20 @@ from app.notifications.templates import Template
 from app.plugin import N_
 
 SUCCESS_MESSAGE = N_("""\
-The backup {backup_name} of {server_alias} ended with {status}. It began on {backup_date} and took {duration}.
+The backup job {backup_name} on {server_alias} finished with {status}. It started on {backup_date} and took {duration}.
 
 🔍 Note: {server_note}
 ☁️ Uploaded: {uploaded_size}
-💾 Stored in all: {storage_size}
-🔃 Versions kept: {available_versions}
+💾 Storage used: {storage_size}
+🔃 Available versions: {available_versions}
 
 🔗 {details_link}""")
 
-# The reason comes first: on a phone it may be all that shows. The log comes last: it may be cut.
+# The reason comes first: a phone may show nothing else. The log comes last: it may be truncated.
 WARNING_MESSAGE = N_("""\
 {reason}
 
-The backup {backup_name} of {server_alias}, begun on {backup_date}, ended with {status}.
+The backup job {backup_name} on {server_alias}, started on {backup_date}, finished with {status}.
 
 🔍 Note: {server_note}
 ⏰ Duration: {duration}
@@ -30,33 +30,33 @@ The backup {backup_name} of {server_alias}, begun on {backup_date}, ended with {
 🚨 Warnings: {warnings_count}
 🛑 Errors: {errors_count}
 
-⚠️ Please look into it: {details_link}
+⚠️ Please check: {details_link}
 🖥️ Duplicati: {server_url}
 
 📄 Log:
 {log_text}""")
 
 OVERDUE_MESSAGE = N_("""\
-The backup {backup_name} of {server_alias} has not arrived in time.
+The backup job {backup_name} on {server_alias} is overdue.
 
 🔍 Note: {server_note}
-🚨 Last backup: {last_backup_date} ({last_elapsed})
+🚨 Last run: {last_backup_date} ({last_elapsed})
 ⏰ Expected: {expected_date} ({expected_elapsed})
 
-It should run every {backup_interval}, with a tolerance of {overdue_tolerance}.
+Interval: {backup_interval}, grace period: {overdue_tolerance}
 
 ⚠️ Please check the server and its schedule: {details_link}
 🖥️ Duplicati: {server_url}""")
 
 RECOVERED_MESSAGE = N_("""\
-The backup {backup_name} of {server_alias} is fine again: {status} on {backup_date}, after {duration}.
+{backup_name} on {server_alias} has recovered: the run of {backup_date} finished with {status} after {duration}.
 
 🔍 Note: {server_note}
-🚨 Before that: {previous_status}, since {trouble_since} ({trouble_elapsed})
+🚨 Previously: {previous_status}, since {trouble_since} ({trouble_elapsed})
 🕳️ {missed_runs}
 ☁️ Uploaded: {uploaded_size}
-💾 Stored in all: {storage_size}
-🔃 Versions kept: {available_versions}
+💾 Storage used: {storage_size}
+🔃 Available versions: {available_versions}
 
 🔗 {details_link}""")
 
@@ -66,12 +66,12 @@ SUMMARY_MESSAGE = N_("""\
 Needs attention:
 {attention}
 
-✅ Fine: {fine_count}
-⚠️ With warnings: {warning_count}
+✅ OK: {fine_count}
+⚠️ Warnings: {warning_count}
 🛑 Failed: {failed_count}
 🕑 Overdue: {overdue_count}
-☁️ Uploaded in 24 hours: {uploaded_size}
-💾 Stored in all: {storage_size}
+☁️ Uploaded in the last 24 hours: {uploaded_size}
+💾 Storage used: {storage_size}
 
 📄 All backup jobs:
 {jobs}
@@ -81,16 +81,16 @@ Needs attention:
 DIGEST_MESSAGE = N_("""\
 {verdict}
 
-✅ Good runs: {success_rate}
-🔁 Runs: {run_count} (Fine: {fine_count}, With warnings: {warning_count}, Failed: {failed_count})
+✅ Successful runs: {success_rate}
+🔁 Runs: {run_count} (OK: {fine_count}, Warnings: {warning_count}, Failed: {failed_count})
 🕳️ Missed runs: {missed_count}
 ☁️ Uploaded: {uploaded_size}
-💾 Stored in all: {storage_size} ({storage_growth}) {storage_line}
+💾 Storage used: {storage_size} ({storage_growth}) {storage_line}
 
 Needs attention:
 {attention}
 
-📈 Grew most:
+📈 Largest growth:
 {growth}
 
 {duplistatus_link}""")
@@ -116,7 +116,7 @@ DEFAULT_TEMPLATES: Mapping[str, Template] = MappingProxyType(
             tags="duplicati, duplistatus, overdue",
         ),
         "recovered": Template(
-            title=N_("💚 Fine again - {backup_name} @ {server_alias}"),
+            title=N_("💚 Recovered - {backup_name} @ {server_alias}"),
             message=RECOVERED_MESSAGE,
             priority="default",
             tags="duplicati, duplistatus, recovered",
@@ -128,7 +128,7 @@ DEFAULT_TEMPLATES: Mapping[str, Template] = MappingProxyType(
             tags="duplicati, duplistatus, summary",
         ),
         "digest": Template(
-            title=N_("📈 Backups from {period_start} to {period_end}: {success_rate} good"),
+            title=N_("📈 Backups from {period_start} to {period_end}: {success_rate} successful"),
             message=DIGEST_MESSAGE,
             priority="default",
             tags="duplicati, duplistatus, digest",

@@ -1,4 +1,4 @@
-"""Messages on their way, and what became of them."""
+"""API of deliveries: pending, sent and failed notifications."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ from app.accounts.models import ALL_SERVERS
 from app.notifications import channels, delivery_history
 from app.notifications.delivery_history import PastDelivery
 from app.notifications.models import DeliveryState
-from app.plugin import ApiGroup, Guard, described
+from app.plugin import Access, ApiGroup, described
 from app.web.request import actor
 from app.web.responses import IsoInstant, Out
 
-# Wire forms of deliveries.
+# Schemas
 
 USUAL_PAGE, LARGEST_PAGE = 100, 1000
 LARGEST_ID = 2**63 - 1
@@ -80,7 +80,7 @@ _delivery_out = DeliveryOut()
 
 
 def dump_deliveries(found: Sequence[PastDelivery], limit: int) -> dict[str, Any]:
-    """A page of deliveries."""
+    """Return a page of deliveries."""
     next_before = found[-1].delivery.id if len(found) == limit else None
     return {"deliveries": _delivery_out.dump(found, many=True), "nextBefore": next_before}
 
@@ -91,7 +91,7 @@ class TroublesOut(Out):
     channels = fields.List(fields.Nested(TroubleOut))
 
 
-# Views of the deliveries group.
+# Views
 
 bp = Blueprint("deliveries", __name__, url_prefix="/deliveries")
 
@@ -109,7 +109,7 @@ def index() -> ResponseReturnValue:
 @described({200: TroublesOut})
 def failing() -> ResponseReturnValue:
     """List channels whose latest delivery failed, with the reason."""
-    return {"channels": TroubleOut().dump(channels.channel_troubles(), many=True)}
+    return {"channels": TroubleOut().dump(channels.failing_channels(), many=True)}
 
 
 @bp.post("/<int:delivery_id>/retry")
@@ -120,4 +120,4 @@ def retry(delivery_id: int) -> ResponseReturnValue:
     return {"message": "The message is tried again"}, 202
 
 
-group = ApiGroup(name="deliveries", blueprint=bp, guard=Guard.ADMIN, summary="Notification deliveries")
+group = ApiGroup(name="deliveries", blueprint=bp, access=Access.ADMIN, summary="Notification deliveries")

@@ -1,4 +1,4 @@
-"""When a message that did not get through is tried again."""
+"""Delivery of queued notifications: claiming rows, sending, retries."""
 
 import html
 import logging
@@ -25,8 +25,8 @@ from app.notifications.models import Channel, Delivery, DeliveryState
 from app.notifications.rules import shorten
 from app.plugin import NC_, Attachment, DeliveryError, Message, NotificationChannel, Severity
 
-# Waits after the first failure, the second and so on: nine tries over some sixteen hours. A mail server that is mended
-# in the morning still brings the alarm of the night.
+# Waits after the first failure, the second and so on: nine attempts over about 16 hours. A mail server that is repaired
+# in the morning still delivers the alerts of the night.
 WAITS = (
     timedelta(seconds=30),
     timedelta(minutes=2),
@@ -38,23 +38,26 @@ WAITS = (
     timedelta(hours=8),
 )
 MOST_TRIES = len(WAITS) + 1
-# How far, as a share of the wait, a try may come earlier or later, so that many do not come at once.
+# Random deviation of a wait, as a share of it, so that retries are spread.
 JITTER = 0.2
-# What a server may ask for in place of these waits.
+# Bounds of the wait that a server may request instead.
 SHORTEST_ASKED, LONGEST_ASKED = timedelta(seconds=1), timedelta(hours=24)
 
 
 def longest_wait(tries: int) -> timedelta:
-    """How far ahead the next try may lie after some failed ones; what lies further was planned by another clock."""
+    """Return the longest possible wait after some failed attempts.
+
+    A longer one was set by another clock.
+    """
     return WAITS[min(tries, len(WAITS)) - 1] * (1 + JITTER) if tries else timedelta()
 
 
 def next_try_at(tries: int, now: datetime, chance: float, asked_s: float | None = None) -> datetime | None:
-    """The instant of the next try after `tries` failed ones, at least one; None when it is time to give up.
+    """Return the time of the next attempt after `tries` failed ones (at least one).
 
-    `chance` is a random number from 0 to 1. `asked_s` are the seconds that the server asks to wait. The next try is
-    never earlier than that, up to a day. Only the first one comes earlier than planned, else a server that always
-    asks for a second would use up all tries in ten.
+    None means no further attempt. `chance` is a random number from 0 to 1. `asked_s` is the wait in seconds requested
+    by the server. The next attempt is never earlier than that, up to a day. Only the first retry may be earlier than
+    scheduled, else a server that always requests one second would use up all attempts in ten.
     """
     if tries >= MOST_TRIES:
         return None
@@ -65,51 +68,51 @@ def next_try_at(tries: int, now: datetime, chance: float, asked_s: float | None 
     return now + (asked if tries <= 1 else max(asked, planned))
 
 
-# Sends what stands in the outbox: claims rows, sends outside any transaction, records how it went.
+# Protocol: claim rows, send outside any transaction, record the result.
 #
-# A claim is a row's state with an end. Whoever dies while sending leaves a claim that ends, and the row is taken
-# again; so every message is delivered or still queued, and doubled only when the end came between sending and
-# recording, with the same idempotency key.
+# A claim is a state of the row with an end. If a process dies while sending, its claim ends and the row is taken again.
+# So every message is delivered or still queued, and sent twice only if the process ended between sending and recording,
+# with the same idempotency key.
 #
-# Messages about one job reach a destination in their order: "fine again" waits for the alarm before it, until that is
-# delivered or given up. A list of overdue jobs is a message about each of them.
+# Messages about one job reach a destination in order: a recovery notification waits until the alert before it was
+# delivered or has failed. A list of overdue jobs counts as a message about each of them.
 
 log = logging.getLogger(__name__)
 
 WORKERS = 4
-# One destination that hangs must leave room for the others.
+# A destination that does not respond must leave workers for the others.
 WORKERS_PER_CHANNEL = 2
-# Longer than any send may take, time limits of all its steps together.
+# Longer than any send may take, including the timeouts of all its steps.
 CLAIM = timedelta(minutes=3)
-# A channel that takes longer hangs: its message is tried again, and people hear why. Shorter than a claim.
+# A send that takes longer hangs: the message is retried and the failure is reported. Shorter than a claim.
 LONGEST_SEND_S = 120.0
-# Clocks of several machines may differ by this much.
+# Clocks of several hosts may differ by this much.
 CLOCK_SLACK = timedelta(minutes=1)
-# How often a pass that still waits for slow destinations looks for what was queued meanwhile.
+# How often a pass that waits for slow destinations checks for newly queued messages.
 LOOK_AGAIN_S = 0.5
-# How long a stop waits for what is on its way, and when another process may send the rest: this one has ended then.
+# How long a stop waits for active sends; another process may send the rest afterwards.
 LAST_SENDS_S = 3.0
 AFTER_THE_STOP = timedelta(seconds=10)
-# How many due rows a claim looks at, to find some of several channels.
+# Number of due rows a claim reads, to find some of several channels.
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
 UNUSABLE = NC_("failure", "The channel cannot be used as it is set up ({error})")
-# Where an application keeps the sends that it gave up on and that have not ended.
+# Where an application stores abandoned sends that have not ended.
 HUNG = "duplistatus.hung_sends"
-# How often a message looks for the key file that its channel needs. Those looks are no tries.
+# How often a message checks for the key file that its channel needs. These checks do not count as attempts.
 KEY_WAIT = timedelta(seconds=30)
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
-# Messages that share these reach people in their order.
+# Messages with the same values are delivered in order.
 JOB_AT_DESTINATION = (Delivery.channel_id, Delivery.target, Delivery.job_id)
-# Rows change by statements; sessions that hold them read them anew when they need to.
+# Rows are changed by statements; sessions that hold them refresh them when needed.
 UNSYNCHRONISED = {"synchronize_session": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """A message that this process alone may send until `claimed_until`, and the channel it goes through.
+    """A message that only this process may send until `claimed_until`, and its channel.
 
-    `attempts` counts this try. Plain values: a worker's thread has no session.
+    `attempts` includes this attempt. Plain values: the thread of a worker has no session.
     """
 
     id: int
@@ -128,7 +131,7 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A message on its way since `began_s` of the monotonic clock."""
+    """An active send since `began_s` of the monotonic clock."""
 
     claimed: Claimed
     began_s: float
@@ -136,7 +139,7 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one try went; no error is success."""
+    """Result of one attempt; no error means success."""
 
     delivery: Claimed
     channel: NotificationChannel | None
@@ -144,16 +147,16 @@ class Outcome:
 
 
 class WaitsForKey(DeliveryError):
-    """The channel's secrets cannot be opened before the right key file is back."""
+    """The channel's secrets cannot be decrypted until the right key file is restored."""
 
 
 def deliver_due(now: datetime, stopping: Event | None = None) -> int:
-    """Send everything that is due, also what is queued meanwhile; returns how many messages were delivered.
+    """Send everything that is due, also what is queued meanwhile.
 
-    A channel that fails gets no further message in this pass, so that its queue does not burn a try for each
-    message while it is down. Once `stopping` is set nothing more is begun, and what is on its way is waited for a few
-    seconds; the rest goes out soon after the next start. A channel that hangs with as many messages as it may send at
-    once gets no further one until one of them has ended.
+    Returns the number of delivered messages. A channel that fails gets no further message in this pass, so that its
+    queue does not use up an attempt per message while it is down. Once `stopping` is set nothing more is started, and
+    active sends are awaited for a few seconds; the rest is sent soon after the next start. A channel whose sends all
+    hang gets no further message until one of them has ended.
     """
     began = monotonic()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
@@ -190,15 +193,15 @@ def deliver_due(now: datetime, stopping: Event | None = None) -> int:
 
 
 def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
-    """The newest deliveries, newest first: the history that people look at."""
+    """Return the newest deliveries, newest first."""
     wanted = select(Delivery).order_by(Delivery.id.desc()).limit(limit)
     if channel_id is not None:
         wanted = wanted.where(Delivery.channel_id == channel_id)
     return list(db.session.scalars(wanted))
 
 
-def count_late(since_at: datetime, now: datetime) -> int:
-    """How many messages could be sent and have been due since before an instant, of channels that do not fail."""
+def count_overdue(since_at: datetime, now: datetime) -> int:
+    """Count messages that have been due since before an instant, of channels that do not fail."""
     works = Delivery.channel_id.not_in(select(Channel.id).where(Channel.failing_since_at.is_not(None)))
     is_late = or_(
         and_(Delivery.state == DeliveryState.QUEUED, Delivery.next_attempt_at < since_at),
@@ -208,8 +211,11 @@ def count_late(since_at: datetime, now: datetime) -> int:
 
 
 def _is_due(now: datetime) -> ColumnElement[bool]:
-    """Queued and due, or claimed by somebody whose time is over; also when the clock was set back since."""
-    # The last kind counts for killed tries too, of which there may be any number.
+    """Return the condition for due rows: queued and due, or claimed with an expired claim.
+
+    Also true if the clock was set back since.
+    """
+    # The last condition also covers attempts that were killed, of which there may be any number.
     tries = [*((Delivery.attempts == count, longest_wait(count)) for count in range(len(WAITS)))]
     tries.append((Delivery.attempts >= len(WAITS), longest_wait(len(WAITS))))
     is_of_another_clock = [
@@ -227,7 +233,7 @@ def _is_due(now: datetime) -> ColumnElement[bool]:
 
 
 def _in_background(send: Callable[[Flask, Claimed], Outcome], app: Flask, claimed: Claimed) -> Future[Outcome]:
-    """Send in a thread that does not hold up the end of the process, as those of an executor do."""
+    """Send in a daemon thread: threads of an executor delay the end of the process."""
     future: Future[Outcome] = Future()
 
     def work() -> None:
@@ -241,7 +247,10 @@ def _in_background(send: Callable[[Flask, Claimed], Outcome], app: Flask, claime
 
 
 def _find_blocked(hung: dict[Future[Outcome], int]) -> set[int]:
-    """Return the channels that hang with all that they may send at once; what has ended is forgotten."""
+    """Return the channels with as many hanging sends as allowed.
+
+    Forgets sends that have ended.
+    """
     for future in [future for future in hung if future.done()]:
         del hung[future]
     return {channel_id for channel_id, count in Counter(hung.values()).items() if count >= WORKERS_PER_CHANNEL}
@@ -254,7 +263,7 @@ def _give_up_on(claimed: Claimed) -> Outcome:
 
 
 def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
-    """Shorten the claims of messages that are still on their way when this process ends."""
+    """Shorten the claims of messages that are still being sent when this process ends."""
     log.warning("%d notifications are still being sent; they are sent again after the next start", len(hanging))
     with writing() as session:
         for claimed in hanging:
@@ -264,19 +273,22 @@ def _hand_back(hanging: Sequence[Claimed], now: datetime) -> None:
 
 
 def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed]:
-    """Take as many due rows as there are free workers, oldest first, none of a full or failing channel."""
+    """Claim as many due rows as there are free workers, oldest first.
+
+    Skips full and failing channels.
+    """
     free = WORKERS - busy.total()
     full = failing | {channel_id for channel_id, count in busy.items() if count >= WORKERS_PER_CHANNEL}
     is_due = and_(_is_due(now), Delivery.channel_id.not_in(full))
-    # Looks without the write lock first: most find nothing.
+    # Checks without the write lock first: usually nothing is due.
     is_waiting = free > 0 and db.session.scalar(select(Delivery.id).where(is_due).limit(1)) is not None
     ids = _find_next(is_due, now) if is_waiting else []
-    db.session.commit()  # the next look must not see the database as it is now
+    db.session.commit()  # the next check must not read the snapshot of this one
     if not ids:
         return []
     with writing() as session:
         taken: list[Claimed] = []
-        # Another process may have taken some since. Nothing else can come before the rest: new rows have higher ids.
+        # Another process may have claimed some since. Nothing else can come first: new rows have higher ids.
         for row in session.execute(_rows(ids).where(is_due)):
             claimed = Claimed(*(*row, now + CLAIM))
             if len(taken) < free and busy[claimed.channel_id] < WORKERS_PER_CHANNEL:
@@ -292,10 +304,10 @@ def _claim(now: datetime, busy: Counter[int], failing: set[int]) -> list[Claimed
 
 
 def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
-    """Return the ids of the first due rows that come next of all their jobs, oldest first.
+    """Return the ids of the due rows that are first for all their jobs, oldest first.
 
-    A row comes next if no earlier one for its destination about one of its jobs is being sent or waits for a try. One
-    that quiet hours hold back does not count: it must not hold back what may pass.
+    A row is first if no earlier one for its destination about one of its jobs is being sent or waits for a retry.
+    Messages held by quiet hours do not count: they must not block those that may be sent.
     """
     may_go = mutes.may_send(now)
     unsent = and_(Delivery.state.in_(UNSENT), or_(Delivery.state == DeliveryState.SENDING, may_go))
@@ -308,7 +320,7 @@ def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
             for delivery_id, *key in db.session.execute(firsts.add_columns(*JOB_AT_DESTINATION))
         }
         held = _find_held(lists | singles)
-        # The ids that were compared, not asked anew: another process may have finished a first one since.
+        # The compared ids, not queried again: another process may have finished an earlier one since.
         is_other = and_(Delivery.job_id.is_(None), Delivery.id.not_in(_written(held)))
         is_next = or_(is_other, Delivery.id.in_(_written(singles.keys() - held)))
     wanted = select(Delivery.id).where(is_due, may_go, is_next)
@@ -316,8 +328,8 @@ def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
 
 
 def _find_lists(unsent: ColumnElement[bool]) -> dict[int, list[Any]]:
-    """Return the waiting lists of overdue jobs by their ids, each with its jobs at its destination."""
-    # By the index of jobs, which holds few rows without one: the queue itself may be long.
+    """Return the waiting lists of overdue jobs by id, each with its jobs at its destination."""
+    # Uses the index of jobs, in which few rows have no job: the queue itself may be long.
     is_list = (Delivery.job_id.is_(None), Delivery.event == "overdueBackups")
     wanted = select(Delivery.id, Delivery.channel_id, Delivery.target, Delivery.payload).where(*is_list, unsent)
     return {
@@ -338,12 +350,15 @@ def _find_held(keys: Mapping[int, Sequence[Any]]) -> set[int]:
 
 
 def _written(ids: Iterable[int]) -> Any:
-    """Write ids into a statement: a database takes so many values, but not as many parameters."""
+    """Write ids as literals: the number of parameters is limited."""
     return bindparam(None, sorted(ids), expanding=True, literal_execute=True)
 
 
 def _rows(ids: Sequence[int]) -> Select[Any]:
-    """Select rows in the order of their times and lock them; the columns are the fields of `Claimed`."""
+    """Select rows in order of time and lock them.
+
+    The columns are the fields of `Claimed`.
+    """
     return (
         select(
             Delivery.id,
@@ -366,7 +381,7 @@ def _rows(ids: Sequence[int]) -> Select[Any]:
 
 
 def _try(app: Flask, delivery: Claimed) -> Outcome:
-    """Send one message, in a worker's thread and outside any transaction."""
+    """Send one message, in the thread of a worker and outside any transaction."""
     channel = None
     with app.app_context():
         try:
@@ -376,9 +391,9 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
             return Outcome(delivery, channel, error)
         except secrets.Undecryptable as error:
             text = UNUSABLE.format(error=type(error).__name__)
-            waits = secrets.find_trouble() is not None
+            waits = secrets.find_key_problem() is not None
             return Outcome(delivery, channel, WaitsForKey(text) if waits else DeliveryError(text))
-        except Exception as error:  # whatever is wrong with one channel must not stop the others
+        except Exception as error:  # an error in one channel must not stop the others
             log.exception("delivery %s through channel %s/%s crashed", delivery.id, delivery.kind, delivery.name)
             text = UNUSABLE.format(error=type(error).__name__)
             return Outcome(delivery, channel, DeliveryError(text))
@@ -386,7 +401,7 @@ def _try(app: Flask, delivery: Claimed) -> Outcome:
 
 
 def message_for(channel: NotificationChannel, delivery: Claimed) -> Message:
-    """The stored notice in the shape of a channel: its limits, plain text and HTML."""
+    """Return the stored message in the format of a channel: limits, plain text and HTML."""
     return shape_message(
         channel,
         delivery.payload,
@@ -398,7 +413,10 @@ def message_for(channel: NotificationChannel, delivery: Claimed) -> Message:
 
 
 def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **given: Any) -> Message:
-    """A message from a notice's payload, shortened to what the channel takes; `given` are further fields."""
+    """Return a message from a payload, truncated to the channel's limits.
+
+    `given` are further fields.
+    """
     text, in_bytes = payload["text"], channel.limits_in_bytes
     body = shorten(markdown.to_plain(text), channel.body_limit, in_bytes=in_bytes)
     marked = markdown.to_markdown(text)
@@ -409,7 +427,7 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
         title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
         body=body,
         html=markdown.to_html(text if is_whole else markdown.escape(body)) + "".join(map(_picture_html, pictures)),
-        # Cut Markdown might end within a mark: then plain text says it.
+        # Truncated Markdown might end within markup: then plain text is used.
         markdown=marked if payload["is_formatted"] and is_whole else None,
         severity=Severity(payload["severity"]),
         priority=payload["priority"],
@@ -428,7 +446,10 @@ def _picture_html(picture: Attachment) -> str:
 
 
 def _record(outcome: Outcome, now: datetime) -> None:
-    """Write down how a try went. Giving up is audited; a try that will be repeated is seen in the history."""
+    """Record the result of an attempt.
+
+    A final failure is audited; a retry shows in the history only.
+    """
     delivery, error = outcome.delivery, outcome.error
     values: dict[str, Any] = {"claimed_until": None}
     if error is None:
@@ -446,14 +467,14 @@ def _record(outcome: Outcome, now: datetime) -> None:
                 values["claimed_until"] = again_at
         log.warning("delivery %s: %s (try %s)", delivery.id, error, delivery.attempts)
     is_ours = [Delivery.id == delivery.id]
-    if error is not None:  # a message that went out is delivered, whoever holds the claim now
+    if error is not None:  # a message that was sent is delivered, even without the claim
         is_ours += [Delivery.state == DeliveryState.SENDING, Delivery.claimed_until == delivery.claimed_until]
     with writing() as session:
         session.execute(update(Delivery).where(*is_ours).values(values), execution_options=UNSYNCHRONISED)
         if error is None:
-            channels.note_success(session, delivery.channel_id, now)
+            channels.record_success(session, delivery.channel_id, now)
         else:
-            channels.note_failure(session, delivery.channel_id, values["last_error"], now)
+            channels.record_failure(session, delivery.channel_id, values["last_error"], now)
         if values.get("finished_at"):
             _audit(outcome, now)
 
@@ -476,7 +497,7 @@ def _audit(outcome: Outcome, now: datetime) -> None:
         details={
             **delivery.payload.get("audit", {}),
             "channel": f"Additional {label}" if delivery.target else label,
-            **(channel.facts(delivery.target or None) if channel is not None else {}),
+            **(channel.audit_details(delivery.target or None) if channel is not None else {}),
             **({"error": str(error)} if error is not None else {}),
         },
         error_message=None if error is None else str(error),

@@ -1,4 +1,4 @@
-"""What became of messages, and a further try for one that did not get through."""
+"""History of deliveries, and retries on request."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,50 +12,50 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.notifications import mutes
 from app.notifications.models import Channel, Delivery, DeliveryState, Urgency
-from app.notifications.mutes import Quiet
+from app.notifications.mutes import ActiveQuietHours
 from app.notifications.outbox import queued
 from app.plugin.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class PastDelivery:
-    """A delivery with its channel and, unless that was deleted, the job that it tells of."""
+    """A delivery with its channel and, unless deleted, its job."""
 
     delivery: Delivery
     channel: Channel
     job: Job | None
     server: Server | None
-    # When the quiet hours end that hold it back now.
+    # End of the quiet hours that hold it now.
     quiet_until: datetime | None = None
 
     @property
     def next_attempt_at(self) -> datetime:
-        """When it is tried next, if it still waits."""
+        """Return the time of the next attempt, for a waiting delivery."""
         return max(self.delivery.next_attempt_at, self.quiet_until or self.delivery.next_attempt_at)
 
     @property
     def title(self) -> str:
-        """The first line of the message."""
+        """Return the first line of the message."""
         return str(self.delivery.payload.get("title", ""))
 
     @property
     def server_id(self) -> str | None:
-        """The server that it tells of."""
+        """Return the id of the server it is about."""
         return None if self.server is None else self.server.id
 
     @property
     def server_name(self) -> str | None:
-        """What people call the server that it tells of."""
+        """Return the display name of the server it is about."""
         return None if self.server is None else self.server.alias or self.server.name
 
     @property
     def job_id(self) -> int | None:
-        """The number of the job that it tells of."""
+        """Return the number of the job it is about."""
         return None if self.job is None else self.job.id
 
     @property
     def job_name(self) -> str | None:
-        """The name of the job that it tells of."""
+        """Return the name of the job it is about."""
         return None if self.job is None else self.job.name
 
 
@@ -69,7 +69,7 @@ def find_deliveries(
     limit: int,
     now: datetime,
 ) -> list[PastDelivery]:
-    """The deliveries that match, newest first; with `before_id` only those that are older than it.
+    """Return matching deliveries, newest first; with `before_id` only older ones.
 
     Only those about jobs of the servers in `visible`; None means all.
     """
@@ -97,18 +97,17 @@ def find_deliveries(
     ]
 
 
-def _quiet_until(delivery: Delivery, quiet: Mapping[int, Quiet]) -> datetime | None:
+def _quiet_until(delivery: Delivery, quiet: Mapping[int, ActiveQuietHours]) -> datetime | None:
     found = quiet.get(delivery.channel_id)
-    holds_back = found and delivery.state == DeliveryState.QUEUED and found.holds_back(delivery.urgency)
-    return found.ends_at if found and holds_back else None
+    holds = found and delivery.state == DeliveryState.QUEUED and found.holds(delivery.urgency)
+    return found.ends_at if found and holds else None
 
 
 def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
-    """Have a message that waits, or was given up, tried at once, with all its further tries before it again.
+    """Retry a waiting or failed delivery now, with all attempts available again.
 
-    Quiet hours hold it back no more: somebody is awake, and asks for it.
-
-    Raises NotFound, and Conflict when it is being sent or has got through.
+    Ignores quiet hours, since a person requested it. Raises NotFound, and Conflict if it is being sent or was
+    delivered.
     """
     with writing() as session:
         delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
@@ -118,6 +117,6 @@ def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
             raise Conflict(f"This notification is {delivery.state}; only waiting or failed ones can be sent again")
         delivery.state, delivery.attempts, delivery.next_attempt_at = DeliveryState.QUEUED, 0, now
         delivery.finished_at, delivery.urgency = None, Urgency.AT_ONCE
-        place = {"target_type": "delivery", "target_id": str(delivery_id)}
-        record_entry("delivery_retried", "system", now=now, actor=actor, details={"event": delivery.event}, **place)
+        target = {"target_type": "delivery", "target_id": str(delivery_id)}
+        record_entry("delivery_retried", "system", now=now, actor=actor, details={"event": delivery.event}, **target)
     queued.send()

@@ -1,4 +1,4 @@
-"""What a span of days came to: runs by how they ended, planned runs that did not come, what grew."""
+"""Content of a digest: missed runs, growth, a text sparkline and the chart as PNG."""
 
 import struct
 import zlib
@@ -10,14 +10,14 @@ from datetime import date, datetime, timedelta
 from app.schedules.grid import NoSlot, Schedule
 from app.schedules.intervals import BadInterval, parse_interval
 
-# A run that begins up to this share of the interval before a slot is that slot's run.
+# A run that begins up to this share of the interval before a slot counts for that slot.
 EARLY = 0.25
 BLOCKS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
 class DigestDay:
-    """One day of a digest: counts, and the bytes in use at its end (None as long as nothing is known)."""
+    """One day of a digest: counts, and bytes in use at its end (None if unknown)."""
 
     day: date
     fine_count: int
@@ -28,10 +28,10 @@ class DigestDay:
 
 
 def missed_slots(runs: Sequence[datetime], start_at: datetime, end_at: datetime, schedule: Schedule) -> list[datetime]:
-    """The planned slots from `start_at` on and before `end_at` that no run came for.
+    """Return the scheduled slots from `start_at` until before `end_at` that have no run.
 
-    `runs` are sorted, and reach a little beyond both ends. A slot's run is one that begins from shortly before it
-    until shortly before the next one. A plan that cannot be read misses nothing.
+    `runs` are sorted and extend a little beyond both ends. A slot's run begins between shortly before it and shortly
+    before the next one. An invalid schedule has no missed slots.
     """
     try:
         interval = parse_interval(schedule.interval_text)
@@ -51,7 +51,10 @@ def missed_slots(runs: Sequence[datetime], start_at: datetime, end_at: datetime,
 
 
 def sparkline(values: Sequence[float | None]) -> str:
-    """A series as a row of blocks, the lowest value as the lowest block; nothing where less than two are known."""
+    """Return a series as block characters, scaled to its range.
+
+    It is empty with fewer than two known values.
+    """
     known = [value for value in values if value is not None]
     if len(known) < 2:
         return ""
@@ -65,18 +68,18 @@ def sparkline(values: Sequence[float | None]) -> str:
 def largest_growth(
     before: Mapping[int, float], after: Mapping[int, float], *, limit: int
 ) -> list[tuple[int, float, float]]:
-    """The jobs that grew most: key, growth and what there is now, the largest first."""
+    """Return the jobs that grew most: key, growth and current value, the largest first."""
     grown = [(key, now - before.get(key, 0.0), now) for key, now in after.items() if now > before.get(key, 0.0)]
     return sorted(grown, key=lambda row: (-row[1], row[0]))[:limit]
 
 
-# A small picture of flat colours, written as PNG: enough for a chart in a mail, where SVG is not shown.
+# A minimal PNG writer for images with a palette: email clients do not show SVG.
 #
-# https://www.w3.org/TR/png-3/: a header, a palette, and the rows of palette numbers, compressed.
+# Format: https://www.w3.org/TR/png-3/ (header, palette, compressed rows of palette indexes).
 
 Colour = tuple[int, int, int]
 _GLYPH_WIDTH, _GLYPH_HEIGHT = 5, 7
-# Each sign as seven rows of five dots, the leftmost the highest bit.
+# Each character as seven rows of five pixels, the leftmost is the highest bit.
 _GLYPHS = {
     "0": (14, 17, 19, 21, 25, 17, 14),
     "1": (4, 12, 4, 4, 4, 4, 14),
@@ -106,7 +109,7 @@ _GLYPHS = {
 
 
 class Bitmap:
-    """A picture of palette colours; colours are numbers of `palette`, the first is the ground."""
+    """An image of palette indexes; the first colour is the background."""
 
     def __init__(self, width: int, height: int, palette: Sequence[Colour]) -> None:
         self.width, self.height = width, height
@@ -114,7 +117,10 @@ class Bitmap:
         self._rows = [bytearray(width) for _ in range(height)]
 
     def fill(self, left: float, top: float, right: float, bottom: float, colour: int) -> None:
-        """Fill from the left and top edge until before the right and bottom one; what lies outside is cut off."""
+        """Fill from the left and top edge until before the right and bottom one.
+
+        The area is clipped to the image.
+        """
         first, last = max(round(left), 0), min(round(right), self.width)
         if last <= first:
             return
@@ -123,14 +129,14 @@ class Bitmap:
             row[first:last] = strip
 
     def frame(self, left: float, top: float, right: float, bottom: float, colour: int, thickness: int = 2) -> None:
-        """Draw the edge of a rectangle, within it."""
+        """Draw the edge of a rectangle, inside it."""
         self.fill(left, top, right, top + thickness, colour)
         self.fill(left, bottom - thickness, right, bottom, colour)
         self.fill(left, top, left + thickness, bottom, colour)
         self.fill(right - thickness, top, right, bottom, colour)
 
     def line(self, start: tuple[float, float], end: tuple[float, float], colour: int, thickness: int = 4) -> None:
-        """Draw a line as a row of dots, which join where it runs steeply."""
+        """Draw a line with square dots, continuous where it is steep."""
         steps = max(round(max(abs(end[0] - start[0]), abs(end[1] - start[1]))), 1)
         half = thickness / 2
         for step in range(steps + 1):
@@ -139,17 +145,20 @@ class Bitmap:
             self.fill(x - half, y - half, x + half, y + half, colour)
 
     def write(self, text: str, left: float, top: float, colour: int, size: int = 3) -> None:
-        """Write digits, units and a few signs; others leave a gap. A dot of a sign is `size` pixels wide."""
-        for place, sign in enumerate(text):
-            x = left + place * (_GLYPH_WIDTH + 1) * size
-            for row, bits in enumerate(_GLYPHS.get(sign, ())):
+        """Draw digits, units and a few symbols; unknown ones leave a gap.
+
+        `size` is the pixels per dot.
+        """
+        for index, char in enumerate(text):
+            x = left + index * (_GLYPH_WIDTH + 1) * size
+            for row, bits in enumerate(_GLYPHS.get(char, ())):
                 for column in range(_GLYPH_WIDTH):
                     if bits >> (_GLYPH_WIDTH - 1 - column) & 1:
                         dot = (x + column * size, top + row * size)
                         self.fill(dot[0], dot[1], dot[0] + size, dot[1] + size, colour)
 
     def to_png(self) -> bytes:
-        """The picture as a file."""
+        """Return the image as a PNG file."""
         header = struct.pack(">IIBBBBB", self.width, self.height, 8, 3, 0, 0, 0)
         palette = bytes(part for colour in self._palette for part in colour)
         rows = zlib.compress(b"".join(b"\0" + row for row in self._rows), 9)
@@ -158,12 +167,12 @@ class Bitmap:
 
 
 def text_width(text: str, size: int = 3) -> int:
-    """How wide a text is written."""
+    """Return the width of a text in pixels."""
     return max(len(text) * (_GLYPH_WIDTH + 1) * size - size, 0)
 
 
 def text_height(size: int = 3) -> int:
-    """How high a text is written."""
+    """Return the height of a text in pixels."""
     return _GLYPH_HEIGHT * size
 
 
@@ -171,10 +180,10 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
-# The chart of a digest: runs of each day by how they ended, and below them the storage in use.
+# The chart of a digest: runs of each day by status, and below them the storage in use.
 #
-# Twice as large as it is shown, for screens with small dots. It holds digits and units alone, so it is the same in all
-# languages; the words stand in the message.
+# Twice as large as shown, for high-resolution screens. It contains digits and units only, so it is the same in all
+# languages; the words are in the message.
 
 WIDTH, HEIGHT = 1200, 460
 GROUND, INK, QUIET, LINE, FINE, WARNED, FAILED, AREA, SERIES = range(9)
@@ -197,7 +206,7 @@ UNITS = ("B", "KB", "MB", "GB", "TB", "PB", "EB")
 
 
 def draw_digest(days: Sequence[DigestDay]) -> bytes:
-    """The chart as a PNG file."""
+    """Return the chart as a PNG file."""
     picture = Bitmap(WIDTH, HEIGHT, PALETTE)
     slot = (RIGHT - LEFT) / max(len(days), 1)
     _draw_runs(picture, days, slot)
@@ -207,7 +216,7 @@ def draw_digest(days: Sequence[DigestDay]) -> bytes:
 
 
 def short_size(size_bytes: float) -> str:
-    """A size in few signs: `1.2TB`, `640GB`."""
+    """Return a size in few characters: `1.2TB`, `640GB`."""
     power = 0
     while size_bytes >= 1000 and power < len(UNITS) - 1:
         size_bytes /= 1024
@@ -219,8 +228,8 @@ def _draw_runs(picture: Bitmap, days: Sequence[DigestDay], slot: float) -> None:
     highest = max((d.fine_count + d.warning_count + d.failed_count + d.missed_count for d in days), default=0) or 1
     _draw_axis(picture, RUNS_TOP, RUNS_BOTTOM, str(highest), "0")
     unit = (RUNS_BOTTOM - RUNS_TOP) / highest
-    for place, day in enumerate(days):
-        left, right = LEFT + place * slot + slot * 0.16, LEFT + (place + 1) * slot - slot * 0.16
+    for index, day in enumerate(days):
+        left, right = LEFT + index * slot + slot * 0.16, LEFT + (index + 1) * slot - slot * 0.16
         bottom = float(RUNS_BOTTOM)
         for count, colour in ((day.fine_count, FINE), (day.warning_count, WARNED), (day.failed_count, FAILED)):
             picture.fill(left, bottom - count * unit, right, bottom, colour)
@@ -234,18 +243,18 @@ def _draw_storage(picture: Bitmap, days: Sequence[DigestDay], slot: float) -> No
     highest = max(known, default=0.0) or 1.0
     _draw_axis(picture, STORAGE_TOP, STORAGE_BOTTOM, short_size(highest) if known else "", "0")
     previous: tuple[float, float] | None = None
-    for place, day in enumerate(days):
+    for index, day in enumerate(days):
         if day.storage_bytes is None:
             continue
         height = (STORAGE_BOTTOM - STORAGE_TOP) * day.storage_bytes / highest
-        picture.fill(LEFT + place * slot, STORAGE_BOTTOM - height, LEFT + (place + 1) * slot, STORAGE_BOTTOM, AREA)
-    for place, day in enumerate(days):
+        picture.fill(LEFT + index * slot, STORAGE_BOTTOM - height, LEFT + (index + 1) * slot, STORAGE_BOTTOM, AREA)
+    for index, day in enumerate(days):
         if day.storage_bytes is None:
             previous = None
             continue
         height = (STORAGE_BOTTOM - STORAGE_TOP) * day.storage_bytes / highest
-        point = (LEFT + (place + 0.5) * slot, STORAGE_BOTTOM - height)
-        picture.line(previous or (LEFT + place * slot, point[1]), point, SERIES)
+        point = (LEFT + (index + 0.5) * slot, STORAGE_BOTTOM - height)
+        picture.line(previous or (LEFT + index * slot, point[1]), point, SERIES)
         previous = point
     if previous:
         picture.line(previous, (RIGHT, previous[1]), SERIES)
@@ -258,11 +267,11 @@ def _draw_axis(picture: Bitmap, top: int, bottom: int, highest: str, lowest: str
 
 
 def _draw_days(picture: Bitmap, days: Sequence[DigestDay], slot: float) -> None:
-    """A label below as many days as there is room for."""
+    """Draw labels below as many days as fit."""
     labels = [f"{day.day.day:02}.{day.day.month:02}." for day in days]
     room = text_width("00.00.") + 30
     step = max(round(room / slot + 0.5), 1)
-    for place in range(0, len(days), step):
-        width = text_width(labels[place])
-        left = LEFT + (place + 0.5) * slot - width / 2
-        picture.write(labels[place], min(left, WIDTH - 6 - width), DAYS_TOP, QUIET)
+    for index in range(0, len(days), step):
+        width = text_width(labels[index])
+        left = LEFT + (index + 0.5) * slot - width / 2
+        picture.write(labels[index], min(left, WIDTH - 6 - width), DAYS_TOP, QUIET)

@@ -1,4 +1,4 @@
-"""The weekly or monthly digest: how many runs were good, which did not come, what grew, with a chart picture."""
+"""Weekly and monthly digests: success rate, missed runs, growth and a chart."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -28,15 +28,18 @@ from app.schedules import planning
 
 STORAGE = "storageSize"
 GROWTH_LISTED = 5
-# A digest that could not be sent for so long, since nothing ran here, is of no use any more.
+# An older digest that could not be sent, since duplistatus was not running, is dropped.
 LATEST = timedelta(days=3)
-# Runs from before the span say from when on a job has a plan to keep.
+# Runs from before the period show from when on a job has a schedule.
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class DigestFigures:
-    """What the days from `start_at` until before `end_at` came to; `growth` by job: bytes more, bytes now."""
+    """Totals of the days from `start_at` until before `end_at`.
+
+    `growth` by job: additional bytes, bytes at the end.
+    """
 
     start_at: datetime
     end_at: datetime
@@ -48,43 +51,46 @@ class DigestFigures:
 
     @property
     def fine_count(self) -> int:
-        """Runs that ended well."""
+        """Return the number of successful runs."""
         return sum(day.fine_count for day in self.days)
 
     @property
     def warning_count(self) -> int:
-        """Runs with warnings, and those of which nothing is known."""
+        """Return the number of runs with warnings or unknown status."""
         return sum(day.warning_count for day in self.days)
 
     @property
     def failed_count(self) -> int:
-        """Runs that failed."""
+        """Return the number of failed runs."""
         return sum(day.failed_count for day in self.days)
 
     @property
     def run_count(self) -> int:
-        """All runs."""
+        """Return the number of all runs."""
         return self.fine_count + self.warning_count + self.failed_count
 
     @property
     def missed_count(self) -> int:
-        """Planned runs that did not come."""
+        """Return the number of scheduled runs that are missing."""
         return sum(day.missed_count for day in self.days)
 
     @property
     def success_share(self) -> float:
-        """Good runs among all that ran or should have."""
+        """Return the share of successful runs among all runs and missed runs."""
         wanted = self.run_count + self.missed_count
         return self.fine_count / wanted if wanted else 1.0
 
     @property
     def storage_bytes(self) -> float:
-        """What is in use at the end."""
+        """Return the storage in use at the end."""
         return next((day.storage_bytes for day in reversed(self.days) if day.storage_bytes is not None), 0.0)
 
 
 def send_due(now: datetime) -> int | None:
-    """Queue the digest whose time has come; gives the number of messages, or None when none is due."""
+    """Queue the digest if it is due.
+
+    Returns the number of messages, or None if not due.
+    """
     plan = summary_settings.digest()
     occurrence = summaries.due_occurrence(plan, now, LATEST)
     if occurrence is None:
@@ -93,7 +99,10 @@ def send_due(now: datetime) -> int | None:
 
 
 def send_now(*, actor: Actor, now: datetime) -> int:
-    """Queue a digest of the latest span at once. Raises AppError when there is no way for it."""
+    """Queue a digest of the latest period now.
+
+    Raises AppError if no channel can send it.
+    """
     plan = summary_settings.digest()
     count = _queue(plan, now, f"digest:now:{now.isoformat()}", now)
     if not count:
@@ -103,7 +112,7 @@ def send_now(*, actor: Actor, now: datetime) -> int:
 
 
 def render(plan: SummaryPlan, occurrence: datetime, now: datetime) -> RenderedMessage:
-    """The digest of the days before an occurrence, with its picture."""
+    """Return the digest of the period before an occurrence, with its chart."""
     figures = collect_figures(*plan.rhythm.span(occurrence), now)
     language = messages.language()
     is_calm = not figures.failed_count and not figures.missed_count
@@ -114,11 +123,11 @@ def render(plan: SummaryPlan, occurrence: datetime, now: datetime) -> RenderedMe
 
 
 def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[str, str]:
-    """What the template `digest` may tell."""
+    """Return the values of the template `digest`."""
     overview, missed = backups_overview.overview(now, ALL_SERVERS), catalog(language).gettext("Missed runs")
     names = {job.job_id: f"{job.server_display_name} / {job.name}" for job in overview.jobs}
-    wanting = summaries.attention_lines(overview.jobs, language)
-    wanting += [
+    attention = summaries.attention_lines(overview.jobs, language)
+    attention += [
         f"🕳️ {names[job_id]}: {missed}: {count_text(count, language)}"
         for job_id, count in sorted(figures.missed_by_job.items(), key=lambda row: -row[1])
         if job_id in names
@@ -131,8 +140,8 @@ def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[
     return {
         "period_start": day_text(figures.start_at.date(), language),
         "period_end": day_text((figures.end_at - DAY).date(), language),
-        "verdict": summaries.verdict(overview.jobs, language),
-        "attention": "\n".join(wanting) or summaries.nothing_text(language),
+        "verdict": summaries.overall_state(overview.jobs, language),
+        "attention": "\n".join(attention) or summaries.nothing_text(language),
         "server_count": count_text(len(overview.servers), language),
         "job_count": count_text(len(overview.jobs), language),
         "run_count": count_text(figures.run_count, language),
@@ -151,11 +160,11 @@ def digest_values(figures: DigestFigures, now: datetime, language: str) -> dict[
 
 
 def collect_figures(start_at: datetime, end_at: datetime, now: datetime) -> DigestFigures:
-    """Count the runs of some whole UTC days, the missed ones too, and what is in use at the end of each day."""
-    counts: dict[date, list[int]] = defaultdict(lambda: [0, 0, 0])  # fine, with warnings, failed
+    """Count the runs and missed runs of whole UTC days, and the storage at the end of each day."""
+    counts: dict[date, list[int]] = defaultdict(lambda: [0, 0, 0])  # OK, with warnings, failed
     began: dict[int, list[datetime]] = defaultdict(list)
     uploaded_bytes = 0
-    # A run that comes a little late is that of a slot before the end.
+    # A run that starts a little late belongs to a slot before the end.
     margin = timedelta(days=8)
     columns = (Run.job_id, Run.began_at, Run.status, Run.uploaded_bytes, Run.outcome)
     near = select(*columns).where(Run.began_at >= start_at - margin, Run.began_at < end_at + margin)
@@ -164,7 +173,7 @@ def collect_figures(start_at: datetime, end_at: datetime, now: datetime) -> Dige
         if is_within:
             uploaded_bytes += uploaded
         if outcome in UNSAVED:
-            continue  # it kept no slot, and is no good run either
+            continue  # it fills no slot, and is no successful run either
         began[job_id].append(began_at)
         if is_within:
             counts[began_at.astimezone(UTC).date()][0 if status == SUCCESS else 2 if is_failure(status) else 1] += 1
@@ -193,7 +202,7 @@ def collect_figures(start_at: datetime, end_at: datetime, now: datetime) -> Dige
 def _missed(
     began: Mapping[int, list[datetime]], start_at: datetime, end_at: datetime, now: datetime
 ) -> dict[int, list[datetime]]:
-    """By job the planned runs that did not come, of the jobs that are monitored, since their first run."""
+    """Return the missed slots of monitored jobs, since their first run."""
     first_runs = select(Run.job_id, func.min(Run.began_at)).group_by(Run.job_id)
     first_at: dict[int, datetime] = {row[0]: row[1] for row in db.session.execute(first_runs)}
     missed = {}
@@ -210,7 +219,7 @@ def _missed(
 def _storage(
     start_at: datetime, end_at: datetime
 ) -> tuple[dict[date, float], tuple[tuple[int, float, float], ...], float | None]:
-    """What is in use at the end of each day, the jobs that grew most, and what was in use before the first day."""
+    """Return the storage at the end of each day, the largest growths, and the storage before."""
     job_ids = db.session.scalars(select(Job.id).where(Job.operation.in_(SCHEDULED)))
     first_on, last_on = (start_at - DAY).date(), (end_at - DAY).date()
     groups = {job_id: str(job_id) for job_id in job_ids}
@@ -249,9 +258,9 @@ def _queue(plan: SummaryPlan, occurrence: datetime, event_key: str, now: datetim
             destinations += [Destination(row.id, address) for address in addresses] or [Destination(row.id)]
     if not destinations:
         return 0
-    notice = render(plan, occurrence, now)
+    message = render(plan, occurrence, now)
     with writing() as session:
-        count = outbox.queue_notice(session, notice, destinations, event_key, now)
+        count = outbox.queue_message(session, message, destinations, event_key, now)
     if count:
         outbox.queued.send()
     return count

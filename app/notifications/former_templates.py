@@ -1,11 +1,14 @@
-"""The texts that earlier versions gave: whoever has one of them stored never wrote any, and gets the text of today."""
+"""Built-in texts of earlier versions.
+
+A stored template that equals one is replaced by the current text.
+"""
 
 import hashlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
-# Language -> SHA-256, cut to 32 digits, of every message that was built in until December 2026. Before the texts of a
-# release are changed, theirs are added: a message that equals one of today's is that one already.
+# Language -> SHA-256, first 32 hex digits, of every message built in until December 2026. Before the texts are changed
+# in a release, add the hashes of the current ones.
 _FORMER: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "en-GB": (
@@ -100,5 +103,8 @@ _LANGUAGES: Mapping[str, str] = MappingProxyType(
 
 
 def former_language(message: str) -> str | None:
-    """Give the language of a message that an earlier version built in; None for every other message."""
+    """Return the language of a message built in by an earlier version.
+
+    None for other messages.
+    """
     return _LANGUAGES.get(hashlib.sha256(message.encode("utf-8", "replace")).hexdigest()[:32])

@@ -1,4 +1,7 @@
-"""What the tab of backup notifications shows and takes: for each job what is told, on which ways, and to whom else."""
+"""Page of backup notifications.
+
+For each job its event, channels and additional destinations.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,9 +21,9 @@ from app.accounts.models import ALL_SERVERS, is_limited
 from app.audit.log import Actor
 from app.backups.models import Job, Server
 from app.notifications import channels, test_messages
-from app.notifications.rules import ALL, ERRORS, EVENTS, OFF, WARNINGS, inherited, mail_addresses
+from app.notifications.rules import ALL, ERRORS, EVENTS, OFF, WARNINGS, email_addresses, inherited
 from app.notifications.test_messages import count_test
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.plugin.errors import Forbidden, NotFound
 from app.runtime import registry
 from app.schedules import job_settings, monitoring_pages
@@ -38,13 +41,16 @@ EVENT_WORDS: Mapping[str, LazyString] = {
 }
 INHERIT, LEAVE = "inherit", "leave"
 TOPIC_LENGTH = 64
-# What mail systems take as one address.
+# Maximum length of an address in mail systems.
 ADDRESS_LENGTH = 254
 
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of channel that jobs can use; one that is not complete, or switched off, is shown but cannot be set."""
+    """A kind of channel that jobs can use.
+
+    One that is incomplete or disabled is shown but cannot be selected.
+    """
 
     name: str
     label: str
@@ -53,19 +59,22 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A job as the table shows it."""
+    """A job in the table."""
 
     job: Job
     kinds: tuple[Kind, ...]
 
     @property
     def on(self) -> frozenset[str]:
-        """The kinds of channel that its messages go through."""
+        """Return the kinds of channels that its notifications use."""
         return frozenset(kind.name for kind in self.kinds if self.job.wants(kind.name))
 
     @property
     def state(self) -> str:
-        """What stands in the row; it comes back with the form, so that a save changes only what a person changed."""
+        """Return the state of the row as text.
+
+        Returned with the form, so that saving changes only what the user changed.
+        """
         return row_state(self.job.notification_event, self.on)
 
     @property
@@ -83,13 +92,13 @@ class Group:
 
     @property
     def has_defaults(self) -> bool:
-        """Whether its jobs inherit any additional destination."""
+        """Whether its jobs inherit an additional destination."""
         return any(getattr(self.server, name) for name in job_settings.ADDITIONAL)
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """All jobs that this person may see, by server, as far as the filter leaves them."""
+class JobsPage:
+    """The page: visible jobs that match the filter, by server."""
 
     groups: tuple[Group, ...]
     kinds: tuple[Kind, ...]
@@ -98,15 +107,15 @@ class Board:
 
     @property
     def row_count(self) -> int:
-        """How many jobs are shown."""
+        """Return the number of shown jobs."""
         return sum(len(group.rows) for group in self.groups)
 
 
 @dataclass(frozen=True, slots=True)
 class Additional:
-    """The additional destinations of a job, or of a server as its jobs' defaults, as a form shows them.
+    """Form of the additional destinations of a job or of the defaults of a server.
 
-    `values` are one's own (None is "as the server"); `from_server` is what stands there then. `problems` by field.
+    `values` are its own (None means inherited); `from_server` are the inherited ones. `problems` by field.
     """
 
     server: Server
@@ -116,25 +125,25 @@ class Additional:
 
     @property
     def title(self) -> str:
-        """What it is about."""
+        """Return the name of the job or server."""
         return self.job.name if self.job else self.server.display_name
 
     @property
     def from_server(self) -> dict[str, str]:
-        """What a job has as long as it sets nothing itself."""
+        """Return what a job inherits where it sets nothing itself."""
         event = inherited(None, self.server.additional_event, self.job.notification_event if self.job else "")
         texts = {name: getattr(self.server, name) or "" for name in ("additional_emails", "additional_ntfy_topic")}
         return {"additional_event": event, **texts}
 
     @property
     def effective(self) -> dict[str, str]:
-        """What counts in the end."""
+        """Return the effective values."""
         from_server = self.from_server
         return {name: inherited(self.values[name], None, from_server[name]) for name in job_settings.ADDITIONAL}
 
 
-def build_board(visible: frozenset[str] | None, query: str = "", *, is_descending: bool = False) -> Board:
-    """All jobs by server; `query` is part of a name, an alias or a job."""
+def build_page(visible: frozenset[str] | None, query: str = "", *, is_descending: bool = False) -> JobsPage:
+    """Return all jobs by server; `query` is part of a server, alias or job name."""
     kinds, wanted = _kinds(), query.strip().casefold()
     groups = []
     for server in job_settings.list_servers(visible):
@@ -142,18 +151,18 @@ def build_board(visible: frozenset[str] | None, query: str = "", *, is_descendin
         jobs = [job for job in server.jobs if is_whole or wanted in job.name.casefold()]
         if jobs:
             groups.append(Group(server, tuple(Row(job, kinds) for job in jobs)))
-    return Board(tuple(groups[::-1] if is_descending else groups), kinds, query.strip(), is_descending)
+    return JobsPage(tuple(groups[::-1] if is_descending else groups), kinds, query.strip(), is_descending)
 
 
 def row_state(event: str, on: frozenset[str]) -> str:
-    """A row as one word."""
+    """Return the state of a row as one word."""
     return f"{event}|{','.join(sorted(on))}"
 
 
 def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict[str, str]:
-    """Store what differs between a form and what it was drawn with; gives the new states by the ids of the jobs.
+    """Save the differences between a form and the state it was rendered with.
 
-    Raises AppError for a word that is no event.
+    Returns the new states by job id. Raises AppError for an unknown event.
     """
     usable = {kind.name for kind in _kinds() if kind.is_usable}
     jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
@@ -177,7 +186,10 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict
 
 
 def find_additional(key: str, visible: frozenset[str] | None) -> Additional:
-    """The additional destinations behind a key as `job-12` or `server-<id>`. Raises NotFound."""
+    """Return the additional destinations of a key such as `job-12` or `server-<id>`.
+
+    Raises NotFound.
+    """
     kind, _dash, name = key.partition("-")
     for server in job_settings.list_servers(visible):
         if kind == "server" and server.id == name:
@@ -189,19 +201,19 @@ def find_additional(key: str, visible: frozenset[str] | None) -> Additional:
 
 
 def read_additional(page: Additional, form: Mapping[str, str]) -> Additional:
-    """The page with what a form says, and what is wrong with it."""
+    """Return the page with the values and errors of a form."""
     values, problems = read_destinations(form, inherits=page.job is not None)
     return Additional(page.server, page.job, {**page.values, **values}, problems)
 
 
 def store_additional(page: Additional, *, actor: Actor, now: datetime) -> None:
-    """Store the additional destinations of a job or a server."""
+    """Save the additional destinations of a job or server."""
     name = page.job.name if page.job else DEFAULTS_NAME
     job_settings.save({key_of(page.server.id, name): JobChange(page.values)}, actor=actor, now=now)
 
 
 def read_destinations(form: Mapping[str, str], *, inherits: bool) -> tuple[dict[str, str | None], dict[str, str]]:
-    """The fields of a form of additional destinations that are to be set, and what is wrong, both by column."""
+    """Return the additional destinations in a form, and the errors, both by column."""
     values: dict[str, str | None] = {}
     problems: dict[str, str] = {}
     event = form.get("event", LEAVE)
@@ -221,7 +233,10 @@ def read_destinations(form: Mapping[str, str], *, inherits: bool) -> tuple[dict[
 
 
 def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> str:
-    """Change what a form says for all chosen jobs, and tell what was done. Raises AppError when it cannot be read."""
+    """Apply a form to all selected jobs and return the result as text.
+
+    Raises AppError for invalid values.
+    """
     job_ids = chosen_ids(form)
     values, problems = read_destinations(form, inherits=True)
     if problems:
@@ -242,21 +257,21 @@ def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> 
         jobs = [job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs if job.id in job_ids]
         changes = {key_of(job.server_id, job.name): JobChange(columns, switches) for job in jobs}
         job_settings.save(changes, actor=actor, now=now)
-    told = ngettext("%(num)s job was changed.", "%(num)s jobs were changed.", len(job_ids))
+    text = ngettext("%(num)s job was changed.", "%(num)s jobs were changed.", len(job_ids))
     if values:
         saved = job_settings.set_additional(job_ids, values, actor=actor, now=now)
         if saved.server_count:
-            told += " " + ngettext(
+            text += " " + ngettext(
                 "The additional destinations were saved as defaults of %(num)s server; %(jobs)s jobs inherit them.",
                 "The additional destinations were saved as defaults of %(num)s servers; %(jobs)s jobs inherit them.",
                 saved.server_count,
                 jobs=saved.inheriting_count,
             )
-    return told
+    return text
 
 
 def clear_many(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> str:
-    """Take the additional destinations off all chosen jobs, and tell what was done."""
+    """Remove the additional destinations of all selected jobs and return the result as text."""
     saved = job_settings.clear_additional(chosen_ids(form), actor=actor, now=now)
     return _(
         "Additional destinations removed from %(jobs)s jobs and the defaults of %(servers)s servers.",
@@ -266,19 +281,22 @@ def clear_many(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> str
 
 
 def chosen_ids(form: MultiDict[str, str]) -> frozenset[int]:
-    """The jobs that were ticked."""
+    """Return the ids of the selected jobs."""
     return frozenset(int(name) for name in form.getlist("pick") if name.isascii() and name.isdigit() and len(name) < 19)
 
 
-def try_destination(page: Additional, what: str, *, actor: Actor, now: datetime) -> str:
-    """Send a test to the additional addresses or the topic of a page, and say how it went. Raises AppError."""
+def send_destination_test(page: Additional, what: str, *, actor: Actor, now: datetime) -> str:
+    """Send a test to the additional addresses or topic and return the result as text.
+
+    Raises AppError.
+    """
     effective = page.effective
     if what == "emails":
-        addresses = mail_addresses(effective["additional_emails"])
+        addresses = email_addresses(effective["additional_emails"])
         if not addresses:
             raise AppError(_("No email address to send a test to. Save an address first."))
         for address in addresses:
-            test_messages.send_mail(address, actor=actor, now=now)
+            test_messages.send_email(address, actor=actor, now=now)
         return _("A test email was sent to %(addresses)s.", addresses=", ".join(addresses))
     standard = channels.standard(channels.NTFY)
     topic = effective["additional_ntfy_topic"]
@@ -290,7 +308,7 @@ def try_destination(page: Additional, what: str, *, actor: Actor, now: datetime)
 
 
 def _kinds() -> tuple[Kind, ...]:
-    """The two standard kinds, and all others of which a channel is set up, by their labels."""
+    """Return the two standard kinds, and all others with a configured channel, by label."""
     installed = registry().channels
     rows = channels.list_channels()
     usable = {row.kind for row in rows if row.is_enabled and channels.is_complete(row)}
@@ -323,22 +341,22 @@ def _topic_problem(text: str) -> str:
     return "" if not text or is_fine else _("Enter a topic of up to 64 letters, digits, _ and -.")
 
 
-# Views of the tab of backup notifications.
+# Views
 
 TAB = "notifications"
 
 
 def show() -> ResponseReturnValue:
-    """For each job what is told, and on which ways."""
+    """Show event and channels of each job."""
     query, is_descending = request.args.get("q", "")[:200], request.args.get("sort") == "-server"
-    board = build_board(visible_server_ids(), query, is_descending=is_descending)
-    return render_template("notifications/notifications.html", tab=TAB, board=board, **_words())
+    page = build_page(visible_server_ids(), query, is_descending=is_descending)
+    return render_template("notifications/notifications.html", tab=TAB, page=page, **_words())
 
 
 @settings_bp.post("/notifications")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_notifications() -> ResponseReturnValue:
-    """Store the rows that were sent; a script gets their new state back."""
+    """Save the submitted rows; a script gets their new states."""
     wants_json = request.accept_mimetypes.best == "application/json"
     try:
         states = save_rows(request.form, actor=actor(), now=runtime.now())
@@ -354,9 +372,9 @@ def save_notifications() -> ResponseReturnValue:
 
 
 @settings_bp.post("/notifications/many")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def change_many() -> ResponseReturnValue:
-    """Change all chosen jobs at once; what removes something is asked about first."""
+    """Change all selected jobs; removals are confirmed first."""
     is_clearing = request.form.get("do") == "clear"
     if is_clearing and "confirmed" not in request.form:
         return _ask_about_clearing()
@@ -370,14 +388,14 @@ def change_many() -> ResponseReturnValue:
 
 @settings_bp.get("/notifications/additional/<path:key>")
 def show_additional(key: str) -> ResponseReturnValue:
-    """The additional destinations of a job or a server, in a dialog or on a page."""
+    """Show the additional destinations of a job or server, in a dialog or on a page."""
     return _show_additional(_find_additional(key), key)
 
 
 @settings_bp.post("/notifications/additional/<path:key>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_additional(key: str) -> ResponseReturnValue:
-    """Store the additional destinations of a job or a server."""
+    """Save the additional destinations of a job or server."""
     page = read_additional(find_additional(key, visible_server_ids()), request.form)
     if page.problems:
         return _show_additional(page, key), 400
@@ -387,21 +405,21 @@ def save_additional(key: str) -> ResponseReturnValue:
 
 
 @settings_bp.post("/notifications/additional/<path:key>/test/<any(emails, topic):what>")
-def try_additional(key: str, what: str) -> ResponseReturnValue:
-    """Send a test to the additional addresses or the topic that are stored."""
+def send_additional_test(key: str, what: str) -> ResponseReturnValue:
+    """Send a test to the stored additional addresses or topic."""
     page = _find_additional(key)
     count_test(current_user, runtime.now())
     try:
-        flash(try_destination(page, what, actor=actor(), now=runtime.now()), "success")
+        flash(send_destination_test(page, what, actor=actor(), now=runtime.now()), "success")
     except AppError as refusal:
         flash(refusal.message, "error")
     return redirect(url_for("settings.show_additional", key=key), 303)
 
 
 @settings_bp.post("/notifications/servers/<path:server_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def inherit_all(server_id: str) -> ResponseReturnValue:
-    """Have all jobs of a server inherit its defaults, or have neither any additional destination."""
+    """Let all jobs of a server inherit its defaults, or remove all additional destinations."""
     clears = request.form.get("do") == "clear"
     job_settings.inherit_all(server_id, clears_defaults=clears, actor=actor(), now=runtime.now())
     flash(_("All additional destinations were removed.") if clears else _("All jobs inherit the defaults."), "success")
@@ -409,7 +427,10 @@ def inherit_all(server_id: str) -> ResponseReturnValue:
 
 
 def _find_additional(key: str) -> Additional:
-    """The additional destinations behind a key. Raises NotFound, and Forbidden: other servers may use them too."""
+    """Return the additional destinations of a key.
+
+    Raises NotFound, and Forbidden, since other servers may use them too.
+    """
     page = find_additional(key, visible_server_ids())
     if is_limited(current_user):
         raise Forbidden("This account can see selected servers only")
@@ -423,8 +444,8 @@ def _show_additional(page: Additional, key: str) -> str:
 
 def _ask_about_clearing() -> str:
     job_ids = chosen_ids(request.form)
-    board = build_board(visible_server_ids())
-    groups = [group for group in board.groups if any(row.job.id in job_ids for row in group.rows)]
+    page = build_page(visible_server_ids())
+    groups = [group for group in page.groups if any(row.job.id in job_ids for row in group.rows)]
     return render_template("notifications/clear_additional.html", tab=TAB, job_ids=sorted(job_ids), groups=groups)
 
 

@@ -1,4 +1,7 @@
-"""From a run or an overdue job to the text that is sent: the values of the placeholders, and the template filled."""
+"""Render notifications of runs, overdue jobs and alerts.
+
+Placeholder values, templates, page URLs.
+"""
 
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -17,9 +20,9 @@ from app.notifications.former_templates import former_language
 from app.notifications.rules import OVERDUE, Incident, shorten
 from app.notifications.templates import Template, render, render_message
 from app.notifications.wording import (
-    broken_off_text,
     count_text,
     date_text,
+    interrupted_text,
     missed_text,
     outcome_word,
     relative_text,
@@ -35,33 +38,32 @@ from app.reports.report import Figure, Report
 from app.runtime import settings
 from app.schedules import planning
 
-# Addresses of our pages for messages, which know no request: all begin with the public address.
-#
-# `tests/navigation/test_page_links.py` holds them to the routes of the pages.
+# URLs of our pages for messages, which are rendered without a request: all start with the public URL.
+# `tests/navigation/test_page_links.py` compares them with the routes of the pages.
 
 
 def own_address() -> str | None:
-    """Give the address of the dashboard; None as long as nobody has set the public address."""
+    """Return the URL of the dashboard; None without a public URL."""
     return settings_store.get("public_url") or settings().public_url or None
 
 
 def run_link(server_id: str, run_id: str) -> str | None:
-    """Give the address of the page of a run."""
+    """Return the URL of the page of a run."""
     return _page(f"/detail/{_part(server_id)}/backup/{_part(run_id)}")
 
 
 def job_link(server_id: str, job_name: str) -> str | None:
-    """Give the address of the page of a server, narrowed to one of its jobs."""
+    """Return the URL of the page of a server, filtered by one of its jobs."""
     return _page(f"/detail/{_part(server_id)}?backup={_part(job_name)}")
 
 
 def channels_link() -> str | None:
-    """Give the address of the settings of notification channels."""
+    """Return the URL of the settings of notification channels."""
     return _page("/settings/?tab=channels")
 
 
 def _page(path: str) -> str | None:
-    """Give an address below the public one, which may lack the path below which we are hosted."""
+    """Return a URL below the public one, which may lack the path prefix of the application."""
     root, base_path = (own_address() or "").rstrip("/"), settings().base_path
     if not root:
         return None
@@ -74,19 +76,22 @@ def _part(name: str) -> str:
 
 
 TITLE_LIMIT = 500
-# In place of a figure that no report of the job has told.
-NOT_TOLD = "\u2013"
-# Enough for the thousands of lines that a person may read, and a bound for the outbox.
+# Placeholder for a metric that no report of the job contained.
+NO_VALUE = "\u2013"
+# Enough for thousands of log lines, and a limit for the outbox.
 LOG_TEXT_LIMIT = 60_000
 BACKEND_EVENT = "BackendEvent"
-# Lines of a list of jobs: as many as a push takes and a person reads.
+# Maximum number of lines in a list of jobs in a push notification.
 JOBS_LISTED = 25
-TROUBLE_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "channelFailing", "unusualRun"})
+URGENT_EVENTS = frozenset({"overdueBackup", "overdueBackups", "silence", "channelFailing", "unusualRun"})
 
 
 @dataclass(frozen=True, slots=True)
 class RenderedMessage:
-    """One rendered message, not yet shaped for a channel. `text` is Markdown; `event_at` as of a `Message`."""
+    """A rendered message, not yet adapted to a channel.
+
+    `text` is Markdown; `event_at` as in `Message`.
+    """
 
     event: str
     title: str
@@ -101,12 +106,12 @@ class RenderedMessage:
     event_at: datetime | None = None
 
     @property
-    def is_trouble(self) -> bool:
-        """Whether somebody should look at it soon, and quiet hours may let it pass."""
-        return self.severity is Severity.ERROR or self.event in TROUBLE_EVENTS
+    def is_urgent(self) -> bool:
+        """Whether it is urgent enough that quiet hours may let it pass."""
+        return self.severity is Severity.ERROR or self.event in URGENT_EVENTS
 
     def payload(self) -> dict[str, Any]:
-        """The notice as the JSON value of a delivery; the log text stands in the message already."""
+        """Return the message as JSON for a delivery; the log text is already part of it."""
         return {
             "title": self.title,
             "text": self.text,
@@ -122,20 +127,21 @@ class RenderedMessage:
 
 
 def stored_templates() -> Mapping[str, Any]:
-    """What people made of the templates, as the wire has it; empty while they are ours."""
+    """Return the customized templates in wire format; empty if none."""
     stored: Mapping[str, Any] = settings_store.get("notification_templates") or {}
     return stored
 
 
 def language(stored: Mapping[str, Any] | None = None) -> str:
-    """The language in which messages write dates and numbers."""
+    """Return the language in which messages write dates and numbers."""
     return language_or_default((stored_templates() if stored is None else stored).get("language"))
 
 
 def template(kind: str, stored: Mapping[str, Any] | None = None) -> Template:
-    """The template in use, of one of the kinds of `PLACEHOLDERS`; each missing part is ours in the language chosen.
+    """Return the current template of one of the kinds in `PLACEHOLDERS`.
 
-    A message that an earlier version built in becomes the one of today, in its language.
+    Missing parts are the built-in ones in the selected language. A message built in by an earlier version is replaced
+    by the current one, in its language.
     """
     stored = stored_templates() if stored is None else stored
     chosen, default = stored.get(kind), default_templates(language(stored))[kind]
@@ -153,7 +159,7 @@ def template(kind: str, stored: Mapping[str, Any] | None = None) -> Template:
 
 
 def render_run(server: Server, job: Job, report: Report, run_id: str) -> RenderedMessage:
-    """The message about a run that was just stored."""
+    """Return the message about a run that was just stored."""
     severity = Severity.INFO if report.status == SUCCESS else Severity.WARNING
     if is_failure(report.status):
         severity = Severity.ERROR
@@ -165,14 +171,14 @@ def render_run(server: Server, job: Job, report: Report, run_id: str) -> Rendere
 
 
 def render_overdue(server: Server, job: Job, now: datetime) -> RenderedMessage:
-    """The message about a job that did not report in time."""
+    """Return the message about an overdue job."""
     kind, stored = "overdueBackup", stored_templates()
     values = overdue_values(server, job, now, language(stored))
     return replace(_render(kind, template(kind, stored), Severity.WARNING, values), event_at=now)
 
 
 def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> RenderedMessage:
-    """The one message about several jobs that did not report in time, as loud as that about a single one."""
+    """Return one message about several overdue jobs, with the severity of a single one."""
     stored = stored_templates()
     code, chosen = language(stored), template("overdueBackup", stored)
     line = overdue_line(code)
@@ -191,26 +197,29 @@ def render_overdue_list(late: Sequence[tuple[Server, Job]]) -> RenderedMessage:
 
 
 def job_list(lines: Sequence[str], count: int, language: str) -> str:
-    """Return lines about jobs as a list, with a last one that says how many of `count` are left out."""
-    shown = [f"• {line}" for line in lines]
+    """Return lines about jobs as a list.
+
+    A last line says how many of `count` are omitted.
+    """
+    items = [f"• {line}" for line in lines]
     if count > len(lines):
         more = more_line(language)
-        shown.append(f"• {render(more, {'count': count_text(count - len(lines), language)})}")
-    return "\n".join(shown)
+        items.append(f"• {render(more, {'count': count_text(count - len(lines), language)})}")
+    return "\n".join(items)
 
 
 def render_recovered(
-    server: Server, job: Job, report: Report, run_id: str, trouble: Incident, now: datetime
+    server: Server, job: Job, report: Report, run_id: str, incident: Incident, now: datetime
 ) -> RenderedMessage:
-    """The message about a run after which all is well again, with the trouble that people were told of."""
+    """Return the recovery message about a run, with the incident that was notified."""
     kind, stored = "recovered", stored_templates()
     code = language(stored)
-    is_late = trouble.kind == OVERDUE
-    missed = planning.count_missed_runs(job, trouble.since_at, report.began_at) if is_late else 0
+    is_late, overdue = incident.kind == OVERDUE, catalog(code).pgettext("summary", "Overdue")
+    missed = planning.count_missed_runs(job, incident.since_at, report.began_at) if is_late else 0
     values = run_values(server, job, report, run_id, code) | {
-        "previous_status": catalog(code).pgettext("summary", "Overdue") if is_late else status_word(trouble.kind, code),
-        "trouble_since": date_text(trouble.since_at, code),
-        "trouble_elapsed": relative_text(trouble.since_at, now),
+        "previous_status": overdue if is_late else status_word(incident.kind, code),
+        "trouble_since": date_text(incident.since_at, code),
+        "trouble_elapsed": relative_text(incident.since_at, now),
         "missed_runs": missed_text(missed, code),
     }
     return _of_run(_render(kind, template(kind, stored), Severity.INFO, values), report, code)
@@ -219,7 +228,10 @@ def render_recovered(
 def render_health_alarm(
     event: str, severity: Severity, values: Mapping[str, str], code: str, link: str
 ) -> RenderedMessage:
-    """The message about duplistatus itself in the language `code`; reads nothing from the database."""
+    """Return the alert about duplistatus in the language `code`.
+
+    Reads nothing from the database.
+    """
     known = {**values, "details_link": link or "-"}
     return replace(_render(event, alarm_template(event, code), severity, known), link=link or None)
 
@@ -227,23 +239,28 @@ def render_health_alarm(
 def render_alarm(
     event: str, severity: Severity, values: Mapping[str, str], *, link: str | None = None
 ) -> RenderedMessage:
-    """The message about something that concerns no single run; `values` are in the language of the templates.
+    """Return an alert about no single run.
 
-    `link` is the page that shows it; the dashboard where there is none.
+    `values` are in the language of the templates.
+
+    `link` is the page that shows the issue; default is the dashboard.
     """
-    notice = _render(event, alarm_template(event, language()), severity, values)
-    return replace(notice, link=link or notice.link)
+    message = _render(event, alarm_template(event, language()), severity, values)
+    return replace(message, link=link or message.link)
 
 
 def render_kind(
     kind: str, severity: Severity, values: Mapping[str, str], *, pictures: tuple[Attachment, ...] = ()
 ) -> RenderedMessage:
-    """A message of one of the kinds of `PLACEHOLDERS`, by the template in use; `values` are in its language."""
+    """Return a message of one of the kinds in `PLACEHOLDERS`.
+
+    `values` are in its language.
+    """
     return replace(_render(kind, template(kind), severity, values), pictures=pictures)
 
 
 def unpacked(pictures: Iterable[Mapping[str, str]]) -> tuple[Attachment, ...]:
-    """The pictures of a stored notice."""
+    """Return the images of a stored message."""
     return tuple(
         Attachment(picture["name"], picture["mime_type"], b64decode(picture["content"]), picture["description"])
         for picture in pictures
@@ -251,19 +268,22 @@ def unpacked(pictures: Iterable[Mapping[str, str]]) -> tuple[Attachment, ...]:
 
 
 def local_day(now: datetime) -> date:
-    """The day that it is for the readers of messages."""
+    """Return the current day in the time zone of the readers."""
     return now.astimezone(settings().zone).date()
 
 
 def run_values(server: Server, job: Job, report: Report, run_id: str, language: str) -> dict[str, str]:
-    """What the templates `success` and `warning` may tell; what the run does not tell is as the job knows it."""
+    """Return the values of `success` and `warning`.
 
-    def figure(kind: Figure, told: int, known: int, text: Callable[[int, str], str]) -> str:
-        if not report.tells(kind) and job.not_told & kind:
-            return NOT_TOLD
-        return text(told if report.tells(kind) else known, language)
+    Missing ones are taken from the job.
+    """
 
-    # A warning is not what made a run fail.
+    def figure(kind: Figure, reported: int, known: int, text: Callable[[int, str], str]) -> str:
+        if not report.has_figure(kind) and job.not_told & kind:
+            return NO_VALUE
+        return text(reported if report.has_figure(kind) else known, language)
+
+    # A warning is not why a run failed.
     warnings = () if is_failure(report.status) else report.warnings
     return server_values(server, job) | {
         "details_link": run_link(server.id, run_id) or "",
@@ -276,7 +296,7 @@ def run_values(server: Server, job: Job, report: Report, run_id: str, language: 
         "duration": human_duration(report.duration_s),
         "file_count": figure(Figure.FILES, report.examined_files, job.last_examined_files, count_text),
         "file_size": figure(Figure.FILES, report.examined_bytes, job.last_examined_bytes, size_text),
-        "uploaded_size": size_text(report.uploaded_bytes, language) if report.tells(Figure.UPLOADED) else NOT_TOLD,
+        "uploaded_size": size_text(report.uploaded_bytes, language) if report.has_figure(Figure.UPLOADED) else NO_VALUE,
         "storage_size": figure(Figure.STORAGE, report.storage_bytes, job.last_storage_bytes, size_text),
         "available_versions": figure(Figure.VERSION_COUNT, report.version_count, job.last_version_count, count_text),
         "log_text": log_text(report),
@@ -284,7 +304,7 @@ def run_values(server: Server, job: Job, report: Report, run_id: str, language: 
 
 
 def overdue_values(server: Server, job: Job, now: datetime, language: str) -> dict[str, str]:
-    """What the template `overdueBackup` may tell."""
+    """Return the values of the template `overdueBackup`."""
     schedule = planning.schedule_of(job)
     interval = schedule.interval_text if schedule else job.expected_interval
     return server_values(server, job) | {
@@ -300,27 +320,27 @@ def overdue_values(server: Server, job: Job, now: datetime, language: str) -> di
     }
 
 
-def _of_run(notice: RenderedMessage, report: Report, language: str) -> RenderedMessage:
-    """The notice with the instant of its run, and with what that tells of the run before it."""
-    notice = replace(notice, event_at=report.began_at)
-    note = broken_off_text(report.broken_off_at, language)
-    return replace(notice, text=f"{notice.text}\n\n{markdown.escape(note)}") if note else notice
+def _of_run(message: RenderedMessage, report: Report, language: str) -> RenderedMessage:
+    """Return the message with its run's time and a note about an interrupted run before it."""
+    message = replace(message, event_at=report.began_at)
+    note = interrupted_text(report.broken_off_at, language)
+    return replace(message, text=f"{message.text}\n\n{markdown.escape(note)}") if note else message
 
 
 def _status_text(report: Report, language: str) -> str:
-    """The status of a run, with what it did besides: `Warning (stopped)`."""
+    """Return the status of a run with its outcome: `Warning (stopped)`."""
     word, status = outcome_word(report.outcome, language), status_word(report.status, language)
     return f"{status} ({word})" if word else status
 
 
 def log_text(report: Report) -> str:
-    """Errors, then warnings, one a line; where there are none, the messages."""
+    """Return errors, then warnings, one per line; if there are none, the messages."""
     lines = list_lines(report.errors, report.warnings, limit=LOG_TEXT_LIMIT)
     return shorten("\n".join(lines or _message_lines(report.messages)), LOG_TEXT_LIMIT)
 
 
 def _message_lines(messages: Iterable[str]) -> Iterable[str]:
-    """The messages, one a line, as many as there is room for; each file that was moved is none of them."""
+    """Return as many messages as fit, one per line, without those about moved files."""
     length = 0
     for line in map(plain_line, (message for message in messages if message and BACKEND_EVENT not in message[:200])):
         yield line
@@ -330,7 +350,7 @@ def _message_lines(messages: Iterable[str]) -> Iterable[str]:
 
 
 def server_values(server: Server, job: Job) -> dict[str, str]:
-    """What every message about a job may tell of it and of its server."""
+    """Return the values about a job and its server that every template may use."""
     return {
         "server_id": server.id,
         "server_name": server.name,
@@ -353,10 +373,10 @@ def _render(kind: str, chosen: Template, severity: Severity, values: Mapping[str
     text = render_message(chosen.message, values, markdown.escape)
     return RenderedMessage(
         event=kind,
-        # A subject is one line, whatever a name holds.
+        # A subject is one line, even if a name contains line breaks.
         title=shorten(" ".join(render(chosen.title, values).split()), TITLE_LIMIT),
         text=text,
-        # Values are escaped, except for tables of ours.
+        # Values are escaped, except for tables generated here.
         is_formatted=markdown.has_formatting(text),
         severity=severity,
         priority=chosen.priority or "default",

@@ -1,4 +1,4 @@
-"""Configured notification channels: any number of instances of each kind."""
+"""Database models of notification channels and deliveries."""
 
 from datetime import datetime
 from enum import IntEnum, StrEnum
@@ -12,9 +12,9 @@ from app.core.db.types import Bounded, Instant, Json, RowId, UuidText
 
 
 class Channel(Model):
-    """One instance of a channel plugin with its settings; secrets inside `settings` are encrypted.
+    """A configured channel of a plugin; secrets in `settings` are encrypted.
 
-    The instance whose name equals its kind is the standard one: the reference's settings speak of it.
+    The channel whose name equals its kind is the standard one, which the original's settings describe.
     """
 
     __tablename__ = "channels"
@@ -25,11 +25,11 @@ class Channel(Model):
     name: Mapped[str] = mapped_column(Bounded(64))
     is_enabled: Mapped[bool] = mapped_column(default=True, server_default="1")
     settings: Mapped[dict[str, Any]] = mapped_column(Json, default=dict, server_default="{}")
-    # Local times of day `HH:MM` between which messages wait, unless they tell of trouble and may pass.
+    # Local times `HH:MM` between which messages wait, unless they are urgent and allowed.
     quiet_from: Mapped[str | None] = mapped_column(Bounded(5))
     quiet_until: Mapped[str | None] = mapped_column(Bounded(5))
     quiet_lets_trouble_pass: Mapped[bool] = mapped_column(default=False, server_default="0")
-    # Since when nothing got through and why, and when people were told of it on another way.
+    # Since when deliveries fail and why, and when other channels were notified of it.
     failing_since_at: Mapped[datetime | None] = mapped_column(Instant)
     failing_error: Mapped[str | None] = mapped_column(Text)
     failure_told_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -37,11 +37,11 @@ class Channel(Model):
     updated_at: Mapped[datetime] = mapped_column(Instant)
 
 
-# The outbox and its history.
+# Deliveries: outbox and history.
 
 
 class DeliveryState(StrEnum):
-    """Where a delivery stands. QUEUED covers the first try and every further one."""
+    """State of a delivery. QUEUED covers the first attempt and every retry."""
 
     QUEUED = "queued"
     SENDING = "sending"
@@ -50,19 +50,22 @@ class DeliveryState(StrEnum):
 
 
 class Urgency(IntEnum):
-    """What a message may do in the quiet hours of its channel: wait, pass where trouble may, or pass everywhere."""
+    """Whether a message waits during quiet hours.
+
+    USUAL ones wait, URGENT ones pass where the channel allows it, AT_ONCE ones always pass.
+    """
 
     USUAL = 0
-    TROUBLE = 1
+    URGENT = 1
     AT_ONCE = 2
 
 
 class Delivery(Model):
-    """One message for one destination of one channel; the unique key lets each event be told there once.
+    """One message for one destination of a channel; unique per event and destination.
 
     `target` is empty for the channel's own destination. `payload` holds the rendered message. While a worker sends,
-    `claimed_until` says when another may take over, so that a crash loses nothing. In a queued row it says until
-    when the server asks not to be called, which may be longer than we would wait.
+    `claimed_until` says when another may take over, so that a crash loses nothing. In a queued row it says until when
+    the server asks not to be called, which may be longer than our own wait.
     """
 
     __tablename__ = "deliveries"

@@ -1,4 +1,7 @@
-"""Mutes and announced maintenance: for a while nothing is told of a job or a server. They end by themselves."""
+"""Mutes of servers and jobs, planned maintenance, and quiet hours of channels.
+
+All of them end automatically.
+"""
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -22,7 +25,10 @@ LONGEST_NOTE = 500
 
 @dataclass(frozen=True, slots=True)
 class Mute:
-    """A job, or without `job_name` a whole server, of which nothing is told from `since_at` (none: already) on."""
+    """A mute of a job, or without `job_name` of a server.
+
+    `since_at` None means already begun.
+    """
 
     server_id: str
     server_name: str
@@ -32,12 +38,15 @@ class Mute:
     note: str
 
     def is_active(self, now: datetime) -> bool:
-        """Whether it holds messages back now; one that was announced begins later."""
+        """Whether it is active now; planned maintenance begins later."""
         return self.since_at is None or self.since_at <= now
 
 
 def list_mutes(now: datetime, visible_server_ids: frozenset[str] | None) -> list[Mute]:
-    """The mutes that are not over, of the servers that may be seen (None: all), by server, its own one first."""
+    """Return current and future mutes of visible servers (None: all).
+
+    Ordered by server, its own mute before those of its jobs.
+    """
     servers = select(Server).where(Server.muted_until > now)
     jobs = select(Server, Job).join(Job, Job.server_id == Server.id).where(Job.muted_until > now)
     found = [_mute(server, None) for server in db.session.scalars(servers)]
@@ -56,10 +65,10 @@ def mute(
     actor: Actor,
     now: datetime,
 ) -> Mute:
-    """Tell nothing of a job, or with None of a whole server, until a time; a mute that is there is replaced.
+    """Mute a job, or with None a server, until a time; replaces an existing mute.
 
-    With `since_at` it begins then. A job that is still late when it ends is told of at the next check. Raises
-    NotFound, and AppError naming what is wrong with the times or the note.
+    With `since_at` it begins then. A job that is still overdue at the end is notified at the next check. Raises
+    NotFound, and AppError for invalid times or an invalid note.
     """
     since_at = None if since_at is None or since_at <= now else since_at
     if until_at <= max(now, since_at or now):
@@ -80,7 +89,10 @@ def mute(
 
 
 def unmute(server_id: str, job_name: str | None, *, actor: Actor, now: datetime) -> None:
-    """End the mute of a job, or with None that of a server itself. Raises NotFound, also when there is none."""
+    """Unmute a job, or with None a server itself.
+
+    Raises NotFound, also if it is not muted.
+    """
     with writing() as session:
         server, job = _find(session, server_id, job_name)
         owner = job or server
@@ -114,9 +126,9 @@ def _mute(server: Server, job: Job | None) -> Mute:
 
 def _record(action: str, muted: Mute, details: dict[str, object], actor: Actor, now: datetime) -> None:
     kind = "server" if muted.job_name is None else "job"
-    place = {"serverId": muted.server_id, "serverName": muted.server_name}
+    target = {"serverId": muted.server_id, "serverName": muted.server_name}
     if muted.job_name is not None:
-        place["backupName"] = muted.job_name
+        target["backupName"] = muted.job_name
     record_entry(
         f"{kind}_{action}",
         "config",
@@ -124,7 +136,7 @@ def _record(action: str, muted: Mute, details: dict[str, object], actor: Actor, 
         actor=actor,
         target_type=kind,
         target_id=muted.server_id if muted.job_name is None else f"{muted.server_id}:{muted.job_name}",
-        details=place | details,
+        details=target | details,
     )
 
 
@@ -132,35 +144,38 @@ def _iso(instant: datetime | None) -> str | None:
     return None if instant is None else instant.isoformat(timespec="milliseconds")
 
 
-# The hours of the night in which a channel keeps still, as instants; also where the clocks change.
+# Daily quiet hours of a channel as instants, correct across clock changes.
 
 DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
-    """From one time of day, itself included, until another one of the same day or of the next; local times."""
+    """From a local time, inclusive, until another one of the same or the next day, exclusive."""
 
     begin: time
     end: time
 
     def __post_init__(self) -> None:
-        """Raise ValueError when both are the same: that may mean the whole day or nothing."""
+        """Raise ValueError if both are equal: that could mean the whole day or never."""
         if self.begin == self.end:
             raise ValueError("quiet hours must begin and end at different times")
 
     @classmethod
     def read(cls, begin: str | None, end: str | None) -> "QuietHours | None":
-        """The hours that two texts `HH:MM` tell; None when both are empty. Raises ValueError for anything else."""
+        """Parse two texts `HH:MM`; None if both are empty.
+
+        Raises ValueError for anything else.
+        """
         if not begin and not end:
             return None
         return cls(_time(begin or ""), _time(end or ""))
 
     def ends_at(self, now: datetime, zone: tzinfo) -> datetime | None:
-        """When it is no longer quiet, in UTC; None when it is not quiet now.
+        """Return the end of the current quiet hours in UTC; None if it is not quiet now.
 
-        A local time that the clocks leave out is read as the same distance after the gap, one that comes twice as
-        its first pass. So each night has one beginning and one end, and nothing waits longer than 25 hours.
+        A local time skipped by a clock change counts as the same distance after the gap, a repeated one as its first
+        occurrence. So each night has one begin and one end, and nothing waits longer than 25 hours.
         """
         today = now.astimezone(zone).date()
         for day in (today - DAY, today):
@@ -171,7 +186,10 @@ class QuietHours:
 
 
 def _time(text: str) -> time:
-    """A time of day of five signs; `fromisoformat` alone would take seconds and zones too."""
+    """Parse a time of five characters.
+
+    `fromisoformat` alone would accept seconds and time zones.
+    """
     if len(text) != 5:
         raise ValueError("a time of day must have the form HH:MM")
     return time.fromisoformat(text)
@@ -181,28 +199,28 @@ def _instant(day: date, at: time, zone: tzinfo) -> datetime:
     return datetime.combine(day, at, zone).astimezone(UTC)
 
 
-# The quiet hours of channels: when each is quiet, which messages it lets through, and how people set them.
+# Quiet hours of channels: which messages wait now, and how they are set.
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
-    """A channel that is quiet now: until when, and whether messages about trouble pass."""
+class ActiveQuietHours:
+    """Current quiet hours of a channel: their end, and whether urgent messages pass."""
 
     ends_at: datetime
     lets_trouble_pass: bool
 
-    def holds_back(self, urgency: int) -> bool:
+    def holds(self, urgency: int) -> bool:
         """Whether a message waits until the end."""
-        return urgency < (Urgency.TROUBLE if self.lets_trouble_pass else Urgency.AT_ONCE)
+        return urgency < (Urgency.URGENT if self.lets_trouble_pass else Urgency.AT_ONCE)
 
 
 def hours_of(row: Channel) -> QuietHours | None:
-    """The quiet hours of a channel."""
+    """Return the quiet hours of a channel."""
     return QuietHours.read(row.quiet_from, row.quiet_until)
 
 
-def quiet_channels(now: datetime) -> dict[int, Quiet]:
-    """The channels that are quiet at this time, by their numbers."""
+def quiet_channels(now: datetime) -> dict[int, ActiveQuietHours]:
+    """Return the current quiet hours of channels, by channel id."""
     zone = runtime.settings().zone
     columns = (Channel.id, Channel.quiet_from, Channel.quiet_until, Channel.quiet_lets_trouble_pass)
     found = {}
@@ -210,15 +228,15 @@ def quiet_channels(now: datetime) -> dict[int, Quiet]:
         hours = QuietHours.read(row.quiet_from, row.quiet_until)
         ends_at = hours.ends_at(now, zone) if hours else None
         if ends_at is not None:
-            found[row.id] = Quiet(ends_at, row.quiet_lets_trouble_pass)
+            found[row.id] = ActiveQuietHours(ends_at, row.quiet_lets_trouble_pass)
     return found
 
 
 def may_send(now: datetime, deliveries: type[Delivery] = Delivery) -> ColumnElement[bool]:
-    """Of deliveries, or an alias of them: no quiet hours hold them back at this time.
+    """Return the SQL condition for deliveries, or an alias, that no quiet hours hold now.
 
-    Asked when a message would be sent, not when it is queued: so hours that are changed, and clocks that are set, count
-    for what waits already.
+    Evaluated when a message would be sent, not when it is queued: so changed hours and clocks apply to messages that
+    already wait.
     """
     quiet = quiet_channels(now)
     if not quiet:
@@ -227,14 +245,14 @@ def may_send(now: datetime, deliveries: type[Delivery] = Delivery) -> ColumnElem
     return or_(
         deliveries.channel_id.not_in(quiet),
         deliveries.urgency == Urgency.AT_ONCE,
-        and_(deliveries.urgency == Urgency.TROUBLE, deliveries.channel_id.in_(lenient)),
+        and_(deliveries.urgency == Urgency.URGENT, deliveries.channel_id.in_(lenient)),
     )
 
 
 def set_quiet_hours(
     channel_id: int, hours: QuietHours | None, *, lets_trouble_pass: bool, actor: Actor, now: datetime
 ) -> Channel:
-    """Choose when a channel is quiet; None is never. Raises NotFound."""
+    """Set the quiet hours of a channel; None removes them. Raises NotFound."""
     with writing():
         row = channels.find_channel(channel_id)
         before = _shown(row)
@@ -242,8 +260,8 @@ def set_quiet_hours(
         row.quiet_until = f"{hours.end:%H:%M}" if hours else None
         row.quiet_lets_trouble_pass, row.updated_at = lets_trouble_pass, now
         details = {"kind": row.kind, "name": row.name, "old": before, "new": _shown(row)}
-        place = {"target_type": "channel", "target_id": row.name}
-        record_entry("quiet_hours_updated", "config", now=now, actor=actor, details=details, **place)
+        target = {"target_type": "channel", "target_id": row.name}
+        record_entry("quiet_hours_updated", "config", now=now, actor=actor, details=details, **target)
     return row
 
 

@@ -1,7 +1,9 @@
-"""The outbox: what is to be told is a row, written in the transaction of the event that it tells of.
+"""Transactional outbox.
 
-So an upload never waits for a mail server, and a crash between storing and sending loses nothing.
-`services.delivery` sends the rows.
+A notification is a row committed together with the event that caused it.
+
+So an upload never waits for a mail server, and a crash between storing and sending loses nothing. `delivery` sends the
+rows.
 """
 
 import uuid
@@ -24,12 +26,12 @@ from app.notifications.models import Channel, Delivery, DeliveryState, Urgency
 from app.notifications.rules import (
     OFF,
     Incident,
+    NotificationDecision,
     Recipients,
-    Verdict,
+    decide_notifications,
+    email_addresses,
     inherited,
     is_muted,
-    judge,
-    mail_addresses,
     should_notify,
 )
 from app.reports.outcomes import WARNING
@@ -37,62 +39,65 @@ from app.reports.report import Report
 
 DELIVERIES = Delivery.__table__
 ROWS_AT_ONCE = 1_000
-# The audit log names this many jobs of a message that tells of several.
+# Maximum number of jobs that the audit log names for one message.
 JOBS_NAMED = 25
 
-# Sent, by whoever queued something, once that is committed.
+# Sent by callers after the commit that queued messages.
 queued = signal("duplistatus-outbox-queued")
 
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where one message goes: the channel's own destination, or an additional one of the same channel."""
+    """Destination of a message: the channel's own, or an additional one of the same channel."""
 
     channel_id: int
     target: str = ""
 
 
 class Routes(NamedTuple):
-    """The channels that messages can go through, and those whose own destination takes messages about single jobs."""
+    """Usable channels, and those whose own destination gets notifications of single jobs."""
 
     usable: Sequence[Channel]
     standard: Sequence[Channel]
 
 
 def needs_notification(server: Server, job: Job, report: Report, now: datetime) -> bool:
-    """Whether a run that is stored means anything to anybody; most are fine, and then nothing more need be read."""
-    verdict = _judge(server, job, report)
-    means_something = bool(verdict.run or verdict.recovered) or verdict.trouble != _trouble(job)
-    return means_something and not is_held_back(server, job, now)
+    """Whether a stored run may cause a notification.
+
+    Most runs do not, and then nothing more is read.
+    """
+    decision = _decide(server, job, report)
+    is_relevant = bool(decision.run or decision.recovered) or decision.incident != _incident(job)
+    return is_relevant and not is_muted_now(server, job, now)
 
 
 def queue_run_messages(session: Session, server: Server, job: Job, report: Report, run_id: str, now: datetime) -> int:
-    """Queue what a new run has to tell, within the transaction that stores it; returns the number of messages.
+    """Queue the notifications of a new run in the transaction that stores it.
 
-    The job has the run among its figures already. Whether it is in trouble is written down with it.
+    Returns their number. The statistics of the job already include the run. Its incident is stored with it.
     """
     if not needs_notification(server, job, report, now):
         return 0
-    verdict, before = _judge(server, job, report), _trouble(job)
-    ways = _find_ways()
+    decision, before = _decide(server, job, report), _incident(job)
+    routes = _read_routes()
     audit = _audit_details("backup", server, job, report.status)
     count = 0
-    if destinations := _destinations(server, job, verdict.run, ways):
-        notice = messages.render_run(server, job, report, run_id)
-        count += queue_notice(session, notice, destinations, f"run:{run_id}", now, job_id=job.id, audit=audit)
-    if before and (destinations := _destinations(server, job, verdict.recovered, ways)):
-        notice = messages.render_recovered(server, job, report, run_id, before, now)
-        count += queue_notice(session, notice, destinations, f"recovered:{run_id}", now, job_id=job.id, audit=audit)
-    if verdict.trouble is None or count:  # trouble that nobody was told of is none to come back from
-        _keep_trouble(job, verdict.trouble)
+    if destinations := _destinations(server, job, decision.run, routes):
+        message = messages.render_run(server, job, report, run_id)
+        count += queue_message(session, message, destinations, f"run:{run_id}", now, job_id=job.id, audit=audit)
+    if before and (destinations := _destinations(server, job, decision.recovered, routes)):
+        message = messages.render_recovered(server, job, report, run_id, before, now)
+        count += queue_message(session, message, destinations, f"recovered:{run_id}", now, job_id=job.id, audit=audit)
+    if decision.incident is None or count:  # without an alert there is no recovery
+        _save_incident(job, decision.incident)
     return count
 
 
 def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]], now: datetime) -> frozenset[int]:
-    """Queue what there is to say about jobs that are late at one check: one message for each destination.
+    """Queue the notifications of jobs overdue at one check: one message per destination.
 
-    The standard event is not looked at, an additional one that is `off` is. Returns the numbers of the jobs that
-    anybody is told of; that they are in trouble is for the caller to write down.
+    The standard event is ignored, an additional one that is `off` is not. Returns the ids of the jobs that anyone is
+    notified of; the caller stores their incidents.
     """
     groups = group_by_destination(late)
     for destinations, jobs in groups:
@@ -101,24 +106,24 @@ def queue_overdue_messages(session: Session, late: Sequence[tuple[Server, Job]],
 
 
 def all_destinations() -> list[Destination]:
-    """The own destinations of all channels that messages can go through."""
+    """Return the own destinations of all usable channels."""
     return [Destination(row.id) for row in channels.usable()]
 
 
 def group_by_destination(
     jobs: Sequence[tuple[Server, Job]],
 ) -> list[tuple[list[Destination], list[tuple[Server, Job]]]]:
-    """Group jobs by where messages about them go that do not depend on the event filter, as those about overdue jobs.
+    """Group jobs by destination, for notifications that ignore the event filter.
 
-    Each destination stands in one group, a job may stand in several. Jobs of which nobody hears are left out.
+    Each destination is in one group, a job may be in several. Jobs without destinations are omitted.
     """
-    ways = _find_ways()
+    routes = _read_routes()
     found: dict[Destination, list[tuple[Server, Job]]] = {}
     for server, job in jobs:
-        hearing = Recipients(standard=True, additional=_additional_event(server, job) != OFF)
-        for destination in _destinations(server, job, hearing, ways):
+        recipients = Recipients(standard=True, additional=_additional_event(server, job) != OFF)
+        for destination in _destinations(server, job, recipients, routes):
             found.setdefault(destination, []).append((server, job))
-    # Most destinations hear of the same jobs: each set of them is put into words once.
+    # Most destinations get the same jobs: each set of them is rendered once.
     groups: dict[tuple[int, ...], list[Destination]] = {}
     for destination, pairs in found.items():
         groups.setdefault(tuple(job.id for _, job in pairs), []).append(destination)
@@ -126,14 +131,16 @@ def group_by_destination(
 
 
 def warning_destinations(server: Server, job: Job) -> list[Destination]:
-    """Return where messages about runs of a job go that end with a warning."""
+    """Return the destinations of runs of a job with warnings."""
     events = (job.notification_event, _additional_event(server, job))
-    return _destinations(server, job, Recipients(*(should_notify(event, WARNING, 0) for event in events)), _find_ways())
+    return _destinations(
+        server, job, Recipients(*(should_notify(event, WARNING, 0) for event in events)), _read_routes()
+    )
 
 
-def queue_notice(
+def queue_message(
     session: Session,
-    notice: messages.RenderedMessage,
+    message: messages.RenderedMessage,
     destinations: Iterable[Destination],
     event_key: str,
     now: datetime,
@@ -142,25 +149,25 @@ def queue_notice(
     job_ids: Sequence[int] = (),
     audit: Mapping[str, Any] | None = None,
 ) -> int:
-    """Add one row for each destination; what was queued for it under this key before is left alone.
+    """Add one row per destination; rows queued earlier under this key are kept.
 
     `job_ids` are the jobs of a message about several. Returns the number of new rows. The caller sends `queued` after
     the commit.
     """
-    payload = notice.payload() | {"audit": dict(audit or {"type": notice.event})}
+    payload = message.payload() | {"audit": dict(audit or {"type": message.event})}
     if job_ids:
         payload["job_ids"] = list(job_ids)
     rows = [
         {
             "idempotency_key": str(uuid.uuid4()),
-            "event": notice.event,
+            "event": message.event,
             "event_key": event_key,
             "channel_id": destination.channel_id,
             "job_id": job_id,
             "target": destination.target,
             "payload": payload,
             "state": DeliveryState.QUEUED,
-            "urgency": Urgency.TROUBLE if notice.is_trouble else Urgency.USUAL,
+            "urgency": Urgency.URGENT if message.is_urgent else Urgency.USUAL,
             "attempts": 0,
             "next_attempt_at": now,
             "created_at": now,
@@ -177,12 +184,12 @@ def queue_notice(
 
 
 def count_old(days: int, now: datetime) -> int:
-    """How many deliveries ended and are older than a number of days."""
+    """Count finished deliveries older than a number of days."""
     return db.session.scalar(select(func.count()).select_from(DELIVERIES).where(*_is_past(days, now))) or 0
 
 
 def purge_history(now: datetime, days: int) -> int:
-    """Delete deliveries that ended and are older than a number of days; returns how many."""
+    """Delete finished deliveries older than a number of days; return how many."""
     oldest = select(DELIVERIES.c.id).where(*_is_past(days, now)).limit(ROWS_AT_ONCE)
 
     def delete_some() -> int:
@@ -197,8 +204,8 @@ def _is_past(days: int, now: datetime) -> tuple[ColumnElement[bool], ...]:
     return ended, DELIVERIES.c.created_at < now - timedelta(days=days)
 
 
-def _judge(server: Server, job: Job, report: Report) -> Verdict:
-    return judge(
+def _decide(server: Server, job: Job, report: Report) -> NotificationDecision:
+    return decide_notifications(
         status=report.status,
         error_count=report.error_count,
         began_at=report.began_at,
@@ -206,22 +213,22 @@ def _judge(server: Server, job: Job, report: Report) -> Verdict:
         has_saved=report.counts,
         standard_event=job.notification_event,
         additional_event=_additional_event(server, job),
-        trouble=_trouble(job),
+        incident=_incident(job),
     )
 
 
-def _trouble(job: Job) -> Incident | None:
+def _incident(job: Job) -> Incident | None:
     if job.trouble_kind is None or job.trouble_since_at is None:
         return None
     return Incident(job.trouble_kind, job.trouble_since_at)
 
 
-def _keep_trouble(job: Job, trouble: Incident | None) -> None:
-    job.trouble_kind, job.trouble_since_at = (trouble.kind, trouble.since_at) if trouble else (None, None)
+def _save_incident(job: Job, incident: Incident | None) -> None:
+    job.trouble_kind, job.trouble_since_at = (incident.kind, incident.since_at) if incident else (None, None)
 
 
-def is_held_back(server: Server, job: Job, now: datetime) -> bool:
-    """Whether messages about a job are held back now, by its own mute or its server's."""
+def is_muted_now(server: Server, job: Job, now: datetime) -> bool:
+    """Whether notifications of a job are muted now, by its own mute or its server's."""
     return any(is_muted(owner.muted_until, now, since=owner.muted_from) for owner in (job, server))
 
 
@@ -229,22 +236,25 @@ def _additional_event(server: Server, job: Job) -> str:
     return inherited(job.additional_event, server.additional_event, job.notification_event)
 
 
-def _find_ways() -> Routes:
-    """Found once for each event: for thousands of late jobs the questions would take longer than the answers."""
+def _read_routes() -> Routes:
+    """Read once per event: for thousands of overdue jobs the queries would take too long."""
     usable = channels.usable()
     return Routes(usable, [row for row in usable if not summary_settings.is_paused(row)])
 
 
-def _destinations(server: Server, job: Job, hearing: Recipients, ways: Routes) -> list[Destination]:
-    found = [Destination(row.id) for row in ways.standard if hearing.standard and job.wants(row.kind)]
-    if hearing.additional:
-        found += _additional_destinations(server, job, ways.usable)
+def _destinations(server: Server, job: Job, recipients: Recipients, routes: Routes) -> list[Destination]:
+    found = [Destination(row.id) for row in routes.standard if recipients.standard and job.wants(row.kind)]
+    if recipients.additional:
+        found += _additional_destinations(server, job, routes.usable)
     return found
 
 
 def _additional_destinations(server: Server, job: Job, usable: Iterable[Channel]) -> list[Destination]:
-    """Extra addresses and an extra topic: they use the standard mail and ntfy channel, whatever the job's switches."""
-    addresses = mail_addresses(inherited(job.additional_emails, server.additional_emails))
+    """Return additional addresses and topic.
+
+    They use the standard email and ntfy channels, whatever channels the job has enabled.
+    """
+    addresses = email_addresses(inherited(job.additional_emails, server.additional_emails))
     topic = inherited(job.additional_ntfy_topic, server.additional_ntfy_topic).strip()
     targets = {channels.EMAIL: addresses, channels.NTFY: (topic,) if topic else ()}
     return [
@@ -255,18 +265,18 @@ def _additional_destinations(server: Server, job: Job, usable: Iterable[Channel]
 def _queue_overdue_group(
     session: Session, late: Sequence[tuple[Server, Job]], destinations: Iterable[Destination], now: datetime
 ) -> None:
-    # Two checks at once share no job, so the first one's number tells their messages apart.
+    # Concurrent checks share no job, so the first one's id distinguishes their messages.
     event_key = f"overdue:{late[0][1].id}:{to_milliseconds(now)}"
     if len(late) == 1:
         [(server, job)] = late
-        audit, notice = _audit_details("overdue", server, job, None), messages.render_overdue(server, job, now)
-        queue_notice(session, notice, destinations, event_key, now, job_id=job.id, audit=audit)
+        audit, message = _audit_details("overdue", server, job, None), messages.render_overdue(server, job, now)
+        queue_message(session, message, destinations, event_key, now, job_id=job.id, audit=audit)
         return
     names = [f"{server.name}:{job.name}" for server, job in late[:JOBS_NAMED]]
     audit = {"type": "overdue", "backupCount": len(late), "backups": names}
-    notice = replace(messages.render_overdue_list(late), event_at=now)
+    message = replace(messages.render_overdue_list(late), event_at=now)
     job_ids = [job.id for _, job in late]
-    queue_notice(session, notice, destinations, event_key, now, job_ids=job_ids, audit=audit)
+    queue_message(session, message, destinations, event_key, now, job_ids=job_ids, audit=audit)
 
 
 def _audit_details(kind: str, server: Server, job: Job, status: str | None) -> dict[str, Any]:
@@ -276,5 +286,5 @@ def _audit_details(kind: str, server: Server, job: Job, status: str | None) -> d
 
 @lru_cache
 def _insert_new(dialect: str) -> Any:
-    """The statement, built once: that took a third of the time of queueing."""
+    """The statement, built once: building it took a third of the time of queueing."""
     return insert_for(dialect)(DELIVERIES).on_conflict_do_nothing()

@@ -1,4 +1,4 @@
-"""How late is late, how often to say so, and in which words."""
+"""Settings of notifications: grace period, repeat interval and templates."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
@@ -19,24 +19,27 @@ FIELDS = ("title", "message", "priority", "tags")
 
 
 def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
-    """Store how late a run may be, and plan every job by it: whether an early run counts depends on it."""
+    """Save the grace period and reschedule every job.
+
+    Whether an early run counts depends on it.
+    """
     with writing():
         old = settings_store.get("overdue_tolerance")
         settings_store.save("overdue_tolerance", tolerance, now=now)
-        overdue_check.replan_all(ALL_SERVERS)
+        overdue_check.recalculate_all(ALL_SERVERS)
         details = {"oldValue": old, "newValue": tolerance}
         _record("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
 
 
 def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
-    """Store how often the same lateness is told."""
+    """Save how often an overdue notification is repeated."""
     with writing():
         settings_store.save("notification_frequency", frequency, now=now)
         _record("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
 
 
 def read_templates() -> dict[str, Template]:
-    """The templates in use, by kind."""
+    """Return the current templates, by kind."""
     stored = messages.stored_templates()
     return {kind: messages.template(kind, stored) for kind in KINDS}
 
@@ -44,7 +47,9 @@ def read_templates() -> dict[str, Template]:
 def save_templates(
     templates: Mapping[str, Mapping[str, str]], language: str | None, *, actor: Actor, now: datetime
 ) -> None:
-    """Store some templates, each as a whole, and the language if one is given; the others stay.
+    """Save some templates, each as a whole, and the language if given.
+
+    Others are kept.
 
     Raises AppError, naming template and field, for a placeholder that this kind of message does not have.
     """
@@ -67,7 +72,7 @@ def save_templates(
 
 
 def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> None:
-    """Go back to our own texts for some kinds; they follow the language again."""
+    """Restore the built-in texts of some kinds; they follow the language again."""
     with writing():
         before = read_templates()
         stored = {name: value for name, value in messages.stored_templates().items() if name not in kinds}
@@ -78,18 +83,21 @@ def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> N
 
 
 def check_placeholders(kind: str, fields: Mapping[str, str]) -> None:
-    """Refuse placeholders that a kind of message does not have. Raises AppError with `fields`."""
+    """Reject placeholders that a kind of message does not have.
+
+    Raises AppError with `fields`.
+    """
     wrong = {}
     for name in ("title", "message"):
         if unknown := unknown_placeholders(fields.get(name, ""), kind):
             wrong[name] = f"unknown placeholder {', '.join(f'{{{placeholder}}}' for placeholder in unknown)}"
     if wrong:
-        name, trouble = next(iter(wrong.items()))
-        raise AppError(f"templates.{kind}.{name}: {trouble}", fields=wrong)
+        name, problem = next(iter(wrong.items()))
+        raise AppError(f"templates.{kind}.{name}: {problem}", fields=wrong)
 
 
-def is_own(kind: str) -> bool:
-    """Whether people have written this template themselves, or else it is ours."""
+def is_customized(kind: str) -> bool:
+    """Whether a template was customized."""
     stored = messages.stored_templates()
     return messages.template(kind, stored) != default_templates(messages.language(stored))[kind]
 

@@ -1,6 +1,6 @@
-"""The daily summary: one mail a day in place of many, with every job that is known.
+"""Daily summary: one email a day with the state of all jobs.
 
-Each occurrence is queued once, by its instant, whichever of several processes comes first.
+Each occurrence is queued once, by its time, by the first of several processes.
 """
 
 from collections import Counter
@@ -28,11 +28,11 @@ from app.reports.outcomes import ERROR, FATAL, SUCCESS, is_failure
 from app.runtime import settings
 
 DAY = timedelta(days=1)
-# A summary that could not be sent for so long, since nothing ran here, is of no use any more.
+# An older summary that could not be sent, since duplistatus was not running, is dropped.
 LATEST = timedelta(hours=12)
 ATTENTION_LISTED = 40
 JOBS_LISTED = 400
-# The columns of a table of jobs, and which of them hold figures.
+# Columns of a table of jobs, and the indexes of those with numbers.
 COLUMNS = (
     NC_("summary", "Server"),
     NC_("summary", "Backup job"),
@@ -49,14 +49,20 @@ MARKS = {"Success": "✅", "Warning": "⚠️", "Error": "🛑", "Fatal": "🛑"
 
 
 def send_due(now: datetime) -> int | None:
-    """Queue the summary whose time has come; gives the number of mails, or None when none is due."""
+    """Queue the summary if it is due.
+
+    Returns the number of emails, or None if not due.
+    """
     plan = summary_settings.daily_summary()
     occurrence = due_occurrence(plan, now, LATEST)
     return None if occurrence is None else _queue(plan, f"summary:{occurrence.isoformat()}", now)
 
 
 def send_now(*, actor: Actor, now: datetime) -> int:
-    """Queue a summary at once, whether it is switched on or not. Raises AppError when there is no way for it."""
+    """Queue a summary now, even if disabled.
+
+    Raises AppError if no channel can send it.
+    """
     plan = summary_settings.daily_summary()
     count = _queue(plan, f"summary:now:{now.isoformat()}", now)
     if not count:
@@ -66,7 +72,7 @@ def send_now(*, actor: Actor, now: datetime) -> int:
 
 
 def due_occurrence(plan: SummaryPlan, now: datetime, latest: timedelta) -> datetime | None:
-    """The newest occurrence of a plan, if it is one to be sent still."""
+    """Return the latest occurrence of a plan, if it is still to be sent."""
     if not plan.is_on:
         return None
     occurrence = plan.rhythm.latest(now)
@@ -75,7 +81,7 @@ def due_occurrence(plan: SummaryPlan, now: datetime, latest: timedelta) -> datet
 
 
 def render(now: datetime) -> RenderedMessage:
-    """The summary as it would be sent now."""
+    """Return the summary as it would be sent now."""
     values = summary_values(now, messages.language())
     jobs = backups_overview.overview(now, ALL_SERVERS).jobs
     is_calm = all(job.last_status == SUCCESS and not job.is_overdue for job in jobs)
@@ -83,16 +89,16 @@ def render(now: datetime) -> RenderedMessage:
 
 
 def summary_values(now: datetime, language: str) -> dict[str, str]:
-    """What the template `dailySummary` may tell."""
+    """Return the values of the template `dailySummary`."""
     overview = backups_overview.overview(now, ALL_SERVERS)
     jobs = overview.jobs
     recent = select(func.count(), func.coalesce(func.sum(Run.uploaded_bytes), 0)).where(Run.began_at >= now - DAY)
     run_count, uploaded_bytes = db.session.execute(recent).one()
-    wanting = attention_lines(jobs, language)
+    attention = attention_lines(jobs, language)
     return {
         "summary_date": day_text(messages.local_day(now), language),
-        "verdict": verdict(jobs, language),
-        "attention": "\n".join(wanting) or nothing_text(language),
+        "verdict": overall_state(jobs, language),
+        "attention": "\n".join(attention) or nothing_text(language),
         "server_count": count_text(len(overview.servers), language),
         "job_count": count_text(len(jobs), language),
         "run_count": count_text(run_count, language),
@@ -109,36 +115,36 @@ def summary_values(now: datetime, language: str) -> dict[str, str]:
     } | _values_of_1_5(jobs, now, language)
 
 
-def verdict(jobs: Sequence[JobStatus], language: str) -> str:
-    """How things stand, in one sentence."""
+def overall_state(jobs: Sequence[JobStatus], language: str) -> str:
+    """Return the overall state in one sentence."""
     texts, fine = catalog(language), sum(_is_fine(job) for job in jobs)
     if not jobs:
         return _no_jobs_text(language)
     count = count_text(len(jobs), language)
     if fine == len(jobs):
-        return texts.gettext("All backup jobs are fine: {count}").format(count=count)
-    sentence = texts.gettext("{fine} of {count} backup jobs are fine")
+        return texts.gettext("All backup jobs OK: {count}").format(count=count)
+    sentence = texts.gettext("{fine} of {count} backup jobs OK")
     return sentence.format(fine=count_text(fine, language), count=count)
 
 
 def nothing_text(language: str) -> str:
-    """What stands in the place of an empty list."""
-    return catalog(language).pgettext("summary", "Nothing")
+    """Return the text of an empty list."""
+    return catalog(language).pgettext("summary", "None")
 
 
 def attention_lines(jobs: Sequence[JobStatus], language: str) -> list[str]:
-    """The jobs that are late or did not end well, the worst first, a line each."""
-    return _listed([_attention_line(job, language) for job in _wanting(jobs)], ATTENTION_LISTED, language)
+    """Return a line for each job that is overdue or did not succeed, the worst first."""
+    return _listed([_attention_line(job, language) for job in _needing_attention(jobs)], ATTENTION_LISTED, language)
 
 
-def _wanting(jobs: Iterable[JobStatus]) -> list[JobStatus]:
-    """The jobs that need attention, the worst first."""
-    wanting = [job for job in jobs if not _is_fine(job)]
-    return sorted(wanting, key=lambda job: (not is_failure(job.last_status), not job.is_overdue))
+def _needing_attention(jobs: Iterable[JobStatus]) -> list[JobStatus]:
+    """Return the jobs that need attention, the worst first."""
+    attention = [job for job in jobs if not _is_fine(job)]
+    return sorted(attention, key=lambda job: (not is_failure(job.last_status), not job.is_overdue))
 
 
 def _values_of_1_5(jobs: Sequence[JobStatus], now: datetime, language: str) -> dict[str, str]:
-    """What version 1.5 of the reference calls by other names, for templates that people bring along."""
+    """Return the values under the names of version 1.5 of the original, for imported templates."""
     statuses = Counter(job.last_status for job in jobs if job.last_run_id is not None)
     unknown_count = statuses.total() - sum(statuses[status] for status in MARKS)
     return {
@@ -149,7 +155,7 @@ def _values_of_1_5(jobs: Sequence[JobStatus], now: datetime, language: str) -> d
         "fatal_count": count_text(statuses[FATAL], language),
         "unknown_count": count_text(unknown_count, language),
         "no_report_count": count_text(len(jobs) - statuses.total(), language),
-        "problem_table": _table(_wanting(jobs), ATTENTION_LISTED, language) or nothing_text(language),
+        "problem_table": _table(_needing_attention(jobs), ATTENTION_LISTED, language) or nothing_text(language),
         "all_jobs_table": _table(jobs, JOBS_LISTED, language) or _no_jobs_text(language),
         "duplistatus_url": own_address() or "",
         "latest_uploaded_size": size_text(sum(job.uploaded_bytes for job in jobs), language),
@@ -166,9 +172,9 @@ def _queue(plan: SummaryPlan, event_key: str, now: datetime) -> int:
     if standard is None:
         return 0
     destinations = [Destination(standard.id, address) for address in plan.recipients] or [Destination(standard.id)]
-    notice = render(now)
+    message = render(now)
     with writing() as session:
-        count = outbox.queue_notice(session, notice, destinations, event_key, now)
+        count = outbox.queue_message(session, message, destinations, event_key, now)
     if count:
         outbox.queued.send()
     return count
@@ -184,32 +190,35 @@ def _is_fine(job: JobStatus) -> bool:
 
 def _job_line(job: JobStatus, language: str) -> str:
     mark = "🕑" if job.is_overdue else MARKS.get(job.last_status, "❔")
-    told = [
+    parts = [
         status_word(job.last_status, language),
         date_text(job.last_began_at, language),
         human_duration(job.last_duration_s),
         size_text(job.storage_bytes, language),
     ]
-    return f"{mark} {job.server_display_name} / {job.name}: {', '.join(filter(None, told))}"
+    return f"{mark} {job.server_display_name} / {job.name}: {', '.join(filter(None, parts))}"
 
 
 def _attention_line(job: JobStatus, language: str) -> str:
-    told = [status_word(job.last_status, language)] if job.last_status != SUCCESS else []
+    parts = [status_word(job.last_status, language)] if job.last_status != SUCCESS else []
     if job.is_overdue:
         date = date_text(job.next_expected_at, language)
-        told.append(catalog(language).gettext("overdue, expected {date}").format(date=date))
+        parts.append(catalog(language).gettext("overdue, expected {date}").format(date=date))
     mark = "🛑" if is_failure(job.last_status) else "🕑" if job.is_overdue else "⚠️"
-    return f"{mark} {job.server_display_name} / {job.name}: {', '.join(told)}"
+    return f"{mark} {job.server_display_name} / {job.name}: {', '.join(parts)}"
 
 
 def _table(jobs: Sequence[JobStatus], limit: int, language: str) -> str:
-    """The jobs as a table, with a line below it where there are more than `limit`; empty without jobs."""
+    """Return the jobs as a table; a line below it counts those beyond `limit`.
+
+    It is empty without jobs.
+    """
     if not jobs:
         return ""
     names = [catalog(language).pgettext("summary", name) for name in COLUMNS]
-    made = markdown.table(names, [_row(job, language) for job in jobs[:limit]], right=FIGURES)
+    table = markdown.table(names, [_row(job, language) for job in jobs[:limit]], right=FIGURES)
     more = _listed([""] * len(jobs), limit, language)[limit:]
-    return markdown.MarkdownText("\n\n".join([made, *map(markdown.escape, more)]))
+    return markdown.MarkdownText("\n\n".join([table, *map(markdown.escape, more)]))
 
 
 def _row(job: JobStatus, language: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the tab of summaries shows and takes: the daily summary, and the weekly or monthly digest."""
+"""Page of summaries: the daily summary, and the weekly or monthly digest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,7 +18,7 @@ from app.core.instants import MONTHLY, WEEKLY
 from app.notifications import channels, digests, messages, summaries, summary_settings
 from app.notifications.models import Channel
 from app.notifications.summary_settings import DIGEST, OFF, SUMMARY, SummaryPlan
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.schedules.monitoring_pages import WEEKDAYS
 from app.scheduling import control
 from app.web.pages import settings_bp
@@ -29,8 +29,8 @@ PERIOD_WORDS: Mapping[str, LazyString] = {OFF: lazy("Never"), WEEKLY: lazy("Ever
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A channel that a digest may go through."""
+class DigestChannel:
+    """A channel that can send a digest."""
 
     row: Channel
     label: str
@@ -38,32 +38,37 @@ class Way:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """Both plans as they are stored or as they were entered; `problem` is what was refused at which field."""
+class SummaryPage:
+    """Both plans as stored or as entered; `problem` is the error and its field."""
 
     summary: Mapping[str, Any]
     digest: Mapping[str, Any]
-    ways: tuple[Way, ...]
+    digest_channels: tuple[DigestChannel, ...]
     has_mail: bool
     link: str | None
     problem: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_board(*, name: str = "", entered: dict[str, Any] | None = None, refusal: AppError | None = None) -> Board:
-    """What is stored; for one of the two what was entered, with what was wrong."""
-    shown = {SUMMARY: _shown(summary_settings.daily_summary()), DIGEST: _shown(summary_settings.digest())}
+def build_page(
+    *, name: str = "", entered: dict[str, Any] | None = None, refusal: AppError | None = None
+) -> SummaryPage:
+    """Return the page; for one of the plans with the entered values and errors."""
+    plans = {SUMMARY: _shown(summary_settings.daily_summary()), DIGEST: _shown(summary_settings.digest())}
     if entered is not None:
-        shown[name] = entered
+        plans[name] = entered
     usable = {row.id for row in channels.usable()}
     standard = channels.standard(channels.EMAIL)
-    ways = [Way(row, _label(row), row.id in usable) for row in channels.list_channels()]
+    digest_channels = [DigestChannel(row, _label(row), row.id in usable) for row in channels.list_channels()]
     problem = {f"{name}.{refusal.extra.get('field', '')}": refusal.message} if refusal else {}
     has_mail = standard is not None and standard.id in usable
-    return Board(shown[SUMMARY], shown[DIGEST], tuple(ways), has_mail, messages.own_address(), problem)
+    return SummaryPage(plans[SUMMARY], plans[DIGEST], tuple(digest_channels), has_mail, messages.own_address(), problem)
 
 
-def save_summary(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Board | None:
-    """Store the plan of the daily summary; gives the page to show instead where that is refused."""
+def save_summary(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> SummaryPage | None:
+    """Save the plan of the daily summary.
+
+    Returns the page to show instead if it is invalid.
+    """
     entered: dict[str, Any] = {
         "is_on": "is_on" in form,
         "time": form.get("time", ""),
@@ -82,8 +87,8 @@ def save_summary(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> B
     return _saved(SUMMARY, entered, save)
 
 
-def store_digest(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Board | None:
-    """Store the plan of the digest; gives the page to show instead where that is refused."""
+def store_digest(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> SummaryPage | None:
+    """Save the plan of the digest; return the page to show instead if it is invalid."""
     weekday = form.get("weekday", "")
     entered: dict[str, Any] = {
         "period": form.get("period", OFF),
@@ -99,12 +104,12 @@ def store_digest(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> B
     return _saved(DIGEST, entered, save)
 
 
-def _saved(name: str, entered: dict[str, Any], save: Callable[[], None]) -> Board | None:
+def _saved(name: str, entered: dict[str, Any], save: Callable[[], None]) -> SummaryPage | None:
     try:
         save()
     except AppError as refusal:
-        return build_board(name=name, entered=entered, refusal=refusal)
-    control.take_over()
+        return build_page(name=name, entered=entered, refusal=refusal)
+    control.apply_settings()
     return None
 
 
@@ -124,35 +129,35 @@ def _label(row: Channel) -> str:
     return label if row.name == row.kind else f"{row.name} ({label})"
 
 
-# Views of the tab of summaries.
+# Views
 
 TAB = "summary"
 SENDERS = {"daily": summaries.send_now, "digest": digests.send_now}
 
 
 def show() -> ResponseReturnValue:
-    """The daily summary and the digest: whether, when, and to whom."""
-    return _show(build_board())
+    """Show the daily summary and the digest."""
+    return _show(build_page())
 
 
 @settings_bp.post("/summary/daily")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_daily_summary() -> ResponseReturnValue:
-    """Store the plan of the daily summary."""
+    """Save the plan of the daily summary."""
     return _after_saving(save_summary(request.form, actor=actor(), now=runtime.now()))
 
 
 @settings_bp.post("/summary/digest")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_digest() -> ResponseReturnValue:
-    """Store the plan of the digest."""
+    """Save the plan of the digest."""
     return _after_saving(store_digest(request.form, actor=actor(), now=runtime.now()))
 
 
 @settings_bp.post("/summary/<any(daily, digest):name>/send")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def send_summary(name: str) -> ResponseReturnValue:
-    """Send one now, as its settings are saved."""
+    """Send a summary or digest now, by its saved settings."""
     try:
         count = SENDERS[name](actor=actor(), now=runtime.now())
         flash(ngettext("%(num)s notification queued.", "%(num)s notifications queued.", count), "success")
@@ -161,13 +166,13 @@ def send_summary(name: str) -> ResponseReturnValue:
     return redirect(url_for("settings.index", tab=TAB), 303)
 
 
-def _show(board: Board) -> str:
+def _show(page: SummaryPage) -> str:
     weekdays = [(day % 7, WEEKDAYS[day % 7][1]) for day in range(1, 8)]
     next_runs = control.next_runs()
     return render_template(
         "notifications/summary.html",
         tab=TAB,
-        board=board,
+        page=page,
         periods=PERIOD_WORDS,
         weekdays=weekdays,
         next_runs=next_runs,
@@ -175,7 +180,7 @@ def _show(board: Board) -> str:
     )
 
 
-def _after_saving(refused: Board | None) -> ResponseReturnValue:
+def _after_saving(refused: SummaryPage | None) -> ResponseReturnValue:
     if refused is not None:
         return _show(refused), 400
     flash(_("Saved."), "success")

@@ -1,4 +1,4 @@
-"""Whether, when and to whom the daily summary and the digest go."""
+"""Settings of the daily summary and the digest: schedule and recipients."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from app.core.instants import DAILY, MONTHLY, WEEKLY, Rhythm, read_time
 from app.core.settings import store as settings_store
 from app.notifications import channels
 from app.notifications.models import Channel
-from app.notifications.rules import mail_addresses
+from app.notifications.rules import email_addresses
 from app.plugin import AppError
 
 SUMMARY, DIGEST = "daily_summary", "digest"
@@ -23,10 +23,10 @@ MONDAY = 1
 
 @dataclass(frozen=True, slots=True)
 class SummaryPlan:
-    """One of the two: `period` is off, daily, weekly or monthly; `time` is HH:MM in UTC, Sunday is weekday 0.
+    """Plan of a summary: `period` is off, daily, weekly or monthly.
 
-    Without `recipients` the mail goes to the channel's own. `since_at` is when it was switched on or moved: what lies
-    before that is not made up for. `channel_ids` counts for the digest alone.
+    `time` is HH:MM in UTC, Sunday is weekday 0. Without `recipients` it is sent to the channel's own. `since_at` is
+    when the plan was enabled or changed: earlier occurrences are not sent. `channel_ids` applies to the digest only.
     """
 
     name: str
@@ -39,31 +39,34 @@ class SummaryPlan:
 
     @property
     def is_on(self) -> bool:
-        """Whether it is sent by itself."""
+        """Whether it is sent automatically."""
         return self.period != OFF
 
     @property
     def rhythm(self) -> Rhythm:
-        """When it is sent; while it is off, when it would be."""
+        """Return when it is sent; while it is off, when it would be."""
         fallback = DAILY if self.name == SUMMARY else WEEKLY
         return Rhythm(self.period if self.is_on else fallback, read_time(self.time), self.weekday)
 
 
 def daily_summary() -> SummaryPlan:
-    """The plan of the daily summary; it goes by mail alone."""
+    """Return the plan of the daily summary, which is sent by email only."""
     stored = settings_store.get(SUMMARY)
     period = DAILY if stored.get("enabled") else OFF
     return _plan(SUMMARY, stored, period, DEFAULT_TIME)
 
 
 def digest() -> SummaryPlan:
-    """The plan of the digest."""
+    """Return the plan of the digest."""
     stored = settings_store.get(DIGEST)
     return _plan(DIGEST, stored, str(stored.get("period", OFF)), DEFAULT_DIGEST_TIME)
 
 
 def save_daily_summary(*, is_enabled: bool, time: str, recipients: str, actor: Actor, now: datetime) -> None:
-    """Store the plan of the daily summary. Raises AppError with `field` for what cannot be."""
+    """Save the plan of the daily summary.
+
+    Raises AppError with `field` for invalid values.
+    """
     values = {"enabled": is_enabled, "time": _time(time), "recipients": list(_recipients(recipients))}
     _save(SUMMARY, values, actor, now)
 
@@ -78,7 +81,7 @@ def save_digest(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Store the plan of the digest. Raises AppError with `field` for what cannot be."""
+    """Save the plan of the digest. Raises AppError with `field` for invalid values."""
     if period not in (OFF, WEEKLY, MONTHLY):
         raise AppError("The period must be off, weekly or monthly", field="period")
     if weekday not in range(7):
@@ -99,7 +102,10 @@ def save_digest(
 
 
 def is_paused(row: Channel) -> bool:
-    """Whether single messages to a channel's own destination pause, since its reader gets the daily summary."""
+    """Whether notifications of single jobs to a channel's own destination are paused.
+
+    They are while the recipient gets the daily summary.
+    """
     return row.kind == row.name == channels.EMAIL and bool(settings_store.get(SUMMARY).get("enabled"))
 
 
@@ -148,4 +154,4 @@ def _recipients(text: str) -> tuple[str, ...]:
     wrong = next((part for part in parts if len(part.split()) > 1 or not all(part.rpartition("@")[::2])), None)
     if wrong is not None:
         raise AppError(f"{wrong!r} is not an email address", field="recipients")
-    return mail_addresses(",".join(parts))
+    return email_addresses(",".join(parts))

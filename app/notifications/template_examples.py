@@ -1,4 +1,4 @@
-"""A template filled with a real run or job, to look at and to send as a test."""
+"""Fill a template with a real run or job, for previews and test messages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,8 +24,11 @@ UNREADABLE = NC_("failure", "its settings cannot be read; save them again")
 
 
 @dataclass(frozen=True, slots=True)
-class Filled:
-    """A template with its gaps filled: one line, Markdown, and both views of that; `unknown` by field."""
+class FilledTemplate:
+    """A filled template: title, Markdown, and both renderings of that.
+
+    `unknown` lists unknown placeholders by field.
+    """
 
     title: str
     text: str
@@ -36,27 +39,27 @@ class Filled:
 
 @dataclass(frozen=True, slots=True)
 class FailedTest:
-    """Why a test did not get through a channel of a kind, in English."""
+    """Error of a test message through a channel of a kind, in English."""
 
     kind: str
     label: str
     reason: str
 
 
-def jobs_to_show(kind: str, now: datetime, visible: frozenset[str] | None) -> list[JobStatus]:
-    """The jobs whose newest run can be shown in a kind of message, the fitting ones first; none for the others."""
+def example_jobs(kind: str, now: datetime, visible: frozenset[str] | None) -> list[JobStatus]:
+    """Return the jobs whose newest run can be shown in a kind of message, the best first."""
     if kind in (DAILY_SUMMARY, DIGEST):
         return []
     jobs = [job for job in overview.overview(now, visible).jobs if job.last_run_id is not None]
     return sorted(jobs, key=lambda job: (not _fits(kind, job), job.server_display_name.casefold(), job.name.casefold()))
 
 
-def fill(kind: str, template: Template, values: Mapping[str, str]) -> Filled:
-    """A template with values."""
+def fill(kind: str, template: Template, values: Mapping[str, str]) -> FilledTemplate:
+    """Fill a template with values."""
     text = render_message(template.message, values, markdown.escape)
     fields = {"title": template.title, "message": template.message}
     unknown = {name: unknown_placeholders(written, kind) for name, written in fields.items()}
-    return Filled(
+    return FilledTemplate(
         title=shorten(" ".join(render(template.title, values).split()), TITLE_LIMIT),
         text=text,
         html=markdown.to_html(text),
@@ -68,14 +71,14 @@ def fill(kind: str, template: Template, values: Mapping[str, str]) -> Filled:
 def example_values(
     kind: str, job_id: int | None, now: datetime, visible: frozenset[str] | None
 ) -> tuple[dict[str, str], JobStatus | None]:
-    """What a kind of message would tell of a job, and which job that is: the one that is asked for, or the best.
+    """Return the example values of a kind, and their job: the requested one, or the best.
 
-    As long as there is none, and for sums over servers that this person may not see, the names stand for the values.
+    Without a job, and for totals over servers that this user may not see, the values are the names of the placeholders.
     """
     language = messages.language()
     if kind in (DAILY_SUMMARY, DIGEST):
         return (_sums(kind, now, language) if visible is None else _names(kind)), None
-    jobs = jobs_to_show(kind, now, visible)
+    jobs = example_jobs(kind, now, visible)
     job = next((job for job in jobs if job.job_id == job_id), jobs[0] if jobs else None)
     if job is None or job.last_run_id is None:
         return _names(kind), None
@@ -98,12 +101,14 @@ def example_values(
 def send_test(
     kind: str, template: Template, values: Mapping[str, str], *, actor: Actor, now: datetime
 ) -> tuple[list[str], list[FailedTest]]:
-    """Send a filled template through every channel that is set up, once; gives who took it, and what went wrong.
+    """Send a filled template once through every usable channel.
 
-    Raises AppError where there is no channel.
+    Returns the kinds that sent it, and the errors.
+
+    Raises AppError without channels.
     """
     filled = fill(kind, template, values)
-    notice = RenderedMessage(
+    message = RenderedMessage(
         event="test",
         title=filled.title or "Template test",
         text=filled.text,
@@ -123,7 +128,7 @@ def send_test(
         try:
             channel = channels.open_stored(row.kind, row.settings)
             label = channels.audit_label(channel) if row.name == row.kind else row.name
-            channels.send_once(channel, shape_message(channel, notice.payload(), event="test", sent_at=now))
+            channels.send_once(channel, shape_message(channel, message.payload(), event="test", sent_at=now))
             taken.append(label)
         except (DeliveryError, *channels.UNREADABLE) as error:
             reason = str(error) if isinstance(error, DeliveryError) else UNREADABLE
@@ -153,7 +158,7 @@ def _sums(kind: str, now: datetime, language: str) -> dict[str, str]:
 
 
 def _report_of(detail: overview.RunDetail, job: Job) -> Report:
-    """The report that a stored run was, as far as messages tell of it."""
+    """Return a stored run as a report, as far as messages use it."""
     run, log = detail.run, detail.log
     return Report(
         server_id=detail.server.id,

@@ -1,4 +1,4 @@
-"""What the tab of templates shows: one kind of message at a time, with what it would say of a real run."""
+"""Page of templates: one kind of message at a time, with a preview of a real run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ from app.backups.overview import JobStatus
 from app.core.languages import LANGUAGES, PAGE_LANGUAGES
 from app.notifications import messages, template_examples
 from app.notifications import settings as notifications_settings
-from app.notifications.template_examples import Filled
+from app.notifications.template_examples import FilledTemplate
 from app.notifications.templates import PLACEHOLDERS, PRIORITIES, Template
 from app.notifications.test_messages import count_test
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
 from app.web.plugin_texts import failure_text
@@ -41,20 +41,20 @@ PRIORITY_WORDS: Mapping[str, LazyString] = {
     "low": lazy("Low"),
     "min": lazy("Min"),
 }
-# Names of earlier versions, which are still filled but not offered any more.
+# Old names, which are still filled but no longer offered.
 OLD_NAMES = frozenset({"backup_interval_value", "backup_interval_type"})
-# The longest that is taken from a form: a person's text is far below.
+# Maximum length accepted from a form: texts of users are far shorter.
 LONGEST = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """One template in the form, and filled with the values of an example; `problems` by field."""
+    """A template in the form, and filled with example values; `problems` by field."""
 
     kind: str
     template: Template
-    is_own: bool
-    filled: Filled
+    is_customized: bool
+    filled: FilledTemplate
     values: Mapping[str, str]
     job: JobStatus | None
     jobs: tuple[JobStatus, ...]
@@ -63,18 +63,18 @@ class Page:
 
     @property
     def placeholders(self) -> list[str]:
-        """What can be put in, by name."""
+        """Return the placeholders to insert, by name."""
         return sorted(PLACEHOLDERS[self.kind] - OLD_NAMES)
 
     @property
     def priorities(self) -> list[str]:
-        """What can be chosen; a word of somebody's own stays."""
+        """Return the priorities to choose from; a custom one is kept."""
         own = self.template.priority
         return [*PRIORITIES, *([own] if own and own not in PRIORITIES else [])]
 
 
-def known_kind(name: str | None) -> str:
-    """The kind of an address, or the first."""
+def kind_or_first(name: str | None) -> str:
+    """Return the kind in the URL, or the first."""
     return name if name and name in KIND_WORDS else next(iter(KIND_WORDS))
 
 
@@ -87,25 +87,25 @@ def build_page(
     entered: Template | None = None,
     problems: Mapping[str, str] | None = None,
 ) -> Page:
-    """The page of a kind: what is stored, or what was entered."""
+    """Return the page of a kind, with the stored or entered template."""
     template = entered or notifications_settings.read_templates()[kind]
     wanted = int(job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else None
     values, job = template_examples.example_values(kind, wanted, now, visible)
     return Page(
         kind=kind,
         template=template,
-        is_own=notifications_settings.is_own(kind),
+        is_customized=notifications_settings.is_customized(kind),
         filled=template_examples.fill(kind, template, values),
         values=values,
         job=job,
-        jobs=tuple(template_examples.jobs_to_show(kind, now, visible)),
+        jobs=tuple(template_examples.example_jobs(kind, now, visible)),
         language=messages.language(),
         problems=problems or {},
     )
 
 
 def read_template(form: Mapping[str, str]) -> Template:
-    """What was entered; ends of lines are ours."""
+    """Return the entered template with normalized line ends."""
     texts = {name: form.get(name, "")[:LONGEST] for name in notifications_settings.FIELDS}
     texts["message"] = texts["message"].replace("\r\n", "\n")
     texts["title"] = " ".join(texts["title"].split())
@@ -113,37 +113,40 @@ def read_template(form: Mapping[str, str]) -> Template:
 
 
 def fields_of(template: Template) -> dict[str, str]:
-    """A template as it is kept."""
+    """Return a template in the stored format."""
     return {name: getattr(template, name) for name in notifications_settings.FIELDS}
 
 
 def language_choices() -> dict[str, str]:
-    """The languages to choose from, each in its own name; an old code that is in use stays."""
+    """Return the languages to choose from, each in its own name.
+
+    An old code in use is kept.
+    """
     codes = dict.fromkeys((*PAGE_LANGUAGES, messages.language()))
     return {code: LANGUAGES[code].name for code in codes}
 
 
 def is_language(code: str | None) -> bool:
-    """Whether templates can speak it."""
+    """Whether templates support this language."""
     return code in LANGUAGES
 
 
-# Views of the tab of templates.
+# Views
 
 TAB = "templates"
 
 
 def show() -> ResponseReturnValue:
-    """One template: the one that is asked for, or that was looked at last."""
-    kind = known_kind(request.args.get("kind") or preferences.of(current_user).template_tab)
+    """Show a template: the requested one, or the one viewed last."""
+    kind = kind_or_first(request.args.get("kind") or preferences.of(current_user).template_tab)
     preferences.remember(current_user, template_tab=kind)
     return _show(build_page(kind, runtime.now(), visible_server_ids(), job_id=request.args.get("job", "")))
 
 
 @settings_bp.post("/templates/language")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_template_language() -> ResponseReturnValue:
-    """Choose the language of messages, their dates and numbers."""
+    """Save the language of messages, their dates and numbers."""
     if is_language(request.form.get("language")):
         notifications_settings.save_templates({}, request.form["language"], actor=actor(), now=runtime.now())
         flash(_("Saved. Default texts now use this language."), "success")
@@ -151,10 +154,10 @@ def save_template_language() -> ResponseReturnValue:
 
 
 @settings_bp.post("/templates/<kind>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_template(kind: str) -> ResponseReturnValue:
-    """Store a template, or say at its fields why not."""
-    kind, template = known_kind(kind), read_template(request.form)
+    """Save a template, or show the errors at its fields."""
+    kind, template = kind_or_first(kind), read_template(request.form)
     try:
         notifications_settings.save_templates({kind: fields_of(template)}, None, actor=actor(), now=runtime.now())
     except AppError as refusal:
@@ -165,17 +168,20 @@ def save_template(kind: str) -> ResponseReturnValue:
 
 @settings_bp.post("/templates/<kind>/preview")
 def preview_template(kind: str) -> ResponseReturnValue:
-    """What was entered, filled with a real run: in place, or as the page where there is no script."""
-    page = _entered(known_kind(kind), None)
+    """Show the entered template filled with a real run.
+
+    In place, or as a page without JavaScript.
+    """
+    page = _entered(kind_or_first(kind), None)
     return render_template("notifications/template_preview.html", page=page) if _is_part() else _show(page)
 
 
 @settings_bp.post("/templates/<kind>/test")
-@guarded(Guard.LOGIN, needs_all_servers=True)
-def try_template(kind: str) -> ResponseReturnValue:
-    """Send what was entered, filled as in the preview, through every channel."""
+@guarded(Access.USER, needs_all_servers=True)
+def send_template_test(kind: str) -> ResponseReturnValue:
+    """Send the entered template, filled as in the preview, through every channel."""
     count_test(current_user, runtime.now())
-    page = _entered(known_kind(kind), None)
+    page = _entered(kind_or_first(kind), None)
     try:
         taken, failed = template_examples.send_test(
             page.kind, page.template, page.values, actor=actor(), now=runtime.now()
@@ -190,9 +196,9 @@ def try_template(kind: str) -> ResponseReturnValue:
 
 
 @settings_bp.get("/templates/<kind>/reset")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_template_reset(kind: str) -> ResponseReturnValue:
-    """Ask whether a template, or all of them, shall be ours again."""
+    """Ask for confirmation before restoring the default text of one or all templates."""
     is_all = kind == "all"
     question = Confirmation(
         title=_("Restore default texts?") if is_all else _("Restore default text?"),
@@ -205,10 +211,10 @@ def confirm_template_reset(kind: str) -> ResponseReturnValue:
 
 
 @settings_bp.post("/templates/<kind>/reset")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def reset_template(kind: str) -> ResponseReturnValue:
-    """Go back to the built-in text of a template, or of all."""
-    kinds = tuple(KIND_WORDS) if kind == "all" else (known_kind(kind),)
+    """Restore the default text of one or all templates."""
+    kinds = tuple(KIND_WORDS) if kind == "all" else (kind_or_first(kind),)
     notifications_settings.reset_templates(kinds, actor=actor(), now=runtime.now())
     flash(_("Default text restored.") if len(kinds) == 1 else _("Default texts restored."), "success")
     return _back(None if kind == "all" else kind)
@@ -220,7 +226,7 @@ def _entered(kind: str, problems: dict[str, str] | None) -> Page:
         runtime.now(),
         visible_server_ids(),
         job_id=request.form.get("job", ""),
-        # Who may only look sends no fields, and sees what is stored.
+        # Users who may only view send no fields and see the stored template.
         entered=read_template(request.form) if "message" in request.form else None,
         problems=problems,
     )

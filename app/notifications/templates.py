@@ -1,4 +1,4 @@
-"""Message templates: text with placeholders in braces, filled with what a run or an overdue job has to tell."""
+"""Message templates: text with placeholders in braces, filled with values of a run or job."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ OVERDUE_PLACEHOLDERS = _SHARED | {
     "backup_interval_value",
     "backup_interval_type",
 }
-# A run after which a job is fine again, and what was wrong before it.
+# A run that ends an incident, and the incident.
 RECOVERED_PLACEHOLDERS = RUN_PLACEHOLDERS | {"previous_status", "trouble_since", "trouble_elapsed", "missed_runs"}
 _TOTALS = frozenset(
     {
@@ -58,7 +58,7 @@ _TOTALS = frozenset(
         "duplistatus_link",
     }
 )
-# Those of version 1.5 of the reference, beside ours: people bring their templates along.
+# Names of version 1.5 of the original beside ours, for imported templates.
 SUMMARY_PLACEHOLDERS = _TOTALS | {
     "summary_date",
     "overdue_count",
@@ -97,16 +97,19 @@ PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "dailySummary": SUMMARY_PLACEHOLDERS,
     "digest": DIGEST_PLACEHOLDERS,
 }
-# What ntfy calls them, from the loudest to the quietest.
+# Priority names of ntfy, from highest to lowest.
 PRIORITIES = ("max", "high", "default", "low", "min")
 
-# A doubled pair of braces is looked for first: it stands for itself, with one pair taken off.
+# Doubled braces are matched first: they are an escape and lose one pair.
 _PLACEHOLDER = re.compile(r"\{(\{\w+\})\}|\{(\w+)\}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """One message with gaps. Title and message hold placeholders, the message Markdown; tags are a comma list."""
+    """A message template.
+
+    Title and message with placeholders, the message in Markdown; tags are a comma list.
+    """
 
     title: str
     message: str
@@ -115,7 +118,7 @@ class Template:
 
     @property
     def tag_list(self) -> tuple[str, ...]:
-        """The tags one by one, without blanks around them."""
+        """Return the tags without surrounding blanks."""
         return tuple(tag.strip() for tag in self.tags.split(",") if tag.strip())
 
     def translated(self, gettext: Callable[[str], str]) -> "Template":
@@ -124,7 +127,10 @@ class Template:
 
 
 def render(text: str, values: Mapping[str, str], change: Callable[[str], str] = str) -> str:
-    """Fill the placeholders; `change` is applied to each value first. Unknown names and empty values leave nothing."""
+    """Fill the placeholders; `change` is applied to each value first.
+
+    Unknown names and missing values become empty.
+    """
 
     def fill(match: re.Match[str]) -> str:
         literal, name = match.groups()
@@ -136,42 +142,42 @@ def render(text: str, values: Mapping[str, str], change: Callable[[str], str] = 
 def render_message(text: str, values: Mapping[str, str], change: Callable[[str], str] = str) -> str:
     """Fill a message as `render` does, without the lines whose placeholders are all empty.
 
-    A heading in a line of its own, ending in a colon, goes with the placeholder below it. Where lines were left out,
-    two blank lines become one, and none is left at the beginning or the end. In the row of a table each value is one
+    A heading on a line of its own that ends with a colon is omitted with the placeholder below it. Where lines are
+    omitted, two blank lines become one, and none is left at the beginning or the end. In a table row each value is one
     line.
     """
-    kept: list[str] = []
+    result: list[str] = []
     is_cut = False
     before = ""
     for line in text.split("\n"):
         if _is_empty(line, values):
             is_cut = True
             if _is_heading(before) and not _PLACEHOLDER.sub("", line).strip():
-                kept.pop()
+                result.pop()
         elif line.strip():
-            kept.append(render(line, values, _in_one_line(change) if line.lstrip().startswith("|") else change))
+            result.append(render(line, values, _in_one_line(change) if line.lstrip().startswith("|") else change))
             is_cut = False
-        elif not is_cut or (kept and kept[-1].strip()):
-            kept.append(line)
+        elif not is_cut or (result and result[-1].strip()):
+            result.append(line)
         before = line
-    while is_cut and kept and not kept[-1].strip():
-        kept.pop()
-    return "\n".join(kept)
+    while is_cut and result and not result[-1].strip():
+        result.pop()
+    return "\n".join(result)
 
 
 def render_known(text: str, values: Mapping[str, str]) -> str:
-    """Fill only the placeholders that have a value, and leave all others as they were typed."""
+    """Fill only the placeholders that have a value; all others stay as typed."""
     return _PLACEHOLDER.sub(lambda match: values.get(match[2] or "", match[0]), text)
 
 
 def unknown_placeholders(text: str, kind: str) -> tuple[str, ...]:
-    """The placeholders of a text that its kind of template does not know, each once, in their order."""
+    """Return the placeholders that a kind of template does not know, unique and in order."""
     names = (match[2] for match in _PLACEHOLDER.finditer(text) if match[2])
     return tuple(dict.fromkeys(name for name in names if name not in PLACEHOLDERS[kind]))
 
 
 def _is_empty(line: str, values: Mapping[str, str]) -> bool:
-    """Whether a line has placeholders, and none of them a value."""
+    """Whether a line has placeholders, all without a value."""
     names = [match[2] for match in _PLACEHOLDER.finditer(line) if match[2]]
     return bool(names) and not any(values.get(name) for name in names)
 

@@ -1,4 +1,4 @@
-"""Test messages: sent once and at once, so that a person sees whether the settings are right."""
+"""Test messages: sent immediately and once, to verify settings."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -26,7 +26,7 @@ SAMPLE_LOG = "first sample line of log_text\nsecond sample line of log_text\nthi
 
 
 class NotificationTestFailed(AppError):
-    """A test message did not get through; the text says why, and `reason` is the same without the words around it."""
+    """A test message failed; the message says why, `reason` is the cause alone."""
 
     status = 500
 
@@ -36,9 +36,11 @@ class NotificationTestFailed(AppError):
 
 
 def open_ntfy(url: str, topic: str, token: str | None) -> NotificationChannel:
-    """An ntfy channel from values that were typed but not stored. Raises AppError when they cannot be right.
+    """Return an ntfy channel from unsaved values.
 
-    Without a token the stored one is used, but only for the server that it is stored for.
+    Raises AppError if they are invalid.
+
+    Without a token the stored one is used, but only for the server that it belongs to.
     """
     try:
         check_url(url.strip())
@@ -50,15 +52,15 @@ def open_ntfy(url: str, topic: str, token: str | None) -> NotificationChannel:
 
 
 def send_simple(channel: NotificationChannel, *, actor: Actor, now: datetime) -> None:
-    """Send one short message. Raises TrialFailed."""
+    """Send a short message. Raises NotificationTestFailed."""
     text = f"duplistatus sends this test at {date_text(now, language())}. Notifications work."
     _send(channel, _payload(TITLE, text, tags=("test",)), SIMPLE, None, actor, now)
 
 
 def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
-    """Send one short message through a channel as it is stored, switched on or not.
+    """Send a short message through a stored channel, even if disabled.
 
-    Raises NotFound, TrialFailed, and AppError when its settings are not complete or cannot be read.
+    Raises NotFound, NotificationTestFailed, and AppError if its settings are incomplete or cannot be read.
     """
     row = channels.find_channel(channel_id)
     if not channels.is_configured(row):
@@ -71,13 +73,13 @@ def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
         raise AppError("The stored settings do not match the current plugin; save them again.") from error
     send_simple(channel, actor=actor, now=now)
     with writing() as session:
-        channels.note_success(session, row.id, now)
+        channels.record_success(session, row.id, now)
 
 
 def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor, now: datetime) -> list[str]:
-    """Send a template with the names of its placeholders for values, by ntfy and by mail where that is set up.
+    """Send a template with placeholder names as values, by ntfy and email if configured.
 
-    Gives the names of the channels that took it. Raises TrialFailed when one did not, after trying both.
+    Returns the names of the channels that sent it. Raises NotificationTestFailed if one failed, after trying both.
     """
     values = {name: name for name in RUN_PLACEHOLDERS - {"server_id"}} | {"log_text": SAMPLE_LOG}
     title = render_known(template.title or "Template test", values)
@@ -85,7 +87,7 @@ def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor
     text += f"\n\nTest sent at {date_text(now, language())}"
     payload = _payload(title, text, template.tag_list, template.priority or "default")
     taken, failures = [], []
-    mail = standard_mail()
+    mail = standard_email_channel()
     for channel in (ntfy, *([mail] if mail else [])):
         label = channels.audit_label(channel)
         try:
@@ -98,16 +100,22 @@ def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor
     return taken
 
 
-def send_mail(to: str | None, *, actor: Actor, now: datetime) -> None:
-    """Send one mail that tells how it was sent. Raises AppError when mail is not set up, and TrialFailed."""
-    channel = standard_mail()
+def send_email(to: str | None, *, actor: Actor, now: datetime) -> None:
+    """Send an email that describes its mail settings.
+
+    Raises AppError if email is not configured, and NotificationTestFailed.
+    """
+    channel = standard_email_channel()
     if channel is None:
         raise AppError("Email is not configured")
     _send(channel, _payload("Test email", _account(channel, to, now), ()), EMAIL, to or None, actor, now)
 
 
-def standard_mail() -> NotificationChannel | None:
-    """The standard mail channel as it is stored now; None when it is missing, incomplete or unreadable."""
+def standard_email_channel() -> NotificationChannel | None:
+    """Return the stored standard email channel.
+
+    None if missing, incomplete or unreadable.
+    """
     row = channels.standard(channels.EMAIL)
     if row is None or not channels.is_configured(row):
         return None
@@ -170,20 +178,23 @@ def _send(
     *,
     cause: str = "",
 ) -> None:
-    """Send, and record how it went: an entry of the channel and, after a failure, one of the request."""
+    """Send, and record the result.
+
+    An entry of the channel and, after a failure, one of the request.
+    """
     is_mail = channel.name == channels.EMAIL
     action = "test_email_sent" if is_mail else "test_notification_sent"
-    details = {"type": kind, "channel": channels.audit_label(channel), **channel.facts(target)}
+    details = {"type": kind, "channel": channels.audit_label(channel), **channel.audit_details(target)}
     if kind == TEMPLATE:
         details["templateType"] = "custom"
     try:
         channels.send_once(channel, shape_message(channel, payload, event=kind, target=target, sent_at=now))
     except DeliveryError as error:
         failed = NotificationTestFailed(f"{cause}{error}")
-        told: dict[str, Any] = {"now": now, "actor": actor, "status": "error", "error_message": str(error)}
-        record_entry(action, "system", details={**details, "error": str(error)}, **told)
+        common: dict[str, Any] = {"now": now, "actor": actor, "status": "error", "error_message": str(error)}
+        record_entry(action, "system", details={**details, "error": str(error)}, **common)
         whole = "test_email_sent" if kind == EMAIL else "test_notification_sent"
-        record_entry(whole, "system", details={"type": kind, "error": f"{cause}{error}"}, **told)
+        record_entry(whole, "system", details={"type": kind, "error": f"{cause}{error}"}, **common)
         raise failed from error
     record_entry(action, "system", now=now, actor=actor, details=details)
 
@@ -193,7 +204,10 @@ ADMIN_PER_MINUTE, ADMIN_BURST = 60, 60
 
 
 def count_test(user: User, now: datetime) -> None:
-    """Count one test message of a user, since each is sent at once. Raises TooManyRequests."""
+    """Count one test message of a user against the rate limit.
+
+    Raises TooManyRequests.
+    """
     is_admin = user.is_admin
     rate = (ADMIN_PER_MINUTE, ADMIN_BURST) if is_admin else (PER_MINUTE, BURST)
     name = f"test messages of {'administrators' if is_admin else 'others'}"

@@ -1,4 +1,4 @@
-"""How many test messages an account may send: each goes out at once, to people and to servers of others."""
+"""API of test messages and of the manual overdue check."""
 
 from typing import Any
 
@@ -11,16 +11,16 @@ from app import runtime
 from app.audit.log import record_entry
 from app.notifications import test_messages
 from app.notifications.templates import Template
-from app.plugin import ApiGroup, AppError, Guard, described, guarded, validate_one_line
+from app.plugin import Access, ApiGroup, AppError, described, guarded, validate_one_line
 from app.schedules import overdue_check
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import MESSAGE, SOMETIMES, Out
 
-# Wire forms of the notifications group.
+# Schemas
 
 
 def lenient_text() -> fields.String:
-    """A text that may be missing or null."""
+    """Return a field for a text that may be missing or null."""
     return fields.String(load_default="", allow_none=True)
 
 
@@ -36,7 +36,7 @@ class NtfyIn(Schema):
 
     @post_load
     def unmask(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Leave out a token that consists of asterisks: it is what we show instead of the stored one."""
+        """Remove a token that consists of asterisks, the placeholder for the stored one."""
         token = data["token"]
         return data | {"token": None if token and not token.strip("*") else token}
 
@@ -54,7 +54,7 @@ class TemplateIn(Schema):
 
     @post_load
     def make(self, data: dict[str, Any], **_options: Any) -> Template:
-        """The template as a domain value."""
+        """Return the template as a domain value."""
         return Template(**{name: text or "" for name, text in data.items()})
 
 
@@ -64,7 +64,7 @@ class StatisticsOut(Out):
     settings_count = fields.Integer(data_key="totalBackupConfigs")
     checked_count = fields.Integer(data_key="checkedBackups")
     overdue_count = fields.Integer(data_key="overdueBackupsFound")
-    told_count = fields.Integer(data_key="notificationsSent")
+    notified_count = fields.Integer(data_key="notificationsSent")
 
 
 class TestIn(Schema):
@@ -98,7 +98,7 @@ class TestOut(Out):
     channels = fields.List(fields.String(), metadata=SOMETIMES)
 
 
-class ToldOut(Out):
+class CheckResultOut(Out):
     """Results of the manual check, as text and statistics."""
 
     message = fields.String()
@@ -106,7 +106,10 @@ class ToldOut(Out):
 
 
 def read_ntfy(body: dict[str, Any]) -> dict[str, Any]:
-    """The ntfy destination of a test. Raises AppError when there is none, or when it lacks address or topic."""
+    """Return the ntfy destination of a test.
+
+    Raises AppError if it, its URL or topic is missing.
+    """
     given = body.get("ntfyConfig")
     if not given or not isinstance(given, dict):
         raise AppError("NTFY configuration is required")
@@ -117,7 +120,7 @@ def read_ntfy(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_template(body: dict[str, Any]) -> Template:
-    """The template of a test. Raises AppError when there is none."""
+    """Return the template of a test. Raises AppError if there is none."""
     given = body.get("template")
     if not isinstance(given, dict):
         raise AppError("Template is required for template type")
@@ -125,13 +128,13 @@ def read_template(body: dict[str, Any]) -> Template:
     return template
 
 
-# Views of the notifications group.
+# Views
 
 bp = Blueprint("notifications", __name__, url_prefix="/notifications")
 
 
 @bp.post("/test")
-@guarded(Guard.LOGIN, needs_all_servers=True)
+@guarded(Access.USER, needs_all_servers=True)
 @described({200: TestOut}, body=TestIn, errors=(429, 500))
 def test() -> ResponseReturnValue:
     """Send a test notification of the given type; an unknown type sends a simple one.
@@ -144,21 +147,21 @@ def test() -> ResponseReturnValue:
 
 
 def test_simple(body: dict[str, Any]) -> ResponseReturnValue:
-    """One short push to a destination that was typed."""
+    """Send a short push to the given destination."""
     test_messages.send_simple(test_messages.open_ntfy(**read_ntfy(body)), actor=actor(), now=runtime.now())
     return {"message": "Test notification sent successfully"}
 
 
 def test_template(body: dict[str, Any]) -> ResponseReturnValue:
-    """A template that was typed, by push and by mail."""
+    """Send the given template by push and email."""
     ntfy, template = read_ntfy(body), read_template(body)
     taken = test_messages.send_template(test_messages.open_ntfy(**ntfy), template, actor=actor(), now=runtime.now())
     return {"success": True, "message": f"Template test sent via {' and '.join(taken)}", "channels": taken}
 
 
 def test_email(body: dict[str, Any]) -> ResponseReturnValue:
-    """A mail through the stored mail server."""
-    test_messages.send_mail(MailTestIn().load(body)["to_email"] or None, actor=actor(), now=runtime.now())
+    """Send an email through the stored mail server."""
+    test_messages.send_email(MailTestIn().load(body)["to_email"] or None, actor=actor(), now=runtime.now())
     return {"message": "Test email sent successfully"}
 
 
@@ -166,14 +169,14 @@ TESTS = {test_messages.TEMPLATE: test_template, test_messages.EMAIL: test_email}
 
 
 @bp.post("/check-overdue")
-@described({200: ToldOut})
+@described({200: CheckResultOut})
 def check_overdue() -> ResponseReturnValue:
     """Update the schedules of all jobs visible to the account, check for overdue jobs and queue alerts."""
     now, visible = runtime.now(), visible_server_ids()
-    overdue_check.replan_all(visible)
+    overdue_check.recalculate_all(visible)
     statistics = StatisticsOut().dump(overdue_check.check_overdue(now, visible))
-    told = {name: count for name, count in statistics.items() if name != "totalBackupConfigs"}
-    record_entry("overdue_check_manual", "system", now=now, actor=actor(), details=told)
+    details = {name: count for name, count in statistics.items() if name != "totalBackupConfigs"}
+    record_entry("overdue_check_manual", "system", now=now, actor=actor(), details=details)
     message = "Overdue backup check completed with next run times recalculated"
     return {"message": message, "statistics": statistics}
 
@@ -189,6 +192,6 @@ def clear_overdue_timestamps() -> ResponseReturnValue:
     return {"message": message}
 
 
-# Test messages, and the overdue check by hand.
+# Test messages and the manual overdue check.
 
 group = ApiGroup(name="notifications", blueprint=bp, summary="Test messages and the overdue check")

@@ -1,6 +1,6 @@
-"""Alarms about no single run: when nothing reports any more, and when a channel delivers nothing for long.
+"""Alerts about no single run: no reports at all, or a channel that keeps failing.
 
-A task looks for both every few minutes. Each is told once, and once more when it is over.
+A task checks both every few minutes. Each issue is notified once, and once more when it ends.
 """
 
 from collections.abc import Collection, Mapping
@@ -18,13 +18,13 @@ from app.core.settings import store as settings_store
 from app.core.settings.declarations import LONGEST_HOURS
 from app.insight import notifications
 from app.notifications import channels, messages, outbox
-from app.notifications.channels import channel_troubles
+from app.notifications.channels import failing_channels
 from app.notifications.models import Channel
 from app.notifications.wording import count_text, date_text, duration_text
 from app.plugin import AppError, Severity
 from app.schedules import overdue_check
 
-# The setting that says that people know of a silence: when they were told, and when the last report was.
+# Setting that stores an open alert about missing reports: time of the alert and of the last report.
 NO_REPORTS = "silence_told"
 NEWEST = (
     select(Job, Server)
@@ -38,9 +38,11 @@ NEWEST = (
 
 @dataclass(frozen=True, slots=True)
 class AlarmLimits:
-    """After how many hours of silence, and of a channel that delivers nothing, people are told; 0 is never.
+    """Hours without reports, or with a failing channel, until an alert.
 
-    `notifies_full` says whether people are notified of destinations that will be full; None leaves it as it is.
+    0 means never.
+
+    `notifies_full` says whether to notify of full destinations; None keeps the setting.
     """
 
     silence_hours: int
@@ -49,13 +51,13 @@ class AlarmLimits:
 
 
 def limits() -> AlarmLimits:
-    """The limits in use."""
+    """Return the current limits."""
     hours = settings_store.get("silence_hours"), settings_store.get("channel_failure_hours")
     return AlarmLimits(*hours, notifies_full=settings_store.get(notifications.SWITCH))
 
 
 def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
-    """Choose the limits. Raises AppError for hours that cannot be meant."""
+    """Save the limits. Raises AppError for hours out of range."""
     names = {"silenceHours": chosen.silence_hours, "channelFailureHours": chosen.channel_failure_hours}
     for name, hours in names.items():
         if not 0 <= hours <= LONGEST_HOURS:
@@ -66,12 +68,15 @@ def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
         if chosen.notifies_full is not None:
             settings_store.save(notifications.SWITCH, chosen.notifies_full, now=now)
             names["destinationFull"] = chosen.notifies_full
-        place = {"target_type": "configuration", "target_id": "alarms"}
-        record_entry("alarm_limits_updated", "config", now=now, actor=actor, details=names, **place)
+        target = {"target_type": "configuration", "target_id": "alarms"}
+        record_entry("alarm_limits_updated", "config", now=now, actor=actor, details=names, **target)
 
 
 def run_watchdogs(now: datetime) -> int:
-    """Queue what there is to say about silence, channels and destinations; returns the number of messages."""
+    """Queue alerts about missing reports, channels and destinations.
+
+    Returns the number of messages.
+    """
     count = check_silence(now) + check_channels(now) + notifications.check_destinations(now)
     if count:
         outbox.queued.send()
@@ -79,38 +84,38 @@ def run_watchdogs(now: datetime) -> int:
 
 
 def check_silence(now: datetime) -> int:
-    """Tell once that nothing reports any more, and once that it does again; returns the number of messages.
+    """Alert once when reports stop, and once when they resume.
 
-    Silence is an alarm only while something is late: three jobs that run on Sundays are silent for six days. Where
-    no job is checked for lateness at all, silence alone counts.
+    Returns the number of messages. Missing reports cause an alert only while a job is overdue: three jobs that run on
+    Sundays send nothing for six days. If no job is checked for being overdue, missing reports alone count.
     """
     with writing() as session:
         newest = session.execute(NEWEST).first()
         if newest is None or newest.Job.last_received_at is None:
             return 0
-        told, last_report_at = settings_store.get(NO_REPORTS), newest.Job.last_received_at
-        if told is None:
-            return _tell_silence(session, last_report_at, now)
-        if last_report_at > datetime.fromisoformat(told["at"]):
-            return _tell_end_of_silence(session, newest.Server, newest.Job, told, now)
+        stored, last_report_at = settings_store.get(NO_REPORTS), newest.Job.last_received_at
+        if stored is None:
+            return _notify_no_reports(session, last_report_at, now)
+        if last_report_at > datetime.fromisoformat(stored["at"]):
+            return _notify_resumed(session, newest.Server, newest.Job, stored, now)
     return 0
 
 
 def check_channels(now: datetime) -> int:
-    """Tell of channels that have failed for long, through the others, and when they work again."""
+    """Notify through other channels of long failures of a channel, and of the recovery."""
     hours = limits().channel_failure_hours
     is_known = or_(Channel.failing_since_at.is_not(None), Channel.failure_told_at.is_not(None))
     wanted = select(Channel).where(Channel.is_enabled, is_known).order_by(Channel.id).with_for_update()
     with writing() as session:
         rows = session.scalars(wanted.execution_options(populate_existing=True)).all()
-        return sum(_tell_of_channel(session, row, hours, now) for row in rows)
+        return sum(_notify_channel(session, row, hours, now) for row in rows)
 
 
-def _tell_silence(session: Session, last_report_at: datetime, now: datetime) -> int:
+def _notify_no_reports(session: Session, last_report_at: datetime, now: datetime) -> int:
     hours = limits().silence_hours
     if not hours or now < last_report_at + timedelta(hours=hours):
         return 0
-    late_count = overdue_check.count_late(now)
+    late_count = overdue_check.count_overdue(now)
     if not late_count and overdue_check.is_anything_checked():
         return 0
     code = messages.language()
@@ -120,49 +125,52 @@ def _tell_silence(session: Session, last_report_at: datetime, now: datetime) -> 
         "count": count_text(late_count, code),
     }
     settings_store.save(NO_REPORTS, {"at": now.isoformat(), "since": last_report_at.isoformat()}, now=now)
-    notice = messages.render_alarm("silence", Severity.ERROR, facts)
-    return outbox.queue_notice(
-        session, notice, outbox.all_destinations(), f"silence:{to_milliseconds(last_report_at)}", now
+    message = messages.render_alarm("silence", Severity.ERROR, facts)
+    return outbox.queue_message(
+        session, message, outbox.all_destinations(), f"silence:{to_milliseconds(last_report_at)}", now
     )
 
 
-def _tell_end_of_silence(session: Session, server: Server, job: Job, told: Mapping[str, str], now: datetime) -> int:
-    since_at = datetime.fromisoformat(told["since"])
+def _notify_resumed(session: Session, server: Server, job: Job, stored: Mapping[str, str], now: datetime) -> int:
+    since_at = datetime.fromisoformat(stored["since"])
     facts = messages.server_values(server, job) | {"last_report_date": date_text(since_at, messages.language())}
     settings_store.save(NO_REPORTS, None, now=now)
-    notice = messages.render_alarm("silenceOver", Severity.INFO, facts)
-    return outbox.queue_notice(
-        session, notice, outbox.all_destinations(), f"silence-over:{to_milliseconds(since_at)}", now
+    message = messages.render_alarm("silenceOver", Severity.INFO, facts)
+    return outbox.queue_message(
+        session, message, outbox.all_destinations(), f"silence-over:{to_milliseconds(since_at)}", now
     )
 
 
-def _tell_of_channel(session: Session, row: Channel, hours: int, now: datetime) -> int:
-    """One channel that fails, or did; while no other one works nobody can be told, and the next check tries again."""
-    failing = {trouble.channel_id: trouble for trouble in channel_troubles()}
+def _notify_channel(session: Session, row: Channel, hours: int, now: datetime) -> int:
+    """Notify of a channel that fails or has recovered.
+
+    Without a working channel the next check retries.
+    """
+    failing = {channel.channel_id: channel for channel in failing_channels()}
     code, name = messages.language(), channels.full_name(row.kind, row.name)
     if row.failing_since_at is None:
         since_at, row.failure_told_at = row.failure_told_at or now, None
         facts = {"channel": name, "since_date": date_text(since_at, code)}
-        notice = messages.render_alarm("channelWorks", Severity.INFO, facts, link=messages.channels_link())
-        return outbox.queue_notice(
-            session, notice, _working(failing), f"channel-works:{row.id}:{to_milliseconds(since_at)}", now
+        message = messages.render_alarm("channelWorks", Severity.INFO, facts, link=messages.channels_link())
+        return outbox.queue_message(
+            session, message, _working(failing), f"channel-works:{row.id}:{to_milliseconds(since_at)}", now
         )
     is_long = hours > 0 and row.failing_since_at + timedelta(hours=hours) <= now
     others = _working(failing.keys() | {row.id})
     if not is_long or row.failure_told_at is not None or not others:
         return 0
-    trouble = failing.get(row.id)
+    channel = failing.get(row.id)
     facts = {
         "channel": name,
         "since_date": date_text(row.failing_since_at, code),
         "error": row.failing_error or "",
-        "count": count_text(trouble.waiting if trouble else 0, code),
+        "count": count_text(channel.waiting if channel else 0, code),
     }
     event_key = f"channel-failing:{row.id}:{to_milliseconds(row.failing_since_at)}"
-    # What is told at the end is since when it failed.
+    # The recovery notification says since when the channel failed.
     row.failure_told_at = row.failing_since_at
-    notice = messages.render_alarm("channelFailing", Severity.ERROR, facts, link=messages.channels_link())
-    return outbox.queue_notice(session, notice, others, event_key, now)
+    message = messages.render_alarm("channelFailing", Severity.ERROR, facts, link=messages.channels_link())
+    return outbox.queue_message(session, message, others, event_key, now)
 
 
 def _working(failing: Collection[int]) -> list[outbox.Destination]:

@@ -1,4 +1,7 @@
-"""Elapsed time in English words."""
+"""Format values for messages.
+
+Elapsed time, dates, numbers, sizes and words in the message language.
+"""
 
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -31,9 +34,11 @@ JUST_NOW_S = 15
 
 
 def elapsed_text(since: datetime | None, now: datetime) -> str:
-    """Return how long ago, without the word: `3 hours`. Less than a minute is `0 minutes`; unknown is empty.
+    """Return the elapsed time without "ago": `3 hours`.
 
-    Source: docs/compatibility/core-api.md#rule-e.
+    Less than a minute is `0 minutes`.
+
+    Unknown is empty. Source: docs/compatibility/core-api.md#rule-e.
     """
     if since is None:
         return ""
@@ -46,7 +51,7 @@ def elapsed_text(since: datetime | None, now: datetime) -> str:
 
 
 def relative_text(at: datetime | None, now: datetime) -> str:
-    """Return `3 hours ago` or `in 3 hours`, to the second; unknown is empty.
+    """Return `3 hours ago` or `in 3 hours`, in the largest unit; unknown is empty.
 
     Source: docs/compatibility/notifications.md#rule-r.
     """
@@ -59,13 +64,16 @@ def relative_text(at: datetime | None, now: datetime) -> str:
 
 
 def unit_of(length_s: int) -> tuple[int, str]:
-    """The largest unit that fits into a length of at least a second, and how often: `(2, "hour")`."""
+    """Return the largest unit that fits a length of at least a second, and how often.
+
+    Example: `(2, "hour")`.
+    """
     size_s, unit = next((size_s, unit) for size_s, unit in TIME_UNITS if length_s >= size_s)
     return length_s // size_s, unit
 
 
 def _amount(length_s: int) -> str:
-    """A positive length in its largest unit; years with their months."""
+    """Return a positive length in its largest unit; years with their months."""
     count, unit = unit_of(length_s)
     text = _counted(count, unit)
     months = length_s % YEAR_S // MONTH_S
@@ -78,9 +86,9 @@ def _counted(count: int, unit: str) -> str:
 
 # Numbers, dates and words in the formats of docs/compatibility/notifications.md#templates.
 
-# Where babel has another short form than docs/compatibility/notifications.md#templates; other languages need no row.
+# Languages whose short format in babel differs from docs/compatibility/notifications.md#templates.
 DATE_FORMATS = {"pt-BR": "dd/MM/y, HH:mm", "hi-Latn": "dd/MM/y, h:mm a", "hi": "dd/MM/y, h:mm a"}
-# Spanish groups no number of four digits; babel does not know this rule of the CLDR data (minimumGroupingDigits).
+# Spanish does not group numbers of four digits; babel lacks this rule of CLDR (minimumGroupingDigits).
 UNGROUPED_BELOW = {"es": 10_000}
 SIZE_UNITS = ("Bytes", "KB", "MB", "GB", "TB", "PB", "EB")
 STATUSES = frozenset(
@@ -91,14 +99,14 @@ STATUSES = frozenset(
         NC_("status of a run", "Fatal"),
     }
 )
-# How a run ended besides its status; see `domain.run_outcomes.Outcome`.
+# Outcome of a run besides its status; see `app.reports.outcomes.Outcome`.
 OUTCOMES = {
     "aborted": NC_("outcome of a run", "aborted"),
     "dry_run": NC_("outcome of a run", "dry run"),
     "stopped": NC_("outcome of a run", "stopped"),
     "partial": NC_("outcome of a run", "partial"),
 }
-# wire: the English labels of the contract, which babel writes otherwise. Other languages have babel's words.
+# wire: the English labels of the contract, which differ from babel's. Other languages use babel's.
 TOLERANCE_LABELS = {
     "no_tolerance": NC_("grace period", "No tolerance"),
     "5min": "5 min",
@@ -119,21 +127,27 @@ TOLERANCE_UNITS = (
 
 
 def outcome_word(outcome: str, language: str) -> str:
-    """How a run ended besides its status: aborted, dry run, stopped or partial; empty for a usual run."""
+    """Return the outcome of a run: aborted, dry run, stopped or partial.
+
+    Empty for none of these.
+    """
     word = OUTCOMES.get(outcome)
     return catalog(language).pgettext("outcome of a run", word) if word else ""
 
 
-def broken_off_text(began_at: datetime | None, language: str) -> str:
-    """The sentence about the run before that was broken off; empty where there was none."""
+def interrupted_text(began_at: datetime | None, language: str) -> str:
+    """Return the sentence about the interrupted previous run.
+
+    Empty if there was none.
+    """
     if began_at is None:
         return ""
-    sentence = catalog(language).gettext("The run of {date} was broken off.")
+    sentence = catalog(language).gettext("The run of {date} was interrupted.")
     return sentence.format(date=date_text(began_at, language))
 
 
 def missed_text(count: int, language: str) -> str:
-    """The sentence about expected runs that did not come; empty for none."""
+    """Return the sentence about missed runs; empty for none."""
     if count < 1:
         return ""
     sentence = catalog(language).ngettext("{count} expected run was missed", "{count} expected runs were missed", count)
@@ -141,7 +155,7 @@ def missed_text(count: int, language: str) -> str:
 
 
 def date_text(instant: datetime | None, language: str) -> str:
-    """Short date and time in the zone of the deployment; nothing for an unknown instant."""
+    """Return the short date and time in the configured time zone; empty if unknown."""
     if instant is None:
         return ""
     local = instant.astimezone(settings().zone)
@@ -150,13 +164,13 @@ def date_text(instant: datetime | None, language: str) -> str:
 
 
 def count_text(number: int, language: str) -> str:
-    """A whole number, grouped as the language groups."""
+    """Return a whole number with the grouping of the language."""
     is_grouped = abs(number) >= UNGROUPED_BELOW.get(language, 0)
     return format_decimal(number, locale=_locale(language), group_separator=is_grouped)
 
 
 def size_text(size_bytes: int, language: str) -> str:
-    """A size in steps of 1024 with two decimals; nothing is `0 Bytes`."""
+    """Return a size in steps of 1024 with two decimals; zero is `0 Bytes`."""
     if size_bytes <= 0:
         return "0 Bytes"
     step = min((size_bytes.bit_length() - 1) // 10, len(SIZE_UNITS) - 1)
@@ -167,12 +181,12 @@ def size_text(size_bytes: int, language: str) -> str:
 
 
 def status_word(status: str, language: str) -> str:
-    """How a run ended, in the language of the message."""
+    """Return the status of a run in the language of the message."""
     return catalog(language).pgettext("status of a run", status) if status in STATUSES else status
 
 
 def tolerance_text(tolerance: str, language: str) -> str:
-    """How late a run may be, in the language of the message."""
+    """Return the grace period in the language of the message."""
     length = TOLERANCES[tolerance]
     if language == DEFAULT_LANGUAGE or not length:
         return catalog(language).pgettext("grace period", TOLERANCE_LABELS[tolerance])
@@ -182,29 +196,32 @@ def tolerance_text(tolerance: str, language: str) -> str:
 
 
 def duration_text(length: timedelta, language: str) -> str:
-    """A length of hours or days in words: `3 days`."""
+    """Return a length in hours or days: `3 days`."""
     hours = length // timedelta(hours=1)
     number, unit = (hours // 24, "day") if hours >= 2 * 24 else (hours, "hour")
     return format_unit(number, f"duration-{unit}", "long", locale=_locale(language))
 
 
 def in_days_text(days: int, language: str) -> str:
-    """A number of days from now: `in 6 days`."""
-    # Stands within a text, which may be that of another language.
+    """Return a number of days from now: `in 6 days`."""
+    # Inserted into a text, which may be in the base language.
     locale = _locale(LANGUAGES[language].base or language)
-    # The threshold keeps four weeks from being written as such.
+    # The threshold prevents four weeks from being shown as weeks.
     return format_timedelta(timedelta(days=days), "day", threshold=10_000, add_direction=True, locale=locale)
 
 
 def percent_text(share: float, language: str) -> str:
-    """A share between 0 and 1 as per cent, rounded down to one decimal so that only all is 100 %."""
-    # The language's own form says whether the sign stands apart from the number; a plain blank, as on the dashboard.
+    """Return a share from 0 to 1 as a percentage.
+
+    Rounded down to one decimal, so only 1 is 100 %.
+    """
+    # The pattern of the language says whether a space precedes %; a plain one, as on the dashboard.
     form = Locale.parse(_locale(language)).percent_formats[None].pattern.replace("0", "0.#").replace("\xa0", " ")
     return format_percent(int(share * 1000) / 1000, form, _locale(language))
 
 
 def day_text(day: date, language: str) -> str:
-    """A day in its short form."""
+    """Return a date in its short form."""
     return format_date(day, DATE_FORMATS.get(language, "short").partition(",")[0], locale=_locale(language))
 
 

@@ -1,1 +1,1 @@
-"""The description of the API: built from routes and schemas, served as JSON and as a page."""
+"""The OpenAPI document, built from routes and schemas, as JSON and as a page."""

@@ -1,4 +1,4 @@
-"""Builds the OpenAPI document from what is there anyway: routes, guards, docstrings and schemas."""
+"""Builds the OpenAPI document from routes, access rules, docstrings and schemas."""
 
 import hashlib
 import re
@@ -16,13 +16,13 @@ from werkzeug.routing import Rule as Route
 
 from app import __version__
 from app.accounts.network_access import Zone
-from app.plugin import AnyOf, ApiGroup, Content, Guard, described
+from app.plugin import Access, AnyOf, ApiGroup, Content, described
 from app.plugin.api import Description
 from app.web import guards
 from app.web.guards import Rule
 from app.web.responses import DatabaseTime, IsoInstant, Out
 
-# Turns the shapes of the contract into JSON Schema, and the schemas among them into named components.
+# Conversion of shapes (see `app.plugin.described`) to JSON Schema; schemas become named components
 
 JSON = "application/json"
 DATABASE_TIME = r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$"
@@ -30,21 +30,21 @@ JsonSchema = dict[str, Any]
 
 
 class Shapes:
-    """The schemas of one document. Each becomes a component when it is first met."""
+    """The schemas of one document. Each becomes a component when it is first used."""
 
     def __init__(self) -> None:
         self.plugin = MarshmallowPlugin(schema_name_resolver=self._name)
         self._names: dict[str, type[Schema]] = {}
 
     def bind(self, spec: APISpec) -> None:
-        """Teach the converter our own fields, once the document that it writes to is known."""
+        """Register our own fields with the converter, once its document is known."""
         self._components = spec.components
         assert self.plugin.converter is not None, "made when the document was"  # noqa: S101 (for the type checker)
         self._converter = self.plugin.converter
         self._converter.add_attribute_function(_describe_own_field)  # type: ignore[no-untyped-call]
 
     def content(self, shape: Any) -> dict[str, Any]:
-        """The shape by media type, as a body or an answer holds it."""
+        """Return the shape by media type, for a request body or a response."""
         if isinstance(shape, AnyOf):
             plain = [one for one in shape.shapes if not isinstance(one, Content)]
             own = [self.content(one) for one in shape.shapes if isinstance(one, Content)]
@@ -55,7 +55,7 @@ class Shapes:
         return {JSON: {"schema": self.schema(shape)}}
 
     def schema(self, shape: Any) -> JsonSchema:
-        """The shape as JSON Schema. Raises TypeError for what is no shape."""
+        """Return the shape as JSON Schema. Raise TypeError for an invalid shape."""
         if isinstance(shape, type) and issubclass(shape, Schema):
             found: JsonSchema = self._converter.resolve_nested_schema(shape)  # type: ignore[no-untyped-call]
             return found
@@ -73,14 +73,14 @@ class Shapes:
         raise TypeError(f"{shape!r} is not a valid body shape")
 
     def parameters(self, query: Any) -> list[dict[str, Any]]:
-        """The fields of a query as parameters."""
+        """Return the fields of a query as parameters."""
         if isinstance(query, tuple):
             return [parameter for one in query for parameter in self.parameters(one)]
         named = query if isinstance(query, Mapping) else query().load_fields
         return [self._parameter(field.data_key or name, field) for name, field in named.items()]
 
     def finish(self) -> None:
-        """Say of each answer which of its fields are always there, and give each schema its sentence."""
+        """Set the required fields of responses, and the description of each schema."""
         for name, schema in self._names.items():
             component = self._components.schemas[name]
             if issubclass(schema, Out):
@@ -92,14 +92,14 @@ class Shapes:
 
     def _parameter(self, name: str, field: fields.Field[Any]) -> dict[str, Any]:
         schema = self.schema(field)
-        said = {"description": schema.pop("description")} if "description" in schema else {}
-        return {"name": name, "in": "query", "required": field.required, "schema": schema, **said}
+        description = {"description": schema.pop("description")} if "description" in schema else {}
+        return {"name": name, "in": "query", "required": field.required, "schema": schema, **description}
 
     def _name(self, schema: Any) -> str:
         """Name a schema by its group and class, since several groups have a `ServerOut`."""
         kind = schema if isinstance(schema, type) else type(schema)
-        room = kind.__module__.split(".")
-        wanted = f"{room[-2] if len(room) > 1 else room[0]}.{kind.__name__}"
+        package = kind.__module__.split(".")
+        wanted = f"{package[-2] if len(package) > 1 else package[0]}.{kind.__name__}"
         name, number = wanted, 2
         while self._names.setdefault(name, kind) is not kind:
             name, number = f"{wanted}{number}", number + 1
@@ -107,7 +107,10 @@ class Shapes:
 
 
 def always_there(named: Mapping[str, fields.Field[Any]]) -> list[str]:
-    """The names of the fields that no answer lacks: all but those marked `metadata={"optional": True}`."""
+    """Return the names of fields that are never missing.
+
+    All but those with `metadata={"optional": True}`.
+    """
     return [name for name, field in named.items() if not field.metadata.get("optional")]
 
 
@@ -122,7 +125,10 @@ def _describe_own_field(_converter: Any, field: fields.Field[Any], **_options: A
     return {"anyOf": [{"type": "string", "format": "date-time"}, {"const": field.missing_text}]}
 
 
-# The errors that an operation may answer, as far as they follow from its guard, its body and its address.
+# wire: the words of the API documentation, which names them guards
+GUARD_NAMES = {Access.PUBLIC: "open", Access.SESSION: "session", Access.USER: "login", Access.ADMIN: "admin"}
+
+# Error responses of an operation that follow from its access rule, its body and its path.
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -159,30 +165,32 @@ RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait", "schema": {"typ
 
 
 def error_components() -> dict[str, dict[str, Any]]:
-    """The answers that operations refer to."""
+    """Return the error responses that operations refer to."""
     return {f"Error{status}": _response(status, "application/json") for status in SENTENCES}
 
 
 def error_statuses(
-    rule: Rule, group: ApiGroup, route: Route, told: Description, *, is_api: bool
+    rule: Rule, group: ApiGroup, route: Route, description: Description, *, is_api: bool
 ) -> dict[int, dict[str, Any]]:
-    """The answers to what may go wrong, by status. Errors outside of /api are pages."""
-    return {status: _error_answer(status, is_api=is_api) for status in sorted(_statuses(rule, group, route, told))}
+    """Return the error responses by status. Errors outside of /api are pages."""
+    return {
+        status: _error_answer(status, is_api=is_api) for status in sorted(_statuses(rule, group, route, description))
+    }
 
 
-def _statuses(rule: Rule, group: ApiGroup, route: Route, told: Description) -> set[int]:
-    found = {500, 503, *told.errors}
-    if rule.guard is not Guard.OPEN:
+def _statuses(rule: Rule, group: ApiGroup, route: Route, description: Description) -> set[int]:
+    found = {500, 503, *description.errors}
+    if rule.access is not Access.PUBLIC:
         found |= {401, 403}
-    if rule.guard in (Guard.LOGIN, Guard.ADMIN):
-        found.add(429)  # for keys that open nothing, sent again and again
+    if rule.access in (Access.USER, Access.ADMIN):
+        found.add(429)  # for repeated invalid keys
     if rule.zone is not None:
         found.add(429 if rule.zone is Zone.PROBES else 403)
     if group.key_scope:
         found |= {401, 403, 429}
-    if told.body is not None:
+    if description.body is not None:
         found |= {400, 413}
-    if told.query is not None:
+    if description.query is not None:
         found.add(400)
     if route.arguments:
         found.add(404)
@@ -199,7 +207,7 @@ def _response(status: int, media_type: str) -> dict[str, Any]:
     return {"description": SENTENCES[status], "content": {media_type: {"schema": schema}}, **headers}
 
 
-# Who may call what, in the words of OpenAPI.
+# Security schemes: who may call what
 
 SCHEMES: dict[str, dict[str, Any]] = {
     "session": {
@@ -219,23 +227,23 @@ SCHEMES: dict[str, dict[str, Any]] = {
     "keyAsBearer": {"type": "http", "scheme": "bearer", "description": "An API key"},
 }
 KEYS_IN_HEADERS: list[dict[str, list[str]]] = [{"keyInHeader": []}, {"keyAsBearer": []}]
-# Where keys are not required, nothing is; so nothing stands first among the ways in.
+# Where keys are not required, nothing is; so the empty requirement comes first.
 ANY_KEY_OR_NONE: list[dict[str, list[str]]] = [{}, {"keyInQuery": []}, *KEYS_IN_HEADERS]
 
 
 def requirements(rule: Rule, group: ApiGroup, methods: set[str]) -> list[dict[str, list[str]]]:
-    """The ways in, each of which is enough."""
-    if rule.guard is Guard.OPEN:
+    """Return the security requirements, each of which is sufficient."""
+    if rule.access is Access.PUBLIC:
         return ANY_KEY_OR_NONE if group.key_scope else []
     session: dict[str, list[str]] = {"session": []}
     if rule.csrf and "GET" not in methods:
         session["csrfToken"] = []
-    return [session] if rule.guard is Guard.SESSION else [session, *KEYS_IN_HEADERS]
+    return [session] if rule.access is Access.SESSION else [session, *KEYS_IN_HEADERS]
 
 
 OPENAPI = "3.1.0"
 UNTOLD_METHODS = {"HEAD", "OPTIONS"}
-# The converters of Werkzeug that stand for something else than text.
+# Werkzeug's converters of other types than text.
 PATH_TYPES = {"int": "integer", "float": "number"}
 TITLE = "duplistatus"
 ABOUT = """
@@ -246,7 +254,7 @@ data. `POST /api/auth/login` signs in. Programs use an API key instead.
 
 
 def build_document(app: Flask) -> dict[str, Any]:
-    """Describe every route of every registered group, a guest's as well."""
+    """Describe every route of every registered group, also of plugins."""
     groups: dict[str, ApiGroup] = app.extensions["duplistatus.registry"].api_groups
     shapes = Shapes()
     spec = APISpec(
@@ -272,7 +280,7 @@ def build_document(app: Flask) -> dict[str, Any]:
 
 
 def described_routes(app: Flask, groups: dict[str, ApiGroup]) -> list[tuple[str, Route, ApiGroup]]:
-    """The routes of the groups, with their addresses below the base path as OpenAPI writes them."""
+    """Return the routes of the groups, with their OpenAPI paths below the base path."""
     base_path = app.extensions["duplistatus.settings"].base_path
     return [
         (re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", route.rule.removeprefix(base_path)), route, groups[group_name])
@@ -284,33 +292,42 @@ def described_routes(app: Flask, groups: dict[str, ApiGroup]) -> list[tuple[str,
 def _operation(app: Flask, route: Route, group: ApiGroup, path: str, shapes: Shapes) -> dict[str, Any]:
     view = app.view_functions[route.endpoint]
     rule: guards.Rule = app.extensions[guards.RULES][route.endpoint]
-    told: Description = getattr(view, "description", Description())
+    description: Description = getattr(view, "description", Description())
     summary, _, more = cleandoc(view.__doc__ or "").partition("\n")
     operation: dict[str, Any] = {
         "operationId": route.endpoint,
         "tags": [group.name],
         "summary": summary.rstrip("."),
-        "x-guard": rule.guard.name.lower(),
+        "x-guard": GUARD_NAMES[rule.access],
         "security": requirements(rule, group, route.methods or set()),
-        "responses": {str(status): _answer(shape, shapes) for status, shape in (told.answers or {200: None}).items()},
+        "responses": {
+            str(status): _answer(shape, shapes) for status, shape in (description.answers or {200: None}).items()
+        },
     }
     if more.strip():
         operation["description"] = more.strip()
     parameters = [_path_parameter(name, route) for name in sorted(route.arguments)]
-    if told.query is not None:
-        parameters += shapes.parameters(told.query)
+    if description.query is not None:
+        parameters += shapes.parameters(description.query)
     if parameters:
         operation["parameters"] = parameters
-    if told.body is not None:
-        operation["requestBody"] = {"required": not told.is_body_optional, "content": shapes.content(told.body)}
-    for status, answer in error_statuses(rule, group, route, told, is_api=path.startswith("/api")).items():
+    if description.body is not None:
+        operation["requestBody"] = {
+            "required": not description.is_body_optional,
+            "content": shapes.content(description.body),
+        }
+    for status, answer in error_statuses(rule, group, route, description, is_api=path.startswith("/api")).items():
         operation["responses"].setdefault(str(status), answer)
     return operation
 
 
 def _answer(shape: Any, shapes: Shapes) -> dict[str, Any]:
-    said = "Success"
-    return {"description": said} if shape is None else {"description": said, "content": shapes.content(shape)}
+    description = "Success"
+    return (
+        {"description": description}
+        if shape is None
+        else {"description": description, "content": shapes.content(shape)}
+    )
 
 
 def _path_parameter(name: str, route: Route) -> dict[str, Any]:
@@ -324,16 +341,16 @@ def _path_parameter(name: str, route: Route) -> dict[str, Any]:
     return {"name": name, "in": "path", "required": True, "schema": schema}
 
 
-# The document, built once for each application and encoded once for each address that it is reached at.
+# The document, built once per application and encoded once per URL at which it is reached
 
 BUILT = "duplistatus.openapi"
 ENCODED = "duplistatus.openapi.encoded"
-# Addresses come from proxies; more than a few mean that somebody plays with headers.
+# URLs come from proxies; more than a few mean that a client is forging headers.
 MOST_ADDRESSES = 8
 
 
 def document(app: Flask) -> dict[str, Any]:
-    """The OpenAPI document of the application."""
+    """Return the OpenAPI document of the application."""
     found: dict[str, Any] | None = app.extensions.get(BUILT)
     if found is None:
         found = app.extensions[BUILT] = build_document(app)
@@ -341,7 +358,10 @@ def document(app: Flask) -> dict[str, Any]:
 
 
 def encoded_document(app: Flask, script_root: str) -> tuple[bytes, str]:
-    """The document as JSON and its ETag; its server is the address that the client sees."""
+    """Return the document as JSON and its ETag.
+
+    Its server is the URL that the client sees.
+    """
     known: dict[str, tuple[bytes, str]] = app.extensions.setdefault(ENCODED, {})
     if script_root not in known:
         if len(known) >= MOST_ADDRESSES:
@@ -352,7 +372,7 @@ def encoded_document(app: Flask, script_root: str) -> tuple[bytes, str]:
     return known[script_root]
 
 
-# View of the openapi group.
+# View
 
 bp = Blueprint("openapi", __name__)
 
@@ -367,7 +387,7 @@ def show() -> ResponseReturnValue:
     return answer.make_conditional(request)
 
 
-# The description of the API by itself, for programs.
+# The OpenAPI document, for programs
 
-# Open, since the document of an open program holds no secret, and tools that read it know no sessions.
-group = ApiGroup(name="openapi", blueprint=bp, guard=Guard.OPEN, csrf=False, summary="OpenAPI description")
+# Public, since the document of an open-source program contains no secret, and tools that read it have no session.
+group = ApiGroup(name="openapi", blueprint=bp, access=Access.PUBLIC, csrf=False, summary="OpenAPI description")

@@ -1,4 +1,4 @@
-"""The API as a page: laid out from the OpenAPI document, so that it is always about what is installed."""
+"""The API documentation as a page, built from the OpenAPI document."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -14,12 +14,12 @@ from markupsafe import Markup, escape
 
 from app.core.db.transaction import LONGEST_SEARCH
 from app.openapi.document import document
-from app.plugin import Guard, guarded
+from app.plugin import Access, guarded
 
 bp = Blueprint("api_manual", __name__)
 
 LAID_OUT = "duplistatus.api_manual"
-# Further in, a schema is named and no longer unfolded.
+# Deeper schemas are named but not expanded.
 DEEPEST = 5
 WHO = {"open": _("Everyone"), "session": _("Any session"), "login": _("Signed in"), "admin": _("Administrators")}
 JSON = "application/json"
@@ -27,7 +27,7 @@ JSON = "application/json"
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """One line of a table: a parameter, or a field of a body at some depth within it."""
+    """A row of a table: a parameter, or a field of a body, possibly nested."""
 
     name: str
     kind: str
@@ -38,7 +38,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A body in one media type; `kind` says what it is as a whole."""
+    """A body in one media type; `kind` describes it as a whole."""
 
     media_type: str
     kind: str
@@ -46,18 +46,18 @@ class Body:
 
     @property
     def is_json(self) -> bool:
-        """Whether it needs no word about its kind, since nearly all are so."""
+        """Whether the media type is JSON, as nearly always, and need not be named."""
         return self.media_type == JSON
 
     @property
     def is_list(self) -> bool:
-        """Whether the fields are those of each element."""
+        """Whether the fields are those of each element of an array."""
         return self.kind.startswith("list")
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What comes back with one status."""
+    """A response with one status."""
 
     status: str
     phrase: str
@@ -66,13 +66,13 @@ class Answer:
 
     @property
     def is_error(self) -> bool:
-        """Whether something went wrong."""
+        """Whether the status is an error."""
         return self.status[0] in "45"
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One method of one address."""
+    """One method of one path."""
 
     anchor: str
     method: str
@@ -89,7 +89,7 @@ class Operation:
     errors: tuple[Answer, ...]
 
     def matches(self, words: list[str]) -> bool:
-        """Whether every word stands in the address or in what is said of it."""
+        """Whether every word occurs in the path or in the description."""
         text = f"{self.method} {self.path} {self.summary} {self.who}".lower()
         return all(word in text for word in words)
 
@@ -104,9 +104,9 @@ class Group:
 
 
 @bp.get("/api/docs")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 def show() -> ResponseReturnValue:
-    """The API for people: every address, who may call it, what it takes and gives."""
+    """Show the API documentation."""
     words = request.args.get("q", "")[:LONGEST_SEARCH].lower().split()
     groups = [found for group in groups_of(current_app) if (found := narrowed(group, words)).operations]
     about = document(current_app)["info"]["description"]
@@ -114,7 +114,7 @@ def show() -> ResponseReturnValue:
 
 
 def groups_of(app: Flask) -> tuple[Group, ...]:
-    """All groups, laid out once for each application."""
+    """Return all groups, built once per application."""
     found: tuple[Group, ...] | None = app.extensions.get(LAID_OUT)
     if found is None:
         found = app.extensions[LAID_OUT] = lay_out(document(app))
@@ -122,28 +122,28 @@ def groups_of(app: Flask) -> tuple[Group, ...]:
 
 
 def narrowed(group: Group, words: list[str]) -> Group:
-    """The group with the operations that match."""
-    kept = tuple(operation for operation in group.operations if operation.matches(words))
-    return Group(group.name, group.summary, kept)
+    """Return the group with only the matching operations."""
+    matching = tuple(operation for operation in group.operations if operation.matches(words))
+    return Group(group.name, group.summary, matching)
 
 
-def lay_out(told: Mapping[str, Any]) -> tuple[Group, ...]:
-    """The document as groups of operations, those of a group by address."""
-    found: dict[str, list[Operation]] = {tag["name"]: [] for tag in told["tags"]}
-    for path, methods in told["paths"].items():
+def lay_out(spec: Mapping[str, Any]) -> tuple[Group, ...]:
+    """Return the operations of the document by group, sorted by path."""
+    found: dict[str, list[Operation]] = {tag["name"]: [] for tag in spec["tags"]}
+    for path, methods in spec["paths"].items():
         for method, operation in methods.items():
-            found[operation["tags"][0]].append(_operation(told, path, method, operation))
-    return tuple(Group(tag["name"], tag["description"], tuple(found[tag["name"]])) for tag in told["tags"])
+            found[operation["tags"][0]].append(_operation(spec, path, method, operation))
+    return tuple(Group(tag["name"], tag["description"], tuple(found[tag["name"]])) for tag in spec["tags"])
 
 
 def marked(text: str) -> Markup:
-    """Plain text with its `code` marked as such, and everything else escaped."""
+    """Return plain text as HTML: `code` marked up, everything else escaped."""
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))  # noqa: S704 (escaped just now)
 
 
-def _operation(told: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Operation:
-    answers = tuple(_answer(told, status, said) for status, said in sorted(operation["responses"].items()))
-    ways = {name for way in operation["security"] for name in way}
+def _operation(spec: Mapping[str, Any], path: str, method: str, operation: Mapping[str, Any]) -> Operation:
+    answers = tuple(_answer(spec, status, response) for status, response in sorted(operation["responses"].items()))
+    schemes = {name for requirement in operation["security"] for name in requirement}
     return Operation(
         anchor=f"{operation['operationId'].replace('.', '-')}-{method}",
         method=method.upper(),
@@ -152,77 +152,82 @@ def _operation(told: Mapping[str, Any], path: str, method: str, operation: Mappi
         about=operation.get("description", ""),
         who=WHO[operation["x-guard"]],
         guard=operation["x-guard"],
-        needs_token="csrfToken" in ways,
-        takes_keys="keyInHeader" in ways,
-        parameters=tuple(_parameter(told, parameter) for parameter in operation.get("parameters", ())),
-        bodies=_bodies(told, operation.get("requestBody", {})),
+        needs_token="csrfToken" in schemes,
+        takes_keys="keyInHeader" in schemes,
+        parameters=tuple(_parameter(spec, parameter) for parameter in operation.get("parameters", ())),
+        bodies=_bodies(spec, operation.get("requestBody", {})),
         answers=tuple(answer for answer in answers if not answer.is_error or answer.bodies),
         errors=tuple(answer for answer in answers if answer.is_error and not answer.bodies),
     )
 
 
-def _parameter(told: Mapping[str, Any], parameter: Mapping[str, Any]) -> Field:
-    place = "in the address" if parameter["in"] == "path" else "after ?"
+def _parameter(spec: Mapping[str, Any], parameter: Mapping[str, Any]) -> Field:
+    location = "in the address" if parameter["in"] == "path" else "after ?"
     about = parameter.get("description", "")
-    kind = f"{_kind(told, parameter['schema'])}, {place}"
+    kind = f"{_kind(spec, parameter['schema'])}, {location}"
     return Field(parameter["name"], kind, parameter["required"], about)
 
 
-def _answer(told: Mapping[str, Any], status: str, said: Mapping[str, Any]) -> Answer:
-    # The common shape of errors is told once, at the head of the page.
-    is_common = "$ref" in said
-    said = _resolved(told, said)
-    return Answer(status, HTTPStatus(int(status)).phrase, said["description"], () if is_common else _bodies(told, said))
-
-
-def _bodies(told: Mapping[str, Any], said: Mapping[str, Any]) -> tuple[Body, ...]:
-    return tuple(
-        Body(media_type, _kind(told, content["schema"]), tuple(_fields(told, content["schema"])))
-        for media_type, content in said.get("content", {}).items()
+def _answer(spec: Mapping[str, Any], status: str, response: Mapping[str, Any]) -> Answer:
+    # The common shape of errors is described once, at the top of the page.
+    is_common = "$ref" in response
+    response = _resolved(spec, response)
+    return Answer(
+        status,
+        HTTPStatus(int(status)).phrase,
+        response["description"],
+        () if is_common else _bodies(spec, response),
     )
 
 
-def _fields(told: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> Iterator[Field]:
-    schema = _resolved(told, schema)
+def _bodies(spec: Mapping[str, Any], response: Mapping[str, Any]) -> tuple[Body, ...]:
+    return tuple(
+        Body(media_type, _kind(spec, content["schema"]), tuple(_fields(spec, content["schema"])))
+        for media_type, content in response.get("content", {}).items()
+    )
+
+
+def _fields(spec: Mapping[str, Any], schema: Mapping[str, Any], depth: int = 0) -> Iterator[Field]:
+    schema = _resolved(spec, schema)
     if depth > DEEPEST:
         return
     for inner in (schema.get("items"), *schema.get("anyOf", ())):
         if inner:
-            yield from _fields(told, inner, depth)
+            yield from _fields(spec, inner, depth)
     further = schema.get("additionalProperties")
     if isinstance(further, Mapping) and further:
-        yield Field("(any name)", _kind(told, further), depth=depth)
-        yield from _fields(told, further, depth + 1)
+        yield Field("(any name)", _kind(spec, further), depth=depth)
+        yield from _fields(spec, further, depth + 1)
     needed = schema.get("required", ())
     for name, inner in schema.get("properties", {}).items():
-        yield Field(name, _kind(told, inner), name in needed, inner.get("description", ""), depth)
-        yield from _fields(told, inner, depth + 1)
+        yield Field(name, _kind(spec, inner), name in needed, inner.get("description", ""), depth)
+        yield from _fields(spec, inner, depth + 1)
 
 
-def _kind(told: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """What a value is, in words."""
-    schema = _resolved(told, schema)
+def _kind(spec: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """Return the type of a value in words."""
+    schema = _resolved(spec, schema)
     if "const" in schema:
         return f'"{schema["const"]}"' if schema["const"] else "empty"
     if "anyOf" in schema:
-        return " or ".join(dict.fromkeys(_kind(told, one) for one in schema["anyOf"]))
+        return " or ".join(dict.fromkeys(_kind(spec, one) for one in schema["anyOf"]))
     if "enum" in schema:
         return " or ".join("null" if word is None else str(word) or "empty" for word in schema["enum"])
     kinds = schema.get("type", "anything")
-    words = [_word(told, kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
-    return " or ".join(words)
+    names = [_type_name(spec, kind, schema) for kind in ([kinds] if isinstance(kinds, str) else kinds)]
+    return " or ".join(names)
 
 
-def _word(told: Mapping[str, Any], kind: str, schema: Mapping[str, Any]) -> str:
+def _type_name(spec: Mapping[str, Any], kind: str, schema: Mapping[str, Any]) -> str:
     if kind == "array":
-        return f"list of {_kind(told, schema.get('items', {}))}"
+        return f"list of {_kind(spec, schema.get('items', {}))}"
     if kind == "string":
         return {"date-time": "time", "date": "day", "binary": "file"}.get(schema.get("format", ""), "text")
     return {"integer": "whole number", "boolean": "true or false"}.get(kind, kind)
 
 
-def _resolved(told: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
+def _resolved(spec: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
     while "$ref" in part:
         _, _, kind, name = part["$ref"].split("/")
-        part = told["components"][kind][name]
+        part = spec["components"][kind][name]
     return part

@@ -1,6 +1,6 @@
-"""Floor 0: all that a plugin may import. Kept small and stable; see `docs/plugins/`."""
+"""Everything that plugins may import. Small and stable; see `docs/plugins/`."""
 
-from app.plugin.api import AnyOf, ApiGroup, Content, Guard, described, guarded, takes_bytes, visible_server_ids
+from app.plugin.api import Access, AnyOf, ApiGroup, Content, Guard, described, guarded, takes_bytes, visible_server_ids
 from app.plugin.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.plugin.chart import ChartProvider, Combine, Run, Unit
 from app.plugin.errors import AppError
@@ -18,6 +18,7 @@ from app.plugin.marking import N_, NC_
 __all__ = [
     "NC_",
     "N_",
+    "Access",
     "AnyOf",
     "ApiGroup",
     "AppError",

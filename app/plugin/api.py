@@ -1,7 +1,7 @@
-"""How an API group introduces itself: one value that says who it is and who may enter."""
+"""API groups: blueprints with their access rules and descriptions."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
@@ -10,83 +10,96 @@ from flask import Blueprint, current_app
 from marshmallow import Schema
 from marshmallow.fields import Field
 
-# Where the application keeps the function that knows the servers of the signed-in user.
+# Key of the function that returns the servers of the signed-in user.
 VISIBLE_SERVERS = "duplistatus.visible_servers"
 View = TypeVar("View", bound=Callable[..., Any])
 
 
-class Guard(Enum):
-    """Who may call a route. Checked before the view runs, in this order of strictness.
+class Access(Enum):
+    """Who may call a route, from public to strictest.
 
-    OPEN: anybody. SESSION: anybody with a live session, anonymous or not. LOGIN: a signed-in user who need not
-    change the password first. ADMIN: such a user who is an administrator.
+    Checked before the view is called. PUBLIC: everyone. SESSION: every live session, anonymous or not. USER: a
+    signed-in user who does not have to change the password first. ADMIN: such a user who is an administrator.
     """
 
-    OPEN = 0
+    PUBLIC = 0
     SESSION = 1
-    LOGIN = 2
+    USER = 2
     ADMIN = 3
+    # Deprecated names of PUBLIC and USER, for plugins written for earlier versions.
+    OPEN = 0
+    LOGIN = 2
+
+
+# Deprecated name of `Access`.
+Guard = Access
 
 
 @dataclass(frozen=True, slots=True)
 class ApiGroup:
-    """A blueprint with its place in the house. The entry point names an instance.
+    """A blueprint with its name, description and access rule.
 
-    The entry-point name, `name` and the blueprint's name are one word. With `csrf` every method but GET, HEAD and
-    OPTIONS of a guarded route needs the session's token in the header `X-CSRF-Token`. `key_scope` says, for the
-    description of the API, that programs come with a key of this scope where keys are required.
+    The entry point names an instance. The name of the entry point, `name` and the name of the blueprint are the same
+    word. With `csrf`, every method except GET, HEAD and OPTIONS of a route that is not public needs the session's
+    token in the header `X-CSRF-Token`. `key_scope` is the scope of API keys that the OpenAPI document names where
+    keys are required. `guard` is a deprecated name of `access`.
     """
 
     name: str
     blueprint: Blueprint
     summary: str
-    guard: Guard = Guard.LOGIN
+    access: Access = Access.USER
     csrf: bool = True
     url_prefix: str = "/api"
     key_scope: str | None = None
+    guard: InitVar[Access | None] = None
+
+    def __post_init__(self, guard: Access | None) -> None:
+        if guard is not None:
+            object.__setattr__(self, "access", guard)
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """What one view asks for when it differs from its group."""
+class ViewAccess:
+    """The access rule of one view that differs from its group."""
 
-    guard: Guard
+    access: Access
     csrf: bool
     before_password_change: bool
     needs_all_servers: bool
 
 
 def guarded(
-    guard: Guard, *, csrf: bool = True, before_password_change: bool = False, needs_all_servers: bool = False
+    access: Access, *, csrf: bool = True, before_password_change: bool = False, needs_all_servers: bool = False
 ) -> Callable[[View], View]:
-    """Let one view ask for more, or less, than its group.
+    """Set the access rule of one view, in place of that of its group.
 
-    `before_password_change` admits users who must still change their password. `needs_all_servers` keeps out accounts
-    that may see chosen servers only: for what concerns all servers, such as the settings of a channel.
+    `before_password_change` admits users who must still change their password. `needs_all_servers` excludes accounts
+    that are limited to some servers: for what concerns all servers, such as the settings of a channel.
     Apply it below the route decorator, so that the route registers the marked function.
     """
 
     def mark(view: View) -> View:
-        view.access = Access(guard, csrf, before_password_change, needs_all_servers)  # type: ignore[attr-defined]
+        view.access = ViewAccess(access, csrf, before_password_change, needs_all_servers)  # type: ignore[attr-defined]
         return view
 
     return mark
 
 
 def visible_server_ids() -> frozenset[str] | None:
-    """The servers that the signed-in user may see; None means all, those of tomorrow too.
+    """Return the ids of servers that the signed-in user may see.
 
-    Hand it to every service function that asks for it.
+    None means all, also future ones. Pass it to every service function that takes it.
     """
     found: frozenset[str] | None = current_app.extensions[VISIBLE_SERVERS]()
     return found
 
 
 def takes_bytes(most: int | Callable[[], int]) -> Callable[[View], View]:
-    """Let one view receive larger bodies than others: up to `most` bytes, or what a function in the application says.
+    """Let one view receive larger bodies.
 
-    Without it a route receives 64 KiB from everybody, and 4 MiB where its guard asks for a signed-in user; more
-    answers 413. Apply it below the route decorator, as `guarded`.
+    The limit is `most` bytes, or what a function returns. Otherwise a public route receives up to 64 KiB, and one for
+    signed-in users up to 4 MiB; more is answered with 413. Apply it below the route decorator, as `guarded`.
     """
 
     def mark(view: View) -> View:
@@ -96,14 +109,17 @@ def takes_bytes(most: int | Callable[[], int]) -> Callable[[View], View]:
     return mark
 
 
-# How a view says what it takes and what it answers, of which the OpenAPI document is made.
+# How a view describes its parameters and responses for the OpenAPI document.
 
 NO_ANSWERS: Mapping[int, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A body that is not JSON: text, an image, a form. Several media types mean any of them; `shape` tells of forms."""
+    """A body that is not JSON: text, an image, a form.
+
+    Several media types are alternatives; `shape` describes a form.
+    """
 
     media_types: tuple[str, ...]
     shape: Any
@@ -115,7 +131,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class AnyOf:
-    """One of several shapes, told apart by what was asked."""
+    """One of several shapes, depending on the request."""
 
     shapes: tuple[Any, ...]
 
@@ -123,14 +139,14 @@ class AnyOf:
         object.__setattr__(self, "shapes", shapes)
 
 
-# A schema; a list of one for an array of such; a field; fields by wire name for an object that holds all of them;
-# AnyOf, or Content. None stands for no body.
+# A schema; a list of one for an array; a field; fields by wire name for an object with all of them; AnyOf or Content.
+# None means no body.
 Shape: TypeAlias = "type[Schema] | list[Any] | Field[Any] | Mapping[str, Field[Any]] | AnyOf | Content | None"
 
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What `described` was told of a view."""
+    """The arguments of `described` for a view."""
 
     answers: Mapping[int, Any] = field(default_factory=lambda: NO_ANSWERS)
     query: Any = None
@@ -147,14 +163,13 @@ def described(
     is_body_optional: bool = False,
     errors: tuple[int, ...] = (),
 ) -> Callable[[View], View]:
-    """Tell what a view takes and gives.
+    """Describe the parameters and responses of a view.
 
-    `answers` names the shape of each status of success; `errors` the further statuses that come in the common error
-    shape. Not to be named are those that follow from elsewhere: 401 and 403 from the guard, 400 from a body or a
-    query, 404 from a name in the path, 413 from a body, 429 from the rates for programs, 500 and 503 always.
-    `query` describes the parameters after the question mark: a schema, several, or fields by name. Summary and
-    description are the first line of the docstring and the rest.
-    Apply it below the route decorator, as with `guarded`.
+    `answers` is the shape of each success status; `errors` are further statuses in the common error shape. Do not
+    list those that follow from elsewhere: 401 and 403 from the access rule, 400 from a body or a query, 404 from a
+    name in the path, 413 from a body, 429 from rate limits, 500 and 503 always. `query` describes the query
+    parameters: a schema, several, or fields by name. Summary and description are the first line of the docstring and
+    the rest. Apply it below the route decorator, as `guarded`.
     """
 
     def mark(view: View) -> View:

@@ -1,4 +1,4 @@
-"""A way to reach people: settings described by a schema, and one method that sends one message once."""
+"""Notification channels: a schema of settings, and a method that sends a message."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -17,12 +17,12 @@ from app.plugin.marking import NC_
 
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 15.0
-# Statuses with which a server may say when to come back (RFC 9110, 10.2.3).
+# Statuses with which a server may send Retry-After (RFC 9110, 10.2.3).
 WAITING_STATUSES = (429, 503)
 
 
 class Severity(Enum):
-    """How loud a message is, from a good night's sleep to getting up."""
+    """Urgency of a message."""
 
     INFO = "info"
     WARNING = "warning"
@@ -31,7 +31,10 @@ class Severity(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that goes with a message; `description` says in words what a picture shows."""
+    """A file attached to a message.
+
+    `description` is the alternative text of a picture.
+    """
 
     name: str
     mime_type: str
@@ -40,7 +43,7 @@ class Attachment:
 
     @property
     def content_id(self) -> str:
-        """What `cid:` addresses within the message's HTML call it."""
+        """The Content-ID by which the message's HTML refers to it (`cid:`)."""
         return f"{self.name}@duplistatus"
 
 
@@ -48,13 +51,13 @@ class Attachment:
 class Message:
     """One rendered message for one destination.
 
-    `title` and `body` are plain text already shortened to the channel's limits; `html` is the same body as safe
-    HTML, and `markdown` the same as Markdown when its writer used any. `target` replaces the channel's own
-    destination (an address, a topic) when set. `idempotency_key` is the same at every try of one delivery: send it
-    along where the service knows such a thing. `attachments` are pictures that say the same as the text does: a channel
-    that cannot carry them leaves them out. `html` shows them by their `content_id`. `sent_at` is when the message was
-    queued. `event_at` is when that happened which it tells of: a run began, a check found a job overdue. Messages about
-    different jobs may overtake each other, so a channel that keeps a state compares this instant.
+    `title` and `body` are plain text, already shortened to the channel's limits; `html` is the same body as safe
+    HTML, and `markdown` the same as Markdown if its author used any. `target` replaces the channel's own destination
+    (an address, a topic) if set. `idempotency_key` is the same at every attempt of one delivery: send it along if the
+    service supports it. `attachments` are pictures with the same content as the text: a channel that does not support
+    them leaves them out. `html` refers to them by their `content_id`. `sent_at` is when the message was queued.
+    `event_at` is when the event happened: a run began, a check found a job overdue. Messages about different jobs may
+    arrive out of order, so a channel that keeps a state compares this instant.
     """
 
     title: str
@@ -75,11 +78,11 @@ class Message:
 
 
 class DeliveryError(Exception):
-    """A message did not get through. `permanent` means that trying again will not help.
+    """A message was not delivered. `permanent` means that a retry would not help.
 
-    `retry_after_s` is for how long the other side asks not to be called again. The text is shown to people: no secret,
-    no URL with a token. It is English and begins with the channel's label and a colon; what follows is translated on
-    pages where the plugin's catalogue has it.
+    `retry_after_s` is how long the server asks to wait before a retry. The text is shown to users: no secret, no URL
+    with a token. It is English and begins with the channel's label and a colon; the rest is translated on pages if
+    the plugin's catalogue contains it.
     """
 
     def __init__(self, message: str, *, permanent: bool = False, retry_after_s: float | None = None) -> None:
@@ -89,19 +92,20 @@ class DeliveryError(Exception):
 
 
 class NotificationChannel(ABC):
-    """One kind of channel. The entry point names the class; its name, `name` and the stored kind are one word.
+    """A kind of channel.
 
-    `label` and `description` (one sentence) say what it is. They, and the texts of settings, validators and
+    The name of the entry point, `name` and the stored kind are the same word. The entry point names the class.
+    `label` and `description` (one sentence) describe it. They, and the texts of settings, validators and
     DeliveryError, are English and marked with `N_`: pages translate them by the plugin's catalogues, which are
     `translations/<locale>/LC_MESSAGES/<package>.mo` in the package of the class.
 
-    `Settings` is a marshmallow schema: the host makes the form, the validation and the storage from it. Fields take
-    `metadata={"label": …, "help": …}`; secrets `metadata={"secret": True}` are stored encrypted and never shown,
-    `metadata={"encrypted": True}` marks what is stored encrypted and may be shown, `metadata={"multiline": True}` a
-    text of several lines, and `metadata={"address": True}` the server that secrets go to (a `fields.Url`, or a text
-    checked by `validate_http_url`, is one anyway): where it changes, they have to be entered again. The host renders,
-    shortens to `title_limit` and `body_limit` (characters, or UTF-8 bytes with `limits_in_bytes`), retries, masks and
-    records.
+    `Settings` is a marshmallow schema from which the application makes the form, the validation and the storage.
+    Fields take `metadata={"label": …, "help": …}`; secrets `metadata={"secret": True}` are stored encrypted and never
+    shown, `metadata={"encrypted": True}` marks what is stored encrypted and may be shown, `metadata={"multiline":
+    True}` a text of several lines, and `metadata={"address": True}` the server that receives the secrets (not needed
+    for a `fields.Url`, or a text checked by `validate_http_url`): if it changes, they must be entered again. The
+    application renders, shortens to `title_limit` and `body_limit` (characters, or UTF-8 bytes with
+    `limits_in_bytes`), retries, masks and records.
     """
 
     name: ClassVar[str]
@@ -113,46 +117,75 @@ class NotificationChannel(ABC):
     limits_in_bytes: ClassVar[bool] = False
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        """Take settings as loaded by `Settings`, secrets in clear. Must not open a connection."""
+        """Store settings as loaded by `Settings`, with decrypted secrets.
+
+        Must not open a connection.
+        """
         self.settings = settings
 
     @abstractmethod
     def send(self, message: Message) -> None:
-        """Deliver now, in a worker's thread, within about 20 s. Raises DeliveryError when it did not get through."""
+        """Send now, in a worker thread, within about 20 s.
+
+        Raise DeliveryError if it fails.
+        """
 
     def failure(self, text: str, *, permanent: bool = False, retry_after_s: float | None = None) -> DeliveryError:
-        """Return the error to raise from `send`: the label of the channel and why the message did not get through."""
+        """Return the error to raise from `send`: the label of the channel and the reason."""
         return DeliveryError(f"{self.label}: {text}", permanent=permanent, retry_after_s=retry_after_s)
 
+    def audit_details(self, target: str | None = None) -> Mapping[str, Any]:
+        """Return what the audit log may record about the destination: no secrets.
+
+        `target` as in a message.
+        """
+        return self.facts(target)
+
+    @classmethod
+    def missing_settings(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        """Return the names of missing settings, such as a password to log in with.
+
+        The channel's page shows them and marks the channel as incomplete. Secrets are passed as stored: encrypted, or
+        empty.
+        """
+        return cls.lacks(settings)
+
+    def subscribe_url(self, target: str | None = None) -> str | None:
+        """Return the URL with which a phone subscribes to this channel.
+
+        It is shown as a QR code. None if there is none. It must not contain a secret: everyone who sees the screen
+        could copy it. `target` as in a message.
+        """
+        return self.subscription(target)
+
+    # Deprecated names, which plugins written for earlier versions override.
+
     def facts(self, target: str | None = None) -> Mapping[str, Any]:
-        """What the audit log may say of the destination: no secret. `target` as in a message."""
+        """Deprecated name of `audit_details`."""
         return {"target": target} if target else {}
 
     @classmethod
     def lacks(cls, settings: Mapping[str, Any]) -> Sequence[str]:
-        """The names of settings that these ones call for besides the required ones, such as a password to log in with.
-
-        The channel's page says so, and calls it incomplete. Secrets come as they are stored: there, or empty.
-        """
+        """Deprecated name of `missing_settings`."""
         return ()
 
     def subscription(self, target: str | None = None) -> str | None:
-        """What a phone opens to receive messages by this channel, shown as a QR code; None where there is no such.
-
-        It holds no secret: whoever sees the screen could keep it. `target` as in a message.
-        """
+        """Deprecated name of `subscribe_url`."""
         return None
 
 
 class HttpChannel(NotificationChannel):
-    """A channel that speaks HTTP: `post` does one request with time limits and sorts the failures."""
+    """A channel that uses HTTP.
+
+    `post` sends one request with time limits and classifies failures.
+    """
 
     def post(self, url: str, **options: Any) -> requests.Response:
-        """Send one POST and return a 2xx answer. Options are those of `requests.post`.
+        """Send one POST request and return a 2xx response.
 
-        Raises DeliveryError: permanent for 3xx and 4xx except 408, 425 and 429, and for addresses that nobody may
-        ask a server to call; worth another try for the rest and for network trouble. Redirects are not followed,
-        since a secret would travel with them. A `Retry-After` of a server goes along.
+        Options are those of `requests.post`. Raise DeliveryError: permanent for 3xx and 4xx except 408, 425 and 429,
+        and for forbidden addresses; to be retried for other statuses and network errors. Redirects are not followed,
+        since a secret would be sent along. A `Retry-After` of the server is passed on.
         """
         options.setdefault("timeout", (CONNECT_TIMEOUT_S, READ_TIMEOUT_S))
         try:
@@ -165,7 +198,7 @@ class HttpChannel(NotificationChannel):
         except (requests.exceptions.InvalidHeader, UnicodeError) as error:
             text = NC_("failure", "the URL or a header contains characters that cannot be sent")
             raise self.failure(text, permanent=True) from error
-        except ValueError as error:  # what requests says of an address that it cannot read
+        except ValueError as error:  # raised by requests for an invalid URL
             raise self.failure(NC_("failure", "the URL is not valid"), permanent=True) from error
         except requests.RequestException as error:
             text = NC_("failure", "no connection to the server ({error})").format(error=type(error).__name__)
@@ -177,15 +210,16 @@ class HttpChannel(NotificationChannel):
         raise self.failure(text, permanent=permanent, retry_after_s=retry_after(answer))
 
     def reason(self, answer: requests.Response) -> str:
-        """Say in a few words why the server refused. Override where the service tells more.
+        """Return a short reason why the server refused.
 
-        The words are the standard's: those of the server might repeat a secret that it was sent.
+        Override if the service sends more detail. The words are those of the HTTP standard: the server's own might
+        repeat a secret that it received.
         """
         return f"{answer.status_code} {responses.get(answer.status_code, '')}".strip()
 
 
 def retry_after(answer: requests.Response) -> float | None:
-    """Return for how many seconds a server asks not to be called again; None where it does not."""
+    """Return after how many seconds a server asks for a retry; None if it does not."""
     text = answer.headers.get("Retry-After", "").strip()
     if answer.status_code not in WAITING_STATUSES or not text:
         return None

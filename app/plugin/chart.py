@@ -1,4 +1,4 @@
-"""What a chart is made from: a provider turns a run into one number per run, the host does the rest."""
+"""Chart providers: each returns one number per run, the application does the rest."""
 
 from abc import ABC
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ Combine = Literal["sum", "last", "max", "mean"]
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One finished backup as a chart provider sees it. Sizes in bytes, `began_at` in UTC."""
+    """One finished run as a chart provider gets it. Sizes in bytes, `began_at` in UTC."""
 
     server_id: str
     job_name: str
@@ -31,14 +31,14 @@ class Run:
 
 
 class ChartProvider(ABC):
-    """One series of numbers over time. Subclass, set the class attributes, and either name a `column` or compute.
+    """One series of numbers over time.
 
-    `label` is English and marked with `N_`; pages translate it by the catalogues of the plugin, as those of a channel.
-    `combine` says how several runs of one job within a day become one point; the points of several jobs are
-    always summed, except for `mean` and `max`, which stay what they are. `column` names a stored figure of a run
-    (one of `Run`'s numeric fields): then the database groups, of the days in `weekdays` (0 is Monday, UTC), where
-    these are given. Otherwise `value` is called once for each run, in a request's thread; it must be pure and may
-    return None to leave a gap.
+    Subclass, set the class attributes, and either name a `column` or compute. `label` is English and marked with
+    `N_`; pages translate it by the catalogues of the plugin, as those of a channel. `combine` is how several runs of
+    one job within a day become one point; the points of several jobs are added, except for `mean` and `max`, which
+    are applied again. `column` names a stored metric of a run (a numeric field of `Run`): then the database groups,
+    only the days in `weekdays` (0 is Monday, UTC) if given. Otherwise `value` is called once per run, in a request's
+    thread; it must be pure and may return None to leave a gap.
     """
 
     name: ClassVar[str]
@@ -49,7 +49,7 @@ class ChartProvider(ABC):
     weekdays: ClassVar[frozenset[int] | None] = None
 
     def value(self, run: Run) -> float | None:
-        """The number of this run, in `unit`; None leaves a gap."""
+        """Return the number of this run, in `unit`; None leaves a gap."""
         if self.column is None:
             raise NotImplementedError(f"{type(self).__name__} names no column, so it must compute its value")
         if self.weekdays is not None and run.began_at.weekday() not in self.weekdays:

@@ -1,4 +1,4 @@
-"""The one root of errors that people may read: an API answers them, a page shows them."""
+"""Errors that may be shown to users, in the API and on pages."""
 
 import math
 from collections.abc import Mapping
@@ -7,10 +7,10 @@ from typing import Any
 
 
 class AppError(Exception):
-    """Something went wrong that the caller can understand.
+    """An error that the caller can understand.
 
-    `message` is shown to people and so holds no secret; `extra` is merged into the JSON answer
-    beside `error` and `timestamp`, and `headers` into the answer's headers.
+    `message` is shown to users and so contains no secret; `extra` is merged into the JSON response beside `error` and
+    `timestamp`, and `headers` into its headers.
     """
 
     status = 400
@@ -24,13 +24,13 @@ class AppError(Exception):
 
 
 class NotFound(AppError):
-    """What was asked for does not exist."""
+    """The requested object does not exist."""
 
     status = 404
 
 
 class Conflict(AppError):
-    """It exists already."""
+    """The object exists already."""
 
     status = 409
 
@@ -48,19 +48,19 @@ class Unauthorized(AppError):
 
 
 class Unavailable(AppError):
-    """A part that is needed does not answer now."""
+    """A required part does not respond now."""
 
     status = 503
 
 
 class TooLarge(AppError):
-    """What was sent is, or unpacks to, more than is accepted."""
+    """The request is larger than accepted, possibly after decompression."""
 
     status = 413
 
 
 class TooManyRequests(AppError):
-    """The caller asks more often than it may; `retry_after_s` becomes the header Retry-After."""
+    """The caller exceeds a rate limit; `retry_after_s` becomes the header Retry-After."""
 
     status = 429
 

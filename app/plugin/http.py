@@ -1,7 +1,7 @@
-"""How long a far machine may take for a whole answer, however slowly it trickles.
+"""Outgoing connections: time limit of a response, and forbidden addresses (SSRF).
 
-The time limits of sockets begin anew with every byte that comes, so a machine that sends a header letter by letter
-would hold a thread for as long as it likes. Here every read asks how much time is left in all.
+The timeout of a socket starts again with every byte, so a server that sends a header byte by byte could block a
+thread without limit. Here every read gets only the remaining time of the whole response.
 """
 
 import http.client
@@ -35,7 +35,7 @@ _longest_s: ContextVar[float] = ContextVar("longest_answer_s", default=LONGEST_A
 
 @contextmanager
 def answers_within(seconds: float) -> Iterator[None]:
-    """Give the answers that begin within the block so long, from the request to the last byte, in place of a minute."""
+    """Set the time limit of whole responses within the block, in place of a minute."""
     token = _longest_s.set(seconds)
     try:
         yield
@@ -44,7 +44,10 @@ def answers_within(seconds: float) -> Iterator[None]:
 
 
 def time_left(ends_at: float) -> float:
-    """The seconds until an instant of `time.monotonic`. Raises TimeoutError when there are none."""
+    """Return the seconds until an instant of `time.monotonic`.
+
+    Raise TimeoutError if there are none.
+    """
     left_s = ends_at - time.monotonic()
     if left_s <= 0:
         raise TimeoutError("the answer took too long")
@@ -52,19 +55,19 @@ def time_left(ends_at: float) -> float:
 
 
 def read_until(sock: socket.socket, ends_at: float, most_bytes: int) -> io.BufferedReader:
-    """A file that reads from a socket until `ends_at`, an instant of `time.monotonic`, and no more than so many bytes.
+    """Return a file that reads from a socket until an instant of `time.monotonic`.
 
-    Reading on raises TimeoutError, or TooMuchData.
+    It reads at most so many bytes. Reading further raises TimeoutError or TooMuchData.
     """
     return io.BufferedReader(_TimedReader(sock.makefile("rb", buffering=0), sock, ends_at, most_bytes))
 
 
 class TooMuchData(OSError):
-    """The other side sends more than belongs to the protocol."""
+    """The server sends more data than the protocol allows."""
 
 
 class TimedResponse(http.client.HTTPResponse):
-    """An answer that has to be there as a whole before its time is over, else reading it raises TimeoutError."""
+    """A response that must be complete in time, else reading raises TimeoutError."""
 
     def __init__(self, sock: socket.socket, *arguments: Any, **options: Any) -> None:
         super().__init__(sock, *arguments, **options)
@@ -73,7 +76,7 @@ class TimedResponse(http.client.HTTPResponse):
 
 
 class _TimedReader(io.RawIOBase):
-    """Reads from a socket, and each time waits no longer than until the end."""
+    """Reads from a socket and never waits beyond the time limit."""
 
     def __init__(
         self, unbuffered: io.RawIOBase, sock: socket.socket, ends_at: float, most_bytes: float = math.inf
@@ -83,11 +86,11 @@ class _TimedReader(io.RawIOBase):
         self._idle_s = sock.gettimeout()
 
     def readable(self) -> bool:
-        """It is made for nothing else."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
-        """Read what comes next. Raises TimeoutError when nothing does in time, and TooMuchData."""
+        """Read the next bytes. Raise TimeoutError or TooMuchData."""
         left_s = time_left(self._ends_at)
         if self._bytes_left <= 0:
             raise TooMuchData("the answer is too long")
@@ -97,16 +100,16 @@ class _TimedReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Let go of the socket, too."""
+        """Close the socket as well."""
         self._unbuffered.close()
         super().close()
 
 
-# Which addresses nobody may make this server call: link-local, cloud metadata, multicast, and none at all.
+# Addresses that this server never connects to: link-local, cloud metadata, multicast and unspecified
 #
-# Loopback and private networks stay open: that is where self-hosted services live.
+# Loopback and private networks are allowed: self-hosted services run there.
 
-# Cloud services answer with credentials here; the usual address, 169.254.169.254, is link-local anyway.
+# Cloud services return credentials here; the usual address, 169.254.169.254, is link-local anyway.
 METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in (
@@ -118,12 +121,12 @@ METADATA = frozenset(
         "fd00:c1::a9fe:a9fe",
     )
 )
-# Prefixes below which the last four bytes are an IPv4 address, to which gateways pass on what is sent there.
+# Prefixes whose addresses contain an IPv4 address in the last four bytes, to which gateways forward.
 CARRYING_IPV4 = tuple(
     ipaddress.IPv6Network(text)
     for text in ("::/96", "::ffff:0:0/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")
 )
-# Operations of a socket that name the address to which something is sent.
+# Socket operations that name the destination address.
 SENDING_EVENTS = frozenset({"socket.connect", "socket.sendto", "socket.sendmsg"})
 CONTROL_CHARACTERS = re.compile("[\x00-\x1f\x7f\x85\u2028\u2029]")
 _is_guarded: ContextVar[bool] = ContextVar("is_guarded", default=False)
@@ -131,7 +134,7 @@ _uses_proxies = False
 
 
 class ForbiddenAddress(Exception):
-    """The address is of a kind that is never called. The text is for people."""
+    """The address is never connected to. The message is for users."""
 
     def __init__(self, host: str) -> None:
         text = NC_("failure", "{host} is a link-local, metadata or multicast address, which is not allowed")
@@ -139,15 +142,16 @@ class ForbiddenAddress(Exception):
 
 
 def is_forbidden(address: str) -> bool:
-    """Whether an IP address, as text, must not be called."""
+    """Whether an IP address, as text, must not be connected to."""
     found = ipaddress.ip_address(address.partition("%")[0])
     return any(
-        each.is_link_local or each.is_multicast or each.is_unspecified or each in METADATA for each in _meant_by(found)
+        each.is_link_local or each.is_multicast or each.is_unspecified or each in METADATA
+        for each in _with_embedded(found)
     )
 
 
-def _meant_by(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[Any]:
-    """An address, and the IPv4 addresses that it leads to when it is one of those made to carry them."""
+def _with_embedded(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterator[Any]:
+    """Yield an address, and the IPv4 addresses embedded in it."""
     yield address
     if isinstance(address, ipaddress.IPv6Address):
         if any(address in network for network in CARRYING_IPV4) and int(address) > 1:
@@ -156,9 +160,9 @@ def _meant_by(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> Iterato
 
 
 def check_host(host: str) -> None:
-    """Raise ForbiddenAddress when a name or address leads, with any of its addresses, where nobody may call.
+    """Raise ForbiddenAddress if any address of a host is forbidden.
 
-    A name that cannot be resolved passes: the connection will fail and say so.
+    A name that cannot be resolved passes: the connection will fail.
     """
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
@@ -168,7 +172,10 @@ def check_host(host: str) -> None:
 
 
 def validate_one_line(text: str) -> None:
-    """A validator for what becomes part of a header. Raises ValidationError for line breaks and the like."""
+    """Validate a text that becomes part of a header.
+
+    Raise ValidationError for line breaks and other control characters.
+    """
     if CONTROL_CHARACTERS.search(text):
         raise ValidationError(NC_("validation", "Enter one line without control characters."))
 
@@ -179,7 +186,7 @@ def _refuse_any(host: str, found: Iterable[tuple[Any, ...]]) -> None:
 
 
 def host_of(url: str) -> str:
-    """The host of an http or https address. Raises ValueError when it is none."""
+    """Return the host of an http or https URL. Raise ValueError if it is none."""
     parts = urlsplit(url.strip())
     if parts.scheme not in ("http", "https") or not parts.hostname or " " in url.strip():
         raise ValueError("expected a URL that starts with http:// or https://")
@@ -187,12 +194,18 @@ def host_of(url: str) -> str:
 
 
 def check_url(url: str) -> None:
-    """Raise ValueError unless it is an http or https address with a host; ForbiddenAddress as `check_host`."""
+    """Raise ValueError unless this is an http or https URL with a host.
+
+    ForbiddenAddress as `check_host`.
+    """
     check_host(host_of(url))
 
 
 def validate_http_url(url: str) -> None:
-    """A validator for settings: the form of the address alone, since names may lead elsewhere tomorrow."""
+    """Validate the form of a URL in settings.
+
+    Addresses are not checked, since a name may resolve differently later.
+    """
     try:
         host_of(url)
     except ValueError as error:
@@ -202,11 +215,12 @@ def validate_http_url(url: str) -> None:
 
 @contextmanager
 def guarded_connections() -> Iterator[None]:
-    """Refuse connections to forbidden addresses within the block, whichever library makes them.
+    """Refuse connections to forbidden addresses within the block, from any library.
 
-    The address that is really called is checked, so a name that leads elsewhere at a second look gains nothing. It
-    holds in this thread and in those that are given a copy of its context. A library that leaves the lookup of a name
-    to the socket, which few do, has it looked up once more for the check. Raises ForbiddenAddress at the connection.
+    The address that is actually connected to is checked, so a name that resolves differently the second time (DNS
+    rebinding) is no way around. Applies to this thread and to those that get a copy of its context. If a library
+    leaves the resolution to the socket, which few do, the name is resolved once more for the check. Raise
+    ForbiddenAddress at the connection.
     """
     _install_guard()
     token = _is_guarded.set(True)
@@ -218,7 +232,7 @@ def guarded_connections() -> Iterator[None]:
 
 @cache
 def _install_guard() -> None:
-    """Install the hook of the process once; Python offers no way to remove one (PEP 578)."""
+    """Install the audit hook of the process once; Python cannot remove one (PEP 578)."""
     sys.addaudithook(_refuse_forbidden)
 
 
@@ -227,7 +241,7 @@ def _refuse_forbidden(event: str, arguments: tuple[Any, ...]) -> None:
         return
     sock, address = arguments[0], arguments[-1]
     if not isinstance(address, tuple) or not isinstance(address[0], str):
-        return  # a socket of this machine, or a peer that was connected before
+        return  # a local socket, or a peer that was connected before
     try:
         check_host(address[0])
     except ForbiddenAddress:
@@ -236,10 +250,10 @@ def _refuse_forbidden(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def open_connection(host: str, port: int, ends_at: float) -> socket.socket:
-    """Connect to the first address of a host that answers before `ends_at`, an instant of `time.monotonic`.
+    """Connect to the first responding address of a host before `ends_at`.
 
-    The host is resolved once, and the addresses that were checked are called. Raises ForbiddenAddress before any is
-    called, and OSError.
+    `ends_at` is an instant of `time.monotonic`. The host is resolved once, and the checked addresses are used. Raise
+    ForbiddenAddress before connecting, and OSError.
     """
     found = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)
     _refuse_any(host, found)
@@ -258,13 +272,16 @@ def open_connection(host: str, port: int, ends_at: float) -> socket.socket:
 
 
 def use_proxies(is_used: bool) -> None:
-    """Choose whether HTTP requests go through the proxies that HTTP_PROXY and its relatives name; at first not."""
+    """Set whether HTTP requests use the proxies of HTTP_PROXY and similar variables.
+
+    Default: no.
+    """
     global _uses_proxies
     _uses_proxies = is_used
 
 
 def ignore_environment() -> None:
-    """Have libraries that make HTTP requests of their own leave out proxies, unless they are used, and `.netrc`."""
+    """Make other HTTP libraries ignore `.netrc`, and proxies unless they are used."""
     os.environ["NETRC"] = os.devnull
     if not _uses_proxies:
         os.environ["no_proxy"] = "*"
@@ -291,7 +308,7 @@ class _GuardedHTTPSConnection(HTTPSConnection):
 
 
 def _check_peer(connected: socket.socket, host: str) -> tuple[str, int]:
-    """Return address and port that were really reached."""
+    """Return the address and port that were actually connected to."""
     address, port = connected.getpeername()[:2]
     if is_forbidden(str(address)):
         connected.close()
@@ -299,10 +316,10 @@ def _check_peer(connected: socket.socket, host: str) -> tuple[str, int]:
     return str(address), int(port)
 
 
-def reached_place(answer: requests.Response) -> str:
-    """Return the checked IP address and port to which a request went, in the form of a Host header.
+def reached_address(answer: requests.Response) -> str:
+    """Return the checked IP address and port of a response.
 
-    Empty where a proxy was asked. It is known until the body has been read.
+    They have the form of a Host header. Empty if a proxy was used. Available until the body has been read.
     """
     peer = getattr(answer.raw.connection, "peer", None)
     if peer is None:
@@ -324,31 +341,32 @@ _POOLS: Mapping[str, Any] = {"http": _GuardedHTTPPool, "https": _GuardedHTTPSPoo
 
 
 class GuardedAdapter(HTTPAdapter):
-    """Checks each address that a connection is made to, and what a proxy is asked for."""
+    """Checks the address of each connection, and the host of requests through a proxy."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Let the pools make connections that are checked."""
+        """Use connection pools whose connections are checked."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = dict(_POOLS)
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send a request, through a proxy too only when its own host may be called."""
+        """Send a request; through a proxy only if its own host is allowed."""
         if options.get("proxies"):
             check_host(urlsplit(request.url or "").hostname or "")
         return super().send(request, *arguments, **options)
 
     def proxy_manager_for(self, proxy: str, **options: Any) -> Any:
-        """Let connections to a proxy be checked and bounded like all others."""
+        """Check and limit connections to a proxy like all others."""
         manager = super().proxy_manager_for(proxy, **options)
         manager.pool_classes_by_scheme = dict(_POOLS)
         return manager
 
 
 class GuardedSession(requests.Session):
-    """A session that refuses forbidden addresses, and takes neither proxies nor passwords from the environment.
+    """A session that refuses forbidden addresses.
 
-    Proxies of the environment are used where `use_proxies` says so; then the host of a request is checked as well as it
-    can be resolved here. Certificates of REQUESTS_CA_BUNDLE and CURL_CA_BUNDLE count as before.
+    It ignores proxies and passwords of the environment. Proxies of the environment are used after `use_proxies`; then
+    the host of a request is checked as far as it can be resolved here. Certificates of REQUESTS_CA_BUNDLE and
+    CURL_CA_BUNDLE are used.
     """
 
     def __init__(self) -> None:
@@ -358,7 +376,7 @@ class GuardedSession(requests.Session):
         self.mount("https://", GuardedAdapter())
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
-        """Add what is taken from the environment all the same."""
+        """Add the parts of the environment that are used."""
         if verify in (None, True):
             verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or verify
         if _uses_proxies:
@@ -367,15 +385,15 @@ class GuardedSession(requests.Session):
 
 
 def guarded_session() -> GuardedSession:
-    """A session of `requests` that refuses forbidden addresses."""
+    """Return a session of `requests` that refuses forbidden addresses."""
     return GuardedSession()
 
 
-# Why an outside server gave no answer, in words that hold no address: it may have a token in it.
+# Descriptions of failures without URLs: they may contain a token
 
 
 def describe_failure(error: Exception, timeout_s: float) -> str:
-    """Return a few words about what a request raised."""
+    """Return a short description of an exception that a request raised."""
     if isinstance(error, requests.Timeout | TimeoutError):
         return f"no answer within {timeout_s:g} seconds"
     if isinstance(error, requests.exceptions.SSLError):

@@ -1,4 +1,4 @@
-"""Marks of texts that are translated later: a page or a message looks them up in a catalogue, in the reader's language.
+"""Marks of texts that a page or a message translates later.
 
 The program works with the English text, so the API, the audit log and the application log stay English.
 scripts/translations.py finds the marks in the sources.
@@ -11,5 +11,8 @@ def N_(text: str) -> str:
 
 
 def NC_(context: str, text: str) -> str:
-    """Return a text unchanged, marked for translation; `context` tells translators what a short word is about."""
+    """Return a text unchanged, marked for translation.
+
+    `context` explains a short word to translators.
+    """
     return text

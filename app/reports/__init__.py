@@ -1,1 +1,1 @@
-"""From the bytes that Duplicati posts to a stored run, and the reports that were rejected."""
+"""Parse the reports that Duplicati posts, store them as runs, keep rejected ones."""

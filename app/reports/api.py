@@ -1,4 +1,4 @@
-"""The one door for Duplicati's reports."""
+"""API groups `upload` and `reception`: reports, upload settings, rejected reports."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from marshmallow import INCLUDE, RAISE, Schema, fields
 
 from app import runtime
 from app.core.db.transaction import wait_longer
-from app.plugin import AnyOf, ApiGroup, Content, Guard, described, takes_bytes
+from app.plugin import Access, AnyOf, ApiGroup, Content, described, takes_bytes
 from app.reports import intake
 from app.reports.intake import Received, RejectedReport
 from app.web.guards import authenticate_api_key
 from app.web.request import actor, json_body, visitor
 from app.web.responses import SOMETIMES, IsoInstant, Out
 
-# Wire form of Duplicati's reports, for the description of the API; `app.reports.report` reads them.
+# Input schemas; they document the API, `app.reports.report` parses the reports.
 
 
 class Everything(Schema):
@@ -68,12 +68,12 @@ class UploadOut(Out):
 
 
 def dump_received(received: Received) -> dict[str, Any]:
-    """The answer to an upload."""
+    """Return the body of the answer to an upload."""
     # wire: nothing but `success` for a run that was stored
     return {"success": True} | ({} if received.run_id else {"stored": False, "reason": received.reason})
 
 
-# View of the upload group.
+# Upload group
 
 upload_bp = Blueprint("upload", __name__)
 
@@ -82,7 +82,7 @@ FORM = Content("application/x-www-form-urlencoded", shape={"message": fields.Str
 
 @upload_bp.before_request
 def admit() -> None:
-    """Hold senders to their keys, rates and sizes."""
+    """Check the sender's API key, its rate and the size of the request."""
     authenticate_api_key("upload")
     wait_longer()
     intake.max_upload_bytes()
@@ -111,14 +111,14 @@ def create() -> ResponseReturnValue:
 upload_group = ApiGroup(
     name="upload",
     blueprint=upload_bp,
-    guard=Guard.OPEN,
+    access=Access.PUBLIC,
     csrf=False,
     summary="Receive reports from Duplicati",
     key_scope="upload",
 )
 
 
-# Wire forms of refused uploads and of what is taken in.
+# Schemas of the upload settings and the rejected reports
 
 
 class ReceptionIn(Schema):
@@ -180,11 +180,11 @@ _rejected_out = RejectedReportOut()
 
 
 def dump_full(report: RejectedReport, body: str) -> dict[str, Any]:
-    """A refused upload with its body."""
+    """Return a rejected report with its body."""
     return _rejected_out.dump(report) | {"body": body}
 
 
-# Views of the reception group.
+# Upload settings group
 
 reception_bp = Blueprint("reception", __name__)
 
@@ -222,7 +222,10 @@ def show(report_id: int) -> ResponseReturnValue:
 @reception_bp.post("/rejected-reports/<int:report_id>/replay")
 @described({200: ReplayOut}, errors=(400, 409, 413))
 def replay(report_id: int) -> ResponseReturnValue:
-    """Retry a rejected report with the current rules. 400 if it is rejected again, 409 if the run exists."""
+    """Retry a rejected report with the current rules.
+
+    400 if it is rejected again, 409 if the run exists.
+    """
     received = intake.replay_rejected(report_id, actor=actor(), now=runtime.now())
     return {"backupId": received.run_id} | ({} if received.run_id else {"reason": received.reason})
 
@@ -235,8 +238,6 @@ def delete(report_id: int) -> ResponseReturnValue:
     return {"message": "Rejected report deleted"}
 
 
-# What is taken in, and the uploads that were refused.
-
 reception_group = ApiGroup(
-    name="reception", blueprint=reception_bp, guard=Guard.ADMIN, summary="Incoming reports and rejected reports"
+    name="reception", blueprint=reception_bp, access=Access.ADMIN, summary="Incoming reports and rejected reports"
 )

@@ -1,4 +1,4 @@
-"""JSON as other programs write it: mostly strict, now and then with what the standard does not allow."""
+"""Decode request bodies: compression, form fields, JSON that is not quite valid."""
 
 import json
 import zlib
@@ -16,10 +16,10 @@ from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedD
 from app.plugin import AppError
 from app.plugin.errors import TooLarge
 
-# What anybody may send. A report of Duplicati has some 70 values and one for each line of its log.
+# Limits for JSON from any sender. A Duplicati report has about 70 values plus one per log line.
 MOST_VALUES = 500_000
 MOST_LEVELS = 64
-# Names of values in a text that only the slow reader can read.
+# Literals that only the tolerant decoder accepts.
 _MOST_ODD_NAMES = 50_000
 _MOST_DIGITS = 20
 
@@ -29,9 +29,9 @@ _NO_BRACKETS = bytes(set(range(256)) - set(_STEPS))
 
 
 def read_json(text: str | bytes) -> Any:
-    """Give the value of a JSON text, with or without a byte order mark. Raises ValueError.
+    """Parse JSON, with or without a byte order mark. Raise ValueError.
 
-    Halves of surrogate pairs, as names of Windows files may hold, are replaced, and NaN is null.
+    Lone surrogates, which Windows file names may contain, are replaced; NaN becomes null.
     """
     body = text.encode("utf-8", "replace") if isinstance(text, str) else text
     body = body.removeprefix(b"\xef\xbb\xbf").strip()
@@ -42,9 +42,9 @@ def read_json(text: str | bytes) -> Any:
 
 
 def check_extent(body: bytes) -> None:
-    """Raise TooLarge (413) for a JSON text of more than `MOST_VALUES` values or `MOST_LEVELS` levels.
+    """Raise TooLarge (413) if a JSON text exceeds `MOST_VALUES` or `MOST_LEVELS`.
 
-    Counts without reading: a body of some megabytes can hold values that take fifty times its size, and seconds.
+    Counts without parsing: a body of a few megabytes can hold values that take fifty times its size, and seconds.
     """
     if body.count(b'"') > 4 * MOST_VALUES or count_values(outside := outside_of_texts(body)) > MOST_VALUES:
         raise TooLarge(f"The JSON text contains more than {MOST_VALUES} values")
@@ -53,25 +53,31 @@ def check_extent(body: bytes) -> None:
 
 
 def outside_of_texts(body: bytes) -> bytes:
-    """Give what stands outside of the texts of a JSON text, without blanks; of each one quotation mark remains."""
-    # Marks within texts are escaped, as backslashes are.
+    """Return a JSON text without blanks.
+
+    Each string is reduced to one quotation mark.
+    """
+    # Quotation marks and backslashes within strings are escaped by backslashes.
     parts = body.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')
     return b'"'.join(parts[::2]).translate(None, _BLANKS)
 
 
 def count_values(outside: bytes) -> int:
-    """Count the values by what `outside_of_texts` gives, objects and lists included."""
+    """Count values, objects and lists in the result of `outside_of_texts`."""
     empty = outside.count(b"[]") + outside.count(b"{}")
     return 1 + outside.count(b",") + outside.count(b"[") + outside.count(b"{") - empty
 
 
 def count_levels(outside: bytes) -> int:
-    """Count the levels of objects and lists by what `outside_of_texts` gives."""
+    """Return the nesting depth of the result of `outside_of_texts`."""
     return max(accumulate(map(_STEPS.__getitem__, outside.translate(None, _NO_BRACKETS))), default=0)
 
 
 def _read_whole(digits: str) -> int | None:
-    """Read a whole number that a report can hold; reading longer ones takes the square of their length."""
+    """Parse an integer of a bounded length.
+
+    The time grows with the square of the length.
+    """
     return int(digits) if len(digits) <= _MOST_DIGITS else None
 
 
@@ -86,31 +92,31 @@ def _read_odd_json(body: bytes) -> Any:
         raise ValueError("nested too deeply") from None
 
 
-# The outermost wrapping of a report: compression and form fields. What comes out is read by `reports`.
+# Decompression and form fields
 #
-# Every step takes a time in proportion to the size of the body: anybody may send one.
+# Each step takes time proportional to the size of the body, since any sender can post one.
 
 _USUAL_FIELD = "message"
 _MOST_FIELDS = 200
-# The headers of a part of a form: usually one line.
+# Headers of a form part: usually one line.
 _MOST_HEADER_BYTES = 8 * 1024
-# Percent signs of a value that is not encoded as it should be; the decoder for those is slow.
+# Bound for invalid percent escapes; the decoder for those is slow.
 _MOST_STRAY_PERCENTS = 10_000
 _GZIP_MARK = b"\x1f\x8b"
 
 
 class UnreadableEnvelope(AppError):
-    """The body could not be unwrapped."""
+    """The body could not be decompressed or decoded."""
 
     status = 400
 
 
-def open_envelope(content: bytes, content_type: str) -> str | bytes:
-    """Give the text of the report in a request's body, which is unpacked.
+def decode_body(content: bytes, content_type: str) -> str | bytes:
+    """Return the report's text from a decompressed request body.
 
-    JSON is taken whatever `content_type` says. Of a form the field `message` is taken; when there is none, the only
-    field that looks like a report, since Duplicati lets people choose the field's name.
-    Raises UnreadableEnvelope (400).
+    JSON is accepted whatever `content_type` is. In a form, the field `message` is used; if there is none, the only
+    field that looks like a report, since the field's name can be configured in Duplicati. Raise UnreadableEnvelope
+    (400).
     """
     if content.lstrip()[:1] in (b"{", b"["):
         return content
@@ -123,14 +129,14 @@ def open_envelope(content: bytes, content_type: str) -> str | bytes:
 
 
 def is_packed(body: bytes, content_encoding: str) -> bool:
-    """Say whether the body is compressed, or claims to be."""
+    """Return whether the body is compressed, or its header claims so."""
     return content_encoding.strip().lower() not in ("", "identity") or body.startswith(_GZIP_MARK)
 
 
 def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
-    """Undo gzip and deflate, holding no more than `limit_bytes`.
+    """Decompress gzip or deflate, holding at most `limit_bytes`.
 
-    Raises TooLarge (413) over `limit_bytes`, before and after unpacking, and UnreadableEnvelope (400, 415).
+    Raise TooLarge (413) over `limit_bytes`, before or after decompression, and UnreadableEnvelope (400, 415).
     """
     encoding = content_encoding.strip().lower()
     if len(body) > limit_bytes:
@@ -145,12 +151,12 @@ def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
 
 
 def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
-    """Decompress one stream, stopping as soon as the limit is passed."""
+    """Decompress one stream, stopping as soon as the limit is exceeded."""
     decompressor = zlib.decompressobj(window_bits)
     try:
         content = decompressor.decompress(body, limit_bytes + 1)
-    except zlib.error as trouble:
-        raise UnreadableEnvelope("The body is marked as compressed, but cannot be decompressed") from trouble
+    except zlib.error as error:
+        raise UnreadableEnvelope("The body is marked as compressed, but cannot be decompressed") from error
     if len(content) > limit_bytes:
         raise _too_large(limit_bytes)
     if not decompressor.eof or decompressor.unused_data:
@@ -163,7 +169,7 @@ def _too_large(limit_bytes: int) -> TooLarge:
 
 
 def _form_fields(content: bytes) -> list[tuple[str, str]]:
-    """Read the fields of a URL-encoded form."""
+    """Return the fields of a URL-encoded form."""
     fields = content.split(b"&", _MOST_FIELDS)
     if len(fields) > _MOST_FIELDS:
         raise _too_many_fields()
@@ -172,10 +178,10 @@ def _form_fields(content: bytes) -> list[tuple[str, str]]:
 
 
 def _decoded(text: bytes) -> str:
-    """Undo the encoding of a URL-encoded form.
+    """Decode a URL-encoded text.
 
-    Quoted-printable differs by its sign alone, and its decoder takes 0.1 s for 16 MB, where urllib's takes 3 to 30 s.
-    It leaves out or keeps what encodes nothing, which the length of the result shows.
+    Quoted-printable differs only in its escape character, and its decoder takes 0.1 s for 16 MB, where urllib's takes 3
+    to 30 s. It drops or keeps invalid escapes; the length of the result shows which.
     """
     plain = text.replace(b"+", b" ")
     count = plain.count(b"%")
@@ -188,7 +194,7 @@ def _decoded(text: bytes) -> str:
 
 
 def _multipart_fields(content: bytes, content_type: str) -> list[tuple[str, str]]:
-    """Read the fields of a multipart form."""
+    """Return the fields of a multipart form."""
     boundary = parse_options_header(content_type)[1].get("boundary", "").encode("utf-8", "replace")
     fields: list[tuple[Any, list[bytes]]] = []
     try:
@@ -205,7 +211,7 @@ def _multipart_fields(content: bytes, content_type: str) -> list[tuple[str, str]
 
 
 def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
-    """Decode step by step, so that headers that do not end are noticed before they are read."""
+    """Decode in chunks, so that unterminated headers are detected early."""
     decoder = MultipartDecoder(boundary, max_parts=_MOST_FIELDS)
     for start in range(0, len(content), _MOST_HEADER_BYTES):
         decoder.receive_data(content[start : start + _MOST_HEADER_BYTES])
@@ -232,7 +238,7 @@ def _too_many_fields() -> UnreadableEnvelope:
 
 
 def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
-    """Pick the field that holds the report."""
+    """Return the field that holds the report."""
     for name, value in fields:
         if name == _USUAL_FIELD:
             return value
@@ -245,6 +251,6 @@ def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
 
 
 def _looks_like_report(value: str) -> bool:
-    """Tell a report from the further fields that Duplicati can be told to send."""
+    """Return whether a value is a report and not one of the additional fields."""
     start = value.lstrip()
     return start.startswith("{") or "MainOperation:" in value or (start.startswith("Duplicati ") and "\n" in start)

@@ -1,7 +1,7 @@
-"""Why a run failed: the sentence for people in what Duplicati wrote for programmers.
+"""Extract the reason of a failed run from Duplicati's log.
 
-An entry of a log is `DATE - [LEVEL-TAG]: text`, often followed by an exception as .NET prints it: `Type: message`, the
-exceptions within it after `--->`, and stacks of calls. Text is in the language of the machine; tags and types are not.
+A log entry is `DATE - [LEVEL-TAG]: text`, often followed by an exception as .NET prints it: `Type: message`, inner
+exceptions after `--->`, and stack traces. Text is in the language of the server; tags and types are not.
 """
 
 import re
@@ -12,10 +12,10 @@ from typing import NamedTuple
 from app.notifications.rules import shorten
 
 REASON_LIMIT, LINE_LIMIT = 500, 2_000
-# What is read of one entry: the message stands at its beginning, stacks behind it can be long.
+# Limit per entry: the message is at the start; the stack trace behind it can be long.
 _ENTRY_LIMIT = 20_000
 _MOST_WRAPPINGS = 10
-# A person reads fewer, and the reason of a failure is among the first.
+# Limit of entries: the reason of a failure is among the first.
 _MOST_ENTRIES = 500
 _HEAD = re.compile(
     r"(?:[^\[\n]{8,40} - )?\[[A-Z][a-z]{2,20}-(?P<tag>[^\]\n]{1,300})\]: ?"
@@ -26,11 +26,11 @@ _TYPE_NAME = (
     r"(?:`\d+)?(?:\[[^\]\n]{0,300}\])?(?: \((?:0x)?[0-9A-Fa-f]{1,10}\))?"
 )
 _EXCEPTION = re.compile(rf"(?P<type>{_TYPE_NAME})(?::[ \t]*(?P<message>.*)|[ \t]*)")
-# Only from the first of several blanks: else a run of them is looked at from each.
+# Match from the first of several blanks only; otherwise each blank of a run starts a match of its own.
 _INNER = re.compile(rf"(?<![ \t\n])[ \t\n]*---> ?(?:\([^()\n]{{1,40}} #\d+\) ?)?(?={_TYPE_NAME}(?::|\s|$))")
 # "at" is "bei", "à" or "в" in .NET of other languages.
 _STACK_LINE = re.compile(r"[ \t]{2,}\S{1,10} [\w.`<>\[\],+|$@&*]+\(.*|[ \t]*---.*---[ \t]*")
-# Messages that only say that there is a reason.
+# Messages that only refer to another message.
 _GENERIC = re.compile(
     r"One or more errors occurred"
     r"|Exception of type '[^']*' was thrown"
@@ -44,38 +44,39 @@ _GENERIC = re.compile(
 _SEE_INNER = re.compile(r",? (?:please )?see (?:the )?inner exceptions?(?: for (?:more )?details)?\.?$", re.IGNORECASE)
 _WITH_ERROR = re.compile(r"The operation \w+ has failed with error: ", re.IGNORECASE)
 _AGGREGATED = re.compile(r"One or more errors occurred\.? ?\((.*)\)", re.IGNORECASE | re.DOTALL)
-# An exception of several others names each of them in brackets behind a sentence in the language of the machine.
+# An AggregateException lists its exceptions in brackets after a localised sentence.
 _ANY_AGGREGATED = re.compile(r"[^()]{3,200}[.。] ?\((.*)\)", re.DOTALL)
-# Written when the whole operation ends: the text before the exception says no more than that.
+# Logged when the whole operation ends: the text before the exception adds nothing to it.
 _FINAL_TAGS = ("-FailedOperation", "-FatalError")
-# Follow-ups of a failure, doubtful options, and reports that could not be sent: hardly ever the reason.
+# Consequences of a failure, questionable options, and failures to send reports: rarely the reason.
 _NOISE_TAG = re.compile(r"-(?:FailedWriteOperation|UnsupportedOption)$|\.Modules\.Builtin\.(?:HttpReport|Send)\w*-")
 _NOISE_TEXT = re.compile(r"LocalDatabase does not contain a previous operation", re.IGNORECASE)
 _FIRST, _USUAL, _EMPTY, _NOISE = range(4)
 
 
 class _Entry(NamedTuple):
-    """One entry of a log: what it says, outermost exception first, and how likely that is the reason."""
+    """One log entry: messages, outermost exception first, and rank as the reason."""
 
     rank: int
     messages: tuple[str, ...]
 
     @property
     def line(self) -> str:
-        """All of it in one line."""
+        """Return all messages in one line."""
         return shorten(_joined([" ".join(message.split()) for message in self.messages]), LINE_LIMIT)
 
     @property
     def reason(self) -> str:
-        """The first paragraph of each message in one line."""
+        """Return the first paragraph of each message in one line."""
         paragraphs = (message.partition("\n\n")[0] for message in self.messages)
         return shorten(_joined([" ".join(paragraph.split()) for paragraph in paragraphs]), REASON_LIMIT)
 
 
 def find_reason(errors: Sequence[str], warnings: Sequence[str] = ()) -> str:
-    """Give the reason of a failure in one line, at most 500 characters; empty where nothing but noise is told.
+    """Return the reason of a failure in one line of at most 500 characters, or "".
 
-    An exception and what ended the operation come before other errors, and these before warnings.
+    Exceptions and entries that ended the operation rank before other errors, and errors before warnings. Noise is
+    skipped.
     """
     for entries in (errors, warnings):
         found = min(_read_all(entries), key=_rank, default=None)
@@ -85,9 +86,9 @@ def find_reason(errors: Sequence[str], warnings: Sequence[str] = ()) -> str:
 
 
 def list_lines(errors: Sequence[str], warnings: Sequence[str], *, limit: int | None = None) -> list[str]:
-    """Give errors, then warnings, a line each: the reason first, noise last, and nothing twice.
+    """Return errors, then warnings, one line each, without duplicates.
 
-    Ends with the line that exceeds `limit` characters in all.
+    The reason is first, noise last. Stops after the line that exceeds `limit` characters in total.
     """
     lines: dict[str, None] = {}
     length = 0
@@ -103,7 +104,7 @@ def list_lines(errors: Sequence[str], warnings: Sequence[str], *, limit: int | N
 
 
 def plain_line(text: str) -> str:
-    """Give an entry of a log, or an exception, in one line: no date, no tag, no names of types, no stack."""
+    """Return an entry or exception in one line, without date, tag, types and stack."""
     return _read(text).line
 
 
@@ -123,18 +124,21 @@ def _read(text: str) -> _Entry:
     spoken, exceptions = _parts(text[head.end() :] if head else text)
     if is_final and exceptions:
         spoken = ""
-    told = [_plain(message, kind) for kind, message in (("", spoken), *exceptions)]
-    messages = tuple(message for message in told if message and not _GENERIC.fullmatch(message.rstrip(". ")))
-    if not messages:  # then what is generic, or the name of a type, is all there is
+    found = [_plain(message, kind) for kind, message in (("", spoken), *exceptions)]
+    messages = tuple(message for message in found if message and not _GENERIC.fullmatch(message.rstrip(". ")))
+    if not messages:  # only generic text or type names are left
         names = [kind.partition(" (")[0].rpartition(".")[2] for kind, _ in exceptions]
-        return _Entry(_EMPTY, tuple([message for message in told if message][-1:] or names[-1:]))
+        return _Entry(_EMPTY, tuple([message for message in found if message][-1:] or names[-1:]))
     if _NOISE_TAG.search(tag) or _NOISE_TEXT.match(messages[0]):
         return _Entry(_NOISE, messages)
     return _Entry(_FIRST if is_final or not head else _USUAL, messages)
 
 
 def _parts(text: str) -> tuple[str, list[tuple[str, str]]]:
-    """Give the text in front of any exception, and type and message of each, outermost first."""
+    """Return the text before any exception, and each exception's type and message.
+
+    Exceptions are listed outermost first.
+    """
     spoken: list[str] = []
     exceptions: list[tuple[str, list[str]]] = []
     current: list[str] | None = spoken
@@ -150,7 +154,7 @@ def _parts(text: str) -> tuple[str, list[tuple[str, str]]]:
 
 
 def _plain(message: str, kind: str, depth: int = 0) -> str:
-    """Give a message without what is wrapped around it."""
+    """Return a message without the text that wraps it."""
     message = _SEE_INNER.sub("", _WITH_ERROR.sub("", message))
     found = _AGGREGATED.fullmatch(message)
     if found is None and "AggregateException" in kind:
@@ -162,11 +166,11 @@ def _plain(message: str, kind: str, depth: int = 0) -> str:
 
 
 def _joined(messages: Iterable[str]) -> str:
-    """Give the outermost and the innermost message; one alone where the other says no more."""
-    said = [message for message in messages if message]
-    if not said:
+    """Join the outermost and the innermost message; one if the other adds nothing."""
+    texts = [message for message in messages if message]
+    if not texts:
         return ""
-    outer, inner = said[0], said[-1]
+    outer, inner = texts[0], texts[-1]
     if inner.rstrip(".") in outer:
         return outer
     return inner if outer.rstrip(".") in inner else f"{outer.rstrip('.: ')}: {inner}"

@@ -1,4 +1,7 @@
-"""Single values out of a report: each is given in the type we keep, or refused naming its field."""
+"""Typed access to the fields of a report.
+
+An invalid value is an error with its name.
+"""
 
 import hashlib
 import re
@@ -16,35 +19,35 @@ from app.plugin.errors import TooLarge
 from app.reports.decoding import MOST_VALUES
 
 BACKUP, SYNC = "Backup", "Sync"
-# The operations whose runs keep data safe: they have a schedule and a state. All others only look after a backup.
+# Operations that save data: these have a schedule and decide the state of a job. All others maintain a backup.
 SCHEDULED = frozenset({BACKUP, SYNC})
 LARGEST_INTEGER = 2**31 - 1
 LARGEST_LONG = 2**63 - 1
-# Characters of a name or an id of a server or a job: what the columns hold, and what a key in an index may take.
+# Maximum length of a name or id of a server or job: the width of the columns and of index keys.
 LONGEST_IDENTITY = 255
-# A name that somebody sends is read up to here; the rest is told by the hash alone.
+# Longer names are read up to this length; the hash distinguishes the rest.
 LONGEST_SENT_IDENTITY = 100_000
 _HASH_LENGTH = 16
 _LONGEST_ECHO = 200
 _DATE_LENGTH = len("2026-11-20")
-# Where `str.splitlines` ends a line.
+# Characters at which `str.splitlines` splits.
 _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "null"})
 
 
 class InvalidReport(AppError):
-    """The report cannot be taken; the text says which field is at fault and what to do."""
+    """The report is invalid; the message says which field is wrong and what to do."""
 
     status = 400
 
 
 def clean_text(text: str) -> str:
-    """Drop NUL, which PostgreSQL cannot store in a text."""
+    """Remove NUL, which PostgreSQL cannot store in text."""
     return text.replace("\x00", "") if "\x00" in text else text
 
 
 def shorten_identity(text: str) -> str:
-    """Give a name or id as it is stored: longer ones are cut, with a hash of the whole at their end."""
+    """Return a name or id as stored: long ones are cut and end in a hash."""
     if len(text) <= LONGEST_IDENTITY:
         return text
     digest = hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:_HASH_LENGTH]
@@ -52,25 +55,25 @@ def shorten_identity(text: str) -> str:
 
 
 def read_instant(text: str, zone: ZoneInfo) -> datetime:
-    """Give the UTC instant of an ISO 8601 text, cut to milliseconds.
+    """Return the UTC instant of an ISO 8601 text, truncated to milliseconds.
 
-    A date alone is midnight in UTC, a time without offset is told in `zone`. Raises ValueError when it is no such
-    text or outside the years 1970 to 9000.
+    A date without time is midnight UTC; a time without offset is in `zone`. Raise ValueError for other texts and
+    outside the years 1970 to 9000.
     """
     instant = datetime.fromisoformat(text.strip())
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=zone if len(text.strip()) > _DATE_LENGTH else UTC)
     try:
         instant = instant.astimezone(UTC)
-    except OverflowError as trouble:
-        raise ValueError("the date is out of range") from trouble
+    except OverflowError as error:
+        raise ValueError("the date is out of range") from error
     if not 1970 <= instant.year <= 9000:
         raise ValueError("the year is out of range")
     return cut_to_milliseconds(instant)
 
 
 def read_instant_or_none(value: Any, zone: ZoneInfo) -> datetime | None:
-    """Return an instant as `read_instant` does; None for what is no text, blank, or none."""
+    """Return an instant as `read_instant` does; None if blank or invalid."""
     try:
         return read_instant(value, zone) if isinstance(value, str) and value else None
     except ValueError:
@@ -78,7 +81,7 @@ def read_instant_or_none(value: Any, zone: ZoneInfo) -> datetime | None:
 
 
 class FieldReader:
-    """One object of a report, read value by value; `name` is its path for error texts."""
+    """Typed reader of one object of a report; `name` is its path in error messages."""
 
     __slots__ = ("name", "values")
 
@@ -87,11 +90,11 @@ class FieldReader:
         self.values = values
 
     def refusal(self, field: str, expected: str) -> InvalidReport:
-        """Name the field and what it should hold, without repeating what it holds."""
+        """Return the error for a field: its name and what is expected, never its value."""
         return InvalidReport(f"{self.name}.{field} {expected}")
 
     def missing(self, fields: tuple[str, ...]) -> list[str]:
-        """Give those of the fields that are absent or empty, in their order."""
+        """Return those of the fields that are absent or empty, in their order."""
         return [field for field in fields if self._is_empty(self.values.get(field))]
 
     @staticmethod
@@ -99,12 +102,12 @@ class FieldReader:
         return not (clean_text(value) if isinstance(value, str) else value)
 
     def echo(self, fields: tuple[str, ...]) -> dict[str, Any]:
-        """Give the plain values of the fields that are there; never the rest, which may hold secrets."""
+        """Return the plain values of the given fields; others may hold secrets."""
         values = {field: self.values.get(field) for field in fields}
         return {field: str(value)[:_LONGEST_ECHO] for field, value in values.items() if isinstance(value, str | int)}
 
     def text(self, field: str, longest: int = LONGEST_SENT_IDENTITY) -> str:
-        """Give a text; numbers are written out, a missing value is empty."""
+        """Return a text; numbers are converted, a missing value is ""."""
         value = self.values.get(field)
         if value is None:
             return ""
@@ -116,16 +119,16 @@ class FieldReader:
         return text
 
     def word(self, field: str, longest: int) -> str:
-        """Give the beginning of a text as `text` does, which is never refused for its length."""
+        """Return the beginning of a text; never fails because of its length."""
         return self.text(field, sys.maxsize)[:longest]
 
     def shortened(self, field: str, longest: int) -> str | None:
-        """Give the beginning of a text that only describes, or None when there is none."""
+        """Return the beginning of a descriptive text, or None if there is none."""
         value = self.values.get(field)
         return clean_text(value)[:longest] or None if isinstance(value, str) else None
 
     def instant_if_readable(self, field: str, zone: ZoneInfo) -> datetime | None:
-        """Give an instant, or None when the field is absent or not an instant."""
+        """Return an instant, or None if the field is absent or invalid."""
         value = self.values.get(field)
         try:
             return read_instant(value, zone) if isinstance(value, str) else None
@@ -133,7 +136,10 @@ class FieldReader:
             return None
 
     def count(self, field: str, largest: int = LARGEST_LONG) -> int:
-        """Give a count or a size; nothing and less than nothing are 0, texts of digits are read."""
+        """Return a count or size.
+
+        Missing and negative values are 0, digit strings are read.
+        """
         value = self.values.get(field)
         if type(value) is int and 0 <= value <= largest:
             return value
@@ -153,7 +159,7 @@ class FieldReader:
         return max(number, 0)
 
     def amount(self, field: str) -> int:
-        """Give a size that may be negative, which means unknown; -1 where there is none."""
+        """Return a size that may be negative, which means unknown; -1 if missing."""
         value = self.values.get(field)
         try:
             return int(value[:40] if isinstance(value, str) else value) if value not in (None, "") else -1
@@ -161,14 +167,14 @@ class FieldReader:
             return -1
 
     def flag(self, field: str) -> bool:
-        """Give a yes or no; plain-text reports write it as a word."""
+        """Return a boolean; plain-text reports write it as a word."""
         value = self.values.get(field)
         if isinstance(value, str):
             return value.strip().lower() not in _FALSE_WORDS
         return bool(value)
 
     def lines(self, field: str) -> tuple[str, ...] | None:
-        """Give a list of texts, or None when the field is absent. Entries that are no texts are kept as JSON."""
+        """Return a list of texts, or None if absent. Other entries are kept as JSON."""
         value = self.values.get(field)
         if value is None:
             return None
@@ -180,45 +186,45 @@ class FieldReader:
             raise self.refusal(field, "is not a list of strings")
         try:
             return tuple(clean_text(line if isinstance(line, str) else orjson.dumps(line).decode()) for line in value)
-        except orjson.JSONEncodeError:  # nested deeper than can be written
+        except orjson.JSONEncodeError:  # nested too deeply to be serialised
             raise self.refusal(field, "is not a list of strings") from None
 
 
-# Durations as Duplicati writes them and as people read them; all figures are seconds.
+# Durations: Duplicati's and the readable format; all values are in seconds.
 
 # .NET's TimeSpan: [-][d.]hh:mm:ss[.fffffff]; hours may have any number of digits when there are no days.
 _TIME_SPAN = re.compile(r"(-)?(?:(\d{1,8})\.)?(\d{1,10}):(\d{1,2}):(\d{1,2})(?:\.(\d{1,20}))?", re.ASCII)
-# The longest span .NET can hold, a little over 29,000 years.
+# The largest TimeSpan, a little over 29,000 years.
 _LONGEST_S = 10_675_200 * 86_400.0
 
 
 def parse_duration(text: str) -> float:
-    """Give the seconds of a .NET time span such as `1.02:03:04.5678901` or `0:07:11`.
+    """Return the seconds of a .NET TimeSpan: `1.02:03:04.5678901` or `0:07:11`.
 
-    A leading minus gives a negative figure. Raises ValueError for anything else.
+    A leading minus gives a negative number. Raise ValueError for anything else.
     """
     match = _TIME_SPAN.fullmatch(text.strip())
     if match is None:
         raise ValueError("not a duration of the form [d.]hh:mm:ss[.fffffff]")
-    sign, days, hours, minutes, seconds, fraction = match.groups()
+    minus, days, hours, minutes, seconds, fraction = match.groups()
     if int(minutes) > 59 or int(seconds) > 59:
         raise ValueError("minutes and seconds of a duration must be at most 59")
     whole = int(days or 0) * 86_400 + int(hours) * 3_600 + int(minutes) * 60 + int(seconds)
     duration_s = whole + float(f"0.{fraction or 0}")
     if duration_s > _LONGEST_S:
         raise ValueError("the duration is longer than 10675199 days")
-    return -duration_s if sign else duration_s
+    return -duration_s if minus else duration_s
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as `HH:MM:SS`, floored; hours may exceed 99, and less than nothing is nothing."""
+    """Format seconds as `HH:MM:SS`, floored; hours may exceed 99, negative is zero."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours:02d}:{minutes:02d}:{rest:02d}"
 
 
 def human_duration(seconds: float) -> str:
-    """Write seconds as `1h 2m 3s`, `2m 3s` or `3s`, floored; less than nothing is nothing."""
+    """Format seconds as `1h 2m 3s`, `2m 3s` or `3s`, floored; negative is zero."""
     minutes, rest = divmod(max(0, int(seconds)), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:

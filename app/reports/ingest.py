@@ -1,6 +1,8 @@
-"""The versions that a report lists, read with what is known of the job's runs and of its machine.
+"""Store a report as a run, in one transaction with everything that depends on it.
 
-Dates in the list are local times in the language of the machine; `app.reports.versions` has the rules.
+The transaction writes the run, its log, the job's statistics, the next expected run, the audit entry and the
+notifications. First the versions that the report lists are read: local times in the language of the server, interpreted
+by `app.reports.versions` with the job's earlier runs.
 """
 
 import logging
@@ -19,7 +21,7 @@ from sqlalchemy.orm import Session
 from app import runtime
 from app.audit.log import Actor, AuditEntry, record_entry
 from app.backups import job_stats
-from app.backups.merging import find_server_id, give_id, has_provisional
+from app.backups.merging import assign_id, find_server_id, has_provisional
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.recent_runs import unpack_runs, usual_interval
 from app.backups.run_logs import pack_log_quickly
@@ -31,7 +33,7 @@ from app.notifications import outbox
 from app.plugin.errors import Conflict
 from app.reports.fields import SYNC
 from app.reports.outcomes import is_failure
-from app.reports.report import CLOCK_TOLERANCE, NOTHING_TOLD, WHOLE_SECONDS, Figure, Format, Report, correct_clock
+from app.reports.report import CLOCK_TOLERANCE, NO_FIGURES, WHOLE_SECONDS, Figure, Format, Report, correct_clock
 from app.reports.versions import (
     KnownRun,
     SeenOffset,
@@ -45,16 +47,16 @@ from app.reports.versions import (
 from app.schedules import planning
 
 RUN_TABLE = Run.__table__
-# More would take longer than an upload may: ten years of hourly runs are 87,600, and no list holds them all.
+# More would slow down an upload: ten years of hourly runs are 87,600, and no list contains them all.
 MOST_KNOWN_RUNS = 20_000
-# The list of a job differs from the one before it by a date or two. To read thirty dates took 5 ms of an upload, and
-# all runs of two years, hourly, ten times that; what the list before came to is kept, of as many jobs as this.
+# A job's list differs from its previous one by a date or two. Reading thirty dates took 5 ms of an upload, and all
+# hourly runs of two years ten times that; so the previous result is cached, for this many jobs.
 MOST_LISTS, LONGEST_LIST = 1_000, 400
-# How many dates that are known are read again with the new ones, for the order of the list.
+# Number of known dates that are read again together with the new ones, to keep the order of the list.
 CONTEXT = 6
 _lists: dict[tuple[str, str], dict[str, str]] = {}
 
-# As the numbers that are stored: to make instants of hundreds of them took longer than the rest of an upload.
+# Raw milliseconds: converting hundreds of them to datetimes took longer than the rest of an upload.
 BEGAN_MS, ENDED_MS, REPORTED_MS = (
     type_coerce(column, BigInteger)
     for column in (RUN_TABLE.c.began_at, RUN_TABLE.c.ended_at, RUN_TABLE.c.reported_began_at)
@@ -65,9 +67,9 @@ FIND_RUNS = (
     .order_by(RUN_TABLE.c.began_at.desc())
     .limit(MOST_KNOWN_RUNS)
 )
-# Begins of runs for which the clock was ahead: as they were sent, and as they count.
+# Start of a run whose clock was ahead: as sent, and as corrected.
 Clocks = tuple[datetime, datetime]
-FIND_MOVED_RUNS = (
+FIND_CORRECTED_RUNS = (
     select(RUN_TABLE.c.reported_began_at, RUN_TABLE.c.began_at)
     .where(RUN_TABLE.c.job_id == bindparam("job_id"), RUN_TABLE.c.reported_began_at.is_not(None))
     .order_by(RUN_TABLE.c.reported_began_at)
@@ -75,8 +77,11 @@ FIND_MOVED_RUNS = (
 
 
 def with_versions(connection: Connection, server: Any, job_id: int, report: Report) -> Report:
-    """The report with the versions that its log lists. `server` has the attributes of `Server`."""
-    if not report.version_log.is_told:
+    """Return the report with the versions that its log lists.
+
+    `server` has the attributes of `Server`.
+    """
+    if not report.version_log.has_list:
         return report
     began_at = report.sent_began_at
     ended_at = began_at + (report.ended_at - report.began_at)
@@ -95,25 +100,27 @@ def with_versions(connection: Connection, server: Any, job_id: int, report: Repo
             zone=runtime.settings().zone,
         )
 
-    found = _read_by_list_before((report.server_id, report.job_name), report.version_log, read)
-    clocks = moved_runs(connection, job_id)
+    found = _read_incrementally((report.server_id, report.job_name), report.version_log, read)
+    clocks = clock_corrected_runs(connection, job_id)
     if report.reported_began_at is not None:
         clocks.append((report.reported_began_at, report.began_at))
     return replace(
         report,
-        available_versions=by_right_clock(found.versions, clocks, report.ended_at),
+        available_versions=correct_versions(found.versions, clocks, report.ended_at),
         unread_versions=found.unread,
-        not_told=report.not_told | list_not_told(found),
+        not_told=report.not_told | missing_figures(found),
     )
 
 
-def _read_by_list_before(
+def _read_incrementally(
     key: tuple[str, str], version_log: VersionLog, read: Callable[[VersionLog], VersionList]
 ) -> VersionList:
-    """Read the dates that the job's list before did not have, with some that it had; the others are known from there.
+    """Read only the new dates of a list.
 
-    Whatever is unusual is read in full: a list with other dates than the one before, or one in which the dates that
-    are read again come out otherwise.
+    The others are taken from the job's previous list.
+
+    Some known dates are read again with the new ones. The list is read in full if it is not an extension of the
+    previous one or if the dates that are read again give another result.
     """
     dates, deleted = version_log.dates, version_log.deleted_dates
     if len(dates) > LONGEST_LIST or len(set(dates)) < len(dates) or not set(deleted) <= set(dates):
@@ -140,22 +147,25 @@ def _read_by_list_before(
 
 
 def _by_date(dates: Sequence[str], found: VersionList) -> dict[str, str] | None:
-    """The versions by the dates of the log; None unless each date has a version of its own."""
+    """Map the dates of the log to versions.
+
+    None unless each date has its own version.
+    """
     if len(found.versions) < len(dates):
         return None
     return {date: entry for date, entry in zip(dates, found.entries, strict=True) if entry is not None}
 
 
-def moved_runs(connection: Connection, job_id: int) -> list[Clocks]:
-    """The runs of a job for which the clock of the machine was ahead, oldest first."""
-    return [(sent_at, began_at) for sent_at, began_at in connection.execute(FIND_MOVED_RUNS, {"job_id": job_id})]
+def clock_corrected_runs(connection: Connection, job_id: int) -> list[Clocks]:
+    """Return the runs of a job whose server clock was ahead, oldest first."""
+    return [(sent_at, began_at) for sent_at, began_at in connection.execute(FIND_CORRECTED_RUNS, {"job_id": job_id})]
 
 
-def by_right_clock(versions: Sequence[str], clocks: Sequence[Clocks], ended_at: datetime) -> tuple[str, ...]:
-    """The versions of a list, newest first, without the error of the clock by which some of them were named.
+def correct_versions(versions: Sequence[str], clocks: Sequence[Clocks], ended_at: datetime) -> tuple[str, ...]:
+    """Return the versions, newest first, without the error of a wrong server clock.
 
-    Those of runs that are known with both times are given by the right one. Others that lie after the end of the run
-    that lists them are set back by the error that the clock had at the newest of those runs.
+    Versions of runs that are known with both times get the corrected time. Others that are later than `ended_at`, the
+    end of the run that lists them, are set back by the clock error of the newest of those runs.
     """
     if not clocks:
         return tuple(versions)
@@ -174,40 +184,40 @@ def _second(at: datetime) -> str:
     return iso(at.replace(microsecond=0))
 
 
-def list_not_told(found: VersionList) -> Figure:
-    """Nothing was told by a list of which no entry can be read."""
+def missing_figures(found: VersionList) -> Figure:
+    """Return VERSION_LIST if no entry of the list can be read."""
     return Figure.VERSION_LIST if found.unread and not found.versions else Figure(0)
 
 
 def _known_runs(connection: Connection, job_id: int, span: tuple[datetime, datetime]) -> list[KnownRun]:
-    """The runs of a job that began within a span, by the clock of their machine."""
+    """Return the runs of a job that began within a span of their server's clock."""
     first, last = map(to_milliseconds, span)
     rows = connection.execute(FIND_RUNS, {"job_id": job_id, "first": first, "last": last})
     return [known_run(*row) for row in rows]
 
 
 def known_run(began_ms: int, ended_ms: int, reported_ms: int | None) -> KnownRun:
-    """A stored run as its machine saw it, by the begin that was sent; milliseconds since 1970."""
+    """Return a stored run with the times its server sent; milliseconds since 1970."""
     if reported_ms is None:
         return KnownRun(began_ms / 1000, ended_ms / 1000)
     return KnownRun(reported_ms / 1000, (reported_ms + ended_ms - began_ms) / 1000)
 
 
-# A report becomes a stored run: run, log, job figures, next expected time, audit and outbox in one transaction.
+# Storing the run
 
 log = logging.getLogger(__name__)
 
 ONE_SECOND = timedelta(seconds=1)
-# How far apart both formats of a run without results may come.
+# Maximum distance between both formats of a run without results.
 BOTH_FORMATS_WITHIN = timedelta(seconds=10)
-# How long after a failure its report comes, and Duplicati keeps the error.
+# Maximum time between a failure and its report, while Duplicati keeps the error.
 FAILURE_NOTED_WITHIN = timedelta(minutes=1)
 RICHNESS: dict[int, int] = {Format.METADATA: 0, Format.TEXT: 1, Format.COLLECTED: 2, Format.JSON: 3}
-# An error of a clock that differs by less from the one that is known is the same error.
+# A clock error that differs by less from the known one is the same error.
 CLOCK_STEP_S = 3600
 SERVERS, JOBS = Server.__table__, Job.__table__
 RUNS, LOGS, AUDIT = Run.__table__, RunLog.__table__, AuditEntry.__table__
-# Built once: making a statement costs as much as running it.
+# Built once: building a statement costs as much as executing it.
 INSERT_LOG, INSERT_AUDIT = LOGS.insert(), AUDIT.insert()
 FIND_SERVER = select(*SERVERS.c).where(SERVERS.c.id == bindparam("server_id"))
 FIND_JOB = (
@@ -215,7 +225,7 @@ FIND_JOB = (
     .where(JOBS.c.server_id == bindparam("server_id"), JOBS.c.name == bindparam("job_name"))
     .with_for_update()
 )
-# Those whose begin, as it was sent, lies in the second of the report's.
+# Runs whose start, as sent, is in the same second as the report's.
 _COPY_COLUMNS = (
     RUNS.c.row_id,
     RUNS.c.began_at,
@@ -229,7 +239,7 @@ _COPY_COLUMNS = (
     RUNS.c.received_at,
 )
 # The newest run of a server for which its clock was ahead.
-FIND_MOVED = (
+FIND_CORRECTED = (
     select(RUNS.c.reported_began_at, RUNS.c.began_at)
     .join(JOBS, JOBS.c.id == RUNS.c.job_id)
     .where(JOBS.c.server_id == bindparam("server_id"), RUNS.c.reported_began_at.is_not(None))
@@ -270,12 +280,16 @@ FIND_NOTED_FAILURE = (
     .limit(1)
 )
 UPDATE_JOB = JOBS.update().where(JOBS.c.id == bindparam("row_id"))
-# What collecting noted of a job for the time until its next run.
-NOTED = ("running_since_at", "collected_error", "collected_error_at")
-FOLLOWS = (*job_stats.FIGURES, *planning.PLAN, *NOTED)  # what a run changes of its job
+# Values that the collector sets on a job until its next run.
+COLLECTED_COLUMNS = ("running_since_at", "collected_error", "collected_error_at")
+CHANGED_COLUMNS = (
+    *job_stats.STATISTICS,
+    *planning.TRACKED_COLUMNS,
+    *COLLECTED_COLUMNS,
+)  # what a run changes of its job
 REPORTED = tuple(
     column.name for column in RUNS.columns if column.name in {field.name for field in fields(Report)}
-)  # the columns of a run that its report fills under the same name
+)  # the run's columns that have the names of report fields
 _reported_values: Callable[[Report], tuple[Any, ...]] = attrgetter(*REPORTED)
 
 
@@ -287,14 +301,15 @@ class DuplicateReport(Conflict):
 
 
 class _NeedsId(Exception):
-    """The machine was known by its name alone so far, and reports with an id now."""
+    """The server was known by name only, and now reports with an id."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredRun:
-    """A run that was just stored, with the rows of its server and job: plain objects with the names of the models.
+    """A run that was just stored, with its server and job as plain objects.
 
-    `report` is what was stored: with true times where a clock was wrong, and with the versions read.
+    The objects have the attributes of the models. `report` is the report as stored: with corrected times, and with the
+    versions read.
     """
 
     run_id: str
@@ -304,18 +319,18 @@ class StoredRun:
 
 
 def ingest_report(report: Report, *, now: datetime, actor: Actor, received_at: datetime | None = None) -> str | None:
-    """Store a run and everything that follows from it; returns the run's id once it is committed.
+    """Store a run and everything that depends on it; return its id after the commit.
 
-    Unknown servers and jobs are created. Returns None for a run that is stored already and was sent in another format
-    now. Raises DuplicateReport when the job has a run that began at the same millisecond, also when both arrive at
-    once. `received_at` is when the report came, where that was not now.
+    Unknown servers and jobs are created. Returns None for a run that is stored already and was now sent in another
+    format. Raises DuplicateReport if the job has a run that began at the same millisecond, also if both arrive at once.
+    `received_at` is the time of reception, if not now.
     """
     received_at = received_at or now
     try:
         return _ingest(report, now, actor, received_at)
     except _NeedsId:
         with writing() as session:
-            give_id(session, report.server_name, report.server_id, actor=actor, now=now)
+            assign_id(session, report.server_name, report.server_id, actor=actor, now=now)
         return _ingest(report, now, actor, received_at)
 
 
@@ -328,7 +343,7 @@ def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) 
         server, job, report = stored.server, stored.job, stored.report
         session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))
         queued = 0
-        if outbox.needs_notification(server, job, report, now) or notifications.has_to_notify(job, stored.run_id):
+        if outbox.needs_notification(server, job, report, now) or notifications.needs_notification(job, stored.run_id):
             full_server, full_job = session.get_one(Server, server.id), session.get_one(Job, job.id)
             queued = outbox.queue_run_messages(session, full_server, full_job, report, stored.run_id, now)
             queued += notifications.queue_message(session, full_server, full_job, stored.run_id, now)
@@ -338,17 +353,17 @@ def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) 
 
 
 def pack_log(report: Report) -> bytes:
-    """Pack the log of a report; with a large one this takes long enough to be done before a transaction."""
+    """Pack the log of a report, before the transaction: a large log takes long."""
     return pack_log_quickly(report.messages, report.warnings, report.errors)
 
 
 def store_run(
     session: Session, report: Report, packed: bytes, now: datetime, *, clock_ahead: timedelta | None = None
 ) -> StoredRun | None:
-    """Store a run with its log, and move its job on, within the transaction of the caller; notifies nobody.
+    """Store a run with its log and update its job within the caller's transaction.
 
-    `packed` is what `pack_log` gives, `now` is when the report came, `clock_ahead` as with `correct_clock`. Returns and
-    raises as `ingest_report`; the transaction goes on after a duplicate.
+    Notifies nobody. `packed` is the result of `pack_log`, `now` the time of reception, `clock_ahead` as in
+    `correct_clock`. Returns and raises as `ingest_report`; the transaction remains usable after a duplicate.
     """
     connection = session.connection()
     if not report.server_id:
@@ -368,17 +383,17 @@ def store_run(
     report = replace(report, began_at=values["began_at"], reported_began_at=values["reported_began_at"])
     is_first = job.state_began_at is None
     job_stats.add_run(session, job, values)
-    _follow_clock(connection, server, report, now)
-    _move_on(session, job, server, report, is_first=is_first)
+    _update_clock(connection, server, report, now)
+    _update_job(session, job, server, report, is_first=is_first)
     return StoredRun(run_id, server, job, report)
 
 
 def _find_known(connection: Connection, job_id: int, report: Report, received_at: datetime) -> AnyRow | None:
-    """The stored run that a report is a copy of, in another format; None for a new run.
+    """Return the stored run that the report repeats in another format; None if new.
 
-    The plain text and the metadata of a job tell whole seconds alone, so there the second has to do. A run without
-    results begins at its reception, so there one that came in the other format some seconds before is the same. Of a
-    failure the metadata tell the end alone. Raises DuplicateReport for a copy in the same format.
+    The plain text and a job's metadata have whole seconds only, so the second is compared. A run without results begins
+    at its reception, so one that came in the other format some seconds before is the same. Of a failure, the metadata
+    have only the end. Raises DuplicateReport for a copy in the same format.
     """
     if is_failure(report.status) and report.main_operation == SYNC:
         known = _find_failure(connection, job_id, report, received_at)
@@ -394,15 +409,16 @@ def _find_known(connection: Connection, job_id: int, report: Report, received_at
             if row.format & report.format:
                 raise DuplicateReport
             return row
-        if begun_at < second and not row.format & report.format and row.not_told == NOTHING_TOLD and not row.duration_s:
+        if begun_at < second and not row.format & report.format and row.not_told == NO_FIGURES and not row.duration_s:
             return row
     return None
 
 
 def _find_failure(connection: Connection, job_id: int, report: Report, received_at: datetime) -> AnyRow | None:
-    """The stored failure of a synchronisation whose error is the same as that of a report.
+    """Return the stored failed synchronisation that has the report's error.
 
-    One came from the metadata of its job, and lies at its end, which the other does not tell: it was received then.
+    One of the two came from the job's metadata and has the time of its end, which the other lacks: that was received
+    then.
     """
     if report.format == Format.METADATA:
         last = report.began_at + ONE_SECOND
@@ -423,10 +439,10 @@ def _find_failure(connection: Connection, job_id: int, report: Report, received_
 
 
 def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> Report:
-    """The report with its next run, less an error that the clock of the machine had before.
+    """Return the report with its next run, corrected by an earlier clock error.
 
-    Where a clock was ahead and is right again, Duplicati goes on with the times that it had planned by it. Such a
-    time is further away than the error, and than two usual intervals of the job.
+    After a clock is set right, Duplicati continues with the times that it had computed from the wrong one. Such a time
+    is further away than the error, and than two usual intervals of the job.
     """
     next_at = report.next_scheduled_at
     if next_at is None or report.clock_ahead_s:
@@ -434,7 +450,7 @@ def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> R
     away = next_at - report.began_at
     if away <= 2 * usual_interval(unpack_runs(job.recent_runs)):
         return report
-    row = connection.execute(FIND_MOVED, {"server_id": report.server_id}).first()
+    row = connection.execute(FIND_CORRECTED, {"server_id": report.server_id}).first()
     if row is None or away <= row.reported_began_at - row.began_at:
         return report
     return replace(report, next_scheduled_at=next_at - (row.reported_began_at - row.began_at))
@@ -443,7 +459,10 @@ def _with_likely_next_run(connection: Connection, job: Any, report: Report) -> R
 def _complete_run(
     session: Session, server: Any, job: Any, known: AnyRow, report: Report, values: dict[str, Any], packed: bytes
 ) -> None:
-    """Note that a stored run came in another format too, and take from that what the plain text did not tell."""
+    """Record that a stored run was also received in another format.
+
+    Fill its gaps from it.
+    """
     connection = session.connection()
     changes: dict[str, Any] = {"format": known.format | report.format}
     # The plain text has fewer figures, and collected reports have a part of the log.
@@ -455,19 +474,21 @@ def _complete_run(
         connection.execute(LOGS.update().where(LOGS.c.run_row_id == known.row_id).values(packed=packed))
     connection.execute(RUNS.update().where(RUNS.c.row_id == known.row_id).values(**changes))
     if tells_more:
-        job_stats.follow_change(session, job, known, changes)
-        _move_on(session, job, server, replace(report, began_at=changes["began_at"]))
+        job_stats.apply_change(session, job, known, changes)
+        _update_job(session, job, server, replace(report, began_at=changes["began_at"]))
 
 
-def _move_on(session: Session, job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
+def _update_job(session: Session, job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
     planning.follow_report(job, server, report, is_first=is_first)
-    _forget_noted(job, report)
-    session.connection().execute(UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in FOLLOWS})
-    session.expire_all()  # mapped objects that somebody holds do not know of it
+    _clear_collected(job, report)
+    session.connection().execute(
+        UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in CHANGED_COLUMNS}
+    )
+    session.expire_all()  # objects loaded before are stale
 
 
-def _forget_noted(job: Any, report: Report) -> None:
-    """Drop what was noted of a job while no run told more: that it is running, and an error before this run's end."""
+def _clear_collected(job: Any, report: Report) -> None:
+    """Clear the job's running state, and an error from before this run's end."""
     ended_at = report.sent_began_at + (report.ended_at - report.began_at)
     if job.running_since_at is not None and ended_at >= job.running_since_at:
         job.running_since_at = None
@@ -476,10 +497,10 @@ def _forget_noted(job: Any, report: Report) -> None:
 
 
 def _insert_run(connection: Connection, values: dict[str, Any]) -> int:
-    """Insert a run; gives the row's number.
+    """Insert a run; return its row number.
 
-    A begin that was worked out for a wrong clock may be that of another run: then this one counts a millisecond
-    earlier, and keeps the begin that was sent beside it.
+    A start time that was computed for a wrong clock may equal that of another run: then this one is stored a
+    millisecond earlier. The start time that was sent is stored beside it.
     """
     while True:
         row_id: int | None = connection.scalar(_insert_new(connection.dialect.name), values)
@@ -489,8 +510,8 @@ def _insert_run(connection: Connection, values: dict[str, Any]) -> int:
         values["began_at"] -= MILLISECOND
 
 
-def _follow_clock(connection: Connection, server: Any, report: Report, now: datetime) -> None:
-    """Keep with the server by how much its clock is ahead, and which offset to UTC its reports show."""
+def _update_clock(connection: Connection, server: Any, report: Report, now: datetime) -> None:
+    """Store the server's clock error and the UTC offset that its reports show."""
     changes: dict[str, Any] = {}
     if report.clock_ahead_s:
         if abs((server.clock_ahead_s or 0) - report.clock_ahead_s) > CLOCK_STEP_S:
@@ -510,28 +531,28 @@ def _follow_clock(connection: Connection, server: Any, report: Report, now: date
 
 
 def record_clock_ahead(server: Any, clock_ahead_s: int, now: datetime) -> None:
-    """Put into the audit log by how much the clock of a server is ahead."""
+    """Record in the audit log by how much a server's clock is ahead."""
     details = {"serverName": server.name, "clockAheadSeconds": clock_ahead_s}
-    place = {"target_type": "server", "target_id": server.id}
-    record_entry("server_clock_ahead", "server", now=now, status="error", details=details, **place)
+    target = {"target_type": "server", "target_id": server.id}
+    record_entry("server_clock_ahead", "server", now=now, status="error", details=details, **target)
 
 
 def _server_and_job(connection: Connection, report: Report, now: datetime) -> tuple[Any, Any]:
-    """Both rows, as plain objects with the names of their models; made when this is their first report.
+    """Return both rows as plain objects; create them on the first report.
 
-    Mapped objects would be more at home here, and took a quarter of the time of an upload.
+    The objects have the attributes of the models. Mapped objects took a quarter of the time of an upload.
     """
     names = {"server_id": report.server_id, "job_name": report.job_name}
     server, job = connection.execute(FIND_SERVER, names).first(), connection.execute(FIND_JOB, names).first()
     if server is None and has_provisional(connection, report.server_name):
         raise _NeedsId
     if server is None or job is None:
-        # Two first reports may arrive at once: whoever comes second finds what the other made.
+        # Two first reports may arrive at once: the second finds the rows of the first.
         insert = insert_for(connection.dialect.name)
         new_server = {"id": report.server_id, "name": report.server_name, "created_at": now}
         connection.execute(insert(SERVERS).values(new_server).on_conflict_do_nothing())
         new_job = {"server_id": report.server_id, "name": report.job_name, "created_at": now}
-        # Nobody expects a restore every day.
+        # Restores have no schedule.
         new_job |= {"operation": report.main_operation, "is_overdue_check_enabled": report.is_scheduled}
         connection.execute(insert(JOBS).values(new_job).on_conflict_do_nothing())
         server, job = connection.execute(FIND_SERVER, names).one(), connection.execute(FIND_JOB, names).one()
@@ -540,7 +561,10 @@ def _server_and_job(connection: Connection, report: Report, now: datetime) -> tu
 
 @cache
 def _insert_new(dialect: str) -> Any:
-    """Insert a run, or nothing at all when the job has one of that moment; gives the row's number."""
+    """Build the INSERT of a run that does nothing if its start exists.
+
+    It returns the row number.
+    """
     return insert_for(dialect)(RUNS).on_conflict_do_nothing().returning(RUNS.c.row_id)
 
 

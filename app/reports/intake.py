@@ -1,4 +1,4 @@
-"""Uploads that were refused, kept for a person to look at and to replay."""
+"""Receive uploads, keep rejected ones for a retry, and the settings for uploads."""
 
 import hashlib
 import logging
@@ -25,12 +25,15 @@ from app.plugin.errors import NotFound
 from app.reports import reading
 from app.reports.decoding import is_packed, unpack
 from app.reports.ingest import ingest_report
-from app.reports.reading import KeptBody, Posted, Unusable, keep_body
+from app.reports.reading import Posted, StoredBody, Unusable, compress_body
 from app.reports.report import NotStored, Report
 
 
 class RejectedReport(Model):
-    """A refused upload with the reason. `body` is compressed; the table is bounded by `services.rejections`."""
+    """A rejected upload with the reason.
+
+    `body` is compressed; `keep_rejected` bounds the table.
+    """
 
     __tablename__ = "rejected_reports"
 
@@ -42,26 +45,26 @@ class RejectedReport(Model):
     reason: Mapped[str] = mapped_column(Text)
     size_bytes: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
-    # SHA-256 of the body as it was sent: Duplicati sends a report that was rejected up to three times more.
+    # SHA-256 of the body as sent: Duplicati sends a rejected report up to three times more.
     digest: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     attempts: Mapped[int] = mapped_column(default=1, server_default="1")
     replayed_at: Mapped[datetime | None] = mapped_column(Instant)
 
 
-# Refused uploads: kept with the reason, within bounds, so that a person can look and replay.
+# Rejected reports
 
 log = logging.getLogger(__name__)
 
 REPORTS_KEPT = 200
 BYTES_KEPT = 64 * 1024 * 1024
-# Attempts of Duplicati are seconds apart; the same text much later is another event.
+# Duplicati repeats an attempt within seconds; the same text much later is another event.
 RETRIED_WITHIN = timedelta(days=1)
 
 
-def keep_rejected(kept: KeptBody, error: AppError, *, sent: bytes, ip_address: str | None, now: datetime) -> None:
-    """Store a rejected upload with its reason, and drop the oldest ones over the bounds.
+def keep_rejected(kept: StoredBody, error: AppError, *, sent: bytes, ip_address: str | None, now: datetime) -> None:
+    """Store a rejected upload with its reason; drop the oldest over the limits.
 
-    `sent` is the body as it came: Duplicati tries a rejected report three times more, and one copy is kept.
+    `sent` is the body as received: Duplicati repeats a rejected report three times, and one copy is stored.
     """
     digest = hashlib.sha256(sent).digest()
     if _count_attempt(digest, now):
@@ -96,14 +99,14 @@ def keep_rejected(kept: KeptBody, error: AppError, *, sent: bytes, ip_address: s
 
 
 def _count_attempt(digest: bytes, now: datetime) -> bool:
-    """Note that a rejected upload came again; False when it is not kept yet, or its last attempt is long ago."""
+    """Count a repeated rejected upload; False if it is not stored or was long ago."""
     with writing() as session:
-        kept = select(RejectedReport.id).where(
+        query = select(RejectedReport.id).where(
             RejectedReport.digest == digest,
             RejectedReport.replayed_at.is_(None),
             RejectedReport.received_at > now - RETRIED_WITHIN,
         )
-        report_id = session.scalar(kept.order_by(RejectedReport.id.desc()).limit(1))
+        report_id = session.scalar(query.order_by(RejectedReport.id.desc()).limit(1))
         if report_id is None:
             return False
         counted = update(RejectedReport).where(RejectedReport.id == report_id)
@@ -112,18 +115,18 @@ def _count_attempt(digest: bytes, now: datetime) -> bool:
 
 
 def open_body(rejected: RejectedReport) -> bytes:
-    """The text that was sent, but for the address of its destination."""
+    """Return the stored text; destination URLs were removed before storing."""
     return zlib.decompress(rejected.body)
 
 
 def list_rejected() -> list[RejectedReport]:
-    """What is kept, newest first; bodies are read when they are asked for."""
+    """Return the rejected uploads, newest first; bodies are loaded on access."""
     newest_first = select(RejectedReport).order_by(RejectedReport.id.desc())
     return list(db.session.scalars(newest_first.options(defer(RejectedReport.body))))
 
 
 def find_rejected(report_id: int) -> RejectedReport:
-    """One refused upload. Raises NotFound."""
+    """Return one rejected upload. Raise NotFound."""
     report = db.session.get(RejectedReport, report_id)
     if report is None:
         raise NotFound("Rejected report not found")
@@ -131,12 +134,15 @@ def find_rejected(report_id: int) -> RejectedReport:
 
 
 def body_of(report: RejectedReport) -> bytes:
-    """What was sent, opened, without the addresses of destinations; empty when it could not be opened."""
+    """Return the decoded body without destination URLs.
+
+    Empty if it could not be decoded.
+    """
     return zlib.decompress(report.body)
 
 
 def delete_rejected(report_id: int, *, actor: Actor, now: datetime) -> None:
-    """Forget a refused upload. Raises NotFound."""
+    """Delete a rejected upload. Raise NotFound."""
     with writing() as session:
         report = find_rejected(report_id)
         audit_rejected("rejected_report_deleted", report, actor=actor, now=now)
@@ -144,12 +150,12 @@ def delete_rejected(report_id: int, *, actor: Actor, now: datetime) -> None:
 
 
 def audit_rejected(action: str, report: RejectedReport, *, actor: Actor, now: datetime) -> None:
-    """Write down what a person did with a refused upload."""
-    place = {"target_type": "rejected_report", "target_id": str(report.id)}
-    record_entry(action, "backup", now=now, actor=actor, details={"reason": report.reason}, **place)
+    """Record an action on a rejected upload in the audit log."""
+    target = {"target_type": "rejected_report", "target_id": str(report.id)}
+    record_entry(action, "backup", now=now, actor=actor, details={"reason": report.reason}, **target)
 
 
-# The door for reports: opens what was sent, reads it once, and hands it on; what is refused is kept.
+# Receiving an upload
 
 MIB = 1024 * 1024
 KNOWN_LIMIT = "duplistatus.upload_limit"
@@ -157,7 +163,7 @@ KNOWN_LIMIT = "duplistatus.upload_limit"
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What an accepted upload led to: the id of the run that was stored, or the reason why none was."""
+    """Result of an accepted upload: the stored run's id, or why nothing was stored."""
 
     run_id: str | None = None
     reason: str = ""
@@ -166,18 +172,18 @@ class Received:
 def receive_report(
     body: bytes, *, content_type: str = "", content_encoding: str = "", now: datetime, actor: Actor
 ) -> Received:
-    """Accept one upload.
+    """Decode, parse and store one upload.
 
-    Whatever Duplicati sends in good faith is accepted: any answer from 400 on makes it try three times more and put
-    warnings on the person's job. Raises InvalidReport or another AppError for what cannot be used, after keeping its
-    text, and DuplicateReport.
+    What Duplicati sends by design is accepted: any status from 400 on makes it try three times more and adds warnings
+    to the user's job. Raises InvalidReport or another AppError for unusable content, after storing its text as
+    rejected, and DuplicateReport.
     """
     try:
         found = _read(unpack(body, content_encoding, max_upload_bytes()), content_type, received_at=now)
     except AppError as error:
-        # What is packed cannot be searched for the address of a destination, which may hold a password.
+        # Compressed content cannot be searched for destination URLs, which may hold a password.
         kept = b"" if is_packed(body, content_encoding) else body
-        found = Unusable(error, keep_body(kept, content_type))
+        found = Unusable(error, compress_body(kept, content_type))
     if isinstance(found, Unusable):
         keep_rejected(found.kept, found.error, sent=body, ip_address=actor.ip_address, now=now)
         raise found.error
@@ -194,9 +200,9 @@ def _store(report: Report | NotStored, *, now: datetime, actor: Actor, received_
 
 
 def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
-    """Accept a rejected upload by the rules of today.
+    """Retry a rejected upload with the current rules.
 
-    Raises NotFound, AppError for what still cannot be used, and DuplicateReport.
+    Raises NotFound, DuplicateReport, and AppError for what is still unusable.
     """
     rejected = find_rejected(report_id)
     body, limit = body_of(rejected), max_upload_bytes()
@@ -214,7 +220,7 @@ def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
 
 @dataclass(frozen=True, slots=True)
 class ReceptionSettings:
-    """How uploads are taken, and where this installation says that it is found."""
+    """Settings for uploads, and the public URL of this installation."""
 
     keeps_other_operations: bool
     max_upload_bytes: int
@@ -223,7 +229,10 @@ class ReceptionSettings:
 
 
 def describe_settings() -> ReceptionSettings:
-    """The settings as they stand; `max_upload_mib` is None where the environment decides."""
+    """Return the current settings.
+
+    `max_upload_mib` is None if the environment decides.
+    """
     return ReceptionSettings(
         keeps_other_operations=keeps_other_operations(),
         max_upload_bytes=max_upload_bytes(),
@@ -233,7 +242,7 @@ def describe_settings() -> ReceptionSettings:
 
 
 def change_settings(wanted: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
-    """Change those fields of `ReceptionSettings` that are named and differ, or none of them. Raises AppError."""
+    """Change the given fields of `ReceptionSettings`, all or none. Raise AppError."""
     before = describe_settings()
     verbs: dict[str, Callable[..., None]] = {
         "keeps_other_operations": keep_other_operations,
@@ -247,20 +256,23 @@ def change_settings(wanted: Mapping[str, Any], *, actor: Actor, now: datetime) -
 
 
 def keeps_other_operations() -> bool:
-    """Whether reports of operations other than backups are taken."""
+    """Return whether reports of operations other than backups are stored."""
     return bool(settings_store.get("keeps_other_operations"))
 
 
 def keep_other_operations(is_kept: bool, *, actor: Actor, now: datetime) -> None:
-    """Choose whether reports of operations other than backups are taken."""
+    """Set whether reports of operations other than backups are stored."""
     with writing():
         settings_store.save("keeps_other_operations", is_kept, now=now)
-        place = {"target_type": "configuration", "target_id": "keeps_other_operations"}
-        record_entry("other_operations_updated", "config", now=now, actor=actor, details={"kept": is_kept}, **place)
+        target = {"target_type": "configuration", "target_id": "keeps_other_operations"}
+        record_entry("other_operations_updated", "config", now=now, actor=actor, details={"kept": is_kept}, **target)
 
 
 def max_upload_bytes() -> int:
-    """How large an upload may be, packed and opened: as chosen, else as the environment says."""
+    """Return the maximum size of an upload, compressed or not.
+
+    Default from the environment.
+    """
     chosen: int | None = settings_store.get("upload_max_mib")
     found = runtime.settings().max_upload_bytes if chosen is None else chosen * MIB
     current_app.extensions[KNOWN_LIMIT] = found
@@ -268,26 +280,28 @@ def max_upload_bytes() -> int:
 
 
 def most_body_bytes() -> int:
-    """How large a body may be that holds an upload, as it is known in memory: asked before a request is received.
+    """Return the maximum size of a request body with an upload.
 
-    One byte more than an upload: of a body that comes in pieces Werkzeug gives what fits, and only so does it show
-    that there was more.
+    Does not query the database.
+
+    One byte more than an upload: Werkzeug cuts chunked bodies at the limit, so that a longer one can only be detected
+    by that byte.
     """
     return int(current_app.extensions.get(KNOWN_LIMIT, runtime.settings().max_upload_bytes)) + 1
 
 
 def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
-    """Choose how large an upload may be; None goes back to what the environment says. Raises AppError."""
+    """Set the maximum upload size; None restores the environment's. Raise AppError."""
     if most_mib is not None and not LEAST_MIB <= most_mib <= MOST_MIB:
         raise AppError(f"maxUploadMib: expected a whole number from {LEAST_MIB} to {MOST_MIB}")
     with writing():
         settings_store.save("upload_max_mib", most_mib, now=now)
-        place = {"target_type": "configuration", "target_id": "upload_max_mib"}
-        record_entry("upload_limit_updated", "config", now=now, actor=actor, details={"mib": most_mib}, **place)
+        target = {"target_type": "configuration", "target_id": "upload_max_mib"}
+        record_entry("upload_limit_updated", "config", now=now, actor=actor, details={"mib": most_mib}, **target)
 
 
 def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
-    """Say under which address people and machines find this installation; blank for none. Raises AppError."""
+    """Set the public URL of this installation; "" removes it. Raise AppError."""
     url = url.strip().rstrip("/")
     try:
         check_public_url(url)
@@ -295,8 +309,8 @@ def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
         raise AppError(f"publicUrl: {error.messages[0]}") from error
     with writing():
         settings_store.save("public_url", url, now=now)
-        place = {"target_type": "configuration", "target_id": "public_url"}
-        record_entry("public_url_updated", "config", now=now, actor=actor, details={"url": url}, **place)
+        target = {"target_type": "configuration", "target_id": "public_url"}
+        record_entry("public_url_updated", "config", now=now, actor=actor, details={"url": url}, **target)
 
 
 def _read(content: bytes, content_type: str, *, received_at: datetime) -> reading.Read:

@@ -1,4 +1,4 @@
-"""Whether a run saved a version, and what its log tells of the run before it.
+"""Statuses of runs, and what a run's log says about it and the run before it.
 
 Facts 9, 11 and 13 of the recordings of a real Duplicati (tests/data/duplicati/README.md).
 """
@@ -8,38 +8,41 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-# The words for how a run ended: their letters in a strip, their order of gravity, and the roll-up of many.
+# Statuses: their letters in a heartbeat bar, their severity, and the combined status of many
 
 SUCCESS, WARNING, ERROR, FATAL, UNKNOWN, NONE = "Success", "Warning", "Error", "Fatal", "Unknown", "N/A"
-STRIP_LENGTH = 100
+BAR_LENGTH = 100
 
 _LETTERS = {SUCCESS: "S", WARNING: "W", ERROR: "E", FATAL: "F"}
 _WORDS = {letter: word for word, letter in _LETTERS.items()}
 _SEVERITIES = {SUCCESS: 0, UNKNOWN: 1, WARNING: 2, ERROR: 3, FATAL: 4}
 
 
-def strip_letter(status: str) -> str:
-    """The letter of a status in a strip; U for every word that we do not know."""
+def status_letter(status: str) -> str:
+    """Return the letter of a status in a heartbeat bar; U for unknown words."""
     return _LETTERS.get(status, "U")
 
 
-def strip_words(strip: str) -> list[str]:
-    """The statuses that a strip of letters stands for, in its order."""
-    return [_WORDS.get(letter, UNKNOWN) for letter in strip]
+def statuses_of(letters: str) -> list[str]:
+    """Return the statuses of a string of letters, in order."""
+    return [_WORDS.get(letter, UNKNOWN) for letter in letters]
 
 
 def severity_of(status: str) -> int:
-    """How grave a status is, from 0 (Success) to 4 (Fatal); unknown words are between Success and Warning."""
+    """Return the severity from 0 (Success) to 4 (Fatal).
+
+    Unknown words are between Success and Warning.
+    """
     return _SEVERITIES.get(status, _SEVERITIES[UNKNOWN])
 
 
 def is_failure(status: str) -> bool:
-    """Whether the backup did not come about as it should."""
+    """Return whether a status means that the backup failed."""
     return status in (ERROR, FATAL)
 
 
 def roll_up(statuses: Iterable[str], *, any_overdue: bool) -> str:
-    """One status for a server: its worst job counts, and an overdue job counts as a warning."""
+    """Return a server's status: its worst job's; an overdue job counts as a warning."""
     found = set(statuses) - {NONE}
     if found & {ERROR, FATAL}:
         return ERROR
@@ -49,22 +52,22 @@ def roll_up(statuses: Iterable[str], *, any_overdue: bool) -> str:
 
 
 ONE_SECOND = timedelta(seconds=1)
-# A list of files is uploaded for each version; its name holds the time of the version in UTC.
+# A list of files is uploaded for each version; its name has the version's time in UTC.
 _FILE_LIST = re.compile(r"-(\d{8}T\d{6}Z)\.dlist\.", re.ASCII)
 _FILE_LIST_ENDING = ".dlist."
 _BACKEND_EVENT = "Backend event:"
 _FILE_LIST_SAVED = "Put - Completed:"
-# The mark is the same in every language of Duplicati, the text is for logs without marks.
+# The tag is the same in every language of Duplicati; the text is for logs without tags.
 _PREVIOUS_MARK = "PreviousBackupFilelistUpload"
 _PREVIOUS_TEXT = "Uploading filelist from previous interrupted backup"
 _KEPT_FILE_LIST = "KeepIncompleteFile"
-# Duplicati names the list of a broken-off run a second later where the first name is taken.
+# If the name is taken, Duplicati names an interrupted run's list a second later.
 _RENAMED_BY = timedelta(seconds=2)
 _OMITTED_LINES = re.compile(r"\.\.\. \D{0,40}\d{1,9}\D{0,40}")
 
 
 class Outcome(StrEnum):
-    """How a run ended besides its status."""
+    """How a run ended, apart from its status."""
 
     NORMAL = ""
     DRY_RUN = "dry_run"
@@ -73,7 +76,7 @@ class Outcome(StrEnum):
     PARTIAL = "partial"
 
 
-# Runs that saved nothing: they fulfil no slot of a schedule and do not change the state of their job.
+# Runs that saved nothing: they satisfy no slot of a schedule and do not change the state of their job.
 UNSAVED = frozenset({Outcome.DRY_RUN, Outcome.ABORTED})
 
 
@@ -87,10 +90,10 @@ def find_outcome(
     messages: Sequence[str],
     is_cut: bool,
 ) -> Outcome:
-    """Say whether a run was a dry run, was stopped with or without saving a version, or neither.
+    """Return whether a run was a dry run, or stopped with or without a version.
 
-    A stopped run saved a version when its log says that the list of files was uploaded. Where the log holds no events
-    of the backend, or was cut (`is_cut`), it did when files were uploaded and the result is no failure.
+    A stopped run saved a version if its log says that the list of files was uploaded. If the log has no backend events
+    or was cut (`is_cut`), it saved one if files were uploaded and the result is not a failure.
     """
     if is_dry_run:
         return Outcome.DRY_RUN
@@ -113,10 +116,10 @@ def find_version_time(
     *,
     is_good: bool,
 ) -> datetime | None:
-    """Give the second of the version that a run saved; None where it saved none.
+    """Return the second of the version that a run saved, None if it saved none.
 
-    The newest version that the backend tells is the run's own where it lies within the run, so is the list of files
-    that was uploaded. Without either a good run is taken to have saved a version at its begin.
+    The newest version that the backend reports is the run's own if its time is within the run; so is an uploaded list
+    of files. Without either, a successful run is assumed to have saved a version at its start.
     """
     if last_backup_at is not None and _is_within(last_backup_at, began_at, ended_at):
         return last_backup_at.replace(microsecond=0)
@@ -127,10 +130,12 @@ def find_version_time(
 
 
 def find_broken_off(messages: Sequence[str], began_at: datetime) -> datetime | None:
-    """Give when the run before this one began, where the log says that it was broken off; else None.
+    """Return when the previous run began, if the log says it was interrupted.
 
-    Such a run sends no report. This run uploads the list of files that it had made, under the time of its begin. None
-    also where the log does not tell the time.
+    Else None.
+
+    An interrupted run sends no report. The next run uploads its list of files, named for its start. None also if the
+    log lacks the time.
     """
     found = _find_mark(messages)
     if found < 0:
@@ -145,13 +150,16 @@ def find_broken_off(messages: Sequence[str], began_at: datetime) -> datetime | N
 
 
 def _has_saved_file_list(messages: Sequence[str]) -> bool:
-    """Say whether the run uploaded a list of files of its own: the first one after the mark is of the run before."""
+    """Return whether the run uploaded its own list of files.
+
+    The first list after the marker belongs to the previous run.
+    """
     count = sum(_FILE_LIST_SAVED in line and _FILE_LIST_ENDING in line for line in messages)
     return count > (_find_mark(messages) >= 0)
 
 
 def _find_mark(messages: Sequence[str]) -> int:
-    """Return where the log says that the run before was broken off; -1 where it does not."""
+    """Return the index of the line about an interrupted previous run, or -1."""
     for index, line in enumerate(messages):
         if _PREVIOUS_MARK in line or _PREVIOUS_TEXT in line:
             return index
@@ -177,5 +185,5 @@ def _is_within(at: datetime, began_at: datetime, ended_at: datetime) -> bool:
 
 
 def _is_cut(messages: Sequence[str]) -> bool:
-    """Say whether lines were left out at the end, as `--send-http-max-log-lines` does."""
+    """Return whether lines were dropped at the end (`--send-http-max-log-lines`)."""
     return bool(messages) and _OMITTED_LINES.fullmatch(messages[-1].strip()) is not None

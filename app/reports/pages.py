@@ -1,4 +1,4 @@
-"""Views of the tab of uploads, which is for administrators: how reports are taken, and those that were refused."""
+"""Settings tab for uploads and rejected reports, and the page of first steps."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,17 +14,17 @@ from app import runtime
 from app.audit.log import Actor
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import LEAST_MIB, LONGEST_URL, MOST_MIB
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.reports import intake
 from app.reports.intake import MIB
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import pages_bp, settings_bp
 from app.web.request import actor
 
-# What to set in Duplicati so that reports come here, ready to be copied.
+# The Duplicati options that make it send reports to this installation
 
-# Two thirds of a log are events of the backend, two for each file that is moved. Without them the whole log, with its
-# warnings, errors and versions, is a few kilobytes, and no limit of lines cuts the list of versions off its end.
+# Two thirds of a log are backend events, two for each transferred file. Without them the whole log, with its warnings,
+# errors and versions, is a few kilobytes, and no line limit cuts off the list of versions.
 LOG_OPTIONS = (
     "--send-http-log-level=Information",
     "--send-http-log-filter=-*BackendEvent*",
@@ -34,7 +34,7 @@ LOG_OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class OptionSet:
-    """Options for a range of Duplicati versions, as text for its box "Default options"."""
+    """Options for a range of Duplicati versions, as text for "Default options"."""
 
     name: str
     label: str
@@ -42,7 +42,7 @@ class OptionSet:
 
 
 def option_sets() -> list[OptionSet]:
-    """The options for newer and for older versions of Duplicati, with our address in them."""
+    """Return the options for newer and older Duplicati versions, with this address."""
     address = upload_address()
     newer = (
         f"--send-http-json-urls={address}",
@@ -60,12 +60,12 @@ def option_sets() -> list[OptionSet]:
 
 
 def upload_address() -> str:
-    """Where reports are to be sent."""
+    """Return the URL for uploads."""
     return f"{own_address()}/api/upload"
 
 
 def own_address() -> str:
-    """Where this installation is found: the public address where one is set, else the one in use now."""
+    """Return the public URL if set, else the URL of the current request."""
     settings = runtime.settings()
     public_url = settings_store.get("public_url") or settings.public_url
     return public_url.rstrip("/") if public_url else request.host_url.rstrip("/") + settings.base_path
@@ -75,7 +75,7 @@ TAB = "uploads"
 
 
 class ReceptionForm(SettingsForm):
-    """How uploads are taken."""
+    """Form of the upload settings."""
 
     public_url = URLField(
         lazy_gettext("Public URL"),
@@ -93,7 +93,7 @@ class ReceptionForm(SettingsForm):
     )
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
-        """Store the settings; False when the form tells why not."""
+        """Store the settings; False if the form has errors."""
         text = (self.max_upload_mib.data or "").strip()
         is_number = text.isascii() and text.isdecimal() and len(text) < 6
         if text and not (is_number and LEAST_MIB <= int(text) <= MOST_MIB):
@@ -116,14 +116,14 @@ class ReceptionForm(SettingsForm):
 
 
 def show() -> ResponseReturnValue:
-    """The settings, and what was refused."""
+    """Show the settings and the rejected reports."""
     return _show(_form(is_sent=False))
 
 
 @settings_bp.post("/uploads")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_reception() -> ResponseReturnValue:
-    """Store how uploads are taken."""
+    """Store the upload settings."""
     form = _form(is_sent=True)
     if not form.attempt(actor(), runtime.now()):
         return _show(form), 400
@@ -132,18 +132,18 @@ def save_reception() -> ResponseReturnValue:
 
 
 @settings_bp.get("/uploads/<int:report_id>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def show_rejected(report_id: int) -> ResponseReturnValue:
-    """A refused upload, with what was sent."""
+    """Show a rejected report with its body."""
     report = intake.find_rejected(report_id)
     body = intake.body_of(report).decode("utf-8", "replace")
     return render_template("reports/upload.html", tab=TAB, report=report, body=body, now=runtime.now())
 
 
 @settings_bp.post("/uploads/<int:report_id>/replay")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def replay_rejected(report_id: int) -> ResponseReturnValue:
-    """Take a refused upload in by the rules of today, or say why that cannot be."""
+    """Retry a rejected report with the current rules."""
     try:
         received = intake.replay_rejected(report_id, actor=actor(), now=runtime.now())
     except AppError as refusal:
@@ -160,9 +160,9 @@ def replay_rejected(report_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.get("/uploads/<int:report_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_rejected_deletion(report_id: int) -> ResponseReturnValue:
-    """Ask whether a refused upload shall be forgotten."""
+    """Ask for confirmation before a rejected report is deleted."""
     intake.find_rejected(report_id)
     question = Confirmation(
         title=_("Delete this report?"),
@@ -175,9 +175,9 @@ def confirm_rejected_deletion(report_id: int) -> ResponseReturnValue:
 
 
 @settings_bp.post("/uploads/<int:report_id>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_rejected(report_id: int) -> ResponseReturnValue:
-    """Forget a refused upload."""
+    """Delete a rejected report."""
     intake.delete_rejected(report_id, actor=actor(), now=runtime.now())
     flash(_("The report was deleted."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="refused"), 303)
@@ -204,6 +204,6 @@ def _show(form: ReceptionForm) -> str:
 
 @pages_bp.get("/connect")
 def first_steps() -> ResponseReturnValue:
-    """How to make a Duplicati report here."""
+    """Show how to configure Duplicati to report here."""
     values = {"option_sets": option_sets(), "upload_address": upload_address()}
     return render_template("reports/first_steps.html", **values)

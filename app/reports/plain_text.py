@@ -1,4 +1,4 @@
-"""Duplicati's plain-text report turned into the shape of its JSON report, so that one reader serves both."""
+"""Convert Duplicati's plain-text report to the structure of its JSON report."""
 
 import re
 from datetime import UTC, datetime
@@ -7,49 +7,50 @@ from typing import Any
 
 from app.reports.fields import LONGEST_SENT_IDENTITY, SCHEDULED, InvalidReport
 
-# `Duplicati Backup report for <name>`, from 2.1 on with ` (<machine-id>, <backup-id>, <machine-name>)` behind.
+# `Duplicati Backup report for <name>`, from 2.1 on followed by ` (<machine-id>, <backup-id>, <machine-name>)`.
 _TITLE = re.compile(r"Duplicati (\w+) report for (.*)", re.DOTALL)
-# In own templates the results may begin on the line of the title: one of these values comes first in them.
+# With custom templates the results may begin on the title's line: with one of these values.
 _RESULT_ON_TITLE = re.compile(
     r"(?<=\s)(?:(?:Deleted|Modified|Examined|Opened|Added|Restored|Patched|Source|Downloaded|Copied)Files"
     r"|(?:Deleted|Downloaded|Repaired|Compacted)FileCount|DeletedSets|Verifications|RestoredFolders|PartialBackup"
     r"|MainOperation|ParsedResult|BeginTime|EndTime|Failed): "
 )
 _BEFORE_RESULT = (":", ",", ";", "-")
-# The usual forms of a backup-id: `DB-7`, or a hash for runs from the command line, or nothing.
+# The usual forms of a backup-id: `DB-7`, a hash for runs from the command line, or nothing.
 _USUAL_BACKUP_ID = re.compile(r"(?:[A-Za-z]+-\d+|[0-9A-Fa-f]{64})?")
 _OPENING = " ("
 _PARTING = ", "
-# Brackets of a title that are looked at for the identity, from the right.
+# Number of brackets in a title that are tried for the identity, from the right.
 _MOST_BRACKETS = 50
-# Characters of a title that may hold an identity: its four names are read up to a length, too.
+# Maximum length of a title with an identity: its four names are bounded, too.
 _LONGEST_TITLE = 4 * LONGEST_SENT_IDENTITY
 _LOG_TITLE = "Log data:"
 _VALUE = re.compile(r"( *)([A-Za-z][\w-]*):(?: (.*))?", re.ASCII)
-# With the separators and the calendar of the culture: `2026-04-07 23.52.38 +02 - [`, `1405-01-15 23:45:29 +03 - [`.
+# Separators and calendar vary by culture: `2026-04-07 23.52.38 +02 - [`, `1405-01-15 23:45:29 +03 - [`.
 _LOG_LINE = re.compile(r"\d{4}-\d\d?-\d\d? \d\d?[:.]\d\d[:.]\d\d(?: [+-][\d:]+)? - \[", re.ASCII)
-# Dates stand in the language of the machine, with the seconds since 1970 behind.
+# Dates are in the language of the server, followed by the seconds since 1970.
 _UNIX_SECONDS = re.compile(r".*\((\d{1,11})\)\s*", re.ASCII)
 _LONGEST_DATE = 200
 _ISO_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-# Lists of texts of the run; others in brackets are passed over.
+# Lists of texts that are read; other lists in brackets are skipped.
 _LISTS = frozenset({"Messages", "Warnings", "Errors"})
 _EXTRA_NAMES = frozenset({"OperationName", "RemoteUrl", "LocalPath"})
-# Results are some 70 lines; the rest is for the stack traces of an exception.
+# Results are about 70 lines; the rest is for the stack traces of an exception.
 _MOST_HEAD_LINES = 5_000
 _NO_RESULTS = "null?"
 _USE_JSON = "set Duplicati's option --send-http-result-output-format=Json"
 
 
 def is_plain_text_report(text: str) -> bool:
-    """Tell a plain-text report from other text."""
+    """Return whether a text is a plain-text report."""
     return bool(_TITLE.match(text.lstrip())) or "\nMainOperation: " in text or "\nmachine-id: " in text
 
 
 def read_plain_text(text: str) -> dict[str, Any]:
-    """Give `{"Data": ..., "Extra": ..., "LogLines": ..., "Exception": ...}` as a JSON report has them.
+    """Return a plain-text report as the dict that a JSON report gives.
 
-    Raises InvalidReport when machine or backup are not named, or the begin has no unambiguous form.
+    Its keys are `Data`, `Extra`, `LogLines` and `Exception`. Raise InvalidReport if server or backup are not named, or
+    the start time is ambiguous.
     """
     head, log = _split_log(text.strip().replace("\r\n", "\n").split("\n"))
     title, results = _split_title(head[:_MOST_HEAD_LINES])
@@ -66,17 +67,18 @@ def read_plain_text(text: str) -> dict[str, Any]:
 
 
 def _split_log(lines: list[str]) -> tuple[list[str], list[str] | None]:
-    """Part the values from the log lines behind them."""
+    """Split the values from the log lines that follow them."""
     if _LOG_TITLE not in lines:
         return lines, None
-    place = lines.index(_LOG_TITLE)
-    return lines[:place], lines[place + 1 :]
+    index = lines.index(_LOG_TITLE)
+    return lines[:index], lines[index + 1 :]
 
 
 def _split_title(lines: list[str]) -> tuple[str, list[str]]:
-    """Part the title from the results: it is the first line, or that up to its results, or all up to a blank line.
+    """Split the title from the results.
 
-    Names may hold line breaks: the lines up to the first blank one are the title where they give an identity.
+    The title is the first line, the text up to its results, or all up to a blank line. Names may contain line breaks:
+    the lines up to the first blank one are the title if they contain an identity.
     """
     if not lines or not _TITLE.match(lines[0]):
         return "", lines
@@ -94,7 +96,7 @@ def _split_title(lines: list[str]) -> tuple[str, list[str]]:
 
 
 def _read_title(text: str) -> dict[str, Any]:
-    """Read what the title tells of operation, backup and machine."""
+    """Return operation, backup and server from the title."""
     title = _TITLE.fullmatch(text.strip())
     if title is None:
         return {}
@@ -113,10 +115,12 @@ def _read_title(text: str) -> dict[str, Any]:
 
 
 def _split_identity(name: str) -> tuple[str, str, str, str] | None:
-    """Part `NAME (MACHINE-ID, BACKUP-ID, MACHINE-NAME)`, read from the right; None where that is not its form.
+    """Split `NAME (MACHINE-ID, BACKUP-ID, MACHINE-NAME)`, read from the right.
 
-    Each name may hold brackets and commas. Of several readings that one is taken whose backup-id has a usual form, then
-    that whose brackets are closed in each part, then the first one.
+    Else None.
+
+    Each name may contain brackets and commas. Of several readings, one whose backup-id has a usual form is preferred,
+    then one with balanced brackets in each part, then the first.
     """
     if not name.endswith(")") or len(name) > _LONGEST_TITLE:
         return None
@@ -136,13 +140,13 @@ def _split_identity(name: str) -> tuple[str, str, str, str] | None:
 
 
 class _HeadReader:
-    """Sorts the lines above the log into results, what is said of the machine, and the exception."""
+    """Sorts the lines above the log into results, server data and the exception."""
 
     def __init__(self, extra: dict[str, Any]) -> None:
         self.extra = extra
         self.data: dict[str, Any] = {}
         self.exception: list[str] = []
-        # Where indented lines belong: to an object, to a list in brackets, or to the details of the exception.
+        # Target of indented lines: an object, a list in brackets, or the details of the exception.
         self._inner: dict[str, Any] | None = None
         self._list: list[str] | None = None
         self._is_in_details = False
@@ -153,7 +157,7 @@ class _HeadReader:
             if self._list is not None:
                 self._read_entry(self._list, line)
                 continue
-            # Written without a line break behind.
+            # Written without a line break after it.
             match = _VALUE.fullmatch(line.removeprefix(_NO_RESULTS))
             if match is not None and not match[1]:
                 self._read_value(match[2], match[3] or "")
@@ -188,14 +192,14 @@ class _HeadReader:
 
 
 def _exception_text(lines: list[str]) -> str:
-    """Join failure and details; the details usually begin with the failure, which is then not said twice."""
+    """Join failure and details; details that repeat the failure are used alone."""
     text = "\n".join(lines).strip()
     failure, _, details = text.partition("\n")
     return details if failure and failure in details else text
 
 
 def _dated(data: dict[str, Any]) -> dict[str, Any]:
-    """Turn begin and end into dates that mean the same everywhere."""
+    """Convert start and end to unambiguous dates."""
     for name in ("BeginTime", "EndTime"):
         seconds = _UNIX_SECONDS.fullmatch(str(data.get(name))[-_LONGEST_DATE:])
         if seconds:
@@ -206,7 +210,7 @@ def _dated(data: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_identity(extra: dict[str, Any]) -> None:
-    """Make sure that the report can be assigned to a machine and a job; what only describes may be absent."""
+    """Check that server and job are named; add empty descriptive values."""
     missing = [] if extra.get("machine-id") or extra.get("machine-name") else ["machine-id"]
     missing += [] if extra.get("backup-name") else ["backup-name"]
     if missing:
@@ -219,7 +223,7 @@ def _check_identity(extra: dict[str, Any]) -> None:
 
 
 def _join_continued(lines: list[str]) -> list[str]:
-    """Put lines without a head of their own back to the log line they continue."""
+    """Append lines without a prefix of their own to the preceding log line."""
     entries: list[list[str]] = []
     for line in lines:
         if entries and not _LOG_LINE.match(line):

@@ -1,4 +1,4 @@
-"""Reads what was posted: from a body that is unpacked to a report, or to the reason why it is none."""
+"""Parse a request body, in this process or, if large, in a reader process."""
 
 import logging
 import os
@@ -20,16 +20,16 @@ from zoneinfo import ZoneInfo
 from app.backups.run_logs import bound_texts
 from app.plugin import AppError
 from app.plugin.errors import TooLarge
-from app.reports.decoding import open_envelope
+from app.reports.decoding import decode_body
 from app.reports.report import NotStored, Report, parse_report
 
-# The address of a destination may hold a password: it is never stored.
+# The URL of a destination may hold a password: it is never stored.
 _REMOTE_URLS = tuple(
     re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
     for pattern in (
         rb'("RemoteUrl"\s*:\s*")(?:[^"\\]+|\\.)*+',
         rb"^([ \t]*RemoteUrl:)[^\r\n]*",
-        # The same two in a form that could not be opened.
+        # The same two in a form that could not be decoded.
         rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:[^%]+|%5C%22|%(?!22))*+",
         rb"(RemoteUrl%3A)(?:[^%&]+|%(?!0D|0A|22))*+",
     )
@@ -38,7 +38,7 @@ _REMOTE_URLS = tuple(
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A body that was posted, unpacked, and by what it is read."""
+    """A decompressed request body, and what is needed to parse it."""
 
     content: bytes
     content_type: str
@@ -48,8 +48,8 @@ class Posted:
 
 
 @dataclass(frozen=True, slots=True)
-class KeptBody:
-    """A body that cannot be used, as it is kept: packed, and without the addresses of destinations."""
+class StoredBody:
+    """An unusable body as stored: compressed, without destination URLs."""
 
     packed: bytes
     size_bytes: int
@@ -58,17 +58,17 @@ class KeptBody:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Why a body cannot be used, and what to keep of it."""
+    """Why a body is unusable, and what to store of it."""
 
     error: AppError
-    kept: KeptBody
+    kept: StoredBody
 
 
 def read_posted(posted: Posted) -> Report | NotStored | Unusable:
-    """Read a body; the texts of a report are bounded as they are stored."""
+    """Parse a body; the texts of a report are bounded as they are stored."""
     kept, kept_type = posted.content, posted.content_type
     try:
-        text = open_envelope(posted.content, posted.content_type)
+        text = decode_body(posted.content, posted.content_type)
         opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
         if opened != posted.content:
             kept, kept_type = opened, "text/plain"
@@ -79,17 +79,17 @@ def read_posted(posted: Posted) -> Report | NotStored | Unusable:
             keeps_other_operations=posted.keeps_other_operations,
         )
     except AppError as error:
-        return Unusable(error, keep_body(kept, kept_type))
-    return report if isinstance(report, NotStored) else _bounded(report.filed())
+        return Unusable(error, compress_body(kept, kept_type))
+    return report if isinstance(report, NotStored) else _bounded(report.for_storage())
 
 
-def keep_body(body: bytes, content_type: str) -> KeptBody:
-    """Pack a body that cannot be used."""
+def compress_body(body: bytes, content_type: str) -> StoredBody:
+    """Compress an unusable body, without destination URLs."""
     masked = body
     if b"remoteurl" in body.lower():
         for address in _REMOTE_URLS:
             masked = address.sub(rb"\1(removed)", masked)
-    return KeptBody(zlib.compress(masked), len(body), content_type)
+    return StoredBody(zlib.compress(masked), len(body), content_type)
 
 
 def _bounded(report: Report) -> Report:
@@ -97,31 +97,31 @@ def _bounded(report: Report) -> Report:
     return replace(report, messages=messages, warnings=warnings, errors=errors)
 
 
-# Has bodies read: small ones here, large ones by a process of its own, which is this module, too.
+# The reader process for large bodies
 #
-# Reading a large body takes a tenth of a second and more, during which no other thread of a process can work.
+# Parsing a large body takes a tenth of a second and more, in which no other thread of a process can run.
 
 Read = Report | NotStored | Unusable
 
 log = logging.getLogger(__name__)
 
 LARGE_BYTES = 256 * 1024
-# Far more than any body needs that is within the bounds.
+# Far more than any body within the limits needs.
 LONGEST_S = 30.0
-# A process that has nothing to do for so long ends.
+# The process ends after being idle for this long.
 IDLE_S = 300.0
 SOURCES = Path(__file__).resolve().parents[2]
 
 
 class ReaderProcess:
-    """The process that reads large bodies, one at a time; started for the first one, and again when it has ended."""
+    """The process that parses large bodies, one at a time; started on demand."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
 
     def read(self, posted: Posted) -> Read:
-        """Read a body. Raises OSError where no process can be started, and TooLarge for one that takes too long."""
+        """Parse a body. Raise OSError without a process, TooLarge after the time limit."""
         with self._lock:
             while True:
                 process = self._process = self._process or _start()
@@ -132,7 +132,7 @@ class ReaderProcess:
                     raise TooLarge("Reading the report takes too much time or memory")
 
     def _end(self) -> int:
-        """Let go of the process; gives its exit status, which is 0 when it had nothing to do for long."""
+        """Release the process; return its exit status, which is 0 after the idle timeout."""
         process, self._process = self._process, None
         assert process is not None  # noqa: S101 (there was one until now)
         status = process.wait()
@@ -145,30 +145,30 @@ _process = ReaderProcess()
 
 
 def renew_process() -> None:
-    """Have a process of this one's own, after a fork."""
+    """Create a reader process of this process's own, after a fork."""
     global _process
     _process = ReaderProcess()
 
 
 def read_body(posted: Posted) -> Read:
-    """Read a body, wherever that is best."""
+    """Parse a body, in the reader process if it is large."""
     if len(posted.content) <= LARGE_BYTES:
         return read_posted(posted)
     try:
         return _process.read(posted)
     except TooLarge as error:
-        return Unusable(error, keep_body(b"", posted.content_type))
+        return Unusable(error, compress_body(b"", posted.content_type))
     except OSError:
         log.exception("cannot start a process to read a large report; reading it in this process")
         return read_posted(posted)
 
 
 def _start() -> "subprocess.Popen[bytes]":
-    # Within Apache or uWSGI the running program is none that could run a module.
+    # Within Apache or uWSGI, sys.executable cannot run a module.
     own = Path(sys.prefix, "bin", "python3")
     program = str(own) if own.exists() else sys.executable
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), os.environ.get("PYTHONPATH", "")])}
-    command = [program, "-m", "app.reports.reading"]
+    command = [program, "-c", "from app.reports import reading; reading.serve()"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 
 
@@ -181,14 +181,14 @@ def _exchange(process: "subprocess.Popen[bytes]", posted: Posted) -> Read:
     try:
         pickle.dump(posted, process.stdin, pickle.HIGHEST_PROTOCOL)
         process.stdin.flush()
-        answer: Read = pickle.load(process.stdout)  # noqa: S301 (from a process of ours)
+        answer: Read = pickle.load(process.stdout)  # noqa: S301 (from our own process)
     finally:
         alarm.cancel()
     return answer
 
 
 def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
-    """Read one body after the other until there is no more, or nothing to do."""
+    """Parse bodies until the input ends or the idle timeout passes."""
     while select.select([requests], [], [], IDLE_S)[0]:
         try:
             posted: Any = pickle.load(requests)  # noqa: S301 (from the process that started this one)
@@ -198,7 +198,11 @@ def _answer(requests: BinaryIO, answers: BinaryIO) -> None:
         answers.flush()
 
 
-if __name__ == "__main__":
+def serve() -> None:
+    """Parse the bodies that arrive at the standard input.
+
+    Called in the imported module, not by `python -m`: pickle would store its classes as those of `__main__`.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for the server, which then closes the input
     os.nice(10)
     _answer(sys.stdin.buffer, sys.stdout.buffer)

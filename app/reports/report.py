@@ -1,4 +1,4 @@
-"""Reports of Duplicati: the first stop on the way in. Text goes in, one frozen `Report` comes out."""
+"""Parse reports of Duplicati into frozen `Report` objects."""
 
 import re
 from collections.abc import Iterable
@@ -29,19 +29,18 @@ from app.reports.versions import VersionLog, find_version_log, machine_offset
 
 __all__ = ["BACKUP", "SCHEDULED", "SYNC", "InvalidReport", "NotStored", "Report", "parse_report", "read_report"]
 
-# What the reference requires; we do with a machine's id or name, and the name of the job.
+# Fields that the original requires; here either the server's id or name, and the job's name, suffice.
 _EXTRA_REQUIRED = ("machine-id", "machine-name", "backup-name", "backup-id")
 _DATA_REQUIRED = ("ParsedResult", "BeginTime", "Duration")
 
 _LONGEST_WORD = 200
-# `LastBackupDate` of a run that did not get as far as to know is that of year 1.
+# `LastBackupDate` of a run that failed before it was known is in year 1.
 _FIRST_YEAR = "0001-"
-# A begin that is later than its reception by more than this is due to a wrong clock.
+# A start that is later than its reception by more than this is due to a wrong clock.
 CLOCK_TOLERANCE = timedelta(days=1)
-# A duration that is longer is due to a wrong clock, too.
+# So is a longer duration.
 LONGEST_RUN = timedelta(days=366)
-# A next run that is announced for later than this is due to a wrong clock as well: Duplicati's longest usual
-# interval is a year.
+# So is an announced next run later than this: Duplicati's longest usual interval is a year.
 LATEST_NEXT_RUN = timedelta(days=400)
 
 _COUNTS = {
@@ -64,24 +63,27 @@ _COUNTS = {
     "modified_symlinks": "ModifiedSymlinks",
     "deleted_symlinks": "DeletedSymlinks",
 }
-# A synchronisation counts its files under names of its own.
+# A synchronisation counts its files under other names.
 _SYNC_COUNTS = _COUNTS | {"examined_files": "SourceFiles", "examined_bytes": "SizeOfSourceFiles"}
 _BACKEND_COUNTS = {
     "uploaded_bytes": "BytesUploaded",
     "downloaded_bytes": "BytesDownloaded",
     "storage_bytes": "KnownFileSize",
 }
-# Dates in log lines have the time separator of their culture: a colon, or a dot in Danish, Finnish or Indonesian.
+# Log lines have the time separator of their culture: a colon, or a dot in Danish, Finnish or Indonesian.
 _MARK = re.compile(r"(?:[\d-]{8,10} [\d:.]{7,8}(?: [+-][\d:]+)? - )?\[(Warning|Error)-[^\]]*\]: ?", re.ASCII)
-# Errors are looked for in the beginning of an exception only: looking in megabytes for each would take minutes.
+# Errors are compared with the beginning of an exception only: searching megabytes for each would take minutes.
 _COMPARED_LENGTH = 4_096
-# Members of a serialised .NET exception, and how many exceptions within each other are told.
+# Members of a serialised .NET exception, and how many nested exceptions are read.
 _EXCEPTION_MEMBERS = ("ClassName", "StackTraceString", "StackTrace")
 _MOST_INNER_EXCEPTIONS = 10
 
 
 class Figure(IntFlag):
-    """Figures of a job that a run may leave untold; then what was known of the job stays."""
+    """Figures of a job that a report may lack.
+
+    The job then keeps its previous values.
+    """
 
     STORAGE = 1
     VERSION_COUNT = 2
@@ -91,13 +93,13 @@ class Figure(IntFlag):
     UPLOADED = 32
 
 
-NOTHING_TOLD = Figure(63)
+NO_FIGURES = Figure(63)
 
 
 class Format(IntFlag):
-    """The ways in which a run was received. Each gives the same run, the text with fewer figures.
+    """The formats in which a run was received. The text has fewer figures.
 
-    The metadata of a job tell nothing but times and an error.
+    A job's metadata have only times and an error.
     """
 
     JSON = 1
@@ -106,28 +108,31 @@ class Format(IntFlag):
     METADATA = 8
 
 
-# Both tell whole seconds alone.
+# Both have whole seconds only.
 WHOLE_SECONDS = Format.TEXT | Format.METADATA
 
 
 class NotStored(NamedTuple):
-    """A message of Duplicati that is accepted but is no run to store, with the reason as an English sentence."""
+    """A message of Duplicati that is accepted but not stored.
+
+    The reason is in English.
+    """
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """What one report told of one run. Sizes are bytes, instants UTC cut to milliseconds.
+    """One report of one run. Sizes are bytes, instants UTC truncated to milliseconds.
 
     `status` is `parsed_result`, except that a success with warnings is a warning. A run that ended before it had
-    results is Fatal, with every figure 0 and the second of its reception as `began_at`: a report that Duplicati
-    sends to two addresses of ours at once is then one run.
+    results is Fatal, with all figures 0 and the second of its reception as `began_at`: a report that Duplicati sends to
+    two of our URLs at once is then one run.
 
-    `outcome` says whether the run was a dry run or was stopped, and whether it saved a version. `not_told` names the
-    figures (`Figure`) of which the report says nothing; they are 0 here, and what is known of the job stays.
-    `reported_began_at` is the begin that was sent where the clock of the machine is ahead, see `correct_clock`.
-    `server_id` is empty where the report names the machine by its name alone.
+    `outcome` says whether the run was a dry run or was stopped, and whether it saved a version. `not_told` has the
+    figures (`Figure`) that the report lacks; they are 0 here, and the job keeps its previous values.
+    `reported_began_at` is the start as sent if the server's clock is ahead, see `correct_clock`. `server_id` is empty
+    if the report has only the server's name.
     """
 
     server_id: str
@@ -199,32 +204,32 @@ class Report:
 
     @property
     def is_scheduled(self) -> bool:
-        """Whether a backup or a synchronisation ran, and not a restore, a test, a compaction or the like."""
+        """Whether it is a backup or synchronisation, not a restore, test, compaction etc."""
         return self.main_operation in SCHEDULED
 
     @property
     def counts(self) -> bool:
-        """Whether the run decides the state of its job: a dry run and one that saved nothing do not."""
+        """Whether the run decides the job's state: it saved data and was no dry run."""
         return self.outcome not in UNSAVED
 
     @property
     def sent_began_at(self) -> datetime:
-        """The begin that the machine sent, whatever its clock; copies of a run are known by it."""
+        """The start as sent, whatever the clock; copies of a run are found by it."""
         return self.reported_began_at or self.began_at
 
     @property
     def has_results(self) -> bool:
-        """Whether the run got as far as to have results; without them its begin is that of its reception."""
-        return self.not_told != NOTHING_TOLD or self.duration_s > 0
+        """Whether the run has results; if not, it begins at its reception."""
+        return self.not_told != NO_FIGURES or self.duration_s > 0
 
-    def tells(self, figure: Figure) -> bool:
-        """Whether the report says anything of a figure."""
+    def has_figure(self, figure: Figure) -> bool:
+        """Return whether the report has a figure."""
         return not self.not_told & figure
 
-    def filed(self) -> "Report":
-        """Give the report as it is stored: an operation without a schedule goes to a job of its own.
+    def for_storage(self) -> "Report":
+        """Return the report as stored: an operation without schedule gets its own job.
 
-        So it moves neither the schedule nor the figures of the backups, and what is in storage is counted once.
+        So it changes neither the schedule nor the figures of the backups, and storage is counted once.
         """
         if self.is_scheduled:
             return self
@@ -243,9 +248,11 @@ class Report:
 def parse_report(
     text: str | bytes, *, received_at: datetime, zone: ZoneInfo, keeps_other_operations: bool = False
 ) -> Report | NotStored:
-    """Read a report, JSON or plain text; gives NotStored for what Duplicati sends in good faith and we do not keep.
+    """Parse a JSON or plain-text report.
 
-    `zone` is for dates without an offset. Raises InvalidReport, naming the field and what to do, and nothing else.
+    NotStored for accepted messages without a run.
+
+    `zone` is for dates without an offset. Raise only InvalidReport, naming the field and what to do.
     """
     document, sent_as = _read_document(text)
     if _is_live_status(document):
@@ -267,9 +274,9 @@ def read_report(
     zone: ZoneInfo,
     keeps_other_operations: bool = False,
 ) -> Report | NotStored:
-    """Read a report whose JSON is taken apart already. Gives and raises as `parse_report`.
+    """Read a report from parsed JSON. Returns and raises as `parse_report`.
 
-    Versions are not read yet: that takes the other runs of the job (`version_log` has what the log tells of them).
+    Versions are not read yet: that needs the other runs of the job. `version_log` has the log lines about them.
     """
     results = _find_results(document.get("Data"))
     operation = results.word("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(document)
@@ -294,12 +301,11 @@ def read_report(
 
 
 def correct_clock(report: Report, received_at: datetime, clock_ahead: timedelta | None = None) -> Report:
-    """Give the report with times that can be true, where the clock of its machine is more than a day ahead.
+    """Return the report with plausible times if the clock is over a day ahead.
 
-    Its end then counts as of the reception and its begin as that much less its duration; the begin that was sent is
-    kept beside them. `clock_ahead` is by how much the clock is known to be ahead, where the report came long after
-    its run (collected reports). The next run that Duplicati announces is set back by the same error, and ignored
-    where it is still more than `LATEST_NEXT_RUN` away.
+    Its end is then its reception, its start that minus the duration; the start as sent is stored as well. `clock_ahead`
+    is the known clock error if the report came long after its run (collected reports). The next run that Duplicati
+    announces is corrected by the same error, and ignored if it is still more than `LATEST_NEXT_RUN` away.
     """
     if report.began_at - received_at > CLOCK_TOLERANCE:
         ahead = clock_ahead or report.ended_at - received_at
@@ -323,13 +329,13 @@ def correct_clock(report: Report, received_at: datetime, clock_ahead: timedelta 
 
 
 def _is_live_status(document: dict[str, Any]) -> bool:
-    """Say whether this is a post of `--http-report-status-url`, which has neither Data nor Extra."""
+    """Return whether this is a post of `--http-report-status-url`: no Data, no Extra."""
     names = {name.lower() for name in document}
     return {"operation", "status", "iscompleted"} <= names and not {"data", "extra"} & names
 
 
 def _read_document(text: str | bytes) -> tuple[dict[str, Any], Format]:
-    """Give the report as Duplicati's JSON has it, and the format in which it was sent."""
+    """Return the report as Duplicati's JSON has it, and its format."""
     body = text.encode("utf-8", "replace") if isinstance(text, str) else text
     body = body.removeprefix(b"\xef\xbb\xbf").strip()
     if body.startswith((b"{", b"[")):
@@ -352,7 +358,7 @@ def _read_document(text: str | bytes) -> tuple[dict[str, Any], Format]:
 
 
 def _find_results(data: Any) -> FieldReader | None:
-    """Give the results, or None when the run ended before it had any: then Data is null, or the exception itself."""
+    """Return the results; None if the run had none: Data is null or the exception."""
     if data is None:
         return None
     if not isinstance(data, dict):
@@ -363,7 +369,10 @@ def _find_results(data: Any) -> FieldReader | None:
 
 
 def _failed_operation(document: dict[str, Any]) -> str:
-    """Give the operation that failed without results; empty when not even a backup is named, or nothing failed."""
+    """Return the operation that failed without results.
+
+    "" if none or no backup named.
+    """
     extra = document.get("Extra")
     if not isinstance(extra, dict) or not extra.get("backup-name"):
         return ""
@@ -373,7 +382,7 @@ def _failed_operation(document: dict[str, Any]) -> str:
 
 
 def _has_identity(extra: Any) -> bool:
-    """Say whether a machine, by its id or its name, and a job are named."""
+    """Return whether a server, by id or name, and a job are named."""
     if not isinstance(extra, dict):
         return False
     missing = FieldReader("Extra", extra).missing(_EXTRA_REQUIRED)
@@ -381,7 +390,7 @@ def _has_identity(extra: Any) -> bool:
 
 
 def _read_identity(extra: Any, zone: ZoneInfo) -> dict[str, Any]:
-    """Read machine, job and schedule. Values that are too long for a key are shortened with a hash."""
+    """Return server, job and schedule. Values too long for a key are cut with a hash."""
     if not extra and not isinstance(extra, dict):
         raise InvalidReport("The section Extra is missing: send the whole JSON report")
     if not isinstance(extra, dict):
@@ -403,7 +412,7 @@ def _read_identity(extra: Any, zone: ZoneInfo) -> dict[str, Any]:
 
 
 def _require(section: FieldReader, fields: tuple[str, ...], echo_name: str, echoed: tuple[str, ...]) -> None:
-    """Reject a section that lacks fields."""
+    """Raise InvalidReport if a section lacks fields."""
     missing = section.missing(fields)
     if missing:
         extra: dict[str, Any] = {"missingFields": missing, echo_name: section.echo(echoed)}
@@ -411,7 +420,7 @@ def _require(section: FieldReader, fields: tuple[str, ...], echo_name: str, echo
 
 
 def _read_results(data: FieldReader, document: dict[str, Any], operation: str, zone: ZoneInfo) -> dict[str, Any]:
-    """Read times, figures and texts of a run that has results."""
+    """Return times, figures and texts of a run with results."""
     _require(data, _DATA_REQUIRED, "dataSection", ("MainOperation", *_DATA_REQUIRED))
     began_at, ended_at, duration_s = _read_times(data, zone)
     parsed_result = data.word("ParsedResult", _LONGEST_WORD)
@@ -454,7 +463,7 @@ def _read_results(data: FieldReader, document: dict[str, Any], operation: str, z
         | texts
         | {
             "outcome": outcome,
-            "not_told": _find_not_told(figures, backend, version_log, outcome),
+            "not_told": _find_missing(figures, backend, version_log, outcome),
             "version_log": version_log,
             "utc_offset_min": machine_offset(messages, began_at, ended_at),
             "version_at": None
@@ -468,7 +477,10 @@ def _read_results(data: FieldReader, document: dict[str, Any], operation: str, z
 
 
 def _uploaded_files(backend: FieldReader | None, examined_files: int) -> int:
-    """Give how many files were uploaded; where that is not told, bytes or examined files stand for it."""
+    """Return the number of uploaded files.
+
+    If missing, it is estimated from bytes or examined files.
+    """
     if backend is None:
         return examined_files
     return backend.count("FilesUploaded" if "FilesUploaded" in backend.values else "BytesUploaded")
@@ -477,28 +489,28 @@ def _uploaded_files(backend: FieldReader | None, examined_files: int) -> int:
 def _last_backup_at(backend: FieldReader | None) -> datetime | None:
     value = backend.values.get("LastBackupDate") if backend is not None else None
     try:
-        # Without an offset it is told in the zone of the machine, which is not known.
+        # Without an offset it is in the server's time zone, which is not known.
         at = datetime.fromisoformat(value.strip()) if isinstance(value, str) else None
         return at.astimezone(UTC) if at is not None and at.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None
 
 
-def _find_not_told(
+def _find_missing(
     figures: dict[str, Any], backend: FieldReader | None, version_log: VersionLog, outcome: str
 ) -> Figure:
-    """Say of which figures a report tells nothing.
+    """Return the figures that a report lacks.
 
-    The plain text has no BackendStatistics. A run that failed, was stopped or saved nothing has 0 wherever it did
-    not get as far as to know, and all of BackendStatistics is 0 where LastBackupDate is of year 1.
+    The plain text has no BackendStatistics. A run that failed, was stopped or saved nothing has 0 for all that it did
+    not reach; if LastBackupDate is in year 1, all of BackendStatistics is 0.
     """
     is_incomplete = is_failure(figures["parsed_result"]) or outcome != Outcome.NORMAL
     not_told = Figure(0)
-    told = {} if backend is None else backend.values
-    told_nothing = backend is None or str(told.get("LastBackupDate") or "").startswith(_FIRST_YEAR)
-    if told_nothing or "KnownFileSize" not in told:
+    statistics = {} if backend is None else backend.values
+    is_blank = backend is None or str(statistics.get("LastBackupDate") or "").startswith(_FIRST_YEAR)
+    if is_blank or "KnownFileSize" not in statistics:
         not_told |= Figure.STORAGE
-    if told_nothing or "BackupListCount" not in told:
+    if is_blank or "BackupListCount" not in statistics:
         not_told |= Figure.VERSION_COUNT
     if backend is None and not figures["uploaded_bytes"]:
         not_told |= Figure.UPLOADED
@@ -508,21 +520,21 @@ def _find_not_told(
         not_told |= Figure.VERSION_COUNT
     if is_incomplete and not figures["examined_files"]:
         not_told |= Figure.FILES
-    if figures["quota_total_bytes"] is None and figures["quota_free_bytes"] is None and (told_nothing or is_incomplete):
+    if figures["quota_total_bytes"] is None and figures["quota_free_bytes"] is None and (is_blank or is_incomplete):
         not_told |= Figure.QUOTA
-    if not version_log.is_told:
+    if not version_log.has_list:
         not_told |= Figure.VERSION_LIST
     return not_told
 
 
 def _read_times(data: FieldReader, zone: ZoneInfo) -> tuple[datetime, datetime, float]:
-    """Give begin, end and duration in seconds; an end that is absent or lies before the begin is computed."""
+    """Return start, end and duration (seconds); a missing or early end is computed."""
     try:
         began_at = read_instant(data.text("BeginTime", _LONGEST_WORD), zone)
     except ValueError:
         raise data.refusal("BeginTime", "is not an ISO 8601 date such as 2026-11-20T02:00:01Z") from None
     try:
-        # Runs that were broken off report spans that end before they begin.
+        # Interrupted runs report durations that are negative.
         duration_s = max(0.0, parse_duration(data.text("Duration", _LONGEST_WORD)))
         computed_end_at = began_at + timedelta(milliseconds=int(duration_s * 1000))
     except (ValueError, OverflowError):
@@ -534,7 +546,7 @@ def _read_times(data: FieldReader, zone: ZoneInfo) -> tuple[datetime, datetime, 
 
 
 def _find_backend(data: FieldReader) -> FieldReader | None:
-    """Give what the storage told, or None where the report has nothing of it."""
+    """Return the backend statistics, None if the report has none."""
     values = data.values.get("BackendStatistics")
     if not values:
         return None
@@ -544,7 +556,10 @@ def _find_backend(data: FieldReader) -> FieldReader | None:
 
 
 def _read_backend(backend: FieldReader | None) -> dict[str, Any]:
-    """Read what the storage told. A free space of -1 is unknown; 0 is full only where the total is above 0."""
+    """Read the backend statistics.
+
+    A free space of -1 is unknown; 0 means full only if the total is above 0.
+    """
     backend = backend or FieldReader("Data.BackendStatistics", {})
     total = backend.count("TotalQuotaSpace") or None
     is_free_known = backend.amount("FreeQuotaSpace") >= (0 if total else 1)
@@ -558,9 +573,9 @@ def _read_backend(backend: FieldReader | None) -> dict[str, Any]:
 
 
 def _read_texts(data: FieldReader, document: dict[str, Any]) -> dict[str, tuple[str, ...]]:
-    """Read the lists of texts.
+    """Read the lists of messages, warnings and errors.
 
-    Reports sent by HTTP hold log lines alone; the lists of their own come with what is collected from Duplicati.
+    Reports sent by HTTP have only log lines; collected reports have separate lists.
     """
     messages = FieldReader("The report", document).lines("LogLines")
     if messages is None:
@@ -578,7 +593,7 @@ def _read_texts(data: FieldReader, document: dict[str, Any]) -> dict[str, tuple[
 
 
 def _read_failure(document: dict[str, Any], received_at: datetime) -> dict[str, Any]:
-    """Describe a run without results by its exception and its log."""
+    """Return the values of a run without results from its exception and log."""
     texts = _read_texts(FieldReader("Data", {}), document)
     exception = _exception_text(document.get("Data")) or _exception_text(document.get("Exception"))
     errors = _with_exception(exception, texts["errors"]) or (
@@ -595,27 +610,27 @@ def _read_failure(document: dict[str, Any], received_at: datetime) -> dict[str, 
         "message_count": len(texts["messages"]),
         "warning_count": len(texts["warnings"]),
         "error_count": len(errors),
-        "not_told": NOTHING_TOLD,
+        "not_told": NO_FIGURES,
     }
 
 
 def _marked_lines(lines: tuple[str, ...], level: str) -> tuple[str, ...]:
-    """Give the log lines of one level."""
+    """Return the log lines of one level."""
     begin = f"[{level}-"
     return tuple(line for line in lines if begin in line and (mark := _MARK.match(line)) and mark[1] == level)
 
 
 def _with_exception(exception: str, errors: tuple[str, ...]) -> tuple[str, ...]:
-    """Put the exception first, and drop errors that say nothing beyond it."""
+    """Put the exception first, and drop errors that it contains."""
     if not exception:
         return errors
-    told = exception[:_COMPARED_LENGTH]
-    others = (error for error in errors if _MARK.sub("", error, count=1).strip() not in told)
+    beginning = exception[:_COMPARED_LENGTH]
+    others = (error for error in errors if _MARK.sub("", error, count=1).strip() not in beginning)
     return (exception, *others)
 
 
 def _exception_text(value: Any) -> str:
-    """Give an exception as .NET prints it, whether it came as text or taken apart; with the exceptions within it."""
+    """Return a text or serialised exception as .NET prints it, with inner exceptions."""
     if isinstance(value, str):
         return clean_text(value).strip()
     parts: list[str] = []
@@ -631,7 +646,10 @@ def _exception_text(value: Any) -> str:
 
 
 def _exceptions_within(value: Any) -> Iterable[dict[str, Any]]:
-    """Give an exception and those that caused it, outermost first: the innermost one has the reason."""
+    """Yield an exception and its causes, outermost first.
+
+    The innermost has the reason.
+    """
     for _ in range(_MOST_INNER_EXCEPTIONS):
         if not isinstance(value, dict):
             return

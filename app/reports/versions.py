@@ -1,8 +1,10 @@
-"""The versions that can be restored, read from the log of the retention check.
+"""The restorable versions of a job, read from the log of the retention check.
 
-Duplicati writes them newest first, in local time and in the culture of its server, without a zone. What each means is
-settled by facts, in this order: the earlier runs of the job (each version lies within one), the order of the list,
-the offsets to UTC that reports of the server showed, and the zone of our own server. What these leave open is not read.
+Duplicati writes them newest first, in local time and in the culture of its server, without a zone. Each is interpreted
+by facts, in this order: the earlier runs of the job (each version lies within one), the order of the list, the UTC
+offsets that reports of the server showed, and the zone of our own server. Versions that remain ambiguous are not read.
+
+The last part of the module stores these UTC offsets as a few periods.
 """
 
 import re
@@ -22,18 +24,18 @@ from app.reports.written_dates import CALENDARS, CENTURIES, YEARS_BEHIND, Writte
 CONSIDERED = "Backups to consider:"
 DELETED = "All backups to delete:"
 
-# More would be an attack on our time: ten years of hourly backups are 87,600, and nobody keeps them all.
+# Limit against excessive input: ten years of hourly backups are 87,600, and no job keeps them all.
 _MOST_VERSIONS = 10_000
 
 _DAY_S = 86_400
 _QUARTER_S = 900
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
-# Duplicati's first release; what is older comes from a clock that was wrong.
+# Duplicati's first release; older dates come from a wrong clock.
 _FIRST_DAY = date(2008, 1, 1).toordinal()
-# A date this far behind the report is no date in the future, but read in the wrong calendar.
+# A date this far behind the report is read in the wrong calendar.
 _MOST_FUTURE_DAYS = 400
 
-# Minutes. The offsets to UTC that have, or since 2015 had, more than whole hours, by what .NET writes for them.
+# Minutes. UTC offsets that have, or since 2015 had, fractions of an hour, by the whole hours that .NET writes for them.
 _FRACTIONS = {
     hours * 60: tuple((abs(hours) * 60 + more) * (1 if hours > 0 else -1) for more in minutes)
     for hours, minutes in {
@@ -48,24 +50,24 @@ _HOUR = 60
 _SLACK_S = 1
 # Versions usually begin within three seconds of their run; scripts before a run take longer.
 _CLOSE_S = 120
-# The newest version of a job that runs is fresh; one that is old is suspicious beside it.
+# The newest version of an active job is recent; an old one is suspicious.
 _FRESH_S, _OLD_S = 8 * _DAY_S, 20 * _DAY_S
-# How far an offset may have been seen from a report to be that of the report.
+# Maximum distance between a report and a seen offset that counts as the report's.
 _NEAR_REPORT_S = 120
 
 _HEAD = re.compile(
     r"\s{0,8}\d{4}-\d\d-\d\d (\d\d)[^\w]{1,3}(\d\d)[^\w]{1,3}(\d\d) ([+-])(\d\d)(?::?(\d\d))? - \[", re.ASCII
 )
 _LONGEST_HEAD = 80
-# How many lines at either end of a log are looked at for a head.
+# Number of lines at either end of a log that are searched for a date.
 _MOST_HEADS = 5
-# Seconds by which a head may lie before the begin of its run, since it has no fractions, and after its end.
+# Seconds by which a log line may precede the start of its run, since it has no fractions, and follow its end.
 _HEAD_SLACK_S = 2
 _LATE_HEAD_S = 300
 
 _ORDERS = {"ymd": (0, 1, 2), "dmy": (2, 1, 0), "mdy": (2, 0, 1)}
 
-# One zone of each rule by which offsets changed since 2018: what a server's offset can have been at other dates.
+# One zone for each set of rules by which offsets changed since 2018: the possible offsets of a server at other dates.
 _ZONE_NAMES = (  # noqa: SIM905
     "Africa/Cairo Africa/Casablanca Africa/Juba Africa/Sao_Tome America/Adak America/Anchorage America/Asuncion "
     "America/Bahia_Banderas America/Denver America/Campo_Grande America/Chicago America/Chihuahua "
@@ -87,7 +89,7 @@ class KnownRun(NamedTuple):
 
 
 class SeenOffset(NamedTuple):
-    """An instant in UTC, and the offset of the server then, in minutes, east positive."""
+    """An instant in UTC, and the server's offset then, in minutes, east positive."""
 
     at: datetime
     minutes: int
@@ -95,28 +97,28 @@ class SeenOffset(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VersionLog:
-    """The two lines of a log that tell versions; empty texts where there are none."""
+    """The two log lines about versions; "" if missing."""
 
     considered: str = ""
     deleted: str = ""
 
     @property
-    def is_told(self) -> bool:
+    def has_list(self) -> bool:
         """Whether the log has a list of versions, which may be empty."""
         return bool(self.considered)
 
     @property
     def dates(self) -> list[str]:
-        """The dates that were considered, as they are written, newest first."""
+        """The considered dates as written, newest first."""
         return _entries(self.considered, CONSIDERED)
 
     @property
     def deleted_dates(self) -> list[str]:
-        """The dates that were deleted, as they are written."""
+        """The deleted dates as written."""
         return _entries(self.deleted, DELETED)
 
     def newest(self, count: int) -> "VersionLog":
-        """Return the log of the first dates alone, without those that were deleted."""
+        """Return the log of the first dates only, without deleted dates."""
         head = self.considered.partition(CONSIDERED)[0]
         return VersionLog(f"{head}{CONSIDERED} {', '.join(self.dates[:count])}")
 
@@ -125,8 +127,8 @@ class VersionLog:
 class VersionList:
     """The versions as ISO texts in UTC, newest first, each once.
 
-    `unread` counts the entries that cannot be read for certain. `entries` gives the reading of each entry considered,
-    in the order of the log, None where there is none.
+    `unread` counts ambiguous entries. `entries` has the result for each entry considered, in the order of the log, None
+    if unread.
     """
 
     versions: tuple[str, ...] = ()
@@ -148,7 +150,7 @@ def find_version_log(lines: Iterable[str]) -> VersionLog:
 def machine_offset(lines: Sequence[str], began_at: datetime, ended_at: datetime) -> int | None:
     """Return the offset of the server at the end of a run, in minutes.
 
-    The heads tell whole hours, the local time of day beside begin and end of the run the rest.
+    The log lines give whole hours; comparing local times with start and end of the run gives the fraction.
     """
     heads = [head for line in lines[:_MOST_HEADS] if (head := _read_head(line))]
     last_heads = [head for line in lines[-_MOST_HEADS:] if (head := _read_head(line))]
@@ -162,7 +164,7 @@ def machine_offset(lines: Sequence[str], began_at: datetime, ended_at: datetime)
     possible = _exact_offsets(last.minutes)
     if len(possible) == 1:
         return last.minutes
-    # The first line is written right after the begin, the last around the end.
+    # The first line is written right after the start, the last around the end.
     began_s, length_s = began_at.timestamp(), max(0.0, (ended_at - began_at).total_seconds())
     before_end = {}
     for minutes in possible:
@@ -194,7 +196,7 @@ def read_versions(
     """Return the versions considered less those deleted.
 
     `began_at` and `ended_at` are of the report, `known_runs` earlier runs of its job, `seen_offsets` of its server,
-    this report included. `zone` is that of our own server: it is used where it agrees with what is known of the other.
+    this report included. `zone` is that of our own server: it is used if it agrees with what is known of the other.
     """
     texts = _entries(log.considered, CONSIDERED)
     if not texts:
@@ -213,7 +215,7 @@ def read_versions(
         readings = _choose_readings(written, runs, clock, limit_s)
         settled = [_settle(reading, runs, clock, limit_s) for reading in readings]
         if settled:
-            # Readings that the facts leave equal have to say the same.
+            # Equally likely readings must give the same result.
             instants = [
                 first if all(other[index] == first for other in settled) else None
                 for index, first in enumerate(settled[0])
@@ -234,7 +236,10 @@ def read_versions(
 
 
 def span_of(log: VersionLog, began_at: datetime) -> tuple[datetime, datetime] | None:
-    """Return the range in which all versions lie under any reading, None without any."""
+    """Return the range that contains all versions under any reading.
+
+    None if no versions.
+    """
     written = [found for text in _entries(log.considered, CONSIDERED) if (found := take_apart(text))]
     if not written or not _is_of_our_time(began_at):
         return None
@@ -252,7 +257,7 @@ def span_of(log: VersionLog, began_at: datetime) -> tuple[datetime, datetime] | 
 
 
 def _is_of_our_time(instant: datetime) -> bool:
-    """Return whether calendars and zones can reckon with an instant."""
+    """Return whether an instant is in the range of calendars and zones."""
     return 2000 <= instant.year < 2200
 
 
@@ -263,7 +268,7 @@ class _Head(NamedTuple):
 
 
 def _read_head(line: str) -> _Head | None:
-    """Read time of day and offset at the begin of a log line, in any calendar."""
+    """Read the time of day and offset at the start of a log line, in any calendar."""
     match = _HEAD.match(line[:_LONGEST_HEAD])
     if match is None:
         return None
@@ -282,7 +287,7 @@ def _exact_offsets(whole_hours: int) -> list[int]:
 
 
 def _entries(line: str, marker: str) -> list[str]:
-    """Return the texts of a list, as many as are read."""
+    """Return the texts of a list, up to the limit."""
     parts = line.partition(marker)[2].split(",", _MOST_VERSIONS)[:_MOST_VERSIONS]
     return [stripped for part in parts if (stripped := part.strip())]
 
@@ -294,9 +299,9 @@ def _is_date_like(text: str) -> bool:
 
 
 def _less_deleted(texts: list[str], deleted: list[str]) -> tuple[list[bool], int]:
-    """Return which texts stay, and how many there are of texts deleted only in part.
+    """Return which texts remain, and the number of texts only partly deleted.
 
-    Which of them is left cannot be told: an hour of the night in which summer time ends comes twice.
+    Which of these remain is unknown: an hour of the night in which summer time ends occurs twice.
     """
     counts, gone = Counter(texts), Counter(deleted)
     doubtful = sum(count - gone[text] for text, count in counts.items() if 0 < gone[text] < count)
@@ -304,7 +309,7 @@ def _less_deleted(texts: list[str], deleted: list[str]) -> tuple[list[bool], int
 
 
 class _Runs:
-    """The known runs of the job, for looking up an instant."""
+    """The known runs of the job, searchable by instant."""
 
     def __init__(self, known_runs: Sequence[KnownRun], limit_s: float) -> None:
         runs = sorted(known_runs)
@@ -313,7 +318,7 @@ class _Runs:
         self._limit_s = limit_s
 
     def seconds_into(self, instant: float) -> float | None:
-        """Return how long after the begin of its run an instant lies, None without run."""
+        """Return the time from the start of an instant's run to it; None without a run."""
         index = bisect_right(self.begins, instant + _SLACK_S) - 1
         if index < 0:
             return None
@@ -323,7 +328,7 @@ class _Runs:
         return None
 
     def order_key(self, instant: int) -> float:
-        """Return the begin of the run of an instant, else the instant itself.
+        """Return the start of the run of an instant, else the instant itself.
 
         A run has one version: two of the same key cannot both be right.
         """
@@ -343,7 +348,7 @@ def _zones() -> tuple[tzinfo, ...]:
         try:
             zones.append(ZoneInfo(name))
         except ZoneInfoNotFoundError:
-            continue  # The time zone database of this system is older.
+            continue  # the system's time zone database is older
     return tuple(zones)
 
 
@@ -358,7 +363,7 @@ def _offset_at(zone: tzinfo, instant: float) -> int:
 
 
 def _local_offsets(zone: tzinfo, local: int) -> tuple[int, ...]:
-    """Return the offsets of a local time: two if it comes twice, none if it is skipped."""
+    """Return the offsets of a local time: two if it occurs twice, none if skipped."""
     return _quarter_offsets(zone, local // _QUARTER_S)
 
 
@@ -374,7 +379,7 @@ def _quarter_offsets(zone: tzinfo, quarter: int) -> tuple[int, ...]:
 
 
 class _Clock:
-    """What is known of the offset of the server that sent the report, over time."""
+    """The known UTC offsets over time of the server that sent the report."""
 
     def __init__(
         self, line: str, began_at: datetime, ended_at: datetime, seen: Sequence[SeenOffset], zone: tzinfo
@@ -391,7 +396,7 @@ class _Clock:
             and (head is None or minutes in possible)
         ]
         exact = min(near)[1] if near else machine_offset([line], began_at, ended_at)
-        # Offsets at the report; empty when nothing is known of it.
+        # Offsets at the report; empty if unknown.
         self.now = possible if exact is None else [exact]
         fixed = [
             timezone(timedelta(minutes=minutes)) for minutes in (self.now or [found for _, found in self._seen[:1]])
@@ -404,7 +409,7 @@ class _Clock:
         self.zones = _consistent(candidates, self._seen) if not self.is_blank else [zone]
 
     def offsets(self) -> list[int]:
-        """Return the offsets to try on all versions; empty when any is possible."""
+        """Return the offsets to try on all versions; empty if any is possible."""
         if self.is_blank:
             return []
         around = self.now or sorted({_offset_at(zone, self._at) for zone in self.zones})
@@ -413,7 +418,7 @@ class _Clock:
 
     @property
     def is_blank(self) -> bool:
-        """Whether neither this report nor others tell an offset."""
+        """Return whether no report shows an offset."""
         return not self.now and not self._seen
 
     def zones_around(self, offsets: list[int]) -> list[tzinfo]:
@@ -445,7 +450,7 @@ def _thinned(seen: Sequence[SeenOffset]) -> list[tuple[float, int]]:
 
 
 def _consistent(zones: list[tzinfo], seen: list[tuple[float, int]]) -> list[tzinfo]:
-    """Return the zones that have the offsets seen, back to a move of the server."""
+    """Return the zones that match the offsets seen, back to a move of the server."""
     for at, minutes in seen:
         agreeing = [zone for zone in zones if _offset_at(zone, at) == minutes]
         if not agreeing:
@@ -456,9 +461,9 @@ def _consistent(zones: list[tzinfo], seen: list[tuple[float, int]]) -> list[tzin
 
 @dataclass(slots=True)
 class _Reading:
-    """One way to understand the list.
+    """One interpretation of the list.
 
-    `local` are local times as seconds since 1970, None where there is no such date.
+    `local` are local times as seconds since 1970, None for invalid dates.
     """
 
     order: str
@@ -473,7 +478,7 @@ class _Reading:
 
 
 def _day(written: WrittenDate, order: tuple[int, int, int], calendar: str, last_day: int) -> int | None:
-    """Return the ordinal of a date, None when there is no such day in our time."""
+    """Return the ordinal of a date, None if invalid or out of range."""
     year_index, month_index, day_index = order
     digits = written.digits
     if written.month and calendar not in ("gregorian", "buddhist"):
@@ -499,7 +504,7 @@ def _day(written: WrittenDate, order: tuple[int, int, int], calendar: str, last_
 
 
 def _second_of_day(written: WrittenDate, meanings: dict[str, str]) -> int | None:
-    """Return the time of day, None when its hour does not fit its designator."""
+    """Return the second of the day, None if the hour contradicts its designator."""
     designator = meanings.get(written.designator, written.designator)
     hour = written.hour
     if designator in ("am", "pm"):
@@ -512,7 +517,7 @@ def _second_of_day(written: WrittenDate, meanings: dict[str, str]) -> int | None
 
 
 def _local_time(written: WrittenDate | None, day: int | None, meanings: dict[str, str]) -> int | None:
-    """Return a local time as seconds since 1970, None where there is none."""
+    """Return a local time as seconds since 1970, or None."""
     second = None if written is None or day is None else _second_of_day(written, meanings)
     return None if day is None or second is None else (day - _EPOCH_ORDINAL) * _DAY_S + second
 
@@ -523,7 +528,7 @@ def _last_day(limit_s: float) -> int:
 
 
 def _possible_meanings(written: list[WrittenDate | None]) -> list[dict[str, str]]:
-    """Return what unknown words beside the times can mean: nothing, or AM and PM."""
+    """Return the possible meanings of unknown words beside the times: none, or AM/PM."""
     unknown = [found for found in written if found and found.designator not in ("", "am", "pm")]
     words = list(dict.fromkeys(found.designator for found in unknown))
     nothing = dict.fromkeys(words, "")
@@ -537,7 +542,7 @@ def _possible_meanings(written: list[WrittenDate | None]) -> list[dict[str, str]
 
 
 def _possible_calendars(dates: list[WrittenDate], last_day: int) -> list[tuple[str, str]]:
-    """Return the orders and calendars in which some year is of our time."""
+    """Return the orders and calendars that give a plausible year."""
     last_year = date.fromordinal(last_day).year + 2
     return [
         (order, calendar)
@@ -565,7 +570,7 @@ def _readings(
 
 
 def _choose_readings(written: list[WrittenDate | None], runs: _Runs, clock: _Clock, limit_s: float) -> list[_Reading]:
-    """Return the readings of the whole list that the facts leave."""
+    """Return the readings of the whole list that agree with the facts."""
     last_day = _last_day(limit_s)
     offsets = clock.offsets()
     latest_local = limit_s + 60 * (max(offsets) if offsets else _LATEST_OFFSET)
@@ -598,7 +603,7 @@ def _is_descending(local: list[int | None]) -> bool:
 
 
 def _vote(reading: _Reading, runs: _Runs, clock: _Clock) -> None:
-    """Set the offsets at which most versions match runs, where none is told."""
+    """Set the offsets at which most versions match runs, if none is known."""
     sample = [second for second in reading.local if second is not None][:100]
     votes = {
         minutes: sum(1 for second in sample if runs.seconds_into(second - minutes * 60) is not None)
@@ -652,7 +657,7 @@ def _by_runs(readings: list[_Reading], runs: _Runs) -> list[_Reading]:
 
 
 def _by_form(readings: list[_Reading], written: list[WrittenDate | None], limit_s: float) -> list[_Reading]:
-    """Return the readings in the order that the form of the dates makes certain."""
+    """Return the readings in the order that the format of the dates implies."""
     if len({reading.order for reading in readings}) < 2:
         return readings
     dates = [
@@ -663,16 +668,17 @@ def _by_form(readings: list[_Reading], written: list[WrittenDate | None], limit_
     order = _certain_order(dates)
     certain = [reading for reading in readings if reading.order == order]
     newest = max((reading.newest or 0 for reading in certain), default=0)
-    # The last version is rarely weeks old. Where it would be, and is of yesterday in another order, nothing is certain.
+    # The last version is rarely weeks old. If it is here, and is of yesterday in another order, the format decides
+    # nothing.
     is_old = newest < limit_s - _OLD_S
     is_contradicted = is_old and any((reading.newest or 0) > limit_s - _FRESH_S for reading in readings)
     return readings if is_contradicted or not certain else certain
 
 
 def _certain_order(dates: list[WrittenDate]) -> str:
-    """Return the order that all cultures with this form have, or an empty text.
+    """Return the order that all cultures with this format have, or "".
 
-    Taken from the patterns of CLDR; only for AM and PM in capitals there are others beside en-US, all of them rare.
+    Taken from the CLDR patterns; only for AM and PM in capitals there are exceptions beside en-US, all of them rare.
     """
     first = dates[0]
     if first.month_index == 1:
@@ -690,7 +696,7 @@ def _certain_order(dates: list[WrittenDate]) -> str:
 
 
 def _settle(reading: _Reading, runs: _Runs, clock: _Clock, limit_s: float) -> list[int | None]:
-    """Return the instant of each version, None where it is not certain."""
+    """Return the instant of each version, None if ambiguous."""
     pools: list[list[int]] = []
     unmatched: list[tuple[int, set[int]]] = []
     learned: list[tuple[float, int]] = []
@@ -712,7 +718,7 @@ def _settle(reading: _Reading, runs: _Runs, clock: _Clock, limit_s: float) -> li
     for index, chances in unmatched:
         local = reading.local[index] or 0
         likely = likely_at[local]
-        # Where the rules of the server are known, a match at another offset is one by chance.
+        # If the rules of the server are known, a match at another offset is a coincidence.
         pools[index] = [instant for minutes in (likely or chances) if (instant := local - minutes * 60) <= limit_s]
     for index, pool in enumerate(pools):
         local = reading.local[index]
@@ -723,7 +729,7 @@ def _settle(reading: _Reading, runs: _Runs, clock: _Clock, limit_s: float) -> li
         pair = (index - 1, index)
         keys = {runs.order_key(pools[number][0]) if len(pools[number]) == 1 else None for number in pair}
         if len(keys) == 1 and None not in keys:
-            # One of them is of a run that is not known, in an hour that comes twice.
+            # One of them belongs to an unknown run, in an hour that occurs twice.
             for number in pair:
                 local = reading.local[number] or 0
                 pools[number] = [
@@ -739,7 +745,7 @@ def _settle(reading: _Reading, runs: _Runs, clock: _Clock, limit_s: float) -> li
 
 
 def _matched(local: int, reading: _Reading, runs: _Runs, limit_s: float) -> list[int]:
-    """Return the offsets at which a version lies in a known run."""
+    """Return the offsets at which a version is within a known run."""
     return [
         minutes
         for minutes in reading.offsets
@@ -748,20 +754,20 @@ def _matched(local: int, reading: _Reading, runs: _Runs, limit_s: float) -> list
 
 
 class _LocalOffsets(dict[int, frozenset[int]]):
-    """The offsets that a local time has in any of some zones, in minutes; kept once looked up."""
+    """The possible offsets of a local time in some zones, in minutes; cached."""
 
     def __init__(self, zones: list[tzinfo]) -> None:
         super().__init__()
         self._zones = zones
 
     def __missing__(self, local: int) -> frozenset[int]:
-        """Look an offset up."""
+        """Compute the offsets of a local time."""
         self[local] = found = frozenset(minutes for zone in self._zones for minutes in _local_offsets(zone, local))
         return found
 
 
 def _keep_order(pools: list[list[int]], runs: _Runs) -> None:
-    """Drop instants that do not lie between those of the neighbours, newest first."""
+    """Drop instants that are not between those of the neighbours, newest first."""
     upper: float = float("inf")
     for index, pool in enumerate(pools):
         if pool:
@@ -775,9 +781,9 @@ def _keep_order(pools: list[list[int]], runs: _Runs) -> None:
 
 
 def _only(pool: list[int], local: int | None, own_zone: tzinfo | None, runs: _Runs) -> int | None:
-    """Return the one instant that is left, or None.
+    """Return the one remaining instant, or None.
 
-    Our own zone decides among several, then the begin of a run close before one of them.
+    Our own zone decides among several, then the start of a run shortly before one of them.
     """
     if len(pool) == 1 or local is None:
         return pool[0] if pool else None
@@ -790,9 +796,9 @@ def _only(pool: list[int], local: int | None, own_zone: tzinfo | None, runs: _Ru
 
 
 def _by_line(pool: list[int], local: int | None, zones: list[tzinfo], now: list[int]) -> int | None:
-    """Return the instant at the offset of the report, where nothing tells whether its server has summer time.
+    """Return the instant at the report's offset, if no summer time is known.
 
-    None in an hour that comes twice in some zone: there the offset of the report says nothing.
+    None in an hour that occurs twice in some zone: there the offset of the report decides nothing.
     """
     if local is None or len(now) != 1 or any(len(_local_offsets(zone, local)) > 1 for zone in zones):
         return None
@@ -801,7 +807,7 @@ def _by_line(pool: list[int], local: int | None, zones: list[tzinfo], now: list[
 
 
 def _read_deleted(texts: list[str], reading: _Reading, instants: set[int | None], limit_s: float) -> set[int]:
-    """Return the instants of deleted versions that the list has in other words."""
+    """Return the instants of deleted versions that the list writes differently."""
     last_day = _last_day(limit_s)
     found: set[int] = set()
     for text in texts:
@@ -816,21 +822,21 @@ def _read_deleted(texts: list[str], reading: _Reading, instants: set[int | None]
     return found
 
 
-# The offsets to UTC that the reports of a machine have shown, kept as a few periods.
+# UTC offsets that a server's reports have shown, stored as a few periods
 #
-# Dates in Duplicati's list of versions are local times without an offset. What the machine's reports showed around a
-# date says which offset held then. A machine shows two offsets a year at most, so a period each is enough.
+# Dates in Duplicati's list of versions are local times without an offset. The offset that the server's reports showed
+# around a date is the one that held then. A server has at most two offsets a year, so a period for each is enough.
 
 # [first seen, last seen, minutes east of UTC]; instants as milliseconds since 1970, periods in their order.
 Period = list[int]
 MOST_PERIODS = 200
 _YEAR_MS = int(timedelta(days=366).total_seconds() * 1000)
-# The end of a period moves on when it is this old, so that not every report writes it again.
+# Extend a period only if its end is this old, so that not every report writes it.
 _LEAST_STEP_MS = int(timedelta(days=2).total_seconds() * 1000)
 
 
 def add_offset(periods: Sequence[Sequence[int]], at: datetime, minutes: int) -> list[Period] | None:
-    """Give the periods with what a report showed at an instant; None where that is nothing new."""
+    """Return the periods extended by an offset that was seen; None if nothing new."""
     moment = to_milliseconds(at)
     for first, last, known in _whole(periods):
         if known == minutes and first - _LEAST_STEP_MS < moment < last + _LEAST_STEP_MS:
@@ -846,15 +852,15 @@ def add_offset(periods: Sequence[Sequence[int]], at: datetime, minutes: int) -> 
 
 
 def seen_offsets(periods: Iterable[Sequence[int]]) -> list[SeenOffset]:
-    """Give the instants at which an offset was seen, oldest first: both ends of each period."""
+    """Return instants with a known offset, oldest first: both ends of each period."""
     return [SeenOffset(from_milliseconds(moment), minutes) for moment, minutes in _samples(periods)]
 
 
 def machine_zone(periods: Iterable[Sequence[int]], zone: ZoneInfo) -> tuple[str, bool]:
-    """Return the zone of a machine, for `schedules.read_zone`, and whether its reports confirm it.
+    """Return a server's zone for `read_zone`, and whether its reports confirm it.
 
-    `zone` is ours: it holds where the reports of the last year show its offsets, and where they show none. A machine
-    elsewhere has the offset that was seen last.
+    `zone` is ours: it is used if the reports of the last year agree with its offsets, or show none. Otherwise the last
+    seen offset is used.
     """
     samples = _samples(periods)
     if not samples:
@@ -878,7 +884,7 @@ def _samples(periods: Iterable[Sequence[int]]) -> list[tuple[int, int]]:
 
 
 def _whole(periods: Iterable[Sequence[int]]) -> list[Sequence[int]]:
-    """The periods; whatever else a restored database may hold in their place is passed over."""
+    """Return the valid periods; a restored database may contain other values."""
     return [
         period
         for period in periods

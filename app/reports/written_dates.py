@@ -1,6 +1,6 @@
-"""Dates and times as .NET writes them in any culture (format "G"), taken apart.
+"""Parse dates and times as .NET writes them in any culture (format "G").
 
-What the parts mean is decided elsewhere, over a whole list.
+The parts are interpreted by `app.reports.versions`, over a whole list.
 """
 
 import re
@@ -115,13 +115,13 @@ MONTHS = {
 LONGEST_DATE = 120  # characters
 
 _NUMBER = re.compile(r"[0-9]+")
-# What most cultures write; a shortcut only.
+# The usual format; only a shortcut.
 _PLAIN = re.compile(
     r"([0-9]{1,4})([./-])( ?)([0-9]{1,2})\2\3([0-9]{1,4}) ([0-9]{1,2})([:.])([0-9]{2})\7([0-9]{2})(?: ([AP]M|[ap]m))?"
 )
-# What Duplicati writes over paths, and over what it takes for paths.
+# What Duplicati writes over paths, and over texts that look like paths.
 _MASK = "redacted-"
-# Words that stand in dates and times of some cultures and decide nothing: units, "year", eras. As `word_key` has them.
+# Words in dates and times of some cultures without significance: units, "year", eras. As `word_key` returns them.
 _NOISE = frozenset(
     "г ч год h min s klock kl uhr ga de del år ཆུཚོད ad ce بعدالهجرة هـ ه 年 月 日 時 时 分 秒 년 월 일 시 분 초".split()
 )
@@ -143,15 +143,15 @@ _HIJRI_MONTHS = tuple(
 
 
 class WrittenDate(NamedTuple):
-    """A date taken apart.
+    """A date split into its parts.
 
-    `numbers` are its three parts in the order of the text; 0 stands for a month in words.
+    `numbers` are its three parts in the order of the text; 0 is a month in words.
     """
 
     numbers: tuple[int, int, int]
     digits: tuple[int, int, int]  # how many digits each part has
-    month: int | None  # said by a word
-    month_index: int  # where the month in words stands, -1 without
+    month: int | None  # if written as a word
+    month_index: int  # index of the month in words, or -1
     hour: int
     minute: int
     second: int
@@ -186,19 +186,19 @@ def word_key(text: str) -> str:
 
 
 def is_masked(text: str) -> bool:
-    """Return whether Duplicati has put its mask for paths over a part."""
+    """Return whether Duplicati's mask for paths covers a part."""
     return _MASK in text
 
 
 def take_apart(text: str) -> WrittenDate | None:
-    """Return the parts of a date with its time, or None when the text is none.
+    """Return the parts of a date with its time, or None if it is not a date.
 
-    The three last numbers are hour, minute and second in every culture.
+    The last three numbers are hour, minute and second in every culture.
     """
     return None if len(text) > LONGEST_DATE or is_masked(text) else _take_short_apart(text)
 
 
-# Lists repeat: of thirty versions that a report lists, the one before it has listed twenty-nine.
+# Lists repeat: of thirty versions in a report, the previous report has listed twenty-nine.
 @lru_cache(maxsize=8192)
 def _take_short_apart(text: str) -> WrittenDate | None:
     cleaned = clean(text)
@@ -264,7 +264,7 @@ def _take_apart(text: str) -> WrittenDate | None:
 
 
 def _is_time_gap(gap: str) -> bool:
-    """Return whether a text can stand between hour, minute and second."""
+    """Return whether a text can occur between hour, minute and second."""
     stripped = gap.strip()
     return stripped in (":", ".") or (len(stripped) <= 6 and word_key(stripped) in _NOISE)
 
@@ -272,7 +272,7 @@ def _is_time_gap(gap: str) -> bool:
 def _date_parts(
     numbers: list[str], gaps: list[str]
 ) -> tuple[tuple[int, int, int], tuple[int, int, int], int | None, int, str] | None:
-    """Return numbers, digits, month in words, where that stands, and the separator.
+    """Return numbers, digits, month in words, its index, and the separator.
 
     `gaps` are the texts before each number.
     """
@@ -318,7 +318,7 @@ def _designator(before: str, after: str) -> tuple[str, str]:
 def gregorian(year: int, month: int, day: int) -> int:
     """Return the ordinal of a day.
 
-    Raises ValueError, as all calendars here, when there is unknown day.
+    Raises ValueError, as all calendars here, if the day does not exist.
     """
     return date(year, month, day).toordinal()
 

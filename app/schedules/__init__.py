@@ -1,1 +1,1 @@
-"""When a job should run, whether it is overdue, and what people chose for it."""
+"""Schedules of jobs, the overdue check, and the settings of both."""

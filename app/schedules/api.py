@@ -1,4 +1,4 @@
-"""The scheduler: when it looks for late jobs, and its controls."""
+"""API group `cron`: interval of the overdue check, control of scheduled tasks."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,15 +9,15 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, vali
 
 from app import runtime
 from app.core.instants import iso
-from app.plugin import ApiGroup, Guard, described, guarded
+from app.plugin import Access, ApiGroup, described, guarded
 from app.scheduling import control
 from app.scheduling.control import PRESETS, CheckInterval, Task, TaskState
 from app.web.request import actor, json_body
 from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out
 
-# Wire forms of scheduled work.
+# Schemas
 
-# wire: the reference knows these two; our own housekeeping shows when it fails.
+# wire: the original knows these two; our own maintenance tasks are shown if they fail
 SHOWN_TASKS = ("overdue-backup-check", "audit-log-cleanup")
 
 
@@ -31,7 +31,7 @@ class IntervalIn(Schema):
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
-        """Refuse a body without one, in the contract's words."""
+        """Require an interval, with the original's message."""
         if not data.get("interval"):
             raise ValidationError("Interval is required")
         return data
@@ -84,12 +84,12 @@ _interval_out, _task_out = IntervalOut(), TaskOut()
 
 
 def dump_interval(interval: CheckInterval) -> dict[str, Any]:
-    """Get the interval of the overdue check."""
+    """Return the interval of the overdue check."""
     return _interval_out.dump(interval)
 
 
 def dump_health(is_running: bool, active_tasks: Sequence[str], runs: Sequence[Task]) -> dict[str, Any]:
-    """What the scheduler is at."""
+    """Return the state of the scheduler."""
     return {
         "isRunning": is_running,
         "activeTasks": [name for name in active_tasks if name in SHOWN_TASKS],
@@ -101,19 +101,22 @@ def dump_health(is_running: bool, active_tasks: Sequence[str], runs: Sequence[Ta
 
 
 def dump_tasks(states: Sequence[TaskState]) -> dict[str, Any]:
-    """All scheduled tasks."""
+    """Return all scheduled tasks."""
     return {"tasks": _task_out.dump(states, many=True)}
 
 
 def dump_result(result: Any) -> dict[str, Any]:
-    """How one run of a task went; any result with `name`, `message`, `statistics` and `error` will do."""
+    """Return the result of one execution of a task.
+
+    `result` has the attributes `name`, `message`, `statistics` and `error`.
+    """
     if result.error is not None:
         return {"taskName": result.name, "success": False, "error": f"Error: {result.error}"}
     dumped = {"taskName": result.name, "success": True, "message": result.message}
     return dumped | ({"statistics": dict(result.statistics)} if result.statistics else {})
 
 
-# Views of the cron group. Those below `/cron` answer 503 where this process runs no scheduled work.
+# Cron group. Routes below `/cron` answer 503 if this process runs no scheduled tasks
 
 bp = Blueprint("cron", __name__)
 
@@ -126,10 +129,13 @@ def show_interval() -> ResponseReturnValue:
 
 
 @bp.post("/cron-config")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: {"success": fields.Boolean()}}, body=IntervalIn)
 def save_interval() -> ResponseReturnValue:
-    """Set the interval of the overdue check; applied by every process within 30 seconds, or at once on reload."""
+    """Set the interval of the overdue check.
+
+    Applied by every process within 30 seconds, or at once on reload.
+    """
     chosen = IntervalIn().load(json_body())["interval"]
     control.choose_interval(chosen, actor=actor(), now=runtime.now())
     return {"success": True}
@@ -151,7 +157,7 @@ def tasks() -> ResponseReturnValue:
 
 
 @bp.post("/cron/trigger/<task>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: ResultOut})
 def trigger(task: str) -> ResponseReturnValue:
     """Run a task now. A failure is reported in the response, which is still 200."""
@@ -159,25 +165,31 @@ def trigger(task: str) -> ResponseReturnValue:
 
 
 @bp.post("/cron/stop/<task>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: MESSAGE})
 def stop(task: str) -> ResponseReturnValue:
-    """Remove a task from the schedule until the next reload. 404 if it is not scheduled."""
+    """Remove a task from the schedule until the next reload.
+
+    404 if it is not scheduled.
+    """
     control.running().stop_task(task)
     return {"message": f"Task {task} stopped"}
 
 
 @bp.post("/cron/start/<task>")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: MESSAGE})
 def start(task: str) -> ResponseReturnValue:
-    """Add a task to the schedule, even if disabled in the settings. 404 if it is unknown."""
+    """Add a task to the schedule, even if disabled in the settings.
+
+    404 if it is unknown.
+    """
     control.start_task_schedule(task)
     return {"message": f"Task {task} started"}
 
 
 @bp.post("/cron/reload-config")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 @described({200: MESSAGE})
 def reload_config() -> ResponseReturnValue:
     """Rebuild the schedule from the stored settings."""

@@ -1,9 +1,9 @@
-"""When a job should run: a fixed grid of slots, moved off the days on which it must not run.
+"""Expected runs on a grid: slots at a fixed interval, restricted to weekdays.
 
-The grid is anchor + n x interval for every whole n. Runs never move it: a run fulfils the slot that it follows, and
+The grid is anchor + n x interval for every integer n. Runs never move it: a run satisfies the slot that it follows, and
 also the one that it begins shortly before. Sources: docs/compatibility/overdue.md#rule-b and
-docs/compatibility/overdue.md#rule-c, with the deviation
-"planned time of a job". Weekdays are those of UTC, Sunday = 0; none given means all.
+docs/compatibility/overdue.md#rule-c, with the deviation "planned time of a job". Weekdays are those of UTC, Sunday = 0;
+none given means all.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -22,13 +22,13 @@ NO_TIME = timedelta()
 
 
 class NoSlot(ValueError):
-    """A schedule that never lets the job run again."""
+    """The schedule has no slot in which the job may run."""
 
 
 def weekday_mask(weekdays: Collection[int]) -> int:
-    """Weekdays as seven bits, bit 0 = Sunday; none means all. Numbers beyond 0 to 6 are left out.
+    """Return weekdays as seven bits, bit 0 = Sunday; none means all.
 
-    Raises ValueError when numbers are given and none of them is a weekday.
+    Numbers beyond 0 to 6 are ignored. Raise ValueError if numbers are given and none of them is a weekday.
     """
     mask = sum(1 << day for day in EVERY_DAY if day in weekdays or not weekdays)
     if not mask:
@@ -37,7 +37,7 @@ def weekday_mask(weekdays: Collection[int]) -> int:
 
 
 def weekdays_from_mask(mask: int) -> tuple[int, ...]:
-    """The weekdays of seven bits, bit 0 = Sunday, in ascending order."""
+    """Return the weekdays of seven bits, bit 0 = Sunday, in ascending order."""
     return tuple(day for day in range(7) if mask >> day & 1)
 
 
@@ -50,31 +50,34 @@ def next_expected(
     tolerance: timedelta = NO_TIME,
     usual_early: timedelta = NO_TIME,
 ) -> datetime:
-    """The planned instant that the next run has to keep, in UTC, always later than the last run.
+    """Return the slot that the next run must satisfy, in UTC, after the last run.
 
-    A run that begins less than `tolerance`, and less than a quarter of the interval, before a slot has done that
-    slot's work too; so has one that is not earlier than runs of this job usually are. A slot on a forbidden day moves
-    to the next allowed day at the same time of day; for intervals below a day the next slot on an allowed day takes
-    its place. Raises NoSlot when there is none.
+    A run that begins less than `tolerance`, and less than a quarter of the interval, before a slot also satisfies that
+    slot; so does one that is not earlier than this job's runs usually are (`usual_early`). A slot on an excluded day
+    moves to the next allowed day at the same time of day; for intervals below a day the next slot on an allowed day
+    replaces it. Raises NoSlot if there is none.
     """
     allowed = _allowed(weekdays)
     if not interval.size:
         raise NoSlot("the interval must be longer than zero")
     last_run_at, anchor_at = last_run_at.astimezone(UTC), anchor_at.astimezone(UTC)
     early = max(min(tolerance, interval.size / 4), usual_early)
-    # wire: the anchor alone, on an allowed day, counts from exactly one second after the run; other slots from later.
+    # wire: the anchor, on an allowed day, counts from exactly one second after the run; other slots from later.
     if early <= GRACE and anchor_at - last_run_at == GRACE and _weekday(anchor_at) in allowed:
         return anchor_at
     try:
         earliest_at = last_run_at + max(early, GRACE + timedelta.resolution)
-        return _planned(interval.first_index(anchor_at, earliest_at), anchor_at, interval, allowed)
+        return _slot(interval.first_index(anchor_at, earliest_at), anchor_at, interval, allowed)
     except OverflowError as error:
         raise NoSlot("the next expected run is out of the range of dates") from error
 
 
 @lru_cache(maxsize=256)
 def read_zone(text: str | None) -> tzinfo:
-    """Return the zone of an IANA name or of an offset such as `+05:30`; UTC for None. Raises ValueError."""
+    """Return the zone of an IANA name or an offset such as `+05:30`; UTC for None.
+
+    Raise ValueError.
+    """
     if not text:
         return UTC
     if text[0] in "+-":
@@ -87,9 +90,9 @@ def read_zone(text: str | None) -> tzinfo:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """When a job should run: a grid through `anchor_at` (UTC), on the days of `weekday_mask` (bit 0 = Sunday).
+    """A grid through `anchor_at` (UTC) on days of `weekday_mask` (bit 0 = Sunday).
 
-    Slots keep their time of day in `zone` (see `read_zone`), and the days are those of that zone. Runs usually begin
+    Slots have a fixed time of day in `zone` (see `read_zone`), and the days are those of that zone. Runs usually begin
     up to `early` before and up to `late` after their slot.
     """
 
@@ -101,7 +104,7 @@ class Schedule:
     late: timedelta = NO_TIME
 
     def next_after(self, run_at: datetime, tolerance: timedelta) -> datetime:
-        """Return the slot that the run after this one is expected at. Raises BadInterval, NoSlot."""
+        """Return the slot after a run, as `next_expected`. Raise BadInterval, NoSlot."""
         return self._instant(
             next_expected(
                 self._wall_clock(run_at),
@@ -114,7 +117,7 @@ class Schedule:
         )
 
     def slots_between(self, start_at: datetime, end_at: datetime, *, limit: int = 1000) -> list[datetime]:
-        """Return the slots from `start_at` on and before `end_at`, oldest first, the newest `limit`.
+        """Return the newest `limit` slots from `start_at` to `end_at`, oldest first.
 
         Raises BadInterval, NoSlot, and OverflowError at the end of the calendar.
         """
@@ -129,7 +132,7 @@ class Schedule:
         return [self._instant(slot) for slot in slots]
 
     def _wall_clock(self, instant: datetime) -> datetime:
-        """The time that the clock on the wall shows, as if it were UTC: the grid knows no summer time."""
+        """Return the local time as if it were UTC: the grid has no summer time."""
         return instant.astimezone(read_zone(self.zone)).replace(tzinfo=UTC) if self.zone else instant
 
     def _instant(self, wall_clock: datetime) -> datetime:
@@ -138,10 +141,10 @@ class Schedule:
         return wall_clock.replace(tzinfo=read_zone(self.zone)).astimezone(UTC)
 
 
-def planned_time(last_run_at: datetime | None, schedule: Schedule, *, tolerance: timedelta) -> datetime | None:
-    """Return the slot that is expected after the last run; None where the schedule gives none.
+def expected_time(last_run_at: datetime | None, schedule: Schedule, *, tolerance: timedelta) -> datetime | None:
+    """Return the slot that is expected after the last run; None if there is none.
 
-    Without a run it is the anchor. A bad interval makes this schedule unknown, and no other one.
+    Without a run it is the anchor. None also for an invalid interval, which must not affect other jobs.
     """
     if last_run_at is None:
         return schedule.anchor_at
@@ -154,9 +157,9 @@ def planned_time(last_run_at: datetime | None, schedule: Schedule, *, tolerance:
 def previous_slots(
     end_at: datetime, anchor_at: datetime, interval: Interval, weekdays: Collection[int] = (), *, count: int
 ) -> list[datetime]:
-    """The newest `count` planned slots before `end_at`, oldest first; fewer at the edge of the calendar.
+    """Return the newest `count` slots before `end_at`, oldest first.
 
-    Slots before the anchor count too: the grid has no beginning. Raises NoSlot when the job may never run.
+    Fewer at the limit of the calendar. Slots before the anchor count too. Raises NoSlot.
     """
     return sorted(islice(_slots_backwards(end_at, anchor_at, interval, weekdays), count))
 
@@ -170,16 +173,16 @@ def slots_between(
     *,
     limit: int = 1000,
 ) -> list[datetime]:
-    """The planned slots from `start_at` on and before `end_at`, oldest first; the newest `limit` if there are more.
+    """Return the slots from `start_at` on and before `end_at`, oldest first.
 
-    Raises NoSlot when the job may never run.
+    The newest `limit` if there are more. Raises NoSlot.
     """
     slots = _slots_backwards(end_at, anchor_at, interval, weekdays)
     return sorted(islice(takewhile(lambda slot: slot >= start_at, slots), limit))
 
 
 def _allowed(weekdays: Iterable[int]) -> frozenset[int]:
-    """The weekdays on which a job may run. Raises NoSlot when numbers are given and none of them is a weekday."""
+    """Return the allowed weekdays. Raise NoSlot if none of the numbers is a weekday."""
     given = frozenset(weekdays)
     allowed = given & EVERY_DAY if given else EVERY_DAY
     if not allowed:
@@ -191,14 +194,14 @@ def _weekday(instant: datetime) -> int:
     return instant.isoweekday() % 7
 
 
-def _planned(index: int, anchor_at: datetime, interval: Interval, allowed: frozenset[int]) -> datetime:
-    """Where the slot with this index really lies once forbidden days are left out."""
+def _slot(index: int, anchor_at: datetime, interval: Interval, allowed: frozenset[int]) -> datetime:
+    """Return the instant of the slot with an index, moved off excluded days."""
     slot = interval.after(anchor_at, index)
     while _weekday(slot) not in allowed:
         if interval.size >= DAY:
             slot += DAY
         else:
-            # Shorter than a day, so each day holds a slot: jump from day to day, not from slot to slot.
+            # Shorter than a day, so each day has a slot: skip whole days, not slots.
             slot = interval.after(anchor_at, interval.first_index(anchor_at, _midnight(slot) + DAY))
     return slot
 
@@ -206,7 +209,7 @@ def _planned(index: int, anchor_at: datetime, interval: Interval, allowed: froze
 def _slots_backwards(
     end_at: datetime, anchor_at: datetime, interval: Interval, weekdays: Collection[int]
 ) -> Iterator[datetime]:
-    """Planned slots before `end_at`, newest first, each once, to the edge of the calendar."""
+    """Yield slots before `end_at`, newest first, to the limit of the calendar."""
     allowed = _allowed(weekdays)
     if not interval.size:
         raise NoSlot("the interval must be longer than zero")
@@ -218,7 +221,7 @@ def _slots_backwards(
             if interval.size < DAY and _weekday(slot) not in allowed:
                 index = interval.first_index(anchor_at, _midnight(slot)) - 1
                 continue
-            slot = _planned(index, anchor_at, interval, allowed)
+            slot = _slot(index, anchor_at, interval, allowed)
             if slot < previous:
                 yield slot
                 previous = slot

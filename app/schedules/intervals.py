@@ -1,7 +1,7 @@
-"""How often a job runs: the text that people write, read into steps on the UTC calendar.
+"""Parse intervals such as `1D12h`, and add them to instants on the UTC calendar.
 
-Source: docs/compatibility/overdue.md#rule-a. One thing differs: months and years keep to the last day of a shorter
-month, and the n-th step is always counted from the anchor, so that a plan for the 31st does not drift.
+Source: docs/compatibility/overdue.md#rule-a. One thing differs: months and years use the last day of a shorter month,
+and the n-th step is always counted from the anchor, so that a schedule for the 31st does not drift.
 """
 
 import re
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 DAY = timedelta(days=1)
 MONTHS_IN = {"M": 1, "Y": 12}
-# A month counts as 30 days and a year as 365 wherever a length is asked for.
+# Length of a month and a year where a fixed length is needed.
 SIZES = {
     "s": timedelta(seconds=1),
     "m": timedelta(minutes=1),
@@ -27,7 +27,7 @@ SIZES = {
 # Mean length of a month in the Gregorian calendar, to find the n-th step by division.
 MEAN_MONTH = timedelta(days=146097) / 4800
 LONGEST = timedelta(days=365_000)
-# Enough for every length up to the longest, and no text can ask for gigantic numbers.
+# Sufficient for the longest interval, and limits the size of numbers.
 MOST_DIGITS = 12
 
 _PART = re.compile(r"([0-9]+)([smhDWMY])")
@@ -35,7 +35,7 @@ _STRICT = re.compile(r"[0-9smhDWMY]+")
 
 
 class BadInterval(ValueError):
-    """An interval text that cannot be understood. The message names the offending part."""
+    """Invalid interval text. The message names the invalid part."""
 
 
 class Token(NamedTuple):
@@ -47,7 +47,7 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True)
 class Interval:
-    """The distance between two planned runs, as the parts that were written, in their order."""
+    """The distance between two expected runs, as its parsed parts in order."""
 
     tokens: tuple[Token, ...]
 
@@ -58,19 +58,19 @@ class Interval:
 
     @property
     def days(self) -> float:
-        """The length in days; decides between stepping by days and by the interval itself."""
+        """The length in days; decides between steps of days and of the interval itself."""
         return self.size / DAY
 
     @cached_property
     def is_calendar(self) -> bool:
-        """Whether the length depends on where in the calendar it begins."""
+        """Whether the length depends on its position in the calendar."""
         return any(token.unit in MONTHS_IN for token in self.tokens)
 
     @cached_property
     def shifts(self) -> tuple[int | timedelta, ...]:
-        """The steps of one interval: whole months as numbers, exact lengths as timedeltas.
+        """The steps of one interval: months as integers, exact lengths as timedeltas.
 
-        Neighbours of a kind are one step, so that `1M1M` means two months and clamps once.
+        Neighbours of a kind are one step, so that `1M1M` means two months and is clamped once.
         """
         return tuple(
             sum(token.value * MONTHS_IN[token.unit] for token in run)
@@ -80,10 +80,10 @@ class Interval:
         )
 
     def after(self, anchor: datetime, count: int) -> datetime:
-        """The instant `count` intervals after the anchor (before it, if negative), in UTC.
+        """Return the instant `count` intervals after (or before) the anchor, in UTC.
 
-        Always counted from the anchor: 31 January + 1M is 28 February, + 2M is 31 March.
-        Raises OverflowError beyond the years 1 to 9999.
+        Always counted from the anchor: 31 January + 1M is 28 February, + 2M is 31 March. Raises OverflowError beyond
+        the years 1 to 9999.
         """
         instant = anchor.astimezone(UTC)
         for shift in self.shifts:
@@ -91,9 +91,9 @@ class Interval:
         return instant
 
     def first_index(self, anchor: datetime, instant: datetime) -> int:
-        """The smallest count for which `after(anchor, count)` is not before the instant.
+        """Return the smallest count with `after(anchor, count)` not before `instant`.
 
-        Found by division, however far away. Raises OverflowError as `after`, ZeroDivisionError for no length.
+        Computed by division. Raises OverflowError as `after`, ZeroDivisionError for length 0.
         """
         distance = instant.astimezone(UTC) - anchor.astimezone(UTC)
         if not self.is_calendar:
@@ -112,10 +112,10 @@ class Interval:
 
 @lru_cache(maxsize=1024)
 def parse_interval(text: str) -> Interval:
-    """Read an interval such as `1D12h`; digits alone are seconds. Other characters between the parts are skipped.
+    """Parse an interval such as `1D12h`; digits alone are seconds. Raise BadInterval.
 
-    Units are case-sensitive: s m h D W M Y, with `m` for minutes and `M` for months. Digits alone may be zero, as
-    in the reference; no plan can be made from that. Raises BadInterval.
+    Characters between the parts are ignored. Units are case-sensitive: s m h D W M Y, with `m` for minutes and `M` for
+    months. Digits alone may be zero, as in the original; no schedule can be made from that.
     """
     written = text.strip()
     if not written:
@@ -135,7 +135,10 @@ def parse_interval(text: str) -> Interval:
 
 
 def is_strict(text: str) -> bool:
-    """Whether an interval holds nothing but digits and units, so that nothing in it is skipped by the reader."""
+    """Return whether an interval has only digits and units.
+
+    Other characters are ignored by `parse_interval`.
+    """
     try:
         parse_interval(text)
     except BadInterval:
@@ -144,7 +147,7 @@ def is_strict(text: str) -> bool:
 
 
 def add_months(instant: datetime, count: int) -> datetime:
-    """Move by whole months; a day that the month does not have becomes its last one."""
+    """Add whole months; a day that the month lacks becomes its last one."""
     year, month = divmod(instant.year * 12 + instant.month - 1 + count, 12)
     if not 1 <= year <= 9999:
         raise OverflowError("the date is out of range")

@@ -1,4 +1,4 @@
-"""What people chose for each job: whom to tell, when it should run. A save touches only what it names."""
+"""Settings of jobs: notifications and schedule. A save changes only given fields."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -17,13 +17,13 @@ from app.plugin.errors import Conflict, NotFound
 from app.schedules import planning
 from app.schedules.grid import weekdays_from_mask
 
-# The name that stands for a server's own entry among its jobs.
+# The name of a server's own entry among its jobs.
 DEFAULTS_NAME = "__default__"
-# The audit log holds this many entries of one save in full.
+# Maximum number of changes of one save in an audit entry.
 AUDITED = 20
 ADDITIONAL = ("additional_event", "additional_emails", "additional_ntfy_topic")
 CHOSEN = ("expected_interval", "allowed_weekdays")
-PLANNING = (*CHOSEN, "overdue_tolerance")
+SCHEDULE_COLUMNS = (*CHOSEN, "overdue_tolerance")
 AUDIT_NAMES = {
     "notification_event": "notificationEvent",
     "ntfy": "ntfyEnabled",
@@ -42,21 +42,21 @@ Differences = dict[str, dict[str, Any]]
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """What a save names for one job: columns of `Job`, switches by kind of channel, the next planned run.
+    """The changes for one job: columns of `Job`, channel switches, next expected run.
 
-    Of a server's own entry only the additional destinations count; None there, and with a job, means "not set".
-    With `is_explicit` interval and weekdays are a choice even where they equal the default.
+    For a server's own entry only the additional destinations are used; None means "not set". With `is_explicit`
+    interval and weekdays are stored as a person's choice even if they equal the default.
     """
 
     columns: Mapping[str, Any] = field(default_factory=dict)
     switches: Mapping[str, bool] = field(default_factory=dict)
-    planned_at: datetime | None = None
+    expected_at: datetime | None = None
     is_explicit: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class StoredSettings:
-    """The jobs by key, and by key the servers that have defaults for their jobs."""
+    """The jobs by key, and the servers with defaults for their jobs by key."""
 
     jobs: Mapping[str, Job]
     servers: Mapping[str, Server]
@@ -64,7 +64,7 @@ class StoredSettings:
 
 @dataclass(frozen=True, slots=True)
 class AdditionalSaved:
-    """What a change of many came to: jobs, servers whose defaults changed, and the jobs that inherit these now."""
+    """Result of a bulk change: jobs, changed server defaults, inheriting jobs."""
 
     job_count: int
     server_count: int
@@ -72,12 +72,12 @@ class AdditionalSaved:
 
 
 def key_of(server_id: str, name: str) -> str:
-    """How the settings of a job are called on the wire."""
+    """Return the key of a job's settings in the API."""
     return f"{server_id}:{name}"
 
 
 def read_all(visible_server_ids: frozenset[str] | None) -> StoredSettings:
-    """The settings of all jobs on the servers that may be seen; None means all."""
+    """Return the settings of all jobs on the visible servers; None means all."""
     jobs = db.session.scalars(select(Job).order_by(Job.server_id, Job.name))
     servers = db.session.scalars(select(Server).order_by(Server.id))
     return StoredSettings(
@@ -91,7 +91,10 @@ def read_all(visible_server_ids: frozenset[str] | None) -> StoredSettings:
 
 
 def count_defaults(visible_server_ids: frozenset[str] | None) -> int:
-    """How many of the servers that may be seen have something that their jobs inherit; None means all."""
+    """Return the number of visible servers with defaults for their jobs.
+
+    None means all.
+    """
     is_set = or_(*(func.coalesce(getattr(Server, name), "") != "" for name in ADDITIONAL))
     statement = select(func.count()).select_from(Server).where(is_set)
     if visible_server_ids is not None:
@@ -100,7 +103,7 @@ def count_defaults(visible_server_ids: frozenset[str] | None) -> int:
 
 
 def list_servers(visible_server_ids: frozenset[str] | None) -> list[Server]:
-    """The servers that may be seen, with their jobs, by what people call them."""
+    """Return the visible servers with their jobs, by display name."""
     statement = select(Server).options(selectinload(Server.jobs))
     if visible_server_ids is not None:
         statement = statement.where(Server.id.in_(visible_server_ids))
@@ -110,9 +113,10 @@ def list_servers(visible_server_ids: frozenset[str] | None) -> list[Server]:
 def set_additional(
     job_ids: Collection[int], values: Mapping[str, str | None], *, actor: Actor, now: datetime
 ) -> AdditionalSaved:
-    """Give several jobs the same additional destinations; `values` holds some of ADDITIONAL, None is "not set".
+    """Set the additional destinations of several jobs.
 
-    Where all jobs of a server are meant, its defaults take the values, and the jobs inherit them.
+    `values` has some of ADDITIONAL, None is "not set". If all jobs of a server are given, its defaults are set and the
+    jobs inherit them.
     """
     changes: dict[str, JobChange] = {}
     server_count = inheriting_count = 0
@@ -129,7 +133,7 @@ def set_additional(
 
 
 def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -> AdditionalSaved:
-    """Take the additional destinations off several jobs, and off the defaults of their servers."""
+    """Clear the additional destinations of several jobs, and their servers' defaults."""
     changes: dict[str, JobChange] = {}
     servers = [server for server in list_servers(ALL_SERVERS) if any(job.id in job_ids for job in server.jobs)]
     nothing = JobChange(dict.fromkeys(ADDITIONAL))
@@ -141,7 +145,10 @@ def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -
 
 
 def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, now: datetime) -> None:
-    """Have every job of a server inherit its defaults, which may be emptied with it. Raises NotFound."""
+    """Let every job of a server inherit its defaults, optionally cleared.
+
+    Raise NotFound.
+    """
     server = next((server for server in list_servers(ALL_SERVERS) if server.id == server_id), None)
     if server is None:
         raise NotFound("Server not found")
@@ -151,12 +158,11 @@ def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, 
 
 
 def save(
-    changes: Mapping[str, JobChange], *, guesses_others_again: bool = False, actor: Actor, now: datetime
+    changes: Mapping[str, JobChange], *, resets_inferred_anchors: bool = False, actor: Actor, now: datetime
 ) -> list[str]:
-    """Store the settings of some jobs and servers, all or none; gives the keys that nobody has.
+    """Store the settings of some jobs and servers, all or none; return unknown keys.
 
-    With `guesses_others_again` the jobs that are not named keep what anybody chose for them, but a plan that was
-    only guessed is guessed anew.
+    With `resets_inferred_anchors` the other jobs keep all chosen values, but an inferred anchor is inferred again.
     """
     with writing() as session:
         fresh = {"populate_existing": True}
@@ -174,7 +180,7 @@ def save(
                 differences[key] = _change_job(jobs[key], change)
             else:
                 unknown.append(key)
-        if guesses_others_again:
+        if resets_inferred_anchors:
             for key in jobs.keys() - changes.keys():
                 planning.reset_inferred_anchor(jobs[key], jobs[key].server)
         names = {server.id: server.name for server in servers.values()}
@@ -191,15 +197,15 @@ def save(
 
 
 def keep_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
-    """Make what is learned of a job, or offered for an irregular one, its chosen schedule.
+    """Store the learned or suggested schedule of a job as chosen.
 
-    Raises NotFound, and Conflict where nothing is learned or offered.
+    Raises NotFound, and Conflict if nothing is learned or suggested.
     """
     _change_schedule(server_id, job_name, "kept", actor, now)
 
 
 def learn_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
-    """Drop the chosen schedule of a job, so that it is learned from its runs. Raises NotFound."""
+    """Delete the chosen schedule of a job, so that it is learned. Raise NotFound."""
     _change_schedule(server_id, job_name, "learned", actor, now)
 
 
@@ -212,7 +218,7 @@ def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, n
         before = {name: getattr(job, name) for name in CHOSEN}
         if choice == "learned":
             planning.learn_again(job, job.server)
-        elif not planning.keep_learned(job):
+        elif not planning.accept_learned(job):
             raise Conflict("No schedule has been learned for this job yet")
         job.overdue_alerted_at = None
         changed = {name: {"old": before[name], "new": getattr(job, name)} for name in CHOSEN}
@@ -222,8 +228,8 @@ def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, n
             "schedule": choice,
             "changes": _named(changed),
         }
-        place = {"target_type": "backup", "target_id": key_of(server_id, job_name)}
-        record_entry("schedule_updated", "config", now=now, actor=actor, details=details, **place)
+        target = {"target_type": "backup", "target_id": key_of(server_id, job_name)}
+        record_entry("schedule_updated", "config", now=now, actor=actor, details=details, **target)
 
 
 def _is_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> bool:
@@ -235,28 +241,31 @@ def _change_defaults(server: Server, change: JobChange) -> Differences:
 
 
 def _change_job(job: Job, change: JobChange) -> Differences:
-    # Before the interval changes: on the grid as it was when the time was read.
-    moves = change.planned_at is not None and not _is_known_slot(job, change.planned_at)
+    # Before the interval changes: the sent time refers to the previous grid.
+    moves = change.expected_at is not None and not _is_known_slot(job, change.expected_at)
     differences = _set(job, change.columns) | _switch(job, change.switches)
     is_chosen = any(name in (change.columns if change.is_explicit else differences) for name in CHOSEN)
     if is_chosen:
         planning.choose_interval(job, is_explicit=change.is_explicit)
     if moves:
-        job.schedule_anchor_at, job.schedule_source = change.planned_at, planning.PERSON
+        job.schedule_anchor_at, job.schedule_source = change.expected_at, planning.PERSON
         job.announced_next_at = job.learned_schedule = None
     elif is_chosen:
         planning.relearn(job, job.server)
-    replans = is_chosen or any(name in differences for name in PLANNING)
-    if moves or replans:
+    changes_schedule = is_chosen or any(name in differences for name in SCHEDULE_COLUMNS)
+    if moves or changes_schedule:
         planning.recalculate_next_run(job)
-    if not job.is_overdue_check_enabled or replans:
+    if not job.is_overdue_check_enabled or changes_schedule:
         job.overdue_alerted_at = None
     return differences
 
 
-def _is_known_slot(job: Job, planned_at: datetime) -> bool:
-    """Whether a time that was sent is no choice: programs send the whole map back, with times of some reports ago."""
-    return planned_at == job.next_expected_at or planning.is_on_grid(job, planned_at)
+def _is_known_slot(job: Job, expected_at: datetime) -> bool:
+    """Return whether a sent time is unchanged, not a choice.
+
+    Programs send the whole map back, with times of some reports ago.
+    """
+    return expected_at == job.next_expected_at or planning.is_on_grid(job, expected_at)
 
 
 def _set(row: Job | Server, values: Mapping[str, Any]) -> Differences:
@@ -279,7 +288,7 @@ def _switch(job: Job, switches: Mapping[str, bool]) -> Differences:
 
 
 def _account(differences: Mapping[str, Differences], server_names: Mapping[str, str]) -> dict[str, Any]:
-    """What the audit log tells of a save: the first entries that differ, with old and new values."""
+    """Return the details of a save for the audit log: the first changes, old and new."""
     changed = {key: found for key, found in list(differences.items())[:AUDITED] if found}
     if not changed:
         return {"message": "No changes"}
@@ -293,7 +302,7 @@ def _account(differences: Mapping[str, Differences], server_names: Mapping[str, 
 
 
 def _named(differences: Differences) -> Differences:
-    # Plugins name the switches of their kinds themselves.
+    # Plugins name the switches of their own kinds.
     named = {AUDIT_NAMES.get(name, f"{name}Enabled"): values for name, values in differences.items()}
     if "allowedWeekDays" in named:
         weekdays = named["allowedWeekDays"]

@@ -1,7 +1,7 @@
-"""Learn from the runs of a job when it runs: interval, time of day, weekdays, and how far runs stray from them.
+"""Learn a job's schedule from its runs: interval, time of day, weekdays, spread.
 
-Everything is computed in the wall clock time of the machine, so that a change to summer time moves nothing. Medians
-are used throughout: a run by hand or an outage does not move a schedule, and a changed habit does after four runs.
+Computed in the local time of the server, so that summer time has no effect. Medians are used throughout: a manual run
+or an outage does not change a schedule, and a new habit does after four runs.
 """
 
 from calendar import monthrange
@@ -20,44 +20,45 @@ from app.schedules.intervals import Interval, add_months, parse_interval
 
 FEWEST_RUNS = 4
 RUNS_IN_A_ROW = 3
-# From so many runs on, one in each slot says more than how far they are from it.
+# From this number of runs on, one in each slot is stronger evidence than their distance from it.
 COMPLETE_RUNS = 6
-# Runs that a schedule is learned from, the most that are tried first. Below a day, the weekend needs more of them.
+# Maximum number of runs for learning, the most that are tried first. Below a day, the weekend needs more of them.
 WINDOWS = (12, 8, 6, 5, 4)
 MOST_RUNS = 31
 DAY_S, HOUR_S = 86_400, 3_600
 SHORT_INTERVALS = (300, 600, 900, 1200, 1800, *(hours * HOUR_S for hours in (1, 2, 3, 4, 6, 8, 12)))
-# Others are told only from runs that keep close to them.
+# Other intervals are learned only from runs close to their slots.
 USUAL_SIZES = (*SHORT_INTERVALS, DAY_S, 2 * DAY_S, 7 * DAY_S, 14 * DAY_S)
 MONTHS = (1, 2, 3, 6, 12)
 MONTH_S = 30.44 * DAY_S
-# The share of the distances between neighbouring runs that have to be one interval.
+# The share of the distances between neighbouring runs that must equal the interval.
 LEAST_SHARE = 0.75
-# Runs that stray further from their slots, in median, follow no schedule; a third of the interval gives a sixth.
+# Runs with a larger median distance follow no schedule; uniformly random runs have a sixth of the interval.
 WIDEST_SPREAD, WIDEST_REGULAR_SPREAD, REGULAR_SHARE = 0.21, 0.25, 0.9
-# A schedule that was learned holds with less.
+# The limits for a schedule that was learned before are lower.
 SHARE_TO_KEEP, WIDEST_SPREAD_TO_KEEP = 0.65, 0.27
-# Shares of the interval. With more than the lower one only usual intervals are told from the runs.
+# Shares of the interval. Above the lower one only usual intervals are learned.
 WIDE_SPREAD, NARROW_SPREAD = 0.05, 0.02
-# Below this interval nights are longer than it; such a job is regular only if it runs at night as well.
+# Below this interval nights are longer than it; such a job is regular only if it also runs at night.
 NIGHTLY_S = 6 * HOUR_S
-# What a schedule allows a run to be late or early, at most, as a share of its interval.
+# Maximum lateness or earliness that a schedule allows, as a share of its interval.
 MOST_LATE, MOST_EARLY = 0.6, 0.5
 LEAST_LATE_S = 600
-# A job whose runs follow no schedule gets an offer after this many.
+# An irregular job gets a suggestion after this number of runs.
 FEWEST_TO_OFFER = 8
 LONGEST_HOLE, LONGEST_YOUNG_HOLE = 20, 4
 WEEKEND = {0, 6}
-# Runs that stray far may lie on any day: fewer weekdays are then no pattern.
+# Runs with a large spread may be on any day: fewer weekdays are then no pattern.
 FEWEST_WIDE_DAYS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedSchedule:
-    """What the newest `run_count` runs show. `anchor_at` is a slot, `weekdays` are seven bits of days in `zone`.
+    """The schedule of the newest `run_count` runs.
 
-    `spread_s` is the median distance of a run from its slot; `early_s` and `late_s` say how far from it a run may
-    begin. An irregular job has `at_least` alone: the interval within which nearly all of its runs followed.
+    `anchor_at` is a slot, `weekdays` are seven bits of days in `zone`. `spread_s` is the median distance of a run from
+    its slot; `early_s` and `late_s` say how far from it a run may begin. An irregular job has only `at_least`: the
+    interval within which nearly all of its runs followed.
     """
 
     interval: str
@@ -70,7 +71,7 @@ class LearnedSchedule:
     run_count: int
 
     def schedule(self) -> Schedule:
-        """Return it as a schedule to compute with."""
+        """Return it as a schedule for computations."""
         return Schedule(
             self.anchor_at,
             self.interval,
@@ -95,7 +96,7 @@ class LearnedSchedule:
 
     @classmethod
     def read(cls, stored: Mapping[str, Any] | None) -> "LearnedSchedule | None":
-        """Read a stored one; None for an offer, and for whatever else a restored database may hold."""
+        """Read a stored one; None for a suggestion or an invalid value."""
         try:
             values = {**stored} if stored else {}
             anchor_at = from_milliseconds(values.pop("anchor"))
@@ -112,9 +113,11 @@ _STORED = ("interval", "weekdays", "zone", "spread_s", "early_s", "late_s", "run
 
 @dataclass(frozen=True)
 class _Fit:
-    """A candidate laid over some runs, one for each slot: the nearest; `surplus` are those beside it.
+    """A candidate matched with runs: the nearest run per slot.
 
-    `steps` are the slots from one run to the next, `distances` what lies between a run and its slot, in seconds.
+    `surplus` are the others.
+
+    `steps` are the slots from one run to the next, `distances` from a run to its slot, in seconds.
     """
 
     interval: str
@@ -132,27 +135,30 @@ class _Fit:
 
     @cached_property
     def is_wide(self) -> bool:
-        """Whether the runs stray so far that only a usual interval can be told from them."""
+        """Whether the spread is so large that only a usual interval can be learned."""
         return self.spread > WIDE_SPREAD * self.size_s
 
     @property
     def is_narrow(self) -> bool:
-        """Whether the runs keep so close to their slots that any interval can be told from them, and from four."""
+        """Whether runs are so close to their slots that four suffice for any interval."""
         return self.spread <= NARROW_SPREAD * self.size_s
 
     @cached_property
     def near(self) -> float:
-        """How far from its slot a run agrees with the others; any distance where each slot has its one run."""
+        """The distance from a slot up to which a run agrees.
+
+        Unlimited with one run per slot.
+        """
         is_complete = len(self.slots) >= COMPLETE_RUNS and not self.surplus and all(step == 1 for step in self.steps)
         if self.is_wide or is_complete:
             return self.size_s
-        # Of four or five runs that stray, the median says little; one that was started by hand is still told apart.
+        # Of four or five runs with a large spread, the median is not reliable; a manual run is still recognised.
         few = 3.5 * fmean(map(abs, self.distances)) if len(self.slots) < COMPLETE_RUNS else 0.0
         return max(few, self.usual_distance)
 
     @property
     def usual_distance(self) -> float:
-        """How far from their slots runs usually are."""
+        """The usual distance of runs from their slots."""
         return max(3 * self.spread, min(900.0, self.size_s / 10), self.size_s / 25)
 
     @cached_property
@@ -161,15 +167,15 @@ class _Fit:
 
     @cached_property
     def good_steps(self) -> tuple[bool, ...]:
-        """Where one agreeing run follows another in the next slot."""
+        """Where an agreeing run follows another in the next slot."""
         pairs = pairwise(self.agreeing)
         return tuple(step == 1 and all(pair) for step, pair in zip(self.steps, pairs, strict=True))
 
     @cached_property
     def share(self) -> float:
-        """The share of the runs that followed another one as the candidate says.
+        """The share of the runs that followed another one in the next slot.
 
-        Runs beside many others that keep close to their time count little: they were started by hand.
+        Surplus runs beside many punctual ones count little: they were started manually.
         """
         surplus = self.surplus / 3 if self.is_narrow and len(self.slots) >= FEWEST_TO_OFFER else self.surplus
         return sum(self.good_steps) / (len(self.steps) + surplus)
@@ -180,7 +186,7 @@ class _Fit:
 
     @property
     def has_moved(self) -> bool:
-        """Whether the newest runs all lie on one side of their slots, further away than the others stray."""
+        """Whether the newest runs are all on one side of their slots, beyond the spread."""
         newest, near = self.distances[-FEWEST_RUNS:], self.usual_distance
         return all(each > near for each in newest) or all(each < -near for each in newest)
 
@@ -210,11 +216,13 @@ class _Fit:
 def learn(
     begins: Sequence[datetime], zone: str, *, is_zone_known: bool = True, before: LearnedSchedule | None = None
 ) -> LearnedSchedule | None:
-    """Return the schedule that the begins of runs (oldest first, UTC) follow; None where fewer than four agree.
+    """Return the schedule of runs (start times, oldest first, UTC).
 
-    `zone` is that of the machine: an IANA name or an offset such as `+05:30`; where it is only assumed to hold
-    (`is_zone_known`), an hour is allowed for summer time. `before` is what was learned before: it holds until the runs
-    contradict it.
+    None if irregular.
+
+    At least four runs must agree. `zone` is that of the server: an IANA name or an offset such as `+05:30`; if it is
+    only assumed (`is_zone_known`), an hour is allowed for summer time. `before` is the previously learned schedule: it
+    remains until the runs contradict it.
     """
     clock = read_zone(zone)
     fit = _find_fit([_wall_clock_s(instant, clock) for instant in begins[-MOST_RUNS:]], before)
@@ -225,7 +233,7 @@ def _find_fit(times: Sequence[float], before: LearnedSchedule | None) -> _Fit | 
     if len(times) < FEWEST_RUNS:
         return None
     fit = _fit_before(before, times[-WINDOWS[0] :])
-    # Nothing to search for where the newest runs came one in each slot, as they should.
+    # No search is needed if the newest runs were one per slot, as expected.
     if fit is not None and len(times) >= WINDOWS[0] and fit.share == 1 and fit.is_narrow and fit.is_current:
         return _widened(fit, times)
     for index, count in enumerate(_windows(times)):
@@ -233,7 +241,7 @@ def _find_fit(times: Sequence[float], before: LearnedSchedule | None) -> _Fit | 
         fit = _best_fit(newest, times)
         if fit is not None and fit.has_moved and count > FEWEST_RUNS:
             fit = _best_fit(newest[-FEWEST_RUNS:], newest[-FEWEST_RUNS:])
-        # What a few of the runs show, and more of them do not, has to be plain.
+        # A pattern in few runs that more runs do not show must be strict.
         is_plain = fit is not None and fit.is_narrow and (fit.size_s in USUAL_SIZES or fit.size_s % DAY_S == 0)
         if fit is not None and fit.agrees and (is_plain or not index or count >= WINDOWS[0]):
             return _widened(fit, times)
@@ -242,7 +250,10 @@ def _find_fit(times: Sequence[float], before: LearnedSchedule | None) -> _Fit | 
 
 
 def _fit_before(before: LearnedSchedule | None, times: Sequence[float]) -> _Fit | None:
-    """Lay what was learned before over some runs; None for months, whose length changes."""
+    """Match the previously learned schedule with runs.
+
+    None for months, whose length changes.
+    """
     if before is None or before.interval[-1] in "MY":
         return None
     size = round(parse_interval(before.interval).size.total_seconds())
@@ -250,9 +261,9 @@ def _fit_before(before: LearnedSchedule | None, times: Sequence[float]) -> _Fit 
 
 
 def steady_time(begins: Sequence[datetime], interval: Interval) -> datetime | None:
-    """Return the newest of three runs in a row that began at one place of the grid; None where they did not.
+    """Return the newest of three consecutive runs at one phase of the grid, or None.
 
-    It is a better guess for the anchor than the first run, which is often started by hand.
+    A better anchor than the first run, which is often started manually.
     """
     newest = begins[-RUNS_IN_A_ROW:]
     if len(newest) < RUNS_IN_A_ROW or interval.is_calendar or not interval.size:
@@ -266,14 +277,14 @@ def steady_time(begins: Sequence[datetime], interval: Interval) -> datetime | No
 
 
 def steady_within(interval: Interval) -> timedelta:
-    """Return how far from a place of the grid runs may begin to be there: a quarter of an hour of a day."""
+    """Return the maximum distance for `steady_time`: a quarter of an hour per day."""
     return interval.size / 96
 
 
 def usual_distance(begins: Sequence[datetime]) -> str | None:
-    """Return the interval, in whole days, within which an irregular job usually runs again; None with too few runs.
+    """Return the interval, in whole days, within which an irregular job usually runs.
 
-    One pause in eight may be longer.
+    One pause in eight may be longer. None with too few runs.
     """
     if len(begins) < FEWEST_TO_OFFER:
         return None
@@ -293,7 +304,10 @@ def _best_fit(times: Sequence[float], known: Sequence[float]) -> _Fit | None:
 
 
 def _fits(times: Sequence[float], known: Sequence[float]) -> Iterator[_Fit]:
-    """Lay all intervals that come into question over some runs; `known` are those before them as well."""
+    """Yield all possible intervals matched with the runs.
+
+    `known` also includes the runs before them.
+    """
     gaps = sorted(later - earlier for earlier, later in pairwise(times))
     usual = gaps[: max(len(gaps) * 4 // 5, 1)]
     lengths = {median(gaps), sum(usual) / len(usual), sum(gaps) / len(gaps)}
@@ -309,14 +323,14 @@ def _fits(times: Sequence[float], known: Sequence[float]) -> Iterator[_Fit]:
 
 
 def _may_be(fit: _Fit, size: int) -> bool:
-    """Whether an interval may be told from these runs: one that few people choose only from runs that show it well."""
+    """Return whether an interval may be learned: rare ones need strong evidence."""
     if size in USUAL_SIZES:
         return True
     return fit.is_narrow and (size % DAY_S == 0 or size < DAY_S / 2 or len(fit.slots) >= COMPLETE_RUNS)
 
 
 def _sizes(length: float) -> Iterator[int]:
-    """Intervals of an exact length that are near a distance between runs, in seconds."""
+    """Yield intervals of an exact length, in seconds, near a distance between runs."""
     yield from (size for size in SHORT_INTERVALS if 0.55 * length <= size <= 1.8 * length)
     unit = HOUR_S if length > 2 * HOUR_S else 300
     if unit < length < 4 * DAY_S:
@@ -338,7 +352,10 @@ def _fit(times: Sequence[float], size: int) -> _Fit:
 
 
 def _nearest(times: Sequence[float], numbers: Sequence[int], slots: Sequence[float]) -> dict[int, tuple[float, float]]:
-    """Give slot and distance of one run for each number of a slot: one by hand beside it says nothing of it."""
+    """Return slot and distance of the nearest run for each slot number.
+
+    Other runs of a slot are ignored: they were started manually.
+    """
     nearest: dict[int, tuple[float, float]] = {}
     for each, number, slot in zip(times, numbers, slots, strict=True):
         if number not in nearest or abs(each - slot) < abs(nearest[number][1]):
@@ -353,10 +370,12 @@ def _laid(interval: str, size: float, anchor: float, nearest: Mapping[int, tuple
 
 
 def _without_days(fit: _Fit, known: _Fit) -> Iterator[_Fit]:
-    """Leave out weekdays on which nothing ran at its time: never, or not the last two times.
+    """Yield fits without weekdays on which nothing ran on time.
 
-    `known` is the same for all runs that are known. In the first two weeks once is enough for a weekend, and where
-    several days of each week are left out.
+    That is never, or not the last two times.
+
+    `known` is the fit of all known runs. In the first two weeks once is enough for a weekend, and if several days of
+    each week are left out.
     """
     hit, past = _days_of(known)
     lately = {weekday for weekday, days in past.items() if len(days) >= 2 and not hit & set(days[:2])}
@@ -372,13 +391,13 @@ def _without_days(fit: _Fit, known: _Fit) -> Iterator[_Fit]:
         if fit.is_wide and len(allowed) < FEWEST_WIDE_DAYS:
             continue
         restricted = _on_days(fit, allowed)
-        # With few runs a hole says as little of weekdays as of anything.
+        # With few runs a gap is no evidence, for weekdays as for all else.
         if len(fit.slots) >= WINDOWS[0] or all(step == 1 for step in restricted.steps):
             yield restricted
 
 
 def _days_of(fit: _Fit) -> tuple[set[int], dict[int, range]]:
-    """Give the days on which a run came at its time, and of each weekday the days so far, newest first."""
+    """Return days with a punctual run, and all days by weekday, newest first."""
     agreeing = zip(fit.slots, fit.distances, strict=True)
     hit = {_day(slot) for slot, distance in agreeing if fit.is_wide or abs(distance) <= fit.usual_distance}
     first, last = _day(fit.slots[0]), _day(fit.slots[-1])
@@ -386,7 +405,7 @@ def _days_of(fit: _Fit) -> tuple[set[int], dict[int, range]]:
 
 
 def _on_days(fit: _Fit, allowed: frozenset[int]) -> _Fit:
-    """Restrict a fit to some weekdays: its steps count the slots on these alone."""
+    """Restrict a fit to some weekdays: its steps count the slots on these only."""
     if allowed == EVERY_DAY:
         return fit
     steps = tuple(_allowed_steps(earlier, later, fit.size_s, allowed) for earlier, later in pairwise(fit.slots))
@@ -399,7 +418,10 @@ def _allowed_steps(earlier: float, later: float, size: float, allowed: frozenset
 
 
 def _monthly_fits(times: Sequence[float], months: int) -> Iterator[_Fit]:
-    """Lay slots on one day of the month over some runs; a shorter month has its last day."""
+    """Yield fits with slots on one day of the month.
+
+    A shorter month uses its last day.
+    """
     interval = f"{months}M" if months < 12 else "1Y"
     days = sorted(_at(each).day for each in times)
     clock_time = _circular_median([each % DAY_S for each in times], DAY_S)
@@ -411,7 +433,10 @@ def _monthly_fits(times: Sequence[float], months: int) -> Iterator[_Fit]:
 
 
 def _month_to_count_from(newest: datetime, months: int, day: int) -> datetime:
-    """A month in step with the newest run that has this day, so that 31 January + 1M is the end of February."""
+    """Return a month in step with the newest run that has this day.
+
+    So 31 January + 1M is the end of February.
+    """
     in_step = [month for month in range(1, 13) if (month - newest.month) % months == 0]
     month = next((month for month in in_step if monthrange(newest.year, month)[1] >= day), newest.month)
     return datetime(newest.year, month, min(day, monthrange(newest.year, month)[1]), tzinfo=UTC)
@@ -427,7 +452,7 @@ def _months_after(base: datetime, count: int) -> float:
 
 
 def _widened(fit: _Fit, times: Sequence[float]) -> _Fit:
-    """Lay the interval over all runs, where they agree: the more there are, the better is known how far they stray."""
+    """Match the interval with all runs if they agree: more runs give a better spread."""
     if len(times) == len(fit.slots) or fit.interval[-1] in "MY":
         return fit
     wide = _on_days(_fit(times, round(fit.size_s)), fit.weekdays)
@@ -435,7 +460,7 @@ def _widened(fit: _Fit, times: Sequence[float]) -> _Fit:
 
 
 def _finished(fit: _Fit, zone: str, clock: tzinfo, *, is_zone_known: bool) -> LearnedSchedule:
-    # Summer time may move the runs of a machine by an hour where its zone is not known, or shorter than daily ones.
+    # Summer time may move runs by an hour if the zone of the server is unknown, or the interval is below a day.
     is_steady = fit.size_s >= DAY_S and is_zone_known
     late = max(_reach(fit.distances, fit), LEAST_LATE_S if is_steady else HOUR_S)
     early = max(_reach([-each for each in fit.distances], fit), 0 if is_steady else HOUR_S)
@@ -452,7 +477,10 @@ def _finished(fit: _Fit, zone: str, clock: tzinfo, *, is_zone_known: bool) -> Le
 
 
 def _reach(distances: Sequence[float], fit: _Fit) -> float:
-    """How far runs may be expected to stray in one direction; a single one that strayed further is soon forgotten."""
+    """Return how far runs may deviate in one direction.
+
+    Single outliers are soon forgotten.
+    """
     if fit.is_wide:
         return fit.size_s
     if len(distances) < COMPLETE_RUNS:
@@ -460,13 +488,13 @@ def _reach(distances: Sequence[float], fit: _Fit) -> float:
     else:
         usual = sorted(distances)[-2 if fit.is_narrow else -1]
     newest = max(distances[1 - FEWEST_RUNS :])
-    # Few runs may lie close to each other by chance.
+    # Few runs may be close to each other by chance.
     by_spread = (3 + 36 / len(distances)) * fit.spread
     return max(usual * (1 + FEWEST_TO_OFFER / len(distances)), newest * 1.25, by_spread)
 
 
 def _circular_median(values: Iterable[float], size: float) -> float:
-    """The median of numbers on a circle, cut open where it is emptiest."""
+    """Return the median of numbers on a circle, cut at its largest gap."""
     ordered = sorted(values)
     gaps = [later - earlier for earlier, later in pairwise([*ordered, ordered[0] + size])]
     cut = gaps.index(max(gaps)) + 1
@@ -482,7 +510,7 @@ def _at(seconds: float) -> datetime:
 
 
 def _wall_clock_s(instant: datetime, clock: tzinfo) -> float:
-    """Seconds since 1970 as the clock on the wall shows them."""
+    """Return the local time as seconds since 1970."""
     return instant.astimezone(clock).replace(tzinfo=UTC).timestamp()
 
 

@@ -1,4 +1,4 @@
-"""The schedule of a job in words: where it comes from, and what its runs show."""
+"""Settings tab of backup monitoring, and texts about the schedule of a job."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ from app.core.settings import store as settings_store
 from app.database import external_monitor
 from app.database.monitoring_form import SelfMonitoringForm, self_monitoring_form
 from app.notifications import settings as notifications_settings
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.schedules import job_settings, overdue_check, planning
 from app.schedules.grid import read_zone, weekday_mask, weekdays_from_mask
 from app.schedules.intervals import BadInterval, is_strict, parse_interval
@@ -48,7 +48,7 @@ SHORT_UNITS = "smh"
 
 @dataclass(frozen=True, slots=True)
 class ScheduleWords:
-    """A sentence about the schedule that holds, and the offer for an irregular job, empty without one."""
+    """Texts on the current schedule, and the suggestion for an irregular job or ""."""
 
     text: str
     is_learned: bool
@@ -56,7 +56,7 @@ class ScheduleWords:
 
 
 def schedule_words(job: Any) -> ScheduleWords:
-    """The schedule of a job in words; `job` has the attributes of `Job`."""
+    """Return the texts on a job's schedule; `job` has the attributes of `Job`."""
     source, learned = planning.source_of(job), planning.learned_of(job)
     every = every_text(job.expected_interval)
     if source == "learned" and learned is not None:
@@ -82,7 +82,10 @@ def schedule_words(job: Any) -> ScheduleWords:
 
 
 def when_text(learned: LearnedSchedule) -> str:
-    """When a job runs, as part of a sentence: `every day at 05:30`, `Mon, Wed, Fri at 05:30`."""
+    """Return when a job runs, as part of a sentence.
+
+    Examples: `every day at 05:30`, `Mon, Wed, Fri at 05:30`.
+    """
     if learned.interval[-1] in SHORT_UNITS:
         return every_text(learned.interval)
     at = learned.anchor_at.astimezone(read_zone(learned.zone))
@@ -119,12 +122,12 @@ def _learned_text(learned: LearnedSchedule) -> str:
 
 @lru_cache
 def _day_names(width: Literal["abbreviated", "wide"], locale: Locale) -> tuple[str, ...]:
-    """Monday to Sunday."""
+    """Return the names of Monday to Sunday."""
     names = get_day_names(width, locale=locale)
     return tuple(names[day] for day in range(7))
 
 
-# What the tab of backup monitoring shows and takes: how often and on which days each job should run.
+# The form: interval, weekdays and grace period of each job
 
 CUSTOM = ""
 UNITS: Mapping[str, LazyString] = {
@@ -136,7 +139,7 @@ UNITS: Mapping[str, LazyString] = {
     "M": lazy("Months"),
     "Y": lazy("Years"),
 }
-# From Sunday on, as they are kept.
+# From Sunday on, as stored.
 WEEKDAYS = (
     (lazy("Sun"), lazy("Sunday")),
     (lazy("Mon"), lazy("Monday")),
@@ -146,7 +149,7 @@ WEEKDAYS = (
     (lazy("Fri"), lazy("Friday")),
     (lazy("Sat"), lazy("Saturday")),
 )
-# The file is for programs too, so its words are the same in all languages.
+# The file is also for programs, so its texts are the same in all languages.
 ENGLISH_WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
 TOLERANCE_WORDS: Mapping[str, LazyString] = {
     "no_tolerance": lazy_pgettext("tolerance", "None"),
@@ -200,9 +203,10 @@ NOT_AVAILABLE = "N/A"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What a row of the form holds: switch, number and unit or a custom interval, weekdays (0 = Sunday), grace period.
+    """A row of the form: switch, interval, weekdays (0 = Sunday), grace period.
 
-    `tolerance` is a name of `TOLERANCES`; empty for the global grace period.
+    The interval is a number with a unit, or custom. `tolerance` is a name of `TOLERANCES`; "" for the global grace
+    period.
     """
 
     is_on: bool
@@ -213,18 +217,24 @@ class Entry:
 
     @property
     def interval(self) -> str:
-        """The interval as it is kept."""
+        """The interval as stored."""
         return f"{self.count}{self.unit}"
 
     @property
     def state(self) -> str:
-        """The row as one word, which comes back with the form: so a save changes only what a person changed."""
+        """The row as a string that the form returns.
+
+        A save then changes only edited rows.
+        """
         return f"{int(self.is_on)}|{self.interval}|{''.join(map(str, self.weekdays))}|{self.tolerance}"
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A job with what is expected of it, and how it stands; `problem` is what is wrong with what was entered."""
+    """A job with its settings and state.
+
+    `problem` is the error of the entered values.
+    """
 
     server: Server
     job: Job
@@ -234,19 +244,19 @@ class Row:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether it should have reported."""
+        """Whether it is overdue."""
         return self.status is not None and self.status.is_overdue
 
     @property
     def words(self) -> str:
-        """What the filter looks at."""
+        """The text that the filter searches."""
         server = self.server
         return f"{server.name} {server.alias} {server.note} {self.job.name}".casefold()
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """The jobs that this person may see, filtered and sorted, and what holds for all of them."""
+class MonitoringPage:
+    """The jobs that the user may see, filtered and sorted, and the global settings."""
 
     rows: tuple[Row, ...]
     query: str
@@ -259,22 +269,22 @@ class Board:
 
     @property
     def problem_count(self) -> int:
-        """How many rows were refused."""
+        """The number of rows with errors."""
         return sum(bool(row.problem) for row in self.rows)
 
     def aria_sort(self, column: str) -> str:
-        """A column's state in the words of ARIA."""
+        """Return a column's state as `aria-sort`."""
         if self.sort.removeprefix("-") != column:
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
 
     def next_sort(self, column: str) -> str:
-        """What a click on a column's head asks for."""
+        """Return the sorting after a click on a column."""
         return f"-{column}" if self.sort == column else column
 
 
-def build_board(visible: frozenset[str] | None, arguments: Mapping[str, str], now: datetime) -> Board:
-    """All jobs with what is expected of them."""
+def build_page(visible: frozenset[str] | None, arguments: Mapping[str, str], now: datetime) -> MonitoringPage:
+    """Build the page: all jobs with their settings."""
     query, sort = arguments.get("q", "").strip()[:200], arguments.get("sort", "server")
     sort = sort if sort.removeprefix("-") in SORTS else "server"
     statuses = {job.job_id: job for job in overview.overview(now, visible).jobs}
@@ -284,7 +294,7 @@ def build_board(visible: frozenset[str] | None, arguments: Mapping[str, str], no
         for job in server.jobs
     ]
     wanted = query.casefold()
-    return Board(
+    return MonitoringPage(
         tuple(_sorted([row for row in rows if wanted in row.words], sort)),
         query,
         sort,
@@ -297,14 +307,14 @@ def build_board(visible: frozenset[str] | None, arguments: Mapping[str, str], no
 
 
 def entry_of(job: Job | JobStatus) -> Entry:
-    """What is stored for a job, as the form shows it."""
+    """Return the stored settings of a job as form values."""
     count, unit = _split(job.expected_interval)
     weekdays = weekdays_from_mask(job.allowed_weekdays)
     return Entry(job.is_overdue_check_enabled, count, unit, weekdays, job.overdue_tolerance or "")
 
 
 def entry_that_holds(job: JobStatus) -> Entry:
-    """The schedule that holds for a job, as the form shows it: what is learned stands in place of the default."""
+    """Return a job's current schedule as form values: learned instead of default."""
     entry, learned = entry_of(job), planning.learned_of(job)
     if learned is None:
         return entry
@@ -313,7 +323,7 @@ def entry_that_holds(job: JobStatus) -> Entry:
 
 
 def read_entry(form: MultiDict[str, str], name: str) -> Entry:
-    """What was entered for the job with an id."""
+    """Return the entered values for the job with an id."""
     unit = form.get(f"unit.{name}", "D")
     days = {int(day) for day in form.getlist(f"day.{name}") if day in "0123456"}
     count = "".join(form.get(f"count.{name}", "").split())
@@ -328,15 +338,15 @@ def read_entry(form: MultiDict[str, str], name: str) -> Entry:
 
 
 def problem_of(entry: Entry) -> str:
-    """What is wrong with an entry, in a sentence; nothing where all is well."""
+    """Return the error of an entry as a sentence, or ""."""
     text = entry.interval.strip()
     if not entry.weekdays:
         return _("Select at least one day.")
     if entry.unit != CUSTOM and not (entry.count.isascii() and entry.count.isdigit() and entry.count.strip("0")):
         return _("The interval must be a whole number greater than 0.")
-    stranger = next((sign for sign in text if sign not in "0123456789smhDWMY"), None)
-    if stranger is not None:
-        return _("“%(sign)s” is not allowed in an interval. Enter one such as 1D2h30m.", sign=stranger)
+    char = next((char for char in text if char not in "0123456789smhDWMY"), None)
+    if char is not None:
+        return _("“%(sign)s” is not allowed in an interval. Enter one such as 1D2h30m.", sign=char)
     try:
         interval = parse_interval(text)
     except BadInterval:
@@ -347,9 +357,9 @@ def problem_of(entry: Entry) -> str:
 
 
 def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapping[int, tuple[Entry, str]]:
-    """Store what differs between a form and what it was drawn with, all or nothing.
+    """Store the rows that the user changed, all or none.
 
-    Gives what was refused: by the id of the job what was entered, and what is wrong with it.
+    Returns the rejected rows: by the id of the job the entered values and the error.
     """
     jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
     changes: dict[str, JobChange] = {}
@@ -371,7 +381,7 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapp
 
 
 def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor: Actor, now: datetime) -> None:
-    """Store what was entered for one job, as far as it differs. Raises AppError saying what is wrong."""
+    """Store the changed values of one job. Raise AppError with the error."""
     entry, was = read_entry(form, "job"), form.get("was", "")
     if problem := problem_of(entry):
         raise AppError(problem, field="interval")
@@ -380,55 +390,61 @@ def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor:
 
 
 def weekdays() -> list[tuple[int, LazyString, LazyString]]:
-    """The weekdays (0 = Sunday) with their short and long names, from the first day of the person's week on."""
+    """Return the weekdays (0 = Sunday) with short and long names.
+
+    The first one is the first day of the week of the user's language.
+    """
     first = first_weekday()
     return [(day % 7, *WEEKDAYS[day % 7]) for day in range(first, first + 7)]
 
 
 def first_weekday() -> int:
-    """The day that the person's weeks begin with, counted from Sunday."""
+    """Return the first day of the user's week, counted from Sunday."""
     return (preferences.of(current_user).first_weekday(str(get_locale())) + 1) % 7
 
 
-def with_refused(board: Board, refused: Mapping[int, tuple[Entry, str]]) -> Board:
-    """The board with what was entered and refused in its rows."""
+def with_rejected(page: MonitoringPage, refused: Mapping[int, tuple[Entry, str]]) -> MonitoringPage:
+    """Return the page with rejected values and errors in its rows."""
     rows = [
         replace(row, entry=refused[row.job.id][0], problem=refused[row.job.id][1]) if row.job.id in refused else row
-        for row in board.rows
+        for row in page.rows
     ]
-    return replace(board, rows=tuple(rows))
+    return replace(page, rows=tuple(rows))
 
 
 def check_all_jobs(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> OverdueStatistics:
-    """Look for late jobs of these servers at once, as the schedule does for all."""
-    overdue_check.replan_all(visible_server_ids)
+    """Check these servers' jobs now, as the scheduled task does for all."""
+    overdue_check.recalculate_all(visible_server_ids)
     found = overdue_check.check_overdue(now, visible_server_ids)
     details = {
         "checkedBackups": found.checked_count,
         "overdueBackupsFound": found.overdue_count,
-        "notificationsSent": found.told_count,
+        "notificationsSent": found.notified_count,
     }
     record_entry("overdue_check_manual", "system", now=now, actor=actor, details=details)
     return found
 
 
 def reset_alerts(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> None:
-    """Forget who was told of which lateness of these servers, so that the next check tells again."""
+    """Reset the overdue alerts of these servers.
+
+    The next check notifies again.
+    """
     overdue_check.reset_alerts(visible_server_ids)
     details = {"message": "Overdue backup notification timestamps cleared successfully"}
     record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details=details)
 
 
-def csv_file(board: Board, first_weekday: int) -> Iterator[str]:
-    """The rows as they are filtered and sorted, a line each; `first_weekday` counts from Sunday."""
+def csv_file(page: MonitoringPage, first_weekday: int) -> Iterator[str]:
+    """Yield the filtered and sorted rows as CSV; `first_weekday` counts from Sunday."""
     yield csv_line(HEAD) + "\r\n"
-    for row in board.rows:
+    for row in page.rows:
         job, order = row.job, [(first_weekday + offset) % 7 for offset in range(7)]
         allowed = weekdays_from_mask(job.allowed_weekdays)
         yield (
             csv_line(
                 (
-                    _iso(board.now),
+                    _iso(page.now),
                     row.server.display_name,
                     row.server.id,
                     job.name,
@@ -450,7 +466,7 @@ def csv_file(board: Board, first_weekday: int) -> Iterator[str]:
 
 
 def _split(interval: str) -> tuple[str, str]:
-    """An interval as number and unit; one of several parts, or of seconds, is a custom one."""
+    """Return an interval as number and unit; compound ones and seconds are custom."""
     count, unit = interval[:-1], interval[-1:]
     is_simple = unit in UNITS and unit != CUSTOM and count.isascii() and count.isdigit()
     return (count, unit) if is_simple else (interval, CUSTOM)
@@ -487,33 +503,33 @@ def _weekday(at: datetime | None) -> str:
     return NOT_AVAILABLE if at is None else ENGLISH_WEEKDAYS[at.astimezone(UTC).isoweekday() % 7]
 
 
-# Views of the tab of backup monitoring.
+# Views
 
 TAB = "monitoring"
 
 
 def show() -> ResponseReturnValue:
-    """How often each job should run, and when it is late."""
-    return _show(build_board(visible_server_ids(), request.args, runtime.now()))
+    """Show the monitoring settings of all jobs."""
+    return _show(build_page(visible_server_ids(), request.args, runtime.now()))
 
 
 @settings_bp.post("/monitoring")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_monitoring() -> ResponseReturnValue:
-    """Store the rows that differ, and look for late jobs."""
+    """Store the changed rows, and check for overdue jobs."""
     refused = save_rows(request.form, actor=actor(), now=runtime.now())
     if refused:
-        board = build_board(visible_server_ids(), request.form, runtime.now())
-        return _show(with_refused(board, refused)), 400
+        page = build_page(visible_server_ids(), request.form, runtime.now())
+        return _show(with_rejected(page, refused)), 400
     flash(_("Saved."), "success")
     _check()
     return _back()
 
 
 @settings_bp.post("/monitoring/rules")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_rules() -> ResponseReturnValue:
-    """Store what holds for all jobs: tolerance, how often is checked, how often lateness is told again."""
+    """Store the global settings: grace period, check interval, repeated alerts."""
     form, who, now = request.form, actor(), runtime.now()
     if form.get("tolerance") in TOLERANCES:
         notifications_settings.save_tolerance(form["tolerance"], actor=who, now=now)
@@ -521,21 +537,21 @@ def save_rules() -> ResponseReturnValue:
         notifications_settings.save_frequency(form["frequency"], actor=who, now=now)
     if form.get("interval") in control.PRESETS:
         control.choose_interval(form["interval"], actor=who, now=now)
-        control.take_over()
+        control.apply_settings()
     flash(_("Saved."), "success")
     return _back()
 
 
 @settings_bp.post("/monitoring/check")
 def check_now() -> ResponseReturnValue:
-    """Look for late jobs now."""
+    """Check for overdue jobs now."""
     _check()
     return _back()
 
 
 @settings_bp.post("/monitoring/reset")
 def forget_alerts() -> ResponseReturnValue:
-    """Forget who was told of which lateness."""
+    """Reset the overdue alerts."""
     reset_alerts(actor(), visible_server_ids(), runtime.now())
     flash(_("The next check will alert again for every overdue job."), "success")
     return _back()
@@ -543,9 +559,9 @@ def forget_alerts() -> ResponseReturnValue:
 
 @settings_bp.get("/monitoring.csv")
 def monitoring_file() -> ResponseReturnValue:
-    """The table as it is filtered and sorted, as a file."""
+    """Download the filtered and sorted table."""
     now = runtime.now()
-    lines = csv_file(build_board(visible_server_ids(), request.args, now), first_weekday())
+    lines = csv_file(build_page(visible_server_ids(), request.args, now), first_weekday())
     name = f"backup-monitoring-{now:%Y-%m-%d}.csv"
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     return Response("".join(lines), mimetype="text/csv", headers=headers)
@@ -554,19 +570,22 @@ def monitoring_file() -> ResponseReturnValue:
 def _check() -> None:
     found = check_all_jobs(actor(), visible_server_ids(), runtime.now())
     late = ngettext("%(num)s job overdue", "%(num)s jobs overdue", found.overdue_count)
-    told = ngettext("%(num)s new alert", "%(num)s new alerts", found.told_count)
+    notified = ngettext("%(num)s new alert", "%(num)s new alerts", found.notified_count)
     checked = ngettext("%(num)s job checked", "%(num)s jobs checked", found.checked_count)
-    flash(f"{checked}; {late}; {told}.", "success")
+    flash(f"{checked}; {late}; {notified}.", "success")
 
 
 @settings_bp.post("/monitoring/self")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_self_monitoring() -> ResponseReturnValue:
-    """Store the limit for free disk space and the external monitor; with `then=ping` send a ping at once."""
+    """Store the limit for free disk space and the external monitor.
+
+    `then=ping` also pings.
+    """
     form = self_monitoring_form(is_sent=True)
     is_dropped = form.attempt(actor(), runtime.now())
     if is_dropped is None:
-        return _show(build_board(visible_server_ids(), {}, runtime.now()), form), 400
+        return _show(build_page(visible_server_ids(), {}, runtime.now()), form), 400
     flash(_("Saved."), "success")
     if is_dropped:
         flash(_("The stored token was removed because the URL points to another host. Enter it again."), "warning")
@@ -589,8 +608,8 @@ def _ping() -> None:
         flash(_("The ping succeeded."), "success")
 
 
-def _show(board: Board, form: SelfMonitoringForm | None = None) -> str:
-    # Whoever knows the address can send pings: it is for administrators.
+def _show(page: MonitoringPage, form: SelfMonitoringForm | None = None) -> str:
+    # The URL allows sending pings: only administrators may see it.
     is_admin = bool(current_user.is_admin)
     own = {"form": form or self_monitoring_form(), "last_ping": external_monitor.last_ping()} if is_admin else {}
     words: Mapping[str, object] = {
@@ -601,7 +620,7 @@ def _show(board: Board, form: SelfMonitoringForm | None = None) -> str:
         "frequencies": FREQUENCY_WORDS,
         **own,
     }
-    return render_template("schedules/monitoring.html", tab=TAB, board=board, **words)
+    return render_template("schedules/monitoring.html", tab=TAB, page=page, **words)
 
 
 def _back() -> ResponseReturnValue:

@@ -1,4 +1,4 @@
-"""Whether a job is overdue, and when to repeat the notification; with exact times.
+"""Whether a job is overdue, and when to repeat the notification; in exact time.
 
 Sources: docs/compatibility/overdue.md#rule-d and docs/compatibility/overdue.md#rule-f.
 """
@@ -24,7 +24,7 @@ TOLERANCES: Mapping[str, timedelta] = MappingProxyType(
 )
 
 DEFAULT_FREQUENCY = "every_day"
-# How long to wait before the same lateness is told again; None is never.
+# Time until the notification of an overdue job is repeated; None is never.
 FREQUENCIES: Mapping[str, timedelta | None] = MappingProxyType(
     {
         "onetime": None,
@@ -36,21 +36,24 @@ FREQUENCIES: Mapping[str, timedelta | None] = MappingProxyType(
 
 
 def deadline(expected_at: datetime, tolerance: timedelta) -> datetime:
-    """The last instant, in UTC, at which a run is not yet late: exact time, also across a change of the clocks."""
+    """Return the last instant, in UTC, at which a run is not overdue.
+
+    Computed in exact time, also across clock changes.
+    """
     return expected_at.astimezone(UTC) + tolerance
 
 
 def is_overdue(overdue_at: datetime | None, now: datetime) -> bool:
-    """Whether a deadline has passed; at the very deadline a job is not overdue, and without one never."""
+    """Return whether a deadline has passed; exactly at the deadline it has not."""
     return overdue_at is not None and now > overdue_at
 
 
 def should_alert_again(
     last_alert_at: datetime | None, last_run_at: datetime | None, frequency: str, now: datetime
 ) -> bool:
-    """Whether an overdue job is to be told about now: at first, after a newer run, or when the wait is over.
+    """Return whether to notify of an overdue job: first, after a newer run, repeated.
 
-    `last_alert_at` is the start of the check that told last. Raises KeyError for an unknown frequency.
+    `last_alert_at` is the start of the check that last notified. Raises KeyError for an unknown frequency.
     """
     if last_alert_at is None or (last_run_at is not None and last_alert_at < last_run_at):
         return True

@@ -1,4 +1,4 @@
-"""Looks for jobs that should have reported, and has people told. The plan stands with each job already."""
+"""Find overdue jobs and queue their notifications. Uses `Job.next_expected_at`."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,10 +17,10 @@ from app.schedules import job_settings, planning
 from app.schedules.intervals import is_strict
 from app.schedules.overdue import DEFAULT_FREQUENCY, FREQUENCIES, should_alert_again
 
-# As many as one statement may name.
+# Maximum number of values in one statement.
 JOBS_AT_ONCE = 1000
-# What a check of many jobs reads of each; a message about a single one reads the rest.
-TOLD_OF = (
+# Columns that a check of many jobs reads; a message about a single job reads the rest.
+ALERT_COLUMNS = (
     Job.id,
     Job.server_id,
     Job.name,
@@ -45,24 +45,26 @@ TOLD_OF = (
 
 @dataclass(frozen=True, slots=True)
 class OverdueStatistics:
-    """What one check found: all entries of settings, the jobs looked at, the late ones, and how many were told."""
+    """Result of one check: entries of settings, jobs checked, overdue, and notified."""
 
     settings_count: int
     checked_count: int
     overdue_count: int
-    told_count: int
+    notified_count: int
 
 
 def find_overdue(now: datetime) -> list[Job]:
-    """The jobs that are late, by their planned time."""
+    """Return the overdue jobs, by their expected time."""
     wanted = select(Job).join(Server).where(_is_overdue(now)).order_by(Server.name, Job.name)
     return list(db.session.scalars(wanted))
 
 
 def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> OverdueStatistics:
-    """Queue a message for each late job whose turn it is, and remember when all were checked.
+    """Queue a message for each overdue job that needs one.
 
-    The rows of these jobs are locked while their messages are queued, so two checks at once tell nothing twice. Only
+    Store the time of the check.
+
+    The rows of these jobs are locked while their messages are queued, so that concurrent checks notify only once. Only
     jobs of `visible_server_ids` are checked and counted (None means all).
     """
     is_visible = _is_of(visible_server_ids)
@@ -72,43 +74,46 @@ def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> O
         .where(is_visible)
     ).one()
     due = _find_due(now, is_visible)
-    told_count = _tell(due, now) if due else 0
+    notified_count = _notify(due, now) if due else 0
     if visible_server_ids is None:
         settings_store.save("last_overdue_check_at", now.isoformat(timespec="milliseconds"), now=now)
-    if told_count:
+    if notified_count:
         outbox.queued.send()
-    # wire: what the jobs of a server inherit is an entry too
+    # wire: the defaults of a server's jobs count as an entry too
     settings_count = job_count + job_settings.count_defaults(visible_server_ids)
-    return OverdueStatistics(settings_count, checked_count, late_count, told_count)
+    return OverdueStatistics(settings_count, checked_count, late_count, notified_count)
 
 
-def count_late(now: datetime) -> int:
-    """How many jobs are late of which people want to hear at present."""
+def count_overdue(now: datetime) -> int:
+    """Return the number of overdue jobs with notifications that are not muted."""
     late = select(func.count()).select_from(Job).join(Server).where(_is_overdue(now), ~is_muted_now(now))
     return db.session.scalar(late) or 0
 
 
 def is_anything_checked() -> bool:
-    """Whether any job with a run is watched for lateness."""
+    """Return whether the overdue check is on for any job with a run."""
     return db.session.scalar(select(Job.id).where(_is_checked()).limit(1)) is not None
 
 
-def replan_all(visible_server_ids: frozenset[str] | None) -> None:
-    """Work out the plan of every job with runs anew that is of these servers (None means all)."""
+def recalculate_all(visible_server_ids: frozenset[str] | None) -> None:
+    """Recompute the next run of jobs with runs on these servers (None means all)."""
     with writing() as session:
         for job in session.scalars(select(Job).where(Job.run_count > 0, _is_of(visible_server_ids))):
             planning.recalculate_next_run(job)
 
 
 def reset_alerts(visible_server_ids: frozenset[str] | None) -> None:
-    """Forget when people were told of late jobs of these servers (None means all); the next check tells them again."""
+    """Reset the alerts of overdue jobs of these servers (None means all).
+
+    The next check notifies again.
+    """
     was_told = (Job.overdue_alerted_at.is_not(None), _is_of(visible_server_ids))
     with writing() as session:
         session.execute(update(Job).where(*was_told).values(overdue_alerted_at=None))
 
 
 def last_check_at() -> datetime | None:
-    """When the last check began."""
+    """Return the start of the last check."""
     stored = settings_store.get("last_overdue_check_at")
     return None if stored is None else datetime.fromisoformat(stored)
 
@@ -126,7 +131,7 @@ def _is_overdue(now: datetime) -> ColumnElement[bool]:
 
 
 def _find_due(now: datetime, is_visible: ColumnElement[bool]) -> list[int]:
-    """The jobs whose turn it is to be told of, by server and name."""
+    """Return the jobs to notify of, by server and name."""
     columns = (Job.id, Job.overdue_alerted_at, Job.state_began_at)
     is_late = (is_visible, _is_overdue(now), ~is_muted_now(now))
     late = select(*columns).join(Server).where(*is_late).order_by(Server.name, Job.name)
@@ -139,13 +144,13 @@ def _find_due(now: datetime, is_visible: ColumnElement[bool]) -> list[int]:
 
 
 def is_muted_now(now: datetime) -> ColumnElement[bool]:
-    """Of jobs joined with their servers: messages about them are held back, by a mute of either."""
+    """Return the condition that a job or its joined server is muted."""
     return or_(*(_is_muted(table, now) for table in (Job, Server)))
 
 
 def _is_muted(table: type[Job] | type[Server], now: datetime) -> ColumnElement[bool]:
     has_begun = or_(table.muted_from.is_(None), table.muted_from <= now)
-    # The first part keeps NULL from making the negation of this unknown.
+    # The first part prevents NULL, whose negation is NULL.
     return and_(table.muted_until.is_not(None), table.muted_until > now, has_begun)
 
 
@@ -154,24 +159,24 @@ def _frequency() -> str:
     return stored if stored in FREQUENCIES else DEFAULT_FREQUENCY
 
 
-def _tell(job_ids: list[int], now: datetime) -> int:
-    """Queue the messages of these jobs; one that another check told meanwhile, or that reported, is left out.
+def _notify(job_ids: list[int], now: datetime) -> int:
+    """Queue the messages of these jobs in one transaction; return how many jobs.
 
-    Returns how many jobs were told of. All in one transaction, since jobs that are late at one
-    check are told of in one message.
+    Jobs that a concurrent check notified, or that reported meanwhile, are skipped. Jobs that are overdue at one check
+    share one message.
     """
     with writing() as session:
         late = [
             (server, job)
             for start in range(0, len(job_ids), JOBS_AT_ONCE)
-            for server, job in _lock_late(session, job_ids[start : start + JOBS_AT_ONCE], now)
+            for server, job in _lock_overdue(session, job_ids[start : start + JOBS_AT_ONCE], now)
         ]
         heard = outbox.queue_overdue_messages(session, late, now)
-        # By statement: to write ten thousand objects back took longer than all the rest.
+        # By statement: writing ten thousand objects back took longer than all the rest.
         _mark(session, [job.id for _, job in late], overdue_alerted_at=now)
         since_at = func.coalesce(Job.trouble_since_at, Job.next_expected_at)
         _mark(session, sorted(heard), trouble_kind=OVERDUE, trouble_since_at=since_at)
-        session.expire_all()  # mapped objects that somebody holds do not know of it
+        session.expire_all()  # objects loaded before are stale
     return len(late)
 
 
@@ -181,14 +186,14 @@ def _mark(session: Session, job_ids: list[int], **values: Any) -> None:
         session.execute(update(Job).where(chosen).values(values), execution_options={"synchronize_session": False})
 
 
-def _lock_late(session: Session, job_ids: list[int], now: datetime) -> list[tuple[Server, Job]]:
+def _lock_overdue(session: Session, job_ids: list[int], now: datetime) -> list[tuple[Server, Job]]:
     frequency = _frequency()
     rows = session.execute(
         select(Server, Job)
         .join(Job, Job.server_id == Server.id)
         .where(Job.id.in_(job_ids), _is_overdue(now), ~is_muted_now(now))
         .order_by(Server.name, Job.name)
-        .options(load_only(*TOLD_OF))
+        .options(load_only(*ALERT_COLUMNS))
         .with_for_update(of=Job)
         .execution_options(populate_existing=True)
     )

@@ -1,7 +1,7 @@
-"""When a job should run next: kept with the job at each report, so that nobody has to compute it again.
+"""Keep the next expected run of each job up to date.
 
-The schedule of a job is, in this order: what Duplicati announces, what a person chose, what Duplicati's own settings
-say, what is learned from the runs, the stored interval through the first run.
+The schedule of a job is the first of: what Duplicati announces, a person's choice, Duplicati's own settings, the
+schedule learned from the runs, the stored interval from the first run.
 """
 
 from datetime import datetime, timedelta
@@ -14,12 +14,12 @@ from app.core.instants import MILLISECOND
 from app.core.settings import store as settings_store
 from app.reports.report import LATEST_NEXT_RUN, Report
 from app.reports.versions import machine_zone
-from app.schedules.grid import GRACE, NoSlot, Schedule, planned_time
+from app.schedules.grid import GRACE, NoSlot, Schedule, expected_time
 from app.schedules.intervals import BadInterval, Interval, parse_interval
 from app.schedules.learned import LearnedSchedule, learn, steady_time, steady_within, usual_distance
 from app.schedules.overdue import TOLERANCES, deadline
 
-PLAN = (
+TRACKED_COLUMNS = (
     "announced_next_at",
     "schedule_anchor_at",
     "schedule_source",
@@ -27,8 +27,8 @@ PLAN = (
     "next_expected_at",
     "overdue_at",
 )
-# What makes a schedule together; only all of them are taken over from another job.
-SCHEDULE = (
+# The columns of a schedule; only all of them together are copied from another job.
+SCHEDULE_COLUMNS = (
     "expected_interval",
     "allowed_weekdays",
     "interval_source",
@@ -37,48 +37,48 @@ SCHEDULE = (
     "learned_schedule",
 )
 LENGTHS_SEEN = 5
-GUESS, DUPLICATI, PERSON = "guess", "duplicati", "person"
-# Sources of an interval that nobody chose for this job here.
+INFERRED, DUPLICATI, PERSON = "guess", "duplicati", "person"
+# Sources of an interval that was not chosen for this job here.
 NOT_CHOSEN = ("default", "imported")
 SOURCES = (DUPLICATI, PERSON, "kept", "learned", "default")
 
 
 def follow_report(job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
-    """Move the schedule of a job on after a report; the job's figures already know the run.
+    """Update the schedule of a job after a report; its statistics include the run.
 
-    `job` and `server` may be any objects with the attributes of the models; those of the job named by `PLAN` may
-    change. What Duplicati announces wins over any guess; else the first run is the anchor of the grid until a schedule
-    is learned: the first one that saved something (`is_first`), as soon as there is one. A run that saved nothing
-    shows where the grid lies, but fulfils no slot: the one before stays expected.
+    `job` and `server` may be any objects with the attributes of the models; columns of the job in `TRACKED_COLUMNS` may
+    change. A run that Duplicati announces takes precedence over inferred ones; else the first run is the anchor of the
+    grid until a schedule is learned: the first one that saved something (`is_first`), once there is one. A run that
+    saved nothing gives the grid, but satisfies no slot: the previous one remains expected.
     """
     decides = report.counts and job.state_began_at == report.began_at
     if not decides and (report.counts or job.last_began_at != report.began_at):
-        # An older run, arrived late: it may complete a schedule, and the newest one has the say in the rest.
+        # An older run, arrived late: it may complete a schedule, but the newest run decides the rest.
         if report.next_scheduled_at is None and relearn(job, server):
             recalculate_next_run(job)
         return
     if report.next_scheduled_at is not None:
         job.schedule_anchor_at, job.schedule_source = report.next_scheduled_at, DUPLICATI
-    elif job.schedule_source == GUESS and (job.schedule_anchor_at is None or (is_first and decides)):
+    elif job.schedule_source == INFERRED and (job.schedule_anchor_at is None or (is_first and decides)):
         job.schedule_anchor_at = report.began_at
     if decides and (report.next_scheduled_at is not None or not _is_ahead(job.announced_next_at, report.began_at)):
-        # A run by hand announces nothing: what the run before it announced still holds.
+        # A manual run announces nothing: the previous announcement remains valid.
         job.announced_next_at = report.next_scheduled_at
     if report.next_scheduled_at is None:
         relearn(job, server)
         if not is_first:
-            _move_guess(job)
+            _move_inferred_anchor(job)
     if decides or job.next_expected_at is None:
         recalculate_next_run(job)
 
 
 def relearn(job: Any, server: Any) -> bool:
-    """Learn the schedule from the recent runs of a job, where it counts; returns whether that changed anything.
+    """Learn the schedule of a job from its recent runs; return whether it changed.
 
-    A schedule that a person kept is learned no more.
+    A schedule that a person accepted is not learned again.
     """
     before = job.learned_schedule
-    if is_kept(job):
+    if is_accepted(job):
         return False
     job.learned_schedule = None
     if _may_learn(job):
@@ -92,7 +92,7 @@ def relearn(job: Any, server: Any) -> bool:
 
 
 def _may_learn(job: Any) -> bool:
-    """Whether neither a person nor Duplicati's settings say when a job runs."""
+    """Return whether neither a person nor Duplicati's settings define the schedule."""
     return job.interval_source in NOT_CHOSEN and job.schedule_source != PERSON
 
 
@@ -100,13 +100,13 @@ def _learn(begins: list[datetime], server: Any, before: LearnedSchedule | None) 
     zone, is_known = machine_zone(server.seen_offsets, runtime.settings().zone)
     try:
         return learn(begins, zone, is_zone_known=is_known, before=before)
-    except OverflowError:  # an imported or restored database may hold a begin at an end of the calendar
+    except OverflowError:  # an imported or restored database may have start times at the limits of the calendar
         return None
 
 
-def _move_guess(job: Any) -> None:
-    """Move a guessed anchor to where three runs in a row began: the first run is only the first guess."""
-    if job.schedule_source != GUESS or job.schedule_anchor_at is None:
+def _move_inferred_anchor(job: Any) -> None:
+    """Move an inferred anchor to three consecutive runs at one phase, if any."""
+    if job.schedule_source != INFERRED or job.schedule_anchor_at is None:
         return
     try:
         interval = parse_interval(job.expected_interval)
@@ -118,22 +118,25 @@ def _move_guess(job: Any) -> None:
 
 
 def _phase(distance: timedelta, interval: Interval) -> timedelta:
-    """How far an instant lies from the nearest slot of a grid, of its distance from the anchor."""
+    """Return the distance from the nearest slot, given the distance from the anchor."""
     return distance - round(distance / interval.size) * interval.size
 
 
 def _begins(job: Any) -> list[datetime]:
-    # A dry run is started by hand; those that failed or were aborted have begun when they should.
+    # Dry runs are started manually; failed or aborted runs began when they should.
     return [run.began_at for run in unpack_runs(job.recent_runs) if run.letter != DRY_RUN]
 
 
-def keep_learned(job: Any) -> bool:
-    """Make the learned schedule, or the offer for an irregular job, the choice of a person; False without one."""
+def accept_learned(job: Any) -> bool:
+    """Store the learned or suggested schedule as a person's choice.
+
+    False without one.
+    """
     learned, offer = LearnedSchedule.read(job.learned_schedule), offered_interval(job)
     if learned is not None:
         job.expected_interval, job.allowed_weekdays = learned.interval, learned.weekdays
         job.schedule_anchor_at = learned.anchor_at
-        job.learned_schedule = {**job.learned_schedule, "is_kept": True}
+        job.learned_schedule = {**job.learned_schedule, "is_accepted": True}
     elif offer is not None:
         # Without an anchor the interval counts from the last run.
         job.expected_interval, job.allowed_weekdays, job.schedule_anchor_at = offer, ALL_WEEKDAYS, None
@@ -145,65 +148,65 @@ def keep_learned(job: Any) -> bool:
     return True
 
 
-def take_over(job: Any, own: Any) -> None:
-    """Give a job the schedule of one that is merged into it, as a whole, where it has none of its own."""
+def copy_schedule(job: Any, own: Any) -> None:
+    """Copy the schedule of a merged job, as a whole, if this one has none of its own."""
     is_chosen = job.interval_source not in NOT_CHOSEN
-    is_known = own.schedule_source == GUESS and (own.schedule_anchor_at is None or job.schedule_source != GUESS)
+    is_known = own.schedule_source == INFERRED and (own.schedule_anchor_at is None or job.schedule_source != INFERRED)
     if own.interval_source in NOT_CHOSEN and (is_chosen or is_known):
-        for name in SCHEDULE:
+        for name in SCHEDULE_COLUMNS:
             setattr(own, name, getattr(job, name))
 
 
 def learn_again(job: Any, server: Any) -> None:
-    """Forget what a person chose, so that the schedule is learned from the runs again."""
+    """Delete a person's choice, so that the schedule is learned from the runs again."""
     job.interval_source, job.expected_interval, job.allowed_weekdays = "default", DEFAULT_INTERVAL, ALL_WEEKDAYS
     job.learned_schedule = None
     if job.schedule_source == PERSON:
-        job.schedule_source = GUESS
+        job.schedule_source = INFERRED
         job.schedule_anchor_at = job.state_began_at or job.last_began_at
     relearn(job, server)
     recalculate_next_run(job)
 
 
 def choose_interval(job: Any, *, is_explicit: bool = False) -> None:
-    """Note who gave interval and weekdays after a person saved them.
+    """Set the source of interval and weekdays after a person saved them.
 
-    The default is no choice, unless a person chose it where it stands for itself (`is_explicit`).
+    The default is no choice, unless `is_explicit`.
     """
     is_default = job.expected_interval == DEFAULT_INTERVAL and job.allowed_weekdays == ALL_WEEKDAYS
     job.interval_source = "default" if is_default and not is_explicit else PERSON
     learned = LearnedSchedule.read(job.learned_schedule)
-    if learned is not None and job.schedule_source == GUESS:
-        job.schedule_anchor_at = learned.anchor_at  # the time of day is not what was changed
+    if learned is not None and job.schedule_source == INFERRED:
+        job.schedule_anchor_at = learned.anchor_at  # the time of day was not changed
     if job.schedule_source == PERSON and job.schedule_anchor_at is None:
-        job.schedule_source, job.schedule_anchor_at = GUESS, job.state_began_at or job.last_began_at
+        job.schedule_source, job.schedule_anchor_at = INFERRED, job.state_began_at or job.last_began_at
     job.learned_schedule = None
 
 
-def is_kept(job: Any) -> bool:
-    """Whether a person kept the learned schedule."""
-    return bool((job.learned_schedule or {}).get("is_kept")) and job.interval_source == PERSON
+def is_accepted(job: Any) -> bool:
+    """Return whether a person accepted the learned schedule."""
+    return bool((job.learned_schedule or {}).get("is_accepted")) and job.interval_source == PERSON
 
 
 def offered_interval(job: Any) -> str | None:
-    """The interval that is offered for an irregular job, such as `3D`; None without an offer."""
+    """Return the suggested interval of an irregular job, such as `3D`, or None."""
     interval = (job.learned_schedule or {}).get("at_least")
     return interval if isinstance(interval, str) else None
 
 
 def learned_of(job: Any) -> LearnedSchedule | None:
-    """The learned schedule that holds for a job: nothing that Duplicati or a person said replaces it."""
-    if is_kept(job) or _may_learn(job):
+    """Return the learned schedule unless Duplicati's or a person's replaces it."""
+    if is_accepted(job) or _may_learn(job):
         return LearnedSchedule.read(job.learned_schedule)
     return None
 
 
 def source_of(job: Any) -> str:
-    """Where the schedule that holds for a job comes from, as one of `SOURCES`."""
+    """Return the source of the current schedule of a job, one of `SOURCES`."""
     is_announced = job.announced_next_at is not None and job.announced_next_at == job.next_expected_at
     if is_announced or job.interval_source == DUPLICATI:
         return DUPLICATI
-    if is_kept(job):
+    if is_accepted(job):
         return "kept"
     if job.interval_source == PERSON or job.schedule_source == PERSON:
         return PERSON
@@ -211,7 +214,7 @@ def source_of(job: Any) -> str:
 
 
 def schedule_of(job: Any) -> Schedule | None:
-    """The schedule that holds for a job as its settings stand; None where there is no grid.
+    """Return the current schedule of a job; None without a grid.
 
     `job` may be any object with the attributes of `Job`.
     """
@@ -224,28 +227,28 @@ def schedule_of(job: Any) -> Schedule | None:
 
 
 def grace_period(job: Any) -> timedelta:
-    """How late a run of a job may be: its own grace period, else the global one."""
+    """Return the grace period of a job, its own or the global one."""
     return TOLERANCES[grace_name(job)]
 
 
 def grace_name(job: Any) -> str:
-    """The grace period of a job by its name in `TOLERANCES`."""
+    """Return the grace period of a job by its name in `TOLERANCES`."""
     own = job.overdue_tolerance
     return str(own if own in TOLERANCES else settings_store.get("overdue_tolerance"))
 
 
 def reset_inferred_anchor(job: Any, server: Any) -> None:
-    """Begin the grid anew with the newest run, unless Duplicati or a person has said how it lies."""
-    if job.schedule_source == GUESS and job.state_began_at is not None:
+    """Restart the grid at the newest run unless Duplicati or a person set the anchor."""
+    if job.schedule_source == INFERRED and job.state_began_at is not None:
         job.schedule_anchor_at = job.state_began_at
         relearn(job, server)
         recalculate_next_run(job)
 
 
 def forget_wrong_clock(job: Any, clock_ahead: timedelta | None) -> None:
-    """Set a schedule right that was announced by a clock that was ahead, by as much as is known of it.
+    """Correct a schedule that was announced by a clock that was ahead, if known.
 
-    A next run further away than `LATEST_NEXT_RUN` is forgotten in any case.
+    A next run further away than `LATEST_NEXT_RUN` is deleted in any case.
     """
     if clock_ahead is not None:
         job.announced_next_at = None
@@ -258,11 +261,14 @@ def forget_wrong_clock(job: Any, clock_ahead: timedelta | None) -> None:
         job.announced_next_at = None
     anchor_at = job.schedule_anchor_at
     if job.schedule_source == DUPLICATI and anchor_at is not None and anchor_at - received_at > LATEST_NEXT_RUN:
-        job.schedule_anchor_at, job.schedule_source = job.state_began_at, GUESS
+        job.schedule_anchor_at, job.schedule_source = job.state_began_at, INFERRED
 
 
 def recalculate_next_run(job: Any) -> None:
-    """Compute the next expected run of a job and the end of its grace period; None for a bad interval."""
+    """Compute the next expected run of a job and the end of its grace period.
+
+    None for a bad interval.
+    """
     grace = grace_period(job)
     if job.state_began_at and _is_ahead(job.announced_next_at, job.state_began_at):
         expected_at, late = job.announced_next_at, timedelta()
@@ -273,9 +279,9 @@ def recalculate_next_run(job: Any) -> None:
 
 
 def _length_to_await(job: Any, grace: timedelta) -> timedelta:
-    """How long the longest of the newest runs took, where the grace period does not cover it: reports come at the end.
+    """Return the longest recent duration if it exceeds the grace period, else 0.
 
-    As long as only the default is known of a schedule, it counts as the reference counts it.
+    Reports arrive at the end of a run. While only the default schedule is known, it is 0, as in the original.
     """
     if source_of(job) == "default":
         return timedelta()
@@ -285,20 +291,23 @@ def _length_to_await(job: Any, grace: timedelta) -> timedelta:
 
 
 def _expected(job: Any, grace: timedelta) -> tuple[datetime | None, timedelta]:
-    """The slot that a job has to keep next, and how much later than it runs of this job usually begin."""
+    """Return the next slot of a job, and the usual lateness of its runs."""
     schedule = schedule_of(job)
-    # Where no run has saved anything yet, the guessed anchor is the first attempt: the slot after it is expected.
-    is_attempt = job.state_began_at is None and job.last_began_at is not None and job.schedule_source == GUESS
+    # If no run has saved anything yet, the inferred anchor is the first attempt: the slot after it is expected.
+    is_attempt = job.state_began_at is None and job.last_began_at is not None and job.schedule_source == INFERRED
     run_at = job.schedule_anchor_at if is_attempt else job.state_began_at
     if schedule is None:
         if run_at is None:
             return None, timedelta()
         schedule = Schedule(run_at, job.expected_interval, job.allowed_weekdays)
-    return planned_time(run_at, schedule, tolerance=grace), schedule.late
+    return expected_time(run_at, schedule, tolerance=grace), schedule.late
 
 
 def is_on_grid(job: Any, instant: datetime) -> bool:
-    """Whether an instant is a slot of the schedule that holds, so that choosing it changes nothing."""
+    """Return whether an instant is a slot of the current schedule.
+
+    Choosing it then changes nothing.
+    """
     schedule = schedule_of(job)
     try:
         return schedule is not None and instant in schedule.slots_between(instant, instant + MILLISECOND)
@@ -307,10 +316,10 @@ def is_on_grid(job: Any, instant: datetime) -> bool:
 
 
 def count_missed_runs(job: Any, from_at: datetime, until_at: datetime) -> int:
-    """Count the expected runs from `from_at` on that did not come before the run of `until_at` did.
+    """Return the number of runs expected from `from_at` on, missed before `until_at`.
 
-    `from_at` is the first expected run that counts. The run fulfils the slot that it follows, or the one that it begins
-    shortly before. 0 where the schedule cannot be read.
+    `from_at` is the first expected run that counts. The run at `until_at` satisfies the slot that it follows, or the
+    one that it begins shortly before. 0 if the schedule is invalid.
     """
     schedule = schedule_of(job) or Schedule(from_at, job.expected_interval, job.allowed_weekdays)
     try:

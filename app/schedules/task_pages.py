@@ -1,4 +1,4 @@
-"""What the tab of scheduled tasks shows: each task, when it ran and how that went, and when it runs next."""
+"""Settings tab of scheduled tasks: last and next execution, result, "run now"."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from flask_babel import lazy_gettext as lazy
 
 from app import runtime
 from app.backups import repairs
-from app.plugin import Guard, guarded
+from app.plugin import Access, guarded
 from app.plugin.errors import Unavailable
 from app.scheduling import control
 from app.scheduling.control import TaskState
 from app.web.pages import settings_bp
 from app.web.request import actor
 
-# A task that is not among them is shown by its name.
+# Other tasks are shown by their names.
 TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
     "overdue-backup-check": (lazy("Overdue check"), lazy("Checks for overdue jobs")),
     "alarm-check": (
@@ -51,7 +51,7 @@ TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A task with its words."""
+    """A task with its texts."""
 
     state: TaskState
     label: str
@@ -60,43 +60,43 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Board:
-    """All tasks; none, where this process runs none."""
+class TasksPage:
+    """All tasks; none if this process runs no scheduled tasks."""
 
     rows: tuple[Row, ...]
     is_running: bool
 
 
-def build_board() -> Board:
-    """All tasks in the order in which they are declared."""
+def build_page() -> TasksPage:
+    """Build the page: all tasks in the order of their declaration."""
     try:
         states = control.task_states()
     except Unavailable:
-        return Board((), is_running=False)
+        return TasksPage((), is_running=False)
     reading = repairs.progress()
     rows = []
     for state in states:
         label, about = TASK_WORDS.get(state.name, (state.name, ""))
         percent = reading.percent if reading and state.name == "version-lists" else None
         rows.append(Row(state, str(label), str(about), percent))
-    return Board(tuple(rows), is_running=True)
+    return TasksPage(tuple(rows), is_running=True)
 
 
-# Views of the tab of scheduled tasks.
+# Views
 
 TAB = "tasks"
 
 
 def show() -> ResponseReturnValue:
-    """Every task with its times; the table alone for the page that keeps itself fresh."""
+    """Show all tasks; only the table for the automatic refresh."""
     part = "tasks_table" if "HX-Request" in request.headers else "tasks"
-    return render_template(f"schedules/{part}.html", tab=TAB, board=build_board(), now=runtime.now())
+    return render_template(f"schedules/{part}.html", tab=TAB, page=build_page(), now=runtime.now())
 
 
 @settings_bp.post("/tasks/<name>/run")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def run_task(name: str) -> ResponseReturnValue:
-    """Run a task now, and say how it went."""
+    """Run a task now, and show its result."""
     result = control.run_now(name, actor=actor(), now=runtime.now())
     if result.error is None:
         flash(_("%(task)s: %(result)s", task=name, result=result.message), "success")

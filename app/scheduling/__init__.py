@@ -1,1 +1,1 @@
-"""Scheduled work: the table of tasks, when each runs and by whom, and the threads that do it."""
+"""Scheduled work: the tasks, when and where each runs, and their threads."""

@@ -1,4 +1,4 @@
-"""Floor 4: scheduled work. Each task opens a context and calls one service."""
+"""Background threads of scheduled work: start and end, also in forked processes."""
 
 import logging
 import os
@@ -25,59 +25,71 @@ from app.scheduling.tasks import Schedule
 log = logging.getLogger(__name__)
 
 SCHEDULE, COURIER, PENDING = control.EXTENSION, health.WORKER, "duplistatus.pending_start"
-# A server that loads the application and then forks its workers has forked by then.
+# A server that loads the application and then forks its workers has done so by then.
 SETTLE_S = 1.0
 RETRY_S = 15.0
-# How long a stop waits for a start that is under way.
+# How long a stop waits for a running start.
 LONGEST_START_S = 2.0
 
 
 def start_jobs(app: Flask) -> None:
-    """Start the schedule and the delivery of this application; doing it twice changes nothing."""
+    """Start the schedule and the delivery worker of this application.
+
+    Does nothing if they run.
+    """
     if SCHEDULE in app.extensions:
         return
     with app.app_context():
-        health.note_jobs_started(runtime.now())
+        health.record_scheduler_start(runtime.now())
     started = Schedule(app)
     started.start()
-    courier = DeliveryWorker(app, on_clock_change=started.plan_anew)
-    courier.start()
-    app.extensions.update({COURIER: courier, SCHEDULE: started})
+    worker = DeliveryWorker(app, on_clock_change=started.rebuild)
+    worker.start()
+    app.extensions.update({COURIER: worker, SCHEDULE: started})
 
 
 def start_jobs_soon(app: Flask) -> None:
-    """Start them in a moment, unless this process forks before: then its children do the work (see `forks`)."""
+    """Start them in a moment, unless this process forks before.
+
+    Then its children do the work.
+    """
     app.extensions[PENDING] = pending = _PendingStart(app)
     pending.start()
 
 
 def cancel_start(app: Flask) -> bool:
-    """Give up a start that is still to come; returns whether there was one."""
+    """Cancel a pending start; return whether there was one."""
     pending: _PendingStart | None = app.extensions.pop(PENDING, None)
     if pending:
-        pending.give_up()
+        pending.cancel()
     return pending is not None
 
 
 def announce_stop(app: Flask) -> None:
-    """Have the delivery begin nothing more, without waiting; `stop_jobs` has to follow."""
-    if courier := app.extensions.get(COURIER):
-        courier.announce_stop()
+    """Make the delivery worker begin nothing more, without waiting.
+
+    Call `stop_jobs` afterwards.
+    """
+    if worker := app.extensions.get(COURIER):
+        worker.announce_stop()
 
 
 def stop_jobs(app: Flask) -> None:
-    """Stop both and wait some seconds for what they are at; work that was never started is fine."""
+    """Stop both and wait some seconds for current work.
+
+    Does nothing if they do not run.
+    """
     pending: _PendingStart | None = app.extensions.get(PENDING)
     if cancel_start(app) and pending is not None:
-        pending.join(LONGEST_START_S)  # a start that is under way leaves work to stop
-    if courier := app.extensions.pop(COURIER, None):
-        courier.stop()
+        pending.join(LONGEST_START_S)  # a start that is running leaves work to stop
+    if worker := app.extensions.pop(COURIER, None):
+        worker.stop()
     if running := app.extensions.pop(SCHEDULE, None):
         running.stop()
 
 
 def drop_jobs(app: Flask) -> list[Any]:
-    """Forget jobs whose threads did not come along in a fork; returns what was forgotten."""
+    """Forget jobs whose threads do not exist after a fork; return what was forgotten."""
     dropped = [app.extensions.pop(name, None) for name in (PENDING, SCHEDULE, COURIER)]
     if dropped[-1]:
         dropped[-1].forget()
@@ -85,21 +97,24 @@ def drop_jobs(app: Flask) -> list[Any]:
 
 
 def scheduler_of(app: Flask) -> Schedule | None:
-    """The running schedule of an application, or None where jobs do not run."""
+    """Return the running schedule of an application; None if jobs do not run."""
     found: Schedule | None = app.extensions.get(SCHEDULE)
     return found
 
 
 class _PendingStart(threading.Thread):
-    """Starts the jobs after a moment, and tries again where the database is away, until it is given up."""
+    """Starts the jobs after a moment.
+
+    Retries if the database is unavailable, until it is cancelled.
+    """
 
     def __init__(self, app: Flask) -> None:
         super().__init__(name="start-jobs", daemon=True)
         self._app = app
         self._is_given_up = threading.Event()
 
-    def give_up(self) -> None:
-        """Begin no start any more; does not wait for one that is under way."""
+    def cancel(self) -> None:
+        """Begin no further start; does not wait for a running one."""
         self._is_given_up.set()
 
     def run(self) -> None:
@@ -107,7 +122,7 @@ class _PendingStart(threading.Thread):
         while not self._is_given_up.wait(wait_s):
             try:
                 start_jobs(self._app)
-            except SQLAlchemyError:  # the outermost loop: a database that is away now may be back in a moment
+            except SQLAlchemyError:  # the outermost loop: an unavailable database may be back in a moment
                 log.exception("scheduled tasks cannot be started now")
                 wait_s = RETRY_S
             else:
@@ -115,37 +130,38 @@ class _PendingStart(threading.Thread):
                 return
 
 
-# What a forked process must not share with its parent: connections, locks, threads, and the name of a lease holder.
+# What a forked process must not share with its parent: connections, locks, threads, and the holder of leases
 #
-# Servers such as `gunicorn --preload` and uWSGI load the application once and fork their workers. Two processes on one
-# connection mix up their answers, a lock that another thread held stays locked, and threads do not come along.
-# A process that serves or works already should not fork others that serve: what its threads hold inside SQLite at that
-# moment cannot be renewed.
+# Servers such as `gunicorn --preload` and uWSGI load the application once and fork their workers. Two processes on
+# one connection mix up their results, a lock that another thread held stays locked, and threads are not copied. A
+# process that already serves or works should not fork others that serve: what its threads hold inside SQLite at that
+# moment cannot be recreated.
 
 CACHE = "duplistatus.cache"
 
 _applications: WeakSet[Flask] = WeakSet()
-# Those whose jobs run in the children of this process alone.
-_left_to_children: WeakSet[Flask] = WeakSet()
-# What the parent still uses. It is neither closed nor freed here: that would end the parent's connections.
+# Applications whose jobs run only in the children of this process.
+_started_in_children: WeakSet[Flask] = WeakSet()
+# What the parent still uses. It is neither closed nor freed here: that would close the parent's connections.
 _inherited: list[object] = []
 _pid = os.getpid()
 
 
 def prepare_for_forks(app: Flask) -> None:
-    """Have each process that is forked from now on serve the application with connections and threads of its own.
+    """Make each forked process serve the application with its own connections.
 
-    Closes the connections that the start has used. SQLite takes locks for the process: a child that inherits an open
-    connection believes that it holds locks which its parent holds (https://www.sqlite.org/howtocorrupt.html, 2.6).
+    And with its own threads. Closes the connections that the start has used. SQLite locks belong to the process: a
+    child that inherits an open connection believes that it holds locks which its parent holds
+    (https://www.sqlite.org/howtocorrupt.html, 2.6).
     """
     db_engine.close_connections(app, is_quiet=True)
     _applications.add(app)
 
 
 def start_jobs_in_workers(app: Flask) -> None:
-    """Start scheduled work and delivery in each process that serves, and not in one that only forks those.
+    """Start scheduled work in each process that serves.
 
-    Raises RuntimeError under uWSGI without threads.
+    A process that only forks those starts none. Raise RuntimeError under uWSGI without threads.
     """
     uwsgi = sys.modules.get("uwsgi")
     if uwsgi is None:
@@ -156,15 +172,15 @@ def start_jobs_in_workers(app: Flask) -> None:
     if uwsgi.worker_id():
         start_jobs_soon(app)
         return
-    _left_to_children.add(app)
-    # It forks without telling Python, and calls this in each worker.
+    _started_in_children.add(app)
+    # uWSGI forks without notifying Python, and calls this in each worker.
     vars(uwsgi)["post_fork_hook"] = _begin_in_worker
 
 
 def _begin_in_worker() -> None:
     _renew_in_child()
-    for app in list(_left_to_children):  # in the same process, where it forks none
-        _left_to_children.discard(app)
+    for app in list(_started_in_children):  # in the same process if uWSGI forks none
+        _started_in_children.discard(app)
         start_jobs_soon(app)
 
 
@@ -191,16 +207,19 @@ def _renew(app: Flask) -> None:
     _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, health.EXTENSION, rounds.EXTENSION))
     dropped = drop_jobs(app)
     _inherited.append(dropped)
-    if dropped or app in _left_to_children:
-        _left_to_children.discard(app)
+    if dropped or app in _started_in_children:
+        _started_in_children.discard(app)
         start_jobs_soon(app)
 
 
 def _leave_jobs_to_children() -> None:
-    """Start no jobs in a process that forks before they began: it only loads the application for its workers."""
+    """Start no jobs in a process that forks before they began.
+
+    It only loads the application for its workers.
+    """
     for app in list(_applications):
         if cancel_start(app):
-            _left_to_children.add(app)
+            _started_in_children.add(app)
             log.info("scheduled tasks and delivery run in the forked processes")
 
 

@@ -1,4 +1,4 @@
-"""Scheduled work: who may run it, and how it went."""
+"""State of scheduled work: leases, last runs, and control of the schedule."""
 
 import logging
 from collections.abc import Callable, Mapping
@@ -20,7 +20,10 @@ from app.plugin.errors import Unavailable
 
 
 class Lease(Model):
-    """A right that one process holds until it expires; of several that share a database, the holder runs the jobs."""
+    """A right that one process holds until it expires.
+
+    The holder runs the jobs of a shared database.
+    """
 
     __tablename__ = "leases"
 
@@ -40,9 +43,9 @@ class Task(Model):
     last_error: Mapped[str | None] = mapped_column(Text)
 
 
-# The schedule of this process, and how often it should look for late jobs.
+# Control of the schedule of this process
 #
-# The schedule itself lives a floor above, with the jobs; the application hands it over as an extension.
+# The schedule itself is in `app.scheduling.tasks`; the application provides it.
 
 log = logging.getLogger(__name__)
 
@@ -50,39 +53,42 @@ EXTENSION = "duplistatus.schedule"
 OVERDUE_CHECK = "overdue-backup-check"
 DEFAULT_EXPRESSION = "*/5 * * * *"
 CHANGES = "cron_changes_by_hand"
-# What the settings say of a task: its crontab expression, and whether it is enabled.
+# Crontab expression of a task in the settings, and whether it is enabled.
 Planned = tuple[str, bool]
 
 
 class Schedule(Protocol):
-    """What a running schedule can do; names that it does not know raise NotFound."""
+    """Interface of a running schedule; unknown names raise NotFound."""
 
     @property
     def is_running(self) -> bool:
-        """Whether ticks come."""
+        """Whether tasks are triggered."""
 
     def active_tasks(self) -> list[str]:
-        """The names of the scheduled tasks."""
+        """Return the names of the scheduled tasks."""
 
     def start_task(self, name: str) -> None:
-        """Schedule a task as the settings say."""
+        """Schedule a task as in the settings."""
 
     def stop_task(self, name: str) -> None:
-        """Take a task off the schedule."""
+        """Remove a task from the schedule."""
 
     def reload(self) -> None:
-        """Schedule every task anew by the settings."""
+        """Schedule every task again as in the settings."""
 
     def run_now(self, name: str) -> Any:
-        """Run a task and give its result, also of one that failed."""
+        """Run a task and return its result, also if it failed."""
 
     def plans(self) -> Mapping[str, tuple[str, datetime | None]]:
-        """The crontab expression of each task, and when it runs next; None for one that is not scheduled."""
+        """Return the crontab expression of each task, and its next run.
+
+        None if it is not scheduled.
+        """
 
 
 @dataclass(frozen=True, slots=True)
 class Preset:
-    """One choice for the interval of the overdue check."""
+    """One preset of the interval of the overdue check."""
 
     label: str
     expression: str
@@ -96,14 +102,14 @@ class Preset:
 
 @dataclass(frozen=True, slots=True)
 class CheckInterval:
-    """When the overdue check runs, as it is stored."""
+    """The stored interval of the overdue check."""
 
     expression: str
     is_enabled: bool
 
 
 def _crontab(minute: str, hour: str = "*", day: str = "*", month: str = "*", weekday: str = "*") -> str:
-    # wire: the reference stores its presets in columns, and answers them so.
+    # wire: the reference stores its presets in columns, and returns them in this form
     return f"{minute:<7}{hour:<5}{day:<13}{month:<6}{weekday}"
 
 
@@ -122,19 +128,22 @@ DEFAULT_PRESET = "5min"
 
 
 def check_interval() -> CheckInterval:
-    """When the overdue check should run."""
+    """Return the interval of the overdue check."""
     stored = _stored(OVERDUE_CHECK)
     return CheckInterval(str(stored.get("cronExpression", DEFAULT_EXPRESSION)), is_enabled(OVERDUE_CHECK))
 
 
 def length_of(interval: CheckInterval) -> timedelta | None:
-    """How long it is from one check to the next; None for times that are none of the presets."""
+    """Return the time from one check to the next.
+
+    None if the interval is not a preset.
+    """
     fields = interval.expression.split()
     return next((preset.every for preset in PRESETS.values() if preset.expression.split() == fields), None)
 
 
 def is_enabled(name: str) -> bool:
-    """Whether a task that runs unless it is switched off is not."""
+    """Whether a task that is enabled by default has not been disabled."""
     return bool(_stored(name).get("enabled", True))
 
 
@@ -144,24 +153,27 @@ def _stored(name: str) -> Mapping[str, Any]:
 
 
 def is_stopped_here(name: str) -> bool:
-    """Whether the schedule of this process runs without this task, since somebody took it off."""
+    """Whether a task was stopped manually in the schedule of this process."""
     found: Schedule | None = current_app.extensions.get(EXTENSION)
     return found is not None and found.is_running and name not in found.active_tasks()
 
 
 def has_ended() -> bool:
-    """Whether this process has a schedule that does not run any more."""
+    """Whether this process has a schedule that no longer runs."""
     found: Schedule | None = current_app.extensions.get(EXTENSION)
     return found is not None and not found.is_running
 
 
 def chosen_preset() -> str:
-    """The name of the preset that is stored; an expression that is none of them counts as the default."""
+    """Return the name of the stored preset; the default for any other expression."""
     return _preset_of(check_interval())
 
 
 def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
-    """Store one of the presets; every running schedule takes it over when it looks next."""
+    """Store one of the presets.
+
+    Every running schedule follows at its next check of the settings.
+    """
     chosen = PRESETS[name]
     with writing():
         old = PRESETS[_preset_of(check_interval())].label
@@ -179,7 +191,7 @@ def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
 
 
 def running() -> Schedule:
-    """The schedule of this process. Raises Unavailable where it does not run."""
+    """Return the schedule of this process. Raise Unavailable if it does not run."""
     found: Schedule | None = current_app.extensions.get(EXTENSION)
     if found is None or not found.is_running:
         raise Unavailable(
@@ -189,40 +201,50 @@ def running() -> Schedule:
     return found
 
 
-def is_on_by_hand(name: str, planned: Planned) -> bool | None:
-    """Whether a task was started (true) or stopped (false) by hand since its settings are `planned`; else None."""
+def manual_state(name: str, planned: Planned) -> bool | None:
+    """Whether a task was started (true) or stopped (false) manually; else None.
+
+    Changes before its settings became `planned` do not count.
+    """
     change = settings_store.get(CHANGES).get(name, {})
     return bool(change["isOn"]) if change.get("planned") == list(planned) else None
 
 
-def change_by_hand(name: str, is_on: bool, planned: Planned, *, now: datetime) -> None:
-    """Store that a task was stopped or started by hand, for all processes that share the database.
+def store_manual_change(name: str, is_on: bool, planned: Planned, *, now: datetime) -> None:
+    """Store that a task was stopped or started manually.
 
-    It holds until its settings change, a reload, or the next start of a process.
+    Applies to all processes that share the database. Valid until the settings of the task change, a reload, or the
+    next start of a process.
     """
     with writing():
         change = {"isOn": is_on, "planned": list(planned)}
         settings_store.save(CHANGES, {**settings_store.get(CHANGES), name: change}, now=now)
 
 
-def forget_changes(*, now: datetime) -> None:
-    """Let the settings alone say which tasks are scheduled."""
+def clear_manual_changes(*, now: datetime) -> None:
+    """Remove all manual changes, so that only the settings count."""
     if settings_store.get(CHANGES):
         settings_store.save(CHANGES, None, now=now)
 
 
 def start_task_schedule(name: str) -> None:
-    """Schedule a task. Raises NotFound, Unavailable, and AppError (500) for an expression that cannot be read."""
+    """Schedule a task.
+
+    Raise NotFound, Unavailable, and AppError (500) for an invalid expression.
+    """
     _try(lambda: running().start_task(name))
 
 
 def reload() -> None:
-    """Take the stored settings over. Raises Unavailable, and AppError (500) for a bad expression."""
+    """Apply the stored settings.
+
+    Raise Unavailable, and AppError (500) for an invalid expression.
+    """
     _try(lambda: running().reload())
 
 
-def take_over() -> None:
-    """Have the schedule, where it runs in this process, follow settings that came with another database."""
+def apply_settings() -> None:
+    """Apply the settings of a restored database to the schedule, if it runs."""
     if current_app.extensions.get(EXTENSION) is None:
         return
     try:
@@ -232,13 +254,16 @@ def take_over() -> None:
 
 
 def last_runs() -> list[Task]:
-    """When each task ran last, and how it ended."""
+    """Return the last run of each task and its result."""
     return list(db.session.scalars(select(Task).where(Task.last_started_at.is_not(None)).order_by(Task.name)))
 
 
 @dataclass(frozen=True, slots=True)
 class TaskState:
-    """A task with its times: a crontab in UTC, the next run (none while it is not scheduled), and the last one."""
+    """A task with its times.
+
+    A crontab in UTC, the next run (None if not scheduled), and the last one.
+    """
 
     name: str
     expression: str
@@ -249,7 +274,10 @@ class TaskState:
 
 
 def task_states() -> list[TaskState]:
-    """All tasks, in the order in which they are declared. Raises Unavailable where this process runs none."""
+    """Return all tasks, in the order of their declaration.
+
+    Raise Unavailable if this process runs none.
+    """
     last = {row.name: row for row in last_runs()}
     return [
         TaskState(name, expression, next_run_at, *_last_run(last.get(name)))
@@ -258,14 +286,17 @@ def task_states() -> list[TaskState]:
 
 
 def next_runs() -> dict[str, datetime]:
-    """When the scheduled tasks run next; nothing where this process runs none."""
+    """Return the next run of each scheduled task; empty if this process runs none."""
     found: Schedule | None = current_app.extensions.get(EXTENSION)
     plans = found.plans() if found is not None and found.is_running else {}
     return {name: at for name, (_expression, at) in plans.items() if at is not None}
 
 
 def run_now(name: str, *, actor: Actor, now: datetime) -> Any:
-    """Have a person run a task, which is audited; gives its result, also of one that failed. Raises Unavailable."""
+    """Run a task for a user, with an audit entry.
+
+    Return its result, also if it failed. Raise Unavailable.
+    """
     result = running().run_now(name)
     details = {"task": name, **({"error": result.error} if result.error else {"message": result.message})}
     status = "error" if result.error else "success"
@@ -292,20 +323,21 @@ def _preset_of(interval: CheckInterval) -> str:
     return DEFAULT_PRESET
 
 
-# Who may do a piece of scheduled work: of several processes that share a database, one at a time.
+# Leases: of several processes that share a database, one does the scheduled work
 
 LEASES = Lease.__table__
-# Longer than any scheduled work takes; whoever dies while holding a lease blocks the work no longer than this.
-HOLD = timedelta(minutes=10)
+# Longer than any scheduled work; a process that dies while it holds a lease blocks the work no longer than this.
+LEASE_TIME = timedelta(minutes=10)
 
 
 def take_lease(name: str, holder: str, now: datetime) -> bool:
-    """Take the lease when it is free, ours, or over; false when another process holds it.
+    """Take the lease if it is free, ours or expired.
 
-    One that ends later than any lease can was written before the clock was set back, and counts as over.
+    False if another process holds it. A lease that ends later than any new one was written before the clock was set
+    back, and counts as expired.
     """
-    values = {"holder": holder, "expires_at": now + HOLD}
-    is_free = or_(LEASES.c.holder == holder, LEASES.c.expires_at <= now, LEASES.c.expires_at > now + 2 * HOLD)
+    values = {"holder": holder, "expires_at": now + LEASE_TIME}
+    is_free = or_(LEASES.c.holder == holder, LEASES.c.expires_at <= now, LEASES.c.expires_at > now + 2 * LEASE_TIME)
     with writing() as session:
         connection = session.connection()
         statement = insert_for(connection.dialect.name)(LEASES).values(name=name, **values)
@@ -313,8 +345,8 @@ def take_lease(name: str, holder: str, now: datetime) -> bool:
         return connection.scalar(statement.returning(LEASES.c.name)) is not None
 
 
-def keep_lease(name: str, holder: str, until: datetime) -> None:
-    """Let our lease end at another instant; one that we lost meanwhile is left alone."""
+def set_lease_end(name: str, holder: str, until: datetime) -> None:
+    """Change the end of our lease; does nothing if we have lost it."""
     with writing() as session:
         is_ours = (LEASES.c.name == name) & (LEASES.c.holder == holder)
         session.connection().execute(update(LEASES).where(is_ours).values(expires_at=until))

@@ -1,4 +1,4 @@
-"""The tasks by name: what each does, when by default, and what one run of it came to."""
+"""The scheduled tasks, their default times and results, and their schedule."""
 
 import logging
 import re
@@ -36,9 +36,9 @@ from app.scheduling.control import OVERDUE_CHECK, Planned, Task
 
 log = logging.getLogger(__name__)
 
-# One name for this process among those that share the database.
+# Name of this process among those that share the database.
 HOLDER = uuid.uuid4().hex
-# Clocks of several machines may differ by this much, and still each tick of a schedule is worked off once.
+# Clocks of several machines may differ by this much, and each trigger is still handled only once.
 TICK = timedelta(seconds=50)
 
 AUDIT_CLEANUP = "audit-log-cleanup"
@@ -56,7 +56,7 @@ MONITOR_PING = "external-monitor"
 
 
 def choose_holder() -> None:
-    """Give this process a name of its own, after it was forked."""
+    """Set a new name of this process, after a fork."""
     global HOLDER
     HOLDER = uuid.uuid4().hex
 
@@ -70,7 +70,7 @@ class UnknownTask(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """How one run of a task went: a sentence and figures, or the error."""
+    """Result of one run of a task: a sentence and figures, or the error."""
 
     name: str
     message: str = ""
@@ -80,10 +80,11 @@ class TaskResult:
 
 @dataclass(frozen=True, slots=True)
 class ScheduledTask:
-    """Work that a schedule starts: `expression` is a crontab in UTC, `work` gives a sentence and figures.
+    """A scheduled task.
 
-    `plan` is for tasks whose times people choose in the settings. These may come late, and are looked after at each
-    start: their work knows itself what is due, and does it once. `starts_soon` is for work that is due at each start.
+    `expression` is a crontab in UTC, `work` returns a sentence and figures. `plan` is for tasks whose times users
+    choose in the settings. Their runs may be late, and are made up for at each start: the work decides what is due,
+    and does it once. `starts_soon` is for work that is due at each start.
     """
 
     name: str
@@ -99,12 +100,12 @@ def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
         "totalBackupConfigs": found.settings_count,
         "checkedBackups": found.checked_count,
         "overdueBackupsFound": found.overdue_count,
-        "notificationsSent": found.told_count,
+        "notificationsSent": found.notified_count,
     }
 
 
-def _look_around(now: datetime) -> tuple[str, Mapping[str, int]]:
-    count = watchdogs.run_watchdogs(now) + health_alarms.look(now)
+def _run_watchdogs(now: datetime) -> tuple[str, Mapping[str, int]]:
+    count = watchdogs.run_watchdogs(now) + health_alarms.run_health_alerts(now)
     return f"Queued {count} alerts about missing reports, channels, destinations and health", {}
 
 
@@ -130,7 +131,7 @@ def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
     return f"Deleted {count} audit log entries older than {days} days", {}
 
 
-def _keep_house(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _tidy_up(now: datetime) -> tuple[str, Mapping[str, int]]:
     sessions.purge_expired(now)
     sign_in.purge_networks(now)
     return f"Removed expired sessions, packed {repairs.repack_logs(now)} logs", {}
@@ -149,11 +150,13 @@ def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = rounds.pull_due(now)
-    told = f"Collected from {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} failed"
-    return told if found.server_count else "No server was due", {}
+    sentence = (
+        f"Collected from {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} failed"
+    )
+    return sentence if found.server_count else "No server was due", {}
 
 
-def _look_for_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _check_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
     found = duplicati_versions.check_if_due(now)
     if found is None:
         return "No version check was due", {}
@@ -162,7 +165,7 @@ def _look_for_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 
 def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
-    found = maintenance.tidy_database(now)
+    found = maintenance.run_maintenance(now)
     freed = f"freed {found.freed_bytes} bytes" if found.freed_bytes else "had nothing to free"
     removed = f"{found.server_count} empty servers, {found.job_count} empty jobs and {found.badge_count} badges"
     return f"Removed {removed}; the database {freed}", {}
@@ -179,25 +182,27 @@ def _send_digest(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 
 def _read_lists_again(now: datetime) -> tuple[str, Mapping[str, int]]:
-    count = repairs.read_lists_again(now)
-    left = repairs.progress()
-    if left is not None:
-        told = f"Read the version lists of {count} jobs again: {left.done_runs} of {left.total_runs} runs are done"
-        return told, {"jobsLeft": left.job_count}
-    return (f"Read the lists of versions of {count} jobs again" if count else "Nothing to read"), {}
+    count = repairs.reread_versions(now)
+    progress = repairs.progress()
+    if progress is not None:
+        sentence = (
+            f"Read the version lists of {count} jobs again: {progress.done_runs} of {progress.total_runs} runs are done"
+        )
+        return sentence, {"jobsLeft": progress.job_count}
+    return (f"Read the version lists of {count} jobs again" if count else "Nothing to read"), {}
 
 
 TASKS: Mapping[str, ScheduledTask] = {
     task.name: task
     for task in (
         ScheduledTask(OVERDUE_CHECK, "*/5 * * * *", _check_overdue),
-        ScheduledTask(ALARM_CHECK, "*/5 * * * *", _look_around),
+        ScheduledTask(ALARM_CHECK, "*/5 * * * *", _run_watchdogs),
         ScheduledTask(AUDIT_CLEANUP, "0 2 * * *", _clean_audit_log),
-        ScheduledTask(HOUSEKEEPING, "17 * * * *", _keep_house),
+        ScheduledTask(HOUSEKEEPING, "17 * * * *", _tidy_up),
         ScheduledTask(RETENTION, "40 2 * * *", _delete_old),
         ScheduledTask(LOCAL_BACKUP, "*/5 * * * *", _back_up),
         ScheduledTask(COLLECTING, "*/5 * * * *", _collect),
-        ScheduledTask(VERSION_CHECK, "23 * * * *", _look_for_versions),
+        ScheduledTask(VERSION_CHECK, "23 * * * *", _check_versions),
         ScheduledTask(VERSION_LISTS, "*/5 * * * *", _read_lists_again, starts_soon=True),
         ScheduledTask(INTEGRITY_CHECK, "20 3 * * *", _check_integrity),
         ScheduledTask(MONITOR_PING, external_monitor.EVERY_MINUTE, _ping_monitor, external_monitor.read),
@@ -209,7 +214,10 @@ TASKS: Mapping[str, ScheduledTask] = {
 
 
 def run_task(app: Flask, name: str) -> TaskResult:
-    """Run a task now, whoever holds its lease, and record how it went. Raises UnknownTask."""
+    """Run a task now and record the result.
+
+    This process need not hold its lease. Raise UnknownTask.
+    """
     if name not in TASKS:
         raise UnknownTask(name)
     with app.app_context():
@@ -217,7 +225,7 @@ def run_task(app: Flask, name: str) -> TaskResult:
         try:
             message, statistics = TASKS[name].work(started_at)
             result = TaskResult(name, message, statistics)
-        except Exception as error:  # the next tick must come, whatever went wrong in this one
+        except Exception as error:  # the next run must happen, whatever failed in this one
             log.exception("task %s failed", name)
             result = TaskResult(name, error=f"{type(error).__name__}: {error}")
         _record(result, started_at, monotonic() - began)
@@ -225,14 +233,14 @@ def run_task(app: Flask, name: str) -> TaskResult:
 
 
 def run_tick(app: Flask, name: str) -> TaskResult | None:
-    """Run a task because its time has come; None when another process does it."""
+    """Run a task because its time has come; None if another process does it."""
     with app.app_context():
         now = runtime.now()
         if not control.take_lease(f"task:{name}", HOLDER, now):
             return None
     result = run_task(app, name)
     with app.app_context():
-        control.keep_lease(f"task:{name}", HOLDER, until=now + TICK)
+        control.set_lease_end(f"task:{name}", HOLDER, until=now + TICK)
     return result
 
 
@@ -244,15 +252,16 @@ def _record(result: TaskResult, started_at: datetime, duration_s: float) -> None
         connection.execute(statement.on_conflict_do_update(index_elements=["name"], set_=values))
 
 
-# Crontab expressions as everybody else writes them: in UTC, with 0 and 7 for Sunday.
+# Crontab expressions in the usual form: in UTC, with 0 and 7 for Sunday
 
 WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def read_crontab(expression: str) -> CronTrigger:
-    """A trigger for five fields with any blanks between them. Raises ValueError when it cannot be read.
+    """Return a trigger for five fields separated by blanks.
 
-    APScheduler counts weekdays from Monday, so their numbers are turned into names first.
+    Raise ValueError if it is invalid. APScheduler counts weekdays from Monday, so their numbers are replaced by names
+    first.
     """
     fields = expression.split()
     if len(fields) != 5:
@@ -269,7 +278,10 @@ def read_crontab(expression: str) -> CronTrigger:
 
 
 def _weekdays(part: str) -> str:
-    """One part of the fifth field by names; a step counts from Sunday, as cron does."""
+    """Return one part of the fifth field with names.
+
+    A step counts from Sunday, as in cron.
+    """
     numbers, _, step = part.partition("/")
     if numbers == "*" and not step:
         return "*"
@@ -283,28 +295,29 @@ def _weekdays(part: str) -> str:
     return ",".join(WEEKDAYS[number] for number in range(first, last + 1, int(step or 1)))
 
 
-# Starts the tasks at their times. One schedule for each application, so that tests may make many.
+# The schedule starts the tasks at their times. One per application, so that tests may create many.
 
-# A tick that comes late, after a sleep or a jump of the clock, is still worked off within this time, and once.
+# A late trigger, after a sleep or a jump of the clock, is still handled within this time, and once.
 GRACE_S = 600
 LONGEST_STOP_S = 2.0
-# How long after a start what was missed meanwhile is made up for.
+# How long after a start missed runs are made up for.
 CATCH_UP_AFTER = timedelta(seconds=30)
-# How often each process looks for settings that another one has changed, and under which name.
+# How often each process checks for settings that another one has changed, and the id of this check.
 FOLLOW_EVERY_S = 10
 FOLLOW = "follow-settings"
 
 
 class Schedule:
-    """The schedule of one application, as the proxy of docs/compatibility/scheduler.md#get-post-apicron controls it.
+    """The schedule of one application.
 
-    Every process that shares the database follows the same settings, and the same tasks stopped and started by hand.
+    Source: docs/compatibility/scheduler.md#get-post-apicron. Every process that shares the database uses the same
+    settings, and the same tasks stopped and started manually.
     """
 
     def __init__(self, app: Flask) -> None:
         self._app = app
         self._lock = threading.RLock()
-        # The expression of each task, and whether it is on, as they were last taken over.
+        # The expression of each task, and whether it is enabled, as last applied.
         self._taken_over: dict[str, Planned] = {}
         self._scheduler = APScheduler(
             BackgroundScheduler(
@@ -314,13 +327,14 @@ class Schedule:
         )
 
     def start(self) -> None:
-        """Schedule what is enabled, and begin; an expression that cannot be read must not stop the monitor.
+        """Schedule what is enabled, and begin.
 
-        Tasks that were stopped or started by hand go back to the settings, in all processes.
+        An invalid expression must not stop the monitor. Tasks that were stopped or started manually follow the
+        settings again, in all processes.
         """
         self._scheduler.init_app(self._app)
         self._forget_changes()
-        for error in self.plan_anew():
+        for error in self.rebuild():
             log.error("%s", error)
         for name in self.active_tasks():
             if TASKS[name].plan is not None or TASKS[name].starts_soon:
@@ -329,24 +343,24 @@ class Schedule:
         self._scheduler.scheduler.start()
 
     def stop(self) -> None:
-        """End, and wait a few seconds for a task that is running."""
+        """Stop, and wait a few seconds for a running task."""
         ending = Thread(target=self._scheduler.shutdown, daemon=True)
         ending.start()
         ending.join(LONGEST_STOP_S)
 
     @property
     def is_running(self) -> bool:
-        """Whether ticks come."""
+        """Whether tasks are triggered."""
         return bool(self._scheduler.running)
 
     def active_tasks(self) -> list[str]:
-        """The names of the tasks that are scheduled, in the order in which they are declared."""
+        """Return the names of the scheduled tasks, in the order of their declaration."""
         return [name for name in TASKS if self._scheduler.get_job(name) is not None]
 
     def start_task(self, name: str) -> None:
-        """Schedule a task as the settings say, even when they disable it; a scheduled one is replaced.
+        """Schedule a task as in the settings, even if disabled there.
 
-        Raises UnknownTask, and ValueError for an expression that cannot be read.
+        Replaces a scheduled one. Raise UnknownTask, and ValueError for an invalid expression.
         """
         if name not in TASKS:
             raise UnknownTask(name)
@@ -356,7 +370,10 @@ class Schedule:
             self._change(name, True, planned)
 
     def stop_task(self, name: str) -> None:
-        """Take a task off the schedule, until a reload or a start. Raises UnknownTask when it is not on it."""
+        """Remove a task from the schedule, until a reload or a start.
+
+        Raise UnknownTask if it is not scheduled.
+        """
         with self._lock:
             self.follow()
             try:
@@ -366,16 +383,17 @@ class Schedule:
             self._change(name, False, self._planned()[name])
 
     def reload(self) -> None:
-        """Schedule every task anew by the settings, in all processes that share the database.
+        """Schedule every task again as in the settings.
 
-        Raises ValueError for an expression that cannot be read; that task then runs at its default times.
+        Applies to all processes that share the database. Raise ValueError for an invalid expression; that task then
+        runs at its default times.
         """
         self._forget_changes()
-        if errors := self.plan_anew():
+        if errors := self.rebuild():
             raise ValueError(errors[0])
 
-    def plan_anew(self) -> list[str]:
-        """Make the whole schedule anew from now on; returns what is wrong with the settings."""
+    def rebuild(self) -> list[str]:
+        """Create the whole schedule again; return the errors of the settings."""
         with self._lock:
             self._scheduler.remove_all_jobs()
             self._taken_over.clear()
@@ -383,7 +401,7 @@ class Schedule:
             return self.follow()
 
     def follow(self) -> list[str]:
-        """Take over what any process has changed since; returns what is wrong with the settings."""
+        """Apply what any process has changed since; return the errors of the settings."""
         with self._lock:
             errors = []
             for name, wanted in self._wanted().items():
@@ -393,14 +411,20 @@ class Schedule:
             return errors
 
     def run_now(self, name: str) -> TaskResult:
-        """Run a task, scheduled or not; one that fails, or that nobody knows, gives a result with its error."""
+        """Run a task, scheduled or not.
+
+        The result of a failed or unknown one contains the error.
+        """
         try:
             return run_task(self._app, name)
         except UnknownTask as error:
             return TaskResult(name, error=str(error))
 
     def plans(self) -> dict[str, tuple[str, datetime | None]]:
-        """The crontab expression of each task, and when it runs next; None for one that is not scheduled."""
+        """Return the crontab expression of each task, and its next run.
+
+        None if it is not scheduled.
+        """
         jobs = {name: self._scheduler.get_job(name) for name in TASKS}
         planned = self._planned()
         return {name: (planned[name][0], job.next_run_time if job else None) for name, job in jobs.items()}
@@ -430,7 +454,7 @@ class Schedule:
         try:
             for error in self.follow():
                 log.error("%s", error)
-        except SQLAlchemyError as error:  # the next look is soon, and whoever works with the database tells more
+        except SQLAlchemyError as error:  # the next check is soon, and other users of the database report more
             log.warning("the schedule cannot be compared with the settings now: %s", error)
 
     def _catch_up(self, name: str) -> None:
@@ -440,24 +464,27 @@ class Schedule:
     def _change(self, name: str, is_on: bool, planned: Planned) -> None:
         self._taken_over[name] = (planned[0], is_on)
         with self._app.app_context():
-            control.change_by_hand(name, is_on, planned, now=runtime.now())
+            control.store_manual_change(name, is_on, planned, now=runtime.now())
 
     def _forget_changes(self) -> None:
         with self._app.app_context():
-            control.forget_changes(now=runtime.now())
+            control.clear_manual_changes(now=runtime.now())
 
     def _wanted(self) -> dict[str, Planned]:
-        """What should be scheduled: the settings, and over them what was stopped or started by hand."""
+        """Return what should be scheduled.
+
+        The settings, overridden by manual stops and starts.
+        """
         planned = self._planned()
         with self._app.app_context():
-            by_hand = {name: control.is_on_by_hand(name, plan) for name, plan in planned.items()}
+            by_hand = {name: control.manual_state(name, plan) for name, plan in planned.items()}
         return {
             name: (expression, is_on if by_hand[name] is None else bool(by_hand[name]))
             for name, (expression, is_on) in planned.items()
         }
 
     def _planned(self) -> dict[str, Planned]:
-        """The expression of each task and whether it is enabled, as they are stored."""
+        """Return the stored expression of each task and whether it is enabled."""
         with self._app.app_context():
             stored = settings_store.get("cron_tasks")
             return {name: _planned(task, stored.get(name)) for name, task in TASKS.items()}

@@ -1,1 +1,1 @@
-"""What is shown to others: status page, badges, metrics for Prometheus."""
+"""Status page, badges, and metrics for Prometheus."""

@@ -1,18 +1,18 @@
-"""Badges for web pages and README files; there is none until an administrator makes one."""
+"""API of the badges, and of the settings of badges and metrics."""
 
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
-from app.plugin import ApiGroup, Content, Guard, described
+from app.plugin import Access, ApiGroup, Content, described
 from app.sharing import badges, metrics
 from app.sharing.badge import LONGEST_LABEL, draw
 from app.web.guards import limit_rate
 from app.web.request import actor, client_address, json_body
 from app.web.responses import Out
 
-# View of the badges group.
+# The image of a badge
 
 badges_bp = Blueprint("badges", __name__)
 
@@ -39,14 +39,14 @@ def show(slug: str) -> ResponseReturnValue:
 badges_group = ApiGroup(
     name="badges",
     blueprint=badges_bp,
-    guard=Guard.OPEN,
+    access=Access.PUBLIC,
     csrf=False,
     url_prefix="",
     summary="SVG badges",
 )
 
 
-# Wire forms of badges and of the settings of metrics.
+# Schemas of the settings
 
 
 class BadgeIn(Schema):
@@ -93,7 +93,7 @@ class MetricsOut(Out):
     requires_key = fields.Boolean(data_key="requiresKey")
 
 
-# Views of the publishing group.
+# Views of the group `publishing`
 
 publishing_bp = Blueprint("publishing", __name__)
 
@@ -136,8 +136,8 @@ def save_metrics() -> ResponseReturnValue:
     return show_metrics()
 
 
-# What is shown to others: badges and metrics.
+# Settings of badges and metrics
 
 publishing_group = ApiGroup(
-    name="publishing", blueprint=publishing_bp, guard=Guard.ADMIN, summary="Settings of badges and metrics"
+    name="publishing", blueprint=publishing_bp, access=Access.ADMIN, summary="Settings of badges and metrics"
 )

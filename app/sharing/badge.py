@@ -1,4 +1,4 @@
-"""The drawing of a badge; `badges` fills it in."""
+"""The drawing of a badge; `badges` provides its content."""
 
 from collections.abc import Collection
 from html import escape
@@ -24,7 +24,7 @@ aria-hidden="true">
 """
 
 
-# A badge: one glance at how backups are, as a small picture that any web page can show.
+# A badge: the status of backups as a small picture for web pages
 
 # White text has a contrast of at least 4.5 to 1 on each of them.
 GREEN, AMBER, RED, GREY = "#1a7f37", "#8a5d00", "#b3261e", "#57606a"
@@ -35,7 +35,10 @@ PADDING = 7
 
 
 def badge_status(statuses: Collection[str], *, any_overdue: bool) -> str:
-    """The one word for newest runs: the worst counts, and nothing known is `unknown`."""
+    """Return the status of the newest runs in one word.
+
+    The worst counts; `unknown` if there are none.
+    """
     known = set(statuses) - {NONE}
     if any(is_failure(status) for status in known):
         return "failed"
@@ -47,9 +50,9 @@ def badge_status(statuses: Collection[str], *, any_overdue: bool) -> str:
 
 
 def draw(label: str, word: str) -> str:
-    """The picture, as SVG with a text for those who do not see it."""
+    """Return the SVG picture, with an alternative text."""
     label = label if len(label) <= LONGEST_LABEL else f"{label[: LONGEST_LABEL - 1]}…"
-    label = "".join(sign for sign in label if sign.isprintable())
+    label = "".join(char for char in label if char.isprintable())
     left, right = _width(label), _width(word)
     return PICTURE.format(
         label=escape(label),
@@ -64,6 +67,9 @@ def draw(label: str, word: str) -> str:
 
 
 def _width(text: str) -> int:
-    """Pixels that a text takes at 11 pixels of height, with its padding; a little generous."""
-    signs = sum(4 if sign in NARROW else 11 if sign in WIDE or ord(sign) > 0x2E80 else 7.2 for sign in text)
-    return ceil(signs) + 2 * PADDING
+    """Return the width of a text of 11 pixels height in pixels, with padding.
+
+    Slightly too large.
+    """
+    width = sum(4 if char in NARROW else 11 if char in WIDE or ord(char) > 0x2E80 else 7.2 for char in text)
+    return ceil(width) + 2 * PADDING

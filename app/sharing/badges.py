@@ -1,4 +1,4 @@
-"""Which badges there are: each shows all, a server or a job under an address of its own, and nothing else is shown."""
+"""Badges: each shows all servers, one server or one job at a URL of its own."""
 
 import secrets
 from collections.abc import Collection
@@ -19,7 +19,10 @@ from app.sharing.badge import LONGEST_LABEL, badge_status, draw
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A badge. Without `server_id` it shows all servers, without `job_name` all jobs of the server."""
+    """A badge.
+
+    Without `server_id` it shows all servers, without `job_name` all jobs of the server.
+    """
 
     slug: str
     label: str
@@ -28,7 +31,7 @@ class Badge:
 
 
 def list_badges() -> list[Badge]:
-    """All badges, oldest first."""
+    """Return all badges, oldest first."""
     return [Badge(**stored) for stored in settings_store.get("badges")]
 
 
@@ -41,10 +44,10 @@ def create_badge(
     actor: Actor,
     now: datetime,
 ) -> Badge:
-    """Make a badge; without `slug` under one that nobody guesses.
+    """Create a badge; without `slug` at a URL that cannot be guessed.
 
-    Raises AppError for a slug that cannot be part of an address, NotFound for what is not there to show, and Conflict
-    for a slug that is taken.
+    Raise AppError for a slug that cannot be part of a URL, NotFound for an unknown server or job, and Conflict for a
+    slug in use.
     """
     if slug is not None and not SLUG.fullmatch(slug):
         raise AppError("slug: 2 to 64 letters, digits, - and _, beginning with a letter or a digit")
@@ -69,7 +72,7 @@ def create_badge(
 
 
 def delete_badge(slug: str, *, actor: Actor, now: datetime) -> None:
-    """Take a badge away. Raises NotFound."""
+    """Delete a badge. Raise NotFound."""
     with writing():
         badges = list_badges()
         found = next((badge for badge in badges if badge.slug == slug), None)
@@ -80,16 +83,16 @@ def delete_badge(slug: str, *, actor: Actor, now: datetime) -> None:
 
 
 def drop_unused(now: datetime) -> int:
-    """Take away badges of servers and jobs that are gone; returns how many."""
+    """Delete badges of deleted servers and jobs; return their number."""
     badges = list_badges()
-    kept = [badge for badge in badges if badge.server_id is None or _jobs_of(badge.server_id, badge.job_name, now)]
-    if len(kept) < len(badges):
-        _store(kept, now)
-    return len(badges) - len(kept)
+    used = [badge for badge in badges if badge.server_id is None or _jobs_of(badge.server_id, badge.job_name, now)]
+    if len(used) < len(badges):
+        _store(used, now)
+    return len(badges) - len(used)
 
 
 def picture(slug: str, now: datetime) -> str | None:
-    """The SVG of a badge as things stand; None when there is no such badge."""
+    """Return the current SVG of a badge; None if it does not exist."""
     badge = next((badge for badge in list_badges() if badge.slug == slug), None)
     if badge is None:
         return None
@@ -111,7 +114,7 @@ def _store(badges: Collection[Badge], now: datetime) -> None:
 
 
 def _audit(action: str, badge: Badge, *, actor: Actor, now: datetime) -> None:
-    # The slug may be what keeps strangers out, so the log holds its beginning only.
+    # The slug may be secret, so the log contains only its beginning.
     details = {"label": badge.label, "serverId": badge.server_id, "backupName": badge.job_name}
-    place = {"target_type": "badge", "target_id": f"{badge.slug[:4]}…"}
-    record_entry(action, "config", now=now, actor=actor, details=details, **place)
+    target = {"target_type": "badge", "target_id": f"{badge.slug[:4]}…"}
+    record_entry(action, "config", now=now, actor=actor, details=details, **target)

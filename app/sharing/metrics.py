@@ -1,4 +1,7 @@
-"""What Prometheus reads of jobs and messages, built from the state that the dashboard shows."""
+"""Prometheus metrics of jobs, messages and HTTP requests.
+
+Jobs and messages are read from the state that the dashboard shows.
+"""
 
 from bisect import bisect_left
 from collections.abc import Iterator
@@ -29,7 +32,7 @@ from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING
 
 STATUSES = (SUCCESS, WARNING, ERROR, FATAL, UNKNOWN)
 LABELS = ("server_id", "server", "job")
-# Figures of a job's newest run: name of the metric, what it tells, attribute of `JobStatus`.
+# Metrics of a job's newest run: name, description, attribute of `JobStatus`.
 FIGURES = (
     ("duration_seconds", "How long the newest run took", "last_duration_s"),
     ("examined_bytes", "Size of the files examined by the newest run", "examined_bytes"),
@@ -45,27 +48,27 @@ FIGURES = (
 
 
 def are_enabled() -> bool:
-    """Whether metrics are given out at all."""
+    """Whether the metrics endpoint is enabled."""
     return bool(settings_store.get("metrics_enabled"))
 
 
 def need_key() -> bool:
-    """Whether metrics are for programs with a key alone, also while others do without."""
+    """Whether metrics require a key, also if other endpoints do not."""
     return bool(settings_store.get("metrics_need_key"))
 
 
 def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime) -> None:
-    """Choose whether metrics are given out, and whether only for a key of scope `read`."""
+    """Set whether metrics are enabled, and whether they require a key of scope `read`."""
     with writing():
         settings_store.save("metrics_enabled", is_enabled, now=now)
         settings_store.save("metrics_need_key", needs_key, now=now)
         details = {"enabled": is_enabled, "requiresKey": needs_key}
-        place = {"target_type": "configuration", "target_id": "metrics"}
-        record_entry("metrics_updated", "config", now=now, actor=actor, details=details, **place)
+        target = {"target_type": "configuration", "target_id": "metrics"}
+        record_entry("metrics_updated", "config", now=now, actor=actor, details=details, **target)
 
 
 def collect(now: datetime) -> Iterator[Metric]:
-    """All metrics of the stored state."""
+    """Yield all metrics of the stored state."""
     yield InfoMetricFamily("duplistatus", "The program", {"version": __version__})
     yield from _job_metrics(overview.overview(now, ALL_SERVERS).jobs)
     yield from _queue_metrics()
@@ -109,7 +112,7 @@ def _queue_metrics() -> Iterator[Metric]:
     yield rejected
 
 
-# Counts requests and how long they took. Every request passes here, so it is a dictionary and two additions.
+# Number and duration of requests. Counted for every request, so it is a dictionary and two additions.
 
 BOUNDS_S = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
 BUCKETS = (*map(str, BOUNDS_S), "+Inf")
@@ -119,7 +122,7 @@ class RequestFigures:
     """Requests of one application since it started, by method, route and status."""
 
     def __init__(self) -> None:
-        # Seconds in all, then requests in each bucket of duration.
+        # Total seconds, then the number of requests in each bucket of duration.
         self._figures: dict[tuple[str, str, int], list[float]] = {}
         self._lock = Lock()
 
@@ -134,7 +137,7 @@ class RequestFigures:
             figures[1 + bisect_left(BOUNDS_S, duration_s)] += 1
 
     def collect(self) -> Iterator[Metric]:
-        """The figures as metrics."""
+        """Yield the counts as metrics."""
         with self._lock:
             copied = {key: tuple(figures) for key, figures in self._figures.items()}
         labels = ("method", "route", "status")

@@ -1,4 +1,4 @@
-"""Prometheus metrics; switched on in the settings."""
+"""The endpoint of Prometheus metrics, and the timing of requests."""
 
 from collections.abc import Iterator
 from time import perf_counter
@@ -12,38 +12,41 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from app import runtime
-from app.plugin import ApiGroup, Content, Guard, described
+from app.plugin import Access, ApiGroup, Content, described
 from app.plugin.errors import NotFound
 from app.sharing import metrics
 from app.sharing.metrics import RequestFigures
 from app.web.guards import authenticate_api_key
 
-# View of the metrics group, and the clock that every request passes.
+# View of the group `metrics`, and the timing of every request
 
 bp = Blueprint("metrics", __name__)
 
 FIGURES, BEGAN = "duplistatus.request_figures", "duplistatus.began"
-# What asks for an address that does not exist is one route, or strangers could fill the memory.
+# URLs that do not exist count as one route, otherwise a client could fill the memory.
 NO_ROUTE = "unknown"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class StoredState:
-    """Collects what the database holds, as of one scrape."""
+    """Collects the metrics of the database, as of one scrape."""
 
     def collect(self) -> Iterator[Metric]:
-        """Metrics of jobs and messages."""
+        """Yield the metrics of jobs and messages."""
         return metrics.collect(runtime.now())
 
 
 @bp.record
 def count_requests(state: BlueprintSetupState) -> None:
-    """Let every request of the application pass a clock. Bound here once, since each look-up would cost as much."""
+    """Time every request.
+
+    The histogram is bound once: resolving it per request costs as much as the timing.
+    """
     add = state.app.extensions.setdefault(FIGURES, RequestFigures()).add
     the_request = request._get_current_object  # type: ignore[attr-defined]
 
     def start_clock(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
-        """Note when the request began: this comes first, before the guards."""
+        """Record the start of the request: called first, before the access rules."""
         the_request().environ[BEGAN] = perf_counter()
 
     def stop_clock(answer: Response) -> Response:
@@ -78,11 +81,11 @@ def show() -> ResponseReturnValue:
 
 
 def figures() -> RequestFigures:
-    """The counts of this application."""
+    """Return the counts of this application."""
     found: RequestFigures = current_app.extensions[FIGURES]
     return found
 
 
 group = ApiGroup(
-    name="metrics", blueprint=bp, guard=Guard.OPEN, csrf=False, url_prefix="", summary="Prometheus metrics"
+    name="metrics", blueprint=bp, access=Access.PUBLIC, csrf=False, url_prefix="", summary="Prometheus metrics"
 )

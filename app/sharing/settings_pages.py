@@ -1,4 +1,4 @@
-"""What the tab of publishing shows: the metrics, and badges with what to copy into other pages."""
+"""Settings pages of metrics, badges and the public status page."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor
 from app.backups import overview
 from app.core.settings.declarations import LONGEST_TITLE, MOST_BADGES, SLUG
-from app.plugin import AppError, Guard, guarded
+from app.plugin import Access, AppError, guarded
 from app.plugin.errors import NotFound
 from app.reports import pages as reports_pages
 from app.reports.pages import own_address
@@ -32,7 +32,7 @@ from app.web.request import actor
 
 @dataclass(frozen=True, slots=True)
 class ShownBadge:
-    """A badge with what it is about, and its address as other pages have to name it."""
+    """A badge with its title and its public URL."""
 
     badge: Badge
     about: str
@@ -40,19 +40,19 @@ class ShownBadge:
 
     @property
     def markdown(self) -> str:
-        """What to copy into a page of Markdown."""
-        label = "".join(f"\\{sign}" if sign in "\\[]" else sign for sign in self.badge.label)
+        """Return the Markdown that embeds the badge."""
+        label = "".join(f"\\{char}" if char in "\\[]" else char for char in self.badge.label)
         return f"[![{label}]({self.address})]({own_address()})"
 
     @property
     def html(self) -> str:
-        """What to copy into a page of HTML."""
+        """Return the HTML that embeds the badge."""
         address, label = escape(self.address), escape(self.badge.label)
         return f'<a href="{escape(own_address())}"><img src="{address}" alt="{label}"></a>'
 
 
 class BadgeForm(SettingsForm):
-    """A badge to make."""
+    """A badge to create."""
 
     shows = SelectField(lazy_gettext("Server or job"), validate_choice=False)
     label = StringField(
@@ -67,7 +67,7 @@ class BadgeForm(SettingsForm):
     )
 
     def offer(self, now: datetime) -> None:
-        """Fill in what there is to show."""
+        """Fill in the servers and jobs."""
         choices = [SelectChoice(_pack(None, None), _("All servers"))]
         for server in overview.overview(now, ALL_SERVERS).servers:
             name = server.display_name
@@ -77,7 +77,7 @@ class BadgeForm(SettingsForm):
         self.shows.choices = choices
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
-        """Make the badge; False when the form tells why not."""
+        """Create the badge; False if the form has errors."""
         slug, label = (self.slug.data or "").strip() or None, (self.label.data or "").strip() or None
         server_id, job_name = _unpack(self.shows.data)
         if slug is not None and not SLUG.fullmatch(slug):
@@ -97,7 +97,7 @@ class BadgeForm(SettingsForm):
 
 
 def shown_badges(now: datetime) -> list[ShownBadge]:
-    """All badges, oldest first."""
+    """Return all badges, oldest first."""
     names = {server.id: server.display_name for server in overview.overview(now, ALL_SERVERS).servers}
     return [
         ShownBadge(badge, _about(badge, names), f"{own_address()}/badge/{badge.slug}.svg")
@@ -117,7 +117,10 @@ def _pack(server_id: str | None, job_name: str | None) -> str:
 
 
 def _unpack(text: Any) -> tuple[str | None, str | None]:
-    """The server and job that a choice means; what was made up means a server that there is not."""
+    """Return the server and job of a choice.
+
+    An invalid choice returns an unknown server.
+    """
     try:
         found = orjson.loads(text or _pack(None, None))
     except orjson.JSONDecodeError:
@@ -127,13 +130,13 @@ def _unpack(text: Any) -> tuple[str | None, str | None]:
     return "", None
 
 
-# The section of the settings about the page for everybody: its switch, its link, and what is on it.
+# Settings of the public status page: switch, link and content
 
 TAB = "publishing"
 
 
 def section_values() -> dict[str, Any]:
-    """What `settings/status_page.html` asks for."""
+    """Return the values of `settings/status_page.html`."""
     page = status_page.current()
     link = url_for("status_page.show", slug=page.slug, _external=True) if page.slug else ""
     return {
@@ -144,9 +147,9 @@ def section_values() -> dict[str, Any]:
 
 
 @settings_bp.post("/status-page")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_status_page() -> ResponseReturnValue:
-    """Set the page up."""
+    """Store the settings of the page."""
     sent = request.form
     try:
         page = status_page.save(
@@ -167,9 +170,9 @@ def save_status_page() -> ResponseReturnValue:
 
 
 @settings_bp.get("/status-page/new-link")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def ask_new_status_link() -> ResponseReturnValue:
-    """Ask before the link is replaced."""
+    """Ask for confirmation before the link is replaced."""
     question = Confirmation(
         title=_("Create a new link?"),
         sentences=[_("The old link stops working immediately. Everyone who should see the page needs the new one.")],
@@ -181,7 +184,7 @@ def ask_new_status_link() -> ResponseReturnValue:
 
 
 @settings_bp.post("/status-page/new-link")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def renew_status_link() -> ResponseReturnValue:
     """Replace the link."""
     status_page.renew_link(actor=actor(), now=runtime.now())
@@ -201,20 +204,20 @@ def _back() -> ResponseReturnValue:
     return redirect(url_for("settings.index", tab=TAB, _anchor="status-page"), 303)
 
 
-# Views of the tab of publishing, which is for administrators: metrics, badges, and the page for everybody.
+# Views of the tab, for administrators: metrics, badges and the status page
 
 TAB = "publishing"
 
 
 def show() -> ResponseReturnValue:
-    """What can be read from outside."""
+    """Show the tab."""
     return _show(BadgeForm(formdata=None))
 
 
 @settings_bp.post("/publishing/metrics")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def save_metrics() -> ResponseReturnValue:
-    """Choose whether metrics are given out, and whether only for a key."""
+    """Set whether metrics are enabled, and whether they require a key."""
     sent = request.form
     metrics.configure(is_enabled="is_enabled" in sent, needs_key="needs_key" in sent, actor=actor(), now=runtime.now())
     flash(_("Metrics endpoint enabled.") if "is_enabled" in sent else _("Metrics endpoint disabled."), "success")
@@ -222,9 +225,9 @@ def save_metrics() -> ResponseReturnValue:
 
 
 @settings_bp.post("/publishing/badges")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def create_badge() -> ResponseReturnValue:
-    """Make a badge."""
+    """Create a badge."""
     form = BadgeForm()
     if not form.attempt(actor(), runtime.now()):
         return _show(form), 400
@@ -233,9 +236,9 @@ def create_badge() -> ResponseReturnValue:
 
 
 @settings_bp.get("/publishing/badges/<slug>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def confirm_badge_deletion(slug: str) -> ResponseReturnValue:
-    """Ask whether a badge shall be taken away."""
+    """Ask for confirmation before a badge is deleted."""
     badge = next((badge for badge in badges.list_badges() if badge.slug == slug), None)
     if badge is None:
         raise NotFound("Badge not found")
@@ -250,9 +253,9 @@ def confirm_badge_deletion(slug: str) -> ResponseReturnValue:
 
 
 @settings_bp.post("/publishing/badges/<slug>/delete")
-@guarded(Guard.ADMIN)
+@guarded(Access.ADMIN)
 def delete_badge(slug: str) -> ResponseReturnValue:
-    """Take a badge away."""
+    """Delete a badge."""
     badges.delete_badge(slug, actor=actor(), now=runtime.now())
     flash(_("The badge was deleted."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="badges"), 303)

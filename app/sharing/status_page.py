@@ -1,4 +1,7 @@
-"""The page for everybody: off until somebody switches it on, behind a link that nobody guesses, and only to be read."""
+"""Settings and content of the public status page.
+
+It is disabled by default, read-only, and at a link that cannot be guessed.
+"""
 
 import secrets
 from collections.abc import Collection
@@ -19,10 +22,10 @@ SLUG_BYTES = 24
 
 @dataclass(frozen=True, slots=True)
 class StatusPage:
-    """What the page shows and where. Without a slug there has never been a link.
+    """What the page shows and where. Without a slug, the page was never enabled.
 
-    With `shows_all` all servers are on it, later ones too; else those of `server_ids` with all their jobs, and the
-    `jobs`, each named by its server's id and its own name.
+    With `shows_all` it shows all servers, also future ones; else those of `server_ids` with all their jobs, and the
+    `jobs`, each given as id of the server and name of the job.
     """
 
     slug: str = ""
@@ -42,7 +45,7 @@ class StatusPage:
 
 @dataclass(frozen=True, slots=True)
 class ShownJob:
-    """A job under the name that strangers may read."""
+    """A job with its public name."""
 
     name: str
     status: JobStatus
@@ -50,14 +53,14 @@ class ShownJob:
 
 @dataclass(frozen=True, slots=True)
 class ShownServer:
-    """A server under the name that strangers may read, with those of its jobs that are on the page."""
+    """A server with its public name, and those of its jobs that are on the page."""
 
     name: str
     jobs: tuple[ShownJob, ...]
 
 
 def current() -> StatusPage:
-    """The page as it is set up."""
+    """Return the stored page."""
     stored = settings_store.get("status_page")
     known = {name: stored[name] for name in StatusPage.__dataclass_fields__ if name in stored}
     known["server_ids"] = tuple(known.get("server_ids", ()))
@@ -66,7 +69,10 @@ def current() -> StatusPage:
 
 
 def find(slug: str) -> StatusPage | None:
-    """The page of a link; None for any other link, and while the page is switched off."""
+    """Return the page of a link.
+
+    None for any other link, and while the page is disabled.
+    """
     page = current()
     is_right = secrets.compare_digest(slug.encode(), page.slug.encode())
     return page if is_right and page.slug and page.is_enabled else None
@@ -83,7 +89,10 @@ def save(
     actor: Actor,
     now: datetime,
 ) -> StatusPage:
-    """Set the page up; the first time it is switched on it gets its link. Raises AppError for what cannot be shown."""
+    """Store the page; it gets its link when it is first enabled.
+
+    Raise AppError for unknown servers or jobs.
+    """
     title = title.strip()
     if len(title) > LONGEST_TITLE:
         raise AppError(f"title: {LONGEST_TITLE} characters at most")
@@ -110,7 +119,7 @@ def save(
 
 
 def renew_link(*, actor: Actor, now: datetime) -> StatusPage:
-    """Give the page another link; the old one leads nowhere from now on."""
+    """Replace the link; the old one stops working."""
     with writing():
         page = replace(current(), slug=secrets.token_urlsafe(SLUG_BYTES))
         _store(page, "status_page_link_renewed", actor=actor, now=now)
@@ -118,7 +127,10 @@ def renew_link(*, actor: Actor, now: datetime) -> StatusPage:
 
 
 def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
-    """What is on the page, ordered by name; where names are not to be told, they are numbers in that order."""
+    """Return the content of the page, ordered by name.
+
+    If names are hidden, they are numbers in that order.
+    """
     found: list[ShownServer] = []
     for server in sorted(
         overview.overview(now, ALL_SERVERS).servers, key=lambda server: server.display_name.casefold()
@@ -136,6 +148,6 @@ def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
 
 def _store(page: StatusPage, action: str, *, actor: Actor, now: datetime) -> None:
     settings_store.save("status_page", asdict(page), now=now)
-    # The link is what keeps strangers out, so the log does not hold it.
+    # The link is secret, so the log does not contain it.
     details = {name: value for name, value in asdict(page).items() if name != "slug"}
     record_entry(action, "config", now=now, actor=actor, target_type="status_page", details=details)

@@ -1,1 +1,1 @@
-"""The web layer: access rules, requests and answers, errors, forms, formats, languages, static files."""
+"""The web layer: access rules, requests, responses, errors, forms and formats."""

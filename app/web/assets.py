@@ -1,7 +1,7 @@
-"""Static files as small as they can travel: compressed once, kept in memory, cacheable for good.
+"""Static files: compressed once, kept in memory, cached by browsers without limit.
 
-Addresses carry a hash of the content (`?v=`), so a file that changed has a new address and the old one may be cached
-for ever. Compressing when first asked for, rather than keeping `.gz` files beside, leaves nothing that can be stale.
+URLs contain a hash of the content (`?v=`), so a changed file has a new URL and the old one may be cached for ever.
+Compressing at the first request, rather than storing `.gz` files, cannot produce stale files.
 """
 
 import gzip
@@ -16,20 +16,20 @@ from flask import Flask, Response, abort, current_app, request, url_for
 from flask_babel import gettext as _
 from werkzeug.security import safe_join
 
-from app.plugin import Guard, guarded
+from app.plugin import Access, guarded
 from app.web.i18n import chosen_language
 from app.web.pages import pages_bp
 
 COMPRESSED_SUFFIXES = frozenset({".css", ".js", ".svg", ".txt", ".webmanifest"})
 FOR_GOOD = "public, max-age=31536000, immutable"
-# Python's table asks the operating system, and a small container knows neither of these.
+# Python's table depends on the operating system, and a small container knows neither of these.
 MIME_TYPES = {".js": "text/javascript", ".woff2": "font/woff2", ".webmanifest": "application/manifest+json"}
 LICENCE_NAME = "LICENSE"
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """A static file in memory; `compressed` is None where gzip would gain nothing."""
+    """A static file in memory; `compressed` is None if gzip saves nothing."""
 
     content: bytes
     compressed: bytes | None
@@ -38,13 +38,16 @@ class Asset:
 
 
 def install(app: Flask) -> None:
-    """Serve the static folder ourselves, and put the content's hash into every address made for it."""
+    """Serve the static folder, and add the hash of the content to every URL of a file."""
     app.view_functions["static"] = send
     app.url_defaults(add_digest)
 
 
 def send(filename: str) -> Response:
-    """A static file, compressed when the browser takes that. 404 when there is none."""
+    """Return a static file, compressed if the browser supports it.
+
+    404 if it does not exist.
+    """
     asset = _find(filename)
     if asset is None:
         abort(404)
@@ -63,7 +66,7 @@ def send(filename: str) -> Response:
 
 
 def add_digest(endpoint: str, values: dict[str, object]) -> None:
-    """Give addresses of static files the hash of what is there now."""
+    """Add the hash of the current content to URLs of static files."""
     if endpoint == "static" and "v" not in values:
         asset = _find(str(values.get("filename", "")))
         if asset is not None:
@@ -99,18 +102,18 @@ def _mime_type(path: Path) -> str:
     return MIME_TYPES.get(path.suffix) or mimetypes.guess_type(path)[0] or "application/octet-stream"
 
 
-# What a browser needs to know to put the pages on a home screen like an application.
+# The manifest, with which a browser installs the pages like an application
 #
-# There is no service worker: it could only show what was true some time ago, and a page about backups must not do that.
+# There is no service worker: it could only show old states, and a page about backups must not do that.
 
 ICON_SIZES = (192, 512)
 BACKGROUND, ACCENT = "#f6f8fb", "#3b6fd4"
 
 
 @pages_bp.get("/manifest.webmanifest")
-@guarded(Guard.OPEN)
+@guarded(Access.PUBLIC)
 def manifest() -> Response:
-    """Name, icons and start of the application."""
+    """Return name, icons and start page of the application."""
     home = url_for("pages.dashboard")
     pictures = [
         {
@@ -121,7 +124,7 @@ def manifest() -> Response:
         }
         for size in ICON_SIZES
     ]
-    said = {
+    manifest = {
         "name": "duplistatus",
         "short_name": "duplistatus",
         "description": _("See at a glance whether your backups are working"),
@@ -134,4 +137,4 @@ def manifest() -> Response:
         "theme_color": ACCENT,
         "icons": pictures,
     }
-    return Response(orjson.dumps(said), mimetype="application/manifest+json")
+    return Response(orjson.dumps(manifest), mimetype="application/manifest+json")

@@ -1,4 +1,4 @@
-"""Errors as pages: with the way to everything else for whoever is signed in, and alone for everybody else."""
+"""Errors as pages: with the header for signed-in users, without it for others."""
 
 import logging
 
@@ -23,7 +23,7 @@ TITLES = {
     503: lazy_gettext("Temporarily unavailable"),
 }
 OTHER_TITLE = lazy_gettext("Request failed")
-# What the API says in English, as people read it; what is not here was written for a page.
+# Translations of the API's English errors; others were written for a page.
 PLAINER = {
     "Not found": lazy_gettext("Check the URL. The page may have been deleted."),
     "Server not found": lazy_gettext("Server not found. It may have been deleted."),
@@ -65,7 +65,7 @@ PLAINER = {
         "Unexpected error. See the application log for details."
     ),
 }
-# Shown where no template can be drawn, and so in one language.
+# Shown if no template can be rendered, and so in one language.
 LAST_RESORT = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>duplistatus</title>
 <h1>{status}</h1><p>This page cannot be shown at the moment. The application log has the details.</p></html>
@@ -76,8 +76,11 @@ STALE = lazy_gettext("This page has expired and nothing was saved. Reload it and
 
 
 def show_error(sentence: str, status: int) -> Response:
-    """Draw an error as a page: alone where the header cannot be drawn, as plain HTML where that fails too."""
-    for may_have_header in (True, False):  # what the header needs may be what is in trouble
+    """Render an error as a page.
+
+    Without the header if that fails, as plain HTML if the page fails as well.
+    """
+    for may_have_header in (True, False):  # the header may need what has failed
         try:
             return _draw(sentence, status, has_header=may_have_header and _is_for_reader(status))
         except Exception:
@@ -86,7 +89,10 @@ def show_error(sentence: str, status: int) -> Response:
 
 
 def _is_for_reader(status: int) -> bool:
-    """Whether the error is shown to somebody who may see the other pages; asks nothing where the database is away."""
+    """Whether the reader may see the other pages.
+
+    False without a query if the database is unavailable.
+    """
     if status == 503 or not allow_lists().admit(Zone.ADMINISTRATION, client_address()):
         return False
     return isinstance(current_user._get_current_object(), User) and not current_user.must_change_password
@@ -95,10 +101,10 @@ def _is_for_reader(status: int) -> bool:
 def _draw(sentence: str, status: int, *, has_header: bool) -> Response:
     here = ""
     if has_header:
-        # A person who chooses a theme or a language here is sent back to what can be opened.
+        # After a change of theme or language here, redirect to a page that can be opened.
         here = web_pages.here() if request.method == "GET" and status != 405 else url_for("pages.dashboard")
     else:
-        i18n.treat_as_visitor()
+        i18n.ignore_account()
     title = TITLES.get(status, OTHER_TITLE)
     if sentence == STALE_PAGE:
         title, sentence = STALE_TITLE, STALE

@@ -1,4 +1,7 @@
-"""Every error becomes one shape: `{"error", "timestamp", …}` below /api, a page elsewhere. Views hold no `try`."""
+"""Error responses: `{"error", "timestamp", …}` below /api, a page elsewhere.
+
+Views have no `try`.
+"""
 
 import logging
 import sqlite3
@@ -25,11 +28,11 @@ log = logging.getLogger(__name__)
 PAGE_ERRORS = "duplistatus.page_errors"
 ERROR_CODES = "duplistatus.error_codes"
 REPEATED_STATUSES = "duplistatus.repeated_statuses"
-# Shows an error to a person: called with the sentence and the status.
+# Renders an error as a page: called with the message and the status.
 PageErrors = Callable[[str, int], ResponseReturnValue]
-# What may tell of the state of the database, or of a mistake of ours: `fault_of` knows.
-DATABASE_TROUBLE = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError, sqlite3.Error)
-# What SQLite says of a text to look for that is longer than 50,000 bytes.
+# Errors that may be about the state of the database, or bugs; see `fault_of`.
+DATABASE_ERROR_TYPES = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError, sqlite3.Error)
+# SQLite's message for a pattern of more than 50,000 bytes.
 PATTERN_TOO_LONG = "LIKE or GLOB pattern too complex"
 FAULT_TEXTS: Mapping[Fault, str] = {
     Fault.UNREACHABLE: "The database cannot be reached at the moment",
@@ -40,10 +43,10 @@ FAULT_TEXTS: Mapping[Fault, str] = {
     Fault.DISK_ERROR: "The disk of the database cannot be read or written",
     Fault.SCHEMA: "The database lacks tables or columns that this version needs",
 }
-# PostgreSQL's words for a row that is there already, and for one that is there no more.
+# PostgreSQL's codes for a row that exists already, and for one that no longer exists.
 COLLISIONS = frozenset({"23505", "23503"})
 ROW_IS_GONE = (sqlalchemy.orm.exc.StaleDataError, sqlalchemy.orm.exc.ObjectDeletedError)
-# What marshmallow calls trouble that is about no field.
+# marshmallow's key for errors that concern no field.
 WHOLE = "_schema"
 TEXTS = {
     400: "The request cannot be understood",
@@ -54,7 +57,10 @@ TEXTS = {
 
 
 def install(app: Flask) -> None:
-    """Register the handlers. Under test the unexpected is raised again, unless the configuration says otherwise."""
+    """Register the handlers.
+
+    In tests unexpected errors are raised, unless configured otherwise.
+    """
     if app.config["PROPAGATE_EXCEPTIONS"] is None:
         app.config["PROPAGATE_EXCEPTIONS"] = app.testing
     app.register_error_handler(AppError, answer_app_error)
@@ -65,34 +71,40 @@ def install(app: Flask) -> None:
     app.register_error_handler(sqlalchemy.exc.IntegrityError, answer_broken_rule)
     for collision in ROW_IS_GONE:
         app.register_error_handler(collision, answer_collision)
-    for trouble in DATABASE_TROUBLE:
-        app.register_error_handler(trouble, answer_database_trouble)
+    for error_type in DATABASE_ERROR_TYPES:
+        app.register_error_handler(error_type, answer_database_error)
 
 
 def show_page_errors_with(app: Flask, show: PageErrors) -> None:
-    """Let the pages draw the errors of everything that is not below /api."""
+    """Set the function that renders errors of everything that is not below /api."""
     app.extensions[PAGE_ERRORS] = show
 
 
 def name_errors(blueprint: Blueprint, codes: Mapping[int, str], view: str = "") -> None:
-    """Give errors of a blueprint, or of one of its views, an `errorCode` by status where they come without one."""
-    place = f"{blueprint.name}.{view}" if view else blueprint.name
-    blueprint.record(lambda state: state.app.extensions.setdefault(ERROR_CODES, {}).update({place: codes}))
+    """Add an `errorCode` by status to errors that have none.
+
+    For a blueprint, or one of its views.
+    """
+    scope = f"{blueprint.name}.{view}" if view else blueprint.name
+    blueprint.record(lambda state: state.app.extensions.setdefault(ERROR_CODES, {}).update({scope: codes}))
 
 
 def repeat_status(blueprint: Blueprint, *views: str) -> None:
-    """Have errors of these views say their status in the body too, and always a `message` beside the sentence."""
-    places = {f"{blueprint.name}.{view}" for view in views}
-    blueprint.record(lambda state: state.app.extensions.setdefault(REPEATED_STATUSES, set()).update(places))
+    """Include the status in the body of errors of these views, and always a `message`."""
+    scopes = {f"{blueprint.name}.{view}" for view in views}
+    blueprint.record(lambda state: state.app.extensions.setdefault(REPEATED_STATUSES, set()).update(scopes))
 
 
 def answer_app_error(error: AppError) -> ResponseReturnValue:
-    """Say what the caller can understand."""
+    """Return the response for an error that the caller can understand."""
     return _answer(error.message, error.status, error.extra, error.headers, error)
 
 
 def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
-    """Name the first field that is wrong in the sentence, and all of them beside it."""
+    """Return the response for invalid fields.
+
+    The first one is in the message, all of them are beside it.
+    """
     fields = dict(_flatten(error.normalized_messages()))  # type: ignore[no-untyped-call]
     name, text = next(iter(fields.items()))
     sentence = text if name == WHOLE else f"{name}: {text}"
@@ -101,7 +113,10 @@ def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
 
 
 def answer_http_error(error: HTTPException) -> ResponseReturnValue:
-    """Put Werkzeug's own errors into our shape, and send a final slash to the address without it."""
+    """Return the response for Werkzeug's errors.
+
+    Redirect a URL with a final slash to the one without.
+    """
     status = error.code or 500
     if status == 404 and path_as_sent(request.environ).endswith("/") and request.path.strip("/"):
         return redirect_without_slash()
@@ -109,8 +124,11 @@ def answer_http_error(error: HTTPException) -> ResponseReturnValue:
     return _answer(TEXTS.get(status, error.name), status, {}, headers, error)
 
 
-def answer_database_trouble(error: Exception) -> ResponseReturnValue:
-    """Say what is the matter with the database, which may pass; the log holds the rest. A wrong statement is ours."""
+def answer_database_error(error: Exception) -> ResponseReturnValue:
+    """Return the response for an unavailable or damaged database, or for a bug.
+
+    Details are logged.
+    """
     fault = fault_of(error)
     if fault is None and PATTERN_TOO_LONG in str(error):
         return answer_impossible_value(error)
@@ -118,48 +136,57 @@ def answer_database_trouble(error: Exception) -> ResponseReturnValue:
         raise error
     log.error("the database cannot be used: %s", error, exc_info=settings().debug)
     if fault is Fault.DAMAGED:
-        checks.note_damage(describe(error))
+        checks.record_damage(describe(error))
     sentence = FAULT_TEXTS[fault]
     code = {"errorCode": "DATABASE_NOT_READY"} | _of_family(sentence, 503)
     return _answer(sentence, 503, code, {"Retry-After": "5"}, error)
 
 
 def answer_impossible_value(error: Exception) -> ResponseReturnValue:
-    """Say that something of the request fits into no column; what is usual was refused before it came so far."""
+    """Return the response for a value that fits into no column.
+
+    The usual ones were rejected before.
+    """
     log.warning("the database rejected a value: %s", describe(error))
     return _answer("The request contains a string or number that cannot be stored", 400, {}, {}, error)
 
 
 def answer_broken_rule(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnValue:
-    """Say that two changes met; any other rule of the database that was broken is a fault of ours."""
+    """Return the response for a violated constraint: two concurrent changes, or a bug."""
     if getattr(error.orig, "sqlstate", "") not in COLLISIONS:
         raise error
     return answer_collision(error)
 
 
 def answer_collision(error: sqlalchemy.exc.SQLAlchemyError) -> ResponseReturnValue:
-    """Say that two changes met: what one of them found was gone, or there, when it came to write."""
+    """Return the response for two concurrent changes.
+
+    A row has been deleted, or created, in between.
+    """
     log.warning("conflicting changes: %s", error)
     sentence = "Someone else just changed this; reload and try again"
     return _answer(sentence, 503, {}, {"Retry-After": "1"}, error)
 
 
 def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:
-    """Answer with a plain sentence; Flask has written the trace into the log."""
+    """Return the response for an unexpected error; Flask has logged the traceback."""
     cause = error.original_exception or error
     if isinstance(cause, Exception) and fault_of(cause):
-        return answer_database_trouble(cause)
+        return answer_database_error(cause)
     return _answer("Something unexpected went wrong; the application log has the details", 500, {}, {}, cause)
 
 
 def is_api_request() -> bool:
-    """Whether the request is for the API, whose errors are JSON even where there is no such address."""
+    """Whether the request is for the API.
+
+    Its errors are JSON even for unknown paths.
+    """
     root = f"{settings().base_path}/api"
     return request.path == root or request.path.startswith(f"{root}/")
 
 
 def redirect_without_slash() -> ResponseReturnValue:
-    """Send the client to the same address without the final slash."""
+    """Redirect to the same URL without the final slash."""
     # Exactly one slash in front, and no backslash: `//host` and `/\host` would lead to another machine.
     address = quoted("/" + path_as_sent(request.environ).strip("/"))
     query = request.query_string.decode("latin-1")
@@ -180,7 +207,10 @@ def _answer(
 
 
 def _of_family(sentence: str, status: int) -> dict[str, Any]:
-    """What all errors of an address hold: a code by their status, or the status itself."""
+    """Return what all errors of a path contain.
+
+    A code by their status, or the status itself.
+    """
     named: Mapping[str, Mapping[int, str]] = current_app.extensions.get(ERROR_CODES, {})
     codes = {**named.get(request.blueprint or "", {}), **named.get(request.endpoint or "", {})}
     code = {"errorCode": codes[status]} if status in codes else {}

@@ -1,7 +1,8 @@
-"""Figures and instants as people read them, on every page; registered with Jinja as filters and functions.
+"""Formats of numbers and instants on pages.
 
-Words are in the reader's language, dates and numbers in the form of the locale that the reader chose. The browser
-writes instants anew in its own zone, with the same words: `page_words` hands them over.
+Registered with Jinja as filters and functions. Words are in the reader's language, dates and numbers in the form of
+the locale that the reader chose. The browser formats instants again in its own time zone, with the same words, which
+`page_words` provides.
 """
 
 from datetime import UTC, date, datetime, timedelta
@@ -36,7 +37,7 @@ MISSING = "N/A"
 
 
 def install(app: Flask) -> None:
-    """Make the formats known to templates."""
+    """Make the formats available in templates."""
     filters = {
         "size": size_text,
         "count": count_text,
@@ -53,7 +54,7 @@ def install(app: Flask) -> None:
 
 
 def page_words() -> dict[str, str]:
-    """The words that scripts write: of instants, which they keep true, and of what every page can do."""
+    """Return the words that scripts use."""
     return {
         "justNow": _("just now"),
         "dueNow": _("due now"),
@@ -68,7 +69,7 @@ def page_words() -> dict[str, str]:
     }
 
 
-# The shortest signs of the units, as ages are told beside a strip.
+# The shortest symbols of the units, for ages beside a heartbeat bar.
 AGE_LETTERS = {
     "year": lazy_pgettext("age", "y"),
     "month": lazy_pgettext("age", "mo"),
@@ -80,7 +81,10 @@ AGE_LETTERS = {
 
 
 def size_text(size_bytes: float | None) -> str:
-    """Bytes in their largest unit of 1024 with two decimals; nothing or less is `0 Bytes`."""
+    """Return bytes in their largest unit of 1024 with two decimals.
+
+    `0 Bytes` for zero or less.
+    """
     if size_bytes is None or size_bytes <= 0:
         return "0 Bytes"
     power = 0
@@ -91,12 +95,12 @@ def size_text(size_bytes: float | None) -> str:
 
 
 def count_text(count: int | None) -> str:
-    """A whole number with its thousands set apart."""
+    """Return a whole number with thousands separators."""
     return MISSING if count is None else number_text(count)
 
 
 def number_text(number: float) -> str:
-    """A whole number with its thousands set apart, in the form of the reader."""
+    """Return a whole number with thousands separators of the reader's locale."""
     locale = format_locale()
     return f"{number:,.0f}" if _is_plain(locale) else _number_text(number, "#,##0", locale)
 
@@ -107,17 +111,20 @@ def _decimals_text(number: float) -> str:
 
 
 def _is_plain(locale: Locale) -> bool:
-    """Whether numbers are written as Python does by itself, which is quicker than to ask Babel."""
+    """Whether the locale formats numbers like Python, which is faster than Babel."""
     return locale.language == "en" and locale.territory in ("GB", "US", None)
 
 
 def duration_text(duration_s: float | None) -> str:
-    """Seconds as `HH:MM:SS`."""
+    """Return seconds as `HH:MM:SS`."""
     return MISSING if duration_s is None else format_duration(duration_s)
 
 
 def age_text(at: datetime | None, now: datetime) -> str:
-    """How long ago, as short as it can be said: `now`, `5 m`, `2 h`, `3 d`, `2 w`, `4 mo`, `1 y 2 mo`."""
+    """Return how long ago in the shortest form.
+
+    `now`, `5 m`, `2 h`, `3 d`, `2 w`, `4 mo`, `1 y 2 mo`.
+    """
     if at is None:
         return MISSING
     passed_s = (now - at) // SECOND
@@ -131,12 +138,12 @@ def age_text(at: datetime | None, now: datetime) -> str:
 
 
 def since_text(at: datetime, now: datetime) -> str:
-    """How long it has been: `2 hours`."""
+    """Return the time since an instant: `2 hours`."""
     return length_text(max(1, (now - at) // SECOND))
 
 
 def length_text(length_s: int) -> str:
-    """A positive length in its largest unit; years with their months."""
+    """Return a positive length in its largest unit; years with their months."""
     count, unit = unit_of(length_s)
     months = length_s % YEAR_S // MONTH_S if unit == "year" else 0
     text = counted_text(count, unit)
@@ -144,34 +151,34 @@ def length_text(length_s: int) -> str:
 
 
 def counted_text(count: int, unit: str) -> str:
-    """So many of a unit of time, in the language of the page."""
+    """Return a number of units of time, in the language of the page."""
     return _counted_text(count, unit, LOCALES[chosen_language()])
 
 
 def relative_text(at: datetime, now: datetime) -> str:
-    """How long ago or until, in the language of the page, to the second."""
+    """Return how long ago or until, in the language of the page, to the second."""
     passed_s = (now - at) // SECOND
     if abs(passed_s) < JUST_NOW_S:
         return _("just now")
     count, unit = unit_of(abs(passed_s))
     if unit == "year":
-        said = _("{time} ago") if passed_s > 0 else _("in {time}")
-        return said.format(time=length_text(abs(passed_s)))
+        pattern = _("{time} ago") if passed_s > 0 else _("in {time}")
+        return pattern.format(time=length_text(abs(passed_s)))
     return _directed_text(count if passed_s < 0 else -count, unit, LOCALES[chosen_language()])
 
 
 def iso_text(at: datetime) -> str:
-    """An instant as the attribute `datetime` wants it."""
+    """Return an instant for the attribute `datetime`."""
     return f"{at.astimezone(UTC).isoformat()[:19]}Z"
 
 
 def day_text(day: date) -> str:
-    """A day of the calendar without its year, as short as it can be said."""
+    """Return a date without its year, in short form."""
     return _day_text(day, format_locale())
 
 
 def date_text(day: date) -> str:
-    """A day of the calendar with its year, in figures."""
+    """Return a date with its year, in digits."""
     locale = format_locale()
     if locale.language == "en" and locale.territory == "GB":
         return f"{day:%d/%m/%Y}"
@@ -179,14 +186,17 @@ def date_text(day: date) -> str:
 
 
 def exact(at: datetime | None) -> Markup:
-    """Date and time to the minute, in the installation's zone until the browser puts it into its own."""
+    """Return date and time to the minute.
+
+    In the installation's zone until the browser uses its own.
+    """
     if at is None:
         return MISSING_MARK
     return _time(at, "exact", exact_text(at))
 
 
 def exact_text(at: datetime) -> str:
-    """Date and time to the minute in the installation's zone."""
+    """Return date and time to the minute in the installation's zone."""
     local, locale = at.astimezone(runtime.settings().zone), format_locale()
     if locale.language == "en" and locale.territory == "GB":
         return f"{local:%d/%m/%Y, %H:%M}"
@@ -194,17 +204,20 @@ def exact_text(at: datetime) -> str:
 
 
 def relative(at: datetime | None, now: datetime) -> Markup:
-    """How long ago or until, in words that the browser keeps true."""
+    """Return how long ago or until, in words that the browser updates."""
     return MISSING_MARK if at is None else _time(at, "relative", relative_text(at, now))
 
 
 def due(at: datetime | None, now: datetime) -> Markup:
-    """How long until something is expected; once that time has come, `due now` until it counts as overdue."""
+    """Return how long until something is expected; then `due now` until it is overdue."""
     return MISSING_MARK if at is None else _time(at, "due", relative_text(at, now) if at > now else _("due now"))
 
 
 def interval_text(interval: str) -> str:
-    """How often, in words: `1 day`, `12 hours`, `1 week and 3 days`; what cannot be read stays as it is."""
+    """Return an interval in words: `1 day`, `12 hours`, `1 week and 3 days`.
+
+    Unchanged if it is invalid.
+    """
     try:
         tokens = parse_interval(interval).tokens
     except BadInterval:
@@ -216,7 +229,7 @@ def interval_text(interval: str) -> str:
 
 
 def every_text(interval: str) -> str:
-    """The same as part of a sentence: `every day`, `every 12 hours`."""
+    """Return the same as part of a sentence: `every day`, `every 12 hours`."""
     single = {
         "1m": _("every minute"),
         "1h": _("every hour"),
@@ -229,12 +242,15 @@ def every_text(interval: str) -> str:
 
 
 def age(at: datetime | None, now: datetime) -> Markup:
-    """How long ago, in its shortest form, kept true by the browser."""
+    """Return how long ago in the shortest form, updated by the browser."""
     return MISSING_MARK if at is None else _time(at, "age", age_text(at, now))
 
 
 def icon(name: str) -> Markup:
-    """An icon of the sprite, hidden from screen readers: the word stands beside it."""
+    """Return an icon of the sprite.
+
+    It is hidden from screen readers: the label is beside it.
+    """
     return _icon(name, request.script_root, current_app.static_url_path or "")
 
 
@@ -242,7 +258,7 @@ MISSING_MARK = Markup('<span class="missing">N/A</span>')
 
 
 def _time(at: datetime, show: str, text: str) -> Markup:
-    # Put together by hand, since a page holds thousands: all three parts are our own words and digits.
+    # Built without escaping, since a page has thousands: all three parts are our own words and digits.
     return Markup(f'<time datetime="{iso_text(at)}" data-show="{show}">{text}</time>')  # noqa: S704
 
 
@@ -252,7 +268,7 @@ def _icon(name: str, _script_root: str, _static_path: str) -> Markup:
     return Markup('<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>').format(source, name)
 
 
-# Babel looks every form up in its locale data; a page says the same few things again and again.
+# Babel looks up every form in its locale data; a page repeats the same few values.
 @lru_cache(maxsize=4096)
 def _age_text(count: int, unit: str, months: int, _language: str) -> str:
     rest = f" {months} {AGE_LETTERS['month']}" if months else ""
@@ -279,7 +295,7 @@ def _length(count: int, unit: str) -> timedelta:
     return timedelta(seconds=count * UNIT_LENGTHS_S[unit])
 
 
-@lru_cache(maxsize=2048)  # a calendar of a year writes 365 of them
+@lru_cache(maxsize=2048)  # a calendar of a year has 365 of them
 def _day_text(day: date, locale: Locale) -> str:
     return str(format_skeleton("MMMd", day, locale=locale))
 

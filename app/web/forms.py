@@ -1,4 +1,7 @@
-"""The root of all forms: their hidden field carries the token of the session, the one that the API checks too."""
+"""Base classes of forms, confirmation dialogs, and sortable lists.
+
+The hidden field of a form contains the token of the session, the same that the API checks.
+"""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,66 +20,73 @@ from app.plugin import AppError
 
 
 class SessionToken(CSRF):
-    """Puts the session's CSRF token into a form and checks it there, unless the guard has done so."""
+    """Adds the session's CSRF token to a form and checks it.
+
+    Not checked again after a check before the view.
+    """
 
     def generate_csrf_token(self, csrf_token_field: CSRFTokenField) -> str:
-        """The token of the session, which begins here where there is none."""
+        """Return the token of the session, which is created if there is none."""
         return sessions.current().csrf_token()
 
     def validate_csrf_token(self, form: Any, field: CSRFTokenField) -> None:
-        """Refuse a form without the session's token. Raises ValidationError."""
+        """Reject a form without the session's token. Raise ValidationError."""
         if not g.get("csrf_valid", False) and not sessions.current().accepts_token(field.data):
             raise ValidationError("This page has expired; please submit it again")
 
 
 class PageForm(FlaskForm):
-    """A form of our pages."""
+    """Base class of the forms of our pages."""
 
     class Meta(FlaskForm.Meta):
         csrf_class = SessionToken
 
 
-# What the forms of the settings share: a refusal of a service is kept, and said at the field that it is about.
+# Forms of the settings: errors of services are shown at their fields
 
 
 class SettingsForm(PageForm):
-    """A form of a tab. `problem` holds what was refused and belongs to no field."""
+    """A form of a settings tab. `problem` holds an error that belongs to no field."""
 
     problem = ""
 
     @property
     def wrong_fields(self) -> list[Field]:
-        """The fields that were refused, in the order of the page."""
+        """Return the fields with errors, in the order of the page."""
         return [field for field in self if field.errors and field.name != "csrf_token"]
 
     def refuse(self, name: str, sentence: str) -> None:
-        """Say at a field what is wrong with it; what belongs to no field is told above the form."""
+        """Add an error to a field; without a matching field it is shown above the form."""
         if name in self:
             self[name].errors = (*self[name].errors, sentence)
         else:
             self.problem = f"{self.problem} {sentence}".strip()
 
-    def take(self, refusal: AppError, places: Mapping[str, str] | None = None) -> None:
-        """Put a service's refusal to its field: one of `places`, by how it begins, or the one before its colon.
+    def take(self, refusal: AppError, fields_by_text: Mapping[str, str] | None = None) -> None:
+        """Show a service's error at its field.
 
-        A name on the wire stands for the field of the same letters: `lastValidDay` for `last_valid_day`.
+        The field is one of `fields_by_text`, by how the message begins, or the one before its colon. A name of the
+        API matches the field with the same letters: `lastValidDay` matches `last_valid_day`.
         """
-        for beginning, name in (places or {}).items():
+        for beginning, name in (fields_by_text or {}).items():
             if refusal.message.startswith(beginning):
                 return self.refuse(name, refusal.message)
         word, _colon, sentence = refusal.message.partition(": ")
-        name = "".join(f"_{sign.lower()}" if sign.isupper() else sign for sign in word)
+        name = "".join(f"_{char.lower()}" if char.isupper() else char for char in word)
         if sentence and name in self:
             return self.refuse(name, sentence[:1].upper() + sentence[1:])
         return self.refuse("", refusal.message)
 
 
-# Asking before something is done that cannot be undone: in a dialog, or on a page without script.
+# Confirmation of what cannot be undone: in a dialog, or on a page without script
 
 
 @dataclass(frozen=True, slots=True)
 class Confirmation:
-    """What to ask. `action` is where an answer is posted to, `back` where Cancel leads without script."""
+    """Content of a confirmation.
+
+    `action` is the URL to post to, `back` the target of Cancel without script.
+    """
 
     title: str
     sentences: Sequence[str]
@@ -87,19 +97,19 @@ class Confirmation:
 
 
 def ask_confirmation(question: Confirmation, *, tab: str, label: str | LazyString) -> ResponseReturnValue:
-    """Show a question; `label` is the tab's, for the page around it."""
+    """Show a confirmation; `label` is the tab's, for the page around it."""
     part = "question" if "HX-Request" in request.headers else "question_page"
     return render_template(f"settings/{part}.html", tab=tab, label=label, question=question)
 
 
-# Lists that are searched and sorted by their address.
+# Lists that are searched and sorted by the URL
 
 Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
 class Column(Generic[Item]):
-    """A column that can be sorted by, and what of an item it is sorted by."""
+    """A sortable column, and the sort key of an item."""
 
     name: str
     label: LazyString
@@ -108,29 +118,32 @@ class Column(Generic[Item]):
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
-    """What a list was asked for: part of a name, and the column to sort by, `-` in front for downwards."""
+    """Query of a list.
+
+    Part of a name, and the column to sort by, with `-` in front for descending.
+    """
 
     search: str = ""
     sort: str = "name"
 
     def next_sort(self, column: Column[Any]) -> str:
-        """What a click on a column's head asks for."""
+        """Return the sort parameter for a click on a column's head."""
         return f"-{column.name}" if self.sort == column.name else column.name
 
     def aria_sort(self, column: Column[Any]) -> str:
-        """The column's state in the words of ARIA."""
+        """Return the column's value of `aria-sort`."""
         if column.name != self.sort.removeprefix("-"):
             return "none"
         return "descending" if self.sort.startswith("-") else "ascending"
 
     def ordered(self, items: Iterable[Item], columns: Sequence[Column[Item]]) -> list[Item]:
-        """The items in the order that was asked for."""
+        """Return the items in the order of the query."""
         column = next(column for column in columns if column.name == self.sort.removeprefix("-"))
         return sorted(items, key=column.key, reverse=self.sort.startswith("-"))
 
 
 def read_query(arguments: Mapping[str, str], columns: Sequence[Column[Any]]) -> ListQuery:
-    """Read the query of an address; what names no column is sorted by the first one."""
+    """Read the query of a URL; an unknown column is replaced by the first one."""
     sort = arguments.get("sort", "")
     known = sort.removeprefix("-") in {column.name for column in columns}
     return ListQuery(arguments.get("q", "").strip()[:LONGEST_SEARCH], sort if known else columns[0].name)

@@ -1,9 +1,10 @@
-"""Who may enter: one check before every view, looked up by endpoint, so that views carry no access rules.
+"""Access rules: one check before every view.
 
-`cover` registers a blueprint together with its rules. A route that no rule covers is refused, so forgetting one shuts
-a door rather than leaving it open. The order of the checks is the contract's: address, session, CSRF token, sign-in,
-pending password change, administrator. A script with a key of scope `admin` stands in for an administrator, without
-session and token, everywhere but at pages.
+Rules are looked up by endpoint, so that views contain no access checks. `register` registers a blueprint together with
+its rules. A route without a rule is rejected, so a forgotten rule cannot open a route. The order of the checks is
+that of docs/compatibility/conventions.md#guards: address, session, CSRF token, sign-in, pending password change,
+administrator. A script with a key of scope `admin` counts as an administrator, without session and token, everywhere
+except on pages.
 """
 
 import logging
@@ -20,32 +21,32 @@ from werkzeug.exceptions import HTTPException
 
 from app import runtime
 from app.accounts import network_access, sessions
-from app.accounts.api_keys import KeyVerdict, judge, judge_key
+from app.accounts.api_keys import KeyStatus, check_key, key_status
 from app.accounts.models import is_limited
 from app.accounts.network_access import Zone, allow_lists, is_loopback, known_lists, rate_key
 from app.core.db.extensions import csrf
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.rate_limits import limiter
 from app.core.settings import store as settings_store
-from app.plugin import AppError, Guard
+from app.plugin import Access, AppError
 from app.plugin.errors import Forbidden, TooManyRequests, Unauthorized
 from app.runtime import settings
 from app.web.errors import redirect_without_slash
 from app.web.request import client_address, is_behind_untrusted_proxy
 from app.web.routing import path_as_sent
 
-# Holds requests to the allow lists, and probes from elsewhere to a rate.
+# Allow lists of networks, and rate limits of probes from other networks
 
 log = logging.getLogger(__name__)
 
-# Per minute and per hour, for those whom no list names.
+# Per minute and per hour, for clients that are on no list.
 PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
 UNKNOWN_ADDRESS = "Your address is unknown: the proxy on the host of duplistatus is not listed in IP_TRUSTED_PROXIES"
 
 
 def check_network(zone: Zone) -> None:
-    """Let the client into the zone. Raises Forbidden, or TooManyRequests."""
+    """Check that the client may use the zone. Raise Forbidden or TooManyRequests."""
     address = client_address()
     if is_behind_untrusted_proxy():
         network_access.note_untrusted(runtime.now())
@@ -63,7 +64,10 @@ def check_network(zone: Zone) -> None:
 
 
 def _is_admitted(zone: Zone, address: str) -> bool:
-    """Whether a list names the address; a probe has to be answered, slowly, where the lists cannot be read."""
+    """Whether a list contains the address.
+
+    False for a probe, which is then rate-limited, if the lists are unreadable.
+    """
     try:
         lists = known_lists() if zone is Zone.PROBES else allow_lists()
         return lists.admit(zone, address)
@@ -82,16 +86,16 @@ def _limit_probe(address: str, now: datetime) -> None:
             raise TooManyRequests(sentence, retry_after_s, errorCode="PROBE_RATE_LIMITED")
 
 
-# How programs get in: keys where they are required, and rates for each address.
+# API keys where they are required, and rate limits of each address
 
-# How many may come each minute, and at once. The environment has those of uploads.
+# Requests per minute, and at once. Those of reports are deployment settings.
 RATES = {"session": (60, 60), "read": (1200, 300), "failed_key": (10, 20)}
 
 
 class ApiKeyUser:
-    """A program with a key of scope `admin`, in the place of a signed-in administrator.
+    """A program with a key of scope `admin`, treated as an administrator.
 
-    It has no account, so `id` is None; the audit log knows it by the name of its key.
+    It has no account, so `id` is None; the audit log shows the name of its key.
     """
 
     id = None
@@ -103,13 +107,14 @@ class ApiKeyUser:
         self.preferences: dict[str, Any] = {}
 
     def get_id(self) -> None:
-        """Give Flask-Login nothing to keep in a session."""
+        """Return None, so that Flask-Login stores nothing in a session."""
 
 
 def authenticate_api_key(scope: str, *, always_needs_key: bool = False) -> None:
-    """Let a program in to `upload` or `read`. Raises Unauthorized, Forbidden and TooManyRequests.
+    """Check the API key of a request for `upload` or `read`.
 
-    With `always_needs_key` a key is asked for even where the setting asks for none.
+    Raise Unauthorized, Forbidden or TooManyRequests. With `always_needs_key` a key is required even if the setting
+    does not require one.
     """
     now = runtime.now()
     address = client_address()
@@ -118,16 +123,19 @@ def authenticate_api_key(scope: str, *, always_needs_key: bool = False) -> None:
     secret = _sent_key()
     if secret is None and not needs_key:
         return
-    verdict = judge_key(secret, scope, now=now, ip_address=address)
-    if verdict is KeyVerdict.GOOD or not needs_key:
-        return  # a bad key that nobody asked for must not cost a report
+    status = key_status(secret, scope, now=now, ip_address=address)
+    if status is KeyStatus.GOOD or not needs_key:
+        return  # an invalid key that is not required must not reject a report
     if secret is not None:
         limit_rate("failed_key", address, now)
-    raise _refusal(verdict, scope)
+    raise _refusal(status, scope)
 
 
 def limit_rate(what: str, address: str, now: datetime) -> None:
-    """Count one event of an address. Raises TooManyRequests; this very machine is never limited."""
+    """Count one event of an address. Raise TooManyRequests.
+
+    This machine is never limited.
+    """
     if is_loopback(address):
         return
     settings = runtime.settings()
@@ -137,34 +145,35 @@ def limit_rate(what: str, address: str, now: datetime) -> None:
         raise TooManyRequests("Too many requests from this address, try again later", retry_after_s)
 
 
-def find_script() -> ApiKeyUser | None:
-    """The script whose key came in a header; None without a good key, and `script_refusal` then says why.
+def find_api_key_user() -> ApiKeyUser | None:
+    """Return the script whose key is in a header.
 
-    Keys of scope `admin` are not taken from the address, which ends up in logs and histories.
+    None without a valid key, see `api_key_error`. Keys of scope `admin` are not accepted in the URL, which is stored
+    in logs and histories.
     """
     secret = _key_in_header()
     if secret is None:
         return None
     now, address = runtime.now(), client_address()
     try:
-        judgement = judge(secret, "admin", now=now, ip_address=address)
-        if judgement.key is not None:
-            return ApiKeyUser(judgement.key.name)
+        check = check_key(secret, "admin", now=now, ip_address=address)
+        if check.key is not None:
+            return ApiKeyUser(check.key.name)
         limit_rate("failed_key", address, now)
-        g.script_refusal = _refusal(judgement.verdict, "admin")
+        g.api_key_error = _refusal(check.status, "admin")
     except TooManyRequests as refusal:
-        g.script_refusal = refusal
+        g.api_key_error = refusal
     return None
 
 
-def script_refusal() -> AppError | None:
-    """Why the key that was sent opened nothing; None where none was sent."""
+def api_key_error() -> AppError | None:
+    """Return the error of the key that was sent; None if it is valid or missing."""
     found: AppError | None = g.get("script_refusal")
     return found
 
 
-def _refusal(verdict: KeyVerdict, scope: str) -> AppError:
-    if verdict is KeyVerdict.WRONG_SCOPE:
+def _refusal(status: KeyStatus, scope: str) -> AppError:
+    if status is KeyStatus.WRONG_SCOPE:
         return Forbidden(f"This API key does not have the scope {scope!r}")
     return Unauthorized("A valid API key is required: ?api_key=…, X-Api-Key or Authorization: Bearer")
 
@@ -184,20 +193,20 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 RULES = "duplistatus.guards"
-# How large a body may be where nothing else is said: of anybody, and of people who are signed in. Our largest ones,
-# settings of thousands of jobs, stay far below.
-STRANGERS_BYTES = 64 * 1024
-PERSONS_BYTES = 4 * 1024 * 1024
-# Set by the server that asks, before it receives a large body, whether the person would be let in.
-ASKS = "duplistatus.asks"
+# Limits of request bodies unless a route sets its own: on public routes, and for signed-in users. Our largest ones,
+# settings of thousands of jobs, are far below.
+PUBLIC_BODY_BYTES = 64 * 1024
+USER_BODY_BYTES = 4 * 1024 * 1024
+# Set by the server to ask, before it receives a large body, whether the request would be accepted.
+ACCESS_CHECK = "duplistatus.asks"
 PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"  # noqa: S105 (an error code)
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What one endpoint asks for."""
+    """The access rule of one endpoint."""
 
-    guard: Guard
+    access: Access
     csrf: bool = True
     before_password_change: bool = False
     needs_all_servers: bool = False
@@ -206,57 +215,58 @@ class Rule:
     most_bytes: int | Callable[[], int] | None = None
 
     @property
-    def needs_person(self) -> bool:
-        """Whether somebody has to be signed in."""
-        return self.guard in (Guard.LOGIN, Guard.ADMIN)
+    def needs_sign_in(self) -> bool:
+        """Whether it requires a signed-in user."""
+        return self.access in (Access.USER, Access.ADMIN)
 
     @property
     def body_limit(self) -> int:
-        """How large a body may be, in bytes."""
+        """The limit of the body in bytes."""
         if self.most_bytes is None:
-            return PERSONS_BYTES if self.needs_person else STRANGERS_BYTES
+            return USER_BODY_BYTES if self.needs_sign_in else PUBLIC_BODY_BYTES
         return self.most_bytes if isinstance(self.most_bytes, int) else self.most_bytes()
 
 
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
-    """How large a body a route receives, and whether from people alone who are signed in."""
+    """The limit of the body of a route, and whether it requires a signed-in user."""
 
     most_bytes: int
-    needs_person: bool = False
+    needs_sign_in: bool = False
 
 
 def install_guards(app: Flask) -> None:
-    """Put the guard before every view of the application."""
-    app.extensions[RULES] = {"static": Rule(Guard.OPEN)}
+    """Check the access rule before every view of the application."""
+    app.extensions[RULES] = {"static": Rule(Access.PUBLIC)}
     app.before_request(check_request)
 
 
-def cover(
+def register(
     app: Flask,
     blueprint: Blueprint,
     *,
-    guard: Guard,
+    access: Access,
     csrf: bool = True,
     url_prefix: str = "",
     zone: Zone | None = Zone.ADMINISTRATION,
     is_page: bool = False,
 ) -> None:
-    """Register a blueprint below the base path, and the rules of its views; `@guarded` on a view comes first.
+    """Register a blueprint below the base path, with the rules of its views.
 
-    With `is_page` a visitor is sent to the sign-in page instead of being given an error.
+    `@guarded` on a view overrides them. With `is_page` a visitor is redirected to the sign-in page instead of getting
+    an error.
     """
     known = set(app.view_functions)
     base_path = app.extensions["duplistatus.settings"].base_path
     app.register_blueprint(blueprint, url_prefix=f"{base_path}{url_prefix}{blueprint.url_prefix or ''}")
     for endpoint in app.view_functions.keys() - known:
         view = app.view_functions[endpoint]
-        access = getattr(view, "access", None)
+        own = getattr(view, "access", None)
         app.extensions[RULES][endpoint] = Rule(
-            access.guard if access else guard,
-            csrf and (access.csrf if access else True),
-            access.before_password_change if access else False,
-            access.needs_all_servers if access else False,
+            own.access if own else access,
+            csrf and (own.csrf if own else True),
+            own.before_password_change if own else False,
+            own.needs_all_servers if own else False,
             zone,
             is_page,
             getattr(view, "most_bytes", None),
@@ -264,12 +274,12 @@ def cover(
 
 
 def check_request() -> ResponseReturnValue | None:
-    """Let the request through, or refuse it. Open routes do not touch the session."""
+    """Check the access rule of the request. Public routes do not read the session."""
     endpoint = request.endpoint
     if endpoint is None:
-        return None  # not found, or a method that is not known there: said by the error handlers
+        return None  # not found or method not allowed: reported by the error handlers
     if path_as_sent(request.environ).endswith("/") and request.url_rule and not request.url_rule.rule.endswith("/"):
-        return redirect_without_slash()  # the last part of the address would take the slash for its own
+        return redirect_without_slash()  # otherwise the last parameter would include the slash
     if b"%00" in request.query_string:
         raise AppError("The query contains a NUL character, which cannot be searched for")
     if request.method == "OPTIONS":
@@ -282,52 +292,55 @@ def check_request() -> ResponseReturnValue | None:
     request.max_content_length = rule.body_limit
     if rule.zone is not None:
         check_network(rule.zone)
-    if rule.guard is Guard.OPEN:
+    if rule.access is Access.PUBLIC:
         return None
     try:
-        _check_person(rule)
+        _check_user(rule)
     except AppError as refusal:
         if not rule.is_page:
             raise
-        return _show_the_way(refusal)
-    if ASKS in request.environ:
-        request.environ[ASKS].append(endpoint)
+        return _redirect_to_help(refusal)
+    if ACCESS_CHECK in request.environ:
+        request.environ[ACCESS_CHECK].append(endpoint)
         return "", 204
     return None
 
 
 def find_limit(app: Flask, method: str, path: str) -> BodyLimit:
-    """Find how large a body may be that is sent to an address; where there is none, it is small.
+    """Return the limit of the body for a method and path.
 
-    Asked in the thread that receives everything, so it reads nothing but memory.
+    A small one if there is no such route. Called in the thread that receives everything, so it only reads memory.
     """
     try:
         endpoint, _values = app.url_map.bind("").match("/" + path.strip("/"), method)
     except HTTPException:
-        return BodyLimit(STRANGERS_BYTES)
-    rule: Rule = app.extensions[RULES].get(endpoint, Rule(Guard.OPEN))
+        return BodyLimit(PUBLIC_BODY_BYTES)
+    rule: Rule = app.extensions[RULES].get(endpoint, Rule(Access.PUBLIC))
     with app.app_context():
-        return BodyLimit(rule.body_limit, rule.needs_person)
+        return BodyLimit(rule.body_limit, rule.needs_sign_in)
 
 
 def would_admit(app: Flask, environ: "WSGIEnvironment") -> bool:
-    """Say whether the guard lets a request through, as far as that is known without its body."""
+    """Whether a request would be accepted, as far as that is known without its body."""
     admitted: list[str] = []
-    Response.from_app(app, {**environ, ASKS: admitted}, buffered=True)
+    Response.from_app(app, {**environ, ACCESS_CHECK: admitted}, buffered=True)
     return bool(admitted)
 
 
-def load_script(_request: Request) -> ApiKeyUser | None:
-    """Tell Flask-Login of a script with a key of scope `admin`; it may call the API, and sees no page."""
+def load_api_key_user(_request: Request) -> ApiKeyUser | None:
+    """Return the script of an `admin` key for Flask-Login.
+
+    None on pages, which keys cannot open.
+    """
     rule: Rule | None = current_app.extensions[RULES].get(request.endpoint)
-    return find_script() if rule is not None and not rule.is_page else None
+    return find_api_key_user() if rule is not None and not rule.is_page else None
 
 
 def check_login_token() -> None:
-    """Hold a sign-in to docs/compatibility/conventions.md#rule-l: a token, but no session.
+    """Check the token of a sign-in, which needs no session.
 
-    With a live session the token has to be its own; without one any text will do, since there is nothing to protect:
-    what stops other sites is that they cannot send the header.
+    Source: docs/compatibility/conventions.md#rule-l. In a live session the token must be its own; without one any
+    text is valid, since there is nothing to protect: other sites cannot send the header.
     """
     sent = csrf.sent_token()
     if not sent:
@@ -337,34 +350,37 @@ def check_login_token() -> None:
         raise Forbidden("Invalid CSRF token")
 
 
-def _check_person(rule: Rule) -> None:
-    # A key in a header is not sent by browsers on their own, so there is nothing for a token to protect.
-    if rule.guard is not Guard.SESSION and isinstance(current_user._get_current_object(), ApiKeyUser):
+def _check_user(rule: Rule) -> None:
+    # Browsers do not send a key in a header on their own, so no token is needed.
+    if rule.access is not Access.SESSION and isinstance(current_user._get_current_object(), ApiKeyUser):
         if rule.before_password_change:
             raise Forbidden("API keys have no account and no password")
         return
     if not sessions.current().is_live:
-        raise script_refusal() or Unauthorized("Invalid or expired session")
-    if rule.csrf and ASKS not in request.environ:  # the token of a form comes with its body
+        raise api_key_error() or Unauthorized("Invalid or expired session")
+    if rule.csrf and ACCESS_CHECK not in request.environ:  # the token of a form is in its body
         csrf.protect()
-    if rule.guard is Guard.SESSION:
+    if rule.access is Access.SESSION:
         return
     if not current_user.is_authenticated:
-        raise script_refusal() or Unauthorized("Authentication required")
+        raise api_key_error() or Unauthorized("Authentication required")
     if current_user.must_change_password and not rule.before_password_change:
         raise Forbidden("The password must be changed first", errorCode=PASSWORD_CHANGE_REQUIRED)
-    if rule.guard is Guard.ADMIN and not current_user.is_admin:
+    if rule.access is Access.ADMIN and not current_user.is_admin:
         raise Forbidden("Administrator access required")
     if rule.needs_all_servers and is_limited(current_user):
         raise Forbidden("This account can see selected servers only")
 
 
 def _wanted_page() -> str:
-    """The address to come back to after signing in: the page that was asked for, or the one that asked for a part."""
+    """Return the URL to return to after signing in.
+
+    The requested page, or the page that requested a part.
+    """
     if "HX-Request" in request.headers:
         try:
             there = urlsplit(request.headers.get("HX-Current-URL", ""))
-        except ValueError:  # no address: nobody's browser sent that
+        except ValueError:  # invalid URL, not from a browser
             return ""
         path, query = there.path, there.query
     elif request.method in ("GET", "HEAD"):
@@ -375,8 +391,11 @@ def _wanted_page() -> str:
     return f"{path}?{query}" if query else path
 
 
-def _show_the_way(refusal: AppError) -> ResponseReturnValue:
-    """Send a person to the page that helps: signing in, or changing the password. Other refusals stay errors."""
+def _redirect_to_help(refusal: AppError) -> ResponseReturnValue:
+    """Redirect a user to the page that helps: signing in, or changing the password.
+
+    Re-raise other errors.
+    """
     root = f"{request.script_root}{settings().base_path}"
     if refusal.status == 401:
         wanted = _wanted_page()
@@ -385,14 +404,14 @@ def _show_the_way(refusal: AppError) -> ResponseReturnValue:
         address = f"{root}/change-password"
     else:
         raise refusal
-    if "HX-Request" in request.headers:  # htmx would put the target of a redirect into a part of the page
+    if "HX-Request" in request.headers:  # htmx would insert the target of a redirect into a part of the page
         return "", 401, {"HX-Redirect": address}
     return redirect(address, 303)
 
 
-# Headers of every answer: what a browser may do with it, and who may keep it.
+# Headers of every response: what a browser may do with it, and who may cache it
 
-# Nothing from elsewhere, no script and no style within the page, nobody may frame it.
+# Nothing from other sites, no inline script and style, no embedding in frames.
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self';"
     " connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'; manifest-src 'self'"
@@ -406,17 +425,20 @@ PAGE_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-# A year: browsers that have seen it use HTTPS alone for this host.
+# A year: browsers that have seen it use only HTTPS for this host.
 STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
 
 
 def install_headers(app: Flask) -> None:
-    """Complete the headers of every answer, of plugins and of errors too."""
+    """Complete the headers of every response, also of plugins and of errors."""
     app.after_request(complete_headers)
 
 
 def complete_headers(answer: Response) -> Response:
-    """Add what a view has not said itself; how long a guarded answer is kept is not for it to say."""
+    """Add headers that a view has not set.
+
+    Caching of protected responses is not for the view to decide.
+    """
     _settle_caching(answer)
     added = PAGE_HEADERS if answer.mimetype == "text/html" else NO_SNIFFING
     if settings().secure_cookies and request.is_secure:
@@ -428,7 +450,7 @@ def complete_headers(answer: Response) -> Response:
 
 def _settle_caching(answer: Response) -> None:
     rule: Rule | None = current_app.extensions[RULES].get(request.endpoint)
-    is_guarded = rule is not None and rule.guard is not Guard.OPEN
+    is_guarded = rule is not None and rule.access is not Access.PUBLIC
     if is_guarded and "no-store" not in answer.headers.get("Cache-Control", ""):
         answer.headers["Cache-Control"] = "no-store"
     elif "Cache-Control" not in answer.headers:

@@ -1,7 +1,7 @@
-"""Which language a page speaks, and in whose form it writes dates and numbers.
+"""The language of a page, and the locale of its dates and numbers.
 
-The language is the account's, else that of the browser's cookie, else what the browser asks for. The form follows the
-language unless the account chose another one.
+The language is that of the account, else of the browser's cookie, else what the browser requests. The locale follows
+the language unless the account chose another one.
 """
 
 from babel import Locale, UnknownLocaleError
@@ -13,17 +13,17 @@ from app.accounts import preferences
 from app.core.db.extensions import babel
 from app.core.languages import DEFAULT_LANGUAGE, FOLDER, LANGUAGES, PAGE_LANGUAGES
 
-# Code on the wire and in cookies -> locale.
+# Code in the API and in cookies -> locale.
 LOCALES = {code: LANGUAGES[code].locale for code in PAGE_LANGUAGES}
-# What is kept of earlier versions, and what browsers say for the same.
+# Codes of earlier versions, and what browsers send for the same.
 ALIASES = {"hi-Latn": "hi", "en": "en-GB", "pt": "pt-BR", "zh": "zh-Hans", "zh-CN": "zh-Hans", "zh-SG": "zh-Hans"}
-# In front of an address they mean an old bookmark.
+# As prefix of a path they mean an old bookmark.
 PREFIXES = (*LOCALES, "hi-Latn", "en")
 COOKIE, COOKIE_LIFE_S = "NEXT_LOCALE", 365 * 86_400
 
 
 def install(app: Flask) -> None:
-    """Have the templates of an application speak the reader's language."""
+    """Make the templates of an application use the reader's language."""
     app.config.setdefault("BABEL_TRANSLATION_DIRECTORIES", str(FOLDER))
     babel.init_app(app, default_locale=LOCALES[DEFAULT_LANGUAGE], locale_selector=lambda: LOCALES[chosen_language()])
     app.jinja_env.policies["ext.i18n.trimmed"] = True
@@ -36,7 +36,7 @@ def install(app: Flask) -> None:
 
 
 def chosen_language() -> str:
-    """The code of the language of this request."""
+    """Return the code of the language of this request."""
     if "language" not in g:
         own = current_user.language if current_user.is_authenticated else None
         g.language = known_language(own) or _language_of_browser()
@@ -44,13 +44,13 @@ def chosen_language() -> str:
     return language
 
 
-def treat_as_visitor() -> None:
-    """Leave the account out of it in this request: what knows the accounts may be what is in trouble."""
+def ignore_account() -> None:
+    """Ignore the account in this request: reading it may be what failed."""
     g.language, g.preferences = _language_of_browser(), preferences.DEFAULTS
 
 
 def format_locale() -> Locale:
-    """The locale by which this request writes dates and numbers."""
+    """Return the locale of dates and numbers in this request."""
     if "format_locale" not in g:
         try:
             g.format_locale = Locale.parse(format_tag(), sep="-")
@@ -61,23 +61,29 @@ def format_locale() -> Locale:
 
 
 def format_tag() -> str:
-    """The same, as browsers name it."""
+    """Return the same as a language tag of browsers."""
     return reader_preferences().format_locale or chosen_language()
 
 
 def known_language(code: str | None) -> str | None:
-    """A code that we speak, for one that may be an old or a wider one; None for any other."""
+    """Return the code of a supported language; None for others.
+
+    The argument may be an older or more general code.
+    """
     code = ALIASES.get(code or "", code)
     return code if code in PAGE_LANGUAGES else None
 
 
 def offered() -> dict[str, str]:
-    """The languages to choose from, with their names."""
+    """Return the available languages with their names."""
     return {code: LANGUAGES[code].name for code in PAGE_LANGUAGES}
 
 
 def accepted_language() -> str:
-    """The first language of the browser that we speak, by itself or without its region; else English."""
+    """Return the first supported language of the browser, exact or without its region.
+
+    Else English.
+    """
     for code, _quality in request.accept_languages:
         if found := known_language(code) or known_language(code.partition("-")[0]):
             return found
@@ -85,7 +91,7 @@ def accepted_language() -> str:
 
 
 def remember(response: Response, code: str | None) -> Response:
-    """Have the browser ask for this language from now on; one that we do not speak changes nothing."""
+    """Store the language in a cookie; an unsupported one changes nothing."""
     if language := known_language(code):
         root = url_for("pages.dashboard")
         response.set_cookie(COOKIE, language, max_age=COOKIE_LIFE_S, samesite="Lax", path=root)
@@ -93,7 +99,7 @@ def remember(response: Response, code: str | None) -> Response:
 
 
 def reader_preferences() -> preferences.Preferences:
-    """How the reader of this page likes to see things."""
+    """Return the display preferences of the reader."""
     if "preferences" not in g:
         g.preferences = preferences.of(current_user)
     chosen: preferences.Preferences = g.preferences

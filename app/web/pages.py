@@ -1,4 +1,4 @@
-"""What all pages share: their blueprints, addresses within them, and boards that are refreshed in place."""
+"""Shared by all pages: blueprints, URLs, and parts that are refreshed in place."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,26 +9,26 @@ from flask import Blueprint, Response, make_response, render_template, request, 
 pages_bp = Blueprint("pages", __name__)
 
 
-# The blueprint that the views of all tabs belong to.
+# The blueprint of the views of all settings tabs.
 
 settings_bp = Blueprint("settings", __name__, url_prefix="/settings")
 
 
-# Pages that keep themselves fresh: one address gives the page, or its board alone, or 304 if nothing changed.
+# Pages that refresh: the same URL returns the page, only its board, or 304 if nothing changed
 
 
 def is_refresh() -> bool:
-    """Whether the page itself asks if there is news, and not its reader for something else."""
+    """Whether the page is refreshing, rather than being opened."""
     return request.headers.get("HX-Target") == "board" and bool(request.if_none_match)
 
 
 def render_page_or_board(
     folder: str, etag: str, fill: Callable[[], dict[str, Any]] | None = None, /, **values: Any
 ) -> Response:
-    """Render `page.html` of a folder, or only `board.html` when the page asks for its board again.
+    """Render `page.html` of a folder, or only `board.html` for a refresh.
 
-    The script sends the board's tag along, since pages are not to be kept by the browser. `fill` gives further values
-    once it is clear that something is to be drawn.
+    The script sends the tag of the board, since browsers must not cache pages. `fill` returns further values; called
+    only if something is rendered.
     """
     is_board = request.headers.get("HX-Target") == "board"
     if is_board and request.if_none_match.contains(etag):
@@ -40,36 +40,40 @@ def render_page_or_board(
     return response
 
 
-# Addresses within the pages: where a person is, where one may be sent to, and old bookmarks.
+# URLs within the pages: the current one, valid targets of redirects, and old bookmarks
 
 LONGEST = 2000
 
 
 def here() -> str:
-    """The address of this page as the browser knows it, with its query."""
+    """Return the URL of this page as the browser knows it, with its query."""
     query = request.query_string.decode("latin-1")
     return f"{request.script_root}{request.path}{'?' + query if query else ''}"
 
 
 def local_address(wanted: str | None) -> str:
-    """The address that a visitor wanted when it is one of ours, and not that of signing in; else the dashboard."""
+    """Return a wanted URL if it is one of ours, and not the sign-in page.
+
+    Else the dashboard.
+    """
     if not wanted or not is_local(wanted) or urlsplit(wanted).path.rstrip("/") == url_for("pages.login"):
         return url_for("pages.dashboard")
     return wanted
 
 
 def is_local(address: str) -> bool:
-    """Whether an address leads to this installation: ours are paths with one slash in front.
+    r"""Whether a URL leads to this installation.
 
-    Browsers read `//host` and `/\\host` as other machines, and drop control characters before they look.
+    Ours are paths with one slash in front. Browsers read `//host` and `/\host` as other machines, and drop control
+    characters first.
     """
     if len(address) > LONGEST or not address.startswith("/") or address.startswith("//"):
         return False
-    return "\\" not in address and "://" not in address and all(ord(sign) >= 33 for sign in address)
+    return "\\" not in address and "://" not in address and all(ord(char) >= 33 for char in address)
 
 
 def without_locale(rest: str) -> str:
-    """The address that an old bookmark with a language in front means, with its query."""
+    """Return the URL without the language prefix of an old bookmark, with its query."""
     query = request.query_string.decode("latin-1")
     root = url_for("pages.dashboard")
     return f"{root}{quote(rest.lstrip('/').replace(chr(92), ''), safe='/')}{'?' + query if query else ''}"

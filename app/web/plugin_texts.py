@@ -1,6 +1,6 @@
-"""Texts of plugins in the language of the page: labels, errors of settings, and failures of deliveries.
+"""Translation of plugins' labels, errors of settings, and delivery failures.
 
-Plugins speak English, which is also what is stored; see `docs/plugins/translations.md`.
+Plugins use English, which is also what is stored; see `docs/plugins/translations.md`.
 """
 
 import re
@@ -19,12 +19,12 @@ from app.plugin import NC_
 from app.runtime import registry
 from app.web.i18n import chosen_language
 
-# Contexts of the texts that plugins have in common; they are in the main catalogue.
+# Contexts of the texts that plugins share; they are in the main catalogue.
 SHARED_CONTEXTS = ("validation", "failure")
-# Longer texts are not translated: they hold what others wrote.
+# Longer texts are not translated: they contain text of others.
 LONGEST_SENTENCE = 1000
 _FIELD = re.compile(r"\{(\w+)\}")
-# What marshmallow says of wrong settings. A test compares them with the installed version.
+# marshmallow's messages about wrong settings. A test compares them with the installed version.
 MARSHMALLOW_TEXTS = (
     NC_("validation", "Missing data for required field."),
     NC_("validation", "Field may not be null."),
@@ -52,24 +52,33 @@ MARSHMALLOW_TEXTS = (
 
 
 def plugin_text(plugin: type, text: str) -> str:
-    """Return a text of a plugin in the language of the page; in English where there is no translation."""
+    """Return a text of a plugin in the language of the page.
+
+    In English if it is not translated.
+    """
     return translate_plugin_text(plugin, text, chosen_language())
 
 
 def kind_label(kind: str) -> str:
-    """Return the label of a kind of channel; its name when it is not installed."""
+    """Return the label of a kind of channel; its name if it is not installed."""
     plugin = registry().channels.get(kind)
     return plugin_text(plugin, plugin.label) if plugin else kind
 
 
 def channel_title(kind: str, name: str) -> str:
-    """Return the title of a channel: the label of its kind and, of several of a kind, its own name."""
+    """Return the title of a channel.
+
+    The label of its kind and, if there are several, its own name.
+    """
     label = kind_label(kind)
     return label if name == kind else f"{label} {name}"
 
 
 def failure_text(kind: str, error: str) -> str:
-    """Return why a delivery failed, from the English sentence that is stored: `ntfy: no connection to the server`."""
+    """Return the translated reason of a failed delivery.
+
+    The stored sentence is English: `ntfy: no connection to the server`.
+    """
     plugin = registry().channels.get(kind)
     if plugin is None:
         return error
@@ -82,10 +91,10 @@ def failure_text(kind: str, error: str) -> str:
 
 
 def translate_plugin_text(plugin: type, text: str, code: str) -> str:
-    """Translate a text of a plugin by the plugin's own catalogue; the text itself where there is no translation.
+    """Translate a text of a plugin by the plugin's catalogue.
 
-    The text may be a sentence with values filled in, such as an error. What plugins have in common, the errors of
-    validators and of HTTP channels, is in the main catalogue.
+    Unchanged if there is no translation. The text may be a sentence with values filled in, such as an error. Texts
+    that plugins share, the errors of validators and of HTTP channels, are in the main catalogue.
     """
     if code not in LANGUAGES or len(text) > LONGEST_SENTENCE:
         return text
@@ -95,13 +104,16 @@ def translate_plugin_text(plugin: type, text: str, code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Sentences:
-    """Translations by the English texts; those of texts with placeholders by patterns too, the longest first."""
+    """Translations by English text.
+
+    Texts with placeholders by patterns, the longest first.
+    """
 
     texts: Mapping[str, str]
     patterns: tuple[tuple[re.Pattern[str], str], ...]
 
     def translate(self, sentence: str) -> str | None:
-        """Translate a text, and the values that are filled into it where they are texts themselves."""
+        """Translate a text, and the values in it that are texts themselves."""
         if sentence in self.texts:
             return self.texts[sentence]
         for pattern, translation in self.patterns:
@@ -125,7 +137,10 @@ def _has_placeholders(text: str) -> bool:
 
 
 def _pattern(text: str) -> re.Pattern[str]:
-    """Return the pattern of the sentences that a text with placeholders becomes; none may occur twice in it."""
+    """Return the pattern that matches a text with its placeholders filled in.
+
+    Each may occur once.
+    """
     parts = _FIELD.split(text)
     parts[::2] = map(re.escape, parts[::2])
     parts[1::2] = (f"(?P<{name}>.*)" for name in parts[1::2])
@@ -137,7 +152,10 @@ def _filled(text: str, values: Mapping[str, str]) -> str:
 
 
 def _read(folder: Path, code: str, domain: str, contexts: tuple[str, ...] = ()) -> dict[str, str]:
-    """Read the texts of a catalogue that have one of the contexts, or all; none where there is no catalogue."""
+    """Return the texts of a catalogue that have one of the contexts, or all.
+
+    Empty if there is no catalogue.
+    """
     path = folder / LANGUAGES[code].locale / "LC_MESSAGES" / f"{domain}.mo"
     if not path.exists():
         return {}

@@ -1,4 +1,4 @@
-"""Who calls, and what was sent: read from the request here and nowhere else."""
+"""The client and the content of a request; nothing else reads them from Flask."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,50 +20,53 @@ from app.reports.decoding import check_extent
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-# In the environment of requests from a proxy on this machine that is not trusted.
+# Key in the WSGI environment of requests from an untrusted proxy on this machine.
 UNTRUSTED_PROXY = "duplistatus.untrusted_proxy"
 
 
 def client_address() -> str:
-    """The client's address; behind a trusted proxy the one that the proxy saw."""
+    """Return the client's address.
+
+    Behind a trusted proxy the one that the proxy reports.
+    """
     return request.remote_addr or network_access.UNKNOWN_CLIENT
 
 
 def is_behind_untrusted_proxy() -> bool:
-    """Whether the request came through a proxy on this machine that is not trusted."""
+    """Whether the request came through an untrusted proxy on this machine."""
     return UNTRUSTED_PROXY in request.environ
 
 
 def user_agent() -> str:
-    """What the client calls itself."""
+    """Return the user agent of the client."""
     return request.user_agent.string or "unknown"
 
 
 def actor() -> Actor:
-    """Who is acting in this request, for the audit log."""
+    """Return the actor of this request, for the audit log."""
     if current_user.is_authenticated:
         return Actor(current_user.id, current_user.username, client_address(), user_agent())
     return visitor()
 
 
 def visitor() -> Actor:
-    """The caller as long as nobody knows who it is; reads no session."""
+    """Return the client as an unknown actor; does not read the session."""
     return Actor(ip_address=client_address(), user_agent=user_agent())
 
 
 def visible_server_ids() -> frozenset[str] | None:
-    """The servers that the signed-in user may see; None means all."""
+    """Return the ids of servers that the signed-in user may see; None means all."""
     return servers_visible_to(current_user)
 
 
 def json_body(*, optional: bool = False) -> dict[str, Any]:
-    """The JSON object that was sent, whatever its content type says. Raises AppError: 400 for anything else, 413.
+    """Return the JSON object of the body, whatever its content type.
 
-    With `optional` an empty body counts as an empty object.
+    Raise AppError: 400 for anything else, 413. With `optional` an empty body counts as an empty object.
     """
     raw = request.get_data()
     if request.content_length is None and len(raw) == request.max_content_length:
-        raise TooLarge("The request is too large")  # of a body without length Werkzeug gives what fits
+        raise TooLarge("The request is too large")  # Werkzeug truncates a body without length
     if optional and not raw.strip():
         return {}
     check_extent(raw)
@@ -85,11 +88,11 @@ def _holds_nul(value: Any) -> bool:
 
 
 class TrustedProxies:
-    """WSGI layer that believes forwarding headers from trusted peers, and takes them from nobody else.
+    """WSGI middleware for forwarding headers.
 
-    Afterwards `REMOTE_ADDR`, the scheme, the host and `SCRIPT_NAME` are what the client sees, so that everything
-    further in reads them the usual way. A client behind a proxy on this machine that is not trusted has no known
-    address: the proxy's own would let everybody in as this machine.
+    Those of trusted peers are used, others removed. Afterwards `REMOTE_ADDR`, the scheme, the host and `SCRIPT_NAME`
+    are what the client sees, so that all other code reads them in the usual way. A client behind an untrusted proxy
+    on this machine has no known address: with the proxy's own, every client would be allowed as this machine.
     """
 
     def __init__(self, application: "WSGIApplication", trusted: Sequence[Network]) -> None:
@@ -97,7 +100,7 @@ class TrustedProxies:
         self._trusted = trusted
 
     def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Any:
-        """Put the client's view into the environment and go on."""
+        """Change the environment and call the application."""
         peer = environ.get("REMOTE_ADDR", "")
         if network_access.is_within(network_access.parse_address(peer), self._trusted):
             self._believe(environ, peer)
@@ -121,12 +124,12 @@ class TrustedProxies:
 
 
 def _last(header: str) -> str:
-    """The value that the nearest proxy added."""
+    """Return the value that the nearest proxy added."""
     return header.rpartition(",")[2].strip()
 
 
 def end_session() -> None:
-    """Sign out: record it where somebody was signed in, and end the session."""
+    """Sign out: record it if a user was signed in, and end the session."""
     if current_user.is_authenticated:
         log.record_entry("logout", "auth", now=runtime.now(), actor=actor(), details={})
         logout_user()

@@ -1,4 +1,4 @@
-"""How values look on the wire, and schemas that dump fast."""
+"""Values in API responses, and schemas that serialize fast."""
 
 import hashlib
 from collections.abc import Callable, Hashable, Iterable, Iterator
@@ -17,7 +17,7 @@ from app.core.db.cache import cache
 from app.core.instants import iso
 
 NOT_AVAILABLE = "N/A"
-# What many views answer, and what functions of a row give, for the description of the API.
+# Shared fields of responses, and base class of schemas
 MESSAGE: dict[str, fields.Field[Any]] = {"message": fields.String()}
 DONE: dict[str, fields.Field[Any]] = {"success": fields.Boolean(), **MESSAGE}
 TEXT = {"type": "string"}
@@ -48,15 +48,18 @@ class DatabaseTime(fields.Field[Any]):
 
 
 class Out(Schema):
-    """A schema of an answer. An attribute that the object lacks is an error; marshmallow would leave the key out."""
+    """A schema of a response. A missing attribute is an error.
+
+    Marshmallow would leave out the key.
+    """
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Read an attribute, or a path of several with dots between them."""
+        """Read an attribute, or a dotted path of several."""
         return attrgetter(attr)(obj)
 
 
 class RequestHeaders(fields.Dict):
-    """Request headers for a server, by name; those that cannot be sent are refused by name."""
+    """Request headers for a server, by name; invalid ones are rejected by name."""
 
     def __init__(self, **options: Any) -> None:
         sentence = "Sent with every request to the server, for a proxy that requires authentication; returned masked"
@@ -69,22 +72,22 @@ class RequestHeaders(fields.Dict):
             raise ValidationError(str(wrong)) from wrong
 
 
-# JSON as we send it: written by orjson, instants as ISO 8601 in UTC with milliseconds and Z.
+# JSON in responses: written by orjson, instants as ISO 8601 in UTC with milliseconds and Z
 
 
 class OrjsonProvider(JSONProvider):
-    """What Flask uses wherever it makes or reads JSON."""
+    """Flask's JSON provider."""
 
     def dumps(self, obj: Any, **_options: Any) -> str:
         """Write as text."""
         return _encode_value(obj).decode()
 
     def loads(self, s: str | bytes, **_options: Any) -> Any:
-        """Read. Raises ValueError for what is not JSON."""
+        """Read. Raise ValueError for invalid JSON."""
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """Answer with JSON, without the detour over text."""
+        """Return a JSON response, without converting to text in between."""
         return Response(_encode_value(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
 
 
@@ -100,7 +103,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be sent as JSON")
 
 
-# Answers that are built once for each state of the database, with an ETag, and sent as ready bytes.
+# Responses that are built once per state of the database, with an ETag, and sent as bytes
 
 JSON = "application/json"
 # Sets of docs/compatibility/conventions.md#cache-headers; B adds nosniff to C.
@@ -117,9 +120,9 @@ def cached_json(
     moment: Hashable = None,
     headers: dict[str, str] | None = None,
 ) -> Response:
-    """Answer with what `build` returns as JSON, from the cache while the database stands still; 304 if it is known.
+    """Respond with the result of `build` as JSON, cached until the database changes.
 
-    See `ExactCache.get` for `moment`. Errors raised by `build` are not cached.
+    304 if the client has it. See `ExactCache.get` for `moment`. Errors raised by `build` are not cached.
     """
     body, etag = cache().get(("json", key), lambda: _encode(build()), moment=moment)
     is_known = request.headers.get("If-None-Match") == etag
@@ -131,7 +134,7 @@ def cached_json(
 
 
 def streamed_list(rows: Iterable[Any], dump: Callable[[Any], dict[str, Any]]) -> Response:
-    """Answer with a JSON array that is written while it is read; `rows` has to do without the request's context."""
+    """Stream a JSON array while it is read; `rows` must not need the request context."""
 
     def parts() -> Iterator[bytes]:
         separator = b"["
@@ -144,7 +147,10 @@ def streamed_list(rows: Iterable[Any], dump: Callable[[Any], dict[str, Any]]) ->
 
 
 def saved_file(file: Path | IO[bytes], name: str, mimetype: str) -> Response:
-    """Answer with a file that the browser saves under this name; no cache on the way may keep what it holds."""
+    """Respond with a file to save under this name.
+
+    Intermediate caches must not store it.
+    """
     answer = send_file(file, mimetype=mimetype, as_attachment=True, download_name=name)
     answer.headers["Cache-Control"] = "no-store"
     return answer
@@ -155,14 +161,17 @@ def _encode(value: Any) -> tuple[bytes, str]:
     return body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
 
 
-# Tables as CSV that spreadsheets open without running anything: no cell is a formula.
+# CSV for spreadsheets: no cell is a formula
 
-# What a spreadsheet takes for the beginning of a formula.
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
+# First characters that a spreadsheet takes for a formula.
+FORMULA_CHARACTERS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_line(cells: Iterable[object]) -> str:
-    """One line without its end; None is an empty cell, and numbers stay numbers, negative ones included."""
+    """Return one line without its end.
+
+    None is an empty cell, and numbers stay numbers, also negative ones.
+    """
     return ",".join(_cell(cell) for cell in cells)
 
 
@@ -170,7 +179,7 @@ def _cell(value: object) -> str:
     if isinstance(value, int | float):
         return str(value)
     text = "" if value is None else str(value)
-    if text.startswith(FORMULA_SIGNS):
+    if text.startswith(FORMULA_CHARACTERS):
         text = f"'{text}"
-    # The csv module leaves a carriage return unquoted when it does not end its lines with one.
-    return '"' + text.replace('"', '""') + '"' if any(sign in text for sign in ',"\n\r') else text
+    # The csv module leaves a carriage return unquoted unless lines end with one.
+    return '"' + text.replace('"', '""') + '"' if any(char in text for char in ',"\n\r') else text

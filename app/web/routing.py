@@ -1,6 +1,6 @@
-"""How addresses are read: a slash that came percent-encoded belongs to a name, and parts nothing.
+"""Routing: a percent-encoded slash is part of a name, not a separator.
 
-WSGI hands on the decoded path, in which the two kinds of slashes look alike. Names of servers and jobs are free text.
+WSGI passes the decoded path, in which the two kinds of slashes are equal. Names of servers and jobs are free text.
 """
 
 import re
@@ -19,39 +19,40 @@ from werkzeug.routing import (
     UnicodeConverter,
 )
 
-# Stands for %2F while an address is matched. Unicode keeps it free for use within a program.
+# Stands for %2F while a path is matched. A noncharacter of Unicode, free for use within a program.
 ENCODED_SLASH = "\ufdd0"
 
 
 def path_as_sent(environ: Mapping[str, Any]) -> str:
-    """The path below the script's root, with ENCODED_SLASH in place of each slash that came percent-encoded.
+    """Return the path below the script's root, still distinguishing encoded slashes.
 
-    Where the server does not tell the address as it was sent, or tells another one, slashes are just slashes.
+    Each percent-encoded slash is ENCODED_SLASH. If the server does not provide the original URL, or another one,
+    slashes are just slashes.
     """
     path: str = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
     sent: str = environ.get("REQUEST_URI", "").partition("?")[0]
     if "%2f" not in sent.lower():
         return path
-    kept = unquote(re.sub("%2f", quote(ENCODED_SLASH), sent, flags=re.IGNORECASE), errors="replace")
-    kept = kept[-len(path) :]  # a proxy's prefix may stand in front
-    return kept if kept.replace(ENCODED_SLASH, "/") == path else path
+    raw = unquote(re.sub("%2f", quote(ENCODED_SLASH), sent, flags=re.IGNORECASE), errors="replace")
+    raw = raw[-len(path) :]  # a proxy's prefix may come first
+    return raw if raw.replace(ENCODED_SLASH, "/") == path else path
 
 
 def quoted(path: str) -> str:
-    """A path as `path_as_sent` gives it, percent-encoded again."""
+    """Return a path of `path_as_sent` percent-encoded again."""
     return quote(path).replace(quote(ENCODED_SLASH), "%2F")
 
 
 class NumberConverter(IntegerConverter):
-    """A number of a row, `<int:name>`; no row has one of more digits."""
+    """The number of a row, `<int:name>`; no row has one with more digits."""
 
     regex = r"\d{1,18}"
 
 
 class PartConverter(UnicodeConverter):
-    """One part of an address, as `<name>` and `<string:name>` mean it; may hold slashes of its own.
+    """One part of a path, as `<name>` and `<string:name>`.
 
-    Like all names it holds no NUL, which PostgreSQL cannot look for.
+    May contain slashes of its own. Like all names it contains no NUL, which PostgreSQL cannot search for.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -59,37 +60,40 @@ class PartConverter(UnicodeConverter):
         self.regex = self.regex.replace("[^/]", r"[^/\x00]")
 
     def to_python(self, value: str) -> str:
-        """The part as it was meant."""
+        """Return the part decoded."""
         return value.replace(ENCODED_SLASH, "/")
 
     def to_url(self, value: Any) -> str:
-        """The part as it stands in an address."""
+        """Return the part encoded."""
         return super().to_url(value).replace("/", "%2F")
 
 
 class RestConverter(PathConverter):
-    """The rest of an address, `<path:name>`, whose slashes part it further."""
+    """The rest of a path, `<path:name>`, which is separated by slashes."""
 
     regex = r"[^/\x00][^\x00]*?"
 
     def to_python(self, value: str) -> str:
-        """The rest as it was meant."""
+        """Return the rest decoded."""
         return value.replace(ENCODED_SLASH, "/")
 
 
 class NameConverter(RestConverter):
-    """The rest of an address as one name, `<name:name>`, for clients and proxies that leave slashes as they are."""
+    """The rest of a path as one name, `<name:name>`.
+
+    For clients and proxies that do not encode slashes.
+    """
 
     regex = r"[^\x00]+"
     part_isolating = False
 
     def to_url(self, value: Any) -> str:
-        """The name as it stands in an address."""
+        """Return the name encoded."""
         return super().to_url(value).replace("/", "%2F")
 
 
 class AddressMap(Map):
-    """All routes, matched against the path as it was sent."""
+    """All routes, matched against the original path."""
 
     default_converters = ImmutableDict(
         {
@@ -110,9 +114,9 @@ class AddressMap(Map):
 
 
 class Address(Rule):
-    """A route that works out how its addresses are written when the first one is asked for.
+    """A route that compiles how its URLs are built when the first one is needed.
 
-    Done for all of them at once, this takes nine tenths of a start.
+    Compiling all of them takes nine tenths of a start.
     """
 
     def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
@@ -128,7 +132,7 @@ class Address(Rule):
 
 
 class Application(Flask):
-    """Flask with addresses that are read so."""
+    """Flask with these routes."""
 
     url_rule_class = Address
     url_map_class = AddressMap

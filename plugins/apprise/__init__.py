@@ -1,7 +1,7 @@
-"""Telegram, Discord, Slack, Teams and more than 100 other services through Apprise (https://appriseit.com).
+"""Telegram, Discord, Slack, Teams and more than 100 services through Apprise.
 
-Apprise is imported when an address is looked at for the first time: it takes some 25 MB, which only those who use it
-should pay.
+See https://appriseit.com. Apprise is imported when its first URL is parsed: it takes some 25 MB, which only its users
+should pay for.
 """
 
 from collections import OrderedDict
@@ -16,19 +16,22 @@ from plugins.apprise.services import check_hosts, deliver, open_services
 NOTIFY_TYPES = {Severity.INFO: "info", Severity.WARNING: "warning", Severity.ERROR: "failure"}
 GOOD_NEWS = frozenset({"success", "recovered", "silenceOver", "channelWorks"})
 REMEMBERED = 1000
-# Which services took a message of which others failed, so that the next try reaches only those. By idempotency key;
+# Services that accepted a message which others did not, so that a retry reaches only the others. By idempotency key;
 # lost at a restart, when a repetition is better than silence.
 _taken: OrderedDict[str, set[str]] = OrderedDict()
 
 
 def validate_services(text: str) -> None:
-    """A validator for settings. Raises ValidationError that names the line of an address, not the address."""
+    """Validate the URLs in settings.
+
+    Raise ValidationError with the line of a URL, not the URL.
+    """
     if not open_services(text):
         raise ValidationError(N_("Enter at least one service URL."))
 
 
 class AppriseSettings(Schema):
-    """The addresses of services; nearly all hold a token or a password."""
+    """URLs of services; nearly all contain a token or a password."""
 
     urls = fields.String(
         required=True,
@@ -43,14 +46,14 @@ class AppriseSettings(Schema):
 
 
 class AppriseChannel(NotificationChannel):
-    """One message to all services; a later try leaves out those that took it."""
+    """One message to all services; a retry leaves out those that accepted it."""
 
     name, label = "apprise", "Apprise"
     description = N_("Reach people through the many services that Apprise knows, https://appriseit.com.")
     Settings = AppriseSettings
 
     def send(self, message: Message) -> None:
-        """Send through all services at once. Permanent only when every failure is."""
+        """Send through all services at once. Permanent only if every failure is."""
         try:
             services = open_services(message.target or self.settings["urls"])
         except ValidationError as error:
@@ -76,8 +79,8 @@ class AppriseChannel(NotificationChannel):
             raise self.failure(text, permanent=all(failure.is_permanent for failure in failures))
         _taken.pop(message.idempotency_key, None)
 
-    def facts(self, target: str | None = None) -> Mapping[str, Any]:
-        """The kinds of services; the rest of an address is a secret."""
+    def audit_details(self, target: str | None = None) -> Mapping[str, Any]:
+        """Return the kinds of services; the rest of the URL is secret."""
         lines = (target or self.settings["urls"]).split()
         return {"services": [line.partition("://")[0] for line in lines if "://" in line]}
 

@@ -1,4 +1,7 @@
-"""Apprise itself, held to our rules: nothing on this machine, no redirects, no retries of its own, bounded times."""
+"""Apprise with our restrictions.
+
+Nothing on this machine, no redirects, no retries of its own, time limits.
+"""
 
 import logging
 import re
@@ -16,7 +19,7 @@ from app.plugin.http import ignore_environment
 # These act on the machine that runs duplistatus, not on a service: its desktop, its log, a lamp at its USB port, a
 # program that is started, a folder of keys.
 LOCAL_SCHEMES = ("dbus", "qt", "kde", "glib", "gio", "gnome", "macosx", "windows", "syslog", "blink1", "vapid")
-# These send datagrams that nobody confirms, so a message that is lost would count as delivered.
+# These send datagrams without confirmation, so a lost message would count as delivered.
 UNCONFIRMED_SCHEMES = ("rsyslog",)
 MOST_SERVICES = 10
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S, TIMEOUT_S = 5.0, 15.0, 20.0
@@ -27,14 +30,17 @@ PASSING_STATUSES = frozenset({408, 425, 429})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why one service did not take a message, in words that hold nothing of its address."""
+    """Why one service did not accept a message, without any part of its URL."""
 
     text: str
     is_permanent: bool
 
 
 def open_services(text: str) -> dict[str, Any]:
-    """Apprise's objects by address, each once. Raises ValidationError that names the line, never the address."""
+    """Return Apprise's objects by URL, each once.
+
+    Raise ValidationError with the line, never the URL.
+    """
     urls = list(dict.fromkeys(line.strip() for line in text.splitlines() if line.strip()))
     if len(urls) > MOST_SERVICES:
         raise ValidationError(
@@ -44,9 +50,9 @@ def open_services(text: str) -> dict[str, Any]:
 
 
 def check_hosts(services: Iterable[Any]) -> None:
-    """Raise ForbiddenAddress when a service's host, where its address has one, is never called."""
+    """Raise ForbiddenAddress if the host in a service's URL is forbidden."""
     for service in services:
-        # In other addresses the place of the host holds a token, which is nobody's to look up.
+        # Other URLs have a token in place of the host, which must not be resolved.
         has_host = any("{host}" in template for template in service.templates)
         for host in (service.host if has_host else None, getattr(service, "smtp_host", None)):
             if host:
@@ -54,10 +60,13 @@ def check_hosts(services: Iterable[Any]) -> None:
 
 
 def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failure | None]:
-    """Send to all at once, within `TIMEOUT_S`; tell for each address how it failed, or None."""
+    """Send to all at once, within `TIMEOUT_S`.
+
+    Return the failure, or None, for each URL.
+    """
     if not services:
         return {}
-    # Apprise copies the context into its threads, so the guard holds there too.
+    # Apprise copies the context into its threads, so the check applies there too.
     with guarded_connections():
         results = _library().Apprise(list(services.values())).notify(timeout=TIMEOUT_S, **notification).results
     if len(results) != len(services):
@@ -69,8 +78,8 @@ def deliver(services: Mapping[str, Any], **notification: Any) -> dict[str, Failu
 def _library() -> Any:
     import apprise
 
-    ignore_environment()  # its requests are its own, and no option of it leaves out proxies and .netrc
-    # Its debug lines hold whole addresses; what matters of a failure is told by the channel.
+    ignore_environment()  # it makes its own requests, and has no option to ignore proxies and .netrc
+    # Its debug lines contain whole URLs; the channel reports what matters of a failure.
     logger = logging.getLogger("apprise")
     logger.setLevel(logging.WARNING)
     logger.propagate = False
@@ -105,7 +114,10 @@ def _open(url: str, number: int) -> Any:
 
 
 def _restrict(service: Any, apprise: Any) -> None:
-    """Take back what options of an address may have asked for: the host tries again, and wants the truth."""
+    """Reset what options of a URL may have set.
+
+    The application retries, and needs real results.
+    """
     service.redirects = False
     service.retry = 0
     service.optional = False
@@ -113,7 +125,7 @@ def _restrict(service: Any, apprise: Any) -> None:
     service.socket_connect_timeout = min(service.socket_connect_timeout, CONNECT_TIMEOUT_S)
     service.socket_read_timeout = min(service.socket_read_timeout, READ_TIMEOUT_S)
     if "overflow_mode" not in vars(service):
-        service.overflow_mode = apprise.OverflowMode.TRUNCATE  # else a long message is refused, and lost
+        service.overflow_mode = apprise.OverflowMode.TRUNCATE  # else a long message is rejected, and lost
 
 
 def _failure(result: Any) -> Failure | None:

@@ -1,4 +1,7 @@
-"""The six built-in charts, each a stored metric of a run. Their names are part of the API."""
+"""The six built-in charts, each a stored metric of a run.
+
+Their names are part of the API.
+"""
 
 from app.plugin import N_, ChartProvider
 
@@ -16,13 +19,13 @@ class Duration(ChartProvider):
 
 
 class FileCount(ChartProvider):
-    """Files looked at."""
+    """Files examined."""
 
     name, label, unit, combine, column = "fileCount", N_("File count"), "count", "sum", "examined_files"
 
 
 class FileSize(ChartProvider):
-    """Bytes of the files looked at."""
+    """Bytes of the examined files."""
 
     name, label, unit, combine, column = "fileSize", N_("File size"), "bytes", "sum", "examined_bytes"
 

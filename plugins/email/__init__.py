@@ -28,15 +28,15 @@ from app.plugin import (
 )
 from app.plugin.http import TooMuchData, read_until, time_left
 
-# For a whole exchange, from the connection to the goodbye.
+# For a whole SMTP session, from the connection to QUIT.
 TIMEOUT_S = 20.0
-# What a server may say in one exchange.
+# What a server may send in one session.
 MOST_BYTES = 256 * 1024
 PLAIN, STARTTLS, SSL = "plain", "starttls", "ssl"
 
 
 class EmailSettings(Schema):
-    """A mail server, how to reach it, and to whom it writes."""
+    """A mail server, how to connect to it, and the recipients."""
 
     host = fields.String(
         required=True,
@@ -83,27 +83,30 @@ class EmailSettings(Schema):
 
     @validates_schema(skip_on_field_errors=True)
     def check_sender(self, data: dict[str, Any], **_options: Any) -> None:
-        """A sender's address, where one is given, must look like one."""
+        """Check the sender's address, if there is one."""
         if data["from_address"] and "@" not in data["from_address"]:
             raise ValidationError(N_("Enter an email address with an @."), "from_address")
 
 
 class EmailChannel(NotificationChannel):
-    """One mail for each message, put together by Flask-Mail; a target replaces the recipients."""
+    """One email per message, built by Flask-Mail; a target replaces the recipients."""
 
     name, label = "email", N_("Email")
     description = N_("Email via SMTP.")
     Settings = EmailSettings
 
     def send(self, message: Message) -> None:
-        """Connect, log in, hand over. The Message-ID is the same at every try, so a second copy is recognised."""
+        """Connect, log in, send.
+
+        The Message-ID is the same at every attempt, so that a second copy is recognized.
+        """
         sender = self._sender()
-        # Flask-Mail keeps its settings with an application: this one is for this channel alone.
+        # Flask-Mail stores its settings in an application: this one is only for this channel.
         state = Flask(flask_mail.__name__, static_folder=None)
         state.config.update(MAIL_SERVER=self.settings["host"], MAIL_PORT=self.settings["port"])
         mail = flask_mail.Mail().init_app(state)
         with state.app_context():
-            letter = Letter(
+            email = QuotedPrintableMessage(
                 subject=" ".join(message.title.split()),
                 recipients=_addresses(message.target or self.settings["mailto"]),
                 body=message.body,
@@ -112,12 +115,12 @@ class EmailChannel(NotificationChannel):
             )
             for file in message.attachments:
                 marks = {"Content-ID": f"<{file.content_id}>"}
-                letter.attach(file.name, file.mime_type, file.content, "inline", marks)
+                email.attach(file.name, file.mime_type, file.content, "inline", marks)
             if message.idempotency_key:
-                letter.msgId = f"<{message.idempotency_key}@{sender.rpartition('@')[2].rstrip('>')}>"
+                email.msgId = f"<{message.idempotency_key}@{sender.rpartition('@')[2].rstrip('>')}>"
             try:
                 with TimedConnection(mail, self.settings) as connection:
-                    connection.send(letter)
+                    connection.send(email)
             except ForbiddenAddress as error:
                 raise self.failure(str(error), permanent=True) from error
             except (flask_mail.BadHeaderError, UnicodeError) as error:
@@ -127,16 +130,22 @@ class EmailChannel(NotificationChannel):
                 raise self._explained(error) from error
 
     @classmethod
-    def lacks(cls, settings: Mapping[str, Any]) -> Sequence[str]:
-        """A name and a password to log in with, and an address to write from where none can be made of that name."""
+    def missing_settings(cls, settings: Mapping[str, Any]) -> Sequence[str]:
+        """Return missing settings.
+
+        The password of a username, and a sender's address if the username is none.
+        """
         logs_in = settings.get("requires_login", True)
         needed = ["username", "password"] if logs_in else []
         if not logs_in or settings.get("connection_type") == PLAIN:
             needed.append("from_address")
         return [name for name in needed if not settings.get(name)]
 
-    def facts(self, target: str | None = None) -> Mapping[str, Any]:
-        """The server and how it is reached; the recipient only when it is not the usual one."""
+    def audit_details(self, target: str | None = None) -> Mapping[str, Any]:
+        """Return the server and the kind of connection.
+
+        The recipient only if it is not the usual one.
+        """
         mode = self.settings["connection_type"]
         return {
             **({"recipientEmail": target} if target else {}),
@@ -158,49 +167,56 @@ class EmailChannel(NotificationChannel):
         return f'"{quote(name)}" <{address.strip()}>'
 
     def _explained(self, error: Exception) -> DeliveryError:
-        """What went wrong, in words that help to put it right; only a refusal for good is permanent."""
-        place = f"{self.settings['host']}:{self.settings['port']}"
+        """Return the error with a reason that helps to correct it.
+
+        Only a permanent refusal is permanent.
+        """
+        server = f"{self.settings['host']}:{self.settings['port']}"
         mode = self.settings["connection_type"]
         permanent = isinstance(error, smtplib.SMTPResponseException) and 500 <= error.smtp_code < 600
         if isinstance(error, smtplib.SMTPAuthenticationError):
-            text = N_("{place} rejected the username or password ({code})").format(place=place, code=error.smtp_code)
+            text = N_("{place} rejected the username or password ({code})").format(place=server, code=error.smtp_code)
         elif isinstance(error, smtplib.SMTPRecipientsRefused):
             codes = [code for code, _ in error.recipients.values()]
             permanent = all(500 <= code < 600 for code in codes)
             listed = ", ".join(map(str, codes))
-            text = N_("{place} rejected the recipients ({codes})").format(place=place, codes=listed)
+            text = N_("{place} rejected the recipients ({codes})").format(place=server, codes=listed)
         elif isinstance(error, smtplib.SMTPResponseException):
             answer = f"{error.smtp_code} {_text(error.smtp_error)}"
-            text = N_("{place} rejected the message ({answer})").format(place=place, answer=answer)
+            text = N_("{place} rejected the message ({answer})").format(place=server, answer=answer)
         elif isinstance(error, smtplib.SMTPNotSupportedError):
             text = N_("{place} does not support the connection type {mode}: {error}")
-            text, permanent = text.format(place=place, mode=mode, error=error), True
+            text, permanent = text.format(place=server, mode=mode, error=error), True
         elif isinstance(error, ssl.SSLCertVerificationError):
             text = N_("the certificate of {place} is not trusted ({reason})")
-            text = text.format(place=place, reason=error.verify_message)
+            text = text.format(place=server, reason=error.verify_message)
         elif isinstance(error, ssl.SSLError):
             text = N_("{place} does not support TLS with the connection type {mode}; check the port")
-            text = text.format(place=place, mode=mode)
+            text = text.format(place=server, mode=mode)
         elif isinstance(error, TimeoutError) or isinstance(error.__context__, TimeoutError):
             text = N_("{place} did not answer within {seconds} s with the connection type {mode}")
-            text = text.format(place=place, seconds=f"{TIMEOUT_S:.0f}", mode=mode)
+            text = text.format(place=server, seconds=f"{TIMEOUT_S:.0f}", mode=mode)
         elif isinstance(error.__context__, TooMuchData | smtplib.SMTPResponseException):
-            text = N_("unexpected reply from {place}; check the server and port").format(place=place)
+            text = N_("unexpected reply from {place}; check the server and port").format(place=server)
         elif isinstance(error, smtplib.SMTPServerDisconnected):
             text = N_("{place} closed the connection; check that the connection type {mode} matches the port")
-            text = text.format(place=place, mode=mode)
+            text = text.format(place=server, mode=mode)
         else:
-            text = N_("no connection to {place} ({error})").format(place=place, error=type(error).__name__)
+            text = N_("no connection to {place} ({error})").format(place=server, error=type(error).__name__)
         return self.failure(text, permanent=permanent)
 
 
-class Letter(flask_mail.Message):
-    """Flask-Mail's message in quoted-printable: log lines may be longer than the 998 signs that SMTP lets pass."""
+class QuotedPrintableMessage(flask_mail.Message):
+    """Flask-Mail's message as quoted-printable.
+
+    Log lines may exceed the 998 characters that SMTP allows.
+    """
 
     def _message(self) -> MIMEBase:
-        """Text and HTML as alternatives, without Flask-Mail's envelope around them unless there are pictures.
+        """Return text and HTML as alternatives.
 
-        These belong to the HTML that shows them: then they are no attachments in the reader's eyes.
+        Flask-Mail's outer part is used only for pictures. Pictures belong to the HTML that shows them, so that mail
+        programs do not list them as attachments.
         """
         whole = super()._message()
         if self.attachments:
@@ -218,17 +234,21 @@ class Letter(flask_mail.Message):
 
 
 class Utf8(str):
-    """A user name or password that smtplib sends as UTF-8 where it asks for ASCII (RFC 4616, RFC 2195)."""
+    """A username or password that smtplib sends as UTF-8.
+
+    It expects ASCII otherwise (RFC 4616, RFC 2195).
+    """
 
     def encode(self, *_arguments: Any, **_options: Any) -> bytes:
-        """Give the bytes in UTF-8."""
+        """Return the bytes in UTF-8."""
         return super().encode()
 
 
 class TimedSmtp(smtplib.SMTP):
-    """A conversation with a mail server that ends as a whole at an instant of `time.monotonic`, however it dawdles.
+    """An SMTP session that ends at an instant of `time.monotonic`.
 
-    The addresses of the server are checked before they are called. With `first_context` it is encrypted from the start.
+    However slow the server is. The addresses of the server are checked before connecting. With `first_context`, TLS
+    is used from the start.
     """
 
     def __init__(self, host: str, port: int, ends_at: float, first_context: ssl.SSLContext | None = None) -> None:
@@ -246,7 +266,10 @@ class TimedSmtp(smtplib.SMTP):
             raise
 
     def getreply(self) -> tuple[int, bytes]:
-        """Read an answer in what is left of the time. A line without end says nothing about the message."""
+        """Read a response in the remaining time.
+
+        A line without end is not about the message.
+        """
         if self.file is None and self.sock is not None:
             self.file = read_until(self.sock, self._ends_at, MOST_BYTES)
         try:
@@ -255,7 +278,7 @@ class TimedSmtp(smtplib.SMTP):
             raise smtplib.SMTPServerDisconnected("the line is too long") from error
 
     def send(self, s: Any) -> None:
-        """Send in what is left of the time."""
+        """Send in the remaining time."""
         if self.sock is not None:
             self.sock.settimeout(time_left(self._ends_at))
         super().send(s)
@@ -274,14 +297,14 @@ class TimedSmtp(smtplib.SMTP):
 
 
 class TimedConnection(flask_mail.Connection):
-    """Flask-Mail's connection with a time limit and checked certificates, which it lacks."""
+    """Flask-Mail's connection with a time limit and checked certificates."""
 
     def __init__(self, mail: Any, settings: Mapping[str, Any]) -> None:
         super().__init__(mail)
         self.settings = settings
 
     def configure_host(self) -> smtplib.SMTP:
-        """Open the connection, encrypt it as set up, log in."""
+        """Connect, encrypt as configured, log in."""
         mode = self.settings["connection_type"]
         context = None if mode == PLAIN else self._context()
         ends_at = time.monotonic() + TIMEOUT_S
@@ -299,7 +322,7 @@ class TimedConnection(flask_mail.Connection):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Say goodbye; a server that no longer listens has taken the mail all the same."""
+        """Send QUIT; a server that no longer responds has accepted the email all the same."""
         if self.host is not None:
             with suppress(smtplib.SMTPException, OSError):
                 self.host.quit()

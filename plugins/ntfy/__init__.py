@@ -15,7 +15,7 @@ RATE_LIMITED = 42901
 
 
 class NtfySettings(Schema):
-    """Server, topic, and a token where the topic is protected."""
+    """Server, topic, and a token if the topic is protected."""
 
     url = fields.String(
         required=True,
@@ -49,7 +49,10 @@ class NtfyChannel(HttpChannel):
     title_limit, body_limit, limits_in_bytes = 250, 4096, True
 
     def send(self, message: Message) -> None:
-        """Publish one message; ntfy 2.16 and later shows a repeated one once, by its sequence id."""
+        """Publish one message.
+
+        Ntfy 2.16 and later shows a repeated one once, by its sequence id.
+        """
         publication: dict[str, Any] = {
             "topic": self._topic(message.target),
             "title": message.title,
@@ -67,24 +70,27 @@ class NtfyChannel(HttpChannel):
             headers={"Authorization": f"Bearer {token}"} if token else {},
         )
 
-    def facts(self, target: str | None = None) -> Mapping[str, Any]:
-        """Server and topic."""
+    def audit_details(self, target: str | None = None) -> Mapping[str, Any]:
+        """Return server and topic."""
         return {"url": self.settings["url"], "topic": self._topic(target)}
 
-    def subscription(self, target: str | None = None) -> str | None:
-        """The address by which the apps subscribe; they ask for a sign-in where a topic is protected."""
+    def subscribe_url(self, target: str | None = None) -> str | None:
+        """Return the URL with which the apps subscribe.
+
+        They ask for a sign-in if a topic is protected.
+        """
         server = urlsplit(self.settings["url"].strip())
         unencrypted = "?secure=false" if server.scheme == "http" else ""
         return f"ntfy://{server.netloc}/{quote(self._topic(target), safe='')}{unencrypted}"
 
     def reason(self, answer: requests.Response) -> str:
-        """Take ntfy's own sentence, which says more than the status."""
+        """Return ntfy's own message, which is more precise than the status."""
         with suppress(ValueError, AttributeError):
-            told = answer.json()
-            if told.get("code") == RATE_LIMITED:
+            content = answer.json()
+            if content.get("code") == RATE_LIMITED:
                 return N_("that too many notifications were sent (rate limit)")
-            if told.get("error"):
-                return f"{answer.status_code} {str(told['error'])[:200]}"
+            if content.get("error"):
+                return f"{answer.status_code} {str(content['error'])[:200]}"
         return super().reason(answer)
 
     def _topic(self, target: str | None) -> str:
@@ -92,6 +98,9 @@ class NtfyChannel(HttpChannel):
 
 
 def _priority(name: str) -> int:
-    """ntfy's number for a priority by name or number; what it does not know is the default."""
+    """Return ntfy's number of a priority given by name or number.
+
+    The default for an unknown one.
+    """
     word = name.strip().lower()
     return int(word) if word in ("1", "2", "3", "4", "5") else PRIORITIES.get(word, PRIORITIES["default"])

@@ -16,7 +16,7 @@ from app.plugin import N_, HttpChannel, Message, validate_http_url
 
 VERSION = 1
 HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x21-\x7e](?:[\x20-\x7e\t]*[\x21-\x7e])?)")
-# What the channel or HTTP itself writes; a second one would contradict the first.
+# Set by the channel or by HTTP itself; a second one would be contradictory.
 OWN_HEADERS = frozenset(
     {"connection", "content-length", "content-type", "host", "idempotency-key", "transfer-encoding"}
 )
@@ -26,7 +26,10 @@ OWN_HEADER = N_("Line {number} contains a header that is set by duplistatus. Rem
 
 
 def read_headers(text: str) -> dict[str, str]:
-    """The headers that stand in lines `Name: value`. Raises ValidationError that names the line, not its value."""
+    """Return the headers of lines `Name: value`.
+
+    Raise ValidationError with the line, not its value.
+    """
     headers = {}
     for number, line in enumerate(text.splitlines(), 1):
         found = HEADER.fullmatch(line.strip())
@@ -40,12 +43,15 @@ def read_headers(text: str) -> dict[str, str]:
 
 
 def sign(secret: str, timestamp: str, body: bytes) -> str:
-    """The signature of a body: `v1=` and HMAC-SHA256 over `timestamp.body`, in hexadecimal digits."""
+    """Return the signature of a body.
+
+    `v1=` and HMAC-SHA256 over `timestamp.body`, in hexadecimal digits.
+    """
     return "v1=" + hmac.new(secret.encode(), timestamp.encode() + b"." + body, hashlib.sha256).hexdigest()
 
 
 class WebhookSettings(Schema):
-    """Address, signing secret, and headers of one's own."""
+    """URL, signing secret, and additional headers."""
 
     url = fields.String(
         required=True,
@@ -72,14 +78,20 @@ class WebhookSettings(Schema):
 
 
 class WebhookChannel(HttpChannel):
-    """One signed POST for each message; its shape is described in the README beside this file."""
+    """One signed POST per message.
+
+    Its format is described in the README beside this file.
+    """
 
     name, label = "webhook", N_("Webhook")
     description = N_("POST each event as JSON to your URL, optionally signed.")
     Settings = WebhookSettings
 
     def send(self, message: Message) -> None:
-        """Post the event. Every try carries the same idempotency key, and a timestamp and signature of its own."""
+        """Post the event. Attempts share the idempotency key.
+
+        Timestamp and signature differ.
+        """
         body = json.dumps(_describe(message)).encode()
         headers = {"Content-Type": "application/json", **read_headers(self.settings.get("headers") or "")}
         if message.idempotency_key:
@@ -90,13 +102,13 @@ class WebhookChannel(HttpChannel):
         url = (message.target or str(self.settings["url"])).strip()
         self.post(url, data=body, headers=headers, verify=self.settings.get("verifies_certificate", True))
 
-    def facts(self, target: str | None = None) -> Mapping[str, Any]:
-        """The server alone: the rest of the address may be a secret."""
+    def audit_details(self, target: str | None = None) -> Mapping[str, Any]:
+        """Return the server only: the rest of the URL may be secret."""
         return {"server": urlsplit(target or self.settings["url"]).hostname}
 
 
 def _describe(message: Message) -> dict[str, Any]:
-    """The event as it goes over the wire. Changes that receivers would stumble over raise `VERSION`."""
+    """Return the event as sent. Incompatible changes increase `VERSION`."""
     return {
         "version": VERSION,
         "event": message.event,

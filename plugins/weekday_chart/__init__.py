@@ -2,7 +2,7 @@
 
 from app.plugin import ChartProvider
 
-# Days are those of UTC, as in all charts; 0 is Monday.
+# Days are in UTC, as in all charts; 0 is Monday.
 WORKDAYS, WEEKEND = frozenset(range(5)), frozenset({5, 6})
 
 

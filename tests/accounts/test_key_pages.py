@@ -8,7 +8,7 @@ from ipaddress import ip_network
 import pytest
 
 from app.accounts import api_keys, network_access
-from app.accounts.api_keys import KeyVerdict
+from app.accounts.api_keys import KeyStatus
 
 KEYS, ACCESS = "/settings/?tab=keys", "/settings/?tab=access"
 
@@ -31,7 +31,7 @@ def error_at(page: str, field: str) -> str:
 class TestKeys:
     def test_a_secret_is_shown_once_and_opens_its_door(self, make, admin, db, clock):
         secret = re.search(r'id="secret-once"[^>]*>([^<]+)<', make().text)[1]
-        assert api_keys.judge_key(secret, "upload", now=clock.now, ip_address=None) is KeyVerdict.GOOD
+        assert api_keys.key_status(secret, "upload", now=clock.now, ip_address=None) is KeyStatus.GOOD
         page = admin.get(KEYS).text
         assert secret not in page
         assert f"{secret[:4]}…{secret[-4:]}" in page
@@ -114,7 +114,7 @@ class TestAllowLists:
         far = {"REMOTE_ADDR": "203.0.113.9"}
         answer = admin.post("/settings/access/admin", data=values, headers=token, environ_base=far)
         assert answer.status_code == 400
-        assert "203.0.113.9 is not in it" in error_at(answer.text, "admin-networks")
+        assert "203.0.113.9 is not in the list" in error_at(answer.text, "admin-networks")
         assert not network_access.describe_lists()[0].is_enabled
 
 

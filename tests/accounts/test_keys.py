@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 
 from app.accounts import api_keys
-from app.accounts.api_keys import KeyVerdict
+from app.accounts.api_keys import KeyStatus
 from app.accounts.models import ApiKey
 from app.audit.log import AuditEntry
 from app.plugin import AppError
@@ -26,44 +26,44 @@ def make(db, clock):
 
 
 @pytest.fixture
-def judge(db, clock):
+def check_key(db, clock):
     """Asks what a secret is worth."""
 
-    def judge(secret, scope="upload"):
-        return api_keys.judge_key(secret, scope, now=clock(), ip_address="192.0.2.9")
+    def check_key(secret, scope="upload"):
+        return api_keys.key_status(secret, scope, now=clock(), ip_address="192.0.2.9")
 
-    return judge
+    return check_key
 
 
-def test_good_key_is_good(make, judge):
-    assert judge(make().secret) is KeyVerdict.GOOD
+def test_good_key_is_good(make, check_key):
+    assert check_key(make().secret) is KeyStatus.GOOD
 
 
 @pytest.mark.parametrize("secret", [None, ""])
-def test_no_key_is_absent(judge, secret):
-    assert judge(secret) is KeyVerdict.ABSENT
+def test_no_key_is_absent(check_key, secret):
+    assert check_key(secret) is KeyStatus.ABSENT
 
 
-def test_invented_key_is_bad(make, judge):
-    assert judge(make().secret + "x") is KeyVerdict.BAD
+def test_invented_key_is_bad(make, check_key):
+    assert check_key(make().secret + "x") is KeyStatus.BAD
 
 
 @pytest.mark.parametrize(("scope", "asked"), [("upload", "read"), ("read", "upload"), ("admin", "read")])
-def test_one_scope_does_not_open_another(make, judge, scope, asked):
-    assert judge(make(scope=scope).secret, asked) is KeyVerdict.WRONG_SCOPE
+def test_one_scope_does_not_open_another(make, check_key, scope, asked):
+    assert check_key(make(scope=scope).secret, asked) is KeyStatus.WRONG_SCOPE
 
 
-@pytest.mark.parametrize(("left", "verdict"), [(timedelta(0), KeyVerdict.BAD), (MINUTE, KeyVerdict.GOOD)])
-def test_key_ends_at_its_instant(make, judge, clock, left, verdict):
-    assert judge(make(expires_at=clock() + left).secret) is verdict
+@pytest.mark.parametrize(("left", "verdict"), [(timedelta(0), KeyStatus.BAD), (MINUTE, KeyStatus.GOOD)])
+def test_key_ends_at_its_instant(make, check_key, clock, left, verdict):
+    assert check_key(make(expires_at=clock() + left).secret) is verdict
 
 
-def test_disabled_key_is_bad_until_it_is_enabled(make, judge, clock):
+def test_disabled_key_is_bad_until_it_is_enabled(make, check_key, clock):
     new = make()
     api_keys.set_enabled(new.key.id, False, now=clock())
-    assert judge(new.secret) is KeyVerdict.BAD
+    assert check_key(new.secret) is KeyStatus.BAD
     api_keys.set_enabled(new.key.id, True, now=clock())
-    assert judge(new.secret) is KeyVerdict.GOOD
+    assert check_key(new.secret) is KeyStatus.GOOD
 
 
 def test_expired_key_cannot_be_enabled(make, clock):
@@ -73,10 +73,10 @@ def test_expired_key_cannot_be_enabled(make, clock):
         api_keys.set_enabled(new.key.id, True, now=clock.advance(minutes=2))
 
 
-def test_deleted_key_is_bad(make, judge, clock):
+def test_deleted_key_is_bad(make, check_key, clock):
     new = make()
     api_keys.delete_key(new.key.id, now=clock())
-    assert judge(new.secret) is KeyVerdict.BAD
+    assert check_key(new.secret) is KeyStatus.BAD
     assert api_keys.list_keys() == []
 
 
@@ -111,19 +111,19 @@ def test_what_happens_to_a_key_is_audited(make, db, clock):
     assert actions == ["api_key_created", "api_key_disabled", "api_key_enabled", "api_key_deleted"]
 
 
-def test_use_is_noted_once_a_minute(make, judge, db, clock):
+def test_use_is_noted_once_a_minute(make, check_key, db, clock):
     new, began_at = make(), clock()
-    judge(new.secret)
+    check_key(new.secret)
     clock.advance(seconds=59)
-    judge(new.secret)
+    check_key(new.secret)
     assert (used(db).last_used_at, used(db).last_used_ip) == (began_at, "192.0.2.9")
     clock.advance(seconds=1)
-    judge(new.secret)
+    check_key(new.secret)
     assert used(db).last_used_at == clock()
 
 
-def test_refused_use_is_not_noted(make, judge, db):
-    judge(make().secret, "read")
+def test_refused_use_is_not_noted(make, check_key, db):
+    check_key(make().secret, "read")
     assert used(db).last_used_at is None
 
 

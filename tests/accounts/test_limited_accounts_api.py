@@ -15,7 +15,7 @@ from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels
 from app.notifications.models import Channel, Delivery
-from app.plugin import Guard
+from app.plugin import Access
 from app.plugin.testing.http_servers import recording_server
 from app.plugin.testing.mail_servers import mail_server
 from app.web import guards
@@ -75,7 +75,7 @@ def readable_addresses(app: Any) -> list[str]:
         return [
             url_for(rule.endpoint, **{name: values.get(name, 1) for name in rule.arguments})
             for rule in app.url_map.iter_rules()
-            if "GET" in rule.methods and app.extensions[guards.RULES][rule.endpoint].guard is Guard.LOGIN
+            if "GET" in rule.methods and app.extensions[guards.RULES][rule.endpoint].access is Access.USER
         ]
 
 

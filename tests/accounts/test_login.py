@@ -102,7 +102,7 @@ def test_bcrypt_hash_is_replaced_at_sign_in(db, clock):
 @pytest.mark.usefixtures("earnest_hashing")
 def test_unknown_user_costs_as_much_work_as_a_known_one(db, clock):
     """In time of the processor, which other work on the machine does not change."""
-    passwords.nobodys_hash()
+    passwords.dummy_hash()
     with writing():
         users.find_by_name("admin").password_hash = passwords.hash_password(GOOD)
 

@@ -58,10 +58,10 @@ def test_a_password_can_be_chosen(send, db):
     [
         ({"username": "ab"}, "username", "3 to 50"),
         ({"username": "x" * 51}, "username", "3 to 50"),
-        ({"username": "ADMIN "}, "username", "has this name"),
-        ({"makes_password": None, "password": "Tiny7"}, "password", "At least 8 characters"),
+        ({"username": "ADMIN "}, "username", "This username is already in use."),
+        ({"makes_password": None, "password": "Tiny7"}, "password", "at least 8 characters"),
         ({"makes_password": None, "password": "Duplistatus09"}, "password", "The default password cannot be used."),
-        ({"makes_password": None}, "password", "A digit"),
+        ({"makes_password": None}, "password", "needs a digit"),
     ],
 )
 def test_what_is_refused_stands_at_its_field_and_the_input_stays(entries, field, sentence, send, db):
@@ -90,7 +90,7 @@ def test_an_account_can_be_limited_to_servers(send, admin, post, db):
 def test_the_last_administrator_stays_one(send, db):
     answer = send(find("admin", db).id, username="admin", sees="all")
     assert answer.status_code == 400
-    assert "The last admin account must remain an administrator" in error_at(answer.text, "is_admin")
+    assert "must remain an administrator" in error_at(answer.text, "is_admin")
     assert find("admin", db).is_admin
 
 
@@ -154,7 +154,7 @@ def test_the_list_is_searched_and_sorted(send, admin):
     assert rows(admin.get(f"{TAB}&sort=-name").text) == ["berta", "anna", "admin"]
     assert rows(admin.get(f"{TAB}&sort=role").text)[0] == "admin"
     assert rows(admin.get(f"{TAB}&q=ANN").text) == ["anna"]
-    assert "No user" in admin.get(f"{TAB}&q=nobody").text
+    assert "No match for" in admin.get(f"{TAB}&q=nobody").text
 
 
 @pytest.mark.parametrize("place", ["new", "{id}", "{id}/password", "{id}/delete", "{id}/unlock"])

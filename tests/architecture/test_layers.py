@@ -38,7 +38,7 @@ def kind_of(module: str) -> str:
         return "top"
     if module.startswith(("app.web", "app.openapi", "app.navigation")):
         return "web"
-    if module.startswith("app.core"):
+    if module.startswith(("app.core", "app.plugin")):
         return "service"
     if last == "api" or last.endswith("_api"):
         return "api"

@@ -96,7 +96,7 @@ def test_details_read_as_lines():
         Detail("Changes / Url", "\N{EN DASH}", "a"),
         Detail("Days", "1, 2"),
         Detail("Results 1 / Server", "nas"),
-        Detail("Never", "\N{EN DASH}"),
+        Detail("Nothing", "\N{EN DASH}"),
     ]
     assert lay_out_details(None) == []
 

@@ -256,7 +256,7 @@ def test_a_muted_job_raises_no_alarm_and_is_listed_as_muted(admin, post):
     answer = mute(admin, length="1d", note="New disk on Friday")
     assert (answer.status_code, answer.location) == (303, "/?view=table")
     text = admin.get("/?view=cards").text
-    assert heading(text).startswith("1 job is fine, 1 muted")
+    assert heading(text).startswith("1 job OK, 1 muted")
     assert "Needs attention" not in text
     assert "1 muted job needs attention" in text
     assert "New disk on Friday" in admin.get("/detail/id-of-nas/job?backup=Mail").text
@@ -300,7 +300,7 @@ def test_an_unusual_run_is_worth_a_look_and_no_alarm(admin, post):
     post(1, BackendStatistics={"BytesUploaded": 2 * 1024**3, "KnownFileSize": 7 * 1024**3})
     text = admin.get("/").text
     assert heading(text).startswith("The only job is OK")
-    assert "The last run was unusual: upload 410 times as usual (2.00 GB, typically 5.00 MB)" in text
+    assert "The last run was unusual: upload 410 times the usual size (2.00 GB, typically 5.00 MB)" in text
 
 
 def test_a_destination_that_is_nearly_full_is_told_with_what_is_left(admin, post):

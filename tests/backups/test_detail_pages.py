@@ -105,7 +105,7 @@ def test_a_run_shows_its_figures_and_its_log_gravest_first(admin, post):
 def test_a_log_that_was_cut_says_how_much_is_shown(admin, post):
     post(MessagesActualLength=500)
     text = admin.get(run_link(admin.get("/detail/id-of-nas").text)).text
-    assert "1 of 500" in text
+    assert "1 of 500 lines received" in text
 
 
 def test_runs_lead_to_their_neighbours(admin, post):
@@ -322,7 +322,7 @@ class TestComparison:
         told = {label: " ".join(re.sub(r"<[^>]+>", "", rest).split()) for label, _, rest in rows}
         assert told["File count"] == "1,000 +500 +50 %"
         assert told["Duration"] == "00:10:00 \u221200:05:00 \u221250 %"
-        assert told["Storage size"] == "7.00 GB the same"
+        assert told["Storage size"] == "7.00 GB unchanged"
 
     def test_the_first_run_has_nothing_to_stand_beside(self, admin, post):
         post()

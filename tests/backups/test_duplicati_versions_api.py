@@ -106,7 +106,7 @@ def test_trouble_is_told_without_the_address_and_forgets_nothing(
 
 def test_address_that_is_never_called_is_said_so(admin, switch_on):
     admin.send("PATCH", PATH, json={"enabled": True, "url": "http://169.254.169.254/"})
-    assert "never called" in check(admin)["error"]
+    assert "which is not allowed" in check(admin)["error"]
 
 
 def test_another_address_forgets_what_the_old_one_said(admin, source, switch_on):

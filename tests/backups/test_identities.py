@@ -189,7 +189,7 @@ class TestIdThatComesLater:
         self.known_by_name()
         for _ in range(2):
             with writing() as session:
-                merging.give_id(session, "nas", "m-1", actor=SENDER, now=clock())
+                merging.assign_id(session, "nas", "m-1", actor=SENDER, now=clock())
         assert servers(db) == {"m-1": "nas"}
 
 

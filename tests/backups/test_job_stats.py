@@ -16,7 +16,7 @@ from app.backups.models import Job, JobDay, Run
 from app.core.db.transaction import writing
 from app.core.instants import iso
 from app.reports.outcomes import UNSAVED, Outcome, severity_of
-from app.reports.report import NOTHING_TOLD, Figure
+from app.reports.report import NO_FIGURES, Figure
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 STATUSES = ("Success", "Warning", "Error", "Fatal", "Unknown", "Odd")
@@ -55,7 +55,7 @@ runs_of_every_kind = st.tuples(
     st.lists(
         st.fixed_dictionaries(
             {
-                "not_told": st.integers(0, NOTHING_TOLD),
+                "not_told": st.integers(0, NO_FIGURES),
                 "outcome": st.sampled_from(list(Outcome)),
                 "versions": st.lists(st.integers(-70, -1), max_size=3),
                 "has_saved": st.booleans(),

@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.backups.recent_runs import KEPT, add_packed, pack_runs, recent_runs, unpack_runs, usual_interval
+from app.backups.recent_runs import MAX_RUNS, add_packed, pack_runs, recent_runs, unpack_runs, usual_interval
 
 BEGAN_AT = datetime(2031, 5, 4, 1, 2, 3, 456_000, tzinfo=UTC)
 RUNS = [
-    run for day in range(KEPT + 5) for run in recent_runs(BEGAN_AT + timedelta(days=day), "Error", 1.5, day, 2**50, 0)
+    run
+    for day in range(MAX_RUNS + 5)
+    for run in recent_runs(BEGAN_AT + timedelta(days=day), "Error", 1.5, day, 2**50, 0)
 ]
 
 
@@ -24,7 +26,7 @@ def test_modified_and_deleted_files_come_back_with_what_was_not_told():
     assert (run.modified_files, run.deleted_files, run.not_told) == (2**40, 5, 63)
 
 
-@pytest.mark.parametrize("count", range(1, KEPT + 1))
+@pytest.mark.parametrize("count", range(1, MAX_RUNS + 1))
 def test_runs_in_the_form_of_before_are_never_read_as_others(count):
     with pytest.raises(struct.error):
         unpack_runs(bytes(37 * count))
@@ -34,7 +36,7 @@ def test_only_the_newest_are_kept_in_either_way():
     packed = None
     for run in RUNS:
         packed = add_packed(packed, [run])
-    assert packed == pack_runs(RUNS) == pack_runs(RUNS[-KEPT:])
+    assert packed == pack_runs(RUNS) == pack_runs(RUNS[-MAX_RUNS:])
 
 
 def test_nothing_is_nothing():

@@ -73,14 +73,14 @@ def versions(job_name: str = "photos") -> list[tuple[str, ...]]:
 
 def test_nothing_is_done_where_nothing_is_left():
     make_runs()
-    assert (repairs.progress(), repairs.read_lists_again(NOW)) == (None, 0)
+    assert (repairs.progress(), repairs.reread_versions(NOW)) == (None, 0)
     assert versions()[-1] == WRONG
 
 
 def test_wrong_lists_are_corrected_and_so_are_the_versions_of_the_job():
     make_runs()
     leave_for_later()
-    assert repairs.read_lists_again(NOW) == 1
+    assert repairs.reread_versions(NOW) == 1
     listed = [iso(BEGAN_AT + day * DAY) for day in range(4)][::-1]
     assert versions() == [WRONG, *[tuple(listed[-place:]) for place in (1, 2, 3)]]
     job = find_job()
@@ -91,7 +91,7 @@ def test_wrong_lists_are_corrected_and_so_are_the_versions_of_the_job():
 def test_a_list_that_cannot_be_read_is_unknown_and_counted():
     make_run(messages=(list_line(BEGAN_AT, datetime(2031, 4, 3, 11, tzinfo=UTC)),), available_versions=WRONG)
     leave_for_later()
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     run = application_db.session.scalars(select(Run).execution_options(populate_existing=True)).one()
     assert (run.available_versions, run.unread_versions, run.not_told) == ((), 1, Figure.VERSION_LIST)
     assert find_job().last_available_versions == ()
@@ -103,14 +103,14 @@ def test_figures_and_schedule_of_a_job_stay_as_they_are():
     job = find_job()
     names = ("run_count", "last_storage_bytes", "last_examined_files", "next_expected_at", "recent_statuses")
     before = [getattr(job, name) for name in names]
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     assert [getattr(find_job(), name) for name in names] == before
 
 
 def test_offsets_of_the_machine_are_learned_from_the_logs(db):
     make_runs()
     leave_for_later()
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     db.session.commit()
     [period] = db.session.scalars(select(Server.seen_offsets)).one()
     assert period[2] == 0
@@ -139,7 +139,7 @@ def test_the_log_decides_whether_a_stopped_run_saved_something(db, lines, before
         not_told=Figure.VERSION_LIST,
     )
     leave_for_later()
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     db.session.commit()
     run = db.session.scalars(select(Run).execution_options(populate_existing=True)).one()
     job = find_job()
@@ -153,7 +153,7 @@ def test_the_version_of_a_run_is_that_of_the_list_of_files_that_it_uploaded(db):
     line = f"{HEAD}Put - Completed: duplicati-{saved_at:%Y%m%dT%H%M%SZ}.dlist.zip.aes (1 KB)"
     make_run(messages=(line,), message_count=1, version_at=BEGAN_AT.replace(microsecond=0))
     leave_for_later()
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     db.session.commit()
     [run] = db.session.scalars(select(Run).execution_options(populate_existing=True)).all()
     assert run.version_at == saved_at
@@ -165,7 +165,7 @@ def test_runs_that_were_broken_off_are_found_in_the_logs(db):
     line = f"{HEAD}Put - Completed: duplicati-{earlier:%Y%m%dT%H%M%SZ}.dlist.zip.aes (1 KB)"
     make_run(messages=("PreviousBackupFilelistUpload: Uploading filelist", line))
     leave_for_later()
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     assert find_job().last_broken_off_at == earlier
 
 
@@ -176,8 +176,8 @@ class TestProgress:
         leave_for_later()
         state = repairs.progress()
         assert (state.done_runs, state.total_runs, state.job_count, state.percent) == (0, 6, 3, 0)
-        assert repairs.read_lists_again(NOW, longest_s=0) <= 1
-        repairs.read_lists_again(NOW)
+        assert repairs.reread_versions(NOW, longest_s=0) <= 1
+        repairs.reread_versions(NOW)
         assert repairs.progress() is None
         assert settings_store.get(repairs.TOTAL) is None
 
@@ -187,10 +187,10 @@ class TestProgress:
         leave_for_later()
         moments = iter([0.0, 1.0, 999.0, 0.0, 1.0, 2.0, 3.0])
         monkeypatch.setattr(repairs, "monotonic", lambda: next(moments))
-        assert repairs.read_lists_again(NOW, longest_s=10) == 1
+        assert repairs.reread_versions(NOW, longest_s=10) == 1
         state = repairs.progress()
         assert (state.done_runs, state.total_runs, state.job_count, state.percent) == (1, 6, 2, 16)
-        assert repairs.read_lists_again(NOW, longest_s=10) == 2
+        assert repairs.reread_versions(NOW, longest_s=10) == 2
         assert repairs.progress() is None
 
     def test_runs_that_arrive_meanwhile_do_not_count_backwards(self):
@@ -215,7 +215,7 @@ def test_more_runs_than_are_read_at_once_are_all_read(monkeypatch):
     monkeypatch.setattr(repairs, "RUNS_AT_ONCE", 2)
     make_runs(7)
     leave_for_later()
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     assert [len(found) for found in versions()[1:]] == [1, 2, 3, 4, 5, 6]
 
 
@@ -232,7 +232,7 @@ def test_jobs_of_an_import_are_read_again(tmp_path):
     ]
     import_database(make_old_database(tmp_path / "old.db", runs=runs), now=NOW)
     assert find_job().needs_versions
-    repairs.read_lists_again(NOW)
+    repairs.reread_versions(NOW)
     assert versions()[-1] == (iso(BEGAN_AT),)
     assert not find_job().needs_versions
 

@@ -127,5 +127,5 @@ def test_empty_lines_have_an_end_too():
 )
 def test_log_that_nobody_packed_is_one_line_that_says_so(packed):
     [line] = read_log(packed).messages
-    assert line.startswith("[duplistatus] The stored log: ")
+    assert line.startswith("[duplistatus] The stored log cannot be read: ")
     assert read_log(None) == RunLogTexts()

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from app.audit.log import AuditEntry
 from app.backups.models import Server
-from app.backups.servers import open_headers
+from app.backups.servers import decrypt_headers
 from app.database import secrets
 from app.plugin.testing.http_servers import Answer, recording_server
 
@@ -141,10 +141,10 @@ class TestPassword:
         assert (status, answer["headers"]) == (200, {"X-Token": "***"})
         assert answer["message"] == "Headers updated successfully"
         assert secrets.decrypt(stored(db).encrypted_password) == "s3cret!"
-        assert open_headers(stored(db)) == {"X-Token": "hush"}
+        assert decrypt_headers(stored(db)) == {"X-Token": "hush"}
         answer = send("PATCH", "/machine-1/password", {"password": "other", "headers": None})[1]
         assert answer == {"message": "Password updated successfully", "serverId": "machine-1"}
-        assert open_headers(stored(db)) == {"X-Token": "hush"}
+        assert decrypt_headers(stored(db)) == {"X-Token": "hush"}
         assert send("PATCH", "/machine-1/password", {"headers": {}})[1]["headers"] == {}
         assert not stored(db).has_headers
 

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.audit.log import Actor, AuditEntry
 from app.backups import merging, servers
 from app.backups.models import Job, Server
-from app.backups.servers import ServerChange, names_of_headers, open_headers
+from app.backups.servers import ServerChange, decrypt_headers, names_of_headers
 from app.collector import collecting
 from app.collector.collecting import Caller
 from app.collector.targets import Order
@@ -55,7 +55,7 @@ def carried(server: DuplicatiServer) -> list[bool]:
 def test_they_are_stored_encrypted_and_audited_by_name(db, remember):
     remember("")
     assert "hush" not in record(db).encrypted_headers
-    assert (open_headers(record(db)), names_of_headers(record(db))) == (HEADERS, tuple(HEADERS))
+    assert (decrypt_headers(record(db)), names_of_headers(record(db))) == (HEADERS, tuple(HEADERS))
     told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "server_headers_updated")).one()
     assert told.details == {"serverName": "nas", "headers": list(HEADERS)}
 
@@ -106,7 +106,7 @@ def test_headers_that_are_given_with_a_password_are_stored_with_it(db, clock, du
     given = {"hostname": "127.0.0.1", "port": duplicati.port, "scheme": "http", "password": PASSWORD}
     collecting.collect(Order(**given, headers=HEADERS), caller=Caller(), now=clock())
     assert all(carried(duplicati))
-    assert open_headers(record(db)) == HEADERS
+    assert decrypt_headers(record(db)) == HEADERS
 
 
 def test_another_host_that_is_collected_from_costs_them(db, clock, remember, duplicati):
@@ -153,5 +153,5 @@ def test_key_that_is_another_one_removes_them_and_the_checkup_says_so(db, clock,
 
 def test_server_with_headers_alone_is_kept_by_the_clean_up(db, clock, remember):
     remember("http://nas.lan", encrypted_password="")
-    maintenance.tidy_database(clock())
+    maintenance.run_maintenance(clock())
     assert record(db).has_headers

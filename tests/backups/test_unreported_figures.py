@@ -14,7 +14,7 @@ from app.backups.models import Job, JobDay, Run
 from app.core.db.transaction import writing
 from app.core.db.types import add_time, pack_times, unpack_times
 from app.core.instants import iso
-from app.reports.report import NOTHING_TOLD, Figure
+from app.reports.report import NO_FIGURES, Figure
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 FIGURES = {"storage_bytes": 1000, "version_count": 3, "examined_files": 50, "examined_bytes": 600}
@@ -45,7 +45,7 @@ def storage_of_days(db) -> list[int]:
 
 def test_a_run_that_tells_nothing_leaves_everything():
     make_run(**KNOWN)
-    make_run(began_at=BEGAN_AT + DAY, not_told=NOTHING_TOLD, status="Fatal")
+    make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES, status="Fatal")
     assert known(find_job()) == KNOWN
 
 
@@ -70,7 +70,7 @@ def test_each_figure_is_left_alone(figure):
 
 def test_an_older_report_that_arrives_late_tells_what_the_newest_left_open():
     make_run(began_at=BEGAN_AT - DAY, storage_bytes=1)
-    make_run(began_at=BEGAN_AT + DAY, not_told=NOTHING_TOLD)
+    make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES)
     make_run(**KNOWN)
     assert known(find_job()) == KNOWN
 
@@ -119,20 +119,20 @@ class TestDeletion:
     def test_of_the_newest_run_that_told_them_leaves_those_of_the_run_before(self):
         make_run(**KNOWN)
         gone = make_run(began_at=BEGAN_AT + DAY, storage_bytes=1, version_count=1, examined_files=1)
-        make_run(began_at=BEGAN_AT + 2 * DAY, not_told=NOTHING_TOLD)
+        make_run(began_at=BEGAN_AT + 2 * DAY, not_told=NO_FIGURES)
         run_deletion.delete_oldest_runs(gone.job_id, Run.id == gone.id)
         assert known(find_job()) == KNOWN
 
     def test_of_all_runs_that_told_them_leaves_nothing_known(self):
         gone = make_run(**KNOWN)
-        make_run(began_at=BEGAN_AT + DAY, not_told=NOTHING_TOLD)
+        make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES)
         run_deletion.delete_oldest_runs(gone.job_id, Run.id == gone.id)
         assert not any(known(find_job()).values())
 
     def test_of_old_runs_keeps_what_the_newest_tell(self):
         make_run(began_at=BEGAN_AT - 400 * DAY, storage_bytes=1)
         make_run(**KNOWN)
-        make_run(began_at=BEGAN_AT + DAY, not_told=NOTHING_TOLD)
+        make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES)
         run_deletion.delete_older_runs("6 months", actor=Actor(), now=BEGAN_AT + 2 * DAY)
         assert known(find_job()) == KNOWN
 
@@ -140,7 +140,7 @@ class TestDeletion:
 def test_a_merge_takes_what_the_newest_run_of_either_told(clock):
     make_run(server_id="old", **KNOWN)
     make_run(server_id="new", began_at=BEGAN_AT - DAY, storage_bytes=1)
-    make_run(server_id="new", began_at=BEGAN_AT + DAY, not_told=NOTHING_TOLD, status="Fatal")
+    make_run(server_id="new", began_at=BEGAN_AT + DAY, not_told=NO_FIGURES, status="Fatal")
     merge_servers(["old"], "new", actor=Actor(), now=clock())
     job = find_job("new")
     assert (known(job), job.state_status) == (KNOWN, "Fatal")
@@ -203,7 +203,7 @@ class TestVersions:
 
     def test_a_run_that_saved_nothing_keeps_them(self):
         self.listed()
-        make_run(began_at=BEGAN_AT + DAY, outcome="aborted", not_told=NOTHING_TOLD)
+        make_run(began_at=BEGAN_AT + DAY, outcome="aborted", not_told=NO_FIGURES)
         assert find_job().last_versions == (iso(BEGAN_AT), *self.LISTED)
 
     def test_a_first_run_has_its_own_alone(self):

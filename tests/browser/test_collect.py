@@ -50,9 +50,9 @@ def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page,
     dialog.get_by_label("Connection").select_option("http")
     dialog.get_by_label("Duplicati password").fill(PASSWORD)
     dialog.get_by_role("button", name="Collect", exact=True).click()
-    expect(page.get_by_role("heading", name="Asking 1 server")).to_be_visible()
+    expect(page.get_by_role("heading", name="Collecting from 1 server")).to_be_visible()
     page.evaluate("window.wasNeverReloaded = true")
-    expect(page.get_by_role("heading", name="1 server")).to_be_visible()
+    expect(page.get_by_role("heading", name="Collected from 1 server")).to_be_visible()
     expect(page.get_by_role("link", name="nas-01")).to_be_visible()
     assert page.evaluate("window.wasNeverReloaded")
 
@@ -88,7 +88,7 @@ def test_collecting_works_without_script(open_page, remember, duplicati):
     look_again = page.get_by_role("link", name="Refresh")
     while look_again.is_visible():
         look_again.click()
-    expect(page.get_by_role("heading", name="1 server")).to_be_visible()
+    expect(page.get_by_role("heading", name="Collected from 1 server")).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -98,7 +98,7 @@ def test_axe_finds_no_barrier(open_page, remember, duplicati, theme):
     page = open_page(color_scheme=theme)
     page.goto("/collect")
     page.locator(".collect-all button").click()
-    expect(page.get_by_role("heading", level=1)).to_contain_text("could not be asked")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Collection failed for")
     for address in (
         "",
         "/collect",

@@ -49,7 +49,7 @@ def test_ten_thousand_lines_are_searched_marked_and_stepped_through(bench, long_
     bench.goto(long_run)
     expect(bench.locator(".log-lines li")).to_have_count(1001)
     bench.fill("#log-text", "lion")
-    expect(bench.locator("[data-log-found]")).to_have_text("4 places in 3 lines", timeout=20_000)
+    expect(bench.locator("[data-log-found]")).to_have_text("4 matches in 3 lines", timeout=20_000)
     expect(bench.locator(".log-lines li:visible")).to_have_count(3)
     expect(bench.locator(".log-lines mark")).to_have_count(4)
     bench.press("#log-text", "Enter")
@@ -58,7 +58,7 @@ def test_ten_thousand_lines_are_searched_marked_and_stepped_through(bench, long_
     expect(bench.locator("mark.is-current")).to_be_in_viewport()
     expect(bench).to_have_url(re.compile(r"\?q=lion"))
     bench.get_by_label("Line types").get_by_text("Warnings").click()
-    expect(bench.locator("[data-log-found]")).to_have_text("1 places in 1 lines")
+    expect(bench.locator("[data-log-found]")).to_have_text("1 matches in 1 lines")
     bench.get_by_label("Line types").get_by_text("All").click()
     bench.fill("#log-text", "")
     expect(bench.locator(".log-lines li:not([hidden])")).to_have_count(LINES + 1)
@@ -117,7 +117,7 @@ def test_charts_write_figures_and_days_as_the_person_chose(bench, long_run):
 def test_charts_are_saved_as_picture_and_as_table(page):
     page.goto("/charts")
     with page.expect_download() as picture:
-        page.get_by_role("button", name="Save Duration as a picture").click()
+        page.get_by_role("button", name="Save Duration as image").click()
     assert picture.value.suggested_filename == "duplistatus-chart-duration.png"
     assert Path(picture.value.path()).read_bytes().startswith(b"\x89PNG")
     with page.expect_download() as table:
@@ -173,4 +173,5 @@ def test_charts_of_any_kind_have_no_barrier_and_fit(page, query):
     page.goto(f"/charts?{query}")
     page.locator("details.more summary").first.click()
     expect_to_fit(page, 360)
+    page.evaluate("scrollTo(0, 0)")  # the click scrolls, and axe reports a button that the sticky header covers
     assert barriers(page, "#content") == []

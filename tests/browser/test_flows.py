@@ -24,7 +24,7 @@ def workshop_page(open_context, workshop, signed_in_to_workshop, width) -> Page:
 
 
 def log_in(page: Page) -> None:
-    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Username", exact=True).fill("admin")
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
 
@@ -79,7 +79,7 @@ def test_a_channel_is_added_and_a_test_sent(workshop_page, width):
         expect(page.get_by_text("The test notification was delivered.")).to_be_visible()
         assert len(ntfy.received) == 1
     page.get_by_role("link", name="Channels", exact=True).last.click()
-    expect(page.get_by_role("switch", name=f"{name} switched on")).to_have_attribute("aria-checked", "true")
+    expect(page.get_by_role("switch", name=f"{name} enabled")).to_have_attribute("aria-checked", "true")
 
 
 def test_two_records_of_a_machine_become_one_and_a_backup_brings_them_back(open_context, own_site, width):

@@ -131,7 +131,7 @@ def test_the_sign_in_page_has_no_barrier(open_context, household):
 def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context, household, trouble):
     page = open_context(base_url=household.address).new_page()
     page.goto("/login")
-    page.get_by_label("Username").fill("admin")
+    page.get_by_label("Username", exact=True).fill("admin")
     page.get_by_label("Password", exact=True).fill("wrong")
     page.get_by_role("button", name="Show password").click()
     expect(page.get_by_label("Password", exact=True)).to_have_attribute("type", "text")
@@ -140,11 +140,11 @@ def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context
     expect(page.get_by_role("alert").filter(has_text="password")).to_be_visible()
     assert "401" in trouble.console.pop()  # the browser notes that the answer was a refusal
     page.goto("/login")
-    expect(page.get_by_label("Username")).to_have_value("admin")
+    expect(page.get_by_label("Username", exact=True)).to_have_value("admin")
     expect(page.get_by_label("Password", exact=True)).to_be_focused()
     page.get_by_label("Remember my username on this device").uncheck()
     page.reload()
-    expect(page.get_by_label("Username")).to_have_value("")
+    expect(page.get_by_label("Username", exact=True)).to_have_value("")
 
 
 def test_typing_into_the_filter_narrows_the_list_and_keeps_the_place(page):
@@ -229,7 +229,7 @@ def test_versions_open_in_a_dialog_that_escape_closes(page):
 
 def test_a_job_tells_about_itself_in_a_dialog_by_keyboard(page):
     page.goto("/?view=cards")
-    page.get_by_role("link", name="About Documents").first.focus()
+    page.get_by_role("link", name="Details of Documents").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_contain_text("Overdue after")
     assert barriers(page, "#dialog") == []
@@ -238,7 +238,7 @@ def test_a_job_tells_about_itself_in_a_dialog_by_keyboard(page):
 def test_the_log_can_be_searched(page):
     page.goto(addresses(page)["run"])
     page.fill("#log-text", "dblock")
-    expect(page.locator("[data-log-found]")).to_contain_text("places in")
+    expect(page.locator("[data-log-found]")).to_contain_text("matches in")
     lines = page.locator(".log-lines li:visible")
     expect(lines.first).to_contain_text("dblock")
     assert all("dblock" in text for text in lines.all_inner_texts())

@@ -94,7 +94,7 @@ def test_a_switch_in_the_list_works_by_keyboard_and_keeps_its_focus(open_page, m
     make("Switched")
     page.goto("/settings?tab=channels")
     page.evaluate("window.wasNeverReloaded = true")
-    switch = page.get_by_role("switch", name="Switched switched on")
+    switch = page.get_by_role("switch", name="Switched enabled")
     for state in ("false", "true"):
         switch.focus()
         page.keyboard.press("Space")
@@ -152,8 +152,8 @@ def test_everything_works_without_script(open_page, make):
     page.get_by_role("button", name="Send test", exact=True).click()
     expect(page.get_by_text("The test notification was delivered.")).to_be_visible()
     page.goto("/settings?tab=channels")
-    page.get_by_role("switch", name="Plain switched on").click()
-    expect(page.get_by_role("switch", name="Plain switched on")).to_have_attribute("aria-checked", "false")
+    page.get_by_role("switch", name="Plain enabled").click()
+    expect(page.get_by_role("switch", name="Plain enabled")).to_have_attribute("aria-checked", "false")
     page.get_by_role("link", name="Plain", exact=True).click()
     page.get_by_role("link", name="Delete").click()
     page.get_by_role("button", name="Delete Plain").click()
@@ -173,7 +173,7 @@ def test_a_choice_of_the_display_is_kept_at_once_and_keeps_its_focus(open_page):
     assert page.evaluate("window.wasNeverReloaded")
     page.get_by_label("Dark").check()
     expect(page.locator("html")).to_have_attribute("data-bs-theme", "dark")
-    page.get_by_label("System").check()
+    page.get_by_role("radio", name="System").check()
     expect(page.locator("html")).not_to_have_attribute("data-bs-theme", "dark")
     expect(size).to_have_value("40")
 

@@ -48,7 +48,7 @@ class Newest(ChartProvider):
 class Broken(ChartProvider):
     """Fails at each run."""
 
-    name, label, unit, combine = "broken", "Not loaded", "count", "sum"
+    name, label, unit, combine = "broken", "Broken", "count", "sum"
 
     def value(self, run):
         return 1 / 0

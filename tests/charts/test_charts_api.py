@@ -24,7 +24,7 @@ FIGURES = {
 class Broken(ChartProvider):
     """A guest that fails."""
 
-    name, label, unit, combine = "broken", "Not loaded", "count", "sum"
+    name, label, unit, combine = "broken", "Broken", "count", "sum"
 
     def value(self, run):
         raise RuntimeError("no")

@@ -316,7 +316,7 @@ def test_only_who_may_change_records_moves_one(db, collect, duplicati):
 
 def test_limited_account_collects_from_its_servers_alone(db, collect, duplicati):
     remember(duplicati.url)
-    with pytest.raises(Forbidden, match="limited"):
+    with pytest.raises(Forbidden, match="selected servers only"):
         collect(duplicati, Caller(visible_server_ids=frozenset({"record-1"})))
     with pytest.raises(NotFound):
         collect(duplicati, Caller(visible_server_ids=frozenset()), server_id="record-1")
@@ -357,23 +357,23 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
         ({"/login": Reply(503, b'{"a": 1}')}, "NOT_DUPLICATI", "no Duplicati (status 503)"),
         ({"/login": Reply(401, b"<html>proxy</html>")}, "NOT_DUPLICATI", "no Duplicati (status 401)"),
         ({"/login": Reply(pause_s=3)}, "TIMEOUT", "No response within 0.6 seconds"),
-        ({"/login": Reply(hangs_up=True)}, "BROKEN_OFF", "broken off"),
+        ({"/login": Reply(hangs_up=True)}, "BROKEN_OFF", "The connection was interrupted"),
         ({"/login": as_json({"Hello": 1})}, "NO_TOKEN", "No authentication token received"),
         ({"/login": as_json({"AccessToken": "a\nb"})}, "NO_TOKEN", "No authentication token received"),
-        ({"/systeminfo": Reply(200, b"")}, "ANSWER", "Failed to get the facts about the server: the answer is empty"),
+        ({"/systeminfo": Reply(200, b"")}, "ANSWER", "Failed to get the facts about the server: the response is empty"),
         ({"/systeminfo": Reply(403, b"{}")}, "ANSWER", "Failed to get the facts about the server: Forbidden"),
         ({"/systeminfo": Reply(302, b"", {"Location": "/"})}, "ANSWER", "the facts about the server: Found"),
-        ({"/backups": Reply(200, b'[{"Backup": {"ID"')}, "ANSWER", "jobs: the answer is empty or not"),
+        ({"/backups": Reply(200, b'[{"Backup": {"ID"')}, "ANSWER", "jobs: the response is empty or not"),
         (
             {"/backups": Reply(200, b"[{", {"Content-Length": "9", "Connection": "close"})},
             "BROKEN_OFF",
             "list of backup jobs failed",
         ),
-        ({"/backups": Reply(pause_s=3)}, "TIMEOUT", "The request for the list of backup jobs failed: No answer"),
+        ({"/backups": Reply(pause_s=3)}, "TIMEOUT", "The request for the list of backup jobs failed: No response"),
         (
             {"/backups": Reply(body=b" " * 900, pieces=9, pause_s=0.15)},
             "TIMEOUT",
-            "list of backup jobs failed: No answer",
+            "list of backup jobs failed: No response",
         ),
         ({"/backups": Reply(body=b" " * 90_000)}, "TOO_LARGE", "the response is too large"),
         (
@@ -457,7 +457,7 @@ def test_what_is_wrong_with_a_certificate_is_said(collect, tmp_path, monkeypatch
     "host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1", "100.100.100.200", "2852039166", "0xa9.0376.43518"]
 )
 def test_forbidden_addresses_are_not_even_asked(db, collect, duplicati, host):
-    with pytest.raises(AppError, match="never called") as refused:
+    with pytest.raises(AppError, match="which is not allowed") as refused:
         collect(duplicati, hostname=host)
     assert refused.value.status == 400
     assert last_entry(db, "backup_collected") is None
@@ -520,7 +520,7 @@ def test_schedules_alone_change_nothing_else(db, clock, duplicati):
     remember(duplicati.url)
     order = Order(server_id="record-1")
     told = collecting.synchronise(order, caller=ANYBODY, now=clock(), limits=QUICK)
-    assert (told.server_name, told.planned, told.problems) == ("nas-01", 1, ())
+    assert (told.server_name, told.scheduled_count, told.problems) == ("nas-01", 1, ())
     assert (runs(db), jobs(db)["Photos"].expected_interval) == ([], "1D")
     assert db.session.get_one(Server, "record-1", populate_existing=True).name == "old name"
     assert last_entry(db, "backup_schedule_synced").details == {"serverName": "nas-01", "processed": 1, "errors": 0}
@@ -529,6 +529,6 @@ def test_schedules_alone_change_nothing_else(db, clock, duplicati):
 def test_schedules_of_an_unknown_machine_are_not_stored(db, clock, duplicati):
     order = Order(hostname="127.0.0.1", port=duplicati.port, password=PASSWORD, scheme="http")
     told = collecting.synchronise(order, caller=ANYBODY, now=clock(), limits=QUICK)
-    assert (told.planned, len(told.problems)) == (0, 2)
+    assert (told.scheduled_count, len(told.problems)) == (0, 2)
     assert "not known yet" in told.problems[0]
     assert db.session.get(Server, MACHINE_ID) is None

@@ -137,7 +137,7 @@ def test_schedules_are_synchronised(send, duplicati):
         ({"serverId": "nas", "headers": {"X-Token": "y"}}, 400, "headers need"),
         ({"serverId": "nas", "password": "x", "headers": {"X-Token": "y"}}, 400, "headers need"),
         ({"serverId": "nobody", "headers": None}, 404, "Server not found"),
-        ({"hostname": "169.254.169.254", "password": "x"}, 400, "never called"),
+        ({"hostname": "169.254.169.254", "password": "x"}, 400, "which is not allowed"),
     ],
 )
 def test_orders_are_checked_before_any_connection(send, db, path, body, status, words):

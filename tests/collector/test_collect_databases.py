@@ -40,7 +40,7 @@ def test_server_that_is_deleted_while_it_is_asked_stays_deleted(db, clock):
     problems: list[str] = []
     assert collector_store.apply_schedules("gone", [scheduled], clock(), problems) == 0
     assert problems == [f"Photos: {collector_store.NOT_KNOWN_YET}"]
-    collector_store.note_outcome("gone", clock(), "It failed")
+    collector_store.note_outcome("gone", clock(), "It did not answer")
     assert db.session.scalars(select(Server)).all() == []
 
 

@@ -43,7 +43,7 @@ from app.reports.ingest import DuplicateReport, ingest_report
 from app.reports.report import Figure, Format, Report
 
 NAME = "nas.lan"
-REMEDY = f"refuses the host name {NAME}: allow it with --webservice-allowed-hostnames"
+REMEDY = f"rejects the host name {NAME}: allow it with --webservice-allowed-hostnames"
 ONE_DAY = timedelta(days=1)
 SECOND = timedelta(seconds=1)
 
@@ -198,7 +198,7 @@ def test_name_that_leads_elsewhere_at_the_next_look_is_not_followed(db, collect,
     duplicati.replies["/login"] = as_json({"Error": f"Invalid hostname: {NAME}", "Code": 403}, 403)
     duplicati.replies["/login"].headers["Connection"] = "close"
     resolve(NAME, "127.0.0.1", "127.0.0.1", "127.0.0.1", "169.254.169.254")
-    with pytest.raises(AppError, match="never called") as refused:
+    with pytest.raises(AppError, match="which is not allowed") as refused:
         collect(duplicati, hostname=NAME)
     assert refused.value.extra["errorCode"] == "FORBIDDEN_ADDRESS"
     assert len(duplicati.requests) == 1
@@ -334,7 +334,7 @@ class TestIdentity:
             session.get_one(Server, MACHINE_ID).url = duplicati.url
         duplicati.job_settings = {"3": own}
         told = collecting.synchronise(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
-        assert (told.planned, tuple(problem.partition(";")[0] for problem in told.problems)) == (planned, words)
+        assert (told.scheduled_count, tuple(problem.partition(";")[0] for problem in told.problems)) == (planned, words)
 
     def test_schedule_of_a_server_that_is_not_known_yet_is_a_problem(self, db, collect, duplicati):
         duplicati.job_settings, duplicati.logs = {"3": {"--machine-id": "own"}, "4": {"--machine-id": "own"}}, {}

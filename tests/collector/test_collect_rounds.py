@@ -209,7 +209,7 @@ def test_job_that_cannot_be_started_says_why(db, clock, duplicati):
     with pytest.raises(AppError, match="Failed to get the start of the backup: Conflict"):
         start()
     duplicati.jobs = []
-    with pytest.raises(AppError, match="The server no longer has a backup job with this name"):
+    with pytest.raises(AppError, match="no longer has a backup job of this name"):
         start()
     told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).all()
     assert [entry.status for entry in told] == ["error", "error"]

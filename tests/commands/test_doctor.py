@@ -47,5 +47,5 @@ def test_doctor_puts_nothing_right_by_itself(run, settings):
 def test_missing_installation_is_not_made(run, settings, tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "elsewhere"))
     told = run()
-    assert (told.exit_code, "is not there" in told.output) == (1, True)
+    assert (told.exit_code, "does not exist" in told.output) == (1, True)
     assert not (tmp_path / "elsewhere").exists()

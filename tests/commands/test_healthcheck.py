@@ -8,8 +8,8 @@ from click.testing import CliRunner
 from real_server import ROOT, real_server
 
 from app.cli import main
-from app.commands import health_url
 from app.config import from_environment
+from app.healthcheck import health_url
 
 IMAGE = (ROOT / "deploy" / "Containerfile").read_text()
 
@@ -40,9 +40,9 @@ def test_it_says_whether_the_server_is_healthy(tmp_path):
         place |= {"HOST": "127.0.0.1", "PORT": str(server.port), "http_proxy": "http://127.0.0.1:9"}
         assert check(**place) == (0, "healthy\n")
         status, told = check(**place | {"BASE_PATH": "/elsewhere"})
-        assert (status, "/elsewhere/api/health answers 404" in told) == (1, True)
+        assert (status, "/elsewhere/api/health returned 404" in told) == (1, True)
     status, told = check(**place)
-    assert (status, "does not answer" in told) == (1, True)
+    assert (status, "is not reachable" in told) == (1, True)
 
 
 def test_a_bad_setting_is_named():
@@ -51,7 +51,7 @@ def test_a_bad_setting_is_named():
 
 
 def test_it_loads_little_of_the_program():
-    listed = "import app.commands, sys; print(*sys.modules)"
+    listed = "import app.healthcheck, sys; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, capture_output=True, text=True, check=True)
     assert not {"flask", "sqlalchemy", "app.factory"} & set(told.stdout.split())
 
@@ -59,7 +59,7 @@ def test_it_loads_little_of_the_program():
 def test_the_image_checks_by_it_and_gives_a_first_start_time():
     [line] = [line for line in IMAGE.splitlines() if line.startswith("HEALTHCHECK")]
     assert "--start-period=" in line
-    assert line.endswith('CMD ["python", "-m", "app.commands"]')
+    assert line.endswith('CMD ["python", "-m", "app.healthcheck"]')
 
 
 def test_the_image_installs_what_is_required_before_it_copies_the_sources():

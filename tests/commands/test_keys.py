@@ -5,7 +5,7 @@ from click.testing import CliRunner
 from sqlalchemy import select
 
 from app.accounts import api_keys
-from app.accounts.api_keys import KeyVerdict
+from app.accounts.api_keys import KeyStatus
 from app.accounts.models import ApiKey
 from app.audit.log import AuditEntry
 from app.cli import main
@@ -28,7 +28,7 @@ def run(app, settings, monkeypatch):
 def test_key_is_made_listed_switched_and_deleted(run, db, clock):
     secret = run("create", "my script", "--scope", "admin").strip().splitlines()[-1]
     (key,) = db.session.scalars(select(ApiKey))
-    assert api_keys.judge_key(secret, "admin", now=clock(), ip_address=None) is KeyVerdict.GOOD
+    assert api_keys.key_status(secret, "admin", now=clock(), ip_address=None) is KeyStatus.GOOD
     assert "my script" in run("list")
     assert secret not in run("list")
     run("disable", str(key.id))
@@ -42,9 +42,9 @@ def test_key_is_made_listed_switched_and_deleted(run, db, clock):
 
 def test_requirement_is_switched(run, db):
     run("require", "on")
-    assert "need a key" in run("list")
+    assert "API keys are required." in run("list")
     run("require", "off")
-    assert "do not need" in run("list")
+    assert "API keys are not required." in run("list")
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_report_tells_what_was_taken_known_and_left(run, tmp_path):
 def test_second_import_says_that_nothing_was_changed(run, tmp_path):
     file = make_old_database(tmp_path / "old.db", runs=[old_run()])
     run(file)
-    assert "Nothing was changed" in run(file).output
+    assert "Nothing changed" in run(file).output
 
 
 def test_refusal_is_one_sentence_and_a_status(run, tmp_path):

@@ -252,10 +252,10 @@ class TestTablesOfPlugins:
         assert rows(file, "SELECT text FROM notes") == [("of today",)]
         assert not list(data.glob("copies/*"))
         status, said = restore(noted, "--lose-tables")
-        assert (status, "The table notes" in said) == (0, True)
+        assert (status, "The plugin table notes" in said) == (0, True)
         assert rows(file, "SELECT count(*) FROM notes") == [(0,)]
 
     def test_tables_that_the_backup_alone_has_are_named(self, stopped, restore):
         execute(stopped / "mine.db", "CREATE TABLE strange (a)")
         status, said = restore(stopped / "mine.db")
-        assert (status, "The table strange" in said) == (0, True)
+        assert (status, "The plugin table strange" in said) == (0, True)

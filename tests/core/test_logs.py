@@ -15,7 +15,7 @@ LINES, FILE_BYTES, FILES_KEPT = 3000, 20_000, 40
 WRITER = """
 import logging, sys
 from pathlib import Path
-from app import logs
+from app.core import logs
 from app.config import Settings
 
 logs.FILE_BYTES, logs.FILES_KEPT = int(sys.argv[3]), int(sys.argv[4])
@@ -29,7 +29,7 @@ for number in range(int(sys.argv[5])):
 WARNING = """
 import logging, sys
 from pathlib import Path
-from app import logs
+from app.core import logs
 from app.config import Settings
 
 logs.configure(Settings(data_dir=Path(sys.argv[1])))

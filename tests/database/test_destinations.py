@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.database.secrets import leads_elsewhere
+from app.database.secrets import is_other_server
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from app.database.secrets import leads_elsewhere
     ],
 )
 def test_the_same_server_is_no_other_one(before, after):
-    assert not leads_elsewhere(before, after)
+    assert not is_other_server(before, after)
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_the_same_server_is_no_other_one(before, after):
     ],
 )
 def test_another_host_port_or_no_tls_is_elsewhere(before, after):
-    assert leads_elsewhere(before, after)
+    assert is_other_server(before, after)

@@ -139,7 +139,7 @@ def test_message_that_nobody_sends(wrong, delivery, clock):
 
 def test_channel_that_fails(wrong, db, clock):
     with writing() as session:
-        channels.note_failure(session, channels.standard("ntfy").id, "connection refused", clock())
+        channels.record_failure(session, channels.standard("ntfy").id, "connection refused", clock())
     assert wrong() == [("channels", "ntfy ntfy fails: connection refused")]
 
 

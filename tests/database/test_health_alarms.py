@@ -35,7 +35,7 @@ def look(db, clock, monkeypatch, ntfy_channel):
 
     def look(found: Health, **later: float) -> int:
         monkeypatch.setattr(health, "examine", lambda _now: found)
-        return health_alarms.look(clock.advance(**later))
+        return health_alarms.run_health_alerts(clock.advance(**later))
 
     return look
 
@@ -51,7 +51,7 @@ def received(clock, ntfy):
     return read
 
 
-FAILS, WORKS = "🩺 duplistatus needs attention", "💚 duplistatus recovered"
+FAILS, WORKS = "🩺 duplistatus needs attention", "💚 duplistatus has recovered"
 
 
 def test_nothing_is_told_while_all_is_well(look, received):
@@ -62,7 +62,7 @@ def test_a_problem_is_told_once_and_its_end_once(look, received, ntfy):
     for _ in range(3):
         look(ill("overdue_check_failed"), minutes=1)
     assert received() == [FAILS]
-    assert "Nothing looks for overdue backups (about overdue_check_failed)" in ntfy.received[0].json["message"]
+    assert "The overdue check is not running (about overdue_check_failed)" in ntfy.received[0].json["message"]
     for _ in range(3):
         look(WELL, minutes=1)
     assert received() == [FAILS, WORKS]
@@ -152,7 +152,7 @@ class TestFreeSpace:
     def free(self, monkeypatch):
         def free(mib: float) -> None:
             space = lambda folder: DiskSpace(folder, int(mib * 1024**2), 100 * GIB)  # noqa: E731
-            monkeypatch.setattr(checks, "measure", space)
+            monkeypatch.setattr(checks, "measure_disk", space)
 
         return free
 
@@ -163,7 +163,7 @@ class TestFreeSpace:
         free(499)
         look(WELL, minutes=1)
         assert received() == [FAILS]
-        assert "There is little free disk space (499.00 MB" in ntfy.received[0].json["message"]
+        assert "Free disk space is low (499.00 MB" in ntfy.received[0].json["message"]
         free(540)
         look(WELL, minutes=1)
         assert received() == [FAILS]
@@ -172,7 +172,7 @@ class TestFreeSpace:
         assert received() == [FAILS, WORKS]
 
     def test_a_small_disk_has_a_smaller_limit_until_one_is_chosen(self, look, received, monkeypatch, clock):
-        monkeypatch.setattr(checks, "measure", lambda folder: DiskSpace(folder, 300 * 1024**2, GIB))
+        monkeypatch.setattr(checks, "measure_disk", lambda folder: DiskSpace(folder, 300 * 1024**2, GIB))
         look(WELL)
         assert received() == []
         health_alarms.save_free_space_limit(400, actor=Actor(), now=clock())
@@ -213,7 +213,7 @@ class TestIntegrity:
 
 def test_both_who_look_look(app, db, monkeypatch):
     looked = []
-    monkeypatch.setattr(health_alarms, "look", lambda now: looked.append(now) or 0)
+    monkeypatch.setattr(health_alarms, "run_health_alerts", lambda now: looked.append(now) or 0)
     tasks.run_task(app, health.ALARM_CHECK)
     assert len(looked) == 1
 
@@ -230,12 +230,12 @@ def test_the_worker_looks_every_half_minute(app, monkeypatch):
     from app.notifications import delivery_worker
 
     looked = []
-    monkeypatch.setattr(health_alarms, "look", looked.append)
+    monkeypatch.setattr(health_alarms, "run_health_alerts", looked.append)
     worker = delivery_worker.DeliveryWorker(app, on_clock_change=lambda: None)
-    worker._look_at_health()
+    worker._check_health()
     assert looked == []
     worker._looked_s -= delivery_worker.HEALTH_PERIOD_S
-    worker._look_at_health()
-    worker._look_at_health()
+    worker._check_health()
+    worker._check_health()
     assert len(looked) == 1
     assert timedelta(seconds=delivery_worker.HEALTH_PERIOD_S) <= health.KEPT

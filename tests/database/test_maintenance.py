@@ -11,7 +11,7 @@ from app.backups.job_stats import recompute
 from app.backups.models import Job, Run, Server
 from app.core.db.transaction import writing
 from app.database import maintenance
-from app.database.maintenance import tidy_database
+from app.database.maintenance import run_maintenance
 from app.scheduling.tasks import COMPACTION, TASKS, read_crontab, run_task
 from app.sharing import badges
 
@@ -40,14 +40,14 @@ def test_empty_job_and_empty_server_go(db, clock):
     make_run(server_id="machine-2", job_name="gone too")
     empty("gone")
     empty("gone too", "machine-2")
-    found = tidy_database(clock())
+    found = run_maintenance(clock())
     assert (found.server_count, found.job_count) == (1, 2)
     assert (names(db, Server.id), names(db, Job.name)) == (["machine-1"], ["photos"])
 
 
 def test_what_has_runs_stays(db, clock):
     make_run()
-    assert tidy_database(clock()).job_count == 0
+    assert run_maintenance(clock()).job_count == 0
     assert len(names(db, Run.id)) == 1
 
 
@@ -57,15 +57,15 @@ def test_badge_of_what_is_gone_goes(db, clock):
     for slug, server_id in (("all", None), ("one", "machine-1")):
         badges.create_badge(slug=slug, server_id=server_id, **wanted)
     empty("photos")
-    assert tidy_database(clock()).badge_count == 1
+    assert run_maintenance(clock()).badge_count == 1
     assert [badge.slug for badge in badges.list_badges()] == ["all"]
 
 
 def test_only_a_clean_up_that_removed_something_is_audited(db, clock):
     make_run()
-    tidy_database(clock())
+    run_maintenance(clock())
     empty("photos")
-    tidy_database(clock())
+    run_maintenance(clock())
     entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "database_compaction")).all()
     assert [entry.details for entry in entries] == [{"servers": 1, "jobs": 1, "badges": 0}]
 

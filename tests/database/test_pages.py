@@ -63,7 +63,7 @@ def test_only_administrators_get_there(app, address):
 def test_a_backup_is_made_shown_and_deleted(post, admin, runs):
     page = post("database/backups")
     (copy,) = local_backups.list_backups()
-    assert f"{copy.name} was made and checked" in told(page)
+    assert f"{copy.name} was created and verified" in told(page)
     assert f"/settings/database/backups/{copy.name}/restore" in page.text
     assert admin.get(f"/settings/database/backups/{copy.name}", buffered=True).data.startswith(b"SQLite format 3")
     assert ". This cannot be undone." in admin.get(f"/settings/database/backups/{copy.name}/delete").text
@@ -173,7 +173,7 @@ def test_the_audit_log_is_shortened_as_chosen(post, admin, db, clock):
     assert "1 entry is older than 40 days" in post("audit-retention", days="40", then="show").text
     assert retention.audit_retention_days() == 90
     assert "Saved" in told(post("audit-retention", days="40"))
-    assert "1 entry is older than the saved number of days" in admin.get(AUDIT_TAB).text
+    assert "1 entry is older than the saved retention period" in admin.get(AUDIT_TAB).text
     assert "1 entry was deleted" in told(post("audit-retention/clean-up"))
     refused = post("audit-retention", days="29")
     assert (refused.status_code, 'id="days-error"' in refused.text) == (400, True)

@@ -34,7 +34,7 @@ def health_of(clock, monkeypatch):
 
     def look(found):
         monkeypatch.setattr(health, "examine", lambda _now: found)
-        health_alarms.look(clock.advance(minutes=1))
+        health_alarms.run_health_alerts(clock.advance(minutes=1))
 
     return look
 

@@ -37,7 +37,7 @@ def history(db):
 
 
 def figures_of(job) -> dict:
-    return {name: getattr(job, name) for name in job_stats.FIGURES}
+    return {name: getattr(job, name) for name in job_stats.STATISTICS}
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def figures_of(job) -> dict:
 )
 def test_each_job_keeps_what_the_rules_say_and_its_newest_run(db, history, rules, left):
     now = BEGAN_AT + timedelta(hours=1)
-    forecast = retention.foresee(rules, now)
+    forecast = retention.preview(rules, now)
     done = retention.clean_up(rules, now=now)
     assert (find_job().run_count, find_job(name="archive").run_count) == (left, 1)
     assert db.session.scalar(select(func.count()).select_from(Run)) == left + 1
@@ -76,7 +76,7 @@ def test_figures_after_many_small_steps_are_those_worked_out_anew(db, history, m
 
 
 def test_a_forecast_changes_nothing(db, history):
-    retention.foresee(Rules(run_days=1, run_count=1, delivery_days=1, log_days=1), BEGAN_AT + 900 * DAY)
+    retention.preview(Rules(run_days=1, run_count=1, delivery_days=1, log_days=1), BEGAN_AT + 900 * DAY)
     assert find_job().run_count == 10
 
 
@@ -141,7 +141,7 @@ def test_old_log_files_go_and_the_present_one_stays(app, db, settings, clock):
         (folder / name).write_text("a line\n")
         written = (clock() - days * DAY).timestamp()
         os.utime(folder / name, (written, written))
-    assert retention.foresee(Rules(log_days=30), clock()).log_names == ("application.log.2",)
+    assert retention.preview(Rules(log_days=30), clock()).log_names == ("application.log.2",)
     assert retention.clean_up(Rules(log_days=30), now=clock()).log_count == 1
     assert application_logs.list_files() == [application_logs.BASE_NAME, "application.log.1"]
 

@@ -137,15 +137,15 @@ def test_exchanged_key_clears_nothing_until_that_is_confirmed(db, server, spare,
     for _sign_in in range(3):
         assert secrets.check_key("u", "admin", now=clock())
     assert (server.encrypted_password, spare.settings) == before
-    trouble = secrets.find_trouble()
+    trouble = secrets.find_key_problem()
     assert (trouble.state, trouble.owners) == ("other", ("nas", "spare"))
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "master_key_changed")).one()
     assert (entry.username, entry.details["action"]) == ("system", "passwords_kept")
 
-    assert secrets.give_up(actor=SYSTEM, now=clock()) == ("nas", "spare")
+    assert secrets.clear_unreadable(actor=SYSTEM, now=clock()) == ("nas", "spare")
     assert (server.encrypted_password, spare.settings) == ("", {"url": "http://ntfy.lan", "token": ""})
     assert settings_store.get("master_key_fingerprint") == secrets.fingerprint()
-    assert secrets.find_trouble() is None
+    assert secrets.find_key_problem() is None
     assert not secrets.check_key("u", "admin", now=clock())
     actions = [row.details["action"] for row in db.session.scalars(select(AuditEntry).order_by(AuditEntry.id))]
     assert actions == ["passwords_kept", "passwords_cleared"]
@@ -161,7 +161,7 @@ def test_right_key_that_comes_back_opens_everything_again(db, server, spare, clo
     key_path.unlink()
     secrets.check_key("u", "admin", now=clock())
     key_path.write_bytes(key)
-    assert secrets.find_trouble() is None
+    assert secrets.find_key_problem() is None
     assert secrets.decrypt(server.encrypted_password) == "hunter2"
     secrets.check_key("u", "admin", now=clock())
     assert not secrets.check_key("u", "admin", now=clock())
@@ -169,7 +169,7 @@ def test_right_key_that_comes_back_opens_everything_again(db, server, spare, clo
 
 def test_nothing_is_given_up_while_all_is_well(db, server, clock):
     with pytest.raises(Conflict):
-        secrets.give_up(actor=SYSTEM, now=clock())
+        secrets.clear_unreadable(actor=SYSTEM, now=clock())
 
 
 def test_secret_entered_with_the_new_key_survives_the_check(db, server, clock, key_path):

@@ -224,7 +224,11 @@ class TestFork:
                 time.sleep(0.05)
             own = background.scheduler_of(app)
             names = {thread.name for thread in threading.enumerate()}
-            return own is not inherited[background.SCHEDULE], own.is_running, names >= {"courier", "APScheduler"}
+            return (
+                own is not inherited[background.SCHEDULE],
+                own.is_running,
+                names >= {"delivery-worker", "APScheduler"},
+            )
 
         assert in_child(work) == "(True, True, True)"
 
@@ -258,7 +262,9 @@ class TestFork:
         background.stop_jobs(app)
         assert may_go_on.is_set()
         assert background.scheduler_of(app) is None
-        assert {thread.name for thread in threading.enumerate()}.isdisjoint({"start-jobs", "courier", "APScheduler"})
+        assert {thread.name for thread in threading.enumerate()}.isdisjoint(
+            {"start-jobs", "delivery-worker", "APScheduler"}
+        )
 
     def test_a_start_that_failed_is_not_tried_again_after_a_stop(self, app, monkeypatch):
         monkeypatch.setattr(background, "SETTLE_S", 0)

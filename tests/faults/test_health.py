@@ -138,7 +138,7 @@ class TestFullDisk:
 
 
 def test_a_large_disk_has_a_limit_of_its_own(app, ask, monkeypatch):
-    monkeypatch.setattr(checks, "measure", lambda folder: checks.DiskSpace(folder, 199 * MIB, 10**12))
+    monkeypatch.setattr(checks, "measure_disk", lambda folder: checks.DiskSpace(folder, 199 * MIB, 10**12))
     status, body = ask()
     assert (status, body["reason"]) == (503, "low_disk_space")
 
@@ -385,7 +385,7 @@ class TestWork:
 
     def test_after_a_start_there_is_time_for_the_first_check(self, clock, ask):
         self.ran("overdue-backup-check", clock() - timedelta(days=3))
-        health.note_jobs_started(clock())
+        health.record_scheduler_start(clock())
         assert ask(minutes=10)[0] == 200
         assert ask(minutes=10)[0] == 503
 

@@ -34,15 +34,15 @@ from pathlib import Path
 from sqlalchemy import func, select
 from app.core.db.extensions import db
 from app.factory import create_app
-from app.models import Delivery
-from app.services import outbox
 from app.config import Settings
+from app.notifications import delivery
+from app.notifications.models import Delivery
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), run_jobs=False, testing=True))
 now = datetime.fromisoformat(sys.argv[2])
 with app.app_context():
     while db.session.scalar(select(func.count()).where(Delivery.state.in_(("queued", "sending")))):
-        outbox.deliver_due(now)
+        delivery.deliver_due(now)
         now += timedelta(minutes=1)
         print(now.isoformat(), flush=True)
 """

@@ -27,14 +27,14 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from app.factory import create_app
-from app.services import evaluate
 from app.config import Settings
+from app.schedules import overdue_check
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), database_url=sys.argv[2], run_jobs=False, testing=True))
 print("ready", flush=True)
 for line in sys.stdin:
     with app.app_context():
-        print(evaluate.check_overdue(datetime.fromisoformat(line.strip()), None).told_count, flush=True)
+        print(overdue_check.check_overdue(datetime.fromisoformat(line.strip()), None).notified_count, flush=True)
 """
 
 

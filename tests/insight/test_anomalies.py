@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.backups.recent_runs import KEPT, add_packed, recent_runs, unpack_runs
+from app.backups.recent_runs import MAX_RUNS, add_packed, recent_runs, unpack_runs
 from app.insight.anomalies import Anomaly, Limits, describe, find_anomalies, follow_anomalies
-from app.reports.report import NOTHING_TOLD, Figure
+from app.reports.report import NO_FIGURES, Figure
 
 MIB, GIB = 1024**2, 1024**3
 LIMITS = Limits()
@@ -35,11 +35,11 @@ def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | No
     ("newest", "words"),
     [
         ({}, []),
-        ({"uploaded_bytes": 900 * MIB}, ["upload 9 times the usual size"]),
+        ({"uploaded_bytes": 900 * MIB}, ["upload 9 times the usual value"]),
         ({"uploaded_bytes": 299 * MIB}, []),  # not three times
-        ({"uploaded_bytes": 300 * MIB}, ["upload 3 times the usual size"]),
+        ({"uploaded_bytes": 300 * MIB}, ["upload 3 times the usual value"]),
         ({"uploaded_bytes": 0}, []),  # a quiet day
-        ({"duration_s": 1800.0}, ["duration 3 times the usual size"]),
+        ({"duration_s": 1800.0}, ["duration 3 times the usual value"]),
         ({"duration_s": 10.0}, []),
         ({"examined_files": 600}, ["40 % fewer files"]),
         ({"examined_files": 701}, []),  # not 30 %
@@ -126,7 +126,7 @@ def test_figures_that_a_run_does_not_tell_are_not_judged(newest, not_told):
 
 def test_figures_that_were_not_told_are_not_compared_with():
     history = runs(30, newest={"examined_files": 600})
-    empty = [run._replace(examined_files=0, examined_bytes=0, not_told=NOTHING_TOLD) for run in history[:20]]
+    empty = [run._replace(examined_files=0, examined_bytes=0, not_told=NO_FIGURES) for run in history[:20]]
     assert [describe(found) for found in find_anomalies([*empty, *history[20:]], LIMITS)] == ["40 % fewer files"]
     assert find_anomalies([*empty, *history[:3], history[-1]], LIMITS) == []
 
@@ -220,12 +220,12 @@ def test_runs_in_between_that_say_nothing_do_not_repeat_a_message(between):
 
 
 def test_failed_runs_before_it_do_not_hide_an_encrypted_share():
-    failed = {"status": "Error", "modified_files": 0, "uploaded_bytes": 0, "not_told": NOTHING_TOLD}
+    failed = {"status": "Error", "modified_files": 0, "uploaded_bytes": 0, "not_told": NO_FIGURES}
     assert messages_of([{}] * 20 + [failed] * 5 + [ENCRYPTED] + [{}] * 5) == [25]
 
 
 def test_after_a_run_that_failed_only_what_was_notified_is_kept():
-    history = [run._replace(letter="E") if number == KEPT - 1 else run for number, run in enumerate(runs(30))]
+    history = [run._replace(letter="E") if number == MAX_RUNS - 1 else run for number, run in enumerate(runs(30))]
     known = [Anomaly("upload", 9.0, 1.0, is_notified=True), Anomaly("size", 9.0, 1.0)]
     assert follow_anomalies(history, LIMITS, known) == [Anomaly("upload", 9.0, 1.0, is_notified=True, is_past=True)]
     assert follow_anomalies(runs(30), LIMITS, known) == []

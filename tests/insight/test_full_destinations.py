@@ -74,8 +74,8 @@ def job_of(job: Job) -> Job:
         return session.get(Job, job.id, populate_existing=True)
 
 
-IN_29 = "📦 Destination full in 29 days: photos of machine-1"
-IN_6 = "📦 Destination full in 6 days: photos of machine-1"
+IN_29 = "📦 Destination full in 29 days: photos on machine-1"
+IN_6 = "📦 Destination full in 6 days: photos on machine-1"
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ class TestDays:
         assert (payload["severity"], payload["priority"]) == ("warning", "default")
 
     def test_one_that_is_full_counts_as_less_than_seven(self, fill):
-        assert fill(0) == ["📦 Destination full now: photos of machine-1"]
+        assert fill(0) == ["📦 Destination full now: photos on machine-1"]
 
     def test_up_to_45_days_nothing_is_repeated(self, fill):
         titles = [IN_29]
@@ -208,11 +208,11 @@ class TestSeveralJobs:
         grown("mail", "photos")
         for name in ("mail", "photos"):
             store(20, job_name=name, server_name="machine-1", storage_bytes=541 * GIB)
-        assert look() == ["📦 Destinations that will soon be full: 2"]
+        assert look() == ["📦 Destinations that will be full soon: 2"]
         text = deliveries()[-1].payload["text"].replace("\\", "")
         assert "• machine-1: mail, full in 19 days, free space 20.00 GB\n• machine-1: photos" in text
         notifications_delivery.deliver_due(clock())
-        assert any("soon be full" in push.json["title"] for push in ntfy.received)
+        assert any("be full soon" in push.json["title"] for push in ntfy.received)
 
     def test_each_destination_hears_of_its_jobs_alone(self, grown, store, look, deliveries):
         job = grown("mail", "photos")

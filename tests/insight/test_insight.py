@@ -6,7 +6,7 @@ import pytest
 from factories import BEGAN_AT, find_job, make_run
 
 from app.backups import job_stats, run_lists
-from app.backups.recent_runs import KEPT, unpack_runs
+from app.backups.recent_runs import MAX_RUNS, unpack_runs
 from app.core.db.transaction import writing
 from app.reports.report import Figure
 
@@ -26,10 +26,10 @@ def days_of_runs(*days: int, **changes) -> None:
 
 
 def test_the_newest_runs_stand_beside_their_job_in_their_order(db):
-    days_of_runs(*range(KEPT + 4))
+    days_of_runs(*range(MAX_RUNS + 4))
     kept = unpack_runs(find_job().recent_runs)
-    assert [run.examined_files for run in kept] == list(range(4, KEPT + 4))
-    assert kept[-1].began_at == BEGAN_AT + (KEPT + 3) * DAY
+    assert [run.examined_files for run in kept] == list(range(4, MAX_RUNS + 4))
+    assert kept[-1].began_at == BEGAN_AT + (MAX_RUNS + 3) * DAY
 
 
 def test_a_report_that_comes_late_finds_its_place(db):

@@ -47,7 +47,7 @@ class TestInsight:
             "figure": "upload",
             "value": 40 * GIB,
             "usual": GIB,
-            "text": "upload 40 times the usual size",
+            "text": "upload 40 times the usual value",
         }
 
     def test_the_forecast_follows_the_room_that_is_reported(self, admin):

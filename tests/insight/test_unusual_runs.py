@@ -65,7 +65,7 @@ class TestMessage:
         [delivery] = deliveries()
         payload = delivery.payload
         assert (delivery.event, delivery.job_id, payload["severity"]) == ("unusualRun", job.id, "warning")
-        assert payload["title"] == "🔎 Unusual run: photos of nas"
+        assert payload["title"] == "🔎 Unusual run: photos on nas"
         assert "• Modified files: 41,230, typically 210\n" in payload["text"]
         assert "• Uploaded: 40.00 GB, typically 1.00 GB\n" in payload["text"].replace("\\", "")
         page = f"https://backups.example.org/detail/machine-1/backup/{stored.state_run_id}"
@@ -172,4 +172,4 @@ class TestDestinations:
 
 def test_it_does_not_wait_for_quiet_hours(notify, job, run, deliveries):
     run(**ENCRYPTED)
-    assert deliveries()[0].urgency == Urgency.TROUBLE
+    assert deliveries()[0].urgency == Urgency.URGENT

@@ -104,7 +104,7 @@ def test_second_import_changes_nothing(file, take, db):
     take(file)
     before = everything()
     report = take(file)
-    assert report.taken_count == 0
+    assert report.imported_count == 0
     assert everything() == before
 
 
@@ -125,7 +125,7 @@ class TestOnPostgresql:
         }
         assert all(min(count.taken, count.known, count.left) >= 0 for count in counts.values())
         before = everything()
-        assert take(file).taken_count == 0
+        assert take(file).imported_count == 0
         assert everything() == before
 
 

@@ -35,7 +35,7 @@ def change(file, *statements):
 
 
 def test_missing_file(refused, tmp_path):
-    assert "no such file" in refused(tmp_path / "nothing.db")
+    assert "File not found" in refused(tmp_path / "nothing.db")
 
 
 def test_folder_without_a_database(refused, tmp_path):
@@ -126,7 +126,7 @@ def test_huge_logs_are_read_in_small_batches(db, clock, tmp_path):
 
 def test_value_beyond_every_bound_ends_the_import_with_a_sentence(db, clock, tmp_path):
     file = make_old_database(tmp_path / "old.db", runs=[old_run(), old_run(messages_array="x" * 33 * 1024**2)])
-    with pytest.raises(AppError, match="The table backups could not be read to its end"):
+    with pytest.raises(AppError, match="The table backups could not be read completely"):
         import_database(file, now=clock())
 
 

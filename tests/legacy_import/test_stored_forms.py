@@ -51,12 +51,12 @@ def test_old_form_says_nothing_of_channels_and_times():
     found = read_job_settings(
         {"expectedInterval": 1, "intervalUnit": "day", "ntfyEnabled": False, "time": "2031-01-01"}
     )
-    assert (found.switched_off, found.planned_at) == ((), None)
+    assert (found.switched_off, found.expected_at) == ((), None)
 
 
 def test_blank_interval_and_time_are_not_chosen():
     found = read_job_settings({"expectedInterval": " ", "time": ""})
-    assert (dict(found.columns), found.planned_at, found.doubts) == ({}, None, ())
+    assert (dict(found.columns), found.expected_at, found.doubts) == ({}, None, ())
 
 
 def test_no_weekdays_means_all():

@@ -284,7 +284,7 @@ class TestUpgrade:
         jobs = {job.name: job for job in overview.overview(NOW, None).jobs}
         assert len(jobs) == 13
         for job in jobs.values():
-            job.pulse(NOW).beats(30)
+            job.heartbeat_input(NOW).heartbeats(30)
 
     def test_running_it_again_changes_nothing(self):
         before = {job.name: job.next_expected_at for job in application_db.session.scalars(sa.select(Job))}

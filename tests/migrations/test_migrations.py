@@ -176,7 +176,7 @@ class TestCopy:
         def copy():
             if kind == "migration":
                 return engine.create_safety_backup(settings, kind)
-            return backup.put_aside(datetime.now(UTC))
+            return backup.back_up_before_restore(datetime.now(UTC))
 
         made = {}
         for revision in ("0003", "0004", "0005"):
@@ -187,7 +187,7 @@ class TestCopy:
 
     def test_older_versions_delete_none_of_them(self, db, settings):
         self.mark(settings, "0003")
-        made = [engine.create_safety_backup(settings, "migration"), backup.put_aside(datetime.now(UTC))]
+        made = [engine.create_safety_backup(settings, "migration"), backup.back_up_before_restore(datetime.now(UTC))]
         folder = settings.data_dir / "copies"
         for number in range(7):
             for kind in ("before-migration", "safety-backup"):

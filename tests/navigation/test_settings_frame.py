@@ -73,17 +73,17 @@ def test_a_visitor_is_sent_to_sign_in_and_back(client):
 
 def test_ntfy_and_mail_say_whether_they_are_complete(admin):
     page = admin.get("/settings/?tab=channels").text
-    states = dict(re.findall(r'tab=(ntfy|email)"[^>]*>.*?visually-hidden">(\w+)<', page, re.S))
-    assert states == {"ntfy": "complete", "email": "incomplete"}
+    states = dict(re.findall(r'tab=(ntfy|email)"[^>]*>.*?visually-hidden">([\w ]+)<', page, re.S))
+    assert states == {"ntfy": "Ready", "email": "Setup incomplete"}
 
 
 def test_mail_without_what_its_login_needs_is_incomplete_and_says_what(admin, db, clock):
     values = {"host": "mail.lan", "port": 25, "mailto": "a@b", "username": "u"}
     row = channels.save_settings("email", "email", values, now=clock())
-    assert "Incomplete" in admin.get("/settings?tab=channels").text
+    assert "Setup incomplete" in admin.get("/settings?tab=channels").text
     assert "Missing: Password." in admin.get(f"/settings/channels/{row.id}").text
     channels.save_settings("email", "email", values | {"password": "p"}, now=clock())
-    assert "Incomplete" not in admin.get("/settings?tab=channels").text
+    assert "Setup incomplete" not in admin.get("/settings?tab=channels").text
     assert "Missing:" not in admin.get(f"/settings/channels/{row.id}").text
 
 

@@ -124,7 +124,7 @@ def test_what_another_key_has_closed_is_left_out_named_and_forgotten_at_the_next
     with writing():
         row.settings = {**sound, "username": closed, "password": closed}
     assert channels.unreadable_settings(row) == {"username", "password"}
-    assert "username" not in channels.shown_settings(row)
+    assert "username" not in channels.visible_settings(row)
     change(row, username="watcher")
     assert channels.unreadable_settings(row) == frozenset()
     assert channels.load_settings(row)["username"] == "watcher"

@@ -145,7 +145,7 @@ def past(db, clock, post):
             delivery.attempts, delivery.last_error = 3, error
             session.add(delivery)
             if error:
-                channels.note_failure(session, row.id, error, clock.now)
+                channels.record_failure(session, row.id, error, clock.now)
         return delivery.id
 
     return add
@@ -180,10 +180,10 @@ class TestTheList:
     def test_a_channel_that_lacks_something_is_incomplete(self, admin, db, clock):
         with writing() as session:
             session.add(Channel(kind="horn", name="horn", settings={}, created_at=clock(), updated_at=clock()))
-        assert "Incomplete" in admin.get("/settings?tab=channels").text
+        assert "Setup incomplete" in admin.get("/settings?tab=channels").text
 
     def test_trouble_with_the_newest_message_is_told(self, admin, past):
-        past("queued", "ntfy: the server failed in time")
+        past("queued", "ntfy: the server did not answer in time")
         page = admin.get("/settings?tab=channels").text
         assert "Delivery failing" in page
         assert "did not answer in time" in page
@@ -283,7 +283,7 @@ class TestTheForm:
         moved = {"is_enabled": "y", "setting_url": "https://ntfy.example", "setting_topic": "alarms"}
         answer = admin.send("POST", f"/settings/channels/{row_id}", data=moved)
         assert answer.status_code == 400
-        assert "meant for another server" in answer.text.partition('id="setting_token-error"')[2][:200]
+        assert "belongs to another server" in answer.text.partition('id="setting_token-error"')[2][:200]
         given = {**moved, "remove_token": "y"}
         assert admin.send("POST", f"/settings/channels/{row_id}", data=given).status_code == 303
 
@@ -343,7 +343,7 @@ class TestTheHeader:
 
     def test_the_page_and_the_tab_of_a_failing_channel_say_so(self, admin, past):
         past("failed", "down")
-        text = admin.get("/settings?tab=ntfy").text
+        text = admin.get("/settings?tab=ntfy").text.partition("</header>")[2]
         assert text.count("Delivery failing") == 2
         assert "Ready" not in text
 

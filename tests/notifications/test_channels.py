@@ -49,7 +49,7 @@ def test_a_secret_is_stored_closed_and_opened_for_sending(save):
 
 
 def test_a_secret_is_never_shown(save):
-    shown = channels.shown_settings(save(token="tk_secret"))
+    shown = channels.visible_settings(save(token="tk_secret"))
     assert "token" not in shown
     assert shown["has_token"] is True
 
@@ -65,7 +65,7 @@ def test_a_blank_secret_is_removed(save):
     save(token="tk_secret")
     row = save(token="")
     assert channels.load_settings(row)["token"] == ""
-    assert channels.shown_settings(row)["has_token"] is False
+    assert channels.visible_settings(row)["has_token"] is False
 
 
 ELSEWHERE = {
@@ -87,7 +87,7 @@ ELSEWHERE = {
 def test_a_secret_does_not_follow_to_another_server(save, kind):
     stored, moved, secret = ELSEWHERE[kind]
     save(kind, **stored)
-    with pytest.raises(channels.KeptForAnother, match="Enter it again") as caught:
+    with pytest.raises(channels.SecretForOtherServer, match="Enter it again") as caught:
         save(kind, **moved)
     assert (caught.value.status, list(caught.value.extra["fields"])) == (400, [secret])
     assert "tk_secret" not in str(caught.value.extra)
@@ -103,7 +103,7 @@ def test_a_secret_may_stay_where_only_the_rest_of_the_address_changes(save):
 def test_a_user_name_is_stored_closed_and_shown(save):
     row = save("email", host="mail", port=25, mailto="a@b", username="watcher", password="pw")
     assert "watcher" not in str(row.settings)
-    assert channels.shown_settings(row)["username"] == "watcher"
+    assert channels.visible_settings(row)["username"] == "watcher"
 
 
 def test_settings_that_do_not_fit_are_refused_and_named(save):

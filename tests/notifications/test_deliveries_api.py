@@ -85,7 +85,7 @@ def test_unknown_message_is_not_found(admin):
 def test_failing_channels_are_told_with_the_reason(admin, deliveries, clock):
     assert admin.get(f"{PATH}/failing").json == {"channels": []}
     with writing() as session:
-        channels.note_failure(session, session.get(Delivery, deliveries[2]).channel_id, "nobody listens", clock())
+        channels.record_failure(session, session.get(Delivery, deliveries[2]).channel_id, "nobody listens", clock())
     (found,) = admin.get(f"{PATH}/failing").json["channels"]
     assert (found["channelName"], found["error"], found["waiting"]) == ("ntfy", "nobody listens", 1)
     assert found["since"] == iso(clock())

@@ -447,7 +447,7 @@ def test_mail_server_that_dawdles_costs_a_try_and_says_why(clock, ingest, delive
     [row] = deliveries()
     assert (row.state, row.attempts) == ("queued", 1)
     assert "did not answer within" in row.last_error
-    [trouble] = channels.channel_troubles()
+    [trouble] = channels.failing_channels()
     assert (trouble.kind, trouble.error) == ("email", row.last_error)
 
 
@@ -472,7 +472,7 @@ class TestHangingChannel:
         assert len(ntfy.received) == 1
         [row] = [row for row in deliveries() if row.state == "queued"]
         assert "did not end within" in row.last_error
-        assert [trouble.error for trouble in channels.channel_troubles()] == [row.last_error]
+        assert [trouble.error for trouble in channels.failing_channels()] == [row.last_error]
 
     def test_it_takes_no_more_threads_than_it_may_use_until_one_ends(
         self, app, clock, ingest, ntfy, deliveries, release, monkeypatch
@@ -504,7 +504,7 @@ class TestFailingChannels:
         ntfy.standard = DOWN
         ingest(status="Error")
         delivery.deliver_due(clock())
-        [trouble] = channels.channel_troubles()
+        [trouble] = channels.failing_channels()
         assert (trouble.kind, trouble.name, trouble.waiting) == ("ntfy", "ntfy", 1)
         assert "down for a moment" in trouble.error
 
@@ -514,7 +514,7 @@ class TestFailingChannels:
         delivery.deliver_due(clock())
         ntfy.standard = Answer()
         delivery.deliver_due(clock.advance(minutes=5))
-        assert channels.channel_troubles() == ()
+        assert channels.failing_channels() == ()
 
     @pytest.mark.parametrize(("minutes", "taken"), [(60, 2), (10, 1)])
     def test_what_waits_for_long_goes_as_soon_as_the_channel_works_again(
@@ -533,7 +533,7 @@ class TestFailingChannels:
 
     def test_what_was_never_tried_is_no_failure(self, ingest, ntfy_channel):
         ingest(status="Error")
-        assert channels.channel_troubles() == ()
+        assert channels.failing_channels() == ()
 
 
 def test_the_history_is_newest_first(clock, ingest, ntfy_channel):
@@ -615,7 +615,7 @@ class TestOrder:
         ingest(began_at=clock())
         assert delivery.deliver_due(clock.advance(seconds=1)) == 0
         assert delivery.deliver_due(clock.advance(minutes=1)) == 2
-        assert titles() == ["Fatal - photos @ nas"] * 2 + ["Fine again - photos @ nas"]
+        assert titles() == ["Fatal - photos @ nas"] * 2 + ["Recovered - photos @ nas"]
 
     def test_what_was_queued_in_one_moment_goes_in_its_order(self, clock, ingest, titles):
         for hour in range(6):
@@ -650,7 +650,7 @@ class TestOrder:
         ingest(began_at=clock())
         assert delivery.deliver_due(clock.advance(minutes=1)) == 1
         assert [row.state for row in deliveries()] == ["failed", "delivered"]
-        assert titles() == ["Fatal - photos @ nas"] * 2 + ["Fine again - photos @ nas"]
+        assert titles() == ["Fatal - photos @ nas"] * 2 + ["Recovered - photos @ nas"]
 
     def test_a_message_that_another_process_sends_holds_back_the_next_one(self, clock, ingest, deliveries):
         ingest(status="Fatal")
@@ -668,7 +668,7 @@ class TestOrder:
 
     def test_a_list_that_quiet_hours_hold_back_holds_back_no_send_again(self, queue, keep_quiet, claim):
         keep_quiet(lets_trouble_pass=False)
-        queue("list", "photos", "music", urgency=Urgency.TROUBLE)
+        queue("list", "photos", "music", urgency=Urgency.URGENT)
         queue("sent again", "photos", urgency=Urgency.AT_ONCE)
         assert claim() == ["sent again"]
 
@@ -684,7 +684,7 @@ class TestOrder:
         assert delivery.deliver_due(clock.advance(seconds=1)) == 1
         assert delivery.deliver_due(clock.advance(minutes=1)) == 2
         overdue = "Overdue backup jobs: 2"
-        assert titles() == [overdue, "Error - films @ nas", overdue, "Fine again - photos @ nas"]
+        assert titles() == [overdue, "Error - films @ nas", overdue, "Recovered - photos @ nas"]
 
     def test_a_message_waits_for_no_list_that_came_later(self, queue, claim):
         queue("first list", "photos", "music")

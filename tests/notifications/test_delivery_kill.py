@@ -16,12 +16,12 @@ import sys
 from datetime import datetime
 from pathlib import Path
 from app.factory import create_app
-from app.services import outbox
 from app.config import Settings
+from app.notifications import delivery
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), run_jobs=False, testing=True))
 with app.app_context():
-    outbox.deliver_due(datetime.fromisoformat(sys.argv[2]))
+    delivery.deliver_due(datetime.fromisoformat(sys.argv[2]))
 """
 
 

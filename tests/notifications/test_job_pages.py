@@ -103,7 +103,7 @@ def test_a_job_inherits_until_it_has_its_own(send, admin, jobs):
 @pytest.mark.parametrize(
     ("entries", "told"),
     [
-        ({"emails_choice": "own", "emails": "a@b.c, nobody"}, "“nobody” is not an email address"),
+        ({"emails_choice": "own", "emails": "a@b.c, nobody"}, "“nobody” is not a valid email address"),
         ({"topic_choice": "own", "topic": "two words"}, "Enter a topic of up to 64 letters, digits, _ and -."),
     ],
 )

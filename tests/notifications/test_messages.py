@@ -111,9 +111,9 @@ def test_the_reason_of_a_warning_is_its_first_warning(db):
 def test_a_failure_without_a_reason_begins_with_the_run(db):
     report = recorded("v2105-result-script-before-4-exit", "json")
     notice = messages.render_run(server(), job(), report, RUN_ID)
-    assert notice.text.startswith("The backup photos of nas")
+    assert notice.text.startswith("The backup job photos on nas")
     assert "Note:" not in notice.text
-    assert "Please look into it" not in notice.text
+    assert "Please check:" not in notice.text
 
 
 def test_the_log_has_errors_before_warnings_and_each_reason_once(db, report):

@@ -32,8 +32,8 @@ def mute(clock):
 def test_a_late_job_is_told_when_the_mute_is_over(ingest, clock, mute, server_id, job_name):
     clock.now = ingest().next_expected_at + timedelta(days=1)
     mute(job_name, hours=2)
-    assert overdue_check.check_overdue(clock(), None).told_count == 0
-    assert overdue_check.check_overdue(clock.advance(hours=2), None).told_count == 1
+    assert overdue_check.check_overdue(clock(), None).notified_count == 0
+    assert overdue_check.check_overdue(clock.advance(hours=2), None).notified_count == 1
 
 
 @pytest.mark.parametrize(("server_id", "job_name"), PLACES)

@@ -48,7 +48,7 @@ def test_a_late_job_that_runs_is_told_to_be_fine_again_once(late, clock, ingest,
     assert told() == [("overdueBackup", ""), ("recovered", "")]
     delivery.deliver_due(clock())
     sent = {push.json["title"]: push.json["message"] for push in ntfy.received}
-    assert "Overdue, since 05/05/2031, 11:00 (3 hours ago)" in sent["💚 Fine again - photos @ nas"]
+    assert "Overdue, since 05/05/2031, 11:00 (3 hours ago)" in sent["💚 Recovered - photos @ nas"]
 
 
 def test_a_failed_job_that_succeeds_is_told_to_be_fine_again(clock, ingest, told):

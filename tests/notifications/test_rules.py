@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.notifications.rules import inherited, is_muted, mail_addresses, shorten, should_notify
+from app.notifications.rules import email_addresses, inherited, is_muted, shorten, should_notify
 
 NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
 
@@ -41,7 +41,7 @@ def test_an_empty_text_counts_as_present(own, server, otherwise, expected):
 
 
 def test_addresses_are_split_trimmed_and_told_once():
-    assert mail_addresses(" a@x , b@x,,nobody, a@x") == ("a@x", "b@x")
+    assert email_addresses(" a@x , b@x,,nobody, a@x") == ("a@x", "b@x")
 
 
 @pytest.mark.parametrize(("until", "muted"), [(None, False), (NOW, False), (NOW + timedelta(seconds=1), True)])

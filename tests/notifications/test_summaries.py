@@ -151,7 +151,7 @@ class TestSummary:
 
     def test_a_table_without_jobs_says_so(self, db, clock):
         values = summaries.summary_values(clock(), "en-GB")
-        assert (values["problem_table"], values["all_jobs_table"]) == ("Never", "No backup has been reported yet")
+        assert (values["problem_table"], values["all_jobs_table"]) == ("None", "No backup has been reported yet")
 
     def test_a_long_table_ends_with_the_number_of_the_rest(self, ingest, clock, monkeypatch):
         monkeypatch.setattr(summaries, "JOBS_LISTED", 2)

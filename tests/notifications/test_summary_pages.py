@@ -83,7 +83,7 @@ class TestSummaries:
     def test_one_can_be_sent_now(self, send, admin, db, mail, post):
         post()
         send("summary/daily/send")
-        assert "1 message is on its way" in admin.get("/settings?tab=summary").text
+        assert "1 notification queued" in admin.get("/settings?tab=summary").text
         db.session.rollback()
         assert db.session.scalars(select(Delivery.event)).all() == ["dailySummary"]
         send("summary/digest/send")
@@ -123,5 +123,5 @@ class TestTasks:
         assert "Failed" in page
 
     def test_without_a_schedule_that_is_said(self, send, admin):
-        assert "Scheduled tasks are disabled in this process;" in admin.get("/settings?tab=tasks").text
+        assert "Scheduled tasks are disabled in this process (RUN_JOBS=false)." in admin.get("/settings?tab=tasks").text
         assert send("tasks/housekeeping/run").status_code == 503

@@ -30,13 +30,13 @@ MINE = {"title": "Run: {status}", "message": "Took {duration}.\r\n{log_text}", "
 
 
 def test_a_template_is_stored_and_marked_as_own(send, admin, db):
-    assert "Default text restored." in admin.get("/settings?tab=templates&kind=success").text
+    assert "Default text</p>" in admin.get("/settings?tab=templates&kind=success").text
     assert send("success", **MINE).status_code == 303
     template = stored(db, "success")
     assert (template.title, template.message) == ("Run: {status}", "Took {duration}.\n{log_text}")
     assert (template.priority, template.tags) == ("low", "one, two")
     page = admin.get("/settings?tab=templates&kind=success").text
-    assert "Default text restored." not in page
+    assert "Default text</p>" not in page
     assert "Restore default text …" in page
 
 

@@ -27,7 +27,7 @@ def look(clock, deliveries):
 
 @pytest.mark.usefixtures("ntfy_channel")
 class TestSilence:
-    TITLE = "🔇 No backup has reported for 2 days"
+    TITLE = "🔇 No reports for 2 days"
 
     def test_it_is_told_once_after_its_hours(self, ingest, look):
         ingest()
@@ -39,11 +39,11 @@ class TestSilence:
         ingest()
         look(hours=48)
         ingest(job_name="letters", began_at=clock.advance(hours=1))
-        assert look() == [self.TITLE, "🔔 Backups report again"]
-        assert look(hours=47) == [self.TITLE, "🔔 Backups report again"]
+        assert look() == [self.TITLE, "🔔 Reports resumed"]
+        assert look(hours=47) == [self.TITLE, "🔔 Reports resumed"]
         delivery.deliver_due(clock())
         texts = [push.json["message"] for push in ntfy.received]
-        assert sum("letters of nas has reported, after a silence since" in text for text in texts) == 1
+        assert sum("letters on nas has reported. There had been no reports since" in text for text in texts) == 1
 
     def test_a_second_silence_is_told_again(self, ingest, look, clock):
         ingest()
@@ -95,25 +95,25 @@ class TestChannels:
 
     def test_it_is_told_once_through_the_other_channel(self, broken, look, pager, clock):
         assert len(look(hours=1, minutes=59)) == 2
-        assert look(minutes=2)[2:] == ["📵 ntfy delivers nothing"]
-        assert look(hours=9)[2:] == ["📵 ntfy delivers nothing"]
+        assert look(minutes=2)[2:] == ["📵 Delivery through ntfy is failing"]
+        assert look(hours=9)[2:] == ["📵 Delivery through ntfy is failing"]
         delivery.deliver_due(clock())
-        text = next(push.json["message"] for push in pager.received if "delivers nothing" in push.json["title"])
+        text = next(push.json["message"] for push in pager.received if "is failing" in push.json["title"])
         assert "out of breath" in text
-        assert "Messages that wait: 1" in text
+        assert "Waiting notifications: 1" in text
 
     def test_it_is_told_when_it_works_again(self, broken, look, ntfy, clock):
         look(hours=2, minutes=1)
         ntfy.standard = Answer()
         delivery.deliver_due(clock())
-        assert look()[3:] == ["💚 ntfy delivers again"] * 2
-        assert look(hours=5)[3:] == ["💚 ntfy delivers again"] * 2
+        assert look()[3:] == ["💚 Delivery through ntfy has recovered"] * 2
+        assert look(hours=5)[3:] == ["💚 Delivery through ntfy has recovered"] * 2
 
     def test_it_waits_while_no_other_channel_works(self, broken, look, pager, clock):
         channels.save_settings("ntfy", "pager", {}, now=clock(), is_enabled=False)
         assert len(look(hours=3)) == 2
         channels.save_settings("ntfy", "pager", {}, now=clock(), is_enabled=True)
-        assert look()[2:] == ["📵 ntfy delivers nothing"]
+        assert look()[2:] == ["📵 Delivery through ntfy is failing"]
 
     def test_one_that_recovers_soon_is_not_spoken_of(self, broken, look, ntfy, clock):
         ntfy.standard = Answer()
@@ -123,7 +123,7 @@ class TestChannels:
     def test_one_that_is_switched_off_is_not_spoken_of(self, broken, look, clock):
         channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
         assert len(look(hours=5)) == 2
-        assert channels.channel_troubles() == ()
+        assert channels.failing_channels() == ()
 
     def test_zero_hours_are_never(self, broken, look, clock):
         settings_store.put("channel_failure_hours", 0, now=clock())

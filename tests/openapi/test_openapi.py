@@ -9,7 +9,7 @@ from flask import Blueprint
 from marshmallow import Schema, fields
 
 from app.openapi.document import build_document
-from app.plugin import AnyOf, ApiGroup, Content, Guard, described
+from app.plugin import Access, AnyOf, ApiGroup, Content, described
 from app.plugin.testing.applications import running_application
 
 
@@ -151,7 +151,7 @@ def guest() -> ApiGroup:
         """Say nothing of itself."""
         return {}
 
-    return ApiGroup("guest", blueprint, "A guest", Guard.OPEN, csrf=False)
+    return ApiGroup("guest", blueprint, "A guest", Access.PUBLIC, csrf=False)
 
 
 class TestGuest:

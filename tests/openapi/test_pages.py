@@ -21,7 +21,7 @@ SMALL = {
                 "parameters": [{"name": "name", "in": "path", "required": True, "schema": {"type": "string"}}],
                 "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/GuestIn"}}}},
                 "responses": {
-                    "200": {"description": "Success", "content": {"text/plain": {"schema": {"type": "string"}}}},
+                    "200": {"description": "As asked for", "content": {"text/plain": {"schema": {"type": "string"}}}},
                     "404": {"$ref": "#/components/responses/Error404"},
                 },
             }
@@ -45,7 +45,7 @@ SMALL = {
                 },
             },
         },
-        "responses": {"Error404": {"description": "Not found, or not visible to the caller", "content": {}}},
+        "responses": {"Error404": {"description": "There is no such thing", "content": {}}},
     },
 }
 
@@ -120,9 +120,7 @@ def test_bodies_are_unfolded_to_a_depth_that_ends(operation):
 
 def test_errors_in_the_common_shape_are_told_in_a_line(operation):
     assert [(answer.status, answer.bodies[0].kind) for answer in operation.answers] == [("200", "text")]
-    assert [(answer.status, answer.about) for answer in operation.errors] == [
-        ("404", "Not found, or not visible to the caller")
-    ]
+    assert [(answer.status, answer.about) for answer in operation.errors] == [("404", "There is no such thing")]
 
 
 def test_marks_in_sentences_become_code_and_nothing_else_does():

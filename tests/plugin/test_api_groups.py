@@ -9,7 +9,7 @@ from flask import Blueprint
 
 from app import runtime
 from app.backups import overview
-from app.plugin import ApiGroup, Guard
+from app.plugin import Access, ApiGroup, Guard
 from app.plugin.testing.api_groups import HIDDEN_ID, ApiGroupContract, ensure_viewer
 from app.plugin.testing.applications import running_application
 from app.registry import API_GROUPS, discover
@@ -109,11 +109,11 @@ def test_the_kit_refuses_an_error_handler_for_the_whole_application():
         contract_of(group).test_it_acts_on_other_routes_only_when_said()
 
 
-def test_the_kit_refuses_an_open_door_that_is_not_named(house_of_plugins):
+def test_the_kit_refuses_an_open_door_that_is_not_named(application_with_plugins):
     group = INSTALLED.api_groups["monitoring"]
     contract = contract_of(group)
-    with house_of_plugins.test_request_context():
-        routes = ApiGroupContract.routes.__wrapped__(contract, house_of_plugins)
+    with application_with_plugins.test_request_context():
+        routes = ApiGroupContract.routes.__wrapped__(contract, application_with_plugins)
     with pytest.raises(AssertionError):
         contract.test_strangers_may_call_what_is_named_and_nothing_else(routes)
 
@@ -156,4 +156,12 @@ def visitor_of(tmp_path):
 @pytest.mark.parametrize("prefix", ["api", "/api/", "/a b"])
 def test_the_kit_refuses_a_prefix_that_is_no_path(prefix):
     with pytest.raises(AssertionError):
-        contract_of(guest(guard=Guard.OPEN, url_prefix=prefix)).test_the_prefix_is_a_path()
+        contract_of(guest(access=Access.PUBLIC, url_prefix=prefix)).test_the_prefix_is_a_path()
+
+
+def test_deprecated_names_of_access_still_work():
+    assert Guard is Access
+    assert list(Access) == [Guard.OPEN, Guard.SESSION, Guard.LOGIN, Guard.ADMIN]
+    group = ApiGroup(name="old", blueprint=Blueprint("old", __name__), summary="Old", guard=Guard.OPEN)
+    assert group.access is Access.PUBLIC
+    assert replace(group, access=Access.ADMIN).access is Access.ADMIN

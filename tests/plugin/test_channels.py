@@ -2,9 +2,10 @@
 
 import distributions
 import pytest
+from marshmallow import Schema
 
 from app.notifications import channels
-from app.plugin import AppError
+from app.plugin import AppError, NotificationChannel
 from app.plugin.testing.channels import ChannelContract
 from app.registry import NOTIFICATION_CHANNELS, discover
 from plugins.apprise.tests.test_apprise import TestApprise as AppriseTests
@@ -41,10 +42,34 @@ def test_nothing_of_a_webhook_is_stored_in_clear_and_a_change_keeps_the_rest(db,
 def test_the_addresses_of_apprise_are_neither_stored_in_clear_nor_shown(db, clock):
     row = channels.save_settings("apprise", "all", {"urls": "json://u:opensesame@127.0.0.1/"}, now=clock())
     assert "opensesame" not in str(row.settings)
-    assert channels.shown_settings(row) == {"has_urls": True}
+    assert channels.visible_settings(row) == {"has_urls": True}
 
 
 def test_a_wrong_address_of_apprise_is_told_without_the_address(db, clock):
-    with pytest.raises(AppError, match="Address 1") as caught:
+    with pytest.raises(AppError, match="Line 1") as caught:
         channels.save_settings("apprise", "all", {"urls": "nothing://opensesame"}, now=clock())
     assert "opensesame" not in str(caught.value.message) + str(caught.value.extra)
+
+
+def test_deprecated_names_of_channel_methods_still_work():
+    class OldChannel(NotificationChannel):
+        name = label = "old"
+        Settings = Schema
+
+        def send(self, message):
+            """Send nothing."""
+
+        def facts(self, target=None):
+            return {"server": "old"}
+
+        @classmethod
+        def lacks(cls, settings):
+            return ("password",)
+
+        def subscription(self, target=None):
+            return "old://topic"
+
+    channel = OldChannel({})
+    assert channel.audit_details() == {"server": "old"}
+    assert OldChannel.missing_settings({}) == ("password",)
+    assert channel.subscribe_url() == "old://topic"

@@ -45,16 +45,18 @@ class DoorbellChannel(HttpChannel):
 USE = """
 import sys
 from pathlib import Path
-from app.factory import create_app
-from app.services import channels, clock, outbox, reception
+from app import runtime
 from app.audit.log import Actor
 from app.config import Settings
+from app.factory import create_app
+from app.notifications import channels, delivery
+from app.reports import intake
 
 app = create_app(Settings(data_dir=Path(sys.argv[1]), run_jobs=False, admin_password="Correct7Horse"))
 with app.app_context():
-    channels.save_settings("doorbell", "front door", {"url": sys.argv[2]}, now=clock.now())
-    reception.receive_report(sys.stdin.buffer.read(), now=clock.now(), actor=Actor())
-    outbox.deliver_due(clock.now())
+    channels.save_settings("doorbell", "front door", {"url": sys.argv[2]}, now=runtime.now())
+    intake.receive_report(sys.stdin.buffer.read(), now=runtime.now(), actor=Actor())
+    delivery.deliver_due(runtime.now())
 """
 
 

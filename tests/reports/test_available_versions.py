@@ -324,12 +324,12 @@ def test_last_line_of_each_kind_counts():
 
 
 def test_markers_are_case_sensitive():
-    assert not find_version_log(["backups to consider: 1.2.2031 00:00:00"]).is_told
+    assert not find_version_log(["backups to consider: 1.2.2031 00:00:00"]).has_list
 
 
 def test_empty_list_is_told_and_has_no_span():
     log = find_version_log(["Backups to consider: "])
-    assert log.is_told
+    assert log.has_list
     assert span_of(log, BEGAN_AT) is None
 
 

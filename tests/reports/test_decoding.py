@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.plugin import AppError
-from app.reports.decoding import open_envelope, unpack
+from app.reports.decoding import decode_body, unpack
 
 FORM = "application/x-www-form-urlencoded"
 JSON = b'{"Data": null}'
@@ -17,7 +17,7 @@ LIMIT = 10_000
 
 
 def opened(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = LIMIT) -> str | bytes:
-    return open_envelope(unpack(body, encoding, limit), content_type)
+    return decode_body(unpack(body, encoding, limit), content_type)
 
 
 def refusal(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = LIMIT) -> int:

@@ -17,7 +17,7 @@ from app.plugin.errors import TooLarge
 from app.reports import intake
 from app.reports.ingest import DuplicateReport
 from app.reports.intake import Received, RejectedReport, receive_report, replay_rejected
-from app.reports.reading import keep_body
+from app.reports.reading import compress_body
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 # What each sample becomes: its status, or None for one that is not stored.
@@ -171,7 +171,7 @@ def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, 
 def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
     receive(report_body(extra={"machine-id": ""}))  # its server is known by its name alone so far
     body = report_body(began_at=BEGAN_AT + timedelta(hours=1))
-    kept = keep_body(body, "application/json")
+    kept = compress_body(body, "application/json")
     intake.keep_rejected(kept, AppError("an old rule"), sent=body, ip_address=None, now=clock())
     [row] = refused(db)
     received = replay_rejected(row.id, actor=SENDER, now=clock())
@@ -183,7 +183,7 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
 
 def test_what_is_replayed_counts_as_of_its_reception(db, clock, receive):
     body = report_body(began_at=clock() + timedelta(days=30))
-    kept = keep_body(body, "application/json")
+    kept = compress_body(body, "application/json")
     intake.keep_rejected(kept, AppError("an old rule"), sent=body, ip_address=None, now=clock())
     received_at = clock()
     clock.advance(hours=72)

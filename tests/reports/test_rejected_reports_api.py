@@ -11,7 +11,7 @@ from app.backups.models import Job
 from app.plugin import AppError
 from app.reports import intake
 from app.reports.intake import RejectedReport
-from app.reports.reading import keep_body
+from app.reports.reading import compress_body
 
 UPLOAD, REJECTED = "/api/upload", "/api/rejected-reports"
 
@@ -31,7 +31,7 @@ def refused(client):
 def refused_before(db, clock):
     """Keeps the report of a restore as an earlier version refused it; gives its address."""
     body = report_body(data={"MainOperation": "Restore"})
-    kept, error = keep_body(body, "application/json"), AppError("Data.MainOperation is not Backup")
+    kept, error = compress_body(body, "application/json"), AppError("Data.MainOperation is not Backup")
     intake.keep_rejected(kept, error, sent=body, ip_address=None, now=clock())
     return f"{REJECTED}/{db.session.scalar(select(RejectedReport.id))}"
 
@@ -87,7 +87,7 @@ def test_retries_of_duplicati_are_counted_and_listed_once(admin, refused):
 def test_upload_that_could_not_be_opened_cannot_be_replayed(admin, client):
     client.post(UPLOAD, data=b"\x1f\x8bbroken", headers={"Content-Encoding": "gzip"})
     answer = admin.send("POST", f"{REJECTED}/{listed(admin)[0]['id']}/replay")
-    assert (answer.status_code, "not kept" in answer.json["error"]) == (400, True)
+    assert (answer.status_code, "not stored" in answer.json["error"]) == (400, True)
 
 
 def test_refused_upload_is_deleted_and_that_is_audited(admin, refused, db):

@@ -75,7 +75,7 @@ def test_success_sample_is_read_whole():
     assert (report.message_count, report.warning_count, report.error_count) == (23, 0, 0)
     assert len(report.messages) == 8
     assert (report.warnings, report.errors) == ((), ())
-    assert (report.version_log.is_told, report.available_versions) == (True, ())  # read with the runs of its job
+    assert (report.version_log.has_list, report.available_versions) == (True, ())  # read with the runs of its job
     assert (report.is_scheduled, report.outcome, report.not_told) == (True, "", 0)
     assert report.next_scheduled_at is None
 
@@ -605,7 +605,7 @@ def test_synchronisation_is_read_with_the_figures_of_its_own():
     data = {"SourceFiles": 3, "SizeOfSourceFiles": 400, "SizeOfUploadedFiles": 50, "ExaminedFiles": 9}
     report = parse(document({"MainOperation": "Sync", **data}))
     assert (report.examined_files, report.examined_bytes, report.uploaded_bytes) == (3, 400, 50)
-    assert (report.is_scheduled, report.filed().job_name, report.version_at) == (True, "Files", None)
+    assert (report.is_scheduled, report.for_storage().job_name, report.version_at) == (True, "Files", None)
 
 
 BACKEND = {
@@ -639,7 +639,7 @@ BACKEND_ALONE = EVERYTHING & ~Figure.FILES
 def test_each_figure_is_told_or_not(data, backend, not_told):
     report = parse(document({"BackendStatistics": backend, **data}))
     assert report.not_told == not_told | Figure.VERSION_LIST
-    assert {figure for figure in Figure if not report.tells(figure)} == set(not_told | Figure.VERSION_LIST)
+    assert {figure for figure in Figure if not report.has_figure(figure)} == set(not_told | Figure.VERSION_LIST)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from app.backups.recent_runs import BROKEN_OFF
 from app.core.db.transaction import writing
 from app.core.instants import iso
 from app.notifications import digests
-from app.reports.report import NOTHING_TOLD, Figure
+from app.reports.report import NO_FIGURES, Figure
 from app.schedules import overdue_check, planning
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
@@ -37,7 +37,7 @@ def database(db):
 
 def make_unsaved(outcome: str = "aborted", **changes: Any) -> None:
     """Store a run that saved nothing and tells nothing of its job."""
-    make_run(outcome=outcome, **{"not_told": NOTHING_TOLD, **changes})
+    make_run(outcome=outcome, **{"not_told": NO_FIGURES, **changes})
 
 
 def state(job: Job) -> tuple[Any, ...]:
@@ -101,10 +101,10 @@ class TestSchedule:
     def test_it_is_not_told_again_after_such_a_run_that_a_job_is_overdue(self, ingest, clock, ntfy_channel):
         job = ingest()
         clock.now = job.next_expected_at + 3 * HOUR
-        assert overdue_check.check_overdue(clock(), None).told_count == 1
-        ingest(began_at=clock() + MINUTE, outcome="aborted", not_told=NOTHING_TOLD)
+        assert overdue_check.check_overdue(clock(), None).notified_count == 1
+        ingest(began_at=clock() + MINUTE, outcome="aborted", not_told=NO_FIGURES)
         clock.advance(hours=1)
-        assert overdue_check.check_overdue(clock(), None).told_count == 0
+        assert overdue_check.check_overdue(clock(), None).notified_count == 0
 
     @pytest.mark.parametrize("outcome", ["stopped", "partial", ""])
     def test_a_run_that_saved_a_version_fulfils_its_slot(self, outcome):
@@ -142,7 +142,7 @@ class TestState:
 
     def test_what_a_dry_run_tells_is_taken(self):
         make_run(storage_bytes=7, version_count=3)
-        told = NOTHING_TOLD & ~Figure.STORAGE
+        told = NO_FIGURES & ~Figure.STORAGE
         make_unsaved("dry_run", began_at=BEGAN_AT + HOUR, storage_bytes=8, not_told=told)
         job = find_job()
         assert (job.last_storage_bytes, job.last_version_count) == (8, 3)
@@ -212,7 +212,7 @@ class TestState:
     def test_a_digest_misses_the_slot_in_which_nothing_was_saved(self, outcome):
         begin = BEGAN_AT.replace(hour=0) + DAY
         for day in range(8):
-            unsaved = {"outcome": outcome, "not_told": NOTHING_TOLD} if day == 3 else {}
+            unsaved = {"outcome": outcome, "not_told": NO_FIGURES} if day == 3 else {}
             make_run(began_at=BEGAN_AT + day * DAY, **unsaved)
         made = digests.collect_figures(begin, begin + 7 * DAY, BEGAN_AT + 9 * DAY)
         assert (made.fine_count, made.run_count, made.missed_count) == (6, 6, 1)
@@ -221,7 +221,7 @@ class TestState:
 class TestHeartbeats:
     def letters(self, now) -> str:
         [job] = overview.overview(now, None).jobs
-        return "".join(beat.letter for beat in job.pulse(now).beats(30))
+        return "".join(beat.letter for beat in job.heartbeat_input(now).heartbeats(30))
 
     @pytest.mark.parametrize(("outcome", "letter"), [("aborted", "A"), ("dry_run", "D"), ("stopped", "S")])
     def test_it_has_a_letter_of_its_own_in_the_place_of_the_gap(self, outcome, letter):
@@ -273,7 +273,7 @@ class TestMessages:
             job = ingest()
             with writing():
                 job.notification_event = event
-            return ingest(**{"began_at": clock(), "outcome": "aborted", "not_told": NOTHING_TOLD, **changes})
+            return ingest(**{"began_at": clock(), "outcome": "aborted", "not_told": NO_FIGURES, **changes})
 
         return unsaved
 
@@ -309,7 +309,7 @@ class TestMessages:
 
     def test_the_message_tells_what_is_known_of_the_job(self, ingest, clock, deliveries):
         ingest(storage_bytes=2_000_000, examined_files=1234, examined_bytes=5_000_000, version_count=17)
-        ingest(began_at=clock(), status="Error", outcome="aborted", not_told=NOTHING_TOLD)
+        ingest(began_at=clock(), status="Error", outcome="aborted", not_told=NO_FIGURES)
         values = deliveries()[0].payload["values"]
         assert values["file_count"] == "1,234"
         assert values["available_versions"] == "17"
@@ -322,7 +322,7 @@ class TestMessages:
 
     def test_it_ends_no_issue_and_nobody_hears_that_all_is_well(self, ingest, clock, told):
         ingest(status="Fatal")
-        job = ingest(began_at=clock(), outcome="aborted", not_told=NOTHING_TOLD)
+        job = ingest(began_at=clock(), outcome="aborted", not_told=NO_FIGURES)
         assert (job.trouble_kind, told()) == ("Fatal", ["warning"])
         ingest(began_at=clock() + HOUR)
         assert told() == ["warning", "recovered"]
@@ -331,7 +331,7 @@ class TestMessages:
         job = ingest()
         clock.now = job.next_expected_at + 3 * HOUR
         overdue_check.check_overdue(clock(), None)
-        job = ingest(began_at=clock(), outcome="dry_run", not_told=NOTHING_TOLD)
+        job = ingest(began_at=clock(), outcome="dry_run", not_told=NO_FIGURES)
         assert (job.trouble_kind, told()) == ("Overdue", ["overdueBackup"])
         clock.advance(hours=1)
         ingest(began_at=clock())
@@ -339,7 +339,7 @@ class TestMessages:
 
     def test_a_good_run_from_before_it_still_ends_an_issue(self, ingest, clock, told):
         ingest(status="Fatal")
-        ingest(began_at=clock() + HOUR, outcome="aborted", not_told=NOTHING_TOLD)
+        ingest(began_at=clock() + HOUR, outcome="aborted", not_told=NO_FIGURES)
         ingest(began_at=clock())
         assert told() == ["warning", "recovered"]
 
@@ -389,7 +389,7 @@ class TestPowerCut:
 
     def test_its_beat_stands_in_its_slot_and_the_other_slots_are_missed(self, after_it):
         [job] = overview.overview(self.AFTER_IT, None).jobs
-        beats = job.pulse(self.AFTER_IT).beats(30)
+        beats = job.heartbeat_input(self.AFTER_IT).heartbeats(30)
         assert "".join(beat.letter for beat in beats) == "SMMMMBMS"
         assert next(beat.at for beat in beats if beat.letter == BROKEN_OFF) == self.BROKEN_OFF_AT
 

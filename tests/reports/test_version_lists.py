@@ -36,7 +36,7 @@ def log_of(numbers, deleted=()):
 
 
 def read(reader, numbers, deleted=()):
-    return ingest._read_by_list_before(JOB, log_of(numbers, deleted), reader).versions
+    return ingest._read_incrementally(JOB, log_of(numbers, deleted), reader).versions
 
 
 def versions(*numbers):
@@ -86,5 +86,5 @@ def test_a_list_in_which_a_date_stands_twice_is_read_in_full():
 def test_lists_of_another_job_do_not_count():
     reader = Reader()
     read(reader, range(20, 0, -1))
-    ingest._read_by_list_before(("machine-1", "mail"), log_of(range(21, 0, -1)), reader)
+    ingest._read_incrementally(("machine-1", "mail"), log_of(range(21, 0, -1)), reader)
     assert len(reader.asked[-1]) == 21

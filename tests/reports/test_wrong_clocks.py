@@ -119,7 +119,7 @@ def test_a_next_run_that_is_years_away_silences_nothing_and_is_noted(db, caplog)
     assert (job.announced_next_at, job.next_expected_at) == (None, BEGAN_AT + DAY)
     [entry] = entries(db, "backup_upload")
     assert entry.details["next_scheduled_run"] == "ignored"
-    assert "the next run that %r announces for %r is too far ahead, ignored" in caplog.text
+    assert "the next run that 'nas' announces for 'photos' is too far ahead, ignored" in caplog.text
 
 
 def test_a_usual_upload_is_noted_without_these_words(db):

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from app.schedules.grid import (
     NoSlot,
     Schedule,
+    expected_time,
     next_expected,
-    planned_time,
     previous_slots,
     slots_between,
     weekday_mask,
@@ -56,7 +56,7 @@ def test_mask_has_a_bit_for_each_weekday_from_sunday(weekdays: list[int], mask: 
 
 
 def test_weekdays_without_a_valid_number_have_no_mask() -> None:
-    with pytest.raises(ValueError, match="no weekday"):
+    with pytest.raises(ValueError, match="expected a weekday"):
         weekday_mask([7])
 
 
@@ -141,7 +141,7 @@ def test_plan_that_never_runs_is_refused(interval: str, weekdays: tuple[int, ...
 
 @pytest.mark.parametrize("last_run", ["9999-12-31T22:00", "9990-01-01T00:00"])
 def test_plan_beyond_the_calendar_is_refused(last_run: str) -> None:
-    with pytest.raises(NoSlot, match="the date is out of range"):
+    with pytest.raises(NoSlot, match="out of the range of dates"):
         plan(last_run, "2026-01-01T14:00", "999Y")
 
 
@@ -151,21 +151,21 @@ def test_plan_of_a_second_is_found_far_from_its_anchor_without_counting() -> Non
 
 
 def test_job_without_a_run_is_planned_for_its_anchor() -> None:
-    assert planned_time(None, Schedule(at("2026-01-04T14:00"), "1D"), tolerance=timedelta()) == at("2026-01-04T14:00")
+    assert expected_time(None, Schedule(at("2026-01-04T14:00"), "1D"), tolerance=timedelta()) == at("2026-01-04T14:00")
 
 
 @pytest.mark.parametrize("interval", ["foo", "", "0"])
 def test_plan_of_a_job_with_bad_settings_is_unknown(interval: str) -> None:
     schedule = Schedule(at("2026-01-04T14:00"), interval)
-    assert planned_time(at("2026-01-04T14:03"), schedule, tolerance=timedelta()) is None
+    assert expected_time(at("2026-01-04T14:03"), schedule, tolerance=timedelta()) is None
 
 
 @unhurried
 @given(last_run_at=INSTANTS, anchor_at=INSTANTS, interval=INTERVALS, weekdays=WEEKDAYS, tolerance=TOLERANCES)
 def test_plan_is_after_the_run_and_on_an_allowed_day(last_run_at, anchor_at, interval, weekdays, tolerance) -> None:
-    planned_at = next_expected(last_run_at, anchor_at, interval, weekdays, tolerance=tolerance)
-    assert planned_at >= last_run_at + max(timedelta(seconds=1), min(tolerance, interval.size / 4))
-    assert not weekdays or weekday(planned_at) in weekdays
+    expected_at = next_expected(last_run_at, anchor_at, interval, weekdays, tolerance=tolerance)
+    assert expected_at >= last_run_at + max(timedelta(seconds=1), min(tolerance, interval.size / 4))
+    assert not weekdays or weekday(expected_at) in weekdays
 
 
 @unhurried
@@ -173,9 +173,9 @@ def test_plan_is_after_the_run_and_on_an_allowed_day(last_run_at, anchor_at, int
 def test_plan_is_the_next_point_of_the_grid_when_all_days_are_allowed(
     last_run_at, anchor_at, interval, tolerance
 ) -> None:
-    planned_at = next_expected(last_run_at, anchor_at, interval, tolerance=tolerance)
-    index = interval.first_index(anchor_at, planned_at)
-    assert interval.after(anchor_at, index) == planned_at
+    expected_at = next_expected(last_run_at, anchor_at, interval, tolerance=tolerance)
+    index = interval.first_index(anchor_at, expected_at)
+    assert interval.after(anchor_at, index) == expected_at
     early = max(timedelta(seconds=1), min(tolerance, interval.size / 4))
     assert interval.after(anchor_at, index - 1) <= last_run_at + early
 
@@ -216,11 +216,11 @@ def test_any_point_of_the_grid_is_as_good_an_anchor(last_run_at, anchor_at, inte
 @pytest.mark.parametrize("late_minutes", [-90, 0, 3, 600])
 def test_runs_early_or_late_do_not_drift_over_24_months(late_minutes: int) -> None:
     anchor_at, interval = at("2026-01-31T08:00"), parse_interval("1M")
-    planned_at = anchor_at
+    expected_at = anchor_at
     for count in range(1, 25):
-        run_at = planned_at + timedelta(minutes=late_minutes)
-        planned_at = next_expected(run_at, anchor_at, interval, tolerance=TWO_HOURS)
-        assert planned_at == interval.after(anchor_at, count)
+        run_at = expected_at + timedelta(minutes=late_minutes)
+        expected_at = next_expected(run_at, anchor_at, interval, tolerance=TWO_HOURS)
+        assert expected_at == interval.after(anchor_at, count)
 
 
 def test_previous_slots_are_the_newest_before_the_end_oldest_first() -> None:

@@ -80,13 +80,13 @@ def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stor
 @pytest.mark.parametrize(
     ("entered", "told"),
     [
-        ({"count": "0"}, "whole number above zero"),
-        ({"count": "-3"}, "whole number above zero"),
-        ({"count": "1.5"}, "whole number above zero"),
-        ({"count": ""}, "whole number above zero"),
-        ({"count": "1D2x", "unit": ""}, "“x” does not belong"),
-        ({"count": "D", "unit": ""}, "cannot be read"),
-        ({"count": "0", "unit": ""}, "cannot be read"),
+        ({"count": "0"}, "whole number greater than 0"),
+        ({"count": "-3"}, "whole number greater than 0"),
+        ({"count": "1.5"}, "whole number greater than 0"),
+        ({"count": ""}, "whole number greater than 0"),
+        ({"count": "1D2x", "unit": ""}, "“x” is not allowed"),
+        ({"count": "D", "unit": ""}, "Invalid interval"),
+        ({"count": "0", "unit": ""}, "Invalid interval"),
         ({"days": ""}, "Select at least one day."),
     ],
 )
@@ -124,7 +124,7 @@ def test_switching_off_forgets_who_was_told(send, jobs, clock):
 
 def test_a_check_tells_what_it_found_and_a_reset_has_it_told_again(send, admin, jobs):
     send("/check")
-    told = "3 jobs were checked; 1 job is late; 1 new alert."
+    told = "3 jobs checked; 1 job overdue; 1 new alert."
     assert told in admin.get("/settings?tab=monitoring").text
     send("/check")
     assert "0 new alerts" in admin.get("/settings?tab=monitoring").text

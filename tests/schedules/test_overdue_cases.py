@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.schedules.grid import NoSlot, Schedule, next_expected, planned_time, weekday_mask
+from app.schedules.grid import NoSlot, Schedule, expected_time, next_expected, weekday_mask
 from app.schedules.intervals import BadInterval, is_strict, parse_interval
 from app.schedules.overdue import DEFAULT_TOLERANCE, TOLERANCES, deadline, is_overdue
 
@@ -78,7 +78,7 @@ ERRORS: dict[str, tuple[type[ValueError], str]] = {
     "empty": (BadInterval, "is empty"),
     "bad_format": (BadInterval, "must contain numbers with the units s m h D W M Y"),
     "bad_value": (BadInterval, "is zero"),
-    "iteration_cap": (NoSlot, "no length"),
+    "iteration_cap": (NoSlot, "must be longer than zero"),
     "no_allowed_day_8": (NoSlot, "no weekday"),
     "no_allowed_day_cap": (NoSlot, "no weekday"),
     "bad_last_date": (ValueError, "isoformat"),
@@ -123,7 +123,7 @@ def answer_settings(given: dict[str, Any], zone: str) -> str | None:
     except ValueError:
         return None
     schedule = Schedule(anchor_at or last_run_at, interval, mask)
-    return write_instant(planned_time(last_run_at, schedule, tolerance=tolerance))
+    return write_instant(expected_time(last_run_at, schedule, tolerance=tolerance))
 
 
 def answer(function: str, given: dict[str, Any], zone: str) -> Any:

@@ -40,7 +40,7 @@ def change(db):
 
 
 def told(clock) -> int:
-    return overdue_check.check_overdue(clock(), None).told_count
+    return overdue_check.check_overdue(clock(), None).notified_count
 
 
 def test_at_its_deadline_a_job_is_not_late(late, clock):
@@ -56,7 +56,7 @@ def test_a_late_job_is_counted_and_told(late, clock, ingest, ntfy):
     assert push.json["title"] == "🕑 Overdue - photos @ nas"
     assert "04/05/2031, 11:00 (1 day ago)" in push.json["message"]
     assert "05/05/2031, 11:00 (2 hours ago)" in push.json["message"]
-    assert "every 1D, with a tolerance of 2 hours" in push.json["message"]
+    assert "Interval: 1D, grace period: 2 hours" in push.json["message"]
 
 
 def test_those_who_wait_are_told_of_new_messages(late, clock):
@@ -129,7 +129,7 @@ class TestSeveralJobs:
         [push] = ntfy.received
         assert push.json["title"] == "🕑 Overdue backup jobs: 3"
         lines = push.json["message"].splitlines()
-        assert lines[0] == "These backups have not arrived in time:"
+        assert lines[0] == "These backup jobs are overdue:"
         assert lines[2:] == [
             "• attic: job 00, expected 05/05/2031, 11:00",
             "• attic: job 01, expected 05/05/2031, 11:00",
@@ -220,11 +220,11 @@ def test_a_change_of_the_tolerance_counts_at_once(late, clock):
 
 
 def test_planning_anew_repairs_the_plan_of_every_job(late, clock, change):
-    planned_at = late.next_expected_at
+    expected_at = late.next_expected_at
     change(next_expected_at=None, overdue_at=None)
     assert told(clock) == 0
-    overdue_check.replan_all(None)
-    assert late.next_expected_at == planned_at
+    overdue_check.recalculate_all(None)
+    assert late.next_expected_at == expected_at
 
 
 def test_without_any_channel_a_late_job_counts_as_told(late, clock):
@@ -245,7 +245,7 @@ def test_a_check_asks_the_database_no_more_often_for_ten_thousand_jobs_than_for_
     few, _ = counted()
     _add_late_jobs(late, range(1000, 10_000), overdue_alerted_at=clock())
     many, found = counted()
-    assert (found.overdue_count, found.told_count) == (10_001, 0)
+    assert (found.overdue_count, found.notified_count) == (10_001, 0)
     assert many < few
 
 

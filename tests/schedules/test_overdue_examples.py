@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.schedules.grid import Schedule, next_expected, planned_time, weekday_mask
+from app.schedules.grid import Schedule, expected_time, next_expected, weekday_mask
 from app.schedules.intervals import parse_interval
 from app.schedules.overdue import TOLERANCES, deadline, is_overdue
 
@@ -94,8 +94,8 @@ def at(text: str) -> datetime:
 def test_next_run(row: tuple) -> None:
     last_run, base, interval, weekdays, reference, *ours = row
     assert not ours or ours[0] != reference
-    planned_at = next_expected(at(last_run), at(base), parse_interval(interval), weekdays)
-    assert planned_at == at(ours[0] if ours else reference)
+    expected_at = next_expected(at(last_run), at(base), parse_interval(interval), weekdays)
+    assert expected_at == at(ours[0] if ours else reference)
 
 
 @pytest.mark.parametrize("row", SETTINGS.values(), ids=SETTINGS)
@@ -104,8 +104,8 @@ def test_planned_time_after_a_run(row: tuple) -> None:
     assert not ours or ours[0] != reference
     anchor_at = at(stored) if stored else None
     schedule = Schedule(anchor_at or at(newest), interval, weekday_mask(weekdays))
-    planned_at = planned_time(at(newest), schedule, tolerance=TOLERANCES["2h"])
-    assert planned_at == at(ours[0] if ours else reference)
+    expected_at = expected_time(at(newest), schedule, tolerance=TOLERANCES["2h"])
+    assert expected_at == at(ours[0] if ours else reference)
 
 
 @pytest.mark.parametrize(("expected", "tolerance", "reference", "ours"), DEADLINES.values(), ids=DEADLINES)

@@ -11,7 +11,7 @@ from app.core.db.transaction import writing
 from app.core.instants import MILLISECOND
 from app.notifications import settings as notifications_settings
 from app.plugin.errors import Conflict, NotFound
-from app.reports.report import NOTHING_TOLD
+from app.reports.report import NO_FIGURES
 from app.schedules import job_settings, overdue_check, planning
 from app.schedules.job_settings import JobChange
 
@@ -92,7 +92,7 @@ def test_weekdays_that_are_not_allowed_are_passed_over():
     assert change(find_job(), allowed_weekdays=monday_excluded).next_expected_at == BEGAN_AT + 2 * DAY
 
 
-UNSAVED = {"outcome": "aborted", "not_told": NOTHING_TOLD}
+UNSAVED = {"outcome": "aborted", "not_told": NO_FIGURES}
 
 
 def test_the_first_run_that_saved_something_is_the_anchor_whatever_was_tried_before():
@@ -202,8 +202,8 @@ class TestLearning:
 
     def test_failed_and_aborted_runs_show_when_a_job_runs_and_dry_runs_do_not(self):
         self.runs(0, 1, status="Fatal")
-        self.runs(2.4, outcome="dry_run", not_told=NOTHING_TOLD)
-        self.runs(3, outcome="aborted", not_told=NOTHING_TOLD)
+        self.runs(2.4, outcome="dry_run", not_told=NO_FIGURES)
+        self.runs(3, outcome="aborted", not_told=NO_FIGURES)
         assert self.runs(2).learned_schedule["run_count"] == 4
 
     def test_what_duplicati_announces_wins(self):
@@ -237,12 +237,12 @@ class TestLearning:
         job = find_job()
         unchanged = {"expected_interval": job.expected_interval, "allowed_weekdays": job.allowed_weekdays}
         for time in (old_time, job.next_expected_at):
-            save("machine-1:photos", planned_at=time, **unchanged)
+            save("machine-1:photos", expected_at=time, **unchanged)
             assert (planning.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 5 * DAY)
 
     def test_another_time_is_a_choice(self):
         self.runs(0, 1, 2, 3)
-        save("machine-1:photos", planned_at=BEGAN_AT + 4 * DAY + 5 * HOUR)
+        save("machine-1:photos", expected_at=BEGAN_AT + 4 * DAY + 5 * HOUR)
         assert planning.source_of(find_job()) == "person"
         assert self.runs(4).next_expected_at == BEGAN_AT + 4 * DAY + 5 * HOUR
 
@@ -300,5 +300,5 @@ class TestGracePeriodOfAJob:
         assert find_job().next_expected_at == BEGAN_AT + 2 * DAY
 
 
-def save(key: str, *, planned_at=None, **columns) -> None:
-    job_settings.save({key: JobChange(columns, planned_at=planned_at)}, actor=SYSTEM, now=BEGAN_AT)
+def save(key: str, *, expected_at=None, **columns) -> None:
+    job_settings.save({key: JobChange(columns, expected_at=expected_at)}, actor=SYSTEM, now=BEGAN_AT)

@@ -53,7 +53,7 @@ def test_the_page_of_a_job_says_what_is_learned_and_offers_to_keep_it(admin, wee
 def test_what_was_chosen_can_be_learned_again(admin, weekly, send):
     send(do="save", **DAILY | {"count.job": "3"})
     assert (job().expected_interval, planning.source_of(job())) == ("3D", "person")
-    assert "every 3 days (chosen)" in admin.get(JOB_PAGE).text
+    assert "every 3 days (set manually)" in admin.get(JOB_PAGE).text
     assert "Learn from runs" in admin.get(DIALOG).text
     send(do="learn")
     assert planning.source_of(job()) == "learned"
@@ -66,7 +66,7 @@ def test_the_dialog_shows_what_holds_and_takes_the_default_as_a_choice(admin, we
     send(do="save", **DAILY)
     assert (job().expected_interval, planning.source_of(job())) == ("1D", "person")
     assert job().next_expected_at.time() == time
-    assert "every day (chosen)" in admin.get(JOB_PAGE).text
+    assert "every day (set manually)" in admin.get(JOB_PAGE).text
 
 
 def test_saving_the_grace_period_alone_chooses_no_schedule(weekly, send):
@@ -105,7 +105,7 @@ def test_an_irregular_job_is_offered_a_longest_pause(admin, post, send):
     page = admin.get(JOB_PAGE).text
     assert "The runs are irregular. Expect at least one run every 3 days?" in page
     send(do="keep")
-    assert "at least every 3 days (chosen)" in admin.get(JOB_PAGE).text
+    assert "at least every 3 days (set manually)" in admin.get(JOB_PAGE).text
 
 
 def test_nothing_to_keep_is_said(weekly, post, send):

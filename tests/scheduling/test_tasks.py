@@ -90,7 +90,7 @@ class TestLeases:
     def test_one_that_was_lost_is_not_moved(self, db, clock):
         control.take_lease("work", "a", clock())
         control.take_lease("work", "b", clock.advance(minutes=11))
-        control.keep_lease("work", "a", clock())
+        control.set_lease_end("work", "a", clock())
         assert db.session.scalars(select(Lease.holder)).one() == "b"
         assert not control.take_lease("work", "a", clock())
 

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from app.backups.models import Run
 from app.plugin import AppError
 from app.reports import intake
-from app.reports.reading import keep_body
+from app.reports.reading import compress_body
 from app.sharing import badges, metrics
 
 PUBLISHING, UPLOADS = "/settings/?tab=publishing", "/settings/?tab=uploads"
@@ -55,7 +55,7 @@ class TestBadges:
     @pytest.mark.parametrize(
         ("entries", "field", "sentence"),
         [
-            ({"slug": "../up"}, "slug", "beginning with a letter"),
+            ({"slug": "../up"}, "slug", "starting with a letter"),
             ({"slug": "taken"}, "slug", "Another badge uses this name. Enter a different one."),
             ({"shows": '["nowhere", null]'}, "shows", "This server or job no longer exists. Select another one."),
             ({"shows": "[1,"}, "shows", "This server or job no longer exists. Select another one."),
@@ -90,7 +90,10 @@ class TestUploads:
     def rejected_before(self, app, clock):
         """The number of a report that older rules rejected, and those of today accept."""
         with app.app_context():
-            kept, error = keep_body(report_body(), "application/json"), AppError("Only reports of backups are taken")
+            kept, error = (
+                compress_body(report_body(), "application/json"),
+                AppError("Only reports of backups are taken"),
+            )
             intake.keep_rejected(kept, error, sent=report_body(), ip_address="192.0.2.7", now=clock())
         return 1
 

@@ -67,7 +67,7 @@ def test_names_can_be_left_out(client, post, set_up):
     post(server="nas", job="Photos")
     post(server="vault", job="Ledger")
     text = client.get(set_up(shows_names=False)).text
-    assert re.findall(r"Server \d|Backup \d", text) == ["Server 1", "Backup 1", "Server 2", "Backup 1"]
+    assert re.findall(r"Server \d|Job \d", text) == ["Server 1", "Job 1", "Server 2", "Job 1"]
     for name in ("nas", "vault", "Photos", "Ledger"):
         assert name not in text
 
@@ -96,7 +96,7 @@ def test_page_that_would_show_nothing_is_refused(set_up):
         ([("Success", 1)], "The only job is OK"),
         ([("Success", 1), ("Success", 2)], "All 2 jobs OK"),
         ([("Success", 1), ("Warning", 1)], "1 with warnings"),
-        ([("Success", 1), ("Unknown", 1)], "1 unclear"),
+        ([("Success", 1), ("Unknown", 1)], "1 with unknown status"),
         ([("Success", 1), ("Error", 1), ("Success", 90)], "1 failed, 1 overdue"),
         ([], "Nothing to show yet"),
     ],

@@ -9,7 +9,7 @@ from flask import Blueprint
 from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError
 
-from app.plugin import AppError, Guard
+from app.plugin import Access, AppError
 from app.plugin.errors import NotFound
 from app.web import errors as web_errors
 from app.web import guards
@@ -63,10 +63,10 @@ def failing(app):
 
     web_errors.name_errors(blueprint, {400: "BAD", 418: "POT", 503: "BROKEN"})
     web_errors.name_errors(blueprint, {400: "WORSE"}, "optional")
-    guards.cover(app, blueprint, guard=Guard.OPEN, csrf=False, url_prefix="/api/failing")
+    guards.register(app, blueprint, access=Access.PUBLIC, csrf=False, url_prefix="/api/failing")
     page = Blueprint("page", __name__)
     page.add_url_rule("/missing-page", view_func=missing)
-    guards.cover(app, page, guard=Guard.OPEN, is_page=True)
+    guards.register(app, page, access=Access.PUBLIC, is_page=True)
 
 
 pytestmark = pytest.mark.usefixtures("failing")
@@ -158,7 +158,7 @@ def test_optional_body_may_be_empty(client, body):
 
 
 def test_body_of_json_is_bounded(client):
-    answer = client.post("/api/failing/schema", data=b" " * (guards.STRANGERS_BYTES + 1))
+    answer = client.post("/api/failing/schema", data=b" " * (guards.PUBLIC_BODY_BYTES + 1))
     assert answer.status_code == 413
     assert answer.get_json()["error"]
 

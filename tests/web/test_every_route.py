@@ -8,7 +8,7 @@ from flask import Blueprint, send_file
 from flask.typing import ResponseReturnValue
 
 from app.config import networks
-from app.plugin import ApiGroup, Guard
+from app.plugin import Access, ApiGroup
 from app.plugin.testing.api_groups import Route, routes_of
 from app.web import error_pages
 
@@ -59,7 +59,7 @@ def test_every_private_answer_says_that_nobody_may_keep_it(app, client, admin):
             headers = answer.headers
             assert headers["X-Content-Type-Options"] == "nosniff", route
             assert headers["Cache-Control"], route
-            if route.access.guard is not Guard.OPEN:
+            if route.rule.access is not Access.PUBLIC:
                 assert "no-store" in headers["Cache-Control"], route
                 assert headers.get("Expires", "0") == "0", route
             if answer.mimetype == "text/html":

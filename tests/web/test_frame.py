@@ -156,7 +156,7 @@ def test_an_error_is_shown_alone_where_the_header_is_what_fails(app, admin, monk
     def fail():
         raise sqlite3.OperationalError("unable to open database file")
 
-    monkeypatch.setitem(app.jinja_env.globals, "channel_troubles", fail)
+    monkeypatch.setitem(app.jinja_env.globals, "failing_channels", fail)
     answer = admin.get("/nothing-here")
     assert answer.status_code == 404
     assert 'class="topbar"' not in answer.text

@@ -9,36 +9,37 @@ from app.accounts import passwords
 from app.accounts.models import User
 from app.config import DEFAULT_PASSWORD
 from app.core.db.transaction import writing
-from app.plugin import ApiGroup, Guard, guarded
+from app.plugin import Access, ApiGroup, guarded
 from app.registry import Registry
 from app.web import guards
 
 SIGNED_IN = ("login", "admin")
 
 
-def group_of(name: str, guard: Guard, **options) -> ApiGroup:
+def group_of(name: str, access: Access, **options) -> ApiGroup:
     """An API group with one address for each method."""
     blueprint = Blueprint(name, __name__)
     blueprint.add_url_rule(f"/{name}", "all", lambda: {"ok": True}, methods=["GET", "POST", "PATCH", "DELETE"])
-    return ApiGroup(name, blueprint, "A group for this test", guard, **options)
+    return ApiGroup(name, blueprint, "A group for this test", access, **options)
 
 
 def mixed_group() -> ApiGroup:
     """A group for administrators with one view for everybody and one for newcomers."""
     blueprint = Blueprint("mixed", __name__)
     blueprint.add_url_rule("/mixed/strict", "strict", lambda: {"ok": True})
-    blueprint.add_url_rule("/mixed/open", "open", guarded(Guard.OPEN)(lambda: {"ok": True}))
-    early = guarded(Guard.LOGIN, before_password_change=True)(lambda: {"ok": True})
+    blueprint.add_url_rule("/mixed/open", "open", guarded(Access.PUBLIC)(lambda: {"ok": True}))
+    early = guarded(Access.USER, before_password_change=True)(lambda: {"ok": True})
     blueprint.add_url_rule("/mixed/early", "early", early)
-    return ApiGroup("mixed", blueprint, "A group for this test", Guard.ADMIN)
+    return ApiGroup("mixed", blueprint, "A group for this test", Access.ADMIN)
 
 
 @pytest.fixture
 def registry(installed) -> Registry:
     """The built-in groups and some of our own."""
-    own = {name: group_of(name, Guard[name.upper()]) for name in ("open", "login", "admin")}
-    own["anybody"] = group_of("anybody", Guard.SESSION)
-    own["tokenless"] = group_of("tokenless", Guard.LOGIN, csrf=False)
+    rules = {"open": Access.PUBLIC, "login": Access.USER, "admin": Access.ADMIN}
+    own = {name: group_of(name, access) for name, access in rules.items()}
+    own["anybody"] = group_of("anybody", Access.SESSION)
+    own["tokenless"] = group_of("tokenless", Access.USER, csrf=False)
     own["mixed"] = mixed_group()
     return replace(installed, api_groups={**installed.api_groups, **own})
 
@@ -176,7 +177,7 @@ def page(app):
     """A page for administrators at /place."""
     blueprint = Blueprint("place", __name__)
     blueprint.add_url_rule("/place", "show", lambda: "a page", methods=["GET", "POST"])
-    guards.cover(app, blueprint, guard=Guard.ADMIN, is_page=True)
+    guards.register(app, blueprint, access=Access.ADMIN, is_page=True)
 
 
 @pytest.mark.usefixtures("page")

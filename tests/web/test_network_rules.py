@@ -64,7 +64,7 @@ def test_refusal_is_not_audited_and_logged_at_a_limited_rate(db, client, clock, 
     switch_on(db, clock, "admin", "192.0.2.0/24")
     for _ in range(5):
         get(client, "/api/csrf", OUTSIDE)
-    assert caplog.text.count("%s is not on an allow list and was rejected at %s") == 1
+    assert caplog.text.count("is not on an allow list") == 1
     assert db.session.scalars(select(AuditEntry)).all() == []
 
 

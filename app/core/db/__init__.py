@@ -1,1 +1,1 @@
-"""Engine, column types, transactions, the cache that follows the database, and migrations."""
+"""Database engine, column types, transactions, cache and migrations."""

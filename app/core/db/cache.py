@@ -1,4 +1,4 @@
-"""Exact caching: a value is kept until something is committed to the database, by this process or any other.
+"""Exact caching: values are kept until any process commits to the database.
 
 SQLite reports commits by `PRAGMA data_version` (https://www.sqlite.org/pragma.html#pragma_data_version): its value on
 one connection changes when any other connection commits. So one connection that never writes sees every commit.
@@ -23,7 +23,7 @@ REQUEST_STATE = "duplistatus.database_state"
 
 
 class Watcher:
-    """Tells which state a database is in. May be used from any thread."""
+    """Reads the current state (version) of the database. Thread-safe."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -34,14 +34,17 @@ class Watcher:
             self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
 
     def state(self) -> object:
-        """Return a value that differs from every earlier one if anything was committed in between."""
+        """Return a value that changes when anything is committed."""
         if self._connection is None:
             return self.rows("SELECT pg_current_snapshot()::text")
         with self._lock:
             return self._connection.execute("PRAGMA data_version").fetchone()
 
     def rows(self, statement: str) -> tuple[tuple[Any, ...], ...]:
-        """Return what a small statement without parameters gives now; for SQLite without a transaction of its own."""
+        """Return the rows of a small statement without parameters.
+
+        For SQLite without a transaction of its own.
+        """
         if self._connection is None:
             with self._engine.connect() as connection:
                 return tuple(tuple(row) for row in connection.execute(text(statement)))
@@ -49,13 +52,13 @@ class Watcher:
             return tuple(self._connection.execute(statement).fetchall())
 
     def close(self) -> None:
-        """Close the connection; nothing can be asked afterwards."""
+        """Close the connection; the watcher cannot be used afterwards."""
         if self._connection is not None:
             self._connection.close()
 
 
 class ExactCache:
-    """Values computed from the database, each built once for each state of it."""
+    """Values computed from the database, each built once per state of it."""
 
     def __init__(self, watcher: Watcher) -> None:
         self._watcher = watcher
@@ -65,22 +68,23 @@ class ExactCache:
         self._building: dict[Hashable, threading.Lock] = {}
 
     def get(self, key: Hashable, build: Callable[[], Value], *, moment: Hashable = None) -> Value:
-        """Return the value for `key`, building it if the database or `moment` changed since it was built.
+        """Return the value for `key`.
 
-        Give the time that the value depends on as `moment`, rounded as coarsely as the value allows. Several
-        threads that miss at once wait for one that builds.
+        It is built if the database or `moment` changed since it was built. `moment` is the time that the value
+        depends on, rounded as coarsely as the value allows. Several threads that miss at once wait for one that
+        builds.
         """
         found = self._find(key, moment)
         if found is not None:
             return cast(Value, found[0])
         if db.session.info.get("writes"):
-            return build()  # may hold what is not committed yet
+            return build()  # may contain uncommitted changes
         with self._builder_lock(key):
             found = self._find(key, moment)
             if found is not None:
                 return cast(Value, found[0])
             if db.session().in_transaction():
-                # A snapshot taken earlier in this request may be older than the state that the value is filed under.
+                # A snapshot from earlier in this request may be older than the state that the value is stored under.
                 db.session.commit()
             state = self._watcher.state()
             value = build()
@@ -101,7 +105,10 @@ class ExactCache:
         return (entry[1],) if entry is not None and entry[0] == moment else None
 
     def _state_for_this_request(self) -> object:
-        """Ask once for each request: what was committed before it came is seen, and nothing is asked twice."""
+        """Return the state, read once per request.
+
+        It includes everything committed before the request.
+        """
         if not has_request_context():
             return self._watcher.state()
         environment = request.environ
@@ -126,7 +133,7 @@ class ExactCache:
 
 
 def cache() -> ExactCache:
-    """The cache of the running application."""
+    """Return the cache of the running application."""
     found: ExactCache | None = current_app.extensions.get("duplistatus.cache")
     if found is None:
         found = current_app.extensions.setdefault("duplistatus.cache", ExactCache(Watcher(db.engine)))
@@ -134,11 +141,14 @@ def cache() -> ExactCache:
 
 
 def forget_state() -> None:
-    """Have the rest of this request see what it has just committed itself."""
+    """Make this request's own commits visible to the rest of the request."""
     if has_request_context():
         request.environ.pop(REQUEST_STATE, None)
 
 
 def second_of(now: datetime) -> int:
-    """The whole second of an instant: the `moment` of answers that tell how much time has passed."""
+    """Return the whole second of an instant.
+
+    It is the `moment` of responses that contain elapsed times.
+    """
     return int(now.timestamp())

@@ -1,4 +1,4 @@
-"""Opening and closing the database: engine options, migrations, and the safety backup that is made before they run."""
+"""Opening and closing the database: engine options, migrations, safety backup."""
 
 import fcntl
 import logging
@@ -30,25 +30,25 @@ from app.core.logs import LOCK_FLAGS, file_lock
 log = logging.getLogger(__name__)
 
 _APP = Path(__file__).resolve().parents[2]
-# Among the sources where a wheel was installed, beside them in a checkout.
+# Among the sources in an installed wheel, beside them in a checkout.
 MIGRATIONS = next(filter(Path.is_dir, [_APP / "migrations"]), _APP.parent / "migrations")
 COPIES, TEMPORARY = "copies", "temp"
 DRAFT = ".unfinished"
 COPIES_KEPT = 5
 STAMP = "%Y-%m-%dT%H-%M-%S-%f"
-# Safety backups in COPIES: of which revision of the schema, what each was made before, and when. Older names have the
-# revision further back, or none. It stands first because earlier versions delete all but the last five files that begin
-# with the name of the database and what they were made before, whatever their revision.
+# Safety backups in COPIES, named by the revision of the schema, the reason and the time. Older names have the
+# revision further back, or none. It comes first because earlier versions delete all but the last five files whose
+# names begin with the name of the database and the reason, whatever their revision.
 COPY_NAME = re.compile(
     r"(?:schema-(?P<revision>[0-9A-Za-z]+)-)?[\w.-]+?-(?P<kind>safety-backup|before-[a-z]+)-"
     r"(?:(?P<former_revision>[0-9A-Za-z]+)-)?(?P<stamp>[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9-]{15})\.db"
 )
-# Held by every process that has the database open, and alone by the one that replaces its file.
+# Held (shared) by every process that has the database open, and exclusively by one that replaces its file.
 SERVING_LOCK = ".duplistatus.serving"
-# Held by the process that folds the write-ahead log into the file at its end.
+# Held by the process that checkpoints the write-ahead log when it ends.
 CLOSING_LOCK = ".duplistatus.closing"
-# Troubles with a file or its disk, which nobody mends by reading a trace.
-PASSING_TROUBLES = {
+# Errors of a file or its disk; a traceback would not help.
+TEMPORARY_ERRORS = {
     sqlite3.SQLITE_FULL,
     sqlite3.SQLITE_READONLY,
     sqlite3.SQLITE_CANTOPEN,
@@ -57,16 +57,17 @@ PASSING_TROUBLES = {
     sqlite3.SQLITE_PERM,
 }
 DAMAGES = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-# One number for "we start now" among PostgreSQL's advisory locks; any constant of our own will do.
+# Key of the start among PostgreSQL's advisory locks; any constant of our own will do.
 START_LOCK = 0x6475706C
-# What that lock is for SQLite: a file in the data directory.
+# The same lock for SQLite: a file in the data directory.
 START_LOCK_NAME = ".duplistatus.starting"
 
 
 class CannotStart(RuntimeError):
-    """The program cannot start; the text is one sentence that says why and what to do.
+    """The program cannot start.
 
-    `status` is the exit status: 1 for what may pass by itself, 2 where another start would end in the same way.
+    The message is one sentence with the reason and the solution. `status` is the exit status: 1 if the cause may
+    pass, 2 if another start would fail in the same way.
     """
 
     def __init__(self, sentence: str, status: int = 1) -> None:
@@ -75,9 +76,12 @@ class CannotStart(RuntimeError):
 
 
 def engine_options(settings: Settings) -> dict[str, Any]:
-    """Pool options: a connection for each serving thread, those for reports too, and some for the jobs."""
+    """Return pool options.
+
+    There is a connection for each serving thread, for each thread of reports, and for the jobs.
+    """
     options: dict[str, Any] = {"poolclass": QueuePool, "pool_size": settings.threads + 10, "max_overflow": 8}
-    options["hide_parameters"] = True  # an error that is logged tells no values: they may be secret
+    options["hide_parameters"] = True  # logged errors contain no values: they may be secret
     if settings.database.startswith("sqlite"):
         options["connect_args"] = {"check_same_thread": False}
     else:
@@ -86,7 +90,10 @@ def engine_options(settings: Settings) -> dict[str, Any]:
 
 
 def further_engines(settings: Settings) -> dict[str, Any]:
-    """The engine that writes to SQLite, with one connection; PostgreSQL needs none."""
+    """Return options of the engine that writes to SQLite, with one connection.
+
+    None for PostgreSQL.
+    """
     if not settings.database.startswith("sqlite"):
         return {}
     options = {"poolclass": QueuePool, "pool_size": 1, "max_overflow": 0, "hide_parameters": True}
@@ -94,9 +101,10 @@ def further_engines(settings: Settings) -> dict[str, Any]:
 
 
 def upgrade(settings: Settings) -> None:
-    """Bring the schema to the newest version, within `alone`; a filled SQLite file is copied first.
+    """Migrate the schema to the newest revision.
 
-    Raises CannotStart, before anything is copied, for a schema that this version does not know.
+    A non-empty SQLite file is copied first. The caller holds `startup_lock`. Raise CannotStart, before anything is
+    copied, for an unknown revision.
     """
     _make_private_file()
     present = _current_revision()
@@ -105,14 +113,17 @@ def upgrade(settings: Settings) -> None:
     if present is not None and not is_known(present):
         raise CannotStart(_newer_sentence(settings, present), status=2)
     if db.engine.dialect.name == "sqlite":
-        # One of each revision: starts that fail again and again add none.
+        # One per revision: repeated failing starts add none.
         create_safety_backup(settings, "migration", keep=1)
     flask_migrate.upgrade(directory=str(MIGRATIONS))
 
 
 @contextmanager
 def startup_lock() -> Iterator[None]:
-    """Have other processes that start on the same database wait, who would migrate and fill it too."""
+    """Make other processes wait that start on the same database.
+
+    They would migrate and fill it as well.
+    """
     if db.engine.dialect.name == "sqlite":
         with file_lock(current_app.extensions["duplistatus.settings"].data_dir / START_LOCK_NAME):
             yield
@@ -126,15 +137,18 @@ def startup_lock() -> Iterator[None]:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
-    """Turn troubles with the database's file or server into one sentence. Raises CannotStart."""
+def readable_errors() -> Iterator[None]:
+    """Replace errors of the database's file or server by one sentence.
+
+    Raise CannotStart.
+    """
     try:
         yield
     except (DBAPIError, sqlite3.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
         if isinstance(cause, sqlite3.Error):
             code = getattr(cause, "sqlite_errorcode", 0) & 0xFF
-            if code not in PASSING_TROUBLES | DAMAGES:
+            if code not in TEMPORARY_ERRORS | DAMAGES:
                 raise
             name, status = f"file {db.engine.url.database}", 2 if code in DAMAGES else 1
             advice = " (see docs/recovery.md for restoring a backup)" if code in DAMAGES else ""
@@ -147,28 +161,28 @@ def explained() -> Iterator[None]:
 
 
 def _is_unreachable(cause: BaseException | None) -> bool:
-    """Whether PostgreSQL could not be reached at all: then there is no state that it could tell."""
+    """Whether PostgreSQL could not be reached, so that its state is unknown."""
     return type(cause).__name__ == "OperationalError" and getattr(cause, "sqlstate", None) is None
 
 
-def hold(app: Flask, settings: Settings) -> None:
-    """Show other processes, until the application is closed, that this one has the database open.
+def mark_open(app: Flask, settings: Settings) -> None:
+    """Mark the database as open for other processes, until the application is closed.
 
-    The first of them removes what killed processes left behind. Raises CannotStart while a restore replaces the file.
+    The first process removes files that killed processes left. Raise CannotStart while a restore replaces the file.
     """
     handle = os.open(settings.data_dir / SERVING_LOCK, LOCK_FLAGS, 0o644)
     app.extensions[SERVING_LOCK] = weakref.finalize(app, os.close, handle)
-    if _take(handle, fcntl.LOCK_EX):
-        _remove_left_files(settings)
-    # Another one that starts at this moment may be alone for an instant, to do the same.
+    if _try_lock(handle, fcntl.LOCK_EX):
+        _remove_stale_files(settings)
+    # Another process that starts now may hold the exclusive lock for a moment, to do the same.
     for _turn in range(100):
-        if _take(handle, fcntl.LOCK_SH):
+        if _try_lock(handle, fcntl.LOCK_SH):
             return
         time.sleep(0.1)
     raise CannotStart("a backup is being restored; start again when it is finished")
 
 
-def _take(handle: int, kind: int) -> bool:
+def _try_lock(handle: int, kind: int) -> bool:
     try:
         fcntl.flock(handle, kind | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -176,8 +190,11 @@ def _take(handle: int, kind: int) -> bool:
     return True
 
 
-def _remove_left_files(settings: Settings) -> None:
-    """Remove what a backup or a restore of a killed process left half done: nobody else is running."""
+def _remove_stale_files(settings: Settings) -> None:
+    """Remove incomplete files of a backup or restore of a killed process.
+
+    No other process runs.
+    """
     drafts = (folder.glob(f"*{DRAFT}*") for folder in (settings.data_dir, settings.data_dir / COPIES))
     left = [*(settings.data_dir / TEMPORARY).glob("*"), *chain(*drafts)]
     for path in left:
@@ -190,11 +207,14 @@ def _remove_left_files(settings: Settings) -> None:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep servers and other commands off a data folder. Raises CannotStart where one has its database open."""
+def exclusive_access(folder: Path) -> Iterator[None]:
+    """Keep servers and other commands out of a data directory.
+
+    Raise CannotStart if its database is open.
+    """
     handle = os.open(folder / SERVING_LOCK, LOCK_FLAGS, 0o644)
     try:
-        if not _take(handle, fcntl.LOCK_EX):
+        if not _try_lock(handle, fcntl.LOCK_EX):
             raise CannotStart(f"duplistatus runs on {folder}: stop it first")
         yield
     finally:
@@ -202,30 +222,33 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def close(app: Flask, *, is_quiet: bool = False) -> None:
-    """Let go of the database. Say `is_quiet` where no other thread can be using it any more.
+    """Close the database. `is_quiet` means that no other thread can be using it.
 
-    The last connection of all folds what was written into the file of SQLite, and removes what lay beside it.
+    The last connection of SQLite writes the write-ahead log into the file and removes the log.
     """
     close_connections(app, is_quiet=is_quiet)
     if is_quiet:
-        fold_in(app, timeout_s=5)
+        checkpoint(app, timeout_s=5)
     if SERVING_LOCK in app.extensions:
         app.extensions[SERVING_LOCK]()
 
 
 def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
-    """Close the connections that are not in use; the next use opens new ones. See `close`."""
+    """Close the connections that are not in use; the next use opens new ones.
+
+    See `close`.
+    """
     with app.app_context():
         db.session.remove()
         cache = app.extensions.pop("duplistatus.cache", None)
-        if cache is not None and is_quiet:  # else a thread may be using it, and it closes when that is done
+        if cache is not None and is_quiet:  # else a thread may be using it; it closes when that thread is done
             cache.close()
         for engine in db.engines.values():
             engine.dispose()
 
 
-def fold_in(app: Flask, *, timeout_s: float) -> None:
-    """Write what lies in the write-ahead log of SQLite into the file, also where somebody else keeps that open."""
+def checkpoint(app: Flask, *, timeout_s: float) -> None:
+    """Checkpoint SQLite's write-ahead log, even if another process uses the file."""
     with app.app_context():
         url = db.engine.url
     if url.get_backend_name() != "sqlite":
@@ -233,17 +256,18 @@ def fold_in(app: Flask, *, timeout_s: float) -> None:
     turn = file_lock(app.extensions["duplistatus.settings"].data_dir / CLOSING_LOCK)
     try:
         existing = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
-        # Two processes that close at one moment would each take the other for one that still works with the database.
+        # Two processes that close at the same time would each see the other one as still using the database.
         with turn, closing(sqlite3.connect(existing, uri=True, timeout=timeout_s)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except (sqlite3.Error, OSError) as error:  # all is safe in the log, and the next start reads it
+    except (sqlite3.Error, OSError) as error:  # nothing is lost: the next start reads the log
         log.warning("the database could not be optimized at shutdown: %s", error)
 
 
 def create_safety_backup(settings: Settings, reason: str, *, keep: int | None = None) -> Path | None:
-    """Make a safety backup of a filled SQLite database; None when there is nothing to lose.
+    """Make a safety backup of a non-empty SQLite database.
 
-    Of each revision of the schema the newest `keep` are kept. Raises CannotStart where the disk has no room.
+    None if there is nothing to back up. The newest `keep` of each revision are kept. Raise CannotStart if the disk is
+    full.
     """
     source = Path(db.engine.url.database or "")
     if not source.is_file() or not inspect(db.engine).get_table_names():
@@ -263,7 +287,10 @@ def has_room_for(source: Path, folder: Path) -> bool:
 
 
 def keep_copy(source: Path, folder: Path, kind: str, now: datetime, keep: int) -> Path:
-    """Copy a database into a folder of safety backups, and delete all but the newest of this kind and revision."""
+    """Copy a database into a folder of safety backups.
+
+    Delete all but the newest of this kind and revision.
+    """
     stamp = f"{now.astimezone(UTC):{STAMP}}"
     draft = folder / f"{source.stem}-{kind}-{stamp}{DRAFT}"
     copy_database(source, draft)
@@ -285,7 +312,10 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def revision_of(path: Path) -> str | None:
-    """The revision of the schema in a SQLite file that nobody writes to; None where it tells none."""
+    """Return the schema revision of a SQLite file that nobody writes to.
+
+    None if it has none.
+    """
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as connection:
             [(revision,)] = connection.execute("SELECT version_num FROM alembic_version LIMIT 2")
@@ -295,7 +325,7 @@ def revision_of(path: Path) -> str | None:
 
 
 def is_known(revision: str) -> bool:
-    """Whether this version has the migration that leads to a revision."""
+    """Whether this version has the migration for a revision."""
     return revision in {script.revision for script in _scripts().walk_revisions()}
 
 
@@ -308,7 +338,10 @@ def _newer_sentence(settings: Settings, present: str) -> str:
 
 
 def _make_private_file() -> None:
-    """Make the SQLite file before SQLite does it: others on the machine could read what that makes."""
+    """Create the SQLite file with private permissions.
+
+    SQLite would make it readable for others.
+    """
     path = Path(db.engine.url.database or "")
     if db.engine.dialect.name == "sqlite" and path.name and not path.exists():
         path.touch(mode=0o600)
@@ -327,15 +360,15 @@ def _scripts() -> ScriptDirectory:
     return ScriptDirectory.from_config(current_app.extensions["migrate"].migrate.get_config(str(MIGRATIONS)))
 
 
-# Whether the tables of the database have the columns that the models know.
+# Comparison of the tables with the models
 #
-# The number of the newest migration alone does not say so: a migration may have been changed after it ran.
+# The revision alone is not enough: a migration may have been changed after it ran.
 
 DIFFERENCES_NAMED = 5
 
 
 def find_differences(connection: Connection) -> list[str]:
-    """Return what a program of this version would stumble over, such as `jobs.note is missing`."""
+    """Return what would break this version, such as `jobs.note is missing`."""
     inspector = inspect(connection)
     present = set(inspector.get_table_names())
     found: list[str] = []
@@ -348,13 +381,13 @@ def find_differences(connection: Connection) -> list[str]:
 
 
 def name_differences(differences: list[str]) -> str:
-    """Return the first of some differences, and how many more there are."""
+    """Return the first difference, and the number of the others."""
     more = len(differences) - DIFFERENCES_NAMED
     return ", ".join(differences[:DIFFERENCES_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def log_differences() -> bool:
-    """Say in the log that the columns differ from the models; returns whether they do."""
+    """Log differences between the tables and the models; return whether there are any."""
     with db.engine.connect() as connection:
         differences = find_differences(connection)
     if differences:
@@ -367,7 +400,7 @@ def log_differences() -> bool:
 
 
 def _own_tables() -> list[Table]:
-    """Return the tables of our models; plugins look after theirs themselves."""
+    """Return the tables of our models; plugins check their own."""
     own = {mapper.class_ for mapper in Base.registry.mappers if mapper.class_.__module__.startswith("app.")}
     return sorted((model.__table__ for model in own), key=lambda table: table.name)
 
@@ -379,6 +412,6 @@ def _differences(table: Table, present: Mapping[str, Mapping[str, Any]]) -> Iter
         elif column.nullable and not present[column.name]["nullable"]:
             yield f"{table.name}.{column.name} is NOT NULL"
     for name, known in present.items():
-        # It would refuse every new row.
+        # Every insert would fail.
         if name not in table.columns and not known["nullable"] and known["default"] is None:
             yield f"{table.name}.{name} is unknown and NOT NULL"

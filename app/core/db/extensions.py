@@ -1,4 +1,7 @@
-"""Extensions, made unbound here and bound in the factory, so that importing a model needs no application."""
+"""Extensions, created unbound here and bound in the factory.
+
+So models can be imported without an application.
+"""
 
 import sqlite3
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,7 +18,7 @@ from sqlalchemy.orm import DeclarativeBase
 
 from app.plugin.errors import Forbidden
 
-# The name of the engine with the one connection for writing.
+# Name of the engine with the one connection for writing.
 WRITER = "writer"
 
 NAMING = {
@@ -28,21 +31,21 @@ NAMING = {
 
 
 class Base(DeclarativeBase):
-    """Root of all models. Constraints get names, so that migrations can speak of them."""
+    """Root of all models. Constraints get names, so that migrations can refer to them."""
 
     metadata = MetaData(naming_convention=NAMING)
 
 
 class QuietLoginManager(LoginManager):
-    """Flask-Login without its remember-me cookie, whose hook would load the session at every open request.
+    """Flask-Login without its remember-me cookie.
 
-    A cookie of that name, which only a stranger can have made, is not even looked at: checking it needs a signing key,
-    and we have none since sessions are kept on the server.
+    Its hook would load the session in every public request. A cookie of that name can only be forged and is ignored:
+    checking it needs a signing key, which we do not have since sessions are stored on the server.
     """
 
     def __init__(self) -> None:
         super().__init__()
-        self.session_protection = None  # an address that changes on the train signs nobody out
+        self.session_protection = None  # a changing address, as on a train, signs nobody out
 
     def _update_remember_cookie(self, response: Response) -> Response:
         return response
@@ -52,14 +55,20 @@ class QuietLoginManager(LoginManager):
 
 
 class SessionCsrf(CSRFProtect):
-    """Flask-WTF's protection with the token of our session, one for API and pages, in place of its signed ones."""
+    """Flask-WTF's protection with the token of our session.
+
+    For API and pages, in place of its signed tokens.
+    """
 
     def sent_token(self) -> str | None:
-        """The token that came with the request: in the header, else in the form's field."""
+        """Return the token of the request: from the header, else from the form."""
         return request.headers.get("X-CSRF-Token") or self._get_csrf_token()
 
     def protect(self, apply_exemptions: bool = False) -> None:
-        """Refuse a changing request without the session's token; afterwards forms need not check again."""
+        """Reject a changing request without the session's token.
+
+        Forms need not check again.
+        """
         if request.method not in ("GET", "HEAD", "OPTIONS", "TRACE"):
             own: Any = session  # ours, of app.accounts.sessions
             if not own.accepts_token(self.sent_token()):
@@ -68,24 +77,24 @@ class SessionCsrf(CSRFProtect):
 
 
 class RoutedSession(Session):
-    """Sends a writing transaction over the one connection that writes, where the database has such a thing.
+    """Uses the one writing connection of SQLite for writing transactions.
 
-    A SQLite connection forgets the pages it has read when another one commits, so writers that take turns on eight
-    connections read everything anew each time; that took a fifth of the rate of uploads.
+    A SQLite connection drops its page cache when another one commits, so writers that alternate on eight connections
+    read everything again each time; that cost a fifth of the rate of uploads.
     """
 
     def get_bind(self, *args: Any, **kwargs: Any) -> Engine | Connection:
-        """The engine for a statement."""
+        """Return the engine for a statement."""
         writer = db.engines.get(WRITER) if self.info.get("writes") else None
         return writer or super().get_bind(*args, **kwargs)
 
 
-# Objects stay readable after a commit: services return what they stored, and no second query fetches it again.
+# Objects stay readable after a commit: services return what they stored, without a second query.
 db = SQLAlchemy(model_class=Base, session_options={"class_": RoutedSession, "expire_on_commit": False})
 if TYPE_CHECKING:
 
     class Model(Base):
-        """What the type checker sees of `db.Model`, which is made at run time."""
+        """What the type checker sees of `db.Model`, which is created at run time."""
 
         __abstract__ = True
         __table__: ClassVar[Table]
@@ -99,7 +108,7 @@ babel = Babel()
 
 @event.listens_for(Engine, "connect")
 def prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
-    """Set what SQLite keeps per connection, and take BEGIN into our own hands."""
+    """Set SQLite's settings of a connection, and disable automatic BEGIN."""
     if not isinstance(connection, sqlite3.Connection):
         return
     connection.isolation_level = None
@@ -109,15 +118,18 @@ def prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     cursor.execute("PRAGMA synchronous = NORMAL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.execute("PRAGMA temp_store = MEMORY")
-    # A checkpoint waits for the disk: one for each 16 MB written instead of each 4.
+    # A checkpoint waits for the disk: one per 16 MB written instead of per 4 MB.
     cursor.execute("PRAGMA wal_autocheckpoint = 4000")
-    cursor.execute("PRAGMA cache_size = -2000")  # for each connection; the system keeps the file in memory anyway
+    cursor.execute("PRAGMA cache_size = -2000")  # per connection; the system caches the file anyway
     cursor.close()
 
 
 @event.listens_for(Engine, "begin")
 def begin_sqlite(connection: Connection) -> None:
-    """Start a writing transaction with the write lock, so that two writers queue instead of failing half way."""
+    """Begin a writing transaction with the write lock.
+
+    So two writers queue instead of failing half-way.
+    """
     if connection.dialect.name == "sqlite":
         options = connection.get_execution_options()
         if "wait_s" in options:

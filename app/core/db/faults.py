@@ -1,6 +1,6 @@
-"""What an error of the database says about its state: out of reach, locked, damaged, full.
+"""Classification of database errors: unreachable, locked, damaged, full.
 
-A wrong statement or value is a mistake of ours, and says nothing.
+A wrong statement or value is a bug and has no class.
 
 Sources: https://www.sqlite.org/rescode.html and appendix A of PostgreSQL's manual, "PostgreSQL Error Codes".
 """
@@ -17,7 +17,10 @@ from app.core.db.extensions import db
 
 
 class Fault(StrEnum):
-    """A state in which the database cannot be used as it should. The values are words for programs."""
+    """A state in which the database cannot be used properly.
+
+    The values are words for programs.
+    """
 
     UNREACHABLE = "database_unreachable"
     LOCKED = "database_locked"
@@ -28,7 +31,7 @@ class Fault(StrEnum):
     SCHEMA = "schema_differs"
 
 
-# What using the database may raise: SQLAlchemy's own, and those of the connections that we open ourselves.
+# What using the database may raise: errors of SQLAlchemy, and of connections that we open ourselves.
 DATABASE_ERRORS = (sqlalchemy.exc.SQLAlchemyError, sqlite3.Error)
 
 _SQLITE_CODES: Mapping[int, Fault] = {
@@ -46,7 +49,7 @@ _SQLITE_CODES: Mapping[int, Fault] = {
     sqlite3.SQLITE_INTERRUPT: Fault.UNREACHABLE,
     sqlite3.SQLITE_SCHEMA: Fault.SCHEMA,
 }
-# For errors without a code, such as those that Python raises itself.
+# For errors without a code, such as those of Python itself.
 _SQLITE_TEXTS: Mapping[str, Fault] = {
     "is locked": Fault.LOCKED,
     "malformed": Fault.DAMAGED,
@@ -57,7 +60,7 @@ _SQLITE_TEXTS: Mapping[str, Fault] = {
     "disk I/O error": Fault.DISK_ERROR,
     "unable to open": Fault.UNREACHABLE,
 }
-# The beginning of a SQLSTATE; the longest one counts.
+# Prefixes of a SQLSTATE; the longest match counts.
 _SQL_STATES: Mapping[str, Fault] = {
     "08": Fault.UNREACHABLE,
     "25006": Fault.READ_ONLY,
@@ -75,8 +78,11 @@ _MISSING_TEXT = re.compile("no such table|no such column|has no column named")
 
 
 def fault_of(error: BaseException) -> Fault | None:
-    """Return the state that an error tells of; None where the statement or its values are wrong."""
-    if isinstance(error, sqlalchemy.exc.TimeoutError):  # no connection became free, or no turn to write came
+    """Return the state that an error reports.
+
+    None if the statement or its values are wrong.
+    """
+    if isinstance(error, sqlalchemy.exc.TimeoutError):  # no connection or no turn to write became free in time
         return Fault.LOCKED
     original = getattr(error, "orig", None) or error
     if isinstance(original, sqlite3.Error):
@@ -92,7 +98,10 @@ def fault_of(error: BaseException) -> Fault | None:
 
 
 def describe(error: BaseException) -> str:
-    """Return the database's own words for an error: one line, without statement and values."""
+    """Return the database's message of an error in one line.
+
+    Without statement and values.
+    """
     text = str(getattr(error, "orig", None) or error).strip()
     return text.splitlines()[0] if text else type(error).__name__
 
@@ -110,7 +119,10 @@ def _fault_of_sqlite(error: sqlite3.Error) -> Fault | None:
 
 
 def _fault_of_missing(text: str) -> Fault | None:
-    """A table or column that the models know is missing in the database; any other one is a wrong statement."""
+    """Return MISSING if a table or column of the models does not exist.
+
+    None for any other name.
+    """
     return Fault.SCHEMA if _known_names() & set(re.findall(r"\w+", text.splitlines()[0])) else None
 
 

@@ -1,4 +1,4 @@
-"""The one way to write: a lock, a transaction, a commit at the end."""
+"""Writing transactions: lock, transaction, and one commit at the end."""
 
 import threading
 import time
@@ -16,29 +16,30 @@ from app.core.db.cache import forget_state
 from app.core.db.extensions import db
 from app.plugin import AppError
 
-# SQLite admits one writer. Waiting for a lock of our own is fair and immediate; SQLite's busy handler sleeps and polls.
+# SQLite admits one writer. Waiting for our own lock is fair and immediate; SQLite's busy handler sleeps and polls.
 _write_lock = threading.RLock()
-# How long one request waits until it may write; reports, which nobody sends again, and scheduled work wait longer.
+# Longest wait of a request for its turn to write; reports, which are not sent again, and scheduled work wait longer.
 REQUEST_WAIT_S, LONGEST_WAIT_S = 5.0, 30.0
-# A request whose time is over, since it waited for its turn or worked for long, still waits for others to end.
+# Wait of a request that has used up its time, by waiting or working.
 LEAST_WAIT_S = 1.0
-# In the environment of a request: when it had come, in seconds of `time.monotonic`.
+# Key in the WSGI environment: when the request arrived, in seconds of `time.monotonic`.
 ARRIVED = "duplistatus.arrived_s"
-# "We write now" among the advisory locks of PostgreSQL: what the lock above is for SQLite, but for all processes.
+# Key of writing among the advisory locks of PostgreSQL: like the lock above, but for all processes.
 WRITE_LOCK = 0x6475706D
 EXCLUSIVE_LOCK = select(func.pg_advisory_xact_lock(WRITE_LOCK))
 SHARED_LOCK = select(func.pg_advisory_xact_lock_shared(WRITE_LOCK))
-# Settings that this transaction has written: what is cached does not know them until the commit.
+# Settings that this transaction has written; the cache does not contain them before the commit.
 WRITTEN = "written_settings"
 
 
 @contextmanager
 def writing(*, is_small: bool = False) -> Iterator[Session]:
-    """Give the session within a writing transaction; commit at the end, roll back when something is raised.
+    """Yield the session within a writing transaction.
 
-    Nested use joins the outer transaction, which alone commits. Transactions take turns, so that what one has read
-    holds until it writes, and no two wait for each other's rows. On PostgreSQL small ones go side by side: those that
-    add rows and change no more than one job. Raises DatabaseTimeout.
+    Commit at the end, roll back on an error. Nested use joins the outer transaction, which alone commits.
+    Transactions run one after another, so that what one has read stays valid until it writes, and no two wait for
+    each other's rows. On PostgreSQL, small ones run in parallel: those that add rows and change at most one job.
+    Raise DatabaseTimeout.
     """
     session = db.session()
     if session.info.get("writes"):
@@ -46,7 +47,7 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
         return
     with exclusive_writer():
         if session.in_transaction():
-            session.commit()  # a reading transaction cannot be turned into a writing one
+            session.commit()  # a reading transaction cannot become a writing one
         session.info["writes"] = True
         try:
             connection = session.connection(execution_options={"writes": True, "wait_s": _longest_wait_s()})
@@ -64,16 +65,19 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
 
 
 def renew_lock() -> None:
-    """Have a lock of this process's own, after a fork: a thread of the parent may have held the other one."""
+    """Create a new lock in a forked process.
+
+    A thread of the parent may hold the inherited one.
+    """
     global _write_lock
     _write_lock = threading.RLock()
 
 
 @contextmanager
 def exclusive_writer(within_s: float | None = None) -> Iterator[None]:
-    """Have this thread alone write to a SQLite file for a while; on PostgreSQL nobody is held back.
+    """Let only this thread write to a SQLite file; on PostgreSQL nothing is locked.
 
-    Raises DatabaseTimeout where others do not let go of it for `within_s`, or for as long as may be waited.
+    Raise DatabaseTimeout if others do not release the lock within `within_s`, or within the longest wait.
     """
     if db.engine.dialect.name != "sqlite":
         yield
@@ -87,12 +91,15 @@ def exclusive_writer(within_s: float | None = None) -> Iterator[None]:
 
 
 def wait_longer() -> None:
-    """Let this request wait until it may write for as long as a report may."""
+    """Let this request wait for its turn to write as long as a report may."""
     g.waits_longer = True
 
 
 def _longest_wait_s() -> float:
-    """How long may be waited now: a request has its time from when it came, also where it waited for a thread."""
+    """Return the longest wait from now.
+
+    A request's time starts when it arrives, not when a thread takes it.
+    """
     if not has_request_context():
         return LONGEST_WAIT_S
     ends_at: float = request.environ.setdefault(ARRIVED, time.monotonic())
@@ -101,20 +108,20 @@ def _longest_wait_s() -> float:
 
 
 def insert_for(dialect: str) -> Callable[[Any], Any]:
-    """The insert statement of a database that knows ON CONFLICT; both of ours do, each in its own words."""
+    """Return the insert statement of a dialect, which supports ON CONFLICT."""
     return sqlite.insert if dialect == "sqlite" else postgresql.insert
 
 
-# Large deletions in small steps: uploads get their turn between two of them, and never wait for the whole.
+# Large deletions in small steps, so that uploads can write in between
 
-# The lock of writers is not fair: whoever lets go of it and takes it at once would keep the others out.
+# The lock of writers is not fair: a thread that releases it and takes it again at once would keep out the others.
 LEAST_PAUSE_S = 0.002
 
 
 def run_in_batches(delete_some: Callable[[], int]) -> int:
-    """Repeat a short writing transaction until it finds nothing more to do; returns how much it did in all.
+    """Repeat a short writing transaction until it finds no more rows.
 
-    Others have the database for as long as each step took.
+    Return the total number. Pauses after each step for as long as the step took.
     """
     total = 0
     while True:
@@ -126,14 +133,17 @@ def run_in_batches(delete_some: Callable[[], int]) -> int:
         time.sleep(max(time.monotonic() - began, LEAST_PAUSE_S))
 
 
-# Looking for a part of a text in the database, whatever its case.
+# Searching for a part of a text, ignoring case
 
-# SQLite refuses patterns of more than 50,000 bytes, and long ones make it slow.
+# SQLite rejects patterns of more than 50,000 bytes, and long ones are slow.
 LONGEST_SEARCH = 255
 
 
 def holds(text: str, *columns: Any) -> ColumnElement[bool]:
-    """The condition that one of the columns holds a text. Raises AppError for a text that is too long."""
+    """Return the condition that one of the columns contains a text.
+
+    Raise AppError for an overlong text.
+    """
     if len(text) > LONGEST_SEARCH:
         raise AppError(f"search: at most {LONGEST_SEARCH} characters")
     return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))

@@ -16,27 +16,27 @@ from sqlalchemy.types import TypeDecorator
 from app.core.instants import from_milliseconds, to_milliseconds
 from app.plugin import AppError
 
-# Of what a browser or a program calls itself.
+# Maximum length of a user agent.
 USER_AGENT_LENGTH = 512
-# Rows and queries of which only the reader of the query knows the columns.
+# Rows and queries whose columns are known only to the caller.
 AnyRow = Row[*tuple[Any, ...]]
 AnySelect = Select[*tuple[Any, ...]]
 
-# SQLite counts rows by itself only in a column declared INTEGER; PostgreSQL needs the wide type.
+# SQLite numbers rows automatically only in a column declared INTEGER; PostgreSQL needs the wide type.
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 
 class TextTooLong(AppError, DontWrapMixin):
-    """A text is longer than its column; says so by the name of the column."""
+    """A text is longer than its column; the message names the column."""
 
     def __init__(self, field: str, length: int) -> None:
         super().__init__(f"{field}: must not be longer than {length} characters")
 
 
 class Bounded(TypeDecorator[str]):
-    """A text of so many characters at most, on SQLite too, which would store any.
+    """A text with a maximum length, also on SQLite, which would store any.
 
-    Storing a longer one raises TextTooLong. To look for one is no error: there is none.
+    Storing a longer one raises TextTooLong. Searching for one is no error: there is none.
     """
 
     impl = String
@@ -59,7 +59,10 @@ class Bounded(TypeDecorator[str]):
 
 
 class Recorded(TypeDecorator[str]):
-    """A text from outside that is only recorded: what is too long is cut, and never a reason to refuse anything."""
+    """A text from outside that is only recorded.
+
+    An overlong one is truncated, never rejected.
+    """
 
     impl = String
     cache_ok = True
@@ -74,7 +77,7 @@ class Recorded(TypeDecorator[str]):
 
 
 class RecordedText(Recorded):
-    """The same in a column without a length of its own."""
+    """The same in a column without a maximum length."""
 
     impl = Text
     cache_ok = True
@@ -86,7 +89,7 @@ class RecordedText(Recorded):
 
 @event.listens_for(Column, "after_parent_attach")
 def name_field(column: Column[Any], _table: Any) -> None:
-    """Let a bounded text know the name of its column."""
+    """Set the name of the column in a bounded text type."""
     if isinstance(column.type, Bounded):
         column.type.field = column.name
 
@@ -94,8 +97,8 @@ def name_field(column: Column[Any], _table: Any) -> None:
 class Instant(TypeDecorator[datetime]):
     """An aware UTC datetime, stored as milliseconds since 1970.
 
-    A number is the same on both databases, compares and groups by day without date functions, takes 6 bytes
-    instead of 26 in SQLite, and cannot lose its zone.
+    A number is the same on both databases, compares and groups by day without date functions, takes 6 bytes instead
+    of 26 in SQLite, and cannot lose its zone.
     """
 
     impl = BigInteger
@@ -141,13 +144,19 @@ class Json(TypeDecorator[Any]):
 
 
 class VersionTimes(TypeDecorator[tuple[str, ...]]):
-    """Times of restorable versions as ISO texts in Python, stored as four bytes each: whole seconds since 1970."""
+    """Times of restorable versions: ISO texts in Python, four bytes each when stored.
+
+    The bytes are whole seconds since 1970.
+    """
 
     impl = LargeBinary
     cache_ok = True
 
     def process_bind_param(self, value: Iterable[str] | None, dialect: Dialect) -> bytes | None:
-        """Store; an empty list is NULL. Times outside 1970 to 2106 do not exist for a backup and are left out."""
+        """Store; an empty list is NULL.
+
+        Times outside 1970 to 2106 do not exist for a backup and are left out.
+        """
         return pack_times(value or ()) or None
 
     def process_result_value(self, value: bytes | None, dialect: Dialect) -> tuple[str, ...]:

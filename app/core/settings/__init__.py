@@ -1,1 +1,1 @@
-"""Settings that people change while the program runs."""
+"""Settings that users change at run time."""

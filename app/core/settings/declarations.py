@@ -1,6 +1,6 @@
-"""What each stored setting may hold: one declaration, for whoever changes it and for a backup that is restored.
+"""Valid values of each stored setting, used for changes and for restored backups.
 
-`configuration.save` refuses any other value, so a form or an endpoint cannot store what a restore would refuse.
+`store.save` rejects any other value, so a form or an endpoint cannot store what a restore would reject.
 """
 
 import ipaddress
@@ -20,7 +20,7 @@ from app.plugin import AppError
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 from app.sharing.badge import LONGEST_LABEL
 
-# 0 hours: never. 0 days and 0 runs: without end.
+# 0 hours: never. 0 days and 0 runs: unlimited.
 LONGEST_HOURS = 24 * 366
 AUDIT_DAYS = (30, 365)
 RUN_DAYS, RUN_COUNT, DELIVERY_DAYS, LOG_DAYS = (0, 36_500), (0, 1_000_000), (1, 3_650), (0, 3_650)
@@ -29,26 +29,26 @@ VERSION_HOURS = (6, 12, 24)
 LONGEST_URL, LONGEST_TITLE = 500, 80
 # MiB of free disk space.
 FREE_SPACE_MIB = (0, 100_000_000)
-# Of the pings to an external monitor.
+# Interval of the pings to an external monitor.
 PING_MINUTES, LONGEST_PING_URL = (1, 1440), 2000
 MOST_BADGES, MOST_NETWORKS = 200, 500
 SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,63}")
 DIGEST_PERIODS = ("off", WEEKLY, MONTHLY)
-# Limits of what counts as unusual.
+# Limits of unusual values.
 LEAST_RUNS, DEVIATIONS, TIMES, PERCENT = (3, 30), (1, 100), (1.1, 1000), (1, 1000)
-# With time zones and waits added, instants of these years are still dates.
+# With time zones and waits added, instants of these years are still valid dates.
 YEARS = range(1970, 9990)
 
 
 class Exact(Schema):
-    """An object without further keys; what it leaves out is as by default."""
+    """An object without unknown keys; missing ones have their default."""
 
     class Meta:
         unknown = RAISE
 
 
 class Flag(fields.Boolean):
-    """True or false, and none of the words that stand for them in forms."""
+    """A boolean; the words for it in forms are rejected."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if type(value) is not bool:
@@ -57,7 +57,7 @@ class Flag(fields.Boolean):
 
 
 class Number(fields.Float):
-    """A number, no text that looks like one."""
+    """A number; text is rejected."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if type(value) not in (int, float):
@@ -66,7 +66,7 @@ class Number(fields.Float):
 
 
 class Whole(fields.Integer):
-    """A whole number, no text that looks like one."""
+    """A whole number; text is rejected."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if type(value) is not int:
@@ -80,7 +80,10 @@ def whole(least: int, most: int | None = None) -> Whole:
 
 
 def check_instant(text: str) -> None:
-    """Refuse what is no instant with an offset, or one with which nobody could reckon. Raises ValidationError."""
+    """Reject anything but an instant with an offset.
+
+    It must be in a range that allows arithmetic. Raise ValidationError.
+    """
     try:
         instant = datetime.fromisoformat(text)
     except ValueError as error:
@@ -90,7 +93,7 @@ def check_instant(text: str) -> None:
 
 
 def check_network(text: str) -> None:
-    """Refuse what is neither an address nor a network. Raises ValidationError."""
+    """Reject anything but an address or a network. Raise ValidationError."""
     try:
         ipaddress.ip_network(text, strict=False)
     except ValueError as error:
@@ -98,7 +101,7 @@ def check_network(text: str) -> None:
 
 
 def check_time(text: str) -> None:
-    """Refuse what is no time of day. Raises ValidationError."""
+    """Reject anything but a time of day. Raise ValidationError."""
     try:
         read_time(text)
     except ValueError as error:
@@ -106,7 +109,10 @@ def check_time(text: str) -> None:
 
 
 def check_public_url(url: str) -> None:
-    """Refuse what leads nowhere or tells too much; blank is fine. Raises ValidationError."""
+    """Reject an invalid URL and one with credentials; blank is valid.
+
+    Raise ValidationError.
+    """
     try:
         parts = urlsplit(url)
         has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
@@ -133,7 +139,7 @@ def _check_backup_schedule(stored: dict[str, Any]) -> None:
 
 
 class TemplateValue(Exact):
-    """One template; a part that is absent is ours."""
+    """One template; missing parts are the default."""
 
     title = fields.String()
     message = fields.String()
@@ -142,7 +148,10 @@ class TemplateValue(Exact):
 
 
 class TemplatesValue(Exact):
-    """Templates by kind, each replaced as a whole, and the language of dates and numbers."""
+    """Templates by kind, and the language of dates and numbers.
+
+    Each template is replaced as a whole.
+    """
 
     language = fields.String(validate=validate.OneOf(tuple(LANGUAGES)))
     success = fields.Nested(TemplateValue)
@@ -154,21 +163,21 @@ class TemplatesValue(Exact):
 
 
 class SilenceValue(Exact):
-    """When people were notified of a silence, and since when it lasts."""
+    """When users were notified that no reports arrive, and since when."""
 
     at = fields.String(required=True, validate=check_instant)
     since = fields.String(required=True, validate=check_instant)
 
 
 class TaskValue(Exact):
-    """When a task runs, and whether."""
+    """When a task runs, and whether it is enabled."""
 
     cronExpression = fields.String(validate=_check_crontab)
     enabled = Flag()
 
 
 class SummaryValue(Exact):
-    """The plan of the daily summary."""
+    """The schedule of the daily summary."""
 
     enabled = Flag()
     time = fields.String(validate=check_time)
@@ -177,7 +186,7 @@ class SummaryValue(Exact):
 
 
 class DigestValue(Exact):
-    """The plan of the digest."""
+    """The schedule of the digest."""
 
     period = fields.String(validate=validate.OneOf(DIGEST_PERIODS))
     time = fields.String(validate=check_time)
@@ -197,7 +206,7 @@ class BadgeValue(Exact):
 
 
 class StatusPageValue(Exact):
-    """What the public status page shows."""
+    """Content of the public status page."""
 
     slug = fields.String(validate=validate.Regexp(r"[A-Za-z0-9_-]{0,128}\Z"))
     is_enabled = Flag()
@@ -209,7 +218,7 @@ class StatusPageValue(Exact):
 
 
 class LimitsValue(Exact):
-    """From when on a figure counts as unusual."""
+    """Thresholds of unusual values."""
 
     is_enabled = Flag()
     tells = Flag()
@@ -220,7 +229,7 @@ class LimitsValue(Exact):
 
 
 class VersionCheckValue(Exact):
-    """How newer versions of Duplicati are looked for."""
+    """How newer versions of Duplicati are looked up."""
 
     is_enabled = Flag()
     every_hours = Whole(validate=validate.OneOf(VERSION_HOURS))
@@ -228,7 +237,7 @@ class VersionCheckValue(Exact):
 
 
 class NewestVersionsValue(Exact):
-    """Which versions of Duplicati are the newest."""
+    """The newest versions of Duplicati."""
 
     versions = fields.Dict(keys=fields.String(), values=fields.String())
     checked_at = fields.String(validate=check_instant)
@@ -236,21 +245,21 @@ class NewestVersionsValue(Exact):
 
 
 class TaskChangeValue(Exact):
-    """A task that was stopped or started by hand, and what its settings were then."""
+    """A task that was stopped or started manually, with its settings at that time."""
 
     isOn = Flag(required=True)
     planned = fields.Tuple((fields.String(), Flag()), required=True)
 
 
 class IntegrityFailureValue(Exact):
-    """What the newest check of the database file found."""
+    """Result of the latest check of the database file."""
 
     at = fields.String(required=True, validate=check_instant)
     damage = fields.String(required=True)
 
 
 class ExternalMonitorValue(Exact):
-    """Where pings go while everything works; the token is encrypted."""
+    """External monitor that is pinged while everything works; the token is encrypted."""
 
     is_enabled = Flag()
     url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
@@ -260,7 +269,7 @@ class ExternalMonitorValue(Exact):
 
 
 class PingValue(Exact):
-    """How the newest ping went."""
+    """Result of the latest ping."""
 
     sent_at = fields.String(validate=check_instant)
     good_at = fields.String(allow_none=True, validate=check_instant)
@@ -325,7 +334,10 @@ DECLARED: dict[str, fields.Field[Any]] = {
 
 
 def check(name: str, value: object) -> None:
-    """Refuse a value that a setting cannot have. Raises AppError with `field`, and KeyError for an unknown name."""
+    """Reject a value that a setting cannot have.
+
+    Raise AppError with `field`, and KeyError for an unknown name.
+    """
     try:
         DECLARED[name].deserialize(value)
     except ValidationError as error:
@@ -333,11 +345,11 @@ def check(name: str, value: object) -> None:
 
 
 def first_sentence(error: ValidationError) -> str:
-    """Say what is wrong and where, of the first thing that is."""
-    place, told = [], error.normalized_messages()  # type: ignore[no-untyped-call]
-    while isinstance(told, dict):
-        key, told = next(iter(told.items()))
+    """Return the first error with the path of its field."""
+    path, messages = [], error.normalized_messages()  # type: ignore[no-untyped-call]
+    while isinstance(messages, dict):
+        key, messages = next(iter(messages.items()))
         if key not in ("_schema", "value"):
-            place.append(str(key))
-    sentence = " ".join(map(str, told)) if isinstance(told, list) else str(told)
-    return f"{'.'.join(place)}: {sentence}" if place else sentence
+            path.append(str(key))
+    sentence = " ".join(map(str, messages)) if isinstance(messages, list) else str(messages)
+    return f"{'.'.join(path)}: {sentence}" if path else sentence

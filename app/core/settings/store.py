@@ -1,4 +1,7 @@
-"""Settings that people change while the program runs."""
+"""Settings that users change at run time.
+
+Typed names with defaults, stored as JSON values.
+"""
 
 from copy import deepcopy
 from datetime import datetime
@@ -17,7 +20,7 @@ from app.core.settings import declarations
 
 
 class Setting(Model):
-    """One named JSON value; `services.configuration` knows the names, types and defaults."""
+    """One named JSON value."""
 
     __tablename__ = "settings"
 
@@ -26,26 +29,26 @@ class Setting(Model):
     updated_at: Mapped[datetime] = mapped_column(Instant)
 
 
-# Settings that people change while the program runs: typed names with defaults, kept as JSON values.
+# Names and defaults
 
 DEFAULTS: dict[str, Any] = {
     "overdue_tolerance": "2h",
     "notification_frequency": "every_day",
     "notification_templates": None,
     "last_overdue_check_at": None,
-    # Hours after which silence of everybody, and a channel that delivers nothing, are told of; 0: never.
+    # Hours without any report, or without a delivery of a channel, before users are notified; 0: never.
     "silence_hours": 48,
     "channel_failure_hours": 2,
     "destination_full_alarm": True,
-    # What `services.alarms` keeps as long as a silence lasts that people know of.
+    # State of the current notification that no reports arrive; see `app.notifications`.
     "silence_told": None,
     "audit_retention_days": 90,
-    # 0: without end. `services.retention` knows the bounds.
+    # 0: unlimited.
     "run_retention_days": 0,
     "run_retention_count": 0,
     "delivery_retention_days": 90,
     "log_retention_days": 0,
-    # Copies of the database in our own folder: what `domain.backup_times.BackupSchedule` holds.
+    # Backups of the database in our own folder, as a `BackupSchedule`.
     "local_backup_schedule": {},
     "local_backup_failed_at": None,
     "import_declined": False,
@@ -55,42 +58,42 @@ DEFAULTS: dict[str, Any] = {
     # None: as the environment says.
     "upload_max_mib": None,
     "cron_tasks": {},
-    # Tasks that were stopped or started by hand: see `services.task_schedule`.
+    # Tasks that were stopped or started manually; see `app.scheduling.control`.
     "cron_changes_by_hand": {},
     "master_key_fingerprint": None,
-    # Of the signatures of `services.anonymous_sessions`.
+    # Key of the signatures of anonymous sessions; see `app.accounts.sessions`.
     "anonymous_session_key": "",
     "has_default_channels": False,
     "admin_allowlist_enabled": False,
     "admin_allowlist": [],
     "external_allowlist_enabled": False,
     "external_allowlist": [],
-    # When a request came through a proxy on this machine that is not trusted.
+    # When a request arrived through an untrusted proxy on this machine.
     "untrusted_proxy_seen_at": None,
-    # What `services.summary_settings` reads.
+    # The daily summary.
     "daily_summary": {},
     "digest": {},
     "demo_data": False,
     "metrics_enabled": False,
     "metrics_need_key": False,
-    # Dictionaries of what `services.badges.Badge` holds.
+    # Badges as dictionaries; see `app.sharing.badges.Badge`.
     "badges": [],
-    # What `services.status_page.StatusPage` holds; what is not named is as by default.
+    # See `app.sharing.status_page.StatusPage`; missing values are defaults.
     "status_page": {},
-    # Of the work in `services.repairs`.
+    # State of repairs after an update.
     "version_lists_total": None,
-    # What `domain.anomalies.Limits` holds; what is not named is as by default.
+    # Thresholds of unusual values; missing ones are defaults.
     "anomaly_limits": {},
-    # What `services.duplicati_versions` is told, and what it found: off at first, since it asks the internet.
+    # Look-up of Duplicati versions and its result; disabled by default, since it uses the internet.
     "version_check": {},
     "newest_duplicati": {},
-    # When scheduled work began, and what the newest check of the database file found: `services.health`.
+    # When scheduled work began, and the result of the latest check of the database file.
     "jobs_started_at": None,
     "integrity_failure": None,
-    # MiB of free disk space below which people are notified; 0: never. What they know of: `services.health_alarms`.
+    # MiB of free disk space below which users are notified (0: never), and which problems they know of.
     "free_space_mib": 500,
     "health_notified": {},
-    # What `services.external_monitor` is told, and how its newest ping went.
+    # External monitor, and the result of the latest ping.
     "external_monitor": {},
     "external_monitor_ping": {},
     # The newest row whose log is packed densely.
@@ -99,12 +102,18 @@ DEFAULTS: dict[str, Any] = {
 
 
 def get(name: str) -> Any:
-    """The value of a setting, or its default. Raises KeyError for an unknown name."""
+    """Return the value of a setting, or its default.
+
+    Raise KeyError for an unknown name.
+    """
     return get_several(name)[0]
 
 
 def get_several(*names: str) -> list[Any]:
-    """The values of several settings at one look. Raises KeyError for an unknown name."""
+    """Return the values of several settings of one state.
+
+    Raise KeyError for an unknown name.
+    """
     written = db.session.info.get(WRITTEN, {})
     stored = {} if written.keys() >= {*names} else cache().get("settings", _read_all)
     found = (written[name] if name in written else stored.get(name) for name in names)
@@ -113,9 +122,9 @@ def get_several(*names: str) -> list[Any]:
 
 
 def save(name: str, value: Any, *, now: datetime) -> None:
-    """Store a setting as its declaration allows; None goes back to the default.
+    """Store a setting as its declaration allows; None restores the default.
 
-    Raises AppError for any other value, and KeyError for an unknown name.
+    Raise AppError for any other value, and KeyError for an unknown name.
     """
     if value is not None:
         declarations.check(name, value)
@@ -123,14 +132,17 @@ def save(name: str, value: Any, *, now: datetime) -> None:
 
 
 def put(name: str, value: Any, *, now: datetime) -> None:
-    """Store a setting as it is given; None goes back to the default. Raises KeyError for an unknown name."""
+    """Store a setting without checks; None restores the default.
+
+    Raise KeyError for an unknown name.
+    """
     if name not in DEFAULTS:
         raise KeyError(name)
     with writing() as session:
         if value is None:
             session.execute(delete(Setting).where(Setting.key == name))
         else:
-            # In one statement: another process may store the same setting for the first time at this moment.
+            # In one statement: another process may store the same setting for the first time now.
             values = {"value": value, "updated_at": now}
             insert = insert_for(session.connection().dialect.name)(Setting).values(key=name, **values)
             session.execute(insert.on_conflict_do_update(index_elements=["key"], set_=values))
@@ -143,7 +155,7 @@ def _read_all() -> dict[str, Any]:
         statement = select(Setting.key, type_coerce(Setting.value, Text)).order_by(Setting.key)
         rows = tuple((key, value) for key, value in session.execute(statement))
         return _parsed(rows)
-    # Any commit may have changed them; to ask and find them as they were costs less than an ORM query would.
+    # Any commit may have changed them; asking the database costs less than an ORM query.
     return _parsed(cache().rows("SELECT key, value FROM settings ORDER BY key"))
 
 

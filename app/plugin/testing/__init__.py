@@ -1,1 +1,1 @@
-"""The kit for plugin authors: servers on loopback that record and answer as told, and the contracts as tests."""
+"""Test kit for plugins: recording servers on loopback, and contract tests."""

@@ -1,4 +1,7 @@
-"""The contract of API groups as tests. Subclass `ApiGroupContract`, name the group and who may call it, and run."""
+"""Contract tests of API groups.
+
+Subclass `ApiGroupContract`, name the group and its public routes, and run.
+"""
 
 import re
 from abc import ABC
@@ -16,7 +19,7 @@ from app import runtime
 from app.accounts import users
 from app.audit.log import SYSTEM
 from app.backups import servers
-from app.plugin import ApiGroup, Guard
+from app.plugin import Access, ApiGroup
 from app.plugin.testing.applications import Visitor, running_application
 from app.registry import discover
 from app.reports.ingest import ingest_report
@@ -28,7 +31,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAMED_IN_PATH = re.compile("server|backup_name|job_name")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 VIEWER, VIEWER_PASSWORD = "viewer", "Viewer1234"
-# Somebody who may see chosen servers only, of which there is none; and a server that is hidden from them.
+# A user who is limited to a list of servers, which is empty; and a server that is hidden from this user.
 LIMITED, LIMITED_PASSWORD = "limited", "Limited1234"
 HIDDEN_ID, HIDDEN_NAME, HIDDEN_JOB = "5f0c7a52-hidden", "hidden-server-name", "hidden-job-name"
 WORDS_OF_HIDDEN = (HIDDEN_ID, HIDDEN_NAME, HIDDEN_JOB)
@@ -37,29 +40,29 @@ NOBODY = "00000000-0000-0000-0000-000000000000"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One method of one address, with the rule that guards it."""
+    """One method of one path, with its access rule."""
 
     method: str
     path: str
     url: str
     url_of_hidden: str
     endpoint: str
-    access: guards.Rule
+    rule: guards.Rule
 
     def __str__(self) -> str:
         return f"{self.method} {self.path}"
 
     @property
     def changes(self) -> bool:
-        """Whether the method is one that may change something."""
+        """Whether the method may change something."""
         return self.method not in SAFE
 
 
 class ApiGroupContract(ABC):
-    """What every API group promises, tried on a whole application.
+    """The contract of every API group, tested in a whole application.
 
-    Give `group`, and in `open_routes` what strangers may call, as `"GET /api/name"`: an open door is to be said twice.
-    So is a hook that acts on the routes of others, in `acts_on_other_routes`.
+    Set `group`, and in `open_routes` the routes that need no sign-in, as `"GET /api/name"`: public routes must be
+    listed explicitly. So must hooks that affect the routes of other groups, in `acts_on_other_routes`.
     """
 
     group: ClassVar[ApiGroup]
@@ -67,10 +70,13 @@ class ApiGroupContract(ABC):
     acts_on_other_routes: ClassVar[bool] = False
 
     @pytest.fixture
-    def house(self, house_of_plugins: Flask, tmp_path: Path) -> Iterator[Flask]:
-        """An application with this group: the one with all that is installed, or one of its own."""
-        if house_of_plugins.blueprints.get(self.group.name) is self.group.blueprint:
-            yield house_of_plugins
+    def application(self, application_with_plugins: Flask, tmp_path: Path) -> Iterator[Flask]:
+        """An application with this group.
+
+        The one with all installed plugins, or one of its own.
+        """
+        if application_with_plugins.blueprints.get(self.group.name) is self.group.blueprint:
+            yield application_with_plugins
             return
         found = discover()
         groups = {**found.api_groups, self.group.name: self.group}
@@ -79,44 +85,50 @@ class ApiGroupContract(ABC):
             yield app
 
     @pytest.fixture
-    def visitor(self, house: Flask) -> Visitor:
-        """Somebody who has not signed in."""
-        client = house.test_client()
+    def visitor(self, application: Flask) -> Visitor:
+        """A client that has not signed in."""
+        client = application.test_client()
         assert isinstance(client, Visitor)
         return client
 
     @pytest.fixture
-    def hidden_server(self, house: Flask) -> Iterator[str]:
-        """The id of a server that the account `LIMITED` may not see; its only job, which warned, is late."""
-        with house.app_context():
+    def hidden_server(self, application: Flask) -> Iterator[str]:
+        """The id of a server that the account `LIMITED` may not see.
+
+        Its only job has a warning and is overdue.
+        """
+        with application.app_context():
             _report_hidden_run(runtime.now() - timedelta(days=60))
         yield HIDDEN_ID
-        with house.app_context():
+        with application.app_context():
             servers.delete_server(HIDDEN_ID, actor=SYSTEM, now=runtime.now())
 
     @pytest.fixture
-    def routes(self, house: Flask) -> list[Route]:
-        """Every method of every address of the group, with made-up values in the places of the path."""
-        with house.test_request_context():
-            own = [rule for rule in house.url_map.iter_rules() if rule.endpoint.startswith(f"{self.group.name}.")]
-            return [route for rule in own for route in routes_of(house, rule)]
+    def routes(self, application: Flask) -> list[Route]:
+        """Every method of every path of the group, with made-up values in the parameters."""
+        with application.test_request_context():
+            own = [rule for rule in application.url_map.iter_rules() if rule.endpoint.startswith(f"{self.group.name}.")]
+            return [route for rule in own for route in routes_of(application, rule)]
 
     def test_names_itself(self) -> None:
-        """Entry point, group and blueprint share one word; the summary stands in lists."""
+        """Entry point, group and blueprint have the same name.
+
+        The summary is shown in lists.
+        """
         assert NAME.fullmatch(self.group.name)
         assert self.group.blueprint.name == self.group.name
         assert self.group.summary.strip()
 
     def test_the_prefix_is_a_path(self) -> None:
-        """It is put between the base path and the rules."""
+        """The prefix is inserted between the base path and the rules."""
         assert re.fullmatch(r"(/[\w.-]+)*", self.group.url_prefix)
 
     def test_there_is_something_to_call(self, routes: list[Route]) -> None:
-        """A group without a route is a mistake in its imports."""
+        """A group without a route has an error in its imports."""
         assert routes
 
     def test_two_applications_in_one_process_take_the_group(self) -> None:
-        """Whatever is set up when the blueprint is registered must stand a second time."""
+        """Everything that registering the blueprint sets up must work a second time."""
         counts = []
         for name in ("first", "second"):
             app = Application(name)
@@ -131,19 +143,19 @@ class ApiGroupContract(ABC):
         hooks = (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs)
         handlers = (app.url_value_preprocessors, app.error_handler_spec)
         processors = app.template_context_processors[None], bare.template_context_processors[None]
-        acts = any(kept.get(None) for kept in (*hooks, *handlers)) or len(processors[0]) > len(processors[1])
+        acts = any(functions.get(None) for functions in (*hooks, *handlers)) or len(processors[0]) > len(processors[1])
         assert acts is self.acts_on_other_routes
 
-    def test_every_view_says_what_it_gives(self, house: Flask, routes: list[Route]) -> None:
-        """The description of the API is made from docstrings."""
-        assert [str(route) for route in routes if not house.view_functions[route.endpoint].__doc__] == []
+    def test_every_view_says_what_it_gives(self, application: Flask, routes: list[Route]) -> None:
+        """The API documentation is made from docstrings."""
+        assert [str(route) for route in routes if not application.view_functions[route.endpoint].__doc__] == []
 
-    def test_no_address_is_taken_by_two(self, house: Flask, routes: list[Route]) -> None:
-        """One of both would never be called."""
+    def test_no_address_is_taken_by_two(self, application: Flask, routes: list[Route]) -> None:
+        """One of the two would never be called."""
         own = {(route.path, route.method) for route in routes}
         others = {
             (rule.rule, method)
-            for rule in house.url_map.iter_rules()
+            for rule in application.url_map.iter_rules()
             for method in rule.methods or ()
             if not rule.endpoint.startswith(f"{self.group.name}.")
         }
@@ -151,49 +163,55 @@ class ApiGroupContract(ABC):
         assert not own & others
 
     def test_strangers_may_call_what_is_named_and_nothing_else(self, routes: list[Route]) -> None:
-        """Routes of the guards OPEN and SESSION are called by anybody."""
-        found = {str(route) for route in routes if route.access.guard in (Guard.OPEN, Guard.SESSION)}
+        """Routes with access PUBLIC or SESSION are available without sign-in."""
+        found = {str(route) for route in routes if route.rule.access in (Access.PUBLIC, Access.SESSION)}
         assert found == set(self.open_routes)
 
     def test_strangers_are_refused_elsewhere(self, visitor: Visitor, routes: list[Route]) -> None:
-        """They get 401 in the common shape of errors, whatever they ask for."""
+        """The response is 401 in the common error shape, whatever the request."""
         for route in routes:
-            if route.access.guard in (Guard.LOGIN, Guard.ADMIN):
+            if route.rule.access in (Access.USER, Access.ADMIN):
                 answer = visitor.open(route.url, method=route.method, json={} if route.changes else None)
                 assert answer.status_code == 401, route
                 assert {"error", "timestamp"} <= answer.get_json().keys(), route
 
     def test_changes_need_the_sessions_token(self, visitor: Visitor, routes: list[Route]) -> None:
-        """Else another site could let a signed-in browser make them."""
+        """Otherwise another site could make a signed-in browser send changes."""
         visitor.sign_in()
         for route in routes:
-            if route.changes and route.access.guard in (Guard.LOGIN, Guard.ADMIN):
+            if route.changes and route.rule.access in (Access.USER, Access.ADMIN):
                 assert visitor.open(route.url, method=route.method, json={}).status_code == 403, route
 
     def test_administration_is_for_administrators(self, visitor: Visitor, routes: list[Route]) -> None:
-        """Others get 403, with a good token too."""
+        """Other users get 403, also with a valid token."""
         visitor.sign_in(VIEWER, VIEWER_PASSWORD)
         headers = visitor.csrf_headers()
         for route in routes:
-            if route.access.guard is Guard.ADMIN:
+            if route.rule.access is Access.ADMIN:
                 answer = visitor.open(route.url, method=route.method, headers=headers)
                 assert answer.status_code == 403, route
 
     def test_limited_accounts_learn_nothing_of_other_servers(
         self, visitor: Visitor, routes: list[Route], hidden_server: str
     ) -> None:
-        """Neither from lists nor by its id: `visible_server_ids()` says which servers an account may see."""
+        """Neither in lists nor by its id.
+
+        `visible_server_ids()` returns the servers that an account may see.
+        """
         visitor.sign_in(LIMITED, LIMITED_PASSWORD)
         for route in routes:
-            if route.method == "GET" and route.access.guard is Guard.LOGIN:
-                # An address with the id may give that back.
+            if route.method == "GET" and route.rule.access is Access.USER:
+                # A URL with the id may be returned.
                 for url, unseen in ({route.url_of_hidden: (HIDDEN_NAME,)} | {route.url: WORDS_OF_HIDDEN}).items():
                     answer = visitor.get(url)
                     assert not [word for word in unseen if word in answer.text], route
                     answer.close()
 
     def test_questions_about_what_does_not_exist_are_answered(self, visitor: Visitor, routes: list[Route]) -> None:
-        """A made-up id is no reason to break; an unexpected error is raised here with its trace."""
+        """A made-up id must not fail.
+
+        An unexpected error is raised here with its traceback.
+        """
         visitor.sign_in()
         for route in routes:
             if route.method == "GET":
@@ -203,7 +221,10 @@ class ApiGroupContract(ABC):
 
 
 def ensure_viewer(app: Flask) -> None:
-    """Make the accounts of two who are no administrators; one may see chosen servers only."""
+    """Create two accounts without administrator role.
+
+    One is limited to a list of servers.
+    """
     with app.app_context():
         for name, password, sees_all in ((VIEWER, VIEWER_PASSWORD, True), (LIMITED, LIMITED_PASSWORD, False)):
             new = users.NewAccount(name, password, must_change_password=False, sees_all_servers=sees_all)
@@ -227,15 +248,18 @@ def _report_hidden_run(began_at: datetime) -> None:
 
 
 def routes_of(app: Flask, rule: Rule) -> Iterator[Route]:
-    """The methods of an address, within the context of a request, with made-up values in the places of its path."""
-    access = app.extensions[guards.RULES][rule.endpoint]
+    """Yield the methods of a path, with made-up values in its parameters.
+
+    Needs a request context.
+    """
+    access_rule = app.extensions[guards.RULES][rule.endpoint]
     made_up = {name: _made_up(rule, name) for name in rule.arguments}
     hidden = {
         name: HIDDEN_ID if "server" in name else HIDDEN_JOB for name in rule.arguments if NAMED_IN_PATH.search(name)
     }
     url, url_of_hidden = url_for(rule.endpoint, **made_up), url_for(rule.endpoint, **made_up | hidden)
     for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
-        yield Route(method, rule.rule, url, url_of_hidden, rule.endpoint, access)
+        yield Route(method, rule.rule, url, url_of_hidden, rule.endpoint, access_rule)
 
 
 def _made_up(rule: Rule, name: str) -> Any:

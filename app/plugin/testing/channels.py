@@ -1,4 +1,7 @@
-"""The contract of notification channels as tests. Subclass `ChannelContract`, say how to reach a stand-in, and run."""
+"""Contract tests of notification channels.
+
+Subclass `ChannelContract`, describe how to reach a fake server, and run.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -15,49 +18,52 @@ UNICODE = "Köln, 東京, 🕑 “quoted” <b>&amp;</b>"
 
 
 class ChannelContract(ABC):
-    """What every channel promises, tried against a stand-in on loopback.
+    """The contract of every channel, tested with a fake server on loopback.
 
-    Give `channel_class`, and the methods below. Make the stand-in in a fixture; `app.plugin.testing` has one for HTTP
-    and one for mail.
+    Set `channel_class`, and implement the methods below. Create the fake server in a fixture; `app.plugin.testing`
+    has one for HTTP and one for email.
     """
 
     channel_class: ClassVar[type[NotificationChannel]]
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Settings that reach the stand-in, with `SECRET` as the value of every secret."""
+        """Return settings that reach the fake server.
+
+        Every secret has the value `SECRET`.
+        """
 
     @abstractmethod
     def arrived(self) -> list[str]:
-        """All text of each message that the stand-in got, title and body, decoded."""
+        """Return the whole text of each received message, title and body, decoded."""
 
     @abstractmethod
     def break_for_now(self) -> None:
-        """Let the stand-in fail in a way that may pass, such as status 503."""
+        """Make the fake server fail temporarily, for example with status 503."""
 
     @abstractmethod
     def break_for_good(self) -> None:
-        """Let the stand-in refuse in a way that will not pass, such as status 403."""
+        """Make the fake server refuse permanently, for example with status 403."""
 
     @abstractmethod
     def unreachable_settings(self) -> dict[str, Any]:
-        """Settings that lead to a port where nobody listens."""
+        """Return settings with a port on which nothing listens."""
 
     def channel(self, **changes: Any) -> NotificationChannel:
-        """The channel under test."""
+        """Return the channel under test."""
         return self.open({**self.settings(), **changes})
 
     def open(self, settings: dict[str, Any]) -> NotificationChannel:
-        """A channel from settings that went through its schema, as the host does it."""
+        """Return a channel from settings that were loaded by its schema."""
         return self.channel_class(self.channel_class.Settings().load(settings))
 
     def message(self, **changes: Any) -> Message:
-        """A message such as the host makes."""
+        """Return a message as the application makes it."""
         usual = {"title": "A title", "body": "A body", "html": "A body", "idempotency_key": "0b7c-1", "event": "test"}
         return Message(**{**usual, **changes})
 
     def fail(self, channel: NotificationChannel) -> DeliveryError:
-        """The error of a send that has to fail."""
+        """Return the error of a send that must fail."""
         with pytest.raises(DeliveryError) as caught:
             channel.send(self.message())
         return caught.value
@@ -77,7 +83,7 @@ class ChannelContract(ABC):
         assert unlabelled == []
 
     def test_making_a_channel_opens_no_connection(self) -> None:
-        """Only `send` may speak to anybody."""
+        """Only `send` may open a connection."""
         self.open(self.unreachable_settings())
 
     def test_a_message_arrives_once_with_title_and_body(self) -> None:
@@ -88,21 +94,21 @@ class ChannelContract(ABC):
         assert "The body" in text
 
     def test_unicode_arrives_unharmed(self) -> None:
-        """Whatever the words, in title and body."""
+        """In title and body."""
         self.channel().send(self.message(title=UNICODE, body=UNICODE, html="x"))
         [text] = self.arrived()
         assert text.count(UNICODE) >= 2
 
     def test_what_a_phone_subscribes_to_holds_no_secret(self) -> None:
-        """It is shown as a code on a screen that others may see."""
+        """It is shown as a QR code on a screen that others may see."""
         channel = self.channel()
         fields = channel.Settings().fields
         secrets = [channel.settings.get(name) for name, field in fields.items() if field.metadata.get("secret")]
-        assert not [secret for secret in secrets if secret and secret in (channel.subscription() or "")]
+        assert not [secret for secret in secrets if secret and secret in (channel.subscribe_url() or "")]
 
     @pytest.mark.parametrize("severity", list(Severity))
     def test_every_severity_is_taken(self, severity: Severity) -> None:
-        """No level is refused."""
+        """No severity is refused."""
         self.channel().send(self.message(severity=severity))
         assert len(self.arrived()) == 1
 
@@ -112,7 +118,7 @@ class ChannelContract(ABC):
         assert len(self.arrived()) == 1
 
     def test_a_message_at_the_limits_arrives_whole(self) -> None:
-        """The limits that the class names are not above what it can carry."""
+        """The limits of the class are not above those of the service."""
         title, body = "t" * (self.channel_class.title_limit or 200), "b" * (self.channel_class.body_limit or 20_000)
         self.channel().send(self.message(title=title, body=body, html=body))
         [text] = self.arrived()
@@ -120,12 +126,12 @@ class ChannelContract(ABC):
         assert body in text
 
     def test_passing_trouble_is_worth_another_try(self) -> None:
-        """The host tries again unless told that it will not help."""
+        """The application retries unless the error is permanent."""
         self.break_for_now()
         assert not self.fail(self.channel()).permanent
 
     def test_a_refusal_is_permanent(self) -> None:
-        """Trying again would only annoy."""
+        """A retry would be useless."""
         self.break_for_good()
         assert self.fail(self.channel()).permanent
 
@@ -134,22 +140,22 @@ class ChannelContract(ABC):
         assert not self.fail(self.open(self.unreachable_settings())).permanent
 
     def test_error_texts_hold_no_secret(self) -> None:
-        """They are shown to people and stored."""
+        """They are shown to users and stored."""
         self.break_for_good()
         assert SECRET not in str(self.fail(self.channel()))
         assert SECRET not in str(self.fail(self.open({**self.unreachable_settings()})))
 
-    def test_facts_hold_no_secret(self) -> None:
-        """They stand in the audit log."""
-        assert SECRET not in str(self.channel().facts())
-        assert SECRET not in str(self.channel().facts("someone@example.org"))
+    def test_audit_details_hold_no_secret(self) -> None:
+        """They are recorded in the audit log."""
+        assert SECRET not in str(self.channel().audit_details())
+        assert SECRET not in str(self.channel().audit_details("someone@example.org"))
 
 
 class HttpChannelContract(ChannelContract):
-    """The contract for a channel that speaks HTTP: the stand-in is here already. Give `settings_for`.
+    """The contract of a channel that uses HTTP, with a fake server.
 
-    `self.server` records the requests, and answers as told. Override `arrived` when a message travels in other places
-    than a body of JSON, of a form, or of plain text.
+    Implement `settings_for`. `self.server` records the requests and sends the configured answers. Override `arrived`
+    if a message is not in a body of JSON, of a form, or of plain text.
     """
 
     server: RecordingServer
@@ -161,45 +167,48 @@ class HttpChannelContract(ChannelContract):
 
     @abstractmethod
     def settings_for(self, url: str) -> dict[str, Any]:
-        """Settings that lead to a server at `url`, with `SECRET` as the value of every secret."""
+        """Return settings for a server at `url`.
+
+        Every secret has the value `SECRET`.
+        """
 
     def settings(self) -> dict[str, Any]:
-        """Settings that reach the stand-in."""
+        """Return settings that reach the fake server."""
         return self.settings_for(self.server.url)
 
     def unreachable_settings(self) -> dict[str, Any]:
-        """Settings that lead to a port where nobody listens."""
+        """Return settings with a port on which nothing listens."""
         return self.settings_for("http://127.0.0.1:9")
 
     def arrived(self) -> list[str]:
-        """What the stand-in got, decoded."""
+        """Return the received messages, decoded."""
         return [request.text for request in self.server.received]
 
     def break_for_now(self) -> None:
-        """Be overloaded, and repeat what was sent."""
+        """Answer with 503, and repeat the request."""
         self.server.standard = Answer(503, SECRET.encode())
 
     def break_for_good(self) -> None:
-        """Refuse, and repeat what was sent."""
+        """Answer with 403, and repeat the request."""
         self.server.standard = Answer(403, SECRET.encode())
 
     def test_a_redirect_is_not_followed(self) -> None:
-        """The secret would travel with it."""
+        """The secret would be sent along."""
         self.server.answers = [Answer(307, headers={"Location": f"{self.server.url}/elsewhere"})]
         assert self.fail(self.channel()).permanent
         assert len(self.server.received) == 1
 
     @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "100.100.100.200"])  # noqa: S104
     def test_addresses_that_nobody_may_call_are_refused_for_good(self, host: str) -> None:
-        """Link-local, none, and where cloud services keep credentials."""
+        """Link-local, unspecified, and where cloud services return credentials."""
         assert self.fail(self.open(self.settings_for(f"http://{host}"))).permanent
 
     def test_a_wait_that_the_server_asks_for_is_handed_on(self) -> None:
-        """The outbox tries again after it."""
+        """The next attempt is after that time."""
         self.server.standard = Answer(429, headers={"Retry-After": "7"})
         assert self.fail(self.channel()).retry_after_s == 7
 
     def test_a_server_that_hangs_up_is_worth_another_try(self) -> None:
-        """It may be starting."""
+        """The server may be starting."""
         self.server.standard = Answer(hangs_up=True)
         assert not self.fail(self.channel()).permanent

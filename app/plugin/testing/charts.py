@@ -1,4 +1,7 @@
-"""The contract of chart providers as tests. Subclass `ChartContract`, name the provider and some values, and run."""
+"""Contract tests of chart providers.
+
+Subclass `ChartContract`, name the provider and some values, and run.
+"""
 
 import math
 import re
@@ -11,12 +14,12 @@ import pytest
 
 from app.plugin import ChartProvider, Combine, Run, Unit
 
-# The names of the built-in series are written so, and go over the wire.
+# The pattern of the built-in names, which are part of the API.
 NAME = re.compile(r"[a-z][A-Za-z0-9]*")
 NOT_FIGURES = frozenset({"server_id", "job_name", "began_at", "status"})
 FIGURES = frozenset(field.name for field in fields(Run)) - NOT_FIGURES
 LARGEST = 2**53
-# What a report may hold at its edges: nothing at all, very much, odd names, a leap day, the first day.
+# Edge cases of reports: nothing, huge values, odd names, a leap day, the first day.
 ODD_RUNS: dict[str, dict[str, Any]] = {
     "nothing": dict.fromkeys(FIGURES, 0),
     "very much": dict.fromkeys(FIGURES, LARGEST),
@@ -29,7 +32,10 @@ ODD_RUNS: dict[str, dict[str, Any]] = {
 
 
 def make_run(**changes: Any) -> Run:
-    """A run such as the host makes: a good one of 4 May 2031, a Sunday. Name only what the test is about."""
+    """Return a run as the application makes it: successful, on Sunday, 4 May 2031.
+
+    Override what the test is about.
+    """
     usual = {
         "server_id": "machine-1",
         "job_name": "photos",
@@ -51,44 +57,44 @@ def make_run(**changes: Any) -> Run:
 
 
 class ChartContract(ABC):
-    """What every chart provider promises. Give `provider_class` and `examples`."""
+    """The contract of every chart provider. Set `provider_class` and `examples`."""
 
     provider_class: ClassVar[type[ChartProvider]]
 
     @abstractmethod
     def examples(self) -> list[tuple[Run, float | None]]:
-        """Runs with the value that each has to give; None where it has to leave a gap."""
+        """Return runs with their expected values; None for a gap."""
 
     def test_names_itself(self) -> None:
-        """The name is a key on the wire, the label stands beside the chart."""
+        """The name is a key in the API, the label is shown beside the chart."""
         assert NAME.fullmatch(self.provider_class.name)
         assert self.provider_class.label.strip()
 
     def test_unit_and_combine_are_known_words(self) -> None:
-        """The host formats by the one and groups by the other."""
+        """The application formats by the unit and groups by `combine`."""
         assert self.provider_class.unit in get_args(Unit)
         assert self.provider_class.combine in get_args(Combine)
 
     def test_it_names_a_column_or_computes_and_not_both(self) -> None:
-        """With a column the database groups and would never ask `value`."""
+        """With a column the database groups and `value` would never be called."""
         computes = self.provider_class.value is not ChartProvider.value
         assert computes is (self.provider_class.column is None)
         assert self.provider_class.column in {None, *FIGURES}
         assert not (computes and self.provider_class.weekdays)
 
     def test_it_is_made_without_arguments(self) -> None:
-        """The host makes one for each question."""
+        """The application creates one per request."""
         self.provider_class()
 
     def test_each_example_gives_its_value(self) -> None:
-        """There is at least one, so that the provider is known to work."""
+        """There is at least one example, so that the provider is known to work."""
         provider = self.provider_class()
         assert self.examples()
         for run, value in self.examples():
             assert provider.value(run) == pytest.approx(value), run
 
     def test_the_same_run_gives_the_same_value_in_any_order(self) -> None:
-        """Nothing is remembered from run to run: the host may ask for any range."""
+        """Nothing is remembered between runs: the application may ask for any range."""
         runs = [run for run, _ in self.examples()]
         forwards, backwards = self.provider_class(), self.provider_class()
         first = [forwards.value(run) for run in runs]
@@ -97,6 +103,9 @@ class ChartContract(ABC):
 
     @pytest.mark.parametrize("changes", ODD_RUNS.values(), ids=ODD_RUNS.keys())
     def test_any_run_gives_a_finite_number_or_a_gap(self, changes: dict[str, Any]) -> None:
-        """One odd run must not cost the whole chart; neither NaN nor infinity can go into JSON."""
+        """One odd run must not break the whole chart.
+
+        NaN and infinity are not valid in JSON.
+        """
         value = self.provider_class().value(make_run(**changes))
         assert value is None or (isinstance(value, int | float) and math.isfinite(value))

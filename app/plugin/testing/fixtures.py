@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def http_stand_in() -> Iterator[RecordingServer]:
-    """An HTTP server on loopback that records and answers as told."""
+    """An HTTP server on loopback that records requests and sends configured answers."""
     from app.plugin.testing.http_servers import recording_server
 
     with recording_server() as server:
@@ -28,7 +28,7 @@ def http_stand_in() -> Iterator[RecordingServer]:
 
 @pytest.fixture
 def mail_stand_in() -> Iterator[MailServer]:
-    """A plain mail server on loopback that keeps what it is sent, and demands no login."""
+    """A plain mail server on loopback that records messages and requires no login."""
     from app.plugin.testing.mail_servers import mail_server
 
     with mail_server() as server:
@@ -36,12 +36,12 @@ def mail_stand_in() -> Iterator[MailServer]:
 
 
 @pytest.fixture(scope="session")
-def house_of_plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
-    """An application with everything that is installed, shared by the tests of all API groups."""
+def application_with_plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Flask]:
+    """An application with all plugins, shared by the tests of all API groups."""
     from app.plugin.testing.api_groups import ensure_viewer
     from app.plugin.testing.applications import running_application
     from app.registry import discover
 
-    with running_application(tmp_path_factory.mktemp("house"), discover()) as app:
+    with running_application(tmp_path_factory.mktemp("application"), discover()) as app:
         ensure_viewer(app)
         yield app

@@ -1,4 +1,4 @@
-"""An HTTP server on loopback that records what it was sent and answers as told."""
+"""An HTTP server on loopback that records requests and sends configured answers."""
 
 import json
 import threading
@@ -10,13 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qsl
 
-# Ends a test that fails; what is there at once is never waited for.
+# Time limit of a failing test; what has arrived is returned at once.
 PATIENCE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the server says to one request, after `delay_s` and `until`; or it hangs up without a word."""
+    """Response to one request, after `delay_s` and `until`.
+
+    Or the connection is closed without one.
+    """
 
     status: int = 200
     body: bytes = b"{}"
@@ -28,7 +31,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """One request, as it came."""
+    """One received request."""
 
     method: str
     path: str
@@ -37,12 +40,15 @@ class Received:
 
     @property
     def json(self) -> Any:
-        """The body read as JSON."""
+        """Return the body parsed as JSON."""
         return json.loads(self.body)
 
     @property
     def text(self) -> str:
-        """All text of the body, decoded: the values of JSON or of a form, one a line, or the body itself."""
+        """Return the text of the body, decoded.
+
+        The values of JSON or of a form, one per line, or the body itself.
+        """
         kind = self.headers.get("content-type", "")
         if "json" in kind:
             return "\n".join(_texts(self.json))
@@ -52,7 +58,7 @@ class Received:
 
 
 class RecordingServer:
-    """Answers each request with the next of `answers`, and with `standard` when there are no more."""
+    """Answers requests with `answers` in order, then with `standard`."""
 
     def __init__(self) -> None:
         self.received: list[Received] = []
@@ -69,7 +75,7 @@ class RecordingServer:
             do_GET = do_PUT = do_POST
 
             def log_message(self, *_arguments: Any) -> None:
-                """Stay silent."""
+                """Log nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
@@ -77,11 +83,11 @@ class RecordingServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -91,7 +97,7 @@ class RecordingServer:
         self._thread.join()
 
     def wait_for(self, count: int, *, timeout_s: float = PATIENCE_S) -> list[Received]:
-        """The requests so far, as soon as there are `count`. Raises TimeoutError."""
+        """Return the requests as soon as there are `count`. Raise TimeoutError."""
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.received) >= count, timeout_s):
                 raise TimeoutError(f"{len(self.received)} of {count} requests received within {timeout_s} s")
@@ -113,13 +119,13 @@ class RecordingServer:
         request.send_response(answer.status)
         for name, value in {"Content-Length": str(len(answer.body)), **answer.headers}.items():
             request.send_header(name, value)
-        with suppress(ConnectionError):  # whoever asked may have lost patience
+        with suppress(ConnectionError):  # the client may have closed the connection
             request.end_headers()
             request.wfile.write(answer.body)
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """The texts within JSON, in their order."""
+    """Yield the texts in a JSON value, in their order."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -129,7 +135,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 @contextmanager
 def recording_server() -> Iterator[RecordingServer]:
-    """A recording server for as long as the block lasts."""
+    """Yield a running server, and stop it after the block."""
     server = RecordingServer()
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""A mail server on loopback that keeps what it was sent: plain, with STARTTLS, or with TLS from the start."""
+"""A recording mail server on loopback: plain, STARTTLS, or TLS from the start."""
 
 import socket
 import ssl
@@ -27,7 +27,7 @@ from app.plugin.testing.http_servers import PATIENCE_S
 
 @dataclass
 class MailServer:
-    """What a mail server got, and how it is to answer: each recipient, and each message at its end."""
+    """Received messages, and the responses to each recipient and each message."""
 
     host: str = "127.0.0.1"
     port: int = 0
@@ -40,27 +40,27 @@ class MailServer:
     arrival: threading.Condition = field(default_factory=threading.Condition)
 
     def wait_for(self, count: int, *, timeout_s: float = PATIENCE_S) -> list[EmailMessage]:
-        """The letters so far, as soon as there are `count`. Raises TimeoutError."""
+        """Return the messages as soon as there are `count`. Raise TimeoutError."""
         with self.arrival:
             if not self.arrival.wait_for(lambda: len(self.letters) >= count, timeout_s):
                 raise TimeoutError(f"{len(self.letters)} of {count} emails received within {timeout_s} s")
             return list(self.letters)
 
     async def handle_MAIL(self, _server: Any, session: Any, envelope: Any, address: str, _options: Any) -> str:
-        """Demand the login first, where there is a password."""
+        """Require a login first if there is a password."""
         if self.password is not None and not session.authenticated:
             return "530 log in first"
         envelope.mail_from = address
         return "250 OK"
 
     async def handle_RCPT(self, _server: Any, _session: Any, envelope: Any, address: str, _options: Any) -> str:
-        """Take or refuse a recipient."""
+        """Accept or refuse a recipient."""
         if self.recipient_answer.startswith("2"):
             envelope.rcpt_tos.append(address)
         return self.recipient_answer
 
     async def handle_DATA(self, _server: Any, _session: Any, envelope: Any) -> str:
-        """Keep the letter."""
+        """Store the message."""
         if self.message_answer.startswith("2"):
             with self.arrival:
                 self.envelopes.append(envelope)
@@ -69,14 +69,17 @@ class MailServer:
         return self.message_answer
 
     def authenticate(self, _server: Any, _session: Any, _envelope: Any, _mechanism: str, data: Any) -> AuthResult:
-        """Hold the password against ours."""
+        """Compare the password with ours."""
         success = self.password is not None and data.password == self.password.encode()
         return AuthResult(success=success, handled=success)
 
 
 @contextmanager
 def mail_server(connection_type: str = "plain", *, password: str | None = None) -> Iterator[MailServer]:
-    """A mail server for as long as the block lasts; with a password it demands a login."""
+    """Yield a running mail server, and stop it after the block.
+
+    With a password it requires a login.
+    """
     server = MailServer(password=password)
     certificate, key = self_signed_certificate()
     server.certificate_pem = certificate
@@ -102,7 +105,7 @@ def mail_server(connection_type: str = "plain", *, password: str | None = None) 
 
 @lru_cache(maxsize=1)
 def self_signed_certificate() -> tuple[bytes, bytes]:
-    """A certificate for 127.0.0.1 that nobody trusts, and its key, both PEM."""
+    """Return an untrusted certificate for 127.0.0.1 and its key, both as PEM."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
@@ -135,7 +138,7 @@ def _server_context(certificate: bytes, key: bytes) -> ssl.SSLContext:
 
 @contextmanager
 def _free_port() -> Iterator[int]:
-    """A port that is free now; aiosmtpd cannot tell which one it took by itself."""
+    """Yield a port that is free now; aiosmtpd cannot report which one it has opened."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         yield probe.getsockname()[1]

@@ -1,4 +1,4 @@
-/* Signing in and choosing a password: show it, check it while typing, remember the name on this device if asked. */
+/* Sign-in and password forms: show the password, check it while typing, remember the username on this device. */
 
 const REMEMBERED = "duplistatus_remembered_username";
 const IS_REMEMBERED = "duplistatus_remember_me_enabled";

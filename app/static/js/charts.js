@@ -1,6 +1,6 @@
-/* Draws the charts of a page from the tables that stand below them; the tables are what a screen reader reads.
+/* Draws the charts of a page from the tables below them, which serve screen readers.
 
-   Dragging across a chart asks the server for those days alone, so that what is drawn, told and saved stays the same. */
+   Dragging across a chart requests these days from the server, so that chart, table and saved image agree. */
 
 const BYTES = ["B", "KB", "MB", "GB", "TB", "PB"];
 const DAY_MS = 86_400_000;
@@ -11,7 +11,7 @@ const dayFormat = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeZon
 const numberFormat = new Intl.NumberFormat(locale, { maximumFractionDigits: 1 });
 const drawn = new Map();
 
-/* Figures of one axis share a unit, and have as many decimals as their distance needs. */
+/* Labels of an axis share a unit and have as many decimals as their distance needs. */
 export function bytesText(value, largest = value, step = 0) {
   const power = largest < 1024 ? 0 : Math.min(BYTES.length - 1, Math.floor(Math.log2(largest) / 10));
   const size = 1024 ** power;
@@ -33,7 +33,7 @@ const TEXTS = {
   ratio: (value) => `${numberFormat.format(value * 100)} %`,
 };
 
-/* Round figures lie apart by powers of two where bytes are counted, and by parts of an hour for durations. */
+/* Round steps are powers of two for bytes, and parts of an hour for durations. */
 const steps = {
   bytes: { incrs: Array.from({ length: 60 }, (_, power) => 2 ** power) },
   seconds: {
@@ -56,7 +56,7 @@ function readTable(figure) {
   };
 }
 
-/* The axis reaches a tenth beyond what is shown, and not below nothing; bars stand on nothing. */
+/* The axis extends a tenth beyond the values, not below zero; bars start at zero. */
 export function scaleFrom(isOnGround) {
   return (_plot, least, most) => {
     if (least === null) return [0, 1];
@@ -87,7 +87,7 @@ function lineColour(canvas, number) {
 const paler = (colour) =>
   colour.startsWith("rgb(") ? colour.replace("rgb(", "rgba(").replace(")", ", 0.1)") : undefined;
 
-/* Each line on top of those before it; what is missing adds nothing. */
+/* Stacks each line on those before it; missing values count as zero. */
 export function stacked(lines) {
   const sums = lines[0].values.map(() => 0);
   return lines.map((line) => line.values.map((value, place) => (sums[place] += value ?? 0)));
@@ -170,7 +170,7 @@ function draw(figure, style) {
         setSelect: [(shown) => zoom(figure, shown)],
       },
     },
-    [days, ...order.map((place) => heights[place])],
+    [days, ...order.map((index) => heights[index])],
     canvas,
   );
   plot.root.dataset.drawn = "";
@@ -180,26 +180,26 @@ function draw(figure, style) {
 }
 
 function showTip(tip, plot, days, lines, colours, text, figure) {
-  const place = plot.cursor.idx;
-  const told =
-    place === null || place === undefined
+  const index = plot.cursor.idx;
+  const items =
+    index === null || index === undefined
       ? []
       : lines
-          .map((line, number) => ({ ...line, value: line.values[place], colour: colours[number] }))
+          .map((line, number) => ({ ...line, value: line.values[index], colour: colours[number] }))
           .filter((line) => line.value !== null);
-  tip.hidden = told.length === 0;
+  tip.hidden = items.length === 0;
   if (tip.hidden) return;
   const day = document.createElement("strong");
-  day.textContent = dayFormat.format(days[place] * 1000);
+  day.textContent = dayFormat.format(days[index] * 1000);
   tip.replaceChildren(day);
   if (lines.length === 1) {
-    tip.append(text(told[0].value));
+    tip.append(text(items[0].value));
   } else {
     const list = document.createElement("ul");
-    for (const line of told) list.append(tipLine(line.label, text(line.value), line.colour));
+    for (const line of items) list.append(tipLine(line.label, text(line.value), line.colour));
     if ("stackable" in figure.dataset) {
       list.append(
-        tipLine(figure.closest("[data-charts]").dataset.total, text(told.reduce((sum, line) => sum + line.value, 0))),
+        tipLine(figure.closest("[data-charts]").dataset.total, text(items.reduce((sum, line) => sum + line.value, 0))),
       );
     }
     tip.append(list);
@@ -224,7 +224,7 @@ function tipLine(label, value, colour) {
   return item;
 }
 
-/* What was dragged across becomes the own dates of the address; one day alone is a slip of the hand. */
+/* The dragged range becomes the custom dates in the URL; a single day is ignored as accidental. */
 function zoom(figure, plot) {
   const { left, width } = plot.select;
   if (width < 8) return;
@@ -243,7 +243,7 @@ function zoom(figure, plot) {
   htmx.ajax("GET", path, { target: "#board", swap: "morph:outerHTML", source: "#board" });
 }
 
-/* The chart with its title, caption, days and lines on one picture, in the colours of the page. */
+/* Draws chart, title, caption, days and legend to one image, in the colours of the page. */
 function savePicture(figure) {
   const { plot, lines, colours } = drawn.get(figure.id);
   const canvas = plot.ctx.canvas;

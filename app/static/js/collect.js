@@ -1,4 +1,4 @@
-/* The list of servers: test them all, a few at a time, and say how it went. */
+/* The list of servers: test all, a few at a time, and show the results. */
 
 const AT_ONCE = 4;
 const button = document.querySelector("[data-try-all]");

@@ -1,16 +1,16 @@
-/* The card that shows itself when a job is pointed at or reached by keyboard: what its dialog says, without a click. */
+/* Hover card of a job, also on keyboard focus: the content of its dialog, without a click. */
 
 const POINT_MS = 450;
 const LEAVE_MS = 250;
 const GAP_PX = 8;
-const KEPT = 60;
+const CACHE_SIZE = 60;
 const FRESH_MS = 10000;
 const card = document.getElementById("hover-card");
-const known = new Map();
+const cache = new Map();
 let shownFor = null;
 let timer = 0;
 
-/* A finger opens pages; for it there is the button beside each job. */
+/* On touch screens a tap opens the page; the button next to each job opens the dialog. */
 const hasPointer = matchMedia("(hover: hover)");
 
 function addressOf(link) {
@@ -21,17 +21,17 @@ function addressOf(link) {
 
 async function load(link) {
   const address = addressOf(link);
-  const found = known.get(address);
+  const found = cache.get(address);
   if (found && Date.now() - found.at < FRESH_MS) return found.text;
   const response = await fetch(address, { headers: { "HX-Request": "true" } });
   if (!response.ok) return "";
   const text = await response.text();
-  if (known.size >= KEPT) known.clear();
-  known.set(address, { text, at: Date.now() });
+  if (cache.size >= CACHE_SIZE) cache.clear();
+  cache.set(address, { text, at: Date.now() });
   return text;
 }
 
-function place(link) {
+function position(link) {
   const anchor = link.getBoundingClientRect();
   const { width, height } = card.getBoundingClientRect();
   const right = anchor.right + GAP_PX;
@@ -52,7 +52,7 @@ async function show(link) {
   for (const named of card.querySelectorAll("[id]")) named.removeAttribute("id");
   document.dispatchEvent(new CustomEvent("times:added", { detail: card }));
   card.showPopover();
-  place(link);
+  position(link);
 }
 
 function hide() {
@@ -92,7 +92,7 @@ document.addEventListener(
 document.addEventListener("pointerdown", (event) => {
   if (!card.contains(event.target)) hide();
 });
-/* To reach a job by keyboard may scroll the page; that is no reason not to show what was asked for. */
+/* Focusing a job by keyboard may scroll the page; that must not hide the card. */
 addEventListener(
   "scroll",
   (event) => {

@@ -1,5 +1,5 @@
-/* Sends an old database in small pieces, so that it may be large, no proxy minds, and a lost connection loses little;
-   then has it imported. Without script the form sends it as a whole. */
+/* Uploads an old database in chunks, so that it may be large, passes proxies, and can be resumed; then starts the
+   import. Without JavaScript the form uploads it as a whole. */
 
 const form = document.querySelector("[data-import]");
 const percentFormat = new Intl.NumberFormat(document.documentElement.dataset.format, { style: "percent" });
@@ -15,9 +15,9 @@ async function send(method, address, body, type) {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await fetch(address, { method, body, headers: { "Content-Type": type, "X-CSRF-Token": await token() } });
-    } catch (trouble) {
-      // no answer at all: the connection may come back
-      if (attempt === TRIES) throw trouble;
+    } catch (error) {
+      // no response: the connection may recover
+      if (attempt === TRIES) throw error;
       await new Promise((go) => {
         setTimeout(go, PAUSE_MS * attempt);
       });
@@ -26,28 +26,30 @@ async function send(method, address, body, type) {
 }
 
 async function answerOf(response) {
-  const told = await response.json();
-  if (!response.ok && told.receivedBytes === undefined) throw Object.assign(new Error(told.error), { isTold: true });
-  return told;
+  const data = await response.json();
+  if (!response.ok && data.receivedBytes === undefined) {
+    throw Object.assign(new Error(data.error), { isFromServer: true });
+  }
+  return data;
 }
 
 function show(sent, total) {
   const share = total ? sent / total : 0;
-  const place = form.querySelector("[data-progress]");
-  place.hidden = false;
-  place.querySelector("progress").value = 100 * share;
-  place.querySelector("p").textContent = form.dataset.sending.replace("{share}", percentFormat.format(share));
+  const progress = form.querySelector("[data-progress]");
+  progress.hidden = false;
+  progress.querySelector("progress").value = 100 * share;
+  progress.querySelector("p").textContent = form.dataset.sending.replace("{share}", percentFormat.format(share));
 }
 
-/* The server says how much has arrived, also of a try before this one; so it alone decides what comes next. */
+/* The server returns how much it has received, also of an earlier attempt, and so decides on the next chunk. */
 async function sendFile(file, from) {
   const pieceBytes = Number(form.dataset.pieceBytes);
   let sent = from;
   do {
     show(sent, file.size);
-    const piece = file.slice(sent, sent + pieceBytes);
+    const chunk = file.slice(sent, sent + pieceBytes);
     const address = `${form.dataset.fileAddress}?offset=${sent}&total=${file.size}`;
-    sent = (await answerOf(await send("PUT", address, piece, "application/octet-stream"))).receivedBytes;
+    sent = (await answerOf(await send("PUT", address, chunk, "application/octet-stream"))).receivedBytes;
   } while (sent < file.size);
   show(sent, file.size);
 }
@@ -58,8 +60,8 @@ async function run() {
   const mark = `${file.name}:${file.size}:${file.lastModified}`;
   let from = 0;
   if (sessionStorage.getItem("import-file") === mark) {
-    const told = await (await fetch(form.dataset.startAddress)).json();
-    if (told.received.receivedBytes < file.size) from = told.received.receivedBytes;
+    const state = await (await fetch(form.dataset.startAddress)).json();
+    if (state.received.receivedBytes < file.size) from = state.received.receivedBytes;
   }
   sessionStorage.setItem("import-file", mark);
   await sendFile(file, from);
@@ -79,16 +81,16 @@ form?.addEventListener("submit", async (event) => {
   problem.hidden = true;
   try {
     await run();
-  } catch (trouble) {
-    if (trouble.isTold) sessionStorage.removeItem("import-file");
-    problem.textContent = trouble.isTold ? trouble.message : form.dataset.lost;
+  } catch (error) {
+    if (error.isFromServer) sessionStorage.removeItem("import-file");
+    problem.textContent = error.isFromServer ? error.message : form.dataset.lost;
     problem.hidden = false;
     form.querySelector("[data-progress]").hidden = true;
     button.disabled = false;
   }
 });
 
-/* An import that has just ended: the forms of the page come back. */
+/* Reload after the end of an import, which shows the forms of the page again. */
 let wasRunning = document.querySelector("[data-running]") !== null;
 document.addEventListener("htmx:afterSwap", () => {
   const isRunning = document.querySelector("[data-running]") !== null;

@@ -1,4 +1,4 @@
-/* Keeps the board of a page fresh: asks as often as the reader chose, and the server answers 304 while nothing changed. */
+/* Refreshes the live part of a page at the chosen interval; the server responds 304 if nothing changed. */
 
 const LIMIT_MS = 5000;
 const toggle = document.querySelector("[data-live-toggle]");
@@ -28,7 +28,7 @@ function setLost(lost) {
   showState();
 }
 
-/* Morphing changes what differs and leaves alone what a person is using. */
+/* Morphing updates what differs and keeps elements that are in use. */
 Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) =>
   !(old === document.activeElement && old.matches?.("input, select, textarea"));
 Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, node) =>

@@ -1,12 +1,12 @@
-/* The log of a run: one kind of lines or all, search with marks and steps, which part of Duplicati spoke, copying.
+/* The log of a run: filter by line type, search with highlights, source of each line, copying.
 
    The page holds the first thousand lines of each kind; the others are fetched when a search or a copy needs them. Marks
-   are set in slices between frames, so that ten thousand lines do not hold up the keyboard. */
+   are set in slices between frames, so that ten thousand lines do not delay typing. */
 
 const SLICE_MS = 8;
 const log = document.querySelector("[data-log]");
 const field = log.querySelector("#log-text");
-const told = log.querySelector("[data-log-found]");
+const message = log.querySelector("[data-log-found]");
 let kind = new URLSearchParams(location.search).get("show") ?? "";
 let searches = 0;
 let marks = [];
@@ -17,20 +17,20 @@ const pause = () =>
     requestAnimationFrame(resolve);
   });
 
-/* Fetches the lines that the page left out. Gives false where that fails. */
+/* Fetches the lines that the page omits; returns false on failure. */
 async function loadWhole() {
   if (!log.dataset.logWhole) return true;
-  told.textContent = told.dataset.loading;
+  message.textContent = message.dataset.loading;
   try {
     const answer = await fetch(log.dataset.logWhole);
     if (!answer.ok) throw new Error(String(answer.status));
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
     document.getElementById("log-body").replaceWith(page.getElementById("log-body"));
     delete log.dataset.logWhole;
-    told.textContent = "";
+    message.textContent = "";
     return true;
   } catch {
-    told.textContent = told.dataset.lost;
+    message.textContent = message.dataset.lost;
     return false;
   }
 }
@@ -62,7 +62,7 @@ async function search() {
   if (mine !== searches) return;
   const pattern = wanted ? new RegExp(wanted.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "gi") : null;
   const found = [];
-  let places = 0;
+  let matchCount = 0;
   for (const section of log.querySelectorAll("[data-log-section]")) {
     const isWanted = !kind || section.dataset.logSection === kind;
     let inSection = 0;
@@ -73,7 +73,7 @@ async function search() {
       if (line.hidden === isShown) line.hidden = !isShown;
       if (count) {
         found.push(text);
-        places += count;
+        matchCount += count;
       } else {
         unmark(text);
       }
@@ -83,12 +83,12 @@ async function search() {
   }
   marks = [];
   current = -1;
-  log.querySelector("[data-log-steps]").hidden = places === 0;
-  told.textContent = !wanted
+  log.querySelector("[data-log-steps]").hidden = matchCount === 0;
+  message.textContent = !wanted
     ? ""
-    : places
-      ? told.dataset.places.replace("{places}", places).replace("{lines}", found.length)
-      : told.dataset.none;
+    : matchCount
+      ? message.dataset.places.replace("{places}", matchCount).replace("{lines}", found.length)
+      : message.dataset.none;
   remember(wanted);
   let since = performance.now();
   for (const text of found) {
@@ -101,7 +101,7 @@ async function search() {
   }
 }
 
-/* What is shown stands in the address, so that it can be sent to others. */
+/* The filter is part of the URL, so that it can be shared. */
 function remember(wanted) {
   const address = new URL(location);
   for (const [name, value] of [
@@ -133,7 +133,7 @@ async function copy() {
   } else {
     const answer = await fetch(log.dataset.copyFrom);
     if (!answer.ok) {
-      told.textContent = told.dataset.lost;
+      message.textContent = message.dataset.lost;
       return;
     }
     text = await answer.text();

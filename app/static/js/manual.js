@@ -1,4 +1,4 @@
-/* The API page: search while typing, and unfold what the address names. Without script the form does the search. */
+/* The API page: search while typing, and expand the endpoint in the URL. Without JavaScript the form searches. */
 
 const form = document.querySelector("[data-manual-search]");
 const operations = [...document.querySelectorAll("[data-operation]")];

@@ -1,6 +1,6 @@
-/* On every page: times in the reader's zone that stay true, the menu, the theme, copying, and the dialog.
+/* On every page: times in the user's time zone, kept up to date; menu, theme, copying and dialog.
 
-   Modules speak with each other by events of the document rather than by imports: an import would name the file without
+   Modules communicate by events of the document instead of imports: an import would name the file without
    the hash of its content, and the browser would run it a second time under that name. */
 
 const { lang: language, dataset: said } = document.documentElement;
@@ -24,7 +24,7 @@ const UNITS = [
 const TOKEN_STALE_MS = 20 * 60 * 1000;
 const loadedAt = Date.now();
 
-/* A chosen locale may be one that this browser does not know. */
+/* The browser may not support the selected locale. */
 function dateFormat(form) {
   try {
     return new Intl.DateTimeFormat(said.format || language, form);
@@ -104,7 +104,7 @@ async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    // without HTTPS there is no clipboard; an invisible field does it
+    // without HTTPS there is no clipboard API; an invisible field is used
     const field = document.createElement("textarea");
     field.value = text;
     field.className = "visually-hidden";
@@ -147,7 +147,7 @@ function applyTheme(theme) {
   document.dispatchEvent(new CustomEvent("theme:changed"));
 }
 
-/* A token lives half an hour; a page may stay open for a day. */
+/* A token is valid for half an hour; a page may stay open for a day. */
 async function refreshToken() {
   const brand = document.querySelector(".brand");
   const response = await fetch(new URL("api/csrf", new URL(brand?.href ?? "/", location)));
@@ -198,7 +198,7 @@ document.addEventListener("submit", async (event) => {
   }
 });
 
-/* Forms that htmx sends are held back here: it would send them before the token is fresh. */
+/* Delays forms that htmx sends, which it would send before the token is renewed. */
 document.addEventListener("htmx:confirm", async (event) => {
   const form = event.target;
   if (!form.matches("form") || !isStale(form)) return;
@@ -208,7 +208,7 @@ document.addEventListener("htmx:confirm", async (event) => {
   event.detail.issueRequest();
 });
 
-/* A page that asks for no news asks whether the server is there at all, so that nobody fills in a form for nothing. */
+/* A page without live updates checks whether the server is reachable, so that no form is filled in for nothing. */
 const PING_MS = 30000;
 const PING_LIMIT_MS = 5000;
 const banner = document.getElementById("connection-lost");
@@ -234,14 +234,14 @@ if (document.querySelector(".brand") && !document.querySelector("[data-live-togg
   banner.querySelector("[data-retry]").addEventListener("click", ping);
 }
 
-/* Choosing is enough where there is script; the button is for those without. */
+/* With JavaScript a selection submits the form; the button is for pages without. */
 document.documentElement.classList.add("has-script");
 document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-language-form]");
   if (form) form.requestSubmit();
 });
 
-/* Another language draws the page anew. What was typed into it stays, but for passwords. */
+/* Changing the language reloads the page. Typed text is kept, except passwords. */
 const TYPED = "duplistatus_typed";
 const address = () => location.pathname + location.search;
 
@@ -259,10 +259,10 @@ document.addEventListener("submit", (event) => {
 });
 
 function restoreTyped() {
-  const kept = JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
+  const stored = JSON.parse(sessionStorage.getItem(TYPED) ?? "null");
   sessionStorage.removeItem(TYPED);
-  if (kept?.address !== address()) return;
-  const values = new Map(kept.values);
+  if (stored?.address !== address()) return;
+  const values = new Map(stored.values);
   for (const field of typedFields()) {
     const kind = kindOf(field);
     if (!values.has(field.id) || field[kind] === values.get(field.id)) continue;
@@ -272,7 +272,7 @@ function restoreTyped() {
 }
 restoreTyped();
 
-/* The palette is there from the first key or click that may be meant for it. */
+/* Loads the palette on the first key or click that may open it. */
 const palette = document.getElementById("palette");
 const MODIFIERS = ["Control", "Meta", "Shift", "Alt"];
 const meantForPalette = [];
@@ -280,7 +280,7 @@ async function wakePalette(event) {
   if (event.type === "click" && !event.target.closest("[data-palette-open], [data-keys-open]")) return;
   if (MODIFIERS.includes(event.key)) return;
   if ((event.ctrlKey || event.metaKey) && event.key?.toLowerCase() === "k") event.preventDefault();
-  if (meantForPalette.push(event) > 1) return; // it is on its way
+  if (meantForPalette.push(event) > 1) return; // already loading
   const { start } = await import(palette.dataset.script);
   document.removeEventListener("keydown", wakePalette);
   document.removeEventListener("click", wakePalette);

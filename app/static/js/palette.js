@@ -1,11 +1,11 @@
-/* The command palette, and the keys that lead somewhere. `page.js` fetches this file when a key is pressed or the button is
-   used for the first time; what can be found is fetched when the palette is opened first. */
+/* The command palette and keyboard shortcuts. `page.js` loads this file when a key or the button is first used; the
+   entries are loaded when the palette is first opened. */
 
 const SHOWN = 40;
 const palette = document.getElementById("palette");
 const keysDialog = document.getElementById("keys");
 
-/* Begin, with what happened until now. */
+/* Starts, with the events that happened so far. */
 export function start(events) {
   const query = palette.querySelector("input");
   const list = palette.querySelector("ul");
@@ -108,7 +108,7 @@ export function start(events) {
     follow(event);
   }
 
-  /* Two keys belong together when they follow each other within a second. */
+  /* Two keys within a second form a sequence. */
   function follow(event) {
     pressed = event.timeStamp - pressedAt < 1000 ? pressed + event.key : event.key;
     pressedAt = event.timeStamp;
@@ -130,7 +130,7 @@ export function start(events) {
   events.forEach(handle);
 }
 
-/* The entries that hold every word of a query; names that begin with the query come first. */
+/* Returns entries with every word of the query; names that start with the query first. */
 export function find(entries, query) {
   const typed = plain(query.trim());
   const wanted = typed.split(/\s+/).filter(Boolean);
@@ -147,7 +147,7 @@ function rank(label, typed) {
   return label.includes(typed) ? 1 : 2;
 }
 
-/* Text without capitals and accents. */
+/* Returns the text in lower case without accents. */
 function plain(text) {
   return text.normalize("NFKD").replace(/\p{M}/gu, "").toLowerCase();
 }

@@ -1,11 +1,11 @@
-/* The tables of jobs in the settings: rows that save themselves, choosing several, and a filter while typing. */
+/* Tables of jobs in the settings: autosaved rows, bulk selection, and a filter while typing. */
 
 const SAVE_AFTER_MS = 500;
 const form = document.querySelector("form[data-autosave]");
 const rows = () => [...document.querySelectorAll("tr[data-row]")];
 const shownRows = () => rows().filter((row) => !row.hidden);
 
-/* Rows that save themselves */
+/* Autosave */
 const state = document.getElementById("save-state");
 const dirty = new Set();
 let timer = 0;
@@ -31,7 +31,7 @@ function show(...content) {
   return note;
 }
 
-/* Signing in happens in another tab, so that this one keeps what was changed, and saves it on return. */
+/* Sign-in opens in another tab, so that this one keeps its changes and saves them on return. */
 let endedNote = null;
 
 function showEnded() {
@@ -66,11 +66,11 @@ async function post(changed) {
   if (answer.status !== 403) return answer;
   const fresh = await fetch(new URL("api/csrf", new URL(document.querySelector(".brand").href)));
   if (!fresh.ok) return answer;
-  form.elements.csrf_token.value = (await fresh.json()).token; // a page may stay open for longer than its token lives
+  form.elements.csrf_token.value = (await fresh.json()).token; // the page may be older than its token
   return send();
 }
 
-/* One after the other: each tells the server what it knew the row to be, which is what the one before left. */
+/* Saves one after the other: each request includes the previous state of its rows, which the last one returned. */
 async function save() {
   clearTimeout(timer);
   if (isSaving || !dirty.size) return;
@@ -80,10 +80,10 @@ async function save() {
   say("saving");
   try {
     const answer = await post(changed);
-    const told = answer.headers.get("Content-Type")?.startsWith("application/json") ? await answer.json() : {};
+    const data = answer.headers.get("Content-Type")?.startsWith("application/json") ? await answer.json() : {};
     if (answer.redirected) throw new SessionEnded();
-    if (!told.states) throw new Error(told.error ?? "");
-    for (const [id, value] of Object.entries(told.states)) form.elements[`was.${id}`].value = value;
+    if (!data.states) throw new Error(data.error ?? "");
+    for (const [id, value] of Object.entries(data.states)) form.elements[`was.${id}`].value = value;
     say("saved");
     endedNote?.remove();
     if (dirty.size) timer = setTimeout(save);
@@ -94,7 +94,7 @@ async function save() {
       showEnded();
       return;
     }
-    const hasReason = error.message && !(error instanceof TypeError); // that of a lost connection is the browser's
+    const hasReason = error.message && !(error instanceof TypeError); // TypeError: lost connection
     show(hasReason ? `${state.dataset.failed}: ${error.message}` : state.dataset.failed);
   } finally {
     isSaving = false;
@@ -120,7 +120,7 @@ if (form && state) {
   });
 }
 
-/* A column for all rows that are shown */
+/* Set a column of all shown rows */
 function boxesOf(kind) {
   return shownRows()
     .map((row) => row.querySelector(`[data-kind="${kind}"]`))
@@ -135,11 +135,11 @@ function showColumns() {
   }
 }
 
-/* Choosing several */
+/* Bulk selection */
 const many = document.querySelector("form[data-many]");
 const picks = () => [...document.querySelectorAll("input[name=pick]")];
 
-/* What a box chooses of: the rows that are shown, of its server or of all. */
+/* Returns the rows that a checkbox selects: the shown ones, of its server or all. */
 function scopeOf(box) {
   const group = box.matches("[data-pick-group]") && box.closest("tbody");
   return shownRows().filter((row) => !group || group.contains(row));
@@ -182,7 +182,7 @@ document.addEventListener("click", (event) => {
   showPicked();
 });
 
-/* What is typed for a choice chooses it */
+/* Entering a value selects its option */
 document.addEventListener("input", (event) => {
   const choice = event.target.dataset?.chooses && document.getElementById(event.target.dataset.chooses);
   if (!choice) return;
@@ -190,7 +190,7 @@ document.addEventListener("input", (event) => {
   else choice.value = "own";
 });
 
-/* The filter */
+/* Filter */
 const filter = document.querySelector("[data-filter-rows]");
 
 function applyFilter() {
@@ -224,7 +224,7 @@ for (const hidden of document.querySelectorAll("[data-pick-all], [data-pick-grou
 showColumns();
 showPicked();
 
-/* Monitoring: what is switched off cannot be changed, and what was changed is not left unsaved by mistake */
+/* Monitoring: disabled options cannot be changed, and a warning about unsaved changes */
 const watched = document.querySelector("form[data-watch-rows]");
 
 function isChanged(field) {

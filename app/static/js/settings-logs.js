@@ -1,4 +1,4 @@
-/* The program's logs: follow the file, stay at its end, and go to either end. */
+/* Application logs: follow the file, stay at its end, and jump to either end. */
 
 const EVERY_MS = 2000;
 const follow = document.getElementById("follow");

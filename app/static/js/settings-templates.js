@@ -1,4 +1,4 @@
-/* The templates: put placeholders where the cursor was, and send a test without leaving the page. */
+/* Templates: insert placeholders at the cursor, and send a test without leaving the page. */
 
 const form = document.getElementById("template");
 let focused = document.getElementById("message");
@@ -15,7 +15,7 @@ form.addEventListener("click", (event) => {
   focused.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
-/* htmx sends this form to the preview; what its buttons send goes the usual way, and a test comes back in place. */
+/* htmx sends this form to the preview; its buttons submit normally, and a test result is shown in place. */
 form.addEventListener(
   "submit",
   (event) => {

@@ -1,4 +1,4 @@
-/* The settings: say that a test goes out with what is saved, while something above it is not; send choices at once. */
+/* Settings: warn that a test uses the saved values while there are unsaved ones; submit selections immediately. */
 
 const form = document.querySelector("[data-watch-changes]");
 const note = document.querySelector("[data-unsaved]");
@@ -16,7 +16,7 @@ if (form && note) {
   });
 }
 
-/* The list of tabs is longer than a low window: the present one is in sight. */
+/* Scroll the current tab into view, since the list may be longer than the window. */
 const tabs = document.querySelector(".settings-side");
 const present = tabs?.querySelector("[aria-current]");
 if (present) tabs.scrollTop = present.offsetTop + present.offsetHeight - tabs.clientHeight / 2;
@@ -32,7 +32,7 @@ document.addEventListener("change", (event) => {
     event.target.form.requestSubmit();
 });
 
-/* A choice may have a usual value for another field, as each kind of connection has its port; an own one stays. */
+/* An option may have a default for another field, as a connection type has its port; a custom value is kept. */
 function propose(choice, isFirst) {
   for (const [id, usual] of Object.entries(JSON.parse(choice.dataset.proposes))) {
     const field = document.getElementById(id);
@@ -46,7 +46,7 @@ document.addEventListener("input", (event) => {
   if (event.target.dataset.proposes) propose(event.target, false);
 });
 
-/* What is empty asks for nothing, so it need not stand in the address. */
+/* Omit empty fields from the URL. */
 document.addEventListener("submit", (event) => {
   if (event.target.method !== "get") return;
   for (const field of event.target.elements) if (field.name && !field.value) field.disabled = true;

@@ -1,4 +1,4 @@
-"""Apprise: the common contract through its JSON service, and what we keep it from doing."""
+"""Apprise: the common contract through its JSON service, and our restrictions."""
 
 import logging
 import socket
@@ -91,7 +91,7 @@ class TestApprise(ChannelContract):
         assert [request.path.rstrip("/") for request in self.server.received] == ["/other"]
 
     def test_a_target_that_is_not_understood_is_refused_for_good_and_not_repeated(self) -> None:
-        with pytest.raises(Exception, match="Address 1") as caught:
+        with pytest.raises(Exception, match="Line 1") as caught:
             self.channel().send(self.message(target=f"nothing://{SECRET}"))
         assert caught.value.permanent
         assert SECRET not in str(caught.value)
@@ -127,7 +127,7 @@ class TestApprise(ChannelContract):
     def test_hosts_that_nobody_may_call_are_refused_for_good(self, url: str) -> None:
         error = self.fail(self.channel(urls=url))
         assert error.permanent
-        assert "never called" in str(error)
+        assert "not allowed" in str(error)
 
     def test_name_that_leads_elsewhere_at_the_second_look_is_refused(self, monkeypatch) -> None:
         looks = [["127.0.0.1"], ["169.254.169.254"]]
@@ -155,8 +155,8 @@ class TestApprise(ChannelContract):
         self.fail(self.channel())
         assert SECRET not in caplog.text
 
-    def test_facts_name_the_kinds_of_services_only(self) -> None:
-        assert self.channel().facts() == {"services": ["json"]}
+    def test_audit_details_name_the_kinds_of_services_only(self) -> None:
+        assert self.channel().audit_details() == {"services": ["json"]}
 
 
 @pytest.mark.parametrize(
@@ -181,18 +181,18 @@ def test_what_acts_on_this_machine_or_is_unknown_is_refused_when_saving(url: str
     with pytest.raises(ValidationError) as caught:
         AppriseSettings().load({"urls": f"json://127.0.0.1/\n{url}"})
     [text] = caught.value.messages["urls"]
-    assert "Address 2" in text
+    assert "Line 2" in text
     assert url not in text
 
 
 def test_service_that_confirms_nothing_is_refused_when_saving() -> None:
-    with pytest.raises(ValidationError, match=r"Address 2 .* confirmation"):
+    with pytest.raises(ValidationError, match=r"Line 2 .* confirmation"):
         AppriseSettings().load({"urls": "json://127.0.0.1/\nRSyslog://127.0.0.1/local0"})
 
 
 @pytest.mark.parametrize("template", ["/etc/passwd", "file:///etc/passwd", "http://169.254.169.254/latest"])
 def test_an_address_that_reads_a_file_is_refused_when_saving(template: str) -> None:
-    with pytest.raises(ValidationError, match="reads a file"):
+    with pytest.raises(ValidationError, match="attaches a file"):
         AppriseSettings().load({"urls": f"discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js?template={template}"})
 
 

@@ -1,4 +1,4 @@
-"""Mail: the common contract, and what is special about it."""
+"""Email: the common contract, and what is specific to it."""
 
 import base64
 import hmac
@@ -78,7 +78,7 @@ class TestEmail(ChannelContract):
 
     def test_a_wrong_password_is_said_and_permanent(self) -> None:
         error = self.fail(self.channel(password="wrong-password"))
-        assert "user name or password" in str(error)
+        assert "username or password" in str(error)
         assert error.permanent
         assert "wrong-password" not in str(error)
 
@@ -118,7 +118,7 @@ def test_a_server_that_hangs_is_given_up_after_the_time_limit(monkeypatch) -> No
 
 @contextmanager
 def slow_mail_server(behave: Callable[[socket.socket, threading.Event], None]) -> Iterator[MailServer]:
-    """A server that does with its only caller what a function says, until the block is left."""
+    """A server that handles its only client by a function, until the end of the block."""
     over = threading.Event()
 
     def answer() -> None:
@@ -135,7 +135,7 @@ def slow_mail_server(behave: Callable[[socket.socket, threading.Event], None]) -
 
 
 def talk(caller: socket.socket, *answers: bytes) -> None:
-    """Greet, and answer so many commands."""
+    """Greet the client, and answer so many commands."""
     caller.sendall(b"220 here\r\n")
     for answer in answers:
         caller.recv(65_536)
@@ -143,7 +143,7 @@ def talk(caller: socket.socket, *answers: bytes) -> None:
 
 
 def repeat(piece: bytes, *answers: bytes, pause_s: float = 0.05) -> Callable[[socket.socket, threading.Event], None]:
-    """Answer so many commands, and then send a piece again and again."""
+    """Answer so many commands, and then send a piece repeatedly."""
 
     def behave(caller: socket.socket, over: threading.Event) -> None:
         if answers:
@@ -184,7 +184,7 @@ def test_whole_exchange_ends_with_its_time(monkeypatch, behave) -> None:
     ids=["lines", "one-line", "one-line-later"],
 )
 def test_flood_ends_the_exchange(behave) -> None:
-    with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="sends more") as caught:
+    with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="unexpected reply") as caught:
         open_email(settings_for(server)).send(Message("A title", "A body"))
     assert not caught.value.permanent
 
@@ -223,7 +223,7 @@ def test_mail_that_was_taken_is_delivered_whatever_follows(monkeypatch) -> None:
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "224.0.0.1", "100.100.100.200", "2852039166"])
 def test_addresses_that_are_never_called_are_refused_for_good(host: str) -> None:
-    with pytest.raises(DeliveryError, match="never called") as caught:
+    with pytest.raises(DeliveryError, match="not allowed") as caught:
         open_email(settings_for(MailServer(host=host, port=9))).send(Message("A title", "A body"))
     assert caught.value.permanent
 
@@ -231,12 +231,12 @@ def test_addresses_that_are_never_called_are_refused_for_good(host: str) -> None
 def test_name_that_leads_to_such_an_address_is_refused(monkeypatch) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 25))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
-    with pytest.raises(DeliveryError, match="never called"):
+    with pytest.raises(DeliveryError, match="not allowed"):
         open_email(settings_for(MailServer(host="mail.example", port=25))).send(Message("A title", "A body"))
 
 
 class TestLogin:
-    """User names and passwords travel in UTF-8 by each mechanism."""
+    """Usernames and passwords are sent in UTF-8 by each mechanism."""
 
     @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
     def test_other_letters_than_ascii_are_sent_as_utf8(self, monkeypatch, mechanism: str) -> None:
@@ -258,7 +258,7 @@ class TestLogin:
             received.append(caller.recv(65_536))
             caller.sendall(b"535 no\r\n")
 
-        with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="user name or password"):
+        with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="username or password"):
             open_email(settings_for(server, password="ä", username="wächter")).send(Message("A title", "A body"))
         digest = hmac.new("ä".encode(), b"<1>", "md5").hexdigest()
         assert base64.b64decode(received[0]).decode() == f"wächter {digest}"
@@ -321,7 +321,7 @@ def test_login_is_left_out_when_switched_off() -> None:
     ],
 )
 def test_a_login_calls_for_a_password_and_else_a_sender_is_needed(settings, names):
-    assert EmailChannel.lacks(settings) == names
+    assert EmailChannel.missing_settings(settings) == names
 
 
 @pytest.mark.parametrize(

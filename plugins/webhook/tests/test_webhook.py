@@ -1,4 +1,4 @@
-"""The webhook: the common contract, its shape on the wire, and its signature."""
+"""The webhook: the common contract, its format, and its signature."""
 
 import hashlib
 import hmac
@@ -106,12 +106,12 @@ class TestWebhook(HttpChannelContract):
         assert not self.fail(self.channel()).permanent
 
     def test_a_target_that_is_no_web_address_is_refused_for_good(self) -> None:
-        with pytest.raises(Exception, match="not a valid URL") as caught:
+        with pytest.raises(Exception, match="the URL is not valid") as caught:
             self.channel().send(self.message(target="file:///etc/passwd"))
         assert caught.value.permanent
 
-    def test_facts_name_the_server_and_not_the_path(self) -> None:
-        assert self.channel(url="https://hooks.example.org/services/T0/token").facts() == {
+    def test_audit_details_name_the_server_and_not_the_path(self) -> None:
+        assert self.channel(url="https://hooks.example.org/services/T0/token").audit_details() == {
             "server": "hooks.example.org"
         }
 
@@ -146,7 +146,7 @@ def test_an_address_that_is_not_http_is_refused(url: str) -> None:
 
 
 def recipe() -> Any:
-    """The receiver's check, as the manual has it."""
+    """Return the receiver's check of the manual."""
     [code] = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     names: dict[str, Any] = {}
     exec(compile(code, str(README), "exec"), names)

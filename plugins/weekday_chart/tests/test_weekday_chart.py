@@ -1,4 +1,4 @@
-"""Workdays and weekends: the common contract, with the days at the edges."""
+"""Workdays and weekends: the common contract, with the days at the boundaries."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -12,7 +12,7 @@ def test_english_has_the_texts_of_the_sources():
 
 
 def test_an_unknown_language_is_english():
-    assert catalog("tlh").gettext("Solved:\n\n{problems}") == "Solved:\n\n{problems}"
+    assert catalog("tlh").gettext("Resolved:\n\n{problems}") == "Resolved:\n\n{problems}"
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_languages_have_their_own_texts(language, text):
 
 
 def test_a_variant_takes_from_its_base_what_it_does_not_have():
-    text = "Solved:\n\n{problems}"
+    text = "Resolved:\n\n{problems}"
     assert catalog("hi-Latn").gettext(text) == catalog("hi").gettext(text) != text
 
 

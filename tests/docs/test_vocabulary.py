@@ -1,0 +1,163 @@
+"""Docstrings, comments, documents and texts of pages use the terms of docs/contributing/language.md."""
+
+import ast
+import io
+import re
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from babel.messages.pofile import read_po
+
+ROOT = Path(__file__).resolve().parents[2]
+# Folders and files whose docstrings and comments are checked.
+FOLDERS = ("app", "bench", "migrations", "plugins", "scripts")
+# Documents that are checked in full, except code.
+DOCUMENTS = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/api-keys.md",
+    "docs/contributing/*.md",
+    "docs/homepage.md",
+    "docs/plugins/*.md",
+)
+# Catalogues whose English texts are checked.
+CATALOGUES = ("app/translations/de/LC_MESSAGES/*.po", "plugins/*/translations/de/LC_MESSAGES/*.po")
+# These pages list the words themselves.
+EXCEPT = {"docs/contributing/language.md", "docs/contributing/glossary.md"}
+
+# Pattern -> what to write instead.
+WORDS = {
+    r"doors?": "entry point, public route",
+    r"houses?": "application, project",
+    r"guests?": "plugin, third party",
+    r"couriers?": "delivery worker",
+    r"quarrel(?:s|ed)?": "conflict",
+    r"strangers?": "unauthenticated client, everyone",
+    r"floors?": "layer",
+    r"rooms?": "package, module, space",
+    r"troubles?": "error, issue, problem",
+    r"tell(?:s|ing)?|told": "notify, report, return, show",
+    r"somebody|whoever|whomever": "a user, a client",
+    r"by (?:itself|themselves)": "automatically",
+    r"of its own accord": "automatically",
+    r"(?:put|puts|putting) aside|copy put aside": "safety backup",
+    r"(?:taken|takes?|taking) in": "import, accept, store",
+    r"(?:hold|holds|holding|held) back": "delay, mute",
+    r"(?:gives?|giving|gave|given) up": "stop, cancel",
+    r"in so many(?: words)?": "explicitly",
+    r"what (?:became|becomes|comes|came) of": "result",
+    r"have people|people have": "users",
+    r"(?:hears?|hearing|heard) of": "be notified",
+    r"look(?:s|ed|ing)? at": "read, check",
+    r"(?:let|lets|letting) go of": "close, release",
+    r"goes": "is deleted, runs, is sent",
+    r"comes": "arrives, is received, is first",
+    r"stands?": "is, is shown, means",
+    r"signs": "characters, symbols",
+    r"verdicts?": "status, summary",
+    r"made to tell|is told": "is notified",
+    r"e-mails?": "email",
+    r"shall": "must",
+}
+# Pattern of WORDS -> contexts in which it is the right word.
+ALLOWED = {
+    r"floors?": (r"math\.floor", r"ground floor"),
+    r"rooms?": (r"Matrix room", r"duplistatus[-_]room", r"room's"),
+    r"signs": (r"signs (?:in|out|up|anyone|nobody|the|a|each|requests)\b", r"digital signs"),
+    r"stands?": (r"stands? for", r"stand-ins?", r"stand-alone"),
+    r"comes": (r"comes (?:first|last|with)\b",),
+    r"goes": (r"goes (?:back to|beyond)",),
+    r"tell(?:s|ing)?|told": (r"telling apart", r"tells? (?:the )?type checker"),
+}
+PATTERNS = {word: re.compile(rf"(?<![\w`/-])(?:{word})(?![\w`/-])", re.IGNORECASE) for word in WORDS}
+FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`[^`\n]*`|\]\([^)]*\)")
+PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
+DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|fmt:|nosec|!)")
+
+
+def unwanted(text: str) -> list[tuple[str, str]]:
+    """Return the unwanted words of a text, each with its surroundings."""
+    found = []
+    for word, pattern in PATTERNS.items():
+        for match in pattern.finditer(text):
+            around = text[max(0, match.start() - 30) : match.end() + 30]
+            if not any(re.search(allowed, around, re.IGNORECASE) for allowed in ALLOWED.get(word, ())):
+                found.append((match[0], " ".join(around.split())))
+    return found
+
+
+def prose(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the docstrings and comments of Python source, with their lines."""
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Expr(value=ast.Constant(value=str(text))):
+                yield node.lineno, text
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not DIRECTIVE.match(token.string):
+            yield token.start[0], token.string
+
+
+def sources() -> list[Path]:
+    paths = [ROOT / name for name in FOLDERS]
+    return sorted(file for path in paths for file in ([path] if path.suffix == ".py" else path.rglob("*.py")))
+
+
+def documents() -> list[Path]:
+    found = sorted(path for pattern in DOCUMENTS for path in ROOT.glob(pattern))
+    return [path for path in found if str(path.relative_to(ROOT)) not in EXCEPT]
+
+
+def offenders(path: Path, parts: Iterator[tuple[int, str]]) -> list[str]:
+    where = path.relative_to(ROOT)
+    return [f"{where}:{line}: {word}: {around}" for line, text in parts for word, around in unwanted(text)]
+
+
+def test_docstrings_and_comments():
+    paths = sources()
+    assert len(paths) > 80
+    found = [line for path in paths for line in offenders(path, prose(path.read_text(encoding="utf-8")))]
+    assert found == []
+
+
+def lines(text: str) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a document without its code."""
+    blank = FENCED.sub(lambda match: "\n" * match[0].count("\n"), text)
+    for number, line in enumerate(blank.splitlines(), 1):
+        yield number, CODE.sub("", line)
+
+
+def test_documents():
+    paths = documents()
+    assert len(paths) > 2
+    found = [line for path in paths for line in offenders(path, lines(path.read_text(encoding="utf-8")))]
+    assert found == []
+
+
+def english_texts(path: Path) -> Iterator[tuple[int, str]]:
+    with path.open(encoding="utf-8") as file:
+        for message in read_po(file, ignore_obsolete=True):
+            for text in message.id if isinstance(message.id, tuple | list) else (message.id,):
+                yield message.lineno or 0, PLACEHOLDER.sub("…", text)
+
+
+def test_texts_of_pages_and_messages():
+    paths = sorted(path for pattern in CATALOGUES for path in ROOT.glob(pattern))
+    assert len(paths) > 2
+    found = [line for path in paths for line in offenders(path, english_texts(path))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    "text", ["the door", "Tells people", "who was told", "by itself", "two signs", "a copy put aside"]
+)
+def test_unwanted_words_are_found(text):
+    assert unwanted(text)
+
+
+@pytest.mark.parametrize("text", ["household", "outdoor", "a user signs in", "it stands for nothing", "`trouble`"])
+def test_other_words_are_left_alone(text):
+    assert unwanted(text) == []
