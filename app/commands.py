@@ -15,6 +15,7 @@ from app.accounts import api_keys, users
 from app.config import BadSetting, from_environment
 from app.core.db import engine
 from app.core.db.engine import CannotStart, close_connections, exclusive_access
+from app.core.errors import Refused
 from app.database import doctor as database_doctor
 from app.database import local_backups, secrets
 from app.database.doctor import Finding
@@ -22,7 +23,6 @@ from app.database.restore import SHELL, restore_stopped
 from app.factory import bind, create_app
 from app.legacy_import.importing import import_database
 from app.legacy_import.source import ImportReport
-from app.plugin import AppError
 from app.registry import PluginConflict, discover
 from app.runtime import settings
 
@@ -51,7 +51,7 @@ def sentences() -> Iterator[None]:
         yield
     except START_FAILURES as error:
         _fail(start_sentence(error), start_status(error))
-    except AppError as error:
+    except Refused as error:
         _fail(error.message, 1)
 
 
@@ -112,7 +112,7 @@ def create_account(username: str, is_admin: bool, ask: bool) -> None:
     with application_context():
         try:
             made = users.create_account(new, actor=SHELL, now=runtime.now())
-        except AppError as error:
+        except Refused as error:
             raise click.ClickException(". ".join([error.message, *error.extra.get("validationErrors", ())])) from error
         click.echo(made.temporary_password or f"Created the account {made.user.username}.")
 

@@ -14,8 +14,8 @@ from app.backups import job_stats
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import pack_log
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.plugin.errors import Conflict
 from app.schedules import planning
 
 _MARK = "Duplicati.Library.Main"
@@ -402,7 +402,7 @@ def fill_demo(
     run_count = 0
     with writing() as session:
         if session.scalar(select(func.count()).select_from(Server)):
-            raise Conflict("The database already contains data; a demo requires an empty one (see DATA_DIR)")
+            raise Refused("demo_needs_empty_database")
         settings_store.save("demo_data", True, now=now)
         for spec in specs:
             server = Server(id=spec.id, name=spec.name, alias=spec.alias, note=spec.note, created_at=start_at)

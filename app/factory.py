@@ -146,7 +146,7 @@ def install_pages(app: Flask) -> None:
     for blueprint in BLUEPRINTS:
         guards.register(app, blueprint, access=Access.USER, is_page=True)
     guards.register(app, public_page.bp, access=Access.PUBLIC, zone=Zone.EXTERNAL, is_page=True)
-    web_errors.show_page_errors_with(app, lambda sentence, status: protect(error_pages.show_error(sentence, status)))
+    web_errors.show_page_errors_with(app, lambda refusal: protect(error_pages.show_error(refusal)))
 
 
 def page_values() -> dict[str, object]:

@@ -36,6 +36,7 @@ KEYWORDS = {
     "_": None,
     "N_": None,
     "NC_": ((1, "c"), 2),
+    "NP_": (1, 2),
     "lazy": None,
     "gettext": None,
     "lazy_gettext": None,

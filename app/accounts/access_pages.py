@@ -15,11 +15,13 @@ from app.accounts import api_keys, network_access
 from app.accounts.api_keys import LONGEST_NAME, NewKey
 from app.accounts.network_access import ListState, Zone
 from app.audit.log import Actor
+from app.core.errors import Refused
 from app.core.settings.declarations import MOST_NETWORKS
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.runtime import settings
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor, client_address
 
 SCOPES = {
@@ -58,12 +60,8 @@ class KeyForm(SettingsForm):
         try:
             expires_at = None if day.data is None else api_keys.end_of(day.data, zone, now)
             return api_keys.create_key(name, self.scope.data or "", expires_at=expires_at, now=now, actor=actor)
-        except AppError as refusal:
-            has_passed = refusal.message.endswith("must not be in the past")
-            if has_passed:
-                self.refuse("last_valid_day", _("This date has passed. Enter a later date."))
-            else:
-                self.take(refusal)
+        except Refused as refusal:
+            self.take(refusal)
             return None
 
 
@@ -95,10 +93,10 @@ def switch_key(key_id: int) -> ResponseReturnValue:
     is_enabled = request.form.get("is_enabled") == "1"
     try:
         api_keys.set_enabled(key_id, is_enabled, now=runtime.now(), actor=actor())
-    except AppError as refusal:
+    except Refused as refusal:
         if refusal.status == 404:
             raise
-        flash(_("This key has expired. Create a new one."), "error")
+        flash(refusal_text(refusal), "error")
     return redirect(url_for("settings.index", tab=KEYS_TAB), 303)
 
 
@@ -152,12 +150,6 @@ def _show_keys(form: KeyForm, made: NewKey | None = None) -> str:
 # The tab "Network access" with the two allow lists, for administrators
 
 ACCESS_TAB = "access"
-PROXY_NOT_TRUSTED = lazy_gettext(
-    "You connect through an untrusted proxy on the host of duplistatus, so your "
-    "address is unknown and the allow lists reject it. Set IP_TRUSTED_PROXIES to "
-    "the address from which the proxy connects, for example 127.0.0.1, and restart "
-    "duplistatus."
-)
 
 
 class AllowListForm(SettingsForm):
@@ -185,17 +177,8 @@ class AllowListForm(SettingsForm):
                 actor=actor,
                 now=now,
             )
-        except AppError as refusal:
-            if refusal.extra.get("errorCode") == "PROXY_NOT_TRUSTED":
-                self.refuse("", PROXY_NOT_TRUSTED)
-            elif refusal.message.startswith("Your own address"):
-                sentence = _(
-                    "Your own address %(address)s is not in the list. Add it, or you will lock yourself out.",
-                    address=own_address,
-                )
-                self.refuse("networks", sentence)
-            else:
-                self.take(refusal)
+        except Refused as refusal:
+            self.take(refusal)
             return False
         return True
 

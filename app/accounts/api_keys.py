@@ -16,9 +16,8 @@ from app.accounts.models import ApiKey
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 
 SCOPES = ("upload", "read", "admin")
 LONGEST_NAME = 100
@@ -55,11 +54,11 @@ def create_key(
 ) -> NewKey:
     """Create a key. Raise AppError for a blank or overlong name or an unknown scope."""
     if not name.strip():
-        raise AppError("name: enter a name that identifies the client")
+        raise Refused("key_name_missing", "name")
     if len(name.strip()) > LONGEST_NAME:
-        raise AppError(f"name: {LONGEST_NAME} characters at most")
+        raise Refused("key_name_too_long", "name", most=LONGEST_NAME)
     if scope not in SCOPES:
-        raise AppError(f"scope: expected one of {', '.join(SCOPES)}")
+        raise Refused("key_scope_unknown", "scope", scopes=", ".join(SCOPES))
     secret = secrets.token_urlsafe(32)
     with writing() as session:
         key = ApiKey(
@@ -86,7 +85,7 @@ def find_key(key_id: int) -> ApiKey:
     """Return a key by its id. Raise NotFound."""
     key = db.session.get(ApiKey, key_id)
     if key is None:
-        raise NotFound("API key not found")
+        raise Refused("key_not_found")
     return key
 
 
@@ -95,7 +94,7 @@ def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = 
     with writing():
         key = find_key(key_id)
         if is_enabled and key.is_expired(now):
-            raise AppError("This key has expired; create a new one")
+            raise Refused("key_expired")
         key.is_enabled = is_enabled
         _audit("api_key_enabled" if is_enabled else "api_key_disabled", key, now, actor)
     return key
@@ -116,10 +115,10 @@ def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
     calendar.
     """
     if last_day == date.max:
-        raise AppError("lastValidDay: enter an earlier day, or none")
+        raise Refused("key_day_too_late", "last_valid_day")
     ends_at = datetime.combine(last_day + timedelta(days=1), time.min, zone).astimezone(UTC)
     if ends_at <= now:
-        raise AppError("lastValidDay: must not be in the past")
+        raise Refused("key_day_passed", "last_valid_day")
     return ends_at
 
 

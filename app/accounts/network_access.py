@@ -17,9 +17,9 @@ from app.audit.log import Actor, record_entry
 from app.core.db.cache import cache
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.legacy_import.stored_forms import read_time
-from app.plugin import AppError
 from app.runtime import settings
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -223,10 +223,10 @@ def save_list(
     """
     parsed = tuple(_parse_network(text) for text in networks)
     if is_enabled and own_address == UNKNOWN_CLIENT:
-        raise AppError(PROXY_NOT_TRUSTED, errorCode="PROXY_NOT_TRUSTED")
+        raise Refused("proxy_not_trusted")
     lists = AllowLists(administration=parsed)
     if is_enabled and zone is Zone.ADMINISTRATION and not lists.admit(zone, own_address):
-        raise AppError(f"Your own address {own_address} is not in the list, so you would lock yourself out")
+        raise Refused("own_address_missing", "networks", address=own_address)
     with writing():
         settings_store.save(f"{zone.value}_allowlist", [str(network) for network in parsed], now=now)
         settings_store.save(f"{zone.value}_allowlist_enabled", is_enabled, now=now)
@@ -297,7 +297,7 @@ def _parse_network(text: str) -> Network:
     try:
         return ipaddress.ip_network(text.strip(), strict=False)
     except ValueError as error:
-        raise AppError(f"networks: {text!r} is not an address or a network such as 192.0.2.0/24") from error
+        raise Refused("network_invalid", "networks", network=text) from error
 
 
 # Requests from untrusted proxies on this machine: recorded, so that administrators see what to set

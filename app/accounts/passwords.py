@@ -11,13 +11,14 @@ import argon2
 import bcrypt
 
 from app.config import DEFAULT_PASSWORD, Settings
+from app.core.errors import Refused
 from app.runtime import settings
 
-# Rule -> required characters, and the words for them in the message.
+# What a rule asks for, and what breaks it.
 CLASSES = (
-    (string.ascii_uppercase, "uppercase letter (A-Z)"),
-    (string.ascii_lowercase, "lowercase letter (a-z)"),
-    (string.digits, "number (0-9)"),
+    (string.ascii_uppercase, Refused("password_without_upper", "password")),
+    (string.ascii_lowercase, Refused("password_without_lower", "password")),
+    (string.digits, Refused("password_without_digit", "password")),
 )
 
 
@@ -29,23 +30,15 @@ class PasswordPolicy:
     are_classes_enforced: bool
     refused: str = ""
 
-    def find_violations(self, password: str) -> list[str]:
-        """Return a sentence for each broken rule, in the order of the rules.
-
-        Empty if there is none.
-        """
-        # wire: clients show and compare these sentences literally
+    def find_violations(self, password: str) -> list[Refused]:
+        """Return a refusal for each broken rule, in the order of the rules; none when the password will do."""
         found = []
         if self.refused and password == self.refused:
-            found.append("Cannot use the default password. Please choose a different password")
+            found.append(Refused("password_is_default", "password"))
         if length_in_utf16(password) < self.min_length:
-            found.append(f"Password must be at least {self.min_length} characters long")
+            found.append(Refused("password_too_short", "password", num=self.min_length))
         if self.are_classes_enforced:
-            found += [
-                f"Password must contain at least one {words}"
-                for characters, words in CLASSES
-                if not set(characters) & set(password)
-            ]
+            found += [refusal for signs, refusal in CLASSES if not set(signs) & set(password)]
         return found
 
 

@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from app.accounts.models import User
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.languages import PAGE_LANGUAGES
-from app.plugin.errors import NotFound
 
 MONDAY, SUNDAY = 0, 6
 # Where the week begins on Monday: languages, and countries that differ from the others of their language.
@@ -158,7 +158,7 @@ def remember(user: User, **used: Any) -> None:
 def _find(session: Session, user_id: str) -> User:
     user = session.get(User, user_id)
     if user is None:
-        raise NotFound("User not found")
+        raise Refused("user_not_found")
     return user
 
 

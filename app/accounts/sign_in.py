@@ -25,11 +25,10 @@ from app.audit.log import Actor, record_entry
 from app.core.db.extensions import db
 from app.core.db.faults import DATABASE_ERRORS, Fault, fault_of
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.instants import iso
 from app.core.rate_limits import Limiter, limiter
 from app.database import secrets
-from app.plugin import AppError
-from app.plugin.errors import Forbidden, TooManyRequests, Unauthorized, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +58,7 @@ class Guess:
 class PasswordRefused(Exception):
     """A rejected password: the error to answer with, and the reason for the audit log."""
 
-    def __init__(self, error: AppError, reason: str, **details: object) -> None:
+    def __init__(self, error: Refused, reason: str, **details: object) -> None:
         super().__init__(error.message)
         self.error = error
         self.audit_details = {"reason": reason, **details}
@@ -87,8 +86,8 @@ def check_password(
         wrong.audit_details["failed_attempts"] = guess.count
         raise wrong
     minutes = max(1, math.ceil((guess.locked_until - now) / timedelta(minutes=1)))
-    sentence = f"The account is locked after too many wrong passwords; try again in {minutes} minutes"
-    error = Forbidden(sentence, errorCode="ACCOUNT_LOCKED", lockedUntil=guess.locked_until, minutesRemaining=minutes)
+    body = {"lockedUntil": guess.locked_until, "minutesRemaining": minutes}
+    error = Refused("account_locked", body=body, num=minutes)
     if not guess.is_checked:
         raise PasswordRefused(error, "Account locked", minutes_remaining=minutes)
     until = iso(guess.locked_until)
@@ -201,8 +200,7 @@ def _limit(what: str, key: str, now: datetime) -> None:
         return
     if _limiter("logged").allow(what, now) is None:
         log.warning("too many wrong passwords for one %s (%s); further attempts are rejected for a while", what, key)
-    sentence = "Too many sign-in attempts; try again later"
-    raise TooManyRequests(sentence, retry_after_s, errorCode="TOO_MANY_ATTEMPTS")
+    raise Refused("too_many_attempts", retry_after_s=retry_after_s)
 
 
 def _network_of(address: str | None) -> str:
@@ -247,7 +245,7 @@ def sign_in_user(username: str, password: str, *, actor: Actor, now: datetime) -
         if fault_of(error) in (None, Fault.DAMAGED):  # the first is a bug, the second has its own response
             raise
         log.error("sign-in failed because the database cannot be used: %s", error)
-        raise Unavailable("The database is not ready", errorCode="DATABASE_NOT_READY") from error
+        raise Refused("database_not_ready") from error
 
 
 def _login(username: str, password: str, actor: Actor, now: datetime) -> SignedIn:
@@ -255,12 +253,12 @@ def _login(username: str, password: str, actor: Actor, now: datetime) -> SignedI
     if not name or not password:
         limit_network(actor.ip_address, now)
         _record_failure(actor, name or None, now, reason="Missing credentials")
-        raise AppError("Username and password are required", errorCode="REQUIRED_CREDENTIALS")
+        raise Refused("required_credentials")
     user = db.session.scalars(select(User).where(User.username == name)).one_or_none()
     known = Actor(user.id if user else None, name, actor.ip_address, actor.user_agent)
     # Checking this hash takes as long as checking that of an account.
     checked_hash = user.password_hash if user else passwords.dummy_hash()
-    error = Unauthorized("Invalid username or password", errorCode="INVALID_CREDENTIALS")
+    error = Refused("invalid_credentials")
     wrong = PasswordRefused(error, "Invalid password" if user else "Invalid credentials")
     try:
         check_password(name, password, checked_hash, wrong, address=actor.ip_address, now=now)

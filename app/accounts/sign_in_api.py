@@ -15,8 +15,8 @@ from app.accounts.network_access import rate_key
 from app.accounts.passwords import PasswordPolicy
 from app.accounts.sessions import PLAIN_COOKIE, SESSION_COOKIE
 from app.accounts.sign_in import sign_in_user as sign_in
-from app.plugin import Access, ApiGroup, AppError, described, guarded
-from app.plugin.errors import Unauthorized
+from app.core.errors import Refused
+from app.plugin import Access, ApiGroup, described, guarded
 from app.runtime import settings
 from app.web.errors import name_errors
 from app.web.guards import check_login_token, limit_rate
@@ -133,7 +133,7 @@ def login() -> ResponseReturnValue:
 def logout() -> ResponseReturnValue:
     """End the session."""
     if sessions.SESSION_COOKIE not in request.cookies:
-        raise AppError("There is no active session", errorCode="NO_ACTIVE_SESSION")
+        raise Refused("no_active_session")
     end_session()
     return {"success": True, "message": "Logged out successfully", "successCode": "LOGGED_OUT"}
 
@@ -212,9 +212,9 @@ def create() -> ResponseReturnValue:
 def show() -> ResponseReturnValue:
     """Check whether the session of the cookie is valid; 401 without a cookie."""
     if not request.cookies:
-        raise Unauthorized("No session cookie", valid=False)
+        raise Refused("session_cookie_missing", body={"valid": False})
     if not any(request.cookies.get(name) for name in (SESSION_COOKIE, PLAIN_COOKIE)):
-        raise Unauthorized("No session id", valid=False)
+        raise Refused("session_id_missing", body={"valid": False})
     session_id = sessions.current().session_id
     return {"valid": session_id is not None, "sessionId": session_id}
 

@@ -1,12 +1,9 @@
-"""Pages to sign in and to change the password, with translated messages of errors.
-
-Services name errors by the codes of the API; an error without a sentence here is shown in the service's own words.
-"""
+"""Pages to sign in and to change the password."""
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext, ngettext
+from flask_babel import lazy_gettext
 from flask_login import current_user, login_user
 from wtforms import PasswordField, StringField
 from wtforms.validators import InputRequired
@@ -15,62 +12,14 @@ from app import runtime
 from app.accounts import passwords, preferences, sessions, users
 from app.accounts.sign_in import SignedIn, sign_in_user
 from app.config import DEFAULT_PASSWORD
-from app.plugin import Access, AppError, guarded
+from app.core.errors import Refused
+from app.plugin import Access, guarded
 from app.web import i18n
 from app.web import pages as web_pages
 from app.web.forms import PageForm
 from app.web.pages import pages_bp
+from app.web.refusals import refusal_text, refusal_texts
 from app.web.request import actor, end_session, visitor
-
-
-def sentence_of(refusal: AppError) -> str:
-    """Return the translated message of an error."""
-    return sentences_of(refusal)[0]
-
-
-def sentences_of(refusal: AppError) -> tuple[str, ...]:
-    """Return the same, with one sentence for each rule that a password breaks."""
-    violations = refusal.extra.get("validationErrors")
-    return tuple(_rule(violation) for violation in violations) if violations else (_sentence(refusal),)
-
-
-def _rule(violation: str) -> str:
-    """Return the translated sentence for a broken rule in the API's English."""
-    length = passwords.policy().min_length
-    return {
-        "Cannot use the default password. Please choose a different password": _(
-            "The default password cannot be used. Choose a different password."
-        ),
-        f"Password must be at least {length} characters long": ngettext(
-            "The password needs at least %(num)d character.", "The password needs at least %(num)d characters.", length
-        ),
-        "Password must contain at least one uppercase letter (A-Z)": _(
-            "The password needs an upper-case letter (A-Z)."
-        ),
-        "Password must contain at least one lowercase letter (a-z)": _("The password needs a lower-case letter (a-z)."),
-        "Password must contain at least one number (0-9)": _("The password needs a digit (0-9)."),
-    }.get(violation, violation)
-
-
-def _sentence(refusal: AppError) -> str:
-    code = str(refusal.extra.get("errorCode", ""))
-    if code == "ACCOUNT_LOCKED":
-        return ngettext(
-            "The account is locked after too many wrong passwords; try again in %(num)d minute.",
-            "The account is locked after too many wrong passwords; try again in %(num)d minutes.",
-            refusal.extra["minutesRemaining"],
-        )
-    return {
-        "TOO_MANY_ATTEMPTS": _("Too many wrong passwords. Wait a few minutes and try again."),
-        "DATABASE_NOT_READY": _("The database is not ready; try again in a moment."),
-        "REQUIRED_CREDENTIALS": _("Enter your username and your password."),
-        "INVALID_CREDENTIALS": _("The username or the password is wrong."),
-        "NEW_PASSWORD_REQUIRED": _("Enter a new password."),
-        "USER_NOT_FOUND": _("This account no longer exists."),
-        "CURRENT_PASSWORD_INCORRECT": _("The current password is wrong."),
-        "NEW_PASSWORD_SAME_AS_CURRENT": _("The new password must differ from the current one."),
-    }.get(code, refusal.message)
-
 
 # Forms. `attempt` calls the service and keeps an error for the page to show
 
@@ -78,7 +27,7 @@ def _sentence(refusal: AppError) -> str:
 class PasswordCheckForm(PageForm):
     """A form that checks a password; `refusal` is the error of the service."""
 
-    refusal: AppError | None = None
+    refusal: Refused | None = None
 
     def respond(self, page: str, usual_status: int) -> ResponseReturnValue:
         """Render the page of the form.
@@ -105,8 +54,8 @@ class LoginForm(PasswordCheckForm):
             return None
         try:
             return sign_in_user(self.username.data, self.password.data, actor=visitor(), now=runtime.now())
-        except AppError as refusal:
-            self.refusal, self.problem = refusal, sentence_of(refusal)
+        except Refused as refusal:
+            self.refusal, self.problem = refusal, refusal_text(refusal)
             return None
 
 
@@ -133,8 +82,8 @@ class PasswordForm(PasswordCheckForm):
                 now=runtime.now(),
                 kept_session=sessions.current().id_hash,
             )
-        except AppError as refusal:
-            self.refusal, self.problems = refusal, sentences_of(refusal)
+        except Refused as refusal:
+            self.refusal, self.problems = refusal, refusal_texts(refusal)
             return False
         return True
 

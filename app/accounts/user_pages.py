@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
-from flask_babel import lazy_gettext, ngettext
+from flask_babel import lazy_gettext
 from flask_login import current_user
 from wtforms import BooleanField, PasswordField, RadioField, SelectMultipleField, StringField
 from wtforms.fields.choices import SelectChoice
@@ -14,12 +14,11 @@ from wtforms.widgets import CheckboxInput, ListWidget
 from app import runtime
 from app.accounts import passwords, sessions, users
 from app.accounts.models import ALL_SERVERS, User
-from app.accounts.passwords import PasswordPolicy
 from app.accounts.users import LONGEST_NAME, SHORTEST_NAME, Account, AccountChange, NewAccount
 from app.audit.log import Actor
 from app.backups import overview
-from app.plugin import Access, AppError, guarded
-from app.plugin.errors import Conflict
+from app.core.errors import Refused
+from app.plugin import Access, guarded
 from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
 from app.web.pages import settings_bp
 from app.web.request import actor
@@ -76,19 +75,6 @@ class AccountForm(SettingsForm):
         self.refuse("username", _("Enter a username of %(least)s to %(most)s characters.", **bounds))
         return False
 
-    def take_refusal(self, refusal: AppError) -> None:
-        """Show an error of the service at its field, translated where the case is known."""
-        if isinstance(refusal, Conflict):
-            self.refuse("username", _("This username is already in use. Enter a different one."))
-        elif refusal.message.startswith("The last admin"):
-            self.refuse("is_admin", _("The last administrator must remain an administrator."))
-        elif refusal.message == "Cannot delete your own account":
-            self.refuse("", _("You cannot delete your own account."))
-        elif refusal.message == "Cannot delete the last admin account":
-            self.refuse("", _("The last administrator cannot be deleted."))
-        else:
-            self.take(refusal, {"Username": "username", "serverIds": "server_ids"})
-
 
 class NewAccountForm(AccountForm):
     """A new account."""
@@ -106,9 +92,9 @@ class NewAccountForm(AccountForm):
         """Create the account; None if the form has errors."""
         is_fine = self.check_name()
         password = "" if self.makes_password.data else self.password.data or ""
-        broken = [] if self.makes_password.data else password_rules(passwords.policy(), password)
-        for sentence in broken:
-            self.refuse("password", sentence)
+        broken = [] if self.makes_password.data else passwords.policy().find_violations(password)
+        for violation in broken:
+            self.take(violation)
         if broken or not is_fine:
             return None
         new = NewAccount(
@@ -121,8 +107,8 @@ class NewAccountForm(AccountForm):
         )
         try:
             return users.create_account(new, actor=actor, now=now)
-        except AppError as refusal:
-            self.take_refusal(refusal)
+        except Refused as refusal:
+            self.take(refusal)
             return None
 
 
@@ -142,34 +128,15 @@ class ChangedAccountForm(AccountForm):
         )
         try:
             users.change_account(user_id, change, actor=actor, now=now)
-        except AppError as refusal:
+        except Refused as refusal:
             if refusal.status == 404:
                 raise
-            self.take_refusal(refusal)
+            self.take(refusal)
             return False
         return True
 
 
-def password_rules(policy: PasswordPolicy, password: str) -> list[str]:
-    """Return what is wrong with a password, translated, in the order of the rules."""
-    words = {
-        "Cannot use": _("The default password cannot be used. Choose a different password."),
-        "Password must be": ngettext(
-            "The password needs at least %(num)s character.",
-            "The password needs at least %(num)s characters.",
-            policy.min_length,
-        ),
-        "Password must contain at least one upp": _("The password needs an upper-case letter (A-Z)."),
-        "Password must contain at least one low": _("The password needs a lower-case letter (a-z)."),
-        "Password must contain at least one num": _("The password needs a digit (0-9)."),
-    }
-    return [
-        next((translation for beginning, translation in words.items() if sentence.startswith(beginning)), sentence)
-        for sentence in policy.find_violations(password)
-    ]
-
-
-# Content of the tab: the list, and one account
+# What the tab of the accounts shows: the list as it was asked for, and one account.
 
 MOST_LISTED = 1000
 NEVER = datetime.min.replace(tzinfo=UTC)
@@ -332,9 +299,9 @@ def delete_user(user_id: str) -> ResponseReturnValue:
     account = users.find_account(user_id)
     try:
         users.delete_account(user_id, actor=actor(), now=runtime.now())
-    except AppError as refusal:
+    except Refused as refusal:
         form = form_of(account, runtime.now(), is_sent=False)
-        form.take_refusal(refusal)
+        form.take(refusal)
         return _show(account, form), refusal.status
     flash(_("%(name)s was deleted.", name=account.user.username), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)

@@ -20,8 +20,7 @@ from app.backups.models import Server
 from app.config import DEFAULT_PASSWORD, Settings
 from app.core.db.extensions import db
 from app.core.db.transaction import holds, writing
-from app.plugin import AppError
-from app.plugin.errors import Conflict, NotFound, Unauthorized
+from app.core.errors import Refused
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +85,16 @@ def _change_password(
     user_id: str, current: str | None, new: str, actor: Actor, now: datetime, kept_session: str | None
 ) -> None:
     if not new:
-        error = AppError("New password is required", errorCode="NEW_PASSWORD_REQUIRED")
+        error = Refused("new_password_required", "new")
         raise PasswordRefused(error, "Missing new password")
     violations = passwords.policy().find_violations(new)
     if violations:
-        sentence = "New password does not meet policy requirements"
-        error = AppError(sentence, errorCode="POLICY_NOT_MET", validationErrors=violations)
-        raise PasswordRefused(error, "Password policy violation", errors=violations)
+        told = [violation.message for violation in violations]
+        error = Refused("policy_not_met", "new", body={"validationErrors": told}, problems=violations)
+        raise PasswordRefused(error, "Password policy violation", errors=told)
     user = db.session.get(User, user_id)
     if user is None:
-        raise PasswordRefused(NotFound("User not found", errorCode="USER_NOT_FOUND"), "User not found")
+        raise PasswordRefused(Refused("user_not_found"), "User not found")
     was_forced = user.must_change_password
     if not was_forced:
         _compare_with_current(user, current, new, actor, now)
@@ -108,7 +107,7 @@ def _change_password(
 
 
 def _compare_with_current(user: User, current: str | None, new: str, actor: Actor, now: datetime) -> None:
-    error = Unauthorized("Current password is incorrect", errorCode="CURRENT_PASSWORD_INCORRECT")
+    error = Refused("current_password_incorrect", "current")
     wrong = PasswordRefused(error, "Invalid current password")
     if not current:
         raise wrong
@@ -116,8 +115,7 @@ def _compare_with_current(user: User, current: str | None, new: str, actor: Acto
         user.username, current, user.password_hash, wrong, address=actor.ip_address, now=now, is_sign_in=False
     )
     if new == current:
-        sentence = "The new password must differ from the current one"
-        same = AppError(sentence, errorCode="NEW_PASSWORD_SAME_AS_CURRENT")
+        same = Refused("new_password_same_as_current", "new")
         raise PasswordRefused(same, "New password same as current")
 
 
@@ -130,12 +128,12 @@ def recover_account(username: str, password: str, *, now: datetime) -> None:
     details = {"targetUser": username, "method": "cli"}
     violations = passwords.policy_of(Settings()).find_violations(password)
     if violations:
-        raise AppError(". ".join(violations))
+        raise Refused("password_too_weak", problems=violations)
     user = find_by_name(username)
     if user is None:
         details["error"] = "User not found"
         record_entry("admin_password_reset_cli", "system", now=now, status="failure", details=details)
-        raise NotFound(f"There is no user {username!r}")
+        raise Refused("username_unknown", "username", name=username)
     new_hash = passwords.hash_password(password)
     with writing() as session:
         session.refresh(user)
@@ -150,7 +148,7 @@ def unlock_by_name(username: str, *, now: datetime) -> None:
     with writing():
         user = find_by_name(username)
         if user is None:
-            raise NotFound(f"There is no user {username!r}")
+            raise Refused("username_unknown", "username", name=username)
         sign_in.unlock_name(username)
         user.updated_at = now
         details = {"targetUser": username, "method": "cli"}
@@ -223,7 +221,7 @@ def create_account(new: NewAccount, *, actor: Actor, now: datetime) -> Account:
     """
     username = normalise_name(new.username)
     if not SHORTEST_NAME <= len(new.username) <= LONGEST_NAME:  # wire: as sent, with its blanks
-        raise AppError(f"Username must be between {SHORTEST_NAME} and {LONGEST_NAME} characters")
+        raise Refused("username_length", "username", least=SHORTEST_NAME, most=LONGEST_NAME)
     temporary = None if new.password.strip() else passwords.make_temporary(passwords.policy())
     password = temporary or new.password
     _check_password(password)
@@ -266,7 +264,7 @@ def change_account(
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
         if user.is_admin and change.is_admin is False:
-            _check_other_admins(session, user, "The last admin account must remain an administrator")
+            _check_other_admins(session, user, Refused("last_admin_demoted", "is_admin"))
         before = _audited_values(user)
         old_name = user.username
         _apply(session, user, change)
@@ -311,9 +309,9 @@ def delete_account(user_id: str, *, actor: Actor, now: datetime) -> None:
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
         if user.id == actor.user_id:
-            raise AppError("Cannot delete your own account")
+            raise Refused("own_account_kept")
         if user.is_admin:
-            _check_other_admins(session, user, "Cannot delete the last admin account")
+            _check_other_admins(session, user, Refused("last_admin_kept"))
         details = {
             "deleted_username": user.username,
             "was_admin": user.is_admin,
@@ -333,31 +331,32 @@ def normalise_name(text: str) -> str:
 def _existing(session: Session, user_id: str, *, for_update: bool = False) -> User:
     user = session.get(User, user_id, with_for_update=for_update, populate_existing=for_update)
     if user is None:
-        raise NotFound("User not found")
+        raise Refused("user_not_found")
     return user
 
 
 def _check_password(password: str) -> None:
     violations = passwords.policy().find_violations(password)
     if violations:
-        raise AppError("Password does not meet policy requirements", validationErrors=violations)
+        told = [violation.message for violation in violations]
+        raise Refused("password_policy_not_met", "password", body={"validationErrors": told}, problems=violations)
 
 
-def _check_other_admins(session: Session, user: User, sentence: str) -> None:
-    """Raise AppError unless there is another administrator.
+def _check_other_admins(session: Session, user: User, refusal: Refused) -> None:
+    """Raise the refusal unless there is another administrator.
 
     All of them are locked, so that two cannot be removed at the same time.
     """
     admins = session.scalars(select(User.id).where(User.is_admin).with_for_update()).all()
     if set(admins) <= {user.id}:
-        raise AppError(sentence)
+        raise refusal
 
 
 def _flush_name(session: Session) -> None:
     try:
         session.flush()
     except IntegrityError as error:  # only names can collide here
-        raise Conflict("Username already exists") from error
+        raise Refused("username_taken", "username") from error
 
 
 def _apply(session: Session, user: User, change: AccountChange) -> None:
@@ -376,7 +375,7 @@ def _replace_server_ids(session: Session, user_id: str, server_ids: frozenset[st
     known = set(session.scalars(select(Server.id).where(Server.id.in_(server_ids))))
     unknown = sorted(server_ids - known)
     if unknown:
-        raise AppError(f"serverIds: server {unknown[0]!r} does not exist")
+        raise Refused("account_server_unknown", "server_ids", server=unknown[0])
     session.execute(delete(ServerAccess).where(ServerAccess.user_id == user_id))
     session.add_all(ServerAccess(user_id=user_id, server_id=server_id) for server_id in sorted(server_ids))
     session.flush()

@@ -16,9 +16,10 @@ from app.audit.application_logs import LogExcerpt
 from app.audit.filters import FilterQuery, limited_to
 from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
 from app.core.db.transaction import LONGEST_SEARCH
+from app.core.errors import Refused
 from app.core.instants import iso
 from app.database import retention
-from app.plugin import Access, AnyOf, ApiGroup, AppError, Content, described, guarded
+from app.plugin import Access, AnyOf, ApiGroup, Content, described, guarded
 from app.web.request import actor, json_body
 from app.web.responses import SOMETIMES, TEXTS, DatabaseTime, IsoInstant, Out, csv_line
 
@@ -233,7 +234,7 @@ def download() -> ResponseReturnValue:
     if request.args.get("format") == "json":
         return attached(jsonify(dump_entries(entries)), "json")
     if not entries:
-        raise AppError("No logs to export")
+        raise Refused("no_logs_to_export")
     return attached(Response(dump_csv(entries), mimetype="text/csv"), "csv")
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.runtime import settings
 
 BASE_NAME = "application.log"
@@ -50,7 +50,7 @@ def check_name(name: str) -> None:
     The name is from a request and becomes a path.
     """
     if not _may_exist(name):
-        raise AppError("Invalid rotated file number")
+        raise Refused("log_number_invalid")
 
 
 def read_end(name: str, line_limit: int | None) -> LogExcerpt | None:
@@ -121,7 +121,7 @@ def search(name: str, levels: Collection[str], wanted: str) -> str:
     """
     text = _read(_path(name)) if _may_exist(name) else None
     if text is None:  # wire: an unused number is treated as a missing file
-        raise AppError("Failed to export logs", 500, details="Log file not found")
+        raise Refused("log_file_missing", body={"details": "Log file not found"})
     is_wanted = _condition(levels, wanted)
     return "\n".join(line for line in text.split("\n") if line.strip() and is_wanted(LogLine(line, _level(line))))
 
@@ -145,7 +145,7 @@ def _may_exist(name: str) -> bool:
     """
     match = _NAME.fullmatch(name)
     if match is None:
-        raise AppError("Invalid file parameter format")
+        raise Refused("log_file_invalid")
     return match[1] is None or 1 <= int(match[1]) <= MOST_ROTATED
 
 

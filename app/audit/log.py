@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from app.core.db.extensions import Model, db
 from app.core.db.transaction import holds, writing
 from app.core.db.types import USER_AGENT_LENGTH, Bounded, Instant, Json, Recorded, RecordedText, RowId
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 
 
 class AuditEntry(Model):
@@ -161,7 +161,7 @@ def find_entry(entry_id: int, own_user_id: str | None) -> AuditEntry:
     """
     entry = db.session.get(AuditEntry, entry_id)
     if entry is None or own_user_id not in (None, entry.user_id):
-        raise NotFound("Audit entry not found")
+        raise Refused("audit_entry_not_found")
     return entry
 
 

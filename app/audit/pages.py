@@ -18,9 +18,10 @@ from app.audit.application_logs import BASE_NAME, LEVELS, LogView
 from app.audit.filters import FilterQuery, limited_to
 from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
 from app.core.db.transaction import LONGEST_SEARCH
+from app.core.errors import Refused
 from app.core.settings.declarations import AUDIT_DAYS
 from app.database import retention
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.web.formats import count_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
@@ -284,7 +285,7 @@ def read_query(arguments: MultiDict[str, str]) -> LogQuery:
     name = arguments.get("file", BASE_NAME)
     try:
         application_logs.check_name(name)
-    except AppError:
+    except Refused:
         name = BASE_NAME
     text = arguments.get("lines", "")
     count = int(text) if text in map(str, LINE_COUNTS) else USUAL_COUNT

@@ -16,8 +16,9 @@ import requests
 from app import __version__
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.plugin import AppError, ForbiddenAddress
+from app.plugin import ForbiddenAddress
 from app.plugin.http import describe_failure, guarded_session
 
 # Versions, as reports and release lists have them, compared within their channel
@@ -168,7 +169,7 @@ def check_now(now: datetime) -> VersionCheck:
     """
     before = read()
     if not before.is_enabled:
-        raise AppError("The check for Duplicati versions is disabled")
+        raise Refused("version_check_disabled")
     found, errors = _ask(before.url or ADDRESS)
     versions = {**(before.newest or {}), **found}
     result = {"versions": versions, "checked_at": now.isoformat(), "error": "; ".join(errors)}

@@ -15,14 +15,16 @@ from flask_babel import lazy_gettext
 from app import runtime
 from app.backups import servers
 from app.backups.server_pages import find_job
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.insight import insight
 from app.notifications import mutes
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.schedules import job_settings, monitoring_pages, planning
 from app.web import pages as web_pages
 from app.web.formats import exact_text
 from app.web.pages import pages_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 
 HOUR = timedelta(hours=1)
@@ -60,8 +62,8 @@ def save_mute(server_id: str) -> ResponseReturnValue:
             note = form.get("note", "")
             muted = mutes.mute(server_id, job_name, until_at=now + length, note=note, actor=actor(), now=now)
             flash(_("Notifications muted until %(time)s.", time=exact_text(muted.until_at)), "success")
-    except AppError as refusal:
-        return _show("mute", server_id, problem=refusal.message), refusal.status
+    except Refused as refusal:
+        return _show("mute", server_id, problem=refusal_text(refusal)), refusal.status
     return redirect(web_pages.local_address(form.get("back")), 303)
 
 
@@ -84,8 +86,8 @@ def save_tags(server_id: str) -> ResponseReturnValue:
         servers.change_tags(server_id, job_name, own, actor=actor(), now=now)
         servers.change_tags(server_id, None, shared, actor=actor(), now=now)
         insight.change_quota(server_id, job_name, quota_bytes, actor=actor(), now=now)
-    except AppError as refusal:
-        return _show("tags", server_id, problem=refusal.message), refusal.status
+    except Refused as refusal:
+        return _show("tags", server_id, problem=refusal_text(refusal)), refusal.status
     flash(_("Saved."), "success")
     return redirect(web_pages.local_address(form.get("back")), 303)
 
@@ -110,8 +112,8 @@ def save_schedule(server_id: str) -> ResponseReturnValue:
         else:
             find_job(server_id, job_name, now, visible_server_ids())
             monitoring_pages.save_job(server_id, job_name, form, actor=actor(), now=now)
-    except AppError as refusal:
-        return _show_schedule(server_id, problem=refusal.message), refusal.status
+    except Refused as refusal:
+        return _show_schedule(server_id, problem=refusal_text(refusal)), refusal.status
     flash(_("Saved."), "success")
     return redirect(web_pages.local_address(form.get("back")), 303)
 
@@ -143,7 +145,7 @@ def read_size(text: str, unit: str) -> int | None:
     except ValueError:
         size = math.nan
     if not 0 < size < 1_000_000 or unit not in SIZE_UNITS:
-        raise AppError(_("Enter a size greater than 0."), field="quota")
+        raise Refused("quota_invalid", "quota")
     return round(size * SIZE_UNITS[unit])
 
 

@@ -16,10 +16,9 @@ from app.backups import job_stats
 from app.backups.models import Job, Run, Server
 from app.backups.servers import host_of
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications.models import Delivery
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 from app.reports.fields import shorten_identity
 from app.schedules import planning
 
@@ -39,7 +38,7 @@ def merge_servers(old_ids: Sequence[str], target_id: str, *, actor: Actor, now: 
         target = session.get(Server, target_id, populate_existing=True)
         if target is not None:
             return _merge(session, old_ids, target, actor, now)
-        refusal = NotFound("Target server not found")
+        refusal = Refused("target_server_not_found")
         _record(target_id, old_ids, now, actor, {}, refusal)
     raise refusal
 
@@ -62,7 +61,7 @@ def _record(
     now: datetime,
     actor: Actor,
     outcome: Mapping[str, object],
-    refusal: NotFound | None = None,
+    refusal: Refused | None = None,
 ) -> None:
     record_entry(
         "servers_merged",
@@ -131,7 +130,7 @@ def _have_same_host(url: str, other: str) -> bool:
     """Return whether two URLs have the same host, or one is blank."""
     try:
         hosts = {host_of(each) for each in (url, other) if each.strip()}
-    except AppError:
+    except Refused:
         return False  # from an old database, which held anything
     return len(hosts) < 2
 

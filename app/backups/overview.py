@@ -17,11 +17,11 @@ from app.backups.run_logs import RunLogTexts, read_log
 from app.core.db.cache import cache, second_of
 from app.core.db.extensions import db
 from app.core.db.types import AnyRow, AnySelect, unpack_times
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.insight.anomalies import Anomaly
 from app.insight.forecasts import free_bytes, full_at
 from app.notifications.rules import is_muted
-from app.plugin.errors import NotFound
 from app.reports.fields import BACKUP, SCHEDULED
 from app.reports.outcomes import NONE, UNSAVED, roll_up
 from app.reports.report import Figure
@@ -323,7 +323,7 @@ def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str
     for server in overview(now, visible_server_ids).servers:
         if server.id == server_id:
             return server
-    raise NotFound("Server not found")
+    raise Refused("server_not_found")
 
 
 def jobs_without_runs(server_id: str) -> tuple[AnyRow, ...]:
@@ -355,12 +355,12 @@ def find_run(run_id: str, server_id: str | None = None) -> RunDetail:
     try:
         uuid.UUID(run_id)
     except ValueError as error:
-        raise NotFound("Backup not found") from error
+        raise Refused("run_not_found") from error
     statement = select(Run, Job.name, Server, RunLog.packed).where(Run.id == run_id)
     joined = statement.join(Job, Job.id == Run.job_id).join(Server, Server.id == Job.server_id)
     row = db.session.execute(joined.outerjoin(RunLog, RunLog.run_row_id == Run.row_id)).first()
     if row is None or (server_id is not None and row[2].id != server_id):
-        raise NotFound("Backup not found")
+        raise Refused("run_not_found")
     run, job_name, server, packed = row
     of_job = select(Run.id).where(Run.job_id == run.job_id)
     earlier = of_job.where(Run.began_at < run.began_at).order_by(Run.began_at.desc()).limit(1)

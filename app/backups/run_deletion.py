@@ -15,7 +15,7 @@ from app.backups import job_stats
 from app.backups.models import Job, Run, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import run_in_batches, writing
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 from app.schedules import planning
 from app.schedules.intervals import parse_interval
 
@@ -72,7 +72,7 @@ def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: date
     wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name, Job.run_count > 0)
     job = db.session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
     if job is None:
-        raise NotFound(f'No backups found for "{job_name}" on this server')
+        raise Refused("no_runs_of_job", job=job_name)
     server_name = job.server.display_name
     newest = db.session.scalar(select(func.max(Run.row_id)).where(Run.job_id == job.id)) or 0
     count = delete_oldest_runs(job.id, Run.row_id <= newest)

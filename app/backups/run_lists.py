@@ -14,7 +14,7 @@ from app.backups.run_logs import RunLogTexts, read_log
 from app.charts.series import EPOCH_DAY
 from app.core.db.extensions import db
 from app.core.db.types import AnyRow
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.reports.fields import SCHEDULED
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING, severity_of
 
@@ -77,26 +77,25 @@ class LatestRun(NamedTuple):
     log: RunLogTexts
 
 
-class UnknownServer(AppError):
+class UnknownServer(Refused):
     """No server has this id or name."""
 
-    status = 404
-
     def __init__(self, identifier: str) -> None:
-        super().__init__("Server not found", message=f"No server has the id or the name {identifier!r}")
+        super().__init__("server_unknown", body={"message": f"No server has the id or the name {identifier!r}"})
 
 
-class AmbiguousName(AppError):
+class AmbiguousName(Refused):
     """Several servers share the name; only an id is unambiguous."""
-
-    status = 400
 
     def __init__(self, name: str, servers: list[Server]) -> None:
         ids = ", ".join(server.id for server in servers)
         super().__init__(
-            f"Several servers are named {name!r}",
-            message=f"Ask for one of them by its id: {ids}",
-            duplicate_servers=[{"id": server.id, "name": server.name} for server in servers],
+            "server_name_ambiguous",
+            body={
+                "message": f"Ask for one of them by its id: {ids}",
+                "duplicate_servers": [{"id": server.id, "name": server.name} for server in servers],
+            },
+            name=name,
         )
 
 

@@ -24,8 +24,8 @@ from app.charts import pages as charts_pages
 from app.charts import series
 from app.charts.pages import ChartQuery, Metrics, build_metrics
 from app.charts.pages import read_query as read_chart_query
+from app.core.errors import Refused
 from app.plugin import Access, guarded
-from app.plugin.errors import NotFound
 from app.web.formats import MISSING, count_text, duration_text, size_text
 from app.web.pages import pages_bp, render_page_or_board
 from app.web.request import actor, visible_server_ids
@@ -165,7 +165,7 @@ def build_page(server_id: str, query: DetailQuery, now: datetime, visible: froze
     server = overview.find_server(server_id, now, visible)
     jobs = tuple(job for job in server.jobs if query.job in ("", job.name))
     if query.job and not jobs:
-        raise NotFound("Backup job not found")
+        raise Refused("job_not_found")
     run_count = sum(job.run_count for job in jobs)
     page_count = max(1, -(-run_count // query.page_size))
     query = replace(query, page=min(query.page, page_count))
@@ -198,7 +198,7 @@ def find_job(server_id: str, name: str, now: datetime, visible: frozenset[str] |
     server = overview.find_server(server_id, now, visible)
     job = next((job for job in server.jobs if job.name == name), None)
     if job is None:
-        raise NotFound("Backup job not found")
+        raise Refused("job_not_found")
     return {"server": server, "job": job, "checked_at": overview.overview(now, visible).checked_at, "now": now}
 
 

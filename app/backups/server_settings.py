@@ -23,13 +23,14 @@ from app.collector.reachability import Outcome
 from app.collector.rounds import CHOICES
 from app.collector.targets import headers_of, stored_address
 from app.core.db.transaction import writing
-from app.plugin import Access, AppError, guarded
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
+from app.plugin import Access, guarded
 from app.reports.fields import SCHEDULED
 from app.schedules import job_settings
 from app.web.formats import count_text, every_text
 from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 
 
@@ -101,27 +102,16 @@ class ServerForm(SettingsForm):
                     actor=actor,
                     now=now,
                 )
-        except AppError as refusal:
+        except Refused as refusal:
             if refusal.status == 404:
                 raise
-            self._take(refusal)
+            self.take(refusal)
             return None
         if changed.lost_headers:
             return _("Saved. The stored credentials were removed because the URL points to another host.")
         if changed.lost_password:
             return _("Saved. The stored password was removed because the URL points to another host.")
         return _("Saved.")
-
-    def _take(self, refusal: AppError) -> None:
-        words: dict[str, tuple[str, Callable[[], str]]] = {
-            "Invalid URL format": ("url", lambda: _("Enter a URL that starts with http:// or https://.")),
-            "URL must use": ("url", lambda: _("Enter a URL that starts with http:// or https://.")),
-            "Unknown interval": ("collect_interval", lambda: _("Select an interval from the list.")),
-        }
-        for beginning, (name, sentence) in words.items():
-            if refusal.message.startswith(beginning):
-                return self.refuse(name, sentence())
-        return self.refuse("url" if "which is not allowed" in refusal.message else "", refusal.message)
 
 
 class PasswordForm(SettingsForm):
@@ -249,7 +239,7 @@ def find_same_named(name: str) -> list[Server]:
     """Return the servers that share a name, newest first. Raise NotFound."""
     found = next((members for known, members in servers.find_duplicates() if known == name), None)
     if found is None:
-        raise NotFound(_("No duplicate servers with this name were found."))
+        raise Refused("no_duplicate_servers")
     return found
 
 
@@ -452,8 +442,8 @@ def _try(row: Row) -> Outcome:
         return reachability.try_connection(
             server.url, verifies_certificate=server.verifies_certificate, headers=headers
         )
-    except AppError as refusal:
-        return Outcome(False, refusal.message)
+    except Refused as refusal:
+        return Outcome(False, refusal_text(refusal))
 
 
 def _show(row: Row, form: ServerForm) -> str:

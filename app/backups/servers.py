@@ -20,9 +20,8 @@ from app.backups.models import Job, Run, Server
 from app.collector.addresses import Address
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import secrets
-from app.plugin import AppError, ForbiddenAddress
-from app.plugin.errors import NotFound
 from app.plugin.http import is_forbidden
 
 # Extra request headers, stored encrypted: for a proxy with a sign-in in front of a Duplicati
@@ -86,7 +85,7 @@ class ChangedServer:
 def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
     """Return one server. Raise NotFound, also if the user may not see it."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
-        raise NotFound("Server not found")
+        raise Refused("server_not_found")
     return _existing(db.session(), server_id)
 
 
@@ -98,14 +97,14 @@ def check_url(url: str) -> None:
     if not url.strip():
         return
     if not HAS_SCHEME.match(url.strip()):
-        raise AppError("Invalid URL format")
+        raise Refused("url_invalid", "url")
     host = host_of(url)
     if urlsplit(url.strip()).scheme not in ("http", "https"):
-        raise AppError("URL must use HTTP or HTTPS protocol")
+        raise Refused("url_scheme", "url")
     if not host or " " in url.strip():
-        raise AppError("Invalid URL format")
+        raise Refused("url_invalid", "url")
     if _is_forbidden(host):
-        raise AppError(str(ForbiddenAddress(host)))
+        raise Refused("address_forbidden", "url", host=host)
 
 
 def host_of(url: str) -> str:
@@ -114,7 +113,7 @@ def host_of(url: str) -> str:
         parts = urlsplit(url.strip())
         _ = parts.port  # reading it validates it
     except ValueError as error:
-        raise AppError("Invalid URL format") from error
+        raise Refused("url_invalid", "url") from error
     return parts.hostname or ""
 
 
@@ -228,7 +227,7 @@ def find_duplicates() -> list[tuple[str, list[Server]]]:
 def _existing(session: Session, server_id: str) -> Server:
     server = session.get(Server, server_id)
     if server is None:
-        raise NotFound("Server not found")
+        raise Refused("server_not_found")
     return server
 
 
@@ -246,7 +245,7 @@ def _move_to(server: Server, url: str) -> ChangedServer:
 def _stored_host(server: Server) -> str:
     try:
         return host_of(server.url)
-    except AppError:
+    except Refused:
         return ""  # from an old database, which held anything
 
 
@@ -365,12 +364,12 @@ def read_tags(texts: Iterable[str]) -> list[str]:
     words = [" ".join(text.split()) for text in texts]
     found = {word.casefold(): word for word in reversed(words) if word}
     if len(found) > MOST:
-        raise AppError(f"tags: at most {MOST} tags", field="tags")
+        raise Refused("too_many_tags", "tags", most=MOST)
     too_long = next((word for word in found.values() if len(word) > LONGEST), None)
     if too_long is not None:
-        raise AppError(f"tags: a tag can have at most {LONGEST} characters", field="tags")
+        raise Refused("tag_too_long", "tags", most=LONGEST)
     if any("," in word for word in found.values()):
-        raise AppError("tags: a tag cannot contain a comma", field="tags")
+        raise Refused("tag_with_comma", "tags")
     return sorted(found.values(), key=str.casefold)
 
 
@@ -385,13 +384,13 @@ def change_tags(
     with writing() as session:
         owner: Server | Job | None = session.get(Server, server_id)
         if owner is None:
-            raise NotFound("Server not found")
+            raise Refused("server_not_found")
         details: dict[str, object] = {"serverId": server_id, "tags": tags}
         if job_name is not None:
             owner = session.scalar(select(Job).where(Job.server_id == server_id, Job.name == job_name))
             details["backupName"] = job_name
         if owner is None:
-            raise NotFound("Backup job not found")
+            raise Refused("job_not_found")
         owner.tags = tags
         kind = "server" if job_name is None else "job"
         target = server_id if job_name is None else f"{server_id}:{job_name}"

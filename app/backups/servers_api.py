@@ -22,9 +22,10 @@ from app.charts import series
 from app.collector import reachability, targets
 from app.collector.reachability import Outcome
 from app.core.db.types import AnyRow
+from app.core.errors import Refused
 from app.core.instants import iso
 from app.notifications.wording import elapsed_text
-from app.plugin import Access, AnyOf, ApiGroup, AppError, described, guarded
+from app.plugin import Access, AnyOf, ApiGroup, described, guarded
 from app.reports.fields import read_instant
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import (
@@ -58,11 +59,11 @@ class RunsQuery:
         try:
             number = RUNS_SHOWN if limit is None else min(max(int(limit), 1), MOST_RUNS)
         except ValueError as error:
-            raise AppError("limit: expected a whole number") from error
+            raise Refused("limit_invalid", "limit") from error
         try:
             instant = None if before is None else read_instant(before, runtime.settings().zone)
         except ValueError as error:
-            raise AppError("before: expected a time in ISO 8601") from error
+            raise Refused("before_invalid", "before") from error
         return cls(number, instant)
 
 

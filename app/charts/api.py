@@ -15,7 +15,8 @@ from app import runtime
 from app.backups.run_objects import ChartPointOut, dump_day_point, dump_run_point
 from app.charts import series
 from app.charts.series import DayPoint, value_of
-from app.plugin import ApiGroup, AppError, ChartProvider, described
+from app.core.errors import Refused
+from app.plugin import ApiGroup, ChartProvider, described
 from app.plugin import Run as ChartRun
 from app.reports.fields import read_instant
 from app.web.request import visible_server_ids
@@ -58,7 +59,7 @@ class ChartQuery:
         try:
             return cls(_read_date(start, zone), _read_date(end, zone), series, wants_all)
         except ValueError as error:
-            raise AppError("Invalid date parameters") from error
+            raise Refused("dates_invalid") from error
 
 
 CHART_QUERY: dict[str, fields.Field[Any]] = {

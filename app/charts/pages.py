@@ -15,8 +15,8 @@ from app.accounts.preferences import Preferences
 from app.backups import overview
 from app.charts import series as charts_series
 from app.core.db.cache import cache
+from app.core.errors import Refused
 from app.plugin import Unit
-from app.plugin.errors import NotFound
 from app.web.formats import MISSING, count_text, duration_text, number_text, size_text
 from app.web.i18n import format_locale
 from app.web.plugin_texts import plugin_text
@@ -290,7 +290,7 @@ def as_csv(metrics: Metrics, chart_name: str | None = None) -> str:
     """
     charts = [chart for chart in metrics.charts if chart_name in (None, "", chart.name)]
     if not charts:
-        raise NotFound("Chart not found")
+        raise Refused("chart_not_found")
     heads = ["from", "to"]
     columns = []
     for chart in charts:

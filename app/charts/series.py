@@ -19,8 +19,9 @@ from app.backups.job_stats import CARRIED, KnownFigures, day_of, known_before
 from app.backups.models import MILLISECONDS_A_DAY, Job, JobDay, Run
 from app.core.db.extensions import db
 from app.core.db.types import AnyRow, AnySelect
+from app.core.errors import Refused
 from app.core.instants import from_milliseconds
-from app.plugin import AppError, ChartProvider, Combine
+from app.plugin import ChartProvider, Combine
 from app.plugin import Run as ChartRun
 
 RUN_POINTS = 2000
@@ -245,7 +246,7 @@ def find_further_providers(names: Iterable[str]) -> dict[str, ChartProvider]:
     wanted = list(dict.fromkeys(names))
     for name in wanted:
         if name not in providers:
-            raise AppError(f"series: unknown chart {name!r}")
+            raise Refused("chart_unknown", "series", name=name)
     return {name: providers[name]() for name in wanted if name not in BUILT_IN}
 
 

@@ -11,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.core.errors import Refused
 from app.core.instants import iso
-from app.plugin import AppError
 from app.reports.decoding import read_json
 from app.reports.fields import (
     BACKUP,
@@ -172,10 +172,8 @@ REDACTED = "***--REDACTED--***"
 SECRET_SETTING = re.compile(r"pass|secret|key|token|auth|url", re.IGNORECASE)
 
 
-class UnreadableAnswer(AppError):
+class UnreadableAnswer(Refused):
     """A Duplicati server returned an unusable response."""
-
-    status = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,17 +225,17 @@ def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = Tru
     installation has no id yet; without `needs_id` its name is sufficient.
     """
     if not isinstance(system_info, Mapping):
-        raise UnreadableAnswer("The Duplicati server returned no readable system information")
+        raise UnreadableAnswer("answer_without_system_info")
     own = named_settings(settings)
     machine_id = own.get(MACHINE_ID, _option(system_info, MACHINE_ID) or _machine_id_of_newer(settings))
     if not machine_id and not isinstance(system_info.get("Options"), list):
-        raise UnreadableAnswer("The Duplicati server did not return its options, so its machine id is unknown")
+        raise UnreadableAnswer("answer_without_options")
     if not machine_id and MACHINE_ID not in own and needs_id:
-        raise UnreadableAnswer("The Duplicati server did not return its machine id")
+        raise UnreadableAnswer("answer_without_machine_id")
     usual_name = _option(system_info, MACHINE_NAME) or _text(system_info.get("MachineName"))
     name = own.get(MACHINE_NAME, usual_name) or machine_id or usual_name
     if not name or (MACHINE_NAME not in own and not usual_name):
-        raise UnreadableAnswer("The Duplicati server did not return its machine name")
+        raise UnreadableAnswer("answer_without_machine_name")
     return _checked(Machine(machine_id, name))
 
 
@@ -300,7 +298,7 @@ def _machine_id_of_newer(settings: Any) -> str:
 
 def _checked(machine: Machine) -> Machine:
     if len(machine.id) > LONGEST_NAME or len(machine.name) > LONGEST_NAME:
-        raise UnreadableAnswer(f"The Duplicati server has an id or a name longer than {LONGEST_NAME} characters")
+        raise UnreadableAnswer("answer_name_too_long", most=LONGEST_NAME)
     return machine
 
 
@@ -310,7 +308,7 @@ def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[st
     Raise UnreadableAnswer.
     """
     if not isinstance(backups, list):
-        raise UnreadableAnswer("The Duplicati server did not return its backup jobs")
+        raise UnreadableAnswer("answer_without_jobs")
     jobs, problems = [], []
     for number, entry in enumerate(backups, 1):
         backup = entry.get("Backup") if isinstance(entry, Mapping) else None
@@ -345,7 +343,7 @@ def read_weekdays(rule: Any) -> int:
 def backup_messages(log: Any) -> Iterable[dict[str, Any]]:
     """Yield the results of backups in the log of a job; other entries are skipped."""
     if not isinstance(log, list):
-        raise UnreadableAnswer("its log is not a list of entries")
+        raise UnreadableAnswer("answer_log_unreadable")
     for entry in log:
         message = _message(entry)
         if message is not None:

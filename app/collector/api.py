@@ -17,9 +17,9 @@ from app.collector.collecting import Collected, Started, Synchronised
 from app.collector.request import caller, find_batch
 from app.collector.rounds import CHOICES, Batch, Item, State
 from app.collector.targets import Order
+from app.core.errors import Refused
 from app.core.instants import iso
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, guarded
-from app.plugin.errors import NotFound
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out, RequestHeaders, saved_file
 
@@ -307,7 +307,7 @@ def show_document(batch_id: str, number: int) -> ResponseReturnValue:
     batch = find_batch(batch_id)
     found = next((item.collected for item in batch.items if item.number == number), None)
     if found is None or found.document is None:
-        raise NotFound("No data was kept for this server")
+        raise Refused("collected_data_missing")
     name = f"{found.server_name}_collected_{batch.began_at:%Y-%m-%dT%H-%M-%S}.json"
     return saved_file(BytesIO(found.document.encode()), name, "application/json")
 

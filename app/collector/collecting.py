@@ -23,6 +23,7 @@ from app.collector.job_logs import JobFindings, JobOwners, read_file_sets, read_
 from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
 from app.collector.store import (
     JobNote,
+    NotVisible,
     apply_schedules,
     check_visible,
     end_runs,
@@ -37,8 +38,7 @@ from app.collector.store import (
 from app.collector.targets import Order, Target, find_target
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
-from app.plugin import AppError
-from app.plugin.errors import Forbidden, NotFound
+from app.core.errors import Refused
 from app.reports.fields import SYNC
 
 EXTENSION = "duplistatus.listed_jobs"
@@ -230,7 +230,7 @@ def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[st
     for job in jobs:
         try:
             found.setdefault(owners.find_or_ask(job).server_id, []).append(job)
-        except (Forbidden, CollectFailure, UnreadableAnswer) as refusal:
+        except (NotVisible, CollectFailure, UnreadableAnswer) as refusal:
             problems.append(f"{job.name}: {refusal.message}")
     return found
 
@@ -246,7 +246,7 @@ def _collect_job(
         except (CollectFailure, UnreadableAnswer) as error:
             gathered.problems.append(f"{job.name}: {error.message}")
             owner, note = owners.find(job), JobNote(job)
-    except Forbidden as refusal:
+    except NotVisible as refusal:
         gathered.problems.append(f"{job.name}: {refusal.message}")
         return
     if owner is None:
@@ -312,7 +312,7 @@ def _recorded(
     """Call `work`; record a failure in the audit log and in the server's record."""
     try:
         return work()
-    except AppError as error:
+    except Refused as error:
         with writing():
             server = db.session.get(Server, target.server_id) if target.server_id else None
             details = {"serverName": server.name if server else "unknown", "error": error.message}
@@ -361,7 +361,7 @@ def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, lim
     server = db.session.get(Server, server_id)
     job = db.session.scalars(select(Job).where(Job.server_id == server_id, Job.name == job_name)).first()
     if server is None or job is None:
-        raise NotFound("Server not found" if server is None else "This server has no such backup job")
+        raise Refused("server_not_found" if server is None else "server_without_job")
     server_name, reported_id = server.display_name, job.duplicati_id.removeprefix(REPORTED_PREFIX)
     target = find_target(Order(server_id=server_id), ALL_SERVERS)
     details: dict[str, Any] = {"serverName": server_name, "backupName": job_name}
@@ -370,7 +370,7 @@ def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, lim
         with Duplicati(target.endpoint, limits) as duplicati:
             jobs, _problems = read_jobs(duplicati.backups(), runtime.settings().zone)
             answer = duplicati.start(_find(jobs, job_name, reported_id).duplicati_id)
-    except AppError as error:
+    except Refused as error:
         failure = details | {"error": error.message}
         record_entry("backup_started", "backup", now=now, actor=actor, status="error", details=failure, **subject)
         raise

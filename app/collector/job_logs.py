@@ -259,7 +259,7 @@ def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: da
     if job.operation == SYNC:
         return _read_sync(job, owners)
     if not job.duplicati_id:
-        raise UnreadableAnswer("the list of jobs contains no id for it")
+        raise UnreadableAnswer("answer_without_job_id")
     findings = JobFindings(_known_owner(job, owners))
     try:
         _read_log(duplicati, job, owners, findings, now)

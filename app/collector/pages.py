@@ -20,10 +20,12 @@ from app.collector.collecting import Caller
 from app.collector.request import caller, find_batch
 from app.collector.rounds import Batch
 from app.collector.targets import Order, find_addressed, find_collectable, stored_address
-from app.plugin import Access, AppError, guarded
+from app.core.errors import Refused
+from app.plugin import Access, guarded
 from app.web import pages as web_pages
 from app.web.forms import SettingsForm
 from app.web.pages import pages_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 
 UNCHECKED = "unchecked"
@@ -76,8 +78,8 @@ class CollectForm(SettingsForm):
             return None
         try:
             return rounds.batches_of_application().start(orders, caller=caller, now=now)
-        except AppError as refusal:
-            self.problem = refusal.message
+        except Refused as refusal:
+            self.take(refusal)
             return None
 
     def _orders(self, caller: Caller) -> list[Order]:
@@ -196,8 +198,8 @@ def collect_known() -> ResponseReturnValue:
     orders = named or rounds.orders_for_all(asking.visible_server_ids)
     try:
         batch = rounds.batches_of_application().start(orders, caller=asking, now=runtime.now())
-    except AppError as refusal:
-        flash(refusal.message, "error")
+    except Refused as refusal:
+        flash(refusal_text(refusal), "error")
         return redirect(web_pages.local_address(request.form.get("back")), 303)
     return redirect(url_for("pages.collection", batch_id=batch.id), 303)
 
@@ -217,8 +219,8 @@ def run_job(server_id: str) -> ResponseReturnValue:
     """Start a job on its Duplicati, and return to the previous page."""
     try:
         started = collecting.start_job(server_id, request.form.get("backup", ""), actor=actor(), now=runtime.now())
-    except AppError as refusal:
-        flash(failure_words(str(refusal.extra.get("errorCode", "")), refusal.message), "error")
+    except Refused as refusal:
+        flash(failure_words(str(refusal.extra.get("errorCode", "")), refusal_text(refusal)), "error")
     else:
         flash(_("Run of %(job)s requested. Its report will appear here.", job=started.job_name), "success")
     return redirect(web_pages.local_address(request.form.get("back")), 303)

@@ -17,7 +17,8 @@ import requests
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, ReadTimeoutError
 
 from app.backups.servers import check_url
-from app.plugin import AppError, ForbiddenAddress
+from app.core.errors import Refused
+from app.plugin import ForbiddenAddress
 from app.plugin.http import answers_within, guarded_session, reached_address
 from app.reports.decoding import read_json
 
@@ -83,13 +84,11 @@ NOT_TRUSTED = "The certificate is not trusted; it may be self-signed"
 UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
-class CollectFailure(AppError):
+class CollectFailure(Refused):
     """A request to a Duplicati server failed. The text contains no secret."""
 
-    status = 500  # wire: the original answers every cause with it
-
     def __init__(self, reason: Reason, sentence: str) -> None:
-        super().__init__(sentence, errorCode=reason.value)
+        super().__init__("collect_failed", body={"errorCode": reason.value}, reason=sentence)
         self.reason = reason
 
 
@@ -267,7 +266,7 @@ def try_connection(
         if answer.status in OLDER_STATUSES and probe.is_older():
             return Outcome(True, "Connection successful")
     except ForbiddenAddress as error:
-        raise AppError(str(error)) from error
+        raise Refused("address_forbidden", "url", host=error.host) from error
     except (requests.Timeout, ReadTimeoutError):
         return Outcome(False, f"The server did not answer within {timeout_s:g} seconds")
     except requests.exceptions.SSLError:

@@ -26,8 +26,7 @@ from app.collector.collecting import Caller, Collected, collect
 from app.collector.targets import Order, find_collectable
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
-from app.plugin import AppError
-from app.plugin.errors import Conflict, NotFound
+from app.core.errors import Refused
 from app.schedules.intervals import BadInterval, parse_interval
 
 log = logging.getLogger(__name__)
@@ -104,9 +103,9 @@ class Batches:
         Raises AppError for no or too many orders, Conflict for too many batches.
         """
         if not orders:
-            raise AppError("No server can be collected from: store a URL and a password first")
+            raise Refused("no_collectable_server")
         if len(orders) > MOST_ITEMS:
-            raise AppError(f"At most {MOST_ITEMS} servers at once")
+            raise Refused("too_many_servers", most=MOST_ITEMS)
         items = tuple(Item(number, _place_of(order, caller), order.server_id) for number, order in enumerate(orders, 1))
         batch = Batch(uuid.uuid4().hex, caller.actor.user_id, now, items)
         for item, order in zip(items, orders, strict=True):
@@ -114,7 +113,7 @@ class Batches:
         with self._lock:
             self._forget(now)
             if sum(not other.is_done for other in self._batches.values()) >= MOST_RUNNING:
-                raise Conflict("Too many collections are running; try again later")
+                raise Refused("too_many_collections")
             self._batches[batch.id] = batch
         for number in range(min(WORKERS, len(items))):
             arguments = (batch, caller, limits)
@@ -126,7 +125,7 @@ class Batches:
         with self._lock:
             batch = self._batches.get(batch_id)
         if batch is None or not (is_admin or batch.owner_id == reader_id):
-            raise NotFound("Collection not found or expired")
+            raise Refused("collection_not_found")
         return replace(batch, items=tuple(copy(item) for item in batch.items))
 
     def _forget(self, now: datetime) -> None:
@@ -151,7 +150,7 @@ class Batches:
         try:
             with self._app.app_context():
                 item.collected = collect(order, caller=caller, now=runtime.now(), limits=limits)
-        except AppError as error:
+        except Refused as error:
             item.error, item.error_code = error.message, str(error.extra.get("errorCode", ""))
             if error.extra.get("masterKeyInvalid"):
                 item.error_code = "MASTER_KEY"
@@ -259,11 +258,11 @@ def choose_interval(
     offered.
     """
     if interval is not None and not is_choice(interval):
-        raise AppError("Unknown interval")
+        raise Refused("collect_interval_unknown", "collect_interval")
     with writing() as session:
         server = session.get(Server, server_id, populate_existing=True)
         if server is None:
-            raise NotFound("Server not found")
+            raise Refused("server_not_found")
         changes: dict[str, object] = {}
         if interval is not None and interval != server.collect_interval:
             changes["collectInterval"] = server.collect_interval = interval
@@ -293,7 +292,7 @@ def _pull(app: Flask, server_id: str, limits: Limits) -> int | None:
         now = runtime.now()
         try:
             return collect(Order(server_id=server_id), caller=Caller(), now=now, limits=limits).stored
-        except AppError as error:
+        except Refused as error:
             _postpone(server_id, error.message, now)
         except Exception:  # the outermost loop of this thread: the other servers are still processed
             log.exception("collecting from server %s failed", server_id)

@@ -16,8 +16,8 @@ from app.collector.answers import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Target, stored_address
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import secrets
-from app.plugin.errors import Forbidden
 from app.reports.fields import SYNC
 from app.reports.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, pack_log, store_run
 from app.reports.report import CLOCK_TOLERANCE, Format, Report
@@ -60,10 +60,14 @@ def record_of(machine: Machine, server_id: str = "") -> str:
     return found
 
 
+class NotVisible(Refused):
+    """A limited account may not see a server."""
+
+
 def check_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> None:
     """Raise Forbidden if the user may not see a record, or it does not exist yet."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
-        raise Forbidden("This account can see selected servers only, and this server is not one of them")
+        raise NotVisible("server_not_visible")
 
 
 def remember_server(target: Target, machine: Machine, *, may_change: bool, actor: Actor, now: datetime) -> Server:

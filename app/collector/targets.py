@@ -11,11 +11,9 @@ from app.backups.servers import decrypt_headers, headers_for
 from app.collector.addresses import Address, BadAddress, read_stored, read_typed
 from app.collector.client import Endpoint
 from app.core.db.extensions import db
+from app.core.errors import Refused
 from app.database import secrets
-from app.plugin import AppError, ForbiddenAddress, check_host
-from app.plugin.errors import NotFound
-
-HEADERS_CLOSED = "The stored headers cannot be read, since the master key has changed; enter them again"
+from app.plugin import ForbiddenAddress, check_host
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +63,7 @@ def find_target(order: Order, visible_server_ids: frozenset[str] | None) -> Targ
     try:
         check_host(target.endpoint.address.host)
     except ForbiddenAddress as error:
-        raise AppError(str(error)) from error
+        raise Refused("address_forbidden", "hostname", host=error.host) from error
     return target
 
 
@@ -113,7 +111,7 @@ def _existing(server_id: str, visible_server_ids: frozenset[str] | None) -> Serv
     is_visible = visible_server_ids is None or server_id in visible_server_ids
     server = db.session.get(Server, server_id, populate_existing=True) if is_visible else None
     if server is None:
-        raise NotFound("Server not found")
+        raise Refused("server_not_found")
     return server
 
 
@@ -129,29 +127,27 @@ def _stored_endpoint(server: Server, order: Order) -> Endpoint:
             "has_password": 0,
             "hasPassword": False,
         }
-        sentence = "No password is stored for this server: give a host name and a password, or store one"
-        raise NotFound(sentence, serverInfo=info)
+        raise Refused("server_password_missing", body={"serverInfo": info})
     try:
         password, headers = secrets.decrypt(server.encrypted_password), decrypt_headers(server)
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
-        sentence = "The stored password cannot be read, since the master key has changed; enter it again"
-        raise AppError(sentence, masterKeyInvalid=True) from error
+        raise Refused("server_password_unreadable", body={"masterKeyInvalid": True}) from error
     try:
         address = read_stored(server.url)
     except BadAddress as error:
-        raise AppError(str(error)) from error
+        raise Refused("stored_url_invalid", "url", reason=str(error)) from error
     return Endpoint(address, password, server.verifies_certificate, headers)
 
 
 def _given_endpoint(server: Server | None, order: Order) -> Endpoint:
     if not order.hostname.strip():
-        raise AppError("A host name is required")
+        raise Refused("host_name_missing", "hostname")
     if not order.password and not order.has_no_password:
-        raise AppError("A password is required")
+        raise Refused("password_missing", "password")
     try:
         address = read_typed(order.hostname, order.port, order.scheme)
     except BadAddress as error:
-        raise AppError("Invalid host name or port") from error
+        raise Refused("host_name_invalid", "hostname") from error
     stored = stored_address(server) if server else None
     if stored and not order.scheme and "://" not in order.hostname and stored.netloc == address.netloc:
         address = stored
@@ -169,4 +165,4 @@ def _headers_for(server: Server, address: Address) -> dict[str, str]:
     try:
         return headers_for(server, address, stored_address(server))
     except (secrets.Undecryptable, secrets.KeyUnusable, OSError) as error:
-        raise AppError(HEADERS_CLOSED, masterKeyInvalid=True) from error
+        raise Refused("server_headers_unreadable", body={"masterKeyInvalid": True}) from error

@@ -14,6 +14,7 @@ from flask.typing import ResponseReturnValue
 from marshmallow import EXCLUDE, RAISE, Schema, fields, validate
 
 from app import runtime
+from app.core.errors import Refused
 from app.core.instants import iso
 from app.database import backup as database_backup
 from app.database import local_backups, maintenance, retention, secrets
@@ -23,7 +24,7 @@ from app.database.retention import BOUNDS
 from app.database.schedule import FREQUENCIES, MOST_KEPT, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import FOLDER, UPLOAD, ImportState, OldInstallation, Received
-from app.plugin import Access, AnyOf, ApiGroup, AppError, Content, described, takes_bytes
+from app.plugin import Access, AnyOf, ApiGroup, Content, described, takes_bytes
 from app.web.request import actor, json_body
 from app.web.responses import MESSAGE, IsoInstant, Out, saved_file
 
@@ -102,7 +103,7 @@ def restore() -> ResponseReturnValue:
     accepts = RestoreQuery().load(request.args)
     upload = request.files.get("database")
     if upload is None:
-        raise AppError("No file provided")
+        raise Refused("file_missing", "file")
     with tempfile.NamedTemporaryFile(dir=database_backup.temporary_folder()) as file:
         upload.save(file)
         file.flush()

@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 from app.audit.log import Actor, record_entry
 from app.core.db.engine import COPIES, COPIES_KEPT, TEMPORARY, copy_database, has_room_for, keep_copy
 from app.core.db.extensions import db
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.runtime import settings
 
 DATABASE, SCRIPT = "db", "sql"
@@ -37,7 +37,7 @@ def make_backup(kind: str, *, actor: Actor, now: datetime) -> Backup:
     Raises AppError: 400 for another format, 501 on PostgreSQL, which has better tools of its own.
     """
     if kind not in (DATABASE, SCRIPT):
-        raise AppError("Invalid format: expected db or sql")
+        raise Refused("backup_format_unknown", "format")
     source = database_file()
     name = f"duplistatus-backup-{now.astimezone(settings().zone):%Y-%m-%dT%H-%M-%S}.{kind}"
     try:
@@ -50,7 +50,7 @@ def make_backup(kind: str, *, actor: Actor, now: datetime) -> Backup:
     except (OSError, sqlite3.Error) as error:
         failed = {"format": kind, "error": str(error)}
         record_failure("database_backup", failed, actor=actor, now=now)
-        raise AppError("Failed to create the database backup", 500, details=str(error)) from error
+        raise Refused("database_backup_failed", body={"details": str(error)}) from error
     size_bytes = os.fstat(file.fileno()).st_size
     details = {"format": kind, "filename": name, "size": size_bytes}
     record_entry("database_backup", "system", now=now, actor=actor, details=details)
@@ -70,7 +70,7 @@ def back_up_before_restore(now: datetime) -> Path:
     """
     source, folder = database_file(), safety_backup_folder()
     if not has_room_for(source, folder):
-        raise AppError("There is not enough free disk space for a safety backup of the database", 500)
+        raise Refused("no_room_for_safety_backup")
     return keep_copy(source, folder, "safety-backup", now, COPIES_KEPT)
 
 
@@ -84,7 +84,7 @@ def safety_backup_folder() -> Path:
 def database_file() -> Path:
     """Return the file of the SQLite database. Raises AppError (501) on PostgreSQL."""
     if db.engine.dialect.name != "sqlite":
-        raise AppError("The database is PostgreSQL: use pg_dump and pg_restore on its server", 501)
+        raise Refused("database_is_postgresql")
     return Path(db.engine.url.database or "")
 
 

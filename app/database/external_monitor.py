@@ -13,13 +13,14 @@ from app import __version__
 from app.audit.log import Actor, record_entry
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import LONGEST_PING_URL, PING_MINUTES
 from app.database import health, secrets
 from app.database.monitor_pings import OTHER, SERVICES, Ping, build_ping, recognise
 from app.database.secrets import is_other_server
 from app.legacy_import.stored_forms import read_time
-from app.plugin import AppError, ForbiddenAddress, check_url
+from app.plugin import ForbiddenAddress, check_url
 from app.plugin.http import answers_within, describe_failure, guarded_session
 
 log = logging.getLogger(__name__)
@@ -152,7 +153,7 @@ def ping_now(now: datetime) -> PingResult:
     """Send a ping now, even if disabled. Raises AppError without a URL."""
     chosen = read()
     if not chosen.url:
-        raise AppError("Enter the URL of the external monitor first", field="url")
+        raise Refused("monitor_url_missing", "url")
     return _ping(chosen, now)
 
 
@@ -195,7 +196,7 @@ def _send(chosen: ExternalMonitor, reason: str) -> str:
         token = secrets.decrypt(chosen.token)
         ping = build_ping(chosen.used_service, chosen.url, token, reason)
         return _request(ping) if ping else ""
-    except AppError as error:
+    except Refused as error:
         return error.message
     except ForbiddenAddress as error:
         return str(error)
@@ -216,19 +217,18 @@ def _request(ping: Ping) -> str:
 def _check(values: Mapping[str, Any]) -> None:
     least, most = PING_MINUTES
     if not least <= values["every_minutes"] <= most:
-        sentence = f"everyMinutes: must be from {least} to {most}"
-        raise AppError(sentence, field="everyMinutes")
+        raise Refused("ping_minutes_range", "every_minutes", least=least, most=most)
     if values["service"] not in ("", *SERVICES):
-        raise AppError(f"service: must be one of {', '.join(SERVICES)}", field="service")
+        raise Refused("monitor_service_unknown", "service", services=", ".join(SERVICES))
     if len(values["url"]) > LONGEST_PING_URL:
-        raise AppError(f"url: must have at most {LONGEST_PING_URL} characters", field="url")
+        raise Refused("monitor_url_too_long", "url", most=LONGEST_PING_URL)
     if values["is_enabled"] and not values["url"]:
-        raise AppError("url: required", field="url")
+        raise Refused("monitor_url_required", "url")
     try:
         if values["url"]:
             check_url(values["url"])
     except (ForbiddenAddress, ValueError) as error:
-        raise AppError(f"url: {error}", field="url") from error
+        raise Refused("monitor_url_invalid", "url", reason=str(error)) from error
 
 
 def _record(chosen: ExternalMonitor, is_dropped: bool, actor: Actor, now: datetime) -> None:

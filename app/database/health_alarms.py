@@ -18,6 +18,7 @@ from flask import current_app
 from app.audit.log import Actor, record_entry
 from app.core.db.faults import DATABASE_ERRORS, Fault
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import FREE_SPACE_MIB
@@ -28,7 +29,7 @@ from app.notifications import delivery, messages, outbox
 from app.notifications.alarm_words import health_words
 from app.notifications.messages import own_address
 from app.notifications.wording import size_text
-from app.plugin import AppError, Severity
+from app.plugin import Severity
 from app.runtime import settings
 
 log = logging.getLogger(__name__)
@@ -101,7 +102,7 @@ def save_free_space_limit(mib: int, *, actor: Actor, now: datetime) -> None:
     """Save the limit. Raises AppError for one out of range."""
     least, most = FREE_SPACE_MIB
     if not least <= mib <= most:
-        raise AppError(f"freeSpaceMiB: must be from {least} to {most}", field="freeSpaceMiB")
+        raise Refused("free_space_range", "free_space_mib", least=least, most=most)
     with writing():
         settings_store.save(LIMIT, mib, now=now)
         target = {"target_type": "configuration", "target_id": "free_space"}

@@ -22,19 +22,15 @@ from sqlalchemy.types import TypeEngine
 from app.core.db.engine import is_known
 from app.core.db.extensions import db
 from app.core.db.types import Instant, Json, UuidText
+from app.core.errors import Refused
 from app.database import stored_values
 from app.database.backup import quoted
-from app.plugin import AppError
 
 VERSION_TABLE = "alembic_version"
 # What plugins may have besides tables, and what is never restored.
 NO_TABLES = """
     SELECT name FROM present.sqlite_master WHERE type IN ('view', 'trigger') OR (type = 'table' AND rootpage = 0)
 """
-OF_THE_ORIGINAL = (
-    "This is a database of the original duplistatus, which is imported and not restored: use Import on the page of "
-    "Database maintenance, or the command duplistatus import"
-)
 # The end of the year 9989, so that time zones and waits can be added without overflow.
 LAST_INSTANT_MS = 253_086_767_999_999
 LONGEST_VALUE_BYTES = 64 * 1024 * 1024
@@ -72,7 +68,7 @@ class PluginTables:
     left: tuple[str, ...] = ()
 
 
-class BadDatabase(AppError):
+class BadDatabase(Refused):
     """The file is not an acceptable database; the message says why."""
 
 
@@ -97,7 +93,7 @@ def run_script(script: str, target: Path) -> None:
                 connection.execute("COMMIT")
         except (sqlite3.Error, ValueError) as error:
             reason = "it takes too long" if dump.is_late() else error
-            raise BadDatabase(f"The SQL file cannot be read: {reason}") from error
+            raise BadDatabase("sql_file_unreadable", reason=reason) from error
 
 
 def check_file(path: Path) -> None:
@@ -107,9 +103,9 @@ def check_file(path: Path) -> None:
             _require_tables_alone(connection)
             found = connection.execute("PRAGMA integrity_check(1)").fetchone()
     except sqlite3.Error as error:
-        raise BadDatabase("The file is not an intact SQLite database") from error
+        raise BadDatabase("file_not_intact") from error
     if found != ("ok",):
-        raise BadDatabase("The file is damaged: its integrity check failed")
+        raise BadDatabase("file_fails_integrity_check")
 
 
 def rebuild(source: Path, target: Path) -> None:
@@ -122,7 +118,7 @@ def rebuild(source: Path, target: Path) -> None:
     try:
         _copy_values(source, target)
     except sqlite3.Error as error:
-        raise BadDatabase(f"The file is not a duplistatus database: {error}") from error
+        raise BadDatabase("file_not_duplistatus", reason=str(error)) from error
     migrate(target, "head")
     with closing(sqlite3.connect(target)) as connection:
         connection.execute("DELETE FROM sessions")
@@ -132,7 +128,7 @@ def rebuild(source: Path, target: Path) -> None:
         try:
             _check_values(connection)
         except sqlite3.Error as error:
-            raise BadDatabase(f"The file contains values that cannot be read: {error}") from error
+            raise BadDatabase("file_values_unreadable", reason=str(error)) from error
         connection.execute("PRAGMA journal_mode = DELETE")
     check_file(target)
 
@@ -150,7 +146,7 @@ def migrate(path: Path, revision: str) -> None:
         try:
             command.upgrade(config, revision)
         except CommandError as error:
-            raise BadDatabase("The file was created by a newer version of duplistatus or by another program") from error
+            raise BadDatabase("file_of_newer_version") from error
 
 
 def copy_plugin_tables(source: Path, rebuilt: Path, present: Path) -> PluginTables:
@@ -226,15 +222,15 @@ def _require_tables_alone(connection: sqlite3.Connection) -> None:
     """
     for kind, name, rootpage in connection.execute("SELECT type, name, rootpage FROM sqlite_master").fetchall():
         if kind == "table" and rootpage == 0:
-            raise BadDatabase(f"The file contains a virtual table ({str(name)[:60]}): not a backup of duplistatus")
+            raise BadDatabase("file_with_virtual_table", name=str(name)[:60])
         if kind not in ("table", "index"):
-            raise BadDatabase(f"The file contains a {kind} ({str(name)[:60]}): not a backup of duplistatus")
+            raise BadDatabase("file_with_object", kind=kind, name=str(name)[:60])
         if kind == "table" and any(
             row[6] for row in connection.execute("SELECT * FROM pragma_table_xinfo(?)", (name,))
         ):
-            raise BadDatabase(f"The table {str(name)[:60]} has computed columns: not a backup of duplistatus")
+            raise BadDatabase("file_with_computed_columns", name=str(name)[:60])
         if kind == "index" and _is_computed(connection, name):
-            raise BadDatabase(f"The index {str(name)[:60]} is computed: not a backup of duplistatus")
+            raise BadDatabase("file_with_computed_index", name=str(name)[:60])
 
 
 def _is_computed(connection: sqlite3.Connection, index: str) -> bool:
@@ -299,19 +295,18 @@ def _read_only(path: Path) -> str:
 
 def _revision(path: Path) -> str:
     """Return the version stored in the file."""
-    foreign = "The file is not a backup of this program"
     try:
         with closing(_open(path)) as connection:
             tables = _tables(connection, "main")
             if VERSION_TABLE not in tables:
                 is_old = "backups" in tables and bool(tables & {"servers", "machines"})
-                raise BadDatabase(OF_THE_ORIGINAL if is_old else foreign)
+                raise BadDatabase("file_of_original" if is_old else "file_not_a_backup")
             rows = connection.execute(f"SELECT version_num FROM {VERSION_TABLE} LIMIT 2").fetchall()  # noqa: S608
     except sqlite3.Error as error:
-        raise BadDatabase(foreign) from error
+        raise BadDatabase("file_not_a_backup") from error
     # Letters and digits only: Alembic accepts more than revision names, such as steps and branches.
     if len(rows) != 1 or not isinstance(rows[0][0], str) or not rows[0][0].isalnum() or rows[0][0] == "head":
-        raise BadDatabase(foreign)
+        raise BadDatabase("file_not_a_backup")
     return str(rows[0][0])
 
 
@@ -338,13 +333,13 @@ def _copy_values(source: Path, target: Path) -> None:
             columns = _columns(connection, "main", table)
             missing = set(columns) - set(_columns(connection, "given", table)) if table in given else set(columns)
             if missing:
-                raise BadDatabase(f"The table {table} lacks {', '.join(sorted(missing))}")
+                raise BadDatabase("file_without_columns", table=table, columns=", ".join(sorted(missing)))
             names = ", ".join(f'"{name}"' for name in columns)
             connection.execute(f'DELETE FROM main."{table}"')  # noqa: S608 (names of our own schema, here and below)
             connection.execute(f'INSERT INTO main."{table}" ({names}) SELECT {names} FROM given."{table}"')  # noqa: S608
         connection.execute("COMMIT")
         if connection.execute("PRAGMA main.foreign_key_check").fetchone() is not None:
-            raise BadDatabase("Rows of the file refer to rows that do not exist")
+            raise BadDatabase("file_with_dangling_rows")
 
 
 def _check_values(connection: sqlite3.Connection) -> None:
@@ -352,15 +347,13 @@ def _check_values(connection: sqlite3.Connection) -> None:
     for table in db.metadata.sorted_tables:
         wrong = " OR ".join(f'NOT ("{column.name}" IS NULL OR {_claim(column)})' for column in table.columns)
         if connection.execute(f'SELECT 1 FROM "{table.name}" WHERE {wrong} LIMIT 1').fetchone():  # noqa: S608
-            raise BadDatabase(
-                f"The table {table.name} contains values of the wrong type: {_wrong_column(connection, table)}"
-            )
+            raise BadDatabase("file_with_wrong_types", table=table.name, column=_wrong_column(connection, table))
         texts = [f'"{column.name}"' for column in table.columns if isinstance(_stored(column.type), sa.String)]
         if texts:  # fetching decodes, so invalid text is found here and not by the first reader
             for _row in connection.execute(f'SELECT {", ".join(texts)} FROM "{table.name}"'):  # noqa: S608
                 pass
     if connection.execute("SELECT 1 FROM users WHERE is_admin LIMIT 1").fetchone() is None:
-        raise BadDatabase("The file contains no administrator, so nobody could sign in")
+        raise BadDatabase("file_without_administrator")
     stored_values.check(connection)
 
 

@@ -18,14 +18,13 @@ from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.engine import COPIES, COPY_NAME, DRAFT, STAMP, copy_database, has_room_for
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import restore
 from app.database.backup import database_file, record_failure
 from app.database.restore import Restored
 from app.database.schedule import BackupSchedule, newest_slot, next_slot, read_schedule
 from app.legacy_import.stored_forms import as_utc_text, read_time
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 from app.runtime import settings
 
 log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ def save_schedule(new_schedule: BackupSchedule, *, actor: Actor, now: datetime) 
     database_file()
     wrong = new_schedule.wrong_fields()
     if wrong:
-        raise AppError(f"Invalid value for {wrong[0]}", field=wrong[0])
+        raise Refused("backup_schedule_invalid", wrong[0], name=wrong[0])
     with writing():
         before = schedule()
         settings_store.save(SCHEDULE, new_schedule.as_mapping(), now=now)
@@ -102,7 +101,7 @@ def back_up_if_due(now: datetime) -> LocalBackup | None:
         return None
     try:
         made = back_up(SCHEDULED, now=now)
-    except AppError:
+    except Refused:
         settings_store.save(FAILED_AT, as_utc_text(now), now=now)
         raise
     if failed is not None:
@@ -133,7 +132,7 @@ def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> Loca
         draft.unlink(missing_ok=True)
         failed = {"format": "db", "kind": kind, "error": str(error)}
         record_failure("database_backup", failed, actor=actor, now=now)
-        raise AppError(f"The backup could not be created: {error}", 500) from error
+        raise Refused("local_backup_failed", reason=str(error)) from error
     made = LocalBackup(target.name, kind, now, target.stat().st_size)
     details = {"format": "db", "filename": made.name, "size": made.size_bytes, "kind": kind}
     record_entry("database_backup", "system", now=now, actor=actor, details=details)
@@ -150,7 +149,7 @@ def find_backup(name: str) -> LocalBackup:
     """Return a backup by name. Raises NotFound."""
     backup = next((backup for backup in list_backups() if backup.name == name), None)
     if backup is None:
-        raise NotFound("Database backup not found")
+        raise Refused("database_backup_not_found")
     return backup
 
 

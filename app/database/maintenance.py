@@ -18,9 +18,9 @@ from app.audit.log import Actor, AuditEntry, record_entry
 from app.backups.models import Job, Run, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import exclusive_writer, writing
+from app.core.errors import Refused
 from app.database.backup import database_file
 from app.database.inspection import VERSION_TABLE
-from app.plugin import AppError
 from app.sharing import badges
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ def _compact_sqlite(driver: Any, is_wanted: bool) -> int:
             driver.execute("VACUUM")
             freed_bytes = (page_count - pragma("page_count")[0]) * page_bytes
         elif is_wanted:
-            raise AppError(f"Not enough free disk space: compacting needs {needed_bytes / 1e6:.0f} MB", 500)
+            raise Refused("no_room_for_compaction", megabytes=f"{needed_bytes / 1e6:.0f}")
         else:
             log.warning("the database was not compacted: %d free bytes on its disk are required", needed_bytes)
     pragma("wal_checkpoint(TRUNCATE)")

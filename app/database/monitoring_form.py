@@ -10,11 +10,11 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.widgets import NumberInput
 
 from app.audit.log import Actor
+from app.core.errors import Refused
 from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
 from app.database import external_monitor, health_alarms
 from app.database.external_monitor import LONGEST_TOKEN
 from app.database.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA
-from app.plugin import AppError
 from app.scheduling import control
 from app.web.forms import SettingsForm
 
@@ -73,8 +73,8 @@ class SelfMonitoringForm(SettingsForm):
             changes["token"] = self.token.data
         try:
             is_dropped = external_monitor.save(changes, actor=actor, now=now)
-        except AppError:
-            self.refuse("url", _("Enter a URL that starts with http:// or https://."))
+        except Refused as refusal:
+            self.take(refusal)
             return None
         if mib != health_alarms.free_space_limit():
             health_alarms.save_free_space_limit(mib, actor=actor, now=now)

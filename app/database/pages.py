@@ -25,6 +25,7 @@ from app.audit.log import Actor
 from app.backups import overview as backups_overview
 from app.backups import run_deletion, servers
 from app.backups.overview import Overview
+from app.core.errors import Refused
 from app.database import backup, local_backups, maintenance, restore, retention
 from app.database.local_backups import LocalBackup
 from app.database.maintenance import DatabaseState
@@ -33,11 +34,11 @@ from app.database.retention import BOUNDS, NAMES, Forecast, Rules
 from app.database.schedule import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import ImportState, OldInstallation
-from app.plugin import Access, AppError, guarded, takes_bytes
-from app.plugin.errors import NotFound
+from app.plugin import Access, guarded, takes_bytes
 from app.web.formats import count_text, date_text, size_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor
 
 WEEKDAYS = (
@@ -89,8 +90,8 @@ class ScheduleForm(SettingsForm):
         entered = BackupSchedule(self.every.data, self.weekday.data, self.at.data or "", self.keep.data or 0)
         try:
             local_backups.save_schedule(entered, actor=actor, now=now)
-        except AppError as refusal:
-            self.refuse(refusal.extra.get("field", ""), refusal.message)
+        except Refused as refusal:
+            self.take(refusal)
             return False
         return True
 
@@ -291,7 +292,7 @@ def period_question(period: str, now: datetime) -> Confirmation:
 def find_period(period: str) -> str:
     """Return the canonical name of a period. Raises NotFound for an unknown one."""
     if period not in run_deletion.PERIODS:
-        raise NotFound("Period not found")
+        raise Refused("period_not_found")
     return period
 
 
@@ -300,7 +301,7 @@ def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
     server = backups_overview.find_server(server_id, now, ALL_SERVERS)
     job = next((job for job in server.jobs if job.name == job_name), None)
     if job is None:
-        raise NotFound("Job not found")
+        raise Refused("job_not_found")
     values = {"job": job.name, "server": server.display_name, "count": count_text(job.run_count)}
     return Confirmation(
         title=_("Delete the data of %(job)s?", job=job.name),
@@ -589,10 +590,10 @@ def _restore(
     """
     try:
         done = work()
-    except AppError as refusal:
+    except Refused as refusal:
         if question is not None and "lostTables" in refusal.extra:
             return _ask(question(refusal.extra["lostTables"]))
-        return _back(_("Nothing was changed. %(reason)s", reason=refusal.message), "error")
+        return _back(_("Nothing was changed. %(reason)s", reason=refusal_text(refusal)), "error")
     # Shown in this response: the session has ended, so no later one could.
     return render_template("database/database_restored.html", done=done)
 

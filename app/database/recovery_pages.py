@@ -10,16 +10,17 @@ from flask_login import current_user
 
 from app import runtime
 from app.core.db.faults import DATABASE_ERRORS
+from app.core.errors import Refused
 from app.database import pages as database_pages
 from app.database import secrets
 from app.database.pages import LABEL, TAB
 from app.database.restore import MOST_BYTES
 from app.database.secrets import MISSING, OTHER, UNUSABLE, KeyProblem
 from app.legacy_import import importing
-from app.plugin import Access, AppError, guarded, takes_bytes
-from app.plugin.errors import NotFound
+from app.plugin import Access, guarded, takes_bytes
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor
 
 SENTENCES = {
@@ -54,7 +55,7 @@ def ask_to_give_up_secrets() -> ResponseReturnValue:
     """Ask for confirmation before clearing secrets that cannot be decrypted."""
     problem = secrets.find_key_problem()
     if problem is None:
-        raise NotFound("The key file decrypts all stored secrets: there is nothing to clear")
+        raise Refused("no_secrets_to_clear", status=404)
     names = ", ".join(problem.owners)
     question = Confirmation(
         title=_("Clear stored passwords?"),
@@ -120,8 +121,8 @@ def start_import() -> ResponseReturnValue:
         source = _receive(request.form.get("source", importing.UPLOAD))
         name = request.form.get("file_name") or importing.database_path().name
         importing.start_import(source, actor=actor(), now=runtime.now(), file_name=name[:255])
-    except AppError as refusal:
-        flash(_("Nothing was imported. %(reason)s", reason=refusal.message), "error")
+    except Refused as refusal:
+        flash(_("Nothing was imported. %(reason)s", reason=refusal_text(refusal)), "error")
     return redirect(url_for("settings.show_import"), 303)
 
 

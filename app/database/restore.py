@@ -24,6 +24,7 @@ from app.core.db.cache import forget_state
 from app.core.db.engine import DRAFT, STAMP
 from app.core.db.extensions import db
 from app.core.db.transaction import exclusive_writer, writing
+from app.core.errors import Refused
 from app.database.backup import (
     DATABASE,
     SCRIPT,
@@ -35,8 +36,6 @@ from app.database.backup import (
 )
 from app.database.inspection import PluginTables, check_file, copy_plugin_tables, rebuild, run_script
 from app.legacy_import.importing import require_rest
-from app.plugin import AppError
-from app.plugin.errors import Conflict
 from app.scheduling import control
 
 log = logging.getLogger(__name__)
@@ -82,12 +81,9 @@ def restore_stopped(path: Path, *, now: datetime, accepts_lost_tables: bool = Fa
     That file may be damaged, of a newer version, or missing. Raises AppError as `restore` does.
     """
     if path.exists() and database_file().exists() and path.samefile(database_file()):
-        raise AppError(f"{path} is the database itself, not a backup of it")
+        raise Refused("file_is_the_database", path=path)
     if _holds_data(path.with_name(f"{path.name}-wal")):
-        raise AppError(
-            f"{path.name}-wal next to the file contains its newest data, so the backup is not complete; move "
-            f"{path.name}-wal away to restore without them"
-        )
+        raise Refused("file_without_its_wal", name=path.name)
     return _restore(path, path.name, SHELL, now, accepts_lost_tables, _replace_file)
 
 
@@ -104,12 +100,12 @@ def _restore(
     size_bytes = received.stat().st_size
     try:
         done = _rebuild_and_exchange(received, name, now, accepts_lost_tables, put_in_place)
-    except (AppError, OSError, sqlite3.Error) as error:
+    except (Refused, OSError, sqlite3.Error) as error:
         failed = {"filename": name, "size": size_bytes, "error": str(error)}
         _record_failure(failed, actor, now)
-        if isinstance(error, AppError):
+        if isinstance(error, Refused):
             raise
-        raise AppError("Failed to restore database", 500, details=str(error)) from error
+        raise Refused("restore_failed", body={"details": str(error)}) from error
     details = {"format": done.kind, "filename": name, "size": size_bytes, "safetyBackupPath": done.safety_copy}
     if done.tables != PluginTables():
         details["tables"] = asdict(done.tables)
@@ -141,7 +137,7 @@ def kind_of(name: str, head: bytes) -> str:
         return DATABASE
     if any(beginning in head[:100].upper() for beginning in SCRIPT_BEGINNINGS):
         return SCRIPT
-    raise AppError("Unknown file format: expected a SQLite database or a SQL dump")
+    raise Refused("file_format_unknown")
 
 
 def _rebuild_and_exchange(
@@ -170,8 +166,7 @@ def _copy_plugin_tables(source: Path, target: Path, accepts_lost_tables: bool) -
         log.warning("plugin tables cannot be read from the current database: %s", error)
         return PluginTables()
     if tables.lost and not accepts_lost_tables:
-        sentence = f"These tables of plugins would be lost: {', '.join(tables.lost)}. Nothing was changed"
-        raise Conflict(sentence, lostTables=list(tables.lost))
+        raise Refused("plugin_tables_lost", body={"lostTables": list(tables.lost)}, tables=", ".join(tables.lost))
     return tables
 
 
@@ -219,9 +214,9 @@ def _script(path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise AppError("The SQL file is not UTF-8 text") from error
+        raise Refused("sql_file_not_utf8") from error
     if not text.strip():
-        raise AppError("SQL file is empty")
+        raise Refused("sql_file_empty")
     return text
 
 

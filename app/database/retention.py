@@ -15,10 +15,10 @@ from app.backups.models import Job, Run, Server
 from app.backups.run_deletion import delete_oldest_runs
 from app.core.db.extensions import db
 from app.core.db.transaction import run_in_batches, writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import DELIVERY_DAYS, LOG_DAYS, RUN_COUNT, RUN_DAYS
 from app.notifications import outbox
-from app.plugin import AppError
 
 ENTRIES_AT_ONCE = 2_000
 # 0 means forever; the newest run of a job is always kept, so that it is still known to be overdue.
@@ -108,7 +108,7 @@ def check_rules(wanted: Rules) -> None:
     for name, value in asdict(wanted).items():
         if not _is_within(name, value):
             least, most = BOUNDS[name]
-            raise AppError(f"{name} must be a whole number from {least} to {most}", field=name)
+            raise Refused("retention_range", name, name=name, least=least, most=most)
 
 
 def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:

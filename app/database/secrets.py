@@ -22,10 +22,9 @@ from app.audit.log import SYSTEM, Actor, AuditEntry, record_entry
 from app.backups.models import Server
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications.models import Channel
-from app.plugin import AppError
-from app.plugin.errors import Conflict
 from app.runtime import settings
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -82,16 +81,12 @@ CHANGED = "master_key_changed"
 STORED_FORM = re.compile(r"[0-9a-f]{64}:[0-9a-f]{24}:[0-9a-f]{32}:(?:[0-9a-f]{2})*")
 
 
-class Undecryptable(AppError):
+class Undecryptable(Refused):
     """A stored secret was encrypted with another key file."""
-
-    status = 500
 
 
 class KeyUnusable(Undecryptable):
     """The key file is missing, unreadable or invalid: nothing can be decrypted or encrypted."""
-
-    status = 503
 
 
 MISSING, UNUSABLE, OTHER = "missing", "unusable", "other"
@@ -170,7 +165,7 @@ def clear_unreadable(*, actor: Actor, now: datetime) -> tuple[str, ...]:
     """
     problem = find_key_problem()
     if problem is None:
-        raise Conflict("The key file decrypts all stored secrets: there is nothing to clear")
+        raise Refused("no_secrets_to_clear")
     path = settings().data_dir / KEY_FILE
     if problem.state == UNUSABLE:
         path.rename(path.with_name(f"{KEY_FILE}.unusable-{now:%Y-%m-%dT%H-%M-%S}"))
@@ -199,7 +194,7 @@ def encrypt_any(text: str) -> str:
     try:
         key = _key()
     except KeyUnusable as error:
-        raise KeyUnusable(f"{error.message}: {REMEDY}") from error
+        raise KeyUnusable("key_file_needed", reason=error, remedy=REMEDY) from error
     sealed = AESGCM(_derive(key, salt)).encrypt(iv, text.encode(), None)
     return ":".join(part.hex() for part in (salt, iv, sealed[-TAG_BYTES:], sealed[:-TAG_BYTES]))
 
@@ -212,12 +207,12 @@ def decrypt(text: str) -> str:
 def decrypt_with(key: bytes, text: str) -> str:
     """Decrypt a secret stored with another key file, of which `key` is the content."""
     if not is_encrypted(text):
-        raise Undecryptable("A stored secret has an unknown format")
+        raise Undecryptable("secret_format_unknown")
     salt, iv, tag, ciphertext = (bytes.fromhex(part) for part in text.split(":"))
     try:
         return AESGCM(_derive(key, salt)).decrypt(iv, ciphertext + tag, None).decode()
     except (InvalidTag, UnicodeDecodeError) as error:
-        raise Undecryptable("A stored secret was encrypted with another master key; please enter it again") from error
+        raise Undecryptable("secret_of_another_key") from error
 
 
 def is_encrypted(value: Any) -> bool:
@@ -356,10 +351,10 @@ def read_key(path: Path) -> bytes:
     try:
         key = path.read_bytes()
     except OSError as error:
-        problem = "is missing" if isinstance(error, FileNotFoundError) else "cannot be read"
-        raise KeyUnusable(f"The master key file {path.name} {problem}") from error
+        code = "key_file_missing" if isinstance(error, FileNotFoundError) else "key_file_unreadable"
+        raise KeyUnusable(code, name=path.name) from error
     if len(key) != KEY_BYTES:
-        raise KeyUnusable(f"The master key file {path.name} must contain {KEY_BYTES} bytes, but contains {len(key)}")
+        raise KeyUnusable("key_file_length", name=path.name, expected=KEY_BYTES, length=len(key))
     return key
 
 

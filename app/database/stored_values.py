@@ -18,6 +18,7 @@ from app.backups.recent_runs import unpack_runs
 from app.backups.servers import read_tags
 from app.collector.rounds import is_choice
 from app.core.db.types import TIME_SIZE
+from app.core.errors import Refused
 from app.core.languages import PAGE_LANGUAGES
 from app.core.settings import declarations
 from app.core.settings import store as settings_store
@@ -27,7 +28,7 @@ from app.notifications import channels
 from app.notifications.models import DeliveryState, Urgency
 from app.notifications.mutes import QuietHours
 from app.notifications.rules import EVENTS
-from app.plugin import AppError, Severity
+from app.plugin import Severity
 from app.reports.outcomes import Outcome
 from app.schedules.intervals import parse_interval
 from app.schedules.learned import LearnedSchedule
@@ -36,7 +37,6 @@ from app.schedules.overdue import TOLERANCES
 Check = Callable[[Any], bool]
 # Errors that checks raise for values of a wrong type.
 NOT_UNDERSTOOD = (
-    AppError,
     ValidationError,
     ValueError,
     TypeError,
@@ -209,11 +209,11 @@ def _require(is_fine: Check, value: Any, sentence: str, field: str) -> None:
         reason = ""
     except ValidationError as error:
         reason = f": {first_sentence(error)}"
-    except AppError as error:
+    except Refused as error:
         reason = f": {error.message}"
     except NOT_UNDERSTOOD:
         reason = ""
-    raise AppError(f"{sentence}{reason}", field=field)
+    raise Refused("stored_value_impossible", field, place=sentence, reason=reason)
 
 
 def _are_quiet_hours(hours: tuple[str | None, str | None]) -> bool:

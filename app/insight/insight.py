@@ -12,10 +12,10 @@ from app.audit.log import Actor, record_entry
 from app.backups.models import Job, JobDay
 from app.backups.recent_runs import unpack_runs
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.insight.anomalies import Anomaly, Limits, follow_anomalies
 from app.insight.forecasts import DAYS_SEEN, growth_a_day, weekly_points
-from app.plugin.errors import NotFound
 
 DAYS = JobDay.__table__
 # Built once, for each upload in a new week.
@@ -69,7 +69,7 @@ def change_quota(server_id: str, job_name: str, quota_bytes: int | None, *, acto
     with writing() as session:
         job = session.scalar(select(Job).where(Job.server_id == server_id, Job.name == job_name))
         if job is None:
-            raise NotFound("Backup job not found")
+            raise Refused("job_not_found")
         job.quota_bytes = quota_bytes
         details = {"serverId": server_id, "backupName": job_name, "quotaBytes": quota_bytes}
         record_entry("quota_updated", "backup", now=now, actor=actor, target_type="server", details=details)

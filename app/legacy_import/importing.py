@@ -23,6 +23,7 @@ from flask import Flask, current_app
 from app import runtime
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import secrets
 from app.database.backup import temporary_folder
@@ -43,8 +44,6 @@ from app.legacy_import.source import (
     read_report,
 )
 from app.legacy_import.stored_forms import as_utc_text, read_time
-from app.plugin import AppError
-from app.plugin.errors import Conflict, NotFound
 from app.runtime import settings
 
 log = logging.getLogger(__name__)
@@ -126,17 +125,17 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
         _prepare(total)
         present = 0
     elif offset != present:
-        raise Conflict("Unexpected offset: this is not the next chunk of the file", receivedBytes=present)
+        raise Refused("import_offset_unexpected", body={"receivedBytes": present})
     with path.open("r+b" if offset else "wb") as file:
         path.chmod(0o600)
         file.seek(offset)
         for chunk in _chunks(stream):
             if offset == 0 and file.tell() == 0 and not chunk.startswith(HEADER):
                 discard_received()
-                raise AppError("The file is not a SQLite database")
+                raise Refused("import_not_sqlite")
             if file.tell() + len(chunk) > total:
                 file.truncate(offset)
-                raise AppError("The chunk is longer than the announced file size")
+                raise Refused("import_chunk_too_long")
             file.write(chunk)
     return received()
 
@@ -144,7 +143,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
 def receive_key(content: bytes) -> Received:
     """Store the key file of the database. Raises AppError for an invalid one."""
     if len(content) != secrets.KEY_BYTES:
-        raise AppError(f"A key file contains {secrets.KEY_BYTES} bytes, this one contains {len(content)}")
+        raise Refused("import_key_length", expected=secrets.KEY_BYTES, length=len(content))
     path = folder() / KEY_NAME
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)
@@ -178,11 +177,11 @@ def folder() -> Path:
 
 def _prepare(total: int) -> None:
     if total > MOST_BYTES:
-        raise AppError(f"The file is larger than {MOST_BYTES // 1024**3} GiB: import it with the command", 413)
+        raise Refused("import_file_too_large", gibibytes=MOST_BYTES // 1024**3)
     if total < len(HEADER):
-        raise AppError("The file is not a SQLite database")
+        raise Refused("import_not_sqlite")
     if shutil.disk_usage(folder()).free < total * 1.1:
-        raise AppError("There is not enough free disk space for this file", 500)
+        raise Refused("no_room_for_import")
     database_path().unlink(missing_ok=True)
 
 
@@ -311,7 +310,7 @@ def forget_import(*, actor: Actor, now: datetime) -> None:
 def require_rest() -> None:
     """Raise Conflict while an import runs, which reads the uploaded files."""
     if _is_held():
-        raise Conflict("An import is running")
+        raise Refused("import_running")
 
 
 def _work(app: Flask, lock: int, path: Path, actor: Actor, now: datetime) -> None:
@@ -343,7 +342,7 @@ def _report_progress(now: datetime, actor: Actor) -> Iterator[Any]:
     except NotImportable as error:
         _fail(error.message, actor)
         _let_go()
-    except AppError as error:
+    except Refused as error:
         _fail(error.message, actor)
     except Exception as error:  # the outermost loop of this thread
         log.exception("the import failed")
@@ -372,10 +371,10 @@ def _path_of(source: str) -> Path:
     if source == FOLDER:
         found = find_old_installation()
         if found is None:
-            raise NotFound("No older installation found to import")
+            raise Refused("no_older_installation")
         return found.path
     if not received().size_bytes:
-        raise NotFound("No database was uploaded")
+        raise Refused("import_nothing_uploaded")
     return database_path()
 
 
@@ -389,14 +388,14 @@ def _take_lock() -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
-        raise Conflict("An import is running") from error
+        raise Refused("import_running") from error
     return handle
 
 
 def _is_held() -> bool:
     try:
         os.close(_take_lock())
-    except Conflict:
+    except Refused:
         return True
     return False
 

@@ -12,6 +12,7 @@ from sqlalchemy import select
 from app.accounts.models import ALL_SERVERS
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.languages import language_or_default
 from app.core.settings import store as settings_store
 from app.core.settings.store import Setting
@@ -22,7 +23,6 @@ from app.notifications import channels
 from app.notifications.channels import EMAIL, NTFY
 from app.notifications.default_templates import default_templates
 from app.notifications.templates import PLACEHOLDERS
-from app.plugin import AppError
 from app.schedules import overdue_check
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 
@@ -47,7 +47,7 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
             else:
                 try:
                     settings_store.save(name, value, now=now)
-                except AppError as error:
+                except Refused as error:
                     report.leave(KIND, f"The setting {name} was skipped. {error.message}")
                     continue
                 session.flush()
@@ -184,7 +184,7 @@ def _save_channel(kind: str, values: Mapping[str, Any], is_ours: bool, report: I
         try:
             channels.save_settings(kind, kind, values, now=now)
             count.taken += 1
-        except AppError as error:
+        except Refused as error:
             db.session.rollback()
             report.leave("channels", f"The {kind} settings were skipped. {error.message}")
 

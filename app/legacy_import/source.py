@@ -12,8 +12,8 @@ from typing import Any
 
 import orjson
 
+from app.core.errors import Refused
 from app.database import secrets
-from app.plugin import AppError
 
 MOST_REMARKS = 200
 FURTHER = "Further remarks, which are not kept"
@@ -93,7 +93,7 @@ COUNTING = frozenset({"count", "max"})
 OldRow = dict[str, Any]
 
 
-class NotImportable(AppError):
+class NotImportable(Refused):
     """The file is not an importable database; the message says why.
 
     Nothing was changed.
@@ -196,10 +196,7 @@ class OldDatabase:
             if batch:
                 yield batch
         except sqlite3.Error as error:
-            raise AppError(
-                f"The table {table} could not be read completely ({error}). Imported data is kept; "
-                "start the import again to resume"
-            ) from error
+            raise Refused("import_table_incomplete", table=table, reason=str(error)) from error
 
     def _one(self, statement: str) -> Any:
         return self._connection.execute(statement).fetchone()[0]
@@ -212,7 +209,9 @@ def find_file(path: Path) -> Path:
     """
     file = path / OLD_NAME if path.is_dir() else path
     if not file.is_file():
-        raise NotImportable(f"There is no file {file.name} in this directory" if path.is_dir() else "File not found")
+        raise NotImportable(
+            "import_file_not_in_directory" if path.is_dir() else "import_file_not_found", name=file.name
+        )
     return file
 
 
@@ -228,15 +227,15 @@ def open_database(file: Path, temporary: Path) -> Iterator[OldDatabase]:
         with file.open("rb") as start:
             header = start.read(len(HEADER))
     except OSError as error:
-        raise NotImportable(f"The file cannot be read: {error.strerror}") from error
+        raise NotImportable("import_file_unreadable", reason=error.strerror) from error
     if header != HEADER:
-        raise NotImportable("The file is not a SQLite database")
+        raise NotImportable("import_not_sqlite")
     with _stable_uri(file, temporary) as address:
         try:
             with closing(sqlite3.connect(address, uri=True, isolation_level=None)) as connection:
                 yield _checked(connection)
         except sqlite3.Error as error:
-            raise NotImportable(f"The file cannot be read: {error}") from error
+            raise NotImportable("import_file_unreadable", reason=str(error)) from error
 
 
 @contextmanager
@@ -248,9 +247,7 @@ def _stable_uri(file: Path, temporary: Path) -> Iterator[str]:
         return
     needed_bytes = sum(each.stat().st_size for each in (file, *siblings))
     if shutil.disk_usage(temporary).free < needed_bytes * 1.2:
-        raise NotImportable(
-            f"{siblings[0].name} exists next to the file, and there is not enough free space to copy both"
-        )
+        raise NotImportable("no_room_for_import_copy", name=siblings[0].name)
     with tempfile.TemporaryDirectory(dir=temporary) as folder:
         for each in (file, *siblings):
             copy = Path(folder) / each.name
@@ -278,14 +275,14 @@ def _checked(connection: sqlite3.Connection) -> OldDatabase:
     connection.execute("PRAGMA mmap_size = 0")
     kinds = _kinds(connection)
     if "alembic_version" in kinds:
-        raise NotImportable("The file is a database of this version of duplistatus: restore it instead of importing it")
+        raise NotImportable("import_of_this_version")
     _require_plain_tables(kinds)
     columns = {name: _columns(connection, name) for name, kind in kinds.items() if kind == "table"}
     _require_columns(columns)
     for table in columns:
         found = connection.execute(f'PRAGMA quick_check("{table}")').fetchone()
         if found != ("ok",):
-            raise NotImportable(f"The file is damaged: the table {table} does not pass SQLite's check")
+            raise NotImportable("import_table_damaged", table=table)
     connection.set_authorizer(_authorise)
     return OldDatabase(connection, Layout(_version(connection, columns), columns))
 
@@ -303,7 +300,7 @@ def _require_plain_tables(kinds: dict[str, str]) -> None:
     for table in ("servers", "machines", "backups", "configurations", "users", "audit_log", "db_version"):
         kind = kinds.get(table, "table")
         if kind != "table":
-            raise NotImportable(f"{table} is a {kind} instead of a table: the file cannot be imported")
+            raise NotImportable("import_table_is_no_table", table=table, kind=kind)
 
 
 def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
@@ -313,7 +310,7 @@ def _columns(connection: sqlite3.Connection, table: str) -> tuple[str, ...]:
     """
     rows = connection.execute(f'PRAGMA table_xinfo("{table}")').fetchall()
     if any(row[6] for row in rows):
-        raise NotImportable(f"The table {table} has computed columns, so the file is not a duplistatus database")
+        raise NotImportable("import_computed_columns", table=table)
     return tuple(row[1].lower() for row in rows if '"' not in row[1])
 
 
@@ -322,7 +319,7 @@ def _require_columns(columns: dict[str, tuple[str, ...]]) -> None:
     runs = set(columns.get("backups", ()))
     servers = set(columns.get("servers") or columns.get("machines") or ())
     if not runs >= NEEDED_OF_RUNS or not {"id", "name"} <= servers or not {"server_id", "machine_id"} & runs:
-        raise NotImportable("The file is not a database of duplistatus: it lacks the tables of servers and backups")
+        raise NotImportable("import_not_duplistatus")
     needed = {
         "configurations": {"key", "value"},
         "users": {"id", "username", "password_hash", "is_admin"},
@@ -331,7 +328,7 @@ def _require_columns(columns: dict[str, tuple[str, ...]]) -> None:
     for table, names in needed.items():
         missing = names - set(columns.get(table, names))
         if missing:
-            raise NotImportable(f"The table {table} lacks the column {min(missing)}")
+            raise NotImportable("import_column_missing", table=table, column=min(missing))
 
 
 def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]) -> tuple[int, int]:
@@ -349,10 +346,10 @@ def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]
         major, _, minor = str(text).partition(".")
         version = int(major), int(minor.partition(".")[0] or 0)
     except ValueError as error:
-        raise NotImportable("The file contains an invalid schema version") from error
+        raise NotImportable("import_schema_invalid") from error
     if version > NEWEST_SCHEMA:
         newest = ".".join(map(str, NEWEST_SCHEMA))
-        raise NotImportable(f"The file has schema version {text}; versions up to {newest} are supported")
+        raise NotImportable("import_schema_too_new", version=text, known=newest)
     return version
 
 
@@ -393,7 +390,7 @@ def find_key(file: Path, key_path: Path | None) -> bytes | None:
     try:
         return secrets.read_key(chosen)
     except secrets.KeyUnusable as error:
-        raise NotImportable(error.message) from error
+        raise NotImportable("import_key_unusable", reason=error) from error
 
 
 class OldSecrets:

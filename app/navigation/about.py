@@ -18,13 +18,15 @@ from wtforms.fields.choices import SelectChoice
 from app import runtime
 from app.audit.log import Actor
 from app.backups import duplicati_versions
+from app.core.errors import Refused
 from app.core.settings.declarations import VERSION_HOURS
 from app.database import maintenance
 from app.database.maintenance import DatabaseState
-from app.plugin import Access, AppError, guarded, validate_http_url
+from app.plugin import Access, guarded, validate_http_url
 from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, Broken
 from app.web.forms import SettingsForm
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor
 
 OWN_DISTRIBUTION = "duplistatus"
@@ -187,8 +189,8 @@ def save_version_check() -> ResponseReturnValue:
         return _show(form), 400
     try:
         error = duplicati_versions.check_now(runtime.now()).error if form.is_enabled.data else ""
-    except AppError as refusal:
-        error = refusal.message
+    except Refused as refusal:
+        error = refusal_text(refusal)
     flash(
         _("Saved, but the check failed: %(reason)s", reason=error) if error else _("Saved."),
         "error" if error else "success",

@@ -15,6 +15,7 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.widgets import NumberInput, TextArea, TimeInput
 
 from app.audit.log import Actor
+from app.core.errors import Refused
 from app.core.settings.declarations import LONGEST_HOURS
 from app.insight import insight
 from app.notifications import mutes, watchdogs
@@ -23,9 +24,10 @@ from app.notifications.channels import SecretForOtherServer
 from app.notifications.models import Channel
 from app.notifications.mutes import QuietHours
 from app.notifications.watchdogs import AlarmLimits
-from app.plugin import AppError, NotificationChannel, validate_http_url
+from app.plugin import NotificationChannel, validate_http_url
 from app.web.forms import PageForm, SettingsForm
 from app.web.plugin_texts import plugin_text
+from app.web.refusals import refusal_text
 
 PREFIX, REMOVE = "setting_", "remove_"
 KEEP_NOTE = lazy_gettext("A value is stored. Leave blank to keep it.")
@@ -100,7 +102,7 @@ class ChannelForm(PageForm):
                 cleared.add(name)
         return given, cleared
 
-    def take(self, refusal: AppError) -> None:
+    def take(self, refusal: Refused) -> None:
         """Add the errors of a service to the fields they are about."""
         refused: Mapping[str, Any] = refusal.extra.get("fields") or {}
         for name, sentences in refused.items():
@@ -112,10 +114,10 @@ class ChannelForm(PageForm):
                     field.errors = (str(ELSEWHERE),)
             else:
                 self.problem = " ".join(self._sentences(sentences))
-        if refusal.extra.get("field") == "name":
-            self.name.errors = (refusal.message,)
+        if refusal.field == "name":
+            self.name.errors = (refusal_text(refusal),)
         elif not refused:
-            self.problem = refusal.message
+            self.problem = refusal_text(refusal)
 
     def _sentences(self, messages: Any) -> list[str]:
         """Return the error sentences of marshmallow, at any depth, in the language of the page."""

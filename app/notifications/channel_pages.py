@@ -13,6 +13,7 @@ from flask_login import current_user
 from app import runtime
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor
+from app.core.errors import Refused
 from app.notifications import channel_settings, channels, delivery_history, test_messages
 from app.notifications.channel_forms import (
     AlarmLimitsForm,
@@ -25,13 +26,13 @@ from app.notifications.channel_forms import (
 from app.notifications.delivery_history import PastDelivery
 from app.notifications.models import Channel, DeliveryState
 from app.notifications.test_messages import count_test
-from app.plugin import Access, AppError, NotificationChannel, guarded
-from app.plugin.errors import NotFound
+from app.plugin import Access, NotificationChannel, guarded
 from app.registry import NOTIFICATION_CHANNELS, Broken
 from app.runtime import registry
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
 from app.web.plugin_texts import failure_text, kind_label, plugin_text
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 
 DELIVERIES_SHOWN = 20
@@ -178,7 +179,7 @@ class ChannelPage:
             row = channel_settings.create_channel(
                 self.kind_name, name, values, is_enabled=is_enabled, actor=actor, now=now
             )
-        except AppError as refusal:
+        except Refused as refusal:
             form.take(refusal)
             return None
         return row.id
@@ -187,21 +188,21 @@ class ChannelPage:
         """Save the channel; return its id, or None if the form has errors."""
         form, row = self._form(), self.row
         if row is None:
-            raise NotFound("Channel not found")
+            raise Refused("channel_not_found")
         values, cleared = form.values()
         is_enabled = bool(form.is_enabled.data)
         try:
             channel_settings.change_channel(
                 row.id, values, cleared=cleared, is_enabled=is_enabled, actor=actor, now=now
             )
-        except AppError as refusal:
+        except Refused as refusal:
             form.take(refusal)
             return None
         return row.id
 
     def _form(self) -> ChannelForm:
         if self.form is None:
-            raise NotFound(f"No channel type {self.kind_name!r} is installed")
+            raise Refused("channel_type_unknown", name=self.kind_name)
         return self.form
 
 
@@ -245,7 +246,7 @@ def describe_new_channel(kind_name: str) -> ChannelPage:
     """
     kind = registry().channels.get(kind_name)
     if kind is None:
-        raise NotFound(f"No channel type {kind_name!r} is installed")
+        raise Refused("channel_type_unknown", name=kind_name)
     name = kind_name if channels.standard(kind_name) is None else ""
     return ChannelPage(kind_name, kind, form=form_for(kind)(name=name))
 
@@ -288,7 +289,7 @@ def find_channel(channel_id: int, visible: frozenset[str] | None, *, before_id: 
 def deletion_question(page: ChannelPage) -> Confirmation:
     """Return the confirmation for deleting a channel."""
     if page.row is None:
-        raise NotFound("Channel not found")
+        raise Refused("channel_not_found")
     sentences = [
         _(
             "No more notifications will be sent through this channel. Its settings and "
@@ -313,13 +314,13 @@ def send_test(channel_id: int, actor: Actor, now: datetime) -> ChannelTest:
     """
     try:
         test_messages.send_through(channel_id, actor=actor, now=now)
-    except NotFound:
-        raise
     except test_messages.NotificationTestFailed as failure:
         reason = failure_text(channels.find_channel(channel_id).kind, failure.reason)
         return ChannelTest(False, _("Not delivered. %(reason)s", reason=reason), now)
-    except AppError as refusal:
-        return ChannelTest(False, _("Not sent. %(reason)s", reason=refusal.message), now)
+    except Refused as refusal:
+        if refusal.status == 404:
+            raise
+        return ChannelTest(False, _("Not sent. %(reason)s", reason=refusal_text(refusal)), now)
     return ChannelTest(True, _("The test notification was delivered."), now)
 
 

@@ -10,12 +10,11 @@ from sqlalchemy import select
 
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import secrets
 from app.notifications import channels
 from app.notifications.channels import EMAIL, NTFY
 from app.notifications.models import Channel
-from app.plugin import AppError
-from app.plugin.errors import Conflict, NotFound
 
 NAME_LENGTH = 64
 
@@ -30,10 +29,10 @@ def create_channel(
     """
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_LENGTH:
-        raise AppError(f"Enter a name of at most {NAME_LENGTH} characters.", field="name")
+        raise Refused("channel_name_length", "name", most=NAME_LENGTH)
     with writing() as session:
         if session.scalars(select(Channel.id).where(Channel.kind == kind, Channel.name == name)).first() is not None:
-            raise Conflict("Another channel has this name. Choose a different one.", field="name")
+            raise Refused("channel_name_taken", "name")
         row = channels.save_settings(kind, name, values, now=now, is_enabled=is_enabled)
         _record("channel_saved", row, {"isNew": True, "isEnabled": is_enabled}, actor, now)
     return row
@@ -182,7 +181,7 @@ def store_email_password(
     with writing():
         is_known = _email_row() is not None
         if not is_known and not all(account.get(name) for name in NEEDED):
-            raise AppError("Email is not configured, and no configuration was given")
+            raise Refused("email_not_configured_or_given")
         values = dict(extras) if is_known else {**account, **extras}
         channels.save_settings(EMAIL, EMAIL, {**values, "password": password}, now=now)
         record_entry(
@@ -201,7 +200,7 @@ def remove_email_account(*, actor: Actor, now: datetime) -> None:
     with writing():
         row = _email_row()
         if row is None:
-            raise NotFound("No SMTP configuration found to delete")
+            raise Refused("no_smtp_to_delete")
         channels.delete_channel(row.id)
         record_entry(
             "email_config_deleted",

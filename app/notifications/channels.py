@@ -16,13 +16,13 @@ from sqlalchemy.orm import Session
 from app.core.db.cache import cache
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import secrets
 from app.database.secrets import is_other_server
 from app.notifications.models import Channel, Delivery, DeliveryState
 from app.plugin import (
     NC_,
-    AppError,
     DeliveryError,
     ForbiddenAddress,
     Message,
@@ -30,7 +30,6 @@ from app.plugin import (
     guarded_connections,
     validate_http_url,
 )
-from app.plugin.errors import NotFound
 from app.runtime import registry
 
 log = logging.getLogger(__name__)
@@ -45,12 +44,13 @@ MASK = "***"
 SHORTEST_MASKED = 3
 
 
-class SecretForOtherServer(AppError):
+class SecretForOtherServer(Refused):
     """A stored secret would be sent to another server than the one it was entered for. `fields` names the secrets."""
 
     def __init__(self, labels: Mapping[str, str]) -> None:
         sentence = "Enter it again: the stored one was meant for another server."
-        super().__init__(f"{next(iter(labels.values()))}: {sentence}", fields=dict.fromkeys(labels, sentence))
+        body = {"fields": dict.fromkeys(labels, sentence)}
+        super().__init__("channel_secret_kept", body=body, label=next(iter(labels.values())))
 
 
 def ensure_defaults(*, now: datetime) -> None:
@@ -159,7 +159,7 @@ def find_channel(row_id: int) -> Channel:
     """Return a channel by its id. Raises NotFound."""
     row = db.session.get(Channel, row_id)
     if row is None:
-        raise NotFound("Channel not found")
+        raise Refused("channel_not_found")
     return row
 
 
@@ -277,7 +277,7 @@ def check_stored(kind: str, stored: object) -> None:
     Kinds that are not installed may hold anything. Missing settings are accepted: an incomplete channel sends nothing.
     """
     if not isinstance(stored, dict):
-        raise AppError("expected an object")
+        raise Refused("stored_settings_no_object")
     if kind not in registry().channels:
         return
     schema = _schema(kind)
@@ -285,18 +285,18 @@ def check_stored(kind: str, stored: object) -> None:
         value = stored.get(name, "")
         if name in _encrypted(schema):
             if value != "" and not secrets.is_encrypted(value):
-                raise AppError(f"{name}: expected an encrypted value")
+                raise Refused("stored_secret_not_encrypted", name, name=name)
         elif name in stored:
             try:
                 field.deserialize(value)
             except ValidationError as error:
-                raise AppError(f"{name}: {_sentence(error.messages)}") from error
+                raise Refused("stored_settings_invalid", name, name=name, reason=_sentence(error.messages)) from error
 
 
 def _schema(kind: str) -> Schema:
     found = registry().channels.get(kind)
     if found is None:
-        raise NotFound(f"No notification channel of type {kind!r} is installed")
+        raise Refused("channel_kind_unknown", name=kind)
     return found.Settings(unknown=EXCLUDE)
 
 
@@ -336,7 +336,9 @@ def _check(schema: Schema, values: Mapping[str, Any]) -> None:
         messages: dict[str, Any] = error.normalized_messages()  # type: ignore[no-untyped-call]
         wrong = {name: _sentence(sentences) for name, sentences in messages.items()}
         first = next(iter(wrong))
-        raise AppError(f"{_label(schema, first)}: {wrong[first]}", fields=wrong) from error
+        raise Refused(
+            "channel_settings_invalid", body={"fields": wrong}, label=_label(schema, first), reason=wrong[first]
+        ) from error
 
 
 def _check_hosts(

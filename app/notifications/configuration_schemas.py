@@ -11,6 +11,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, ValidationError, fields, post_lo
 
 from app import runtime
 from app.backups.models import Job, Server
+from app.core.errors import InputText, Refused
 from app.core.instants import iso
 from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
 from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
@@ -18,11 +19,10 @@ from app.database.external_monitor import LONGEST_TOKEN, ExternalMonitor, PingRe
 from app.database.monitor_pings import SERVICES
 from app.notifications.channel_settings import EmailSettings, NtfySettings
 from app.notifications.rules import EVENTS, WARNINGS
-from app.plugin import AppError, validate_one_line
+from app.plugin import validate_one_line
 from app.reports.fields import read_instant_or_none
 from app.schedules.grid import EVERY_DAY, weekday_mask, weekdays_from_mask
-from app.schedules.intervals import BadInterval, is_strict, parse_interval
-from app.schedules.job_settings import JobChange
+from app.schedules.job_settings import JobChange, repair_interval
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 from app.web.responses import SOMETIMES, TEXT, IsoInstant, Out
 
@@ -49,7 +49,7 @@ def named_as_in(schema: type[Schema]) -> Iterator[None]:
     """
     try:
         yield
-    except AppError as refusal:
+    except Refused as refusal:
         names = {name: field.data_key or name for name, field in schema().fields.items()}
         if wrong := refusal.extra.get("fields"):
             refusal.extra["fields"] = {names.get(name, name): sentence for name, sentence in wrong.items()}
@@ -472,12 +472,9 @@ def _interval(text: str) -> str:
     Raises ValidationError.
     """
     try:
-        interval = parse_interval(text)
-    except BadInterval as error:
-        raise ValidationError(str(error), "expectedInterval") from error
-    if is_strict(text):
-        return text.strip()
-    return "".join(f"{token.value}{token.unit}" for token in interval.tokens)
+        return repair_interval(text)
+    except Refused as refusal:
+        raise ValidationError(InputText(refusal), "expectedInterval") from refusal
 
 
 def _leading_number(value: Any) -> int | None:

@@ -10,11 +10,11 @@ from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.notifications import mutes
 from app.notifications.models import Channel, Delivery, DeliveryState, Urgency
 from app.notifications.mutes import ActiveQuietHours
 from app.notifications.outbox import queued
-from app.plugin.errors import Conflict, NotFound
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +112,9 @@ def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
     with writing() as session:
         delivery = session.get(Delivery, delivery_id, with_for_update=True, populate_existing=True)
         if delivery is None:
-            raise NotFound("Delivery not found")
+            raise Refused("delivery_not_found")
         if delivery.state not in (DeliveryState.FAILED, DeliveryState.QUEUED):
-            raise Conflict(f"This notification is {delivery.state}; only waiting or failed ones can be sent again")
+            raise Refused("delivery_not_repeatable", state=delivery.state)
         delivery.state, delivery.attempts, delivery.next_attempt_at = DeliveryState.QUEUED, 0, now
         delivery.finished_at, delivery.urgency = None, Urgency.AT_ONCE
         target = {"target_type": "delivery", "target_id": str(delivery_id)}

@@ -14,6 +14,7 @@ from app.backups.models import Job, Run
 from app.charts import series as charts_series
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.languages import catalog
 from app.notifications import channels, messages, outbox, summaries, summary_settings
 from app.notifications.digest_content import DigestDay, draw_digest, largest_growth, missed_slots, sparkline
@@ -21,7 +22,7 @@ from app.notifications.messages import RenderedMessage, own_address
 from app.notifications.outbox import Destination
 from app.notifications.summary_settings import SummaryPlan
 from app.notifications.wording import count_text, day_text, percent_text, size_text
-from app.plugin import AppError, Attachment, Severity
+from app.plugin import Attachment, Severity
 from app.reports.fields import SCHEDULED
 from app.reports.outcomes import SUCCESS, UNSAVED, is_failure
 from app.schedules import planning
@@ -106,7 +107,7 @@ def send_now(*, actor: Actor, now: datetime) -> int:
     plan = summary_settings.digest()
     count = _queue(plan, now, f"digest:now:{now.isoformat()}", now)
     if not count:
-        raise AppError("None of the selected channels is enabled and configured, so no digest can be sent.")
+        raise Refused("digest_without_channels")
     record_entry("digest_sent", "system", now=now, actor=actor, details={"messages": count})
     return count
 

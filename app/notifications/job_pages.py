@@ -20,17 +20,18 @@ from app import runtime
 from app.accounts.models import ALL_SERVERS, is_limited
 from app.audit.log import Actor
 from app.backups.models import Job, Server
+from app.core.errors import Refused
 from app.notifications import channels, test_messages
 from app.notifications.rules import ALL, ERRORS, EVENTS, OFF, WARNINGS, email_addresses, inherited
 from app.notifications.test_messages import count_test
-from app.plugin import Access, AppError, guarded
-from app.plugin.errors import Forbidden, NotFound
+from app.plugin import Access, guarded
 from app.runtime import registry
 from app.schedules import job_settings, monitoring_pages
 from app.schedules.job_settings import DEFAULTS_NAME, JobChange, key_of
 from app.schedules.overdue import TOLERANCES
 from app.web.pages import settings_bp
 from app.web.plugin_texts import kind_label
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 
 EVENT_WORDS: Mapping[str, LazyString] = {
@@ -172,8 +173,6 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict
             continue
         was_event, _bar, was_kinds = form.get(f"was.{name}", "|").partition("|")
         event, on = form.get(f"event.{name}", was_event), set(form.getlist(f"on.{name}"))
-        if event not in EVENTS:
-            raise AppError(f"{jobs[name].name}: {event!r} is not an event")
         was_on = set(filter(None, was_kinds.split(",")))
         switches = {kind: kind in on for kind in sorted(usable) if (kind in on) != (kind in was_on)}
         columns = {} if event == was_event else {"notification_event": event}
@@ -197,7 +196,7 @@ def find_additional(key: str, visible: frozenset[str] | None) -> Additional:
         for job in server.jobs:
             if kind == "job" and str(job.id) == name:
                 return Additional(server, job, _own_values(job))
-    raise NotFound("Job or server not found")
+    raise Refused("job_or_server_not_found")
 
 
 def read_additional(page: Additional, form: Mapping[str, str]) -> Additional:
@@ -240,7 +239,7 @@ def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> 
     job_ids = chosen_ids(form)
     values, problems = read_destinations(form, inherits=True)
     if problems:
-        raise AppError(" ".join(problems.values()))
+        raise Refused("destinations_invalid", reason=" ".join(problems.values()))
     columns: dict[str, str | None] = {}
     if form.get("main_event") in EVENTS:
         columns["notification_event"] = form["main_event"]
@@ -252,7 +251,7 @@ def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> 
         if kind.is_usable and form.get(f"switch.{kind.name}") in ("on", "off")
     }
     if not job_ids or not (values or columns or switches):
-        raise AppError(_("Nothing to change. Select jobs and the settings to change."))
+        raise Refused("nothing_to_change")
     if columns or switches:
         jobs = [job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs if job.id in job_ids]
         changes = {key_of(job.server_id, job.name): JobChange(columns, switches) for job in jobs}
@@ -294,14 +293,14 @@ def send_destination_test(page: Additional, what: str, *, actor: Actor, now: dat
     if what == "emails":
         addresses = email_addresses(effective["additional_emails"])
         if not addresses:
-            raise AppError(_("No email address to send a test to. Save an address first."))
+            raise Refused("no_address_to_test")
         for address in addresses:
             test_messages.send_email(address, actor=actor, now=now)
         return _("A test email was sent to %(addresses)s.", addresses=", ".join(addresses))
     standard = channels.standard(channels.NTFY)
     topic = effective["additional_ntfy_topic"]
     if standard is None or not topic:
-        raise AppError(_("No topic to send a test to. Save a topic first."))
+        raise Refused("no_topic_to_test")
     channel = test_messages.open_ntfy(str(standard.settings.get("url", "")), topic, None)
     test_messages.send_simple(channel, actor=actor, now=now)
     return _("A test notification was sent to the topic %(topic)s.", topic=topic)
@@ -360,10 +359,10 @@ def save_notifications() -> ResponseReturnValue:
     wants_json = request.accept_mimetypes.best == "application/json"
     try:
         states = save_rows(request.form, actor=actor(), now=runtime.now())
-    except AppError as refusal:
+    except Refused as refusal:
         if wants_json:
-            return {"error": refusal.message}, 400
-        flash(refusal.message, "error")
+            return {"error": refusal_text(refusal)}, 400
+        flash(refusal_text(refusal), "error")
         return _back()
     if wants_json:
         return {"states": states}
@@ -381,8 +380,8 @@ def change_many() -> ResponseReturnValue:
     work = clear_many if is_clearing else apply_changes
     try:
         flash(work(request.form, actor=actor(), now=runtime.now()), "success")
-    except AppError as refusal:
-        flash(refusal.message, "error")
+    except Refused as refusal:
+        flash(refusal_text(refusal), "error")
     return _back()
 
 
@@ -411,8 +410,8 @@ def send_additional_test(key: str, what: str) -> ResponseReturnValue:
     count_test(current_user, runtime.now())
     try:
         flash(send_destination_test(page, what, actor=actor(), now=runtime.now()), "success")
-    except AppError as refusal:
-        flash(refusal.message, "error")
+    except Refused as refusal:
+        flash(refusal_text(refusal), "error")
     return redirect(url_for("settings.show_additional", key=key), 303)
 
 
@@ -433,7 +432,7 @@ def _find_additional(key: str) -> Additional:
     """
     page = find_additional(key, visible_server_ids())
     if is_limited(current_user):
-        raise Forbidden("This account can see selected servers only")
+        raise Refused("selected_servers_only")
     return page
 
 

@@ -14,10 +14,9 @@ from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.notifications import channels
 from app.notifications.models import Channel, Delivery, Urgency
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 
 LONGEST = timedelta(days=366)
 LONGEST_NOTE = 500
@@ -72,12 +71,12 @@ def mute(
     """
     since_at = None if since_at is None or since_at <= now else since_at
     if until_at <= max(now, since_at or now):
-        raise AppError("until: must be in the future and after the beginning", field="until")
+        raise Refused("mute_end_passed", "until")
     if until_at > now + LONGEST:
-        raise AppError(f"until: a mute can last at most {LONGEST.days} days", field="until")
+        raise Refused("mute_too_long", "until", days=LONGEST.days)
     note = " ".join(note.split())
     if len(note) > LONGEST_NOTE:
-        raise AppError(f"note: must have fewer than {LONGEST_NOTE} characters", field="note")
+        raise Refused("mute_note_too_long", "note", most=LONGEST_NOTE)
     with writing() as session:
         server, job = _find(session, server_id, job_name)
         owner = job or server
@@ -97,7 +96,7 @@ def unmute(server_id: str, job_name: str | None, *, actor: Actor, now: datetime)
         server, job = _find(session, server_id, job_name)
         owner = job or server
         if owner.muted_until is None or owner.muted_until <= now:
-            raise NotFound("Not muted")
+            raise Refused("not_muted")
         muted = _mute(server, job)
         owner.muted_from, owner.muted_until, owner.mute_note = None, None, ""
         _record("unmuted", muted, {"until": _iso(muted.until_at)}, actor, now)
@@ -106,13 +105,13 @@ def unmute(server_id: str, job_name: str | None, *, actor: Actor, now: datetime)
 def _find(session: Session, server_id: str, job_name: str | None) -> tuple[Server, Job | None]:
     server = session.get(Server, server_id, with_for_update=job_name is None, populate_existing=True)
     if server is None:
-        raise NotFound("Server not found")
+        raise Refused("server_not_found")
     if job_name is None:
         return server, None
     wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name).with_for_update()
     job = session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()
     if job is None:
-        raise NotFound("Backup job not found")
+        raise Refused("job_not_found")
     return server, job
 
 

@@ -7,12 +7,13 @@ from typing import Any
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications import messages
 from app.notifications.default_templates import default_templates
 from app.notifications.templates import PLACEHOLDERS, Template, unknown_placeholders
-from app.plugin import AppError
 from app.schedules import overdue_check
+from app.schedules.overdue import FREQUENCIES, TOLERANCES
 
 KINDS = tuple(PLACEHOLDERS)
 FIELDS = ("title", "message", "priority", "tags")
@@ -23,6 +24,8 @@ def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
 
     Whether an early run counts depends on it.
     """
+    if tolerance not in TOLERANCES:
+        raise Refused("tolerance_unknown", "tolerance", tolerance=tolerance)
     with writing():
         old = settings_store.get("overdue_tolerance")
         settings_store.save("overdue_tolerance", tolerance, now=now)
@@ -33,6 +36,8 @@ def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
 
 def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
     """Save how often an overdue notification is repeated."""
+    if frequency not in FREQUENCIES:
+        raise Refused("frequency_unknown", "frequency", frequency=frequency)
     with writing():
         settings_store.save("notification_frequency", frequency, now=now)
         _record("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
@@ -93,7 +98,9 @@ def check_placeholders(kind: str, fields: Mapping[str, str]) -> None:
             wrong[name] = f"unknown placeholder {', '.join(f'{{{placeholder}}}' for placeholder in unknown)}"
     if wrong:
         name, problem = next(iter(wrong.items()))
-        raise AppError(f"templates.{kind}.{name}: {problem}", fields=wrong)
+        raise Refused(
+            "placeholder_unknown", name, body={"fields": wrong}, path=f"templates.{kind}.{name}", reason=problem
+        )
 
 
 def is_customized(kind: str) -> bool:

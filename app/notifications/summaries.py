@@ -16,13 +16,14 @@ from app.backups.models import Run
 from app.backups.overview import JobStatus
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.languages import catalog
 from app.notifications import channels, markdown, messages, outbox, summary_settings
 from app.notifications.messages import RenderedMessage, own_address
 from app.notifications.outbox import Destination
 from app.notifications.summary_settings import SummaryPlan
 from app.notifications.wording import count_text, date_text, day_text, size_text, status_word
-from app.plugin import NC_, AppError, Severity
+from app.plugin import NC_, Severity
 from app.reports.fields import human_duration
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, is_failure
 from app.runtime import settings
@@ -66,7 +67,7 @@ def send_now(*, actor: Actor, now: datetime) -> int:
     plan = summary_settings.daily_summary()
     count = _queue(plan, f"summary:now:{now.isoformat()}", now)
     if not count:
-        raise AppError("Email is disabled or not configured, so no summary can be sent.")
+        raise Refused("summary_without_email")
     record_entry("daily_summary_sent", "system", now=now, actor=actor, details={"mails": count})
     return count
 

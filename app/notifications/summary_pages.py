@@ -14,17 +14,21 @@ from werkzeug.datastructures import MultiDict
 
 from app import runtime
 from app.audit.log import Actor
+from app.core.errors import Refused
 from app.core.instants import MONTHLY, WEEKLY
 from app.notifications import channels, digests, messages, summaries, summary_settings
 from app.notifications.models import Channel
 from app.notifications.summary_settings import DIGEST, OFF, SUMMARY, SummaryPlan
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.schedules.monitoring_pages import WEEKDAYS
 from app.scheduling import control
 from app.web.pages import settings_bp
 from app.web.plugin_texts import kind_label
+from app.web.refusals import refusal_text
 from app.web.request import actor
 
+# What has a place for an error on the page; others are shown above.
+SHOWN_FIELDS = frozenset({"time", "recipients", "channels"})
 PERIOD_WORDS: Mapping[str, LazyString] = {OFF: lazy("Never"), WEEKLY: lazy("Every week"), MONTHLY: lazy("Every month")}
 
 
@@ -49,9 +53,7 @@ class SummaryPage:
     problem: Mapping[str, str] = field(default_factory=dict)
 
 
-def build_page(
-    *, name: str = "", entered: dict[str, Any] | None = None, refusal: AppError | None = None
-) -> SummaryPage:
+def build_page(*, name: str = "", entered: dict[str, Any] | None = None, refusal: Refused | None = None) -> SummaryPage:
     """Return the page; for one of the plans with the entered values and errors."""
     plans = {SUMMARY: _shown(summary_settings.daily_summary()), DIGEST: _shown(summary_settings.digest())}
     if entered is not None:
@@ -59,7 +61,7 @@ def build_page(
     usable = {row.id for row in channels.usable()}
     standard = channels.standard(channels.EMAIL)
     digest_channels = [DigestChannel(row, _label(row), row.id in usable) for row in channels.list_channels()]
-    problem = {f"{name}.{refusal.extra.get('field', '')}": refusal.message} if refusal else {}
+    problem = {f"{name}.{refusal.field or ''}": refusal_text(refusal)} if refusal else {}
     has_mail = standard is not None and standard.id in usable
     return SummaryPage(plans[SUMMARY], plans[DIGEST], tuple(digest_channels), has_mail, messages.own_address(), problem)
 
@@ -107,7 +109,9 @@ def store_digest(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> S
 def _saved(name: str, entered: dict[str, Any], save: Callable[[], None]) -> SummaryPage | None:
     try:
         save()
-    except AppError as refusal:
+    except Refused as refusal:
+        if refusal.field not in SHOWN_FIELDS:
+            flash(refusal_text(refusal), "error")
         return build_page(name=name, entered=entered, refusal=refusal)
     control.apply_settings()
     return None
@@ -161,8 +165,8 @@ def send_summary(name: str) -> ResponseReturnValue:
     try:
         count = SENDERS[name](actor=actor(), now=runtime.now())
         flash(ngettext("%(num)s notification queued.", "%(num)s notifications queued.", count), "success")
-    except AppError as refusal:
-        flash(refusal.message, "error")
+    except Refused as refusal:
+        flash(refusal_text(refusal), "error")
     return redirect(url_for("settings.index", tab=TAB), 303)
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.instants import DAILY, MONTHLY, WEEKLY, Rhythm, read_time
 from app.core.settings import store as settings_store
 from app.notifications import channels
 from app.notifications.models import Channel
 from app.notifications.rules import email_addresses
-from app.plugin import AppError
 
 SUMMARY, DIGEST = "daily_summary", "digest"
 OFF = "off"
@@ -83,14 +83,14 @@ def save_digest(
 ) -> None:
     """Save the plan of the digest. Raises AppError with `field` for invalid values."""
     if period not in (OFF, WEEKLY, MONTHLY):
-        raise AppError("The period must be off, weekly or monthly", field="period")
+        raise Refused("digest_period_unknown", "period")
     if weekday not in range(7):
-        raise AppError("The weekday must be a number from 0 (Sunday) to 6 (Saturday)", field="weekday")
+        raise Refused("digest_weekday_unknown", "weekday")
     known = {row.id for row in channels.list_channels()}
     if not known.issuperset(channel_ids):
-        raise AppError("One of these channels does not exist", field="channels")
+        raise Refused("digest_channel_unknown", "channels")
     if period != OFF and not channel_ids:
-        raise AppError("Select at least one channel", field="channels")
+        raise Refused("digest_channel_missing", "channels")
     values = {
         "period": period,
         "time": _time(time),
@@ -145,7 +145,7 @@ def _time(text: str) -> str:
     try:
         read_time(text.strip())
     except ValueError as error:
-        raise AppError("Enter a time of day such as 07:30", field="time") from error
+        raise Refused("time_of_day_invalid", "time") from error
     return text.strip()
 
 
@@ -153,5 +153,5 @@ def _recipients(text: str) -> tuple[str, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     wrong = next((part for part in parts if len(part.split()) > 1 or not all(part.rpartition("@")[::2])), None)
     if wrong is not None:
-        raise AppError(f"{wrong!r} is not an email address", field="recipients")
+        raise Refused("email_address_invalid", "recipients", address=wrong)
     return email_addresses(",".join(parts))

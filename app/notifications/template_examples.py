@@ -8,13 +8,14 @@ from app.audit.log import Actor, record_entry
 from app.backups import overview
 from app.backups.models import Job
 from app.backups.overview import JobStatus
+from app.core.errors import Refused
 from app.notifications import channels, digests, markdown, messages, summaries, summary_settings
 from app.notifications.delivery import shape_message
 from app.notifications.messages import TITLE_LIMIT, RenderedMessage, own_address
 from app.notifications.rules import shorten
 from app.notifications.templates import PLACEHOLDERS, Template, render, render_message, unknown_placeholders
 from app.notifications.wording import date_text, missed_text, status_word
-from app.plugin import NC_, AppError, DeliveryError, Severity
+from app.plugin import NC_, DeliveryError, Severity
 from app.reports.outcomes import ERROR, SUCCESS
 from app.reports.report import Report
 
@@ -121,7 +122,7 @@ def send_test(
     )
     rows = channels.usable()
     if not rows:
-        raise AppError("No channel is enabled and configured.")
+        raise Refused("no_usable_channel")
     taken, failures = [], []
     for row in rows:
         label = row.name

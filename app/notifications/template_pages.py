@@ -14,16 +14,18 @@ from flask_login import current_user
 from app import runtime
 from app.accounts import preferences
 from app.backups.overview import JobStatus
+from app.core.errors import Refused
 from app.core.languages import LANGUAGES, PAGE_LANGUAGES
 from app.notifications import messages, template_examples
 from app.notifications import settings as notifications_settings
 from app.notifications.template_examples import FilledTemplate
 from app.notifications.templates import PLACEHOLDERS, PRIORITIES, Template
 from app.notifications.test_messages import count_test
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.web.forms import Confirmation, ask_confirmation
 from app.web.pages import settings_bp
 from app.web.plugin_texts import failure_text
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 
 KIND_WORDS: Mapping[str, LazyString] = {
@@ -160,7 +162,7 @@ def save_template(kind: str) -> ResponseReturnValue:
     kind, template = kind_or_first(kind), read_template(request.form)
     try:
         notifications_settings.save_templates({kind: fields_of(template)}, None, actor=actor(), now=runtime.now())
-    except AppError as refusal:
+    except Refused as refusal:
         return _show(_entered(kind, refusal.extra.get("fields"))), 400
     flash(_("Saved."), "success")
     return _back(kind)
@@ -187,8 +189,8 @@ def send_template_test(kind: str) -> ResponseReturnValue:
             page.kind, page.template, page.values, actor=actor(), now=runtime.now()
         )
         failures = [f"{each.label}: {failure_text(each.kind, each.reason)}" for each in failed]
-    except AppError as refusal:
-        taken, failures = [], [refusal.message]
+    except Refused as refusal:
+        taken, failures = [], [refusal_text(refusal)]
     values = {"taken": taken, "failures": failures, "at": runtime.now()}
     if _is_part():
         return render_template("notifications/template_trial.html", **values)

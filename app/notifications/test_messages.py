@@ -9,6 +9,7 @@ from marshmallow import ValidationError
 from app.accounts.models import User
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.rate_limits import limiter
 from app.notifications import channels, markdown
 from app.notifications.delivery import shape_message
@@ -17,21 +18,18 @@ from app.notifications.models import Channel
 from app.notifications.rules import shorten
 from app.notifications.templates import RUN_PLACEHOLDERS, Template, render_known
 from app.notifications.wording import date_text
-from app.plugin import AppError, DeliveryError, ForbiddenAddress, NotificationChannel, check_url
-from app.plugin.errors import TooManyRequests
+from app.plugin import DeliveryError, ForbiddenAddress, NotificationChannel, check_url
 
 SIMPLE, TEMPLATE, EMAIL = "simple", "template", "email"
 TITLE = "Test Notification"
 SAMPLE_LOG = "first sample line of log_text\nsecond sample line of log_text\nthird sample line of log_text"
 
 
-class NotificationTestFailed(AppError):
+class NotificationTestFailed(Refused):
     """A test message failed; the message says why, `reason` is the cause alone."""
 
-    status = 500
-
     def __init__(self, reason: str) -> None:
-        super().__init__(f"Failed to send test notification: {reason}")
+        super().__init__("notification_test_failed", reason=reason)
         self.reason = reason
 
 
@@ -45,7 +43,7 @@ def open_ntfy(url: str, topic: str, token: str | None) -> NotificationChannel:
     try:
         check_url(url.strip())
     except (ForbiddenAddress, ValueError) as error:
-        raise AppError(f"NTFY URL: {error}") from error
+        raise Refused("ntfy_url_invalid", "url", reason=str(error)) from error
     if token is None:
         token = _stored_token(url)
     return channels.open_channel(channels.NTFY, {"url": url.strip(), "topic": topic.strip(), "token": token})
@@ -64,13 +62,13 @@ def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
     """
     row = channels.find_channel(channel_id)
     if not channels.is_configured(row):
-        raise AppError("The settings are not complete yet.")
+        raise Refused("channel_incomplete")
     if channels.unreadable_settings(row):
-        raise AppError("The stored secrets were encrypted with another key file; enter them again.")
+        raise Refused("channel_secrets_unreadable")
     try:
         channel = channels.open_stored(row.kind, row.settings)
     except ValidationError as error:
-        raise AppError("The stored settings do not match the current plugin; save them again.") from error
+        raise Refused("channel_settings_outdated") from error
     send_simple(channel, actor=actor, now=now)
     with writing() as session:
         channels.record_success(session, row.id, now)
@@ -107,7 +105,7 @@ def send_email(to: str | None, *, actor: Actor, now: datetime) -> None:
     """
     channel = standard_email_channel()
     if channel is None:
-        raise AppError("Email is not configured")
+        raise Refused("email_not_configured")
     _send(channel, _payload("Test email", _account(channel, to, now), ()), EMAIL, to or None, actor, now)
 
 
@@ -213,4 +211,4 @@ def count_test(user: User, now: datetime) -> None:
     name = f"test messages of {'administrators' if is_admin else 'others'}"
     retry_after_s = limiter(name, *rate).allow(user.username, now)
     if retry_after_s is not None:
-        raise TooManyRequests("Too many test notifications; try again later", retry_after_s)
+        raise Refused("too_many_tests", retry_after_s=retry_after_s)

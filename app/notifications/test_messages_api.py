@@ -8,10 +8,10 @@ from flask_login import current_user
 from marshmallow import EXCLUDE, Schema, fields, post_load
 
 from app import runtime
-from app.audit.log import record_entry
+from app.core.errors import Refused
 from app.notifications import test_messages
 from app.notifications.templates import Template
-from app.plugin import Access, ApiGroup, AppError, described, guarded, validate_one_line
+from app.plugin import Access, ApiGroup, described, guarded, validate_one_line
 from app.schedules import overdue_check
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import MESSAGE, SOMETIMES, Out
@@ -112,10 +112,10 @@ def read_ntfy(body: dict[str, Any]) -> dict[str, Any]:
     """
     given = body.get("ntfyConfig")
     if not given or not isinstance(given, dict):
-        raise AppError("NTFY configuration is required")
+        raise Refused("ntfy_configuration_missing", "ntfy_config")
     ntfy: dict[str, Any] = NtfyIn().load(given)
     if not (ntfy["url"] or "").strip() or not (ntfy["topic"] or "").strip():
-        raise AppError("NTFY URL and topic are required")
+        raise Refused("ntfy_url_or_topic_missing", "ntfy_config")
     return ntfy
 
 
@@ -123,7 +123,7 @@ def read_template(body: dict[str, Any]) -> Template:
     """Return the template of a test. Raises AppError if there is none."""
     given = body.get("template")
     if not isinstance(given, dict):
-        raise AppError("Template is required for template type")
+        raise Refused("template_missing", "template")
     template: Template = TemplateIn().load(given)
     return template
 
@@ -172,24 +172,16 @@ TESTS = {test_messages.TEMPLATE: test_template, test_messages.EMAIL: test_email}
 @described({200: CheckResultOut})
 def check_overdue() -> ResponseReturnValue:
     """Update the schedules of all jobs visible to the account, check for overdue jobs and queue alerts."""
-    now, visible = runtime.now(), visible_server_ids()
-    overdue_check.recalculate_all(visible)
-    statistics = StatisticsOut().dump(overdue_check.check_overdue(now, visible))
-    details = {name: count for name, count in statistics.items() if name != "totalBackupConfigs"}
-    record_entry("overdue_check_manual", "system", now=now, actor=actor(), details=details)
+    found = overdue_check.check_now(visible_server_ids(), actor=actor(), now=runtime.now())
     message = "Overdue backup check completed with next run times recalculated"
-    return {"message": message, "statistics": statistics}
+    return {"message": message, "statistics": StatisticsOut().dump(found)}
 
 
 @bp.post("/clear-overdue-timestamps")
 @described({200: MESSAGE})
 def clear_overdue_timestamps() -> ResponseReturnValue:
     """Reset overdue alerts, so that the next check alerts again for all overdue jobs visible to the account."""
-    message = "Overdue backup notification timestamps cleared successfully"
-    overdue_check.reset_alerts(visible_server_ids())
-    details = {"message": message}
-    record_entry("overdue_notifications_reset", "system", now=runtime.now(), actor=actor(), details=details)
-    return {"message": message}
+    return {"message": overdue_check.forget_alerts(visible_server_ids(), actor=actor(), now=runtime.now())}
 
 
 # Test messages and the manual overdue check.

@@ -13,6 +13,7 @@ from sqlalchemy.orm import Session
 from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import LONGEST_HOURS
@@ -21,7 +22,7 @@ from app.notifications import channels, messages, outbox
 from app.notifications.channels import failing_channels
 from app.notifications.models import Channel
 from app.notifications.wording import count_text, date_text, duration_text
-from app.plugin import AppError, Severity
+from app.plugin import Severity
 from app.schedules import overdue_check
 
 # Setting that stores an open alert about missing reports: time of the alert and of the last report.
@@ -58,10 +59,10 @@ def limits() -> AlarmLimits:
 
 def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
     """Save the limits. Raises AppError for hours out of range."""
-    names = {"silenceHours": chosen.silence_hours, "channelFailureHours": chosen.channel_failure_hours}
+    names = {"silence_hours": chosen.silence_hours, "channel_failure_hours": chosen.channel_failure_hours}
     for name, hours in names.items():
         if not 0 <= hours <= LONGEST_HOURS:
-            raise AppError(f"{name}: must be from 0 to {LONGEST_HOURS}", field=name)
+            raise Refused("alarm_hours_range", name, most=LONGEST_HOURS)
     with writing():
         settings_store.save("silence_hours", chosen.silence_hours, now=now)
         settings_store.save("channel_failure_hours", chosen.channel_failure_hours, now=now)

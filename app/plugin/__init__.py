@@ -3,7 +3,7 @@
 from app.plugin.api import Access, AnyOf, ApiGroup, Content, Guard, described, guarded, takes_bytes, visible_server_ids
 from app.plugin.channel import Attachment, DeliveryError, HttpChannel, Message, NotificationChannel, Severity
 from app.plugin.chart import ChartProvider, Combine, Run, Unit
-from app.plugin.errors import AppError
+from app.plugin.errors import AppError, ErrorText, Refused, declare_errors
 from app.plugin.http import (
     ForbiddenAddress,
     check_host,
@@ -13,10 +13,11 @@ from app.plugin.http import (
     validate_http_url,
     validate_one_line,
 )
-from app.plugin.marking import N_, NC_
+from app.plugin.marking import N_, NC_, NP_
 
 __all__ = [
     "NC_",
+    "NP_",
     "N_",
     "Access",
     "AnyOf",
@@ -27,16 +28,19 @@ __all__ = [
     "Combine",
     "Content",
     "DeliveryError",
+    "ErrorText",
     "ForbiddenAddress",
     "Guard",
     "HttpChannel",
     "Message",
     "NotificationChannel",
+    "Refused",
     "Run",
     "Severity",
     "Unit",
     "check_host",
     "check_url",
+    "declare_errors",
     "described",
     "guarded",
     "guarded_connections",

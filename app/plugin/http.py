@@ -139,6 +139,7 @@ class ForbiddenAddress(Exception):
     def __init__(self, host: str) -> None:
         text = NC_("failure", "{host} is a link-local, metadata or multicast address, which is not allowed")
         super().__init__(text.format(host=host))
+        self.host = host
 
 
 def is_forbidden(address: str) -> bool:

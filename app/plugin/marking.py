@@ -16,3 +16,8 @@ def NC_(context: str, text: str) -> str:
     `context` explains a short word to translators.
     """
     return text
+
+
+def NP_(one: str, many: str) -> tuple[str, str]:
+    """Return the singular and the plural of a text unchanged, marked for translation."""
+    return one, many

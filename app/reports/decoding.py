@@ -13,8 +13,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.http import parse_options_header
 from werkzeug.sansio.multipart import Data, Field, File, MultipartDecoder, NeedData, State
 
-from app.plugin import AppError
-from app.plugin.errors import TooLarge
+from app.core.errors import InputTooLarge, Refused
 
 # Limits for JSON from any sender. A Duplicati report has about 70 values plus one per log line.
 MOST_VALUES = 500_000
@@ -47,9 +46,9 @@ def check_extent(body: bytes) -> None:
     Counts without parsing: a body of a few megabytes can hold values that take fifty times its size, and seconds.
     """
     if body.count(b'"') > 4 * MOST_VALUES or count_values(outside := outside_of_texts(body)) > MOST_VALUES:
-        raise TooLarge(f"The JSON text contains more than {MOST_VALUES} values")
+        raise InputTooLarge("json_too_many_values", most=MOST_VALUES)
     if count_levels(outside) > MOST_LEVELS:
-        raise TooLarge(f"The JSON text is nested more than {MOST_LEVELS} levels deep")
+        raise InputTooLarge("json_too_deep", most=MOST_LEVELS)
 
 
 def outside_of_texts(body: bytes) -> bytes:
@@ -105,10 +104,8 @@ _MOST_STRAY_PERCENTS = 10_000
 _GZIP_MARK = b"\x1f\x8b"
 
 
-class UnreadableEnvelope(AppError):
+class UnreadableEnvelope(Refused):
     """The body could not be decompressed or decoded."""
-
-    status = 400
 
 
 def decode_body(content: bytes, content_type: str) -> str | bytes:
@@ -147,7 +144,7 @@ def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
         return _inflate(body, zlib.MAX_WBITS, limit_bytes)
     if encoding in ("", "identity"):
         return body
-    raise UnreadableEnvelope("Content-Encoding must be gzip, deflate or identity", 415)
+    raise UnreadableEnvelope("content_encoding_unknown")
 
 
 def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
@@ -156,16 +153,16 @@ def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
     try:
         content = decompressor.decompress(body, limit_bytes + 1)
     except zlib.error as error:
-        raise UnreadableEnvelope("The body is marked as compressed, but cannot be decompressed") from error
+        raise UnreadableEnvelope("body_not_decompressible") from error
     if len(content) > limit_bytes:
         raise _too_large(limit_bytes)
     if not decompressor.eof or decompressor.unused_data:
-        raise UnreadableEnvelope("The compressed body is truncated or followed by other data")
+        raise UnreadableEnvelope("body_truncated")
     return content
 
 
-def _too_large(limit_bytes: int) -> TooLarge:
-    return TooLarge(f"The report is larger than {limit_bytes} bytes")
+def _too_large(limit_bytes: int) -> InputTooLarge:
+    return InputTooLarge("report_too_large", most=limit_bytes)
 
 
 def _form_fields(content: bytes) -> list[tuple[str, str]]:
@@ -188,7 +185,7 @@ def _decoded(text: bytes) -> str:
     decoded = a2b_qp(plain.replace(b"=", b"%3D").replace(b"%", b"="))
     if len(decoded) != len(plain) - 2 * count or b"%\r" in plain or b"%\n" in plain:
         if count > _MOST_STRAY_PERCENTS:
-            raise UnreadableEnvelope("The form is not URL-encoded: percent signs must be written as %25")
+            raise UnreadableEnvelope("form_not_encoded")
         decoded = unquote_to_bytes(plain)
     return decoded.decode("utf-8", "replace")
 
@@ -207,7 +204,7 @@ def _multipart_fields(content: bytes, content_type: str) -> list[tuple[str, str]
     except RequestEntityTooLarge as error:
         raise _too_many_fields() from error
     except ValueError as error:
-        raise UnreadableEnvelope("The form cannot be read as multipart/form-data") from error
+        raise UnreadableEnvelope("form_not_multipart") from error
 
 
 def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
@@ -220,8 +217,8 @@ def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
             if decoder.state is State.EPILOGUE:
                 return
         if decoder.state is State.PART and len(decoder.buffer) > _MOST_HEADER_BYTES:
-            raise UnreadableEnvelope(f"The headers of a field are longer than {_MOST_HEADER_BYTES} bytes")
-    raise UnreadableEnvelope("The form is truncated")
+            raise UnreadableEnvelope("form_headers_too_long", most=_MOST_HEADER_BYTES)
+    raise UnreadableEnvelope("form_truncated")
 
 
 def _field_text(field: Field | File, value: bytes) -> str:
@@ -234,7 +231,7 @@ def _field_text(field: Field | File, value: bytes) -> str:
 
 
 def _too_many_fields() -> UnreadableEnvelope:
-    return UnreadableEnvelope(f"The form has more than {_MOST_FIELDS} fields")
+    return UnreadableEnvelope("form_too_many_fields", most=_MOST_FIELDS)
 
 
 def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
@@ -245,9 +242,7 @@ def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
     reports = [value for _, value in fields if _looks_like_report(value)]
     if len(reports) == 1:
         return reports[0]
-    raise UnreadableEnvelope(
-        f"The form has no field '{_USUAL_FIELD}'; remove --send-http-message-parameter-name from Duplicati's options"
-    )
+    raise UnreadableEnvelope("form_without_report", name=_USUAL_FIELD)
 
 
 def _looks_like_report(value: str) -> bool:

@@ -13,9 +13,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from app.core.errors import InputTooLarge, Refused
 from app.core.instants import cut_to_milliseconds
-from app.plugin import AppError
-from app.plugin.errors import TooLarge
 from app.reports.decoding import MOST_VALUES
 
 BACKUP, SYNC = "Backup", "Sync"
@@ -35,10 +34,8 @@ _LINE_ENDS = "\n\r\v\f\x1c\x1d\x1e\x85\u2028\u2029"
 _FALSE_WORDS = frozenset({"", "0", "false", "no", "null"})
 
 
-class InvalidReport(AppError):
+class InvalidReport(Refused):
     """The report is invalid; the message says which field is wrong and what to do."""
-
-    status = 400
 
 
 def clean_text(text: str) -> str:
@@ -91,7 +88,7 @@ class FieldReader:
 
     def refusal(self, field: str, expected: str) -> InvalidReport:
         """Return the error for a field: its name and what is expected, never its value."""
-        return InvalidReport(f"{self.name}.{field} {expected}")
+        return InvalidReport("report_value_invalid", path=f"{self.name}.{field}", expected=expected)
 
     def missing(self, fields: tuple[str, ...]) -> list[str]:
         """Return those of the fields that are absent or empty, in their order."""
@@ -180,7 +177,7 @@ class FieldReader:
             return None
         if isinstance(value, str):
             if sum(map(value.count, _LINE_ENDS)) > MOST_VALUES:
-                raise TooLarge(f"{self.name}.{field} has more than {MOST_VALUES} lines")
+                raise InputTooLarge("report_list_too_long", path=f"{self.name}.{field}", most=MOST_VALUES)
             return tuple(clean_text(value).splitlines())
         if not isinstance(value, list):
             raise self.refusal(field, "is not a list of strings")

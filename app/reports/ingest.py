@@ -27,10 +27,10 @@ from app.backups.recent_runs import unpack_runs, usual_interval
 from app.backups.run_logs import pack_log_quickly
 from app.core.db.transaction import insert_for, writing
 from app.core.db.types import AnyRow
+from app.core.errors import Refused
 from app.core.instants import MILLISECOND, iso, to_milliseconds
 from app.insight import notifications
 from app.notifications import outbox
-from app.plugin.errors import Conflict
 from app.reports.fields import SYNC
 from app.reports.outcomes import is_failure
 from app.reports.report import CLOCK_TOLERANCE, NO_FIGURES, WHOLE_SECONDS, Figure, Format, Report, correct_clock
@@ -293,11 +293,11 @@ REPORTED = tuple(
 _reported_values: Callable[[Report], tuple[Any, ...]] = attrgetter(*REPORTED)
 
 
-class DuplicateReport(Conflict):
+class DuplicateReport(Refused):
     """This run is stored already; nothing was changed."""
 
     def __init__(self) -> None:
-        super().__init__("ignored, duplicated data")
+        super().__init__("report_duplicate")
 
 
 class _NeedsId(Exception):

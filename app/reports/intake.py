@@ -18,10 +18,9 @@ from app.audit.log import Actor, record_entry
 from app.core.db.extensions import Model, db
 from app.core.db.transaction import writing
 from app.core.db.types import Instant, Recorded, RowId
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import LEAST_MIB, MOST_MIB, check_public_url
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 from app.reports import reading
 from app.reports.decoding import is_packed, unpack
 from app.reports.ingest import ingest_report
@@ -61,7 +60,7 @@ BYTES_KEPT = 64 * 1024 * 1024
 RETRIED_WITHIN = timedelta(days=1)
 
 
-def keep_rejected(kept: StoredBody, error: AppError, *, sent: bytes, ip_address: str | None, now: datetime) -> None:
+def keep_rejected(kept: StoredBody, error: Refused, *, sent: bytes, ip_address: str | None, now: datetime) -> None:
     """Store a rejected upload with its reason; drop the oldest over the limits.
 
     `sent` is the body as received: Duplicati repeats a rejected report three times, and one copy is stored.
@@ -129,7 +128,7 @@ def find_rejected(report_id: int) -> RejectedReport:
     """Return one rejected upload. Raise NotFound."""
     report = db.session.get(RejectedReport, report_id)
     if report is None:
-        raise NotFound("Rejected report not found")
+        raise Refused("rejected_report_not_found")
     return report
 
 
@@ -180,7 +179,7 @@ def receive_report(
     """
     try:
         found = _read(unpack(body, content_encoding, max_upload_bytes()), content_type, received_at=now)
-    except AppError as error:
+    except Refused as error:
         # Compressed content cannot be searched for destination URLs, which may hold a password.
         kept = b"" if is_packed(body, content_encoding) else body
         found = Unusable(error, compress_body(kept, content_type))
@@ -207,7 +206,7 @@ def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
     rejected = find_rejected(report_id)
     body, limit = body_of(rejected), max_upload_bytes()
     if not body:
-        raise AppError("The body of this report could not be read and was not stored")
+        raise Refused("rejected_report_not_stored")
     found = _read(unpack(body, "", limit), rejected.content_type, received_at=rejected.received_at)
     if isinstance(found, Unusable):
         raise found.error
@@ -293,7 +292,7 @@ def most_body_bytes() -> int:
 def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
     """Set the maximum upload size; None restores the environment's. Raise AppError."""
     if most_mib is not None and not LEAST_MIB <= most_mib <= MOST_MIB:
-        raise AppError(f"maxUploadMib: expected a whole number from {LEAST_MIB} to {MOST_MIB}")
+        raise Refused("upload_limit_range", "max_upload_mib", least=LEAST_MIB, most=MOST_MIB)
     with writing():
         settings_store.save("upload_max_mib", most_mib, now=now)
         target = {"target_type": "configuration", "target_id": "upload_max_mib"}
@@ -306,7 +305,7 @@ def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
     try:
         check_public_url(url)
     except ValidationError as error:
-        raise AppError(f"publicUrl: {error.messages[0]}") from error
+        raise Refused("public_url_invalid", "public_url", reason=error.messages[0]) from error
     with writing():
         settings_store.save("public_url", url, now=now)
         target = {"target_type": "configuration", "target_id": "public_url"}

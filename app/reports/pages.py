@@ -12,13 +12,15 @@ from wtforms.widgets import NumberInput
 
 from app import runtime
 from app.audit.log import Actor
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import LEAST_MIB, LONGEST_URL, MOST_MIB
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.reports import intake
 from app.reports.intake import MIB
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import pages_bp, settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor
 
 # The Duplicati options that make it send reports to this installation
@@ -107,10 +109,8 @@ class ReceptionForm(SettingsForm):
         }
         try:
             intake.change_settings(wanted, actor=actor, now=now)
-        except AppError:
-            self.refuse(
-                "public_url", _("Enter a URL that starts with http:// or https://, without a username, ? or #.")
-            )
+        except Refused as refusal:
+            self.take(refusal)
             return False
         return True
 
@@ -146,11 +146,10 @@ def replay_rejected(report_id: int) -> ResponseReturnValue:
     """Retry a rejected report with the current rules."""
     try:
         received = intake.replay_rejected(report_id, actor=actor(), now=runtime.now())
-    except AppError as refusal:
+    except Refused as refusal:
         if refusal.status == 404:
             raise
-        known = _("This run is already stored.") if refusal.status == 409 else refusal.message
-        flash(_("Not accepted. %(reason)s", reason=known), "error")
+        flash(_("Not accepted. %(reason)s", reason=refusal_text(refusal)), "error")
     else:
         if received.run_id is None:
             flash(_("The report was accepted. It contains no new run."), "success")

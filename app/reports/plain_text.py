@@ -205,7 +205,7 @@ def _dated(data: dict[str, Any]) -> dict[str, Any]:
         if seconds:
             data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
     if str(data["MainOperation"]) in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):
-        raise InvalidReport(f"Data.BeginTime is missing or in a localized format: {_USE_JSON}")
+        raise InvalidReport("report_date_localized", remedy=_USE_JSON)
     return data
 
 
@@ -215,10 +215,7 @@ def _check_identity(extra: dict[str, Any]) -> None:
     missing += [] if extra.get("backup-name") else ["backup-name"]
     if missing:
         raise InvalidReport(
-            f"The plain-text report does not name {' and '.join(missing)}: {_USE_JSON}, or leave --send-http-message "
-            "alone, or add lines `machine-id: %machine-id%`, `backup-name: %backup-name%`, `backup-id: %backup-id%` "
-            "and `machine-name: %machine-name%` to it",
-            missingFields=missing,
+            "report_identity_missing", body={"missingFields": missing}, names=" and ".join(missing), remedy=_USE_JSON
         )
 
 

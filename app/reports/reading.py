@@ -18,8 +18,7 @@ from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 from app.backups.run_logs import bound_texts
-from app.plugin import AppError
-from app.plugin.errors import TooLarge
+from app.core.errors import InputTooLarge, Refused
 from app.reports.decoding import decode_body
 from app.reports.report import NotStored, Report, parse_report
 
@@ -60,7 +59,7 @@ class StoredBody:
 class Unusable:
     """Why a body is unusable, and what to store of it."""
 
-    error: AppError
+    error: Refused
     kept: StoredBody
 
 
@@ -78,7 +77,7 @@ def read_posted(posted: Posted) -> Report | NotStored | Unusable:
             zone=posted.zone,
             keeps_other_operations=posted.keeps_other_operations,
         )
-    except AppError as error:
+    except Refused as error:
         return Unusable(error, compress_body(kept, kept_type))
     return report if isinstance(report, NotStored) else _bounded(report.for_storage())
 
@@ -129,7 +128,7 @@ class ReaderProcess:
                     return _exchange(process, posted)
                 if self._end():
                     log.error("the process that reads large reports was killed or failed")
-                    raise TooLarge("Reading the report takes too much time or memory")
+                    raise InputTooLarge("report_too_costly")
 
     def _end(self) -> int:
         """Release the process; return its exit status, which is 0 after the idle timeout."""
@@ -156,7 +155,7 @@ def read_body(posted: Posted) -> Read:
         return read_posted(posted)
     try:
         return _process.read(posted)
-    except TooLarge as error:
+    except InputTooLarge as error:
         return Unusable(error, compress_body(b"", posted.content_type))
     except OSError:
         log.exception("cannot start a process to read a large report; reading it in this process")

@@ -8,8 +8,8 @@ from enum import IntFlag
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
+from app.core.errors import InputTooLarge
 from app.core.instants import cut_to_milliseconds
-from app.plugin.errors import TooLarge
 from app.reports.decoding import MOST_VALUES, check_extent, read_json
 from app.reports.fields import (
     BACKUP,
@@ -281,9 +281,9 @@ def read_report(
     results = _find_results(document.get("Data"))
     operation = results.word("MainOperation", _LONGEST_WORD) if results is not None else _failed_operation(document)
     if not operation:
-        raise InvalidReport("Only reports of backups are accepted: Data.MainOperation is missing")
+        raise InvalidReport("report_operation_missing")
     if operation not in SCHEDULED and not _has_identity(document.get("Extra")):
-        raise InvalidReport("Only reports of backups are accepted: Data.MainOperation is not Backup")
+        raise InvalidReport("report_of_other_operation")
     identity = _read_identity(document.get("Extra"), zone)
     if operation not in SCHEDULED and not keeps_other_operations:
         return NotStored(f"Reports of the operation {operation[:40]} are not stored, only those of backups")
@@ -346,14 +346,11 @@ def _read_document(text: str | bytes) -> tuple[dict[str, Any], Format]:
         readable = body.decode("utf-8", "replace")
         if is_plain_text_report(readable):
             if readable.count("\n") > MOST_VALUES:
-                raise TooLarge(f"The report has more than {MOST_VALUES} lines") from None
+                raise InputTooLarge("report_too_many_lines", most=MOST_VALUES) from None
             return read_plain_text(clean_text(readable)), Format.TEXT
-        raise InvalidReport(
-            "The body is neither JSON nor a plain-text report of Duplicati: use --send-http-json-urls, "
-            "or set --send-http-result-output-format=Json and leave --send-http-message alone"
-        ) from None
+        raise InvalidReport("report_unreadable") from None
     if not isinstance(document, dict):
-        raise InvalidReport("The report is JSON, but not an object with Data and Extra")
+        raise InvalidReport("report_not_an_object")
     return document, Format.JSON
 
 
@@ -362,7 +359,7 @@ def _find_results(data: Any) -> FieldReader | None:
     if data is None:
         return None
     if not isinstance(data, dict):
-        raise InvalidReport("Data is not an object")
+        raise InvalidReport("report_data_not_an_object")
     if "MainOperation" not in data and any(member in data for member in _EXCEPTION_MEMBERS):
         return None
     return FieldReader("Data", data)
@@ -392,9 +389,9 @@ def _has_identity(extra: Any) -> bool:
 def _read_identity(extra: Any, zone: ZoneInfo) -> dict[str, Any]:
     """Return server, job and schedule. Values too long for a key are cut with a hash."""
     if not extra and not isinstance(extra, dict):
-        raise InvalidReport("The section Extra is missing: send the whole JSON report")
+        raise InvalidReport("report_extra_missing")
     if not isinstance(extra, dict):
-        raise InvalidReport("Extra is not an object")
+        raise InvalidReport("report_extra_not_an_object")
     section = FieldReader("Extra", extra)
     if not _has_identity(extra):
         _require(section, _EXTRA_REQUIRED, "extraSection", _EXTRA_REQUIRED)
@@ -416,7 +413,7 @@ def _require(section: FieldReader, fields: tuple[str, ...], echo_name: str, echo
     missing = section.missing(fields)
     if missing:
         extra: dict[str, Any] = {"missingFields": missing, echo_name: section.echo(echoed)}
-        raise InvalidReport(f"These fields are missing in {section.name}: {', '.join(missing)}", **extra)
+        raise InvalidReport("report_fields_missing", body=extra, section=section.name, names=", ".join(missing))
 
 
 def _read_results(data: FieldReader, document: dict[str, Any], operation: str, zone: ZoneInfo) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Settings of jobs: notifications and schedule. A save changes only given fields."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,9 +13,12 @@ from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
-from app.plugin.errors import Conflict, NotFound
+from app.core.errors import Refused
+from app.notifications.rules import EVENTS
 from app.schedules import planning
 from app.schedules.grid import weekdays_from_mask
+from app.schedules.intervals import BadInterval, is_strict, parse_interval
+from app.schedules.overdue import TOLERANCES
 
 # The name of a server's own entry among its jobs.
 DEFAULTS_NAME = "__default__"
@@ -52,6 +55,47 @@ class JobChange:
     switches: Mapping[str, bool] = field(default_factory=dict)
     expected_at: datetime | None = None
     is_explicit: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise Refused for a value that no job can have."""
+        for name, value in self.columns.items():
+            if value is not None and name in CHECKS:
+                CHECKS[name](name, value)
+
+
+def repair_interval(text: str) -> str:
+    """Return an interval without the characters that its reader would skip. Raise Refused if it cannot be read."""
+    try:
+        interval = parse_interval(text)
+    except BadInterval as error:
+        raise Refused("interval_invalid", "expected_interval", reason=str(error)) from error
+    return text.strip() if is_strict(text) else "".join(f"{token.value}{token.unit}" for token in interval.tokens)
+
+
+def _check_interval(name: str, text: str) -> None:
+    if repair_interval(text) != text:
+        wrong = next((char for char in text if char not in INTERVAL_CHARS), " ")
+        raise Refused("interval_character", name, sign=wrong)
+
+
+def _check_event(name: str, event: str) -> None:
+    if event not in EVENTS:
+        raise Refused("notification_event_unknown", name, event=event)
+
+
+def _check_tolerance(name: str, tolerance: str) -> None:
+    if tolerance not in TOLERANCES:
+        raise Refused("tolerance_unknown", name, tolerance=tolerance)
+
+
+# What a column may hold, where not everything will do.
+INTERVAL_CHARS = frozenset("0123456789smhDWMY")
+CHECKS: Mapping[str, Callable[[str, str], None]] = {
+    "expected_interval": _check_interval,
+    "notification_event": _check_event,
+    "additional_event": _check_event,
+    "overdue_tolerance": _check_tolerance,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +195,7 @@ def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, 
     """
     server = next((server for server in list_servers(ALL_SERVERS) if server.id == server_id), None)
     if server is None:
-        raise NotFound("Server not found")
+        raise Refused("server_not_found")
     nothing = JobChange(dict.fromkeys(ADDITIONAL))
     names = [job.name for job in server.jobs] + ([DEFAULTS_NAME] if clears_defaults else [])
     save({key_of(server_id, name): nothing for name in names}, actor=actor, now=now)
@@ -214,12 +258,12 @@ def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, n
         wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name).with_for_update()
         job = session.scalars(wanted.execution_options(populate_existing=True)).first()
         if job is None:
-            raise NotFound("Backup job not found")
+            raise Refused("job_not_found")
         before = {name: getattr(job, name) for name in CHOSEN}
         if choice == "learned":
             planning.learn_again(job, job.server)
         elif not planning.accept_learned(job):
-            raise Conflict("No schedule has been learned for this job yet")
+            raise Refused("no_learned_schedule")
         job.overdue_alerted_at = None
         changed = {name: {"old": before[name], "new": getattr(job, name)} for name in CHOSEN}
         details = {

@@ -19,26 +19,26 @@ from werkzeug.datastructures import MultiDict
 from app import runtime
 from app.accounts import preferences
 from app.accounts.models import ALL_SERVERS
-from app.audit.log import Actor, record_entry
+from app.audit.log import Actor
 from app.backups import overview
 from app.backups.models import ALL_WEEKDAYS, Job, Server
 from app.backups.overview import JobStatus
+from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import external_monitor
 from app.database.monitoring_form import SelfMonitoringForm, self_monitoring_form
 from app.notifications import settings as notifications_settings
-from app.plugin import Access, AppError, guarded
+from app.plugin import Access, guarded
 from app.schedules import job_settings, overdue_check, planning
 from app.schedules.grid import read_zone, weekday_mask, weekdays_from_mask
-from app.schedules.intervals import BadInterval, is_strict, parse_interval
 from app.schedules.job_settings import JobChange, key_of
 from app.schedules.learned import LearnedSchedule
-from app.schedules.overdue import FREQUENCIES, TOLERANCES
-from app.schedules.overdue_check import OverdueStatistics
 from app.scheduling import control
 from app.web.formats import counted_text, every_text, interval_text, length_text
 from app.web.i18n import LOCALES, chosen_language, format_locale
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor, visible_server_ids
 from app.web.responses import csv_line
 
@@ -333,27 +333,21 @@ def read_entry(form: MultiDict[str, str], name: str) -> Entry:
         count,
         unit if unit in UNITS else CUSTOM,
         tuple(sorted(days)),
-        tolerance if tolerance in TOLERANCES else "",
+        tolerance,
     )
 
 
-def problem_of(entry: Entry) -> str:
-    """Return the error of an entry as a sentence, or ""."""
-    text = entry.interval.strip()
+def read_change(entry: Entry, was: str, *, is_explicit: bool = False) -> JobChange:
+    """Return what differs between an entry and what the form was drawn with. Raises Refused."""
     if not entry.weekdays:
-        return _("Select at least one day.")
+        raise Refused("weekday_missing", "allowed_weekdays")
     if entry.unit != CUSTOM and not (entry.count.isascii() and entry.count.isdigit() and entry.count.strip("0")):
-        return _("The interval must be a whole number greater than 0.")
-    char = next((char for char in text if char not in "0123456789smhDWMY"), None)
-    if char is not None:
-        return _("“%(sign)s” is not allowed in an interval. Enter one such as 1D2h30m.", sign=char)
-    try:
-        interval = parse_interval(text)
-    except BadInterval:
-        return _("Invalid interval. Enter one such as 1D2h30m, with the units s m h D W M Y.")
-    if not is_strict(text) or not interval.size:
-        return _("Invalid interval. Enter one such as 1D2h30m, with the units s m h D W M Y.")
-    return ""
+        raise Refused("interval_zero", "expected_interval")
+    if not entry.interval.strip("0"):  # the API keeps zero, as the original does, but no run can be expected by it
+        raise Refused("interval_invalid", "expected_interval", reason="The interval is empty or zero")
+    # Checked also where it did not change, so that what the row shows can be stored.
+    JobChange({"expected_interval": entry.interval, "overdue_tolerance": entry.tolerance or None})
+    return JobChange(_differences(entry, was), is_explicit=is_explicit)
 
 
 def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapping[int, tuple[Entry, str]]:
@@ -370,11 +364,10 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapp
         entry, was = read_entry(form, name), form.get(f"was.{name}", "")
         if entry.state == was:
             continue
-        if problem := problem_of(entry):
-            refused[jobs[name].id] = (entry, problem)
-            continue
-        columns = _differences(entry, was)
-        changes[key_of(jobs[name].server_id, jobs[name].name)] = JobChange(columns)
+        try:
+            changes[key_of(jobs[name].server_id, jobs[name].name)] = read_change(entry, was)
+        except Refused as refusal:
+            refused[jobs[name].id] = (entry, refusal_text(refusal))
     if changes and not refused:
         job_settings.save(changes, actor=actor, now=now)
     return refused
@@ -383,10 +376,9 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapp
 def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor: Actor, now: datetime) -> None:
     """Store the changed values of one job. Raise AppError with the error."""
     entry, was = read_entry(form, "job"), form.get("was", "")
-    if problem := problem_of(entry):
-        raise AppError(problem, field="interval")
-    if columns := _differences(entry, was):
-        job_settings.save({key_of(server_id, job_name): JobChange(columns, is_explicit=True)}, actor=actor, now=now)
+    change = read_change(entry, was, is_explicit=True)
+    if change.columns:
+        job_settings.save({key_of(server_id, job_name): change}, actor=actor, now=now)
 
 
 def weekdays() -> list[tuple[int, LazyString, LazyString]]:
@@ -410,29 +402,6 @@ def with_rejected(page: MonitoringPage, refused: Mapping[int, tuple[Entry, str]]
         for row in page.rows
     ]
     return replace(page, rows=tuple(rows))
-
-
-def check_all_jobs(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> OverdueStatistics:
-    """Check these servers' jobs now, as the scheduled task does for all."""
-    overdue_check.recalculate_all(visible_server_ids)
-    found = overdue_check.check_overdue(now, visible_server_ids)
-    details = {
-        "checkedBackups": found.checked_count,
-        "overdueBackupsFound": found.overdue_count,
-        "notificationsSent": found.notified_count,
-    }
-    record_entry("overdue_check_manual", "system", now=now, actor=actor, details=details)
-    return found
-
-
-def reset_alerts(actor: Actor, visible_server_ids: frozenset[str] | None, now: datetime) -> None:
-    """Reset the overdue alerts of these servers.
-
-    The next check notifies again.
-    """
-    overdue_check.reset_alerts(visible_server_ids)
-    details = {"message": "Overdue backup notification timestamps cleared successfully"}
-    record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details=details)
 
 
 def csv_file(page: MonitoringPage, first_weekday: int) -> Iterator[str]:
@@ -531,12 +500,18 @@ def save_monitoring() -> ResponseReturnValue:
 def save_rules() -> ResponseReturnValue:
     """Store the global settings: grace period, check interval, repeated alerts."""
     form, who, now = request.form, actor(), runtime.now()
-    if form.get("tolerance") in TOLERANCES:
-        notifications_settings.save_tolerance(form["tolerance"], actor=who, now=now)
-    if form.get("frequency") in FREQUENCIES:
-        notifications_settings.save_frequency(form["frequency"], actor=who, now=now)
-    if form.get("interval") in control.PRESETS:
-        control.choose_interval(form["interval"], actor=who, now=now)
+    try:
+        with writing():
+            if "tolerance" in form:
+                notifications_settings.save_tolerance(form["tolerance"], actor=who, now=now)
+            if "frequency" in form:
+                notifications_settings.save_frequency(form["frequency"], actor=who, now=now)
+            if "interval" in form:
+                control.choose_interval(form["interval"], actor=who, now=now)
+    except Refused as refusal:
+        flash(_("Nothing was saved. %(reason)s", reason=refusal_text(refusal)), "error")
+        return _show(build_page(visible_server_ids(), {}, now)), 400
+    if "interval" in form:
         control.apply_settings()
     flash(_("Saved."), "success")
     return _back()
@@ -552,7 +527,7 @@ def check_now() -> ResponseReturnValue:
 @settings_bp.post("/monitoring/reset")
 def forget_alerts() -> ResponseReturnValue:
     """Reset the overdue alerts."""
-    reset_alerts(actor(), visible_server_ids(), runtime.now())
+    overdue_check.forget_alerts(visible_server_ids(), actor=actor(), now=runtime.now())
     flash(_("The next check will alert again for every overdue job."), "success")
     return _back()
 
@@ -568,7 +543,7 @@ def monitoring_file() -> ResponseReturnValue:
 
 
 def _check() -> None:
-    found = check_all_jobs(actor(), visible_server_ids(), runtime.now())
+    found = overdue_check.check_now(visible_server_ids(), actor=actor(), now=runtime.now())
     late = ngettext("%(num)s job overdue", "%(num)s jobs overdue", found.overdue_count)
     notified = ngettext("%(num)s new alert", "%(num)s new alerts", found.notified_count)
     checked = ngettext("%(num)s job checked", "%(num)s jobs checked", found.checked_count)
@@ -597,8 +572,8 @@ def save_self_monitoring() -> ResponseReturnValue:
 def _ping() -> None:
     try:
         result = external_monitor.ping_now(runtime.now())
-    except AppError as refusal:
-        flash(refusal.message, "error")
+    except Refused as refusal:
+        flash(refusal_text(refusal), "error")
         return
     if result.error:
         flash(_("The ping failed: %(reason)s", reason=result.error), "error")

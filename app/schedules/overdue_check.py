@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session, load_only
 
+from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
@@ -110,6 +111,27 @@ def reset_alerts(visible_server_ids: frozenset[str] | None) -> None:
     was_told = (Job.overdue_alerted_at.is_not(None), _is_of(visible_server_ids))
     with writing() as session:
         session.execute(update(Job).where(*was_told).values(overdue_alerted_at=None))
+
+
+def check_now(visible_server_ids: frozenset[str] | None, *, actor: Actor, now: datetime) -> OverdueStatistics:
+    """Plan the jobs of these servers (None means all) anew, check them and record who asked for it."""
+    recalculate_all(visible_server_ids)
+    found = check_overdue(now, visible_server_ids)
+    details = {
+        "checkedBackups": found.checked_count,
+        "overdueBackupsFound": found.overdue_count,
+        "notificationsSent": found.notified_count,
+    }
+    record_entry("overdue_check_manual", "system", now=now, actor=actor, details=details)
+    return found
+
+
+def forget_alerts(visible_server_ids: frozenset[str] | None, *, actor: Actor, now: datetime) -> str:
+    """Reset the alerts of these servers (None means all) and record who asked for it. Return the recorded sentence."""
+    reset_alerts(visible_server_ids)
+    message = "Overdue backup notification timestamps cleared successfully"
+    record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details={"message": message})
+    return message
 
 
 def last_check_at() -> datetime | None:

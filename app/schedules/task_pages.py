@@ -12,7 +12,6 @@ from flask_babel import lazy_gettext as lazy
 from app import runtime
 from app.backups import repairs
 from app.plugin import Access, guarded
-from app.plugin.errors import Unavailable
 from app.scheduling import control
 from app.scheduling.control import TaskState
 from app.web.pages import settings_bp
@@ -71,7 +70,7 @@ def build_page() -> TasksPage:
     """Build the page: all tasks in the order of their declaration."""
     try:
         states = control.task_states()
-    except Unavailable:
+    except control.NotRunning:
         return TasksPage((), is_running=False)
     reading = repairs.progress()
     rows = []

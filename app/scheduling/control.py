@@ -14,9 +14,8 @@ from app.audit.log import Actor, record_entry
 from app.core.db.extensions import Model, db
 from app.core.db.transaction import insert_for, writing
 from app.core.db.types import Bounded, Instant
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.plugin import AppError
-from app.plugin.errors import Unavailable
 
 
 class Lease(Model):
@@ -174,6 +173,8 @@ def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
 
     Every running schedule follows at its next check of the settings.
     """
+    if name not in PRESETS:
+        raise Refused("check_interval_unknown", "interval", interval=name)
     chosen = PRESETS[name]
     with writing():
         old = PRESETS[_preset_of(check_interval())].label
@@ -190,14 +191,16 @@ def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
         )
 
 
+class NotRunning(Refused):
+    """The schedule does not run in this process."""
+
+
 def running() -> Schedule:
     """Return the schedule of this process. Raise Unavailable if it does not run."""
     found: Schedule | None = current_app.extensions.get(EXTENSION)
     if found is None or not found.is_running:
-        raise Unavailable(
-            "Cron service is not running",
-            message="Scheduled tasks are disabled in this process; start it without RUN_JOBS=false",
-        )
+        message = "Scheduled tasks are disabled in this process; start it without RUN_JOBS=false"
+        raise NotRunning("scheduler_not_running", body={"message": message})
     return found
 
 
@@ -249,7 +252,7 @@ def apply_settings() -> None:
         return
     try:
         reload()
-    except AppError as error:
+    except Refused as error:
         log.error("the schedule could not be updated from the restored settings: %s", error.message)
 
 
@@ -312,7 +315,7 @@ def _try(work: Callable[[], None]) -> None:
     try:
         work()
     except ValueError as error:
-        raise AppError(str(error), 500) from error
+        raise Refused("task_change_failed", reason=str(error)) from error
 
 
 def _preset_of(interval: CheckInterval) -> str:

@@ -23,13 +23,13 @@ from app.accounts.models import ALL_SERVERS
 from app.backups import duplicati_versions, repairs
 from app.collector import rounds
 from app.core.db.transaction import insert_for, writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import checks, external_monitor, health_alarms, local_backups, maintenance, retention
 from app.database.external_monitor import ExternalMonitor
 from app.database.health import ALARM_CHECK
 from app.notifications import digests, summaries, summary_settings, watchdogs
 from app.notifications.summary_settings import SummaryPlan
-from app.plugin.errors import NotFound
 from app.schedules import overdue_check
 from app.scheduling import control
 from app.scheduling.control import OVERDUE_CHECK, Planned, Task
@@ -61,11 +61,11 @@ def choose_holder() -> None:
     HOLDER = uuid.uuid4().hex
 
 
-class UnknownTask(NotFound):
+class UnknownTask(Refused):
     """There is no task of this name."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"Unknown task: {name}")
+        super().__init__("task_unknown", name=name)
 
 
 @dataclass(frozen=True, slots=True)

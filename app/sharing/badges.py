@@ -10,10 +10,9 @@ from app.audit.log import Actor, record_entry
 from app.backups import overview
 from app.backups.overview import JobStatus
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import MOST_BADGES, SLUG
-from app.plugin import AppError
-from app.plugin.errors import Conflict, NotFound
 from app.sharing.badge import LONGEST_LABEL, badge_status, draw
 
 
@@ -50,22 +49,22 @@ def create_badge(
     slug in use.
     """
     if slug is not None and not SLUG.fullmatch(slug):
-        raise AppError("slug: 2 to 64 letters, digits, - and _, beginning with a letter or a digit")
+        raise Refused("badge_slug_invalid", "slug")
     if job_name is not None and server_id is None:
-        raise AppError("serverId: required for the badge of a job")
+        raise Refused("badge_server_missing", "server_id")
     usual_label = "backups"
     if server_id is not None:
         jobs = _jobs_of(server_id, job_name, now)
         if not jobs:
-            raise NotFound("There is no such server or job with runs")
+            raise Refused("badge_subject_not_found", "shows")
         usual_label = jobs[0].server_display_name if job_name is None else job_name
     badge = Badge(slug or secrets.token_urlsafe(16), (label or usual_label)[:LONGEST_LABEL], server_id, job_name)
     with writing():
         badges = list_badges()
         if badge.slug in {other.slug for other in badges}:
-            raise Conflict("slug: already used by another badge")
+            raise Refused("badge_slug_taken", "slug")
         if len(badges) >= MOST_BADGES:
-            raise AppError(f"The limit of {MOST_BADGES} badges is reached")
+            raise Refused("too_many_badges", most=MOST_BADGES)
         _store([*badges, badge], now)
         _audit("badge_created", badge, actor=actor, now=now)
     return badge
@@ -77,7 +76,7 @@ def delete_badge(slug: str, *, actor: Actor, now: datetime) -> None:
         badges = list_badges()
         found = next((badge for badge in badges if badge.slug == slug), None)
         if found is None:
-            raise NotFound("Badge not found")
+            raise Refused("badge_not_found")
         _store([badge for badge in badges if badge is not found], now)
         _audit("badge_deleted", found, actor=actor, now=now)
 

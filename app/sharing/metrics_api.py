@@ -12,8 +12,8 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
 from app import runtime
+from app.core.errors import Refused
 from app.plugin import Access, ApiGroup, Content, described
-from app.plugin.errors import NotFound
 from app.sharing import metrics
 from app.sharing.metrics import RequestFigures
 from app.web.guards import authenticate_api_key
@@ -71,7 +71,7 @@ def count_requests(state: BlueprintSetupState) -> None:
 def show() -> ResponseReturnValue:
     """Get metrics in the Prometheus text format. 404 if the endpoint is disabled."""
     if not metrics.are_enabled():
-        raise NotFound("Metrics are disabled")
+        raise Refused("metrics_disabled")
     authenticate_api_key("read", always_needs_key=metrics.need_key())
     registry = CollectorRegistry(auto_describe=False)
     for collector in (StoredState(), figures()):

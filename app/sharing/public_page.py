@@ -9,7 +9,7 @@ from flask_babel import gettext as _
 from flask_babel import ngettext
 
 from app import runtime
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 from app.reports.outcomes import SUCCESS, WARNING, is_failure
 from app.sharing import status_page
 from app.sharing.status_page import ShownServer
@@ -39,7 +39,7 @@ def show(slug: str) -> ResponseReturnValue:
     limit_rate("read", client_address(), now)
     page = status_page.find(slug)
     if page is None:
-        raise NotFound("Not found")
+        raise Refused("not_found")
     servers = status_page.shown_servers(page, now)
     values = {"page": page, "servers": servers, "verdict": summarize(servers), "now": now}
     answer = Response(render_template("sharing/status/page.html", **values), headers=CACHING)

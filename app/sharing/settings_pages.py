@@ -17,9 +17,9 @@ from app import runtime
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor
 from app.backups import overview
-from app.core.settings.declarations import LONGEST_TITLE, MOST_BADGES, SLUG
-from app.plugin import Access, AppError, guarded
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
+from app.core.settings.declarations import MOST_BADGES
+from app.plugin import Access, guarded
 from app.reports import pages as reports_pages
 from app.reports.pages import own_address
 from app.sharing import badges, metrics, status_page
@@ -27,6 +27,7 @@ from app.sharing.badge import LONGEST_LABEL
 from app.sharing.badges import Badge
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
+from app.web.refusals import refusal_text
 from app.web.request import actor
 
 
@@ -80,18 +81,10 @@ class BadgeForm(SettingsForm):
         """Create the badge; False if the form has errors."""
         slug, label = (self.slug.data or "").strip() or None, (self.label.data or "").strip() or None
         server_id, job_name = _unpack(self.shows.data)
-        if slug is not None and not SLUG.fullmatch(slug):
-            self.refuse("slug", _("Enter 2 to 64 letters, digits, - and _, starting with a letter or digit."))
-            return False
         try:
             badges.create_badge(slug=slug, label=label, server_id=server_id, job_name=job_name, actor=actor, now=now)
-        except AppError as refusal:
-            if refusal.status == 409:
-                self.refuse("slug", _("Another badge uses this name. Enter a different one."))
-            elif refusal.status == 404:
-                self.refuse("shows", _("This server or job no longer exists. Select another one."))
-            else:
-                self.take(refusal)
+        except Refused as refusal:
+            self.take(refusal)
             return False
         return True
 
@@ -162,8 +155,8 @@ def save_status_page() -> ResponseReturnValue:
             actor=actor(),
             now=runtime.now(),
         )
-    except AppError as refusal:
-        flash(_refused(refusal), "error")
+    except Refused as refusal:
+        flash(refusal_text(refusal), "error")
     else:
         flash(_("Status page enabled.") if page.is_enabled else _("Status page disabled."), "success")
     return _back()
@@ -190,14 +183,6 @@ def renew_status_link() -> ResponseReturnValue:
     status_page.renew_link(actor=actor(), now=runtime.now())
     flash(_("New link created. The old link no longer works."), "success")
     return _back()
-
-
-def _refused(refusal: AppError) -> str:
-    if refusal.message.startswith("title:"):
-        return _("The title is too long. Enter at most %(count)s characters.", count=LONGEST_TITLE)
-    if refusal.message.startswith("servers:"):
-        return _("Select at least one server or job, or all servers.")
-    return refusal.message
 
 
 def _back() -> ResponseReturnValue:
@@ -241,7 +226,7 @@ def confirm_badge_deletion(slug: str) -> ResponseReturnValue:
     """Ask for confirmation before a badge is deleted."""
     badge = next((badge for badge in badges.list_badges() if badge.slug == slug), None)
     if badge is None:
-        raise NotFound("Badge not found")
+        raise Refused("badge_not_found")
     question = Confirmation(
         title=_("Delete badge %(name)s?", name=badge.label),
         sentences=[_("Pages that embed it will show a grey badge.")],

@@ -13,9 +13,9 @@ from app.audit.log import Actor, record_entry
 from app.backups import overview
 from app.backups.overview import JobStatus
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import LONGEST_TITLE
-from app.plugin import AppError
 
 SLUG_BYTES = 24
 
@@ -95,13 +95,13 @@ def save(
     """
     title = title.strip()
     if len(title) > LONGEST_TITLE:
-        raise AppError(f"title: {LONGEST_TITLE} characters at most")
+        raise Refused("status_title_too_long", "title", count=LONGEST_TITLE)
     known = overview.overview(now, ALL_SERVERS)
     chosen_servers = {server.id for server in known.servers} & set(server_ids)
     chosen_jobs = {(job.server_id, job.name) for job in known.jobs if job.job_id in set(job_ids)}
     chosen_jobs = {job for job in chosen_jobs if job[0] not in chosen_servers}
     if is_enabled and not shows_all and not chosen_servers and not chosen_jobs:
-        raise AppError("servers: select at least one server or job, or show all")
+        raise Refused("status_servers_missing", "servers")
     with writing():
         page = replace(
             current(),

@@ -18,8 +18,8 @@ from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app import runtime
 from app.core.db.faults import Fault, describe, fault_of
+from app.core.errors import Refused
 from app.database import checks
-from app.plugin import AppError
 from app.runtime import settings
 from app.web.routing import path_as_sent, quoted
 
@@ -28,32 +28,36 @@ log = logging.getLogger(__name__)
 PAGE_ERRORS = "duplistatus.page_errors"
 ERROR_CODES = "duplistatus.error_codes"
 REPEATED_STATUSES = "duplistatus.repeated_statuses"
-# Renders an error as a page: called with the message and the status.
-PageErrors = Callable[[str, int], ResponseReturnValue]
+# Renders an error as a page.
+PageErrors = Callable[[Refused], ResponseReturnValue]
 # Errors that may be about the state of the database, or bugs; see `fault_of`.
 DATABASE_ERROR_TYPES = (sqlalchemy.exc.DBAPIError, sqlalchemy.exc.TimeoutError, sqlite3.Error)
 # SQLite's message for a pattern of more than 50,000 bytes.
 PATTERN_TOO_LONG = "LIKE or GLOB pattern too complex"
-FAULT_TEXTS: Mapping[Fault, str] = {
-    Fault.UNREACHABLE: "The database cannot be reached at the moment",
-    Fault.LOCKED: "The database is busy or locked at the moment",
-    Fault.DAMAGED: "The database is damaged; restore a backup",
-    Fault.READ_ONLY: "The database cannot be written",
-    Fault.DISK_FULL: "The disk is full, so nothing can be stored",
-    Fault.DISK_ERROR: "The disk of the database cannot be read or written",
-    Fault.SCHEMA: "The database lacks tables or columns that this version needs",
+FAULT_CODES: Mapping[Fault, str] = {
+    Fault.UNREACHABLE: "database_unreachable",
+    Fault.LOCKED: "database_locked",
+    Fault.DAMAGED: "database_damaged",
+    Fault.READ_ONLY: "database_read_only",
+    Fault.DISK_FULL: "disk_full",
+    Fault.DISK_ERROR: "disk_error",
+    Fault.SCHEMA: "database_schema",
 }
 # PostgreSQL's codes for a row that exists already, and for one that no longer exists.
 COLLISIONS = frozenset({"23505", "23503"})
 ROW_IS_GONE = (sqlalchemy.orm.exc.StaleDataError, sqlalchemy.orm.exc.ObjectDeletedError)
 # marshmallow's key for errors that concern no field.
 WHOLE = "_schema"
-TEXTS = {
-    400: "The request cannot be understood",
-    404: "Not found",
-    405: "Method not allowed",
-    413: "The request is too large",
-}
+HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
+
+
+class InputRefused(Refused):
+    """A schema refuses an input; its sentence names the first field that is wrong, and all are in the body."""
+
+    @property
+    def message(self) -> str:
+        """The sentence of the schema."""
+        return str(self.params["sentence"])
 
 
 def install(app: Flask) -> None:
@@ -63,7 +67,7 @@ def install(app: Flask) -> None:
     """
     if app.config["PROPAGATE_EXCEPTIONS"] is None:
         app.config["PROPAGATE_EXCEPTIONS"] = app.testing
-    app.register_error_handler(AppError, answer_app_error)
+    app.register_error_handler(Refused, answer_app_error)
     app.register_error_handler(ValidationError, answer_validation_error)
     app.register_error_handler(HTTPException, answer_http_error)
     app.register_error_handler(InternalServerError, answer_unexpected)
@@ -95,9 +99,9 @@ def repeat_status(blueprint: Blueprint, *views: str) -> None:
     blueprint.record(lambda state: state.app.extensions.setdefault(REPEATED_STATUSES, set()).update(scopes))
 
 
-def answer_app_error(error: AppError) -> ResponseReturnValue:
+def answer_app_error(error: Refused) -> ResponseReturnValue:
     """Return the response for an error that the caller can understand."""
-    return _answer(error.message, error.status, error.extra, error.headers, error)
+    return _answer(error, error)
 
 
 def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
@@ -105,11 +109,13 @@ def answer_validation_error(error: ValidationError) -> ResponseReturnValue:
 
     The first one is in the message, all of them are beside it.
     """
-    fields = dict(_flatten(error.normalized_messages()))  # type: ignore[no-untyped-call]
+    messages = dict(_flatten(error.normalized_messages()))  # type: ignore[no-untyped-call]
+    code = getattr(next(iter(messages.values())), "code", "input_invalid")
+    fields = {name: str(text) for name, text in messages.items()}
     name, text = next(iter(fields.items()))
     sentence = text if name == WHOLE else f"{name}: {text}"
     named = {name: text for name, text in fields.items() if name != WHOLE}
-    return _answer(sentence, 400, {"fields": named} if named else {}, {}, error)
+    return _answer(InputRefused(code, body={"fields": named} if named else {}, sentence=sentence), error)
 
 
 def answer_http_error(error: HTTPException) -> ResponseReturnValue:
@@ -120,8 +126,9 @@ def answer_http_error(error: HTTPException) -> ResponseReturnValue:
     status = error.code or 500
     if status == 404 and path_as_sent(request.environ).endswith("/") and request.path.strip("/"):
         return redirect_without_slash()
-    headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
-    return _answer(TEXTS.get(status, error.name), status, {}, headers, error)
+    refusal = Refused(HTTP_CODES.get(status, "http_error"), status=status, name=error.name)
+    refusal.headers = {name: value for name, value in error.get_headers() if name in ("Allow", "Retry-After")}
+    return _answer(refusal, error)
 
 
 def answer_database_error(error: Exception) -> ResponseReturnValue:
@@ -137,9 +144,7 @@ def answer_database_error(error: Exception) -> ResponseReturnValue:
     log.error("the database cannot be used: %s", error, exc_info=settings().debug)
     if fault is Fault.DAMAGED:
         checks.record_damage(describe(error))
-    sentence = FAULT_TEXTS[fault]
-    code = {"errorCode": "DATABASE_NOT_READY"} | _of_family(sentence, 503)
-    return _answer(sentence, 503, code, {"Retry-After": "5"}, error)
+    return _answer(Refused(FAULT_CODES[fault], retry_after_s=5), error)
 
 
 def answer_impossible_value(error: Exception) -> ResponseReturnValue:
@@ -148,7 +153,7 @@ def answer_impossible_value(error: Exception) -> ResponseReturnValue:
     The usual ones were rejected before.
     """
     log.warning("the database rejected a value: %s", describe(error))
-    return _answer("The request contains a string or number that cannot be stored", 400, {}, {}, error)
+    return _answer(Refused("value_not_storable"), error)
 
 
 def answer_broken_rule(error: sqlalchemy.exc.IntegrityError) -> ResponseReturnValue:
@@ -164,8 +169,7 @@ def answer_collision(error: sqlalchemy.exc.SQLAlchemyError) -> ResponseReturnVal
     A row has been deleted, or created, in between.
     """
     log.warning("conflicting changes: %s", error)
-    sentence = "Someone else just changed this; reload and try again"
-    return _answer(sentence, 503, {}, {"Retry-After": "1"}, error)
+    return _answer(Refused("conflicting_change", retry_after_s=1), error)
 
 
 def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:
@@ -173,7 +177,7 @@ def answer_unexpected(error: InternalServerError) -> ResponseReturnValue:
     cause = error.original_exception or error
     if isinstance(cause, Exception) and fault_of(cause):
         return answer_database_error(cause)
-    return _answer("Something unexpected went wrong; the application log has the details", 500, {}, {}, cause)
+    return _answer(Refused("unexpected"), cause)
 
 
 def is_api_request() -> bool:
@@ -193,44 +197,41 @@ def redirect_without_slash() -> ResponseReturnValue:
     return redirect(f"{request.script_root}{address}{'?' + query if query else ''}", 308)
 
 
-def _answer(
-    sentence: str, status: int, extra: Mapping[str, Any], headers: Mapping[str, str], error: BaseException
-) -> ResponseReturnValue:
+def _answer(refusal: Refused, error: BaseException) -> ResponseReturnValue:
     show: PageErrors | None = current_app.extensions.get(PAGE_ERRORS)
     if show is not None and not is_api_request():
-        answer = current_app.make_response(show(sentence, status))
+        answer = current_app.make_response(show(refusal))
     else:
-        answer = _as_json(sentence, _of_family(sentence, status) | dict(extra), error)
-        answer.status_code = status
-    answer.headers.extend(dict(headers))
+        answer = _as_json(refusal, error)
+        answer.status_code = refusal.status
+    answer.headers.extend(dict(refusal.headers))
     return answer
 
 
-def _of_family(sentence: str, status: int) -> dict[str, Any]:
-    """Return what all errors of a path contain.
-
-    A code by their status, or the status itself.
-    """
-    named: Mapping[str, Mapping[int, str]] = current_app.extensions.get(ERROR_CODES, {})
-    codes = {**named.get(request.blueprint or "", {}), **named.get(request.endpoint or "", {})}
-    code = {"errorCode": codes[status]} if status in codes else {}
-    is_repeated = request.endpoint in current_app.extensions.get(REPEATED_STATUSES, ())
-    return code | ({"message": sentence, "status": status} if is_repeated else {})
-
-
-def _as_json(sentence: str, extra: dict[str, Any], error: BaseException) -> Response:
-    body = {"error": sentence, **extra, "timestamp": runtime.now()}
+def _as_json(refusal: Refused, error: BaseException) -> Response:
+    details = {"errorCode": _error_code(refusal), "field": refusal.wire_field}
+    body: dict[str, Any] = {"error": refusal.message, **{name: text for name, text in details.items() if text}}
+    if request.endpoint in current_app.extensions.get(REPEATED_STATUSES, ()):
+        body |= {"message": refusal.message, "status": refusal.status}
+    body |= {**refusal.extra, "timestamp": runtime.now()}
     if settings().debug:
         body = {"message": str(error), "stack": "".join(traceback.format_exception(error))} | body
     return jsonify(body)
 
 
-def _flatten(messages: Mapping[Any, Any], path: str = "") -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
+def _error_code(refusal: Refused) -> str:
+    """Return the prescribed code of a refusal, else the one of all errors of an address with this status."""
+    named: Mapping[str, Mapping[int, str]] = current_app.extensions.get(ERROR_CODES, {})
+    codes = {**named.get(request.blueprint or "", {}), **named.get(request.endpoint or "", {})}
+    return refusal.text.wire or codes.get(refusal.status) or refusal.error_code
+
+
+def _flatten(messages: Mapping[Any, Any], path: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
     for key, value in messages.items():
         name = f"{path}.{key}" if path and key != WHOLE else path or str(key)
         if isinstance(value, Mapping):
             found += _flatten(value, name)
         else:
-            found.append((name, str(value[0] if isinstance(value, list) and value else value)))
+            found.append((name, value[0] if isinstance(value, list) and value else value))
     return found

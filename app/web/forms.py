@@ -16,7 +16,8 @@ from wtforms.csrf.core import CSRF, CSRFTokenField
 
 from app.accounts import sessions
 from app.core.db.transaction import LONGEST_SEARCH
-from app.plugin import AppError
+from app.core.errors import Refused
+from app.web.refusals import refusal_texts
 
 
 class SessionToken(CSRF):
@@ -62,20 +63,10 @@ class SettingsForm(PageForm):
         else:
             self.problem = f"{self.problem} {sentence}".strip()
 
-    def take(self, refusal: AppError, fields_by_text: Mapping[str, str] | None = None) -> None:
-        """Show a service's error at its field.
-
-        The field is one of `fields_by_text`, by how the message begins, or the one before its colon. A name of the
-        API matches the field with the same letters: `lastValidDay` matches `last_valid_day`.
-        """
-        for beginning, name in (fields_by_text or {}).items():
-            if refusal.message.startswith(beginning):
-                return self.refuse(name, refusal.message)
-        word, _colon, sentence = refusal.message.partition(": ")
-        name = "".join(f"_{char.lower()}" if char.isupper() else char for char in word)
-        if sentence and name in self:
-            return self.refuse(name, sentence[:1].upper() + sentence[1:])
-        return self.refuse("", refusal.message)
+    def take(self, refusal: Refused) -> None:
+        """Put a service's refusal to the field that it is about, else above the form."""
+        for sentence in refusal_texts(refusal):
+            self.refuse(refusal.field or "", sentence)
 
 
 # Confirmation of what cannot be undone: in a dialog, or on a page without script

@@ -26,10 +26,10 @@ from app.accounts.models import is_limited
 from app.accounts.network_access import Zone, allow_lists, is_loopback, known_lists, rate_key
 from app.core.db.extensions import csrf
 from app.core.db.faults import DATABASE_ERRORS
+from app.core.errors import Refused
 from app.core.rate_limits import limiter
 from app.core.settings import store as settings_store
-from app.plugin import Access, AppError
-from app.plugin.errors import Forbidden, TooManyRequests, Unauthorized
+from app.plugin import Access
 from app.runtime import settings
 from app.web.errors import redirect_without_slash
 from app.web.request import client_address, is_behind_untrusted_proxy
@@ -42,7 +42,6 @@ log = logging.getLogger(__name__)
 # Per minute and per hour, for clients that are on no list.
 PROBE_RATES = {"monitoring.ping": (60, 600), "monitoring.show": (30, 120)}
 REFUSALS_LOGGED_PER_MINUTE = 1
-UNKNOWN_ADDRESS = "Your address is unknown: the proxy on the host of duplistatus is not listed in IP_TRUSTED_PROXIES"
 
 
 def check_network(zone: Zone) -> None:
@@ -59,8 +58,7 @@ def check_network(zone: Zone) -> None:
     refusals = limiter("logged refusals", REFUSALS_LOGGED_PER_MINUTE, REFUSALS_LOGGED_PER_MINUTE)
     if refusals.allow(rate_key(address), now) is None:
         log.warning("%s is not on an allow list and was rejected at %s", address, request.path)
-    sentence = UNKNOWN_ADDRESS if is_behind_untrusted_proxy() else "Your address is not allowed here"
-    raise Forbidden(sentence, errorCode="IP_NOT_ALLOWED")
+    raise Refused("client_address_unknown" if is_behind_untrusted_proxy() else "ip_not_allowed")
 
 
 def _is_admitted(zone: Zone, address: str) -> bool:
@@ -82,8 +80,7 @@ def _limit_probe(address: str, now: datetime) -> None:
         name = f"{request.endpoint} in {minutes} minutes"
         retry_after_s = limiter(name, most / minutes, most).allow(rate_key(address), now)
         if retry_after_s is not None:
-            sentence = "Too many probes from this address, try again later"
-            raise TooManyRequests(sentence, retry_after_s, errorCode="PROBE_RATE_LIMITED")
+            raise Refused("probe_rate_limited", retry_after_s=retry_after_s)
 
 
 # API keys where they are required, and rate limits of each address
@@ -142,7 +139,7 @@ def limit_rate(what: str, address: str, now: datetime) -> None:
     rate = (settings.uploads_per_minute, settings.upload_burst) if what == "upload" else RATES[what]
     retry_after_s = limiter(f"program {what}", *rate).allow(rate_key(address), now)
     if retry_after_s is not None:
-        raise TooManyRequests("Too many requests from this address, try again later", retry_after_s)
+        raise Refused("too_many_requests", retry_after_s=retry_after_s)
 
 
 def find_api_key_user() -> ApiKeyUser | None:
@@ -161,21 +158,21 @@ def find_api_key_user() -> ApiKeyUser | None:
             return ApiKeyUser(check.key.name)
         limit_rate("failed_key", address, now)
         g.api_key_error = _refusal(check.status, "admin")
-    except TooManyRequests as refusal:
+    except Refused as refusal:
         g.api_key_error = refusal
     return None
 
 
-def api_key_error() -> AppError | None:
+def api_key_error() -> Refused | None:
     """Return the error of the key that was sent; None if it is valid or missing."""
-    found: AppError | None = g.get("script_refusal")
+    found: Refused | None = g.get("script_refusal")
     return found
 
 
-def _refusal(status: KeyStatus, scope: str) -> AppError:
+def _refusal(status: KeyStatus, scope: str) -> Refused:
     if status is KeyStatus.WRONG_SCOPE:
-        return Forbidden(f"This API key does not have the scope {scope!r}")
-    return Unauthorized("A valid API key is required: ?api_key=…, X-Api-Key or Authorization: Bearer")
+        return Refused("api_key_without_scope", scope=scope)
+    return Refused("api_key_required")
 
 
 def _sent_key() -> str | None:
@@ -199,7 +196,6 @@ PUBLIC_BODY_BYTES = 64 * 1024
 USER_BODY_BYTES = 4 * 1024 * 1024
 # Set by the server to ask, before it receives a large body, whether the request would be accepted.
 ACCESS_CHECK = "duplistatus.asks"
-PASSWORD_CHANGE_REQUIRED = "PASSWORD_CHANGE_REQUIRED"  # noqa: S105 (an error code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,14 +277,14 @@ def check_request() -> ResponseReturnValue | None:
     if path_as_sent(request.environ).endswith("/") and request.url_rule and not request.url_rule.rule.endswith("/"):
         return redirect_without_slash()  # otherwise the last parameter would include the slash
     if b"%00" in request.query_string:
-        raise AppError("The query contains a NUL character, which cannot be searched for")
+        raise Refused("query_with_nul")
     if request.method == "OPTIONS":
         answer = current_app.make_default_options_response()
         answer.status_code = 204
         return answer
     rule: Rule | None = current_app.extensions[RULES].get(endpoint)
     if rule is None:
-        raise Forbidden("No access rule covers this URL")
+        raise Refused("no_access_rule")
     request.max_content_length = rule.body_limit
     if rule.zone is not None:
         check_network(rule.zone)
@@ -296,7 +292,7 @@ def check_request() -> ResponseReturnValue | None:
         return None
     try:
         _check_user(rule)
-    except AppError as refusal:
+    except Refused as refusal:
         if not rule.is_page:
             raise
         return _redirect_to_help(refusal)
@@ -344,32 +340,32 @@ def check_login_token() -> None:
     """
     sent = csrf.sent_token()
     if not sent:
-        raise Forbidden("CSRF token required")
+        raise Refused("csrf_token_required")
     session = sessions.current()
     if session.is_live and not session.accepts_token(sent):
-        raise Forbidden("Invalid CSRF token")
+        raise Refused("csrf_token_invalid")
 
 
 def _check_user(rule: Rule) -> None:
     # Browsers do not send a key in a header on their own, so no token is needed.
     if rule.access is not Access.SESSION and isinstance(current_user._get_current_object(), ApiKeyUser):
         if rule.before_password_change:
-            raise Forbidden("API keys have no account and no password")
+            raise Refused("api_key_without_account")
         return
     if not sessions.current().is_live:
-        raise api_key_error() or Unauthorized("Invalid or expired session")
+        raise api_key_error() or Refused("session_invalid")
     if rule.csrf and ACCESS_CHECK not in request.environ:  # the token of a form is in its body
         csrf.protect()
     if rule.access is Access.SESSION:
         return
     if not current_user.is_authenticated:
-        raise api_key_error() or Unauthorized("Authentication required")
+        raise api_key_error() or Refused("authentication_required")
     if current_user.must_change_password and not rule.before_password_change:
-        raise Forbidden("The password must be changed first", errorCode=PASSWORD_CHANGE_REQUIRED)
+        raise Refused("password_change_required")
     if rule.access is Access.ADMIN and not current_user.is_admin:
-        raise Forbidden("Administrator access required")
+        raise Refused("administrator_required")
     if rule.needs_all_servers and is_limited(current_user):
-        raise Forbidden("This account can see selected servers only")
+        raise Refused("selected_servers_only")
 
 
 def _wanted_page() -> str:
@@ -391,7 +387,7 @@ def _wanted_page() -> str:
     return f"{path}?{query}" if query else path
 
 
-def _redirect_to_help(refusal: AppError) -> ResponseReturnValue:
+def _redirect_to_help(refusal: Refused) -> ResponseReturnValue:
     """Redirect a user to the page that helps: signing in, or changing the password.
 
     Re-raise other errors.
@@ -400,7 +396,7 @@ def _redirect_to_help(refusal: AppError) -> ResponseReturnValue:
     if refusal.status == 401:
         wanted = _wanted_page()
         address = f"{root}/login" + (f"?redirect={quote(wanted)}" if wanted else "")
-    elif refusal.extra.get("errorCode") == PASSWORD_CHANGE_REQUIRED:
+    elif refusal.code == "password_change_required":
         address = f"{root}/change-password"
     else:
         raise refusal

@@ -13,8 +13,7 @@ from app.accounts.models import servers_visible_to
 from app.accounts.network_access import Network
 from app.audit import log
 from app.audit.log import Actor
-from app.plugin import AppError
-from app.plugin.errors import TooLarge
+from app.core.errors import InputTooLarge, Refused
 from app.reports.decoding import check_extent
 
 if TYPE_CHECKING:
@@ -66,18 +65,18 @@ def json_body(*, optional: bool = False) -> dict[str, Any]:
     """
     raw = request.get_data()
     if request.content_length is None and len(raw) == request.max_content_length:
-        raise TooLarge("The request is too large")  # Werkzeug truncates a body without length
+        raise InputTooLarge("request_too_large")  # Werkzeug truncates a body without length
     if optional and not raw.strip():
         return {}
     check_extent(raw)
     try:
         body = orjson.loads(raw)
     except orjson.JSONDecodeError as error:
-        raise AppError("The request body is not valid JSON") from error
+        raise Refused("body_not_json") from error
     if not isinstance(body, dict):
-        raise AppError("The request body must be a JSON object")
+        raise Refused("body_not_an_object")
     if rb"\u0000" in raw and _holds_nul(body):
-        raise AppError("A string in the request body contains a NUL character, which cannot be stored")
+        raise Refused("body_with_nul")
     return body
 
 

@@ -41,7 +41,7 @@ class TestKeys:
         [
             ({"name": " "}, "name", "Enter a name that describes who uses the key."),
             ({"name": "x" * 101}, "name", "100 characters"),
-            ({"scope": "root"}, "scope", "Expected one of"),
+            ({"scope": "root"}, "scope", "from the list"),
             ({"last_valid_day": "2031-05-03"}, "last_valid_day", "This date has passed. Enter a later date."),
             ({"last_valid_day": "tomorrow"}, "last_valid_day", "Enter a valid date."),
         ],

@@ -9,8 +9,7 @@ from app.accounts import api_keys
 from app.accounts.api_keys import KeyStatus
 from app.accounts.models import ApiKey
 from app.audit.log import AuditEntry
-from app.plugin import AppError
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 
 MINUTE = timedelta(minutes=1)
 
@@ -69,7 +68,7 @@ def test_disabled_key_is_bad_until_it_is_enabled(make, check_key, clock):
 def test_expired_key_cannot_be_enabled(make, clock):
     new = make(expires_at=clock() + MINUTE)
     api_keys.set_enabled(new.key.id, False, now=clock())
-    with pytest.raises(AppError, match="expired"):
+    with pytest.raises(Refused, match="expired"):
         api_keys.set_enabled(new.key.id, True, now=clock.advance(minutes=2))
 
 
@@ -82,13 +81,13 @@ def test_deleted_key_is_bad(make, check_key, clock):
 
 @pytest.mark.parametrize("change", [api_keys.delete_key, lambda *a, **k: api_keys.set_enabled(*a, False, **k)])
 def test_unknown_key_is_not_found(db, clock, change):
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         change(77, now=clock())
 
 
 @pytest.mark.parametrize("wrong", [{"name": "  "}, {"scope": "all"}])
 def test_key_needs_a_name_and_a_known_scope(make, db, wrong):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         make(**wrong)
     assert api_keys.list_keys() == []
 

@@ -12,14 +12,14 @@ from app.accounts import passwords, users
 from app.accounts.sign_in import sign_in_user
 from app.audit.log import Actor, AuditEntry
 from app.core.db.transaction import writing
-from app.plugin import AppError
+from app.core.errors import Refused
 
 GOOD = "Correct7Horse"
 VISITOR = Actor(ip_address="192.0.2.7", user_agent="test")
 
 
 def refusal(username, password, now):
-    with pytest.raises(AppError) as caught:
+    with pytest.raises(Refused) as caught:
         sign_in_user(username, password, actor=VISITOR, now=now)
     return caught.value
 
@@ -41,13 +41,13 @@ def test_sign_in_is_noted_at_the_account(db, clock):
 @pytest.mark.parametrize(("username", "password"), [("", GOOD), ("admin", ""), ("", "")])
 def test_missing_credentials(db, clock, username, password):
     error = refusal(username, password, clock())
-    assert (error.status, error.extra["errorCode"]) == (400, "REQUIRED_CREDENTIALS")
+    assert (error.status, error.error_code) == (400, "REQUIRED_CREDENTIALS")
 
 
 @pytest.mark.parametrize("username", ["nobody", "Admin", " admin"])
 def test_names_are_taken_exactly(db, clock, username):
     error = refusal(username, GOOD, clock())
-    assert (error.status, error.extra["errorCode"]) == (401, "INVALID_CREDENTIALS")
+    assert (error.status, error.error_code) == (401, "INVALID_CREDENTIALS")
 
 
 def test_fourth_failure_does_not_lock(db, clock):
@@ -57,7 +57,7 @@ def test_fourth_failure_does_not_lock(db, clock):
 
 def test_fifth_failure_locks_for_a_quarter_of_an_hour(db, clock):
     error = fail(5, clock())
-    assert (error.status, error.extra["errorCode"]) == (403, "ACCOUNT_LOCKED")
+    assert (error.status, error.error_code) == (403, "ACCOUNT_LOCKED")
     assert error.extra["lockedUntil"] == clock() + timedelta(minutes=15)
     assert error.extra["minutesRemaining"] == 15
     assert entries(db)[-1].details["locked_until"] == "2031-05-04T12:15:00.000Z"
@@ -81,7 +81,7 @@ def test_tries_at_once_are_not_more_guesses(app, clock):
 
     def guess():
         with app.app_context():
-            codes.append(refusal("admin", "wrong", clock()).extra["errorCode"])
+            codes.append(refusal("admin", "wrong", clock()).error_code)
 
     threads = [threading.Thread(target=guess) for _ in range(20)]
     for thread in threads:

@@ -22,7 +22,7 @@ POLICY = PasswordPolicy(min_length=8, are_classes_enforced=True, refused="Duplis
 def test_violations(password, broken):
     found = POLICY.find_violations(password)
     assert len(found) == len(broken)
-    assert all(words in sentence for words, sentence in zip(broken, found, strict=True))
+    assert all(words in refusal.message for words, refusal in zip(broken, found, strict=True))
 
 
 def test_classes_can_be_switched_off_but_length_and_default_cannot():

@@ -10,8 +10,7 @@ from app.accounts.models import User
 from app.accounts.sign_in import sign_in_user
 from app.audit.log import Actor, AuditEntry
 from app.core.db.transaction import writing
-from app.plugin import AppError
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 
 
 def start_afresh(db, settings, clock, admin_password):
@@ -72,12 +71,12 @@ def test_recovery_opens_a_locked_account_and_ends_its_sessions(app, db, clock, a
 
 
 def test_recovery_refuses_a_password_that_does_not_fit(db, clock):
-    with pytest.raises(AppError, match="8 characters"):
+    with pytest.raises(Refused, match="8 characters"):
         users.recover_account("admin", "short", now=clock())
 
 
 def test_recovery_of_an_unknown_user_is_recorded(db, clock):
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         users.recover_account("nobody", "Another8Horse", now=clock())
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "admin_password_reset_cli")).one()
     assert (entry.status, entry.details["error"]) == ("failure", "User not found")

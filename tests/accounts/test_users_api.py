@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.accounts import passwords, users
 from app.accounts.models import User
 from app.audit.log import SYSTEM, AuditEntry
-from app.plugin import AppError
+from app.core.errors import Refused
 
 GOOD = "Viewer1234"
 
@@ -249,7 +249,7 @@ class TestDelete:
         assert send("DELETE", f"/{admin_id(db)}")[0] == 400
 
     def test_last_administrator_stays_whoever_asks(self, send, db):
-        with pytest.raises(AppError, match="last admin"):
+        with pytest.raises(Refused, match="last admin"):
             users.delete_account(admin_id(db), actor=SYSTEM, now=stored(db, admin_id(db)).created_at)
 
     def test_deletion_is_recorded(self, make, send, db):

@@ -12,7 +12,7 @@ from app.backups import overview
 from app.backups.merging import merge_servers
 from app.backups.models import Job, JobDay, Run, RunLog, Server
 from app.core.db.transaction import writing
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
@@ -178,7 +178,7 @@ def test_overview_shows_the_merged_server(db, merge, clock):
 
 def test_unknown_target_changes_nothing_and_is_recorded(db, merge):
     make_run(server_id="old")
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         merge("old")
     assert db.session.get(Server, "old") is not None
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "servers_merged")).one()

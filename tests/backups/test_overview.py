@@ -11,8 +11,8 @@ from app.audit.log import SYSTEM
 from app.backups import overview as backups_overview
 from app.backups.models import Job, Run, Server
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.notifications import settings as notifications_settings
-from app.plugin.errors import NotFound
 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 NOW = BEGAN_AT + 2 * HOUR
@@ -186,21 +186,21 @@ class TestRuns:
 
     @pytest.mark.parametrize("run_id", ["00000000-0000-4000-8000-000000000000", "no uuid", ""])
     def test_unknown_run_is_not_found(self, db, run_id):
-        with pytest.raises(NotFound):
+        with pytest.raises(Refused, check=lambda error: error.status == 404):
             backups_overview.find_run(run_id)
 
     def test_run_of_another_server_is_not_found(self, db):
         run_id = make_run().id
-        with pytest.raises(NotFound):
+        with pytest.raises(Refused, check=lambda error: error.status == 404):
             backups_overview.find_run(run_id, "other")
 
 
 def test_server_is_found_by_its_id_alone(household):
     assert backups_overview.find_server("m-1", NOW, None).name == "nas"
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         backups_overview.find_server("nas", NOW, None)
 
 
 def test_hidden_server_is_not_found(household):
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         backups_overview.find_server("m-1", NOW, frozenset({"m-2"}))

@@ -11,7 +11,7 @@ from app.audit.log import Actor, AuditEntry
 from app.backups import run_deletion
 from app.backups.models import Job, JobDay, Run, RunLog, Server
 from app.core.db.transaction import writing
-from app.plugin.errors import NotFound
+from app.core.errors import Refused
 
 DAY = timedelta(days=1)
 
@@ -85,7 +85,7 @@ def test_runs_of_one_job_go_and_its_settings_stay(db):
 def test_job_without_runs_is_not_found(db):
     make_run()
     run_deletion.delete_runs_of_job("machine-1", "photos", actor=Actor(), now=BEGAN_AT)
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         run_deletion.delete_runs_of_job("machine-1", "photos", actor=Actor(), now=BEGAN_AT)
 
 

@@ -14,8 +14,8 @@ from app.collector import collecting
 from app.collector.collecting import Caller
 from app.collector.targets import Order
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import doctor, maintenance, secrets
-from app.plugin import AppError
 
 HEADERS = {"CF-Access-Client-Id": "abc", "CF-Access-Client-Secret": "hush"}
 SENT = {name.lower(): value for name, value in HEADERS.items()}
@@ -143,7 +143,7 @@ def test_key_that_is_another_one_removes_them_and_the_checkup_says_so(db, clock,
         record(db).encrypted_headers = ":".join(("0" * 64, "0" * 24, "0" * 32, "00"))
     assert names_of_headers(record(db)) == ()
     assert "nas were encrypted with another key file" in doctor._examine_secrets().text
-    with pytest.raises(AppError, match="master key") as refused:
+    with pytest.raises(Refused, match="master key") as refused:
         collecting.collect(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
     assert refused.value.extra["masterKeyInvalid"] is True
     with writing():

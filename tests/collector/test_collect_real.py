@@ -36,9 +36,9 @@ from app.collector.collecting import Caller, Collected
 from app.collector.reachability import try_connection
 from app.collector.targets import Order
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.instants import iso
 from app.database import secrets
-from app.plugin import AppError
 from app.reports.ingest import DuplicateReport, ingest_report
 from app.reports.report import Figure, Format, Report
 
@@ -145,7 +145,7 @@ class TestHostName:
         resolve(NAME, "127.0.0.1")
         with duplicati_server(generation) as server:
             monkeypatch.setattr(server, "_takes_host", lambda request: False)
-            with pytest.raises(AppError, match=REMEDY) as refused:
+            with pytest.raises(Refused, match=REMEDY) as refused:
                 collect(server, hostname=NAME)
             assert refused.value.extra["errorCode"] == "HOST_NAME"
             assert REMEDY in try_connection(f"http://{NAME}:{server.port}").message
@@ -156,7 +156,7 @@ def test_name_that_is_refused_after_the_login_alone_is_no_obstacle(db, collect, 
     duplicati.checks_host_at_login = False
     assert collect(duplicati, hostname=NAME).stored == 1
     monkeypatch.setattr(duplicati, "_takes_host", lambda request: False)
-    with pytest.raises(AppError, match=REMEDY) as refused:
+    with pytest.raises(Refused, match=REMEDY) as refused:
         collect(duplicati, hostname=NAME)
     assert refused.value.extra["errorCode"] == "HOST_NAME"
 
@@ -178,7 +178,7 @@ def test_other_answers_to_the_address_leave_the_remedy(db, collect, resolve, dup
         return Reply(200, b"<html>") if is_numeric else answer(request, path)
 
     monkeypatch.setattr(duplicati, "_answer", by_name)
-    with pytest.raises(AppError, match=REMEDY):
+    with pytest.raises(Refused, match=REMEDY):
         collect(duplicati, hostname=NAME)
 
 
@@ -189,7 +189,7 @@ def test_certificate_is_checked_against_the_name(db, collect, resolve, tmp_path,
     with duplicati_server(certificate=files) as server:
         assert collect(server, hostname=NAME, scheme="https").stored == 1
         assert server.requests[-1].headers["host"] == f"127.0.0.1:{server.port}"
-        with pytest.raises(AppError, match="another host name"):
+        with pytest.raises(Refused, match="another host name"):
             collect(server, scheme="https")
 
 
@@ -198,7 +198,7 @@ def test_name_that_leads_elsewhere_at_the_next_look_is_not_followed(db, collect,
     duplicati.replies["/login"] = as_json({"Error": f"Invalid hostname: {NAME}", "Code": 403}, 403)
     duplicati.replies["/login"].headers["Connection"] = "close"
     resolve(NAME, "127.0.0.1", "127.0.0.1", "127.0.0.1", "169.254.169.254")
-    with pytest.raises(AppError, match="which is not allowed") as refused:
+    with pytest.raises(Refused, match="which is not allowed") as refused:
         collect(duplicati, hostname=NAME)
     assert refused.value.extra["errorCode"] == "FORBIDDEN_ADDRESS"
     assert len(duplicati.requests) == 1
@@ -718,7 +718,7 @@ class TestJobsWithoutRuns:
     def test_server_without_an_id_is_collected_into_the_record_of_its_name(self, db, collect, duplicati):
         ingest_report(sync_report(server_id="", server_name="nas-01"), now=BEGAN_AT + ONE_DAY, actor=Actor())
         duplicati.machine_id = ""
-        with pytest.raises(AppError, match="The Duplicati server did not return its machine id"):
+        with pytest.raises(Refused, match="The Duplicati server did not return its machine id"):
             collect(duplicati)
         assert collect(duplicati, server_id="name:nas-01").stored == 1
         assert list(servers(db)) == ["name:nas-01"]
@@ -760,7 +760,7 @@ class TestLogin:
 
     @pytest.mark.parametrize("generation", [NEW, V2_2, V2_1, OLD])
     def test_password_that_is_missing_is_a_failed_login(self, db, collect, generation):
-        with duplicati_server(generation) as server, pytest.raises(AppError, match="Login failed: Unauthorized"):
+        with duplicati_server(generation) as server, pytest.raises(Refused, match="Login failed: Unauthorized"):
             collect(server, password="", has_no_password=True)
 
 

@@ -17,9 +17,8 @@ from app.collector.collecting import Caller
 from app.collector.rounds import next_pull
 from app.collector.targets import Order
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import secrets
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 
 QUICK = Limits(timeout_s=5.0, answer_s=5.0)
 HOUR = timedelta(hours=1)
@@ -86,7 +85,7 @@ def test_batch_is_found_by_who_started_it_and_by_administrators(db, clock, dupli
     batch = finished(all_batches.start(rounds.orders_for_all(None), caller=alice, now=clock(), limits=QUICK))
     assert all_batches.find(batch.id, reader_id=alice.actor.user_id, is_admin=False).items == batch.items
     assert all_batches.find(batch.id, reader_id="bob", is_admin=True).items == batch.items
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         all_batches.find(batch.id, reader_id="bob", is_admin=False)
 
 
@@ -98,14 +97,14 @@ def test_batch_that_ended_is_forgotten(db, clock, duplicati, alice):
     while first.ended_at is None and time.monotonic() < deadline:
         time.sleep(0.01)
     finished(all_batches.start(orders, caller=alice, now=clock.advance(hours=1), limits=QUICK))
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         all_batches.find(first.id, reader_id=alice.actor.user_id, is_admin=True)
 
 
 def test_batch_of_no_server_is_refused(db, clock, alice):
     remember("without password", "http://127.0.0.1:9", encrypted_password="")
     remember("without address", "")
-    with pytest.raises(AppError, match="No server can be collected from:"):
+    with pytest.raises(Refused, match="No server can be collected from:"):
         rounds.batches_of_application().start(rounds.orders_for_all(None), caller=alice, now=clock())
 
 
@@ -179,7 +178,7 @@ def test_choosing_an_interval_begins_at_once_and_is_audited(db, clock, duplicati
     )
     rounds.choose_interval("due", interval="", actor=Actor(), now=clock())
     assert record(db, "due").next_collect_at is None
-    with pytest.raises(AppError, match="Unknown interval"):
+    with pytest.raises(Refused, match="Unknown interval"):
         rounds.choose_interval("due", interval="1s", actor=Actor(), now=clock())
 
 
@@ -201,15 +200,15 @@ def test_job_that_cannot_be_started_says_why(db, clock, duplicati):
     def start(name: str = "Photos", server_id: str = MACHINE_ID):
         return collecting.start_job(server_id, name, actor=Actor(), now=clock(), limits=QUICK)
 
-    with pytest.raises(NotFound, match="no such backup job"):
+    with pytest.raises(Refused, check=lambda error: error.status == 404, match="no such backup job"):
         start("Music")
-    with pytest.raises(NotFound, match="Server not found"):
+    with pytest.raises(Refused, check=lambda error: error.status == 404, match="Server not found"):
         start(server_id="nobody")
     duplicati.replies["/run"] = as_json({"Error": "busy"}, 409)
-    with pytest.raises(AppError, match="Failed to get the start of the backup: Conflict"):
+    with pytest.raises(Refused, match="Failed to get the start of the backup: Conflict"):
         start()
     duplicati.jobs = []
-    with pytest.raises(AppError, match="no longer has a backup job of this name"):
+    with pytest.raises(Refused, match="no longer has a backup job of this name"):
         start()
     told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).all()
     assert [entry.status for entry in told] == ["error", "error"]

@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from app.collector.reachability import try_connection
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.plugin.testing.http_servers import Answer, recording_server
 
 REFUSAL = json.dumps({"Error": "Failed to log in", "Code": 401}).encode()
@@ -99,5 +99,5 @@ def test_https_to_a_plain_server_is_said(duplicati):
     ],
 )
 def test_addresses_that_nobody_may_call(url):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         try_connection(url)

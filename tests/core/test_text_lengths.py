@@ -10,7 +10,7 @@ from app.backups.models import Job, Run, Server
 from app.core.db.extensions import Model
 from app.core.db.transaction import writing
 from app.core.db.types import Bounded, Recorded
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.reports.intake import RejectedReport
 
 COLUMNS = [column for table in Model.metadata.tables.values() for column in table.c if not column.primary_key]
@@ -35,7 +35,7 @@ def test_no_column_has_a_length_that_only_one_database_holds_to(app):
 def test_a_text_that_is_too_long_is_refused_by_the_name_of_its_column(db):
     for column in LIMITED:
         told = f"^{column.name}: .* {column.type.length} characters$"
-        with pytest.raises(AppError, match=told), writing() as session:
+        with pytest.raises(Refused, match=told), writing() as session:
             session.execute(column.table.update().values({column: "x" * (column.type.length + 1)}))
 
 

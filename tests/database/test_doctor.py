@@ -11,11 +11,11 @@ from app.accounts.models import User
 from app.audit.log import Actor
 from app.backups.models import Server
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import doctor, local_backups, secrets
 from app.database.schedule import BackupSchedule
 from app.notifications import channels
 from app.notifications.models import Channel, Delivery
-from app.plugin import AppError
 from app.scheduling.control import Task
 
 
@@ -173,7 +173,7 @@ def test_backup_that_was_due_and_is_not_there(wrong, db, clock):
 def test_backup_that_failed(wrong, db, clock, monkeypatch):
     local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
     monkeypatch.setattr(local_backups, "copy_database", lambda _source, target: target.touch())
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         local_backups.back_up_if_due(clock())
     told = dict(wrong())
     assert "could not be made at 2031-05-04 12:00" in told["backups"]

@@ -6,11 +6,11 @@ import pytest
 from sqlalchemy import select
 
 from app.audit.log import Actor, AuditEntry
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.store import Setting
 from app.database import external_monitor, health, secrets
 from app.database.health import Health, Problem
-from app.plugin import AppError
 from app.plugin.testing.http_servers import Answer, recording_server
 from app.scheduling import background, tasks
 
@@ -159,15 +159,15 @@ class TestToken:
         ({"url": "ftp://example.org/x"}, "url"),
         ({"url": ""}, "url"),
         ({"url": "http://127.0.0.1/" + "x" * 2000}, "url"),
-        ({"every_minutes": 0}, "everyMinutes"),
-        ({"every_minutes": 1441}, "everyMinutes"),
+        ({"every_minutes": 0}, "every_minutes"),
+        ({"every_minutes": 1441}, "every_minutes"),
         ({"service": "pingdom"}, "service"),
     ],
 )
 def test_what_cannot_be_is_refused_by_its_field(monitor, changes, field):
-    with pytest.raises(AppError) as refusal:
+    with pytest.raises(Refused) as refusal:
         monitor(**changes)
-    assert refusal.value.extra["field"] == field
+    assert refusal.value.field == field
 
 
 class TestTroubleOnTheWay:

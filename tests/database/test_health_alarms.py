@@ -10,13 +10,13 @@ from sqlalchemy import select
 from app.audit.log import Actor, AuditEntry
 from app.core.db import faults
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import checks, external_monitor, health, health_alarms
 from app.database.checks import DiskSpace
 from app.database.health import Health, Problem
 from app.notifications import channels, delivery
 from app.notifications.models import Channel
-from app.plugin import AppError
 from app.plugin.testing.http_servers import Answer
 from app.scheduling import tasks
 
@@ -187,7 +187,7 @@ class TestFreeSpace:
 
     @pytest.mark.parametrize("mib", [-1, 100_000_001])
     def test_a_limit_that_cannot_be_meant(self, db, clock, mib):
-        with pytest.raises(AppError, match="freeSpaceMiB"):
+        with pytest.raises(Refused, match="freeSpaceMiB"):
             health_alarms.save_free_space_limit(mib, actor=Actor(), now=clock())
 
 

@@ -11,10 +11,9 @@ from factories import BEGAN_AT, find_job, make_report, make_run
 from sqlalchemy import select
 
 from app.audit.log import Actor, AuditEntry
+from app.core.errors import Refused
 from app.database import local_backups
 from app.database.schedule import BackupSchedule
-from app.plugin import AppError
-from app.plugin.errors import NotFound
 from app.reports.ingest import ingest_report
 
 DAY = timedelta(days=1)
@@ -61,7 +60,7 @@ def test_only_the_newest_scheduled_ones_are_kept_and_others_are_left_alone(daily
 def test_a_failed_backup_leaves_nothing_is_told_and_tried_again_later(daily, db, clock, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _folder: type("Usage", (), {"free": 0})())
-        with pytest.raises(AppError, match="there is not enough free disk space"):
+        with pytest.raises(Refused, match="there is not enough free disk space"):
             local_backups.back_up_if_due(clock())
     assert list(local_backups.folder().iterdir()) == []
     assert local_backups.failed_at() == clock()
@@ -77,7 +76,7 @@ def test_a_copy_that_is_damaged_is_not_kept(db, clock, monkeypatch):
         target.write_bytes(b"SQLite format 3\0" + b"\1" * 4080)
 
     monkeypatch.setattr(local_backups, "copy_database", tear)
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         local_backups.back_up(now=clock())
     assert list(local_backups.folder().iterdir()) == []
 
@@ -115,7 +114,7 @@ def test_safety_backups_of_every_version_are_listed(db, settings, clock, name, k
 @pytest.mark.parametrize("name", ["../duplistatus.db", "", "duplistatus-manual-2031.db", "/etc/passwd"])
 def test_only_what_is_listed_can_be_reached(db, clock, settings, name):
     for act in (local_backups.open_backup, local_backups.delete_backup, local_backups.restore_backup):
-        with pytest.raises(NotFound):
+        with pytest.raises(Refused, check=lambda error: error.status == 404):
             act(name, actor=Actor(), now=clock())
     assert (settings.data_dir / "duplistatus.db").exists()
 
@@ -129,9 +128,9 @@ def test_a_deleted_backup_is_gone_and_recorded(db, clock):
 
 
 def test_a_schedule_that_makes_no_sense_is_refused_by_name(db, clock):
-    with pytest.raises(AppError) as refusal:
+    with pytest.raises(Refused) as refusal:
         local_backups.save_schedule(BackupSchedule("daily", at="24:00"), actor=Actor(), now=clock())
-    assert refusal.value.extra["field"] == "at"
+    assert refusal.value.field == "at"
 
 
 def test_backups_made_while_reports_come_in_hold_only_whole_runs(app, db, clock, settings):

@@ -14,9 +14,9 @@ from app.backups import job_stats, run_deletion
 from app.backups.models import JobDay, Run
 from app.core.db import transaction
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import retention
 from app.database.retention import Rules
-from app.plugin import AppError
 from app.reports.ingest import ingest_report
 
 DAY = timedelta(days=1)
@@ -130,9 +130,9 @@ def test_rules_are_kept_and_recorded(db, clock):
 
 @pytest.mark.parametrize("wrong", [{"run_days": -1}, {"run_count": 1.5}, {"delivery_days": 0}, {"log_days": True}])
 def test_rules_out_of_bounds_are_refused_by_name(db, clock, wrong):
-    with pytest.raises(AppError) as refusal:
+    with pytest.raises(Refused) as refusal:
         retention.save_rules(Rules(**wrong), actor=Actor(), now=clock())
-    assert refusal.value.extra["field"] == next(iter(wrong))
+    assert refusal.value.field == next(iter(wrong))
 
 
 def test_old_log_files_go_and_the_present_one_stays(app, db, settings, clock):

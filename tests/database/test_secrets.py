@@ -11,10 +11,10 @@ from sqlalchemy import select
 from app.audit.log import SYSTEM, AuditEntry
 from app.backups.models import Server
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import secrets
 from app.notifications.models import Channel
-from app.plugin.errors import Conflict
 
 OLD = Path(__file__).resolve().parents[1] / "data" / "old-databases"
 
@@ -168,7 +168,7 @@ def test_right_key_that_comes_back_opens_everything_again(db, server, spare, clo
 
 
 def test_nothing_is_given_up_while_all_is_well(db, server, clock):
-    with pytest.raises(Conflict):
+    with pytest.raises(Refused, check=lambda error: error.status == 409):
         secrets.clear_unreadable(actor=SYSTEM, now=clock())
 
 

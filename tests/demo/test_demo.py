@@ -11,9 +11,9 @@ from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import unpack_log
 from app.charts import series
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.demo import fill_demo
-from app.plugin.errors import Conflict
 
 DAYS = timedelta(days=1)
 
@@ -62,7 +62,7 @@ def test_demo_is_the_same_at_every_call(filled, clock, db):
 
 def test_database_with_data_is_refused_and_left_alone(db, clock):
     make_run(began_at=BEGAN_AT)
-    with pytest.raises(Conflict):
+    with pytest.raises(Refused, check=lambda error: error.status == 409):
         fill_demo(clock() - 10 * DAYS, clock())
     assert db.session.scalar(select(func.count()).select_from(Server)) == 1
     assert settings_store.get("demo_data") is False

@@ -6,9 +6,9 @@ from contextlib import closing
 import pytest
 from old_installations import everything, make_old_database, old_run
 
+from app.core.errors import Refused
 from app.legacy_import.importing import import_database
 from app.legacy_import.source import NotImportable
-from app.plugin import AppError
 
 BIG = [old_run(messages_array='["' + "x" * 3000 + '"]', date=f"2031-05-01T02:00:{s:02}.000Z") for s in range(60)]
 
@@ -126,7 +126,7 @@ def test_huge_logs_are_read_in_small_batches(db, clock, tmp_path):
 
 def test_value_beyond_every_bound_ends_the_import_with_a_sentence(db, clock, tmp_path):
     file = make_old_database(tmp_path / "old.db", runs=[old_run(), old_run(messages_array="x" * 33 * 1024**2)])
-    with pytest.raises(AppError, match="The table backups could not be read completely"):
+    with pytest.raises(Refused, match="The table backups could not be read completely"):
         import_database(file, now=clock())
 
 

@@ -5,11 +5,10 @@ from sqlalchemy import select
 
 from app.audit.log import SYSTEM, AuditEntry
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.database import secrets
 from app.notifications import channel_settings, channels
 from app.notifications.models import Channel
-from app.plugin import AppError
-from app.plugin.errors import Conflict, NotFound
 
 NTFY = {"url": "http://127.0.0.1:9/", "topic": "alarms"}
 
@@ -47,18 +46,18 @@ def test_a_second_channel_of_a_kind_is_kept_beside_the_first(make):
 
 def test_a_name_is_taken_once_for_each_kind(make):
     make("second")
-    with pytest.raises(Conflict):
+    with pytest.raises(Refused, check=lambda error: error.status == 409):
         make(" second ", topic="other")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 65])
 def test_a_channel_needs_a_name_of_some_length(make, name):
-    with pytest.raises(AppError, match="name"):
+    with pytest.raises(Refused, match="name"):
         make(name)
 
 
 def test_a_refused_channel_leaves_nothing_behind(make, entries):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         make(topic="not a topic")
     assert len(channels.list_channels()) == 1
     assert entries() == []
@@ -75,7 +74,7 @@ def test_a_forgotten_setting_falls_back_to_the_default_of_the_schema(make, chang
 
 def test_a_needed_setting_cannot_be_forgotten(make, change):
     row = make()
-    with pytest.raises(AppError) as caught:
+    with pytest.raises(Refused) as caught:
         change(row, cleared=("topic",))
     assert list(caught.value.extra["fields"]) == ["topic"]
     assert channels.load_settings(row)["topic"] == "alarms"
@@ -113,7 +112,7 @@ def test_deleting_is_audited_and_done_once(make, entries, clock):
     row_id = make().id
     channel_settings.remove_channel(row_id, actor=SYSTEM, now=clock())
     assert entries()[-1].action == "channel_deleted"
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         channel_settings.remove_channel(row_id, actor=SYSTEM, now=clock())
 
 

@@ -9,9 +9,9 @@ import pytest
 from flask import current_app
 from marshmallow import Schema, fields
 
+from app.core.errors import Refused
 from app.notifications import channels
-from app.plugin import AppError, NotificationChannel
-from app.plugin.errors import NotFound
+from app.plugin import NotificationChannel
 from app.runtime import registry
 
 
@@ -108,7 +108,7 @@ def test_a_user_name_is_stored_closed_and_shown(save):
 
 def test_settings_that_do_not_fit_are_refused_and_named(save):
     before = dict(channels.standard("ntfy").settings)
-    with pytest.raises(AppError) as caught:
+    with pytest.raises(Refused) as caught:
         save(topic="not a topic")
     assert caught.value.status == 400
     assert caught.value.message.startswith("Topic: ")
@@ -117,7 +117,7 @@ def test_settings_that_do_not_fit_are_refused_and_named(save):
 
 
 def test_a_new_channel_needs_its_settings(save):
-    with pytest.raises(AppError, match="Server"):
+    with pytest.raises(Refused, match="Server"):
         save("email", port=25, mailto="a@b")
     assert channels.standard("email") is None
 
@@ -127,7 +127,7 @@ def test_what_the_schema_does_not_know_is_not_stored(save):
 
 
 def test_an_unknown_kind_is_not_found(save):
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         save("pigeon")
 
 
@@ -140,7 +140,7 @@ def test_a_channel_can_be_switched_off_and_stays_off(save, clock):
 def test_a_channel_is_deleted_once(save):
     row_id = save(name="second", url="http://127.0.0.1", topic="x").id
     channels.delete_channel(row_id)
-    with pytest.raises(NotFound):
+    with pytest.raises(Refused, check=lambda error: error.status == 404):
         channels.delete_channel(row_id)
 
 

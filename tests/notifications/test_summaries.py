@@ -8,12 +8,12 @@ import pytest
 
 from app.audit.log import Actor
 from app.core.db import extensions
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications import channels, digests, summaries, summary_settings, template_examples
 from app.notifications import delivery as notifications_delivery
 from app.notifications.models import Delivery
 from app.notifications.templates import PLACEHOLDERS, Template
-from app.plugin import AppError
 from app.plugin.testing.mail_servers import mail_server
 
 ACTOR = Actor()
@@ -85,7 +85,7 @@ class TestSummary:
     def test_without_mail_nothing_is_sent_and_that_is_said(self, ntfy_channel, switch_on, clock):
         switch_on()
         assert summaries.send_due(clock()) == 0
-        with pytest.raises(AppError, match="no summary can be sent"):
+        with pytest.raises(Refused, match="no summary can be sent"):
             summaries.send_now(actor=ACTOR, now=clock())
 
     def test_it_names_every_job_and_what_needs_attention(self, mail_channel, switch_on, ingest, clock, deliveries):
@@ -181,9 +181,9 @@ class TestSummary:
         ("values", "field"), [({"time": "1:00"}, "time"), ({"recipients": "nobody"}, "recipients")]
     )
     def test_what_cannot_be_is_refused_with_its_field(self, switch_on, values, field):
-        with pytest.raises(AppError) as refusal:
+        with pytest.raises(Refused) as refusal:
             switch_on(**values)
-        assert refusal.value.extra["field"] == field
+        assert refusal.value.field == field
         assert not summary_settings.daily_summary().is_on
 
 
@@ -263,9 +263,9 @@ class TestDigest:
         [({"period": "hourly"}, "period"), ({"weekday": 7}, "weekday"), ({"time": "x"}, "time"), ({}, "channels")],
     )
     def test_what_cannot_be_is_refused_with_its_field(self, mail_channel, plan_digest, values, field):
-        with pytest.raises(AppError) as refusal:
+        with pytest.raises(Refused) as refusal:
             plan_digest(*([mail_channel.id] if values else []), **values)
-        assert refusal.value.extra["field"] == field
+        assert refusal.value.field == field
 
 
 def test_a_summary_costs_few_statements_however_many_jobs(ingest, clock):

@@ -6,9 +6,9 @@ import pytest
 
 from app.audit.log import Actor
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery, mutes, watchdogs
-from app.plugin import AppError
 from app.plugin.testing.http_servers import Answer, recording_server
 
 HOUR = timedelta(hours=1)
@@ -132,5 +132,5 @@ class TestChannels:
 
 @pytest.mark.parametrize(("silence", "failure"), [(-1, 0), (0, -1), (10**6, 0)])
 def test_limits_that_cannot_be_meant_are_refused(db, clock, silence, failure):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         watchdogs.save_limits(watchdogs.AlarmLimits(silence, failure), actor=Actor(), now=clock())

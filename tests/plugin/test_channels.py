@@ -4,8 +4,9 @@ import distributions
 import pytest
 from marshmallow import Schema
 
+from app.core.errors import Refused
 from app.notifications import channels
-from app.plugin import AppError, NotificationChannel
+from app.plugin import NotificationChannel
 from app.plugin.testing.channels import ChannelContract
 from app.registry import NOTIFICATION_CHANNELS, discover
 from plugins.apprise.tests.test_apprise import TestApprise as AppriseTests
@@ -46,7 +47,7 @@ def test_the_addresses_of_apprise_are_neither_stored_in_clear_nor_shown(db, cloc
 
 
 def test_a_wrong_address_of_apprise_is_told_without_the_address(db, clock):
-    with pytest.raises(AppError, match="Line 1") as caught:
+    with pytest.raises(Refused, match="Line 1") as caught:
         channels.save_settings("apprise", "all", {"urls": "nothing://opensesame"}, now=clock())
     assert "opensesame" not in str(caught.value.message) + str(caught.value.extra)
 

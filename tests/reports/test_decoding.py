@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.reports.decoding import decode_body, unpack
 
 FORM = "application/x-www-form-urlencoded"
@@ -21,7 +21,7 @@ def opened(body: bytes, content_type: str = "application/json", encoding: str = 
 
 
 def refusal(body: bytes, content_type: str = "application/json", encoding: str = "", limit: int = LIMIT) -> int:
-    with pytest.raises(AppError) as caught:
+    with pytest.raises(Refused) as caught:
         opened(body, content_type, encoding, limit)
     return caught.value.status
 

@@ -11,9 +11,8 @@ from factories import BEGAN_AT, SENDER, report_body
 from sqlalchemy import select
 
 from app.backups.models import Job, Run, Server
+from app.core.errors import InputTooLarge, Refused
 from app.core.settings import store as settings_store
-from app.plugin import AppError
-from app.plugin.errors import TooLarge
 from app.reports import intake
 from app.reports.ingest import DuplicateReport
 from app.reports.intake import Received, RejectedReport, receive_report, replay_rejected
@@ -125,7 +124,7 @@ def test_duplicate_is_not_kept_as_refused(receive, db):
     ],
 )
 def test_what_cannot_be_used_is_refused_and_kept_with_its_reason(receive, db, clock, body, reason):
-    with pytest.raises(AppError) as error:
+    with pytest.raises(Refused) as error:
         receive(body)
     assert error.value.status == 400
     [row] = refused(db)
@@ -135,7 +134,7 @@ def test_what_cannot_be_used_is_refused_and_kept_with_its_reason(receive, db, cl
 
 
 def test_refused_report_makes_no_server(receive, db):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         receive(report_body(data={"BeginTime": "yesterday"}))
     assert db.session.scalars(select(Run)).all() == []
 
@@ -152,7 +151,7 @@ def test_error_of_the_database_is_not_taken_for_a_bad_report(receive, db):
 @pytest.mark.parametrize("form", FORMS)
 def test_address_of_the_destination_is_not_kept_in_what_is_refused(receive, db, form):
     body = report_body(data={"BeginTime": "yesterday"}, extra={"RemoteUrl": "ftp://me:secret@host"})
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         receive(*FORMS[form](body))
     [row] = refused(db)
     assert json.loads(intake.open_body(row))["Extra"]["RemoteUrl"] == "(removed)"
@@ -160,7 +159,7 @@ def test_address_of_the_destination_is_not_kept_in_what_is_refused(receive, db, 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, form):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         receive(*FORMS[form](report_body(data={"ExaminedFiles": "many", "Duration": "soon"})))
     [row] = refused(db)
     mended = intake.open_body(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
@@ -172,7 +171,7 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
     receive(report_body(extra={"machine-id": ""}))  # its server is known by its name alone so far
     body = report_body(began_at=BEGAN_AT + timedelta(hours=1))
     kept = compress_body(body, "application/json")
-    intake.keep_rejected(kept, AppError("an old rule"), sent=body, ip_address=None, now=clock())
+    intake.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
     [row] = refused(db)
     received = replay_rejected(row.id, actor=SENDER, now=clock())
     run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
@@ -184,7 +183,7 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
 def test_what_is_replayed_counts_as_of_its_reception(db, clock, receive):
     body = report_body(began_at=clock() + timedelta(days=30))
     kept = compress_body(body, "application/json")
-    intake.keep_rejected(kept, AppError("an old rule"), sent=body, ip_address=None, now=clock())
+    intake.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
     received_at = clock()
     clock.advance(hours=72)
     [row] = refused(db)
@@ -206,7 +205,7 @@ def test_other_operations_are_stored_where_that_is_wanted_and_synchronisations_a
 
 @pytest.mark.parametrize(("body", "encoding"), [(b"\x1f\x8bnot gzip", ""), (b"secret", "br"), (b"secret", "gzip")])
 def test_of_what_cannot_be_unpacked_only_the_reason_is_kept(receive, db, body, encoding):
-    with pytest.raises(AppError):
+    with pytest.raises(Refused):
         receive(body, encoding=encoding)
     [row] = refused(db)
     assert (intake.open_body(row), bool(row.reason)) == (b"", True)
@@ -216,7 +215,7 @@ def test_of_what_cannot_be_unpacked_only_the_reason_is_kept(receive, db, body, e
     ("body", "reason"), [(b"{" * 5000, "64 levels"), (b"[" + b"[]," * 500_000 + b"[]]", "500000 values")]
 )
 def test_what_holds_too_much_is_too_large_and_kept_with_its_reason(receive, db, body, reason):
-    with pytest.raises(TooLarge, match=reason):
+    with pytest.raises(InputTooLarge, match=reason):
         receive(body)
     [row] = refused(db)
     assert (row.status_code, intake.open_body(row)) == (413, body)

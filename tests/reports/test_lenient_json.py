@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.plugin.errors import TooLarge
+from app.core.errors import InputTooLarge
 from app.reports.decoding import (
     MOST_LEVELS,
     MOST_VALUES,
@@ -42,13 +42,13 @@ def test_extent_is_that_of_the_values(value, indent):
 @pytest.mark.parametrize("value", [b"1", b'"a"', b"[]", b"{}"])
 def test_most_values_are_allowed_and_one_more_is_not(value):
     check_extent(b"[" + b",".join([value] * (MOST_VALUES - 1)) + b"]")
-    with pytest.raises(TooLarge, match="values"):
+    with pytest.raises(InputTooLarge, match="values"):
         check_extent(b"[" + b",".join([value] * MOST_VALUES) + b"]")
 
 
 def test_most_levels_are_allowed_and_one_more_is_not():
     check_extent(b"[" * MOST_LEVELS + b"]" * MOST_LEVELS)
-    with pytest.raises(TooLarge, match="levels"):
+    with pytest.raises(InputTooLarge, match="levels"):
         check_extent(b"[" * (MOST_LEVELS + 1) + b"]" * (MOST_LEVELS + 1))
 
 

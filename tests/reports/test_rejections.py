@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlalchemy import select
 
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.reports import intake
 from app.reports.intake import RejectedReport
 from app.reports.reading import compress_body
@@ -18,7 +18,7 @@ def keep(db, clock):
     def keep(body: bytes, **changes) -> None:
         usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
         given = {"sent": body} | usual | changes
-        kept, error = compress_body(body, given["content_type"]), AppError(given["reason"], given["status_code"])
+        kept, error = compress_body(body, given["content_type"]), Refused(given["reason"], status=given["status_code"])
         intake.keep_rejected(kept, error, sent=given["sent"], ip_address=given["ip_address"], now=clock())
 
     return keep

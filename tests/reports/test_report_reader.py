@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from factories import report_body
 
-from app.plugin.errors import TooLarge
+from app.core.errors import InputTooLarge
 from app.reports import reading
 from app.reports.reading import LARGE_BYTES, Posted, ReaderProcess, Unusable, read_posted
 from app.reports.report import NotStored
@@ -88,7 +88,7 @@ def test_process_that_ended_for_want_of_work_is_replaced(reader):
 def test_process_that_was_killed_is_replaced_for_the_next_body(reader):
     reader.read(posted(LARGE))
     os.kill(reader._process.pid, signal.SIGKILL)
-    with pytest.raises(TooLarge):
+    with pytest.raises(InputTooLarge):
         reader.read(posted(LARGE))
     assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
 

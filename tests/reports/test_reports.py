@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.plugin.errors import TooLarge
+from app.core.errors import InputTooLarge
 from app.reports.decoding import MOST_LEVELS, MOST_VALUES
 from app.reports.fields import InvalidReport
 from app.reports.report import Figure, NotStored, Report, parse_report
@@ -416,22 +416,22 @@ def test_entries_are_kept_up_to_the_deepest_level():
 
 @pytest.mark.parametrize("levels", [MOST_LEVELS + 1, 500, 100_000])
 def test_report_nested_too_deep_is_too_large(levels):
-    with pytest.raises(TooLarge, match="64 levels"):
+    with pytest.raises(InputTooLarge, match="64 levels"):
         parse(nested(levels))
 
 
 @pytest.mark.parametrize("value", [b"1", b'"a,[]{}"', b"[]", b"{ }"])
 def test_report_of_very_many_values_is_too_large(value):
     body = b'{"x": [' + b",".join([value] * MOST_VALUES) + b"]}"
-    with pytest.raises(TooLarge, match="500000 values"):
+    with pytest.raises(InputTooLarge, match="500000 values"):
         parse(body)
 
 
 @pytest.mark.parametrize("mark", ["\n", "\r\n", "\u2028"])
 def test_text_of_very_many_lines_is_too_large(mark):
-    with pytest.raises(TooLarge):
+    with pytest.raises(InputTooLarge):
         parse(document({"Messages": f"x{mark}" * (MOST_VALUES + 1)}, LogLines=None))
-    with pytest.raises(TooLarge):
+    with pytest.raises(InputTooLarge):
         parse("Duplicati Backup report for x\nmachine-id: m\n" + "a: 1\n" * (MOST_VALUES + 1))
 
 
@@ -528,7 +528,7 @@ def test_hostile_report_takes_no_long_time(body):
 def is_read_or_refused(body: bytes | str) -> None:
     try:
         report = parse(body, keeps_other_operations=True)
-    except (InvalidReport, TooLarge) as refused:
+    except (InvalidReport, InputTooLarge) as refused:
         orjson.dumps([refused.message, refused.extra])
         return
     if isinstance(report, NotStored):

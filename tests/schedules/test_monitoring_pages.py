@@ -138,9 +138,39 @@ def test_rules_for_all_jobs_are_saved_one_by_one(send, jobs, db):
     assert settings_store.get("overdue_tolerance") == "6h"
     assert settings_store.get("notification_frequency") == "onetime"
     assert settings_store.get("cron_tasks")["overdue-backup-check"]["cronExpression"].split()[0] == "*/20"
-    send("/rules", tolerance="7h")
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"tolerance": "bogus"}, "Select a grace period from the list."),
+        ({"frequency": "bogus"}, "Select a repeat interval from the list."),
+        ({"tolerance": "6h", "interval": "bogus"}, "Select an interval from the list."),
+    ],
+)
+def test_unknown_rule_is_refused_and_nothing_is_saved(send, jobs, db, values, sentence):
+    answer = send("/rules", **values)
     db.session.rollback()
-    assert settings_store.get("overdue_tolerance") == "6h"
+    assert answer.status_code == 400
+    assert sentence in answer.text
+    assert settings_store.get("overdue_tolerance") == settings_store.DEFAULTS["overdue_tolerance"]
+
+
+def test_page_and_api_refuse_an_interval_with_one_code(send, admin, jobs):
+    page = send(**row_of(job_of("Photos"), count="rubbish", unit=""))
+    body = {"backupSettings": {"id-of-nas:Photos": {"expectedInterval": "rubbish"}}}
+    answer = admin.send("POST", "/api/configuration/backup-settings", json=body)
+    assert (answer.status_code, answer.get_json()["errorCode"]) == (400, "INTERVAL_INVALID")
+    assert "The interval 'rubbish' must contain numbers" in answer.get_json()["error"]
+    assert page.status_code == 400
+    assert "Invalid interval. Enter one such as 1D2h30m" in page.text
+    assert job_of("Photos").expected_interval == "1D"
+
+
+def test_unknown_grace_period_of_a_job_is_refused_in_its_row(send, jobs):
+    answer = send(**row_of(job_of("Photos"), tolerance="bogus"))
+    assert answer.status_code == 400
+    assert "Select a grace period from the list." in answer.text
 
 
 def test_the_file_holds_the_rows_as_they_are_shown(admin, post, jobs, clock):

@@ -8,9 +8,9 @@ from factories import BEGAN_AT, find_job, make_run
 from app.audit.log import SYSTEM
 from app.backups.models import Job
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.instants import MILLISECOND
 from app.notifications import settings as notifications_settings
-from app.plugin.errors import Conflict, NotFound
 from app.reports.report import NO_FIGURES
 from app.schedules import job_settings, overdue_check, planning
 from app.schedules.job_settings import JobChange
@@ -275,9 +275,9 @@ class TestLearning:
 
     def test_nothing_to_keep_is_said(self):
         self.runs(0)
-        with pytest.raises(Conflict):
+        with pytest.raises(Refused, check=lambda error: error.status == 409):
             job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
-        with pytest.raises(NotFound):
+        with pytest.raises(Refused, check=lambda error: error.status == 404):
             job_settings.learn_schedule("machine-1", "music", actor=SYSTEM, now=BEGAN_AT)
 
 

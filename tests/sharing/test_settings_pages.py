@@ -8,7 +8,7 @@ from factories import report_body, report_document
 from sqlalchemy import select
 
 from app.backups.models import Run
-from app.plugin import AppError
+from app.core.errors import Refused
 from app.reports import intake
 from app.reports.reading import compress_body
 from app.sharing import badges, metrics
@@ -92,7 +92,7 @@ class TestUploads:
         with app.app_context():
             kept, error = (
                 compress_body(report_body(), "application/json"),
-                AppError("Only reports of backups are taken"),
+                Refused("Only reports of backups are taken"),
             )
             intake.keep_rejected(kept, error, sent=report_body(), ip_address="192.0.2.7", now=clock())
         return 1

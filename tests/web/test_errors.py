@@ -9,6 +9,7 @@ from flask import Blueprint
 from marshmallow import Schema, fields
 from sqlalchemy.exc import OperationalError
 
+from app.core.errors import Refused
 from app.plugin import Access, AppError
 from app.plugin.errors import NotFound
 from app.web import errors as web_errors
@@ -44,6 +45,10 @@ def failing(app):
     @blueprint.get("/missing")
     def missing():
         raise NotFound("No such pot")
+
+    @blueprint.get("/refused")
+    def refused():
+        raise Refused("server_not_found", "server_id")
 
     @blueprint.get("/unexpected")
     def unexpected():
@@ -82,6 +87,17 @@ def test_error_has_sentence_extra_fields_and_time(client):
     }
 
 
+def test_refusal_has_the_sentence_the_code_and_the_name_of_the_field_in_the_api(client):
+    answer = client.get("/api/failing/refused")
+    assert answer.status_code == 404
+    assert answer.get_json() == {
+        "error": "Server not found",
+        "errorCode": "SERVER_NOT_FOUND",
+        "field": "serverId",
+        "timestamp": "2031-05-04T12:00:00.000Z",
+    }
+
+
 def test_child_of_the_root_brings_its_status(client):
     assert client.get("/api/failing/missing").status_code == 404
 
@@ -90,7 +106,7 @@ def test_unexpected_is_said_plainly_and_logged_with_its_trace(client, caplog):
     answer = client.get("/api/failing/unexpected")
     assert answer.status_code == 500
     assert "secret" not in answer.get_data(as_text=True)
-    assert answer.get_json().keys() == {"error", "timestamp"}
+    assert answer.get_json().keys() == {"error", "errorCode", "timestamp"}
     assert "RuntimeError: secret detail" in caplog.text
 
 
@@ -136,7 +152,8 @@ def test_body_that_is_no_json_object_is_400(client, body):
     ("method", "path", "code"),
     [
         ("GET", "teapot", "TEAPOT"),  # its own wins
-        ("GET", "database", "BROKEN"),
+        ("GET", "database", "DATABASE_NOT_READY"),
+        ("GET", "refused", "SERVER_NOT_FOUND"),
         ("POST", "schema", "BAD"),
         ("POST", "optional", "WORSE"),
         ("GET", "missing", None),
@@ -196,7 +213,7 @@ def test_redirect_never_leads_to_another_machine(client, path):
 
 
 def test_pages_draw_their_own_errors(app, client):
-    web_errors.show_page_errors_with(app, lambda sentence, status: (f"<p>{sentence}</p>", status))
+    web_errors.show_page_errors_with(app, lambda refusal: (f"<p>{refusal}</p>", refusal.status))
     answer = client.get("/missing-page")
     assert (answer.status_code, answer.get_data(as_text=True)) == (404, "<p>No such pot</p>")
     assert client.get("/api/failing/missing").is_json

@@ -12,9 +12,9 @@ from app.accounts.network_access import Zone
 from app.audit.log import Actor, AuditEntry
 from app.config import networks
 from app.core.db.transaction import writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import doctor
-from app.plugin import AppError
 
 INSIDE, OUTSIDE, PROXY = "192.0.2.7", "203.0.113.9", "10.0.0.1"
 
@@ -130,13 +130,13 @@ def test_saved_list_is_in_force_at_once(db, client, clock):
 
 
 def test_nobody_locks_himself_out(db, clock):
-    with pytest.raises(AppError, match="lock yourself out"):
+    with pytest.raises(Refused, match="lock yourself out"):
         save(clock, own_address=OUTSIDE)
     assert settings_store.get("admin_allowlist_enabled") is False
 
 
 def test_list_with_a_typing_error_is_refused(db, clock):
-    with pytest.raises(AppError, match=r"192\.0\.2\.0/240"):
+    with pytest.raises(Refused, match=r"192\.0\.2\.0/240"):
         save(clock, networks=["192.0.2.0/240"])
 
 

@@ -12,9 +12,9 @@ from app.audit.log import SYSTEM
 from app.backups import servers
 from app.core.db.engine import copy_database
 from app.core.db.extensions import db as database
+from app.core.errors import Refused
 from app.database import inspection
 from app.notifications import channels, mutes, watchdogs
-from app.plugin import AppError
 from app.schedules import overdue_check
 
 TABLES = (
@@ -71,7 +71,7 @@ def is_accepted(connection, table, column, value) -> bool:
         connection.execute(f'UPDATE "{table}" SET "{column}" = ?', (value,))
         inspection._check_values(connection)
         return connection.execute("PRAGMA foreign_key_check").fetchone() is None
-    except (AppError, sqlite3.Error):
+    except (Refused, sqlite3.Error):
         return False
     finally:
         connection.execute("ROLLBACK")

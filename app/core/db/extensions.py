@@ -16,7 +16,7 @@ from flask_wtf import CSRFProtect
 from sqlalchemy import Connection, Engine, MetaData, Table, event
 from sqlalchemy.orm import DeclarativeBase
 
-from app.plugin.errors import Forbidden
+from app.core.errors import Refused
 
 # Name of the engine with the one connection for writing.
 WRITER = "writer"
@@ -72,7 +72,7 @@ class SessionCsrf(CSRFProtect):
         if request.method not in ("GET", "HEAD", "OPTIONS", "TRACE"):
             own: Any = session  # ours, of app.accounts.sessions
             if not own.accepts_token(self.sent_token()):
-                raise Forbidden("Invalid CSRF token")
+                raise Refused("csrf_token_invalid")
             g.csrf_valid = True
 
 

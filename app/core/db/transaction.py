@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from app.core.db.cache import forget_state
 from app.core.db.extensions import db
-from app.plugin import AppError
+from app.core.errors import Refused
 
 # SQLite admits one writer. Waiting for our own lock is fair and immediate; SQLite's busy handler sleeps and polls.
 _write_lock = threading.RLock()
@@ -145,5 +145,5 @@ def holds(text: str, *columns: Any) -> ColumnElement[bool]:
     Raise AppError for an overlong text.
     """
     if len(text) > LONGEST_SEARCH:
-        raise AppError(f"search: at most {LONGEST_SEARCH} characters")
+        raise Refused("search_too_long", "search", most=LONGEST_SEARCH)
     return or_(*(func.lower(column).contains(text.lower(), autoescape=True) for column in columns))

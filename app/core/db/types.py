@@ -13,8 +13,8 @@ from sqlalchemy import BigInteger, Column, Dialect, Integer, LargeBinary, Row, S
 from sqlalchemy.exc import DontWrapMixin
 from sqlalchemy.types import TypeDecorator
 
+from app.core.errors import Refused
 from app.core.instants import from_milliseconds, to_milliseconds
-from app.plugin import AppError
 
 # Maximum length of a user agent.
 USER_AGENT_LENGTH = 512
@@ -26,11 +26,11 @@ AnySelect = Select[*tuple[Any, ...]]
 RowId = BigInteger().with_variant(Integer(), "sqlite")
 
 
-class TextTooLong(AppError, DontWrapMixin):
+class TextTooLong(Refused, DontWrapMixin):
     """A text is longer than its column; the message names the column."""
 
     def __init__(self, field: str, length: int) -> None:
-        super().__init__(f"{field}: must not be longer than {length} characters")
+        super().__init__("text_too_long", field, name=field, most=length)
 
 
 class Bounded(TypeDecorator[str]):

@@ -11,12 +11,12 @@ from urllib.parse import urlsplit
 
 from marshmallow import RAISE, Schema, ValidationError, fields, validate
 
+from app.core.errors import Refused
 from app.core.instants import MONTHLY, WEEKLY, read_time
 from app.core.languages import LANGUAGES
 from app.database.monitor_pings import SERVICES
 from app.database.schedule import BackupSchedule
 from app.legacy_import.stored_forms import is_crontab
-from app.plugin import AppError
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 from app.sharing.badge import LONGEST_LABEL
 
@@ -341,7 +341,7 @@ def check(name: str, value: object) -> None:
     try:
         DECLARED[name].deserialize(value)
     except ValidationError as error:
-        raise AppError(f"The setting {name} has an impossible value: {first_sentence(error)}", field=name) from error
+        raise Refused("setting_impossible", name, name=name, reason=first_sentence(error)) from error
 
 
 def first_sentence(error: ValidationError) -> str:
