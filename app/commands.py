@@ -242,7 +242,7 @@ def _list() -> None:
 
 
 def _find(file: str) -> Path:
-    """Return the file: a path, else the name of one of our backups. Raise NotFound."""
+    """Return the file: a path, else the name of one of our backups. Raise Refused (404)."""
     path = Path(file)
     return path if path.is_file() else local_backups.path_of(file)
 

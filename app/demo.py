@@ -16,7 +16,11 @@ from app.backups.run_logs import pack_log
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
 from app.schedules import planning
+
+DEMO_DATA = declare(Setting("demo_data", bool, default=False))
+
 
 _MARK = "Duplicati.Library.Main"
 _FOLDERS = ("/srv/share", "/home/anna", "/var/lib", "/mnt/pool/media", "/etc", "/opt/app/data")

@@ -10,7 +10,7 @@ from weakref import WeakSet
 from flask import Flask, Response
 from sqlalchemy.exc import SQLAlchemyError
 
-from app import __version__
+from app import __version__, demo  # noqa: F401 (demo declares a setting)
 from app.accounts import sessions, sign_in_pages, users  # noqa: F401 (sign_in_pages has views)
 from app.accounts.models import Visitor
 from app.accounts.network_access import Zone
@@ -36,9 +36,10 @@ from app.navigation import palette  # noqa: F401
 from app.notifications import channels
 from app.openapi import pages as openapi_pages
 from app.plugin import Access
-from app.plugin.api import VISIBLE_SERVERS
+from app.plugin.api import HOST
 from app.plugin.http import use_proxies
 from app.registry import Registry, discover
+from app.runtime import Runtime, runtime_of
 from app.schedules.monitoring_pages import schedule_words
 from app.scheduling.background import prepare_for_forks, start_jobs_in_workers, stop_jobs
 from app.sharing import public_page
@@ -79,10 +80,9 @@ ZONES = {
 
 def install_api(app: Flask, registry: Registry) -> None:
     """Install access rules and error handlers, then register the API groups."""
-    trusted = app.extensions["duplistatus.settings"].trusted_proxies
+    trusted = runtime_of(app).config.trusted_proxies
     app.wsgi_app = TrustedProxies(app.wsgi_app, trusted)  # type: ignore[method-assign]
     app.json = OrjsonProvider(app)
-    app.extensions[VISIBLE_SERVERS] = visible_server_ids
     login_manager.anonymous_user = Visitor
     login_manager.user_loader(sessions.load_user)
     login_manager.request_loader(guards.load_api_key_user)
@@ -251,8 +251,7 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         SESSION_COOKIE_PATH=settings.base_path or "/",
     )
     use_proxies(settings.uses_proxies)
-    app.extensions["duplistatus.settings"] = settings
-    app.extensions["duplistatus.registry"] = registry
+    app.extensions[HOST] = Runtime(settings, registry, visible_server_ids)
     app.session_interface = ServerSessionInterface()
     db.init_app(app)
     migrate.init_app(app, db, directory=str(engine.MIGRATIONS), render_as_batch=True)

@@ -25,6 +25,9 @@ from flask import Flask
 from app.backups.models import ALL_WEEKDAYS, DEFAULT_INTERVAL
 from app.backups.recent_runs import MAX_RUNS, RecentRun, pack_runs
 from app.config import Settings
+from app.plugin.api import HOST
+from app.registry import Registry
+from app.runtime import Runtime
 from app.schedules import planning
 from app.schedules.overdue import TOLERANCES
 
@@ -183,7 +186,7 @@ def planning_app(zone: str) -> Flask:
     Schedule tracking needs no more.
     """
     app = Flask(__name__)
-    app.extensions["duplistatus.settings"] = Settings(timezone=zone)
+    app.extensions[HOST] = Runtime(Settings(timezone=zone), Registry({}, {}, {}), lambda: None)
     return app
 
 

@@ -29,7 +29,7 @@ from app.config import (  # noqa: E402
     Settings,
 )
 from app.demo import (  # noqa: E402
-    JobPlan,
+    JobSpec,
     fill_demo,
     household,
 )
@@ -162,7 +162,7 @@ def create_data(now: datetime) -> None:
     summary_settings.save_daily_summary(is_enabled=True, time="07:30", recipients="", actor=SYSTEM, now=now)
 
 
-def _steadier(job: JobPlan) -> JobPlan:
+def _steadier(job: JobSpec) -> JobSpec:
     return replace(job, problem_rate=job.problem_rate / 4)
 
 

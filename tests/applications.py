@@ -35,7 +35,8 @@ from app.factory import create_app
 from app.plugin.http import use_proxies
 from app.plugin.testing.applications import ADMIN_PASSWORD
 from app.registry import Registry
-from app.sharing.metrics_api import FIGURES
+from app.runtime import runtime_of
+from app.sharing.metrics import RequestFigures
 from app.web.routing import Address
 
 __all__ = ["ADMIN_PASSWORD", "Client", "SharedApplications", "close", "hashing_by", "new_application"]
@@ -113,16 +114,20 @@ class Kept:
     attributes: dict[str, Any]
     config: dict[str, Any]
     extensions: dict[str, Any]
+    runtime: dict[str, Any]
+    parts: dict[type, Any]
     files: dict[str, tuple[bytes, int]]
 
     def reset(self) -> None:
         """Forget what the last test did to the application, and restore its files; see `database.hold`."""
-        settings: Settings = self.extensions["duplistatus.settings"]
+        runtime = runtime_of(self.app)
+        settings: Settings = self.runtime["config"]
         vars(self.app).update(self.attributes)
         for present, first in ((self.app.config, self.config), (self.app.extensions, self.extensions)):
             present.clear()
             present.update(first)
-        self.app.extensions[FIGURES].__init__()
+        vars(runtime).update(self.runtime | {"_parts": dict(self.parts)})
+        runtime.part(RequestFigures).__init__()
         settings.data_dir.mkdir(mode=0o700, exist_ok=True)
         for log in settings.data_dir.glob("duplistatus.db-*"):  # SQLite would take it for the one of the new file
             log.unlink()
@@ -180,7 +185,9 @@ class SharedApplications:
             registry,
             dict(vars(app)),
             dict(app.config),
-            {name: value for name, value in app.extensions.items() if name != engine.SERVING_LOCK},
+            dict(app.extensions),
+            dict(vars(runtime_of(app))),
+            {kind: part for kind, part in runtime_of(app)._parts.items() if kind is not engine.ServingLock},
             {name: (path.read_bytes(), path.stat().st_mode & 0o777) for name, path in files.items()},
         )
 

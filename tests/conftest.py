@@ -141,10 +141,10 @@ def app(
 
     It is shared with other tests and reset in between: whoever adds routes to it overrides this by `own_app`.
     """
-    from app.runtime import EXTENSION
+    from app.runtime import runtime_of
 
     with shared_applications.lend(settings, registry) as app:
-        app.extensions[EXTENSION] = clock
+        runtime_of(app).clock = clock
         yield app
 
 
@@ -153,10 +153,10 @@ def own_app(settings: Settings, clock: Clock, registry: Registry, prepared: Prep
     """The same, but an application of the test's own, which it may change."""
     from applications import close, new_application
 
-    from app.runtime import EXTENSION
+    from app.runtime import runtime_of
 
     app = new_application(settings, registry, prepared)
-    app.extensions[EXTENSION] = clock
+    runtime_of(app).clock = clock
     yield app
     close(app)
 

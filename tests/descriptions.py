@@ -9,6 +9,7 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from app.openapi.document import build_document
+from app.runtime import runtime_of
 from app.web.routing import path_as_sent
 
 UNTOLD_METHODS = ("HEAD", "OPTIONS")
@@ -17,7 +18,7 @@ DOCUMENTS: dict[tuple[int, ...], dict[str, Any]] = {}
 
 def document_of(app: Flask) -> dict[str, Any]:
     """The document of an application; applications with the same groups share one."""
-    groups = app.extensions["duplistatus.registry"].api_groups
+    groups = runtime_of(app).registry.api_groups
     key = tuple(id(group) for group in groups.values())
     if key not in DOCUMENTS:
         DOCUMENTS.setdefault(key, build_document(app))  # threads that build it at once share the first

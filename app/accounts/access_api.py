@@ -6,7 +6,7 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
 from app.accounts import network_access
-from app.core.settings.declarations import MOST_NETWORKS
+from app.accounts.network_access import MOST_NETWORKS
 from app.plugin import Access, ApiGroup, described
 from app.web.request import actor, client_address, json_body
 from app.web.responses import Out

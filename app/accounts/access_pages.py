@@ -13,10 +13,9 @@ from wtforms.fields.choices import SelectChoice
 from app import runtime
 from app.accounts import api_keys, network_access
 from app.accounts.api_keys import LONGEST_NAME, NewKey
-from app.accounts.network_access import ListState, Zone
+from app.accounts.network_access import MOST_NETWORKS, ListState, Zone
 from app.audit.log import Actor
 from app.core.errors import Refused
-from app.core.settings.declarations import MOST_NETWORKS
 from app.plugin import Access, guarded
 from app.runtime import settings
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation

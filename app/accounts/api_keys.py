@@ -18,6 +18,13 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
+from app.plugin.marking import N_
+
+REQUIRES_API_KEYS = declare(
+    Setting("requires_api_keys", bool, default=False, wire="required", label=N_("Require API keys"))
+)
+
 
 SCOPES = ("upload", "read", "admin")
 LONGEST_NAME = 100
@@ -52,7 +59,7 @@ class NewKey:
 def create_key(
     name: str, scope: str, *, now: datetime, expires_at: datetime | None = None, actor: Actor = SYSTEM
 ) -> NewKey:
-    """Create a key. Raise AppError for a blank or overlong name or an unknown scope."""
+    """Create a key. Raise Refused for a blank or overlong name or an unknown scope."""
     if not name.strip():
         raise Refused("key_name_missing", "name")
     if len(name.strip()) > LONGEST_NAME:
@@ -82,7 +89,7 @@ def list_keys() -> list[ApiKey]:
 
 
 def find_key(key_id: int) -> ApiKey:
-    """Return a key by its id. Raise NotFound."""
+    """Return a key by its id. Raise Refused (404)."""
     key = db.session.get(ApiKey, key_id)
     if key is None:
         raise Refused("key_not_found")
@@ -90,7 +97,7 @@ def find_key(key_id: int) -> ApiKey:
 
 
 def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = SYSTEM) -> ApiKey:
-    """Enable or disable a key. Raise NotFound, and AppError to enable an expired key."""
+    """Enable or disable a key. Raise Refused (404), and Refused to enable an expired key."""
     with writing():
         key = find_key(key_id)
         if is_enabled and key.is_expired(now):
@@ -101,7 +108,7 @@ def set_enabled(key_id: int, is_enabled: bool, *, now: datetime, actor: Actor = 
 
 
 def delete_key(key_id: int, *, now: datetime, actor: Actor = SYSTEM) -> None:
-    """Delete a key. Raise NotFound."""
+    """Delete a key. Raise Refused (404)."""
     with writing() as session:
         key = find_key(key_id)
         _audit("api_key_deleted", key, now, actor)
@@ -111,7 +118,7 @@ def delete_key(key_id: int, *, now: datetime, actor: Actor = SYSTEM) -> None:
 def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
     """Return when a key with this last valid day expires.
 
-    It is the next midnight of the zone, in UTC. Raise AppError for a day in the past and for the last day of the
+    It is the next midnight of the zone, in UTC. Raise Refused for a day in the past and for the last day of the
     calendar.
     """
     if last_day == date.max:

@@ -11,16 +11,39 @@ from datetime import datetime, timedelta
 from enum import Enum
 from functools import lru_cache
 
-from flask import current_app
+from marshmallow import ValidationError, fields, validate
 
+from app import runtime
 from app.audit.log import Actor, record_entry
 from app.core.db.cache import cache
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, check_instant, declare
 from app.legacy_import.stored_forms import read_time
 from app.runtime import settings
+
+MOST_NETWORKS = 500
+
+
+def check_network(text: str) -> None:
+    """Reject anything but an address or a network. Raise ValidationError."""
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError as error:
+        raise ValidationError("expected an address or a network such as 192.0.2.0/24") from error
+
+
+NETWORKS = fields.List(fields.String(validate=check_network), validate=validate.Length(max=MOST_NETWORKS))
+ADMIN_ALLOWLIST_ENABLED = declare(Setting("admin_allowlist_enabled", bool, default=False))
+ADMIN_ALLOWLIST = declare(Setting("admin_allowlist", list, default=[], shape=NETWORKS))
+EXTERNAL_ALLOWLIST_ENABLED = declare(Setting("external_allowlist_enabled", bool, default=False))
+EXTERNAL_ALLOWLIST = declare(Setting("external_allowlist", list, default=[], shape=NETWORKS))
+PROXY_SEEN_AT = declare(
+    Setting("untrusted_proxy_seen_at", str, default=None, shape=fields.String(validate=check_instant))
+)
+
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -115,7 +138,6 @@ def is_untrusted_proxy(environ: Mapping[str, object], trusted: Sequence[Network]
 
 log = logging.getLogger(__name__)
 
-LAST_KNOWN = "duplistatus.network_lists"
 PROXY_NOT_TRUSTED = (
     "Your own address is unknown because you connect through an untrusted proxy. No allow list would accept requests"
     " through it. Set IP_TRUSTED_PROXIES to the address from which the proxy connects, for example 127.0.0.1"
@@ -156,6 +178,14 @@ class AllowLists:
         return is_loopback(address) or any(is_within(parsed, networks or ()) for networks in in_force)
 
 
+@dataclass
+class Known:
+    """The last known lists, and when an untrusted proxy was last recorded."""
+
+    lists: AllowLists | None = None
+    proxy_noted_at: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class ListState:
     """An allow list as shown to users; `fixed` fields are set by the environment."""
@@ -175,11 +205,11 @@ def allow_lists() -> AllowLists:
     try:
         found = cache().get("network_lists", _read_lists)
     except DATABASE_ERRORS:
-        last_known: AllowLists | None = current_app.extensions.get(LAST_KNOWN)
+        last_known = runtime.part(Known).lists
         if last_known is None:
             raise
         return last_known
-    current_app.extensions[LAST_KNOWN] = found
+    runtime.part(Known).lists = found
     return found
 
 
@@ -188,7 +218,7 @@ def known_lists() -> AllowLists:
 
     A probe is answered even if the database does not respond.
     """
-    return current_app.extensions.get(LAST_KNOWN) or allow_lists()
+    return runtime.part(Known).lists or allow_lists()
 
 
 def describe_lists() -> list[ListState]:
@@ -218,7 +248,7 @@ def save_list(
 ) -> None:
     """Store an allow list; it applies immediately.
 
-    Raise AppError for an invalid network, and if enabling the list of the administration would exclude the address of
+    Raise Refused for an invalid network, and if enabling the list of the administration would exclude the address of
     the client; for both lists if this address is unknown, as with a proxy that is not trusted.
     """
     parsed = tuple(_parse_network(text) for text in networks)
@@ -239,7 +269,7 @@ def save_list(
             target_id=f"{zone.value}_allowlist",
             details={"enabled": is_enabled, "networks": [str(network) for network in parsed]},
         )
-    current_app.extensions.pop(LAST_KNOWN, None)
+    runtime.part(Known).lists = None
 
 
 def change_list(
@@ -305,7 +335,6 @@ def _parse_network(text: str) -> Network:
 # Where no list or rate limit knows the client, all clients of such a proxy count as one with an unknown address.
 
 SEEN_AT = "untrusted_proxy_seen_at"
-NOTED_AT = "duplistatus.untrusted_proxy_noted_at"
 # Written at most once a day; entries older than two days are taken as fixed.
 NOTED_EACH, REMEMBERED = timedelta(days=1), timedelta(days=2)
 WARNING = (
@@ -316,10 +345,10 @@ WARNING = (
 
 def note_untrusted(now: datetime) -> None:
     """Record such a request. Never fails: the record must not affect the request."""
-    noted_at: datetime | None = current_app.extensions.get(NOTED_AT)
-    if noted_at is not None and now - noted_at < NOTED_EACH:
+    known = runtime.part(Known)
+    if known.proxy_noted_at is not None and now - known.proxy_noted_at < NOTED_EACH:
         return
-    current_app.extensions[NOTED_AT] = now
+    known.proxy_noted_at = now
     log.warning(WARNING)
     try:
         seen_at = read_time(settings_store.get(SEEN_AT))

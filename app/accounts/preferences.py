@@ -130,7 +130,7 @@ def of(user: Any) -> Preferences:
 def save(user_id: str, chosen: Mapping[str, Any], *, now: datetime) -> None:
     """Store the known preferences of `chosen` that have valid values.
 
-    Others stay unchanged. Values may be the text of a form. `language` is stored in the account. Raise NotFound if
+    Others stay unchanged. Values may be the text of a form. `language` is stored in the account. Raise Refused (404) if
     the account is gone.
     """
     known = _known(chosen)

@@ -11,6 +11,7 @@ from typing import Any, cast
 from flask import Flask, Request, Response
 from flask import session as flask_session
 from flask.sessions import SessionInterface, SessionMixin
+from marshmallow import fields, validate
 from sqlalchemy import CursorResult, delete, select, update
 
 from app import runtime
@@ -19,7 +20,19 @@ from app.core.db.cache import cache
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
 from app.runtime import settings
+
+# Of the signatures of anonymous sessions.
+ANONYMOUS_KEY = declare(
+    Setting(
+        "anonymous_session_key",
+        str,
+        default="",
+        shape=fields.String(validate=validate.Regexp(r"(?:[0-9a-f]{64})?\Z")),
+    )
+)
+
 
 LIFETIME = timedelta(hours=24)
 TOKEN_LIFETIME = timedelta(minutes=30)

@@ -77,7 +77,7 @@ def check_password(
     """Check a password that was sent from an address, and count a wrong one.
 
     Every wrong password counts for the lock; the account shows only those of sign-ins, as the compatibility rules
-    say. Raise `wrong` for a wrong one, another PasswordRefused while locked, and TooManyRequests.
+    say. Raise `wrong` for a wrong one, another PasswordRefused while locked, and Refused (429).
     """
     guess = _count_try(name, address, now, is_sign_in=is_sign_in)
     if guess.is_checked and passwords.is_right(password, stored_hash):
@@ -97,7 +97,7 @@ def check_password(
 def limit_network(address: str | None, now: datetime) -> None:
     """Count a failure of a network, which a right password takes back.
 
-    Raise TooManyRequests.
+    Raise Refused (429).
     """
     _limit("network", _network_of(address), now)
 
@@ -127,7 +127,7 @@ def _count_try(name: str, address: str | None, now: datetime, *, is_sign_in: boo
     An expired lock starts again. So a hundred attempts at once are not a hundred guesses: five are checked, and the
     rest find the name locked.
 
-    Raise TooManyRequests if the network has tried too often, or if too many networks have tried the name and this one
+    Raise Refused (429) if the network has tried too often, or if too many networks have tried the name and this one
     has never signed in with it.
     """
     network = _network_of(address)
@@ -235,7 +235,7 @@ class SignedIn:
 def sign_in_user(username: str, password: str, *, actor: Actor, now: datetime) -> SignedIn:
     """Check a name and a password and record the sign-in.
 
-    The caller creates the session. Raise AppError with the `errorCode` of the API: missing credentials (400), wrong
+    The caller creates the session. Raise Refused with the `errorCode` of the API: missing credentials (400), wrong
     ones (401), locked (403), too many attempts (429), database unavailable (503). Every result is recorded except too
     many attempts, which are logged.
     """

@@ -116,7 +116,7 @@ class ChangedAccountForm(AccountForm):
     """An existing account."""
 
     def attempt(self, user_id: str, actor: Actor, now: datetime) -> bool:
-        """Change the account; False if the form has errors. Raise NotFound."""
+        """Change the account; False if the form has errors. Raise Refused (404)."""
         if not self.check_name():
             return False
         change = AccountChange(

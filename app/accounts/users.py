@@ -122,7 +122,7 @@ def _compare_with_current(user: User, current: str | None, new: str, actor: Acto
 def recover_account(username: str, password: str, *, now: datetime) -> None:
     """Set the password of an account from the shell, unlock it, and end its sessions.
 
-    Raise AppError for a password that does not fit and NotFound for an unknown name. Uses the standard policy and
+    Raise Refused for a password that does not fit and Refused (404) for an unknown name. Uses the standard policy and
     ignores PWD_MIN_LEN and PWD_ENFORCE, since it is the last way to recover an account.
     """
     details = {"targetUser": username, "method": "cli"}
@@ -144,7 +144,7 @@ def recover_account(username: str, password: str, *, now: datetime) -> None:
 
 
 def unlock_by_name(username: str, *, now: datetime) -> None:
-    """Unlock an account from the shell. Raise NotFound."""
+    """Unlock an account from the shell. Raise Refused (404)."""
     with writing():
         user = find_by_name(username)
         if user is None:
@@ -217,7 +217,7 @@ def list_accounts(*, search: str = "", offset: int = 0, limit: int = 50) -> Acco
 def create_account(new: NewAccount, *, actor: Actor, now: datetime) -> Account:
     """Create an account.
 
-    Raise AppError for an invalid name or password, Conflict for a name in use.
+    Raise Refused for an invalid name or password, Refused (409) for a name in use.
     """
     username = normalise_name(new.username)
     if not SHORTEST_NAME <= len(new.username) <= LONGEST_NAME:  # wire: as sent, with its blanks
@@ -256,7 +256,7 @@ def change_account(
     """Change an account.
 
     A reset sets a temporary password and ends its sessions except `kept_session` (a hash). Raise NotFound, Conflict
-    for a name in use, and AppError if no administrator would be left.
+    for a name in use, and Refused if no administrator would be left.
     """
     _existing(db.session(), user_id)
     temporary = passwords.make_temporary(passwords.policy()) if change.resets_password else None
@@ -284,7 +284,7 @@ def change_account(
 
 
 def find_account(user_id: str) -> Account:
-    """Return one account with its servers. Raise NotFound."""
+    """Return one account with its servers. Raise Refused (404)."""
     user = _existing(db.session(), user_id)
     return Account(user, _server_ids_of([user.id]).get(user.id, ()))
 
@@ -292,7 +292,7 @@ def find_account(user_id: str) -> Account:
 def unlock_account(user_id: str, *, actor: Actor, now: datetime) -> None:
     """Unlock an account that was locked after too many wrong passwords.
 
-    Raise NotFound.
+    Raise Refused (404).
     """
     with writing() as session:
         user = _existing(session, user_id, for_update=True)
@@ -304,7 +304,7 @@ def unlock_account(user_id: str, *, actor: Actor, now: datetime) -> None:
 def delete_account(user_id: str, *, actor: Actor, now: datetime) -> None:
     """Delete an account with its sessions.
 
-    Raise NotFound, and AppError for the actor's own account and the last administrator.
+    Raise Refused (404), and Refused for the actor's own account and the last administrator.
     """
     with writing() as session:
         user = _existing(session, user_id, for_update=True)

@@ -45,7 +45,7 @@ def rotated_files() -> list[Path]:
 
 
 def check_name(name: str) -> None:
-    """Raise AppError unless this is the name of a log file.
+    """Raise Refused unless this is the name of a log file.
 
     The name is from a request and becomes a path.
     """
@@ -56,7 +56,7 @@ def check_name(name: str) -> None:
 def read_end(name: str, line_limit: int | None) -> LogExcerpt | None:
     """Return the last lines of a file, all without a limit; None if it does not exist.
 
-    Raise AppError. Lines are separated by newlines, so a final newline produces an empty last line.
+    Raise Refused. Lines are separated by newlines, so a final newline produces an empty last line.
     """
     path = _path(name)
     text = _read(path)
@@ -90,7 +90,7 @@ class LogView:
 def view(name: str, line_limit: int, levels: Collection[str], wanted: str) -> LogView | None:
     """Return the last lines that `search` would find, with their levels.
 
-    None if the file does not exist. Blank lines do not count. Raise AppError for an invalid name.
+    None if the file does not exist. Blank lines do not count. Raise Refused for an invalid name.
     """
     excerpt = read_end(name, None)
     if excerpt is None:
@@ -104,7 +104,7 @@ def view(name: str, line_limit: int, levels: Collection[str], wanted: str) -> Lo
 def state_of(name: str) -> str:
     """Return a text that changes whenever a file does; empty if it does not exist.
 
-    Raise AppError.
+    Raise Refused.
     """
     try:
         status = _path(name).stat()
@@ -117,7 +117,7 @@ def search(name: str, levels: Collection[str], wanted: str) -> str:
     """Return the matching lines of a file.
 
     They have one of the levels, or none, and contain a text, ignoring case. Without a valid level, all levels match.
-    Raise AppError, with status 500 for a missing file.
+    Raise Refused, with status 500 for a missing file.
     """
     text = _read(_path(name)) if _may_exist(name) else None
     if text is None:  # wire: an unused number is treated as a missing file
@@ -141,7 +141,7 @@ def _level(line: str) -> str | None:
 def _may_exist(name: str) -> bool:
     """Whether a log file may have this number in its name.
 
-    Raise AppError for any other name.
+    Raise Refused for any other name.
     """
     match = _NAME.fullmatch(name)
     if match is None:

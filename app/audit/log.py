@@ -157,7 +157,7 @@ def list_entries(wanted: AuditFilter, *, limit: int, offset: int = 0) -> list[Au
 def find_entry(entry_id: int, own_user_id: str | None) -> AuditEntry:
     """Return one entry.
 
-    Raise NotFound, also for one that a limited account may not see.
+    Raise Refused (404), also for one that a limited account may not see.
     """
     entry = db.session.get(AuditEntry, entry_id)
     if entry is None or own_user_id not in (None, entry.user_id):

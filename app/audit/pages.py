@@ -19,8 +19,8 @@ from app.audit.filters import FilterQuery, limited_to
 from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
 from app.core.db.transaction import LONGEST_SEARCH
 from app.core.errors import Refused
-from app.core.settings.declarations import AUDIT_DAYS
 from app.database import retention
+from app.database.retention import AUDIT_DAYS
 from app.plugin import Access, guarded
 from app.web.formats import count_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation

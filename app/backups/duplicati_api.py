@@ -9,8 +9,7 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
 from app.backups import duplicati_versions
-from app.backups.duplicati_versions import PLACEHOLDER, VersionCheck
-from app.core.settings.declarations import VERSION_HOURS
+from app.backups.duplicati_versions import PLACEHOLDER, VERSION_HOURS, VersionCheck
 from app.plugin import Access, ApiGroup, described, validate_http_url
 from app.web.request import actor, json_body
 from app.web.responses import IsoInstant, Out

@@ -12,14 +12,40 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import requests
+from marshmallow import fields, validate
 
 from app import __version__
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Exact, Flag, Setting, Whole, check_instant, declare
 from app.plugin import ForbiddenAddress
 from app.plugin.http import describe_failure, guarded_session
+
+VERSION_HOURS = (6, 12, 24)
+
+
+class VersionCheckValue(Exact):
+    """How newer versions of Duplicati are looked up."""
+
+    is_enabled = Flag()
+    every_hours = Whole(validate=validate.OneOf(VERSION_HOURS))
+    url = fields.String()
+
+
+class NewestVersionsValue(Exact):
+    """The newest versions of Duplicati."""
+
+    versions = fields.Dict(keys=fields.String(), values=fields.String())
+    checked_at = fields.String(validate=check_instant)
+    error = fields.String()
+
+
+# Off at first, since it asks the internet.
+VERSION_CHECK = declare(Setting("version_check", dict, default={}, shape=fields.Nested(VersionCheckValue)))
+NEWEST_VERSIONS = declare(Setting("newest_duplicati", dict, default={}, shape=fields.Nested(NewestVersionsValue)))
+
 
 # Versions, as reports and release lists have them, compared within their channel
 
@@ -163,7 +189,7 @@ def check_if_due(now: datetime) -> VersionCheck | None:
 
 
 def check_now(now: datetime) -> VersionCheck:
-    """Check for newer versions. Raise AppError if disabled.
+    """Check for newer versions. Raise Refused if disabled.
 
     Channels that do not answer keep their last result.
     """

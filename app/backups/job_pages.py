@@ -136,7 +136,7 @@ def _show_schedule(server_id: str, **values: object) -> str:
 
 
 def read_size(text: str, unit: str) -> int | None:
-    """Return a number and a unit in bytes, None if blank. Raise AppError."""
+    """Return a number and a unit in bytes, None if blank. Raise Refused."""
     written = text.strip().replace(",", ".")
     if not written:
         return None

@@ -32,7 +32,7 @@ def merge_servers(old_ids: Sequence[str], target_id: str, *, actor: Actor, now: 
 
     Ids that do not exist are skipped. Jobs of the same name are joined and have the target's settings; of two runs that
     began at the same moment one is kept. Users with access to an old server get access to the target. Returns the
-    number of jobs whose runs had several Duplicati ids, now unified. Raises NotFound for the target.
+    number of jobs whose runs had several Duplicati ids, now unified. Raises Refused (404) for the target.
     """
     with writing() as session:
         target = session.get(Server, target_id, populate_existing=True)

@@ -319,7 +319,7 @@ def overview(now: datetime, visible_server_ids: frozenset[str] | None) -> Overvi
 
 
 def find_server(server_id: str, now: datetime, visible_server_ids: frozenset[str] | None) -> ServerStatus:
-    """Return one server with its jobs. Raise NotFound."""
+    """Return one server with its jobs. Raise Refused (404)."""
     for server in overview(now, visible_server_ids).servers:
         if server.id == server_id:
             return server
@@ -350,7 +350,7 @@ def list_runs(
 def find_run(run_id: str, server_id: str | None = None) -> RunDetail:
     """Return one run with its log.
 
-    Raise NotFound, also if it belongs to another server than the one given.
+    Raise Refused (404), also if it belongs to another server than the one given.
     """
     try:
         uuid.UUID(run_id)

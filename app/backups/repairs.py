@@ -23,6 +23,7 @@ from app.core.db.transaction import writing
 from app.core.db.types import AnyRow
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare, whole
 from app.reports import ingest
 from app.reports.fields import SYNC
 from app.reports.ingest import Clocks, known_run, missing_figures, record_clock_ahead
@@ -30,6 +31,11 @@ from app.reports.outcomes import UNSAVED, Outcome, find_broken_off, find_outcome
 from app.reports.report import Figure
 from app.reports.versions import KnownRun, add_offset, find_version_log, machine_offset, read_versions, seen_offsets
 from app.schedules import planning
+
+VERSION_LISTS = declare(Setting("version_lists_total", int, default=None, shape=whole(0)))
+# The newest row whose log is packed densely.
+LOGS_REPACKED = declare(Setting("logs_repacked_to", int, default=0, shape=whole(0)))
+
 
 log = logging.getLogger(__name__)
 

@@ -67,7 +67,7 @@ def delete_everything(*, actor: Actor, now: datetime) -> tuple[int, int]:
 def delete_runs_of_job(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> tuple[int, str]:
     """Delete all runs of a job; return how many, and the display name of its server.
 
-    The settings of the job are kept. Raises NotFound if there are none.
+    The settings of the job are kept. Raises Refused (404) if there are none.
     """
     wanted = select(Job).where(Job.server_id == server_id, Job.name == job_name, Job.run_count > 0)
     job = db.session.scalars(wanted.execution_options(populate_existing=True)).one_or_none()

@@ -146,7 +146,7 @@ def day_states(
     job_name: str | None = None,
     visible_server_ids: frozenset[str] | None,
 ) -> dict[date, DayState]:
-    """Return the days with runs from `start_on` to `end_on`, both included."""
+    """Return the days with runs from `start_on` to `end_on`, both included, oldest first."""
     failed, warned = severity_of(ERROR), severity_of(WARNING)
     statement = select(
         JobDay.day,
@@ -164,7 +164,7 @@ def day_states(
     if visible_server_ids is not None:
         statement = statement.where(Job.server_id.in_(visible_server_ids))
     found = {}
-    for number, *counts in db.session.execute(statement.group_by(JobDay.day)):
+    for number, *counts in db.session.execute(statement.group_by(JobDay.day).order_by(JobDay.day)):
         day = EPOCH_DAY + timedelta(days=number)
         found[day] = DayState(day, *(int(count) for count in counts))
     return found

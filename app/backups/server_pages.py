@@ -161,7 +161,7 @@ def read_query(arguments: Mapping[str, str], preferences: Preferences, today: da
 
 
 def build_page(server_id: str, query: DetailQuery, now: datetime, visible: frozenset[str] | None) -> ServerPage:
-    """Build the page of a server. Raise NotFound for an unknown server or job."""
+    """Build the page of a server. Raise Refused (404) for an unknown server or job."""
     server = overview.find_server(server_id, now, visible)
     jobs = tuple(job for job in server.jobs if query.job in ("", job.name))
     if query.job and not jobs:
@@ -194,7 +194,7 @@ def build_page(server_id: str, query: DetailQuery, now: datetime, visible: froze
 
 
 def find_job(server_id: str, name: str, now: datetime, visible: frozenset[str] | None) -> dict[str, Any]:
-    """Return the template variables for the card of one job. Raise NotFound."""
+    """Return the template variables for the card of one job. Raise Refused (404)."""
     server = overview.find_server(server_id, now, visible)
     job = next((job for job in server.jobs if job.name == name), None)
     if job is None:

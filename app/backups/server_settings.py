@@ -89,7 +89,7 @@ class ServerForm(SettingsForm):
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> str | None:
         """Store all fields or none; return a message, None if the form has errors.
 
-        Raise NotFound.
+        Raise Refused (404).
         """
         change = ServerChange(self.url.data or "", self.alias.data or "", self.note.data or "")
         try:
@@ -124,7 +124,7 @@ class PasswordForm(SettingsForm):
     is_empty = BooleanField(lazy_gettext("This Duplicati 2.0 has no password"))
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
-        """Store the password; False if the form has errors. Raise NotFound."""
+        """Store the password; False if the form has errors. Raise Refused (404)."""
         if self.is_empty.data and not (self.password.data or self.again.data):
             servers.change_password(server_id, "", is_empty=True, actor=actor, now=now)
             return True
@@ -150,7 +150,7 @@ class HeadersForm(SettingsForm):
     )
 
     def attempt(self, server_id: str, actor: Actor, now: datetime) -> bool:
-        """Store the headers; False if the form has errors. Raise NotFound."""
+        """Store the headers; False if the form has errors. Raise Refused (404)."""
         try:
             headers = read_lines(self.headers.data or "")
         except BadHeader as wrong:
@@ -212,7 +212,7 @@ def build_list(query: ListQuery, visible_server_ids: frozenset[str] | None, *, i
 
 
 def find_row(server_id: str, visible_server_ids: frozenset[str] | None) -> Row:
-    """Return one server of the list. Raise NotFound."""
+    """Return one server of the list. Raise Refused (404)."""
     server = servers.find_by_id(server_id, visible_server_ids)
     return Row(server, _lack_of(server))
 
@@ -236,7 +236,7 @@ def form_of(server: Server, *, is_sent: bool = True) -> ServerForm:
 
 
 def find_same_named(name: str) -> list[Server]:
-    """Return the servers that share a name, newest first. Raise NotFound."""
+    """Return the servers that share a name, newest first. Raise Refused (404)."""
     found = next((members for known, members in servers.find_duplicates() if known == name), None)
     if found is None:
         raise Refused("no_duplicate_servers")

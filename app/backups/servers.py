@@ -83,7 +83,7 @@ class ChangedServer:
 
 
 def find_by_id(server_id: str, visible_server_ids: frozenset[str] | None) -> Server:
-    """Return one server. Raise NotFound, also if the user may not see it."""
+    """Return one server. Raise Refused (404), also if the user may not see it."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
         raise Refused("server_not_found")
     return _existing(db.session(), server_id)
@@ -108,7 +108,7 @@ def check_url(url: str) -> None:
 
 
 def host_of(url: str) -> str:
-    """Return the host of a URL in lower case, or "". Raise AppError if invalid."""
+    """Return the host of a URL in lower case, or "". Raise Refused if invalid."""
     try:
         parts = urlsplit(url.strip())
         _ = parts.port  # reading it validates it
@@ -120,7 +120,7 @@ def host_of(url: str) -> str:
 def change_server(server_id: str, change: ServerChange, *, actor: Actor, now: datetime) -> ChangedServer:
     """Replace URL, alias and note of a server.
 
-    Raise NotFound, AppError for a bad URL.
+    Raise Refused (404), Refused for a bad URL.
     """
     with writing() as session:
         server = _existing(session, server_id)
@@ -137,7 +137,7 @@ def change_server(server_id: str, change: ServerChange, *, actor: Actor, now: da
 
 
 def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> ChangedServer:
-    """Replace the URL of a server. Raise AppError for a bad URL, NotFound."""
+    """Replace the URL of a server. Raise Refused for a bad URL, Refused (404)."""
     check_url(url)
     with writing() as session:
         server = _existing(session, server_id)
@@ -147,7 +147,7 @@ def change_url(server_id: str, url: str, *, actor: Actor, now: datetime) -> Chan
 
 
 def change_password(server_id: str, password: str, *, is_empty: bool = False, actor: Actor, now: datetime) -> None:
-    """Encrypt and store a server's Duplicati password; "" removes it. Raise NotFound.
+    """Encrypt and store a server's Duplicati password; "" removes it. Raise Refused (404).
 
     With `is_empty` the empty password is stored, which is the default of Duplicati 2.0.
     """
@@ -168,7 +168,7 @@ def change_access(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Store a server's password and headers, both or none. Raise NotFound.
+    """Store a server's password and headers, both or none. Raise Refused (404).
 
     None leaves a value unchanged.
     """
@@ -182,7 +182,7 @@ def change_access(
 def change_headers(server_id: str, headers: Mapping[str, str], *, actor: Actor, now: datetime) -> Server:
     """Encrypt and store the extra request headers of a server; {} removes them.
 
-    `headers` must be validated. The audit log has their names without values. Raise NotFound.
+    `headers` must be validated. The audit log has their names without values. Raise Refused (404).
     """
     encrypted = encrypt_headers(headers)
     with writing() as session:
@@ -196,7 +196,7 @@ def change_headers(server_id: str, headers: Mapping[str, str], *, actor: Actor, 
 def delete_server(server_id: str, *, actor: Actor, now: datetime) -> int:
     """Delete a server with jobs, runs and settings; return the number of runs.
 
-    Raise NotFound.
+    Raise Refused (404).
     """
     _existing(db.session(), server_id)
     run_count = run_deletion.delete_runs_of_server(server_id)
@@ -360,7 +360,7 @@ MOST = 20
 
 
 def read_tags(texts: Iterable[str]) -> list[str]:
-    """Return tags trimmed, unique and sorted. Raise AppError."""
+    """Return tags trimmed, unique and sorted. Raise Refused."""
     words = [" ".join(text.split()) for text in texts]
     found = {word.casefold(): word for word in reversed(words) if word}
     if len(found) > MOST:
@@ -378,7 +378,7 @@ def change_tags(
 ) -> list[str]:
     """Replace the tags of a server or of one of its jobs; return them.
 
-    Raise NotFound and AppError.
+    Raise Refused (404) and Refused.
     """
     tags = read_tags(texts)
     with writing() as session:

@@ -54,7 +54,7 @@ class RunsQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str]) -> Self:
-        """Read `limit` (clamped to 1 to 1,000) and `before` (an ISO time). Raise AppError."""
+        """Read `limit` (clamped to 1 to 1,000) and `before` (an ISO time). Raise Refused."""
         limit, before = query.get("limit"), query.get("before")
         try:
             number = RUNS_SHOWN if limit is None else min(max(int(limit), 1), MOST_RUNS)

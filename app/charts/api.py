@@ -50,7 +50,7 @@ class ChartQuery:
 
     @classmethod
     def read(cls, query: Mapping[str, str], zone: ZoneInfo) -> Self:
-        """Read the query; one end of a range alone is ignored. Raise AppError."""
+        """Read the query; one end of a range alone is ignored. Raise Refused."""
         series = tuple(name for name in query.get("series", "").split(",") if name)
         wants_all = query.get("all") == "true"
         start, end = query.get("startDate"), query.get("endDate")

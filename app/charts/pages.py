@@ -286,7 +286,7 @@ UNIT_NAMES: dict[Unit, str] = {"bytes": "bytes", "seconds": "s", "count": "", "r
 def as_csv(metrics: Metrics, chart_name: str | None = None) -> str:
     """Return all charts, or one, as CSV: a line per span with its first and last day.
 
-    Raise NotFound for an unknown chart.
+    Raise Refused (404) for an unknown chart.
     """
     charts = [chart for chart in metrics.charts if chart_name in (None, "", chart.name)]
     if not charts:

@@ -240,7 +240,7 @@ JobValues = dict[tuple[str, str], list[float]]
 def find_further_providers(names: Iterable[str]) -> dict[str, ChartProvider]:
     """Return providers by name, without those whose figures every point has.
 
-    Raise AppError for an unknown name.
+    Raise Refused for an unknown name.
     """
     providers = runtime.registry().chart_providers
     wanted = list(dict.fromkeys(names))

@@ -123,8 +123,8 @@ class Answer:
     @property
     def is_of_login(self) -> bool:
         """Whether it can be the response to a sign-in of either generation."""
-        is_told = self.is_good or self.status == HTTPStatus.UNAUTHORIZED
-        return self.status in OLDER_STATUSES or (is_told and isinstance(self.value, Mapping))
+        is_expected = self.is_good or self.status == HTTPStatus.UNAUTHORIZED
+        return self.status in OLDER_STATUSES or (is_expected and isinstance(self.value, Mapping))
 
 
 class TooLarge(Exception):

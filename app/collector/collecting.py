@@ -9,7 +9,6 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 import orjson
-from flask import current_app
 from sqlalchemy import select
 
 from app import runtime
@@ -41,8 +40,11 @@ from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.reports.fields import SYNC
 
-EXTENSION = "duplistatus.listed_jobs"
 MOST_REMEMBERED = 1_000
+
+
+class ListedJobs(dict[tuple[str, str], frozenset[str]]):
+    """The jobs that servers listed, by server and address."""
 
 
 def replace_listed(server_id: str, address: str, listed: Set[str], own: Set[str]) -> frozenset[str]:
@@ -51,7 +53,7 @@ def replace_listed(server_id: str, address: str, listed: Set[str], own: Set[str]
     Returns the jobs of the record `server_id` that the previous list had and this one lacks. `own` are the listed jobs
     that belong to that record.
     """
-    remembered: dict[tuple[str, str], frozenset[str]] = current_app.extensions.setdefault(EXTENSION, {})
+    remembered = runtime.part(ListedJobs)
     before = remembered.get((server_id, address), frozenset())
     if len(remembered) >= MOST_REMEMBERED:
         remembered.clear()
@@ -128,7 +130,7 @@ class _Gathered:
 def collect(order: Order, *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Collected:
     """Collect everything from one server and store what is new.
 
-    Raises AppError for an invalid order, and CollectFailure or UnreadableAnswer if the server gives no usable response;
+    Raises Refused for an invalid order, and CollectFailure or UnreadableAnswer if the server gives no usable response;
     these are recorded in the audit log.
     """
     target = find_target(order, caller.visible_server_ids)
@@ -354,7 +356,7 @@ class Started:
 
 
 def start_job(server_id: str, job_name: str, *, actor: Actor, now: datetime, limits: Limits = LIMITS) -> Started:
-    """Start a job. Raise NotFound, CollectFailure, AppError if not collectable.
+    """Start a job. Raise Refused (404), CollectFailure, Refused if not collectable.
 
     Waits only for the start; the result is in the report of the run.
     """

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from flask import current_app
 from sqlalchemy import func, select
 
 from app import runtime
@@ -85,7 +84,6 @@ def _id_of(entry: Any) -> int | None:
 
 # The owner of a job: usually the server itself; another one if the job has its own machine settings
 
-EXTENSION = "duplistatus.job_owners"
 MOST_REMEMBERED = 10_000
 MOST_COMPARED = 500
 
@@ -101,6 +99,10 @@ class Owner:
     def machine(self) -> Machine:
         """The identity as in reports."""
         return Machine(self.server_id, self.name)
+
+
+class KnownOwners(dict[tuple[str, str], Owner]):
+    """The owners found since the start, by server and the number that Duplicati gives the job."""
 
 
 class JobOwners:
@@ -120,7 +122,7 @@ class JobOwners:
         self._asked: set[str] = set()
         self._failures: dict[str, CollectFailure | UnreadableAnswer] = {}
         self._silences = 0
-        self._remembered: dict[tuple[str, str], Owner] = current_app.extensions.setdefault(EXTENSION, {})
+        self._remembered = runtime.part(KnownOwners)
 
     @property
     def machine(self) -> Machine:
@@ -132,7 +134,7 @@ class JobOwners:
         return self.find(job) or self.ask(job)
 
     def find(self, job: CollectedJob) -> Owner | None:
-        """Return the known owner. Raise Forbidden.
+        """Return the known owner. Raise Refused (403).
 
         None for a new job, or if the record of the cached owner does not exist (any more).
         """
@@ -147,7 +149,7 @@ class JobOwners:
         """Return the owner by the job's own settings.
 
         If they are not available, it is the cached owner, or the one that has runs of the job that began at any of
-        `instants`. Raises Forbidden, and CollectFailure or UnreadableAnswer if there is none.
+        `instants`. Raises Refused (403), and CollectFailure or UnreadableAnswer if there is none.
         """
         key = (self._own.server_id, job.duplicati_id)
         if not job.duplicati_id:
@@ -252,7 +254,7 @@ class JobFindings:
 def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: datetime) -> JobFindings:
     """Read the unknown runs of a job, and neighbouring ones.
 
-    Raise AppError without any data.
+    Raise Refused without any data.
 
     A database that is locked by a run is no error; neither is a synchronisation, which has no readable log.
     """

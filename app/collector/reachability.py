@@ -252,7 +252,7 @@ def try_connection(
 ) -> Outcome:
     """Test the sign-in of the Duplicati at a URL.
 
-    Raise AppError for a forbidden address.
+    Raise Refused for a forbidden address.
 
     Only scheme, host and port of the URL are used. Redirects are not followed, since they could lead anywhere.
     `headers` are sent as well, for a proxy with its own sign-in.

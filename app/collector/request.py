@@ -13,5 +13,5 @@ def caller() -> Caller:
 
 
 def find_batch(batch_id: str) -> rounds.Batch:
-    """Return a collection that the user of this request may see. Raise NotFound."""
+    """Return a collection that the user of this request may see. Raise Refused (404)."""
     return rounds.batches_of_application().find(batch_id, reader_id=current_user.id, is_admin=current_user.is_admin)

@@ -31,7 +31,6 @@ from app.schedules.intervals import BadInterval, parse_interval
 
 log = logging.getLogger(__name__)
 
-EXTENSION = "duplistatus.collections"
 # Maximum number of concurrent collections, of all users.
 WORKERS = 4
 MOST_ITEMS = 500
@@ -100,7 +99,7 @@ class Batches:
     def start(self, orders: Sequence[Order], *, caller: Caller, now: datetime, limits: Limits = LIMITS) -> Batch:
         """Start collecting from servers in the background.
 
-        Raises AppError for no or too many orders, Conflict for too many batches.
+        Raises Refused for no or too many orders, Refused (409) for too many batches.
         """
         if not orders:
             raise Refused("no_collectable_server")
@@ -121,7 +120,7 @@ class Batches:
         return batch
 
     def find(self, batch_id: str, *, reader_id: str | None, is_admin: bool) -> Batch:
-        """Return a snapshot of a batch, for its user and administrators. Raise NotFound."""
+        """Return a snapshot of a batch, for its user and administrators. Raise Refused (404)."""
         with self._lock:
             batch = self._batches.get(batch_id)
         if batch is None or not (is_admin or batch.owner_id == reader_id):
@@ -169,8 +168,7 @@ class Batches:
 def batches_of_application() -> Batches:
     """Return the batches of the current application."""
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    found: Batches = app.extensions.setdefault(EXTENSION, Batches(app))
-    return found
+    return runtime.part(Batches, lambda: Batches(app))
 
 
 def orders_for_all(visible_server_ids: frozenset[str] | None) -> list[Order]:

@@ -65,7 +65,7 @@ class NotVisible(Refused):
 
 
 def check_visible(server_id: str, visible_server_ids: frozenset[str] | None) -> None:
-    """Raise Forbidden if the user may not see a record, or it does not exist yet."""
+    """Raise Refused (403) if the user may not see a record, or it does not exist yet."""
     if visible_server_ids is not None and server_id not in visible_server_ids:
         raise NotVisible("server_not_visible")
 

@@ -53,7 +53,7 @@ class Target:
 
 
 def find_target(order: Order, visible_server_ids: frozenset[str] | None) -> Target:
-    """Resolve an order. Raise AppError if not possible, before any connection."""
+    """Resolve an order. Raise Refused if not possible, before any connection."""
     server = _existing(order.server_id, visible_server_ids) if order.server_id else None
     if server is not None and not order.is_complete:
         target = Target(_stored_endpoint(server, order), server.id, is_stored=True)
@@ -91,13 +91,13 @@ def find_collectable(visible_server_ids: frozenset[str] | None) -> list[Server]:
 
 
 def headers_of(server: Server) -> dict[str, str]:
-    """Return the headers for the stored address of a server. Raise AppError."""
+    """Return the headers for the stored address of a server. Raise Refused."""
     address = stored_address(server)
     return {} if address is None else _headers_for(server, address)
 
 
 def headers_to(url: str, server_id: str, visible_server_ids: frozenset[str] | None) -> dict[str, str]:
-    """Return a server's headers for a URL. Raise NotFound, AppError if unreadable."""
+    """Return a server's headers for a URL. Raise Refused (404), Refused if unreadable."""
     if not server_id:
         return {}
     try:

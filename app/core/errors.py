@@ -454,9 +454,6 @@ TEXTS: dict[str, ErrorText] = {
         "note: must have fewer than %(most)s characters", page=N_("Enter a note of fewer than %(most)s characters.")
     ),
     "not_muted": ErrorText(N_("Not muted"), 404),
-    "alarm_hours_range": ErrorText(
-        "%(field)s: must be from 0 to %(most)s", page=N_("Enter a whole number from 0 to %(most)s.")
-    ),
     "summary_without_email": ErrorText(N_("Email is disabled or not configured, so no summary can be sent.")),
     "digest_without_channels": ErrorText(
         N_("None of the selected channels is enabled and configured, so no digest can be sent.")
@@ -513,9 +510,8 @@ TEXTS: dict[str, ErrorText] = {
         "%(name)s must be a whole number from %(least)s to %(most)s",
         page=N_("Enter a whole number from %(least)s to %(most)s."),
     ),
-    "free_space_range": ErrorText(
-        "freeSpaceMiB: must be from %(least)s to %(most)s",
-        wire_field="freeSpaceMiB",
+    "setting_range": ErrorText(
+        "%(name)s: must be from %(least)s to %(most)s",
         page=N_("Enter a whole number from %(least)s to %(most)s."),
     ),
     "ping_minutes_range": ErrorText(

@@ -4,7 +4,7 @@ import threading
 from collections import OrderedDict
 from datetime import datetime
 
-from flask import current_app
+from app import runtime
 
 KEYS_KEPT = 10_000
 
@@ -53,11 +53,13 @@ class Limiter:
 
 # The rate limits of an application, in the memory of its process
 
-EXTENSION = "duplistatus.rate_limits"
+
+class Limiters(dict[str, Limiter]):
+    """The limiters by their names."""
 
 
 def limiter(name: str, per_minute: float, burst: int) -> Limiter:
     """Return the limiter of this name; created at the first call."""
-    limiters: dict[str, Limiter] = current_app.extensions.setdefault(EXTENSION, {})
+    limiters = runtime.part(Limiters)
     found = limiters.get(name)
     return found if found is not None else limiters.setdefault(name, Limiter(per_minute / 60, burst))

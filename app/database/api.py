@@ -20,13 +20,14 @@ from app.database import backup as database_backup
 from app.database import local_backups, maintenance, retention, secrets
 from app.database import restore as database_restore
 from app.database.restore import MOST_BYTES, Restored
-from app.database.retention import BOUNDS
+from app.database.retention import RETENTION
 from app.database.schedule import FREQUENCIES, MOST_KEPT, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import FOLDER, UPLOAD, ImportState, OldInstallation, Received
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, takes_bytes
 from app.web.request import actor, json_body
 from app.web.responses import MESSAGE, IsoInstant, Out, saved_file
+from app.web.setting_fields import fields_in, fields_out
 
 # Backup and restore: schemas
 
@@ -454,13 +455,7 @@ class RulesIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    run_days = fields.Integer(data_key="runDays", strict=True, validate=validate.Range(*BOUNDS["run_days"]))
-    run_count = fields.Integer(data_key="runCount", strict=True, validate=validate.Range(*BOUNDS["run_count"]))
-    delivery_days = fields.Integer(
-        data_key="deliveryDays", strict=True, validate=validate.Range(*BOUNDS["delivery_days"])
-    )
-    log_days = fields.Integer(data_key="logDays", strict=True, validate=validate.Range(*BOUNDS["log_days"]))
+        include = fields_in(RETENTION)
 
 
 class CleanUpIn(RulesIn):
@@ -472,10 +467,8 @@ class CleanUpIn(RulesIn):
 class RulesOut(Out):
     """Retention rules; 0 means forever."""
 
-    run_days = fields.Integer(data_key="runDays")
-    run_count = fields.Integer(data_key="runCount")
-    delivery_days = fields.Integer(data_key="deliveryDays")
-    log_days = fields.Integer(data_key="logDays")
+    class Meta:
+        include = fields_out(RETENTION)
 
 
 class ShareOut(Out):

@@ -34,7 +34,7 @@ class Backup:
 def make_backup(kind: str, *, actor: Actor, now: datetime) -> Backup:
     """Return a snapshot of the database as a database file or an SQL script.
 
-    Raises AppError: 400 for another format, 501 on PostgreSQL, which has better tools of its own.
+    Raises Refused: 400 for another format, 501 on PostgreSQL, which has better tools of its own.
     """
     if kind not in (DATABASE, SCRIPT):
         raise Refused("backup_format_unknown", "format")
@@ -82,7 +82,7 @@ def safety_backup_folder() -> Path:
 
 
 def database_file() -> Path:
-    """Return the file of the SQLite database. Raises AppError (501) on PostgreSQL."""
+    """Return the file of the SQLite database. Raises Refused (501) on PostgreSQL."""
     if db.engine.dialect.name != "sqlite":
         raise Refused("database_is_postgresql")
     return Path(db.engine.url.database or "")

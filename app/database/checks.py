@@ -10,12 +10,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from flask import current_app
+from marshmallow import fields
 
+from app import runtime
 from app.core.db.extensions import db
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Exact, Setting, check_instant, declare
 from app.database.backup import database_file
+
+
+class IntegrityFailureValue(Exact):
+    """Result of the latest check of the database file."""
+
+    at = fields.String(required=True, validate=check_instant)
+    damage = fields.String(required=True)
+
+
+INTEGRITY_FAILURE = declare(
+    Setting("integrity_failure", dict, default=None, shape=fields.Nested(IntegrityFailureValue))
+)
+
 
 # Below this a disk counts as full, in `/api/health` and for the doctor.
 LEAST_FREE_BYTES = 200 * 1024 * 1024
@@ -61,10 +76,15 @@ log = logging.getLogger(__name__)
 
 # Setting that holds the result of the latest daily check.
 FAILURE = "integrity_failure"
-# Known since the start, in case nothing can be written any more.
-SEEN = "duplistatus.database_damage"
 # A file of this size is read in a fraction of a second.
 SMALL_BYTES = 32 * 1024 * 1024
+
+
+@dataclass
+class SeenDamage:
+    """Damage that was found since the start, in case nothing can be written; blank for none."""
+
+    text: str = ""
 
 
 def find_damage(path: Path) -> str:
@@ -106,7 +126,7 @@ def record_damage(damage: str) -> None:
 
     An empty text means intact.
     """
-    current_app.extensions[SEEN] = damage
+    runtime.part(SeenDamage).text = damage
 
 
 def known_damage() -> str:
@@ -115,8 +135,7 @@ def known_damage() -> str:
         damage = find_damage(database_file())
         record_damage(damage)
         return damage
-    seen: str = current_app.extensions.get(SEEN, "")
-    return seen or _stored_damage()
+    return runtime.part(SeenDamage).text or _stored_damage()
 
 
 def _size() -> int:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import requests
+from marshmallow import fields, validate
 from urllib3.exceptions import HTTPError
 
 from app import __version__
@@ -15,13 +16,39 @@ from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import LONGEST_PING_URL, PING_MINUTES
+from app.core.settings.declarations import Exact, Flag, Setting, check_instant, declare, whole
 from app.database import health, secrets
 from app.database.monitor_pings import OTHER, SERVICES, Ping, build_ping, recognise
 from app.database.secrets import is_other_server
 from app.legacy_import.stored_forms import read_time
 from app.plugin import ForbiddenAddress, check_url
 from app.plugin.http import answers_within, describe_failure, guarded_session
+
+PING_MINUTES, LONGEST_PING_URL = (1, 1440), 2000
+
+
+class ExternalMonitorValue(Exact):
+    """External monitor that is pinged while everything works; the token is encrypted."""
+
+    is_enabled = Flag()
+    url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
+    every_minutes = whole(*PING_MINUTES)
+    service = fields.String(validate=validate.OneOf(("", *SERVICES)))
+    token = fields.String()
+
+
+class PingValue(Exact):
+    """Result of the latest ping."""
+
+    sent_at = fields.String(validate=check_instant)
+    good_at = fields.String(allow_none=True, validate=check_instant)
+    error = fields.String()
+    reason = fields.String()
+
+
+EXTERNAL_MONITOR = declare(Setting("external_monitor", dict, default={}, shape=fields.Nested(ExternalMonitorValue)))
+NEWEST_PING = declare(Setting("external_monitor_ping", dict, default={}, shape=fields.Nested(PingValue)))
+
 
 log = logging.getLogger(__name__)
 
@@ -116,7 +143,7 @@ def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
     """Change the given ones of `is_enabled`, `url`, `every_minutes`, `service` and `token`.
 
     `token` is in clear, "" for none. The stored token is dropped if the URL leads to another server and no token is
-    given; returns whether it was. Raises AppError with `field` for invalid values.
+    given; returns whether it was. Raises Refused with `field` for invalid values.
     """
     with writing():
         before = read()
@@ -150,7 +177,7 @@ def ping_if_due(now: datetime) -> PingResult | None:
 
 
 def ping_now(now: datetime) -> PingResult:
-    """Send a ping now, even if disabled. Raises AppError without a URL."""
+    """Send a ping now, even if disabled. Raises Refused without a URL."""
     chosen = read()
     if not chosen.url:
         raise Refused("monitor_url_missing", "url")
@@ -211,7 +238,7 @@ def _request(ping: Ping) -> str:
     with answers_within(TIMEOUT_S), guarded_session() as session:
         answer = session.request(ping.method, ping.url, data=ping.body.encode() or None, headers=headers, **options)
         answer.close()
-    return "" if answer.ok and answer.status_code < 300 else f"the server answered with status {answer.status_code}"
+    return "" if answer.ok and answer.status_code < 300 else f"the server returned status {answer.status_code}"
 
 
 def _check(values: Mapping[str, Any]) -> None:

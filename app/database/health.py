@@ -12,11 +12,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from time import monotonic
-from typing import Protocol
 
 from flask import Flask, current_app
+from marshmallow import fields
 from sqlalchemy import func, inspect, select, text
 
+from app import runtime
 from app.backups.models import Job, Server
 from app.core.db import engine
 from app.core.db.extensions import db
@@ -24,6 +25,7 @@ from app.core.db.faults import DATABASE_ERRORS, Fault, describe, fault_of
 from app.core.db.transaction import exclusive_writer, insert_for
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, check_instant, declare
 from app.database import checks
 from app.database.backup import database_file
 from app.legacy_import.stored_forms import read_time
@@ -33,9 +35,11 @@ from app.runtime import settings
 from app.scheduling import control
 from app.scheduling.control import Lease, Task
 
+STARTED_AT = declare(Setting("jobs_started_at", str, default=None, shape=fields.String(validate=check_instant)))
+
+
 log = logging.getLogger(__name__)
 
-EXTENSION, WORKER = "duplistatus.health", "duplistatus.courier"
 # A check reads and writes, and anyone may request one.
 KEPT = timedelta(seconds=30)
 # Time a request waits for a check, and a check waits for another writer of the database.
@@ -60,14 +64,6 @@ FAILED_CHECKS = "overdue_check_failed"
 SCHEDULE_STOPPED = "schedule_stopped"
 WORKER_STOPPED = "delivery_worker_stopped"
 LATE_MESSAGES = "deliveries_late"
-
-
-class Worker(Protocol):
-    """State of the delivery worker of this process."""
-
-    @property
-    def is_working(self) -> bool:
-        """Whether its thread is alive and completes passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +158,7 @@ def examine(now: datetime) -> Health:
 
     Waits a few seconds at most and never raises.
     """
-    examiner: Examiner = current_app.extensions.setdefault(EXTENSION, Examiner())
-    return examiner.ask(now)
+    return runtime.part(Examiner).ask(now)
 
 
 def inspect_now(now: datetime) -> Health:
@@ -224,7 +219,7 @@ def find_worker_problems() -> Iterator[Problem]:
     """Return problems of scheduler and delivery worker, if they should run in this process."""
     if control.has_ended():
         yield Problem(SCHEDULE_STOPPED, "The schedule of this process has stopped")
-    worker: Worker | None = current_app.extensions.get(WORKER)
+    worker = runtime.part(control.Jobs).worker
     if worker is not None and not worker.is_working:
         yield Problem(WORKER_STOPPED, "The delivery worker of this process has stopped or hangs")
 

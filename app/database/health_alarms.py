@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from flask import current_app
+from marshmallow import fields
 
+from app import runtime
 from app.audit.log import Actor, record_entry
+from app.audit.settings import save_group
 from app.core.db.faults import DATABASE_ERRORS, Fault
 from app.core.db.transaction import writing
-from app.core.errors import Refused
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import FREE_SPACE_MIB
+from app.core.settings.declarations import Setting, SettingGroup, check_instant, declare
 from app.database import checks, external_monitor, health
 from app.database.health import Health, Problem
 from app.notifications import channels as notifications_channels
@@ -30,15 +31,38 @@ from app.notifications.alarm_words import health_words
 from app.notifications.messages import own_address
 from app.notifications.wording import size_text
 from app.plugin import Severity
+from app.plugin.marking import N_
 from app.runtime import settings
+
+FREE_SPACE_MIB = declare(
+    Setting(
+        "free_space_mib",
+        int,
+        default=500,
+        minimum=0,
+        maximum=100_000_000,
+        wire="freeSpaceMiB",
+        is_required=True,
+        label=N_("Minimum free disk space, in MiB"),
+        help=N_("Below this, administrators are notified through all channels. 0 = off."),
+    )
+)
+FREE_SPACE_LIMIT = SettingGroup("free_space_limit_updated", "free_space", (FREE_SPACE_MIB,))
+# What people were notified of.
+HEALTH_NOTIFIED = declare(
+    Setting(
+        "health_notified",
+        dict,
+        default={},
+        shape=fields.Dict(keys=fields.String(), values=fields.String(validate=check_instant)),
+    )
+)
+
 
 log = logging.getLogger(__name__)
 
-EXTENSION = "duplistatus.health_alarms"
 # Setting that stores notified problems: code -> time of the notification.
 NOTIFIED = "health_notified"
-# Setting of the limit in MiB.
-LIMIT = "free_space_mib"
 MIB = 1024 * 1024
 # The default limit is at most this share of a small disk.
 USUAL_SHARE = 0.1
@@ -94,20 +118,13 @@ class AlertState:
 
 def free_space_limit() -> int:
     """Return the MiB of free disk space below which an alert is sent; 0 means never."""
-    stored = settings_store.get(LIMIT)
-    return stored if isinstance(stored, int) and stored >= 0 else int(settings_store.DEFAULTS[LIMIT])
+    stored = settings_store.read(FREE_SPACE_MIB)
+    return stored if FREE_SPACE_MIB.accepts(stored) else int(FREE_SPACE_MIB.default)
 
 
 def save_free_space_limit(mib: int, *, actor: Actor, now: datetime) -> None:
-    """Save the limit. Raises AppError for one out of range."""
-    least, most = FREE_SPACE_MIB
-    if not least <= mib <= most:
-        raise Refused("free_space_range", "free_space_mib", least=least, most=most)
-    with writing():
-        settings_store.save(LIMIT, mib, now=now)
-        target = {"target_type": "configuration", "target_id": "free_space"}
-        details = {"freeSpaceMiB": mib}
-        record_entry("free_space_limit_updated", "config", now=now, actor=actor, details=details, **target)
+    """Save the limit. Raises Refused for one out of range."""
+    save_group(FREE_SPACE_LIMIT, {FREE_SPACE_MIB.key: mib}, actor=actor, now=now)
 
 
 def run_health_alerts(now: datetime) -> int:
@@ -115,7 +132,7 @@ def run_health_alerts(now: datetime) -> int:
 
     Returns the number of messages.
     """
-    state: AlertState = current_app.extensions.setdefault(EXTENSION, AlertState())
+    state = runtime.part(AlertState)
     with state.lock:
         found = health.examine(now)
         if found.queries_work:
@@ -142,7 +159,7 @@ def _find_short_space(state: AlertState, known: Mapping[str, str]) -> Iterator[P
     except OSError:  # reported by the health check
         return
     limit: float = state.limit_mib * MIB
-    if state.limit_mib == settings_store.DEFAULTS[LIMIT]:
+    if state.limit_mib == FREE_SPACE_MIB.default:
         limit = min(limit, space.total_bytes * USUAL_SHARE)
     if space.free_bytes < limit * (HYSTERESIS if FREE_SPACE in known else 1):
         yield Problem(FREE_SPACE, f"{size_text(space.free_bytes, state.language)}, {space.folder}")

@@ -12,7 +12,9 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+from marshmallow import ValidationError, fields
 
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.engine import COPIES, COPY_NAME, DRAFT, STAMP, copy_database, has_room_for
@@ -20,12 +22,31 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, check_instant, declare
 from app.database import restore
 from app.database.backup import database_file, record_failure
 from app.database.restore import Restored
 from app.database.schedule import BackupSchedule, newest_slot, next_slot, read_schedule
 from app.legacy_import.stored_forms import as_utc_text, read_time
 from app.runtime import settings
+
+
+def _check_backup_schedule(stored: dict[str, Any]) -> None:
+    try:
+        wrong = BackupSchedule(**stored).wrong_fields()
+    except TypeError as error:
+        raise ValidationError("it contains an unknown field") from error
+    if wrong:
+        raise ValidationError(f"Invalid value for {wrong[0]}")
+
+
+BACKUP_SCHEDULE = declare(
+    Setting("local_backup_schedule", dict, default={}, shape=fields.Dict(validate=_check_backup_schedule))
+)
+LAST_FAILURE = declare(
+    Setting("local_backup_failed_at", str, default=None, shape=fields.String(validate=check_instant))
+)
+
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +78,7 @@ def schedule() -> BackupSchedule:
 
 
 def save_schedule(new_schedule: BackupSchedule, *, actor: Actor, now: datetime) -> None:
-    """Save the schedule. Raises AppError, naming the field, for invalid values."""
+    """Save the schedule. Raises Refused, naming the field, for invalid values."""
     database_file()
     wrong = new_schedule.wrong_fields()
     if wrong:
@@ -114,7 +135,7 @@ def back_up_if_due(now: datetime) -> LocalBackup | None:
 def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> LocalBackup:
     """Create a verified backup of the current state.
 
-    Raises AppError (500, 501 on PostgreSQL).
+    Raises Refused (500, 501 on PostgreSQL).
 
     A backup that fails the check of SQLite is deleted.
     """
@@ -146,7 +167,7 @@ def list_backups() -> list[LocalBackup]:
 
 
 def find_backup(name: str) -> LocalBackup:
-    """Return a backup by name. Raises NotFound."""
+    """Return a backup by name. Raises Refused (404)."""
     backup = next((backup for backup in list_backups() if backup.name == name), None)
     if backup is None:
         raise Refused("database_backup_not_found")
@@ -154,7 +175,7 @@ def find_backup(name: str) -> LocalBackup:
 
 
 def open_backup(name: str, *, actor: Actor, now: datetime) -> BinaryIO:
-    """Open a backup for download, which is audited. Raises NotFound."""
+    """Open a backup for download, which is audited. Raises Refused (404)."""
     backup = find_backup(name)
     details = {
         "format": "db",
@@ -168,7 +189,7 @@ def open_backup(name: str, *, actor: Actor, now: datetime) -> BinaryIO:
 
 
 def delete_backup(name: str, *, actor: Actor, now: datetime) -> None:
-    """Delete a backup. Raises NotFound."""
+    """Delete a backup. Raises Refused (404)."""
     backup = find_backup(name)
     _path(backup.name).unlink(missing_ok=True)
     details = {"filename": backup.name, "size": backup.size_bytes, "kind": backup.kind}
@@ -178,13 +199,13 @@ def delete_backup(name: str, *, actor: Actor, now: datetime) -> None:
 def restore_backup(name: str, *, actor: Actor, now: datetime, accepts_lost_tables: bool = False) -> Restored:
     """Restore a backup, as `restore.restore` does with an uploaded file.
 
-    Raises AppError.
+    Raises Refused.
     """
     return restore.restore(path_of(name), name, actor=actor, now=now, accepts_lost_tables=accepts_lost_tables)
 
 
 def path_of(name: str) -> Path:
-    """Return the path of a backup. Raises NotFound."""
+    """Return the path of a backup. Raises Refused (404)."""
     return _path(find_backup(name).name)
 
 

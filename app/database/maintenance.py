@@ -69,7 +69,7 @@ def run_maintenance(now: datetime) -> MaintenanceResult:
 def compact_file(*, is_wanted: bool = False) -> int:
     """Compact the database file; return by how many bytes it shrank, as far as known.
 
-    A SQLite file is rewritten only if much space is regained, or on request. Raises AppError (500) on request if the
+    A SQLite file is rewritten only if much space is regained, or on request. Raises Refused (500) on request if the
     disk has too little space.
     """
     db.session.commit()
@@ -171,7 +171,7 @@ def _address_of(url: URL) -> str:
 def check_integrity(*, actor: Actor, now: datetime) -> list[str]:
     """Run the integrity check of SQLite; return the damage, empty if none.
 
-    Readers and writers continue. Raises AppError (501) on PostgreSQL.
+    Readers and writers continue. Raises Refused (501) on PostgreSQL.
     """
     damages = find_damages(database_file())
     details = {"damages": len(damages)}

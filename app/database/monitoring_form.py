@@ -11,12 +11,12 @@ from wtforms.widgets import NumberInput
 
 from app.audit.log import Actor
 from app.core.errors import Refused
-from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
 from app.database import external_monitor, health_alarms
-from app.database.external_monitor import LONGEST_TOKEN
+from app.database.external_monitor import LONGEST_PING_URL, LONGEST_TOKEN, PING_MINUTES
+from app.database.health_alarms import FREE_SPACE_LIMIT, FREE_SPACE_MIB
 from app.database.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA
 from app.scheduling import control
-from app.web.forms import SettingsForm
+from app.web.setting_fields import GroupForm, with_settings
 
 SERVICE_WORDS: dict[str, str | LazyString] = {
     "": lazy_gettext("Detect from URL"),
@@ -27,15 +27,10 @@ SERVICE_WORDS: dict[str, str | LazyString] = {
 }
 
 
-class SelfMonitoringForm(SettingsForm):
+@with_settings(FREE_SPACE_LIMIT)
+class SelfMonitoringForm(GroupForm):
     """Limit of free disk space, and the external monitor to ping."""
 
-    free_space_mib = StringField(
-        lazy_gettext("Minimum free disk space, in MiB"),
-        description=lazy_gettext("Below this, administrators are notified through all channels. 0 = off."),
-        widget=NumberInput(),
-        render_kw={"min": FREE_SPACE_MIB[0], "max": FREE_SPACE_MIB[1]},
-    )
     is_enabled = BooleanField(
         lazy_gettext("Ping an external monitor"),
         description=lazy_gettext("It notifies you when the pings stop, even if the host of duplistatus is down."),
@@ -57,8 +52,8 @@ class SelfMonitoringForm(SettingsForm):
 
     def attempt(self, actor: Actor, now: datetime) -> bool | None:
         """Save; return None if the form has errors, else whether a stored token was dropped."""
-        mib = self._number("free_space_mib", *FREE_SPACE_MIB)
-        minutes = self._number("every_minutes", *PING_MINUTES)
+        mib = self.read_setting(FREE_SPACE_MIB)
+        minutes = self.read_number("every_minutes", *PING_MINUTES)
         if self.is_enabled.data and not (self.url.data or "").strip():
             self.refuse("url", _("Enter the URL shown by the service."))
         if mib is None or minutes is None or self.wrong_fields:
@@ -80,13 +75,6 @@ class SelfMonitoringForm(SettingsForm):
             health_alarms.save_free_space_limit(mib, actor=actor, now=now)
         control.apply_settings()
         return is_dropped
-
-    def _number(self, name: str, least: int, most: int) -> int | None:
-        text = (self[name].data or "").strip()
-        if text.isascii() and text.isdecimal() and len(text) < 10 and least <= int(text) <= most:
-            return int(text)
-        self.refuse(name, _("Enter a whole number from %(least)s to %(most)s.", least=least, most=most))
-        return None
 
 
 def self_monitoring_form(*, is_sent: bool = False) -> SelfMonitoringForm:

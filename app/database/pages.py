@@ -26,11 +26,12 @@ from app.backups import overview as backups_overview
 from app.backups import run_deletion, servers
 from app.backups.overview import Overview
 from app.core.errors import Refused
+from app.core.settings.declarations import Setting
 from app.database import backup, local_backups, maintenance, restore, retention
 from app.database.local_backups import LocalBackup
 from app.database.maintenance import DatabaseState
 from app.database.restore import MOST_BYTES, Restored
-from app.database.retention import BOUNDS, NAMES, Forecast, Rules
+from app.database.retention import BY_KEY, RETENTION, Forecast, Rules
 from app.database.schedule import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import ImportState, OldInstallation
@@ -55,6 +56,11 @@ WEEKDAYS = (
 def _bounded(label: Any, description: Any, least: int, most: int) -> IntegerField:
     attributes = {"required": True, "min": least, "max": most, "inputmode": "numeric"}
     return IntegerField(label, description=description, widget=NumberInput(), render_kw=attributes)
+
+
+def _bounded_setting(setting: Setting[int]) -> IntegerField:
+    label, about = lazy_gettext(setting.label), lazy_gettext(setting.help)
+    return _bounded(label, about, setting.minimum or 0, setting.maximum or 0)
 
 
 class ScheduleForm(SettingsForm):
@@ -99,40 +105,23 @@ class ScheduleForm(SettingsForm):
 class RulesForm(SettingsForm):
     """Retention rules."""
 
-    run_days = _bounded(
-        lazy_gettext("Keep runs (days)"), lazy_gettext("Older runs are deleted. 0 = keep all."), *BOUNDS["run_days"]
-    )
-    run_count = _bounded(
-        lazy_gettext("Keep runs per job"),
-        lazy_gettext("Number of newest runs to keep for each job. 0 = keep all."),
-        *BOUNDS["run_count"],
-    )
-    delivery_days = _bounded(
-        lazy_gettext("Keep deliveries (days)"),
-        lazy_gettext("Notifications that were delivered or have failed."),
-        *BOUNDS["delivery_days"],
-    )
-    log_days = _bounded(
-        lazy_gettext("Keep application logs (days)"),
-        lazy_gettext("At most five files of 5 MB are kept. 0 = no age limit."),
-        *BOUNDS["log_days"],
-    )
+    run_days, run_count, delivery_days, log_days = map(_bounded_setting, RETENTION.settings)
 
     @classmethod
     def of(cls, rules: Rules) -> Self:
         """Return the form with the stored values."""
-        return cls(formdata=None, data={name: getattr(rules, name) for name in NAMES})
+        return cls(formdata=None, data={name: getattr(rules, name) for name in BY_KEY})
 
     def rules(self) -> Rules | None:
         """Return the entered rules; None if the form has errors."""
         is_fine = self.validate()
-        for name, (least, most) in BOUNDS.items():
-            if self[name].data is not None and not least <= self[name].data <= most:
-                bounds = {"least": least, "most": most}
+        for name, setting in BY_KEY.items():
+            if self[name].data is not None and not setting.accepts(self[name].data):
+                bounds = {"least": setting.minimum, "most": setting.maximum}
                 self.refuse(name, _("Enter a whole number from %(least)s to %(most)s.", **bounds))
         if not is_fine or self.wrong_fields:
             return None
-        return Rules(**{name: self[name].data for name in NAMES})
+        return Rules(**{name: self[name].data for name in BY_KEY})
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Save; return False if the form has errors."""
@@ -272,7 +261,7 @@ def clean_up_question(forecast: Forecast) -> Confirmation:
 def period_question(period: str, now: datetime) -> Confirmation:
     """Return the confirmation for deleting runs by age.
 
-    Raises NotFound for an unknown period.
+    Raises Refused (404) for an unknown period.
     """
     find_period(period)
     count, cutoff = run_deletion.count_older_runs(period, now), run_deletion.cutoff_of(period, now)
@@ -290,14 +279,14 @@ def period_question(period: str, now: datetime) -> Confirmation:
 
 
 def find_period(period: str) -> str:
-    """Return the canonical name of a period. Raises NotFound for an unknown one."""
+    """Return the canonical name of a period. Raises Refused (404) for an unknown one."""
     if period not in run_deletion.PERIODS:
         raise Refused("period_not_found")
     return period
 
 
 def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
-    """Return the confirmation for deleting the runs of a job. Raises NotFound."""
+    """Return the confirmation for deleting the runs of a job. Raises Refused (404)."""
     server = backups_overview.find_server(server_id, now, ALL_SERVERS)
     job = next((job for job in server.jobs if job.name == job_name), None)
     if job is None:
@@ -316,7 +305,7 @@ def job_question(server_id: str, job_name: str, now: datetime) -> Confirmation:
 
 
 def server_question(server_id: str, now: datetime) -> Confirmation:
-    """Return the confirmation for deleting a server. Raises NotFound."""
+    """Return the confirmation for deleting a server. Raises Refused (404)."""
     server = backups_overview.find_server(server_id, now, ALL_SERVERS)
     count = sum(job.run_count for job in server.jobs)
     return Confirmation(

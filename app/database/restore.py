@@ -78,7 +78,7 @@ def restore(received: Path, name: str, *, actor: Actor, now: datetime, accepts_l
 def restore_stopped(path: Path, *, now: datetime, accepts_lost_tables: bool = False) -> Restored:
     """Replace the database file by a backup, within the startup lock.
 
-    That file may be damaged, of a newer version, or missing. Raises AppError as `restore` does.
+    That file may be damaged, of a newer version, or missing. Raises Refused as `restore` does.
     """
     if path.exists() and database_file().exists() and path.samefile(database_file()):
         raise Refused("file_is_the_database", path=path)
@@ -128,7 +128,7 @@ def _record_failure(failed: Mapping[str, Any], actor: Actor, now: datetime) -> N
 def kind_of(name: str, head: bytes) -> str:
     """Return whether a file is a database or a script, by extension, else by content.
 
-    Raises AppError.
+    Raises Refused.
     """
     kind = ENDINGS.get(Path(name).suffix.lower())
     if kind is not None:

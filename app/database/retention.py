@@ -11,29 +11,88 @@ from sqlalchemy import ColumnElement, delete, func, select
 
 from app.audit import application_logs
 from app.audit.log import SYSTEM, Actor, AuditEntry, record_entry
+from app.audit.settings import read_group
 from app.backups.models import Job, Run, Server
 from app.backups.run_deletion import delete_oldest_runs
 from app.core.db.extensions import db
 from app.core.db.transaction import run_in_batches, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import DELIVERY_DAYS, LOG_DAYS, RUN_COUNT, RUN_DAYS
+from app.core.settings.declarations import Setting, SettingGroup, declare
 from app.notifications import outbox
+from app.plugin.marking import N_
+
+# 0 days and 0 runs: without end.
+AUDIT_DAYS = (30, 365)
+AUDIT_RETENTION = declare(
+    Setting(
+        "audit_retention_days",
+        int,
+        default=90,
+        minimum=AUDIT_DAYS[0],
+        maximum=AUDIT_DAYS[1],
+        wire="retentionDays",
+        label=N_("Audit log retention"),
+    )
+)
+RUN_DAYS = declare(
+    Setting(
+        "run_retention_days",
+        int,
+        default=0,
+        minimum=0,
+        maximum=36_500,
+        wire="runDays",
+        attribute="run_days",
+        label=N_("Keep runs (days)"),
+        help=N_("Older runs are deleted. 0 = keep all."),
+    )
+)
+RUN_COUNT = declare(
+    Setting(
+        "run_retention_count",
+        int,
+        default=0,
+        minimum=0,
+        maximum=1_000_000,
+        wire="runCount",
+        attribute="run_count",
+        label=N_("Keep runs per job"),
+        help=N_("Number of newest runs to keep for each job. 0 = keep all."),
+    )
+)
+DELIVERY_DAYS = declare(
+    Setting(
+        "delivery_retention_days",
+        int,
+        default=90,
+        minimum=1,
+        maximum=3_650,
+        wire="deliveryDays",
+        attribute="delivery_days",
+        label=N_("Keep deliveries (days)"),
+        help=N_("Notifications that were delivered or have failed."),
+    )
+)
+LOG_DAYS = declare(
+    Setting(
+        "log_retention_days",
+        int,
+        default=0,
+        minimum=0,
+        maximum=3_650,
+        wire="logDays",
+        attribute="log_days",
+        label=N_("Keep application logs (days)"),
+        help=N_("At most five files of 5 MB are kept. 0 = no age limit."),
+    )
+)
+RETENTION = SettingGroup("retention_updated", "retention", (RUN_DAYS, RUN_COUNT, DELIVERY_DAYS, LOG_DAYS))
+
 
 ENTRIES_AT_ONCE = 2_000
 # 0 means forever; the newest run of a job is always kept, so that it is still known to be overdue.
-BOUNDS = {
-    "run_days": RUN_DAYS,
-    "run_count": RUN_COUNT,
-    "delivery_days": DELIVERY_DAYS,
-    "log_days": LOG_DAYS,
-}
-NAMES = {
-    "run_days": "run_retention_days",
-    "run_count": "run_retention_count",
-    "delivery_days": "delivery_retention_days",
-    "log_days": "log_retention_days",
-}
+BY_KEY = {setting.key: setting for setting in RETENTION.settings}
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,28 +158,27 @@ def rules() -> Rules:
 
     An invalid one, which only another program can have stored, keeps everything.
     """
-    found = {name: settings_store.get(setting) for name, setting in NAMES.items()}
-    return Rules(**{name: value for name, value in found.items() if _is_within(name, value)})
+    return Rules(**{key: value for key, value in read_group(RETENTION).items() if BY_KEY[key].accepts(value)})
 
 
 def check_rules(wanted: Rules) -> None:
-    """Raise AppError for a number out of range; `field` names it."""
+    """Raise Refused for a number out of range; `field` names it."""
     for name, value in asdict(wanted).items():
-        if not _is_within(name, value):
-            least, most = BOUNDS[name]
-            raise Refused("retention_range", name, name=name, least=least, most=most)
+        setting = BY_KEY[name]
+        if not setting.accepts(value):
+            raise Refused("retention_range", name, name=name, least=setting.minimum, most=setting.maximum)
 
 
 def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:
     """Save the rules for the next clean-up.
 
-    Raises AppError for a number out of range.
+    Raises Refused for a number out of range.
     """
     check_rules(wanted)
     with writing():
         before = rules()
-        for name, setting in NAMES.items():
-            settings_store.save(setting, getattr(wanted, name), now=now)
+        for setting in RETENTION.settings:
+            settings_store.save(setting.name, getattr(wanted, setting.key), now=now)
         if wanted != before:
             record_entry(
                 "retention_updated",
@@ -226,11 +284,6 @@ def purge_audit_log(days: int, *, now: datetime, actor: Actor = SYSTEM) -> int:
     details = {"retentionDays": days, "deletedCount": count}
     record_entry("audit_cleanup", "system", now=now, actor=actor, details=details)
     return count
-
-
-def _is_within(name: str, value: object) -> bool:
-    least, most = BOUNDS[name]
-    return type(value) is int and least <= value <= most
 
 
 def _is_old(wanted: Rules, now: datetime) -> ColumnElement[bool]:

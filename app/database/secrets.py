@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from marshmallow import fields, validate
 from sqlalchemy import or_, select
 
 from app.audit.log import SYSTEM, Actor, AuditEntry, record_entry
@@ -24,8 +25,16 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
 from app.notifications.models import Channel
 from app.runtime import settings
+
+KEY_FINGERPRINT = declare(
+    Setting(
+        "master_key_fingerprint", str, default=None, shape=fields.String(validate=validate.Regexp(r"[0-9a-f]{64}\Z"))
+    )
+)
+
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -161,7 +170,7 @@ def find_key_problem() -> KeyProblem | None:
 def clear_unreadable(*, actor: Actor, now: datetime) -> tuple[str, ...]:
     """Clear the stored secrets that cannot be decrypted, and create a missing key file.
 
-    Returns their owners. Raises Conflict if there are none.
+    Returns their owners. Raises Refused (409) if there are none.
     """
     problem = find_key_problem()
     if problem is None:

@@ -21,7 +21,6 @@ from app.core.db.types import TIME_SIZE
 from app.core.errors import Refused
 from app.core.languages import PAGE_LANGUAGES
 from app.core.settings import declarations
-from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Number, Whole, check_instant, first_sentence
 from app.insight.anomalies import ALL_FIGURES
 from app.notifications import channels
@@ -182,7 +181,7 @@ QUIET = "SELECT quiet_from, quiet_until FROM channels"
 def check(connection: sqlite3.Connection) -> None:
     """Validate a database of the newest schema.
 
-    Raises AppError, naming table and setting or column.
+    Raises Refused, naming table and setting or column.
     """
     for (table, column), is_fine in CHECKS.items():
         wanted = f'SELECT DISTINCT "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL'  # noqa: S608
@@ -197,7 +196,7 @@ def check(connection: sqlite3.Connection) -> None:
         sentence = f"The table channels has impossible settings of {str(kind)[:60]}"
         _require(partial(_are_settings, kind), text, sentence, "settings")
     for key, text in connection.execute("SELECT key, value FROM settings WHERE value IS NOT NULL"):
-        if key in settings_store.DEFAULTS:
+        if key in declarations.DECLARED:
             sentence = f"The table settings has an impossible value of the setting {key}"
             _require(partial(_is_setting, key), text, sentence, key)
 

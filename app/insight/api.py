@@ -9,9 +9,9 @@ from marshmallow import RAISE, Schema, fields, validate
 from app import runtime
 from app.backups import overview
 from app.backups.overview import JobStatus, ServerStatus
-from app.core.settings.declarations import DEVIATIONS, LEAST_RUNS, PERCENT, TIMES
 from app.insight import insight
 from app.insight.anomalies import Limits, describe
+from app.insight.insight import DEVIATIONS, LEAST_RUNS, PERCENT, TIMES
 from app.plugin import Access, ApiGroup, described, guarded
 from app.reports.outcomes import Outcome
 from app.schedules import job_settings, planning

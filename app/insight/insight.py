@@ -5,6 +5,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
+from marshmallow import fields, validate
 from sqlalchemy import bindparam, select
 from sqlalchemy.orm import Session
 
@@ -14,8 +15,27 @@ from app.backups.recent_runs import unpack_runs
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Exact, Flag, Number, Setting, declare, whole
 from app.insight.anomalies import Anomaly, Limits, follow_anomalies
 from app.insight.forecasts import DAYS_SEEN, growth_a_day, weekly_points
+
+LEAST_RUNS, DEVIATIONS, TIMES, PERCENT = (3, 30), (1, 100), (1.1, 1000), (1, 1000)
+
+
+class LimitsValue(Exact):
+    """Thresholds of unusual values."""
+
+    is_enabled = Flag()
+    tells = Flag()
+    least_runs = whole(*LEAST_RUNS)
+    deviations = Number(allow_nan=False, validate=validate.Range(*DEVIATIONS))
+    times = Number(allow_nan=False, validate=validate.Range(*TIMES))
+    percent = Number(allow_nan=False, validate=validate.Range(*PERCENT))
+
+
+# What `Limits` holds; what is not named is as by default.
+ANOMALY_LIMITS = declare(Setting("anomaly_limits", dict, default={}, shape=fields.Nested(LimitsValue)))
+
 
 DAYS = JobDay.__table__
 # Built once, for each upload in a new week.
@@ -64,7 +84,7 @@ def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) ->
 def change_quota(server_id: str, job_name: str, quota_bytes: int | None, *, actor: Actor, now: datetime) -> None:
     """Set the size of a job's destination; None uses the reported one.
 
-    Raise NotFound.
+    Raise Refused (404).
     """
     with writing() as session:
         job = session.scalar(select(Job).where(Job.server_id == server_id, Job.name == job_name))

@@ -17,6 +17,7 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
 from app.insight import insight
 from app.insight.anomalies import DURATION, SIZE, UPLOAD, Anomaly
 from app.insight.forecasts import (
@@ -33,8 +34,21 @@ from app.notifications.alarm_words import figure_line, full_line, full_now
 from app.notifications.templates import render
 from app.notifications.wording import count_text, date_text, day_text, in_days_text, size_text
 from app.plugin import Severity
+from app.plugin.marking import N_
 from app.reports.fields import SCHEDULED, human_duration
 from app.schedules import overdue_check
+
+DESTINATION_FULL = declare(
+    Setting(
+        "destination_full_alarm",
+        bool,
+        default=True,
+        wire="destinationFull",
+        attribute="notifies_full",
+        label=N_("Notify about full destinations"),
+        help=N_("Once when a destination will be full in less than 30 days, and once in less than 7."),
+    )
+)
 
 
 def needs_notification(job: Any, run_id: str) -> bool:
@@ -87,8 +101,6 @@ def _amount(figure: str, value: float, language: str) -> str:
 
 # Destinations that will be full: one notification below 30 days, and one below 7
 
-# The setting that disables it.
-SWITCH = "destination_full_alarm"
 JOBS_AT_ONCE = 1000
 COLUMNS = (
     Job.id,
@@ -115,7 +127,7 @@ def check_destinations(now: datetime) -> int:
 
     Jobs that are due at one check share one message per destination of messages.
     """
-    if not settings_store.get(SWITCH):
+    if not settings_store.read(DESTINATION_FULL):
         return 0
     changed = _find_changed(now)
     if not changed:

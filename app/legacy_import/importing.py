@@ -25,6 +25,7 @@ from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
 from app.database import secrets
 from app.database.backup import temporary_folder
 from app.legacy_import.accounts import import_accounts, import_audit_entries
@@ -45,6 +46,9 @@ from app.legacy_import.source import (
 )
 from app.legacy_import.stored_forms import as_utc_text, read_time
 from app.runtime import settings
+
+IMPORT_DECLINED = declare(Setting("import_declined", bool, default=False))
+
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +121,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
     """Store a chunk of a file of `total` bytes that begins at `offset`.
 
     An offset of 0 starts over. Raises Conflict, with the uploaded size as `receivedBytes`, for a chunk out of order,
-    and AppError for a file that is not a SQLite database, too large, or does not fit on the disk.
+    and Refused for a file that is not a SQLite database, too large, or does not fit on the disk.
     """
     path = database_path()
     present = path.stat().st_size if path.exists() else 0
@@ -141,7 +145,7 @@ def receive_piece(stream: BinaryIO, *, offset: int, total: int) -> Received:
 
 
 def receive_key(content: bytes) -> Received:
-    """Store the key file of the database. Raises AppError for an invalid one."""
+    """Store the key file of the database. Raises Refused for an invalid one."""
     if len(content) != secrets.KEY_BYTES:
         raise Refused("import_key_length", expected=secrets.KEY_BYTES, length=len(content))
     path = folder() / KEY_NAME
@@ -296,7 +300,7 @@ def start_import(source: str, *, actor: Actor, now: datetime, file_name: str = O
 def forget_import(*, actor: Actor, now: datetime) -> None:
     """Delete the upload and the report of the latest import.
 
-    Raises Conflict while one runs.
+    Raises Refused (409) while one runs.
     """
     lock = _take_lock()
     try:

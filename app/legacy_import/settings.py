@@ -15,7 +15,7 @@ from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.languages import language_or_default
 from app.core.settings import store as settings_store
-from app.core.settings.store import Setting
+from app.core.settings.store import StoredSetting
 from app.database import secrets
 from app.legacy_import.source import ImportReport, OldSecrets, read_mapping
 from app.legacy_import.stored_forms import as_utc_text, changed_template, is_crontab, read_time
@@ -35,7 +35,7 @@ CONNECTION_TYPES = ("plain", "starttls", "ssl")
 def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: datetime) -> None:
     """Import grace period, repeat interval, check times, retention, templates, last check."""
     with writing() as session:
-        chosen_here = set(session.scalars(select(Setting.key)))
+        chosen_here = set(session.scalars(select(StoredSetting.key)))
         tolerance = settings_store.get("overdue_tolerance")
         for name, value in _readable(settings, report).items():
             count = report.count(KIND)

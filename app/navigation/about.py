@@ -18,8 +18,8 @@ from wtforms.fields.choices import SelectChoice
 from app import runtime
 from app.audit.log import Actor
 from app.backups import duplicati_versions
+from app.backups.duplicati_versions import VERSION_HOURS
 from app.core.errors import Refused
-from app.core.settings.declarations import VERSION_HOURS
 from app.database import maintenance
 from app.database.maintenance import DatabaseState
 from app.plugin import Access, guarded, validate_http_url

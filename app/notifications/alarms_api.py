@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Blueprint
@@ -9,20 +10,20 @@ from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
 from app import runtime
-from app.core.settings.declarations import LONGEST_HOURS
-from app.notifications import channels, mutes, watchdogs
+from app.audit.settings import read_group, save_group
+from app.notifications import channels, mutes
 from app.notifications import channels as notifications_channels
 from app.notifications.models import Channel
 from app.notifications.mutes import LONGEST_NOTE, Mute, QuietHours
-from app.notifications.watchdogs import AlarmLimits
+from app.notifications.watchdogs import ALARM_LIMITS
 from app.plugin import Access, ApiGroup, described, guarded
 from app.web.request import actor, json_body, visible_server_ids
 from app.web.responses import IsoInstant, Out
+from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 
 TIME_OF_DAY = validate.Regexp("^([01][0-9]|2[0-3]):[0-5][0-9]$", error="Written as HH:MM.")
-HOURS = validate.Range(0, LONGEST_HOURS)
 
 
 class MuteIn(Schema):
@@ -107,15 +108,7 @@ class AlarmLimitsIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    silence_hours = fields.Integer(data_key="silenceHours", required=True, strict=True, validate=HOURS)
-    channel_failure_hours = fields.Integer(data_key="channelFailureHours", required=True, strict=True, validate=HOURS)
-    notifies_full = fields.Boolean(data_key="destinationFull")
-
-    @post_load
-    def make(self, values: dict[str, Any], **_options: Any) -> AlarmLimits:
-        """Return the limits as a value of the service."""
-        return AlarmLimits(**values)
+        include = fields_in(ALARM_LIMITS)
 
 
 class AlarmLimitsOut(Out):
@@ -124,9 +117,8 @@ class AlarmLimitsOut(Out):
     `destinationFull`: whether to notify of destinations that will be full in 30 and in 7 days.
     """
 
-    silence_hours = fields.Integer(data_key="silenceHours")
-    channel_failure_hours = fields.Integer(data_key="channelFailureHours")
-    notifies_full = fields.Boolean(data_key="destinationFull")
+    class Meta:
+        include = fields_out(ALARM_LIMITS)
 
 
 _mute_out, _channel_out = MuteOut(exclude=("active",)), ChannelOut()
@@ -232,14 +224,14 @@ def end_quiet_hours(channel_id: int) -> ResponseReturnValue:
 @described({200: AlarmLimitsOut})
 def show_limits() -> ResponseReturnValue:
     """Get after how many hours missing reports and failing channels trigger an alert."""
-    return AlarmLimitsOut().dump(watchdogs.limits())
+    return AlarmLimitsOut().dump(SimpleNamespace(**read_group(ALARM_LIMITS)))
 
 
 @bp.put("/alarm-limits")
 @described({200: AlarmLimitsOut}, body=AlarmLimitsIn)
 def save_limits() -> ResponseReturnValue:
     """Set after how many hours missing reports and failing channels trigger an alert; 0 means never."""
-    watchdogs.save_limits(AlarmLimitsIn().load(json_body()), actor=actor(), now=runtime.now())
+    save_group(ALARM_LIMITS, AlarmLimitsIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_limits()
 
 

@@ -15,19 +15,20 @@ from wtforms.fields.choices import SelectChoice
 from wtforms.widgets import NumberInput, TextArea, TimeInput
 
 from app.audit.log import Actor
+from app.audit.settings import read_group, save_group
 from app.core.errors import Refused
-from app.core.settings.declarations import LONGEST_HOURS
 from app.insight import insight
-from app.notifications import mutes, watchdogs
+from app.notifications import mutes
 from app.notifications.channel_settings import NAME_LENGTH
 from app.notifications.channels import SecretForOtherServer
 from app.notifications.models import Channel
 from app.notifications.mutes import QuietHours
-from app.notifications.watchdogs import AlarmLimits
+from app.notifications.watchdogs import ALARM_LIMITS
 from app.plugin import NotificationChannel, validate_http_url
 from app.web.forms import PageForm, SettingsForm
 from app.web.plugin_texts import plugin_text
 from app.web.refusals import refusal_text
+from app.web.setting_fields import GroupForm, form_values, with_settings
 
 PREFIX, REMOVE = "setting_", "remove_"
 KEEP_NOTE = lazy_gettext("A value is stored. Leave blank to keep it.")
@@ -325,28 +326,10 @@ class QuietHoursForm(SettingsForm):
         return True
 
 
-class AlarmLimitsForm(SettingsForm):
+@with_settings(ALARM_LIMITS)
+class AlarmLimitsForm(GroupForm):
     """Hours without reports or deliveries until an alert, and two switches."""
 
-    silence_hours = StringField(
-        lazy_gettext("Time without reports, in hours"),
-        description=lazy_gettext(
-            "Send an alert when no server has reported for this long and a job is overdue. 0 = off."
-        ),
-        widget=NumberInput(),
-        render_kw={"min": 0, "max": LONGEST_HOURS},
-    )
-    channel_failure_hours = StringField(
-        lazy_gettext("Time of channel failure, in hours"),
-        description=lazy_gettext("After this time, administrators are notified through another channel. 0 = off."),
-        widget=NumberInput(),
-        render_kw={"min": 0, "max": LONGEST_HOURS},
-    )
-
-    notifies_full = BooleanField(
-        lazy_gettext("Notify about full destinations"),
-        description=lazy_gettext("Once when a destination will be full in less than 30 days, and once in less than 7."),
-    )
     notifies_unusual = BooleanField(
         lazy_gettext("Notify about unusual runs"),
         description=lazy_gettext(
@@ -356,20 +339,10 @@ class AlarmLimitsForm(SettingsForm):
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Store the limits; return False if the form has errors."""
-        hours: dict[str, int] = {}
-        for field in (self.silence_hours, self.channel_failure_hours):
-            text = (field.data or "").strip()
-            is_number = text.isascii() and text.isdecimal() and len(text) < 6
-            if not is_number or int(text) > LONGEST_HOURS:
-                self.refuse(
-                    field.name, _("Enter a whole number from %(least)s to %(most)s.", least=0, most=LONGEST_HOURS)
-                )
-            else:
-                hours[field.name] = int(text)
+        chosen = self.read_settings()
         if self.wrong_fields:
             return False
-        chosen = AlarmLimits(**hours, notifies_full=bool(self.notifies_full.data))
-        watchdogs.save_limits(chosen, actor=actor, now=now)
+        save_group(ALARM_LIMITS, chosen, actor=actor, now=now)
         if insight.limits().tells != bool(self.notifies_unusual.data):
             insight.change_limits({"tells": bool(self.notifies_unusual.data)}, actor=actor, now=now)
         return True
@@ -384,11 +357,5 @@ def quiet_hours_form(row: Channel, *, is_sent: bool = False) -> QuietHoursForm:
 
 def alarm_limits_form(*, is_sent: bool = False) -> AlarmLimitsForm:
     """Return the alert limits form, filled from the request or the stored values."""
-    source, limits = {} if is_sent else {"formdata": None}, watchdogs.limits()
-    return AlarmLimitsForm(
-        **source,
-        silence_hours=str(limits.silence_hours),
-        channel_failure_hours=str(limits.channel_failure_hours),
-        notifies_full=limits.notifies_full,
-        notifies_unusual=insight.limits().tells,
-    )
+    source, stored = {} if is_sent else {"formdata": None}, form_values(ALARM_LIMITS, read_group(ALARM_LIMITS))
+    return AlarmLimitsForm(**source, **stored, notifies_unusual=insight.limits().tells)

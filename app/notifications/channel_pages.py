@@ -242,7 +242,7 @@ def build_page() -> ChannelsPage:
 def describe_new_channel(kind_name: str) -> ChannelPage:
     """Return the page of a new channel.
 
-    Raises NotFound for a kind that is not installed.
+    Raises Refused (404) for a kind that is not installed.
     """
     kind = registry().channels.get(kind_name)
     if kind is None:
@@ -256,7 +256,7 @@ def edit_channel(
 ) -> ChannelPage:
     """Return the page of a channel with its form.
 
-    Filled from the stored settings; with `is_sent` from the request where possible. Raises NotFound.
+    Filled from the stored settings; with `is_sent` from the request where possible. Raises Refused (404).
     """
     page = find_channel(channel_id, visible, before_id=before_id)
     if page.kind is None or page.row is None:
@@ -270,7 +270,7 @@ def edit_channel(
 def find_channel(channel_id: int, visible: frozenset[str] | None, *, before_id: int | None = None) -> ChannelPage:
     """Return a channel with its recent deliveries, or those before a delivery.
 
-    Only deliveries about servers visible to the user. Raises NotFound.
+    Only deliveries about servers visible to the user. Raises Refused (404).
     """
     row = channels.find_channel(channel_id)
     found = delivery_history.find_deliveries(
@@ -310,7 +310,7 @@ def deletion_question(page: ChannelPage) -> Confirmation:
 def send_test(channel_id: int, actor: Actor, now: datetime) -> ChannelTest:
     """Send a test message through a stored channel and return the result.
 
-    Raises NotFound.
+    Raises Refused (404).
     """
     try:
         test_messages.send_through(channel_id, actor=actor, now=now)

@@ -24,8 +24,8 @@ def create_channel(
 ) -> Channel:
     """Create another channel of a kind.
 
-    Raises NotFound for a kind that is not installed, AppError with `field="name"` for a bad name, Conflict with the
-    same when it is taken, and AppError with `fields` for settings that do not fit.
+    Raises Refused (404) for a kind that is not installed, Refused with `field="name"` for a bad name, Conflict with the
+    same when it is taken, and Refused with `fields` for settings that do not fit.
     """
     name = " ".join(name.split())
     if not 1 <= len(name) <= NAME_LENGTH:
@@ -51,8 +51,8 @@ def change_channel(
 
     Omitted ones are kept.
 
-    Undecryptable settings are removed too, unless the right key file may still be restored. Raises NotFound, and
-    AppError with `fields` for invalid settings.
+    Undecryptable settings are removed too, unless the right key file may still be restored. Raises Refused (404), and
+    Refused with `fields` for invalid settings.
     """
     with writing():
         row = channels.find_channel(channel_id)
@@ -74,7 +74,7 @@ def change_channel(
 def switch_channel(channel_id: int, *, is_enabled: bool, actor: Actor, now: datetime) -> None:
     """Enable or disable a channel, even if its settings are incomplete.
 
-    Raises NotFound.
+    Raises Refused (404).
     """
     with writing():
         row = channels.find_channel(channel_id)
@@ -86,7 +86,7 @@ def switch_channel(channel_id: int, *, is_enabled: bool, actor: Actor, now: date
 
 
 def remove_channel(channel_id: int, *, actor: Actor, now: datetime) -> None:
-    """Delete a channel with its history and pending deliveries. Raises NotFound."""
+    """Delete a channel with its history and pending deliveries. Raises Refused (404)."""
     with writing():
         row = channels.find_channel(channel_id)
         _record("channel_deleted", row, {}, actor, now)
@@ -152,7 +152,7 @@ def find_email_account() -> EmailSettings | None:
 def save_email_account(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
     """Save the account.
 
-    Values that are not in `values`, such as the password, are kept. Raises AppError.
+    Values that are not in `values`, such as the password, are kept. Raises Refused.
     """
     with writing():
         before = find_email_account()
@@ -175,7 +175,7 @@ def store_email_password(
 ) -> None:
     """Save a new password and `extras`.
 
-    If there is no account yet, `account` is stored as a whole. Raises AppError when there is none and `account` is
+    If there is no account yet, `account` is stored as a whole. Raises Refused when there is none and `account` is
     incomplete.
     """
     with writing():
@@ -196,7 +196,7 @@ def store_email_password(
 
 
 def remove_email_account(*, actor: Actor, now: datetime) -> None:
-    """Delete the account. Raises NotFound."""
+    """Delete the account. Raises Refused (404)."""
     with writing():
         row = _email_row()
         if row is None:
@@ -262,7 +262,7 @@ def save_ntfy(values: Mapping[str, Any], *, actor: Actor, now: datetime) -> Ntfy
 
     Omitted values are kept, a blank topic becomes a random one.
 
-    Raises AppError for an invalid server or topic.
+    Raises Refused for an invalid server or topic.
     """
     with writing():
         before = read_ntfy()

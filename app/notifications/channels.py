@@ -18,6 +18,7 @@ from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, declare
 from app.database import secrets
 from app.database.secrets import is_other_server
 from app.notifications.models import Channel, Delivery, DeliveryState
@@ -31,6 +32,9 @@ from app.plugin import (
     validate_http_url,
 )
 from app.runtime import registry
+
+HAS_DEFAULT_CHANNELS = declare(Setting("has_default_channels", bool, default=False))
+
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +160,7 @@ def unreadable_settings(row: Channel) -> frozenset[str]:
 
 
 def find_channel(row_id: int) -> Channel:
-    """Return a channel by its id. Raises NotFound."""
+    """Return a channel by its id. Raises Refused (404)."""
     row = db.session.get(Channel, row_id)
     if row is None:
         raise Refused("channel_not_found")
@@ -176,7 +180,7 @@ def save_settings(
 
     Omitted ones, also secrets, are kept.
 
-    Those in `cleared` are removed, so that the schema's defaults apply. Raises AppError with `fields` for settings that
+    Those in `cleared` are removed, so that the schema's defaults apply. Raises Refused with `fields` for settings that
     do not match the kind's schema, and SecretForOtherServer if a secret would be sent to another server.
     """
     schema = _schema(kind)
@@ -196,7 +200,7 @@ def save_settings(
 
 
 def delete_channel(row_id: int) -> None:
-    """Delete a channel with its deliveries. Raises NotFound."""
+    """Delete a channel with its deliveries. Raises Refused (404)."""
     with writing() as session:
         session.delete(find_channel(row_id))
 
@@ -204,7 +208,7 @@ def delete_channel(row_id: int) -> None:
 def open_stored(kind: str, stored: Mapping[str, Any]) -> NotificationChannel:
     """Return a channel object made from the stored settings.
 
-    Raises NotFound and the errors in UNREADABLE.
+    Raises Refused (404) and the errors in UNREADABLE.
     """
     settings = decrypt_settings(kind, stored)
     return registry().channels[kind](settings)
@@ -226,7 +230,7 @@ def subscribe_url(row: Channel, target: str = "") -> str | None:
 def open_channel(kind: str, settings: Mapping[str, Any]) -> NotificationChannel:
     """Return a channel object made from decrypted settings.
 
-    Raises AppError for invalid ones.
+    Raises Refused for invalid ones.
     """
     schema = _schema(kind)
     _check(schema, settings)
@@ -272,7 +276,7 @@ def masked(text: str, channel: NotificationChannel) -> str:
 
 
 def check_stored(kind: str, stored: object) -> None:
-    """Reject settings that duplistatus cannot have stored. Raises AppError.
+    """Reject settings that duplistatus cannot have stored. Raises Refused.
 
     Kinds that are not installed may hold anything. Missing settings are accepted: an incomplete channel sends nothing.
     """

@@ -13,12 +13,14 @@ from marshmallow import fields
 from app import runtime
 from app.accounts import sessions
 from app.accounts.models import is_limited
+from app.audit.settings import save_group
 from app.backups import overview
 from app.backups import overview as backups_overview
 from app.backups.overview import JobStatus, ServerStatus
 from app.backups.servers_api import FullServerOut
 from app.core.settings import store as settings_store
 from app.database import external_monitor, health_alarms
+from app.database.health_alarms import FREE_SPACE_LIMIT
 from app.notifications import channel_settings
 from app.notifications import settings as notifications_settings
 from app.notifications.configuration_schemas import (
@@ -339,7 +341,7 @@ def show_free_space() -> ResponseReturnValue:
 @described({200: FreeSpaceIn}, body=FreeSpaceIn)
 def save_free_space() -> ResponseReturnValue:
     """Set the minimum free disk space before an alert is sent; 0 means never."""
-    health_alarms.save_free_space_limit(**FreeSpaceIn().load(json_body()), actor=actor(), now=runtime.now())
+    save_group(FREE_SPACE_LIMIT, FreeSpaceIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_free_space()
 
 

@@ -14,8 +14,8 @@ from app.backups.models import Job, Server
 from app.core.errors import InputText, Refused
 from app.core.instants import iso
 from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
-from app.core.settings.declarations import FREE_SPACE_MIB, LONGEST_PING_URL, PING_MINUTES
-from app.database.external_monitor import LONGEST_TOKEN, ExternalMonitor, PingResult
+from app.database.external_monitor import LONGEST_PING_URL, LONGEST_TOKEN, PING_MINUTES, ExternalMonitor, PingResult
+from app.database.health_alarms import FREE_SPACE_LIMIT
 from app.database.monitor_pings import SERVICES
 from app.notifications.channel_settings import EmailSettings, NtfySettings
 from app.notifications.rules import EVENTS, WARNINGS
@@ -25,6 +25,7 @@ from app.schedules.grid import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.schedules.job_settings import JobChange, repair_interval
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
 from app.web.responses import SOMETIMES, TEXT, IsoInstant, Out
+from app.web.setting_fields import fields_in
 
 # Placeholder of a stored token; when it is sent back, the token is kept.
 MASK = "********"
@@ -501,8 +502,7 @@ class FreeSpaceIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    mib = fields.Integer(data_key="freeSpaceMiB", required=True, strict=True, validate=validate.Range(*FREE_SPACE_MIB))
+        include = fields_in(FREE_SPACE_LIMIT)
 
 
 class ExternalMonitorIn(Schema):

@@ -16,6 +16,7 @@ from typing import Any
 from flask import Flask, current_app
 from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select, update
 
+from app import runtime
 from app.audit.log import record_entry
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
@@ -97,8 +98,6 @@ AFTER_THE_STOP = timedelta(seconds=10)
 LOOK_AHEAD = 50
 ERROR_LENGTH = 1000
 UNUSABLE = NC_("failure", "The channel cannot be used as it is set up ({error})")
-# Where an application stores abandoned sends that have not ended.
-HUNG = "duplistatus.hung_sends"
 # How often a message checks for the key file that its channel needs. These checks do not count as attempts.
 KEY_WAIT = timedelta(seconds=30)
 UNSENT = (DeliveryState.QUEUED, DeliveryState.SENDING)
@@ -146,6 +145,10 @@ class Outcome:
     error: DeliveryError | None
 
 
+class HungSends(dict["Future[Outcome]", int]):
+    """The abandoned sends that have not ended, with their channels."""
+
+
 class WaitsForKey(DeliveryError):
     """The channel's secrets cannot be decrypted until the right key file is restored."""
 
@@ -160,7 +163,7 @@ def deliver_due(now: datetime, stopping: Event | None = None) -> int:
     """
     began = monotonic()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    hung: dict[Future[Outcome], int] = app.extensions.setdefault(HUNG, {})
+    hung = runtime.part(HungSends)
     busy: dict[Future[Outcome], Sending] = {}
     failing: set[int] = set()
     delivered = 0

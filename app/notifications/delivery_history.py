@@ -106,7 +106,7 @@ def _quiet_until(delivery: Delivery, quiet: Mapping[int, ActiveQuietHours]) -> d
 def retry_delivery(delivery_id: int, *, actor: Actor, now: datetime) -> None:
     """Retry a waiting or failed delivery now, with all attempts available again.
 
-    Ignores quiet hours, since a person requested it. Raises NotFound, and Conflict if it is being sent or was
+    Ignores quiet hours, since a person requested it. Raises Refused (404), and Refused (409) if it is being sent or was
     delivered.
     """
     with writing() as session:

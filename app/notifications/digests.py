@@ -102,7 +102,7 @@ def send_due(now: datetime) -> int | None:
 def send_now(*, actor: Actor, now: datetime) -> int:
     """Queue a digest of the latest period now.
 
-    Raises AppError if no channel can send it.
+    Raises Refused if no channel can send it.
     """
     plan = summary_settings.digest()
     count = _queue(plan, now, f"digest:now:{now.isoformat()}", now)

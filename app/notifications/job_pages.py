@@ -163,7 +163,7 @@ def row_state(event: str, on: frozenset[str]) -> str:
 def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict[str, str]:
     """Save the differences between a form and the state it was rendered with.
 
-    Returns the new states by job id. Raises AppError for an unknown event.
+    Returns the new states by job id. Raises Refused for an unknown event.
     """
     usable = {kind.name for kind in _kinds() if kind.is_usable}
     jobs = {str(job.id): job for server in job_settings.list_servers(ALL_SERVERS) for job in server.jobs}
@@ -187,7 +187,7 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> dict
 def find_additional(key: str, visible: frozenset[str] | None) -> Additional:
     """Return the additional destinations of a key such as `job-12` or `server-<id>`.
 
-    Raises NotFound.
+    Raises Refused (404).
     """
     kind, _dash, name = key.partition("-")
     for server in job_settings.list_servers(visible):
@@ -234,7 +234,7 @@ def read_destinations(form: Mapping[str, str], *, inherits: bool) -> tuple[dict[
 def apply_changes(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> str:
     """Apply a form to all selected jobs and return the result as text.
 
-    Raises AppError for invalid values.
+    Raises Refused for invalid values.
     """
     job_ids = chosen_ids(form)
     values, problems = read_destinations(form, inherits=True)
@@ -287,7 +287,7 @@ def chosen_ids(form: MultiDict[str, str]) -> frozenset[int]:
 def send_destination_test(page: Additional, what: str, *, actor: Actor, now: datetime) -> str:
     """Send a test to the additional addresses or topic and return the result as text.
 
-    Raises AppError.
+    Raises Refused.
     """
     effective = page.effective
     if what == "emails":
@@ -428,7 +428,7 @@ def inherit_all(server_id: str) -> ResponseReturnValue:
 def _find_additional(key: str) -> Additional:
     """Return the additional destinations of a key.
 
-    Raises NotFound, and Forbidden, since other servers may use them too.
+    Raises Refused (404), and Refused (403), since other servers may use them too.
     """
     page = find_additional(key, visible_server_ids())
     if is_limited(current_user):

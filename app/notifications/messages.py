@@ -10,9 +10,12 @@ from datetime import date, datetime
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from marshmallow import fields, validate
+
 from app.backups.models import Job, Server
-from app.core.languages import catalog, language_or_default
+from app.core.languages import LANGUAGES, catalog, language_or_default
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Exact, Setting, declare
 from app.notifications import markdown
 from app.notifications.alarm_words import alarm_template, more_line, overdue_line
 from app.notifications.default_templates import default_templates
@@ -37,6 +40,34 @@ from app.reports.outcomes import SUCCESS, is_failure
 from app.reports.report import Figure, Report
 from app.runtime import settings
 from app.schedules import planning
+
+
+class TemplateValue(Exact):
+    """One template; missing parts are the default."""
+
+    title = fields.String()
+    message = fields.String()
+    priority = fields.String()
+    tags = fields.String()
+
+
+class TemplatesValue(Exact):
+    """Templates by kind, and the language of dates and numbers.
+
+    Each template is replaced as a whole.
+    """
+
+    language = fields.String(validate=validate.OneOf(tuple(LANGUAGES)))
+    success = fields.Nested(TemplateValue)
+    warning = fields.Nested(TemplateValue)
+    overdueBackup = fields.Nested(TemplateValue)
+    recovered = fields.Nested(TemplateValue)
+    dailySummary = fields.Nested(TemplateValue)
+    digest = fields.Nested(TemplateValue)
+
+
+TEMPLATES = declare(Setting("notification_templates", dict, default=None, shape=fields.Nested(TemplatesValue)))
+
 
 # URLs of our pages for messages, which are rendered without a request: all start with the public URL.
 # `tests/navigation/test_page_links.py` compares them with the routes of the pages.

@@ -67,7 +67,7 @@ def mute(
     """Mute a job, or with None a server, until a time; replaces an existing mute.
 
     With `since_at` it begins then. A job that is still overdue at the end is notified at the next check. Raises
-    NotFound, and AppError for invalid times or an invalid note.
+    Refused (404), and Refused for invalid times or an invalid note.
     """
     since_at = None if since_at is None or since_at <= now else since_at
     if until_at <= max(now, since_at or now):
@@ -90,7 +90,7 @@ def mute(
 def unmute(server_id: str, job_name: str | None, *, actor: Actor, now: datetime) -> None:
     """Unmute a job, or with None a server itself.
 
-    Raises NotFound, also if it is not muted.
+    Raises Refused (404), also if it is not muted.
     """
     with writing() as session:
         server, job = _find(session, server_id, job_name)
@@ -251,7 +251,7 @@ def may_send(now: datetime, deliveries: type[Delivery] = Delivery) -> ColumnElem
 def set_quiet_hours(
     channel_id: int, hours: QuietHours | None, *, lets_trouble_pass: bool, actor: Actor, now: datetime
 ) -> Channel:
-    """Set the quiet hours of a channel; None removes them. Raises NotFound."""
+    """Set the quiet hours of a channel; None removes them. Raises Refused (404)."""
     with writing():
         row = channels.find_channel(channel_id)
         before = _shown(row)

@@ -56,7 +56,7 @@ def save_templates(
 
     Others are kept.
 
-    Raises AppError, naming template and field, for a placeholder that this kind of message does not have.
+    Raises Refused, naming template and field, for a placeholder that this kind of message does not have.
     """
     for kind, fields in templates.items():
         check_placeholders(kind, fields)
@@ -90,7 +90,7 @@ def reset_templates(kinds: Collection[str], *, actor: Actor, now: datetime) -> N
 def check_placeholders(kind: str, fields: Mapping[str, str]) -> None:
     """Reject placeholders that a kind of message does not have.
 
-    Raises AppError with `fields`.
+    Raises Refused with `fields`.
     """
     wrong = {}
     for name in ("title", "message"):

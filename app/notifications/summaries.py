@@ -62,7 +62,7 @@ def send_due(now: datetime) -> int | None:
 def send_now(*, actor: Actor, now: datetime) -> int:
     """Queue a summary now, even if disabled.
 
-    Raises AppError if no channel can send it.
+    Raises Refused if no channel can send it.
     """
     plan = summary_settings.daily_summary()
     count = _queue(plan, f"summary:now:{now.isoformat()}", now)

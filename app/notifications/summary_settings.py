@@ -5,14 +5,44 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from marshmallow import fields, validate
+
 from app.audit.log import Actor, record_entry
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.instants import DAILY, MONTHLY, WEEKLY, Rhythm, read_time
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Exact, Flag, Setting, check_instant, check_time, declare, whole
 from app.notifications import channels
 from app.notifications.models import Channel
 from app.notifications.rules import email_addresses
+
+DIGEST_PERIODS = ("off", WEEKLY, MONTHLY)
+
+
+class SummaryValue(Exact):
+    """The schedule of the daily summary."""
+
+    enabled = Flag()
+    time = fields.String(validate=check_time)
+    recipients = fields.List(fields.String())
+    since = fields.String(validate=check_instant)
+
+
+class DigestValue(Exact):
+    """The schedule of the digest."""
+
+    period = fields.String(validate=validate.OneOf(DIGEST_PERIODS))
+    time = fields.String(validate=check_time)
+    weekday = whole(0, 6)
+    recipients = fields.List(fields.String())
+    channels = fields.List(whole(0))
+    since = fields.String(validate=check_instant)
+
+
+DAILY_SUMMARY = declare(Setting("daily_summary", dict, default={}, shape=fields.Nested(SummaryValue)))
+DIGEST_PLAN = declare(Setting("digest", dict, default={}, shape=fields.Nested(DigestValue)))
+
 
 SUMMARY, DIGEST = "daily_summary", "digest"
 OFF = "off"
@@ -65,7 +95,7 @@ def digest() -> SummaryPlan:
 def save_daily_summary(*, is_enabled: bool, time: str, recipients: str, actor: Actor, now: datetime) -> None:
     """Save the plan of the daily summary.
 
-    Raises AppError with `field` for invalid values.
+    Raises Refused with `field` for invalid values.
     """
     values = {"enabled": is_enabled, "time": _time(time), "recipients": list(_recipients(recipients))}
     _save(SUMMARY, values, actor, now)
@@ -81,7 +111,7 @@ def save_digest(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Save the plan of the digest. Raises AppError with `field` for invalid values."""
+    """Save the plan of the digest. Raises Refused with `field` for invalid values."""
     if period not in (OFF, WEEKLY, MONTHLY):
         raise Refused("digest_period_unknown", "period")
     if weekday not in range(7):

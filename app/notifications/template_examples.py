@@ -106,7 +106,7 @@ def send_test(
 
     Returns the kinds that sent it, and the errors.
 
-    Raises AppError without channels.
+    Raises Refused without channels.
     """
     filled = fill(kind, template, values)
     message = RenderedMessage(

@@ -36,7 +36,7 @@ class NotificationTestFailed(Refused):
 def open_ntfy(url: str, topic: str, token: str | None) -> NotificationChannel:
     """Return an ntfy channel from unsaved values.
 
-    Raises AppError if they are invalid.
+    Raises Refused if they are invalid.
 
     Without a token the stored one is used, but only for the server that it belongs to.
     """
@@ -58,7 +58,7 @@ def send_simple(channel: NotificationChannel, *, actor: Actor, now: datetime) ->
 def send_through(channel_id: int, *, actor: Actor, now: datetime) -> None:
     """Send a short message through a stored channel, even if disabled.
 
-    Raises NotFound, NotificationTestFailed, and AppError if its settings are incomplete or cannot be read.
+    Raises Refused (404), NotificationTestFailed, and Refused if its settings are incomplete or cannot be read.
     """
     row = channels.find_channel(channel_id)
     if not channels.is_configured(row):
@@ -101,7 +101,7 @@ def send_template(ntfy: NotificationChannel, template: Template, *, actor: Actor
 def send_email(to: str | None, *, actor: Actor, now: datetime) -> None:
     """Send an email that describes its mail settings.
 
-    Raises AppError if email is not configured, and NotificationTestFailed.
+    Raises Refused if email is not configured, and NotificationTestFailed.
     """
     channel = standard_email_channel()
     if channel is None:
@@ -204,7 +204,7 @@ ADMIN_PER_MINUTE, ADMIN_BURST = 60, 60
 def count_test(user: User, now: datetime) -> None:
     """Count one test message of a user against the rate limit.
 
-    Raises TooManyRequests.
+    Raises Refused (429).
     """
     is_admin = user.is_admin
     rate = (ADMIN_PER_MINUTE, ADMIN_BURST) if is_admin else (PER_MINUTE, BURST)

@@ -108,7 +108,7 @@ class CheckResultOut(Out):
 def read_ntfy(body: dict[str, Any]) -> dict[str, Any]:
     """Return the ntfy destination of a test.
 
-    Raises AppError if it, its URL or topic is missing.
+    Raises Refused if it, its URL or topic is missing.
     """
     given = body.get("ntfyConfig")
     if not given or not isinstance(given, dict):
@@ -120,7 +120,7 @@ def read_ntfy(body: dict[str, Any]) -> dict[str, Any]:
 
 
 def read_template(body: dict[str, Any]) -> Template:
-    """Return the template of a test. Raises AppError if there is none."""
+    """Return the template of a test. Raises Refused if there is none."""
     given = body.get("template")
     if not isinstance(given, dict):
         raise Refused("template_missing", "template")

@@ -4,26 +4,67 @@ A task checks both every few minutes. Each issue is notified once, and once more
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from marshmallow import fields
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.transaction import writing
-from app.core.errors import Refused
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import LONGEST_HOURS
+from app.core.settings.declarations import Exact, Setting, SettingGroup, check_instant, declare
 from app.insight import notifications
 from app.notifications import channels, messages, outbox
 from app.notifications.channels import failing_channels
 from app.notifications.models import Channel
 from app.notifications.wording import count_text, date_text, duration_text
 from app.plugin import Severity
+from app.plugin.marking import N_
 from app.schedules import overdue_check
+
+LONGEST_HOURS = 24 * 366
+SILENCE_HOURS = declare(
+    Setting(
+        "silence_hours",
+        int,
+        default=48,
+        minimum=0,
+        maximum=LONGEST_HOURS,
+        wire="silenceHours",
+        is_required=True,
+        label=N_("Time without reports, in hours"),
+        help=N_("Send an alert when no server has reported for this long and a job is overdue. 0 = off."),
+    )
+)
+CHANNEL_FAILURE_HOURS = declare(
+    Setting(
+        "channel_failure_hours",
+        int,
+        default=2,
+        minimum=0,
+        maximum=LONGEST_HOURS,
+        wire="channelFailureHours",
+        is_required=True,
+        label=N_("Time of channel failure, in hours"),
+        help=N_("After this time, administrators are notified through another channel. 0 = off."),
+    )
+)
+ALARM_LIMITS = SettingGroup(
+    "alarm_limits_updated", "alarms", (SILENCE_HOURS, CHANNEL_FAILURE_HOURS, notifications.DESTINATION_FULL)
+)
+
+
+class SilenceValue(Exact):
+    """When users were notified that no reports arrive, and since when."""
+
+    at = fields.String(required=True, validate=check_instant)
+    since = fields.String(required=True, validate=check_instant)
+
+
+SILENCE_TOLD = declare(Setting("silence_told", dict, default=None, shape=fields.Nested(SilenceValue)))
+
 
 # Setting that stores an open alert about missing reports: time of the alert and of the last report.
 NO_REPORTS = "silence_told"
@@ -35,42 +76,6 @@ NEWEST = (
     .limit(1)
     .execution_options(populate_existing=True)
 )
-
-
-@dataclass(frozen=True, slots=True)
-class AlarmLimits:
-    """Hours without reports, or with a failing channel, until an alert.
-
-    0 means never.
-
-    `notifies_full` says whether to notify of full destinations; None keeps the setting.
-    """
-
-    silence_hours: int
-    channel_failure_hours: int
-    notifies_full: bool | None = None
-
-
-def limits() -> AlarmLimits:
-    """Return the current limits."""
-    hours = settings_store.get("silence_hours"), settings_store.get("channel_failure_hours")
-    return AlarmLimits(*hours, notifies_full=settings_store.get(notifications.SWITCH))
-
-
-def save_limits(chosen: AlarmLimits, *, actor: Actor, now: datetime) -> None:
-    """Save the limits. Raises AppError for hours out of range."""
-    names = {"silence_hours": chosen.silence_hours, "channel_failure_hours": chosen.channel_failure_hours}
-    for name, hours in names.items():
-        if not 0 <= hours <= LONGEST_HOURS:
-            raise Refused("alarm_hours_range", name, most=LONGEST_HOURS)
-    with writing():
-        settings_store.save("silence_hours", chosen.silence_hours, now=now)
-        settings_store.save("channel_failure_hours", chosen.channel_failure_hours, now=now)
-        if chosen.notifies_full is not None:
-            settings_store.save(notifications.SWITCH, chosen.notifies_full, now=now)
-            names["destinationFull"] = chosen.notifies_full
-        target = {"target_type": "configuration", "target_id": "alarms"}
-        record_entry("alarm_limits_updated", "config", now=now, actor=actor, details=names, **target)
 
 
 def run_watchdogs(now: datetime) -> int:
@@ -104,7 +109,7 @@ def check_silence(now: datetime) -> int:
 
 def check_channels(now: datetime) -> int:
     """Notify through other channels of long failures of a channel, and of the recovery."""
-    hours = limits().channel_failure_hours
+    hours = settings_store.read(CHANNEL_FAILURE_HOURS)
     is_known = or_(Channel.failing_since_at.is_not(None), Channel.failure_told_at.is_not(None))
     wanted = select(Channel).where(Channel.is_enabled, is_known).order_by(Channel.id).with_for_update()
     with writing() as session:
@@ -113,7 +118,7 @@ def check_channels(now: datetime) -> int:
 
 
 def _notify_no_reports(session: Session, last_report_at: datetime, now: datetime) -> int:
-    hours = limits().silence_hours
+    hours = settings_store.read(SILENCE_HOURS)
     if not hours or now < last_report_at + timedelta(hours=hours):
         return 0
     late_count = overdue_check.count_overdue(now)

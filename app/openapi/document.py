@@ -3,6 +3,7 @@
 import hashlib
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from inspect import cleandoc
 from typing import Any
 
@@ -18,6 +19,7 @@ from app import __version__
 from app.accounts.network_access import Zone
 from app.plugin import Access, AnyOf, ApiGroup, Content, described
 from app.plugin.api import Description
+from app.runtime import runtime_of
 from app.web import guards
 from app.web.guards import Rule
 from app.web.responses import DatabaseTime, IsoInstant, Out
@@ -255,7 +257,7 @@ data. `POST /api/auth/login` signs in. Programs use an API key instead.
 
 def build_document(app: Flask) -> dict[str, Any]:
     """Describe every route of every registered group, also of plugins."""
-    groups: dict[str, ApiGroup] = app.extensions["duplistatus.registry"].api_groups
+    groups = runtime_of(app).registry.api_groups
     shapes = Shapes()
     spec = APISpec(
         TITLE,
@@ -279,9 +281,9 @@ def build_document(app: Flask) -> dict[str, Any]:
     return document
 
 
-def described_routes(app: Flask, groups: dict[str, ApiGroup]) -> list[tuple[str, Route, ApiGroup]]:
+def described_routes(app: Flask, groups: Mapping[str, ApiGroup]) -> list[tuple[str, Route, ApiGroup]]:
     """Return the routes of the groups, with their OpenAPI paths below the base path."""
-    base_path = app.extensions["duplistatus.settings"].base_path
+    base_path = runtime_of(app).config.base_path
     return [
         (re.sub(r"<(?:[^:<>]+:)?([^<>]+)>", r"{\1}", route.rule.removeprefix(base_path)), route, groups[group_name])
         for route in app.url_map.iter_rules()
@@ -291,7 +293,7 @@ def described_routes(app: Flask, groups: dict[str, ApiGroup]) -> list[tuple[str,
 
 def _operation(app: Flask, route: Route, group: ApiGroup, path: str, shapes: Shapes) -> dict[str, Any]:
     view = app.view_functions[route.endpoint]
-    rule: guards.Rule = app.extensions[guards.RULES][route.endpoint]
+    rule = runtime_of(app).part(guards.Rules)[route.endpoint]
     description: Description = getattr(view, "description", Description())
     summary, _, more = cleandoc(view.__doc__ or "").partition("\n")
     operation: dict[str, Any] = {
@@ -343,18 +345,25 @@ def _path_parameter(name: str, route: Route) -> dict[str, Any]:
 
 # The document, built once per application and encoded once per URL at which it is reached
 
-BUILT = "duplistatus.openapi"
-ENCODED = "duplistatus.openapi.encoded"
 # URLs come from proxies; more than a few mean that a client is forging headers.
 MOST_ADDRESSES = 8
 
 
+@dataclass
+class BuiltDocument:
+    """The document, and its JSON with an ETag by base URL."""
+
+    document: dict[str, Any]
+    encoded: dict[str, tuple[bytes, str]] = field(default_factory=dict)
+
+
 def document(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI document of the application."""
-    found: dict[str, Any] | None = app.extensions.get(BUILT)
-    if found is None:
-        found = app.extensions[BUILT] = build_document(app)
-    return found
+    return _built(app).document
+
+
+def _built(app: Flask) -> BuiltDocument:
+    return runtime_of(app).part(BuiltDocument, lambda: BuiltDocument(build_document(app)))
 
 
 def encoded_document(app: Flask, script_root: str) -> tuple[bytes, str]:
@@ -362,11 +371,11 @@ def encoded_document(app: Flask, script_root: str) -> tuple[bytes, str]:
 
     Its server is the URL that the client sees.
     """
-    known: dict[str, tuple[bytes, str]] = app.extensions.setdefault(ENCODED, {})
+    known = _built(app).encoded
     if script_root not in known:
         if len(known) >= MOST_ADDRESSES:
             known.clear()
-        base_path = app.extensions["duplistatus.settings"].base_path
+        base_path = runtime_of(app).config.base_path
         body = orjson.dumps(document(app) | {"servers": [{"url": f"{script_root}{base_path}" or "/"}]})
         known[script_root] = body, hashlib.blake2b(body, digest_size=12).hexdigest()
     return known[script_root]

@@ -15,10 +15,10 @@ from markupsafe import Markup, escape
 from app.core.db.transaction import LONGEST_SEARCH
 from app.openapi.document import document
 from app.plugin import Access, guarded
+from app.runtime import runtime_of
 
 bp = Blueprint("api_manual", __name__)
 
-LAID_OUT = "duplistatus.api_manual"
 # Deeper schemas are named but not expanded.
 DEEPEST = 5
 WHO = {"open": _("Everyone"), "session": _("Any session"), "login": _("Signed in"), "admin": _("Administrators")}
@@ -103,6 +103,13 @@ class Group:
     operations: tuple[Operation, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Manual:
+    """The groups as the page shows them."""
+
+    groups: tuple[Group, ...]
+
+
 @bp.get("/api/docs")
 @guarded(Access.PUBLIC)
 def show() -> ResponseReturnValue:
@@ -115,10 +122,7 @@ def show() -> ResponseReturnValue:
 
 def groups_of(app: Flask) -> tuple[Group, ...]:
     """Return all groups, built once per application."""
-    found: tuple[Group, ...] | None = app.extensions.get(LAID_OUT)
-    if found is None:
-        found = app.extensions[LAID_OUT] = lay_out(document(app))
-    return found
+    return runtime_of(app).part(Manual, lambda: Manual(lay_out(document(app)))).groups
 
 
 def narrowed(group: Group, words: list[str]) -> Group:

@@ -4,15 +4,21 @@ from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from flask import Blueprint, current_app
 from marshmallow import Schema
 from marshmallow.fields import Field
 
-# Key of the function that returns the servers of the signed-in user.
-VISIBLE_SERVERS = "duplistatus.visible_servers"
+# Key of the object that answers plugins.
+HOST = "duplistatus"
 View = TypeVar("View", bound=Callable[..., Any])
+
+
+class Host(Protocol):
+    """Interface of the application for plugins; see `app.runtime.Runtime`."""
+
+    visible_server_ids: Callable[[], frozenset[str] | None]
 
 
 class Access(Enum):
@@ -91,8 +97,8 @@ def visible_server_ids() -> frozenset[str] | None:
 
     None means all, also future ones. Pass it to every service function that takes it.
     """
-    found: frozenset[str] | None = current_app.extensions[VISIBLE_SERVERS]()
-    return found
+    host: Host = current_app.extensions[HOST]
+    return host.visible_server_ids()
 
 
 def takes_bytes(most: int | Callable[[], int]) -> Callable[[View], View]:

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 
@@ -58,7 +57,7 @@ class Refused(Exception):
         self.field = field
         self.params = params
         self.extra = dict(body or {})
-        self.headers: Mapping[str, str] = MappingProxyType({})
+        self.headers: Mapping[str, str] = {}
         if retry_after_s is not None:
             self.headers = {"Retry-After": str(max(1, math.ceil(retry_after_s)))}
         self.status = status or self.text.status

@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
-from flask import current_app
-from marshmallow import ValidationError
+from marshmallow import ValidationError, fields
 from sqlalchemy import LargeBinary, Text, delete, func, select, update
 from sqlalchemy.orm import Mapped, defer, mapped_column
 
@@ -20,12 +20,68 @@ from app.core.db.transaction import writing
 from app.core.db.types import Instant, Recorded, RowId
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import LEAST_MIB, MOST_MIB, check_public_url
+from app.core.settings.declarations import Setting, declare
+from app.plugin.marking import N_
 from app.reports import reading
 from app.reports.decoding import is_packed, unpack
 from app.reports.ingest import ingest_report
 from app.reports.reading import Posted, StoredBody, Unusable, compress_body
 from app.reports.report import NotStored, Report
+
+LEAST_MIB, MOST_MIB = 1, 1024
+LONGEST_URL = 500
+
+
+def check_public_url(url: str) -> None:
+    """Reject an invalid URL and one with credentials; blank is valid.
+
+    Raise ValidationError.
+    """
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError as error:
+        raise ValidationError("expected a URL that starts with http:// or https://") from error
+    if url and (parts.scheme not in ("http", "https") or not has_host or parts.query or parts.fragment):
+        raise ValidationError("expected a URL that starts with http:// or https://, without ? and #")
+    if parts.username or parts.password or len(url) > LONGEST_URL:
+        raise ValidationError(f"expected a URL without a username, at most {LONGEST_URL} characters")
+
+
+OTHER_OPERATIONS = declare(
+    Setting(
+        "keeps_other_operations",
+        bool,
+        default=False,
+        wire="keepsOtherOperations",
+        label=N_("Accept other operations"),
+        help=N_("Store restores, tests and compactions as separate jobs. Otherwise they are rejected."),
+    )
+)
+PUBLIC_URL = declare(
+    Setting(
+        "public_url",
+        str,
+        default="",
+        shape=fields.String(validate=check_public_url),
+        wire="publicUrl",
+        label=N_("Public URL"),
+        help=N_("Used in notifications and setup instructions."),
+    )
+)
+# None: as the environment says.
+UPLOAD_MAX_MIB = declare(
+    Setting(
+        "upload_max_mib",
+        int,
+        default=None,
+        minimum=LEAST_MIB,
+        maximum=MOST_MIB,
+        wire="maxUploadMib",
+        attribute="max_upload_mib",
+        label=N_("Maximum report size, in MiB"),
+    )
+)
 
 
 class RejectedReport(Model):
@@ -125,7 +181,7 @@ def list_rejected() -> list[RejectedReport]:
 
 
 def find_rejected(report_id: int) -> RejectedReport:
-    """Return one rejected upload. Raise NotFound."""
+    """Return one rejected upload. Raise Refused (404)."""
     report = db.session.get(RejectedReport, report_id)
     if report is None:
         raise Refused("rejected_report_not_found")
@@ -141,7 +197,7 @@ def body_of(report: RejectedReport) -> bytes:
 
 
 def delete_rejected(report_id: int, *, actor: Actor, now: datetime) -> None:
-    """Delete a rejected upload. Raise NotFound."""
+    """Delete a rejected upload. Raise Refused (404)."""
     with writing() as session:
         report = find_rejected(report_id)
         audit_rejected("rejected_report_deleted", report, actor=actor, now=now)
@@ -157,7 +213,13 @@ def audit_rejected(action: str, report: RejectedReport, *, actor: Actor, now: da
 # Receiving an upload
 
 MIB = 1024 * 1024
-KNOWN_LIMIT = "duplistatus.upload_limit"
+
+
+@dataclass
+class KnownLimit:
+    """The maximum size of a report when it was last read; None before."""
+
+    most_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +236,7 @@ def receive_report(
     """Decode, parse and store one upload.
 
     What Duplicati sends by design is accepted: any status from 400 on makes it try three times more and adds warnings
-    to the user's job. Raises InvalidReport or another AppError for unusable content, after storing its text as
+    to the user's job. Raises InvalidReport or another Refused for unusable content, after storing its text as
     rejected, and DuplicateReport.
     """
     try:
@@ -201,7 +263,7 @@ def _store(report: Report | NotStored, *, now: datetime, actor: Actor, received_
 def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
     """Retry a rejected upload with the current rules.
 
-    Raises NotFound, DuplicateReport, and AppError for what is still unusable.
+    Raises Refused (404), DuplicateReport, and Refused for what is still unusable.
     """
     rejected = find_rejected(report_id)
     body, limit = body_of(rejected), max_upload_bytes()
@@ -241,7 +303,7 @@ def describe_settings() -> ReceptionSettings:
 
 
 def change_settings(wanted: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
-    """Change the given fields of `ReceptionSettings`, all or none. Raise AppError."""
+    """Change the given fields of `ReceptionSettings`, all or none. Raise Refused."""
     before = describe_settings()
     verbs: dict[str, Callable[..., None]] = {
         "keeps_other_operations": keep_other_operations,
@@ -274,7 +336,7 @@ def max_upload_bytes() -> int:
     """
     chosen: int | None = settings_store.get("upload_max_mib")
     found = runtime.settings().max_upload_bytes if chosen is None else chosen * MIB
-    current_app.extensions[KNOWN_LIMIT] = found
+    runtime.part(KnownLimit).most_bytes = found
     return found
 
 
@@ -286,11 +348,12 @@ def most_body_bytes() -> int:
     One byte more than an upload: Werkzeug cuts chunked bodies at the limit, so that a longer one can only be detected
     by that byte.
     """
-    return int(current_app.extensions.get(KNOWN_LIMIT, runtime.settings().max_upload_bytes)) + 1
+    known = runtime.part(KnownLimit).most_bytes
+    return (runtime.settings().max_upload_bytes if known is None else known) + 1
 
 
 def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
-    """Set the maximum upload size; None restores the environment's. Raise AppError."""
+    """Set the maximum upload size; None restores the environment's. Raise Refused."""
     if most_mib is not None and not LEAST_MIB <= most_mib <= MOST_MIB:
         raise Refused("upload_limit_range", "max_upload_mib", least=LEAST_MIB, most=MOST_MIB)
     with writing():
@@ -300,7 +363,7 @@ def limit_uploads(most_mib: int | None, *, actor: Actor, now: datetime) -> None:
 
 
 def name_public_url(url: str, *, actor: Actor, now: datetime) -> None:
-    """Set the public URL of this installation; "" removes it. Raise AppError."""
+    """Set the public URL of this installation; "" removes it. Raise Refused."""
     url = url.strip().rstrip("/")
     try:
         check_public_url(url)

@@ -7,21 +7,20 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from wtforms import BooleanField, StringField, URLField
-from wtforms.widgets import NumberInput
+from wtforms import URLField
 
 from app import runtime
 from app.audit.log import Actor
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import LEAST_MIB, LONGEST_URL, MOST_MIB
 from app.plugin import Access, guarded
 from app.reports import intake
-from app.reports.intake import MIB
+from app.reports.intake import LEAST_MIB, LONGEST_URL, MIB, MOST_MIB, OTHER_OPERATIONS, PUBLIC_URL, UPLOAD_MAX_MIB
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import pages_bp, settings_bp
 from app.web.refusals import refusal_text
 from app.web.request import actor
+from app.web.setting_fields import form_field
 
 # The Duplicati options that make it send reports to this installation
 
@@ -80,19 +79,12 @@ class ReceptionForm(SettingsForm):
     """Form of the upload settings."""
 
     public_url = URLField(
-        lazy_gettext("Public URL"),
-        description=lazy_gettext("Used in notifications and setup instructions."),
+        lazy_gettext(PUBLIC_URL.label),
+        description=lazy_gettext(PUBLIC_URL.help),
         render_kw={"maxlength": LONGEST_URL, "placeholder": "https://backups.example.org", "autocomplete": "off"},
     )
-    max_upload_mib = StringField(
-        lazy_gettext("Maximum report size, in MiB"), widget=NumberInput(), render_kw={"min": LEAST_MIB, "max": MOST_MIB}
-    )
-    keeps_other_operations = BooleanField(
-        lazy_gettext("Accept other operations"),
-        description=lazy_gettext(
-            "Store restores, tests and compactions as separate jobs. Otherwise they are rejected."
-        ),
-    )
+    max_upload_mib = form_field(UPLOAD_MAX_MIB)
+    keeps_other_operations = form_field(OTHER_OPERATIONS)
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Store the settings; False if the form has errors."""

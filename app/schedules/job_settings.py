@@ -191,7 +191,7 @@ def clear_additional(job_ids: Collection[int], *, actor: Actor, now: datetime) -
 def inherit_all(server_id: str, *, clears_defaults: bool = False, actor: Actor, now: datetime) -> None:
     """Let every job of a server inherit its defaults, optionally cleared.
 
-    Raise NotFound.
+    Raise Refused (404).
     """
     server = next((server for server in list_servers(ALL_SERVERS) if server.id == server_id), None)
     if server is None:
@@ -243,13 +243,13 @@ def save(
 def keep_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
     """Store the learned or suggested schedule of a job as chosen.
 
-    Raises NotFound, and Conflict if nothing is learned or suggested.
+    Raises Refused (404), and Refused (409) if nothing is learned or suggested.
     """
     _change_schedule(server_id, job_name, "kept", actor, now)
 
 
 def learn_schedule(server_id: str, job_name: str, *, actor: Actor, now: datetime) -> None:
-    """Delete the chosen schedule of a job, so that it is learned. Raise NotFound."""
+    """Delete the chosen schedule of a job, so that it is learned. Raise Refused (404)."""
     _change_schedule(server_id, job_name, "learned", actor, now)
 
 

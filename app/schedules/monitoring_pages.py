@@ -374,7 +374,7 @@ def save_rows(form: MultiDict[str, str], *, actor: Actor, now: datetime) -> Mapp
 
 
 def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor: Actor, now: datetime) -> None:
-    """Store the changed values of one job. Raise AppError with the error."""
+    """Store the changed values of one job. Raise Refused with the error."""
     entry, was = read_entry(form, "job"), form.get("was", "")
     change = read_change(entry, was, is_explicit=True)
     if change.columns:

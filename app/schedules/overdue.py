@@ -7,6 +7,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 
+from app.core.settings.declarations import Setting, declare
+from app.plugin.marking import N_
+
 DEFAULT_TOLERANCE = "2h"
 TOLERANCES: Mapping[str, timedelta] = MappingProxyType(
     {
@@ -21,6 +24,18 @@ TOLERANCES: Mapping[str, timedelta] = MappingProxyType(
         "12h": timedelta(hours=12),
         "1d": timedelta(days=1),
     }
+)
+
+OVERDUE_TOLERANCE = declare(
+    Setting(
+        "overdue_tolerance",
+        str,
+        default=DEFAULT_TOLERANCE,
+        choices=tuple(TOLERANCES),
+        wire="overdue_tolerance",
+        label=N_("Grace period"),
+        help=N_("How late a run may be before it is overdue; can be set for each job"),
+    )
 )
 
 DEFAULT_FREQUENCY = "every_day"

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from marshmallow import fields
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session, load_only
 
@@ -12,11 +13,27 @@ from app.backups.models import Job, Server
 from app.core.db.extensions import db
 from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, check_instant, declare
 from app.notifications import outbox
 from app.notifications.rules import OVERDUE
+from app.plugin.marking import N_
 from app.schedules import job_settings, planning
 from app.schedules.intervals import is_strict
 from app.schedules.overdue import DEFAULT_FREQUENCY, FREQUENCIES, should_alert_again
+
+NOTIFICATION_FREQUENCY = declare(
+    Setting(
+        "notification_frequency",
+        str,
+        default="every_day",
+        choices=tuple(FREQUENCIES),
+        wire="value",
+        label=N_("Reminder"),
+        help=N_("How often to repeat an overdue alert"),
+    )
+)
+LAST_CHECK = declare(Setting("last_overdue_check_at", str, default=None, shape=fields.String(validate=check_instant)))
+
 
 # Maximum number of values in one statement.
 JOBS_AT_ONCE = 1000

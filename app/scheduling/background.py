@@ -15,16 +15,18 @@ from app.accounts import passwords
 from app.collector import rounds
 from app.core.db import engine as db_engine
 from app.core.db import transaction
+from app.core.db.cache import ExactCache
 from app.core.db.extensions import db
 from app.database import health
 from app.notifications.delivery_worker import DeliveryWorker
 from app.reports import reading
+from app.runtime import runtime_of
 from app.scheduling import control, tasks
+from app.scheduling.control import Jobs
 from app.scheduling.tasks import Schedule
 
 log = logging.getLogger(__name__)
 
-SCHEDULE, COURIER, PENDING = control.EXTENSION, health.WORKER, "duplistatus.pending_start"
 # A server that loads the application and then forks its workers has done so by then.
 SETTLE_S = 1.0
 RETRY_S = 15.0
@@ -37,7 +39,8 @@ def start_jobs(app: Flask) -> None:
 
     Does nothing if they run.
     """
-    if SCHEDULE in app.extensions:
+    jobs = jobs_of(app)
+    if jobs.schedule:
         return
     with app.app_context():
         health.record_scheduler_start(runtime.now())
@@ -45,7 +48,7 @@ def start_jobs(app: Flask) -> None:
     started.start()
     worker = DeliveryWorker(app, on_clock_change=started.rebuild)
     worker.start()
-    app.extensions.update({COURIER: worker, SCHEDULE: started})
+    jobs.worker, jobs.schedule = worker, started
 
 
 def start_jobs_soon(app: Flask) -> None:
@@ -53,13 +56,14 @@ def start_jobs_soon(app: Flask) -> None:
 
     Then its children do the work.
     """
-    app.extensions[PENDING] = pending = _PendingStart(app)
+    jobs_of(app).pending = pending = _PendingStart(app)
     pending.start()
 
 
 def cancel_start(app: Flask) -> bool:
     """Cancel a pending start; return whether there was one."""
-    pending: _PendingStart | None = app.extensions.pop(PENDING, None)
+    jobs = jobs_of(app)
+    pending, jobs.pending = jobs.pending, None
     if pending:
         pending.cancel()
     return pending is not None
@@ -70,7 +74,7 @@ def announce_stop(app: Flask) -> None:
 
     Call `stop_jobs` afterwards.
     """
-    if worker := app.extensions.get(COURIER):
+    if worker := jobs_of(app).worker:
         worker.announce_stop()
 
 
@@ -79,27 +83,34 @@ def stop_jobs(app: Flask) -> None:
 
     Does nothing if they do not run.
     """
-    pending: _PendingStart | None = app.extensions.get(PENDING)
+    jobs = jobs_of(app)
+    pending = jobs.pending
     if cancel_start(app) and pending is not None:
         pending.join(LONGEST_START_S)  # a start that is running leaves work to stop
-    if worker := app.extensions.pop(COURIER, None):
+    worker, jobs.worker = jobs.worker, None
+    if worker:
         worker.stop()
-    if running := app.extensions.pop(SCHEDULE, None):
-        running.stop()
+    schedule, jobs.schedule = jobs.schedule, None
+    if schedule:
+        schedule.stop()
 
 
 def drop_jobs(app: Flask) -> list[Any]:
     """Forget jobs whose threads do not exist after a fork; return what was forgotten."""
-    dropped = [app.extensions.pop(name, None) for name in (PENDING, SCHEDULE, COURIER)]
-    if dropped[-1]:
-        dropped[-1].forget()
-    return [part for part in dropped if part]
+    dropped = runtime_of(app).take(Jobs) or Jobs()
+    if dropped.worker:
+        dropped.worker.forget()
+    return [job for job in (dropped.pending, dropped.schedule, dropped.worker) if job]
 
 
-def scheduler_of(app: Flask) -> Schedule | None:
+def scheduler_of(app: Flask) -> control.Schedule | None:
     """Return the running schedule of an application; None if jobs do not run."""
-    found: Schedule | None = app.extensions.get(SCHEDULE)
-    return found
+    return jobs_of(app).schedule
+
+
+def jobs_of(app: Flask) -> Jobs:
+    """Return the background work of an application."""
+    return runtime_of(app).part(Jobs)
 
 
 class _PendingStart(threading.Thread):
@@ -126,7 +137,7 @@ class _PendingStart(threading.Thread):
                 log.exception("scheduled tasks cannot be started now")
                 wait_s = RETRY_S
             else:
-                self._app.extensions.pop(PENDING, None)
+                jobs_of(self._app).pending = None
                 return
 
 
@@ -136,8 +147,6 @@ class _PendingStart(threading.Thread):
 # one connection mix up their results, a lock that another thread held stays locked, and threads are not copied. A
 # process that already serves or works should not fork others that serve: what its threads hold inside SQLite at that
 # moment cannot be recreated.
-
-CACHE = "duplistatus.cache"
 
 _applications: WeakSet[Flask] = WeakSet()
 # Applications whose jobs run only in the children of this process.
@@ -204,7 +213,8 @@ def _renew(app: Flask) -> None:
         for engine in db.engines.values():
             _inherited.append(engine.pool)
             engine.dispose(close=False)
-    _inherited.extend(app.extensions.pop(name, None) for name in (CACHE, health.EXTENSION, rounds.EXTENSION))
+    own = runtime_of(app)
+    _inherited.extend((own.take(ExactCache), own.take(health.Examiner), own.take(rounds.Batches)))
     dropped = drop_jobs(app)
     _inherited.append(dropped)
     if dropped or app in _started_in_children:

@@ -6,16 +6,52 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol
 
-from flask import current_app
+from marshmallow import ValidationError, fields
 from sqlalchemy import String, Text, or_, select, update
 from sqlalchemy.orm import Mapped, mapped_column
 
+from app import runtime
 from app.audit.log import Actor, record_entry
 from app.core.db.extensions import Model, db
 from app.core.db.transaction import insert_for, writing
 from app.core.db.types import Bounded, Instant
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Exact, Flag, Setting, declare
+from app.legacy_import.stored_forms import is_crontab
+
+
+def _check_crontab(text: str) -> None:
+    if not is_crontab(text):
+        raise ValidationError("expected the five fields of a crontab expression")
+
+
+class TaskValue(Exact):
+    """When a task runs, and whether it is enabled."""
+
+    cronExpression = fields.String(validate=_check_crontab)
+    enabled = Flag()
+
+
+class TaskChangeValue(Exact):
+    """A task that was stopped or started manually, with its settings at that time."""
+
+    isOn = Flag(required=True)
+    planned = fields.Tuple((fields.String(), Flag()), required=True)
+
+
+CRON_TASKS = declare(
+    Setting("cron_tasks", dict, default={}, shape=fields.Dict(keys=fields.String(), values=fields.Nested(TaskValue)))
+)
+# Tasks that were stopped or started by hand.
+CRON_CHANGES = declare(
+    Setting(
+        "cron_changes_by_hand",
+        dict,
+        default={},
+        shape=fields.Dict(keys=fields.String(), values=fields.Nested(TaskChangeValue)),
+    )
+)
 
 
 class Lease(Model):
@@ -48,7 +84,6 @@ class Task(Model):
 
 log = logging.getLogger(__name__)
 
-EXTENSION = "duplistatus.schedule"
 OVERDUE_CHECK = "overdue-backup-check"
 DEFAULT_EXPRESSION = "*/5 * * * *"
 CHANGES = "cron_changes_by_hand"
@@ -57,7 +92,7 @@ Planned = tuple[str, bool]
 
 
 class Schedule(Protocol):
-    """Interface of a running schedule; unknown names raise NotFound."""
+    """Interface of a running schedule; unknown names raise Refused (404)."""
 
     @property
     def is_running(self) -> bool:
@@ -83,6 +118,45 @@ class Schedule(Protocol):
 
         None if it is not scheduled.
         """
+
+    def stop(self) -> None:
+        """Stop, and wait some seconds for a running task."""
+
+
+class Worker(Protocol):
+    """Interface of the delivery worker of this process."""
+
+    @property
+    def is_working(self) -> bool:
+        """Whether its thread is alive and does not hang."""
+
+    def announce_stop(self) -> None:
+        """Send no further message, without waiting."""
+
+    def stop(self) -> None:
+        """Send no further message, and wait some seconds for those being sent."""
+
+    def forget(self) -> None:
+        """Disconnect from the queue in a forked process, which has no thread of the worker."""
+
+
+class PendingStart(Protocol):
+    """Interface of a start that has not happened yet."""
+
+    def cancel(self) -> None:
+        """Cancel the start; does not wait for one that is running."""
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for a start that is running."""
+
+
+@dataclass
+class Jobs:
+    """The background work of this process."""
+
+    pending: PendingStart | None = None
+    schedule: Schedule | None = None
+    worker: Worker | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,13 +227,13 @@ def _stored(name: str) -> Mapping[str, Any]:
 
 def is_stopped_here(name: str) -> bool:
     """Whether a task was stopped manually in the schedule of this process."""
-    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    found = runtime.part(Jobs).schedule
     return found is not None and found.is_running and name not in found.active_tasks()
 
 
 def has_ended() -> bool:
     """Whether this process has a schedule that no longer runs."""
-    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    found = runtime.part(Jobs).schedule
     return found is not None and not found.is_running
 
 
@@ -196,8 +270,8 @@ class NotRunning(Refused):
 
 
 def running() -> Schedule:
-    """Return the schedule of this process. Raise Unavailable if it does not run."""
-    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    """Return the schedule of this process. Raise Refused (503) if it does not run."""
+    found = runtime.part(Jobs).schedule
     if found is None or not found.is_running:
         message = "Scheduled tasks are disabled in this process; start it without RUN_JOBS=false"
         raise NotRunning("scheduler_not_running", body={"message": message})
@@ -233,7 +307,7 @@ def clear_manual_changes(*, now: datetime) -> None:
 def start_task_schedule(name: str) -> None:
     """Schedule a task.
 
-    Raise NotFound, Unavailable, and AppError (500) for an invalid expression.
+    Raise Refused (404), Refused (503), and Refused (500) for an invalid expression.
     """
     _try(lambda: running().start_task(name))
 
@@ -241,14 +315,14 @@ def start_task_schedule(name: str) -> None:
 def reload() -> None:
     """Apply the stored settings.
 
-    Raise Unavailable, and AppError (500) for an invalid expression.
+    Raise Refused (503), and Refused (500) for an invalid expression.
     """
     _try(lambda: running().reload())
 
 
 def apply_settings() -> None:
     """Apply the settings of a restored database to the schedule, if it runs."""
-    if current_app.extensions.get(EXTENSION) is None:
+    if runtime.part(Jobs).schedule is None:
         return
     try:
         reload()
@@ -279,7 +353,7 @@ class TaskState:
 def task_states() -> list[TaskState]:
     """Return all tasks, in the order of their declaration.
 
-    Raise Unavailable if this process runs none.
+    Raise Refused (503) if this process runs none.
     """
     last = {row.name: row for row in last_runs()}
     return [
@@ -290,7 +364,7 @@ def task_states() -> list[TaskState]:
 
 def next_runs() -> dict[str, datetime]:
     """Return the next run of each scheduled task; empty if this process runs none."""
-    found: Schedule | None = current_app.extensions.get(EXTENSION)
+    found = runtime.part(Jobs).schedule
     plans = found.plans() if found is not None and found.is_running else {}
     return {name: at for name, (_expression, at) in plans.items() if at is not None}
 
@@ -298,7 +372,7 @@ def next_runs() -> dict[str, datetime]:
 def run_now(name: str, *, actor: Actor, now: datetime) -> Any:
     """Run a task for a user, with an audit entry.
 
-    Return its result, also if it failed. Raise Unavailable.
+    Return its result, also if it failed. Raise Refused (503).
     """
     result = running().run_now(name)
     details = {"task": name, **({"error": result.error} if result.error else {"message": result.message})}

@@ -1,16 +1,20 @@
 """API of the badges, and of the settings of badges and metrics."""
 
+from types import SimpleNamespace
+
 from flask import Blueprint, Response, request
 from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
+from app.audit.settings import read_group
 from app.plugin import Access, ApiGroup, Content, described
 from app.sharing import badges, metrics
 from app.sharing.badge import LONGEST_LABEL, draw
 from app.web.guards import limit_rate
 from app.web.request import actor, client_address, json_body
 from app.web.responses import Out
+from app.web.setting_fields import fields_out
 
 # The image of a badge
 
@@ -89,8 +93,8 @@ class MetricsIn(Schema):
 class MetricsOut(Out):
     """Whether the metrics endpoint is enabled, and whether it requires a key of scope `read`."""
 
-    enabled = fields.Boolean()
-    requires_key = fields.Boolean(data_key="requiresKey")
+    class Meta:
+        include = fields_out(metrics.METRICS)
 
 
 # Views of the group `publishing`
@@ -125,7 +129,7 @@ def delete(slug: str) -> ResponseReturnValue:
 @described({200: MetricsOut})
 def show_metrics() -> ResponseReturnValue:
     """Get whether the metrics endpoint is enabled, and whether it requires an API key."""
-    return {"enabled": metrics.are_enabled(), "requiresKey": metrics.need_key()}
+    return MetricsOut().dump(SimpleNamespace(**read_group(metrics.METRICS)))
 
 
 @publishing_bp.patch("/metrics-settings")

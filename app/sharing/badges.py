@@ -1,9 +1,12 @@
 """Badges: each shows all servers, one server or one job at a URL of its own."""
 
+import re
 import secrets
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import datetime
+
+from marshmallow import fields, validate
 
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
@@ -12,8 +15,30 @@ from app.backups.overview import JobStatus
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import MOST_BADGES, SLUG
+from app.core.settings.declarations import Exact, Setting, declare
 from app.sharing.badge import LONGEST_LABEL, badge_status, draw
+
+MOST_BADGES = 200
+SLUG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{1,63}")
+
+
+class BadgeValue(Exact):
+    """A badge."""
+
+    slug = fields.String(required=True, validate=validate.Regexp(rf"{SLUG.pattern}\Z"))
+    label = fields.String(required=True, validate=validate.Length(max=LONGEST_LABEL))
+    server_id = fields.String(allow_none=True)
+    job_name = fields.String(allow_none=True)
+
+
+BADGES = declare(
+    Setting(
+        "badges",
+        list,
+        default=[],
+        shape=fields.List(fields.Nested(BadgeValue), validate=validate.Length(max=MOST_BADGES)),
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +96,7 @@ def create_badge(
 
 
 def delete_badge(slug: str, *, actor: Actor, now: datetime) -> None:
-    """Delete a badge. Raise NotFound."""
+    """Delete a badge. Raise Refused (404)."""
     with writing():
         badges = list_badges()
         found = next((badge for badge in badges if badge.slug == slug), None)

@@ -20,15 +20,42 @@ from sqlalchemy import func, select
 
 from app import __version__
 from app.accounts.models import ALL_SERVERS
-from app.audit.log import Actor, record_entry
+from app.audit.log import Actor
+from app.audit.settings import save_group
 from app.backups import overview
 from app.backups.overview import JobStatus
 from app.core.db.extensions import db
-from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
+from app.core.settings.declarations import Setting, SettingGroup, declare
 from app.notifications.models import Delivery, DeliveryState
+from app.plugin.marking import N_
 from app.reports.intake import RejectedReport
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING
+
+METRICS_ENABLED = declare(
+    Setting(
+        "metrics_enabled",
+        bool,
+        default=False,
+        wire="enabled",
+        attribute="is_enabled",
+        label=N_("Enable metrics endpoint"),
+        is_required=True,
+    )
+)
+METRICS_NEED_KEY = declare(
+    Setting(
+        "metrics_need_key",
+        bool,
+        default=False,
+        wire="requiresKey",
+        attribute="needs_key",
+        label=N_("Require an API key"),
+        help=N_("The key needs read permission. Always required when API keys are required in general."),
+    )
+)
+METRICS = SettingGroup("metrics_updated", "metrics", (METRICS_ENABLED, METRICS_NEED_KEY))
+
 
 STATUSES = (SUCCESS, WARNING, ERROR, FATAL, UNKNOWN)
 LABELS = ("server_id", "server", "job")
@@ -49,22 +76,18 @@ FIGURES = (
 
 def are_enabled() -> bool:
     """Whether the metrics endpoint is enabled."""
-    return bool(settings_store.get("metrics_enabled"))
+    return settings_store.read(METRICS_ENABLED)
 
 
 def need_key() -> bool:
     """Whether metrics require a key, also if other endpoints do not."""
-    return bool(settings_store.get("metrics_need_key"))
+    return settings_store.read(METRICS_NEED_KEY)
 
 
 def configure(*, is_enabled: bool, needs_key: bool, actor: Actor, now: datetime) -> None:
     """Set whether metrics are enabled, and whether they require a key of scope `read`."""
-    with writing():
-        settings_store.save("metrics_enabled", is_enabled, now=now)
-        settings_store.save("metrics_need_key", needs_key, now=now)
-        details = {"enabled": is_enabled, "requiresKey": needs_key}
-        target = {"target_type": "configuration", "target_id": "metrics"}
-        record_entry("metrics_updated", "config", now=now, actor=actor, details=details, **target)
+    chosen = {METRICS_ENABLED.key: is_enabled, METRICS_NEED_KEY.key: needs_key}
+    save_group(METRICS, chosen, actor=actor, now=now)
 
 
 def collect(now: datetime) -> Iterator[Metric]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Any
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, request
 from flask.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -14,6 +14,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from app import runtime
 from app.core.errors import Refused
 from app.plugin import Access, ApiGroup, Content, described
+from app.runtime import runtime_of
 from app.sharing import metrics
 from app.sharing.metrics import RequestFigures
 from app.web.guards import authenticate_api_key
@@ -22,7 +23,8 @@ from app.web.guards import authenticate_api_key
 
 bp = Blueprint("metrics", __name__)
 
-FIGURES, BEGAN = "duplistatus.request_figures", "duplistatus.began"
+# In the environment of a request: when it began.
+BEGAN = "duplistatus.began"
 # URLs that do not exist count as one route, otherwise a client could fill the memory.
 NO_ROUTE = "unknown"
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -42,7 +44,7 @@ def count_requests(state: BlueprintSetupState) -> None:
 
     The histogram is bound once: resolving it per request costs as much as the timing.
     """
-    add = state.app.extensions.setdefault(FIGURES, RequestFigures()).add
+    add = runtime_of(state.app).part(RequestFigures).add
     the_request = request._get_current_object  # type: ignore[attr-defined]
 
     def start_clock(_endpoint: str | None, _values: dict[str, Any] | None) -> None:
@@ -82,8 +84,7 @@ def show() -> ResponseReturnValue:
 
 def figures() -> RequestFigures:
     """Return the counts of this application."""
-    found: RequestFigures = current_app.extensions[FIGURES]
-    return found
+    return runtime.part(RequestFigures)
 
 
 group = ApiGroup(

@@ -18,13 +18,12 @@ from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor
 from app.backups import overview
 from app.core.errors import Refused
-from app.core.settings.declarations import MOST_BADGES
 from app.plugin import Access, guarded
 from app.reports import pages as reports_pages
 from app.reports.pages import own_address
 from app.sharing import badges, metrics, status_page
 from app.sharing.badge import LONGEST_LABEL
-from app.sharing.badges import Badge
+from app.sharing.badges import MOST_BADGES, Badge
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.pages import settings_bp
 from app.web.refusals import refusal_text

@@ -8,6 +8,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
+from marshmallow import fields, validate
+
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
 from app.backups import overview
@@ -15,7 +17,26 @@ from app.backups.overview import JobStatus
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import LONGEST_TITLE
+from app.core.settings.declarations import Exact, Flag, Setting, declare
+
+LONGEST_TITLE = 80
+
+
+class StatusPageValue(Exact):
+    """Content of the public status page."""
+
+    slug = fields.String(validate=validate.Regexp(r"[A-Za-z0-9_-]{0,128}\Z"))
+    is_enabled = Flag()
+    title = fields.String(validate=validate.Length(max=LONGEST_TITLE))
+    shows_names = Flag()
+    shows_all = Flag()
+    server_ids = fields.List(fields.String())
+    jobs = fields.List(fields.Tuple((fields.String(), fields.String())))
+
+
+# What is not named is as by default.
+STATUS_PAGE = declare(Setting("status_page", dict, default={}, shape=fields.Nested(StatusPageValue)))
+
 
 SLUG_BYTES = 24
 
@@ -91,7 +112,7 @@ def save(
 ) -> StatusPage:
     """Store the page; it gets its link when it is first enabled.
 
-    Raise AppError for unknown servers or jobs.
+    Raise Refused for unknown servers or jobs.
     """
     title = title.strip()
     if len(title) > LONGEST_TITLE:

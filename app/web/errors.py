@@ -7,6 +7,7 @@ import logging
 import sqlite3
 import traceback
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy.exc
@@ -20,14 +21,11 @@ from app import runtime
 from app.core.db.faults import Fault, describe, fault_of
 from app.core.errors import Refused
 from app.database import checks
-from app.runtime import settings
+from app.runtime import runtime_of, settings
 from app.web.routing import path_as_sent, quoted
 
 log = logging.getLogger(__name__)
 
-PAGE_ERRORS = "duplistatus.page_errors"
-ERROR_CODES = "duplistatus.error_codes"
-REPEATED_STATUSES = "duplistatus.repeated_statuses"
 # Renders an error as a page.
 PageErrors = Callable[[Refused], ResponseReturnValue]
 # Errors that may be about the state of the database, or bugs; see `fault_of`.
@@ -79,9 +77,18 @@ def install(app: Flask) -> None:
         app.register_error_handler(error_type, answer_database_error)
 
 
+@dataclass
+class ErrorForms:
+    """How errors are rendered: the function for pages, and additions to the API by endpoint."""
+
+    show_page: PageErrors | None = None
+    codes: dict[str, Mapping[int, str]] = field(default_factory=dict)
+    repeats_status: set[str] = field(default_factory=set)
+
+
 def show_page_errors_with(app: Flask, show: PageErrors) -> None:
     """Set the function that renders errors of everything that is not below /api."""
-    app.extensions[PAGE_ERRORS] = show
+    runtime_of(app).part(ErrorForms).show_page = show
 
 
 def name_errors(blueprint: Blueprint, codes: Mapping[int, str], view: str = "") -> None:
@@ -90,13 +97,13 @@ def name_errors(blueprint: Blueprint, codes: Mapping[int, str], view: str = "") 
     For a blueprint, or one of its views.
     """
     scope = f"{blueprint.name}.{view}" if view else blueprint.name
-    blueprint.record(lambda state: state.app.extensions.setdefault(ERROR_CODES, {}).update({scope: codes}))
+    blueprint.record(lambda state: runtime_of(state.app).part(ErrorForms).codes.update({scope: codes}))
 
 
 def repeat_status(blueprint: Blueprint, *views: str) -> None:
     """Include the status in the body of errors of these views, and always a `message`."""
     scopes = {f"{blueprint.name}.{view}" for view in views}
-    blueprint.record(lambda state: state.app.extensions.setdefault(REPEATED_STATUSES, set()).update(scopes))
+    blueprint.record(lambda state: runtime_of(state.app).part(ErrorForms).repeats_status.update(scopes))
 
 
 def answer_app_error(error: Refused) -> ResponseReturnValue:
@@ -198,7 +205,7 @@ def redirect_without_slash() -> ResponseReturnValue:
 
 
 def _answer(refusal: Refused, error: BaseException) -> ResponseReturnValue:
-    show: PageErrors | None = current_app.extensions.get(PAGE_ERRORS)
+    show = runtime.part(ErrorForms).show_page
     if show is not None and not is_api_request():
         answer = current_app.make_response(show(refusal))
     else:
@@ -211,7 +218,7 @@ def _answer(refusal: Refused, error: BaseException) -> ResponseReturnValue:
 def _as_json(refusal: Refused, error: BaseException) -> Response:
     details = {"errorCode": _error_code(refusal), "field": refusal.wire_field}
     body: dict[str, Any] = {"error": refusal.message, **{name: text for name, text in details.items() if text}}
-    if request.endpoint in current_app.extensions.get(REPEATED_STATUSES, ()):
+    if request.endpoint in runtime.part(ErrorForms).repeats_status:
         body |= {"message": refusal.message, "status": refusal.status}
     body |= {**refusal.extra, "timestamp": runtime.now()}
     if settings().debug:
@@ -221,7 +228,7 @@ def _as_json(refusal: Refused, error: BaseException) -> Response:
 
 def _error_code(refusal: Refused) -> str:
     """Return the prescribed code of a refusal, else the one of all errors of an address with this status."""
-    named: Mapping[str, Mapping[int, str]] = current_app.extensions.get(ERROR_CODES, {})
+    named = runtime.part(ErrorForms).codes
     codes = {**named.get(request.blueprint or "", {}), **named.get(request.endpoint or "", {})}
     return refusal.text.wire or codes.get(refusal.status) or refusal.error_code
 

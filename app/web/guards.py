@@ -30,7 +30,7 @@ from app.core.errors import Refused
 from app.core.rate_limits import limiter
 from app.core.settings import store as settings_store
 from app.plugin import Access
-from app.runtime import settings
+from app.runtime import runtime_of, settings
 from app.web.errors import redirect_without_slash
 from app.web.request import client_address, is_behind_untrusted_proxy
 from app.web.routing import path_as_sent
@@ -45,7 +45,7 @@ REFUSALS_LOGGED_PER_MINUTE = 1
 
 
 def check_network(zone: Zone) -> None:
-    """Check that the client may use the zone. Raise Forbidden or TooManyRequests."""
+    """Check that the client may use the zone. Raise Refused (403) or Refused (429)."""
     address = client_address()
     if is_behind_untrusted_proxy():
         network_access.note_untrusted(runtime.now())
@@ -110,7 +110,7 @@ class ApiKeyUser:
 def authenticate_api_key(scope: str, *, always_needs_key: bool = False) -> None:
     """Check the API key of a request for `upload` or `read`.
 
-    Raise Unauthorized, Forbidden or TooManyRequests. With `always_needs_key` a key is required even if the setting
+    Raise Refused (401), Refused (403) or Refused (429). With `always_needs_key` a key is required even if the setting
     does not require one.
     """
     now = runtime.now()
@@ -129,7 +129,7 @@ def authenticate_api_key(scope: str, *, always_needs_key: bool = False) -> None:
 
 
 def limit_rate(what: str, address: str, now: datetime) -> None:
-    """Count one event of an address. Raise TooManyRequests.
+    """Count one event of an address. Raise Refused (429).
 
     This machine is never limited.
     """
@@ -165,7 +165,7 @@ def find_api_key_user() -> ApiKeyUser | None:
 
 def api_key_error() -> Refused | None:
     """Return the error of the key that was sent; None if it is valid or missing."""
-    found: Refused | None = g.get("script_refusal")
+    found: Refused | None = g.get("api_key_error")
     return found
 
 
@@ -189,7 +189,6 @@ def _key_in_header() -> str | None:
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-RULES = "duplistatus.guards"
 # Limits of request bodies unless a route sets its own: on public routes, and for signed-in users. Our largest ones,
 # settings of thousands of jobs, are far below.
 PUBLIC_BODY_BYTES = 64 * 1024
@@ -223,6 +222,10 @@ class Rule:
         return self.most_bytes if isinstance(self.most_bytes, int) else self.most_bytes()
 
 
+class Rules(dict[str, Rule]):
+    """The rule of each endpoint of the application."""
+
+
 @dataclass(frozen=True, slots=True)
 class BodyLimit:
     """The limit of the body of a route, and whether it requires a signed-in user."""
@@ -233,7 +236,7 @@ class BodyLimit:
 
 def install_guards(app: Flask) -> None:
     """Check the access rule before every view of the application."""
-    app.extensions[RULES] = {"static": Rule(Access.PUBLIC)}
+    runtime_of(app).part(Rules)["static"] = Rule(Access.PUBLIC)
     app.before_request(check_request)
 
 
@@ -253,12 +256,12 @@ def register(
     an error.
     """
     known = set(app.view_functions)
-    base_path = app.extensions["duplistatus.settings"].base_path
+    base_path, rules = runtime_of(app).config.base_path, runtime_of(app).part(Rules)
     app.register_blueprint(blueprint, url_prefix=f"{base_path}{url_prefix}{blueprint.url_prefix or ''}")
     for endpoint in app.view_functions.keys() - known:
         view = app.view_functions[endpoint]
         own = getattr(view, "access", None)
-        app.extensions[RULES][endpoint] = Rule(
+        rules[endpoint] = Rule(
             own.access if own else access,
             csrf and (own.csrf if own else True),
             own.before_password_change if own else False,
@@ -282,7 +285,7 @@ def check_request() -> ResponseReturnValue | None:
         answer = current_app.make_default_options_response()
         answer.status_code = 204
         return answer
-    rule: Rule | None = current_app.extensions[RULES].get(endpoint)
+    rule = runtime.part(Rules).get(endpoint)
     if rule is None:
         raise Refused("no_access_rule")
     request.max_content_length = rule.body_limit
@@ -311,7 +314,7 @@ def find_limit(app: Flask, method: str, path: str) -> BodyLimit:
         endpoint, _values = app.url_map.bind("").match("/" + path.strip("/"), method)
     except HTTPException:
         return BodyLimit(PUBLIC_BODY_BYTES)
-    rule: Rule = app.extensions[RULES].get(endpoint, Rule(Access.PUBLIC))
+    rule = runtime_of(app).part(Rules).get(endpoint, Rule(Access.PUBLIC))
     with app.app_context():
         return BodyLimit(rule.body_limit, rule.needs_sign_in)
 
@@ -328,7 +331,7 @@ def load_api_key_user(_request: Request) -> ApiKeyUser | None:
 
     None on pages, which keys cannot open.
     """
-    rule: Rule | None = current_app.extensions[RULES].get(request.endpoint)
+    rule = runtime.part(Rules).get(request.endpoint or "")
     return find_api_key_user() if rule is not None and not rule.is_page else None
 
 
@@ -445,7 +448,7 @@ def complete_headers(answer: Response) -> Response:
 
 
 def _settle_caching(answer: Response) -> None:
-    rule: Rule | None = current_app.extensions[RULES].get(request.endpoint)
+    rule = runtime.part(Rules).get(request.endpoint or "")
     is_guarded = rule is not None and rule.access is not Access.PUBLIC
     if is_guarded and "no-store" not in answer.headers.get("Cache-Control", ""):
         answer.headers["Cache-Control"] = "no-store"

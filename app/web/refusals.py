@@ -14,7 +14,7 @@ def refusal_text(refusal: Refused) -> str:
     params = {name: _shown(value) for name, value in refusal.params.items()}
     if isinstance(text, tuple):
         return ngettext(*text, **params)
-    # Always filled in, as the English sentence is: a text without parameters may have doubled percent signs.
+    # Filled in always, as the English sentence is: a text without parameters may contain "%%".
     return gettext(text) % {"field": refusal.wire_field, **params}
 
 

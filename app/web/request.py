@@ -61,7 +61,7 @@ def visible_server_ids() -> frozenset[str] | None:
 def json_body(*, optional: bool = False) -> dict[str, Any]:
     """Return the JSON object of the body, whatever its content type.
 
-    Raise AppError: 400 for anything else, 413. With `optional` an empty body counts as an empty object.
+    Raise Refused: 400 for anything else, 413. With `optional` an empty body counts as an empty object.
     """
     raw = request.get_data()
     if request.content_length is None and len(raw) == request.max_content_length:

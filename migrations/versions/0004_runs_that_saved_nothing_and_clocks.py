@@ -1,4 +1,4 @@
-"""runs that saved nothing, clocks that are ahead, figures that were not reported, versions of a job, copies of a run.
+"""runs that saved nothing, clocks that are ahead, figures that were not told, versions of a job, copies of a run.
 
 Revision: 0004, after 0003
 """
@@ -73,7 +73,7 @@ def downgrade() -> None:
     op.drop_index("ix_runs_reported_began_at", table_name="runs")
     runs = sa.table("runs", sa.column("job_id"), sa.column("began_at"), sa.column("reported_began_at"))
     other = runs.alias()
-    # A run that was moved because of another one keeps its computed start.
+    # A run that had to make room for another one keeps the begin that was worked out for it.
     is_free = ~sa.exists().where((other.c.job_id == runs.c.job_id) & (other.c.began_at == runs.c.reported_began_at))
     is_moved = runs.c.reported_began_at.is_not(None) & is_free
     op.execute(runs.update().where(is_moved).values(began_at=runs.c.reported_began_at))
@@ -114,7 +114,7 @@ def _repair_runs() -> None:
         ),
     )
     has_failed = run.c.status.in_(("Error", "Fatal"))
-    # A stopped run that uploaded nothing, or failed, saved no version; its log is evaluated later.
+    # A stopped run that uploaded nothing, or failed, saved no version; what its log says is looked at later.
     is_saved = run.c.is_partial | ((run.c.uploaded_bytes > 0) & ~has_failed)
     outcome = sa.case(
         (run.c.is_dry_run, "dry_run"),
@@ -125,7 +125,7 @@ def _repair_runs() -> None:
     )
     is_special = run.c.is_dry_run | run.c.was_interrupted | run.c.is_partial
     op.execute(run.update().where(is_special).values(outcome=outcome))
-    # Nothing was reported if nothing is stored and no version is counted: a text report, or an incomplete run.
+    # Nothing was told where nothing is stored and no version is counted: a text report, or a run that did not get so far.
     is_incomplete = has_failed | (run.c.outcome != "")
     told_nothing = (run.c.storage_bytes == 0) & (run.c.version_count == 0)
     op.execute(run.update().where(told_nothing).values(not_told=STORAGE + VERSION_COUNT))

@@ -18,6 +18,7 @@ from app.notifications.models import Channel, Delivery
 from app.plugin import Access
 from app.plugin.testing.http_servers import recording_server
 from app.plugin.testing.mail_servers import mail_server
+from app.runtime import runtime_of
 from app.web import guards
 
 PASSWORD = "Limited7Horse"
@@ -75,7 +76,7 @@ def readable_addresses(app: Any) -> list[str]:
         return [
             url_for(rule.endpoint, **{name: values.get(name, 1) for name in rule.arguments})
             for rule in app.url_map.iter_rules()
-            if "GET" in rule.methods and app.extensions[guards.RULES][rule.endpoint].access is Access.USER
+            if "GET" in rule.methods and runtime_of(app).part(guards.Rules)[rule.endpoint].access is Access.USER
         ]
 
 

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from app.accounts.models import Session
+from app.runtime import runtime_of
 
 HEX_64 = re.compile(r"[0-9a-f]{64}")
 
@@ -65,7 +66,7 @@ def test_token_for_a_plain_session_belongs_to_the_same_session(client):
 
 @pytest.mark.parametrize(("is_debug", "same_site"), [(False, "Strict"), (True, "Lax")])
 def test_plain_cookie_lasts_a_day_and_stays_on_its_site(app, client, is_debug, same_site):
-    app.extensions["duplistatus.settings"] = replace(app.extensions["duplistatus.settings"], debug=is_debug)
+    runtime_of(app).config = replace(runtime_of(app).config, debug=is_debug)
     parts = client.post("/api/session").headers["Set-Cookie"].split("; ")
     assert {"Max-Age=86400", "HttpOnly", "Path=/", f"SameSite={same_site}"} <= set(parts)
     gone = client.delete("/api/session").headers["Set-Cookie"]

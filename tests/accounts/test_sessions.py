@@ -7,13 +7,14 @@ import pytest
 from sqlalchemy import func, select
 from statements import sent_statements
 
-from app import runtime
 from app.accounts import sessions
 from app.accounts.models import Session, User
 from app.accounts.sessions import Browser
 from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
 from app.factory import create_app
+from app.runtime import runtime_of
+from app.web import guards
 
 
 def cookie_of(client, name="sessionId"):
@@ -80,7 +81,7 @@ def test_session_lives_a_day_however_often_it_is_used(admin, clock):
 
 def test_sessions_survive_a_restart(app, admin, settings, clock):
     again = create_app(settings)
-    again.extensions[runtime.EXTENSION] = clock
+    runtime_of(again).clock = clock
     browser = again.test_client()
     browser.set_cookie("sessionId", cookie_of(admin))
     assert browser.get("/api/auth/me").get_json()["authenticated"] is True
@@ -129,7 +130,7 @@ def test_a_session_of_a_visitor_cannot_be_made_up(client, clock):
 def test_a_visit_goes_on_after_a_restart(app, client, settings, clock):
     headers = client.csrf_headers()
     again = create_app(settings)
-    again.extensions[runtime.EXTENSION] = clock
+    runtime_of(again).clock = clock
     browser = again.test_client()
     browser.set_cookie("sessionId", cookie_of(client))
     known = {"username": "admin", "password": "Correct7Horse"}
@@ -217,9 +218,8 @@ def test_flashed_message_waits_for_the_next_page(own_app):
     def take():
         return get_flashed_messages()
 
-    app.extensions["duplistatus.guards"] |= dict.fromkeys(
-        ("put", "take"), app.extensions["duplistatus.guards"]["static"]
-    )
+    rules = runtime_of(app).part(guards.Rules)
+    rules |= dict.fromkeys(("put", "take"), rules["static"])
     browser = app.test_client()
     browser.get("/flash")
     assert browser.get("/flashed").get_json() == ["hello"]

@@ -8,12 +8,12 @@ from applications import close
 from sqlalchemy import func, select, update
 from statements import sent_statements
 
-from app import runtime
 from app.accounts import sign_in, users
 from app.accounts.models import SignInNetwork, User
 from app.audit.log import AuditEntry
 from app.core.db.transaction import writing
 from app.factory import create_app
+from app.runtime import runtime_of
 
 PASSWORD = "Correct7Horse"
 GUESSER, OTHER = "203.0.113.9", "198.51.100.7"
@@ -83,7 +83,7 @@ def test_a_lock_outlives_a_restart_and_holds_in_other_processes(app, attempt, se
     for _ in range(5):
         attempt()
     other = create_app(settings)
-    other.extensions[runtime.EXTENSION] = clock
+    runtime_of(other).clock = clock
     known = {"username": "admin", "password": PASSWORD}
     sent = {"headers": {"X-CSRF-Token": "x"}, "environ_base": {"REMOTE_ADDR": GUESSER}}
     assert other.test_client().post("/api/auth/login", json=known, **sent).status_code == 403

@@ -18,8 +18,10 @@ from waitress import wasyncore
 
 from app.config import Settings
 from app.core.db import extensions
+from app.core.db.cache import ExactCache
 from app.demo import fill_demo
 from app.factory import create_app
+from app.runtime import runtime_of
 
 CHROMIUM = Path("/usr/bin/chromium")
 FLAGS = [
@@ -100,8 +102,8 @@ def serving(data_dir: Path, **values: Any) -> Iterator[Site]:
         with app.app_context():
             for engine in extensions.db.engines.values():
                 engine.dispose()
-            if "duplistatus.cache" in app.extensions:
-                app.extensions["duplistatus.cache"].close()
+            if cache := runtime_of(app).find(ExactCache):
+                cache.close()
 
 
 @pytest.fixture(scope="session")

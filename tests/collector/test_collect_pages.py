@@ -232,7 +232,7 @@ def test_server_is_changed(admin, send, db, duplicati):
     [
         ({"url": "nas"}, "Enter a URL that starts with http:// or https://."),
         ({"url": "ftp://nas"}, "Enter a URL that starts with http:// or https://."),
-        ({"url": "http://169.254.169.254"}, "which is not allowed"),
+        ({"url": "http://169.254.169.254"}, "are not allowed"),
         ({"collect_interval": "1s"}, "Select an interval from the list."),
     ],
 )

@@ -41,6 +41,7 @@ from app.core.instants import iso
 from app.database import secrets
 from app.reports.ingest import DuplicateReport, ingest_report
 from app.reports.report import Figure, Format, Report
+from app.runtime import runtime_of
 
 NAME = "nas.lan"
 REMEDY = f"rejects the host name {NAME}: allow it with --webservice-allowed-hostnames"
@@ -88,8 +89,8 @@ def collect(db, clock) -> Callable[..., Collected]:
 @pytest.fixture
 def forgotten(app) -> Callable[[], None]:
     """Have forgotten what the application remembers of jobs, as after a restart."""
-    app.extensions.pop(job_logs.EXTENSION, None)
-    return lambda: app.extensions.pop(job_logs.EXTENSION, None)
+    runtime_of(app).take(job_logs.KnownOwners)
+    return lambda: runtime_of(app).take(job_logs.KnownOwners)
 
 
 def runs(db, **values: Any) -> list[Run]:

@@ -15,7 +15,7 @@ from app.collector.answers import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Order, find_target
 from app.core.db.transaction import SHARED_LOCK
 from app.core.settings import store as settings_store
-from app.core.settings.store import Setting
+from app.core.settings.store import StoredSetting
 from app.notifications.models import Channel
 
 PATIENCE_S = 30
@@ -77,7 +77,7 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 
 @on_postgresql
 def test_setting_that_another_process_stores_first_is_changed(app, db, clock):
-    stored = insert(Setting).values(key="public_url", value="theirs", updated_at=clock())
+    stored = insert(StoredSetting).values(key="public_url", value="theirs", updated_at=clock())
     with made_by_another(app, db, stored, lock=None) as meanwhile:
         meanwhile(lambda: settings_store.put("public_url", "ours", now=clock()))
     assert settings_store.get("public_url") == "ours"

@@ -4,17 +4,19 @@ from contextlib import suppress
 
 import pytest
 
+import app.factory  # noqa: F401 (which declares all settings)
 from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
-from app.core.settings.store import Setting
+from app.core.settings.declarations import DECLARED
+from app.core.settings.store import StoredSetting
 
 
-@pytest.mark.parametrize("name", settings_store.DEFAULTS)
+@pytest.mark.parametrize("name", DECLARED)
 def test_every_setting_can_be_stored_and_taken_back(db, clock, name):
     settings_store.put(name, ["a", {"b": 1}], now=clock())
     assert settings_store.get(name) == ["a", {"b": 1}]
     settings_store.put(name, None, now=clock())
-    assert settings_store.get(name) == settings_store.DEFAULTS[name]
+    assert settings_store.get(name) == DECLARED[name].default
 
 
 @pytest.mark.parametrize("value", [False, 0, ""])
@@ -45,7 +47,7 @@ def test_reader_cannot_change_a_default_by_accident(db):
 def test_change_is_dated(db, clock):
     settings_store.put("public_url", "a", now=clock())
     settings_store.put("public_url", "b", now=clock.advance(hours=1))
-    assert db.session.get(Setting, "public_url").updated_at == clock()
+    assert db.session.get(StoredSetting, "public_url").updated_at == clock()
 
 
 def test_setting_that_was_rolled_back_is_not_seen(db, clock):

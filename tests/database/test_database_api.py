@@ -17,6 +17,7 @@ from app.backups.models import Job, Server
 from app.database import inspection
 from app.reports.ingest import ingest_report
 from app.reports.report import Report
+from app.runtime import runtime_of
 from app.web import guards
 
 BACKUP, RESTORE = "/api/database/backup", "/api/database/restore"
@@ -25,7 +26,7 @@ KINDS = ("db", "sql")
 
 @pytest.fixture
 def database(app) -> Path:
-    return Path(app.extensions["duplistatus.settings"].data_dir) / "duplistatus.db"
+    return Path(runtime_of(app).config.data_dir) / "duplistatus.db"
 
 
 @pytest.fixture
@@ -112,7 +113,7 @@ def test_a_script_makes_the_same_tables_rows_and_indexes(admin, ingest, tmp_path
 
 def test_a_backup_leaves_no_file_behind_and_is_audited(admin, app, db):
     fetch(admin, "db")
-    assert list((app.extensions["duplistatus.settings"].data_dir / "temp").iterdir()) == []
+    assert list((runtime_of(app).config.data_dir / "temp").iterdir()) == []
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "database_backup")).one()
     assert (entry.category, entry.username) == ("system", "admin")
     assert set(entry.details) == {"format", "filename", "size"}
@@ -166,7 +167,7 @@ def test_what_was_there_before_is_kept_in_a_safety_copy(admin, app, ingest):
     content = fetch(admin, "db")
     ingest("photos")
     name = send(admin, content, "mine.db").get_json()["safetyBackupPath"]
-    copy = app.extensions["duplistatus.settings"].data_dir / "copies" / name
+    copy = runtime_of(app).config.data_dir / "copies" / name
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("SELECT name FROM jobs").fetchall() == [("photos",)]
 
@@ -178,7 +179,7 @@ def test_only_five_safety_copies_are_kept(admin, app, clock, tmp_path):
         client = app.test_client()
         client.sign_in()
         assert send(client, content, "mine.db").status_code == 200
-    copies = list((app.extensions["duplistatus.settings"].data_dir / "copies").glob("*-safety-backup-*.db"))
+    copies = list((runtime_of(app).config.data_dir / "copies").glob("*-safety-backup-*.db"))
     assert len(copies) == 5
 
 
@@ -273,7 +274,7 @@ class TestRefused:
         assert "another program" in refused(path.read_bytes(), "photos.db")
 
     def test_a_file_above_the_limit(self, app, refused, admin, monkeypatch):
-        rules = app.extensions[guards.RULES]
+        rules = runtime_of(app).part(guards.Rules)
         monkeypatch.setitem(rules, "database.restore", replace(rules["database.restore"], most_bytes=100_000))
         refused_before_it_is_read = send(admin, b"SQLite format 3\0" * 10_000, "mine.db")
         assert refused_before_it_is_read.status_code == 413

@@ -160,7 +160,7 @@ def test_scheduled_work_that_nobody_does(wrong, clock):
         session.add(Task(name="housekeeping", last_started_at=clock() - timedelta(hours=25)))
     assert wrong() == []
     clock.advance(hours=2)
-    assert wrong() == [("scheduled work", "Done last at 2031-05-03 11:00 UTC")]
+    assert wrong() == [("scheduled work", "Last run at 2031-05-03 11:00 UTC")]
 
 
 def test_backup_that_was_due_and_is_not_there(wrong, db, clock):
@@ -176,4 +176,4 @@ def test_backup_that_failed(wrong, db, clock, monkeypatch):
     with pytest.raises(Refused):
         local_backups.back_up_if_due(clock())
     told = dict(wrong())
-    assert "could not be made at 2031-05-04 12:00" in told["backups"]
+    assert "The scheduled backup failed at 2031-05-04 12:00" in told["backups"]

@@ -8,7 +8,7 @@ from sqlalchemy import select
 from app.audit.log import Actor, AuditEntry
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.store import Setting
+from app.core.settings.store import StoredSetting
 from app.database import external_monitor, health, secrets
 from app.database.health import Health, Problem
 from app.plugin.testing.http_servers import Answer, recording_server
@@ -131,7 +131,7 @@ class TestToken:
         monitor(EXTERNAL, token="topsecret")
         external_monitor.ping_now(clock())
         assert service.received[0].headers["authorization"] == "Bearer topsecret"
-        stored = str([row.value for row in db.session.scalars(select(Setting))])
+        stored = str([row.value for row in db.session.scalars(select(StoredSetting))])
         entries = str([row.details for row in db.session.scalars(select(AuditEntry))])
         assert "topsecret" not in stored + entries
         assert PING not in entries

@@ -18,6 +18,7 @@ from app.database.health import Health, Problem
 from app.notifications import channels, delivery
 from app.notifications.models import Channel
 from app.plugin.testing.http_servers import Answer
+from app.runtime import runtime_of
 from app.scheduling import tasks
 
 WELL = Health(True, True, True, True)
@@ -136,7 +137,7 @@ class TestWithoutTheOutbox:
 
     def test_another_process_does_not_repeat_it(self, look, ntfy):
         look(ill("deliveries_late"))
-        current_app.extensions.pop(health_alarms.EXTENSION)
+        runtime_of(current_app).take(health_alarms.AlertState)
         assert look(ill("deliveries_late"), minutes=1) == 0
         assert len(ntfy.received) == 1
 
@@ -201,7 +202,7 @@ class TestIntegrity:
         with monkeypatch.context() as patch:
             patch.setattr(checks, "find_damage", lambda _path: "Page 7 is never used")
             assert "damaged: Page 7" in tasks.run_task(app, tasks.INTEGRITY_CHECK).message
-        current_app.extensions.pop(checks.SEEN)  # as after a start
+        runtime_of(current_app).take(checks.SeenDamage)  # as after a start
         assert health.examine(clock.advance(minutes=1)).reason == "database_damaged"
         tasks.run_task(app, tasks.INTEGRITY_CHECK)
         assert health.examine(clock.advance(minutes=1)).is_healthy

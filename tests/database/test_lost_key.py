@@ -8,7 +8,6 @@ from applications import close
 from click.testing import CliRunner
 from sqlalchemy import select
 
-from app import runtime
 from app.audit.log import AuditEntry
 from app.backups.models import Server
 from app.cli import main
@@ -19,6 +18,7 @@ from app.factory import create_app
 from app.notifications import channels, delivery
 from app.notifications.models import Channel, Delivery, DeliveryState
 from app.plugin.testing.applications import Visitor
+from app.runtime import runtime_of
 
 pytestmark = pytest.mark.slow
 BANNER = "stored passwords"
@@ -62,7 +62,7 @@ def start(stopped, settings, installed, clock):
         for app in running:
             close(app)
         running[:] = [create_app(settings, installed)]
-        running[0].extensions[runtime.EXTENSION] = clock
+        runtime_of(running[0]).clock = clock
         running[0].test_client_class = Visitor
         return running[0]
 

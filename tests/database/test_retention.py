@@ -95,7 +95,7 @@ def test_a_report_that_comes_while_old_runs_go_does_not_wait_for_all_of_them(app
 
         return turns(delete_some)
 
-    monkeypatch.setattr(run_deletion, "in_turns", watched)
+    monkeypatch.setattr(run_deletion, "run_in_batches", watched)
 
     def report():
         assert first_is_gone.wait(20)

@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -26,13 +27,14 @@ from app.audit.log import Actor
 from app.backups.models import Run
 from app.config import Settings
 from app.core.db import transaction
-from app.core.db.cache import cache
+from app.core.db.cache import ExactCache, cache
 from app.core.db.extensions import db as database
 from app.core.settings import store as settings_store
 from app.factory import create_app
 from app.notifications import channels
 from app.plugin.testing.http_servers import recording_server
 from app.reports import intake, reading
+from app.runtime import runtime_of
 from app.scheduling import background, tasks
 from app.scheduling.control import Task
 
@@ -151,7 +153,7 @@ class TestFork:
     def test_the_start_leaves_no_connection_open(self, app):
         with app.app_context():
             assert [engine.pool.checkedin() for engine in database.engines.values()] == [0] * len(database.engines)
-        assert "duplistatus.cache" not in app.extensions
+        assert runtime_of(app).find(ExactCache) is None
 
     def test_a_child_has_connections_of_its_own(self, app):
         with app.app_context():
@@ -214,9 +216,10 @@ class TestFork:
 
     def test_a_child_starts_its_own_jobs(self, app):
         background.start_jobs(app)
-        inherited = {name: app.extensions[name] for name in (background.SCHEDULE, background.COURIER)}
+        inherited = replace(background.jobs_of(app))
         background.stop_jobs(app)  # at a fork its threads must not be within SQLite
-        app.extensions.update(inherited)
+        jobs = background.jobs_of(app)
+        jobs.schedule, jobs.worker = inherited.schedule, inherited.worker
 
         def work():
             deadline = time.monotonic() + 60
@@ -225,7 +228,7 @@ class TestFork:
             own = background.scheduler_of(app)
             names = {thread.name for thread in threading.enumerate()}
             return (
-                own is not inherited[background.SCHEDULE],
+                own is not inherited.schedule,
                 own.is_running,
                 names >= {"delivery-worker", "APScheduler"},
             )
@@ -235,8 +238,8 @@ class TestFork:
     def test_a_parent_that_forks_at_once_leaves_jobs_to_its_children(self, app):
         background.start_jobs_soon(app)
         for _worker in range(3):  # the later ones, too: one may take the place of the first
-            assert in_child(lambda: background.PENDING in app.extensions) == "True"
-            assert background.PENDING not in app.extensions
+            assert in_child(lambda: background.jobs_of(app).pending is not None) == "True"
+            assert background.jobs_of(app).pending is None
         assert background.scheduler_of(app) is None
 
     def test_jobs_without_a_fork_start_by_themselves(self, app):
@@ -289,11 +292,11 @@ class TestFork:
         uwsgi = SimpleNamespace(has_threads=True, worker_id=lambda: 0)
         monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
         background.start_jobs_in_workers(app)
-        assert background.PENDING not in app.extensions
+        assert background.jobs_of(app).pending is None
 
         def work():
             uwsgi.post_fork_hook()  # once more: Python has told already, which uWSGI does when it is asked to
-            return background.PENDING in app.extensions
+            return background.jobs_of(app).pending is not None
 
         for _worker in range(2):
             assert in_child(work) == "True"
@@ -306,4 +309,4 @@ class TestFork:
         assert background.cancel_start(app)
 
     def test_an_application_without_jobs_gets_none(self, app):
-        assert in_child(lambda: background.PENDING in app.extensions) == "False"
+        assert in_child(lambda: background.jobs_of(app).pending is not None) == "False"

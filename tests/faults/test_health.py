@@ -409,13 +409,13 @@ class TestWork:
             background.scheduler_of(app).stop()
             assert ask()[1]["reason"] == "schedule_stopped"
         finally:
-            app.extensions.pop(background.SCHEDULE)
+            background.jobs_of(app).schedule = None
             background.stop_jobs(app)
 
     def test_a_delivery_worker_that_has_died(self, app, ask):
         background.start_jobs(app)
         try:
-            courier = app.extensions[background.COURIER]
+            courier = background.jobs_of(app).worker
             courier._is_stopping.set()
             courier._wake.set()
             courier._thread.join()

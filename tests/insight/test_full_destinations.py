@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.audit.log import Actor
+from app.audit.settings import save_group
 from app.backups.models import Job
 from app.core.db.transaction import writing
 from app.core.settings import store as settings_store
@@ -197,9 +198,9 @@ class TestDestinations:
         assert len(look(days=1)) == 1
 
     def test_it_can_be_switched_off(self, targets, clock, look):
-        watchdogs.save_limits(watchdogs.AlarmLimits(48, 2, notifies_full=False), actor=Actor(), now=clock())
+        save_group(watchdogs.ALARM_LIMITS, {"notifies_full": False}, actor=Actor(), now=clock())
         assert targets() == []
-        watchdogs.save_limits(watchdogs.AlarmLimits(48, 2, notifies_full=True), actor=Actor(), now=clock())
+        save_group(watchdogs.ALARM_LIMITS, {"notifies_full": True}, actor=Actor(), now=clock())
         assert len(look()) == 1
 
 

@@ -15,7 +15,6 @@ from applications import close
 from factories import BEGAN_AT, SENDER, find_job, make_report
 from flask import Flask
 
-from app import runtime
 from app.audit.log import AuditEntry
 from app.backups import overview, repairs
 from app.backups.models import Job, JobDay, Run, Server
@@ -25,6 +24,7 @@ from app.core.db.extensions import db as application_db
 from app.core.instants import iso, to_milliseconds
 from app.factory import create_app
 from app.reports.ingest import ingest_report
+from app.runtime import runtime_of
 from app.schedules import overdue_check
 
 DIRECTORY = str(engine.MIGRATIONS)
@@ -165,7 +165,7 @@ def upgraded(app, settings, installed, clock) -> Iterator[Flask]:
             fill(OldDatabase(connection))
     close(app)
     again = create_app(settings, installed)
-    again.extensions[runtime.EXTENSION] = clock
+    runtime_of(again).clock = clock
     with again.app_context():
         yield again
         application_db.session.remove()

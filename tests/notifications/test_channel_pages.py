@@ -14,6 +14,7 @@ from sqlalchemy import select
 from app.accounts import passwords
 from app.accounts.models import ServerAccess, User
 from app.audit.log import AuditEntry
+from app.audit.settings import read_group
 from app.backups.models import Job
 from app.core.db.transaction import writing
 from app.insight import insight
@@ -485,12 +486,12 @@ class TestLimits:
     def test_they_are_stored_and_refused_at_their_field(self, admin, db):
         values = {"silence_hours": "12", "channel_failure_hours": "0"}
         assert admin.send("POST", "/settings/channels/limits", data=values).status_code == 303
-        assert watchdogs.limits() == watchdogs.AlarmLimits(12, 0, notifies_full=False)
+        assert list(read_group(watchdogs.ALARM_LIMITS).values()) == [12, 0, False]
         answer = admin.send("POST", "/settings/channels/limits", data=values | {"silence_hours": "-1"})
         assert answer.status_code == 400
         assert 'aria-invalid="true"' in tag_of(answer.text, "silence_hours")
         db.session.rollback()
-        assert watchdogs.limits() == watchdogs.AlarmLimits(12, 0, notifies_full=False)
+        assert list(read_group(watchdogs.ALARM_LIMITS).values()) == [12, 0, False]
 
     def test_messages_about_unusual_runs_and_full_destinations_are_switched(self, admin, db):
         page = admin.get("/settings?tab=channels").text
@@ -499,7 +500,7 @@ class TestLimits:
         values = {"silence_hours": "48", "channel_failure_hours": "2", "notifies_unusual": "y"}
         assert admin.send("POST", "/settings/channels/limits", data=values).status_code == 303
         db.session.rollback()
-        assert (insight.limits().tells, watchdogs.limits().notifies_full) == (True, False)
+        assert (insight.limits().tells, read_group(watchdogs.ALARM_LIMITS)["notifies_full"]) == (True, False)
         page = admin.get("/settings?tab=channels").text
         assert "checked" not in tag_of(page, "notifies_full")
         assert "checked" in tag_of(page, "notifies_unusual")

@@ -12,7 +12,7 @@ from marshmallow import Schema, fields
 from app.core.errors import Refused
 from app.notifications import channels
 from app.plugin import NotificationChannel
-from app.runtime import registry
+from app.runtime import registry, runtime_of
 
 
 @pytest.fixture
@@ -160,6 +160,6 @@ def test_a_setting_is_read_once_so_that_it_may_be_of_any_type(db, clock, save, m
             """Stay silent."""
 
     kinds = MappingProxyType({"horn": HornChannel})
-    monkeypatch.setitem(current_app.extensions, "duplistatus.registry", replace(registry(), channels=kinds))
+    monkeypatch.setattr(runtime_of(current_app), "registry", replace(registry(), channels=kinds))
     row = save("horn", since="2031-05-04")
     assert channels.open_stored(row.kind, row.settings).settings == {"since": date(2031, 5, 4)}

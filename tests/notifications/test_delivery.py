@@ -25,6 +25,7 @@ from app.notifications.models import Delivery, Urgency
 from app.notifications.mutes import QuietHours
 from app.plugin.testing.http_servers import Answer
 from app.plugin.testing.mail_servers import mail_server
+from app.runtime import runtime_of
 from app.schedules import overdue_check
 
 DOWN = Answer(503, b'{"error": "down for a moment"}')
@@ -303,7 +304,7 @@ def test_a_plugin_that_breaks_is_only_one_failed_delivery(app, clock, ingest, nt
     def explode(_channel: object, _message: object) -> None:
         raise RuntimeError("boom")
 
-    kind = app.extensions["duplistatus.registry"].channels["ntfy"]
+    kind = runtime_of(app).registry.channels["ntfy"]
     monkeypatch.setattr(kind, "send", explode)
     ingest(status="Error")
     assert delivery.deliver_due(clock()) == 0
@@ -318,7 +319,7 @@ def test_part_of_a_secret_reaches_neither_people_nor_the_log(
     def quote_a_part(channel: object, _message: object) -> None:
         channel.settings["token"].encode("ascii")
 
-    kind = app.extensions["duplistatus.registry"].channels["ntfy"]
+    kind = runtime_of(app).registry.channels["ntfy"]
     monkeypatch.setattr(kind, "send", quote_a_part)
     settings = {"url": ntfy.url, "topic": "main", "token": "pass\u0141word"}
     monkeypatch.setattr(kind.Settings._declared_fields["token"], "validators", [])
@@ -458,7 +459,7 @@ class TestHangingChannel:
     def release(self, app, clock, ntfy_channel, monkeypatch):
         """Webhooks hang until it is set."""
         release = threading.Event()
-        kind = app.extensions["duplistatus.registry"].channels["webhook"]
+        kind = runtime_of(app).registry.channels["webhook"]
         monkeypatch.setattr(delivery, "LONGEST_SEND_S", 0.1)
         monkeypatch.setattr(delivery, "LOOK_AGAIN_S", 0.05)
         monkeypatch.setattr(kind, "send", lambda _channel, _message: release.wait(60))
@@ -485,14 +486,14 @@ class TestHangingChannel:
         assert sum(row.attempts for row in deliveries() if row.state == "queued") == 2
         monkeypatch.setattr(delivery, "LONGEST_SEND_S", 30.0)
         release.set()
-        wait(app.extensions[delivery.HUNG])
+        wait(runtime_of(app).part(delivery.HungSends))
         delivery.deliver_due(clock.advance(minutes=10))
         assert {row.state for row in deliveries()} == {"delivered"}
 
 
 def test_message_knows_when_its_event_was(clock, ingest, ntfy_channel, app, monkeypatch, deliveries):
     seen = []
-    kind = app.extensions["duplistatus.registry"].channels["ntfy"]
+    kind = runtime_of(app).registry.channels["ntfy"]
     monkeypatch.setattr(kind, "send", lambda _channel, message: seen.append(message))
     ingest(status="Error", began_at=clock() - timedelta(hours=3))
     delivery.deliver_due(clock())

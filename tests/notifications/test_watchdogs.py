@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from app.audit.log import Actor
+from app.audit.settings import save_group
 from app.core.db.transaction import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
@@ -133,4 +134,9 @@ class TestChannels:
 @pytest.mark.parametrize(("silence", "failure"), [(-1, 0), (0, -1), (10**6, 0)])
 def test_limits_that_cannot_be_meant_are_refused(db, clock, silence, failure):
     with pytest.raises(Refused):
-        watchdogs.save_limits(watchdogs.AlarmLimits(silence, failure), actor=Actor(), now=clock())
+        save_group(
+            watchdogs.ALARM_LIMITS,
+            {"silence_hours": silence, "channel_failure_hours": failure},
+            actor=Actor(),
+            now=clock(),
+        )

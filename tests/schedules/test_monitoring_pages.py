@@ -153,7 +153,7 @@ def test_unknown_rule_is_refused_and_nothing_is_saved(send, jobs, db, values, se
     db.session.rollback()
     assert answer.status_code == 400
     assert sentence in answer.text
-    assert settings_store.get("overdue_tolerance") == settings_store.DEFAULTS["overdue_tolerance"]
+    assert settings_store.get("overdue_tolerance") == "2h"
 
 
 def test_page_and_api_refuse_an_interval_with_one_code(send, admin, jobs):

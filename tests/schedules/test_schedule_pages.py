@@ -3,6 +3,7 @@
 import pytest
 from factories import find_job
 
+from app.runtime import runtime_of
 from app.schedules import planning
 from app.schedules.grid import weekday_mask
 from app.schedules.learned import LearnedSchedule
@@ -136,7 +137,7 @@ def test_who_is_no_administrator_sees_it_and_changes_nothing(weekly, viewer):
     ],
 )
 def test_schedules_in_words(app, interval, weekdays, text):
-    anchor = app.extensions["duplistatus.settings"].zone.key
+    anchor = runtime_of(app).config.zone.key
     values = {"anchor": 1_767_594_600_000, "weekdays": weekday_mask(tuple(weekdays)), "zone": "UTC"}
     figures = {"spread_s": 0, "early_s": 0, "late_s": 600, "run_count": 8}
     learned = LearnedSchedule.read({"interval": interval, **values, **figures})

@@ -21,8 +21,8 @@ WRONG = {
     "email": {"host": "a\x01b", "port": "0", "mailto": "nobody", "connection_type": "pigeon"},
     "apprise": {"urls": "nonsense"},
 }
-# Words that some languages have in common with English.
-SAME = {"ntfy", "Apprise", "Webhook", "Port", "Email", "Server"}
+# Words and names that some languages have in common with English.
+SAME = {"ntfy", "Apprise", "Webhook", "Port", "Email", "Server", "STARTTLS", "TLS (SMTPS)"}
 
 
 def texts_of(schema: Schema):
@@ -76,14 +76,14 @@ def english_errors(schema: Schema, entries) -> dict[str, list[str]]:
 
 def test_the_list_describes_kinds_in_german(german):
     page = german.get("/settings?tab=channels").text
-    assert "Push-Nachrichten \u00fcber ntfy" in page
+    assert "Push-Benachrichtigungen \u00fcber ntfy" in page
     assert "Push notifications through ntfy.sh or your own ntfy server." not in page
 
 
 @pytest.mark.parametrize(
     ("error", "shown"),
     [
-        ("ntfy: the server failed in time", "ntfy: der Server hat nicht rechtzeitig geantwortet"),
+        ("ntfy: the server did not answer in time", "ntfy: der Server hat nicht rechtzeitig geantwortet"),
         ("ntfy phone: sending did not end within 120 s", "ntfy phone: das Senden war nach 120 s nicht beendet"),
         (
             "The channel cannot be used as it is set up (KeyError)",
@@ -162,12 +162,12 @@ def test_what_marshmallow_says_is_translated(language):
     ("plugin", "text", "translated"),
     [
         (NtfyChannel, "Access token", "Zugriffstoken"),  # of the plugin
-        (NtfyChannel, "the URL is not valid", "die Adresse ist keine g\u00fcltige URL"),  # of all
+        (NtfyChannel, "the URL is not valid", "die URL ist nicht g\u00fcltig"),  # of all
         (NtfyChannel, "the server answered 404 Not Found", "Antwort des Servers: 404 Not Found"),
         (
             NtfyChannel,
             "the server answered that too many notifications were sent (rate limit)",
-            "Antwort des Servers: zu viele Nachrichten; sp\u00e4ter werden wieder welche angenommen (Ratenbegrenzung)",
+            "Antwort des Servers: zu viele Benachrichtigungen gesendet (Ratenbegrenzung)",
         ),
         (
             EmailChannel,

@@ -11,9 +11,10 @@ from collections.abc import Callable, Hashable
 from datetime import datetime
 from typing import Any, TypeVar, cast
 
-from flask import current_app, has_request_context, request
+from flask import has_request_context, request
 from sqlalchemy import Engine, text
 
+from app import runtime
 from app.core.db.extensions import db
 
 Value = TypeVar("Value")
@@ -134,10 +135,7 @@ class ExactCache:
 
 def cache() -> ExactCache:
     """Return the cache of the running application."""
-    found: ExactCache | None = current_app.extensions.get("duplistatus.cache")
-    if found is None:
-        found = current_app.extensions.setdefault("duplistatus.cache", ExactCache(Watcher(db.engine)))
-    return found
+    return runtime.part(ExactCache, lambda: ExactCache(Watcher(db.engine)))
 
 
 def forget_state() -> None:

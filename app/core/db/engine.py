@@ -8,8 +8,9 @@ import shutil
 import sqlite3
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -23,9 +24,12 @@ from sqlalchemy import Connection, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
+from app import runtime
 from app.config import Settings
+from app.core.db.cache import ExactCache
 from app.core.db.extensions import WRITER, Base, db
 from app.core.logs import LOCK_FLAGS, file_lock
+from app.runtime import runtime_of
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +129,7 @@ def startup_lock() -> Iterator[None]:
     They would migrate and fill it as well.
     """
     if db.engine.dialect.name == "sqlite":
-        with file_lock(current_app.extensions["duplistatus.settings"].data_dir / START_LOCK_NAME):
+        with file_lock(runtime.settings().data_dir / START_LOCK_NAME):
             yield
         return
     with db.engine.connect() as guard:
@@ -165,13 +169,20 @@ def _is_unreachable(cause: BaseException | None) -> bool:
     return type(cause).__name__ == "OperationalError" and getattr(cause, "sqlstate", None) is None
 
 
+@dataclass
+class ServingLock:
+    """Releases the lock of this application on `SERVING_LOCK`; None if it has none."""
+
+    release: Callable[[], object] | None = None
+
+
 def mark_open(app: Flask, settings: Settings) -> None:
     """Mark the database as open for other processes, until the application is closed.
 
     The first process removes files that killed processes left. Raise CannotStart while a restore replaces the file.
     """
     handle = os.open(settings.data_dir / SERVING_LOCK, LOCK_FLAGS, 0o644)
-    app.extensions[SERVING_LOCK] = weakref.finalize(app, os.close, handle)
+    runtime_of(app).part(ServingLock).release = weakref.finalize(app, os.close, handle)
     if _try_lock(handle, fcntl.LOCK_EX):
         _remove_stale_files(settings)
     # Another process that starts now may hold the exclusive lock for a moment, to do the same.
@@ -229,8 +240,8 @@ def close(app: Flask, *, is_quiet: bool = False) -> None:
     close_connections(app, is_quiet=is_quiet)
     if is_quiet:
         checkpoint(app, timeout_s=5)
-    if SERVING_LOCK in app.extensions:
-        app.extensions[SERVING_LOCK]()
+    if release := runtime_of(app).part(ServingLock).release:
+        release()
 
 
 def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
@@ -240,7 +251,7 @@ def close_connections(app: Flask, *, is_quiet: bool = False) -> None:
     """
     with app.app_context():
         db.session.remove()
-        cache = app.extensions.pop("duplistatus.cache", None)
+        cache = runtime_of(app).take(ExactCache)
         if cache is not None and is_quiet:  # else a thread may be using it; it closes when that thread is done
             cache.close()
         for engine in db.engines.values():
@@ -253,7 +264,7 @@ def checkpoint(app: Flask, *, timeout_s: float) -> None:
         url = db.engine.url
     if url.get_backend_name() != "sqlite":
         return
-    turn = file_lock(app.extensions["duplistatus.settings"].data_dir / CLOSING_LOCK)
+    turn = file_lock(runtime_of(app).config.data_dir / CLOSING_LOCK)
     try:
         existing = f"{Path(url.database or '').absolute().as_uri()}?mode=rw"
         # Two processes that close at the same time would each see the other one as still using the database.

@@ -142,7 +142,7 @@ LONGEST_SEARCH = 255
 def holds(text: str, *columns: Any) -> ColumnElement[bool]:
     """Return the condition that one of the columns contains a text.
 
-    Raise AppError for an overlong text.
+    Raise Refused for an overlong text.
     """
     if len(text) > LONGEST_SEARCH:
         raise Refused("search_too_long", "search", most=LONGEST_SEARCH)

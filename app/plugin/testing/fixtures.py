@@ -45,3 +45,9 @@ def application_with_plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterat
     with running_application(tmp_path_factory.mktemp("application"), discover()) as app:
         ensure_viewer(app)
         yield app
+
+
+@pytest.fixture(scope="session")
+def house_of_plugins(application_with_plugins: Flask) -> Flask:
+    """Deprecated name of `application_with_plugins`, for tests written for version 2.0."""
+    return application_with_plugins
