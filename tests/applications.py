@@ -153,8 +153,11 @@ class SharedApplications:
 
     @contextmanager
     def lend(self, settings: Settings, registry: Registry) -> Iterator[Flask]:
-        """Give an application for one test: a shared one, or a new one where the data folder is another."""
-        if settings.data_dir == self._data_dir and not settings.run_jobs:
+        """Give an application for one test: a shared one, or a new one for another data folder or PostgreSQL.
+
+        A shared application on PostgreSQL kept connections and states of sends of earlier tests now and then.
+        """
+        if settings.data_dir == self._data_dir and not settings.run_jobs and not settings.database_url:
             app = self._find(settings, registry)
         else:
             app = new_application(settings, registry, self._prepared)
