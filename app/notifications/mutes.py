@@ -213,11 +213,6 @@ class ActiveQuietHours:
         return urgency < (Urgency.URGENT if self.lets_trouble_pass else Urgency.AT_ONCE)
 
 
-def hours_of(row: Channel) -> QuietHours | None:
-    """Return the quiet hours of a channel."""
-    return QuietHours.read(row.quiet_from, row.quiet_until)
-
-
 def quiet_channels(now: datetime) -> dict[int, ActiveQuietHours]:
     """Return the current quiet hours of channels, by channel id."""
     zone = runtime.settings().zone

@@ -169,11 +169,6 @@ def _count_attempt(digest: bytes, now: datetime) -> bool:
     return True
 
 
-def open_body(rejected: RejectedReport) -> bytes:
-    """Return the stored text; destination URLs were removed before storing."""
-    return zlib.decompress(rejected.body)
-
-
 def list_rejected() -> list[RejectedReport]:
     """Return the rejected uploads, newest first; bodies are loaded on access."""
     newest_first = select(RejectedReport).order_by(RejectedReport.id.desc())

@@ -25,7 +25,6 @@ SOMETIMES = {"optional": True}
 NUMBER = {"type": "number"}
 COUNT = {"type": "integer"}
 COUNT_OR_NULL = {"type": ["integer", "null"]}
-TRUTH = {"type": "boolean"}
 TEXTS = {"type": "array", "items": TEXT}
 
 

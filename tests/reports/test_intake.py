@@ -130,7 +130,7 @@ def test_what_cannot_be_used_is_refused_and_kept_with_its_reason(receive, db, cl
     [row] = refused(db)
     assert reason in row.reason
     assert row.reason == error.value.message
-    assert (intake.open_body(row), row.ip_address, row.received_at) == (body, SENDER.ip_address, clock())
+    assert (intake.body_of(row), row.ip_address, row.received_at) == (body, SENDER.ip_address, clock())
 
 
 def test_refused_report_makes_no_server(receive, db):
@@ -154,7 +154,7 @@ def test_address_of_the_destination_is_not_kept_in_what_is_refused(receive, db, 
     with pytest.raises(Refused):
         receive(*FORMS[form](body))
     [row] = refused(db)
-    assert json.loads(intake.open_body(row))["Extra"]["RemoteUrl"] == "(removed)"
+    assert json.loads(intake.body_of(row))["Extra"]["RemoteUrl"] == "(removed)"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -162,7 +162,7 @@ def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, 
     with pytest.raises(Refused):
         receive(*FORMS[form](report_body(data={"ExaminedFiles": "many", "Duration": "soon"})))
     [row] = refused(db)
-    mended = intake.open_body(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
+    mended = intake.body_of(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
     receive(mended, row.content_type)
     assert db.session.scalars(select(Run)).one().examined_files == 7
 
@@ -208,7 +208,7 @@ def test_of_what_cannot_be_unpacked_only_the_reason_is_kept(receive, db, body, e
     with pytest.raises(Refused):
         receive(body, encoding=encoding)
     [row] = refused(db)
-    assert (intake.open_body(row), bool(row.reason)) == (b"", True)
+    assert (intake.body_of(row), bool(row.reason)) == (b"", True)
 
 
 @pytest.mark.parametrize(
@@ -218,4 +218,4 @@ def test_what_holds_too_much_is_too_large_and_kept_with_its_reason(receive, db, 
     with pytest.raises(InputTooLarge, match=reason):
         receive(body)
     [row] = refused(db)
-    assert (row.status_code, intake.open_body(row)) == (413, body)
+    assert (row.status_code, intake.body_of(row)) == (413, body)

@@ -281,7 +281,7 @@ def test_refused_upload_is_kept_with_its_sender(upload, db):
     upload(report_body(data={"BeginTime": "never"}))
     row = db.session.scalars(select(RejectedReport)).one()
     assert (row.ip_address, row.status_code) == (ELSEWHERE, 400)
-    assert b"never" in intake.open_body(row)
+    assert b"never" in intake.body_of(row)
 
 
 def test_answer_right_after_an_upload_shows_it(upload, client):
