@@ -7,6 +7,7 @@ import ipaddress
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
@@ -63,7 +64,7 @@ class Settings:
         """The SQLAlchemy URL of the database."""
         return self.database_url or f"sqlite:///{self.data_dir.resolve() / 'duplistatus.db'}"
 
-    @property
+    @cached_property
     def zone(self) -> ZoneInfo:
         """The time zone of notifications, and of log lines without one."""
         return ZoneInfo(self.timezone)

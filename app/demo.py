@@ -13,11 +13,11 @@ from sqlalchemy import Connection, func, select
 from app.backups import job_stats
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import pack_log
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare
-from app.schedules import planning
+from app.schedules import next_run
 
 DEMO_DATA = declare(Setting("demo_data", bool, default=False))
 
@@ -414,13 +414,13 @@ def fill_demo(
             for job_spec in spec.jobs:
                 job = Job(server=server, name=job_spec.name, created_at=start_at)
                 job.expected_interval = job_spec.interval_text
-                planning.choose_interval(job)
+                next_run.choose_interval(job)
                 session.add(job)
                 session.flush()
                 run_count += _fill_job(session.connection(), job, job_spec, start_at, now, rng, pack or _pack)
                 job_stats.recompute(session, job)
-                planning.relearn(job, server)
-                planning.recalculate_next_run(job)
+                next_run.relearn(job, server)
+                next_run.recalculate_next_run(job)
     return Filled(len(specs), sum(len(spec.jobs) for spec in specs), run_count)
 
 

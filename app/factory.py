@@ -24,13 +24,13 @@ from app.backups import (
     server_pages,  # noqa: F401
     words,
 )
-from app.backups.heartbeat_bar import heartbeat_bar, interactive_heartbeat_bar
+from app.backups.graphics import heartbeat_bar, interactive_heartbeat_bar
 from app.collector import pages as collector_pages  # noqa: F401
 from app.config import Settings, from_environment
 from app.core import logs
 from app.core.db import engine
-from app.core.db.extensions import csrf, db, login_manager, migrate
 from app.core.db.faults import describe
+from app.core.db.orm import db, migrate
 from app.database import recovery_pages, secrets
 from app.navigation import palette  # noqa: F401
 from app.notifications import channels
@@ -43,15 +43,11 @@ from app.runtime import Runtime, runtime_of
 from app.schedules.monitoring_pages import schedule_words
 from app.scheduling.background import prepare_for_forks, start_jobs_in_workers, stop_jobs
 from app.sharing import public_page
-from app.web import assets, error_pages, formats, guards, i18n
+from app.web import assets, formats, guards, http, i18n
 from app.web import errors as web_errors
-from app.web import pages as web_pages
-from app.web.guards import PAGE_HEADERS
-from app.web.pages import pages_bp, settings_bp
+from app.web.guards import add_page_headers, csrf, login_manager
+from app.web.http import Application, OrjsonProvider, TrustedProxies, pages_bp, settings_bp, visible_server_ids
 from app.web.plugin_texts import channel_title, failure_text
-from app.web.request import TrustedProxies, visible_server_ids
-from app.web.responses import OrjsonProvider
-from app.web.routing import Application
 
 # What a new database needs before it can serve, and what each start repairs
 
@@ -86,6 +82,7 @@ def install_api(app: Flask, registry: Registry) -> None:
     login_manager.anonymous_user = Visitor
     login_manager.user_loader(sessions.load_user)
     login_manager.request_loader(guards.load_api_key_user)
+    http.count_requests(app)
     guards.install_guards(app)
     web_errors.install(app)
     guards.install_headers(app)
@@ -146,25 +143,19 @@ def install_pages(app: Flask) -> None:
     for blueprint in BLUEPRINTS:
         guards.register(app, blueprint, access=Access.USER, is_page=True)
     guards.register(app, public_page.bp, access=Access.PUBLIC, zone=Zone.EXTERNAL, is_page=True)
-    web_errors.show_page_errors_with(app, lambda refusal: protect(error_pages.show_error(refusal)))
+    web_errors.show_page_errors_with(app, lambda refusal: add_page_headers(web_errors.show_error(refusal)))
 
 
 def page_values() -> dict[str, object]:
     """Return what every page needs: display preferences and the current URL."""
     chosen = i18n.reader_preferences()
-    return {"preferences": chosen, "theme": chosen.theme, "here": web_pages.here()}
-
-
-def protect(response: Response) -> Response:
-    """Add the headers of pages: content security policy, and no storing."""
-    response.headers.update(PAGE_HEADERS)
-    return response
+    return {"preferences": chosen, "theme": chosen.theme, "here": http.here()}
 
 
 def protect_public(response: Response) -> Response:
     """Add the same for public pages, which browsers may cache for a while."""
     caching = dict(response.headers) if response.status_code in (200, 304) else {}
-    response = protect(response)
+    response = add_page_headers(response)
     response.headers.update({name: caching[name] for name in public_page.CACHING if name in caching})
     response.headers.update(public_page.PRIVACY)
     return response
@@ -176,7 +167,7 @@ public_page.bp.after_request(protect_public)
 BLUEPRINTS = (pages_bp, settings_bp, openapi_pages.bp)
 for _blueprint in BLUEPRINTS:
     _blueprint.context_processor(page_values)
-    _blueprint.after_request(protect)
+    _blueprint.after_request(add_page_headers)
 
 
 log = logging.getLogger(__name__)

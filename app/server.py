@@ -26,9 +26,9 @@ from waitress.utilities import Error
 
 from app.accounts.network_access import Network, client_address, is_loopback, is_within, parse_address, rate_key
 from app.config import Settings
-from app.core.db import transaction
+from app.core.db import orm
 from app.core.db.faults import DATABASE_ERRORS
-from app.reports import intake, reading
+from app.reports import ingest, reader_process
 from app.reports.decoding import is_packed
 from app.web import guards
 from app.web.guards import BodyLimit
@@ -70,7 +70,7 @@ def serve(app: Flask, settings: Settings) -> None:
 def make_server(app: Flask, settings: Settings) -> Any:
     """Return a listening waitress server; its `run` serves."""
     with app.app_context(), suppress(*DATABASE_ERRORS):
-        intake.max_upload_bytes()  # loaded from now on, for the receiving thread
+        ingest.max_upload_bytes()  # loaded from now on, for the receiving thread
     server = waitress.server.create_server(
         app, _dispatcher=ThreadsByKind(settings.threads), **waitress_options(settings)
     )
@@ -208,7 +208,7 @@ class DatedTask(WSGITask):
     def get_environment(self) -> dict[str, Any]:
         """Return the WSGI environment."""
         environ: dict[str, Any] = super().get_environment()
-        environ[transaction.ARRIVED] = self.request.completed_s
+        environ[orm.ARRIVED] = self.request.completed_s
         return environ
 
 
@@ -407,7 +407,7 @@ def _kind_of(task: Any) -> str:
         return "probes"
     if request.body_rcv is None or not request.path.endswith("/api/upload"):
         return "usual"
-    return "large reports" if len(request.body_rcv) > reading.LARGE_BYTES or _is_packed(request) else "reports"
+    return "large reports" if len(request.body_rcv) > reader_process.LARGE_BYTES or _is_packed(request) else "reports"
 
 
 def _is_packed(request: BoundedRequest) -> bool:

@@ -20,7 +20,7 @@ from sqlalchemy import insert, update
 
 from app.backups.models import Job, Server
 from app.config import Settings
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.factory import create_app
 from app.notifications import channels
 from app.schedules import overdue_check

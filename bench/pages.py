@@ -33,7 +33,7 @@ from statements import sent_statements
 
 from app.backups.models import Job
 from app.config import Settings
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.demo import fleet, household
 from app.factory import create_app

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from app.backups.run_logs import pack_log
 from app.config import Settings
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.demo import ServerSpec, fill_demo, fleet, invent_log
 from app.factory import create_app
 from bench.load import Measured, drive, http_request

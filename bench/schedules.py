@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from flask import Flask
 
 from app.backups.models import ALL_WEEKDAYS, DEFAULT_INTERVAL
-from app.backups.recent_runs import MAX_RUNS, RecentRun, pack_runs
 from app.config import Settings
 from app.plugin.api import HOST
 from app.registry import Registry
+from app.reports.outcomes import MAX_RUNS, RecentRun, pack_runs
 from app.runtime import Runtime
-from app.schedules import planning
+from app.schedules import next_run
 from app.schedules.overdue import TOLERANCES
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -137,7 +137,7 @@ def simulate(history: History, tolerance: str, zone: ZoneInfo) -> Outcome:
         is_first = job.state_began_at is None
         job.recent_runs, job.state_began_at, job.last_began_at = pack_runs(runs), begun, begun
         report: Any = SimpleNamespace(counts=True, began_at=begun, next_scheduled_at=None)
-        planning.follow_report(job, server, report, is_first=is_first)
+        next_run.follow_report(job, server, report, is_first=is_first)
         absent = [slot for slot in missing if begun < slot < following]
         is_alarm = job.overdue_at is not None and job.overdue_at < following
         if not absent:

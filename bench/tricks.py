@@ -31,16 +31,16 @@ from app import runtime
 from app.backups import overview
 from app.backups.dashboard_api import dump_dashboard
 from app.backups.models import Job, JobDay, Run
-from app.backups.recent_runs import unpack_runs
 from app.backups.run_logs import pack_log
 from app.charts import series
 from app.config import Settings
-from app.core.db import cache
-from app.core.db.extensions import db
+from app.core.db import orm
+from app.core.db.orm import db
 from app.demo import fill_demo, fleet
 from app.factory import create_app
 from app.openapi.document import build_document
 from app.reports import ingest
+from app.reports.outcomes import unpack_runs
 from bench.reports import make_reports
 from bench.servers import PASSWORD
 
@@ -96,7 +96,7 @@ def reads(app: Flask) -> Iterator[tuple[str, Callable[[], Any], Callable[[], Any
     client.post("/api/auth/login", json={"username": "admin", "password": PASSWORD}, headers=token)
 
     def without_cache(path: str) -> None:
-        with patch.object(cache.ExactCache, "_find", lambda *_arguments: None):
+        with patch.object(orm.ExactCache, "_find", lambda *_arguments: None):
             client.get(path)
 
     for path in ("/api/summary", "/api/dashboard", "/"):
@@ -182,7 +182,7 @@ def plain_uploads() -> Iterator[tuple[str, Any]]:
         patch.object(ingest, "_server_and_job", mapped(ingest._server_and_job)),
     )
     yield "upload: offsets and versions of the list before kept", patch.object(ingest, "_lists", Forgetful())
-    yield "upload: settings read by the watching connection", patch.object(cache.ExactCache, "rows", pooled_rows)
+    yield "upload: settings read by the watching connection", patch.object(orm.ExactCache, "rows", pooled_rows)
 
 
 class Forgetful(dict):

@@ -6,7 +6,7 @@ from alembic import context
 from flask import current_app
 from sqlalchemy.types import TypeDecorator
 
-from app.core.db.extensions import db
+from app.core.db.orm import db
 
 
 def render_item(kind: str, item: object, _autogen_context: object) -> str | bool:

@@ -27,17 +27,15 @@ from app.accounts import passwords
 from app.audit.log import AuditEntry
 from app.config import Settings
 from app.core import logs
-from app.core.db import engine
-from app.core.db import extensions as db_extensions
+from app.core.db import engine, orm
 from app.core.db.engine import close
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.factory import create_app
 from app.plugin.http import use_proxies
 from app.plugin.testing.applications import ADMIN_PASSWORD
 from app.registry import Registry
 from app.runtime import runtime_of
-from app.sharing.metrics import RequestFigures
-from app.web.routing import Address
+from app.web.http import Address, RequestCounts
 
 __all__ = ["ADMIN_PASSWORD", "Client", "SharedApplications", "close", "hashing_by", "new_application"]
 
@@ -127,7 +125,7 @@ class Kept:
             present.clear()
             present.update(first)
         vars(runtime).update(self.runtime | {"_parts": dict(self.parts)})
-        runtime.part(RequestFigures).__init__()
+        runtime.part(RequestCounts).__init__()
         settings.data_dir.mkdir(mode=0o700, exist_ok=True)
         for log in settings.data_dir.glob("duplistatus.db-*"):  # SQLite would take it for the one of the new file
             log.unlink()
@@ -246,8 +244,8 @@ class CompiledStatements(dict[Any, Compiled]):
 def share_statements() -> None:
     """Have the engines of all applications look among the same compiled statements, and mapped objects too."""
     compiled = CompiledStatements()
-    db_extensions.db._engine_options["execution_options"] = {"compiled_cache": compiled}
-    for mapper in db_extensions.db.Model.registry.mappers:
+    orm.db._engine_options["execution_options"] = {"compiled_cache": compiled}
+    for mapper in orm.db.Model.registry.mappers:
         mapper._compiled_cache = compiled
 
 

@@ -164,10 +164,10 @@ def own_app(settings: Settings, clock: Clock, registry: Registry, prepared: Prep
 @pytest.fixture
 def db(app: Flask) -> Iterator[SQLAlchemy]:
     """The database, within an application context that lasts as long as the test."""
-    from app.core.db import extensions
+    from app.core.db import orm
 
     with app.app_context():
-        yield extensions.db
+        yield orm.db
 
 
 @pytest.fixture

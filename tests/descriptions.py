@@ -10,7 +10,7 @@ from werkzeug.test import TestResponse
 
 from app.openapi.document import build_document
 from app.runtime import runtime_of
-from app.web.routing import path_as_sent
+from app.web.http import path_as_sent
 
 UNTOLD_METHODS = ("HEAD", "OPTIONS")
 DOCUMENTS: dict[tuple[int, ...], dict[str, Any]] = {}

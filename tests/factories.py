@@ -8,9 +8,9 @@ from sqlalchemy import select
 
 from app.audit.log import Actor
 from app.backups.models import Job, Run
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.reports.ingest import ingest_report
-from app.reports.report import Report
+from app.reports.parser import Report
 
 BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 SENDER = Actor(ip_address="192.0.2.10", user_agent="Duplicati")

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from app.core.db.extensions import db
+from app.core.db.orm import db
 
 SAMPLES = Path(__file__).resolve().parent / "data" / "old-databases"
 BCRYPT = "$2b$04$UnlikelyToFitAnythiO5kuZzI4pXbDLpqYDJX0tbRrBTbE5Pguu2"

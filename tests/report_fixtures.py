@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.backups.models import Job
     from app.notifications.models import Delivery
     from app.plugin.testing.http_servers import RecordingServer
-    from app.reports.report import Report
+    from app.reports.parser import Report
 
 BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 
@@ -67,7 +67,7 @@ def report() -> "Callable[..., Report]":
 
 def make_report(**changes: Any) -> "Report":
     """A report of a good run."""
-    from app.reports.report import Report
+    from app.reports.parser import Report
 
     usual = {
         "server_id": "machine-1",

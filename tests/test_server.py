@@ -14,7 +14,7 @@ from real_server import real_server
 from statements import sent_statements
 
 from app.config import networks
-from app.reports import intake
+from app.reports import ingest
 from app.server import Bounds, FairQueue
 from app.web import guards
 from app.web.guards import BodyLimit
@@ -241,7 +241,7 @@ def test_silent_connections_are_closed_when_there_is_little_room(count, is_close
 
 def test_bound_of_a_route_is_found_without_the_database(app):
     with app.app_context():
-        assert intake.max_upload_bytes() == 16 * MIB
+        assert ingest.max_upload_bytes() == 16 * MIB
     with sent_statements() as made:
         limits = [guards.find_limit(app, "POST", path).most_bytes for path in ("/api/upload", "/api/upload/", "/x")]
     assert (limits, made) == ([16 * MIB + 1, 16 * MIB + 1, 64 * KIB], [])

@@ -6,7 +6,7 @@ from factories import make_run
 
 from app.accounts.models import User
 from app.backups.models import Run
-from app.core.db.extensions import db
+from app.core.db.orm import db
 
 
 @pytest.fixture

@@ -8,8 +8,7 @@ from app import runtime
 from app.accounts import network_access
 from app.accounts.network_access import MOST_NETWORKS
 from app.plugin import Access, ApiGroup, described
-from app.web.request import actor, client_address, json_body
-from app.web.responses import Out
+from app.web.http import Out, actor, client_address, json_body
 
 # Schemas
 

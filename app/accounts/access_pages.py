@@ -18,10 +18,9 @@ from app.audit.log import Actor
 from app.core.errors import Refused
 from app.plugin import Access, guarded
 from app.runtime import settings
+from app.web.errors import refusal_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor, client_address
+from app.web.http import actor, client_address, settings_bp
 
 SCOPES = {
     "upload": lazy_gettext("Send reports"),

@@ -14,8 +14,7 @@ from sqlalchemy import select
 
 from app.accounts.models import ApiKey
 from app.audit.log import SYSTEM, Actor, record_entry
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare

@@ -24,7 +24,7 @@ from app.charts.pages import RANGE_LABELS
 from app.web import i18n
 from app.web.formats import counted_text
 from app.web.forms import SettingsForm
-from app.web.pages import settings_bp
+from app.web.http import settings_bp
 
 EXAMPLE_AT, EXAMPLE_NUMBER = datetime(2024, 12, 31, 14, 30), 1234.56  # noqa: DTZ001 (no instant: it shows a form)
 # Preferences that affect the whole page, so that it is rendered again.

@@ -9,8 +9,7 @@ from app.accounts import api_keys
 from app.accounts.api_keys import LONGEST_NAME, SCOPES
 from app.plugin import Access, ApiGroup, described
 from app.runtime import settings
-from app.web.request import actor, json_body
-from app.web.responses import IsoInstant, Out
+from app.web.http import IsoInstant, Out, actor, json_body
 
 # Schemas
 

@@ -9,8 +9,7 @@ from flask_login import AnonymousUserMixin, UserMixin
 from sqlalchemy import ForeignKey, String, Text, UniqueConstraint, select
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db.extensions import Model, db
-from app.core.db.types import USER_AGENT_LENGTH, Bounded, Instant, Json, Recorded, RecordedText, RowId
+from app.core.db.orm import USER_AGENT_LENGTH, Bounded, Instant, Json, Model, Recorded, RecordedText, RowId, db
 
 
 class User(Model, UserMixin):

@@ -15,9 +15,8 @@ from marshmallow import ValidationError, fields, validate
 
 from app import runtime
 from app.audit.log import Actor, record_entry
-from app.core.db.cache import cache
 from app.core.db.faults import DATABASE_ERRORS
-from app.core.db.transaction import writing
+from app.core.db.orm import cache, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, check_instant, declare

@@ -15,7 +15,7 @@ from babel.localedata import locale_identifiers
 from sqlalchemy.orm import Session
 
 from app.accounts.models import User
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.languages import PAGE_LANGUAGES
 

@@ -16,9 +16,7 @@ from sqlalchemy import CursorResult, delete, select, update
 
 from app import runtime
 from app.accounts.models import Session, User
-from app.core.db.cache import cache
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import cache, db, writing
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare
 from app.runtime import settings

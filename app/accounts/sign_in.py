@@ -22,9 +22,8 @@ from app.accounts import passwords
 from app.accounts.models import SignInNetwork, User
 from app.accounts.network_access import rate_key
 from app.audit.log import Actor, record_entry
-from app.core.db.extensions import db
 from app.core.db.faults import DATABASE_ERRORS, Fault, fault_of
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.instants import iso
 from app.core.rate_limits import Limiter, limiter

@@ -20,8 +20,7 @@ from app.plugin import Access, ApiGroup, described, guarded
 from app.runtime import settings
 from app.web.errors import name_errors
 from app.web.guards import check_login_token, limit_rate
-from app.web.request import actor, client_address, end_session, json_body, user_agent, visitor
-from app.web.responses import DONE, MESSAGE, Out
+from app.web.http import DONE, MESSAGE, Out, actor, client_address, end_session, json_body, user_agent, visitor
 
 # Schemas
 

@@ -14,12 +14,10 @@ from app.accounts.sign_in import SignedIn, sign_in_user
 from app.config import DEFAULT_PASSWORD
 from app.core.errors import Refused
 from app.plugin import Access, guarded
-from app.web import i18n
-from app.web import pages as web_pages
+from app.web import http, i18n
+from app.web.errors import refusal_text, refusal_texts
 from app.web.forms import PageForm
-from app.web.pages import pages_bp
-from app.web.refusals import refusal_text, refusal_texts
-from app.web.request import actor, end_session, visitor
+from app.web.http import actor, end_session, pages_bp, visitor
 
 # Forms. `attempt` calls the service and keeps an error for the page to show
 
@@ -97,7 +95,7 @@ _OLD_PREFIXES = ", ".join(f'"{prefix}"' for prefix in i18n.PREFIXES)
 def save_preferences() -> ResponseReturnValue:
     """Store display preferences and return to the previous page."""
     preferences.save(current_user.id, request.form, now=runtime.now())
-    return redirect(web_pages.local_address(request.form.get("back")), 303)
+    return redirect(http.local_address(request.form.get("back")), 303)
 
 
 @pages_bp.get("/login")
@@ -105,7 +103,7 @@ def save_preferences() -> ResponseReturnValue:
 def login() -> ResponseReturnValue:
     """Show the form to sign in; redirect a user who is signed in already."""
     if current_user.is_authenticated:
-        return redirect(web_pages.local_address(request.args.get("redirect")), 303)
+        return redirect(http.local_address(request.args.get("redirect")), 303)
     return _show_login(LoginForm(formdata=None))
 
 
@@ -123,7 +121,7 @@ def sign_in() -> ResponseReturnValue:
             _("The key file has changed, so stored passwords cannot be read. Only an administrator can fix this."),
             "error",
         )
-    return redirect(web_pages.local_address(request.args.get("redirect")), 303)
+    return redirect(http.local_address(request.args.get("redirect")), 303)
 
 
 @pages_bp.post("/logout")
@@ -160,7 +158,7 @@ def choose_language() -> ResponseReturnValue:
     if code and current_user.is_authenticated:
         preferences.save(current_user.id, {"language": code}, now=runtime.now())
     back = request.form.get("back", "")
-    return i18n.remember(redirect(back if web_pages.is_local(back) else url_for("pages.dashboard"), 303), code)
+    return i18n.remember(redirect(back if http.is_local(back) else url_for("pages.dashboard"), 303), code)
 
 
 @pages_bp.get(f"/<any({_OLD_PREFIXES}):locale>/", strict_slashes=False)
@@ -171,7 +169,7 @@ def old_bookmark(locale: str, rest: str = "") -> ResponseReturnValue:
 
     The language is remembered.
     """
-    return i18n.remember(redirect(web_pages.without_locale(rest), 308), locale)
+    return i18n.remember(redirect(http.without_locale(rest), 308), locale)
 
 
 def _show_login(form: LoginForm) -> str:

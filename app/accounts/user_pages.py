@@ -20,8 +20,7 @@ from app.backups import overview
 from app.core.errors import Refused
 from app.plugin import Access, guarded
 from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
-from app.web.pages import settings_bp
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 ALL, CHOSEN = "all", "chosen"
 

@@ -18,8 +18,7 @@ from app.accounts.sign_in import PasswordRefused
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.backups.models import Server
 from app.config import DEFAULT_PASSWORD, Settings
-from app.core.db.extensions import db
-from app.core.db.transaction import holds, writing
+from app.core.db.orm import db, holds, writing
 from app.core.errors import Refused
 
 log = logging.getLogger(__name__)

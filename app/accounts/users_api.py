@@ -14,8 +14,7 @@ from app.accounts import sessions, users
 from app.accounts.models import User
 from app.accounts.users import Account, AccountChange, AccountPage, NewAccount
 from app.plugin import Access, ApiGroup, described
-from app.web.request import actor, json_body
-from app.web.responses import DONE, SOMETIMES, DatabaseTime, Out
+from app.web.http import DONE, SOMETIMES, DatabaseTime, Out, actor, json_body
 
 # Schemas
 

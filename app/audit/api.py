@@ -15,13 +15,12 @@ from app.audit import application_logs, log
 from app.audit.application_logs import LogExcerpt
 from app.audit.filters import FilterQuery, limited_to
 from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
-from app.core.db.transaction import LONGEST_SEARCH
+from app.core.db.orm import LONGEST_SEARCH
 from app.core.errors import Refused
 from app.core.instants import iso
 from app.database import retention
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, guarded
-from app.web.request import actor, json_body
-from app.web.responses import SOMETIMES, TEXTS, DatabaseTime, IsoInstant, Out, csv_line
+from app.web.http import SOMETIMES, TEXTS, DatabaseTime, IsoInstant, Out, actor, csv_line, json_body
 
 # Schemas of the audit log
 

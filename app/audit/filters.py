@@ -7,7 +7,7 @@ from flask_login import current_user
 from marshmallow import EXCLUDE, Schema, fields, post_load
 
 from app.audit.log import AuditFilter
-from app.web.request import visible_server_ids
+from app.web.http import visible_server_ids
 
 
 class FilterQuery(Schema):

@@ -1,4 +1,4 @@
-"""The audit log: who did what, when and from where."""
+"""The audit log: who did what, when and from where; and groups of settings, whose changes are recorded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,10 +8,22 @@ from typing import Any
 from sqlalchemy import ColumnElement, ForeignKey, Text, false, func, select, type_coerce
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db.extensions import Model, db
-from app.core.db.transaction import holds, writing
-from app.core.db.types import USER_AGENT_LENGTH, Bounded, Instant, Json, Recorded, RecordedText, RowId
+from app.core.db.orm import (
+    USER_AGENT_LENGTH,
+    Bounded,
+    Instant,
+    Json,
+    Model,
+    Recorded,
+    RecordedText,
+    RowId,
+    db,
+    holds,
+    writing,
+)
 from app.core.errors import Refused
+from app.core.settings import store as settings_store
+from app.core.settings.declarations import SettingGroup
 
 
 class AuditEntry(Model):
@@ -201,3 +213,36 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
     if wanted.matches_nothing:
         conditions.append(false())
     return conditions
+
+
+# Read and change groups of settings; a change has one audit entry.
+
+
+def read_group(group: SettingGroup) -> dict[str, Any]:
+    """Return the values of a group by their names in schemas and forms."""
+    values = settings_store.get_several(*(setting.name for setting in group.settings))
+    return {setting.key: value for setting, value in zip(group.settings, values, strict=True)}
+
+
+def save_group(group: SettingGroup, values: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
+    """Store the values that are not None, and record them by their names in the API.
+
+    Raise Refused for an invalid value; nothing is stored then.
+    """
+    given = [setting for setting in group.settings if values.get(setting.key) is not None]
+    for setting in given:
+        if not setting.accepts(values[setting.key]):
+            raise Refused(
+                "setting_range",
+                setting.key,
+                body={"field": setting.wire},
+                name=setting.wire,
+                least=setting.minimum,
+                most=setting.maximum,
+            )
+    with writing():
+        for setting in given:
+            settings_store.save(setting.name, values[setting.key], now=now)
+        place = {"target_type": "configuration", "target_id": group.target_id}
+        details = {setting.wire: values[setting.key] for setting in given}
+        record_entry(group.action, "config", now=now, actor=actor, details=details, **place)

@@ -17,15 +17,14 @@ from app.audit import application_logs, log
 from app.audit.application_logs import BASE_NAME, LEVELS, LogView
 from app.audit.filters import FilterQuery, limited_to
 from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
-from app.core.db.transaction import LONGEST_SEARCH
+from app.core.db.orm import LONGEST_SEARCH
 from app.core.errors import Refused
 from app.database import retention
 from app.database.retention import AUDIT_DAYS
 from app.plugin import Access, guarded
 from app.web.formats import count_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
-from app.web.pages import settings_bp
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 PAGE_SIZE = 50
 NOTHING = "\N{EN DASH}"

@@ -15,15 +15,13 @@ from app.backups.external_api import FullSummaryOut, dump_summary
 from app.backups.overview import JobStatus, Overview, ServerStatus
 from app.backups.run_objects import ChartPointOut, dump_run_point
 from app.charts import series
-from app.core.db.cache import second_of
-from app.core.db.types import AnyRow
+from app.core.db.orm import AnyRow, second_of
 from app.core.instants import iso
-from app.notifications.wording import elapsed_text
+from app.notifications.messages import elapsed_text
 from app.plugin import ApiGroup, described
-from app.reports.fields import format_duration
+from app.reports.decoding import format_duration
 from app.reports.outcomes import statuses_of
-from app.web.request import visible_server_ids
-from app.web.responses import (
+from app.web.http import (
     CACHE_SET_A,
     COUNT,
     COUNT_OR_NULL,
@@ -33,6 +31,7 @@ from app.web.responses import (
     IsoInstant,
     Out,
     cached_json,
+    visible_server_ids,
 )
 
 # Schemas

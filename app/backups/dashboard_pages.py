@@ -22,14 +22,13 @@ from app.backups.run_lists import DayState
 from app.charts import pages as charts_pages
 from app.charts import series as charts_series
 from app.charts.pages import RANGES, VALUE_TEXTS, label_of
-from app.core.db.cache import cache
+from app.core.db.orm import cache
 from app.legacy_import import importing
 from app.reports import pages as reports_pages
 from app.reports.outcomes import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, is_failure
 from app.web.formats import exact_text
+from app.web.http import is_refresh, pages_bp, render_page_or_board, visible_server_ids
 from app.web.i18n import chosen_language, format_tag
-from app.web.pages import is_refresh, pages_bp, render_page_or_board
-from app.web.request import visible_server_ids
 
 STATUS_ORDER = {status: index for index, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS, NONE))}
 EVENT_ORDER = {"off": 0, "all": 1, "warnings": 2, "errors": 3}

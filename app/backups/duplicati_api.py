@@ -11,8 +11,7 @@ from app import runtime
 from app.backups import duplicati_versions
 from app.backups.duplicati_versions import PLACEHOLDER, VERSION_HOURS, VersionCheck
 from app.plugin import Access, ApiGroup, described, validate_http_url
-from app.web.request import actor, json_body
-from app.web.responses import IsoInstant, Out
+from app.web.http import IsoInstant, Out, actor, json_body
 
 # Schemas
 

@@ -16,7 +16,7 @@ from marshmallow import fields, validate
 
 from app import __version__
 from app.audit.log import Actor, record_entry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Setting, Whole, check_instant, declare

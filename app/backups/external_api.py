@@ -15,11 +15,11 @@ from app.backups.models import Server
 from app.backups.overview import Summary
 from app.backups.run_lists import LatestRun
 from app.backups.run_objects import FullRunOut, dump_run
-from app.core.db.cache import second_of
+from app.core.db.orm import second_of
 from app.plugin import Access, ApiGroup, described
 from app.web.errors import repeat_status
 from app.web.guards import authenticate_api_key
-from app.web.responses import CACHE_SET_B, DatabaseTime, Out, cached_json
+from app.web.http import CACHE_SET_B, DatabaseTime, Out, cached_json
 
 # Schemas
 

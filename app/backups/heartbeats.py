@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from app.backups.recent_runs import RecentRun, unpack_runs
-from app.schedules.grid import NoSlot, Schedule
-from app.schedules.intervals import BadInterval, Interval, parse_interval
+from app.reports.outcomes import RecentRun, unpack_runs
+from app.schedules.intervals import BadInterval, Interval, NoSlot, Schedule, parse_interval
 
 MISSED = "M"
 # Neighbours that are no further apart than this share of the interval have no gap between them.

@@ -1,4 +1,6 @@
-"""Dialogs for one job: mute, tags, size of the destination, schedule.
+"""Dialogs for one job: mute, tags, size of the destination.
+
+The dialog of its schedule is in `app.schedules.monitoring_pages`.
 
 Each is also a page, for browsers without JavaScript.
 """
@@ -16,16 +18,13 @@ from app import runtime
 from app.backups import servers
 from app.backups.server_pages import find_job
 from app.core.errors import Refused
-from app.core.settings import store as settings_store
 from app.insight import insight
 from app.notifications import mutes
 from app.plugin import Access, guarded
-from app.schedules import job_settings, monitoring_pages, planning
-from app.web import pages as web_pages
+from app.web import http
+from app.web.errors import refusal_text
 from app.web.formats import exact_text
-from app.web.pages import pages_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
+from app.web.http import actor, pages_bp, visible_server_ids
 
 HOUR = timedelta(hours=1)
 MUTE_LENGTHS = {
@@ -43,7 +42,7 @@ SIZE_UNITS = {"GB": 1024**3, "TB": 1024**4}
 @guarded(Access.ADMIN)
 def mute_form(server_id: str) -> ResponseReturnValue:
     """Ask how long to mute a job or its server."""
-    return _show("mute", server_id)
+    return show_dialog("mute", server_id)
 
 
 @pages_bp.post("/detail/<server_id>/mute")
@@ -63,15 +62,15 @@ def save_mute(server_id: str) -> ResponseReturnValue:
             muted = mutes.mute(server_id, job_name, until_at=now + length, note=note, actor=actor(), now=now)
             flash(_("Notifications muted until %(time)s.", time=exact_text(muted.until_at)), "success")
     except Refused as refusal:
-        return _show("mute", server_id, problem=refusal_text(refusal)), refusal.status
-    return redirect(web_pages.local_address(form.get("back")), 303)
+        return show_dialog("mute", server_id, problem=refusal_text(refusal)), refusal.status
+    return redirect(http.local_address(form.get("back")), 303)
 
 
 @pages_bp.get("/detail/<server_id>/tags")
 @guarded(Access.ADMIN)
 def tags_form(server_id: str) -> ResponseReturnValue:
     """Ask for the tags of a job and its server, and the size of its destination."""
-    return _show("tags", server_id)
+    return show_dialog("tags", server_id)
 
 
 @pages_bp.post("/detail/<server_id>/tags")
@@ -87,52 +86,9 @@ def save_tags(server_id: str) -> ResponseReturnValue:
         servers.change_tags(server_id, None, shared, actor=actor(), now=now)
         insight.change_quota(server_id, job_name, quota_bytes, actor=actor(), now=now)
     except Refused as refusal:
-        return _show("tags", server_id, problem=refusal_text(refusal)), refusal.status
+        return show_dialog("tags", server_id, problem=refusal_text(refusal)), refusal.status
     flash(_("Saved."), "success")
-    return redirect(web_pages.local_address(form.get("back")), 303)
-
-
-@pages_bp.get("/detail/<server_id>/schedule")
-@guarded(Access.ADMIN)
-def schedule_form(server_id: str) -> ResponseReturnValue:
-    """Show the schedule of a job, with the one learned from its runs, and a form."""
-    return _show_schedule(server_id)
-
-
-@pages_bp.post("/detail/<server_id>/schedule")
-@guarded(Access.ADMIN)
-def save_schedule(server_id: str) -> ResponseReturnValue:
-    """Accept or relearn the learned schedule, or store the entered one; then return."""
-    form, now, job_name = request.form, runtime.now(), request.form.get("backup", "")
-    try:
-        if form.get("do") == "keep":
-            job_settings.keep_schedule(server_id, job_name, actor=actor(), now=now)
-        elif form.get("do") == "learn":
-            job_settings.learn_schedule(server_id, job_name, actor=actor(), now=now)
-        else:
-            find_job(server_id, job_name, now, visible_server_ids())
-            monitoring_pages.save_job(server_id, job_name, form, actor=actor(), now=now)
-    except Refused as refusal:
-        return _show_schedule(server_id, problem=refusal_text(refusal)), refusal.status
-    flash(_("Saved."), "success")
-    return redirect(web_pages.local_address(form.get("back")), 303)
-
-
-def _show_schedule(server_id: str, **values: object) -> str:
-    job = find_job(server_id, request.values.get("backup", ""), runtime.now(), visible_server_ids())["job"]
-    entry = (
-        monitoring_pages.read_entry(request.form, "job")
-        if "was" in request.form
-        else monitoring_pages.entry_that_holds(job)
-    )
-    is_chosen = planning.source_of(job) in (planning.PERSON, "kept")
-    words = {
-        "units": monitoring_pages.UNITS,
-        "tolerances": monitoring_pages.TOLERANCE_WORDS,
-        "weekdays": monitoring_pages.weekdays(),
-    }
-    default = settings_store.get("overdue_tolerance")
-    return _show("schedule", server_id, entry=entry, is_chosen=is_chosen, default_tolerance=default, **words, **values)
+    return redirect(http.local_address(form.get("back")), 303)
 
 
 def read_size(text: str, unit: str) -> int | None:
@@ -149,7 +105,8 @@ def read_size(text: str, unit: str) -> int | None:
     return round(size * SIZE_UNITS[unit])
 
 
-def _show(name: str, server_id: str, **values: object) -> str:
+def show_dialog(name: str, server_id: str, **values: object) -> str:
+    """Render a dialog about a job, as part of the current page or as a page. Raise Refused (404)."""
     job_name = request.values.get("backup", "")
     values |= find_job(server_id, job_name, runtime.now(), visible_server_ids())
     part = f"backups/dashboard/{name}.html"
@@ -160,8 +117,8 @@ def _show(name: str, server_id: str, **values: object) -> str:
 def _back() -> str:
     """Return the URL of the previous page, to which the form returns."""
     if "back" in request.form:
-        return web_pages.local_address(request.form["back"])
+        return http.local_address(request.form["back"])
     came_from = urlsplit(request.referrer or "")
     if came_from.netloc != request.host:
-        return web_pages.local_address(None)
-    return web_pages.local_address(f"{came_from.path}{'?' + came_from.query if came_from.query else ''}")
+        return http.local_address(None)
+    return http.local_address(f"{came_from.path}{'?' + came_from.query if came_from.query else ''}")

@@ -12,16 +12,23 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from app.backups.models import MILLISECONDS_A_DAY, Job, JobDay, Run
-from app.backups.recent_runs import add_packed, pack_runs, recent_runs
-from app.core.db.transaction import insert_for
-from app.core.db.types import TIME_SIZE, AnyRow, add_time, pack_times
-from app.core.instants import from_milliseconds, to_milliseconds
+from app.backups.models import Job, JobDay, Run
+from app.core.db.orm import TIME_SIZE, AnyRow, add_time, insert_for, pack_times
+from app.core.instants import MILLISECONDS_A_DAY, day_of, from_milliseconds
 from app.insight import insight
 from app.insight.forecasts import DAYS_IN_WEEK
-from app.reports.fields import LARGEST_LONG
-from app.reports.outcomes import BAR_LENGTH, SUCCESS, UNSAVED, severity_of, status_letter
-from app.reports.report import NO_FIGURES, Figure
+from app.reports.decoding import LARGEST_LONG
+from app.reports.outcomes import (
+    BAR_LENGTH,
+    SUCCESS,
+    UNSAVED,
+    add_packed,
+    pack_runs,
+    recent_runs,
+    severity_of,
+    status_letter,
+)
+from app.reports.parser import NO_FIGURES, Figure
 
 DAYS = JobDay.__table__
 # If a job never reports a list, the newest are stored.
@@ -114,11 +121,6 @@ class KnownFigures(NamedTuple):
         """Return the values after a run; `not_told` are the bits of `Figure` it lacks."""
         known = (names for figure, names in CARRIED.items() if not not_told & figure)
         return self._replace(**{name: run[name] for names in known for name in names})
-
-
-def day_of(instant: datetime) -> int:
-    """Return the days since 1970 of an instant's UTC day."""
-    return to_milliseconds(instant) // MILLISECONDS_A_DAY
 
 
 def week_of(instant: datetime) -> int:

@@ -15,12 +15,12 @@ from app.audit.log import Actor, record_entry
 from app.backups import job_stats
 from app.backups.models import Job, Run, Server
 from app.backups.servers import host_of
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications.models import Delivery
-from app.reports.fields import shorten_identity
-from app.schedules import planning
+from app.reports.decoding import shorten_identity
+from app.schedules import next_run
 
 # Copied if the target's own value is blank.
 SERVER_SETTINGS = ("alias", "note", "additional_event", "additional_emails", "additional_ntfy_topic")
@@ -167,14 +167,14 @@ def join_jobs(session: Session, job: Job, own: Job) -> None:
     if own.trouble_since_at is None:
         own.trouble_kind, own.trouble_since_at = job.trouble_kind, job.trouble_since_at
     _fill_in(JOB_SETTINGS, job, own)
-    planning.copy_schedule(job, own)
+    next_run.copy_schedule(job, own)
     own.overdue_tolerance = own.overdue_tolerance or job.overdue_tolerance
     own.full_notified_days = own.full_notified_days or job.full_notified_days
     session.delete(job)
     session.flush()
     job_stats.recompute(session, own)
-    planning.relearn(own, own.server)
-    planning.recalculate_next_run(own)
+    next_run.relearn(own, own.server)
+    next_run.recalculate_next_run(own)
 
 
 def _move_access(session: Session, old_id: str, target_id: str) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
-from app.core.db.extensions import Model
-from app.core.db.types import Bounded, Instant, Json, Recorded, RowId, UuidText, VersionTimes, unpack_times
-from app.reports.report import Figure
+from app.core.db.orm import Bounded, Instant, Json, Model, Recorded, RowId, UuidText, VersionTimes, unpack_times
+from app.reports.parser import Figure
 
 ALL_WEEKDAYS = 0b1111111
 DEFAULT_INTERVAL = "1D"
@@ -79,7 +78,7 @@ class Job(Model):
     total_uploaded_bytes: Mapped[int] = mapped_column(BigInteger, default=0, server_default="0")
     # One letter for each of the newest runs (S W E F U), oldest first.
     recent_statuses: Mapped[str] = mapped_column(Bounded(100), default="", server_default="")
-    # A few figures of each of the newest runs, packed by `app.backups.recent_runs`.
+    # A few figures of each of the newest runs, packed by `app.reports.outcomes`.
     recent_runs: Mapped[bytes | None] = mapped_column(LargeBinary)
     # Daily growth of the destination; recomputed once a week.
     growth_bytes: Mapped[float | None] = mapped_column()
@@ -112,7 +111,7 @@ class Job(Model):
     last_error_count: Mapped[int] = mapped_column(default=0, server_default="0")
     last_available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
     last_duplicati_version: Mapped[str | None] = mapped_column(Text)
-    # The figures that no run of the job had so far: bits of `app.reports.report.Figure`, initially all.
+    # The figures that no run of the job had so far: bits of `app.reports.parser.Figure`, initially all.
     not_told: Mapped[int] = mapped_column(default=63, server_default="63")
     # The restorable versions as far as known: those of the newest list and the run's own. Packed, since the pages that
     # show all jobs do not need them, and a job without lists has hundreds.
@@ -152,10 +151,6 @@ class Job(Model):
     def last_sent_began_at(self) -> datetime | None:
         """The start of the newest run as the server sent it."""
         return self.last_reported_began_at or self.last_began_at
-
-    def wants(self, channel: str) -> bool:
-        """Return whether a kind of channel is on for this job's messages; default on."""
-        return self.channel_switches.get(channel, True)
 
 
 class Server(Model):
@@ -217,14 +212,12 @@ class Server(Model):
 
 # Runs: narrow rows for the figures, one compressed row for the log, one row per day for the charts
 
-MILLISECONDS_A_DAY = 86_400_000
-
 
 class Run(Model):
     """One finished run of a backup job, as reported.
 
     Runs are ordered by `began_at`. It is the start as sent, except if the server's clock was ahead: then the start as
-    sent is in `reported_began_at`, see `app.reports.report.correct_clock`. Two runs are copies if their starts as sent
+    sent is in `reported_began_at`, see `app.reports.parser.correct_clock`. Two runs are copies if their starts as sent
     are equal.
     """
 
@@ -275,7 +268,7 @@ class Run(Model):
     available_versions: Mapped[tuple[str, ...]] = mapped_column(VersionTimes, nullable=True)
     quota_total_bytes: Mapped[int | None] = mapped_column(BigInteger)
     quota_free_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    # The figures that the report lacks: bits of `app.reports.report.Figure`. They are 0 or NULL above.
+    # The figures that the report lacks: bits of `app.reports.parser.Figure`. They are 0 or NULL above.
     not_told: Mapped[int] = mapped_column(default=0, server_default="0")
     # The time of the version that the run saved; NULL if none.
     version_at: Mapped[datetime | None] = mapped_column(Instant)
@@ -295,7 +288,7 @@ class Run(Model):
     outcome: Mapped[str] = mapped_column(Bounded(16), default="", server_default="")
     # Start of the previous run if the log says that it was interrupted and sent no report.
     broken_off_at: Mapped[datetime | None] = mapped_column(Instant)
-    # The formats in which the run was received: bits of `app.reports.report.Format`.
+    # The formats in which the run was received: bits of `app.reports.parser.Format`.
     format: Mapped[int] = mapped_column(default=1, server_default="1")
 
     def has_figure(self, figure: str) -> bool:

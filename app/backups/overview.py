@@ -14,19 +14,17 @@ from app.backups.duplicati_versions import DuplicatiVersion, InstalledDuplicati,
 from app.backups.heartbeats import HeartbeatInput
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import RunLogTexts, read_log
-from app.core.db.cache import cache, second_of
-from app.core.db.extensions import db
-from app.core.db.types import AnyRow, AnySelect, unpack_times
+from app.core.db.orm import AnyRow, AnySelect, cache, db, second_of, unpack_times
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.insight.anomalies import Anomaly
 from app.insight.forecasts import free_bytes, full_at
-from app.notifications.rules import is_muted
-from app.reports.fields import BACKUP, SCHEDULED
+from app.notifications.outbox import is_muted
+from app.reports.decoding import BACKUP, SCHEDULED
 from app.reports.outcomes import NONE, UNSAVED, roll_up
-from app.reports.report import Figure
-from app.schedules import planning
-from app.schedules.grid import Schedule
+from app.reports.parser import Figure
+from app.schedules import next_run
+from app.schedules.intervals import Schedule
 from app.schedules.overdue import is_overdue
 
 RUNS_SHOWN = 2000
@@ -171,12 +169,12 @@ class JobStatus:
     @property
     def offered_interval(self) -> str | None:
         """The suggested interval for an irregular job."""
-        return planning.offered_interval(self)
+        return next_run.offered_interval(self)
 
     @property
     def schedule(self) -> Schedule | None:
         """The current schedule; None without a grid."""
-        return planning.schedule_of(self)
+        return next_run.schedule_of(self)
 
     @property
     def is_muted(self) -> bool:

@@ -18,19 +18,17 @@ from app import runtime
 from app.backups import job_stats, merging
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import NOT_UNPACKED, is_packed_quickly, pack_log, read_log, unpack_log
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
-from app.core.db.types import AnyRow
+from app.core.db.orm import AnyRow, db, writing
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare, whole
 from app.reports import ingest
-from app.reports.fields import SYNC
+from app.reports.decoding import SYNC
 from app.reports.ingest import Clocks, known_run, missing_figures, record_clock_ahead
 from app.reports.outcomes import UNSAVED, Outcome, find_broken_off, find_outcome, find_version_time, is_failure
-from app.reports.report import Figure
+from app.reports.parser import Figure
 from app.reports.versions import KnownRun, add_offset, find_version_log, machine_offset, read_versions, seen_offsets
-from app.schedules import planning
+from app.schedules import next_run
 
 VERSION_LISTS = declare(Setting("version_lists_total", int, default=None, shape=whole(0)))
 # The newest row whose log is packed densely.
@@ -76,7 +74,7 @@ def finish_migration(now: datetime) -> int:
                 # The schedule is that of the newest run so far.
                 clock_ahead = _clock_ahead(session, job)
                 job = _join_separate_sync(session, job)
-                planning.forget_wrong_clock(job, clock_ahead)
+                next_run.forget_wrong_clock(job, clock_ahead)
                 _recompute(session, job)
                 job.needs_figures = False
                 if clock_ahead is not None:
@@ -144,8 +142,8 @@ def _recompute(session: Session, job: Job) -> None:
     job_stats.recompute(session, job)
     if job.state_run_id != before:
         job.announced_next_at = None
-    planning.relearn(job, job.server)
-    planning.recalculate_next_run(job)
+    next_run.relearn(job, job.server)
+    next_run.recalculate_next_run(job)
 
 
 def _clock_ahead(session: Session, job: Job) -> timedelta | None:

@@ -13,10 +13,9 @@ from sqlalchemy import ColumnElement, delete, func, select
 from app.audit.log import Actor, record_entry
 from app.backups import job_stats
 from app.backups.models import Job, Run, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import run_in_batches, writing
+from app.core.db.orm import db, run_in_batches, writing
 from app.core.errors import Refused
-from app.schedules import planning
+from app.schedules import next_run
 from app.schedules.intervals import parse_interval
 
 EVERYTHING = "Delete all data"
@@ -126,15 +125,15 @@ def delete_oldest_runs(
 def _follow_deletion(job: Job, newest_began_at: datetime) -> None:
     """Update a job after a deletion; `newest_began_at` is of the newest deleted run."""
     if job.run_count:
-        planning.relearn(job, job.server)
-        planning.recalculate_next_run(job)
+        next_run.relearn(job, job.server)
+        next_run.recalculate_next_run(job)
         return
     # wire: the settings keep the newest run and the expected time; incidents of deleted runs are cleared
     job.deleted_began_at = newest_began_at
     job.announced_next_at = job.overdue_alerted_at = None
     job.trouble_kind = job.trouble_since_at = None
     job.full_notified_days = job.running_since_at = job.collected_error = job.collected_error_at = None
-    if not planning.is_accepted(job):
+    if not next_run.is_accepted(job):
         job.learned_schedule = None
     job.anomalies = []
 

@@ -12,10 +12,9 @@ from app.backups.models import Job, JobDay, Run, RunLog, Server
 from app.backups.overview import RunDetail
 from app.backups.run_logs import RunLogTexts, read_log
 from app.charts.series import EPOCH_DAY
-from app.core.db.extensions import db
-from app.core.db.types import AnyRow
+from app.core.db.orm import AnyRow, db
 from app.core.errors import Refused
-from app.reports.fields import SCHEDULED
+from app.reports.decoding import SCHEDULED
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING, severity_of
 
 STATUS_RANKS = {status: index for index, status in enumerate((FATAL, ERROR, UNKNOWN, WARNING, SUCCESS))}

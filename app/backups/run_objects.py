@@ -8,11 +8,11 @@ from marshmallow import INCLUDE, fields
 from app.backups.models import Run
 from app.backups.run_logs import RunLogTexts
 from app.charts.series import DayPoint
-from app.core.db.types import AnyRow
+from app.core.db.orm import AnyRow
 from app.core.instants import iso
 from app.plugin import Run as ChartRun
-from app.reports.fields import format_duration
-from app.web.responses import NUMBER, TEXT, TEXTS, IsoInstant, Out
+from app.reports.decoding import format_duration
+from app.web.http import NUMBER, TEXT, TEXTS, IsoInstant, Out
 
 
 class RunOut(Out):

@@ -14,7 +14,7 @@ from app.backups import run_lists
 from app.backups.models import Run
 from app.backups.overview import RunDetail, ServerStatus
 from app.backups.words import outcome_sentence, span_words
-from app.core.db.transaction import LONGEST_SEARCH
+from app.core.db.orm import LONGEST_SEARCH
 from app.reports.outcomes import Outcome
 from app.web.formats import MISSING, count_text, duration_text, exact, exact_text, number_text, size_text
 

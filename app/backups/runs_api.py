@@ -13,8 +13,7 @@ from app.backups.overview import Overview
 from app.backups.run_deletion import EVERYTHING, PERIODS
 from app.core.instants import iso
 from app.plugin import Access, described, guarded
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import CACHE_SET_A, MESSAGE, IsoInstant, Out
+from app.web.http import CACHE_SET_A, MESSAGE, IsoInstant, Out, actor, json_body, visible_server_ids
 
 
 class CleanupIn(Schema):

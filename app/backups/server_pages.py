@@ -27,8 +27,7 @@ from app.charts.pages import read_query as read_chart_query
 from app.core.errors import Refused
 from app.plugin import Access, guarded
 from app.web.formats import MISSING, count_text, duration_text, size_text
-from app.web.pages import pages_bp, render_page_or_board
-from app.web.request import actor, visible_server_ids
+from app.web.http import actor, pages_bp, render_page_or_board, visible_server_ids
 
 PAGE_SIZES = (5, 10, 15, 20, 25, 30, 40, 50)
 CALENDAR_DAYS = 365

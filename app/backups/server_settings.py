@@ -22,16 +22,15 @@ from app.collector import reachability, rounds
 from app.collector.reachability import Outcome
 from app.collector.rounds import CHOICES
 from app.collector.targets import headers_of, stored_address
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.plugin import Access, guarded
-from app.reports.fields import SCHEDULED
+from app.reports.decoding import SCHEDULED
 from app.schedules import job_settings
+from app.web.errors import refusal_text
 from app.web.formats import count_text, every_text
 from app.web.forms import Column, Confirmation, ListQuery, SettingsForm, ask_confirmation, read_query
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
+from app.web.http import actor, settings_bp, visible_server_ids
 
 
 def header_words(wrong: BadHeader) -> str:

@@ -18,8 +18,7 @@ from app.audit.log import Actor, record_entry
 from app.backups import run_deletion
 from app.backups.models import Job, Run, Server
 from app.collector.addresses import Address
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.database import secrets
 from app.plugin.http import is_forbidden

@@ -21,14 +21,13 @@ from app.backups.servers import ALIAS_LENGTH, ChangedServer, ServerChange
 from app.charts import series
 from app.collector import reachability, targets
 from app.collector.reachability import Outcome
-from app.core.db.types import AnyRow
+from app.core.db.orm import AnyRow
 from app.core.errors import Refused
 from app.core.instants import iso
-from app.notifications.wording import elapsed_text
+from app.notifications.messages import elapsed_text
 from app.plugin import Access, AnyOf, ApiGroup, described, guarded
-from app.reports.fields import read_instant
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import (
+from app.reports.decoding import read_instant
+from app.web.http import (
     CACHE_SET_A,
     DONE,
     MESSAGE,
@@ -38,6 +37,9 @@ from app.web.responses import (
     IsoInstant,
     Out,
     RequestHeaders,
+    actor,
+    json_body,
+    visible_server_ids,
 )
 
 # Schemas of servers

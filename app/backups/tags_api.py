@@ -10,8 +10,7 @@ from app import runtime
 from app.backups import overview, servers
 from app.backups.overview import Overview
 from app.plugin import Access, ApiGroup, described, guarded
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import TEXTS, Out
+from app.web.http import TEXTS, Out, actor, json_body, visible_server_ids
 
 # Schemas
 

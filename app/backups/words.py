@@ -7,9 +7,8 @@ from flask_babel import lazy_gettext, ngettext
 
 from app.backups.heartbeats import MISSED
 from app.backups.overview import JobStatus
-from app.backups.recent_runs import ABORTED, BROKEN_OFF, DRY_RUN
 from app.insight.anomalies import DELETED, DURATION, FILES, MODIFIED, UPLOAD, Anomaly
-from app.reports.outcomes import ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, Outcome
+from app.reports.outcomes import ABORTED, BROKEN_OFF, DRY_RUN, ERROR, FATAL, NONE, SUCCESS, UNKNOWN, WARNING, Outcome
 from app.web.formats import count_text, duration_text, number_text, size_text
 
 # More would make the page slow, and versions of years ago are rarely needed in a list.

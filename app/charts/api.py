@@ -18,9 +18,8 @@ from app.charts.series import DayPoint, value_of
 from app.core.errors import Refused
 from app.plugin import ApiGroup, ChartProvider, described
 from app.plugin import Run as ChartRun
-from app.reports.fields import read_instant
-from app.web.request import visible_server_ids
-from app.web.responses import cached_json, streamed_list
+from app.reports.decoding import read_instant
+from app.web.http import cached_json, streamed_list, visible_server_ids
 
 # Query and points
 

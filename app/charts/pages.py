@@ -14,13 +14,13 @@ from app import runtime
 from app.accounts.preferences import Preferences
 from app.backups import overview
 from app.charts import series as charts_series
-from app.core.db.cache import cache
+from app.core.db.orm import cache
 from app.core.errors import Refused
 from app.plugin import Unit
 from app.web.formats import MISSING, count_text, duration_text, number_text, size_text
+from app.web.http import csv_line
 from app.web.i18n import format_locale
 from app.web.plugin_texts import plugin_text
-from app.web.responses import csv_line
 
 RANGES = {"1W": 7, "2W": 14, "1M": 30, "3M": 90, "6M": 182, "1Y": 365, "2Y": 730}
 RANGE_LABELS = {

@@ -15,12 +15,11 @@ from sqlalchemy import ColumnElement, Engine, Select, case, cast, func, select, 
 from sqlalchemy.orm import aliased
 
 from app import plugin, runtime
-from app.backups.job_stats import CARRIED, KnownFigures, day_of, known_before
-from app.backups.models import MILLISECONDS_A_DAY, Job, JobDay, Run
-from app.core.db.extensions import db
-from app.core.db.types import AnyRow, AnySelect
+from app.backups.job_stats import CARRIED, KnownFigures, known_before
+from app.backups.models import Job, JobDay, Run
+from app.core.db.orm import AnyRow, AnySelect, db
 from app.core.errors import Refused
-from app.core.instants import from_milliseconds
+from app.core.instants import MILLISECONDS_A_DAY, day_of, from_milliseconds
 from app.plugin import ChartProvider, Combine
 from app.plugin import Run as ChartRun
 

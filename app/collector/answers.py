@@ -13,8 +13,7 @@ from zoneinfo import ZoneInfo
 
 from app.core.errors import Refused
 from app.core.instants import iso
-from app.reports.decoding import read_json
-from app.reports.fields import (
+from app.reports.decoding import (
     BACKUP,
     SYNC,
     InvalidReport,
@@ -22,10 +21,11 @@ from app.reports.fields import (
     parse_duration,
     read_instant,
     read_instant_or_none,
+    read_json,
     shorten_identity,
 )
-from app.reports.report import NO_FIGURES, Format, Report, read_report
-from app.schedules.grid import weekday_mask
+from app.reports.parser import NO_FIGURES, Format, Report, read_report
+from app.schedules.intervals import weekday_mask
 
 LONGEST_ERROR = 4_000
 # More versions than a job has; a longer list is ignored.
@@ -137,7 +137,7 @@ def _read_time(value: Any) -> datetime | None:
 # System, jobs, schedules and logs
 #
 # Pure functions; the requests are in `app.collector.collecting`. A log entry holds the `Data` of a report, so runs are
-# parsed by `app.reports.report`.
+# parsed by `app.reports.parser`.
 
 MACHINE_ID, MACHINE_NAME = "machine-id", "machine-name"
 LONGEST_NAME = 255

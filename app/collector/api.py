@@ -20,8 +20,17 @@ from app.collector.targets import Order
 from app.core.errors import Refused
 from app.core.instants import iso
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, guarded
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out, RequestHeaders, saved_file
+from app.web.http import (
+    MESSAGE,
+    SOMETIMES,
+    IsoInstant,
+    Out,
+    RequestHeaders,
+    actor,
+    json_body,
+    saved_file,
+    visible_server_ids,
+)
 
 SETTINGS_TOLD = "Schedules of the backup jobs saved"
 NO_JOBS = "No backups found"

@@ -35,10 +35,9 @@ from app.collector.store import (
     store_reports,
 )
 from app.collector.targets import Order, Target, find_target
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
-from app.reports.fields import SYNC
+from app.reports.decoding import SYNC
 
 MOST_REMEMBERED = 1_000
 

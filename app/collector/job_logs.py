@@ -24,9 +24,9 @@ from app.collector.answers import (
 from app.collector.client import DatabaseLocked, Duplicati, TooLarge
 from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
 from app.collector.store import check_visible, find_running_since, known_runs, record_of
-from app.core.db.extensions import db
-from app.reports.fields import SYNC
-from app.reports.report import Report
+from app.core.db.orm import db
+from app.reports.decoding import SYNC
+from app.reports.parser import Report
 
 # Duplicati's maximum and minimum number of entries per page.
 LARGEST_PAGE, SMALLEST_PAGE = 500, 10

@@ -22,11 +22,10 @@ from app.collector.rounds import Batch
 from app.collector.targets import Order, find_addressed, find_collectable, stored_address
 from app.core.errors import Refused
 from app.plugin import Access, guarded
-from app.web import pages as web_pages
+from app.web import http
+from app.web.errors import refusal_text
 from app.web.forms import SettingsForm
-from app.web.pages import pages_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
+from app.web.http import actor, pages_bp, visible_server_ids
 
 UNCHECKED = "unchecked"
 
@@ -200,7 +199,7 @@ def collect_known() -> ResponseReturnValue:
         batch = rounds.batches_of_application().start(orders, caller=asking, now=runtime.now())
     except Refused as refusal:
         flash(refusal_text(refusal), "error")
-        return redirect(web_pages.local_address(request.form.get("back")), 303)
+        return redirect(http.local_address(request.form.get("back")), 303)
     return redirect(url_for("pages.collection", batch_id=batch.id), 303)
 
 
@@ -223,7 +222,7 @@ def run_job(server_id: str) -> ResponseReturnValue:
         flash(failure_words(str(refusal.extra.get("errorCode", "")), refusal_text(refusal)), "error")
     else:
         flash(_("Run of %(job)s requested. Its report will appear here.", job=started.job_name), "success")
-    return redirect(web_pages.local_address(request.form.get("back")), 303)
+    return redirect(http.local_address(request.form.get("back")), 303)
 
 
 def _show_form(form: CollectForm) -> str:

@@ -4,7 +4,7 @@ from flask_login import current_user
 
 from app.collector import rounds
 from app.collector.collecting import Caller
-from app.web.request import actor, visible_server_ids
+from app.web.http import actor, visible_server_ids
 
 
 def caller() -> Caller:

@@ -24,8 +24,7 @@ from app.backups.models import Server
 from app.collector.client import LIMITS, Limits
 from app.collector.collecting import Caller, Collected, collect
 from app.collector.targets import Order, find_collectable
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.schedules.intervals import BadInterval, parse_interval
 

@@ -14,14 +14,13 @@ from app.backups.models import Job, Run, Server
 from app.backups.servers import encrypt_headers
 from app.collector.answers import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Target, stored_address
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.database import secrets
-from app.reports.fields import SYNC
+from app.reports.decoding import SYNC
 from app.reports.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, pack_log, store_run
-from app.reports.report import CLOCK_TOLERANCE, Format, Report
-from app.schedules import planning
+from app.reports.parser import CLOCK_TOLERANCE, Format, Report
+from app.schedules import next_run
 
 # Uploads wait while a batch is stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
@@ -306,4 +305,4 @@ def _apply(job: Job, schedule: JobSchedule) -> None:
         job.schedule_anchor_at, job.schedule_source = schedule.anchor_at, "duplicati"
     if old != (job.expected_interval, job.allowed_weekdays):
         job.overdue_alerted_at = None
-    planning.recalculate_next_run(job)
+    next_run.recalculate_next_run(job)

@@ -10,7 +10,7 @@ from app.backups.models import Server
 from app.backups.servers import decrypt_headers, headers_for
 from app.collector.addresses import Address, BadAddress, read_stored, read_typed
 from app.collector.client import Endpoint
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.core.errors import Refused
 from app.database import secrets
 from app.plugin import ForbiddenAddress, check_host

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, time, timedelta
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
+MILLISECONDS_A_DAY = 86_400_000
 
 
 def iso(instant: datetime) -> str:
@@ -31,6 +32,11 @@ def to_milliseconds(instant: datetime) -> int:
 def from_milliseconds(milliseconds: int) -> datetime:
     """Return the aware UTC instant for milliseconds since 1970."""
     return EPOCH + timedelta(milliseconds=milliseconds)
+
+
+def day_of(instant: datetime) -> int:
+    """Return the days since 1970 of an instant's UTC day."""
+    return to_milliseconds(instant) // MILLISECONDS_A_DAY
 
 
 # Times that recur daily, weekly or monthly at a time of day; all in UTC

@@ -49,11 +49,6 @@ LANGUAGES: Mapping[str, Language] = MappingProxyType(
 PAGE_LANGUAGES = tuple(code for code, language in LANGUAGES.items() if language.base is None)
 
 
-def language_or_default(code: object) -> str:
-    """Return a code of `LANGUAGES` unchanged; English for everything else."""
-    return code if isinstance(code, str) and code in LANGUAGES else DEFAULT_LANGUAGE
-
-
 @cache
 def catalog(code: str) -> NullTranslations:
     """Return the main catalogue of a language.

@@ -19,14 +19,13 @@ from app.core.instants import iso
 from app.database import backup as database_backup
 from app.database import local_backups, maintenance, retention, secrets
 from app.database import restore as database_restore
+from app.database.local_backups import FREQUENCIES, MOST_KEPT, BackupSchedule
 from app.database.restore import MOST_BYTES, Restored
 from app.database.retention import RETENTION
-from app.database.schedule import FREQUENCIES, MOST_KEPT, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import FOLDER, UPLOAD, ImportState, OldInstallation, Received
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, takes_bytes
-from app.web.request import actor, json_body
-from app.web.responses import MESSAGE, IsoInstant, Out, saved_file
+from app.web.http import MESSAGE, IsoInstant, Out, actor, json_body, saved_file
 from app.web.setting_fields import fields_in, fields_out
 
 # Backup and restore: schemas

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from app.audit.log import Actor, record_entry
 from app.core.db.engine import COPIES, COPIES_KEPT, TEMPORARY, copy_database, has_room_for, keep_copy
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.core.errors import Refused
 from app.runtime import settings
 

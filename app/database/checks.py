@@ -13,8 +13,8 @@ from pathlib import Path
 from marshmallow import fields
 
 from app import runtime
-from app.core.db.extensions import db
 from app.core.db.faults import DATABASE_ERRORS
+from app.core.db.orm import db
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Setting, check_instant, declare
 from app.database.backup import database_file

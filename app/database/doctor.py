@@ -21,12 +21,12 @@ from app.accounts.models import User
 from app.backups.models import Run
 from app.config import DEFAULT_PASSWORD, Settings
 from app.core.db import engine
-from app.core.db.extensions import db
 from app.core.db.faults import Fault
+from app.core.db.orm import db
 from app.core.settings import store as settings_store
 from app.database import checks, health, local_backups, secrets
+from app.database.local_backups import newest_slot
 from app.database.maintenance import find_damages
-from app.database.schedule import newest_slot
 from app.notifications import channels
 from app.notifications.models import Delivery, DeliveryState
 from app.runtime import registry, settings

@@ -20,9 +20,8 @@ from sqlalchemy import func, inspect, select, text
 from app import runtime
 from app.backups.models import Job, Server
 from app.core.db import engine
-from app.core.db.extensions import db
 from app.core.db.faults import DATABASE_ERRORS, Fault, describe, fault_of
-from app.core.db.transaction import exclusive_writer, insert_for
+from app.core.db.orm import db, exclusive_writer, insert_for
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, check_instant, declare

@@ -16,10 +16,9 @@ from typing import Any
 from marshmallow import fields
 
 from app import runtime
-from app.audit.log import Actor, record_entry
-from app.audit.settings import save_group
+from app.audit.log import Actor, record_entry, save_group
 from app.core.db.faults import DATABASE_ERRORS, Fault
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, SettingGroup, check_instant, declare
@@ -27,9 +26,8 @@ from app.database import checks, external_monitor, health
 from app.database.health import Health, Problem
 from app.notifications import channels as notifications_channels
 from app.notifications import delivery, messages, outbox
-from app.notifications.alarm_words import health_words
-from app.notifications.messages import own_address
-from app.notifications.wording import size_text
+from app.notifications.default_templates import health_words
+from app.notifications.messages import own_address, size_text
 from app.plugin import Severity
 from app.plugin.marking import N_
 from app.runtime import settings

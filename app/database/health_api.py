@@ -14,7 +14,7 @@ from app.core.instants import iso
 from app.database import health
 from app.database.health import Health
 from app.plugin import Access, ApiGroup, described
-from app.web.responses import CACHE_SET_C, SOMETIMES, IsoInstant, Out
+from app.web.http import CACHE_SET_C, SOMETIMES, IsoInstant, Out
 
 # Schemas
 

@@ -20,8 +20,7 @@ from sqlalchemy.pool import NullPool
 from sqlalchemy.types import TypeEngine
 
 from app.core.db.engine import is_known
-from app.core.db.extensions import db
-from app.core.db.types import Instant, Json, UuidText
+from app.core.db.orm import Instant, Json, UuidText, db
 from app.core.errors import Refused
 from app.database import stored_values
 from app.database.backup import quoted

@@ -16,8 +16,7 @@ from sqlalchemy import URL, delete, exists, func, inspect, select, text
 
 from app.audit.log import Actor, AuditEntry, record_entry
 from app.backups.models import Job, Run, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import exclusive_writer, writing
+from app.core.db.orm import db, exclusive_writer, writing
 from app.core.errors import Refused
 from app.database.backup import database_file
 from app.database.inspection import VERSION_TABLE

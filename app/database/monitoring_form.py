@@ -12,9 +12,16 @@ from wtforms.widgets import NumberInput
 from app.audit.log import Actor
 from app.core.errors import Refused
 from app.database import external_monitor, health_alarms
-from app.database.external_monitor import LONGEST_PING_URL, LONGEST_TOKEN, PING_MINUTES
+from app.database.external_monitor import (
+    GATUS,
+    HEALTHCHECKS,
+    LONGEST_PING_URL,
+    LONGEST_TOKEN,
+    OTHER,
+    PING_MINUTES,
+    UPTIME_KUMA,
+)
 from app.database.health_alarms import FREE_SPACE_LIMIT, FREE_SPACE_MIB
-from app.database.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA
 from app.scheduling import control
 from app.web.setting_fields import GroupForm, with_settings
 

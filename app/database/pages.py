@@ -28,19 +28,17 @@ from app.backups.overview import Overview
 from app.core.errors import Refused
 from app.core.settings.declarations import Setting
 from app.database import backup, local_backups, maintenance, restore, retention
-from app.database.local_backups import LocalBackup
+from app.database.local_backups import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule, LocalBackup
 from app.database.maintenance import DatabaseState
 from app.database.restore import MOST_BYTES, Restored
 from app.database.retention import BY_KEY, RETENTION, Forecast, Rules
-from app.database.schedule import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule
 from app.legacy_import import importing
 from app.legacy_import.importing import ImportState, OldInstallation
 from app.plugin import Access, guarded, takes_bytes
+from app.web.errors import refusal_text
 from app.web.formats import count_text, date_text, size_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 WEEKDAYS = (
     lazy_gettext("Monday"),

@@ -18,10 +18,9 @@ from app.database.restore import MOST_BYTES
 from app.database.secrets import MISSING, OTHER, UNUSABLE, KeyProblem
 from app.legacy_import import importing
 from app.plugin import Access, guarded, takes_bytes
+from app.web.errors import refusal_text
 from app.web.forms import Confirmation, ask_confirmation
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 SENTENCES = {
     MISSING: lazy_gettext("The key file .duplistatus.key is missing, so stored passwords cannot be read."),

@@ -20,10 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from app.accounts.models import User
 from app.audit.log import Actor, record_entry
 from app.backups import repairs
-from app.core.db.cache import forget_state
 from app.core.db.engine import DRAFT, STAMP
-from app.core.db.extensions import db
-from app.core.db.transaction import exclusive_writer, writing
+from app.core.db.orm import db, exclusive_writer, forget_state, writing
 from app.core.errors import Refused
 from app.database.backup import (
     DATABASE,

@@ -10,12 +10,10 @@ from pathlib import Path
 from sqlalchemy import ColumnElement, delete, func, select
 
 from app.audit import application_logs
-from app.audit.log import SYSTEM, Actor, AuditEntry, record_entry
-from app.audit.settings import read_group
+from app.audit.log import SYSTEM, Actor, AuditEntry, read_group, record_entry
 from app.backups.models import Job, Run, Server
 from app.backups.run_deletion import delete_oldest_runs
-from app.core.db.extensions import db
-from app.core.db.transaction import run_in_batches, writing
+from app.core.db.orm import db, run_in_batches, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, SettingGroup, declare

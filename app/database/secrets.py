@@ -21,8 +21,7 @@ from sqlalchemy import or_, select
 
 from app.audit.log import SYSTEM, Actor, AuditEntry, record_entry
 from app.backups.models import Server
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare

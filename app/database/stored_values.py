@@ -14,21 +14,20 @@ import orjson
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from app.accounts import api_keys, passwords, preferences
-from app.backups.recent_runs import unpack_runs
 from app.backups.servers import read_tags
 from app.collector.rounds import is_choice
-from app.core.db.types import TIME_SIZE
+from app.core.db.orm import TIME_SIZE
 from app.core.errors import Refused
 from app.core.languages import PAGE_LANGUAGES
 from app.core.settings import declarations
 from app.core.settings.declarations import Exact, Flag, Number, Whole, check_instant, first_sentence
 from app.insight.anomalies import ALL_FIGURES
 from app.notifications import channels
+from app.notifications.channels import QuietHours
 from app.notifications.models import DeliveryState, Urgency
-from app.notifications.mutes import QuietHours
-from app.notifications.rules import EVENTS
+from app.notifications.outbox import EVENTS
 from app.plugin import Severity
-from app.reports.outcomes import Outcome
+from app.reports.outcomes import Outcome, unpack_runs
 from app.schedules.intervals import parse_interval
 from app.schedules.learned import LearnedSchedule
 from app.schedules.overdue import TOLERANCES

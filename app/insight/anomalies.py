@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from statistics import median
 from typing import Any, NamedTuple
 
-from app.backups.recent_runs import RecentRun
-from app.reports.report import Figure
+from app.reports.outcomes import RecentRun
+from app.reports.parser import Figure
 
 MODIFIED, DELETED, UPLOAD, DURATION, SIZE, FILES = "modified", "deleted", "upload", "duration", "size", "files"
 ALL_FIGURES = (MODIFIED, DELETED, UPLOAD, DURATION, SIZE, FILES)

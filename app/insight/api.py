@@ -14,10 +14,9 @@ from app.insight.anomalies import Limits, describe
 from app.insight.insight import DEVIATIONS, LEAST_RUNS, PERCENT, TIMES
 from app.plugin import Access, ApiGroup, described, guarded
 from app.reports.outcomes import Outcome
-from app.schedules import job_settings, planning
-from app.schedules.grid import weekdays_from_mask
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import TEXTS, IsoInstant, Out
+from app.schedules import job_settings, next_run
+from app.schedules.intervals import weekdays_from_mask
+from app.web.http import TEXTS, IsoInstant, Out, actor, json_body, visible_server_ids
 
 # Schemas
 
@@ -61,13 +60,13 @@ class ScheduleOut(Out):
     kept by a person), `learned` or `default`. `offeredInterval` is offered for irregular jobs: at least one run in it.
     """
 
-    source = fields.Function(planning.source_of, metadata={"type": "string", "enum": list(planning.SOURCES)})
+    source = fields.Function(next_run.source_of, metadata={"type": "string", "enum": list(next_run.SOURCES)})
     learned = fields.Function(
-        lambda job: (learned := planning.learned_of(job)) and LearnedScheduleOut().dump(learned),
+        lambda job: (learned := next_run.learned_of(job)) and LearnedScheduleOut().dump(learned),
         metadata={"type": ["object", "null"]},
     )
     offered = fields.Function(
-        planning.offered_interval, data_key="offeredInterval", metadata={"type": ["string", "null"]}
+        next_run.offered_interval, data_key="offeredInterval", metadata={"type": ["string", "null"]}
     )
 
 

@@ -15,11 +15,10 @@ from app.accounts.models import User
 from app.accounts.passwords import is_checkable
 from app.accounts.users import ADMIN_NAME
 from app.audit.log import AuditEntry, redact
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.legacy_import.source import ImportReport, OldDatabase, OldRow, read_json
 from app.legacy_import.stored_forms import read_time
-from app.reports.fields import clean_text
+from app.reports.decoding import clean_text
 
 ACCOUNTS_KIND = "accounts"
 LONGEST_ID, LONGEST_NAME, LONGEST_ADDRESS = 64, 255, 64

@@ -9,8 +9,7 @@ from sqlalchemy.orm import Session
 
 from app.backups import job_stats
 from app.backups.models import Job, Run, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.database import secrets
 from app.legacy_import.runs import LONGEST_ID, LONGEST_NAME, Seen
 from app.legacy_import.source import ImportReport, OldDatabase, OldRow, OldSecrets, read_mapping
@@ -24,8 +23,8 @@ from app.legacy_import.stored_forms import (
     split_key,
 )
 from app.plugin.http import host_of
-from app.reports.fields import clean_text
-from app.schedules import planning
+from app.reports.decoding import clean_text
+from app.schedules import next_run
 from app.schedules.job_settings import CHOSEN
 
 # Imported where ours are blank: a server may have reported here before the import.
@@ -184,8 +183,8 @@ def _complete(
         job.overdue_alerted_at = alerted_at
         report.count("overdue alerts").taken += 1
     if is_changed:
-        planning.relearn(job, job.server)
-        planning.recalculate_next_run(job)
+        next_run.relearn(job, job.server)
+        next_run.recalculate_next_run(job)
 
 
 def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
@@ -210,7 +209,7 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
     if new_switches:
         job.channel_switches = {**job.channel_switches, **new_switches}
         is_changed = True
-    if old.expected_at not in (None, job.schedule_anchor_at) and job.schedule_source == planning.INFERRED:
+    if old.expected_at not in (None, job.schedule_anchor_at) and job.schedule_source == next_run.INFERRED:
         job.schedule_anchor_at = old.expected_at  # computed by the original from an inferred schedule: not chosen
         is_changed = True
     return is_changed

@@ -22,7 +22,7 @@ from flask import Flask, current_app
 
 from app import runtime
 from app.audit.log import SYSTEM, Actor, record_entry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare

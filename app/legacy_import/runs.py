@@ -19,14 +19,13 @@ from sqlalchemy import Connection, select
 
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import pack_log
-from app.core.db.extensions import db
-from app.core.db.transaction import insert_for, writing
+from app.core.db.orm import db, insert_for, writing
 from app.core.instants import MILLISECOND
 from app.legacy_import.source import ImportReport, OldDatabase, OldRow, read_json
 from app.legacy_import.stored_forms import read_time
-from app.reports.fields import LARGEST_INTEGER, LARGEST_LONG, clean_text
+from app.reports.decoding import LARGEST_INTEGER, LARGEST_LONG, clean_text
 from app.reports.outcomes import UNSAVED, find_outcome, is_failure
-from app.reports.report import CLOCK_TOLERANCE, Figure
+from app.reports.parser import CLOCK_TOLERANCE, Figure
 from app.reports.versions import find_version_log, read_versions
 
 SERVERS, JOBS, RUNS, LOGS = Server.__table__, Job.__table__, Run.__table__, RunLog.__table__
@@ -209,7 +208,7 @@ def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
     status = _text(row["status"], LONGEST_WORD) or "Unknown"
     received_at = read_time(row.get("created_at")) or ended_at
     reported_began_at = None
-    if began_at - received_at > CLOCK_TOLERANCE:  # as `app.reports.report.correct_clock`
+    if began_at - received_at > CLOCK_TOLERANCE:  # as `app.reports.parser.correct_clock`
         reported_began_at, ended_at = began_at, received_at
         began_at = received_at - timedelta(milliseconds=int(duration_s * 1000))
     values = {

@@ -10,10 +10,8 @@ from typing import Any
 from sqlalchemy import select
 
 from app.accounts.models import ALL_SERVERS
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
-from app.core.languages import language_or_default
 from app.core.settings import store as settings_store
 from app.core.settings.store import StoredSetting
 from app.database import secrets
@@ -22,6 +20,7 @@ from app.legacy_import.stored_forms import as_utc_text, changed_template, is_cro
 from app.notifications import channels
 from app.notifications.channels import EMAIL, NTFY
 from app.notifications.default_templates import default_templates
+from app.notifications.messages import language_or_default
 from app.notifications.templates import PLACEHOLDERS
 from app.schedules import overdue_check
 from app.schedules.overdue import FREQUENCIES, TOLERANCES

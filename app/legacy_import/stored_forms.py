@@ -10,9 +10,8 @@ from zoneinfo import ZoneInfo
 
 from app.notifications.default_templates import DEFAULT_TEMPLATES
 from app.notifications.templates import PLACEHOLDERS, Template
-from app.reports.fields import read_instant
-from app.schedules.grid import weekday_mask
-from app.schedules.intervals import BadInterval, parse_interval
+from app.reports.decoding import read_instant
+from app.schedules.intervals import BadInterval, parse_interval, weekday_mask
 
 EVENTS = ("all", "warnings", "errors", "off")
 # The name that marks the defaults of a server among its jobs.

@@ -24,10 +24,9 @@ from app.database import maintenance
 from app.database.maintenance import DatabaseState
 from app.plugin import Access, guarded, validate_http_url
 from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, Broken
+from app.web.errors import refusal_text
 from app.web.forms import SettingsForm
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 OWN_DISTRIBUTION = "duplistatus"
 KIND_WORDS = {

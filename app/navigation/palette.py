@@ -16,8 +16,7 @@ from app.navigation.settings import grouped_tabs
 from app.notifications import channel_settings, channels
 from app.notifications.models import Channel
 from app.plugin import Access, guarded
-from app.web.pages import pages_bp
-from app.web.request import visible_server_ids
+from app.web.http import pages_bp, visible_server_ids
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,7 +34,7 @@ from app.notifications.channels import EMAIL, NTFY
 from app.reports import pages as reports_pages
 from app.schedules import monitoring_pages, task_pages
 from app.sharing import settings_pages
-from app.web.pages import settings_bp
+from app.web.http import settings_bp
 
 NOTIFICATIONS, INTEGRATIONS = _("Notifications"), _("Integrations")
 SYSTEM, ACCESS, RECORDS = _("System"), _("Access"), _("Logs")

@@ -10,15 +10,15 @@ from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, ValidationError, fields, post_load, validate
 
 from app import runtime
-from app.audit.settings import read_group, save_group
+from app.audit.log import read_group, save_group
 from app.notifications import channels, mutes
 from app.notifications import channels as notifications_channels
+from app.notifications.channels import QuietHours
 from app.notifications.models import Channel
-from app.notifications.mutes import LONGEST_NOTE, Mute, QuietHours
+from app.notifications.mutes import LONGEST_NOTE, Mute
 from app.notifications.watchdogs import ALARM_LIMITS
 from app.plugin import Access, ApiGroup, described, guarded
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import IsoInstant, Out
+from app.web.http import IsoInstant, Out, actor, json_body, visible_server_ids
 from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
@@ -209,14 +209,14 @@ def list_channels() -> ResponseReturnValue:
 def set_quiet_hours(channel_id: int) -> ResponseReturnValue:
     """Set the quiet hours of a channel, in local time."""
     wanted = QuietHoursIn().load(json_body())
-    return dump_channel(mutes.set_quiet_hours(channel_id, **wanted, actor=actor(), now=runtime.now()))
+    return dump_channel(channels.set_quiet_hours(channel_id, **wanted, actor=actor(), now=runtime.now()))
 
 
 @bp.delete("/channels/<int:channel_id>/quiet-hours")
 @described({200: ChannelOut})
 def end_quiet_hours(channel_id: int) -> ResponseReturnValue:
     """Remove the quiet hours of a channel; held notifications are sent."""
-    row = mutes.set_quiet_hours(channel_id, None, lets_trouble_pass=False, actor=actor(), now=runtime.now())
+    row = channels.set_quiet_hours(channel_id, None, lets_trouble_pass=False, actor=actor(), now=runtime.now())
     return dump_channel(row)
 
 

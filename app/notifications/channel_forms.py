@@ -14,20 +14,18 @@ from wtforms import BooleanField, EmailField, Field, PasswordField, SelectField,
 from wtforms.fields.choices import SelectChoice
 from wtforms.widgets import NumberInput, TextArea, TimeInput
 
-from app.audit.log import Actor
-from app.audit.settings import read_group, save_group
+from app.audit.log import Actor, read_group, save_group
 from app.core.errors import Refused
 from app.insight import insight
-from app.notifications import mutes
+from app.notifications import channels
 from app.notifications.channel_settings import NAME_LENGTH
-from app.notifications.channels import SecretForOtherServer
+from app.notifications.channels import QuietHours, SecretForOtherServer
 from app.notifications.models import Channel
-from app.notifications.mutes import QuietHours
 from app.notifications.watchdogs import ALARM_LIMITS
 from app.plugin import NotificationChannel, validate_http_url
+from app.web.errors import refusal_text
 from app.web.forms import PageForm, SettingsForm
 from app.web.plugin_texts import plugin_text
-from app.web.refusals import refusal_text
 from app.web.setting_fields import GroupForm, form_values, with_settings
 
 PREFIX, REMOVE = "setting_", "remove_"
@@ -316,7 +314,7 @@ class QuietHoursForm(SettingsForm):
             self.refuse("quiet_until", _("Enter an end time that differs from the start time."))
         if self.wrong_fields:
             return False
-        mutes.set_quiet_hours(
+        channels.set_quiet_hours(
             row.id,
             QuietHours.read(begin, end),
             lets_trouble_pass=bool(self.lets_trouble_pass.data),

@@ -29,11 +29,10 @@ from app.notifications.test_messages import count_test
 from app.plugin import Access, NotificationChannel, guarded
 from app.registry import NOTIFICATION_CHANNELS, Broken
 from app.runtime import registry
+from app.web.errors import refusal_text
 from app.web.forms import Confirmation, ask_confirmation
-from app.web.pages import settings_bp
+from app.web.http import actor, settings_bp, visible_server_ids
 from app.web.plugin_texts import failure_text, kind_label, plugin_text
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
 
 DELIVERIES_SHOWN = 20
 EVENTS = {

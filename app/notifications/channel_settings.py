@@ -9,7 +9,7 @@ from urllib.parse import quote
 from sqlalchemy import select
 
 from app.audit.log import Actor, record_entry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import secrets
 from app.notifications import channels

@@ -1,4 +1,4 @@
-"""Configured channels: stored settings, channel objects and delivery health."""
+"""Configured channels: stored settings, channel objects, delivery health and quiet hours."""
 
 import logging
 import secrets as randomness
@@ -6,22 +6,22 @@ import string
 import traceback
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from typing import Any
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields
-from sqlalchemy import func, literal, select, update
+from sqlalchemy import ColumnElement, and_, func, literal, or_, select, update
 from sqlalchemy.orm import Session
 
-from app.core.db.cache import cache
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app import runtime
+from app.audit.log import Actor, record_entry
+from app.core.db.orm import cache, db, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare
 from app.database import secrets
 from app.database.secrets import is_other_server
-from app.notifications.models import Channel, Delivery, DeliveryState
+from app.notifications.models import Channel, Delivery, DeliveryState, Urgency
 from app.plugin import (
     NC_,
     DeliveryError,
@@ -461,3 +461,129 @@ def _read_failing() -> tuple[FailingChannel, ...]:
         )
         for row in failing
     )
+
+
+def email_addresses(text: str) -> tuple[str, ...]:
+    """Return the addresses of a comma list, unique and in order.
+
+    Parts without `@` are omitted.
+    """
+    parts = (part.strip() for part in text.split(","))
+    return tuple(dict.fromkeys(part for part in parts if "@" in part))
+
+
+# Daily quiet hours of a channel as instants, correct across clock changes
+
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """From a local time, inclusive, until another one of the same or the next day, exclusive."""
+
+    begin: time
+    end: time
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if both are equal: that could mean the whole day or never."""
+        if self.begin == self.end:
+            raise ValueError("quiet hours must begin and end at different times")
+
+    @classmethod
+    def read(cls, begin: str | None, end: str | None) -> "QuietHours | None":
+        """Parse two texts `HH:MM`; None if both are empty.
+
+        Raises ValueError for anything else.
+        """
+        if not begin and not end:
+            return None
+        return cls(_time_of_day(begin or ""), _time_of_day(end or ""))
+
+    def ends_at(self, now: datetime, zone: tzinfo) -> datetime | None:
+        """Return the end of the current quiet hours in UTC; None if it is not quiet now.
+
+        A local time skipped by a clock change counts as the same distance after the gap, a repeated one as its first
+        occurrence. So each night has one begin and one end, and nothing waits longer than 25 hours.
+        """
+        today = now.astimezone(zone).date()
+        for day in (today - DAY, today):
+            last_day = day if self.begin < self.end else day + DAY
+            if _instant(day, self.begin, zone) <= now < (end := _instant(last_day, self.end, zone)):
+                return end
+        return None
+
+
+def _time_of_day(text: str) -> time:
+    """Parse a time of five characters.
+
+    `fromisoformat` alone would accept seconds and time zones.
+    """
+    if len(text) != 5:
+        raise ValueError("a time of day must have the form HH:MM")
+    return time.fromisoformat(text)
+
+
+def _instant(day: date, at: time, zone: tzinfo) -> datetime:
+    return datetime.combine(day, at, zone).astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveQuietHours:
+    """Current quiet hours of a channel: their end, and whether urgent messages pass."""
+
+    ends_at: datetime
+    lets_trouble_pass: bool
+
+    def holds(self, urgency: int) -> bool:
+        """Whether a message waits until the end."""
+        return urgency < (Urgency.URGENT if self.lets_trouble_pass else Urgency.AT_ONCE)
+
+
+def quiet_channels(now: datetime) -> dict[int, ActiveQuietHours]:
+    """Return the current quiet hours of channels, by channel id."""
+    zone = runtime.settings().zone
+    columns = (Channel.id, Channel.quiet_from, Channel.quiet_until, Channel.quiet_lets_trouble_pass)
+    found = {}
+    for row in db.session.execute(select(*columns).where(Channel.quiet_from.is_not(None))):
+        hours = QuietHours.read(row.quiet_from, row.quiet_until)
+        ends_at = hours.ends_at(now, zone) if hours else None
+        if ends_at is not None:
+            found[row.id] = ActiveQuietHours(ends_at, row.quiet_lets_trouble_pass)
+    return found
+
+
+def may_send(now: datetime, deliveries: type[Delivery] = Delivery) -> ColumnElement[bool]:
+    """Return the SQL condition for deliveries, or an alias, that no quiet hours hold now.
+
+    Evaluated when a message would be sent, not when it is queued: so changed hours and clocks apply to messages that
+    already wait.
+    """
+    quiet = quiet_channels(now)
+    if not quiet:
+        return deliveries.id.is_not(None)
+    lenient = [channel_id for channel_id, found in quiet.items() if found.lets_trouble_pass]
+    return or_(
+        deliveries.channel_id.not_in(quiet),
+        deliveries.urgency == Urgency.AT_ONCE,
+        and_(deliveries.urgency == Urgency.URGENT, deliveries.channel_id.in_(lenient)),
+    )
+
+
+def set_quiet_hours(
+    channel_id: int, hours: QuietHours | None, *, lets_trouble_pass: bool, actor: Actor, now: datetime
+) -> Channel:
+    """Set the quiet hours of a channel; None removes them. Raises Refused (404)."""
+    with writing():
+        row = find_channel(channel_id)
+        before = _shown(row)
+        row.quiet_from = f"{hours.begin:%H:%M}" if hours else None
+        row.quiet_until = f"{hours.end:%H:%M}" if hours else None
+        row.quiet_lets_trouble_pass, row.updated_at = lets_trouble_pass, now
+        details = {"kind": row.kind, "name": row.name, "old": before, "new": _shown(row)}
+        target = {"target_type": "channel", "target_id": row.name}
+        record_entry("quiet_hours_updated", "config", now=now, actor=actor, details=details, **target)
+    return row
+
+
+def _shown(row: Channel) -> dict[str, str | bool | None]:
+    return {"from": row.quiet_from, "until": row.quiet_until, "letsTroublePass": row.quiet_lets_trouble_pass}

@@ -13,7 +13,7 @@ from marshmallow import fields
 from app import runtime
 from app.accounts import sessions
 from app.accounts.models import is_limited
-from app.audit.settings import save_group
+from app.audit.log import save_group
 from app.backups import overview
 from app.backups import overview as backups_overview
 from app.backups.overview import JobStatus, ServerStatus
@@ -61,8 +61,19 @@ from app.schedules import job_settings
 from app.schedules import job_settings as schedules_job_settings
 from app.schedules.api import IntervalOut, dump_interval
 from app.scheduling import control
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import CACHE_SET_A, DONE, MESSAGE, NOT_AVAILABLE, SOMETIMES, IsoInstant, Out, cached_json
+from app.web.http import (
+    CACHE_SET_A,
+    DONE,
+    MESSAGE,
+    NOT_AVAILABLE,
+    SOMETIMES,
+    IsoInstant,
+    Out,
+    actor,
+    cached_json,
+    json_body,
+    visible_server_ids,
+)
 
 # Everything in one response, for the settings page of the original.
 

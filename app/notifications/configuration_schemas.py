@@ -14,17 +14,23 @@ from app.backups.models import Job, Server
 from app.core.errors import InputText, Refused
 from app.core.instants import iso
 from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
-from app.database.external_monitor import LONGEST_PING_URL, LONGEST_TOKEN, PING_MINUTES, ExternalMonitor, PingResult
+from app.database.external_monitor import (
+    LONGEST_PING_URL,
+    LONGEST_TOKEN,
+    PING_MINUTES,
+    SERVICES,
+    ExternalMonitor,
+    PingResult,
+)
 from app.database.health_alarms import FREE_SPACE_LIMIT
-from app.database.monitor_pings import SERVICES
 from app.notifications.channel_settings import EmailSettings, NtfySettings
-from app.notifications.rules import EVENTS, WARNINGS
+from app.notifications.outbox import EVENTS, WARNINGS, is_channel_on
 from app.plugin import validate_one_line
-from app.reports.fields import read_instant_or_none
-from app.schedules.grid import EVERY_DAY, weekday_mask, weekdays_from_mask
+from app.reports.decoding import read_instant_or_none
+from app.schedules.intervals import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.schedules.job_settings import JobChange, repair_interval
 from app.schedules.overdue import FREQUENCIES, TOLERANCES
-from app.web.responses import SOMETIMES, TEXT, IsoInstant, Out
+from app.web.http import SOMETIMES, TEXT, IsoInstant, Out
 from app.web.setting_fields import fields_in
 
 # Placeholder of a stored token; when it is sent back, the token is kept.
@@ -329,8 +335,8 @@ class EntryOut(Out):
     )
     next_expected_at = IsoInstant(data_key="time", missing="")
     last_began_at = IsoInstant(data_key="lastBackupDate", attribute="last_sent_began_at")
-    ntfy_enabled = fields.Function(lambda job: job.wants("ntfy"), data_key="ntfyEnabled")
-    email_enabled = fields.Function(lambda job: job.wants("email"), data_key="emailEnabled")
+    ntfy_enabled = fields.Function(lambda job: is_channel_on(job, "ntfy"), data_key="ntfyEnabled")
+    email_enabled = fields.Function(lambda job: is_channel_on(job, "email"), data_key="emailEnabled")
 
 
 class AdditionalOut(Out):

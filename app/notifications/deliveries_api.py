@@ -13,8 +13,7 @@ from app.notifications import channels, delivery_history
 from app.notifications.delivery_history import PastDelivery
 from app.notifications.models import DeliveryState
 from app.plugin import Access, ApiGroup, described
-from app.web.request import actor
-from app.web.responses import IsoInstant, Out
+from app.web.http import IsoInstant, Out, actor
 
 # Schemas
 

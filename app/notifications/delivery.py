@@ -18,13 +18,12 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, or_, select
 
 from app import runtime
 from app.audit.log import record_entry
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.database import secrets
-from app.notifications import channels, markdown, messages, mutes
+from app.notifications import channels, messages, templates
 from app.notifications.models import Channel, Delivery, DeliveryState
-from app.notifications.rules import shorten
 from app.plugin import NC_, Attachment, DeliveryError, Message, NotificationChannel, Severity
+from app.reports.decoding import shorten
 
 # Waits after the first failure, the second and so on: nine attempts over about 16 hours. A mail server that is repaired
 # in the morning still delivers the alerts of the night.
@@ -312,7 +311,7 @@ def _find_next(is_due: ColumnElement[bool], now: datetime) -> Sequence[int]:
     A row is first if no earlier one for its destination about one of its jobs is being sent or waits for a retry.
     Messages held by quiet hours do not count: they must not block those that may be sent.
     """
-    may_go = mutes.may_send(now)
+    may_go = channels.may_send(now)
     unsent = and_(Delivery.state.in_(UNSENT), or_(Delivery.state == DeliveryState.SENDING, may_go))
     first_id = func.min(Delivery.id).label("id")
     firsts = select(first_id).where(unsent, Delivery.job_id.is_not(None)).group_by(*JOB_AT_DESTINATION)
@@ -421,15 +420,15 @@ def shape_message(channel: NotificationChannel, payload: Mapping[str, Any], **gi
     `given` are further fields.
     """
     text, in_bytes = payload["text"], channel.limits_in_bytes
-    body = shorten(markdown.to_plain(text), channel.body_limit, in_bytes=in_bytes)
-    marked = markdown.to_markdown(text)
+    body = shorten(templates.to_plain(text), channel.body_limit, in_bytes=in_bytes)
+    marked = templates.to_markdown(text)
     is_whole = shorten(marked, channel.body_limit, in_bytes=in_bytes) == marked
     pictures = messages.unpacked(payload.get("pictures", ()))
     event_at = payload.get("event_at")
     return Message(
         title=shorten(payload["title"], channel.title_limit, in_bytes=in_bytes),
         body=body,
-        html=markdown.to_html(text if is_whole else markdown.escape(body)) + "".join(map(_picture_html, pictures)),
+        html=templates.to_html(text if is_whole else templates.escape(body)) + "".join(map(_picture_html, pictures)),
         # Truncated Markdown might end within markup: then plain text is used.
         markdown=marked if payload["is_formatted"] and is_whole else None,
         severity=Severity(payload["severity"]),

@@ -8,12 +8,11 @@ from sqlalchemy import select
 
 from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
-from app.notifications import mutes
+from app.notifications import channels
+from app.notifications.channels import ActiveQuietHours
 from app.notifications.models import Channel, Delivery, DeliveryState, Urgency
-from app.notifications.mutes import ActiveQuietHours
 from app.notifications.outbox import queued
 
 
@@ -91,7 +90,7 @@ def find_deliveries(
         wanted = wanted.where(Delivery.id < before_id)
     if visible is not None:
         wanted = wanted.where(Job.server_id.in_(visible))
-    quiet = mutes.quiet_channels(now)
+    quiet = channels.quiet_channels(now)
     return [
         PastDelivery(*row, quiet_until=_quiet_until(row.Delivery, quiet)) for row in db.session.execute(wanted).all()
     ]

@@ -7,8 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from app.schedules.grid import NoSlot, Schedule
-from app.schedules.intervals import BadInterval, parse_interval
+from app.schedules.intervals import BadInterval, NoSlot, Schedule, parse_interval
 
 # A run that begins up to this share of the interval before a slot counts for that slot.
 EARLY = 0.25

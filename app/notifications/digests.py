@@ -12,20 +12,18 @@ from app.audit.log import Actor, record_entry
 from app.backups import overview as backups_overview
 from app.backups.models import Job, Run
 from app.charts import series as charts_series
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.languages import catalog
 from app.notifications import channels, messages, outbox, summaries, summary_settings
 from app.notifications.digest_content import DigestDay, draw_digest, largest_growth, missed_slots, sparkline
-from app.notifications.messages import RenderedMessage, own_address
+from app.notifications.messages import RenderedMessage, count_text, day_text, own_address, percent_text, size_text
 from app.notifications.outbox import Destination
 from app.notifications.summary_settings import SummaryPlan
-from app.notifications.wording import count_text, day_text, percent_text, size_text
 from app.plugin import Attachment, Severity
-from app.reports.fields import SCHEDULED
+from app.reports.decoding import SCHEDULED
 from app.reports.outcomes import SUCCESS, UNSAVED, is_failure
-from app.schedules import planning
+from app.schedules import next_run
 
 STORAGE = "storageSize"
 GROWTH_LISTED = 5
@@ -208,10 +206,10 @@ def _missed(
     first_at: dict[int, datetime] = {row[0]: row[1] for row in db.session.execute(first_runs)}
     missed = {}
     for job in db.session.execute(select(*Job.__table__.c).where(Job.is_overdue_check_enabled)):
-        schedule = planning.schedule_of(job)
+        schedule = next_run.schedule_of(job)
         if schedule is None or job.id not in first_at:
             continue
-        due_at = now - planning.grace_period(job) - schedule.late
+        due_at = now - next_run.grace_period(job) - schedule.late
         span = max(start_at, first_at[job.id]), min(end_at, due_at)
         missed[job.id] = missed_slots(began.get(job.id, ()), *span, schedule)
     return missed

@@ -22,17 +22,17 @@ from app.audit.log import Actor
 from app.backups.models import Job, Server
 from app.core.errors import Refused
 from app.notifications import channels, test_messages
-from app.notifications.rules import ALL, ERRORS, EVENTS, OFF, WARNINGS, email_addresses, inherited
+from app.notifications.channels import email_addresses
+from app.notifications.outbox import ALL, ERRORS, EVENTS, OFF, WARNINGS, inherited, is_channel_on
 from app.notifications.test_messages import count_test
 from app.plugin import Access, guarded
 from app.runtime import registry
 from app.schedules import job_settings, monitoring_pages
 from app.schedules.job_settings import DEFAULTS_NAME, JobChange, key_of
 from app.schedules.overdue import TOLERANCES
-from app.web.pages import settings_bp
+from app.web.errors import refusal_text
+from app.web.http import actor, settings_bp, visible_server_ids
 from app.web.plugin_texts import kind_label
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
 
 EVENT_WORDS: Mapping[str, LazyString] = {
     ALL: lazy("Every run"),
@@ -68,7 +68,7 @@ class Row:
     @property
     def on(self) -> frozenset[str]:
         """Return the kinds of channels that its notifications use."""
-        return frozenset(kind.name for kind in self.kinds if self.job.wants(kind.name))
+        return frozenset(kind.name for kind in self.kinds if is_channel_on(self.job, kind.name))
 
     @property
     def state(self) -> str:

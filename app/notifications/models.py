@@ -7,8 +7,7 @@ from typing import Any
 from sqlalchemy import ForeignKey, Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db.extensions import Model
-from app.core.db.types import Bounded, Instant, Json, RowId, UuidText
+from app.core.db.orm import Bounded, Instant, Json, Model, RowId, UuidText
 
 
 class Channel(Model):

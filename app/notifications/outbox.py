@@ -1,9 +1,7 @@
-"""Transactional outbox.
+"""Transactional outbox: decide who is notified of what, and queue the messages.
 
-A notification is a row committed together with the event that caused it.
-
-So an upload never waits for a mail server, and a crash between storing and sending loses nothing. `delivery` sends the
-rows.
+A notification is a row committed together with the event that caused it. So an upload never waits for a mail server,
+and a crash between storing and sending loses nothing. `app.notifications.delivery` sends the rows.
 """
 
 import uuid
@@ -18,24 +16,110 @@ from sqlalchemy import ColumnElement, delete, func, select
 from sqlalchemy.orm import Session
 
 from app.backups.models import Job, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import insert_for, run_in_batches, writing
+from app.core.db.orm import db, insert_for, run_in_batches, writing
 from app.core.instants import to_milliseconds
-from app.notifications import channels, messages, summary_settings
+from app.core.settings import store as settings_store
+from app.notifications import channels, messages
+from app.notifications.channels import email_addresses
+from app.notifications.messages import OVERDUE, Incident
 from app.notifications.models import Channel, Delivery, DeliveryState, Urgency
-from app.notifications.rules import (
-    OFF,
-    Incident,
-    NotificationDecision,
-    Recipients,
-    decide_notifications,
-    email_addresses,
-    inherited,
-    is_muted,
-    should_notify,
-)
-from app.reports.outcomes import WARNING
-from app.reports.report import Report
+from app.notifications.summary_settings import SUMMARY
+from app.reports.outcomes import SUCCESS, WARNING, is_failure
+from app.reports.parser import Report
+
+# Rules, pure functions: event filter, inherited additional destinations, mutes
+
+OFF, ERRORS, WARNINGS, ALL = "off", "errors", "warnings", "all"
+EVENTS = (ALL, WARNINGS, ERRORS, OFF)
+
+
+def should_notify(event: str, status: str, error_count: int) -> bool:
+    """Whether a run matches the event filter `event`.
+
+    An unknown value means all runs.
+    """
+    if event == OFF:
+        return False
+    if event == ERRORS:
+        return is_failure(status) or error_count > 0
+    return event != WARNINGS or status != SUCCESS
+
+
+def inherited(own: str | None, from_server: str | None, otherwise: str = "") -> str:
+    """Return a job's own value, even if empty; else its server's; else `otherwise`."""
+    if own is not None:
+        return own
+    return otherwise if from_server is None else from_server
+
+
+def is_muted(until: datetime | None, now: datetime, *, since: datetime | None = None) -> bool:
+    """Whether a mute is active at this time.
+
+    `since` is the begin of planned maintenance.
+    """
+    return until is not None and now < until and (since is None or since <= now)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipients:
+    """Which of two kinds of destinations are notified of a run: standard and additional ones."""
+
+    standard: bool
+    additional: bool
+
+    def __bool__(self) -> bool:
+        """Whether anyone is notified."""
+        return self.standard or self.additional
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationDecision:
+    """Recipients of the notification and of the recovery of a run, and the incident left open."""
+
+    run: Recipients
+    recovered: Recipients
+    incident: Incident | None
+
+
+NOBODY = Recipients(False, False)
+
+
+def decide_notifications(
+    *,
+    status: str,
+    error_count: int,
+    began_at: datetime,
+    is_newest: bool,
+    has_saved: bool = True,
+    standard_event: str,
+    additional_event: str,
+    incident: Incident | None,
+) -> NotificationDecision:
+    """Decide the notifications of a run.
+
+    Only the newest run of a job opens or closes an incident, unless it saved nothing. A successful run closes it. So
+    does one with warnings if nobody is notified of warnings, or if the job was only overdue: then the warning shows
+    that it ran. Recipients of a recovery get no second message about the run.
+    """
+    run = Recipients(
+        should_notify(standard_event, status, error_count), should_notify(additional_event, status, error_count)
+    )
+    if not (is_newest and has_saved):
+        return NotificationDecision(run, NOBODY, incident)
+    if is_failure(status) or error_count:
+        opened = Incident(status, incident.since_at if incident else began_at)
+        return NotificationDecision(run, NOBODY, opened if run and is_failure(status) else incident)
+    is_fine = status == SUCCESS
+    if incident is None or not (is_fine or incident.kind == OVERDUE or not run.standard):
+        return NotificationDecision(run, NOBODY, incident)
+    # Overdue alerts ignore the standard event.
+    informed = Recipients(incident.kind == OVERDUE or standard_event != OFF, additional_event != OFF)
+    recovered = Recipients(
+        informed.standard and (is_fine or not run.standard), informed.additional and (is_fine or not run.additional)
+    )
+    rest = Recipients(run.standard and not recovered.standard, run.additional and not recovered.additional)
+    return NotificationDecision(rest, recovered, None)
+
 
 DELIVERIES = Delivery.__table__
 ROWS_AT_ONCE = 1_000
@@ -239,11 +323,24 @@ def _additional_event(server: Server, job: Job) -> str:
 def _read_routes() -> Routes:
     """Read once per event: for thousands of overdue jobs the queries would take too long."""
     usable = channels.usable()
-    return Routes(usable, [row for row in usable if not summary_settings.is_paused(row)])
+    return Routes(usable, [row for row in usable if not is_paused(row)])
+
+
+def is_channel_on(job: Any, kind: str) -> bool:
+    """Return whether a kind of channel is on for the messages of a job; default on."""
+    return bool(job.channel_switches.get(kind, True))
+
+
+def is_paused(row: Channel) -> bool:
+    """Whether notifications of single jobs to a channel's own destination are paused.
+
+    They are while the recipient gets the daily summary.
+    """
+    return row.kind == row.name == channels.EMAIL and bool(settings_store.get(SUMMARY).get("enabled"))
 
 
 def _destinations(server: Server, job: Job, recipients: Recipients, routes: Routes) -> list[Destination]:
-    found = [Destination(row.id) for row in routes.standard if recipients.standard and job.wants(row.kind)]
+    found = [Destination(row.id) for row in routes.standard if recipients.standard and is_channel_on(job, row.kind)]
     if recipients.additional:
         found += _additional_destinations(server, job, routes.usable)
     return found

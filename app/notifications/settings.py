@@ -6,7 +6,7 @@ from typing import Any
 
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications import messages

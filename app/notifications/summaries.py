@@ -14,17 +14,23 @@ from app.audit.log import Actor, record_entry
 from app.backups import overview as backups_overview
 from app.backups.models import Run
 from app.backups.overview import JobStatus
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.languages import catalog
-from app.notifications import channels, markdown, messages, outbox, summary_settings
-from app.notifications.messages import RenderedMessage, own_address
+from app.notifications import channels, messages, outbox, summary_settings, templates
+from app.notifications.messages import (
+    RenderedMessage,
+    count_text,
+    date_text,
+    day_text,
+    own_address,
+    size_text,
+    status_word,
+)
 from app.notifications.outbox import Destination
 from app.notifications.summary_settings import SummaryPlan
-from app.notifications.wording import count_text, date_text, day_text, size_text, status_word
 from app.plugin import NC_, Severity
-from app.reports.fields import human_duration
+from app.reports.decoding import human_duration
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, is_failure
 from app.runtime import settings
 
@@ -217,9 +223,9 @@ def _table(jobs: Sequence[JobStatus], limit: int, language: str) -> str:
     if not jobs:
         return ""
     names = [catalog(language).pgettext("summary", name) for name in COLUMNS]
-    table = markdown.table(names, [_row(job, language) for job in jobs[:limit]], right=FIGURES)
+    table = templates.table(names, [_row(job, language) for job in jobs[:limit]], right=FIGURES)
     more = _listed([""] * len(jobs), limit, language)[limit:]
-    return markdown.MarkdownText("\n\n".join([table, *map(markdown.escape, more)]))
+    return templates.MarkdownText("\n\n".join([table, *map(templates.escape, more)]))
 
 
 def _row(job: JobStatus, language: str) -> tuple[str, ...]:

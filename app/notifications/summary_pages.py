@@ -22,10 +22,9 @@ from app.notifications.summary_settings import DIGEST, OFF, SUMMARY, SummaryPlan
 from app.plugin import Access, guarded
 from app.schedules.monitoring_pages import WEEKDAYS
 from app.scheduling import control
-from app.web.pages import settings_bp
+from app.web.errors import refusal_text
+from app.web.http import actor, settings_bp
 from app.web.plugin_texts import kind_label
-from app.web.refusals import refusal_text
-from app.web.request import actor
 
 # What has a place for an error on the page; others are shown above.
 SHOWN_FIELDS = frozenset({"time", "recipients", "channels"})

@@ -8,14 +8,13 @@ from typing import Any
 from marshmallow import fields, validate
 
 from app.audit.log import Actor, record_entry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.instants import DAILY, MONTHLY, WEEKLY, Rhythm, read_time
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Setting, check_instant, check_time, declare, whole
 from app.notifications import channels
-from app.notifications.models import Channel
-from app.notifications.rules import email_addresses
+from app.notifications.channels import email_addresses
 
 DIGEST_PERIODS = ("off", WEEKLY, MONTHLY)
 
@@ -129,14 +128,6 @@ def save_digest(
         "channels": sorted(channel_ids),
     }
     _save(DIGEST, values, actor, now)
-
-
-def is_paused(row: Channel) -> bool:
-    """Whether notifications of single jobs to a channel's own destination are paused.
-
-    They are while the recipient gets the daily summary.
-    """
-    return row.kind == row.name == channels.EMAIL and bool(settings_store.get(SUMMARY).get("enabled"))
 
 
 def _plan(name: str, stored: Mapping[str, Any], period: str, default_time: str) -> SummaryPlan:

@@ -9,15 +9,14 @@ from app.backups import overview
 from app.backups.models import Job
 from app.backups.overview import JobStatus
 from app.core.errors import Refused
-from app.notifications import channels, digests, markdown, messages, summaries, summary_settings
+from app.notifications import channels, digests, messages, summaries, summary_settings, templates
 from app.notifications.delivery import shape_message
-from app.notifications.messages import TITLE_LIMIT, RenderedMessage, own_address
-from app.notifications.rules import shorten
+from app.notifications.messages import TITLE_LIMIT, RenderedMessage, date_text, missed_text, own_address, status_word
 from app.notifications.templates import PLACEHOLDERS, Template, render, render_message, unknown_placeholders
-from app.notifications.wording import date_text, missed_text, status_word
 from app.plugin import NC_, DeliveryError, Severity
+from app.reports.decoding import shorten
 from app.reports.outcomes import ERROR, SUCCESS
-from app.reports.report import Report
+from app.reports.parser import Report
 
 DAILY_SUMMARY, DIGEST = "dailySummary", "digest"
 OVERDUE, RECOVERED, WARNING = "overdueBackup", "recovered", "warning"
@@ -57,14 +56,14 @@ def example_jobs(kind: str, now: datetime, visible: frozenset[str] | None) -> li
 
 def fill(kind: str, template: Template, values: Mapping[str, str]) -> FilledTemplate:
     """Fill a template with values."""
-    text = render_message(template.message, values, markdown.escape)
+    text = render_message(template.message, values, templates.escape)
     fields = {"title": template.title, "message": template.message}
     unknown = {name: unknown_placeholders(written, kind) for name, written in fields.items()}
     return FilledTemplate(
         title=shorten(" ".join(render(template.title, values).split()), TITLE_LIMIT),
         text=text,
-        html=markdown.to_html(text),
-        plain=markdown.to_plain(text),
+        html=templates.to_html(text),
+        plain=templates.to_plain(text),
         unknown={name: names for name, names in unknown.items() if names},
     )
 
@@ -113,7 +112,7 @@ def send_test(
         event="test",
         title=filled.title or "Template test",
         text=filled.text,
-        is_formatted=markdown.has_formatting(filled.text),
+        is_formatted=templates.has_formatting(filled.text),
         severity=Severity.INFO,
         priority=template.priority or "default",
         tags=template.tag_list,

@@ -22,11 +22,10 @@ from app.notifications.template_examples import FilledTemplate
 from app.notifications.templates import PLACEHOLDERS, PRIORITIES, Template
 from app.notifications.test_messages import count_test
 from app.plugin import Access, guarded
+from app.web.errors import refusal_text
 from app.web.forms import Confirmation, ask_confirmation
-from app.web.pages import settings_bp
+from app.web.http import actor, settings_bp, visible_server_ids
 from app.web.plugin_texts import failure_text
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
 
 KIND_WORDS: Mapping[str, LazyString] = {
     "success": lazy("Success"),

@@ -8,17 +8,16 @@ from marshmallow import ValidationError
 
 from app.accounts.models import User
 from app.audit.log import Actor, record_entry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.rate_limits import limiter
-from app.notifications import channels, markdown
+from app.notifications import channels, templates
 from app.notifications.delivery import shape_message
-from app.notifications.messages import TITLE_LIMIT, language
+from app.notifications.messages import TITLE_LIMIT, date_text, language
 from app.notifications.models import Channel
-from app.notifications.rules import shorten
 from app.notifications.templates import RUN_PLACEHOLDERS, Template, render_known
-from app.notifications.wording import date_text
 from app.plugin import DeliveryError, ForbiddenAddress, NotificationChannel, check_url
+from app.reports.decoding import shorten
 
 SIMPLE, TEMPLATE, EMAIL = "simple", "template", "email"
 TITLE = "Test Notification"
@@ -149,7 +148,7 @@ def _account(channel: NotificationChannel, to: str | None, now: datetime) -> str
         "Sender's name": settings["sender_name"] or "duplistatus",
         "Sent at": date_text(now, language()),
     }
-    account = "\n".join(f"{name}: {markdown.escape(str(value))}" for name, value in lines.items())
+    account = "\n".join(f"{name}: {templates.escape(str(value))}" for name, value in lines.items())
     return f"This test email confirms that duplistatus can send email.\n\n{account}"
 
 
@@ -157,7 +156,7 @@ def _payload(title: str, text: str, tags: tuple[str, ...], priority: str = "defa
     return {
         "title": shorten(" ".join(title.split()), TITLE_LIMIT),
         "text": text,
-        "is_formatted": markdown.has_formatting(text),
+        "is_formatted": templates.has_formatting(text),
         "severity": "info",
         "priority": priority,
         "tags": tags,

@@ -13,8 +13,7 @@ from app.notifications import test_messages
 from app.notifications.templates import Template
 from app.plugin import Access, ApiGroup, described, guarded, validate_one_line
 from app.schedules import overdue_check
-from app.web.request import actor, json_body, visible_server_ids
-from app.web.responses import MESSAGE, SOMETIMES, Out
+from app.web.http import MESSAGE, SOMETIMES, Out, actor, json_body, visible_server_ids
 
 # Schemas
 

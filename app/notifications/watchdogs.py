@@ -11,15 +11,15 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from app.backups.models import Job, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.instants import to_milliseconds
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Setting, SettingGroup, check_instant, declare
-from app.insight import notifications
+from app.insight import insight
 from app.notifications import channels, messages, outbox
 from app.notifications.channels import failing_channels
+from app.notifications.messages import count_text, date_text, duration_text
 from app.notifications.models import Channel
-from app.notifications.wording import count_text, date_text, duration_text
 from app.plugin import Severity
 from app.plugin.marking import N_
 from app.schedules import overdue_check
@@ -52,7 +52,7 @@ CHANNEL_FAILURE_HOURS = declare(
     )
 )
 ALARM_LIMITS = SettingGroup(
-    "alarm_limits_updated", "alarms", (SILENCE_HOURS, CHANNEL_FAILURE_HOURS, notifications.DESTINATION_FULL)
+    "alarm_limits_updated", "alarms", (SILENCE_HOURS, CHANNEL_FAILURE_HOURS, insight.DESTINATION_FULL)
 )
 
 
@@ -83,7 +83,7 @@ def run_watchdogs(now: datetime) -> int:
 
     Returns the number of messages.
     """
-    count = check_silence(now) + check_channels(now) + notifications.check_destinations(now)
+    count = check_silence(now) + check_channels(now) + insight.check_destinations(now)
     if count:
         outbox.queued.send()
     return count

@@ -22,7 +22,7 @@ from app.plugin.api import Description
 from app.runtime import runtime_of
 from app.web import guards
 from app.web.guards import Rule
-from app.web.responses import DatabaseTime, IsoInstant, Out
+from app.web.http import DatabaseTime, IsoInstant, Out
 
 # Conversion of shapes (see `app.plugin.described`) to JSON Schema; schemas become named components
 
@@ -117,7 +117,7 @@ def always_there(named: Mapping[str, fields.Field[Any]]) -> list[str]:
 
 
 def _describe_own_field(_converter: Any, field: fields.Field[Any], **_options: Any) -> JsonSchema:
-    """Describe the fields of `app.web.responses`, which the converter does not know."""
+    """Describe the fields of `app.web.http`, which the converter does not know."""
     if isinstance(field, DatabaseTime):
         return {"type": ["string", "null"], "pattern": DATABASE_TIME}
     if not isinstance(field, IsoInstant):

@@ -12,7 +12,7 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 from markupsafe import Markup, escape
 
-from app.core.db.transaction import LONGEST_SEARCH
+from app.core.db.orm import LONGEST_SEARCH
 from app.openapi.document import document
 from app.plugin import Access, guarded
 from app.runtime import runtime_of

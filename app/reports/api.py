@@ -7,15 +7,16 @@ from flask.typing import ResponseReturnValue
 from marshmallow import INCLUDE, RAISE, Schema, fields
 
 from app import runtime
-from app.core.db.transaction import wait_longer
+from app.core.db.orm import wait_longer
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, takes_bytes
-from app.reports import intake
-from app.reports.intake import Received, RejectedReport
+from app.reports import ingest, rejected
+from app.reports import settings as upload_settings
+from app.reports.ingest import Received
+from app.reports.rejected import RejectedReport
 from app.web.guards import authenticate_api_key
-from app.web.request import actor, json_body, visitor
-from app.web.responses import SOMETIMES, IsoInstant, Out
+from app.web.http import SOMETIMES, IsoInstant, Out, actor, json_body, visitor
 
-# Input schemas; they document the API, `app.reports.report` parses the reports.
+# Input schemas; they document the API, `app.reports.parser` parses the reports.
 
 
 class Everything(Schema):
@@ -85,12 +86,12 @@ def admit() -> None:
     """Check the sender's API key, its rate and the size of the request."""
     authenticate_api_key("upload")
     wait_longer()
-    intake.max_upload_bytes()
-    request.max_content_length = intake.most_body_bytes()
+    ingest.max_upload_bytes()
+    request.max_content_length = ingest.most_body_bytes()
 
 
 @upload_bp.post("/upload")
-@takes_bytes(intake.most_body_bytes)
+@takes_bytes(ingest.most_body_bytes)
 @described({200: UploadOut}, body=AnyOf(ReportIn, FORM, Content("text/plain")), errors=(409, 415))
 def create() -> ResponseReturnValue:
     """Store the report of a run: JSON, form field `message` or Duplicati's plain text, optionally gzipped.
@@ -98,7 +99,7 @@ def create() -> ResponseReturnValue:
     Other messages of Duplicati, and a run that was received before in another format, are accepted but not
     stored: `stored` is false, and `reason` says why.
     """
-    received = intake.receive_report(
+    received = ingest.receive_report(
         request.get_data(cache=False, parse_form_data=False),
         content_type=request.content_type or "",
         content_encoding=request.headers.get("Content-Encoding", ""),
@@ -121,7 +122,7 @@ upload_group = ApiGroup(
 # Schemas of the upload settings and the rejected reports
 
 
-class ReceptionIn(Schema):
+class UploadSettingsIn(Schema):
     """Changes to the settings for reports; omitted fields are kept. Other operations: restores, tests, compactions.
 
     With `maxUploadMib` null the environment variable applies, with an empty `publicUrl` the URL in use.
@@ -135,7 +136,7 @@ class ReceptionIn(Schema):
     public_url = fields.String(data_key="publicUrl")
 
 
-class ReceptionOut(Out):
+class UploadSettingsOut(Out):
     """Settings for incoming reports, and the public URL; blank if not set."""
 
     keeps_other_operations = fields.Boolean(data_key="keepsOtherOperations")
@@ -190,17 +191,17 @@ reception_bp = Blueprint("reception", __name__)
 
 
 @reception_bp.get("/reception")
-@described({200: ReceptionOut})
+@described({200: UploadSettingsOut})
 def show_settings() -> ResponseReturnValue:
     """Get the settings for incoming reports: operations, maximum size and public URL."""
-    return ReceptionOut().dump(intake.describe_settings())
+    return UploadSettingsOut().dump(upload_settings.describe_settings())
 
 
 @reception_bp.patch("/reception")
-@described({200: ReceptionOut}, body=ReceptionIn)
+@described({200: UploadSettingsOut}, body=UploadSettingsIn)
 def save_settings() -> ResponseReturnValue:
     """Change the settings for incoming reports; omitted fields are kept."""
-    intake.change_settings(ReceptionIn().load(json_body()), actor=actor(), now=runtime.now())
+    upload_settings.change_settings(UploadSettingsIn().load(json_body()), actor=actor(), now=runtime.now())
     return show_settings()
 
 
@@ -208,15 +209,15 @@ def save_settings() -> ResponseReturnValue:
 @described({200: RejectedReportsOut})
 def index() -> ResponseReturnValue:
     """List stored rejected reports, newest first, without their bodies."""
-    return {"rejectedReports": RejectedReportOut().dump(intake.list_rejected(), many=True)}
+    return {"rejectedReports": RejectedReportOut().dump(rejected.list_rejected(), many=True)}
 
 
 @reception_bp.get("/rejected-reports/<int:report_id>")
 @described({200: FullRejectedReportOut})
 def show(report_id: int) -> ResponseReturnValue:
     """Get a rejected report with its body; destination URLs are masked."""
-    report = intake.find_rejected(report_id)
-    return dump_full(report, intake.body_of(report).decode("utf-8", "replace"))
+    report = rejected.find_rejected(report_id)
+    return dump_full(report, rejected.body_of(report).decode("utf-8", "replace"))
 
 
 @reception_bp.post("/rejected-reports/<int:report_id>/replay")
@@ -226,7 +227,7 @@ def replay(report_id: int) -> ResponseReturnValue:
 
     400 if it is rejected again, 409 if the run exists.
     """
-    received = intake.replay_rejected(report_id, actor=actor(), now=runtime.now())
+    received = ingest.replay_rejected(report_id, actor=actor(), now=runtime.now())
     return {"backupId": received.run_id} | ({} if received.run_id else {"reason": received.reason})
 
 
@@ -234,7 +235,7 @@ def replay(report_id: int) -> ResponseReturnValue:
 @described({200: {"message": fields.String()}})
 def delete(report_id: int) -> ResponseReturnValue:
     """Delete a rejected report."""
-    intake.delete_rejected(report_id, actor=actor(), now=runtime.now())
+    rejected.delete_rejected(report_id, actor=actor(), now=runtime.now())
     return {"message": "Rejected report deleted"}
 
 

@@ -1,8 +1,8 @@
-"""Store a report as a run, in one transaction with everything that depends on it.
+"""Receive an upload, and store its report as a run, in one transaction with everything that depends on it.
 
-The transaction writes the run, its log, the job's statistics, the next expected run, the audit entry and the
-notifications. First the versions that the report lists are read: local times in the language of the server, interpreted
-by `app.reports.versions` with the job's earlier runs.
+Unusable uploads are kept, see `app.reports.rejected`. The transaction writes the run, its log, the job's statistics,
+the next expected run, the audit entry and the notifications. First the versions that the report lists are read: local
+times in the language of the server, interpreted by `app.reports.versions` with the job's earlier runs.
 """
 
 import logging
@@ -23,17 +23,32 @@ from app.audit.log import Actor, AuditEntry, record_entry
 from app.backups import job_stats
 from app.backups.merging import assign_id, find_server_id, has_provisional
 from app.backups.models import Job, Run, RunLog, Server
-from app.backups.recent_runs import unpack_runs, usual_interval
 from app.backups.run_logs import pack_log_quickly
-from app.core.db.transaction import insert_for, writing
-from app.core.db.types import AnyRow
+from app.core.db.orm import AnyRow, insert_for, writing
 from app.core.errors import Refused
 from app.core.instants import MILLISECOND, iso, to_milliseconds
-from app.insight import notifications
+from app.core.settings import store as settings_store
+from app.insight import insight
 from app.notifications import outbox
-from app.reports.fields import SYNC
-from app.reports.outcomes import is_failure
-from app.reports.report import CLOCK_TOLERANCE, NO_FIGURES, WHOLE_SECONDS, Figure, Format, Report, correct_clock
+from app.reports import reader_process
+from app.reports.decoding import SYNC, is_packed, unpack
+from app.reports.outcomes import is_failure, unpack_runs, usual_interval
+from app.reports.parser import (
+    CLOCK_TOLERANCE,
+    NO_FIGURES,
+    WHOLE_SECONDS,
+    Figure,
+    Format,
+    NotStored,
+    Posted,
+    Read,
+    Report,
+    Unusable,
+    compress_body,
+    correct_clock,
+    read_posted,
+)
+from app.reports.rejected import audit_rejected, body_of, find_rejected, keep_rejected
 from app.reports.versions import (
     KnownRun,
     SeenOffset,
@@ -44,7 +59,7 @@ from app.reports.versions import (
     seen_offsets,
     span_of,
 )
-from app.schedules import planning
+from app.schedules import next_run
 
 RUN_TABLE = Run.__table__
 # More would slow down an upload: ten years of hourly runs are 87,600, and no list contains them all.
@@ -284,7 +299,7 @@ UPDATE_JOB = JOBS.update().where(JOBS.c.id == bindparam("row_id"))
 COLLECTED_COLUMNS = ("running_since_at", "collected_error", "collected_error_at")
 CHANGED_COLUMNS = (
     *job_stats.STATISTICS,
-    *planning.TRACKED_COLUMNS,
+    *next_run.TRACKED_COLUMNS,
     *COLLECTED_COLUMNS,
 )  # what a run changes of its job
 REPORTED = tuple(
@@ -343,10 +358,10 @@ def _ingest(report: Report, now: datetime, actor: Actor, received_at: datetime) 
         server, job, report = stored.server, stored.job, stored.report
         session.connection().execute(INSERT_AUDIT, _audit_values(report, stored.run_id, now, actor))
         queued = 0
-        if outbox.needs_notification(server, job, report, now) or notifications.needs_notification(job, stored.run_id):
+        if outbox.needs_notification(server, job, report, now) or insight.needs_notification(job, stored.run_id):
             full_server, full_job = session.get_one(Server, server.id), session.get_one(Job, job.id)
             queued = outbox.queue_run_messages(session, full_server, full_job, report, stored.run_id, now)
-            queued += notifications.queue_message(session, full_server, full_job, stored.run_id, now)
+            queued += insight.queue_message(session, full_server, full_job, stored.run_id, now)
     if queued:
         outbox.queued.send()
     return stored.run_id
@@ -479,7 +494,7 @@ def _complete_run(
 
 
 def _update_job(session: Session, job: Any, server: Any, report: Report, *, is_first: bool = False) -> None:
-    planning.follow_report(job, server, report, is_first=is_first)
+    next_run.follow_report(job, server, report, is_first=is_first)
     _clear_collected(job, report)
     session.connection().execute(
         UPDATE_JOB, {"row_id": job.id} | {name: getattr(job, name) for name in CHANGED_COLUMNS}
@@ -597,3 +612,107 @@ def _audit_values(report: Report, run_id: str, now: datetime, actor: Actor) -> d
             **({"next_scheduled_run": "ignored"} if report.is_next_run_ignored else {}),
         },
     }
+
+
+# Uploads: what arrives, and the limits of it
+
+MIB = 1024 * 1024
+
+
+@dataclass
+class KnownLimit:
+    """The maximum size of a report when it was last read; None before."""
+
+    most_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """Result of an accepted upload: the stored run's id, or why nothing was stored."""
+
+    run_id: str | None = None
+    reason: str = ""
+
+
+def receive_report(
+    body: bytes, *, content_type: str = "", content_encoding: str = "", now: datetime, actor: Actor
+) -> Received:
+    """Decode, parse and store one upload.
+
+    What Duplicati sends by design is accepted: any status from 400 on makes it try three times more and adds warnings
+    to the user's job. Raises InvalidReport or another Refused for unusable content, after storing its text as
+    rejected, and DuplicateReport.
+    """
+    try:
+        found = _read(unpack(body, content_encoding, max_upload_bytes()), content_type, received_at=now)
+    except Refused as error:
+        # Compressed content cannot be searched for destination URLs, which may hold a password.
+        kept = b"" if is_packed(body, content_encoding) else body
+        found = Unusable(error, compress_body(kept, content_type))
+    if isinstance(found, Unusable):
+        keep_rejected(found.kept, found.error, sent=body, ip_address=actor.ip_address, now=now)
+        raise found.error
+    return _store(found, now=now, actor=actor)
+
+
+def _store(report: Report | NotStored, *, now: datetime, actor: Actor, received_at: datetime | None = None) -> Received:
+    if isinstance(report, NotStored):
+        return Received(reason=report.reason)
+    run_id = ingest_report(report, now=now, actor=actor, received_at=received_at)
+    if run_id is None:
+        return Received(reason="This run is stored already; it was sent in another format before")
+    return Received(run_id)
+
+
+def replay_rejected(report_id: int, *, actor: Actor, now: datetime) -> Received:
+    """Retry a rejected upload with the current rules.
+
+    Raises Refused (404), DuplicateReport, and Refused for what is still unusable.
+    """
+    rejected = find_rejected(report_id)
+    body, limit = body_of(rejected), max_upload_bytes()
+    if not body:
+        raise Refused("rejected_report_not_stored")
+    found = _read(unpack(body, "", limit), rejected.content_type, received_at=rejected.received_at)
+    if isinstance(found, Unusable):
+        raise found.error
+    with writing():
+        received = _store(found, now=now, actor=actor, received_at=rejected.received_at)
+        rejected.replayed_at = now
+        audit_rejected("rejected_report_replayed", rejected, actor=actor, now=now)
+    return received
+
+
+def keeps_other_operations() -> bool:
+    """Return whether reports of operations other than backups are stored."""
+    return bool(settings_store.get("keeps_other_operations"))
+
+
+def max_upload_bytes() -> int:
+    """Return the maximum size of an upload, compressed or not.
+
+    Default from the environment.
+    """
+    chosen: int | None = settings_store.get("upload_max_mib")
+    found = runtime.settings().max_upload_bytes if chosen is None else chosen * MIB
+    runtime.part(KnownLimit).most_bytes = found
+    return found
+
+
+def most_body_bytes() -> int:
+    """Return the maximum size of a request body with an upload.
+
+    Does not query the database.
+
+    One byte more than an upload: Werkzeug cuts chunked bodies at the limit, so that a longer one can only be detected
+    by that byte.
+    """
+    known = runtime.part(KnownLimit).most_bytes
+    return (runtime.settings().max_upload_bytes if known is None else known) + 1
+
+
+def _read(content: bytes, content_type: str, *, received_at: datetime) -> Read:
+    zone = runtime.settings().zone
+    posted = Posted(content, content_type, received_at, zone, keeps_other_operations())
+    is_large = len(content) > reader_process.LARGE_BYTES
+    return reader_process.read_in_process(posted) if is_large else read_posted(posted)

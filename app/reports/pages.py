@@ -14,12 +14,13 @@ from app.audit.log import Actor
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.plugin import Access, guarded
-from app.reports import intake
-from app.reports.intake import LEAST_MIB, LONGEST_URL, MIB, MOST_MIB, OTHER_OPERATIONS, PUBLIC_URL, UPLOAD_MAX_MIB
+from app.reports import ingest, rejected
+from app.reports import settings as upload_settings
+from app.reports.ingest import MIB
+from app.reports.settings import LEAST_MIB, LONGEST_URL, MOST_MIB, OTHER_OPERATIONS, PUBLIC_URL, UPLOAD_MAX_MIB
+from app.web.errors import refusal_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
-from app.web.pages import pages_bp, settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor
+from app.web.http import actor, pages_bp, settings_bp
 from app.web.setting_fields import form_field
 
 # The Duplicati options that make it send reports to this installation
@@ -75,7 +76,7 @@ def own_address() -> str:
 TAB = "uploads"
 
 
-class ReceptionForm(SettingsForm):
+class UploadSettingsForm(SettingsForm):
     """Form of the upload settings."""
 
     public_url = URLField(
@@ -100,7 +101,7 @@ class ReceptionForm(SettingsForm):
             "keeps_other_operations": bool(self.keeps_other_operations.data),
         }
         try:
-            intake.change_settings(wanted, actor=actor, now=now)
+            upload_settings.change_settings(wanted, actor=actor, now=now)
         except Refused as refusal:
             self.take(refusal)
             return False
@@ -127,8 +128,8 @@ def save_reception() -> ResponseReturnValue:
 @guarded(Access.ADMIN)
 def show_rejected(report_id: int) -> ResponseReturnValue:
     """Show a rejected report with its body."""
-    report = intake.find_rejected(report_id)
-    body = intake.body_of(report).decode("utf-8", "replace")
+    report = rejected.find_rejected(report_id)
+    body = rejected.body_of(report).decode("utf-8", "replace")
     return render_template("reports/upload.html", tab=TAB, report=report, body=body, now=runtime.now())
 
 
@@ -137,7 +138,7 @@ def show_rejected(report_id: int) -> ResponseReturnValue:
 def replay_rejected(report_id: int) -> ResponseReturnValue:
     """Retry a rejected report with the current rules."""
     try:
-        received = intake.replay_rejected(report_id, actor=actor(), now=runtime.now())
+        received = ingest.replay_rejected(report_id, actor=actor(), now=runtime.now())
     except Refused as refusal:
         if refusal.status == 404:
             raise
@@ -154,7 +155,7 @@ def replay_rejected(report_id: int) -> ResponseReturnValue:
 @guarded(Access.ADMIN)
 def confirm_rejected_deletion(report_id: int) -> ResponseReturnValue:
     """Ask for confirmation before a rejected report is deleted."""
-    intake.find_rejected(report_id)
+    rejected.find_rejected(report_id)
     question = Confirmation(
         title=_("Delete this report?"),
         sentences=[_("The rejected report will be permanently deleted and cannot be accepted later.")],
@@ -169,15 +170,15 @@ def confirm_rejected_deletion(report_id: int) -> ResponseReturnValue:
 @guarded(Access.ADMIN)
 def delete_rejected(report_id: int) -> ResponseReturnValue:
     """Delete a rejected report."""
-    intake.delete_rejected(report_id, actor=actor(), now=runtime.now())
+    rejected.delete_rejected(report_id, actor=actor(), now=runtime.now())
     flash(_("The report was deleted."), "success")
     return redirect(url_for("settings.index", tab=TAB, _anchor="refused"), 303)
 
 
-def _form(*, is_sent: bool) -> ReceptionForm:
-    stored = intake.describe_settings()
+def _form(*, is_sent: bool) -> UploadSettingsForm:
+    stored = upload_settings.describe_settings()
     source = {} if is_sent else {"formdata": None}
-    form = ReceptionForm(
+    form = UploadSettingsForm(
         **source,
         public_url=stored.public_url,
         max_upload_mib="" if stored.max_upload_mib is None else str(stored.max_upload_mib),
@@ -188,8 +189,8 @@ def _form(*, is_sent: bool) -> ReceptionForm:
     return form
 
 
-def _show(form: ReceptionForm) -> str:
-    values = {"reports": intake.list_rejected(), "most_kept": intake.REPORTS_KEPT, "now": runtime.now()}
+def _show(form: UploadSettingsForm) -> str:
+    values = {"reports": rejected.list_rejected(), "most_kept": rejected.REPORTS_KEPT, "now": runtime.now()}
     return render_template("reports/uploads.html", tab=TAB, form=form, address=upload_address(), **values)
 
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any
 
-from app.reports.fields import LONGEST_SENT_IDENTITY, SCHEDULED, InvalidReport
+from app.reports.decoding import LONGEST_SENT_IDENTITY, SCHEDULED, InvalidReport
 
 # `Duplicati Backup report for <name>`, from 2.1 on followed by ` (<machine-id>, <backup-id>, <machine-name>)`.
 _TITLE = re.compile(r"Duplicati (\w+) report for (.*)", re.DOTALL)

@@ -12,8 +12,7 @@ from app.core.instants import iso
 from app.plugin import Access, ApiGroup, described, guarded
 from app.scheduling import control
 from app.scheduling.control import PRESETS, CheckInterval, Task, TaskState
-from app.web.request import actor, json_body
-from app.web.responses import MESSAGE, SOMETIMES, IsoInstant, Out
+from app.web.http import MESSAGE, SOMETIMES, IsoInstant, Out, actor, json_body
 
 # Schemas
 

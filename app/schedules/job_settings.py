@@ -11,13 +11,11 @@ from sqlalchemy.orm import selectinload
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.errors import Refused
-from app.notifications.rules import EVENTS
-from app.schedules import planning
-from app.schedules.grid import weekdays_from_mask
-from app.schedules.intervals import BadInterval, is_strict, parse_interval
+from app.notifications.outbox import EVENTS, is_channel_on
+from app.schedules import next_run
+from app.schedules.intervals import BadInterval, is_strict, parse_interval, weekdays_from_mask
 from app.schedules.overdue import TOLERANCES
 
 # The name of a server's own entry among its jobs.
@@ -226,7 +224,7 @@ def save(
                 unknown.append(key)
         if resets_inferred_anchors:
             for key in jobs.keys() - changes.keys():
-                planning.reset_inferred_anchor(jobs[key], jobs[key].server)
+                next_run.reset_inferred_anchor(jobs[key], jobs[key].server)
         names = {server.id: server.name for server in servers.values()}
         record_entry(
             "backup_notification_updated",
@@ -261,8 +259,8 @@ def _change_schedule(server_id: str, job_name: str, choice: str, actor: Actor, n
             raise Refused("job_not_found")
         before = {name: getattr(job, name) for name in CHOSEN}
         if choice == "learned":
-            planning.learn_again(job, job.server)
-        elif not planning.accept_learned(job):
+            next_run.learn_again(job, job.server)
+        elif not next_run.accept_learned(job):
             raise Refused("no_learned_schedule")
         job.overdue_alerted_at = None
         changed = {name: {"old": before[name], "new": getattr(job, name)} for name in CHOSEN}
@@ -290,15 +288,15 @@ def _change_job(job: Job, change: JobChange) -> Differences:
     differences = _set(job, change.columns) | _switch(job, change.switches)
     is_chosen = any(name in (change.columns if change.is_explicit else differences) for name in CHOSEN)
     if is_chosen:
-        planning.choose_interval(job, is_explicit=change.is_explicit)
+        next_run.choose_interval(job, is_explicit=change.is_explicit)
     if moves:
-        job.schedule_anchor_at, job.schedule_source = change.expected_at, planning.PERSON
+        job.schedule_anchor_at, job.schedule_source = change.expected_at, next_run.PERSON
         job.announced_next_at = job.learned_schedule = None
     elif is_chosen:
-        planning.relearn(job, job.server)
+        next_run.relearn(job, job.server)
     changes_schedule = is_chosen or any(name in differences for name in SCHEDULE_COLUMNS)
     if moves or changes_schedule:
-        planning.recalculate_next_run(job)
+        next_run.recalculate_next_run(job)
     if not job.is_overdue_check_enabled or changes_schedule:
         job.overdue_alerted_at = None
     return differences
@@ -309,7 +307,7 @@ def _is_known_slot(job: Job, expected_at: datetime) -> bool:
 
     Programs send the whole map back, with times of some reports ago.
     """
-    return expected_at == job.next_expected_at or planning.is_on_grid(job, expected_at)
+    return expected_at == job.next_expected_at or next_run.is_on_grid(job, expected_at)
 
 
 def _set(row: Job | Server, values: Mapping[str, Any]) -> Differences:
@@ -324,7 +322,9 @@ def _set(row: Job | Server, values: Mapping[str, Any]) -> Differences:
 
 def _switch(job: Job, switches: Mapping[str, bool]) -> Differences:
     differences: Differences = {
-        kind: {"old": job.wants(kind), "new": new} for kind, new in switches.items() if job.wants(kind) != new
+        kind: {"old": is_channel_on(job, kind), "new": new}
+        for kind, new in switches.items()
+        if is_channel_on(job, kind) != new
     }
     if differences:
         job.channel_switches = {**job.channel_switches, **switches}

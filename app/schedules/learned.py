@@ -15,8 +15,16 @@ from statistics import fmean, median
 from typing import Any
 
 from app.core.instants import from_milliseconds, to_milliseconds
-from app.schedules.grid import EVERY_DAY, Schedule, read_zone, weekday_mask, weekdays_from_mask
-from app.schedules.intervals import Interval, add_months, parse_interval
+from app.schedules.intervals import (
+    EVERY_DAY,
+    Interval,
+    Schedule,
+    add_months,
+    parse_interval,
+    read_zone,
+    weekday_mask,
+    weekdays_from_mask,
+)
 
 FEWEST_RUNS = 4
 RUNS_IN_A_ROW = 3

@@ -1,4 +1,4 @@
-"""Settings tab of backup monitoring, and texts about the schedule of a job."""
+"""Settings tab of backup monitoring, dialog of the schedule of a job, and texts about it."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -21,26 +21,26 @@ from app.accounts import preferences
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor
 from app.backups import overview
+from app.backups.job_pages import show_dialog
 from app.backups.models import ALL_WEEKDAYS, Job, Server
 from app.backups.overview import JobStatus
-from app.core.db.transaction import writing
+from app.backups.server_pages import find_job
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import external_monitor
 from app.database.monitoring_form import SelfMonitoringForm, self_monitoring_form
 from app.notifications import settings as notifications_settings
 from app.plugin import Access, guarded
-from app.schedules import job_settings, overdue_check, planning
-from app.schedules.grid import read_zone, weekday_mask, weekdays_from_mask
+from app.schedules import job_settings, next_run, overdue_check
+from app.schedules.intervals import read_zone, weekday_mask, weekdays_from_mask
 from app.schedules.job_settings import JobChange, key_of
 from app.schedules.learned import LearnedSchedule
 from app.scheduling import control
+from app.web.errors import refusal_text
 from app.web.formats import counted_text, every_text, interval_text, length_text
+from app.web.http import actor, csv_line, local_address, pages_bp, settings_bp, visible_server_ids
 from app.web.i18n import LOCALES, chosen_language, format_locale
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor, visible_server_ids
-from app.web.responses import csv_line
 
 WORKING_DAYS = (1, 2, 3, 4, 5)
 SHORT_UNITS = "smh"
@@ -57,11 +57,11 @@ class ScheduleWords:
 
 def schedule_words(job: Any) -> ScheduleWords:
     """Return the texts on a job's schedule; `job` has the attributes of `Job`."""
-    source, learned = planning.source_of(job), planning.learned_of(job)
+    source, learned = next_run.source_of(job), next_run.learned_of(job)
     every = every_text(job.expected_interval)
     if source == "learned" and learned is not None:
         return ScheduleWords(_learned_text(learned), is_learned=True)
-    interval = planning.offered_interval(job)
+    interval = next_run.offered_interval(job)
     offer = (
         _("The runs are irregular. Expect at least one run every %(time)s?", time=interval_text(interval))
         if interval
@@ -69,14 +69,14 @@ def schedule_words(job: Any) -> ScheduleWords:
     )
     if source == "kept" and learned is not None:
         return ScheduleWords(_("%(when)s (learned, kept)", when=when_text(learned)), is_learned=False)
-    if source == planning.DUPLICATI and job.interval_source != planning.DUPLICATI:
+    if source == next_run.DUPLICATI and job.interval_source != next_run.DUPLICATI:
         return ScheduleWords(_("Reported by Duplicati with each run"), is_learned=False)
-    if source == planning.DUPLICATI:
+    if source == next_run.DUPLICATI:
         return ScheduleWords(_("%(every)s (from Duplicati)", every=every), is_learned=False)
-    if source == planning.PERSON and job.schedule_anchor_at is None:
+    if source == next_run.PERSON and job.schedule_anchor_at is None:
         at_least = _("at least every %(time)s", time=interval_text(job.expected_interval))
         return ScheduleWords(_("%(every)s (set manually)", every=at_least), is_learned=False)
-    if source == planning.PERSON:
+    if source == next_run.PERSON:
         return ScheduleWords(_("%(every)s (set manually)", every=every), is_learned=False)
     return ScheduleWords(_("%(every)s (default until four runs match)", every=every), is_learned=False, offer=offer)
 
@@ -315,7 +315,7 @@ def entry_of(job: Job | JobStatus) -> Entry:
 
 def entry_that_holds(job: JobStatus) -> Entry:
     """Return a job's current schedule as form values: learned instead of default."""
-    entry, learned = entry_of(job), planning.learned_of(job)
+    entry, learned = entry_of(job), next_run.learned_of(job)
     if learned is None:
         return entry
     count, unit = _split(learned.interval)
@@ -377,8 +377,8 @@ def save_job(server_id: str, job_name: str, form: MultiDict[str, str], *, actor:
     """Store the changed values of one job. Raise Refused with the error."""
     entry, was = read_entry(form, "job"), form.get("was", "")
     change = read_change(entry, was, is_explicit=True)
-    if change.columns:
-        job_settings.save({key_of(server_id, job_name): change}, actor=actor, now=now)
+    if change.columns and job_settings.save({key_of(server_id, job_name): change}, actor=actor, now=now):
+        raise Refused("job_not_found")
 
 
 def weekdays() -> list[tuple[int, LazyString, LazyString]]:
@@ -427,7 +427,7 @@ def csv_file(page: MonitoringPage, first_weekday: int) -> Iterator[str]:
                     job.expected_interval,
                     "; ".join(ENGLISH_WEEKDAYS[day] for day in order if day in allowed),
                     job.overdue_tolerance or "",
-                    learned.interval if (learned := planning.learned_of(job)) else "",
+                    learned.interval if (learned := next_run.learned_of(job)) else "",
                 )
             )
             + "\r\n"
@@ -601,3 +601,46 @@ def _show(page: MonitoringPage, form: SelfMonitoringForm | None = None) -> str:
 def _back() -> ResponseReturnValue:
     query, sort = request.form.get("q") or None, request.form.get("sort") or None
     return redirect(url_for("settings.index", tab=TAB, q=query, sort=sort), 303)
+
+
+# Dialog of the schedule of one job
+
+
+@pages_bp.get("/detail/<server_id>/schedule")
+@guarded(Access.ADMIN)
+def schedule_form(server_id: str) -> ResponseReturnValue:
+    """Show the schedule of a job, with the one learned from its runs, and a form."""
+    return _show_schedule(server_id)
+
+
+@pages_bp.post("/detail/<server_id>/schedule")
+@guarded(Access.ADMIN)
+def save_schedule(server_id: str) -> ResponseReturnValue:
+    """Accept or relearn the learned schedule, or store the entered one; then return."""
+    form, now, job_name = request.form, runtime.now(), request.form.get("backup", "")
+    try:
+        if form.get("do") == "keep":
+            job_settings.keep_schedule(server_id, job_name, actor=actor(), now=now)
+        elif form.get("do") == "learn":
+            job_settings.learn_schedule(server_id, job_name, actor=actor(), now=now)
+        else:
+            save_job(server_id, job_name, form, actor=actor(), now=now)
+    except Refused as refusal:
+        return _show_schedule(server_id, problem=refusal_text(refusal)), refusal.status
+    flash(_("Saved."), "success")
+    return redirect(local_address(form.get("back")), 303)
+
+
+def _show_schedule(server_id: str, **values: object) -> str:
+    job = find_job(server_id, request.values.get("backup", ""), runtime.now(), visible_server_ids())["job"]
+    entry = read_entry(request.form, "job") if "was" in request.form else entry_that_holds(job)
+    is_chosen = next_run.source_of(job) in (next_run.PERSON, "kept")
+    words = {
+        "units": UNITS,
+        "tolerances": TOLERANCE_WORDS,
+        "weekdays": weekdays(),
+    }
+    default = settings_store.get("overdue_tolerance")
+    return show_dialog(
+        "schedule", server_id, entry=entry, is_chosen=is_chosen, default_tolerance=default, **words, **values
+    )

@@ -50,14 +50,6 @@ FREQUENCIES: Mapping[str, timedelta | None] = MappingProxyType(
 )
 
 
-def deadline(expected_at: datetime, tolerance: timedelta) -> datetime:
-    """Return the last instant, in UTC, at which a run is not overdue.
-
-    Computed in exact time, also across clock changes.
-    """
-    return expected_at.astimezone(UTC) + tolerance
-
-
 def is_overdue(overdue_at: datetime | None, now: datetime) -> bool:
     """Return whether a deadline has passed; exactly at the deadline it has not."""
     return overdue_at is not None and now > overdue_at

@@ -10,14 +10,13 @@ from sqlalchemy.orm import Session, load_only
 
 from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
-from app.core.db.extensions import db
-from app.core.db.transaction import writing
+from app.core.db.orm import db, writing
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, check_instant, declare
 from app.notifications import outbox
-from app.notifications.rules import OVERDUE
+from app.notifications.messages import OVERDUE
 from app.plugin.marking import N_
-from app.schedules import job_settings, planning
+from app.schedules import job_settings, next_run
 from app.schedules.intervals import is_strict
 from app.schedules.overdue import DEFAULT_FREQUENCY, FREQUENCIES, should_alert_again
 
@@ -117,7 +116,7 @@ def recalculate_all(visible_server_ids: frozenset[str] | None) -> None:
     """Recompute the next run of jobs with runs on these servers (None means all)."""
     with writing() as session:
         for job in session.scalars(select(Job).where(Job.run_count > 0, _is_of(visible_server_ids))):
-            planning.recalculate_next_run(job)
+            next_run.recalculate_next_run(job)
 
 
 def reset_alerts(visible_server_ids: frozenset[str] | None) -> None:

@@ -14,8 +14,7 @@ from app.backups import repairs
 from app.plugin import Access, guarded
 from app.scheduling import control
 from app.scheduling.control import TaskState
-from app.web.pages import settings_bp
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 # Other tasks are shown by their names.
 TASK_WORDS: Mapping[str, tuple[LazyString, LazyString]] = {

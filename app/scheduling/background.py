@@ -14,12 +14,11 @@ from app import runtime
 from app.accounts import passwords
 from app.collector import rounds
 from app.core.db import engine as db_engine
-from app.core.db import transaction
-from app.core.db.cache import ExactCache
-from app.core.db.extensions import db
+from app.core.db import orm
+from app.core.db.orm import ExactCache, db
 from app.database import health
 from app.notifications.delivery_worker import DeliveryWorker
-from app.reports import reading
+from app.reports import reader_process
 from app.runtime import runtime_of
 from app.scheduling import control, tasks
 from app.scheduling.control import Jobs
@@ -199,9 +198,9 @@ def _renew_in_child() -> None:
         return
     _pid = os.getpid()
     tasks.choose_holder()
-    transaction.renew_lock()
+    orm.renew_lock()
     passwords.renew_seats()
-    reading.renew_process()
+    reader_process.renew_process()
     _inherited.append(dict(db.session.registry.registry))
     db.session.registry.registry.clear()
     for app in list(_applications):

@@ -12,9 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import runtime
 from app.audit.log import Actor, record_entry
-from app.core.db.extensions import Model, db
-from app.core.db.transaction import insert_for, writing
-from app.core.db.types import Bounded, Instant
+from app.core.db.orm import Bounded, Instant, Model, db, insert_for, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Setting, declare

@@ -22,7 +22,7 @@ from app.accounts import sessions, sign_in
 from app.accounts.models import ALL_SERVERS
 from app.backups import duplicati_versions, repairs
 from app.collector import rounds
-from app.core.db.transaction import insert_for, writing
+from app.core.db.orm import insert_for, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import checks, external_monitor, health_alarms, local_backups, maintenance, retention

@@ -7,13 +7,12 @@ from flask.typing import ResponseReturnValue
 from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
-from app.audit.settings import read_group
+from app.audit.log import read_group
 from app.plugin import Access, ApiGroup, Content, described
 from app.sharing import badges, metrics
-from app.sharing.badge import LONGEST_LABEL, draw
+from app.sharing.badges import LONGEST_LABEL, draw
 from app.web.guards import limit_rate
-from app.web.request import actor, client_address, json_body
-from app.web.responses import Out
+from app.web.http import Out, actor, client_address, json_body
 from app.web.setting_fields import fields_out
 
 # The image of a badge

@@ -3,16 +3,11 @@
 Jobs and messages are read from the state that the dashboard shows.
 """
 
-from bisect import bisect_left
 from collections.abc import Iterator
 from datetime import datetime
-from itertools import accumulate
-from threading import Lock
 
 from prometheus_client.core import (
-    CounterMetricFamily,
     GaugeMetricFamily,
-    HistogramMetricFamily,
     InfoMetricFamily,
     Metric,
 )
@@ -20,17 +15,16 @@ from sqlalchemy import func, select
 
 from app import __version__
 from app.accounts.models import ALL_SERVERS
-from app.audit.log import Actor
-from app.audit.settings import save_group
+from app.audit.log import Actor, save_group
 from app.backups import overview
 from app.backups.overview import JobStatus
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, SettingGroup, declare
 from app.notifications.models import Delivery, DeliveryState
 from app.plugin.marking import N_
-from app.reports.intake import RejectedReport
 from app.reports.outcomes import ERROR, FATAL, SUCCESS, UNKNOWN, WARNING
+from app.reports.rejected import RejectedReport
 
 METRICS_ENABLED = declare(
     Setting(
@@ -133,44 +127,3 @@ def _queue_metrics() -> Iterator[Metric]:
     rejected = GaugeMetricFamily("duplistatus_rejected_reports", "Stored rejected reports that were not accepted later")
     rejected.add_metric((), db.session.scalar(is_waiting) or 0)
     yield rejected
-
-
-# Number and duration of requests. Counted for every request, so it is a dictionary and two additions.
-
-BOUNDS_S = (0.005, 0.025, 0.1, 0.5, 2.5, 10.0)
-BUCKETS = (*map(str, BOUNDS_S), "+Inf")
-
-
-class RequestFigures:
-    """Requests of one application since it started, by method, route and status."""
-
-    def __init__(self) -> None:
-        # Total seconds, then the number of requests in each bucket of duration.
-        self._figures: dict[tuple[str, str, int], list[float]] = {}
-        self._lock = Lock()
-
-    def add(self, method: str, route: str, status: int, duration_s: float) -> None:
-        """Count one request."""
-        key = (method, route, status)
-        with self._lock:
-            figures = self._figures.get(key)
-            if figures is None:
-                figures = self._figures[key] = [0.0] * (len(BUCKETS) + 1)
-            figures[0] += duration_s
-            figures[1 + bisect_left(BOUNDS_S, duration_s)] += 1
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the counts as metrics."""
-        with self._lock:
-            copied = {key: tuple(figures) for key, figures in self._figures.items()}
-        labels = ("method", "route", "status")
-        requests = CounterMetricFamily("duplistatus_http_requests", "Requests that were answered", labels=labels)
-        durations = HistogramMetricFamily(
-            "duplistatus_http_request_duration_seconds", "Time to process requests", labels=labels
-        )
-        for (method, route, status), (total_s, *counts) in sorted(copied.items()):
-            named = (method, route, str(status))
-            buckets = list(zip(BUCKETS, accumulate(counts), strict=True))
-            requests.add_metric(named, buckets[-1][1])
-            durations.add_metric(named, buckets, total_s)
-        yield from (requests, durations)

@@ -14,7 +14,7 @@ from app.reports.outcomes import SUCCESS, WARNING, is_failure
 from app.sharing import status_page
 from app.sharing.status_page import ShownServer
 from app.web.guards import limit_rate
-from app.web.request import client_address
+from app.web.http import client_address
 
 bp = Blueprint("status_page", __name__)
 

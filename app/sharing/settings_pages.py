@@ -22,12 +22,10 @@ from app.plugin import Access, guarded
 from app.reports import pages as reports_pages
 from app.reports.pages import own_address
 from app.sharing import badges, metrics, status_page
-from app.sharing.badge import LONGEST_LABEL
-from app.sharing.badges import MOST_BADGES, Badge
+from app.sharing.badges import LONGEST_LABEL, MOST_BADGES, Badge
+from app.web.errors import refusal_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
-from app.web.pages import settings_bp
-from app.web.refusals import refusal_text
-from app.web.request import actor
+from app.web.http import actor, settings_bp
 
 
 @dataclass(frozen=True, slots=True)

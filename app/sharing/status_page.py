@@ -14,7 +14,7 @@ from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
 from app.backups import overview
 from app.backups.overview import JobStatus
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Setting, declare

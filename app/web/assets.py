@@ -17,8 +17,8 @@ from flask_babel import gettext as _
 from werkzeug.security import safe_join
 
 from app.plugin import Access, guarded
+from app.web.http import pages_bp
 from app.web.i18n import chosen_language
-from app.web.pages import pages_bp
 
 COMPRESSED_SUFFIXES = frozenset({".css", ".js", ".svg", ".txt", ".webmanifest"})
 FOR_GOOD = "public, max-age=31536000, immutable"

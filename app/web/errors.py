@@ -6,23 +6,39 @@ Views have no `try`.
 import logging
 import sqlite3
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy.exc
 import sqlalchemy.orm.exc
-from flask import Blueprint, Flask, Response, current_app, jsonify, redirect, request
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    jsonify,
+    make_response,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext, lazy_gettext, ngettext
+from flask_login import current_user
 from marshmallow import ValidationError
 from werkzeug.exceptions import HTTPException, InternalServerError
 
 from app import runtime
+from app.accounts.models import User
+from app.accounts.network_access import Zone, allow_lists
 from app.core.db.faults import Fault, describe, fault_of
 from app.core.errors import Refused
 from app.database import checks
 from app.runtime import runtime_of, settings
-from app.web.routing import path_as_sent, quoted
+from app.web import http, i18n
+from app.web.http import client_address, path_as_sent, quoted
 
 log = logging.getLogger(__name__)
 
@@ -242,3 +258,85 @@ def _flatten(messages: Mapping[Any, Any], path: str = "") -> list[tuple[str, Any
         else:
             found.append((name, value[0] if isinstance(value, list) and value else value))
     return found
+
+
+# The sentence of a refusal in the language of the page.
+
+
+def refusal_text(refusal: Refused) -> str:
+    """Return what a page says about a refusal: the text of its code with its parameters."""
+    text = refusal.text.page or refusal.text.sentence
+    params = {name: _shown(value) for name, value in refusal.params.items()}
+    if isinstance(text, tuple):
+        return ngettext(*text, **params)
+    # Filled in always, as the English sentence is: a text without parameters may contain "%%".
+    return gettext(text) % {"field": refusal.wire_field, **params}
+
+
+def refusal_texts(refusal: Refused) -> tuple[str, ...]:
+    """Return the sentence of each problem if a refusal lists several, such as the broken rules for a password."""
+    problems = refusal.params.get("problems")
+    return tuple(map(refusal_text, problems)) if problems else (refusal_text(refusal),)
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, Refused):
+        return refusal_text(value)
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return " ".join(str(_shown(item)) for item in value)
+    return value
+
+
+# Errors as pages: with the header for signed-in users, without it for others.
+
+TITLES = {
+    403: lazy_gettext("Access denied"),
+    404: lazy_gettext("Page not found"),
+    413: lazy_gettext("Too large"),
+    429: lazy_gettext("Too many requests"),
+    500: lazy_gettext("Something went wrong"),
+    503: lazy_gettext("Temporarily unavailable"),
+}
+OTHER_TITLE = lazy_gettext("Request failed")
+# Shown if no template can be rendered, and so in one language.
+LAST_RESORT = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>duplistatus</title>
+<h1>{status}</h1><p>This page cannot be shown at the moment. The application log has the details.</p></html>
+"""
+STALE_TITLE = lazy_gettext("Page expired")
+
+
+def show_error(refusal: Refused) -> Response:
+    """Render an error as a page.
+
+    Without the header if that fails, as plain HTML if the page fails as well.
+    """
+    for may_have_header in (True, False):  # the header may need what has failed
+        try:
+            return _draw(refusal, has_header=may_have_header and _is_for_reader(refusal.status))
+        except Exception:
+            log.exception("an error page could not be rendered")
+    return Response(LAST_RESORT.format(status=refusal.status), refusal.status, mimetype="text/html")
+
+
+def _is_for_reader(status: int) -> bool:
+    """Whether the reader may see the other pages.
+
+    False without a query if the database is unavailable.
+    """
+    if status == 503 or not allow_lists().admit(Zone.ADMINISTRATION, client_address()):
+        return False
+    return isinstance(current_user._get_current_object(), User) and not current_user.must_change_password
+
+
+def _draw(refusal: Refused, *, has_header: bool) -> Response:
+    here, status = "", refusal.status
+    if has_header:
+        # After a change of theme or language here, redirect to a page that can be opened.
+        here = http.here() if request.method == "GET" and status != 405 else url_for("pages.dashboard")
+    else:
+        i18n.ignore_account()
+    title = STALE_TITLE if refusal.code == "csrf_token_invalid" else TITLES.get(status, OTHER_TITLE)
+    values = {"title": title, "sentence": refusal_text(refusal), "status": status}
+    theme = i18n.reader_preferences().theme
+    return make_response(render_template("error.html", has_header=has_header, here=here, theme=theme, **values), status)

@@ -17,8 +17,8 @@ from flask_babel import lazy_pgettext, pgettext
 from markupsafe import Markup
 
 from app import runtime
-from app.notifications.wording import JUST_NOW_S, MONTH_S, SECOND, YEAR_S, unit_of
-from app.reports.fields import format_duration
+from app.notifications.messages import JUST_NOW_S, MONTH_S, SECOND, YEAR_S, unit_of
+from app.reports.decoding import format_duration
 from app.schedules.intervals import BadInterval, parse_interval
 from app.web.i18n import LOCALES, chosen_language, format_locale
 

@@ -15,9 +15,9 @@ from wtforms import Field, ValidationError
 from wtforms.csrf.core import CSRF, CSRFTokenField
 
 from app.accounts import sessions
-from app.core.db.transaction import LONGEST_SEARCH
+from app.core.db.orm import LONGEST_SEARCH
 from app.core.errors import Refused
-from app.web.refusals import refusal_texts
+from app.web.errors import refusal_texts
 
 
 class SessionToken(CSRF):

@@ -14,9 +14,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from flask import Blueprint, Flask, Request, Response, current_app, g, redirect, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, redirect, request, session
 from flask.typing import ResponseReturnValue
-from flask_login import current_user
+from flask_login import LoginManager, current_user
+from flask_wtf import CSRFProtect
 from werkzeug.exceptions import HTTPException
 
 from app import runtime
@@ -24,7 +25,6 @@ from app.accounts import network_access, sessions
 from app.accounts.api_keys import KeyStatus, check_key, key_status
 from app.accounts.models import is_limited
 from app.accounts.network_access import Zone, allow_lists, is_loopback, known_lists, rate_key
-from app.core.db.extensions import csrf
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.errors import Refused
 from app.core.rate_limits import limiter
@@ -32,8 +32,7 @@ from app.core.settings import store as settings_store
 from app.plugin import Access
 from app.runtime import runtime_of, settings
 from app.web.errors import redirect_without_slash
-from app.web.request import client_address, is_behind_untrusted_proxy
-from app.web.routing import path_as_sent
+from app.web.http import client_address, is_behind_untrusted_proxy, path_as_sent
 
 # Allow lists of networks, and rate limits of probes from other networks
 
@@ -195,6 +194,53 @@ PUBLIC_BODY_BYTES = 64 * 1024
 USER_BODY_BYTES = 4 * 1024 * 1024
 # Set by the server to ask, before it receives a large body, whether the request would be accepted.
 ACCESS_CHECK = "duplistatus.asks"
+
+
+# Sign-in and CSRF protection by Flask-Login and Flask-WTF, with our sessions; bound in the factory
+
+
+class QuietLoginManager(LoginManager):
+    """Flask-Login without its remember-me cookie.
+
+    Its hook would load the session in every public request. A cookie of that name can only be forged and is ignored:
+    checking it needs a signing key, which we do not have since sessions are stored on the server.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.session_protection = None  # a changing address, as on a train, signs nobody out
+
+    def _update_remember_cookie(self, response: Response) -> Response:
+        return response
+
+    def _load_user_from_remember_cookie(self, cookie: str) -> None:
+        return None
+
+
+class SessionCsrf(CSRFProtect):
+    """Flask-WTF's protection with the token of our session.
+
+    For API and pages, in place of its signed tokens.
+    """
+
+    def sent_token(self) -> str | None:
+        """Return the token of the request: from the header, else from the form."""
+        return request.headers.get("X-CSRF-Token") or self._get_csrf_token()
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Reject a changing request without the session's token.
+
+        Forms need not check again.
+        """
+        if request.method not in ("GET", "HEAD", "OPTIONS", "TRACE"):
+            own: Any = session  # ours, of app.accounts.sessions
+            if not own.accepts_token(self.sent_token()):
+                raise Refused("csrf_token_invalid")
+            g.csrf_valid = True
+
+
+login_manager = QuietLoginManager()
+csrf = SessionCsrf()
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,6 +477,12 @@ STRICT_TRANSPORT = {"Strict-Transport-Security": "max-age=31536000"}
 def install_headers(app: Flask) -> None:
     """Complete the headers of every response, also of plugins and of errors."""
     app.after_request(complete_headers)
+
+
+def add_page_headers(response: Response) -> Response:
+    """Add the headers of pages: content security policy, and no storing."""
+    response.headers.update(PAGE_HEADERS)
+    return response
 
 
 def complete_headers(answer: Response) -> Response:

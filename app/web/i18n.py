@@ -6,11 +6,11 @@ the language unless the account chose another one.
 
 from babel import Locale, UnknownLocaleError
 from flask import Flask, g, request, url_for
+from flask_babel import Babel
 from flask_login import current_user
 from werkzeug.wrappers import Response
 
 from app.accounts import preferences
-from app.core.db.extensions import babel
 from app.core.languages import DEFAULT_LANGUAGE, FOLDER, LANGUAGES, PAGE_LANGUAGES
 
 # Code in the API and in cookies -> locale.
@@ -19,6 +19,7 @@ LOCALES = {code: LANGUAGES[code].locale for code in PAGE_LANGUAGES}
 ALIASES = {"hi-Latn": "hi", "en": "en-GB", "pt": "pt-BR", "zh": "zh-Hans", "zh-CN": "zh-Hans", "zh-SG": "zh-Hans"}
 # As prefix of a path they mean an old bookmark.
 PREFIXES = (*LOCALES, "hi-Latn", "en")
+babel = Babel()
 COOKIE, COOKIE_LIFE_S = "NEXT_LOCALE", 365 * 86_400
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from app.accounts import passwords
 from app.accounts.models import ServerAccess, User
 from app.backups.models import Job, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels
 from app.notifications.models import Channel, Delivery

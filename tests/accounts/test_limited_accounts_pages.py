@@ -4,7 +4,7 @@ import pytest
 
 from app.accounts import passwords
 from app.accounts.models import ServerAccess, User
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 PASSWORD = "Limited7Horse"
 

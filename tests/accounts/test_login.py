@@ -11,7 +11,7 @@ from sqlalchemy import select
 from app.accounts import passwords, users
 from app.accounts.sign_in import sign_in_user
 from app.audit.log import Actor, AuditEntry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 
 GOOD = "Correct7Horse"

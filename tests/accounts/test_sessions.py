@@ -10,7 +10,7 @@ from statements import sent_statements
 from app.accounts import sessions
 from app.accounts.models import Session, User
 from app.accounts.sessions import Browser
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.factory import create_app
 from app.runtime import runtime_of

@@ -11,7 +11,7 @@ from statements import sent_statements
 from app.accounts import sign_in, users
 from app.accounts.models import SignInNetwork, User
 from app.audit.log import AuditEntry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.factory import create_app
 from app.runtime import runtime_of
 

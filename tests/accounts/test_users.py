@@ -9,7 +9,7 @@ from app.accounts import passwords, users
 from app.accounts.models import User
 from app.accounts.sign_in import sign_in_user
 from app.audit.log import Actor, AuditEntry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 
 

@@ -8,7 +8,7 @@ import pytest
 from app.accounts.models import ServerAccess, User
 from app.audit.log import Actor, record_entry
 from app.audit.pages import Detail, lay_out_details
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 TAB = "/settings/?tab=audit"
 

@@ -6,7 +6,7 @@ from sqlalchemy import select
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.repairs import LOGS_AT_ONCE, repack_logs
 from app.backups.run_logs import is_packed_quickly, pack_log_quickly, unpack_log
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 
 @pytest.fixture

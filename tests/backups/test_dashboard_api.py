@@ -9,7 +9,7 @@ from statements import sent_statements
 
 from app.backups.models import Job, Server
 from app.charts import series
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -6,7 +6,7 @@ import pytest
 from factories import find_job
 from statements import sent_statements
 
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 
 BOARD = {"HX-Request": "true", "HX-Target": "board"}

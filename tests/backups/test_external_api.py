@@ -8,7 +8,7 @@ from factories import BEGAN_AT, make_run
 
 from app.accounts import api_keys
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 
 HOUR = timedelta(hours=1)

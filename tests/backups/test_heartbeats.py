@@ -6,8 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.backups.heartbeats import heartbeats
-from app.backups.recent_runs import recent_runs
-from app.schedules.grid import Schedule, weekday_mask
+from app.reports.outcomes import recent_runs
+from app.schedules.intervals import Schedule, weekday_mask
 
 MONDAY = datetime(2031, 5, 5, 2, 0, tzinfo=UTC)
 DAILY = Schedule(MONDAY, "1D", weekday_mask(()))

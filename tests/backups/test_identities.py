@@ -16,7 +16,7 @@ from app.backups.models import Job, Run, Server
 from app.collector import store as collector_store
 from app.collector.answers import Machine
 from app.collector.targets import Order, find_target
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.reports.ingest import ingest_report
 from app.sharing import badges, status_page

@@ -13,10 +13,10 @@ from sqlalchemy import delete, select
 
 from app.backups import job_stats
 from app.backups.models import Job, JobDay, Run
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.instants import iso
 from app.reports.outcomes import UNSAVED, Outcome, severity_of
-from app.reports.report import NO_FIGURES, Figure
+from app.reports.parser import NO_FIGURES, Figure
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 STATUSES = ("Success", "Warning", "Error", "Fatal", "Unknown", "Odd")

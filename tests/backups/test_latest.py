@@ -8,7 +8,7 @@ from factories import BEGAN_AT, make_run
 from app.backups import run_lists
 from app.backups.models import RunLog, Server
 from app.backups.run_lists import AmbiguousName, UnknownServer
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 HOUR = timedelta(hours=1)
 

@@ -11,7 +11,7 @@ from app.audit.log import Actor, AuditEntry
 from app.backups import overview
 from app.backups.merging import merge_servers
 from app.backups.models import Job, JobDay, Run, RunLog, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -192,7 +192,7 @@ def test_failure_in_the_middle_changes_nothing(db, merge, monkeypatch):
     def fail(*_arguments):
         raise RuntimeError("power cut")
 
-    monkeypatch.setattr("app.schedules.planning.recalculate_next_run", fail)
+    monkeypatch.setattr("app.schedules.next_run.recalculate_next_run", fail)
     with pytest.raises(RuntimeError):
         merge("old")
     assert find_job("old").run_count == find_job("new").run_count == 1

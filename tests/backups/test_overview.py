@@ -10,7 +10,7 @@ from statements import sent_statements
 from app.audit.log import SYSTEM
 from app.backups import overview as backups_overview
 from app.backups.models import Job, Run, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.notifications import settings as notifications_settings
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.backups.recent_runs import MAX_RUNS, add_packed, pack_runs, recent_runs, unpack_runs, usual_interval
+from app.reports.outcomes import MAX_RUNS, add_packed, pack_runs, recent_runs, unpack_runs, usual_interval
 
 BEGAN_AT = datetime(2031, 5, 4, 1, 2, 3, 456_000, tzinfo=UTC)
 RUNS = [

@@ -10,12 +10,12 @@ from sqlalchemy import select, update
 
 from app.backups import repairs
 from app.backups.models import Job, Run, Server
-from app.core.db.extensions import db as application_db
-from app.core.db.transaction import writing
+from app.core.db.orm import db as application_db
+from app.core.db.orm import writing
 from app.core.instants import iso
 from app.core.settings import store as settings_store
 from app.legacy_import.importing import import_database
-from app.reports.report import Figure
+from app.reports.parser import Figure
 from app.scheduling.tasks import TASKS, VERSION_LISTS
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

@@ -10,7 +10,7 @@ from app.accounts.models import User
 from app.audit.log import Actor, AuditEntry
 from app.backups import run_deletion
 from app.backups.models import Job, JobDay, Run, RunLog, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 
 DAY = timedelta(days=1)

@@ -13,7 +13,7 @@ from app.backups.servers import ServerChange, decrypt_headers, names_of_headers
 from app.collector import collecting
 from app.collector.collecting import Caller
 from app.collector.targets import Order
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import doctor, maintenance, secrets
 

@@ -6,7 +6,7 @@ import pytest
 from factories import BEGAN_AT, make_run
 
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 

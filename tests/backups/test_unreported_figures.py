@@ -11,10 +11,9 @@ from app.audit.log import Actor
 from app.backups import overview, run_deletion
 from app.backups.merging import merge_servers
 from app.backups.models import Job, JobDay, Run
-from app.core.db.transaction import writing
-from app.core.db.types import add_time, pack_times, unpack_times
+from app.core.db.orm import add_time, pack_times, unpack_times, writing
 from app.core.instants import iso
-from app.reports.report import NO_FIGURES, Figure
+from app.reports.parser import NO_FIGURES, Figure
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 FIGURES = {"storage_bytes": 1000, "version_count": 3, "examined_files": 50, "examined_bytes": 600}

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from waitress import wasyncore
 
 from app.config import Settings
-from app.core.db import extensions
-from app.core.db.cache import ExactCache
+from app.core.db import orm
+from app.core.db.orm import ExactCache
 from app.demo import fill_demo
 from app.factory import create_app
 from app.runtime import runtime_of
@@ -100,7 +100,7 @@ def serving(data_dir: Path, **values: Any) -> Iterator[Site]:
         thread.join(10)
         server.task_dispatcher.shutdown()
         with app.app_context():
-            for engine in extensions.db.engines.values():
+            for engine in orm.db.engines.values():
                 engine.dispose()
             if cache := runtime_of(app).find(ExactCache):
                 cache.close()

@@ -8,7 +8,7 @@ from playwright.sync_api import expect
 from screens import barriers
 
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import secrets
 
 

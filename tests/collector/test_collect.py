@@ -31,7 +31,7 @@ from app.collector import collecting, reachability
 from app.collector.client import Limits
 from app.collector.collecting import Caller, Collected
 from app.collector.targets import Order
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import secrets
 from app.notifications.models import Delivery

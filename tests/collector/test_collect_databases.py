@@ -11,7 +11,7 @@ from app.collector import store as collector_store
 from app.collector.answers import CollectedJob, JobSchedule
 from app.collector.collecting import Caller
 from app.collector.targets import Order
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import secrets
 
 

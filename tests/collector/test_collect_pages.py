@@ -20,7 +20,7 @@ from duplicati_server import (
 from app.accounts import passwords
 from app.accounts.models import ServerAccess, User
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import secrets
 
 

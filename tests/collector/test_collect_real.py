@@ -35,12 +35,12 @@ from app.collector.client import Limits
 from app.collector.collecting import Caller, Collected
 from app.collector.reachability import try_connection
 from app.collector.targets import Order
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.instants import iso
 from app.database import secrets
 from app.reports.ingest import DuplicateReport, ingest_report
-from app.reports.report import Figure, Format, Report
+from app.reports.parser import Figure, Format, Report
 from app.runtime import runtime_of
 
 NAME = "nas.lan"

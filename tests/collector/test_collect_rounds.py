@@ -16,7 +16,7 @@ from app.collector.client import Limits
 from app.collector.collecting import Caller
 from app.collector.rounds import next_pull
 from app.collector.targets import Order
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import secrets
 

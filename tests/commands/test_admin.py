@@ -9,7 +9,7 @@ from sqlalchemy import select
 from app.accounts import users
 from app.audit.log import AuditEntry
 from app.cli import main
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 
 @pytest.fixture

@@ -13,9 +13,8 @@ from sqlalchemy import func, select, update
 
 from app.backups import overview
 from app.backups.models import Run, Server
-from app.core.db.cache import cache
-from app.core.db.extensions import db as database
-from app.core.db.transaction import writing
+from app.core.db.orm import cache, writing
+from app.core.db.orm import db as database
 from app.core.settings import store as settings_store
 from app.reports.ingest import ingest_report
 

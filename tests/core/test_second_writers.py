@@ -13,7 +13,7 @@ from app.backups.models import Job, Server
 from app.collector import store as collector_store
 from app.collector.answers import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Order, find_target
-from app.core.db.transaction import SHARED_LOCK
+from app.core.db.orm import SHARED_LOCK
 from app.core.settings import store as settings_store
 from app.core.settings.store import StoredSetting
 from app.notifications.models import Channel

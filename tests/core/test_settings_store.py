@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 import app.factory  # noqa: F401 (which declares all settings)
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import DECLARED
 from app.core.settings.store import StoredSetting

@@ -7,11 +7,9 @@ from sqlalchemy import String, func, select
 from app.accounts.models import ApiKey, Session, User
 from app.audit.log import Actor, AuditEntry, record_entry
 from app.backups.models import Job, Run, Server
-from app.core.db.extensions import Model
-from app.core.db.transaction import writing
-from app.core.db.types import Bounded, Recorded
+from app.core.db.orm import Bounded, Model, Recorded, writing
 from app.core.errors import Refused
-from app.reports.intake import RejectedReport
+from app.reports.rejected import RejectedReport
 
 COLUMNS = [column for table in Model.metadata.tables.values() for column in table.c if not column.primary_key]
 LIMITED = [column for column in COLUMNS if isinstance(column.type, Bounded)]

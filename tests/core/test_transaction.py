@@ -8,7 +8,7 @@ from factories import BEGAN_AT
 from sqlalchemy import func, select, text
 
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.database.schedule import BackupSchedule, newest_slot, next_slot, read_schedule
+from app.database.local_backups import BackupSchedule, newest_slot, next_slot, read_schedule
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

@@ -17,9 +17,9 @@ from app.backups.models import Job, JobDay, Run, RunLog
 from app.collector import store as collector_store
 from app.collector.answers import CollectedJob, Machine, read_log
 from app.notifications.models import Delivery
-from app.reports.ingest import DuplicateReport
-from app.reports.intake import Received, RejectedReport, receive_report
-from app.reports.report import Figure, Format
+from app.reports.ingest import DuplicateReport, Received, receive_report
+from app.reports.parser import Figure, Format
+from app.reports.rejected import RejectedReport
 
 BEGIN = BEGAN_AT + timedelta(milliseconds=123)
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)

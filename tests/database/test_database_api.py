@@ -16,7 +16,7 @@ from app.audit.log import Actor, AuditEntry
 from app.backups.models import Job, Server
 from app.database import inspection
 from app.reports.ingest import ingest_report
-from app.reports.report import Report
+from app.reports.parser import Report
 from app.runtime import runtime_of
 from app.web import guards
 

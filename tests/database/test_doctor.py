@@ -10,10 +10,10 @@ import pytest
 from app.accounts.models import User
 from app.audit.log import Actor
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import doctor, local_backups, secrets
-from app.database.schedule import BackupSchedule
+from app.database.local_backups import BackupSchedule
 from app.notifications import channels
 from app.notifications.models import Channel, Delivery
 from app.scheduling.control import Task

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import health
 from app.scheduling.control import Lease, Task
 

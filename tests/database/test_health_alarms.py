@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from app.audit.log import Actor, AuditEntry
 from app.core.db import faults
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import checks, external_monitor, health, health_alarms

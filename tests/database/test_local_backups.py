@@ -13,7 +13,7 @@ from sqlalchemy import select
 from app.audit.log import Actor, AuditEntry
 from app.core.errors import Refused
 from app.database import local_backups
-from app.database.schedule import BackupSchedule
+from app.database.local_backups import BackupSchedule
 from app.reports.ingest import ingest_report
 
 DAY = timedelta(days=1)

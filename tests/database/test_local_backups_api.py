@@ -11,7 +11,7 @@ from factories import BEGAN_AT, make_run
 from sqlalchemy import select, text
 
 from app.audit.log import AuditEntry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 COPIES, SCHEDULE, RETENTION = "/api/database/backups", "/api/database/backup-schedule", "/api/database/retention"
 

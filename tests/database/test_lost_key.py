@@ -11,8 +11,8 @@ from sqlalchemy import select
 from app.audit.log import AuditEntry
 from app.backups.models import Server
 from app.cli import main
-from app.core.db.extensions import db as database
-from app.core.db.transaction import writing
+from app.core.db.orm import db as database
+from app.core.db.orm import writing
 from app.database import doctor, secrets
 from app.factory import create_app
 from app.notifications import channels, delivery

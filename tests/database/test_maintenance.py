@@ -9,7 +9,7 @@ from sqlalchemy import delete, select, text
 from app.audit.log import SYSTEM, AuditEntry
 from app.backups.job_stats import recompute
 from app.backups.models import Job, Run, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import maintenance
 from app.database.maintenance import run_maintenance
 from app.scheduling.tasks import COMPACTION, TASKS, read_crontab, run_task

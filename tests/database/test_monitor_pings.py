@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.database.monitor_pings import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA, Ping, build_ping, recognise
+from app.database.external_monitor import GATUS, HEALTHCHECKS, OTHER, UPTIME_KUMA, Ping, build_ping, recognise
 
 UUID = "5bd7a35c-6f5c-4b4e-9d0e-2d0a0f6b1c11"
 

@@ -8,13 +8,13 @@ import pytest
 
 from app.audit.log import Actor
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import health, health_alarms
 from app.database.health import Health, Problem
 from app.database.stored_values import PayloadValue
 from app.insight import insight
 from app.notifications import channels, digests, summaries, summary_settings, watchdogs
-from app.notifications.alarm_words import EVENTS
+from app.notifications.default_templates import EVENTS
 from app.notifications.messages import RenderedMessage
 from app.notifications.models import Channel, DeliveryState
 from app.notifications.templates import PLACEHOLDERS

@@ -12,8 +12,8 @@ from app.audit import application_logs
 from app.audit.log import Actor, AuditEntry, record_entry
 from app.backups import job_stats, run_deletion
 from app.backups.models import JobDay, Run
-from app.core.db import transaction
-from app.core.db.transaction import writing
+from app.core.db import orm
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import retention
 from app.database.retention import Rules
@@ -83,7 +83,7 @@ def test_a_forecast_changes_nothing(db, history):
 def test_a_report_that_comes_while_old_runs_go_does_not_wait_for_all_of_them(app, db, history, monkeypatch):
     monkeypatch.setattr(run_deletion, "RUNS_AT_ONCE", 1)
     first_is_gone, report_is_in = threading.Event(), threading.Event()
-    turns = transaction.run_in_batches
+    turns = orm.run_in_batches
 
     def watched(step):
         def delete_some():

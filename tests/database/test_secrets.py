@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from app.audit.log import SYSTEM, AuditEntry
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import secrets

@@ -10,7 +10,7 @@ from app.backups import job_stats, overview
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import unpack_log
 from app.charts import series
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.demo import fill_demo

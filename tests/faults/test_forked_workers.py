@@ -26,14 +26,14 @@ from app.accounts import passwords
 from app.audit.log import Actor
 from app.backups.models import Run
 from app.config import Settings
-from app.core.db import transaction
-from app.core.db.cache import ExactCache, cache
-from app.core.db.extensions import db as database
+from app.core.db import orm
+from app.core.db.orm import ExactCache, cache
+from app.core.db.orm import db as database
 from app.core.settings import store as settings_store
 from app.factory import create_app
 from app.notifications import channels
 from app.plugin.testing.http_servers import recording_server
-from app.reports import intake, reading
+from app.reports import ingest, reader_process
 from app.runtime import runtime_of
 from app.scheduling import background, tasks
 from app.scheduling.control import Task
@@ -185,7 +185,7 @@ class TestFork:
         let_go, held = threading.Event(), threading.Event()
 
         def hold():
-            locks = (transaction._write_lock, reading._process._lock, passwords._seats, passwords._seats)
+            locks = (orm._write_lock, reader_process._process._lock, passwords._seats, passwords._seats)
             with ExitStack() as stack:
                 for lock in (*locks, found._lock, found._watcher._lock):
                     stack.enter_context(lock)
@@ -200,9 +200,9 @@ class TestFork:
             with app.app_context():
                 settings_store.put("silence_hours", 7, now=datetime.now(UTC))
                 passwords.hash_password("x")
-                filler = {"log": "x" * 2 * reading.LARGE_BYTES}
+                filler = {"log": "x" * 2 * reader_process.LARGE_BYTES}
                 body = json.dumps({**json.loads(report_of(0)), "Filler": filler}).encode()
-                intake.receive_report(body, now=datetime.now(UTC), actor=Actor())
+                ingest.receive_report(body, now=datetime.now(UTC), actor=Actor())
                 return settings_store.get("silence_hours")
 
         try:

@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from app.audit.log import Actor
 from app.cli import main
-from app.core.db.extensions import db as database
-from app.core.db.transaction import writing
+from app.core.db.orm import db as database
+from app.core.db.orm import writing
 from app.database import checks, health
 from app.factory import create_app
 from app.notifications import channels

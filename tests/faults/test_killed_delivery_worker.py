@@ -32,7 +32,7 @@ import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from sqlalchemy import func, select
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.factory import create_app
 from app.config import Settings
 from app.notifications import delivery

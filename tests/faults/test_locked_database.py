@@ -8,7 +8,7 @@ from contextlib import closing
 import pytest
 from factories import report_body
 
-from app.core.db import transaction
+from app.core.db import orm
 
 WAIT_S = 0.5
 SENDERS = 6
@@ -26,8 +26,8 @@ def locked(app, settings):
 def short_wait(app, monkeypatch):
     """Wait for as long as a test may take."""
     for name in ("LONGEST_WAIT_S", "REQUEST_WAIT_S"):
-        monkeypatch.setattr(transaction, name, WAIT_S)
-    monkeypatch.setattr(transaction, "LEAST_WAIT_S", WAIT_S / 50)
+        monkeypatch.setattr(orm, name, WAIT_S)
+    monkeypatch.setattr(orm, "LEAST_WAIT_S", WAIT_S / 50)
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
 
@@ -53,14 +53,14 @@ def test_request_that_writes_several_times_waits_once(app, locked):
 
 def test_time_in_a_queue_counts(app, locked):
     began = time.monotonic()
-    queued = {transaction.ARRIVED: began - WAIT_S}
+    queued = {orm.ARRIVED: began - WAIT_S}
     answer = app.test_client().post("/api/upload", data=report_body(), environ_overrides=queued)
     assert answer.status_code == 503
     assert time.monotonic() - began < WAIT_S
 
 
 def test_reports_wait_longer_than_people(app, locked, monkeypatch):
-    monkeypatch.setattr(transaction, "REQUEST_WAIT_S", 0.0)
+    monkeypatch.setattr(orm, "REQUEST_WAIT_S", 0.0)
     began = time.monotonic()
     assert app.test_client().sign_in().status_code == 503
     assert time.monotonic() - began < WAIT_S

@@ -16,7 +16,7 @@ from app.accounts import api_keys
 from app.audit.log import SYSTEM
 from app.backups import servers
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.notifications import channels, delivery
 from app.notifications.models import Delivery, DeliveryState
 from app.plugin.testing.http_servers import recording_server

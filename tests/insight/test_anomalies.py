@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.backups.recent_runs import MAX_RUNS, add_packed, recent_runs, unpack_runs
 from app.insight.anomalies import Anomaly, Limits, describe, find_anomalies, follow_anomalies
-from app.reports.report import NO_FIGURES, Figure
+from app.reports.outcomes import MAX_RUNS, add_packed, recent_runs, unpack_runs
+from app.reports.parser import NO_FIGURES, Figure
 
 MIB, GIB = 1024**2, 1024**3
 LIMITS = Limits()

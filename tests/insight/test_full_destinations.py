@@ -4,10 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from app.audit.log import Actor
-from app.audit.settings import save_group
+from app.audit.log import Actor, save_group
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels, mutes, watchdogs
 from app.notifications import delivery as notifications_delivery

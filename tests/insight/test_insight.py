@@ -6,9 +6,9 @@ import pytest
 from factories import BEGAN_AT, find_job, make_run
 
 from app.backups import job_stats, run_lists
-from app.backups.recent_runs import MAX_RUNS, unpack_runs
-from app.core.db.transaction import writing
-from app.reports.report import Figure
+from app.core.db.orm import writing
+from app.reports.outcomes import MAX_RUNS, unpack_runs
+from app.reports.parser import Figure
 
 DAY = timedelta(days=1)
 GIB = 1024**3

@@ -7,14 +7,14 @@ import pytest
 from app.audit.log import Actor
 from app.backups import job_stats
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.insight import insight
 from app.notifications import delivery as notifications_delivery
 from app.notifications import mutes
 from app.notifications.models import Urgency
 from app.reports import ingest as reports_ingest
-from app.reports.report import Figure
+from app.reports.parser import Figure
 
 GIB = 1024**3
 USUAL = {"examined_files": 50_000, "examined_bytes": 100 * GIB, "uploaded_bytes": GIB, "modified_files": 210}

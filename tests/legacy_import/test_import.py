@@ -18,7 +18,7 @@ from sqlalchemy import delete, func, select
 
 from app.backups.models import Job, JobDay, Run, RunLog, Server
 from app.backups.run_logs import unpack_log
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.legacy_import.importing import import_database
 from app.reports.ingest import DuplicateReport
 

@@ -12,13 +12,14 @@ from app.accounts import users
 from app.accounts.models import User
 from app.audit.log import SYSTEM, AuditEntry
 from app.backups.models import Job, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.database import secrets
 from app.legacy_import.importing import import_database
 from app.legacy_import.source import NotImportable
 from app.notifications import channels, messages
 from app.notifications import settings as notifications_settings
+from app.notifications.outbox import is_channel_on
 
 NEWEST_SAMPLE = SAMPLES / "backups_1.4.2.db"
 
@@ -132,7 +133,7 @@ def test_job_settings_of_the_newest_version_come_along(take, job, db):
     take(NEWEST_SAMPLE)
     data = job("Da:ta")
     assert (data.notification_event, data.expected_interval, data.allowed_weekdays) == ("errors", "1W", 0b101010)
-    assert (data.wants("ntfy"), data.wants("email")) == (False, True)
+    assert (is_channel_on(data, "ntfy"), is_channel_on(data, "email")) == (False, True)
     assert (data.additional_event, data.additional_emails, data.additional_ntfy_topic) == ("all", "x@y.z", "extra")
     sites = job("Sites/prod")
     assert (sites.notification_event, sites.is_overdue_check_enabled) == ("off", False)

@@ -6,7 +6,7 @@ import hashlib
 import pytest
 
 from app.core.db import engine
-from app.core.db.extensions import NAMING
+from app.core.db.orm import NAMING
 
 VERSIONS = engine.MIGRATIONS / "versions"
 ADVICE = "Landed migrations are never changed: write a new one. A new one needs a line in FROZEN: "

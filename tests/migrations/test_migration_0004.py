@@ -20,7 +20,7 @@ from app.backups import overview, repairs
 from app.backups.models import Job, JobDay, Run, Server
 from app.backups.run_logs import pack_log
 from app.core.db import engine
-from app.core.db.extensions import db as application_db
+from app.core.db.orm import db as application_db
 from app.core.instants import iso, to_milliseconds
 from app.factory import create_app
 from app.reports.ingest import ingest_report

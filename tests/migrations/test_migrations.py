@@ -187,7 +187,10 @@ class TestCopy:
 
     def test_older_versions_delete_none_of_them(self, db, settings):
         self.mark(settings, "0003")
-        made = [engine.create_safety_backup(settings, "migration"), backup.back_up_before_restore(datetime.now(UTC))]
+        made = [
+            engine.create_safety_backup(settings, "migration"),
+            backup.back_up_before_restore(datetime.now(UTC)),
+        ]
         folder = settings.data_dir / "copies"
         for number in range(7):
             for kind in ("before-migration", "safety-backup"):

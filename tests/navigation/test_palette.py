@@ -4,7 +4,7 @@ import pytest
 from factories import make_run
 
 from app.backups.models import Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.notifications import channels
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
 from app.insight.anomalies import ALL_FIGURES
-from app.notifications.alarm_words import (
+from app.notifications.default_templates import (
     EVENTS,
     HEALTH_PROBLEMS,
     alarm_template,

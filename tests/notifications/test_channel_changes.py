@@ -4,7 +4,7 @@ import pytest
 from sqlalchemy import select
 
 from app.audit.log import SYSTEM, AuditEntry
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.database import secrets
 from app.notifications import channel_settings, channels

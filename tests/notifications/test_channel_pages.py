@@ -13,10 +13,9 @@ from sqlalchemy import select
 
 from app.accounts import passwords
 from app.accounts.models import ServerAccess, User
-from app.audit.log import AuditEntry
-from app.audit.settings import read_group
+from app.audit.log import AuditEntry, read_group
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.insight import insight
 from app.notifications import channels, watchdogs
 from app.notifications.models import Channel, Delivery

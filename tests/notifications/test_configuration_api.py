@@ -12,9 +12,10 @@ from app.backups.models import Job, Server
 from app.core.instants import iso
 from app.notifications import channels
 from app.notifications.models import Channel
+from app.notifications.outbox import is_channel_on
 from app.plugin.testing.http_servers import recording_server
 from app.reports.ingest import ingest_report
-from app.reports.report import Report
+from app.reports.parser import Report
 from app.schedules.overdue import TOLERANCES
 
 ROOT = "/api/configuration"
@@ -180,7 +181,7 @@ class TestJobs:
         save(notificationEvent="all", expectedInterval=12, intervalUnit="hour", overdueBackupCheckEnabled=True)
         job = jobs()
         assert (job.notification_event, job.expected_interval, job.allowed_weekdays) == ("all", "12h", 127)
-        assert job.wants("ntfy")
+        assert is_channel_on(job, "ntfy")
 
     def test_what_the_reader_of_intervals_skips_is_not_kept(self, jobs, save):
         save(expectedInterval="1D 12h")

@@ -4,7 +4,7 @@ import pytest
 from factories import find_job, make_run
 from sqlalchemy import select
 
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.instants import iso
 from app.notifications import channels
 from app.notifications.models import Delivery, DeliveryState

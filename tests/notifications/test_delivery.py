@@ -17,12 +17,12 @@ from sqlalchemy import insert, select
 from app import plugin
 from app.audit.log import Actor, AuditEntry
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.database import secrets
-from app.notifications import channels, delivery, mutes
+from app.notifications import channels, delivery
+from app.notifications.channels import QuietHours
 from app.notifications.delivery import MOST_TRIES
 from app.notifications.models import Delivery, Urgency
-from app.notifications.mutes import QuietHours
 from app.plugin.testing.http_servers import Answer
 from app.plugin.testing.mail_servers import mail_server
 from app.runtime import runtime_of
@@ -599,7 +599,7 @@ class TestOrder:
 
         def keep_quiet(*, lets_trouble_pass: bool) -> None:
             begin, end = ((clock() + timedelta(hours=hours)).time().replace(tzinfo=None) for hours in (-1, 1))
-            mutes.set_quiet_hours(
+            channels.set_quiet_hours(
                 ntfy_channel.id,
                 QuietHours(begin, end),
                 lets_trouble_pass=lets_trouble_pass,

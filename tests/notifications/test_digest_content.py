@@ -18,7 +18,7 @@ from app.notifications.digest_content import (
     short_size,
     sparkline,
 )
-from app.schedules.grid import Schedule
+from app.schedules.intervals import Schedule
 
 DAY = timedelta(days=1)
 START = datetime(2031, 4, 28, tzinfo=UTC)

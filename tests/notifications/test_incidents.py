@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.notifications.rules import NOBODY, OVERDUE, Incident, Recipients, decide_notifications
+from app.notifications.messages import OVERDUE, Incident
+from app.notifications.outbox import NOBODY, Recipients, decide_notifications
 
 NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
 EARLIER = NOW - timedelta(days=2)

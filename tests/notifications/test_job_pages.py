@@ -7,6 +7,7 @@ from sqlalchemy import select
 from app.audit.log import AuditEntry
 from app.backups.models import Job, Server
 from app.notifications import channels
+from app.notifications.outbox import is_channel_on
 
 
 @pytest.fixture
@@ -131,7 +132,7 @@ class TestMany:
         ids = [str(job_of("Photos").id), str(job_of("Files", "attic").id)]
         send("/many", pick=ids, main_event="errors", **{"switch.ntfy": "off"})
         told = [
-            (job.notification_event, job.wants("ntfy"))
+            (job.notification_event, is_channel_on(job, "ntfy"))
             for job in (job_of("Photos"), job_of("Mail"), job_of("Files", "attic"))
         ]
         assert told == [("errors", False), ("warnings", True), ("errors", False)]

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.notifications.markdown import escape, has_formatting, table, to_html, to_markdown, to_plain
+from app.notifications.templates import escape, has_formatting, table, to_html, to_markdown, to_plain
 
 LINK = 'target="_blank" rel="noopener noreferrer"'
 

@@ -10,10 +10,11 @@ import pytest
 
 from app.core.languages import LANGUAGES
 from app.insight.anomalies import ALL_FIGURES
-from app.notifications.alarm_words import (
+from app.notifications.default_templates import (
     EVENTS,
     HEALTH_PROBLEMS,
     alarm_template,
+    default_templates,
     figure_line,
     full_line,
     full_now,
@@ -21,8 +22,7 @@ from app.notifications.alarm_words import (
     more_line,
     overdue_line,
 )
-from app.notifications.default_templates import default_templates
-from app.notifications.wording import OUTCOMES, STATUSES, missed_text, outcome_word, status_word, tolerance_text
+from app.notifications.messages import OUTCOMES, STATUSES, missed_text, outcome_word, status_word, tolerance_text
 from app.schedules.overdue import TOLERANCES
 
 TEXTS = Path(__file__).resolve().parents[1] / "data" / "message_texts.json"

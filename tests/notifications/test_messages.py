@@ -13,12 +13,11 @@ from app.backups.models import Job, Server
 from app.core.languages import LANGUAGES
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery, messages
-from app.notifications.default_templates import default_templates
+from app.notifications.default_templates import default_templates, former_language
 from app.notifications.delivery import shape_message
-from app.notifications.former_templates import former_language
 from app.plugin.testing.http_servers import recording_server
 from app.plugin.testing.mail_servers import mail_server
-from app.reports.report import Report, parse_report
+from app.reports.parser import Report, parse_report
 from app.schedules import overdue_check
 
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"

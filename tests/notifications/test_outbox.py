@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from statements import sent_statements
 
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery, outbox
 from app.notifications.models import Channel, Delivery

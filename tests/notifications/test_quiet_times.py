@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from app.audit.log import Actor, AuditEntry
-from app.notifications import channels, delivery, delivery_history, mutes
+from app.notifications import channels, delivery, delivery_history
+from app.notifications.channels import QuietHours
 from app.notifications.models import Delivery
-from app.notifications.mutes import QuietHours
 from app.schedules import overdue_check
 
 NIGHT = QuietHours(time(22), time(7))
@@ -20,7 +20,9 @@ def quiet(ntfy_channel, clock):
     """Makes the standard channel quiet from 22 until 7 o'clock, and has it be midnight."""
 
     def set_hours(hours: QuietHours | None = NIGHT, *, lets_trouble_pass: bool = False) -> None:
-        mutes.set_quiet_hours(ntfy_channel.id, hours, lets_trouble_pass=lets_trouble_pass, actor=Actor(), now=clock())
+        channels.set_quiet_hours(
+            ntfy_channel.id, hours, lets_trouble_pass=lets_trouble_pass, actor=Actor(), now=clock()
+        )
 
     clock.now = datetime(2031, 5, 5, 0, tzinfo=UTC)
     set_hours()

@@ -7,7 +7,7 @@ import pytest
 from app.audit.log import Actor
 from app.backups import run_deletion
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery
 from app.notifications.models import Delivery

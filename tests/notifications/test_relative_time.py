@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.notifications.wording import elapsed_text, relative_text
+from app.notifications.messages import elapsed_text, relative_text
 
 NOW = datetime(2026, 1, 6, 12, tzinfo=UTC)
 DAY_S = 86_400

@@ -4,7 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.notifications.rules import email_addresses, inherited, is_muted, shorten, should_notify
+from app.notifications.channels import email_addresses
+from app.notifications.outbox import inherited, is_muted, should_notify
+from app.reports.decoding import shorten
 
 NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.audit.log import Actor
-from app.core.db import extensions
+from app.core.db import orm
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications import channels, digests, summaries, summary_settings, template_examples
@@ -170,7 +170,7 @@ class TestSummary:
         switch_on()
         job = ingest()
         job.additional_emails = "ops@example.org"
-        extensions.db.session.commit()
+        orm.db.session.commit()
         ingest(status="Error", began_at=job.last_began_at + HOUR)
         assert [(d.channel_id, d.target) for d in deliveries()] == [
             (ntfy_channel.id, ""),

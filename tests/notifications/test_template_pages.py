@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.core.db import transaction
+from app.core.db import orm
 from app.core.settings import store as settings_store
 from app.notifications import channels
 from app.notifications.settings import read_templates
@@ -120,7 +120,7 @@ def test_a_test_goes_through_every_channel_with_what_was_entered(send, post, db,
 
 
 def test_without_a_channel_that_is_said(send, db, clock):
-    with transaction.writing() as session:
+    with orm.writing() as session:
         session.delete(channels.standard("ntfy"))
     assert "No channel is enabled and configured." in send("success/test", **MINE).text
 

@@ -14,7 +14,7 @@ from app.notifications.models import Delivery
 from app.plugin.testing.http_servers import Answer, RecordingServer, recording_server
 from app.plugin.testing.mail_servers import MailServer, mail_server
 from app.reports.ingest import ingest_report
-from app.reports.report import Report
+from app.reports.parser import Report
 
 TEST, CHECK, CLEAR = (f"/api/notifications/{path}" for path in ("test", "check-overdue", "clear-overdue-timestamps"))
 BEGAN_AT = datetime(2031, 5, 1, 11, 0, tzinfo=UTC)

@@ -4,9 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.audit.log import Actor
-from app.audit.settings import save_group
-from app.core.db.transaction import writing
+from app.audit.log import Actor, save_group
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery, mutes, watchdogs

@@ -4,8 +4,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.core.languages import language_or_default
-from app.notifications.wording import count_text, date_text, percent_text, size_text, status_word, tolerance_text
+from app.notifications.messages import (
+    count_text,
+    date_text,
+    language_or_default,
+    percent_text,
+    size_text,
+    status_word,
+    tolerance_text,
+)
 
 AT = datetime(2031, 5, 4, 15, 2, 1, tzinfo=UTC)
 BYTES = 1_073_175_593  # 1023.46 MB

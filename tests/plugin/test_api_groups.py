@@ -55,15 +55,12 @@ OPEN_ROUTES: dict[str, set[str]] = {
     "upload": {"POST /api/upload"},
     "users": set(),
 }
-# It measures every request.
-ACT_ON_OTHERS = {"metrics"}
 INSTALLED = discover()
 for group_name, open_routes in OPEN_ROUTES.items():
     class_name = f"Test{group_name.capitalize()}"
     held_to = {
         "group": INSTALLED.api_groups[group_name],
         "open_routes": frozenset(open_routes),
-        "acts_on_other_routes": group_name in ACT_ON_OTHERS,
     }
     globals()[class_name] = type(class_name, (ApiGroupContract,), held_to)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.reports.fields import format_duration, human_duration, parse_duration
+from app.reports.decoding import format_duration, human_duration, parse_duration
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.reports.failure_reasons import find_reason, list_lines, plain_line
-from app.reports.report import Report, parse_report
+from app.reports.outcomes import find_reason, list_lines, plain_line
+from app.reports.parser import Report, parse_report
 
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"
 EXPECTED = json.loads((REPORTS / "expected.json").read_text())

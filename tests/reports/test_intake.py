@@ -13,10 +13,10 @@ from sqlalchemy import select
 from app.backups.models import Job, Run, Server
 from app.core.errors import InputTooLarge, Refused
 from app.core.settings import store as settings_store
-from app.reports import intake
-from app.reports.ingest import DuplicateReport
-from app.reports.intake import Received, RejectedReport, receive_report, replay_rejected
-from app.reports.reading import compress_body
+from app.reports import rejected
+from app.reports.ingest import DuplicateReport, Received, receive_report, replay_rejected
+from app.reports.parser import compress_body
+from app.reports.rejected import RejectedReport
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 # What each sample becomes: its status, or None for one that is not stored.
@@ -130,7 +130,7 @@ def test_what_cannot_be_used_is_refused_and_kept_with_its_reason(receive, db, cl
     [row] = refused(db)
     assert reason in row.reason
     assert row.reason == error.value.message
-    assert (intake.body_of(row), row.ip_address, row.received_at) == (body, SENDER.ip_address, clock())
+    assert (rejected.body_of(row), row.ip_address, row.received_at) == (body, SENDER.ip_address, clock())
 
 
 def test_refused_report_makes_no_server(receive, db):
@@ -154,7 +154,7 @@ def test_address_of_the_destination_is_not_kept_in_what_is_refused(receive, db, 
     with pytest.raises(Refused):
         receive(*FORMS[form](body))
     [row] = refused(db)
-    assert json.loads(intake.body_of(row))["Extra"]["RemoteUrl"] == "(removed)"
+    assert json.loads(rejected.body_of(row))["Extra"]["RemoteUrl"] == "(removed)"
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -162,7 +162,7 @@ def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, 
     with pytest.raises(Refused):
         receive(*FORMS[form](report_body(data={"ExaminedFiles": "many", "Duration": "soon"})))
     [row] = refused(db)
-    mended = intake.body_of(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
+    mended = rejected.body_of(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
     receive(mended, row.content_type)
     assert db.session.scalars(select(Run)).one().examined_files == 7
 
@@ -171,7 +171,7 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
     receive(report_body(extra={"machine-id": ""}))  # its server is known by its name alone so far
     body = report_body(began_at=BEGAN_AT + timedelta(hours=1))
     kept = compress_body(body, "application/json")
-    intake.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
+    rejected.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
     [row] = refused(db)
     received = replay_rejected(row.id, actor=SENDER, now=clock())
     run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
@@ -183,7 +183,7 @@ def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
 def test_what_is_replayed_counts_as_of_its_reception(db, clock, receive):
     body = report_body(began_at=clock() + timedelta(days=30))
     kept = compress_body(body, "application/json")
-    intake.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
+    rejected.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
     received_at = clock()
     clock.advance(hours=72)
     [row] = refused(db)
@@ -208,7 +208,7 @@ def test_of_what_cannot_be_unpacked_only_the_reason_is_kept(receive, db, body, e
     with pytest.raises(Refused):
         receive(body, encoding=encoding)
     [row] = refused(db)
-    assert (intake.body_of(row), bool(row.reason)) == (b"", True)
+    assert (rejected.body_of(row), bool(row.reason)) == (b"", True)
 
 
 @pytest.mark.parametrize(
@@ -218,4 +218,4 @@ def test_what_holds_too_much_is_too_large_and_kept_with_its_reason(receive, db, 
     with pytest.raises(InputTooLarge, match=reason):
         receive(body)
     [row] = refused(db)
-    assert (row.status_code, intake.body_of(row)) == (413, body)
+    assert (row.status_code, rejected.body_of(row)) == (413, body)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.reports.fields import InvalidReport
-from app.reports.report import Figure, Format, NotStored, Report, parse_report
+from app.reports.decoding import InvalidReport
+from app.reports.parser import Figure, Format, NotStored, Report, parse_report
 
 SAMPLE = (Path(__file__).resolve().parents[1] / "data" / "samples" / "plain-text.txt").read_text(encoding="utf-8")
 NOW = datetime(2026, 11, 20, 3, 8, 9, tzinfo=UTC)

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote
 import pytest
 from factories import BEGAN_AT
 
-from app.reports.fields import FieldReader
+from app.reports.decoding import FieldReader
 from app.reports.plain_text import read_plain_text
 
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"

@@ -9,9 +9,9 @@ from sqlalchemy import select
 from app.audit.log import AuditEntry
 from app.backups.models import Job
 from app.core.errors import Refused
-from app.reports import intake
-from app.reports.intake import RejectedReport
-from app.reports.reading import compress_body
+from app.reports import rejected
+from app.reports.parser import compress_body
+from app.reports.rejected import RejectedReport
 
 UPLOAD, REJECTED = "/api/upload", "/api/rejected-reports"
 
@@ -32,7 +32,7 @@ def refused_before(db, clock):
     """Keeps the report of a restore as an earlier version refused it; gives its address."""
     body = report_body(data={"MainOperation": "Restore"})
     kept, error = compress_body(body, "application/json"), Refused("Data.MainOperation is not Backup")
-    intake.keep_rejected(kept, error, sent=body, ip_address=None, now=clock())
+    rejected.keep_rejected(kept, error, sent=body, ip_address=None, now=clock())
     return f"{REJECTED}/{db.session.scalar(select(RejectedReport.id))}"
 
 

@@ -6,9 +6,9 @@ import pytest
 from sqlalchemy import select
 
 from app.core.errors import Refused
-from app.reports import intake
-from app.reports.intake import RejectedReport
-from app.reports.reading import compress_body
+from app.reports import rejected
+from app.reports.parser import compress_body
+from app.reports.rejected import RejectedReport
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def keep(db, clock):
         usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
         given = {"sent": body} | usual | changes
         kept, error = compress_body(body, given["content_type"]), Refused(given["reason"], status=given["status_code"])
-        intake.keep_rejected(kept, error, sent=given["sent"], ip_address=given["ip_address"], now=clock())
+        rejected.keep_rejected(kept, error, sent=given["sent"], ip_address=given["ip_address"], now=clock())
 
     return keep
 
@@ -31,14 +31,14 @@ def kept(db) -> list[RejectedReport]:
 def test_body_reason_and_sender_are_kept(keep, db, clock):
     keep(b"what was sent", reason="Extra is missing", status_code=413, content_type="text/plain")
     [row] = kept(db)
-    assert intake.body_of(row) == b"what was sent"
+    assert rejected.body_of(row) == b"what was sent"
     assert (row.reason, row.status_code, row.content_type) == ("Extra is missing", 413, "text/plain")
     assert (row.ip_address, row.received_at, row.size_bytes, row.replayed_at) == ("192.0.2.1", clock(), 13, None)
 
 
 def test_body_of_any_bytes_is_kept(keep, db):
     keep(b"\x00\xff\xfe{")
-    assert intake.body_of(kept(db)[0]) == b"\x00\xff\xfe{"
+    assert rejected.body_of(kept(db)[0]) == b"\x00\xff\xfe{"
 
 
 def test_sender_may_be_unknown(keep, db):
@@ -69,26 +69,26 @@ def test_sender_may_be_unknown(keep, db):
 )
 def test_address_of_the_destination_is_not_kept(keep, db, body):
     keep(body)
-    assert b"secret" not in intake.body_of(kept(db)[0])
+    assert b"secret" not in rejected.body_of(kept(db)[0])
 
 
 def test_report_whose_address_was_removed_can_still_be_read(keep, db):
     keep(b'{"Extra": {"RemoteUrl": "a\\"b:secret", "a": 1}}')
-    assert json.loads(intake.body_of(kept(db)[0])) == {"Extra": {"RemoteUrl": "(removed)", "a": 1}}
+    assert json.loads(rejected.body_of(kept(db)[0])) == {"Extra": {"RemoteUrl": "(removed)", "a": 1}}
 
 
 def test_the_newest_are_kept(keep, db, monkeypatch):
-    monkeypatch.setattr(intake, "REPORTS_KEPT", 3)
+    monkeypatch.setattr(rejected, "REPORTS_KEPT", 3)
     for number in range(5):
         keep(str(number).encode())
-    assert [intake.body_of(row) for row in kept(db)] == [b"2", b"3", b"4"]
+    assert [rejected.body_of(row) for row in kept(db)] == [b"2", b"3", b"4"]
 
 
 def test_all_together_stay_below_a_size(keep, db, monkeypatch):
-    monkeypatch.setattr(intake, "BYTES_KEPT", 25)
+    monkeypatch.setattr(rejected, "BYTES_KEPT", 25)
     for number in range(5):
         keep(str(number).encode())  # 9 bytes each once packed
-    assert [intake.body_of(row) for row in kept(db)] == [b"3", b"4"]
+    assert [rejected.body_of(row) for row in kept(db)] == [b"3", b"4"]
 
 
 def test_long_reasons_are_shortened(keep, db):
@@ -101,7 +101,7 @@ def test_retries_of_one_report_are_kept_once(keep, db, clock):
         keep(b"unchanged")
         clock.advance(seconds=1)
     keep(b"another")
-    assert [(intake.body_of(row), row.attempts) for row in kept(db)] == [(b"unchanged", 4), (b"another", 1)]
+    assert [(rejected.body_of(row), row.attempts) for row in kept(db)] == [(b"unchanged", 4), (b"another", 1)]
 
 
 def test_what_was_sent_tells_retries_apart_even_where_nothing_of_it_can_be_kept(keep, db):

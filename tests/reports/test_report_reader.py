@@ -11,9 +11,9 @@ import pytest
 from factories import report_body
 
 from app.core.errors import InputTooLarge
-from app.reports import reading
-from app.reports.reading import LARGE_BYTES, Posted, ReaderProcess, Unusable, read_posted
-from app.reports.report import NotStored
+from app.reports import reader_process
+from app.reports.parser import NotStored, Posted, Unusable, read_posted
+from app.reports.reader_process import LARGE_BYTES, ReaderProcess
 
 LINE = "2026-11-30 02:00:01 +01 - [Information-Duplicati]: nothing special"
 NOW = datetime(2026, 12, 1, tzinfo=UTC)
@@ -95,9 +95,9 @@ def test_process_that_was_killed_is_replaced_for_the_next_body(reader):
 
 def test_body_that_takes_too_long_is_too_large(monkeypatch):
     reader = ReaderProcess()
-    monkeypatch.setattr(reading, "_process", reader)
-    monkeypatch.setattr(reading, "LONGEST_S", 0.001)
-    found = reading.read_body(posted(LARGE))
+    monkeypatch.setattr(reader_process, "_process", reader)
+    monkeypatch.setattr(reader_process, "LONGEST_S", 0.001)
+    found = reader_process.read_in_process(posted(LARGE))
     assert isinstance(found, Unusable)
     assert (found.error.status, found.kept.size_bytes) == (413, 0)
     monkeypatch.undo()
@@ -106,9 +106,9 @@ def test_body_that_takes_too_long_is_too_large(monkeypatch):
 
 
 def test_where_no_process_can_be_started_it_is_read_here(monkeypatch):
-    monkeypatch.setattr(reading, "_start", lambda: (_ for _ in ()).throw(OSError("no more processes")))
-    monkeypatch.setattr(reading, "_process", ReaderProcess())
-    assert not isinstance(reading.read_body(posted(LARGE)), NotStored | Unusable)
+    monkeypatch.setattr(reader_process, "_start", lambda: (_ for _ in ()).throw(OSError("no more processes")))
+    monkeypatch.setattr(reader_process, "_process", ReaderProcess())
+    assert not isinstance(reader_process.read_in_process(posted(LARGE)), NotStored | Unusable)
 
 
 def test_log_beyond_what_is_kept_is_cut_there():

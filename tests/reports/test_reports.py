@@ -13,9 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.core.errors import InputTooLarge
-from app.reports.decoding import MOST_LEVELS, MOST_VALUES
-from app.reports.fields import InvalidReport
-from app.reports.report import Figure, NotStored, Report, parse_report
+from app.reports.decoding import MOST_LEVELS, MOST_VALUES, InvalidReport
+from app.reports.parser import Figure, NotStored, Report, parse_report
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
 NOW = datetime(2026, 11, 20, 3, 8, 9, 555_555, tzinfo=UTC)

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from app.reports.outcomes import Outcome, find_broken_off, find_outcome, find_version_time
-from app.reports.report import Report, parse_report
+from app.reports.parser import Report, parse_report
 
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"
 EXPECTED = json.loads((REPORTS / "expected.json").read_text())

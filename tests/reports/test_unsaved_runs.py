@@ -12,12 +12,12 @@ from sqlalchemy import select
 from app.audit.log import Actor
 from app.backups import job_stats, overview, run_deletion
 from app.backups.models import Job, JobDay
-from app.backups.recent_runs import BROKEN_OFF
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.instants import iso
 from app.notifications import digests
-from app.reports.report import NO_FIGURES, Figure
-from app.schedules import overdue_check, planning
+from app.reports.outcomes import BROKEN_OFF
+from app.reports.parser import NO_FIGURES, Figure
+from app.schedules import next_run, overdue_check
 
 DAY, HOUR, MINUTE = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1)
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"
@@ -95,7 +95,7 @@ class TestSchedule:
         make_run(next_scheduled_at=BEGAN_AT + DAY)
         make_unsaved(began_at=BEGAN_AT + DAY, next_scheduled_at=BEGAN_AT + 2 * DAY)
         with writing() as session:
-            planning.recalculate_next_run(session.merge(find_job()))
+            next_run.recalculate_next_run(session.merge(find_job()))
         assert find_job().next_expected_at == BEGAN_AT + DAY
 
     def test_it_is_not_told_again_after_such_a_run_that_a_job_is_overdue(self, ingest, clock, ntfy_channel):

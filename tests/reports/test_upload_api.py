@@ -15,8 +15,8 @@ from sqlalchemy import func, select
 from app.accounts import api_keys
 from app.backups.models import Run
 from app.core.settings import store as settings_store
-from app.reports import intake
-from app.reports.intake import RejectedReport
+from app.reports import rejected
+from app.reports.rejected import RejectedReport
 
 ELSEWHERE = "192.0.2.44"
 LIMIT = 1024 * 1024
@@ -281,7 +281,7 @@ def test_refused_upload_is_kept_with_its_sender(upload, db):
     upload(report_body(data={"BeginTime": "never"}))
     row = db.session.scalars(select(RejectedReport)).one()
     assert (row.ip_address, row.status_code) == (ELSEWHERE, 400)
-    assert b"never" in intake.body_of(row)
+    assert b"never" in rejected.body_of(row)
 
 
 def test_answer_right_after_an_upload_shows_it(upload, client):

@@ -14,7 +14,7 @@ from app.backups.models import Run, Server
 from app.collector import store as collector_store
 from app.core.instants import iso
 from app.reports.ingest import DuplicateReport, ingest_report
-from app.reports.report import Figure, correct_clock
+from app.reports.parser import Figure, correct_clock
 from app.reports.versions import CONSIDERED, VersionLog
 from app.schedules import overdue_check
 

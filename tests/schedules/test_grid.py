@@ -7,17 +7,17 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from app.schedules.grid import (
+from app.schedules.intervals import (
     NoSlot,
     Schedule,
     expected_time,
     next_expected,
+    parse_interval,
     previous_slots,
     slots_between,
     weekday_mask,
     weekdays_from_mask,
 )
-from app.schedules.intervals import parse_interval
 
 TWO_HOURS = timedelta(hours=2)
 # A busy machine is no fault of a rule.

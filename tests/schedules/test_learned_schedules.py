@@ -11,8 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.schedules.grid import weekday_mask, weekdays_from_mask
-from app.schedules.intervals import parse_interval
+from app.schedules.intervals import parse_interval, weekday_mask, weekdays_from_mask
 from app.schedules.learned import LearnedSchedule, learn, steady_time, usual_distance
 
 BERLIN = ZoneInfo("Europe/Berlin")

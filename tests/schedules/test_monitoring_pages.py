@@ -7,7 +7,7 @@ import pytest
 from factories import find_job
 
 from app.backups.models import Job, Server
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.database import external_monitor, health_alarms
 from app.plugin.testing.http_servers import recording_server

@@ -5,12 +5,12 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from app.schedules.next_run import deadline
 from app.schedules.overdue import (
     DEFAULT_FREQUENCY,
     DEFAULT_TOLERANCE,
     FREQUENCIES,
     TOLERANCES,
-    deadline,
     is_overdue,
     should_alert_again,
 )

@@ -9,9 +9,18 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.schedules.grid import NoSlot, Schedule, expected_time, next_expected, weekday_mask
-from app.schedules.intervals import BadInterval, is_strict, parse_interval
-from app.schedules.overdue import DEFAULT_TOLERANCE, TOLERANCES, deadline, is_overdue
+from app.schedules.intervals import (
+    BadInterval,
+    NoSlot,
+    Schedule,
+    expected_time,
+    is_strict,
+    next_expected,
+    parse_interval,
+    weekday_mask,
+)
+from app.schedules.next_run import deadline
+from app.schedules.overdue import DEFAULT_TOLERANCE, TOLERANCES, is_overdue
 
 ROOT = Path(__file__).parents[2]
 CASE_FILE = ROOT / "tests" / "data" / "overdue-cases.json"

@@ -9,8 +9,8 @@ from statements import sent_statements
 
 from app.audit.log import SYSTEM, AuditEntry
 from app.backups.models import Job, Server
-from app.core.db.extensions import db as database
-from app.core.db.transaction import writing
+from app.core.db.orm import db as database
+from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery, outbox
 from app.notifications import settings as notifications_settings

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.schedules.grid import Schedule, expected_time, next_expected, weekday_mask
-from app.schedules.intervals import parse_interval
-from app.schedules.overdue import TOLERANCES, deadline, is_overdue
+from app.schedules.intervals import Schedule, expected_time, next_expected, parse_interval, weekday_mask
+from app.schedules.next_run import deadline
+from app.schedules.overdue import TOLERANCES, is_overdue
 
 ALL: tuple[int, ...] = ()
 WORKDAYS = (1, 2, 3, 4, 5)

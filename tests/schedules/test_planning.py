@@ -7,12 +7,12 @@ from factories import BEGAN_AT, find_job, make_run
 
 from app.audit.log import SYSTEM
 from app.backups.models import Job
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.instants import MILLISECOND
 from app.notifications import settings as notifications_settings
-from app.reports.report import NO_FIGURES
-from app.schedules import job_settings, overdue_check, planning
+from app.reports.parser import NO_FIGURES
+from app.schedules import job_settings, next_run, overdue_check
 from app.schedules.job_settings import JobChange
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -28,7 +28,7 @@ def change(job: Job, **values) -> Job:
         job = session.merge(job)
         for name, value in values.items():
             setattr(job, name, value)
-        planning.recalculate_next_run(job)
+        next_run.recalculate_next_run(job)
     return find_job()
 
 
@@ -117,8 +117,8 @@ def test_a_grid_that_a_wrong_clock_has_laid_far_away_is_forgotten(away_days, sou
     job = change(find_job(), announced_next_at=far, schedule_anchor_at=far, schedule_source="duplicati")
     with writing() as session:
         job = session.merge(job)
-        planning.forget_wrong_clock(job, None)
-        planning.recalculate_next_run(job)
+        next_run.forget_wrong_clock(job, None)
+        next_run.recalculate_next_run(job)
     job = find_job()
     assert job.schedule_source == source
     assert job.next_expected_at == (far if source == "duplicati" else BEGAN_AT + DAY)
@@ -130,8 +130,8 @@ def test_a_schedule_of_a_wrong_clock_is_set_back_by_its_error():
     job = change(find_job(), announced_next_at=announced, schedule_anchor_at=announced, schedule_source="duplicati")
     with writing() as session:
         job = session.merge(job)
-        planning.forget_wrong_clock(job, 30 * DAY)
-        planning.recalculate_next_run(job)
+        next_run.forget_wrong_clock(job, 30 * DAY)
+        next_run.recalculate_next_run(job)
     job = find_job()
     assert (job.announced_next_at, job.schedule_anchor_at) == (None, BEGAN_AT + DAY + HOUR)
     assert job.next_expected_at == BEGAN_AT + DAY + HOUR
@@ -159,20 +159,20 @@ class TestMissedRuns:
     )
     def test_every_expected_run_before_that_of_the_run_counts(self, until, count):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1D", allowed_weekdays=127)
-        assert planning.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + until) == count
+        assert next_run.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + until) == count
 
     def test_days_on_which_it_must_not_run_do_not_count(self):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1D", allowed_weekdays=WORKDAYS)
-        assert planning.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + 8 * DAY) == 5
+        assert next_run.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + 8 * DAY) == 5
 
     def test_each_hour_of_a_long_absence_counts(self):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1h", allowed_weekdays=127)
-        assert planning.count_missed_runs(job, BEGAN_AT + HOUR, BEGAN_AT + 100 * DAY) == 2399
+        assert next_run.count_missed_runs(job, BEGAN_AT + HOUR, BEGAN_AT + 100 * DAY) == 2399
 
     @pytest.mark.parametrize("interval", ["", "never"])
     def test_a_schedule_that_cannot_be_read_misses_nothing(self, interval):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval=interval, allowed_weekdays=127)
-        assert planning.count_missed_runs(job, BEGAN_AT, BEGAN_AT + 9 * DAY) == 0
+        assert next_run.count_missed_runs(job, BEGAN_AT, BEGAN_AT + 9 * DAY) == 0
 
 
 class TestLearning:
@@ -183,14 +183,14 @@ class TestLearning:
 
     def test_a_job_that_was_first_started_by_hand_is_expected_when_it_runs(self):
         job = self.runs(0, 0.6, 1.6, 2.6, 3.6)
-        assert planning.source_of(job) == "learned"
+        assert next_run.source_of(job) == "learned"
         assert job.next_expected_at == BEGAN_AT + timedelta(days=4.6)
         assert job.overdue_at == job.next_expected_at + 3 * HOUR  # an hour, as the zone is only assumed, and the grace
         assert job.expected_interval == "1D"
 
     def test_three_runs_in_a_row_move_the_guess(self):
         job = self.runs(0, 0.6, 1.6, 2.6)
-        assert planning.source_of(job) == "default"
+        assert next_run.source_of(job) == "default"
         assert job.next_expected_at == BEGAN_AT + timedelta(days=3.6)
 
     def test_a_weekly_job_is_learned_with_its_fourth_run(self):
@@ -209,7 +209,7 @@ class TestLearning:
     def test_what_duplicati_announces_wins(self):
         self.runs(0, 1, 2, 3)
         job = self.runs(4, next_scheduled_at=BEGAN_AT + 9 * DAY)
-        assert (planning.source_of(job), job.next_expected_at) == ("duplicati", BEGAN_AT + 9 * DAY)
+        assert (next_run.source_of(job), job.next_expected_at) == ("duplicati", BEGAN_AT + 9 * DAY)
 
     def test_a_run_by_hand_leaves_what_was_announced(self):
         self.runs(0, next_scheduled_at=BEGAN_AT + 7 * DAY)
@@ -221,9 +221,9 @@ class TestLearning:
     def test_what_a_person_chose_wins_and_the_default_is_no_choice(self):
         self.runs(0, 7, 14, 21)
         save("machine-1:photos", expected_interval="3D")
-        assert (planning.source_of(find_job()), find_job().learned_schedule) == ("person", None)
+        assert (next_run.source_of(find_job()), find_job().learned_schedule) == ("person", None)
         save("machine-1:photos", expected_interval="1D")
-        assert (planning.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 28 * DAY)
+        assert (next_run.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 28 * DAY)
 
     def test_an_imported_interval_is_no_choice(self):
         self.runs(0, 7, 14)
@@ -238,29 +238,29 @@ class TestLearning:
         unchanged = {"expected_interval": job.expected_interval, "allowed_weekdays": job.allowed_weekdays}
         for time in (old_time, job.next_expected_at):
             save("machine-1:photos", expected_at=time, **unchanged)
-            assert (planning.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 5 * DAY)
+            assert (next_run.source_of(find_job()), find_job().next_expected_at) == ("learned", BEGAN_AT + 5 * DAY)
 
     def test_another_time_is_a_choice(self):
         self.runs(0, 1, 2, 3)
         save("machine-1:photos", expected_at=BEGAN_AT + 4 * DAY + 5 * HOUR)
-        assert planning.source_of(find_job()) == "person"
+        assert next_run.source_of(find_job()) == "person"
         assert self.runs(4).next_expected_at == BEGAN_AT + 4 * DAY + 5 * HOUR
 
     def test_a_kept_schedule_stays_when_the_runs_move(self):
         self.runs(0, 7, 14, 21)
         job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
         job = self.runs(22, 23, 24, 25)
-        assert (planning.source_of(job), job.expected_interval) == ("kept", "1W")
+        assert (next_run.source_of(job), job.expected_interval) == ("kept", "1W")
         assert job.next_expected_at == BEGAN_AT + 28 * DAY
         job_settings.learn_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
         job = find_job()
-        assert (planning.source_of(job), job.expected_interval) == ("learned", "1D")
+        assert (next_run.source_of(job), job.expected_interval) == ("learned", "1D")
         assert job.next_expected_at == BEGAN_AT + 26 * DAY
 
     def test_an_irregular_job_keeps_the_default_until_the_offer_is_accepted(self):
         days = (0, 2.3, 2.9, 5.1, 5.6, 8.2, 10.4, 10.9, 13.5)
         job = self.runs(*days)
-        assert (planning.source_of(job), planning.offered_interval(job)) == ("default", "3D")
+        assert (next_run.source_of(job), next_run.offered_interval(job)) == ("default", "3D")
         assert job.next_expected_at < BEGAN_AT + 15 * DAY
         job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
         assert find_job().next_expected_at == BEGAN_AT + timedelta(days=16.5)

@@ -4,8 +4,8 @@ import pytest
 from factories import find_job
 
 from app.runtime import runtime_of
-from app.schedules import planning
-from app.schedules.grid import weekday_mask
+from app.schedules import next_run
+from app.schedules.intervals import weekday_mask
 from app.schedules.learned import LearnedSchedule
 from app.schedules.monitoring_pages import when_text
 
@@ -53,11 +53,11 @@ def test_the_page_of_a_job_says_what_is_learned_and_offers_to_keep_it(admin, wee
 
 def test_what_was_chosen_can_be_learned_again(admin, weekly, send):
     send(do="save", **DAILY | {"count.job": "3"})
-    assert (job().expected_interval, planning.source_of(job())) == ("3D", "person")
+    assert (job().expected_interval, next_run.source_of(job())) == ("3D", "person")
     assert "every 3 days (set manually)" in admin.get(JOB_PAGE).text
     assert "Learn from runs" in admin.get(DIALOG).text
     send(do="learn")
-    assert planning.source_of(job()) == "learned"
+    assert next_run.source_of(job()) == "learned"
 
 
 def test_the_dialog_shows_what_holds_and_takes_the_default_as_a_choice(admin, weekly, send):
@@ -65,14 +65,14 @@ def test_the_dialog_shows_what_holds_and_takes_the_default_as_a_choice(admin, we
     assert f'value="{WEEKLY}"' in page
     time = job().next_expected_at.time()
     send(do="save", **DAILY)
-    assert (job().expected_interval, planning.source_of(job())) == ("1D", "person")
+    assert (job().expected_interval, next_run.source_of(job())) == ("1D", "person")
     assert job().next_expected_at.time() == time
     assert "every day (set manually)" in admin.get(JOB_PAGE).text
 
 
 def test_saving_the_grace_period_alone_chooses_no_schedule(weekly, send):
     send(do="save", **DAILY | {"unit.job": "W", "tolerance.job": "1h"})
-    assert (job().overdue_tolerance, planning.source_of(job())) == ("1h", "learned")
+    assert (job().overdue_tolerance, next_run.source_of(job())) == ("1h", "learned")
 
 
 def test_the_dialog_gives_days_grace_period_and_the_check(admin, weekly, send):

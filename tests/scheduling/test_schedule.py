@@ -7,13 +7,13 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from app.audit.log import Actor
-from app.core.db.extensions import db
+from app.core.db.orm import db
 from app.core.settings import store as settings_store
 from app.factory import create_app
 from app.notifications import channels, summary_settings
 from app.plugin.testing.http_servers import Answer, recording_server
 from app.reports.ingest import ingest_report
-from app.reports.report import Report
+from app.reports.parser import Report
 from app.scheduling import background, tasks
 from app.scheduling.control import OVERDUE_CHECK
 from app.scheduling.tasks import DAILY_SUMMARY, TASKS

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.sharing.badge import COLOURS, badge_status, draw
+from app.sharing.badges import COLOURS, badge_status, draw
 
 
 @pytest.mark.parametrize(

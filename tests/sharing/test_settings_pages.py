@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from app.backups.models import Run
 from app.core.errors import Refused
-from app.reports import intake
-from app.reports.reading import compress_body
+from app.reports import ingest, rejected
+from app.reports import settings as upload_settings
+from app.reports.parser import compress_body
 from app.sharing import badges, metrics
 
 PUBLISHING, UPLOADS = "/settings/?tab=publishing", "/settings/?tab=uploads"
@@ -94,19 +95,21 @@ class TestUploads:
                 compress_body(report_body(), "application/json"),
                 Refused("Only reports of backups are taken"),
             )
-            intake.keep_rejected(kept, error, sent=report_body(), ip_address="192.0.2.7", now=clock())
+            rejected.keep_rejected(kept, error, sent=report_body(), ip_address="192.0.2.7", now=clock())
         return 1
 
     def test_settings_are_stored(self, admin, db):
         values = {"public_url": "https://b.example.org/", "max_upload_mib": "3", "keeps_other_operations": "y"}
         assert admin.send("POST", "/settings/uploads", data=values).status_code == 303
-        assert intake.describe_settings() == intake.ReceptionSettings(True, 3 * 1024**2, 3, "https://b.example.org")
+        assert upload_settings.describe_settings() == upload_settings.UploadSettings(
+            True, 3 * 1024**2, 3, "https://b.example.org"
+        )
         page = admin.get(UPLOADS).text
         assert 'value="https://b.example.org"' in page
         assert "https://b.example.org/api/upload" in page
         admin.send("POST", "/settings/uploads", data={"public_url": "", "max_upload_mib": ""})
         db.session.rollback()
-        assert intake.describe_settings() == intake.ReceptionSettings(False, 16 * 1024**2, None, "")
+        assert upload_settings.describe_settings() == upload_settings.UploadSettings(False, 16 * 1024**2, None, "")
 
     @pytest.mark.parametrize(
         ("field", "value"), [("public_url", "backups"), ("max_upload_mib", "0"), ("max_upload_mib", "many")]
@@ -116,7 +119,7 @@ class TestUploads:
         assert answer.status_code == 400
         assert error_at(answer.text, field)
         assert f'value="{value}"' in answer.text
-        assert not intake.keeps_other_operations()
+        assert not ingest.keeps_other_operations()
 
     def test_a_refused_upload_is_listed_and_shown_without_its_destination(self, admin, refused):
         assert "backup-name" in admin.get(UPLOADS).text

@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from app.web.responses import csv_line
+from app.web.http import csv_line
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+49 30", "-rm", "@SUM(A1)", "\tx", "\rx"])

@@ -14,7 +14,7 @@ from app.plugin import Access, AppError
 from app.plugin.errors import NotFound
 from app.web import errors as web_errors
 from app.web import guards
-from app.web.request import json_body
+from app.web.http import json_body
 
 
 class Inner(Schema):

@@ -10,7 +10,7 @@ from flask.typing import ResponseReturnValue
 from app.config import networks
 from app.plugin import Access, ApiGroup
 from app.plugin.testing.api_groups import Route, routes_of
-from app.web import error_pages
+from app.web import errors as web_errors
 
 pytestmark = pytest.mark.slow
 STRANGE_PAGE = "<!doctype html><title>of a plugin</title>"
@@ -136,7 +136,7 @@ def test_an_error_page_that_cannot_be_drawn_is_still_a_page(app, client, monkeyp
     def fail(*_arguments, **_options):
         raise RuntimeError("no template")
 
-    monkeypatch.setattr(error_pages, "render_template", fail)
+    monkeypatch.setattr(web_errors, "render_template", fail)
     for _ in range(20):
         answer = client.get("/nothing-here")
     assert (answer.status_code, answer.mimetype) == (404, "text/html")

@@ -13,7 +13,7 @@ from sqlalchemy import update
 from app.accounts.models import User
 from app.backups import overview
 from app.config import Settings
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 
 ADMIN_PASSWORD = "Correct7Horse"
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ from flask import Blueprint
 from app.accounts import passwords
 from app.accounts.models import User
 from app.config import DEFAULT_PASSWORD
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.plugin import Access, ApiGroup, guarded
 from app.registry import Registry
 from app.web import guards

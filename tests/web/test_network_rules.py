@@ -11,7 +11,7 @@ from app.accounts import network_access
 from app.accounts.network_access import Zone
 from app.audit.log import Actor, AuditEntry
 from app.config import networks
-from app.core.db.transaction import writing
+from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import doctor

@@ -11,7 +11,7 @@ from app.accounts import api_keys
 from app.audit.log import SYSTEM
 from app.backups import servers
 from app.core.db.engine import copy_database
-from app.core.db.extensions import db as database
+from app.core.db.orm import db as database
 from app.core.errors import Refused
 from app.database import inspection
 from app.notifications import channels, mutes, watchdogs

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from marshmallow import fields, post_dump
 
-from app.web.responses import Out
+from app.web.http import Out
 
 
 class NewestOut(Out):

@@ -4,7 +4,7 @@ import pytest
 from factories import report_document
 from flask import url_for
 
-from app.web.routing import ENCODED_SLASH, path_as_sent, quoted
+from app.web.http import ENCODED_SLASH, path_as_sent, quoted
 
 KEPT = f"/a/b{ENCODED_SLASH}c/d"
 

@@ -5,12 +5,11 @@ from types import SimpleNamespace
 import pytest
 from marshmallow import RAISE, Schema, ValidationError
 
-from app.audit.log import Actor, AuditEntry
-from app.audit.settings import read_group, save_group
+from app.audit.log import Actor, AuditEntry, read_group, save_group
 from app.core.errors import Refused
 from app.core.settings import declarations
 from app.core.settings.declarations import Setting, SettingGroup
-from app.web.responses import Out
+from app.web.http import Out
 from app.web.setting_fields import GroupForm, fields_in, fields_out, form_values, with_settings
 
 NAP = Setting(

@@ -26,8 +26,7 @@ from sqlalchemy.pool import QueuePool
 
 from app import runtime
 from app.config import Settings
-from app.core.db.cache import ExactCache
-from app.core.db.extensions import WRITER, Base, db
+from app.core.db.orm import WRITER, Base, ExactCache, db
 from app.core.logs import LOCK_FLAGS, file_lock
 from app.runtime import runtime_of
 

@@ -13,7 +13,7 @@ from functools import cache
 
 import sqlalchemy.exc
 
-from app.core.db.extensions import db
+from app.core.db.orm import db
 
 
 class Fault(StrEnum):

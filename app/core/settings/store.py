@@ -12,10 +12,7 @@ import orjson
 from sqlalchemy import String, Text, delete, select, type_coerce
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db.cache import cache
-from app.core.db.extensions import Model, db
-from app.core.db.transaction import WRITTEN, insert_for, writing
-from app.core.db.types import Instant, Json
+from app.core.db.orm import WRITTEN, Instant, Json, Model, cache, db, insert_for, writing
 from app.core.settings import declarations
 from app.core.settings.declarations import DECLARED, Setting, Value
 

@@ -25,10 +25,10 @@ from app.plugin.api import HOST
 from app.plugin.testing.applications import Visitor, running_application
 from app.registry import Registry, discover
 from app.reports.ingest import ingest_report
-from app.reports.report import Report
+from app.reports.parser import Report
 from app.runtime import Runtime, runtime_of
 from app.web import guards
-from app.web.routing import Application
+from app.web.http import Application
 
 NAME = re.compile(r"[a-z][a-z0-9_]*")
 NAMED_IN_PATH = re.compile("server|backup_name|job_name")

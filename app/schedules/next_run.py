@@ -4,20 +4,19 @@ The schedule of a job is the first of: what Duplicati announces, a person's choi
 schedule learned from the runs, the stored interval from the first run.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from app import runtime
 from app.backups.models import ALL_WEEKDAYS, DEFAULT_INTERVAL
-from app.backups.recent_runs import DRY_RUN, unpack_runs
 from app.core.instants import MILLISECOND
 from app.core.settings import store as settings_store
-from app.reports.report import LATEST_NEXT_RUN, Report
+from app.reports.outcomes import DRY_RUN, unpack_runs
+from app.reports.parser import LATEST_NEXT_RUN, Report
 from app.reports.versions import machine_zone
-from app.schedules.grid import GRACE, NoSlot, Schedule, expected_time
-from app.schedules.intervals import BadInterval, Interval, parse_interval
+from app.schedules.intervals import GRACE, BadInterval, Interval, NoSlot, Schedule, expected_time, parse_interval
 from app.schedules.learned import LearnedSchedule, learn, steady_time, steady_within, usual_distance
-from app.schedules.overdue import TOLERANCES, deadline
+from app.schedules.overdue import TOLERANCES
 
 TRACKED_COLUMNS = (
     "announced_next_at",
@@ -132,7 +131,7 @@ def accept_learned(job: Any) -> bool:
 
     False without one.
     """
-    learned, offer = LearnedSchedule.read(job.learned_schedule), offered_interval(job)
+    learned, offer = _learned(job), offered_interval(job)
     if learned is not None:
         job.expected_interval, job.allowed_weekdays = learned.interval, learned.weekdays
         job.schedule_anchor_at = learned.anchor_at
@@ -175,7 +174,7 @@ def choose_interval(job: Any, *, is_explicit: bool = False) -> None:
     """
     is_default = job.expected_interval == DEFAULT_INTERVAL and job.allowed_weekdays == ALL_WEEKDAYS
     job.interval_source = "default" if is_default and not is_explicit else PERSON
-    learned = LearnedSchedule.read(job.learned_schedule)
+    learned = _learned(job)
     if learned is not None and job.schedule_source == INFERRED:
         job.schedule_anchor_at = learned.anchor_at  # the time of day was not changed
     if job.schedule_source == PERSON and job.schedule_anchor_at is None:
@@ -197,8 +196,13 @@ def offered_interval(job: Any) -> str | None:
 def learned_of(job: Any) -> LearnedSchedule | None:
     """Return the learned schedule unless Duplicati's or a person's replaces it."""
     if is_accepted(job) or _may_learn(job):
-        return LearnedSchedule.read(job.learned_schedule)
+        return _learned(job)
     return None
+
+
+def _learned(job: Any) -> LearnedSchedule | None:
+    stored = job.learned_schedule
+    return LearnedSchedule.read(stored) if stored else None
 
 
 def source_of(job: Any) -> str:
@@ -276,6 +280,14 @@ def recalculate_next_run(job: Any) -> None:
         expected_at, late = _expected(job, grace)
     job.next_expected_at = expected_at
     job.overdue_at = None if expected_at is None else deadline(expected_at + late + _length_to_await(job, grace), grace)
+
+
+def deadline(expected_at: datetime, tolerance: timedelta) -> datetime:
+    """Return the last instant, in UTC, at which a run is not overdue.
+
+    Computed in exact time, also across clock changes.
+    """
+    return expected_at.astimezone(UTC) + tolerance
 
 
 def _length_to_await(job: Any, grace: timedelta) -> timedelta:

@@ -1,6 +1,7 @@
 """Parse reports of Duplicati into frozen `Report` objects."""
 
 import re
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -8,19 +9,23 @@ from enum import IntFlag
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from app.core.errors import InputTooLarge
+from app.backups.run_logs import bound_texts
+from app.core.errors import InputTooLarge, Refused
 from app.core.instants import cut_to_milliseconds
-from app.reports.decoding import MOST_VALUES, check_extent, read_json
-from app.reports.fields import (
+from app.reports.decoding import (
     BACKUP,
     LARGEST_INTEGER,
+    MOST_VALUES,
     SCHEDULED,
     SYNC,
     FieldReader,
     InvalidReport,
+    check_extent,
     clean_text,
+    decode_body,
     parse_duration,
     read_instant,
+    read_json,
     shorten_identity,
 )
 from app.reports.outcomes import UNSAVED, Outcome, find_broken_off, find_outcome, find_version_time, is_failure
@@ -653,3 +658,82 @@ def _exceptions_within(value: Any) -> Iterable[dict[str, Any]]:
         yield value
         others = value.get("InnerExceptions")
         value = value.get("InnerException") or (others[0] if isinstance(others, list) and others else None)
+
+
+# From a request body to a report, or to what is kept of an unusable body
+
+# The URL of a destination may hold a password: it is never stored.
+_REMOTE_URLS = tuple(
+    re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
+    for pattern in (
+        rb'("RemoteUrl"\s*:\s*")(?:[^"\\]+|\\.)*+',
+        rb"^([ \t]*RemoteUrl:)[^\r\n]*",
+        # The same two in a form that could not be decoded.
+        rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:[^%]+|%5C%22|%(?!22))*+",
+        rb"(RemoteUrl%3A)(?:[^%&]+|%(?!0D|0A|22))*+",
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A decompressed request body, and what is needed to parse it."""
+
+    content: bytes
+    content_type: str
+    received_at: datetime
+    zone: ZoneInfo
+    keeps_other_operations: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBody:
+    """An unusable body as stored: compressed, without destination URLs."""
+
+    packed: bytes
+    size_bytes: int
+    content_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Why a body is unusable, and what to store of it."""
+
+    error: Refused
+    kept: StoredBody
+
+
+def read_posted(posted: Posted) -> Report | NotStored | Unusable:
+    """Parse a body; the texts of a report are bounded as they are stored."""
+    kept, kept_type = posted.content, posted.content_type
+    try:
+        text = decode_body(posted.content, posted.content_type)
+        opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        if opened != posted.content:
+            kept, kept_type = opened, "text/plain"
+        report = parse_report(
+            text,
+            received_at=posted.received_at,
+            zone=posted.zone,
+            keeps_other_operations=posted.keeps_other_operations,
+        )
+    except Refused as error:
+        return Unusable(error, compress_body(kept, kept_type))
+    return report if isinstance(report, NotStored) else _bounded(report.for_storage())
+
+
+def compress_body(body: bytes, content_type: str) -> StoredBody:
+    """Compress an unusable body, without destination URLs."""
+    masked = body
+    if b"remoteurl" in body.lower():
+        for address in _REMOTE_URLS:
+            masked = address.sub(rb"\1(removed)", masked)
+    return StoredBody(zlib.compress(masked), len(body), content_type)
+
+
+def _bounded(report: Report) -> Report:
+    messages, warnings, errors = map(tuple, bound_texts(report.messages, report.warnings, report.errors))
+    return replace(report, messages=messages, warnings=warnings, errors=errors)
+
+
+Read = Report | NotStored | Unusable

@@ -1,106 +1,22 @@
-"""Parse a request body, in this process or, if large, in a reader process."""
+"""The reader process: parses large request bodies.
+
+Parsing one takes a tenth of a second and more, in which no other thread of this process could run.
+"""
 
 import logging
 import os
 import pickle
-import re
 import select
 import signal
 import subprocess
 import sys
 import threading
-import zlib
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, BinaryIO
-from zoneinfo import ZoneInfo
 
-from app.backups.run_logs import bound_texts
-from app.core.errors import InputTooLarge, Refused
-from app.reports.decoding import decode_body
-from app.reports.report import NotStored, Report, parse_report
-
-# The URL of a destination may hold a password: it is never stored.
-_REMOTE_URLS = tuple(
-    re.compile(pattern, re.IGNORECASE | re.MULTILINE | re.DOTALL)
-    for pattern in (
-        rb'("RemoteUrl"\s*:\s*")(?:[^"\\]+|\\.)*+',
-        rb"^([ \t]*RemoteUrl:)[^\r\n]*",
-        # The same two in a form that could not be decoded.
-        rb"(%22RemoteUrl%22(?:%20|\+)*(?:%3A|:)(?:%20|\+)*%22)(?:[^%]+|%5C%22|%(?!22))*+",
-        rb"(RemoteUrl%3A)(?:[^%&]+|%(?!0D|0A|22))*+",
-    )
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Posted:
-    """A decompressed request body, and what is needed to parse it."""
-
-    content: bytes
-    content_type: str
-    received_at: datetime
-    zone: ZoneInfo
-    keeps_other_operations: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StoredBody:
-    """An unusable body as stored: compressed, without destination URLs."""
-
-    packed: bytes
-    size_bytes: int
-    content_type: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unusable:
-    """Why a body is unusable, and what to store of it."""
-
-    error: Refused
-    kept: StoredBody
-
-
-def read_posted(posted: Posted) -> Report | NotStored | Unusable:
-    """Parse a body; the texts of a report are bounded as they are stored."""
-    kept, kept_type = posted.content, posted.content_type
-    try:
-        text = decode_body(posted.content, posted.content_type)
-        opened = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        if opened != posted.content:
-            kept, kept_type = opened, "text/plain"
-        report = parse_report(
-            text,
-            received_at=posted.received_at,
-            zone=posted.zone,
-            keeps_other_operations=posted.keeps_other_operations,
-        )
-    except Refused as error:
-        return Unusable(error, compress_body(kept, kept_type))
-    return report if isinstance(report, NotStored) else _bounded(report.for_storage())
-
-
-def compress_body(body: bytes, content_type: str) -> StoredBody:
-    """Compress an unusable body, without destination URLs."""
-    masked = body
-    if b"remoteurl" in body.lower():
-        for address in _REMOTE_URLS:
-            masked = address.sub(rb"\1(removed)", masked)
-    return StoredBody(zlib.compress(masked), len(body), content_type)
-
-
-def _bounded(report: Report) -> Report:
-    messages, warnings, errors = map(tuple, bound_texts(report.messages, report.warnings, report.errors))
-    return replace(report, messages=messages, warnings=warnings, errors=errors)
-
-
-# The reader process for large bodies
-#
-# Parsing a large body takes a tenth of a second and more, in which no other thread of a process can run.
-
-Read = Report | NotStored | Unusable
+from app.core.errors import InputTooLarge
+from app.reports.parser import Posted, Read, Unusable, compress_body, read_posted
 
 log = logging.getLogger(__name__)
 
@@ -149,10 +65,8 @@ def renew_process() -> None:
     _process = ReaderProcess()
 
 
-def read_body(posted: Posted) -> Read:
-    """Parse a body, in the reader process if it is large."""
-    if len(posted.content) <= LARGE_BYTES:
-        return read_posted(posted)
+def read_in_process(posted: Posted) -> Read:
+    """Parse a body in the reader process; in this one if there is none."""
     try:
         return _process.read(posted)
     except InputTooLarge as error:
@@ -167,7 +81,7 @@ def _start() -> "subprocess.Popen[bytes]":
     own = Path(sys.prefix, "bin", "python3")
     program = str(own) if own.exists() else sys.executable
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SOURCES), os.environ.get("PYTHONPATH", "")])}
-    command = [program, "-c", "from app.reports import reading; reading.serve()"]
+    command = [program, "-c", "from app.reports import reader_process; reader_process.serve()"]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment)  # noqa: S603
 
 
