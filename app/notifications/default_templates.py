@@ -226,6 +226,12 @@ _FORMER: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "5f94bb603421f3aa64c507510ed59d02",
             "42be74205d79dc7033aad1e2e434dcf4",
             "ba8b7acf74b8bb8e8c2a8873dc480530",
+            "3cc63b2f8e02e46aff884d3ba68d67f8",
+            "85467bd7e91619068a7e0160d4a9c197",
+            "684efc121acddf3716c637ce8996d7c6",
+            "1e902b350fcfad23fdc90adf1c01773b",
+            "7e6c2ce8e7f70d4503a34a9a4caaa79c",
+            "0f08e1cf409b2c53bbeba0ab1218fee8",
         ),
         "zh-Hans": (
             "ed8eb29f87ad63f2ee1a48bcdf0973d7",
@@ -238,6 +244,12 @@ _FORMER: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "047079e680dfc10e0a4dcadd7acd789f",
             "5c0604b7d19f5e41ee97ca8ddf3afe7d",
             "6ecaa6a0b4750c91016a5b310c9af710",
+            "f72e2e6db9e27c0562cf5506fc4d2ee4",
+            "2fcc2da6c017b12150ba7d81ea85db1a",
+            "5d0dcdf3f2259c6b5498f0f3bafd94c3",
+            "d039f918a48fc982484dbb722f12268c",
+            "fc4fa1a4268d034a905a2fc09982d10e",
+            "53c3f552b3ef22f97231e8ef43ae3190",
         ),
     }
 )

@@ -13,7 +13,6 @@ from urllib.parse import quote, urlsplit
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.numbers import format_decimal, format_percent
-from babel.units import format_unit
 from marshmallow import fields, validate
 
 from app.backups.models import Job, Server
@@ -142,7 +141,8 @@ TOLERANCE_LABELS = {
     "12h": "12 hours",
     "1d": "1 day",
 }
-TOLERANCE_UNITS = (
+Unit = Literal["day", "hour", "minute"]
+TOLERANCE_UNITS: tuple[tuple[timedelta, Unit], ...] = (
     (timedelta(days=1), "day"),
     (timedelta(hours=1), "hour"),
     (timedelta(minutes=1), "minute"),
@@ -213,16 +213,20 @@ def tolerance_text(tolerance: str, language: str) -> str:
     length = TOLERANCES[tolerance]
     if language == DEFAULT_LANGUAGE or not length:
         return catalog(language).pgettext("grace period", TOLERANCE_LABELS[tolerance])
-    number, unit = next((length // size, unit) for size, unit in TOLERANCE_UNITS if not length % size)
-    form: Literal["short", "long"] = "short" if unit == "minute" else "long"
-    return format_unit(number, f"duration-{unit}", form, locale=_locale(language))
+    return _in_unit(length, next(unit for size, unit in TOLERANCE_UNITS if not length % size), language)
 
 
 def duration_text(length: timedelta, language: str) -> str:
     """Return a length in hours or days: `3 days`."""
-    hours = length // timedelta(hours=1)
-    number, unit = (hours // 24, "day") if hours >= 2 * 24 else (hours, "hour")
-    return format_unit(number, f"duration-{unit}", "long", locale=_locale(language))
+    size, unit = TOLERANCE_UNITS[0] if length >= timedelta(days=2) else TOLERANCE_UNITS[1]
+    return _in_unit(length // size * size, unit, language)
+
+
+def _in_unit(length: timedelta, unit: Unit, language: str) -> str:
+    """Return a length in a unit, minutes in their short form."""
+    # `format_unit` returns "1 duration-hour" where babel has no long form, as in Chinese. This uses the short form.
+    form: Literal["short", "long"] = "short" if unit == "minute" else "long"
+    return format_timedelta(length, unit, threshold=10_000, format=form, locale=_locale(language))
 
 
 def in_days_text(days: int, language: str) -> str:

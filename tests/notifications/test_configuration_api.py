@@ -437,8 +437,8 @@ class TestTemplates:
         assert post("templates", {"templates": {"language": "fr", "success": mine}}).status_code == 200
         now = unified()["templates"]
         assert (now["language"], now["success"]) == ("fr", mine)
-        assert before["warning"]["message"].startswith("{reason}\n\nDie Sicherung")
-        assert now["warning"]["message"].startswith("{reason}\n\nLa sauvegarde")
+        assert before["warning"]["message"].startswith("{reason}\n\nDer Sicherungsauftrag")
+        assert now["warning"]["message"].startswith("{reason}\n\nLa tâche de sauvegarde")
         details = audited("notification_template_updated")[1].details
         assert (details["templatesUpdated"], details["languageChanged"]) == (["success"], True)
         assert details["changes"]["success"]["title"]["new"] == "T"

@@ -104,7 +104,7 @@ def test_it_is_written_in_the_language_of_the_templates(late, db, clock, ingest)
     settings_store.put("notification_templates", {"language": "de"}, now=clock())
     ingest(began_at=clock())
     row = db.session.query(Delivery).filter_by(event="recovered").one()
-    assert row.payload["title"] == "💚 Wieder in Ordnung - photos @ nas"
+    assert row.payload["title"] == "💚 Wieder OK - photos @ nas"
     assert row.payload["values"]["previous_status"] == "Überfällig"
 
 

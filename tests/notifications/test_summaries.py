@@ -107,7 +107,7 @@ class TestSummary:
     def test_it_speaks_the_language_of_the_templates(self, mail_channel, ingest, clock):
         ingest()
         settings_store.put("notification_templates", {"language": "de"}, now=clock())
-        assert summaries.render(clock()).title == "📋 04.05.31: Alle Sicherungsaufträge sind in Ordnung: 1"
+        assert summaries.render(clock()).title == "📋 04.05.31: Alle Sicherungsaufträge OK: 1"
 
     def test_a_template_of_version_1_5_is_filled_and_shows_tables(self, switch_on, ingest, clock):
         ingest(storage_bytes=3 * 1024**3, job_name="a|b <c>", warning_count=2)

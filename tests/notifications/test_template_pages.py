@@ -89,7 +89,7 @@ def test_the_language_changes_what_nobody_wrote(send, db):
     send("success", **MINE)
     send("language", language="de")
     assert stored(db, "success").title == "Run: {status}"
-    assert stored(db, "recovered").title.startswith("💚 Wieder in Ordnung")
+    assert stored(db, "recovered").title.startswith("💚 Wieder OK")
     send("language", language="tlh")
     assert settings_store.get("notification_templates")["language"] == "de"
 

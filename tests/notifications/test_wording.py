@@ -1,12 +1,13 @@
 """Numbers, dates and words in each language, as docs/compatibility/notifications.md#templates shows them."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.notifications.messages import (
     count_text,
     date_text,
+    duration_text,
     language_or_default,
     percent_text,
     size_text,
@@ -65,11 +66,29 @@ def test_sizes_go_in_steps_of_1024(size_bytes, text):
         ("2h", "fr", "2\u00a0heures"),
         ("1d", "es", "1 día"),
         ("30min", "pt-BR", "30 min"),
+        ("1d", "pt-BR", "1 dia"),
+        ("2h", "zh-Hans", "2小时"),
         ("no_tolerance", "zh-Hans", "无容差"),
     ],
 )
 def test_tolerances_are_told_in_the_language(tolerance, language, text):
     assert tolerance_text(tolerance, language) == text
+
+
+@pytest.mark.parametrize(
+    ("hours", "language", "text"),
+    [
+        (47, "en-GB", "47 hours"),
+        (48, "en-GB", "2 days"),
+        (71, "de", "2 Tage"),
+        (72, "pt-BR", "3 dias"),
+        (5, "zh-Hans", "5小时"),
+        (72, "zh-Hans", "3天"),
+        (72, "hi", "3 दिन"),
+    ],
+)
+def test_lengths_are_told_in_hours_and_from_two_days_on_in_days(hours, language, text):
+    assert duration_text(timedelta(hours=hours, minutes=59), language) == text
 
 
 @pytest.mark.parametrize(
