@@ -50,16 +50,16 @@ class KeyForm(SettingsForm):
         """Create the key; None if the form has errors."""
         name, day = (self.name.data or "").strip(), self.last_valid_day
         if not name:
-            self.refuse("name", _("Enter a name that describes who uses the key."))
+            self.add_error("name", _("Enter a name that describes who uses the key."))
         if day.data is None and any(day.raw_data or ()):
-            self.refuse("last_valid_day", _("Enter a valid date."))
+            self.add_error("last_valid_day", _("Enter a valid date."))
         if self.wrong_fields:
             return None
         try:
             expires_at = None if day.data is None else api_keys.end_of(day.data, zone, now)
             return api_keys.create_key(name, self.scope.data or "", expires_at=expires_at, now=now, actor=actor)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return None
 
 
@@ -164,7 +164,7 @@ class AllowListForm(SettingsForm):
         """Store the list; False if the form has errors."""
         networks = (self.networks.data or "").replace(",", " ").split()
         if len(networks) > MOST_NETWORKS:
-            self.refuse("networks", _("Enter at most %(most)s addresses and networks.", most=MOST_NETWORKS))
+            self.add_error("networks", _("Enter at most %(most)s addresses and networks.", most=MOST_NETWORKS))
             return False
         try:
             network_access.change_list(
@@ -176,7 +176,7 @@ class AllowListForm(SettingsForm):
                 now=now,
             )
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return False
         return True
 

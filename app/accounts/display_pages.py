@@ -99,7 +99,7 @@ class DisplayForm(SettingsForm):
         """Whether the locale exists; otherwise add an error to the field."""
         text = (self.format_locale.data or "").strip()
         if text and text not in preferences.format_locales():
-            self.refuse("format_locale", _("Select a locale from the list, for example de-AT."))
+            self.add_error("format_locale", _("Select a locale from the list, for example de-AT."))
         return not self.wrong_fields
 
     def chosen(self) -> dict[str, Any]:

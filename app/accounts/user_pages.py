@@ -71,7 +71,7 @@ class AccountForm(SettingsForm):
         if SHORTEST_NAME <= len(users.normalise_name(self.username.data or "")) <= LONGEST_NAME:
             return True
         bounds = {"least": SHORTEST_NAME, "most": LONGEST_NAME}
-        self.refuse("username", _("Enter a username of %(least)s to %(most)s characters.", **bounds))
+        self.add_error("username", _("Enter a username of %(least)s to %(most)s characters.", **bounds))
         return False
 
 
@@ -93,7 +93,7 @@ class NewAccountForm(AccountForm):
         password = "" if self.makes_password.data else self.password.data or ""
         broken = [] if self.makes_password.data else passwords.policy().find_violations(password)
         for violation in broken:
-            self.take(violation)
+            self.add_refusal(violation)
         if broken or not is_fine:
             return None
         new = NewAccount(
@@ -107,7 +107,7 @@ class NewAccountForm(AccountForm):
         try:
             return users.create_account(new, actor=actor, now=now)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return None
 
 
@@ -130,7 +130,7 @@ class ChangedAccountForm(AccountForm):
         except Refused as refusal:
             if refusal.status == 404:
                 raise
-            self.take(refusal)
+            self.add_refusal(refusal)
             return False
         return True
 
@@ -300,7 +300,7 @@ def delete_user(user_id: str) -> ResponseReturnValue:
         users.delete_account(user_id, actor=actor(), now=runtime.now())
     except Refused as refusal:
         form = form_of(account, runtime.now(), is_sent=False)
-        form.take(refusal)
+        form.add_refusal(refusal)
         return _show(account, form), refusal.status
     flash(_("%(name)s was deleted.", name=account.user.username), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)

@@ -33,7 +33,7 @@ NEXT_STEPS = {
 
 @dataclass(frozen=True, slots=True)
 class HealthSummary:
-    """The overall status: level (`fine`, `attention`, `trouble`, `empty`) and one sentence."""
+    """The overall status: level (`fine`, `attention`, `problem`, `empty`) and one sentence."""
 
     level: str
     sentence: str
@@ -83,7 +83,7 @@ def summarize(overview: Overview) -> HealthSummary:
     ]
     if fine == len(awake):
         parts = [_fine_words(fine, len(overview.jobs)), parts[-1]]
-    level = "fine" if fine == len(awake) else "trouble" if overdue or failed else "attention"
+    level = "fine" if fine == len(awake) else "problem" if overdue or failed else "attention"
     return HealthSummary(level, ", ".join(part for part in parts if part), fine)
 
 

@@ -74,7 +74,7 @@ def finish_migration(now: datetime) -> int:
                 # The schedule is that of the newest run so far.
                 clock_ahead = _clock_ahead(session, job)
                 job = _join_separate_sync(session, job)
-                next_run.forget_wrong_clock(job, clock_ahead)
+                next_run.correct_wrong_clock(job, clock_ahead)
                 _recompute(session, job)
                 job.needs_figures = False
                 if clock_ahead is not None:

@@ -18,9 +18,9 @@ from app.audit.log import Actor
 from app.backups import merging, servers
 from app.backups.models import Server
 from app.backups.servers import LARGEST_BYTES, MOST_HEADERS, BadHeader, ServerChange, names_of_headers, read_lines
-from app.collector import reachability, rounds
+from app.collector import batches, reachability
+from app.collector.batches import CHOICES
 from app.collector.reachability import Outcome
-from app.collector.rounds import CHOICES
 from app.collector.targets import headers_of, stored_address
 from app.core.db.orm import writing
 from app.core.errors import Refused
@@ -94,7 +94,7 @@ class ServerForm(SettingsForm):
         try:
             with writing():
                 changed = servers.change_server(server_id, change, actor=actor, now=now)
-                rounds.choose_interval(
+                batches.choose_interval(
                     server_id,
                     interval=self.collect_interval.data or "",
                     verifies_certificate=bool(self.verifies_certificate.data),
@@ -104,7 +104,7 @@ class ServerForm(SettingsForm):
         except Refused as refusal:
             if refusal.status == 404:
                 raise
-            self.take(refusal)
+            self.add_refusal(refusal)
             return None
         if changed.lost_headers:
             return _("Saved. The stored credentials were removed because the URL points to another host.")
@@ -128,9 +128,9 @@ class PasswordForm(SettingsForm):
             servers.change_password(server_id, "", is_empty=True, actor=actor, now=now)
             return True
         if not (self.password.data or "").strip():
-            self.refuse("password", _("Enter the password."))
+            self.add_error("password", _("Enter the password."))
         elif self.password.data != self.again.data:
-            self.refuse("again", _("The passwords do not match."))
+            self.add_error("again", _("The passwords do not match."))
         if self.wrong_fields:
             return False
         servers.change_password(server_id, self.password.data, actor=actor, now=now)
@@ -153,10 +153,10 @@ class HeadersForm(SettingsForm):
         try:
             headers = read_lines(self.headers.data or "")
         except BadHeader as wrong:
-            self.refuse("headers", header_words(wrong))
+            self.add_error("headers", header_words(wrong))
             return False
         if not headers:
-            self.refuse("headers", _("Enter a header."))
+            self.add_error("headers", _("Enter a header."))
             return False
         servers.change_headers(server_id, headers, actor=actor, now=now)
         return True
@@ -328,7 +328,7 @@ def try_server(server_id: str) -> ResponseReturnValue:
     row = find_row(server_id, visible_server_ids())
     outcome = _try(row)
     if "HX-Request" in request.headers:
-        return render_template("backups/settings/server_trial.html", outcome=outcome, at=runtime.now())
+        return render_template("backups/settings/server_test.html", outcome=outcome, at=runtime.now())
     flash(outcome.message, "success" if outcome.is_success else "error")
     return _back_to(server_id)
 

@@ -11,11 +11,11 @@ from app import runtime
 from app.backups import servers
 from app.backups.models import Server
 from app.backups.runs_api import bp
-from app.collector import collecting, rounds
+from app.collector import batches, collecting
 from app.collector.addresses import HTTP, HTTPS
+from app.collector.batches import CHOICES, Batch, Item, State
 from app.collector.collecting import Collected, Started, Synchronised
 from app.collector.request import caller, find_batch
-from app.collector.rounds import CHOICES, Batch, Item, State
 from app.collector.targets import Order
 from app.core.errors import Refused
 from app.core.instants import iso
@@ -32,7 +32,7 @@ from app.web.http import (
     visible_server_ids,
 )
 
-SETTINGS_TOLD = "Schedules of the backup jobs saved"
+SCHEDULES_SAVED = "Schedules of the backup jobs saved"
 NO_JOBS = "No backups found"
 HEADERS_UNUSED = "headers need a hostname and a password; those of a stored server are changed in its settings"
 
@@ -195,7 +195,7 @@ def dump_collected(collected: Collected) -> dict[str, Any]:
         "serverName": collected.server_name,
         "serverAlias": collected.server_alias,
         "stats": _counts_out.dump(collected),
-        "backupSettings": {"message": SETTINGS_TOLD},
+        "backupSettings": {"message": SCHEDULES_SAVED},
     }
     if collected.problems:
         answer["errors"] = list(collected.problems)
@@ -296,8 +296,8 @@ def start_collection() -> ResponseReturnValue:
     Returns immediately. Poll the collection by its id until `isDone`; it is deleted half an hour later.
     """
     wanted, asking = CollectionIn().load(json_body()), caller()
-    orders = rounds.orders_for_all(asking.visible_server_ids) if wanted["is_for_all"] else wanted["orders"]
-    return dump_batch(rounds.batches_of_application().start(orders, caller=asking, now=runtime.now())), 202
+    orders = batches.orders_for_all(asking.visible_server_ids) if wanted["is_for_all"] else wanted["orders"]
+    return dump_batch(batches.batches_of_application().start(orders, caller=asking, now=runtime.now())), 202
 
 
 @bp.get("/collections/<batch_id>")
@@ -333,7 +333,7 @@ def show_pull(server_id: str) -> ResponseReturnValue:
 @described({200: PullOut}, body=PullIn)
 def change_pull(server_id: str) -> ResponseReturnValue:
     """Set the interval of automatic collection, and whether the certificate is verified."""
-    return dump_pull(rounds.choose_interval(server_id, **PullIn().load(json_body()), actor=actor(), now=runtime.now()))
+    return dump_pull(batches.choose_interval(server_id, **PullIn().load(json_body()), actor=actor(), now=runtime.now()))
 
 
 @bp.post("/run")

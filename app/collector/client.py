@@ -31,7 +31,7 @@ from app.collector.reachability import (
     LOGIN_PATH,
     OLD_LOGIN_PATH,
     OLDER_STATUSES,
-    SOMEBODY_ANSWERS,
+    RESPONDING,
     CollectFailure,
     Reason,
     explain,
@@ -331,7 +331,7 @@ class Duplicati:
     def _check_http(self, reason: Reason) -> str:
         """Return whether an unencrypted connection works; the password is not sent."""
         address = self._endpoint.address
-        if reason in SOMEBODY_ANSWERS:
+        if reason in RESPONDING:
             plain = str(Address(HTTP, address.host, address.port))
             # The headers are secrets, too.
             if reachability.try_connection(plain, timeout_s=self._limits.timeout_s).is_success:

@@ -16,10 +16,10 @@ from app.accounts.models import ALL_SERVERS
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.backups.merging import PROVISIONAL
 from app.backups.models import Job, Server
-from app.collector.answers import CollectedJob, Machine, UnreadableAnswer, document_of, read_jobs, read_machine
 from app.collector.client import LIMITS, Duplicati, Limits
 from app.collector.job_logs import JobFindings, JobOwners, read_file_sets, read_job
 from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
+from app.collector.responses import CollectedJob, Machine, UnusableResponse, document_of, read_jobs, read_machine
 from app.collector.store import (
     JobNote,
     NotVisible,
@@ -231,7 +231,7 @@ def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[st
     for job in jobs:
         try:
             found.setdefault(owners.find_or_ask(job).server_id, []).append(job)
-        except (NotVisible, CollectFailure, UnreadableAnswer) as refusal:
+        except (NotVisible, CollectFailure, UnusableResponse) as refusal:
             problems.append(f"{job.name}: {refusal.message}")
     return found
 
@@ -244,7 +244,7 @@ def _collect_job(
         try:
             findings = _ask_job(duplicati, job, owners, gathered, now)
             owner, note = findings.owner, _store_job(findings, job, gathered, caller, now)
-        except (CollectFailure, UnreadableAnswer) as error:
+        except (CollectFailure, UnusableResponse) as error:
             gathered.problems.append(f"{job.name}: {error.message}")
             owner, note = owners.find(job), JobNote(job)
     except NotVisible as refusal:

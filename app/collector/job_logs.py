@@ -9,10 +9,12 @@ from sqlalchemy import func, select
 
 from app import runtime
 from app.backups.models import Job, Run, Server
-from app.collector.answers import (
+from app.collector.client import DatabaseLocked, Duplicati, TooLarge
+from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
+from app.collector.responses import (
     CollectedJob,
     Machine,
-    UnreadableAnswer,
+    UnusableResponse,
     find_active_task,
     machine_of_job,
     read_log,
@@ -21,8 +23,6 @@ from app.collector.answers import (
     read_versions,
     sync_reports,
 )
-from app.collector.client import DatabaseLocked, Duplicati, TooLarge
-from app.collector.reachability import SILENCES_ALLOWED, SILENT, CollectFailure, Reason
 from app.collector.store import check_visible, find_running_since, known_runs, record_of
 from app.core.db.orm import db
 from app.reports.decoding import SYNC
@@ -120,7 +120,7 @@ class JobOwners:
         self._own = Owner(server_id, machine.name)
         self._visible_server_ids = visible_server_ids
         self._asked: set[str] = set()
-        self._failures: dict[str, CollectFailure | UnreadableAnswer] = {}
+        self._failures: dict[str, CollectFailure | UnusableResponse] = {}
         self._silences = 0
         self._remembered = runtime.part(KnownOwners)
 
@@ -158,7 +158,7 @@ class JobOwners:
             self._asked.add(job.duplicati_id)
             try:
                 self._remember(key, self._owner_by(machine_of_job(self._machine, self._settings_of(job))))
-            except (CollectFailure, UnreadableAnswer) as failure:
+            except (CollectFailure, UnusableResponse) as failure:
                 self._failures[job.duplicati_id] = failure
         owner = self._remembered.get(key) or self._owner_of_runs(job, instants)
         if owner is None:
@@ -261,7 +261,7 @@ def read_job(duplicati: Duplicati, job: CollectedJob, owners: JobOwners, now: da
     if job.operation == SYNC:
         return _read_sync(job, owners)
     if not job.duplicati_id:
-        raise UnreadableAnswer("answer_without_job_id")
+        raise UnusableResponse("answer_without_job_id")
     findings = JobFindings(_known_owner(job, owners))
     try:
         _read_log(duplicati, job, owners, findings, now)
@@ -288,7 +288,7 @@ def _known_owner(job: CollectedJob, owners: JobOwners) -> Owner | None:
     """Return the owner as far as it is known before the runs of a job are read."""
     try:
         return owners.find_or_ask(job)
-    except (CollectFailure, UnreadableAnswer):
+    except (CollectFailure, UnusableResponse):
         return None
 
 

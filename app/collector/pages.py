@@ -14,11 +14,11 @@ from app import runtime
 from app.backups.models import Server
 from app.backups.server_settings import header_words
 from app.backups.servers import BadHeader, read_lines
-from app.collector import collecting, rounds
+from app.collector import batches, collecting
 from app.collector.addresses import HTTP, HTTPS, STANDARD_PORT, split_hosts
+from app.collector.batches import Batch
 from app.collector.collecting import Caller
 from app.collector.request import caller, find_batch
-from app.collector.rounds import Batch
 from app.collector.targets import Order, find_addressed, find_collectable, stored_address
 from app.core.errors import Refused
 from app.plugin import Access, guarded
@@ -76,9 +76,9 @@ class CollectForm(SettingsForm):
         if self.wrong_fields:
             return None
         try:
-            return rounds.batches_of_application().start(orders, caller=caller, now=now)
+            return batches.batches_of_application().start(orders, caller=caller, now=now)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return None
 
     def _orders(self, caller: Caller) -> list[Order]:
@@ -87,18 +87,18 @@ class CollectForm(SettingsForm):
         try:
             more["headers"] = read_lines(self.headers.data or "")
         except BadHeader as refusal:
-            self.refuse("headers", header_words(refusal))
+            self.add_error("headers", header_words(refusal))
         if self.server_id.data:
             return [self._order_for_known(caller, more)]
         hosts, wrong = split_hosts(self.hosts.data or "")
         if wrong:
-            self.refuse("hosts", _("Invalid host names: %(names)s", names=", ".join(wrong)))
+            self.add_error("hosts", _("Invalid host names: %(names)s", names=", ".join(wrong)))
         elif not hosts:
-            self.refuse("hosts", _("Enter a host name or an address."))
+            self.add_error("hosts", _("Enter a host name or an address."))
         if not self.password.data and not more["has_no_password"]:
-            self.refuse("password", _("Enter the password."))
+            self.add_error("password", _("Enter the password."))
         if self.port.data is None or not 1 <= self.port.data <= 65535:
-            self.refuse("port", _("Enter a port from 1 to 65535."))
+            self.add_error("port", _("Enter a port from 1 to 65535."))
         more["port"] = self.port.data
         more["scheme"] = HTTP if self.connection.data == HTTP else HTTPS
         more["verifies_certificate"] = self.connection.data != UNCHECKED
@@ -112,13 +112,13 @@ class CollectForm(SettingsForm):
         known = {server.id: server for server in find_addressed(caller.visible_server_ids)}
         server = known.get(self.server_id.data)
         if server is None:
-            self.refuse("server_id", _("This server no longer exists or has no URL. Select another one."))
+            self.add_error("server_id", _("This server no longer exists or has no URL. Select another one."))
             return Order()
         is_given = bool(self.password.data or more["has_no_password"])
         if not is_given and not server.has_password:
-            self.refuse("password", _("No password is stored for this server. Enter the password."))
+            self.add_error("password", _("No password is stored for this server. Enter the password."))
         elif not is_given and more.get("headers"):
-            self.refuse("headers", _("Enter the password."))
+            self.add_error("headers", _("Enter the password."))
         hostname = str(stored_address(server)) if is_given else ""
         return Order(server_id=server.id, hostname=hostname, **more)
 
@@ -160,7 +160,7 @@ def progress_words(batch: Batch) -> str:
     count = len(batch.items)
     if not batch.is_done:
         return ngettext("Collecting from %(num)s server", "Collecting from %(num)s servers", count)
-    failed = batch.count(rounds.State.FAILED)
+    failed = batch.count(batches.State.FAILED)
     if not failed:
         return ngettext("Collected from %(num)s server", "Collected from all %(num)s servers", count)
     return _("Collection failed for %(failed)s of %(count)s servers", failed=failed, count=count)
@@ -194,9 +194,9 @@ def collect_known() -> ResponseReturnValue:
     """Collect from the given servers, or all, with their stored data."""
     asking = caller()
     named = [Order(server_id=server_id) for server_id in dict.fromkeys(request.form.getlist("server"))]
-    orders = named or rounds.orders_for_all(asking.visible_server_ids)
+    orders = named or batches.orders_for_all(asking.visible_server_ids)
     try:
-        batch = rounds.batches_of_application().start(orders, caller=asking, now=runtime.now())
+        batch = batches.batches_of_application().start(orders, caller=asking, now=runtime.now())
     except Refused as refusal:
         flash(refusal_text(refusal), "error")
         return redirect(http.local_address(request.form.get("back")), 303)

@@ -72,7 +72,7 @@ class Reason(StrEnum):
 SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
 SILENCES_ALLOWED = 2
 # Reasons for which another scheme may work; the others mean that nothing listens there.
-SOMEBODY_ANSWERS = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
+RESPONDING = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
 # OpenSSL's verification errors by number (X509_V_ERR_…) and their messages; all others are "not trusted".
 CERTIFICATE_SENTENCES = {
     9: "The certificate is not good yet; perhaps a clock is wrong",

@@ -2,7 +2,7 @@
 
 from flask_login import current_user
 
-from app.collector import rounds
+from app.collector import batches
 from app.collector.collecting import Caller
 from app.web.http import actor, visible_server_ids
 
@@ -12,6 +12,6 @@ def caller() -> Caller:
     return Caller(actor(), visible_server_ids(), may_change=current_user.is_admin)
 
 
-def find_batch(batch_id: str) -> rounds.Batch:
+def find_batch(batch_id: str) -> batches.Batch:
     """Return a collection that the user of this request may see. Raise Refused (404)."""
-    return rounds.batches_of_application().find(batch_id, reader_id=current_user.id, is_admin=current_user.is_admin)
+    return batches.batches_of_application().find(batch_id, reader_id=current_user.id, is_admin=current_user.is_admin)

@@ -12,7 +12,7 @@ from app.backups import job_stats
 from app.backups.merging import assign_id, find_server_id, has_provisional
 from app.backups.models import Job, Run, Server
 from app.backups.servers import encrypt_headers
-from app.collector.answers import CollectedJob, JobSchedule, Machine
+from app.collector.responses import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Target, stored_address
 from app.core.db.orm import db, writing
 from app.core.errors import Refused
@@ -186,7 +186,7 @@ def note_jobs(server_id: str, notes: Sequence[JobNote], now: datetime) -> None:
         for name, of_name in named.items():
             note = _joined(of_name)
             job = known.get(name)
-            if job is None and (note.running_since_at is not None or _tells_error(note)):
+            if job is None and (note.running_since_at is not None or _reports_error(note)):
                 job = Job(server_id=server_id, name=name, operation=note.job.operation, created_at=now)
                 job.duplicati_id = note.job.duplicati_id
                 session.add(job)
@@ -273,14 +273,14 @@ def _joined(notes: Sequence[JobNote]) -> JobNote:
     )
 
 
-def _tells_error(note: JobNote) -> bool:
+def _reports_error(note: JobNote) -> bool:
     return note.job.operation != SYNC and note.job.last_error is not None
 
 
 def _note(job: Job, note: JobNote, now: datetime) -> None:
     if note.running_since_at is not None or note.is_read:
         job.running_since_at = note.running_since_at
-    error = note.job.last_error if _tells_error(note) else None
+    error = note.job.last_error if _reports_error(note) else None
     if error is None or not _is_news(job, error.at):
         job.collected_error = job.collected_error_at = None
     else:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from app.audit.log import Actor, record_entry
-from app.core.db.engine import COPIES, COPIES_KEPT, TEMPORARY, copy_database, has_room_for, keep_copy
+from app.core.db.engine import COPIES, COPIES_KEPT, TEMPORARY, copy_database, has_space_for, keep_copy
 from app.core.db.orm import db
 from app.core.errors import Refused
 from app.runtime import settings
@@ -69,7 +69,7 @@ def back_up_before_restore(now: datetime) -> Path:
     Of each schema revision the newest few are kept.
     """
     source, folder = database_file(), safety_backup_folder()
-    if not has_room_for(source, folder):
+    if not has_space_for(source, folder):
         raise Refused("no_room_for_safety_backup")
     return keep_copy(source, folder, "safety-backup", now, COPIES_KEPT)
 

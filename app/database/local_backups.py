@@ -19,14 +19,7 @@ from zoneinfo import ZoneInfo
 from marshmallow import ValidationError, fields
 
 from app.audit.log import SYSTEM, Actor, record_entry
-from app.core.db.engine import (
-    COPIES,
-    COPY_NAME,
-    DRAFT,
-    STAMP,
-    copy_database,
-    has_room_for,
-)
+from app.core.db.engine import COPIES, COPY_NAME, DRAFT, STAMP, copy_database, has_space_for
 from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
@@ -228,7 +221,7 @@ def back_up(kind: str = MANUAL, *, now: datetime, actor: Actor = SYSTEM) -> Loca
     target = folder() / f"duplistatus-{kind}-{now.astimezone(UTC):{STAMP}}.db"
     draft = target.with_suffix(DRAFT)
     try:
-        _require_room(source, target.parent)
+        _require_space(source, target.parent)
         for leftover in target.parent.glob(f"*{DRAFT}*"):  # left by a process that was killed
             leftover.unlink()
         copy_database(source, draft)
@@ -325,8 +318,8 @@ def _read(path: Path) -> LocalBackup | None:
         return None
 
 
-def _require_room(source: Path, target: Path) -> None:
-    if not has_room_for(source, target):
+def _require_space(source: Path, target: Path) -> None:
+    if not has_space_for(source, target):
         raise OSError("there is not enough free disk space")
 
 

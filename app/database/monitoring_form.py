@@ -62,7 +62,7 @@ class SelfMonitoringForm(GroupForm):
         mib = self.read_setting(FREE_SPACE_MIB)
         minutes = self.read_number("every_minutes", *PING_MINUTES)
         if self.is_enabled.data and not (self.url.data or "").strip():
-            self.refuse("url", _("Enter the URL shown by the service."))
+            self.add_error("url", _("Enter the URL shown by the service."))
         if mib is None or minutes is None or self.wrong_fields:
             return None
         changes: dict[str, Any] = {
@@ -76,7 +76,7 @@ class SelfMonitoringForm(GroupForm):
         try:
             is_dropped = external_monitor.save(changes, actor=actor, now=now)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return None
         if mib != health_alarms.free_space_limit():
             health_alarms.save_free_space_limit(mib, actor=actor, now=now)

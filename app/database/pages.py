@@ -95,7 +95,7 @@ class ScheduleForm(SettingsForm):
         try:
             local_backups.save_schedule(entered, actor=actor, now=now)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return False
         return True
 
@@ -116,7 +116,7 @@ class RulesForm(SettingsForm):
         for name, setting in BY_KEY.items():
             if self[name].data is not None and not setting.accepts(self[name].data):
                 bounds = {"least": setting.minimum, "most": setting.maximum}
-                self.refuse(name, _("Enter a whole number from %(least)s to %(most)s.", **bounds))
+                self.add_error(name, _("Enter a whole number from %(least)s to %(most)s.", **bounds))
         if not is_fine or self.wrong_fields:
             return None
         return Rules(**{name: self[name].data for name in BY_KEY})

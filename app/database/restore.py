@@ -21,7 +21,7 @@ from app.accounts.models import User
 from app.audit.log import Actor, record_entry
 from app.backups import repairs
 from app.core.db.engine import DRAFT, STAMP
-from app.core.db.orm import db, exclusive_writer, forget_state, writing
+from app.core.db.orm import db, discard_state, exclusive_writer, writing
 from app.core.errors import Refused
 from app.database.backup import (
     DATABASE,
@@ -231,4 +231,4 @@ def _exchange(rebuilt: Path) -> None:
         target.execute("PRAGMA busy_timeout = 500")  # all is done: active readers must not delay the response
         target.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.session.expunge_all()
-    forget_state()
+    discard_state()

@@ -15,7 +15,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 
 from app.accounts import api_keys, passwords, preferences
 from app.backups.servers import read_tags
-from app.collector.rounds import is_choice
+from app.collector.batches import is_choice
 from app.core.db.orm import TIME_SIZE
 from app.core.errors import Refused
 from app.core.languages import PAGE_LANGUAGES

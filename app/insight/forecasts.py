@@ -70,7 +70,7 @@ def next_warning(at: datetime | None, now: datetime, notified_days: int | None) 
     return due if due is not None and (notified_days is None or due < notified_days) else None
 
 
-def is_room_again(at: datetime | None, now: datetime, left_bytes: int | None, stored_bytes: int) -> bool:
+def is_space_again(at: datetime | None, now: datetime, left_bytes: int | None, stored_bytes: int) -> bool:
     """Return whether a destination has enough space again to reset its warnings.
 
     The share prevents repeated messages from a full destination where a little is deleted and stored again.

@@ -25,7 +25,7 @@ from app.insight.forecasts import (
     free_bytes,
     full_at,
     growth_a_day,
-    is_room_again,
+    is_space_again,
     next_warning,
     weekly_points,
 )
@@ -216,7 +216,7 @@ def check_destinations(now: datetime) -> int:
     with writing() as session:
         due = {}
         for server, job in _lock(session, changed):
-            if _has_room_again(job, now):
+            if _has_space_again(job, now):
                 job.full_notified_days = None
             if (days := _due(job, now)) is not None:
                 due[job.id] = FullJob(server, job, days)
@@ -236,7 +236,7 @@ def _find_changed(now: datetime) -> list[int]:
     muted = overdue_check.is_muted_now(now).label("is_muted")
     rows = db.session.execute(select(*COLUMNS, muted).join(Server).where(*is_meant)).all()
     due = [row for row in rows if not row.is_muted and _due(row, now)]
-    forgotten = [row.id for row in rows if row.full_notified_days is not None and _has_room_again(row, now)]
+    forgotten = [row.id for row in rows if row.full_notified_days is not None and _has_space_again(row, now)]
     return _with_enough_figures(due) + forgotten
 
 
@@ -281,8 +281,8 @@ def _due(job: Any, now: datetime) -> int | None:
     return next_warning(_full_at(job), now, job.full_notified_days)
 
 
-def _has_room_again(job: Any, now: datetime) -> bool:
-    return is_room_again(_full_at(job), now, _free(job), job.last_storage_bytes)
+def _has_space_again(job: Any, now: datetime) -> bool:
+    return is_space_again(_full_at(job), now, _free(job), job.last_storage_bytes)
 
 
 def _queue(session: Session, destinations: Iterable[outbox.Destination], jobs: Sequence[FullJob], now: datetime) -> int:

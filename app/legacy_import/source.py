@@ -86,8 +86,8 @@ ROWS_A_BATCH = 500
 # A batch with huge logs ends earlier, to limit memory.
 CHARACTERS_A_BATCH = 8 * 1024 * 1024
 NEEDED_OF_RUNS = frozenset({"id", "backup_name", "date", "status"})
-NOT_TAKEN = frozenset({"sessions", "db_version"})
-READING = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ})
+NOT_IMPORTED = frozenset({"sessions", "db_version"})
+READ_ACTIONS = frozenset({sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ})
 COUNTING = frozenset({"count", "max"})
 
 OldRow = dict[str, Any]
@@ -172,7 +172,7 @@ class OldDatabase:
     def ignored_tables(self) -> list[str]:
         """Return tables with rows that the import ignores."""
         taken = {self.layout.servers, "backups", "configurations", "users", "audit_log"}
-        return sorted(table for table in self.layout.columns if table not in taken | NOT_TAKEN and self.count(table))
+        return sorted(table for table in self.layout.columns if table not in taken | NOT_IMPORTED and self.count(table))
 
     def _rows(self, table: str, order: str = "") -> Iterator[OldRow]:
         for rows in self._batches(table, order):
@@ -356,7 +356,7 @@ def _version(connection: sqlite3.Connection, columns: dict[str, tuple[str, ...]]
 def _authorise(action: int, _first: str | None, second: str | None, *_names: str | None) -> int:
     if action == sqlite3.SQLITE_FUNCTION:
         return sqlite3.SQLITE_OK if second in COUNTING else sqlite3.SQLITE_DENY
-    return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
+    return sqlite3.SQLITE_OK if action in READ_ACTIONS else sqlite3.SQLITE_DENY
 
 
 def read_json(text: str | None) -> Any:

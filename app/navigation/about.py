@@ -164,7 +164,7 @@ class VersionCheckForm(SettingsForm):
             if url:
                 validate_http_url(url)
         except ValidationError:
-            self.refuse("url", _("Enter a URL that starts with http:// or https://."))
+            self.add_error("url", _("Enter a URL that starts with http:// or https://."))
             return False
         hours = self.every_hours.data
         changes: dict[str, object] = {"is_enabled": bool(self.is_enabled.data), "url": url}

@@ -309,9 +309,9 @@ class QuietHoursForm(SettingsForm):
         begin, end = ((field.data or "").strip()[:5] for field in (self.quiet_from, self.quiet_until))
         for field, text in ((self.quiet_from, begin), (self.quiet_until, end)):
             if (begin or end) and not TIME_OF_DAY.fullmatch(text):
-                self.refuse(field.name, _("Enter a time of day, or leave both blank."))
+                self.add_error(field.name, _("Enter a time of day, or leave both blank."))
         if begin and begin == end:
-            self.refuse("quiet_until", _("Enter an end time that differs from the start time."))
+            self.add_error("quiet_until", _("Enter an end time that differs from the start time."))
         if self.wrong_fields:
             return False
         channels.set_quiet_hours(

@@ -179,7 +179,7 @@ class ChannelPage:
                 self.kind_name, name, values, is_enabled=is_enabled, actor=actor, now=now
             )
         except Refused as refusal:
-            form.take(refusal)
+            form.add_refusal(refusal)
             return None
         return row.id
 
@@ -195,7 +195,7 @@ class ChannelPage:
                 row.id, values, cleared=cleared, is_enabled=is_enabled, actor=actor, now=now
             )
         except Refused as refusal:
-            form.take(refusal)
+            form.add_refusal(refusal)
             return None
         return row.id
 
@@ -446,10 +446,10 @@ def switch_channel(channel_id: int) -> ResponseReturnValue:
 def send_channel_test(channel_id: int) -> ResponseReturnValue:
     """Send a test message and show the result: in place, or above the page without JavaScript."""
     count_test(current_user, runtime.now())
-    trial = send_test(channel_id, actor(), runtime.now())
+    result = send_test(channel_id, actor(), runtime.now())
     if "HX-Request" in request.headers:
-        return render_template("notifications/trial.html", trial=trial)
-    flash(trial.sentence, "success" if trial.is_delivered else "error")
+        return render_template("notifications/test_message.html", result=result)
+    flash(result.sentence, "success" if result.is_delivered else "error")
     return redirect(url_for("settings.show_channel", channel_id=channel_id), 303)
 
 
@@ -505,8 +505,8 @@ def _after_saving(page: ChannelPage, channel_id: int | None) -> ResponseReturnVa
     if channel_id is None:
         return _show(page), 400
     if request.form.get("then") == "test":
-        trial = send_test(channel_id, actor(), runtime.now())
-        flash(f"{_('Saved.')} {trial.sentence}", "success" if trial.is_delivered else "error")
+        result = send_test(channel_id, actor(), runtime.now())
+        flash(f"{_('Saved.')} {result.sentence}", "success" if result.is_delivered else "error")
     else:
         flash(_("Saved. Send a test to check delivery."), "success")
     return redirect(url_for("settings.show_channel", channel_id=channel_id), 303)

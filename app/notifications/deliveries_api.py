@@ -64,7 +64,7 @@ class DeliveriesOut(Out):
     next_before = fields.Integer(data_key="nextBefore", allow_none=True)
 
 
-class TroubleOut(Out):
+class FailingChannelOut(Out):
     """A channel whose latest delivery failed, since when, and the number of waiting notifications."""
 
     channel_id = fields.Integer(data_key="channelId")
@@ -84,10 +84,10 @@ def dump_deliveries(found: Sequence[PastDelivery], limit: int) -> dict[str, Any]
     return {"deliveries": _delivery_out.dump(found, many=True), "nextBefore": next_before}
 
 
-class TroublesOut(Out):
+class FailingChannelsOut(Out):
     """Channels with failing delivery."""
 
-    channels = fields.List(fields.Nested(TroubleOut))
+    channels = fields.List(fields.Nested(FailingChannelOut))
 
 
 # Views
@@ -105,10 +105,10 @@ def index() -> ResponseReturnValue:
 
 
 @bp.get("/failing")
-@described({200: TroublesOut})
+@described({200: FailingChannelsOut})
 def failing() -> ResponseReturnValue:
     """List channels whose latest delivery failed, with the reason."""
-    return {"channels": TroubleOut().dump(channels.failing_channels(), many=True)}
+    return {"channels": FailingChannelOut().dump(channels.failing_channels(), many=True)}
 
 
 @bp.post("/<int:delivery_id>/retry")

@@ -144,7 +144,7 @@ class Outcome:
     error: DeliveryError | None
 
 
-class HungSends(dict["Future[Outcome]", int]):
+class StuckSends(dict["Future[Outcome]", int]):
     """The abandoned sends that have not ended, with their channels."""
 
 
@@ -162,7 +162,7 @@ def deliver_due(now: datetime, stopping: Event | None = None) -> int:
     """
     began = monotonic()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    hung = runtime.part(HungSends)
+    hung = runtime.part(StuckSends)
     busy: dict[Future[Outcome], Sending] = {}
     failing: set[int] = set()
     delivered = 0

@@ -192,7 +192,7 @@ def send_template_test(kind: str) -> ResponseReturnValue:
         taken, failures = [], [refusal_text(refusal)]
     values = {"taken": taken, "failures": failures, "at": runtime.now()}
     if _is_part():
-        return render_template("notifications/template_trial.html", **values)
+        return render_template("notifications/template_test.html", **values)
     return _show(page, **values)
 
 

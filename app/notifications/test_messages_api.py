@@ -180,7 +180,7 @@ def check_overdue() -> ResponseReturnValue:
 @described({200: MESSAGE})
 def clear_overdue_timestamps() -> ResponseReturnValue:
     """Reset overdue alerts, so that the next check alerts again for all overdue jobs visible to the account."""
-    return {"message": overdue_check.forget_alerts(visible_server_ids(), actor=actor(), now=runtime.now())}
+    return {"message": overdue_check.clear_notification_times(visible_server_ids(), actor=actor(), now=runtime.now())}
 
 
 # Test messages and the manual overdue check.

@@ -25,7 +25,7 @@ from app.core.instants import cut_to_milliseconds
 MOST_VALUES = 500_000
 MOST_LEVELS = 64
 # Literals that only the tolerant decoder accepts.
-_MOST_ODD_NAMES = 50_000
+_MOST_LITERALS = 50_000
 _MOST_DIGITS = 20
 
 _BLANKS = b" \t\r\n"
@@ -43,7 +43,7 @@ def read_json(text: str | bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return _read_odd_json(body)
+        return _read_lenient_json(body)
 
 
 def check_extent(body: bytes) -> None:
@@ -86,8 +86,8 @@ def _read_whole(digits: str) -> int | None:
     return int(digits) if len(digits) <= _MOST_DIGITS else None
 
 
-def _read_odd_json(body: bytes) -> Any:
-    if outside_of_texts(body).count(b":") > _MOST_ODD_NAMES:
+def _read_lenient_json(body: bytes) -> Any:
+    if outside_of_texts(body).count(b":") > _MOST_LITERALS:
         raise ValueError("too many names in text that is not strict JSON")
     try:
         text = body.decode("utf-8", "replace")
@@ -106,11 +106,11 @@ _MOST_FIELDS = 200
 # Headers of a form part: usually one line.
 _MOST_HEADER_BYTES = 8 * 1024
 # Bound for invalid percent escapes; the decoder for those is slow.
-_MOST_STRAY_PERCENTS = 10_000
+_MOST_INVALID_ESCAPES = 10_000
 _GZIP_MARK = b"\x1f\x8b"
 
 
-class UnreadableEnvelope(Refused):
+class UnreadableBody(Refused):
     """The body could not be decompressed or decoded."""
 
 
@@ -150,7 +150,7 @@ def unpack(body: bytes, content_encoding: str, limit_bytes: int) -> bytes:
         return _inflate(body, zlib.MAX_WBITS, limit_bytes)
     if encoding in ("", "identity"):
         return body
-    raise UnreadableEnvelope("content_encoding_unknown")
+    raise UnreadableBody("content_encoding_unknown")
 
 
 def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
@@ -159,11 +159,11 @@ def _inflate(body: bytes, window_bits: int, limit_bytes: int) -> bytes:
     try:
         content = decompressor.decompress(body, limit_bytes + 1)
     except zlib.error as error:
-        raise UnreadableEnvelope("body_not_decompressible") from error
+        raise UnreadableBody("body_not_decompressible") from error
     if len(content) > limit_bytes:
         raise _too_large(limit_bytes)
     if not decompressor.eof or decompressor.unused_data:
-        raise UnreadableEnvelope("body_truncated")
+        raise UnreadableBody("body_truncated")
     return content
 
 
@@ -190,8 +190,8 @@ def _decoded(text: bytes) -> str:
     count = plain.count(b"%")
     decoded = a2b_qp(plain.replace(b"=", b"%3D").replace(b"%", b"="))
     if len(decoded) != len(plain) - 2 * count or b"%\r" in plain or b"%\n" in plain:
-        if count > _MOST_STRAY_PERCENTS:
-            raise UnreadableEnvelope("form_not_encoded")
+        if count > _MOST_INVALID_ESCAPES:
+            raise UnreadableBody("form_not_encoded")
         decoded = unquote_to_bytes(plain)
     return decoded.decode("utf-8", "replace")
 
@@ -210,7 +210,7 @@ def _multipart_fields(content: bytes, content_type: str) -> list[tuple[str, str]
     except RequestEntityTooLarge as error:
         raise _too_many_fields() from error
     except ValueError as error:
-        raise UnreadableEnvelope("form_not_multipart") from error
+        raise UnreadableBody("form_not_multipart") from error
 
 
 def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
@@ -223,8 +223,8 @@ def _multipart_events(content: bytes, boundary: bytes) -> Iterator[object]:
             if decoder.state is State.EPILOGUE:
                 return
         if decoder.state is State.PART and len(decoder.buffer) > _MOST_HEADER_BYTES:
-            raise UnreadableEnvelope("form_headers_too_long", most=_MOST_HEADER_BYTES)
-    raise UnreadableEnvelope("form_truncated")
+            raise UnreadableBody("form_headers_too_long", most=_MOST_HEADER_BYTES)
+    raise UnreadableBody("form_truncated")
 
 
 def _field_text(field: Field | File, value: bytes) -> str:
@@ -236,8 +236,8 @@ def _field_text(field: Field | File, value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
-def _too_many_fields() -> UnreadableEnvelope:
-    return UnreadableEnvelope("form_too_many_fields", most=_MOST_FIELDS)
+def _too_many_fields() -> UnreadableBody:
+    return UnreadableBody("form_too_many_fields", most=_MOST_FIELDS)
 
 
 def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
@@ -248,7 +248,7 @@ def _chosen_field(fields: Sequence[tuple[str, str]]) -> str:
     reports = [value for _, value in fields if _looks_like_report(value)]
     if len(reports) == 1:
         return reports[0]
-    raise UnreadableEnvelope("form_without_report", name=_USUAL_FIELD)
+    raise UnreadableBody("form_without_report", name=_USUAL_FIELD)
 
 
 def _looks_like_report(value: str) -> bool:

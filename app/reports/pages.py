@@ -93,7 +93,7 @@ class UploadSettingsForm(SettingsForm):
         is_number = text.isascii() and text.isdecimal() and len(text) < 6
         if text and not (is_number and LEAST_MIB <= int(text) <= MOST_MIB):
             bounds = {"least": LEAST_MIB, "most": MOST_MIB}
-            self.refuse("max_upload_mib", _("Enter a whole number from %(least)s to %(most)s.", **bounds))
+            self.add_error("max_upload_mib", _("Enter a whole number from %(least)s to %(most)s.", **bounds))
             return False
         wanted = {
             "public_url": self.public_url.data or "",
@@ -103,7 +103,7 @@ class UploadSettingsForm(SettingsForm):
         try:
             upload_settings.change_settings(wanted, actor=actor, now=now)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return False
         return True
 

@@ -525,9 +525,9 @@ def check_now() -> ResponseReturnValue:
 
 
 @settings_bp.post("/monitoring/reset")
-def forget_alerts() -> ResponseReturnValue:
+def clear_notification_times() -> ResponseReturnValue:
     """Reset the overdue alerts."""
-    overdue_check.forget_alerts(visible_server_ids(), actor=actor(), now=runtime.now())
+    overdue_check.clear_notification_times(visible_server_ids(), actor=actor(), now=runtime.now())
     flash(_("The next check will alert again for every overdue job."), "success")
     return _back()
 

@@ -249,7 +249,7 @@ def reset_inferred_anchor(job: Any, server: Any) -> None:
         recalculate_next_run(job)
 
 
-def forget_wrong_clock(job: Any, clock_ahead: timedelta | None) -> None:
+def correct_wrong_clock(job: Any, clock_ahead: timedelta | None) -> None:
     """Correct a schedule that was announced by a clock that was ahead, if known.
 
     A next run further away than `LATEST_NEXT_RUN` is deleted in any case.

@@ -142,7 +142,7 @@ def check_now(visible_server_ids: frozenset[str] | None, *, actor: Actor, now: d
     return found
 
 
-def forget_alerts(visible_server_ids: frozenset[str] | None, *, actor: Actor, now: datetime) -> str:
+def clear_notification_times(visible_server_ids: frozenset[str] | None, *, actor: Actor, now: datetime) -> str:
     """Reset the alerts of these servers (None means all) and record who asked for it. Return the recorded sentence."""
     reset_alerts(visible_server_ids)
     message = "Overdue backup notification timestamps cleared successfully"

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from app import runtime
 from app.accounts import passwords
-from app.collector import rounds
+from app.collector import batches
 from app.core.db import engine as db_engine
 from app.core.db import orm
 from app.core.db.orm import ExactCache, db
@@ -213,7 +213,7 @@ def _renew(app: Flask) -> None:
             _inherited.append(engine.pool)
             engine.dispose(close=False)
     own = runtime_of(app)
-    _inherited.extend((own.take(ExactCache), own.take(health.Examiner), own.take(rounds.Batches)))
+    _inherited.extend((own.take(ExactCache), own.take(health.Examiner), own.take(batches.Batches)))
     dropped = drop_jobs(app)
     _inherited.append(dropped)
     if dropped or app in _started_in_children:

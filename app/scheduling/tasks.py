@@ -21,7 +21,7 @@ from app import runtime
 from app.accounts import sessions, sign_in
 from app.accounts.models import ALL_SERVERS
 from app.backups import duplicati_versions, repairs
-from app.collector import rounds
+from app.collector import batches
 from app.core.db.orm import insert_for, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
@@ -149,7 +149,7 @@ def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
 
 
 def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
-    found = rounds.pull_due(now)
+    found = batches.collect_due(now)
     sentence = (
         f"Collected from {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} failed"
     )

@@ -41,7 +41,7 @@ def show(slug: str) -> ResponseReturnValue:
     if page is None:
         raise Refused("not_found")
     servers = status_page.shown_servers(page, now)
-    values = {"page": page, "servers": servers, "verdict": summarize(servers), "now": now}
+    values = {"page": page, "servers": servers, "overall": summarize(servers), "now": now}
     answer = Response(render_template("sharing/status/page.html", **values), headers=CACHING)
     answer.add_etag()
     return answer.make_conditional(request)
@@ -60,7 +60,7 @@ def summarize(servers: Sequence[ShownServer]) -> PublicStatus:
     if failed or overdue:
         parts = [_("%(count)s failed", count=failed)] if failed else []
         parts += [_("%(count)s overdue", count=overdue)] if overdue else []
-        return PublicStatus("trouble", ", ".join(parts))
+        return PublicStatus("problem", ", ".join(parts))
     warned = sum(job.last_status == WARNING for job in jobs)
     if warned:
         return PublicStatus("attention", _("%(count)s with warnings", count=warned))

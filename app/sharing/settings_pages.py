@@ -81,7 +81,7 @@ class BadgeForm(SettingsForm):
         try:
             badges.create_badge(slug=slug, label=label, server_id=server_id, job_name=job_name, actor=actor, now=now)
         except Refused as refusal:
-            self.take(refusal)
+            self.add_refusal(refusal)
             return False
         return True
 

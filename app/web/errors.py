@@ -59,7 +59,7 @@ FAULT_CODES: Mapping[Fault, str] = {
 }
 # PostgreSQL's codes for a row that exists already, and for one that no longer exists.
 COLLISIONS = frozenset({"23505", "23503"})
-ROW_IS_GONE = (sqlalchemy.orm.exc.StaleDataError, sqlalchemy.orm.exc.ObjectDeletedError)
+ROW_DELETED = (sqlalchemy.orm.exc.StaleDataError, sqlalchemy.orm.exc.ObjectDeletedError)
 # marshmallow's key for errors that concern no field.
 WHOLE = "_schema"
 HTTP_CODES = {400: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "request_too_large"}
@@ -87,7 +87,7 @@ def install(app: Flask) -> None:
     app.register_error_handler(InternalServerError, answer_unexpected)
     app.register_error_handler(sqlalchemy.exc.DataError, answer_impossible_value)
     app.register_error_handler(sqlalchemy.exc.IntegrityError, answer_broken_rule)
-    for collision in ROW_IS_GONE:
+    for collision in ROW_DELETED:
         app.register_error_handler(collision, answer_collision)
     for error_type in DATABASE_ERROR_TYPES:
         app.register_error_handler(error_type, answer_database_error)

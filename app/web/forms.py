@@ -56,17 +56,17 @@ class SettingsForm(PageForm):
         """Return the fields with errors, in the order of the page."""
         return [field for field in self if field.errors and field.name != "csrf_token"]
 
-    def refuse(self, name: str, sentence: str) -> None:
+    def add_error(self, name: str, sentence: str) -> None:
         """Add an error to a field; without a matching field it is shown above the form."""
         if name in self:
             self[name].errors = (*self[name].errors, sentence)
         else:
             self.problem = f"{self.problem} {sentence}".strip()
 
-    def take(self, refusal: Refused) -> None:
+    def add_refusal(self, refusal: Refused) -> None:
         """Put a service's refusal to the field that it is about, else above the form."""
         for sentence in refusal_texts(refusal):
-            self.refuse(refusal.field or "", sentence)
+            self.add_error(refusal.field or "", sentence)
 
 
 # Confirmation of what cannot be undone: in a dialog, or on a page without script

@@ -490,7 +490,7 @@ def complete_headers(answer: Response) -> Response:
 
     Caching of protected responses is not for the view to decide.
     """
-    _settle_caching(answer)
+    _set_cache_headers(answer)
     added = PAGE_HEADERS if answer.mimetype == "text/html" else NO_SNIFFING
     if settings().secure_cookies and request.is_secure:
         added = added | STRICT_TRANSPORT
@@ -499,7 +499,7 @@ def complete_headers(answer: Response) -> Response:
     return answer
 
 
-def _settle_caching(answer: Response) -> None:
+def _set_cache_headers(answer: Response) -> None:
     rule = runtime.part(Rules).get(request.endpoint or "")
     is_guarded = rule is not None and rule.access is not Access.PUBLIC
     if is_guarded and "no-store" not in answer.headers.get("Cache-Control", ""):

@@ -76,7 +76,7 @@ class GroupForm(SettingsForm):
         text = (self[name].data or "").strip()
         if text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER and least <= int(text) <= most:
             return int(text)
-        self.refuse(name, _("Enter a whole number from %(least)s to %(most)s.", least=least, most=most))
+        self.add_error(name, _("Enter a whole number from %(least)s to %(most)s.", least=least, most=most))
         return None
 
 

@@ -48,7 +48,7 @@ def test_overdue_and_failed_jobs_are_counted_in_the_title(admin, post):
     post(1, job="Mail", status="Error", Errors=["No space left"])
     text = admin.get("/").text
     assert "<title>1 overdue, 1 failed" in text
-    assert "icons/trouble.svg" in text
+    assert "icons/problem.svg" in text
     assert 'data-show="overdue">overdue by 2 days<' in admin.get("/?view=table").text
 
 

@@ -14,7 +14,7 @@ from app.audit.log import Actor, AuditEntry
 from app.backups import merging, overview
 from app.backups.models import Job, Run, Server
 from app.collector import store as collector_store
-from app.collector.answers import Machine
+from app.collector.responses import Machine
 from app.collector.targets import Order, find_target
 from app.core.db.orm import writing
 from app.core.settings import store as settings_store

@@ -56,7 +56,7 @@ def test_the_first_day(open_context, empty_site, width):
     expect(page.get_by_role("heading", level=1)).to_contain_text("The only job is OK", timeout=8000)
     empty_site.post(job="Mail", status="Error")
     expect(page).to_have_title("1 failed \u2013 duplistatus", timeout=8000)
-    assert "trouble" in page.locator("#favicon").get_attribute("href")
+    assert "problem" in page.locator("#favicon").get_attribute("href")
     assert page.evaluate("window.wasNeverReloaded")
 
 

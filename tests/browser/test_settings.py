@@ -73,9 +73,9 @@ def test_the_result_of_a_test_appears_in_place(open_page, make, ntfy):
     ntfy.answers.append(Answer(403, b'{"code": 40301, "error": "forbidden"}'))
     send = page.get_by_role("button", name="Send test", exact=True)
     send.click()
-    expect(page.locator("#trial")).to_contain_text("Not delivered. ntfy: the server answered 403 forbidden")
+    expect(page.locator("#test-result")).to_contain_text("Not delivered. ntfy: the server answered 403 forbidden")
     send.click()
-    expect(page.locator("#trial")).to_contain_text("The test notification was delivered.")
+    expect(page.locator("#test-result")).to_contain_text("The test notification was delivered.")
     assert page.evaluate("window.wasNeverReloaded")
 
 

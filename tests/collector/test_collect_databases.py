@@ -6,10 +6,10 @@ from sqlalchemy import select
 
 from app.audit.log import Actor
 from app.backups.models import Job, Server
-from app.collector import collecting, rounds
+from app.collector import batches, collecting
 from app.collector import store as collector_store
-from app.collector.answers import CollectedJob, JobSchedule
 from app.collector.collecting import Caller
+from app.collector.responses import CollectedJob, JobSchedule
 from app.collector.targets import Order
 from app.core.db.orm import writing
 from app.database import secrets
@@ -28,9 +28,9 @@ def test_pulling_stores_each_run_once_and_jobs_can_be_started(db, clock):
             encrypted = secrets.encrypt(PASSWORD)
             values = {"name": "nas", "url": duplicati.url, "encrypted_password": encrypted, "collect_interval": "1h"}
             session.add(Server(id=MACHINE_ID, created_at=BEGAN_AT, **values))
-        assert rounds.pull_due(clock()) == rounds.Pulled(1, 6, 0)
+        assert batches.collect_due(clock()) == batches.CollectedServers(1, 6, 0)
         clock.advance(hours=1)
-        assert rounds.pull_due(clock()) == rounds.Pulled(1, 0, 0)
+        assert batches.collect_due(clock()) == batches.CollectedServers(1, 0, 0)
         collecting.start_job(MACHINE_ID, "Photos", actor=Actor(), now=clock())
         assert duplicati.started == ["3"]
 

@@ -30,7 +30,7 @@ from sqlalchemy import select
 from app.audit.log import Actor, AuditEntry
 from app.backups import job_stats
 from app.backups.models import Job, Run, Server
-from app.collector import collecting, job_logs, rounds
+from app.collector import batches, collecting, job_logs
 from app.collector.client import Limits
 from app.collector.collecting import Caller, Collected
 from app.collector.reachability import try_connection
@@ -562,15 +562,15 @@ class TestRunning:
     def test_server_is_asked_again_soon(self, db, clock, duplicati):
         remember(duplicati.url, collect_interval="6h")
         duplicati.running, duplicati.running_since = "3", iso(clock() - timedelta(minutes=10))
-        assert rounds.pull_due(clock()).failure_count == 0
+        assert batches.collect_due(clock()).failure_count == 0
         assert db.session.get_one(Server, MACHINE_ID).next_collect_at == clock() + timedelta(minutes=5)
         clock.advance(hours=2)
-        rounds.pull_due(clock())
+        batches.collect_due(clock())
         server = db.session.get_one(Server, MACHINE_ID, populate_existing=True)
         assert server.next_collect_at == clock() + timedelta(minutes=130) / 4
         duplicati.running = ""
         clock.advance(hours=1)
-        rounds.pull_due(clock())
+        batches.collect_due(clock())
         server = db.session.get_one(Server, MACHINE_ID, populate_existing=True)
         assert server.next_collect_at == clock() + timedelta(hours=6)
 

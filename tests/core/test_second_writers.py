@@ -11,7 +11,7 @@ from sqlalchemy import insert, select, text
 from app.audit.log import Actor
 from app.backups.models import Job, Server
 from app.collector import store as collector_store
-from app.collector.answers import CollectedJob, JobSchedule, Machine
+from app.collector.responses import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Order, find_target
 from app.core.db.orm import SHARED_LOCK
 from app.core.settings import store as settings_store

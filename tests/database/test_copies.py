@@ -15,7 +15,7 @@ from app.audit.log import AuditEntry
 from app.backups import overview
 from app.backups.models import Job, JobDay, Run, RunLog
 from app.collector import store as collector_store
-from app.collector.answers import CollectedJob, Machine, read_log
+from app.collector.responses import CollectedJob, Machine, read_log
 from app.notifications.models import Delivery
 from app.reports.ingest import DuplicateReport, Received, receive_report
 from app.reports.parser import Figure, Format

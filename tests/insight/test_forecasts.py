@@ -11,7 +11,7 @@ from app.insight.forecasts import (
     free_bytes,
     full_at,
     growth_a_day,
-    is_room_again,
+    is_space_again,
     next_warning,
     weekly_points,
 )
@@ -103,7 +103,7 @@ def test_each_number_of_days_is_due_once(days, notified, due):
 )
 def test_people_may_be_notified_again_when_there_is_room(days, left, is_again):
     at = None if days is None else NOW + timedelta(days=days)
-    assert is_room_again(at, NOW, left, 1000) is is_again
+    assert is_space_again(at, NOW, left, 1000) is is_again
 
 
 @settings(deadline=None)
@@ -112,7 +112,7 @@ def test_below_the_days_that_are_enough_each_message_is_sent_at_most_once(foreca
     notified, sent = None, []
     for days in forecasts:
         at = NOW + timedelta(days=days)
-        if is_room_again(at, NOW, 500, 1000):
+        if is_space_again(at, NOW, 500, 1000):
             notified = None
         if (due := next_warning(at, NOW, notified)) is not None:
             notified = due

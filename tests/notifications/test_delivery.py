@@ -486,7 +486,7 @@ class TestHangingChannel:
         assert sum(row.attempts for row in deliveries() if row.state == "queued") == 2
         monkeypatch.setattr(delivery, "LONGEST_SEND_S", 30.0)
         release.set()
-        wait(runtime_of(app).part(delivery.HungSends))
+        wait(runtime_of(app).part(delivery.StuckSends))
         delivery.deliver_due(clock.advance(minutes=10))
         assert {row.state for row in deliveries()} == {"delivered"}
 

@@ -117,7 +117,7 @@ def test_a_grid_that_a_wrong_clock_has_laid_far_away_is_forgotten(away_days, sou
     job = change(find_job(), announced_next_at=far, schedule_anchor_at=far, schedule_source="duplicati")
     with writing() as session:
         job = session.merge(job)
-        next_run.forget_wrong_clock(job, None)
+        next_run.correct_wrong_clock(job, None)
         next_run.recalculate_next_run(job)
     job = find_job()
     assert job.schedule_source == source
@@ -130,7 +130,7 @@ def test_a_schedule_of_a_wrong_clock_is_set_back_by_its_error():
     job = change(find_job(), announced_next_at=announced, schedule_anchor_at=announced, schedule_source="duplicati")
     with writing() as session:
         job = session.merge(job)
-        next_run.forget_wrong_clock(job, 30 * DAY)
+        next_run.correct_wrong_clock(job, 30 * DAY)
         next_run.recalculate_next_run(job)
     job = find_job()
     assert (job.announced_next_at, job.schedule_anchor_at) == (None, BEGAN_AT + DAY + HOUR)

@@ -27,7 +27,7 @@ def set_up(app):
 
 
 def sentence(answer) -> str:
-    return re.search(r'<h1 id="verdict">(.*?)</h1>', answer.text)[1]
+    return re.search(r'<h1 id="overall">(.*?)</h1>', answer.text)[1]
 
 
 @pytest.mark.parametrize("slug", ["guess", "None", "ä"])

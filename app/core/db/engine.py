@@ -284,14 +284,14 @@ def create_safety_backup(settings: Settings, reason: str, *, keep: int | None = 
         return None
     folder = settings.data_dir / COPIES
     folder.mkdir(exist_ok=True, mode=0o700)
-    if not has_room_for(source, folder):
+    if not has_space_for(source, folder):
         raise CannotStart(f"not enough free space in {folder} for a safety backup of the database")
     made = keep_copy(source, folder, f"before-{reason}", datetime.now(UTC), COPIES_KEPT if keep is None else keep)
     log.info("created a safety backup of the database: %s", made.name)
     return made
 
 
-def has_room_for(source: Path, folder: Path) -> bool:
+def has_space_for(source: Path, folder: Path) -> bool:
     """Whether a copy of a file fits into a folder."""
     return shutil.disk_usage(folder).free >= source.stat().st_size * 1.2
 

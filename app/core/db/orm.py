@@ -254,7 +254,7 @@ def cache() -> ExactCache:
     return runtime.part(ExactCache, lambda: ExactCache(Watcher(db.engine)))
 
 
-def forget_state() -> None:
+def discard_state() -> None:
     """Make this request's own commits visible to the rest of the request."""
     if has_request_context():
         request.environ.pop(REQUEST_STATE, None)
@@ -315,7 +315,7 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
         finally:
             session.info.pop("writes", None)
             session.info.pop(WRITTEN, None)
-            forget_state()
+            discard_state()
 
 
 def renew_lock() -> None:

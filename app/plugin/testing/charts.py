@@ -20,7 +20,7 @@ NOT_FIGURES = frozenset({"server_id", "job_name", "began_at", "status"})
 FIGURES = frozenset(field.name for field in fields(Run)) - NOT_FIGURES
 LARGEST = 2**53
 # Edge cases of reports: nothing, huge values, odd names, a leap day, the first day.
-ODD_RUNS: dict[str, dict[str, Any]] = {
+UNUSUAL_RUNS: dict[str, dict[str, Any]] = {
     "nothing": dict.fromkeys(FIGURES, 0),
     "very much": dict.fromkeys(FIGURES, LARGEST),
     "fatal": {**dict.fromkeys(FIGURES, 0), "status": "Fatal", "error_count": 1},
@@ -101,7 +101,7 @@ class ChartContract(ABC):
         assert [backwards.value(run) for run in reversed(runs)][::-1] == first
         assert [forwards.value(run) for run in runs] == first
 
-    @pytest.mark.parametrize("changes", ODD_RUNS.values(), ids=ODD_RUNS.keys())
+    @pytest.mark.parametrize("changes", UNUSUAL_RUNS.values(), ids=UNUSUAL_RUNS.keys())
     def test_any_run_gives_a_finite_number_or_a_gap(self, changes: dict[str, Any]) -> None:
         """One odd run must not break the whole chart.
 

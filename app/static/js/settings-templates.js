@@ -26,7 +26,7 @@ form.addEventListener(
     htmx
       .ajax("POST", button.dataset.try, {
         source: button,
-        target: "#trial",
+        target: "#test-result",
         swap: "innerHTML",
         values: Object.fromEntries(new FormData(form)),
       })

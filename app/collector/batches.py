@@ -195,7 +195,7 @@ def is_choice(text: str) -> bool:
     return text == "" or text in CHOICES
 
 
-def next_pull(interval_text: str, now: datetime, *, failing_since: datetime | None = None) -> datetime | None:
+def next_collection_at(interval_text: str, now: datetime, *, failing_since: datetime | None = None) -> datetime | None:
     """Return the time of the next collection.
 
     None for never and for invalid intervals.
@@ -218,27 +218,27 @@ def next_pull(interval_text: str, now: datetime, *, failing_since: datetime | No
 
 
 @dataclass(frozen=True, slots=True)
-class Pulled:
-    """Result of one round."""
+class CollectedServers:
+    """Result of one automatic collection."""
 
     server_count: int = 0
     run_count: int = 0
     failure_count: int = 0
 
 
-def pull_due(now: datetime, limits: Limits = LIMITS) -> Pulled:
+def collect_due(now: datetime, limits: Limits = LIMITS) -> CollectedServers:
     """Collect from every server that is due; failing ones are delayed increasingly.
 
     A server is claimed by advancing its time first, so that only one of several processes collects from it.
     """
     due = _claim_due(now)
     if not due:
-        return Pulled()
+        return CollectedServers()
     app = current_app._get_current_object()  # type: ignore[attr-defined]
-    with ThreadPoolExecutor(WORKERS, thread_name_prefix="pull") as workers:
-        counts = list(workers.map(lambda server_id: _pull(app, server_id, limits), due))
+    with ThreadPoolExecutor(WORKERS, thread_name_prefix="collect") as workers:
+        counts = list(workers.map(lambda server_id: _collect_server(app, server_id, limits), due))
     failures = counts.count(None)
-    return Pulled(len(due), sum(count for count in counts if count is not None), failures)
+    return CollectedServers(len(due), sum(count for count in counts if count is not None), failures)
 
 
 def choose_interval(
@@ -251,8 +251,7 @@ def choose_interval(
 ) -> Server:
     """Set a server's automatic collection: interval, certificate verification.
 
-    None leaves a value unchanged. A new interval starts now. Raises NotFound, and AppError for an interval that is not
-    offered.
+    None leaves a value unchanged. A new interval starts now. Raise Refused, also for an interval that is not offered.
     """
     if interval is not None and not is_choice(interval):
         raise Refused("collect_interval_unknown", "collect_interval")
@@ -279,11 +278,11 @@ def _claim_due(now: datetime) -> list[str]:
         wanted = select(Server).where(Server.collect_interval != "", is_due).order_by(Server.next_collect_at)
         servers = list(session.scalars(wanted.with_for_update().execution_options(populate_existing=True)))
         for server in servers:
-            server.next_collect_at = next_pull(server.collect_interval, now)
+            server.next_collect_at = next_collection_at(server.collect_interval, now)
         return [server.id for server in servers if server.next_collect_at is not None]
 
 
-def _pull(app: Flask, server_id: str, limits: Limits) -> int | None:
+def _collect_server(app: Flask, server_id: str, limits: Limits) -> int | None:
     """Return the number of new runs; None if the collection failed."""
     with app.app_context():
         now = runtime.now()
@@ -303,6 +302,6 @@ def _postpone(server_id: str, error: str, now: datetime) -> None:
         if server is None:
             return  # deleted meanwhile
         server.collect_error = error
-        next_at = next_pull(server.collect_interval, now)
+        next_at = next_collection_at(server.collect_interval, now)
         failing_since = server.collected_at or (now - 2 * (next_at - now) if next_at else now)
-        server.next_collect_at = next_pull(server.collect_interval, now, failing_since=failing_since)
+        server.next_collect_at = next_collection_at(server.collect_interval, now, failing_since=failing_since)

@@ -11,10 +11,10 @@ from sqlalchemy import select
 from app.accounts.models import User
 from app.audit.log import Actor, AuditEntry
 from app.backups.models import Run, Server
-from app.collector import collecting, rounds
+from app.collector import batches, collecting
+from app.collector.batches import next_collection_at
 from app.collector.client import Limits
 from app.collector.collecting import Caller
-from app.collector.rounds import next_pull
 from app.collector.targets import Order
 from app.core.db.orm import writing
 from app.core.errors import Refused
@@ -50,7 +50,7 @@ def record(db, server_id: str) -> Server:
     return db.session.get_one(Server, server_id, populate_existing=True)
 
 
-def finished(started: rounds.Batch) -> rounds.Batch:
+def finished(started: batches.Batch) -> batches.Batch:
     """The batch once it has ended."""
     deadline = time.monotonic() + 60
     while not started.is_done:
@@ -64,10 +64,10 @@ def test_each_server_of_a_batch_has_its_own_result(db, clock, duplicati, alice):
     remember("bad", "http://127.0.0.1:9")
     with duplicati_server() as other:
         orders = [
-            *rounds.orders_for_all(None),
+            *batches.orders_for_all(None),
             Order(hostname="127.0.0.1", port=other.port, password="wrong", scheme="http"),
         ]
-        batch = finished(rounds.batches_of_application().start(orders, caller=alice, now=clock(), limits=QUICK))
+        batch = finished(batches.batches_of_application().start(orders, caller=alice, now=clock(), limits=QUICK))
     bad, good, new = batch.items
     assert [(item.state, item.error_code) for item in batch.items] == [
         ("failed", "REFUSED"),
@@ -81,8 +81,8 @@ def test_each_server_of_a_batch_has_its_own_result(db, clock, duplicati, alice):
 
 def test_batch_is_found_by_who_started_it_and_by_administrators(db, clock, duplicati, alice):
     remember("good", duplicati.url)
-    all_batches = rounds.batches_of_application()
-    batch = finished(all_batches.start(rounds.orders_for_all(None), caller=alice, now=clock(), limits=QUICK))
+    all_batches = batches.batches_of_application()
+    batch = finished(all_batches.start(batches.orders_for_all(None), caller=alice, now=clock(), limits=QUICK))
     assert all_batches.find(batch.id, reader_id=alice.actor.user_id, is_admin=False).items == batch.items
     assert all_batches.find(batch.id, reader_id="bob", is_admin=True).items == batch.items
     with pytest.raises(Refused, check=lambda error: error.status == 404):
@@ -91,7 +91,7 @@ def test_batch_is_found_by_who_started_it_and_by_administrators(db, clock, dupli
 
 def test_batch_that_ended_is_forgotten(db, clock, duplicati, alice):
     remember("good", duplicati.url)
-    all_batches, orders = rounds.batches_of_application(), rounds.orders_for_all(None)
+    all_batches, orders = batches.batches_of_application(), batches.orders_for_all(None)
     first = finished(all_batches.start(orders, caller=alice, now=clock(), limits=QUICK))
     deadline = time.monotonic() + 60
     while first.ended_at is None and time.monotonic() < deadline:
@@ -105,30 +105,30 @@ def test_batch_of_no_server_is_refused(db, clock, alice):
     remember("without password", "http://127.0.0.1:9", encrypted_password="")
     remember("without address", "")
     with pytest.raises(Refused, match="No server can be collected from:"):
-        rounds.batches_of_application().start(rounds.orders_for_all(None), caller=alice, now=clock())
+        batches.batches_of_application().start(batches.orders_for_all(None), caller=alice, now=clock())
 
 
 def test_all_are_those_that_the_account_may_see(db, duplicati):
     remember("a", duplicati.url)
     remember("b", duplicati.url)
-    assert [order.server_id for order in rounds.orders_for_all(frozenset({"b"}))] == ["b"]
+    assert [order.server_id for order in batches.orders_for_all(frozenset({"b"}))] == ["b"]
 
 
 def test_only_servers_whose_time_has_come_are_asked(db, clock, duplicati):
     remember("never", duplicati.url)
     remember("later", duplicati.url, collect_interval="1h", next_collect_at=clock() + HOUR)
     remember("due", duplicati.url, collect_interval="1h")
-    assert rounds.pull_due(clock(), QUICK) == rounds.Pulled(1, 1, 0)
+    assert batches.collect_due(clock(), QUICK) == batches.CollectedServers(1, 1, 0)
     assert [run.job_id for run in db.session.scalars(select(Run))]
     due = record(db, "due")
     assert (due.collected_at, due.next_collect_at, due.collect_error) == (clock(), clock() + HOUR, None)
-    assert rounds.pull_due(clock(), QUICK) == rounds.Pulled()
+    assert batches.collect_due(clock(), QUICK) == batches.CollectedServers()
 
 
 def test_rounds_that_bring_nothing_new_leave_the_audit_log_alone(db, clock, duplicati):
     remember("due", duplicati.url, collect_interval="1h")
     for _ in range(3):
-        assert rounds.pull_due(clock(), QUICK).server_count == 1
+        assert batches.collect_due(clock(), QUICK).server_count == 1
         clock.advance(hours=2)
     told = list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_collected")))
     assert [entry.details["processed"] for entry in told] == [1]
@@ -137,19 +137,19 @@ def test_rounds_that_bring_nothing_new_leave_the_audit_log_alone(db, clock, dupl
 def test_server_that_fails_is_asked_later_and_later(db, clock, duplicati):
     remember("due", duplicati.url, collect_interval="1h", collected_at=clock() - 3 * HOUR)
     duplicati.replies["/backups"] = Reply(500)
-    assert rounds.pull_due(clock(), QUICK).failure_count == 1
+    assert batches.collect_due(clock(), QUICK).failure_count == 1
     due = record(db, "due")
     assert due.next_collect_at == clock() + 3 * HOUR
     assert due.collect_error == "Failed to get the list of backup jobs: Internal Server Error"
     clock.advance(hours=3)
-    rounds.pull_due(clock(), QUICK)
+    batches.collect_due(clock(), QUICK)
     assert record(db, "due").next_collect_at == clock() + 6 * HOUR
 
 
 def test_server_without_password_says_so_and_holds_up_nobody(db, clock, duplicati):
     remember("closed", duplicati.url, collect_interval="1h", encrypted_password="")
     remember("open", duplicati.url, collect_interval="1h")
-    assert rounds.pull_due(clock(), QUICK) == rounds.Pulled(2, 1, 1)
+    assert batches.collect_due(clock(), QUICK) == batches.CollectedServers(2, 1, 1)
     closed = record(db, "closed")
     assert closed.collect_error.startswith("No password is stored")
     assert closed.next_collect_at == clock() + 2 * HOUR
@@ -162,12 +162,14 @@ def test_server_without_password_says_so_and_holds_up_nobody(db, clock, duplicat
 def test_waiting_after_a_failure_grows_to_a_day(clock, text, failing_h, wanted_h):
     since = None if failing_h is None else clock() - failing_h * HOUR
     wanted = None if wanted_h is None else clock() + wanted_h * HOUR
-    assert next_pull(text, clock(), failing_since=since) == wanted
+    assert next_collection_at(text, clock(), failing_since=since) == wanted
 
 
 def test_choosing_an_interval_begins_at_once_and_is_audited(db, clock, duplicati):
     remember("due", duplicati.url)
-    rounds.choose_interval("due", interval="6h", verifies_certificate=False, actor=Actor(username="admin"), now=clock())
+    batches.choose_interval(
+        "due", interval="6h", verifies_certificate=False, actor=Actor(username="admin"), now=clock()
+    )
     chosen = record(db, "due")
     assert (chosen.collect_interval, chosen.next_collect_at) == ("6h", clock())
     assert chosen.verifies_certificate is False
@@ -176,17 +178,17 @@ def test_choosing_an_interval_begins_at_once_and_is_audited(db, clock, duplicati
         "server_updated",
         {"collectInterval": "6h", "verifyCertificate": False},
     )
-    rounds.choose_interval("due", interval="", actor=Actor(), now=clock())
+    batches.choose_interval("due", interval="", actor=Actor(), now=clock())
     assert record(db, "due").next_collect_at is None
     with pytest.raises(Refused, match="Unknown interval"):
-        rounds.choose_interval("due", interval="1s", actor=Actor(), now=clock())
+        batches.choose_interval("due", interval="1s", actor=Actor(), now=clock())
 
 
 @pytest.mark.parametrize("generation", [NEW, OLD])
 def test_job_is_started_at_its_duplicati_and_audited(db, clock, generation):
     with duplicati_server(generation) as server:
         remember(MACHINE_ID, server.url, alias="cellar", collect_interval="1h")
-        rounds.pull_due(clock(), QUICK)
+        batches.collect_due(clock(), QUICK)
         started = collecting.start_job(MACHINE_ID, "Photos", actor=Actor(username="admin"), now=clock(), limits=QUICK)
         assert (started, server.started) == (collecting.Started("cellar", "Photos", 17), ["3"])
     told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).one()
@@ -195,7 +197,7 @@ def test_job_is_started_at_its_duplicati_and_audited(db, clock, generation):
 
 def test_job_that_cannot_be_started_says_why(db, clock, duplicati):
     remember(MACHINE_ID, duplicati.url, collect_interval="1h")
-    rounds.pull_due(clock(), QUICK)
+    batches.collect_due(clock(), QUICK)
 
     def start(name: str = "Photos", server_id: str = MACHINE_ID):
         return collecting.start_job(server_id, name, actor=Actor(), now=clock(), limits=QUICK)

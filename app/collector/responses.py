@@ -172,7 +172,7 @@ REDACTED = "***--REDACTED--***"
 SECRET_SETTING = re.compile(r"pass|secret|key|token|auth|url", re.IGNORECASE)
 
 
-class UnreadableAnswer(Refused):
+class UnusableResponse(Refused):
     """A Duplicati server returned an unusable response."""
 
 
@@ -225,17 +225,17 @@ def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = Tru
     installation has no id yet; without `needs_id` its name is sufficient.
     """
     if not isinstance(system_info, Mapping):
-        raise UnreadableAnswer("answer_without_system_info")
+        raise UnusableResponse("answer_without_system_info")
     own = named_settings(settings)
     machine_id = own.get(MACHINE_ID, _option(system_info, MACHINE_ID) or _machine_id_of_newer(settings))
     if not machine_id and not isinstance(system_info.get("Options"), list):
-        raise UnreadableAnswer("answer_without_options")
+        raise UnusableResponse("answer_without_options")
     if not machine_id and MACHINE_ID not in own and needs_id:
-        raise UnreadableAnswer("answer_without_machine_id")
+        raise UnusableResponse("answer_without_machine_id")
     usual_name = _option(system_info, MACHINE_NAME) or _text(system_info.get("MachineName"))
     name = own.get(MACHINE_NAME, usual_name) or machine_id or usual_name
     if not name or (MACHINE_NAME not in own and not usual_name):
-        raise UnreadableAnswer("answer_without_machine_name")
+        raise UnusableResponse("answer_without_machine_name")
     return _checked(Machine(machine_id, name))
 
 
@@ -298,7 +298,7 @@ def _machine_id_of_newer(settings: Any) -> str:
 
 def _checked(machine: Machine) -> Machine:
     if len(machine.id) > LONGEST_NAME or len(machine.name) > LONGEST_NAME:
-        raise UnreadableAnswer("answer_name_too_long", most=LONGEST_NAME)
+        raise UnusableResponse("answer_name_too_long", most=LONGEST_NAME)
     return machine
 
 
@@ -308,7 +308,7 @@ def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[st
     Raise UnreadableAnswer.
     """
     if not isinstance(backups, list):
-        raise UnreadableAnswer("answer_without_jobs")
+        raise UnusableResponse("answer_without_jobs")
     jobs, problems = [], []
     for number, entry in enumerate(backups, 1):
         backup = entry.get("Backup") if isinstance(entry, Mapping) else None
@@ -343,7 +343,7 @@ def read_weekdays(rule: Any) -> int:
 def backup_messages(log: Any) -> Iterable[dict[str, Any]]:
     """Yield the results of backups in the log of a job; other entries are skipped."""
     if not isinstance(log, list):
-        raise UnreadableAnswer("answer_log_unreadable")
+        raise UnusableResponse("answer_log_unreadable")
     for entry in log:
         message = _message(entry)
         if message is not None:
