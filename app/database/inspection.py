@@ -80,7 +80,7 @@ def run_script(script: str, target: Path) -> None:
         connection.execute(f"PRAGMA max_page_count = {SCRIPT_PAGES}")
         connection.execute("PRAGMA journal_mode = OFF")
         connection.execute("PRAGMA synchronous = OFF")
-        # Without a transaction each statement takes the lock anew, which cost most of the time.
+        # Without a transaction each statement takes the lock again, which cost most of the time.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE_BYTES)
         dump = _Dump()

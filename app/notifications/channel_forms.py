@@ -81,7 +81,7 @@ class ChannelForm(PageForm):
     def values(self) -> tuple[dict[str, Any], set[str]]:
         """Return the entered values by the schema's names, and the names of cleared values.
 
-        A secret that is left empty is in neither, and so stays as it is.
+        A secret that is left blank is in neither, and so stays as it is.
         """
         given: dict[str, Any] = {}
         cleared: set[str] = set()
@@ -101,7 +101,7 @@ class ChannelForm(PageForm):
                 cleared.add(name)
         return given, cleared
 
-    def take(self, refusal: Refused) -> None:
+    def add_refusal(self, refusal: Refused) -> None:
         """Add the errors of a service to the fields they are about."""
         refused: Mapping[str, Any] = refusal.extra.get("fields") or {}
         for name, sentences in refused.items():

@@ -161,7 +161,7 @@ def add_months(instant: datetime, count: int) -> datetime:
 #
 # The grid is anchor + n x interval for every integer n. Runs never move it: a run satisfies the slot that it follows,
 # and also the one that it begins shortly before. Sources: docs/compatibility/overdue.md#rule-b and
-# docs/compatibility/overdue.md#rule-c, with the deviation "planned time of a job". Weekdays are those of UTC,
+# docs/compatibility/overdue.md#rule-c, with the deviation "expected time of a job". Weekdays are in UTC,
 # Sunday = 0; none given means all.
 
 EVERY_DAY = frozenset(range(7))

@@ -130,7 +130,7 @@ def reset_alerts(visible_server_ids: frozenset[str] | None) -> None:
 
 
 def check_now(visible_server_ids: frozenset[str] | None, *, actor: Actor, now: datetime) -> OverdueStatistics:
-    """Plan the jobs of these servers (None means all) anew, check them and record who asked for it."""
+    """Recalculate the schedules of these servers (None means all), check their jobs and record the actor."""
     recalculate_all(visible_server_ids)
     found = check_overdue(now, visible_server_ids)
     details = {

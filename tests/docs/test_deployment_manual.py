@@ -34,7 +34,7 @@ def test_nginx_lets_every_body_through_that_we_take(app):
 
 
 def test_every_command_is_in_the_readme():
-    table = (ROOT / "README.md").read_text().partition("## From the shell")[2].partition("\n## ")[0]
+    table = (ROOT / "README.md").read_text().partition("## Command line")[2].partition("\n## ")[0]
     missing = [name for name in commands(main) if f"`duplistatus {name}" not in table and f"`{name}`" not in table]
     assert missing == []
 

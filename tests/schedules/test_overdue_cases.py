@@ -27,9 +27,9 @@ CASE_FILE = ROOT / "tests" / "data" / "overdue-cases.json"
 CASES = {case["id"]: case for case in json.loads(CASE_FILE.read_text(encoding="utf-8"))["cases"]}
 assert CASES, f"no cases in {CASE_FILE}"
 
-PLAN = "planned time of a job"
+PLAN = "expected time of a job"
 MONTHS = "months and years"
-TOLERANCE = "tolerance"
+TOLERANCE = "grace period"
 BAD = "one job with a bad interval"
 
 # Case id: our result, and the row of the deviations that changes it.
