@@ -34,6 +34,9 @@ from app.runtime import runtime_of, settings
 from app.web.errors import redirect_without_slash
 from app.web.http import client_address, is_behind_untrusted_proxy, path_as_sent
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 # Allow lists of networks, and rate limits of probes from other networks
 
 log = logging.getLogger(__name__)
@@ -184,9 +187,6 @@ def _key_in_header() -> str | None:
     scheme, _, bearer = environment.get("HTTP_AUTHORIZATION", "").partition(" ")
     return environment.get("HTTP_X_API_KEY") or (bearer.strip() if scheme.lower() == "bearer" else None) or None
 
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
 
 # Limits of request bodies unless a route sets its own: on public routes, and for signed-in users. Our largest ones,
 # settings of thousands of jobs, are far below.
