@@ -133,6 +133,7 @@ def list_plugins() -> None:
         ("duplistatus.api_groups", "API groups", registry.api_groups),
         ("duplistatus.notification_channels", "Notification channels", registry.channels),
         ("duplistatus.chart_providers", "Chart providers", registry.chart_providers),
+        ("duplistatus.settings", "Settings", registry.settings_pages),
     )
     for group, title, plugins in groups:
         click.echo(title)

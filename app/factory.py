@@ -31,6 +31,8 @@ from app.core import logs
 from app.core.db import engine
 from app.core.db.faults import describe
 from app.core.db.orm import db, migrate
+from app.core.settings import store as settings_store
+from app.core.settings.declarations import declare_plugin
 from app.database import recovery_pages, secrets
 from app.navigation import palette  # noqa: F401
 from app.notifications import channels
@@ -242,7 +244,9 @@ def bind(settings: Settings, registry: Registry) -> Flask:
         SESSION_COOKIE_PATH=settings.base_path or "/",
     )
     use_proxies(settings.uses_proxies)
-    app.extensions[HOST] = Runtime(settings, registry, visible_server_ids)
+    app.extensions[HOST] = Runtime(settings, registry, visible_server_ids, settings_store.get)
+    for page in registry.settings_pages.values():
+        declare_plugin(page)
     app.session_interface = ServerSessionInterface()
     db.init_app(app)
     migrate.init_app(app, db, directory=str(engine.MIGRATIONS), render_as_batch=True)

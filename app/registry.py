@@ -11,7 +11,7 @@ from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
-from app.plugin import ApiGroup, ChartProvider, NotificationChannel
+from app.plugin import ApiGroup, ChartProvider, NotificationChannel, PluginSettings
 
 log = logging.getLogger(__name__)
 # Checks a loaded object: the reason why it is invalid, or None.
@@ -20,7 +20,8 @@ Objection = Callable[[str, object], str | None]
 API_GROUPS = "duplistatus.api_groups"
 NOTIFICATION_CHANNELS = "duplistatus.notification_channels"
 CHART_PROVIDERS = "duplistatus.chart_providers"
-KINDS = (API_GROUPS, NOTIFICATION_CHANNELS, CHART_PROVIDERS)
+SETTINGS = "duplistatus.settings"
+KINDS = (API_GROUPS, NOTIFICATION_CHANNELS, CHART_PROVIDERS, SETTINGS)
 
 
 class PluginConflict(RuntimeError):
@@ -55,12 +56,13 @@ class Registry:
     api_groups: Mapping[str, ApiGroup]
     channels: Mapping[str, type[NotificationChannel]]
     chart_providers: Mapping[str, type[ChartProvider]]
+    settings_pages: Mapping[str, type[PluginSettings]] = field(default_factory=dict)
     broken: tuple[Broken, ...] = ()
     sources: Mapping[tuple[str, str], str] = field(default_factory=dict)
 
 
 def discover(offers: Iterable[metadata.EntryPoint] | None = None) -> Registry:
-    """Load all three groups.
+    """Load all groups.
 
     Raise PluginConflict if two distributions use the same name.
     """
@@ -75,6 +77,7 @@ def discover(offers: Iterable[metadata.EntryPoint] | None = None) -> Registry:
         api_groups=load(API_GROUPS, _against_api_group),
         channels=load(NOTIFICATION_CHANNELS, _against_channel),
         chart_providers=load(CHART_PROVIDERS, _against_chart_provider),
+        settings_pages=load(SETTINGS, _against_settings),
         broken=tuple(broken),
         sources=MappingProxyType(sources),
     )
@@ -132,6 +135,11 @@ def _against_channel(name: str, plugin: object) -> str | None:
 
 def _against_chart_provider(name: str, plugin: object) -> str | None:
     return _against_class(name, plugin, ChartProvider, ("name", "label", "unit", "combine"))
+
+
+def _against_settings(name: str, plugin: object) -> str | None:
+    reason = _against_class(name, plugin, PluginSettings, ("name", "label", "settings"))
+    return reason or plugin.objection()  # type: ignore[attr-defined]
 
 
 def _against_class(name: str, plugin: object, base: type, needed: tuple[str, ...]) -> str | None:

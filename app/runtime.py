@@ -20,6 +20,10 @@ def system_time() -> datetime:
     return datetime.now(UTC)
 
 
+def _without_database(name: str) -> Any:
+    raise LookupError(f"no database to read the setting {name} from")
+
+
 @dataclass
 class Runtime:
     """Deployment settings, plugins, clock, and the state of other modules.
@@ -32,6 +36,8 @@ class Runtime:
     registry: Registry
     # The servers that the signed-in user may see; None means all.
     visible_server_ids: Callable[[], frozenset[str] | None]
+    # The value of a stored setting by name; for plugins, which import nothing else.
+    read_setting: Callable[[str], Any] = _without_database
     # Read at the edges only; services take the time as an argument. Tests may replace it.
     clock: Callable[[], datetime] = system_time
     _parts: dict[type[Any], Any] = field(default_factory=dict)

@@ -194,7 +194,7 @@ class SharedApplications:
 
 
 def _plugins(registry: Registry) -> tuple[Any, ...]:
-    kinds = (registry.api_groups, registry.channels, registry.chart_providers)
+    kinds = (registry.api_groups, registry.channels, registry.chart_providers, registry.settings_pages)
     return (*(tuple((name, id(plugin)) for name, plugin in kind.items()) for kind in kinds), registry.broken)
 
 

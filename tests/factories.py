@@ -7,13 +7,20 @@ from typing import Any
 from sqlalchemy import select
 
 from app.audit.log import Actor
-from app.backups.models import Job, Run
+from app.backups.models import Job, Run, Server
 from app.core.db.orm import db
 from app.reports.ingest import ingest_report
 from app.reports.parser import Report
+from app.schedules import overdue_check
 
 BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 SENDER = Actor(ip_address="192.0.2.10", user_agent="Duplicati")
+
+
+def find_overdue(now: datetime) -> list[Job]:
+    """The jobs that are overdue, by server and name."""
+    wanted = select(Job).join(Server).where(overdue_check._is_overdue(now)).order_by(Server.name, Job.name)
+    return list(db.session.scalars(wanted))
 
 
 def make_report(**changes: Any) -> Report:

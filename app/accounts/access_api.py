@@ -6,9 +6,10 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
 from app.accounts import network_access
-from app.accounts.network_access import MOST_NETWORKS
+from app.accounts.network_access import ADMIN_ALLOWLIST, MOST_NETWORKS
 from app.plugin import Access, ApiGroup, described
 from app.web.http import Out, actor, client_address, json_body
+from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 
@@ -18,16 +19,18 @@ class AllowListIn(Schema):
 
     class Meta:
         unknown = RAISE
+        include = fields_in(ADMIN_ALLOWLIST.settings[:1])
 
-    is_enabled = fields.Boolean(data_key="enabled")
     networks = fields.List(fields.String(validate=validate.Length(1, 100)), validate=validate.Length(max=MOST_NETWORKS))
 
 
 class AllowListOut(Out):
     """An allow list in force; fixed fields are set by environment variables."""
 
+    class Meta:
+        include = fields_out(ADMIN_ALLOWLIST.settings[:1])
+
     zone = fields.String()
-    is_enabled = fields.Boolean(data_key="enabled")
     networks = fields.List(fields.String())
     is_switch_fixed = fields.Boolean(data_key="enabledByEnvironment")
     are_networks_fixed = fields.Boolean(data_key="networksByEnvironment")

@@ -7,13 +7,13 @@ from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext
-from wtforms import BooleanField, DateField, RadioField, StringField, TextAreaField
+from wtforms import DateField, RadioField, StringField, TextAreaField
 from wtforms.fields.choices import SelectChoice
 
 from app import runtime
 from app.accounts import api_keys, network_access
 from app.accounts.api_keys import LONGEST_NAME, NewKey
-from app.accounts.network_access import MOST_NETWORKS, ListState, Zone
+from app.accounts.network_access import ADMIN_ALLOWLIST, MOST_NETWORKS, ListState, Zone
 from app.audit.log import Actor
 from app.core.errors import Refused
 from app.plugin import Access, guarded
@@ -21,6 +21,7 @@ from app.runtime import settings
 from app.web.errors import refusal_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.http import actor, client_address, settings_bp
+from app.web.setting_fields import GroupForm, form_field, with_settings
 
 SCOPES = {
     "upload": lazy_gettext("Send reports"),
@@ -150,13 +151,13 @@ def _show_keys(form: KeyForm, made: NewKey | None = None) -> str:
 ACCESS_TAB = "access"
 
 
-class AllowListForm(SettingsForm):
-    """One allow list. Values fixed by the environment are not saved."""
+@with_settings(ADMIN_ALLOWLIST)
+class AllowListForm(GroupForm):
+    """One allow list, of either zone. Values fixed by the environment are not saved."""
 
-    is_enabled = BooleanField(lazy_gettext("Allow only these networks"))
-    networks = TextAreaField(
-        lazy_gettext("Addresses and networks"),
-        description=lazy_gettext("One per line: 192.0.2.7, 192.168.1.0/24, fd00::/8. Localhost is always allowed."),
+    networks = form_field(
+        ADMIN_ALLOWLIST.settings[1],
+        kind=TextAreaField,
         render_kw={"rows": 5, "spellcheck": "false", "autocomplete": "off"},
     )
 

@@ -13,16 +13,25 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 
 from app.accounts.models import ApiKey
-from app.audit.log import SYSTEM, Actor, record_entry
+from app.audit.log import SYSTEM, Actor, record_entry, save_group
 from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Setting, declare
+from app.core.settings.declarations import Setting, SettingGroup, declare
 from app.plugin.marking import N_
 
 REQUIRES_API_KEYS = declare(
-    Setting("requires_api_keys", bool, default=False, wire="required", label=N_("Require API keys"))
+    Setting(
+        "requires_api_keys",
+        bool,
+        default=False,
+        wire="required",
+        attribute="is_required",
+        is_required=True,
+        label=N_("Require API keys"),
+    )
 )
+REQUIREMENT = SettingGroup("api_key_requirement_updated", "requires_api_keys", (REQUIRES_API_KEYS,))
 
 
 SCOPES = ("upload", "read", "admin")
@@ -130,17 +139,12 @@ def end_of(last_day: date, zone: ZoneInfo, now: datetime) -> datetime:
 
 def are_required() -> bool:
     """Whether API keys are required for sending reports and reading."""
-    return bool(settings_store.get("requires_api_keys"))
+    return settings_store.read(REQUIRES_API_KEYS)
 
 
 def require(is_required: bool, *, now: datetime, actor: Actor = SYSTEM) -> None:
     """Set whether API keys are required."""
-    with writing():
-        settings_store.save("requires_api_keys", is_required, now=now)
-        target = {"target_type": "configuration", "target_id": "requires_api_keys"}
-        record_entry(
-            "api_key_requirement_updated", "config", now=now, actor=actor, details={"required": is_required}, **target
-        )
+    save_group(REQUIREMENT, {REQUIRES_API_KEYS.key: is_required}, actor=actor, now=now)
 
 
 def check_key(secret: str | None, scope: str, *, now: datetime, ip_address: str | None) -> KeyCheck:

@@ -6,10 +6,11 @@ from marshmallow import RAISE, Schema, fields, validate
 
 from app import runtime
 from app.accounts import api_keys
-from app.accounts.api_keys import LONGEST_NAME, SCOPES
+from app.accounts.api_keys import LONGEST_NAME, REQUIREMENT, SCOPES
 from app.plugin import Access, ApiGroup, described
 from app.runtime import settings
 from app.web.http import IsoInstant, Out, actor, json_body
+from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 
@@ -39,14 +40,14 @@ class RequirementIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    is_required = fields.Boolean(required=True, data_key="required")
+        include = fields_in(REQUIREMENT)
 
 
 class RequirementOut(Out):
     """Whether API keys are required."""
 
-    required = fields.Boolean()
+    class Meta:
+        include = fields_out(REQUIREMENT)
 
 
 class KeyOut(Out):

@@ -14,13 +14,14 @@ from functools import lru_cache
 from marshmallow import ValidationError, fields, validate
 
 from app import runtime
-from app.audit.log import Actor, record_entry
+from app.audit.log import Actor, save_group
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.orm import cache, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Setting, check_instant, declare
+from app.core.settings.declarations import Setting, SettingGroup, check_instant, declare
 from app.legacy_import.stored_forms import read_time
+from app.plugin.marking import N_
 from app.runtime import settings
 
 MOST_NETWORKS = 500
@@ -35,10 +36,31 @@ def check_network(text: str) -> None:
 
 
 NETWORKS = fields.List(fields.String(validate=check_network), validate=validate.Length(max=MOST_NETWORKS))
-ADMIN_ALLOWLIST_ENABLED = declare(Setting("admin_allowlist_enabled", bool, default=False))
-ADMIN_ALLOWLIST = declare(Setting("admin_allowlist", list, default=[], shape=NETWORKS))
-EXTERNAL_ALLOWLIST_ENABLED = declare(Setting("external_allowlist_enabled", bool, default=False))
-EXTERNAL_ALLOWLIST = declare(Setting("external_allowlist", list, default=[], shape=NETWORKS))
+
+
+def _declare_list(zone: str) -> SettingGroup:
+    is_enabled = Setting(
+        f"{zone}_allowlist_enabled",
+        bool,
+        default=False,
+        wire="enabled",
+        attribute="is_enabled",
+        label=N_("Allow only these networks"),
+    )
+    networks = Setting(
+        f"{zone}_allowlist",
+        list,
+        default=[],
+        shape=NETWORKS,
+        wire="networks",
+        attribute="networks",
+        label=N_("Addresses and networks"),
+        help=N_("One per line: 192.0.2.7, 192.168.1.0/24, fd00::/8. Localhost is always allowed."),
+    )
+    return SettingGroup("ip_allowlist_updated", networks.name, (declare(is_enabled), declare(networks)))
+
+
+ADMIN_ALLOWLIST, EXTERNAL_ALLOWLIST = _declare_list("admin"), _declare_list("external")
 PROXY_SEEN_AT = declare(
     Setting("untrusted_proxy_seen_at", str, default=None, shape=fields.String(validate=check_instant))
 )
@@ -256,18 +278,9 @@ def save_list(
     lists = AllowLists(administration=parsed)
     if is_enabled and zone is Zone.ADMINISTRATION and not lists.admit(zone, own_address):
         raise Refused("own_address_missing", "networks", address=own_address)
-    with writing():
-        settings_store.save(f"{zone.value}_allowlist", [str(network) for network in parsed], now=now)
-        settings_store.save(f"{zone.value}_allowlist_enabled", is_enabled, now=now)
-        record_entry(
-            "ip_allowlist_updated",
-            "config",
-            now=now,
-            actor=actor,
-            target_type="configuration",
-            target_id=f"{zone.value}_allowlist",
-            details={"enabled": is_enabled, "networks": [str(network) for network in parsed]},
-        )
+    group = ADMIN_ALLOWLIST if zone is Zone.ADMINISTRATION else EXTERNAL_ALLOWLIST
+    values = {"is_enabled": is_enabled, "networks": [str(network) for network in parsed]}
+    save_group(group, values, actor=actor, now=now)
     runtime.part(Known).lists = None
 
 

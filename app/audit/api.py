@@ -19,12 +19,12 @@ from app.core.db.orm import LONGEST_SEARCH
 from app.core.errors import Refused
 from app.core.instants import iso
 from app.database import retention
+from app.database.retention import AUDIT_RETENTION
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, guarded
 from app.web.http import SOMETIMES, TEXTS, DatabaseTime, IsoInstant, Out, actor, csv_line, json_body
 
 # Schemas of the audit log
 
-FEWEST_DAYS, MOST_DAYS = 30, 365
 USUAL_PAGE, LARGEST_PAGE = 50, 1000
 MOST_PAGES = 10**9
 
@@ -198,8 +198,9 @@ def _cell(value: Any) -> Any:
 
 
 def _checked_days(days: float) -> int:
-    if not FEWEST_DAYS <= days <= MOST_DAYS:
-        raise ValidationError(f"Retention days must be between {FEWEST_DAYS} and {MOST_DAYS}")
+    least, most = AUDIT_RETENTION.minimum or 0, AUDIT_RETENTION.maximum or 0
+    if not least <= days <= most:
+        raise ValidationError(f"Retention days must be between {least} and {most}")
     if days != int(days):
         raise ValidationError("retentionDays must be a whole number")
     return int(days)

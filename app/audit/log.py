@@ -23,7 +23,7 @@ from app.core.db.orm import (
 )
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import SettingGroup
+from app.core.settings.declarations import SettingGroup, check_values
 
 
 class AuditEntry(Model):
@@ -220,8 +220,8 @@ def _conditions(wanted: AuditFilter) -> list[ColumnElement[bool]]:
 
 def read_group(group: SettingGroup) -> dict[str, Any]:
     """Return the values of a group by their names in schemas and forms."""
-    values = settings_store.get_several(*(setting.name for setting in group.settings))
-    return {setting.key: value for setting, value in zip(group.settings, values, strict=True)}
+    values = settings_store.get_several(*(setting.name for setting in group))
+    return {setting.key: value for setting, value in zip(group, values, strict=True)}
 
 
 def save_group(group: SettingGroup, values: Mapping[str, Any], *, actor: Actor, now: datetime) -> None:
@@ -229,20 +229,11 @@ def save_group(group: SettingGroup, values: Mapping[str, Any], *, actor: Actor, 
 
     Raise Refused for an invalid value; nothing is stored then.
     """
-    given = [setting for setting in group.settings if values.get(setting.key) is not None]
-    for setting in given:
-        if not setting.accepts(values[setting.key]):
-            raise Refused(
-                "setting_range",
-                setting.key,
-                body={"field": setting.wire},
-                name=setting.wire,
-                least=setting.minimum,
-                most=setting.maximum,
-            )
+    check_values(group, values)
+    given = [setting for setting in group if values.get(setting.key) is not None]
     with writing():
         for setting in given:
             settings_store.save(setting.name, values[setting.key], now=now)
         place = {"target_type": "configuration", "target_id": group.target_id}
-        details = {setting.wire: values[setting.key] for setting in given}
+        details = {setting.wire: values[setting.key] for setting in given if not setting.is_secret}
         record_entry(group.action, "config", now=now, actor=actor, details=details, **place)

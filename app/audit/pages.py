@@ -9,8 +9,6 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, ngettext
 from werkzeug.datastructures import MultiDict
-from wtforms import IntegerField
-from wtforms.widgets import NumberInput
 
 from app import runtime
 from app.audit import application_logs, log
@@ -20,11 +18,12 @@ from app.audit.log import AuditEntry, AuditFilter, AuditFilterValues
 from app.core.db.orm import LONGEST_SEARCH
 from app.core.errors import Refused
 from app.database import retention
-from app.database.retention import AUDIT_DAYS
+from app.database.retention import AUDIT_RETENTION
 from app.plugin import Access, guarded
 from app.web.formats import count_text
-from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.forms import Confirmation, ask_confirmation
 from app.web.http import actor, settings_bp
+from app.web.setting_fields import GroupForm, form_field, with_settings
 
 PAGE_SIZE = 50
 NOTHING = "\N{EN DASH}"
@@ -149,29 +148,23 @@ def show_audit_entry(entry_id: int) -> ResponseReturnValue:
 RETENTION_TAB, LABEL = "audit-retention", lazy_gettext("Audit log retention")
 
 
-class AuditRetentionForm(SettingsForm):
+@with_settings((AUDIT_RETENTION,))
+class AuditRetentionForm(GroupForm):
     """Retention period of the audit log in days."""
 
-    days = IntegerField(
-        lazy_gettext("Days"),
-        description=lazy_gettext("From %(least)s to %(most)s.", least=AUDIT_DAYS[0], most=AUDIT_DAYS[1]),
-        widget=NumberInput(),
-        render_kw={"required": True, "min": AUDIT_DAYS[0], "max": AUDIT_DAYS[1], "inputmode": "numeric"},
+    days = form_field(
+        AUDIT_RETENTION,
+        label=lazy_gettext("Days"),
+        description=lazy_gettext(
+            "From %(least)s to %(most)s.", least=AUDIT_RETENTION.minimum, most=AUDIT_RETENTION.maximum
+        ),
+        render_kw={"required": True, "inputmode": "numeric"},
     )
-
-    def chosen_days(self) -> int | None:
-        """The entered number; None if the form has errors."""
-        days = self.days.data if self.validate() else None
-        if days is not None and AUDIT_DAYS[0] <= days <= AUDIT_DAYS[1]:
-            return int(days)
-        least, most = AUDIT_DAYS
-        self.days.errors = (_("Enter a whole number from %(least)s to %(most)s.", least=least, most=most),)
-        return None
 
 
 def show_retention() -> str:
     """Show the tab."""
-    return _show(AuditRetentionForm(formdata=None, data={"days": retention.audit_retention_days()}))
+    return _show(AuditRetentionForm(formdata=None, data={"days": str(retention.audit_retention_days())}))
 
 
 @settings_bp.post("/audit-retention")
@@ -179,7 +172,7 @@ def show_retention() -> str:
 def save_audit_retention() -> ResponseReturnValue:
     """Set the retention period, or only show what that would delete."""
     form = AuditRetentionForm()
-    days = form.chosen_days()
+    days = form.read_setting(AUDIT_RETENTION)
     if days is None:
         return _show(form), 400
     if request.form.get("then") == "show":

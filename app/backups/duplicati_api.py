@@ -5,23 +5,18 @@ from typing import Any
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from marshmallow import RAISE, Schema, fields, validate
+from marshmallow import RAISE, Schema, fields
 
 from app import runtime
 from app.backups import duplicati_versions
-from app.backups.duplicati_versions import PLACEHOLDER, VERSION_HOURS, VersionCheck
-from app.plugin import Access, ApiGroup, described, validate_http_url
+from app.backups.duplicati_versions import VERSION_CHECK, VersionCheck
+from app.plugin import Access, ApiGroup, described
 from app.web.http import IsoInstant, Out, actor, json_body
+from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 
-LONGEST_URL = 2000
-
-
-def validate_source(url: str) -> None:
-    """Validate a URL, which may be empty or contain the placeholder."""
-    if url:
-        validate_http_url(url.replace(PLACEHOLDER, "stable"))
+URL_HELP = "URL of a text that names releases; `{channel}` is replaced by the channel"
 
 
 class VersionCheckIn(Schema):
@@ -29,21 +24,15 @@ class VersionCheckIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    is_enabled = fields.Boolean(data_key="enabled")
-    every_hours = fields.Integer(data_key="everyHours", strict=True, validate=validate.OneOf(VERSION_HOURS))
-    url = fields.String(
-        validate=[validate.Length(max=LONGEST_URL), validate_source],
-        metadata={"description": "URL of a text that names releases; `{channel}` is replaced by the channel"},
-    )
+        include = fields_in(VERSION_CHECK.parts, url={"metadata": {"description": URL_HELP}})
 
 
 class VersionCheckOut(Out):
     """Settings and last result of the version check."""
 
-    is_enabled = fields.Boolean(data_key="enabled")
-    every_hours = fields.Integer(data_key="everyHours")
-    url = fields.String()
+    class Meta:
+        include = fields_out(VERSION_CHECK.parts)
+
     newest = fields.Dict(values=fields.String(), metadata={"description": "The latest version by channel"})
     checked_at = IsoInstant(data_key="checkedAt", allow_none=True)
     error = fields.String(metadata={"description": "Why the last check failed, fully or partly; otherwise empty"})

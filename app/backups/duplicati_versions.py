@@ -12,26 +12,53 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import requests
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from app import __version__
 from app.audit.log import Actor, record_entry
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Exact, Flag, Setting, Whole, check_instant, declare
-from app.plugin import ForbiddenAddress
+from app.core.settings.declarations import Exact, Setting, check_instant, declare
+from app.plugin import ForbiddenAddress, validate_http_url
 from app.plugin.http import describe_failure, guarded_session
+from app.plugin.marking import N_
 
-VERSION_HOURS = (6, 12, 24)
+# The server that Duplicati itself queries. A URL without the placeholder is one list of all channels.
+PLACEHOLDER = "{channel}"
+ADDRESS = "https://updates.duplicati.com/{channel}/latest-v2.json"
 
 
-class VersionCheckValue(Exact):
-    """How newer versions of Duplicati are looked up."""
+def check_source(url: str) -> None:
+    """Reject anything but a URL, which may have the placeholder, or "". Raise ValidationError."""
+    if url:
+        validate_http_url(url.replace(PLACEHOLDER, "stable"))
 
-    is_enabled = Flag()
-    every_hours = Whole(validate=validate.OneOf(VERSION_HOURS))
-    url = fields.String()
+
+# Off at first, since it asks the internet.
+IS_ENABLED = Setting(
+    "is_enabled",
+    bool,
+    default=False,
+    wire="enabled",
+    label=N_("Check for Duplicati updates"),
+    help=N_("Contacts Duplicati's update server. No data about your servers is sent."),
+)
+EVERY_HOURS = Setting(
+    "every_hours", int, default=24, choices=(6, 12, 24), wire="everyHours", label=N_("Check interval")
+)
+SOURCE = Setting(
+    "url",
+    str,
+    default="",
+    longest=2000,
+    check=check_source,
+    wire="url",
+    is_secret=True,
+    label=N_("Mirror URL"),
+    help=N_("Leave blank for the official server."),
+)
+VERSION_CHECK = declare(Setting("version_check", dict, default={}, parts=(IS_ENABLED, EVERY_HOURS, SOURCE)))
 
 
 class NewestVersionsValue(Exact):
@@ -42,8 +69,6 @@ class NewestVersionsValue(Exact):
     error = fields.String()
 
 
-# Off at first, since it asks the internet.
-VERSION_CHECK = declare(Setting("version_check", dict, default={}, shape=fields.Nested(VersionCheckValue)))
 NEWEST_VERSIONS = declare(Setting("newest_duplicati", dict, default={}, shape=fields.Nested(NewestVersionsValue)))
 
 
@@ -120,9 +145,6 @@ log = logging.getLogger(__name__)
 
 # Settings and result of the check
 SETTINGS = ("version_check", "newest_duplicati")
-# The server that Duplicati itself queries. A URL without the placeholder is one list of all channels.
-PLACEHOLDER = "{channel}"
-ADDRESS = "https://updates.duplicati.com/{channel}/latest-v2.json"
 TIMEOUT_S = 15.0
 MOST_BYTES = 8 * 1024 * 1024
 # The task runs hourly; one that starts slightly early must not skip an hour.
@@ -133,9 +155,9 @@ SLACK = timedelta(minutes=5)
 class VersionCheck:
     """Settings of the check and its last result; an empty URL means Duplicati's own."""
 
-    is_enabled: bool = False
-    every_hours: int = 24
-    url: str = ""
+    is_enabled: bool = IS_ENABLED.default
+    every_hours: int = EVERY_HOURS.default
+    url: str = SOURCE.default
     newest: Mapping[str, str] | None = None
     checked_at: datetime | None = None
     error: str = ""
@@ -146,7 +168,7 @@ def read() -> VersionCheck:
     chosen, found = settings_store.get_several(*SETTINGS)
     checked_at = found.get("checked_at")
     return VersionCheck(
-        **chosen,
+        **VERSION_CHECK.read_parts(chosen),
         newest=found.get("versions", {}),
         checked_at=datetime.fromisoformat(checked_at) if checked_at else None,
         error=found.get("error", ""),
@@ -169,11 +191,11 @@ def configure(changes: Mapping[str, object], *, actor: Actor, now: datetime) -> 
     """Change `is_enabled`, `every_hours` or `url`; a new URL deletes the last result."""
     with writing():
         before = read()
-        chosen = {"is_enabled": before.is_enabled, "every_hours": before.every_hours, "url": before.url, **changes}
+        chosen = {**VERSION_CHECK.read_parts(settings_store.read(VERSION_CHECK)), **changes}
         settings_store.save("version_check", chosen, now=now)
         if chosen["url"] != before.url:
             settings_store.save("newest_duplicati", None, now=now)
-        details = {"enabled": chosen["is_enabled"], "everyHours": chosen["every_hours"]}
+        details = {part.wire: chosen[part.name] for part in VERSION_CHECK.parts if not part.is_secret}
         target = {"target_type": "configuration", "target_id": "version_check"}
         record_entry("version_check_updated", "config", now=now, actor=actor, details=details, **target)
     return read()

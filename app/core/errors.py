@@ -506,16 +506,9 @@ TEXTS: dict[str, ErrorText] = {
     "stored_settings_no_object": ErrorText("expected an object"),
     "stored_settings_invalid": ErrorText("%(name)s: %(reason)s"),
     "stored_secret_not_encrypted": ErrorText("%(name)s: expected an encrypted value"),
-    "retention_range": ErrorText(
-        "%(name)s must be a whole number from %(least)s to %(most)s",
-        page=N_("Enter a whole number from %(least)s to %(most)s."),
-    ),
+    "setting_invalid": ErrorText("%(name)s: invalid value", page=N_("Invalid value.")),
     "setting_range": ErrorText(
         "%(name)s: must be from %(least)s to %(most)s",
-        page=N_("Enter a whole number from %(least)s to %(most)s."),
-    ),
-    "ping_minutes_range": ErrorText(
-        "everyMinutes: must be from %(least)s to %(most)s",
         page=N_("Enter a whole number from %(least)s to %(most)s."),
     ),
     "monitor_service_unknown": ErrorText(
@@ -529,7 +522,6 @@ TEXTS: dict[str, ErrorText] = {
         "url: must have at most %(most)s characters", page=N_("Enter at most %(most)s characters.")
     ),
     "monitor_url_invalid": ErrorText("url: %(reason)s", page=URL_INVALID),
-    "backup_schedule_invalid": ErrorText("Invalid value for %(name)s", page=N_("Invalid value.")),
     # Backups of the database
     "file_missing": ErrorText(N_("No file provided")),
     "backup_format_unknown": ErrorText("Invalid format: expected db or sql"),

@@ -19,7 +19,7 @@ from app.core.instants import iso
 from app.database import backup as database_backup
 from app.database import local_backups, maintenance, retention, secrets
 from app.database import restore as database_restore
-from app.database.local_backups import FREQUENCIES, MOST_KEPT, BackupSchedule
+from app.database.local_backups import BACKUP_SCHEDULE, BackupSchedule
 from app.database.restore import MOST_BYTES, Restored
 from app.database.retention import RETENTION
 from app.legacy_import import importing
@@ -154,20 +154,15 @@ class ScheduleIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    every = fields.String(validate=validate.OneOf(FREQUENCIES))
-    weekday = fields.Integer(strict=True, validate=validate.Range(0, 6))
-    at = fields.String(validate=validate.Regexp(r"([01][0-9]|2[0-3]):[0-5][0-9]$"))
-    keep = fields.Integer(strict=True, validate=validate.Range(1, MOST_KEPT))
+        include = fields_in(BACKUP_SCHEDULE.parts)
 
 
 class ScheduleOut(Out):
     """Schedule of automatic backups, the next one, and since when they fail."""
 
-    every = fields.String()
-    weekday = fields.Integer()
-    at = fields.String()
-    keep = fields.Integer()
+    class Meta:
+        include = fields_out(BACKUP_SCHEDULE.parts)
+
     next_due_at = IsoInstant(data_key="nextDue", allow_none=True)
     failed_at = IsoInstant(data_key="failedAt", allow_none=True)
 

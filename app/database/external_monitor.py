@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import requests
-from marshmallow import fields, validate
+from marshmallow import fields
 from urllib3.exceptions import HTTPError
 
 from app import __version__
@@ -18,12 +18,13 @@ from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Exact, Flag, Setting, check_instant, declare, whole
+from app.core.settings.declarations import Exact, Setting, check_instant, check_values, declare
 from app.database import health, secrets
 from app.database.secrets import is_other_server
 from app.legacy_import.stored_forms import read_time
 from app.plugin import ForbiddenAddress, check_url
 from app.plugin.http import answers_within, describe_failure, guarded_session
+from app.plugin.marking import N_
 
 # Pings in the formats of known external monitors
 #
@@ -92,17 +93,41 @@ def _with_query(url: str, state: dict[str, str]) -> str:
     return urlunsplit(parts._replace(query=urlencode([*others, *state.items()])))
 
 
-PING_MINUTES, LONGEST_PING_URL = (1, 1440), 2000
-
-
-class ExternalMonitorValue(Exact):
-    """External monitor that is pinged while everything works; the token is encrypted."""
-
-    is_enabled = Flag()
-    url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
-    every_minutes = whole(*PING_MINUTES)
-    service = fields.String(validate=validate.OneOf(("", *SERVICES)))
-    token = fields.String()
+IS_ENABLED = Setting(
+    "is_enabled",
+    bool,
+    default=False,
+    wire="enabled",
+    label=N_("Ping an external monitor"),
+    help=N_("It notifies you when the pings stop, even if the host of duplistatus is down."),
+)
+PING_URL = Setting(
+    "url",
+    str,
+    default="",
+    longest=2000,
+    wire="url",
+    is_secret=True,
+    label=N_("Ping URL"),
+    help=N_("The ping, push or external endpoint URL shown by the service."),
+)
+EVERY_MINUTES = Setting(
+    "every_minutes",
+    int,
+    default=5,
+    minimum=1,
+    maximum=1440,
+    wire="everyMinutes",
+    label=N_("Ping interval, in minutes"),
+)
+# Empty if it is detected from the URL.
+SERVICE = Setting("service", str, default="", choices=("", *SERVICES), wire="service", label=N_("Service"))
+# Stored encrypted.
+TOKEN = Setting("token", str, default="", wire="token", is_secret=True, label=N_("Token"))
+LONGEST_TOKEN = 500
+EXTERNAL_MONITOR = declare(
+    Setting("external_monitor", dict, default={}, parts=(IS_ENABLED, PING_URL, EVERY_MINUTES, SERVICE, TOKEN))
+)
 
 
 class PingValue(Exact):
@@ -114,16 +139,13 @@ class PingValue(Exact):
     reason = fields.String()
 
 
-EXTERNAL_MONITOR = declare(Setting("external_monitor", dict, default={}, shape=fields.Nested(ExternalMonitorValue)))
 NEWEST_PING = declare(Setting("external_monitor_ping", dict, default={}, shape=fields.Nested(PingValue)))
 
 
 log = logging.getLogger(__name__)
 
-# Settings of the monitor, and the result of the latest ping.
-CHOSEN, PINGED = "external_monitor", "external_monitor_ping"
-USUAL_MINUTES = 5
-LONGEST_TOKEN = 500
+# Result of the latest ping.
+PINGED = "external_monitor_ping"
 TIMEOUT_S = 10.0
 # The task runs each minute; one that runs a little early must not wait for the next.
 SLACK = timedelta(seconds=30)
@@ -144,11 +166,11 @@ class ExternalMonitor:
     The token is encrypted.
     """
 
-    is_enabled: bool = False
-    url: str = ""
-    every_minutes: int = USUAL_MINUTES
-    service: str = ""
-    token: str = ""
+    is_enabled: bool = IS_ENABLED.default
+    url: str = PING_URL.default
+    every_minutes: int = EVERY_MINUTES.default
+    service: str = SERVICE.default
+    token: str = TOKEN.default
 
     @property
     def is_on(self) -> bool:
@@ -185,19 +207,8 @@ class PingResult:
 
 
 def read() -> ExternalMonitor:
-    """Return the stored settings; values of a wrong type count as missing."""
-    stored = _mapping(settings_store.get(CHOSEN))
-    usual = ExternalMonitor()
-    minutes: Any = stored.get("every_minutes")
-    is_possible = type(minutes) is int and PING_MINUTES[0] <= minutes <= PING_MINUTES[1]
-    service = stored.get("service")
-    return ExternalMonitor(
-        is_enabled=stored.get("is_enabled") is True,
-        url=_text(stored, "url"),
-        every_minutes=minutes if is_possible else usual.every_minutes,
-        service=service if service in SERVICES else "",
-        token=_text(stored, "token"),
-    )
+    """Return the stored settings; invalid values count as missing."""
+    return ExternalMonitor(**EXTERNAL_MONITOR.read_parts(settings_store.read(EXTERNAL_MONITOR)))
 
 
 def last_ping() -> PingResult:
@@ -226,7 +237,7 @@ def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
         is_dropped = "token" not in changes and before.has_token and is_other_server(before.url, url)
         token = "" if is_dropped else before.token
         values["token"] = secrets.encrypt(str(changes["token"])) if "token" in changes else token
-        settings_store.save(CHOSEN, values, now=now)
+        settings_store.save(EXTERNAL_MONITOR.name, values, now=now)
         if url != before.url:
             settings_store.save(PINGED, None, now=now)
         _record(read(), is_dropped, actor, now)
@@ -310,13 +321,11 @@ def _request(ping: Ping) -> str:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    least, most = PING_MINUTES
-    if not least <= values["every_minutes"] <= most:
-        raise Refused("ping_minutes_range", "every_minutes", least=least, most=most)
-    if values["service"] not in ("", *SERVICES):
+    check_values((EVERY_MINUTES,), values)
+    if not SERVICE.accepts(values["service"]):
         raise Refused("monitor_service_unknown", "service", services=", ".join(SERVICES))
-    if len(values["url"]) > LONGEST_PING_URL:
-        raise Refused("monitor_url_too_long", "url", most=LONGEST_PING_URL)
+    if not PING_URL.accepts(values["url"]):
+        raise Refused("monitor_url_too_long", "url", most=PING_URL.longest)
     if values["is_enabled"] and not values["url"]:
         raise Refused("monitor_url_required", "url")
     try:
@@ -334,7 +343,7 @@ def _record(chosen: ExternalMonitor, is_dropped: bool, actor: Actor, now: dateti
         "service": chosen.used_service if chosen.url else OTHER,
         "credentialsDropped": is_dropped,
     }
-    target = {"target_type": "configuration", "target_id": CHOSEN}
+    target = {"target_type": "configuration", "target_id": EXTERNAL_MONITOR.name}
     record_entry("external_monitor_updated", "config", now=now, actor=actor, details=details, **target)
 
 

@@ -8,7 +8,6 @@ Safety backups made before restores and migrations are listed too and can be res
 import logging
 import re
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -16,27 +15,49 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
-from marshmallow import ValidationError, fields
+from marshmallow import fields
+from marshmallow.validate import Regexp
 
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.engine import COPIES, COPY_NAME, DRAFT, STAMP, copy_database, has_space_for
 from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Setting, check_instant, declare
+from app.core.settings.declarations import Setting, check_instant, check_values, declare
 from app.database import restore
 from app.database.backup import database_file, record_failure
 from app.database.restore import Restored
 from app.legacy_import.stored_forms import as_utc_text, read_time
+from app.plugin.marking import N_
 from app.runtime import settings
 
 # Schedule of automatic backups: every day or every week at a local time, keeping the newest few
 
 OFF, DAILY, WEEKLY = "off", "daily", "weekly"
-FREQUENCIES = (OFF, DAILY, WEEKLY)
-MOST_KEPT = 365
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
-_CLOCK_TIME = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]")
+
+EVERY = Setting("every", str, default=OFF, choices=(OFF, DAILY, WEEKLY), wire="every", label=N_("Automatic backup"))
+WEEKDAY = Setting("weekday", int, default=6, minimum=0, maximum=6, wire="weekday")
+AT = Setting(
+    "at",
+    str,
+    default="03:30",
+    longest=5,
+    check=Regexp("([01][0-9]|2[0-3]):[0-5][0-9]$"),
+    wire="at",
+    label=N_("At"),
+)
+KEEP = Setting(
+    "keep",
+    int,
+    default=7,
+    minimum=1,
+    maximum=365,
+    wire="keep",
+    label=N_("Keep"),
+    help=N_("Number of scheduled backups to keep; older ones are deleted."),
+)
+BACKUP_SCHEDULE = declare(Setting("local_backup_schedule", dict, default={}, parts=(EVERY, WEEKDAY, AT, KEEP)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +69,10 @@ class BackupSchedule:
     `keep` is the number of scheduled backups to keep.
     """
 
-    every: str = OFF
-    weekday: int = 6
-    at: str = "03:30"
-    keep: int = 7
+    every: str = EVERY.default
+    weekday: int = WEEKDAY.default
+    at: str = AT.default
+    keep: int = KEEP.default
 
     @property
     def interval(self) -> timedelta:
@@ -62,23 +83,10 @@ class BackupSchedule:
         """Return the stored form."""
         return asdict(self)
 
-    def wrong_fields(self) -> list[str]:
-        """Return the names of invalid fields."""
-        is_right = {
-            "every": self.every in FREQUENCIES,
-            "weekday": type(self.weekday) is int and 0 <= self.weekday <= 6,
-            "at": isinstance(self.at, str) and _CLOCK_TIME.fullmatch(self.at) is not None,
-            "keep": type(self.keep) is int and 1 <= self.keep <= MOST_KEPT,
-        }
-        return [name for name, right in is_right.items() if not right]
 
-
-def read_schedule(stored: Mapping[str, Any]) -> BackupSchedule:
+def read_schedule(stored: object) -> BackupSchedule:
     """Parse a stored schedule; missing or invalid fields have their defaults."""
-    usual = BackupSchedule()
-    known = {name: stored[name] for name in usual.as_mapping() if name in stored}
-    wrong = BackupSchedule(**known).wrong_fields()
-    return BackupSchedule(**{name: value for name, value in known.items() if name not in wrong})
+    return BackupSchedule(**BACKUP_SCHEDULE.read_parts(stored))
 
 
 def newest_slot(schedule: BackupSchedule, now: datetime, zone: ZoneInfo) -> datetime | None:
@@ -109,18 +117,6 @@ def _instant(day: date, at: str, zone: ZoneInfo) -> datetime:
     return datetime.combine(day, time.fromisoformat(at), zone).astimezone(UTC)
 
 
-def _check_backup_schedule(stored: dict[str, Any]) -> None:
-    try:
-        wrong = BackupSchedule(**stored).wrong_fields()
-    except TypeError as error:
-        raise ValidationError("it contains an unknown field") from error
-    if wrong:
-        raise ValidationError(f"Invalid value for {wrong[0]}")
-
-
-BACKUP_SCHEDULE = declare(
-    Setting("local_backup_schedule", dict, default={}, shape=fields.Dict(validate=_check_backup_schedule))
-)
 LAST_FAILURE = declare(
     Setting("local_backup_failed_at", str, default=None, shape=fields.String(validate=check_instant))
 )
@@ -128,7 +124,7 @@ LAST_FAILURE = declare(
 
 log = logging.getLogger(__name__)
 
-SCHEDULE, FAILED_AT = "local_backup_schedule", "local_backup_failed_at"
+FAILED_AT = "local_backup_failed_at"
 SCHEDULED, MANUAL = "scheduled", "manual"
 FOLDER = "backups"
 TRY_AGAIN_AFTER = timedelta(hours=1)
@@ -152,18 +148,16 @@ class LocalBackup:
 
 def schedule() -> BackupSchedule:
     """Return the schedule of automatic backups."""
-    return read_schedule(settings_store.get(SCHEDULE))
+    return read_schedule(settings_store.read(BACKUP_SCHEDULE))
 
 
 def save_schedule(new_schedule: BackupSchedule, *, actor: Actor, now: datetime) -> None:
     """Save the schedule. Raises Refused, naming the field, for invalid values."""
     database_file()
-    wrong = new_schedule.wrong_fields()
-    if wrong:
-        raise Refused("backup_schedule_invalid", wrong[0], name=wrong[0])
+    check_values(BACKUP_SCHEDULE.parts, new_schedule.as_mapping())
     with writing():
         before = schedule()
-        settings_store.save(SCHEDULE, new_schedule.as_mapping(), now=now)
+        settings_store.save(BACKUP_SCHEDULE.name, new_schedule.as_mapping(), now=now)
         settings_store.save(FAILED_AT, None, now=now)
         if new_schedule != before:
             record_entry(
@@ -172,7 +166,7 @@ def save_schedule(new_schedule: BackupSchedule, *, actor: Actor, now: datetime) 
                 now=now,
                 actor=actor,
                 target_type="configuration",
-                target_id=SCHEDULE,
+                target_id=BACKUP_SCHEDULE.name,
                 details={"oldValue": before.as_mapping(), "newValue": new_schedule.as_mapping()},
             )
 

@@ -6,18 +6,16 @@ It is for administrators only.
 import sqlite3
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from flask import flash, redirect, render_template, request, send_file, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext as _
 from flask_babel import lazy_gettext, lazy_pgettext, ngettext, pgettext
-from wtforms import IntegerField, SelectField, StringField
-from wtforms.fields.choices import SelectChoice
-from wtforms.widgets import NumberInput, TimeInput
+from wtforms.widgets import TimeInput
 
 from app import runtime
 from app.accounts.models import ALL_SERVERS
@@ -26,19 +24,29 @@ from app.backups import overview as backups_overview
 from app.backups import run_deletion, servers
 from app.backups.overview import Overview
 from app.core.errors import Refused
-from app.core.settings.declarations import Setting
 from app.database import backup, local_backups, maintenance, restore, retention
-from app.database.local_backups import DAILY, MOST_KEPT, OFF, WEEKLY, BackupSchedule, LocalBackup
+from app.database.local_backups import (
+    AT,
+    BACKUP_SCHEDULE,
+    DAILY,
+    EVERY,
+    OFF,
+    WEEKDAY,
+    WEEKLY,
+    BackupSchedule,
+    LocalBackup,
+)
 from app.database.maintenance import DatabaseState
 from app.database.restore import MOST_BYTES, Restored
-from app.database.retention import BY_KEY, RETENTION, Forecast, Rules
+from app.database.retention import RETENTION, Forecast, Rules
 from app.legacy_import import importing
 from app.legacy_import.importing import ImportState, OldInstallation
 from app.plugin import Access, guarded, takes_bytes
 from app.web.errors import refusal_text
 from app.web.formats import count_text, date_text, size_text
-from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.forms import Confirmation, ask_confirmation
 from app.web.http import actor, settings_bp
+from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 WEEKDAYS = (
     lazy_gettext("Monday"),
@@ -51,75 +59,51 @@ WEEKDAYS = (
 )
 
 
-def _bounded(label: Any, description: Any, least: int, most: int) -> IntegerField:
-    attributes = {"required": True, "min": least, "max": most, "inputmode": "numeric"}
-    return IntegerField(label, description=description, widget=NumberInput(), render_kw=attributes)
+NUMBER = {"required": True, "inputmode": "numeric"}
 
 
-def _bounded_setting(setting: Setting[int]) -> IntegerField:
-    label, about = lazy_gettext(setting.label), lazy_gettext(setting.help)
-    return _bounded(label, about, setting.minimum or 0, setting.maximum or 0)
-
-
-class ScheduleForm(SettingsForm):
+@with_settings(BACKUP_SCHEDULE.parts, NUMBER)
+class ScheduleForm(GroupForm):
     """Schedule of automatic backups."""
 
-    every = SelectField(
-        lazy_gettext("Automatic backup"),
-        choices=[
-            SelectChoice(OFF, lazy_gettext("Off")),
-            SelectChoice(DAILY, lazy_gettext("Every day")),
-            SelectChoice(WEEKLY, lazy_gettext("Every week")),
-        ],
+    every = form_field(
+        EVERY,
+        words={OFF: lazy_gettext("Off"), DAILY: lazy_gettext("Every day"), WEEKLY: lazy_gettext("Every week")},
     )
-    weekday = SelectField(
-        lazy_pgettext("weekday", "On"),
-        choices=[SelectChoice(number, day) for number, day in enumerate(WEEKDAYS)],
-        coerce=int,
-    )
-    at = StringField(lazy_gettext("At"), widget=TimeInput(), render_kw={"required": True})
-    keep = _bounded(
-        lazy_gettext("Keep"), lazy_gettext("Number of scheduled backups to keep; older ones are deleted."), 1, MOST_KEPT
-    )
+    weekday = form_field(WEEKDAY, words=dict(enumerate(WEEKDAYS)), label=lazy_pgettext("weekday", "On"))
+    at = form_field(AT, widget=TimeInput(), render_kw={"required": True})
 
     @classmethod
     def of(cls, schedule: BackupSchedule) -> Self:
         """Return the form with the stored values."""
-        return cls(formdata=None, data=schedule.as_mapping())
+        return cls(formdata=None, data=form_values(BACKUP_SCHEDULE.parts, schedule.as_mapping()))
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Save; return False if the form has errors."""
-        if not self.validate():
+        entered = self.read_settings()
+        if self.wrong_fields:
             return False
-        entered = BackupSchedule(self.every.data, self.weekday.data, self.at.data or "", self.keep.data or 0)
         try:
-            local_backups.save_schedule(entered, actor=actor, now=now)
+            local_backups.save_schedule(BackupSchedule(**entered), actor=actor, now=now)
         except Refused as refusal:
             self.add_refusal(refusal)
             return False
         return True
 
 
-class RulesForm(SettingsForm):
+@with_settings(RETENTION, NUMBER)
+class RulesForm(GroupForm):
     """Retention rules."""
-
-    run_days, run_count, delivery_days, log_days = map(_bounded_setting, RETENTION.settings)
 
     @classmethod
     def of(cls, rules: Rules) -> Self:
         """Return the form with the stored values."""
-        return cls(formdata=None, data={name: getattr(rules, name) for name in BY_KEY})
+        return cls(formdata=None, data=form_values(RETENTION, asdict(rules)))
 
     def rules(self) -> Rules | None:
         """Return the entered rules; None if the form has errors."""
-        is_fine = self.validate()
-        for name, setting in BY_KEY.items():
-            if self[name].data is not None and not setting.accepts(self[name].data):
-                bounds = {"least": setting.minimum, "most": setting.maximum}
-                self.add_error(name, _("Enter a whole number from %(least)s to %(most)s.", **bounds))
-        if not is_fine or self.wrong_fields:
-            return None
-        return Rules(**{name: self[name].data for name in BY_KEY})
+        entered = self.read_settings()
+        return None if self.wrong_fields else Rules(**entered)
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Save; return False if the form has errors."""

@@ -14,22 +14,21 @@ from app.audit.log import SYSTEM, Actor, AuditEntry, read_group, record_entry
 from app.backups.models import Job, Run, Server
 from app.backups.run_deletion import delete_oldest_runs
 from app.core.db.orm import db, run_in_batches, writing
-from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Setting, SettingGroup, declare
+from app.core.settings.declarations import Setting, SettingGroup, check_values, declare
 from app.notifications import outbox
 from app.plugin.marking import N_
 
 # 0 days and 0 runs: without end.
-AUDIT_DAYS = (30, 365)
 AUDIT_RETENTION = declare(
     Setting(
         "audit_retention_days",
         int,
         default=90,
-        minimum=AUDIT_DAYS[0],
-        maximum=AUDIT_DAYS[1],
+        minimum=30,
+        maximum=365,
         wire="retentionDays",
+        attribute="days",
         label=N_("Audit log retention"),
     )
 )
@@ -89,21 +88,19 @@ RETENTION = SettingGroup("retention_updated", "retention", (RUN_DAYS, RUN_COUNT,
 
 
 ENTRIES_AT_ONCE = 2_000
-# 0 means forever; the newest run of a job is always kept, so that it is still known to be overdue.
-BY_KEY = {setting.key: setting for setting in RETENTION.settings}
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
     """Retention rules: runs of each job by age and number, the rest by age.
 
-    0 means forever.
+    0 means forever; the newest run of a job is always kept, so that it is still known to be overdue.
     """
 
-    run_days: int = 0
-    run_count: int = 0
-    delivery_days: int = 90
-    log_days: int = 0
+    run_days: int = RUN_DAYS.default
+    run_count: int = RUN_COUNT.default
+    delivery_days: int = DELIVERY_DAYS.default
+    log_days: int = LOG_DAYS.default
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +153,8 @@ def rules() -> Rules:
 
     An invalid one, which only another program can have stored, keeps everything.
     """
-    return Rules(**{key: value for key, value in read_group(RETENTION).items() if BY_KEY[key].accepts(value)})
-
-
-def check_rules(wanted: Rules) -> None:
-    """Raise Refused for a number out of range; `field` names it."""
-    for name, value in asdict(wanted).items():
-        setting = BY_KEY[name]
-        if not setting.accepts(value):
-            raise Refused("retention_range", name, name=name, least=setting.minimum, most=setting.maximum)
+    stored = read_group(RETENTION)
+    return Rules(**{setting.key: stored[setting.key] for setting in RETENTION if setting.accepts(stored[setting.key])})
 
 
 def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:
@@ -172,19 +162,19 @@ def save_rules(wanted: Rules, *, actor: Actor, now: datetime) -> None:
 
     Raises Refused for a number out of range.
     """
-    check_rules(wanted)
+    check_values(RETENTION, asdict(wanted))
     with writing():
         before = rules()
-        for setting in RETENTION.settings:
+        for setting in RETENTION:
             settings_store.save(setting.name, getattr(wanted, setting.key), now=now)
         if wanted != before:
             record_entry(
-                "retention_updated",
+                RETENTION.action,
                 "config",
                 now=now,
                 actor=actor,
                 target_type="configuration",
-                target_id="retention",
+                target_id=RETENTION.target_id,
                 details={"oldValue": asdict(before), "newValue": asdict(wanted)},
             )
 
@@ -232,7 +222,7 @@ def clean_up(wanted: Rules, *, now: datetime, actor: Actor = SYSTEM) -> Cleaned:
 
 def audit_retention_days() -> int:
     """Return the retention of the audit log in days."""
-    return int(settings_store.get("audit_retention_days"))
+    return settings_store.read(AUDIT_RETENTION)
 
 
 def count_old_audit_entries(days: int, now: datetime) -> int:
@@ -254,14 +244,14 @@ def save_audit_retention(days: int, *, actor: Actor, now: datetime) -> None:
     """Save the retention of the audit log in days, for the next clean-up."""
     with writing():
         details = {"oldValue": str(audit_retention_days()), "newValue": str(days)}
-        settings_store.save("audit_retention_days", days, now=now)
+        settings_store.save(AUDIT_RETENTION.name, days, now=now)
         record_entry(
             "audit_retention_updated",
             "config",
             now=now,
             actor=actor,
             target_type="configuration",
-            target_id="audit_retention_days",
+            target_id=AUDIT_RETENTION.name,
             details=details,
         )
 

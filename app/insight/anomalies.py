@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from statistics import median
 from typing import Any, NamedTuple
 
+from app.core.settings.declarations import Setting, declare
+from app.plugin.marking import N_
 from app.reports.outcomes import RecentRun
 from app.reports.parser import Figure
 
@@ -62,6 +64,24 @@ _MEASURES = (
 )
 
 
+IS_ENABLED = Setting("is_enabled", bool, default=True, wire="enabled")
+TELLS = Setting(
+    "tells",
+    bool,
+    default=False,
+    wire="notify",
+    label=N_("Notify about unusual runs"),
+    help=N_("When a metric of a run, such as the number of modified files, differs greatly from previous runs."),
+)
+LEAST_RUNS = Setting("least_runs", int, default=8, minimum=3, maximum=30, wire="minRuns")
+DEVIATIONS = Setting("deviations", float, default=5.0, minimum=1, maximum=100, wire="deviations")
+TIMES = Setting("times", float, default=3.0, minimum=1.1, maximum=1000, wire="times")
+PERCENT = Setting("percent", float, default=30.0, minimum=1, maximum=1000, wire="percent")
+ANOMALY_LIMITS = declare(
+    Setting("anomaly_limits", dict, default={}, parts=(IS_ENABLED, TELLS, LEAST_RUNS, DEVIATIONS, TIMES, PERCENT))
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Limits from which on a figure is unusual; all three must be exceeded.
@@ -71,12 +91,12 @@ class Limits:
     and files in either direction. `tells` enables notifications.
     """
 
-    is_enabled: bool = True
-    tells: bool = False
-    least_runs: int = 8
-    deviations: float = 5.0
-    times: float = 3.0
-    percent: float = 30.0
+    is_enabled: bool = IS_ENABLED.default
+    tells: bool = TELLS.default
+    least_runs: int = LEAST_RUNS.default
+    deviations: float = DEVIATIONS.default
+    times: float = TIMES.default
+    percent: float = PERCENT.default
 
     @classmethod
     def read(cls, stored: Mapping[str, Any]) -> "Limits":

@@ -10,13 +10,13 @@ from app import runtime
 from app.backups import overview
 from app.backups.overview import JobStatus, ServerStatus
 from app.insight import insight
-from app.insight.anomalies import Limits, describe
-from app.insight.insight import DEVIATIONS, LEAST_RUNS, PERCENT, TIMES
+from app.insight.anomalies import ANOMALY_LIMITS, Limits, describe
 from app.plugin import Access, ApiGroup, described, guarded
 from app.reports.outcomes import Outcome
 from app.schedules import job_settings, next_run
 from app.schedules.intervals import weekdays_from_mask
 from app.web.http import TEXTS, IsoInstant, Out, actor, json_body, visible_server_ids
+from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 
@@ -122,13 +122,7 @@ class LimitsIn(Schema):
 
     class Meta:
         unknown = RAISE
-
-    is_enabled = fields.Boolean(data_key="enabled")
-    tells = fields.Boolean(data_key="notify")
-    least_runs = fields.Integer(data_key="minRuns", strict=True, validate=validate.Range(*LEAST_RUNS))
-    deviations = fields.Float(data_key="deviations", allow_nan=False, validate=validate.Range(*DEVIATIONS))
-    times = fields.Float(data_key="times", allow_nan=False, validate=validate.Range(*TIMES))
-    percent = fields.Float(data_key="percent", allow_nan=False, validate=validate.Range(*PERCENT))
+        include = fields_in(ANOMALY_LIMITS.parts)
 
 
 class LimitsOut(Out):
@@ -138,12 +132,8 @@ class LimitsOut(Out):
     away from it (size and files). With `notify` a notification is sent when a metric of a new run becomes unusual.
     """
 
-    is_enabled = fields.Boolean(data_key="enabled")
-    tells = fields.Boolean(data_key="notify")
-    least_runs = fields.Integer(data_key="minRuns")
-    deviations = fields.Float()
-    times = fields.Float()
-    percent = fields.Float()
+    class Meta:
+        include = fields_out(ANOMALY_LIMITS.parts)
 
 
 class QuotaIn(Schema):

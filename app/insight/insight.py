@@ -5,7 +5,6 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from marshmallow import fields, validate
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session
 
@@ -15,8 +14,8 @@ from app.core.db.orm import db, writing
 from app.core.errors import Refused
 from app.core.instants import day_of, to_milliseconds
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Exact, Flag, Number, Setting, declare, whole
-from app.insight.anomalies import DURATION, SIZE, UPLOAD, Anomaly, Limits, follow_anomalies
+from app.core.settings.declarations import Setting, declare
+from app.insight.anomalies import ANOMALY_LIMITS, DURATION, SIZE, UPLOAD, Anomaly, Limits, follow_anomalies
 from app.insight.forecasts import (
     DAYS_SEEN,
     LEAST_DAYS,
@@ -39,24 +38,6 @@ from app.reports.decoding import SCHEDULED, human_duration
 from app.reports.outcomes import unpack_runs
 from app.schedules import overdue_check
 
-LEAST_RUNS, DEVIATIONS, TIMES, PERCENT = (3, 30), (1, 100), (1.1, 1000), (1, 1000)
-
-
-class LimitsValue(Exact):
-    """Thresholds of unusual values."""
-
-    is_enabled = Flag()
-    tells = Flag()
-    least_runs = whole(*LEAST_RUNS)
-    deviations = Number(allow_nan=False, validate=validate.Range(*DEVIATIONS))
-    times = Number(allow_nan=False, validate=validate.Range(*TIMES))
-    percent = Number(allow_nan=False, validate=validate.Range(*PERCENT))
-
-
-# What `Limits` holds; what is not named is as by default.
-ANOMALY_LIMITS = declare(Setting("anomaly_limits", dict, default={}, shape=fields.Nested(LimitsValue)))
-
-
 DAYS = JobDay.__table__
 # Built once, for each upload in a new week.
 STORED_DAYS = (
@@ -69,7 +50,7 @@ STORED_DAYS = (
 
 def limits() -> Limits:
     """Return the current limits."""
-    return Limits.read(settings_store.get("anomaly_limits"))
+    return Limits.read(settings_store.get(ANOMALY_LIMITS.name))
 
 
 def anomalies_of(recent_runs: bytes | None, before: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -94,7 +75,7 @@ def change_limits(changes: Mapping[str, Any], *, actor: Actor, now: datetime) ->
     """
     with writing() as session:
         changed = Limits.read(asdict(limits()) | dict(changes))
-        settings_store.save("anomaly_limits", asdict(changed), now=now)
+        settings_store.save(ANOMALY_LIMITS.name, asdict(changed), now=now)
         for job in session.scalars(select(Job).where(Job.run_count > 0)):
             job.anomalies = anomalies_of(job.recent_runs, job.anomalies)
         record_entry("anomaly_limits_updated", "settings", now=now, actor=actor, details=asdict(changed))

@@ -15,6 +15,7 @@ from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.store import StoredSetting
 from app.database import secrets
+from app.database.retention import AUDIT_RETENTION
 from app.legacy_import.source import ImportReport, OldSecrets, read_mapping
 from app.legacy_import.stored_forms import as_utc_text, changed_template, is_crontab, read_time
 from app.notifications import channels
@@ -27,7 +28,6 @@ from app.schedules.overdue import FREQUENCIES, TOLERANCES
 
 KIND = "settings"
 TASKS = ("overdue-backup-check", "audit-log-cleanup")
-RETENTION_DAYS = range(30, 366)
 CONNECTION_TYPES = ("plain", "starttls", "ssl")
 
 
@@ -95,7 +95,7 @@ def _one_of(text: str | None, known: Mapping[str, object]) -> str | None:
 def _retention(text: str | None) -> int | None:
     digits = (text or "").strip()
     days = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 6 else 0
-    return days if days in RETENTION_DAYS else None
+    return days if AUDIT_RETENTION.accepts(days) else None
 
 
 def _tasks(stored: object, report: ImportReport) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Settings page about this program, and the check for new Duplicati versions."""
 
 import platform
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from functools import cache
 from importlib import metadata
@@ -9,30 +9,29 @@ from pathlib import Path
 
 from flask import current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import LazyString, lazy_gettext, ngettext
+from flask_babel import LazyString, lazy_gettext, lazy_ngettext
 from flask_babel import gettext as _
-from marshmallow import ValidationError
-from wtforms import BooleanField, SelectField, URLField
-from wtforms.fields.choices import SelectChoice
+from wtforms import URLField
 
 from app import runtime
 from app.audit.log import Actor
 from app.backups import duplicati_versions
-from app.backups.duplicati_versions import VERSION_HOURS
+from app.backups.duplicati_versions import EVERY_HOURS, IS_ENABLED, SOURCE, VERSION_CHECK
 from app.core.errors import Refused
 from app.database import maintenance
 from app.database.maintenance import DatabaseState
-from app.plugin import Access, guarded, validate_http_url
-from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, Broken
+from app.plugin import Access, guarded
+from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, SETTINGS, Broken
 from app.web.errors import refusal_text
-from app.web.forms import SettingsForm
 from app.web.http import actor, settings_bp
+from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 OWN_DISTRIBUTION = "duplistatus"
 KIND_WORDS = {
     NOTIFICATION_CHANNELS: lazy_gettext("Notification channel"),
     CHART_PROVIDERS: lazy_gettext("Chart"),
     API_GROUPS: lazy_gettext("API group"),
+    SETTINGS: lazy_gettext("Settings"),
 }
 # Folder of a vendored package -> its name.
 VENDORED = {
@@ -96,7 +95,7 @@ def build() -> About:
         time_zone=chosen.timezone,
         data_folder=str(chosen.data_dir.resolve()),
         database=maintenance.describe_database(),
-        bundled=[(KIND_WORDS[kind], count) for kind, count in counts.items()],
+        bundled=[(KIND_WORDS[kind], count) for kind, count in counts.items() if count],
         plugins=plugins,
         broken=found.broken,
         licences=_licences(str(current_app.static_folder)),
@@ -137,39 +136,26 @@ def _licence_of(distribution: metadata.Distribution) -> str:
 TAB = "about"
 
 
-class VersionCheckForm(SettingsForm):
+@with_settings(VERSION_CHECK.parts)
+class VersionCheckForm(GroupForm):
     """Whether, how often and where the newest versions of Duplicati are looked up."""
 
-    is_enabled = BooleanField(
-        lazy_gettext("Check for Duplicati updates"),
-        description=lazy_gettext("Contacts Duplicati's update server. No data about your servers is sent."),
+    every_hours = form_field(
+        EVERY_HOURS,
+        words={
+            hours: lazy_ngettext("every %(num)s hour", "every %(num)s hours", hours) for hours in EVERY_HOURS.choices
+        },
     )
-    every_hours = SelectField(lazy_gettext("Check interval"), validate_choice=False)
-    url = URLField(
-        lazy_gettext("Mirror URL"),
-        description=lazy_gettext("Leave blank for the official server."),
-        render_kw={"maxlength": 500, "autocomplete": "off"},
-    )
-
-    def offer(self) -> None:
-        """Fill in the intervals."""
-        texts = [ngettext("every %(num)s hour", "every %(num)s hours", hours) for hours in VERSION_HOURS]
-        pairs = zip(VERSION_HOURS, texts, strict=True)
-        self.every_hours.choices = [SelectChoice(str(hours), text) for hours, text in pairs]
+    url = form_field(SOURCE, kind=URLField, render_kw={"autocomplete": "off"})
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Store the settings; False if the form has errors."""
-        url = (self.url.data or "").strip()
-        try:
-            if url:
-                validate_http_url(url)
-        except ValidationError:
-            self.add_error("url", _("Enter a URL that starts with http:// or https://."))
+        url = self.read_setting(SOURCE, _("Enter a URL that starts with http:// or https://."))
+        if url is None:
             return False
-        hours = self.every_hours.data
-        changes: dict[str, object] = {"is_enabled": bool(self.is_enabled.data), "url": url}
-        if hours in map(str, VERSION_HOURS):
-            changes["every_hours"] = int(hours)
+        changes: dict[str, object] = {"is_enabled": self.read_setting(IS_ENABLED), "url": url}
+        if EVERY_HOURS.accepts(self.every_hours.data):
+            changes["every_hours"] = self.every_hours.data
         duplicati_versions.configure(changes, actor=actor, now=now)
         return True
 
@@ -199,9 +185,7 @@ def save_version_check() -> ResponseReturnValue:
 
 def _form(*, is_sent: bool) -> VersionCheckForm:
     source, check = {} if is_sent else {"formdata": None}, duplicati_versions.read()
-    form = VersionCheckForm(**source, is_enabled=check.is_enabled, every_hours=str(check.every_hours), url=check.url)
-    form.offer()
-    return form
+    return VersionCheckForm(**source, **form_values(VERSION_CHECK.parts, asdict(check)))
 
 
 def _show(form: VersionCheckForm) -> str:

@@ -20,6 +20,7 @@ from flask_babel import LazyString
 from flask_babel import lazy_gettext as _
 from flask_login import current_user
 
+from app import runtime
 from app.accounts import access_pages, display_pages, preferences, user_pages
 from app.accounts.models import User, is_limited
 from app.audit import pages as audit_pages
@@ -27,10 +28,11 @@ from app.backups import server_settings
 from app.database import pages as database_pages
 from app.database import recovery_pages  # noqa: F401
 from app.database.pages import LABEL as DATABASE_LABEL
-from app.navigation import about
+from app.navigation import about, plugin_settings
 from app.notifications import channel_pages, job_pages, summary_pages, template_pages
 from app.notifications.channel_pages import standard_state
 from app.notifications.channels import EMAIL, NTFY
+from app.plugin import PluginSettings
 from app.reports import pages as reports_pages
 from app.schedules import monitoring_pages, task_pages
 from app.sharing import settings_pages
@@ -107,9 +109,21 @@ TABS = (
 )
 
 
+def all_tabs() -> list[Tab]:
+    """Return the tabs of the program and of plugins."""
+    pages = runtime.registry().settings_pages.values()
+    return [*TABS, *map(_plugin_tab, pages)]
+
+
+def _plugin_tab(page: type[PluginSettings]) -> Tab:
+    name, label = plugin_settings.tab_name(page), plugin_settings.tab_label(page)
+    return Tab(INTEGRATIONS, name, label, "adjustments", partial(plugin_settings.show, page), is_for_admins=True)
+
+
 def grouped_tabs(user: User) -> list[tuple[LazyString, list[Tab]]]:
     """Return the tabs that a user may open, by group; empty groups are left out."""
-    groups = [(group, [tab for tab in TABS if tab.group is group and _may_open(tab, user)]) for group in GROUPS]
+    tabs = [tab for tab in all_tabs() if _may_open(tab, user)]
+    groups = [(group, [tab for tab in tabs if tab.group is group]) for group in GROUPS]
     return [(group, tabs) for group, tabs in groups if tabs]
 
 
@@ -120,7 +134,7 @@ def first_tab(user: User) -> Tab:
 
 def find_tab(name: str | None, user: User) -> Tab | None:
     """Return the tab of a name; None if it does not exist or the user may not open it."""
-    return next((tab for tab in TABS if tab.name == name and _may_open(tab, user)), None)
+    return next((tab for tab in all_tabs() if tab.name == name and _may_open(tab, user)), None)
 
 
 def _may_open(tab: Tab, user: User) -> bool:

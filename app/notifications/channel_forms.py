@@ -17,6 +17,7 @@ from wtforms.widgets import NumberInput, TextArea, TimeInput
 from app.audit.log import Actor, read_group, save_group
 from app.core.errors import Refused
 from app.insight import insight
+from app.insight.anomalies import TELLS
 from app.notifications import channels
 from app.notifications.channel_settings import NAME_LENGTH
 from app.notifications.channels import QuietHours, SecretForOtherServer
@@ -26,7 +27,7 @@ from app.plugin import NotificationChannel, validate_http_url
 from app.web.errors import refusal_text
 from app.web.forms import PageForm, SettingsForm
 from app.web.plugin_texts import plugin_text
-from app.web.setting_fields import GroupForm, form_values, with_settings
+from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 PREFIX, REMOVE = "setting_", "remove_"
 KEEP_NOTE = lazy_gettext("A value is stored. Leave blank to keep it.")
@@ -328,12 +329,7 @@ class QuietHoursForm(SettingsForm):
 class AlarmLimitsForm(GroupForm):
     """Hours without reports or deliveries until an alert, and two switches."""
 
-    notifies_unusual = BooleanField(
-        lazy_gettext("Notify about unusual runs"),
-        description=lazy_gettext(
-            "When a metric of a run, such as the number of modified files, differs greatly from previous runs."
-        ),
-    )
+    notifies_unusual = form_field(TELLS)
 
     def attempt(self, actor: Actor, now: datetime) -> bool:
         """Store the limits; return False if the form has errors."""

@@ -283,7 +283,7 @@ def save_notifications() -> ResponseReturnValue:
 
 def save_frequency(body: dict[str, object]) -> ResponseReturnValue:
     """Save how often an overdue notification is repeated."""
-    value = FrequencyIn().load(body)["value"]
+    value = FrequencyIn().load(body)["frequency"]
     notifications_settings.save_frequency(value, actor=actor(), now=runtime.now())
     return {"value": value}
 

@@ -15,10 +15,11 @@ from app.core.errors import InputText, Refused
 from app.core.instants import iso
 from app.core.languages import DEFAULT_LANGUAGE, LANGUAGES
 from app.database.external_monitor import (
-    LONGEST_PING_URL,
+    EVERY_MINUTES,
+    IS_ENABLED,
     LONGEST_TOKEN,
-    PING_MINUTES,
-    SERVICES,
+    PING_URL,
+    SERVICE,
     ExternalMonitor,
     PingResult,
 )
@@ -29,9 +30,10 @@ from app.plugin import validate_one_line
 from app.reports.decoding import read_instant_or_none
 from app.schedules.intervals import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.schedules.job_settings import JobChange, repair_interval
-from app.schedules.overdue import FREQUENCIES, TOLERANCES
+from app.schedules.overdue import OVERDUE_TOLERANCE, TOLERANCES
+from app.schedules.overdue_check import NOTIFICATION_FREQUENCY
 from app.web.http import SOMETIMES, TEXT, IsoInstant, Out
-from app.web.setting_fields import fields_in
+from app.web.setting_fields import fields_in, fields_out
 
 # Placeholder of a stored token; when it is sent back, the token is kept.
 MASK = "********"
@@ -213,13 +215,14 @@ class EmailPasswordIn(Lenient):
 class FrequencyIn(Lenient):
     """How often an overdue alert is repeated."""
 
-    value = fields.String(required=True, metadata={"enum": list(FREQUENCIES)})
+    class Meta(Lenient.Meta):
+        include = fields_in((NOTIFICATION_FREQUENCY,))
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:
         """Reject unknown values."""
         # wire: one message for every error
-        if data.get("value") not in tuple(FREQUENCIES):
+        if not NOTIFICATION_FREQUENCY.accepts(data.get("value")):
             raise ValidationError("Invalid value")
         return data
 
@@ -261,7 +264,8 @@ class NtfySettingsIn(Lenient):
 class ToleranceIn(Lenient):
     """The grace period."""
 
-    tolerance = fields.String(required=True, data_key="overdue_tolerance", validate=validate.OneOf(TOLERANCES))
+    class Meta(Lenient.Meta):
+        include = fields_in((OVERDUE_TOLERANCE,))
 
 
 class TemplateIn(Schema):
@@ -407,7 +411,8 @@ class TemplatesOut(TemplateSetOut):
 class FrequencyOut(Out):
     """How often an overdue alert is repeated."""
 
-    value = fields.String()
+    class Meta:
+        include = fields_out((NOTIFICATION_FREQUENCY,))
 
 
 class NtfySavedOut(Out):
@@ -516,20 +521,17 @@ class ExternalMonitorIn(Schema):
 
     class Meta:
         unknown = RAISE
+        include = fields_in((IS_ENABLED, PING_URL, EVERY_MINUTES, SERVICE), service={"allow_none": True})
 
-    is_enabled = fields.Boolean(data_key="enabled")
-    url = fields.String(validate=validate.Length(max=LONGEST_PING_URL))
-    every_minutes = fields.Integer(data_key="everyMinutes", strict=True, validate=validate.Range(*PING_MINUTES))
-    service = fields.String(allow_none=True, validate=validate.OneOf(["", *SERVICES]))
     token = fields.String(validate=validate.Length(max=LONGEST_TOKEN))
 
 
 class ExternalMonitorOut(Out):
     """The external monitor and its last ping; `service` is null if it is detected from the URL."""
 
-    enabled = fields.Boolean(attribute="is_enabled")
-    url = fields.String()
-    every_minutes = fields.Integer(data_key="everyMinutes")
+    class Meta:
+        include = fields_out((IS_ENABLED, PING_URL, EVERY_MINUTES))
+
     service = fields.Function(lambda chosen: chosen.service or None, metadata={"type": ["string", "null"]})
     used_service = fields.String(data_key="usedService")
     has_token = fields.Boolean(data_key="hasToken")

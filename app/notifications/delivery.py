@@ -194,14 +194,6 @@ def deliver_due(now: datetime, stopping: Event | None = None) -> int:
                 _record(_give_up_on(busy.pop(future).claimed), now + timedelta(seconds=monotonic() - began))
 
 
-def list_deliveries(channel_id: int | None = None, *, limit: int = 100) -> list[Delivery]:
-    """Return the newest deliveries, newest first."""
-    wanted = select(Delivery).order_by(Delivery.id.desc()).limit(limit)
-    if channel_id is not None:
-        wanted = wanted.where(Delivery.channel_id == channel_id)
-    return list(db.session.scalars(wanted))
-
-
 def count_overdue(since_at: datetime, now: datetime) -> int:
     """Count messages that have been due since before an instant, of channels that do not fail."""
     works = Delivery.channel_id.not_in(select(Channel.id).where(Channel.failing_since_at.is_not(None)))

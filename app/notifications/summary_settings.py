@@ -5,49 +5,55 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from app.audit.log import Actor, record_entry
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.instants import DAILY, MONTHLY, WEEKLY, Rhythm, read_time
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Exact, Flag, Setting, check_instant, check_time, declare, whole
+from app.core.settings.declarations import Setting, check_instant, check_time, declare, whole
 from app.notifications import channels
 from app.notifications.channels import email_addresses
 
-DIGEST_PERIODS = ("off", WEEKLY, MONTHLY)
-
-
-class SummaryValue(Exact):
-    """The schedule of the daily summary."""
-
-    enabled = Flag()
-    time = fields.String(validate=check_time)
-    recipients = fields.List(fields.String())
-    since = fields.String(validate=check_instant)
-
-
-class DigestValue(Exact):
-    """The schedule of the digest."""
-
-    period = fields.String(validate=validate.OneOf(DIGEST_PERIODS))
-    time = fields.String(validate=check_time)
-    weekday = whole(0, 6)
-    recipients = fields.List(fields.String())
-    channels = fields.List(whole(0))
-    since = fields.String(validate=check_instant)
-
-
-DAILY_SUMMARY = declare(Setting("daily_summary", dict, default={}, shape=fields.Nested(SummaryValue)))
-DIGEST_PLAN = declare(Setting("digest", dict, default={}, shape=fields.Nested(DigestValue)))
-
-
-SUMMARY, DIGEST = "daily_summary", "digest"
 OFF = "off"
-DEFAULT_TIME = "01:00"
-DEFAULT_DIGEST_TIME = "06:00"
-MONDAY = 1
+# Sunday is weekday 0. Without recipients, the channel's own get it; `since` is when the plan was last changed.
+RECIPIENTS = Setting("recipients", list, default=(), shape=fields.List(fields.String()))
+SINCE = Setting("since", str, default=None, check=check_instant)
+PERIOD = Setting("period", str, default=OFF, choices=(OFF, WEEKLY, MONTHLY))
+WEEKDAY = Setting("weekday", int, default=1, minimum=0, maximum=6)
+CHANNELS = Setting("channels", list, default=(), shape=fields.List(whole(0)))
+DAILY_SUMMARY = declare(
+    Setting(
+        "daily_summary",
+        dict,
+        default={},
+        parts=(
+            Setting("enabled", bool, default=False),
+            Setting("time", str, default="01:00", check=check_time),
+            RECIPIENTS,
+            SINCE,
+        ),
+    )
+)
+DIGEST_PLAN = declare(
+    Setting(
+        "digest",
+        dict,
+        default={},
+        parts=(
+            PERIOD,
+            Setting("time", str, default="06:00", check=check_time),
+            WEEKDAY,
+            RECIPIENTS,
+            CHANNELS,
+            SINCE,
+        ),
+    )
+)
+
+
+SUMMARY, DIGEST = DAILY_SUMMARY.name, DIGEST_PLAN.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +86,13 @@ class SummaryPlan:
 
 def daily_summary() -> SummaryPlan:
     """Return the plan of the daily summary, which is sent by email only."""
-    stored = settings_store.get(SUMMARY)
-    period = DAILY if stored.get("enabled") else OFF
-    return _plan(SUMMARY, stored, period, DEFAULT_TIME)
+    stored = DAILY_SUMMARY.read_parts(settings_store.read(DAILY_SUMMARY))
+    return _plan(SUMMARY, stored | {"period": DAILY if stored["enabled"] else OFF})
 
 
 def digest() -> SummaryPlan:
     """Return the plan of the digest."""
-    stored = settings_store.get(DIGEST)
-    return _plan(DIGEST, stored, str(stored.get("period", OFF)), DEFAULT_DIGEST_TIME)
+    return _plan(DIGEST, DIGEST_PLAN.read_parts(settings_store.read(DIGEST_PLAN)))
 
 
 def save_daily_summary(*, is_enabled: bool, time: str, recipients: str, actor: Actor, now: datetime) -> None:
@@ -111,9 +115,9 @@ def save_digest(
     now: datetime,
 ) -> None:
     """Save the plan of the digest. Raises Refused with `field` for invalid values."""
-    if period not in (OFF, WEEKLY, MONTHLY):
+    if not PERIOD.accepts(period):
         raise Refused("digest_period_unknown", "period")
-    if weekday not in range(7):
+    if not WEEKDAY.accepts(weekday):
         raise Refused("digest_weekday_unknown", "weekday")
     known = {row.id for row in channels.list_channels()}
     if not known.issuperset(channel_ids):
@@ -130,16 +134,15 @@ def save_digest(
     _save(DIGEST, values, actor, now)
 
 
-def _plan(name: str, stored: Mapping[str, Any], period: str, default_time: str) -> SummaryPlan:
-    since = stored.get("since")
+def _plan(name: str, stored: Mapping[str, Any]) -> SummaryPlan:
     return SummaryPlan(
         name=name,
-        period=period,
-        time=str(stored.get("time", default_time)),
-        weekday=int(stored.get("weekday", MONDAY)),
-        recipients=tuple(stored.get("recipients", ())),
-        channel_ids=tuple(stored.get("channels", ())),
-        since_at=datetime.fromisoformat(since) if since else None,
+        period=stored["period"],
+        time=stored["time"],
+        weekday=stored.get(WEEKDAY.name, WEEKDAY.default),
+        recipients=tuple(stored["recipients"]),
+        channel_ids=tuple(stored.get(CHANNELS.name, CHANNELS.default)),
+        since_at=datetime.fromisoformat(stored["since"]) if stored["since"] else None,
     )
 
 

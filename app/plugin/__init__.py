@@ -14,6 +14,7 @@ from app.plugin.http import (
     validate_one_line,
 )
 from app.plugin.marking import N_, NC_, NP_
+from app.plugin.settings import PluginSettings, Setting
 
 __all__ = [
     "NC_",
@@ -34,8 +35,10 @@ __all__ = [
     "HttpChannel",
     "Message",
     "NotificationChannel",
+    "PluginSettings",
     "Refused",
     "Run",
+    "Setting",
     "Severity",
     "Unit",
     "check_host",

@@ -19,6 +19,7 @@ class Host(Protocol):
     """Interface of the application for plugins; see `app.runtime.Runtime`."""
 
     visible_server_ids: Callable[[], frozenset[str] | None]
+    read_setting: Callable[[str], Any]
 
 
 class Access(Enum):

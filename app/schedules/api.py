@@ -5,14 +5,15 @@ from typing import Any
 
 from flask import Blueprint
 from flask.typing import ResponseReturnValue
-from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load, validate
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, pre_load
 
 from app import runtime
 from app.core.instants import iso
 from app.plugin import Access, ApiGroup, described, guarded
 from app.scheduling import control
-from app.scheduling.control import PRESETS, CheckInterval, Task, TaskState
+from app.scheduling.control import CHECK_INTERVAL, CheckInterval, Task, TaskState
 from app.web.http import MESSAGE, SOMETIMES, IsoInstant, Out, actor, json_body
+from app.web.setting_fields import fields_in
 
 # Schemas
 
@@ -25,8 +26,7 @@ class IntervalIn(Schema):
 
     class Meta:
         unknown = EXCLUDE
-
-    interval = fields.String(required=True, validate=validate.OneOf(PRESETS))
+        include = fields_in((CHECK_INTERVAL,))
 
     @pre_load
     def check(self, data: dict[str, Any], **_options: Any) -> dict[str, Any]:

@@ -303,16 +303,6 @@ def expected_time(last_run_at: datetime | None, schedule: Schedule, *, tolerance
         return None
 
 
-def previous_slots(
-    end_at: datetime, anchor_at: datetime, interval: Interval, weekdays: Collection[int] = (), *, count: int
-) -> list[datetime]:
-    """Return the newest `count` slots before `end_at`, oldest first.
-
-    Fewer at the limit of the calendar. Slots before the anchor count too. Raises NoSlot.
-    """
-    return sorted(islice(_slots_backwards(end_at, anchor_at, interval, weekdays), count))
-
-
 def slots_between(
     start_at: datetime,
     end_at: datetime,
@@ -324,7 +314,7 @@ def slots_between(
 ) -> list[datetime]:
     """Return the slots from `start_at` on and before `end_at`, oldest first.
 
-    The newest `limit` if there are more. Raises NoSlot.
+    The newest `limit` if there are more. Slots before the anchor count too. Raises NoSlot.
     """
     slots = _slots_backwards(end_at, anchor_at, interval, weekdays)
     return sorted(islice(takewhile(lambda slot: slot >= start_at, slots), limit))

@@ -33,6 +33,8 @@ OVERDUE_TOLERANCE = declare(
         default=DEFAULT_TOLERANCE,
         choices=tuple(TOLERANCES),
         wire="overdue_tolerance",
+        attribute="tolerance",
+        is_required=True,
         label=N_("Grace period"),
         help=N_("How late a run may be before it is overdue; can be set for each job"),
     )

@@ -24,9 +24,11 @@ NOTIFICATION_FREQUENCY = declare(
     Setting(
         "notification_frequency",
         str,
-        default="every_day",
+        default=DEFAULT_FREQUENCY,
         choices=tuple(FREQUENCIES),
         wire="value",
+        attribute="frequency",
+        is_required=True,
         label=N_("Reminder"),
         help=N_("How often to repeat an overdue alert"),
     )
@@ -68,12 +70,6 @@ class OverdueStatistics:
     checked_count: int
     overdue_count: int
     notified_count: int
-
-
-def find_overdue(now: datetime) -> list[Job]:
-    """Return the overdue jobs, by their expected time."""
-    wanted = select(Job).join(Server).where(_is_overdue(now)).order_by(Server.name, Job.name)
-    return list(db.session.scalars(wanted))
 
 
 def check_overdue(now: datetime, visible_server_ids: frozenset[str] | None) -> OverdueStatistics:

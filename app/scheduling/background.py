@@ -20,7 +20,7 @@ from app.database import health
 from app.notifications.delivery_worker import DeliveryWorker
 from app.reports import reader_process
 from app.runtime import runtime_of
-from app.scheduling import control, tasks
+from app.scheduling import tasks
 from app.scheduling.control import Jobs
 from app.scheduling.tasks import Schedule
 
@@ -100,11 +100,6 @@ def drop_jobs(app: Flask) -> list[Any]:
     if dropped.worker:
         dropped.worker.forget()
     return [job for job in (dropped.pending, dropped.schedule, dropped.worker) if job]
-
-
-def scheduler_of(app: Flask) -> control.Schedule | None:
-    """Return the running schedule of an application; None if jobs do not run."""
-    return jobs_of(app).schedule
 
 
 def jobs_of(app: Flask) -> Jobs:

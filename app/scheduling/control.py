@@ -196,6 +196,10 @@ PRESETS: Mapping[str, Preset] = {
     "2hours": Preset("2 hours", _crontab("0", "*/2"), timedelta(hours=2)),
 }
 DEFAULT_PRESET = "5min"
+# Stored as the crontab expression of a task.
+CHECK_INTERVAL = Setting(
+    "interval", str, default=DEFAULT_PRESET, choices=tuple(PRESETS), wire="interval", is_required=True
+)
 
 
 def check_interval() -> CheckInterval:
@@ -245,7 +249,7 @@ def choose_interval(name: str, *, actor: Actor, now: datetime) -> None:
 
     Every running schedule follows at its next check of the settings.
     """
-    if name not in PRESETS:
+    if not CHECK_INTERVAL.accepts(name):
         raise Refused("check_interval_unknown", "interval", interval=name)
     chosen = PRESETS[name]
     with writing():

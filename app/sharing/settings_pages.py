@@ -1,6 +1,6 @@
 """Settings pages of metrics, badges and the public status page."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -15,7 +15,7 @@ from wtforms.fields.choices import SelectChoice
 
 from app import runtime
 from app.accounts.models import ALL_SERVERS
-from app.audit.log import Actor
+from app.audit.log import Actor, read_group
 from app.backups import overview
 from app.core.errors import Refused
 from app.plugin import Access, guarded
@@ -23,9 +23,12 @@ from app.reports import pages as reports_pages
 from app.reports.pages import own_address
 from app.sharing import badges, metrics, status_page
 from app.sharing.badges import LONGEST_LABEL, MOST_BADGES, Badge
+from app.sharing.metrics import METRICS, METRICS_ENABLED, METRICS_NEED_KEY
+from app.sharing.status_page import IS_ENABLED, SHOWS_NAMES, TITLE
 from app.web.errors import refusal_text
 from app.web.forms import Confirmation, SettingsForm, ask_confirmation
 from app.web.http import actor, settings_bp
+from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +128,24 @@ def _unpack(text: Any) -> tuple[str | None, str | None]:
 TAB = "publishing"
 
 
+@with_settings((IS_ENABLED, TITLE, SHOWS_NAMES))
+class StatusPageForm(GroupForm):
+    """Switch and title of the page, and whether it shows names."""
+
+    is_enabled = form_field(IS_ENABLED, id="status-enabled")
+    title = form_field(
+        TITLE, id="status-title", render_kw={"placeholder": lazy_gettext("Backups"), "autocomplete": "off"}
+    )
+    shows_names = form_field(SHOWS_NAMES, id="status-names")
+
+
 def section_values() -> dict[str, Any]:
     """Return the values of `settings/status_page.html`."""
     page = status_page.current()
     link = url_for("status_page.show", slug=page.slug, _external=True) if page.slug else ""
     return {
         "status_page": page,
+        "status_form": StatusPageForm(formdata=None, data=asdict(page)),
         "status_link": link,
         "status_servers": overview.overview(runtime.now(), ALL_SERVERS).servers,
     }
@@ -140,12 +155,12 @@ def section_values() -> dict[str, Any]:
 @guarded(Access.ADMIN)
 def save_status_page() -> ResponseReturnValue:
     """Store the settings of the page."""
-    sent = request.form
+    sent, form = request.form, StatusPageForm()
     try:
         page = status_page.save(
-            is_enabled="is_enabled" in sent,
-            title=sent.get("title", ""),
-            shows_names="shows_names" in sent,
+            is_enabled=form.is_enabled.data,
+            title=form.title.data or "",
+            shows_names=form.shows_names.data,
             shows_all=sent.get("scope") != "chosen",
             server_ids=sent.getlist("server"),
             job_ids=[int(text) for text in sent.getlist("job") if text.isascii() and text.isdigit()],
@@ -188,7 +203,13 @@ def _back() -> ResponseReturnValue:
 
 # Views of the tab, for administrators: metrics, badges and the status page
 
-TAB = "publishing"
+
+@with_settings(METRICS)
+class MetricsForm(GroupForm):
+    """Whether metrics are enabled, and whether they require a key."""
+
+    is_enabled = form_field(METRICS_ENABLED, id="metrics-enabled")
+    needs_key = form_field(METRICS_NEED_KEY, id="metrics-key")
 
 
 def show() -> ResponseReturnValue:
@@ -200,9 +221,9 @@ def show() -> ResponseReturnValue:
 @guarded(Access.ADMIN)
 def save_metrics() -> ResponseReturnValue:
     """Set whether metrics are enabled, and whether they require a key."""
-    sent = request.form
-    metrics.configure(is_enabled="is_enabled" in sent, needs_key="needs_key" in sent, actor=actor(), now=runtime.now())
-    flash(_("Metrics endpoint enabled.") if "is_enabled" in sent else _("Metrics endpoint disabled."), "success")
+    chosen = MetricsForm().read_settings()
+    metrics.configure(**chosen, actor=actor(), now=runtime.now())
+    flash(_("Metrics endpoint enabled.") if chosen["is_enabled"] else _("Metrics endpoint disabled."), "success")
     return redirect(url_for("settings.index", tab=TAB), 303)
 
 
@@ -246,13 +267,13 @@ def delete_badge(slug: str) -> ResponseReturnValue:
 def _show(form: BadgeForm) -> str:
     form.offer(runtime.now())
     values = {"badges": shown_badges(runtime.now()), "most_badges": MOST_BADGES}
-    states = {"is_enabled": metrics.are_enabled(), "needs_key": metrics.need_key()}
+    metrics_form = MetricsForm(formdata=None, data=form_values(METRICS, read_group(METRICS)))
     address = f"{reports_pages.own_address()}/metrics"
     return render_template(
         "sharing/publishing.html",
         tab=TAB,
         form=form,
-        metrics=states,
+        metrics_form=metrics_form,
         metrics_address=address,
         **values,
         **section_values(),

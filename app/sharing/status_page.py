@@ -8,7 +8,8 @@ from collections.abc import Collection
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 
-from marshmallow import fields, validate
+from marshmallow import fields
+from marshmallow.validate import Regexp
 
 from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
@@ -17,25 +18,30 @@ from app.backups.overview import JobStatus
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
-from app.core.settings.declarations import Exact, Flag, Setting, declare
+from app.core.settings.declarations import Setting, declare
+from app.plugin.marking import N_
 
-LONGEST_TITLE = 80
-
-
-class StatusPageValue(Exact):
-    """Content of the public status page."""
-
-    slug = fields.String(validate=validate.Regexp(r"[A-Za-z0-9_-]{0,128}\Z"))
-    is_enabled = Flag()
-    title = fields.String(validate=validate.Length(max=LONGEST_TITLE))
-    shows_names = Flag()
-    shows_all = Flag()
-    server_ids = fields.List(fields.String())
-    jobs = fields.List(fields.Tuple((fields.String(), fields.String())))
-
-
-# What is not named is as by default.
-STATUS_PAGE = declare(Setting("status_page", dict, default={}, shape=fields.Nested(StatusPageValue)))
+SLUG = Setting("slug", str, default="", check=Regexp(r"[A-Za-z0-9_-]{0,128}\Z"), is_secret=True)
+IS_ENABLED = Setting("is_enabled", bool, default=False, label=N_("Enabled"))
+TITLE = Setting("title", str, default="", longest=80, label=N_("Title"))
+SHOWS_NAMES = Setting(
+    "shows_names",
+    bool,
+    default=True,
+    label=N_("Show names of servers and jobs"),
+    help=N_("Otherwise servers and jobs are numbered."),
+)
+SHOWS_ALL = Setting("shows_all", bool, default=True)
+SERVER_IDS = Setting("server_ids", list, default=(), shape=fields.List(fields.String()))
+JOBS = Setting("jobs", list, default=(), shape=fields.List(fields.Tuple((fields.String(), fields.String()))))
+STATUS_PAGE = declare(
+    Setting(
+        "status_page",
+        dict,
+        default={},
+        parts=(SLUG, IS_ENABLED, TITLE, SHOWS_NAMES, SHOWS_ALL, SERVER_IDS, JOBS),
+    )
+)
 
 
 SLUG_BYTES = 24
@@ -49,13 +55,13 @@ class StatusPage:
     `jobs`, each given as id of the server and name of the job.
     """
 
-    slug: str = ""
-    is_enabled: bool = False
-    title: str = ""
-    shows_names: bool = True
-    shows_all: bool = True
-    server_ids: tuple[str, ...] = ()
-    jobs: tuple[tuple[str, str], ...] = ()
+    slug: str = SLUG.default
+    is_enabled: bool = IS_ENABLED.default
+    title: str = TITLE.default
+    shows_names: bool = SHOWS_NAMES.default
+    shows_all: bool = SHOWS_ALL.default
+    server_ids: tuple[str, ...] = SERVER_IDS.default
+    jobs: tuple[tuple[str, str], ...] = JOBS.default
 
     def shows(self, job: JobStatus) -> bool:
         """Whether a job is on the page."""
@@ -82,11 +88,10 @@ class ShownServer:
 
 def current() -> StatusPage:
     """Return the stored page."""
-    stored = settings_store.get("status_page")
-    known = {name: stored[name] for name in StatusPage.__dataclass_fields__ if name in stored}
-    known["server_ids"] = tuple(known.get("server_ids", ()))
-    known["jobs"] = tuple((server_id, name) for server_id, name in known.get("jobs", ()))
-    return StatusPage(**known)
+    stored = STATUS_PAGE.read_parts(settings_store.read(STATUS_PAGE))
+    stored["server_ids"] = tuple(stored["server_ids"])
+    stored["jobs"] = tuple((server_id, name) for server_id, name in stored["jobs"])
+    return StatusPage(**stored)
 
 
 def find(slug: str) -> StatusPage | None:
@@ -115,8 +120,8 @@ def save(
     Raise Refused for unknown servers or jobs.
     """
     title = title.strip()
-    if len(title) > LONGEST_TITLE:
-        raise Refused("status_title_too_long", "title", count=LONGEST_TITLE)
+    if not TITLE.accepts(title):
+        raise Refused("status_title_too_long", "title", count=TITLE.longest)
     known = overview.overview(now, ALL_SERVERS)
     chosen_servers = {server.id for server in known.servers} & set(server_ids)
     chosen_jobs = {(job.server_id, job.name) for job in known.jobs if job.job_id in set(job_ids)}
@@ -168,7 +173,7 @@ def shown_servers(page: StatusPage, now: datetime) -> list[ShownServer]:
 
 
 def _store(page: StatusPage, action: str, *, actor: Actor, now: datetime) -> None:
-    settings_store.save("status_page", asdict(page), now=now)
-    # The link is secret, so the log does not contain it.
-    details = {name: value for name, value in asdict(page).items() if name != "slug"}
+    values = asdict(page)
+    settings_store.save(STATUS_PAGE.name, values, now=now)
+    details = {part.name: values[part.name] for part in STATUS_PAGE.parts if not part.is_secret}
     record_entry(action, "config", now=now, actor=actor, target_type="status_page", details=details)

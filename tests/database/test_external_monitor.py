@@ -55,10 +55,10 @@ def test_it_is_off_at_first_and_is_not_even_scheduled(app, db, clock, service):
     assert external_monitor.ping_if_due(clock()) is None
     background.start_jobs(app)
     try:
-        assert tasks.MONITOR_PING not in background.scheduler_of(app).active_tasks()
+        assert tasks.MONITOR_PING not in background.jobs_of(app).schedule.active_tasks()
         external_monitor.save({"is_enabled": True, "url": service.url}, actor=Actor(), now=clock())
-        background.scheduler_of(app).reload()
-        assert tasks.MONITOR_PING in background.scheduler_of(app).active_tasks()
+        background.jobs_of(app).schedule.reload()
+        assert tasks.MONITOR_PING in background.jobs_of(app).schedule.active_tasks()
     finally:
         background.stop_jobs(app)
 

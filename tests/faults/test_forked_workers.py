@@ -223,9 +223,9 @@ class TestFork:
 
         def work():
             deadline = time.monotonic() + 60
-            while background.scheduler_of(app) is None and time.monotonic() < deadline:
+            while background.jobs_of(app).schedule is None and time.monotonic() < deadline:
                 time.sleep(0.05)
-            own = background.scheduler_of(app)
+            own = background.jobs_of(app).schedule
             names = {thread.name for thread in threading.enumerate()}
             return (
                 own is not inherited.schedule,
@@ -240,12 +240,12 @@ class TestFork:
         for _worker in range(3):  # the later ones, too: one may take the place of the first
             assert in_child(lambda: background.jobs_of(app).pending is not None) == "True"
             assert background.jobs_of(app).pending is None
-        assert background.scheduler_of(app) is None
+        assert background.jobs_of(app).schedule is None
 
     def test_jobs_without_a_fork_start_by_themselves(self, app):
         background.start_jobs_soon(app)
         deadline = time.monotonic() + 60
-        while background.scheduler_of(app) is None:
+        while background.jobs_of(app).schedule is None:
             assert time.monotonic() < deadline
             time.sleep(0.05)
         background.stop_jobs(app)
@@ -264,7 +264,7 @@ class TestFork:
         threading.Timer(0.3, may_go_on.set).start()
         background.stop_jobs(app)
         assert may_go_on.is_set()
-        assert background.scheduler_of(app) is None
+        assert background.jobs_of(app).schedule is None
         assert {thread.name for thread in threading.enumerate()}.isdisjoint(
             {"start-jobs", "delivery-worker", "APScheduler"}
         )

@@ -397,7 +397,7 @@ class TestWork:
         try:
             self.ran("overdue-backup-check", clock())
             self.ran("alarm-check", clock() + timedelta(hours=1))
-            background.scheduler_of(app).stop_task("overdue-backup-check")
+            background.jobs_of(app).schedule.stop_task("overdue-backup-check")
             assert ask(minutes=50)[0] == 200
         finally:
             background.stop_jobs(app)
@@ -406,7 +406,7 @@ class TestWork:
         background.start_jobs(app)
         try:
             assert ask()[0] == 200
-            background.scheduler_of(app).stop()
+            background.jobs_of(app).schedule.stop()
             assert ask()[1]["reason"] == "schedule_stopped"
         finally:
             background.jobs_of(app).schedule = None

@@ -12,7 +12,7 @@ import flask_migrate
 import pytest
 import sqlalchemy as sa
 from applications import close
-from factories import BEGAN_AT, SENDER, find_job, make_report
+from factories import BEGAN_AT, SENDER, find_job, find_overdue, make_report
 from flask import Flask
 
 from app.audit.log import AuditEntry
@@ -25,7 +25,6 @@ from app.core.instants import iso, to_milliseconds
 from app.factory import create_app
 from app.reports.ingest import ingest_report
 from app.runtime import runtime_of
-from app.schedules import overdue_check
 
 DIRECTORY = str(engine.MIGRATIONS)
 DAY, HOUR, MINUTE, MILLISECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(milliseconds=1)
@@ -198,7 +197,7 @@ class TestUpgrade:
         assert job.announced_next_at is None
         assert NOW < job.next_expected_at <= NOW + DAY
         assert job.schedule_source == "duplicati"
-        assert "future" in [late.name for late in overdue_check.find_overdue(NOW + 2 * DAY)]
+        assert "future" in [late.name for late in find_overdue(NOW + 2 * DAY)]
 
     def test_true_runs_after_it_are_the_newest(self):
         ingest_report(make_report(job_name="future", began_at=NOW + DAY), now=NOW + DAY, actor=SENDER)

@@ -537,13 +537,6 @@ class TestFailingChannels:
         assert channels.failing_channels() == ()
 
 
-def test_the_history_is_newest_first(clock, ingest, ntfy_channel):
-    for number in range(3):
-        ingest(status="Error", job_name=f"job {number}")
-    newest = delivery.list_deliveries(ntfy_channel.id, limit=2)
-    assert [row.payload["title"].split(" - ")[1] for row in newest] == ["job 2 @ nas", "job 1 @ nas"]
-
-
 class TestOrder:
     """Messages about one job reach a destination in their order; others do not wait for them."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import BEGAN_AT, find_job, make_run, report_body
+from factories import BEGAN_AT, find_job, find_overdue, make_run, report_body
 from sqlalchemy import select
 
 from app.audit.log import Actor
@@ -57,17 +57,17 @@ class TestSchedule:
         make_run()
         make_unsaved(outcome, began_at=BEGAN_AT + DAY)
         make_unsaved(outcome, began_at=BEGAN_AT + 2 * DAY)
-        assert overdue_check.find_overdue(BEGAN_AT + DAY + 2 * HOUR) == []
-        assert [job.name for job in overdue_check.find_overdue(BEGAN_AT + DAY + 2 * HOUR + MINUTE)] == ["photos"]
+        assert find_overdue(BEGAN_AT + DAY + 2 * HOUR) == []
+        assert [job.name for job in find_overdue(BEGAN_AT + DAY + 2 * HOUR + MINUTE)] == ["photos"]
 
     @UNSAVED
     def test_an_overdue_job_stays_overdue_until_a_run_has_saved_something(self, clock, outcome):
         make_run()
         now = BEGAN_AT + 2 * DAY + 3 * HOUR
         make_unsaved(outcome, began_at=now)
-        assert len(overdue_check.find_overdue(now)) == 1
+        assert len(find_overdue(now)) == 1
         make_run(began_at=now + MINUTE)
-        assert overdue_check.find_overdue(now + HOUR) == []
+        assert find_overdue(now + HOUR) == []
 
     @UNSAVED
     def test_a_first_run_that_saved_nothing_lays_the_grid_and_the_slot_after_it_is_expected(self, outcome):
@@ -76,20 +76,20 @@ class TestSchedule:
         assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT, BEGAN_AT + DAY)
         make_unsaved(outcome, began_at=BEGAN_AT + DAY)
         assert find_job().next_expected_at == BEGAN_AT + DAY
-        assert len(overdue_check.find_overdue(BEGAN_AT + DAY + 3 * HOUR)) == 1
+        assert len(find_overdue(BEGAN_AT + DAY + 3 * HOUR)) == 1
 
     @UNSAVED
     def test_what_such_a_run_announces_fulfils_no_slot(self, outcome):
         make_run(next_scheduled_at=BEGAN_AT + DAY)
         make_unsaved(outcome, began_at=BEGAN_AT + DAY, next_scheduled_at=BEGAN_AT + 2 * DAY)
         assert find_job().next_expected_at == BEGAN_AT + DAY
-        assert len(overdue_check.find_overdue(BEGAN_AT + DAY + 3 * HOUR)) == 1
+        assert len(find_overdue(BEGAN_AT + DAY + 3 * HOUR)) == 1
 
     def test_what_a_first_run_that_saved_nothing_announces_is_expected(self):
         make_unsaved(next_scheduled_at=BEGAN_AT + 5 * HOUR)
         make_unsaved(began_at=BEGAN_AT + 5 * HOUR, next_scheduled_at=BEGAN_AT + 29 * HOUR)
         assert find_job().next_expected_at == BEGAN_AT + 5 * HOUR
-        assert len(overdue_check.find_overdue(BEGAN_AT + 8 * HOUR)) == 1
+        assert len(find_overdue(BEGAN_AT + 8 * HOUR)) == 1
 
     def test_planning_anew_does_not_take_it_for_a_run_either(self):
         make_run(next_scheduled_at=BEGAN_AT + DAY)

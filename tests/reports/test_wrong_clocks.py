@@ -5,7 +5,7 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from factories import BEGAN_AT, SENDER, find_job, make_report, make_run, report_body
+from factories import BEGAN_AT, SENDER, find_job, find_overdue, make_report, make_run, report_body
 from sqlalchemy import select
 
 from app.audit.log import AuditEntry
@@ -16,7 +16,6 @@ from app.core.instants import iso
 from app.reports.ingest import DuplicateReport, ingest_report
 from app.reports.parser import Figure, correct_clock
 from app.reports.versions import CONSIDERED, VersionLog
-from app.schedules import overdue_check
 
 DAY, HOUR, MINUTE, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 MILLISECOND = timedelta(milliseconds=1)
@@ -109,8 +108,8 @@ def test_later_true_runs_are_the_newest():
 def test_a_job_is_overdue_although_a_run_came_from_the_future():
     make_ahead(next_scheduled_at=NOW + YEARS + DAY)
     assert find_job().next_expected_at == NOW + DAY
-    assert overdue_check.find_overdue(NOW + DAY + 2 * HOUR) == []
-    assert len(overdue_check.find_overdue(NOW + DAY + 2 * HOUR + SECOND)) == 1
+    assert find_overdue(NOW + DAY + 2 * HOUR) == []
+    assert len(find_overdue(NOW + DAY + 2 * HOUR + SECOND)) == 1
 
 
 def test_a_next_run_that_is_years_away_silences_nothing_and_is_noted(db, caplog):

@@ -13,12 +13,12 @@ from app.schedules.intervals import (
     expected_time,
     next_expected,
     parse_interval,
-    previous_slots,
     slots_between,
     weekday_mask,
     weekdays_from_mask,
 )
 
+BEGIN_OF_CALENDAR = datetime.min.replace(tzinfo=UTC)
 TWO_HOURS = timedelta(hours=2)
 # A busy machine is no fault of a rule.
 unhurried = settings(deadline=None)
@@ -136,7 +136,9 @@ def test_plan_that_never_runs_is_refused(interval: str, weekdays: tuple[int, ...
     with pytest.raises(NoSlot):
         plan("2026-01-02T14:00", "2026-01-01T14:00", interval, weekdays)
     with pytest.raises(NoSlot):
-        previous_slots(at("2026-01-02"), at("2026-01-01"), parse_interval(interval), weekdays, count=1)
+        slots_between(
+            BEGIN_OF_CALENDAR, at("2026-01-02"), at("2026-01-01"), parse_interval(interval), weekdays, limit=1
+        )
 
 
 @pytest.mark.parametrize("last_run", ["9999-12-31T22:00", "9990-01-01T00:00"])
@@ -223,23 +225,31 @@ def test_runs_early_or_late_do_not_drift_over_24_months(late_minutes: int) -> No
         assert expected_at == interval.after(anchor_at, count)
 
 
-def test_previous_slots_are_the_newest_before_the_end_oldest_first() -> None:
-    slots = previous_slots(at("2026-01-05T14:00"), at("2026-02-01T14:00"), parse_interval("1D"), count=3)
+def test_newest_slots_are_the_newest_before_the_end_oldest_first() -> None:
+    slots = slots_between(
+        BEGIN_OF_CALENDAR, at("2026-01-05T14:00"), at("2026-02-01T14:00"), parse_interval("1D"), limit=3
+    )
     assert slots == [at("2026-01-02T14:00"), at("2026-01-03T14:00"), at("2026-01-04T14:00")]
 
 
-def test_previous_slots_of_a_daily_plan_on_mondays_are_mondays() -> None:
-    slots = previous_slots(at("2026-01-14T00:00"), at("2026-01-01T14:00"), parse_interval("1D"), (1,), count=2)
+def test_newest_slots_of_a_daily_plan_on_mondays_are_mondays() -> None:
+    slots = slots_between(
+        BEGIN_OF_CALENDAR, at("2026-01-14T00:00"), at("2026-01-01T14:00"), parse_interval("1D"), (1,), limit=2
+    )
     assert slots == [at("2026-01-05T14:00"), at("2026-01-12T14:00")]
 
 
-def test_previous_slots_of_an_hourly_plan_skip_forbidden_days() -> None:
-    slots = previous_slots(at("2026-01-14T00:00"), at("2026-01-01T00:30"), parse_interval("1h"), (1,), count=25)
+def test_newest_slots_of_an_hourly_plan_skip_forbidden_days() -> None:
+    slots = slots_between(
+        BEGIN_OF_CALENDAR, at("2026-01-14T00:00"), at("2026-01-01T00:30"), parse_interval("1h"), (1,), limit=25
+    )
     assert (slots[0], slots[1], slots[-1]) == (at("2026-01-05T23:30"), at("2026-01-12T00:30"), at("2026-01-12T23:30"))
 
 
-def test_previous_slots_stop_at_the_edge_of_the_calendar() -> None:
-    assert len(previous_slots(at("2026-01-01"), at("2026-01-01"), parse_interval("900Y"), count=50)) == 2
+def test_newest_slots_stop_at_the_edge_of_the_calendar() -> None:
+    assert (
+        len(slots_between(BEGIN_OF_CALENDAR, at("2026-01-01"), at("2026-01-01"), parse_interval("900Y"), limit=50)) == 2
+    )
 
 
 def test_slots_between_hold_the_start_and_not_the_end() -> None:
@@ -254,8 +264,8 @@ def test_slots_between_are_bounded_to_the_newest() -> None:
 
 @unhurried
 @given(end_at=INSTANTS, anchor_at=INSTANTS, interval=ORDERLY, weekdays=WEEKDAYS)
-def test_previous_slots_are_those_that_were_planned_one_after_another(end_at, anchor_at, interval, weekdays) -> None:
-    slots = previous_slots(end_at, anchor_at, interval, weekdays, count=5)
+def test_newest_slots_are_those_that_were_planned_one_after_another(end_at, anchor_at, interval, weekdays) -> None:
+    slots = slots_between(BEGIN_OF_CALENDAR, end_at, anchor_at, interval, weekdays, limit=5)
     planned = [next_expected(slot, anchor_at, interval, weekdays) for slot in slots]
     assert planned[:-1] == slots[1:]
     assert planned[-1] >= end_at

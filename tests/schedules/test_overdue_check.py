@@ -4,6 +4,7 @@ from dataclasses import astuple
 from datetime import timedelta
 
 import pytest
+from factories import find_overdue
 from sqlalchemy import insert, select, update
 from statements import sent_statements
 
@@ -44,8 +45,8 @@ def told(clock) -> int:
 
 
 def test_at_its_deadline_a_job_is_not_late(late, clock):
-    assert overdue_check.find_overdue(clock() - MILLISECOND) == []
-    assert overdue_check.find_overdue(clock()) == [late]
+    assert find_overdue(clock() - MILLISECOND) == []
+    assert find_overdue(clock()) == [late]
 
 
 def test_a_late_job_is_counted_and_told(late, clock, ingest, ntfy):
@@ -216,7 +217,7 @@ def test_what_was_forgotten_is_told_again(late, clock):
 
 def test_a_change_of_the_tolerance_counts_at_once(late, clock):
     notifications_settings.save_tolerance("1d", actor=SYSTEM, now=clock())
-    assert overdue_check.find_overdue(clock()) == []
+    assert find_overdue(clock()) == []
 
 
 def test_planning_anew_repairs_the_plan_of_every_job(late, clock, change):

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from factories import BEGAN_AT, find_job, make_run
+from factories import BEGAN_AT, find_job, find_overdue, make_run
 
 from app.audit.log import SYSTEM
 from app.backups.models import Job
@@ -12,7 +12,7 @@ from app.core.errors import Refused
 from app.core.instants import MILLISECOND
 from app.notifications import settings as notifications_settings
 from app.reports.parser import NO_FIGURES
-from app.schedules import job_settings, next_run, overdue_check
+from app.schedules import job_settings, next_run
 from app.schedules.job_settings import JobChange
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -286,8 +286,8 @@ class TestGracePeriodOfAJob:
         make_run()
         save("machine-1:photos", overdue_tolerance="6h")
         assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
-        assert overdue_check.find_overdue(BEGAN_AT + DAY + 6 * HOUR) == []
-        assert len(overdue_check.find_overdue(BEGAN_AT + DAY + 6 * HOUR + MILLISECOND)) == 1
+        assert find_overdue(BEGAN_AT + DAY + 6 * HOUR) == []
+        assert len(find_overdue(BEGAN_AT + DAY + 6 * HOUR + MILLISECOND)) == 1
         notifications_settings.save_tolerance("1d", actor=SYSTEM, now=BEGAN_AT)
         assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
         save("machine-1:photos", overdue_tolerance=None)

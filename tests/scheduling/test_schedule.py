@@ -23,7 +23,7 @@ BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 
 @pytest.fixture
 def schedule(working_app) -> tasks.Schedule:
-    return background.scheduler_of(working_app)
+    return background.jobs_of(working_app).schedule
 
 
 # The tasks whose times people choose are off until they do.
@@ -74,33 +74,33 @@ def test_an_unreadable_expression_does_not_stop_the_monitor(app, clock):
     with app.app_context():
         settings_store.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "often"}}, now=clock())
     background.start_jobs(app)
-    assert OVERDUE_CHECK in background.scheduler_of(app).active_tasks()
+    assert OVERDUE_CHECK in background.jobs_of(app).schedule.active_tasks()
     background.stop_jobs(app)
 
 
 def test_starting_twice_changes_nothing_and_stopping_twice_is_fine(working_app):
-    schedule = background.scheduler_of(working_app)
+    schedule = background.jobs_of(working_app).schedule
     background.start_jobs(working_app)
-    assert background.scheduler_of(working_app) is schedule
+    assert background.jobs_of(working_app).schedule is schedule
     background.stop_jobs(working_app)
     background.stop_jobs(working_app)
-    assert background.scheduler_of(working_app) is None
+    assert background.jobs_of(working_app).schedule is None
     assert not schedule.is_running
 
 
 def test_an_application_without_jobs_has_no_schedule(app):
-    assert background.scheduler_of(app) is None
+    assert background.jobs_of(app).schedule is None
 
 
 def test_two_applications_work_side_by_side(working_app, settings, tmp_path):
     other = create_app(replace(settings, data_dir=tmp_path / "other"))
     background.start_jobs(other)
-    background.scheduler_of(other).stop_task(OVERDUE_CHECK)
-    assert OVERDUE_CHECK in background.scheduler_of(working_app).active_tasks()
+    background.jobs_of(other).schedule.stop_task(OVERDUE_CHECK)
+    assert OVERDUE_CHECK in background.jobs_of(working_app).schedule.active_tasks()
     background.stop_jobs(other)
     with other.app_context():
         db.engine.dispose()
-    assert background.scheduler_of(working_app).is_running
+    assert background.jobs_of(working_app).schedule.is_running
 
 
 def test_what_is_queued_goes_out_at_once(working_app, clock):
@@ -179,7 +179,7 @@ class TestPlannedTasks:
             summary_settings.save_daily_summary(**chosen, actor=Actor(), now=clock())
         background.start_jobs(app)
         try:
-            assert background.scheduler_of(app)._scheduler.get_job(f"{DAILY_SUMMARY}:catch-up") is not None
+            assert background.jobs_of(app).schedule._scheduler.get_job(f"{DAILY_SUMMARY}:catch-up") is not None
         finally:
             background.stop_jobs(app)
 
@@ -191,7 +191,7 @@ class TestSeveralProcesses:
     def other(self, working_app, settings):
         other = create_app(settings)
         background.start_jobs(other)
-        yield background.scheduler_of(other)
+        yield background.jobs_of(other).schedule
         background.stop_jobs(other)
         with other.app_context():
             db.engine.dispose()
@@ -253,7 +253,7 @@ class TestSeveralProcesses:
         schedule.stop_task(OVERDUE_CHECK)
         background.stop_jobs(working_app)
         background.start_jobs(working_app)
-        assert OVERDUE_CHECK in background.scheduler_of(working_app).active_tasks()
+        assert OVERDUE_CHECK in background.jobs_of(working_app).schedule.active_tasks()
 
     def test_an_unreadable_expression_changes_nothing_and_keeps_the_others(self, schedule, save, caplog):
         before = schedule._scheduler.get_job(OVERDUE_CHECK).trigger

@@ -66,7 +66,8 @@ def test_page_tells_nothing_beyond_how_the_backups_are(client, post, admin, set_
 def test_names_can_be_left_out(client, post, set_up):
     post(server="nas", job="Photos")
     post(server="vault", job="Ledger")
-    text = client.get(set_up(shows_names=False)).text
+    link = set_up(shows_names=False)
+    text = client.get(link).text.replace(link, "")  # a random link may contain a name
     assert re.findall(r"Server \d|Job \d", text) == ["Server 1", "Job 1", "Server 2", "Job 1"]
     for name in ("nas", "vault", "Photos", "Ledger"):
         assert name not in text

@@ -4,13 +4,14 @@ from types import SimpleNamespace
 
 import pytest
 from marshmallow import RAISE, Schema, ValidationError
+from marshmallow.validate import Regexp
 
 from app.audit.log import Actor, AuditEntry, read_group, save_group
 from app.core.errors import Refused
 from app.core.settings import declarations
 from app.core.settings.declarations import Setting, SettingGroup
 from app.web.http import Out
-from app.web.setting_fields import GroupForm, fields_in, fields_out, form_values, with_settings
+from app.web.setting_fields import GroupForm, fields_in, fields_out, form_field, form_values, with_settings
 
 NAP = Setting(
     "nap_hours",
@@ -25,6 +26,11 @@ NAP = Setting(
 )
 SNORES = Setting("nap_snores", bool, default=True, wire="snores", attribute="snores", label="Snore")
 GROUP = SettingGroup("nap_updated", "nap", (NAP, SNORES))
+PLACE = Setting("place", str, default="bed", choices=("bed", "sofa"), wire="place", label="Place")
+DAY = Setting("day", int, default=1, minimum=0, maximum=6, wire="day", label="Day")
+DREAM = Setting("dream", str, default="", longest=5, check=Regexp("[a-z]*$"), wire="dream", label="Dream")
+DEPTH = Setting("depth", float, default=0.5, minimum=0, maximum=1, wire="depth")
+PIN = Setting("pin", str, default="", wire="pin", is_secret=True)
 
 
 class NapIn(Schema):
@@ -47,6 +53,14 @@ class NapForm(GroupForm):
     """A form."""
 
 
+@with_settings((PLACE, DAY, DREAM), {"autocomplete": "off"})
+class PlaceForm(GroupForm):
+    """A form with choices and a text; one field is declared by the form."""
+
+    day = form_field(DAY, words={0: "Sunday", 1: "Monday"})
+    place = form_field(PLACE, words={"bed": "Bed", "sofa": "Sofa"}, label="Where")
+
+
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
     """Both settings, for the time of a test."""
@@ -66,6 +80,18 @@ def form(app):
     return form
 
 
+@pytest.fixture
+def place_form(app):
+    """The form with choices, as it was posted."""
+
+    def place_form(**sent):
+        with app.test_request_context("/", method="POST", data=sent):
+            made = PlaceForm(**form_values((PLACE, DAY, DREAM), {"place": "bed", "day": 1, "dream": ""}))
+            return made, made.read_settings()
+
+    return place_form
+
+
 class TestApi:
     """Schemas."""
 
@@ -78,6 +104,11 @@ class TestApi:
     def test_what_is_not_declared_is_rejected(self, body):
         with pytest.raises(ValidationError):
             NapIn().load(body)
+
+    def test_fields_can_have_more_options(self):
+        schema = Schema.from_dict(fields_in((PLACE, DEPTH), place={"allow_none": True}))()
+        assert schema.load({"place": None, "depth": 1}) == {"place": None, "depth": 1.0}
+        assert schema.validate({"place": "roof", "depth": "nan"}).keys() == {"place", "depth"}
 
     def test_values_are_dumped_by_their_wire_names(self):
         assert NapOut().dump(SimpleNamespace(nap_hours=2, snores=True)) == {"napHours": 2, "snores": True}
@@ -103,6 +134,32 @@ class TestForm:
         made, _values = form(nap_hours=text)
         assert made.nap_hours.errors == ("Enter a whole number from 1 to 24.",)
 
+    def test_choices_and_texts_are_shown_as_declared(self, place_form):
+        made, _values = place_form()
+        assert [field.name for field in made.setting_fields] == ["place", "day", "dream"]
+        assert (made.place.label.text, made.day.label.text) == ("Where", "Day")
+        assert 'maxlength="5"' in made.dream()
+        assert 'autocomplete="off"' in made.dream()
+        assert '<option selected value="1">Monday</option>' in made.day()
+
+    def test_choices_and_texts_are_read(self, place_form):
+        assert place_form(place="sofa", day="0", dream=" sea ")[1] == {"place": "sofa", "day": 0, "dream": "sea"}
+
+    @pytest.mark.parametrize(
+        ("name", "value", "error"),
+        [
+            ("place", "roof", "Invalid value."),
+            ("day", "7", "Invalid value."),
+            ("day", "x", "Invalid value."),
+            ("dream", "elephant", "Enter at most 5 characters."),
+            ("dream", "a1", "Invalid value."),
+        ],
+    )
+    def test_what_is_not_declared_is_said_at_the_field(self, place_form, name, value, error):
+        made, values = place_form(**{"place": "bed", "day": "1", "dream": "", name: value})
+        assert values[name] is None
+        assert [(field.name, field.errors) for field in made.wrong_fields] == [(name, (error,))]
+
 
 class TestService:
     """Reading, checking, storing, recording."""
@@ -122,3 +179,8 @@ class TestService:
         assert (refusal.value.code, refusal.value.field) == ("setting_range", "nap_hours")
         assert str(refusal.value) == "napHours: must be from 1 to 24"
         assert read_group(GROUP) == {"nap_hours": 2, "snores": True}
+
+    def test_secrets_are_not_recorded(self, db, clock, monkeypatch):
+        monkeypatch.setitem(declarations.DECLARED, PIN.name, PIN)
+        save_group(SettingGroup("pin_updated", "pin", (PIN,)), {"pin": "1234"}, actor=Actor(), now=clock())
+        assert db.session.query(AuditEntry).order_by(AuditEntry.id.desc()).first().details == {}

@@ -1,57 +1,42 @@
-"""Declarations of stored settings: `Setting`, and the fields that check a value.
+"""Declarations of stored settings, and the checks of their values.
 
 Each subject declares its settings in the module of the services that read them. `store.save` rejects any other value,
 so a form or an endpoint cannot store what a restore would reject.
 """
 
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import Any
 
-from marshmallow import RAISE, Schema, ValidationError, fields, validate
+from marshmallow import ValidationError, validate
 
 from app.core.errors import Refused
 from app.core.instants import read_time
+from app.plugin.settings import Exact, Flag, Number, PluginSettings, Setting, Value, Whole
 
-Value = TypeVar("Value")
+__all__ = (
+    "DECLARED",
+    "Exact",
+    "Flag",
+    "Number",
+    "Setting",
+    "SettingGroup",
+    "Value",
+    "Whole",
+    "check",
+    "check_instant",
+    "check_time",
+    "check_values",
+    "declare",
+    "declare_plugin",
+    "first_sentence",
+    "plugin_group",
+    "whole",
+)
 
 # With time zones and waits added, instants of these years are still dates.
 YEARS = range(1970, 9990)
-
-
-class Exact(Schema):
-    """An object without unknown keys; missing ones have their default."""
-
-    class Meta:
-        unknown = RAISE
-
-
-class Flag(fields.Boolean):
-    """A boolean; the words for it in forms are rejected."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) is not bool:
-            raise ValidationError("expected true or false")
-        return value
-
-
-class Number(fields.Float):
-    """A number; text is rejected."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) not in (int, float):
-            raise ValidationError("expected a number")
-        return super()._deserialize(value, attr, data, **kwargs)
-
-
-class Whole(fields.Integer):
-    """A whole number; text is rejected."""
-
-    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
-        if type(value) is not int:
-            raise ValidationError("expected a whole number")
-        return value
 
 
 def whole(least: int, most: int | None = None) -> Whole:
@@ -81,60 +66,15 @@ def check_time(text: str) -> None:
 
 
 @dataclass(frozen=True)
-class Setting(Generic[Value]):
-    """One stored setting: name, type, default, valid values, names and texts.
-
-    A number has bounds, both included; a text may have `choices`; a structured value has a `shape`. `wire` is the name
-    in the API, `attribute` the name in schemas and forms if it is not `name`. `label` and `help` are English, marked
-    by `N_`; settings without a label are not in the documentation.
-    """
-
-    name: str
-    kind: type[Value]
-    default: Any
-    _: KW_ONLY
-    minimum: int | None = None
-    maximum: int | None = None
-    choices: tuple[Value, ...] = ()
-    shape: fields.Field[Any] | None = None
-    wire: str = ""
-    attribute: str = ""
-    is_required: bool = False
-    label: str = ""
-    help: str = ""
-
-    @property
-    def key(self) -> str:
-        """Return the name in schemas and forms."""
-        return self.attribute or self.name
-
-    @cached_property
-    def field(self) -> fields.Field[Any]:
-        """Return the field that checks a stored value."""
-        if self.shape is not None:
-            return self.shape
-        if self.kind is bool:
-            return Flag()
-        if self.kind is int:
-            return Whole(validate=validate.Range(self.minimum, self.maximum))
-        return fields.String(validate=validate.OneOf(self.choices) if self.choices else None)
-
-    def accepts(self, value: object) -> bool:
-        """Whether a value is valid."""
-        try:
-            self.field.deserialize(value)
-        except ValidationError:
-            return False
-        return True
-
-
-@dataclass(frozen=True)
 class SettingGroup:
     """Settings that are changed together, with the action and target in the audit log."""
 
     action: str
     target_id: str
     settings: tuple[Setting[Any], ...]
+
+    def __iter__(self) -> Iterator[Setting[Any]]:
+        return iter(self.settings)
 
 
 # All settings by name; `app.factory` imports the modules that declare them.
@@ -149,6 +89,25 @@ def declare(setting: Setting[Value]) -> Setting[Value]:
     return setting
 
 
+def plugin_group(page: type[PluginSettings]) -> SettingGroup:
+    """Return the settings of a plugin as they are stored: their names begin with the name of the plugin."""
+    settings = tuple(
+        replace(
+            setting,
+            name=page.stored_name(setting),
+            wire=setting.wire or setting.name,
+            attribute=f"plugin_{setting.name}",
+        )
+        for setting in page.settings
+    )
+    return SettingGroup("plugin_settings_updated", page.name, settings)
+
+
+def declare_plugin(page: type[PluginSettings]) -> None:
+    """Register the settings of a plugin, in place of those of an earlier start."""
+    DECLARED.update((setting.name, setting) for setting in plugin_group(page))
+
+
 def check(name: str, value: object) -> None:
     """Reject a value that a setting cannot have.
 
@@ -158,6 +117,21 @@ def check(name: str, value: object) -> None:
         DECLARED[name].field.deserialize(value)
     except ValidationError as error:
         raise Refused("setting_impossible", name, name=name, reason=first_sentence(error)) from error
+
+
+def check_values(settings: Iterable[Setting[Any]], values: Mapping[str, Any]) -> None:
+    """Reject values, by their names in schemas and forms, that settings cannot have; None is no value.
+
+    Raise Refused for the first one; `field` is its name, and the sentence has its name in the API.
+    """
+    for setting in settings:
+        value, wire = values.get(setting.key), setting.wire or setting.name
+        if value is None or setting.accepts(value):
+            continue
+        place: dict[str, Any] = {"body": {"field": wire}, "name": wire}
+        if setting.minimum is None:
+            raise Refused("setting_invalid", setting.key, **place)
+        raise Refused("setting_range", setting.key, **place, least=setting.minimum, most=setting.maximum)
 
 
 def first_sentence(error: ValidationError) -> str:
