@@ -8,8 +8,8 @@ from app import runtime
 from app.accounts import network_access
 from app.accounts.network_access import ADMIN_ALLOWLIST, MOST_NETWORKS
 from app.plugin import Access, ApiGroup, described
+from app.web.forms import fields_in, fields_out
 from app.web.http import Out, actor, client_address, json_body
-from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 

@@ -19,9 +19,8 @@ from app.core.errors import Refused
 from app.plugin import Access, guarded
 from app.runtime import settings
 from app.web.errors import refusal_text
-from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.forms import Confirmation, GroupForm, SettingsForm, ask_confirmation, form_field, with_settings
 from app.web.http import actor, client_address, settings_bp
-from app.web.setting_fields import GroupForm, form_field, with_settings
 
 SCOPES = {
     "upload": lazy_gettext("Send reports"),

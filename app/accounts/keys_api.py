@@ -9,8 +9,8 @@ from app.accounts import api_keys
 from app.accounts.api_keys import LONGEST_NAME, REQUIREMENT, SCOPES
 from app.plugin import Access, ApiGroup, described
 from app.runtime import settings
+from app.web.forms import fields_in, fields_out
 from app.web.http import IsoInstant, Out, actor, json_body
-from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 

@@ -21,9 +21,8 @@ from app.database import retention
 from app.database.retention import AUDIT_RETENTION
 from app.plugin import Access, guarded
 from app.web.formats import count_text
-from app.web.forms import Confirmation, ask_confirmation
+from app.web.forms import Confirmation, GroupForm, ask_confirmation, form_field, with_settings
 from app.web.http import actor, settings_bp
-from app.web.setting_fields import GroupForm, form_field, with_settings
 
 PAGE_SIZE = 50
 NOTHING = "\N{EN DASH}"

@@ -11,8 +11,8 @@ from app import runtime
 from app.backups import duplicati_versions
 from app.backups.duplicati_versions import VERSION_CHECK, VersionCheck
 from app.plugin import Access, ApiGroup, described
+from app.web.forms import fields_in, fields_out
 from app.web.http import IsoInstant, Out, actor, json_body
-from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 

@@ -25,8 +25,8 @@ from app.database.retention import RETENTION
 from app.legacy_import import importing
 from app.legacy_import.importing import FOLDER, UPLOAD, ImportState, OldInstallation, Received
 from app.plugin import Access, AnyOf, ApiGroup, Content, described, takes_bytes
+from app.web.forms import fields_in, fields_out
 from app.web.http import MESSAGE, IsoInstant, Out, actor, json_body, saved_file
-from app.web.setting_fields import fields_in, fields_out
 
 # Backup and restore: schemas
 

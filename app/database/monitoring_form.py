@@ -24,7 +24,7 @@ from app.database.external_monitor import (
 )
 from app.database.health_alarms import FREE_SPACE_MIB
 from app.scheduling import control
-from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
+from app.web.forms import GroupForm, form_field, form_values, with_settings
 
 SERVICE_WORDS: dict[str, str | LazyString] = {
     "": lazy_gettext("Detect from URL"),

@@ -44,9 +44,8 @@ from app.legacy_import.importing import ImportState, OldInstallation
 from app.plugin import Access, guarded, takes_bytes
 from app.web.errors import refusal_text
 from app.web.formats import count_text, date_text, size_text
-from app.web.forms import Confirmation, ask_confirmation
+from app.web.forms import Confirmation, GroupForm, ask_confirmation, form_field, form_values, with_settings
 from app.web.http import actor, settings_bp
-from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 WEEKDAYS = (
     lazy_gettext("Monday"),

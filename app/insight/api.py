@@ -15,8 +15,8 @@ from app.plugin import Access, ApiGroup, described, guarded
 from app.reports.outcomes import Outcome
 from app.schedules import job_settings, next_run
 from app.schedules.intervals import weekdays_from_mask
+from app.web.forms import fields_in, fields_out
 from app.web.http import TEXTS, IsoInstant, Out, actor, json_body, visible_server_ids
-from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 

@@ -23,8 +23,8 @@ from app.database.maintenance import DatabaseState
 from app.plugin import Access, guarded
 from app.registry import API_GROUPS, CHART_PROVIDERS, KINDS, NOTIFICATION_CHANNELS, SETTINGS, Broken
 from app.web.errors import refusal_text
+from app.web.forms import GroupForm, form_field, form_values, with_settings
 from app.web.http import actor, settings_bp
-from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 OWN_DISTRIBUTION = "duplistatus"
 KIND_WORDS = {

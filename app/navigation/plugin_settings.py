@@ -13,9 +13,9 @@ from app.audit.log import read_group, save_group
 from app.core.errors import Refused
 from app.core.settings.declarations import SettingGroup, first_sentence, plugin_group
 from app.plugin import Access, PluginSettings, Setting, guarded
+from app.web.forms import GroupForm, form_field, form_values, with_settings
 from app.web.http import actor, settings_bp
 from app.web.plugin_texts import plugin_text
-from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 
 class PluginForm(GroupForm):

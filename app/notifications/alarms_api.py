@@ -18,8 +18,8 @@ from app.notifications.models import Channel
 from app.notifications.mutes import LONGEST_NOTE, Mute
 from app.notifications.watchdogs import ALARM_LIMITS
 from app.plugin import Access, ApiGroup, described, guarded
+from app.web.forms import fields_in, fields_out
 from app.web.http import IsoInstant, Out, actor, json_body, visible_server_ids
-from app.web.setting_fields import fields_in, fields_out
 
 # Schemas
 

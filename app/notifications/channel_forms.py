@@ -25,9 +25,8 @@ from app.notifications.models import Channel
 from app.notifications.watchdogs import ALARM_LIMITS
 from app.plugin import NotificationChannel, validate_http_url
 from app.web.errors import refusal_text
-from app.web.forms import PageForm, SettingsForm
+from app.web.forms import GroupForm, PageForm, SettingsForm, form_field, form_values, with_settings
 from app.web.plugin_texts import plugin_text
-from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 PREFIX, REMOVE = "setting_", "remove_"
 KEEP_NOTE = lazy_gettext("A value is stored. Leave blank to keep it.")

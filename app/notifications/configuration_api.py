@@ -21,8 +21,7 @@ from app.backups.servers_api import FullServerOut
 from app.core.settings import store as settings_store
 from app.database import external_monitor, health_alarms
 from app.database.health_alarms import FREE_SPACE_LIMIT
-from app.notifications import channel_settings
-from app.notifications import settings as notifications_settings
+from app.notifications import channel_settings, template_settings
 from app.notifications.configuration_schemas import (
     AdditionalOut,
     BackupSettingsIn,
@@ -55,9 +54,9 @@ from app.notifications.configuration_schemas import (
 )
 from app.notifications.default_templates import default_templates
 from app.notifications.messages import language
-from app.notifications.settings import read_templates
+from app.notifications.template_settings import read_templates
 from app.plugin import Access, AnyOf, ApiGroup, described, guarded
-from app.schedules import job_settings
+from app.schedules import job_settings, overdue_check
 from app.schedules import job_settings as schedules_job_settings
 from app.schedules.api import IntervalOut, dump_interval
 from app.scheduling import control
@@ -284,7 +283,7 @@ def save_notifications() -> ResponseReturnValue:
 def save_frequency(body: dict[str, object]) -> ResponseReturnValue:
     """Save how often an overdue notification is repeated."""
     value = FrequencyIn().load(body)["frequency"]
-    notifications_settings.save_frequency(value, actor=actor(), now=runtime.now())
+    overdue_check.save_frequency(value, actor=actor(), now=runtime.now())
     return {"value": value}
 
 
@@ -315,7 +314,7 @@ def show_tolerance() -> ResponseReturnValue:
 def save_tolerance() -> ResponseReturnValue:
     """Save the grace period and update the schedule of every job."""
     tolerance = ToleranceIn().load(json_body())["tolerance"]
-    notifications_settings.save_tolerance(tolerance, actor=actor(), now=runtime.now())
+    overdue_check.save_tolerance(tolerance, actor=actor(), now=runtime.now())
     return {"message": "Overdue tolerance updated successfully"}
 
 
@@ -326,7 +325,7 @@ def save_templates() -> ResponseReturnValue:
     """Save templates, and the language if given."""
     templates = TemplatesIn().load(json_body())["templates"]
     language = templates.pop("language", None)
-    notifications_settings.save_templates(templates, language, actor=actor(), now=runtime.now())
+    template_settings.save_templates(templates, language, actor=actor(), now=runtime.now())
     return {"message": "Notification templates updated successfully"}
 
 

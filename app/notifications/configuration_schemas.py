@@ -32,8 +32,8 @@ from app.schedules.intervals import EVERY_DAY, weekday_mask, weekdays_from_mask
 from app.schedules.job_settings import JobChange, repair_interval
 from app.schedules.overdue import OVERDUE_TOLERANCE, TOLERANCES
 from app.schedules.overdue_check import NOTIFICATION_FREQUENCY
+from app.web.forms import fields_in, fields_out
 from app.web.http import SOMETIMES, TEXT, IsoInstant, Out
-from app.web.setting_fields import fields_in, fields_out
 
 # Placeholder of a stored token; when it is sent back, the token is kept.
 MASK = "********"

@@ -16,8 +16,7 @@ from app.accounts import preferences
 from app.backups.overview import JobStatus
 from app.core.errors import Refused
 from app.core.languages import LANGUAGES, PAGE_LANGUAGES
-from app.notifications import messages, template_examples
-from app.notifications import settings as notifications_settings
+from app.notifications import messages, template_examples, template_settings
 from app.notifications.template_examples import FilledTemplate
 from app.notifications.templates import PLACEHOLDERS, PRIORITIES, Template
 from app.notifications.test_messages import count_test
@@ -89,13 +88,13 @@ def build_page(
     problems: Mapping[str, str] | None = None,
 ) -> Page:
     """Return the page of a kind, with the stored or entered template."""
-    template = entered or notifications_settings.read_templates()[kind]
+    template = entered or template_settings.read_templates()[kind]
     wanted = int(job_id) if job_id.isascii() and job_id.isdigit() and len(job_id) < 19 else None
     values, job = template_examples.example_values(kind, wanted, now, visible)
     return Page(
         kind=kind,
         template=template,
-        is_customized=notifications_settings.is_customized(kind),
+        is_customized=template_settings.is_customized(kind),
         filled=template_examples.fill(kind, template, values),
         values=values,
         job=job,
@@ -107,7 +106,7 @@ def build_page(
 
 def read_template(form: Mapping[str, str]) -> Template:
     """Return the entered template with normalized line ends."""
-    texts = {name: form.get(name, "")[:LONGEST] for name in notifications_settings.FIELDS}
+    texts = {name: form.get(name, "")[:LONGEST] for name in template_settings.FIELDS}
     texts["message"] = texts["message"].replace("\r\n", "\n")
     texts["title"] = " ".join(texts["title"].split())
     return Template(**texts)
@@ -115,7 +114,7 @@ def read_template(form: Mapping[str, str]) -> Template:
 
 def fields_of(template: Template) -> dict[str, str]:
     """Return a template in the stored format."""
-    return {name: getattr(template, name) for name in notifications_settings.FIELDS}
+    return {name: getattr(template, name) for name in template_settings.FIELDS}
 
 
 def language_choices() -> dict[str, str]:
@@ -149,7 +148,7 @@ def show() -> ResponseReturnValue:
 def save_template_language() -> ResponseReturnValue:
     """Save the language of messages, their dates and numbers."""
     if is_language(request.form.get("language")):
-        notifications_settings.save_templates({}, request.form["language"], actor=actor(), now=runtime.now())
+        template_settings.save_templates({}, request.form["language"], actor=actor(), now=runtime.now())
         flash(_("Saved. Default texts now use this language."), "success")
     return _back(request.form.get("kind"))
 
@@ -160,7 +159,7 @@ def save_template(kind: str) -> ResponseReturnValue:
     """Save a template, or show the errors at its fields."""
     kind, template = kind_or_first(kind), read_template(request.form)
     try:
-        notifications_settings.save_templates({kind: fields_of(template)}, None, actor=actor(), now=runtime.now())
+        template_settings.save_templates({kind: fields_of(template)}, None, actor=actor(), now=runtime.now())
     except Refused as refusal:
         return _show(_entered(kind, refusal.extra.get("fields"))), 400
     flash(_("Saved."), "success")
@@ -216,7 +215,7 @@ def confirm_template_reset(kind: str) -> ResponseReturnValue:
 def reset_template(kind: str) -> ResponseReturnValue:
     """Restore the default text of one or all templates."""
     kinds = tuple(KIND_WORDS) if kind == "all" else (kind_or_first(kind),)
-    notifications_settings.reset_templates(kinds, actor=actor(), now=runtime.now())
+    template_settings.reset_templates(kinds, actor=actor(), now=runtime.now())
     flash(_("Default text restored.") if len(kinds) == 1 else _("Default texts restored."), "success")
     return _back(None if kind == "all" else kind)
 

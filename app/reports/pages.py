@@ -19,9 +19,8 @@ from app.reports import settings as upload_settings
 from app.reports.ingest import MIB
 from app.reports.settings import LEAST_MIB, LONGEST_URL, MOST_MIB, OTHER_OPERATIONS, PUBLIC_URL, UPLOAD_MAX_MIB
 from app.web.errors import refusal_text
-from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.forms import Confirmation, SettingsForm, ask_confirmation, form_field
 from app.web.http import actor, pages_bp, settings_bp
-from app.web.setting_fields import form_field
 
 # The Duplicati options that make it send reports to this installation
 

@@ -12,8 +12,8 @@ from app.core.instants import iso
 from app.plugin import Access, ApiGroup, described, guarded
 from app.scheduling import control
 from app.scheduling.control import CHECK_INTERVAL, CheckInterval, Task, TaskState
+from app.web.forms import fields_in
 from app.web.http import MESSAGE, SOMETIMES, IsoInstant, Out, actor, json_body
-from app.web.setting_fields import fields_in
 
 # Schemas
 

@@ -30,7 +30,6 @@ from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import external_monitor
 from app.database.monitoring_form import SelfMonitoringForm, self_monitoring_form
-from app.notifications import settings as notifications_settings
 from app.plugin import Access, guarded
 from app.schedules import job_settings, next_run, overdue_check
 from app.schedules.intervals import read_zone, weekday_mask, weekdays_from_mask
@@ -503,9 +502,9 @@ def save_rules() -> ResponseReturnValue:
     try:
         with writing():
             if "tolerance" in form:
-                notifications_settings.save_tolerance(form["tolerance"], actor=who, now=now)
+                overdue_check.save_tolerance(form["tolerance"], actor=who, now=now)
             if "frequency" in form:
-                notifications_settings.save_frequency(form["frequency"], actor=who, now=now)
+                overdue_check.save_frequency(form["frequency"], actor=who, now=now)
             if "interval" in form:
                 control.choose_interval(form["interval"], actor=who, now=now)
     except Refused as refusal:

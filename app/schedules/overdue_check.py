@@ -1,5 +1,6 @@
-"""Find overdue jobs and queue their notifications. Uses `Job.next_expected_at`."""
+"""The overdue check: find overdue jobs and queue their notifications; its settings. Uses `Job.next_expected_at`."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -8,9 +9,11 @@ from marshmallow import fields
 from sqlalchemy import ColumnElement, and_, func, or_, select, true, update
 from sqlalchemy.orm import Session, load_only
 
+from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
 from app.backups.models import Job, Server
 from app.core.db.orm import db, writing
+from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, check_instant, declare
 from app.notifications import outbox
@@ -18,7 +21,7 @@ from app.notifications.messages import OVERDUE
 from app.plugin.marking import N_
 from app.schedules import job_settings, next_run
 from app.schedules.intervals import is_strict
-from app.schedules.overdue import DEFAULT_FREQUENCY, FREQUENCIES, should_alert_again
+from app.schedules.overdue import DEFAULT_FREQUENCY, FREQUENCIES, TOLERANCES, should_alert_again
 
 NOTIFICATION_FREQUENCY = declare(
     Setting(
@@ -144,6 +147,34 @@ def clear_notification_times(visible_server_ids: frozenset[str] | None, *, actor
     message = "Overdue backup notification timestamps cleared successfully"
     record_entry("overdue_notifications_reset", "system", now=now, actor=actor, details={"message": message})
     return message
+
+
+def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
+    """Save the grace period and reschedule every job.
+
+    Whether an early run counts depends on it.
+    """
+    if tolerance not in TOLERANCES:
+        raise Refused("tolerance_unknown", "tolerance", tolerance=tolerance)
+    with writing():
+        old = settings_store.get("overdue_tolerance")
+        settings_store.save("overdue_tolerance", tolerance, now=now)
+        recalculate_all(ALL_SERVERS)
+        details = {"oldValue": old, "newValue": tolerance}
+        _record_setting("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
+
+
+def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
+    """Save how often an overdue notification is repeated."""
+    if frequency not in FREQUENCIES:
+        raise Refused("frequency_unknown", "frequency", frequency=frequency)
+    with writing():
+        settings_store.save("notification_frequency", frequency, now=now)
+        _record_setting("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
+
+
+def _record_setting(action: str, name: str, details: Mapping[str, Any], actor: Actor, now: datetime) -> None:
+    record_entry(action, "config", now=now, actor=actor, target_type="configuration", target_id=name, details=details)
 
 
 def last_check_at() -> datetime | None:

@@ -11,9 +11,9 @@ from app.audit.log import read_group
 from app.plugin import Access, ApiGroup, Content, described
 from app.sharing import badges, metrics
 from app.sharing.badges import LONGEST_LABEL, draw
+from app.web.forms import fields_out
 from app.web.guards import limit_rate
 from app.web.http import Out, actor, client_address, json_body
-from app.web.setting_fields import fields_out
 
 # The image of a badge
 

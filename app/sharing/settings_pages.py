@@ -26,9 +26,16 @@ from app.sharing.badges import LONGEST_LABEL, MOST_BADGES, Badge
 from app.sharing.metrics import METRICS, METRICS_ENABLED, METRICS_NEED_KEY
 from app.sharing.status_page import IS_ENABLED, SHOWS_NAMES, TITLE
 from app.web.errors import refusal_text
-from app.web.forms import Confirmation, SettingsForm, ask_confirmation
+from app.web.forms import (
+    Confirmation,
+    GroupForm,
+    SettingsForm,
+    ask_confirmation,
+    form_field,
+    form_values,
+    with_settings,
+)
 from app.web.http import actor, settings_bp
-from app.web.setting_fields import GroupForm, form_field, form_values, with_settings
 
 
 @dataclass(frozen=True, slots=True)

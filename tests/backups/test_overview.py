@@ -12,7 +12,7 @@ from app.backups import overview as backups_overview
 from app.backups.models import Job, Run, Server
 from app.core.db.orm import writing
 from app.core.errors import Refused
-from app.notifications import settings as notifications_settings
+from app.schedules import overdue_check
 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
 NOW = BEGAN_AT + 2 * HOUR
@@ -119,7 +119,7 @@ class TestOverdue:
         make_run()
         late = BEGAN_AT + DAY + 3 * HOUR
         assert backups_overview.overview(late, None).summary.overdue_count == 1
-        notifications_settings.save_tolerance("4h", actor=SYSTEM, now=late)
+        overdue_check.save_tolerance("4h", actor=SYSTEM, now=late)
         assert backups_overview.overview(late, None).summary.overdue_count == 0
 
     def test_overdue_server_counts_as_a_warning(self, db):

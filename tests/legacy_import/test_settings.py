@@ -17,9 +17,9 @@ from app.core.settings import store as settings_store
 from app.database import secrets
 from app.legacy_import.importing import import_database
 from app.legacy_import.source import NotImportable
-from app.notifications import channels, messages
-from app.notifications import settings as notifications_settings
+from app.notifications import channels, messages, template_settings
 from app.notifications.outbox import is_channel_on
+from app.schedules import overdue_check
 
 NEWEST_SAMPLE = SAMPLES / "backups_1.4.2.db"
 
@@ -191,7 +191,7 @@ def test_values_that_make_no_sense_are_left_with_the_reason(take_settings, job):
 
 def test_what_somebody_chose_here_stays(take_settings, clock, job):
     entry = {"machine-1:photos": {"notificationEvent": "off", "expectedInterval": "2D"}}
-    notifications_settings.save_tolerance("12h", actor=SYSTEM, now=clock())
+    overdue_check.save_tolerance("12h", actor=SYSTEM, now=clock())
     channels.save_settings("ntfy", "ntfy", {"url": "https://ntfy.sh", "topic": "mine"}, now=clock())
     take_settings()
     with writing() as session:
@@ -207,7 +207,7 @@ def test_what_somebody_chose_here_stays(take_settings, clock, job):
 def test_title_that_a_person_changed_survives_an_old_message(take_settings):
     kept = {"title": "Mine: {machine_name}", "message": "{machine_id} is fine", "priority": "low", "tags": ""}
     take_settings(notification_templates={"success": kept})
-    template = notifications_settings.read_templates()["success"]
+    template = template_settings.read_templates()["success"]
     assert (template.title, template.message, template.priority) == (
         "Mine: {server_name}",
         "{server_id} is fine",

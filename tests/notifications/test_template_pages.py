@@ -7,7 +7,7 @@ import pytest
 from app.core.db import orm
 from app.core.settings import store as settings_store
 from app.notifications import channels
-from app.notifications.settings import read_templates
+from app.notifications.template_settings import read_templates
 from app.plugin.testing.http_servers import Answer, recording_server
 
 

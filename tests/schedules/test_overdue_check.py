@@ -14,7 +14,6 @@ from app.core.db.orm import db as database
 from app.core.db.orm import writing
 from app.core.settings import store as settings_store
 from app.notifications import channels, delivery, outbox
-from app.notifications import settings as notifications_settings
 from app.notifications.models import Delivery
 from app.schedules import overdue_check
 
@@ -216,7 +215,7 @@ def test_what_was_forgotten_is_told_again(late, clock):
 
 
 def test_a_change_of_the_tolerance_counts_at_once(late, clock):
-    notifications_settings.save_tolerance("1d", actor=SYSTEM, now=clock())
+    overdue_check.save_tolerance("1d", actor=SYSTEM, now=clock())
     assert find_overdue(clock()) == []
 
 

@@ -10,9 +10,8 @@ from app.backups.models import Job
 from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.instants import MILLISECOND
-from app.notifications import settings as notifications_settings
 from app.reports.parser import NO_FIGURES
-from app.schedules import job_settings, next_run
+from app.schedules import job_settings, next_run, overdue_check
 from app.schedules.job_settings import JobChange
 
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
@@ -288,7 +287,7 @@ class TestGracePeriodOfAJob:
         assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
         assert find_overdue(BEGAN_AT + DAY + 6 * HOUR) == []
         assert len(find_overdue(BEGAN_AT + DAY + 6 * HOUR + MILLISECOND)) == 1
-        notifications_settings.save_tolerance("1d", actor=SYSTEM, now=BEGAN_AT)
+        overdue_check.save_tolerance("1d", actor=SYSTEM, now=BEGAN_AT)
         assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
         save("machine-1:photos", overdue_tolerance=None)
         assert find_job().overdue_at == BEGAN_AT + 2 * DAY

@@ -1,10 +1,9 @@
-"""Settings of notifications: grace period, repeat interval and templates."""
+"""Stored message templates: save, reset, check their placeholders."""
 
 from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
-from app.accounts.models import ALL_SERVERS
 from app.audit.log import Actor, record_entry
 from app.core.db.orm import writing
 from app.core.errors import Refused
@@ -12,35 +11,9 @@ from app.core.settings import store as settings_store
 from app.notifications import messages
 from app.notifications.default_templates import default_templates
 from app.notifications.templates import PLACEHOLDERS, Template, unknown_placeholders
-from app.schedules import overdue_check
-from app.schedules.overdue import FREQUENCIES, TOLERANCES
 
 KINDS = tuple(PLACEHOLDERS)
 FIELDS = ("title", "message", "priority", "tags")
-
-
-def save_tolerance(tolerance: str, *, actor: Actor, now: datetime) -> None:
-    """Save the grace period and reschedule every job.
-
-    Whether an early run counts depends on it.
-    """
-    if tolerance not in TOLERANCES:
-        raise Refused("tolerance_unknown", "tolerance", tolerance=tolerance)
-    with writing():
-        old = settings_store.get("overdue_tolerance")
-        settings_store.save("overdue_tolerance", tolerance, now=now)
-        overdue_check.recalculate_all(ALL_SERVERS)
-        details = {"oldValue": old, "newValue": tolerance}
-        _record("overdue_tolerance_updated", "overdue_tolerance", details, actor, now)
-
-
-def save_frequency(frequency: str, *, actor: Actor, now: datetime) -> None:
-    """Save how often an overdue notification is repeated."""
-    if frequency not in FREQUENCIES:
-        raise Refused("frequency_unknown", "frequency", frequency=frequency)
-    with writing():
-        settings_store.save("notification_frequency", frequency, now=now)
-        _record("notification_frequency_updated", "notification_frequency", {"value": frequency}, actor, now)
 
 
 def read_templates() -> dict[str, Template]:

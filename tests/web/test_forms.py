@@ -10,8 +10,8 @@ from app.audit.log import Actor, AuditEntry, read_group, save_group
 from app.core.errors import Refused
 from app.core.settings import declarations
 from app.core.settings.declarations import Setting, SettingGroup
+from app.web.forms import GroupForm, fields_in, fields_out, form_field, form_values, with_settings
 from app.web.http import Out
-from app.web.setting_fields import GroupForm, fields_in, fields_out, form_field, form_values, with_settings
 
 NAP = Setting(
     "nap_hours",
