@@ -43,12 +43,12 @@ def main() -> None:
             show(f"{options.jobs:,} jobs, none late", options.rounds, lambda: overdue_check.check_overdue(now, None))
             late = now + timedelta(days=2)
             show(
-                "all late, all told in this check",
+                "all overdue, all notified in this check",
                 options.rounds,
                 lambda: overdue_check.check_overdue(late, None),
-                forget,
+                delete_records,
             )
-            show("all late, told before", options.rounds, lambda: overdue_check.check_overdue(late, None))
+            show("all overdue, notified before", options.rounds, lambda: overdue_check.check_overdue(late, None))
             show("every plan worked out anew", options.rounds, overdue_check.recalculate_all)
     finally:
         shutil.rmtree(folder)
@@ -82,7 +82,7 @@ def fill(count: int, now: datetime) -> None:
         channels.save_settings("ntfy", topic, {"url": "http://127.0.0.1:9", "topic": topic}, now=now)
 
 
-def forget() -> None:
+def delete_records() -> None:
     """Delete the records of sent notifications."""
     with writing() as session:
         session.execute(update(Job).values(overdue_alerted_at=None, trouble_kind=None, trouble_since_at=None))

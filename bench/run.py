@@ -89,16 +89,16 @@ def measure(folder: Path, plans: tuple[ServerSpec, ...], seconds: float) -> dict
     with hello() as bare:
         found["hello"] = repeat(bare, "/", seconds)
     with duplistatus(folder) as running:
-        person = Person(running.port)
+        user = Person(running.port)
         found["start"] = running.start_s
-        cookies = person.headers()
+        cookies = user.headers()
         server_id = plans[0].id
         found["summary"] = repeat(running, "/api/summary", seconds)
         found["lastbackups"] = repeat(running, f"/api/lastbackups/{server_id}", seconds)
         found["dashboard"] = repeat(running, "/api/dashboard", seconds, cookies)
         found["page"] = repeat(running, "/", seconds, cookies, connections=1)
         found["detail page"] = repeat(running, f"/detail/{server_id}", seconds, cookies, connections=1)
-        found["overdue"] = timed(lambda: person.call("POST", "/api/notifications/check-overdue"))
+        found["overdue"] = timed(lambda: user.call("POST", "/api/notifications/check-overdue"))
         found["memory"] = running.memory_mb()
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "data"
@@ -132,7 +132,7 @@ def timed(work: Callable[[], object]) -> float:
 def show(rounds: list[dict[str, Any]], runs: int, size_bytes: int) -> None:
     """Print the medians of all rounds."""
     bare = median(found["hello"].per_second for found in rounds)
-    print(f"\n{runs:,} runs, median of {len(rounds)} rounds, {CONNECTIONS} connections unless said otherwise")
+    print(f"\n{runs:,} runs, median of {len(rounds)} rounds, {CONNECTIONS} connections unless noted otherwise")
     print(f"{'work':<34}{'per second':>12}{'of hello':>10}{'p50 ms':>9}{'p95 ms':>9}{'p99 ms':>9}{'failed':>8}")
     for key, title in (
         ("hello", "bare Flask hello"),

@@ -181,11 +181,11 @@ def plain_uploads() -> Iterator[tuple[str, Any]]:
         "upload: rows in place of mapped objects",
         patch.object(ingest, "_server_and_job", mapped(ingest._server_and_job)),
     )
-    yield "upload: offsets and versions of the list before kept", patch.object(ingest, "_lists", Forgetful())
+    yield "upload: offsets and versions of the list before kept", patch.object(ingest, "_lists", NullCache())
     yield "upload: settings read by the watching connection", patch.object(orm.ExactCache, "rows", pooled_rows)
 
 
-class Forgetful(dict):
+class NullCache(dict):
     """A cache that stores nothing."""
 
     def __setitem__(self, _key: object, _value: object) -> None:

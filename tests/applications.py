@@ -1,7 +1,7 @@
-"""Applications of tests: shared ones that are reset between tests, and what all applications have in common.
+"""Applications of tests: shared ones that are reset between tests, and shared parts.
 
 `SharedApplications` keeps one application for each set of settings and plugins, since creating one takes 30 ms. The
-compiled routes, statements and templates serve every application of the process, also those that a test creates.
+compiled routes, statements and templates are used by every application of the process, also those that a test creates.
 Importing this module takes a second: `conftest.py` imports it when the first fixture needs it.
 """
 
@@ -39,7 +39,7 @@ from app.web.http import Address, RequestCounts
 
 __all__ = ["ADMIN_PASSWORD", "Client", "SharedApplications", "close", "hashing_by", "new_application"]
 
-# What a route consists of once it is compiled.
+# Compiled parts of a route.
 COMPILED = ("arguments", "_parts", "_trace", "_converters", "_build", "_build_unknown")
 APPLICATIONS_KEPT = 6
 PROGRAM_HASHER = passwords.hasher
@@ -49,12 +49,12 @@ QUICK_HASHER = argon2.PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 class Client(FlaskClient):
     """A browser with its cookies, which can fetch CSRF tokens and sign in.
 
-    Each request runs in a context of its own, as under a real server: a test that holds an application context open
-    would otherwise share its database session and its signed-in user with the request.
+    Each request runs in its own context, as under a real server: a test with an open application context would
+    otherwise share its database session and its signed-in user with the request.
     """
 
     def open(self, *args: Any, **kwargs: Any) -> Any:
-        """Send one request; fail unless the API description has such an answer."""
+        """Send one request; fail unless the API description contains the response."""
         return contextvars.Context().run(lambda: self._open_checked(*args, **kwargs))
 
     def _open_checked(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,12 +71,12 @@ class Client(FlaskClient):
         return self.open(path, method=method, headers=self.csrf_headers(), **kwargs)
 
     def sign_in(self, username: str = "admin", password: str = ADMIN_PASSWORD) -> Any:
-        """Sign in and return the answer."""
+        """Sign in and return the response."""
         return self.send("POST", "/api/auth/login", json={"username": username, "password": password})
 
 
 class Prepared:
-    """SQLite databases as a first start leaves them, created once for each initial password."""
+    """SQLite databases in the state after a first start, created once for each initial password."""
 
     def __init__(self, make_folder: Callable[[], Path], registry: Registry) -> None:
         self._make_folder, self._registry = make_folder, registry
@@ -93,7 +93,7 @@ class Prepared:
 
 
 def new_application(settings: Settings, registry: Registry, prepared: Prepared) -> Flask:
-    """Create an application with a prepared database; whoever asks closes it."""
+    """Create an application with a prepared database; the caller closes it."""
     settings.data_dir.mkdir(exist_ok=True)
     if not settings.database_url:
         shutil.copy(prepared(settings), settings.data_dir)
@@ -105,10 +105,10 @@ def new_application(settings: Settings, registry: Registry, prepared: Prepared) 
 
 @dataclass(frozen=True)
 class Kept:
-    """An application with all that it consisted of, and all files that it had, before its first use."""
+    """An application with its state and all its files before the first use."""
 
     app: Flask
-    registry: Registry  # held, since its plugins are compared by identity
+    registry: Registry  # kept alive, since its plugins are compared by identity
     attributes: dict[str, Any]
     config: dict[str, Any]
     extensions: dict[str, Any]
@@ -117,7 +117,7 @@ class Kept:
     files: dict[str, tuple[bytes, int]]
 
     def reset(self) -> None:
-        """Forget what the last test did to the application, and restore its files; see `database.hold`."""
+        """Undo what the last test did to the application, and restore its files; see `database.hold`."""
         runtime = runtime_of(self.app)
         settings: Settings = self.runtime["config"]
         vars(self.app).update(self.attributes)
@@ -127,7 +127,7 @@ class Kept:
         vars(runtime).update(self.runtime | {"_parts": dict(self.parts)})
         runtime.part(RequestCounts).__init__()
         settings.data_dir.mkdir(mode=0o700, exist_ok=True)
-        for log in settings.data_dir.glob("duplistatus.db-*"):  # SQLite would take it for the one of the new file
+        for log in settings.data_dir.glob("duplistatus.db-*"):  # SQLite would treat it as that of the new file
             log.unlink()
         for name, (content, mode) in self.files.items():
             path = settings.data_dir / name
@@ -140,9 +140,9 @@ class Kept:
 
 
 class SharedApplications:
-    """The applications of this process, by settings and plugins; each use finds one as after its first start.
+    """The applications of this process, by settings and plugins; each use gets one in the state after its first start.
 
-    They have one data folder in common, whose files are those of the application in use.
+    They share one data folder, whose files are those of the application in use.
     """
 
     def __init__(self, data_dir: Path, prepared: Prepared) -> None:
@@ -151,9 +151,9 @@ class SharedApplications:
 
     @contextmanager
     def lend(self, settings: Settings, registry: Registry) -> Iterator[Flask]:
-        """Give an application for one test: a shared one, or a new one for another data folder or PostgreSQL.
+        """Return an application for one test: a shared one, or a new one for another data folder or PostgreSQL.
 
-        A shared application on PostgreSQL kept connections and states of sends of earlier tests now and then.
+        A shared application on PostgreSQL sometimes kept connections and delivery states of earlier tests.
         """
         if settings.data_dir == self._data_dir and not settings.run_jobs and not settings.database_url:
             app = self._find(settings, registry)
@@ -179,7 +179,7 @@ class SharedApplications:
         close(app)
         _fold_in(settings)
         files = {path.name: path for path in settings.data_dir.iterdir() if path.is_file()}
-        # From here on `@app.get` fails: a test that changes the routes needs an application of its own.
+        # From here on `@app.get` fails: a test that changes the routes needs its own application.
         app._got_first_request = True
         return Kept(
             app,
@@ -199,14 +199,14 @@ def _plugins(registry: Registry) -> tuple[Any, ...]:
 
 
 def _fold_in(settings: Settings) -> None:
-    """Write what lies in the write-ahead log into the file of SQLite: what watches the database keeps it open."""
+    """Write the write-ahead log into the SQLite file; `database.hold` keeps the database open."""
     if not settings.database_url:
         with closing(sqlite3.connect(settings.data_dir / "duplistatus.db")) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def prepare_database(settings: Settings, registry: Registry) -> None:
-    """Make a database as a first start leaves it, but for its entry in the audit log: many tests count entries."""
+    """Create a database in the state after a first start, without its audit entry: many tests count entries."""
     app = create_app(settings, registry)
     with app.app_context(), writing() as session:
         session.query(AuditEntry).delete()
@@ -215,26 +215,26 @@ def prepare_database(settings: Settings, registry: Registry) -> None:
 
 
 class CompiledTemplates(BytecodeCache):
-    """Templates in the form that runs."""
+    """Compiled templates."""
 
     def __init__(self) -> None:
         self._compiled: dict[str, bytes] = {}
 
     def load_bytecode(self, bucket: Bucket) -> None:
-        """Take what is kept, if it is of the same source."""
+        """Load the stored template if its source is the same."""
         if bucket.key in self._compiled:
             bucket.bytecode_from_string(self._compiled[bucket.key])
 
     def dump_bytecode(self, bucket: Bucket) -> None:
-        """Keep a template."""
+        """Store a template."""
         self._compiled[bucket.key] = bucket.bytecode_to_string()
 
 
 class CompiledStatements(dict[Any, Compiled]):
-    """Statements as SQL, by the name of the dialect: each engine has a dialect of its own, and all are set up alike."""
+    """Compiled statements by the name of the dialect: engines have dialect objects of their own, all set up alike."""
 
     def get(self, key: tuple[Dialect, ...], default: Compiled | None = None) -> Compiled | None:
-        """A statement that was compiled before, for this engine or another one."""
+        """Return a statement compiled before, for this engine or another one."""
         return super().get((key[0].name, *key[1:]), default)
 
     def __setitem__(self, key: tuple[Dialect, ...], compiled: Compiled) -> None:
@@ -242,7 +242,7 @@ class CompiledStatements(dict[Any, Compiled]):
 
 
 def share_statements() -> None:
-    """Have the engines of all applications look among the same compiled statements, and mapped objects too."""
+    """Let the engines of all applications share compiled statements, and mapped objects too."""
     compiled = CompiledStatements()
     orm.db._engine_options["execution_options"] = {"compiled_cache": compiled}
     for mapper in orm.db.Model.registry.mappers:
@@ -250,7 +250,7 @@ def share_statements() -> None:
 
 
 def share_addresses() -> None:
-    """Have the routes of all applications read and written by the same expressions."""
+    """Let all applications parse and build URLs with the same expressions."""
     compile_anew = Address.compile
     kept: dict[tuple[Any, ...], dict[str, Any]] = {}
 
@@ -267,7 +267,7 @@ def share_addresses() -> None:
 
 @contextmanager
 def hashing_by(hasher: argon2.PasswordHasher) -> Iterator[None]:
-    """Hash passwords by `hasher` for as long as the block lasts."""
+    """Hash passwords with `hasher` until the end of the block."""
     before, passwords.hasher = passwords.hasher, hasher
     passwords.dummy_hash.cache_clear()
     try:
@@ -280,5 +280,5 @@ def hashing_by(hasher: argon2.PasswordHasher) -> Iterator[None]:
 COMPILED_TEMPLATES = CompiledTemplates()
 share_addresses()
 share_statements()
-# Thousands of tests sign in; see `earnest_hashing`.
+# Thousands of tests sign in; see `real_hashing`.
 passwords.hasher = QUICK_HASHER

@@ -1,4 +1,4 @@
-"""Fixtures for every test: an application with a fresh database, clients that sign in, and a clock that can be set.
+"""Fixtures for every test: an application with a fresh database, signed-in clients, and a clock that can be set.
 
 Fixtures import what they need when they are used, so that tests of pure functions load neither Flask nor plugins.
 """
@@ -36,20 +36,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def needs_postgresql(item: pytest.Item) -> bool:
-    """Whether a fixture of the test starts a PostgreSQL server."""
+    """Return whether a fixture of the test starts a PostgreSQL server."""
     parameters = getattr(item, "callspec", None) and item.callspec.params
     return "postgres_server" in getattr(item, "fixturenames", ()) or "postgresql" in (parameters or {}).values()
 
 
 def pytest_collection_finish() -> None:
-    """Look for garbage less often, and not among what the tests are made of: that took a third of their time."""
+    """Collect garbage less often, and not the collected tests: that took a third of the time."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(5_000, 10, 100)
 
 
 class Clock:
-    """A clock that stands still until it is moved; calling it tells the time."""
+    """A clock that is stopped until it is advanced; calling it returns the time."""
 
     def __init__(self) -> None:
         self.now = datetime(2031, 5, 4, 12, 0, tzinfo=UTC)
@@ -58,13 +58,13 @@ class Clock:
         return self.now
 
     def advance(self, **duration: float) -> datetime:
-        """Move on by what `timedelta` understands, and return the new time."""
+        """Advance by arguments of `timedelta`, and return the new time."""
         self.now += timedelta(**duration)
         return self.now
 
 
 @pytest.fixture
-def earnest_hashing() -> Iterator[None]:
+def real_hashing() -> Iterator[None]:
     """Hash passwords as the program does."""
     from applications import PROGRAM_HASHER, hashing_by
 
@@ -119,7 +119,7 @@ def registry(installed: Registry) -> Registry:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory, installed: Registry) -> Prepared:
-    """Gives a SQLite database as a first start leaves it: `prepared(settings)` returns its path."""
+    """Return a SQLite database in the state after a first start: `prepared(settings)` returns its path."""
     from applications import Prepared
 
     return Prepared(lambda: tmp_path_factory.mktemp("prepared"), installed)
@@ -137,9 +137,9 @@ def shared_applications(shared_data_dir: Path, prepared: Prepared) -> SharedAppl
 def app(
     settings: Settings, clock: Clock, registry: Registry, shared_applications: SharedApplications
 ) -> Iterator[Flask]:
-    """An application with a fresh database and the administrator `admin`; nobody is in its context.
+    """An application with a fresh database and the administrator `admin`, without an active context.
 
-    It is shared with other tests and reset in between: whoever adds routes to it overrides this by `own_app`.
+    It is shared with other tests and reset in between: a test that adds routes overrides this with `own_app`.
     """
     from app.runtime import runtime_of
 
@@ -150,7 +150,7 @@ def app(
 
 @pytest.fixture
 def own_app(settings: Settings, clock: Clock, registry: Registry, prepared: Prepared) -> Iterator[Flask]:
-    """The same, but an application of the test's own, which it may change."""
+    """The same, but an application of the test itself, which it may change."""
     from applications import close, new_application
 
     from app.runtime import runtime_of
@@ -172,7 +172,7 @@ def db(app: Flask) -> Iterator[SQLAlchemy]:
 
 @pytest.fixture
 def client(app: Flask) -> Client:
-    """A visitor who has not signed in."""
+    """A visitor who is not signed in."""
     return app.test_client()
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from app.registry import Registry
 
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-# Nothing here has to outlive a power cut.
+# Nothing here has to survive a power cut.
 OPTIONS = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "listen_addresses=", "max_connections=60")
 TEMPLATE = "prepared"
 PR_SET_PDEATHSIG = 1  # of linux/prctl.h
@@ -73,7 +73,7 @@ class PostgresServer:
         self.start()
 
     def start(self) -> None:
-        """Start it, for the first time or again, and wait until it answers."""
+        """Start it, for the first time or again, and wait until it responds."""
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, user=self._user, cwd=self._folder, stderr=log, preexec_fn=end_with_parent
@@ -86,7 +86,7 @@ class PostgresServer:
         self._process.wait()
 
     def url(self, database: str) -> str:
-        """The address of one of its databases, as DATABASE_URL takes it."""
+        """Return the URL of one of its databases, as in DATABASE_URL."""
         return f"postgresql+psycopg://postgres@/{database}?host={self._folder}"
 
     def connect(self, database: str = "postgres") -> psycopg.Connection[Any]:
@@ -101,7 +101,7 @@ class PostgresServer:
             connection.execute(statement)
 
     def stop(self) -> None:
-        """End it, whoever is still connected."""
+        """Stop it, even with open connections."""
         self._process.terminate()
         try:
             self._process.wait(5)
@@ -125,7 +125,7 @@ class PostgresServer:
 
 
 class SharedDatabase:
-    """A database that tests use in turn; each finds it as a first start leaves it."""
+    """A database that tests use in turn, each time in the state after a first start."""
 
     NAME = "shared"
 
@@ -150,11 +150,11 @@ class SharedDatabase:
 
     @property
     def url(self) -> str:
-        """Its address, as DATABASE_URL takes it."""
+        """Return its URL, as in DATABASE_URL."""
         return self._server.url(self.NAME)
 
     def reset(self) -> None:
-        """Restore its rows, or the whole database where a test has changed more than rows."""
+        """Restore its rows, or the whole database if a test has changed more than rows."""
         with self._server.connect(self.NAME) as connection:
             connection.execute(END_OTHERS)
             is_intact = connection.execute(STRUCTURE).fetchone() == self._structure
@@ -178,20 +178,20 @@ def _copy_out(connection: psycopg.Connection[Any], name: str) -> bytes:
 
 
 def end_with_parent() -> None:
-    """Have Linux end this process when the tests are killed and cannot do so themselves."""
+    """Let Linux end this process when the tests are killed and cannot do so themselves."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGQUIT)
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
-    """One server for all tests; the tests that need it are skipped where its programs are missing."""
+    """One server for all tests; the tests that need it are skipped if its programs are missing."""
     with own_postgres_server() as server:
         yield server
 
 
 @contextmanager
 def own_postgres_server() -> Iterator[PostgresServer]:
-    """A server for as long as the block lasts, which may be stopped and started meanwhile."""
+    """Run a server until the end of the block; it may be stopped and started meanwhile."""
     if not PROGRAMS:
         pytest.skip("no PostgreSQL server programs below /usr/lib/postgresql")
     if os.geteuid() == 0 and "postgres" not in {entry.pw_name for entry in pwd.getpwall()}:
@@ -209,7 +209,7 @@ def own_postgres_server() -> Iterator[PostgresServer]:
 def prepared_postgres(
     postgres_server: PostgresServer, tmp_path_factory: pytest.TempPathFactory, installed: Registry
 ) -> PostgresServer:
-    """The server with a template as a first start leaves it, made once: that takes most of a start."""
+    """The server with a template in the state after a first start, created once: that takes most of a start."""
     from applications import ADMIN_PASSWORD, prepare_database
 
     from app.config import Settings
@@ -228,7 +228,7 @@ def prepared_postgres(
 
 @pytest.fixture
 def empty_postgres_url(postgres_server: PostgresServer) -> str:
-    """An address of a PostgreSQL database in which nothing was ever made."""
+    """The URL of an empty PostgreSQL database."""
     name = f"empty{next(_numbers)}"
     postgres_server.execute(f"CREATE DATABASE {name}")
     return postgres_server.url(name)
@@ -242,14 +242,14 @@ def shared_postgres(prepared_postgres: PostgresServer) -> SharedDatabase:
 
 @pytest.fixture
 def postgres_url(shared_postgres: SharedDatabase) -> str:
-    """An address of a PostgreSQL database as a first start leaves it."""
+    """The URL of a PostgreSQL database in the state after a first start."""
     shared_postgres.reset()
     return shared_postgres.url
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """What DATABASE_URL says in a test that runs on both databases."""
+    """The value of DATABASE_URL in a test that runs on both databases."""
     url: str = request.getfixturevalue("postgres_url") if request.param == "postgresql" else ""
     return url
 

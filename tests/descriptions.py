@@ -1,4 +1,4 @@
-"""Holds every answer that a test gets to what the API says of itself."""
+"""Compares every response in a test with the API description."""
 
 from functools import cache
 from typing import Any
@@ -12,21 +12,21 @@ from app.openapi.document import build_document
 from app.runtime import runtime_of
 from app.web.http import path_as_sent
 
-UNTOLD_METHODS = ("HEAD", "OPTIONS")
+UNDESCRIBED_METHODS = ("HEAD", "OPTIONS")
 DOCUMENTS: dict[tuple[int, ...], dict[str, Any]] = {}
 
 
 def document_of(app: Flask) -> dict[str, Any]:
-    """The document of an application; applications with the same groups share one."""
+    """Return the document of an application; applications with the same groups share one."""
     groups = runtime_of(app).registry.api_groups
     key = tuple(id(group) for group in groups.values())
     if key not in DOCUMENTS:
-        DOCUMENTS.setdefault(key, build_document(app))  # threads that build it at once share the first
+        DOCUMENTS.setdefault(key, build_document(app))  # concurrent threads share the first
     return DOCUMENTS[key]
 
 
 def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]]:
-    """The operations by endpoint and method."""
+    """Return the operations by endpoint and method."""
     return {
         (operation["operationId"], method.upper()): operation
         for methods in document["paths"].values()
@@ -35,30 +35,30 @@ def operations(document: dict[str, Any]) -> dict[tuple[str, str], dict[str, Any]
 
 
 def check_answer(app: Flask, answer: TestResponse) -> None:
-    """Fail unless status, media type and body are among those that the document names for the operation."""
+    """Fail unless the document contains status, media type and body for the operation."""
     request = answer.request
     try:
         endpoint, _ = app.url_map.bind("localhost").match(path_as_sent(request.environ), request.method)
     except HTTPException:
-        return  # no such address: an error without an operation
+        return  # unknown URL: an error without an operation
     document = document_of(app)
     operation = operations_of(id(document)).get((endpoint, request.method))
     if operation is None or answer.status_code == 308:
         return
     what = f"{request.method} {request.path} -> {answer.status_code}"
-    said = operation["responses"].get(str(answer.status_code))
-    assert said is not None, f"{what}: the description knows no such status"
-    said = resolve(document, said)
-    if "content" not in said:
+    body = operation["responses"].get(str(answer.status_code))
+    assert body is not None, f"{what}: the description knows no such status"
+    body = resolve(document, body)
+    if "content" not in body:
         return
-    assert answer.mimetype in said["content"], f"{what}: {answer.mimetype} is not described"
+    assert answer.mimetype in body["content"], f"{what}: {answer.mimetype} is not described"
     if answer.mimetype == "application/json":
         errors = list(validator(id(document), endpoint, request.method, answer.status_code).iter_errors(answer.json))
         assert not errors, f"{what}: {errors[0].instance_path}: {errors[0].message}"
 
 
 def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
-    """A part of the document, or what it refers to."""
+    """Return a part of the document, or its target if it is a reference."""
     while "$ref" in part:
         found: Any = document
         for name in part["$ref"].removeprefix("#/").split("/"):
@@ -69,16 +69,16 @@ def resolve(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def operations_of(document_id: int) -> dict[tuple[str, str], dict[str, Any]]:
-    """The operations of a document that is kept."""
+    """Return the operations of a cached document."""
     return operations(_kept(document_id))
 
 
 @cache
 def validator(document_id: int, endpoint: str, method: str, status: int) -> Any:
-    """What checks the JSON of one answer; formats count."""
+    """Return the validator for the JSON of one response; formats are checked."""
     document = _kept(document_id)
-    said = resolve(document, operations_of(document_id)[endpoint, method]["responses"][str(status)])
-    schema = said["content"]["application/json"]["schema"]
+    response = resolve(document, operations_of(document_id)[endpoint, method]["responses"][str(status)])
+    schema = response["content"]["application/json"]["schema"]
     return jsonschema_rs.Draft202012Validator(
         {"allOf": [schema], "components": document["components"]}, validate_formats=True
     )

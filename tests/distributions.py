@@ -1,4 +1,4 @@
-"""The distributions of this checkout: the program, and each plugin that has a `pyproject.toml` of its own."""
+"""The distributions of this checkout: the program, and each plugin that has its own `pyproject.toml`."""
 
 import tomllib
 from pathlib import Path

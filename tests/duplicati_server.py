@@ -1,6 +1,6 @@
-"""A stand-in for a Duplicati server on loopback, of several versions, that fails in any way wanted.
+"""A fake Duplicati server on loopback, of several versions, with every kind of failure.
 
-It answers as the recordings in `data/duplicati/api` do; `test_duplicati_server.py` compares them.
+It responds like the recordings in `data/duplicati/api`; `test_duplicati_server.py` compares them.
 """
 
 import base64
@@ -28,7 +28,7 @@ from cryptography.x509.oid import NameOID
 
 PASSWORD = "s3cret"
 MACHINE_ID = "9c41f0a2b7de4c5f8a13d2e6b0f7a955"
-# The versions that were recorded, and the last one with the older login, of which only the source is known.
+# The recorded versions, and the last one with the older login, of which only the source is known.
 NEW, V2_2, V2_1, OLD = "after 2.3.1.0", "2.2.0.1", "2.1.0.5", "2.0.8.1"
 RECORDED_PREFIXES = {NEW: "main-", V2_2: "v2201-", V2_1: "v2105-", OLD: "v2105-"}
 RECORDINGS = Path(__file__).parent / "data" / "duplicati" / "api"
@@ -44,7 +44,7 @@ BEGAN_AT = dt.datetime(2031, 5, 4, 2, 0, 3, tzinfo=dt.UTC)
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes out instead of the usual: any bytes; `pause_s` before each piece when there are several."""
+    """A replacement for the usual response: any bytes; `pause_s` before each part if there are several."""
 
     status: int = 200
     body: bytes = b"{}"
@@ -56,7 +56,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Request:
-    """What came in."""
+    """A received request."""
 
     method: str
     path: str
@@ -65,7 +65,7 @@ class Request:
 
 
 def message(began_at: dt.datetime = BEGAN_AT, **changes: Any) -> dict[str, Any]:
-    """The result of a good backup, as a log entry holds it."""
+    """Return the result of a good backup, as in a log entry."""
     return {
         "MainOperation": "Backup",
         "ParsedResult": "Success",
@@ -85,16 +85,16 @@ def message(began_at: dt.datetime = BEGAN_AT, **changes: Any) -> dict[str, Any]:
     }
 
 
-def entry(told: dict[str, Any] | str, number: int = 1) -> dict[str, Any]:
-    """A log entry; its message is JSON within a text."""
-    text = told if isinstance(told, str) else json.dumps(told)
+def entry(content: dict[str, Any] | str, number: int = 1) -> dict[str, Any]:
+    """Return a log entry; its message is JSON within a text."""
+    text = content if isinstance(content, str) else json.dumps(content)
     return {"ID": number, "OperationID": number, "Timestamp": 1935705600, "Type": "Result", "Message": text}
 
 
 def job(
     job_id: str, name: str, schedule: dict[str, Any] | None = None, *, operation: str = "Backup", **metadata: str
 ) -> dict[str, Any]:
-    """A backup job as it is listed; `metadata` are members of its Metadata."""
+    """Return a backup job as it is listed; `metadata` are members of its Metadata."""
     backup = {"ID": job_id, "Name": name, "TargetURL": "s3://bucket/path?auth-username=u&auth-password=hidden"}
     backup |= {"OperationType": operation, "Settings": None, "Metadata": metadata}
     return {"Backup": backup, "Schedule": schedule}
@@ -102,7 +102,7 @@ def job(
 
 @cache
 def recording(name: str) -> dict[str, Any]:
-    """One recorded request with its answer, by the beginning of its file's name."""
+    """Return one recorded request with its response, by the beginning of the file name."""
     return json.loads(next(RECORDINGS.glob(f"{name}*.json")).read_text())
 
 
@@ -118,7 +118,7 @@ SCHEDULE = {
 
 
 class DuplicatiServer:
-    """Answers as Duplicati does; a reply in `replies`, by the end of the path, goes out instead.
+    """Responds like Duplicati; a reply in `replies`, by the end of the path, is sent instead.
 
     `settings` are set for the whole server, `job_settings` for one job by its id. `running` is the id of the job that
     runs, whose database is locked. `versions` are the times of the file sets of each job.
@@ -141,7 +141,7 @@ class DuplicatiServer:
         self.ignores_offset = False
         self.checks_host_at_login = True
         self.largest_page = LARGEST_PAGE
-        # The end of the path at which, once, the token does not hold any more.
+        # The end of the path at which, once, the token is not valid any more.
         self.forgets_token_at = ""
         self.replies: dict[str, Reply] = {}
         self.requests: list[Request] = []
@@ -160,13 +160,13 @@ class DuplicatiServer:
             do_GET = do_PATCH = do_POST
 
             def log_message(self, *_arguments: Any) -> None:
-                """Stay silent."""
+                """Log nothing."""
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
 
             def handle_error(self, *_arguments: Any) -> None:
-                """A client that hangs up, as after a bad certificate, is no news."""
+                """A client that disconnects, as after an invalid certificate, is not logged."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._scheme = "http"
@@ -181,20 +181,20 @@ class DuplicatiServer:
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """Return the port."""
         return self._server.server_address[1]
 
     @property
     def url(self) -> str:
-        """Its whole address."""
+        """Return its URL."""
         return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def paths(self) -> list[str]:
-        """What was asked for, in order."""
+        """Return the requested paths in order."""
         return [f"{request.method} {request.path}" for request in self.requests]
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -211,16 +211,16 @@ class DuplicatiServer:
         path = urlsplit(handler.path).path
         wanted = next((reply for end, reply in self.replies.items() if handler.path.endswith(end)), None)
         wanted = wanted or next((reply for end, reply in self.replies.items() if path.endswith(end)), None)
-        reply = wanted or (self._answer_as_of_old(request) if self.generation == OLD else self._answer(request, path))
+        reply = wanted or (self._respond_like_2_0(request) if self.generation == OLD else self._answer(request, path))
         if reply.hangs_up:
             handler.close_connection = True
             return
-        with suppress(OSError):  # whoever asked may have lost patience
+        with suppress(OSError):  # the client may have disconnected
             self._send(handler, reply)
 
     @staticmethod
     def _read(handler: BaseHTTPRequestHandler) -> bytes:
-        """The body of a request, with a length or in chunks."""
+        """Return the body of a request, with a length or in chunks."""
         if handler.headers.get("Transfer-Encoding", "").lower() == "chunked":
             body = b""
             while size := int(handler.rfile.readline(), 16):
@@ -246,8 +246,8 @@ class DuplicatiServer:
     def _answer(self, request: Request, path: str) -> Reply:
         """The login checks the host name first, everything else the token."""
         if path == "/api/v1/auth/login":
-            if self.checks_host_at_login and not self._takes_host(request):
-                return self._refuse_host(request)
+            if self.checks_host_at_login and not self._accepts_host(request):
+                return self._reject_host(request)
             if json.loads(request.body).get("Password") != self.password:
                 return as_json({"Error": "Failed to log in", "Code": 401}, 401)
             cookie = {"Set-Cookie": "RefreshToken_8200=abc; path=/api/v1/auth/refresh; httponly"}
@@ -259,34 +259,34 @@ class DuplicatiServer:
             self.forgets_token_at, self.token = "", secrets.token_urlsafe(24)
         if request.headers.get("authorization") != f"Bearer {self.token}":
             return Reply(401, b"")
-        return self._content(request, path) if self._takes_host(request) else self._refuse_host(request)
+        return self._content(request, path) if self._accepts_host(request) else self._reject_host(request)
 
-    def _takes_host(self, request: Request) -> bool:
-        """Numeric addresses and localhost are always taken."""
+    def _accepts_host(self, request: Request) -> bool:
+        """Numeric addresses and localhost are always accepted."""
         host = (urlsplit(f"//{request.headers.get('host', '')}").hostname or "").lower()
         with suppress(ValueError):
             ipaddress.ip_address(host)
             return True
         return host == "localhost" or host in self.allowed_hostnames
 
-    def _refuse_host(self, request: Request) -> Reply:
-        if self.generation == OLD:  # by its source
+    def _reject_host(self, request: Request) -> Reply:
+        if self.generation == OLD:  # from its source code
             return Reply(403, b"The host header sent by the client is not allowed")
         host = urlsplit(f"//{request.headers.get('host', '')}").hostname
         return as_json({"Error": f"Invalid hostname: {host}", "Code": 403}, 403)
 
-    def _answer_as_of_old(self, request: Request) -> Reply:
-        """What Duplicati 2.0 does: no bearer tokens, bodies with a byte order mark, cookies that are URL-encoded.
+    def _respond_like_2_0(self, request: Request) -> Reply:
+        """Respond like Duplicati 2.0: no bearer tokens, bodies with a byte order mark, cookies that are URL-encoded.
 
-        Without a password, its default, the login fails, and the API needs the token against forged requests alone.
+        Without a password, its default, the login fails, and the API needs only the token against forged requests.
         """
-        if not self._takes_host(request):
-            return self._refuse_host(request)
+        if not self._accepts_host(request):
+            return self._reject_host(request)
         path = urlsplit(request.path).path
         cookies = dict(part.strip().split("=", 1) for part in request.headers.get("cookie", "").split(";") if part)
         xsrf = {"Set-Cookie": f"xsrf-token={quote(self._xsrf, safe='')}; expires=Fri, 01 Jan 2021 00:00:00 GMT; path=/"}
         if path == "/login.cgi":
-            return self._old_login(request, cookies, xsrf)
+            return self._login_of_2_0(request, cookies, xsrf)
         if request.headers.get("x-xsrf-token") != self._xsrf:
             return Reply(400, b"", xsrf)
         if self.password and cookies.get("session-auth") != self._auth:
@@ -294,7 +294,7 @@ class DuplicatiServer:
         content = self._content(request, path)
         return Reply(content.status, b"\xef\xbb\xbf" + content.body, xsrf)
 
-    def _old_login(self, request: Request, cookies: dict[str, str], xsrf: dict[str, str]) -> Reply:
+    def _login_of_2_0(self, request: Request, cookies: dict[str, str], xsrf: dict[str, str]) -> Reply:
         if not self.password:
             return Reply(500, b"", xsrf)
         form = {name: values[0] for name, values in parse_qs(request.body.decode()).items()}
@@ -303,9 +303,9 @@ class DuplicatiServer:
             salted = hashlib.sha256(self.password.encode() + self._salt).digest()
             proof = hashlib.sha256(base64.b64decode(nonce) + salted).digest()
             self._nonces[nonce] = base64.b64encode(proof).decode()
-            told = {"Status": "OK", "Nonce": nonce, "Salt": base64.b64encode(self._salt).decode()}
+            challenge = {"Status": "OK", "Nonce": nonce, "Salt": base64.b64encode(self._salt).decode()}
             both = f"{xsrf['Set-Cookie']}\nsession-nonce={quote(nonce, safe='')}; path=/"
-            return as_json(told, headers={"Set-Cookie": both}, mark=True)
+            return as_json(challenge, headers={"Set-Cookie": both}, mark=True)
         expected = self._nonces.pop(unquote(cookies.get("session-nonce", "")), None)
         if expected is None or form.get("password") != expected:
             return Reply(401, b"", {"Content-Type": "application/json"})
@@ -334,7 +334,7 @@ class DuplicatiServer:
         return Reply(404, b"")
 
     def _system_info(self) -> dict[str, Any]:
-        """What was recorded, with our machine; an option that has no value here is left out."""
+        """Return the recorded content with our server; an option without a value here is left out."""
         found = recording(RECORDED_PREFIXES[self.generation] + ("03" if self.generation == NEW else "04"))
         values = {"machine-id": self.machine_id, "machine-name": self.machine_name}
         options = [
@@ -364,16 +364,16 @@ class DuplicatiServer:
     def _task(self, number: str, rest: list[str]) -> Reply:
         if rest in (["stop"], ["abort"]):
             return Reply(200, b"")
-        told = recording("running-04")["answer"]["body"]
-        return as_json({**told, "ID": int(number), "TaskStarted": self.running_since, **self.tasks.get(number, {})})
+        body = recording("running-04")["answer"]["body"]
+        return as_json({**body, "ID": int(number), "TaskStarted": self.running_since, **self.tasks.get(number, {})})
 
     def _of_job(self, found: dict[str, Any], rest: list[str], request: Request) -> Reply:
         job_id = found["Backup"]["ID"]
         is_locked = self.running == job_id and self.generation == NEW
         match rest:
             case []:
-                told = self._one_backup(found)
-                return as_json({"success": True, "data": told} if self.generation == OLD else told)
+                found_job = self._one_backup(found)
+                return as_json({"success": True, "data": found_job} if self.generation == OLD else found_job)
             case ["isactive"]:
                 return as_json({"Status": "OK", "Active": self.running == job_id})
             case ["run"] if request.method == "POST":
@@ -386,14 +386,14 @@ class DuplicatiServer:
             case ["log"]:
                 return as_json(self._page(job_id, parse_qs(urlsplit(request.path).query)))
             case ["filesets"]:
-                told = {"IsFullBackup": 1, "FileCount": -1, "FileSizes": -1}
+                fileset = {"IsFullBackup": 1, "FileCount": -1, "FileSizes": -1}
                 return as_json(
-                    [{"Version": i, "Time": at, **told} for i, at in enumerate(self.versions.get(job_id, []))]
+                    [{"Version": i, "Time": at, **fileset} for i, at in enumerate(self.versions.get(job_id, []))]
                 )
         return Reply(404, b"")
 
     def _one_backup(self, found: dict[str, Any]) -> dict[str, Any]:
-        """A job with its own settings, which the list leaves out."""
+        """Return a job with its own settings, which the list leaves out."""
         settings = [
             {"Filter": "", "Name": name, "Value": value, "Argument": None}
             for name, value in self.job_settings.get(found["Backup"]["ID"], {}).items()
@@ -401,7 +401,7 @@ class DuplicatiServer:
         return {**found, "Backup": {**found["Backup"], "Settings": settings}, "DisplayNames": {}}
 
     def _page(self, job_id: str, query: dict[str, list[str]]) -> list[Any]:
-        """Entries of a log from the newest on, 10 at least and 500 at most, those before `offset`."""
+        """Return entries of a log from the newest on, 10 at least and 500 at most, those before `offset`."""
         size = min(max(int(query["pagesize"][0]), SMALLEST_PAGE), self.largest_page)
         entries = self.logs.get(job_id, [])
         if "offset" in query and not self.ignores_offset:
@@ -411,7 +411,7 @@ class DuplicatiServer:
 
 
 def as_json(value: Any, status: int = 200, headers: dict[str, str] | None = None, *, mark: bool = False) -> Reply:
-    """A reply of JSON; with `mark` behind a byte order mark."""
+    """Return a reply of JSON; with `mark` after a byte order mark."""
     body = json.dumps(value).encode()
     return Reply(
         status, b"\xef\xbb\xbf" + body if mark else body, {"Content-Type": "application/json", **(headers or {})}
@@ -426,7 +426,7 @@ def _named(host: str) -> x509.GeneralName:
 
 
 def make_certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) -> tuple[Path, Path]:
-    """A certificate that the server signed itself, good for so many days; gives its file and that of its key."""
+    """Create a self-signed certificate, valid for so many days; return its file and that of its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "nas-01")])
     now = dt.datetime.now(dt.UTC)
@@ -450,7 +450,7 @@ def make_certificate(folder: Path, address: str = "127.0.0.1", days: int = 1) ->
 
 @contextmanager
 def duplicati_server(generation: str = NEW, certificate: tuple[Path, Path] | None = None) -> Iterator[DuplicatiServer]:
-    """A Duplicati server for as long as the block lasts."""
+    """Run a fake Duplicati server until the end of the block."""
     server = DuplicatiServer(generation, certificate)
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""Reports and what is made of them, with sensible defaults: name only what a test is about."""
+"""Reports and runs with sensible defaults: name only what a test is about."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ def find_overdue(now: datetime) -> list[Job]:
 
 
 def make_report(**changes: Any) -> Report:
-    """A report, already read, of a good run."""
+    """Return a parsed report of a good run."""
     began_at = changes.get("began_at", BEGAN_AT)
     usual = {
         "server_id": "machine-1",
@@ -42,14 +42,14 @@ def make_report(**changes: Any) -> Report:
 
 
 def make_run(*, now: datetime | None = None, **changes: Any) -> Run:
-    """A stored run with everything that follows from it, as a report of these values leaves it."""
+    """Return a stored run with its job, as after a report of these values."""
     report = make_report(**changes)
     run_id = ingest_report(report, now=now or report.ended_at, actor=SENDER)
     return db.session.scalars(select(Run).where(Run.id == run_id)).one()
 
 
 def find_job(server_id: str = "machine-1", name: str = "photos") -> Job:
-    """A job as it stands in the database now."""
+    """Return a job from the database."""
     db.session.commit()
     statement = select(Job).where(Job.server_id == server_id, Job.name == name)
     return db.session.scalars(statement.execution_options(populate_existing=True)).one()
@@ -67,7 +67,7 @@ def report_document(
     extra: dict[str, Any] | None = None,
     lines: list[str] | None = None,
 ) -> dict[str, Any]:
-    """A report as Duplicati sends it; `data`, `storage` and `extra` change fields of its sections."""
+    """Return a report as Duplicati sends it; `data`, `storage` and `extra` change fields of its sections."""
     return {
         "Data": {
             "MainOperation": "Backup",
@@ -100,5 +100,5 @@ def report_document(
 
 
 def report_body(**changes: Any) -> bytes:
-    """The bytes of such a report."""
+    """Return the bytes of such a report."""
     return json.dumps(report_document(**changes)).encode()

@@ -1,4 +1,4 @@
-"""Bodies that take long to read, or much room, if nothing bounds them; none is larger than an upload may be."""
+"""Bodies that take long to read, or much memory, without limits; none is larger than an upload may be."""
 
 import gzip
 import json
@@ -19,17 +19,17 @@ VERSION = "2026-11-30 02:00:01 +01 - [Information-Duplicati]: All backups to con
 
 
 def report(lines: list[object], **more: object) -> bytes:
-    """Give a report with these log lines."""
+    """Return a report with these log lines."""
     return json.dumps({"Data": RESULTS, "Extra": SOURCE, "LogLines": lines, **more}).encode()
 
 
 def log_of(line: str, size: int) -> bytes:
-    """Give a report whose log holds one line as often as there is room for."""
+    """Return a report whose log repeats one line up to the size limit."""
     return report([line] * min(size // (len(line) + 5), 490_000))
 
 
 def hostile_bodies(size: int) -> Iterator[tuple[str, bytes, str, str]]:
-    """Give name, body, content type and content encoding of each kind, of about `size` bytes."""
+    """Return name, body, content type and content encoding of each kind, of about `size` bytes."""
     bodies = {
         ("log of lists of files", JSON): log_of(FILE_LIST, size),
         ("log of versions", JSON): log_of(VERSION, size),

@@ -1,4 +1,4 @@
-"""Honest senders beside slow connections and hostile bodies, all at once on one server."""
+"""Valid senders together with slow connections and hostile bodies, concurrently on one server."""
 
 import http.client
 import socket
@@ -15,13 +15,13 @@ from factories import BEGAN_AT, report_body
 HONEST_SENDERS, SLOW_CONNECTIONS, HOSTILE_OF_EACH_KIND = 4, 60, 8
 # As many connections as a hostile sender opens at a time.
 HOSTILE_SENDERS = 16
-# Name, body, content type and content encoding, as `hostile_bodies` gives them.
+# Name, body, content type and content encoding, as `hostile_bodies` returns them.
 Hostile = tuple[str, bytes, str, str]
 
 
 @dataclass
 class Load:
-    """What came back: the seconds of each honest report, the answers to all, and what was asked beside."""
+    """Results: the seconds of each valid report, the responses to all, and the health checks."""
 
     honest_s: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
@@ -29,12 +29,12 @@ class Load:
     asked_s: list[float] = field(default_factory=list)
 
     def percentile_s(self, share: float) -> float:
-        """The seconds within which that share of the honest reports was answered."""
+        """Return the seconds within which that share of the valid reports was answered."""
         return sorted(self.honest_s)[int(share * (len(self.honest_s) - 1))]
 
 
 class Sender:
-    """Sends to one server until a moment; each of its methods is the work of a thread."""
+    """Sends to one server until a given time; each of its methods runs in a thread."""
 
     def __init__(self, port: int, seconds: float) -> None:
         self.load = Load()
@@ -42,11 +42,11 @@ class Sender:
         self._ends_at = time.monotonic() + seconds
 
     def is_going_on(self) -> bool:
-        """Whether it is not over yet."""
+        """Return whether it is not over yet."""
         return time.monotonic() < self._ends_at
 
     def send_reports(self, sender: int) -> None:
-        """Send one report after the other, as a machine of one's own."""
+        """Send one report after the other, as one server."""
         number = 0
         with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)) as connection:
             while self.is_going_on():
@@ -58,7 +58,7 @@ class Sender:
                 number += 1
 
     def ask_for_health(self) -> None:
-        """Ask what a load balancer asks."""
+        """Request the health as a load balancer does."""
         while self.is_going_on():
             began = time.perf_counter()
             with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=120)) as connection:
@@ -68,7 +68,7 @@ class Sender:
             time.sleep(0.05)
 
     def send_hostile(self, bodies: Sequence[Hostile]) -> None:
-        """Send bodies; who is refused half way goes on with the next."""
+        """Send bodies; a rejected connection continues with the next one."""
         for _name, body, kind, encoding in bodies:
             if not self.is_going_on():
                 return
@@ -77,7 +77,7 @@ class Sender:
                 self.load.hostile_statuses[_post(connection, body, kind, encoding)] += 1
 
     def trickle(self, number: int) -> None:
-        """Send a head, or the body of a report, byte by byte."""
+        """Send headers, or the body of a report, byte by byte."""
         head = b"POST /api/upload HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n"
         sent = head + b"\r\n" + b"{" * 100 if number % 2 else head + b"X: y\r\n" * 100
         with suppress(OSError), closing(socket.create_connection(("127.0.0.1", self._port))) as connection:
@@ -89,7 +89,7 @@ class Sender:
 
 
 def run_load(port: int, seconds: float, hostile: Sequence[Hostile] = ()) -> Load:
-    """Send for some seconds; with hostile bodies, also by slow connections, all of them at once."""
+    """Send for some seconds; with hostile bodies, also through slow connections, all concurrently."""
     sender = Sender(port, seconds)
     threads = [threading.Thread(target=sender.send_reports, args=(number,)) for number in range(HONEST_SENDERS)]
     if hostile:

@@ -1,4 +1,4 @@
-"""Databases as earlier releases of the reference left them, made small for one test each; and all that we hold."""
+"""Databases of earlier releases of the original, created small for one test each; and the content of our own."""
 
 import json
 import sqlite3
@@ -68,7 +68,7 @@ AUDIT = [
 
 
 def old_run(**values: Any) -> dict[str, Any]:
-    """A row of `backups`; name what a test is about."""
+    """Return a row of `backups`; name what a test is about."""
     date = values.get("date", "2031-05-01T02:00:00.000Z")
     return {
         "id": str(uuid.uuid4()),
@@ -102,7 +102,7 @@ def make_old_database(
     users: Sequence[Row] = (),
     audit: Sequence[Row] = (),
 ) -> Path:
-    """Write a database of a schema version (None is 1.0, which had no table of versions); gives its path."""
+    """Write a database of a schema version (None is 1.0, which had no table of versions); return its path."""
     is_oldest = version in (None, "2.0")
     server_table, server_key = ("machines", "machine_id") if is_oldest else ("servers", "server_id")
     with closing(sqlite3.connect(path)) as connection, connection:
@@ -112,7 +112,7 @@ def make_old_database(
             ["note", "name", "alias", "server_password", "server_url", "created_at", "id"],
             servers,
         )
-        columns = ["created_at", *reversed(NUMBERS), *ARRAYS, *TEXTS]  # another order than any release had
+        columns = ["created_at", *reversed(NUMBERS), *ARRAYS, *TEXTS]  # another order than in any release
         names = [server_key if name == "server_id" else name for name in columns]
         rows = [{**run, server_key: run["server_id"]} for run in runs]
         _fill(connection, "backups", names, rows)
@@ -138,7 +138,7 @@ def _text(value: Any) -> str:
 
 
 def everything() -> dict[str, list[tuple[Any, ...]]]:
-    """All that our database holds, table by table."""
+    """Return all rows of our database, table by table."""
     db.session.rollback()
     with db.engine.connect() as connection:
         return {

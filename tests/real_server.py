@@ -18,11 +18,11 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 class RealServer:
-    """A running server on a data directory; `kill` ends it as a power cut would."""
+    """A running server on a data directory; `kill` ends it like a power cut."""
 
     command: tuple[str, ...] = (sys.executable, "wsgi.py")
     folder = ROOT
-    # How long it may take to start; then it is killed.
+    # The maximum time of a start; then it is killed.
     patience_s = 60.0
 
     def __init__(self, data_dir: Path, base_path: str = "", **environment: str) -> None:
@@ -33,7 +33,7 @@ class RealServer:
         values = {"HOST": "127.0.0.1", "PORT": str(self.port), "DATA_DIR": str(data_dir), "TZ": "UTC"}
         usual = {"LOG_LEVEL": "WARNING", "RUN_JOBS": "true"}
         inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        # A file: nobody reads along, and a pipe that is full stops whoever writes into it.
+        # A file: nobody reads it meanwhile, and a full pipe blocks the writer.
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 (closed by `_end`)
         self._process = subprocess.Popen(
             [part.format(port=self.port) for part in self.command],
@@ -46,13 +46,13 @@ class RealServer:
 
     @property
     def url(self) -> str:
-        """Where it listens."""
+        """Return its URL."""
         return f"http://127.0.0.1:{self.port}"
 
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any]:
-        """One request on a connection of its own; gives status and JSON. Raises OSError when nobody answers."""
+        """Send one request on its own connection; return status and JSON. Raises OSError without a response."""
         connection = self.connect()
         try:
             connection.request(method, path, body=body, headers=headers or {})
@@ -62,11 +62,11 @@ class RealServer:
             connection.close()
 
     def connect(self) -> http.client.HTTPConnection:
-        """A connection of its own."""
+        """Open a connection."""
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
 
     def kept_bytes(self) -> int:
-        """What the process holds in memory, and in files that have no name any more."""
+        """Return the bytes that the process holds in memory, and in files without a name."""
         place = Path(f"/proc/{self._process.pid}")
         found = int(place.joinpath("statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
         for link in place.joinpath("fd").iterdir():
@@ -75,16 +75,16 @@ class RealServer:
         return found
 
     def upload(self, body: bytes) -> int:
-        """Send a report; gives the status."""
+        """Send a report; return the status."""
         return self.request("POST", "/api/upload", body, {"Content-Type": "application/json"})[0]
 
     def kill(self) -> None:
-        """End it without a chance to tidy up."""
+        """End it without a chance to clean up."""
         self._process.send_signal(signal.SIGKILL)
         self._end()
 
     def stop(self, ending: signal.Signals = signal.SIGTERM) -> int:
-        """End it as a service manager would; gives the exit status."""
+        """End it as a service manager would; return the exit status."""
         self._process.send_signal(ending)
         return self._end()
 
@@ -133,7 +133,7 @@ class PreloadingGunicornServer(GunicornServer):
 
 @contextmanager
 def real_server(data_dir: Path, kind: type[RealServer] = RealServer, **environment: str) -> Iterator[RealServer]:
-    """A server for as long as the block lasts."""
+    """Run a server until the end of the block."""
     server = kind(data_dir, **environment)
     try:
         yield server

@@ -1,6 +1,6 @@
-"""Replay recorded HTTP exchanges against a freshly started server, and compare its answers with the recorded ones.
+"""Replay recorded HTTP exchanges against a freshly started server, and compare its responses with the recorded ones.
 
-    python tests/replay.py record URL SCENARIO.json GOLDEN.json    record the answers of the server at URL
+    python tests/replay.py record URL SCENARIO.json GOLDEN.json    record the responses of the server at URL
     python tests/replay.py check  URL SCENARIO.json GOLDEN.json    compare; exit 0 only if every step agrees
 
 The format of both files, and what is compared, is described in `tests/data/conformance/README.md`.
@@ -29,7 +29,7 @@ NEAR = timedelta(days=400)
 SLACK_MINUTES = 2
 # The recording took that long: what the scenario creates last is recorded so many minutes after its start.
 RECORDING_MINUTES = 8
-# Nearer to midnight UTC the runs of a scenario lie on other days than when it was recorded.
+# Close to midnight UTC the runs of a scenario are on other days than when it was recorded.
 HOURS_OF_WHOLE_DAYS = range(5, 21)
 
 
@@ -147,18 +147,18 @@ def value_at(value: Any, path: str) -> Any:
 
 
 class Comparison:
-    """Compares the answers of one pass with the recorded ones."""
+    """Compares the responses of one pass with the recorded ones."""
 
     def __init__(self, golden: dict[str, Any], replay: Replay) -> None:
         self.golden = {name: answer for name, answer in golden.items() if name != "_recorded"}
         self.recorded_on = date.fromisoformat(golden["_recorded"]) if "_recorded" in golden else None
         self.replay = replay
         # Minutes between the recording and this pass: only the day of the recording is known, so the first date that
-        # the scenario names as it stands settles them.
+        # the scenario names unchanged determines them.
         self.shift: int | None = None
 
     def differences(self, step: dict[str, Any], status: int, body: Any) -> list[str]:
-        """Return a line for each disagreement of the answer to a step with the recorded one."""
+        """Return a line for each difference of the response to a step from the recorded one."""
         recorded = self.golden[step["name"]]
         if status != recorded["status"]:
             if status not in step.get("better", []):
@@ -212,7 +212,7 @@ class Comparison:
         return abs(then - now) <= SLACK_MINUTES or is_created_by_scenario or self._is_fixed(then, now)
 
     def _is_fixed(self, then: int, now: int) -> bool:
-        """Whether a time is the recorded one itself, which does not move with the start of the pass."""
+        """Return whether a time is the recorded one itself, which does not move with the start of the pass."""
         if self.recorded_on is None:
             return False
         midnight = datetime.combine(self.recorded_on, datetime.min.time(), UTC)
@@ -235,7 +235,7 @@ def in_days(value: Any, today: date) -> Any:
 
 
 def is_skipped(path: str, skip: list[str]) -> bool:
-    """Whether a dotted path lies at or below one of `skip`, in which `*` matches one key or index."""
+    """Return whether a dotted path is at or below one of `skip`, in which `*` matches one key or index."""
     parts = path.split(".")
     rules = [rule.split(".") for rule in skip]
     return any(
@@ -251,7 +251,7 @@ def as_array(value: Any) -> Any:
 
 
 def check(url: str, scenario: dict[str, Any], golden: dict[str, Any]) -> dict[str, list[str]]:
-    """Replay a scenario; return the disagreements of each recorded step by its name."""
+    """Replay a scenario; return the differences of each recorded step by its name."""
     replay = Replay(url, scenario.get("absolute", False))
     comparison = Comparison(golden, replay)
     found = {}
@@ -263,7 +263,7 @@ def check(url: str, scenario: dict[str, Any], golden: dict[str, Any]) -> dict[st
 
 
 def record(url: str, scenario: dict[str, Any]) -> dict[str, Any]:
-    """Replay a scenario; return the normalized answers by step, and the day."""
+    """Replay a scenario; return the normalized responses by step, and the day."""
     replay = Replay(url, scenario.get("absolute", False))
     answers: dict[str, Any] = {}
     for step in scenario["steps"]:

@@ -22,7 +22,7 @@ BEGAN_AT = datetime(2031, 5, 4, 11, 0, tzinfo=UTC)
 
 @pytest.fixture
 def ntfy() -> "Iterator[RecordingServer]":
-    """A stand-in for ntfy."""
+    """A fake ntfy server."""
     from app.plugin.testing.http_servers import recording_server
 
     with recording_server() as server:
@@ -31,7 +31,7 @@ def ntfy() -> "Iterator[RecordingServer]":
 
 @pytest.fixture
 def ntfy_channel(db, clock, ntfy) -> Any:
-    """The standard ntfy channel, which leads to the stand-in."""
+    """The standard ntfy channel, with the fake server."""
     from app.notifications import channels
 
     return channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main", "token": ""}, now=clock())
@@ -39,7 +39,7 @@ def ntfy_channel(db, clock, ntfy) -> Any:
 
 @pytest.fixture
 def mail_channel(db, clock) -> Any:
-    """A standard mail channel at a port where nobody listens."""
+    """A standard email channel at a closed port."""
     from app.notifications import channels
 
     return channels.save_settings("email", "email", mail_settings(), now=clock())
@@ -47,7 +47,7 @@ def mail_channel(db, clock) -> Any:
 
 @pytest.fixture
 def ingest(db, clock) -> "Callable[..., Job]":
-    """Store a report, as `make_report` makes it; gives its job."""
+    """Store a report, as `make_report` makes it; return its job."""
     from app.audit.log import Actor
     from app.reports.ingest import ingest_report
 
@@ -61,12 +61,12 @@ def ingest(db, clock) -> "Callable[..., Job]":
 
 @pytest.fixture
 def report() -> "Callable[..., Report]":
-    """Makes reports, as `make_report` does."""
+    """Return reports, as `make_report` does."""
     return make_report
 
 
 def make_report(**changes: Any) -> "Report":
-    """A report of a good run."""
+    """Return a report of a good run."""
     from app.reports.parser import Report
 
     usual = {
@@ -97,7 +97,7 @@ def mail_settings(port: int = 9, **changes: Any) -> dict[str, Any]:
 
 
 def job_of(db, report: "Report") -> "Job":
-    """The job that a report belongs to, as it stands in the database."""
+    """Return the job of a report from the database."""
     from sqlalchemy import select
 
     from app.backups.models import Job
@@ -108,7 +108,7 @@ def job_of(db, report: "Report") -> "Job":
 
 @pytest.fixture
 def deliveries(db) -> "Callable[[], list[Delivery]]":
-    """Reads all deliveries, oldest first, as they stand in the database."""
+    """Return all deliveries from the database, oldest first."""
     from sqlalchemy import select
 
     from app.notifications.models import Delivery
@@ -127,7 +127,7 @@ Post = Callable[..., None]
 def make_posted_report(
     began_at: datetime, *, server: str = "nas", job: str = "Photos", status: str = "Success", **changes: Any
 ) -> dict[str, Any]:
-    """A report as Duplicati sends it; `changes` go into its data."""
+    """Return a report as Duplicati sends it; `changes` are fields of its data."""
     ended_at = began_at + timedelta(minutes=7)
     return {
         "Data": {
@@ -170,7 +170,7 @@ def post(client, clock) -> Post:
 
 @pytest.fixture
 def viewer(admin, app):
-    """A signed-in person who is no administrator."""
+    """A signed-in user who is no administrator."""
     new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
     assert admin.send("POST", "/api/users", json=new).status_code == 201
     viewer = app.test_client()

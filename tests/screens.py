@@ -1,4 +1,4 @@
-"""What holds for every page in a browser: nobody is kept out, and nothing is wider than the window."""
+"""Rules for every page in a browser: accessible, and not wider than the window."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ CONTRAST = {"runOnly": ["color-contrast"]}
 
 
 def barriers(page: Page, part: str = "", rules: dict[str, Any] = RULES) -> list[tuple[str, list[str]]]:
-    """The rules that the page breaks, or the part of a selector, each with the first elements that break it."""
+    """Return the rules that the page, or the part of a selector, violates, each with the first elements."""
     page.evaluate(AXE)
     place = json.dumps(part) if part else "document"
     found = page.evaluate(f"axe.run({place}, {json.dumps(rules)})")["violations"]
@@ -20,7 +20,7 @@ def barriers(page: Page, part: str = "", rules: dict[str, Any] = RULES) -> list[
 
 
 def expect_to_fit(page: Page, width: int) -> None:
-    """Fail when the page stays wider than its window; charts take a moment to follow it."""
+    """Fail if the page stays wider than its window; charts take a moment to follow it."""
     try:
         page.wait_for_function("width => document.documentElement.scrollWidth <= width", arg=width)
     except TimeoutError:

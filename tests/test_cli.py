@@ -1,4 +1,4 @@
-"""The command `duplistatus`, as it is typed."""
+"""The command `duplistatus`."""
 
 import ctypes
 import os
@@ -24,7 +24,7 @@ COMMAND = [sys.executable, "-c", "from app.cli import main; main()"]
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs a command on a data directory of its own; gives the exit status, and all that was said."""
+    """Run a command on its own data directory; return the exit status, and all output."""
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "data"))
 
     def run(*arguments, **environment):
@@ -35,23 +35,23 @@ def run(tmp_path, monkeypatch):
 
 
 def test_plugins_are_listed_with_their_source(run):
-    status, said = run("plugins", "list")
+    status, output = run("plugins", "list")
     assert status == 0
     for name in ("ntfy", "email", "uploadedSize", "upload"):
-        [line] = [line for line in said.splitlines() if line.split()[:1] == [name]]
+        [line] = [line for line in output.splitlines() if line.split()[:1] == [name]]
         assert line.split()[-1] == "duplistatus"
 
 
-def test_demo_fills_an_empty_database_and_refuses_a_second_time(run):
-    status, said = run("demo", "--years", "0.05")
-    assert (status, "12 servers, 30 jobs" in said) == (0, True)
-    status, said = run("demo", "--years", "0.05")
-    assert (status, "a demo requires an empty one (see DATA_DIR)" in said) == (1, True)
+def test_demo_fills_an_empty_database_and_rejects_a_second_time(run):
+    status, output = run("demo", "--years", "0.05")
+    assert (status, "12 servers, 30 jobs" in output) == (0, True)
+    status, output = run("demo", "--years", "0.05")
+    assert (status, "a demo requires an empty one (see DATA_DIR)" in output) == (1, True)
 
 
 @pytest.mark.parametrize(("name", "value"), [("PORT", "high"), ("TZ", "Mars")])
 @pytest.mark.parametrize("command", [[*COMMAND, "serve"], [sys.executable, "wsgi.py"]], ids=["serve", "wsgi"])
-def test_server_does_not_start_with_a_bad_value_and_names_it(tmp_path, command, name, value, pytestconfig):
+def test_server_with_an_invalid_value_does_not_start_and_names_it(tmp_path, command, name, value, pytestconfig):
     environment = {**os.environ, "DATA_DIR": str(tmp_path), name: value}
     ended = subprocess.run(command, env=environment, cwd=pytestconfig.rootpath, capture_output=True, text=True)
     assert (ended.returncode, f"{name}='{value}'" in ended.stderr) == (2, True)
@@ -59,7 +59,7 @@ def test_server_does_not_start_with_a_bad_value_and_names_it(tmp_path, command, 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_bad_database_address_is_named_without_its_password(tmp_path, pytestconfig):
+def test_an_invalid_database_address_is_named_without_its_password(tmp_path, pytestconfig):
     environment = {**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": "mysql://x:Secret7Word@h/d"}
     command = [*COMMAND, "serve"]
     ended = subprocess.run(command, env=environment, cwd=pytestconfig.rootpath, capture_output=True, text=True)
@@ -67,18 +67,18 @@ def test_a_bad_database_address_is_named_without_its_password(tmp_path, pytestco
     assert "Secret7Word" not in ended.stdout + ended.stderr
 
 
-def test_other_commands_name_a_bad_value_too(run):
-    status, said = run("demo", PORT="high")
-    assert (status != 0, "PORT='high'" in said) == (True, True)
+def test_other_commands_name_an_invalid_value_too(run):
+    status, output = run("demo", PORT="high")
+    assert (status != 0, "PORT='high'" in output) == (True, True)
 
 
 def obey_permissions() -> None:
-    """Have even root respect the permissions of files, as those who usually run the server have to."""
+    """Let even root respect the permissions of files, like the usual user of the server."""
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
-class TestStartThatCannotBe:
-    """One sentence and an exit status: 1 where another start may do, 2 where a person has to do something before."""
+class TestFailingStart:
+    """One line and an exit status: 1 if another start may succeed, 2 if an administrator must act first."""
 
     @pytest.fixture
     def start(self, pytestconfig):
@@ -106,7 +106,7 @@ class TestStartThatCannotBe:
         return folder
 
     @pytest.mark.parametrize("command", [(*COMMAND, "serve"), (sys.executable, "wsgi.py"), (*COMMAND, "admin", "list")])
-    def test_folder_that_cannot_be_made(self, start, data, command):
+    def test_folder_that_cannot_be_created(self, start, data, command):
         (data / "file").touch()
         status, sentence = start(data / "file" / "data", command)
         assert (status, "Not a directory" in sentence, str(data / "file") in sentence) == (1, True, True)
@@ -122,7 +122,7 @@ class TestStartThatCannotBe:
         status, sentence = start(data)
         assert (status, "readonly" in sentence, "duplistatus.db" in sentence) == (1, True, True)
 
-    def test_database_that_is_none(self, start, data):
+    def test_file_that_is_no_database(self, start, data):
         (data / "duplistatus.db").write_bytes(b"no database at all " * 1000)
         status, sentence = start(data)
         assert (status, "not a database" in sentence, "docs/recovery.md" in sentence) == (2, True, True)
@@ -136,14 +136,14 @@ class TestStartThatCannotBe:
         status, sentence = start(data)
         assert (status, "newer version" in sentence, str(data / "copies") in sentence) == (2, True, True)
 
-    def test_postgresql_that_is_not_there(self, start, data):
+    def test_postgresql_that_is_not_running(self, start, data):
         with socket.socket() as unused:
             unused.bind(("127.0.0.1", 0))
             port = unused.getsockname()[1]
             status, sentence = start(data, DATABASE_URL=f"postgresql://me:S3cret@127.0.0.1:{port}/x")
         assert (status, "127.0.0.1" in sentence, "S3cret" in sentence) == (1, True, False)
 
-    def test_port_that_is_taken(self, start, data):
+    def test_port_in_use(self, start, data):
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             taken.listen()
@@ -152,7 +152,7 @@ class TestStartThatCannotBe:
 
 
 def load_wsgi(monkeypatch, name):
-    """Run wsgi.py under a name; gives its variables, and for how many applications it asked."""
+    """Run wsgi.py under a name; return its variables, and how many applications it created."""
     asked = []
     monkeypatch.setattr(
         "app.factory.create_app", lambda *_arguments, **_options: asked.append("object") or "application"
@@ -167,6 +167,6 @@ def test_wsgi_servers_find_the_application_under_both_names(monkeypatch, name):
     assert (found["application"], found["app"], asked) == ("application", "application", ["object"])
 
 
-def test_the_script_serves_and_makes_no_second_application(monkeypatch):
+def test_the_script_serves_and_creates_no_second_application(monkeypatch):
     found, asked = load_wsgi(monkeypatch, "__main__")
     assert (asked, "application" in found) == (["server"], False)

@@ -1,4 +1,4 @@
-"""The stand-in for a Duplicati server answers as a real one did: the recordings in `data/duplicati/api`."""
+"""The fake Duplicati server responds like a real one: the recordings in `data/duplicati/api`."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ def json_type(value: Any) -> str:
 
 
 def differences(recorded: Any, answered: Any, place: str = "body") -> list[str]:
-    """Where two values of JSON differ in members or types; of lists, the first elements are compared."""
+    """Return where two values of JSON differ in members or types; of lists, the first elements are compared."""
     if json_type(recorded) != json_type(answered):
         return [f"{place}: {json_type(answered)} in place of {json_type(recorded)}"]
     if isinstance(recorded, dict):
@@ -38,7 +38,7 @@ def differences(recorded: Any, answered: Any, place: str = "body") -> list[str]:
 
 
 def prepare(server: DuplicatiServer, name: str, recorded: dict[str, Any]) -> None:
-    """Bring the stand-in into the state in which the real one was."""
+    """Bring the fake server into the state of the recorded one."""
     answer, path = recorded["answer"], urlsplit(recorded["request"]["path"]).path
     server.password = "right-password"
     server.jobs = recording(LISTINGS[server.generation])["answer"]["body"]
@@ -65,7 +65,7 @@ def prepare(server: DuplicatiServer, name: str, recorded: dict[str, Any]) -> Non
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
-def test_stand_in_answers_as_recorded(path: Path):
+def test_fake_server_answers_as_recorded(path: Path):
     recorded = json.loads(path.read_text())
     request, wanted = recorded["request"], recorded["answer"]
     with duplicati_server(VERSIONS.get(path.name.split("-")[0], NEW)) as server:
@@ -79,11 +79,11 @@ def test_stand_in_answers_as_recorded(path: Path):
         if wanted["body"] is None:
             assert answer.content == b""
             return
-        told = answer.json()
+        result = answer.json()
         if path.stem.endswith("one-backup"):
-            told["DisplayNames"] = wanted["body"]["DisplayNames"]  # names of folders, which the stand-in has none of
-        assert differences(wanted["body"], told) == []
+            result["DisplayNames"] = wanted["body"]["DisplayNames"]  # folder names, which the fake server lacks
+        assert differences(wanted["body"], result) == []
         if path.stem.startswith("paging"):
-            assert [each["ID"] for each in told] == [each["ID"] for each in wanted["body"]]
+            assert [each["ID"] for each in result] == [each["ID"] for each in wanted["body"]]
         if wanted["status"] >= 400:
-            assert told == wanted["body"]
+            assert result == wanted["body"]

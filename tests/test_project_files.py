@@ -1,4 +1,4 @@
-"""What several files of the project say of the same thing."""
+"""Facts that several files of the project must agree on."""
 
 import re
 from configparser import ConfigParser
@@ -33,6 +33,6 @@ def test_pre_commit_uses_the_pinned_ruff():
     )
 
 
-def test_every_distribution_has_the_whole_licence():
+def test_every_distribution_contains_the_whole_licence():
     copies = [ROOT / "LICENSE", *(path.parent / "LICENSE" for path in ROOT.glob("plugins/*/pyproject.toml"))]
     assert len({path.read_bytes() for path in copies}) == 1

@@ -1,4 +1,4 @@
-"""Entry points become a checked registry: one name, one plugin; what is broken is listed and the start goes on."""
+"""Entry points become a checked registry: one name, one plugin; broken ones are listed and the start continues."""
 
 import sys
 from dataclasses import replace
@@ -38,20 +38,20 @@ class Misnamed(Pager):
 
 
 class Distribution(PathDistribution):
-    """A distribution of which only the name is known."""
+    """A distribution with only a name."""
 
     def __init__(self, name):
         self._name = name
 
     @property
     def name(self):
-        """What it is called."""
+        """Return its name."""
         return self._name
 
 
 @pytest.fixture
 def offer(monkeypatch):
-    """Makes an entry point of a distribution, which leads to a thing of this module, or to nothing."""
+    """Return an entry point of a distribution, which refers to an object of this module, or to nothing."""
     module = ModuleType("offered_plugins")
     for thing in (Pager, OtherPager, Unfinished, Nameless, Misnamed):
         setattr(module, thing.__name__, thing)
@@ -98,19 +98,19 @@ def test_same_name_in_two_groups_is_no_conflict(offer):
         ("pager", "Misnamed", CHANNELS, "'beeper'"),
     ],
 )
-def test_plugin_that_does_not_fit_is_listed_with_its_reason(offer, name, target, group, reason):
+def test_invalid_plugin_is_listed_with_its_reason(offer, name, target, group, reason):
     registry = discover([offer(name, target, group=group), offer("pager", "Pager", group=CHANNELS)])
     [broken] = registry.broken
     assert (broken.name, broken.kind, broken.distribution) == (name, group, "acme")
     assert reason in broken.reason
 
 
-def test_broken_plugin_leaves_its_name_to_a_good_one(offer):
+def test_broken_plugin_does_not_occupy_its_name(offer):
     registry = discover([offer("pager", "Misnamed"), offer("pager", "Pager", "good")])
     assert registry.sources[CHANNELS, "pager"] == "good"
 
 
-def test_start_goes_on_beside_a_broken_plugin(offer, settings, caplog):
+def test_start_continues_with_a_broken_plugin(offer, settings, caplog):
     registry = discover([offer("gone", "no_such_module:Thing")])
     app = create_app(settings, registry)
     assert "gone" in caplog.text
@@ -118,7 +118,7 @@ def test_start_goes_on_beside_a_broken_plugin(offer, settings, caplog):
     close(app)
 
 
-def test_everything_that_we_bring_along_is_whole(installed):
+def test_all_bundled_plugins_are_valid(installed):
     assert [broken for broken in installed.broken if broken.distribution == "duplistatus"] == []
     assert {"ntfy", "email"} <= installed.channels.keys()
     assert {"upload", "external", "monitoring", "dashboard", "servers"} <= installed.api_groups.keys()

@@ -1,4 +1,4 @@
-"""The comparison of recorded exchanges finds what differs."""
+"""The comparison of recorded exchanges finds differences."""
 
 import pytest
 from replay import Comparison, Replay, is_skipped
@@ -25,7 +25,7 @@ def differences(wanted, got, **step):
     ],
     ids=str,
 )
-def test_a_different_answer_is_found(wanted, got):
+def test_a_different_response_is_found(wanted, got):
     assert len(differences(wanted, got)) == 1
 
 
@@ -39,7 +39,7 @@ def test_a_different_answer_is_found(wanted, got):
     ],
     ids=str,
 )
-def test_what_may_differ_is_not_reported(wanted, got):
+def test_allowed_differences_are_not_reported(wanted, got):
     assert differences(wanted, got) == []
 
 

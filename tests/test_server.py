@@ -1,4 +1,4 @@
-"""The server that receives requests: bounds of bodies by route and person, slow senders, requests of odd forms."""
+"""The HTTP server: limits of bodies by route and user, slow senders, unusual requests."""
 
 import json
 import socket
@@ -26,7 +26,7 @@ KIB, MIB = 1024, 1024 * 1024
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server that takes reports of 2 MiB."""
+    """A server that accepts reports of 2 MiB."""
     with real_server(tmp_path_factory.mktemp("data"), UPLOAD_MAX_MIB="2", ADMIN_PASSWORD=ADMIN_PASSWORD) as running:
         yield running
 
@@ -45,13 +45,13 @@ def cookie(server):
 
 @pytest.fixture(scope="module")
 def headers(server, cookie):
-    """What a signed-in administrator sends."""
+    """The headers of a signed-in administrator."""
     token = server.request("GET", "/api/csrf", headers={"Cookie": cookie})[1]["token"]
     return {"Cookie": cookie, "X-CSRF-Token": token}
 
 
 def exchange(server, sent: bytes) -> bytes:
-    """Send bytes as they are; gives all that comes back."""
+    """Send bytes unchanged; return everything that is received."""
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
         connection.sendall(sent)
         received = b""
@@ -61,7 +61,7 @@ def exchange(server, sent: bytes) -> bytes:
 
 
 def post(path: str, length: int, *headers: str) -> bytes:
-    """The head of a request that closes its connection."""
+    """Return the head of a request that closes its connection."""
     lines = [f"POST {path} HTTP/1.1", "Host: localhost", "Connection: close", f"Content-Length: {length}", *headers]
     return "\r\n".join(lines).encode() + b"\r\n\r\n"
 
@@ -77,17 +77,17 @@ LIMITS = {
 
 @pytest.mark.parametrize(("method", "path", "limit"), LIMITS.values(), ids=LIMITS)
 @pytest.mark.parametrize("is_chunked", [False, True], ids=["announced", "chunked"])
-def test_body_over_the_limit_of_its_route_is_refused(server, method, path, limit, is_chunked):
+def test_body_over_the_limit_of_its_route_is_rejected(server, method, path, limit, is_chunked):
     body = b"x" * (limit + 1)
     sent = (body[at : at + 8192] for at in range(0, len(body), 8192)) if is_chunked else body
-    status, told = server.request(method, path, sent)
-    assert (status, told["error"]) == (413, f"The request is larger than {limit} bytes")
-    assert "timestamp" in told
+    status, result = server.request(method, path, sent)
+    assert (status, result["error"]) == (413, f"The request is larger than {limit} bytes")
+    assert "timestamp" in result
 
 
 @pytest.mark.parametrize("method", ["POST", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/nothing", "/api/auth/login", "/api/database/restore", "/settings/database/restore"])
-def test_announced_body_of_a_stranger_is_not_kept(server, path, method):
+def test_announced_body_of_an_unauthenticated_client_is_not_read(server, path, method):
     size = 20 * MIB
     with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
         before = server.kept_bytes()
@@ -99,31 +99,31 @@ def test_announced_body_of_a_stranger_is_not_kept(server, path, method):
 
 
 @pytest.mark.parametrize("path", ["/api/database/restore", "/api/configuration/backup-settings"])
-def test_stranger_gets_the_answer_of_the_guard(server, path):
-    status, told = server.request("POST", path, b"x" * MIB)
-    assert (status, told["error"]) == (401, "Invalid or expired session")
+def test_unauthenticated_client_gets_the_response_of_the_guard(server, path):
+    status, body = server.request("POST", path, b"x" * MIB)
+    assert (status, body["error"]) == (401, "Invalid or expired session")
 
 
 @pytest.mark.parametrize("path", ["/api/upload/", "//api/upload"])
-def test_address_with_slashes_takes_a_report_too(server, path):
+def test_url_with_slashes_accepts_a_report_too(server, path):
     body = report_body(lines=["x" * 100] * 1000)
     assert exchange(server, post(path, len(body)) + body).split(b" ")[1] in (b"200", b"308")
 
 
-def test_stranger_with_a_wrong_session_or_key_gets_the_answer_of_the_guard(server):
+def test_unauthenticated_client_with_an_invalid_session_or_key_gets_the_response_of_the_guard(server):
     for headers in ({"Cookie": "session=abc"}, {"X-Api-Key": "abc"}, {"Authorization": "Bearer abc"}):
         assert server.request("POST", "/api/database/restore", b"x" * MIB, headers)[0] == 401
 
 
-def test_administrator_sends_a_large_file(server, headers):
+def test_administrator_can_send_a_large_file(server, headers):
     form = b'--b\r\nContent-Disposition: form-data; name="database"; filename="x.db"\r\n\r\n'
     body = form + b"x" * 6 * MIB + b"\r\n--b--\r\n"
     kind = {"Content-Type": "multipart/form-data; boundary=b"}
-    status, told = server.request("POST", "/api/database/restore", body, headers | kind)
-    assert (status, "SQLite" in told["error"]) == (400, True)
+    status, result = server.request("POST", "/api/database/restore", body, headers | kind)
+    assert (status, "SQLite" in result["error"]) == (400, True)
 
 
-def test_settings_of_an_administrator_may_hold_4_mib(server, headers):
+def test_settings_of_an_administrator_may_have_4_mib(server, headers):
     def change(size: int) -> int:
         body = json.dumps({"interval": "x" * size}).encode()
         return server.request("POST", "/api/cron-config", body, headers)[0]
@@ -137,30 +137,30 @@ def test_settings_with_too_many_values_are_too_large(server, headers):
     assert server.request("POST", "/api/cron-config", body, headers)[0] == 413
 
 
-def test_client_that_waits_before_it_sends_gets_the_refusal(server):
+def test_client_that_expects_continue_gets_the_rejection(server):
     answer = exchange(server, post("/nothing", 20 * MIB, "Expect: 100-continue"))
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
-def test_length_and_pieces_exclude_each_other(server):
+def test_content_length_and_chunks_exclude_each_other(server):
     body = b"0\r\n\r\n"
     answer = exchange(server, post("/api/upload", len(body), "Transfer-Encoding: chunked") + body)
     assert answer.startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize("body", [b"1" * 100_000, b"1;" + b"a" * 100_000, b"0\r\n" + b"A: b\r\n" * 20_000])
-def test_endless_line_of_a_body_in_pieces_is_refused(server, body):
+def test_endless_line_of_a_chunked_body_is_rejected(server, body):
     head = b"POST /api/upload HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert exchange(server, head + body[:3000]).startswith(b"HTTP/1.1 400 ")
 
 
-def test_headers_are_bounded(server):
+def test_headers_are_limited(server):
     head = b"GET / HTTP/1.1\r\nHost: x\r\nA: "
     answer = exchange(server, head + b"a" * (32 * KIB - len(head)))
     assert answer.split(b" ")[1] == b"431"
 
 
-def test_connection_goes_on_after_a_body_was_dropped(server):
+def test_connection_continues_after_a_body_was_dropped(server):
     with closing(server.connect()) as connection:
         for expected in (413, 200):
             if expected == 413:
@@ -183,7 +183,7 @@ class Waiting:
         return self.sent_by
 
 
-def test_senders_take_turns():
+def test_senders_alternate():
     queue = FairQueue()
     for task in (Waiting("a1", "a"), Waiting("a2", "a"), Waiting("a3", "a"), Waiting("b1", "b"), Waiting("c1", "c")):
         queue.append(task)
@@ -210,18 +210,18 @@ def serving(*channels: SimpleNamespace) -> SimpleNamespace:
     return SimpleNamespace(active_channels=dict(enumerate(channels)))
 
 
-def test_one_sender_uses_up_its_own_share_alone():
+def test_one_sender_uses_up_only_its_own_share():
     busy = serving(*(channel("192.0.2.1", received=16 * MIB) for _ in range(9)), channel("192.0.2.2", received=MIB))
     assert Bounds(None, ()).is_backlog_full(busy, "192.0.2.1")
     assert not Bounds(None, ()).is_backlog_full(busy, "192.0.2.2")
 
 
-def test_all_senders_together_are_bounded():
+def test_all_senders_together_are_limited():
     busy = serving(*(channel(f"192.0.2.{number}", received=16 * MIB) for number in range(20)))
     assert Bounds(None, ()).is_backlog_full(busy, "192.0.2.99")
 
 
-def test_connections_of_a_network_are_bounded():
+def test_connections_of_a_network_are_limited():
     many = serving(*(channel(f"2001:db8::{number:x}") for number in range(101)))
     assert Bounds(None, ()).has_too_many(many, ("2001:db8::1", 1))
     assert not Bounds(None, ()).has_too_many(many, ("2001:db8:1::1", 1))
@@ -230,7 +230,7 @@ def test_connections_of_a_network_are_bounded():
 
 
 @pytest.mark.parametrize(("count", "is_closed"), [(399, False), (400, True)])
-def test_silent_connections_are_closed_when_there_is_little_room(count, is_closed):
+def test_silent_connections_are_closed_when_few_are_free(count, is_closed):
     now = time.time()
     silent = [channel("127.0.0.1", last_activity=now - 60) for _ in range(count - 3)]
     others = [channel("127.0.0.1", last_activity=now), channel("127.0.0.1", received=1), channel("127.0.0.1")]
@@ -239,7 +239,7 @@ def test_silent_connections_are_closed_when_there_is_little_room(count, is_close
     assert not any(each.will_close for each in others)
 
 
-def test_bound_of_a_route_is_found_without_the_database(app):
+def test_limit_of_a_route_is_found_without_the_database(app):
     with app.app_context():
         assert ingest.max_upload_bytes() == 16 * MIB
     with sent_statements() as made:

@@ -1,4 +1,4 @@
-"""The environment is read once; a value that cannot be understood names its variable."""
+"""The environment is read once; an invalid value names its variable."""
 
 import sys
 from ipaddress import ip_network
@@ -9,7 +9,7 @@ import pytest
 from app.config import BadSetting, Settings, from_environment
 
 
-def test_empty_environment_gives_the_documented_defaults():
+def test_empty_environment_has_the_documented_defaults():
     settings = from_environment({})
     assert (settings.host, settings.port, settings.data_dir) == ("0.0.0.0", 9666, Path("data"))
     assert settings.max_upload_bytes == 16 * 1024 * 1024
@@ -38,7 +38,7 @@ def test_empty_environment_gives_the_documented_defaults():
         ("PORT", "", "port", 9666),
     ],
 )
-def test_variable_is_understood(name, text, field, value):
+def test_variable_is_parsed(name, text, field, value):
     assert getattr(from_environment({name: text}), field) == value
 
 
@@ -60,17 +60,17 @@ def test_variable_is_understood(name, text, field, value):
         ("THREADS", "0"),
     ],
 )
-def test_value_that_cannot_be_understood_names_its_variable(name, text):
+def test_invalid_value_names_its_variable(name, text):
     with pytest.raises(BadSetting, match=f"^{name}="):
         from_environment({name: text})
 
 
-def test_settings_do_not_change():
+def test_settings_are_immutable():
     with pytest.raises(AttributeError):
         Settings().port = 1
 
 
-def test_database_is_a_file_in_the_data_directory_unless_told_otherwise(tmp_path):
+def test_database_is_a_file_in_the_data_directory_by_default(tmp_path):
     assert Settings(data_dir=tmp_path).database == f"sqlite:///{tmp_path}/duplistatus.db"
     assert Settings(database_url="postgresql+psycopg://h/d").database == "postgresql+psycopg://h/d"
 
@@ -85,13 +85,13 @@ def test_database_is_a_file_in_the_data_directory_unless_told_otherwise(tmp_path
         ("DUPLISTATUS_PUBLIC_URL", "ftp://x:Secret7Word@h/"),
     ],
 )
-def test_no_value_that_may_hold_a_secret_is_told(name, text):
+def test_no_value_that_may_contain_a_secret_is_printed(name, text):
     try:
-        told = repr(from_environment({name: text}))
+        shown = repr(from_environment({name: text}))
     except BadSetting as error:
-        told = str(error)
-        assert name in told
-    assert "Secret7Word" not in told
+        shown = str(error)
+        assert name in shown
+    assert "Secret7Word" not in shown
 
 
 def test_settings_are_shown_without_their_secrets():
@@ -99,7 +99,7 @@ def test_settings_are_shown_without_their_secrets():
 
 
 @pytest.mark.parametrize("address", ["postgres://u:secret@h/d", "postgresql+psycopg://h/d"])
-def test_postgresql_without_its_package_is_told_in_one_sentence(monkeypatch, address):
+def test_postgresql_without_its_package_is_reported_in_one_line(monkeypatch, address):
     monkeypatch.setitem(sys.modules, "psycopg", None)
     with pytest.raises(BadSetting, match=r"^DATABASE_URL=…: .*pip install 'psycopg\[binary\]'$") as error:
         from_environment({"DATABASE_URL": address})

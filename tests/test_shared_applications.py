@@ -1,4 +1,4 @@
-"""Tests share applications and databases, and leave nothing behind for those that come after them."""
+"""Tests share applications and databases, and leave nothing for later tests."""
 
 import psycopg
 import pytest
@@ -11,7 +11,7 @@ from app.core.db.orm import db
 
 @pytest.fixture
 def lend(shared_applications, settings, installed):
-    """Lends the shared application of `settings`."""
+    """Return the shared application of `settings`."""
     return lambda: shared_applications.lend(settings, installed)
 
 
@@ -22,7 +22,7 @@ def test_the_application_is_the_same(lend):
         assert second is first
 
 
-def test_rows_files_settings_and_memory_are_those_of_a_first_start(lend, settings):
+def test_rows_files_settings_and_memory_equal_a_first_start(lend, settings):
     with lend() as app:
         kept = dict(app.config), set(app.extensions), {path.name for path in settings.data_dir.iterdir()}
         app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -38,16 +38,16 @@ def test_rows_files_settings_and_memory_are_those_of_a_first_start(lend, setting
         assert [user.username for user in db.session.query(User)] == ["admin"]
 
 
-def test_routes_can_be_added_to_an_application_of_ones_own_alone(app, own_app):
+def test_routes_can_be_added_to_an_own_application_only(app, own_app):
     with pytest.raises(AssertionError, match="can no longer be called"):
         app.get("/new")(lambda: "new")
     own_app.get("/new")(lambda: "new")
 
 
 class TestPostgresql:
-    """The database that is shared."""
+    """The shared database."""
 
-    def test_rows_and_numbers_are_those_of_a_first_start(self, shared_postgres):
+    def test_rows_and_numbers_equal_a_first_start(self, shared_postgres):
         [sequence] = run(shared_postgres, "SELECT sequencename FROM pg_sequences ORDER BY 1 LIMIT 1")
         number = f"SELECT last_value, is_called FROM {sequence}"
         first = run(shared_postgres, number)
@@ -63,7 +63,7 @@ class TestPostgresql:
         shared_postgres.reset()
         assert run(shared_postgres, "SELECT count(*) FROM audit_log") == (0,)
 
-    def test_nobody_who_is_connected_is_waited_for(self, shared_postgres, postgres_server):
+    def test_open_connections_do_not_block_the_reset(self, shared_postgres, postgres_server):
         with postgres_server.connect(shared_postgres.NAME) as other:
             other.execute("BEGIN")
             other.execute("LOCK TABLE users")

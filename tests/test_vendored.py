@@ -1,4 +1,4 @@
-"""The browser libraries that are committed: those of package.json, unchanged since `make vendor` copied them."""
+"""The committed browser libraries: those of package.json, unchanged since `make vendor` copied them."""
 
 import hashlib
 import json
@@ -12,13 +12,13 @@ def read(name):
     return json.loads((ROOT / name).read_text(encoding="utf-8"))
 
 
-def test_the_files_are_those_that_were_copied():
+def test_the_files_equal_the_copied_ones():
     files = [path for folder in FOLDERS for path in folder.rglob("*") if path.is_file()]
     found = {path.relative_to(ROOT).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     assert found == read("scripts/vendored.json")["files"]
 
 
-def test_they_are_of_the_versions_in_package_json():
+def test_they_have_the_versions_of_package_json():
     package = read("package.json")
     declared = package["dependencies"] | package["devDependencies"]
     copied = read("scripts/vendored.json")["packages"]
@@ -31,5 +31,5 @@ def test_the_lock_file_pins_the_same_versions_by_hash():
     declared = package["dependencies"] | package["devDependencies"]
     assert {name: lock[f"node_modules/{name}"]["version"] for name in declared} == declared
     assert not [name for name, entry in lock.items() if name and not entry["integrity"].startswith("sha512-")]
-    # Whoever installs has a registry of their own choice.
+    # Users have a registry of their own choice.
     assert not [name for name, entry in lock.items() if "resolved" in entry]

@@ -1,4 +1,4 @@
-"""The wheels, made from the source distributions and installed outside of the checkout."""
+"""The wheels, built from the source distributions and installed outside of the checkout."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ from real_server import ROOT, RealServer
 pytestmark = pytest.mark.slow
 pytest.importorskip("setuptools", minversion="77")
 
-# What is not in a fresh clone, and what no distribution holds anyway.
+# What is not in a fresh clone, and what no distribution contains anyway.
 LEFT_OUT = shutil.ignore_patterns(
     ".*", "__pycache__", "*.egg-info", "build", "dist", "data", "tests", "docs", "bench", "node_modules"
 )
@@ -23,7 +23,7 @@ ASSET = next((ROOT / "app" / "static" / "css").glob("*.css"))
 BUILD_SDIST = "import sys; from setuptools import build_meta; print(build_meta.build_sdist(sys.argv[1]))"
 
 
-# Installed beside duplistatus by those who want them. The other plugin is an example.
+# Installed separately next to duplistatus. The other plugin is an example.
 PLUGINS = ("webhook", "apprise")
 
 
@@ -38,7 +38,7 @@ def plugin_wheels(tmp_path_factory):
 
 
 def build_wheel(project, folder):
-    """Build the source distribution of a copy of the project, and the wheel from that alone."""
+    """Build the source distribution of a copy of the project, and the wheel from that only."""
     shutil.copytree(project, folder / "clone", ignore=LEFT_OUT)
     subprocess.run([sys.executable, "-c", BUILD_SDIST, folder], cwd=folder / "clone", check=True, capture_output=True)
     [sdist] = folder.glob("*.tar.gz")
@@ -49,7 +49,7 @@ def build_wheel(project, folder):
 
 @pytest.fixture(scope="module")
 def installed(wheel, tmp_path_factory):
-    """The programs of an environment that has what we require, and the wheel in place of this checkout."""
+    """The programs of an environment with our requirements, and the wheel instead of this checkout."""
     folder = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     [packages] = folder.glob("lib/python*/site-packages")
@@ -72,7 +72,7 @@ def metadata_of(wheel, name="METADATA"):
         return archive.read(path).decode()
 
 
-def test_it_says_what_it_requires(wheel):
+def test_wheel_declares_its_requirements(wheel):
     described = HeaderParser().parsestr(metadata_of(wheel))
     required = described.get_all("Requires-Dist")
     assert {"Flask<4,>=3.1", "click<9,>=8.2"} <= {line for line in required if "extra" not in line}
@@ -80,17 +80,17 @@ def test_it_says_what_it_requires(wheel):
     assert set(described.get_all("Provides-Extra")) == {"postgres", "apprise", "gunicorn", "testing"}
 
 
-def test_every_wheel_holds_its_licence(wheel, plugin_wheels):
+def test_every_wheel_contains_its_licence(wheel, plugin_wheels):
     for made in (wheel, *plugin_wheels):
         assert HeaderParser().parsestr(metadata_of(made))["License-Expression"] == "Apache-2.0"
         assert "Apache License" in metadata_of(made, "licenses/LICENSE")
 
 
-def test_pytest_is_told_of_no_plugin(wheel):
+def test_pytest_loads_no_plugin(wheel):
     assert "pytest11" not in metadata_of(wheel, "entry_points.txt")
 
 
-def test_it_holds_every_file_that_the_program_reads(wheel):
+def test_wheel_contains_every_file_that_the_program_reads(wheel):
     with zipfile.ZipFile(wheel) as archive:
         held = set(archive.namelist())
     kinds = ("app/**/*.py", "app/templates/**/*.html", "app/static/**/*.*", "app/translations/**/*.mo")
@@ -102,9 +102,9 @@ def test_it_holds_every_file_that_the_program_reads(wheel):
     assert not [name for name in held if name.startswith("migrations/") or "tests/" in name or name.endswith(".db")]
 
 
-def test_it_serves(installed, tmp_path):
-    told = subprocess.run([installed / "duplistatus", "--version"], cwd=tmp_path, capture_output=True, text=True)
-    assert told.stdout.startswith("duplistatus, version ")
+def test_installed_wheel_serves(installed, tmp_path):
+    result = subprocess.run([installed / "duplistatus", "--version"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.stdout.startswith("duplistatus, version ")
     server = InstalledServer(installed, tmp_path)
     try:
         assert server.request("GET", "/api/health")[1]["status"] == "healthy"
@@ -119,7 +119,7 @@ def test_it_serves(installed, tmp_path):
     assert "At the newest version" in checked.stdout
 
 
-def test_plugins_are_found_once_their_wheels_are_installed(installed, plugin_wheels, tmp_path):
+def test_plugins_are_found_after_installing_their_wheels(installed, plugin_wheels, tmp_path):
     bundled = {"ntfy": "duplistatus", "email": "duplistatus", "duration": "duplistatus"}
     assert bundled.items() <= listed_plugins(installed, tmp_path).items()
     for made in plugin_wheels:
@@ -130,7 +130,7 @@ def test_plugins_are_found_once_their_wheels_are_installed(installed, plugin_whe
 
 
 def listed_plugins(programs, folder):
-    """The plugins that work, each with the distribution that offers it."""
+    """Return the working plugins, each with its distribution."""
     ended = subprocess.run([programs / "duplistatus", "plugins", "list"], cwd=folder, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "broken" not in ended.stdout.lower()
@@ -139,7 +139,7 @@ def listed_plugins(programs, folder):
 
 
 class InstalledServer(RealServer):
-    """The installed command, started where there are no sources."""
+    """The installed command, started in a folder without sources."""
 
     def __init__(self, programs, folder):
         self.command, self.folder = (str(programs / "duplistatus"), "serve"), folder

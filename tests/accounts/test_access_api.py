@@ -11,13 +11,13 @@ def lists(answer):
     return {found["zone"]: found for found in answer.json["allowLists"]}
 
 
-def test_lists_are_off_at_first(admin):
+def test_lists_are_off_by_default(admin):
     answer = admin.get(PATH)
     assert answer.json["ownAddress"] == "127.0.0.1"
     assert {zone: found["enabled"] for zone, found in lists(answer).items()} == {"admin": False, "external": False}
 
 
-def test_list_is_in_force_at_once(admin, client):
+def test_list_applies_at_once(admin, client):
     change = {"enabled": True, "networks": ["198.51.100.7"]}
     answer = admin.send("PATCH", f"{PATH}/external", json=change)
     assert lists(answer)["external"]["networks"] == ["198.51.100.7/32"]
@@ -25,13 +25,13 @@ def test_list_is_in_force_at_once(admin, client):
     assert outside.json["errorCode"] == "IP_NOT_ALLOWED"
 
 
-def test_what_is_left_out_stays(admin):
+def test_omitted_fields_are_unchanged(admin):
     admin.send("PATCH", f"{PATH}/external", json={"networks": ["198.51.100.0/24"]})
     answer = admin.send("PATCH", f"{PATH}/external", json={"enabled": True})
     assert lists(answer)["external"]["networks"] == ["198.51.100.0/24"]
 
 
-def test_bad_network_is_named_with_its_field(admin):
+def test_invalid_network_is_reported_with_its_field(admin):
     answer = admin.send("PATCH", f"{PATH}/external", json={"networks": ["nowhere"]})
     assert (answer.status_code, "networks" in answer.json["error"], "nowhere" in answer.json["error"]) == (
         400,
@@ -40,7 +40,7 @@ def test_bad_network_is_named_with_its_field(admin):
     )
 
 
-def test_nobody_locks_oneself_out(app, admin):
+def test_own_address_cannot_be_locked_out(app, admin):
     token = admin.csrf_headers()
     body = {"enabled": True, "networks": ["198.51.100.0/24"]}
     there = {"REMOTE_ADDR": "203.0.113.9"}
@@ -57,7 +57,7 @@ class TestWithEnvironment:
     def settings(self, settings):
         return replace(settings, external_allowlist_enabled=False)
 
-    def test_what_the_environment_holds_is_said(self, admin):
+    def test_values_of_the_environment_are_shown(self, admin):
         answer = admin.send("PATCH", f"{PATH}/external", json={"enabled": True, "networks": ["198.51.100.7"]})
         found = lists(answer)["external"]
         assert (found["enabled"], found["enabledByEnvironment"], found["networksByEnvironment"]) == (False, True, False)

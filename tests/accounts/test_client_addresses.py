@@ -1,4 +1,4 @@
-"""Whose word about an address is taken."""
+"""Which source of a client address is trusted."""
 
 import pytest
 
@@ -18,7 +18,7 @@ TRUSTED = networks("10.0.0.0/8, 2001:db8::/32")
 @pytest.mark.parametrize(
     ("peer", "forwarded_for", "real_ip", "expected"),
     [
-        pytest.param("192.0.2.7", "203.0.113.9", "203.0.113.9", "192.0.2.7", id="stranger-is-not-believed"),
+        pytest.param("192.0.2.7", "203.0.113.9", "203.0.113.9", "192.0.2.7", id="untrusted-client-is-ignored"),
         pytest.param("10.0.0.1", "203.0.113.9", "", "203.0.113.9", id="trusted-proxy-is-believed"),
         pytest.param("10.0.0.1", "1.1.1.1, 203.0.113.9", "", "203.0.113.9", id="invented-entries-are-passed-over"),
         pytest.param("10.0.0.1", "203.0.113.9, 10.0.0.2", "", "203.0.113.9", id="chain-of-trusted-proxies"),
@@ -37,7 +37,7 @@ def test_client_address(peer, forwarded_for, real_ip, expected):
     assert client_address(peer, forwarded_for, real_ip, TRUSTED) == expected
 
 
-def test_nobody_is_believed_without_trusted_proxies():
+def test_forwarded_addresses_are_ignored_without_trusted_proxies():
     assert client_address("127.0.0.1", "203.0.113.9", "", ()) == "127.0.0.1"
 
 
@@ -52,7 +52,7 @@ def test_loopback(address, expected):
     assert is_loopback(address) is expected
 
 
-def test_addresses_of_one_ipv6_subscriber_count_together():
+def test_addresses_of_one_ipv6_subscriber_are_counted_together():
     assert rate_key("2001:db8:1:2::3") == rate_key("2001:db8:1:2:ffff::4") != rate_key("2001:db8:1:3::3")
 
 
@@ -70,7 +70,7 @@ def test_addresses_of_one_ipv6_subscriber_count_together():
         ("", (), False),
     ],
 )
-def test_a_proxy_on_this_machine_has_to_be_trusted(header, peer, trusted, expected):
+def test_a_proxy_on_this_host_must_be_trusted(header, peer, trusted, expected):
     named = networks(" ".join(trusted))
     assert is_untrusted_proxy({"REMOTE_ADDR": peer, f"HTTP_{header}": "203.0.113.9"}, named) is expected
     assert is_untrusted_proxy({"REMOTE_ADDR": peer, f"HTTP_{header}": ""}, named) is False

@@ -29,7 +29,7 @@ CHOSEN = {
 
 
 def selected(page: str, name: str) -> str:
-    """The value that a select shows."""
+    """Return the value that a select shows."""
     part = page.partition(f'name="{name}"')[2].partition("</select>")[0]
     found = re.search(r'<option selected value="([^"]*)"', part)
     return found[1] if found else re.search(r'<option value="([^"]*)"', part)[1]
@@ -42,7 +42,7 @@ def stored(db) -> preferences.Preferences:
     return preferences.of(user)
 
 
-def test_choices_are_kept_with_the_account_and_shown_again(admin, db):
+def test_choices_are_stored_with_the_account_and_shown_again(admin, db):
     assert admin.send("POST", "/settings/display", data=CHOSEN).status_code == 303
     chosen = stored(db)
     assert (chosen.theme, chosen.format_locale, chosen.time_zone) == ("dark", "de-AT", "Europe/Vienna")
@@ -64,7 +64,7 @@ def test_every_choice_of_a_preference_is_offered(app):
                 assert [choice.value for choice in field.choices] == list(map(str, known)), field.name
 
 
-def test_a_script_is_told_that_one_choice_is_saved(admin, db):
+def test_a_script_gets_the_result_of_one_saved_choice(admin, db):
     admin.send("POST", "/settings/display", data=CHOSEN)
     headers = admin.csrf_headers() | SCRIPT
     answer = admin.post("/settings/display", data=CHOSEN | {"table_page_size": "10"}, headers=headers)
@@ -74,14 +74,14 @@ def test_a_script_is_told_that_one_choice_is_saved(admin, db):
 
 
 @pytest.mark.parametrize("change", [{"theme": "light"}, {"format_locale": ""}, {"time_zone": ""}])
-def test_a_script_draws_the_page_anew_where_all_of_it_changes(change, admin, db):
+def test_a_script_reloads_the_page_after_a_choice_that_affects_all_of_it(change, admin, db):
     admin.send("POST", "/settings/display", data=CHOSEN)
     headers = admin.csrf_headers() | SCRIPT
     answer = admin.post("/settings/display", data=CHOSEN | change, headers=headers)
     assert (answer.status_code, answer.headers["HX-Refresh"]) == (204, "true")
 
 
-def test_an_unknown_locale_is_refused_at_its_field_and_nothing_is_kept(admin, db):
+def test_an_unknown_locale_is_rejected_at_its_field_and_nothing_is_stored(admin, db):
     data = CHOSEN | {"format_locale": "Klingon"}
     answer = admin.send("POST", "/settings/display", data=data)
     assert answer.status_code == 400
@@ -92,7 +92,7 @@ def test_an_unknown_locale_is_refused_at_its_field_and_nothing_is_kept(admin, db
     assert admin.post("/settings/display", data=data, headers=headers).status_code == 200  # else htmx shows nothing
 
 
-def test_others_have_their_own(viewer, admin, db):
+def test_other_accounts_have_their_own_choices(viewer, admin, db):
     assert viewer.send("POST", "/settings/display", data=CHOSEN).status_code == 303
     assert "disabled" not in viewer.get(DISPLAY).text.partition('id="display-form"')[2].partition("</form>")[0]
     assert stored(db).theme == "system"
@@ -105,7 +105,7 @@ def test_locales_are_named_in_the_language_of_the_reader(app):
 
 
 class TestVersionCheck:
-    def test_it_is_off_until_somebody_wants_it_and_asks_at_once(self, admin, db):
+    def test_check_is_off_by_default_and_runs_at_once_when_enabled(self, admin, db):
         with recording_server() as server:
             server.answers.append(Answer(200, b'{"version": "2.3.0.1_stable_2026-03-01"}'))
             values = {"is_enabled": "y", "every_hours": "6", "url": server.url}
@@ -118,17 +118,17 @@ class TestVersionCheck:
         db.session.rollback()
         assert (duplicati_versions.read().is_enabled, duplicati_versions.read().every_hours) == (False, 6)
 
-    def test_what_is_no_address_is_told_at_its_field(self, admin):
+    def test_an_invalid_address_is_reported_at_its_field(self, admin):
         answer = admin.send("POST", "/settings/about/version-check", data={"url": "nowhere"})
         assert answer.status_code == 400
         assert 'id="url-error"' in answer.text
 
-    def test_no_answer_is_told(self, admin):
+    def test_a_missing_response_is_reported(self, admin):
         values = {"is_enabled": "y", "every_hours": "6", "url": "http://127.0.0.1:9"}
         page = admin.send("POST", "/settings/about/version-check", data=values, follow_redirects=True).text
         assert "Saved, but the check failed:" in page
 
-    def test_others_change_nothing(self, viewer):
+    def test_other_accounts_cannot_change_settings(self, viewer):
         assert viewer.send("POST", "/settings/about/version-check", data={}).status_code == 403
 
 
@@ -138,7 +138,7 @@ class TestAbout:
         broken = Broken(NOTIFICATION_CHANNELS, "drums", "duplistatus-drums", "ImportError: no module named 'sticks'")
         return replace(installed, broken=(*installed.broken, broken))
 
-    def test_it_tells_versions_plugins_and_licences(self, admin, settings):
+    def test_versions_plugins_and_licences_are_shown(self, admin, settings):
         page = admin.get(ABOUT).text
         assert "duplistatus-webhook" in page
         assert "no module named &#39;sticks&#39;" in page
@@ -149,7 +149,7 @@ class TestAbout:
         for file in licences:
             assert admin.get(file).mimetype == "text/plain"
 
-    def test_others_do_not_read_where_the_data_is(self, viewer, settings):
+    def test_other_accounts_cannot_see_the_data_directory(self, viewer, settings):
         page = viewer.get(ABOUT).text
         assert "SQLite" in page
         assert str(settings.data_dir) not in page

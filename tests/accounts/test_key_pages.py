@@ -15,7 +15,7 @@ KEYS, ACCESS = "/settings/?tab=keys", "/settings/?tab=access"
 
 @pytest.fixture
 def make(admin, clock):
-    """Makes a key by the form; gives the answer."""
+    """Create a key with the form; return the response."""
 
     def make(**entries):
         return admin.send("POST", "/settings/keys", data={"name": "nas", "scope": "upload", **entries})
@@ -29,7 +29,7 @@ def error_at(page: str, field: str) -> str:
 
 
 class TestKeys:
-    def test_a_secret_is_shown_once_and_opens_its_door(self, make, admin, db, clock):
+    def test_a_secret_is_shown_once_and_grants_access(self, make, admin, db, clock):
         secret = re.search(r'id="secret-once"[^>]*>([^<]+)<', make().text)[1]
         assert api_keys.key_status(secret, "upload", now=clock.now, ip_address=None) is KeyStatus.GOOD
         page = admin.get(KEYS).text
@@ -46,13 +46,13 @@ class TestKeys:
             ({"last_valid_day": "tomorrow"}, "last_valid_day", "Enter a valid date."),
         ],
     )
-    def test_what_is_refused_stands_at_its_field(self, entries, field, sentence, make, db):
+    def test_invalid_input_is_reported_at_its_field(self, entries, field, sentence, make, db):
         answer = make(**entries)
         assert answer.status_code == 400
         assert sentence in error_at(answer.text, field)
         assert api_keys.list_keys() == []
 
-    def test_a_key_ends_with_its_last_day(self, make, admin, clock, db):
+    def test_a_key_expires_after_its_last_day(self, make, admin, clock, db):
         make(last_valid_day=str(date(2031, 5, 4)))
         [key] = api_keys.list_keys()
         clock.advance(days=1)
@@ -61,10 +61,12 @@ class TestKeys:
         page = admin.get(KEYS).text
         assert "Expired" in page
         assert f"/settings/keys/{key.id}/switch" not in page
-        refused = admin.send("POST", f"/settings/keys/{key.id}/switch", data={"is_enabled": "1"}, follow_redirects=True)
-        assert "has expired" in refused.text
+        rejected = admin.send(
+            "POST", f"/settings/keys/{key.id}/switch", data={"is_enabled": "1"}, follow_redirects=True
+        )
+        assert "has expired" in rejected.text
 
-    def test_a_key_is_switched_off_and_on_and_deleted_after_a_question(self, make, admin, db):
+    def test_a_key_is_disabled_enabled_and_deleted_after_confirmation(self, make, admin, db):
         make()
         [key] = api_keys.list_keys()
         for state in ("0", "1"):
@@ -76,7 +78,7 @@ class TestKeys:
         db.session.rollback()
         assert api_keys.list_keys() == []
 
-    def test_keys_can_be_demanded(self, admin, client, db):
+    def test_keys_can_be_required(self, admin, client, db):
         admin.send("POST", "/settings/keys/requirement", data={"is_required": "1"})
         assert client.get("/api/summary").status_code == 401
         assert 'aria-checked="true"' in admin.get(KEYS).text
@@ -92,15 +94,15 @@ class TestAllowLists:
     def test_the_own_address_is_shown(self, admin):
         assert "<strong>127.0.0.1</strong>" in admin.get(ACCESS).text
 
-    def test_a_list_is_stored_and_in_force(self, admin, app, db):
+    def test_a_list_is_stored_and_applied(self, admin, app, db):
         assert self.save(admin, "external", "192.0.2.0/24\n198.51.100.7, fd00::/8").status_code == 303
         state = network_access.describe_lists()[1]
         assert state.networks == ["192.0.2.0/24", "198.51.100.7/32", "fd00::/8"]
-        stranger = app.test_client()
-        assert stranger.get("/api/summary", environ_base={"REMOTE_ADDR": "203.0.113.9"}).status_code == 403
+        other_client = app.test_client()
+        assert other_client.get("/api/summary", environ_base={"REMOTE_ADDR": "203.0.113.9"}).status_code == 403
         assert "198.51.100.7/32" in admin.get(ACCESS).text
 
-    def test_what_is_no_network_is_told_at_the_list_of_its_zone(self, admin, db):
+    def test_an_invalid_network_is_reported_at_its_list(self, admin, db):
         answer = self.save(admin, "admin", "10.0.0.0/8\nhome")
         assert answer.status_code == 400
         assert "home" in error_at(answer.text, "admin-networks")
@@ -108,7 +110,7 @@ class TestAllowLists:
         assert "10.0.0.0/8\nhome</textarea>" in answer.text.replace("\r\n", "\n")
         assert not network_access.describe_lists()[0].is_enabled
 
-    def test_nobody_locks_themselves_out(self, admin, app, db):
+    def test_own_address_cannot_be_locked_out(self, admin, app, db):
         token = admin.csrf_headers()
         values = {"admin-is_enabled": "y", "admin-networks": "10.0.0.0/8"}
         far = {"REMOTE_ADDR": "203.0.113.9"}
@@ -119,13 +121,13 @@ class TestAllowLists:
 
 
 class TestListsOfTheEnvironment:
-    """What the environment says is shown and cannot be changed."""
+    """Values of the environment are shown and cannot be changed."""
 
     @pytest.fixture
     def settings(self, settings):
         return replace(settings, external_allowlist_enabled=True, external_allowlist=(ip_network("192.0.2.0/24"),))
 
-    def test_they_are_shown_and_locked(self, admin):
+    def test_lists_of_the_environment_are_shown_read_only(self, admin):
         page = admin.get(ACCESS).text
         assert "192.0.2.0/24" in page
         assert "Disabled fields are set by environment variables." in page
@@ -133,5 +135,5 @@ class TestListsOfTheEnvironment:
 
 
 @pytest.mark.parametrize("path", ["keys", "keys/1/switch", "keys/1/delete", "keys/requirement", "access/admin"])
-def test_others_change_nothing(path, viewer):
+def test_other_accounts_cannot_change_keys(path, viewer):
     assert viewer.send("POST", f"/settings/{path}", data={}).status_code == 403

@@ -1,4 +1,4 @@
-"""Keys for programs: a secret is shown once, and is worth what its row says now."""
+"""API keys: a secret is shown once, and its rights are those of its row."""
 
 from datetime import timedelta
 
@@ -16,7 +16,7 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.fixture
 def make(db, clock):
-    """Makes a key for uploads."""
+    """Create a key for uploads."""
 
     def make(**changes):
         return api_keys.create_key(**{"name": "Duplicati", "scope": "upload", "now": clock(), **changes})
@@ -26,7 +26,7 @@ def make(db, clock):
 
 @pytest.fixture
 def check_key(db, clock):
-    """Asks what a secret is worth."""
+    """Return the result of checking a secret."""
 
     def check_key(secret, scope="upload"):
         return api_keys.key_status(secret, scope, now=clock(), ip_address="192.0.2.9")
@@ -34,30 +34,30 @@ def check_key(db, clock):
     return check_key
 
 
-def test_good_key_is_good(make, check_key):
+def test_valid_key_is_accepted(make, check_key):
     assert check_key(make().secret) is KeyStatus.GOOD
 
 
 @pytest.mark.parametrize("secret", [None, ""])
-def test_no_key_is_absent(check_key, secret):
+def test_missing_key_is_reported_as_missing(check_key, secret):
     assert check_key(secret) is KeyStatus.ABSENT
 
 
-def test_invented_key_is_bad(make, check_key):
+def test_unknown_key_is_invalid(make, check_key):
     assert check_key(make().secret + "x") is KeyStatus.BAD
 
 
 @pytest.mark.parametrize(("scope", "asked"), [("upload", "read"), ("read", "upload"), ("admin", "read")])
-def test_one_scope_does_not_open_another(make, check_key, scope, asked):
+def test_scope_does_not_grant_another_scope(make, check_key, scope, asked):
     assert check_key(make(scope=scope).secret, asked) is KeyStatus.WRONG_SCOPE
 
 
 @pytest.mark.parametrize(("left", "verdict"), [(timedelta(0), KeyStatus.BAD), (MINUTE, KeyStatus.GOOD)])
-def test_key_ends_at_its_instant(make, check_key, clock, left, verdict):
+def test_key_expires_at_its_exact_time(make, check_key, clock, left, verdict):
     assert check_key(make(expires_at=clock() + left).secret) is verdict
 
 
-def test_disabled_key_is_bad_until_it_is_enabled(make, check_key, clock):
+def test_disabled_key_is_invalid_until_it_is_enabled(make, check_key, clock):
     new = make()
     api_keys.set_enabled(new.key.id, False, now=clock())
     assert check_key(new.secret) is KeyStatus.BAD
@@ -72,7 +72,7 @@ def test_expired_key_cannot_be_enabled(make, clock):
         api_keys.set_enabled(new.key.id, True, now=clock.advance(minutes=2))
 
 
-def test_deleted_key_is_bad(make, check_key, clock):
+def test_deleted_key_is_invalid(make, check_key, clock):
     new = make()
     api_keys.delete_key(new.key.id, now=clock())
     assert check_key(new.secret) is KeyStatus.BAD
@@ -92,7 +92,7 @@ def test_key_needs_a_name_and_a_known_scope(make, db, wrong):
     assert api_keys.list_keys() == []
 
 
-def test_secret_is_nowhere_in_the_database(make, db):
+def test_secret_is_not_stored_in_the_database(make, db):
     secret = make().secret
     with db.engine.connect() as connection:
         rows = connection.execute(text("SELECT * FROM api_keys")).all()
@@ -101,7 +101,7 @@ def test_secret_is_nowhere_in_the_database(make, db):
     assert f"{secret[:4]}…{secret[-4:]}" in repr(rows)
 
 
-def test_what_happens_to_a_key_is_audited(make, db, clock):
+def test_changes_of_a_key_are_audited(make, db, clock):
     key = make().key
     api_keys.set_enabled(key.id, False, now=clock())
     api_keys.set_enabled(key.id, True, now=clock())
@@ -110,7 +110,7 @@ def test_what_happens_to_a_key_is_audited(make, db, clock):
     assert actions == ["api_key_created", "api_key_disabled", "api_key_enabled", "api_key_deleted"]
 
 
-def test_use_is_noted_once_a_minute(make, check_key, db, clock):
+def test_use_is_recorded_once_a_minute(make, check_key, db, clock):
     new, began_at = make(), clock()
     check_key(new.secret)
     clock.advance(seconds=59)
@@ -121,7 +121,7 @@ def test_use_is_noted_once_a_minute(make, check_key, db, clock):
     assert used(db).last_used_at == clock()
 
 
-def test_refused_use_is_not_noted(make, check_key, db):
+def test_rejected_use_is_not_recorded(make, check_key, db):
     check_key(make().secret, "read")
     assert used(db).last_used_at is None
 

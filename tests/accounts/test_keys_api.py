@@ -1,4 +1,4 @@
-"""API keys over HTTP, and scripts that act with one."""
+"""API keys over HTTP, and scripts that use one."""
 
 from datetime import date
 from zoneinfo import ZoneInfo
@@ -15,7 +15,7 @@ ZONE = ZoneInfo("UTC")
 
 @pytest.fixture
 def make(db, clock):
-    """Makes a key of scope admin and gives its secret."""
+    """Create a key of scope admin and return its secret."""
 
     def make(scope: str = "admin") -> str:
         return api_keys.create_key("backup script", scope, now=clock()).secret
@@ -48,19 +48,19 @@ def test_last_day_ends_at_the_next_local_midnight(admin):
         ({"name": "x", "scope": "read", "lastValidDay": "9999-12-31"}, "lastValidDay"),
     ],
 )
-def test_wrong_field_is_named(admin, body, field):
+def test_invalid_field_is_named(admin, body, field):
     answer = admin.send("POST", PATH, json=body)
     assert (answer.status_code, answer.json["error"].partition(":")[0]) == (400, field)
 
 
-def test_key_is_switched_and_deleted(admin):
+def test_key_is_disabled_enabled_and_deleted(admin):
     key_id = admin.send("POST", PATH, json={"name": "nas", "scope": "upload"}).json["apiKey"]["id"]
     assert admin.send("PATCH", f"{PATH}/{key_id}", json={"enabled": False}).json["enabled"] is False
     assert admin.send("DELETE", f"{PATH}/{key_id}").status_code == 200
     assert admin.send("DELETE", f"{PATH}/{key_id}").status_code == 404
 
 
-def test_required_key_is_asked_for(admin, client):
+def test_key_is_required_if_configured(admin, client):
     assert admin.send("PATCH", f"{PATH}/requirement", json={"required": True}).json == {"required": True}
     assert client.get("/api/summary").status_code == 401
     assert admin.get(f"{PATH}/requirement").json == {"required": True}
@@ -80,16 +80,16 @@ def test_script_is_named_in_the_audit_log(client, make, db):
     assert (entry.user_id, entry.username) == (None, "API key backup script")
 
 
-def test_admin_key_is_not_taken_from_the_address(client, make):
+def test_admin_key_is_not_accepted_in_the_url(client, make):
     assert client.get(f"{PATH}?api_key={make()}").status_code == 401
 
 
 @pytest.mark.parametrize(("scope", "status"), [("read", 403), ("upload", 403)])
-def test_key_of_another_scope_changes_nothing(client, make, scope, status):
+def test_key_of_another_scope_cannot_change_settings(client, make, scope, status):
     assert client.get(PATH, headers={"X-Api-Key": make(scope)}).status_code == status
 
 
-def test_invented_key_is_refused_and_limited(client, make):
+def test_unknown_key_is_rejected_and_rate_limited(client, make):
     def status(_number: int) -> int:
         place = {"REMOTE_ADDR": "203.0.113.4"}
         return client.get(PATH, headers={"X-Api-Key": "invented"}, environ_base=place).status_code
@@ -97,19 +97,19 @@ def test_invented_key_is_refused_and_limited(client, make):
     assert [status(number) for number in range(21)] == [401] * 20 + [429]
 
 
-def test_expired_or_disabled_key_opens_nothing(client, db, clock):
+def test_expired_or_disabled_key_grants_nothing(client, db, clock):
     new = api_keys.create_key("x", "admin", now=clock(), expires_at=api_keys.end_of(date(2031, 5, 4), ZONE, clock()))
     assert client.get(PATH, headers={"X-Api-Key": new.secret}).status_code == 200
     clock.advance(days=1)
     assert client.get(PATH, headers={"X-Api-Key": new.secret}).status_code == 401
 
 
-def test_key_opens_no_page(client, make):
+def test_key_grants_access_to_no_page(client, make):
     answer = client.get("/", headers={"X-Api-Key": make()})
     assert (answer.status_code, answer.location.partition("?")[0]) == (303, "/login")
 
 
-def test_signed_in_person_stays_who_it_is_whatever_key_is_sent(admin, make):
+def test_session_takes_precedence_over_any_key(admin, make):
     assert admin.get(PATH, headers={"X-Api-Key": "of a proxy"}).status_code == 200
 
 
@@ -119,7 +119,7 @@ def test_script_has_no_password_to_change(client, make):
     assert answer.status_code in (401, 403, 404)
 
 
-def test_script_does_not_sign_in(client, make):
+def test_script_cannot_sign_in(client, make):
     answer = client.get("/api/api-keys", headers={"X-Api-Key": make()})
     assert "Set-Cookie" not in answer.headers
 

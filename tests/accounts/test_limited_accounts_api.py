@@ -1,4 +1,4 @@
-"""Accounts that may see chosen servers only get nothing, and touch nothing, that concerns the others."""
+"""Accounts limited to some servers receive and change nothing of the others."""
 
 from datetime import timedelta
 from typing import Any
@@ -42,15 +42,19 @@ def make_user(app: Any, name: str, *server_ids: str, is_limited: bool = True) ->
 
 @pytest.fixture
 def limited(app, db, clock):
-    """An account that may see `mine`, while `foreign` reports too; channels and both servers hold canaries."""
+    """An account that may see `mine`, while `foreign` reports too; channels and both servers contain canaries."""
     app.extensions["clock_of_test"] = clock()
     account = {"host": f"{CANARY}.example.org", "port": 12345, "username": f"{CANARY}-user", "password": "secret"}
-    people = {"mailto": f"{CANARY}@example.org", "from_address": f"{CANARY}-from@example.org", "sender_name": CANARY}
-    channels.save_settings("email", "email", {**account, **people}, now=clock())
+    email_addresses = {
+        "mailto": f"{CANARY}@example.org",
+        "from_address": f"{CANARY}-from@example.org",
+        "sender_name": CANARY,
+    }
+    channels.save_settings("email", "email", {**account, **email_addresses}, now=clock())
     ntfy = {"url": f"https://{CANARY}.example.org/", "topic": f"{CANARY}-topic", "token": "tk"}
     channels.save_settings("ntfy", "ntfy", ntfy, now=clock())
     channels.save_settings("webhook", "hook", {"url": f"https://{CANARY}.example.org/hook"}, now=clock())
-    for name in ("mine", "foreign"):  # both failed, and are late
+    for name in ("mine", "foreign"):  # both failed, and are overdue
         began_at = clock() - timedelta(days=4)
         make_run(now=began_at, began_at=began_at, server_id=name, server_name=name, job_name="Photos", status="Error")
     with writing() as session:
@@ -70,7 +74,7 @@ def unlimited(app, limited):
 
 
 def readable_addresses(app: Any) -> list[str]:
-    """Every GET that people may send who are no administrators, with what there is in the places of the path."""
+    """Return every GET path that other accounts may request, with parameters of existing rows."""
     values = {"server_id": "mine", "backup_name": "Photos", "channel_id": 1, "key": "job-1", "kind": "success"}
     with app.test_request_context():
         return [
@@ -80,7 +84,7 @@ def readable_addresses(app: Any) -> list[str]:
         ]
 
 
-def test_no_answer_holds_where_messages_go(app, limited):
+def test_no_response_contains_destination_addresses(app, limited):
     addresses = [*readable_addresses(app), "/api/health", "/settings/notifications/additional/server-mine"]
     addresses += [f"/settings/?tab={name}" for name in ("ntfy", "email", "channels", "summary", "notifications")]
     addresses += [f"/channels/{number}/code" for number in (1, 2, 3)] + [f"/settings/channels/{n}" for n in (1, 2, 3)]
@@ -94,14 +98,14 @@ def test_no_answer_holds_where_messages_go(app, limited):
     assert leaking == []
 
 
-def test_history_of_a_channel_holds_messages_about_visible_servers(limited, unlimited):
+def test_history_of_a_channel_contains_messages_about_visible_servers(limited, unlimited):
     for address in ("/settings/channels/1", "/settings/channels/1/history"):
         assert "mine / Photos" in limited.get(address).text
         assert "foreign / Photos" not in limited.get(address).text
         assert f"{CANARY} refused" in unlimited.get(address).text
 
 
-def test_answers_keep_their_keys_and_types(limited):
+def test_responses_keep_their_keys_and_types(limited):
     ntfy = limited.get(f"{CONFIGURATION}/ntfy").json["ntfy"]
     assert ntfy == {"url": "", "topic": "", "accessToken": "", "hasAccessToken": False}
     mail = limited.get(f"{CONFIGURATION}/email").json
@@ -113,7 +117,7 @@ def test_answers_keep_their_keys_and_types(limited):
     assert unified["backup_settings"]["mine:Photos"]["additionalNotificationEvent"] == "all"
 
 
-def test_accounts_that_see_all_servers_get_what_the_contract_gives(limited, unlimited):
+def test_accounts_that_see_all_servers_get_what_the_contract_prescribes(limited, unlimited):
     assert unlimited.get(f"{CONFIGURATION}/ntfy").json["ntfy"]["topic"] == f"{CANARY}-topic"
     assert unlimited.get(f"{CONFIGURATION}/email").json["config"]["host"] == f"{CANARY}.example.org"
     unified = unlimited.get(f"{CONFIGURATION}/unified").json
@@ -136,7 +140,7 @@ def test_accounts_that_see_all_servers_get_what_the_contract_gives(limited, unli
         ("POST", "/settings/notifications/additional/job-1/test/topic"),
     ],
 )
-def test_what_concerns_all_servers_is_refused(limited, method, path):
+def test_changes_for_all_servers_are_rejected(limited, method, path):
     assert limited.send(method, path).status_code == 403
 
 
@@ -151,7 +155,7 @@ def test_what_concerns_all_servers_is_refused(limited, method, path):
     ],
     ids=["free-recipient", "email", "template", "simple", "none"],
 )
-def test_limited_account_sends_no_test(limited, clock, body):
+def test_limited_account_cannot_send_a_test(limited, clock, body):
     with mail_server() as mail, recording_server() as ntfy:
         place = {"host": mail.host, "port": mail.port, "connection_type": "plain", "requires_login": False}
         channels.save_settings("email", "email", {**place, "password": ""}, now=clock())
@@ -163,13 +167,13 @@ def test_limited_account_sends_no_test(limited, clock, body):
 class TestAlarms:
     @pytest.fixture
     def late(self, db, clock, limited):
-        """People were told of both jobs."""
+        """Notifications about both jobs were sent."""
         with writing() as session:
             session.execute(update(Job).values(overdue_alerted_at=clock()))
 
     @pytest.fixture
-    def told(self, db):
-        """The servers that messages are about that wait now."""
+    def pending_servers(self, db):
+        """Return the servers of the pending messages."""
 
         def read() -> set[str]:
             db.session.commit()
@@ -180,7 +184,7 @@ class TestAlarms:
         return read
 
     @pytest.mark.parametrize("way", ["api", "page"])
-    def test_second_alarm_is_about_visible_servers_alone(self, limited, late, told, db, way):
+    def test_second_alarm_is_about_visible_servers_only(self, limited, late, pending_servers, db, way):
         if way == "api":
             assert limited.send("POST", CLEAR).status_code == 200
             found = limited.send("POST", CHECK).json["statistics"]
@@ -188,18 +192,18 @@ class TestAlarms:
         else:
             assert limited.send("POST", "/settings/monitoring/reset").status_code == 303
             assert limited.send("POST", "/settings/monitoring/check").status_code == 303
-        assert told() == {"mine"}
+        assert pending_servers() == {"mine"}
         alerted_at = db.session.scalar(select(Job.overdue_alerted_at).where(Job.server_id == "foreign"))
         assert alerted_at is not None
 
-    def test_first_alarm_of_another_server_waits_for_the_schedule(self, limited, late, told, db):
+    def test_first_alarm_of_another_server_waits_for_the_scheduled_check(self, limited, late, pending_servers, db):
         with writing() as session:
             session.execute(update(Job).values(overdue_alerted_at=None))
         limited.send("POST", CHECK)
-        assert told() == {"mine"}
+        assert pending_servers() == {"mine"}
         assert settings_store.get("last_overdue_check_at") is None
 
-    def test_account_without_limits_alarms_of_all(self, unlimited, late, told):
+    def test_account_without_limits_sends_alarms_of_all_servers(self, unlimited, late, pending_servers):
         unlimited.send("POST", CLEAR)
         unlimited.send("POST", CHECK)
         assert settings_store.get("last_overdue_check_at") is not None
@@ -208,7 +212,7 @@ class TestAlarms:
 class TestRates:
     @pytest.fixture
     def count_sent(self, clock, limited):
-        """How many of so many test messages get through, for a client."""
+        """Return how many of so many test messages a client can send."""
         with recording_server() as ntfy:
 
             def count(client: Any, tries: int) -> int:
@@ -221,13 +225,13 @@ class TestRates:
 
             yield count
 
-    def test_users_send_some(self, unlimited, count_sent):
+    def test_users_can_send_a_few_tests(self, unlimited, count_sent):
         assert count_sent(unlimited, 12) == 5
 
-    def test_administrators_send_many(self, admin, count_sent):
+    def test_administrators_can_send_many_tests(self, admin, count_sent):
         assert count_sent(admin, 12) == 12
 
-    def test_pages_count_too(self, unlimited, count_sent):
+    def test_tests_sent_from_pages_count_too(self, unlimited, count_sent):
         for _ in range(5):
             unlimited.send("POST", "/settings/channels/1/test")
         assert unlimited.send("POST", "/settings/channels/1/test").status_code == 429

@@ -1,4 +1,4 @@
-"""An account that may see chosen servers only."""
+"""Pages of an account that may see some servers only."""
 
 import pytest
 
@@ -10,8 +10,8 @@ PASSWORD = "Limited7Horse"
 
 
 @pytest.fixture
-def guest(app, clock, client, post):
-    """A person who may see `nas`, while `vault` reports too."""
+def limited(app, clock, client, post):
+    """A user who may see `nas`, while `vault` reports too."""
     post(server="nas")
     post(server="vault")
     with app.app_context(), writing() as session:
@@ -25,43 +25,43 @@ def guest(app, clock, client, post):
     return visitor
 
 
-def test_the_dashboard_shows_chosen_servers_only(guest):
-    text = guest.get("/").text
+def test_the_dashboard_shows_assigned_servers_only(limited):
+    text = limited.get("/").text
     assert "id-of-nas" in text
     assert "vault" not in text
 
 
-def test_the_page_of_another_server_is_not_found(guest):
-    assert guest.get("/detail/id-of-nas").status_code == 200
-    assert guest.get("/detail/id-of-vault").status_code == 404
-    assert guest.get("/detail/id-of-vault/job?backup=Photos").status_code == 404
+def test_the_page_of_another_server_is_not_found(limited):
+    assert limited.get("/detail/id-of-nas").status_code == 200
+    assert limited.get("/detail/id-of-vault").status_code == 404
+    assert limited.get("/detail/id-of-vault/job?backup=Photos").status_code == 404
 
 
-def test_a_run_of_another_server_is_not_found(guest, admin):
+def test_a_run_of_another_server_is_not_found(limited, admin):
     link = admin.get("/detail/id-of-vault?size=5").text.split('id="run-row-')[1][:36]
     assert admin.get(f"/detail/id-of-vault/backup/{link}").status_code == 200
     for server in ("id-of-vault", "id-of-nas"):
-        assert guest.get(f"/detail/{server}/backup/{link}").status_code == 404
-        assert guest.get(f"/detail/{server}/backup/{link}/versions").status_code == 404
+        assert limited.get(f"/detail/{server}/backup/{link}").status_code == 404
+        assert limited.get(f"/detail/{server}/backup/{link}/versions").status_code == 404
 
 
-def test_the_charts_count_chosen_servers_only(guest, admin):
+def test_the_charts_count_assigned_servers_only(limited, admin):
     assert f'data-value="{2 * 5 * 1024**2}' in admin.get("/charts").text
-    text = guest.get("/charts").text
+    text = limited.get("/charts").text
     assert f'data-value="{5 * 1024**2}' in text
     assert f'data-value="{2 * 5 * 1024**2}' not in text
 
 
-def test_the_palette_leads_to_chosen_servers_only(guest):
-    labels = {entry["label"] for entry in guest.get("/palette").get_json()}
+def test_the_palette_lists_assigned_servers_only(limited):
+    labels = {entry["label"] for entry in limited.get("/palette").get_json()}
     assert "nas" in labels
     assert not {"vault", "Users"} & labels
 
 
-def test_a_check_for_late_jobs_counts_those_of_chosen_servers_only(guest, post):
+def test_an_overdue_check_counts_jobs_of_assigned_servers_only(limited, post):
     post(30, server="nas", job="Late")
     post(30, server="vault", job="Late")
-    form = {"csrf_token": guest.get("/api/csrf").json["token"]}
-    assert "2 jobs checked" in guest.post("/settings/monitoring/check", data=form, follow_redirects=True).text
-    found = guest.send("POST", "/api/notifications/check-overdue").json["statistics"]
+    form = {"csrf_token": limited.get("/api/csrf").json["token"]}
+    assert "2 jobs checked" in limited.post("/settings/monitoring/check", data=form, follow_redirects=True).text
+    found = limited.send("POST", "/api/notifications/check-overdue").json["statistics"]
     assert found == {"totalBackupConfigs": 2, "checkedBackups": 2, "overdueBackupsFound": 1, "notificationsSent": 0}

@@ -1,4 +1,4 @@
-"""What an account has chosen: typed, with defaults, and only what is known."""
+"""Choices of an account: typed, with defaults, and without unknown ones."""
 
 import pytest
 
@@ -16,20 +16,20 @@ def read(account, db) -> preferences.Preferences:
     return preferences.of(account)
 
 
-def test_an_account_that_chose_nothing_has_the_defaults(account):
+def test_an_account_without_choices_has_the_defaults(account):
     assert preferences.of(account) == preferences.Preferences()
 
 
-@pytest.mark.parametrize("stranger", [None, object()])
-def test_who_has_no_account_has_the_defaults(stranger):
-    assert preferences.of(stranger) == preferences.Preferences()
+@pytest.mark.parametrize("visitor", [None, object()])
+def test_visitors_have_the_defaults(visitor):
+    assert preferences.of(visitor) == preferences.Preferences()
 
 
 def test_every_preference_has_its_choices():
     assert set(preferences.CHOICES) == set(preferences.Preferences.__dataclass_fields__)
 
 
-def test_text_of_a_form_becomes_typed(account, db, clock):
+def test_form_text_is_converted_to_its_type(account, db, clock):
     form = {"table_page_size": "25", "is_refreshing": "0", "refresh_s": "60", "theme": "dark", "language": "fr"}
     preferences.save(account.id, form, now=clock.now)
     chosen = read(account, db)
@@ -53,7 +53,7 @@ def test_text_of_a_form_becomes_typed(account, db, clock):
         {"unheard_of": "1"},
     ],
 )
-def test_what_is_not_known_is_left_out(form, account, db, clock):
+def test_unknown_preferences_are_ignored(form, account, db, clock):
     preferences.save(account.id, form, now=clock.now)
     assert read(account, db) == preferences.Preferences()
     assert account.preferences == {}
@@ -61,12 +61,12 @@ def test_what_is_not_known_is_left_out(form, account, db, clock):
 
 
 @pytest.mark.parametrize("stored", [{"theme": "purple"}, {"table_page_size": "many"}, {"gone": 1}, {"refresh_s": True}])
-def test_what_an_older_version_stored_does_no_harm(stored, account, db):
+def test_preferences_stored_by_an_older_version_are_harmless(stored, account, db):
     account.preferences = stored
     assert preferences.of(account) == preferences.Preferences()
 
 
-def test_what_was_used_last_is_no_change_of_the_account(account, db, clock):
+def test_last_used_choices_are_not_audited_as_a_change_of_the_account(account, db, clock):
     before = account.updated_at
     preferences.remember(account, settings_tab="users")
     assert read(account, db).settings_tab == "users"
@@ -87,5 +87,5 @@ def test_what_was_used_last_is_no_change_of_the_account(account, db, clock):
         ({"week_start": "monday"}, "en-US", preferences.MONDAY),
     ],
 )
-def test_weeks_begin_as_chosen_or_as_the_locale_has_it(chosen, locale, day):
+def test_first_day_of_the_week_is_chosen_or_that_of_the_locale(chosen, locale, day):
     assert preferences.Preferences(**chosen).first_weekday(locale) == day

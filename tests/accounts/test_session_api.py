@@ -12,14 +12,14 @@ from app.runtime import runtime_of
 HEX_64 = re.compile(r"[0-9a-f]{64}")
 
 
-def test_token_is_64_hex_digits_and_comes_with_a_session(client):
+def test_token_is_64_hex_digits_and_is_sent_with_a_session(client):
     answer = client.get("/api/csrf")
     assert HEX_64.fullmatch(answer.get_json()["token"])
     assert answer.get_json()["message"]
     assert HEX_64.fullmatch(client.get_cookie("sessionId").value)
 
 
-def test_token_stays_the_same_while_it_is_fresh(client, clock):
+def test_token_is_unchanged_while_it_is_fresh(client, clock):
     first = client.get("/api/csrf").get_json()["token"]
     clock.advance(minutes=24, seconds=59)
     assert client.get("/api/csrf").get_json()["token"] == first
@@ -31,7 +31,7 @@ def test_token_is_replaced_when_less_than_five_minutes_remain(client, clock):
     assert client.get("/api/csrf").get_json()["token"] != first
 
 
-def test_token_ends_after_half_an_hour(admin, clock):
+def test_token_expires_after_30_minutes(admin, clock):
     headers = admin.csrf_headers()
     clock.advance(minutes=29, seconds=59)
     assert admin.post("/api/auth/change-password", json={}, headers=headers).status_code == 400
@@ -44,7 +44,7 @@ def test_tokens_of_two_browsers_differ(app):
     assert one.get_json()["token"] != other.get_json()["token"]
 
 
-def test_dead_cookie_is_replaced_by_a_session_that_works(client):
+def test_expired_cookie_is_replaced_by_a_valid_session(client):
     client.set_cookie("sessionId", "0" * 64)
     headers = client.csrf_headers()
     assert client.get_cookie("sessionId").value != "0" * 64
@@ -65,7 +65,7 @@ def test_token_for_a_plain_session_belongs_to_the_same_session(client):
 
 
 @pytest.mark.parametrize(("is_debug", "same_site"), [(False, "Strict"), (True, "Lax")])
-def test_plain_cookie_lasts_a_day_and_stays_on_its_site(app, client, is_debug, same_site):
+def test_plain_cookie_lasts_a_day_and_is_same_site(app, client, is_debug, same_site):
     runtime_of(app).config = replace(runtime_of(app).config, debug=is_debug)
     parts = client.post("/api/session").headers["Set-Cookie"].split("; ")
     assert {"Max-Age=86400", "HttpOnly", "Path=/", f"SameSite={same_site}"} <= set(parts)
@@ -79,13 +79,13 @@ def test_without_cookies_there_is_no_session(client):
     assert (answer.status_code, answer.get_json()["valid"]) == (401, False)
 
 
-def test_other_cookies_are_no_session(client):
+def test_other_cookies_are_ignored(client):
     client.set_cookie("NEXT_LOCALE", "de")
     answer = client.get("/api/session")
     assert (answer.status_code, answer.get_json()["valid"]) == (401, False)
 
 
-def test_dead_session_is_not_valid(client):
+def test_expired_session_is_not_valid(client):
     client.set_cookie("session", "0" * 64)
     answer = client.get("/api/session")
     assert (answer.status_code, answer.get_json()) == (200, {"valid": False, "sessionId": None})
@@ -100,13 +100,13 @@ def test_deleted_session_is_gone(client):
     assert client.get("/api/session").get_json()["valid"] is False
 
 
-def test_deleting_nothing_is_fine(client):
+def test_deleting_nothing_succeeds(client):
     answer = client.delete("/api/session")
     assert answer.status_code == 200
     assert "Set-Cookie" not in answer.headers
 
 
-def test_rows_of_an_address_are_bounded(app, db):
+def test_rows_per_address_are_limited(app, db):
     for number in range(60):
         browser = app.test_client()
         address = f"2001:db8::{number:x}"

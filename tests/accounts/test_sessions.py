@@ -1,4 +1,4 @@
-"""Server-side sessions: what they cost, how long they live, whom they know."""
+"""Server-side sessions: cost, lifetime and owner."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -28,7 +28,7 @@ def rows(db):
     return db.session.scalar(select(func.count()).select_from(Session))
 
 
-def test_open_endpoint_does_not_look_at_the_session(app, admin):
+def test_public_endpoint_does_not_read_the_session(app, admin):
     admin.get("/api/auth/password-policy")
     with sent_statements() as seen:
         answer = admin.get("/api/auth/password-policy")
@@ -47,7 +47,7 @@ def test_session_and_user_cost_one_query_at_most_and_no_write(app, admin):
     assert "Cookie" in answer.vary
 
 
-def test_last_use_is_kept_to_the_minute(app, db, admin, clock):
+def test_last_use_is_stored_to_the_minute(app, db, admin, clock):
     begun_at = clock()
     clock.advance(seconds=59)
     admin.get("/api/auth/me")
@@ -58,21 +58,21 @@ def test_last_use_is_kept_to_the_minute(app, db, admin, clock):
     assert db.session.scalars(select(Session.last_accessed_at)).all() == [clock()]
 
 
-def test_cookie_is_not_kept_in_clear(db, admin):
+def test_cookie_is_stored_hashed(db, admin):
     cookie = cookie_of(admin)
     row = db.session.scalars(select(Session)).one()
     assert len(cookie) == 64
     assert row.id_hash == sessions.hash_of(cookie) != cookie
 
 
-def test_browser_is_noted_within_bounds(db, client):
+def test_browser_name_is_stored_shortened(db, client):
     client.environ_base["HTTP_USER_AGENT"] = "x" * 5000
     client.sign_in()
     row = db.session.scalars(select(Session)).one()
     assert (row.ip_address, len(row.user_agent)) == ("127.0.0.1", 512)
 
 
-def test_session_lives_a_day_however_often_it_is_used(admin, clock):
+def test_session_lasts_a_day_regardless_of_use(admin, clock):
     clock.advance(hours=23, minutes=59)
     assert admin.get("/api/auth/me").status_code == 200
     clock.advance(minutes=1)
@@ -95,10 +95,10 @@ def test_signing_in_moves_to_a_new_id_and_deletes_the_old_row(app, db, client):
     client.sign_in()
     assert len({planted, first, cookie_of(client)}) == 3
     for old in (planted, first):
-        stranger = app.test_client()
-        stranger.set_cookie("sessionId", old)
-        assert (stranger.get("/api/auth/me").get_json() or {}).get("authenticated") is not True
-        assert stranger.get("/api/servers").status_code == 401
+        other_client = app.test_client()
+        other_client.set_cookie("sessionId", old)
+        assert (other_client.get("/api/auth/me").get_json() or {}).get("authenticated") is not True
+        assert other_client.get("/api/servers").status_code == 401
     assert rows(db) == 1
 
 
@@ -115,7 +115,7 @@ def test_a_visit_writes_nothing(db, client, path):
     assert rows(db) == 0
 
 
-def test_a_session_of_a_visitor_cannot_be_made_up(client, clock):
+def test_a_session_of_a_visitor_cannot_be_forged(client, clock):
     client.get("/api/csrf")
     own = cookie_of(client)
     for wrong in (own[:-1] + ("0" if own[-1] != "0" else "1"), "f" + own[1:], own.upper() + "0"):
@@ -127,7 +127,7 @@ def test_a_session_of_a_visitor_cannot_be_made_up(client, clock):
     assert client.get("/api/auth/me").status_code == 401
 
 
-def test_a_visit_goes_on_after_a_restart(app, client, settings, clock):
+def test_a_visit_continues_after_a_restart(app, client, settings, clock):
     headers = client.csrf_headers()
     again = create_app(settings)
     runtime_of(again).clock = clock
@@ -137,7 +137,7 @@ def test_a_visit_goes_on_after_a_restart(app, client, settings, clock):
     assert browser.post("/api/auth/login", json=known, headers=headers).status_code == 200
 
 
-def test_a_token_that_was_replaced_is_good_for_signing_in_and_afterwards(client, clock):
+def test_a_replaced_token_is_valid_for_signing_in_and_afterwards(client, clock):
     headers = client.csrf_headers()
     clock.advance(minutes=27)
     known = {"username": "admin", "password": "Correct7Horse"}
@@ -145,33 +145,33 @@ def test_a_token_that_was_replaced_is_good_for_signing_in_and_afterwards(client,
     assert client.post("/api/auth/logout", headers=headers).status_code == 200
 
 
-def test_a_form_to_sign_in_that_lay_open_for_too_long_is_refused(client, clock):
+def test_a_sign_in_form_that_was_open_for_too_long_is_rejected(client, clock):
     headers = client.csrf_headers()
     clock.advance(minutes=30)
     known = {"username": "admin", "password": "Correct7Horse"}
     assert client.post("/api/auth/login", json=known, headers=headers).status_code == 403
 
 
-def test_signing_in_again_moves_again(admin):
+def test_signing_in_again_changes_the_id_again(admin):
     before = cookie_of(admin)
     admin.sign_in()
     assert cookie_of(admin) != before
 
 
-def test_token_fetched_before_signing_in_is_good_afterwards(client):
+def test_token_fetched_before_signing_in_is_valid_afterwards(client):
     headers = client.csrf_headers()
     client.sign_in()
     assert client.post("/api/auth/logout", headers=headers).status_code == 200
 
 
-def test_expired_rows_are_cleared_away_in_passing(db, client, clock):
+def test_expired_rows_are_deleted_when_a_session_is_created(db, client, clock):
     client.sign_in()
     clock.advance(hours=24)
     client.sign_in()
     assert rows(db) == 1
 
 
-def test_purge_tells_how_many_had_expired(db, clock):
+def test_purge_returns_the_number_of_expired_sessions(db, clock):
     for _ in range(3):
         sessions.create_stored(clock(), Browser())
     clock.advance(hours=12)
@@ -193,12 +193,12 @@ def test_a_lock_ends_no_session(db, admin, clock):
 
 
 @pytest.mark.parametrize("cookie", ["", "x", "0" * 64, "0" * 4000, "' OR 1=1 --"])
-def test_cookie_that_names_nothing_is_no_session(client, cookie):
+def test_cookie_without_a_row_is_no_session(client, cookie):
     client.set_cookie("sessionId", cookie)
     assert client.get("/api/auth/me").status_code == 401
 
 
-def test_remember_me_cookie_of_a_stranger_is_not_looked_at(app, client):
+def test_remember_me_cookie_of_a_visitor_is_ignored(app, client):
     client.get("/api/csrf")
     client.set_cookie("remember_token", "admin|abc")
     assert client.get("/api/auth/me").get_json()["authenticated"] is False
@@ -227,14 +227,14 @@ def test_flashed_message_waits_for_the_next_page(own_app):
 
 
 @pytest.mark.parametrize("secure", [True, False])
-def test_secure_flag_is_set_only_where_the_settings_say_so(settings, secure):
+def test_secure_flag_follows_the_settings(settings, secure):
     browser = create_app(replace(settings, secure_cookies=secure)).test_client()
     for path in ("/api/csrf", "/api/session"):
         answer = browser.open(path, method="POST" if path == "/api/session" else "GET")
         assert ("Secure" in answer.headers["Set-Cookie"]) is secure
 
 
-def test_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_sites(client):
+def test_session_cookie_is_http_only_and_same_site(client):
     header = client.get("/api/csrf").headers["Set-Cookie"]
     assert "HttpOnly" in header
     assert "SameSite=Lax" in header
@@ -242,7 +242,7 @@ def test_session_cookie_cannot_be_read_by_scripts_nor_sent_by_other_sites(client
 
 
 @pytest.mark.parametrize("key", ["", "x" * 1000, 7, ["x"]])
-def test_a_visit_works_whatever_key_a_restored_database_holds(db, client, clock, key):
+def test_a_visit_works_with_any_key_of_a_restored_database(db, client, clock, key):
     settings_store.put("anonymous_session_key", key, now=clock())
     client.get("/login")
     assert client.sign_in().status_code == 200

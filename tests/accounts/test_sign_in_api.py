@@ -13,12 +13,12 @@ NEW = "Another8Horse"
 
 @pytest.fixture
 def settings(settings, request):
-    """For tests about a newcomer: a deployment without ADMIN_PASSWORD."""
-    return replace(settings, admin_password="") if request.node.name.startswith("test_newcomer") else settings
+    """Settings without ADMIN_PASSWORD, for tests of an account with the initial password."""
+    return replace(settings, admin_password="") if "new_account" in request.fixturenames else settings
 
 
 @pytest.fixture
-def newcomer(client):
+def new_account(client):
     """An administrator who signed in with the documented password."""
     assert client.sign_in(password=DEFAULT_PASSWORD).status_code == 200
     return client
@@ -28,7 +28,7 @@ def change(client, **body):
     return client.send("POST", "/api/auth/change-password", json=body)
 
 
-def test_sign_in_tells_who_it_is(client):
+def test_sign_in_returns_the_user(client):
     body = client.sign_in().get_json()
     assert body.keys() == {"success", "user", "keyChanged"}
     assert body["user"].keys() == {"id", "username", "isAdmin", "mustChangePassword"}
@@ -46,13 +46,13 @@ def test_sign_in_needs_a_token(client):
     assert (answer.status_code, answer.get_json()["error"]) == (403, "CSRF token required")
 
 
-def test_token_of_a_live_session_has_to_match(client):
+def test_token_must_match_a_live_session(client):
     client.get("/api/csrf")
     answer = client.post("/api/auth/login", json={}, headers={"X-CSRF-Token": "f" * 64})
     assert (answer.status_code, answer.get_json()["error"]) == (403, "Invalid CSRF token")
 
 
-def test_without_a_session_any_token_will_do(client):
+def test_without_a_session_any_token_is_accepted(client):
     answer = client.post("/api/auth/login", json={}, headers={"X-CSRF-Token": "anything"})
     assert answer.status_code == 400
 
@@ -65,13 +65,13 @@ def test_missing_credentials(client, body):
     assert (answer.status_code, answer.get_json()["errorCode"]) == (400, "REQUIRED_CREDENTIALS")
 
 
-def test_password_that_is_no_text_is_refused_by_name(client):
+def test_password_that_is_no_text_is_rejected_with_its_field(client):
     answer = client.send("POST", "/api/auth/login", json={"username": "admin", "password": 7})
     assert answer.status_code == 400
     assert "password" in answer.get_json()["error"]
 
 
-def test_locked_account_says_until_when(client):
+def test_locked_account_reports_the_end_of_the_lock(client):
     for _ in range(5):
         answer = client.sign_in(password="wrong")
     body = answer.get_json()
@@ -79,7 +79,7 @@ def test_locked_account_says_until_when(client):
     assert body["lockedUntil"] == "2031-05-04T12:15:00.000Z"
 
 
-def test_failed_sign_in_signs_nobody_in(client):
+def test_failed_sign_in_creates_no_session(client):
     client.sign_in(password="wrong")
     assert client.get("/api/auth/me").get_json() == {"authenticated": False, "user": None}
 
@@ -97,14 +97,14 @@ def test_logout_ends_the_session_and_clears_the_cookie(app, admin):
     assert admin.get("/api/auth/me").status_code == 401
 
 
-def test_logout_is_recorded_only_for_people(db, app, admin):
+def test_logout_is_recorded_only_for_users(db, app, admin):
     app.test_client().send("POST", "/api/auth/logout")
     admin.send("POST", "/api/auth/logout")
     entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "logout")).all()
     assert [(entry.username, entry.details) for entry in entries] == [("admin", {})]
 
 
-def test_logout_with_the_plain_cookie_alone_is_no_session_to_end(client):
+def test_logout_with_only_the_plain_cookie_ends_no_session(client):
     client.post("/api/session")
     headers = client.csrf_headers()
     client.delete_cookie("sessionId")
@@ -119,7 +119,7 @@ def test_password_is_changed(client, admin):
     assert client.sign_in(password=NEW).status_code == 200
 
 
-def test_other_sessions_end_with_the_old_password_and_the_own_one_stays(app, admin):
+def test_other_sessions_end_with_the_old_password_and_the_own_one_continues(app, admin):
     elsewhere = app.test_client()
     elsewhere.sign_in()
     change(admin, currentPassword="Correct7Horse", newPassword=NEW)
@@ -143,7 +143,7 @@ def test_other_sessions_end_with_the_old_password_and_the_own_one_stays(app, adm
         ),
     ],
 )
-def test_refused_changes(db, admin, body, status, code):
+def test_invalid_changes_are_rejected(db, admin, body, status, code):
     answer = change(admin, **body)
     assert (answer.status_code, answer.get_json()["errorCode"]) == (status, code)
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "change_password")).one()
@@ -154,31 +154,31 @@ def test_policy_violations_are_listed(admin):
     assert len(change(admin, newPassword="a").get_json()["validationErrors"]) == 3
 
 
-def test_newcomer_changes_the_password_without_the_current_one(newcomer, db):
-    assert change(newcomer, newPassword=NEW).status_code == 200
-    assert newcomer.get("/api/dashboard").status_code == 200
+def test_new_account_changes_the_password_without_the_current_one(new_account, db):
+    assert change(new_account, newPassword=NEW).status_code == 200
+    assert new_account.get("/api/dashboard").status_code == 200
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "change_password")).one()
     assert entry.details == {"was_forced": True}
 
 
-def test_newcomer_may_do_nothing_else_first(newcomer):
-    answer = newcomer.get("/api/dashboard")
+def test_new_account_must_change_the_password_first(new_account):
+    answer = new_account.get("/api/dashboard")
     assert (answer.status_code, answer.get_json()["errorCode"]) == (403, "PASSWORD_CHANGE_REQUIRED")
 
 
-def test_newcomer_may_ask_who_it_is_and_leave(newcomer):
-    assert newcomer.get("/api/auth/me").get_json()["user"]["mustChangePassword"] is True
-    assert newcomer.get("/api/auth/password-policy").status_code == 200
-    assert newcomer.send("POST", "/api/auth/logout").status_code == 200
+def test_new_account_may_read_itself_and_sign_out(new_account):
+    assert new_account.get("/api/auth/me").get_json()["user"]["mustChangePassword"] is True
+    assert new_account.get("/api/auth/password-policy").status_code == 200
+    assert new_account.send("POST", "/api/auth/logout").status_code == 200
 
 
-def test_newcomer_is_announced_to_everybody(client, newcomer):
+def test_initial_password_is_public_until_it_is_changed(client, new_account):
     assert client.get("/api/auth/admin-must-change-password").get_json() == {"mustChangePassword": True}
-    change(newcomer, newPassword=NEW)
+    change(new_account, newPassword=NEW)
     assert client.get("/api/auth/admin-must-change-password").get_json() == {"mustChangePassword": False}
 
 
-def test_policy_is_open_to_everybody(client):
+def test_policy_is_public(client):
     assert client.get("/api/auth/password-policy").get_json() == {
         "minLength": 8,
         "requireUppercase": True,
@@ -188,8 +188,8 @@ def test_policy_is_open_to_everybody(client):
     }
 
 
-def test_database_out_of_reach_is_said_as_such(app, client, monkeypatch):
-    """The one thing that cannot be had for real here: a database that goes away between two statements."""
+def test_database_out_of_reach_has_its_own_error(app, client, monkeypatch):
+    """Simulate a database that fails between two statements."""
     from sqlalchemy.exc import OperationalError
 
     from app.accounts import sign_in
@@ -211,13 +211,13 @@ def test_database_out_of_reach_is_said_as_such(app, client, monkeypatch):
         ("change-password", b'{"newPassword": []}', "INVALID_REQUEST"),
     ],
 )
-def test_body_that_cannot_be_read_has_a_code(admin, path, body, code):
+def test_unreadable_body_has_a_code(admin, path, body, code):
     answer = admin.send("POST", f"/api/auth/{path}", data=body)
     assert (answer.status_code, answer.get_json()["errorCode"]) == (400, code)
 
 
 @pytest.mark.parametrize(("path", "code"), [("me", "INTERNAL_ERROR"), ("password-policy", "POLICY_RETRIEVE_FAILED")])
-def test_what_breaks_unexpectedly_has_a_code(app, client, monkeypatch, path, code):
+def test_unexpected_error_has_a_code(app, client, monkeypatch, path, code):
     def break_down():
         raise RuntimeError
 

@@ -1,4 +1,4 @@
-"""Guessing passwords over HTTP: who is slowed down, who is locked out, and who is not."""
+"""Guessing passwords over HTTP: who is delayed, who is locked, and who is not."""
 
 import re
 from datetime import timedelta
@@ -27,7 +27,7 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def attempt(app):
-    """Sign in by the API from an address, each time with a browser that knows nothing."""
+    """Sign in by the API from an address, each time with a new browser."""
 
     def attempt(name="admin", password="wrong", address=GUESSER):
         known = {"username": name, "password": password}
@@ -43,7 +43,7 @@ def counted(db, model=AuditEntry):
 
 
 @pytest.mark.parametrize("address", [GUESSER, "127.0.0.1", "2001:db8::1"])
-def test_names_that_exist_and_names_that_do_not_are_answered_alike(attempt, address):
+def test_existing_and_unknown_names_get_the_same_response(attempt, address):
     answers = {name: [attempt(name, address=address) for _ in range(7)] for name in ("admin", "nobody", "Z" * 300)}
     for tried in answers.values():
         assert [answer.status_code for answer in tried] == [401] * 4 + [403] * 3
@@ -54,7 +54,7 @@ def test_names_that_exist_and_names_that_do_not_are_answered_alike(attempt, addr
     assert keys["admin"] == keys["nobody"] == keys["Z" * 300]
 
 
-def test_a_lock_ends_no_session_and_stops_nobody_else(attempt, admin):
+def test_a_lock_ends_no_session_and_affects_no_other_account(attempt, admin):
     for _ in range(8):
         attempt()
     assert attempt(password=PASSWORD).status_code == 403
@@ -63,7 +63,7 @@ def test_a_lock_ends_no_session_and_stops_nobody_else(attempt, admin):
     assert attempt(password=PASSWORD, address=OTHER).status_code == 200
 
 
-def test_a_lock_ends_after_a_quarter_of_an_hour(attempt, clock):
+def test_a_lock_ends_after_15_minutes(attempt, clock):
     for _ in range(5):
         attempt()
     clock.advance(minutes=14, seconds=59)
@@ -73,13 +73,13 @@ def test_a_lock_ends_after_a_quarter_of_an_hour(attempt, clock):
     assert attempt(password=PASSWORD).status_code == 200
 
 
-def test_a_subscriber_with_many_addresses_is_one_guesser(attempt):
+def test_addresses_of_one_subscriber_are_counted_together(attempt):
     statuses = [attempt(address=f"2001:db8:0:1::{number:x}").status_code for number in range(6)]
     assert statuses == [401] * 4 + [403] * 2
     assert attempt(password=PASSWORD, address="2001:db8:0:2::1").status_code == 200
 
 
-def test_a_lock_outlives_a_restart_and_holds_in_other_processes(app, attempt, settings, clock):
+def test_a_lock_survives_a_restart_and_applies_in_other_processes(app, attempt, settings, clock):
     for _ in range(5):
         attempt()
     other = create_app(settings)
@@ -91,7 +91,7 @@ def test_a_lock_outlives_a_restart_and_holds_in_other_processes(app, attempt, se
 
 
 @pytest.mark.parametrize("address", [GUESSER, "127.0.0.1"])
-def test_an_address_that_tries_many_names_has_to_wait(db, attempt, clock, address):
+def test_an_address_with_many_names_is_delayed(db, attempt, clock, address):
     answers = [attempt(f"name-{number}", address=address) for number in range(40)]
     assert [answer.status_code for answer in answers] == [401] * 30 + [429] * 10
     assert answers[-1].get_json()["errorCode"] == "TOO_MANY_ATTEMPTS"
@@ -101,7 +101,7 @@ def test_an_address_that_tries_many_names_has_to_wait(db, attempt, clock, addres
     assert attempt("other", address=address).status_code == 401
 
 
-def test_missing_passwords_count_too_and_refused_tries_write_nothing(db, attempt):
+def test_missing_passwords_count_too_and_rejected_attempts_write_nothing(db, attempt):
     for _ in range(30):
         assert attempt(password="").status_code == 400
     before = counted(db)
@@ -111,42 +111,42 @@ def test_missing_passwords_count_too_and_refused_tries_write_nothing(db, attempt
     assert [statement for statement in seen if not statement.startswith("SELECT")] == []
 
 
-def test_who_signs_in_with_the_right_password_never_waits(attempt):
+def test_right_password_is_never_delayed(attempt):
     assert {attempt(password=PASSWORD).status_code for _ in range(100)} == {200}
 
 
 class TestManyAddresses:
-    """One name is guessed from everywhere."""
+    """One name is guessed from many addresses."""
 
     @pytest.fixture
-    def storm(self, attempt):
+    def many_attempts(self, attempt):
         return [attempt(address=f"198.18.{number}.1").status_code for number in range(100)]
 
-    def test_the_name_is_slowed_down(self, storm, attempt, clock):
-        assert storm == [401] * 60 + [429] * 40
+    def test_the_name_is_rate_limited(self, many_attempts, attempt, clock):
+        assert many_attempts == [401] * 60 + [429] * 40
         clock.advance(minutes=1)
         again = [attempt(address=f"198.19.{number}.1").status_code for number in range(4)]
         assert again == [401, 401, 429, 429]
 
-    def test_unknown_names_as_well(self, attempt):
+    def test_unknown_names_are_rate_limited(self, attempt):
         found = [attempt("nobody", address=f"198.18.{number}.1").status_code for number in range(61)]
         assert found == [401] * 60 + [429]
 
-    def test_an_address_that_has_signed_in_before_still_does(self, attempt, clock):
+    def test_an_address_that_has_signed_in_before_is_not_limited(self, attempt, clock):
         assert attempt(password=PASSWORD, address=OTHER).status_code == 200
         clock.advance(days=30)
         self.guess_from_everywhere(attempt)
         assert attempt(password="wrong", address=OTHER).status_code == 401
         assert attempt(password=PASSWORD, address=OTHER).status_code == 200
 
-    def test_other_names_are_left_alone(self, storm, attempt):
+    def test_other_names_are_not_limited(self, many_attempts, attempt):
         assert attempt("viewer", address=OTHER).status_code == 401
 
-    def test_sessions_go_on(self, admin, attempt):
+    def test_sessions_continue(self, admin, attempt):
         self.guess_from_everywhere(attempt)
         assert admin.get("/api/users").status_code == 200
 
-    def test_an_administrator_opens_it(self, admin, attempt):
+    def test_an_administrator_unlocks_it(self, admin, attempt):
         self.guess_from_everywhere(attempt)
         [user] = admin.get("/api/users").get_json()["users"]
         assert user["failedLoginAttempts"] == 60
@@ -161,22 +161,22 @@ class TestManyAddresses:
 
 class TestLongNames:
     @pytest.mark.parametrize("length", [255, 256, 60_000])
-    def test_what_is_kept_is_cut(self, db, attempt, length):
+    def test_stored_names_are_cut(self, db, attempt, length):
         assert attempt("Z" * length).status_code == 401
         [entry] = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "login"))
         assert entry.username == "Z" * 255
         [row] = db.session.scalars(select(SignInNetwork))
         assert row.username == "Z" * 255
 
-    def test_body_that_is_larger_is_not_read(self, db, attempt):
+    def test_larger_body_is_not_read(self, db, attempt):
         assert attempt("Z" * 70_000).status_code == 413
         assert not list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "login")))
 
-    def test_missing_passwords_keep_no_more(self, db, attempt):
+    def test_missing_passwords_store_no_more(self, db, attempt):
         assert attempt("Z" * 60_000, "").status_code == 400
         assert {len(entry.username) for entry in db.session.scalars(select(AuditEntry)) if entry.username} <= {6, 255}
 
-    def test_in_the_page_too(self, db, client):
+    def test_the_page_has_the_same_limits(self, db, client):
         text = client.get("/login").text
         token = re.search(r'name="csrf_token"[^>]*value="([0-9a-f]{64})"', text)[1]
         client.post("/login", data={"csrf_token": token, "username": "Z" * 60_000, "password": "x"})
@@ -189,14 +189,14 @@ class TestPage:
         token = re.search(r'name="csrf_token"[^>]*value="([0-9a-f]{64})"', text)[1]
         return client.post("/login", data={"csrf_token": token, "username": name, "password": password})
 
-    def test_it_obeys_the_same_lock(self, client, attempt):
+    def test_lock_applies(self, client, attempt):
         for _ in range(4):
             attempt(address="127.0.0.1")
         assert self.send(client).status_code == 403
         answer = self.send(client, PASSWORD)
         assert (answer.status_code, "try again in 15 minutes" in answer.text) == (403, True)
 
-    def test_it_obeys_the_same_rate(self, client):
+    def test_rate_applies(self, client):
         for number in range(30):
             assert self.send(client, name=f"name-{number}").status_code == 401
         answer = self.send(client)
@@ -205,13 +205,13 @@ class TestPage:
 
 
 class TestCurrentPassword:
-    """Every place that asks for it counts wrong ones."""
+    """Every form and route with the current password counts wrong ones."""
 
     def change(self, client, current, **sent):
         body = {"currentPassword": current, "newPassword": "Another8Horse"}
         return client.send("POST", "/api/auth/change-password", json=body, **sent)
 
-    def test_a_stolen_session_cannot_guess_it(self, admin):
+    def test_a_stolen_session_cannot_be_used_to_guess(self, admin):
         answers = [self.change(admin, "bad") for _ in range(6)]
         assert [answer.status_code for answer in answers] == [401] * 4 + [403] * 2
         assert answers[0].get_json()["errorCode"] == "CURRENT_PASSWORD_INCORRECT"
@@ -219,36 +219,36 @@ class TestCurrentPassword:
         assert self.change(admin, PASSWORD).status_code == 403
         assert admin.get("/api/users").status_code == 200
 
-    def test_nor_from_many_addresses(self, admin):
+    def test_many_addresses_do_not_allow_more_guesses(self, admin):
         statuses = []
         for number in range(100):
             statuses.append(self.change(admin, "bad", environ_base={"REMOTE_ADDR": f"198.18.{number}.1"}).status_code)
         assert (statuses.count(401), statuses.count(429)) == (60, 40)
 
-    def test_wrong_ones_and_sign_ins_count_together(self, admin, attempt):
+    def test_wrong_current_passwords_and_sign_ins_are_counted_together(self, admin, attempt):
         for _ in range(3):
             attempt(address="127.0.0.1")
         assert [self.change(admin, "bad").status_code for _ in range(2)] == [401, 403]
 
-    def test_the_page_says_so(self, admin):
+    def test_the_page_reports_it(self, admin):
         fields = {"current": "bad", "new": "Another8Horse", "confirm": "Another8Horse"}
         for _ in range(4):
             assert admin.send("POST", "/change-password", data=fields).status_code == 400
         answer = admin.send("POST", "/change-password", data=fields)
         assert (answer.status_code, "try again in 15 minutes" in answer.text) == (403, True)
 
-    def test_the_right_one_starts_the_count_afresh(self, admin, db):
+    def test_the_right_password_resets_the_count(self, admin, db):
         for _ in range(4):
             self.change(admin, "bad")
         assert self.change(admin, PASSWORD).status_code == 200
         assert db.session.scalars(select(SignInNetwork.failed_count)).one() == 0
 
-    def test_one_that_is_missing_is_no_guess(self, admin, db):
+    def test_a_missing_password_is_not_counted(self, admin, db):
         for _ in range(10):
             assert self.change(admin, None).status_code == 401
         assert db.session.scalars(select(SignInNetwork.failed_count)).one() == 0
 
-    def test_the_account_shows_wrong_sign_ins_alone(self, admin, db):
+    def test_the_account_shows_wrong_sign_ins_only(self, admin, db):
         self.change(admin, "bad")
         assert db.session.scalars(select(User.failed_login_attempts)).one() == 0
 
@@ -262,30 +262,30 @@ class TestUnlocking:
         assert (user["isLocked"], user["lockedUntil"]) == (True, "2031-05-04 12:15:00")
         return user["id"]
 
-    def test_by_the_api(self, admin, attempt, user_id):
+    def test_account_is_unlocked_by_the_api(self, admin, attempt, user_id):
         admin.send("POST", f"/api/users/{user_id}/unlock")
         assert admin.get("/api/users").get_json()["users"][0]["isLocked"] is False
         assert attempt(password=PASSWORD).status_code == 200
 
-    def test_from_the_shell(self, db, attempt, user_id, clock):
+    def test_account_is_unlocked_from_the_shell(self, db, attempt, user_id, clock):
         users.unlock_by_name("admin", now=clock())
         assert attempt(password=PASSWORD).status_code == 200
 
-    def test_a_sign_in_from_elsewhere_leaves_the_lock(self, admin, attempt, user_id):
+    def test_a_sign_in_from_another_address_keeps_the_lock(self, admin, attempt, user_id):
         assert attempt(password=PASSWORD, address=OTHER).status_code == 200
         assert admin.get("/api/users").get_json()["users"][0]["isLocked"] is True
         assert attempt(password=PASSWORD).status_code == 403
 
 
 class TestBounds:
-    def test_what_is_old_is_deleted(self, db, attempt, clock):
+    def test_old_rows_are_deleted(self, db, attempt, clock):
         attempt("nobody")
         attempt(password=PASSWORD, address=OTHER)
         assert sign_in.purge_networks(clock.advance(hours=25)) == 1
         assert sign_in.purge_networks(clock.advance(days=88)) == 0
         assert sign_in.purge_networks(clock.advance(days=2)) == 1
 
-    def test_rows_are_bounded_and_the_oldest_go_first(self, db, attempt, clock, monkeypatch):
+    def test_rows_are_limited_and_the_oldest_are_deleted_first(self, db, attempt, clock, monkeypatch):
         monkeypatch.setattr(sign_in, "MOST_FAILING", 10)
         attempt(password=PASSWORD, address=OTHER)
         for number in range(25):
@@ -294,7 +294,7 @@ class TestBounds:
         names = set(db.session.scalars(select(SignInNetwork.username)))
         assert names == {"admin", *(f"name-{number}" for number in range(15, 25))}
 
-    def test_a_lock_of_an_earlier_version_holds_nobody_out(self, db, attempt, clock):
+    def test_a_lock_of_an_earlier_version_is_ignored(self, db, attempt, clock):
         with writing() as session:
             session.execute(update(User).values(locked_until=clock() + timedelta(minutes=15)))
         assert attempt(password=PASSWORD).status_code == 200

@@ -1,4 +1,4 @@
-"""Signing in and out, choosing a password, and where the pages send people."""
+"""Signing in and out, choosing a password, and redirects."""
 
 import re
 
@@ -18,7 +18,7 @@ def sign_in(client, password=ADMIN_PASSWORD, address="/login"):
     return client.post(address, data=fields)
 
 
-def test_a_visitor_is_sent_to_sign_in_and_the_way_is_kept(client):
+def test_a_visitor_is_redirected_to_sign_in_and_the_page_is_remembered(client):
     answer = client.get("/detail/abc?backup=Photos")
     assert answer.status_code == 303
     assert answer.headers["Location"] == "/login?redirect=/detail/abc%3Fbackup%3DPhotos"
@@ -32,13 +32,13 @@ def test_a_visitor_is_sent_to_sign_in_and_the_way_is_kept(client):
         ("http://[", "/login"),
     ],
 )
-def test_a_page_that_outlived_its_session_is_come_back_to(client, page, way):
+def test_an_expired_session_returns_to_the_page_after_signing_in(client, page, way):
     answer = client.get("/detail/abc", headers={"HX-Request": "true", "HX-Current-URL": page})
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == way
 
 
-def test_signing_in_leads_to_the_page_that_was_wanted(client):
+def test_signing_in_leads_to_the_requested_page(client):
     answer = sign_in(client, address="/login?redirect=/connect")
     assert answer.status_code == 303
     assert answer.headers["Location"] == "/connect"
@@ -48,44 +48,44 @@ def test_signing_in_leads_to_the_page_that_was_wanted(client):
     "wanted",
     ["//evil.example", "/\\evil.example", "https://evil.example", "/\t/evil.example", "/login", "evil", "/x://y"],
 )
-def test_only_our_own_addresses_are_followed(client, wanted):
+def test_only_own_addresses_are_followed(client, wanted):
     answer = sign_in(client, address="/login")
     assert answer.status_code == 303
     answer = client.get("/login", query_string={"redirect": wanted})
     assert answer.headers["Location"] == "/"
 
 
-def test_a_wrong_password_is_answered_on_the_page(client):
+def test_a_wrong_password_is_reported_on_the_page(client):
     answer = sign_in(client, "wrong")
     assert answer.status_code == 401
     assert 'role="alert"' in answer.text
 
 
-def test_a_locked_account_says_for_how_long(client):
+def test_a_locked_account_reports_for_how_long(client):
     for _wrong in range(5):
         sign_in(client, "wrong")
     assert "try again in 15 minutes" in sign_in(client).text
 
 
-def test_who_signs_in_after_the_key_file_was_exchanged_is_told(client, monkeypatch):
+def test_sign_in_after_a_change_of_the_key_file_shows_a_warning(client, monkeypatch):
     monkeypatch.setattr(secrets, "check_key", lambda *_arguments, **_options: True)
     sign_in(client)
     assert "The key file has changed, so stored passwords" in client.get("/").text
 
 
-def test_empty_fields_are_answered_on_the_page(client):
+def test_empty_fields_are_reported_on_the_page(client):
     answer = sign_in(client, "")
     assert "Enter your username and your password" in answer.text
 
 
-def test_signing_in_without_the_pages_token_is_refused(client):
+def test_signing_in_without_the_pages_token_is_rejected(client):
     client.get("/login")
     answer = client.post("/login", data={"username": "admin", "password": ADMIN_PASSWORD})
     assert answer.status_code == 403
     assert client.get("/").status_code == 303
 
 
-def test_the_first_account_is_named_only_while_it_has_its_first_password(client):
+def test_the_first_account_is_named_only_until_its_password_is_changed(client):
     assert "First time here?" not in client.get("/login").text
 
 
@@ -115,7 +115,7 @@ def test_a_password_is_changed_with_the_current_one(admin, client):
         ({"confirm": "Different9Horse"}, "The passwords do not match."),
     ],
 )
-def test_what_is_wrong_with_a_new_password_is_said(admin, changes, problem):
+def test_violations_of_the_policy_are_shown(admin, changes, problem):
     fields = {"current": ADMIN_PASSWORD, "new": "Another8Horse", "confirm": "Another8Horse"} | changes
     answer = admin.send("POST", "/change-password", data=fields)
     assert answer.status_code == 400

@@ -1,4 +1,4 @@
-"""The tab of accounts: the list, making, changing, resetting, unlocking and deleting, each refusal at its field."""
+"""The tab of accounts: listing, creating, changing, resetting, unlocking and deleting, with errors at their fields."""
 
 import re
 
@@ -15,7 +15,7 @@ NEW = {"username": "anna", "makes_password": "y", "must_change_password": "y", "
 
 @pytest.fixture
 def send(admin):
-    """Posts a form below `/settings/users`; None leaves an entry out."""
+    """Post a form below `/settings/users`; None leaves a value out."""
 
     def send(place: str, **entries):
         return admin.send("POST", f"/settings/users/{place}", data={k: v for k, v in entries.items() if v is not None})
@@ -29,7 +29,7 @@ def find(name: str, db) -> User:
 
 
 def error_at(page: str, field: str) -> str:
-    """What a page says is wrong with a field."""
+    """Return the error of a field on a page."""
     found = re.search(rf'id="{field}-error">.*?<span>(.*?)</span>', page, re.DOTALL)
     return found[1] if found else ""
 
@@ -38,7 +38,7 @@ def rows(page: str) -> list[str]:
     return re.findall(r'<th scope="row"[^>]*>\s*<a[^>]*>([^<]+)</a>', page)
 
 
-def test_a_password_that_was_made_is_shown_once_and_works(send, admin, db, app):
+def test_a_generated_password_is_shown_once_and_works(send, admin, db, app):
     answer = send("new", **NEW)
     password = re.search(r'id="password-once"[^>]*>([^<]+)<', answer.text)[1].replace("&amp;", "&")
     assert passwords.is_right(password, find("anna", db).password_hash)
@@ -64,7 +64,7 @@ def test_a_password_can_be_chosen(send, db):
         ({"makes_password": None}, "password", "needs a digit"),
     ],
 )
-def test_what_is_refused_stands_at_its_field_and_the_input_stays(entries, field, sentence, send, db):
+def test_invalid_input_is_reported_at_its_field_and_kept(entries, field, sentence, send, db):
     answer = send("new", **NEW | {"is_admin": "y"} | entries)
     assert answer.status_code == 400
     assert sentence in error_at(answer.text, field)
@@ -87,7 +87,7 @@ def test_an_account_can_be_limited_to_servers(send, admin, post, db):
     assert find("anna", db).sees_all_servers
 
 
-def test_the_last_administrator_stays_one(send, db):
+def test_the_last_administrator_cannot_be_demoted(send, db):
     answer = send(find("admin", db).id, username="admin", sees="all")
     assert answer.status_code == 400
     assert "must remain an administrator" in error_at(answer.text, "is_admin")
@@ -103,7 +103,7 @@ def test_name_and_role_can_be_changed(send, db):
     assert not user.must_change_password
 
 
-def test_a_reset_asks_first_and_ends_sessions(send, admin, app, db):
+def test_a_reset_needs_confirmation_and_ends_sessions(send, admin, app, db):
     send("new", **NEW | {"makes_password": None, "password": "Anna12345", "must_change_password": None})
     anna = app.test_client()
     anna.sign_in("anna", "Anna12345")
@@ -129,7 +129,7 @@ def test_a_locked_account_can_be_unlocked(send, admin, client, db):
     assert (entry.username, entry.target_id) == ("admin", user_id)
 
 
-def test_deleting_asks_and_deletes(send, admin, db):
+def test_deleting_needs_confirmation_and_deletes(send, admin, db):
     send("new", **NEW)
     user_id = find("anna", db).id
     assert "Delete anna?" in admin.get(f"/settings/users/{user_id}/delete").text
@@ -138,7 +138,7 @@ def test_deleting_asks_and_deletes(send, admin, db):
     assert users.find_by_name("anna") is None
 
 
-def test_one_s_own_account_cannot_be_deleted(send, admin, db):
+def test_the_own_account_cannot_be_deleted(send, admin, db):
     user_id = find("admin", db).id
     assert f"/settings/users/{user_id}/delete" not in admin.get(TAB).text
     answer = send(f"{user_id}/delete")
@@ -158,7 +158,7 @@ def test_the_list_is_searched_and_sorted(send, admin):
 
 
 @pytest.mark.parametrize("place", ["new", "{id}", "{id}/password", "{id}/delete", "{id}/unlock"])
-def test_others_get_nowhere(place, viewer, db):
+def test_other_accounts_have_no_access(place, viewer, db):
     address = f"/settings/users/{place.format(id=find('admin', db).id)}"
     assert viewer.send("POST", address, data=NEW).status_code == 403
     if not place.endswith("unlock"):

@@ -1,4 +1,4 @@
-"""The first administrator, and the way back in."""
+"""The first administrator, and recovery of access."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ def start_afresh(db, settings, clock, admin_password):
     return users.find_by_name("admin")
 
 
-def test_first_administrator_has_an_id_of_the_contract(db):
+def test_first_administrator_has_the_id_of_the_contract(db):
     admin = users.find_by_name("admin")
     assert admin.is_admin
     assert admin.id.startswith("admin-")
@@ -48,14 +48,14 @@ def test_initial_password(db, settings, clock, chosen, password, must_change):
     assert admin.must_change_password is must_change
 
 
-def test_renamed_administrator_does_not_come_back(db, settings, clock):
+def test_renamed_administrator_is_not_created_again(db, settings, clock):
     with writing():
         users.find_by_name("admin").username = "boss"
     users.ensure_admin(settings, now=clock())
     assert db.session.scalar(select(func.count(User.id))) == 1
 
 
-def test_recovery_opens_a_locked_account_and_ends_its_sessions(app, db, clock, admin):
+def test_recovery_unlocks_an_account_and_ends_its_sessions(app, db, clock, admin):
     with writing():
         user = users.find_by_name("admin")
         user.locked_until, user.failed_login_attempts, user.must_change_password = clock.advance(days=0), 5, True
@@ -70,7 +70,7 @@ def test_recovery_opens_a_locked_account_and_ends_its_sessions(app, db, clock, a
     )
 
 
-def test_recovery_refuses_a_password_that_does_not_fit(db, clock):
+def test_recovery_rejects_a_password_that_violates_the_policy(db, clock):
     with pytest.raises(Refused, match="8 characters"):
         users.recover_account("admin", "short", now=clock())
 

@@ -1,4 +1,4 @@
-"""Accounts over HTTP: an administrator keeps them."""
+"""Management of accounts over HTTP."""
 
 import pytest
 from factories import make_run
@@ -14,7 +14,7 @@ GOOD = "Viewer1234"
 
 @pytest.fixture
 def send(admin, db):
-    """Sends a changing request as an administrator; gives status and body."""
+    """Send a changing request as an administrator; return status and body."""
 
     def send(method: str, path: str, body=None):
         answer = admin.send(method, f"/api/users{path}", json=body)
@@ -25,7 +25,7 @@ def send(admin, db):
 
 @pytest.fixture
 def make(send):
-    """Makes an account whose password need not be changed; gives it as the API does."""
+    """Create an account whose password need not be changed; return it as the API does."""
 
     def make(username: str = "viewer", **fields):
         body = {"username": username, "password": GOOD, "requirePasswordChange": False, **fields}
@@ -38,7 +38,7 @@ def make(send):
 
 @pytest.fixture
 def sign_in(app):
-    """Signs somebody in; gives the client."""
+    """Sign in; return the client."""
 
     def sign_in(username: str = "viewer", password: str = GOOD):
         client = app.test_client()
@@ -90,26 +90,26 @@ class TestList:
         assert body["pagination"] == {"page": 2, "limit": 2, "total": 4, "totalPages": 2}
 
     @pytest.mark.parametrize(("search", "found"), [("IEW", 1), ("%", 0), ("_", 0), ("nobody", 0), ("", 2)])
-    def test_search_is_part_of_the_name(self, admin, make, search, found):
+    def test_search_matches_a_part_of_the_name(self, admin, make, search, found):
         make("viewer")
         assert admin.get("/api/users", query_string={"search": search}).get_json()["pagination"]["total"] == found
 
     @pytest.mark.parametrize(("limit", "used"), [("-5", 1), ("0", 1), ("99999", 1000)])
-    def test_absurd_limits_are_clamped(self, admin, limit, used):
+    def test_out_of_range_limits_are_clamped(self, admin, limit, used):
         assert admin.get(f"/api/users?limit={limit}").get_json()["pagination"]["limit"] == used
 
     @pytest.mark.parametrize("query", ["limit=x", "page=x", "page=", "limit=1e3"])
-    def test_number_that_is_none_counts_as_absent(self, admin, query):
+    def test_invalid_number_counts_as_missing(self, admin, query):
         assert admin.get(f"/api/users?{query}").get_json()["pagination"]["limit"] == 50
 
-    def test_lock_is_told(self, admin, app, make):
+    def test_lock_is_reported(self, admin, app, make):
         make("viewer")
         for _ in range(5):
             app.test_client().sign_in("viewer", "wrong")
         listed = admin.get("/api/users?search=viewer").get_json()["users"][0]
         assert (listed["isLocked"], listed["lockedUntil"]) == (True, "2031-05-04 12:15:00")
 
-    def test_others_may_not_look(self, make, sign_in):
+    def test_other_accounts_have_no_access(self, make, sign_in):
         make("viewer")
         assert sign_in().get("/api/users").status_code == 403
 
@@ -121,7 +121,7 @@ class TestCreate:
         assert sign_in("viewer").get("/api/auth/me").get_json()["user"]["id"] == user["id"]
 
     @pytest.mark.parametrize("body", [{}, {"username": ""}, {"username": "  "}, {"username": 7}, {"username": None}])
-    def test_name_is_needed(self, send, body):
+    def test_name_is_required(self, send, body):
         status, answer = send("POST", "", body)
         assert (status, answer["error"]) == (400, "Username is required")
 
@@ -129,19 +129,19 @@ class TestCreate:
     def test_name_has_a_length(self, send, username):
         assert send("POST", "", {"username": username, "password": GOOD})[0] == 400
 
-    def test_blanks_count_for_the_length_as_in_the_reference(self, make):
+    def test_spaces_count_for_the_length_as_in_the_original(self, make):
         assert make(" ab ")["username"] == "ab"
 
-    def test_weak_password_is_refused_with_every_reason(self, send):
+    def test_weak_password_is_rejected_with_every_reason(self, send):
         status, body = send("POST", "", {"username": "weak", "password": "x"})
         assert (status, len(body["validationErrors"])) == (400, 3)
 
-    def test_name_in_use_is_a_conflict_whatever_its_case(self, make, send):
+    def test_name_in_use_is_a_conflict_regardless_of_case(self, make, send):
         make("viewer")
         assert send("POST", "", {"username": " VIEWER ", "password": GOOD})[0] == 409
 
     @pytest.mark.parametrize("password", [None, "", "  "])
-    def test_temporary_password_fits_the_policy_and_works(self, send, app, password):
+    def test_temporary_password_satisfies_the_policy_and_works(self, send, app, password):
         status, body = send("POST", "", {"username": "viewer", "password": password})
         assert (status, body["user"]["mustChangePassword"]) == (201, True)
         assert len(body["temporaryPassword"]) >= 12
@@ -149,11 +149,11 @@ class TestCreate:
             assert passwords.policy().find_violations(body["temporaryPassword"]) == []
         assert app.test_client().sign_in("viewer", body["temporaryPassword"]).status_code == 200
 
-    def test_chosen_password_is_not_sent_back(self, send):
+    def test_chosen_password_is_not_returned(self, send):
         assert "temporaryPassword" not in send("POST", "", {"username": "viewer", "password": GOOD})[1]
 
     @pytest.mark.parametrize(("value", "taken"), [(1, True), ("no", True), ([], True), (0, False), ("", False)])
-    def test_role_goes_by_truthiness(self, send, value, taken):
+    def test_role_follows_truthiness(self, send, value, taken):
         assert send("POST", "", {"username": "x-1", "password": GOOD, "isAdmin": value})[1]["user"]["isAdmin"] is taken
 
     def test_creation_is_recorded_without_the_password(self, send, db):
@@ -174,7 +174,7 @@ class TestUpdate:
         status, body = send("PATCH", f"/{user['id']}", {"username": " Viewer2 ", "isAdmin": True})
         assert (status, body["user"]["username"], body["user"]["isAdmin"]) == (200, "viewer2", True)
 
-    def test_what_is_not_named_stays(self, make, send):
+    def test_omitted_fields_are_unchanged(self, make, send):
         user = make()
         assert send("PATCH", f"/{user['id']}", {"username": "  "})[1]["user"] == user
 
@@ -197,7 +197,7 @@ class TestUpdate:
         assert viewer.get("/api/dashboard").status_code == 401
 
     @pytest.mark.parametrize("value", [False, 1, "true", None])
-    def test_only_true_resets(self, make, send, value):
+    def test_reset_needs_the_value_true(self, make, send, value):
         assert "temporaryPassword" not in send("PATCH", f"/{make()['id']}", {"resetPassword": value})[1]
 
     def test_last_administrator_cannot_be_demoted(self, send, db):
@@ -208,7 +208,7 @@ class TestUpdate:
         user = make(isAdmin=True)
         assert send("PATCH", f"/{user['id']}", {"isAdmin": False})[1]["user"]["isAdmin"] is False
 
-    def test_role_counts_at_once(self, make, send, sign_in):
+    def test_role_applies_at_once(self, make, send, sign_in):
         user = make(isAdmin=True)
         viewer = sign_in()
         assert viewer.get("/api/users").status_code == 200
@@ -226,7 +226,7 @@ class TestUpdate:
             },
         )
 
-    def test_reset_is_recorded_alone(self, make, send, db):
+    def test_reset_is_recorded_separately(self, make, send, db):
         send("PATCH", f"/{make()['id']}", {"resetPassword": True})
         assert (last_entry(db).action, last_entry(db).details) == (
             "password_reset",
@@ -235,7 +235,7 @@ class TestUpdate:
 
 
 class TestDelete:
-    def test_account_goes_with_its_sessions(self, make, send, sign_in):
+    def test_account_is_deleted_with_its_sessions(self, make, send, sign_in):
         user = make()
         viewer = sign_in()
         status, body = send("DELETE", f"/{user['id']}")
@@ -245,10 +245,10 @@ class TestDelete:
     def test_unknown_account(self, send):
         assert send("DELETE", "/none")[0] == 404
 
-    def test_own_account_stays(self, send, db):
+    def test_own_account_cannot_be_deleted(self, send, db):
         assert send("DELETE", f"/{admin_id(db)}")[0] == 400
 
-    def test_last_administrator_stays_whoever_asks(self, send, db):
+    def test_last_administrator_cannot_be_deleted(self, send, db):
         with pytest.raises(Refused, match="last admin"):
             users.delete_account(admin_id(db), actor=SYSTEM, now=stored(db, admin_id(db)).created_at)
 
@@ -265,7 +265,7 @@ class TestDelete:
 class TestServerAccess:
     @pytest.fixture
     def limited(self, make, sign_in):
-        """Somebody who may see machine-1 only, of two servers."""
+        """A user who may see only machine-1 of two servers."""
         make_run()
         make_run(server_id="machine-2", server_name="hidden")
         make("viewer", serverIds=["machine-1"])
@@ -316,7 +316,7 @@ class TestServerAccess:
         status, body = send("PATCH", f"/{make()['id']}", {"serverIds": ["nobody"]})
         assert (status, "nobody" in body["error"]) == (400, True)
 
-    def test_refused_list_leaves_no_account(self, send, admin):
+    def test_rejected_list_creates_no_account(self, send, admin):
         assert send("POST", "", {"username": "viewer", "serverIds": ["nobody"]})[0] == 400
         assert admin.get("/api/users?search=viewer").get_json()["users"] == []
 
@@ -327,7 +327,7 @@ class TestServerAccess:
         assert last_entry(db).details["all_servers"] == {"from": True, "to": False}
 
 
-def test_a_locked_account_is_opened_before_its_time(admin, client):
+def test_a_locked_account_is_unlocked_early(admin, client):
     new = {"username": "berta", "password": "Berta12345", "requirePasswordChange": False}
     user_id = admin.send("POST", "/api/users", json=new).json["user"]["id"]
     for _ in range(5):

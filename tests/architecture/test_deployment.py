@@ -1,4 +1,4 @@
-"""The systemd unit, as systemd itself reads it."""
+"""The systemd unit, as systemd itself parses it."""
 
 import shutil
 import subprocess
@@ -29,15 +29,15 @@ def test_a_start_installs_nothing():
         ("SystemCallFilter", "@system-service"),
     ],
 )
-def test_the_service_may_little_and_is_not_restarted_in_vain(name, value):
+def test_the_service_has_few_permissions_and_is_not_restarted_on_bad_settings(name, value):
     assert (name, value) in SERVICE
 
 
-def test_systemd_rates_it_as_safe():
+def test_systemd_rates_the_service_as_safe():
     if shutil.which("systemd-analyze") is None:
         pytest.skip("no systemd-analyze")
     command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", UNIT]
-    told = subprocess.run(command, capture_output=True, text=True)
-    if "unrecognized option" in told.stderr:
+    result = subprocess.run(command, capture_output=True, text=True)
+    if "unrecognized option" in result.stderr:
         pytest.skip("systemd-analyze is too old for units that are not installed")
-    assert told.returncode == 0, told.stdout
+    assert result.returncode == 0, result.stdout

@@ -5,7 +5,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS_WITHOUT_MEANING = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "manager", "common", "misc"}
 
 
 def name_of(path: Path) -> str:
@@ -14,13 +14,13 @@ def name_of(path: Path) -> str:
 
 
 MODULES = {name_of(path): path for path in sorted((ROOT / "app").rglob("*.py"))}
-# What puts the application together, and the web layer itself.
+# Modules that assemble the application, and the web layer itself.
 TOP = ("app.factory", "app.cli", "app.commands", "app.server", "app.scheduling.background", "app.plugin.testing")
 
 
 @cache
 def imports_of(path: Path) -> frozenset[str]:
-    """Return the names in the imports of a file, wherever they are; `from a import b` gives `a` and `a.b`."""
+    """Return the names in the imports of a file at any place; `from a import b` gives `a` and `a.b`."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -32,7 +32,7 @@ def imports_of(path: Path) -> frozenset[str]:
 
 
 def kind_of(module: str) -> str:
-    """Return `api`, `pages`, `web`, `top` or `service` (which also stands for rules and models)."""
+    """Return `api`, `pages`, `web`, `top` or `service` (also for rules and models)."""
     last = module.rpartition(".")[2]
     if module.startswith(TOP):
         return "top"
@@ -50,7 +50,7 @@ def kind_of(module: str) -> str:
 
 
 def edges(importer: str, *imported: str) -> list[str]:
-    """Return the imports that lead from modules of one kind to modules of others."""
+    """Return the imports from modules of one kind to modules of others."""
     return [
         f"{module} imports {name}"
         for module, path in MODULES.items()
@@ -60,7 +60,7 @@ def edges(importer: str, *imported: str) -> list[str]:
     ]
 
 
-def test_every_module_is_seen():
+def test_every_module_is_covered():
     assert {"api", "pages", "web", "service", "top"} == {kind_of(module) for module in MODULES}
 
 
@@ -87,10 +87,10 @@ def test_importing_the_package_loads_nothing():
     assert imports_of(ROOT / "app" / "__init__.py") == frozenset()
 
 
-def test_every_file_has_a_name_with_a_meaning():
+def test_file_names_are_meaningful():
     folders = ("app", "plugins", "tests", "bench", "migrations", "scripts")
     files = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
-    assert not [path for path in files if WORDS_WITHOUT_MEANING & set(path.stem.split("_"))]
+    assert not [path for path in files if VAGUE_NAMES & set(path.stem.split("_"))]
 
 
 def test_no_test_folder_is_a_package():

@@ -1,4 +1,4 @@
-"""Every plugin folder has one owner, and every name in the packaging leads somewhere."""
+"""Every plugin folder has one owner, and every name in the packaging exists."""
 
 import ast
 import tomllib
@@ -41,7 +41,7 @@ def test_plugins_are_a_namespace_that_others_can_join():
     assert not (ROOT / "plugins" / "__init__.py").exists()
 
 
-def test_entry_points_lead_to_something_of_their_name():
+def test_entry_points_lead_to_objects_of_their_name():
     for group, name, target in OFFERS:
         module, _, attribute = target.partition(":")
         found = import_module(module)
@@ -50,7 +50,7 @@ def test_entry_points_lead_to_something_of_their_name():
         assert not group.startswith("duplistatus.") or found.name == name, target
 
 
-def test_pyproject_holds_nothing_but_the_build_system():
+def test_pyproject_contains_only_the_build_system():
     assert set(tomllib.loads((ROOT / "pyproject.toml").read_text())) == {"build-system"}
 
 
@@ -104,7 +104,7 @@ def test_postgresql_is_left_out_where_it_cannot_be_installed(name, machine, is_w
     assert PINNED[name].marker.evaluate({"platform_machine": machine}) is is_wanted
 
 
-def test_no_other_requirement_depends_on_the_machine():
+def test_no_other_requirement_depends_on_the_platform():
     assert {name for name, pin in PINNED.items() if pin.marker} == {"psycopg", "psycopg-binary"}
 
 
@@ -113,14 +113,14 @@ def test_postgresql_is_an_extra():
     assert "psycopg" not in {required.name for required in REQUIRED}
 
 
-# What must never come into an image: the history, the database and its key, and what only this machine needs.
+# Must never be part of an image: the history, the database and its key, and local files.
 KEPT_OUT = {".git", ".venv", "**/__pycache__", "data", "tests", "**/.env", "**/*.db", "**/.duplistatus.key"}
 
 
 @pytest.mark.parametrize("name", [".dockerignore", ".containerignore"])
-def test_image_is_made_without_data_and_history(name):
+def test_image_is_built_without_data_and_history(name):
     assert set((ROOT / name).read_text().splitlines()) >= KEPT_OUT
 
 
-def test_docker_and_podman_leave_out_the_same():
+def test_docker_and_podman_ignore_the_same_files():
     assert (ROOT / ".dockerignore").read_text() == (ROOT / ".containerignore").read_text()

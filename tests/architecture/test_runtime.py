@@ -1,4 +1,4 @@
-"""State of an application is in its typed runtime, and nowhere under a string."""
+"""State of an application is in its typed runtime, and never under a string."""
 
 import re
 from pathlib import Path
@@ -9,11 +9,11 @@ from app.registry import Registry
 from app.runtime import Runtime
 
 ROOT = Path(__file__).resolve().parents[2]
-# HOST is where the runtime itself is; the other one is of Flask-Migrate.
+# HOST contains the runtime itself; the other one belongs to Flask-Migrate.
 USE = re.compile(r"\b\w*app\.extensions\b(?!\[HOST\]|\[\"migrate\"\])")
 
 
-def test_no_module_keeps_state_under_a_string():
+def test_no_module_stores_state_under_a_string():
     sources = [path for folder in ("app", "plugins", "bench") for path in (ROOT / folder).rglob("*.py")]
     assert [path for path in sources if USE.search(path.read_text())] == []
     assert [path for path in sources if "[HOST]" in path.read_text()]
@@ -45,7 +45,7 @@ def test_an_empty_part_is_kept(runtime):
     assert runtime.part(Names) is names
 
 
-def test_a_part_that_was_taken_is_created_anew(runtime):
+def test_a_popped_part_is_created_again(runtime):
     first = runtime.part(Counter)
     assert runtime.take(Counter) is first
     assert runtime.take(Counter) is None

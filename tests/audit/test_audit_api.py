@@ -55,7 +55,7 @@ def test_an_entry_has_the_shape_of_the_contract(admin, record):
     }
 
 
-def test_the_newest_come_first_also_within_a_second(record, listed, clock):
+def test_the_newest_are_first_even_within_a_second(record, listed, clock):
     for action in ("first", "second"):
         record(action)
     record("latest", at=clock() + timedelta(seconds=1))
@@ -75,7 +75,7 @@ def test_the_newest_come_first_also_within_a_second(record, listed, clock):
         ({"startDate": "", "endDate": ""}, ["before", "begin", "end", "after"]),
     ],
 )
-def test_days_are_whole_ones_in_utc(record, listed, query, found):
+def test_days_are_whole_utc_days(record, listed, query, found):
     record("before", at=MAY_4 - timedelta(seconds=1))
     record("begin", at=MAY_4)
     record("end", at=MAY_4 + timedelta(hours=23, minutes=59, seconds=59))
@@ -84,7 +84,7 @@ def test_days_are_whole_ones_in_utc(record, listed, query, found):
 
 
 @pytest.mark.parametrize("query", [{"action": "Probe"}, {"status": "failure"}, {"category": "x"}, {"userId": "x"}])
-def test_conditions_are_exact_and_all_hold(record, listed, query):
+def test_conditions_are_exact_and_combined(record, listed, query):
     record("probe")
     assert listed(username="mia", action="probe") == ["probe"]
     assert listed(username="mia", **query) == []
@@ -102,14 +102,14 @@ def test_conditions_are_exact_and_all_hold(record, listed, query):
         ({"limit": "9" * 40, "offset": "9" * 40}, {"page": 1, "limit": 50, "total": 5, "totalPages": 1}),
     ],
 )
-def test_pages_stay_within_bounds(admin, record, query, place):
+def test_page_numbers_are_clamped(admin, record, query, place):
     for _ in range(5):
         record("probe")
     answer = admin.get(LOG, query_string={"action": "probe", **query}).get_json()
     assert answer["pagination"] == place
 
 
-def test_a_page_holds_its_part(record, listed):
+def test_a_page_has_its_part_of_the_entries(record, listed):
     for number in range(5):
         record(f"probe{number}")
     assert listed(username="mia", limit=2, page=2) == ["probe2", "probe1"]
@@ -139,21 +139,21 @@ class TestDownload:
         assert "audit-log-2031-05-04.json" in answer.headers["Content-Disposition"]
         assert [entry["action"] for entry in answer.get_json()] == ["probe"]
 
-    def test_nothing_is_an_error_for_csv_and_an_empty_list_for_json(self, admin):
+    def test_an_empty_result_is_an_error_for_csv_and_an_empty_list_for_json(self, admin):
         csv_answer = admin.get(f"{LOG}/download?action=none")
         assert (csv_answer.status_code, csv_answer.get_json()["error"]) == (400, "No logs to export")
         assert admin.get(f"{LOG}/download?action=none&format=json").get_json() == []
 
 
 @pytest.mark.parametrize("text", ["MIA", "rob", "nas-7", "kÄse", "192.0.2", "refused"])
-def test_search_is_part_of_a_text_in_any_case(record, listed, text):
+def test_search_matches_a_part_of_a_text_in_any_case(record, listed, text):
     actor = Actor(username="mia", ip_address="192.0.2.7")
     record("probe", actor=actor, target_id="NAS-7", details={"name": "Käse"}, error_message="Refused")
     assert listed(search=text) == ["probe"]
     assert listed(search=f"{text}?") == []
 
 
-def test_filters_tell_what_occurs(admin, record):
+def test_filters_list_existing_values(admin, record):
     record("zebra")
     record("aardvark")
     words = admin.get(f"{LOG}/filters").get_json()
@@ -164,7 +164,7 @@ def test_filters_tell_what_occurs(admin, record):
 
 
 class TestRetention:
-    def test_it_is_kept_and_audited(self, admin, db):
+    def test_it_is_stored_and_audited(self, admin, db):
         assert admin.get(f"{LOG}/retention").get_json() == {"retentionDays": 90}
         answer = admin.send("PATCH", f"{LOG}/retention", json={"retentionDays": 120})
         assert answer.get_json() == {"success": True, "retentionDays": 120}
@@ -173,7 +173,7 @@ class TestRetention:
         assert entry.details == {"oldValue": "90", "newValue": "120"}
 
     @pytest.mark.parametrize("days", [None, 0, "x", "60", True, [], 29, 366, 30.5, 1e300])
-    def test_other_than_30_to_365_whole_days_is_refused(self, admin, days):
+    def test_retention_outside_30_to_365_whole_days_is_rejected(self, admin, days):
         assert admin.send("PATCH", f"{LOG}/retention", json={"retentionDays": days}).status_code == 400
         assert admin.get(f"{LOG}/retention").get_json() == {"retentionDays": 90}
 
@@ -202,20 +202,20 @@ class TestCleanup:
         assert listed(username="mia") == (["middle"] if days == 90 else [])
         assert listed(action="audit_cleanup", username="admin") == ["audit_cleanup"]
 
-    def test_no_body_means_the_setting(self, admin):
+    def test_an_empty_body_uses_the_setting(self, admin):
         assert admin.send("POST", f"{LOG}/cleanup").get_json()["deletedCount"] == 1
 
     @pytest.mark.parametrize("body", [{"retentionDays": 5}, {"retentionDays": "x"}, {"retentionDays": [1]}])
-    def test_bad_days_delete_nothing(self, admin, listed, body):
+    def test_invalid_days_delete_nothing(self, admin, listed, body):
         assert admin.send("POST", f"{LOG}/cleanup", json=body).status_code == 400
         assert listed(username="mia") == ["middle", "old"]
 
-    def test_a_broken_body_deletes_nothing(self, admin, listed):
+    def test_a_malformed_body_deletes_nothing(self, admin, listed):
         assert admin.send("POST", f"{LOG}/cleanup", data='{"dryRun": tru').status_code == 400
         assert listed(username="mia") == ["middle", "old"]
 
 
-def test_an_account_limited_to_some_servers_reads_its_own_deeds_only(app, db, clock, record):
+def test_an_account_limited_to_some_servers_reads_its_own_actions_only(app, db, clock, record):
     values = {"password_hash": hash_password("Correct7Horse"), "created_at": clock(), "updated_at": clock()}
     db.session.add(User(id="mia-1", username="mia", sees_all_servers=False, **values))
     db.session.commit()
@@ -232,5 +232,5 @@ def test_a_visitor_reads_nothing(client):
         assert client.get(f"{LOG}{path}").status_code == 401
 
 
-def test_a_text_to_look_for_that_is_too_long_is_refused(admin):
+def test_a_search_that_is_too_long_is_rejected(admin):
     assert admin.get("/api/audit-log?search=" + "%25a" * 20_000).status_code == 400

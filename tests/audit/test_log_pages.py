@@ -1,4 +1,4 @@
-"""The tab of the program's own logs: which file, which lines, and following it."""
+"""The tab of the program's own logs: choosing file and lines, and following it."""
 
 import re
 from html import unescape
@@ -40,7 +40,7 @@ def shown(page: str) -> list[str]:
         ("&lines=7&level=LOUD", LINES),
     ],
 )
-def test_the_address_says_what_is_shown(query, expected, files, admin):
+def test_the_url_selects_what_is_shown(query, expected, files, admin):
     assert shown(admin.get(TAB + query).text) == expected
 
 
@@ -56,7 +56,7 @@ def test_an_old_file_is_not_followed(files, admin):
     assert 'id="follow"' not in admin.get(f"{TAB}&file=application.log.1").text
 
 
-def test_nothing_is_sent_while_the_file_stays_as_it_is(files, admin):
+def test_nothing_is_sent_while_the_file_is_unchanged(files, admin):
     address = unescape(re.search(r'hx-get="([^"]+)"', admin.get(f"{TAB}&level=ERROR").text)[1])
     assert admin.get(address).status_code == 204
     with (files / "application.log").open("a") as file:
@@ -67,17 +67,17 @@ def test_nothing_is_sent_while_the_file_stays_as_it_is(files, admin):
     assert "<html" not in answer.text
 
 
-def test_the_download_takes_the_filter_along(files, admin):
+def test_the_download_applies_the_filter(files, admin):
     address = unescape(re.search(r'href="([^"]+)" download', admin.get(f"{TAB}&level=ERROR&q=broke").text)[1])
     assert admin.get(address).text == LINES[2]
 
 
-def test_a_filter_without_a_match_and_an_empty_file_are_told(files, admin):
+def test_a_filter_without_a_match_and_an_empty_file_are_reported(files, admin):
     assert "No matching lines." in admin.get(f"{TAB}&q=nowhere").text
     (files / "application.log").write_text("")
     assert "The log is empty." in admin.get(TAB).text
 
 
-def test_others_do_not_read_them(files, viewer):
+def test_other_accounts_have_no_access(files, viewer):
     assert viewer.get(TAB).status_code == 303
     assert viewer.get("/settings/logs/lines").status_code == 403

@@ -51,19 +51,19 @@ def test_the_last_lines_of_a_file(admin, write):
     assert (answer["currentFile"], answer["lastModified"]) == (f"{BASE}.1", "1970-01-01T00:00:00.000Z")
 
 
-def test_a_tail_that_is_no_number_means_the_whole_file(admin, write):
+def test_an_invalid_tail_returns_the_whole_file(admin, write):
     write(f"{BASE}.1", "a\n" * 2000)
     assert len(admin.get(f"{LOGS}?file={BASE}.1&tail=x").get_json()["logs"]) == 4000
     assert len(admin.get(f"{LOGS}?file={BASE}.1").get_json()["logs"].split("\n")) == 1000
 
 
-def test_a_missing_file_is_told_with_200(admin):
+def test_a_missing_file_is_reported_with_200(admin):
     answer = admin.get(f"{LOGS}?file={BASE}.9")
     assert (answer.status_code, answer.get_json()["error"]) == (200, "Log file not found")
 
 
 @pytest.mark.parametrize("tail", ["0", "-1", "10001"])
-def test_a_tail_out_of_bounds_is_refused(admin, tail):
+def test_a_tail_out_of_bounds_is_rejected(admin, tail):
     answer = admin.get(f"{LOGS}?tail={tail}")
     assert (answer.status_code, answer.get_json()["error"]) == (400, "Invalid tail parameter")
 
@@ -78,12 +78,12 @@ def test_no_other_file_can_be_read(admin, path, name):
 
 
 @pytest.mark.parametrize("number", [0, 11, 10**8])
-def test_a_number_that_is_never_used_is_refused(admin, number):
+def test_an_unused_file_number_is_rejected(admin, number):
     assert admin.get(f"{LOGS}?file={BASE}.{number}").get_json()["error"] == "Invalid rotated file number"
 
 
 @pytest.mark.parametrize("number", [0, 11])
-def test_an_export_takes_a_number_that_is_never_used_for_a_missing_file(admin, write, number):
+def test_an_export_reports_an_unused_file_number_as_missing(admin, write, number):
     write(f"{BASE}.{number}")
     answer = admin.get(f"{LOGS}/export?file={BASE}.{number}")
     assert (answer.status_code, answer.get_json()["error"]) == (500, "Failed to export logs")
@@ -100,7 +100,7 @@ def test_an_export_takes_a_number_that_is_never_used_for_a_missing_file(admin, w
         ({"search": "app", "logLevels": "ERROR"}, [2, 5]),
     ],
 )
-def test_an_export_holds_the_lines_that_match(admin, write, query, kept):
+def test_an_export_contains_the_matching_lines(admin, write, query, kept):
     write(f"{BASE}.1")
     answer = admin.get(f"{LOGS}/export", query_string={"file": f"{BASE}.1", **query})
     assert answer.mimetype == "text/plain"
@@ -114,6 +114,6 @@ def test_an_export_needs_a_file_that_exists(admin):
     assert (answer.status_code, answer.get_json()["details"]) == (500, "Log file not found")
 
 
-def test_only_administrators_may_look(client):
+def test_only_administrators_have_access(client):
     assert client.get(LOGS).status_code == 401
     assert client.get(f"{LOGS}/export").status_code == 401

@@ -1,4 +1,4 @@
-"""The tab of the audit log: filters in the address, pages, details as people read them, exports."""
+"""The tab of the audit log: filters in the URL, paging, details, exports."""
 
 import re
 from datetime import timedelta
@@ -15,7 +15,7 @@ TAB = "/settings/?tab=audit"
 
 @pytest.fixture
 def note(db, clock):
-    """Adds an entry: `note("server_deleted", category="server", hours_ago=3)`."""
+    """Add an entry: `note("server_deleted", category="server", hours_ago=3)`."""
 
     def note(action="overdue_check_manual", *, category="system", hours_ago=0.0, username="anna", **values):
         at = clock.now - timedelta(hours=hours_ago)
@@ -43,7 +43,7 @@ def actions(page: str) -> list[str]:
         ("startDate=yesterday", set()),
     ],
 )
-def test_the_address_says_what_is_shown(query, expected, note, admin):
+def test_the_url_selects_what_is_shown(query, expected, note, admin):
     note("server_deleted", category="server", hours_ago=24, details={"serverName": "attic"})
     note("database_restore", status="error", error_message="a broken file")
     page = admin.get(f"{TAB}&{query}").text
@@ -52,7 +52,7 @@ def test_the_address_says_what_is_shown(query, expected, note, admin):
         assert "No matching entries." in page
 
 
-def test_filters_stay_filled_and_go_along_with_exports(note, admin):
+def test_filters_are_shown_and_applied_to_exports(note, admin):
     note("server_deleted", category="server")
     page = admin.get(f"{TAB}&category=server&search=anna").text
     assert '<option value="server" selected>' in page
@@ -63,7 +63,7 @@ def test_filters_stay_filled_and_go_along_with_exports(note, admin):
     assert "server_deleted" in exported[1]
 
 
-def test_pages_lead_on_with_the_filter(note, admin):
+def test_page_links_keep_the_filter(note, admin):
     for number in range(60):
         note("overdue_check_manual", hours_ago=number)
     first = admin.get(f"{TAB}&username=anna").text
@@ -76,12 +76,12 @@ def test_pages_lead_on_with_the_filter(note, admin):
 
 
 @pytest.mark.parametrize("page", ["0", "-3", "99999999999", "two", "²"])
-def test_a_page_that_there_is_not_is_the_nearest(page, note, admin):
+def test_a_page_out_of_range_is_the_nearest_one(page, note, admin):
     note()
     assert actions(admin.get(f"{TAB}&username=anna&page={page}").text) == ["overdue_check_manual"]
 
 
-def test_details_read_as_lines():
+def test_details_are_shown_as_lines():
     details = {
         "targetUsername": "anna",
         "is_admin": {"from": False, "to": True},
@@ -101,7 +101,7 @@ def test_details_read_as_lines():
     assert lay_out_details(None) == []
 
 
-def test_an_entry_is_told_in_full_in_a_dialog_or_on_a_page(note, admin):
+def test_an_entry_is_shown_in_full_in_a_dialog_or_on_a_page(note, admin):
     note("user_updated", category="user", details={"username": {"from": "ann", "to": "anna"}}, target_type="user")
     [address] = set(re.findall(r'href="(/settings/audit/\d+)"', admin.get(f"{TAB}&action=user_updated").text))
     page = admin.get(address).text
@@ -112,7 +112,7 @@ def test_an_entry_is_told_in_full_in_a_dialog_or_on_a_page(note, admin):
     assert "<ins>anna</ins>" in part
 
 
-def test_a_limited_account_reads_of_its_own_deeds_alone(note, viewer, app):
+def test_a_limited_account_reads_its_own_actions_only(note, viewer, app):
     note("server_deleted", category="server")
     with app.app_context(), writing() as session:
         user = session.query(User).filter_by(username="viewer").one()

@@ -1,4 +1,4 @@
-"""Logs come in packed quickly and are packed densely later, without losing a word."""
+"""Logs are packed quickly at first and densely later, without loss."""
 
 import pytest
 from sqlalchemy import select
@@ -11,7 +11,7 @@ from app.core.db.orm import writing
 
 @pytest.fixture
 def store(db, clock):
-    """Stores runs with quickly packed logs of given messages."""
+    """Store runs with quickly packed logs of given messages."""
 
     def store_logs(*messages: str) -> None:
         with writing() as session:
@@ -43,14 +43,14 @@ def _logs(db):
     return db.session.scalars(select(RunLog.packed).order_by(RunLog.run_row_id)).all()
 
 
-def test_texts_survive_being_packed_again(store, db, clock):
+def test_texts_survive_compaction(store, db, clock):
     store("first", "zweite ü")
     assert repack_logs(clock()) == 2
     assert [unpack_log(packed).messages for packed in _logs(db)] == [("first",), ("zweite ü",)]
     assert not any(is_packed_quickly(packed) for packed in _logs(db))
 
 
-def test_what_is_dense_is_not_packed_again(store, db, clock):
+def test_dense_logs_are_not_packed_again(store, db, clock):
     store("first")
     repack_logs(clock())
     assert repack_logs(clock()) == 0

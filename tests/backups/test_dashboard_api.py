@@ -1,4 +1,4 @@
-"""Everything a dashboard shows, held against the contract and our deviations from it."""
+"""The response of the dashboard, compared with the contract and our deviations."""
 
 from datetime import timedelta
 
@@ -18,18 +18,18 @@ NOT_AVAILABLE = "N/A"
 
 @pytest.fixture
 def dashboard(admin):
-    """The whole answer."""
+    """Return the whole response."""
     return lambda path="/api/dashboard": admin.get(path).get_json()
 
 
-def test_visitors_stay_outside(client):
+def test_visitors_have_no_access(client):
     assert client.get("/api/dashboard").status_code == 401
 
 
 def test_empty_database(dashboard):
-    said = dashboard()
-    assert (said["serversSummary"], said["chartData"]) == ([], [])
-    assert said["overallSummary"]["totalServers"] == 0
+    body = dashboard()
+    assert (body["serversSummary"], body["chartData"]) == ([], [])
+    assert body["overallSummary"]["totalServers"] == 0
 
 
 def test_job_has_every_field_of_the_contract(dashboard, db):
@@ -71,7 +71,7 @@ def test_job_has_every_field_of_the_contract(dashboard, db):
     ]
 
 
-def test_server_adds_up_its_jobs_and_shows_the_run_that_came_last(dashboard, db):
+def test_server_sums_its_jobs_and_shows_its_newest_run(dashboard, db):
     make_run(job_name="a", storage_bytes=1, examined_files=10, examined_bytes=100, uploaded_bytes=1000)
     last = make_run(
         job_name="b",
@@ -103,20 +103,20 @@ def test_server_without_runs(dashboard, db):
 def test_totals_are_those_of_the_summary(dashboard, client, db):
     make_run(uploaded_bytes=5)
     make_run(uploaded_bytes=6, began_at=BEGAN_AT + HOUR)
-    said = dashboard()["overallSummary"]
-    assert said["totalUploadedSize"] == 11
-    assert said == client.get("/api/summary").get_json()
+    body = dashboard()["overallSummary"]
+    assert body["totalUploadedSize"] == 11
+    assert body == client.get("/api/summary").get_json()
 
 
-def test_late_job_is_overdue_everywhere(dashboard, clock, db):
+def test_overdue_job_is_overdue_everywhere(dashboard, clock, db):
     make_run(began_at=clock() - 3 * DAY)
-    said = dashboard()
-    [server] = said["serversSummary"]
+    body = dashboard()
+    [server] = body["serversSummary"]
     assert server["backupInfo"][0]["isBackupOverdue"] is server["haveOverdueBackups"] is True
-    assert said["overallSummary"]["overdueBackupsCount"] == 1
+    assert body["overallSummary"]["overdueBackupsCount"] == 1
 
 
-def test_bad_interval_leaves_the_rest_of_the_dashboard(dashboard, db):
+def test_bad_interval_does_not_affect_the_rest_of_the_dashboard(dashboard, db):
     make_run(job_name="a")
     make_run(job_name="b")
     with writing() as session:
@@ -128,7 +128,7 @@ def test_bad_interval_leaves_the_rest_of_the_dashboard(dashboard, db):
     assert good["expectedBackupDate"] != NOT_AVAILABLE
 
 
-def test_strip_is_of_the_newest_hundred_runs(dashboard, db):
+def test_heartbeat_bar_has_the_newest_hundred_runs(dashboard, db):
     for number in range(102):
         make_run(began_at=BEGAN_AT + number * HOUR, status="Fatal" if number < 2 else "Success")
     assert dashboard()["serversSummary"][0]["backupInfo"][0]["statusHistory"] == ["Success"] * 100
@@ -151,12 +151,12 @@ def test_last_overdue_check_is_shown(dashboard, clock, db):
     assert dashboard()["serversSummary"][0]["lastOverdueCheck"] == "2031-05-04T11:30:00.000Z"
 
 
-def test_answer_may_not_be_stored(admin):
+def test_response_may_not_be_stored(admin):
     headers = admin.get("/api/dashboard").headers
     assert ("no-store" in headers["Cache-Control"], headers["Expires"], headers["Pragma"]) == (True, "0", "no-cache")
 
 
-def test_answer_costs_the_same_few_statements_for_any_number_of_jobs(admin, db):
+def test_response_needs_the_same_few_statements_for_any_number_of_jobs(admin, db):
     def statements() -> int:
         with sent_statements() as seen:
             assert admin.get("/api/dashboard").status_code == 200

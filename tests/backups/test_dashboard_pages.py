@@ -1,4 +1,4 @@
-"""The dashboard: its verdict, what needs a person, filter, order, and how it keeps itself fresh."""
+"""The dashboard: status, issues, filter, order, and refresh."""
 
 import re
 
@@ -22,20 +22,20 @@ def order_of(text: str, *names: str) -> list[str]:
     return sorted(names, key=listing.index)
 
 
-def test_without_reports_the_first_steps_stand_there_with_our_address(admin):
+def test_without_reports_the_first_steps_are_shown_with_our_address(admin):
     text = admin.get("/").text
     assert "Waiting for the first report" in text
     assert "--send-http-json-urls=http://localhost/api/upload" in text
     assert "--send-http-url=http://localhost/api/upload" in text
 
 
-def test_a_public_address_is_the_one_that_is_told(admin, app, clock):
+def test_a_public_address_is_shown_if_set(admin, app, clock):
     with app.app_context():
         settings_store.put("public_url", "https://backup.example/", now=clock.now)
     assert "--send-http-url=https://backup.example/api/upload" in admin.get("/connect").text
 
 
-def test_all_fine_is_said_in_the_heading_and_in_the_title(admin, post):
+def test_heading_and_title_show_that_all_jobs_are_ok(admin, post):
     post(job="Photos")
     post(job="Mail")
     text = admin.get("/").text
@@ -55,7 +55,7 @@ def test_overdue_and_failed_jobs_are_counted_in_the_title(admin, post):
 @pytest.mark.parametrize(
     ("statuses", "picture"), [([], "empty"), (["Success"], "fine"), (["Success", "Warning"], "attention")]
 )
-def test_the_picture_in_the_tab_follows_the_verdict(admin, post, statuses, picture):
+def test_the_favicon_follows_the_status(admin, post, statuses, picture):
     for status in statuses:
         post(1, job=status, status=status)
     text = admin.get("/").text
@@ -74,7 +74,7 @@ def test_a_failed_job_is_listed_with_reason_and_link_to_its_run(admin, post, err
     assert re.search(r'href="/detail/id-of-nas/backup/[0-9a-f-]{36}"', concern)
 
 
-def test_a_job_with_success_needs_nobody(admin, post):
+def test_a_successful_job_is_not_listed_as_an_issue(admin, post):
     post()
     assert "Needs attention" not in admin.get("/").text
 
@@ -95,14 +95,14 @@ def test_the_table_leaves_only_matching_rows_of_a_server(admin, post):
     assert ">Photos</a>" not in rows
 
 
-def test_a_filter_without_match_says_so_and_offers_to_clear_it(admin, post):
+def test_a_filter_without_match_shows_a_message_and_a_clear_link(admin, post):
     post()
     text = admin.get("/?q=<b>nothing").text
     assert "No match for “&lt;b&gt;nothing”" in text
     assert "Clear the filter" in text
 
 
-def test_the_table_sorts_both_ways_and_says_which(admin, post):
+def test_the_table_sorts_both_ways_and_shows_the_order(admin, post):
     post(job="Few", ExaminedFiles=1, Duration="00:00:10")
     post(job="Long", ExaminedFiles=1, Duration="05:00:00")
     upward = admin.get("/?view=table&sort=duration").text
@@ -113,7 +113,7 @@ def test_the_table_sorts_both_ways_and_says_which(admin, post):
     assert 'aria-sort="descending"' in downward
 
 
-def test_cards_stand_in_the_order_that_was_chosen(admin, post):
+def test_cards_are_shown_in_the_chosen_order(admin, post):
     post(server="fine", hours_ago=1)
     post(server="odd", hours_ago=2, status="Unknown")
     post(server="warned", hours_ago=3, status="Warning")
@@ -126,7 +126,7 @@ def test_cards_stand_in_the_order_that_was_chosen(admin, post):
 
 
 @pytest.mark.parametrize("sort", ["next", "-next"])
-def test_what_has_nothing_to_sort_by_stands_last_both_ways(admin, db, post, sort):
+def test_rows_without_a_sort_value_are_last_both_ways(admin, db, post, sort):
     post(job="Unwatched")
     post(job="Watched")
     with writing():
@@ -135,7 +135,7 @@ def test_what_has_nothing_to_sort_by_stands_last_both_ways(admin, db, post, sort
     assert order_of(text, ">Unwatched<", ">Watched<") == [">Watched<", ">Unwatched<"]
 
 
-def test_unknown_words_in_the_address_do_no_harm(admin, post):
+def test_unknown_values_in_the_url_are_ignored(admin, post):
     post()
     assert admin.get("/?view=spiral&sort=-nothing&order=fate").status_code == 200
 
@@ -157,21 +157,21 @@ def test_an_unknown_theme_changes_nothing(admin):
     assert 'class="theme-system"' in admin.get("/").text
 
 
-def test_the_board_comes_without_the_page_around_it(admin, post):
+def test_the_fragment_is_sent_without_the_page_around_it(admin, post):
     post()
     text = admin.get("/", headers=BOARD).text
     assert text.lstrip().startswith('<div id="board"')
     assert "<html" not in text
 
 
-def test_an_unchanged_board_is_answered_with_304(admin, post, clock):
+def test_an_unchanged_fragment_is_answered_with_304(admin, post, clock):
     post()
     etag = admin.get("/", headers=BOARD).headers["ETag"]
     clock.advance(seconds=5)
     assert admin.get("/", headers=BOARD | {"If-None-Match": etag}).status_code == 304
 
 
-def test_a_new_report_makes_a_new_board(admin, post):
+def test_a_new_report_changes_the_fragment(admin, post):
     post(3)
     etag = admin.get("/", headers=BOARD).headers["ETag"]
     post(1)
@@ -180,19 +180,19 @@ def test_a_new_report_makes_a_new_board(admin, post):
     assert "2 Success" in answer.text
 
 
-def test_the_strip_is_padded_on_the_left_and_says_what_it_shows(admin, post):
+def test_the_heartbeat_bar_is_padded_on_the_left_and_described(admin, post):
     post(2, status="Success")
     post(1, status="Warning", Warnings=["Locked"])
     text = admin.get("/").text
     strip = re.search(r'<svg class="strip".*?</svg>', text, re.S)[0]
     assert strip.count("M") == 12
-    places = {kind: re.findall(r"M(\S+) ", shape) for kind, shape in re.findall(r'beat-(\w+)" d="(.*?)"', strip)}
-    assert places["empty"] == [f"{9 * slot}.5" for slot in range(10)]
-    assert (places["ok"], places["warn"]) == (["91"], ["100"])
+    positions = {kind: re.findall(r"M(\S+) ", shape) for kind, shape in re.findall(r'beat-(\w+)" d="(.*?)"', strip)}
+    assert positions["empty"] == [f"{9 * slot}.5" for slot in range(10)]
+    assert (positions["ok"], positions["warn"]) == (["91"], ["100"])
     assert 'aria-label="Last 2 runs: 1 Success, 1 Warning. Newest: Warning"' in strip
 
 
-def test_a_missed_run_is_a_gap_in_the_strip(admin, post):
+def test_a_missed_run_is_a_gap_in_the_heartbeat_bar(admin, post):
     for days_ago in (4, 3, 1):
         post(24 * days_ago)
     assert 'aria-label="Last 3 runs: 3 Success, 1 Missed. Newest: Success"' in admin.get("/").text
@@ -230,7 +230,7 @@ def test_a_tag_of_a_server_or_of_a_job_filters(admin, post):
     assert "backup=Photos" not in rows
 
 
-def test_filters_are_kept_for_the_next_visit_until_they_are_cleared(admin, post):
+def test_filters_are_kept_until_they_are_cleared(admin, post):
     post(job="Photos")
     admin.get("/?view=compact&status=failed")
     assert "No matching servers or jobs" in admin.get("/").text
@@ -238,7 +238,7 @@ def test_filters_are_kept_for_the_next_visit_until_they_are_cleared(admin, post)
     assert "No matching servers or jobs" not in admin.get("/").text
 
 
-def test_asking_for_news_is_no_choice(admin, post):
+def test_polling_does_not_store_filters(admin, post):
     post()
     etag = admin.get("/", headers=BOARD).headers["ETag"]
     admin.get("/?view=compact", headers=BOARD | {"If-None-Match": etag})
@@ -288,13 +288,13 @@ def test_tags_and_the_size_of_the_destination_are_saved_in_one_dialog(admin, pos
     (job,) = admin.get("/api/insight/id-of-nas").get_json()["backups"]
     assert job["quotaBytes"] == 1.5 * 1024**4
     assert admin.get("/api/tags").get_json()["tags"] == ["cloud", "daily", "house"]
-    refused = admin.post("/detail/id-of-nas/tags", data=form | {"quota": "much"})
-    assert refused.status_code == 400
-    assert 'value="much"' in refused.text
-    assert "Enter a size greater than 0." in refused.text
+    rejected = admin.post("/detail/id-of-nas/tags", data=form | {"quota": "much"})
+    assert rejected.status_code == 400
+    assert 'value="much"' in rejected.text
+    assert "Enter a size greater than 0." in rejected.text
 
 
-def test_an_unusual_run_is_worth_a_look_and_no_alarm(admin, post):
+def test_an_unusual_run_is_listed_without_an_alarm(admin, post):
     for days_ago in range(12, 0, -1):
         post(24 * days_ago)
     post(1, BackendStatistics={"BytesUploaded": 2 * 1024**3, "KnownFileSize": 7 * 1024**3})
@@ -303,7 +303,7 @@ def test_an_unusual_run_is_worth_a_look_and_no_alarm(admin, post):
     assert "The last run was unusual: upload 410 times the usual size (2.00 GB, typically 5.00 MB)" in text
 
 
-def test_a_destination_that_is_nearly_full_is_told_with_what_is_left(admin, post):
+def test_a_destination_that_is_nearly_full_is_listed_with_the_space_left(admin, post):
     for days_ago in range(60, 0, -1):
         storage = {"KnownFileSize": (100 - days_ago) * 1024**3, "TotalQuotaSpace": 200 * 1024**3}
         post(24 * days_ago, BackendStatistics=storage | {"FreeQuotaSpace": 10 * 1024**3, "BytesUploaded": 1024**3})
@@ -323,7 +323,7 @@ def test_the_side_panel_shows_shares_and_days_or_charts_or_nothing(admin, post):
     assert "<aside" not in admin.get("/?panel=none").text
 
 
-def test_the_table_leads_to_what_the_job_tells_and_to_its_duplicati(admin, post, app):
+def test_the_table_links_to_the_job_and_to_its_duplicati(admin, post, app):
     post(job="Mail")
     admin.send("PATCH", "/api/servers/id-of-nas", json={"server_url": "https://nas.example:8200"})
     row = admin.get("/?view=table").text.partition("<tbody>")[2]
@@ -338,7 +338,7 @@ def test_names_from_reports_are_escaped(admin, post):
     assert "<img src=x>" not in text
 
 
-def test_thirty_jobs_stay_small_and_take_few_statements(admin, post):
+def test_thirty_jobs_need_a_small_page_and_few_statements(admin, post):
     for server in range(10):
         for job in range(3):
             post(server=f"server-{server}", job=f"job-{job}")

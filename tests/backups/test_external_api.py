@@ -1,4 +1,4 @@
-"""What widgets and scripts read: the summary and the newest runs, as the contract words them."""
+"""The API for widgets and scripts: the summary and the newest runs, as in the contract."""
 
 from datetime import timedelta
 from urllib.parse import quote
@@ -33,7 +33,7 @@ class TestSummary:
             "secondsSinceLastBackup": None,
         }
 
-    def test_every_number(self, client, clock):
+    def test_every_total(self, client, clock):
         make_run(job_name="a", uploaded_bytes=1, storage_bytes=10, examined_bytes=100, began_at=BEGAN_AT - 48 * HOUR)
         make_run(job_name="b", uploaded_bytes=2, storage_bytes=20, examined_bytes=200)
         make_run(job_name="b", uploaded_bytes=4, storage_bytes=40, examined_bytes=400, began_at=BEGAN_AT - HOUR)
@@ -49,27 +49,27 @@ class TestSummary:
             "secondsSinceLastBackup": 3600,
         }
 
-    def test_run_of_the_future_counts_below_zero(self, client, clock):
+    def test_run_in_the_future_gives_negative_seconds(self, client, clock):
         make_run(began_at=clock() + timedelta(milliseconds=1))
         assert client.get("/api/summary").get_json()["secondsSinceLastBackup"] == -1
 
-    def test_seconds_go_on_while_nothing_is_stored(self, client, clock):
+    def test_seconds_increase_while_nothing_is_stored(self, client, clock):
         make_run()
         before = client.get("/api/summary").get_json()["secondsSinceLastBackup"]
         clock.advance(seconds=5)
         assert client.get("/api/summary").get_json()["secondsSinceLastBackup"] == before + 5
 
-    def test_there_are_no_cache_headers_but_an_etag(self, client):
+    def test_there_is_an_etag_and_no_other_cache_header(self, client):
         answer = client.get("/api/summary")
         assert "no-store" not in answer.headers.get("Cache-Control", "")
         assert client.get("/api/summary", headers={"If-None-Match": answer.headers["ETag"]}).status_code == 304
 
-    def test_known_etag_of_an_older_state_gives_the_new_answer(self, client):
+    def test_known_etag_of_an_older_state_gives_the_new_response(self, client):
         etag = client.get("/api/summary").headers["ETag"]
         make_run()
         assert client.get("/api/summary", headers={"If-None-Match": etag}).status_code == 200
 
-    def test_it_sets_no_cookie(self, client):
+    def test_response_sets_no_cookie(self, client):
         assert "Set-Cookie" not in client.get("/api/summary").headers
 
 
@@ -128,7 +128,7 @@ class TestLatest:
         assert [run["name"] for run in answer["latest_backups"]] == answer["backup_names"] == ["b", "a"]
         assert (answer["backup_jobs_count"], answer["status"]) == (2, 200)
 
-    def test_server_says_when_it_came_to_be_known(self, client):
+    def test_server_reports_when_it_was_created(self, client):
         make_run(now=BEGAN_AT)
         server = client.get("/api/lastbackup/machine-1").get_json()["server"]
         assert server == {"id": "machine-1", "name": "nas", "created_at": "2031-05-04 11:00:00"}
@@ -141,7 +141,7 @@ class TestLatest:
         assert (answer["latest_backups"], answer["backup_jobs_count"], answer["backup_names"]) == ([], 0, [])
 
     @pytest.mark.parametrize("name", ["my nas", "a/b", "ü%20", "漢字", "a+b", "?"])
-    def test_name_of_any_letters_is_found(self, client, name):
+    def test_name_with_any_characters_is_found(self, client, name):
         make_run(server_name=name)
         answer = client.get(f"/api/lastbackup/{quote(name, safe='')}")
         assert (answer.status_code, answer.get_json()["server"]["name"]) == (200, name)
@@ -149,9 +149,9 @@ class TestLatest:
     @pytest.mark.parametrize("path", ["lastbackup", "lastbackups"])
     def test_unknown_server_is_a_404(self, client, path):
         answer = client.get(f"/api/{path}/nobody")
-        said = answer.get_json()
-        assert (answer.status_code, said["error"], said["status"]) == (404, "Server not found", 404)
-        assert "nobody" in said["message"]
+        body = answer.get_json()
+        assert (answer.status_code, body["error"], body["status"]) == (404, "Server not found", 404)
+        assert "nobody" in body["message"]
 
     @pytest.mark.parametrize("path", ["lastbackup", "lastbackups"])
     def test_name_of_two_servers_is_a_400(self, client, path):
@@ -162,13 +162,13 @@ class TestLatest:
         assert answer.get_json()["duplicate_servers"] == [{"id": "m-1", "name": "nas"}, {"id": "m-2", "name": "nas"}]
 
     @pytest.mark.parametrize("server", ["machine-1", "nobody"])
-    def test_neither_answer_nor_error_may_be_stored(self, client, server):
+    def test_neither_response_nor_error_may_be_stored(self, client, server):
         make_run()
         headers = client.get(f"/api/lastbackup/{server}").headers
         assert all(name in headers for name in NO_STORE)
         assert "no-store" in headers["Cache-Control"]
 
-    def test_server_that_was_deleted_is_gone_at_once(self, client):
+    def test_deleted_server_is_missing_at_once(self, client):
         make_run()
         assert client.get("/api/lastbackup/nas").status_code == 200
         with writing() as session:
@@ -178,18 +178,18 @@ class TestLatest:
 
 @pytest.mark.parametrize("path", ["summary", "lastbackup/machine-1", "lastbackups/machine-1"])
 class TestKeys:
-    def test_key_for_reading_opens(self, client, clock, path):
+    def test_read_key_is_accepted(self, client, clock, path):
         make_run()
         settings_store.put("requires_api_keys", True, now=clock())
         secret = api_keys.create_key("widget", "read", now=clock()).secret
         assert client.get(f"/api/{path}?api_key={secret}").status_code == 200
 
-    def test_key_for_uploads_is_forbidden(self, client, clock, path):
+    def test_upload_key_is_forbidden(self, client, clock, path):
         settings_store.put("requires_api_keys", True, now=clock())
         secret = api_keys.create_key("Duplicati", "upload", now=clock()).secret
         assert client.get(f"/api/{path}", headers={"X-Api-Key": secret}).status_code == 403
 
-    def test_none_is_unauthorized(self, client, clock, path):
+    def test_missing_key_is_unauthorized(self, client, clock, path):
         settings_store.put("requires_api_keys", True, now=clock())
         answer = client.get(f"/api/{path}")
         assert answer.status_code == 401

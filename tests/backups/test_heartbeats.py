@@ -1,4 +1,4 @@
-"""The pulse of a job: a beat for each run, a gap for each planned run that did not come."""
+"""The heartbeat bar of a job: a heartbeat for each run, a gap for each expected run that did not arrive."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ def letters(*days: float, plan: Schedule | None = DAILY, slots: int = 30, **rest
         ((0, 1, 2), "SSS"),
         ((0, 1, 3), "SSMS"),
         ((0, 4), "SMMMS"),
-        ((0, 0.3, 0.6, 1), "SSSS"),  # by hand, in between
+        ((0, 0.3, 0.6, 1), "SSSS"),  # started manually, in between
         ((0, 1.8, 3), "SMSS"),  # five hours early: the run of day two
         ((0, 1, 2.04, 3.04), "SSSS"),  # the clocks were set back
         ((0, 1, 1.96, 2.96), "SSSS"),  # or forward
@@ -39,7 +39,7 @@ def test_a_missed_run_is_a_gap(days, pulse):
     assert letters(*days) == pulse
 
 
-def test_on_days_off_nothing_is_missed():
+def test_days_off_have_no_missed_runs():
     working_days = Schedule(MONDAY, "1D", weekday_mask((1, 2, 3, 4, 5)))
     assert letters(3, 4, 7, 8, plan=working_days) == "SSSS"
     assert letters(3, 7, plan=working_days) == "SMS"
@@ -51,16 +51,16 @@ def test_any_interval_has_its_slots(interval, days):
 
 
 @pytest.mark.parametrize("plan", [None, replace(DAILY, interval_text="often"), replace(DAILY, interval_text="0")])
-def test_without_a_plan_nothing_is_missed(plan):
+def test_without_a_schedule_nothing_is_missed(plan):
     assert letters(0, 5, plan=plan) == "SS"
 
 
-def test_an_overdue_job_ends_with_the_gaps_until_now():
+def test_an_overdue_job_ends_with_gaps_until_now():
     late = {"missing_since": MONDAY + timedelta(days=2), "due_until": MONDAY + timedelta(days=3, hours=1)}
     assert letters(0, 1, **late) == "SSMM"
 
 
-def test_a_long_silence_leaves_the_runs_before_it_in_sight():
+def test_a_long_silence_keeps_the_previous_runs_visible():
     late = {"missing_since": MONDAY + timedelta(days=30), "due_until": MONDAY + timedelta(days=59)}
     beats = heartbeats(runs(*range(30)), DAILY, slots=9, **late)
     assert "".join(beat.letter for beat in beats) == "SSSSSSMMM"
@@ -68,17 +68,17 @@ def test_a_long_silence_leaves_the_runs_before_it_in_sight():
     assert beats[-3].at == late["missing_since"]
 
 
-def test_no_more_beats_than_slots():
+def test_bar_has_no_more_heartbeats_than_slots():
     assert letters(*range(31), slots=10) == "S" * 10
 
 
-def test_gaps_tell_when_the_run_was_planned():
+def test_gaps_have_the_expected_time():
     (_, gap, _) = heartbeats(runs(0, 2), DAILY, slots=10)
     assert gap.at == MONDAY + timedelta(days=1)
 
 
 def with_letters(*pairs: tuple[float, str]) -> list:
-    """Runs of these days; each with its letter."""
+    """Return runs of these days, each with its letter."""
     return [run._replace(letter=letter) for day, letter in pairs for run in runs(day)]
 
 
@@ -86,13 +86,13 @@ def with_letters(*pairs: tuple[float, str]) -> list:
 @pytest.mark.parametrize(
     ("days", "pulse"),
     [
-        ((0, 1, 3), "SSxS"),  # in the slot that was missed
+        ((0, 1, 3), "SSxS"),  # in the missed slot
         ((0, 1.2, 3), "SxMS"),  # a little late for it
         ((0, 1.5, 3), "SMxMS"),  # between two slots
         ((0, 3), "SMMS"),
     ],
 )
-def test_a_run_that_saved_nothing_fills_no_slot_and_takes_the_place_of_its_gap(letter, days, pulse):
+def test_an_unsaved_run_fills_no_slot_and_replaces_its_gap(letter, days, pulse):
     if days == (0, 1, 3):
         made = with_letters((0, "S"), (1, "S"), (2, letter), (3, "S"))
     else:
@@ -102,7 +102,7 @@ def test_a_run_that_saved_nothing_fills_no_slot_and_takes_the_place_of_its_gap(l
     assert [beat.at for beat in beats] == sorted(beat.at for beat in beats)
 
 
-def test_a_gap_that_stands_for_several_slots_stays_beside_a_run_that_saved_nothing():
+def test_a_gap_of_several_slots_is_kept_next_to_an_unsaved_run():
     made = with_letters((0, "S"), (2, "A"), (9, "S"))
     beats = heartbeats(made, DAILY, slots=9)
     assert [(beat.letter, beat.run_count) for beat in beats] == [
@@ -115,11 +115,11 @@ def test_a_gap_that_stands_for_several_slots_stays_beside_a_run_that_saved_nothi
     ]
 
 
-def test_runs_that_saved_nothing_are_counted_among_the_slots_of_the_bar():
+def test_unsaved_runs_count_among_the_slots_of_the_bar():
     made = with_letters(*((day, "A" if day % 2 else "S") for day in range(10)))
     assert len(heartbeats(made, None, slots=6)) == 6
     assert "".join(beat.letter for beat in heartbeats(made, None, slots=6)) == "SASASA"
 
 
-def test_of_a_job_that_never_saved_anything_all_runs_are_shown():
+def test_a_job_without_saved_runs_shows_all_runs():
     assert "".join(beat.letter for beat in heartbeats(with_letters((0, "A"), (1, "D")), DAILY, slots=9)) == "AD"

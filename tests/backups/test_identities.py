@@ -1,4 +1,4 @@
-"""Machines that report without an id, and names of any form; on both databases."""
+"""Servers that report without an id, and names of any form; on both databases."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -47,26 +47,26 @@ def run_counts(db) -> dict[str, int]:
 
 
 class TestWithoutAnId:
-    def test_the_one_server_of_the_name_has_the_run(self, db):
+    def test_the_only_server_of_the_name_gets_the_run(self, db):
         make_run(server_id="m-1", server_name="nas")
         make_run(server_id="m-2", server_name="attic")
         make_run(**NAMELESS, began_at=BEGAN_AT + HOUR)
         assert run_counts(db) == {"m-1": 2, "m-2": 1}
 
-    def test_a_name_that_nobody_has_makes_a_server(self, db):
+    def test_an_unknown_name_creates_a_server(self, db):
         make_run(server_id="m-2", server_name="attic")
         make_run(**NAMELESS)
         make_run(**NAMELESS, began_at=BEGAN_AT + HOUR)
         assert servers(db) == {"m-2": "attic", "name:nas": "nas"}
         assert run_counts(db)["name:nas"] == 2
 
-    def test_a_name_that_several_have_makes_a_server_too(self, db):
+    def test_an_ambiguous_name_creates_a_server_too(self, db):
         make_run(server_id="m-1", server_name="nas")
         make_run(server_id="m-2", server_name="nas")
         make_run(**NAMELESS)
         assert run_counts(db) == {"m-1": 1, "m-2": 1, "name:nas": 1}
 
-    def test_it_stays_that_server_when_another_one_gets_the_name(self, db):
+    def test_name_stays_with_its_server_when_another_server_gets_it(self, db):
         make_run(server_id="m-1", server_name="nas")
         make_run(server_id="m-2", server_name="nas")
         make_run(**NAMELESS)
@@ -75,29 +75,29 @@ class TestWithoutAnId:
         make_run(**NAMELESS, began_at=BEGAN_AT + HOUR)
         assert run_counts(db) == {"m-1": 1, "name:nas": 2}
 
-    def test_a_duplicate_is_known_as_one(self, client):
+    def test_a_duplicate_is_recognised(self, client):
         body = report_body(extra={"machine-id": ""})
         assert [client.post("/api/upload", data=body).status_code for _ in range(2)] == [200, 409]
 
-    def test_such_a_server_answers_under_its_name(self, client):
+    def test_server_without_id_is_found_by_its_name(self, client):
         client.post("/api/upload", data=report_body(extra={"machine-id": None}))
         answer = client.get("/api/lastbackup/nas").get_json()
         assert (answer["server"]["name"], answer["latest_backup"]["name"]) == ("nas", "photos")
 
 
-class TestIdThatComesLater:
+class TestLaterId:
     def known_by_name(self) -> Job:
         make_run(**NAMELESS)
         return find_job("name:nas")
 
-    def test_the_server_takes_it_with_its_jobs_and_runs(self, db):
+    def test_server_with_the_id_takes_over_jobs_and_runs(self, db):
         job_id = self.known_by_name().id
         make_run(server_id="m-1", server_name="nas", began_at=BEGAN_AT + HOUR)
         assert servers(db) == {"m-1": "nas"}
         job = find_job("m-1")
         assert (job.id, job.run_count) == (job_id, 2)
 
-    def test_the_job_keeps_its_schedule_and_its_settings(self, db):
+    def test_job_keeps_its_schedule_and_settings(self, db):
         job = self.known_by_name()
         with writing() as session:
             session.merge(job).expected_interval = "1W"
@@ -108,14 +108,14 @@ class TestIdThatComesLater:
         assert (server.alias, server.tags, server.created_at) == ("Storage", ["home"], BEGAN_AT - DAY)
         assert find_job("m-1").expected_interval == "1W"
 
-    def test_whoever_could_see_it_still_can(self, db):
+    def test_accounts_keep_their_access(self, db):
         self.known_by_name()
         with writing() as session:
             session.add(ServerAccess(user_id=session.scalar(select(User.id)), server_id="name:nas"))
         make_run(server_id="m-1", server_name="nas", began_at=BEGAN_AT + HOUR)
         assert db.session.scalars(select(ServerAccess.server_id)).all() == ["m-1"]
 
-    def test_badges_and_the_status_page_go_on_showing_it(self, clock):
+    def test_badges_and_the_status_page_continue_to_show_it(self, clock):
         self.known_by_name()
         badges.create_badge(
             slug="nas", label="NAS", server_id="name:nas", job_name="photos", actor=Actor(), now=clock()
@@ -133,13 +133,13 @@ class TestIdThatComesLater:
             overview.overview(clock(), None).jobs[0]
         )
 
-    def test_the_audit_log_says_it(self, db):
+    def test_the_audit_log_records_it(self, db):
         self.known_by_name()
         make_run(server_id="m-1", server_name="nas", began_at=BEGAN_AT + HOUR)
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "server_identified")).one()
         assert (entry.target_id, entry.details) == ("m-1", {"serverName": "nas", "oldServerId": "name:nas"})
 
-    def test_a_report_by_name_afterwards_is_its_own(self, db):
+    def test_a_later_report_by_name_creates_its_own_server(self, db):
         self.known_by_name()
         make_run(server_id="m-1", server_name="nas", began_at=BEGAN_AT + HOUR)
         make_run(**NAMELESS, began_at=BEGAN_AT + 2 * HOUR)
@@ -151,26 +151,26 @@ class TestIdThatComesLater:
         make_run(server_id="m-2", server_name="nas")
         assert run_counts(db) == {"m-1": 2, "m-2": 1}
 
-    def test_a_server_that_is_known_by_its_id_takes_nothing_over(self, db):
+    def test_a_server_known_by_its_id_takes_over_nothing(self, db):
         make_run(server_id="m-1", server_name="nas")
         make_run(server_id="m-2", server_name="nas")
         make_run(**NAMELESS)
         make_run(server_id="m-1", server_name="nas", began_at=BEGAN_AT + HOUR)
         assert run_counts(db) == {"m-1": 2, "m-2": 1, "name:nas": 1}
 
-    def test_a_run_that_it_has_stored_by_name_is_not_stored_again_with_the_id(self, client, db):
+    def test_a_run_stored_by_name_is_not_stored_again_with_the_id(self, client, db):
         assert client.post("/api/upload", data=report_body(extra={"machine-id": ""})).status_code == 200
         assert client.post("/api/upload", data=report_body()).status_code == 409
         assert run_counts(db) == {"machine-1": 1}
 
-    def test_collecting_gives_the_id_as_well(self, db, clock):
+    def test_collecting_adds_the_id_as_well(self, db, clock):
         self.known_by_name()
         target = find_target(Order(hostname="127.0.0.1", port=8200, password="x", scheme="http"), None)
         collector_store.remember_server(target, Machine("m-1", "nas"), may_change=True, actor=Actor(), now=clock())
         assert servers(db) == {"m-1": "nas"}
         assert find_job("m-1").run_count == 1
 
-    def test_of_many_first_reports_with_it_at_once_all_are_stored(self, app, db):
+    def test_concurrent_first_reports_with_the_id_are_all_stored(self, app, db):
         self.known_by_name()
         barrier = threading.Barrier(6)
 
@@ -185,7 +185,7 @@ class TestIdThatComesLater:
             list(pool.map(send, range(1, 7)))
         assert run_counts(db) == {"m-1": 7}
 
-    def test_giving_it_twice_changes_nothing(self, db, clock):
+    def test_adding_the_id_twice_changes_nothing(self, db, clock):
         self.known_by_name()
         for _ in range(2):
             with writing() as session:
@@ -204,19 +204,19 @@ class TestNames:
         assert [len(name) for name in stored] == [255] * 4
         assert all((name == "ü" * 255) == (length == 255) for name in stored)
 
-    def test_long_names_that_differ_at_their_end_are_different_jobs(self, client, db):
+    def test_long_names_with_different_ends_are_different_jobs(self, client, db):
         for end in "ab":
             client.post("/api/upload", data=report_body(extra={"backup-name": "x" * 300 + end}))
         assert len(db.session.scalars(select(Job)).all()) == 2
 
-    def test_a_machine_of_a_long_name_without_an_id_is_one_server(self, client, db):
+    def test_a_long_server_name_without_an_id_is_one_server(self, client, db):
         for hour in range(2):
             extra = {"machine-id": "", "machine-name": "n" * 255}
             client.post("/api/upload", data=report_body(began_at=BEGAN_AT - hour * HOUR, extra=extra))
         [(server_id, count)] = run_counts(db).items()
         assert (len(server_id), server_id[:6], count) == (255, "name:n", 2)
 
-    def test_a_run_of_the_command_line_is_stored_under_its_own_name(self, client, db):
+    def test_a_command_line_run_is_stored_under_its_own_name(self, client, db):
         title = f"Duplicati Backup report for Duplicati.CommandLine (, {'0af1' * 16}, nas)"
         values = "MainOperation: Backup\nParsedResult: Success\nBeginTime: x (1935658800)\nDuration: 00:01:00"
         answer = client.post("/api/upload", data=f"{title}\n\n{values}\n", content_type="text/plain")
@@ -242,10 +242,10 @@ class TestMixedIds:
             (("DB-1", "DB-2", "DB-1", "DB-1"), True),
         ],
     )
-    def test_ids_that_come_by_turns_are_noticed(self, ids, is_mixed):
+    def test_alternating_ids_are_detected(self, ids, is_mixed):
         assert self.reported(*ids).has_mixed_ids == is_mixed
 
-    def test_insight_says_it(self, admin):
+    def test_insight_reports_it(self, admin):
         self.reported("DB-1", "DB-2", "DB-1")
         [job] = admin.get("/api/insight").get_json()["servers"][0]["backups"]
         assert job["hasMixedBackupIds"] is True

@@ -1,4 +1,4 @@
-"""The figures kept with each job equal what its runs add up to, in whatever order they came."""
+"""The figures stored with each job equal the sums of its runs, in any order of arrival."""
 
 from collections import defaultdict
 from datetime import timedelta
@@ -49,7 +49,7 @@ def settings(settings_of_each_database):
     return settings_of_each_database
 
 
-# The same runs, some of which do not tell all, saved nothing, or list their versions.
+# The same runs, some of which have missing figures, saved nothing, or list their versions.
 runs_of_every_kind = st.tuples(
     runs,
     st.lists(
@@ -74,10 +74,10 @@ def with_kinds(drawn: tuple[list[dict], list[dict]]) -> list[dict]:
         began_at = BEGAN_AT + row["hours"] * HOUR
         versions = {iso(BEGAN_AT + hours * HOUR) for hours in kind.pop("versions")}
         version_at = began_at if kind.pop("has_saved") and kind["outcome"] not in UNSAVED else None
-        told = {} if kind["not_told"] & Figure.VERSION_LIST else {"available_versions": tuple(sorted(versions))[::-1]}
+        lists = {} if kind["not_told"] & Figure.VERSION_LIST else {"available_versions": tuple(sorted(versions))[::-1]}
         zeros = {name: 0 for figure, name in ZEROS.items() if kind["not_told"] & figure}
-        small = {"version_count": row["version_count"] % 4}  # so that counts and lists agree now and then
-        rows.append({**row, **small, **kind, "version_at": version_at, **told, **zeros})
+        small = {"version_count": row["version_count"] % 4}  # so that counts and lists sometimes agree
+        rows.append({**row, **small, **kind, "version_at": version_at, **lists, **zeros})
     return rows
 
 
@@ -96,7 +96,7 @@ def kept(job: Job) -> dict:
     return {name: getattr(job, name) for name in COLUMNS}
 
 
-# The database is fresh for each test only; each trial has a job of its own in it.
+# The database is fresh for each test only; each example has its own job in it.
 ZEROS = {Figure.STORAGE: "storage_bytes", Figure.VERSION_COUNT: "version_count", Figure.FILES: "examined_files"}
 several = trial(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
@@ -115,33 +115,33 @@ def compare_with_a_recount(db, rows: list[dict]) -> None:
 
 @several
 @given(rows=runs)
-def test_figures_are_those_of_a_recount(db, rows):
+def test_figures_equal_a_recount(db, rows):
     compare_with_a_recount(db, rows)
 
 
 @several
 @given(drawn=runs_of_every_kind)
-def test_figures_of_runs_of_every_kind_are_those_of_a_recount(db, drawn):
+def test_figures_of_runs_of_every_kind_equal_a_recount(db, drawn):
     compare_with_a_recount(db, with_kinds(drawn))
 
 
 @several
 @given(drawn=runs_of_every_kind)
-def test_figures_that_are_not_told_are_those_of_the_newest_run_that_told_them(db, drawn):
+def test_missing_figures_are_those_of_the_newest_run_that_has_them(db, drawn):
     name, rows = next(job_names), with_kinds(drawn)
     store(name, rows)
     job = find_job(name=name)
     ordered = sorted(rows, key=lambda row: row["hours"])
     for figure, column in ZEROS.items():
-        told = [row[column] for row in ordered if not row["not_told"] & figure]
-        assert getattr(job, f"last_{column}") == (told[-1] if told else 0)
+        known = [row[column] for row in ordered if not row["not_told"] & figure]
+        assert getattr(job, f"last_{column}") == (known[-1] if known else 0)
     deciding = [row for row in ordered if row["outcome"] not in UNSAVED]
     assert job.state_status == (deciding[-1]["status"] if deciding else None)
 
 
 @several
 @given(drawn=runs_of_every_kind, gone=st.sets(st.integers(0, 7)))
-def test_figures_after_runs_were_deleted_are_those_of_a_recount(db, drawn, gone):
+def test_figures_after_deletion_of_runs_equal_a_recount(db, drawn, gone):
     name, rows = next(job_names), with_kinds(drawn)
     store(name, rows)
     job_id = find_job(name=name).id
@@ -160,7 +160,7 @@ def test_figures_after_runs_were_deleted_are_those_of_a_recount(db, drawn, gone)
 
 @several
 @given(rows=runs)
-def test_figures_are_those_of_plain_sums(db, rows):
+def test_figures_equal_plain_sums(db, rows):
     name = next(job_names)
     store(name, rows)
     job = find_job(name=name)
@@ -178,7 +178,7 @@ def test_figures_are_those_of_plain_sums(db, rows):
 
 @several
 @given(rows=runs)
-def test_days_are_those_of_plain_sums(db, rows):
+def test_days_equal_plain_sums(db, rows):
     name = next(job_names)
     store(name, rows)
     by_day = defaultdict(list)
@@ -196,13 +196,13 @@ def test_days_are_those_of_plain_sums(db, rows):
         assert days[day]["worst_status"] == max(severity_of(row["status"]) for row in of_day)
 
 
-def test_strip_keeps_the_newest_hundred(db):
+def test_heartbeat_bar_keeps_the_newest_hundred(db):
     for number in range(103):
         make_run(began_at=BEGAN_AT + number * HOUR, status="Error" if number < 3 else "Success")
     assert find_job().recent_statuses == "S" * 100
 
 
-def test_run_older_than_a_full_strip_is_left_out_of_it(db):
+def test_run_older_than_a_full_heartbeat_bar_is_left_out(db):
     for number in range(100):
         make_run(began_at=BEGAN_AT + number * HOUR)
     make_run(began_at=BEGAN_AT - HOUR, status="Error")
@@ -210,7 +210,7 @@ def test_run_older_than_a_full_strip_is_left_out_of_it(db):
     assert (job.recent_statuses, job.run_count) == ("S" * 100, 101)
 
 
-def test_late_report_falls_into_its_place_in_the_strip(db):
+def test_late_report_is_inserted_in_order(db):
     make_run(status="Success")
     make_run(status="Fatal", began_at=BEGAN_AT + 2 * HOUR)
     make_run(status="Warning", began_at=BEGAN_AT + HOUR)
@@ -226,7 +226,7 @@ def test_days_end_at_midnight_utc(db):
     assert sorted(row["run_count"] for row in days.values()) == [1, 1]
 
 
-def test_recount_of_a_job_whose_runs_are_gone_is_empty(db):
+def test_recount_of_a_job_without_runs_is_empty(db):
     make_run(uploaded_bytes=9, status="Error")
     job = find_job()
     with writing() as session:
@@ -238,7 +238,7 @@ def test_recount_of_a_job_whose_runs_are_gone_is_empty(db):
     assert stored_days(db, job.id) == {}
 
 
-def test_wrong_figures_are_put_right_by_a_recount(db):
+def test_wrong_figures_are_corrected_by_a_recount(db):
     make_run(uploaded_bytes=9)
     with writing() as session:
         job = session.scalars(select(Job)).one()

@@ -32,19 +32,19 @@ def test_newest_run_of_each_job_newest_first(db):
     assert found[0].run.id == newest_of_a
 
 
-def test_texts_come_along(db):
+def test_texts_are_included(db):
     make_run(errors=("no room",))
     assert list(run_lists.newest_of_server("machine-1")[1][0].log.errors) == ["no room"]
 
 
-def test_run_whose_texts_are_gone_has_empty_ones(db):
+def test_run_with_deleted_texts_has_empty_ones(db):
     make_run(errors=("no room",))
     with writing() as session:
         session.query(RunLog).delete()
     assert list(run_lists.newest_of_server("machine-1")[1][0].log.errors) == []
 
 
-def test_id_comes_before_a_name(db):
+def test_id_takes_precedence_over_a_name(db):
     make_run(server_id="m-1", server_name="m-2")
     make_run(server_id="m-2", server_name="other")
     assert run_lists.newest_of_server("m-2")[0].name == "other"
@@ -57,7 +57,7 @@ def test_server_is_found_by_its_exact_name(db):
         run_lists.newest_of_server("attic")
 
 
-def test_alias_is_no_name(db):
+def test_alias_is_not_matched(db):
     make_run()
     with writing() as session:
         session.get(Server, "machine-1").alias = "cellar"
@@ -65,12 +65,12 @@ def test_alias_is_no_name(db):
         run_lists.newest_of_server("cellar")
 
 
-def test_name_of_several_servers_is_refused_with_their_ids(db):
+def test_ambiguous_name_is_rejected_with_the_ids(db):
     make_run(server_id="m-1")
     make_run(server_id="m-2")
-    with pytest.raises(AmbiguousName) as refused:
+    with pytest.raises(AmbiguousName) as raised:
         run_lists.newest_of_server("nas")
-    assert [one["id"] for one in refused.value.extra["duplicate_servers"]] == ["m-1", "m-2"]
+    assert [one["id"] for one in raised.value.extra["duplicate_servers"]] == ["m-1", "m-2"]
 
 
 def test_server_without_runs_has_none(db):

@@ -1,4 +1,4 @@
-"""Merging servers: nothing of a machine is lost, and its figures are true afterwards; on both databases."""
+"""Merging servers loses nothing, and the figures are right afterwards; on both databases."""
 
 from datetime import timedelta
 
@@ -25,13 +25,13 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def merge(db, clock):
-    """Merges into the server `new`."""
+    """Merge into the server `new`."""
     return lambda *old_ids: merge_servers(list(old_ids), "new", actor=Actor(username="admin"), now=clock())
 
 
 @pytest.fixture
 def change(db):
-    """Sets attributes of a server, or of one of its jobs."""
+    """Set attributes of a server, or of one of its jobs."""
 
     def change(server_id: str, job_name: str | None = None, **values) -> None:
         with writing() as session:
@@ -54,7 +54,7 @@ def figures(job: Job) -> tuple:
     return job.run_count, job.total_uploaded_bytes, job.recent_statuses, job.last_began_at, job.last_storage_bytes
 
 
-def test_runs_of_the_same_job_come_together(db, merge):
+def test_runs_of_the_same_job_are_combined(db, merge):
     make_run(server_id="old", uploaded_bytes=1, status="Warning")
     make_run(server_id="new", uploaded_bytes=2, storage_bytes=7, began_at=BEGAN_AT + DAY)
     merge("old")
@@ -70,14 +70,14 @@ def test_newest_run_of_the_old_server_becomes_the_newest(db, merge):
     assert job.next_expected_at > BEGAN_AT
 
 
-def test_days_are_those_of_all_runs(db, merge):
+def test_days_count_all_runs(db, merge):
     make_run(server_id="old", uploaded_bytes=1)
     make_run(server_id="new", uploaded_bytes=2, began_at=BEGAN_AT + HOUR)
     merge("old")
     assert [(day.run_count, day.uploaded_bytes) for day in db.session.scalars(select(JobDay))] == [(2, 3)]
 
 
-def test_run_of_the_same_moment_is_kept_once(db, merge):
+def test_run_at_the_same_time_is_kept_once(db, merge):
     make_run(server_id="old", uploaded_bytes=1)
     kept = make_run(server_id="new", uploaded_bytes=2).id
     merge("old")
@@ -86,7 +86,7 @@ def test_run_of_the_same_moment_is_kept_once(db, merge):
     assert find_job("new").total_uploaded_bytes == 2
 
 
-def test_job_that_only_the_old_server_had_moves_with_its_settings(db, merge, change):
+def test_job_of_only_the_old_server_moves_with_its_settings(db, merge, change):
     make_run(server_id="new")
     make_run(server_id="old", job_name="music", uploaded_bytes=5)
     change("old", "music", notification_event="errors", expected_interval="3D")
@@ -96,7 +96,7 @@ def test_job_that_only_the_old_server_had_moves_with_its_settings(db, merge, cha
     assert (job.notification_event, job.expected_interval) == ("errors", "3D")
 
 
-def test_settings_of_the_target_stay(db, merge, change):
+def test_settings_of_the_target_are_unchanged(db, merge, change):
     make_run(server_id="new")
     make_run(server_id="old", began_at=BEGAN_AT - DAY)
     change("new", "photos", notification_event="all", additional_emails="mine@example.org")
@@ -106,7 +106,7 @@ def test_settings_of_the_target_stay(db, merge, change):
     assert (job.notification_event, job.additional_emails) == ("all", "mine@example.org")
 
 
-def test_settings_that_the_target_lacks_come_from_the_old_server(db, merge, change):
+def test_missing_settings_of_the_target_come_from_the_old_server(db, merge, change):
     make_run(server_id="new")
     make_run(server_id="old", began_at=BEGAN_AT - DAY)
     change("old", "photos", additional_emails="theirs@example.org")
@@ -116,7 +116,7 @@ def test_settings_that_the_target_lacks_come_from_the_old_server(db, merge, chan
     assert server(db).additional_ntfy_topic == "topic"
 
 
-def test_first_value_that_is_not_blank_wins(db, merge, change):
+def test_first_value_that_is_not_blank_is_used(db, merge, change):
     for server_id in ("new", "old-1", "old-2", "old-3"):
         make_run(server_id=server_id)
     change("new", alias="  ", note="own")
@@ -129,7 +129,7 @@ def test_first_value_that_is_not_blank_wins(db, merge, change):
     assert merged.encrypted_password == "x"
 
 
-def test_several_servers_are_merged_at_once(db, merge):
+def test_several_servers_are_merged_in_one_call(db, merge):
     for number, server_id in enumerate(("new", "old-1", "old-2")):
         make_run(server_id=server_id, began_at=BEGAN_AT + number * HOUR)
     merge("old-1", "old-2", "old-1", "nobody")
@@ -140,7 +140,7 @@ def test_several_servers_are_merged_at_once(db, merge):
 def test_duplicati_ids_become_one(db, merge):
     make_run(server_id="old", duplicati_id="DB-7", began_at=BEGAN_AT - DAY)
     make_run(server_id="new", duplicati_id="DB-1")
-    assert merge("old") == 0  # brought under the target's id while moving
+    assert merge("old") == 0  # stored under the target's id while moving
     assert set(db.session.scalars(select(Run.duplicati_id))) == {"DB-1"}
 
 
@@ -152,7 +152,7 @@ def test_jobs_of_the_target_with_several_duplicati_ids_are_counted(db, merge):
     assert {run.duplicati_id for run in db.session.scalars(select(Run)) if run.job_id == find_job("new").id} == {"DB-1"}
 
 
-def test_who_could_see_the_old_server_sees_the_target(db, merge, clock):
+def test_accounts_with_access_to_the_old_server_can_see_the_target(db, merge, clock):
     make_run(server_id="new")
     make_run(server_id="old")
     account = {"password_hash": "x", "sees_all_servers": False, "created_at": clock(), "updated_at": clock()}
@@ -219,7 +219,7 @@ class TestSchedules:
                 make_run(server_id=server_id, server_name=server_id, began_at=BEGAN_AT + day * DAY + hours * HOUR)
         change("old", "photos", **values)
 
-    def test_a_chosen_schedule_is_taken_over_as_a_whole(self, change, merge):
+    def test_a_chosen_schedule_is_moved_as_a_whole(self, change, merge):
         chosen = {"interval_source": "person", "schedule_source": "person", "schedule_anchor_at": BEGAN_AT + 5 * HOUR}
         self.both(change, expected_interval="2D", allowed_weekdays=0b0111110, **chosen)
         merge("old")
@@ -227,20 +227,20 @@ class TestSchedules:
         assert (job.expected_interval, job.allowed_weekdays) == ("2D", 0b0111110)
         assert {name: getattr(job, name) for name in chosen} == chosen
 
-    def test_an_accepted_offer_stays_one(self, change, merge):
+    def test_an_accepted_suggestion_stays_accepted(self, change, merge):
         offer = {"interval_source": "person", "schedule_source": "person", "schedule_anchor_at": None}
         self.both(change, expected_interval="3D", **offer)
         merge("old")
         job = find_job("new")
         assert job.next_expected_at == job.state_began_at + 3 * DAY
 
-    def test_what_was_chosen_for_the_target_stays(self, change, merge):
+    def test_the_choice_for_the_target_is_unchanged(self, change, merge):
         self.both(change, expected_interval="2D", interval_source="person")
         change("new", "photos", expected_interval="1W", interval_source="person")
         merge("old")
         assert find_job("new").expected_interval == "1W"
 
-    def test_without_any_choice_it_is_learned_from_all_runs(self, change, merge):
+    def test_without_a_choice_the_schedule_is_learned_from_all_runs(self, change, merge):
         self.both(change)
         merge("old")
         assert find_job("new").interval_source == "default"

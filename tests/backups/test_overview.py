@@ -1,4 +1,4 @@
-"""Servers, jobs and runs as they are read back, on both databases."""
+"""Reading servers, jobs and runs, on both databases."""
 
 from datetime import timedelta
 
@@ -25,7 +25,7 @@ def settings(settings_of_each_database):
 
 
 @pytest.fixture
-def household(db):
+def two_servers(db):
     """Two servers: one with two jobs of two runs, the other with a single run."""
     make_run(server_id="m-1", server_name="nas", job_name="a", uploaded_bytes=1, storage_bytes=10, examined_bytes=100)
     make_run(
@@ -37,13 +37,13 @@ def household(db):
 
 
 def statements(call) -> int:
-    """How many statements a call sends to the database."""
+    """Return how many statements a call sends to the database."""
     with sent_statements() as seen:
         call()
     return len(seen)
 
 
-@pytest.mark.usefixtures("household")
+@pytest.mark.usefixtures("two_servers")
 class TestSummary:
     def test_runs_jobs_and_servers_are_counted(self):
         summary = backups_overview.overview(NOW, None).summary
@@ -69,11 +69,11 @@ class TestSummary:
     def test_seconds_are_rounded_down(self, moved, expected):
         assert backups_overview.overview(NOW, None).summary.seconds_since_last_backup(NOW + moved) == expected
 
-    def test_servers_that_nobody_may_see_are_not_counted(self):
+    def test_hidden_servers_are_not_counted(self):
         summary = backups_overview.overview(NOW, frozenset({"m-2"})).summary
         assert (summary.server_count, summary.run_count, summary.uploaded_bytes) == (1, 1, 16)
 
-    def test_who_may_see_none_sees_none(self):
+    def test_account_without_servers_sees_none(self):
         assert backups_overview.overview(NOW, frozenset()).servers == ()
 
 
@@ -83,7 +83,7 @@ def test_empty_database_has_zeros(db):
     assert (summary.server_count, summary.job_count, summary.run_count, summary.storage_bytes) == (0, 0, 0, 0)
 
 
-def test_server_without_runs_is_a_server(db):
+def test_server_without_runs_is_counted(db):
     with writing() as session:
         session.add(Server(id="m-9", name="new", created_at=NOW))
     overview = backups_overview.overview(NOW, None)
@@ -108,14 +108,14 @@ class TestOverdue:
         [job] = backups_overview.overview(BEGAN_AT + DAY + 2 * HOUR + late, None).jobs
         assert job.is_overdue is is_overdue
 
-    def test_job_that_is_not_watched_is_never_overdue(self, db):
+    def test_unmonitored_job_is_never_overdue(self, db):
         make_run()
         with writing() as session:
             session.scalars(select(Job)).one().is_overdue_check_enabled = False
         overview = backups_overview.overview(BEGAN_AT + 9 * DAY, None)
         assert (overview.jobs[0].is_overdue, overview.summary.overdue_count) == (False, 0)
 
-    def test_changed_tolerance_counts_at_once(self, db):
+    def test_changed_tolerance_applies_at_once(self, db):
         make_run()
         late = BEGAN_AT + DAY + 3 * HOUR
         assert backups_overview.overview(late, None).summary.overdue_count == 1
@@ -127,14 +127,14 @@ class TestOverdue:
         assert backups_overview.overview(NOW, None).servers[0].status == "Success"
         assert backups_overview.overview(NOW + 9 * DAY, None).servers[0].status == "Warning"
 
-    def test_time_alone_makes_a_cached_job_overdue(self, db):
+    def test_cached_job_becomes_overdue_by_time_alone(self, db):
         make_run()
         deadline_at = BEGAN_AT + DAY + 2 * HOUR
         assert not backups_overview.overview(deadline_at, None).servers[0].is_overdue
         assert backups_overview.overview(deadline_at + SECOND, None).servers[0].is_overdue
 
 
-def test_job_with_an_interval_that_cannot_be_read_spoils_no_other(db):
+def test_unreadable_interval_of_a_job_affects_no_other_job(db):
     make_run(job_name="good")
     make_run(job_name="odd")
     with writing() as session:
@@ -144,7 +144,7 @@ def test_job_with_an_interval_that_cannot_be_read_spoils_no_other(db):
     assert (good.is_overdue, odd.is_overdue, odd.next_expected_at) == (True, False, None)
 
 
-def test_overview_takes_as_many_statements_for_forty_jobs_as_for_one(db):
+def test_overview_needs_as_many_statements_for_forty_jobs_as_for_one(db):
     make_run()
     for_one = statements(lambda: backups_overview.overview(NOW, None))
     for number in range(40):
@@ -165,21 +165,21 @@ class TestRuns:
         make_run(job_name="b")
         assert [name for _, name in backups_overview.list_runs("machine-1", "b")] == ["b"]
 
-    def test_list_is_paged_by_the_beginning_of_its_last_run(self, db):
+    def test_list_is_paged_by_the_begin_of_its_last_run(self, db):
         for number in range(5):
             make_run(began_at=BEGAN_AT + number * HOUR)
         first = backups_overview.list_runs("machine-1", limit=2)
         second = backups_overview.list_runs("machine-1", limit=2, before=first[-1][0].began_at)
         assert [row[0].began_at.hour for row in first + second] == [15, 14, 13, 12]
 
-    def test_run_knows_its_neighbours_of_the_same_job(self, db):
+    def test_run_has_its_neighbours_of_the_same_job(self, db):
         older, middle, newer = (make_run(began_at=BEGAN_AT + number * HOUR).id for number in range(3))
         make_run(job_name="other", began_at=BEGAN_AT + timedelta(minutes=90))
         found = backups_overview.find_run(middle)
         assert (found.previous_id, found.next_id) == (older, newer)
         assert (backups_overview.find_run(older).previous_id, backups_overview.find_run(newer).next_id) == (None, None)
 
-    def test_run_comes_with_its_texts_and_server(self, db):
+    def test_run_has_its_texts_and_server(self, db):
         run_id = make_run(warnings=("mind the gap",)).id
         found = backups_overview.find_run(run_id)
         assert (found.server.name, found.job_name, list(found.log.warnings)) == ("nas", "photos", ["mind the gap"])
@@ -195,12 +195,12 @@ class TestRuns:
             backups_overview.find_run(run_id, "other")
 
 
-def test_server_is_found_by_its_id_alone(household):
+def test_server_is_found_by_its_id_alone(two_servers):
     assert backups_overview.find_server("m-1", NOW, None).name == "nas"
     with pytest.raises(Refused, check=lambda error: error.status == 404):
         backups_overview.find_server("nas", NOW, None)
 
 
-def test_hidden_server_is_not_found(household):
+def test_hidden_server_is_not_found(two_servers):
     with pytest.raises(Refused, check=lambda error: error.status == 404):
         backups_overview.find_server("m-1", NOW, frozenset({"m-2"}))

@@ -15,31 +15,31 @@ RUNS = [
 ]
 
 
-def test_what_was_packed_comes_back():
+def test_packed_runs_are_unpacked():
     assert unpack_runs(pack_runs(RUNS[:3])) == RUNS[:3]
     assert unpack_runs(pack_runs(RUNS[:1]))[0].began_at == BEGAN_AT
 
 
-def test_modified_and_deleted_files_come_back_with_what_was_not_told():
+def test_modified_and_deleted_files_are_unpacked_with_missing_figures():
     [run] = recent_runs(BEGAN_AT, "Success", 1.5, 1, 2, 3, modified_files=2**40, deleted_files=5, not_told=63)
     assert unpack_runs(pack_runs([run])) == [run]
     assert (run.modified_files, run.deleted_files, run.not_told) == (2**40, 5, 63)
 
 
 @pytest.mark.parametrize("count", range(1, MAX_RUNS + 1))
-def test_runs_in_the_form_of_before_are_never_read_as_others(count):
+def test_runs_in_the_old_format_are_never_misread(count):
     with pytest.raises(struct.error):
         unpack_runs(bytes(37 * count))
 
 
-def test_only_the_newest_are_kept_in_either_way():
+def test_both_functions_keep_only_the_newest():
     packed = None
     for run in RUNS:
         packed = add_packed(packed, [run])
     assert packed == pack_runs(RUNS) == pack_runs(RUNS[-MAX_RUNS:])
 
 
-def test_nothing_is_nothing():
+def test_empty_list_is_packed_as_nothing():
     assert unpack_runs(None) == unpack_runs(b"") == []
 
 
@@ -47,7 +47,7 @@ def test_nothing_is_nothing():
     ("outcome", "letter", "counts"),
     [("", "E", True), ("stopped", "E", True), ("partial", "E", True), ("aborted", "A", False), ("dry_run", "D", False)],
 )
-def test_a_run_that_saved_nothing_has_a_letter_of_its_own(outcome, letter, counts):
+def test_an_unsaved_run_has_its_own_letter(outcome, letter, counts):
     [run] = recent_runs(BEGAN_AT, "Error", 1.5, 1, 2, 3, outcome)
     assert (run.letter, run.counts, run.has_failed) == (letter, counts, True)
 
@@ -57,7 +57,7 @@ def test_a_good_run_has_not_failed():
     assert (run.counts, run.has_failed) == (True, False)
 
 
-def test_a_run_that_was_broken_off_comes_before_the_one_that_tells_of_it():
+def test_an_aborted_run_is_inserted_before_the_run_that_reports_it():
     earlier = BEGAN_AT - timedelta(days=1)
     broken_off, run = recent_runs(BEGAN_AT, "Success", 1.5, 1, 2, 3, "", earlier)
     assert (broken_off.letter, broken_off.began_at, broken_off.counts) == ("B", earlier, False)
@@ -65,11 +65,11 @@ def test_a_run_that_was_broken_off_comes_before_the_one_that_tells_of_it():
 
 
 @pytest.mark.parametrize("later_s", [0, 1])
-def test_what_was_not_broken_off_before_the_run_is_left_out(later_s):
+def test_a_run_aborted_at_or_after_the_begin_is_ignored(later_s):
     assert len(recent_runs(BEGAN_AT, "Success", 1.5, 1, 2, 3, "", BEGAN_AT + timedelta(seconds=later_s))) == 1
 
 
-def test_both_are_added_at_once():
+def test_both_are_added_together():
     pair = recent_runs(BEGAN_AT, "Success", 1.5, 1, 2, 3, "", BEGAN_AT - timedelta(days=1))
     assert unpack_runs(add_packed(None, pair)) == pair
 
@@ -83,7 +83,7 @@ def test_the_usual_interval_is_the_median_and_at_least_a_day(days, usual):
     assert usual_interval(runs) == timedelta(days=usual)
 
 
-def test_runs_that_saved_nothing_do_not_shorten_the_usual_interval():
+def test_unsaved_runs_do_not_shorten_the_usual_interval():
     kinds = [(0, ""), (1, "aborted"), (7, ""), (9, "dry_run"), (14, "")]
     runs = [
         run

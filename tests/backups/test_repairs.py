@@ -1,4 +1,4 @@
-"""Work that a migration or an import leaves for later: lists of versions that are read again; on both databases."""
+"""Repairs after a migration or an import: lists of versions are read again; on both databases."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -35,7 +35,7 @@ def database(db):
 
 
 def list_line(at: datetime, *versions: datetime) -> str:
-    """The line of a log with the list, as a machine without a language writes it: the month first."""
+    """Return the log line with the list, as a server without a language writes it: the month first."""
     texts = ", ".join(f"{version:%m/%d/%Y %H:%M:%S}" for version in versions)
     return (
         f"{at:%Y-%m-%d %H:%M:%S} +00 - [Information-Duplicati.Library.Main.Operation.DeleteHandler:RetentionPolicy-"
@@ -44,7 +44,7 @@ def list_line(at: datetime, *versions: datetime) -> str:
 
 
 def make_runs(count: int = 4, job_name: str = "photos", **changes: Any) -> list[Run]:
-    """Daily runs whose logs list all versions before them; what was stored of the lists is wrong."""
+    """Store daily runs whose logs list all versions before them; the stored versions are wrong."""
     begins = [BEGAN_AT + day * DAY for day in range(count)]
     return [
         make_run(
@@ -60,7 +60,7 @@ def make_runs(count: int = 4, job_name: str = "photos", **changes: Any) -> list[
     ]
 
 
-def leave_for_later() -> None:
+def mark_for_repair() -> None:
     with writing() as session:
         session.execute(update(Job).values(needs_versions=True))
 
@@ -71,7 +71,7 @@ def versions(job_name: str = "photos") -> list[tuple[str, ...]]:
     return [run.available_versions for run in application_db.session.scalars(wanted)]
 
 
-def test_nothing_is_done_where_nothing_is_left():
+def test_nothing_is_done_without_pending_repairs():
     make_runs()
     assert (repairs.progress(), repairs.reread_versions(NOW)) == (None, 0)
     assert versions()[-1] == WRONG
@@ -79,7 +79,7 @@ def test_nothing_is_done_where_nothing_is_left():
 
 def test_wrong_lists_are_corrected_and_so_are_the_versions_of_the_job():
     make_runs()
-    leave_for_later()
+    mark_for_repair()
     assert repairs.reread_versions(NOW) == 1
     listed = [iso(BEGAN_AT + day * DAY) for day in range(4)][::-1]
     assert versions() == [WRONG, *[tuple(listed[-place:]) for place in (1, 2, 3)]]
@@ -88,18 +88,18 @@ def test_wrong_lists_are_corrected_and_so_are_the_versions_of_the_job():
     assert (job.needs_versions, repairs.progress()) == (False, None)
 
 
-def test_a_list_that_cannot_be_read_is_unknown_and_counted():
+def test_an_unreadable_list_is_unknown_and_counted():
     make_run(messages=(list_line(BEGAN_AT, datetime(2031, 4, 3, 11, tzinfo=UTC)),), available_versions=WRONG)
-    leave_for_later()
+    mark_for_repair()
     repairs.reread_versions(NOW)
     run = application_db.session.scalars(select(Run).execution_options(populate_existing=True)).one()
     assert (run.available_versions, run.unread_versions, run.not_told) == ((), 1, Figure.VERSION_LIST)
     assert find_job().last_available_versions == ()
 
 
-def test_figures_and_schedule_of_a_job_stay_as_they_are():
+def test_figures_and_schedule_of_a_job_are_unchanged():
     make_runs(storage_bytes=7, examined_files=3)
-    leave_for_later()
+    mark_for_repair()
     job = find_job()
     names = ("run_count", "last_storage_bytes", "last_examined_files", "next_expected_at", "recent_statuses")
     before = [getattr(job, name) for name in names]
@@ -107,9 +107,9 @@ def test_figures_and_schedule_of_a_job_stay_as_they_are():
     assert [getattr(find_job(), name) for name in names] == before
 
 
-def test_offsets_of_the_machine_are_learned_from_the_logs(db):
+def test_offsets_of_the_server_are_learned_from_the_logs(db):
     make_runs()
-    leave_for_later()
+    mark_for_repair()
     repairs.reread_versions(NOW)
     db.session.commit()
     [period] = db.session.scalars(select(Server.seen_offsets)).one()
@@ -125,7 +125,7 @@ OWN_LIST = f"{HEAD}Put - Completed: duplicati-20310504T110000Z.dlist.zip.aes (1 
     ("lines", "before", "after"),
     [((BLOCK,), "stopped", "aborted"), ((BLOCK, OWN_LIST), "aborted", "stopped")],
 )
-def test_the_log_decides_whether_a_stopped_run_saved_something(db, lines, before, after):
+def test_the_log_decides_if_a_stopped_run_saved_something(db, lines, before, after):
     version_at = BEGAN_AT if before == "stopped" else None
     make_run(
         outcome=before,
@@ -138,7 +138,7 @@ def test_the_log_decides_whether_a_stopped_run_saved_something(db, lines, before
         version_count=1,
         not_told=Figure.VERSION_LIST,
     )
-    leave_for_later()
+    mark_for_repair()
     repairs.reread_versions(NOW)
     db.session.commit()
     run = db.session.scalars(select(Run).execution_options(populate_existing=True)).one()
@@ -148,11 +148,11 @@ def test_the_log_decides_whether_a_stopped_run_saved_something(db, lines, before
     assert job.last_versions == ((iso(BEGAN_AT),) if after == "stopped" else ())
 
 
-def test_the_version_of_a_run_is_that_of_the_list_of_files_that_it_uploaded(db):
+def test_the_version_of_a_run_is_that_of_the_file_list_it_uploaded(db):
     saved_at = BEGAN_AT.replace(microsecond=0) + timedelta(seconds=5)
     line = f"{HEAD}Put - Completed: duplicati-{saved_at:%Y%m%dT%H%M%SZ}.dlist.zip.aes (1 KB)"
     make_run(messages=(line,), message_count=1, version_at=BEGAN_AT.replace(microsecond=0))
-    leave_for_later()
+    mark_for_repair()
     repairs.reread_versions(NOW)
     db.session.commit()
     [run] = db.session.scalars(select(Run).execution_options(populate_existing=True)).all()
@@ -160,20 +160,20 @@ def test_the_version_of_a_run_is_that_of_the_list_of_files_that_it_uploaded(db):
     assert find_job().last_versions == (iso(saved_at),)
 
 
-def test_runs_that_were_broken_off_are_found_in_the_logs(db):
+def test_aborted_runs_are_found_in_the_logs(db):
     earlier = BEGAN_AT - DAY
     line = f"{HEAD}Put - Completed: duplicati-{earlier:%Y%m%dT%H%M%SZ}.dlist.zip.aes (1 KB)"
     make_run(messages=("PreviousBackupFilelistUpload: Uploading filelist", line))
-    leave_for_later()
+    mark_for_repair()
     repairs.reread_versions(NOW)
     assert find_job().last_broken_off_at == earlier
 
 
 class TestProgress:
-    def test_it_counts_runs_of_the_jobs_that_are_done(self):
+    def test_progress_counts_runs_of_finished_jobs(self):
         for number in range(3):
             make_runs(number + 1, job_name=f"job {number}")
-        leave_for_later()
+        mark_for_repair()
         state = repairs.progress()
         assert (state.done_runs, state.total_runs, state.job_count, state.percent) == (0, 6, 3, 0)
         assert repairs.reread_versions(NOW, longest_s=0) <= 1
@@ -181,10 +181,10 @@ class TestProgress:
         assert repairs.progress() is None
         assert settings_store.get(repairs.TOTAL) is None
 
-    def test_it_goes_on_where_it_ended(self, monkeypatch):
+    def test_repair_continues_where_it_ended(self, monkeypatch):
         for number in range(3):
             make_runs(number + 1, job_name=f"job {number}")
-        leave_for_later()
+        mark_for_repair()
         moments = iter([0.0, 1.0, 999.0, 0.0, 1.0, 2.0, 3.0])
         monkeypatch.setattr(repairs, "monotonic", lambda: next(moments))
         assert repairs.reread_versions(NOW, longest_s=10) == 1
@@ -193,28 +193,28 @@ class TestProgress:
         assert repairs.reread_versions(NOW, longest_s=10) == 2
         assert repairs.progress() is None
 
-    def test_runs_that_arrive_meanwhile_do_not_count_backwards(self):
+    def test_new_runs_do_not_lower_the_progress(self):
         make_runs(2)
-        leave_for_later()
+        mark_for_repair()
         settings_store.put(repairs.TOTAL, 2, now=NOW)
         make_run(began_at=BEGAN_AT + 20 * DAY)
         state = repairs.progress()
         assert (state.done_runs, state.total_runs) == (0, 3)
 
-    def test_the_task_says_how_far_it_is(self):
+    def test_the_task_reports_its_progress(self):
         words, _ = TASKS[VERSION_LISTS].work(NOW)
         assert words == "Nothing to read"
         make_runs()
-        leave_for_later()
+        mark_for_repair()
         words, _ = TASKS[VERSION_LISTS].work(NOW)
         assert words == "Read the version lists of 1 jobs again"
         assert TASKS[VERSION_LISTS].starts_soon
 
 
-def test_more_runs_than_are_read_at_once_are_all_read(monkeypatch):
+def test_runs_beyond_one_batch_are_all_read(monkeypatch):
     monkeypatch.setattr(repairs, "RUNS_AT_ONCE", 2)
     make_runs(7)
-    leave_for_later()
+    mark_for_repair()
     repairs.reread_versions(NOW)
     assert [len(found) for found in versions()[1:]] == [1, 2, 3, 4, 5, 6]
 
@@ -238,7 +238,7 @@ def test_jobs_of_an_import_are_read_again(tmp_path):
 
 
 class TestFinishing:
-    def test_only_the_jobs_that_are_marked_are_worked_out(self):
+    def test_only_marked_jobs_are_recalculated(self):
         make_run(storage_bytes=5)
         make_run(job_name="music", storage_bytes=6)
         with writing() as session:

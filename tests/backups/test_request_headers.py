@@ -1,11 +1,11 @@
-"""Extra request headers: what may be sent, and what is refused by name."""
+"""Extra request headers: which are allowed, and which are rejected by name."""
 
 import pytest
 
 from app.backups.servers import LARGEST_BYTES, MOST_HEADERS, RESERVED, BadHeader, check_headers, read_lines
 
 
-def test_lines_are_names_and_values():
+def test_lines_are_parsed_as_names_and_values():
     text = "CF-Access-Client-Id: abc.access\n\n  X-Token :  a: b\tc \r\n"
     assert read_lines(text) == {"CF-Access-Client-Id": "abc.access", "X-Token": "a: b\tc"}
     assert read_lines(" \n") == {}
@@ -24,10 +24,10 @@ def test_lines_are_names_and_values():
         ("hOsT: nas", "reserved", "hOsT"),
     ],
 )
-def test_what_is_wrong_is_named_without_its_value(text, kind, name):
-    with pytest.raises(BadHeader) as refused:
+def test_invalid_lines_are_reported_without_their_value(text, kind, name):
+    with pytest.raises(BadHeader) as raised:
         read_lines(text)
-    assert (refused.value.kind, refused.value.name) == (kind, name)
+    assert (raised.value.kind, raised.value.name) == (kind, name)
 
 
 @pytest.mark.parametrize("name", sorted(RESERVED))
@@ -37,12 +37,12 @@ def test_headers_of_the_sign_in_are_reserved(name):
 
 
 @pytest.mark.parametrize("value", ["a\r\nHost: b", "a\nb", "a\x00b", "", " ", "a\x7f", 8192 * "a"])
-def test_values_that_cannot_be_sent(value):
+def test_unsendable_values_are_rejected(value):
     with pytest.raises(BadHeader):
         check_headers({"X-A": value})
 
 
-def test_bounds():
+def test_limits_are_applied():
     assert len(check_headers({f"X-{number}": "a" for number in range(MOST_HEADERS)})) == MOST_HEADERS
     with pytest.raises(BadHeader, match="No more than 20"):
         check_headers({f"X-{number}": "a" for number in range(MOST_HEADERS + 1)})

@@ -1,4 +1,4 @@
-"""Deleting runs leaves the figures of the rest true; on both databases."""
+"""Deleting runs keeps the figures of the rest right; on both databases."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -34,12 +34,12 @@ def clean(period: str, now: datetime) -> int:
 @pytest.mark.parametrize(
     ("period", "cutoff"),
     [
-        ("6 months", datetime(2031, 2, 28, 12, tzinfo=UTC)),  # the 31st becomes the last of February
+        ("6 months", datetime(2031, 2, 28, 12, tzinfo=UTC)),  # the 31st becomes the last day of February
         ("1 year", datetime(2030, 8, 31, 12, tzinfo=UTC)),
         ("2 years", datetime(2029, 8, 31, 12, tzinfo=UTC)),
     ],
 )
-def test_runs_that_ended_before_the_cutoff_go(db, period, cutoff):
+def test_runs_that_ended_before_the_cutoff_are_deleted(db, period, cutoff):
     for shift in (-1, 0):
         make_run(began_at=cutoff - DAY, ended_at=cutoff + timedelta(milliseconds=shift), job_name=f"at {shift}")
     assert clean(period, datetime(2031, 8, 31, 12, tzinfo=UTC)) == 1
@@ -47,7 +47,7 @@ def test_runs_that_ended_before_the_cutoff_go(db, period, cutoff):
     assert find_job(name="at -1").run_count == 0
 
 
-def test_figures_are_those_of_the_runs_that_stay(db):
+def test_figures_are_those_of_the_remaining_runs(db):
     make_run(began_at=BEGAN_AT - 400 * DAY, uploaded_bytes=1, status="Error")
     make_run(began_at=BEGAN_AT, uploaded_bytes=2)
     clean("1 year", BEGAN_AT + DAY)
@@ -56,7 +56,7 @@ def test_figures_are_those_of_the_runs_that_stay(db):
     assert (count(db, RunLog), count(db, JobDay)) == (1, 1)
 
 
-def test_servers_and_settings_stay_when_all_runs_are_old(db):
+def test_servers_and_settings_are_kept_when_all_runs_are_old(db):
     make_run(began_at=BEGAN_AT - 400 * DAY)
     clean("1 year", BEGAN_AT)
     job = find_job()
@@ -64,7 +64,7 @@ def test_servers_and_settings_stay_when_all_runs_are_old(db):
     assert (count(db, Server), count(db, Job)) == (1, 1)
 
 
-def test_everything_goes_but_accounts(db):
+def test_everything_but_accounts_is_deleted(db):
     make_run()
     make_run(server_id="machine-2", began_at=BEGAN_AT + DAY)
     assert run_deletion.delete_everything(actor=Actor(), now=BEGAN_AT) == (2, 2)
@@ -72,7 +72,7 @@ def test_everything_goes_but_accounts(db):
     assert count(db, User) == 1
 
 
-def test_runs_of_one_job_go_and_its_settings_stay(db):
+def test_runs_of_one_job_are_deleted_and_its_settings_kept(db):
     make_run()
     make_run(job_name="music")
     with writing() as session:
@@ -89,7 +89,7 @@ def test_job_without_runs_is_not_found(db):
         run_deletion.delete_runs_of_job("machine-1", "photos", actor=Actor(), now=BEGAN_AT)
 
 
-def test_job_whose_runs_were_deleted_takes_new_ones(db):
+def test_job_accepts_new_runs_after_deletion(db):
     make_run(uploaded_bytes=1)
     run_deletion.delete_runs_of_job("machine-1", "photos", actor=Actor(), now=BEGAN_AT)
     make_run(uploaded_bytes=4)

@@ -20,7 +20,7 @@ STARTED = "The operation Backup has started"
 
 
 def realistic_log(seed: int, length: int = 20_000) -> list[str]:
-    """Write a log like those of Duplicati, with file ids and sizes of its own."""
+    """Write a log like those of Duplicati, with its own file ids and sizes."""
     chance = random.Random(seed)
     moment = datetime(2026, 11, 20, 3, 0, 1)  # noqa: DTZ001  local time, as in the log
     lines = [f"{moment} +01 - [Information-Duplicati.Library.Main.Controller-StartingOperation]: {STARTED}"]
@@ -33,13 +33,13 @@ def realistic_log(seed: int, length: int = 20_000) -> list[str]:
     return lines
 
 
-def test_texts_come_back_as_they_were():
+def test_texts_are_restored_unchanged():
     lines = realistic_log(1)
     texts = RunLogTexts(tuple(lines), (lines[3], "w"), ("e", lines[5]), ("2026-11-19T02:00:00.000Z",))
     assert unpack_log(pack_log(texts.messages, texts.warnings, texts.errors, texts.versions)) == texts
 
 
-def test_nothing_comes_back_as_nothing():
+def test_empty_log_is_restored_as_empty():
     assert unpack_log(pack_log([], [], [], [])) == RunLogTexts()
 
 
@@ -66,23 +66,23 @@ TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | TRICKY, max
 
 @settings(max_examples=300, deadline=None)
 @given(messages=TEXTS, warnings=TEXTS, errors=TEXTS)
-def test_any_text_comes_back_as_it_was(messages, warnings, errors):
+def test_any_text_is_restored_unchanged(messages, warnings, errors):
     expected = RunLogTexts(tuple(messages), tuple(warnings), tuple(errors))
     assert unpack_log(pack_log(messages, warnings, errors, [])) == expected
 
 
-def test_log_of_20_kilobytes_takes_less_than_one_and_a_half():
+def test_log_of_20_kilobytes_takes_less_than_1500_bytes():
     sizes = [len(pack_log(realistic_log(seed), [], [], [])) for seed in range(20)]
     assert sum(sizes) / len(sizes) < 1500
 
 
-def test_warning_that_is_also_a_message_costs_nearly_nothing():
+def test_warning_that_is_also_a_message_needs_few_bytes():
     lines = realistic_log(1)
     assert len(pack_log(lines, lines[10:20], [], [])) < len(pack_log(lines, [], [], [])) + 10
 
 
 @pytest.mark.parametrize("place", [0, 3, 40, -1])
-def test_damaged_bytes_are_said_to_be_damaged(place):
+def test_damaged_bytes_are_reported_as_damaged(place):
     packed = bytearray(pack_log(realistic_log(1), [], [], []))
     packed[place] ^= 0x55
     with pytest.raises(ValueError, match="stored log"):
@@ -90,12 +90,12 @@ def test_damaged_bytes_are_said_to_be_damaged(place):
 
 
 @pytest.mark.parametrize("length", [0, 1, 5, 100])
-def test_bytes_cut_short_are_refused(length):
+def test_truncated_bytes_are_rejected(length):
     with pytest.raises(ValueError, match="stored log"):
         unpack_log(pack_log(realistic_log(1), [], [], [])[:length])
 
 
-def test_overlong_log_says_how_many_lines_were_left_out():
+def test_overlong_log_reports_the_number_of_omitted_lines():
     kept = unpack_log(pack_log([f"{'x' * 1000} {n}" for n in range(6000)], [], [], [])).messages
     assert sum(map(len, kept)) <= TEXT_LIMIT_BYTES + 200
     assert kept[-1] == f"[duplistatus] {6000 - len(kept) + 1} more lines omitted: the log is too long"
@@ -107,7 +107,7 @@ def test_errors_are_kept_before_messages():
     assert kept.errors == ("error",)
 
 
-def test_overlong_line_is_shortened_and_says_so():
+def test_overlong_line_is_shortened_with_a_note():
     kept = unpack_log(pack_log(["x" * TEXT_LIMIT_BYTES], [], ["y"], [])).messages
     assert len(kept) == 1
     assert kept[0].endswith("more characters omitted]")
@@ -118,14 +118,14 @@ def test_log_just_within_the_limit_is_kept_whole():
     assert unpack_log(pack_log(lines, [], [], [])).messages == tuple(lines)
 
 
-def test_empty_lines_have_an_end_too():
+def test_empty_lines_are_limited_too():
     assert len(unpack_log(pack_log([""] * 1_000_000, [], [], [])).messages) < 200_000
 
 
 @pytest.mark.parametrize(
     "packed", [b"\xff", b"\x01", b"\x0100000", b"\x02" + zlib.crc32(b"x").to_bytes(4, "big") + b"x"]
 )
-def test_log_that_nobody_packed_is_one_line_that_says_so(packed):
+def test_unpacked_log_is_one_line_with_a_note(packed):
     [line] = read_log(packed).messages
     assert line.startswith("[duplistatus] The stored log cannot be read: ")
     assert read_log(None) == RunLogTexts()

@@ -1,4 +1,4 @@
-"""Runs that saved nothing or were broken off, figures that were not told, and clocks that are ahead: on pages."""
+"""Pages: unsaved and aborted runs, missing figures, and clocks that are ahead."""
 
 import re
 from datetime import timedelta
@@ -28,21 +28,21 @@ def page_of_newest_run(admin) -> str:
     ],
     ids=["dry run", "aborted", "partial"],
 )
-def test_the_page_of_a_run_says_what_it_did_besides_its_status(admin, post, changes, word, sentence):
+def test_the_run_page_shows_the_outcome_and_the_status(admin, post, changes, word, sentence):
     post(2, **changes)
     text = page_of_newest_run(admin)
     assert f'<span class="pill">{word}</span>' in text
     assert sentence in text
 
 
-def test_the_page_of_a_stopped_run_says_that_a_version_was_saved(admin, post, clock):
+def test_the_page_of_a_stopped_run_shows_that_a_version_was_saved(admin, post, clock):
     at = clock() - timedelta(hours=2)
     lines = [line.format(at=at) for line in STOPPED_LOG]
     post(2, status="Warning", **{**ABORTED, "Messages": lines})
     assert "This run was stopped manually and saved a version." in page_of_newest_run(admin)
 
 
-def test_the_pages_of_a_server_keep_the_state_and_tell_of_an_aborted_run(admin, post):
+def test_the_server_pages_keep_the_state_and_show_an_aborted_run(admin, post):
     post(26)
     post(2, **ABORTED)
     text = admin.get("/detail/id-of-nas").text
@@ -51,7 +51,7 @@ def test_the_pages_of_a_server_keep_the_state_and_tell_of_an_aborted_run(admin, 
     assert "7.00 GB" in re.search(r"Storage used</dt><dd>([^<]+)", text)[1]
 
 
-def test_the_dashboard_tells_of_an_aborted_run_and_counts_the_job_as_fine(admin, post):
+def test_the_dashboard_shows_an_aborted_run_and_counts_the_job_as_ok(admin, post):
     post(20)
     post(2, **ABORTED)
     for view in ("cards", "table"):
@@ -60,12 +60,12 @@ def test_the_dashboard_tells_of_an_aborted_run_and_counts_the_job_as_fine(admin,
         assert "The only job is OK" in text
 
 
-def test_a_job_that_never_saved_anything_needs_a_look(admin, post):
+def test_a_job_without_saved_runs_is_listed_as_an_issue(admin, post):
     post(2, **ABORTED)
     assert "No run of this job has saved data yet" in admin.get("/").text
 
 
-def test_figures_that_a_run_does_not_tell_are_a_dash_and_not_zero(admin, post):
+def test_missing_figures_of_a_run_are_a_dash_and_not_zero(admin, post):
     post(26)
     post(2, BackendStatistics=None)
     text = page_of_newest_run(admin)
@@ -74,7 +74,7 @@ def test_figures_that_a_run_does_not_tell_are_a_dash_and_not_zero(admin, post):
     assert "Not included in the report of this run" in text
 
 
-def test_the_versions_of_a_job_are_listed_with_the_run_s_own(admin, post, clock):
+def test_the_versions_of_a_job_are_listed_with_that_of_the_run(admin, post, clock):
     days = [clock() - timedelta(days=day) for day in (1, 2)]
     listed = ", ".join(f"{day:%Y-%m-%d %H:%M:%S}" for day in days)
     head = f"{clock():%Y-%m-%d %H:%M:%S} +00 - [Information-X-BackupList]: "
@@ -92,7 +92,7 @@ def test_versions_without_a_list_may_have_been_deleted(admin, post):
     assert "The reports of this job contain no version list." in text
 
 
-def test_figures_that_no_run_of_a_job_told_are_not_shown_as_nothing(admin, post):
+def test_figures_missing_in_all_runs_are_not_shown_as_zero(admin, post):
     post(2, BackendStatistics=None)
     text = admin.get("/detail/id-of-nas?backup=Photos").text
     for tile in ("Available versions", "Storage used", "Total uploaded"):
@@ -103,13 +103,13 @@ def test_figures_that_no_run_of_a_job_told_are_not_shown_as_nothing(admin, post)
     assert 'Files</dt><dd><span class="missing">' not in card
 
 
-def test_a_clock_that_is_ahead_is_told_on_the_pages_of_server_and_run(admin, post):
+def test_a_clock_that_is_ahead_is_shown_on_the_server_and_run_pages(admin, post):
     post(-24 * 30)
     assert "The clock of this server is about 4 weeks ahead." in admin.get("/detail/id-of-nas").text
     assert "The clock of this server is about 4 weeks ahead: the report says" in page_of_newest_run(admin)
 
 
-def test_a_run_that_was_broken_off_is_told_by_the_run_after_it(admin, post, clock):
+def test_an_aborted_run_is_shown_with_the_next_run(admin, post, clock):
     broken = clock() - timedelta(hours=26)
     own = clock() - timedelta(hours=2)
     line = "2031-05-04 10:00:00 +00 - [Information-X.UploadSyntheticFilelist-PreviousBackupFilelistUpload]: Uploading"

@@ -10,7 +10,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def send(admin, db):
-    """Sends a changing request as an administrator; gives status and body."""
+    """Send a changing request as an administrator; return status and body."""
 
     def send(method: str, path: str, body=None):
         answer = admin.send(method, f"/api/backups/{path}", json=body)
@@ -39,7 +39,7 @@ def test_last_timestamps_are_the_newest_of_each_job(admin, db):
     assert (answer.headers["Pragma"], answer.headers["Expires"]) == ("no-cache", "0")
 
 
-def test_cleanup_tells_how_many(send, admin):
+def test_cleanup_reports_the_number_of_deleted_runs(send, admin):
     make_run(began_at=BEGAN_AT - 400 * DAY)
     make_run(began_at=BEGAN_AT)
     assert send("POST", "cleanup", {"retentionPeriod": "1 year"}) == (
@@ -49,7 +49,7 @@ def test_cleanup_tells_how_many(send, admin):
     assert admin.get("/api/summary").get_json()["totalBackupsRuns"] == 1
 
 
-def test_cleanup_of_everything_tells_how_many(send, admin):
+def test_cleanup_of_everything_reports_the_number_of_deleted_runs(send, admin):
     make_run()
     message = send("POST", "cleanup", {"retentionPeriod": "Delete all data"})[1]["message"]
     assert message == "Successfully deleted all 1 backups and 1 servers, and cleared configuration settings"
@@ -57,14 +57,14 @@ def test_cleanup_of_everything_tells_how_many(send, admin):
 
 
 @pytest.mark.parametrize("body", [{}, {"retentionPeriod": "5 minutes"}, {"retentionPeriod": ["1 year"]}])
-def test_other_periods_are_refused(send, admin, body):
+def test_other_periods_are_rejected(send, admin, body):
     make_run()
     status, answer = send("POST", "cleanup", body)
     assert (status, answer["error"]) == (400, "Invalid retention period")
     assert admin.get("/api/summary").get_json()["totalBackupsRuns"] == 1
 
 
-def test_deleted_job_is_gone_from_the_lists(send, admin):
+def test_deleted_job_is_missing_in_the_lists(send, admin):
     make_run(job_name="a/b: ü")
     make_run(job_name="music")
     status, body = send("DELETE", "delete-job", {"serverId": "machine-1", "backupName": "a/b: ü"})
@@ -80,7 +80,7 @@ def test_deleted_job_is_gone_from_the_lists(send, admin):
         ("POST", "cleanup", {"retentionPeriod": "6 months"}),
     ],
 )
-def test_settings_of_a_job_outlive_its_runs_as_they_were(send, admin, method, path, body):
+def test_settings_of_a_job_survive_its_runs_unchanged(send, admin, method, path, body):
     def entry():
         return admin.get("/api/configuration/unified").get_json()["backup_settings"]["machine-1:photos"]
 
@@ -99,7 +99,7 @@ def test_settings_of_a_job_outlive_its_runs_as_they_were(send, admin, method, pa
 @pytest.mark.parametrize(
     "body", [{}, {"serverId": "machine-1"}, {"backupName": "photos"}, {"serverId": "", "backupName": ""}]
 )
-def test_job_has_to_be_named(send, body):
+def test_job_name_is_required(send, body):
     status, answer = send("DELETE", "delete-job", body)
     assert (status, answer["error"]) == (400, "Server ID and backup name are required")
 
@@ -110,7 +110,7 @@ def test_job_without_runs_is_not_found(send):
 
 
 @pytest.mark.parametrize(("method", "path"), [("POST", "cleanup"), ("DELETE", "delete-job")])
-def test_deleting_is_for_administrators(admin, app, db, method, path):
+def test_deleting_needs_an_administrator(admin, app, db, method, path):
     admin.send("POST", "/api/users", json={"username": "bob", "password": "Viewer1234", "requirePasswordChange": False})
     bob = app.test_client()
     bob.sign_in("bob", "Viewer1234")

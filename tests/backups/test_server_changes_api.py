@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def send(admin, db):
-    """Sends a changing request as an administrator; gives status and body."""
+    """Send a changing request as an administrator; return status and body."""
 
     def send(method: str, path: str, body=None):
         answer = admin.send(method, f"/api/servers{path}", json=body)
@@ -50,17 +50,17 @@ class TestUpdate:
         send("PATCH", "/machine-1", {"note": None, "alias": "b"})
         assert (stored(db).url, stored(db).alias, stored(db).note) == ("", "b", "")
 
-    def test_unknown_server_comes_before_a_bad_address(self, send):
+    def test_unknown_server_is_reported_before_an_invalid_address(self, send):
         assert send("PATCH", "/nobody", {"server_url": "::::"})[0] == 404
 
     @pytest.mark.parametrize("url", ["::::", "nas", "ftp://nas", "http://", "http://169.254.169.254", "javascript:x"])
-    def test_bad_address_is_refused_and_changes_nothing(self, send, db, url):
+    def test_invalid_address_is_rejected_and_changes_nothing(self, send, db, url):
         make_run()
         assert send("PATCH", "/machine-1", {"server_url": url, "alias": "x"})[0] == 400
         assert stored(db).alias == ""
 
     @pytest.mark.parametrize("field", ["server_url", "alias", "note"])
-    def test_value_that_is_no_text_is_refused_by_name(self, send, field):
+    def test_value_that_is_no_text_is_rejected_with_its_field(self, send, field):
         make_run()
         status, body = send("PATCH", "/machine-1", {field: 7})
         assert (status, field in body["error"]) == (400, True)
@@ -74,7 +74,7 @@ class TestUpdate:
 
 
 class TestUrl:
-    def test_address_is_read_back(self, send, admin):
+    def test_address_can_be_read(self, send, admin):
         make_run()
         status, body = send("PATCH", "/machine-1/server-url", {"server_url": "https://nas:8200"})
         assert (status, body["serverName"], body["server_url"]) == (200, "nas", "https://nas:8200")
@@ -82,7 +82,7 @@ class TestUrl:
         assert read == {"serverId": "machine-1", "server_url": "https://nas:8200"}
 
     @pytest.mark.parametrize("body", [{}, {"server_url": None}, {"server_url": ""}])
-    def test_missing_address_clears(self, send, db, body):
+    def test_missing_address_clears_the_stored_one(self, send, db, body):
         make_run()
         send("PATCH", "/machine-1/server-url", {"server_url": "https://nas:8200"})
         assert send("PATCH", "/machine-1/server-url", body)[1]["server_url"] == ""
@@ -91,7 +91,7 @@ class TestUrl:
         ("url", "sentence"),
         [("::::", "Invalid URL format"), ("ftp://nas", "URL must use HTTP or HTTPS protocol")],
     )
-    def test_bad_address_is_named(self, send, url, sentence):
+    def test_invalid_address_is_named(self, send, url, sentence):
         make_run()
         status, body = send("PATCH", "/machine-1/server-url", {"server_url": url})
         assert (status, body["error"]) == (400, sentence)
@@ -113,14 +113,14 @@ class TestPassword:
         assert "s3cret" not in stored(db).encrypted_password
         assert secrets.decrypt(stored(db).encrypted_password) == "s3cret!"
 
-    def test_blank_password_takes_it_away(self, send, db):
+    def test_blank_password_deletes_the_stored_one(self, send, db):
         make_run()
         send("PATCH", "/machine-1/password", {"password": "s3cret!"})
         send("PATCH", "/machine-1/password", {"password": "  "})
         assert not stored(db).has_password
 
     @pytest.mark.parametrize("body", [{}, {"password": None}, {"password": 7}])
-    def test_password_has_to_be_a_text(self, send, body):
+    def test_password_must_be_a_text(self, send, body):
         make_run()
         status, answer = send("PATCH", "/machine-1/password", body)
         assert (status, answer["error"]) == (400, "Password must be a string")
@@ -128,13 +128,13 @@ class TestPassword:
     def test_unknown_server(self, send):
         assert send("PATCH", "/nobody/password", {"password": "s"})[0] == 404
 
-    def test_empty_password_is_stored_when_there_is_none(self, send, db):
+    def test_empty_password_is_stored_for_a_server_without_password(self, send, db):
         make_run()
         assert send("PATCH", "/machine-1/password", {"noPassword": True})[0] == 200
         assert stored(db).has_password
         assert secrets.decrypt(stored(db).encrypted_password) == ""
 
-    def test_headers_are_stored_beside_it_and_come_back_masked(self, send, db):
+    def test_headers_are_stored_with_the_password_and_returned_masked(self, send, db):
         make_run()
         send("PATCH", "/machine-1/password", {"password": "s3cret!"})
         status, answer = send("PATCH", "/machine-1/password", {"headers": {"X-Token": "hush"}})
@@ -152,13 +152,13 @@ class TestPassword:
         ("headers", "words"),
         [({"Host": "nas"}, "Host"), ({"X-A": "a\r\nb"}, "X-A"), ({"X-A": 7}, "headers"), ([], "headers")],
     )
-    def test_headers_that_cannot_be_sent_are_named_and_nothing_is_stored(self, send, db, headers, words):
+    def test_unsendable_headers_are_named_and_nothing_is_stored(self, send, db, headers, words):
         make_run()
         status, answer = send("PATCH", "/machine-1/password", {"password": "s3cret!", "headers": headers})
         assert (status, words in answer["error"]) == (400, True)
         assert not stored(db).has_password
 
-    def test_headers_do_not_follow_to_another_host(self, send, db):
+    def test_headers_are_not_sent_to_another_host(self, send, db):
         make_run()
         send("PATCH", "/machine-1/server-url", {"server_url": "https://nas:8200"})
         send("PATCH", "/machine-1/password", {"headers": {"X-Token": "hush"}})
@@ -166,20 +166,20 @@ class TestPassword:
         assert (answer["passwordRemoved"], answer["headersRemoved"]) == (False, True)
         assert not stored(db).has_headers
 
-    def test_audit_log_does_not_hold_it(self, send, db):
+    def test_audit_log_does_not_contain_it(self, send, db):
         make_run()
         send("PATCH", "/machine-1/password", {"password": "s3cret!"})
         assert last_entry(db).action == "server_password_updated"
         assert last_entry(db).details == {"serverName": "nas", "passwordChanged": "[REDACTED]"}
 
-    def test_reading_gives_a_token_that_works(self, admin, db):
+    def test_reading_returns_a_valid_token(self, admin, db):
         make_run()
         token = admin.get("/api/servers/machine-1/password").get_json()["csrfToken"]
         answer = admin.patch("/api/servers/machine-1/password", json={"password": "x"}, headers={"X-CSRF-Token": token})
         assert answer.status_code == 200
 
     @pytest.mark.parametrize("path", ["/machine-1", "/machine-1/server-url"])
-    def test_new_host_costs_the_password_and_is_told(self, send, db, path):
+    def test_new_host_deletes_the_password_with_a_notice(self, send, db, path):
         make_run()
         send("PATCH", path, {"server_url": "https://nas:8200"})
         send("PATCH", "/machine-1/password", {"password": "s3cret!"})
@@ -196,7 +196,7 @@ class TestPassword:
         _, answer = send("PATCH", "/machine-1", {"server_url": "https://NAS:8443/path"})
         assert (stored(db).has_password, answer["passwordRemoved"]) == (True, False)
 
-    def test_detour_over_an_empty_address_costs_the_password_too(self, send, db):
+    def test_empty_address_in_between_deletes_the_password_too(self, send, db):
         make_run()
         send("PATCH", "/machine-1", {"server_url": "https://nas:8200"})
         send("PATCH", "/machine-1/password", {"password": "s3cret!"})
@@ -207,7 +207,7 @@ class TestPassword:
 
 
 class TestDelete:
-    def test_server_goes_with_its_runs(self, send, admin):
+    def test_server_is_deleted_with_its_runs(self, send, admin):
         make_run()
         make_run(began_at=BEGAN_AT + HOUR)
         status, body = send("DELETE", "/machine-1")
@@ -226,7 +226,7 @@ class TestDelete:
 
 
 class TestDuplicates:
-    def test_servers_of_one_name_stand_together_newest_first(self, admin, db):
+    def test_servers_of_one_name_are_grouped_newest_first(self, admin, db):
         for age, server_id in enumerate(("c", "b", "a")):
             make_run(server_id=server_id, server_name="nas", now=BEGAN_AT - age * HOUR)
         make_run(server_id="x", server_name="Nas")
@@ -243,19 +243,19 @@ class TestDuplicates:
             "server_url": "",
         }
 
-    def test_servers_of_one_second_stand_in_the_order_in_which_they_came(self, admin, db):
+    def test_servers_of_one_second_are_in_order_of_arrival(self, admin, db):
         for milliseconds, server_id in ((0, "b"), (5, "a")):
             make_run(server_id=server_id, now=BEGAN_AT + timedelta(milliseconds=milliseconds))
         group = admin.get("/api/servers/duplicates").get_json()[0]
         assert [server["id"] for server in group["servers"]] == ["b", "a"]
 
-    def test_there_are_none(self, admin, db):
+    def test_there_are_no_duplicates(self, admin, db):
         make_run()
         assert admin.get("/api/servers/duplicates").get_json() == []
 
 
 class TestMerge:
-    def test_merge_answers_how_many(self, send):
+    def test_merge_returns_the_number_of_runs(self, send):
         make_run(server_id="old")
         make_run(server_id="new", began_at=BEGAN_AT + HOUR)
         status, body = send("POST", "/merge", {"oldServerIds": ["old"], "targetServerId": "new"})
@@ -291,13 +291,13 @@ class TestConnection:
         assert answer == (200, {"success": True, "message": "Connection successful"})
 
     @pytest.mark.parametrize("body", [{}, {"server_url": None}, {"server_url": " "}])
-    def test_address_is_needed(self, send, body):
+    def test_address_is_required(self, send, body):
         status, answer = send("POST", "/test-connection", body)
         assert (status, answer["error"]) == (400, "Server URL is required")
 
-    def test_metadata_address_is_refused(self, send):
+    def test_metadata_address_is_rejected(self, send):
         assert send("POST", "/test-connection", {"server_url": "http://169.254.169.254"})[0] == 400
 
-    def test_visitors_cannot_have_addresses_called(self, client):
+    def test_visitors_cannot_test_connections(self, client):
         answer = client.send("POST", "/api/servers/test-connection", json={"server_url": "http://127.0.0.1:9"})
         assert answer.status_code == 401

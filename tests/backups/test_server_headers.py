@@ -1,4 +1,4 @@
-"""Extra request headers of a server: with every request to it, and to nobody else."""
+"""Extra request headers of a server: sent with every request to it, and to no other host."""
 
 from collections.abc import Callable, Iterator
 
@@ -23,7 +23,7 @@ SENT = {name.lower(): value for name, value in HEADERS.items()}
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:
-    """A Duplicati that speaks plain http."""
+    """A fake Duplicati server with plain HTTP."""
     with duplicati_server() as server:
         yield server
 
@@ -48,20 +48,20 @@ def record(db, server_id: str = MACHINE_ID) -> Server:
 
 
 def carried(server: DuplicatiServer) -> list[bool]:
-    """For each request, whether the headers came along."""
+    """Return for each request whether it had the headers."""
     return [request.headers.items() >= SENT.items() for request in server.requests]
 
 
-def test_they_are_stored_encrypted_and_audited_by_name(db, remember):
+def test_headers_are_stored_encrypted_and_audited_by_name(db, remember):
     remember("")
     assert "hush" not in record(db).encrypted_headers
     assert (decrypt_headers(record(db)), names_of_headers(record(db))) == (HEADERS, tuple(HEADERS))
-    told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "server_headers_updated")).one()
-    assert told.details == {"serverName": "nas", "headers": list(HEADERS)}
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "server_headers_updated")).one()
+    assert entry.details == {"serverName": "nas", "headers": list(HEADERS)}
 
 
 @pytest.mark.parametrize("generation", ["after 2.3.1.0", OLD])
-def test_every_request_of_a_collection_and_of_a_start_carries_them(db, clock, remember, generation):
+def test_every_request_of_a_collection_and_of_a_start_has_the_headers(db, clock, remember, generation):
     with duplicati_server(generation) as server:
         remember(server.url)
         assert collecting.collect(Order(server_id=MACHINE_ID), caller=Caller(), now=clock()).stored == 1
@@ -70,7 +70,7 @@ def test_every_request_of_a_collection_and_of_a_start_carries_them(db, clock, re
         assert all(carried(server))
 
 
-def test_password_that_is_given_for_the_stored_address_takes_them_along(db, clock, remember, duplicati):
+def test_password_entered_for_the_stored_address_sends_the_headers(db, clock, remember, duplicati):
     remember(duplicati.url)
     order = Order(server_id=MACHINE_ID, hostname=duplicati.url, password=PASSWORD)
     collecting.collect(order, caller=Caller(), now=clock())
@@ -78,8 +78,8 @@ def test_password_that_is_given_for_the_stored_address_takes_them_along(db, cloc
 
 
 @pytest.mark.parametrize("may_change", [True, False])
-def test_another_address_gets_none(db, clock, remember, duplicati, may_change):
-    """Also another port: whoever may collect could listen there."""
+def test_another_address_gets_no_headers(db, clock, remember, duplicati, may_change):
+    """Another port counts too: a user who may collect could listen there."""
     remember("http://127.0.0.1:9")
     order = Order(server_id=MACHINE_ID, hostname=duplicati.url, password=PASSWORD)
     collecting.collect(order, caller=Caller(may_change=may_change), now=clock())
@@ -89,11 +89,11 @@ def test_another_address_gets_none(db, clock, remember, duplicati, may_change):
 @pytest.mark.parametrize(
     ("is_checked", "wanted"),
     [
-        (True, False),  # whoever may collect could have them sent to somebody in between
+        (True, False),  # a user who may collect could have them sent to a third party
         (False, True),
     ],
 )
-def test_check_of_the_certificate_that_is_left_out_keeps_them_back(db, clock, remember, tmp_path, is_checked, wanted):
+def test_skipped_certificate_check_sends_no_headers(db, clock, remember, tmp_path, is_checked, wanted):
     with duplicati_server(certificate=make_certificate(tmp_path)) as server:
         remember(server.url, verifies_certificate=is_checked)
         order = Order(server_id=MACHINE_ID, hostname=server.url, password=PASSWORD, verifies_certificate=False)
@@ -102,30 +102,30 @@ def test_check_of_the_certificate_that_is_left_out_keeps_them_back(db, clock, re
         assert {*carried(server)} == {wanted}
 
 
-def test_headers_that_are_given_with_a_password_are_stored_with_it(db, clock, duplicati):
+def test_headers_entered_with_a_password_are_stored_with_it(db, clock, duplicati):
     given = {"hostname": "127.0.0.1", "port": duplicati.port, "scheme": "http", "password": PASSWORD}
     collecting.collect(Order(**given, headers=HEADERS), caller=Caller(), now=clock())
     assert all(carried(duplicati))
     assert decrypt_headers(record(db)) == HEADERS
 
 
-def test_another_host_that_is_collected_from_costs_them(db, clock, remember, duplicati):
+def test_collecting_from_another_host_deletes_the_headers(db, clock, remember, duplicati):
     remember("http://nas.lan:8200")
     order = Order(server_id=MACHINE_ID, hostname=duplicati.url, password=PASSWORD)
     collecting.collect(order, caller=Caller(), now=clock())
     assert not record(db).has_headers
 
 
-def test_they_do_not_follow_to_another_host(db, clock, remember):
+def test_headers_are_not_sent_to_another_host(db, clock, remember):
     remember("http://nas.lan:8200")
     assert not servers.change_url(MACHINE_ID, "https://nas.lan/", actor=Actor(), now=clock()).lost_headers
     changed = servers.change_server(MACHINE_ID, ServerChange(url="https://other.lan"), actor=Actor(), now=clock())
     assert (changed.lost_password, changed.lost_headers, record(db).has_headers) == (True, True, False)
-    told = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
-    assert told.details["credentialsDropped"] is True
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert entry.details["credentialsDropped"] is True
 
 
-def test_they_move_along_in_a_merge_unless_that_leads_to_another_host(db, clock, remember):
+def test_merge_moves_the_headers_unless_the_host_differs(db, clock, remember):
     remember("http://nas.lan:8200", "old")
     remember("http://other.lan:8200", "elsewhere")
     with writing() as session:
@@ -137,21 +137,21 @@ def test_they_move_along_in_a_merge_unless_that_leads_to_another_host(db, clock,
     assert (record(db, "far").has_headers, record(db, "far").has_password) == (False, False)
 
 
-def test_key_that_is_another_one_removes_them_and_the_checkup_says_so(db, clock, remember, duplicati):
+def test_changed_key_deletes_the_headers_and_the_doctor_reports_it(db, clock, remember, duplicati):
     remember(duplicati.url)
     with writing():
         record(db).encrypted_headers = ":".join(("0" * 64, "0" * 24, "0" * 32, "00"))
     assert names_of_headers(record(db)) == ()
     assert "nas were encrypted with another key file" in doctor._examine_secrets().text
-    with pytest.raises(Refused, match="master key") as refused:
+    with pytest.raises(Refused, match="master key") as raised:
         collecting.collect(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
-    assert refused.value.extra["masterKeyInvalid"] is True
+    assert raised.value.extra["masterKeyInvalid"] is True
     with writing():
         secrets._drop_unreadable(clock())
     assert (record(db).has_headers, record(db).has_password) == (False, True)
 
 
-def test_server_with_headers_alone_is_kept_by_the_clean_up(db, clock, remember):
+def test_cleanup_keeps_a_server_with_only_headers(db, clock, remember):
     remember("http://nas.lan", encrypted_password="")
     maintenance.run_maintenance(clock())
     assert record(db).has_headers

@@ -1,4 +1,4 @@
-"""Servers, their runs and what is overdue on them."""
+"""Servers, their runs and their overdue jobs."""
 
 from datetime import timedelta
 
@@ -13,7 +13,7 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 @pytest.fixture
 def get(admin, db):
-    """Reads as an administrator; gives status and body."""
+    """Read as an administrator; return status and body."""
 
     def get(path: str):
         answer = admin.get(path)
@@ -23,12 +23,12 @@ def get(admin, db):
 
 
 @pytest.mark.parametrize("path", ["servers", "servers/machine-1", "detail/machine-1"])
-def test_visitors_stay_outside(client, db, path):
+def test_visitors_have_no_access(client, db, path):
     make_run()
     assert client.get(f"/api/{path}").status_code == 401
 
 
-def test_list_is_empty_at_first(get):
+def test_list_is_empty_by_default(get):
     assert get("/api/servers") == (200, [])
 
 
@@ -51,7 +51,7 @@ def test_list_with_backups_has_an_entry_for_each_job(get):
     assert entries[0].keys() == {"id", "name", "backupName", "server_url", "alias", "note", "hasPassword"}
 
 
-def test_servers_of_one_name_stand_in_the_order_in_which_they_came(get):
+def test_servers_of_one_name_are_in_order_of_arrival(get):
     for server_id in ("m-2", "m-1"):
         for job_name in ("b", "a"):
             make_run(server_id=server_id, job_name=job_name, now=BEGAN_AT if server_id == "m-2" else BEGAN_AT + HOUR)
@@ -65,39 +65,39 @@ def test_servers_of_one_name_stand_in_the_order_in_which_they_came(get):
     assert [server["id"] for server in get("/api/lastbackup/nas")[1]["duplicate_servers"]] == ["m-2", "m-1"]
 
 
-def test_one_server_by_itself(get):
+def test_one_server_is_returned(get):
     make_run()
-    said = get("/api/servers/machine-1")
-    assert said == (200, {"id": "machine-1", "name": "nas", "alias": "", "note": "", "server_url": ""})
+    body = get("/api/servers/machine-1")
+    assert body == (200, {"id": "machine-1", "name": "nas", "alias": "", "note": "", "server_url": ""})
 
 
 @pytest.mark.parametrize("path", ["servers/nobody", "detail/nobody", "servers/nas"])
 def test_unknown_server_is_a_404(get, path):
     make_run()
-    status, said = get(f"/api/{path}")
-    assert (status, said["error"]) == (404, "Server not found")
+    status, body = get(f"/api/{path}")
+    assert (status, body["error"]) == (404, "Server not found")
 
 
 @pytest.mark.parametrize("flag", ["includeBackups", "includeChartData"])
 def test_runs_of_a_server_and_their_points(get, flag):
     make_run(duration_s=119.0, messages=("a",))
     make_run(duration_s=60.0, began_at=BEGAN_AT + HOUR)
-    said = get(f"/api/servers/machine-1?{flag}=true")[1]
-    assert [run["date"] for run in said["backups"]] == ["2031-05-04T12:00:00.000Z", "2031-05-04T11:00:00.000Z"]
-    assert [run["durationInMinutes"] for run in said["backups"]] == [1, 1]
-    assert said["backups"][0]["messages_array"] == []
-    assert [point["isoDate"] for point in said["chartData"]] == ["2031-05-04T11:00:00.000Z", "2031-05-04T12:00:00.000Z"]
+    body = get(f"/api/servers/machine-1?{flag}=true")[1]
+    assert [run["date"] for run in body["backups"]] == ["2031-05-04T12:00:00.000Z", "2031-05-04T11:00:00.000Z"]
+    assert [run["durationInMinutes"] for run in body["backups"]] == [1, 1]
+    assert body["backups"][0]["messages_array"] == []
+    assert [point["isoDate"] for point in body["chartData"]] == ["2031-05-04T11:00:00.000Z", "2031-05-04T12:00:00.000Z"]
 
 
 @pytest.mark.parametrize(("limit", "count"), [("2", 2), ("0", 1), ("-5", 1), ("99999", 5), ("1000", 5)])
-def test_limit_is_held_within_bounds(get, limit, count):
+def test_limit_is_clamped(get, limit, count):
     for number in range(5):
         make_run(began_at=BEGAN_AT + number * HOUR)
-    said = get(f"/api/servers/machine-1?includeBackups=true&limit={limit}")[1]
-    assert len(said["backups"]) == count
+    body = get(f"/api/servers/machine-1?includeBackups=true&limit={limit}")[1]
+    assert len(body["backups"]) == count
 
 
-def test_older_runs_are_paged_on(get):
+def test_older_runs_are_paged(get):
     for number in range(4):
         make_run(began_at=BEGAN_AT + number * HOUR)
     path = "/api/servers/machine-1?includeBackups=true&limit=2"
@@ -107,20 +107,20 @@ def test_older_runs_are_paged_on(get):
 
 
 @pytest.mark.parametrize("query", ["limit=many", "before=yesterday"])
-def test_query_that_cannot_be_read_is_a_400_naming_it(get, query):
+def test_unreadable_query_is_a_400_with_its_field(get, query):
     make_run()
-    status, said = get(f"/api/servers/machine-1?includeBackups=true&{query}")
-    assert (status, said["error"].partition(":")[0]) == (400, query.partition("=")[0])
+    status, body = get(f"/api/servers/machine-1?includeBackups=true&{query}")
+    assert (status, body["error"].partition(":")[0]) == (400, query.partition("=")[0])
 
 
-def test_detail_of_a_server_where_all_is_well(get):
+def test_detail_of_a_server_without_issues(get):
     make_run()
-    status, said = get("/api/detail/machine-1")
-    assert (status, said["overdueBackups"], said["lastOverdueCheck"]) == (200, [], "N/A")
-    assert (said["server"]["id"], len(said["server"]["backups"])) == ("machine-1", 1)
+    status, body = get("/api/detail/machine-1")
+    assert (status, body["overdueBackups"], body["lastOverdueCheck"]) == (200, [], "N/A")
+    assert (body["server"]["id"], len(body["server"]["backups"])) == ("machine-1", 1)
 
 
-def test_detail_names_what_is_overdue(get, clock):
+def test_detail_names_overdue_jobs(get, clock):
     make_run(began_at=clock() - 3 * DAY, job_name="late")
     make_run(began_at=clock() - HOUR, job_name="fine")
     [overdue] = get("/api/detail/machine-1")[1]["overdueBackups"]
@@ -131,7 +131,7 @@ def test_detail_names_what_is_overdue(get, clock):
     assert overdue["expectedBackupElapsed"]
 
 
-def test_answers_show_an_upload_at_once(get):
+def test_responses_show_an_upload_at_once(get):
     make_run()
     assert len(get("/api/servers/machine-1?includeBackups=true")[1]["backups"]) == 1
     make_run(began_at=BEGAN_AT + HOUR)

@@ -1,4 +1,4 @@
-"""What a report does not tell is unknown, not zero: what is known of a job stays; on both databases."""
+"""Figures missing in a report are unknown, not zero, and known figures are kept; on both databases."""
 
 from datetime import timedelta
 from typing import Any
@@ -42,13 +42,13 @@ def storage_of_days(db) -> list[int]:
     return list(db.session.scalars(select(JobDay.last_storage_bytes).order_by(JobDay.day)))
 
 
-def test_a_run_that_tells_nothing_leaves_everything():
+def test_a_run_without_figures_changes_nothing():
     make_run(**KNOWN)
     make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES, status="Fatal")
     assert known(find_job()) == KNOWN
 
 
-def test_a_good_run_with_true_zeros_is_believed():
+def test_zeros_of_a_good_run_are_stored():
     make_run(**KNOWN)
     zeros = dict.fromkeys(FIGURES, 0)
     make_run(began_at=BEGAN_AT + DAY, **zeros)
@@ -56,7 +56,7 @@ def test_a_good_run_with_true_zeros_is_believed():
 
 
 @pytest.mark.parametrize("figure", list(Figure))
-def test_each_figure_is_left_alone(figure):
+def test_each_missing_figure_is_unchanged(figure):
     make_run(**KNOWN, available_versions=(iso(BEGAN_AT - DAY),))
     make_run(began_at=BEGAN_AT + DAY, not_told=figure)
     job = find_job()
@@ -67,27 +67,27 @@ def test_each_figure_is_left_alone(figure):
     assert bool(job.last_available_versions) == (figure is Figure.VERSION_LIST)
 
 
-def test_an_older_report_that_arrives_late_tells_what_the_newest_left_open():
+def test_a_late_older_report_fills_what_the_newest_left_open():
     make_run(began_at=BEGAN_AT - DAY, storage_bytes=1)
     make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES)
     make_run(**KNOWN)
     assert known(find_job()) == KNOWN
 
 
-def test_an_older_report_that_arrives_late_does_not_replace_what_the_newest_told():
+def test_a_late_older_report_does_not_replace_the_newest_figures():
     make_run(began_at=BEGAN_AT + DAY, **KNOWN)
     make_run(storage_bytes=1, version_count=1, examined_files=1)
     assert known(find_job()) == KNOWN
 
 
 class TestDays:
-    def test_storage_is_carried_on_over_days_that_do_not_tell_it(self, db):
+    def test_storage_is_carried_forward_over_days_without_it(self, db):
         make_run(storage_bytes=5)
         for day in (1, 2):
             make_run(began_at=BEGAN_AT + day * DAY, not_told=TEXT)
         assert storage_of_days(db) == [5, 5, 5]
 
-    def test_a_report_that_arrives_late_is_carried_on_as_well(self, db):
+    def test_a_late_report_is_carried_forward_too(self, db):
         make_run(storage_bytes=5)
         for day in (2, 3):
             make_run(began_at=BEGAN_AT + day * DAY, not_told=TEXT)
@@ -95,40 +95,40 @@ class TestDays:
         make_run(began_at=BEGAN_AT + DAY, storage_bytes=6)
         assert storage_of_days(db) == [5, 6, 6, 6, 7]
 
-    def test_a_late_report_before_one_of_the_same_day_that_tells_nothing_counts(self, db):
+    def test_a_late_report_before_one_without_figures_on_the_same_day_counts(self, db):
         make_run(began_at=BEGAN_AT - DAY, storage_bytes=5)
         make_run(began_at=BEGAN_AT + HOUR, not_told=TEXT)
         make_run(storage_bytes=6)
         assert storage_of_days(db) == [5, 6]
 
-    def test_after_a_deletion_days_show_what_was_known_before(self, db):
+    def test_after_a_deletion_days_show_the_earlier_figures(self, db):
         make_run(storage_bytes=5, ended_at=BEGAN_AT)
         gone = make_run(began_at=BEGAN_AT + DAY, storage_bytes=6)
         make_run(began_at=BEGAN_AT + 2 * DAY, not_told=TEXT)
         run_deletion.delete_oldest_runs(gone.job_id, Run.id == gone.id)
         assert storage_of_days(db) == [5, 5]
 
-    def test_what_the_first_days_do_not_tell_is_nothing(self, db):
+    def test_first_days_without_figures_are_zero(self, db):
         make_run(not_told=TEXT)
         make_run(began_at=BEGAN_AT + DAY, storage_bytes=6)
         assert storage_of_days(db) == [0, 6]
 
 
 class TestDeletion:
-    def test_of_the_newest_run_that_told_them_leaves_those_of_the_run_before(self):
+    def test_deletion_of_the_newest_run_restores_the_previous_figures(self):
         make_run(**KNOWN)
         gone = make_run(began_at=BEGAN_AT + DAY, storage_bytes=1, version_count=1, examined_files=1)
         make_run(began_at=BEGAN_AT + 2 * DAY, not_told=NO_FIGURES)
         run_deletion.delete_oldest_runs(gone.job_id, Run.id == gone.id)
         assert known(find_job()) == KNOWN
 
-    def test_of_all_runs_that_told_them_leaves_nothing_known(self):
+    def test_deletion_of_all_runs_with_figures_leaves_none(self):
         gone = make_run(**KNOWN)
         make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES)
         run_deletion.delete_oldest_runs(gone.job_id, Run.id == gone.id)
         assert not any(known(find_job()).values())
 
-    def test_of_old_runs_keeps_what_the_newest_tell(self):
+    def test_deletion_of_old_runs_keeps_the_newest_figures(self):
         make_run(began_at=BEGAN_AT - 400 * DAY, storage_bytes=1)
         make_run(**KNOWN)
         make_run(began_at=BEGAN_AT + DAY, not_told=NO_FIGURES)
@@ -136,7 +136,7 @@ class TestDeletion:
         assert known(find_job()) == KNOWN
 
 
-def test_a_merge_takes_what_the_newest_run_of_either_told(clock):
+def test_a_merge_uses_the_newest_known_figure_of_either_job(clock):
     make_run(server_id="old", **KNOWN)
     make_run(server_id="new", began_at=BEGAN_AT - DAY, storage_bytes=1)
     make_run(server_id="new", began_at=BEGAN_AT + DAY, not_told=NO_FIGURES, status="Fatal")
@@ -148,7 +148,7 @@ def test_a_merge_takes_what_the_newest_run_of_either_told(clock):
 @pytest.mark.parametrize(
     ("day", "expected"), [(9, (9, 7, 5)), (7, (7, 5)), (6, (7, 6, 5)), (5, (7, 5)), (1, (7, 5, 1))]
 )
-def test_a_time_is_added_to_a_packed_list_in_its_place_and_once(day, expected):
+def test_a_time_is_added_to_a_packed_list_in_order_and_once(day, expected):
     def texts(*days: int) -> tuple[str, ...]:
         return tuple(iso(BEGAN_AT + number * DAY) for number in days)
 
@@ -168,66 +168,66 @@ class TestVersions:
         usual = {"not_told": Figure.VERSION_LIST, "version_at": began_at}
         return make_run(began_at=began_at, **usual | changes)
 
-    def test_they_are_the_list_and_the_run_s_own(self):
+    def test_versions_are_the_list_and_that_of_the_run(self):
         self.listed()
         job = find_job()
         assert job.last_versions == (iso(BEGAN_AT), *self.LISTED)
         assert job.last_available_versions == self.LISTED
 
-    def test_a_run_that_saved_none_adds_none(self):
+    def test_an_unsaved_run_adds_no_version(self):
         make_run(available_versions=self.LISTED, version_count=2)
         assert find_job().last_versions == self.LISTED
 
-    def test_an_empty_list_leaves_the_run_s_own(self):
+    def test_an_empty_list_leaves_the_version_of_the_run(self):
         self.listed()
         self.listed(began_at=BEGAN_AT + DAY, versions=())
         assert find_job().last_versions == (iso(BEGAN_AT + DAY),)
 
     @pytest.mark.parametrize("not_told", [Figure.VERSION_LIST, TEXT])
-    def test_without_a_list_a_run_adds_its_own_to_those_that_were_known(self, not_told):
+    def test_without_a_list_a_run_adds_its_version_to_the_known_ones(self, not_told):
         self.listed()
         self.unlisted(BEGAN_AT + DAY, not_told=not_told)
         assert find_job().last_versions == (iso(BEGAN_AT + DAY), iso(BEGAN_AT), *self.LISTED)
 
-    def test_without_a_list_and_a_version_of_its_own_they_stay(self):
+    def test_without_a_list_and_a_version_the_known_ones_are_kept(self):
         self.listed()
         self.unlisted(BEGAN_AT + DAY, version_at=None)
         assert find_job().last_versions == (iso(BEGAN_AT), *self.LISTED)
 
-    def test_the_next_list_replaces_what_was_added(self):
+    def test_the_next_list_replaces_added_versions(self):
         self.listed()
         self.unlisted(BEGAN_AT + DAY)
         self.listed(began_at=BEGAN_AT + 2 * DAY, versions=(iso(BEGAN_AT),))
         assert find_job().last_versions == (iso(BEGAN_AT + 2 * DAY), iso(BEGAN_AT))
 
-    def test_a_run_that_saved_nothing_keeps_them(self):
+    def test_an_unsaved_run_keeps_the_versions(self):
         self.listed()
         make_run(began_at=BEGAN_AT + DAY, outcome="aborted", not_told=NO_FIGURES)
         assert find_job().last_versions == (iso(BEGAN_AT), *self.LISTED)
 
-    def test_a_first_run_has_its_own_alone(self):
+    def test_a_first_run_has_only_its_own_version(self):
         self.unlisted(BEGAN_AT, version_count=1)
         assert find_job().last_versions == (iso(BEGAN_AT),)
 
-    def test_the_deletion_of_a_run_leaves_them_as_the_rest_tells(self):
+    def test_the_deletion_of_a_run_leaves_the_versions_of_the_rest(self):
         self.listed()
         gone = self.unlisted(BEGAN_AT + DAY, version_count=4)
         run_deletion.delete_oldest_runs(gone.job_id, Run.id == gone.id)
         assert find_job().last_versions == (iso(BEGAN_AT), *self.LISTED)
 
-    def test_a_run_without_a_list_that_arrives_late_falls_into_its_place(self):
+    def test_a_late_run_without_a_list_is_inserted_in_order(self):
         self.listed()
         self.unlisted(BEGAN_AT + 2 * DAY)
         self.unlisted(BEGAN_AT + DAY)
         added = [iso(BEGAN_AT + day * DAY) for day in (2, 1, 0)]
         assert find_job().last_versions == (*added, *self.LISTED)
 
-    def test_a_list_that_arrives_late_does_not_replace_a_newer_one(self):
+    def test_a_late_list_does_not_replace_a_newer_one(self):
         self.listed(began_at=BEGAN_AT + DAY)
         self.listed(versions=(iso(BEGAN_AT - 9 * DAY),))
         assert find_job().last_versions == (iso(BEGAN_AT + DAY), *self.LISTED)
 
-    def test_a_list_that_cannot_be_read_is_counted_until_the_next_one(self):
+    def test_an_unreadable_list_is_counted_until_the_next_one(self):
         self.listed()
         self.unlisted(BEGAN_AT + DAY, unread_versions=3)
         job = find_job()
@@ -238,7 +238,7 @@ class TestVersions:
         self.listed(began_at=BEGAN_AT + 3 * DAY)
         assert find_job().unread_versions == 0
 
-    def test_insight_gives_them_with_how_many_could_not_be_read(self, admin):
+    def test_insight_returns_versions_and_the_number_of_unreadable_ones(self, admin):
         self.listed(unread_versions=2)
         [job] = admin.get("/api/insight").get_json()["servers"][0]["backups"]
         assert (job["versions"], job["unreadVersions"]) == ([iso(BEGAN_AT), *self.LISTED], 2)
@@ -259,7 +259,7 @@ NO_STORAGE = {"KnownFileSize": 0, "BackupListCount": 0, "LastBackupDate": "0001-
     ],
     ids=["no statistics", "year 1", "failed", "failed without statistics", "aborted"],
 )
-def test_the_totals_on_the_wire_stay_when_a_report_does_not_tell_them(client, admin, clock, changes):
+def test_the_totals_of_the_api_are_kept_when_a_report_has_none(client, admin, clock, changes):
     client.post("/api/upload", data=report_body())
 
     def shown() -> tuple[Any, ...]:
@@ -278,7 +278,7 @@ def test_the_totals_on_the_wire_stay_when_a_report_does_not_tell_them(client, ad
 @pytest.mark.parametrize(
     ("total", "free", "expected"), [(100, 0, (100, 0)), (100, -1, (100, None)), (0, 0, (None, None))]
 )
-def test_insight_tells_a_full_destination_from_one_of_which_nothing_is_known(client, admin, total, free, expected):
+def test_insight_distinguishes_a_full_destination_from_an_unknown_one(client, admin, total, free, expected):
     client.post("/api/upload", data=report_body(storage={"TotalQuotaSpace": total, "FreeQuotaSpace": free}))
     [job] = admin.get("/api/insight").get_json()["servers"][0]["backups"]
     assert (job["reportedQuotaBytes"], job["freeBytes"]) == expected

@@ -1,4 +1,4 @@
-"""Words for what is unusual about a run."""
+"""Texts about unusual runs."""
 
 import pytest
 
@@ -15,6 +15,6 @@ from app.insight.anomalies import Anomaly
         (Anomaly("deleted", 100, 0), "deleted files, although there usually are none", "100, typically 0"),
     ],
 )
-def test_modified_and_deleted_files_are_told_in_words_and_figures(app, anomaly, words, figures):
+def test_modified_and_deleted_files_are_described_in_words_and_figures(app, anomaly, words, figures):
     with app.test_request_context():
         assert (anomaly_words(anomaly), anomaly_figures(anomaly)) == (words, figures)

@@ -1,4 +1,4 @@
-"""A real server on loopback, and a real browser in front of it."""
+"""A real server on loopback, and a real browser."""
 
 import asyncio
 import threading
@@ -33,7 +33,7 @@ FLAGS = [
     "--disable-sync",
 ]
 ADMIN_PASSWORD = "Correct7Horse"
-PATIENCE_MS = 20_000  # ends a test that fails; what is there at once is never waited for
+PATIENCE_MS = 20_000  # fails the test; available data is never waited for
 
 expect.set_options(timeout=PATIENCE_MS)
 
@@ -55,7 +55,7 @@ class Site:
         hours_ago: float = 1,
         errors: tuple[str, ...] = (),
     ) -> None:
-        """Report a run; `server` is the machine's id, and its name unless it has another one."""
+        """Report a run; `server` is the id of the server, and its name unless `name` is given."""
         began_at = datetime.now(UTC) - timedelta(hours=hours_ago)
         data = {
             "MainOperation": "Backup",
@@ -73,8 +73,8 @@ class Site:
 
 
 @dataclass
-class Trouble:
-    """What must not happen on a page: words in its console, requests to elsewhere."""
+class PageErrors:
+    """Errors of a page: messages in its console, requests to other hosts."""
 
     console: list[str] = field(default_factory=list)
     elsewhere: list[str] = field(default_factory=list)
@@ -90,13 +90,13 @@ def serving(data_dir: Path, **values: Any) -> Iterator[Site]:
 
     def close() -> None:
         for channel in list(server.active_channels.values()):
-            channel.handle_close()  # closes the temporary file of a long answer too, which close_all leaves open
+            channel.handle_close()  # closes the temporary file of a long response too, which close_all leaves open
         wasyncore.close_all(sockets, ignore_all=True)
 
     try:
         yield Site(app, f"http://127.0.0.1:{server.effective_port}")
     finally:
-        server.trigger.pull_trigger(close)  # in the thread that serves, which ends when no socket is left
+        server.trigger.pull_trigger(close)  # in the serving thread, which ends when no socket is left
         thread.join(10)
         server.task_dispatcher.shutdown()
         with app.app_context():
@@ -122,9 +122,9 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def household(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """An installation with 30 invented jobs; tests only look at it."""
-    with serving(tmp_path_factory.mktemp("household"), admin_password=ADMIN_PASSWORD) as site:
+def demo_site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An installation with the 30 jobs of the demo; tests only read it."""
+    with serving(tmp_path_factory.mktemp("demo_site"), admin_password=ADMIN_PASSWORD) as site:
         now = datetime.now(UTC)
         with site.app.app_context():
             fill_demo(now - timedelta(days=40), now)
@@ -133,7 +133,7 @@ def household(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 @pytest.fixture
 def empty_site(browser: Browser, tmp_path: Path) -> Iterator[Site]:
-    """An installation on its first day."""
+    """An installation after its first start."""
     with serving(tmp_path / "data") as site:
         yield site
 
@@ -146,26 +146,26 @@ def own_site(browser: Browser, tmp_path: Path) -> Iterator[Site]:
 
 
 @pytest.fixture(scope="module")
-def workshop(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def shared_site(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """An installation that the tests of a module may change."""
-    with serving(tmp_path_factory.mktemp("workshop"), admin_password=ADMIN_PASSWORD) as site:
+    with serving(tmp_path_factory.mktemp("shared_site"), admin_password=ADMIN_PASSWORD) as site:
         yield site
 
 
 @pytest.fixture(scope="session")
-def signed_in(browser: Browser, household: Site) -> Any:
-    """The cookies of the household's administrator."""
-    return sign_in(browser, household)
+def signed_in(browser: Browser, demo_site: Site) -> Any:
+    """The cookies of the administrator of `demo_site`."""
+    return sign_in(browser, demo_site)
 
 
 @pytest.fixture(scope="module")
-def signed_in_to_workshop(browser: Browser, workshop: Site) -> Any:
-    """The cookies of the workshop's administrator."""
-    return sign_in(browser, workshop)
+def signed_in_to_shared_site(browser: Browser, shared_site: Site) -> Any:
+    """The cookies of the administrator of `shared_site`."""
+    return sign_in(browser, shared_site)
 
 
 def sign_in(browser: Browser, site: Site) -> Any:
-    """Sign in as the administrator; gives the cookies."""
+    """Sign in as the administrator; return the cookies."""
     page = browser.new_page()
     page.goto(f"{site.address}/login")
     page.fill("#username", "admin")
@@ -178,40 +178,42 @@ def sign_in(browser: Browser, site: Site) -> Any:
 
 
 @pytest.fixture
-def trouble() -> Trouble:
-    return Trouble()
+def page_errors() -> PageErrors:
+    return PageErrors()
 
 
 @pytest.fixture
-def open_context(browser: Browser, trouble: Trouble) -> Iterator[Callable[..., BrowserContext]]:
-    """Make browsers that note trouble; a test that ends with any fails."""
+def open_context(browser: Browser, page_errors: PageErrors) -> Iterator[Callable[..., BrowserContext]]:
+    """Open browsers that record errors; a test with any error fails."""
     contexts = []
 
     def make(**options: Any) -> BrowserContext:
         context = browser.new_context(**options)
         context.set_default_timeout(PATIENCE_MS)
-        context.on("console", lambda note: trouble.console.append(note.text) if note.type == "error" else None)
-        context.on("weberror", lambda error: trouble.console.append(str(error.error)))
-        context.on("request", lambda sent: None if "://127.0.0.1:" in sent.url else trouble.elsewhere.append(sent.url))
+        context.on("console", lambda note: page_errors.console.append(note.text) if note.type == "error" else None)
+        context.on("weberror", lambda error: page_errors.console.append(str(error.error)))
+        context.on(
+            "request", lambda sent: None if "://127.0.0.1:" in sent.url else page_errors.elsewhere.append(sent.url)
+        )
         contexts.append(context)
         return context
 
     yield make
     for context in contexts:
         close(context)
-    assert trouble == Trouble()
+    assert page_errors == PageErrors()
 
 
 def close(context: BrowserContext) -> None:
-    """Close a window, and leave one to the end of the browser that Chromium does not close, as once was seen.
+    """Close a window; one that Chromium does not close, which happens, stays open until the browser ends.
 
-    Playwright's own `close` waits without end, and has no limit to set.
+    Playwright's own `close` waits forever, and has no time limit.
     """
     with suppress(TimeoutError):
         context._sync(asyncio.wait_for(context._impl_obj.close(reason=None), PATIENCE_MS / 1000))
 
 
 @pytest.fixture
-def page(open_context: Callable[..., BrowserContext], household: Site, signed_in: Any) -> Page:
-    """A page of the household, signed in."""
-    return open_context(storage_state=signed_in, base_url=household.address).new_page()
+def page(open_context: Callable[..., BrowserContext], demo_site: Site, signed_in: Any) -> Page:
+    """A page of `demo_site`, signed in."""
+    return open_context(storage_state=signed_in, base_url=demo_site.address).new_page()

@@ -19,17 +19,17 @@ def duplicati() -> Iterator[DuplicatiServer]:
 
 
 @pytest.fixture
-def open_page(open_context, workshop, signed_in_to_workshop):
+def open_page(open_context, shared_site, signed_in_to_shared_site):
     def open_page(**options):
-        return open_context(storage_state=signed_in_to_workshop, base_url=workshop.address, **options).new_page()
+        return open_context(storage_state=signed_in_to_shared_site, base_url=shared_site.address, **options).new_page()
 
     return open_page
 
 
 @pytest.fixture
-def remember(workshop):
+def remember(shared_site):
     def remember(server_id: str, url: str) -> None:
-        with workshop.app.app_context(), writing() as session:
+        with shared_site.app.app_context(), writing() as session:
             encrypted = secrets.encrypt(PASSWORD)
             session.merge(
                 Server(id=server_id, name=server_id, url=url, encrypted_password=encrypted, created_at=BEGAN_AT)
@@ -39,7 +39,7 @@ def remember(workshop):
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page, duplicati, width):
+def test_a_server_is_added_in_a_dialog_and_monitored_without_reloading(open_page, duplicati, width):
     duplicati.replies["/4/log"] = Reply(body=b"[]", pause_s=1.5)
     page = open_page(viewport={"width": width, "height": 844})
     page.goto("/settings?tab=server")
@@ -57,7 +57,7 @@ def test_a_machine_is_added_in_a_dialog_and_watched_without_reloading(open_page,
     assert page.evaluate("window.wasNeverReloaded")
 
 
-def test_a_known_server_asks_for_no_address(open_page, remember, duplicati):
+def test_a_known_server_needs_no_address(open_page, remember, duplicati):
     remember("cellar", duplicati.url)
     page = open_page()
     page.goto("/collect")
@@ -92,7 +92,7 @@ def test_collecting_works_without_script(open_page, remember, duplicati):
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_no_barrier(open_page, remember, duplicati, theme):
+def test_axe_finds_no_violation(open_page, remember, duplicati, theme):
     remember("seen", duplicati.url)
     remember("shut", "http://127.0.0.1:9")
     page = open_page(color_scheme=theme)

@@ -1,11 +1,11 @@
-"""What only a browser can tell of the dashboard: its card on hover, its dialogs, and that views change in place."""
+"""The dashboard in a browser: its card on hover, its dialogs, and views that change in place."""
 
 import pytest
 from playwright.sync_api import expect
 from screens import barriers
 
 
-def test_a_job_tells_about_itself_where_one_points_and_escape_closes_it(page):
+def test_a_job_shows_its_card_on_hover_and_escape_closes_it(page):
     page.goto("/?view=cards&panel=status&status=&tag=")
     job = page.locator("a[data-card]").first
     job.scroll_into_view_if_needed()
@@ -29,7 +29,7 @@ def test_the_card_of_a_job_opens_by_keyboard(page):
     expect(page.locator("a[data-card]").nth(3)).to_be_focused()
 
 
-def test_views_and_panel_change_without_loading_the_page_again(page):
+def test_views_and_panel_change_without_reloading_the_page(page):
     page.goto("/?view=cards&panel=status")
     page.evaluate("window.wasNeverReloaded = true")
     page.get_by_role("link", name="Compact").click()
@@ -45,11 +45,11 @@ def test_views_and_panel_change_without_loading_the_page_again(page):
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_a_failed_job_is_muted_from_the_list_and_told_of_again(open_context, workshop, signed_in_to_workshop, width):
+def test_a_failed_job_is_muted_and_unmuted_from_the_list(open_context, shared_site, signed_in_to_shared_site, width):
     job = f"Mail {width}"
-    workshop.post(job=job, status="Error")
+    shared_site.post(job=job, status="Error")
     context = open_context(
-        storage_state=signed_in_to_workshop, base_url=workshop.address, viewport={"width": width, "height": 844}
+        storage_state=signed_in_to_shared_site, base_url=shared_site.address, viewport={"width": width, "height": 844}
     )
     page = context.new_page()
     page.goto("/?view=cards")
@@ -66,4 +66,4 @@ def test_a_failed_job_is_muted_from_the_list_and_told_of_again(open_context, wor
     expect(page.get_by_role("dialog")).to_contain_text("New disk on Friday")
     page.get_by_role("button", name="Unmute").click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("1 failed")
-    workshop.post(job=job, hours_ago=0.5)
+    shared_site.post(job=job, hours_ago=0.5)

@@ -1,4 +1,4 @@
-"""What people come for, from the first page to the last, on a desk and on a phone."""
+"""Main tasks of users, from the first page to the last, on a desktop and on a phone."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -15,10 +15,12 @@ def width(request) -> int:
 
 
 @pytest.fixture
-def workshop_page(open_context, workshop, signed_in_to_workshop, width) -> Page:
-    """The workshop's dashboard, signed in."""
+def shared_page(open_context, shared_site, signed_in_to_shared_site, width) -> Page:
+    """The dashboard of `shared_site`, signed in."""
     viewport = {"width": width, "height": 844}
-    page = open_context(storage_state=signed_in_to_workshop, base_url=workshop.address, viewport=viewport).new_page()
+    page = open_context(
+        storage_state=signed_in_to_shared_site, base_url=shared_site.address, viewport=viewport
+    ).new_page()
     page.goto("/?view=cards")
     return page
 
@@ -30,22 +32,22 @@ def log_in(page: Page) -> None:
 
 
 def open_tab(page: Page, name: str, width: int) -> None:
-    """Go to a tab of the settings as one would: by the gear, and then by the list or, on a phone, the choice."""
+    """Open a tab of the settings: by the gear, and then by the list or, on a phone, the menu."""
     page.locator(".topbar-tools").get_by_role("link", name="Settings").click()
     if width < 768:
         choice = page.get_by_label("Settings section")
         choice.wait_for()
-        page.wait_for_load_state()  # before that no script listens to it
+        page.wait_for_load_state()  # before that no script handles it
         choice.select_option(label=name)
     else:
         page.get_by_role("navigation", name="Settings").get_by_role("link", name=name, exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
 
 
-def test_a_problem_is_seen_its_log_read_and_the_schedule_changed(workshop, workshop_page, width):
+def test_an_issue_is_found_its_log_read_and_the_schedule_changed(shared_site, shared_page, width):
     job = f"Mail {width}"
-    workshop.post(job=job, status="Error", errors=("2031-05-04 10:00:00 +00 - [Error-X]: The disk is full",))
-    page = workshop_page
+    shared_site.post(job=job, status="Error", errors=("2031-05-04 10:00:00 +00 - [Error-X]: The disk is full",))
+    page = shared_page
     page.reload()
     expect(page).to_have_title("1 failed \u2013 duplistatus")
     page.get_by_role("region", name="Needs attention").get_by_role("link", name=f"nas / {job}").click()
@@ -63,13 +65,13 @@ def test_a_problem_is_seen_its_log_read_and_the_schedule_changed(workshop, works
     expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
     expect(page.get_by_label(f"Interval of {job}", exact=True)).to_have_value("3")
     expect(page.get_by_label("Sunday").last).not_to_be_checked()
-    workshop.post(job=job, hours_ago=0.5)
+    shared_site.post(job=job, hours_ago=0.5)
 
 
-def test_a_channel_is_added_and_a_test_sent(workshop_page, width):
+def test_a_channel_is_added_and_a_test_sent(shared_page, width):
     name = f"Alarms {width}"
     with recording_server() as ntfy:
-        page = workshop_page
+        page = shared_page
         open_tab(page, "Channels", width)
         page.get_by_role("region", name="ntfy").get_by_role("link").first.click()
         page.get_by_label("Name required").fill(name)
@@ -82,7 +84,7 @@ def test_a_channel_is_added_and_a_test_sent(workshop_page, width):
     expect(page.get_by_role("switch", name=f"{name} enabled")).to_have_attribute("aria-checked", "true")
 
 
-def test_two_records_of_a_machine_become_one_and_a_backup_brings_them_back(open_context, own_site, width):
+def test_duplicate_servers_are_merged_and_restored_from_a_backup(open_context, own_site, width):
     for server in ("first", "second"):
         own_site.post(server=server, name="nas", job=f"Job of the {server}")
     page = open_context(base_url=own_site.address, viewport={"width": width, "height": 844}).new_page()

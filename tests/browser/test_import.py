@@ -1,4 +1,4 @@
-"""Bringing an old installation along in a browser: the file goes in pieces, and the page follows the import."""
+"""Importing an old installation in a browser: the file is uploaded in parts, and the page follows the import."""
 
 import pytest
 from old_installations import make_old_database, old_run
@@ -8,8 +8,8 @@ from app.database import recovery_pages
 
 
 @pytest.fixture
-def page(open_context, workshop, signed_in_to_workshop):
-    return open_context(storage_state=signed_in_to_workshop, base_url=workshop.address).new_page()
+def page(open_context, shared_site, signed_in_to_shared_site):
+    return open_context(storage_state=signed_in_to_shared_site, base_url=shared_site.address).new_page()
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def old(tmp_path):
     return make_old_database(tmp_path / "backups.db", runs=[old_run(date=date, size=1) for date in dates])
 
 
-def test_a_file_goes_in_pieces_and_is_imported(page, old, monkeypatch):
+def test_a_file_is_uploaded_in_parts_and_imported(page, old, monkeypatch):
     monkeypatch.setattr(recovery_pages, "PIECE_BYTES", 4096)
     pieces = []
     page.on("request", lambda sent: pieces.append(sent.url) if "/import/file?" in sent.url else None)
@@ -30,11 +30,11 @@ def test_a_file_goes_in_pieces_and_is_imported(page, old, monkeypatch):
     expect(page.get_by_role("row", name="Runs 28 28 0 0")).to_be_visible()
 
 
-def test_what_is_no_database_is_refused_beside_the_button(page, tmp_path, trouble):
+def test_an_invalid_file_is_reported_next_to_the_button(page, tmp_path, page_errors):
     (tmp_path / "letter.db").write_text("Dear all, this is no database, although its name says so.")
     page.goto("/settings/import")
     page.set_input_files("#database", tmp_path / "letter.db")
     page.get_by_role("button", name="Upload and import").click()
     expect(page.get_by_role("alert")).to_have_text("The file is not a SQLite database")
     expect(page.get_by_role("button", name="Upload and import")).to_be_enabled()
-    trouble.console.clear()  # browsers note each refusal
+    page_errors.console.clear()  # browsers log each rejection

@@ -1,4 +1,4 @@
-"""Rows of jobs that save themselves, choosing several of them, and templates that show at once what they say."""
+"""Rows of jobs that are saved automatically, selecting several of them, and templates with a live preview."""
 
 import re
 
@@ -9,15 +9,15 @@ SAVED = "/settings/notifications"
 
 
 @pytest.fixture
-def page(open_context, workshop, signed_in_to_workshop):
+def page(open_context, shared_site, signed_in_to_shared_site):
     for server, job in (("attic", "Photos"), ("attic", "Music"), ("cellar", "Mail")):
-        workshop.post(server=server, job=job, hours_ago=2)
-    page = open_context(storage_state=signed_in_to_workshop, base_url=workshop.address).new_page()
+        shared_site.post(server=server, job=job, hours_ago=2)
+    page = open_context(storage_state=signed_in_to_shared_site, base_url=shared_site.address).new_page()
     page.goto("/settings?tab=notifications")
     return page
 
 
-def test_a_row_saves_itself_and_what_is_changed_meanwhile_is_saved_after_it(page):
+def test_a_row_is_saved_automatically_and_later_changes_are_saved_after_it(page):
     sent = []
 
     def hold_the_first(route):
@@ -32,7 +32,7 @@ def test_a_row_saves_itself_and_what_is_changed_meanwhile_is_saved_after_it(page
         choice.select_option("errors")
     expect(page.locator("#save-state")).to_have_text("Saving …")
     choice.select_option("warnings")
-    page.wait_for_timeout(700)  # longer than a row waits before it saves itself
+    page.wait_for_timeout(700)  # longer than the delay before a row is saved
     assert len(sent) == 1
     with page.expect_response(lambda answer: re.search(r"event\.\d+=warnings", answer.request.post_data or "")):
         sent[0].continue_()
@@ -41,21 +41,21 @@ def test_a_row_saves_itself_and_what_is_changed_meanwhile_is_saved_after_it(page
     expect(choice).to_have_value("warnings")
 
 
-def test_what_could_not_be_saved_is_said_until_it_is_closed(page, trouble):
+def test_a_failed_save_is_reported_until_it_is_closed(page, page_errors):
     page.context.set_offline(True)
     page.get_by_label("Notify on (Mail").select_option("off")
     expect(page.locator("#save-state")).to_have_text("Not saved")
     note = page.get_by_role("alert").filter(has_text="Not saved")
-    page.wait_for_timeout(3200)  # what went well would be gone by now
+    page.wait_for_timeout(3200)  # a message of success would have disappeared by now
     note.get_by_role("button").click()
     expect(note).to_have_count(0)
     page.context.set_offline(False)
     with page.expect_response(f"**{SAVED}"):
         page.get_by_label("Notify on (Mail").select_option("warnings")
-    trouble.console = [told for told in trouble.console if "ERR_INTERNET_DISCONNECTED" not in told]
+    page_errors.console = [message for message in page_errors.console if "ERR_INTERNET_DISCONNECTED" not in message]
 
 
-def test_a_row_that_outlives_its_session_is_saved_after_signing_in_elsewhere(page):
+def test_a_row_with_an_expired_session_is_saved_after_signing_in_again(page):
     cookies = page.context.cookies()
     page.context.clear_cookies()
     page.get_by_label("Notify on (Mail").select_option("errors")
@@ -70,7 +70,7 @@ def test_a_row_that_outlives_its_session_is_saved_after_signing_in_elsewhere(pag
     expect(page.locator("#save-state")).to_have_text("Saved")
 
 
-def test_several_are_chosen_of_what_is_shown(page):
+def test_several_of_the_shown_rows_are_selected(page):
     bulk = page.get_by_role("form", name="Edit selected jobs")
     expect(bulk).to_be_hidden()
     page.get_by_placeholder("Server or job").fill("mus")
@@ -90,8 +90,8 @@ def test_several_are_chosen_of_what_is_shown(page):
     expect(page.get_by_text("No matching servers or jobs")).to_be_visible()
 
 
-def test_a_preview_that_is_asked_for_during_another_one_comes_after_it(page):
-    """None is broken off, which the console would tell as an error."""
+def test_a_preview_requested_during_another_one_follows_it(page):
+    """No request is aborted, which the console would log as an error."""
     held = []
     page.goto("/settings?tab=templates&kind=success")
     page.route("**/preview*", lambda route: held.append(route), times=1)
@@ -103,7 +103,7 @@ def test_a_preview_that_is_asked_for_during_another_one_comes_after_it(page):
     expect(page.locator("#preview")).to_contain_text("Photos")
 
 
-def test_a_placeholder_goes_where_the_cursor_is_and_the_preview_follows(page):
+def test_a_placeholder_is_inserted_at_the_cursor_and_the_preview_updated(page):
     page.goto("/settings?tab=templates&kind=success")
     page.get_by_label("Title").fill("Run of  is over")
     for _step in range(len(" is over")):

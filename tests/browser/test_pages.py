@@ -1,4 +1,4 @@
-"""What only a browser can tell: the pages live, fit, can be read by everybody, and stay among themselves."""
+"""Pages in a browser: they refresh, fit, are accessible, and request nothing from other hosts."""
 
 import re
 
@@ -10,7 +10,7 @@ NEW_PASSWORD = "Another8Horse"
 
 
 def addresses(page) -> dict[str, str]:
-    """One address for each kind of page."""
+    """One URL for each kind of page."""
     page.goto("/?view=table&sort=-errors")
     run = page.locator("td[data-label=Status] a").first.get_attribute("href")
     server = page.locator("td[data-label=Server] a").first.get_attribute("href")
@@ -61,18 +61,18 @@ def test_the_first_day(open_context, empty_site, width):
 
 
 @pytest.mark.parametrize(("width", "language"), [(390, "en-GB"), (360, "fr")])
-def test_no_page_is_wider_than_a_phone(open_context, household, signed_in, page, width, language):
+def test_no_page_is_wider_than_a_phone(open_context, demo_site, signed_in, page, width, language):
     screen = {"viewport": {"width": width, "height": 780}, "locale": language}
-    phone = open_context(storage_state=signed_in, base_url=household.address, **screen).new_page()
+    phone = open_context(storage_state=signed_in, base_url=demo_site.address, **screen).new_page()
     for address in addresses(page).values():
         phone.goto(address, wait_until="load")
         assert phone.locator("html").get_attribute("lang") == language
         expect_to_fit(phone, width)
 
 
-def test_names_of_one_endless_word_and_dates_far_back_fit_in(open_context, workshop, signed_in_to_workshop):
-    workshop.post(server="attic", name="L" * 250, job="j" * 250, hours_ago=20 * 365 * 24, errors=("x" * 250,))
-    page = open_context(storage_state=signed_in_to_workshop, base_url=workshop.address).new_page()
+def test_very_long_names_and_old_dates_fit_in(open_context, shared_site, signed_in_to_shared_site):
+    shared_site.post(server="attic", name="L" * 250, job="j" * 250, hours_ago=20 * 365 * 24, errors=("x" * 250,))
+    page = open_context(storage_state=signed_in_to_shared_site, base_url=shared_site.address).new_page()
     lists = [
         "/?view=cards",
         "/?view=table",
@@ -87,7 +87,7 @@ def test_names_of_one_endless_word_and_dates_far_back_fit_in(open_context, works
             expect_to_fit(page, width)
 
 
-def test_paper_shows_the_content_alone_and_calm_readers_see_nothing_move(page):
+def test_print_shows_the_content_only_and_reduced_motion_is_respected(page):
     page.emulate_media(media="print", color_scheme="dark", reduced_motion="reduce")
     page.goto(addresses(page)["run"])
     expect(page.locator(".topbar")).to_be_hidden()
@@ -100,7 +100,7 @@ def test_paper_shows_the_content_alone_and_calm_readers_see_nothing_move(page):
         })"""
     )
     assert ground["backgroundColor"] == "rgb(255, 255, 255)"
-    assert ground["color"] == "rgb(29, 39, 51)"  # dark letters, though the screen is dark
+    assert ground["color"] == "rgb(29, 39, 51)"  # dark text, although the screen is dark
     assert (lines["maxHeight"], lines["overflowY"]) == ("none", "visible")
     page.emulate_media(media="screen")
     moving = page.evaluate(
@@ -113,8 +113,8 @@ def test_paper_shows_the_content_alone_and_calm_readers_see_nothing_move(page):
 
 
 @pytest.mark.parametrize(("theme", "rules"), [("light", RULES), ("dark", CONTRAST)])
-def test_axe_finds_no_barrier(open_context, household, signed_in, theme, rules):
-    page = open_context(storage_state=signed_in, base_url=household.address, color_scheme=theme).new_page()
+def test_axe_finds_no_violation(open_context, demo_site, signed_in, theme, rules):
+    page = open_context(storage_state=signed_in, base_url=demo_site.address, color_scheme=theme).new_page()
     found = {}
     for name, address in addresses(page).items():
         page.goto(address, wait_until="load")
@@ -122,14 +122,14 @@ def test_axe_finds_no_barrier(open_context, household, signed_in, theme, rules):
     assert {name: broken for name, broken in found.items() if broken} == {}
 
 
-def test_the_sign_in_page_has_no_barrier(open_context, household):
-    page = open_context(base_url=household.address, color_scheme="dark").new_page()
+def test_the_sign_in_page_has_no_violation(open_context, demo_site):
+    page = open_context(base_url=demo_site.address, color_scheme="dark").new_page()
     page.goto("/login")
     assert barriers(page) == []
 
 
-def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context, household, trouble):
-    page = open_context(base_url=household.address).new_page()
+def test_the_name_is_remembered_and_the_password_shown_on_request(open_context, demo_site, page_errors):
+    page = open_context(base_url=demo_site.address).new_page()
     page.goto("/login")
     page.get_by_label("Username", exact=True).fill("admin")
     page.get_by_label("Password", exact=True).fill("wrong")
@@ -138,7 +138,7 @@ def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context
     page.get_by_label("Remember my username on this device").check()
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert").filter(has_text="password")).to_be_visible()
-    assert "401" in trouble.console.pop()  # the browser notes that the answer was a refusal
+    assert "401" in page_errors.console.pop()  # the browser logs that the response was a rejection
     page.goto("/login")
     expect(page.get_by_label("Username", exact=True)).to_have_value("admin")
     expect(page.get_by_label("Password", exact=True)).to_be_focused()
@@ -147,7 +147,7 @@ def test_the_name_is_remembered_and_the_password_shown_where_wanted(open_context
     expect(page.get_by_label("Username", exact=True)).to_have_value("")
 
 
-def test_typing_into_the_filter_narrows_the_list_and_keeps_the_place(page):
+def test_typing_into_the_filter_narrows_the_list_and_keeps_the_focus(page):
     page.goto("/?view=cards")
     page.locator("#filter").press_sequentially("website", delay=30)
     expect(page.locator(".server-card")).to_have_count(1)
@@ -168,7 +168,7 @@ def test_sorting_by_keyboard_reorders_the_table(page):
     assert "sort=-duration" in page.url
 
 
-def test_what_a_person_opened_stays_open_through_a_refresh(page):
+def test_opened_parts_stay_open_through_a_refresh(page):
     page.goto("/?view=cards")
     page.goto(page.locator(".server-head a").first.get_attribute("href"))
     page.get_by_text("Show as table").click()
@@ -185,16 +185,16 @@ def test_what_a_person_opened_stays_open_through_a_refresh(page):
 
 
 @pytest.mark.parametrize("address", ["/", "/settings?tab=display"], ids=["live", "still"])
-def test_a_lost_connection_is_said_and_forgotten(page, trouble, address):
+def test_a_lost_connection_is_shown_and_cleared(page, page_errors, address):
     page.goto(address)
     page.context.set_offline(True)
     expect(page.locator("#connection-lost")).to_be_visible()
     page.context.set_offline(False)
     expect(page.locator("#connection-lost")).to_be_hidden(timeout=9000)
-    trouble.console = [note for note in trouble.console if "ERR_INTERNET_DISCONNECTED" not in note]
+    page_errors.console = [note for note in page_errors.console if "ERR_INTERNET_DISCONNECTED" not in note]
 
 
-def test_a_hidden_page_asks_for_nothing_and_makes_up_for_it_when_seen(page):
+def test_a_hidden_page_requests_nothing_and_catches_up_when_shown(page):
     page.clock.install()
     page.goto("/")
     asked = []
@@ -206,7 +206,7 @@ def test_a_hidden_page_asks_for_nothing_and_makes_up_for_it_when_seen(page):
         page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
 
 
-def test_the_theme_changes_at_once_and_stays(page):
+def test_the_theme_changes_at_once_and_is_kept(page):
     page.goto("/")
     page.locator("summary.user-button").click()
     with page.expect_response("**/preferences"):
@@ -227,7 +227,7 @@ def test_versions_open_in_a_dialog_that_escape_closes(page):
     expect(page.locator("#dialog")).to_be_hidden()
 
 
-def test_a_job_tells_about_itself_in_a_dialog_by_keyboard(page):
+def test_a_job_shows_its_card_in_a_dialog_by_keyboard(page):
     page.goto("/?view=cards")
     page.get_by_role("link", name="Details of Documents").first.focus()
     page.keyboard.press("Enter")
@@ -244,7 +244,7 @@ def test_the_log_can_be_searched(page):
     assert all("dblock" in text for text in lines.all_inner_texts())
 
 
-def test_the_first_stop_of_the_tab_key_leads_past_the_header(page):
+def test_the_first_tab_stop_skips_the_header(page):
     page.goto("/")
     page.keyboard.press("Tab")
     expect(page.locator(".skip-link")).to_be_focused()
@@ -252,8 +252,8 @@ def test_the_first_stop_of_the_tab_key_leads_past_the_header(page):
     expect(page.locator("main")).to_be_focused()
 
 
-def test_everything_can_be_read_with_script_switched_off(open_context, household, signed_in):
-    options = {"storage_state": signed_in, "base_url": household.address, "java_script_enabled": False}
+def test_everything_can_be_read_without_script(open_context, demo_site, signed_in):
+    options = {"storage_state": signed_in, "base_url": demo_site.address, "java_script_enabled": False}
     page = open_context(**options).new_page()
     page.goto("/?view=cards")
     expect(page.locator(".server-card")).to_have_count(12)
@@ -263,8 +263,8 @@ def test_everything_can_be_read_with_script_switched_off(open_context, household
     expect(page.get_by_role("heading", name="Log")).to_be_visible()
 
 
-def test_a_first_visit_is_small(open_context, household, signed_in):
-    page = open_context(storage_state=signed_in, base_url=household.address).new_page()
+def test_a_first_visit_is_small(open_context, demo_site, signed_in):
+    page = open_context(storage_state=signed_in, base_url=demo_site.address).new_page()
     session = page.context.new_cdp_session(page)
     sizes = []
     session.on("Network.loadingFinished", lambda event: sizes.append(event["encodedDataLength"]))
@@ -275,7 +275,7 @@ def test_a_first_visit_is_small(open_context, household, signed_in):
     assert sum(sizes) < 250 * 1024
 
 
-def test_the_palette_leads_to_a_server_by_keyboard(page):
+def test_the_palette_opens_a_server_by_keyboard(page):
     page.goto("/connect")
     page.keyboard.press("Control+k")
     page.get_by_role("combobox").fill("anna")
@@ -285,7 +285,7 @@ def test_the_palette_leads_to_a_server_by_keyboard(page):
     expect(page.get_by_role("heading", level=1)).to_contain_text("Anna's laptop")
 
 
-def test_two_keys_lead_to_a_page(page):
+def test_two_keys_open_a_page(page):
     page.goto("/connect")
     page.keyboard.press("?")
     expect(page.get_by_role("heading", name="Keyboard shortcuts")).to_be_visible()
@@ -295,8 +295,8 @@ def test_two_keys_lead_to_a_page(page):
     expect(page).to_have_url(re.compile("/charts$"))
 
 
-def test_what_was_typed_stays_when_the_language_changes(open_context, household):
-    page = open_context(base_url=household.address).new_page()
+def test_typed_text_is_kept_when_the_language_changes(open_context, demo_site):
+    page = open_context(base_url=demo_site.address).new_page()
     page.goto("/login?redirect=/charts")
     page.fill("#username", "anna")
     page.fill("#password", "a secret")
@@ -309,7 +309,7 @@ def test_what_was_typed_stays_when_the_language_changes(open_context, household)
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_a_language_is_chosen_by_one_touch_and_stays(page, width):
+def test_a_language_is_chosen_with_one_touch_and_kept(page, width):
     page.set_viewport_size({"width": width, "height": 844})
     page.goto("/connect")
     page.locator("summary.user-button").click()

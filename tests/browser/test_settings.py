@@ -1,4 +1,4 @@
-"""What only a browser can tell of the settings: results in place, focus, the dialog, phones, both themes, no script."""
+"""The settings in a browser: results in place, focus, the dialog, phones, both themes, no script."""
 
 import logging
 from datetime import UTC, datetime
@@ -47,21 +47,21 @@ def ntfy():
 
 
 @pytest.fixture
-def make(workshop, ntfy):
-    """Sets up an ntfy channel of a name; gives its id."""
+def make(shared_site, ntfy):
+    """Create an ntfy channel with a name; return its id."""
 
     def make(name: str) -> int:
         values = {"url": ntfy.url, "topic": "alarms", "token": "tk_secret"}
-        with workshop.app.app_context():
+        with shared_site.app.app_context():
             return channels.save_settings("ntfy", name, values, now=datetime.now(UTC)).id
 
     return make
 
 
 @pytest.fixture
-def open_page(open_context, workshop, signed_in_to_workshop):
+def open_page(open_context, shared_site, signed_in_to_shared_site):
     def open_page(**options):
-        return open_context(storage_state=signed_in_to_workshop, base_url=workshop.address, **options).new_page()
+        return open_context(storage_state=signed_in_to_shared_site, base_url=shared_site.address, **options).new_page()
 
     return open_page
 
@@ -79,7 +79,7 @@ def test_the_result_of_a_test_appears_in_place(open_page, make, ntfy):
     assert page.evaluate("window.wasNeverReloaded")
 
 
-def test_changes_that_are_not_saved_are_mentioned_beside_the_test(open_page, make):
+def test_unsaved_changes_are_mentioned_next_to_the_test(open_page, make):
     page = open_page()
     page.goto(f"/settings/channels/{make('Unsaved')}")
     expect(page.get_by_text("The changes above are not saved yet.")).to_be_hidden()
@@ -103,7 +103,7 @@ def test_a_switch_in_the_list_works_by_keyboard_and_keeps_its_focus(open_page, m
     assert page.evaluate("window.wasNeverReloaded")
 
 
-def test_deleting_asks_in_a_dialog_whose_focus_is_on_cancel(open_page, make):
+def test_deleting_needs_confirmation_in_a_dialog_with_focus_on_cancel(open_page, make):
     page = open_page()
     page.goto(f"/settings/channels/{make('Doomed')}")
     page.get_by_role("link", name="Delete").click()
@@ -117,7 +117,7 @@ def test_deleting_asks_in_a_dialog_whose_focus_is_on_cancel(open_page, make):
     expect(page.get_by_role("link", name="Doomed")).to_have_count(0)
 
 
-def test_the_first_refused_field_has_the_focus_and_its_reason(open_page, trouble):
+def test_the_first_invalid_field_has_the_focus_and_its_reason(open_page, page_errors):
     page = open_page()
     page.goto("/settings/channels/new/email")
     page.fill("#setting_port", "70000")
@@ -126,11 +126,11 @@ def test_the_first_refused_field_has_the_focus_and_its_reason(open_page, trouble
     expect(page.get_by_label("Server required")).to_be_focused()
     expect(page.get_by_label("Server required")).to_have_accessible_description("This field is required.")
     expect(page.get_by_role("spinbutton", name="Port required")).to_have_value("70000")
-    assert len(trouble.console) == 1  # the browser notes that the answer was a refusal
-    assert "400" in trouble.console.pop()
+    assert len(page_errors.console) == 1  # the browser logs that the response was a rejection
+    assert "400" in page_errors.console.pop()
 
 
-def test_each_kind_of_connection_proposes_its_port_and_leaves_an_own_one(open_page):
+def test_each_kind_of_connection_suggests_its_port_and_keeps_a_custom_one(open_page):
     page = open_page()
     page.goto("/settings/channels/new/email")
     port, connection = page.get_by_role("spinbutton", name="Port required"), page.get_by_label("Connection")
@@ -160,7 +160,7 @@ def test_everything_works_without_script(open_page, make):
     expect(page.get_by_text("Plain was deleted.")).to_be_visible()
 
 
-def test_a_choice_of_the_display_is_kept_at_once_and_keeps_its_focus(open_page):
+def test_a_display_choice_is_saved_at_once_and_keeps_its_focus(open_page):
     page = open_page()
     page.goto("/settings?tab=display")
     page.evaluate("window.wasNeverReloaded = true")
@@ -178,7 +178,7 @@ def test_a_choice_of_the_display_is_kept_at_once_and_keeps_its_focus(open_page):
     expect(size).to_have_value("40")
 
 
-def test_times_are_those_of_the_browser_or_of_the_zone_that_was_chosen(open_page):
+def test_times_are_in_the_time_zone_of_the_browser_or_the_chosen_one(open_page):
     page = open_page(timezone_id="Asia/Tokyo")
 
     def expect_times_of(zone):
@@ -190,12 +190,12 @@ def test_times_are_those_of_the_browser_or_of_the_zone_that_was_chosen(open_page
     expect_times_of("Asia/Tokyo")
     for chosen, zone in (("America/New_York", "America/New_York"), ("", "Asia/Tokyo")):
         page.goto("/settings?tab=display")
-        with page.expect_event("load"):  # all of the page is drawn anew
+        with page.expect_event("load"):  # the whole page is loaded again
             page.get_by_label("Time zone").select_option(chosen)
         expect_times_of(zone)
 
 
-def test_a_form_that_was_open_for_long_gets_a_fresh_token_before_it_is_sent(open_page):
+def test_a_form_that_was_open_for_long_gets_a_new_token_before_it_is_sent(open_page):
     page = open_page()
     page.clock.install()
     page.goto("/settings?tab=audit-retention")
@@ -205,7 +205,7 @@ def test_a_form_that_was_open_for_long_gets_a_fresh_token_before_it_is_sent(open
     expect(page.get_by_role("status").filter(has_text="Saved")).to_be_visible()
 
 
-def test_tabs_are_a_choice_on_a_phone_and_a_list_of_icons_where_wanted(open_page):
+def test_tabs_are_a_menu_on_a_phone_and_a_list_of_icons_on_request(open_page):
     page = open_page(viewport={"width": 390, "height": 780})
     page.goto("/settings?tab=audit")
     expect(page.get_by_role("navigation", name="Settings")).to_be_hidden()
@@ -223,7 +223,7 @@ def test_tabs_are_a_choice_on_a_phone_and_a_list_of_icons_where_wanted(open_page
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_an_account_is_made_changed_and_deleted(open_page, width):
+def test_an_account_is_created_changed_and_deleted(open_page, width):
     page = open_page(permissions=["clipboard-read", "clipboard-write"], viewport={"width": width, "height": 844})
     page.goto("/settings?tab=users")
     page.get_by_role("link", name="New user").click()
@@ -243,19 +243,19 @@ def test_an_account_is_made_changed_and_deleted(open_page, width):
     expect(page.get_by_text("anna was deleted.")).to_be_visible()
 
 
-def test_the_log_of_the_program_follows_its_file(open_page, workshop):
+def test_the_program_log_follows_its_file(open_page, shared_site):
     page = open_page()
     page.goto("/settings?tab=application-logs")
     expect(page.get_by_label("Follow new lines")).to_be_checked()
-    logging.getLogger("app.test").warning("a line of the workshop's own")
-    expect(page.locator("#log-text")).to_contain_text("a line of the workshop's own")
+    logging.getLogger("app.test").warning("a line of shared_site")
+    expect(page.locator("#log-text")).to_contain_text("a line of shared_site")
 
 
 @pytest.mark.parametrize(("theme", "width", "rules"), [("light", 360, RULES), ("dark", 1440, CONTRAST)])
-def test_no_page_has_a_barrier_or_is_wider_than_its_screen(open_page, workshop, make, theme, width, rules):
+def test_no_page_has_a_violation_or_is_wider_than_its_screen(open_page, shared_site, make, theme, width, rules):
     page = open_page(color_scheme=theme, viewport={"width": width, "height": 780})
     channel_id = make(f"Narrow {theme}")
-    workshop.post()
+    shared_site.post()
     found = {}
     for address in PAGES:
         page.goto("/settings" + address.format(id=channel_id))

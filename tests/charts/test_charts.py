@@ -1,4 +1,4 @@
-"""Figures over time, held against sums made by hand, on both databases."""
+"""Figures over time, compared with sums of the test, on both databases."""
 
 from collections import defaultdict
 from dataclasses import replace
@@ -28,7 +28,7 @@ class Warnings(ChartProvider):
 
 
 class Ratio(ChartProvider):
-    """A mean of what is computed."""
+    """A mean of computed values."""
 
     name, label, unit, combine = "ratio", "Ratio", "ratio", "mean"
 
@@ -37,7 +37,7 @@ class Ratio(ChartProvider):
 
 
 class Newest(ChartProvider):
-    """Computed, and carried forward; a run without files says nothing."""
+    """Computed, and carried forward; a run without files has no value."""
 
     name, label, unit, combine = "newest", "Newest", "count", "last"
 
@@ -62,7 +62,7 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def registry(registry):
-    """With two guests that compute."""
+    """With two plugins that compute."""
     guests = {guest.name: guest for guest in (Warnings, Ratio, Newest, Broken)}
     return replace(registry, chart_providers=MappingProxyType({**registry.chart_providers, **guests}))
 
@@ -74,7 +74,7 @@ def series(name: str, *, start_on: date = TODAY, end_on: date = TODAY, **scope) 
 
 @pytest.fixture
 def scattered(db):
-    """Forty runs of three jobs on two servers within ten days, in no order; gives them as dictionaries."""
+    """Store forty runs of three jobs on two servers within ten days, in random order; return them as dictionaries."""
     rng = Random(7)
     hours = rng.sample(range(-120, 120), 40)
     rows = [
@@ -97,7 +97,7 @@ def scattered(db):
 
 
 def summed(rows: list[dict], start_at: datetime, end_at: datetime) -> dict[date, dict]:
-    """What each day should say: sums of all runs, and storage and versions of each job's last run."""
+    """Return the expected values of each day: sums of all runs, storage and versions of the last run of each job."""
     days: dict[date, dict] = defaultdict(lambda: defaultdict(int))
     last: dict[tuple, dict] = {}
     for row in sorted(rows, key=lambda row: row["began_at"]):
@@ -135,12 +135,12 @@ class TestDailyPoints:
         ],
         ids=["cut at both ends", "within a day", "a whole day", "a day and a moment", "from long ago"],
     )
-    def test_range_takes_both_its_ends(self, scattered, start_at, end_at):
+    def test_range_includes_both_ends(self, scattered, start_at, end_at):
         points = charts_series.daily_points(start_at=start_at, end_at=end_at, visible_server_ids=None)
         assert_points(points, summed(scattered, start_at, end_at))
 
     @pytest.mark.parametrize("by", [timedelta(0), timedelta(milliseconds=-1), timedelta(milliseconds=1)])
-    def test_run_at_the_very_ends_of_a_range_is_taken(self, db, by):
+    def test_run_at_either_end_of_a_range_is_included(self, db, by):
         make_run(uploaded_bytes=5)
         found = charts_series.daily_points(start_at=BEGAN_AT + by, end_at=BEGAN_AT + by + HOUR, visible_server_ids=None)
         assert len(found) == (0 if by > timedelta(0) else 1)
@@ -157,19 +157,19 @@ class TestDailyPoints:
         assert_points(charts_series.daily_points("m-1", visible_server_ids=None), summed(of_server, begin, end))
         assert_points(charts_series.daily_points("m-1", "job 1", visible_server_ids=None), summed(of_job, begin, end))
 
-    def test_servers_that_may_not_be_seen_are_left_out(self, scattered):
+    def test_hidden_servers_are_left_out(self, scattered):
         of_server = [row for row in scattered if row["server_id"] == "m-0"]
         points = charts_series.daily_points(visible_server_ids=frozenset({"m-0"}))
         assert_points(points, summed(of_server, BEGAN_AT - 99 * DAY, BEGAN_AT + 99 * DAY))
 
 
 class TestRunPoints:
-    def test_newest_runs_are_given_oldest_first(self, db):
+    def test_newest_runs_are_returned_oldest_first(self, db):
         for number in (2, 0, 1):
             make_run(began_at=BEGAN_AT + number * HOUR)
         assert [row.began_at.hour for row in charts_series.run_points(limit=2, visible_server_ids=None)] == [12, 13]
 
-    def test_no_limit_gives_all(self, scattered):
+    def test_no_limit_returns_all(self, scattered):
         assert len(charts_series.run_points(limit=None, visible_server_ids=None)) == 40
 
     def test_only_visible_servers(self, scattered):
@@ -183,7 +183,7 @@ class TestSeries:
         make_run(uploaded_bytes=3, examined_files=3, examined_bytes=3, storage_bytes=3, version_count=3, duration_s=3.0)
         assert series(name) == [3]
 
-    def test_there_is_a_place_for_each_day_of_the_range(self, db):
+    def test_every_day_of_the_range_has_a_position(self, db):
         make_run(uploaded_bytes=3)
         found = charts_series.daily_series(
             ["uploadedSize"], start_on=TODAY - DAY, end_on=TODAY + DAY, visible_server_ids=None
@@ -211,11 +211,11 @@ class TestSeries:
         assert series("newest", start_on=TODAY - DAY, end_on=TODAY) == [7, 6]
         assert series("newest", start_on=TODAY - DAY, job_name="b") == [2, 1]
 
-    def test_guest_that_fails_leaves_gaps(self, db):
+    def test_failing_plugin_leaves_gaps(self, db):
         make_run()
         assert series("broken") == [None]
 
-    def test_groups_of_jobs_have_series_of_their_own(self, db):
+    def test_groups_of_jobs_have_their_own_series(self, db):
         names, days = ["uploadedSize", "storageSize", "ratio"], {"start_on": TODAY, "end_on": TODAY + DAY}
         jobs = {}
         for number, name in enumerate("abcd", start=1):
@@ -226,7 +226,7 @@ class TestSeries:
         assert found["storageSize"] == {"first": [30, 30], "second": [30, 30]}
         assert found["ratio"]["first"][0] == pytest.approx(0.15)
 
-    def test_computed_values_join_by_their_own_rule(self, db):
+    def test_computed_values_are_combined_by_their_own_rule(self, db):
         make_run(warning_count=2, examined_files=1, uploaded_bytes=10)
         make_run(warning_count=7, examined_files=1, uploaded_bytes=30, began_at=BEGAN_AT + HOUR)
         make_run(job_name="b", warning_count=9, examined_files=0, uploaded_bytes=60)
@@ -245,7 +245,7 @@ class TestSeries:
         assert series("uploadedSize") == [20]
         assert series("ratio", start_on=TODAY - DAY, end_on=TODAY + DAY) == [1.0, 1.0, 1.0]
 
-    def test_scope_is_kept_by_stored_computed_and_carried_values(self, db):
+    def test_scope_applies_to_stored_computed_and_carried_values(self, db):
         for server_id in ("m-1", "m-2"):
             make_run(server_id=server_id, uploaded_bytes=10, storage_bytes=1, warning_count=1, examined_files=1)
             make_run(server_id=server_id, job_name="b", uploaded_bytes=30, storage_bytes=3)
@@ -259,7 +259,7 @@ class TestSeries:
 
     @pytest.mark.parametrize("name", ["uploadedSize", "storageSize", "weekendUploads", "warnings", "ratio", "newest"])
     @pytest.mark.parametrize("length", [30, 91], ids=["by the index of days", "all days in their order"])
-    def test_a_span_says_what_its_days_say(self, scattered, name, length):
+    def test_a_period_has_the_values_of_its_days(self, scattered, name, length):
         begin = TODAY - length // 2 * DAY
         asked = {"start_on": begin, "end_on": begin + (length - 1) * DAY}
         combine = runtime.registry().chart_providers[name].combine
@@ -288,5 +288,5 @@ def test_durations_of_all_runs_add_up(db):
     ("combine", "expected"),
     [("sum", [3, None, 5]), ("last", [2, None, 5]), ("max", [2, None, 5]), ("mean", [1.5, None, 5])],
 )
-def test_days_are_gathered_as_the_provider_says(combine, expected):
+def test_days_are_aggregated_by_the_rule_of_the_provider(combine, expected):
     assert charts_series.into_spans([1, 2, None, None, None, 5], 2, combine) == expected

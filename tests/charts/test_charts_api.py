@@ -22,7 +22,7 @@ FIGURES = {
 
 
 class Broken(ChartProvider):
-    """A guest that fails."""
+    """A plugin that fails."""
 
     name, label, unit, combine = "broken", "Broken", "count", "sum"
 
@@ -31,7 +31,7 @@ class Broken(ChartProvider):
 
 
 class Speed(ChartProvider):
-    """A guest that computes, and leaves a gap for a run without files."""
+    """A plugin that computes, and leaves a gap for a run without files."""
 
     name, label, unit, combine = "speed", "Speed", "ratio", "mean"
 
@@ -40,27 +40,27 @@ class Speed(ChartProvider):
 
 
 class Stored(Speed):
-    """A guest that shows the last value of a day."""
+    """A plugin that shows the last value of a day."""
 
     name, label, combine = "stored", "Stored", "last"
 
 
 class Most(Speed):
-    """A guest that shows the greatest value of a day."""
+    """A plugin that shows the greatest value of a day."""
 
     name, label, combine = "most", "Most", "max"
 
 
 @pytest.fixture
 def registry(registry):
-    """With guests."""
+    """With plugins."""
     guests = {provider.name: provider for provider in (Broken, Speed, Stored, Most)}
     return replace(registry, chart_providers=MappingProxyType({**registry.chart_providers, **guests}))
 
 
 @pytest.fixture
 def get(admin, db):
-    """Reads a chart as an administrator; gives status and body."""
+    """Read a chart as an administrator; return status and body."""
 
     def get(path: str, **query):
         answer = admin.get(f"/api/chart-data/{path}", query_string=query)
@@ -90,7 +90,7 @@ def test_all_servers_have_a_point_for_each_run(get):
     }
 
 
-def test_day_has_minutes_sums_and_the_last_state_of_each_job(get):
+def test_day_has_sums_of_minutes_and_the_last_state_of_each_job(get):
     make_run(**FIGURES)
     make_run(**(FIGURES | {"storage_bytes": 40, "version_count": 6}), began_at=BEGAN_AT + HOUR)
     make_run(**FIGURES, job_name="music")
@@ -108,7 +108,7 @@ def test_day_has_minutes_sums_and_the_last_state_of_each_job(get):
     ]
 
 
-def test_range_of_all_servers_goes_by_days(get):
+def test_range_of_all_servers_is_by_day(get):
     make_run(uploaded_bytes=1)
     make_run(server_id="machine-2", uploaded_bytes=2, began_at=BEGAN_AT + HOUR)
     make_run(began_at=BEGAN_AT - 9 * DAY)
@@ -124,7 +124,7 @@ def test_both_ends_are_included_to_the_millisecond(get):
         assert [point["uploadedSize"] for point in get(path, **ends)[1]] == [1110]
 
 
-def test_end_that_is_a_date_alone_leaves_out_its_day(get):
+def test_end_without_a_time_excludes_its_day(get):
     make_run(began_at=BEGAN_AT - DAY)
     make_run()
     assert dates(get("server/machine-1", startDate="2031-05-01", endDate="2031-05-04")[1]) == ["2031-05-03"]
@@ -151,7 +151,7 @@ def test_half_a_range_is_ignored(get, query):
 
 
 @pytest.mark.parametrize("path", ["aggregated", "server/machine-1", "server/machine-1/backup/photos"])
-def test_dates_that_are_none_are_refused(get, path):
+def test_invalid_dates_are_rejected(get, path):
     status, body = get(path, startDate="yesterday", endDate="today")
     assert (status, body["error"]) == (400, "Invalid date parameters")
 
@@ -162,7 +162,7 @@ def test_range_that_ends_before_it_begins_is_empty(get):
 
 
 @pytest.mark.parametrize("path", ["server/nobody", "server/machine-1/backup/nope", "server/nobody/backup/photos"])
-def test_unknown_names_give_an_empty_list(get, path):
+def test_unknown_names_return_an_empty_list(get, path):
     make_run()
     assert get(path) == (200, [])
 
@@ -176,7 +176,7 @@ def test_names_are_decoded_once(get, name):
     assert len(get(f"server/machine-1/backup/{quote(name, safe='')}")[1]) == 1
 
 
-def test_newest_two_thousand_runs_unless_all_are_wanted(get, monkeypatch):
+def test_newest_two_thousand_runs_unless_all_are_requested(get, monkeypatch):
     monkeypatch.setattr("app.charts.series.RUN_POINTS", 2)
     for hour in range(4):
         make_run(began_at=BEGAN_AT + hour * HOUR, uploaded_bytes=hour)
@@ -188,7 +188,7 @@ def test_all_of_nothing_is_an_empty_list(get):
     assert get("aggregated", all="true") == (200, [])
 
 
-def test_new_run_is_seen_at_once(get):
+def test_new_run_is_returned_at_once(get):
     make_run()
     assert len(get("aggregated")[1]) == 1
     make_run(began_at=BEGAN_AT + HOUR)
@@ -196,29 +196,29 @@ def test_new_run_is_seen_at_once(get):
 
 
 class TestSeries:
-    def test_guests_stay_away_unless_asked_for(self, get):
+    def test_plugin_series_are_left_out_unless_requested(self, get):
         make_run()
         assert "speed" not in get("aggregated")[1][0] | get("server/machine-1")[1][0]
 
     @pytest.mark.parametrize("query", [{}, {"all": "true"}])
-    def test_guest_is_added_to_each_run(self, get, query):
+    def test_plugin_series_is_added_to_each_run(self, get, query):
         make_run(examined_files=20)
         assert get("aggregated", series="speed", **query)[1][0]["speed"] == 2
 
-    def test_guests_are_combined_for_the_day_as_they_say(self, get):
+    def test_plugin_series_are_combined_for_the_day_by_their_rule(self, get):
         make_run(examined_files=20, began_at=BEGAN_AT)
         make_run(examined_files=10, began_at=BEGAN_AT + HOUR)
         make_run(examined_files=5, job_name="music")
         point = get("server/machine-1", series="speed,stored,most")[1][0]
         assert (point["speed"], point["stored"], point["most"]) == (1.0, 1.5, 2.0)
 
-    def test_day_that_the_range_cuts_counts_its_runs_only(self, get):
+    def test_partial_day_of_the_range_counts_its_runs_only(self, get):
         make_run(examined_files=20, began_at=BEGAN_AT)
         make_run(examined_files=10, began_at=BEGAN_AT + HOUR)
         ends = {"startDate": "2031-05-04T11:30:00Z", "endDate": "2031-05-05T00:00:00Z"}
         assert get("aggregated", series="most", **ends)[1][0]["most"] == 1
 
-    def test_guest_of_one_job_knows_no_other(self, get):
+    def test_plugin_series_of_one_job_has_no_other_job(self, get):
         make_run(examined_files=20)
         make_run(examined_files=90, job_name="music")
         assert get("server/machine-1/backup/photos", series="most")[1][0]["most"] == 2
@@ -227,7 +227,7 @@ class TestSeries:
         make_run(examined_files=0)
         assert get("server/machine-1", series="speed")[1][0]["speed"] is None
 
-    def test_guest_that_fails_leaves_a_gap(self, get):
+    def test_failing_plugin_leaves_a_gap(self, get):
         make_run(examined_files=20)
         point = get("server/machine-1", series="broken,speed")[1][0]
         assert (point["broken"], point["speed"], point["fileCount"]) == (None, 2, 20)

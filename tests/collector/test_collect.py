@@ -1,4 +1,4 @@
-"""Asking Duplicati servers for runs and schedules: what is stored, and what each trouble is called."""
+"""Collecting runs and schedules from Duplicati servers: what is stored, and the code of each error."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -44,7 +44,7 @@ ANYBODY = Caller()
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:
-    """A Duplicati that speaks plain http."""
+    """A fake Duplicati server with plain HTTP."""
     with duplicati_server() as server:
         yield server
 
@@ -57,7 +57,7 @@ def certificate(tmp_path_factory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def collect(db, clock) -> Callable[..., Collected]:
-    """Collect from a stand-in with host and password; `changes` go into the order."""
+    """Collect from a fake server with host and password; `changes` are fields of the request."""
 
     def run(server: DuplicatiServer, caller: Caller = ANYBODY, limits: Limits = QUICK, **changes: Any) -> Collected:
         usual = {"hostname": "127.0.0.1", "port": server.port, "password": PASSWORD, "scheme": "http"}
@@ -94,7 +94,7 @@ def last_entry(db, action: str) -> AuditEntry:
 
 
 @pytest.mark.parametrize("generation", [NEW, OLD])
-def test_either_generation_gives_machine_runs_and_schedules(db, collect, generation):
+def test_either_generation_returns_server_runs_and_schedules(db, collect, generation):
     with duplicati_server(generation) as server:
         collected = collect(server)
     assert (collected.server_id, collected.server_name) == (MACHINE_ID, "nas-01")
@@ -104,15 +104,15 @@ def test_either_generation_gives_machine_runs_and_schedules(db, collect, generat
 
 
 @pytest.mark.parametrize("generation", [NEW, OLD])
-def test_wrong_password_is_told_apart_and_recorded(db, collect, generation):
-    with duplicati_server(generation) as server, pytest.raises(Refused, match="Login failed: Unauthorized") as refused:
+def test_wrong_password_has_its_own_error_and_is_recorded(db, collect, generation):
+    with duplicati_server(generation) as server, pytest.raises(Refused, match="Login failed: Unauthorized") as raised:
         collect(server, password="wrong")
-    assert (refused.value.status, refused.value.extra) == (500, {"errorCode": "LOGIN"})
-    told = last_entry(db, "backup_collected")
-    assert (told.status, told.target_id, told.details["serverName"]) == ("error", "unknown", "unknown")
+    assert (raised.value.status, raised.value.extra) == (500, {"errorCode": "LOGIN"})
+    entry = last_entry(db, "backup_collected")
+    assert (entry.status, entry.target_id, entry.details["serverName"]) == ("error", "unknown", "unknown")
 
 
-def test_password_never_goes_out_as_such_to_the_older_generation(collect):
+def test_password_is_never_sent_in_clear_to_the_older_generation(collect):
     with duplicati_server(OLD) as server:
         collect(server)
         sent = [request.body for request in server.requests if request.path == "/login.cgi"]
@@ -140,7 +140,7 @@ def test_success_with_warnings_is_a_warning_and_an_exception_is_no_error(db, col
     assert (runs(db)[0].status, runs(db)[0].error_count) == ("Warning", 0)
 
 
-def test_known_runs_are_skipped_and_nobody_is_told(db, collect, duplicati):
+def test_known_runs_are_skipped_without_notification(db, collect, duplicati):
     duplicati.logs["3"] = [entry(message(BEGAN_AT + n * DAY, ParsedResult="Error")) for n in (2, 1, 0)]
     assert collect(duplicati).stored == 3
     again = collect(duplicati)
@@ -149,25 +149,25 @@ def test_known_runs_are_skipped_and_nobody_is_told(db, collect, duplicati):
     assert db.session.scalar(select(func.count()).select_from(Delivery)) == 0
 
 
-def test_entries_that_are_no_backups_are_passed_over(db, collect, duplicati):
+def test_entries_that_are_no_backups_are_skipped(db, collect, duplicati):
     others = [entry("no JSON"), entry(message(MainOperation="Restore")), {"Message": None}, "nothing"]
     duplicati.logs["3"] = [*others, entry(message())]
     collected = collect(duplicati)
     assert (collected.stored, collected.error_count) == (1, 0)
 
 
-def test_bad_entry_is_counted_with_its_reason_and_costs_no_other(db, collect, duplicati):
+def test_invalid_entry_is_counted_with_its_reason_and_affects_no_other(db, collect, duplicati):
     bad = [entry(message(BEGAN_AT - DAY, Duration="soon")), entry(message(BEGAN_AT - 2 * DAY, BeginTime=None))]
     duplicati.logs["3"] = [entry(message()), *bad, entry(message(BEGAN_AT - 3 * DAY))]
     collected = collect(duplicati)
     assert (collected.stored, collected.error_count) == (2, 2)
     assert collected.problems[0].startswith("Photos: Data.Duration is not a duration")
-    told = last_entry(db, "backup_collected")
-    assert (told.status, told.details["errors"]) == ("error", 2)
-    assert "Data.Duration" in told.error_message
+    audited = last_entry(db, "backup_collected")
+    assert (audited.status, audited.details["errors"]) == ("error", 2)
+    assert "Data.Duration" in audited.error_message
 
 
-def test_log_that_cannot_be_had_costs_its_job_alone(db, collect, duplicati):
+def test_unavailable_log_affects_only_its_job(db, collect, duplicati):
     duplicati.logs["4"] = [entry(message(BEGAN_AT + DAY))]
     duplicati.replies["/3/log"] = Reply(500, b"<html>oops</html>")
     collected = collect(duplicati)
@@ -175,7 +175,7 @@ def test_log_that_cannot_be_had_costs_its_job_alone(db, collect, duplicati):
     assert jobs(db)["Photos"].expected_interval == "1D"
 
 
-def test_silent_server_is_not_asked_for_every_log(collect, duplicati):
+def test_silent_server_is_not_requested_for_every_log(collect, duplicati):
     duplicati.jobs = [job(str(number), f"job {number}") for number in range(9)]
     duplicati.replies["/log"] = Reply(pause_s=5)
     collected = collect(duplicati, limits=IMPATIENT)
@@ -183,7 +183,7 @@ def test_silent_server_is_not_asked_for_every_log(collect, duplicati):
     assert sum("/log?" in path for path in duplicati.paths()) == reachability.SILENCES_ALLOWED
 
 
-def test_log_too_large_for_one_piece_is_read_in_a_smaller_one(db, collect, duplicati):
+def test_log_too_large_for_one_page_is_read_in_smaller_pages(db, collect, duplicati):
     duplicati.logs["3"] = hourly(500)
     collected = collect(duplicati)
     assert (collected.stored, collected.error_count) == (500, 0)
@@ -196,13 +196,13 @@ def test_log_too_large_for_one_piece_is_read_in_a_smaller_one(db, collect, dupli
 
 
 def hourly(count: int) -> list[dict[str, Any]]:
-    """A log of so many hourly runs, newest first."""
+    """Return a log of so many hourly runs, newest first."""
     hour = timedelta(hours=1)
     return [entry(message(BEGAN_AT - n * hour), count - n) for n in range(count)]
 
 
 def offsets(duplicati: DuplicatiServer) -> list[str]:
-    """The pages of a log that were asked for."""
+    """Return the requested pages of the log."""
     return [request.path.partition("offset=")[2] for request in duplicati.requests if "/3/log?" in request.path]
 
 
@@ -216,14 +216,14 @@ def test_log_of_720_entries_is_read_whole_each_time(db, collect, duplicati):
 
 
 @pytest.mark.parametrize("largest", [99, 50, 10])
-def test_server_that_gives_fewer_entries_at_once_is_asked_for_all(db, collect, duplicati, largest):
+def test_server_with_smaller_pages_is_read_completely(db, collect, duplicati, largest):
     duplicati.logs["3"] = [{**each, "ID": str(each["ID"])} for each in hourly(100)]
     duplicati.largest_page = largest
     assert collect(duplicati).stored == 100
 
 
-def test_runs_that_are_missing_below_known_ones_are_found(db, collect, duplicati):
-    """Reports have brought the newest page, and one run that is older than the log."""
+def test_missing_runs_older_than_known_ones_are_found(db, collect, duplicati):
+    """Reports have stored the newest page, and one run that is older than the log."""
     log, duplicati.largest_page = hourly(60), 50
     duplicati.logs["3"] = [*log[:50], entry(message(BEGAN_AT - 60 * DAY), 0)]
     assert collect(duplicati).stored == 51
@@ -231,7 +231,7 @@ def test_runs_that_are_missing_below_known_ones_are_found(db, collect, duplicati
     assert collect(duplicati).stored == 10
 
 
-def test_a_collection_that_broke_off_goes_on_with_the_older_page(db, collect, duplicati):
+def test_an_interrupted_collection_continues_with_the_older_page(db, collect, duplicati):
     duplicati.logs["3"] = hourly(720)
     duplicati.replies["offset=221"] = Reply(500)
     first = collect(duplicati, limits=Limits())
@@ -241,25 +241,25 @@ def test_a_collection_that_broke_off_goes_on_with_the_older_page(db, collect, du
     assert (again.stored, again.skipped) == (220, 500)
 
 
-def test_pages_of_other_operations_are_passed_over(db, collect, duplicati):
+def test_pages_of_other_operations_are_skipped(db, collect, duplicati):
     listings = [entry(message(MainOperation="ListFilesets"), 1000 - n) for n in range(600)]
     duplicati.logs["3"] = [*listings, entry(message(), 1)]
     assert collect(duplicati, limits=Limits()).stored == 1
     assert collect(duplicati, limits=Limits()).skipped == 1
 
 
-def test_server_that_repeats_itself_is_not_asked_for_ever(db, collect, duplicati):
+def test_server_that_repeats_its_page_is_not_read_forever(db, collect, duplicati):
     duplicati.logs["3"] = hourly(720)
     duplicati.ignores_offset = True
     assert (collect(duplicati, limits=Limits()).stored, len(offsets(duplicati))) == (500, 2)
 
 
-def test_log_too_large_in_any_piece_is_told(collect, duplicati):
+def test_log_too_large_in_any_page_is_reported(collect, duplicati):
     duplicati.logs["3"] = [entry(message(Messages=["x" * 300_000]))]
     assert collect(duplicati).problems == ("Photos: The log is too large to be read",)
 
 
-def test_schedule_plans_the_job_and_keeps_whom_to_tell(db, collect, duplicati):
+def test_schedule_is_stored_and_notification_settings_are_kept(db, collect, duplicati):
     duplicati.logs["3"] = [entry(message())]
     collect(duplicati)
     with writing():
@@ -272,14 +272,14 @@ def test_schedule_plans_the_job_and_keeps_whom_to_tell(db, collect, duplicati):
 
 
 @pytest.mark.parametrize("rule", [None, "", "AllowedWeekDays=", "AllowedWeekDays=Someday", 7])
-def test_rule_that_names_no_day_allows_all(db, collect, duplicati, rule):
+def test_rule_without_days_allows_all(db, collect, duplicati, rule):
     duplicati.jobs[0] = job("3", "Photos", {**SCHEDULE, "Rule": rule, "Time": "0001-01-01T00:00:00Z", "Repeat": ""})
     collect(duplicati)
     found = jobs(db)["Photos"]
     assert (found.allowed_weekdays, found.expected_interval, found.schedule_source) == (0b1111111, "", "guess")
 
 
-def test_new_machine_is_remembered_with_what_opened_it(db, collect, duplicati):
+def test_new_server_is_stored_with_its_credentials(db, collect, duplicati):
     collect(duplicati)
     server = db.session.get_one(Server, MACHINE_ID)
     assert (server.name, server.url, server.alias) == ("nas-01", duplicati.url, "")
@@ -288,7 +288,7 @@ def test_new_machine_is_remembered_with_what_opened_it(db, collect, duplicati):
     assert server.collected_at is not None
 
 
-def test_the_record_that_was_asked_for_gets_the_runs(db, collect, duplicati):
+def test_the_requested_server_gets_the_runs(db, collect, duplicati):
     remember(f"{duplicati.url}/ui/", alias="cellar")
     collected = collect(duplicati, server_id="record-1", hostname="", password="")
     assert (collected.server_id, collected.server_alias, collected.stored) == ("record-1", "cellar", 1)
@@ -297,12 +297,12 @@ def test_the_record_that_was_asked_for_gets_the_runs(db, collect, duplicati):
     assert db.session.get(Server, MACHINE_ID) is None
 
 
-def test_a_machine_that_calls_itself_like_another_is_still_itself(db, collect, duplicati):
+def test_a_server_with_the_name_of_another_is_kept_apart(db, collect, duplicati):
     remember("", name="nas-01")
     assert collect(duplicati).server_id == MACHINE_ID
 
 
-def test_only_who_may_change_records_moves_one(db, collect, duplicati):
+def test_only_administrators_change_the_address_of_a_server(db, collect, duplicati):
     remember("http://127.0.0.2:1", password="other")
     order = {"server_id": "record-1"}
     collect(duplicati, Caller(may_change=False), **order)
@@ -313,7 +313,7 @@ def test_only_who_may_change_records_moves_one(db, collect, duplicati):
     assert (server.url, secrets.decrypt(server.encrypted_password)) == (duplicati.url, PASSWORD)
 
 
-def test_limited_account_collects_from_its_servers_alone(db, collect, duplicati):
+def test_limited_account_collects_from_its_servers_only(db, collect, duplicati):
     remember(duplicati.url)
     with pytest.raises(Refused, check=lambda error: error.status == 403, match="selected servers only"):
         collect(duplicati, Caller(visible_server_ids=frozenset({"record-1"})))
@@ -323,7 +323,7 @@ def test_limited_account_collects_from_its_servers_alone(db, collect, duplicati)
     assert collect(duplicati, Caller(visible_server_ids=frozenset({"record-1"})), server_id="record-1").stored == 1
 
 
-def test_server_without_jobs_is_remembered_and_not_audited(db, collect, duplicati):
+def test_server_without_jobs_is_stored_and_not_audited(db, collect, duplicati):
     duplicati.jobs = []
     assert not collect(duplicati).has_jobs
     assert db.session.get(Server, MACHINE_ID) is not None
@@ -336,7 +336,7 @@ def test_machine_id_is_read_from_the_settings_of_newer_servers(collect, duplicat
     assert "GET /api/v1/serversettings" in duplicati.paths()
 
 
-def test_document_holds_all_that_came_without_secrets(collect, duplicati):
+def test_document_contains_everything_received_without_secrets(collect, duplicati):
     duplicati.logs["3"] = [entry(message()), entry(message(MainOperation="Restore"))]
     document = json.loads(collect(duplicati, keeps_document=True).document)
     system = document["system_info"]
@@ -391,27 +391,27 @@ def test_document_holds_all_that_came_without_secrets(collect, duplicati):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_every_trouble_has_its_own_sentence(db, collect, duplicati, replies, reason, words):
+def test_every_error_has_its_own_message(db, collect, duplicati, replies, reason, words):
     duplicati.replies = replies
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(Refused) as raised:
         collect(duplicati, limits=IMPATIENT if reason == "TIMEOUT" else QUICK)
-    assert words in refused.value.message
-    assert (refused.value.status, refused.value.extra.get("errorCode")) == (500, reason)
-    assert PASSWORD not in refused.value.message
-    assert last_entry(db, "backup_collected").details["error"] == refused.value.message
+    assert words in raised.value.message
+    assert (raised.value.status, raised.value.extra.get("errorCode")) == (500, reason)
+    assert PASSWORD not in raised.value.message
+    assert last_entry(db, "backup_collected").details["error"] == raised.value.message
     assert runs(db) == []
 
 
-def test_nobody_at_the_port(collect, duplicati):
+def test_closed_port_is_reported(collect, duplicati):
     duplicati.stop()
-    with pytest.raises(Refused, match="Connection refused; check the port") as refused:
+    with pytest.raises(Refused, match="Connection refused; check the port") as raised:
         collect(duplicati)
-    assert refused.value.extra["errorCode"] == "REFUSED"
+    assert raised.value.extra["errorCode"] == "REFUSED"
     duplicati.__init__()
     duplicati.start()
 
 
-def test_login_is_never_carried_over_a_redirect(collect, duplicati):
+def test_login_is_never_sent_after_a_redirect(collect, duplicati):
     with duplicati_server() as elsewhere:
         duplicati.replies["/login"] = Reply(307, b"", {"Location": f"{elsewhere.url}/api/v1/auth/login"})
         with pytest.raises(Refused, match="another address"):
@@ -419,20 +419,20 @@ def test_login_is_never_carried_over_a_redirect(collect, duplicati):
         assert elsewhere.requests == []
 
 
-def test_https_is_tried_first_and_no_password_goes_out_in_clear(collect, duplicati):
-    with pytest.raises(Refused) as refused:
+def test_https_is_tried_first_and_no_password_is_sent_in_clear(collect, duplicati):
+    with pytest.raises(Refused) as raised:
         collect(duplicati, scheme="")
-    lines = refused.value.message.splitlines()
+    lines = raised.value.message.splitlines()
     assert lines[1].startswith("HTTPS: No encrypted connection")
     assert lines[2].startswith("HTTP: A Duplicati answers there without encryption")
     assert all(PASSWORD.encode() not in request.body for request in duplicati.requests)
 
 
-def test_self_signed_certificate_is_refused_unless_the_check_is_off(db, collect, certificate):
+def test_self_signed_certificate_is_rejected_unless_the_check_is_off(db, collect, certificate):
     with duplicati_server(certificate=certificate) as server:
-        with pytest.raises(Refused, match="certificate is not trusted") as refused:
+        with pytest.raises(Refused, match="certificate is not trusted") as raised:
             collect(server, scheme="")
-        assert (refused.value.extra["errorCode"], server.requests) == ("CERTIFICATE", [])
+        assert (raised.value.extra["errorCode"], server.requests) == ("CERTIFICATE", [])
         assert collect(server, scheme="https", verifies_certificate=False).stored == 1
         record = db.session.get_one(Server, MACHINE_ID)
         assert (record.url, record.verifies_certificate) == (server.url, False)
@@ -444,21 +444,21 @@ def test_self_signed_certificate_is_refused_unless_the_check_is_off(db, collect,
     [({"days": -1}, "certificate has expired"), ({"address": "127.0.0.9"}, "certificate is one for another host name")],
     ids=["expired", "name"],
 )
-def test_what_is_wrong_with_a_certificate_is_said(collect, tmp_path, monkeypatch, wrong, words):
+def test_certificate_error_is_reported(collect, tmp_path, monkeypatch, wrong, words):
     files = make_certificate(tmp_path, **wrong)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(files[0]))
-    with duplicati_server(certificate=files) as server, pytest.raises(Refused, match=words) as refused:
+    with duplicati_server(certificate=files) as server, pytest.raises(Refused, match=words) as raised:
         collect(server, scheme="https")
-    assert (refused.value.extra["errorCode"], server.requests) == ("CERTIFICATE", [])
+    assert (raised.value.extra["errorCode"], server.requests) == ("CERTIFICATE", [])
 
 
 @pytest.mark.parametrize(
     "host", ["169.254.169.254", "[fe80::1]", "0.0.0.0", "224.0.0.1", "100.100.100.200", "2852039166", "0xa9.0376.43518"]
 )
-def test_forbidden_addresses_are_not_even_asked(db, collect, duplicati, host):
-    with pytest.raises(Refused, match="which is not allowed") as refused:
+def test_forbidden_addresses_are_not_requested(db, collect, duplicati, host):
+    with pytest.raises(Refused, match="which is not allowed") as raised:
         collect(duplicati, hostname=host)
-    assert refused.value.status == 400
+    assert raised.value.status == 400
     assert last_entry(db, "backup_collected") is None
 
 
@@ -472,13 +472,13 @@ def test_forbidden_addresses_are_not_even_asked(db, collect, duplicati, host):
         ({"port": 70000}, "Invalid host name or port"),
     ],
 )
-def test_orders_that_lead_nowhere(collect, duplicati, changes, words):
-    with pytest.raises(Refused, match=words) as refused:
+def test_invalid_requests_are_rejected(collect, duplicati, changes, words):
+    with pytest.raises(Refused, match=words) as raised:
         collect(duplicati, **changes)
-    assert refused.value.status == 400
+    assert raised.value.status == 400
 
 
-def test_records_that_cannot_be_asked(db, collect, duplicati):
+def test_servers_that_cannot_be_collected_from(db, collect, duplicati):
     asked = {"server_id": "record-1", "hostname": "", "password": ""}
     with pytest.raises(Refused, check=lambda error: error.status == 404, match="Server not found"):
         collect(duplicati, **asked)
@@ -487,17 +487,17 @@ def test_records_that_cannot_be_asked(db, collect, duplicati):
         collect(duplicati, **asked)
     with writing():
         server.encrypted_password = ":".join(("0" * 64, "0" * 24, "0" * 32, "00"))
-    with pytest.raises(Refused, match="master key") as refused:
+    with pytest.raises(Refused, match="master key") as raised:
         collect(duplicati, **asked)
-    assert (refused.value.status, refused.value.extra) == (400, {"masterKeyInvalid": True})
+    assert (raised.value.status, raised.value.extra) == (400, {"masterKeyInvalid": True})
     with writing():
         server.encrypted_password = ""
-    with pytest.raises(Refused, check=lambda error: error.status == 404, match="No password") as refused:
+    with pytest.raises(Refused, check=lambda error: error.status == 404, match="No password") as raised:
         collect(duplicati, **asked)
-    assert refused.value.extra["serverInfo"]["hasPassword"] is False
+    assert raised.value.extra["serverInfo"]["hasPassword"] is False
 
 
-def test_failure_stays_with_the_record_until_it_works_again(db, collect, duplicati):
+def test_failure_is_stored_until_the_next_success(db, collect, duplicati):
     remember(duplicati.url)
     duplicati.replies["/backups"] = Reply(500)
     asked = {"server_id": "record-1", "hostname": "", "password": ""}
@@ -515,19 +515,19 @@ def test_failure_stays_with_the_record_until_it_works_again(db, collect, duplica
     assert server.collected_at is not None
 
 
-def test_schedules_alone_change_nothing_else(db, clock, duplicati):
+def test_collecting_only_schedules_changes_nothing_else(db, clock, duplicati):
     remember(duplicati.url)
     order = Order(server_id="record-1")
-    told = collecting.synchronise(order, caller=ANYBODY, now=clock(), limits=QUICK)
-    assert (told.server_name, told.scheduled_count, told.problems) == ("nas-01", 1, ())
+    result = collecting.synchronise(order, caller=ANYBODY, now=clock(), limits=QUICK)
+    assert (result.server_name, result.scheduled_count, result.problems) == ("nas-01", 1, ())
     assert (runs(db), jobs(db)["Photos"].expected_interval) == ([], "1D")
     assert db.session.get_one(Server, "record-1", populate_existing=True).name == "old name"
     assert last_entry(db, "backup_schedule_synced").details == {"serverName": "nas-01", "processed": 1, "errors": 0}
 
 
-def test_schedules_of_an_unknown_machine_are_not_stored(db, clock, duplicati):
+def test_schedules_of_an_unknown_server_are_not_stored(db, clock, duplicati):
     order = Order(hostname="127.0.0.1", port=duplicati.port, password=PASSWORD, scheme="http")
-    told = collecting.synchronise(order, caller=ANYBODY, now=clock(), limits=QUICK)
-    assert (told.scheduled_count, len(told.problems)) == (0, 2)
-    assert "not known yet" in told.problems[0]
+    result = collecting.synchronise(order, caller=ANYBODY, now=clock(), limits=QUICK)
+    assert (result.scheduled_count, len(result.problems)) == (0, 2)
+    assert "not known yet" in result.problems[0]
     assert db.session.get(Server, MACHINE_ID) is None

@@ -1,4 +1,4 @@
-"""Collecting over HTTP, as clients of the reference call it, and what we add to it."""
+"""Collecting over HTTP, as clients of the original do it, and our additions."""
 
 import json
 import time
@@ -26,14 +26,14 @@ from app.backups.models import Server
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:
-    """A Duplicati that speaks plain http."""
+    """A fake Duplicati server with plain HTTP."""
     with duplicati_server() as server:
         yield server
 
 
 @pytest.fixture
 def send(admin, db):
-    """Sends a changing request as an administrator; gives status and body."""
+    """Send a changing request as an administrator; return status and body."""
 
     def send(path: str, body=None, method: str = "POST"):
         answer = admin.send(method, f"/api/backups/{path}", json=body)
@@ -43,12 +43,12 @@ def send(admin, db):
 
 
 def given(server: DuplicatiServer, **changes) -> dict:
-    """Host, port and password of a stand-in."""
+    """Return host, port and password of a fake server."""
     usual = {"hostname": "127.0.0.1", "port": server.port, "password": PASSWORD, "protocol": "http"}
     return {**usual, **changes}
 
 
-def test_collect_answers_as_the_reference(send, admin, duplicati):
+def test_collect_responds_like_the_original(send, admin, duplicati):
     assert send("collect", given(duplicati)) == (
         200,
         {
@@ -64,17 +64,17 @@ def test_collect_answers_as_the_reference(send, admin, duplicati):
     assert send("collect", {"serverId": MACHINE_ID})[1]["stats"] == {"processed": 0, "skipped": 1, "errors": 0}
 
 
-def test_what_cannot_be_used_is_counted_and_named(send, duplicati):
+def test_unusable_entries_are_counted_and_named(send, duplicati):
     duplicati.logs["3"].append(entry(message(Duration="?")))
-    said = send("collect", given(duplicati))[1]
-    assert (said["success"], said["stats"]["errors"], len(said["errors"])) == (True, 1, 1)
+    body = send("collect", given(duplicati))[1]
+    assert (body["success"], body["stats"]["errors"], len(body["errors"])) == (True, 1, 1)
 
 
-def test_running_jobs_are_no_errors_and_named(send, duplicati):
+def test_running_jobs_are_named_and_no_errors(send, duplicati):
     duplicati.running = "3"
-    said = send("collect", given(duplicati))[1]
-    assert said["stats"]["errors"] == 0
-    assert said["running"] == [{"name": "Photos", "since": "2031-05-04T11:30:00.228Z"}]
+    body = send("collect", given(duplicati))[1]
+    assert body["stats"]["errors"] == 0
+    assert body["running"] == [{"name": "Photos", "since": "2031-05-04T11:30:00.228Z"}]
 
 
 def test_older_duplicati_without_a_password(send, admin):
@@ -84,7 +84,7 @@ def test_older_duplicati_without_a_password(send, admin):
         assert send("collect", body)[0] == 200
 
 
-def test_connection_is_tested_with_the_headers_of_a_server_at_its_address_alone(send, admin, duplicati):
+def test_connection_is_tested_with_stored_headers_at_the_stored_address_only(send, admin, duplicati):
     send("collect", given(duplicati))
     admin.send("PATCH", f"/api/servers/{MACHINE_ID}/password", json={"headers": {"X-Token": "hush"}})
     with duplicati_server() as other:
@@ -101,7 +101,7 @@ def test_json_is_a_text_indented_by_two(send, duplicati):
     assert json.loads(text).keys() == {"system_info", "backups", "backup_logs"}
 
 
-def test_server_without_jobs_answers_a_message_alone(send, duplicati):
+def test_server_without_jobs_returns_a_message_only(send, duplicati):
     duplicati.jobs = []
     assert send("collect", given(duplicati)) == (200, {"message": "No backups found"})
     assert send("sync-schedule", given(duplicati)) == (
@@ -140,27 +140,27 @@ def test_schedules_are_synchronised(send, duplicati):
         ({"hostname": "169.254.169.254", "password": "x"}, 400, "which is not allowed"),
     ],
 )
-def test_orders_are_checked_before_any_connection(send, db, path, body, status, words):
-    answered, said = send(path, body)
+def test_requests_are_checked_before_any_connection(send, db, path, body, status, words):
+    answered, result = send(path, body)
     assert answered == status
-    assert words in said["error"]
+    assert words in result["error"]
     db.session.commit()
     assert not db.session.scalars(select(AuditEntry).where(AuditEntry.status == "error")).all()
 
 
-def test_record_without_password_is_described(send, admin, duplicati):
+def test_server_without_password_is_described(send, admin, duplicati):
     send("collect", given(duplicati))
     admin.send("PATCH", f"/api/servers/{MACHINE_ID}/password", json={"password": ""})
-    status, said = send("collect", {"serverId": MACHINE_ID})
-    assert (status, said["serverInfo"]["has_password"], said["serverInfo"]["name"]) == (404, 0, "nas-01")
+    status, body = send("collect", {"serverId": MACHINE_ID})
+    assert (status, body["serverInfo"]["has_password"], body["serverInfo"]["name"]) == (404, 0, "nas-01")
 
 
-def test_failures_are_500_with_a_sentence_and_a_word(send, duplicati):
-    status, said = send("collect", given(duplicati, password="wrong"))
-    assert (status, said["error"], said["errorCode"]) == (500, "Login failed: Unauthorized", "LOGIN")
+def test_failures_are_500_with_a_message_and_a_code(send, duplicati):
+    status, body = send("collect", given(duplicati, password="wrong"))
+    assert (status, body["error"], body["errorCode"]) == (500, "Login failed: Unauthorized", "LOGIN")
 
 
-def test_an_ordinary_account_collects_and_changes_no_record(app, db, client, duplicati, send):
+def test_an_ordinary_account_collects_and_changes_no_server(app, db, client, duplicati, send):
     send("collect", given(duplicati))
     account = users.NewAccount("viewer", "Viewer1234", is_admin=False, must_change_password=False)
     users.create_account(account, actor=SYSTEM, now=runtime.now())
@@ -172,32 +172,32 @@ def test_an_ordinary_account_collects_and_changes_no_record(app, db, client, dup
     assert db.session.get_one(Server, MACHINE_ID).url == duplicati.url
 
 
-def test_collection_is_watched_to_its_end(send, admin, duplicati):
+def test_collection_is_polled_until_it_ends(send, admin, duplicati):
     send("collect", given(duplicati))
     duplicati.logs["3"].append(entry(message(BEGAN_AT.replace(hour=3))))
     body = {"servers": [{"serverId": MACHINE_ID, "downloadJson": False}, given(duplicati, password="no")]}
     body["servers"][1]["downloadJson"] = True
-    status, said = send("collections", body)
+    status, result = send("collections", body)
     assert status == 202
     deadline = time.monotonic() + 60
-    while not said["isDone"] and time.monotonic() < deadline:
+    while not result["isDone"] and time.monotonic() < deadline:
         time.sleep(0.01)
-        said = admin.get(f"/api/backups/collections/{said['id']}").get_json()
-    good, bad = said["servers"]
+        result = admin.get(f"/api/backups/collections/{result['id']}").get_json()
+    good, bad = result["servers"]
     assert (good["state"], good["name"], good["stats"]["processed"]) == ("collected", "nas-01", 1)
     assert (bad["state"], bad["errorCode"], bad["error"]) == ("failed", "LOGIN", "Login failed: Unauthorized")
-    assert admin.get(f"/api/backups/collections/{said['id']}/1/json").status_code == 404
-    assert PASSWORD not in json.dumps(said)
+    assert admin.get(f"/api/backups/collections/{result['id']}/1/json").status_code == 404
+    assert PASSWORD not in json.dumps(result)
 
 
 def test_document_of_a_collection_is_downloaded(send, admin, duplicati):
     duplicati.machine_name = "nächtlich"
-    said = send("collections", {"servers": [given(duplicati, downloadJson=True)]})[1]
+    body = send("collections", {"servers": [given(duplicati, downloadJson=True)]})[1]
     deadline = time.monotonic() + 60
-    while not said["isDone"] and time.monotonic() < deadline:
+    while not body["isDone"] and time.monotonic() < deadline:
         time.sleep(0.01)
-        said = admin.get(f"/api/backups/collections/{said['id']}").get_json()
-    answer = admin.get(f"/api/backups/collections/{said['id']}/1/json")
+        body = admin.get(f"/api/backups/collections/{body['id']}").get_json()
+    answer = admin.get(f"/api/backups/collections/{body['id']}/1/json")
     assert answer.get_json()["system_info"]["MachineName"] == "nächtlich"
     assert "_collected_2031-05-04T12-00-00.json" in answer.headers["Content-Disposition"]
     assert answer.headers["Cache-Control"] == "no-store"
@@ -208,17 +208,17 @@ def test_collection_needs_servers(send, body):
     assert send("collections", body)[0] == 400
 
 
-def test_all_without_any_that_can_be_asked_is_refused(send):
+def test_all_servers_without_any_usable_one_is_rejected(send):
     assert send("collections", {"all": True})[0] == 400
 
 
-def test_pull_is_chosen_and_shown(send, admin, duplicati):
+def test_collection_interval_is_chosen_and_shown(send, admin, duplicati):
     send("collect", given(duplicati))
     wanted = {"interval": "6h", "verifyCertificate": False}
-    status, said = send(f"collect/{MACHINE_ID}", wanted, "PATCH")
-    assert (status, said["interval"], said["verifyCertificate"]) == (200, "6h", False)
-    assert said["nextAt"] == said["collectedAt"] == "2031-05-04T12:00:00.000Z"
-    assert admin.get(f"/api/backups/collect/{MACHINE_ID}").get_json() == said
+    status, body = send(f"collect/{MACHINE_ID}", wanted, "PATCH")
+    assert (status, body["interval"], body["verifyCertificate"]) == (200, "6h", False)
+    assert body["nextAt"] == body["collectedAt"] == "2031-05-04T12:00:00.000Z"
+    assert admin.get(f"/api/backups/collect/{MACHINE_ID}").get_json() == body
     assert send(f"collect/{MACHINE_ID}", {"interval": "1s"}, "PATCH")[0] == 400
     assert send("collect/nobody", {"interval": "6h"}, "PATCH")[0] == 404
 

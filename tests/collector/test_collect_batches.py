@@ -1,4 +1,4 @@
-"""Several servers at once, servers that are asked by themselves, and jobs that are started from here."""
+"""Several servers at once, scheduled collection, and starting jobs."""
 
 import time
 from collections.abc import Iterator
@@ -26,14 +26,14 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:
-    """A Duplicati that speaks plain http."""
+    """A fake Duplicati server with plain HTTP."""
     with duplicati_server() as server:
         yield server
 
 
 @pytest.fixture
 def alice(db) -> Caller:
-    """A person with an account."""
+    """A user with an account."""
     user = db.session.scalars(select(User)).one()
     return Caller(actor=Actor(user_id=user.id, username=user.username))
 
@@ -51,7 +51,7 @@ def record(db, server_id: str) -> Server:
 
 
 def finished(started: batches.Batch) -> batches.Batch:
-    """The batch once it has ended."""
+    """Return the batch after its end."""
     deadline = time.monotonic() + 60
     while not started.is_done:
         assert time.monotonic() < deadline
@@ -79,7 +79,7 @@ def test_each_server_of_a_batch_has_its_own_result(db, clock, duplicati, alice):
     assert batch.waiting.empty()
 
 
-def test_batch_is_found_by_who_started_it_and_by_administrators(db, clock, duplicati, alice):
+def test_batch_is_found_by_its_user_and_by_administrators(db, clock, duplicati, alice):
     remember("good", duplicati.url)
     all_batches = batches.batches_of_application()
     batch = finished(all_batches.start(batches.orders_for_all(None), caller=alice, now=clock(), limits=QUICK))
@@ -89,7 +89,7 @@ def test_batch_is_found_by_who_started_it_and_by_administrators(db, clock, dupli
         all_batches.find(batch.id, reader_id="bob", is_admin=False)
 
 
-def test_batch_that_ended_is_forgotten(db, clock, duplicati, alice):
+def test_finished_batch_is_deleted(db, clock, duplicati, alice):
     remember("good", duplicati.url)
     all_batches, orders = batches.batches_of_application(), batches.orders_for_all(None)
     first = finished(all_batches.start(orders, caller=alice, now=clock(), limits=QUICK))
@@ -101,20 +101,20 @@ def test_batch_that_ended_is_forgotten(db, clock, duplicati, alice):
         all_batches.find(first.id, reader_id=alice.actor.user_id, is_admin=True)
 
 
-def test_batch_of_no_server_is_refused(db, clock, alice):
+def test_batch_without_servers_is_rejected(db, clock, alice):
     remember("without password", "http://127.0.0.1:9", encrypted_password="")
     remember("without address", "")
     with pytest.raises(Refused, match="No server can be collected from:"):
         batches.batches_of_application().start(batches.orders_for_all(None), caller=alice, now=clock())
 
 
-def test_all_are_those_that_the_account_may_see(db, duplicati):
+def test_all_servers_are_those_that_the_account_may_see(db, duplicati):
     remember("a", duplicati.url)
     remember("b", duplicati.url)
     assert [order.server_id for order in batches.orders_for_all(frozenset({"b"}))] == ["b"]
 
 
-def test_only_servers_whose_time_has_come_are_asked(db, clock, duplicati):
+def test_only_due_servers_are_collected_from(db, clock, duplicati):
     remember("never", duplicati.url)
     remember("later", duplicati.url, collect_interval="1h", next_collect_at=clock() + HOUR)
     remember("due", duplicati.url, collect_interval="1h")
@@ -125,16 +125,16 @@ def test_only_servers_whose_time_has_come_are_asked(db, clock, duplicati):
     assert batches.collect_due(clock(), QUICK) == batches.CollectedServers()
 
 
-def test_rounds_that_bring_nothing_new_leave_the_audit_log_alone(db, clock, duplicati):
+def test_rounds_without_news_write_no_audit_entries(db, clock, duplicati):
     remember("due", duplicati.url, collect_interval="1h")
     for _ in range(3):
         assert batches.collect_due(clock(), QUICK).server_count == 1
         clock.advance(hours=2)
-    told = list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_collected")))
-    assert [entry.details["processed"] for entry in told] == [1]
+    entries = list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_collected")))
+    assert [entry.details["processed"] for entry in entries] == [1]
 
 
-def test_server_that_fails_is_asked_later_and_later(db, clock, duplicati):
+def test_delay_of_a_failing_server_increases(db, clock, duplicati):
     remember("due", duplicati.url, collect_interval="1h", collected_at=clock() - 3 * HOUR)
     duplicati.replies["/backups"] = Reply(500)
     assert batches.collect_due(clock(), QUICK).failure_count == 1
@@ -146,7 +146,7 @@ def test_server_that_fails_is_asked_later_and_later(db, clock, duplicati):
     assert record(db, "due").next_collect_at == clock() + 6 * HOUR
 
 
-def test_server_without_password_says_so_and_holds_up_nobody(db, clock, duplicati):
+def test_server_without_password_is_reported_and_delays_no_other(db, clock, duplicati):
     remember("closed", duplicati.url, collect_interval="1h", encrypted_password="")
     remember("open", duplicati.url, collect_interval="1h")
     assert batches.collect_due(clock(), QUICK) == batches.CollectedServers(2, 1, 1)
@@ -159,13 +159,13 @@ def test_server_without_password_says_so_and_holds_up_nobody(db, clock, duplicat
     ("text", "failing_h", "wanted_h"),
     [("1h", None, 1), ("1h", 0, 1), ("1h", 5, 5), ("1h", 500, 24), ("7D", 500, 168), ("", 5, None), ("?", None, None)],
 )
-def test_waiting_after_a_failure_grows_to_a_day(clock, text, failing_h, wanted_h):
+def test_delay_after_failures_is_at_most_a_day(clock, text, failing_h, wanted_h):
     since = None if failing_h is None else clock() - failing_h * HOUR
     wanted = None if wanted_h is None else clock() + wanted_h * HOUR
     assert next_collection_at(text, clock(), failing_since=since) == wanted
 
 
-def test_choosing_an_interval_begins_at_once_and_is_audited(db, clock, duplicati):
+def test_changed_interval_applies_at_once_and_is_audited(db, clock, duplicati):
     remember("due", duplicati.url)
     batches.choose_interval(
         "due", interval="6h", verifies_certificate=False, actor=Actor(username="admin"), now=clock()
@@ -173,8 +173,8 @@ def test_choosing_an_interval_begins_at_once_and_is_audited(db, clock, duplicati
     chosen = record(db, "due")
     assert (chosen.collect_interval, chosen.next_collect_at) == ("6h", clock())
     assert chosen.verifies_certificate is False
-    told = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
-    assert (told.action, told.details["changes"]) == (
+    entry = db.session.scalars(select(AuditEntry).order_by(AuditEntry.id.desc())).first()
+    assert (entry.action, entry.details["changes"]) == (
         "server_updated",
         {"collectInterval": "6h", "verifyCertificate": False},
     )
@@ -191,11 +191,11 @@ def test_job_is_started_at_its_duplicati_and_audited(db, clock, generation):
         batches.collect_due(clock(), QUICK)
         started = collecting.start_job(MACHINE_ID, "Photos", actor=Actor(username="admin"), now=clock(), limits=QUICK)
         assert (started, server.started) == (collecting.Started("cellar", "Photos", 17), ["3"])
-    told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).one()
-    assert (told.status, told.username, told.target_id) == ("success", "admin", f"{MACHINE_ID}:Photos")
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).one()
+    assert (entry.status, entry.username, entry.target_id) == ("success", "admin", f"{MACHINE_ID}:Photos")
 
 
-def test_job_that_cannot_be_started_says_why(db, clock, duplicati):
+def test_job_that_cannot_be_started_reports_the_reason(db, clock, duplicati):
     remember(MACHINE_ID, duplicati.url, collect_interval="1h")
     batches.collect_due(clock(), QUICK)
 
@@ -212,5 +212,5 @@ def test_job_that_cannot_be_started_says_why(db, clock, duplicati):
     duplicati.jobs = []
     with pytest.raises(Refused, match="no longer has a backup job of this name"):
         start()
-    told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).all()
-    assert [entry.status for entry in told] == ["error", "error"]
+    entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_started")).all()
+    assert [entry.status for entry in entries] == ["error", "error"]

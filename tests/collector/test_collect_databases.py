@@ -1,4 +1,4 @@
-"""Collecting on both databases: what is stored, what is claimed, and what is known already."""
+"""Collecting on both databases: what is stored, claimed, and known already."""
 
 import pytest
 from duplicati_server import BEGAN_AT, MACHINE_ID, PASSWORD, duplicati_server, entry, job, message
@@ -21,7 +21,7 @@ def settings(settings_of_each_database):
     return settings_of_each_database
 
 
-def test_pulling_stores_each_run_once_and_jobs_can_be_started(db, clock):
+def test_collecting_stores_each_run_once_and_jobs_can_be_started(db, clock):
     with duplicati_server() as duplicati:
         duplicati.logs["4"] = [entry(message(BEGAN_AT.replace(hour=hour))) for hour in range(5)]
         with writing() as session:
@@ -35,7 +35,7 @@ def test_pulling_stores_each_run_once_and_jobs_can_be_started(db, clock):
         assert duplicati.started == ["3"]
 
 
-def test_server_that_is_deleted_while_it_is_asked_stays_deleted(db, clock):
+def test_server_deleted_during_collection_stays_deleted(db, clock):
     scheduled = CollectedJob("3", "Photos", JobSchedule("1W", 0b1111111, None))
     problems: list[str] = []
     assert collector_store.apply_schedules("gone", [scheduled], clock(), problems) == 0
@@ -44,7 +44,7 @@ def test_server_that_is_deleted_while_it_is_asked_stays_deleted(db, clock):
     assert db.session.scalars(select(Server)).all() == []
 
 
-def test_what_is_found_besides_runs_is_kept_on_both(db, clock):
+def test_additional_results_are_stored_in_both_databases(db, clock):
     done = {"LastSyncStarted": "20310504T020003Z", "LastSyncFinished": "20310504T020009Z"}
     failed = {"LastErrorDate": "20310504T030000Z", "LastErrorMessage": "The folder does not exist"}
     with duplicati_server() as duplicati:

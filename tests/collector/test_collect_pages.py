@@ -1,4 +1,4 @@
-"""Pages that ask Duplicati servers, and the tab of the servers."""
+"""Pages that collect from Duplicati servers, and the tab of the servers."""
 
 import re
 import time
@@ -26,21 +26,21 @@ from app.database import secrets
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:
-    """A Duplicati that speaks plain http."""
+    """A fake Duplicati server with plain HTTP."""
     with duplicati_server() as server:
         yield server
 
 
 @pytest.fixture
 def send(admin, db):
-    """Sends a form as an administrator, with its token."""
+    """Send a form as an administrator, with its token."""
     return sender(admin)
 
 
-def sender(person):
+def sender(account):
     def send(path: str, **form):
-        token = person.csrf_headers()["X-CSRF-Token"]
-        return person.post(path, data={"csrf_token": token, **form})
+        token = account.csrf_headers()["X-CSRF-Token"]
+        return account.post(path, data={"csrf_token": token, **form})
 
     return send
 
@@ -59,12 +59,12 @@ def record(db, server_id: str) -> Server | None:
     return db.session.get(Server, server_id, populate_existing=True)
 
 
-def watched(person, answer) -> str:
-    """The page of a collection once it has ended."""
+def finished_page(account, answer) -> str:
+    """Return the page of a collection after its end."""
     assert answer.status_code == 303
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        page = person.get(answer.location).get_data(as_text=True)
+        page = account.get(answer.location).get_data(as_text=True)
         if "hx-trigger" not in page:
             return page
         time.sleep(0.02)
@@ -76,8 +76,8 @@ def given(duplicati, **changes) -> dict:
     return {**usual, **changes}
 
 
-def test_a_new_machine_is_collected_from_and_watched(admin, send, db, duplicati):
-    page = watched(admin, send("/collect", **given(duplicati, keeps_document="y")))
+def test_a_new_server_is_collected_from_and_monitored(admin, send, db, duplicati):
+    page = finished_page(admin, send("/collect", **given(duplicati, keeps_document="y")))
     assert "Collected from 1 server" in page
     assert "nas-01" in page
     assert "/json" in page
@@ -85,7 +85,7 @@ def test_a_new_machine_is_collected_from_and_watched(admin, send, db, duplicati)
 
 
 def test_several_hosts_have_a_line_each(admin, send, duplicati):
-    page = watched(admin, send("/collect", **given(duplicati, hosts="127.0.0.1, localhost")))
+    page = finished_page(admin, send("/collect", **given(duplicati, hosts="127.0.0.1, localhost")))
     assert page.count('class="collect-state"') == 2
 
 
@@ -101,7 +101,7 @@ def test_several_hosts_have_a_line_each(admin, send, duplicati):
         ({"headers": "Host: x"}, "Host cannot be set"),
     ],
 )
-def test_form_says_what_is_wrong_at_its_field(send, duplicati, changes, words):
+def test_form_reports_errors_at_their_field(send, duplicati, changes, words):
     answer = send("/collect", **given(duplicati, **changes))
     assert answer.status_code == 400
     assert words in answer.get_data(as_text=True)
@@ -110,11 +110,11 @@ def test_form_says_what_is_wrong_at_its_field(send, duplicati, changes, words):
 
 def test_known_server_needs_no_password_and_a_new_one_replaces_it(admin, send, db, duplicati):
     remember_with_password("m-1", duplicati.url)
-    page = watched(admin, send("/collect", server_id="m-1"))
+    page = finished_page(admin, send("/collect", server_id="m-1"))
     assert "Collected from 1 server" in page
     with writing():
         db.session.get(Server, "m-1").encrypted_password = secrets.encrypt("old")
-    watched(admin, send("/collect", server_id="m-1", password=PASSWORD))
+    finished_page(admin, send("/collect", server_id="m-1", password=PASSWORD))
     assert secrets.decrypt(record(db, "m-1").encrypted_password) == PASSWORD
     remember("m-2", duplicati.url)
     assert "No password is stored" in send("/collect", server_id="m-2").get_data(as_text=True)
@@ -128,24 +128,24 @@ def test_headers_for_a_known_server_need_the_password(send, db, duplicati):
     assert not duplicati.requests
 
 
-def test_failure_is_told_in_words_and_can_be_tried_again(admin, send, duplicati):
+def test_failure_is_explained_and_can_be_retried(admin, send, duplicati):
     remember_with_password("m-1", duplicati.url)
     duplicati.replies["/login"] = Reply(200, b"<html>")
-    page = watched(admin, send("/collect/known", back="/"))
+    page = finished_page(admin, send("/collect/known", back="/"))
     assert "Collection failed for 1 of 1 servers" in page
     assert "This address is not a Duplicati server." in page
     assert "Retry failed servers" in page
 
 
-def test_collecting_from_all_without_any_goes_back_and_says_why(admin, send):
+def test_collecting_from_all_without_any_returns_with_a_message(admin, send):
     answer = send("/collect/known", back="/settings?tab=server")
     assert answer.location == "/settings?tab=server"
     assert "No server can be collected from:" in admin.get("/settings?tab=server").get_data(as_text=True)
 
 
-def test_collection_is_for_who_began_it(admin, send, client, db, duplicati):
+def test_collection_is_visible_to_its_user_only(admin, send, client, db, duplicati):
     answer = send("/collect", **given(duplicati))
-    watched(admin, answer)
+    finished_page(admin, answer)
     viewer(client)
     assert client.get(answer.location).status_code == 404
 
@@ -167,7 +167,7 @@ def viewer(client, *server_ids: str) -> None:
     assert client.sign_in("viewer", "Viewer1234").status_code == 200
 
 
-def test_limited_account_sees_its_servers_alone_and_changes_none(client, db, duplicati):
+def test_limited_account_sees_its_servers_only_and_changes_none(client, db, duplicati):
     remember_with_password("seen", duplicati.url)
     remember_with_password("hidden", duplicati.url)
     viewer(client, "seen")
@@ -183,19 +183,19 @@ def test_limited_account_sees_its_servers_alone_and_changes_none(client, db, dup
     for path in ("", "/password", "/password/remove", "/delete"):
         assert post(f"/settings/servers/seen{path}").status_code == 403
     assert post("/detail/seen/run", backup="Photos").status_code == 403
-    page = watched(client, post("/collect/known"))
+    page = finished_page(client, post("/collect/known"))
     assert page.count('class="collect-state"') == 1
 
 
-def test_the_page_of_a_server_collects_from_it_alone(admin, send, db, duplicati):
+def test_the_page_of_a_server_collects_from_it_only(admin, send, db, duplicati):
     remember_with_password("one", duplicati.url)
     remember_with_password("two", duplicati.url)
     assert '<input type="hidden" name="server" value="one">' in admin.get("/detail/one").text
-    page = watched(admin, send("/collect/known", server="one", back="/detail/one"))
+    page = finished_page(admin, send("/collect/known", server="one", back="/detail/one"))
     assert page.count('class="collect-state"') == 1
 
 
-def test_tab_lists_servers_with_what_they_lack(admin, db, duplicati):
+def test_tab_lists_servers_with_missing_settings(admin, db, duplicati):
     remember("without anything")
     remember("without password", duplicati.url)
     remember_with_password("complete", duplicati.url, alias="Cellar", note="in the hall")
@@ -209,7 +209,7 @@ def test_tab_lists_servers_with_what_they_lack(admin, db, duplicati):
     assert names == ["without password", "without anything", "Cellar"]
 
 
-def test_empty_list_says_how_servers_come(admin):
+def test_empty_list_explains_how_servers_are_added(admin):
     assert "Servers appear with their first report, or can be added here." in admin.get(
         "/settings?tab=server"
     ).get_data(as_text=True)
@@ -236,7 +236,7 @@ def test_server_is_changed(admin, send, db, duplicati):
         ({"collect_interval": "1s"}, "Select an interval from the list."),
     ],
 )
-def test_nothing_of_a_server_is_saved_when_something_is_wrong(send, db, changes, words):
+def test_nothing_of_a_server_is_saved_on_an_error(send, db, changes, words):
     remember("m-1")
     answer = send("/settings/servers/m-1", **{"alias": "new", "url": "", "collect_interval": "", **changes})
     assert answer.status_code == 400
@@ -244,7 +244,7 @@ def test_nothing_of_a_server_is_saved_when_something_is_wrong(send, db, changes,
     assert record(db, "m-1").alias == ""
 
 
-def test_password_is_set_twice_alike_and_removed(send, db):
+def test_password_is_entered_twice_and_removed(send, db):
     remember("m-1")
     path = "/settings/servers/m-1/password"
     assert "The passwords do not match." in send(path, password="a", again="b").get_data(as_text=True)
@@ -255,7 +255,7 @@ def test_password_is_set_twice_alike_and_removed(send, db):
     assert not record(db, "m-1").has_password
 
 
-def test_empty_password_is_stored_when_there_is_none(send, db):
+def test_empty_password_is_stored_for_a_server_without_password(send, db):
     remember("m-1")
     assert send("/settings/servers/m-1/password", is_empty="y").status_code == 303
     assert record(db, "m-1").has_password
@@ -264,7 +264,7 @@ def test_empty_password_is_stored_when_there_is_none(send, db):
 def test_older_duplicati_without_a_password_is_collected_from(admin, send):
     with duplicati_server(OLD) as server:
         server.password = ""
-        page = watched(admin, send("/collect", **given(server, password="", has_no_password="y")))
+        page = finished_page(admin, send("/collect", **given(server, password="", has_no_password="y")))
     assert "Collected from 1 server" in page
 
 
@@ -295,17 +295,17 @@ def test_headers_are_set_shown_by_name_and_removed(admin, send, db, duplicati):
         (f"X: {9000 * 'h'}", "exceed 8 KiB"),
     ],
 )
-def test_headers_that_cannot_be_sent_are_told_at_their_field(send, db, text, words):
+def test_unsendable_headers_are_reported_at_their_field(send, db, text, words):
     remember("m-1")
     answer = send("/settings/servers/m-1/headers", headers=text)
     assert (answer.status_code, words in answer.text, "hush" in answer.text.split("<form")[0]) == (400, True, False)
     assert not record(db, "m-1").has_headers
 
 
-def test_job_without_runs_is_shown_with_its_state_alone(admin, send, db, duplicati):
+def test_job_without_runs_is_shown_with_its_state_only(admin, send, db, duplicati):
     duplicati.jobs.append(job("5", "New", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>"))
     duplicati.running = "5"
-    watched(admin, send("/collect", **given(duplicati)))
+    finished_page(admin, send("/collect", **given(duplicati)))
     shown = admin.get(f"/detail/{MACHINE_ID}").text
     assert "<strong>New</strong>: Running since" in shown
     assert "Disk is &lt;missing&gt;" in shown
@@ -313,10 +313,10 @@ def test_job_without_runs_is_shown_with_its_state_alone(admin, send, db, duplica
 
 
 def test_running_job_and_newer_error_are_shown(admin, send, db, duplicati):
-    watched(admin, send("/collect", **given(duplicati)))
+    finished_page(admin, send("/collect", **given(duplicati)))
     duplicati.jobs = [job("3", "Photos", LastErrorDate="20310504T110000Z", LastErrorMessage="Disk is <missing>")]
     duplicati.running = "3"
-    page = watched(admin, send("/collect/known", server=MACHINE_ID))
+    page = finished_page(admin, send("/collect/known", server=MACHINE_ID))
     assert "Photos: running since" in page
     for address in (f"/detail/{MACHINE_ID}?backup=Photos", f"/detail/{MACHINE_ID}/job?backup=Photos"):
         shown = admin.get(address).text
@@ -324,13 +324,13 @@ def test_running_job_and_newer_error_are_shown(admin, send, db, duplicati):
         assert "Disk is &lt;missing&gt;" in shown
 
 
-def test_refused_host_name_is_told_with_its_remedy(admin, send, duplicati):
-    refusal = as_json({"Error": "Invalid hostname: nas", "Code": 403}, 403)
-    duplicati.replies["/login"] = refusal
-    assert "--webservice-allowed-hostnames" in watched(admin, send("/collect", **given(duplicati)))
+def test_rejected_host_name_is_reported_with_its_solution(admin, send, duplicati):
+    rejection = as_json({"Error": "Invalid hostname: nas", "Code": 403}, 403)
+    duplicati.replies["/login"] = rejection
+    assert "--webservice-allowed-hostnames" in finished_page(admin, send("/collect", **given(duplicati)))
 
 
-def test_connection_is_tried_in_place(admin, db, duplicati):
+def test_connection_is_tested_in_place(admin, db, duplicati):
     remember("m-1", duplicati.url)
     remember("m-2")
     headers = {**admin.csrf_headers(), "HX-Request": "true"}
@@ -338,7 +338,7 @@ def test_connection_is_tried_in_place(admin, db, duplicati):
     assert "Enter a URL first." in admin.post("/settings/servers/m-2/try", headers=headers).get_data(as_text=True)
 
 
-def test_servers_of_one_name_are_made_one(admin, send, db):
+def test_servers_of_one_name_are_merged(admin, send, db):
     remember("old", name="nas")
     remember("new", name="nas")
     remember("other", name="pc")
@@ -349,15 +349,15 @@ def test_servers_of_one_name_are_made_one(admin, send, db):
     assert record(db, "other") is not None
 
 
-def test_server_is_deleted_after_asking(admin, send, db):
+def test_server_is_deleted_after_confirmation(admin, send, db):
     remember("m-1")
     assert "Delete m-1?" in admin.get("/settings/servers/m-1/delete").get_data(as_text=True)
     assert send("/settings/servers/m-1/delete").status_code == 303
     assert record(db, "m-1") is None
 
 
-def test_job_is_run_now_and_the_outcome_said(admin, send, duplicati):
-    watched(admin, send("/collect", **given(duplicati)))
+def test_job_is_started_and_the_result_shown(admin, send, duplicati):
+    finished_page(admin, send("/collect", **given(duplicati)))
     here = f"/detail/{MACHINE_ID}?backup=Photos"
     assert "Run now" in admin.get(here).get_data(as_text=True)
     assert send(f"/detail/{MACHINE_ID}/run", backup="Photos", back=here).location == here

@@ -1,4 +1,4 @@
-"""What collecting meets at a real Duplicati: host names, identities, running jobs, synchronisations, tokens."""
+"""Collecting from a real Duplicati: host names, identities, running jobs, synchronisations, tokens."""
 
 import socket
 from collections.abc import Callable, Iterator
@@ -51,14 +51,14 @@ SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def duplicati() -> Iterator[DuplicatiServer]:
-    """The newest Duplicati, which speaks plain http."""
+    """A fake server of the newest Duplicati, with plain HTTP."""
     with duplicati_server() as server:
         yield server
 
 
 @pytest.fixture
 def resolve(monkeypatch) -> Callable[..., None]:
-    """Have a name lead to addresses, in turn at each look and the last one from then on."""
+    """Let a name resolve to addresses, one for each look-up, and the last one from then on."""
     real = socket.getaddrinfo
 
     def resolve(name: str, *addresses: str) -> None:
@@ -76,7 +76,7 @@ def resolve(monkeypatch) -> Callable[..., None]:
 
 @pytest.fixture
 def collect(db, clock) -> Callable[..., Collected]:
-    """Collect from a stand-in with host and password; `changes` go into the order."""
+    """Collect from a fake server with host and password; `changes` are fields of the request."""
 
     def run(server: DuplicatiServer, caller: Caller | None = None, limits: Limits | None = None, **changes: Any):
         usual = {"hostname": "127.0.0.1", "port": server.port, "password": PASSWORD, "scheme": "http"}
@@ -87,8 +87,8 @@ def collect(db, clock) -> Callable[..., Collected]:
 
 
 @pytest.fixture
-def forgotten(app) -> Callable[[], None]:
-    """Have forgotten what the application remembers of jobs, as after a restart."""
+def clear_remembered(app) -> Callable[[], None]:
+    """Clear what the application remembers of jobs, as after a restart."""
     runtime_of(app).take(job_logs.KnownOwners)
     return lambda: runtime_of(app).take(job_logs.KnownOwners)
 
@@ -111,7 +111,7 @@ def servers(db) -> dict[str, str]:
 
 
 def sent(server: DuplicatiServer, end: str) -> int:
-    """How many requests went to a path."""
+    """Return how many requests were sent to a path."""
     return sum(request.path.partition("?")[0].endswith(end) for request in server.requests)
 
 
@@ -123,7 +123,7 @@ def remember(url: str, **values: Any) -> None:
 
 @pytest.mark.parametrize("generation", [NEW, V2_2, V2_1, OLD])
 class TestHostName:
-    def test_a_refused_name_is_no_obstacle(self, db, collect, resolve, generation):
+    def test_a_rejected_name_is_retried_by_address(self, db, collect, resolve, generation):
         resolve(NAME, "127.0.0.1")
         with duplicati_server(generation) as server:
             assert collect(server, hostname=NAME).stored == 1
@@ -131,7 +131,7 @@ class TestHostName:
         assert hosts[0] == f"{NAME}:{server.port}"
         assert set(hosts[1:]) == {f"127.0.0.1:{server.port}"}
 
-    def test_the_connection_is_tested_and_jobs_are_started_in_the_same_way(self, db, clock, resolve, generation):
+    def test_the_connection_test_and_the_start_of_jobs_use_the_address_too(self, db, clock, resolve, generation):
         resolve(NAME, "127.0.0.1")
         with duplicati_server(generation) as server:
             url = f"http://{NAME}:{server.port}"
@@ -142,24 +142,24 @@ class TestHostName:
             collecting.start_job(MACHINE_ID, "Photos", actor=Actor(), now=clock())
             assert server.started == ["3"]
 
-    def test_where_the_address_is_refused_too_the_remedy_is_said(self, collect, resolve, generation, monkeypatch):
+    def test_if_the_address_is_rejected_too_the_solution_is_shown(self, collect, resolve, generation, monkeypatch):
         resolve(NAME, "127.0.0.1")
         with duplicati_server(generation) as server:
-            monkeypatch.setattr(server, "_takes_host", lambda request: False)
-            with pytest.raises(Refused, match=REMEDY) as refused:
+            monkeypatch.setattr(server, "_accepts_host", lambda request: False)
+            with pytest.raises(Refused, match=REMEDY) as raised:
                 collect(server, hostname=NAME)
-            assert refused.value.extra["errorCode"] == "HOST_NAME"
+            assert raised.value.extra["errorCode"] == "HOST_NAME"
             assert REMEDY in try_connection(f"http://{NAME}:{server.port}").message
 
 
-def test_name_that_is_refused_after_the_login_alone_is_no_obstacle(db, collect, resolve, duplicati, monkeypatch):
+def test_name_rejected_only_after_the_login_is_retried_by_address(db, collect, resolve, duplicati, monkeypatch):
     resolve(NAME, "127.0.0.1")
     duplicati.checks_host_at_login = False
     assert collect(duplicati, hostname=NAME).stored == 1
-    monkeypatch.setattr(duplicati, "_takes_host", lambda request: False)
-    with pytest.raises(Refused, match=REMEDY) as refused:
+    monkeypatch.setattr(duplicati, "_accepts_host", lambda request: False)
+    with pytest.raises(Refused, match=REMEDY) as raised:
         collect(duplicati, hostname=NAME)
-    assert refused.value.extra["errorCode"] == "HOST_NAME"
+    assert raised.value.extra["errorCode"] == "HOST_NAME"
 
 
 def test_name_that_is_allowed_is_used(db, collect, resolve, duplicati):
@@ -169,8 +169,8 @@ def test_name_that_is_allowed_is_used(db, collect, resolve, duplicati):
     assert {request.headers["host"] for request in duplicati.requests} == {f"{NAME}:{duplicati.port}"}
 
 
-def test_other_answers_to_the_address_leave_the_remedy(db, collect, resolve, duplicati, monkeypatch):
-    """A proxy that knows the name alone gives the page of another site."""
+def test_other_responses_to_the_address_keep_the_solution(db, collect, resolve, duplicati, monkeypatch):
+    """A proxy that only knows the name returns the page of another site."""
     resolve(NAME, "127.0.0.1")
     answer = duplicati._answer
 
@@ -194,24 +194,24 @@ def test_certificate_is_checked_against_the_name(db, collect, resolve, tmp_path,
             collect(server, scheme="https")
 
 
-def test_name_that_leads_elsewhere_at_the_next_look_is_not_followed(db, collect, resolve, duplicati):
-    """Two looks for the login, by the guard and for the connection; what follows is another connection."""
+def test_name_that_resolves_elsewhere_later_is_not_followed(db, collect, resolve, duplicati):
+    """Two look-ups for the login, by the guard and for the connection; what follows is another connection."""
     duplicati.replies["/login"] = as_json({"Error": f"Invalid hostname: {NAME}", "Code": 403}, 403)
     duplicati.replies["/login"].headers["Connection"] = "close"
     resolve(NAME, "127.0.0.1", "127.0.0.1", "127.0.0.1", "169.254.169.254")
-    with pytest.raises(Refused, match="which is not allowed") as refused:
+    with pytest.raises(Refused, match="which is not allowed") as raised:
         collect(duplicati, hostname=NAME)
-    assert refused.value.extra["errorCode"] == "FORBIDDEN_ADDRESS"
+    assert raised.value.extra["errorCode"] == "FORBIDDEN_ADDRESS"
     assert len(duplicati.requests) == 1
 
 
 class TestIdentity:
-    def test_settings_of_the_server_win(self, db, collect, duplicati):
+    def test_settings_of_the_server_take_precedence(self, db, collect, duplicati):
         duplicati.settings = {"--machine-id": "chosen-id-1", "--machine-name": "Büro PC"}
         collect(duplicati)
         assert servers(db) == {"chosen-id-1": "Büro PC"}
 
-    def test_name_of_the_option_beats_that_of_the_container(self, db, collect, duplicati):
+    def test_name_of_the_option_precedes_that_of_the_container(self, db, collect, duplicati):
         info = duplicati._system_info()
         duplicati.replies["/systeminfo"] = as_json({**info, "MachineName": "3f2a9c1b7d11"})
         collect(duplicati)
@@ -224,17 +224,17 @@ class TestIdentity:
         assert collect(duplicati).server_name == "reported"
         assert servers(db) == {MACHINE_ID: "reported"}
 
-    def test_id_that_is_set_to_nothing_leaves_the_name(self, db, collect, duplicati):
+    def test_empty_id_keeps_the_name(self, db, collect, duplicati):
         duplicati.settings = {"--machine-id": ""}
         remember("", id="other", name="nas-01")
         assert collect(duplicati).server_id == "other"
         assert servers(db) == {"other": "nas-01"}
 
-    def test_id_and_name_that_are_set_to_nothing_leave_the_usual_name(self, db, collect, duplicati):
+    def test_empty_id_and_name_keep_the_default_name(self, db, collect, duplicati):
         duplicati.settings = {"--machine-id": "", "--machine-name": ""}
         assert collect(duplicati).server_id == "name:nas-01"
 
-    def test_job_with_an_id_of_its_own_belongs_to_that_server(self, db, collect, duplicati):
+    def test_job_with_its_own_id_belongs_to_that_server(self, db, collect, duplicati):
         duplicati.settings = {"--machine-id": "chosen"}
         duplicati.job_settings = {"3": {"--machine-id": "own", "--machine-name": "Own name"}}
         duplicati.logs["4"] = [entry(message(BEGAN_AT + ONE_DAY))]
@@ -245,12 +245,12 @@ class TestIdentity:
         again = collect(duplicati)
         assert (again.stored, again.skipped) == (0, 2)
 
-    def test_job_with_a_name_of_its_own_stays(self, db, collect, duplicati):
+    def test_job_with_its_own_name_is_kept(self, db, collect, duplicati):
         duplicati.job_settings = {"3": {"--machine-name": "Own name"}}
         collect(duplicati)
         assert servers(db) == {MACHINE_ID: "nas-01"}
 
-    def test_jobs_are_asked_for_their_settings_before_new_runs_alone(self, db, collect, duplicati):
+    def test_job_settings_are_requested_only_before_new_runs(self, db, collect, duplicati):
         duplicati.jobs = [job(str(number), f"job {number}") for number in range(9)]
         duplicati.logs = {str(number): [entry(message())] for number in range(9)}
         collect(duplicati)
@@ -261,7 +261,7 @@ class TestIdentity:
         collect(duplicati)
         assert (sent(duplicati, "/backup/5"), sent(duplicati, "/backup/6")) == (2, 1)
 
-    def test_job_whose_settings_cannot_be_had_waits(self, db, collect, forgotten, duplicati):
+    def test_job_with_unavailable_settings_waits(self, db, collect, clear_remembered, duplicati):
         """Its runs may belong to another server."""
         duplicati.replies["/backup/3"] = Reply(500)
         collected = collect(duplicati)
@@ -272,20 +272,20 @@ class TestIdentity:
         "reply",
         [Reply(503), as_json({"Backup": {"Settings": [{"Name": "--machine-name", "Value": "x" * 999}]}})],
     )
-    def test_so_it_does_where_they_cannot_be_used(self, db, collect, forgotten, duplicati, reply):
+    def test_job_with_unusable_settings_waits(self, db, collect, clear_remembered, duplicati, reply):
         duplicati.replies["/backup/3"] = reply
         assert (collect(duplicati).stored, job_of(db)) == (0, None)
 
     @pytest.mark.parametrize("reply", [Reply(400), Reply(403), Reply(404), Reply(405), Reply(501), Reply(200, b"{}")])
-    def test_server_that_gives_no_settings_of_jobs_has_none(self, db, collect, forgotten, duplicati, reply):
+    def test_server_without_job_settings_has_none(self, db, collect, clear_remembered, duplicati, reply):
         duplicati.replies["/backup/3"] = reply
         collected = collect(duplicati)
         assert (collected.stored, collected.problems) == (1, ())
 
-    def test_stored_runs_tell_the_owner_where_the_settings_cannot_be_had(self, db, collect, forgotten, duplicati):
+    def test_stored_runs_name_the_server_if_settings_are_unavailable(self, db, collect, clear_remembered, duplicati):
         duplicati.job_settings = {"3": {"--machine-id": "own"}}
         collect(duplicati)
-        forgotten()
+        clear_remembered()
         duplicati.replies["/backup/3"] = Reply(500)
         duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + ONE_DAY), 2))
         collected = collect(duplicati)
@@ -293,27 +293,27 @@ class TestIdentity:
         assert (job_of(db), job_of(db, "Photos", "own").run_count) == (None, 2)
 
     @pytest.mark.parametrize("is_restarted", [False, True])
-    def test_runs_stay_where_they_were_before_a_job_got_its_own_id(
-        self, db, collect, forgotten, duplicati, is_restarted
+    def test_earlier_runs_are_not_moved_when_a_job_gets_its_own_id(
+        self, db, collect, clear_remembered, duplicati, is_restarted
     ):
         collect(duplicati)
         duplicati.job_settings = {"3": {"--machine-id": "own"}}
         duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + ONE_DAY), 2))
         assert (collect(duplicati).stored, collect(duplicati).stored) == (1, 0)
         if is_restarted:
-            forgotten()
+            clear_remembered()
         duplicati.logs["3"].insert(0, entry(message(BEGAN_AT + 2 * ONE_DAY), 3))
         again = collect(duplicati)
         assert (again.stored, again.skipped) == (1, 2)
         assert (job_of(db).run_count, job_of(db, "Photos", "own").run_count) == (1, 2)
 
-    def test_settings_of_a_job_of_duplicati_2_0_are_read(self, db, collect, forgotten):
+    def test_settings_of_a_job_of_duplicati_2_0_are_read(self, db, collect, clear_remembered):
         with duplicati_server(OLD) as server:
             server.job_settings = {"3": {"--machine-id": "own"}}
             collect(server)
         assert set(servers(db)) == {MACHINE_ID, "own"}
 
-    def test_silent_server_is_not_asked_for_the_settings_of_every_job(self, db, collect, duplicati):
+    def test_silent_server_is_not_requested_for_the_settings_of_every_job(self, db, collect, duplicati):
         duplicati.jobs = [job(str(number), f"job {number}", SCHEDULE) for number in range(9)]
         duplicati.replies["/log"] = Reply(500)
         duplicati.replies |= {f"/backup/{number}": Reply(pause_s=1) for number in range(9)}
@@ -323,27 +323,30 @@ class TestIdentity:
     @pytest.mark.parametrize(
         ("own", "planned", "words"),
         [
-            ({}, 1, ()),  # the id was taken away
+            ({}, 1, ()),  # the id was removed
             ({"--machine-id": "own"}, 0, ("Photos: its server is not known yet",)),
         ],
     )
-    def test_owner_without_a_record_is_asked_for_again(self, db, clock, collect, duplicati, own, planned, words):
+    def test_missing_server_of_a_job_is_requested_again(self, db, clock, collect, duplicati, own, planned, words):
         duplicati.job_settings = {"3": {"--machine-id": "own"}}
         collect(duplicati)
         with writing() as session:
             session.delete(session.get_one(Server, "own"))
             session.get_one(Server, MACHINE_ID).url = duplicati.url
         duplicati.job_settings = {"3": own}
-        told = collecting.synchronise(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
-        assert (told.scheduled_count, tuple(problem.partition(";")[0] for problem in told.problems)) == (planned, words)
+        result = collecting.synchronise(Order(server_id=MACHINE_ID), caller=Caller(), now=clock())
+        assert (result.scheduled_count, tuple(problem.partition(";")[0] for problem in result.problems)) == (
+            planned,
+            words,
+        )
 
-    def test_schedule_of_a_server_that_is_not_known_yet_is_a_problem(self, db, collect, duplicati):
+    def test_schedule_of_an_unknown_server_is_a_problem(self, db, collect, duplicati):
         duplicati.job_settings, duplicati.logs = {"3": {"--machine-id": "own"}, "4": {"--machine-id": "own"}}, {}
         problems = collect(duplicati).problems
         assert [problem.partition(";")[0] for problem in problems] == ["Photos: its server is not known yet"]
         assert list(servers(db)) == [MACHINE_ID]
 
-    def test_server_that_the_account_may_not_see_gets_nothing(self, db, collect, duplicati):
+    def test_hidden_server_gets_nothing(self, db, collect, duplicati):
         remember(duplicati.url)
         duplicati.job_settings = {"3": {"--machine-id": "own"}}
         collected = collect(duplicati, Caller(visible_server_ids=frozenset({MACHINE_ID})), server_id=MACHINE_ID)
@@ -352,7 +355,7 @@ class TestIdentity:
 
 
 def mirror(**metadata: str) -> dict[str, Any]:
-    """A job that synchronises."""
+    """Return a job that synchronises."""
     return job("4", "Mirror", SCHEDULE, operation="Sync", **metadata)
 
 
@@ -365,7 +368,7 @@ FAILED = {"LastErrorDate": "20310504T030000Z", "LastErrorMessage": "The folder /
 
 
 def sync_report(began_at: datetime = BEGAN_AT + timedelta(milliseconds=275), **changes: Any) -> Report:
-    """The report of a synchronisation, as it comes by upload."""
+    """Return the report of a synchronisation, as it is uploaded."""
     usual = {
         "server_id": MACHINE_ID,
         "server_name": "nas-01",
@@ -383,7 +386,7 @@ def sync_report(began_at: datetime = BEGAN_AT + timedelta(milliseconds=275), **c
 
 
 class TestSync:
-    def test_last_one_becomes_a_run_once(self, db, collect, duplicati):
+    def test_last_synchronisation_becomes_a_run_once(self, db, collect, duplicati):
         duplicati.jobs = [mirror(**DONE)]
         first, again = collect(duplicati), collect(duplicati)
         assert (first.stored, first.problems, again.stored, again.skipped) == (1, (), 0, 1)
@@ -393,32 +396,32 @@ class TestSync:
         assert job_of(db, "Mirror").operation == "Sync"
         assert sent(duplicati, "/4/log") == 0
 
-    def test_error_that_is_newer_is_a_failure_once(self, db, collect, duplicati):
+    def test_newer_error_is_a_failure_once(self, db, collect, duplicati):
         duplicati.jobs = [mirror(**DONE, **FAILED)]
         assert (collect(duplicati).stored, collect(duplicati).stored) == (2, 0)
         assert [run.status for run in runs(db)] == ["Success", "Fatal"]
         assert job_of(db, "Mirror").state_error_count == 1
         assert job_of(db, "Mirror").collected_error is None
 
-    def test_error_that_is_older_is_over(self, db, collect, duplicati):
+    def test_older_error_is_ignored(self, db, collect, duplicati):
         duplicati.jobs = [mirror(**DONE, **{**FAILED, "LastErrorDate": "20310504T010000Z"})]
         assert collect(duplicati).stored == 1
 
     @pytest.mark.parametrize(
         "metadata", [{}, {"LastSyncStarted": "20310504T020003Z"}, {**DONE, "LastSyncFinished": "soon"}]
     )
-    def test_job_that_never_ran_has_no_run_and_no_error(self, db, collect, duplicati, metadata):
+    def test_job_without_runs_has_no_run_and_no_error(self, db, collect, duplicati, metadata):
         duplicati.jobs = [mirror(**metadata)]
         collected = collect(duplicati)
         assert (collected.stored, collected.problems) == (0, ())
 
-    def test_run_that_was_reported_is_the_same(self, db, clock, collect, duplicati):
+    def test_reported_run_is_the_same(self, db, clock, collect, duplicati):
         ingest_report(sync_report(), now=clock(), actor=Actor())
         duplicati.jobs = [mirror(**DONE)]
         assert [collect(duplicati).stored, collect(duplicati).stored] == [0, 0]
         assert (len(runs(db)), runs(db)[0].examined_files) == (1, 3)
 
-    def test_report_that_comes_later_completes_the_run(self, db, clock, collect, duplicati):
+    def test_later_report_completes_the_run(self, db, clock, collect, duplicati):
         duplicati.jobs = [mirror(**DONE)]
         collect(duplicati)
         assert ingest_report(sync_report(), now=clock(), actor=Actor()) is None
@@ -427,8 +430,8 @@ class TestSync:
         assert [collect(duplicati).stored, collect(duplicati).stored] == [0, 0]
 
     @pytest.mark.parametrize("minutes", [0, 40], ids=["at once", "after a while"])
-    def test_failure_that_was_reported_is_the_same(self, db, clock, collect, duplicati, minutes):
-        """A report of a failure has no end, and Duplicati keeps the time of the end alone."""
+    def test_reported_failure_is_the_same(self, db, clock, collect, duplicati, minutes):
+        """A report of a failure has no end, and Duplicati stores the time of the end only."""
         error_at = datetime(2031, 5, 4, 3, tzinfo=UTC)
         began_at = error_at - timedelta(minutes=minutes, milliseconds=-195)
         failure = sync_report(began_at, ended_at=began_at, duration_s=0.0, status="Fatal", parsed_result="Fatal")
@@ -438,7 +441,7 @@ class TestSync:
         with pytest.raises(DuplicateReport):
             ingest_report(failure, now=clock(), actor=Actor())
 
-    def test_failure_whose_report_comes_later_is_the_same(self, db, clock, collect, duplicati):
+    def test_later_reported_failure_is_the_same(self, db, clock, collect, duplicati):
         began_at = datetime(2031, 5, 4, 2, 59, 59, 500_000, tzinfo=UTC)
         duplicati.jobs = [mirror(**FAILED)]
         collect(duplicati)
@@ -481,7 +484,7 @@ def test_recorded_jobs_of_older_versions_are_collected(db, clock, collect, gener
 
 
 class TestRunning:
-    def test_running_job_is_noted_and_no_error(self, db, collect, duplicati):
+    def test_running_job_is_recorded_without_an_error(self, db, collect, duplicati):
         duplicati.running = "3"
         collected = collect(duplicati)
         since = datetime(2031, 5, 4, 11, 30, 0, 228_000, tzinfo=UTC)
@@ -490,7 +493,7 @@ class TestRunning:
         duplicati.running = ""
         assert (collect(duplicati).running, job_of(db).running_since_at) == ((), None)
 
-    def test_without_the_task_it_is_since_it_was_first_seen(self, db, clock, collect, duplicati):
+    def test_without_the_task_it_runs_since_it_was_first_seen(self, db, clock, collect, duplicati):
         duplicati.running, first = "3", clock()
         duplicati.replies["/serverstate"] = Reply(500)
         collect(duplicati)
@@ -499,19 +502,19 @@ class TestRunning:
         assert job_of(db).running_since_at == first
 
     @pytest.mark.parametrize("generation", [V2_2, V2_1])
-    def test_older_versions_give_the_log_meanwhile(self, db, collect, generation):
+    def test_older_versions_return_the_log_meanwhile(self, db, collect, generation):
         with duplicati_server(generation) as server:
             server.running = "3"
             assert (collect(server).stored, job_of(db).running_since_at) == (1, None)
 
-    def test_job_that_is_gone_is_not_running(self, db, collect, duplicati):
+    def test_deleted_job_is_not_running(self, db, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)
         duplicati.jobs = duplicati.jobs[1:]
         collect(duplicati)
         assert job_of(db).running_since_at is None
 
-    def test_job_of_a_server_that_lists_none_any_more_is_not_running(self, db, collect, duplicati):
+    def test_job_of_a_server_without_a_job_list_is_not_running(self, db, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)
         duplicati.jobs = []
@@ -519,7 +522,7 @@ class TestRunning:
         assert job_of(db).running_since_at is None
 
     @pytest.mark.parametrize("first", ["one", "other"])
-    def test_jobs_of_another_duplicati_in_the_record_go_on(self, db, collect, duplicati, first):
+    def test_jobs_of_another_duplicati_of_the_server_are_unchanged(self, db, collect, duplicati, first):
         """As after a merge."""
         with duplicati_server() as other:
             other.jobs = [job("3", "Mail", SCHEDULE)]
@@ -531,7 +534,7 @@ class TestRunning:
             collect(duplicati, server_id=MACHINE_ID)
             assert (job_of(db).running_since_at is None, job_of(db, "Mail").running_since_at is None) == (True, False)
 
-    def test_job_with_the_id_of_another_server_leaves_the_jobs_there_alone(self, db, collect, duplicati):
+    def test_job_with_the_id_of_another_server_does_not_affect_its_jobs(self, db, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)
         with duplicati_server() as other:
@@ -541,7 +544,7 @@ class TestRunning:
         assert job_of(db, "Mail") is not None
         assert job_of(db).running_since_at is not None
 
-    def test_job_that_the_account_may_not_see_any_more_goes_on(self, db, collect, duplicati):
+    def test_hidden_job_is_unchanged(self, db, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)
         duplicati.running, duplicati.job_settings = "", {"3": {"--machine-id": "own"}}
@@ -549,7 +552,7 @@ class TestRunning:
         assert len(collected.problems) == 1
         assert job_of(db).running_since_at is not None
 
-    def test_report_ends_it(self, db, clock, collect, duplicati):
+    def test_report_ends_the_running_state(self, db, clock, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)
         late = sync_report(BEGAN_AT, main_operation="Backup", job_name="Photos")
@@ -559,7 +562,7 @@ class TestRunning:
         ingest_report(ended, now=clock(), actor=Actor())
         assert job_of(db).running_since_at is None
 
-    def test_server_is_asked_again_soon(self, db, clock, duplicati):
+    def test_server_is_collected_from_again_soon(self, db, clock, duplicati):
         remember(duplicati.url, collect_interval="6h")
         duplicati.running, duplicati.running_since = "3", iso(clock() - timedelta(minutes=10))
         assert batches.collect_due(clock()).failure_count == 0
@@ -576,7 +579,7 @@ class TestRunning:
 
 
 class TestLastError:
-    def test_error_after_the_newest_run_is_kept_until_the_next(self, db, clock, collect, duplicati):
+    def test_error_after_the_newest_run_is_stored_until_the_next(self, db, clock, collect, duplicati):
         duplicati.jobs = [job("3", "Photos", SCHEDULE, **FAILED)]
         collect(duplicati)
         found = job_of(db)
@@ -590,7 +593,7 @@ class TestLastError:
         collect(duplicati)
         assert job_of(db).collected_error is None
 
-    def test_error_of_a_run_is_told_by_that(self, db, collect, duplicati):
+    def test_error_of_a_run_is_shown_by_the_run(self, db, collect, duplicati):
         duplicati.logs["3"] = [entry(message(ParsedResult="Fatal"))]
         duplicati.jobs = [job("3", "Photos", **{**FAILED, "LastErrorDate": "20310504T020405Z"})]
         collect(duplicati)
@@ -600,7 +603,7 @@ class TestLastError:
 class TestVersions:
     VERSIONS = ("2031-05-04T04:00:03+02:00", "2031-04-27T04:00:03+02:00")
 
-    def test_versions_are_asked_for_where_no_report_tells_them(self, db, clock, collect, duplicati):
+    def test_versions_are_requested_if_no_report_has_them(self, db, clock, collect, duplicati):
         duplicati.versions = {"3": list(self.VERSIONS)}
         collect(duplicati)
         found = job_of(db)
@@ -608,31 +611,31 @@ class TestVersions:
         assert not found.not_told & Figure.VERSION_LIST
         assert found.versions_collected_at == clock()
 
-    def test_they_are_asked_for_once_a_day(self, db, clock, collect, duplicati):
+    def test_versions_are_requested_once_a_day(self, db, clock, collect, duplicati):
         duplicati.versions = {"3": list(self.VERSIONS)}
         for hours, count in ((0, 1), (23, 1), (1, 2)):
             clock.advance(hours=hours)
             collect(duplicati)
             assert sent(duplicati, "/3/filesets") == count
 
-    def test_failure_is_no_error_and_waits_a_day_as_well(self, db, collect, duplicati):
+    def test_failed_request_is_no_error_and_waits_a_day_too(self, db, collect, duplicati):
         duplicati.replies["/filesets"] = Reply(500)
         assert (collect(duplicati).problems, collect(duplicati).problems) == ((), ())
         assert sent(duplicati, "/3/filesets") == 1
         assert job_of(db).not_told & Figure.VERSION_LIST
 
-    def test_job_without_runs_or_with_a_locked_database_is_not_asked(self, db, collect, duplicati):
+    def test_job_without_runs_or_with_a_locked_database_is_not_requested(self, db, collect, duplicati):
         duplicati.running = "3"
         collect(duplicati)
         assert sent(duplicati, "/filesets") == 0
 
-    def test_job_whose_reports_tell_them_is_not_asked(self, db, collect, duplicati):
+    def test_job_with_versions_in_its_reports_is_not_requested(self, db, collect, duplicati):
         listed = "2031-05-04 02:04:03 +00 - [Information-X-BackupsToConsider]: Backups to consider: 04/27/2031 02:00:03"
         duplicati.logs["3"] = [entry(message(Messages=[listed]))]
         collect(duplicati)
         assert sent(duplicati, "/filesets") == 0
 
-    def test_run_after_them_adds_its_own_and_none_that_is_deleted_takes_them(self, db, clock, collect, duplicati):
+    def test_later_run_adds_its_version_and_deletion_of_a_run_keeps_them(self, db, clock, collect, duplicati):
         duplicati.versions = {"3": list(self.VERSIONS)}
         collect(duplicati)
         clock.advance(hours=15)
@@ -646,7 +649,7 @@ class TestVersions:
         assert not job_of(db).not_told & Figure.VERSION_LIST
 
     @pytest.mark.parametrize("is_answered", [False, True])
-    def test_list_of_a_run_that_is_deleted_is_forgotten_whatever_was_asked_before(
+    def test_list_of_a_deleted_run_is_deleted_despite_earlier_requests(
         self, db, clock, collect, duplicati, is_answered
     ):
         duplicati.versions = {"3": list(self.VERSIONS)}
@@ -665,7 +668,7 @@ class TestVersions:
         assert "2031-04-20T02:00:03.000Z" not in job_of(db).last_versions
         assert job_of(db).not_told & Figure.VERSION_LIST
 
-    def test_of_many_jobs_some_are_asked_at_a_time(self, db, collect, duplicati):
+    def test_of_many_jobs_some_are_requested_at_a_time(self, db, collect, duplicati):
         duplicati.jobs = [job(str(number), f"job {number}") for number in range(12)]
         duplicati.logs = {str(number): [entry(message())] for number in range(12)}
         collect(duplicati)
@@ -673,7 +676,7 @@ class TestVersions:
         collect(duplicati)
         assert sent(duplicati, "/filesets") == 12
 
-    def test_they_are_those_of_the_newest_run_on_the_wire(self, db, clock, collect, duplicati):
+    def test_api_returns_the_versions_of_the_newest_run(self, db, clock, collect, duplicati):
         duplicati.versions = {"3": list(self.VERSIONS)}
         collect(duplicati)
         expected = ("2031-05-04T02:00:03.000Z", "2031-04-27T02:00:03.000Z")
@@ -682,7 +685,7 @@ class TestVersions:
             job_stats.recompute(session, job_of(db))
         assert job_of(db).last_available_versions == expected
 
-    def test_they_are_asked_for_where_only_an_older_run_tells_them(self, db, collect, duplicati):
+    def test_versions_are_requested_if_only_an_older_run_has_them(self, db, collect, duplicati):
         listed = "2031-05-04 02:04:03 +00 - [Information-X-BackupsToConsider]: Backups to consider: 04/27/2031 02:00:03"
         duplicati.versions = {"3": list(self.VERSIONS)}
         duplicati.logs["3"] = [entry(message(BEGAN_AT + ONE_DAY / 4), 2), entry(message(Messages=[listed]))]
@@ -694,7 +697,7 @@ class TestVersions:
 
 
 class TestJobsWithoutRuns:
-    def test_start_that_was_seen_stays_without_a_schedule(self, db, clock, collect, duplicati):
+    def test_observed_start_is_kept_without_a_schedule(self, db, clock, collect, duplicati):
         duplicati.running, first = "4", clock()
         duplicati.replies["/serverstate"] = Reply(500)
         collect(duplicati)
@@ -710,13 +713,13 @@ class TestJobsWithoutRuns:
         assert found.running_since_at is not None
         assert found.collected_error == FAILED["LastErrorMessage"]
 
-    def test_long_name_is_that_of_the_reports(self, db, clock, collect, duplicati):
+    def test_long_name_equals_that_of_the_reports(self, db, clock, collect, duplicati):
         duplicati.jobs = [job("3", "x" * 300, SCHEDULE)]
         collect(duplicati)
         collect(duplicati)
         assert [(len(found.name), found.run_count) for found in db.session.scalars(select(Job))] == [(255, 1)]
 
-    def test_server_without_an_id_is_collected_into_the_record_of_its_name(self, db, collect, duplicati):
+    def test_server_without_an_id_is_collected_under_its_name(self, db, collect, duplicati):
         ingest_report(sync_report(server_id="", server_name="nas-01"), now=BEGAN_AT + ONE_DAY, actor=Actor())
         duplicati.machine_id = ""
         with pytest.raises(Refused, match="The Duplicati server did not return its machine id"):
@@ -726,15 +729,15 @@ class TestJobsWithoutRuns:
 
 
 class TestLogin:
-    def test_server_is_not_asked_to_remember(self, db, collect, duplicati):
+    def test_login_is_not_remembered_by_the_server(self, db, collect, duplicati):
         collect(duplicati)
         assert b'"RememberMe": false' in duplicati.requests[0].body
 
-    def test_no_cookie_goes_along_with_a_token(self, db, collect, duplicati):
+    def test_no_cookie_is_sent_with_a_token(self, db, collect, duplicati):
         collect(duplicati)
         assert not [request.path for request in duplicati.requests if "cookie" in request.headers]
 
-    def test_token_that_does_not_hold_any_more_is_renewed_once(self, db, collect, duplicati):
+    def test_invalid_token_is_renewed_once(self, db, collect, duplicati):
         duplicati.forgets_token_at = "/backups"
         collected = collect(duplicati)
         assert (collected.stored, sent(duplicati, "/auth/login"), sent(duplicati, "/backups")) == (1, 2, 2)
@@ -743,12 +746,12 @@ class TestLogin:
         assert collect(duplicati, limits=Limits(token_s=-1)).stored == 1
         assert sent(duplicati, "/auth/login") == len(duplicati.requests) // 2 + 1
 
-    def test_refusal_that_stays_ends_the_renewals(self, db, collect, duplicati):
+    def test_repeated_rejection_ends_the_renewals(self, db, collect, duplicati):
         duplicati.replies["/log"] = Reply(401)
         collected = collect(duplicati)
         assert (len(collected.problems), sent(duplicati, "/auth/login"), sent(duplicati, "/log")) == (2, 2, 3)
 
-    def test_older_duplicati_without_a_password_answers_without_a_login(self, db, clock, collect):
+    def test_older_duplicati_without_a_password_needs_no_login(self, db, clock, collect):
         with duplicati_server(OLD) as server:
             server.password = ""
             assert try_connection(server.url).is_success
@@ -760,14 +763,14 @@ class TestLogin:
             assert server.started == ["3"]
 
     @pytest.mark.parametrize("generation", [NEW, V2_2, V2_1, OLD])
-    def test_password_that_is_missing_is_a_failed_login(self, db, collect, generation):
+    def test_missing_password_is_a_failed_login(self, db, collect, generation):
         with duplicati_server(generation) as server, pytest.raises(Refused, match="Login failed: Unauthorized"):
             collect(server, password="", has_no_password=True)
 
 
-def test_nothing_is_told_of_what_fails_beside_the_runs(db, collect, duplicati):
+def test_failing_additional_requests_send_no_notification(db, collect, duplicati):
     duplicati.running = "3"
     duplicati.jobs.append(mirror(**DONE))
     collect(duplicati)
-    told = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_collected")).one()
-    assert (told.status, told.details["errors"]) == ("success", 0)
+    entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "backup_collected")).one()
+    assert (entry.status, entry.details["errors"]) == ("success", 0)

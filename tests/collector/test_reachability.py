@@ -1,4 +1,4 @@
-"""Asking whether a Duplicati answers, against real sockets."""
+"""Whether a Duplicati server responds, with real sockets."""
 
 import json
 import socket
@@ -9,29 +9,29 @@ from app.collector.reachability import try_connection
 from app.core.errors import Refused
 from app.plugin.testing.http_servers import Answer, recording_server
 
-REFUSAL = json.dumps({"Error": "Failed to log in", "Code": 401}).encode()
+REJECTION = json.dumps({"Error": "Failed to log in", "Code": 401}).encode()
 
 
 @pytest.fixture
 def duplicati():
-    """A server that refuses sign-ins as Duplicati does."""
+    """A server that rejects sign-ins as Duplicati does."""
     with recording_server() as server:
-        server.standard = Answer(401, REFUSAL)
+        server.standard = Answer(401, REJECTION)
         yield server
 
 
-def test_refusal_of_nobodys_password_tells_a_duplicati(duplicati):
+def test_rejected_password_identifies_duplicati(duplicati):
     assert try_connection(duplicati.url).is_success
 
 
-def test_request_goes_to_the_sign_in_whatever_the_path(duplicati):
+def test_request_is_sent_to_the_sign_in_for_any_path(duplicati):
     try_connection(f"{duplicati.url}/ngax/index.html?x=1")
     received = duplicati.received[0]
     assert (received.method, received.path) == ("POST", "/api/v1/auth/login")
     assert received.json == {"Password": "x", "RememberMe": False}
 
 
-def test_refusal_that_is_no_json_counts(duplicati):
+def test_rejection_without_json_counts(duplicati):
     duplicati.standard = Answer(401, b"<html>")
     assert try_connection(duplicati.url).is_success
 
@@ -42,12 +42,12 @@ def test_refusal_that_is_no_json_counts(duplicati):
         Answer(200),
         Answer(401, b'{"Error": "Other", "Code": 401}'),
         Answer(401, b"[]"),
-        Answer(404, REFUSAL),
+        Answer(404, REJECTION),
         Answer(500),
     ],
     ids=["accepted", "other-words", "list", "not-found", "broken"],
 )
-def test_other_answers_are_no_duplicati(duplicati, answer):
+def test_other_responses_are_no_duplicati(duplicati, answer):
     duplicati.standard = answer
     outcome = try_connection(duplicati.url)
     assert not outcome.is_success
@@ -56,26 +56,26 @@ def test_other_answers_are_no_duplicati(duplicati, answer):
 
 def test_redirects_are_not_followed(duplicati):
     with recording_server() as other:
-        other.standard = Answer(401, REFUSAL)
+        other.standard = Answer(401, REJECTION)
         duplicati.standard = Answer(307, b"", {"Location": f"{other.url}/api/v1/auth/login"})
         assert not try_connection(duplicati.url).is_success
         assert other.received == []
 
 
-def test_silence_ends_after_the_time_limit(duplicati):
-    duplicati.standard = Answer(401, REFUSAL, delay_s=0.5)
+def test_no_response_ends_after_the_time_limit(duplicati):
+    duplicati.standard = Answer(401, REJECTION, delay_s=0.5)
     outcome = try_connection(duplicati.url, timeout_s=0.1)
     assert not outcome.is_success
     assert "0.1 seconds" in outcome.message
 
 
-def test_nobody_at_the_port():
+def test_closed_port_is_reported():
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     assert not try_connection(f"http://127.0.0.1:{port}").is_success
 
 
-def test_https_to_a_plain_server_is_said(duplicati):
+def test_https_to_a_plain_server_is_reported(duplicati):
     outcome = try_connection(duplicati.url.replace("http://", "https://"))
     assert not outcome.is_success
     assert "http" in outcome.message
@@ -98,6 +98,6 @@ def test_https_to_a_plain_server_is_said(duplicati):
         "http://nas:port",
     ],
 )
-def test_addresses_that_nobody_may_call(url):
+def test_forbidden_addresses_are_rejected(url):
     with pytest.raises(Refused):
         try_connection(url)

@@ -15,27 +15,31 @@ def run(app, settings, monkeypatch):
     return lambda: CliRunner().invoke(main, ["doctor"])
 
 
-def test_installation_that_is_well_ends_with_status_0(run):
-    told = run()
-    assert told.exit_code == 0
-    assert told.output.endswith("No problems found.\n")
+def test_healthy_installation_ends_with_status_0(run):
+    result = run()
+    assert result.exit_code == 0
+    assert result.output.endswith("No problems found.\n")
 
 
-def test_trouble_is_named_with_what_to_do_and_ends_with_status_1(run, settings):
+def test_problem_is_named_with_its_solution_and_ends_with_status_1(run, settings):
     (settings.data_dir / secrets.KEY_FILE).chmod(0o640)
-    told = run()
-    assert told.exit_code == 1
-    assert "WRONG key file" in told.output
-    assert "-> chmod 400" in told.output
+    result = run()
+    assert result.exit_code == 1
+    assert "WRONG key file" in result.output
+    assert "-> chmod 400" in result.output
 
 
-def test_folder_that_others_can_write_is_no_reason_to_look_no_further(run, settings):
+def test_folder_writable_by_others_does_not_stop_further_checks(run, settings):
     settings.data_dir.chmod(0o777)
-    told = run()
-    assert (told.exit_code, "WRONG data directory" in told.output, "ok    accounts" in told.output) == (1, True, True)
+    result = run()
+    assert (result.exit_code, "WRONG data directory" in result.output, "ok    accounts" in result.output) == (
+        1,
+        True,
+        True,
+    )
 
 
-def test_doctor_puts_nothing_right_by_itself(run, settings):
+def test_doctor_changes_nothing(run, settings):
     path = settings.data_dir / secrets.KEY_FILE
     path.chmod(0o640)
     before = sorted(settings.data_dir.rglob("*"))
@@ -44,8 +48,8 @@ def test_doctor_puts_nothing_right_by_itself(run, settings):
     assert sorted(settings.data_dir.rglob("*")) == before
 
 
-def test_missing_installation_is_not_made(run, settings, tmp_path, monkeypatch):
+def test_missing_installation_is_not_created(run, settings, tmp_path, monkeypatch):
     monkeypatch.setenv("DATA_DIR", str(tmp_path / "elsewhere"))
-    told = run()
-    assert (told.exit_code, "does not exist" in told.output) == (1, True)
+    result = run()
+    assert (result.exit_code, "does not exist" in result.output) == (1, True)
     assert not (tmp_path / "elsewhere").exists()

@@ -29,40 +29,40 @@ def check(**environment):
         ({"HOST": "2001:db8::1"}, "http://[2001:db8::1]:9666/api/health"),
     ],
 )
-def test_it_asks_where_the_server_listens(environment, url):
+def test_it_requests_the_address_of_the_server(environment, url):
     assert health_url(from_environment(environment)) == url
 
 
 @pytest.mark.slow
-def test_it_says_whether_the_server_is_healthy(tmp_path):
+def test_it_reports_if_the_server_is_healthy(tmp_path):
     place = {"BASE_PATH": "/backups"}
     with real_server(tmp_path, base_path="/backups", **place) as server:
         place |= {"HOST": "127.0.0.1", "PORT": str(server.port), "http_proxy": "http://127.0.0.1:9"}
         assert check(**place) == (0, "healthy\n")
-        status, told = check(**place | {"BASE_PATH": "/elsewhere"})
-        assert (status, "/elsewhere/api/health returned 404" in told) == (1, True)
-    status, told = check(**place)
-    assert (status, "is not reachable" in told) == (1, True)
+        status, output = check(**place | {"BASE_PATH": "/elsewhere"})
+        assert (status, "/elsewhere/api/health returned 404" in output) == (1, True)
+    status, output = check(**place)
+    assert (status, "is not reachable" in output) == (1, True)
 
 
-def test_a_bad_setting_is_named():
-    status, told = check(PORT="high")
-    assert (status, "PORT='high'" in told) == (1, True)
+def test_an_invalid_setting_is_named():
+    status, output = check(PORT="high")
+    assert (status, "PORT='high'" in output) == (1, True)
 
 
-def test_it_loads_little_of_the_program():
+def test_it_imports_few_modules():
     listed = "import app.healthcheck, sys; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert not {"flask", "sqlalchemy", "app.factory"} & set(told.stdout.split())
+    result = subprocess.run([sys.executable, "-c", listed], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert not {"flask", "sqlalchemy", "app.factory"} & set(result.stdout.split())
 
 
-def test_the_image_checks_by_it_and_gives_a_first_start_time():
+def test_the_image_uses_it_and_allows_time_for_the_first_start():
     [line] = [line for line in IMAGE.splitlines() if line.startswith("HEALTHCHECK")]
     assert "--start-period=" in line
     assert line.endswith('CMD ["python", "-m", "app.healthcheck"]')
 
 
-def test_the_image_installs_what_is_required_before_it_copies_the_sources():
+def test_the_image_installs_requirements_before_it_copies_the_sources():
     steps = [line for line in IMAGE.splitlines() if line.startswith(("COPY", "RUN pip", "RUN sed"))]
     assert steps[0] == "COPY requirements.txt ."
     assert steps.index("COPY . .") > next(index for index, step in enumerate(steps) if "pip install" in step)

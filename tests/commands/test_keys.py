@@ -13,7 +13,7 @@ from app.cli import main
 
 @pytest.fixture
 def run(app, settings, monkeypatch):
-    """Runs a command on the database of `app`."""
+    """Run a command on the database of `app`."""
     monkeypatch.setenv("DATA_DIR", str(settings.data_dir))
     monkeypatch.setenv("RUN_JOBS", "false")
 
@@ -25,7 +25,7 @@ def run(app, settings, monkeypatch):
     return run
 
 
-def test_key_is_made_listed_switched_and_deleted(run, db, clock):
+def test_key_is_created_listed_disabled_and_deleted(run, db, clock):
     secret = run("create", "my script", "--scope", "admin").strip().splitlines()[-1]
     (key,) = db.session.scalars(select(ApiKey))
     assert api_keys.key_status(secret, "admin", now=clock(), ip_address=None) is KeyStatus.GOOD
@@ -40,7 +40,7 @@ def test_key_is_made_listed_switched_and_deleted(run, db, clock):
     assert set(db.session.scalars(select(AuditEntry.username).where(AuditEntry.target_type == "api_key"))) == {"shell"}
 
 
-def test_requirement_is_switched(run, db):
+def test_requirement_is_enabled_and_disabled(run, db):
     run("require", "on")
     assert "API keys are required." in run("list")
     run("require", "off")
@@ -55,5 +55,5 @@ def test_requirement_is_switched(run, db):
         ["create", "x", "--scope", "read", "--last-day", "2001-01-01"],
     ],
 )
-def test_mistake_ends_with_a_sentence(run, words):
+def test_error_ends_with_a_message(run, words):
     assert run(*words, exit_code=1).startswith("Error: ")

@@ -15,26 +15,26 @@ def run(app, settings, monkeypatch):
     return lambda *arguments: CliRunner().invoke(main, ["import", *map(str, arguments)])
 
 
-def test_report_tells_what_was_taken_known_and_left(run, tmp_path):
+def test_report_counts_imported_known_and_skipped_rows(run, tmp_path):
     file = make_old_database(tmp_path / "old.db", runs=[old_run(), old_run(date="someday", begin_time="")])
-    told = run(file)
-    assert told.exit_code == 0
-    assert [line.split() for line in told.output.splitlines() if line.startswith("runs")] == [
+    result = run(file)
+    assert result.exit_code == 0
+    assert [line.split() for line in result.output.splitlines() if line.startswith("runs")] == [
         ["runs", "2", "1", "0", "1"]
     ]
-    assert "A run without a readable time was skipped." in told.output
+    assert "A run without a readable time was skipped." in result.output
 
 
-def test_second_import_says_that_nothing_was_changed(run, tmp_path):
+def test_second_import_reports_that_nothing_was_changed(run, tmp_path):
     file = make_old_database(tmp_path / "old.db", runs=[old_run()])
     run(file)
     assert "Nothing changed" in run(file).output
 
 
-def test_refusal_is_one_sentence_and_a_status(run, tmp_path):
+def test_rejection_is_one_message_and_a_status(run, tmp_path):
     file = tmp_path / "old.db"
     file.write_text("hello")
-    told = run(file)
-    assert told.exit_code == 1
-    assert "Error: The file is not a SQLite database" in told.output
-    assert "Traceback" not in told.output
+    result = run(file)
+    assert result.exit_code == 1
+    assert "Error: The file is not a SQLite database" in result.output
+    assert "Traceback" not in result.output

@@ -1,4 +1,4 @@
-"""The command `duplistatus restore`: the way back while no server runs."""
+"""The command `duplistatus restore`, for use while no server runs."""
 
 import shutil
 import sqlite3
@@ -29,7 +29,7 @@ def file(data):
 
 @pytest.fixture
 def stopped(app, settings, tmp_path, clock):
-    """A database with one run that no server has open, and its backups `mine.db` and `mine.sql`."""
+    """A closed database with one run, and its backups `mine.db` and `mine.sql`."""
     with app.app_context():
         make_run()
         for kind in ("db", "sql"):
@@ -73,29 +73,29 @@ def assert_restored(file, *, runs=1):
 
 
 @pytest.mark.parametrize("kind", ["db", "sql"])
-def test_a_backup_takes_the_place_of_what_was_there(stopped, file, restore, data, kind):
+def test_a_backup_replaces_the_database(stopped, file, restore, data, kind):
     execute(file, "DELETE FROM runs")
-    status, said = restore(stopped / f"mine.{kind}")
-    assert (status, "was restored" in said) == (0, True)
+    status, output = restore(stopped / f"mine.{kind}")
+    assert (status, "was restored" in output) == (0, True)
     assert_restored(file)
     [kept] = (data / "copies").glob("*-safety-backup-*.db")
-    assert kept.name in said
+    assert kept.name in output
     assert rows(kept, "SELECT count(*) FROM runs") == [(0,)]
     assert list((data / "temp").iterdir()) == []
 
 
-def test_a_file_that_is_not_fine_changes_nothing(stopped, file, restore, data):
+def test_an_invalid_file_changes_nothing(stopped, file, restore, data):
     (stopped / "mine.db").write_bytes((stopped / "mine.db").read_bytes()[:30_000])
     before = file.read_bytes()
-    status, said = restore(stopped / "mine.db")
-    assert (status, "not an intact SQLite database" in said) == (1, True)
+    status, output = restore(stopped / "mine.db")
+    assert (status, "not an intact SQLite database" in output) == (1, True)
     assert rows(file, "SELECT count(*) FROM runs") == [(1,)]
     assert not list(data.glob("copies/*"))
     assert len(file.read_bytes()) == len(before)
 
 
 @pytest.mark.parametrize("revision", ["0002", "0003", "0004"])
-def test_a_safety_backup_of_an_older_version_is_taken_by_its_name(
+def test_a_safety_backup_of_an_older_version_is_found_by_its_name(
     app, file, settings, restore, data, installed, revision
 ):
     with app.app_context():
@@ -111,7 +111,7 @@ def test_a_safety_backup_of_an_older_version_is_taken_by_its_name(
     assert_restored(file)
 
 
-def test_a_database_of_a_newer_version_makes_room_for_an_older_backup(stopped, file, restore, data):
+def test_a_database_of_a_newer_version_can_be_replaced_by_an_older_backup(stopped, file, restore, data):
     execute(file, "UPDATE alembic_version SET version_num = '9999'", "CREATE TABLE newer (a)", "DROP TABLE tasks")
     assert restore(stopped / "mine.db")[0] == 0
     assert_restored(file)
@@ -119,10 +119,10 @@ def test_a_database_of_a_newer_version_makes_room_for_an_older_backup(stopped, f
     [_kept] = (data / "copies").glob("schema-9999-duplistatus-safety-backup-*.db")
 
 
-def test_a_backup_of_a_newer_version_is_refused(stopped, file, restore):
+def test_a_backup_of_a_newer_version_is_rejected(stopped, file, restore):
     execute(stopped / "mine.db", "UPDATE alembic_version SET version_num = '9999'")
-    status, said = restore(stopped / "mine.db")
-    assert (status, "newer version" in said) == (1, True)
+    status, output = restore(stopped / "mine.db")
+    assert (status, "newer version" in output) == (1, True)
     assert rows(file, "SELECT version_num FROM alembic_version") != [("9999",)]
 
 
@@ -138,14 +138,14 @@ def test_a_damaged_database_is_replaced_and_kept(stopped, file, restore, data, d
         assert kept.read_bytes() == content
 
 
-def test_a_missing_database_is_made(stopped, file, restore):
+def test_a_missing_database_is_created(stopped, file, restore):
     file.unlink()
     assert restore(stopped / "mine.db")[0] == 0
     assert_restored(file)
 
 
 @pytest.mark.parametrize("is_there", [True, False])
-def test_what_lay_beside_the_old_file_meets_no_backup(stopped, file, restore, is_there):
+def test_files_next_to_the_old_database_are_not_applied_to_the_backup(stopped, file, restore, is_there):
     with closing(sqlite3.connect(file)) as connection:
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         connection.execute("DELETE FROM runs")
@@ -160,36 +160,36 @@ def test_what_lay_beside_the_old_file_meets_no_backup(stopped, file, restore, is
     assert_restored(file)
 
 
-def test_a_file_whose_newest_data_lie_beside_it_is_no_backup(stopped, restore):
+def test_a_file_with_uncommitted_data_next_to_it_is_no_backup(stopped, restore):
     (stopped / "mine.db-wal").write_bytes(b"x" * 100)
-    status, said = restore(stopped / "mine.db")
-    assert (status, "mine.db-wal" in said) == (1, True)
+    status, output = restore(stopped / "mine.db")
+    assert (status, "mine.db-wal" in output) == (1, True)
 
 
 def test_the_database_itself_is_no_backup(stopped, file, restore):
-    status, said = restore(file)
-    assert (status, "is the database itself" in said) == (1, True)
+    status, output = restore(file)
+    assert (status, "is the database itself" in output) == (1, True)
 
 
 def test_an_unknown_file_is_named(stopped, restore):
     assert restore("nowhere.db")[0] == 1
 
 
-def test_nothing_happens_while_somebody_has_the_database_open(stopped, file, restore, settings, installed):
+def test_nothing_happens_while_the_database_is_open(stopped, file, restore, settings, installed):
     running = create_app(settings, installed)
-    status, said = restore(stopped / "mine.db")
-    assert (status, "stop it first" in said) == (1, True)
+    status, output = restore(stopped / "mine.db")
+    assert (status, "stop it first" in output) == (1, True)
     close(running)
     assert restore(stopped / "mine.db")[0] == 0
 
 
-def test_postgresql_is_left_to_its_own_programs(stopped, restore, monkeypatch):
+def test_postgresql_is_left_to_its_own_tools(stopped, restore, monkeypatch):
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/x")
-    status, said = restore(stopped / "mine.db")
-    assert (status, "pg_restore" in said) == (1, True)
+    status, output = restore(stopped / "mine.db")
+    assert (status, "pg_restore" in output) == (1, True)
 
 
-def test_a_server_starts_on_what_was_restored(stopped, restore, settings, installed):
+def test_a_server_starts_on_the_restored_database(stopped, restore, settings, installed):
     shutil.rmtree(settings.data_dir / "copies", ignore_errors=True)
     assert restore(stopped / "mine.sql")[0] == 0
     app = create_app(settings, installed)
@@ -198,7 +198,7 @@ def test_a_server_starts_on_what_was_restored(stopped, restore, settings, instal
 
 
 class TestTablesOfPlugins:
-    """Their rows come along, or they are named before anything changes."""
+    """Their rows are restored, or they are named before anything changes."""
 
     MADE = (
         "CREATE TABLE notes (id INTEGER PRIMARY KEY, server_id TEXT REFERENCES servers (id), text TEXT NOT NULL)",
@@ -213,13 +213,13 @@ class TestTablesOfPlugins:
         execute(file, "INSERT INTO notes SELECT 1, id, 'of today' FROM servers")
         return stopped / "mine.db"
 
-    def test_rows_of_the_backup_come_along(self, noted, file, restore):
+    def test_rows_of_the_backup_are_restored(self, noted, file, restore):
         assert restore(noted)[0] == 0
         assert rows(file, "SELECT text FROM notes") == [("of the backup",)]
         assert rows(file, "SELECT count(*) FROM sqlite_master WHERE name = 'ix_notes'") == [(1,)]
         assert_restored(file)
 
-    def test_present_rows_stay_where_the_backup_has_none(self, noted, file, restore):
+    def test_present_rows_are_kept_if_the_backup_has_none(self, noted, file, restore):
         execute(noted, "DROP TABLE notes")
         assert restore(noted)[0] == 0
         assert rows(file, "SELECT text FROM notes") == [("of today",)]
@@ -244,18 +244,18 @@ class TestTablesOfPlugins:
         ],
         ids=["present rows refer to nothing", "rows refer to nothing", "rows do not fit", "broken text"],
     )
-    def test_rows_that_cannot_come_along_are_named_before(self, noted, file, restore, data, statements):
+    def test_rows_that_cannot_be_restored_are_named_before(self, noted, file, restore, data, statements):
         tidy = "run_logs", "job_days", "deliveries"
         execute(noted, *(f"DELETE FROM {table}" for table in tidy if "DELETE FROM jobs" in statements), *statements)
-        status, said = restore(noted)
-        assert (status, "notes" in said, "lost" in said) == (1, True, True)
+        status, output = restore(noted)
+        assert (status, "notes" in output, "lost" in output) == (1, True, True)
         assert rows(file, "SELECT text FROM notes") == [("of today",)]
         assert not list(data.glob("copies/*"))
-        status, said = restore(noted, "--lose-tables")
-        assert (status, "The plugin table notes" in said) == (0, True)
+        status, output = restore(noted, "--lose-tables")
+        assert (status, "The plugin table notes" in output) == (0, True)
         assert rows(file, "SELECT count(*) FROM notes") == [(0,)]
 
-    def test_tables_that_the_backup_alone_has_are_named(self, stopped, restore):
+    def test_tables_only_in_the_backup_are_named(self, stopped, restore):
         execute(stopped / "mine.db", "CREATE TABLE strange (a)")
-        status, said = restore(stopped / "mine.db")
-        assert (status, "The plugin table strange" in said) == (0, True)
+        status, output = restore(stopped / "mine.db")
+        assert (status, "The plugin table strange" in output) == (0, True)

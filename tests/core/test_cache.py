@@ -1,4 +1,4 @@
-"""A cached value is never older than the last commit, whoever made it."""
+"""A cached value is never older than the last commit of any process."""
 
 import subprocess
 import sys
@@ -25,7 +25,7 @@ connection = sqlite3.connect(sys.argv[1])
 connection.execute("UPDATE servers SET name = 'renamed elsewhere'")
 connection.commit()
 """
-# Commits once for each line that it reads, and moves the write-ahead log into the file now and then.
+# Commits once for each line that it reads, and sometimes moves the write-ahead log into the file.
 WRITING_PROCESS = """
 import sqlite3, sys
 connection = sqlite3.connect(sys.argv[1], isolation_level=None)
@@ -55,13 +55,13 @@ def test_value_is_built_once_while_nothing_changes(db):
     assert built == [1]
 
 
-def test_value_is_built_anew_after_a_commit(db):
+def test_value_is_built_again_after_a_commit(db):
     assert cache().get("runs", count_runs) == 0
     make_run()
     assert cache().get("runs", count_runs) == 1
 
 
-def test_value_is_built_anew_for_another_moment(db):
+def test_value_is_built_again_for_another_time(db):
     assert [cache().get("key", lambda moment=moment: moment, moment=moment) for moment in (1, 1, 2)] == [1, 1, 2]
 
 
@@ -69,7 +69,7 @@ def test_keys_do_not_mix(db):
     assert [cache().get(key, lambda key=key: key) for key in ("a", "b", "a")] == ["a", "b", "a"]
 
 
-def test_what_a_failed_transaction_showed_is_not_kept(db):
+def test_value_of_a_failed_transaction_is_not_cached(db):
     with suppress(RuntimeError), writing() as session:
         session.add(Server(id="m-1", name="new", created_at=NOW))
         session.flush()
@@ -90,8 +90,8 @@ def test_builder_that_raises_leaves_no_value(db):
     assert cache().get("key", lambda: "good") == "good"
 
 
-def test_open_snapshot_of_the_reader_does_not_get_into_the_cache(app, db):
-    """A reader that began before a commit asks after it: the old state must not be filed under the new one."""
+def test_open_snapshot_of_a_reader_is_not_cached(app, db):
+    """A reader that began before a commit reads after it: the old state must not be cached under the new one."""
     assert count_runs() == 0  # opens the snapshot
 
     def upload():
@@ -114,7 +114,7 @@ def test_commit_of_another_process_is_seen(db):
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_each_commit_of_another_process_and_of_this_one_is_seen(db):
-    """Two processes write in turn; what is read after each commit is what was committed."""
+    """Two processes write in turn; after each commit the committed value is read."""
     make_run()
     command = [sys.executable, "-c", WRITING_PROCESS, db.engine.url.database]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
@@ -130,8 +130,8 @@ def test_each_commit_of_another_process_and_of_this_one_is_seen(db):
     assert other.returncode == 0
 
 
-def test_readers_beside_writers_never_see_less_than_was_stored(app, db):
-    """Eight threads that each store and then read: every reading shows at least what was stored before it began."""
+def test_concurrent_readers_never_see_less_than_was_stored(app, db):
+    """Eight threads that each store and then read: every read shows at least what was stored before it began."""
     stored, lock, wrong = [0], threading.Lock(), []
 
     def work(number: int) -> None:

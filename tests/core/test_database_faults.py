@@ -1,4 +1,4 @@
-"""Errors of the database: those that tell of its state, and those that are mistakes of ours."""
+"""Errors of the database: those of its state, and those that are our mistakes."""
 
 import sqlite3
 from contextlib import closing
@@ -32,7 +32,7 @@ from app.core.db.faults import Fault, describe, fault_of
     ],
 )
 @pytest.mark.parametrize("is_wrapped", [False, True])
-def test_sqlite_by_its_texts(error, fault, is_wrapped):
+def test_sqlite_errors_are_classified_by_text(error, fault, is_wrapped):
     wrapped = exc.DBAPIError.instance("SELECT 1", {}, error, sqlite3.Error) if is_wrapped else error
     assert fault_of(wrapped) is fault
     assert describe(wrapped) == str(error)
@@ -49,14 +49,14 @@ def test_sqlite_by_its_texts(error, fault, is_wrapped):
         ("INSERT INTO users (id) VALUES ('x')", None),
     ],
 )
-def test_sqlite_by_what_it_raises_itself(db, statement, fault):
+def test_sqlite_errors_are_classified_by_exception(db, statement, fault):
     with pytest.raises(exc.DBAPIError) as caught:
         db.session.execute(text(statement))
     assert fault_of(caught.value) is fault
 
 
 @pytest.mark.parametrize("mode", ["locked", "readonly", "garbage", "absent"])
-def test_files_in_real_trouble(tmp_path, mode):
+def test_real_file_errors_are_classified(tmp_path, mode):
     path = tmp_path / "x.db"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("CREATE TABLE t (a)")
@@ -97,12 +97,12 @@ def test_files_in_real_trouble(tmp_path, mode):
         (errors.OperationalError("connection to server at 127.0.0.1 failed"), Fault.UNREACHABLE),
     ],
 )
-def test_postgresql_by_its_states(error, fault):
+def test_postgresql_errors_are_classified_by_state(error, fault):
     import psycopg
 
     wrapped = exc.DBAPIError.instance("SELECT 1", {}, error, psycopg.Error)
     assert fault_of(wrapped) is fault
 
 
-def test_no_connection_that_is_free():
+def test_exhausted_pool_is_classified():
     assert fault_of(exc.TimeoutError("QueuePool limit reached")) is Fault.LOCKED

@@ -22,7 +22,7 @@ def test_languages_have_their_own_texts(language, text):
     assert catalog(language).pgettext(STATUS, "Error") == text
 
 
-def test_a_variant_takes_from_its_base_what_it_does_not_have():
+def test_a_variant_inherits_missing_texts_from_its_base():
     text = "Resolved:\n\n{problems}"
     assert catalog("hi-Latn").gettext(text) == catalog("hi").gettext(text) != text
 

@@ -1,4 +1,4 @@
-"""The log file, as several processes write to it."""
+"""The log file, written by several processes."""
 
 import logging
 import os
@@ -48,7 +48,7 @@ def record(text, *arguments):
     return logging.LogRecord("test", logging.INFO, __file__, 1, text, arguments, None)
 
 
-def test_processes_that_write_past_the_limit_lose_no_line(tmp_path):
+def test_concurrent_writers_beyond_the_size_limit_lose_no_line(tmp_path):
     (tmp_path / "logs").mkdir()
     numbers = [str(number) for number in (FILE_BYTES, FILES_KEPT, LINES)]
     commands = [[sys.executable, "-c", WRITER, tmp_path, f"writer-{name}", *numbers] for name in "abc"]
@@ -68,7 +68,7 @@ def test_processes_that_write_past_the_limit_lose_no_line(tmp_path):
     assert sorted(lines) == sorted(f"writer-{name} {number}" for name in "abc" for number in range(LINES))
 
 
-def test_others_cannot_read_it_nor_what_was_rotated(handler, tmp_path):
+def test_other_users_cannot_read_log_files(handler, tmp_path):
     (tmp_path / "application.log").touch(mode=0o644)  # of an older version
     for number in range(1800):
         handler.emit(record("%s", f"{number} " * 20))
@@ -77,7 +77,7 @@ def test_others_cannot_read_it_nor_what_was_rotated(handler, tmp_path):
     assert {file.stat().st_mode & 0o777 for file in files} == {0o600}
 
 
-def test_it_goes_on_in_a_new_file_when_the_old_one_was_moved_away(handler, tmp_path):
+def test_log_continues_in_a_new_file_after_the_old_one_was_moved(handler, tmp_path):
     handler.emit(record("first"))
     (tmp_path / "application.log").rename(tmp_path / "elsewhere")
     handler.emit(record("second"))
@@ -85,22 +85,22 @@ def test_it_goes_on_in_a_new_file_when_the_old_one_was_moved_away(handler, tmp_p
     assert (tmp_path / "application.log").read_text() == "second\n"
 
 
-def test_a_value_that_logs_while_it_is_written_holds_up_nobody(handler, tmp_path):
-    class Talkative:
+def test_a_value_that_logs_while_it_is_formatted_does_not_block(handler, tmp_path):
+    class LoggingValue:
         def __str__(self):
             handler.handle(record("inner"))
             return "outer"
 
-    handler.handle(record("%s", Talkative()))
+    handler.handle(record("%s", LoggingValue()))
     assert {"inner", "outer"} == set((tmp_path / "application.log").read_text().split())
 
 
-def test_text_that_is_no_unicode_is_written_all_the_same(handler, tmp_path):
+def test_text_that_is_no_unicode_is_written_nevertheless(handler, tmp_path):
     handler.emit(record("name \udce4"))
     assert (tmp_path / "application.log").read_text() == "name \\udce4\n"
 
 
-def test_trouble_with_the_file_is_raised_nowhere(handler, tmp_path, monkeypatch):
+def test_errors_of_the_log_file_are_not_raised(handler, tmp_path, monkeypatch):
     monkeypatch.setattr(logging, "raiseExceptions", False)
     (tmp_path / ".application.log.lock").mkdir()
     handler.emit(record("nothing"))
@@ -109,12 +109,12 @@ def test_trouble_with_the_file_is_raised_nowhere(handler, tmp_path, monkeypatch)
 @pytest.mark.parametrize(("level", "mark"), [("DEBUG", 7), ("INFO", 6), ("WARNING", 4), ("ERROR", 3), ("CRITICAL", 2)])
 def test_the_journal_gets_a_level_for_each_line_and_no_time(level, mark):
     formatter = logs.JournalFormatter(logs.JOURNAL_FORMAT)
-    told = logging.LogRecord("app.x", getattr(logging, level), __file__, 1, "one\ntwo", (), None)
-    assert formatter.format(told) == f"<{mark}>app.x: one\n<{mark}>two"
+    record = logging.LogRecord("app.x", getattr(logging, level), __file__, 1, "one\ntwo", (), None)
+    assert formatter.format(record) == f"<{mark}>app.x: one\n<{mark}>two"
 
 
 @pytest.mark.parametrize("is_journal", [True, False])
-def test_only_what_the_journal_reads_is_written_for_it(tmp_path, is_journal):
+def test_only_the_format_of_the_journal_is_written_to_it(tmp_path, is_journal):
     (tmp_path / "logs").mkdir()
     with (tmp_path / "stderr").open("w+") as stream:
         status = os.fstat(stream.fileno())
@@ -122,13 +122,13 @@ def test_only_what_the_journal_reads_is_written_for_it(tmp_path, is_journal):
         environment = {**os.environ, "JOURNAL_STREAM": named}
         subprocess.run([sys.executable, "-c", WARNING, tmp_path], cwd=ROOT, env=environment, stderr=stream, check=True)
         stream.seek(0)
-        told = stream.read()
-    assert (told == "<4>x: y\n") is is_journal
-    assert told.endswith("x: y\n")
+        written = stream.read()
+    assert (written == "<4>x: y\n") is is_journal
+    assert written.endswith("x: y\n")
     assert (tmp_path / "logs" / "application.log").read_text().endswith("[WARNING] x: y\n")
 
 
-def test_a_child_that_was_forked_while_a_line_was_written_takes_turns_all_the_same(handler, tmp_path):
+def test_a_child_forked_during_a_write_can_log(handler, tmp_path):
     handler._has_turn = os.getpid() + 1
     handler.emit(record("line"))
     assert (handler._has_turn, (tmp_path / "application.log").read_text()) == (None, "line\n")

@@ -1,4 +1,4 @@
-"""When a summary is due, and which days it looks back on."""
+"""When a summary is due, and which days it covers."""
 
 from datetime import UTC, datetime, time, timedelta, timezone
 
@@ -29,7 +29,7 @@ def test_the_newest_occurrence_is_never_in_the_future(rhythm, now, latest):
     assert rhythm.latest(at(now)) == at(latest)
 
 
-def test_instants_of_other_zones_are_understood():
+def test_times_of_other_zones_are_converted():
     kiritimati = timezone(timedelta(hours=14))
     assert Rhythm(DAILY, time(1)).latest(datetime(2031, 5, 4, 15, 30, tzinfo=kiritimati)) == at("2031-05-04T01:00")
 
@@ -43,7 +43,7 @@ def test_instants_of_other_zones_are_understood():
         (Rhythm(DAILY, time(1)), "2031-05-04T01:00", "2031-05-03", "2031-05-04"),
     ],
 )
-def test_whole_days_are_looked_back_on(rhythm, occurrence, start, end):
+def test_search_covers_whole_previous_days(rhythm, occurrence, start, end):
     assert rhythm.span(at(occurrence)) == (at(start), at(end))
 
 
@@ -55,11 +55,11 @@ def test_whole_days_are_looked_back_on(rhythm, occurrence, start, end):
         (Rhythm(MONTHLY, time(23, 59)), "59 23 1 * *"),
     ],
 )
-def test_it_can_be_said_as_crontab(rhythm, crontab):
+def test_it_can_be_written_as_crontab(rhythm, crontab):
     assert rhythm.crontab == crontab
 
 
 @pytest.mark.parametrize("text", ["24:00", "7:30", "07:60", "", "07:30:00", "²3:00"])
-def test_what_is_no_time_of_day_is_refused(text):
+def test_invalid_time_of_day_is_rejected(text):
     with pytest.raises(ValueError, match="is not a time of day"):
         read_time(text)

@@ -1,4 +1,4 @@
-"""Two processes on one PostgreSQL make the same thing at one moment: whoever comes second finds it made, or says so."""
+"""Two processes on one PostgreSQL create the same row at once: the second one finds it, or reports a conflict."""
 
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -29,9 +29,9 @@ def settings(settings_of_each_database):
 
 @contextmanager
 def made_by_another(app, db, statement, lock=SHARED_LOCK):
-    """Yield what runs a verb in a thread while the row of a statement stands uncommitted; it is committed behind it.
+    """Yield a function that runs a verb in a thread while the row of a statement is uncommitted; it is committed then.
 
-    The other process takes the lock of an upload first, or none as something that is no part of the program.
+    The other process takes the lock of an upload first, or none, like a program other than ours.
     """
     pool = ThreadPoolExecutor(1)
 
@@ -53,21 +53,21 @@ def made_by_another(app, db, statement, lock=SHARED_LOCK):
 
 
 def wait_for_blocked(db, running: Future) -> None:
-    """Wait until the thread waits for the row of the other, so that it has looked before the row was there."""
+    """Wait until the thread waits for the row of the other, after it has searched in vain."""
     blocked = text(
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     )
     deadline = time.monotonic() + PATIENCE_S
     with db.engine.connect() as watcher:
         while not running.done() and not watcher.scalar(blocked):
-            watcher.rollback()  # what is seen of activities stays as it was within a transaction
+            watcher.rollback()  # activities that were read stay the same within a transaction
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
 @pytest.fixture
 def server(db, clock):
-    """A server that is known."""
+    """A known server."""
     db.session.add(Server(id="nas", name="nas", created_at=clock()))
     db.session.commit()
 
@@ -76,7 +76,7 @@ on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect
 
 
 @on_postgresql
-def test_setting_that_another_process_stores_first_is_changed(app, db, clock):
+def test_setting_stored_first_by_another_process_is_updated(app, db, clock):
     stored = insert(StoredSetting).values(key="public_url", value="theirs", updated_at=clock())
     with made_by_another(app, db, stored, lock=None) as meanwhile:
         meanwhile(lambda: settings_store.put("public_url", "ours", now=clock()))
@@ -84,7 +84,7 @@ def test_setting_that_another_process_stores_first_is_changed(app, db, clock):
 
 
 @on_postgresql
-def test_server_that_reports_while_it_is_asked_gets_its_address(app, db, clock):
+def test_server_with_a_concurrent_first_report_gets_its_address(app, db, clock):
     reported = insert(Server).values(id="nas", name="nas", created_at=clock())
     with duplicati_server() as duplicati, made_by_another(app, db, reported) as meanwhile:
         order = Order(hostname="127.0.0.1", port=duplicati.port, password=PASSWORD, scheme="http")
@@ -101,7 +101,7 @@ def test_server_that_reports_while_it_is_asked_gets_its_address(app, db, clock):
 
 
 @on_postgresql
-def test_job_that_reports_while_its_schedule_comes_is_planned(app, db, clock, server):
+def test_job_with_a_concurrent_first_report_gets_its_schedule(app, db, clock, server):
     reported = insert(Job).values(server_id="nas", name="Photos", created_at=clock())
     scheduled = CollectedJob("3", "Photos", JobSchedule("1W", 0b1111111, None))
     with made_by_another(app, db, reported) as meanwhile:
@@ -111,7 +111,7 @@ def test_job_that_reports_while_its_schedule_comes_is_planned(app, db, clock, se
 
 
 @on_postgresql
-def test_collision_that_nobody_foresaw_may_be_tried_again(app, db, clock, admin):
+def test_unexpected_conflict_may_be_retried(app, db, clock, admin):
     app.config["PROPAGATE_EXCEPTIONS"] = False
     theirs = insert(Channel).values(kind="email", name="email", settings={}, created_at=clock(), updated_at=clock())
     ours = {"host": "mail.example", "port": 25, "connectionType": "plain", "username": "me"}

@@ -1,4 +1,4 @@
-"""A declaration says what a setting may be; it is made once and known under one name."""
+"""A declaration defines the values of a setting; it is created once and has one name."""
 
 import pytest
 from marshmallow.validate import Regexp
@@ -78,7 +78,7 @@ def test_valid_parts_are_read():
         ({"hours": 3, "mood": "sad"}, "setting_invalid", "mood", "mood: invalid value"),
     ],
 )
-def test_the_first_invalid_value_is_refused_with_its_name_in_the_api(values, code, field, sentence):
+def test_the_first_invalid_value_is_rejected_with_its_name_in_the_api(values, code, field, sentence):
     with pytest.raises(Refused) as refusal:
         check_values((HOURS, MOOD), values)
     assert (refusal.value.code, refusal.value.field, str(refusal.value)) == (code, field, sentence)

@@ -1,4 +1,4 @@
-"""Settings with defaults, exact at every moment, and safe from those who read them."""
+"""Settings with defaults, always current, and protected against their readers."""
 
 from contextlib import suppress
 
@@ -12,7 +12,7 @@ from app.core.settings.store import StoredSetting
 
 
 @pytest.mark.parametrize("name", DECLARED)
-def test_every_setting_can_be_stored_and_taken_back(db, clock, name):
+def test_every_setting_can_be_stored_and_reset(db, clock, name):
     settings_store.put(name, ["a", {"b": 1}], now=clock())
     assert settings_store.get(name) == ["a", {"b": 1}]
     settings_store.put(name, None, now=clock())
@@ -20,7 +20,7 @@ def test_every_setting_can_be_stored_and_taken_back(db, clock, name):
 
 
 @pytest.mark.parametrize("value", [False, 0, ""])
-def test_empty_values_are_values(db, clock, value):
+def test_empty_values_are_stored(db, clock, value):
     settings_store.put("audit_retention_days", value, now=clock())
     assert settings_store.get("audit_retention_days") == value
     assert type(settings_store.get("audit_retention_days")) is type(value)
@@ -50,7 +50,7 @@ def test_change_is_dated(db, clock):
     assert db.session.get(StoredSetting, "public_url").updated_at == clock()
 
 
-def test_setting_that_was_rolled_back_is_not_seen(db, clock):
+def test_setting_that_was_rolled_back_is_not_read(db, clock):
     with suppress(RuntimeError), writing():
         settings_store.put("public_url", "a", now=clock())
         raise RuntimeError

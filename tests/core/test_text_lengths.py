@@ -1,4 +1,4 @@
-"""How long texts may be: the same on both databases, and never a reason to lose a report."""
+"""Maximum lengths of texts: the same on both databases, and never a reason to lose a report."""
 
 import pytest
 from factories import report_document
@@ -23,21 +23,21 @@ def settings(settings_of_each_database):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_no_column_has_a_length_that_only_one_database_holds_to(app):
+def test_no_column_has_a_length_enforced_by_one_database_only(app):
     plain = [column for column in COLUMNS if isinstance(column.type, String) and column.type.length]
     assert [str(column) for column in plain if not column.foreign_keys] == []
     assert len(LIMITED) > 25
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_a_text_that_is_too_long_is_refused_by_the_name_of_its_column(db):
+def test_an_overlong_text_is_rejected_with_its_column(db):
     for column in LIMITED:
-        told = f"^{column.name}: .* {column.type.length} characters$"
-        with pytest.raises(Refused, match=told), writing() as session:
+        pattern = f"^{column.name}: .* {column.type.length} characters$"
+        with pytest.raises(Refused, match=pattern), writing() as session:
             session.execute(column.table.update().values({column: "x" * (column.type.length + 1)}))
 
 
-def test_a_text_that_just_fits_is_stored(db, clock):
+def test_a_text_of_the_maximum_length_is_stored(db, clock):
     with writing() as session:
         session.add(Server(id="a", name="n" * 255, alias="ä" * 255, created_at=clock()))
     assert db.session.get(Server, "a").alias == "ä" * 255
@@ -51,7 +51,7 @@ def test_a_text_that_just_fits_is_stored(db, clock):
         ("POST", "/api/api-keys", {"name": LONG, "scope": "read"}, "name"),
     ],
 )
-def test_a_person_is_told_which_entry_is_too_long(db, admin, method, path, body, field):
+def test_an_overlong_entry_is_reported_to_the_user(db, admin, method, path, body, field):
     admin.post("/api/upload", json=report_document())
     user_id = db.session.scalars(select(User.id)).one()
     answer = admin.send(method, path.format(user_id=user_id), json=body)
@@ -60,13 +60,13 @@ def test_a_person_is_told_which_entry_is_too_long(db, admin, method, path, body,
 
 
 @pytest.mark.parametrize("path", [f"/api/users/{LONG[:3000]}/unlock", f"/api/servers/{LONG[:3000]}"])
-def test_looking_for_a_longer_text_finds_nothing(admin, path):
+def test_searching_for_an_overlong_text_finds_nothing(admin, path):
     method = "POST" if path.endswith("unlock") else "GET"
     assert admin.send(method, path).status_code == 404
     assert admin.get("/api/audit-log", query_string={"username": LONG[:3000]}).status_code == 200
 
 
-def test_what_is_only_recorded_is_cut(db, clock):
+def test_texts_of_records_are_cut(db, clock):
     actor = Actor(username=LONG, ip_address=LONG, user_agent=LONG)
     record_entry("login", "auth", now=clock(), actor=actor, target_type=LONG)
     entry = db.session.scalars(select(AuditEntry).execution_options(populate_existing=True)).one()
@@ -76,7 +76,7 @@ def test_what_is_only_recorded_is_cut(db, clock):
 
 @pytest.mark.parametrize("name", ["ip_address", "last_used_ip", "last_login_ip"])
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_addresses_are_only_recorded(app, name):
+def test_addresses_of_records_are_cut(app, name):
     tables = (AuditEntry, RejectedReport, Session, ApiKey, User)
     found = [getattr(table, name).type for table in tables if hasattr(table, name)]
     assert found
@@ -88,7 +88,7 @@ DATA = ("MainOperation", "ParsedResult", "Version", "Exception", "LimitedWarning
 
 
 class TestReports:
-    """None is refused because a text in it is too long."""
+    """No report is rejected because a text in it is too long."""
 
     def stored(self, db):
         db.session.rollback()
@@ -96,7 +96,7 @@ class TestReports:
 
     @pytest.mark.parametrize("field", EXTRA)
     @pytest.mark.parametrize("text", [LONG, "ä" * 300, "\N{PARTY POPPER}" * 300])
-    def test_texts_about_the_job(self, db, client, field, text):
+    def test_overlong_texts_of_the_job_are_handled(self, db, client, field, text):
         answer = client.post("/api/upload", json=report_document(extra={field: text}))
         if field == "OperationName":
             assert answer.status_code == 200
@@ -106,23 +106,23 @@ class TestReports:
         assert max(len(name) for name in db.session.scalars(select(Server.name))) <= 255
 
     @pytest.mark.parametrize("field", DATA)
-    def test_texts_about_the_run(self, db, client, field):
+    def test_overlong_texts_of_the_run_are_handled(self, db, client, field):
         answer = client.post("/api/upload", json=report_document(data={field: LONG}))
         assert answer.status_code == 200
-        assert self.stored(db) == (0 if field == "MainOperation" else 1)  # which says that it is no backup
+        assert self.stored(db) == (0 if field == "MainOperation" else 1)  # which declares that it is no backup
 
-    def test_lines_of_the_log(self, db, client):
+    def test_overlong_log_lines_are_handled(self, db, client):
         lines = [f"2031-05-04 11:00:01 +00 - [Warning-x]: {LONG}"]
         document = report_document(lines=lines, data={"Messages": [LONG], "Warnings": [LONG], "Errors": [LONG]})
         assert client.post("/api/upload", json=document).status_code == 200
         assert self.stored(db) == 1
 
-    def test_who_sends_it(self, db, client):
+    def test_overlong_sender_is_handled(self, db, client):
         sent = {"headers": {"User-Agent": LONG}, "environ_base": {"REMOTE_ADDR": "fe80::1%" + "e" * 300}}
         assert client.post("/api/upload", json=report_document(), **sent).status_code == 200
         assert self.stored(db) == 1
 
-    def test_a_rejected_one_is_kept_too(self, db, client):
+    def test_overlong_rejected_report_is_kept(self, db, client):
         sent = {"headers": {"User-Agent": LONG}, "environ_base": {"REMOTE_ADDR": "fe80::1%" + "e" * 300}}
         assert client.post("/api/upload", data=b"{", **sent).status_code == 400
         assert db.session.scalar(select(func.count()).select_from(RejectedReport)) == 1

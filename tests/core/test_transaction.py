@@ -1,4 +1,4 @@
-"""One way to write: a commit at the end, nothing after an error, one writer at a time."""
+"""Transactions: a commit at the end, nothing after an error, one writer at a time."""
 
 import threading
 from contextlib import suppress
@@ -26,7 +26,7 @@ def stored(db) -> list[str]:
         return list(other.scalars(select(Server.id).order_by(Server.id)))
 
 
-def test_what_was_written_is_committed_at_the_end(db):
+def test_writes_are_committed_at_the_end(db):
     with writing() as session:
         add(session, "a")
         session.flush()
@@ -34,7 +34,7 @@ def test_what_was_written_is_committed_at_the_end(db):
     assert stored(db) == ["a"]
 
 
-def test_error_rolls_all_back(db):
+def test_error_rolls_everything_back(db):
     with suppress(RuntimeError), writing() as session:
         add(session, "a")
         session.flush()
@@ -50,7 +50,7 @@ def test_inner_block_is_committed_by_the_outer_one(db):
     assert stored(db) == ["a"]
 
 
-def test_error_outside_undoes_the_inner_block(db):
+def test_error_in_the_outer_block_undoes_the_inner_one(db):
     def write():
         with writing() as session:
             add(session, "a")
@@ -76,7 +76,7 @@ def test_reader_may_become_a_writer(db):
     assert stored(db) == ["a"]
 
 
-def test_changes_read_and_written_by_many_threads_are_not_lost(app, db):
+def test_concurrent_changes_by_many_threads_are_not_lost(app, db):
     with writing() as session:
         add(session, "a")
         session.execute(text("UPDATE servers SET note = '0'"))

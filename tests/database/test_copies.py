@@ -38,7 +38,7 @@ def json_of(began_at=BEGIN, **changes: Any) -> bytes:
 
 
 def text_of(began_at=BEGIN, **changes: Any) -> bytes:
-    """The plain text of the same run, which tells whole seconds and nothing of the storage."""
+    """Return the plain text of the same run, with whole seconds and without storage figures."""
     data = {"ExaminedFiles": 120, "SizeOfExaminedFiles": 5_000_000, "MainOperation": "Backup"}
     data |= {"ParsedResult": "Success", "Duration": "00:02:00.5000000", "MessagesActualLength": 2, **changes}
     end = began_at + timedelta(minutes=2)
@@ -50,13 +50,13 @@ def text_of(began_at=BEGIN, **changes: Any) -> bytes:
 
 @pytest.fixture
 def receive(db, clock):
-    """Takes one upload."""
+    """Receive one upload."""
     return lambda body: receive_report(body, content_type="text/plain", now=clock(), actor=SENDER)
 
 
 @pytest.fixture
 def collect(db, clock):
-    """Stores what the log of the job holds; gives how many runs were new."""
+    """Store what the log of the job contains; return how many runs were new."""
 
     def collect(*begins) -> int:
         messages = [report_document(began_at=at)["Data"] | {"Messages": [LINE, LINE]} for at in begins or (BEGIN,)]
@@ -80,7 +80,7 @@ def the_run(db) -> Run:
 
 
 @pytest.mark.parametrize(("first", "second"), [(json_of, text_of), (text_of, json_of)])
-def test_a_run_that_comes_in_the_other_format_is_accepted_and_not_stored_again(db, receive, first, second):
+def test_a_run_in_the_other_format_is_accepted_and_not_stored_again(db, receive, first, second):
     assert receive(first()).run_id is not None
     received = receive(second())
     assert (received.run_id, STORED_BEFORE in received.reason) == (None, True)
@@ -129,13 +129,13 @@ def test_the_json_after_the_text_completes_the_run(db, receive):
     assert len(overview.find_run(run_id).log.messages) == 2
 
 
-def test_the_next_run_that_only_the_json_announces_is_expected(db, receive):
+def test_the_next_run_reported_only_in_json_is_expected(db, receive):
     receive(text_of())
     receive(json_of(extra={"next-scheduled-run": "20310504T180000Z"}))
     assert find_job().next_expected_at == BEGAN_AT.replace(hour=18)
 
 
-def test_an_older_run_that_is_completed_leaves_the_newest_alone(db, receive, clock):
+def test_completing_an_older_run_does_not_change_the_newest(db, receive, clock):
     receive(text_of())
     receive(text_of(BEGIN + 60 * SECOND, ExaminedFiles=7))
     receive(json_of())
@@ -144,14 +144,14 @@ def test_an_older_run_that_is_completed_leaves_the_newest_alone(db, receive, clo
     assert job.last_began_at == (BEGIN + 60 * SECOND).replace(microsecond=0)
 
 
-def test_a_completed_run_is_told_of_once(db, receive, ntfy_channel):
+def test_a_completed_run_is_notified_once(db, receive, ntfy_channel):
     receive(text_of(ParsedResult="Warning"))
     receive(json_of(result="Warning"))
     assert (count(db, Delivery), count(db, AuditEntry)) == (1, 1)
 
 
 @pytest.mark.parametrize("later", [timedelta(milliseconds=1), SECOND])
-def test_two_runs_in_json_that_begin_close_to_each_other_are_two(db, receive, later):
+def test_two_json_runs_that_begin_close_together_are_two(db, receive, later):
     receive(json_of())
     assert receive(json_of(BEGIN + later)).run_id is not None
     assert count(db) == 2
@@ -170,31 +170,31 @@ def test_the_same_second_in_another_job_is_another_run(db, receive):
 
 
 class TestCollected:
-    def test_what_was_uploaded_as_json_is_not_collected(self, db, receive, collect):
+    def test_a_run_uploaded_as_json_is_not_collected(self, db, receive, collect):
         receive(json_of())
         assert collect() == 0
         assert count(db) == 1
 
-    def test_what_was_uploaded_as_text_is_completed(self, db, receive, collect):
+    def test_a_run_uploaded_as_text_is_completed(self, db, receive, collect):
         receive(text_of())
         assert collect() == 0
         run = the_run(db)
         assert (run.began_at, run.storage_bytes, run.format) == (BEGIN, 2_000_000, Format.TEXT | Format.COLLECTED)
 
-    def test_what_was_collected_is_accepted_as_an_upload_and_not_stored_again(self, db, receive, collect):
+    def test_an_upload_of_a_collected_run_is_accepted_and_not_stored_again(self, db, receive, collect):
         assert collect() == 1
         for body in (json_of(), text_of()):
             received = receive(body)
             assert (received.run_id, STORED_BEFORE in received.reason) == (None, True)
         assert (count(db), the_run(db).format) == (1, Format.JSON | Format.TEXT | Format.COLLECTED)
 
-    def test_what_was_collected_is_not_collected_again(self, db, collect):
+    def test_a_collected_run_is_not_collected_again(self, db, collect):
         assert (collect(), collect(BEGIN, BEGIN + DAY)) == (1, 1)
         assert count(db) == 2
 
 
 def at_once(app, *bodies: bytes, now) -> list[Any]:
-    """Upload the reports in threads that start together; gives what each was answered."""
+    """Upload the reports in threads that start together; return the response of each."""
     barrier = threading.Barrier(len(bodies))
 
     def send(body: bytes) -> Any:
@@ -210,7 +210,7 @@ def at_once(app, *bodies: bytes, now) -> list[Any]:
 
 
 @pytest.mark.parametrize("is_known", [False, True], ids=["new job", "known job"])
-def test_of_both_formats_at_once_one_run_is_stored(app, db, clock, receive, is_known):
+def test_of_both_formats_concurrently_one_run_is_stored(app, db, clock, receive, is_known):
     if is_known:
         receive(json_of(BEGIN - DAY))
     answers = at_once(app, *[json_of(), text_of()] * 3, now=clock())
@@ -224,7 +224,7 @@ def test_of_both_formats_at_once_one_run_is_stored(app, db, clock, receive, is_k
     assert job.last_began_at == BEGIN
 
 
-def test_over_http_the_second_way_says_that_nothing_was_stored(client):
+def test_the_second_report_over_http_is_answered_as_not_stored(client):
     assert client.post("/api/upload", data=json_of()).get_json() == {"success": True}
     answer = client.post("/api/upload", data=text_of(), content_type="text/plain")
     assert (answer.status_code, answer.get_json()["success"], answer.get_json()["stored"]) == (200, True, False)

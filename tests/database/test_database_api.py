@@ -1,4 +1,4 @@
-"""Backup and restore over HTTP: the way there and back, and files that must change nothing."""
+"""Backup and restore over HTTP, and files that must change nothing."""
 
 import io
 import shutil
@@ -63,7 +63,7 @@ def send(admin: Any, content: bytes, name: str) -> Any:
 
 
 def content_of(database: Path) -> list[tuple[Any, ...]]:
-    """Everything but what each request and each entry of the audit log may change."""
+    """Return everything but what each request and each audit entry may change."""
     with closing(sqlite3.connect(database)) as connection:
         tables = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
         rows = [
@@ -84,7 +84,7 @@ def edited(tmp_path: Path, content: bytes, *statements: str) -> bytes:
     return path.read_bytes()
 
 
-def test_a_backup_is_an_intact_database_with_a_telling_name(admin, ingest, tmp_path, clock):
+def test_a_backup_is_an_intact_database_with_a_descriptive_name(admin, ingest, tmp_path, clock):
     ingest("photos")
     answer = admin.get(BACKUP, buffered=True)
     assert answer.mimetype == "application/octet-stream"
@@ -96,7 +96,7 @@ def test_a_backup_is_an_intact_database_with_a_telling_name(admin, ingest, tmp_p
         assert copy.execute("SELECT name FROM jobs").fetchall() == [("photos",)]
 
 
-def test_a_script_makes_the_same_tables_rows_and_indexes(admin, ingest, tmp_path, database, db):
+def test_a_script_creates_the_same_tables_rows_and_indexes(admin, ingest, tmp_path, database, db):
     ingest("photos")
     db.session.execute(text("UPDATE servers SET note = 'a' || char(0) || 'b'"))
     db.session.commit()
@@ -119,12 +119,12 @@ def test_a_backup_leaves_no_file_behind_and_is_audited(admin, app, db):
     assert set(entry.details) == {"format", "filename", "size"}
 
 
-def test_an_unknown_form_of_backup_is_refused(admin):
+def test_an_unknown_form_of_backup_is_rejected(admin):
     assert admin.get(f"{BACKUP}?format=xml").status_code == 400
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_restore_goes_back_to_the_backup_and_signs_everybody_out(admin, app, ingest, database, kind):
+def test_a_restore_replaces_the_database_and_ends_all_sessions(admin, app, ingest, database, kind):
     ingest("photos")
     content, before = fetch(admin, kind), content_of(database)
     ingest("documents")
@@ -141,7 +141,7 @@ def test_a_restore_goes_back_to_the_backup_and_signs_everybody_out(admin, app, i
     assert len(client.get("/api/dashboard").get_json()["serversSummary"][0]["backupInfo"]) == 1
 
 
-def test_after_a_restore_reports_are_taken_as_before(admin, ingest, db):
+def test_after_a_restore_reports_are_accepted(admin, ingest, db):
     ingest("photos")
     send(admin, fetch(admin, "db"), "mine.db")
     ingest("documents")
@@ -155,7 +155,7 @@ def test_a_restore_is_audited_in_the_restored_database(admin, db):
     assert entry.details["safetyBackupPath"] == answer.get_json()["safetyBackupPath"]
 
 
-def test_an_actor_who_is_not_in_the_restored_database_is_named_without_id(admin, db, tmp_path):
+def test_a_user_missing_in_the_restored_database_is_named_without_id(admin, db, tmp_path):
     others = ("UPDATE users SET id = 'other'", "DELETE FROM audit_log", "DELETE FROM sessions")
     content = edited(tmp_path, fetch(admin, "db"), *others)
     assert send(admin, content, "mine.db").status_code == 200
@@ -163,7 +163,7 @@ def test_an_actor_who_is_not_in_the_restored_database_is_named_without_id(admin,
     assert (entry.user_id, entry.username) == (None, "admin")
 
 
-def test_what_was_there_before_is_kept_in_a_safety_copy(admin, app, ingest):
+def test_the_previous_database_is_kept_in_a_safety_backup(admin, app, ingest):
     content = fetch(admin, "db")
     ingest("photos")
     name = send(admin, content, "mine.db").get_json()["safetyBackupPath"]
@@ -172,7 +172,7 @@ def test_what_was_there_before_is_kept_in_a_safety_copy(admin, app, ingest):
         assert connection.execute("SELECT name FROM jobs").fetchall() == [("photos",)]
 
 
-def test_only_five_safety_copies_are_kept(admin, app, clock, tmp_path):
+def test_only_five_safety_backups_are_kept(admin, app, clock, tmp_path):
     content = fetch(admin, "db")
     for _ in range(6):
         clock.advance(seconds=1)
@@ -184,15 +184,15 @@ def test_only_five_safety_copies_are_kept(admin, app, clock, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["mine.SQLITE", "mine.sqlite3", "mine.bin", ""])
-def test_a_database_is_known_by_its_ending_or_its_beginning(admin, name):
+def test_a_database_is_recognised_by_its_extension_or_its_header(admin, name):
     assert send(admin, fetch(admin, "db"), name).status_code == 200
 
 
-def test_a_script_is_known_by_its_beginning(admin):
+def test_a_script_is_recognised_by_its_beginning(admin):
     assert send(admin, fetch(admin, "sql"), "dump.txt").status_code == 200
 
 
-def test_a_dump_as_the_sqlite_program_makes_it_is_taken(admin, tmp_path):
+def test_a_dump_of_the_sqlite_program_is_accepted(admin, tmp_path):
     path = tmp_path / "mine.db"
     path.write_bytes(edited(tmp_path, fetch(admin, "db"), "ANALYZE"))
     with closing(sqlite3.connect(path)) as connection:
@@ -202,7 +202,7 @@ def test_a_dump_as_the_sqlite_program_makes_it_is_taken(admin, tmp_path):
     assert send(admin, script.encode(), "dump.sql").status_code == 200
 
 
-def test_statements_outside_of_a_transaction_are_taken(admin, db, ingest):
+def test_statements_outside_of_a_transaction_are_accepted(admin, db, ingest):
     ingest("photos")
     script = fetch(admin, "sql").decode()
     for line in ("BEGIN TRANSACTION;", "COMMIT;"):
@@ -213,13 +213,13 @@ def test_statements_outside_of_a_transaction_are_taken(admin, db, ingest):
     assert db.session.scalar(text("SELECT count(*) FROM leases WHERE holder = 'me'")) == 500
 
 
-class TestRefused:
+class TestRejected:
     @pytest.fixture(autouse=True)
     def _something_to_lose(self, ingest):
         ingest("photos")
 
     @pytest.fixture
-    def refused(self, admin, database, db):
+    def rejected(self, admin, database, db):
         def check(content: bytes, name: str, status: int = 400) -> str:
             before = content_of(database)
             answer = send(admin, content, name)
@@ -233,61 +233,61 @@ class TestRefused:
 
         return check
 
-    def test_nothing(self, admin):
+    def test_empty_file(self, admin):
         answer = admin.send("POST", RESTORE, data={}, content_type="multipart/form-data")
         assert (answer.status_code, answer.get_json()["error"]) == (400, "No file provided")
 
     @pytest.mark.parametrize("content", [b"", b"hello", b"SQLite format 3\0" + b"\0" * 84, bytes(range(256)) * 64])
     @pytest.mark.parametrize("name", ["mine.db", "mine.sql"])
-    def test_nonsense(self, refused, content, name):
-        assert refused(content, name)
+    def test_random_bytes(self, rejected, content, name):
+        assert rejected(content, name)
 
-    def test_an_unknown_format(self, refused):
-        assert refused(b"hello", "mine.txt").startswith("Unknown file format")
+    def test_an_unknown_format(self, rejected):
+        assert rejected(b"hello", "mine.txt").startswith("Unknown file format")
 
     @pytest.mark.parametrize("content", [b"", b" \n\t"])
-    def test_an_empty_script(self, refused, content):
-        assert refused(content, "mine.sql") == "SQL file is empty"
+    def test_an_empty_script(self, rejected, content):
+        assert rejected(content, "mine.sql") == "SQL file is empty"
 
-    def test_half_a_database(self, refused, admin):
+    def test_truncated_database(self, rejected, admin):
         content = fetch(admin, "db")
-        refused(content[: len(content) // 2], "mine.db")
+        rejected(content[: len(content) // 2], "mine.db")
 
-    def test_a_damaged_page(self, refused, admin):
+    def test_a_damaged_page(self, rejected, admin):
         content = bytearray(fetch(admin, "db"))
         content[8192:16384] = b"\xa5" * 8192
-        refused(bytes(content), "mine.db")
+        rejected(bytes(content), "mine.db")
 
-    def test_half_a_script(self, refused, admin):
+    def test_truncated_script(self, rejected, admin):
         script = fetch(admin, "sql")
-        refused(script[: len(script) // 2], "mine.sql")
+        rejected(script[: len(script) // 2], "mine.sql")
 
-    def test_a_script_that_fails_at_its_end(self, refused, admin):
-        refused(fetch(admin, "sql") + b"\nINSERT INTO nowhere VALUES (1);", "mine.sql")
+    def test_a_script_that_fails_at_its_end(self, rejected, admin):
+        rejected(fetch(admin, "sql") + b"\nINSERT INTO nowhere VALUES (1);", "mine.sql")
 
-    def test_a_database_of_another_program(self, refused, tmp_path):
+    def test_a_database_of_another_program(self, rejected, tmp_path):
         path = tmp_path / "photos.db"
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript("CREATE TABLE alembic_version (version_num); CREATE TABLE albums (name);")
             connection.execute("INSERT INTO alembic_version VALUES ('a1b2c3')")
             connection.commit()
-        assert "another program" in refused(path.read_bytes(), "photos.db")
+        assert "another program" in rejected(path.read_bytes(), "photos.db")
 
-    def test_a_file_above_the_limit(self, app, refused, admin, monkeypatch):
+    def test_a_file_above_the_limit(self, app, rejected, admin, monkeypatch):
         rules = runtime_of(app).part(guards.Rules)
         monkeypatch.setitem(rules, "database.restore", replace(rules["database.restore"], most_bytes=100_000))
-        refused_before_it_is_read = send(admin, b"SQLite format 3\0" * 10_000, "mine.db")
-        assert refused_before_it_is_read.status_code == 413
+        unread = send(admin, b"SQLite format 3\0" * 10_000, "mine.db")
+        assert unread.status_code == 413
 
-    def test_a_database_of_the_original(self, refused, tmp_path):
+    def test_a_database_of_the_original(self, rejected, tmp_path):
         path = tmp_path / "backups.db"
         with closing(sqlite3.connect(path)) as connection:
             connection.executescript("CREATE TABLE servers (id TEXT); CREATE TABLE backups (id TEXT);")
-        assert "imported" in refused(path.read_bytes(), "backups.db")
+        assert "imported" in rejected(path.read_bytes(), "backups.db")
 
-    def test_a_newer_version(self, refused, admin, tmp_path):
+    def test_a_newer_version(self, rejected, admin, tmp_path):
         content = edited(tmp_path, fetch(admin, "db"), "UPDATE alembic_version SET version_num = '9999'")
-        assert "newer" in refused(content, "mine.db")
+        assert "newer" in rejected(content, "mine.db")
 
     @pytest.mark.parametrize(
         "statement",
@@ -311,17 +311,17 @@ class TestRefused:
             "INSERT INTO settings VALUES ('cron_tasks', '[]', 0)",
         ],
     )
-    def test_values_that_would_break_us(self, refused, admin, tmp_path, statement):
-        refused(edited(tmp_path, fetch(admin, "db"), statement), "mine.db")
+    def test_values_that_would_cause_errors(self, rejected, admin, tmp_path, statement):
+        rejected(edited(tmp_path, fetch(admin, "db"), statement), "mine.db")
 
-    def test_a_script_without_end(self, refused, admin, monkeypatch):
+    def test_a_script_without_end(self, rejected, admin, monkeypatch):
         monkeypatch.setattr(inspection, "SCRIPT_TIME_S", 0.0)
-        assert refused(fetch(admin, "sql"), "mine.sql").endswith("it takes too long")
+        assert rejected(fetch(admin, "sql"), "mine.sql").endswith("it takes too long")
 
-    def test_a_value_beyond_every_bound(self, refused, admin, tmp_path, monkeypatch):
+    def test_an_oversized_value(self, rejected, admin, tmp_path, monkeypatch):
         monkeypatch.setattr(inspection, "LONGEST_VALUE_BYTES", 100_000)
         statement = "UPDATE servers SET note = hex(zeroblob(60000))"
-        assert "too big" in refused(edited(tmp_path, fetch(admin, "db"), statement), "mine.db")
+        assert "too big" in rejected(edited(tmp_path, fetch(admin, "db"), statement), "mine.db")
 
     @pytest.mark.parametrize(
         ("statements", "words"),
@@ -340,12 +340,12 @@ class TestRefused:
         ],
         ids=lambda value: value if isinstance(value, str) else "",
     )
-    def test_what_would_have_us_compute_what_a_stranger_wrote(self, refused, admin, tmp_path, statements, words):
-        assert words in refused(edited(tmp_path, fetch(admin, "db"), *statements), "mine.db")
+    def test_expressions_that_would_be_evaluated(self, rejected, admin, tmp_path, statements, words):
+        assert words in rejected(edited(tmp_path, fetch(admin, "db"), *statements), "mine.db")
 
-    def test_a_view_in_place_of_a_table(self, refused, admin, tmp_path):
+    def test_a_view_in_place_of_a_table(self, rejected, admin, tmp_path):
         statements = ("DROP TABLE deliveries", "CREATE VIEW deliveries AS SELECT 1 AS id")
-        assert "deliveries" in refused(edited(tmp_path, fetch(admin, "db"), *statements), "mine.db")
+        assert "deliveries" in rejected(edited(tmp_path, fetch(admin, "db"), *statements), "mine.db")
 
     @pytest.mark.parametrize(
         "statement",
@@ -364,19 +364,19 @@ class TestRefused:
             "VACUUM INTO '{folder}/attached.db';",
         ],
     )
-    def test_a_script_that_does_more_than_a_dump(self, refused, admin, tmp_path, statement):
+    def test_a_script_that_does_more_than_a_dump(self, rejected, admin, tmp_path, statement):
         script = fetch(admin, "sql").decode() + statement.format(folder=tmp_path, many="a" * 500)
-        assert refused(script.encode(), "mine.sql").startswith("The SQL file")
+        assert rejected(script.encode(), "mine.sql").startswith("The SQL file")
         assert not (tmp_path / "attached.db").exists()
 
 
-def test_strange_tables_are_left_behind(admin, database, tmp_path):
+def test_unknown_tables_are_not_restored(admin, database, tmp_path):
     assert send(admin, edited(tmp_path, fetch(admin, "db"), "CREATE TABLE strange (a)"), "mine.db").status_code == 200
     with closing(sqlite3.connect(database)) as connection:
         assert "strange" not in {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
 
 
-def test_a_disk_without_room_for_a_safety_copy_changes_nothing(admin, ingest, database, monkeypatch):
+def test_a_full_disk_prevents_the_safety_backup_and_changes_nothing(admin, ingest, database, monkeypatch):
     content = fetch(admin, "db")
     ingest("photos")
     before = content_of(database)
@@ -399,7 +399,7 @@ def test_names_with_quotes_survive_a_script(admin, ingest, db):
 class TestTablesOfPlugins:
     @pytest.fixture
     def noted(self, admin, database, tmp_path):
-        """A backup with a row of a plugin, beside another row that was written since."""
+        """A backup with a row of a plugin, and another row that was written since."""
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
             connection.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT NOT NULL)")
             connection.execute("INSERT INTO notes VALUES (1, 'of the backup')")
@@ -412,12 +412,12 @@ class TestTablesOfPlugins:
             return [text for (text,) in connection.execute("SELECT text FROM notes")]
 
     @pytest.mark.parametrize("kind", KINDS)
-    def test_their_rows_survive_a_restore(self, admin, database, noted, kind):
+    def test_their_rows_are_kept_by_a_restore(self, admin, database, noted, kind):
         answer = send(admin, noted[kind], f"mine.{kind}").get_json()
         assert (answer["keptTables"], answer["lostTables"]) == (["notes"], [])
         assert self.texts(database) == ["of the backup"]
 
-    def test_what_would_be_lost_is_named_before(self, admin, database, noted, tmp_path):
+    def test_rows_that_would_be_lost_are_named_before(self, admin, database, noted, tmp_path):
         statements = ("DROP TABLE notes", "CREATE TABLE notes (id, text)", "INSERT INTO notes VALUES (1, NULL)")
         content = edited(tmp_path, noted["db"], *statements)
         answer = send(admin, content, "mine.db")
@@ -429,6 +429,6 @@ class TestTablesOfPlugins:
         assert (answer.status_code, answer.get_json()["lostTables"]) == (200, ["notes"])
         assert self.texts(database) == []
 
-    def test_tables_that_the_backup_alone_has_are_named(self, admin, tmp_path):
+    def test_tables_only_in_the_backup_are_named(self, admin, tmp_path):
         answer = send(admin, edited(tmp_path, fetch(admin, "db"), "CREATE TABLE strange (a)"), "mine.db")
         assert (answer.status_code, answer.get_json()["lostTables"]) == (200, ["strange"])

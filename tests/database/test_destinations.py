@@ -1,4 +1,4 @@
-"""When a secret that is kept for one address may go to another."""
+"""When a stored secret may be sent to another address."""
 
 import pytest
 
@@ -10,14 +10,14 @@ from app.database.secrets import is_other_server
     [
         ("https://ntfy.sh/", "https://ntfy.sh"),
         ("https://ntfy.sh", " https://NTFY.sh:443/path "),
-        ("http://ntfy.home", "https://ntfy.home"),  # from the usual port to the usual port
+        ("http://ntfy.home", "https://ntfy.home"),  # from the default port to the default port
         ("http://ntfy.home:8080", "https://ntfy.home:8080"),
         ("http://[::1]:80/", "http://[::1]"),
         ("mail.example.org", "Mail.Example.org."),
         ("not an address", "not an address"),
     ],
 )
-def test_the_same_server_is_no_other_one(before, after):
+def test_the_same_server_is_the_same_destination(before, after):
     assert not is_other_server(before, after)
 
 
@@ -25,9 +25,9 @@ def test_the_same_server_is_no_other_one(before, after):
     ("before", "after"),
     [
         ("https://ntfy.sh", "https://ntfy.sh.example.org"),
-        ("https://ntfy.sh", "https://ntfy.sh@example.org/"),  # the name before the @ is a user's
-        ("https://ntfy.sh", "https://ntfy.sh:8443"),  # somebody else's port, perhaps
-        ("https://ntfy.sh", "http://ntfy.sh"),  # where anybody may read along
+        ("https://ntfy.sh", "https://ntfy.sh@example.org/"),  # the name before the @ is a username
+        ("https://ntfy.sh", "https://ntfy.sh:8443"),  # maybe the port of another user
+        ("https://ntfy.sh", "http://ntfy.sh"),  # where the traffic can be read
         ("https://ntfy.sh", "http://ntfy.sh:443"),
         ("http://ntfy.home:8080", "https://ntfy.home"),
         ("mail.example.org", "mail.example.net"),
@@ -36,5 +36,5 @@ def test_the_same_server_is_no_other_one(before, after):
         ("https://ntfy.sh", "https://ntfy.sh:port"),
     ],
 )
-def test_another_host_port_or_no_tls_is_elsewhere(before, after):
+def test_another_host_port_or_no_tls_is_another_destination(before, after):
     assert is_other_server(before, after)

@@ -1,4 +1,4 @@
-"""What the doctor finds, each trouble made on purpose."""
+"""The findings of the doctor, each problem made on purpose."""
 
 import sqlite3
 from contextlib import closing
@@ -21,13 +21,13 @@ from app.scheduling.control import Task
 
 @pytest.fixture
 def wrong_files(app, settings):
-    """Examine the files; gives the subjects of what is wrong."""
+    """Examine the files; return the subjects of the findings."""
     return lambda chosen=settings: [found.subject for found in doctor.examine_files(chosen) if found.is_wrong]
 
 
 @pytest.fixture
-def wrong(db, clock):
-    """Examine the application; gives what is wrong as subject and text."""
+def findings(db, clock):
+    """Examine the application; return subject and text of each finding."""
 
     def examine():
         db.session.rollback()
@@ -36,20 +36,20 @@ def wrong(db, clock):
     return examine
 
 
-def test_fresh_installation_is_well(wrong_files, wrong):
-    assert (wrong_files(), wrong()) == ([], [])
+def test_fresh_installation_is_healthy(wrong_files, findings):
+    assert (wrong_files(), findings()) == ([], [])
 
 
 def test_missing_data_directory(wrong_files, settings, tmp_path):
     assert wrong_files(replace(settings, data_dir=tmp_path / "elsewhere")) == ["data directory"]
 
 
-def test_data_directory_that_others_can_write(wrong_files, settings):
+def test_data_directory_writable_by_others(wrong_files, settings):
     settings.data_dir.chmod(0o777)
     assert wrong_files() == ["data directory"]
 
 
-def test_key_file_that_is_missing_short_or_open(wrong_files, settings):
+def test_key_file_that_is_missing_short_or_public(wrong_files, settings):
     path = settings.data_dir / secrets.KEY_FILE
     path.chmod(0o644)
     assert wrong_files() == ["key file"]
@@ -72,43 +72,43 @@ def test_damaged_database(app, settings, tmp_path):
     assert "database" in found
 
 
-def test_older_schema_is_told_before_anything_else(wrong, db):
+def test_older_schema_is_reported_first(findings, db):
     with writing() as session:
         session.connection().exec_driver_sql("UPDATE alembic_version SET version_num = '0001'")
-    assert [subject for subject, _text in wrong()] == ["schema"]
+    assert [subject for subject, _text in findings()] == ["schema"]
 
 
-def test_database_that_is_empty(wrong, db):
+def test_empty_database(findings, db):
     with db.engine.begin() as connection:
         connection.exec_driver_sql("DELETE FROM alembic_version")
-    assert wrong() == [("schema", "The database contains no duplistatus data")]
+    assert findings() == [("schema", "The database contains no duplistatus data")]
 
 
-def test_secret_of_another_key(wrong, settings, clock):
+def test_secret_of_another_key(findings, settings, clock):
     with writing() as session:
         session.add(Server(id="a", name="nas", encrypted_password=secrets.encrypt("x"), created_at=clock()))
     path = settings.data_dir / secrets.KEY_FILE
     path.chmod(0o600)
     path.write_bytes(b"k" * 32)
-    assert wrong() == [("secrets", "Secrets of nas were encrypted with another key file")]
+    assert findings() == [("secrets", "Secrets of nas were encrypted with another key file")]
 
 
-def test_no_administrator(wrong, db):
+def test_no_administrator(findings, db):
     with writing() as session:
         session.query(User).delete()
-    assert wrong() == [("accounts", "There is no administrator")]
+    assert findings() == [("accounts", "There is no administrator")]
 
 
-def test_every_administrator_is_locked(wrong, clock, db):
+def test_every_administrator_is_locked(findings, clock, db):
     with writing() as session:
         session.query(User).update({"locked_until": clock() + timedelta(minutes=5)})
-    assert wrong() == [("accounts", "Every administrator is locked")]
+    assert findings() == [("accounts", "Every administrator is locked")]
 
 
-def test_clock_that_was_set_back(wrong, clock, ingest):
+def test_clock_that_was_set_back(findings, clock, ingest):
     ingest()
     clock.advance(days=-2)
-    assert [subject for subject, _text in wrong()] == ["clock"]
+    assert [subject for subject, _text in findings()] == ["clock"]
 
 
 @pytest.fixture
@@ -130,50 +130,50 @@ def delivery(db, clock):
     return store
 
 
-def test_message_that_nobody_sends(wrong, delivery, clock):
+def test_unsent_message(findings, delivery, clock):
     delivery(next_attempt_at=clock() - timedelta(minutes=14))
-    assert wrong() == []
+    assert findings() == []
     clock.advance(minutes=2)
-    assert [subject for subject, _text in wrong()] == ["outbox"]
+    assert [subject for subject, _text in findings()] == ["outbox"]
 
 
-def test_channel_that_fails(wrong, db, clock):
+def test_failing_channel(findings, db, clock):
     with writing() as session:
         channels.record_failure(session, channels.standard("ntfy").id, "connection refused", clock())
-    assert wrong() == [("channels", "ntfy ntfy fails: connection refused")]
+    assert findings() == [("channels", "ntfy ntfy fails: connection refused")]
 
 
-def test_nobody_is_told_of_anything(wrong, db):
+def test_notifications_without_a_channel(findings, db):
     with writing() as session:
         session.query(Channel).delete()
-    assert [subject for subject, _text in wrong()] == ["channels"]
+    assert [subject for subject, _text in findings()] == ["channels"]
 
 
-def test_task_that_failed(wrong, clock):
+def test_failed_task(findings, clock):
     with writing() as session:
         session.add(Task(name="housekeeping", last_started_at=clock(), last_error="disk full"))
-    assert wrong() == [("scheduled work", "housekeeping failed: disk full")]
+    assert findings() == [("scheduled work", "housekeeping failed: disk full")]
 
 
-def test_scheduled_work_that_nobody_does(wrong, clock):
+def test_missed_scheduled_work(findings, clock):
     with writing() as session:
         session.add(Task(name="housekeeping", last_started_at=clock() - timedelta(hours=25)))
-    assert wrong() == []
+    assert findings() == []
     clock.advance(hours=2)
-    assert wrong() == [("scheduled work", "Last run at 2031-05-03 11:00 UTC")]
+    assert findings() == [("scheduled work", "Last run at 2031-05-03 11:00 UTC")]
 
 
-def test_backup_that_was_due_and_is_not_there(wrong, db, clock):
+def test_missing_due_backup(findings, db, clock):
     local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
-    assert [subject for subject, _text in wrong()] == ["backups"]
+    assert [subject for subject, _text in findings()] == ["backups"]
     local_backups.back_up_if_due(clock())
-    assert wrong() == []
+    assert findings() == []
 
 
-def test_backup_that_failed(wrong, db, clock, monkeypatch):
+def test_failed_backup(findings, db, clock, monkeypatch):
     local_backups.save_schedule(BackupSchedule("daily", at="03:30"), actor=Actor(), now=clock())
     monkeypatch.setattr(local_backups, "copy_database", lambda _source, target: target.touch())
     with pytest.raises(Refused):
         local_backups.back_up_if_due(clock())
-    told = dict(wrong())
-    assert "The scheduled backup failed at 2031-05-04 12:00" in told["backups"]
+    found = dict(findings())
+    assert "The scheduled backup failed at 2031-05-04 12:00" in found["backups"]

@@ -1,4 +1,4 @@
-"""Pings to an outside service: sent while everything works, in time, by one process, and never in the way."""
+"""Pings to an external monitor: sent while everything works, on time, by one process, without blocking."""
 
 from dataclasses import replace
 
@@ -28,7 +28,7 @@ def service():
 
 @pytest.fixture
 def monitor(db, clock, service):
-    """Chooses a monitor at the stand-in."""
+    """Choose a monitor at the fake server."""
 
     def choose(path: str = PING, **changes):
         wanted = {"is_enabled": True, "url": service.url + path, **changes}
@@ -38,20 +38,20 @@ def monitor(db, clock, service):
 
 
 @pytest.fixture
-def is_ill(monkeypatch):
-    """Says how the health is found to be."""
+def set_health(monkeypatch):
+    """Set the result of the health check."""
 
-    def say(found: Health) -> None:
+    def set_result(found: Health) -> None:
         monkeypatch.setattr(health, "examine", lambda _now: found)
 
-    return say
+    return set_result
 
 
 def requests(service) -> list[str]:
     return [f"{request.method} {request.path}" for request in service.received]
 
 
-def test_it_is_off_at_first_and_is_not_even_scheduled(app, db, clock, service):
+def test_monitor_is_off_by_default_and_not_scheduled(app, db, clock, service):
     assert external_monitor.ping_if_due(clock()) is None
     background.start_jobs(app)
     try:
@@ -63,7 +63,7 @@ def test_it_is_off_at_first_and_is_not_even_scheduled(app, db, clock, service):
         background.stop_jobs(app)
 
 
-def test_it_pings_every_so_many_minutes(app, monitor, clock, service):
+def test_monitor_is_pinged_at_its_interval(app, monitor, clock, service):
     monitor(every_minutes=3)
     for _ in range(7):
         tasks.run_tick(app, tasks.MONITOR_PING)
@@ -81,7 +81,7 @@ def test_several_processes_ping_once(app, monitor, clock, service, monkeypatch):
     assert len(service.received) == 1
 
 
-def test_one_that_did_not_get_through_is_tried_again_a_minute_later(app, monitor, clock, service):
+def test_a_failed_ping_is_retried_a_minute_later(app, monitor, clock, service):
     monitor(every_minutes=60)
     service.answers = [Answer(500)]
     assert tasks.run_task(app, tasks.MONITOR_PING).error is None
@@ -92,7 +92,7 @@ def test_one_that_did_not_get_through_is_tried_again_a_minute_later(app, monitor
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "expected"),
     [
         (PING, [f"POST {PING}/fail"]),
         (PUSH, [f"GET {PUSH}?status=down&msg=disk_full&ping="]),
@@ -100,27 +100,27 @@ def test_one_that_did_not_get_through_is_tried_again_a_minute_later(app, monitor
         ("/anything", []),
     ],
 )
-def test_bad_health_is_told_where_the_service_knows_it(monitor, clock, service, is_ill, path, told):
+def test_bad_health_is_reported_if_the_service_supports_it(monitor, clock, service, set_health, path, expected):
     monitor(path)
-    is_ill(ILL)
+    set_health(ILL)
     result = external_monitor.ping_if_due(clock())
-    assert requests(service) == told
+    assert requests(service) == expected
     assert (result.good_at, result.reason, result.error) == (None, "disk_full", "")
     assert external_monitor.ping_if_due(clock.advance(minutes=1)) is None
 
 
-def test_the_last_good_ping_is_remembered(monitor, clock, is_ill):
+def test_the_last_successful_ping_is_stored(monitor, clock, set_health):
     monitor()
     good_at = clock()
-    is_ill(WELL)
+    set_health(WELL)
     external_monitor.ping_if_due(good_at)
-    is_ill(ILL)
+    set_health(ILL)
     assert external_monitor.ping_if_due(clock.advance(minutes=5)).good_at == good_at
 
 
-def test_the_service_may_be_chosen(monitor, clock, service, is_ill):
+def test_the_service_may_be_chosen(monitor, clock, service, set_health):
     monitor("/behind/a/proxy", service="healthchecks")
-    is_ill(ILL)
+    set_health(ILL)
     external_monitor.ping_if_due(clock())
     assert requests(service) == ["POST /behind/a/proxy/fail"]
     assert service.received[0].text == "disk_full"
@@ -136,14 +136,14 @@ class TestToken:
         assert "topsecret" not in stored + entries
         assert PING not in entries
 
-    def test_it_stays_with_its_server(self, monitor, clock):
+    def test_token_stays_with_its_server(self, monitor, clock):
         monitor(EXTERNAL, token="topsecret")
         assert monitor(EXTERNAL, every_minutes=9) is False
         assert external_monitor.read().has_token
         assert monitor("", url="http://127.0.0.1:9/other") is True
         assert not external_monitor.read().has_token
 
-    def test_one_of_another_key_is_said(self, monitor, clock, settings, service):
+    def test_undecryptable_token_is_reported(self, monitor, clock, settings, service):
         monitor(EXTERNAL, token="topsecret")
         path = settings.data_dir / secrets.KEY_FILE
         path.chmod(0o600)
@@ -164,31 +164,31 @@ class TestToken:
         ({"service": "pingdom"}, "service"),
     ],
 )
-def test_what_cannot_be_is_refused_by_its_field(monitor, changes, field):
-    with pytest.raises(Refused) as refusal:
+def test_an_invalid_value_is_rejected_with_its_field(monitor, changes, field):
+    with pytest.raises(Refused) as raised:
         monitor(**changes)
-    assert refusal.value.field == field
+    assert raised.value.field == field
 
 
-class TestTroubleOnTheWay:
+class TestConnectionErrors:
     def test_redirects_are_not_followed(self, monitor, clock, service):
         monitor()
         service.answers = [Answer(302, headers={"Location": service.url + "/elsewhere"})]
         assert external_monitor.ping_now(clock()).error == "the server returned status 302"
         assert len(service.received) == 1
 
-    def test_nobody_there(self, monitor, clock):
+    def test_closed_port_is_reported(self, monitor, clock):
         monitor(url="http://127.0.0.1:9/secret-part")
         error = external_monitor.ping_now(clock()).error
         assert (error, "secret" in error) == ("no connection to the server", False)
 
-    def test_a_server_that_does_not_answer_is_left(self, monitor, clock, service, monkeypatch):
+    def test_a_timeout_of_the_server_is_reported(self, monitor, clock, service, monkeypatch):
         monkeypatch.setattr(external_monitor, "TIMEOUT_S", 0.2)
         service.answers = [Answer(delay_s=1.0)]
         monitor()
         assert external_monitor.ping_now(clock()).error == "no answer within 0.2 seconds"
 
-    def test_settings_of_a_wrong_kind_are_none(self, db, clock):
+    def test_settings_of_a_wrong_type_are_ignored(self, db, clock):
         for stored in (
             ["x"],
             {"url": 5, "every_minutes": "x", "service": [], "token": {}, "is_enabled": "yes"},

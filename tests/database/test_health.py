@@ -15,7 +15,7 @@ def settings(settings_of_each_database):
     return settings_of_each_database
 
 
-def test_a_fresh_installation_is_healthy_and_was_written_to(db, clock):
+def test_a_fresh_installation_is_healthy_and_writable(db, clock):
     assert health.inspect_now(clock()).problems == ()
     assert health.inspect_now(clock.advance(minutes=1)).is_healthy
     db.session.commit()
@@ -31,14 +31,14 @@ def test_a_missing_column_is_named(db, clock):
     assert found.problems[0].text == "jobs.growth_bytes is missing"
 
 
-def test_a_column_that_a_new_row_would_miss_is_named(db, clock):
+def test_an_additional_column_without_default_is_named(db, clock):
     with db.engine.begin() as connection:
         connection.execute(text("ALTER TABLE leases RENAME COLUMN holder TO owner"))
     assert "leases.holder is missing" in health.inspect_now(clock()).problems[0].text
     assert "leases.owner is unknown and NOT NULL" in health.inspect_now(clock()).problems[0].text
 
 
-def test_a_row_that_another_holds_is_not_waited_for(db, clock):
+def test_a_locked_row_is_not_waited_for(db, clock):
     health.inspect_now(clock())
     with db.engine.connect() as other:
         if other.dialect.name == "sqlite":
@@ -55,7 +55,7 @@ def test_a_check_of_another_process_counts(db, clock):
     assert health.inspect_now(clock()).reason == "overdue_check_late"
 
 
-def test_a_database_server_that_refuses_connections(postgres_server, app, settings, clock):
+def test_a_database_server_that_rejects_connections(postgres_server, app, settings, clock):
     if not settings.database_url:
         pytest.skip("SQLite has no server")
     name = settings.database_url.partition("?")[0].rpartition("/")[2]

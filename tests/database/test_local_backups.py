@@ -1,4 +1,4 @@
-"""Copies in our own folder: when they are made, that they are whole, and that only the newest stay."""
+"""Local backups: when they are made, that they are complete, and that only the newest are kept."""
 
 import shutil
 import sqlite3
@@ -28,7 +28,7 @@ def names() -> list[str]:
     return [copy.name for copy in local_backups.list_backups()]
 
 
-def test_a_backup_is_a_whole_database_for_its_owner_alone(db, settings, clock):
+def test_a_backup_is_a_complete_database_with_private_permissions(db, settings, clock):
     make_run()
     made = local_backups.back_up(now=clock())
     path = settings.data_dir / "backups" / made.name
@@ -39,25 +39,25 @@ def test_a_backup_is_a_whole_database_for_its_owner_alone(db, settings, clock):
     assert [(copy.kind, copy.made_at) for copy in local_backups.list_backups()] == [("manual", clock())]
 
 
-def test_nothing_is_made_until_a_schedule_is_chosen(db, clock):
+def test_no_backup_is_made_without_a_schedule(db, clock):
     assert local_backups.back_up_if_due(clock()) is None
     assert names() == []
 
 
-def test_a_scheduled_backup_is_made_once_for_each_time_it_is_due(daily, clock):
-    assert local_backups.back_up_if_due(clock()) is not None  # the one of this morning is made up for
+def test_a_scheduled_backup_is_made_once_for_each_due_time(daily, clock):
+    assert local_backups.back_up_if_due(clock()) is not None  # the one of this morning is made later
     assert local_backups.back_up_if_due(clock.advance(hours=15)) is None
     assert local_backups.back_up_if_due(clock.advance(minutes=31)) is not None
     assert local_backups.back_up_if_due(clock.advance(minutes=5)) is None
 
 
-def test_only_the_newest_scheduled_ones_are_kept_and_others_are_left_alone(daily, clock):
+def test_only_the_newest_scheduled_backups_are_kept_and_others_are_not_deleted(daily, clock):
     by_hand = local_backups.back_up(now=clock() - DAY)
     made = [local_backups.back_up_if_due(clock.advance(days=1)) for _ in range(4)]
     assert names() == [made[3].name, made[2].name, by_hand.name]
 
 
-def test_a_failed_backup_leaves_nothing_is_told_and_tried_again_later(daily, db, clock, monkeypatch):
+def test_a_failed_backup_leaves_no_file_is_reported_and_retried_later(daily, db, clock, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(shutil, "disk_usage", lambda _folder: type("Usage", (), {"free": 0})())
         with pytest.raises(Refused, match="there is not enough free disk space"):
@@ -71,7 +71,7 @@ def test_a_failed_backup_leaves_nothing_is_told_and_tried_again_later(daily, db,
     assert [entry.status for entry in entries] == ["error", "success"]
 
 
-def test_a_copy_that_is_damaged_is_not_kept(db, clock, monkeypatch):
+def test_a_damaged_backup_is_not_kept(db, clock, monkeypatch):
     def tear(_source, target):
         target.write_bytes(b"SQLite format 3\0" + b"\1" * 4080)
 
@@ -81,7 +81,7 @@ def test_a_copy_that_is_damaged_is_not_kept(db, clock, monkeypatch):
     assert list(local_backups.folder().iterdir()) == []
 
 
-def test_one_can_go_back_to_a_backup_and_again_to_what_was_before(db, clock):
+def test_a_restore_can_be_undone(db, clock):
     make_run()
     made = local_backups.back_up(now=clock())
     make_run(began_at=BEGAN_AT + DAY)
@@ -112,14 +112,14 @@ def test_safety_backups_of_every_version_are_listed(db, settings, clock, name, k
 
 
 @pytest.mark.parametrize("name", ["../duplistatus.db", "", "duplistatus-manual-2031.db", "/etc/passwd"])
-def test_only_what_is_listed_can_be_reached(db, clock, settings, name):
+def test_only_listed_files_are_accessible(db, clock, settings, name):
     for act in (local_backups.open_backup, local_backups.delete_backup, local_backups.restore_backup):
         with pytest.raises(Refused, check=lambda error: error.status == 404):
             act(name, actor=Actor(), now=clock())
     assert (settings.data_dir / "duplistatus.db").exists()
 
 
-def test_a_deleted_backup_is_gone_and_recorded(db, clock):
+def test_a_deleted_backup_is_missing_and_recorded(db, clock):
     made = local_backups.back_up(now=clock())
     local_backups.delete_backup(made.name, actor=Actor(username="kim"), now=clock())
     assert names() == []
@@ -127,14 +127,14 @@ def test_a_deleted_backup_is_gone_and_recorded(db, clock):
     assert (entry.username, entry.details["filename"]) == ("kim", made.name)
 
 
-def test_a_schedule_that_makes_no_sense_is_refused_by_name(db, clock):
-    with pytest.raises(Refused) as refusal:
+def test_an_invalid_schedule_is_rejected_with_its_field(db, clock):
+    with pytest.raises(Refused) as raised:
         local_backups.save_schedule(BackupSchedule("daily", at="24:00"), actor=Actor(), now=clock())
-    assert refusal.value.field == "at"
+    assert raised.value.field == "at"
 
 
-def test_backups_made_while_reports_come_in_hold_only_whole_runs(app, db, clock, settings):
-    """The test of the issue takes one each second of 500 uploads; here they are taken without a pause."""
+def test_backups_made_during_uploads_contain_only_complete_runs(app, db, clock, settings):
+    """The test of the issue makes one each second of 500 uploads; here they are made without a pause."""
     is_over = threading.Event()
 
     def upload(server: int) -> None:
@@ -169,7 +169,7 @@ def test_backups_made_while_reports_come_in_hold_only_whole_runs(app, db, clock,
 
 
 def whole_runs(connection: sqlite3.Connection) -> int:
-    """How many runs a copy holds, all of them with everything that a run brings along."""
+    """Return how many runs a backup contains, all of them with everything that belongs to a run."""
 
     def numbers(statement: str) -> list[tuple]:
         return connection.execute(statement).fetchall()

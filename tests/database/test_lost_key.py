@@ -1,4 +1,4 @@
-"""The key file is missing, broken or another one at a start: the start goes on, says so, and nothing stored is lost."""
+"""The key file is missing, invalid or another one at a start: the start continues, reports it, and keeps all data."""
 
 import re
 from datetime import timedelta
@@ -43,7 +43,7 @@ def key_path(settings):
 
 @pytest.fixture
 def stopped(app, db, ntfy, clock, ingest, admin):
-    """An installation with secrets of a server and two channels, and a message that waits; it is not running."""
+    """An installation with secrets of a server and two channels, and a pending message; it is not running."""
     values = {"url": ntfy.url, "topic": "backups", "token": "tk_secret"}
     channels.save_settings("ntfy", "ntfy", values, now=clock())
     channels.save_settings("email", "email", MAIL, now=clock(), is_enabled=False)
@@ -71,7 +71,7 @@ def start(stopped, settings, installed, clock):
         close(app)
 
 
-def lose(key_path, loss):
+def remove_key(key_path, loss):
     key = key_path.read_bytes()
     key_path.unlink()
     if loss == "folder":
@@ -95,9 +95,9 @@ def stored_secrets(app):
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_start_keeps_everything_and_says_so(start, key_path, loss, caplog, settings):
+def test_a_start_without_the_key_keeps_everything_and_reports_it(start, key_path, loss, caplog, settings):
     before = stored_secrets(start())
-    key = lose(key_path, loss)
+    key = remove_key(key_path, loss)
     app = start()
     assert [record.levelname for record in caplog.records if "duplistatus secrets give-up" in record.message] == [
         "ERROR"
@@ -118,12 +118,12 @@ def test_a_start_keeps_everything_and_says_so(start, key_path, loss, caplog, set
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_the_right_key_brings_everything_back_at_once(start, key_path, loss, ntfy, clock):
+def test_the_restored_key_makes_everything_readable_at_once(start, key_path, loss, ntfy, clock):
     before = stored_secrets(start())
-    key = lose(key_path, loss)
+    key = remove_key(key_path, loss)
     app = start()
     client = app.test_client().sign_in()
-    for _try in range(30):  # many more than a message is tried otherwise
+    for _try in range(30):  # many more than the usual attempts
         with app.app_context():
             assert delivery.deliver_due(clock.advance(minutes=1)) == 0
     with app.app_context():
@@ -144,9 +144,9 @@ def test_the_right_key_brings_everything_back_at_once(start, key_path, loss, ntf
 
 
 @pytest.mark.parametrize("loss", NO_KEY)
-def test_new_secrets_wait_for_a_key(start, key_path, loss):
+def test_new_secrets_need_a_key(start, key_path, loss):
     before = stored_secrets(start())
-    lose(key_path, loss)
+    remove_key(key_path, loss)
     app = start()
     client = app.test_client().sign_in()
     for method, path, body in (
@@ -160,9 +160,9 @@ def test_new_secrets_wait_for_a_key(start, key_path, loss):
 
 
 @pytest.mark.parametrize("loss", ["missing", "other"])
-def test_saving_a_channel_keeps_what_cannot_be_read(start, key_path, loss):
+def test_saving_a_channel_keeps_undecryptable_settings(start, key_path, loss):
     before = stored_secrets(start())
-    lose(key_path, loss)
+    remove_key(key_path, loss)
     app = start()
     client = app.test_client().sign_in()
     body = {"ntfy": {"topic": "other"}}
@@ -174,9 +174,9 @@ def test_saving_a_channel_keeps_what_cannot_be_read(start, key_path, loss):
 
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("way", ["api", "page", "command"])
-def test_an_administrator_gives_them_up(start, key_path, loss, way, settings, monkeypatch):
+def test_an_administrator_can_delete_them(start, key_path, loss, way, settings, monkeypatch):
     start()
-    lose(key_path, loss)
+    remove_key(key_path, loss)
     app = start()
     client = app.test_client().sign_in()
     assert client.post(GIVE_UP).status_code == 403
@@ -211,13 +211,13 @@ def test_an_administrator_gives_them_up(start, key_path, loss, way, settings, mo
         assert secrets.decrypt(secrets.encrypt("x")) == "x"
 
 
-def test_a_limited_account_sees_no_banner_and_gives_nothing_up(start, key_path):
+def test_a_limited_account_sees_no_banner_and_cannot_delete_them(start, key_path):
     start()
-    lose(key_path, "missing")
+    remove_key(key_path, "missing")
     app = start()
     admin = app.test_client().sign_in()
-    person = {"username": "eve", "password": "Limited7Horse", "isAdmin": False, "requirePasswordChange": False}
-    assert admin.post("/api/users", json=person, headers=admin.csrf_headers()).status_code in (200, 201)
+    account = {"username": "eve", "password": "Limited7Horse", "isAdmin": False, "requirePasswordChange": False}
+    assert admin.post("/api/users", json=account, headers=admin.csrf_headers()).status_code in (200, 201)
     client = app.test_client().sign_in("eve", "Limited7Horse")
     assert BANNER not in client.get("/").text
     assert client.post(GIVE_UP, headers=client.csrf_headers()).status_code == 403
@@ -227,7 +227,7 @@ def test_a_limited_account_sees_no_banner_and_gives_nothing_up(start, key_path):
 
 def test_an_empty_installation_gets_a_new_key(app, settings, installed, key_path):
     close(app)
-    key = lose(key_path, "missing")
+    key = remove_key(key_path, "missing")
     close(create_app(settings, installed))
     assert len(key_path.read_bytes()) == 32
     assert key_path.read_bytes() != key

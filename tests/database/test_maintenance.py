@@ -1,4 +1,4 @@
-"""The weekly clean-up takes what is empty, and nothing else."""
+"""The weekly cleanup deletes what is empty, and nothing else."""
 
 from datetime import UTC, datetime
 
@@ -34,7 +34,7 @@ def names(db, column) -> list[str]:
     return sorted(db.session.scalars(select(column)))
 
 
-def test_empty_job_and_empty_server_go(db, clock):
+def test_empty_job_and_empty_server_are_deleted(db, clock):
     make_run(job_name="photos")
     make_run(job_name="gone")
     make_run(server_id="machine-2", job_name="gone too")
@@ -45,13 +45,13 @@ def test_empty_job_and_empty_server_go(db, clock):
     assert (names(db, Server.id), names(db, Job.name)) == (["machine-1"], ["photos"])
 
 
-def test_what_has_runs_stays(db, clock):
+def test_jobs_and_servers_with_runs_are_kept(db, clock):
     make_run()
     assert run_maintenance(clock()).job_count == 0
     assert len(names(db, Run.id)) == 1
 
 
-def test_badge_of_what_is_gone_goes(db, clock):
+def test_badge_of_a_deleted_target_is_deleted(db, clock):
     make_run()
     wanted = {"label": None, "job_name": None, "actor": SYSTEM, "now": clock()}
     for slug, server_id in (("all", None), ("one", "machine-1")):
@@ -61,7 +61,7 @@ def test_badge_of_what_is_gone_goes(db, clock):
     assert [badge.slug for badge in badges.list_badges()] == ["all"]
 
 
-def test_only_a_clean_up_that_removed_something_is_audited(db, clock):
+def test_only_a_cleanup_with_deletions_is_audited(db, clock):
     make_run()
     run_maintenance(clock())
     empty("photos")
@@ -70,7 +70,7 @@ def test_only_a_clean_up_that_removed_something_is_audited(db, clock):
     assert [entry.details for entry in entries] == [{"servers": 1, "jobs": 1, "badges": 0}]
 
 
-def test_database_is_compacted_where_much_is_free(db, clock, monkeypatch):
+def test_database_with_much_free_space_is_compacted(db, clock, monkeypatch):
     if db.engine.dialect.name != "sqlite":
         pytest.skip("PostgreSQL keeps its own house")
     monkeypatch.setattr(maintenance, "LEAST_FREE_BYTES", 100_000)
@@ -83,7 +83,7 @@ def test_database_is_compacted_where_much_is_free(db, clock, monkeypatch):
     assert maintenance.compact_file() == 0
 
 
-def test_task_comes_on_sunday_at_four_and_says_what_it_did(app):
+def test_task_runs_on_sunday_at_four_and_reports_its_result(app):
     saturday = datetime(2031, 5, 3, 12, 0, tzinfo=UTC)
     ticks = read_crontab(TASKS[COMPACTION].expression).get_next_fire_time(None, saturday)
     assert ticks == datetime(2031, 5, 4, 4, 0, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""A backup that was made while messages wait is restored, whatever kind of message waits."""
+"""A backup with pending messages of any kind is restored."""
 
 import io
 from dataclasses import fields
@@ -22,7 +22,7 @@ from app.schedules import overdue_check
 
 GIB = 1024**3
 DAY = timedelta(days=1)
-# What every backup restores as it stands, beside the fields of a `Notice`.
+# What every backup restores unchanged, besides the fields of a `Notice`.
 OF_THE_OUTBOX = {"audit", "job_ids"}
 WELL = Health(True, True, True, True)
 ILL = Health(True, True, True, True, problems=(Problem("database_damaged", "about it"),))
@@ -30,18 +30,18 @@ ILL = Health(True, True, True, True, problems=(Problem("database_damaged", "abou
 
 @pytest.fixture
 def health_of(clock, monkeypatch):
-    """Look at a health that is given."""
+    """Check a given health."""
 
-    def look(found):
+    def check_health(found):
         monkeypatch.setattr(health, "examine", lambda _now: found)
         health_alarms.run_health_alerts(clock.advance(minutes=1))
 
-    return look
+    return check_health
 
 
 @pytest.fixture
 def waiting(ntfy_channel, mail_channel, ingest, clock, health_of, deliveries):
-    """Queue messages of every kind; gives the events."""
+    """Queue messages of every kind; return the events."""
     insight.change_limits({"tells": True}, actor=Actor(), now=clock())
     queue_runs(ingest, clock)
     queue_destinations(ingest, clock)
@@ -105,7 +105,7 @@ def queue_summaries(clock):
 
 
 @pytest.mark.parametrize("kind", ["db", "sql"])
-def test_messages_of_every_kind_that_wait_are_restored(client, waiting, deliveries, kind):
+def test_pending_messages_of_every_kind_are_restored(client, waiting, deliveries, kind):
     assert waiting == PLACEHOLDERS.keys() | set(EVENTS)
     before = [(row.event, row.payload, row.state) for row in deliveries()]
     client.sign_in()  # every earlier session has ended
@@ -116,6 +116,6 @@ def test_messages_of_every_kind_that_wait_are_restored(client, waiting, deliveri
     assert [(row.event, row.payload, row.state) for row in deliveries()] == before
 
 
-def test_a_waiting_message_may_hold_each_field_of_a_notice():
+def test_a_pending_message_may_have_each_field_of_a_notice():
     of_rows = {"event"}
     assert PayloadValue().fields.keys() == {field.name for field in fields(RenderedMessage)} - of_rows | OF_THE_OUTBOX

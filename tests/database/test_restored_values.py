@@ -1,4 +1,4 @@
-"""A restore refuses what no form, endpoint or report could have stored, and names table and setting."""
+"""A restore rejects what no form, endpoint or report could have stored, and names table and setting."""
 
 import io
 import json
@@ -199,7 +199,7 @@ def backup(admin, db, tmp_path):
 
 @pytest.fixture
 def restore(admin, backup):
-    """Restores a copy of the backup after some statements; gives the answer."""
+    """Restore a copy of the backup after some statements; return the response."""
 
     def restore(*statements):
         changed = shutil.copy(backup, backup.with_name("changed.db"))
@@ -223,7 +223,7 @@ def test_defaults_are_as_declared(name):
 
 
 @pytest.mark.slow
-def test_a_bad_setting_is_refused_and_named(admin, restore):
+def test_an_invalid_setting_is_rejected_and_named(admin, restore):
     for name, value in BAD_SETTINGS:
         answer = restore(put(name, value))
         assert answer.status_code == 400, (name, value)
@@ -231,7 +231,7 @@ def test_a_bad_setting_is_refused_and_named(admin, restore):
         assert admin.get("/api/dashboard").status_code == 200
 
 
-def test_all_good_settings_are_restored_and_everything_works(app, restore):
+def test_all_valid_settings_are_restored_and_everything_works(app, restore):
     assert restore(*(put(name, value) for name, value in GOOD_SETTINGS)).status_code == 200
     again = app.test_client()
     assert again.sign_in().status_code == 200
@@ -241,7 +241,7 @@ def test_all_good_settings_are_restored_and_everything_works(app, restore):
 
 
 @pytest.mark.slow
-def test_a_bad_value_is_refused_and_named(admin, restore):
+def test_an_invalid_value_is_rejected_and_named(admin, restore):
     for statement, table, column in BAD_VALUES:
         answer = restore(statement)
         assert answer.status_code == 400, statement
@@ -265,7 +265,7 @@ def test_a_bad_value_is_refused_and_named(admin, restore):
         "UPDATE servers SET seen_offsets = '[[1, 2, 120]]', collect_interval = '1h'",
     ],
 )
-def test_a_value_that_may_be_is_restored(restore, statement):
+def test_a_valid_value_is_restored(restore, statement):
     assert restore(statement).status_code == 200, statement
 
 
@@ -273,13 +273,13 @@ def test_a_value_that_may_be_is_restored(restore, statement):
     "payload",
     ["[]", "{}", '{"title": "a", "text": "b", "tags": "c"}', '{"title": null, "text": "b"}'],
 )
-def test_a_waiting_message_that_cannot_be_sent_is_refused(restore, payload):
+def test_a_pending_message_that_cannot_be_sent_is_rejected(restore, payload):
     columns = "idempotency_key, event, event_key, channel_id, payload, state, next_attempt_at, created_at"
     values = f"x'00112233445566778899aabbccddeeff', 'run', 'k', id, '{payload}', 'queued', 0, 0"
     assert restore(f"INSERT INTO deliveries ({columns}) SELECT {values} FROM channels").status_code == 400
 
 
-def test_a_lock_of_the_backup_keeps_nobody_out(app, restore):
+def test_a_sign_in_lock_of_the_backup_is_not_applied(app, restore):
     lock = "UPDATE {} SET locked_until = 253000000000000"
     answer = restore(
         lock.format("users"), lock.format("sign_in_networks"), "UPDATE sign_in_networks SET failed_count = 9"
@@ -288,7 +288,7 @@ def test_a_lock_of_the_backup_keeps_nobody_out(app, restore):
     assert app.test_client().sign_in().status_code == 200
 
 
-def test_a_stored_list_that_cannot_be_read_fails_no_request(app, client, db, clock):
+def test_an_unreadable_stored_list_fails_no_request(app, client, db, clock):
     db.session.execute(db.text("INSERT INTO settings VALUES ('external_allowlist', '[\"garbage\", 5]', 0)"))
     db.session.execute(db.text("INSERT INTO settings VALUES ('external_allowlist_enabled', 'true', 0)"))
     db.session.commit()
@@ -298,5 +298,5 @@ def test_a_stored_list_that_cannot_be_read_fails_no_request(app, client, db, clo
     assert client.get("/login").status_code == 200
 
 
-def test_secrets_have_the_form_that_is_looked_for(db):
+def test_secrets_have_the_expected_form(db):
     assert secrets.is_encrypted(secrets.encrypt("x"))

@@ -1,4 +1,4 @@
-"""What is kept and what goes, told before it is done; on both databases."""
+"""What is kept and what is deleted, previewed before it is done; on both databases."""
 
 import os
 import threading
@@ -52,7 +52,7 @@ def figures_of(job) -> dict:
         (Rules(run_count=100), 10),
     ],
 )
-def test_each_job_keeps_what_the_rules_say_and_its_newest_run(db, history, rules, left):
+def test_each_job_keeps_runs_by_the_rules_and_its_newest_run(db, history, rules, left):
     now = BEGAN_AT + timedelta(hours=1)
     forecast = retention.preview(rules, now)
     done = retention.clean_up(rules, now=now)
@@ -64,7 +64,7 @@ def test_each_job_keeps_what_the_rules_say_and_its_newest_run(db, history, rules
     )
 
 
-def test_figures_after_many_small_steps_are_those_worked_out_anew(db, history, monkeypatch):
+def test_figures_after_many_small_steps_equal_a_recount(db, history, monkeypatch):
     monkeypatch.setattr(run_deletion, "RUNS_AT_ONCE", 2)
     retention.clean_up(Rules(run_count=3), now=BEGAN_AT)
     job = find_job()
@@ -80,22 +80,22 @@ def test_a_forecast_changes_nothing(db, history):
     assert find_job().run_count == 10
 
 
-def test_a_report_that_comes_while_old_runs_go_does_not_wait_for_all_of_them(app, db, history, monkeypatch):
+def test_a_report_during_the_deletion_of_old_runs_does_not_wait_for_all(app, db, history, monkeypatch):
     monkeypatch.setattr(run_deletion, "RUNS_AT_ONCE", 1)
     first_is_gone, report_is_in = threading.Event(), threading.Event()
     turns = orm.run_in_batches
 
-    def watched(step):
+    def observed(step):
         def delete_some():
             count = step()
             first_is_gone.set()
-            # Were the lock held throughout, the report could not come in, and this would be false.
+            # If the lock were held throughout, the report could not be stored, and this would be false.
             assert report_is_in.wait(20)
             return count
 
         return turns(delete_some)
 
-    monkeypatch.setattr(run_deletion, "run_in_batches", watched)
+    monkeypatch.setattr(run_deletion, "run_in_batches", observed)
 
     def report():
         assert first_is_gone.wait(20)
@@ -108,10 +108,10 @@ def test_a_report_that_comes_while_old_runs_go_does_not_wait_for_all_of_them(app
     done = retention.clean_up(Rules(run_count=5), now=BEGAN_AT)
     reporter.join()
     assert find_job().run_count == 5
-    assert done.run_count == 6  # what came in meanwhile counts among the five
+    assert done.run_count == 6  # runs that arrived meanwhile count among the five
 
 
-def test_clean_up_is_recorded_unless_there_was_nothing_to_do(db, history):
+def test_cleanup_is_recorded_unless_there_was_nothing_to_do(db, history):
     retention.clean_up(Rules(), now=BEGAN_AT)
     entries = select(AuditEntry).where(AuditEntry.action == "cleanup_executed")
     assert db.session.scalars(entries).all() == []
@@ -120,7 +120,7 @@ def test_clean_up_is_recorded_unless_there_was_nothing_to_do(db, history):
     assert (entry.username, entry.details["deletedCount"], entry.details["jobs"]) == ("system", 2, 1)
 
 
-def test_rules_are_kept_and_recorded(db, clock):
+def test_rules_are_stored_and_recorded(db, clock):
     wanted = Rules(run_days=730, run_count=5000, delivery_days=30, log_days=14)
     retention.save_rules(wanted, actor=Actor(username="kim"), now=clock())
     assert retention.rules() == wanted
@@ -129,13 +129,13 @@ def test_rules_are_kept_and_recorded(db, clock):
 
 
 @pytest.mark.parametrize("wrong", [{"run_days": -1}, {"run_count": 1.5}, {"delivery_days": 0}, {"log_days": True}])
-def test_rules_out_of_bounds_are_refused_by_name(db, clock, wrong):
-    with pytest.raises(Refused) as refusal:
+def test_out_of_range_rules_are_rejected_with_their_field(db, clock, wrong):
+    with pytest.raises(Refused) as raised:
         retention.save_rules(Rules(**wrong), actor=Actor(), now=clock())
-    assert refusal.value.field == next(iter(wrong))
+    assert raised.value.field == next(iter(wrong))
 
 
-def test_old_log_files_go_and_the_present_one_stays(app, db, settings, clock):
+def test_old_log_files_are_deleted_and_the_current_one_kept(app, db, settings, clock):
     folder = settings.data_dir / "logs"
     for name, days in ((application_logs.BASE_NAME, 50), ("application.log.1", 2), ("application.log.2", 40)):
         (folder / name).write_text("a line\n")

@@ -1,4 +1,4 @@
-"""Secrets at rest, and what an exchanged key does."""
+"""Encrypted secrets, and a changed key."""
 
 import shutil
 import sqlite3
@@ -39,7 +39,7 @@ def exchange_key(key_path: Path) -> None:
     key_path.chmod(0o400)
 
 
-def test_first_start_makes_a_private_key(app, key_path):
+def test_first_start_creates_a_private_key(app, key_path):
     assert len(key_path.read_bytes()) == 32
     assert key_path.stat().st_mode & 0o777 == 0o400
 
@@ -50,7 +50,7 @@ def test_key_is_kept_at_later_starts(app, settings, key_path):
     assert key_path.read_bytes() == key
 
 
-def test_two_starts_at_once_agree_on_one_key(tmp_path):
+def test_two_concurrent_starts_agree_on_one_key(tmp_path):
     seen = []
     starts = [threading.Thread(target=lambda: seen.append(secrets.ensure_key(tmp_path).read_bytes())) for _ in range(8)]
     for start in starts:
@@ -62,19 +62,19 @@ def test_two_starts_at_once_agree_on_one_key(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == [secrets.KEY_FILE]
 
 
-def test_key_that_others_can_read_is_closed(tmp_path):
+def test_permissions_of_a_public_key_file_are_restricted(tmp_path):
     secrets.ensure_key(tmp_path).chmod(0o644)
     assert secrets.ensure_key(tmp_path).stat().st_mode & 0o777 == 0o400
 
 
-def test_file_that_is_no_key_is_refused(tmp_path):
+def test_invalid_key_file_is_rejected(tmp_path):
     (tmp_path / secrets.KEY_FILE).write_bytes(b"short")
     with pytest.raises(secrets.KeyUnusable):
         secrets.ensure_key(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["x", "pässwörd ✓", "a:b:c:d", "x" * 5000])
-def test_what_was_encrypted_comes_back(db, text):
+def test_encrypted_text_is_decrypted(db, text):
     stored = secrets.encrypt(text)
     assert [len(part) for part in stored.split(":")][:3] == [64, 24, 32]
     assert secrets.decrypt(stored) == text
@@ -84,12 +84,12 @@ def test_empty_text_stays_empty(db):
     assert secrets.encrypt("") == secrets.decrypt("") == ""
 
 
-def test_same_text_is_never_stored_alike(db):
+def test_same_text_is_never_encrypted_identically(db):
     assert secrets.encrypt("x") != secrets.encrypt("x")
 
 
 @pytest.mark.parametrize("part", range(4))
-def test_changed_value_is_noticed(db, part):
+def test_changed_ciphertext_is_detected(db, part):
     parts = secrets.encrypt("hunter2").split(":")
     parts[part] = ("0" if parts[part][0] != "0" else "1") + parts[part][1:]
     with pytest.raises(secrets.Undecryptable):
@@ -102,7 +102,7 @@ def test_value_of_another_form_cannot_be_decrypted(db, text):
         secrets.decrypt(text)
 
 
-def test_secrets_of_the_reference_can_be_read(db, key_path):
+def test_secrets_of_the_original_can_be_decrypted(db, key_path):
     key_path.unlink()
     shutil.copy(OLD / "backups_1.4.2.key", key_path)
     with sqlite3.connect(f"file:{OLD / 'backups_1.4.2.db'}?mode=ro&immutable=1", uri=True) as old:
@@ -120,8 +120,8 @@ def test_unchanged_key_is_remembered_and_changes_nothing(db, server, clock):
 
 
 @pytest.fixture
-def spare(db, server, clock):
-    """A channel with a stored token, beside the server."""
+def spare_channel(db, server, clock):
+    """A channel with a stored token, and the server."""
     stored = {"url": "http://ntfy.lan", "token": secrets.encrypt("tk")}
     with writing() as session:
         session.add(Channel(kind="ntfy", name="spare", settings=stored, created_at=clock(), updated_at=clock()))
@@ -129,21 +129,23 @@ def spare(db, server, clock):
 
 
 @pytest.mark.parametrize("was_remembered", [True, False])
-def test_exchanged_key_clears_nothing_until_that_is_confirmed(db, server, spare, clock, key_path, was_remembered):
+def test_exchanged_key_deletes_nothing_until_that_is_confirmed(
+    db, server, spare_channel, clock, key_path, was_remembered
+):
     if was_remembered:
         secrets.check_key("u", "admin", now=clock())
-    before = server.encrypted_password, dict(spare.settings)
+    before = server.encrypted_password, dict(spare_channel.settings)
     exchange_key(key_path)
     for _sign_in in range(3):
         assert secrets.check_key("u", "admin", now=clock())
-    assert (server.encrypted_password, spare.settings) == before
-    trouble = secrets.find_key_problem()
-    assert (trouble.state, trouble.owners) == ("other", ("nas", "spare"))
+    assert (server.encrypted_password, spare_channel.settings) == before
+    problem = secrets.find_key_problem()
+    assert (problem.state, problem.owners) == ("other", ("nas", "spare"))
     entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "master_key_changed")).one()
     assert (entry.username, entry.details["action"]) == ("system", "passwords_kept")
 
     assert secrets.clear_unreadable(actor=SYSTEM, now=clock()) == ("nas", "spare")
-    assert (server.encrypted_password, spare.settings) == ("", {"url": "http://ntfy.lan", "token": ""})
+    assert (server.encrypted_password, spare_channel.settings) == ("", {"url": "http://ntfy.lan", "token": ""})
     assert settings_store.get("master_key_fingerprint") == secrets.fingerprint()
     assert secrets.find_key_problem() is None
     assert not secrets.check_key("u", "admin", now=clock())
@@ -152,7 +154,7 @@ def test_exchanged_key_clears_nothing_until_that_is_confirmed(db, server, spare,
 
 
 @pytest.mark.parametrize("was_remembered", [True, False])
-def test_right_key_that_comes_back_opens_everything_again(db, server, spare, clock, key_path, was_remembered):
+def test_restored_key_decrypts_everything_again(db, server, spare_channel, clock, key_path, was_remembered):
     if was_remembered:
         secrets.check_key("u", "admin", now=clock())
     key = key_path.read_bytes()
@@ -167,12 +169,12 @@ def test_right_key_that_comes_back_opens_everything_again(db, server, spare, clo
     assert not secrets.check_key("u", "admin", now=clock())
 
 
-def test_nothing_is_given_up_while_all_is_well(db, server, clock):
+def test_nothing_is_deleted_while_all_is_readable(db, server, clock):
     with pytest.raises(Refused, check=lambda error: error.status == 409):
         secrets.clear_unreadable(actor=SYSTEM, now=clock())
 
 
-def test_secret_entered_with_the_new_key_survives_the_check(db, server, clock, key_path):
+def test_secret_entered_with_the_new_key_is_kept_by_the_check(db, server, clock, key_path):
     secrets.check_key("u", "admin", now=clock())
     exchange_key(key_path)
     with writing():
@@ -189,13 +191,13 @@ def test_unreadable_key_counts_as_unchanged_and_is_recorded(db, server, clock, k
     assert server.encrypted_password
 
 
-def test_sign_in_tells_of_an_exchanged_key_and_succeeds(app, db, server, client, clock, key_path):
+def test_sign_in_reports_an_exchanged_key_and_succeeds(app, db, server, client, clock, key_path):
     secrets.check_key("u", "admin", now=clock())
     exchange_key(key_path)
     assert client.sign_in().get_json()["keyChanged"] is True
 
 
-def test_a_folder_in_the_place_of_the_key_file_is_left_as_it_is(tmp_path):
+def test_a_folder_in_place_of_the_key_file_is_unchanged(tmp_path):
     folder = tmp_path / secrets.KEY_FILE
     folder.mkdir(mode=0o755)
     with pytest.raises(secrets.KeyUnusable):

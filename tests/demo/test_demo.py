@@ -1,4 +1,4 @@
-"""The demo fills an empty database with figures that are true, and touches no other."""
+"""The demo fills an empty database with consistent figures, and changes no other."""
 
 from datetime import timedelta
 
@@ -20,17 +20,17 @@ DAYS = timedelta(days=1)
 
 @pytest.fixture
 def filled(db, clock):
-    """A household with ten days of history."""
+    """A demo with ten days of history."""
     return fill_demo(clock() - 10 * DAYS, clock())
 
 
-def test_household_has_twelve_servers_and_thirty_jobs(filled, db):
+def test_demo_has_twelve_servers_and_thirty_jobs(filled, db):
     assert (filled.server_count, filled.job_count) == (12, 30)
     stored = [db.session.scalar(select(func.count()).select_from(table)) for table in (Server, Job, Run)]
     assert stored == [12, 30, filled.run_count]
 
 
-def test_figures_of_the_demo_are_those_of_a_recount(filled, db):
+def test_figures_of_the_demo_equal_a_recount(filled, db):
     columns = [column.name for column in Job.__table__.columns]
     jobs = list(db.session.scalars(select(Job)))
     before = [{name: getattr(job, name) for name in columns} for job in jobs]
@@ -42,12 +42,12 @@ def test_figures_of_the_demo_are_those_of_a_recount(filled, db):
     assert series.daily_points(visible_server_ids=None) == days
 
 
-def test_invented_texts_can_be_read(filled, db):
+def test_generated_texts_can_be_read(filled, db):
     packed = db.session.scalars(select(RunLog.packed).limit(1)).one()
     assert unpack_log(packed).messages
 
 
-def test_demo_is_marked_as_such(filled):
+def test_demo_is_marked_as_demo(filled):
     assert settings_store.get("demo_data") is True
 
 
@@ -60,7 +60,7 @@ def test_demo_is_the_same_at_every_call(filled, clock, db):
     assert overview.overview(clock(), None).summary == summary
 
 
-def test_database_with_data_is_refused_and_left_alone(db, clock):
+def test_database_with_data_is_rejected_and_unchanged(db, clock):
     make_run(began_at=BEGAN_AT)
     with pytest.raises(Refused, check=lambda error: error.status == 409):
         fill_demo(clock() - 10 * DAYS, clock())

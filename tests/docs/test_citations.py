@@ -48,7 +48,7 @@ def sources() -> dict[str, str]:
     return {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in ours}
 
 
-def test_citations_in_sources_lead_to_headings():
+def test_citations_in_sources_link_to_headings():
     broken = [
         f"{path}: {page}#{anchor}"
         for path, text in sources().items()
@@ -58,7 +58,7 @@ def test_citations_in_sources_lead_to_headings():
     assert broken == []
 
 
-def test_links_in_documents_lead_to_headings():
+def test_links_in_documents_link_to_headings():
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "tests").rglob("*.md"))]
     broken = []
     for page in pages:

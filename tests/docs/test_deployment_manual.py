@@ -1,4 +1,4 @@
-"""Examples of the manual that other programs read: they ask for what there is."""
+"""Examples of the manual that other programs read use existing names."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HOMEPAGE, DEPLOYMENT = ((ROOT / "docs" / f"{name}.md").read_text() for name in ("homepage", "deployment"))
 
 
-def test_homepage_shows_fields_that_there_are(client, db):
+def test_homepage_uses_existing_fields(client, db):
     make_run(server_name="NAS")
     [widgets, headers] = (yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", HOMEPAGE, re.DOTALL))
     for service in widgets[0]["Backups"]:
@@ -28,7 +28,7 @@ def test_homepage_shows_fields_that_there_are(client, db):
     assert list(headers["headers"]) == ["X-Api-Key"]
 
 
-def test_nginx_lets_every_body_through_that_we_take(app):
+def test_nginx_allows_every_body_that_is_accepted(app):
     [limit] = re.findall(r"client_max_body_size (\d+)m;", DEPLOYMENT)
     assert int(limit) * 1024 * 1024 >= app.config["MAX_CONTENT_LENGTH"]
 

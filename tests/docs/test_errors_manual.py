@@ -31,16 +31,16 @@ DEPRECATED = {
 
 @cache
 def trees() -> dict[Path, ast.Module]:
-    """The sources of the application and of the bundled plugins, without their tests and the table of texts."""
+    """Return the sources of the application and of the bundled plugins, without their tests and the table of texts."""
     files = [path for folder in ("app", "plugins") for path in sorted((ROOT / folder).rglob("*.py"))]
     return {path: ast.parse(path.read_text()) for path in files if path != TABLE_OF_TEXTS and "tests" not in path.parts}
 
 
 @cache
-def refusals() -> tuple[tuple[str, ast.Call], ...]:
-    """Every call of Refused or a subclass, with its place."""
+def rejections() -> tuple[tuple[str, ast.Call], ...]:
+    """Return every call of Refused or a subclass, with its location."""
     names = {"Refused"}
-    for _ in range(3):  # subclasses of subclasses may stand in front of their bases
+    for _ in range(3):  # subclasses of subclasses may precede their bases
         for tree in trees().values():
             names |= {
                 node.name
@@ -57,16 +57,16 @@ def refusals() -> tuple[tuple[str, ast.Call], ...]:
 
 
 def literals(node: ast.expr) -> set[str]:
-    """The strings that an argument may be; none for a variable."""
+    """Return the strings that an argument may be; none for a variable."""
     if isinstance(node, ast.IfExp):
         return literals(node.body) | literals(node.orelse)
     return {node.value} if isinstance(node, ast.Constant) and isinstance(node.value, str) else set()
 
 
 def fields_by_code() -> dict[str, set[str]]:
-    """The fields that each code is raised with; `…` stands for one that depends on the value."""
+    """Return the fields of each raised code; `…` represents one that depends on the value."""
     found = defaultdict(set)
-    for _place, call in refusals():
+    for _place, call in rejections():
         for code in literals(call.args[0]):
             for node in call.args[1:2]:
                 found[code] |= literals(node) or {"…"}
@@ -74,7 +74,7 @@ def fields_by_code() -> dict[str, set[str]]:
 
 
 def table() -> str:
-    """The table of docs/errors.md."""
+    """Return the table of docs/errors.md."""
     fields = fields_by_code()
     rows = [
         f"| `{code}` | {text.status} | {', '.join(f'`{name}`' for name in sorted(fields[code]))} | "
@@ -85,7 +85,7 @@ def table() -> str:
 
 
 def test_every_code_that_is_raised_is_declared():
-    unknown = {place: codes for place, call in refusals() if (codes := literals(call.args[0]) - TEXTS.keys())}
+    unknown = {place: codes for place, call in rejections() if (codes := literals(call.args[0]) - TEXTS.keys())}
     assert unknown == {}
 
 
@@ -114,9 +114,9 @@ def test_codes_are_in_snake_case():
     assert [code for code in TEXTS if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", code)] == []
 
 
-def test_texts_use_the_parameters_that_the_sources_give():
+def test_texts_use_the_parameters_of_the_sources():
     lacking = {}
-    for place, call in refusals():
+    for place, call in rejections():
         if any(keyword.arg is None for keyword in call.keywords):
             continue
         given = {keyword.arg for keyword in call.keywords} | {"field"}

@@ -1,4 +1,4 @@
-"""The manual names every metric that there is."""
+"""The manual names every metric."""
 
 from pathlib import Path
 

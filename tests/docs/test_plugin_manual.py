@@ -1,4 +1,4 @@
-"""A new author needs the manual alone: its code is put into files as told, tested with the kit, and installed."""
+"""The manual is sufficient for a new author: its code is put into files, tested with the kit, and installed."""
 
 import importlib
 import os
@@ -14,7 +14,7 @@ from app.web.plugin_texts import translate_plugin_text
 
 MANUAL = Path(__file__).parents[2] / "docs" / "plugins"
 PAGES = sorted(page.name for page in MANUAL.glob("*.md"))
-# Which page's blocks of Python make which files: the module first, then its tests.
+# Which Python blocks of which page become which files: the module first, then its tests.
 EXAMPLES = {
     "channels.md": ("duplistatus_room", "room", "duplistatus.notification_channels"),
     "charts.md": ("reading_speed", "readingSpeed", "duplistatus.chart_providers"),
@@ -33,7 +33,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python as one who stands in the plugin's folder, with nothing of this checkout's settings."""
+    """Run Python in the folder of the plugin, without the settings of this checkout."""
     environment = {**os.environ, "PYTHONPATH": str(folder), "DATA_DIR": str(folder / "data")}
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
@@ -42,7 +42,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(params=EXAMPLES)
 def example(request, tmp_path) -> tuple[str, Path]:
-    """A folder with the files of a page, installed by the entry points that the page shows."""
+    """A folder with the files of a page, installed by the entry points of the page."""
     module = EXAMPLES[request.param][0]
     code, *tests = blocks(request.param, "python")
     (tmp_path / f"{module}.py").write_text(code)
@@ -61,7 +61,7 @@ def example(request, tmp_path) -> tuple[str, Path]:
 
 
 @pytest.mark.slow
-def test_the_example_passes_the_kit(example):
+def test_the_example_passes_the_test_kit(example):
     page, folder = example
     answer = run(folder, "-m", "pytest", "-q", "--import-mode=importlib", "-W", "error", "-p", "no:cacheprovider", ".")
     assert answer.returncode == 0, answer.stdout[-4000:]
@@ -77,7 +77,7 @@ def test_the_installed_example_is_listed(example):
     assert line.split()[-1] == module
 
 
-def test_a_channel_takes_under_forty_lines_and_its_test_nine():
+def test_a_channel_needs_under_forty_lines_and_its_test_nine():
     channel, test, *_ = blocks("channels.md", "python")
     assert len(channel.splitlines()) < 40
     assert len(test.splitlines()) == 9
@@ -105,7 +105,7 @@ def test_the_example_of_translations_is_translated(tmp_path, monkeypatch):
     assert translate_plugin_text(channel, "the room has no keys", "de") == "der Raum hat keine Schlüssel"
 
 
-def test_the_example_of_packaging_is_whole():
+def test_the_example_of_packaging_is_complete():
     described = tomllib.loads(blocks("publishing.md", "toml")[0])
     [(name, target)] = described["project"]["entry-points"]["duplistatus.notification_channels"].items()
     assert (name, target) == ("room", "duplistatus_room:RoomChannel")
@@ -113,19 +113,19 @@ def test_the_example_of_packaging_is_whole():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_link_leads_somewhere(page):
+def test_every_link_points_to_a_target(page):
     targets = re.findall(r"\]\(([^)#:]+)\)", (MANUAL / page).read_text())
     assert [target for target in targets if not (MANUAL / target).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_folder_that_is_named_exists(page):
+def test_every_named_folder_exists(page):
     root = MANUAL.parents[1]
     named = re.findall(r"`(plugins/[a-z_/]+)`", (MANUAL / page).read_text())
     assert [path for path in named if not (root / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_block_of_python_can_be_read(page):
+def test_every_block_of_python_can_be_parsed(page):
     for code in blocks(page, "python"):
         compile(code, page, "exec")

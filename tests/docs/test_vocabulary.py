@@ -4,7 +4,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from babel.messages.pofile import read_po
 ROOT = Path(__file__).resolve().parents[2]
 # Folders and files whose docstrings and comments are checked.
 # Released migrations are frozen, their comments too.
-FOLDERS = ("app", "bench", "migrations/env.py", "plugins", "scripts")
+FOLDERS = ("app", "bench", "migrations/env.py", "plugins", "scripts", "tests")
 # Documents that are checked in full, except code.
 DOCUMENTS = (
     "*.md",
@@ -76,17 +76,41 @@ ALLOWED = {
     r"goes": (r"goes (?:back to|beyond)",),
     r"tell(?:s|ing)?|told": (r"telling apart", r"tells? (?:the )?type checker"),
 }
-PATTERNS = {word: re.compile(rf"(?<![\w`/-])(?:{word})(?![\w`/-])", re.IGNORECASE) for word in WORDS}
+# The same for names of functions and classes in tests, besides WORDS.
+NAME_WORDS = {
+    r"households?|workshops?": "demo, site",
+    r"newcomers?": "account with the initial password",
+    r"dawdl(?:e|es|er|ers|ing)": "slow, wait",
+    r"refus(?:e|es|ed|al|als|ing)": "reject, rejected, rejection",
+    r"(?:is|are) said|says so": "is reported, is shown",
+    r"lateness": "overdue",
+    r"whatever": "any, regardless of",
+    r"switched (?:on|off)": "enabled, disabled",
+    r"goes on|go on": "continues",
+    r"speaks?|spoken": "is in the language, is named",
+}
+# Tests override these names of the test kit, which plugins of others override too.
+KIT = "app/plugin/testing"
+
+
+def compiled(words: Iterable[str]) -> dict[str, re.Pattern[str]]:
+    """Return a pattern for each word, which matches whole words outside of paths and code."""
+    return {word: re.compile(rf"(?<![\w`/-])(?:{word})(?![\w`/-])", re.IGNORECASE) for word in words}
+
+
+PATTERNS = compiled(WORDS)
+NAME_PATTERNS = compiled(WORDS | NAME_WORDS)
+NAME_PART = re.compile(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])")
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`|\]\([^)]*\)")
 PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")
 DIRECTIVE = re.compile(r"#\s*(?:noqa|type:|fmt:|nosec|!)")
 
 
-def unwanted(text: str) -> list[tuple[str, str]]:
+def unwanted(text: str, patterns: dict[str, re.Pattern[str]] = PATTERNS) -> list[tuple[str, str]]:
     """Return the unwanted words of a text, each with its surroundings."""
     found = []
-    for word, pattern in PATTERNS.items():
+    for word, pattern in patterns.items():
         for match in pattern.finditer(text):
             around = text[max(0, match.start() - 30) : match.end() + 30]
             if not any(re.search(allowed, around, re.IGNORECASE) for allowed in ALLOWED.get(word, ())):
@@ -124,6 +148,32 @@ def test_docstrings_and_comments():
     paths = sources()
     assert len(paths) > 80
     found = [line for path in paths for line in offenders(path, prose(path.read_text(encoding="utf-8")))]
+    assert found == []
+
+
+def names(source: str) -> Iterator[tuple[int, str]]:
+    """Yield the names of functions and classes of Python source, with their lines."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+
+
+def unwanted_in_name(name: str) -> list[tuple[str, str]]:
+    """Return the unwanted words of a name, which is split at underscores and capitals."""
+    return unwanted(" ".join(NAME_PART.findall(name)), NAME_PATTERNS)
+
+
+def test_names_in_tests():
+    kit = {name for path in (ROOT / KIT).glob("*.py") for _, name in names(path.read_text(encoding="utf-8"))}
+    paths = [path for path in sources() if "tests" in path.relative_to(ROOT).parts or path.parent.name == "bench"]
+    assert len(paths) > 200
+    found = [
+        f"{path.relative_to(ROOT)}:{line}: {word}: {name}"
+        for path in paths
+        for line, name in names(path.read_text(encoding="utf-8"))
+        if name not in kit
+        for word, _ in unwanted_in_name(name)
+    ]
     assert found == []
 
 
@@ -165,3 +215,13 @@ def test_unwanted_words_are_found(text):
 @pytest.mark.parametrize("text", ["household", "outdoor", "a user signs in", "it stands for nothing", "`trouble`"])
 def test_other_words_are_left_alone(text):
     assert unwanted(text) == []
+
+
+@pytest.mark.parametrize("name", ["test_a_late_job_is_told", "TestTrouble", "run_courier", "test_bad_key_is_refused"])
+def test_unwanted_words_are_found_in_names(name):
+    assert unwanted_in_name(name)
+
+
+@pytest.mark.parametrize("name", ["test_outdoor_job_is_overdue", "TestRejectedReports", "handle_data"])
+def test_other_names_are_left_alone(name):
+    assert unwanted_in_name(name) == []

@@ -1,4 +1,4 @@
-"""Reports, checks and changes of every kind at one moment on PostgreSQL: nobody is turned away, no report is lost."""
+"""Concurrent reports, checks and changes on PostgreSQL: none is rejected, no report is lost."""
 
 import random
 from collections import Counter
@@ -28,7 +28,7 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def apps(app, settings, registry):
-    """Two installations on one database, as two processes would be."""
+    """Two applications on one database, like two processes."""
     second = create_app(settings, registry)
     second.test_client_class = Client
     for each in (app, second):
@@ -38,22 +38,22 @@ def apps(app, settings, registry):
 
 
 def send_reports(app, numbers):
-    """Upload from some servers; gives the statuses."""
-    client, told = app.test_client(), Counter()
+    """Upload from some servers; return the statuses."""
+    client, counts = app.test_client(), Counter()
     for number in numbers:
         place = {"server_id": f"m{number % SERVERS}", "job_name": f"job {number % JOBS}"}
         result = ("Success", "Warning", "Error")[number % 3]
         body = report_body(**place, began_at=BEGAN_AT + timedelta(minutes=number), result=result)
-        # Each from an address of its own, or the limit of uploads would count.
+        # Each from its own address, otherwise the rate limit of uploads would count.
         sender = {"REMOTE_ADDR": f"10.0.{number // 250}.{number % 250}"}
         answer = client.post("/api/upload", data=body, content_type="application/json", environ_base=sender)
-        told["upload", answer.status_code] += 1
-    return told
+        counts["upload", answer.status_code] += 1
+    return counts
 
 
 def change_things(app, seed):
-    """Merge, delete and set at random; gives the statuses."""
-    client, told, dice = app.test_client(), Counter(), random.Random(seed)
+    """Merge, delete and set at random; return the statuses."""
+    client, counts, dice = app.test_client(), Counter(), random.Random(seed)
     client.sign_in()
     token = client.csrf_headers()
     for _ in range(CHANGES):
@@ -72,12 +72,12 @@ def change_things(app, seed):
             ]
         )
         answer = client.open(f"/api{path}", method=method, json=body, headers=token)
-        told[path, answer.status_code] += 1
-    return told
+        counts[path, answer.status_code] += 1
+    return counts
 
 
 def check(app, now):
-    """Look for late jobs again and again."""
+    """Check for overdue jobs repeatedly."""
     with app.app_context():
         for number in range(CHECKS):
             overdue_check.check_overdue(now + timedelta(days=number), None)
@@ -85,7 +85,7 @@ def check(app, now):
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_nobody_is_turned_away(apps, db):
+def test_no_concurrent_request_is_rejected(apps, db):
     numbers = count()
     with ThreadPoolExecutor() as pool:
         working = [
@@ -98,7 +98,7 @@ def test_nobody_is_turned_away(apps, db):
                 (check, BEGAN_AT + timedelta(days=9)),
             )
         ]
-        told = sum((work.result() for work in working), Counter())
-    assert told["upload", 200] == 4 * REPORTS
-    assert not {answer for answer in told if answer[1] >= 500}
+        counts = sum((work.result() for work in working), Counter())
+    assert counts["upload", 200] == 4 * REPORTS
+    assert not {answer for answer in counts if answer[1] >= 500}
     assert db.session.query(Run).count() <= 4 * REPORTS

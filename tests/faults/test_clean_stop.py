@@ -1,4 +1,4 @@
-"""A server that is stopped leaves one whole file, and a way back that no leftover can spoil."""
+"""A stopped server leaves one complete file, and a restore that leftover files cannot affect."""
 
 import http.client
 import signal
@@ -35,7 +35,7 @@ def upload_until_it_ends(server: RealServer, number: int, taken: list[int], enou
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
-def test_stop_among_uploads_leaves_nothing_beside_the_file(tmp_path, ending):
+def test_stop_during_uploads_leaves_no_files_next_to_the_database(tmp_path, ending):
     server = RealServer(tmp_path)
     taken, enough = [], threading.Event()
     senders = [threading.Thread(target=upload_until_it_ends, args=(server, n, taken, enough)) for n in range(4)]
@@ -52,13 +52,13 @@ def test_stop_among_uploads_leaves_nothing_beside_the_file(tmp_path, ending):
 
 
 class HangingServer(RealServer):
-    """One whose end never comes."""
+    """A server that never ends."""
 
     hang = "import threading; from app import cli; cli.close_app = lambda app: threading.Event().wait(); cli.serve()"
     command = (sys.executable, "-c", hang)
 
 
-def test_stop_of_a_server_that_hangs_leaves_all_in_the_file(tmp_path):
+def test_stop_of_a_hanging_server_leaves_all_data_in_the_file(tmp_path):
     server = HangingServer(tmp_path)
     assert server.upload(report_body()) == 200
     assert server.stop() == 0
@@ -75,18 +75,18 @@ def restore(data_dir, *arguments) -> tuple[int, str]:
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_restore_is_refused_while_a_server_runs_and_works_after_it_was_killed(tmp_path):
+def test_restore_is_rejected_while_a_server_runs_and_works_after_a_kill(tmp_path):
     data = tmp_path / "data"
     server = RealServer(data)
     engine.copy_database(data / "duplistatus.db", tmp_path / "mine.db")
     for minute in range(30):
         assert server.upload(report_body(began_at=BEGAN_AT.replace(minute=minute))) == 200
-    status, said = restore(data, tmp_path / "mine.db")
-    assert (status, "stop it first" in said) == (1, True)
+    status, output = restore(data, tmp_path / "mine.db")
+    assert (status, "stop it first" in output) == (1, True)
     server.kill()
     assert (data / "duplistatus.db-wal").stat().st_size > 0
-    status, said = restore(data, tmp_path / "mine.db")
-    assert (status, "was restored" in said) == (0, True)
+    status, output = restore(data, tmp_path / "mine.db")
+    assert (status, "was restored" in output) == (0, True)
     assert sorted(path.name for path in data.glob("duplistatus.db*")) == ["duplistatus.db"]
     with real_server(data) as server:
         assert server.upload(report_body()) == 200
@@ -98,7 +98,7 @@ def test_restore_is_refused_while_a_server_runs_and_works_after_it_was_killed(tm
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (30,)
 
 
-def test_a_start_removes_what_killed_backups_left_unless_another_server_runs(tmp_path):
+def test_a_start_removes_partial_backups_unless_another_server_runs(tmp_path):
     def leave() -> list:
         (tmp_path / "temp" / "tmpabc").mkdir(parents=True, exist_ok=True)
         (tmp_path / "copies").mkdir(exist_ok=True)
@@ -136,7 +136,7 @@ def test_killed_restore_leaves_the_old_database_or_the_new_one(tmp_path):
     restore(full, 120)
     complete = time.monotonic() - began_at
     seen = set()
-    for tenth in range(3, 11):  # how long a restore takes depends on the machine
+    for tenth in range(3, 11):  # how long a restore takes depends on the computer
         restore(backup, complete * tenth / 10)
         with closing(sqlite3.connect(data / "duplistatus.db")) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)

@@ -1,4 +1,4 @@
-"""Workers of Gunicorn, loaded before the fork and after it: no report is lost, each message goes out once."""
+"""Workers of Gunicorn, loaded before the fork and after it: no report is lost, each message is sent once."""
 
 import json
 import os
@@ -45,7 +45,7 @@ CHECK = "overdue-backup-check"
 
 
 class GunicornWithFactory(GunicornServer):
-    """Workers that make the application themselves."""
+    """Workers that create the application themselves."""
 
     command = (*GunicornServer.command[:-1], "app.factory:create_app()")
 
@@ -58,13 +58,13 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def environment(settings):
-    """What a server needs to work on the same database."""
+    """Return the environment of a server on the same database."""
     return {"DATABASE_URL": settings.database_url} if settings.database_url else {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [GunicornServer, PreloadingGunicornServer])
-def test_no_report_is_lost_and_each_message_goes_out_once(kind, app, settings, environment):
+def test_no_report_is_lost_and_each_message_is_sent_once(kind, app, settings, environment):
     with recording_server() as ntfy:
         with app.app_context():
             channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main"}, now=datetime.now(UTC))
@@ -88,7 +88,7 @@ def test_no_report_is_lost_and_each_message_goes_out_once(kind, app, settings, e
         (GunicornWithFactory, signal.SIGTERM),
     ],
 )
-def test_a_stop_leaves_nothing_beside_the_file(tmp_path, kind, ending):
+def test_a_stop_leaves_no_files_next_to_the_database(tmp_path, kind, ending):
     server = kind(tmp_path)
     with ThreadPoolExecutor(SENDERS) as senders:
         bodies = [report_of(number) for number in range(REPORTS)]
@@ -100,7 +100,7 @@ def test_a_stop_leaves_nothing_beside_the_file(tmp_path, kind, ending):
 
 
 @pytest.mark.slow
-def test_scheduled_tasks_run_in_workers_that_were_forked(tmp_path):
+def test_scheduled_tasks_run_in_forked_workers(tmp_path):
     settings = Settings(data_dir=tmp_path, run_jobs=False, testing=True)
     app = create_app(settings)
     with app.app_context():
@@ -116,14 +116,14 @@ def test_scheduled_tasks_run_in_workers_that_were_forked(tmp_path):
 
 
 @pytest.mark.slow
-def test_workers_take_turns_on_an_empty_folder(tmp_path):
+def test_workers_initialise_an_empty_folder_one_after_another(tmp_path):
     for number in range(3):
         log = tmp_path / f"{number}.log"
         arguments = f"--error-logfile={log}"
         with real_server(tmp_path / str(number), kind=GunicornServer, GUNICORN_CMD_ARGS=arguments) as server:
             assert {server.request("GET", "/api/health")[0] for _ in range(20)} == {200}
-        told = log.read_text()
-        assert (told.count("Booting worker"), "Exception" in told, "exited" in told) == (4, False, False)
+        logged = log.read_text()
+        assert (logged.count("Booting worker"), "Exception" in logged, "exited" in logged) == (4, False, False)
 
 
 def report_of(number):
@@ -131,7 +131,7 @@ def report_of(number):
 
 
 def in_child(work, meanwhile=lambda: None):
-    """Fork, do some work in the child and some in the parent; give what the child's work returned, as text."""
+    """Fork, run a function in the child and one in the parent; return the result of the child as text."""
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:  # pragma: no cover (the child)
@@ -143,8 +143,8 @@ def in_child(work, meanwhile=lambda: None):
             os._exit(0)
     os.close(writer)
     meanwhile()
-    with os.fdopen(reader) as told:
-        text = told.read()
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
     os.waitpid(child, 0)
     return text
 
@@ -155,7 +155,7 @@ class TestFork:
             assert [engine.pool.checkedin() for engine in database.engines.values()] == [0] * len(database.engines)
         assert runtime_of(app).find(ExactCache) is None
 
-    def test_a_child_has_connections_of_its_own(self, app):
+    def test_a_child_has_its_own_connections(self, app):
         with app.app_context():
             pools = [engine.pool for engine in database.engines.values()]
             watcher = cache()
@@ -167,7 +167,7 @@ class TestFork:
 
         assert in_child(work) == "(True, False)"
 
-    def test_parent_and_child_read_and_write_beside_each_other(self, app, client, clock):
+    def test_parent_and_child_read_and_write_concurrently(self, app, client, clock):
         client.post("/api/upload", data=report_of(0), content_type="application/json")
 
         def send(numbers):
@@ -179,7 +179,7 @@ class TestFork:
         assert "failed" not in in_child(lambda: send(range(1, 20)), meanwhile=lambda: send(range(20, 40)))
         assert send([]) == 40
 
-    def test_locks_that_threads_of_the_parent_hold_are_free(self, app):
+    def test_locks_held_by_threads_of_the_parent_are_free(self, app):
         with app.app_context():
             found = cache()
         let_go, held = threading.Event(), threading.Event()
@@ -211,7 +211,7 @@ class TestFork:
             let_go.set()
             holder.join()
 
-    def test_a_child_holds_leases_under_a_name_of_its_own(self):
+    def test_a_child_holds_leases_under_its_own_name(self):
         assert in_child(lambda: tasks.HOLDER) != repr(tasks.HOLDER)
 
     def test_a_child_starts_its_own_jobs(self, app):
@@ -235,14 +235,14 @@ class TestFork:
 
         assert in_child(work) == "(True, True, True)"
 
-    def test_a_parent_that_forks_at_once_leaves_jobs_to_its_children(self, app):
+    def test_a_parent_that_forks_at_once_starts_no_jobs(self, app):
         background.start_jobs_soon(app)
-        for _worker in range(3):  # the later ones, too: one may take the place of the first
+        for _worker in range(3):  # the later ones, too: one may replace the first
             assert in_child(lambda: background.jobs_of(app).pending is not None) == "True"
             assert background.jobs_of(app).pending is None
         assert background.jobs_of(app).schedule is None
 
-    def test_jobs_without_a_fork_start_by_themselves(self, app):
+    def test_jobs_without_a_fork_start_automatically(self, app):
         background.start_jobs_soon(app)
         deadline = time.monotonic() + 60
         while background.jobs_of(app).schedule is None:
@@ -250,7 +250,7 @@ class TestFork:
             time.sleep(0.05)
         background.stop_jobs(app)
 
-    def test_a_stop_ends_jobs_whose_start_is_under_way(self, app, monkeypatch):
+    def test_a_stop_ends_jobs_that_are_being_started(self, app, monkeypatch):
         is_under_way, may_go_on = threading.Event(), threading.Event()
 
         def starting(sender, **_details):
@@ -269,7 +269,7 @@ class TestFork:
             {"start-jobs", "delivery-worker", "APScheduler"}
         )
 
-    def test_a_start_that_failed_is_not_tried_again_after_a_stop(self, app, monkeypatch):
+    def test_a_failed_start_is_not_repeated_after_a_stop(self, app, monkeypatch):
         monkeypatch.setattr(background, "SETTLE_S", 0)
         tries = threading.Semaphore(0)
 
@@ -283,30 +283,30 @@ class TestFork:
         background.stop_jobs(app)
         assert "start-jobs" not in {thread.name for thread in threading.enumerate()}
 
-    def test_uwsgi_without_threads_is_told_at_the_start(self, app, monkeypatch):
+    def test_uwsgi_without_threads_is_reported_at_the_start(self, app, monkeypatch):
         monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=False))
         with pytest.raises(RuntimeError, match="--enable-threads"):
             background.start_jobs_in_workers(app)
 
-    def test_the_master_of_uwsgi_leaves_jobs_to_its_workers(self, app, monkeypatch):
+    def test_the_master_of_uwsgi_starts_no_jobs(self, app, monkeypatch):
         uwsgi = SimpleNamespace(has_threads=True, worker_id=lambda: 0)
         monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
         background.start_jobs_in_workers(app)
         assert background.jobs_of(app).pending is None
 
         def work():
-            uwsgi.post_fork_hook()  # once more: Python has told already, which uWSGI does when it is asked to
+            uwsgi.post_fork_hook()  # once more: Python has warned already, which uWSGI does if asked to
             return background.jobs_of(app).pending is not None
 
         for _worker in range(2):
             assert in_child(work) == "True"
-        uwsgi.post_fork_hook()  # where it forks no workers
+        uwsgi.post_fork_hook()  # if it forks no workers
         assert background.cancel_start(app)
 
-    def test_a_worker_of_uwsgi_that_loads_for_itself_starts_them(self, app, monkeypatch):
+    def test_a_uwsgi_worker_with_lazy_apps_starts_jobs(self, app, monkeypatch):
         monkeypatch.setitem(sys.modules, "uwsgi", SimpleNamespace(has_threads=True, worker_id=lambda: 2))
         background.start_jobs_in_workers(app)
         assert background.cancel_start(app)
 
-    def test_an_application_without_jobs_gets_none(self, app):
+    def test_an_application_without_jobs_starts_none(self, app):
         assert in_child(lambda: background.jobs_of(app).pending is not None) == "False"

@@ -1,4 +1,4 @@
-"""Faults of disk, database, schedule and delivery on a real SQLite file: health says so, and uploads are not lost."""
+"""Faults of disk, database, schedule and delivery on a real SQLite file: health reports them, uploads are not lost."""
 
 import os
 import sqlite3
@@ -45,7 +45,7 @@ READ = (
 
 @pytest.fixture
 def ask(client, clock):
-    """Asks for the health once what was found before is old; gives status and body."""
+    """Request the health after the cached result expired; return status and body."""
 
     def ask(**later: float):
         clock.advance(seconds=31)
@@ -57,21 +57,21 @@ def ask(client, clock):
 
 
 @pytest.fixture
-def wrong(settings, monkeypatch):
-    """Runs the doctor; gives the lines about what is wrong."""
+def doctor_findings(settings, monkeypatch):
+    """Run the doctor; return the lines with problems."""
     monkeypatch.setenv("DATA_DIR", str(settings.data_dir))
     monkeypatch.delenv("DATABASE_URL", raising=False)
 
     def run() -> list[str]:
-        told = CliRunner().invoke(main, ["doctor"])
-        return [line.removeprefix("WRONG ") for line in told.output.splitlines() if line.startswith("WRONG")]
+        result = CliRunner().invoke(main, ["doctor"])
+        return [line.removeprefix("WRONG ") for line in result.output.splitlines() if line.startswith("WRONG")]
 
     return run
 
 
 @pytest.fixture
 def file(app, settings) -> Path:
-    """The file of the database, with everything in it."""
+    """Return the file of the database, with all its data."""
     path = settings.data_dir / "duplistatus.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -91,7 +91,7 @@ def tmpfs(folder: Path, size: str):
 
 
 def fill(folder: Path) -> Path:
-    """Leave no room on the disk of a folder."""
+    """Fill the disk of a folder."""
     path = folder / "ballast"
     with path.open("wb", buffering=0) as ballast:
         for size in (MIB, 4096, 512):
@@ -107,10 +107,10 @@ class TestFullDisk:
         with tmpfs(tmp_path / "small", "12m") as folder:
             yield replace(settings, data_dir=folder)
 
-    def test_it_is_a_503_with_its_reason_until_there_is_room_again(self, app, client, settings, ask):
+    def test_full_disk_is_a_503_with_its_reason_until_space_is_free(self, app, client, settings, ask):
         assert ask()[0] == 200
         ballast = fill(settings.data_dir)
-        # What the log has been given already may be written over; the rest is not there.
+        # What the log has received already may be overwritten; the rest does not exist.
         while client.post("/api/upload", data=report_body()).status_code != 503:
             pass
         status, body = ask()
@@ -124,20 +124,20 @@ class TestFullDisk:
         assert ask()[0] == 200
         assert client.post("/api/upload", data=report_body()).status_code == 200
 
-    def test_the_doctor_says_so_too(self, app, client, settings, wrong):
+    def test_doctor_reports_it_too(self, app, client, settings, doctor_findings):
         fill(settings.data_dir)
         while client.post("/api/upload", data=report_body()).status_code != 503:
             pass
-        assert [line for line in wrong() if line.startswith("disk ")]
+        assert [line for line in doctor_findings() if line.startswith("disk ")]
 
-    def test_little_room_is_a_503_before_writing_fails(self, settings, ask):
+    def test_low_disk_space_is_a_503_before_writing_fails(self, settings, ask):
         ballast = fill(settings.data_dir)
         os.truncate(ballast, ballast.stat().st_size - 500_000)
         status, body = ask()
         assert (status, body["reason"], body["connectionHealth"]) == (503, "low_disk_space", True)
 
 
-def test_a_large_disk_has_a_limit_of_its_own(app, ask, monkeypatch):
+def test_a_large_disk_has_its_own_limit(app, ask, monkeypatch):
     monkeypatch.setattr(checks, "measure_disk", lambda folder: checks.DiskSpace(folder, 199 * MIB, 10**12))
     status, body = ask()
     assert (status, body["reason"]) == (503, "low_disk_space")
@@ -145,13 +145,13 @@ def test_a_large_disk_has_a_limit_of_its_own(app, ask, monkeypatch):
 
 class TestDamage:
     @pytest.mark.parametrize("table", ["users", "sessions", "jobs", "runs", "servers", "settings", "audit_log"])
-    def test_damaged_pages_of_any_table_are_a_503_everywhere(self, app, client, file, ask, table, wrong):
+    def test_damaged_pages_of_any_table_are_a_503_everywhere(self, app, client, file, ask, table, doctor_findings):
         for _ in range(3):
             client.post("/api/upload", data=report_body())
         self.damage(app, file, table)
         status, body = ask()
         assert (status, body["reason"]) == (503, "database_damaged")
-        assert [line for line in wrong() if line.startswith("database")]
+        assert [line for line in doctor_findings() if line.startswith("database")]
 
     def test_signing_in_and_uploads_answer_503_and_not_500(self, app, client, file):
         self.damage(app, file, "users")
@@ -167,7 +167,7 @@ class TestDamage:
         assert (answer.status_code, "The database is damaged" in answer.text) == (503, True)
 
     @pytest.mark.parametrize("table", ["users", "sessions", "jobs", "runs", "servers", "settings", "channels"])
-    def test_no_address_answers_500(self, app, admin, file, table):
+    def test_no_route_answers_500(self, app, admin, file, table):
         admin.post("/api/upload", data=report_body())
         self.damage(app, file, table)
         for path in READ:
@@ -175,13 +175,13 @@ class TestDamage:
             assert answer.status_code in (200, 302, 303, 404, 503), path
             assert (answer.status_code == 503) <= (b"damaged" in answer.data), path
 
-    def test_a_large_file_is_known_to_be_damaged_once_damage_was_met(self, app, client, file, ask, monkeypatch):
+    def test_a_large_damaged_file_is_reported_after_the_first_error(self, app, client, file, ask, monkeypatch):
         monkeypatch.setattr(checks, "SMALL_BYTES", 0)
         self.damage(app, file, "users")
         client.sign_in()
         assert ask()[1]["reason"] == "database_damaged"
 
-    def test_a_file_that_is_none_any_more(self, app, client, file, ask):
+    def test_an_invalid_database_file_is_reported(self, app, client, file, ask):
         forget_connections(app)
         file.write_bytes(b"garbage! " * 9000)
         status, body = ask()
@@ -202,7 +202,7 @@ class TestDamage:
 
 
 def forget_connections(app) -> None:
-    """Have the application read the file anew: pages that it has read would hide the damage."""
+    """Let the application read the file again: cached pages would hide the damage."""
     with app.app_context():
         database.session.remove()
         for engine in database.engines.values():
@@ -217,12 +217,12 @@ class TestLock:
             yield other
             other.execute("ROLLBACK")
 
-    def test_a_lock_for_good_is_said(self, locked, ask, wrong):
+    def test_a_permanent_lock_is_reported(self, locked, ask, doctor_findings):
         status, body = ask()
         assert (status, body["reason"]) == (503, "database_locked")
 
-    def test_who_is_signed_in_gets_details_and_does_not_wait_either(self, admin, clock, file):
-        clock.advance(minutes=5)  # else the visit would not be noted anyway
+    def test_signed_in_users_get_details_without_waiting_either(self, admin, clock, file):
+        clock.advance(minutes=5)  # otherwise the visit would not be recorded anyway
         with closing(sqlite3.connect(file, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
             body = admin.get("/api/health").get_json()
@@ -230,7 +230,7 @@ class TestLock:
         assert [problem["code"] for problem in body["problems"]] == ["database_locked"]
         assert "database is locked" in body["connectionHealthError"]
 
-    def test_a_writer_of_this_process_is_not_waited_for_long(self, app, ask):
+    def test_a_writer_of_this_process_is_waited_for_briefly(self, app, ask):
         holds, ends = threading.Event(), threading.Event()
 
         def hold() -> None:
@@ -249,7 +249,7 @@ class TestLock:
 
 
 class TestKeptResult:
-    def test_an_examination_is_made_at_most_every_half_minute(self, app, client, clock, monkeypatch):
+    def test_a_check_is_made_at_most_every_30_seconds(self, app, client, clock, monkeypatch):
         count = 0
 
         def examine(_now):
@@ -263,7 +263,7 @@ class TestKeptResult:
             clock.advance(seconds=3)
         assert count == 2
 
-    def test_nobody_waits_for_one_that_hangs(self, app, client, clock, monkeypatch):
+    def test_a_hanging_check_delays_no_request(self, app, client, clock, monkeypatch):
         ends = threading.Event()
         client.get("/api/health")
         clock.advance(seconds=31)
@@ -273,7 +273,7 @@ class TestKeptResult:
         ends.set()
         assert {(answer.status_code, answer.get_json()["reason"]) for answer in answers} == {(503, "no_answer")}
 
-    def test_meanwhile_others_get_the_former_result(self, app, client, clock, monkeypatch):
+    def test_others_get_the_previous_result_meanwhile(self, app, client, clock, monkeypatch):
         client.get("/api/health")
         clock.advance(seconds=31)
         begins, ends = threading.Event(), threading.Event()
@@ -297,7 +297,7 @@ class TestKeptResult:
 class TestSchema:
     @pytest.fixture
     def changed(self, app):
-        """Changes the schema by hand, as a migration does that is not what it was when it ran."""
+        """Change the schema as a migration does that was modified after it had run."""
 
         def change(*statements: str) -> None:
             with app.app_context(), database.engine.begin() as connection:
@@ -315,17 +315,17 @@ class TestSchema:
             ("CREATE TABLE notes AS SELECT 1", ""),
         ],
     )
-    def test_columns_are_compared_with_the_models(self, app, admin, changed, ask, wrong, statement, named):
+    def test_columns_are_compared_with_the_models(self, app, admin, changed, ask, doctor_findings, statement, named):
         changed(statement)
         status, body = ask()
         assert (status, body.get("reason", "")) == ((503, "schema_differs") if named else (200, ""))
-        lines = [line for line in wrong() if line.startswith("schema")]
+        lines = [line for line in doctor_findings() if line.startswith("schema")]
         assert bool(lines) == bool(named)
         assert named in "".join(lines)
         details = admin.get("/api/health").get_json().get("problems", [])
         assert named in "".join(problem["text"] for problem in details)
 
-    def test_answers_say_what_is_the_matter(self, client, changed):
+    def test_responses_report_the_problem(self, client, changed):
         changed("ALTER TABLE jobs DROP COLUMN deleted_began_at")
         answer = client.get("/api/summary")
         assert (answer.status_code, answer.get_json()["error"]) == (
@@ -334,14 +334,14 @@ class TestSchema:
         )
 
     @pytest.mark.parametrize("column", ["jobs.deleted_began_at", "users.last_login_ip"])
-    def test_the_start_says_so_in_one_sentence_and_goes_on(self, app, settings, registry, changed, caplog, column):
+    def test_the_start_reports_it_in_one_message_and_continues(self, app, settings, registry, changed, caplog, column):
         table, _, name = column.partition(".")
         changed(f"ALTER TABLE {table} DROP COLUMN {name}")
         with caplog.at_level("ERROR"):
             started = create_app(settings, registry)
-        said = [record.getMessage() for record in caplog.records if "schema" in record.getMessage()]
-        assert len(said) == 1
-        assert f"{column} is missing" in said[0]
+        logged = [record.getMessage() for record in caplog.records if "schema" in record.getMessage()]
+        assert len(logged) == 1
+        assert f"{column} is missing" in logged[0]
         answer = started.test_client().get("/api/health")
         assert (answer.status_code, answer.get_json()["reason"]) == (503, "schema_differs")
         close(started)
@@ -357,33 +357,33 @@ class TestWork:
         with writing() as session:
             session.merge(Task(name=name, last_started_at=at, **values))
 
-    def test_a_check_that_has_not_run_for_long(self, clock, ask):
+    def test_a_check_that_has_not_run_for_long_is_reported(self, clock, ask):
         self.ran("overdue-backup-check", clock())
         assert ask(minutes=14)[0] == 200
         status, body = ask(minutes=2)
         assert (status, body["reason"]) == (503, "overdue_check_late")
 
-    def test_every_three_intervals_count_where_they_are_longer(self, clock, ask):
+    def test_every_three_intervals_count_if_they_are_longer(self, clock, ask):
         control.choose_interval("2hours", actor=Actor(), now=clock())
         self.ran("overdue-backup-check", clock())
         assert ask(hours=5)[0] == 200
         assert ask(hours=2)[0] == 503
 
-    def test_a_check_that_is_switched_off_is_not_missed(self, clock, ask):
+    def test_a_disabled_check_is_not_missed(self, clock, ask):
         control.choose_interval("disabled", actor=Actor(), now=clock())
         self.ran("overdue-backup-check", clock())
         assert ask(days=2)[0] == 200
 
-    def test_a_schedule_without_the_overdue_check_is_known_by_the_other_check(self, clock, ask):
+    def test_a_schedule_without_the_overdue_check_is_detected_by_the_other_check(self, clock, ask):
         control.choose_interval("disabled", actor=Actor(), now=clock())
         self.ran("alarm-check", clock())
         assert ask(minutes=20)[1]["reason"] == "overdue_check_late"
 
-    def test_a_check_that_fails(self, clock, ask):
+    def test_a_failing_check_is_reported(self, clock, ask):
         self.ran("overdue-backup-check", clock(), last_error="ZeroDivisionError: division by zero")
         assert ask()[1]["reason"] == "overdue_check_failed"
 
-    def test_after_a_start_there_is_time_for_the_first_check(self, clock, ask):
+    def test_the_first_check_after_a_start_has_time(self, clock, ask):
         self.ran("overdue-backup-check", clock() - timedelta(days=3))
         health.record_scheduler_start(clock())
         assert ask(minutes=10)[0] == 200
@@ -392,7 +392,7 @@ class TestWork:
     def test_a_new_installation_without_scheduled_work_is_healthy(self, ask):
         assert ask(days=30)[0] == 200
 
-    def test_a_task_that_was_stopped_by_an_administrator_is_not_missed(self, app, clock, ask):
+    def test_a_task_stopped_by_an_administrator_is_not_missed(self, app, clock, ask):
         background.start_jobs(app)
         try:
             self.ran("overdue-backup-check", clock())
@@ -402,7 +402,7 @@ class TestWork:
         finally:
             background.stop_jobs(app)
 
-    def test_a_schedule_that_has_ended(self, app, ask):
+    def test_a_stopped_scheduler_is_reported(self, app, ask):
         background.start_jobs(app)
         try:
             assert ask()[0] == 200
@@ -412,18 +412,18 @@ class TestWork:
             background.jobs_of(app).schedule = None
             background.stop_jobs(app)
 
-    def test_a_delivery_worker_that_has_died(self, app, ask):
+    def test_a_dead_delivery_worker_is_reported(self, app, ask):
         background.start_jobs(app)
         try:
-            courier = background.jobs_of(app).worker
-            courier._is_stopping.set()
-            courier._wake.set()
-            courier._thread.join()
+            worker = background.jobs_of(app).worker
+            worker._is_stopping.set()
+            worker._wake.set()
+            worker._thread.join()
             assert ask()[1]["reason"] == "delivery_worker_stopped"
         finally:
             background.stop_jobs(app)
 
-    def test_messages_that_nobody_sends(self, clock, ask):
+    def test_unsent_messages_are_reported(self, clock, ask):
         with writing() as session:
             session.add(
                 Delivery(

@@ -1,6 +1,6 @@
-"""Slow connections and hostile bodies of every kind beside honest senders: no report of theirs is lost or refused.
+"""Slow connections and hostile bodies of every kind: no report of other senders is lost or rejected.
 
-How long they take, alone and beside these, is printed by `bench/hostile.py`.
+`bench/hostile.py` measures how long these take, alone and under load.
 """
 
 import sqlite3
@@ -19,7 +19,7 @@ SIZE = 16 * 1024 * 1024 - 8192
 STORED = "SELECT count(*) FROM runs JOIN jobs ON jobs.id = runs.job_id WHERE jobs.server_id LIKE 'honest-%'"
 
 
-def test_every_honest_report_is_stored(tmp_path):
+def test_every_valid_report_is_stored(tmp_path):
     with real_server(tmp_path) as server:
         load = run_load(server.port, SECONDS, list(hostile_bodies(SIZE)))
         assert server.request("GET", "/api/ping") == (200, {"ok": True})

@@ -1,6 +1,6 @@
-"""A courier that is killed again and again while it sends, to a server that fails one time in five.
+"""A delivery worker that is killed repeatedly while it sends, to a server that fails one time in five.
 
-The whole proof is `KILLS=50 EVENTS=500 pytest tests/faults/test_killed_delivery_worker.py -s`.
+The full test is `KILLS=50 EVENTS=500 pytest tests/faults/test_killed_delivery_worker.py -s`.
 """
 
 import os
@@ -26,8 +26,8 @@ EVENTS, KILLS = int(os.environ.get("EVENTS", "30")), int(os.environ.get("KILLS",
 FAILING_SHARE = 0.2
 TAKEN, BUSY = Answer(delay_s=0.004), Answer(503, delay_s=0.004)
 ROOT = Path(__file__).resolve().parents[2]
-# A courier whose clock goes a minute on from pass to pass, until nothing waits any more.
-COURIER = """
+# A delivery worker whose clock advances a minute from pass to pass, until nothing is pending.
+WORKER = """
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -50,7 +50,7 @@ with app.app_context():
 
 @pytest.fixture
 def deliveries(db):
-    """Reads all deliveries as they stand in the database."""
+    """Read all deliveries from the database."""
 
     def read() -> list[Delivery]:
         db.session.commit()
@@ -59,10 +59,10 @@ def deliveries(db):
     return read
 
 
-def run_courier(data_dir: Path, now: datetime, server: RecordingServer, *, requests: int | None = None) -> datetime:
-    """Run it until nothing waits, or kill it after so many requests; gives the time that its clock had reached."""
+def run_worker(data_dir: Path, now: datetime, server: RecordingServer, *, requests: int | None = None) -> datetime:
+    """Run it until nothing is pending, or kill it after so many requests; return the time of its clock."""
     began_with = len(server.received)
-    command = [sys.executable, "-c", COURIER, str(data_dir), now.isoformat()]
+    command = [sys.executable, "-c", WORKER, str(data_dir), now.isoformat()]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         if requests is not None:
             server.wait_for(began_with + requests, timeout_s=300)
@@ -71,7 +71,7 @@ def run_courier(data_dir: Path, now: datetime, server: RecordingServer, *, reque
     return datetime.fromisoformat(lines[-1]) if lines else now
 
 
-def test_every_event_arrives_and_what_comes_twice_carries_its_key(settings, db, clock, deliveries, capsys):
+def test_every_event_arrives_and_repeats_have_the_same_key(settings, db, clock, deliveries, capsys):
     chance = random.Random(5)
     with recording_server() as server:
         server.answers = drawn = [BUSY if chance.random() < FAILING_SHARE else TAKEN for _ in range(20 * EVENTS)]
@@ -83,10 +83,10 @@ def test_every_event_arrives_and_what_comes_twice_carries_its_key(settings, db, 
         now = clock()
         for _ in range(KILLS):
             # Some five failures would end a pass, and a pass is a minute.
-            now = run_courier(settings.data_dir, now, server, requests=chance.randint(1, EVENTS // KILLS))
+            now = run_worker(settings.data_dir, now, server, requests=chance.randint(1, EVENTS // KILLS))
             claimed_count += sum(row.state == DeliveryState.SENDING for row in deliveries())
             now += CLAIM + timedelta(minutes=1)
-        run_courier(settings.data_dir, now, server)
+        run_worker(settings.data_dir, now, server)
         received = list(server.received)
     assert {row.state for row in deliveries()} == {DeliveryState.DELIVERED}
     keys = defaultdict(set)

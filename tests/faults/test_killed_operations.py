@@ -1,4 +1,4 @@
-"""A server that is killed in a long operation: the database is whole, with all that was accepted, or without any."""
+"""A server killed in a long operation: the database is consistent, with all accepted data, or without any of it."""
 
 import json
 import random
@@ -46,7 +46,7 @@ def sign_in(server: RealServer) -> dict[str, str]:
 
 
 def look_into(folder: Path) -> tuple[int, int, int]:
-    """How many runs there are, how many the jobs count, and how many logs have no run; the file has to be whole."""
+    """Return the number of runs, of runs counted by jobs, and of logs without a run; the file has to be intact."""
     with closing(sqlite3.connect(folder / "duplistatus.db")) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
         assert connection.execute("PRAGMA foreign_key_check").fetchone() is None
@@ -69,7 +69,7 @@ OPERATIONS = {
 
 
 @pytest.mark.parametrize(("method", "path", "body"), OPERATIONS.values(), ids=OPERATIONS)
-def test_killed_operation_leaves_a_whole_database(filled, tmp_path, method, path, body):
+def test_killed_operation_leaves_a_consistent_database(filled, tmp_path, method, path, body):
     engine.copy_database(filled, tmp_path / "duplistatus.db")
     dice = random.Random(path)
     for _ in range(3):
@@ -92,7 +92,7 @@ def test_killed_operation_leaves_a_whole_database(filled, tmp_path, method, path
 
 
 @pytest.mark.parametrize("wait_s", [0.3, 0.6, 0.9, 1.2])
-def test_start_that_is_killed_is_followed_by_a_good_one(filled, tmp_path, wait_s):
+def test_killed_start_is_followed_by_a_successful_one(filled, tmp_path, wait_s):
     engine.copy_database(filled, tmp_path / "duplistatus.db")
     with closing(sqlite3.connect(tmp_path / "duplistatus.db")) as connection, connection:
         connection.executescript("DROP TABLE sign_in_networks; UPDATE alembic_version SET version_num = '0005'")

@@ -1,4 +1,4 @@
-"""A server that is killed among uploads: whatever it said yes to is there once, and is told or still to be told."""
+"""A server killed during uploads: every accepted report is stored once, and notified or still to be."""
 
 import http.client
 import json
@@ -22,15 +22,15 @@ from app.plugin.testing.http_servers import Answer, recording_server
 pytestmark = pytest.mark.slow
 
 UPLOADS, SENDERS = 200, 16
-# Messages that wait behind no earlier one of their job.
+# Messages without an earlier pending one of their job.
 UNHELD = """SELECT count(*) FROM deliveries AS later WHERE state = 'queued' AND NOT EXISTS (
     SELECT * FROM deliveries AS earlier
     WHERE earlier.state = 'sending' AND earlier.job_id = later.job_id AND earlier.id < later.id)"""
 SENDING_S = 0.02
 
 
-def lead_messages_to(database: Path, url: str) -> None:
-    """Point the standard channel at a stand-in before anything is sent."""
+def use_ntfy_server(database: Path, url: str) -> None:
+    """Use a fake server for the standard channel before anything is sent."""
     with closing(sqlite3.connect(database)) as connection, connection:
         settings = json.dumps({"url": url, "topic": "test"})
         changed = connection.execute("UPDATE channels SET settings = ? WHERE kind = 'ntfy'", (settings,))
@@ -43,13 +43,13 @@ def rows(database: Path, statement: str) -> list[tuple]:
 
 
 def warning(number: int) -> bytes:
-    """A report that is told by default: run `number` of one of ten jobs."""
+    """Return a report that is notified by default: run `number` of one of ten jobs."""
     began_at = BEGAN_AT + timedelta(minutes=number)
     return report_body(job_name=f"job {number % 10}", began_at=began_at, result="Warning")
 
 
 def send_until(end: Callable[[], object], server: RealServer, end_after: int) -> set[int]:
-    """Send all reports at once, and end the server while they come in; gives those that it took."""
+    """Send all reports concurrently, and end the server meanwhile; return those that it accepted."""
     taken, lock, enough = set(), threading.Lock(), threading.Event()
 
     def send(number: int) -> None:
@@ -73,22 +73,22 @@ def send_until(end: Callable[[], object], server: RealServer, end_after: int) ->
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_killed_server_keeps_what_it_took(tmp_path, seed):
+def test_killed_server_keeps_accepted_reports(tmp_path, seed):
     database = tmp_path / "duplistatus.db"
     with recording_server() as ntfy:
         ntfy.standard = Answer(delay_s=SENDING_S)
         server = RealServer(tmp_path)
-        lead_messages_to(database, ntfy.url)
+        use_ntfy_server(database, ntfy.url)
         taken = send_until(server.kill, server, random.Random(seed).randrange(10, UPLOADS - 40))
         assert 0 < len(taken) < UPLOADS
         with real_server(tmp_path) as server:
             again = [server.upload(warning(number)) for number in sorted(taken)]
-            assert again == [409] * len(taken)  # all are there
+            assert again == [409] * len(taken)  # all have arrived
             status, summary = server.request("GET", "/api/summary")
             assert (status, rows(database, "PRAGMA integrity_check")) == (200, [("ok",)])
             runs = rows(database, "SELECT count(*), count(DISTINCT job_id || ' ' || began_at) FROM runs")[0]
             assert runs[0] == runs[1] == summary["totalBackupsRuns"]
-            # What was stored without the sender being told so is whole as well.
+            # A run that was stored without a response to the sender is complete as well.
             assert len(taken) <= runs[0] <= len(taken) + SENDERS
             assert rows(database, "SELECT sum(run_count) FROM jobs") == [(runs[0],)]
             assert rows(database, "SELECT sum(run_count) FROM job_days") == [(runs[0],)]
@@ -98,7 +98,7 @@ def test_killed_server_keeps_what_it_took(tmp_path, seed):
             await_deliveries(database, ntfy, runs[0])
 
 
-def test_a_server_that_is_stopped_finishes_what_it_is_at(tmp_path):
+def test_a_stopped_server_finishes_running_requests(tmp_path):
     server, statuses = RealServer(tmp_path, RUN_JOBS="false"), []
     taken = send_until(lambda: statuses.append(server.stop()), server, 40)
     assert statuses == [0]
@@ -106,7 +106,7 @@ def test_a_server_that_is_stopped_finishes_what_it_is_at(tmp_path):
 
 
 def await_deliveries(database: Path, ntfy, count: int) -> None:
-    """Each run was told, or is claimed by the courier that was killed and will be told when its claim ends.
+    """Each run was notified, or is claimed by the killed delivery worker and will be notified when its claim ends.
 
     Messages of one job keep their order, so those of the job wait behind a claim.
     """

@@ -1,4 +1,4 @@
-"""Bodies over the limit are refused by the real server too, however they are sent."""
+"""Bodies over the limit are rejected by the real server too, in any form."""
 
 import gzip
 
@@ -15,29 +15,29 @@ def parts(count: int):
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A server that takes a megabyte."""
+    """A server that accepts a megabyte."""
     with real_server(tmp_path_factory.mktemp("data"), UPLOAD_MAX_MIB="1") as running:
         yield running
 
 
-def test_body_sent_in_parts_is_refused(server):
-    status, said = server.request("POST", "/api/upload", parts(40))
-    assert (status, bool(said["error"])) == (413, True)
+def test_body_sent_in_parts_is_rejected(server):
+    status, body = server.request("POST", "/api/upload", parts(40))
+    assert (status, bool(body["error"])) == (413, True)
 
 
 def test_body_sent_in_parts_is_read_below_the_limit(server):
     assert server.request("POST", "/api/upload", parts(4))[0] == 400
 
 
-def test_announced_body_is_refused(server):
+def test_announced_large_body_is_rejected(server):
     assert server.request("POST", "/api/upload", b" " * (1 << 21))[0] == 413
 
 
-def test_packed_body_is_refused(server):
+def test_compressed_large_body_is_rejected(server):
     bomb = gzip.compress(b" " * (1 << 28), 9)
     assert server.request("POST", "/api/upload", bomb, {"Content-Encoding": "gzip"})[0] == 413
 
 
-def test_server_goes_on_afterwards(server):
+def test_server_continues_afterwards(server):
     server.request("POST", "/api/upload", b" " * (1 << 21))
     assert server.request("GET", "/api/ping") == (200, {"ok": True})

@@ -1,4 +1,4 @@
-"""A SQLite file that another program has locked: each request waits for a while, and not for those before it."""
+"""A SQLite file locked by another program: each request waits for a while, and not for those before it."""
 
 import sqlite3
 import time
@@ -16,7 +16,7 @@ SENDERS = 6
 
 @pytest.fixture
 def locked(app, settings):
-    """The database while somebody else writes to it."""
+    """The database while another program writes to it."""
     with closing(sqlite3.connect(settings.data_dir / "duplistatus.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         yield other
@@ -24,7 +24,7 @@ def locked(app, settings):
 
 @pytest.fixture(autouse=True)
 def short_wait(app, monkeypatch):
-    """Wait for as long as a test may take."""
+    """Wait only as long as a test may take."""
     for name in ("LONGEST_WAIT_S", "REQUEST_WAIT_S"):
         monkeypatch.setattr(orm, name, WAIT_S)
     monkeypatch.setattr(orm, "LEAST_WAIT_S", WAIT_S / 50)
@@ -35,13 +35,13 @@ def send(app, number: int):
     return app.test_client().post("/api/upload", data=report_body(server_id=f"m{number}"))
 
 
-def test_waits_do_not_add_up(app, locked):
+def test_waiting_times_do_not_add_up(app, locked):
     began = time.monotonic()
     with ThreadPoolExecutor(SENDERS) as pool:
         answers = list(pool.map(lambda number: send(app, number), range(SENDERS)))
     assert {answer.status_code for answer in answers} == {503}
     assert all(answer.headers["Retry-After"] for answer in answers)
-    # One behind the other they would take as many waits as there are senders.
+    # One after the other they would wait as many times as there are senders.
     assert time.monotonic() - began < WAIT_S * (SENDERS - 1)
 
 
@@ -59,7 +59,7 @@ def test_time_in_a_queue_counts(app, locked):
     assert time.monotonic() - began < WAIT_S
 
 
-def test_reports_wait_longer_than_people(app, locked, monkeypatch):
+def test_reports_wait_longer_than_users(app, locked, monkeypatch):
     monkeypatch.setattr(orm, "REQUEST_WAIT_S", 0.0)
     began = time.monotonic()
     assert app.test_client().sign_in().status_code == 503
@@ -68,7 +68,7 @@ def test_reports_wait_longer_than_people(app, locked, monkeypatch):
     assert time.monotonic() - began > WAIT_S
 
 
-def test_reading_goes_on(admin, locked):
+def test_reading_continues(admin, locked):
     assert admin.get("/api/summary").status_code == 200
 
 

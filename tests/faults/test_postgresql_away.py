@@ -1,4 +1,4 @@
-"""PostgreSQL that goes and comes back among uploads: what was accepted is stored once, and health says why not."""
+"""PostgreSQL that stops and starts during uploads: accepted reports are stored once, and health reports the reason."""
 
 import http.client
 import threading
@@ -21,12 +21,12 @@ SENDERS = 4
 def postgres():
     with own_postgres_server() as running:
         running.execute("CREATE DATABASE away")
-        running.execute("ALTER DATABASE away SET synchronous_commit = on")  # what is accepted has to stay
+        running.execute("ALTER DATABASE away SET synchronous_commit = on")  # accepted reports have to be kept
         yield running
 
 
 def send_until(ended: threading.Event, server: RealServer, sender: int, accepted: list, statuses: set) -> None:
-    """Send one report after the other; notes which were accepted."""
+    """Send one report after the other; record which were accepted."""
     number = 0
     while not ended.is_set():
         body = report_body(server_id=f"m{sender}", began_at=BEGAN_AT + timedelta(minutes=number))
@@ -45,7 +45,7 @@ def wait_for(condition) -> None:
         time.sleep(0.1)
 
 
-def test_accepted_reports_outlive_a_database_that_was_away(postgres, tmp_path):
+def test_accepted_reports_survive_a_database_outage(postgres, tmp_path):
     url = postgres.url("away")
     accepted, statuses, ended = [], set(), threading.Event()
     with real_server(tmp_path, DATABASE_URL=url) as server:

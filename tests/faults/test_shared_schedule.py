@@ -1,4 +1,4 @@
-"""Two processes on one data directory: what one of them changes in the schedule reaches the other within 30 s."""
+"""Two processes on one data directory: changes of the schedule by one reach the other within 30 s."""
 
 import time
 
@@ -14,19 +14,19 @@ LIMIT_S = 30
 
 
 class Administrator:
-    """Signed in at one of the processes."""
+    """An administrator signed in at one of the processes."""
 
     def __init__(self, url):
         self._url, self._session = url, requests.Session()
         self.post("auth/login", username="admin", password=ADMIN_PASSWORD)
 
     def post(self, path, **body):
-        """Send a changing request; gives the status."""
+        """Send a changing request; return the status."""
         token = self._session.get(f"{self._url}/api/csrf").json()["token"]
         return self._session.post(f"{self._url}/api/{path}", json=body, headers={"X-CSRF-Token": token}).status_code
 
     def active_tasks(self):
-        """What the schedule of this process holds."""
+        """Return the schedule of this process."""
         return set(self._session.get(f"{self._url}/api/cron/health").json()["activeTasks"])
 
 
@@ -46,7 +46,7 @@ def test_changes_reach_the_process_that_runs_the_jobs(tmp_path):
     ):
         worker, page, other = (Administrator(server.url) for server in (with_jobs, without_jobs, second))
         assert page.post("cron-config", interval="disabled") == 200
-        assert page.post("cron/reload-config") == 503  # as the contract says of a process without a schedule
+        assert page.post("cron/reload-config") == 503  # as the contract prescribes for a process without a schedule
         wait_until(lambda: CHECK not in worker.active_tasks() | other.active_tasks())
         assert other.post(f"cron/stop/{CLEANUP}") == 200
         wait_until(lambda: CLEANUP not in worker.active_tasks())

@@ -1,4 +1,4 @@
-"""A stop waits for nobody: neither for a mail server that dawdles, nor for a receiver, nor for a Duplicati server."""
+"""A stop does not wait for slow mail servers, webhook receivers or Duplicati servers."""
 
 import socket
 import threading
@@ -27,8 +27,8 @@ pytestmark = pytest.mark.slow
 GREETING, HEADER = b"220-x\r\n", b"HTTP/1.1 200 OK\r\nX-Long: "
 
 
-class Dawdler:
-    """Listens on loopback, and sends to each caller a beginning and then a piece twice a second, for ever."""
+class SlowServer:
+    """Listens on loopback, and sends each client a beginning and then a part twice a second, forever."""
 
     def __init__(self, listener: socket.socket, beginning: bytes, piece: bytes) -> None:
         self.port = listener.getsockname()[1]
@@ -39,9 +39,9 @@ class Dawdler:
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
-                threading.Thread(target=self._dawdle, args=(self._listener.accept()[0],), daemon=True).start()
+                threading.Thread(target=self._send_slowly, args=(self._listener.accept()[0],), daemon=True).start()
 
-    def _dawdle(self, caller: socket.socket) -> None:
+    def _send_slowly(self, caller: socket.socket) -> None:
         with suppress(OSError), caller:
             caller.sendall(self._beginning)
             self.called.set()
@@ -50,9 +50,9 @@ class Dawdler:
 
 
 @contextmanager
-def dawdler(beginning: bytes, piece: bytes) -> Iterator[Dawdler]:
+def slow_server(beginning: bytes, piece: bytes) -> Iterator[SlowServer]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        server = Dawdler(listener, beginning, piece)
+        server = SlowServer(listener, beginning, piece)
         yield server
         server.over.set()
 
@@ -73,9 +73,9 @@ def stop(server: RealServer) -> None:
 @pytest.mark.parametrize(
     ("use", "beginning", "piece"), [(use_mail, GREETING, GREETING), (use_webhook, HEADER, b"a")], ids=["mail", "http"]
 )
-def test_message_under_way_is_sent_soon_after_the_next_start(settings, db, clock, use, beginning, piece):
+def test_interrupted_message_is_sent_soon_after_the_next_start(settings, db, clock, use, beginning, piece):
     channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
-    with dawdler(beginning, piece) as slow:
+    with slow_server(beginning, piece) as slow:
         use(slow.port, clock())
         make_run(now=clock(), status="Error")
         with real_server(settings.data_dir) as server:
@@ -92,11 +92,11 @@ def test_message_under_way_is_sent_soon_after_the_next_start(settings, db, clock
         assert len(mail.letters) + len(receiver.received) == 1
 
 
-def test_hanging_collection_does_not_hold_up_the_stop(settings, db, clock):
+def test_hanging_collection_does_not_delay_the_stop(settings, db, clock):
     make_run(now=clock())
     servers.change_password("machine-1", "secret", actor=SYSTEM, now=clock())
     secret = api_keys.create_key("script", "admin", now=clock()).secret
-    with dawdler(HEADER, b"a") as slow:
+    with slow_server(HEADER, b"a") as slow:
         with writing() as session:
             url = f"http://127.0.0.1:{slow.port}"
             session.execute(update(Server).values(url=url, collect_interval="1h", next_collect_at=None))

@@ -1,6 +1,6 @@
-"""Two processes that look for late jobs at the same moment, on one PostgreSQL: nobody is told twice.
+"""Two processes that check for overdue jobs at the same time, on one PostgreSQL: nothing is notified twice.
 
-The whole proof is `CHECKS=1000 pytest tests/faults/test_two_checks.py -s`.
+The full test is `CHECKS=1000 pytest tests/faults/test_two_checks.py -s`.
 """
 
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 CHECKS, JOBS = int(os.environ.get("CHECKS", "25")), 12
 ROOT = Path(__file__).resolve().parents[2]
-# Each line that comes in is a time; the answer is how many jobs this process told of.
+# Each input line is a time; the output is the number of jobs that this process notified.
 CHECKER = """
 import sys
 from datetime import datetime
@@ -46,7 +46,7 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def checkers(app, settings):
-    """Two processes that wait for times."""
+    """Two processes that wait for times on their input."""
     command = [sys.executable, "-c", CHECKER, str(settings.data_dir), settings.database_url]
     processes = [
         subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(2)
@@ -60,7 +60,7 @@ def checkers(app, settings):
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
-def test_each_late_job_is_told_once_at_each_check(checkers, db, clock, capsys):
+def test_each_overdue_job_is_notified_once_at_each_check(checkers, db, clock, capsys):
     channels.save_settings("ntfy", "ntfy", {"url": "http://127.0.0.1:9", "topic": "t"}, now=clock())
     for number in range(JOBS):
         make_run(now=clock(), job_name=f"job {number}")
@@ -70,9 +70,9 @@ def test_each_late_job_is_told_once_at_each_check(checkers, db, clock, capsys):
         for process in checkers:
             process.stdin.write(f"{now.isoformat()}\n")
             process.stdin.flush()
-        told = [int(process.stdout.readline()) for process in checkers]
-        assert sum(told) == JOBS
-        shares.update(number for number, count in enumerate(told) if count)
+        notified = [int(process.stdout.readline()) for process in checkers]
+        assert sum(notified) == JOBS
+        shares.update(number for number, count in enumerate(notified) if count)
     db.session.commit()
     messages = list(db.session.scalars(select(Delivery)))
     named = Counter((name, row.created_at) for row in messages for name in row.payload["audit"].get("backups", ()))

@@ -1,4 +1,4 @@
-"""Processes that start or end at one moment: the database is filled once, and nothing is left beside its file."""
+"""Processes that start or end at the same time: the database is filled once, and no file is left next to it."""
 
 import fcntl
 import subprocess
@@ -67,8 +67,8 @@ def test_sqlite_is_migrated_once(tmp_path, installed):
     assert len(list((tmp_path / "copies").glob("*.db"))) == 1
 
 
-def test_processes_that_close_take_turns(settings, installed):
-    """Each would take the other for one that works with the database, and both would leave the log beside it."""
+def test_processes_that_close_wait_for_each_other(settings, installed):
+    """Otherwise each would see the other one as a user of the database, and both would leave the log."""
     app = create_app(settings, installed)
     lock = settings.data_dir / CLOSING_LOCK
     ending = threading.Thread(target=db_engine.close, args=(app,), kwargs={"is_quiet": True})
@@ -87,8 +87,8 @@ def start(count, folder, url=""):
 
 
 def assert_all_started(processes):
-    told = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
-    assert [process.returncode for process in processes] == [0] * len(processes), told
+    errors = [process.communicate(timeout=PATIENCE_S)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * len(processes), errors
 
 
 def assert_filled_once(connection):
@@ -97,7 +97,7 @@ def assert_filled_once(connection):
 
 
 def wait_until(is_so) -> None:
-    """Wait until nothing but the lock keeps the processes apart."""
+    """Wait until only the lock keeps the processes apart."""
     deadline = time.monotonic() + PATIENCE_S
     while not is_so():
         assert time.monotonic() < deadline
@@ -105,6 +105,6 @@ def wait_until(is_so) -> None:
 
 
 def waiting_for_file(path):
-    """How many processes wait for the lock of a file, as Linux tells."""
+    """Return how many processes wait for the lock of a file, from Linux."""
     inode = f":{path.stat().st_ino} "
     return sum(" -> FLOCK " in line and inode in line for line in Path("/proc/locks").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""An upload does not wait for a server of messages that does not answer."""
+"""An upload does not wait for a notification server that does not respond."""
 
 import json
 import socket
@@ -15,13 +15,13 @@ from real_server import real_server
 pytestmark = pytest.mark.slow
 
 UPLOADS = 40
-# Who waits for the channel waits for its time limit, which is longer. On a quiet machine an upload takes some 5 ms.
+# A request that waits for the channel waits for its time limit, which is longer. An upload takes some 5 ms.
 MOST_MS = 10_000
 
 
 @pytest.fixture
 def silent_url():
-    """An address that takes connections and never speaks."""
+    """The URL of a server that accepts connections and never responds."""
 
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -31,7 +31,7 @@ def silent_url():
 
 @pytest.fixture
 def dead_url():
-    """An address where nobody listens."""
+    """A URL with a closed port."""
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -39,7 +39,7 @@ def dead_url():
 
 
 @pytest.mark.parametrize("kind", ["silent_url", "dead_url"])
-def test_upload_is_answered_at_once_and_the_message_tried_again(tmp_path, request, kind, capsys):
+def test_upload_is_answered_at_once_and_the_message_retried(tmp_path, request, kind, capsys):
     url = request.getfixturevalue(kind)
     with real_server(tmp_path) as server, closing(sqlite3.connect(tmp_path / "duplistatus.db")) as database:
         with database:
@@ -59,7 +59,7 @@ def test_upload_is_answered_at_once_and_the_message_tried_again(tmp_path, reques
 
 
 def await_a_try(database) -> None:
-    """The courier tried, noted why it failed, and will try again."""
+    """Wait until the delivery worker tried, stored the error, and scheduled a retry."""
     deadline = time.monotonic() + 60
     statement = "SELECT state, last_error FROM deliveries WHERE attempts > 0 AND next_attempt_at > created_at"
     while not (found := database.execute(statement).fetchall()):

@@ -1,9 +1,9 @@
-"""What the document allows, and what it does not, sent to every operation as everybody: nothing may break.
+"""Valid and invalid requests for every operation, as every kind of client: nothing may fail.
 
-A few examples each in CI; `make fuzz` sends a hundred (FUZZ_EXAMPLES), to some groups alone with their names in
-FUZZ_GROUPS (`users,audit`), and on PostgreSQL with FUZZ_DATABASE=postgresql. The database is thrown away afterwards, so
-that deleting and restoring are tried like everything else. Each example comes in a session of its own, since some
-operations end it.
+A few examples each in CI; `make fuzz` sends a hundred (FUZZ_EXAMPLES), only to some groups with their names in
+FUZZ_GROUPS (`users,audit`), and on PostgreSQL with FUZZ_DATABASE=postgresql. The database is deleted afterwards, so
+that deleting and restoring are tested like everything else. Each example uses its own session, since some operations
+end it.
 """
 
 import ipaddress
@@ -35,7 +35,7 @@ from app.scheduling import background
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "2"))
 GROUPS = os.environ.get("FUZZ_GROUPS", "").split(",")
-PEOPLE = ("admin", "user", "nobody")
+ACCOUNTS = ("admin", "user", "nobody")
 CHECKS = [
     not_a_server_error,
     status_code_conformance,
@@ -43,9 +43,9 @@ CHECKS = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-# 5xx of docs/compatibility/README.md: email or push that cannot be sent, and a log file that is not there.
+# 5xx of docs/compatibility/README.md: email or push that cannot be sent, and a missing log file.
 EXPECTED_FAILURES = {("notifications.test", 500), ("logs.export", 500)}
-# Beside made-up names also ones that exist, or little behind the first look-up would be reached.
+# Besides generated names also existing ones, otherwise little after the first look-up would be reached.
 KNOWN_NAMES = {
     "server_id": "machine-1",
     "backup_name": "photos",
@@ -60,7 +60,7 @@ Credentials = Callable[[str], dict[str, str]]
 
 @pytest.fixture(scope="module")
 def _no_network() -> Iterator[None]:
-    """A machine whose network ends at itself, since addresses that are made up may exist."""
+    """Block the network except loopback, since generated addresses may exist."""
     look_up, connect = socket.getaddrinfo, socket.socket.connect
 
     def local_look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
@@ -81,7 +81,7 @@ def _no_network() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def database_url(request: pytest.FixtureRequest) -> str:
-    """What DATABASE_URL says."""
+    """Return the value of DATABASE_URL."""
     if os.environ.get("FUZZ_DATABASE") != "postgresql":
         return ""
     server = request.getfixturevalue("postgres_server")
@@ -91,10 +91,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def house(
+def fuzzed_app(
     _no_network: None, tmp_path_factory: pytest.TempPathFactory, installed: Any, database_url: str
 ) -> Iterator[Flask]:
-    """An application that answers 500 as in production, with an account, two runs, a refused report and a key."""
+    """An application that answers 500 as in production, with an account, two runs, a rejected report and a key."""
     folder = tmp_path_factory.mktemp("fuzzed")
     with running_application(folder, installed, testing=False, database_url=database_url) as app:
         with app.app_context():
@@ -110,16 +110,16 @@ def house(
 
 
 @pytest.fixture(scope="module")
-def credentials(house: Flask) -> Credentials:
-    """Make the headers of somebody in a session that has just begun."""
-    with house.app_context():
+def credentials(fuzzed_app: Flask) -> Credentials:
+    """Return the headers of a client with a new session."""
+    with fuzzed_app.app_context():
         ids = {user.username: user.id for user in User.query.all()}
 
-    def make(person: str) -> dict[str, str]:
-        if person == "nobody":
+    def make(account: str) -> dict[str, str]:
+        if account == "nobody":
             return {}
-        with house.app_context():
-            session_id = sessions.create_stored(runtime.now(), sessions.Browser(), user_id=ids[person])
+        with fuzzed_app.app_context():
+            session_id = sessions.create_stored(runtime.now(), sessions.Browser(), user_id=ids[account])
             token, _ = sessions.issue_token(sessions.hash_of(session_id), runtime.now())
         return {"Cookie": f"sessionId={session_id}", "X-CSRF-Token": token}
 
@@ -127,32 +127,32 @@ def credentials(house: Flask) -> Credentials:
 
 
 @pytest.fixture(scope="module")
-def described(house: Flask) -> Any:
-    """What schemathesis makes of the served document."""
-    return schemathesis.openapi.from_wsgi("/api/openapi.json", house)
+def described(fuzzed_app: Flask) -> Any:
+    """The served document as schemathesis reads it."""
+    return schemathesis.openapi.from_wsgi("/api/openapi.json", fuzzed_app)
 
 
 @pytest.fixture(scope="module")
 def all_operations(described: Any) -> dict[str, Any]:
-    """The operations by their names."""
+    """Return the operations by their names."""
     found = [result.ok() for result in described.get_all_operations()]
     names = {operation.definition.raw["operationId"] + " " + operation.method: operation for operation in found}
     return {name: names[name] for name in names if GROUPS == [""] or name.partition(".")[0] in GROUPS}
 
 
-# The courier draws its waiting times meanwhile, in a thread of its own.
+# The delivery worker draws its delays meanwhile, in its own thread.
 @pytest.mark.filterwarnings("ignore:Do not use the `random` module")
-@pytest.mark.parametrize("person", PEOPLE)
-def test_nothing_breaks_and_every_answer_is_as_described(
-    house: Flask, credentials: Credentials, all_operations: dict[str, Any], person: str, subtests: Any
+@pytest.mark.parametrize("account", ACCOUNTS)
+def test_nothing_fails_and_every_response_is_as_described(
+    fuzzed_app: Flask, credentials: Credentials, all_operations: dict[str, Any], account: str, subtests: Any
 ) -> None:
     for name, operation in all_operations.items():
         with subtests.test(operation=name):
-            send_examples(operation, lambda: credentials(person), EXAMPLES)
+            send_examples(operation, lambda: credentials(account), EXAMPLES)
 
 
 def send_examples(operation: Any, make_credentials: Callable[[], dict[str, str]], count: int) -> None:
-    """Send made-up requests, those that the document allows and those that it does not."""
+    """Send generated requests, valid and invalid ones."""
     modes = [schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE]
     strategies = [operation.as_strategy(generation_mode=mode) for mode in modes if _can_make(operation, mode)]
 
@@ -178,7 +178,7 @@ def send_examples(operation: Any, make_credentials: Callable[[], dict[str, str]]
 
 
 def _can_make(operation: Any, mode: Any) -> bool:
-    """Whether there is anything to get wrong in the operation."""
+    """Return whether the operation has anything that can be invalid."""
     if mode is schemathesis.GenerationMode.POSITIVE:
         return True
     return bool(operation.body or operation.query)

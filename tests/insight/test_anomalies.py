@@ -1,4 +1,4 @@
-"""What counts as unusual, at the edges of each limit."""
+"""What counts as unusual, at the boundaries of each limit."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -16,7 +16,7 @@ USUAL = {"status": "Success", "duration_s": 600.0, "examined_files": 1000, "exam
 
 
 def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | None = None) -> list:
-    """Some steady runs, and the newest one with what is different about it."""
+    """Return some steady runs, and the newest one with its differences."""
     began_at = datetime(2031, 5, 4, tzinfo=UTC)
     steady = [
         run
@@ -46,7 +46,7 @@ def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | No
         ({"examined_files": 1700}, ["70 % more files"]),
         ({"examined_bytes": GIB // 2}, ["50 % less data"]),
         ({"examined_bytes": 2 * GIB, "examined_files": 2000}, ["100 % more data", "100 % more files"]),
-        ({"examined_files": 0, "status": "Fatal"}, []),  # the status says more
+        ({"examined_files": 0, "status": "Fatal"}, []),  # the status is more important
         ({"modified_files": 800}, ["modified files, although there usually are none"]),
         ({"modified_files": 99}, []),  # not a tenth of the files
         ({"modified_files": 100}, ["modified files, although there usually are none"]),
@@ -55,36 +55,36 @@ def runs(count: int = 30, *, uploads: list[int] | None = None, newest: dict | No
         ({"modified_files": 19, "examined_files": 30}, ["97 % fewer files"]),  # not twenty
     ],
 )
-def test_a_figure_far_from_the_median_is_told_in_words(newest, words):
+def test_a_figure_far_from_the_median_is_described_in_words(newest, words):
     assert [describe(anomaly) for anomaly in find_anomalies(runs(newest=newest), LIMITS)] == words
 
 
-def test_a_wide_spread_makes_much_usual():
+def test_a_wide_spread_makes_more_values_usual():
     swinging = [MIB, 900 * MIB, 300 * MIB, 1200 * MIB]
     assert find_anomalies(runs(uploads=swinging, newest={"uploaded_bytes": 1900 * MIB}), LIMITS) == []
 
 
-def test_small_differences_are_no_news_however_many_times():
+def test_small_differences_are_not_unusual_at_any_factor():
     assert find_anomalies(runs(uploads=[MIB], newest={"uploaded_bytes": 40 * MIB}), LIMITS) == []
 
 
-def test_an_upload_where_there_was_none_is_told():
+def test_an_upload_after_none_is_reported():
     (anomaly,) = find_anomalies(runs(uploads=[0], newest={"uploaded_bytes": 80 * MIB}), LIMITS)
     assert describe(anomaly) == "upload, although there usually is none"
 
 
 @pytest.mark.parametrize(("count", "is_told"), [(7, False), (8, True)])
-def test_too_few_runs_make_no_habit(count, is_told):
+def test_too_few_runs_have_no_usual_values(count, is_told):
     assert bool(find_anomalies(runs(count, newest={"uploaded_bytes": GIB}), LIMITS)) is is_told
 
 
-def test_failed_runs_are_not_compared_with():
+def test_failed_runs_are_not_used_for_comparison():
     history = runs(30, newest={"examined_files": 600})
     failed = [run._replace(letter="E", examined_files=5) for run in history[:20]]
     assert [describe(found) for found in find_anomalies([*failed, *history[20:]], LIMITS)] == ["40 % fewer files"]
 
 
-def test_limits_can_be_set_and_switched_off():
+def test_limits_can_be_set_and_disabled():
     history = runs(newest={"uploaded_bytes": 250 * MIB})
     assert find_anomalies(history, Limits.read({"times": 2.0, "unknown": 1}))
     assert not find_anomalies(runs(newest={"uploaded_bytes": GIB}), Limits.read({"is_enabled": False}))
@@ -95,7 +95,7 @@ def test_without_runs_nothing_is_unusual():
 
 
 @pytest.mark.parametrize("outcome", ["aborted", "dry_run"])
-def test_a_run_that_saved_nothing_is_passed_over(outcome):
+def test_an_unsaved_run_is_skipped(outcome):
     odd = runs(newest={"uploaded_bytes": 10 * GIB})
     unsaved = runs(newest={"outcome": outcome, "uploaded_bytes": 90 * GIB})[-1]
     found = find_anomalies(odd, LIMITS)
@@ -104,7 +104,7 @@ def test_a_run_that_saved_nothing_is_passed_over(outcome):
     assert find_anomalies([*odd[:-1], *[unsaved] * 20, odd[-1]], LIMITS) == found
 
 
-def test_modified_files_are_told_in_times_of_the_usual():
+def test_modified_files_are_reported_as_multiples_of_the_usual():
     changing = [run._replace(modified_files=20) for run in runs(newest={"modified_files": 800})[:-1]]
     newest = runs(newest={"modified_files": 800})[-1]
     assert [describe(found) for found in find_anomalies([*changing, newest], LIMITS)] == [
@@ -119,12 +119,12 @@ def test_modified_files_are_told_in_times_of_the_usual():
         ({"uploaded_bytes": 900 * GIB}, Figure.UPLOADED),
     ],
 )
-def test_figures_that_a_run_does_not_tell_are_not_judged(newest, not_told):
+def test_missing_figures_of_a_run_are_not_evaluated(newest, not_told):
     assert find_anomalies(runs(newest=newest), LIMITS)
     assert find_anomalies(runs(newest=newest | {"not_told": not_told}), LIMITS) == []
 
 
-def test_figures_that_were_not_told_are_not_compared_with():
+def test_missing_figures_are_not_used_for_comparison():
     history = runs(30, newest={"examined_files": 600})
     empty = [run._replace(examined_files=0, examined_bytes=0, not_told=NO_FIGURES) for run in history[:20]]
     assert [describe(found) for found in find_anomalies([*empty, *history[20:]], LIMITS)] == ["40 % fewer files"]
@@ -132,7 +132,7 @@ def test_figures_that_were_not_told_are_not_compared_with():
 
 
 def messages_of(days: list[dict]) -> list[int]:
-    """The days on which people are notified, of days with what is different about the run of each."""
+    """Return the days with a notification, for days with the differences of each run."""
     packed, anomalies, found = None, [], []
     for day, changes in enumerate(days):
         began_at = datetime(2031, 5, 4, tzinfo=UTC) + timedelta(days=day)
@@ -151,7 +151,7 @@ NOISE = st.lists(st.floats(0.85, 1.15), min_size=70, max_size=70)
 
 
 def varied(figures: dict, factor: float) -> dict:
-    """The figures, all more or less by a factor."""
+    """Return the figures, all changed by a random factor."""
     return {name: type(value)(value * factor) if name != "status" else value for name, value in figures.items()}
 
 
@@ -164,7 +164,7 @@ def test_an_encrypted_share_makes_one_message_at_once(noise, day):
 
 
 @pytest.mark.parametrize(("modified", "deleted"), [(0, 0), (5, 0), (0, 2)])
-def test_files_that_get_another_name_when_they_are_encrypted_make_one_message(modified, deleted):
+def test_files_renamed_by_encryption_make_one_message(modified, deleted):
     days = [{"modified_files": modified, "deleted_files": deleted} for _ in range(40)]
     days[35] |= {"deleted_files": 800}
     assert messages_of(days) == [35]
@@ -200,11 +200,11 @@ def test_a_week_of_large_uploads_makes_one_message():
     assert messages_of([{}] * 20 + [{"uploaded_bytes": GIB}] * 7 + [{}] * 20) == [20]
 
 
-def test_what_was_usual_in_between_makes_another_message():
+def test_usual_values_in_between_make_another_message():
     assert messages_of([{}] * 20 + [FULL, {}, FULL, {}]) == [20, 22]
 
 
-def test_what_was_unusual_in_another_figure_before_makes_another_message():
+def test_another_unusual_figure_before_makes_another_message():
     assert messages_of([{}] * 20 + [{"uploaded_bytes": GIB}, {"uploaded_bytes": GIB, "modified_files": 900}]) == [
         20,
         21,
@@ -214,17 +214,17 @@ def test_what_was_unusual_in_another_figure_before_makes_another_message():
 @pytest.mark.parametrize(
     "between", [{"status": "Error"}, {"status": "Fatal"}, {"outcome": "aborted"}, {"not_told": Figure.FILES}]
 )
-def test_runs_in_between_that_say_nothing_do_not_repeat_a_message(between):
+def test_runs_without_figures_in_between_repeat_no_message(between):
     fewer = {"examined_files": 400}
     assert messages_of([{}] * 20 + [fewer, between, between, fewer, fewer]) == [20]
 
 
-def test_failed_runs_before_it_do_not_hide_an_encrypted_share():
+def test_previous_failed_runs_do_not_hide_an_encrypted_share():
     failed = {"status": "Error", "modified_files": 0, "uploaded_bytes": 0, "not_told": NO_FIGURES}
     assert messages_of([{}] * 20 + [failed] * 5 + [ENCRYPTED] + [{}] * 5) == [25]
 
 
-def test_after_a_run_that_failed_only_what_was_notified_is_kept():
+def test_after_a_failed_run_only_notified_figures_are_kept():
     history = [run._replace(letter="E") if number == MAX_RUNS - 1 else run for number, run in enumerate(runs(30))]
     known = [Anomaly("upload", 9.0, 1.0, is_notified=True), Anomaly("size", 9.0, 1.0)]
     assert follow_anomalies(history, LIMITS, known) == [Anomaly("upload", 9.0, 1.0, is_notified=True, is_past=True)]

@@ -24,11 +24,11 @@ def test_a_steady_growth_is_found():
     assert growth_a_day(WEEKLY) == pytest.approx(100 / 7)
 
 
-def test_versions_deleted_once_do_not_bend_the_trend():
+def test_versions_deleted_once_do_not_change_the_trend():
     assert growth_a_day([*WEEKLY[:5], (35, 30), *WEEKLY[6:]]) == pytest.approx(100 / 7)
 
 
-def test_a_month_is_needed_to_tell():
+def test_a_forecast_needs_a_month():
     assert growth_a_day(WEEKLY[:3]) is None
     assert growth_a_day([]) is None
 
@@ -40,13 +40,13 @@ def test_the_last_day_of_each_week_counts():
 @pytest.mark.parametrize(
     ("stored", "entered", "reported", "left"),
     [
-        (40, None, None, None),  # nobody knows
+        (40, None, None, None),  # unknown
         (40, None, 7, 7),
-        (40, 100, 7, 60),  # what a person entered wins
+        (40, 100, 7, 60),  # the entered value takes precedence
         (40, 30, 7, 0),
     ],
 )
-def test_the_room_left(stored, entered, reported, left):
+def test_the_space_left(stored, entered, reported, left):
     assert free_bytes(stored, entered, reported) == left
 
 
@@ -59,14 +59,14 @@ def test_the_room_left(stored, entered, reported, left):
         (700, -5.0, None),
         (700, None, None),
         (None, 5.0, None),
-        (1_000_000, 1.0, None),  # too far away to tell
+        (1_000_000, 1.0, None),  # too far in the future
     ],
 )
 def test_when_it_will_be_full(left, growth, days):
     assert full_at(left, growth, NOW) == (None if days is None else NOW + timedelta(days=days))
 
 
-def test_without_a_run_nothing_can_be_told():
+def test_without_a_run_there_is_no_forecast():
     assert full_at(5, 5.0, None) is None
 
 
@@ -97,18 +97,18 @@ def test_each_number_of_days_is_due_once(days, notified, due):
         (None, None, True),
         (None, 500, True),
         (None, 0, False),
-        (900, 10, False),  # a hundredth of what is stored
+        (900, 10, False),  # a hundredth of the stored bytes
         (900, 11, True),
     ],
 )
-def test_people_may_be_notified_again_when_there_is_room(days, left, is_again):
+def test_notifications_may_be_repeated_after_space_was_freed(days, left, is_again):
     at = None if days is None else NOW + timedelta(days=days)
     assert is_space_again(at, NOW, left, 1000) is is_again
 
 
 @settings(deadline=None)
 @given(st.lists(st.floats(-5, 45), max_size=60))
-def test_below_the_days_that_are_enough_each_message_is_sent_at_most_once(forecasts):
+def test_below_the_safe_number_of_days_each_message_is_sent_at_most_once(forecasts):
     notified, sent = None, []
     for days in forecasts:
         at = NOW + timedelta(days=days)

@@ -1,4 +1,4 @@
-"""The newest runs that are kept beside a job, what is unusual in them, and the trend of its destination."""
+"""The newest runs that are stored with a job, unusual figures, and the trend of its destination."""
 
 from datetime import timedelta
 
@@ -25,19 +25,19 @@ def days_of_runs(*days: int, **changes) -> None:
         make_run(began_at=BEGAN_AT + day * DAY, examined_files=day, uploaded_bytes=GIB, **changes)
 
 
-def test_the_newest_runs_stand_beside_their_job_in_their_order(db):
+def test_the_newest_runs_are_kept_with_their_job_in_order(db):
     days_of_runs(*range(MAX_RUNS + 4))
     kept = unpack_runs(find_job().recent_runs)
     assert [run.examined_files for run in kept] == list(range(4, MAX_RUNS + 4))
     assert kept[-1].began_at == BEGAN_AT + (MAX_RUNS + 3) * DAY
 
 
-def test_a_report_that_comes_late_finds_its_place(db):
+def test_a_late_report_is_inserted_in_order(db):
     days_of_runs(0, 2, 1)
     assert [run.examined_files for run in unpack_runs(find_job().recent_runs)] == [0, 1, 2]
 
 
-def test_modified_and_deleted_files_are_kept_with_what_was_not_told(db):
+def test_modified_and_deleted_files_are_kept_with_missing_figures(db):
     make_run(modified_files=3, deleted_files=4, not_told=Figure.FILES)
     [run] = unpack_runs(find_job().recent_runs)
     assert (run.modified_files, run.deleted_files, run.not_told) == (3, 4, Figure.FILES)
@@ -49,7 +49,7 @@ def test_an_encrypted_share_is_unusual(db):
     assert "modified" in [anomaly["figure"] for anomaly in find_job().anomalies]
 
 
-def test_what_is_worked_out_anew_equals_what_was_kept(db):
+def test_recalculated_results_equal_stored_ones(db):
     days_of_runs(*range(12))
     make_run(began_at=BEGAN_AT + 12 * DAY, uploaded_bytes=90 * GIB)
     kept = find_job()
@@ -69,7 +69,7 @@ def test_the_trend_is_known_after_a_month(db):
     assert find_job().growth_bytes == pytest.approx(2 * GIB)
 
 
-def test_days_tell_how_many_jobs_went_well(db):
+def test_days_count_successful_jobs(db):
     days_of_runs(0, 1)
     make_run(job_name="mail", began_at=BEGAN_AT + DAY, status="Error")
     make_run(job_name="mail", began_at=BEGAN_AT + DAY + timedelta(hours=1))

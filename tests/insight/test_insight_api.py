@@ -1,4 +1,4 @@
-"""What the API tells beyond the status of jobs, and how limits, quotas and tags are set."""
+"""What the API returns beyond the status of jobs, and how limits, quotas and tags are set."""
 
 from datetime import timedelta
 
@@ -22,7 +22,7 @@ def settings(settings_of_each_database):
 
 @pytest.fixture
 def fortnights(db):
-    """Ten weeks of runs; the destination grows by a gigabyte a day, and the last upload is huge."""
+    """Ten weeks of runs; the destination grows by a gigabyte a day, and the last upload is very large."""
     for day in range(70):
         uploaded = 40 * GIB if day == 69 else GIB
         make_run(
@@ -41,7 +41,7 @@ def insight_of(client, server_id: str = "machine-1") -> dict:
 
 @pytest.mark.usefixtures("fortnights")
 class TestInsight:
-    def test_a_huge_upload_is_told_with_what_is_usual(self, admin):
+    def test_a_large_upload_is_reported_with_the_usual_value(self, admin):
         (anomaly,) = insight_of(admin)["anomalies"]
         assert anomaly == {
             "figure": "upload",
@@ -50,20 +50,20 @@ class TestInsight:
             "text": "upload 40 times the usual value",
         }
 
-    def test_the_forecast_follows_the_room_that_is_reported(self, admin):
+    def test_the_forecast_follows_the_reported_space(self, admin):
         job = insight_of(admin)
         assert job["growthBytesPerDay"] == pytest.approx(GIB)
         assert job["freeBytes"] == 30 * GIB
         assert job["fullAt"] == f"{(BEGAN_AT + 99 * DAY).isoformat(timespec='milliseconds')[:-6]}Z"
 
-    def test_an_entered_quota_wins_and_can_be_taken_back(self, admin):
+    def test_an_entered_quota_takes_precedence_and_can_be_removed(self, admin):
         path = "/api/insight/machine-1/quota"
         admin.send("PATCH", path, json={"backupName": "photos", "quotaBytes": 170 * GIB})
         assert insight_of(admin)["freeBytes"] == GIB
         admin.send("PATCH", path, json={"backupName": "photos", "quotaBytes": None})
         assert insight_of(admin)["freeBytes"] == 30 * GIB
 
-    def test_wider_limits_are_at_once_those_of_the_newest_runs(self, admin, db):
+    def test_wider_limits_apply_at_once_to_the_newest_runs(self, admin, db):
         answer = admin.send("PATCH", "/api/insight-limits", json={"times": 50})
         assert answer.get_json()["times"] == 50
         assert insight_of(admin)["anomalies"] == []
@@ -72,7 +72,7 @@ class TestInsight:
         entry = db.session.scalar(select(AuditEntry).where(AuditEntry.action == "anomaly_limits_updated"))
         assert entry.details["times"] == 50
 
-    def test_who_may_not_see_a_server_learns_nothing_of_it(self, admin, app):
+    def test_hidden_servers_are_not_found(self, admin, app):
         account = {"username": "eve", "autoGeneratePassword": False, "password": "Other8Password"}
         account |= {"requirePasswordChange": False, "allServers": False, "serverIds": []}
         assert admin.send("POST", "/api/users", json=account).status_code == 201
@@ -85,7 +85,7 @@ class TestInsight:
 
 @pytest.mark.usefixtures("fortnights")
 @pytest.mark.parametrize(("notify", "count"), [(True, 1), (False, 0)])
-def test_the_message_about_an_unusual_run_is_switched(admin, db, clock, notify, count):
+def test_the_message_about_an_unusual_run_is_enabled_and_disabled(admin, db, clock, notify, count):
     channels.save_settings("ntfy", "ntfy", {"url": "http://127.0.0.1:9", "topic": "x"}, now=clock())
     answer = admin.send("PATCH", "/api/insight-limits", json={"notify": notify})
     assert answer.get_json()["notify"] is notify
@@ -98,7 +98,7 @@ def test_the_message_about_an_unusual_run_is_switched(admin, db, clock, notify, 
 @pytest.mark.parametrize(
     "body", [{"times": 1}, {"percent": 0}, {"minRuns": 2}, {"deviations": "many"}, {"other": 1}], ids=str
 )
-def test_limits_that_make_no_sense_are_refused(admin, body):
+def test_invalid_limits_are_rejected(admin, body):
     assert admin.send("PATCH", "/api/insight-limits", json=body).status_code == 400
 
 
@@ -107,7 +107,7 @@ def test_a_quota_of_an_unknown_job_is_not_found(admin):
     assert admin.send("PATCH", "/api/insight/machine-1/quota", json=body).status_code == 404
 
 
-def test_tags_are_tidied_and_kept_in_order(admin, db):
+def test_tags_are_normalized_and_kept_in_order(admin, db):
     make_run()
     answer = admin.send("PATCH", "/api/tags/machine-1", json={"tags": ["  off   site ", "Cloud", "cloud", ""]})
     assert answer.get_json()["tags"] == ["Cloud", "off site"]
@@ -123,14 +123,14 @@ def test_tags_are_tidied_and_kept_in_order(admin, db):
 
 
 @pytest.mark.parametrize("tags", [["x" * 41], ["a,b"], [str(number) for number in range(21)], "word", [5]], ids=str)
-def test_tags_that_cannot_be_kept_are_refused(admin, db, tags):
+def test_invalid_tags_are_rejected(admin, db, tags):
     make_run()
     assert admin.send("PATCH", "/api/tags/machine-1", json={"tags": tags}).status_code == 400
     assert admin.get("/api/tags").get_json()["tags"] == []
 
 
 @pytest.mark.parametrize("body", [{"tags": []}, {"tags": [], "backupName": "none"}])
-def test_tags_of_what_is_not_there_are_not_found(admin, body):
+def test_tags_of_unknown_jobs_and_servers_are_not_found(admin, body):
     assert admin.send("PATCH", "/api/tags/nowhere", json=body).status_code == 404
 
 
@@ -140,7 +140,7 @@ class TestSchedules:
         body = {"backupName": name, "choice": choice}
         return client.send("POST", "/api/insight/machine-1/schedule", json=body)
 
-    def test_what_is_learned_is_told_and_can_be_kept(self, admin):
+    def test_the_learned_schedule_is_returned_and_can_be_kept(self, admin):
         for day in (0, 7, 14, 21):
             make_run(began_at=BEGAN_AT + day * DAY)
         schedule = insight_of(admin)["schedule"]
@@ -158,14 +158,14 @@ class TestSchedules:
         (again,) = self.change(admin, "learn").get_json()["backups"]
         assert again["schedule"] == schedule
 
-    def test_irregular_jobs_get_an_offer(self, admin):
+    def test_irregular_jobs_get_a_suggestion(self, admin):
         for day in (0, 2.3, 2.9, 5.1, 5.6, 8.2, 10.4, 10.9, 13.5):
             make_run(began_at=BEGAN_AT + day * DAY)
         assert insight_of(admin)["schedule"] == {"source": "default", "learned": None, "offeredInterval": "3D"}
         self.change(admin, "keep")
         assert insight_of(admin)["schedule"]["source"] == "person"
 
-    def test_nothing_to_keep_and_what_is_unknown_is_said(self, admin):
+    def test_missing_schedule_and_unknown_job_are_reported(self, admin):
         make_run()
         assert self.change(admin, "keep").status_code == 409
         assert self.change(admin, "learn", "music").status_code == 404

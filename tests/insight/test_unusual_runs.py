@@ -1,4 +1,4 @@
-"""Messages about unusual runs: one when a figure becomes unusual, to those who hear of warnings."""
+"""Messages about unusual runs: one when a figure becomes unusual, to the destinations for warnings."""
 
 from datetime import timedelta
 
@@ -24,13 +24,13 @@ pytestmark = pytest.mark.usefixtures("ntfy_channel")
 
 @pytest.fixture
 def notify(db, clock):
-    """People are notified of unusual runs."""
+    """Notifications of unusual runs are enabled."""
     insight.change_limits({"tells": True}, actor=Actor(), now=clock())
 
 
 @pytest.fixture
 def run(ingest, clock):
-    """Store the run of the next day; gives its job."""
+    """Store the run of the next day; return its job."""
 
     def run(**changes) -> Job:
         return ingest(began_at=clock.advance(days=1), **USUAL | changes)
@@ -48,18 +48,18 @@ def job(run) -> Job:
 
 @pytest.fixture
 def events(deliveries):
-    """Reads the event of every message so far."""
+    """Return the event of every message so far."""
     return lambda: [row.event for row in deliveries()]
 
 
-def test_nobody_is_notified_unless_people_want_it(job, run, events):
+def test_unusual_runs_are_notified_only_if_enabled(job, run, events):
     assert run(**ENCRYPTED).anomalies
     assert events() == []
 
 
 @pytest.mark.usefixtures("notify")
 class TestMessage:
-    def test_it_names_the_run_and_each_unusual_figure_beside_the_usual_one(self, job, run, deliveries, clock):
+    def test_it_names_the_run_and_each_unusual_figure_with_the_usual_one(self, job, run, deliveries, clock):
         settings_store.put("public_url", "https://backups.example.org/", now=clock())
         stored = run(**ENCRYPTED | {"uploaded_bytes": 40 * GIB})
         [delivery] = deliveries()
@@ -72,7 +72,7 @@ class TestMessage:
         assert payload["link"] == page
         assert page in payload["text"].replace("\\", "")
 
-    def test_it_reaches_people(self, job, run, clock, ntfy):
+    def test_it_is_sent(self, job, run, clock, ntfy):
         run(**ENCRYPTED)
         notifications_delivery.deliver_due(clock())
         [push] = ntfy.received
@@ -106,7 +106,7 @@ class TestMessage:
         run(examined_bytes=30 * GIB)
         assert events() == ["unusualRun", "warning", "recovered"]
 
-    def test_working_the_figures_out_anew_does_not_repeat_it(self, job, run, events, db, clock):
+    def test_recalculating_the_figures_does_not_repeat_it(self, job, run, events, db, clock):
         run(examined_bytes=30 * GIB)
         insight.change_limits({"percent": 40}, actor=Actor(), now=clock())
         with writing() as session:
@@ -118,18 +118,18 @@ class TestMessage:
         run(**ENCRYPTED, status="Warning")
         assert sorted(events()) == ["unusualRun", "warning"]
 
-    def test_a_run_that_comes_late_makes_none(self, job, ingest, clock, events):
+    def test_a_late_run_makes_no_message(self, job, ingest, clock, events):
         ingest(began_at=clock() - timedelta(hours=1), **ENCRYPTED)
         assert events() == []
 
-    def test_a_run_that_saved_nothing_makes_none(self, job, run, events, clock):
+    def test_an_unsaved_run_makes_no_message(self, job, run, events, clock):
         insight.change_limits({"tells": False}, actor=Actor(), now=clock())
         run(**ENCRYPTED)
         insight.change_limits({"tells": True}, actor=Actor(), now=clock())
         run(**ENCRYPTED, outcome="aborted")
         assert events() == []
 
-    def test_a_run_that_was_collected_makes_none(self, job, report, clock, events):
+    def test_a_collected_run_makes_no_message(self, job, report, clock, events):
         with writing() as session:
             newest = report(began_at=clock.advance(days=1), **ENCRYPTED)
             reports_ingest.store_run(session, newest, reports_ingest.pack_log(newest), clock())
@@ -140,7 +140,7 @@ class TestMessage:
 class TestDestinations:
     @pytest.fixture
     def targets(self, job, run, deliveries, db):
-        """Store an unusual run of the job with these settings; gives the destinations."""
+        """Store an unusual run of the job with these settings; return the destinations."""
 
         def targets(**settings) -> list[str]:
             with writing() as session:
@@ -153,7 +153,7 @@ class TestDestinations:
         return targets
 
     @pytest.mark.parametrize(("event", "count"), [("all", 1), ("warnings", 1), ("errors", 0), ("off", 0)])
-    def test_it_goes_to_those_who_hear_of_warnings(self, targets, event, count):
+    def test_it_is_sent_to_destinations_for_warnings(self, targets, event, count):
         assert targets(notification_event=event) == [""] * count
 
     def test_a_job_can_leave_out_a_channel(self, targets):
@@ -163,13 +163,13 @@ class TestDestinations:
         settings = {"notification_event": "errors", "additional_event": "warnings", "additional_ntfy_topic": "extra"}
         assert targets(**settings) == ["extra"]
 
-    def test_while_the_job_is_muted_there_is_none_and_afterwards_one(self, targets, job, run, clock, events):
+    def test_a_muted_job_has_no_message_until_the_mute_ends(self, targets, job, run, clock, events):
         mutes.mute("machine-1", "photos", until_at=clock() + timedelta(days=1, hours=1), actor=Actor(), now=clock())
         assert targets() == []
         run(**ENCRYPTED)
         assert events() == ["unusualRun"]
 
 
-def test_it_does_not_wait_for_quiet_hours(notify, job, run, deliveries):
+def test_it_is_not_delayed_by_quiet_hours(notify, job, run, deliveries):
     run(**ENCRYPTED)
     assert deliveries()[0].urgency == Urgency.URGENT

@@ -1,4 +1,4 @@
-"""What an import takes from old installations, what it leaves alone, and that it can be repeated."""
+"""What an import reads from old installations, what it skips, and that it can be repeated."""
 
 import hashlib
 import os
@@ -73,7 +73,7 @@ def test_counts_and_sums_equal_those_of_the_file(file, take, db):
 
 
 @each_sample
-def test_kept_figures_of_jobs_are_right_afterwards(file, take, db):
+def test_stored_figures_of_jobs_are_right_afterwards(file, take, db):
     take(file)
     key = key_column(file)
     newest = rows_of(
@@ -129,7 +129,7 @@ class TestOnPostgresql:
         assert everything() == before
 
 
-def test_old_file_stays_as_it_is(take, tmp_path):
+def test_old_file_is_unchanged(take, tmp_path):
     file = tmp_path / "old" / "backups.db"
     file.parent.mkdir()
     file.write_bytes((SAMPLES / "backups_1.4.2.db").read_bytes())
@@ -140,7 +140,7 @@ def test_old_file_stays_as_it_is(take, tmp_path):
     assert [path.name for path in file.parent.iterdir()] == ["backups.db"]
 
 
-def test_writes_that_still_lie_in_the_wal_are_taken_and_stay_there(take, tmp_path):
+def test_writes_in_the_wal_are_imported_and_left_there(take, tmp_path):
     file = make_old_database(tmp_path / "backups.db", runs=[old_run()])
     with closing(sqlite3.connect(file, isolation_level=None)) as writer:
         writer.execute("PRAGMA journal_mode = WAL")
@@ -154,24 +154,24 @@ def test_writes_that_still_lie_in_the_wal_are_taken_and_stay_there(take, tmp_pat
         assert session.get_one(Server, "machine-1").alias == "in the log"
 
 
-def test_data_folder_is_taken_as_a_whole(take, tmp_path):
+def test_data_folder_is_imported_completely(take, tmp_path):
     make_old_database(tmp_path / "backups.db", runs=[old_run()])
     assert take(tmp_path).counts["runs"].taken == 1
 
 
-def test_logs_are_kept_line_by_line(take, tmp_path, db):
+def test_logs_are_stored_line_by_line(take, tmp_path, db):
     lists = {"messages_array": '["one", "two"]', "warnings_array": '["w"]', "errors_array": None}
     take(make_old_database(tmp_path / "old.db", runs=[old_run(**lists)]))
     log = unpack_log(db.session.scalars(select(RunLog.packed)).one())
     assert (log.messages, log.warnings, log.errors) == (("one", "two"), ("w",), ())
 
 
-def test_log_that_is_no_list_is_kept_as_text(take, tmp_path, db):
+def test_log_that_is_no_list_is_stored_as_text(take, tmp_path, db):
     take(make_old_database(tmp_path / "old.db", runs=[old_run(messages_array="broken [")]))
     assert unpack_log(db.session.scalars(select(RunLog.packed)).one()).messages == ("broken [",)
 
 
-def test_versions_are_read_from_the_log_where_they_were_not_kept(take, tmp_path, db):
+def test_missing_versions_are_read_from_the_log(take, tmp_path, db):
     line = "2031-05-01 02:00:00 +02 - [Information-X]: Backups to consider: 2031-04-30 02:00:00, 2031-04-29 02:00:00"
     run = old_run(available_backups=None, messages_array=f'["{line}"]')
     take(make_old_database(tmp_path / "old.db", version=None, runs=[run]))
@@ -181,13 +181,13 @@ def test_versions_are_read_from_the_log_where_they_were_not_kept(take, tmp_path,
     )
 
 
-def test_versions_that_were_kept_are_sorted(take, tmp_path, db):
+def test_stored_versions_are_sorted(take, tmp_path, db):
     kept = '["2031-04-29T02:00:00.000Z", "nonsense", "2031-04-30T02:00:00.000Z"]'
     take(make_old_database(tmp_path / "old.db", runs=[old_run(available_backups=kept)]))
     assert db.session.scalars(select(Run.available_versions)).one()[0] == "2031-04-30T02:00:00.000Z"
 
 
-def test_impossible_values_become_what_they_can_be(take, tmp_path, db):
+def test_invalid_values_are_converted_as_far_as_possible(take, tmp_path, db):
     run = old_run(size=-5, uploaded_size="12", examined_files=None, known_file_size=b"\x00", duration_seconds="long")
     take(make_old_database(tmp_path / "old.db", runs=[run]))
     taken = db.session.scalars(select(Run)).one()
@@ -195,14 +195,14 @@ def test_impossible_values_become_what_they_can_be(take, tmp_path, db):
     assert (taken.storage_bytes, taken.duration_s) == (0, 0.0)
 
 
-def test_rows_that_cannot_be_read_are_left_with_the_reason(take, tmp_path):
+def test_unreadable_rows_are_skipped_with_the_reason(take, tmp_path):
     runs = [old_run(), old_run(date="someday", begin_time=None), old_run(backup_name=""), old_run(id=None)]
     report = take(make_old_database(tmp_path / "old.db", runs=runs))
     assert (report.counts["runs"].taken, report.counts["runs"].left) == (1, 3)
     assert "A run without a readable time was skipped" in report.remarks
 
 
-def test_run_that_is_here_under_another_id_is_left(take, tmp_path, ingest):
+def test_run_known_under_another_id_is_skipped(take, tmp_path, ingest):
     began_at = datetime(2031, 5, 1, 2, tzinfo=UTC)
     ingest(began_at=began_at)
     report = take(make_old_database(tmp_path / "old.db", runs=[old_run()]))
@@ -215,7 +215,7 @@ def test_imported_run_is_a_duplicate_when_it_is_reported_again(take, tmp_path, i
         ingest(began_at=datetime(2031, 5, 1, 2, tzinfo=UTC))
 
 
-def test_job_that_reports_here_already_gets_its_past(take, tmp_path, ingest):
+def test_job_that_already_reports_gets_its_history(take, tmp_path, ingest):
     ingest(began_at=datetime(2031, 5, 3, 2, tzinfo=UTC))
     take(make_old_database(tmp_path / "old.db", runs=[old_run(uploaded_size=7)]))
     with writing() as session:
@@ -225,12 +225,12 @@ def test_job_that_reports_here_already_gets_its_past(take, tmp_path, ingest):
         assert job.recent_statuses == "SS"
 
 
-def test_server_without_runs_comes_along(take, tmp_path, db):
+def test_server_without_runs_is_imported(take, tmp_path, db):
     take(make_old_database(tmp_path / "old.db", servers=[{"id": "idle", "name": "spare", "alias": "Spare"}]))
     assert db.session.get_one(Server, "idle").alias == "Spare"
 
 
-def test_server_that_was_merged_here_does_not_come_back(take, tmp_path, db):
+def test_merged_server_is_not_created_again(take, tmp_path, db):
     file = make_old_database(tmp_path / "old.db", runs=[old_run()])
     take(file)
     with writing() as session:
@@ -244,21 +244,21 @@ def test_server_that_was_merged_here_does_not_come_back(take, tmp_path, db):
     assert list(db.session.scalars(select(Server.id))) == ["machine-2"]
 
 
-def test_run_of_a_server_that_is_not_listed_is_kept(take, tmp_path, db):
+def test_run_of_an_unlisted_server_is_imported(take, tmp_path, db):
     report = take(make_old_database(tmp_path / "old.db", runs=[old_run(server_id="lost")]))
     assert report.counts["runs"].taken == 1
     assert db.session.get_one(Server, "lost").name == "lost"
 
 
-def test_progress_is_told_after_each_batch(take, tmp_path):
+def test_progress_is_reported_after_each_batch(take, tmp_path):
     days = [f"2030-{month:02}-{day:02}T02:00:00.000Z" for month in range(1, 13) for day in range(1, 29)]
     runs = [old_run(date=day, backup_name=name) for day in days for name in ("a", "b")]
-    told = []
-    take(make_old_database(tmp_path / "old.db", runs=runs), progress=lambda done, total: told.append((done, total)))
-    assert told == [(500, 672), (672, 672)]
+    calls = []
+    take(make_old_database(tmp_path / "old.db", runs=runs), progress=lambda done, total: calls.append((done, total)))
+    assert calls == [(500, 672), (672, 672)]
 
 
-def test_reports_that_come_in_during_the_import_are_counted_once(take, tmp_path, ingest, db):
+def test_reports_received_during_the_import_are_counted_once(take, tmp_path, ingest, db):
     days = [f"2030-{month:02}-{day:02}T02:00:00.000Z" for month in range(1, 13) for day in range(1, 29)]
     runs = [old_run(date=day, backup_name=name, server_id="machine-1") for day in days for name in ("photos", "b")]
     arrivals = iter([datetime(2031, 5, 2, 2, tzinfo=UTC), datetime(2031, 5, 3, 2, tzinfo=UTC)])
@@ -272,7 +272,7 @@ def test_reports_that_come_in_during_the_import_are_counted_once(take, tmp_path,
     assert db.session.scalar(select(func.sum(JobDay.run_count)).where(JobDay.job_id == job.id)) == 338
 
 
-def test_job_that_is_deleted_during_the_import_leaves_its_number_to_nobody(take, tmp_path, db):
+def test_number_of_a_job_deleted_during_the_import_is_not_reused(take, tmp_path, db):
     days = [f"2030-{month:02}-{day:02}T02:00:00.000Z" for month in range(1, 13) for day in range(1, 29)]
     runs = [old_run(date=day, backup_name=name) for day in days for name in ("a", "b")]
     numbers = []
@@ -293,7 +293,7 @@ def test_job_that_is_deleted_during_the_import_leaves_its_number_to_nobody(take,
     assert dict(db.session.execute(counted).all()) == {"a": 336, "b": 86, "new": 0}
 
 
-def test_name_with_a_nul_sign_is_taken_without_it(take, tmp_path, db):
+def test_nul_character_is_removed_from_a_name(take, tmp_path, db):
     take(make_old_database(tmp_path / "old.db", runs=[old_run(backup_name="pho\x00tos")]))
     assert db.session.scalars(select(Job)).one().run_count == 1
 
@@ -312,7 +312,7 @@ with app.app_context():
 
 
 @pytest.mark.slow
-def test_import_that_was_killed_ends_the_same_when_it_is_started_again(take, tmp_path, settings, db):
+def test_killed_import_has_the_same_result_when_repeated(take, tmp_path, settings, db):
     days = [f"2030-{month:02}-{day:02}T02:00:00.000Z" for month in range(1, 13) for day in range(1, 29)]
     runs = [old_run(date=day, backup_name=name) for day in days for name in ("a", "b")]
     chosen = {"overdue_tolerance": "4h", "backup_settings": {"machine-1:a": {"notificationEvent": "off"}}}
@@ -333,7 +333,7 @@ def test_import_that_was_killed_ends_the_same_when_it_is_started_again(take, tmp
     assert db.session.scalar(select(func.sum(JobDay.run_count))) == 672
 
 
-def test_runs_from_the_future_count_as_of_when_they_were_stored(take, tmp_path, db):
+def test_runs_in_the_future_count_as_of_the_time_they_were_stored(take, tmp_path, db):
     run = old_run(date="2035-06-12T11:00:00.000Z", created_at="2031-05-01 03:00:00")
     take(make_old_database(tmp_path / "old.db", runs=[run]))
     stored, job = db.session.scalars(select(Run)).one(), db.session.scalars(select(Job)).one()
@@ -344,7 +344,7 @@ def test_runs_from_the_future_count_as_of_when_they_were_stored(take, tmp_path, 
     assert job.next_expected_at < datetime(2031, 5, 3, tzinfo=UTC)
 
 
-def test_runs_from_the_future_that_were_stored_at_one_moment_are_all_taken_in_their_order(take, tmp_path, db):
+def test_runs_in_the_future_stored_at_the_same_time_are_imported_in_order(take, tmp_path, db):
     runs = [
         old_run(date=f"2035-06-{day}T11:00:00.000Z", duration_seconds=60.0 * factor, created_at="2031-05-01 03:00:00")
         for day, factor in ((13, 1), (12, 1), (14, 90))
@@ -356,7 +356,7 @@ def test_runs_from_the_future_that_were_stored_at_one_moment_are_all_taken_in_th
     assert take(tmp_path / "old.db").count("runs").taken == 0
 
 
-def test_old_runs_that_saved_nothing_decide_nothing(take, tmp_path, db):
+def test_old_unsaved_runs_do_not_affect_the_state(take, tmp_path, db):
     zeros = {"known_file_size": 0, "backup_list_count": 0, "size": 0, "uploaded_size": 0}
     runs = [
         old_run(examined_files=7, date="2031-05-01T02:00:00.000Z"),

@@ -1,4 +1,4 @@
-"""What people chose in an old installation: settings, words, destinations, secrets, accounts."""
+"""Choices of users in an old installation: settings, templates, destinations, secrets, accounts."""
 
 import json
 import shutil
@@ -36,7 +36,7 @@ def take(db, clock):
 
 @pytest.fixture
 def take_settings(take, tmp_path):
-    """Import a database of one job with some settings; gives the report."""
+    """Import a database of one job with some settings; return the report."""
 
     def take_settings(version="4.0", **stored):
         file = tmp_path / "old.db"
@@ -48,7 +48,7 @@ def take_settings(take, tmp_path):
 
 @pytest.fixture
 def job(db):
-    """Reads the one job."""
+    """Return the only job."""
 
     def read(name="photos"):
         db.session.commit()
@@ -59,7 +59,7 @@ def job(db):
     return read
 
 
-def test_settings_of_the_newest_version_come_along(take):
+def test_settings_of_the_newest_version_are_imported(take):
     take(NEWEST_SAMPLE)
     assert settings_store.get("overdue_tolerance") == "4h"
     assert settings_store.get("notification_frequency") == "every_week"
@@ -68,7 +68,7 @@ def test_settings_of_the_newest_version_come_along(take):
     assert (check["cronExpression"].split()[0], check["enabled"]) == ("*/30", True)
 
 
-def test_only_templates_that_a_person_changed_come_along(take):
+def test_only_changed_templates_are_imported(take):
     take(NEWEST_SAMPLE)
     stored = messages.stored_templates()
     assert stored.keys() == {"language", "warning"}
@@ -77,7 +77,7 @@ def test_only_templates_that_a_person_changed_come_along(take):
 
 
 @pytest.mark.parametrize("name", ["backups_v0.6.1", "backups_0.7.27", "backups_0.8.21"])
-def test_templates_that_old_releases_gave_become_ours(name, take):
+def test_default_templates_of_old_releases_become_our_defaults(name, take):
     take(SAMPLES / f"{name}.db")
     assert not messages.stored_templates().keys() - {"language"}
     assert settings_store.get("overdue_tolerance") == "1h"
@@ -86,7 +86,7 @@ def test_templates_that_old_releases_gave_become_ours(name, take):
     assert len(topic) == 24
 
 
-def test_secrets_are_opened_with_the_old_key_and_closed_with_ours(take, db):
+def test_secrets_are_decrypted_with_the_old_key_and_encrypted_with_the_new_one(take, db):
     take(NEWEST_SAMPLE)
     assert channels.load_settings(channels.standard("ntfy"))["token"] == "tk_old_a"
     mail = channels.load_settings(channels.standard("email"))
@@ -97,7 +97,7 @@ def test_secrets_are_opened_with_the_old_key_and_closed_with_ours(take, db):
     assert server.alias == "Attic"
 
 
-def test_password_stays_behind_where_the_server_has_another_address_by_now(take, db):
+def test_password_is_not_imported_for_a_server_with_another_address(take, db):
     with writing() as session:
         session.add(Server(id="id-nas-a", name="nas", url="https://elsewhere.lan:8200", created_at=datetime.now(UTC)))
     report = take(NEWEST_SAMPLE)
@@ -105,7 +105,7 @@ def test_password_stays_behind_where_the_server_has_another_address_by_now(take,
     assert not db.session.get_one(Server, "id-nas-a", populate_existing=True).has_password
 
 
-def test_without_the_old_key_secrets_are_cleared_and_the_report_says_so(take, db, tmp_path):
+def test_without_the_old_key_secrets_are_cleared_and_reported(take, db, tmp_path):
     file = shutil.copy(NEWEST_SAMPLE, tmp_path / "alone.db")
     report = take(file)
     assert db.session.get_one(Server, "id-nas-a").encrypted_password == ""
@@ -113,7 +113,7 @@ def test_without_the_old_key_secrets_are_cleared_and_the_report_says_so(take, db
     assert sum("without the old key file" in remark for remark in report.remarks) == 3
 
 
-def test_with_another_key_secrets_are_cleared_and_the_report_says_so(take, db, tmp_path):
+def test_with_another_key_secrets_are_cleared_and_reported(take, db, tmp_path):
     other = tmp_path / "other.key"
     other.write_bytes(b"x" * 32)
     report = take(NEWEST_SAMPLE, key_path=other)
@@ -121,7 +121,7 @@ def test_with_another_key_secrets_are_cleared_and_the_report_says_so(take, db, t
     assert "The key file does not match the older installation" in report.remarks
 
 
-def test_file_that_is_no_key_is_refused_before_anything_changes(take, tmp_path, db):
+def test_invalid_key_file_is_rejected_before_any_change(take, tmp_path, db):
     file = make_old_database(tmp_path / "old.db", runs=[old_run()])
     (tmp_path / ".duplistatus.key").write_bytes(b"short")
     with pytest.raises(NotImportable, match="32 bytes"):
@@ -129,7 +129,7 @@ def test_file_that_is_no_key_is_refused_before_anything_changes(take, tmp_path, 
     assert db.session.scalars(select(Server)).all() == []
 
 
-def test_job_settings_of_the_newest_version_come_along(take, job, db):
+def test_job_settings_of_the_newest_version_are_imported(take, job, db):
     take(NEWEST_SAMPLE)
     data = job("Da:ta")
     assert (data.notification_event, data.expected_interval, data.allowed_weekdays) == ("errors", "1W", 0b101010)
@@ -141,26 +141,26 @@ def test_job_settings_of_the_newest_version_come_along(take, job, db):
     assert (server.additional_emails, server.additional_event) == ("all@home.lan", "warnings")
 
 
-def test_planned_time_becomes_the_anchor_of_the_plan(take_settings, job):
+def test_expected_time_becomes_the_anchor_of_the_schedule(take_settings, job):
     entry = {"expectedInterval": "1D", "time": "2031-05-02T05:30:00.000Z"}
     take_settings(backup_settings={"machine-1:photos": entry})
     assert job().schedule_anchor_at == datetime(2031, 5, 2, 5, 30, tzinfo=UTC)
     assert job().next_expected_at == datetime(2031, 5, 1, 5, 30, tzinfo=UTC)
 
 
-def test_job_without_planned_time_is_planned_from_its_newest_run(take_settings, job):
+def test_job_without_expected_time_is_scheduled_from_its_newest_run(take_settings, job):
     take_settings()
     assert job().next_expected_at == datetime(2031, 5, 2, 2, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(("unit", "number", "interval"), [("hour", 6, "6h"), ("day", 2, "2D"), ("day", 0.5, "12h")])
-def test_old_form_of_intervals_is_understood(unit, number, interval, take_settings, job):
+def test_old_form_of_intervals_is_accepted(unit, number, interval, take_settings, job):
     entry = {"notificationEvent": "all", "expectedInterval": number, "intervalUnit": unit}
     take_settings(version="2.0", backup_settings={"nas:photos": entry})
     assert (job().expected_interval, job().notification_event) == (interval, "all")
 
 
-def test_settings_by_a_name_that_two_servers_share_are_left(take, tmp_path, job):
+def test_settings_of_an_ambiguous_server_name_are_skipped(take, tmp_path, job):
     both = [{"id": "machine-1", "name": "pc"}, {"id": "machine-2", "name": "pc"}]
     chosen = {"backup_settings": {"pc:photos": {"notificationEvent": "off"}}}
     report = take(make_old_database(tmp_path / "o.db", version="2.0", servers=both, runs=[old_run()], settings=chosen))
@@ -168,13 +168,13 @@ def test_settings_by_a_name_that_two_servers_share_are_left(take, tmp_path, job)
     assert report.counts["job settings"].left == 1
 
 
-def test_last_overdue_message_is_remembered_so_that_nothing_is_told_twice(take_settings, job):
-    told = {"machine-1:photos": {"lastNotificationSent": "2031-05-03T12:00:00.000Z", "serverName": "nas"}}
-    take_settings(overdue_notifications=told)
+def test_last_overdue_message_is_imported_to_avoid_a_repeat(take_settings, job):
+    notified = {"machine-1:photos": {"lastNotificationSent": "2031-05-03T12:00:00.000Z", "serverName": "nas"}}
+    take_settings(overdue_notifications=notified)
     assert job().overdue_alerted_at == datetime(2031, 5, 3, 12, tzinfo=UTC)
 
 
-def test_values_that_make_no_sense_are_left_with_the_reason(take_settings, job):
+def test_invalid_values_are_skipped_with_the_reason(take_settings, job):
     entry = {"notificationEvent": "sometimes", "expectedInterval": "soon", "allowedWeekDays": [9]}
     report = take_settings(
         overdue_tolerance="3 moons",
@@ -189,7 +189,7 @@ def test_values_that_make_no_sense_are_left_with_the_reason(take_settings, job):
     assert len(report.remarks) == 5
 
 
-def test_what_somebody_chose_here_stays(take_settings, clock, job):
+def test_existing_choices_are_kept(take_settings, clock, job):
     entry = {"machine-1:photos": {"notificationEvent": "off", "expectedInterval": "2D"}}
     overdue_check.save_tolerance("12h", actor=SYSTEM, now=clock())
     channels.save_settings("ntfy", "ntfy", {"url": "https://ntfy.sh", "topic": "mine"}, now=clock())
@@ -204,7 +204,7 @@ def test_what_somebody_chose_here_stays(take_settings, clock, job):
     assert (report.counts["settings"].left, report.counts["channels"].left) == (1, 1)
 
 
-def test_title_that_a_person_changed_survives_an_old_message(take_settings):
+def test_title_changed_by_a_user_is_kept_with_an_old_message(take_settings):
     kept = {"title": "Mine: {machine_name}", "message": "{machine_id} is fine", "priority": "low", "tags": ""}
     take_settings(notification_templates={"success": kept})
     template = template_settings.read_templates()["success"]
@@ -218,13 +218,13 @@ def test_title_that_a_person_changed_survives_an_old_message(take_settings):
 @pytest.mark.parametrize(
     ("username", "password"), [("admin", "Import9Password"), ("viewer", "Viewer1234"), ("boss", "Boss12345")]
 )
-def test_people_sign_in_with_their_old_passwords(username, password, app, db, take, client):
+def test_users_sign_in_with_their_old_passwords(username, password, app, db, take, client):
     take(NEWEST_SAMPLE)
     db.session.remove()
     assert client.sign_in(username, password).status_code == 200
 
 
-def test_unused_administrator_gives_way_and_the_used_one_stays(take, db, clock):
+def test_unused_administrator_is_replaced_and_a_used_one_kept(take, db, clock):
     with writing() as session:
         session.scalars(select(User)).one().last_login_at = clock()
     hash_before = users.find_by_name("admin").password_hash
@@ -233,7 +233,7 @@ def test_unused_administrator_gives_way_and_the_used_one_stays(take, db, clock):
     assert (report.counts["accounts"].taken, report.counts["accounts"].known) == (2, 1)
 
 
-def test_account_without_a_readable_hash_is_left(take, tmp_path):
+def test_account_without_a_readable_hash_is_skipped(take, tmp_path):
     rows = [{"id": "u1", "username": "eve", "password_hash": "plain", "is_admin": 1}]
     report = take(make_old_database(tmp_path / "old.db", users=rows))
     assert report.counts["accounts"].left == 1
@@ -241,7 +241,7 @@ def test_account_without_a_readable_hash_is_left(take, tmp_path):
     assert users.find_by_name("admin") is not None
 
 
-def test_documented_password_does_not_stay_behind_a_renamed_administrator(take, tmp_path, db):
+def test_initial_password_does_not_remain_next_to_a_renamed_administrator(take, tmp_path, db):
     with writing() as session:
         session.scalars(select(User)).one().must_change_password = True
     rows = [
@@ -251,7 +251,7 @@ def test_documented_password_does_not_stay_behind_a_renamed_administrator(take, 
     assert list(db.session.scalars(select(User.username))) == ["root"]
 
 
-def test_audit_log_comes_along_with_its_authors(take, db):
+def test_audit_log_is_imported_with_its_users(take, db):
     take(NEWEST_SAMPLE)
     entries = db.session.scalars(select(AuditEntry).where(AuditEntry.action != "database_import")).all()
     assert len(entries) == 69
@@ -260,7 +260,7 @@ def test_audit_log_comes_along_with_its_authors(take, db):
     assert login.at == datetime(2026, 11, 24, 4, 24, 5, tzinfo=UTC)
 
 
-def test_equal_audit_entries_of_one_second_are_all_kept_and_none_is_doubled(take, tmp_path, db):
+def test_equal_audit_entries_of_one_second_are_all_imported_once(take, tmp_path, db):
     entry = {"timestamp": "2031-05-01 02:00:00", "action": "login", "category": "auth", "status": "failure"}
     rows = [{**entry, "id": number, "details": json.dumps({"token": "secret"})} for number in range(1, 4)]
     file = make_old_database(tmp_path / "old.db", audit=rows)

@@ -1,4 +1,4 @@
-"""Settings of the reference, from any of its versions, read into our own terms."""
+"""Settings of the original, from any of its versions, converted to ours."""
 
 from datetime import UTC, datetime
 
@@ -26,7 +26,7 @@ from app.notifications.default_templates import DEFAULT_TEMPLATES
         ("photos", {"a"}, None),
     ],
 )
-def test_key_is_parted_where_a_server_ends(key, servers, place):
+def test_key_is_split_at_the_end_of_the_server_id(key, servers, place):
     assert split_key(key, servers) == place
 
 
@@ -47,7 +47,7 @@ def test_old_form_of_intervals(number, unit, interval):
     assert bool(found.doubts) == (interval is None)
 
 
-def test_old_form_says_nothing_of_channels_and_times():
+def test_old_form_sets_no_channels_and_times():
     found = read_job_settings(
         {"expectedInterval": 1, "intervalUnit": "day", "ntfyEnabled": False, "time": "2031-01-01"}
     )
@@ -67,7 +67,7 @@ def test_empty_additional_destination_counts_as_chosen():
     assert read_additional({"additionalEmails": "", "additionalNtfyTopic": None}) == {"additional_emails": ""}
 
 
-def test_unknown_additional_event_is_left():
+def test_unknown_additional_event_is_skipped():
     assert read_additional({"additionalNotificationEvent": "sometimes"}) == {}
 
 
@@ -99,17 +99,17 @@ def test_crontab_expressions(expression, is_one):
     assert is_crontab(expression) == is_one
 
 
-def test_template_that_equals_ours_was_not_changed():
+def test_template_equal_to_ours_counts_as_unchanged():
     ours = DEFAULT_TEMPLATES["success"]
     stored = {"title": ours.title, "message": ours.message, "priority": ours.priority, "tags": ours.tags}
     assert changed_template("success", stored, ours) is None
 
 
-def test_template_with_another_priority_was_changed():
+def test_template_with_another_priority_counts_as_changed():
     ours = DEFAULT_TEMPLATES["success"]
     assert changed_template("success", {"priority": "max"}, ours)["priority"] == "max"
 
 
 @pytest.mark.parametrize("stored", [None, "text", []])
-def test_template_of_a_wrong_kind_is_none(stored):
+def test_template_of_a_wrong_type_is_ignored(stored):
     assert changed_template("success", stored, DEFAULT_TEMPLATES["success"]) is None

@@ -1,4 +1,4 @@
-"""Migrations that landed stay as they are: there are databases that have run them, and they will not run again."""
+"""Released migrations are unchanged: databases have run them, and they will not run again."""
 
 import ast
 import hashlib
@@ -31,17 +31,17 @@ FILES = sorted(VERSIONS.glob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_migration_is_as_it_landed(path):
+def test_a_released_migration_is_unchanged(path):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert FROZEN.get(path.name) == digest, f'{ADVICE}"{path.name}": "{digest}",'
 
 
-def test_no_migration_that_landed_is_missing():
+def test_no_released_migration_is_missing():
     assert FROZEN.keys() - {path.name for path in FILES} == set()
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_a_migration_needs_nothing_of_the_application(path):
+def test_a_migration_imports_nothing_of_the_application(path):
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -54,5 +54,5 @@ def test_a_migration_needs_nothing_of_the_application(path):
     assert own | names & {"__import__", "importlib", "import_module", "exec", "eval"} == set()
 
 
-def test_names_of_constraints_stay():
+def test_names_of_constraints_are_unchanged():
     assert NAMING == FROZEN_NAMING

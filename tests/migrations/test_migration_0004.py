@@ -1,6 +1,6 @@
 """Revision 0004 on a filled database of revision 0003, upgraded as a start of the application does it; both databases.
 
-The rows are what the version before it left: the newest run alone decided of state, figures and schedule of its job.
+The rows are those of the previous version: only the newest run determined state, figures and schedule of its job.
 """
 
 import uuid
@@ -42,7 +42,7 @@ def settings(settings_of_each_database):
 
 
 class OldDatabase:
-    """Writes rows of revision 0003 with the columns that it had; instants may be given as such."""
+    """Write rows of revision 0003 with its columns; times may be given as datetimes."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
@@ -185,46 +185,46 @@ def days_of(name: str) -> list[tuple[int, int, int]]:
 
 @pytest.mark.usefixtures("upgraded")
 class TestUpgrade:
-    def test_a_run_from_the_future_counts_as_of_its_reception(self):
+    def test_a_run_in_the_future_counts_as_of_its_reception(self):
         job = find_job(name="future")
         assert (job.last_began_at, job.state_began_at) == (NOW - 2 * MINUTE,) * 2
         assert (job.last_sent_began_at, job.state_status) == (FUTURE, "Warning")
         moved = runs_of("future")[-1]
         assert (moved.ended_at, moved.reported_began_at) == (NOW, FUTURE)
 
-    def test_a_job_that_it_has_silenced_is_watched_again(self):
+    def test_a_job_with_such_a_run_is_monitored_again(self):
         job = find_job(name="future")
         assert job.announced_next_at is None
         assert NOW < job.next_expected_at <= NOW + DAY
         assert job.schedule_source == "duplicati"
         assert "future" in [late.name for late in find_overdue(NOW + 2 * DAY)]
 
-    def test_true_runs_after_it_are_the_newest(self):
+    def test_correct_runs_after_it_are_the_newest(self):
         ingest_report(make_report(job_name="future", began_at=NOW + DAY), now=NOW + DAY, actor=SENDER)
         assert find_job(name="future").state_status == "Success"
 
-    def test_a_job_whose_announced_run_alone_lies_too_far_away_is_watched_again(self):
+    def test_a_job_with_only_a_next_run_far_away_is_monitored_again(self):
         job = find_job(name="far")
         assert (job.announced_next_at, job.next_expected_at) == (None, BEGAN_AT + DAY)
 
-    def test_runs_that_were_collected_at_one_moment_keep_their_order(self):
+    def test_runs_collected_at_the_same_time_keep_their_order(self):
         for name in ("collected", "twins"):
             runs = runs_of(name)
             assert [run.reported_began_at for run in runs] == [FUTURE, FUTURE + DAY, FUTURE + 2 * DAY]
             assert find_job(name=name).last_sent_began_at == FUTURE + 2 * DAY
 
-    def test_runs_that_saved_nothing_decide_nothing(self):
+    def test_unsaved_runs_do_not_affect_the_state(self):
         job = find_job(name="aborted")
         assert (job.state_began_at, job.next_expected_at) == (BEGAN_AT, BEGAN_AT + DAY)
         assert (job.last_outcome, job.last_began_at) == ("dry_run", BEGAN_AT + 2 * DAY)
         assert [run.outcome for run in runs_of("aborted")] == ["", "aborted", "dry_run"]
         assert [run.version_at for run in runs_of("aborted")] == [BEGAN_AT, None, None]
 
-    def test_what_a_run_announced_that_saved_nothing_is_forgotten(self):
+    def test_the_next_run_reported_by_an_unsaved_run_is_cleared(self):
         job = find_job(name="announced")
         assert (job.announced_next_at, job.next_expected_at) == (None, BEGAN_AT + DAY)
 
-    def test_the_server_says_by_how_much_its_clock_is_ahead(self):
+    def test_the_server_stores_how_far_its_clock_is_ahead(self):
         clocks = {server.id: server.clock_ahead_s for server in overview.overview(NOW, None).servers}
         # The newest report of the first one has the right time.
         assert clocks == {"machine-1": None, "machine-2": int((FUTURE + 2 * MINUTE - NOW).total_seconds())}
@@ -232,49 +232,49 @@ class TestUpgrade:
         assert [entry.target_id for entry in noted] == ["machine-2"]
 
     @pytest.mark.parametrize("name", ["aborted", "fatal"])
-    def test_figures_that_the_newest_run_did_not_tell_are_those_of_the_run_before(self, name):
+    def test_missing_figures_of_the_newest_run_are_those_of_the_previous_one(self, name):
         job = find_job(name=name)
         assert {figure: getattr(job, f"last_{figure}") for figure in KNOWN} == KNOWN
 
-    def test_a_failed_run_still_decides_the_state(self):
+    def test_a_failed_run_still_determines_the_state(self):
         job = find_job(name="fatal")
         assert (job.state_status, job.next_expected_at) == ("Fatal", BEGAN_AT + 2 * DAY)
 
-    def test_stopped_runs_that_saved_something_count_and_say_so(self):
+    def test_stopped_runs_that_saved_something_count_and_are_marked(self):
         assert [run.outcome for run in runs_of("stopped")] == ["", "stopped", "partial"]
         assert find_job(name="stopped").state_outcome == "partial"
 
-    def test_a_text_report_left_storage_and_versions_open(self):
+    def test_storage_and_versions_missing_in_a_text_report_are_unknown(self):
         job = find_job(name="text")
         assert (job.last_storage_bytes, job.last_version_count, job.last_examined_files) == (1000, 3, 7)
 
-    def test_days_carry_the_storage_on(self):
+    def test_days_carry_the_storage_forward(self):
         assert days_of("aborted") == [(1, 1, 1000), (0, 0, 1000), (0, 0, 1000)]
         assert days_of("fatal") == [(1, 1, 1000), (1, 0, 1000)]
 
-    def test_a_normal_job_stays_as_it_was(self):
+    def test_a_normal_job_is_unchanged(self):
         job = find_job(name="normal")
         assert (job.state_run_id, job.state_began_at, job.state_status) == (job.last_run_id, BEGAN_AT + DAY, "Success")
         assert (job.last_storage_bytes, job.last_version_count, job.next_expected_at) == (1100, 4, BEGAN_AT + 2 * DAY)
 
-    def test_a_kept_synchronisation_becomes_the_job_of_its_plain_name(self):
+    def test_a_stored_synchronisation_becomes_the_job_of_its_plain_name(self):
         job = find_job(name="mirror")
         assert (job.run_count, job.operation, job.is_overdue_check_enabled) == (2, "Sync", True)
         assert job.next_expected_at == BEGAN_AT + 2 * DAY
 
-    def test_a_kept_synchronisation_joins_the_job_of_its_plain_name(self):
+    def test_a_stored_synchronisation_is_merged_into_the_job_of_its_plain_name(self):
         job = find_job(name="both")
         assert (job.run_count, job.state_began_at, job.last_storage_bytes) == (4, BEGAN_AT + 9 * DAY, 1000)
         names = application_db.session.scalars(sa.select(Job.name)).all()
         assert [name for name in names if "Sync" in name] == []
 
-    def test_nothing_is_left_to_do_but_the_lists_of_versions(self):
+    def test_only_the_lists_of_versions_are_left_to_do(self):
         assert application_db.session.scalar(sa.select(sa.func.count()).where(Job.needs_figures)) == 0
         state = repairs.progress()
         assert state.job_count == application_db.session.scalar(sa.select(sa.func.count()).select_from(Job))
         assert (state.done_runs, state.percent) == (0, 0)
 
-    def test_the_wire_tells_the_dates_that_were_sent(self, upgraded):
+    def test_the_api_returns_the_dates_that_were_sent(self, upgraded):
         client = upgraded.test_client()
         runs = client.get("/api/lastbackups/machine-1").get_json()["latest_backups"]
         assert {run["name"]: run["date"] for run in runs}["future"] == iso(FUTURE)
@@ -285,7 +285,7 @@ class TestUpgrade:
         for job in jobs.values():
             job.heartbeat_input(NOW).heartbeats(30)
 
-    def test_running_it_again_changes_nothing(self):
+    def test_a_second_upgrade_changes_nothing(self):
         before = {job.name: job.next_expected_at for job in application_db.session.scalars(sa.select(Job))}
         assert repairs.finish_migration(NOW) == 0
         assert {job.name: job.next_expected_at for job in application_db.session.scalars(sa.select(Job))} == before
@@ -305,6 +305,6 @@ class TestUpgrade:
         assert find_job(name="future").last_began_at == NOW - 2 * MINUTE
 
 
-def test_a_new_server_knows_no_wrong_clock(upgraded):
+def test_a_new_server_has_no_wrong_clock(upgraded):
     server = application_db.session.get(Server, "machine-1")
     assert (server.clock_ahead_s, server.seen_offsets) == (None, [])

@@ -1,4 +1,4 @@
-"""The schema goes up and down on both databases, agrees with the models, and a copy is put aside before."""
+"""Migrations up and down on both databases, equality with the models, and the backup before a migration."""
 
 import sqlite3
 from contextlib import closing
@@ -34,40 +34,40 @@ def revision(db) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def let_go(db) -> None:
-    """End whatever was read: PostgreSQL alters no table that somebody reads."""
+def end_reads(db) -> None:
+    """End all reads: PostgreSQL alters no table that is being read."""
     db.session.remove()
     db.engine.dispose()
 
 
-def test_schema_is_that_of_the_models(db):
+def test_schema_equals_the_models(db):
     with db.engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), db.metadata) == []
 
 
-def test_start_brings_the_schema_to_its_newest_version(db):
+def test_start_upgrades_the_schema_to_the_newest_version(db):
     assert revision(db) == REVISIONS[-1]
 
 
-def test_nobody_else_on_the_machine_can_read_a_new_database(tmp_path, installed, settings):
+def test_no_other_user_of_the_host_can_read_a_new_database(tmp_path, installed, settings):
     tmp_path.chmod(0o755)
     close(create_app(replace(settings, data_dir=tmp_path, database_url=""), installed))
     assert [path.name for path in tmp_path.glob("duplistatus.db*") if path.stat().st_mode & 0o077] == []
     assert (tmp_path / "duplistatus.db").stat().st_size > 0
 
 
-def test_revisions_are_one_line(db):
+def test_revisions_are_linear(db):
     assert len(ScriptDirectory(DIRECTORY).get_heads()) == 1
 
 
 @pytest.mark.parametrize("target", REVISIONS[:-1])
-def test_filled_database_goes_down_and_up_again_without_loss(db, target):
+def test_filled_database_is_downgraded_and_upgraded_without_loss(db, target):
     run_id = make_run(uploaded_bytes=7, messages=("kept",)).id
-    let_go(db)
+    end_reads(db)
     flask_migrate.downgrade(directory=DIRECTORY, revision=target)
     assert revision(db) == target
     flask_migrate.upgrade(directory=DIRECTORY)
-    let_go(db)
+    end_reads(db)
     assert revision(db) == REVISIONS[-1]
     found = overview.find_run(run_id)
     assert (found.run.uploaded_bytes, list(found.log.messages)) == (7, ["kept"])
@@ -75,12 +75,12 @@ def test_filled_database_goes_down_and_up_again_without_loss(db, target):
     assert find_job().run_count == 2
 
 
-def test_recent_runs_are_packed_anew_by_both_versions(db):
+def test_recent_runs_are_repacked_by_both_versions(db):
     for day in range(3):
         make_run(began_at=BEGAN_AT + timedelta(days=day), modified_files=day)
     packed = find_job().recent_runs
     left = text("SELECT recent_runs, anomalies, needs_figures FROM jobs")
-    let_go(db)
+    end_reads(db)
     flask_migrate.downgrade(directory=DIRECTORY, revision="0004")
     with db.engine.begin() as connection:
         assert connection.execute(left).one() == (None, "[]", True)
@@ -92,9 +92,9 @@ def test_recent_runs_are_packed_anew_by_both_versions(db):
     assert find_job().recent_runs == packed
 
 
-def test_schema_goes_down_to_nothing_and_up_again(db):
+def test_schema_is_downgraded_to_nothing_and_upgraded_again(db):
     make_run()
-    let_go(db)
+    end_reads(db)
     flask_migrate.downgrade(directory=DIRECTORY, revision="base")
     assert set(inspect(db.engine).get_table_names()) <= {"alembic_version"}
     flask_migrate.upgrade(directory=DIRECTORY)
@@ -103,7 +103,7 @@ def test_schema_goes_down_to_nothing_and_up_again(db):
 
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
-def test_first_start_on_postgresql_makes_everything(tmp_path, empty_postgres_url, installed, settings):
+def test_first_start_on_postgresql_creates_everything(tmp_path, empty_postgres_url, installed, settings):
     app = create_app(replace(settings, database_url=empty_postgres_url, data_dir=tmp_path / "new"), installed)
     assert app.test_client().get("/api/health").status_code == 200
     close(app)
@@ -111,12 +111,12 @@ def test_first_start_on_postgresql_makes_everything(tmp_path, empty_postgres_url
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 class TestCopy:
-    """SQLite alone keeps its data in a file that can be copied."""
+    """Only SQLite stores its data in a file that can be copied."""
 
     def copies(self, settings):
         return sorted((settings.data_dir / "copies").glob("*.db"))
 
-    def test_copy_of_a_filled_database_is_whole_and_private(self, db, settings):
+    def test_backup_of_a_filled_database_is_complete_and_private(self, db, settings):
         make_run()
         db.session.remove()
         copy = engine.create_safety_backup(settings, "migration")
@@ -125,7 +125,7 @@ class TestCopy:
             assert connection.execute("SELECT count(*) FROM runs").fetchone() == (1,)
             assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
-    def test_start_on_an_older_schema_puts_a_copy_aside_first(self, app, settings, installed):
+    def test_start_on_an_older_schema_makes_a_backup_first(self, app, settings, installed):
         if len(REVISIONS) < 2:
             pytest.skip("there is no older schema yet")
         with app.app_context():
@@ -140,15 +140,15 @@ class TestCopy:
             assert find_job().run_count == 1
         close(again)
 
-    def test_start_on_the_newest_schema_copies_nothing(self, app, settings):
+    def test_start_on_the_newest_schema_makes_no_backup(self, app, settings):
         assert self.copies(settings) == []
 
-    def test_the_newest_copies_are_kept(self, db, settings, monkeypatch):
+    def test_the_newest_backups_are_kept(self, db, settings, monkeypatch):
         monkeypatch.setattr(engine, "COPIES_KEPT", 2)
         made = [engine.create_safety_backup(settings, "migration") for _ in range(4)]
         assert self.copies(settings) == made[-2:]
 
-    def test_disk_without_room_stops_the_migration(self, db, settings, monkeypatch):
+    def test_full_disk_stops_the_migration(self, db, settings, monkeypatch):
         usage = engine.shutil.disk_usage(settings.data_dir)
         monkeypatch.setattr(engine.shutil, "disk_usage", lambda _folder: usage._replace(free=1000))
         with pytest.raises(RuntimeError, match="not enough free space"):
@@ -159,20 +159,20 @@ class TestCopy:
             connection.execute("UPDATE alembic_version SET version_num = ?", (revision,))
 
     @pytest.mark.parametrize("starts", [1, 5, 12])
-    def test_newer_schema_is_refused_before_anything_is_copied(self, app, settings, installed, starts):
+    def test_newer_schema_is_rejected_before_any_backup(self, app, settings, installed, starts):
         with app.app_context():
             old = engine.create_safety_backup(settings, "migration")
         close(app)
         self.mark(settings, "9999")
         for _start in range(starts):
-            with pytest.raises(engine.CannotStart, match="newer version") as refusal:
+            with pytest.raises(engine.CannotStart, match="newer version") as raised:
                 create_app(settings, installed)
-            assert refusal.value.status == 2
-            assert str(settings.data_dir / "copies") in str(refusal.value)
+            assert raised.value.status == 2
+            assert str(settings.data_dir / "copies") in str(raised.value)
         assert self.copies(settings) == [old]
 
     @pytest.mark.parametrize("kind", ["migration", "safety"])
-    def test_copies_of_one_revision_push_out_none_of_another(self, db, settings, kind):
+    def test_backups_of_one_revision_displace_none_of_another(self, db, settings, kind):
         def copy():
             if kind == "migration":
                 return engine.create_safety_backup(settings, kind)
@@ -185,7 +185,7 @@ class TestCopy:
         kept = {path.name for path in self.copies(settings)}
         assert kept == {path.name for copies in made.values() for path in copies[-engine.COPIES_KEPT :]}
 
-    def test_older_versions_delete_none_of_them(self, db, settings):
+    def test_older_versions_delete_none_of_the_backups(self, db, settings):
         self.mark(settings, "0003")
         made = [
             engine.create_safety_backup(settings, "migration"),
@@ -200,7 +200,7 @@ class TestCopy:
                 old.unlink()
         assert [path for path in made if not path.exists()] == []
 
-    def test_copies_whose_names_tell_no_revision_are_known_by_their_content(self, db, settings):
+    def test_backups_without_a_revision_in_their_name_are_recognised_by_content(self, db, settings):
         self.mark(settings, "0003")
         made = engine.create_safety_backup(settings, "migration")
         older = made.rename(made.with_name("duplistatus-before-migration-2020-01-01T00-00-00-000000.db"))
@@ -214,7 +214,7 @@ class TestCopy:
         assert not older.exists()
 
     @pytest.mark.parametrize("failures", [1, 6])
-    def test_starts_whose_migration_fails_keep_one_copy(self, app, settings, installed, monkeypatch, failures):
+    def test_failing_migrations_keep_one_backup(self, app, settings, installed, monkeypatch, failures):
         with app.app_context():
             flask_migrate.downgrade(directory=DIRECTORY, revision=REVISIONS[-2])
         close(app)
@@ -227,14 +227,14 @@ class TestCopy:
         close(create_app(settings, installed))
         assert len(self.copies(settings)) == 1
 
-    def test_a_copy_is_a_file_of_its_own(self, db, settings):
+    def test_a_backup_is_a_separate_file(self, db, settings):
         copy = engine.create_safety_backup(settings, "migration")
         with closing(sqlite3.connect(copy)) as connection:
             assert connection.execute("PRAGMA journal_mode").fetchone() == ("delete",)
 
 
 def test_networks_of_the_last_sign_ins_are_known_after_the_upgrade(db):
-    let_go(db)
+    end_reads(db)
     flask_migrate.downgrade(directory=DIRECTORY, revision="0005")
     made = "INSERT INTO users (id, username, password_hash, is_admin, must_change_password, sees_all_servers,"
     made += " created_at, updated_at, failed_login_attempts, locked_until, last_login_at, last_login_ip)"

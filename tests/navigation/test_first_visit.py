@@ -1,4 +1,4 @@
-"""The first sign-in with the documented password, which has to be changed before anything else."""
+"""The first sign-in with the documented password, which must be changed before anything else."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def test_the_sign_in_page_names_the_documented_account(client):
     assert DEFAULT_PASSWORD in client.get("/login").text
 
 
-def test_every_page_leads_to_the_new_password(client):
+def test_every_page_redirects_to_the_new_password(client):
     client.sign_in(password=DEFAULT_PASSWORD)
     assert client.get("/").headers["Location"] == "/change-password"
     text = client.get("/change-password").text

@@ -1,4 +1,4 @@
-"""The addresses in messages are those of our pages, wherever these are hosted."""
+"""The links in messages lead to our pages, with any base path."""
 
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -18,13 +18,13 @@ def base_path(request) -> str:
 
 @pytest.fixture
 def settings(settings, base_path):
-    """Deployments with and without a path of their own."""
+    """Deployments with and without a base path."""
     return type(settings)(**{**vars(settings), "base_path": base_path})
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("prefix", ["https://x.example.org", "https://x.example.org/proxy"])
-def test_links_lead_to_the_pages(app, db, clock, base_path, name, prefix):
+def test_links_point_to_the_pages(app, db, clock, base_path, name, prefix):
     settings_store.put("public_url", prefix, now=clock())
     with app.test_request_context():
         run = url_for("pages.run", server_id=name, run_id="1234")
@@ -37,7 +37,7 @@ def test_links_lead_to_the_pages(app, db, clock, base_path, name, prefix):
         assert (unquote(found.path), parse_qs(found.query)) == (unquote(parts.path), parse_qs(parts.query))
 
 
-def test_a_public_address_that_holds_the_base_path_is_used_as_it_is(db, clock, base_path):
+def test_a_public_address_with_the_base_path_is_used_unchanged(db, clock, base_path):
     settings_store.put("public_url", f"https://x.example.org{base_path}", now=clock())
     assert messages.run_link("a", "b") == f"https://x.example.org{base_path}/detail/a/backup/b"
 

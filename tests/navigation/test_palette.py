@@ -1,4 +1,4 @@
-"""The ways to somewhere else that the header offers."""
+"""The command palette of the header."""
 
 import pytest
 from factories import make_run
@@ -9,7 +9,7 @@ from app.notifications import channels
 
 
 @pytest.fixture
-def household(db):
+def two_servers(db):
     """Two servers, one of them with an address and an alias."""
     make_run(server_id="m-1", server_name="nas", job_name="photos")
     make_run(server_id="m-2", server_name="attic", job_name="mail & more")
@@ -22,7 +22,7 @@ def found(client):
     return {entry["label"]: entry for entry in client.get("/palette").get_json()}
 
 
-@pytest.mark.usefixtures("household")
+@pytest.mark.usefixtures("two_servers")
 class TestPalette:
     def test_finds_servers_and_jobs(self, admin):
         entries = found(admin)
@@ -34,15 +34,15 @@ class TestPalette:
         assert entries["Charts"]["href"] == "/charts"
         assert entries["Users"]["href"] == "/settings/?tab=users"
 
-    def test_every_entry_leads_somewhere(self, admin):
+    def test_every_entry_opens_a_page(self, admin):
         for entry in admin.get("/palette").get_json():
             assert admin.get(entry["href"], follow_redirects=True).status_code == 200, entry
 
-    def test_is_for_people_who_signed_in(self, client):
+    def test_it_is_for_signed_in_users(self, client):
         assert client.get("/palette").status_code in (302, 303, 401)
 
 
-@pytest.mark.usefixtures("household")
+@pytest.mark.usefixtures("two_servers")
 def test_the_pages_of_duplicati_servers_are_listed(admin):
     page = admin.get("/consoles").text
     assert 'href="http://192.0.2.7:8200"' in page
@@ -51,7 +51,7 @@ def test_the_pages_of_duplicati_servers_are_listed(admin):
     assert "attic" not in page
 
 
-def test_the_topic_of_messages_is_on_the_server_that_was_set_up(admin, db, clock):
+def test_the_topic_of_messages_is_on_the_configured_server(admin, db, clock):
     channels.save_settings("ntfy", "ntfy", {"url": "https://push.example", "topic": "my_topic"}, now=clock())
     assert admin.get("/ntfy").headers["Location"] == "https://push.example/my_topic"
 
@@ -64,7 +64,7 @@ class TestSubscribing:
             ("http://push.example:8080/", "?topic=ops", "ntfy://push.example:8080/ops?secure=false"),
         ],
     )
-    def test_a_topic_is_shown_as_a_code_without_its_token(self, admin, db, clock, url, query, expected):
+    def test_a_topic_is_shown_as_a_qr_code_without_its_token(self, admin, db, clock, url, query, expected):
         values = {"url": url, "topic": "my_topic", "token": "tk_secret"}
         channels.save_settings("ntfy", "ntfy", values, now=clock())
         page = admin.get(f"/ntfy/code{query}").text
@@ -72,12 +72,12 @@ class TestSubscribing:
         assert "qr-code" in page
         assert "tk_secret" not in page
 
-    def test_a_channel_of_its_own_has_its_code_on_its_page(self, admin, db, clock):
+    def test_a_separate_channel_has_its_qr_code_on_its_page(self, admin, db, clock):
         row = channels.save_settings("ntfy", "Phones", {"url": "https://a.example", "topic": "t"}, now=clock())
         assert f'href="/channels/{row.id}/code"' in admin.get(f"/settings/channels/{row.id}").text
         assert ">ntfy://a.example/t<" in admin.get(f"/channels/{row.id}/code").text
 
-    def test_a_channel_without_such_a_thing_says_so(self, admin, db, clock):
+    def test_a_channel_without_a_subscription_shows_a_message(self, admin, db, clock):
         row = channels.save_settings("webhook", "Hook", {"url": "https://a.example"}, now=clock())
         assert f"/channels/{row.id}/code" not in admin.get(f"/settings/channels/{row.id}").text
         assert "the channel is not configured, or does not use one." in admin.get(f"/channels/{row.id}/code").text

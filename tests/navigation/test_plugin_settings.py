@@ -35,29 +35,29 @@ SHAPE = Setting("shape", str, default="round", choices=("round", "square"), labe
 COLOUR = Setting("colour", str, default="", longest=7, check=check_colour, label=N_("Colour"))
 
 
-class RoomSettings(PluginSettings):
-    """How the room is furnished."""
+class MeetingSettings(PluginSettings):
+    """Settings of a meeting plugin."""
 
     name, label = "room", N_("Meeting room")
     description = N_("What is in the room.")
     settings = (SEATS, IS_OPEN, SHAPE, COLOUR)
 
 
-class TestRoomSettings(SettingsContract):
+class TestMeetingSettings(SettingsContract):
     """The plugin is held to the contract."""
 
-    settings_class = RoomSettings
+    settings_class = MeetingSettings
 
 
 @pytest.fixture
 def registry(installed):
-    return replace(installed, settings_pages={"room": RoomSettings})
+    return replace(installed, settings_pages={"room": MeetingSettings})
 
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
     """The plugin's settings, for the time of a test: applications are shared."""
-    for setting in declarations.plugin_group(RoomSettings):
+    for setting in declarations.plugin_group(MeetingSettings):
         monkeypatch.setitem(declarations.DECLARED, setting.name, setting)
 
 
@@ -67,7 +67,7 @@ def german(monkeypatch, tmp_path):
     package = ModuleType(PACKAGE)
     package.__file__, package.__package__ = str(tmp_path / "__init__.py"), PACKAGE
     monkeypatch.setitem(sys.modules, PACKAGE, package)
-    monkeypatch.setattr(RoomSettings, "__module__", PACKAGE)
+    monkeypatch.setattr(MeetingSettings, "__module__", PACKAGE)
     folder = tmp_path / "translations" / "de" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     catalog = Catalog(locale="de")
@@ -109,7 +109,7 @@ class TestPage:
     def test_what_is_entered_is_stored_and_recorded(self, admin, db):
         answer = save(admin, plugin_seats="7", plugin_shape="square", plugin_colour="#fff")
         assert answer.status_code == 303
-        assert [RoomSettings.read(setting) for setting in RoomSettings.settings] == [7, True, "square", "#fff"]
+        assert [MeetingSettings.read(setting) for setting in MeetingSettings.settings] == [7, True, "square", "#fff"]
         entry = db.session.scalar(select(AuditEntry).where(AuditEntry.action == "plugin_settings_updated"))
         assert entry.target_id == "room"
         assert entry.details == {"seats": 7, "is_open": True, "shape": "square", "colour": "#fff"}
@@ -118,7 +118,7 @@ class TestPage:
         values = entered()
         del values["plugin_is_open"]
         admin.send("POST", "/settings/plugin/room", data=values)
-        assert RoomSettings.read(IS_OPEN) is False
+        assert MeetingSettings.read(IS_OPEN) is False
 
     @pytest.mark.parametrize(
         ("change", "sentence"),
@@ -130,11 +130,11 @@ class TestPage:
         ],
         ids=str,
     )
-    def test_what_the_plugin_does_not_allow_is_said_at_the_field(self, admin, change, sentence):
+    def test_a_value_rejected_by_the_plugin_is_reported_at_the_field(self, admin, change, sentence):
         answer = save(admin, **change)
         assert answer.status_code == 400
         assert f"<span>{sentence}</span>" in answer.text
-        assert RoomSettings.read(SEATS) == 4
+        assert MeetingSettings.read(SEATS) == 4
 
     def test_its_texts_are_translated_by_its_own_catalogue(self, admin, german):
         admin.send("POST", "/preferences", data={"language": "de"})
@@ -162,7 +162,7 @@ class TestStoring:
         with pytest.raises(Refused):
             store.save("room.seats", 21, now=clock())
 
-    def test_an_impossible_value_in_a_backup_is_refused(self, admin, app, tmp_path):
+    def test_an_invalid_value_in_a_backup_is_rejected(self, admin, app, tmp_path):
         copy = tmp_path / "copy.db"
         with admin.get("/api/database/backup") as answer:
             copy.write_bytes(answer.data)

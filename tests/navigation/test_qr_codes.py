@@ -1,4 +1,4 @@
-"""Texts as pictures that the camera of a phone reads."""
+"""Texts as QR codes."""
 
 import re
 
@@ -10,7 +10,7 @@ FINDER = [(0, 7), (6, 7)]  # first and last row of the square in the corner: sev
 
 
 def rows_of(picture: str) -> dict[int, list[tuple[int, int]]]:
-    """The dark strokes of each row as (begin, length), read from the path."""
+    """Return the dark strokes of each row as (begin, length), from the path."""
     rows, x, y = {}, 0.0, 0.0
     for command, numbers in re.findall(r"([MmhH])([-\d. ]+)", re.search(r' d="([^"]+)"', picture).group(1)):
         values = [float(number) for number in re.findall(r"-?[\d.]+", numbers)]
@@ -24,7 +24,7 @@ def rows_of(picture: str) -> dict[int, list[tuple[int, int]]]:
     return rows
 
 
-def test_the_corners_stand_within_a_quiet_zone():
+def test_the_finder_patterns_have_a_quiet_zone():
     rows = rows_of(qr_code("ntfy://ntfy.example/backups"))
     for row, length in FINDER:
         assert (QUIET_ZONE_MODULES, length) in rows[row + QUIET_ZONE_MODULES]
@@ -32,7 +32,7 @@ def test_the_corners_stand_within_a_quiet_zone():
 
 
 @pytest.mark.parametrize("text", ["x", "ntfy://ntfy.example/backups", "ntfy://ntfy.example/" + "t" * 64, "ä ☎"])
-def test_it_is_square_and_holds_no_words_or_styles(text):
+def test_it_is_square_and_contains_no_text_or_styles(text):
     picture = qr_code(text)
     width, height = re.search(r'viewBox="0 0 (\d+) (\d+)"', picture).groups()
     assert width == height
@@ -41,5 +41,5 @@ def test_it_is_square_and_holds_no_words_or_styles(text):
     assert text not in picture or text == "x"
 
 
-def test_other_texts_give_other_pictures():
+def test_other_texts_have_other_images():
     assert qr_code("ntfy://a/b") != qr_code("ntfy://a/c")

@@ -1,4 +1,4 @@
-"""The frame of the settings: which tab an address opens, who sees which, and what is remembered."""
+"""The frame of the settings: which tab a URL opens, who sees which, and what is remembered."""
 
 import re
 from html.parser import HTMLParser
@@ -22,7 +22,7 @@ FOR_ALL = [tab.name for tab in TABS if not tab.is_for_admins]
 FOR_ADMINS = [tab.name for tab in TABS if tab.is_for_admins]
 
 
-def test_the_header_leads_to_the_settings(admin):
+def test_the_header_links_to_the_settings(admin):
     assert 'href="/settings/"' in admin.get("/").text
 
 
@@ -35,14 +35,14 @@ def test_every_tab_opens_and_is_marked(admin, name):
 
 
 @pytest.mark.parametrize("name", FOR_ALL)
-def test_every_tab_for_all_opens_for_others_with_its_note(viewer, name):
+def test_every_public_tab_opens_for_others_with_its_note(viewer, name):
     answer = viewer.get(f"/settings/?tab={name}")
     assert answer.status_code == 200
     assert "Only administrators can change settings." in answer.text
 
 
 @pytest.mark.parametrize("name", FOR_ADMINS)
-def test_tabs_of_administrators_send_others_to_the_first(viewer, name):
+def test_tabs_of_administrators_redirect_others_to_the_first(viewer, name):
     assert location(viewer.get(f"/settings/?tab={name}")) == f"/settings/?tab={first(viewer)}"
     assert f"tab={name}" not in viewer.get("/settings/?tab=channels").text
 
@@ -52,32 +52,32 @@ def first(client) -> str:
     return re.search(r'href="/settings/\?tab=([a-z-]+)"', listed)[1]
 
 
-def test_an_address_without_a_tab_goes_on_where_one_was(admin):
+def test_a_url_without_a_tab_opens_the_last_one(admin):
     assert location(admin.get("/settings")) == f"/settings/?tab={first(admin)}"
     admin.get("/settings/?tab=email")
     assert location(admin.get("/settings")) == "/settings/?tab=email"
 
 
-def test_an_unknown_tab_leads_to_the_first(admin):
+def test_an_unknown_tab_opens_the_first(admin):
     admin.get("/settings/?tab=email")
     assert location(admin.get("/settings/?tab=no-such-tab")) == f"/settings/?tab={first(admin)}"
 
 
-def test_section_is_another_word_for_tab(admin):
+def test_section_is_an_alias_of_tab(admin):
     assert location(admin.get("/settings?section=channels&x=1")) == "/settings/?x=1&tab=channels"
 
 
-def test_a_visitor_is_sent_to_sign_in_and_back(client):
+def test_a_visitor_is_redirected_to_sign_in_and_back(client):
     assert client.get("/settings?tab=channels").location.endswith("/login?redirect=/settings%3Ftab%3Dchannels")
 
 
-def test_ntfy_and_mail_say_whether_they_are_complete(admin):
+def test_ntfy_and_email_show_if_they_are_complete(admin):
     page = admin.get("/settings/?tab=channels").text
     states = dict(re.findall(r'tab=(ntfy|email)"[^>]*>.*?visually-hidden">([\w ]+)<', page, re.S))
     assert states == {"ntfy": "Ready", "email": "Setup incomplete"}
 
 
-def test_mail_without_what_its_login_needs_is_incomplete_and_says_what(admin, db, clock):
+def test_email_without_login_settings_is_incomplete_with_a_reason(admin, db, clock):
     values = {"host": "mail.lan", "port": 25, "mailto": "a@b", "username": "u"}
     row = channels.save_settings("email", "email", values, now=clock())
     assert "Setup incomplete" in admin.get("/settings?tab=channels").text
@@ -88,20 +88,20 @@ def test_mail_without_what_its_login_needs_is_incomplete_and_says_what(admin, db
 
 
 @pytest.mark.parametrize(("kind", "field"), [("ntfy", "setting_topic"), ("email", "setting_host")])
-def test_standard_channels_have_tabs_of_their_own(admin, kind, field):
+def test_standard_channels_have_their_own_tabs(admin, kind, field):
     page = admin.get(f"/settings/?tab={kind}").text
     assert f'name="{field}"' in page
     assert f'action="/settings/channels/{"new/email" if kind == "email" else 1}"' in page
     assert ("Anyone who knows the topic can read your notifications." in page) == (kind == "ntfy")
 
 
-def test_others_read_that_mail_is_not_set_up(viewer):
+def test_others_see_that_email_is_not_set_up(viewer):
     page = viewer.get("/settings/?tab=email").text
     assert "Not configured" in page
     assert '<fieldset class="entries" disabled>' in page
 
 
-def test_the_list_of_tabs_can_be_narrowed_for_good(admin):
+def test_the_list_of_tabs_can_be_narrowed_permanently(admin):
     admin.send("POST", "/preferences", data={"is_sidebar_collapsed": "1"})
     page = admin.get("/settings/?tab=channels").text
     assert "is-collapsed" in page
@@ -111,7 +111,7 @@ def test_the_list_of_tabs_can_be_narrowed_for_good(admin):
 
 
 class Ids(HTMLParser):
-    """The ids of a page."""
+    """Collects the ids of a page."""
 
     def __init__(self):
         super().__init__()

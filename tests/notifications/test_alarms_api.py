@@ -14,7 +14,7 @@ SERVER = "/api/servers/machine-1/mute"
 
 @pytest.fixture
 def later(db, clock):
-    """An instant some hours from now, as the wire has it."""
+    """Return a time some hours from now, in the format of the API."""
     make_run()
     return lambda hours: iso(clock() + timedelta(hours=hours))
 
@@ -36,19 +36,19 @@ def test_a_mute_is_set_listed_and_ended(admin, later, path, name):
     assert admin.send("DELETE", path).status_code == 404
 
 
-def test_a_maintenance_is_announced(admin, later):
+def test_a_maintenance_is_scheduled(admin, later):
     answer = admin.send("PUT", JOB, json={"from": later(1), "until": later(2)})
     assert (answer.json["from"], answer.json["active"]) == (later(1), False)
 
 
 @pytest.mark.parametrize("body", [{}, {"until": "soon"}, {"until": "2001-01-01T00:00:00Z"}, {"until": None}])
-def test_a_mute_without_a_sensible_end_is_refused(admin, later, body):
+def test_a_mute_without_a_valid_end_is_rejected(admin, later, body):
     answer = admin.send("PUT", JOB, json=body)
     assert (answer.status_code, "until" in answer.json["error"]) == (400, True)
 
 
 @pytest.mark.parametrize("path", ["/api/servers/nobody/mute", "/api/servers/machine-1/backup/letters/mute"])
-def test_what_is_not_there_is_not_muted(admin, later, path):
+def test_unknown_targets_are_not_muted(admin, later, path):
     assert admin.send("PUT", path, json={"until": later(2)}).status_code == 404
 
 
@@ -66,7 +66,7 @@ def test_a_channel_gets_quiet_hours_and_loses_them(admin, db, clock):
 @pytest.mark.parametrize(
     ("begin", "end", "field"), [("22", "06:30", "from"), ("22:00", "25:00", "until"), ("22:00", "22:00", "until")]
 )
-def test_bad_quiet_hours_are_named(admin, db, clock, begin, end, field):
+def test_invalid_quiet_hours_are_named(admin, db, clock, begin, end, field):
     row = channels.save_settings("ntfy", "ntfy", {"url": "http://127.0.0.1:9", "topic": "x"}, now=clock())
     answer = admin.send("PUT", f"/api/channels/{row.id}/quiet-hours", json={"from": begin, "until": end})
     assert (answer.status_code, field in answer.json["error"]) == (400, True)

@@ -1,4 +1,4 @@
-"""Setting channels up, changing, switching and deleting them, and what the audit log tells of it."""
+"""Creating, changing, enabling and deleting channels, and the audit log of it."""
 
 import pytest
 from sqlalchemy import select
@@ -39,31 +39,31 @@ def entries(db):
     return read
 
 
-def test_a_second_channel_of_a_kind_is_kept_beside_the_first(make):
+def test_a_second_channel_of_a_kind_is_kept_next_to_the_first(make):
     make("Night watch")
     assert [row.name for row in channels.list_channels() if row.kind == "ntfy"] == ["Night watch", "ntfy"]
 
 
-def test_a_name_is_taken_once_for_each_kind(make):
+def test_a_name_is_unique_for_each_kind(make):
     make("second")
     with pytest.raises(Refused, check=lambda error: error.status == 409):
         make(" second ", topic="other")
 
 
 @pytest.mark.parametrize("name", ["", "  ", "x" * 65])
-def test_a_channel_needs_a_name_of_some_length(make, name):
+def test_a_channel_needs_a_name_within_limits(make, name):
     with pytest.raises(Refused, match="name"):
         make(name)
 
 
-def test_a_refused_channel_leaves_nothing_behind(make, entries):
+def test_a_rejected_channel_leaves_nothing_stored(make, entries):
     with pytest.raises(Refused):
         make(topic="not a topic")
     assert len(channels.list_channels()) == 1
     assert entries() == []
 
 
-def test_a_forgotten_setting_falls_back_to_the_default_of_the_schema(make, change):
+def test_a_reset_setting_has_the_default_of_the_schema(make, change):
     mail = {"host": "mail", "port": 25, "mailto": "a@b", "connection_type": "ssl", "password": "pw-secret"}
     row = make("email", "email", **mail)
     row = change(row, cleared=("connection_type", "password"))
@@ -72,7 +72,7 @@ def test_a_forgotten_setting_falls_back_to_the_default_of_the_schema(make, chang
     assert loaded["password"] == ""
 
 
-def test_a_needed_setting_cannot_be_forgotten(make, change):
+def test_a_required_setting_cannot_be_reset(make, change):
     row = make()
     with pytest.raises(Refused) as caught:
         change(row, cleared=("topic",))
@@ -80,7 +80,7 @@ def test_a_needed_setting_cannot_be_forgotten(make, change):
     assert channels.load_settings(row)["topic"] == "alarms"
 
 
-def test_a_switch_changes_nothing_else_and_is_audited_once(make, entries, clock):
+def test_enabling_changes_nothing_else_and_is_audited_once(make, entries, clock):
     row = make(token="tk_secret")
     for _ in range(2):
         channel_settings.switch_channel(row.id, is_enabled=False, actor=SYSTEM, now=clock())
@@ -89,7 +89,7 @@ def test_a_switch_changes_nothing_else_and_is_audited_once(make, entries, clock)
     assert [entry.details["changes"] for entry in entries()[1:]] == [{"is_enabled": {"old": True, "new": False}}]
 
 
-def test_a_channel_of_a_kind_that_is_gone_can_be_switched_off_and_deleted(db, clock):
+def test_a_channel_of_a_missing_kind_can_be_disabled_and_deleted(db, clock):
     with writing() as session:
         gone = {"kind": "pigeon", "name": "pigeon", "settings": {"loft": "x"}}
         session.add(Channel(**gone, created_at=clock(), updated_at=clock()))
@@ -99,7 +99,7 @@ def test_a_channel_of_a_kind_that_is_gone_can_be_switched_off_and_deleted(db, cl
     assert [row.kind for row in channels.list_channels()] == ["ntfy"]
 
 
-def test_the_audit_log_knows_what_was_changed_but_no_secret(make, change, entries):
+def test_the_audit_log_contains_changes_but_no_secret(make, change, entries):
     change(make(token="tk_secret"), topic="others", token="tk_newer")
     made, changed = entries()
     assert made.details["isNew"] is True
@@ -116,7 +116,7 @@ def test_deleting_is_audited_and_done_once(make, entries, clock):
         channel_settings.remove_channel(row_id, actor=SYSTEM, now=clock())
 
 
-def test_what_another_key_has_closed_is_left_out_named_and_forgotten_at_the_next_save(make, change):
+def test_undecryptable_settings_are_left_out_named_and_cleared_at_the_next_save(make, change):
     row = make("email", "email", host="mail", port=25, mailto="a@b", username="watcher", password="pw-secret")
     sound = row.settings
     closed = secrets.encrypt("x")[:-4] + "0000"

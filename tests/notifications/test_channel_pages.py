@@ -1,4 +1,4 @@
-"""The tab of the notification channels: the list, a form for every kind of field, tests, history, who may do what."""
+"""The tab of the notification channels: the list, a form for every kind of field, tests, history, permissions."""
 
 import enum
 import re
@@ -33,7 +33,7 @@ class Tone(enum.Enum):
 
 
 class HornSettings(Schema):
-    """One setting of each sort."""
+    """One setting of each kind."""
 
     place = fields.String(required=True, validate=validate.Length(max=40), metadata={"label": "Place"})
     page = fields.Url(load_default="", metadata={"label": "Page", "placeholder": "https://example.org"})
@@ -48,13 +48,13 @@ class HornSettings(Schema):
     code = fields.String(required=True, validate=validate.Length(max=20), metadata={"label": "Code", "secret": True})
 
     @validates_schema(skip_on_field_errors=True)
-    def check_peace(self, data, **_options):
+    def check_quiet_hours(self, data, **_options):
         if data["place"] == "church" and data["blasts"] > 5:
             raise ValidationError("Not so often at the church.")
 
 
 class HornChannel(NotificationChannel):
-    """A horn on the hill."""
+    """A horn."""
 
     name, label = "horn", "Horn"
     Settings = HornSettings
@@ -100,7 +100,7 @@ def registry(installed):
 
 @pytest.fixture
 def fill_in(admin):
-    """Sends the form of a new horn, or of a channel by its id; None leaves an entry out."""
+    """Send the form of a new horn, or of a channel by its id; None leaves a value out."""
 
     def send(place: object = "new/horn", **changes):
         entries = {name: value for name, value in {**ENTRIES, **changes}.items() if value is not None}
@@ -111,14 +111,14 @@ def fill_in(admin):
 
 @pytest.fixture
 def horn(fill_in, db):
-    """A horn that was set up by its form."""
+    """A horn created by its form."""
     fill_in()
     return find("Hill horn", db)
 
 
 @pytest.fixture
 def viewer(app, clock):
-    """A person who is no administrator, and sees chosen servers only."""
+    """A user who is no administrator, and sees some servers only."""
     with app.app_context(), writing() as session:
         user = User(id="viewer", username="viewer", password_hash=passwords.hash_password(PASSWORD))
         user.created_at = user.updated_at = clock.now
@@ -129,8 +129,8 @@ def viewer(app, clock):
 
 
 @pytest.fixture
-def past(db, clock, post):
-    """Adds a message about a job of `nas` to the history of the standard ntfy channel; gives its id."""
+def past_message(db, clock, post):
+    """Add a message about a job of `nas` to the history of the standard ntfy channel; return its id."""
     post(status="Success")
 
     def add(state: str, error: str | None = None, event: str = "warning") -> int:
@@ -152,23 +152,23 @@ def past(db, clock, post):
 
 
 def find(name: str, db) -> Channel:
-    db.session.rollback()  # what was read before is an older state
+    db.session.rollback()  # what was read before is outdated
     return db.session.scalars(select(Channel).where(Channel.name == name)).one()
 
 
 def tag_of(page: str, name: str) -> str:
-    """The opening tag of a form field."""
+    """Return the opening tag of a form field."""
     [tag] = re.findall(rf'<(?:input|select|textarea)[^>]*\bname="{name}"[^>]*>', page)
     return tag
 
 
-class TestTheList:
+class TestList:
     def test_a_plugin_that_cannot_be_loaded_is_listed_with_its_reason(self, admin):
         page = admin.get("/settings?tab=channels").text
         assert "duplistatus-drums" in page
         assert "no module named &#39;sticks&#39;" in page
 
-    def test_a_channel_whose_plugin_is_gone_can_be_deleted(self, admin, db, clock):
+    def test_a_channel_with_a_missing_plugin_can_be_deleted(self, admin, db, clock):
         with writing() as session:
             session.add(Channel(kind="pigeon", name="Loft", settings={}, created_at=clock(), updated_at=clock()))
         row_id = find("Loft", db).id
@@ -177,13 +177,13 @@ class TestTheList:
         admin.send("POST", f"/settings/channels/{row_id}/delete")
         assert "Plugin missing" not in admin.get("/settings?tab=channels").text
 
-    def test_a_channel_that_lacks_something_is_incomplete(self, admin, db, clock):
+    def test_a_channel_with_missing_settings_is_incomplete(self, admin, db, clock):
         with writing() as session:
             session.add(Channel(kind="horn", name="horn", settings={}, created_at=clock(), updated_at=clock()))
         assert "Setup incomplete" in admin.get("/settings?tab=channels").text
 
-    def test_trouble_with_the_newest_message_is_told(self, admin, past):
-        past("queued", "ntfy: the server did not answer in time")
+    def test_failure_of_the_newest_message_is_shown(self, admin, past_message):
+        past_message("queued", "ntfy: the server did not answer in time")
         page = admin.get("/settings?tab=channels").text
         assert "Delivery failing" in page
         assert "did not answer in time" in page
@@ -198,14 +198,14 @@ class TestTheList:
         assert find("Hill horn", db).is_enabled is True
 
 
-class TestTheForm:
-    def test_each_sort_of_setting_has_its_field(self, admin):
+class TestForm:
+    def test_each_kind_of_setting_has_its_field(self, admin):
         page = admin.get("/settings/channels/new/horn").text
         assert {name: [mark for mark in marks if mark not in tag_of(page, name)] for name, marks in MARKS.items()} == {
             name: [] for name in MARKS
         }
 
-    def test_choices_come_from_enumerations_and_validators(self, admin):
+    def test_choices_are_read_from_enumerations_and_validators(self, admin):
         page = admin.get("/settings/channels/new/horn").text
         assert '<option selected value="SOFT_VOICE">Soft voice</option>' in page
         assert '<option selected value="5">5</option>' in page
@@ -213,7 +213,7 @@ class TestTheForm:
     def test_addresses_checked_by_the_host_s_own_validator_have_a_url_field(self, admin):
         assert 'type="url"' in tag_of(admin.get("/settings/channels/new/ntfy").text, "setting_url")
 
-    def test_what_was_entered_is_stored_in_the_types_of_the_schema(self, horn):
+    def test_input_is_stored_in_the_types_of_the_schema(self, horn):
         loaded = channels.load_settings(horn)
         assert loaded["blasts"] == 4
         assert loaded["volume"] == 0.75
@@ -223,18 +223,18 @@ class TestTheForm:
         assert loaded["is_muffled"] is False
         assert loaded["page"] == ""
 
-    def test_what_is_stored_is_shown_again(self, admin, horn):
+    def test_stored_values_are_shown_again(self, admin, horn):
         page = admin.get(f"/settings/channels/{horn.id}").text
         assert 'value="hill"' in tag_of(page, "setting_place")
         assert '<option selected value="LOUD_VOICE">' in page
         assert "anna\nben</textarea>" in page.replace("\r\n", "\n")
         assert "checked" not in tag_of(page, "setting_is_muffled")
 
-    def test_an_emptied_field_falls_back_to_its_default(self, fill_in, horn, db):
+    def test_an_emptied_field_has_its_default(self, fill_in, horn, db):
         fill_in(horn.id, setting_blasts="", setting_code="")
         assert channels.load_settings(find("Hill horn", db))["blasts"] == 3
 
-    def test_a_needed_secret_that_is_stored_need_not_be_entered_and_cannot_be_removed(self, admin, fill_in, horn, db):
+    def test_a_stored_required_secret_is_kept_and_cannot_be_removed(self, admin, fill_in, horn, db):
         page = admin.get(f"/settings/channels/{horn.id}").text
         assert "required" not in tag_of(page, "setting_code")
         assert "remove_code" not in page
@@ -252,7 +252,7 @@ class TestTheForm:
             ("tone", "SHRILL", "Must be one of"),
         ],
     )
-    def test_a_refusal_stands_at_its_field_which_keeps_what_was_typed(self, fill_in, name, value, sentence):
+    def test_an_error_is_shown_at_its_field_with_the_input(self, fill_in, name, value, sentence):
         answer = fill_in(**{f"setting_{name}": value})
         assert answer.status_code == 400
         tag = tag_of(answer.text, f"setting_{name}")
@@ -264,20 +264,20 @@ class TestTheForm:
             assert f'value="{value}"' in tag
         assert SECRET not in answer.text
 
-    def test_a_refusal_of_the_whole_is_told_above_the_form(self, fill_in):
+    def test_an_error_of_the_whole_form_is_shown_above_it(self, fill_in):
         answer = fill_in(setting_place="church", setting_blasts="9")
         assert answer.status_code == 400
         assert "Not so often at the church." in answer.text
 
-    def test_a_missing_name_is_told_at_the_name(self, fill_in):
+    def test_a_missing_name_is_reported_at_the_name(self, fill_in):
         answer = fill_in(name=" ")
         assert 'aria-invalid="true"' in tag_of(answer.text, "name")
 
-    def test_saving_can_send_a_test_in_one_go(self, admin, fill_in):
+    def test_saving_can_send_a_test_in_one_step(self, admin, fill_in):
         answer = fill_in(then="test")
         assert "Saved. The test notification was delivered." in admin.get(answer.location).text
 
-    def test_a_secret_has_to_be_entered_again_for_another_server(self, admin, db, clock):
+    def test_a_secret_must_be_entered_again_for_another_server(self, admin, db, clock):
         stored = {"url": "https://ntfy.home", "topic": "alarms", "token": SECRET}
         row_id = channels.save_settings("ntfy", "ntfy", stored, now=clock()).id
         moved = {"is_enabled": "y", "setting_url": "https://ntfy.example", "setting_topic": "alarms"}
@@ -287,19 +287,19 @@ class TestTheForm:
         given = {**moved, "remove_token": "y"}
         assert admin.send("POST", f"/settings/channels/{row_id}", data=given).status_code == 303
 
-    def test_a_form_without_the_token_is_refused(self, admin, db):
+    def test_a_form_without_the_token_is_rejected(self, admin, db):
         assert admin.post("/settings/channels/new/horn", data=ENTRIES).status_code == 403
         assert channels.list_channels()[0].kind != "horn"
 
 
-class TestTrying:
-    def test_the_result_comes_as_a_part_of_the_page_for_htmx(self, admin, horn):
+class TestTestMessages:
+    def test_the_result_is_sent_as_a_fragment_for_htmx(self, admin, horn):
         headers = admin.csrf_headers() | {"HX-Request": "true"}
         answer = admin.post(f"/settings/channels/{horn.id}/test", headers=headers)
         assert "The test notification was delivered." in answer.text
         assert "<html" not in answer.text
 
-    def test_the_reason_of_a_failure_is_told_without_the_secret(self, admin, fill_in, horn):
+    def test_the_reason_of_a_failure_is_shown_without_the_secret(self, admin, fill_in, horn):
         fill_in(horn.id, setting_place="valley")
         headers = admin.csrf_headers() | {"HX-Request": "true"}
         answer = admin.post(f"/settings/channels/{horn.id}/test", headers=headers)
@@ -307,7 +307,7 @@ class TestTrying:
         assert "Not delivered. Nobody hears the horn" in answer.text
         assert SECRET not in answer.text
 
-    def test_a_real_server_is_asked(self, admin, db, clock):
+    def test_a_real_server_is_called(self, admin, db, clock):
         with recording_server() as server:
             row = channels.save_settings("ntfy", "ntfy", {"url": server.url, "topic": "alarms"}, now=clock())
             server.answers.append(Answer(403, b'{"code": 40301, "error": "forbidden"}'))
@@ -316,7 +316,7 @@ class TestTrying:
             assert "was delivered" in admin.send("POST", path, follow_redirects=True).text
         assert [request.json["topic"] for request in server.received] == ["alarms", "alarms"]
 
-    def test_an_incomplete_channel_is_not_tried(self, admin, db, clock):
+    def test_an_incomplete_channel_is_not_tested(self, admin, db, clock):
         with writing() as session:
             session.add(Channel(kind="horn", name="horn", settings={}, created_at=clock(), updated_at=clock()))
         path = f"/settings/channels/{find('horn', db).id}/test"
@@ -329,9 +329,9 @@ class TestTrying:
         assert (entry.username, entry.details["channel"]) == ("admin", "Horn")
 
 
-class TestTheHeader:
-    def test_administrators_see_a_failing_channel_with_its_reason_on_every_page(self, admin, viewer, past):
-        past("failed", "ntfy: 403 <forbidden>")
+class TestHeader:
+    def test_administrators_see_a_failing_channel_with_its_reason_on_every_page(self, admin, viewer, past_message):
+        past_message("failed", "ntfy: 403 <forbidden>")
         text = admin.get("/charts").text.partition("</header>")[0]
         for word in (
             "Delivery failing",
@@ -341,27 +341,27 @@ class TestTheHeader:
             assert word in text, word
         assert "Delivery failing" not in viewer.get("/charts").text
 
-    def test_the_page_and_the_tab_of_a_failing_channel_say_so(self, admin, past):
-        past("failed", "down")
+    def test_the_page_and_the_tab_of_a_failing_channel_show_it(self, admin, past_message):
+        past_message("failed", "down")
         text = admin.get("/settings?tab=ntfy").text.partition("</header>")[2]
         assert text.count("Delivery failing") == 2
         assert "Ready" not in text
 
-    def test_nothing_is_said_while_all_channels_work(self, admin, past):
-        past("delivered")
+    def test_nothing_is_shown_while_all_channels_work(self, admin, past_message):
+        past_message("delivered")
         assert "Delivery failing" not in admin.get("/").text
 
 
-class TestTheHistory:
-    def test_it_tells_job_event_state_tries_and_error(self, admin, past):
-        past("failed", "ntfy: 403 forbidden", event="overdueBackup")
+class TestHistory:
+    def test_it_shows_job_event_state_attempts_and_error(self, admin, past_message):
+        past_message("failed", "ntfy: 403 forbidden", event="overdueBackup")
         page = admin.get(f"/settings/channels/{channels.standard('ntfy').id}").text.partition('id="history"')[2]
         for word in ("nas / Photos", "Overdue", "Failed", "ntfy: 403 forbidden", "Send again"):
             assert word in page, word
 
-    def test_older_messages_are_on_further_pages(self, admin, past):
+    def test_older_messages_are_on_further_pages(self, admin, past_message):
         for number in range(21):
-            past("delivered", event=f"number {number} ")
+            past_message("delivered", event=f"number {number} ")
         address = f"/settings/channels/{channels.standard('ntfy').id}"
         newest = admin.get(address).text
         assert "number 20 " in newest
@@ -372,8 +372,8 @@ class TestTheHistory:
         assert "number 1 " not in page
         assert f'href="{address}#history"' in page
 
-    def test_a_failed_message_is_sent_again(self, admin, past, db):
-        delivery_id = past("failed", "down")
+    def test_a_failed_message_is_sent_again(self, admin, past_message, db):
+        delivery_id = past_message("failed", "down")
         row_id = channels.standard("ntfy").id
         answer = admin.send("POST", f"/settings/channels/{row_id}/deliveries/{delivery_id}/again")
         assert answer.location == f"/settings/channels/{row_id}#history"
@@ -381,23 +381,23 @@ class TestTheHistory:
         again = db.session.get(Delivery, delivery_id, populate_existing=True)
         assert (again.state, again.attempts) == ("queued", 0)
 
-    def test_a_delivered_message_cannot_be_sent_again(self, admin, past):
-        delivery_id = past("delivered")
+    def test_a_delivered_message_cannot_be_sent_again(self, admin, past_message):
+        delivery_id = past_message("delivered")
         row_id = channels.standard("ntfy").id
         page = admin.get(f"/settings/channels/{row_id}").text
         assert "/again" not in page
         assert admin.send("POST", f"/settings/channels/{row_id}/deliveries/{delivery_id}/again").status_code == 409
 
-    def test_it_keeps_itself_fresh_only_while_something_waits(self, admin, past):
-        past("delivered")
+    def test_it_refreshes_only_while_messages_are_pending(self, admin, past_message):
+        past_message("delivered")
         address = f"/settings/channels/{channels.standard('ntfy').id}/history"
         assert "hx-trigger" not in admin.get(address).text
-        past("queued", "down")
+        past_message("queued", "down")
         assert "hx-trigger" in admin.get(address).text
 
 
-class TestOthers:
-    def test_they_see_the_same_fields_and_can_change_none(self, viewer, horn):
+class TestOtherAccounts:
+    def test_other_accounts_see_the_same_fields_read_only(self, viewer, horn):
         page = viewer.get(f"/settings/channels/{horn.id}").text
         assert '<fieldset class="entries" disabled>' in page
         assert "Only administrators can change settings." in page
@@ -405,17 +405,17 @@ class TestOthers:
         assert ">Save" not in page
 
     @pytest.mark.parametrize("path", ["new/horn", "{id}", "{id}/switch", "{id}/delete", "{id}/deliveries/1/again"])
-    def test_they_cannot_change_anything_by_hand(self, viewer, horn, db, path):
+    def test_other_accounts_cannot_post_changes(self, viewer, horn, db, path):
         answer = viewer.send("POST", f"/settings/channels/{path.format(id=horn.id)}", data=ENTRIES)
         assert answer.status_code == 403
         assert find("Hill horn", db).is_enabled
 
-    def test_they_may_send_a_test(self, viewer, horn):
+    def test_other_accounts_may_send_a_test(self, viewer, horn):
         path = f"/settings/channels/{horn.id}/test"
         assert "was delivered" in viewer.send("POST", path, follow_redirects=True).text
 
-    def test_they_read_of_no_server_that_is_hidden_from_them(self, viewer, past, app):
-        past("failed", "down")
+    def test_other_accounts_see_no_messages_of_hidden_servers(self, viewer, past_message, app):
+        past_message("failed", "down")
         address = f"/settings/channels/{channels.standard('ntfy').id}"
         assert "nas / Photos" in viewer.get(address).text
         with app.app_context(), writing() as session:
@@ -427,18 +427,18 @@ class TestOthers:
 
 
 class TestDeleting:
-    def test_a_person_is_asked_first(self, admin, horn, db):
+    def test_deleting_needs_confirmation(self, admin, horn, db):
         page = admin.get(f"/settings/channels/{horn.id}/delete").text
         assert "Delete Hill horn?" in page
         assert find("Hill horn", db)
 
-    def test_the_dialog_gets_the_question_alone(self, admin, horn):
+    def test_the_dialog_contains_the_question_only(self, admin, horn):
         answer = admin.get(f"/settings/channels/{horn.id}/delete", headers={"HX-Request": "true"})
         assert "<html" not in answer.text
         assert 'formmethod="dialog"' in answer.text
 
 
-def test_no_page_holds_a_secret(admin, horn, db):
+def test_no_page_contains_a_secret(admin, horn, db):
     stored = horn.settings["code"]
     for path in (
         "?tab=channels",
@@ -455,7 +455,7 @@ class TestQuietHours:
     def save(self, admin, horn, **entries):
         return admin.send("POST", f"/settings/channels/{horn.id}/quiet-hours", data=entries)
 
-    def test_they_are_stored_and_shown(self, admin, horn, db):
+    def test_values_are_stored_and_shown(self, admin, horn, db):
         assert self.save(admin, horn, quiet_from="22:00", quiet_until="07:30", lets_trouble_pass="y").status_code == 303
         row = find("Hill horn", db)
         assert (row.quiet_from, row.quiet_until, row.quiet_lets_trouble_pass) == ("22:00", "07:30", True)
@@ -473,7 +473,7 @@ class TestQuietHours:
             ({"quiet_from": "07:00", "quiet_until": "07:00"}, "quiet_until"),
         ],
     )
-    def test_what_is_no_time_is_told_at_its_field(self, entries, field, admin, horn, db):
+    def test_an_invalid_time_is_reported_at_its_field(self, entries, field, admin, horn, db):
         answer = self.save(admin, horn, **entries)
         assert answer.status_code == 400
         assert 'aria-invalid="true"' in tag_of(answer.text, field)
@@ -482,7 +482,7 @@ class TestQuietHours:
 
 
 class TestLimits:
-    def test_they_are_stored_and_refused_at_their_field(self, admin, db):
+    def test_limits_are_stored_and_errors_reported_at_their_field(self, admin, db):
         values = {"silence_hours": "12", "channel_failure_hours": "0"}
         assert admin.send("POST", "/settings/channels/limits", data=values).status_code == 303
         assert list(read_group(watchdogs.ALARM_LIMITS).values()) == [12, 0, False]
@@ -492,7 +492,7 @@ class TestLimits:
         db.session.rollback()
         assert list(read_group(watchdogs.ALARM_LIMITS).values()) == [12, 0, False]
 
-    def test_messages_about_unusual_runs_and_full_destinations_are_switched(self, admin, db):
+    def test_messages_about_unusual_runs_and_full_destinations_are_enabled_and_disabled(self, admin, db):
         page = admin.get("/settings?tab=channels").text
         assert "checked" in tag_of(page, "notifies_full")
         assert "checked" not in tag_of(page, "notifies_unusual")
@@ -504,6 +504,6 @@ class TestLimits:
         assert "checked" not in tag_of(page, "notifies_full")
         assert "checked" in tag_of(page, "notifies_unusual")
 
-    def test_others_cannot_change_them(self, viewer, horn):
+    def test_others_cannot_change_limits(self, viewer, horn):
         assert viewer.send("POST", "/settings/channels/limits", data={}).status_code == 403
         assert viewer.send("POST", f"/settings/channels/{horn.id}/quiet-hours", data={}).status_code == 403

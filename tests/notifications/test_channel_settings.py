@@ -1,4 +1,4 @@
-"""The settings page of a channel is made from its plugin's schema, a guest's as well."""
+"""The settings page of a channel is built from the schema of its plugin, also of a third-party one."""
 
 from dataclasses import replace
 from types import MappingProxyType
@@ -16,7 +16,7 @@ sent: list[tuple[str, Message]] = []
 
 
 class PigeonSettings(Schema):
-    """Where the pigeon flies."""
+    """Settings of the pigeon."""
 
     loft = fields.String(required=True, metadata={"label": "Home loft", "help": "Its street and number"})
     speed = fields.Integer(load_default=60, validate=validate.Range(10, 120), metadata={"label": "Speed"})
@@ -32,7 +32,7 @@ class PigeonChannel(NotificationChannel):
     Settings = PigeonSettings
 
     def send(self, message: Message) -> None:
-        """Let one fly."""
+        """Send one."""
         if self.settings["loft"] == "nowhere":
             raise DeliveryError(f"The loft is not to be found with ring {self.settings['ring_code']}")
         sent.append((self.settings["loft"], message))
@@ -45,7 +45,7 @@ def registry(installed):
 
 @pytest.fixture
 def fill_in(admin):
-    """Sends the form of a new pigeon, or of the one with a number."""
+    """Send the form of a new pigeon, or of the one with a number."""
 
     def send(place: str = "new/pigeon", **entries):
         token = admin.csrf_headers()["X-CSRF-Token"]
@@ -63,7 +63,7 @@ def fill_in(admin):
 
 
 def stored(db) -> Channel:
-    db.session.rollback()  # what was read before is an older state
+    db.session.rollback()  # what was read before is outdated
     return db.session.scalars(select(Channel).where(Channel.kind == "pigeon")).one()
 
 
@@ -72,7 +72,7 @@ def test_every_installed_kind_is_listed(admin):
     assert all(label in page for label in ("Carrier pigeon", "ntfy", "Email"))
 
 
-def test_form_shows_what_the_schema_says(admin):
+def test_form_follows_the_schema(admin):
     page = admin.get("/settings/channels/new/pigeon").text
     assert "Home loft" in page
     assert "Its street and number" in page
@@ -98,7 +98,7 @@ def test_channel_is_stored_and_sends_a_test(fill_in, admin, db):
     assert [loft for loft, _ in sent] == ["Dyke 4"]
 
 
-def test_secret_is_never_shown_and_stays_until_it_is_removed(fill_in, admin, db):
+def test_secret_is_never_shown_and_kept_until_it_is_removed(fill_in, admin, db):
     fill_in(setting_ring_code="NL-31-secret")
     row = stored(db)
     page = admin.get(f"/settings/channels/{row.id}").text
@@ -110,7 +110,7 @@ def test_secret_is_never_shown_and_stays_until_it_is_removed(fill_in, admin, db)
     assert channels.load_settings(stored(db))["ring_code"] == ""
 
 
-def test_refused_entry_is_said_at_its_field_and_kept(fill_in, db):
+def test_invalid_entry_is_reported_at_its_field_and_kept(fill_in, db):
     answer = fill_in(setting_speed="900", setting_loft="Long Street")
     assert answer.status_code == 400
     assert "setting_speed-error" in answer.text
@@ -127,14 +127,14 @@ def test_two_channels_of_a_kind_need_two_names(fill_in, db):
     assert channels.load_settings(stored(db))["loft"] == "Dyke 4"
 
 
-def test_failed_test_tells_the_reason_without_the_secret(fill_in, admin, db):
+def test_failed_test_reports_the_reason_without_the_secret(fill_in, admin, db):
     fill_in(setting_loft="nowhere", setting_ring_code="NL-31-secret")
     page = admin.send("POST", f"/settings/channels/{stored(db).id}/test", follow_redirects=True).text
     assert "The loft is not to be found" in page
     assert "NL-31-secret" not in page
 
 
-def test_channel_is_deleted_and_the_audit_log_knows(fill_in, admin, db):
+def test_channel_is_deleted_and_audited(fill_in, admin, db):
     fill_in()
     admin.send("POST", f"/settings/channels/{stored(db).id}/delete")
     db.session.rollback()
@@ -143,7 +143,7 @@ def test_channel_is_deleted_and_the_audit_log_knows(fill_in, admin, db):
     assert actions == ["channel_saved", "channel_deleted"]
 
 
-def test_others_may_look_and_try_but_not_change(fill_in, admin, app, db):
+def test_others_may_read_and_test_but_not_change(fill_in, admin, app, db):
     fill_in()
     row = stored(db)
     new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
@@ -171,9 +171,9 @@ def test_a_secret_of_several_lines_keeps_its_lines_and_is_never_shown(admin, db)
         "setting_url": "https://hooks.example.org/",
         "setting_headers": "X-One: opensesame\r\nX-Two: 2",
     }
-    refused = admin.post("/settings/channels/new/webhook", data=form | {"setting_url": "nowhere"}).text
-    assert "textarea" in refused
-    assert "opensesame" not in refused
+    rejected = admin.post("/settings/channels/new/webhook", data=form | {"setting_url": "nowhere"}).text
+    assert "textarea" in rejected
+    assert "opensesame" not in rejected
     admin.post("/settings/channels/new/webhook", data=form)
     db.session.rollback()
     row = db.session.scalars(select(Channel).where(Channel.kind == "webhook")).one()

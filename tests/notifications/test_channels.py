@@ -1,4 +1,4 @@
-"""Channels as they are kept: secrets closed, settings checked, absent values left alone."""
+"""Stored channels: secrets encrypted, settings checked, omitted values unchanged."""
 
 import re
 from dataclasses import replace
@@ -23,26 +23,26 @@ def save(db, clock):
     return save
 
 
-def test_a_new_installation_has_a_topic_that_nobody_guesses(db):
+def test_a_new_installation_has_a_random_topic(db):
     row = channels.standard("ntfy")
     assert row.settings["url"] == "https://ntfy.sh/"
     assert re.fullmatch(r"duplistatus-[A-Za-z0-9]{12}", row.settings["topic"])
     assert channels.random_topic() != channels.random_topic()
 
 
-def test_the_standard_channel_is_made_once(db, clock):
+def test_the_standard_channel_is_created_once(db, clock):
     topic = channels.standard("ntfy").settings["topic"]
     channels.ensure_defaults(now=clock())
     assert [row.settings["topic"] for row in channels.list_channels()] == [topic]
 
 
-def test_a_deleted_standard_channel_does_not_come_back_at_the_next_start(db, clock):
+def test_a_deleted_standard_channel_is_not_created_again_at_the_next_start(db, clock):
     channels.delete_channel(channels.standard("ntfy").id)
     channels.ensure_defaults(now=clock())
     assert channels.list_channels() == []
 
 
-def test_a_secret_is_stored_closed_and_opened_for_sending(save):
+def test_a_secret_is_stored_encrypted_and_decrypted_for_sending(save):
     row = save(token="tk_secret")
     assert "tk_secret" not in str(row.settings)
     assert channels.load_settings(row)["token"] == "tk_secret"
@@ -54,7 +54,7 @@ def test_a_secret_is_never_shown(save):
     assert shown["has_token"] is True
 
 
-def test_an_absent_secret_stays(save):
+def test_an_omitted_secret_is_unchanged(save):
     save(token="tk_secret")
     row = save(topic="other")
     assert channels.load_settings(row)["token"] == "tk_secret"
@@ -84,7 +84,7 @@ ELSEWHERE = {
 
 
 @pytest.mark.parametrize("kind", ELSEWHERE)
-def test_a_secret_does_not_follow_to_another_server(save, kind):
+def test_a_secret_is_not_sent_to_another_server(save, kind):
     stored, moved, secret = ELSEWHERE[kind]
     save(kind, **stored)
     with pytest.raises(channels.SecretForOtherServer, match="Enter it again") as caught:
@@ -94,19 +94,19 @@ def test_a_secret_does_not_follow_to_another_server(save, kind):
     assert channels.load_settings(save(kind, **moved, **{secret: ""}))[secret] == ""
 
 
-def test_a_secret_may_stay_where_only_the_rest_of_the_address_changes(save):
+def test_a_secret_is_kept_if_only_the_path_of_the_address_changes(save):
     save(url="https://ntfy.home/", token="tk_secret")
     row = save(url="https://ntfy.home:443", topic="other")
     assert channels.load_settings(row)["token"] == "tk_secret"
 
 
-def test_a_user_name_is_stored_closed_and_shown(save):
+def test_a_username_is_stored_encrypted_and_shown(save):
     row = save("email", host="mail", port=25, mailto="a@b", username="watcher", password="pw")
     assert "watcher" not in str(row.settings)
     assert channels.visible_settings(row)["username"] == "watcher"
 
 
-def test_settings_that_do_not_fit_are_refused_and_named(save):
+def test_invalid_settings_are_rejected_and_named(save):
     before = dict(channels.standard("ntfy").settings)
     with pytest.raises(Refused) as caught:
         save(topic="not a topic")
@@ -122,7 +122,7 @@ def test_a_new_channel_needs_its_settings(save):
     assert channels.standard("email") is None
 
 
-def test_what_the_schema_does_not_know_is_not_stored(save):
+def test_keys_outside_the_schema_are_not_stored(save):
     assert "enabled" not in save(enabled=True).settings
 
 
@@ -131,7 +131,7 @@ def test_an_unknown_kind_is_not_found(save):
         save("pigeon")
 
 
-def test_a_channel_can_be_switched_off_and_stays_off(save, clock):
+def test_a_disabled_channel_stays_disabled(save, clock):
     channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
     assert save(topic="other").is_enabled is False
     assert channels.usable() == []
@@ -144,12 +144,12 @@ def test_a_channel_is_deleted_once(save):
         channels.delete_channel(row_id)
 
 
-def test_short_secrets_are_not_blanked_out_of_every_text(save):
+def test_short_secrets_are_not_removed_from_every_text(save):
     channel = channels.open_channel("ntfy", {"url": "http://x", "topic": "x", "token": "a"})
     assert channels.masked("a banana", channel) == "a banana"
 
 
-def test_a_setting_is_read_once_so_that_it_may_be_of_any_type(db, clock, save, monkeypatch):
+def test_a_setting_of_any_type_is_read_once(db, clock, save, monkeypatch):
     class HornSettings(Schema):
         since = fields.Date(required=True)
 
@@ -157,7 +157,7 @@ def test_a_setting_is_read_once_so_that_it_may_be_of_any_type(db, clock, save, m
         name, label, Settings = "horn", "Horn", HornSettings
 
         def send(self, message):
-            """Stay silent."""
+            """Send nothing."""
 
     kinds = MappingProxyType({"horn": HornChannel})
     monkeypatch.setattr(runtime_of(current_app), "registry", replace(registry(), channels=kinds))

@@ -1,4 +1,4 @@
-"""Settings over HTTP: what is kept, what is refused, what never leaves the house."""
+"""Settings over HTTP: what is stored, what is rejected, what is never returned."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -76,7 +76,7 @@ class TestJobs:
             "emailEnabled": True,
         }
 
-    def test_what_is_saved_is_read_back(self, jobs, save, unified):
+    def test_saved_values_are_read_back(self, jobs, save, unified):
         entry = {
             "notificationEvent": "errors",
             "overdueBackupCheckEnabled": False,
@@ -92,7 +92,7 @@ class TestJobs:
         assert save(**entry).status_code == 200
         assert entry.items() <= unified()["backup_settings"]["m1:photos"].items()
 
-    def test_a_save_touches_only_the_jobs_and_fields_that_it_names(self, jobs, save, unified):
+    def test_a_save_changes_only_the_named_jobs_and_fields(self, jobs, save, unified):
         save("m1:docs: all/new", notificationEvent="off", additionalEmails="x@y.z")
         save(notificationEvent="all")
         save("m1:docs: all/new", ntfyEnabled=False)
@@ -105,23 +105,23 @@ class TestJobs:
         save(additionalEmails=None)
         assert "additionalEmails" not in unified()["backup_settings"]["m1:photos"]
 
-    def test_defaults_of_a_server_are_kept_with_the_server(self, jobs, save, unified, db):
+    def test_defaults_of_a_server_are_stored_with_the_server(self, jobs, save, unified, db):
         save("m1:__default__", additionalEmails="all@y.z", notificationEvent="off")
         assert db.session.scalars(select(Server.additional_emails)).one() == "all@y.z"
         assert unified()["backup_settings"]["m1:__default__"]["additionalEmails"] == "all@y.z"
         assert jobs().notification_event == "warnings"
 
-    def test_defaults_of_a_server_are_told_with_what_a_new_job_begins_with(self, jobs, save, unified):
+    def test_defaults_of_a_server_are_returned_with_those_of_a_new_job(self, jobs, save, unified):
         save("m1:__default__", additionalNotificationEvent="all")
         entries = unified()["backup_settings"]
         begun = {**entries["m1:photos"], "time": "", "additionalNotificationEvent": "all"}
         del begun["lastBackupDate"]
         assert entries["m1:__default__"] == begun
 
-    def test_keys_that_nobody_has_are_told_back(self, jobs, save):
+    def test_unknown_keys_are_returned(self, jobs, save):
         assert save("zzz:photos", notificationEvent="off").get_json()["unknownKeys"] == ["zzz:photos"]
 
-    def test_a_new_time_is_the_new_anchor_of_the_plan(self, jobs, save, clock, db):
+    def test_a_new_time_is_the_new_anchor_of_the_schedule(self, jobs, save, clock, db):
         job = jobs()
         job.announced_next_at = clock() + timedelta(hours=1)
         db.session.commit()
@@ -130,7 +130,7 @@ class TestJobs:
         job = jobs()
         assert (job.schedule_anchor_at, job.announced_next_at, job.next_expected_at) == (chosen, None, chosen)
 
-    def test_the_time_that_was_shown_changes_no_plan(self, jobs, save, unified, clock, db):
+    def test_the_displayed_time_does_not_change_the_schedule(self, jobs, save, unified, clock, db):
         job = jobs()
         job.announced_next_at = job.next_expected_at = clock() + timedelta(hours=1)
         db.session.commit()
@@ -139,12 +139,12 @@ class TestJobs:
         assert job.announced_next_at == job.next_expected_at == clock() + timedelta(hours=1)
 
     @pytest.mark.parametrize("time", ["", "soon", None])
-    def test_a_time_that_is_none_changes_no_plan(self, jobs, save, time):
+    def test_an_invalid_time_does_not_change_the_schedule(self, jobs, save, time):
         before = jobs().next_expected_at
         assert save(time=time).status_code == 200
         assert jobs().next_expected_at == before
 
-    def test_another_interval_makes_another_plan(self, jobs, save, clock):
+    def test_another_interval_changes_the_schedule(self, jobs, save, clock):
         save(expectedInterval="2D")
         assert jobs().next_expected_at == clock() + timedelta(hours=45)
 
@@ -157,7 +157,7 @@ class TestJobs:
             ({"expectedInterval": "1D", "notificationEvent": "off"}, False),
         ],
     )
-    def test_an_alert_is_forgotten_when_its_reason_changes(self, jobs, save, clock, db, entry, is_forgotten):
+    def test_an_alert_is_cleared_when_its_reason_changes(self, jobs, save, clock, db, entry, is_forgotten):
         jobs().overdue_alerted_at = clock()
         db.session.commit()
         save(**entry)
@@ -171,19 +171,19 @@ class TestJobs:
         assert jobs().overdue_at == jobs().next_expected_at + TOLERANCES[tolerance or "2h"]
 
     @pytest.mark.parametrize("tolerance", ["3h", "", 2, "2H"])
-    def test_another_grace_period_is_refused_by_its_field(self, jobs, save, tolerance):
+    def test_an_invalid_grace_period_is_rejected_with_its_field(self, jobs, save, tolerance):
         answer = save(overdueTolerance=tolerance)
         assert answer.status_code == 400
         assert "overdueTolerance" in str(answer.get_json())
 
-    def test_the_old_form_is_understood(self, jobs, save):
+    def test_the_old_form_is_accepted(self, jobs, save):
         save(allowedWeekDays=[1], ntfyEnabled=False)
         save(notificationEvent="all", expectedInterval=12, intervalUnit="hour", overdueBackupCheckEnabled=True)
         job = jobs()
         assert (job.notification_event, job.expected_interval, job.allowed_weekdays) == ("all", "12h", 127)
         assert is_channel_on(job, "ntfy")
 
-    def test_what_the_reader_of_intervals_skips_is_not_kept(self, jobs, save):
+    def test_characters_ignored_by_the_interval_parser_are_not_stored(self, jobs, save):
         save(expectedInterval="1D 12h")
         assert jobs().expected_interval == "1D12h"
 
@@ -201,7 +201,7 @@ class TestJobs:
             ({"expectedInterval": 0, "intervalUnit": "day"}, "expectedInterval"),
         ],
     )
-    def test_a_bad_value_is_refused_by_name_and_nothing_is_saved(self, jobs, post, entry, field):
+    def test_an_invalid_value_is_rejected_with_its_field_and_nothing_is_saved(self, jobs, post, entry, field):
         good = {"m1:docs: all/new": {"notificationEvent": "off"}}
         answer = post("backup-settings", {"backupSettings": {**good, "m1:photos": entry}})
         assert answer.status_code == 400
@@ -210,16 +210,16 @@ class TestJobs:
         assert jobs("docs: all/new").notification_event == "warnings"
 
     @pytest.mark.parametrize("body", [{}, {"backupSettings": None}, {"backupSettings": ""}])
-    def test_a_body_without_settings_is_refused(self, post, body):
+    def test_a_body_without_settings_is_rejected(self, post, body):
         answer = post("backup-settings", body)
         assert (answer.status_code, answer.get_json()["error"]) == (400, "backupSettings is required")
 
-    def test_a_body_that_names_no_job_changes_none(self, jobs, post):
+    def test_a_body_without_jobs_changes_none(self, jobs, post):
         assert post("backup-settings", {"backupSettings": {}}).status_code == 200
         assert jobs("photos").notification_event == "warnings"
 
     @pytest.mark.parametrize("given", [3, [], "x", {"m1:photos": 3}, {"m1:photos": None}])
-    def test_settings_of_another_shape_are_refused(self, jobs, post, given):
+    def test_settings_of_another_type_are_rejected(self, jobs, post, given):
         assert post("backup-settings", {"backupSettings": given}).status_code == 400
 
     def test_a_save_is_audited_with_old_and_new_values(self, jobs, save, audited):
@@ -236,12 +236,12 @@ class TestJobs:
 
 
 class TestMail:
-    def test_it_is_not_set_up_at_first(self, admin, unified):
+    def test_it_is_not_configured_by_default(self, admin, unified):
         answer = admin.get(f"{ROOT}/email").get_json()
         assert (answer["configured"], answer["config"]) == (False, None)
         assert "email" not in unified()
 
-    def test_an_account_is_kept_and_shown_without_its_password(self, admin, post, db, unified):
+    def test_an_account_is_stored_and_shown_without_its_password(self, admin, post, db, unified):
         assert post("email", {**MAIL, "senderName": "Backups", "fromAddress": "x@y.z"}).status_code == 200
         text = admin.get(f"{ROOT}/email").text
         shown = admin.get(f"{ROOT}/email").get_json()["config"]
@@ -257,7 +257,7 @@ class TestMail:
         post("email", {**MAIL, "password": ""})
         assert admin.get(f"{ROOT}/email").get_json()["config"]["hasPassword"] is False
 
-    def test_a_password_that_was_not_sent_anew_does_not_go_to_another_host(self, post, db):
+    def test_a_stored_password_is_not_sent_to_another_host(self, post, db):
         post("email", MAIL)
         moved = {**MAIL, "host": "mail.example"}
         answer = post("email", {name: value for name, value in moved.items() if name != "password"})
@@ -266,12 +266,12 @@ class TestMail:
         assert post("email", moved).status_code == 200
 
     @pytest.mark.parametrize(("password", "kept"), [({}, "pw"), ({"password": ""}, ""), ({"password": "new"}, "new")])
-    def test_only_an_absent_password_stays(self, post, db, password, kept):
+    def test_only_an_omitted_password_is_unchanged(self, post, db, password, kept):
         post("email", MAIL)
         post("email", {name: value for name, value in MAIL.items() if name != "password"} | password)
         assert channels.load_settings(channels.standard("email"))["password"] == kept
 
-    def test_an_absent_sender_is_removed(self, admin, post):
+    def test_an_omitted_sender_is_removed(self, admin, post):
         post("email", {**MAIL, "senderName": "Backups", "fromAddress": "x@y.z"})
         post("email", MAIL)
         assert not {"senderName", "fromAddress"} & admin.get(f"{ROOT}/email").get_json()["config"].keys()
@@ -289,7 +289,7 @@ class TestMail:
             ({"host": 3}, "host"),
         ],
     )
-    def test_what_is_missing_or_wrong_is_named(self, admin, post, changes, word):
+    def test_missing_and_invalid_fields_are_named(self, admin, post, changes, word):
         answer = post("email", {**MAIL, **changes})
         assert (answer.status_code, word in answer.get_json()["error"]) == (400, True)
         assert admin.get(f"{ROOT}/email").get_json()["configured"] is False
@@ -304,11 +304,11 @@ class TestMail:
             ({"connectionType": "other"}, "starttls"),
         ],
     )
-    def test_older_clients_say_secure(self, admin, post, given, kind):
+    def test_older_clients_send_secure(self, admin, post, given, kind):
         post("email", {**MAIL, "fromAddress": "x@y.z", **given})
         assert admin.get(f"{ROOT}/email").get_json()["config"]["connectionType"] == kind
 
-    def test_the_password_alone_can_be_changed(self, admin, post, db, audited):
+    def test_the_password_can_be_changed_separately(self, admin, post, db, audited):
         post("email", MAIL)
         answer = admin.send("PATCH", f"{ROOT}/email/password", json={"password": "", "config": {"senderName": "Me"}})
         assert answer.status_code == 200
@@ -322,12 +322,12 @@ class TestMail:
     def test_a_password_needs_an_account(self, admin, body):
         assert admin.send("PATCH", f"{ROOT}/email/password", json=body).status_code == 400
 
-    def test_a_whole_account_can_come_with_its_password(self, admin):
+    def test_a_complete_account_can_include_its_password(self, admin):
         body = {"password": "x", "config": {name: MAIL[name] for name in ("host", "port", "username", "mailto")}}
         assert admin.send("PATCH", f"{ROOT}/email/password", json=body).status_code == 200
         assert admin.get(f"{ROOT}/email").get_json()["configured"] is True
 
-    def test_a_token_is_handed_out_for_changing_the_password(self, admin):
+    def test_a_token_is_returned_for_changing_the_password(self, admin):
         assert admin.get(f"{ROOT}/email/password").get_json() == {"csrfToken": admin.csrf_headers()["X-CSRF-Token"]}
 
     def test_it_can_be_deleted_once(self, admin, post, audited):
@@ -348,7 +348,7 @@ class TestNtfy:
     def ntfy(self, post) -> Callable[..., Any]:
         return lambda **fields: post("notifications", {"ntfy": {"url": "http://127.0.0.1:9/", "topic": "t", **fields}})
 
-    def test_the_token_is_encrypted_and_never_sent_back(self, admin, ntfy, db, unified):
+    def test_the_token_is_encrypted_and_never_returned(self, admin, ntfy, db, unified):
         answer = ntfy(accessToken="tk_secret")
         shown = {"url": "http://127.0.0.1:9/", "topic": "t", "accessToken": "********", "hasAccessToken": True}
         assert answer.get_json()["ntfy"] == admin.get(f"{ROOT}/ntfy").get_json()["ntfy"] == unified()["ntfy"] == shown
@@ -358,13 +358,13 @@ class TestNtfy:
         ("given", "kept"),
         [({}, "tk"), ({"accessToken": "********"}, "tk"), ({"accessToken": ""}, ""), ({"accessToken": "n"}, "n")],
     )
-    def test_an_absent_or_masked_token_stays(self, ntfy, db, given, kept):
+    def test_an_omitted_or_masked_token_is_unchanged(self, ntfy, db, given, kept):
         ntfy(accessToken="tk")
         ntfy(**given)
         assert channels.load_settings(channels.standard("ntfy"))["token"] == kept
 
     @pytest.mark.parametrize("token", [{}, {"accessToken": "********"}])
-    def test_a_token_that_was_not_sent_anew_does_not_go_to_another_host(self, ntfy, db, token):
+    def test_a_stored_token_is_not_sent_to_another_host(self, ntfy, db, token):
         ntfy(accessToken="tk")
         answer = ntfy(url="http://ntfy.example", **token)
         assert answer.status_code == 400
@@ -377,10 +377,10 @@ class TestNtfy:
         assert ntfy(topic=" ").get_json()["ntfy"]["topic"].startswith("duplistatus-")
 
     @pytest.mark.parametrize("fields", [{"url": "ftp://x"}, {"url": 3}, {"topic": "a b"}])
-    def test_a_bad_destination_is_refused(self, ntfy, fields):
+    def test_an_invalid_destination_is_rejected(self, ntfy, fields):
         assert ntfy(**fields).status_code == 400
 
-    def test_keys_that_nothing_reads_are_left_out(self, ntfy, admin):
+    def test_unused_keys_are_left_out(self, ntfy, admin):
         assert ntfy(enabled=True).status_code == 200
         assert "enabled" not in admin.get(f"{ROOT}/ntfy").get_json()["ntfy"]
 
@@ -391,12 +391,12 @@ class TestNtfy:
         assert entry.details["changes"]["hasAccessToken"] == {"old": False, "new": True}
 
     @pytest.mark.parametrize("ntfy", ["x", 5, [1], {"url": 5}, {"url": {}}])
-    def test_a_destination_of_another_shape_is_refused(self, post, ntfy):
+    def test_a_destination_of_another_type_is_rejected(self, post, ntfy):
         assert post("notifications", {"ntfy": ntfy}).status_code == 400
 
 
-class TestLateness:
-    def test_a_tolerance_is_kept_and_every_plan_made_anew(self, admin, jobs, post, db, audited):
+class TestGracePeriod:
+    def test_a_tolerance_is_stored_and_every_schedule_recalculated(self, admin, jobs, post, db, audited):
         jobs().next_expected_at = None
         db.session.commit()
         assert post("overdue-tolerance", {"overdue_tolerance": "1d"}).status_code == 200
@@ -404,8 +404,8 @@ class TestLateness:
         assert jobs().next_expected_at is not None
         assert audited("overdue_tolerance_updated")[0].details == {"oldValue": "2h", "newValue": "1d"}
 
-    def test_plans_are_made_by_the_new_tolerance(self, jobs, post, clock, db):
-        job = jobs()  # began 1 h before its slot: within the new tolerance that slot is done
+    def test_schedules_use_the_new_tolerance(self, jobs, post, clock, db):
+        job = jobs()  # began 1 h before its slot: within the new tolerance that slot is fulfilled
         job.schedule_anchor_at = job.last_began_at + timedelta(hours=1)
         db.session.commit()
         post("overdue-tolerance", {"overdue_tolerance": "no_tolerance"})
@@ -414,23 +414,23 @@ class TestLateness:
         assert jobs().next_expected_at == clock() + timedelta(hours=22)
 
     @pytest.mark.parametrize("body", [{}, {"overdue_tolerance": "3h"}, {"overdue_tolerance": {}}])
-    def test_an_unknown_tolerance_is_refused_by_name(self, admin, post, body):
+    def test_an_unknown_tolerance_is_rejected_with_its_field(self, admin, post, body):
         answer = post("overdue-tolerance", body)
         assert (answer.status_code, "overdue_tolerance" in answer.get_json()["error"]) == (400, True)
         assert admin.get(f"{ROOT}/overdue-tolerance").get_json() == {"overdue_tolerance": "2h"}
 
-    def test_a_frequency_is_kept(self, admin, post, audited):
+    def test_a_frequency_is_stored(self, admin, post, audited):
         assert post("notifications", {"value": "onetime"}).get_json() == {"value": "onetime"}
         assert admin.get(f"{ROOT}/notifications").get_json() == {"value": "onetime"}
         assert audited("notification_frequency_updated")[0].details == {"value": "onetime"}
 
     @pytest.mark.parametrize("value", ["hourly", None, 3, {}])
-    def test_an_unknown_frequency_is_refused(self, post, value):
+    def test_an_unknown_frequency_is_rejected(self, post, value):
         assert post("notifications", {"value": value}).status_code == 400
 
 
 class TestTemplates:
-    def test_a_template_is_replaced_as_a_whole_and_the_others_stay(self, post, unified, audited):
+    def test_a_template_is_replaced_completely_and_the_others_unchanged(self, post, unified, audited):
         post("templates", {"templates": {"language": "de"}})
         before = unified()["templates"]
         mine = {"title": "T", "message": "M", "priority": "low", "tags": "ok"}
@@ -453,43 +453,43 @@ class TestTemplates:
             ({"language": "tlh"}, "language"),
         ],
     )
-    def test_an_unknown_field_is_refused_by_name(self, post, templates, name):
+    def test_an_unknown_field_is_rejected_with_its_name(self, post, templates, name):
         answer = post("templates", {"templates": templates})
         assert (answer.status_code, name in answer.get_json()["error"]) == (400, True)
 
     @pytest.mark.parametrize(("kind", "field"), [("success", "message"), ("recovered", "title"), ("digest", "message")])
-    def test_an_unknown_placeholder_is_refused_with_its_field(self, post, kind, field):
+    def test_an_unknown_placeholder_is_rejected_with_its_field(self, post, kind, field):
         answer = post("templates", {"templates": {kind: {field: "{verdikt}"}}})
         assert answer.status_code == 400
         assert answer.get_json()["error"] == f"templates.{kind}.{field}: unknown placeholder {{verdikt}}"
 
-    def test_templates_are_needed(self, post):
+    def test_templates_are_required(self, post):
         assert post("templates", {}).get_json()["error"] == "templates are required"
         assert post("templates", {"templates": {}}).status_code == 200
 
     @pytest.mark.parametrize("language", ["en-GB", "de", "fr", "es", "pt-BR", "zh-Hans", "hi-Latn"])
-    def test_anybody_may_read_the_defaults_of_a_language(self, client, language):
+    def test_defaults_of_a_language_are_public(self, client, language):
         defaults = client.get(f"{ROOT}/templates/defaults?language={language}").get_json()
         assert list(defaults) == ["success", "warning", "overdueBackup", "recovered", "dailySummary", "digest"]
         assert all(set(template) == {"title", "message", "priority", "tags"} for template in defaults.values())
 
     @pytest.mark.parametrize("language", ["zh-CN", "DE"])
-    def test_defaults_of_another_language_are_refused(self, client, language):
+    def test_defaults_of_another_language_are_rejected(self, client, language):
         answer = client.get(f"{ROOT}/templates/defaults?language={language}")
         assert (answer.status_code, answer.get_json()["error"]) == (400, "Invalid language")
 
 
-def test_a_visitor_reads_nothing(client):
+def test_a_visitor_has_no_access(client):
     client.get("/api/csrf")
     for path in ("unified", "email", "email/password", "ntfy", "notifications", "overdue-tolerance"):
         assert client.get(f"{ROOT}/{path}").status_code == 401
 
 
-def test_everything_at_once_is_never_cached_elsewhere(admin):
+def test_the_combined_response_is_never_cached(admin):
     assert "no-store" in admin.get(f"{ROOT}/unified").headers["Cache-Control"]
 
 
-def test_expected_and_newest_run_stand_beside_each_job(jobs, unified, clock):
+def test_expected_and_newest_run_are_included_for_each_job(jobs, unified, clock):
     entry = unified()["serversWithBackups"][1]
     assert entry["backupName"] == "photos"
     assert datetime.fromisoformat(entry["expectedBackupDate"]) == clock() + timedelta(hours=21)
@@ -497,10 +497,10 @@ def test_expected_and_newest_run_stand_beside_each_job(jobs, unified, clock):
 
 
 class TestOneLine:
-    """What becomes part of a header is one line, and else its field is named."""
+    """A text that becomes part of a header must be one line, otherwise its field is named."""
 
     @pytest.mark.parametrize("field", ["host", "username", "mailto", "senderName", "fromAddress"])
-    def test_mail_account(self, post, field):
+    def test_email_account(self, post, field):
         answer = post("email", MAIL | {field: "a@b.c\r\nBcc: d@e.f"})
         assert answer.status_code == 400
         assert list(answer.json["fields"]) == [field]
@@ -519,17 +519,17 @@ class TestOneLine:
 
 
 class TestSelfMonitoring:
-    def test_the_limit_for_free_space_is_chosen(self, admin):
+    def test_the_limit_for_free_space_is_stored(self, admin):
         assert admin.get("/api/configuration/free-space").json == {"freeSpaceMiB": 500}
         answer = admin.send("PUT", "/api/configuration/free-space", json={"freeSpaceMiB": 0})
         assert answer.json == admin.get("/api/configuration/free-space").json == {"freeSpaceMiB": 0}
 
     @pytest.mark.parametrize("value", [-1, "5", None, 1.5, 10**9])
-    def test_a_limit_that_cannot_be_is_refused_by_its_name(self, admin, value):
+    def test_an_invalid_limit_is_rejected_with_its_field(self, admin, value):
         answer = admin.send("PUT", "/api/configuration/free-space", json={"freeSpaceMiB": value})
         assert (answer.status_code, answer.json["error"].split(":")[0]) == (400, "freeSpaceMiB")
 
-    def test_an_external_monitor_is_chosen_and_pinged(self, admin):
+    def test_an_external_monitor_is_stored_and_pinged(self, admin):
         place = "/api/configuration/external-monitor"
         assert admin.get(place).json == {
             "enabled": False,
@@ -569,6 +569,6 @@ class TestSelfMonitoring:
             ({"color": "red"}, "color"),
         ],
     )
-    def test_what_cannot_be_is_refused_by_its_field(self, admin, body, field):
+    def test_an_invalid_value_is_rejected_with_its_field(self, admin, body, field):
         answer = admin.send("PUT", "/api/configuration/external-monitor", json=body)
         assert (answer.status_code, answer.json["error"].split(":")[0]) == (400, field)

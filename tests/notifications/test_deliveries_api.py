@@ -1,4 +1,4 @@
-"""The history of messages over HTTP, and a further try."""
+"""The history of messages over HTTP, and retries."""
 
 import pytest
 from factories import find_job, make_run
@@ -15,7 +15,7 @@ PATH = "/api/deliveries"
 
 @pytest.fixture
 def deliveries(db, clock):
-    """Three messages, oldest first: given up, waiting, delivered."""
+    """Three messages, oldest first: failed, pending, delivered."""
     channels.save_settings("ntfy", "ntfy", {"url": "http://127.0.0.1:9", "topic": "x", "token": ""}, now=clock())
     for minute in range(3):
         make_run(status="Error", error_count=1, began_at=clock.advance(minutes=minute + 1))
@@ -30,7 +30,7 @@ def ids(answer):
     return [found["id"] for found in answer.json["deliveries"]]
 
 
-def test_newest_comes_first(admin, deliveries):
+def test_newest_are_first(admin, deliveries):
     answer = admin.get(PATH)
     assert ids(answer) == deliveries[::-1]
     newest = answer.json["deliveries"][0]
@@ -50,7 +50,7 @@ def test_list_is_filtered_by_job_and_channel(admin, deliveries):
     assert ids(admin.get(f"{PATH}?channel=999")) == []
 
 
-def test_pages_follow_each_other(admin, deliveries):
+def test_pages_are_consecutive(admin, deliveries):
     first = admin.get(f"{PATH}?limit=2")
     second = admin.get(f"{PATH}?limit=2&before={first.json['nextBefore']}")
     assert ids(first) + ids(second) == deliveries[::-1]
@@ -58,13 +58,13 @@ def test_pages_follow_each_other(admin, deliveries):
 
 
 @pytest.mark.parametrize("query", ["state=lost", "limit=0", "limit=x", "job=0", "before=99999999999999999999"])
-def test_bad_query_is_named(admin, query):
+def test_invalid_query_is_named(admin, query):
     answer = admin.get(f"{PATH}?{query}")
     assert (answer.status_code, answer.json["error"].partition(":")[0]) == (400, query.partition("=")[0])
 
 
 @pytest.mark.parametrize("at", [0, 1])
-def test_waiting_and_failed_messages_are_tried_again_at_once(admin, deliveries, db, clock, at):
+def test_pending_and_failed_messages_are_retried_at_once(admin, deliveries, db, clock, at):
     woken = []
     with queued.connected_to(lambda _sender: woken.append(True)):
         assert admin.send("POST", f"{PATH}/{deliveries[at]}/retry").status_code == 202
@@ -82,7 +82,7 @@ def test_unknown_message_is_not_found(admin):
     assert admin.send("POST", f"{PATH}/77/retry").status_code == 404
 
 
-def test_failing_channels_are_told_with_the_reason(admin, deliveries, clock):
+def test_failing_channels_are_reported_with_the_reason(admin, deliveries, clock):
     assert admin.get(f"{PATH}/failing").json == {"channels": []}
     with writing() as session:
         channels.record_failure(session, session.get(Delivery, deliveries[2]).channel_id, "nobody listens", clock())

@@ -1,4 +1,4 @@
-"""Sending: retries, claims, failing channels, and that nothing is lost or told twice."""
+"""Sending: retries, claims, failing channels, and that nothing is lost or sent twice."""
 
 import socket
 import threading
@@ -34,7 +34,7 @@ GONE = Answer(404, b'{"error": "no such topic"}')
 
 @pytest.fixture
 def audit_of(db):
-    """Reads the audit entries of an action."""
+    """Return the audit entries of an action."""
 
     def read(action: str) -> list[AuditEntry]:
         return list(db.session.scalars(select(AuditEntry).where(AuditEntry.action == action)))
@@ -44,7 +44,7 @@ def audit_of(db):
 
 @pytest.fixture
 def in_background(app):
-    """Starts a thread that works within the application."""
+    """Start a thread with an application context."""
 
     def start(work) -> threading.Thread:
         def run() -> None:
@@ -85,7 +85,7 @@ class TestOneChannel:
             "topic": "main",
         }
 
-    def test_an_additional_topic_is_audited_as_such(self, clock, ingest, audit_of):
+    def test_an_additional_topic_is_audited_as_additional(self, clock, ingest, audit_of):
         job = ingest(job_name="good")
         with writing():
             job.server.additional_ntfy_topic = "extra"
@@ -96,7 +96,7 @@ class TestOneChannel:
             ("NTFY", "main"),
         ]
 
-    def test_a_failed_try_waits_and_says_why(self, clock, ingest, ntfy, deliveries, audit_of):
+    def test_a_failed_attempt_is_delayed_with_a_reason(self, clock, ingest, ntfy, deliveries, audit_of):
         ntfy.standard = DOWN
         ingest(status="Error")
         assert delivery.deliver_due(clock()) == 0
@@ -106,14 +106,14 @@ class TestOneChannel:
         assert timedelta(seconds=20) < row.next_attempt_at - clock() < timedelta(seconds=40)
         assert audit_of("notification_failed") == []
 
-    def test_it_is_not_tried_before_its_time(self, clock, ingest, ntfy):
+    def test_it_is_not_retried_before_its_time(self, clock, ingest, ntfy):
         ntfy.standard = DOWN
         ingest(status="Error")
         delivery.deliver_due(clock())
         delivery.deliver_due(clock.advance(seconds=15))
         assert len(ntfy.received) == 1
 
-    def test_a_later_try_delivers_with_the_same_key(self, clock, ingest, ntfy, deliveries):
+    def test_a_later_attempt_delivers_with_the_same_key(self, clock, ingest, ntfy, deliveries):
         ntfy.answers = [DOWN, DOWN]
         ingest(status="Error")
         for _ in range(3):
@@ -123,7 +123,7 @@ class TestOneChannel:
         assert len({request.json["sequence_id"] for request in ntfy.received}) == 1
         assert len(ntfy.received) == 3
 
-    def test_after_the_last_try_it_is_given_up_and_audited(self, clock, ingest, ntfy, deliveries, audit_of):
+    def test_after_the_last_attempt_it_fails_and_is_audited(self, clock, ingest, ntfy, deliveries, audit_of):
         ntfy.standard = DOWN
         ingest(status="Error")
         for _ in range(MOST_TRIES + 3):
@@ -137,7 +137,7 @@ class TestOneChannel:
         assert "down for a moment" in entry.error_message
         assert entry.details["error"] == entry.error_message
 
-    def test_a_refusal_for_good_is_not_tried_again(self, clock, ingest, ntfy, deliveries):
+    def test_a_permanent_failure_is_not_retried(self, clock, ingest, ntfy, deliveries):
         ntfy.standard = GONE
         ingest(status="Error")
         delivery.deliver_due(clock())
@@ -145,7 +145,7 @@ class TestOneChannel:
         assert len(ntfy.received) == 1
         assert [row.state for row in deliveries()] == ["failed"]
 
-    def test_a_channel_that_is_down_costs_its_queue_one_try_a_pass(self, clock, ingest, ntfy, deliveries):
+    def test_a_failing_channel_makes_one_attempt_a_pass(self, clock, ingest, ntfy, deliveries):
         ntfy.standard = DOWN
         for number in range(10):
             ingest(status="Error", job_name=f"job {number}")
@@ -155,12 +155,12 @@ class TestOneChannel:
         delivery.deliver_due(clock.advance(minutes=1))
         assert [row.state for row in deliveries()] == ["delivered"] * 10
 
-    def test_a_queue_is_worked_off_in_one_pass(self, clock, ingest, ntfy):
+    def test_a_queue_is_processed_in_one_pass(self, clock, ingest, ntfy):
         for number in range(20):
             ingest(status="Error", job_name=f"job {number}")
         assert delivery.deliver_due(clock()) == 20
 
-    def test_what_a_dead_process_was_sending_is_taken_again_after_its_claim(self, clock, ingest, ntfy, deliveries):
+    def test_a_message_of_a_dead_process_is_sent_after_its_claim_expired(self, clock, ingest, ntfy, deliveries):
         ingest(status="Error")
         with writing() as session:
             session.query(Delivery).update(
@@ -171,25 +171,25 @@ class TestOneChannel:
         [row] = deliveries()
         assert (row.state, row.attempts, row.claimed_until) == ("delivered", 2, None)
 
-    def test_a_claim_from_before_the_clock_was_set_back_is_over(self, clock, ingest):
+    def test_a_claim_from_before_the_clock_was_set_back_has_expired(self, clock, ingest):
         ingest(status="Error")
         with writing() as session:
             far = clock() + timedelta(days=300)
             session.query(Delivery).update({"state": "sending", "claimed_until": far})
         assert delivery.deliver_due(clock()) == 1
 
-    def test_a_try_planned_before_the_clock_was_set_back_is_due(self, clock, ingest):
+    def test_an_attempt_scheduled_before_the_clock_was_set_back_is_due(self, clock, ingest):
         ingest(status="Error")
         assert delivery.deliver_due(clock() - timedelta(days=300)) == 1
 
     @pytest.mark.parametrize("hours", [1, 12, 24 * 300])
-    def test_a_further_try_that_another_clock_planned_is_due(self, clock, ingest, ntfy, hours):
+    def test_a_retry_scheduled_by_another_clock_is_due(self, clock, ingest, ntfy, hours):
         ntfy.answers = [DOWN]
         ingest(status="Error")
         delivery.deliver_due(clock())
         assert delivery.deliver_due(clock() - timedelta(hours=hours)) == 1
 
-    def test_two_couriers_send_each_message_once(self, in_background, clock, ingest, ntfy):
+    def test_two_delivery_workers_send_each_message_once(self, in_background, clock, ingest, ntfy):
         for number in range(12):
             ingest(status="Error", job_name=f"job {number}")
         ntfy.standard = Answer(delay_s=0.02)
@@ -200,7 +200,7 @@ class TestOneChannel:
         titles = [request.json["title"] for request in ntfy.received]
         assert len(titles) == len(set(titles)) == 12
 
-    def test_a_late_failure_does_not_undo_what_another_did(self, clock, ingest, ntfy, deliveries):
+    def test_a_late_failure_does_not_undo_the_result_of_another_worker(self, clock, ingest, ntfy, deliveries):
         ingest(status="Error")
         [claimed] = delivery._claim(clock(), delivery.Counter(), set())
         later = clock.advance(minutes=10)
@@ -208,23 +208,23 @@ class TestOneChannel:
         delivery._record(delivery.Outcome(claimed, None, plugin.DeliveryError("too late")), later)
         assert [row.state for row in deliveries()] == ["delivered"]
 
-    def test_the_database_is_free_while_a_message_is_on_its_way(self, in_background, clock, ingest, ntfy):
+    def test_the_database_is_not_locked_while_a_message_is_sent(self, in_background, clock, ingest, ntfy):
         ingest(status="Error")
         ntfy.standard = Answer(delay_s=1.0)
-        courier = in_background(lambda: delivery.deliver_due(clock()))
+        sending = in_background(lambda: delivery.deliver_due(clock()))
         ntfy.wait_for(1)
         ingest(job_name="meanwhile")
-        assert courier.is_alive()
-        courier.join()
+        assert sending.is_alive()
+        sending.join()
 
-    def test_a_long_text_is_cut_to_what_the_channel_takes(self, clock, ingest, ntfy):
+    def test_a_long_text_is_cut_to_the_limit_of_the_channel(self, clock, ingest, ntfy):
         ingest(status="Error", errors=tuple(f"line {number} äöü" for number in range(2000)))
         delivery.deliver_due(clock())
         sent = ntfy.received[0].json["message"]
         assert len(sent.encode()) <= 4096
         assert sent.endswith("…")
 
-    def test_log_lines_reach_people_as_they_were(self, clock, ingest, ntfy):
+    def test_log_lines_are_sent_unchanged(self, clock, ingest, ntfy):
         line = r"C:\Users\*_x_ <b> [a](https://b) {status} `c`"
         ingest(status="Error", errors=(line,), warnings=("first",))
         delivery.deliver_due(clock())
@@ -233,35 +233,35 @@ class TestOneChannel:
         assert "markdown" not in sent
 
 
-def test_a_slow_destination_does_not_hold_up_another(clock, ingest, in_background, ntfy_channel, ntfy):
+def test_a_slow_destination_does_not_delay_another(clock, ingest, in_background, ntfy_channel, ntfy):
     with mail_server() as mail:
-        people = {"mailto": "a@example.org", "from_address": "w@example.org"}
+        recipients = {"mailto": "a@example.org", "from_address": "w@example.org"}
         server = {"host": mail.host, "port": mail.port, "connection_type": "plain"}
-        channels.save_settings("email", "email", {**server, **people}, now=clock())
+        channels.save_settings("email", "email", {**server, **recipients}, now=clock())
         for number in range(6):
             ingest(status="Error", job_name=f"job {number}")
         released = threading.Event()
         ntfy.standard = Answer(until=released)
-        courier = in_background(lambda: delivery.deliver_due(clock()))
+        sending = in_background(lambda: delivery.deliver_due(clock()))
         mail.wait_for(6)
         waiting = len(ntfy.received)
         released.set()
-        courier.join()
+        sending.join()
     assert waiting < 6
     assert len(ntfy.received) == 6
 
 
-def test_a_failing_channel_does_not_silence_another(clock, ingest, ntfy_channel, mail_channel, ntfy, deliveries):
+def test_a_failing_channel_does_not_block_another(clock, ingest, ntfy_channel, mail_channel, ntfy, deliveries):
     ingest(status="Error")
     assert delivery.deliver_due(clock()) == 1
     assert sorted(row.state for row in deliveries()) == ["delivered", "queued"]
 
 
-def test_mail_is_audited_with_its_server(clock, ingest, audit_of):
+def test_email_is_audited_with_its_server(clock, ingest, audit_of):
     with mail_server() as mail:
         settings = {"host": mail.host, "port": mail.port, "connection_type": "plain", "requires_login": False}
-        people = {"mailto": "a@example.org", "from_address": "w@example.org"}
-        channels.save_settings("email", "email", {**settings, **people}, now=clock())
+        recipients = {"mailto": "a@example.org", "from_address": "w@example.org"}
+        channels.save_settings("email", "email", {**settings, **recipients}, now=clock())
         channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
         ingest(status="Error")
         assert delivery.deliver_due(clock()) == 1
@@ -276,7 +276,7 @@ def test_mail_is_audited_with_its_server(clock, ingest, audit_of):
     assert [entry.details[name] for name in ("requireTLS", "ignoreTLS", "requireAuth")] == [False, True, False]
 
 
-def test_no_secret_reaches_the_database_in_an_error(db, clock, ingest, ntfy, deliveries):
+def test_no_secret_is_stored_in_an_error(db, clock, ingest, ntfy, deliveries):
     token = "tk_verysecret"
     channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main", "token": token}, now=clock())
     ntfy.standard = Answer(403, f'{{"error": "the token {token} is bad"}}'.encode())
@@ -287,9 +287,7 @@ def test_no_secret_reaches_the_database_in_an_error(db, clock, ingest, ntfy, del
     assert all(token not in str(entry.details) for entry in db.session.scalars(select(AuditEntry)))
 
 
-def test_a_secret_that_cannot_be_read_fails_the_delivery_and_nothing_else(
-    app, clock, ingest, ntfy_channel, ntfy, deliveries
-):
+def test_an_undecryptable_secret_fails_only_its_delivery(app, clock, ingest, ntfy_channel, ntfy, deliveries):
     channels.save_settings("ntfy", "second", {"url": ntfy.url, "topic": "second", "token": "x"}, now=clock())
     ingest(status="Error")
     with writing():
@@ -300,7 +298,7 @@ def test_a_secret_that_cannot_be_read_fails_the_delivery_and_nothing_else(
     assert secrets.Undecryptable.__name__ in next(row.last_error for row in deliveries() if row.last_error)
 
 
-def test_a_plugin_that_breaks_is_only_one_failed_delivery(app, clock, ingest, ntfy_channel, deliveries, monkeypatch):
+def test_an_exception_of_a_plugin_is_one_failed_delivery(app, clock, ingest, ntfy_channel, deliveries, monkeypatch):
     def explode(_channel: object, _message: object) -> None:
         raise RuntimeError("boom")
 
@@ -313,7 +311,7 @@ def test_a_plugin_that_breaks_is_only_one_failed_delivery(app, clock, ingest, nt
     assert "boom" not in row.last_error
 
 
-def test_part_of_a_secret_reaches_neither_people_nor_the_log(
+def test_part_of_a_secret_appears_neither_in_messages_nor_in_the_log(
     app, db, clock, ingest, ntfy, deliveries, monkeypatch, caplog
 ):
     def quote_a_part(channel: object, _message: object) -> None:
@@ -332,7 +330,7 @@ def test_part_of_a_secret_reaches_neither_people_nor_the_log(
 
 
 class TestRetryAfter:
-    """What a server asks for counts, within bounds."""
+    """Retry-After of a server is respected, within limits."""
 
     @pytest.mark.parametrize(
         ("status", "asked", "seconds"),
@@ -344,7 +342,7 @@ class TestRetryAfter:
             (429, "99999999999999", 24 * 3600),
         ],
     )
-    def test_next_try_comes_when_the_server_asks_for_it(
+    def test_next_attempt_follows_retry_after(
         self, clock, ingest, ntfy_channel, ntfy, deliveries, status, asked, seconds
     ):
         ntfy.answers = [Answer(status, headers={"Retry-After": asked})]
@@ -356,7 +354,7 @@ class TestRetryAfter:
         assert delivery.deliver_due(clock.advance(seconds=waits.total_seconds() - 1)) == 0
         assert delivery.deliver_due(clock.advance(seconds=1)) == 1
 
-    def test_date_is_understood(self, clock, ingest, ntfy_channel, ntfy, deliveries):
+    def test_retry_after_as_a_date_is_parsed(self, clock, ingest, ntfy_channel, ntfy, deliveries):
         at = format_datetime(datetime.now(UTC) + timedelta(hours=3), usegmt=True)
         ntfy.answers = [Answer(429, headers={"Retry-After": at})]
         ingest(status="Error")
@@ -365,13 +363,15 @@ class TestRetryAfter:
         assert timedelta(hours=2) < waits < timedelta(hours=4)
 
     @pytest.mark.parametrize(("status", "asked"), [(500, "3"), (429, "soon"), (429, "-5"), (429, ""), (429, "Mon, 99")])
-    def test_what_is_none_leaves_the_usual_wait(self, clock, ingest, ntfy_channel, ntfy, deliveries, status, asked):
+    def test_invalid_retry_after_keeps_the_usual_delay(
+        self, clock, ingest, ntfy_channel, ntfy, deliveries, status, asked
+    ):
         ntfy.answers = [Answer(status, headers={"Retry-After": asked})]
         ingest(status="Error")
         delivery.deliver_due(clock())
         assert timedelta(seconds=20) < deliveries()[0].next_attempt_at - clock() < timedelta(seconds=40)
 
-    def test_server_that_always_asks_for_a_second_does_not_use_up_the_tries(
+    def test_a_constant_retry_after_of_a_second_does_not_use_up_the_attempts(
         self, clock, ingest, ntfy_channel, ntfy, deliveries
     ):
         ntfy.standard = Answer(429, headers={"Retry-After": "1"})
@@ -381,7 +381,7 @@ class TestRetryAfter:
             clock.now = deliveries()[0].next_attempt_at
         assert clock() - deliveries()[0].created_at > timedelta(minutes=7)
 
-    def test_longer_wait_was_not_planned_by_another_clock(self, clock, ingest, ntfy_channel, ntfy):
+    def test_longer_delay_was_not_scheduled_by_another_clock(self, clock, ingest, ntfy_channel, ntfy):
         ntfy.answers = [Answer(429, headers={"Retry-After": "36000"})]
         ingest(status="Error")
         delivery.deliver_due(clock())
@@ -390,9 +390,9 @@ class TestRetryAfter:
 
 
 class TestStop:
-    """What is under way when the process stops is sent by the next one, soon."""
+    """Messages being sent when the process stops are sent by the next one, soon."""
 
-    def test_hanging_message_is_handed_back(self, clock, ingest, ntfy_channel, ntfy, deliveries, monkeypatch):
+    def test_hanging_message_is_released(self, clock, ingest, ntfy_channel, ntfy, deliveries, monkeypatch):
         monkeypatch.setattr(delivery, "LAST_SENDS_S", 0.1)
         answer_now, stopping = threading.Event(), threading.Event()
         ntfy.answers = [Answer(until=answer_now)]
@@ -419,7 +419,7 @@ class TestStop:
         stopping_soon.join()
         assert deliveries()[0].state == "delivered"
 
-    def test_nothing_more_is_begun(self, clock, ingest, ntfy_channel, ntfy):
+    def test_no_further_message_is_started(self, clock, ingest, ntfy_channel, ntfy):
         stopping = threading.Event()
         stopping.set()
         ingest(status="Error")
@@ -427,20 +427,20 @@ class TestStop:
         assert ntfy.received == []
 
 
-def test_mail_server_that_dawdles_costs_a_try_and_says_why(clock, ingest, deliveries, monkeypatch):
+def test_slow_mail_server_uses_one_attempt_and_is_reported(clock, ingest, deliveries, monkeypatch):
     monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.3)
     over = threading.Event()
 
-    def dawdle() -> None:
+    def wait_for_release() -> None:
         with suppress(OSError), listener.accept()[0] as caller:
             while not over.wait(0.05):
                 caller.sendall(b"220-x\r\n")
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        threading.Thread(target=dawdle, daemon=True).start()
+        threading.Thread(target=wait_for_release, daemon=True).start()
         place = {"host": "127.0.0.1", "port": listener.getsockname()[1], "connection_type": "plain"}
-        people = {"mailto": "admin@example.org", "from_address": "watch@example.org"}
-        channels.save_settings("email", "email", place | people, now=clock())
+        recipients = {"mailto": "admin@example.org", "from_address": "watch@example.org"}
+        channels.save_settings("email", "email", place | recipients, now=clock())
         channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
         ingest(status="Error")
         assert delivery.deliver_due(clock()) == 0
@@ -448,12 +448,12 @@ def test_mail_server_that_dawdles_costs_a_try_and_says_why(clock, ingest, delive
     [row] = deliveries()
     assert (row.state, row.attempts) == ("queued", 1)
     assert "did not answer within" in row.last_error
-    [trouble] = channels.failing_channels()
-    assert (trouble.kind, trouble.error) == ("email", row.last_error)
+    [failing] = channels.failing_channels()
+    assert (failing.kind, failing.error) == ("email", row.last_error)
 
 
 class TestHangingChannel:
-    """A plugin that never comes back holds up neither the others nor its own error."""
+    """A hanging plugin delays neither the others nor its own error."""
 
     @pytest.fixture
     def release(self, app, clock, ntfy_channel, monkeypatch):
@@ -467,15 +467,15 @@ class TestHangingChannel:
         yield release
         release.set()
 
-    def test_reason_is_told_and_the_other_channel_goes_on(self, clock, ingest, ntfy, deliveries, release):
+    def test_reason_is_reported_and_the_other_channel_continues(self, clock, ingest, ntfy, deliveries, release):
         ingest(status="Error")
         assert delivery.deliver_due(clock()) == 1
         assert len(ntfy.received) == 1
         [row] = [row for row in deliveries() if row.state == "queued"]
         assert "did not end within" in row.last_error
-        assert [trouble.error for trouble in channels.failing_channels()] == [row.last_error]
+        assert [failing.error for failing in channels.failing_channels()] == [row.last_error]
 
-    def test_it_takes_no_more_threads_than_it_may_use_until_one_ends(
+    def test_hanging_channel_uses_no_more_threads_than_allowed(
         self, app, clock, ingest, ntfy, deliveries, release, monkeypatch
     ):
         for number in range(6):
@@ -491,7 +491,7 @@ class TestHangingChannel:
         assert {row.state for row in deliveries()} == {"delivered"}
 
 
-def test_message_knows_when_its_event_was(clock, ingest, ntfy_channel, app, monkeypatch, deliveries):
+def test_message_has_the_time_of_its_event(clock, ingest, ntfy_channel, app, monkeypatch, deliveries):
     seen = []
     kind = runtime_of(app).registry.channels["ntfy"]
     monkeypatch.setattr(kind, "send", lambda _channel, message: seen.append(message))
@@ -501,15 +501,15 @@ def test_message_knows_when_its_event_was(clock, ingest, ntfy_channel, app, monk
 
 
 class TestFailingChannels:
-    def test_a_channel_whose_newest_try_failed_is_named(self, clock, ingest, ntfy_channel, ntfy):
+    def test_a_channel_with_a_failed_newest_attempt_is_named(self, clock, ingest, ntfy_channel, ntfy):
         ntfy.standard = DOWN
         ingest(status="Error")
         delivery.deliver_due(clock())
-        [trouble] = channels.failing_channels()
-        assert (trouble.kind, trouble.name, trouble.waiting) == ("ntfy", "ntfy", 1)
-        assert "down for a moment" in trouble.error
+        [failing] = channels.failing_channels()
+        assert (failing.kind, failing.name, failing.waiting) == ("ntfy", "ntfy", 1)
+        assert "down for a moment" in failing.error
 
-    def test_a_channel_that_works_again_is_not_named(self, clock, ingest, ntfy_channel, ntfy):
+    def test_a_recovered_channel_is_not_named(self, clock, ingest, ntfy_channel, ntfy):
         ntfy.standard = DOWN
         ingest(status="Error")
         delivery.deliver_due(clock())
@@ -518,13 +518,13 @@ class TestFailingChannels:
         assert channels.failing_channels() == ()
 
     @pytest.mark.parametrize(("minutes", "taken"), [(60, 2), (10, 1)])
-    def test_what_waits_for_long_goes_as_soon_as_the_channel_works_again(
+    def test_long_pending_messages_are_sent_when_the_channel_works_again(
         self, clock, ingest, ntfy_channel, ntfy, deliveries, minutes, taken
     ):
         ntfy.standard = DOWN
         ingest(status="Error", job_name="first")
         delivery.deliver_due(clock())
-        with writing() as session:  # as after a night of tries
+        with writing() as session:  # as after a night of attempts
             row = session.get_one(Delivery, deliveries()[0].id)
             row.attempts, row.next_attempt_at = 8, clock.now + timedelta(hours=8)
         ntfy.standard = Answer()
@@ -532,7 +532,7 @@ class TestFailingChannels:
         ingest(status="Error", job_name="second")
         assert delivery.deliver_due(clock()) == taken
 
-    def test_what_was_never_tried_is_no_failure(self, ingest, ntfy_channel):
+    def test_a_message_without_attempts_is_no_failure(self, ingest, ntfy_channel):
         ingest(status="Error")
         assert channels.failing_channels() == ()
 
@@ -550,16 +550,16 @@ class TestOrder:
 
     @pytest.fixture(autouse=True)
     def _channel(self, ntfy_channel):
-        """Everything goes through ntfy."""
+        """Every message is sent through ntfy."""
 
     @pytest.fixture
     def titles(self, ntfy):
-        """The titles of all tries, in their order, without the sign in front."""
+        """Return the titles of all attempts, in order, without the leading symbol."""
         return lambda: [request.json["title"].split(" ", 1)[1] for request in ntfy.received]
 
     @pytest.fixture
     def queue(self, ingest, clock, ntfy_channel):
-        """Queues a message with a title; about several jobs it is a list of overdue ones."""
+        """Queue a message with a title; with several jobs it is a list of overdue ones."""
         known: dict[str, int] = {}
 
         def queue(title: str, *jobs: str, **changes) -> None:
@@ -583,14 +583,14 @@ class TestOrder:
 
     @pytest.fixture
     def claim(self, clock):
-        """Claims what may go now; gives the titles."""
+        """Claim the messages that are due now; return the titles."""
         return lambda: [claimed.payload["title"] for claimed in delivery._claim(clock(), Counter(), set())]
 
     @pytest.fixture
-    def keep_quiet(self, clock, ntfy_channel):
-        """Has the channel be quiet now."""
+    def make_quiet(self, clock, ntfy_channel):
+        """Let the channel be quiet now."""
 
-        def keep_quiet(*, lets_trouble_pass: bool) -> None:
+        def make_quiet(*, lets_trouble_pass: bool) -> None:
             begin, end = ((clock() + timedelta(hours=hours)).time().replace(tzinfo=None) for hours in (-1, 1))
             channels.set_quiet_hours(
                 ntfy_channel.id,
@@ -600,9 +600,9 @@ class TestOrder:
                 now=clock(),
             )
 
-        return keep_quiet
+        return make_quiet
 
-    def test_a_later_message_of_a_job_waits_until_the_earlier_one_is_delivered(self, clock, ingest, ntfy, titles):
+    def test_a_later_message_of_a_job_waits_for_the_earlier_one(self, clock, ingest, ntfy, titles):
         ntfy.answers = [DOWN]
         ingest(status="Fatal")
         delivery.deliver_due(clock())
@@ -611,7 +611,7 @@ class TestOrder:
         assert delivery.deliver_due(clock.advance(minutes=1)) == 2
         assert titles() == ["Fatal - photos @ nas"] * 2 + ["Recovered - photos @ nas"]
 
-    def test_what_was_queued_in_one_moment_goes_in_its_order(self, clock, ingest, titles):
+    def test_messages_queued_at_the_same_time_are_sent_in_order(self, clock, ingest, titles):
         for hour in range(6):
             ingest(status="Error" if hour % 2 == 0 else "Warning", began_at=clock() + timedelta(hours=hour))
         assert delivery.deliver_due(clock()) == 6
@@ -637,7 +637,7 @@ class TestOrder:
         assert delivery.deliver_due(clock.advance(seconds=1)) == 1
         assert ntfy.received[-1].json["topic"] == "extra"
 
-    def test_when_the_earlier_one_is_given_up_the_later_one_goes(self, clock, ingest, ntfy, titles, deliveries):
+    def test_the_later_message_is_sent_after_the_earlier_one_failed(self, clock, ingest, ntfy, titles, deliveries):
         ntfy.answers = [DOWN, GONE]
         ingest(status="Fatal")
         delivery.deliver_due(clock())
@@ -646,27 +646,27 @@ class TestOrder:
         assert [row.state for row in deliveries()] == ["failed", "delivered"]
         assert titles() == ["Fatal - photos @ nas"] * 2 + ["Recovered - photos @ nas"]
 
-    def test_a_message_that_another_process_sends_holds_back_the_next_one(self, clock, ingest, deliveries):
+    def test_a_message_being_sent_by_another_process_delays_the_next_one(self, clock, ingest, deliveries):
         ingest(status="Fatal")
         ingest(began_at=clock())
         assert len(delivery._claim(clock(), Counter(), set())) == 1
         assert delivery._claim(clock(), Counter(), set()) == []
         assert delivery.deliver_due(clock.advance(minutes=4)) == 2
 
-    def test_what_quiet_hours_hold_back_holds_back_nothing_that_may_pass(self, clock, ingest, keep_quiet, titles):
-        keep_quiet(lets_trouble_pass=True)
+    def test_messages_delayed_by_quiet_hours_delay_no_exempt_message(self, clock, ingest, make_quiet, titles):
+        make_quiet(lets_trouble_pass=True)
         ingest(status="Warning")
         ingest(status="Fatal", began_at=clock() + timedelta(hours=1))
         assert delivery.deliver_due(clock()) == 1
         assert titles() == ["Fatal - photos @ nas"]
 
-    def test_a_list_that_quiet_hours_hold_back_holds_back_no_send_again(self, queue, keep_quiet, claim):
-        keep_quiet(lets_trouble_pass=False)
+    def test_a_list_delayed_by_quiet_hours_does_not_delay_send_again(self, queue, make_quiet, claim):
+        make_quiet(lets_trouble_pass=False)
         queue("list", "photos", "music", urgency=Urgency.URGENT)
         queue("sent again", "photos", urgency=Urgency.AT_ONCE)
         assert claim() == ["sent again"]
 
-    def test_fine_again_waits_for_the_list_of_overdue_jobs_that_names_it(self, clock, ingest, ntfy, titles):
+    def test_recovery_waits_for_the_list_of_overdue_jobs_that_names_it(self, clock, ingest, ntfy, titles):
         job = ingest()
         ingest(job_name="music")
         clock.now = job.next_expected_at + timedelta(hours=3)
@@ -680,7 +680,7 @@ class TestOrder:
         overdue = "Overdue backup jobs: 2"
         assert titles() == [overdue, "Error - films @ nas", overdue, "Recovered - photos @ nas"]
 
-    def test_a_message_waits_for_no_list_that_came_later(self, queue, claim):
+    def test_a_message_does_not_wait_for_a_later_list(self, queue, claim):
         queue("first list", "photos", "music")
         queue("error", "films")
         queue("second list", "films", "books")
@@ -702,21 +702,19 @@ class TestOrder:
         queue("second list", "music", "films")
         assert claim() == []
 
-    def test_a_list_waits_for_no_message_to_another_destination(self, clock, queue, claim):
+    def test_a_list_does_not_wait_for_another_destination(self, clock, queue, claim):
         soon = clock() + timedelta(seconds=30)
         queue("fine again", "photos", target="extra", next_attempt_at=soon, attempts=1)
         queue("list", "photos", "music")
         assert claim() == ["list"]
 
-    def test_a_look_that_finds_only_what_waits_for_its_turn_does_not_write(self, clock, queue, claim, monkeypatch):
+    def test_a_query_that_finds_only_waiting_messages_does_not_write(self, clock, queue, claim, monkeypatch):
         queue("error", "photos", next_attempt_at=clock() + timedelta(seconds=30), attempts=1)
         queue("fine again", "photos")
         monkeypatch.setattr(delivery, "writing", lambda: pytest.fail("a writing transaction was opened"))
         assert claim() == []
 
-    def test_what_another_process_finishes_during_a_look_lets_nothing_overtake_a_list(
-        self, clock, queue, claim, monkeypatch
-    ):
+    def test_messages_finished_by_another_process_do_not_change_the_order(self, clock, queue, claim, monkeypatch):
         queue("error", "photos")
         queue("list", "photos", "music")
         queue("fine again", "photos")
@@ -733,7 +731,7 @@ class TestOrder:
         monkeypatch.undo()
         assert claim() == ["list"]
 
-    def test_a_row_that_another_process_took_since_the_look_is_left_alone(self, clock, queue, claim, monkeypatch):
+    def test_a_row_claimed_by_another_process_since_the_query_is_skipped(self, clock, queue, claim, monkeypatch):
         queue("first", "photos")
         queue("second", "music")
 
@@ -747,7 +745,7 @@ class TestOrder:
         monkeypatch.setattr(delivery, "writing", writing_after_another)
         assert claim() == ["second"]
 
-    def test_ten_thousand_that_wait_are_worked_off_at_a_good_pace(self, db, clock, ingest, ntfy_channel):
+    def test_ten_thousand_waiting_messages_are_processed_quickly(self, db, clock, ingest, ntfy_channel):
         job, now = ingest(), clock()
         with writing() as session:
             session.add_all(Job(server_id=job.server_id, name=f"job {number}", created_at=now) for number in range(100))

@@ -1,4 +1,4 @@
-"""A process that is killed while it sends loses nothing, and doubles only what carries the same key."""
+"""A process killed while it sends loses nothing, and only repeats messages with the same key."""
 
 import os
 import signal
@@ -11,7 +11,7 @@ from app.notifications.delivery import CLAIM
 from app.plugin.testing.http_servers import Answer
 
 MESSAGES = 12
-COURIER = """
+WORKER = """
 import sys
 from datetime import datetime
 from pathlib import Path
@@ -25,11 +25,11 @@ with app.app_context():
 """
 
 
-def test_a_killed_courier_loses_nothing(settings, clock, ingest, ntfy_channel, ntfy, deliveries):
+def test_a_killed_delivery_worker_loses_nothing(settings, clock, ingest, ntfy_channel, ntfy, deliveries):
     for number in range(MESSAGES):
         ingest(status="Error", job_name=f"job {number}")
     ntfy.standard = Answer(delay_s=0.1)
-    process = subprocess.Popen([sys.executable, "-c", COURIER, str(settings.data_dir), clock().isoformat()])
+    process = subprocess.Popen([sys.executable, "-c", WORKER, str(settings.data_dir), clock().isoformat()])
     ntfy.wait_for(5, timeout_s=30)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
@@ -41,7 +41,7 @@ def test_a_killed_courier_loses_nothing(settings, clock, ingest, ntfy_channel, n
     delivery.deliver_due(clock())
     assert {row.state for row in deliveries()} == {"delivered"}
     keys_by_title: dict[str, set[str]] = {}
-    # The one whose sender was killed may have come without its body.
+    # The one whose sender was killed may have arrived without its body.
     whole = [request for request in ntfy.received if request.body]
     for request in whole:
         keys_by_title.setdefault(request.json["title"], set()).add(request.json["sequence_id"])

@@ -1,4 +1,4 @@
-"""The courier notices a clock that is set, and has the schedule made anew; whatever goes wrong, it goes on."""
+"""The delivery worker detects a changed clock, and has the schedule recalculated; it continues despite errors."""
 
 import threading
 import time
@@ -11,7 +11,7 @@ from app.notifications import delivery_worker
 
 @pytest.fixture
 def wall(monkeypatch):
-    """A wall clock that a test may set, beside the true passing of time; the courier looks at it often."""
+    """A wall clock that a test may set, independent of real time; the delivery worker reads it often."""
     clock = SimpleNamespace(offset_s=0.0, monotonic=time.monotonic)
     clock.time = lambda: time.monotonic() + clock.offset_s
     monkeypatch.setattr(delivery_worker, "time", clock)
@@ -22,7 +22,7 @@ def wall(monkeypatch):
 
 @pytest.fixture
 def changes(app, wall):
-    """Counts how often a running courier says that the clock was set."""
+    """Count how often a running delivery worker reports that the clock was set."""
     noticed, counted = threading.Semaphore(0), []
 
     def note() -> None:
@@ -37,7 +37,7 @@ def changes(app, wall):
 
 
 @pytest.mark.parametrize("hours", [-10, 10])
-def test_a_clock_that_is_set_is_noticed_once_and_every_time(wall, changes, hours):
+def test_a_changed_clock_is_detected_once_each_time(wall, changes, hours):
     wall.offset_s = hours * 3600.0
     assert changes.wait()
     wall.offset_s = 2 * hours * 3600.0
@@ -45,7 +45,7 @@ def test_a_clock_that_is_set_is_noticed_once_and_every_time(wall, changes, hours
     assert changes.counted == [hours * 3600.0, 2 * hours * 3600.0]
 
 
-def test_a_clock_that_is_corrected_a_little_changes_nothing(wall, changes):
+def test_a_small_clock_correction_is_ignored(wall, changes):
     wall.offset_s = delivery_worker.CLOCK_CHANGE_S / 2
     time.sleep(0.1)
     assert changes.counted == []

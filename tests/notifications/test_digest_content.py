@@ -1,4 +1,4 @@
-"""Missed runs, growth, and the picture of a digest."""
+"""Missed runs, growth, and the chart of a digest."""
 
 import struct
 import zlib
@@ -43,16 +43,16 @@ def test_a_slot_without_a_run_is_missed():
 
 
 @pytest.mark.parametrize("shift", [timedelta(hours=-1), timedelta(hours=1), timedelta(hours=-6), timedelta(hours=17)])
-def test_a_run_that_is_early_or_late_is_that_of_its_slot(shift):
+def test_an_early_or_late_run_counts_for_its_slot(shift):
     assert missed([run + shift for run in at_two(*range(-1, 8))]) == []
 
 
-def test_a_run_after_the_end_may_be_that_of_the_last_slot():
+def test_a_run_after_the_end_may_count_for_the_last_slot():
     assert missed([END + timedelta(hours=2)], interval="1W") == []
     assert len(missed([END + timedelta(days=2)], interval="1W")) == 1
 
 
-def test_days_on_which_it_must_not_run_are_not_missed():
+def test_days_without_schedule_are_not_missed():
     weekdays = 0b0111110
     assert missed([], mask=weekdays) == [START + timedelta(days=day, hours=2) for day in range(5)]
 
@@ -63,7 +63,7 @@ def test_a_longer_interval_has_fewer_slots():
 
 
 @pytest.mark.parametrize("interval", ["", "nonsense", "0"])
-def test_a_plan_that_cannot_be_read_misses_nothing(interval):
+def test_an_unreadable_schedule_has_no_missed_runs(interval):
     assert missed([], interval=interval) == []
 
 
@@ -75,7 +75,7 @@ def test_a_series_as_blocks(values, line):
     assert sparkline(values) == line
 
 
-def test_the_jobs_that_grew_most_come_first():
+def test_the_jobs_with_the_largest_growth_are_first():
     assert largest_growth({1: 10, 2: 50, 3: 5}, {1: 12, 2: 40, 3: 30, 4: 7}, limit=2) == [(3, 25, 30), (4, 7, 7)]
 
 
@@ -87,7 +87,7 @@ def test_sizes_on_the_axis_are_short(size_bytes, text):
 
 
 def pixels(png: bytes) -> list[bytes]:
-    """The rows of palette numbers, read as the standard has it, with every checksum looked at."""
+    """Return the rows of palette numbers, decoded by the standard, with every checksum verified."""
     assert png[:8] == b"\x89PNG\r\n\x1a\n"
     place, chunks = 8, {}
     while place < len(png):
@@ -102,13 +102,13 @@ def pixels(png: bytes) -> list[bytes]:
     return [raw[row * (width + 1) + 1 : (row + 1) * (width + 1)] for row in range(height)]
 
 
-def test_the_picture_shows_how_runs_ended():
+def test_the_chart_shows_the_results_of_runs():
     days = [DigestDay(date(2031, 5, day), 9, 0, day % 2, 0, day * 1e9) for day in range(1, 31)]
     flat = b"".join(pixels(draw_digest(days)))
     assert flat.count(FINE) > 10 * flat.count(FAILED) > 0
 
 
-def test_days_without_anything_draw_an_empty_picture():
+def test_days_without_runs_draw_an_empty_chart():
     flat = b"".join(pixels(draw_digest([DigestDay(date(2031, 5, 1), 0, 0, 0, 0, None)])))
     assert flat.count(FINE) == flat.count(FAILED) == 0
     assert len(draw_digest([])) > 100

@@ -1,4 +1,4 @@
-"""When people hear that a job is in incident, and that it is fine again."""
+"""Issues of jobs, and notifications of their recovery."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -27,32 +27,32 @@ def decision(
     )
 
 
-def test_a_failure_that_is_told_begins_trouble():
+def test_a_notified_failure_opens_an_issue():
     assert decision("Fatal").incident == Incident("Fatal", NOW)
     assert decision("Fatal").run == ALL
 
 
-def test_a_failure_that_nobody_hears_of_is_nothing_to_come_back_from():
+def test_a_failure_without_notification_needs_no_recovery():
     assert decision("Fatal", event="off").incident is None
 
 
-def test_a_warning_begins_no_trouble():
+def test_a_warning_opens_no_issue():
     assert (decision("Warning").run, decision("Warning").incident) == (ALL, None)
 
 
-def test_trouble_that_goes_on_keeps_its_beginning():
+def test_a_continuing_issue_keeps_its_begin():
     assert decision("Fatal", LATE).incident == Incident("Fatal", EARLIER)
     assert decision("Fatal", LATE, event="off").incident == LATE
 
 
 @pytest.mark.parametrize("incident", [LATE, BROKEN])
 @pytest.mark.parametrize("event", ["all", "warnings", "errors"])
-def test_a_good_run_is_told_once_as_recovered_and_ends_the_trouble(incident: Incident, event: str):
+def test_a_good_run_is_notified_once_as_recovered_and_resolves_the_issue(incident: Incident, event: str):
     found = decision("Success", incident, event)
     assert (found.run, found.recovered, found.incident) == (NOBODY, ALL, None)
 
 
-def test_a_good_run_without_trouble_is_told_to_those_who_want_all():
+def test_a_good_run_without_an_issue_is_notified_if_all_runs_are():
     found = decision("Success", None, "all")
     assert (found.run, found.recovered) == (ALL, NOBODY)
 
@@ -60,32 +60,32 @@ def test_a_good_run_without_trouble_is_told_to_those_who_want_all():
 @pytest.mark.parametrize(
     ("status", "incident", "event", "recovered", "ends"),
     [
-        ("Warning", BROKEN, "warnings", NOBODY, False),  # is told as a warning; "fine again" waits for a good run
-        ("Warning", BROKEN, "errors", ALL, True),  # these people call a warning fine
-        ("Warning", LATE, "warnings", NOBODY, True),  # the warning tells that it ran
+        ("Warning", BROKEN, "warnings", NOBODY, False),  # is notified as a warning; the recovery waits for a good run
+        ("Warning", BROKEN, "errors", ALL, True),  # this destination treats a warning as fine
+        ("Warning", LATE, "warnings", NOBODY, True),  # the warning shows that it ran
         ("Warning", LATE, "errors", ALL, True),
         ("Unknown", LATE, "errors", ALL, True),
-        ("Success", LATE, "off", STANDARD, True),  # lateness is told to them too
+        ("Success", LATE, "off", STANDARD, True),  # overdue jobs are notified too
         ("Success", BROKEN, "off", NOBODY, True),  # and failures are not
         ("Error", LATE, "warnings", NOBODY, False),
     ],
 )
-def test_who_hears_that_all_is_well(status: str, incident: Incident, event: str, recovered: Recipients, ends: bool):
+def test_destinations_of_a_recovery(status: str, incident: Incident, event: str, recovered: Recipients, ends: bool):
     found = decision(status, incident, event)
     assert (found.recovered, found.incident is None) == (recovered, ends)
 
 
-def test_each_kind_of_destination_hears_what_its_own_event_asks_for():
+def test_each_kind_of_destination_follows_its_own_event():
     found = decision("Warning", LATE, "errors", additional="warnings")
     assert (found.run, found.recovered) == (ADDITIONAL, STANDARD)
 
 
-def test_errors_in_a_run_of_another_status_are_no_good_news():
+def test_errors_in_a_run_of_another_status_are_no_recovery():
     found = decision("Success", LATE, "errors", error_count=2)
     assert (found.run, found.recovered, found.incident) == (ALL, NOBODY, LATE)
 
 
 @pytest.mark.parametrize(("status", "incident"), [("Success", BROKEN), ("Fatal", None), ("Fatal", LATE)])
-def test_a_run_that_arrives_after_a_newer_one_changes_no_trouble(status: str, incident: Incident | None):
+def test_a_run_that_arrives_after_a_newer_one_changes_no_issue(status: str, incident: Incident | None):
     found = decision(status, incident, "errors", is_newest=False)
     assert (found.recovered, found.incident) == (NOBODY, incident)

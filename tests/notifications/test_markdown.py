@@ -1,4 +1,4 @@
-"""The little Markdown of messages: plain and HTML views, and that nothing foreign becomes markup."""
+"""The Markdown subset of messages: plain and HTML views, and that no inserted text becomes markup."""
 
 import re
 
@@ -90,7 +90,7 @@ def test_both_views(text: str, html: str, plain: str):
         "a | b\n- | -\nc\\|d",
     ],
 )
-def test_an_escaped_value_stands_for_itself(value: str):
+def test_an_escaped_value_is_shown_literally(value: str):
     assert to_plain(escape(value)) == value
     assert "<strong>" not in to_html(escape(value))
     assert "<em>" not in to_html(escape(value))
@@ -99,13 +99,13 @@ def test_an_escaped_value_stands_for_itself(value: str):
     assert not has_formatting(escape(value))
 
 
-def test_an_escaped_address_stays_a_whole_link():
+def test_an_escaped_address_is_one_link():
     assert to_html(escape("https://example.org/a_b*c")) == (
         f'<a href="https://example.org/a_b*c" {LINK}>https://example.org/a_b*c</a>'
     )
 
 
-def test_an_address_cannot_break_out_of_its_link():
+def test_an_address_cannot_end_its_link():
     assert '"><' not in to_html('https://example.org/"><script>')
 
 
@@ -135,7 +135,7 @@ def test_markdown_for_others_keeps_line_breaks_and_code():
     assert to_markdown(text) == "**a**  \nb\n\nc `x_y*` x\\_y"
 
 
-def test_a_hostile_text_takes_no_time():
+def test_a_hostile_text_is_parsed_quickly():
     text = "*a" * 5_000 + "[" * 5_000 + "**" * 5_000 + "https://" * 2_000
     for hostile in (text, " _a" * 5_000, "_a" * 5_000, "`a" * 5_001, "#" * 5_000, "- " * 5_000, "1" * 5_000):
         assert to_plain(hostile)
@@ -154,7 +154,7 @@ After"""
 OPENED = '<table border="1" cellpadding="4" cellspacing="0">'
 
 
-def test_a_table_becomes_a_table_of_html():
+def test_a_table_becomes_an_html_table():
     assert to_html(TABLE) == (
         f"Before\n{OPENED}\n"
         '<thead><tr><th align="left">Server</th><th align="center"><strong>Job</strong></th><th align="right">Size</th>'
@@ -167,7 +167,7 @@ def test_a_table_becomes_a_table_of_html():
     )
 
 
-def test_a_table_has_straight_columns_as_plain_text():
+def test_a_table_has_aligned_columns_as_plain_text():
     assert to_plain(TABLE.replace("[x](https://y)", "备份")) == (
         "Before\n"
         "Server      Job      Size\n"
@@ -191,12 +191,12 @@ def test_services_without_tables_get_a_line_for_each_row():
     assert to_markdown("| a |\n|---|\n| b |\nAfter") == "- b\n\nAfter"
 
 
-def test_a_line_like_a_separator_alone_is_no_table():
+def test_a_separator_line_alone_is_no_table():
     for text in ("a\n|---|---|\nb", "| a | b |\n|---|\n", "|---|", "a | b", "a\n---"):
         assert "<table" not in to_html(text)
 
 
-def test_what_is_put_into_a_table_stays_in_its_cell():
+def test_inserted_text_stays_in_its_cell():
     made = table(("Server", "Job"), [("a|b\n| c", "**x** <b>")], right=(1,))
     assert escape(made) == made
     assert '<td>a|b | c</td><td align="right">**x** &lt;b&gt;</td>' in to_html(f"{made}")
@@ -208,12 +208,12 @@ def test_short_rows_of_a_wide_table_do_not_add_up():
     assert wide.count("<td>") < 100_000
 
 
-def test_code_holds_an_escaped_value_as_it_is():
+def test_code_contains_an_escaped_value_literally():
     assert to_html(f"`{escape('a`*b*')}`") == "<code>a`*b*</code>"
     assert to_plain(f"`{escape('a`*b*')}`") == "a`*b*"
 
 
-def test_a_hostile_table_takes_no_time():
+def test_a_hostile_table_is_parsed_quickly():
     for part in ("|", "|-", "\\|", "| a |\n|-|\n", "|a|\n|-|\n|b|\n", "|\\"):
         for show in (to_plain, to_html, to_markdown):
             assert show("|a|\n|-|\n" + part * 2_000)

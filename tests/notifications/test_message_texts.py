@@ -1,6 +1,6 @@
 """The built-in texts of messages in every language are those of tests/data/message_texts.json.
 
-Moving texts changes none of them. After a change that is meant, run `PYTHONPATH=. python` with this file.
+Moving texts changes none of them. After an intended change, run `PYTHONPATH=. python` with this file.
 """
 
 import json
@@ -29,7 +29,7 @@ TEXTS = Path(__file__).resolve().parents[1] / "data" / "message_texts.json"
 
 
 def texts(language: str) -> dict[str, str]:
-    """All built-in texts of messages in a language, by a name."""
+    """Return all built-in texts of messages in a language, by name."""
     templates = {**default_templates(language), **{event: alarm_template(event, language) for event in EVENTS}}
     return {
         **{f"title {name}": template.title for name, template in templates.items()},
@@ -48,7 +48,7 @@ def texts(language: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_texts_are_those_that_were_agreed_on(language: str):
+def test_texts_equal_the_stored_ones(language: str):
     assert texts(language) == json.loads(TEXTS.read_text())[language]
 
 

@@ -1,4 +1,4 @@
-"""What messages say: the reason of a failure first, links to what they are about, and our texts of today."""
+"""Texts of messages: the reason of a failure first, links, and our current texts."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ DAY = timedelta(days=1)
 
 
 def recorded(name: str, form: str) -> Report:
-    """The recorded report of a run, as JSON or as the text of a form."""
+    """Return the recorded report of a run, as JSON or as the text of a form."""
     body = json.loads((REPORTS / f"{name}.{form}.json").read_text())["body"]
     text = parse_qs(body)["message"][0] if form == "form" else body
     report = parse_report(text, received_at=datetime(2026, 12, 1, tzinfo=UTC), zone=ZoneInfo("UTC"))
@@ -61,14 +61,14 @@ def job() -> Job:
     return Job(name="photos", not_told=63, **figures)
 
 
-def speak(language: str, clock) -> None:
+def set_template_language(language: str, clock) -> None:
     settings_store.put("notification_templates", {"language": language}, now=clock())
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("form", ["json", "form"])
-def test_every_recorded_failure_begins_with_its_reason_in_every_channel(db, clock, language: str, form: str):
-    speak(language, clock)
+def test_every_recorded_failure_starts_with_its_reason_in_every_channel(db, clock, language: str, form: str):
+    set_template_language(language, clock)
     opened = [channels.open_channel(kind, settings) for kind, settings in CHANNELS.items()]
     for name, reason in REASONS.items():
         payload = messages.render_run(server(), job(), recorded(name, form), RUN_ID).payload()
@@ -79,7 +79,7 @@ def test_every_recorded_failure_begins_with_its_reason_in_every_channel(db, cloc
             assert message.markdown is None
 
 
-def test_the_reason_is_what_services_receive(db, clock, ingest):
+def test_services_receive_the_reason(db, clock, ingest):
     with recording_server() as ntfy, recording_server() as hook, recording_server() as apprise, mail_server() as mail:
         address = apprise.url.removeprefix("http://")
         settings = {
@@ -107,7 +107,7 @@ def test_the_reason_of_a_warning_is_its_first_warning(db):
     assert notice.text.startswith("The source path -redacted- does not exist, skipping\n\nThe backup")
 
 
-def test_a_failure_without_a_reason_begins_with_the_run(db):
+def test_a_failure_without_a_reason_starts_with_the_run(db):
     report = recorded("v2105-result-script-before-4-exit", "json")
     notice = messages.render_run(server(), job(), report, RUN_ID)
     assert notice.text.startswith("The backup job photos on nas")
@@ -125,7 +125,7 @@ def test_the_log_has_errors_before_warnings_and_each_reason_once(db, report):
     assert long.startswith("Found 166 files\nMissing file: 0\nMissing file: 1\n")
 
 
-def test_the_errors_stay_where_a_channel_cuts_a_brought_template(db, clock, report):
+def test_the_errors_are_kept_when_a_channel_cuts_a_default_template(db, clock, report):
     old = {"title": "{status}", "message": "{backup_name}\n\n{log_text}\n\n{duplistatus_link}"}
     settings_store.put("notification_templates", {"warning": old}, now=clock())
     many = tuple(f"[Warning-X-MissingFile]: Missing file: {i} {'x' * 60}" for i in range(166))
@@ -136,7 +136,7 @@ def test_the_errors_stay_where_a_channel_cuts_a_brought_template(db, clock, repo
     assert body.startswith("photos\n\nFound 166 files\n")
 
 
-def test_messages_without_warnings_and_errors_tell_the_log_without_its_dates(db, report):
+def test_messages_without_warnings_and_errors_show_the_log_without_its_dates(db, report):
     lines = ("2026-11-03 05:30:03 +01 - [Information-Duplicati.X-Y]: The operation Backup has started", "", "plain")
     assert messages.log_text(report(messages=lines)) == "The operation Backup has started\nplain"
 
@@ -146,23 +146,23 @@ class TestLinks:
     def _address(self, db, clock):
         settings_store.put("public_url", "https://status.example.org/base", now=clock())
 
-    def test_a_run_leads_to_its_page(self, report):
+    def test_a_run_links_to_its_page(self, report):
         notice = messages.render_run(server(id="a/b c"), job(), report(status="Error"), RUN_ID)
         assert notice.link == f"https://status.example.org/base/detail/a%2Fb%20c/backup/{RUN_ID}"
         assert notice.link in notice.text
         assert notice.values["duplistatus_link"] == "https://status.example.org/base"
 
-    def test_an_overdue_job_leads_to_it_on_the_page_of_its_server(self, clock):
+    def test_an_overdue_job_links_to_itself_on_the_page_of_its_server(self, clock):
         late = Job(name="fötos & more", expected_interval="1D")
         notice = messages.render_overdue(server(), late, clock())
         assert notice.link == "https://status.example.org/base/detail/machine-1?backup=f%C3%B6tos%20%26%20more"
         assert notice.link in notice.text
 
-    def test_a_list_of_jobs_leads_to_the_dashboard(self):
+    def test_a_list_of_jobs_links_to_the_dashboard(self):
         notice = messages.render_overdue_list([(server(), Job(name="a")), (server(), Job(name="b"))])
         assert notice.link == "https://status.example.org/base"
 
-    def test_the_link_is_what_ntfy_opens(self, clock, ingest, ntfy_channel, ntfy):
+    def test_ntfy_opens_the_link(self, clock, ingest, ntfy_channel, ntfy):
         stored = ingest(status="Error")
         delivery.deliver_due(clock())
         [push] = ntfy.received
@@ -172,10 +172,10 @@ class TestLinks:
 class TestMissedRuns:
     @pytest.fixture
     def recovered(self, db, clock, ingest, ntfy_channel, deliveries):
-        """A daily job that is late, and its text of "fine again" after a number of days."""
+        """Return a daily overdue job, and the text of its recovery after a number of days."""
 
         def run(days: float, language: str = "en-GB") -> str:
-            speak(language, clock)
+            set_template_language(language, clock)
             stored = ingest()
             clock.now = stored.next_expected_at + timedelta(hours=3)
             overdue_check.check_overdue(clock(), None)
@@ -194,16 +194,16 @@ class TestMissedRuns:
             (3.9, "🕳️ 3 expected runs were missed"),
         ],
     )
-    def test_the_number_is_told_after_lateness(self, recovered, days, line):
+    def test_the_number_is_shown_after_overdue(self, recovered, days, line):
         lines = [text for text in recovered(days).split("\n") if text.startswith("🕳️")]
         assert lines == ([line] if line else [])
 
     @pytest.mark.parametrize("language", LANGUAGES)
-    def test_every_language_tells_it(self, recovered, language):
+    def test_every_language_shows_it(self, recovered, language):
         assert "3" in next(line for line in recovered(3, language).split("\n") if line.startswith("🕳️"))
 
 
-def test_a_text_that_an_earlier_version_gave_follows_the_one_of_today(db, clock):
+def test_a_default_text_of_an_earlier_version_follows_the_current_one(db, clock):
     former = """\
 The backup {backup_name} of {server_alias} ended with {status}. It began on {backup_date} and took {duration}.
 

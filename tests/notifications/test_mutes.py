@@ -1,4 +1,4 @@
-"""Mutes: who sets them, that they end by themselves, and that a late job is told of afterwards."""
+"""Mutes: who sets them, that they end automatically, and that an overdue job is notified afterwards."""
 
 from datetime import timedelta
 
@@ -11,14 +11,14 @@ from app.notifications import mutes
 from app.schedules import overdue_check
 
 HOUR = timedelta(hours=1)
-PLACES = [("machine-1", None), ("machine-1", "photos")]
+TARGETS = [("machine-1", None), ("machine-1", "photos")]
 
 pytestmark = pytest.mark.usefixtures("ntfy_channel")
 
 
 @pytest.fixture
 def mute(clock):
-    """Mutes for some hours, by default the job."""
+    """Mute for some hours, by default the job."""
 
     def mute(job_name: str | None = "photos", *, hours: int = 1, **given) -> mutes.Mute:
         until_at = clock() + hours * HOUR
@@ -27,23 +27,23 @@ def mute(clock):
     return mute
 
 
-@pytest.mark.parametrize(("server_id", "job_name"), PLACES)
-def test_a_late_job_is_told_when_the_mute_is_over(ingest, clock, mute, server_id, job_name):
+@pytest.mark.parametrize(("server_id", "job_name"), TARGETS)
+def test_an_overdue_job_is_notified_when_the_mute_ends(ingest, clock, mute, server_id, job_name):
     clock.now = ingest().next_expected_at + timedelta(days=1)
     mute(job_name, hours=2)
     assert overdue_check.check_overdue(clock(), None).notified_count == 0
     assert overdue_check.check_overdue(clock.advance(hours=2), None).notified_count == 1
 
 
-@pytest.mark.parametrize(("server_id", "job_name"), PLACES)
-def test_a_run_in_the_mute_is_not_told(ingest, clock, mute, deliveries, server_id, job_name):
+@pytest.mark.parametrize(("server_id", "job_name"), TARGETS)
+def test_a_run_during_the_mute_is_not_notified(ingest, clock, mute, deliveries, server_id, job_name):
     ingest()
     mute(job_name)
     ingest(status="Error", began_at=clock())
     assert deliveries() == []
 
 
-def test_a_maintenance_that_is_announced_begins_at_its_time(ingest, clock, mute, deliveries):
+def test_a_scheduled_maintenance_begins_at_its_time(ingest, clock, mute, deliveries):
     ingest()
     mute(hours=3, since_at=clock() + 2 * HOUR)
     ingest(status="Error", began_at=clock())
@@ -52,7 +52,7 @@ def test_a_maintenance_that_is_announced_begins_at_its_time(ingest, clock, mute,
     assert len(deliveries()) == 1
 
 
-def test_ending_it_lets_messages_through_at_once(ingest, clock, mute, deliveries):
+def test_ending_it_enables_messages_at_once(ingest, clock, mute, deliveries):
     ingest()
     mute()
     mutes.unmute("machine-1", "photos", actor=Actor(), now=clock())
@@ -62,7 +62,7 @@ def test_ending_it_lets_messages_through_at_once(ingest, clock, mute, deliveries
         mutes.unmute("machine-1", "photos", actor=Actor(), now=clock())
 
 
-def test_the_list_holds_what_is_not_over_of_the_servers_that_may_be_seen(ingest, clock, mute):
+def test_the_list_contains_current_mutes_of_visible_servers(ingest, clock, mute):
     ingest()
     mute(None, note="  new   disk ")
     mute(hours=5, since_at=clock() + HOUR)
@@ -76,19 +76,19 @@ def test_the_list_holds_what_is_not_over_of_the_servers_that_may_be_seen(ingest,
 
 
 @pytest.mark.parametrize("given", [{"hours": 0}, {"hours": -1}, {"hours": 24 * 400}, {"note": "x" * 501}])
-def test_what_cannot_be_meant_is_refused(ingest, mute, given):
+def test_invalid_values_are_rejected(ingest, mute, given):
     ingest()
     with pytest.raises(Refused):
         mute(**given)
 
 
-def test_a_mute_that_would_end_before_it_begins_is_refused(ingest, clock, mute):
+def test_a_mute_that_would_end_before_it_begins_is_rejected(ingest, clock, mute):
     ingest()
     with pytest.raises(Refused, match="until"):
         mute(since_at=clock() + 2 * HOUR)
 
 
-def test_nobody_is_muted_who_is_not_there(ingest, mute):
+def test_unknown_targets_are_not_muted(ingest, mute):
     ingest()
     with pytest.raises(Refused, check=lambda error: error.status == 404):
         mute("letters")

@@ -1,4 +1,4 @@
-"""What is queued, for whom, in which words; and that nothing is queued twice."""
+"""What is queued, for whom, with which text; and that nothing is queued twice."""
 
 from contextlib import suppress
 from datetime import timedelta
@@ -17,7 +17,7 @@ HOUR = timedelta(hours=1)
 
 @pytest.fixture
 def queued(db, clock, ingest):
-    """Ingest a first good run, change job and server, then a run to tell of; gives its deliveries by destination."""
+    """Ingest a first good run, change job and server, then a run to notify; return its deliveries by destination."""
 
     def queue(job: dict[str, Any] | None = None, server: dict[str, Any] | None = None, **report: Any) -> set[tuple]:
         stored = ingest()
@@ -40,16 +40,16 @@ NTFY, MAIL = ("ntfy", ""), ("email", "")
 
 @pytest.mark.usefixtures("ntfy_channel", "mail_channel")
 class TestDestinations:
-    def test_a_warning_goes_through_every_channel(self, queued):
+    def test_a_warning_is_sent_through_every_channel(self, queued):
         assert queued() == {NTFY, MAIL}
 
-    def test_a_good_run_is_not_told_by_default(self, queued):
+    def test_a_good_run_is_not_notified_by_default(self, queued):
         assert queued(status="Success") == set()
 
-    def test_a_good_run_is_told_to_those_who_want_all(self, queued):
+    def test_a_good_run_is_notified_if_all_runs_are(self, queued):
         assert queued({"notification_event": "all"}, status="Success") == {NTFY, MAIL}
 
-    def test_a_channel_that_the_job_switched_off_is_left_out(self, queued):
+    def test_a_channel_disabled_for_the_job_is_left_out(self, queued):
         assert queued({"channel_switches": {"ntfy": False}}) == {MAIL}
 
     def test_additional_destinations_do_not_depend_on_the_switches(self, queued):
@@ -68,16 +68,16 @@ class TestDestinations:
         assert queued({"notification_event": "off", "additional_ntfy_topic": "extra"}) == set()
 
     @pytest.mark.parametrize("status", ["Warning", "Error"])
-    def test_what_the_job_does_not_say_is_taken_from_its_server(self, queued, status):
+    def test_missing_settings_of_the_job_are_those_of_its_server(self, queued, status):
         server = {"additional_emails": "a@example.org", "additional_ntfy_topic": "extra", "additional_event": "errors"}
         additional = {("email", "a@example.org"), ("ntfy", "extra")} if status == "Error" else set()
         assert queued(server=server, status=status) == {NTFY, MAIL} | additional
 
-    def test_an_empty_text_of_the_job_beats_its_server(self, queued):
+    def test_an_empty_text_of_the_job_overrides_its_server(self, queued):
         assert queued({"additional_ntfy_topic": ""}, {"additional_ntfy_topic": "extra"}) == {NTFY, MAIL}
 
     @pytest.mark.parametrize("owner", ["job", "server"])
-    def test_muted_ones_tell_nothing(self, queued, clock, owner):
+    def test_muted_jobs_are_not_notified(self, queued, clock, owner):
         assert queued(**{owner: {"muted_until": clock() + HOUR}}) == set()
 
     def test_muting_ends(self, queued, clock):
@@ -93,7 +93,7 @@ def test_a_channel_without_complete_settings_gets_nothing(db, clock, queued, ntf
     assert queued() == {NTFY}
 
 
-def test_a_channel_that_is_off_gets_nothing_and_neither_do_additional_destinations(clock, queued, ntfy_channel):
+def test_a_disabled_channel_gets_nothing_and_neither_do_additional_destinations(clock, queued, ntfy_channel):
     channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
     assert queued({"additional_ntfy_topic": "extra"}) == set()
 
@@ -126,7 +126,7 @@ def test_a_failing_transaction_queues_nothing(db, clock, ingest, report, ntfy_ch
     assert db.session.query(Delivery).count() == 0
 
 
-def test_a_run_that_nobody_wants_to_hear_of_costs_no_statement(db, clock, ingest, report):
+def test_a_run_without_destinations_needs_no_statement(db, clock, ingest, report):
     job = ingest()
     server, good = job.server, report()
     with sent_statements() as statements:
@@ -134,30 +134,30 @@ def test_a_run_that_nobody_wants_to_hear_of_costs_no_statement(db, clock, ingest
     assert statements == []
 
 
-def test_those_who_wait_are_told_after_the_commit(db, ingest, ntfy_channel):
+def test_waiting_workers_are_notified_after_the_commit(db, ingest, ntfy_channel):
     seen: list[int] = []
 
-    def look(_sender: object) -> None:
+    def count_queued(_sender: object) -> None:
         seen.append(db.session.query(Delivery).count())
 
-    with outbox.queued.connected_to(look):
+    with outbox.queued.connected_to(count_queued):
         ingest(status="Error")
         ingest(job_name="other")
     assert seen == [1]
 
 
-def test_history_ends_after_a_season(db, clock, ingest, ntfy_channel, ntfy):
+def test_history_is_deleted_after_90_days(db, clock, ingest, ntfy_channel, ntfy):
     ingest(status="Error")
     delivery.deliver_due(clock())
     clock.advance(days=1)
-    ingest(status="Error", job_name="other")  # this one still waits, and is never thrown away
+    ingest(status="Error", job_name="other")  # this one is still pending, and is never deleted
     assert outbox.purge_history(clock() + timedelta(days=88), 90) == 0
     assert outbox.count_old(90, clock() + timedelta(days=90)) == 1
     assert outbox.purge_history(clock() + timedelta(days=90), 90) == 1
     assert outbox.purge_history(clock() + timedelta(days=400), 90) == 0
 
 
-def test_the_words_come_from_the_template_in_use(db, clock, ingest, ntfy_channel, ntfy):
+def test_the_text_uses_the_current_template(db, clock, ingest, ntfy_channel, ntfy):
     warning = {"title": "{status}: {backup_name}", "message": "**{server_alias}** {{x}} {nothing}", "tags": "a, b"}
     settings_store.put("notification_templates", {"language": "de", "warning": warning}, now=clock())
     job = ingest()

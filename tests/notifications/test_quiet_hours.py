@@ -1,4 +1,4 @@
-"""Quiet hours: by day, over midnight, and where the clocks change."""
+"""Quiet hours: by day, over midnight, and at clock changes."""
 
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -33,7 +33,7 @@ def local(text: str, zone: ZoneInfo = BERLIN) -> datetime:
         (NIGHT, "2032-02-28T23:00", "2032-02-29T07:00"),
     ],
 )
-def test_quiet_begins_at_its_time_and_ends_before_the_other(hours: QuietHours, now: str, end: str | None):
+def test_quiet_hours_include_their_start_and_not_their_end(hours: QuietHours, now: str, end: str | None):
     assert hours.ends_at(local(now), BERLIN) == (local(end) if end else None)
 
 
@@ -41,18 +41,18 @@ def test_quiet_begins_at_its_time_and_ends_before_the_other(hours: QuietHours, n
     ("now", "end", "hours_long"),
     [("2026-03-28T22:00", "2026-03-29T07:00", 8), ("2026-10-24T22:00", "2026-10-25T07:00", 10)],
 )
-def test_a_night_in_which_the_clocks_change_ends_by_the_clock_on_the_wall(now: str, end: str, hours_long: int):
+def test_a_night_with_a_clock_change_ends_by_local_time(now: str, end: str, hours_long: int):
     begun, found = local(now), NIGHT.ends_at(local(now), BERLIN)
     assert found == local(end)
     assert found - begun.astimezone(UTC) == timedelta(hours=hours_long)
 
 
-def test_a_time_that_the_clocks_leave_out_comes_as_long_after_the_gap():
+def test_a_time_skipped_by_the_clock_change_is_shifted_by_the_gap():
     hours = QuietHours(time(22), time(2, 30))
     assert hours.ends_at(local("2026-03-28T23:00"), BERLIN) == local("2026-03-29T03:30")
 
 
-def test_a_time_that_comes_twice_ends_the_quiet_at_its_first_pass_for_good():
+def test_a_repeated_time_ends_the_quiet_hours_at_its_first_occurrence():
     hours = QuietHours(time(22), time(2, 30))
     first_pass, second_pass = datetime(2026, 10, 25, 0, 30, tzinfo=UTC), datetime(2026, 10, 25, 1, 10, tzinfo=UTC)
     assert hours.ends_at(local("2026-10-24T23:00"), BERLIN) == first_pass
@@ -65,21 +65,21 @@ INSTANTS = st.datetimes(datetime(2010, 1, 1), datetime(2040, 1, 1), timezones=st
 
 
 @given(TIMES, TIMES, INSTANTS, ZONES)
-def test_at_its_end_it_is_over_and_nobody_waits_longer_than_a_day(begin: time, end: time, now: datetime, zone: str):
+def test_quiet_hours_end_and_last_at_most_a_day(begin: time, end: time, now: datetime, zone: str):
     if begin == end:
         return
     hours, place = QuietHours(begin, end), ZoneInfo(zone)
     over_at = hours.ends_at(now, place)
     if over_at is not None:
         assert now < over_at <= now + timedelta(hours=25)
-        # Where the clocks leave out an hour the next quiet may begin with the end of this one.
+        # If the clocks skip an hour, the next quiet hours may begin at the end of these.
         assert hours.ends_at(over_at, place) != over_at
 
 
 @pytest.mark.parametrize(
     ("begin", "end"), [("22:00", ""), ("", "07:00"), ("22", "07:00"), ("24:00", "07:00"), ("07:00", "07:00")]
 )
-def test_what_cannot_be_quiet_hours_is_refused(begin: str, end: str):
+def test_invalid_quiet_hours_are_rejected(begin: str, end: str):
     with pytest.raises(ValueError):  # noqa: PT011 (the words are those of Python)
         QuietHours.read(begin, end)
 

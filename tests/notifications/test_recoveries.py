@@ -1,4 +1,4 @@
-"""Fine again: told once, to those who were told of the trouble, and never out of the blue."""
+"""Recoveries: sent once, to destinations that were notified of the issue, and never without one."""
 
 from datetime import timedelta
 
@@ -19,14 +19,14 @@ pytestmark = pytest.mark.usefixtures("ntfy_channel")
 
 
 @pytest.fixture
-def told(deliveries):
-    """Reads event and destination of every message so far."""
+def notified(deliveries):
+    """Return event and destination of every message so far."""
     return lambda: [(row.event, row.target) for row in deliveries()]
 
 
 @pytest.fixture
 def late(ingest, clock) -> Job:
-    """A daily job that people were told is late."""
+    """A daily job with an overdue notification."""
     job = ingest()
     clock.now = job.next_expected_at + timedelta(hours=3)
     overdue_check.check_overdue(clock(), None)
@@ -39,65 +39,65 @@ def set_columns(job: Job, **values: object) -> None:
             setattr(job, name, value)
 
 
-def test_a_late_job_that_runs_is_told_to_be_fine_again_once(late, clock, ingest, told, ntfy):
+def test_an_overdue_job_that_runs_is_notified_as_recovered_once(late, clock, ingest, notified, ntfy):
     expected_at = late.next_expected_at
     assert (late.trouble_kind, late.trouble_since_at) == ("Overdue", expected_at)
     job = ingest(began_at=clock())
     assert (job.trouble_kind, job.trouble_since_at) == (None, None)
     ingest(began_at=clock() + HOUR)
-    assert told() == [("overdueBackup", ""), ("recovered", "")]
+    assert notified() == [("overdueBackup", ""), ("recovered", "")]
     delivery.deliver_due(clock())
     sent = {push.json["title"]: push.json["message"] for push in ntfy.received}
     assert "Overdue, since 05/05/2031, 11:00 (3 hours ago)" in sent["💚 Recovered - photos @ nas"]
 
 
-def test_a_failed_job_that_succeeds_is_told_to_be_fine_again(clock, ingest, told):
+def test_a_failed_job_that_succeeds_is_notified_as_recovered(clock, ingest, notified):
     ingest(status="Fatal")
     ingest(status="Error", began_at=clock())
     ingest(began_at=clock() + HOUR)
-    assert [event for event, _ in told()] == ["warning", "warning", "recovered"]
+    assert [event for event, _ in notified()] == ["warning", "warning", "recovered"]
 
 
-def test_those_who_want_to_hear_of_every_run_hear_one_message_of_it(clock, ingest, told):
+def test_destinations_of_every_run_get_one_message_of_it(clock, ingest, notified):
     set_columns(ingest(), notification_event="all")
     ingest(status="Error", began_at=clock())
     ingest(began_at=clock() + HOUR)
     ingest(began_at=clock() + 2 * HOUR)
-    assert [event for event, _ in told()] == ["warning", "recovered", "success"]
+    assert [event for event, _ in notified()] == ["warning", "recovered", "success"]
 
 
-def test_nothing_is_told_when_nothing_was_told_before(clock, ingest, told):
+def test_without_an_earlier_notification_there_is_no_recovery(clock, ingest, notified):
     set_columns(ingest(), notification_event="off")
     ingest(status="Fatal", began_at=clock())
     ingest(began_at=clock() + HOUR)
-    assert told() == []
+    assert notified() == []
 
 
-def test_trouble_that_found_no_channel_is_nothing_to_come_back_from(clock, ingest, told):
+def test_an_issue_without_a_channel_needs_no_recovery(clock, ingest, notified):
     channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
     assert ingest(status="Fatal").trouble_kind is None
     channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=True)
     ingest(began_at=clock())
-    assert told() == []
+    assert notified() == []
 
 
-def test_additional_destinations_hear_it_too(late, clock, ingest, told):
+def test_additional_destinations_are_notified_too(late, clock, ingest, notified):
     set_columns(late.server, additional_ntfy_topic="extra")
     ingest(began_at=clock())
-    assert told()[1:] == [("recovered", ""), ("recovered", "extra")]
+    assert notified()[1:] == [("recovered", ""), ("recovered", "extra")]
 
 
-def test_in_a_mute_nothing_is_told_and_the_first_good_run_after_it_is(late, clock, ingest, told):
+def test_a_mute_delays_the_recovery_to_the_first_good_run_after_it(late, clock, ingest, notified):
     set_columns(late, muted_until=clock() + DAY)
     assert ingest(began_at=clock()).trouble_kind == "Overdue"
     ingest(began_at=clock.advance(days=1))
-    assert [event for event, _ in told()] == ["overdueBackup", "recovered"]
+    assert [event for event, _ in notified()] == ["overdueBackup", "recovered"]
 
 
-def test_a_run_that_arrives_late_after_a_newer_one_ends_nothing(clock, ingest, told):
+def test_a_late_run_before_a_newer_one_resolves_nothing(clock, ingest, notified):
     ingest(status="Error", began_at=clock())
     assert ingest(began_at=clock() - DAY).trouble_kind == "Error"
-    assert [event for event, _ in told()] == ["warning"]
+    assert [event for event, _ in notified()] == ["warning"]
 
 
 def test_it_is_written_in_the_language_of_the_templates(late, db, clock, ingest):
@@ -108,6 +108,6 @@ def test_it_is_written_in_the_language_of_the_templates(late, db, clock, ingest)
     assert row.payload["values"]["previous_status"] == "Überfällig"
 
 
-def test_a_job_without_runs_comes_back_from_nothing(late, clock, ingest):
+def test_a_job_without_runs_has_no_recovery(late, clock, ingest):
     run_deletion.delete_runs_of_job("machine-1", "photos", actor=Actor(), now=clock())
     assert ingest(began_at=clock()).trouble_kind is None

@@ -1,4 +1,4 @@
-"""Words for time that has passed, at the borders of every unit."""
+"""Texts for elapsed time, at the boundaries of every unit."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -62,5 +62,5 @@ def test_relative_text(passed_s: float, text: str) -> None:
     assert relative_text(NOW - timedelta(seconds=passed_s), NOW) == text
 
 
-def test_unknown_instant_has_no_words() -> None:
+def test_unknown_time_has_no_text() -> None:
     assert (elapsed_text(None, NOW), relative_text(None, NOW)) == ("", "")

@@ -1,4 +1,4 @@
-"""The daily summary and the digest: when they go, to whom, how often, and what they say."""
+"""The daily summary and the digest: when they are sent, to whom, how often, and their content."""
 
 import threading
 from base64 import b64decode
@@ -21,40 +21,40 @@ HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
-def switch_on(db, clock):
-    """Switch the summary on, long before `clock` shows."""
+def enable_summary(db, clock):
+    """Enable the summary, long before the time of `clock`."""
 
-    def switch(**values):
+    def enable(**values):
         chosen = {"is_enabled": True, "time": "11:00", "recipients": "", **values}
         summary_settings.save_daily_summary(**chosen, actor=ACTOR, now=clock() - timedelta(days=30))
 
-    return switch
+    return enable
 
 
 @pytest.fixture
-def plan_digest(db, clock):
-    def plan(*channel_ids, period="weekly", **values):
+def schedule_digest(db, clock):
+    def schedule(*channel_ids, period="weekly", **values):
         chosen = {"period": period, "time": "06:00", "weekday": 0, "recipients": "", **values}
         before = clock() - timedelta(days=60)
         summary_settings.save_digest(**chosen, channel_ids=channel_ids, actor=ACTOR, now=before)
 
-    return plan
+    return schedule
 
 
 class TestSummary:
-    def test_it_is_off_at_first(self, mail_channel, clock):
+    def test_it_is_off_by_default(self, mail_channel, clock):
         assert summary_settings.daily_summary().time == "01:00"
         assert summaries.send_due(clock()) is None
 
-    def test_it_goes_once_for_each_occurrence(self, mail_channel, switch_on, clock, deliveries):
-        switch_on()
+    def test_it_is_sent_once_for_each_occurrence(self, mail_channel, enable_summary, clock, deliveries):
+        enable_summary()
         assert [summaries.send_due(clock()) for _ in range(3)] == [1, 0, 0]
         clock.advance(hours=23)
         assert summaries.send_due(clock()) == 1
         assert len(deliveries()) == 2
 
-    def test_two_processes_at_once_send_one(self, app, mail_channel, switch_on, clock, deliveries):
-        switch_on()
+    def test_two_concurrent_processes_send_one(self, app, mail_channel, enable_summary, clock, deliveries):
+        enable_summary()
         barrier = threading.Barrier(4)
 
         def work():
@@ -69,31 +69,31 @@ class TestSummary:
             thread.join()
         assert len(deliveries()) == 1
 
-    def test_what_lay_before_switching_on_or_is_long_past_is_not_made_up_for(self, mail_channel, switch_on, clock):
+    def test_occurrences_before_enabling_or_long_past_are_not_sent(self, mail_channel, enable_summary, clock):
         now = clock()
         summary_settings.save_daily_summary(is_enabled=True, time="11:00", recipients="", actor=ACTOR, now=now)
         assert summaries.send_due(now) is None
-        switch_on(time="11:01")
+        enable_summary(time="11:01")
         assert summaries.send_due(now + 12 * HOUR) is None
         assert summaries.send_due(now + 11 * HOUR) == 1
 
-    def test_it_has_its_own_recipients_or_those_of_the_channel(self, mail_channel, switch_on, clock, deliveries):
-        switch_on(recipients="a@example.org, b@example.org")
+    def test_it_has_its_own_recipients_or_those_of_the_channel(self, mail_channel, enable_summary, clock, deliveries):
+        enable_summary(recipients="a@example.org, b@example.org")
         summaries.send_due(clock())
         assert [delivery.target for delivery in deliveries()] == ["a@example.org", "b@example.org"]
 
-    def test_without_mail_nothing_is_sent_and_that_is_said(self, ntfy_channel, switch_on, clock):
-        switch_on()
+    def test_without_email_nothing_is_sent_and_the_reason_reported(self, ntfy_channel, enable_summary, clock):
+        enable_summary()
         assert summaries.send_due(clock()) == 0
         with pytest.raises(Refused, match="no summary can be sent"):
             summaries.send_now(actor=ACTOR, now=clock())
 
-    def test_it_names_every_job_and_what_needs_attention(self, mail_channel, switch_on, ingest, clock, deliveries):
+    def test_it_names_every_job_and_every_issue(self, mail_channel, enable_summary, ingest, clock, deliveries):
         ingest(storage_bytes=3 * 1024**3)
         ingest(job_name="mail", status="Error")
         ingest(job_name="old", began_at=clock() - timedelta(days=9), ended_at=clock() - timedelta(days=9))
         settings_store.put("public_url", "https://watch.example.org", now=clock())
-        switch_on()
+        enable_summary()
         summaries.send_due(clock())
         payload = next(delivery.payload for delivery in deliveries() if delivery.event == "dailySummary")
         assert payload["title"] == "📋 04/05/2031: 1 of 3 backup jobs OK"
@@ -104,12 +104,12 @@ class TestSummary:
         assert "3.00 GB" in payload["text"]
         assert "https://watch.example.org" in payload["text"]
 
-    def test_it_speaks_the_language_of_the_templates(self, mail_channel, ingest, clock):
+    def test_it_is_in_the_language_of_the_templates(self, mail_channel, ingest, clock):
         ingest()
         settings_store.put("notification_templates", {"language": "de"}, now=clock())
         assert summaries.render(clock()).title == "📋 04.05.31: Alle Sicherungsaufträge OK: 1"
 
-    def test_a_template_of_version_1_5_is_filled_and_shows_tables(self, switch_on, ingest, clock):
+    def test_a_template_of_version_1_5_is_filled_and_shows_tables(self, enable_summary, ingest, clock):
         ingest(storage_bytes=3 * 1024**3, job_name="a|b <c>", warning_count=2)
         ingest(job_name="mail", status="Error", error_count=1)
         ingest(job_name="music", status="Fatal")
@@ -121,10 +121,10 @@ class TestSummary:
         settings_store.put("notification_templates", brought, now=clock())
         with mail_server() as mail:
             settings = {"host": mail.host, "port": mail.port, "connection_type": "plain", "requires_login": False}
-            people = {"mailto": "a@example.org", "from_address": "w@example.org"}
-            channels.save_settings("email", "email", {**settings, **people}, now=clock())
+            email_addresses = {"mailto": "a@example.org", "from_address": "w@example.org"}
+            channels.save_settings("email", "email", {**settings, **email_addresses}, now=clock())
             channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
-            switch_on()
+            enable_summary()
             summaries.send_due(clock())
             notifications_delivery.deliver_due(clock())
             letter = next(one for one in mail.letters if "2031 —" in one["subject"])
@@ -149,11 +149,11 @@ class TestSummary:
         assert ntfy.received[0].json["message"] == f"{line} · Warnings: 0 · Errors: 1 · Uploaded: 0 Bytes"
         assert ntfy.received[0].json["markdown"] is True
 
-    def test_a_table_without_jobs_says_so(self, db, clock):
+    def test_a_table_without_jobs_shows_a_message(self, db, clock):
         values = summaries.summary_values(clock(), "en-GB")
         assert (values["problem_table"], values["all_jobs_table"]) == ("None", "No backup has been reported yet")
 
-    def test_a_long_table_ends_with_the_number_of_the_rest(self, ingest, clock, monkeypatch):
+    def test_a_long_table_ends_with_the_number_of_omitted_jobs(self, ingest, clock, monkeypatch):
         monkeypatch.setattr(summaries, "JOBS_LISTED", 2)
         for number in range(5):
             ingest(job_name=f"job {number}")
@@ -164,10 +164,10 @@ class TestSummary:
         ingest(status="Error")
         assert set(summaries.summary_values(clock(), language)) == PLACEHOLDERS["dailySummary"]
 
-    def test_meanwhile_single_mails_to_the_usual_recipient_pause(
-        self, mail_channel, ntfy_channel, switch_on, ingest, deliveries
+    def test_single_emails_to_the_usual_recipient_are_paused_meanwhile(
+        self, mail_channel, ntfy_channel, enable_summary, ingest, deliveries
     ):
-        switch_on()
+        enable_summary()
         job = ingest()
         job.additional_emails = "ops@example.org"
         orm.db.session.commit()
@@ -180,24 +180,26 @@ class TestSummary:
     @pytest.mark.parametrize(
         ("values", "field"), [({"time": "1:00"}, "time"), ({"recipients": "nobody"}, "recipients")]
     )
-    def test_what_cannot_be_is_refused_with_its_field(self, switch_on, values, field):
-        with pytest.raises(Refused) as refusal:
-            switch_on(**values)
-        assert refusal.value.field == field
+    def test_an_invalid_value_is_rejected_with_its_field(self, enable_summary, values, field):
+        with pytest.raises(Refused) as raised:
+            enable_summary(**values)
+        assert raised.value.field == field
         assert not summary_settings.daily_summary().is_on
 
 
 class TestDigest:
-    def test_it_goes_through_the_chosen_channels_once(self, mail_channel, ntfy_channel, plan_digest, clock, deliveries):
-        plan_digest(mail_channel.id, ntfy_channel.id, recipients="boss@example.org")
+    def test_it_is_sent_through_the_chosen_channels_once(
+        self, mail_channel, ntfy_channel, schedule_digest, clock, deliveries
+    ):
+        schedule_digest(mail_channel.id, ntfy_channel.id, recipients="boss@example.org")
         assert [digests.send_due(clock()) for _ in range(2)] == [2, 0]
         assert {(d.channel_id, d.target) for d in deliveries()} == {
             (mail_channel.id, "boss@example.org"),
             (ntfy_channel.id, ""),
         }
 
-    def test_it_counts_runs_missed_ones_and_growth(self, mail_channel, ingest, clock):
-        """The week from Sunday 27 April to Saturday 3 May, of a job that runs at eleven each day."""
+    def test_it_counts_runs_missed_runs_and_growth(self, mail_channel, ingest, clock):
+        """Return the week from Sunday 27 April to Saturday 3 May, of a job that runs at eleven each day."""
         for day in range(-9, 1):
             if day == -3:
                 continue
@@ -219,7 +221,7 @@ class TestDigest:
         assert "Missed runs: 1" in values["attention"]
         assert (values["period_start"], values["period_end"]) == ("27/04/2031", "03/05/2031")
 
-    def test_a_job_that_is_not_monitored_or_new_misses_nothing(self, ingest, clock, db):
+    def test_an_unmonitored_or_new_job_misses_nothing(self, ingest, clock, db):
         job = ingest()
         start_at = datetime(2031, 4, 27, tzinfo=UTC)
         span = start_at, start_at + timedelta(days=7)
@@ -231,7 +233,9 @@ class TestDigest:
         db.session.commit()
         assert digests.collect_figures(*span, clock()).missed_count == 0
 
-    def test_a_mail_shows_the_chart_and_a_push_a_line(self, ingest, ntfy_channel, ntfy, plan_digest, clock, deliveries):
+    def test_an_email_shows_the_chart_and_a_push_message_a_line(
+        self, ingest, ntfy_channel, ntfy, schedule_digest, clock, deliveries
+    ):
         for day in range(10):
             began_at = clock() - timedelta(days=day)
             ingest(began_at=began_at, ended_at=began_at, storage_bytes=(20 - day) * 1024**3)
@@ -239,7 +243,7 @@ class TestDigest:
             settings = {"host": "127.0.0.1", "port": server.port, "connection_type": "plain"}
             settings |= {"mailto": "admin@example.org", "from_address": "watch@example.org", "requires_login": False}
             mail = channels.save_settings("email", "email", settings, now=clock())
-            plan_digest(mail.id, ntfy_channel.id)
+            schedule_digest(mail.id, ntfy_channel.id)
             digests.send_due(clock())
             assert notifications_delivery.deliver_due(clock()) == 2
             [letter] = server.letters
@@ -253,8 +257,8 @@ class TestDigest:
         assert b64decode(stored["content"]) == picture.get_content()
         assert "█" in ntfy.received[-1].json["message"]
 
-    def test_send_now_does_not_use_up_the_occurrence(self, ntfy_channel, plan_digest, clock):
-        plan_digest(ntfy_channel.id)
+    def test_send_now_does_not_use_up_the_occurrence(self, ntfy_channel, schedule_digest, clock):
+        schedule_digest(ntfy_channel.id)
         assert digests.send_now(actor=ACTOR, now=clock()) == 1
         assert digests.send_due(clock()) == 1
 
@@ -262,13 +266,13 @@ class TestDigest:
         ("values", "field"),
         [({"period": "hourly"}, "period"), ({"weekday": 7}, "weekday"), ({"time": "x"}, "time"), ({}, "channels")],
     )
-    def test_what_cannot_be_is_refused_with_its_field(self, mail_channel, plan_digest, values, field):
-        with pytest.raises(Refused) as refusal:
-            plan_digest(*([mail_channel.id] if values else []), **values)
-        assert refusal.value.field == field
+    def test_an_invalid_value_is_rejected_with_its_field(self, mail_channel, schedule_digest, values, field):
+        with pytest.raises(Refused) as raised:
+            schedule_digest(*([mail_channel.id] if values else []), **values)
+        assert raised.value.field == field
 
 
-def test_a_summary_costs_few_statements_however_many_jobs(ingest, clock):
+def test_a_summary_needs_few_statements_for_any_number_of_jobs(ingest, clock):
     from statements import sent_statements
 
     for number in range(12):
@@ -278,7 +282,7 @@ def test_a_summary_costs_few_statements_however_many_jobs(ingest, clock):
     assert len(few) < 8
 
 
-def test_every_kind_of_message_is_one_row_for_each_destination(mail_channel, clock, switch_on, db):
-    switch_on(recipients="a@example.org, a@example.org")
+def test_every_kind_of_message_is_one_row_for_each_destination(mail_channel, clock, enable_summary, db):
+    enable_summary(recipients="a@example.org, a@example.org")
     summaries.send_due(clock())
     assert db.session.query(Delivery).count() == 1

@@ -29,19 +29,19 @@ def scheduled(app):
 
 
 @pytest.fixture
-def mail(db, clock):
+def email(db, clock):
     settings = {"host": "127.0.0.1", "port": 9, "connection_type": "plain", "mailto": "admin@example.org"}
     return channels.save_settings("email", "email", settings | {"from_address": "me@example.org"}, now=clock())
 
 
 class TestSummaries:
-    def test_they_are_off_at_first_and_say_that_mail_is_missing(self, admin):
+    def test_they_are_off_by_default_and_report_missing_email(self, admin):
         page = admin.get("/settings?tab=summary").text
         assert "Email is disabled or not configured, so nothing can be sent." in page
         assert 'value="01:00"' in page
         assert re.search(r'id="daily-on"\s+name="is_on"\s+value="1"\s*>', page)
 
-    def test_the_daily_summary_is_saved_and_scheduled_at_once(self, send, admin, db, mail, scheduled):
+    def test_the_daily_summary_is_saved_and_scheduled_at_once(self, send, admin, db, email, scheduled):
         entries = {"is_on": "1", "time": "05:30", "recipients": "a@example.org"}
         assert send("summary/daily", **entries).status_code == 303
         db.session.rollback()
@@ -51,18 +51,18 @@ class TestSummaries:
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "daily_summary_updated")).one()
         assert entry.details["changes"]["time"] == {"old": None, "new": "05:30"}
 
-    def test_the_digest_is_saved_with_its_channels(self, send, admin, db, mail):
-        entries = {"period": "weekly", "weekday": "5", "time": "18:00", "recipients": "", "channel": str(mail.id)}
+    def test_the_digest_is_saved_with_its_channels(self, send, admin, db, email):
+        entries = {"period": "weekly", "weekday": "5", "time": "18:00", "recipients": "", "channel": str(email.id)}
         assert send("summary/digest", **entries).status_code == 303
         db.session.rollback()
         plan = summary_settings.digest()
-        assert (plan.period, plan.weekday, plan.time, plan.channel_ids) == ("weekly", 5, "18:00", (mail.id,))
+        assert (plan.period, plan.weekday, plan.time, plan.channel_ids) == ("weekly", 5, "18:00", (email.id,))
         page = admin.get("/settings?tab=summary").text
         assert '<option value="5" selected>Friday</option>' in page
-        assert re.search(rf'value="{mail.id}"\s+checked', page)
+        assert re.search(rf'value="{email.id}"\s+checked', page)
 
     @pytest.mark.parametrize(
-        ("path", "entries", "told"),
+        ("path", "entries", "error"),
         [
             ("daily", {"is_on": "1", "time": "5:3"}, "Enter a time of day such as 07:30"),
             ("daily", {"is_on": "1", "time": "05:30", "recipients": "nobody"}, "is not an email address"),
@@ -74,13 +74,13 @@ class TestSummaries:
             ),
         ],
     )
-    def test_what_cannot_be_is_said_and_kept(self, send, path, entries, told):
+    def test_an_invalid_value_is_reported_and_kept(self, send, path, entries, error):
         answer = send(f"summary/{path}", **entries)
         assert answer.status_code == 400
         assert entries.get("recipients", "") in answer.text
-        assert told in answer.text or "weekday" in told
+        assert error in answer.text or "weekday" in error
 
-    def test_one_can_be_sent_now(self, send, admin, db, mail, post):
+    def test_one_can_be_sent_now(self, send, admin, db, email, post):
         post()
         send("summary/daily/send")
         assert "1 notification queued" in admin.get("/settings?tab=summary").text
@@ -89,7 +89,7 @@ class TestSummaries:
         send("summary/digest/send")
         assert "no digest can be sent" in admin.get("/settings?tab=summary").text
 
-    def test_others_may_only_look(self, admin, app):
+    def test_others_have_read_access_only(self, admin, app):
         new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}
         assert admin.send("POST", "/api/users", json=new).status_code == 201
         viewer = app.test_client()
@@ -101,7 +101,7 @@ class TestSummaries:
 
 
 class TestTasks:
-    def test_each_task_has_its_words_and_times(self, admin, scheduled):
+    def test_each_task_has_its_description_and_times(self, admin, scheduled):
         page = admin.get("/settings?tab=tasks").text
         assert page.count("<tr>") == 1 + len(tasks.TASKS)
         assert tasks.TASKS.keys() <= TASK_WORDS.keys()
@@ -122,6 +122,6 @@ class TestTasks:
         assert "overdue-backup-check failed: ZeroDivisionError: division by zero" in page
         assert "Failed" in page
 
-    def test_without_a_schedule_that_is_said(self, send, admin):
+    def test_a_missing_scheduler_is_reported(self, send, admin):
         assert "Scheduled tasks are disabled in this process (RUN_JOBS=false)." in admin.get("/settings?tab=tasks").text
         assert send("tasks/housekeeping/run").status_code == 503

@@ -1,4 +1,4 @@
-"""The tab of templates: what is refused, the preview with a real run, tests, going back to our texts."""
+"""The tab of templates: what is rejected, the preview with a real run, tests, and the reset."""
 
 import re
 
@@ -29,7 +29,7 @@ def stored(db, kind: str):
 MINE = {"title": "Run: {status}", "message": "Took {duration}.\r\n{log_text}", "priority": "low", "tags": "one, two"}
 
 
-def test_a_template_is_stored_and_marked_as_own(send, admin, db):
+def test_a_template_is_stored_and_marked_as_custom(send, admin, db):
     assert "Default text</p>" in admin.get("/settings?tab=templates&kind=success").text
     assert send("success", **MINE).status_code == 303
     template = stored(db, "success")
@@ -40,7 +40,7 @@ def test_a_template_is_stored_and_marked_as_own(send, admin, db):
     assert "Restore default text …" in page
 
 
-def test_an_unknown_placeholder_is_said_at_its_field_and_the_entry_kept(send, db):
+def test_an_unknown_placeholder_is_reported_at_its_field_and_the_input_kept(send, db):
     answer = send("warning", **{**MINE, "message": "Look: {statsu}", "title": "{typo}"})
     assert answer.status_code == 400
     assert 'id="message-error"' in answer.text
@@ -49,7 +49,7 @@ def test_an_unknown_placeholder_is_said_at_its_field_and_the_entry_kept(send, db
     assert stored(db, "warning").title.startswith("⚠️")
 
 
-def test_the_preview_shows_a_real_run_and_nothing_of_it_is_markup(send, post):
+def test_the_preview_shows_a_real_run_with_escaped_values(send, post):
     post(server="<b>nas</b>", job="*Photos*", status="Warning", Warnings=["<script>alert(1)</script> [x](http://evil)"])
     text = "**{backup_name}** on {server_name}\n{log_text} {nobody}"
     page = send("warning/preview", in_place=True, **{**MINE, "message": text}).text
@@ -61,7 +61,7 @@ def test_the_preview_shows_a_real_run_and_nothing_of_it_is_markup(send, post):
     assert "<html" in send("warning/preview", **MINE).text
 
 
-def test_the_job_to_show_can_be_chosen_and_fitting_ones_come_first(admin, post, db):
+def test_the_previewed_job_can_be_chosen_and_matching_ones_are_first(admin, post, db):
     post(job="Photos")
     post(job="Mail", status="Error", hours_ago=2)
     post(job="Old", hours_ago=200)
@@ -72,7 +72,7 @@ def test_the_job_to_show_can_be_chosen_and_fitting_ones_come_first(admin, post, 
 
 
 @pytest.mark.parametrize("kind", ["success", "warning", "overdueBackup", "recovered", "dailySummary", "digest"])
-def test_every_kind_can_be_looked_at_with_and_without_runs(admin, post, kind):
+def test_every_kind_can_be_previewed_with_and_without_runs(admin, post, kind):
     assert admin.get(f"/settings?tab=templates&kind={kind}").status_code == 200
     post()
     page = admin.get(f"/settings?tab=templates&kind={kind}").text
@@ -80,12 +80,12 @@ def test_every_kind_can_be_looked_at_with_and_without_runs(admin, post, kind):
     assert "Unknown placeholder:" not in page
 
 
-def test_the_kind_that_was_looked_at_last_comes_back(admin):
+def test_the_kind_that_was_previewed_last_is_selected(admin):
     admin.get("/settings?tab=templates&kind=digest")
     assert re.search(r'kind=digest"\s+aria-current="page"', admin.get("/settings?tab=templates").text)
 
 
-def test_the_language_changes_what_nobody_wrote(send, db):
+def test_the_language_changes_unmodified_templates_only(send, db):
     send("success", **MINE)
     send("language", language="de")
     assert stored(db, "success").title == "Run: {status}"
@@ -94,7 +94,7 @@ def test_the_language_changes_what_nobody_wrote(send, db):
     assert settings_store.get("notification_templates")["language"] == "de"
 
 
-def test_reset_is_asked_about_and_brings_our_text_back(send, admin, db):
+def test_reset_needs_confirmation_and_restores_the_default(send, admin, db):
     send("success", **MINE)
     send("warning", **MINE)
     assert "Restore default text?" in admin.get("/settings/templates/success/reset").text
@@ -105,7 +105,7 @@ def test_reset_is_asked_about_and_brings_our_text_back(send, admin, db):
     assert stored(db, "warning").title.startswith("⚠️")
 
 
-def test_a_test_goes_through_every_channel_with_what_was_entered(send, post, db, clock):
+def test_a_test_is_sent_through_every_channel_with_the_entered_text(send, post, db, clock):
     post(status="Error")
     with recording_server() as server:
         settings = {"url": server.url, "topic": "main", "token": "tk_secret"}
@@ -119,13 +119,13 @@ def test_a_test_goes_through_every_channel_with_what_was_entered(send, post, db,
     assert "tk_secret" not in page
 
 
-def test_without_a_channel_that_is_said(send, db, clock):
+def test_a_missing_channel_is_reported(send, db, clock):
     with orm.writing() as session:
         session.delete(channels.standard("ntfy"))
     assert "No channel is enabled and configured." in send("success/test", **MINE).text
 
 
-def test_others_may_look_and_test_but_not_save(admin, app, post):
+def test_others_may_preview_and_test_but_not_save(admin, app, post):
     post(server="secret-box", job="Hidden")
     post(server="attic", job="Files")
     new = {"username": "viewer", "password": "Viewer1234", "isAdmin": False, "requirePasswordChange": False}

@@ -1,4 +1,4 @@
-"""Filling templates: placeholders, literal braces, and what a kind of template knows."""
+"""Filling templates: placeholders, literal braces, and the placeholders of each kind."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_a_value_that_looks_like_a_placeholder_is_not_filled_again():
     assert render("{name}", {"name": "{other}", "other": "x"}) == "{other}"
 
 
-def test_each_value_is_changed_before_it_enters_the_text():
+def test_each_value_is_converted_before_it_is_inserted():
     assert render("a {name}", {"name": "value"}, str.upper) == "a VALUE"
 
 
@@ -79,14 +79,14 @@ def test_a_value_in_the_row_of_a_table_is_one_line():
 def test_no_line_of_our_templates_ends_in_a_label(kind: str, language: str):
     message = default_templates(language)[kind].message
     assert render_message(message, {}) == ""
-    # A value for one placeholder at a time: nothing is left but lines that tell it, and headings of what follows.
+    # A value for one placeholder at a time: only lines with it remain, and headings of what follows.
     for name in PLACEHOLDERS[kind]:
         lines = render_message(message, {name: "@"}).split("\n")
         pairs = zip(lines, [*lines[1:], ""], strict=True)
         assert all("@" in line or not line or (line.endswith(COLONS) and "@" in after) for line, after in pairs), lines
 
 
-def test_only_known_placeholders_are_filled_for_a_trial():
+def test_only_known_placeholders_are_filled_for_a_preview():
     assert render_known("{name} {other} {{name}}", {"name": "x"}) == "x {other} {{name}}"
 
 
@@ -105,7 +105,7 @@ def test_unknown_placeholders_are_named(text: str, kind: str, unknown: tuple[str
 
 
 @pytest.mark.parametrize("kind", DEFAULT_TEMPLATES)
-def test_our_own_templates_hold_only_known_placeholders(kind: str):
+def test_our_own_templates_contain_only_known_placeholders(kind: str):
     template = DEFAULT_TEMPLATES[kind]
     assert unknown_placeholders(template.title + template.message, kind) == ()
 

@@ -30,8 +30,8 @@ def ntfy() -> Iterator[RecordingServer]:
 def mail(db, clock) -> Iterator[MailServer]:
     with mail_server() as server:
         place = {"host": server.host, "port": server.port, "connection_type": "plain"}
-        people = {"mailto": "admin@example.org", "from_address": "watch@example.org"}
-        channels.save_settings("email", "email", {**place, **people}, now=clock())
+        recipients = {"mailto": "admin@example.org", "from_address": "watch@example.org"}
+        channels.save_settings("email", "email", {**place, **recipients}, now=clock())
         yield server
 
 
@@ -53,7 +53,7 @@ def audited(db):
 
 
 @pytest.mark.parametrize("path", [TEST, CHECK, CLEAR])
-def test_a_visitor_may_not(client, path):
+def test_a_visitor_has_no_access(client, path):
     assert client.post(path, json={}).status_code == 401
 
 
@@ -75,7 +75,7 @@ def test_a_visitor_may_not(client, path):
         ({"type": "email"}, "Email is not configured"),
     ],
 )
-def test_what_is_missing_is_named(admin, audited, body, error):
+def test_missing_fields_are_named(admin, audited, body, error):
     answer = admin.send("POST", TEST, json=body)
     assert (answer.status_code, answer.get_json()["error"]) == (400, error)
     assert audited("test_notification_sent") == audited("test_email_sent") == []
@@ -84,7 +84,7 @@ def test_what_is_missing_is_named(admin, audited, body, error):
 @pytest.mark.parametrize(
     "url", ["http://169.254.169.254/latest", "http://[fe80::1]", "http://224.0.0.1", "ftp://127.0.0.1", "ntfy.sh"]
 )
-def test_an_address_that_nobody_may_call_is_refused(admin, url):
+def test_a_forbidden_address_is_rejected(admin, url):
     answer = admin.send("POST", TEST, json={"ntfyConfig": {"url": url, "topic": "x"}})
     assert answer.status_code == 400
     assert answer.get_json()["error"].startswith("NTFY URL: ")
@@ -92,7 +92,7 @@ def test_an_address_that_nobody_may_call_is_refused(admin, url):
 
 class TestSimple:
     @pytest.mark.parametrize("kind", [{}, {"type": "simple"}, {"type": "pigeon"}, {"type": None}])
-    def test_one_short_message_goes_to_what_was_typed(self, send, ntfy, kind):
+    def test_one_short_message_is_sent_to_the_entered_destination(self, send, ntfy, kind):
         answer = send(**kind)
         assert (answer.status_code, answer.get_json()) == (200, {"message": "Test notification sent successfully"})
         [push] = ntfy.received
@@ -110,7 +110,7 @@ class TestSimple:
         assert (entry.category, entry.username, entry.status) == ("system", "admin", "success")
         assert entry.details == {"type": "simple", "channel": "NTFY", "url": ntfy.url, "topic": "typed"}
 
-    def test_a_failure_is_told_once_tried_and_audited_twice(self, send, ntfy, audited):
+    def test_a_failure_is_reported_once_and_audited_twice(self, send, ntfy, audited):
         ntfy.standard = Answer(403, json.dumps({"error": "forbidden"}).encode())
         answer = send()
         assert answer.status_code == 500
@@ -136,7 +136,7 @@ class TestSimple:
         admin.send("POST", TEST, json={"ntfyConfig": {"url": ntfy.url, "topic": "typed", **typed}})
         assert ntfy.received[0].headers.get("authorization") == sent
 
-    def test_the_stored_token_goes_to_no_other_server(self, db, clock, send, ntfy):
+    def test_the_stored_token_is_sent_to_no_other_server(self, db, clock, send, ntfy):
         channels.save_settings("ntfy", "ntfy", {"token": "tk_stored"}, now=clock())
         send()
         assert "authorization" not in ntfy.received[0].headers
@@ -154,38 +154,38 @@ class TestTemplate:
         }
         [push] = ntfy.received
         assert push.json["title"] == "status {nothing}"
-        lines = [line.rstrip() for line in push.json["message"].split("\n")]  # breaks that hold are two blanks
+        lines = [line.rstrip() for line in push.json["message"].split("\n")]  # hard line breaks are two blanks
         assert lines[0] == "**backup_name**"
         assert lines[4] == "{last_elapsed} {server_id}"
         assert "04/05/2031, 12:00" in lines[-1]
         assert (push.json["priority"], push.json["markdown"]) == (3, True)
 
-    def test_it_goes_by_mail_too_where_that_is_set_up(self, send, mail, ntfy):
+    def test_it_is_also_sent_by_email_if_configured(self, send, mail, ntfy):
         answer = send(type="template", template={**self.TEMPLATE, "priority": "high", "tags": "a, b"})
         assert answer.get_json()["channels"] == ["NTFY", "Email"]
         assert ntfy.received[0].json["tags"] == ["a", "b"]
         assert "<strong>backup_name</strong>" in mail.letters[0].get_body(("html",)).get_content()
 
-    def test_an_empty_template_gets_words_of_its_own(self, send, ntfy):
+    def test_an_empty_template_has_a_default_text(self, send, ntfy):
         assert send(type="template", template={}).status_code == 200
         assert ntfy.received[0].json["title"]
         assert ntfy.received[0].json["message"]
 
-    def test_a_failure_names_its_channel_and_the_other_one_is_tried(self, send, mail, ntfy):
+    def test_a_failure_names_its_channel_and_the_other_one_is_used(self, send, mail, ntfy):
         ntfy.standard = Answer(404)
         answer = send(type="template", template=self.TEMPLATE)
         assert answer.status_code == 500
         assert answer.get_json()["error"].startswith("Failed to send test notification: NTFY test failed: ")
         assert len(mail.letters) == 1
 
-    def test_a_failing_mail_is_named(self, send, mail):
+    def test_a_failing_email_is_named(self, send, mail):
         mail.recipient_answer = "550 no"
         error = send(type="template", template=self.TEMPLATE).get_json()["error"]
         assert error.startswith("Failed to send test notification: Email test failed: ")
 
 
 class TestEmail:
-    def test_a_mail_tells_how_it_was_sent(self, admin, mail, audited):
+    def test_an_email_names_its_connection(self, admin, mail, audited):
         answer = admin.send("POST", TEST, json={"type": "email"})
         assert (answer.status_code, answer.get_json()) == (200, {"message": "Test email sent successfully"})
         text = mail.letters[0].get_body(("plain",)).get_content()
@@ -195,11 +195,11 @@ class TestEmail:
         assert entry.details["channel"] == "Email"
         assert entry.details["connectionType"] == "plain"
 
-    def test_it_goes_to_the_address_that_is_given(self, admin, mail):
+    def test_it_is_sent_to_the_entered_address(self, admin, mail):
         admin.send("POST", TEST, json={"type": "email", "toEmail": "other@example.org"})
         assert mail.envelopes[0].rcpt_tos == ["other@example.org"]
 
-    def test_a_failure_is_told(self, admin, mail):
+    def test_a_failure_is_reported(self, admin, mail):
         mail.recipient_answer = "550 nobody here"
         answer = admin.send("POST", TEST, json={"type": "email"})
         assert answer.status_code == 500
@@ -231,7 +231,7 @@ class TestOverdue:
         db.session.commit()
         return len(list(db.session.scalars(select(Delivery.id))))
 
-    def test_a_check_by_hand_queues_messages_and_tells_figures(self, db, admin, audited):
+    def test_a_manual_check_queues_messages_and_returns_figures(self, db, admin, audited):
         answer = admin.send("POST", CHECK)
         assert (answer.status_code, answer.get_json()) == (
             200,
@@ -260,7 +260,7 @@ class TestOverdue:
         assert len(admin.get("/api/configuration/unified").get_json()["backup_settings"]) == 2
         assert admin.send("POST", CHECK).get_json()["statistics"]["totalBackupConfigs"] == 2
 
-    def test_after_clearing_people_are_told_again(self, db, clock, admin, audited):
+    def test_after_a_reset_notifications_are_repeated(self, db, clock, admin, audited):
         admin.send("POST", CHECK)
         clock.advance(minutes=1)
         assert admin.send("POST", CHECK).get_json()["statistics"]["notificationsSent"] == 0
@@ -277,7 +277,7 @@ class TestOverdue:
 @pytest.mark.parametrize(
     "address", ["a@example.org\r\nBcc: b@example.org", "a@example.org\n", "a\x00@example.org", "a\u2028@b", ["a@b"], 7]
 )
-def test_recipient_that_is_no_single_line_is_named(admin, mail, address):
+def test_recipient_of_several_lines_is_named(admin, mail, address):
     answer = admin.send("POST", TEST, json={"type": "email", "toEmail": address})
     assert answer.status_code == 400
     assert "toEmail" in answer.get_json()["error"] or "NUL" in answer.get_json()["error"]

@@ -1,4 +1,4 @@
-"""The built-in templates in other languages say the same as the English ones."""
+"""The built-in templates in other languages have the same content as the English ones."""
 
 import re
 
@@ -13,17 +13,17 @@ OTHERS = [code for code in LANGUAGES if code != DEFAULT_LANGUAGE]
 
 @pytest.mark.parametrize("language", OTHERS)
 @pytest.mark.parametrize("kind", DEFAULT_TEMPLATES)
-def test_a_translation_tells_everything_that_english_tells(language, kind):
+def test_a_translation_contains_everything_of_the_english_template(language, kind):
     english, translated = DEFAULT_TEMPLATES[kind], default_templates(language)[kind]
     for name in ("title", "message"):
-        told = [set(PLACEHOLDER.findall(getattr(template, name))) for template in (english, translated)]
-        assert told[0] == told[1]
+        placeholders = [set(PLACEHOLDER.findall(getattr(template, name))) for template in (english, translated)]
+        assert placeholders[0] == placeholders[1]
     assert (translated.priority, translated.tags) == (english.priority, english.tags)
     assert translated.message != english.message
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_the_title_of_lateness_is_translated(language):
+def test_the_title_of_overdue_is_translated(language):
     assert "Overdue" not in default_templates(language)["overdueBackup"].title
 
 

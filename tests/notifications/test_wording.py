@@ -1,4 +1,4 @@
-"""Numbers, dates and words in each language, as docs/compatibility/notifications.md#templates shows them."""
+"""Numbers, dates and texts in each language, as in docs/compatibility/notifications.md#templates."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -54,7 +54,7 @@ def test_formats_of_the_contract(language, date, million, thousand, size, warnin
         (1024**7, "1,024.00 EB"),
     ],
 )
-def test_sizes_go_in_steps_of_1024(size_bytes, text):
+def test_sizes_use_steps_of_1024(size_bytes, text):
     assert size_text(size_bytes, "en-GB") == text
 
 
@@ -71,7 +71,7 @@ def test_sizes_go_in_steps_of_1024(size_bytes, text):
         ("no_tolerance", "zh-Hans", "无容差"),
     ],
 )
-def test_tolerances_are_told_in_the_language(tolerance, language, text):
+def test_tolerances_are_translated(tolerance, language, text):
     assert tolerance_text(tolerance, language) == text
 
 
@@ -87,7 +87,7 @@ def test_tolerances_are_told_in_the_language(tolerance, language, text):
         (72, "hi", "3 दिन"),
     ],
 )
-def test_lengths_are_told_in_hours_and_from_two_days_on_in_days(hours, language, text):
+def test_lengths_are_in_hours_below_two_days_and_then_in_days(hours, language, text):
     assert duration_text(timedelta(hours=hours, minutes=59), language) == text
 
 
@@ -95,11 +95,11 @@ def test_lengths_are_told_in_hours_and_from_two_days_on_in_days(hours, language,
     ("share", "language", "text"),
     [(1, "en-GB", "100%"), (0.99999, "en-GB", "99.9%"), (0.985, "de", "98,5 %"), (0, "zh-Hans", "0%")],
 )
-def test_only_all_is_a_hundred_per_cent(share, language, text):
+def test_only_a_complete_share_is_100_percent(share, language, text):
     assert percent_text(share, language).replace("\u00a0", " ") == text
 
 
-def test_an_unknown_instant_is_nothing():
+def test_an_unknown_time_is_empty():
     assert date_text(None, "en-GB") == ""
 
 
@@ -108,5 +108,5 @@ def test_an_unknown_language_is_english(code, language):
     assert language_or_default(code) == language
 
 
-def test_an_unknown_status_is_told_as_it_is():
+def test_an_unknown_status_is_shown_unchanged():
     assert status_word("Odd", "de") == "Odd"

@@ -1,4 +1,4 @@
-"""The description of the API: complete, true, and served as tools want it."""
+"""The description of the API: complete, correct, and served as tools expect it."""
 
 from dataclasses import replace
 
@@ -20,8 +20,8 @@ def document(tmp_path_factory, installed):
 
 
 @pytest.fixture
-def told(document):
-    """Every operation by endpoint and method."""
+def operation_map(document):
+    """Return every operation by endpoint and method."""
     return operations(document)
 
 
@@ -32,7 +32,7 @@ def test_document_is_valid(document):
         assert schema.get("description"), name
 
 
-def test_every_reference_leads_somewhere(document):
+def test_every_reference_has_a_target(document):
     def references(part):
         if isinstance(part, dict):
             if "$ref" in part:
@@ -47,31 +47,31 @@ def test_every_reference_leads_somewhere(document):
         assert resolve(document, {"$ref": reference}), reference
 
 
-def test_every_route_of_every_group_is_described(app, installed, told):
+def test_every_route_of_every_group_is_described(app, installed, operation_map):
     routes = {
         (rule.endpoint, method)
         for rule in app.url_map.iter_rules()
         if rule.endpoint.partition(".")[0] in installed.api_groups
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
-    assert routes == set(told)
+    assert routes == set(operation_map)
 
 
-def test_every_operation_says_in_a_sentence_what_it_is(told):
-    assert [name for name, operation in told.items() if len(operation["summary"].split()) < 2] == []
+def test_every_operation_has_a_summary(operation_map):
+    assert [name for name, operation in operation_map.items() if len(operation["summary"].split()) < 2] == []
 
 
-def test_every_operation_says_what_it_answers(document, told):
-    for name, operation in told.items():
-        successes = {status: said for status, said in operation["responses"].items() if status.startswith("2")}
+def test_every_operation_describes_its_responses(document, operation_map):
+    for name, operation in operation_map.items():
+        successes = {status: response for status, response in operation["responses"].items() if status.startswith("2")}
         assert successes, name
-        for said in successes.values():
-            for kind, content in said["content"].items():
+        for response in successes.values():
+            for kind, content in response["content"].items():
                 assert content["schema"] != {}, (name, kind)
 
 
-def test_every_operation_names_its_errors(told):
-    for name, operation in told.items():
+def test_every_operation_names_its_errors(operation_map):
+    for name, operation in operation_map.items():
         assert {"500", "503"} <= set(operation["responses"]), name
         if operation["x-guard"] in ("login", "admin"):
             assert {"401", "403"} <= set(operation["responses"]), name
@@ -81,20 +81,20 @@ def test_every_operation_names_its_errors(told):
             assert "404" in operation["responses"], name
 
 
-def test_every_operation_says_who_may_call_it(told):
-    for (endpoint, method), operation in told.items():
+def test_every_operation_names_its_access(operation_map):
+    for (endpoint, method), operation in operation_map.items():
         ways = operation["security"]
         if operation["x-guard"] in ("login", "admin", "session"):
             assert "session" in ways[0], endpoint
             assert ("csrfToken" in ways[0]) is (method != "GET"), endpoint
 
 
-def test_views_that_read_a_body_describe_it(app, told):
-    """A body that is read and not described would be a secret."""
-    for endpoint, method in told:
+def test_views_that_read_a_body_describe_it(app, operation_map):
+    """A body that is read and not described would be undocumented."""
+    for endpoint, method in operation_map:
         view = app.view_functions[endpoint]
         if "json_body" in view.__code__.co_names:
-            assert "requestBody" in told[endpoint, method], endpoint
+            assert "requestBody" in operation_map[endpoint, method], endpoint
 
 
 def test_groups_are_the_tags(document, installed):
@@ -115,82 +115,93 @@ def test_known_document_is_not_sent_again(client):
     assert (again.status_code, again.data) == (304, b"")
 
 
-class GuestIn(Schema):
-    """What the guest takes."""
+class PluginIn(Schema):
+    """Input of the plugin."""
 
     name = fields.String(required=True)
 
 
-class GuestOut(Schema):
-    """What the guest gives."""
+class PluginOut(Schema):
+    """Output of the plugin."""
 
     name = fields.String()
 
 
-def guest() -> ApiGroup:
-    """A group such as somebody else may install."""
+def plugin_group() -> ApiGroup:
+    """An API group of a third party."""
     blueprint = Blueprint("guest", __name__)
 
     @blueprint.post("/guest/<int:number>")
-    @described({200: GuestOut}, body=GuestIn, errors=(409,))
+    @described({200: PluginOut}, body=PluginIn, errors=(409,))
     def create(number):
-        """Do what guests do.
+        """Run the plugin.
 
         At length.
         """
         return {"name": 1 if number else "right"}
 
     @blueprint.get("/guest/picture")
-    @described({200: AnyOf([GuestOut], Content("image/svg+xml"))}, query={"size": fields.Integer()})
+    @described({200: AnyOf([PluginOut], Content("image/svg+xml"))}, query={"size": fields.Integer()})
     def picture():
         """Draw."""
         return [], 200
 
     @blueprint.get("/guest/silent")
     def silent():
-        """Say nothing of itself."""
+        """Return nothing that is described."""
         return {}
 
     return ApiGroup("guest", blueprint, "A guest", Access.PUBLIC, csrf=False)
 
 
-class TestGuest:
-    """A group from elsewhere is described like ours."""
+class TestPluginGroup:
+    """A third-party group is described like ours."""
 
     @pytest.fixture
     def registry(self, installed):
-        return replace(installed, api_groups={**installed.api_groups, "guest": guest()})
+        return replace(installed, api_groups={**installed.api_groups, "guest": plugin_group()})
 
     @pytest.fixture
-    def of_guest(self, app):
-        return {name: told for (name, _), told in operations(build_document(app)).items() if name.startswith("guest.")}
+    def operations_of_plugin(self, app):
+        return {
+            name: operation
+            for (name, _), operation in operations(build_document(app)).items()
+            if name.startswith("guest.")
+        }
 
-    def test_docstring_becomes_summary_and_description(self, of_guest):
-        told = of_guest["guest.create"]
-        assert (told["summary"], told["description"], told["tags"]) == ("Do what guests do", "At length.", ["guest"])
+    def test_docstring_becomes_summary_and_description(self, operations_of_plugin):
+        operation = operations_of_plugin["guest.create"]
+        assert (operation["summary"], operation["description"], operation["tags"]) == (
+            "Run the plugin",
+            "At length.",
+            ["guest"],
+        )
 
-    def test_errors_follow_from_body_and_address(self, of_guest):
-        statuses = set(of_guest["guest.create"]["responses"])
+    def test_errors_follow_from_body_and_address(self, operations_of_plugin):
+        statuses = set(operations_of_plugin["guest.create"]["responses"])
         assert statuses == {"200", "400", "403", "404", "409", "413", "500", "503"}
 
-    def test_place_in_the_address_has_its_type(self, of_guest):
-        (place,) = of_guest["guest.create"]["parameters"]
+    def test_path_parameter_has_its_type(self, operations_of_plugin):
+        (place,) = operations_of_plugin["guest.create"]["parameters"]
         assert (place["name"], place["in"], place["schema"]) == ("number", "path", {"type": "integer"})
 
-    def test_query_becomes_parameters(self, of_guest):
-        (size,) = of_guest["guest.picture"]["parameters"]
+    def test_query_becomes_parameters(self, operations_of_plugin):
+        (size,) = operations_of_plugin["guest.picture"]["parameters"]
         assert (size["name"], size["in"], size["schema"]) == ("size", "query", {"type": "integer"})
 
-    def test_shapes_are_told_apart_by_media_type(self, of_guest):
-        assert set(of_guest["guest.picture"]["responses"]["200"]["content"]) == {"application/json", "image/svg+xml"}
+    def test_schemas_are_distinguished_by_media_type(self, operations_of_plugin):
+        assert set(operations_of_plugin["guest.picture"]["responses"]["200"]["content"]) == {
+            "application/json",
+            "image/svg+xml",
+        }
 
-    def test_view_that_says_nothing_is_described_as_far_as_it_goes(self, of_guest):
-        assert of_guest["guest.silent"]["summary"] == "Say nothing of itself"
+    def test_view_without_description_is_described_as_far_as_possible(self, operations_of_plugin):
+        assert operations_of_plugin["guest.silent"]["summary"] == "Return nothing that is described"
 
-    def test_answer_that_breaks_its_schema_fails_the_test_that_got_it(self, client):
+    def test_response_that_violates_its_schema_fails_the_test(self, client):
         with pytest.raises(AssertionError, match=r"guest/1 -> 200: .*string"):
             client.post("/api/guest/1", json={"name": "x"})
 
-    def test_answer_as_described_is_fine(self, app, client):
+    def test_response_as_described_is_accepted(self, app, client):
         answer = client.post("/api/guest/0", json={"name": "x"})
         check_answer(app, answer)

@@ -1,4 +1,4 @@
-"""The API as a page: complete, searchable without script, and about what is installed."""
+"""The API as a page: complete, searchable without script, and about the installed groups."""
 
 import html
 import re
@@ -52,59 +52,59 @@ SMALL = {
 
 @pytest.fixture
 def operation():
-    """The one operation of the small document, laid out."""
+    """Return the only operation of the small document, prepared for the page."""
     (group,) = lay_out(SMALL)
     (found,) = group.operations
     return found
 
 
 def shown(page):
-    """The addresses on a page, each with its method."""
+    """Return the URLs on a page, each with its method."""
     found = re.findall(r'<span class="method[^>]*>(\w+)</span>\s*<code class="operation-path">([^<]+)', page)
     return {(method, html.unescape(path)) for method, path in found}
 
 
-def test_everybody_may_read_every_address_of_every_group(app, client):
+def test_every_path_of_every_group_is_public(app, client):
     page = client.get("/api/docs")
-    told = document_of(app)["paths"]
+    body = document_of(app)["paths"]
     assert page.status_code == 200
-    assert shown(page.text) == {(method.upper(), path) for path, methods in told.items() for method in methods}
+    assert shown(page.text) == {(method.upper(), path) for path, methods in body.items() for method in methods}
 
 
-def test_it_is_read_in_the_frame_of_the_pages_by_those_who_are_signed_in(admin, client):
+def test_signed_in_users_read_it_with_the_page_header(admin, client):
     assert "user-button" in admin.get("/api/docs").text
     assert "user-button" not in client.get("/api/docs").text
 
 
-def test_every_page_leads_there(admin):
+def test_every_page_links_to_it(admin):
     assert 'href="/api/docs"' in admin.get("/").text
 
 
-def test_all_words_of_a_search_have_to_match(client):
+def test_all_words_of_a_search_must_match(client):
     assert shown(client.get("/api/docs?q=MERGE+post").text) == {("POST", "/api/servers/merge")}
 
 
-def test_a_search_that_finds_nothing_says_so_and_shows_no_group(client):
+def test_a_search_without_a_match_shows_a_message_and_no_group(client):
     page = client.get("/api/docs?q=%3Cscript%3E").text
     assert "No matching endpoints." in page
     assert shown(page) == set()
     assert "<script>" not in page
 
 
-def test_places_that_the_address_names_exist_once(client):
+def test_anchors_of_the_urls_exist_once(client):
     page = client.get("/api/docs").text
     anchors = re.findall(r'<(?:details|section) [^>]*\bid="([^"]+)"', page)
     assert len(anchors) == len(set(anchors))
     assert set(re.findall(r'href="#([^"]+)" data-manual-group', page)) <= set(anchors)
 
 
-def test_an_operation_tells_who_may_call_it_and_how(operation):
+def test_an_operation_shows_who_may_call_it_and_how(operation):
     assert (operation.method, operation.path, operation.anchor) == ("POST", "/api/guest/{name}", "guest-create-post")
     assert (operation.who, operation.needs_token, operation.takes_keys) == ("Administrators", True, True)
     assert [(field.name, field.kind) for field in operation.parameters] == [("name", "text, in the address")]
 
 
-def test_bodies_are_unfolded_to_a_depth_that_ends(operation):
+def test_bodies_are_expanded_to_a_limited_depth(operation):
     (body,) = operation.bodies
     rows = [(field.name, field.kind, field.is_required, field.depth) for field in body.fields if field.depth < 2]
     assert rows == [
@@ -118,10 +118,10 @@ def test_bodies_are_unfolded_to_a_depth_that_ends(operation):
     assert max(field.depth for field in body.fields) < 8
 
 
-def test_errors_in_the_common_shape_are_told_in_a_line(operation):
+def test_errors_in_the_common_form_are_shown_in_a_line(operation):
     assert [(answer.status, answer.bodies[0].kind) for answer in operation.answers] == [("200", "text")]
     assert [(answer.status, answer.about) for answer in operation.errors] == [("404", "There is no such thing")]
 
 
-def test_marks_in_sentences_become_code_and_nothing_else_does():
+def test_only_backticks_in_descriptions_become_code():
     assert marked("send `a<b` & go") == "send <code>a&lt;b</code> &amp; go"

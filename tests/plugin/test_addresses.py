@@ -1,4 +1,4 @@
-"""Which addresses a server may be asked to call."""
+"""Which addresses the server may be asked to call."""
 
 import socket
 import time
@@ -47,34 +47,34 @@ def test_link_local_metadata_and_multicast_are_forbidden(address: str, forbidden
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "x", "http://", "//x", "file:///etc/passwd", "http://["])
-def test_other_addresses_than_http_are_refused(url: str):
+def test_other_addresses_than_http_are_rejected(url: str):
     with pytest.raises(ValueError):  # noqa: PT011 (the parser of the standard library raises its own)
         check_url(url)
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "http://2852039166/", "http://0xa9.0xfe.0xa9.0xfe/"])
-def test_a_forbidden_address_is_refused_in_every_spelling(url: str):
+def test_a_forbidden_address_is_rejected_in_every_spelling(url: str):
     with pytest.raises(ForbiddenAddress):
         check_url(url)
 
 
-def test_a_session_refuses_before_it_connects():
+def test_a_session_rejects_before_it_connects():
     with guarded_session() as session, pytest.raises(ForbiddenAddress):
         session.get("http://169.254.169.254/", timeout=1)
 
 
-def test_a_session_reaches_what_is_allowed():
+def test_a_session_reaches_allowed_addresses():
     with recording_server() as server, guarded_session() as session:
         assert session.post(server.url, data=b"x", timeout=5).status_code == 200
 
 
-def test_a_name_that_leads_elsewhere_at_the_second_look_is_caught(monkeypatch):
+def test_a_name_that_resolves_elsewhere_later_is_rejected(monkeypatch):
     class Elsewhere:
         def getpeername(self) -> tuple[str, int]:
             return ("169.254.169.254", 80)
 
         def close(self) -> None:
-            """Nothing was opened."""
+            """No connection was opened."""
 
     def connect(_connection: object) -> None:
         _connection.sock = Elsewhere()
@@ -84,7 +84,7 @@ def test_a_name_that_leads_elsewhere_at_the_second_look_is_caught(monkeypatch):
         session.get("http://127.0.0.1/", timeout=1)
 
 
-def test_a_name_that_cannot_be_resolved_is_left_to_the_connection(monkeypatch):
+def test_an_unresolvable_name_is_passed_to_the_connection(monkeypatch):
     def fail(*_arguments: object, **_options: object) -> None:
         raise socket.gaierror
 
@@ -99,7 +99,7 @@ METADATA = "169.254.169.254"
 
 @pytest.fixture
 def answers(monkeypatch):
-    """The addresses that names lead to, one list for each look; the last one for all further looks."""
+    """Return the addresses that names resolve to, one list for each look-up; the last one for all further look-ups."""
     looks: list[list[str]] = []
 
     def look_up(_host: str, port: int, *_arguments: object, **_options: object) -> list[tuple[object, ...]]:
@@ -110,26 +110,26 @@ def answers(monkeypatch):
     return looks
 
 
-class TestNamesThatLeadElsewhere:
-    def test_session_refuses_at_the_connection(self, answers):
+class TestResolution:
+    def test_session_rejects_at_the_connection(self, answers):
         answers += [["127.0.0.1"], [METADATA]]
         with guarded_session() as session, pytest.raises(ForbiddenAddress):
             session.get("http://rebinding.example/", timeout=1)
 
     @pytest.mark.parametrize("found", [[METADATA], ["127.0.0.1", METADATA]])
-    def test_connection_is_refused_before_any_address_is_called(self, answers, found):
+    def test_connection_is_rejected_before_any_address_is_called(self, answers, found):
         answers.append(found)
         with pytest.raises(ForbiddenAddress):
             open_connection("rebinding.example", 9, time.monotonic() + 1)
 
-    def test_connection_goes_to_the_address_that_was_checked(self, answers):
+    def test_connection_uses_the_checked_address(self, answers):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
             answers += [["127.0.0.1"], [METADATA]]
             with open_connection("rebinding.example", port, time.monotonic() + 5) as connected:
                 assert connected.getpeername() == ("127.0.0.1", port)
 
-    def test_connection_takes_the_first_address_that_answers(self, answers):
+    def test_connection_uses_the_first_address_that_responds(self, answers):
         with socket.create_server(("127.0.0.1", 0)) as listener:
             answers.append(["127.0.0.2", "127.0.0.1"])
             with open_connection("two.example", listener.getsockname()[1], time.monotonic() + 5) as connected:
@@ -138,15 +138,15 @@ class TestNamesThatLeadElsewhere:
 
 class TestGuardedConnections:
     @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-    def test_socket_of_any_library_is_refused(self, kind):
+    def test_socket_of_any_library_is_rejected(self, kind):
         with guarded_connections(), socket.socket(socket.AF_INET, kind) as sock, pytest.raises(ForbiddenAddress):
             sock.connect((METADATA, 9))
 
-    def test_datagram_is_refused(self):
+    def test_datagram_is_rejected(self):
         with guarded_connections(), socket.socket(type=socket.SOCK_DGRAM) as sock, pytest.raises(ForbiddenAddress):
             sock.sendto(b"x", (METADATA, 9))
 
-    def test_loopback_and_pairs_of_this_machine_are_reached(self):
+    def test_loopback_and_socket_pairs_of_this_host_are_reached(self):
         with guarded_connections(), recording_server() as server:
             assert requests.post(server.url, data=b"x", timeout=5).status_code == 200
             here, there = socket.socketpair()
@@ -170,19 +170,19 @@ class TestEnvironment:
             assert session.get(server.url, timeout=5).status_code == 200
         assert (len(server.received), proxy.received) == (1, [])
 
-    def test_proxy_does_not_open_what_is_forbidden(self, proxy):
+    def test_proxy_does_not_allow_forbidden_addresses(self, proxy):
         use_proxies(True)
         with guarded_session() as session, pytest.raises(ForbiddenAddress):
             session.get(f"http://{METADATA}/latest", timeout=5)
         assert proxy.received == []
 
-    def test_proxies_are_used_where_that_is_chosen(self, proxy):
+    def test_proxies_are_used_if_configured(self, proxy):
         use_proxies(True)
         with guarded_session() as session:
             assert session.get("http://nowhere.invalid/x", timeout=5).status_code == 200
         assert [request.path for request in proxy.received] == ["http://nowhere.invalid/x"]
 
-    def test_answer_of_a_proxy_has_a_deadline_too(self, proxy):
+    def test_response_of_a_proxy_has_a_deadline_too(self, proxy):
         use_proxies(True)
         proxy.answers = [Answer(delay_s=0.6)]
         with guarded_session() as session, answers_within(0.2), pytest.raises(requests.RequestException):

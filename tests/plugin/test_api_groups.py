@@ -1,4 +1,4 @@
-"""Every API group of the tree is held to the contract, and to this list of what strangers may call."""
+"""The contract test of every API group of the tree, with the list of its public routes."""
 
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -14,7 +14,7 @@ from app.plugin.testing.api_groups import HIDDEN_ID, ApiGroupContract, ensure_vi
 from app.plugin.testing.applications import running_application
 from app.registry import API_GROUPS, discover
 
-# Every open door of the program. A group that is missing here fails a test below.
+# Every public route of the program. A group that is missing here fails a test below.
 OPEN_ROUTES: dict[str, set[str]] = {
     "access": set(),
     "alarms": set(),
@@ -70,43 +70,43 @@ def test_each_api_group_of_the_tree_has_its_contract_test():
     assert set(OPEN_ROUTES) == ours
 
 
-def guest(name: str = "guest", **options) -> ApiGroup:
-    """A group with one view, such as somebody may write."""
+def plugin_group(name: str = "guest", **options) -> ApiGroup:
+    """A group with one view, as a third party may write it."""
     blueprint = Blueprint(name, __name__)
 
     @blueprint.get("/guest")
     def show():
-        """Answer."""
+        """Return a response."""
         return {}
 
     return ApiGroup(name, blueprint, "A guest", **options)
 
 
-class TestGuest(ApiGroupContract):
-    """A group that is not installed is tried on an application of its own."""
+class TestPluginGroup(ApiGroupContract):
+    """A group that is not installed is tested on its own application."""
 
-    group = guest()
+    group = plugin_group()
 
 
 def contract_of(group: ApiGroup, **changes) -> ApiGroupContract:
     return type("Contract", (ApiGroupContract,), {"group": group, **changes})()
 
 
-def test_the_kit_refuses_a_hook_for_the_whole_application():
-    group = guest()
+def test_the_kit_rejects_a_hook_for_the_whole_application():
+    group = plugin_group()
     group.blueprint.before_app_request(lambda: None)
     with pytest.raises(AssertionError):
         contract_of(group).test_it_acts_on_other_routes_only_when_said()
 
 
-def test_the_kit_refuses_an_error_handler_for_the_whole_application():
-    group = guest()
+def test_the_kit_rejects_an_error_handler_for_the_whole_application():
+    group = plugin_group()
     group.blueprint.app_errorhandler(404)(lambda error: ("no", 404))
     with pytest.raises(AssertionError):
         contract_of(group).test_it_acts_on_other_routes_only_when_said()
 
 
-def test_the_kit_refuses_an_open_door_that_is_not_named(application_with_plugins):
+def test_the_kit_rejects_a_public_route_that_is_not_named(application_with_plugins):
     group = INSTALLED.api_groups["monitoring"]
     contract = contract_of(group)
     with application_with_plugins.test_request_context():
@@ -117,12 +117,12 @@ def test_the_kit_refuses_an_open_door_that_is_not_named(application_with_plugins
 
 @pytest.mark.parametrize("path", ["/guest", "/guest/<server_id>"])
 @pytest.mark.parametrize("visible", [None, frozenset()], ids=["leaking", "limited"])
-def test_the_kit_refuses_a_group_that_shows_hidden_servers(tmp_path, visitor_of, path, visible):
+def test_the_kit_rejects_a_group_that_shows_hidden_servers(tmp_path, visitor_of, path, visible):
     blueprint = Blueprint("guest", __name__)
 
     @blueprint.get(path)
     def show(server_id: str = ""):
-        """List names of servers."""
+        """Return names of servers."""
         return {"servers": [server.name for server in overview.overview(runtime.now(), visible).servers]}
 
     visitor, routes, contract = visitor_of(ApiGroup("guest", blueprint, "A guest"))
@@ -136,7 +136,7 @@ def test_the_kit_refuses_a_group_that_shows_hidden_servers(tmp_path, visitor_of,
 
 @pytest.fixture
 def visitor_of(tmp_path):
-    """Makes a visitor of an application that has a group, with its routes, its contract and a hidden server."""
+    """Create a visitor of an application that has a group, with its routes, its contract and a hidden server."""
     with ExitStack() as stack:
 
         def make(group: ApiGroup):
@@ -151,9 +151,9 @@ def visitor_of(tmp_path):
 
 
 @pytest.mark.parametrize("prefix", ["api", "/api/", "/a b"])
-def test_the_kit_refuses_a_prefix_that_is_no_path(prefix):
+def test_the_kit_rejects_a_prefix_that_is_no_path(prefix):
     with pytest.raises(AssertionError):
-        contract_of(guest(access=Access.PUBLIC, url_prefix=prefix)).test_the_prefix_is_a_path()
+        contract_of(plugin_group(access=Access.PUBLIC, url_prefix=prefix)).test_the_prefix_is_a_path()
 
 
 def test_deprecated_names_of_access_still_work():

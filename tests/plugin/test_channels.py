@@ -1,4 +1,4 @@
-"""Every channel of the tree is held to the contract, built in or separately installable."""
+"""The contract test of every channel of the tree, built in or separately installable."""
 
 import distributions
 import pytest
@@ -28,7 +28,7 @@ def test_each_channel_of_the_tree_has_its_contract_test():
     assert all(issubclass(tests, ChannelContract) for tests in IN_THE_TREE.values())
 
 
-def test_nothing_of_a_webhook_is_stored_in_clear_and_a_change_keeps_the_rest(db, clock):
+def test_a_webhook_is_stored_encrypted_and_a_change_keeps_the_rest(db, clock):
     given = {"url": "https://hooks.example.org/T0/token", "secret": "signing", "headers": "X-Key: opensesame"}
     row = channels.save_settings("webhook", "hook", given, now=clock())
     assert not [word for word in ("token", "signing", "opensesame") if word in str(row.settings)]
@@ -40,13 +40,13 @@ def test_nothing_of_a_webhook_is_stored_in_clear_and_a_change_keeps_the_rest(db,
     }
 
 
-def test_the_addresses_of_apprise_are_neither_stored_in_clear_nor_shown(db, clock):
+def test_the_addresses_of_apprise_are_encrypted_and_not_shown(db, clock):
     row = channels.save_settings("apprise", "all", {"urls": "json://u:opensesame@127.0.0.1/"}, now=clock())
     assert "opensesame" not in str(row.settings)
     assert channels.visible_settings(row) == {"has_urls": True}
 
 
-def test_a_wrong_address_of_apprise_is_told_without_the_address(db, clock):
+def test_an_invalid_address_of_apprise_is_reported_without_the_address(db, clock):
     with pytest.raises(Refused, match="Line 1") as caught:
         channels.save_settings("apprise", "all", {"urls": "nothing://opensesame"}, now=clock())
     assert "opensesame" not in str(caught.value.message) + str(caught.value.extra)

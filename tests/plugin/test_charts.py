@@ -1,4 +1,4 @@
-"""Every built-in chart provider is held to the contract, and what the tree offers beside them."""
+"""The contract test of every built-in chart provider, and of the other ones of the tree."""
 
 from datetime import timedelta
 from typing import ClassVar
@@ -17,7 +17,7 @@ from plugins.weekday_chart.tests.test_weekday_chart import TestWorkdayUploads as
 
 
 class StoredFigure(ChartContract):
-    """A provider that hands on a stored figure, which is 7 here."""
+    """A provider that returns a stored figure, which is 7 here."""
 
     column: ClassVar[str]
 
@@ -79,7 +79,7 @@ def test_the_weekday_charts_divide_a_week_into_workdays_and_weekend(db):
 
 
 @pytest.mark.parametrize("name", ["Upper", "with-dash", "", "ä"])
-def test_the_kit_refuses_a_name_that_cannot_be_a_key(name):
+def test_the_kit_rejects_a_name_that_cannot_be_a_key(name):
     class Provider(core_charts.Duration):
         pass
 
@@ -92,7 +92,7 @@ def test_the_kit_refuses_a_name_that_cannot_be_a_key(name):
         Tests().test_names_itself()
 
 
-def test_the_kit_refuses_a_provider_that_names_a_column_and_computes():
+def test_the_kit_rejects_a_provider_that_names_a_column_and_computes():
     class Provider(core_charts.Duration):
         def value(self, run):
             return 1.0
@@ -104,7 +104,7 @@ def test_the_kit_refuses_a_provider_that_names_a_column_and_computes():
         Tests().test_it_names_a_column_or_computes_and_not_both()
 
 
-def test_the_kit_refuses_a_provider_that_divides_by_nothing():
+def test_the_kit_rejects_a_provider_with_a_divisor_of_zero():
     class Provider(core_charts.Duration):
         column = None
 

@@ -1,4 +1,4 @@
-"""An answer that trickles ends when its time is over, in whatever part of it the far machine dawdles."""
+"""A slow response ends at its deadline, in whichever part of it the server is slow."""
 
 import socket
 import threading
@@ -15,8 +15,8 @@ BEGUN = b"HTTP/1.1 200 OK\r\n"
 
 
 @pytest.fixture
-def dawdler(request) -> Iterator[str]:
-    """The address of a server that sends a beginning at once, and then a piece again and again."""
+def slow_url(request) -> Iterator[str]:
+    """The URL of a server that sends a beginning at once, and then a part repeatedly."""
     beginning, piece = request.param
     over = threading.Event()
 
@@ -36,7 +36,7 @@ def dawdler(request) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "dawdler",
+    "slow_url",
     [
         (b"HTTP/1.1 2", b"0"),
         (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
@@ -47,12 +47,12 @@ def dawdler(request) -> Iterator[str]:
     ids=["status", "continue", "header", "length-of-chunk", "body"],
     indirect=True,
 )
-def test_trickling_answer_ends_with_its_time(dawdler: str):
+def test_slow_response_ends_with_its_deadline(slow_url: str):
     with guarded_session() as session, answers_within(0.3), pytest.raises(requests.RequestException, match="timed out"):
-        session.get(dawdler, timeout=5)
+        session.get(slow_url, timeout=5)
 
 
-def test_answer_in_time_is_whole_and_the_next_has_its_own_time():
+def test_response_in_time_is_complete_and_the_next_has_its_own_deadline():
     with recording_server() as server, guarded_session() as session:
         server.standard = Answer(200, b"x" * 300_000)
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""A channel that somebody else wrote and installed shows up and is used, with no change to our tree."""
+"""A channel of a third party that is installed is listed and used, with no change to our tree."""
 
 import json
 import os
@@ -62,7 +62,7 @@ with app.app_context():
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    """The Python of a new virtual environment that holds our libraries and the guest."""
+    """The Python of a new virtual environment with our libraries and the plugin."""
     folder = tmp_path_factory.mktemp("guest")
     venv = folder / "venv"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", venv], check=True)
@@ -78,7 +78,7 @@ def environment(tmp_path_factory):
 
 
 def wheel(folder: Path) -> Path:
-    """The guest as its author would publish it; put together by hand, since no tool for that need be installed."""
+    """The plugin as its author would publish it; built by hand, since no tool for that need be installed."""
     path = folder / "duplistatus_doorbell-1.0-py3-none-any.whl"
     files = {"METADATA": METADATA, "WHEEL": WHEEL, "entry_points.txt": ENTRY_POINTS, "RECORD": ""}
     with ZipFile(path, "w") as archive:
@@ -94,14 +94,14 @@ def run(python: Path, *arguments, **options) -> subprocess.CompletedProcess:
     return subprocess.run([python, *arguments], capture_output=True, env=variables | {"TZ": "UTC"}, **options)
 
 
-def test_guest_is_listed_with_its_distribution(environment):
+def test_plugin_is_listed_with_its_distribution(environment):
     ended = run(environment, "-c", "from app.cli import main; main()", "plugins", "list", text=True)
     [line] = [line for line in ended.stdout.splitlines() if line.split()[:1] == ["doorbell"]]
     assert line.split()[-1] == "duplistatus-doorbell"
     assert ended.returncode == 0, ended.stderr
 
 
-def test_guest_is_sent_messages(environment, tmp_path):
+def test_plugin_receives_messages(environment, tmp_path):
     with recording_server() as bell:
         ended = run(environment, "-c", USE, tmp_path, bell.url, input=report_body(result="Error", job_name="photos"))
         assert ended.returncode == 0, ended.stderr

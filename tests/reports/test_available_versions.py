@@ -1,5 +1,5 @@
 # ruff: noqa: RUF001
-"""Versions out of the lines of the retention check."""
+"""Versions from the lines of the retention check."""
 
 import json
 import random
@@ -121,7 +121,7 @@ def test_form_of_a_culture_is_read(text, expected):
         "13.5.2031 " + "0" * 100_000,
     ],
 )
-def test_entry_that_is_no_date_is_counted_and_takes_nothing_from_the_others(text):
+def test_invalid_date_is_counted_and_affects_no_other(text):
     assert read(text, "01.02.2031 00:00:00") == VersionList(("2031-02-01T00:00:00.000Z",), 1)
 
 
@@ -130,21 +130,21 @@ def test_names_of_types_are_no_versions():
 
 
 @pytest.mark.parametrize("text", ["05/04/2031 03:02:01", "5/4/2031 03:02:01", "5/4/2031 3:02:01 a.m."])
-def test_date_that_can_be_read_in_two_orders_is_left_out(text):
+def test_ambiguous_date_is_left_out(text):
     assert read(text) == VersionList((), 1)
 
 
-def test_unknown_words_beside_the_time_leave_the_half_of_the_day_open():
+def test_unknown_am_pm_words_leave_the_half_of_the_day_open():
     assert read("13.04.2031 3:00:00 qqq", "12.04.2031 3:00:00 zzz") == VersionList((), 2)
 
 
-def test_known_runs_settle_unknown_words_beside_the_time():
+def test_known_runs_determine_unknown_am_pm_words():
     runs = [utc("2031-04-13 15:00:00"), utc("2031-04-12 03:00:00")]
     found = read("13.04.2031 3:00:00 qqq", "12.04.2031 3:00:00 zzz", runs=runs)
     assert found == VersionList(("2031-04-13T15:00:00.000Z", "2031-04-12T03:00:00.000Z"), 0)
 
 
-def test_one_date_settles_the_order_of_all():
+def test_one_date_determines_the_order_of_all():
     assert read("05/04/2031 03:00:00", "04/05/2031 03:00:00", "03/29/2031 03:00:00").versions == (
         "2031-05-04T03:00:00.000Z",
         "2031-04-05T03:00:00.000Z",
@@ -152,19 +152,19 @@ def test_one_date_settles_the_order_of_all():
     )
 
 
-def test_order_that_would_put_a_version_behind_the_report_is_ruled_out():
+def test_order_with_a_version_after_the_report_is_excluded():
     assert read("05/06/2031 03:00:00").versions == ("2031-05-06T03:00:00.000Z",)
 
 
-def test_order_in_which_the_list_would_not_go_back_is_ruled_out():
+def test_order_in_which_the_list_is_not_descending_is_excluded():
     assert read("01/05/2031 03:00:00", "04/04/2031 03:00:00").versions[0] == "2031-05-01T03:00:00.000Z"
 
 
-def test_known_run_settles_the_order():
+def test_known_run_determines_the_order():
     assert read("05/04/2031 03:00:02", runs=[utc("2031-04-05 03:00:00")]).versions == ("2031-04-05T03:00:02.000Z",)
 
 
-def test_daily_job_is_not_read_in_the_order_that_skips_its_last_runs():
+def test_daily_job_is_not_read_in_an_order_that_skips_its_last_runs():
     began_at = utc("2031-11-09 03:00:00")
     runs = [began_at - timedelta(days=day) for day in range(1, 400)]
     dates = [f"{day:02}/11/2031 03:00:00" for day in range(8, 1, -1)]
@@ -172,7 +172,7 @@ def test_daily_job_is_not_read_in_the_order_that_skips_its_last_runs():
     assert read(*dates, runs=runs, began_at=began_at).versions == expected
 
 
-def test_killed_runs_do_not_hand_the_list_to_the_wrong_order():
+def test_killed_runs_do_not_lead_to_the_wrong_order():
     began_at = utc("2031-11-06 03:00:00")
     runs = [began_at - timedelta(days=day) for day in range(1, 300) if day != 1]
     found = read("05/11/2031 03:00:00", "04/11/2031 03:00:00", runs=runs, began_at=began_at)
@@ -184,7 +184,7 @@ def test_version_keeps_its_own_second():
     assert found.versions == ("2031-04-05T03:00:59.000Z",)
 
 
-def test_known_run_settles_the_offset():
+def test_known_run_determines_the_offset():
     found = read("05.04.2031 03:00:00", runs=[utc("2031-04-04 19:00:00")])
     assert found.versions == ("2031-04-04T19:00:00.000Z",)
 
@@ -198,7 +198,7 @@ def test_versions_of_summer_and_winter_match_runs_an_hour_apart():
     assert found.versions == ("2031-11-19T02:00:00.000Z", "2031-07-01T01:00:00.000Z")
 
 
-def test_version_of_the_other_half_of_the_year_is_read_in_our_zone_where_it_agrees_with_the_server():
+def test_version_of_the_other_half_of_the_year_uses_our_zone_if_it_matches_the_server():
     head = "2031-11-20 03:07:11 +01 - [Information-X]: "
     began_at = utc("2031-11-20 02:00:01")
     dates = ("19.11.2031 03:00:00", "01.07.2031 03:00:00")
@@ -206,25 +206,25 @@ def test_version_of_the_other_half_of_the_year_is_read_in_our_zone_where_it_agre
     assert found.versions == ("2031-11-19T02:00:00.000Z", "2031-07-01T01:00:00.000Z")
 
 
-def test_offset_of_the_report_holds_where_nothing_tells_of_summer_time():
+def test_offset_of_the_report_is_used_without_evidence_of_summer_time():
     head = "2031-11-20 02:07:11 +00 - [Information-X]: "
     found = read("11/19/2031 02:00:00", "07/01/2031 02:00:00", head=head, began_at=utc("2031-11-20 02:00:01"))
     assert found == VersionList(("2031-11-19T02:00:00.000Z", "2031-07-01T02:00:00.000Z"))
 
 
-def test_hour_that_may_come_twice_is_left_out_where_nothing_tells_of_summer_time():
+def test_ambiguous_hour_is_left_out_without_evidence_of_summer_time():
     head = "2031-11-20 03:07:11 +01 - [Information-X]: "
     found = read("19.11.2031 03:00:00", "26.10.2031 02:30:00", head=head, began_at=utc("2031-11-20 02:00:01"))
     assert found == VersionList(("2031-11-19T02:00:00.000Z",), 1)
 
 
-def test_offset_without_summer_time_anywhere_holds_all_year():
+def test_offset_without_summer_time_is_used_all_year():
     head = "2031-11-20 03:07:11 +09 - [Information-X]: "
     found = read("2031/07/01 03:00:00", head=head, began_at=utc("2031-11-19 18:00:01"))
     assert found.versions == ("2031-06-30T18:00:00.000Z",)
 
 
-def test_offset_seen_in_summer_is_that_of_a_version_of_summer():
+def test_offset_seen_in_summer_is_used_for_a_version_of_summer():
     head = "2031-11-20 03:07:11 +01 - [Information-X]: "
     found = read(
         "01.07.2031 03:00:00", head=head, began_at=utc("2031-11-20 02:00:01"), seen=[(utc("2031-08-01 02:00:00"), 120)]
@@ -240,7 +240,7 @@ def test_hourly_job_is_read_at_the_offset_seen():
     assert found.versions == tuple(f"{run:%Y-%m-%dT%H:%M:%S.000Z}" for run in runs[:100])
 
 
-def test_hour_that_comes_twice_is_settled_by_the_order_of_the_list():
+def test_repeated_hour_is_determined_by_the_order_of_the_list():
     # Summer time ended on 2026-10-25 at 01:00 UTC.
     runs = [utc("2026-10-25 02:30:00") - timedelta(hours=hour) for hour in range(5)]
     dates = [f"{run.astimezone(BERLIN):%d.%m.%Y %H:%M:%S}" for run in runs]
@@ -249,7 +249,7 @@ def test_hour_that_comes_twice_is_settled_by_the_order_of_the_list():
     assert found == VersionList(tuple(f"{run:%Y-%m-%dT%H:%M:%S.000Z}" for run in runs), 0)
 
 
-def test_killed_run_in_an_hour_that_comes_twice_does_not_take_the_run_of_the_other():
+def test_killed_run_in_a_repeated_hour_does_not_match_the_other_run():
     runs = [utc("2026-10-25 02:30:00") - timedelta(hours=hour) for hour in range(5)]
     dates = [f"{run.astimezone(BERLIN):%d.%m.%Y %H:%M:%S}" for run in runs]
     began_at = utc("2026-10-25 03:30:00")
@@ -258,7 +258,7 @@ def test_killed_run_in_an_hour_that_comes_twice_does_not_take_the_run_of_the_oth
     assert found == VersionList(tuple(f"{run:%Y-%m-%dT%H:%M:%S.000Z}" for run in runs), 0)
 
 
-def test_hour_that_comes_twice_is_left_out_where_one_of_two_equal_texts_was_deleted():
+def test_repeated_hour_is_left_out_after_deletion_of_one_of_two_equal_texts():
     runs = [utc("2026-10-25 02:30:00") - timedelta(hours=hour) for hour in range(5)]
     dates = [f"{run.astimezone(BERLIN):%d.%m.%Y %H:%M:%S}" for run in runs]
     began_at = utc("2026-10-25 03:30:00")
@@ -266,18 +266,18 @@ def test_hour_that_comes_twice_is_left_out_where_one_of_two_equal_texts_was_dele
     assert (len(found.versions), found.unread) == (3, 1)
 
 
-def test_form_of_an_american_date_settles_the_order():
+def test_form_of_an_american_date_determines_the_order():
     found = read("5/5/2031 3:00:00 AM", "4/5/2031 3:00:00 AM", began_at=utc("2031-05-06 00:00:00"))
     assert found.versions == ("2031-05-05T03:00:00.000Z", "2031-04-05T03:00:00.000Z")
 
 
-def test_form_of_an_american_date_is_not_trusted_where_the_newest_version_would_be_weeks_old():
+def test_form_of_an_american_date_is_ignored_if_the_newest_version_would_be_weeks_old():
     # 3 May the day before, or 5 March.
     found = read("3/5/2031 3:00:00 AM", "2/5/2031 3:00:00 AM", began_at=utc("2031-05-04 00:00:00"))
     assert found == VersionList((), 2)
 
 
-def test_offsets_of_matched_versions_settle_that_of_a_killed_run():
+def test_offsets_of_matched_versions_determine_that_of_a_killed_run():
     head = "2026-11-20 03:01:00 +01 - [Information-X]: "
     began_at = utc("2026-11-20 02:00:01")
     runs = [utc("2026-11-12 02:00:00"), utc("2026-06-01 01:00:00")]
@@ -299,12 +299,12 @@ def test_killed_run_is_read_at_the_offset_of_its_date():
     assert found.versions == ("2026-03-09T04:30:00.000Z", "2026-03-07T04:30:01.000Z")
 
 
-def test_versions_to_delete_are_taken_away():
+def test_versions_to_delete_are_removed():
     found = read("03.02.2031 00:00:00", "02.02.2031 00:00:00", deleted=["02.02.2031 00:00:00"])
     assert found == VersionList(("2031-02-03T00:00:00.000Z",), 0)
 
 
-def test_version_to_delete_that_is_written_otherwise_is_taken_away():
+def test_version_to_delete_in_another_form_is_removed():
     found = read("03.02.2031 00:00:00", "02.02.2031 00:00:00", deleted=["2.2.2031 0:00:00"])
     assert found.versions == ("2031-02-03T00:00:00.000Z",)
 
@@ -313,7 +313,7 @@ def test_deleted_version_that_was_not_read_is_not_counted():
     assert read("05/04/2031 03:02:01", deleted=["05/04/2031 03:02:01"]) == VersionList()
 
 
-def test_nothing_later_than_the_report_comes_out():
+def test_no_version_is_later_than_the_report():
     found = read("15.05.2031 12:00:00", "14.05.2031 12:00:01", "14.05.2031 11:00:00")
     assert found == VersionList(("2031-05-14T12:00:01.000Z", "2031-05-14T11:00:00.000Z"), 1)
 
@@ -327,13 +327,13 @@ def test_markers_are_case_sensitive():
     assert not find_version_log(["backups to consider: 1.2.2031 00:00:00"]).has_list
 
 
-def test_empty_list_is_told_and_has_no_span():
+def test_empty_list_is_reported_and_has_no_span():
     log = find_version_log(["Backups to consider: "])
     assert log.has_list
     assert span_of(log, BEGAN_AT) is None
 
 
-def test_span_holds_both_orders_of_day_and_month():
+def test_span_includes_both_orders_of_day_and_month():
     first, last = span_of(VersionLog(considered("05/04/2031 03:00:00")), BEGAN_AT)
     assert first < utc("2031-04-04 12:00:00")
     assert BEGAN_AT <= last < BEGAN_AT + timedelta(days=2)
@@ -348,7 +348,7 @@ def test_span_holds_both_orders_of_day_and_month():
         ("+0530", "2026-11-18T21:30:00.000Z"),
     ],
 )
-def test_offset_of_the_log_line_beats_the_zone(offset, expected):
+def test_offset_of_the_log_line_precedes_the_zone(offset, expected):
     local = utc("2026-11-20 03:07:11")
     hours, minutes = int(offset[:3]), int(offset[3:].strip(":") or 0)
     began_at = local - timedelta(hours=hours, minutes=minutes)
@@ -357,7 +357,7 @@ def test_offset_of_the_log_line_beats_the_zone(offset, expected):
     assert found.versions == (expected,)
 
 
-def test_line_without_offset_is_told_in_our_zone_with_its_summer_time():
+def test_line_without_offset_uses_our_zone_with_its_summer_time():
     assert read("01.07.2030 03:00:00", "01.01.2030 03:00:00", zone=BERLIN).versions == (
         "2030-07-01T01:00:00.000Z",
         "2030-01-01T02:00:00.000Z",
@@ -378,13 +378,13 @@ HEADS = {
 
 
 @pytest.mark.parametrize(("line", "expected"), HEADS.values(), ids=HEADS)
-def test_head_of_a_line_tells_its_offset(line, expected):
+def test_prefix_of_a_line_contains_its_offset(line, expected):
     head = _read_head(line)
     assert (head.minutes if head else None) == expected
 
 
 @pytest.mark.parametrize("offset", [-570, -210, -180, 0, 60, 210, 330, 345, 525, 570, 765, 780])
-def test_offset_of_the_server_is_exact_though_heads_tell_whole_hours(offset):
+def test_offset_of_the_server_is_exact_despite_whole_hours_in_prefixes(offset):
     began_at = utc("2026-03-29 23:55:51")
     ended_at = began_at + timedelta(minutes=9)
     hours = int(offset / 60)
@@ -404,7 +404,7 @@ def test_offset_of_the_server_is_exact_after_a_run_of_hours():
     assert machine_offset(lines, began_at, began_at + timedelta(hours=9)) == 330
 
 
-def test_offset_of_the_server_is_unknown_without_heads():
+def test_offset_of_the_server_is_unknown_without_prefixes():
     assert machine_offset(["x"], BEGAN_AT, BEGAN_AT) is None
     assert machine_offset([], BEGAN_AT, BEGAN_AT) is None
 
@@ -429,8 +429,8 @@ def recorded(name, form):
 
 @pytest.mark.parametrize("zone", [BERLIN, UTC_ZONE], ids=str)
 @pytest.mark.parametrize("form", ["json", "text"])
-def test_recorded_reports_tell_the_versions_that_were_there(form, zone):
-    runs, seen, told = defaultdict(list), defaultdict(list), 0
+def test_recorded_reports_contain_the_existing_versions(form, zone):
+    runs, seen, recognised = defaultdict(list), defaultdict(list), 0
     for name, expected in recordings().items():
         if not expected.get("run") or not recorded_has_data(name):
             continue
@@ -455,10 +455,10 @@ def test_recorded_reports_tell_the_versions_that_were_there(form, zone):
                 assert len(found.versions) + found.unread == len(wanted), name
             else:
                 assert found == VersionList(tuple(wanted)), name
-            told += 1
+            recognised += 1
         has_end = ended_at.year > 1  # a run that failed early has none
         runs[job].append(KnownRun(began_at.timestamp(), (ended_at if has_end else began_at).timestamp()))
-    assert told > 150
+    assert recognised > 150
 
 
 def recorded_has_data(name):
@@ -471,16 +471,16 @@ CALENDAR_OF = {"fa": "persian", "fa_IR": "persian", "th": "buddhist", "th_TH": "
 
 
 def form_of(culture):
-    """Return what decides how a culture writes dates and times."""
+    """Return the properties that determine how a culture writes dates and times."""
     locale, short, time_pattern = patterns(culture)
     midnight, noon = (format_time(time_of_day(hour), time_pattern, locale=locale) for hour in (0, 12))
     return short, midnight, noon, CALENDAR_OF.get(culture)
 
 
 def is_taken_for_another(culture):
-    """Tell the cultures that write as en-US but the day first, or as en-AU but the month first.
+    """Return whether a culture writes as en-US but the day first, or as en-AU but the month first.
 
-    They are right with known runs, or where the list decides; else they are read as the usual culture of that form.
+    They are right with known runs, or if the list decides; otherwise they are read as the usual culture of that form.
     """
     _, short, _ = patterns(culture)
     designator = written(culture, utc("2026-01-01")).split()[-1]
@@ -588,7 +588,7 @@ class History:
 
 
 def thinned(versions):
-    """Keep all of the last days, and of what is older less and less, as retention does."""
+    """Keep all of the last days, and fewer and fewer of older ones, as retention does."""
     return versions[:5] + versions[5::7]
 
 
@@ -612,7 +612,7 @@ def test_all_versions_are_found_in_every_culture_when_the_runs_are_known(kind):
         missing = set(wanted) - set(found.versions)
         invented = set(found.versions) - set(wanted)
         killed = f"{history.killed.replace(microsecond=0) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%S.000Z}"
-        # Only the killed run may stay open, near a change of the offset.
+        # Only the killed run may stay unknown, near a change of the offset.
         if invented or missing - {killed}:
             wrong.append((culture, len(missing), len(invented), written(culture, history.report)))
     assert not wrong
@@ -652,7 +652,7 @@ def test_hostile_list_takes_about_a_second_at_most(garbage):
     runs = [BEGAN_AT - timedelta(hours=hour) for hour in range(1, 3_000)]
     started = time.process_time()
     found = read(garbage, deleted=[garbage.replace(":", ".")], runs=runs)
-    # Half of it on a machine that does nothing else.
+    # Half of it on an idle computer.
     assert time.process_time() - started < 2
     assert found.unread <= 10_000
 
@@ -665,7 +665,7 @@ def test_span_of_a_hostile_list_takes_about_a_second_at_most(garbage):
 
 
 @pytest.mark.parametrize("year", [1, 1999, 9999])
-def test_report_of_another_age_has_no_versions(year):
+def test_report_from_another_era_has_no_versions(year):
     began_at = datetime(year, 12, 31, 23, tzinfo=UTC)
     log = VersionLog(considered("04.05.2031 03:00:00"))
     assert span_of(log, began_at) is None

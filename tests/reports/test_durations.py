@@ -64,5 +64,5 @@ def test_clock_form_is_floored_and_may_exceed_a_day(seconds, text):
     ("seconds", "text"),
     [(0, "0s"), (3.9, "3s"), (60, "1m 0s"), (123, "2m 3s"), (3723, "1h 2m 3s"), (3600, "1h 0m 0s"), (-1, "0s")],
 )
-def test_human_form_leaves_out_leading_nothings(seconds, text):
+def test_human_form_omits_leading_zeros(seconds, text):
     assert human_duration(seconds) == text

@@ -1,4 +1,4 @@
-"""Why a run failed: one sentence from what Duplicati wrote, and the lines of its log as people read them."""
+"""Why a run failed: one line from what Duplicati wrote, and the formatted lines of its log."""
 
 import json
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ REASONS = [name for name, wanted in EXPECTED.items() if wanted.get("facts", {}).
 
 
 def recorded(name: str, form: str) -> Report:
-    """The recorded report of a run, as JSON or as the text of a form."""
+    """Return the recorded report of a run, as JSON or as the text of a form."""
     body = json.loads((REPORTS / f"{name}.{form}.json").read_text())["body"]
     text = parse_qs(body)["message"][0] if form == "form" else body
     report = parse_report(text, received_at=NOW, zone=ZoneInfo("UTC"))
@@ -97,32 +97,32 @@ def test_there_are_recorded_failures():
         ("\n\n", ""),
     ],
 )
-def test_the_reason_is_one_plain_sentence(text: str, reason: str):
+def test_the_reason_is_one_plain_line(text: str, reason: str):
     assert find_reason([text]) == reason
 
 
-def test_what_ended_the_run_comes_before_other_errors():
+def test_the_error_that_ended_the_run_precedes_other_errors():
     files = "2026-11-30 05:00:00 +01 - [Error-Duplicati.Library.Main.X-PathFailed]: Failed to process path: /srv/a"
     assert (
         find_reason([files, f"{HEAD}The operation Backup has failed\nSystem.Exception: Disk is gone"]) == "Disk is gone"
     )
 
 
-def test_an_exception_beside_the_log_is_the_reason():
+def test_an_exception_next_to_the_log_is_the_reason():
     assert find_reason(["[Error-X-Y]: second", "System.Exception: first"]) == "first"
 
 
-def test_without_errors_the_first_warning_that_says_something_is_the_reason():
+def test_without_errors_the_first_meaningful_warning_is_the_reason():
     assert find_reason([], [NOISE, "[Warning-X-SourceIsMissing]: The path is missing"]) == "The path is missing"
     assert find_reason([], []) == ""
 
 
-def test_a_reason_is_bounded():
+def test_a_reason_has_a_maximum_length():
     assert len(find_reason(["x" * 100_000])) <= 500
     assert len(plain_line("System.Exception: " + "a. ---> " * 100_000)) <= 2_000
 
 
-def test_errors_come_before_warnings_and_noise_comes_last():
+def test_errors_precede_warnings_and_noise_is_last():
     warnings = [NOISE, "[Warning-X-MissingFile]: Missing file: a", "[Warning-X-MissingFile]: Missing file: b"]
     errors = ["[Error-X-Y]: First", "2026-04-07 23:52:38 +02 - [Error-X-Z]: First", "[Error-X-Y]: Second"]
     assert list_lines(errors, warnings) == [
@@ -134,12 +134,12 @@ def test_errors_come_before_warnings_and_noise_comes_last():
     ]
 
 
-def test_a_line_keeps_every_paragraph_but_no_stack():
+def test_a_line_keeps_every_paragraph_without_the_stack_trace():
     text = f"{HEAD}Failed\nSystem.Exception: One.\n\nTwo.{STACK}"
     assert plain_line(text) == "One. Two."
 
 
-def test_lines_end_where_enough_is_said():
+def test_lines_end_at_the_limit():
     assert len(list_lines([f"[Error-X-Y]: {number} {'x' * 100}" for number in range(1000)], (), limit=1000)) < 12
 
 
@@ -147,14 +147,14 @@ def test_lines_end_where_enough_is_said():
     "part",
     ["One or more errors occurred. (", "A.B", "a ", " ---> ", "---> (Inner #1) ", "\n   at A.B(", "[Error-", ") ("],
 )
-def test_a_hostile_text_takes_no_time(part: str):
+def test_a_hostile_text_is_read_quickly(part: str):
     for text in (part * 50_000, HEAD + part * 50_000, "System.AggregateException: a. (" + part * 50_000):
         assert len(plain_line(text)) <= 2_000
 
 
 @pytest.mark.parametrize("sign", [" ", "\n", "\t", "-", ">", "(", "["])
-def test_runs_of_one_sign_are_read_in_no_time(sign):
-    # Each would take seconds if every sign of it were looked at from every other one.
+def test_repeated_characters_are_read_quickly(sign):
+    # Each would take seconds if every character were compared with every other one.
     assert find_reason([sign * 20_000 + "x"] * 50) is not None
 
 

@@ -1,4 +1,4 @@
-"""The extent of JSON texts, counted without reading them."""
+"""The size of JSON texts, counted without parsing them."""
 
 import json
 from typing import Any
@@ -25,7 +25,7 @@ VALUES = st.recursive(
 
 
 def extent_of(value: Any) -> tuple[int, int]:
-    """Count values and levels of what was read."""
+    """Count values and levels of a parsed value."""
     if not isinstance(value, list | dict):
         return 1, 0
     extents = [extent_of(inner) for inner in (value.values() if isinstance(value, dict) else value)]
@@ -40,20 +40,20 @@ def test_extent_is_that_of_the_values(value, indent):
 
 
 @pytest.mark.parametrize("value", [b"1", b'"a"', b"[]", b"{}"])
-def test_most_values_are_allowed_and_one_more_is_not(value):
+def test_maximum_number_of_values_is_accepted_and_one_more_is_rejected(value):
     check_extent(b"[" + b",".join([value] * (MOST_VALUES - 1)) + b"]")
     with pytest.raises(InputTooLarge, match="values"):
         check_extent(b"[" + b",".join([value] * MOST_VALUES) + b"]")
 
 
-def test_most_levels_are_allowed_and_one_more_is_not():
+def test_maximum_depth_is_accepted_and_one_more_is_rejected():
     check_extent(b"[" * MOST_LEVELS + b"]" * MOST_LEVELS)
     with pytest.raises(InputTooLarge, match="levels"):
         check_extent(b"[" * (MOST_LEVELS + 1) + b"]" * (MOST_LEVELS + 1))
 
 
 @pytest.mark.parametrize("digits", [21, 4_000, 100_000])
-def test_whole_number_that_is_longer_than_any_is_nothing_in_odd_json(digits):
+def test_overlong_whole_number_is_null_in_lenient_json(digits):
     assert read_json(b'{"a": NaN, "b": ' + b"1" * digits + b', "c": 12345678901234567890}') == {
         "a": None,
         "b": None,
@@ -61,11 +61,11 @@ def test_whole_number_that_is_longer_than_any_is_nothing_in_odd_json(digits):
     }
 
 
-def test_odd_json_with_very_many_names_is_refused():
+def test_lenient_json_with_very_many_names_is_rejected():
     with pytest.raises(ValueError, match="names"):
         read_json(b'{"a": NaN' + b"".join(b', "%d": 1' % number for number in range(60_000)) + b"}")
 
 
 @pytest.mark.parametrize("body", [b"", b'"', b'"\\', b"]]]", b'{"a', b'"a" "b"', b"\xff"])
-def test_text_that_is_no_json_is_left_to_the_reader(body):
+def test_text_that_is_no_json_is_passed_to_the_parser(body):
     check_extent(body)

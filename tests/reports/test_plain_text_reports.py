@@ -23,13 +23,13 @@ def parse(text: str | bytes) -> Report:
     return parse_report(text, received_at=NOW, zone=ZoneInfo("UTC"))
 
 
-def refusal(text: str) -> InvalidReport:
+def rejection(text: str) -> InvalidReport:
     with pytest.raises(InvalidReport) as caught:
         parse(text)
     return caught.value
 
 
-def test_sample_is_read_whole():
+def test_sample_is_read_completely():
     report = parse(SAMPLE)
     assert (report.server_id, report.server_name) == ("7c0f9d1e5b3a48629d5e0f4a1b2c3d4e", "attic-nas")
     assert (report.job_name, report.duplicati_id, report.main_operation) == ("Documents", "DB-1", "Backup")
@@ -44,7 +44,7 @@ def test_sample_is_read_whole():
     assert report.messages[0].endswith("Failed to process path: /srv/a")
 
 
-def test_line_ends_of_windows_change_nothing():
+def test_windows_line_ends_change_nothing():
     assert parse(SAMPLE.replace("\n", "\r\n")) == parse(SAMPLE)
 
 
@@ -52,47 +52,47 @@ def test_bytes_are_read_like_text():
     assert parse(SAMPLE.encode()) == parse(SAMPLE)
 
 
-def test_lines_without_a_head_belong_to_the_log_line_before():
+def test_lines_without_a_prefix_belong_to_the_previous_log_line():
     line = "2026-11-22 03:01:00 +01 - [Error-Duplicati.X-Y]: first\n   at A.B()\n\nlast\n"
     report = parse(SAMPLE + line)
     assert len(report.messages) == 2
     assert report.errors == ("2026-11-22 03:01:00 +01 - [Error-Duplicati.X-Y]: first\n   at A.B()\n\nlast",)
 
 
-def test_title_of_newer_versions_names_machine_and_backup():
+def test_title_of_newer_versions_names_server_and_backup():
     body = "\n".join(line for line in SAMPLE.split("\n")[1:] if not line.startswith(("machine-", "backup-")))
     report = parse(f"Duplicati Backup report for Docs (old) (7c0f9d1e5b3a48629d5e, DB-7, büro)\n{body}")
     assert (report.job_name, report.server_id) == ("Docs (old)", "7c0f9d1e5b3a48629d5e")
     assert (report.duplicati_id, report.server_name) == ("DB-7", "büro")
 
 
-def test_lines_of_their_own_beat_the_title():
+def test_separate_lines_precede_the_title():
     report = parse(SAMPLE.replace("for Documents", "for Something else"))
     assert report.job_name == "Documents"
 
 
-def test_machine_that_is_not_named_is_refused_with_the_option_that_helps():
+def test_missing_server_name_is_rejected_with_the_option_that_helps():
     text = SAMPLE.replace("machine-id: 7c0f9d1e5b3a48629d5e0f4a1b2c3d4e\n", "")
     assert parse(text).server_id == ""
-    error = refusal(text.replace("machine-name: attic-nas\n", ""))
+    error = rejection(text.replace("machine-name: attic-nas\n", ""))
     assert error.status == 400
     assert "machine-id: %machine-id%" in error.message
     assert error.extra["missingFields"] == ["machine-id"]
     assert "--send-http-result-output-format=Json" in error.message
 
 
-def test_names_that_only_describe_may_be_absent():
+def test_descriptive_names_are_optional():
     report = parse(SAMPLE.replace("machine-name: attic-nas\n", "").replace("backup-id: DB-1\n", ""))
     assert (report.server_name, report.duplicati_id) == (report.server_id, "")
 
 
-def test_date_in_a_language_without_number_is_refused_with_the_option_that_helps():
-    error = refusal(SAMPLE.replace(" (1795312801)", ""))
+def test_unreadable_date_of_a_language_is_rejected_with_the_option_that_helps():
+    error = rejection(SAMPLE.replace(" (1795312801)", ""))
     assert "BeginTime" in error.message
     assert "--send-http-result-output-format=Json" in error.message
 
 
-def test_end_in_a_language_without_number_is_computed():
+def test_unreadable_end_of_a_language_is_computed():
     report = parse(SAMPLE.replace(" (1795313232)", ""))
     assert report.ended_at == datetime(2026, 11, 22, 2, 7, 12, 870_000, tzinfo=UTC)
 
@@ -113,7 +113,7 @@ def test_failure_is_a_fatal_run(gap):
     assert report.errors == ("System.IO.IOException: Disk is gone\n   at A.B()\n--- End of stack ---\n   at C.D()",)
 
 
-def test_value_directly_behind_missing_results_is_read():
+def test_value_directly_after_missing_results_is_read():
     text = f"Duplicati Backup report for Files\n\nFailed: Disk is gone\nDetails: x\n\nnull?{IDENTITY}"
     report = parse(text)
     assert (report.server_id, report.errors) == ("7c0f9d1e", ("Disk is gone\nx",))
@@ -139,8 +139,8 @@ def test_lists_in_brackets_are_read():
     assert report.examined_files == 7
 
 
-def test_other_text_is_refused():
-    assert "neither JSON nor" in refusal("Hello: world").message
+def test_other_text_is_rejected():
+    assert "neither JSON nor" in rejection("Hello: world").message
 
 
 LINES = st.sampled_from(
@@ -168,7 +168,7 @@ LINES = st.sampled_from(
 
 @settings(max_examples=300, deadline=None)
 @given(lines=st.lists(LINES | st.text(max_size=20), max_size=12))
-def test_any_plain_text_is_read_or_refused(lines):
+def test_any_plain_text_is_read_or_rejected(lines):
     text = "\n".join(["Duplicati Backup report for Files", *lines])
     try:
         report = parse(text)
@@ -179,7 +179,7 @@ def test_any_plain_text_is_read_or_refused(lines):
 
 @settings(max_examples=200, deadline=None)
 @given(place=st.integers(0, 850), replacement=st.text(max_size=4))
-def test_damaged_sample_is_read_or_refused(place, replacement):
+def test_damaged_sample_is_read_or_rejected(place, replacement):
     text = SAMPLE[:place] + replacement + SAMPLE[place + len(replacement) :]
     try:
         report = parse(text)
@@ -226,23 +226,23 @@ def test_title_without_an_identity_is_the_name_of_the_job(name):
 @pytest.mark.parametrize("name", ["Docs", "Docs (m1, DB-7, nas)"])
 @pytest.mark.parametrize("before", [" ", "\t", ": ", " - "])
 @pytest.mark.parametrize("first", ["DeletedFiles: 2", "ExaminedFiles: 7", "MainOperation: Backup"])
-def test_result_on_the_line_of_the_title_is_no_part_of_the_name(name, before, first):
+def test_result_on_the_line_of_the_title_is_not_part_of_the_name(name, before, first):
     text = f"Duplicati Backup report for {name}{before}{first}\n{RESULTS}\nmachine-id: m1\n"
     report = parse(text)
     assert (report.job_name, report.server_id) == ("Docs", "m1")
     assert report.deleted_files == (2 if "Deleted" in first else 0)
 
 
-def test_a_log_without_anything_above_it_is_refused():
-    assert "machine-id" in str(refusal("Log data:\nmachine-id: m1\nbackup-name: Files\n"))
+def test_a_log_without_preceding_lines_is_rejected():
+    assert "machine-id" in str(rejection("Log data:\nmachine-id: m1\nbackup-name: Files\n"))
 
 
-def test_an_operation_without_a_word_is_refused():
-    assert "MainOperation" in str(refusal(f"Duplicati Backup report for Files\n{IDENTITY}\nMainOperation:\n"))
+def test_a_missing_operation_is_rejected():
+    assert "MainOperation" in str(rejection(f"Duplicati Backup report for Files\n{IDENTITY}\nMainOperation:\n"))
 
 
 @pytest.mark.parametrize("operation", ["Compact", "Test", "Repair", "Restore"])
-def test_other_operations_are_not_refused_for_their_dates(operation):
+def test_other_operations_are_not_rejected_for_their_dates(operation):
     results = (
         f"MainOperation: {operation}\nEndTime: 1/1/0001 12:00:00 AM (-62135596800)\nBeginTime: 1/1/0001 12:00:00 AM\n"
     )
@@ -267,7 +267,7 @@ def test_failure_on_the_line_of_the_title_is_the_reason():
         "2026-04-07 23:52:38",
     ],
 )
-def test_log_lines_of_every_culture_are_told_apart(head):
+def test_log_lines_of_every_culture_are_recognised(head):
     lines = [f"{head} - [Warning-X-Y]: first", "its second line", f"{head} - [Error-X-Y]: second"]
     text = f"Duplicati Backup report for Docs (m1, DB-7, nas)\n\n{RESULTS}\nLog data:\n" + "\n".join(lines)
     report = parse(text)
@@ -275,7 +275,7 @@ def test_log_lines_of_every_culture_are_told_apart(head):
     assert (report.warnings, report.errors) == (report.messages[:1], report.messages[1:])
 
 
-def test_figures_that_the_text_leaves_out_are_not_told():
+def test_figures_missing_in_the_text_are_unknown():
     report = parse(f"Duplicati Backup report for Docs (m1, DB-7, nas)\n\nExaminedFiles: 0\n{RESULTS}")
     assert (
         report.not_told == Figure.STORAGE | Figure.VERSION_COUNT | Figure.VERSION_LIST | Figure.QUOTA | Figure.UPLOADED

@@ -1,6 +1,6 @@
-"""Every upload recorded from a real Duplicati is stored as what the run is known to have been.
+"""Every upload recorded from a real Duplicati is stored with the known facts of its run.
 
-`tests/data/duplicati/README.md` says where the recordings come from and what `expected.json` holds.
+`tests/data/duplicati/README.md` describes the source of the recordings and the content of `expected.json`.
 """
 
 import json
@@ -20,7 +20,7 @@ from app.reports.plain_text import read_plain_text
 REPORTS = Path(__file__).parents[1] / "data" / "duplicati" / "reports"
 EXPECTED: dict[str, dict[str, Any]] = json.loads((REPORTS / "expected.json").read_text())
 FORMATS = ("json", "form")
-# What the wire calls the figures of a run.
+# The API names of the figures of a run.
 FIGURES = {
     "status": "status",
     "files": "fileCount",
@@ -29,7 +29,7 @@ FIGURES = {
     "warnings": "warnings",
     "errors": "errors",
 }
-# What the dashboard calls what is known of a job.
+# The dashboard names of the figures of a job.
 KNOWN = ("storageSize", "fileCount", "fileSize", "lastBackupListCount")
 
 
@@ -41,7 +41,7 @@ def settings(settings, request):
 
 @dataclass(frozen=True)
 class Upload:
-    """One recorded upload with what is known of its run."""
+    """One recorded upload with the known facts of its run."""
 
     name: str
     format: str
@@ -53,7 +53,7 @@ class Upload:
 
     @property
     def run(self) -> dict[str, Any]:
-        """What must be stored; empty for other operations."""
+        """Return what must be stored; empty for other operations."""
         has_text = self.format == "form" and "text" in self.wanted
         return self.wanted["text"] if has_text else self.wanted.get("run", {})
 
@@ -72,8 +72,8 @@ def second(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def untold(upload: Upload) -> set[str]:
-    """The names in the dashboard of what a report tells nothing of, by what stands in it."""
+def missing_figures(upload: Upload) -> set[str]:
+    """Return the dashboard names of the figures missing in a report."""
     if not upload.run:
         return set(KNOWN)
     if upload.format == "form":
@@ -100,25 +100,25 @@ def untold(upload: Upload) -> set[str]:
 
 
 class Dashboard:
-    """What the dashboard shows: how many runs there are, and what is known of each job."""
+    """The content of the dashboard: the number of runs, and the figures of each job."""
 
     def __init__(self, admin) -> None:
-        said = admin.get("/api/dashboard").get_json()
-        self.run_count = said["overallSummary"]["totalBackupsRuns"]
+        body = admin.get("/api/dashboard").get_json()
+        self.run_count = body["overallSummary"]["totalBackupsRuns"]
         self._jobs = {
             (name, job["name"]): {figure: job[figure] for figure in KNOWN}
-            for server in said["serversSummary"]
+            for server in body["serversSummary"]
             for name in (server["name"], server["id"])
             for job in server["backupInfo"]
         }
 
     def known(self, upload: Upload) -> dict[str, Any]:
-        """What is known of the job of an upload; nothing where there is no such job."""
+        """Return the known facts of the job of an upload; nothing if there is no such job."""
         return self._jobs.get((upload.server, upload.wanted["job"]), {})
 
 
 def differences(run: dict[str, Any], got: dict[str, Any], is_text: bool) -> Iterator[str]:
-    """Give a sentence for each value of a run that is not as it must be."""
+    """Return a line for each wrong value of a run."""
     if "began" in run and abs(second(got["date"]) - second(run["began"])) >= (2 if is_text else 1):
         yield f"date {got['date']} for {run['began']}"
     for ours, theirs in FIGURES.items():
@@ -134,13 +134,13 @@ def differences(run: dict[str, Any], got: dict[str, Any], is_text: bool) -> Iter
 
 
 def stored_run(admin, upload: Upload) -> dict[str, Any] | None:
-    """The newest run of the job of an upload, as the external API gives it."""
+    """Return the newest run of the job of an upload, from the external API."""
     answer = admin.get(f"/api/lastbackups/{quote(upload.server)}")
     runs = answer.get_json().get("latest_backups", []) if answer.status_code == 200 else []
     return next((run for run in runs if run["name"] == upload.wanted["job"]), None)
 
 
-def test_recordings_are_whole():
+def test_recordings_are_complete():
     files = {path.name for path in REPORTS.iterdir()} - {"expected.json"}
     assert files == {f"{upload.name}.{upload.format}.json" for format in FORMATS for upload in uploads(format)}
     assert len(files) == 590 - sum(not wanted.get("form", True) for wanted in EXPECTED.values())
@@ -148,7 +148,7 @@ def test_recordings_are_whole():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("format", FORMATS)
-def test_every_recorded_upload_ends_up_as_the_run_was(admin, format):
+def test_every_recorded_upload_is_stored_as_the_run_was(admin, format):
     found, dashboard = [], Dashboard(admin)
     for upload in uploads(format):
         recorded, before = upload.recorded, dashboard
@@ -157,7 +157,7 @@ def test_every_recorded_upload_ends_up_as_the_run_was(admin, format):
         was, known = before.known(upload), dashboard.known(upload)
         found += [
             f"{upload.name}: {name} {was[name]} became {known[name]}"
-            for name in sorted(untold(upload))
+            for name in sorted(missing_figures(upload))
             if was and was[name] != known[name]
         ]
         if (answer.status_code == 200) != upload.wanted["accepted"]:

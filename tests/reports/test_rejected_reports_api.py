@@ -1,4 +1,4 @@
-"""Refused uploads over HTTP, and what becomes of operations that are no backups."""
+"""Rejected uploads over HTTP, and operations that are no backups."""
 
 import json
 
@@ -17,8 +17,8 @@ UPLOAD, REJECTED = "/api/upload", "/api/rejected-reports"
 
 
 @pytest.fixture
-def refused(client):
-    """Uploads a report without a usable begin, which is refused."""
+def upload_rejected(client):
+    """Upload a report without a usable begin, which is rejected."""
 
     def send(**changes):
         body = report_body(data={"BeginTime": "yesterday"}, **changes)
@@ -28,8 +28,8 @@ def refused(client):
 
 
 @pytest.fixture
-def refused_before(db, clock):
-    """Keeps the report of a restore as an earlier version refused it; gives its address."""
+def rejected_before(db, clock):
+    """Keep the report of a restore as an earlier version rejected it; return its URL."""
     body = report_body(data={"MainOperation": "Restore"})
     kept, error = compress_body(body, "application/json"), Refused("Data.MainOperation is not Backup")
     rejected.keep_rejected(kept, error, sent=body, ip_address=None, now=clock())
@@ -48,8 +48,8 @@ def listed(admin):
     return admin.get(REJECTED).json["rejectedReports"]
 
 
-def test_refused_upload_is_listed_and_shown_without_its_destination(admin, refused):
-    refused(extra={"RemoteUrl": "s3://user:secret@host"})
+def test_rejected_upload_is_listed_and_shown_without_its_destination(admin, upload_rejected):
+    upload_rejected(extra={"RemoteUrl": "s3://user:secret@host"})
     (found,) = listed(admin)
     assert "BeginTime" in found["reason"]
     shown = admin.get(f"{REJECTED}/{found['id']}").json
@@ -57,41 +57,41 @@ def test_refused_upload_is_listed_and_shown_without_its_destination(admin, refus
     assert "secret@" not in shown["body"]
 
 
-def test_refused_upload_is_taken_in_by_the_rules_of_today(admin, refused_before, keep):
+def test_rejected_upload_is_accepted_by_current_rules(admin, rejected_before, keep):
     keep()
-    run_id = admin.send("POST", f"{refused_before}/replay").json["backupId"]
+    run_id = admin.send("POST", f"{rejected_before}/replay").json["backupId"]
     assert find_job(name="photos (Restore)").last_run_id == run_id
     assert listed(admin)[0]["replayedAt"] is not None
-    assert admin.send("POST", f"{refused_before}/replay").status_code == 409
+    assert admin.send("POST", f"{rejected_before}/replay").status_code == 409
 
 
-def test_refused_upload_that_today_is_accepted_but_not_stored_says_why(admin, refused_before):
-    said = admin.send("POST", f"{refused_before}/replay").json
-    assert (said["backupId"], "Restore" in said["reason"]) == (None, True)
+def test_rejected_upload_that_is_now_accepted_without_storing_reports_the_reason(admin, rejected_before):
+    body = admin.send("POST", f"{rejected_before}/replay").json
+    assert (body["backupId"], "Restore" in body["reason"]) == (None, True)
     assert listed(admin)[0]["replayedAt"] is not None
 
 
-def test_refused_upload_that_is_refused_again_stays_once(admin, refused):
-    refused()
+def test_rejected_upload_that_is_rejected_again_is_kept_once(admin, upload_rejected):
+    upload_rejected()
     path = f"{REJECTED}/{listed(admin)[0]['id']}"
     assert admin.send("POST", f"{path}/replay").status_code == 400
     assert [(each["attempts"], each["replayedAt"]) for each in listed(admin)] == [(1, None)]
 
 
-def test_retries_of_duplicati_are_counted_and_listed_once(admin, refused):
+def test_retries_of_duplicati_are_counted_and_listed_once(admin, upload_rejected):
     for _ in range(4):
-        refused()
+        upload_rejected()
     assert [each["attempts"] for each in listed(admin)] == [4]
 
 
-def test_upload_that_could_not_be_opened_cannot_be_replayed(admin, client):
+def test_undecodable_upload_cannot_be_replayed(admin, client):
     client.post(UPLOAD, data=b"\x1f\x8bbroken", headers={"Content-Encoding": "gzip"})
     answer = admin.send("POST", f"{REJECTED}/{listed(admin)[0]['id']}/replay")
     assert (answer.status_code, "not stored" in answer.json["error"]) == (400, True)
 
 
-def test_refused_upload_is_deleted_and_that_is_audited(admin, refused, db):
-    refused()
+def test_rejected_upload_is_deleted_and_audited(admin, upload_rejected, db):
+    upload_rejected()
     path = f"{REJECTED}/{listed(admin)[0]['id']}"
     assert admin.send("DELETE", path).status_code == 200
     assert (listed(admin), admin.get(path).status_code) == ([], 404)
@@ -103,11 +103,11 @@ def test_unknown_upload_is_not_found(admin, method, ending):
     assert admin.send(method, f"{REJECTED}/77{ending}").status_code == 404
 
 
-def test_other_operations_are_refused_at_first(admin, client):
+def test_other_operations_are_rejected_by_default(admin, client):
     assert admin.get("/api/reception").json["keepsOtherOperations"] is False
 
 
-def test_other_operation_moves_nothing_of_the_backups(client, keep, db):
+def test_other_operation_does_not_affect_backup_jobs(client, keep, db):
     next_run = {"next-scheduled-run": "2031-05-09T11:00:00Z"}
     client.post(UPLOAD, data=report_body())
     before = find_job()
@@ -124,7 +124,7 @@ def test_other_operation_moves_nothing_of_the_backups(client, keep, db):
     assert client.get("/api/lastbackups/machine-1").json["backup_names"] == ["photos"]
 
 
-def test_other_operation_has_a_job_of_its_own_that_is_never_overdue(client, keep, db):
+def test_other_operation_has_its_own_job_that_is_never_overdue(client, keep, db):
     keep()
     client.post(UPLOAD, data=report_body(data={"MainOperation": "Test"}))
     job = db.session.scalars(select(Job)).one()
@@ -137,7 +137,7 @@ def test_visitor_sees_no_uploads(client, path):
     assert client.get(path).status_code == 401
 
 
-def test_the_size_of_uploads_can_be_chosen_and_left_to_the_environment_again(admin, client):
+def test_the_size_of_uploads_can_be_set_and_reset_to_the_environment(admin, client):
     big = report_body(lines=["x" * 1000] * 1200)
     assert admin.send("PATCH", "/api/reception", json={"maxUploadMib": 1}).json["maxUploadBytes"] == 1024 * 1024
     assert client.post(UPLOAD, data=big).status_code == 413
@@ -152,14 +152,14 @@ def test_the_size_of_uploads_can_be_chosen_and_left_to_the_environment_again(adm
         {"publicUrl": url} for url in ("ftp://x", "backups", "https://", "https://a:b@x", "https://x/?a", "https://x#a")
     ],
 )
-def test_what_cannot_be_right_changes_nothing(admin, change):
+def test_invalid_values_change_nothing(admin, change):
     answer = admin.send("PATCH", "/api/reception", json={"keepsOtherOperations": True} | change)
     assert answer.status_code == 400
     assert next(iter(change)) in answer.json["error"]
     assert admin.get("/api/reception").json["keepsOtherOperations"] is False
 
 
-def test_the_public_address_stands_in_what_is_to_be_copied(admin, db):
+def test_the_public_address_is_used_in_the_text_to_copy(admin, db):
     admin.send("PATCH", "/api/reception", json={"publicUrl": "https://backups.example.org/status/"})
     assert "https://backups.example.org/status/api/upload" in admin.get("/connect").text
     entries = db.session.scalars(select(AuditEntry.action)).all()

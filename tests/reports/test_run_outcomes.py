@@ -1,4 +1,4 @@
-"""Whether a run saved a version, and what its log tells of a run before it that was broken off."""
+"""Whether a run saved a version, and what its log reports of a previous aborted run."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ HEAD = "2026-11-20 03:00:04 +01 - [Information-Duplicati.Library.Main.BasicResul
 
 
 def put(at: datetime, state: str = "Completed", kind: str = "dlist") -> str:
-    """A log line about the upload of a file."""
+    """Return a log line about the upload of a file."""
     return f"{HEAD}Put - {state}: duplicati-{at:%Y%m%dT%H%M%SZ}.{kind}.zip.aes (1.02 KB)"
 
 
@@ -31,7 +31,7 @@ QUIET = "2026-11-20 03:00:04 +01 - [Information-Duplicati.Library.Main.Controlle
 
 
 def outcome(*messages: str, **changes: Any) -> str:
-    """How a stopped run ended that has these log lines."""
+    """Return the outcome of a stopped run with these log lines."""
     usual: dict[str, Any] = {
         "is_dry_run": False,
         "was_interrupted": True,
@@ -48,41 +48,41 @@ def test_a_run_that_was_not_stopped_is_normal():
     assert outcome(was_interrupted=False) == ""
 
 
-def test_a_run_without_any_upload_that_was_not_stopped_is_normal():
+def test_a_run_without_uploads_that_was_not_stopped_is_normal():
     assert outcome(BLOCKS, was_interrupted=False, uploaded_files=0, parsed_result="Fatal") == ""
 
 
-def test_a_dry_run_saves_nothing_even_where_a_list_of_files_was_uploaded():
+def test_a_dry_run_saves_nothing_even_if_a_file_list_was_uploaded():
     assert outcome(OWN, is_dry_run=True, was_interrupted=False) == "dry_run"
 
 
-def test_a_partial_run_is_partial_whether_or_not_it_says_that_it_was_stopped():
+def test_a_partial_run_is_partial_with_or_without_a_stop():
     assert outcome(BLOCKS, is_partial=True) == "partial"
     assert outcome(BLOCKS, is_partial=True, was_interrupted=False) == "partial"
 
 
-def test_a_stopped_run_with_its_list_of_files_in_the_log_saved_a_version():
+def test_a_stopped_run_with_its_file_list_in_the_log_saved_a_version():
     assert outcome(BLOCKS, OWN) == "stopped"
 
 
-def test_the_time_in_the_name_of_its_list_of_files_does_not_matter():
+def test_the_time_in_the_name_of_the_file_list_does_not_matter():
     assert outcome(BLOCKS, put(BEGAN_AT + timedelta(hours=5))) == "stopped"
 
 
 @pytest.mark.parametrize("result", ["Success", "Error", "Fatal"])
-def test_the_list_of_files_in_the_log_decides_whatever_the_result_is(result):
+def test_the_file_list_in_the_log_decides_regardless_of_the_result(result):
     assert outcome(BLOCKS, OWN, parsed_result=result, uploaded_files=0) == "stopped"
 
 
-def test_a_whole_log_without_a_list_of_files_says_that_nothing_was_saved():
+def test_a_complete_log_without_a_file_list_means_nothing_was_saved():
     assert outcome(BLOCKS) == "aborted"
 
 
-def test_a_list_of_files_whose_upload_was_only_begun_is_none():
+def test_a_file_list_with_an_incomplete_upload_does_not_count():
     assert outcome(BLOCKS, put(BEGAN_AT, "Started")) == "aborted"
 
 
-def test_the_list_of_files_of_the_run_broken_off_before_is_not_this_run_s_own():
+def test_the_file_list_of_the_previous_aborted_run_does_not_count():
     assert outcome(UPLOADING, PREVIOUS, BLOCKS) == "aborted"
     assert outcome(UPLOADING, PREVIOUS, BLOCKS, OWN) == "stopped"
 
@@ -105,31 +105,31 @@ def test_the_list_of_files_of_the_run_broken_off_before_is_not_this_run_s_own():
         ((QUIET,), False),  # --send-http-log-filter=-*BackendEvent*
         ((BLOCKS, "... and 21 more"), False),  # --send-http-max-log-lines
         ((BLOCKS, "... und 21 weitere"), False),
-        ((BLOCKS,), True),  # fewer lines than are counted
+        ((BLOCKS,), True),  # fewer lines than the counts
     ],
     ids=["no log", "no events", "cut", "cut in German", "counted"],
 )
-def test_without_the_whole_log_uploads_and_result_decide(messages, is_cut, uploaded_files, result, expected):
+def test_without_the_complete_log_uploads_and_result_decide(messages, is_cut, uploaded_files, result, expected):
     assert outcome(*messages, is_cut=is_cut, uploaded_files=uploaded_files, parsed_result=result) == expected
 
 
-def test_a_list_of_files_in_a_cut_log_counts_as_well():
+def test_a_file_list_in_a_truncated_log_counts_as_well():
     assert outcome(OWN, "... and 21 more", is_cut=True, uploaded_files=0, parsed_result="Error") == "stopped"
 
 
-def test_the_version_of_a_run_is_that_which_the_backend_names_last():
+def test_the_version_of_a_run_is_the_last_one_of_the_backend():
     at = BEGAN_AT + timedelta(seconds=9)
     found = find_version_time(at, (OWN,), BEGAN_AT, ENDED_AT, is_good=True)
     assert found == at.replace(microsecond=0)
 
 
-def test_a_version_from_before_the_run_is_not_its_own():
+def test_a_version_from_before_the_run_does_not_count():
     earlier = BEGAN_AT - timedelta(days=1)
     assert find_version_time(earlier, (), BEGAN_AT, ENDED_AT, is_good=False) is None
     assert find_version_time(earlier, (OWN,), BEGAN_AT, ENDED_AT, is_good=False) == BEGAN_AT.replace(microsecond=0)
 
 
-def test_a_good_run_that_names_no_version_saved_one_at_its_begin():
+def test_a_good_run_without_a_named_version_saved_one_at_its_begin():
     assert find_version_time(None, (), BEGAN_AT, ENDED_AT, is_good=True) == BEGAN_AT.replace(microsecond=0)
 
 
@@ -141,28 +141,28 @@ UPLOADING = (
 )
 
 
-def test_a_usual_log_tells_of_no_run_that_was_broken_off():
+def test_a_usual_log_contains_no_aborted_run():
     assert find_broken_off((BLOCKS, OWN), BEGAN_AT) is None
 
 
-def test_a_run_broken_off_before_is_known_by_the_list_of_files_that_was_saved_for_it():
+def test_a_previous_aborted_run_is_found_by_the_file_list_saved_for_it():
     assert find_broken_off((UPLOADING, put(KEPT_AT), OWN), BEGAN_AT) == KEPT_AT
 
 
-def test_a_list_of_files_that_got_another_name_is_that_of_the_run_a_second_before():
+def test_a_renamed_file_list_is_that_of_the_run_a_second_before():
     assert find_broken_off((KEPT, UPLOADING, put(KEPT_AT + timedelta(seconds=1)), OWN), BEGAN_AT) == KEPT_AT
 
 
-def test_without_backend_events_the_list_that_was_kept_tells_the_begin():
+def test_without_backend_events_the_stored_list_determines_the_begin():
     assert find_broken_off((KEPT, UPLOADING), BEGAN_AT) == KEPT_AT
 
 
-def test_a_broken_off_run_of_unknown_begin_is_not_told():
+def test_an_aborted_run_with_an_unknown_begin_is_not_reported():
     assert find_broken_off((UPLOADING, OWN), BEGAN_AT) is None
 
 
 def recorded(name: str, format: str) -> Report:
-    """A recorded upload, read."""
+    """Return a parsed recorded upload."""
     body = json.loads((REPORTS / f"{name}.{format}.json").read_text())["body"]
     text = body if format == "json" else parse_qs(body)["message"][0]
     report = parse_report(text, received_at=datetime(2027, 1, 1, tzinfo=UTC), zone=ZoneInfo("UTC"))
@@ -176,7 +176,7 @@ def runs_with(fact: str) -> list[str]:
 
 @pytest.mark.parametrize("format", ["json", "form"])
 @pytest.mark.parametrize("name", runs_with("saved_a_version"))
-def test_every_recorded_run_that_was_stopped_or_tried_is_told_apart(name, format):
+def test_every_recorded_stopped_or_dry_run_is_recognised(name, format):
     facts, report = EXPECTED[name]["facts"], recorded(name, format)
     assert report.counts == facts["saved_a_version"]
     if facts["dry_run"]:
@@ -196,13 +196,13 @@ def test_every_other_recorded_run_counts(format):
 
 @pytest.mark.parametrize("format", ["json", "form"])
 @pytest.mark.parametrize("name", runs_with("previous_run_broke_off"))
-def test_every_recorded_run_after_a_power_cut_says_when_the_one_before_began(name, format):
+def test_every_recorded_run_after_a_power_cut_reports_the_begin_of_the_previous_one(name, format):
     versions = [datetime.fromisoformat(text) for text in EXPECTED[name]["run"]["versions"]]
     assert recorded(name, format).broken_off_at == min(at for at in versions if max(versions) - at < timedelta(hours=1))
 
 
 @pytest.mark.parametrize("format", ["json", "form"])
-def test_no_other_recorded_run_speaks_of_one_that_was_broken_off(format):
+def test_no_other_recorded_run_reports_an_aborted_one(format):
     others = set(EXPECTED) - set(runs_with("previous_run_broke_off"))
     names = [name for name in others if EXPECTED[name].get("run") and EXPECTED[name].get("form", True)]
     assert [name for name in names if recorded(name, format).broken_off_at is not None] == []

@@ -1,4 +1,4 @@
-"""The offsets that a machine has shown, kept as periods."""
+"""The observed offsets of a server, stored as periods."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ DAY = timedelta(days=1)
 
 
 def periods(*shown: tuple[float, int]) -> list[list[int]]:
-    """The periods after what was shown on each of these days."""
+    """Return the periods after the observations of these days."""
     found: list[list[int]] = []
     for day, minutes in shown:
         found = add_offset(found, START + day * DAY, minutes) or found
@@ -26,7 +26,7 @@ def test_the_same_offset_makes_one_period():
     assert days(periods((0, 60), (1, 60), (5, 60))) == [(0, 5, 60)]
 
 
-def test_another_offset_begins_a_period():
+def test_another_offset_starts_a_period():
     assert days(periods((0, 60), (5, 60), (9, 120), (12, 120), (20, 60))) == [(0, 5, 60), (9, 12, 120), (20, 20, 60)]
 
 
@@ -40,7 +40,7 @@ def test_a_report_within_a_period_changes_nothing():
     assert add_offset(periods((0, 60), (9, 60)), START + 4 * DAY, 60) is None
 
 
-def test_another_offset_within_a_period_parts_it():
+def test_another_offset_within_a_period_splits_it():
     assert days(periods((0, 60), (9, 60), (4, 120))) == [(0, 0, 60), (4, 4, 120), (9, 9, 60)]
 
 
@@ -53,13 +53,13 @@ def test_the_newest_periods_are_kept():
     assert (len(found), days(found)[0][0]) == (MOST_PERIODS, 3)
 
 
-def test_what_is_no_period_is_passed_over():
+def test_invalid_periods_are_skipped():
     broken = [None, "x", [1], [1, 2, "x"], [True, 2, 3]]
     assert seen_offsets([*broken, *periods((0, 60))]) == [SeenOffset(START, 60)]
     assert days(add_offset(broken, START, 60)) == [(0, 0, 60)]
 
 
-def test_what_was_seen_are_both_ends_of_each_period():
+def test_observations_are_both_ends_of_each_period():
     assert seen_offsets(periods((0, 60), (5, 60), (9, 120))) == [
         SeenOffset(START, 60),
         SeenOffset(START + 5 * DAY, 60),

@@ -1,4 +1,4 @@
-"""Runs that saved nothing: they are shown and told of, and change nothing else; on both databases."""
+"""Runs that saved nothing: they are shown and notified, and change nothing else; on both databases."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -36,7 +36,7 @@ def database(db):
 
 
 def make_unsaved(outcome: str = "aborted", **changes: Any) -> None:
-    """Store a run that saved nothing and tells nothing of its job."""
+    """Store a run that saved nothing and has no figures of its job."""
     make_run(outcome=outcome, **{"not_told": NO_FIGURES, **changes})
 
 
@@ -47,13 +47,13 @@ def state(job: Job) -> tuple[Any, ...]:
 
 class TestSchedule:
     @UNSAVED
-    def test_the_next_expected_run_stays_as_it_was(self, outcome):
+    def test_the_next_expected_run_is_unchanged(self, outcome):
         make_run()
         make_unsaved(outcome, began_at=BEGAN_AT + DAY)
         assert find_job().next_expected_at == BEGAN_AT + DAY
 
     @UNSAVED
-    def test_a_job_becomes_overdue_although_such_runs_come(self, outcome):
+    def test_a_job_becomes_overdue_despite_unsaved_runs(self, outcome):
         make_run()
         make_unsaved(outcome, began_at=BEGAN_AT + DAY)
         make_unsaved(outcome, began_at=BEGAN_AT + 2 * DAY)
@@ -61,7 +61,7 @@ class TestSchedule:
         assert [job.name for job in find_overdue(BEGAN_AT + DAY + 2 * HOUR + MINUTE)] == ["photos"]
 
     @UNSAVED
-    def test_an_overdue_job_stays_overdue_until_a_run_has_saved_something(self, clock, outcome):
+    def test_an_overdue_job_stays_overdue_until_a_saved_run(self, clock, outcome):
         make_run()
         now = BEGAN_AT + 2 * DAY + 3 * HOUR
         make_unsaved(outcome, began_at=now)
@@ -70,7 +70,7 @@ class TestSchedule:
         assert find_overdue(now + HOUR) == []
 
     @UNSAVED
-    def test_a_first_run_that_saved_nothing_lays_the_grid_and_the_slot_after_it_is_expected(self, outcome):
+    def test_a_first_unsaved_run_is_the_anchor_and_the_next_slot_is_expected(self, outcome):
         make_unsaved(outcome)
         job = find_job()
         assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT, BEGAN_AT + DAY)
@@ -79,26 +79,26 @@ class TestSchedule:
         assert len(find_overdue(BEGAN_AT + DAY + 3 * HOUR)) == 1
 
     @UNSAVED
-    def test_what_such_a_run_announces_fulfils_no_slot(self, outcome):
+    def test_the_next_run_reported_by_an_unsaved_run_fulfils_no_slot(self, outcome):
         make_run(next_scheduled_at=BEGAN_AT + DAY)
         make_unsaved(outcome, began_at=BEGAN_AT + DAY, next_scheduled_at=BEGAN_AT + 2 * DAY)
         assert find_job().next_expected_at == BEGAN_AT + DAY
         assert len(find_overdue(BEGAN_AT + DAY + 3 * HOUR)) == 1
 
-    def test_what_a_first_run_that_saved_nothing_announces_is_expected(self):
+    def test_the_next_run_reported_by_a_first_unsaved_run_is_expected(self):
         make_unsaved(next_scheduled_at=BEGAN_AT + 5 * HOUR)
         make_unsaved(began_at=BEGAN_AT + 5 * HOUR, next_scheduled_at=BEGAN_AT + 29 * HOUR)
         assert find_job().next_expected_at == BEGAN_AT + 5 * HOUR
         assert len(find_overdue(BEGAN_AT + 8 * HOUR)) == 1
 
-    def test_planning_anew_does_not_take_it_for_a_run_either(self):
+    def test_rescheduling_does_not_count_it_as_a_run_either(self):
         make_run(next_scheduled_at=BEGAN_AT + DAY)
         make_unsaved(began_at=BEGAN_AT + DAY, next_scheduled_at=BEGAN_AT + 2 * DAY)
         with writing() as session:
             next_run.recalculate_next_run(session.merge(find_job()))
         assert find_job().next_expected_at == BEGAN_AT + DAY
 
-    def test_it_is_not_told_again_after_such_a_run_that_a_job_is_overdue(self, ingest, clock, ntfy_channel):
+    def test_overdue_is_not_notified_again_after_an_unsaved_run(self, ingest, clock, ntfy_channel):
         job = ingest()
         clock.now = job.next_expected_at + 3 * HOUR
         assert overdue_check.check_overdue(clock(), None).notified_count == 1
@@ -107,7 +107,7 @@ class TestSchedule:
         assert overdue_check.check_overdue(clock(), None).notified_count == 0
 
     @pytest.mark.parametrize("outcome", ["stopped", "partial", ""])
-    def test_a_run_that_saved_a_version_fulfils_its_slot(self, outcome):
+    def test_a_saved_run_fulfils_its_slot(self, outcome):
         make_run()
         make_run(began_at=BEGAN_AT + DAY, outcome=outcome, status="Warning")
         assert find_job().next_expected_at == BEGAN_AT + 2 * DAY
@@ -115,14 +115,14 @@ class TestSchedule:
 
 class TestState:
     @UNSAVED
-    def test_the_state_of_the_job_stays_that_of_the_run_before(self, outcome):
+    def test_the_state_of_the_job_is_that_of_the_previous_run(self, outcome):
         make_run(status="Warning", warning_count=3)
         before = state(find_job())
         make_unsaved(outcome, began_at=BEGAN_AT + HOUR)
         assert state(find_job()) == before
 
     @UNSAVED
-    def test_the_newest_run_is_told_as_it_came(self, outcome):
+    def test_the_newest_run_is_returned_as_received(self, outcome):
         make_run()
         make_unsaved(outcome, began_at=BEGAN_AT + HOUR, status="Error", error_count=1)
         job = find_job()
@@ -140,28 +140,28 @@ class TestState:
         assert {name: getattr(job, f"last_{name}") for name in before} == before
         assert job.last_versions == ("2031-05-04T11:00:00.000Z", "2031-05-03T11:00:00.000Z")
 
-    def test_what_a_dry_run_tells_is_taken(self):
+    def test_figures_of_a_dry_run_are_stored(self):
         make_run(storage_bytes=7, version_count=3)
-        told = NO_FIGURES & ~Figure.STORAGE
-        make_unsaved("dry_run", began_at=BEGAN_AT + HOUR, storage_bytes=8, not_told=told)
+        unknown = NO_FIGURES & ~Figure.STORAGE
+        make_unsaved("dry_run", began_at=BEGAN_AT + HOUR, storage_bytes=8, not_told=unknown)
         job = find_job()
         assert (job.last_storage_bytes, job.last_version_count) == (8, 3)
 
-    def test_of_a_late_one_the_state_is_still_that_of_the_newest_good_run(self):
+    def test_a_late_unsaved_run_keeps_the_state_of_the_newest_good_run(self):
         make_run(began_at=BEGAN_AT + DAY)
         before = state(find_job())
         make_unsaved(began_at=BEGAN_AT)
         assert state(find_job()) == before
         assert find_job().recent_statuses == "SS"
 
-    def test_a_good_run_that_arrives_late_decides_when_only_unsaved_ones_came_after_it(self):
+    def test_a_late_good_run_decides_if_only_unsaved_ones_follow(self):
         make_unsaved(began_at=BEGAN_AT + DAY)
         make_run(status="Warning")
         job = find_job()
         assert (job.state_status, job.state_began_at, job.last_outcome) == ("Warning", BEGAN_AT, "aborted")
         assert job.next_expected_at == BEGAN_AT + DAY
 
-    def test_after_the_good_runs_are_deleted_no_run_decides(self, clock):
+    def test_without_good_runs_no_run_decides(self, clock):
         run = make_run()
         make_unsaved(began_at=BEGAN_AT + DAY)
         with writing() as session:
@@ -172,12 +172,12 @@ class TestState:
         assert (job.state_run_id, job.state_began_at, job.state_status, job.state_outcome) == (None, None, None, "")
         assert job.last_outcome == "aborted"
 
-    def test_a_job_of_which_no_run_saved_anything_is_listed_without_a_status(self):
+    def test_a_job_without_saved_runs_is_listed_without_a_status(self):
         make_unsaved()
         [job] = overview.overview(BEGAN_AT + HOUR, None).jobs
         assert (job.last_status, job.newest.status, job.newest.counts) == ("N/A", "Success", False)
 
-    def test_it_is_no_reason_to_hold_back_anomalies_and_not_compared_with(self):
+    def test_it_neither_delays_anomalies_nor_is_used_for_comparison(self):
         for number in range(9):
             make_run(began_at=BEGAN_AT + number * DAY, uploaded_bytes=10_000_000)
         make_run(began_at=BEGAN_AT + 9 * DAY, uploaded_bytes=900_000_000)
@@ -209,7 +209,7 @@ class TestState:
         assert (made.fine_count, made.run_count, made.missed_count) == (7, 7, 0)
 
     @UNSAVED
-    def test_a_digest_misses_the_slot_in_which_nothing_was_saved(self, outcome):
+    def test_a_digest_counts_a_slot_with_only_an_unsaved_run_as_missed(self, outcome):
         begin = BEGAN_AT.replace(hour=0) + DAY
         for day in range(8):
             unsaved = {"outcome": outcome, "not_told": NO_FIGURES} if day == 3 else {}
@@ -224,7 +224,7 @@ class TestHeartbeats:
         return "".join(beat.letter for beat in job.heartbeat_input(now).heartbeats(30))
 
     @pytest.mark.parametrize(("outcome", "letter"), [("aborted", "A"), ("dry_run", "D"), ("stopped", "S")])
-    def test_it_has_a_letter_of_its_own_in_the_place_of_the_gap(self, outcome, letter):
+    def test_it_has_its_own_letter_in_place_of_the_gap(self, outcome, letter):
         for day in range(4):
             make_run(began_at=BEGAN_AT + day * DAY, outcome=outcome if day == 2 else "")
         assert self.letters(BEGAN_AT + 3 * DAY + HOUR) == f"SS{letter}S"
@@ -235,12 +235,12 @@ class TestHeartbeats:
         make_run(began_at=BEGAN_AT + 2 * DAY)
         assert self.letters(BEGAN_AT + 2 * DAY + HOUR) == "SMAS"
 
-    def test_an_overdue_job_shows_the_gaps_beside_it(self):
+    def test_an_overdue_job_shows_the_gaps_next_to_it(self):
         make_run()
         make_unsaved(began_at=BEGAN_AT + DAY + HOUR)
         assert self.letters(BEGAN_AT + 3 * DAY) == "SAM"
 
-    def test_a_run_that_was_broken_off_stands_before_the_one_that_tells_of_it(self):
+    def test_an_aborted_run_is_shown_before_the_run_that_reports_it(self):
         make_run()
         make_run(began_at=BEGAN_AT + 2 * DAY, broken_off_at=BEGAN_AT + DAY)
         job = find_job()
@@ -261,13 +261,13 @@ class TestHeartbeats:
 @pytest.mark.usefixtures("ntfy_channel")
 class TestMessages:
     @pytest.fixture
-    def told(self, deliveries):
-        """Reads the event of every message so far."""
+    def notified(self, deliveries):
+        """Return the event of every message so far."""
         return lambda: [row.event for row in deliveries()]
 
     @pytest.fixture
     def unsaved(self, ingest, clock):
-        """Store a run that saved nothing, after a good one; `event` is what the job's filter says."""
+        """Store an unsaved run after a good one; `event` is the filter of the job."""
 
         def unsaved(event: str = "warnings", **changes: Any) -> Job:
             job = ingest()
@@ -288,9 +288,9 @@ class TestMessages:
             ("off", "Fatal", 0),
         ],
     )
-    def test_it_is_told_by_the_filter_of_its_status(self, unsaved, told, event, status, count):
+    def test_it_is_notified_by_the_filter_of_its_status(self, unsaved, notified, event, status, count):
         unsaved(event, status=status)
-        assert told() == ["warning"] * count
+        assert notified() == ["warning"] * count
 
     @pytest.mark.parametrize(
         ("outcome", "words"),
@@ -301,13 +301,13 @@ class TestMessages:
             ("partial", "Error (partial)"),
         ],
     )
-    def test_the_message_says_what_it_did(self, unsaved, deliveries, outcome, words):
+    def test_the_message_contains_the_outcome(self, unsaved, deliveries, outcome, words):
         unsaved(status="Error", outcome=outcome)
         [delivery] = deliveries()
         assert delivery.payload["values"]["status"] == words
         assert words in delivery.payload["text"]
 
-    def test_the_message_tells_what_is_known_of_the_job(self, ingest, clock, deliveries):
+    def test_the_message_contains_the_known_figures_of_the_job(self, ingest, clock, deliveries):
         ingest(storage_bytes=2_000_000, examined_files=1234, examined_bytes=5_000_000, version_count=17)
         ingest(began_at=clock(), status="Error", outcome="aborted", not_told=NO_FIGURES)
         values = deliveries()[0].payload["values"]
@@ -320,35 +320,35 @@ class TestMessages:
         job = unsaved(status="Error", error_count=1)
         assert (job.trouble_kind, job.trouble_since_at) == (None, None)
 
-    def test_it_ends_no_issue_and_nobody_hears_that_all_is_well(self, ingest, clock, told):
+    def test_it_resolves_no_issue_and_no_recovery_is_sent(self, ingest, clock, notified):
         ingest(status="Fatal")
         job = ingest(began_at=clock(), outcome="aborted", not_told=NO_FIGURES)
-        assert (job.trouble_kind, told()) == ("Fatal", ["warning"])
+        assert (job.trouble_kind, notified()) == ("Fatal", ["warning"])
         ingest(began_at=clock() + HOUR)
-        assert told() == ["warning", "recovered"]
+        assert notified() == ["warning", "recovered"]
 
-    def test_it_does_not_end_an_overdue_alarm(self, ingest, clock, told):
+    def test_it_does_not_end_an_overdue_alarm(self, ingest, clock, notified):
         job = ingest()
         clock.now = job.next_expected_at + 3 * HOUR
         overdue_check.check_overdue(clock(), None)
         job = ingest(began_at=clock(), outcome="dry_run", not_told=NO_FIGURES)
-        assert (job.trouble_kind, told()) == ("Overdue", ["overdueBackup"])
+        assert (job.trouble_kind, notified()) == ("Overdue", ["overdueBackup"])
         clock.advance(hours=1)
         ingest(began_at=clock())
-        assert told() == ["overdueBackup", "recovered"]
+        assert notified() == ["overdueBackup", "recovered"]
 
-    def test_a_good_run_from_before_it_still_ends_an_issue(self, ingest, clock, told):
+    def test_an_earlier_good_run_still_resolves_an_issue(self, ingest, clock, notified):
         ingest(status="Fatal")
         ingest(began_at=clock() + HOUR, outcome="aborted", not_told=NO_FIGURES)
         ingest(began_at=clock())
-        assert told() == ["warning", "recovered"]
+        assert notified() == ["warning", "recovered"]
 
-    def test_a_run_that_was_broken_off_is_told_with_the_run_after_it(self, unsaved, clock, deliveries):
+    def test_an_aborted_run_is_notified_with_the_next_run(self, unsaved, clock, deliveries):
         unsaved("all", outcome="", not_told=0, broken_off_at=clock() - HOUR)
         [delivery] = deliveries()
         assert "The run of 04/05/2031, 11:00 was interrupted." in delivery.payload["text"].replace("\\", "")
 
-    def test_it_is_told_when_a_job_is_fine_again_too(self, ingest, clock, deliveries):
+    def test_it_is_also_notified_with_a_recovery(self, ingest, clock, deliveries):
         ingest(status="Fatal")
         ingest(began_at=clock() + HOUR, broken_off_at=clock() - HOUR)
         last = deliveries()[-1]
@@ -356,7 +356,7 @@ class TestMessages:
         assert "The run of 04/05/2031, 11:00 was interrupted." in last.payload["text"].replace("\\", "")
 
 
-def test_cleaning_up_keeps_the_state_of_the_newest_run_that_saved_something(clock):
+def test_cleanup_keeps_the_state_of_the_newest_saved_run(clock):
     make_run(status="Error", error_count=1)
     make_run(began_at=BEGAN_AT + DAY, status="Warning")
     make_unsaved(began_at=BEGAN_AT + 300 * DAY)
@@ -366,14 +366,14 @@ def test_cleaning_up_keeps_the_state_of_the_newest_run_that_saved_something(cloc
 
 
 class TestPowerCut:
-    """Recorded: a weekly job whose run of 7 March was broken off, which the run of 9 March tells."""
+    """Recorded: a weekly job whose run of 7 March was aborted, as the run of 9 March reports."""
 
     BROKEN_OFF_AT = datetime(2026, 3, 7, 4, 30, tzinfo=UTC)
     AFTER_IT = datetime(2026, 3, 9, 5, tzinfo=UTC)
 
     @pytest.fixture(params=["json", "form"])
     def after_it(self, request, clock, client, admin):
-        """Upload the recorded runs of the machine that was killed, up to the one after it; gives its job."""
+        """Upload the recorded runs of the killed server, up to the one after it; return its job."""
         for name, now in (("crash-de-0", datetime(2026, 3, 2, 5, tzinfo=UTC)), ("crash-de-2", self.AFTER_IT)):
             recorded = json.loads((REPORTS / f"{name}.{request.param}.json").read_text())
             clock.now = now
@@ -381,19 +381,19 @@ class TestPowerCut:
             assert answer.status_code == 200
         return find_job("m-crash-de", "Büro")
 
-    def test_the_job_knows_when_the_run_began_that_was_broken_off(self, after_it):
+    def test_the_job_stores_the_begin_of_the_aborted_run(self, after_it):
         assert (after_it.last_broken_off_at, after_it.last_outcome) == (self.BROKEN_OFF_AT, "")
 
-    def test_the_run_that_was_broken_off_is_no_run_of_the_job(self, after_it):
+    def test_the_aborted_run_is_not_counted_as_a_run(self, after_it):
         assert (after_it.run_count, after_it.recent_statuses) == (2, "SS")
 
-    def test_its_beat_stands_in_its_slot_and_the_other_slots_are_missed(self, after_it):
+    def test_its_heartbeat_is_in_its_slot_and_the_other_slots_are_missed(self, after_it):
         [job] = overview.overview(self.AFTER_IT, None).jobs
         beats = job.heartbeat_input(self.AFTER_IT).heartbeats(30)
         assert "".join(beat.letter for beat in beats) == "SMMMMBMS"
         assert next(beat.at for beat in beats if beat.letter == BROKEN_OFF) == self.BROKEN_OFF_AT
 
-    def test_insight_says_it(self, after_it, admin):
+    def test_insight_returns_it(self, after_it, admin):
         [job] = admin.get("/api/insight/m-crash-de").get_json()["backups"]
         assert (job["previousRunBrokenOffAt"], job["lastOutcome"]) == (iso(self.BROKEN_OFF_AT), "")
 
@@ -407,7 +407,7 @@ class TestWire:
         body = report_body(began_at=BEGAN_AT + MINUTE, result="Error", data=data | {"BackendStatistics": None})
         assert client.post("/api/upload", data=body).status_code == 200
 
-    def test_the_status_is_the_one_that_came(self, aborted, client, admin):
+    def test_the_status_is_the_reported_one(self, aborted, client, admin):
         newest = client.get("/api/lastbackup/machine-1").get_json()["latest_backup"]
         assert (newest["status"], newest["errors"], newest["date"]) == ("Error", 1, iso(BEGAN_AT + MINUTE))
         [server] = admin.get("/api/dashboard").get_json()["serversSummary"]
@@ -429,7 +429,7 @@ class TestWire:
             ({}, ""),
         ],
     )
-    def test_insight_says_what_the_newest_run_did(self, client, admin, data, words):
+    def test_insight_returns_the_outcome_of_the_newest_run(self, client, admin, data, words):
         client.post("/api/upload", data=report_body(data=data))
         [job] = admin.get("/api/insight").get_json()["servers"][0]["backups"]
         assert job["lastOutcome"] == words

@@ -1,4 +1,4 @@
-"""Reading a list of versions with the help of the job's list before it."""
+"""Reading a list of versions with the help of the previous list of the job."""
 
 import pytest
 
@@ -11,12 +11,12 @@ HEAD = "2031-05-04 11:00:00 +00 - [Information-X]: "
 
 @pytest.fixture(autouse=True)
 def no_lists(monkeypatch):
-    """Start without any list before."""
+    """Start without any previous list."""
     monkeypatch.setattr(ingest, "_lists", {})
 
 
 class Reader:
-    """Reads dates such as `d17` as the version `v17`, and keeps what it was asked for."""
+    """Reads dates such as `d17` as the version `v17`, and records its calls."""
 
     def __init__(self, **changed: str) -> None:
         self.asked: list[list[str]] = []
@@ -43,40 +43,40 @@ def versions(*numbers):
     return tuple(f"v{number:02}" for number in numbers)
 
 
-def test_new_dates_are_read_with_a_few_of_the_list_before_and_the_others_are_known():
+def test_new_dates_are_read_with_a_few_known_ones_and_the_others_reused():
     reader = Reader()
     read(reader, range(20, 0, -1))
     assert read(reader, range(22, 2, -1)) == versions(*range(22, 2, -1))
     assert [len(dates) for dates in reader.asked] == [20, 2 + ingest.CONTEXT]
 
 
-def test_deleted_dates_are_taken_away_and_do_not_come_back():
+def test_deleted_dates_are_removed_permanently():
     reader = Reader()
     assert read(reader, range(20, 0, -1), deleted=[1, 2]) == versions(*range(20, 2, -1))
     assert read(reader, range(21, 2, -1), deleted=[3]) == versions(*range(21, 3, -1))
 
 
-def test_a_list_that_begins_with_the_oldest_date_loses_those_that_were_deleted():
+def test_a_list_that_starts_with_the_oldest_date_loses_deleted_ones():
     reader = Reader()
     assert read(reader, range(1, 21), deleted=[1, 2]) == versions(*range(20, 2, -1))
     assert read(reader, range(3, 22), deleted=[3]) == versions(*range(21, 3, -1))
 
 
-def test_a_list_with_a_date_that_the_one_before_did_not_have_is_read_in_full():
+def test_a_list_with_a_date_missing_in_the_previous_one_is_read_completely():
     reader = Reader()
     read(reader, [20, 18, *range(16, 0, -1)])
     assert read(reader, range(21, 0, -1)) == versions(*range(21, 0, -1))
     assert len(reader.asked[-1]) == 21
 
 
-def test_a_list_whose_known_dates_come_out_otherwise_is_read_in_full():
+def test_a_list_with_another_result_for_known_dates_is_read_completely():
     read(Reader(), range(20, 0, -1))
     reader = Reader(d20="v20 other")
     assert read(reader, range(21, 0, -1)) == ("v21", "v20 other", *versions(*range(19, 0, -1)))
     assert [len(dates) for dates in reader.asked] == [1 + ingest.CONTEXT, 21]
 
 
-def test_a_list_in_which_a_date_stands_twice_is_read_in_full():
+def test_a_list_with_a_repeated_date_is_read_completely():
     reader = Reader()
     read(reader, range(20, 0, -1))
     read(reader, [21, *range(20, 0, -1), 1])

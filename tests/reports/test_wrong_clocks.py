@@ -1,4 +1,4 @@
-"""Machines whose clock is ahead: their runs count as of their reception, and silence nothing; on both databases."""
+"""Servers whose clock is ahead: their runs count as of their reception, and hide nothing; on both databases."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -35,7 +35,7 @@ def database(db):
 
 
 def make_ahead(ahead: timedelta = YEARS, now=NOW, **changes: Any) -> Run:
-    """Store a run of two minutes that ends when it is received, by a clock that is ahead."""
+    """Store a run of two minutes that ends at its reception, by a clock that is ahead."""
     return make_run(now=now, began_at=now + ahead - 2 * MINUTE, **changes)
 
 
@@ -53,7 +53,7 @@ class TestCorrection:
     def corrected(self, began_at, **changes):
         return correct_clock(make_report(began_at=began_at, **changes), NOW)
 
-    def test_a_run_from_the_future_ends_with_its_reception(self):
+    def test_a_run_in_the_future_ends_at_its_reception(self):
         report = self.corrected(NOW + 30 * DAY)
         assert (report.began_at, report.ended_at) == (NOW - 2 * MINUTE, NOW)
         assert (report.reported_began_at, report.sent_began_at) == (NOW + 30 * DAY,) * 2
@@ -67,11 +67,11 @@ class TestCorrection:
     def test_a_millisecond_more_is_moved(self):
         assert self.corrected(NOW + DAY + MILLISECOND).began_at == NOW - 2 * MINUTE
 
-    def test_the_duration_that_was_sent_counts_where_it_is_shorter_than_the_span(self):
+    def test_the_sent_duration_counts_if_it_is_shorter_than_the_span(self):
         report = self.corrected(NOW + 30 * DAY, ended_at=NOW + 31 * DAY, duration_s=60.0)
         assert (report.began_at, report.ended_at) == (NOW - MINUTE, NOW)
 
-    def test_the_next_run_is_set_back_by_the_error(self):
+    def test_the_next_run_is_corrected_by_the_error(self):
         began_at = NOW + YEARS
         report = self.corrected(began_at, next_scheduled_at=began_at + 2 * MINUTE + DAY)
         assert (report.next_scheduled_at, report.is_next_run_ignored) == (NOW + DAY, False)
@@ -82,14 +82,14 @@ class TestCorrection:
         assert report.is_next_run_ignored == is_ignored
         assert report.next_scheduled_at == (None if is_ignored else NOW + away)
 
-    def test_a_version_and_a_run_broken_off_are_moved_with_the_run(self):
+    def test_a_version_and_an_aborted_run_are_moved_with_the_run(self):
         began_at = NOW + 30 * DAY
         report = self.corrected(began_at, version_at=began_at, broken_off_at=began_at - DAY)
         assert report.version_at == report.began_at
         assert report.broken_off_at == report.began_at - DAY
 
 
-def test_the_run_counts_as_of_its_reception_and_keeps_the_begin_that_was_sent():
+def test_the_run_counts_as_of_its_reception_and_keeps_the_sent_begin():
     make_ahead()
     job = find_job()
     assert (job.last_began_at, job.state_began_at) == (NOW - 2 * MINUTE,) * 2
@@ -97,7 +97,7 @@ def test_the_run_counts_as_of_its_reception_and_keeps_the_begin_that_was_sent():
     assert job.next_expected_at == NOW - 2 * MINUTE + DAY
 
 
-def test_later_true_runs_are_the_newest():
+def test_later_correct_runs_are_the_newest():
     make_ahead()
     make_run(began_at=NOW + HOUR, status="Error")
     job = find_job()
@@ -105,14 +105,14 @@ def test_later_true_runs_are_the_newest():
     assert job.recent_statuses == "SE"
 
 
-def test_a_job_is_overdue_although_a_run_came_from_the_future():
+def test_a_job_is_overdue_despite_a_run_in_the_future():
     make_ahead(next_scheduled_at=NOW + YEARS + DAY)
     assert find_job().next_expected_at == NOW + DAY
     assert find_overdue(NOW + DAY + 2 * HOUR) == []
     assert len(find_overdue(NOW + DAY + 2 * HOUR + SECOND)) == 1
 
 
-def test_a_next_run_that_is_years_away_silences_nothing_and_is_noted(db, caplog):
+def test_a_next_run_years_away_does_not_prevent_overdue_and_is_audited(db, caplog):
     make_run(next_scheduled_at=BEGAN_AT + YEARS)
     job = find_job()
     assert (job.announced_next_at, job.next_expected_at) == (None, BEGAN_AT + DAY)
@@ -121,13 +121,13 @@ def test_a_next_run_that_is_years_away_silences_nothing_and_is_noted(db, caplog)
     assert "the next run that 'nas' announces for 'photos' is too far ahead, ignored" in caplog.text
 
 
-def test_a_usual_upload_is_noted_without_these_words(db):
+def test_a_usual_upload_is_audited_without_this_note(db):
     make_run(next_scheduled_at=BEGAN_AT + DAY)
     [entry] = entries(db, "backup_upload")
     assert not {"next_scheduled_run", "clock_ahead_seconds", "outcome"} & set(entry.details)
 
 
-def test_what_was_planned_by_the_wrong_clock_is_set_back_when_it_is_right_again():
+def test_a_next_run_of_the_wrong_clock_is_corrected_when_it_is_right_again():
     make_run(began_at=NOW - 2 * DAY)
     make_run(began_at=NOW - DAY)
     make_ahead(30 * DAY)
@@ -144,28 +144,28 @@ def test_a_duration_of_thousands_of_years_with_a_begin_in_the_future_is_stored(c
     assert run.began_at <= run.ended_at == clock()
 
 
-class TestCopies:
-    def test_the_same_report_again_is_a_duplicate_however_late(self):
+class TestDuplicates:
+    def test_the_same_report_again_is_a_duplicate_at_any_time(self):
         report = make_report(began_at=NOW + YEARS)
         ingest_report(report, now=NOW, actor=SENDER)
         for later in (SECOND, 30 * DAY):
             with pytest.raises(DuplicateReport):
                 ingest_report(report, now=NOW + later, actor=SENDER)
 
-    def test_it_is_one_even_after_the_date_that_was_sent_has_come(self):
+    def test_it_is_one_even_after_the_sent_date_has_passed(self):
         report = make_report(began_at=NOW + 2 * DAY)
         ingest_report(report, now=NOW, actor=SENDER)
         with pytest.raises(DuplicateReport):
             ingest_report(report, now=NOW + 3 * DAY, actor=SENDER)
 
-    def test_two_runs_received_at_one_moment_are_both_kept(self, db):
+    def test_two_runs_received_at_the_same_time_are_both_stored(self, db):
         make_ahead(YEARS)
         make_ahead(YEARS + DAY)
         runs = db.session.scalars(select(Run).order_by(Run.began_at)).all()
         assert [run.began_at for run in runs] == [NOW - 2 * MINUTE - MILLISECOND, NOW - 2 * MINUTE]
         assert find_job().run_count == 2
 
-    def test_a_true_run_at_the_begin_that_was_worked_out_is_no_copy(self, db):
+    def test_a_correct_run_at_the_computed_begin_is_no_duplicate(self, db):
         make_ahead(YEARS)
         run = make_run(began_at=NOW - 2 * MINUTE)
         assert run.sent_began_at == NOW - 2 * MINUTE
@@ -175,7 +175,7 @@ class TestCopies:
 
 
 class TestVersions:
-    """A machine names its versions by its own clock, and the list of the next run has these times."""
+    """A server names its versions by its own clock, and the list of the next run has these times."""
 
     AHEAD = 30 * DAY
 
@@ -191,7 +191,7 @@ class TestVersions:
             not_told=Figure(0) if listed else Figure.VERSION_LIST,
         )
 
-    def test_none_of_them_lies_in_the_future(self):
+    def test_no_version_is_in_the_future(self):
         moments = [NOW + day * DAY for day in range(4)]
         named = [moment + self.AHEAD - 2 * MINUTE for moment in moments]
         for place, moment in enumerate(moments):
@@ -200,15 +200,15 @@ class TestVersions:
         assert run.available_versions == tuple(true[1:])
         assert find_job().last_versions == tuple(true)
 
-    def test_versions_of_runs_that_are_not_known_are_set_back_by_the_error(self):
+    def test_versions_of_unknown_runs_are_corrected_by_the_error(self):
         named = [NOW + self.AHEAD - day * DAY for day in (1, 2)]
         assert self.back_up(NOW, *named).available_versions == tuple(iso(NOW - day * DAY) for day in (1, 2))
 
-    def test_versions_of_the_time_before_stay(self):
+    def test_earlier_versions_are_unchanged(self):
         true = (NOW - DAY, NOW - 2 * DAY)
         assert self.back_up(NOW, *true).available_versions == tuple(map(iso, true))
 
-    def test_when_the_clock_is_right_again_the_versions_stay_where_they_were(self):
+    def test_versions_are_unchanged_when_the_clock_is_right_again(self):
         self.back_up(NOW)
         before = find_job().last_versions
         later = NOW + self.AHEAD + 5 * DAY
@@ -217,25 +217,25 @@ class TestVersions:
 
 
 class TestServer:
-    def test_it_keeps_by_how_much_its_clock_is_ahead(self, db):
+    def test_server_stores_how_far_its_clock_is_ahead(self, db):
         make_ahead(YEARS)
         assert clock_ahead(db) == YEARS.total_seconds()
         [server] = overview.overview(NOW, None).servers
         assert server.clock_ahead_s == YEARS.total_seconds()
 
-    def test_the_audit_log_says_it_once(self, db):
+    def test_the_audit_log_records_it_once(self, db):
         for number in range(3):
             make_ahead(YEARS, now=NOW + number * DAY)
         [entry] = entries(db)
         assert (entry.target_id, entry.status) == ("machine-1", "error")
         assert entry.details == {"serverName": "nas", "clockAheadSeconds": int(YEARS.total_seconds())}
 
-    def test_the_audit_log_says_it_again_when_the_error_changes(self, db):
+    def test_the_audit_log_records_it_again_when_the_error_changes(self, db):
         make_ahead(YEARS)
         make_ahead(YEARS + 2 * HOUR, now=NOW + DAY)
         assert len(entries(db)) == 2
 
-    def test_the_entry_of_the_upload_says_it_too(self, db):
+    def test_the_entry_of_the_upload_records_it_too(self, db):
         make_ahead(YEARS)
         [entry] = entries(db, "backup_upload")
         assert entry.details["clock_ahead_seconds"] == YEARS.total_seconds()
@@ -245,7 +245,7 @@ class TestServer:
         make_run(began_at=NOW + HOUR)
         assert clock_ahead(db) is None
 
-    def test_an_old_report_that_comes_late_does_not_clear_it(self, db):
+    def test_a_late_old_report_does_not_clear_it(self, db):
         make_ahead(YEARS)
         make_run(began_at=NOW - 9 * DAY, now=NOW + HOUR)
         assert clock_ahead(db) == YEARS.total_seconds()
@@ -276,18 +276,18 @@ class TestCollecting:
         assert NOW - HOUR < found[-1] < NOW
         assert find_job().last_reported_began_at == sent[-1]
 
-    def test_what_is_known_is_not_stored_again(self):
+    def test_known_runs_are_not_stored_again(self):
         sent = [NOW + YEARS - DAY, NOW + YEARS]
         assert self.collect(*sent) == 2
         assert self.collect(*sent, sent[-1] + DAY, now=NOW + DAY) == 1
         assert find_job().run_count == 3
 
-    def test_a_run_that_was_uploaded_is_not_collected_again(self):
+    def test_an_uploaded_run_is_not_collected_again(self):
         make_run(began_at=NOW + YEARS, now=NOW)
         assert self.collect(NOW + YEARS, now=NOW + HOUR) == 0
         assert find_job().run_count == 1
 
-    def test_true_runs_in_the_batch_stay_where_they_are(self, db):
+    def test_correct_runs_of_the_batch_are_unchanged(self, db):
         self.collect(NOW - 3 * DAY, NOW - 2 * DAY, NOW + YEARS)
         found = sorted(self.begins(db))
         assert found[:2] == [NOW - 3 * DAY, NOW - 2 * DAY]
@@ -296,30 +296,30 @@ class TestCollecting:
 
 @pytest.fixture
 def from_the_future(client, clock):
-    """Upload a report of which the clock is thirty days ahead; gives the begin that it names."""
+    """Upload a report whose clock is thirty days ahead; return the begin that it names."""
     began_at = clock() + 30 * DAY
     assert client.post("/api/upload", data=report_body(began_at=began_at)).status_code == 200
     return began_at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def test_the_date_that_was_sent_stays_on_the_wire(client, admin, from_the_future):
+def test_the_api_returns_the_sent_date(client, admin, from_the_future):
     assert client.get("/api/lastbackup/machine-1").get_json()["latest_backup"]["date"] == from_the_future
     [server] = admin.get("/api/dashboard").get_json()["serversSummary"]
     assert server["lastBackupDate"] == server["backupInfo"][0]["lastBackupDate"] == from_the_future
 
 
-def test_a_copy_is_answered_as_one(client, clock, from_the_future):
+def test_a_duplicate_is_answered_as_one(client, clock, from_the_future):
     body = report_body(began_at=clock() + 30 * DAY)
     assert client.post("/api/upload", data=body).status_code == 409
 
 
-def test_insight_says_by_how_much_the_clock_is_ahead(admin, from_the_future):
+def test_insight_returns_how_far_the_clock_is_ahead(admin, from_the_future):
     [server] = admin.get("/api/insight").get_json()["servers"]
     assert server["clockAheadSeconds"] == (30 * DAY + 2 * MINUTE).total_seconds()
 
 
-class TestClockThatIsRightAgain:
-    """Duplicati goes on with the times that it has planned by the wrong clock."""
+class TestCorrectedClock:
+    """Duplicati continues with the times that it has scheduled by the wrong clock."""
 
     AHEAD = 60 * DAY
 
@@ -331,11 +331,11 @@ class TestClockThatIsRightAgain:
         make_run(began_at=NOW + HOUR, next_scheduled_at=next_scheduled_at)
         return find_job().next_expected_at
 
-    def test_a_next_run_that_was_planned_by_it_is_set_back_by_its_error(self):
+    def test_a_next_run_of_the_wrong_clock_is_corrected_by_its_error(self):
         assert self.next_expected(NOW + self.AHEAD + DAY) == NOW + DAY
 
-    def test_a_next_run_that_is_no_further_away_than_the_error_stays(self):
+    def test_a_next_run_no_further_away_than_the_error_is_unchanged(self):
         assert self.next_expected(NOW + 3 * DAY) == NOW + 3 * DAY
 
-    def test_a_machine_whose_clock_was_never_ahead_is_believed(self):
+    def test_a_server_whose_clock_was_never_ahead_is_trusted(self):
         assert self.next_expected(NOW + self.AHEAD + DAY, was_ahead=False) == NOW + self.AHEAD + DAY

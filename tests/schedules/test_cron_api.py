@@ -23,10 +23,10 @@ def post(admin):
 
 
 class TestInterval:
-    def test_it_is_five_minutes_at_first(self, admin):
+    def test_interval_is_five_minutes_by_default(self, admin):
         assert admin.get("/api/cron-config").get_json() == {"cronExpression": "*/5 * * * *", "enabled": True}
 
-    def test_a_preset_is_kept_and_audited(self, admin, db):
+    def test_a_preset_is_stored_and_audited(self, admin, db):
         answer = admin.send("POST", "/api/cron-config", json={"interval": "1hour"})
         assert answer.get_json() == {"success": True}
         assert admin.get("/api/cron-config").get_json() == {"cronExpression": HOUR, "enabled": True}
@@ -45,12 +45,12 @@ class TestInterval:
         assert ("overdue-backup-check" in tasks) == (name != "disabled")
 
     @pytest.mark.parametrize("body", [{}, {"interval": ""}, {"interval": "3min"}, {"interval": 5}])
-    def test_another_interval_is_refused(self, admin, body):
+    def test_another_interval_is_rejected(self, admin, body):
         assert admin.send("POST", "/api/cron-config", json=body).status_code == 400
 
 
 class TestTasks:
-    def test_each_task_tells_its_times_and_its_last_run(self, admin, scheduled, post):
+    def test_each_task_returns_its_times_and_its_last_run(self, admin, scheduled, post):
         post("trigger/overdue-backup-check")
         tasks = {task["name"]: task for task in admin.get("/api/cron/tasks").get_json()["tasks"]}
         check = tasks["overdue-backup-check"]
@@ -68,7 +68,7 @@ class TestTasks:
         errors = [task["lastError"] for task in admin.get("/api/cron/tasks").get_json()["tasks"]]
         assert errors.count("ZeroDivisionError: division by zero") == 1
 
-    def test_without_a_scheduler_there_is_nothing_to_tell(self, admin):
+    def test_without_a_scheduler_there_are_no_tasks(self, admin):
         assert admin.get("/api/cron/tasks").status_code == 503
 
 
@@ -85,7 +85,7 @@ class TestScheduler:
         assert health["lastRunTimes"]["overdue-backup-check"] == "2031-05-04T12:00:00.000Z"
         assert health["errors"] == {}
 
-    def test_a_trigger_tells_what_came_of_it(self, post):
+    def test_a_trigger_returns_the_result(self, post):
         counts = {"totalBackupConfigs": 0, "checkedBackups": 0, "overdueBackupsFound": 0, "notificationsSent": 0}
         assert post("trigger/overdue-backup-check").get_json() == {
             "taskName": "overdue-backup-check",
@@ -94,7 +94,7 @@ class TestScheduler:
             "statistics": counts,
         }
 
-    def test_a_cleanup_has_a_sentence_and_no_figures(self, post):
+    def test_a_cleanup_has_a_message_and_no_figures(self, post):
         result = post("trigger/audit-log-cleanup").get_json()
         assert (result["success"], "90 days" in result["message"], "statistics" in result) == (True, True, False)
 
@@ -116,7 +116,7 @@ class TestScheduler:
     def test_starting_an_unknown_task_is_not_found(self, post):
         assert post("start/xyz").status_code == 404
 
-    def test_a_bad_expression_is_told(self, db, clock, post):
+    def test_an_invalid_expression_is_reported(self, db, clock, post):
         settings_store.put("cron_tasks", {"audit-log-cleanup": {"cronExpression": "often"}}, now=clock())
         assert post("start/audit-log-cleanup").status_code == 500
         assert post("reload-config").status_code == 500
@@ -125,7 +125,7 @@ class TestScheduler:
         answer = admin.get("/api/cron/nothing")
         assert (answer.status_code, answer.get_json()["error"]) == (404, "Not found")
 
-    def test_no_body_is_needed(self, admin):
+    def test_body_is_optional(self, admin):
         assert admin.send("POST", "/api/cron/reload-config").status_code == 200
 
 
@@ -140,7 +140,7 @@ def test_without_a_scheduler_there_is_no_health(admin):
     assert admin.get("/api/cron/health").status_code == 503
 
 
-def test_a_visitor_may_nothing(client):
+def test_a_visitor_has_no_access(client):
     assert client.get("/api/cron-config").status_code == 401
     assert client.get("/api/cron/health").status_code == 401
     assert client.post("/api/cron/reload-config").status_code == 401

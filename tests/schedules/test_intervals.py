@@ -1,4 +1,4 @@
-"""Reading intervals, and counting them from an anchor."""
+"""Parsing intervals, and counting them from an anchor."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from app.schedules.intervals import BadInterval, is_strict, parse_interval
 
-# A busy machine is no fault of a rule.
+# A busy computer is no fault of a rule.
 unhurried = settings(deadline=None)
 FIRST_AT = datetime(1990, 1, 1, tzinfo=UTC)
 INSTANTS = st.timedeltas(timedelta(), timedelta(days=40_000)).map(lambda distance: FIRST_AT + distance)
@@ -34,10 +34,10 @@ def at(text: str) -> datetime:
         ("9" * 5000, "too long"),
         ("1001Y", "longer than 1000 years"),
         ("1Y" * 1001, "longer than 1000 years"),
-        ("\u0661D", "must contain numbers with the units s m h D W M Y"),  # only the digits of ASCII count
+        ("\u0661D", "must contain numbers with the units s m h D W M Y"),  # only ASCII digits count
     ],
 )
-def test_bad_interval_names_the_offending_part(text: str, named: str) -> None:
+def test_invalid_interval_names_the_offending_part(text: str, named: str) -> None:
     with pytest.raises(BadInterval, match=named):
         parse_interval(text)
 
@@ -46,7 +46,7 @@ def test_bad_interval_names_the_offending_part(text: str, named: str) -> None:
     ("text", "strict"),
     [(" 1D ", True), ("1D2", True), ("1D,2h", False), ("1.5h", False), ("-1D", False), ("", False), ("1001Y", False)],
 )
-def test_strict_form_refuses_what_the_reader_skips(text: str, strict: bool) -> None:
+def test_strict_form_rejects_what_the_lenient_parser_skips(text: str, strict: bool) -> None:
     assert is_strict(text) is strict
 
 
@@ -88,7 +88,7 @@ def test_months_do_not_drift_over_24_months() -> None:
     assert days == [*months, *months]
 
 
-def test_months_are_counted_in_utc_whatever_zone_the_anchor_has() -> None:
+def test_months_are_counted_in_utc_for_any_zone_of_the_anchor() -> None:
     anchor = datetime(2026, 2, 1, 0, 30, tzinfo=ZoneInfo("Europe/Berlin"))  # 31 January, 23:30 in UTC
     assert parse_interval("1M").after(anchor, 1) == at("2026-02-28T23:30:00")
 
@@ -113,7 +113,7 @@ def test_each_further_interval_is_later(text: str, anchor: datetime, count: int)
 
 @unhurried
 @given(text=st.text(alphabet="0123456789smhDWMYd -.x", max_size=30))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_or_rejected(text: str) -> None:
     try:
         tokens = parse_interval(text).tokens
     except BadInterval:

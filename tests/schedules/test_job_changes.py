@@ -1,4 +1,4 @@
-"""What a change of the settings of jobs may hold: the service, the API and the page refuse it with one code."""
+"""Values of job settings: the service, the API and the page reject invalid ones with one code."""
 
 import pytest
 
@@ -19,10 +19,10 @@ from app.schedules.job_settings import JobChange
         ({"overdue_tolerance": "bogus"}, "tolerance_unknown"),
     ],
 )
-def test_impossible_value_is_refused_by_its_field(columns, code):
-    with pytest.raises(Refused) as refused:
+def test_invalid_value_is_rejected_with_its_field(columns, code):
+    with pytest.raises(Refused) as raised:
         JobChange(columns)
-    assert (refused.value.code, refused.value.field) == (code, next(iter(columns)))
+    assert (raised.value.code, raised.value.field) == (code, next(iter(columns)))
 
 
 @pytest.mark.parametrize("interval", ["1D", "1D12h", "0", "3600"])

@@ -1,4 +1,4 @@
-"""Schedules that the runs of a job show: what is learned, from how many runs, and what is not."""
+"""Learned schedules: what is learned, from how many runs, and what is not."""
 
 from calendar import monthrange
 from collections.abc import Callable
@@ -24,7 +24,7 @@ EVERY_DAY, WORKING_DAYS = weekday_mask(()), weekday_mask((1, 2, 3, 4, 5))
 
 
 def days(count: int, hours: float = 5.5, is_on: Callable[[datetime], bool] = lambda _: True, after: int = 0):
-    """The first instants, by the clock of Berlin, of the days on which a job runs."""
+    """Return the times, in Berlin, of the days on which a job runs."""
     found: list[datetime] = []
     day = START + after * DAY
     while len(found) < count:
@@ -34,8 +34,8 @@ def days(count: int, hours: float = 5.5, is_on: Callable[[datetime], bool] = lam
     return found
 
 
-def told(begins: list[datetime]) -> tuple[str, str, str] | None:
-    """Interval, time of day in Berlin, and weekdays of what is learned."""
+def learned_pattern(begins: list[datetime]) -> tuple[str, str, str] | None:
+    """Return interval, time of day in Berlin, and weekdays of what is learned."""
     found = learn(begins, ZONE)
     if found is None:
         return None
@@ -47,14 +47,14 @@ SHORT = {"36h": 36 * HOUR, "18h": 18 * HOUR, "12h": 12 * HOUR, "6h": 6 * HOUR, "
 
 
 class TestRegularJobs:
-    def test_four_runs_that_agree_are_enough_and_three_are_not(self):
-        assert told(days(3)) is None
-        assert told(days(4)) == ("1D", "05:30", "SMTWTFS")
+    def test_four_matching_runs_are_enough_and_three_are_not(self):
+        assert learned_pattern(days(3)) is None
+        assert learned_pattern(days(4)) == ("1D", "05:30", "SMTWTFS")
 
-    def test_the_first_run_by_hand_is_none_of_the_four(self):
+    def test_the_first_manual_run_is_not_counted(self):
         by_hand = [(START + 14 * HOUR).astimezone(UTC)]
-        assert told(by_hand + days(3, after=1)) is None
-        assert told(by_hand + days(4, after=1)) == ("1D", "05:30", "SMTWTFS")
+        assert learned_pattern(by_hand + days(3, after=1)) is None
+        assert learned_pattern(by_hand + days(4, after=1)) == ("1D", "05:30", "SMTWTFS")
 
     @pytest.mark.parametrize(
         ("is_on", "count", "expected"),
@@ -70,10 +70,10 @@ class TestRegularJobs:
         ],
     )
     def test_patterns_of_days(self, is_on, count, expected):
-        assert told(days(count, is_on=is_on)) == expected
-        assert told(days(25, is_on=is_on)) == expected
+        assert learned_pattern(days(count, is_on=is_on)) == expected
+        assert learned_pattern(days(25, is_on=is_on)) == expected
 
-    def test_a_job_at_the_end_of_each_month_is_monthly_and_stays_at_the_end(self):
+    def test_a_job_at_the_end_of_each_month_is_monthly_at_the_end(self):
         begins = days(9, is_on=lambda day: day.day == monthrange(day.year, day.month)[1])
         found = learn(begins, ZONE)
         assert found is not None
@@ -87,7 +87,7 @@ class TestRegularJobs:
         assert found is not None
         assert found.interval == interval
 
-    def test_summer_time_moves_nothing(self):
+    def test_summer_time_changes_nothing(self):
         begins = days(20, after=40)  # across 25 October
         found = learn(begins, ZONE)
         assert found is not None
@@ -96,24 +96,24 @@ class TestRegularJobs:
         assert all(found.schedule().next_after(run, GRACE) == after for run, after in pairwise(begins))
 
 
-class TestWhatDoesNotMoveIt:
-    def test_a_run_by_hand_and_an_outage(self):
+class TestExceptions:
+    def test_a_manual_run_and_an_outage_change_nothing(self):
         begins = [*days(10), (START + 9 * DAY + 15 * HOUR).astimezone(UTC), *days(5, after=20)]
-        assert told(begins) == ("1D", "05:30", "SMTWTFS")
+        assert learned_pattern(begins) == ("1D", "05:30", "SMTWTFS")
 
-    def test_an_outage_of_two_weeks_makes_no_weekend_of_it(self):
+    def test_an_outage_of_two_weeks_does_not_create_days_off(self):
         begins = [*days(10), *days(3, after=24)]
-        assert told(begins) == ("1D", "05:30", "SMTWTFS")
+        assert learned_pattern(begins) == ("1D", "05:30", "SMTWTFS")
 
-    def test_a_vacation_of_a_job_on_working_days(self):
+    def test_a_vacation_of_a_job_on_working_days_changes_nothing(self):
         begins = days(12, is_on=lambda day: day.weekday() < 5) + days(4, is_on=lambda day: day.weekday() < 5, after=34)
-        assert told(begins) == ("1D", "05:30", "MTWTF")
+        assert learned_pattern(begins) == ("1D", "05:30", "MTWTF")
 
 
-class TestFreeDays:
+class TestDaysOff:
     @pytest.mark.parametrize("free", range(7))
     @pytest.mark.parametrize("count", [18, 25, 31])
-    def test_one_day_of_the_week_stays_free_on_that_day_too(self, free, count):
+    def test_one_weekday_off_stays_off(self, free, count):
         begins = days(60, is_on=lambda day: day.weekday() != free)
         while (begins[-1] + 12 * HOUR).astimezone(BERLIN).weekday() != (free - 1) % 7:
             begins.pop()
@@ -121,23 +121,23 @@ class TestFreeDays:
         assert found is not None
         assert found.schedule().next_after(begins[-1], GRACE) == begins[-1] + 2 * DAY
 
-    def test_a_run_by_hand_on_a_free_day_makes_it_none_of_the_schedule(self):
+    def test_a_manual_run_on_a_day_off_does_not_change_the_schedule(self):
         begins = days(20, hours=19, is_on=lambda day: day.weekday() < 5)
         by_hand = [(START + 11 * DAY + 11 * HOUR).astimezone(UTC), (START + 18 * DAY + 13 * HOUR).astimezone(UTC)]
-        assert told(sorted(begins + by_hand)) == ("1D", "19:00", "MTWTF")
+        assert learned_pattern(sorted(begins + by_hand)) == ("1D", "19:00", "MTWTF")
 
-    def test_many_runs_by_hand_hide_no_weekly_job(self):
+    def test_many_manual_runs_do_not_hide_a_weekly_job(self):
         begins = days(9, hours=3, is_on=lambda day: day.weekday() == 2)
         by_hand = [(START + day * DAY + 15 * HOUR).astimezone(UTC) for day in (4, 13, 25, 33, 41)]
-        assert told(sorted(begins + by_hand)) == ("1W", "03:00", "SMTWTFS")
+        assert learned_pattern(sorted(begins + by_hand)) == ("1W", "03:00", "SMTWTFS")
 
 
-class TestHabitsThatChange:
+class TestChanges:
     def test_another_time_of_day_after_four_runs(self):
-        assert told(days(20, hours=3) + days(3, after=20)) == ("1D", "03:00", "SMTWTFS")
-        assert told(days(20, hours=3) + days(4, after=20)) == ("1D", "05:30", "SMTWTFS")
+        assert learned_pattern(days(20, hours=3) + days(3, after=20)) == ("1D", "03:00", "SMTWTFS")
+        assert learned_pattern(days(20, hours=3) + days(4, after=20)) == ("1D", "05:30", "SMTWTFS")
 
-    def test_until_then_the_new_time_is_allowed_for(self):
+    def test_until_then_the_new_time_is_allowed(self):
         found = learn(days(20, hours=3) + days(1, after=20), ZONE)
         assert found is not None
         assert found.late_s >= 2.5 * 3600
@@ -150,17 +150,17 @@ class TestHabitsThatChange:
 
     def test_daily_becomes_working_days_after_two_weekends(self):
         begins = days(20) + days(11, is_on=lambda day: day.weekday() < 5, after=20)
-        assert told(begins) == ("1D", "05:30", "MTWTF")
+        assert learned_pattern(begins) == ("1D", "05:30", "MTWTF")
 
     def test_working_days_become_daily_again(self):
         begins = days(20, is_on=lambda day: day.weekday() < 5)
         later = [begins[-1] + number * DAY for number in range(1, 8)]
-        assert told(begins + later) == ("1D", "05:30", "SMTWTFS")
+        assert learned_pattern(begins + later) == ("1D", "05:30", "SMTWTFS")
 
 
 class TestIrregularJobs:
     @pytest.mark.parametrize("seed", range(20))
-    def test_a_laptop_follows_no_schedule_and_gets_an_offer(self, seed):
+    def test_a_laptop_has_no_schedule_and_gets_a_suggestion(self, seed):
         chance, at = Random(seed), START.astimezone(UTC)
         begins = []
         for _ in range(31):
@@ -169,10 +169,10 @@ class TestIrregularJobs:
         assert learn(begins, ZONE) is None
         assert usual_distance(begins) in ("3D", "4D", "5D")
 
-    def test_too_few_runs_give_no_offer(self):
+    def test_too_few_runs_give_no_suggestion(self):
         assert usual_distance(days(7)) is None
 
-    def test_one_long_pause_does_not_widen_the_offer(self):
+    def test_one_long_pause_does_not_widen_the_suggestion(self):
         begins = [START.astimezone(UTC) + number * 2 * DAY for number in range(10)]
         assert usual_distance([*begins, begins[-1] + 20 * DAY]) == "2D"
 
@@ -189,7 +189,7 @@ class TestIrregularJobs:
 
 
 class TestZones:
-    def test_a_zone_that_is_only_assumed_allows_for_summer_time(self):
+    def test_an_assumed_zone_allows_for_summer_time(self):
         known, assumed = (learn(days(10), ZONE, is_zone_known=is_known) for is_known in (True, False))
         assert known is not None
         assert assumed is not None
@@ -205,13 +205,13 @@ class TestZones:
 
 
 class TestStored:
-    def test_it_is_read_as_it_was_stored(self):
+    def test_stored_schedule_is_read_unchanged(self):
         found = learn(days(6), ZONE)
         assert found is not None
         assert LearnedSchedule.read(found.stored()) == found
 
     @pytest.mark.parametrize("stored", [None, {}, {"at_least": "3D"}, {"anchor": "x"}, {"interval": "1D"}])
-    def test_what_is_none_is_read_as_none(self, stored):
+    def test_nothing_is_read_as_none(self, stored):
         assert LearnedSchedule.read(stored) is None
 
     @pytest.mark.parametrize(
@@ -225,23 +225,23 @@ class TestStored:
             {"anchor": "x"},
         ],
     )
-    def test_what_cannot_be_used_is_read_as_none(self, change):
+    def test_invalid_text_is_read_as_none(self, change):
         found = learn(days(6), ZONE)
         assert found is not None
         assert LearnedSchedule.read({**found.stored(), **change}) is None
 
 
 class TestTimeOfDay:
-    def test_three_runs_in_a_row_are_a_better_guess_than_the_first_run(self):
+    def test_three_consecutive_runs_are_a_better_estimate_than_the_first_run(self):
         assert steady_time(days(3), parse_interval("1D")) == days(3)[-1]
         assert steady_time(days(2), parse_interval("1D")) is None
 
-    def test_runs_half_an_hour_apart_are_none(self):
+    def test_runs_30_minutes_apart_give_none(self):
         begins = days(3)
         begins[1] += 30 * MINUTE
         assert steady_time(begins, parse_interval("1D")) is None
 
-    def test_runs_within_one_slot_are_none(self):
+    def test_runs_within_one_slot_give_none(self):
         at = START.astimezone(UTC)
         assert steady_time([at, at + MINUTE, at + 2 * MINUTE], parse_interval("1D")) is None
 
@@ -269,7 +269,7 @@ def test_runs_near_a_grid_show_that_grid(interval: str, start: int, shares: list
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.integers(60, 40 * 86_400), min_size=0, max_size=40), st.sampled_from(["UTC", ZONE, "-03:30"]))
-def test_whatever_ran_gives_a_schedule_that_can_be_used_or_none(gaps: list[int], zone: str) -> None:
+def test_any_runs_give_a_usable_schedule_or_none(gaps: list[int], zone: str) -> None:
     begins = [START.astimezone(UTC)]
     for gap in gaps:
         begins.append(begins[-1] + timedelta(seconds=gap))

@@ -1,4 +1,4 @@
-"""The tab of backup monitoring: intervals, days, what is refused, checking now, the file."""
+"""The tab of backup monitoring: intervals, days, rejected values, checking now, the file."""
 
 import csv
 import io
@@ -15,7 +15,7 @@ from app.plugin.testing.http_servers import recording_server
 
 @pytest.fixture
 def jobs(post, db):
-    """Two jobs that ran an hour ago, and one that is late."""
+    """Two jobs that ran an hour ago, and an overdue one."""
     post(job="Photos")
     post(job="Mail")
     post(server="attic", job="Files", hours_ago=100)
@@ -41,7 +41,7 @@ def row_of(job: Job, *, count="1", unit="D", days="0123456", is_on=True, was="1|
     return entries | {f"day.{name}": list(days)} | ({f"on.{name}": "1"} if is_on else {})
 
 
-def test_rows_show_what_is_expected_and_how_it_stands(admin, jobs):
+def test_rows_show_the_expected_run_and_the_state(admin, jobs):
     page = admin.get("/settings?tab=monitoring").text
     assert all(name in page for name in ("Photos", "Mail", "Files"))
     assert page.count('class="tone-bad"') == 1
@@ -51,7 +51,7 @@ def test_rows_show_what_is_expected_and_how_it_stands(admin, jobs):
     assert page.index("Photos") < page.index("Mail") < page.index("Files")
 
 
-def test_a_server_with_an_address_leads_to_its_duplicati_and_to_collecting(admin, jobs):
+def test_a_server_with_an_address_links_to_its_duplicati_and_to_collecting(admin, jobs):
     assert "Collect logs of" not in admin.get("/settings?tab=monitoring").text
     with writing() as session:
         session.get(Server, "id-of-attic").url = "https://attic.example"
@@ -69,7 +69,7 @@ def test_a_server_with_an_address_leads_to_its_duplicati_and_to_collecting(admin
         ({"count": "90", "unit": ""}, "90"),
     ],
 )
-def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stored):
+def test_an_interval_is_stored_and_the_job_rescheduled(send, jobs, entered, stored):
     before = job_of("Photos").next_expected_at
     assert send(**row_of(job_of("Photos"), **entered)).status_code == 303
     job = job_of("Photos")
@@ -78,7 +78,7 @@ def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stor
 
 
 @pytest.mark.parametrize(
-    ("entered", "told"),
+    ("entered", "error"),
     [
         ({"count": "0"}, "whole number greater than 0"),
         ({"count": "-3"}, "whole number greater than 0"),
@@ -90,22 +90,22 @@ def test_an_interval_is_kept_and_the_job_planned_by_it(send, jobs, entered, stor
         ({"days": ""}, "Select at least one day."),
     ],
 )
-def test_what_cannot_be_is_said_in_its_row_and_nothing_is_saved(send, jobs, entered, told):
+def test_an_invalid_value_is_reported_in_its_row_and_nothing_is_saved(send, jobs, entered, error):
     answer = send(**{**row_of(job_of("Photos"), **entered), **{"row": [str(job_of("Photos").id)]}})
     assert answer.status_code == 400
-    assert told in answer.text
+    assert error in answer.text
     assert f'value="{entered.get("count", "1")}"' in answer.text
     assert job_of("Photos").expected_interval == "1D"
 
 
-def test_one_refused_row_keeps_the_others_from_being_saved(send, jobs):
+def test_one_rejected_row_prevents_saving_the_others(send, jobs):
     photos, mail = job_of("Photos"), job_of("Mail")
     both = row_of(photos, count="2") | row_of(mail, count="x")
     assert send(**both | {"row": [str(photos.id), str(mail.id)]}).status_code == 400
     assert job_of("Photos").expected_interval == "1D"
 
 
-def test_a_save_leaves_alone_what_somebody_else_changed_meanwhile(send, jobs, db):
+def test_a_save_keeps_concurrent_changes_by_others(send, jobs, db):
     job = job_of("Photos")
     job.expected_interval = "3D"
     db.session.commit()
@@ -114,7 +114,7 @@ def test_a_save_leaves_alone_what_somebody_else_changed_meanwhile(send, jobs, db
     assert (job.expected_interval, job.allowed_weekdays) == ("3D", 0b0111110)
 
 
-def test_switching_off_forgets_who_was_told(send, jobs, clock):
+def test_disabling_clears_sent_notifications(send, jobs, clock):
     send("/check")
     assert job_of("Files", "attic").overdue_alerted_at == clock()
     send(**row_of(job_of("Files", "attic"), is_on=False))
@@ -122,17 +122,17 @@ def test_switching_off_forgets_who_was_told(send, jobs, clock):
     assert (job.is_overdue_check_enabled, job.overdue_alerted_at) == (False, None)
 
 
-def test_a_check_tells_what_it_found_and_a_reset_has_it_told_again(send, admin, jobs):
+def test_a_check_shows_its_result_and_a_reset_repeats_notifications(send, admin, jobs):
     send("/check")
-    told = "3 jobs checked; 1 job overdue; 1 new alert."
-    assert told in admin.get("/settings?tab=monitoring").text
+    message = "3 jobs checked; 1 job overdue; 1 new alert."
+    assert message in admin.get("/settings?tab=monitoring").text
     send("/check")
     assert "0 new alerts" in admin.get("/settings?tab=monitoring").text
     send("/reset")
     assert job_of("Files", "attic").overdue_alerted_at is None
 
 
-def test_rules_for_all_jobs_are_saved_one_by_one(send, jobs, db):
+def test_rules_for_all_jobs_are_saved_separately(send, jobs, db):
     send("/rules", tolerance="6h", frequency="onetime", interval="20min")
     db.session.rollback()
     assert settings_store.get("overdue_tolerance") == "6h"
@@ -148,7 +148,7 @@ def test_rules_for_all_jobs_are_saved_one_by_one(send, jobs, db):
         ({"tolerance": "6h", "interval": "bogus"}, "Select an interval from the list."),
     ],
 )
-def test_unknown_rule_is_refused_and_nothing_is_saved(send, jobs, db, values, sentence):
+def test_unknown_rule_is_rejected_and_nothing_is_saved(send, jobs, db, values, sentence):
     answer = send("/rules", **values)
     db.session.rollback()
     assert answer.status_code == 400
@@ -156,7 +156,7 @@ def test_unknown_rule_is_refused_and_nothing_is_saved(send, jobs, db, values, se
     assert settings_store.get("overdue_tolerance") == "2h"
 
 
-def test_page_and_api_refuse_an_interval_with_one_code(send, admin, jobs):
+def test_page_and_api_reject_an_interval_with_one_code(send, admin, jobs):
     page = send(**row_of(job_of("Photos"), count="rubbish", unit=""))
     body = {"backupSettings": {"id-of-nas:Photos": {"expectedInterval": "rubbish"}}}
     answer = admin.send("POST", "/api/configuration/backup-settings", json=body)
@@ -167,13 +167,13 @@ def test_page_and_api_refuse_an_interval_with_one_code(send, admin, jobs):
     assert job_of("Photos").expected_interval == "1D"
 
 
-def test_unknown_grace_period_of_a_job_is_refused_in_its_row(send, jobs):
+def test_unknown_grace_period_of_a_job_is_rejected_in_its_row(send, jobs):
     answer = send(**row_of(job_of("Photos"), tolerance="bogus"))
     assert answer.status_code == 400
     assert "Select a grace period from the list." in answer.text
 
 
-def test_the_file_holds_the_rows_as_they_are_shown(admin, post, jobs, clock):
+def test_the_file_contains_the_rows_as_shown(admin, post, jobs, clock):
     post(server="=cmd()", job="Evil")
     answer = admin.get("/settings/monitoring.csv?sort=-server")
     assert answer.headers["Content-Disposition"] == 'attachment; filename="backup-monitoring-2031-05-04.csv"'
@@ -211,7 +211,7 @@ def test_a_job_gets_its_own_grace_period(send, admin, jobs):
     assert job_of("Photos").overdue_tolerance is None
 
 
-def test_learned_schedules_are_shown_and_lead_to_their_dialog(admin, post):
+def test_learned_schedules_are_shown_with_a_link_to_their_dialog(admin, post):
     for hours in (100, 76, 52, 28, 4):
         post(job="Photos", hours_ago=hours)
     page = admin.get("/settings?tab=monitoring").text
@@ -219,7 +219,7 @@ def test_learned_schedules_are_shown_and_lead_to_their_dialog(admin, post):
     assert "/detail/id-of-nas/schedule?backup=Photos" in page
 
 
-class TestDuplistatusItself:
+class TestSelfMonitoring:
     ENTRIES = {"free_space_mib": "500", "every_minutes": "5", "url": "", "service": "", "token": ""}
 
     def test_the_limit_and_the_monitor_are_stored_and_a_ping_is_sent(self, send, admin, db):
@@ -232,7 +232,7 @@ class TestDuplistatusItself:
         assert "The ping succeeded." in page
         assert "Last successful ping:" in page
 
-    def test_a_ping_that_does_not_get_through_is_shown_without_its_address(self, send, admin):
+    def test_a_failed_ping_is_shown_without_its_address(self, send, admin):
         entries = {**self.ENTRIES, "is_enabled": "1", "url": "http://127.0.0.1:9/geheim"}
         send("/self", **entries, then="ping")
         page = admin.get("/settings?tab=monitoring").text
@@ -247,12 +247,12 @@ class TestDuplistatusItself:
             ({"url": "http://169.254.169.254/x"}, "Enter a URL that starts with http:// or https://."),
         ],
     )
-    def test_what_cannot_be_is_said_at_its_field(self, send, db, entries, sentence):
+    def test_an_invalid_value_is_reported_at_its_field(self, send, db, entries, sentence):
         answer = send("/self", **{**self.ENTRIES, **entries})
         assert (answer.status_code, sentence in answer.text) == (400, True)
         assert not external_monitor.read().url
 
-    def test_the_token_is_not_shown_and_dropped_with_another_server(self, send, admin, db):
+    def test_the_token_is_not_shown_and_deleted_with_another_server(self, send, admin, db):
         entries = {**self.ENTRIES, "url": "http://127.0.0.1:9/a", "token": "geheim"}
         send("/self", **entries)
         assert "geheim" not in admin.get("/settings?tab=monitoring").text

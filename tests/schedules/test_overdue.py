@@ -1,4 +1,4 @@
-"""Deadlines, and repeats of messages."""
+"""Deadlines, and reminders."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -19,7 +19,7 @@ NOON = datetime(2026, 1, 6, 12, tzinfo=UTC)
 MILLISECOND = timedelta(milliseconds=1)
 
 
-def test_tolerances_are_those_of_the_wire() -> None:
+def test_tolerances_are_those_of_the_api() -> None:
     minutes = {key: tolerance // timedelta(minutes=1) for key, tolerance in TOLERANCES.items()}
     assert minutes == {
         "no_tolerance": 0,
@@ -54,7 +54,7 @@ def test_tolerance_is_exact_across_a_change_of_the_clocks(text: str) -> None:
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_first_alert_goes_out_at_once(frequency: str) -> None:
+def test_first_alert_is_sent_at_once(frequency: str) -> None:
     assert should_alert_again(None, NOON, frequency, NOON)
 
 
@@ -64,16 +64,16 @@ def test_run_since_the_last_alert_allows_a_new_one(frequency: str) -> None:
 
 
 @pytest.mark.parametrize("frequency", FREQUENCIES)
-def test_run_at_the_instant_of_the_last_alert_does_not(frequency: str) -> None:
+def test_run_at_the_time_of_the_last_alert_does_not(frequency: str) -> None:
     assert not should_alert_again(NOON, NOON, frequency, NOON + timedelta(minutes=5))
 
 
 @pytest.mark.parametrize(("frequency", "days"), [("every_day", 1), ("every_week", 7), ("every_month", 30)])
-def test_alert_is_repeated_when_its_wait_is_over(frequency: str, days: int) -> None:
+def test_alert_is_repeated_after_its_interval(frequency: str, days: int) -> None:
     due_at = NOON + timedelta(days=days)
     assert not should_alert_again(NOON, None, frequency, due_at - MILLISECOND)
     assert should_alert_again(NOON, None, frequency, due_at)
 
 
-def test_alert_told_once_is_not_repeated() -> None:
+def test_alert_without_repeats_is_not_repeated() -> None:
     assert not should_alert_again(NOON, NOON - timedelta(days=2), "onetime", NOON + timedelta(days=4000))

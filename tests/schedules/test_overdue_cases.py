@@ -1,4 +1,4 @@
-"""The original program's own results, case by case; where we differ on purpose, our result and the row that says so."""
+"""The results of the original program, case by case; for intended differences our result and the row of it."""
 
 import json
 import re
@@ -34,7 +34,7 @@ BAD = "one job with a bad interval"
 
 # Case id: our result, and the row of the deviations that changes it.
 DIFFERENT: dict[int, tuple[Any, str]] = {
-    2: ("2026-01-03T14:00:00.000Z", PLAN),  # the grid also reaches back from an anchor in the future
+    2: ("2026-01-03T14:00:00.000Z", PLAN),  # the grid also extends back from an anchor in the future
     15: ("2026-03-01T10:00:00.000Z", MONTHS),
     20: ("2026-02-28T08:00:00.000Z", MONTHS),
     21: ("2026-02-28T08:00:00.000Z", MONTHS),
@@ -55,16 +55,16 @@ DIFFERENT: dict[int, tuple[Any, str]] = {
     74: ("2026-11-01T06:30:00.000Z", TOLERANCE),
     82: (False, TOLERANCE),
     83: (True, TOLERANCE),
-    87: ("2026-01-05T14:00:00.000Z", PLAN),  # a minute early fulfils today's slot and keeps 14:00
+    87: ("2026-01-05T14:00:00.000Z", PLAN),  # a minute early fulfils the slot of today and keeps 14:00
     92: ("2026-01-12T14:00:00.000Z", PLAN),
     93: ("2026-01-12T14:00:00.000Z", PLAN),
     94: ("2026-02-01T03:00:00.000Z", PLAN),
-    95: ("2026-01-04T15:00:00.000Z", PLAN),  # 20 minutes early, and a quarter of an hour is the most that counts
+    95: ("2026-01-04T15:00:00.000Z", PLAN),  # 20 minutes early, and 15 minutes is the most that counts
     96: ("2026-01-04T23:00:00.000Z", PLAN),
     100: (None, BAD),
     101: (None, BAD),
     141: ("bad_format", BAD),  # the interval makes the grid, so it is always read
-    144: ("2026-01-02T14:03:02.000Z", PLAN),  # an anchor that never moves may lie any number of steps back
+    144: ("2026-01-02T14:03:02.000Z", PLAN),  # a fixed anchor may be any number of steps back
     164: ("2026-03-29T05:30:00.000Z", TOLERANCE),
     165: ("2026-03-29T23:30:00.000Z", TOLERANCE),
     168: ("2026-10-25T01:10:00.000Z", TOLERANCE),
@@ -82,7 +82,7 @@ DIFFERENT: dict[int, tuple[Any, str]] = {
 
 OLD_UNITS = {"hour": "h", "day": "D"}
 
-# How the symbolic errors of the file show in ours; the two of a date come from the reader of dates below.
+# Our errors for the symbolic errors of the file; the two of a date come from the reader of dates below.
 ERRORS: dict[str, tuple[type[ValueError], str]] = {
     "empty": (BadInterval, "is empty"),
     "bad_format": (BadInterval, "must contain numbers with the units s m h D W M Y"),
@@ -96,7 +96,7 @@ ERRORS: dict[str, tuple[type[ValueError], str]] = {
 
 
 def read_instant(text: str, zone: str) -> datetime:
-    """Dates as the file means them: without a zone in the process zone, a day alone in UTC, cut to milliseconds."""
+    """Return dates of the file: without a zone in the process zone, without a time in UTC, cut to milliseconds."""
     instant = datetime.fromisoformat(text)
     if instant.tzinfo is None:
         instant = instant.replace(tzinfo=UTC if len(text) == len("2026-07-02") else ZoneInfo(zone))
@@ -114,7 +114,7 @@ def answer_next(given: dict[str, Any], zone: str) -> str | None:
 
 
 def answer_settings(given: dict[str, Any], zone: str) -> str | None:
-    """The planned time after the refresh, with the default tolerance that the file's entries live under."""
+    """Return the expected time after the refresh, with the default tolerance of the entries of the file."""
     stored = given["stored"] or {"expectedInterval": "1D"}
     interval = stored["expectedInterval"]
     if "intervalUnit" in stored:
@@ -158,7 +158,7 @@ def reference(case: dict[str, Any]) -> Any:
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=lambda case: f"{case['id']}-{case['fn']}")
-def test_case_gives_the_reference_result_or_the_listed_one(case: dict[str, Any]) -> None:
+def test_case_gives_the_original_result_or_the_listed_one(case: dict[str, Any]) -> None:
     expected, _ = DIFFERENT.get(case["id"], (reference(case), ""))
     if isinstance(expected, str) and expected in ERRORS:
         kind, message = ERRORS[expected]

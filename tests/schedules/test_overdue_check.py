@@ -1,4 +1,4 @@
-"""The overdue check: who is late, who is told, how often; and that it stays quick."""
+"""The overdue check: which jobs are overdue, who is notified, how often; and that it is fast."""
 
 from dataclasses import astuple
 from datetime import timedelta
@@ -30,7 +30,7 @@ def late(ingest, clock, ntfy_channel) -> Job:
 
 @pytest.fixture
 def change(db):
-    """Sets columns of every job, or of every server."""
+    """Set columns of every job, or of every server."""
 
     def change(table: type = Job, **values: object) -> None:
         with writing() as session:
@@ -39,16 +39,16 @@ def change(db):
     return change
 
 
-def told(clock) -> int:
+def notified(clock) -> int:
     return overdue_check.check_overdue(clock(), None).notified_count
 
 
-def test_at_its_deadline_a_job_is_not_late(late, clock):
+def test_at_its_deadline_a_job_is_not_overdue(late, clock):
     assert find_overdue(clock() - MILLISECOND) == []
     assert find_overdue(clock()) == [late]
 
 
-def test_a_late_job_is_counted_and_told(late, clock, ingest, ntfy):
+def test_an_overdue_job_is_counted_and_notified(late, clock, ingest, ntfy):
     ingest(job_name="fresh", began_at=clock())
     assert astuple(overdue_check.check_overdue(clock(), None)) == (2, 2, 1, 1)
     delivery.deliver_due(clock())
@@ -59,62 +59,62 @@ def test_a_late_job_is_counted_and_told(late, clock, ingest, ntfy):
     assert "Interval: 1D, grace period: 2 hours" in push.json["message"]
 
 
-def test_those_who_wait_are_told_of_new_messages(late, clock):
+def test_waiting_workers_are_notified_of_new_messages(late, clock):
     calls: list[object] = []
     with outbox.queued.connected_to(lambda sender: calls.append(sender)):
-        told(clock)
-        told(clock)
+        notified(clock)
+        notified(clock)
     assert len(calls) == 1
 
 
-def test_the_time_of_the_check_is_remembered(late, clock):
+def test_the_time_of_the_check_is_stored(late, clock):
     overdue_check.check_overdue(clock(), None)
     assert overdue_check.last_check_at() == clock()
 
 
-def test_a_job_whose_check_is_off_is_not_looked_at(late, clock, change):
+def test_a_job_with_a_disabled_check_is_skipped(late, clock, change):
     change(is_overdue_check_enabled=False)
     assert astuple(overdue_check.check_overdue(clock(), None)) == (1, 0, 0, 0)
 
 
-def test_the_standard_event_is_not_looked_at(late, clock, change):
+def test_the_standard_event_is_ignored(late, clock, change):
     change(notification_event="off", additional_ntfy_topic="extra")
-    told(clock)
+    notified(clock)
     assert _targets() == [""]
 
 
-def test_additional_destinations_are_told_unless_their_event_is_off(late, clock, change):
+def test_additional_destinations_are_notified_unless_their_event_is_off(late, clock, change):
     change(additional_event="errors", additional_ntfy_topic="extra")
-    told(clock)
+    notified(clock)
     assert _targets() == ["", "extra"]
 
 
-def test_a_switched_off_channel_is_not_told(late, clock, change):
+def test_a_disabled_channel_is_not_notified(late, clock, change):
     change(channel_switches={"ntfy": False})
-    assert told(clock) == 1  # wire: counts as told, so that it is not tried at every check
+    assert notified(clock) == 1  # contract: counts as notified, so that it is not tried at every check
     assert _targets() == []
 
 
 @pytest.mark.parametrize("table", [Job, Server])
-def test_a_muted_one_is_told_when_the_mute_ends(late, clock, change, table):
+def test_a_muted_job_is_notified_when_the_mute_ends(late, clock, change, table):
     change(table, muted_until=clock() + timedelta(hours=1))
-    assert told(clock) == 0
+    assert notified(clock) == 0
     clock.advance(hours=1)
-    assert told(clock) == 1
+    assert notified(clock) == 1
 
 
 @pytest.mark.parametrize("table", [Job, Server])
-def test_a_maintenance_that_begins_later_holds_nothing_back(late, clock, change, table):
+def test_a_later_maintenance_delays_nothing(late, clock, change, table):
     change(table, muted_from=clock() + timedelta(hours=1), muted_until=clock() + timedelta(hours=2))
-    assert told(clock) == 1
+    assert notified(clock) == 1
 
 
 class TestSeveralJobs:
-    """Those that are late at one check are told of in one message for each destination."""
+    """The overdue jobs of one check are notified in one message for each destination."""
 
     @pytest.fixture
     def fleet(self, late, ingest, change):
-        """Jobs on two machines, all as late as `late`."""
+        """Jobs on two servers, all as overdue as `late`."""
 
         def add(count: int) -> None:
             for number in range(count):
@@ -124,7 +124,7 @@ class TestSeveralJobs:
 
     def test_they_share_a_message(self, fleet, late, clock, ntfy):
         fleet(2)
-        assert told(clock) == 3
+        assert notified(clock) == 3
         assert delivery.deliver_due(clock()) == 1
         [push] = ntfy.received
         assert push.json["title"] == "🕑 Overdue backup jobs: 3"
@@ -136,11 +136,11 @@ class TestSeveralJobs:
             "• nas: photos, expected 05/05/2031, 11:00",
         ]
 
-    def test_each_destination_hears_of_its_own_jobs(self, fleet, late, clock, deliveries):
+    def test_each_destination_is_notified_of_its_own_jobs(self, fleet, late, clock, deliveries):
         fleet(2)
         with writing():
             late.additional_ntfy_topic = "photographers"
-        told(clock)
+        notified(clock)
         assert [(row.target, row.event) for row in deliveries()] == [
             ("", "overdueBackups"),
             ("photographers", "overdueBackup"),
@@ -148,38 +148,38 @@ class TestSeveralJobs:
 
     def test_a_long_list_names_the_first_and_counts_the_rest(self, fleet, clock, ntfy):
         fleet(60)
-        assert told(clock) == 61
+        assert notified(clock) == 61
         delivery.deliver_due(clock())
         [push] = ntfy.received
         assert push.json["message"].endswith("• and more: 36")
         assert len(push.json["message"].encode()) < 4096
 
-    def test_it_is_as_loud_as_the_message_about_one(self, fleet, clock, ntfy):
+    def test_it_has_the_priority_of_the_message_about_one(self, fleet, clock, ntfy):
         loud = {"title": "x", "message": "x", "priority": "max", "tags": "siren"}
         settings_store.put("notification_templates", {"overdueBackup": loud}, now=clock())
         fleet(1)
-        told(clock)
+        notified(clock)
         delivery.deliver_due(clock())
         assert (ntfy.received[0].json["priority"], ntfy.received[0].json["tags"]) == (5, ["siren"])
 
-    def test_names_stay_as_they_are(self, ingest, late, clock, ntfy):
+    def test_names_are_unchanged(self, ingest, late, clock, ntfy):
         ingest(job_name="*a* {count} [b](https://c)")
-        told(clock)
+        notified(clock)
         delivery.deliver_due(clock())
         assert "nas: *a* {count} [b](https://c), expected" in ntfy.received[0].json["message"]
 
     def test_the_audit_log_names_them(self, fleet, clock, db):
         fleet(1)
-        told(clock)
+        notified(clock)
         delivery.deliver_due(clock())
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "notification_sent")).one()
         assert entry.details["backups"] == ["attic:job 00", "nas:photos"]
 
 
 @pytest.mark.parametrize("interval", ["1D 2h", "x1D"])
-def test_an_interval_that_is_not_clean_tells_nobody(late, clock, change, interval):
+def test_an_invalid_interval_sends_no_notification(late, clock, change, interval):
     change(expected_interval=interval)
-    assert told(clock) == 0
+    assert notified(clock) == 0
 
 
 @pytest.mark.parametrize(
@@ -188,53 +188,53 @@ def test_an_interval_that_is_not_clean_tells_nobody(late, clock, change, interva
 )
 def test_repeats_follow_the_frequency(late, clock, frequency, again_after):
     settings_store.put("notification_frequency", frequency, now=clock())
-    assert told(clock) == 1
+    assert notified(clock) == 1
     began_at = clock()
     clock.now = began_at + (again_after or 300 * DAY) - MILLISECOND
-    assert told(clock) == 0
+    assert notified(clock) == 0
     clock.now = began_at + (again_after or 300 * DAY)
-    assert told(clock) == (1 if again_after else 0)
+    assert notified(clock) == (1 if again_after else 0)
 
 
-def test_a_job_that_ran_and_is_late_again_is_told_at_once(late, clock, ingest):
+def test_a_job_that_ran_and_is_overdue_again_is_notified_at_once(late, clock, ingest):
     settings_store.put("notification_frequency", "onetime", now=clock())
-    assert told(clock) == 1
+    assert notified(clock) == 1
     clock.advance(minutes=1)
     job = ingest(began_at=clock())
-    assert told(clock) == 0
+    assert notified(clock) == 0
     clock.now = job.next_expected_at + timedelta(hours=3)
-    assert told(clock) == 1
+    assert notified(clock) == 1
 
 
-def test_what_was_forgotten_is_told_again(late, clock):
-    assert told(clock) == 1
+def test_reset_notifications_are_sent_again(late, clock):
+    assert notified(clock) == 1
     clock.advance(minutes=5)
     overdue_check.reset_alerts(None)
-    assert told(clock) == 1
+    assert notified(clock) == 1
     assert len(_targets()) == 2
 
 
-def test_a_change_of_the_tolerance_counts_at_once(late, clock):
+def test_a_change_of_the_tolerance_applies_at_once(late, clock):
     overdue_check.save_tolerance("1d", actor=SYSTEM, now=clock())
     assert find_overdue(clock()) == []
 
 
-def test_planning_anew_repairs_the_plan_of_every_job(late, clock, change):
+def test_rescheduling_repairs_every_job(late, clock, change):
     expected_at = late.next_expected_at
     change(next_expected_at=None, overdue_at=None)
-    assert told(clock) == 0
+    assert notified(clock) == 0
     overdue_check.recalculate_all(None)
     assert late.next_expected_at == expected_at
 
 
-def test_without_any_channel_a_late_job_counts_as_told(late, clock):
+def test_without_any_channel_an_overdue_job_counts_as_notified(late, clock):
     channels.save_settings("ntfy", "ntfy", {}, now=clock(), is_enabled=False)
-    assert told(clock) == 1
-    assert told(clock) == 0
+    assert notified(clock) == 1
+    assert notified(clock) == 0
 
 
-def test_a_check_asks_the_database_no_more_often_for_ten_thousand_jobs_than_for_a_thousand(db, late, clock):
-    """How long it takes is for `bench/run.py` to say."""
+def test_a_check_needs_no_more_statements_for_ten_thousand_jobs_than_for_a_thousand(db, late, clock):
+    """How long it takes is measured by `bench/run.py`."""
 
     def counted() -> tuple[int, overdue_check.OverdueStatistics]:
         with sent_statements() as statements:

@@ -17,7 +17,7 @@ GRID = "the plan is a fixed grid that no run moves"
 MONTHS = "months keep to the last day of a shorter one, without drift"
 EXACT = "a tolerance is exact minutes"
 
-# Last run, base time, interval, weekdays; the reference's result; ours and why, where it is another.
+# Last run, base time, interval, weekdays; the result of the original; ours and why, if it is another.
 NEXT = {
     "G1": ("2026-01-02T14:03", "2026-01-02T14:00", "1D", ALL, "2026-01-03T14:00"),
     "G2": ("2026-01-08T20:00", "2026-01-05T14:00", "1D", ALL, "2026-01-09T14:00"),
@@ -51,7 +51,7 @@ NEXT = {
     "B, forbidden and later": ("2026-01-02T14:03", "2026-01-04T14:00", "6h", (2,), "2026-01-06T02:00"),
     "B, forbidden and equal": ("2026-01-03T14:00:00", "2026-01-03T14:00:01", "1W", (1,), "2026-01-12T14:00:01"),
 }
-# Newest run, stored time, interval, weekdays; the reference's result; ours and why, where it is another.
+# Newest run, stored time, interval, weekdays; the result of the original; ours and why, if it is another.
 SETTINGS = {
     "G12": ("2026-01-03T22:00", "2026-01-03T14:00", "1D", ALL, "2026-01-04T14:00"),
     "G13": ("2026-01-04T13:59", "2026-01-04T14:00", "1D", ALL, "2026-01-05T13:59", "2026-01-05T14:00", GRID),
@@ -75,7 +75,7 @@ SETTINGS = {
     ),
     "C, late keeps the time of day": ("2026-01-02T22:00", "2026-01-02T14:00", "1D", ALL, "2026-01-03T14:00"),
 }
-# Expected time, tolerance; the reference's deadline in the zone of the row; ours.
+# Expected time, tolerance; the deadline of the original in the zone of the row; ours.
 DEADLINES = {
     "London, into summer": ("2026-03-29T00:30", "2h", "2026-03-29T01:30", "2026-03-29T02:30"),
     "London, a day into summer": ("2026-03-28T12:00", "1d", "2026-03-29T11:00", "2026-03-29T12:00"),
@@ -99,7 +99,7 @@ def test_next_run(row: tuple) -> None:
 
 
 @pytest.mark.parametrize("row", SETTINGS.values(), ids=SETTINGS)
-def test_planned_time_after_a_run(row: tuple) -> None:
+def test_expected_time_after_a_run(row: tuple) -> None:
     newest, stored, interval, weekdays, reference, *ours = row
     assert not ours or ours[0] != reference
     anchor_at = at(stored) if stored else None
@@ -109,7 +109,7 @@ def test_planned_time_after_a_run(row: tuple) -> None:
 
 
 @pytest.mark.parametrize(("expected", "tolerance", "reference", "ours"), DEADLINES.values(), ids=DEADLINES)
-def test_deadline_is_exact_where_the_reference_counts_on_the_wall(expected, tolerance, reference, ours) -> None:
+def test_deadline_is_exact_where_the_original_uses_local_time(expected, tolerance, reference, ours) -> None:
     assert reference != ours, EXACT
     assert deadline(at(expected), TOLERANCES[tolerance]) == at(ours)
 

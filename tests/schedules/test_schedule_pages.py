@@ -1,4 +1,4 @@
-"""The schedule of a job on its page and in its dialog: in words, kept, learned again, changed."""
+"""The schedule of a job on its page and in its dialog: description, keeping, learning again, changing."""
 
 import pytest
 from factories import find_job
@@ -40,7 +40,7 @@ def job():
     return find_job("id-of-nas", "Photos")
 
 
-def test_the_page_of_a_job_says_what_is_learned_and_offers_to_keep_it(admin, weekly, send):
+def test_the_page_of_a_job_shows_the_learned_schedule_and_offers_to_keep_it(admin, weekly, send):
     page = admin.get(JOB_PAGE).text
     assert "Learned from the last 4 runs: every week, Wednesday at " in page
     assert 'value="keep"' in page
@@ -51,7 +51,7 @@ def test_the_page_of_a_job_says_what_is_learned_and_offers_to_keep_it(admin, wee
     assert job().expected_interval == "1W"
 
 
-def test_what_was_chosen_can_be_learned_again(admin, weekly, send):
+def test_a_chosen_schedule_can_be_learned_again(admin, weekly, send):
     send(do="save", **DAILY | {"count.job": "3"})
     assert (job().expected_interval, next_run.source_of(job())) == ("3D", "person")
     assert "every 3 days (set manually)" in admin.get(JOB_PAGE).text
@@ -60,7 +60,7 @@ def test_what_was_chosen_can_be_learned_again(admin, weekly, send):
     assert next_run.source_of(job()) == "learned"
 
 
-def test_the_dialog_shows_what_holds_and_takes_the_default_as_a_choice(admin, weekly, send):
+def test_the_dialog_shows_the_current_schedule_and_accepts_the_default_as_a_choice(admin, weekly, send):
     page = admin.get(DIALOG).text
     assert f'value="{WEEKLY}"' in page
     time = job().next_expected_at.time()
@@ -75,7 +75,7 @@ def test_saving_the_grace_period_alone_chooses_no_schedule(weekly, send):
     assert (job().overdue_tolerance, next_run.source_of(job())) == ("1h", "learned")
 
 
-def test_the_dialog_gives_days_grace_period_and_the_check(admin, weekly, send):
+def test_the_dialog_sets_days_grace_period_and_the_check(admin, weekly, send):
     send(do="save", **DAILY | {"day.job": list("135"), "tolerance.job": "30min"})
     assert (job().allowed_weekdays, job().overdue_tolerance) == (weekday_mask((1, 3, 5)), "30min")
     page = admin.get(DIALOG).text
@@ -93,14 +93,14 @@ def test_the_dialog_gives_days_grace_period_and_the_check(admin, weekly, send):
         ({"count.job": "0"}, "whole number"),
     ],
 )
-def test_what_cannot_be_meant_is_said_and_nothing_is_lost(admin, weekly, send, entries, problem):
+def test_invalid_values_are_reported_and_the_input_kept(admin, weekly, send, entries, problem):
     answer = send(do="save", **DAILY | {"tolerance.job": "6h"} | entries)
     assert (answer.status_code, job().overdue_tolerance) == (400, None)
     assert problem in answer.text
     assert 'value="6h" selected' in answer.text
 
 
-def test_an_irregular_job_is_offered_a_longest_pause(admin, post, send):
+def test_an_irregular_job_gets_a_suggested_longest_pause(admin, post, send):
     for days in (14.5, 12.2, 11.6, 9.4, 8.9, 6.3, 4.1, 3.6, 1):
         post(job="Photos", hours_ago=days * 24)
     page = admin.get(JOB_PAGE).text
@@ -109,14 +109,14 @@ def test_an_irregular_job_is_offered_a_longest_pause(admin, post, send):
     assert "at least every 3 days (set manually)" in admin.get(JOB_PAGE).text
 
 
-def test_nothing_to_keep_is_said(weekly, post, send):
+def test_missing_schedule_is_reported(weekly, post, send):
     post(job="New", hours_ago=2)
     answer = send(do="keep", backup="New")
     assert answer.status_code == 409
     assert "No schedule has been learned for this job yet" in answer.text
 
 
-def test_who_is_no_administrator_sees_it_and_changes_nothing(weekly, viewer):
+def test_other_accounts_have_read_access_only(weekly, viewer):
     page = viewer.get(JOB_PAGE).text
     assert "Learned from the last 4 runs" in page
     assert 'value="keep"' not in page
@@ -136,14 +136,14 @@ def test_who_is_no_administrator_sees_it_and_changes_nothing(weekly, viewer):
         ("12h", range(7), "every 12 hours"),
     ],
 )
-def test_schedules_in_words(app, interval, weekdays, text):
+def test_schedules_are_described_in_words(app, interval, weekdays, text):
     anchor = runtime_of(app).config.zone.key
     values = {"anchor": 1_767_594_600_000, "weekdays": weekday_mask(tuple(weekdays)), "zone": "UTC"}
     figures = {"spread_s": 0, "early_s": 0, "late_s": 600, "run_count": 8}
     learned = LearnedSchedule.read({"interval": interval, **values, **figures})
     with app.test_request_context():
-        said = when_text(learned)
-    assert said == text if anchor == "UTC" else said.startswith(text)
+        described = when_text(learned)
+    assert described == text if anchor == "UTC" else described.startswith(text)
 
 
 def test_the_grace_period_of_many_jobs_is_set_at_once(admin, post):

@@ -36,6 +36,6 @@ def test_next_tick(expression: str, expected: datetime):
 @pytest.mark.parametrize(
     "expression", ["", "* * * *", "* * * * * *", "61 * * * *", "x * * * *", "* * * * 8", "* * * * 5-2", "* * * * */0"]
 )
-def test_what_cannot_be_read_is_refused(expression: str):
+def test_unreadable_expression_is_rejected(expression: str):
     with pytest.raises(ValueError):  # noqa: PT011 (APScheduler words its own)
         read_crontab(expression)

@@ -1,4 +1,4 @@
-"""Starting, stopping and reloading, and messages that go out by themselves."""
+"""Starting, stopping and reloading, and messages that are sent automatically."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,16 +26,16 @@ def schedule(working_app) -> tasks.Schedule:
     return background.jobs_of(working_app).schedule
 
 
-# The tasks whose times people choose are off until they do.
+# Tasks with times chosen by users are off until then.
 ALWAYS = [task.name for task in TASKS.values() if task.plan is None]
 
 
-def test_all_tasks_but_the_planned_ones_are_scheduled_by_default(schedule):
+def test_all_tasks_but_summaries_are_scheduled_by_default(schedule):
     assert schedule.is_running
     assert schedule.active_tasks() == ALWAYS
 
 
-def test_a_task_that_is_stopped_can_be_started_again(schedule):
+def test_a_stopped_task_can_be_started_again(schedule):
     schedule.stop_task(OVERDUE_CHECK)
     assert OVERDUE_CHECK not in schedule.active_tasks()
     schedule.start_task(OVERDUE_CHECK)
@@ -63,7 +63,7 @@ def test_a_reload_follows_the_settings(working_app, schedule, clock):
     assert OVERDUE_CHECK in schedule.active_tasks()
 
 
-def test_a_reload_with_an_unreadable_expression_says_so(working_app, schedule, clock):
+def test_a_reload_with_an_unreadable_expression_reports_it(working_app, schedule, clock):
     with working_app.app_context():
         settings_store.put("cron_tasks", {OVERDUE_CHECK: {"cronExpression": "often"}}, now=clock())
     with pytest.raises(ValueError, match="often"):
@@ -78,7 +78,7 @@ def test_an_unreadable_expression_does_not_stop_the_monitor(app, clock):
     background.stop_jobs(app)
 
 
-def test_starting_twice_changes_nothing_and_stopping_twice_is_fine(working_app):
+def test_starting_and_stopping_twice_is_harmless(working_app):
     schedule = background.jobs_of(working_app).schedule
     background.start_jobs(working_app)
     assert background.jobs_of(working_app).schedule is schedule
@@ -103,7 +103,7 @@ def test_two_applications_work_side_by_side(working_app, settings, tmp_path):
     assert background.jobs_of(working_app).schedule.is_running
 
 
-def test_what_is_queued_goes_out_at_once(working_app, clock):
+def test_queued_messages_are_sent_at_once(working_app, clock):
     with recording_server() as ntfy:
         with working_app.app_context():
             channels.save_settings("ntfy", "ntfy", {"url": ntfy.url, "topic": "main"}, now=clock())
@@ -157,7 +157,7 @@ class TestPlannedTasks:
         schedule.reload()
         assert schedule.plans()[DAILY_SUMMARY][1] is None
 
-    def test_they_follow_what_another_process_saved_with_the_next_tick_of_any_task(self, schedule, save):
+    def test_they_follow_settings_of_another_process_with_the_next_tick_of_any_task(self, schedule, save):
         for values, is_on in (({}, True), ({"time": "08:15"}, True), ({"is_enabled": False}, False)):
             save(**values)
             schedule._tick(OVERDUE_CHECK)
@@ -166,14 +166,14 @@ class TestPlannedTasks:
         schedule._tick(OVERDUE_CHECK)
         assert schedule.plans()[DAILY_SUMMARY][1].strftime("%H:%M") == "09:45"
 
-    def test_one_that_was_stopped_by_hand_stays_so(self, schedule, save):
+    def test_a_manually_stopped_task_stays_stopped(self, schedule, save):
         save()
         schedule.reload()
         schedule.stop_task(DAILY_SUMMARY)
         schedule._tick(OVERDUE_CHECK)
         assert DAILY_SUMMARY not in schedule.active_tasks()
 
-    def test_what_was_missed_is_looked_for_after_a_start(self, app, clock):
+    def test_missed_occurrences_are_checked_after_a_start(self, app, clock):
         with app.app_context():
             chosen = {"is_enabled": True, "time": "07:30", "recipients": ""}
             summary_settings.save_daily_summary(**chosen, actor=Actor(), now=clock())
@@ -185,7 +185,7 @@ class TestPlannedTasks:
 
 
 class TestSeveralProcesses:
-    """Two schedules on one database stand for two processes: they share nothing else."""
+    """Two schedules on one database represent two processes: they share nothing else."""
 
     @pytest.fixture
     def other(self, working_app, settings):
@@ -204,16 +204,16 @@ class TestSeveralProcesses:
 
         return save
 
-    def test_each_looks_for_changes_more_often_than_every_30_seconds(self, schedule):
+    def test_each_process_checks_for_changes_more_often_than_every_30_seconds(self, schedule):
         [job] = [job for job in schedule._scheduler.get_jobs() if job.id not in TASKS and ":" not in job.id]
         assert job.trigger.interval.total_seconds() < 30
         schedule.reload()
         assert schedule._scheduler.get_job(job.id) is not None
 
-    def test_each_follows_an_interval_that_another_one_stored(self, schedule, other, save):
+    def test_each_process_follows_an_interval_stored_by_another(self, schedule, other, save):
         save({"cronExpression": "*/1 * * * *", "enabled": True})
         before = schedule._scheduler.get_job(OVERDUE_CHECK).trigger
-        schedule.plans()  # what the API tells of the settings must not count as taken over
+        schedule.plans()  # settings read by the API must not count as applied
         for each in (schedule, other):
             each.follow()
             assert str(each._scheduler.get_job(OVERDUE_CHECK).trigger) != str(before)
@@ -221,35 +221,35 @@ class TestSeveralProcesses:
         schedule.follow()
         assert OVERDUE_CHECK not in schedule.active_tasks()
 
-    def test_one_that_is_stopped_stops_in_all(self, schedule, other):
+    def test_a_stopped_task_stops_in_all_processes(self, schedule, other):
         other.stop_task(OVERDUE_CHECK)
         schedule.follow()
         assert OVERDUE_CHECK not in schedule.active_tasks()
         with pytest.raises(tasks.UnknownTask):
             schedule.stop_task(OVERDUE_CHECK)
 
-    def test_one_that_is_started_starts_in_all(self, schedule, other, save):
+    def test_a_started_task_starts_in_all_processes(self, schedule, other, save):
         save({"cronExpression": "*/5 * * * *", "enabled": False})
         schedule.follow()
         other.start_task(OVERDUE_CHECK)
         schedule.follow()
         assert OVERDUE_CHECK in schedule.active_tasks()
 
-    def test_a_reload_goes_back_to_the_settings_in_all(self, schedule, other):
+    def test_a_reload_restores_the_settings_in_all_processes(self, schedule, other):
         other.stop_task(OVERDUE_CHECK)
         schedule.follow()
         other.reload()
         schedule.follow()
         assert OVERDUE_CHECK in schedule.active_tasks()
 
-    def test_a_new_setting_wins_over_an_earlier_stop(self, schedule, other, save):
+    def test_a_new_setting_takes_precedence_over_an_earlier_stop(self, schedule, other, save):
         other.stop_task(OVERDUE_CHECK)
         schedule.follow()
         save({"cronExpression": "*/10 * * * *", "enabled": True})
         schedule.follow()
         assert OVERDUE_CHECK in schedule.active_tasks()
 
-    def test_a_restart_goes_back_to_the_settings(self, working_app, schedule):
+    def test_a_restart_restores_the_settings(self, working_app, schedule):
         schedule.stop_task(OVERDUE_CHECK)
         background.stop_jobs(working_app)
         background.start_jobs(working_app)
@@ -266,7 +266,7 @@ class TestSeveralProcesses:
             schedule.reload()
         assert schedule.active_tasks() == ALWAYS
 
-    def test_a_database_that_is_away_leaves_the_schedule_as_it_is(self, schedule, monkeypatch, caplog):
+    def test_a_database_outage_does_not_change_the_schedule(self, schedule, monkeypatch, caplog):
         error = OperationalError("SELECT 1", {}, Exception("gone"))
         monkeypatch.setattr(settings_store, "get", lambda _name: (_ for _ in ()).throw(error))
         schedule._follow_quietly()

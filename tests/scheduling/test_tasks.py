@@ -1,4 +1,4 @@
-"""Tasks: run, recorded, survived, and done by one process at a time."""
+"""Tasks: run, recorded, continued after errors, and done by one process at a time."""
 
 from datetime import timedelta
 
@@ -21,7 +21,7 @@ def test_every_task_runs_on_an_empty_database(app, name):
     assert tasks.run_task(app, name).error is None
 
 
-def test_the_overdue_check_tells_its_figures(app):
+def test_the_overdue_check_returns_its_figures(app):
     result = tasks.run_task(app, control.OVERDUE_CHECK)
     assert result.message == "Task executed successfully"
     assert result.statistics == {
@@ -32,7 +32,7 @@ def test_the_overdue_check_tells_its_figures(app):
     }
 
 
-def test_the_audit_log_is_cleaned_up_after_the_days_that_are_set(app, db, clock):
+def test_the_audit_log_is_cleaned_up_after_the_configured_days(app, db, clock):
     record_entry("login", "auth", now=clock() - timedelta(days=91))
     record_entry("logout", "auth", now=clock() - timedelta(days=89))
     tasks.run_task(app, tasks.AUDIT_CLEANUP)
@@ -52,7 +52,7 @@ def test_each_run_is_recorded(app, db, clock):
     assert 0 <= row.last_duration_s < 5
 
 
-def test_a_task_that_fails_is_survived_and_recorded_until_it_works(app, db, monkeypatch):
+def test_a_failing_task_is_recorded_until_it_works(app, db, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("app.schedules.overdue_check.check_overdue", lambda *_arguments: 1 / 0)
         assert tasks.run_task(app, control.OVERDUE_CHECK).error == "ZeroDivisionError: division by zero"
@@ -61,12 +61,12 @@ def test_a_task_that_fails_is_survived_and_recorded_until_it_works(app, db, monk
     assert row_of(db, control.OVERDUE_CHECK).last_error is None
 
 
-def test_a_task_that_nobody_knows_is_said_so(app):
+def test_an_unknown_task_is_reported(app):
     with pytest.raises(tasks.UnknownTask, match="Unknown task: xyz"):
         tasks.run_task(app, "xyz")
 
 
-def test_a_tick_is_worked_off_by_one_process(app, clock, monkeypatch):
+def test_a_tick_is_processed_by_one_process(app, clock, monkeypatch):
     assert tasks.run_tick(app, control.OVERDUE_CHECK) is not None
     monkeypatch.setattr(tasks, "HOLDER", "another process")
     clock.advance(seconds=2)
@@ -82,19 +82,19 @@ class TestLeases:
         assert not control.take_lease("work", "b", clock())
         assert control.take_lease("other work", "b", clock())
 
-    def test_it_ends_when_its_holder_dies(self, db, clock):
+    def test_a_lease_expires_after_its_holder_died(self, db, clock):
         control.take_lease("work", "a", clock())
         assert not control.take_lease("work", "b", clock.advance(minutes=9))
         assert control.take_lease("work", "b", clock.advance(minutes=2))
 
-    def test_one_that_was_lost_is_not_moved(self, db, clock):
+    def test_a_lost_lease_is_not_extended(self, db, clock):
         control.take_lease("work", "a", clock())
         control.take_lease("work", "b", clock.advance(minutes=11))
         control.set_lease_end("work", "a", clock())
         assert db.session.scalars(select(Lease.holder)).one() == "b"
         assert not control.take_lease("work", "a", clock())
 
-    def test_one_from_before_the_clock_was_set_back_is_over(self, db, clock):
+    def test_a_lease_from_before_the_clock_was_set_back_has_expired(self, db, clock):
         control.take_lease("work", "a", clock() + timedelta(days=300))
         assert control.take_lease("work", "b", clock())
 

@@ -1,4 +1,4 @@
-"""What a badge says, and whether it can be read."""
+"""The text of a badge, and its contrast."""
 
 import pytest
 
@@ -19,7 +19,7 @@ from app.sharing.badges import COLOURS, badge_status, draw
         (["Fatal", "Success"], False, "failed"),
     ],
 )
-def test_worst_counts(statuses, any_overdue, word):
+def test_worst_state_counts(statuses, any_overdue, word):
     assert badge_status(statuses, any_overdue=any_overdue) == word
 
 
@@ -33,5 +33,5 @@ def test_white_text_has_contrast(colour):
     assert 1.05 / (0.2126 * red + 0.7152 * green + 0.0722 * blue + 0.05) >= 4.5
 
 
-def test_control_signs_do_not_break_the_picture():
+def test_control_characters_do_not_break_the_image():
     assert "\x00" not in draw("a\x00b", "ok")

@@ -1,4 +1,4 @@
-"""Badges: made by administrators, shown to anybody who knows the address."""
+"""Badges: created by administrators, public by their URL."""
 
 from xml.etree import ElementTree
 
@@ -16,22 +16,22 @@ def make(admin):
     return make
 
 
-def word_of(answer):
+def state_text(answer):
     assert answer.mimetype == "image/svg+xml"
     return ElementTree.fromstring(answer.data).find(f"{SVG}title").text.rpartition(": ")[2]
 
 
-def test_there_is_no_badge_at_first(admin, client):
+def test_there_is_no_badge_by_default(admin, client):
     assert admin.get("/api/badges").json == {"badges": []}
     answer = client.get("/badge/all.svg")
-    assert (answer.status_code, word_of(answer)) == (404, "unknown")
+    assert (answer.status_code, state_text(answer)) == (404, "unknown")
 
 
 def test_badge_without_slug_has_a_secret_one(db, make, client):
     make_run()
     slug = make().json["slug"]
     assert len(slug) >= 22
-    assert word_of(client.get(f"/badge/{slug}.svg")) == "ok"
+    assert state_text(client.get(f"/badge/{slug}.svg")) == "ok"
 
 
 @pytest.mark.parametrize(
@@ -42,22 +42,22 @@ def test_badge_without_slug_has_a_secret_one(db, make, client):
         ({"serverId": "a", "backupName": "photos"}, "ok"),
     ],
 )
-def test_badge_shows_what_it_was_made_for(db, make, client, place, word):
+def test_badge_shows_the_state_of_its_target(db, make, client, place, word):
     make_run(server_id="a", job_name="photos")
     make_run(server_id="a", job_name="music", status="Warning")
     make_run(server_id="b", status="Error")
     assert make(slug="mine", **place).status_code == 201
-    assert word_of(client.get("/badge/mine.svg")) == word
+    assert state_text(client.get("/badge/mine.svg")) == word
 
 
-def test_late_job_makes_a_badge_overdue(db, make, client, clock):
+def test_overdue_job_makes_a_badge_overdue(db, make, client, clock):
     make_run()
     make(slug="mine")
     clock.advance(days=9)
-    assert word_of(client.get("/badge/mine.svg")) == "overdue"
+    assert state_text(client.get("/badge/mine.svg")) == "overdue"
 
 
-def test_badge_is_kept_for_a_minute_and_known_by_its_tag(db, make, client):
+def test_badge_is_cached_for_a_minute_and_has_an_etag(db, make, client):
     make(slug="mine")
     answer = client.get("/badge/mine.svg")
     assert answer.headers["Cache-Control"] == "max-age=60"
@@ -65,7 +65,7 @@ def test_badge_is_kept_for_a_minute_and_known_by_its_tag(db, make, client):
     assert again.status_code == 304
 
 
-def test_label_is_escaped_and_read_aloud(make, client):
+def test_label_is_escaped_and_accessible(make, client):
     make(slug="mine", label='<b> & "c"')
     root = ElementTree.fromstring(client.get("/badge/mine.svg").data)
     assert root.get("role") == "img"
@@ -73,17 +73,17 @@ def test_label_is_escaped_and_read_aloud(make, client):
 
 
 @pytest.mark.parametrize("slug", ["", "x", "a/b", "../etc", "a b", "-a", "ü" * 4, "a" * 65])
-def test_slug_that_is_no_part_of_an_address_is_refused(make, slug):
+def test_invalid_slug_is_rejected(make, slug):
     answer = make(slug=slug)
     assert (answer.status_code, answer.json["error"].partition(":")[0]) == (400, "slug")
 
 
-def test_slug_is_taken_once(make):
+def test_slug_is_unique(make):
     assert [make(slug="mine").status_code for _ in range(2)] == [201, 409]
 
 
 @pytest.mark.parametrize("body", [{"serverId": "nobody"}, {"serverId": "machine-1", "backupName": "nothing"}])
-def test_badge_of_nothing_is_not_found(db, make, body):
+def test_badge_of_an_unknown_target_is_not_found(db, make, body):
     make_run()
     assert make(**body).status_code == 404
 
@@ -92,7 +92,7 @@ def test_job_needs_its_server(make):
     assert make(backupName="photos").json["error"].startswith("serverId:")
 
 
-def test_deleted_badge_is_gone(make, admin, client):
+def test_deleted_badge_is_not_found(make, admin, client):
     make(slug="mine")
     assert admin.send("DELETE", "/api/badges/mine").status_code == 200
     assert client.get("/badge/mine.svg").status_code == 404

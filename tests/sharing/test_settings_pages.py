@@ -23,7 +23,7 @@ def error_at(page: str, field: str) -> str:
 
 
 class TestMetrics:
-    def test_they_are_switched_on_and_off(self, admin, client, db):
+    def test_metrics_are_enabled_and_disabled(self, admin, client, db):
         assert client.get("/metrics").status_code == 404
         admin.send("POST", "/settings/publishing/metrics", data={"is_enabled": "on"})
         assert client.get("/metrics").status_code == 200
@@ -42,7 +42,7 @@ class TestBadges:
 
         return make
 
-    def test_a_badge_of_a_job_is_made_and_can_be_copied(self, make, admin, client, post):
+    def test_a_badge_of_a_job_is_created_and_can_be_copied(self, make, admin, client, post):
         post(server="nas", job="Photos [all]")
         page = admin.get(PUBLISHING).text
         choice = unescape(re.search(r'<option value="([^"]+)">Photos \[all\]</option>', page)[1])
@@ -63,7 +63,7 @@ class TestBadges:
             ({"shows": "7"}, "shows", "This server or job no longer exists. Select another one."),
         ],
     )
-    def test_what_is_refused_stands_at_its_field(self, entries, field, sentence, make, db):
+    def test_invalid_input_is_reported_at_its_field(self, entries, field, sentence, make, db):
         make(slug="taken")
         answer = make(**entries)
         assert answer.status_code == 400
@@ -71,7 +71,7 @@ class TestBadges:
         db.session.rollback()
         assert len(badges.list_badges()) == 1
 
-    def test_a_badge_goes_after_a_question(self, make, admin, client):
+    def test_a_badge_is_deleted_after_confirmation(self, make, admin, client):
         make(slug="mine", label="Mine")
         assert "Delete badge Mine?" in admin.get("/settings/publishing/badges/mine/delete").text
         admin.send("POST", "/settings/publishing/badges/mine/delete")
@@ -81,15 +81,15 @@ class TestBadges:
 
 class TestUploads:
     @pytest.fixture
-    def refused(self, client):
-        """The number of an upload that names no job, which was rejected."""
+    def rejected(self, client):
+        """Return the number of a rejected upload that names no job."""
         document = report_document(job_name="", extra={"RemoteUrl": "s3://user:hidden@host"})
         assert client.post("/api/upload", json=document).status_code == 400
         return 1
 
     @pytest.fixture
     def rejected_before(self, app, clock):
-        """The number of a report that older rules rejected, and those of today accept."""
+        """Return the number of a report that older rules rejected and current ones accept."""
         with app.app_context():
             kept, error = (
                 compress_body(report_body(), "application/json"),
@@ -114,30 +114,30 @@ class TestUploads:
     @pytest.mark.parametrize(
         ("field", "value"), [("public_url", "backups"), ("max_upload_mib", "0"), ("max_upload_mib", "many")]
     )
-    def test_what_is_refused_stands_at_its_field(self, field, value, admin, db):
+    def test_invalid_input_is_reported_at_its_field(self, field, value, admin, db):
         answer = admin.send("POST", "/settings/uploads", data={field: value, "keeps_other_operations": "y"})
         assert answer.status_code == 400
         assert error_at(answer.text, field)
         assert f'value="{value}"' in answer.text
         assert not ingest.keeps_other_operations()
 
-    def test_a_refused_upload_is_listed_and_shown_without_its_destination(self, admin, refused):
+    def test_a_rejected_upload_is_listed_and_shown_without_its_destination(self, admin, rejected):
         assert "backup-name" in admin.get(UPLOADS).text
-        page = admin.get(f"/settings/uploads/{refused}").text
+        page = admin.get(f"/settings/uploads/{rejected}").text
         assert "MainOperation" in page
         assert "hidden@" not in page
 
-    def test_an_upload_that_is_still_rejected_says_why(self, admin, refused):
-        answer = admin.send("POST", f"/settings/uploads/{refused}/replay", follow_redirects=True)
+    def test_an_upload_that_is_still_rejected_shows_the_reason(self, admin, rejected):
+        answer = admin.send("POST", f"/settings/uploads/{rejected}/replay", follow_redirects=True)
         assert "Not accepted." in answer.text
 
-    def test_an_upload_that_duplicati_tried_again_is_listed_once_with_its_attempts(self, admin, client):
+    def test_an_upload_retried_by_duplicati_is_listed_once_with_its_attempts(self, admin, client):
         for _ in range(4):
             client.post("/api/upload", json=report_document(job_name=""))
         page = admin.get(UPLOADS).text
         assert (page.count("/replay"), "4 attempts" in page) == (1, True)
 
-    def test_a_refused_upload_is_taken_in_when_the_rules_let_it(self, admin, rejected_before, db):
+    def test_a_rejected_upload_is_accepted_when_the_rules_allow_it(self, admin, rejected_before, db):
         again = f"/settings/uploads/{rejected_before}/replay"
         assert "The report was accepted." in admin.send("POST", again, follow_redirects=True).text
         assert "Accepted" in admin.get(UPLOADS).text
@@ -145,16 +145,16 @@ class TestUploads:
         db.session.rollback()
         assert len(db.session.scalars(select(Run)).all()) == 1
 
-    def test_a_refused_upload_is_deleted_after_a_question(self, admin, refused):
-        assert "Delete this report?" in admin.get(f"/settings/uploads/{refused}/delete").text
-        admin.send("POST", f"/settings/uploads/{refused}/delete")
+    def test_a_rejected_upload_is_deleted_after_confirmation(self, admin, rejected):
+        assert "Delete this report?" in admin.get(f"/settings/uploads/{rejected}/delete").text
+        admin.send("POST", f"/settings/uploads/{rejected}/delete")
         assert "No rejected reports" in admin.get(UPLOADS).text
-        assert admin.get(f"/settings/uploads/{refused}").status_code == 404
+        assert admin.get(f"/settings/uploads/{rejected}").status_code == 404
 
 
 @pytest.mark.parametrize(
     "path",
     ["publishing/metrics", "publishing/badges", "publishing/badges/x/delete", "uploads", "uploads/1/replay"],
 )
-def test_others_change_nothing(path, viewer):
+def test_other_accounts_cannot_change_settings(path, viewer):
     assert viewer.send("POST", f"/settings/{path}", data={}).status_code == 403

@@ -1,4 +1,4 @@
-"""The page for everybody: off at first, behind a secret link, and silent about what is not to be told."""
+"""The status page: off by default, behind a secret link, and without private details."""
 
 import re
 
@@ -9,12 +9,12 @@ from app.audit.log import SYSTEM, AuditEntry
 from app.backups import overview
 from app.sharing import status_page
 
-STRANGER = {"REMOTE_ADDR": "203.0.113.9"}
+REMOTE_CLIENT = {"REMOTE_ADDR": "203.0.113.9"}
 
 
 @pytest.fixture
 def set_up(app):
-    """Set the page up as wanted, switched on; gives its address."""
+    """Set up and enable the page; return its URL."""
 
     def make(**changes):
         usual = {"is_enabled": True, "title": "", "shows_names": True, "shows_all": True}
@@ -26,17 +26,17 @@ def set_up(app):
     return make
 
 
-def sentence(answer) -> str:
+def summary_text(answer) -> str:
     return re.search(r'<h1 id="overall">(.*?)</h1>', answer.text)[1]
 
 
 @pytest.mark.parametrize("slug", ["guess", "None", "ä"])
-def test_there_is_no_page_at_first(client, post, slug):
+def test_there_is_no_page_by_default(client, post, slug):
     post()
     assert client.get(f"/status/{slug}").status_code == 404
 
 
-def test_page_opens_by_its_link_alone_and_without_signing_in(client, post, set_up):
+def test_page_opens_by_its_link_without_signing_in(client, post, set_up):
     post()
     address = set_up(title="Our backups")
     answer = client.get(address)
@@ -47,7 +47,7 @@ def test_page_opens_by_its_link_alone_and_without_signing_in(client, post, set_u
     assert client.get(address[:-1]).status_code == 404
 
 
-def test_page_that_is_switched_off_is_gone_and_comes_back_under_its_link(client, set_up):
+def test_disabled_page_is_not_found_and_returns_under_its_link(client, set_up):
     address = set_up()
     set_up(is_enabled=False)
     assert client.get(address).status_code == 404
@@ -55,7 +55,7 @@ def test_page_that_is_switched_off_is_gone_and_comes_back_under_its_link(client,
     assert client.get(address).status_code == 200
 
 
-def test_page_tells_nothing_beyond_how_the_backups_are(client, post, admin, set_up):
+def test_page_contains_only_the_state_of_the_backups(client, post, admin, set_up):
     post()
     admin.send("PATCH", "/api/servers/id-of-nas", json={"note": "in the cellar", "server_url": "http://10.0.0.9:8200"})
     text = client.get(set_up()).text
@@ -86,13 +86,13 @@ def test_only_chosen_servers_and_jobs_are_shown(app, client, post, set_up):
     assert [name in text for name in ("Mail", "Ledger", "Later", "Photos", "Films")] == [True] * 3 + [False] * 2
 
 
-def test_page_that_would_show_nothing_is_refused(set_up):
+def test_page_without_content_is_rejected(set_up):
     with pytest.raises(Exception, match="servers: select at least one server or job, or show all"):
         set_up(shows_all=False)
 
 
 @pytest.mark.parametrize(
-    ("runs", "said"),
+    ("runs", "expected"),
     [
         ([("Success", 1)], "The only job is OK"),
         ([("Success", 1), ("Success", 2)], "All 2 jobs OK"),
@@ -102,13 +102,13 @@ def test_page_that_would_show_nothing_is_refused(set_up):
         ([], "Nothing to show yet"),
     ],
 )
-def test_page_says_in_one_sentence_how_it_stands(client, post, set_up, runs, said):
+def test_page_shows_the_state_in_one_sentence(client, post, set_up, runs, expected):
     for number, (status, hours_ago) in enumerate(runs):
         post(hours_ago, job=f"job {number}", status=status)
-    assert sentence(client.get(set_up())) == said
+    assert summary_text(client.get(set_up())) == expected
 
 
-def test_page_is_kept_for_a_minute_and_by_no_search_engine(client, post, set_up):
+def test_page_is_cached_for_a_minute_and_not_indexed(client, post, set_up):
     post()
     answer = client.get(set_up())
     assert answer.headers["Cache-Control"] == "max-age=60"
@@ -120,22 +120,22 @@ def test_page_is_kept_for_a_minute_and_by_no_search_engine(client, post, set_up)
     assert (again.status_code, again.data) == (304, b"")
 
 
-def test_wrong_link_is_not_kept(client, set_up):
+def test_wrong_link_is_not_cached(client, set_up):
     set_up()
     assert client.get("/status/wrong").headers["Cache-Control"] == "no-store"
 
 
-def test_external_allow_list_holds_for_the_page(admin, client, set_up):
+def test_external_allow_list_applies_to_the_page(admin, client, set_up):
     address = set_up()
     lists = {"enabled": True, "networks": ["192.0.2.0/24"]}
     assert admin.send("PATCH", "/api/access/allow-lists/external", json=lists).status_code == 200
-    assert client.get(address, environ_overrides=STRANGER).status_code == 403
+    assert client.get(address, environ_overrides=REMOTE_CLIENT).status_code == 403
     assert client.get(address, environ_overrides={"REMOTE_ADDR": "192.0.2.7"}).status_code == 200
 
 
-def test_guessing_is_held_to_a_rate(client, set_up):
+def test_guessing_is_rate_limited(client, set_up):
     set_up()
-    seen = {client.get("/status/guess", environ_overrides=STRANGER).status_code for _ in range(310)}
+    seen = {client.get("/status/guess", environ_overrides=REMOTE_CLIENT).status_code for _ in range(310)}
     assert seen == {404, 429}
 
 
@@ -144,7 +144,7 @@ def form(admin, **changes):
     return {"csrf_token": token, "is_enabled": "on", "title": "Ours", "scope": "all"} | changes
 
 
-def test_administrator_sets_the_page_up_and_renews_its_link(app, admin, client, db):
+def test_administrator_sets_up_the_page_and_renews_its_link(app, admin, client, db):
     admin.post("/settings/status-page", data=form(admin))
     first = status_page.current()
     assert (first.is_enabled, first.title, first.shows_names, first.shows_all) == (True, "Ours", False, True)
@@ -158,13 +158,13 @@ def test_administrator_sets_the_page_up_and_renews_its_link(app, admin, client, 
     assert not any(second.slug in str(entry.details) for entry in entries)
 
 
-def test_refusal_is_told_and_changes_nothing(admin, db):
+def test_rejection_is_reported_and_changes_nothing(admin, db):
     answer = admin.post("/settings/status-page", data=form(admin, scope="chosen"))
     assert answer.status_code == 303
     assert not status_page.current().is_enabled
 
 
-def test_nobody_else_sets_it_up(admin, client, db):
+def test_other_accounts_cannot_set_it_up(admin, client, db):
     data = form(admin)
     assert client.post("/settings/status-page", data=data).status_code in (303, 403)
     assert not status_page.current().is_enabled

@@ -1,4 +1,4 @@
-"""Who gets in where: every route and method, tried by everybody, with and without a token, against this table."""
+"""Access: every route and method, called by every kind of account, with and without a token, against this table."""
 
 import re
 
@@ -10,9 +10,9 @@ from app.accounts import users
 from app.audit.log import SYSTEM
 from app.plugin.testing.applications import Visitor, running_application
 
-# Guards of docs/compatibility/conventions.md#guards, as docs/deviations.md raises them: what was open to any session
-# asks for a signed-in person, and scheduled work for an administrator. "early" is a person who may still have to change
-# the password; "login-form" looks at the token itself (rule L, see test_auth.py).
+# Guards of docs/compatibility/conventions.md#guards, as docs/deviations.md raises them: routes for any session
+# need a signed-in user, and scheduled work an administrator. "early" is a user who may still have to change
+# the password; "login-form" checks the token itself (rule L, see test_auth.py).
 TABLE = {
     "/api/access/allow-lists": {"GET": "admin"},
     "/api/access/allow-lists/<any(admin, external):zone>": {"PATCH": "admin"},
@@ -132,7 +132,7 @@ TABLE = {
     "/api/users/<user_id>": {"PATCH": "admin", "DELETE": "admin"},
 }
 ROWS = [(method, path, guard) for path, methods in TABLE.items() for method, guard in methods.items()]
-PEOPLE = ("nobody", "anonymous", "newcomer", "user", "admin")
+ACCOUNTS = ("nobody", "anonymous", "newcomer", "user", "admin")
 PASSWORD = "Viewer1234"
 NO_SESSION = (401, "Invalid or expired session")
 BAD_TOKEN = (403, "Invalid CSRF token")
@@ -142,25 +142,25 @@ NOT_ADMIN = (403, "Administrator access required")
 IN = (200, None)
 
 
-def expected(guard: str, person: str, *, needs_token: bool, has_token: bool) -> tuple[int, str | None]:
-    """What the contract answers, its checks in its order."""
+def expected(guard: str, account: str, *, needs_token: bool, has_token: bool) -> tuple[int, str | None]:
+    """Return the response of the contract, with its checks in order."""
     if guard in ("open", "login-form"):
         return IN
-    if person == "nobody":
+    if account == "nobody":
         return NO_SESSION
     if needs_token and not has_token:
         return BAD_TOKEN
     if guard == "session":
         return IN
-    if person == "anonymous":
+    if account == "anonymous":
         return NOT_SIGNED_IN
-    if person == "newcomer" and guard != "early":
+    if account == "newcomer" and guard != "early":
         return MUST_CHANGE
-    return NOT_ADMIN if guard == "admin" and person != "admin" else IN
+    return NOT_ADMIN if guard == "admin" and account != "admin" else IN
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory, installed) -> Flask:
+def shared_app(tmp_path_factory, installed) -> Flask:
     """An application with two more accounts."""
     with running_application(tmp_path_factory.mktemp("house"), installed) as app:
         with app.app_context():
@@ -171,28 +171,28 @@ def house(tmp_path_factory, installed) -> Flask:
 
 
 @pytest.fixture(scope="module")
-def people(house) -> dict[str, tuple[Visitor, dict[str, str]]]:
-    """Everybody with the header that holds their token. Afterwards views only say that they were reached."""
-    everybody = {name: house.test_client() for name in PEOPLE}
-    everybody["admin"].sign_in()
-    everybody["user"].sign_in("user", PASSWORD)
-    everybody["newcomer"].sign_in("newcomer", PASSWORD)
-    tokens = {name: {} if name == "nobody" else client.csrf_headers() for name, client in everybody.items()}
-    for endpoint in house.view_functions:
-        house.view_functions[endpoint] = lambda **_arguments: {"reached": True}
-    return {name: (client, tokens[name]) for name, client in everybody.items()}
+def clients(shared_app) -> dict[str, tuple[Visitor, dict[str, str]]]:
+    """Every kind of client with the header of its token. Afterwards views only report that they were reached."""
+    by_account = {name: shared_app.test_client() for name in ACCOUNTS}
+    by_account["admin"].sign_in()
+    by_account["user"].sign_in("user", PASSWORD)
+    by_account["newcomer"].sign_in("newcomer", PASSWORD)
+    tokens = {name: {} if name == "nobody" else client.csrf_headers() for name, client in by_account.items()}
+    for endpoint in shared_app.view_functions:
+        shared_app.view_functions[endpoint] = lambda **_arguments: {"reached": True}
+    return {name: (client, tokens[name]) for name, client in by_account.items()}
 
 
 def address(path: str) -> str:
-    """The path with something in its places."""
+    """Return the path with values for its parameters."""
     path = path.replace("<any(admin, external):zone>", "admin")
     return re.sub(r"<(?!int:)[^<>]+>", "some", re.sub(r"<int:[^<>]+>", "1", path))
 
 
-def test_table_names_every_route_and_method_of_the_contract(house, installed):
+def test_table_names_every_route_and_method_of_the_contract(shared_app, installed):
     found = {
         (method, rule.rule)
-        for rule in house.url_map.iter_rules()
+        for rule in shared_app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/api/") and rule.endpoint.partition(".")[0] in installed.api_groups
     }
@@ -200,18 +200,18 @@ def test_table_names_every_route_and_method_of_the_contract(house, installed):
 
 
 @pytest.mark.parametrize(("method", "path", "guard"), ROWS, ids=[f"{method} {path}" for method, path, _ in ROWS])
-def test_route_admits_whom_the_contract_admits(people, method, path, guard):
+def test_route_allows_whom_the_contract_allows(clients, method, path, guard):
     needs_token = method != "GET"
-    for person, (client, token) in people.items():
+    for account, (client, token) in clients.items():
         for has_token in (True, False):
             answer = client.open(address(path), method=method, headers=token if has_token else {})
-            said = (answer.status_code, answer.get_json().get("error"))
-            wanted = expected(guard, person, needs_token=needs_token, has_token=has_token)
-            assert said == wanted, f"{person} {'with' if has_token else 'without'} token"
+            body = (answer.status_code, answer.get_json().get("error"))
+            wanted = expected(guard, account, needs_token=needs_token, has_token=has_token)
+            assert body == wanted, f"{account} {'with' if has_token else 'without'} token"
 
 
-def test_other_methods_are_refused_and_the_right_ones_named(people):
-    client, _ = people["admin"]
+def test_other_methods_are_rejected_and_the_right_ones_named(clients):
+    client, _ = clients["admin"]
     for path, methods in TABLE.items():
         if {"POST", "GET"} <= set(methods) or "PUT" in methods:
             continue

@@ -13,10 +13,10 @@ def test_no_text_is_a_formula(text):
     assert next(csv.reader(io.StringIO(csv_line([text, "end"]), newline=""))) == [f"'{text}", "end"]
 
 
-def test_numbers_stay_numbers_and_what_is_missing_is_empty():
+def test_numbers_stay_numbers_and_missing_values_are_empty():
     assert csv_line([-3, 2.5, None, 0]) == "-3,2.5,,0"
 
 
 @pytest.mark.parametrize("text", ['with "quotes"', "with, comma", "two\nlines", "one\r\nmore"])
-def test_texts_come_back_as_they_were(text):
+def test_texts_are_read_back_unchanged(text):
     assert next(csv.reader(io.StringIO(csv_line([text, "end"]), newline=""))) == [text, "end"]

@@ -1,4 +1,4 @@
-"""One shape for every error."""
+"""One format for every error."""
 
 import logging
 import re
@@ -34,7 +34,7 @@ def app(own_app):
 
 @pytest.fixture
 def failing(app):
-    """Addresses that fail in every way."""
+    """Routes that fail in every way."""
     app.config["PROPAGATE_EXCEPTIONS"] = False
     blueprint = Blueprint("failing", __name__)
 
@@ -47,7 +47,7 @@ def failing(app):
         raise NotFound("No such pot")
 
     @blueprint.get("/refused")
-    def refused():
+    def rejected():
         raise Refused("server_not_found", "server_id")
 
     @blueprint.get("/unexpected")
@@ -77,7 +77,7 @@ def failing(app):
 pytestmark = pytest.mark.usefixtures("failing")
 
 
-def test_error_has_sentence_extra_fields_and_time(client):
+def test_error_has_message_extra_fields_and_time(client):
     answer = client.get("/api/failing/teapot")
     assert answer.status_code == 418
     assert answer.get_json() == {
@@ -87,7 +87,7 @@ def test_error_has_sentence_extra_fields_and_time(client):
     }
 
 
-def test_refusal_has_the_sentence_the_code_and_the_name_of_the_field_in_the_api(client):
+def test_rejection_has_message_code_and_field_in_the_api(client):
     answer = client.get("/api/failing/refused")
     assert answer.status_code == 404
     assert answer.get_json() == {
@@ -98,11 +98,11 @@ def test_refusal_has_the_sentence_the_code_and_the_name_of_the_field_in_the_api(
     }
 
 
-def test_child_of_the_root_brings_its_status(client):
+def test_subclass_keeps_its_status(client):
     assert client.get("/api/failing/missing").status_code == 404
 
 
-def test_unexpected_is_said_plainly_and_logged_with_its_trace(client, caplog):
+def test_unexpected_error_is_reported_plainly_and_logged_with_its_trace(client, caplog):
     answer = client.get("/api/failing/unexpected")
     assert answer.status_code == 500
     assert "secret" not in answer.get_data(as_text=True)
@@ -110,7 +110,7 @@ def test_unexpected_is_said_plainly_and_logged_with_its_trace(client, caplog):
     assert "RuntimeError: secret detail" in caplog.text
 
 
-def test_unexpected_is_raised_again_under_test(app, client):
+def test_unexpected_error_is_raised_again_under_test(app, client):
     app.config["PROPAGATE_EXCEPTIONS"] = True
     with pytest.raises(RuntimeError):
         client.get("/api/failing/unexpected")
@@ -133,7 +133,7 @@ def test_database_out_of_reach_is_503(client, caplog):
         pytest.param({"inner": {}}, {"name", "inner.size"}, id="several"),
     ],
 )
-def test_schema_trouble_names_the_fields(client, body, names):
+def test_schema_errors_name_the_fields(client, body, names):
     answer = client.post("/api/failing/schema", json=body)
     found = answer.get_json()
     assert answer.status_code == 400
@@ -151,7 +151,7 @@ def test_body_that_is_no_json_object_is_400(client, body):
 @pytest.mark.parametrize(
     ("method", "path", "code"),
     [
-        ("GET", "teapot", "TEAPOT"),  # its own wins
+        ("GET", "teapot", "TEAPOT"),  # its own takes precedence
         ("GET", "database", "DATABASE_NOT_READY"),
         ("GET", "refused", "SERVER_NOT_FOUND"),
         ("POST", "schema", "BAD"),
@@ -164,7 +164,7 @@ def test_errors_of_a_group_may_have_codes(client, method, path, code):
 
 
 @pytest.mark.parametrize("content_type", [None, "text/plain", "application/x-www-form-urlencoded"])
-def test_json_is_read_whatever_the_content_type(client, content_type):
+def test_json_is_read_with_any_content_type(client, content_type):
     answer = client.post("/api/failing/schema", data=b'{"name": "a"}', content_type=content_type)
     assert answer.get_json() == {"name": "a"}
 
@@ -174,19 +174,19 @@ def test_optional_body_may_be_empty(client, body):
     assert client.post("/api/failing/optional", data=body).get_json() == {}
 
 
-def test_body_of_json_is_bounded(client):
+def test_size_of_a_json_body_is_limited(client):
     answer = client.post("/api/failing/schema", data=b" " * (guards.PUBLIC_BODY_BYTES + 1))
     assert answer.status_code == 413
     assert answer.get_json()["error"]
 
 
 @pytest.mark.parametrize("path", ["/api/nothing", "/api", "/api/csrf/more"])
-def test_unknown_address_of_the_api_is_json(client, path):
+def test_unknown_url_of_the_api_is_json(client, path):
     answer = client.get(path)
     assert (answer.status_code, answer.get_json()["error"]) == (404, "Not found")
 
 
-def test_unknown_method_is_json_and_says_which_are_known(client):
+def test_unknown_method_is_json_with_the_known_ones(client):
     answer = client.put("/api/csrf")
     assert answer.status_code == 405
     assert answer.get_json()["error"]
@@ -201,55 +201,55 @@ def test_unknown_method_is_json_and_says_which_are_known(client):
         ("/api/lastbackup/a%20b/", "/api/lastbackup/a%20b"),
     ],
 )
-def test_final_slash_is_redirected(client, path, target):
+def test_trailing_slash_is_redirected(client, path, target):
     answer = client.get(path)
     assert (answer.status_code, answer.headers["Location"]) == (308, target)
 
 
 @pytest.mark.parametrize("path", ["//evil.example/", "/%5Cevil.example/", "/%2Fevil.example/"])
-def test_redirect_never_leads_to_another_machine(client, path):
+def test_redirect_never_leads_to_another_host(client, path):
     location = client.get(path).headers.get("Location", "")
     assert not re.match(r"(https?:)?[/\\]{2}(?!localhost)", location)
 
 
-def test_pages_draw_their_own_errors(app, client):
-    web_errors.show_page_errors_with(app, lambda refusal: (f"<p>{refusal}</p>", refusal.status))
+def test_pages_render_their_own_errors(app, client):
+    web_errors.show_page_errors_with(app, lambda error: (f"<p>{error}</p>", error.status))
     answer = client.get("/missing-page")
     assert (answer.status_code, answer.get_data(as_text=True)) == (404, "<p>No such pot</p>")
     assert client.get("/api/failing/missing").is_json
 
 
 class TestDebug:
-    """While somebody develops."""
+    """During development."""
 
     @pytest.fixture
     def settings(self, settings):
         return replace(settings, debug=True)
 
-    def test_answer_tells_the_technical_side(self, client):
+    def test_response_contains_the_technical_details(self, client):
         body = client.get("/api/failing/unexpected").get_json()
         assert body["message"] == "secret detail"
         assert "RuntimeError" in body["stack"]
 
 
 class TestNul:
-    """The one sign of Unicode that PostgreSQL cannot keep."""
+    """The only Unicode character that PostgreSQL cannot store."""
 
     @pytest.fixture
     def settings(self, settings_of_each_database):
         return settings_of_each_database
 
     @pytest.mark.parametrize("body", [{"a\0": 1}, {"name": "a\0"}, {"inner": [{"size": "\0"}]}])
-    def test_body_that_holds_one_is_refused(self, admin, body):
+    def test_body_with_nul_is_rejected(self, admin, body):
         answer = admin.send("POST", "/api/users", json={"username": "user", **body})
         assert (answer.status_code, "NUL" in answer.get_json()["error"]) == (400, True)
 
-    def test_body_that_only_speaks_of_one_is_taken(self, admin):
+    def test_body_with_an_escaped_nul_is_accepted(self, admin):
         assert admin.send("POST", "/api/users", json={"username": r"\u0000"}).status_code == 201
 
-    def test_query_that_holds_one_is_refused(self, admin):
+    def test_query_with_nul_is_rejected(self, admin):
         assert admin.get("/api/users?search=a%00").status_code == 400
 
-    def test_form_that_holds_one_breaks_nothing(self, client):
+    def test_form_with_nul_causes_no_error(self, client):
         form = {"username": "a\0", "password": "b", "csrf_token": client.csrf_headers()["X-CSRF-Token"]}
         assert client.post("/login", data=form).status_code < 500

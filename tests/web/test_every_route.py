@@ -1,4 +1,4 @@
-"""What holds for every route, whoever asks: no bare error, and headers that keep private things private."""
+"""Rules for every route and every client: no bare error, and headers that keep private content private."""
 
 import logging
 from dataclasses import replace
@@ -23,14 +23,14 @@ def routes(app) -> list[Route]:
 
 @pytest.fixture
 def app(app):
-    """As in service: what is unexpected becomes an answer, and is not raised again."""
+    """As in production: unexpected errors become a response, and are not raised again."""
     app.config["PROPAGATE_EXCEPTIONS"] = False
     return app
 
 
-@pytest.mark.parametrize("has_session", [False, True], ids=["stranger", "visitor"])
+@pytest.mark.parametrize("has_session", [False, True], ids=["no session", "visitor"])
 @pytest.mark.parametrize("body", [{}, {"data": {"a": "b"}}, {"json": {}}], ids=["nothing", "form", "json"])
-def test_no_route_gives_a_visitor_a_bare_error(app, client, caplog, has_session, body):
+def test_no_route_answers_a_visitor_with_a_bare_error(app, client, caplog, has_session, body):
     for route in routes(app):
         if has_session:
             client.get("/login")
@@ -41,7 +41,7 @@ def test_no_route_gives_a_visitor_a_bare_error(app, client, caplog, has_session,
     assert "Traceback" not in caplog.text
 
 
-def test_a_form_of_the_settings_that_a_visitor_sends_is_a_friendly_page(app, client):
+def test_a_settings_form_of_a_visitor_is_answered_with_a_page(app, client):
     client.get("/login")
     sent = [route for route in routes(app) if route.endpoint.startswith("settings.") and route.method == "POST"]
     assert len(sent) > 50
@@ -52,10 +52,10 @@ def test_a_form_of_the_settings_that_a_visitor_sends_is_a_friendly_page(app, cli
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
 
 
-def test_every_private_answer_says_that_nobody_may_keep_it(app, client, admin):
+def test_every_private_response_forbids_caching(app, client, admin):
     for route in routes(app):
-        for person in (client, admin):
-            answer = person.open(route.url, method=route.method)
+        for user in (client, admin):
+            answer = user.open(route.url, method=route.method)
             headers = answer.headers
             assert headers["X-Content-Type-Options"] == "nosniff", route
             assert headers["Cache-Control"], route
@@ -68,7 +68,7 @@ def test_every_private_answer_says_that_nobody_may_keep_it(app, client, admin):
             answer.close()
 
 
-def test_what_is_meant_to_be_kept_still_is(client, admin):
+def test_public_files_are_still_cached(client, admin):
     assert "no-store" not in client.get("/static/css/app.css").headers["Cache-Control"]
     answer = client.get("/api/openapi.json")
     assert answer.headers["Cache-Control"] == "private, no-cache"
@@ -79,7 +79,7 @@ def test_what_is_meant_to_be_kept_still_is(client, admin):
 
 
 @pytest.mark.parametrize("kind", ["db", "sql"])
-def test_a_copy_of_the_database_has_no_time_until_which_it_may_be_kept(admin, kind):
+def test_a_backup_of_the_database_has_no_cache_lifetime(admin, kind):
     answer = admin.get("/api/database/backup", query_string={"format": kind})
     answer.close()
     assert answer.headers["Cache-Control"] == "no-store"
@@ -87,7 +87,7 @@ def test_a_copy_of_the_database_has_no_time_until_which_it_may_be_kept(admin, ki
 
 
 class TestPlugin:
-    """An API group of somebody else, which says nothing about headers."""
+    """An API group of a third party, without headers."""
 
     @pytest.fixture
     def registry(self, registry, tmp_path):
@@ -95,36 +95,36 @@ class TestPlugin:
 
         @strange.get("/page")
         def page() -> ResponseReturnValue:
-            """A page."""
+            """Return a page."""
             return STRANGE_PAGE
 
         @strange.get("/file")
         def file() -> ResponseReturnValue:
-            """A file."""
+            """Return a file."""
             path = tmp_path / "figures.csv"
             path.write_text("1")
             return send_file(path, max_age=3600)
 
         @strange.get("/broken")
         def broken() -> ResponseReturnValue:
-            """A fault."""
+            """Fail."""
             raise RuntimeError("of a plugin")
 
         group = ApiGroup(name="strange", blueprint=strange, summary="Of somebody else")
         return replace(registry, api_groups={**registry.api_groups, "strange": group})
 
-    def test_its_page_has_the_headers_of_ours(self, admin):
+    def test_plugin_page_has_the_headers_of_ours(self, admin):
         headers, ours = admin.get("/api/strange/page").headers, admin.get("/").headers
         for name in ("Content-Security-Policy", "X-Frame-Options", "Referrer-Policy", "Cache-Control"):
             assert headers[name] == ours[name], name
 
-    def test_its_files_are_kept_by_nobody(self, admin):
+    def test_plugin_files_are_not_cached(self, admin):
         answer = admin.get("/api/strange/file")
         answer.close()
         headers = answer.headers
         assert (headers["Cache-Control"], "Expires" in headers) == ("no-store", False)
 
-    def test_its_faults_fill_no_log(self, app, admin, settings):
+    def test_plugin_errors_do_not_fill_the_log(self, app, admin, settings):
         for _ in range(50):
             assert admin.get("/api/strange/broken").status_code == 500
         logged = (settings.data_dir / "logs" / "application.log").read_text()
@@ -132,7 +132,7 @@ class TestPlugin:
         assert len(logged) < 20_000
 
 
-def test_an_error_page_that_cannot_be_drawn_is_still_a_page(app, client, monkeypatch, settings):
+def test_an_error_page_that_cannot_be_rendered_is_still_a_page(app, client, monkeypatch, settings):
     def fail(*_arguments, **_options):
         raise RuntimeError("no template")
 
@@ -146,7 +146,7 @@ def test_an_error_page_that_cannot_be_drawn_is_still_a_page(app, client, monkeyp
 
 
 class TestStrictTransport:
-    """HSTS: only where cookies are secure, and only over HTTPS."""
+    """HSTS: only if cookies are secure, and only over HTTPS."""
 
     @pytest.fixture(params=[True, False])
     def settings(self, settings, request):
@@ -154,7 +154,7 @@ class TestStrictTransport:
 
     @pytest.mark.parametrize("path", ["/login", "/api/ping", "/nothing-here", "/static/css/app.css"])
     @pytest.mark.parametrize("scheme", ["https", "http"])
-    def test_it_is_sent(self, client, settings, path, scheme):
+    def test_header_is_sent(self, client, settings, path, scheme):
         headers = {"X-Forwarded-Proto": scheme}
         answer = client.get(path, environ_base={"REMOTE_ADDR": "10.0.0.1"}, headers=headers)
         sent = answer.headers.get("Strict-Transport-Security")

@@ -1,4 +1,4 @@
-"""Figures as people read them."""
+"""Formatted figures."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
 
 @pytest.fixture(autouse=True)
 def page(app):
-    """Formats follow the reader of a page: an English one here."""
+    """Formats follow the account of a page: an English one here."""
     with app.test_request_context():
         yield
 
@@ -31,7 +31,7 @@ def page(app):
         (5000 * 1024**8, "5000.00 YB"),  # there is no larger unit
     ],
 )
-def test_sizes_are_told_in_their_largest_unit(size_bytes, text):
+def test_sizes_are_shown_in_their_largest_unit(size_bytes, text):
     assert size_text(size_bytes) == text
 
 
@@ -48,7 +48,7 @@ def test_sizes_are_told_in_their_largest_unit(size_bytes, text):
         (timedelta(seconds=-1), "future"),
     ],
 )
-def test_ages_are_told_in_their_shortest_form(passed, text):
+def test_ages_are_shown_in_their_shortest_form(passed, text):
     assert age_text(NOW - passed, NOW) == text
 
 
@@ -66,7 +66,7 @@ def test_an_unknown_age_is_not_available():
         ("", ("", "", "")),
     ],
 )
-def test_a_log_line_is_taken_apart(line, parts):
+def test_a_log_line_is_split(line, parts):
     assert split_line(line) == LogLine(*parts)
 
 
@@ -74,19 +74,19 @@ def test_a_log_line_is_taken_apart(line, parts):
     ("interval", "text"),
     [("1D", "1 day"), ("12h", "12 hours"), ("1W3D", "1 week and 3 days"), ("nonsense", "nonsense")],
 )
-def test_intervals_are_told_in_words(interval, text):
+def test_intervals_are_described_in_words(interval, text):
     assert interval_text(interval) == text
 
 
 @pytest.mark.parametrize(
     ("interval", "text"), [("1D", "every day"), ("12h", "every 12 hours"), ("2W", "every 2 weeks")]
 )
-def test_intervals_stand_in_sentences(interval, text):
+def test_intervals_fit_into_sentences(interval, text):
     assert every_text(interval) == text
 
 
 @pytest.mark.parametrize(
-    ("language", "said"),
+    ("language", "expected"),
     [
         ("de", ("1.234", "1,50 MB", "vor 2 Stunden", "04.05.31, 12:00")),
         ("fr", ("1\u202f234", "1,50 MB", "il y a 2 heures", "04/05/2031 12:00")),
@@ -94,13 +94,13 @@ def test_intervals_stand_in_sentences(interval, text):
         ("zh-Hans", ("1,234", "1.50 MB", "2小时前", "2031/5/4 12:00")),
     ],
 )
-def test_other_languages_write_numbers_and_times_their_way(app, language, said):
+def test_other_languages_have_their_own_formats(app, language, expected):
     with app.test_request_context(headers={"Accept-Language": language}):
         texts = count_text(1234), size_text(1536 * 1024), relative_text(NOW - timedelta(hours=2), NOW), exact_text(NOW)
-        assert texts == said
+        assert texts == expected
 
 
-def test_the_form_of_dates_and_numbers_is_chosen_apart_from_the_language(app, admin):
+def test_the_format_of_dates_and_numbers_is_independent_of_the_language(app, admin):
     preferences = {"format_locale": "de-CH", "language": "en-GB"}
     admin.send("POST", "/preferences", data=preferences)
     page = admin.get("/").text

@@ -34,7 +34,7 @@ PIN = Setting("pin", str, default="", wire="pin", is_secret=True)
 
 
 class NapIn(Schema):
-    """What is sent."""
+    """Input."""
 
     class Meta:
         unknown = RAISE
@@ -42,7 +42,7 @@ class NapIn(Schema):
 
 
 class NapOut(Out):
-    """What is returned."""
+    """Output."""
 
     class Meta:
         include = fields_out(GROUP)
@@ -63,14 +63,14 @@ class PlaceForm(GroupForm):
 
 @pytest.fixture(autouse=True)
 def declared(monkeypatch):
-    """Both settings, for the time of a test."""
+    """Declare both settings, for the time of a test."""
     for setting in GROUP.settings:
         monkeypatch.setitem(declarations.DECLARED, setting.name, setting)
 
 
 @pytest.fixture
 def form(app):
-    """The form as it was posted."""
+    """Return the form as posted."""
 
     def form(**sent):
         with app.test_request_context("/", method="POST", data=sent):
@@ -101,7 +101,7 @@ class TestApi:
     @pytest.mark.parametrize(
         "body", [{}, {"napHours": 0}, {"napHours": 25}, {"napHours": "3"}, {"napHours": 3, "x": 1}]
     )
-    def test_what_is_not_declared_is_rejected(self, body):
+    def test_undeclared_values_are_rejected(self, body):
         with pytest.raises(ValidationError):
             NapIn().load(body)
 
@@ -125,12 +125,12 @@ class TestForm:
     def test_fields_are_in_the_order_of_the_group(self, form):
         assert [field.name for field in form(nap_hours="3")[0].setting_fields] == ["nap_hours", "snores"]
 
-    def test_what_was_entered_is_read(self, form):
+    def test_input_is_read(self, form):
         assert form(nap_hours=" 3 ", snores="y")[1] == {"nap_hours": 3, "snores": True}
         assert form(nap_hours="3")[1] == {"nap_hours": 3, "snores": False}
 
     @pytest.mark.parametrize("text", ["", "0", "25", "²", "3.5", "1" * 5000])
-    def test_what_is_no_number_within_bounds_is_said_at_the_field(self, form, text):
+    def test_an_invalid_number_is_reported_at_the_field(self, form, text):
         made, _values = form(nap_hours=text)
         assert made.nap_hours.errors == ("Enter a whole number from 1 to 24.",)
 
@@ -155,7 +155,7 @@ class TestForm:
             ("dream", "a1", "Invalid value."),
         ],
     )
-    def test_what_is_not_declared_is_said_at_the_field(self, place_form, name, value, error):
+    def test_an_undeclared_value_is_reported_at_the_field(self, place_form, name, value, error):
         made, values = place_form(**{"place": "bed", "day": "1", "dream": "", name: value})
         assert values[name] is None
         assert [(field.name, field.errors) for field in made.wrong_fields] == [(name, (error,))]
@@ -174,10 +174,10 @@ class TestService:
         assert (entry.action, entry.target_id, entry.details) == ("nap_updated", "nap", {"napHours": 3})
 
     def test_nothing_is_stored_if_one_value_is_rejected(self, db, clock):
-        with pytest.raises(Refused) as refusal:
+        with pytest.raises(Refused) as raised:
             save_group(GROUP, {"snores": False, "nap_hours": 0}, actor=Actor(), now=clock())
-        assert (refusal.value.code, refusal.value.field) == ("setting_range", "nap_hours")
-        assert str(refusal.value) == "napHours: must be from 1 to 24"
+        assert (raised.value.code, raised.value.field) == ("setting_range", "nap_hours")
+        assert str(raised.value) == "napHours: must be from 1 to 24"
         assert read_group(GROUP) == {"nap_hours": 2, "snores": True}
 
     def test_secrets_are_not_recorded(self, db, clock, monkeypatch):

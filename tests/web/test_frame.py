@@ -1,4 +1,4 @@
-"""What holds for all pages: headers, files, errors, old bookmarks, a base path."""
+"""Rules for all pages: headers, files, errors, old bookmarks, a base path."""
 
 import gzip
 import hashlib
@@ -22,7 +22,7 @@ PAGES = ["/", "/login", "/change-password", "/connect", "/nothing-here"]
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_pages_are_strict_about_where_things_come_from(admin, address):
+def test_pages_have_a_strict_content_security_policy(admin, address):
     headers = admin.get(address).headers
     policy = headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self'; style-src 'self'")
@@ -34,12 +34,12 @@ def test_pages_are_strict_about_where_things_come_from(admin, address):
 FORBIDDEN = (
     r"\sstyle=|<style|\son[a-z]+=|javascript:|hx-on|hx-vals=['\"]js:",
     r"<script(?![^>]*\bsrc=)",
-    # A link that a person follows is no fetch.
+    # A link that a user follows is no fetch.
     r"(?:\ssrc=|<link[^>]*\shref=)\"(?:https?:)?//",
 )
 
 
-def test_templates_hold_nothing_that_the_policy_forbids():
+def test_templates_contain_nothing_that_the_policy_forbids():
     texts = {path.name: path.read_text(encoding="utf-8") for path in TEMPLATES}
     assert len(texts) > 50
     found = {
@@ -49,7 +49,7 @@ def test_templates_hold_nothing_that_the_policy_forbids():
 
 
 @pytest.mark.parametrize("address", PAGES)
-def test_every_file_a_page_names_exists_under_its_hash(admin, address):
+def test_every_file_of_a_page_exists_under_its_hash(admin, address):
     for file in set(re.findall(r'(?:src|href)="(/static/[^"#]+)', admin.get(address).text)):
         answer = admin.get(file)
         assert answer.status_code == 200, file
@@ -63,7 +63,7 @@ def test_the_stylesheet_names_its_font_by_the_right_hash():
     assert named == hashlib.sha256(font).hexdigest()[:12]
 
 
-def test_files_are_compressed_for_browsers_that_take_it(client):
+def test_files_are_compressed_for_browsers_that_accept_it(client):
     plain = client.get("/static/css/app.css")
     packed = client.get("/static/css/app.css", headers={"Accept-Encoding": "gzip"})
     assert packed.headers["Content-Encoding"] == "gzip"
@@ -71,7 +71,7 @@ def test_files_are_compressed_for_browsers_that_take_it(client):
     assert packed.headers["ETag"] != plain.headers["ETag"]
 
 
-def test_a_file_without_its_hash_is_asked_for_again(client):
+def test_a_file_without_its_hash_is_revalidated(client):
     answer = client.get("/static/css/app.css")
     assert answer.headers["Cache-Control"] == "no-cache"
     again = client.get("/static/css/app.css", headers={"If-None-Match": answer.headers["ETag"]})
@@ -98,7 +98,7 @@ def test_a_first_visit_of_the_dashboard_stays_under_its_limits(admin):
 
 
 @pytest.mark.parametrize("locale", ["en", "de", "pt-BR", "zh-Hans"])
-def test_old_bookmarks_lead_on_and_set_the_language(client, locale):
+def test_old_bookmarks_redirect_and_set_the_language(client, locale):
     answer = client.get(f"/{locale}/detail/abc?backup=x")
     assert answer.status_code == 308
     assert answer.headers["Location"] == "/detail/abc?backup=x"
@@ -106,19 +106,19 @@ def test_old_bookmarks_lead_on_and_set_the_language(client, locale):
 
 
 @pytest.mark.parametrize("rest", ["//evil.example", "/\\evil.example", "%5Cevil.example"])
-def test_old_bookmarks_lead_to_no_other_machine(client, rest):
+def test_old_bookmarks_redirect_to_no_other_host(client, rest):
     location = client.get(f"/de/{rest}").headers.get("Location", "/")
     assert not re.match(r"/[/\\]", location)
     assert urlsplit(location).netloc in ("", "localhost")
 
 
-def test_an_unknown_page_is_a_page(client):
+def test_an_unknown_page_is_an_html_page(client):
     answer = client.get("/nothing-here")
     assert answer.status_code == 404
     assert answer.mimetype == "text/html"
 
 
-def test_a_database_out_of_reach_is_said_on_a_page_that_asks_it_nothing(admin, monkeypatch):
+def test_a_database_outage_is_shown_on_a_page_without_queries(admin, monkeypatch):
     def fail(*_arguments, **_options):
         raise sqlite3.OperationalError("unable to open database file")
 
@@ -129,30 +129,30 @@ def test_a_database_out_of_reach_is_said_on_a_page_that_asks_it_nothing(admin, m
     assert "unable to open" not in answer.text
 
 
-def test_an_error_shows_whoever_is_signed_in_the_way_to_everything_else(admin):
+def test_an_error_page_has_the_navigation_for_signed_in_users(admin):
     text = admin.get("/nothing-here").text
     assert 'href="/settings/"' in text
-    assert 'value="/nothing-here"' in text  # where choosing a theme leads back to
+    assert 'value="/nothing-here"' in text  # the page to which choosing a theme returns
     answer = admin.get("/logout")
     assert answer.status_code == 405
-    assert 'value="/"' in answer.text  # since this address cannot be opened
+    assert 'value="/"' in answer.text  # since this URL cannot be opened
 
 
-def test_an_error_gives_visitors_neither_header_nor_session(client):
+def test_an_error_page_for_visitors_has_neither_header_nor_session(client):
     answer = client.get("/nothing-here")
     assert 'class="topbar"' not in answer.text
     assert "Set-Cookie" not in answer.headers
 
 
-def test_an_error_gives_no_header_before_the_password_is_changed(app):
-    newcomer = app.test_client()
-    newcomer.sign_in()
+def test_an_error_page_has_no_header_before_the_password_is_changed(app):
+    new_account = app.test_client()
+    new_account.sign_in()
     with app.app_context(), writing() as session:
         session.execute(update(User).values(must_change_password=True))
-    assert 'class="topbar"' not in newcomer.get("/nothing-here").text
+    assert 'class="topbar"' not in new_account.get("/nothing-here").text
 
 
-def test_an_error_is_shown_alone_where_the_header_is_what_fails(app, admin, monkeypatch):
+def test_an_error_page_is_shown_without_header_if_the_header_fails(app, admin, monkeypatch):
     def fail():
         raise sqlite3.OperationalError("unable to open database file")
 
@@ -162,19 +162,19 @@ def test_an_error_is_shown_alone_where_the_header_is_what_fails(app, admin, monk
     assert 'class="topbar"' not in answer.text
 
 
-def test_an_error_speaks_the_language_of_the_account(admin):
+def test_an_error_page_is_in_the_language_of_the_account(admin):
     token = admin.get("/api/csrf").json["token"]
     admin.post("/language", data={"csrf_token": token, "language": "de"})
     assert '<html lang="de"' in admin.get("/nothing-here", headers={"Accept-Language": "en"}).text
 
 
-def test_a_form_of_a_page_that_was_open_for_too_long_says_so(admin):
+def test_an_expired_form_shows_a_message(admin):
     answer = admin.post("/settings/audit-retention", data={"days": "90", "csrf_token": "old"})
     assert answer.status_code == 403
     assert "<h1>Page expired</h1>" in answer.text
 
 
-def test_an_unknown_address_of_the_api_is_json(client):
+def test_an_unknown_url_of_the_api_is_json(client):
     assert client.get("/api/nothing-here").mimetype == "application/json"
 
 
@@ -188,7 +188,7 @@ class TestBelowABasePath:
 
     @pytest.fixture
     def app(self, app):
-        app.config["APPLICATION_ROOT"] = "/"  # from which the test client alone would take a SCRIPT_NAME
+        app.config["APPLICATION_ROOT"] = "/"  # from which only the test client would take a SCRIPT_NAME
         app.config["SESSION_COOKIE_PATH"] = "/status"
         return app
 
@@ -200,28 +200,28 @@ class TestBelowABasePath:
         assert client.post("/status/login", data=fields).headers["Location"] == "/status/"
         return client
 
-    def test_every_link_stays_below_it(self, visitor):
+    def test_every_link_has_the_base_path(self, visitor):
         text = visitor.get("/status/").text
         links = re.findall(r'(?:href|src|action|hx-get)="(/[^"]*)"', text)
         assert links
         assert all(link.startswith("/status/") for link in links)
 
-    def test_the_address_for_reports_holds_it(self, visitor):
+    def test_the_address_for_reports_has_the_base_path(self, visitor):
         assert "=http://localhost/status/api/upload" in visitor.get("/status/connect").text
 
     def test_files_are_found(self, visitor):
         assert visitor.get("/status/static/css/app.css").status_code == 200
 
-    def test_a_visitor_is_sent_to_its_sign_in_page(self, client):
+    def test_a_visitor_is_redirected_to_sign_in(self, client):
         assert client.get("/status/").headers["Location"] == "/status/login?redirect=/status/"
 
 
 def test_the_pages_can_be_installed_like_an_application(client):
     answer = client.get("/manifest.webmanifest")
     assert answer.mimetype == "application/manifest+json"
-    said = answer.get_json()
-    assert (said["start_url"], said["scope"], said["display"]) == ("/", "/", "standalone")
-    assert [picture["sizes"] for picture in said["icons"]] == ["192x192", "512x512"]
+    body = answer.get_json()
+    assert (body["start_url"], body["scope"], body["display"]) == ("/", "/", "standalone")
+    assert [picture["sizes"] for picture in body["icons"]] == ["192x192", "512x512"]
     assert '<link rel="manifest" href="/manifest.webmanifest">' in client.get("/login").text
-    for picture in said["icons"]:
+    for picture in body["icons"]:
         assert client.get(picture["src"]).data.startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""Which language a page speaks, and how it is chosen."""
+"""The language of a page, and how it is chosen."""
 
 import pytest
 
@@ -19,17 +19,17 @@ def language_of(page):
         ("", "en-GB"),
     ],
 )
-def test_visitors_are_spoken_to_as_their_browser_asks(client, asked, spoken):
+def test_visitors_get_the_language_of_their_browser(client, asked, spoken):
     assert language_of(client.get("/login", headers={"Accept-Language": asked})) == spoken
 
 
-def test_a_choice_before_signing_in_is_kept_on_the_device(client):
+def test_a_choice_before_signing_in_is_stored_in_the_browser(client):
     answer = client.send("POST", "/language", data={"language": "fr", "back": "/login?redirect=/charts"})
     assert answer.headers["Location"] == "/login?redirect=/charts"
     assert language_of(client.get("/login", headers={"Accept-Language": "de"})) == "fr"
 
 
-def test_a_choice_of_an_account_follows_to_other_devices(app, admin):
+def test_a_choice_of_an_account_applies_to_other_devices(app, admin):
     admin.send("POST", "/language", data={"language": "es", "back": "/charts"})
     elsewhere = app.test_client()
     elsewhere.sign_in()
@@ -37,16 +37,16 @@ def test_a_choice_of_an_account_follows_to_other_devices(app, admin):
 
 
 @pytest.mark.parametrize("code", ["xx", "", "../de"])
-def test_a_language_that_is_not_spoken_changes_nothing(admin, code):
+def test_an_unsupported_language_changes_nothing(admin, code):
     assert "NEXT_LOCALE" not in admin.send("POST", "/language", data={"language": code}).headers.get("Set-Cookie", "")
     assert language_of(admin.get("/charts")) == "en-GB"
 
 
 @pytest.mark.parametrize("back", ["//evil.example", "https://evil.example", "/\\evil.example", "javascript:1"])
-def test_choosing_a_language_leads_to_no_other_machine(client, back):
+def test_choosing_a_language_redirects_to_no_other_host(client, back):
     answer = client.send("POST", "/language", data={"language": "de", "back": back})
     assert answer.headers["Location"] == "/"
 
 
-def test_error_pages_speak_the_language_of_the_browser(client):
+def test_error_pages_are_in_the_language_of_the_browser(client):
     assert language_of(client.get("/nothing-here", headers={"Accept-Language": "de"})) == "de"

@@ -1,4 +1,4 @@
-"""Whatever odd value of a backup a restore accepts, no page, request or report fails on it."""
+"""No page, request or report fails on any value that a restore accepts."""
 
 import sqlite3
 from contextlib import closing, suppress
@@ -39,7 +39,7 @@ PAGES = (
 
 @pytest.fixture
 def filled(app, admin, db, clock, settings):
-    """Fill each table; gives the number of the run, and a copy of the database as it is then."""
+    """Fill each table; return the number of the run, and a copy of the database in this state."""
     app.config["PROPAGATE_EXCEPTIONS"] = False
     channels.save_settings("ntfy", "ntfy", {"url": "http://127.0.0.1:9", "topic": "main"}, now=clock())
     for day in range(3):
@@ -59,7 +59,7 @@ def filled(app, admin, db, clock, settings):
 
 
 def odd_columns(path, table, value) -> list[str]:
-    """The columns of a table in which a restore accepts a value."""
+    """Return the columns of a table in which a restore accepts a value."""
     columns = database.metadata.tables[table].columns
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         return [column.name for column in columns if is_accepted(connection, table, column.name, value)]
@@ -78,7 +78,7 @@ def is_accepted(connection, table, column, value) -> bool:
 
 
 def failures(app, admin, clock, run_id) -> list[str]:
-    """What fails now."""
+    """Return what fails now."""
     found = []
     for page in PAGES:
         answer = admin.get(page.format(run=run_id), buffered=True)
@@ -101,7 +101,7 @@ def failures(app, admin, clock, run_id) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("table", TABLES)
-def test_odd_values_that_are_restored_fail_nothing(app, admin, filled, clock, settings, table):
+def test_restored_invalid_values_cause_no_errors(app, admin, filled, clock, settings, table):
     run_id, copy = filled
     failing = []
     with closing(sqlite3.connect(settings.data_dir / "duplistatus.db", isolation_level=None)) as live:

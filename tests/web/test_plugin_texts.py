@@ -1,4 +1,4 @@
-"""Pages show the texts of plugins in the reader's language: settings, errors and failures."""
+"""Pages show the texts of plugins in the language of the account: settings, errors and failures."""
 
 import html
 import re
@@ -14,7 +14,7 @@ from plugins.ntfy import NtfyChannel
 
 OTHERS = [code for code in PAGE_LANGUAGES if code != DEFAULT_LANGUAGE]
 NTFY = {"url": "https://ntfy.example", "topic": "alarms"}
-# Kind -> entries that are wrong.
+# Kind -> invalid values.
 WRONG = {
     "webhook": {"url": "nowhere", "headers": "a line without a colon"},
     "ntfy": {"url": "nowhere", "topic": "two words"},
@@ -52,7 +52,7 @@ def german(admin):
 
 
 @pytest.mark.parametrize("kind", WRONG)
-def test_wrong_settings_are_explained_in_german(german, db, installed, kind):
+def test_invalid_settings_are_explained_in_german(german, db, installed, kind):
     entries = {f"setting_{name}": value for name, value in WRONG[kind].items()}
     page = german.send("POST", f"/settings/channels/new/{kind}", data={"name": "x", "is_enabled": "y", **entries}).text
     errors = {
@@ -98,14 +98,14 @@ def test_failures_are_translated(app, error, shown):
         assert failure_text("gone", error) == error
 
 
-def test_a_failed_test_says_why_in_german(german, db, clock):
+def test_a_failed_test_reports_the_reason_in_german(german, db, clock):
     row = channels.save_settings("ntfy", "ntfy", {**NTFY, "url": "http://127.0.0.1:9"}, now=clock())
     page = german.get(german.send("POST", f"/settings/channels/{row.id}/test").location).text
     assert "ntfy: keine Verbindung zum Server (ConnectionError)" in page
 
 
 class Everything(Schema):
-    """Settings of every sort, with the validators that plugins use."""
+    """Settings of every kind, with the validators that plugins use."""
 
     required = fields.String(required=True)
     null = fields.String()
@@ -150,12 +150,14 @@ ALL_WRONG = {
 
 
 @pytest.mark.parametrize("language", OTHERS)
-def test_what_marshmallow_says_is_translated(language):
+def test_messages_of_marshmallow_are_translated(language):
     with pytest.raises(ValidationError) as raised:
         Everything().load(ALL_WRONG)
-    said = [sentence for sentences in raised.value.normalized_messages().values() for sentence in sentences]
-    assert len(said) == len(ALL_WRONG) + 1
-    assert [sentence for sentence in said if translate_plugin_text(Everything, sentence, language) == sentence] == []
+    messages = [sentence for sentences in raised.value.normalized_messages().values() for sentence in sentences]
+    assert len(messages) == len(ALL_WRONG) + 1
+    assert [
+        sentence for sentence in messages if translate_plugin_text(Everything, sentence, language) == sentence
+    ] == []
 
 
 @pytest.mark.parametrize(
@@ -180,7 +182,7 @@ def test_what_marshmallow_says_is_translated(language):
         (NtfyChannel, "the server answered " + "x" * LONGEST_SENTENCE, None),
     ],
 )
-def test_texts_of_plugins_are_translated_with_what_is_filled_in(plugin, text, translated):
+def test_texts_of_plugins_are_translated_with_parameters(plugin, text, translated):
     assert translate_plugin_text(plugin, text, "de") == (translated or text)
     assert translate_plugin_text(plugin, text, DEFAULT_LANGUAGE) == text
 

@@ -1,4 +1,4 @@
-"""Schemas of answers dump as marshmallow's documentation says, and leave nothing out without a word."""
+"""Response schemas dump as the documentation of marshmallow describes, and omit nothing silently."""
 
 from types import SimpleNamespace
 
@@ -33,6 +33,6 @@ def test_attributes_are_read_by_path_and_hooks_run():
     assert JobOut(only=("name",), many=True).dump([JOB]) == [{"jobName": "Documents", "marked": True}]
 
 
-def test_attribute_that_an_object_lacks_is_an_error():
+def test_missing_attribute_of_an_object_is_an_error():
     with pytest.raises(AttributeError, match="newest"):
         NewestOut().dump(SimpleNamespace(name="Documents"))

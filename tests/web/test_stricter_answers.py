@@ -1,4 +1,4 @@
-"""Places where an answer is better or stricter than that of the original 1.4.2; each is a row of the deviations."""
+"""Responses that are better or stricter than those of the original 1.4.2; each is a row of the deviations."""
 
 import json
 
@@ -25,19 +25,19 @@ def newest_run(client, server: str = "machine-1") -> dict:
 
 
 @pytest.mark.parametrize("began", ["2026-02-30T00:00:00Z", "2026-11-20T24:30:00Z"])
-def test_a_begin_on_a_day_that_does_not_exist_is_rejected_by_its_name(client, db, began):
+def test_a_begin_on_a_day_that_does_not_exist_is_rejected_with_its_name(client, db, began):
     answer = upload(client, changed("Data", BeginTime=began))
     assert (answer.status_code, "Data.BeginTime" in answer.get_json()["error"]) == (400, True)
     assert db.session.scalar(select(func.count()).select_from(Run)) == 0
 
 
 @pytest.mark.parametrize("duration", ["5", "12:34"])
-def test_a_duration_of_another_form_is_rejected_by_its_name(client, duration):
+def test_a_duration_of_another_form_is_rejected_with_its_name(client, duration):
     answer = upload(client, changed("Data", Duration=duration))
     assert (answer.status_code, "Data.Duration" in answer.get_json()["error"]) == (400, True)
 
 
-def test_a_machine_id_that_is_a_number_is_found_by_its_digits(client):
+def test_a_numeric_machine_id_is_found_by_its_digits(client):
     assert upload(client, report_document(server_id=7)).status_code == 200
     assert client.get("/api/lastbackup/7").status_code == 200
 
@@ -65,12 +65,12 @@ def test_an_alias_that_is_no_text_is_rejected_and_nothing_changes(client, admin,
 
 
 @pytest.mark.parametrize("host", ["", "  "])
-def test_a_mail_server_without_a_name_is_rejected(admin, host):
+def test_an_email_server_without_a_name_is_rejected(admin, host):
     body = {"host": host, "port": 587, "username": "u", "password": "p", "mailto": "a@b.c"}
     assert admin.send("POST", "/api/configuration/email", json=body).status_code == 400
 
 
-def test_has_password_of_the_mail_settings_is_false_without_a_password(admin):
+def test_has_password_of_the_email_settings_is_false_without_a_password(admin):
     body = {"host": "mail.lan", "port": 25, "username": "", "mailto": "a@b.c", "requireAuth": False}
     body |= {"connectionType": "plain", "fromAddress": "a@b.c"}
     assert admin.send("POST", "/api/configuration/email", json=body).status_code == 200
@@ -93,7 +93,7 @@ def test_a_retention_of_the_audit_log_that_is_no_whole_number_is_rejected(admin)
     assert admin.send("PATCH", "/api/audit-log/retention", json={"retentionDays": 45.5}).status_code == 400
 
 
-def test_weekdays_come_in_their_order(client, admin):
+def test_weekdays_are_in_order(client, admin):
     client.post("/api/upload", data=report_body(), content_type="application/json")
     body = {"backupSettings": {"machine-1:photos": {"allowedWeekDays": [6, 0]}}}
     assert admin.send("POST", "/api/configuration/backup-settings", json=body).status_code == 200
@@ -101,18 +101,18 @@ def test_weekdays_come_in_their_order(client, admin):
     assert stored["allowedWeekDays"] == [0, 6]
 
 
-def test_a_method_that_a_route_does_not_have_is_told_as_json_with_those_it_has(client):
+def test_an_unsupported_method_is_json_with_the_supported_ones(client):
     answer = client.put("/api/upload")
     assert (answer.status_code, bool(answer.get_json()["error"])) == (405, True)
     assert "POST" in answer.headers["Allow"]
 
 
-def test_a_trailing_slash_leads_to_the_same_place_without_it(client):
+def test_a_trailing_slash_redirects_to_the_url_without_it(client):
     answer = client.get("/api/summary/")
     assert (answer.status_code, answer.headers["Location"]) == (308, "/api/summary")
 
 
-def test_a_start_leaves_the_audit_log_as_it_is(client, db):
+def test_a_start_does_not_change_the_audit_log(client, db):
     assert db.session.scalars(select(AuditEntry).where(AuditEntry.action.like("sessions%"))).all() == []
 
 

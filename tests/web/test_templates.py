@@ -6,7 +6,7 @@ ROOT = Path(__file__).parents[2]
 LONGEST_LINE = 160
 
 
-def test_no_line_is_too_long_to_read():
+def test_template_lines_are_not_too_long():
     templates = sorted((ROOT / "app").rglob("*.html"))
     assert templates
     assert not [

@@ -1,7 +1,7 @@
-"""What a form says about wrong input is a translated text: nothing is shown in English because a service wrote it.
+"""Errors of forms are translated texts: nothing is shown in English because a service wrote it.
 
-Every text of the catalogues is put between brackets here, so that a sentence outside of them is one that no translator
-can reach. This does not depend on how far the catalogues are.
+Every text of the catalogues is put between brackets here, so that text outside of them is untranslatable. This does
+not depend on the state of the catalogues.
 """
 
 import io
@@ -16,7 +16,7 @@ import pytest
 from babel.support import NullTranslations
 
 ROOT = Path(__file__).resolve().parents[2]
-SAID = re.compile(
+SHOWN_ERRORS = re.compile(
     r'class="entry-error"[^>]*>\s*<svg.*?</svg>\s*<span>(.*?)</span>'
     r'|class="tone-bad"[^>]*>([^<]*)</p>'
     r'|class="notice notice-error"[^>]*>\s*<svg.*?</svg>\s*<(?:span|p)>(.*?)</(?:span|p)>',
@@ -36,7 +36,7 @@ def texts() -> frozenset[str]:
 
 
 class Bracketed(NullTranslations):
-    """Puts the texts of the sources between brackets; others stay as they are."""
+    """Puts the texts of the sources between brackets; others are unchanged."""
 
     def gettext(self, message):
         return f"⟦{message}⟧" if message in texts() else message
@@ -64,14 +64,14 @@ def bracketed(monkeypatch):
     monkeypatch.setattr(flask_babel.Domain, "get_translations", lambda _domain: Bracketed())
 
 
-def said(page: str) -> list[str]:
-    """The errors on a page."""
-    found = ("".join(groups) for groups in SAID.findall(page))
+def shown_errors(page: str) -> list[str]:
+    """Return the errors on a page."""
+    found = ("".join(groups) for groups in SHOWN_ERRORS.findall(page))
     return [" ".join(unescape(re.sub("<[^>]*>", "", text)).split()) for text in found]
 
 
 def outside(sentence: str) -> str:
-    """What of a sentence is in no brackets."""
+    """Return the part of a text outside brackets."""
     while (inner := re.sub("⟦[^⟦⟧]*⟧", "", sentence)) != sentence:
         sentence = inner
     return re.sub(r"[\W\d]+", "", sentence)
@@ -131,13 +131,13 @@ FORMS = {
 
 @pytest.mark.usefixtures("bracketed")
 @pytest.mark.parametrize("name", FORMS)
-def test_a_refused_form_of_the_settings_speaks_the_language_of_the_page(name, admin, post):
+def test_a_rejected_settings_form_is_in_the_language_of_the_page(name, admin, post):
     post(server="nas", job="Photos")
     place, entries = FORMS[name]
     answer = admin.send(
         "POST", f"/settings/{place}", data={k: v for k, v in entries.items() if v != ""}, follow_redirects=True
     )
-    sentences = said(answer.text)
+    sentences = shown_errors(answer.text)
     assert sentences
     assert [sentence for sentence in sentences if "⟦" not in sentence or outside(sentence)] == []
 
@@ -146,10 +146,10 @@ def test_a_refused_form_of_the_settings_speaks_the_language_of_the_page(name, ad
 @pytest.mark.parametrize(
     "content", [b"", b"SQLite format 3\0" + b"x" * 200, b"nonsense", b"CREATE TABLE a (b); SELECT load_extension('x');"]
 )
-def test_a_refused_restore_speaks_the_language_of_the_page(content, admin):
+def test_a_rejected_restore_is_in_the_language_of_the_page(content, admin):
     data = {"file": (io.BytesIO(content), "backup.sql" if content.startswith(b"CREATE") else "backup.db")}
     answer = admin.send("POST", "/settings/database/restore", data=data, follow_redirects=True)
-    sentences = said(answer.text)
+    sentences = shown_errors(answer.text)
     assert sentences
     assert [sentence for sentence in sentences if outside(sentence)] == []
 
@@ -167,10 +167,10 @@ def test_a_refused_restore_speaks_the_language_of_the_page(content, admin):
         ("schedule", {"was": "1|1D|0123456|", "count.job": "1D,2h", "unit.job": "", "day.job": ["1"]}),
     ],
 )
-def test_a_refused_form_of_a_job_speaks_the_language_of_the_page(place, entries, admin, post):
+def test_a_rejected_job_form_is_in_the_language_of_the_page(place, entries, admin, post):
     post(server="nas", job="Photos")
     answer = admin.send("POST", f"/detail/id-of-nas/{place}", data={"backup": "Photos", **entries})
     assert answer.status_code in (400, 409)
-    sentences = said(answer.text)
+    sentences = shown_errors(answer.text)
     assert sentences
     assert [sentence for sentence in sentences if outside(sentence)] == []

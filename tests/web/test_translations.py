@@ -1,4 +1,4 @@
-"""Every text of the pages is translated into every language, and says the same placeholders there."""
+"""Every text of the pages is translated into every language, with the same placeholders."""
 
 import importlib.util
 import re
@@ -17,7 +17,7 @@ LANGUAGES = [language.locale for code, language in KNOWN.items() if code != DEFA
 
 @pytest.fixture(scope="module")
 def translations():
-    """The program that keeps the catalogues."""
+    """The program that maintains the catalogues."""
     spec = importlib.util.spec_from_file_location("translations", ROOT / "scripts" / "translations.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -26,7 +26,7 @@ def translations():
 
 @pytest.fixture(scope="module")
 def texts(translations):
-    """All texts that the sources hold today, by their domain."""
+    """Return all current texts of the sources, by their domain."""
     return {
         domain.name: {(translations.singular(message), message.context) for message in domain.texts() if message.id}
         for domain in translations.domains()
@@ -35,17 +35,17 @@ def texts(translations):
 
 @pytest.mark.parametrize("language", LANGUAGES)
 class TestCatalogues:
-    def test_hold_the_texts_of_the_sources(self, translations, texts, language):
+    def test_catalogues_contain_the_texts_of_the_sources(self, translations, texts, language):
         for domain in translations.domains_of(language):
             held = {(translations.singular(each), each.context) for each in domain.read(language) if each.id}
             gone, new = held - texts[domain.name], texts[domain.name] - held
             assert not gone, "run scripts/translations.py update"
             assert not new or translations.is_variant(language), "run scripts/translations.py update"
 
-    def test_translate_every_text(self, translations, language):
+    def test_catalogues_translate_every_text(self, translations, language):
         assert translations.missing(language) == []
 
-    def test_keep_placeholders_and_tags(self, translations, language):
+    def test_catalogues_keep_placeholders_and_tags(self, translations, language):
         for domain in translations.domains_of(language):
             catalog = domain.read(language)
             for message in catalog:
@@ -53,7 +53,7 @@ class TestCatalogues:
                     strings = message.string if isinstance(message.string, tuple) else [message.string]
                     assert translations.find_problem(message, list(strings), catalog.num_plurals) == "", message.id
 
-    def test_binary_form_is_that_of_the_catalogue(self, translations, language):
+    def test_binary_form_equals_the_catalogue(self, translations, language):
         for domain in translations.domains_of(language):
             assert domain.path(language, "mo").read_bytes() == domain.compiled(language), (
                 "run scripts/translations.py compile"
@@ -61,7 +61,7 @@ class TestCatalogues:
 
 
 class PlainText(HTMLParser):
-    """Collects the words of a template that stand outside Jinja's braces, and those of attributes that people read."""
+    """Collects the text of a template outside the braces of Jinja, and in attributes that users read."""
 
     READ = ("aria-label", "title", "placeholder", "alt")
     SILENT = ("script", "style", "svg", "code", "pre")
@@ -82,7 +82,7 @@ class PlainText(HTMLParser):
             self.found.append(data.strip())
 
 
-# Names of products and formats, and signs; the same in every language.
+# Names of products and formats, and symbols; the same in every language.
 SAME_EVERYWHERE = {
     "duplistatus",
     "Duplicati",
@@ -114,19 +114,19 @@ def has_words(text):
 
 
 def plain_texts(path):
-    """The words of a template that nobody could translate."""
+    """Return the untranslatable text of a template."""
     text = path.read_text()
     text = re.sub(r"\{%-?\s*(trans|raw).*?end\1\s*-?%\}", "", text, flags=re.DOTALL)
     text = re.sub(r"\{#.*?#\}|\{%.*?%\}", "", text, flags=re.DOTALL)
-    text = re.sub(rf"(?<=<|/){EXPRESSION}", "b", text)  # the name of an element that depends on the place
+    text = re.sub(rf"(?<=<|/){EXPRESSION}", "b", text)  # the name of an element that depends on the context
     text = re.sub(EXPRESSION, "", text)
-    text = re.sub(r' aria-(invalid|describedby)="[^"]*"', "", text)  # in macros they stand outside any element
+    text = re.sub(r' aria-(invalid|describedby)="[^"]*"', "", text)  # in macros they are outside any element
     parser = PlainText()
     parser.feed(text)
     return parser.found
 
 
-def test_templates_say_nothing_that_cannot_be_translated():
+def test_templates_contain_no_untranslatable_text():
     paths = sorted(TEMPLATES.rglob("*.html"))
     assert len(paths) > 50
     assert {str(path.relative_to(TEMPLATES)): found for path in paths if (found := plain_texts(path))} == {}

@@ -1,6 +1,6 @@
-"""Reports of the kinds that were stored wrong once, replayed with their right values.
+"""Reports of the kinds that were once stored wrong, replayed with their right values.
 
-A scenario is a list of requests, `….golden.json` holds what must stand in the answers; they may hold more.
+A scenario is a list of requests, `….golden.json` has the required parts of the responses; they may have more.
 """
 
 import json
@@ -21,12 +21,12 @@ SIGNED_IN = "admin"
 
 @pytest.fixture
 def settings(settings):
-    """The zone for which the right values are made."""
+    """The zone of the right values."""
     return replace(settings, timezone="Europe/Berlin")
 
 
 def scenario(name: str, *kinds: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Give the steps of a file and the right answers; of those kinds alone, where any are named."""
+    """Return the steps of a file and the right responses; only of those kinds, if any are named."""
     steps = json.loads((CASES / f"{name}.json").read_text())["steps"]
     golden = json.loads((CASES / f"{name}.golden.json").read_text())
     meant = [step for step in steps if not kinds or any(kind in step["name"] for kind in kinds)]
@@ -34,13 +34,13 @@ def scenario(name: str, *kinds: str) -> tuple[list[dict[str, Any]], dict[str, An
 
 
 def filled(value: Any, now: Any) -> Any:
-    """Put the times of a step in place, which are seconds from now."""
+    """Replace the times of a step, which are seconds from now."""
     text = json.dumps(value)
     return json.loads(re.sub(r"\{\{iso:(-?\d+)\}\}", lambda found: iso(now + timedelta(seconds=int(found[1]))), text))
 
 
 def differences(wanted: Any, got: Any, path: str = "") -> list[str]:
-    """Give a line for each value that is missing or another one."""
+    """Return a line for each value that is missing or different."""
     if isinstance(wanted, dict) and "<json text>" in wanted:
         wanted, got = wanted["<json text>"], json.loads(got) if isinstance(got, str) else got
     if isinstance(wanted, dict) and isinstance(got, dict):
@@ -77,16 +77,16 @@ def replay(client, admin, clock, steps, golden) -> list[str]:
     [("dates", (), 18), ("figures", (), 10), ("schedules", ("future", "aborted"), 2)],
     ids=["dates", "figures", "schedules"],
 )
-def test_every_case_is_answered_right(client, admin, clock, name, kinds, count):
+def test_every_case_is_answered_correctly(client, admin, clock, name, kinds, count):
     steps, golden = scenario(name, *kinds)
-    # A live status is accepted and dropped by now: Duplicati warns in its log of each answer from 400 on.
+    # A live status is accepted and dropped by now: Duplicati logs a warning for each response from 400 on.
     if "post-37" in golden:
         golden["post-37"] = {"status": 200, "body": {"success": True, "stored": False}}
     assert len(golden) == count
     assert replay(client, admin, clock, steps, golden) == []
 
 
-def test_a_job_is_overdue_no_longer_once_a_run_has_saved_something(client, admin, clock):
+def test_a_job_is_no_longer_overdue_after_a_saved_run(client, admin, clock):
     steps, _ = scenario("schedules", "aborted")
     reports = [step["json"] for step in steps if "json" in step]
     for report in [*reports, reports[0] | {"Data": reports[0]["Data"] | {"BeginTime": "{{iso:-60}}"}}]:

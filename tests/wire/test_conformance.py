@@ -17,7 +17,7 @@ assert STEPS, f"no recorded steps in {CONFORMANCE}"
 
 @pytest.fixture(scope="module")
 def differences(tmp_path_factory):
-    """Each step's disagreements with the recording, by the name of the step."""
+    """Return the differences of each step from the recording, by the name of the step."""
     with real_server(tmp_path_factory.mktemp("data"), RUN_JOBS="true") as server:
         return replay.check(server.url, SCENARIO, GOLDEN)
 

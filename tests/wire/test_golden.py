@@ -1,6 +1,6 @@
-"""Our own recorded exchanges, one file for each endpoint: what was sent, and what must come back to the letter.
+"""Our own recorded exchanges, one file for each endpoint: requests, and the exact responses.
 
-RECORD_GOLDEN=1 writes the answers anew; look at the difference before you keep it.
+RECORD_GOLDEN=1 records the responses again; review the difference before you keep it.
 """
 
 import json
@@ -13,7 +13,7 @@ from factories import report_document
 
 GOLDEN = sorted((Path(__file__).parent / "golden").glob("*.json"))
 UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}")
-# Each exchange comes after these reports.
+# Each exchange is sent after these reports.
 REPORTS = (
     {"data": {"BeginTime": "2031-05-02T11:00:00Z", "EndTime": "2031-05-02T11:05:00Z", "Duration": "00:05:00"}},
     {"result": "Warning", "lines": ["2031-05-04 11:00:01 +00 - [Warning-x]: a file was locked"]},
@@ -23,7 +23,7 @@ REPORTS = (
 
 
 def without_ids(text: str) -> str:
-    """Name the ids, which are drawn by chance, in the order in which they come."""
+    """Number the ids, which are random, in order of appearance."""
     names: dict[str, str] = {}
     return UUID.sub(lambda found: names.setdefault(found[0], f"<id {len(names) + 1}>"), text)
 
@@ -36,8 +36,8 @@ def test_exchange_is_as_recorded(path, app, client, admin):
     request = exchange["request"]
     sender = admin if request.get("as") == "admin" else client
     answer = sender.open(request["path"], method=request.get("method", "GET"), json=request.get("json"))
-    said = {"status": answer.status_code, "body": json.loads(without_ids(answer.text))}
+    response = {"status": answer.status_code, "body": json.loads(without_ids(answer.text))}
     if os.environ.get("RECORD_GOLDEN"):
-        exchange["answer"] = said
+        exchange["answer"] = response
         path.write_text(json.dumps(exchange, indent=1, ensure_ascii=False) + "\n")
-    assert said == exchange["answer"]
+    assert response == exchange["answer"]

@@ -1,4 +1,4 @@
-"""The recorded answers of the original program on old databases, given by an installation that imported them."""
+"""The recorded responses of the original program on old databases, compared with an installation that imported them."""
 
 from datetime import UTC, datetime
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("file", OLD, ids=lambda file: file.stem)
-def test_imported_installation_answers_as_recorded(file, tmp_path, installed):
+def test_imported_installation_responds_as_recorded(file, tmp_path, installed):
     settings = Settings(data_dir=tmp_path, run_jobs=False, testing=True)
     app = create_app(settings, installed)
     with app.app_context():

@@ -55,12 +55,12 @@ class TestApprise(ChannelContract):
         self.channel().send(self.message(severity=severity, event=event))
         assert self.server.received[0].json["type"] == kind
 
-    def test_markdown_is_handed_on_as_markdown(self) -> None:
+    def test_markdown_is_passed_on_as_markdown(self) -> None:
         urls = f"{self.url_of(self.server)}?format=html"
         self.channel(urls=urls).send(self.message(markdown="**A body**"))
         assert "<strong>A body</strong>" in self.server.received[0].json["message"]
 
-    def test_plain_text_that_looks_like_markdown_stays_as_it_is(self) -> None:
+    def test_plain_text_that_looks_like_markdown_is_unchanged(self) -> None:
         self.channel().send(self.message(body="**A body** <b>"))
         assert self.server.received[0].json["message"] == "**A body** <b>"
 
@@ -69,7 +69,7 @@ class TestApprise(ChannelContract):
         self.channel(urls=urls).send(self.message())
         assert sorted(request.path.rstrip("/") for request in self.server.received) == ["/one", "/two"]
 
-    def test_a_further_try_reaches_only_the_services_that_failed(self) -> None:
+    def test_a_retry_reaches_only_the_services_that_failed(self) -> None:
         with recording_server() as broken:
             broken.answers = [Answer(503)]
             urls = f"{self.url_of(self.server)}\n{self.url_of(broken)}"
@@ -80,7 +80,7 @@ class TestApprise(ChannelContract):
             self.channel(urls=urls).send(message)
             assert (len(self.server.received), len(broken.received)) == (1, 2)
 
-    def test_a_refusal_beside_passing_trouble_is_worth_another_try(self) -> None:
+    def test_a_permanent_and_a_temporary_failure_together_are_retried(self) -> None:
         self.break_for_good()
         error = self.fail(self.channel(urls=f"{self.url_of(self.server)}\njson://127.0.0.1:9/"))
         assert not error.permanent
@@ -90,25 +90,25 @@ class TestApprise(ChannelContract):
         self.channel().send(self.message(target=self.url_of(self.server, "/other")))
         assert [request.path.rstrip("/") for request in self.server.received] == ["/other"]
 
-    def test_a_target_that_is_not_understood_is_refused_for_good_and_not_repeated(self) -> None:
+    def test_an_invalid_target_is_rejected_permanently_and_not_repeated(self) -> None:
         with pytest.raises(Exception, match="Line 1") as caught:
             self.channel().send(self.message(target=f"nothing://{SECRET}"))
         assert caught.value.permanent
         assert SECRET not in str(caught.value)
 
-    def test_a_server_that_does_not_answer_in_time_is_worth_another_try(self) -> None:
+    def test_a_timeout_of_the_server_is_retried(self) -> None:
         self.server.standard = Answer(delay_s=0.6)
         error = self.fail(self.channel(urls=f"{self.url_of(self.server)}?rto=0.1"))
         assert not error.permanent
 
-    def test_the_whole_try_is_bounded(self, monkeypatch) -> None:
+    def test_the_whole_attempt_has_a_time_limit(self, monkeypatch) -> None:
         monkeypatch.setattr("plugins.apprise.services.TIMEOUT_S", 0.2)
         self.server.standard = Answer(delay_s=0.6)
         error = self.fail(self.channel())
         assert "in time" in str(error)
         assert not error.permanent
 
-    def test_options_of_an_address_cannot_ask_for_redirects_retries_or_silence(self) -> None:
+    def test_address_options_cannot_enable_redirects_retries_or_silence(self) -> None:
         self.server.answers = [Answer(302, headers={"Location": f"{self.server.url}/elsewhere"})]
         urls = f"{self.url_of(self.server)}?redirect=yes&retry=3&wait=0&optional=yes"
         assert self.fail(self.channel(urls=urls)).permanent
@@ -124,12 +124,12 @@ class TestApprise(ChannelContract):
             "gotify://100.100.100.200/token12345678901",
         ],
     )
-    def test_hosts_that_nobody_may_call_are_refused_for_good(self, url: str) -> None:
+    def test_forbidden_hosts_are_rejected_permanently(self, url: str) -> None:
         error = self.fail(self.channel(urls=url))
         assert error.permanent
         assert "not allowed" in str(error)
 
-    def test_name_that_leads_elsewhere_at_the_second_look_is_refused(self, monkeypatch) -> None:
+    def test_name_that_resolves_to_a_forbidden_address_later_is_rejected(self, monkeypatch) -> None:
         looks = [["127.0.0.1"], ["169.254.169.254"]]
 
         def look_up(_host: str, port: int, *_arguments: object, **_options: object) -> list[tuple[object, ...]]:
@@ -141,7 +141,7 @@ class TestApprise(ChannelContract):
         assert not self.fail(channel).permanent
         assert len(looks) == 1
 
-    def test_proxies_of_the_environment_are_left_out(self, monkeypatch) -> None:
+    def test_proxies_of_the_environment_are_ignored(self, monkeypatch) -> None:
         with recording_server() as proxy:
             for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
                 monkeypatch.setenv(name, proxy.url)
@@ -149,7 +149,7 @@ class TestApprise(ChannelContract):
             self.channel(urls=f"json://{host}/").send(self.message())
         assert (len(self.server.received), proxy.received) == (1, [])
 
-    def test_failures_leave_nothing_of_the_address_in_the_log(self, caplog) -> None:
+    def test_failures_log_no_part_of_the_address(self, caplog) -> None:
         caplog.set_level(logging.DEBUG)
         self.break_for_good()
         self.fail(self.channel())
@@ -177,7 +177,7 @@ class TestApprise(ChannelContract):
         "no address",
     ],
 )
-def test_what_acts_on_this_machine_or_is_unknown_is_refused_when_saving(url: str) -> None:
+def test_local_and_unknown_services_are_rejected_on_save(url: str) -> None:
     with pytest.raises(ValidationError) as caught:
         AppriseSettings().load({"urls": f"json://127.0.0.1/\n{url}"})
     [text] = caught.value.messages["urls"]
@@ -185,19 +185,19 @@ def test_what_acts_on_this_machine_or_is_unknown_is_refused_when_saving(url: str
     assert url not in text
 
 
-def test_service_that_confirms_nothing_is_refused_when_saving() -> None:
+def test_service_without_delivery_confirmation_is_rejected_on_save() -> None:
     with pytest.raises(ValidationError, match=r"Line 2 .* confirmation"):
         AppriseSettings().load({"urls": "json://127.0.0.1/\nRSyslog://127.0.0.1/local0"})
 
 
 @pytest.mark.parametrize("template", ["/etc/passwd", "file:///etc/passwd", "http://169.254.169.254/latest"])
-def test_an_address_that_reads_a_file_is_refused_when_saving(template: str) -> None:
+def test_an_address_that_reads_a_file_is_rejected_on_save(template: str) -> None:
     with pytest.raises(ValidationError, match="attaches a file"):
         AppriseSettings().load({"urls": f"discord://4174216298/JHMHI8qBe7bk2ZwO5U711o3dV_js?template={template}"})
 
 
 @pytest.mark.parametrize("urls", ["", "\n \n", "\n".join(f"json://127.0.0.1/{number}" for number in range(11))])
-def test_no_service_and_too_many_are_refused(urls: str) -> None:
+def test_zero_or_too_many_services_are_rejected(urls: str) -> None:
     with pytest.raises(ValidationError):
         AppriseSettings().load({"urls": urls})
 

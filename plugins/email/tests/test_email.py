@@ -42,21 +42,21 @@ class TestEmail(ChannelContract):
     def break_for_good(self) -> None:
         self.server.recipient_answer = "550 no such user"
 
-    def test_the_letter_has_text_and_html(self) -> None:
+    def test_the_email_has_text_and_html(self) -> None:
         self.channel().send(self.message(body="A body", html="A <strong>body</strong>"))
         [letter] = self.server.letters
         kinds = [part.get_content_type() for part in letter.walk()]
         assert kinds == ["multipart/alternative", "text/plain", "text/html"]
         assert "<strong>body</strong>" in letter.get_body(("html",)).get_content()
 
-    def test_sender_and_recipients_stand_in_the_letter(self) -> None:
+    def test_the_email_has_sender_and_recipients(self) -> None:
         self.channel(mailto="one@example.org, two@example.org", sender_name="Wächter").send(self.message())
         [letter] = self.server.letters
         assert letter["From"] == "Wächter <watch@example.org>"
         assert sorted(address.addr_spec for address in letter["To"].addresses) == ["one@example.org", "two@example.org"]
         assert sorted(self.server.envelopes[0].rcpt_tos) == ["one@example.org", "two@example.org"]
 
-    def test_the_sender_is_called_duplistatus_when_nothing_else_is_set(self) -> None:
+    def test_the_default_sender_name_is_duplistatus(self) -> None:
         self.channel(sender_name="").send(self.message())
         assert self.server.letters[0]["From"] == "duplistatus <watch@example.org>"
 
@@ -64,7 +64,7 @@ class TestEmail(ChannelContract):
         self.channel().send(self.message(target="extra@example.org"))
         assert self.server.envelopes[0].rcpt_tos == ["extra@example.org"]
 
-    def test_every_try_of_a_message_carries_the_same_message_id(self) -> None:
+    def test_every_attempt_has_the_same_message_id(self) -> None:
         for _ in range(2):
             self.channel().send(self.message())
         first, second = self.server.letters
@@ -76,37 +76,37 @@ class TestEmail(ChannelContract):
         assert letter["Subject"] == "one Bcc: evil@example.org"
         assert letter["Bcc"] is None
 
-    def test_a_wrong_password_is_said_and_permanent(self) -> None:
+    def test_a_wrong_password_is_reported_as_permanent(self) -> None:
         error = self.fail(self.channel(password="wrong-password"))
         assert "username or password" in str(error)
         assert error.permanent
         assert "wrong-password" not in str(error)
 
-    def test_starttls_to_a_server_without_it_is_said_and_permanent(self) -> None:
+    def test_missing_starttls_is_reported_as_permanent(self) -> None:
         error = self.fail(self.channel(connection_type="starttls"))
         assert "starttls" in str(error)
         assert error.permanent
         assert self.server.letters == []
 
-    def test_tls_to_a_server_that_speaks_plain_is_said(self) -> None:
+    def test_tls_to_a_plain_server_is_reported(self) -> None:
         assert "TLS" in str(self.fail(self.channel(connection_type="ssl")))
 
-    def test_a_refused_message_is_told_with_the_servers_words(self) -> None:
+    def test_a_rejected_message_is_reported_with_the_servers_reply(self) -> None:
         self.server.message_answer = "554 looks like spam"
         error = self.fail(self.channel())
         assert "looks like spam" in str(error)
         assert error.permanent
 
-    def test_without_a_senders_address_nothing_is_sent(self) -> None:
+    def test_without_a_sender_address_nothing_is_sent(self) -> None:
         error = self.fail(self.channel(from_address="", username="watch"))
         assert error.permanent
         assert self.server.letters == []
 
-    def test_plain_takes_no_user_name_for_the_senders_address(self) -> None:
+    def test_plain_connection_does_not_take_the_username_as_sender(self) -> None:
         assert self.fail(self.channel(from_address="", username="watch@example.org")).permanent
 
 
-def test_a_server_that_hangs_is_given_up_after_the_time_limit(monkeypatch) -> None:
+def test_a_hanging_server_fails_after_the_time_limit(monkeypatch) -> None:
     monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.2)
     with (
         socket.create_server(("127.0.0.1", 0)) as silent,
@@ -118,7 +118,7 @@ def test_a_server_that_hangs_is_given_up_after_the_time_limit(monkeypatch) -> No
 
 @contextmanager
 def slow_mail_server(behave: Callable[[socket.socket, threading.Event], None]) -> Iterator[MailServer]:
-    """A server that handles its only client by a function, until the end of the block."""
+    """Run a server that handles its only client with a function, until the end of the block."""
     over = threading.Event()
 
     def answer() -> None:
@@ -135,7 +135,7 @@ def slow_mail_server(behave: Callable[[socket.socket, threading.Event], None]) -
 
 
 def talk(caller: socket.socket, *answers: bytes) -> None:
-    """Greet the client, and answer so many commands."""
+    """Send the greeting, and answer so many commands."""
     caller.sendall(b"220 here\r\n")
     for answer in answers:
         caller.recv(65_536)
@@ -143,7 +143,7 @@ def talk(caller: socket.socket, *answers: bytes) -> None:
 
 
 def repeat(piece: bytes, *answers: bytes, pause_s: float = 0.05) -> Callable[[socket.socket, threading.Event], None]:
-    """Answer so many commands, and then send a piece repeatedly."""
+    """Answer so many commands, and then send a part repeatedly."""
 
     def behave(caller: socket.socket, over: threading.Event) -> None:
         if answers:
@@ -171,7 +171,7 @@ UP_TO_THE_END = (OK, OK, OK, GO_ON, b"")
     ],
     ids=["greeting", "greeting-by-byte", "hello-by-byte", "hello", "data", "silent-after-data", "slow-after-data"],
 )
-def test_whole_exchange_ends_with_its_time(monkeypatch, behave) -> None:
+def test_whole_exchange_has_a_time_limit(monkeypatch, behave) -> None:
     monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
     with slow_mail_server(behave) as server, pytest.raises(DeliveryError, match="did not answer") as caught:
         open_email(settings_for(server)).send(Message("A title", "A body"))
@@ -190,7 +190,7 @@ def test_flood_ends_the_exchange(behave) -> None:
 
 
 @pytest.mark.parametrize("connection_type", ["starttls", "ssl"])
-def test_slow_handshake_ends_with_its_time(monkeypatch, connection_type: str) -> None:
+def test_slow_handshake_fails_after_the_time_limit(monkeypatch, connection_type: str) -> None:
     monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
     answers = (b"250-here\r\n250 STARTTLS\r\n", b"220 go on\r\n") if connection_type == "starttls" else ()
 
@@ -206,7 +206,7 @@ def test_slow_handshake_ends_with_its_time(monkeypatch, connection_type: str) ->
     assert not caught.value.permanent
 
 
-def test_server_that_reads_nothing_ends_with_its_time(monkeypatch) -> None:
+def test_server_that_reads_nothing_fails_after_the_time_limit(monkeypatch) -> None:
     monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
     body = "x" * 20_000_000
     with slow_mail_server(lambda caller, _over: talk(caller, OK, OK, OK, GO_ON)) as server:
@@ -215,20 +215,20 @@ def test_server_that_reads_nothing_ends_with_its_time(monkeypatch) -> None:
         assert not caught.value.permanent
 
 
-def test_mail_that_was_taken_is_delivered_whatever_follows(monkeypatch) -> None:
+def test_accepted_email_counts_as_delivered_despite_later_errors(monkeypatch) -> None:
     monkeypatch.setattr("plugins.email.TIMEOUT_S", 0.5)
     with slow_mail_server(lambda caller, _over: talk(caller, OK, OK, OK, GO_ON, OK)) as server:
         open_email(settings_for(server)).send(Message("A title", "A body"))
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "[fe80::1]", "224.0.0.1", "100.100.100.200", "2852039166"])
-def test_addresses_that_are_never_called_are_refused_for_good(host: str) -> None:
+def test_forbidden_addresses_are_rejected_permanently(host: str) -> None:
     with pytest.raises(DeliveryError, match="not allowed") as caught:
         open_email(settings_for(MailServer(host=host, port=9))).send(Message("A title", "A body"))
     assert caught.value.permanent
 
 
-def test_name_that_leads_to_such_an_address_is_refused(monkeypatch) -> None:
+def test_name_that_resolves_to_a_forbidden_address_is_rejected(monkeypatch) -> None:
     found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("169.254.169.254", 25))]
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_arguments, **_options: found)
     with pytest.raises(DeliveryError, match="not allowed"):
@@ -239,7 +239,7 @@ class TestLogin:
     """Usernames and passwords are sent in UTF-8 by each mechanism."""
 
     @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
-    def test_other_letters_than_ascii_are_sent_as_utf8(self, monkeypatch, mechanism: str) -> None:
+    def test_non_ascii_characters_are_sent_as_utf8(self, monkeypatch, mechanism: str) -> None:
         monkeypatch.setattr("smtplib.SMTP.has_extn", lambda _smtp, _name: True)
         with mail_server(password="pässwörd-東京") as server:
             monkeypatch.setattr(
@@ -250,7 +250,7 @@ class TestLogin:
             open_email(settings).send(Message("A title", "A body"))
         assert len(server.letters) == 1
 
-    def test_cram_md5_takes_them_too(self) -> None:
+    def test_cram_md5_accepts_non_ascii_characters(self) -> None:
         received: list[bytes] = []
 
         def behave(caller: socket.socket, _over: threading.Event) -> None:
@@ -263,7 +263,7 @@ class TestLogin:
         digest = hmac.new("ä".encode(), b"<1>", "md5").hexdigest()
         assert base64.b64decode(received[0]).decode() == f"wächter {digest}"
 
-    def test_wrong_password_with_such_letters_is_not_shown(self) -> None:
+    def test_wrong_password_with_non_ascii_characters_is_not_shown(self) -> None:
         with mail_server(password="other") as server, pytest.raises(DeliveryError) as caught:
             open_email(settings_for(server, password="pässwörd", username="wächter")).send(Message("A title", "A body"))
         assert caught.value.permanent
@@ -271,7 +271,7 @@ class TestLogin:
 
 
 @pytest.mark.parametrize("target", ["a@example.org\r\nBcc: b@example.org", "ä@example.org"])
-def test_address_that_cannot_be_sent_is_refused_for_good(target: str) -> None:
+def test_unsendable_address_is_rejected_permanently(target: str) -> None:
     with mail_server() as server, pytest.raises(DeliveryError, match="address") as caught:
         open_email(settings_for(server)).send(Message("A title", "A body", target=target))
     assert caught.value.permanent
@@ -279,14 +279,14 @@ def test_address_that_cannot_be_sent_is_refused_for_good(target: str) -> None:
 
 
 @pytest.mark.parametrize("connection_type", ["starttls", "ssl"])
-def test_an_untrusted_certificate_is_refused(connection_type: str) -> None:
+def test_an_untrusted_certificate_is_rejected(connection_type: str) -> None:
     with mail_server(connection_type) as server, pytest.raises(DeliveryError, match="certificate"):
         open_email(settings_for(server, connection_type=connection_type)).send(Message("A title", "A body"))
     assert server.letters == []
 
 
 @pytest.mark.parametrize("connection_type", ["starttls", "ssl"])
-def test_an_untrusted_certificate_is_taken_when_told_so(connection_type: str) -> None:
+def test_an_untrusted_certificate_is_accepted_if_configured(connection_type: str) -> None:
     with mail_server(connection_type) as server:
         settings = settings_for(server, connection_type=connection_type, verifies_certificate=False)
         open_email(settings).send(Message("A title", "A body"))
@@ -294,7 +294,7 @@ def test_an_untrusted_certificate_is_taken_when_told_so(connection_type: str) ->
 
 
 @pytest.mark.parametrize("connection_type", ["starttls", "ssl"])
-def test_a_trusted_certificate_is_checked_and_taken(connection_type: str, tmp_path, monkeypatch) -> None:
+def test_a_trusted_certificate_is_verified_and_accepted(connection_type: str, tmp_path, monkeypatch) -> None:
     with mail_server(connection_type) as server:
         trusted = tmp_path / "trusted.pem"
         trusted.write_bytes(server.certificate_pem)
@@ -304,7 +304,7 @@ def test_a_trusted_certificate_is_checked_and_taken(connection_type: str, tmp_pa
     assert len(server.letters) == 1
 
 
-def test_login_is_left_out_when_switched_off() -> None:
+def test_no_login_is_sent_when_disabled() -> None:
     with mail_server() as server:
         open_email(settings_for(server, requires_login=False, password="x")).send(Message("A title", "A body"))
     assert len(server.letters) == 1
@@ -320,7 +320,7 @@ def test_login_is_left_out_when_switched_off() -> None:
         ({"requires_login": False, "from_address": "a@b"}, []),
     ],
 )
-def test_a_login_calls_for_a_password_and_else_a_sender_is_needed(settings, names):
+def test_login_needs_a_password_and_no_login_needs_a_sender(settings, names):
     assert EmailChannel.missing_settings(settings) == names
 
 
@@ -339,7 +339,7 @@ def test_a_login_calls_for_a_password_and_else_a_sender_is_needed(settings, name
         ("host", "mail\r\n"),
     ],
 )
-def test_settings_that_cannot_be_right_are_refused(field: str, value: object) -> None:
+def test_invalid_settings_are_rejected(field: str, value: object) -> None:
     with pytest.raises(ValidationError) as caught:
         EmailSettings().load({"host": "mail", "port": 25, "mailto": "a@b", field: value})
     assert list(caught.value.messages) == [field]

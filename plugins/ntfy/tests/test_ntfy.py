@@ -36,7 +36,7 @@ class TestNtfy(ChannelContract):
     def break_for_good(self) -> None:
         self.server.standard = Answer(403, json.dumps({"code": 40301, "error": "forbidden"}).encode())
 
-    def test_it_publishes_json_to_the_root_of_the_server(self) -> None:
+    def test_json_is_published_to_the_root_of_the_server(self) -> None:
         self.channel(url=f"{self.server.url}/").send(
             self.message(priority="high", tags=("warning", "duplicati"), link="https://status.example.org")
         )
@@ -52,7 +52,7 @@ class TestNtfy(ChannelContract):
             "sequence_id": "0b7c-1",
         }
 
-    def test_the_token_travels_in_the_header_only(self) -> None:
+    def test_the_token_is_sent_in_the_header_only(self) -> None:
         self.channel(token="plain-token").send(self.message())
         [request] = self.server.received
         assert request.headers["authorization"] == "Bearer plain-token"
@@ -66,7 +66,7 @@ class TestNtfy(ChannelContract):
         self.channel().send(self.message(target="other-topic"))
         assert self.server.received[0].json["topic"] == "other-topic"
 
-    def test_markdown_is_said_to_be_markdown(self) -> None:
+    def test_markdown_is_declared_as_markdown(self) -> None:
         self.channel().send(self.message(markdown="**A body**"))
         sent = self.server.received[0].json
         assert (sent["message"], sent["markdown"]) == ("**A body**", True)
@@ -94,27 +94,27 @@ class TestNtfy(ChannelContract):
         assert self.fail(self.channel()).permanent
         assert len(self.server.received) == 1
 
-    def test_the_rate_limit_is_named_and_worth_another_try(self) -> None:
+    def test_the_rate_limit_is_named_and_retried(self) -> None:
         body = json.dumps({"code": 42901, "http": 429, "error": "limit reached"}).encode()
         self.server.standard = Answer(429, body)
         error = self.fail(self.channel())
         assert "rate limit" in str(error)
         assert not error.permanent
 
-    def test_the_services_own_words_are_told(self) -> None:
+    def test_the_error_text_of_the_service_is_reported(self) -> None:
         self.break_for_good()
         assert "forbidden" in str(self.fail(self.channel()))
 
     @pytest.mark.parametrize("body", [b"not json", b"[]", b"null", b'"text"'])
-    def test_an_answer_in_another_form_is_told_by_its_status(self, body: bytes) -> None:
+    def test_an_unknown_response_is_reported_by_its_status(self, body: bytes) -> None:
         self.server.standard = Answer(404, body)
         assert "404" in str(self.fail(self.channel()))
 
-    def test_a_server_that_says_nothing_is_worth_another_try(self) -> None:
+    def test_a_server_without_a_response_is_retried(self) -> None:
         self.server.standard = Answer(hangs_up=True)
         assert not self.fail(self.channel()).permanent
 
-    def test_a_server_that_does_not_answer_in_time_is_worth_another_try(self, monkeypatch) -> None:
+    def test_a_timeout_of_the_server_is_retried(self, monkeypatch) -> None:
         monkeypatch.setattr("app.plugin.channel.READ_TIMEOUT_S", 0.1)
         self.server.standard = Answer(delay_s=0.5)
         error = self.fail(self.channel())
@@ -131,25 +131,25 @@ class TestNtfy(ChannelContract):
 
 
 @pytest.mark.parametrize("topic", ["", "a/b", "a b", "ä", "x" * 65])
-def test_a_topic_that_ntfy_would_not_take_is_refused(topic: str) -> None:
+def test_an_invalid_topic_is_rejected(topic: str) -> None:
     with pytest.raises(ValidationError):
         NtfySettings().load({"url": "https://ntfy.sh/", "topic": topic})
 
 
 @pytest.mark.parametrize("url", ["https://ntfy.sh/", "http://ntfy:80", "http://my_ntfy.lan:8080/", "http://[::1]:80"])
-def test_addresses_of_servers_of_ones_own_are_taken(url: str) -> None:
+def test_addresses_of_own_servers_are_accepted(url: str) -> None:
     assert NtfySettings().load({"url": url, "topic": "x"})["url"] == url
 
 
 @pytest.mark.parametrize(
     "url", ["http://", "http://a b", "https://[", "ftp://ntfy.sh", "ntfy.sh", "", "file:///etc/passwd"]
 )
-def test_an_address_that_is_not_http_is_refused(url: str) -> None:
+def test_an_address_that_is_not_http_is_rejected(url: str) -> None:
     with pytest.raises(ValidationError):
         NtfySettings().load({"url": url, "topic": "x"})
 
 
-def test_an_unreadable_address_is_refused_for_good() -> None:
+def test_an_unreadable_address_is_rejected_permanently() -> None:
     channel = NtfyChannel({"url": "http://[", "topic": "x", "token": ""})
     with pytest.raises(DeliveryError) as caught:
         channel.post("http://[")

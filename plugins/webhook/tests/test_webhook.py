@@ -24,7 +24,7 @@ class TestWebhook(HttpChannelContract):
     def settings_for(self, url: str) -> dict[str, Any]:
         return {"url": f"{url}/hook", "secret": SECRET, "headers": f"X-Token: {SECRET}"}
 
-    def test_the_event_travels_in_the_documented_shape(self) -> None:
+    def test_the_event_is_sent_in_the_documented_form(self) -> None:
         values = {"server_name": "nas", "backup_name": "Photos", "status": "Warning", "duration": "5m 0s"}
         self.channel().send(
             self.message(
@@ -60,7 +60,7 @@ class TestWebhook(HttpChannelContract):
         assert request.headers["x-duplistatus-signature"] == f"v1={expected}"
         assert abs(time.time() - int(timestamp)) < 10
 
-    def test_the_recipe_of_the_manual_trusts_the_request_and_no_changed_one(self) -> None:
+    def test_the_verification_of_the_manual_accepts_the_request_and_no_changed_one(self) -> None:
         self.channel().send(self.message())
         [request] = self.server.received
         is_genuine = recipe()
@@ -74,12 +74,12 @@ class TestWebhook(HttpChannelContract):
         self.channel(secret=None).send(self.message())
         assert not [name for name in self.server.received[0].headers if name.startswith("x-duplistatus")]
 
-    def test_every_try_carries_the_same_idempotency_key(self) -> None:
+    def test_every_attempt_has_the_same_idempotency_key(self) -> None:
         for _ in range(2):
             self.channel().send(self.message())
         assert [request.headers["idempotency-key"] for request in self.server.received] == ["0b7c-1", "0b7c-1"]
 
-    def test_own_headers_are_sent_and_replaced_lines_are_tidy(self) -> None:
+    def test_own_headers_are_sent_and_multi_line_values_are_joined(self) -> None:
         self.channel(headers="\nAuthorization: Bearer abc\n\n  X-Room :ignored".replace(" :ignored", ": 7 b ")).send(
             self.message()
         )
@@ -91,21 +91,21 @@ class TestWebhook(HttpChannelContract):
         assert self.server.received[0].path == "/other"
 
     @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 504])
-    def test_an_answer_that_may_change_is_worth_another_try(self, status: int) -> None:
+    def test_a_temporary_error_response_is_retried(self, status: int) -> None:
         self.server.standard = Answer(status)
         assert not self.fail(self.channel()).permanent
 
     @pytest.mark.parametrize("status", [301, 400, 401, 404, 410, 422])
-    def test_an_answer_that_will_not_change_is_permanent(self, status: int) -> None:
+    def test_a_final_error_response_is_permanent(self, status: int) -> None:
         self.server.standard = Answer(status)
         assert self.fail(self.channel()).permanent
 
-    def test_a_server_that_does_not_answer_in_time_is_worth_another_try(self, monkeypatch) -> None:
+    def test_a_timeout_of_the_server_is_retried(self, monkeypatch) -> None:
         monkeypatch.setattr("app.plugin.channel.READ_TIMEOUT_S", 0.1)
         self.server.standard = Answer(delay_s=0.5)
         assert not self.fail(self.channel()).permanent
 
-    def test_a_target_that_is_no_web_address_is_refused_for_good(self) -> None:
+    def test_a_target_that_is_no_url_is_rejected_permanently(self) -> None:
         with pytest.raises(Exception, match="the URL is not valid") as caught:
             self.channel().send(self.message(target="file:///etc/passwd"))
         assert caught.value.permanent
@@ -131,7 +131,7 @@ class TestWebhook(HttpChannelContract):
         "X-Duplistatus-Signature: v1=forged",
     ],
 )
-def test_a_line_that_is_no_header_of_ones_own_is_refused_without_telling_its_value(line: str) -> None:
+def test_an_invalid_header_line_is_rejected_without_its_value(line: str) -> None:
     with pytest.raises(ValidationError) as caught:
         WebhookSettings().load({"url": "https://example.org", "headers": f"X-Fine: yes\n{line}"})
     [text] = caught.value.messages["headers"]
@@ -140,7 +140,7 @@ def test_a_line_that_is_no_header_of_ones_own_is_refused_without_telling_its_val
 
 
 @pytest.mark.parametrize("url", ["", "example.org", "ftp://example.org", "http://", "file:///etc/passwd"])
-def test_an_address_that_is_not_http_is_refused(url: str) -> None:
+def test_an_address_that_is_not_http_is_rejected(url: str) -> None:
     with pytest.raises(ValidationError):
         WebhookSettings().load({"url": url})
 

@@ -1,4 +1,4 @@
-"""Refused uploads are kept with their reason, within bounds, and without passwords."""
+"""Rejected uploads are kept with their reason, within limits, and without passwords."""
 
 import json
 
@@ -13,7 +13,7 @@ from app.reports.rejected import RejectedReport
 
 @pytest.fixture
 def keep(db, clock):
-    """Keeps a refused body."""
+    """Keep a rejected body."""
 
     def keep(body: bytes, **changes) -> None:
         usual = {"reason": "no", "status_code": 400, "content_type": "application/json", "ip_address": "192.0.2.1"}
@@ -84,7 +84,7 @@ def test_the_newest_are_kept(keep, db, monkeypatch):
     assert [rejected.body_of(row) for row in kept(db)] == [b"2", b"3", b"4"]
 
 
-def test_all_together_stay_below_a_size(keep, db, monkeypatch):
+def test_total_size_is_limited(keep, db, monkeypatch):
     monkeypatch.setattr(rejected, "BYTES_KEPT", 25)
     for number in range(5):
         keep(str(number).encode())  # 9 bytes each once packed
@@ -104,7 +104,7 @@ def test_retries_of_one_report_are_kept_once(keep, db, clock):
     assert [(rejected.body_of(row), row.attempts) for row in kept(db)] == [(b"unchanged", 4), (b"another", 1)]
 
 
-def test_what_was_sent_tells_retries_apart_even_where_nothing_of_it_can_be_kept(keep, db):
+def test_retries_are_distinguished_even_if_no_body_can_be_kept(keep, db):
     for sent in (b"packed one", b"packed one", b"packed two"):
         keep(b"", sent=sent)
     assert [row.attempts for row in kept(db)] == [2, 1]
@@ -118,7 +118,7 @@ def test_the_same_text_much_later_is_another_event(keep, db, clock, passed, atte
     assert [row.attempts for row in kept(db)] == attempts
 
 
-def test_what_was_replayed_and_is_rejected_again_is_kept_anew(keep, db, clock):
+def test_replayed_report_that_is_rejected_again_is_kept_again(keep, db, clock):
     keep(b"unchanged")
     kept(db)[0].replayed_at = clock()
     db.session.commit()

@@ -1,4 +1,4 @@
-"""Who is told what, and how long a text may be."""
+"""Which destination receives which event, and the maximum length of a text."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +12,7 @@ NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("event", "status", "errors", "told"),
+    ("event", "status", "errors", "is_notified"),
     [
         ("off", "Fatal", 9, False),
         ("errors", "Error", 0, True),
@@ -30,8 +30,8 @@ NOW = datetime(2031, 5, 4, 12, tzinfo=UTC)
         ("", "Success", 0, True),
     ],
 )
-def test_event_rule(event: str, status: str, errors: int, told: bool):
-    assert should_notify(event, status, errors) is told
+def test_event_rule(event: str, status: str, errors: int, is_notified: bool):
+    assert should_notify(event, status, errors) is is_notified
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_an_empty_text_counts_as_present(own, server, otherwise, expected):
     assert inherited(own, server, otherwise) == expected
 
 
-def test_addresses_are_split_trimmed_and_told_once():
+def test_addresses_are_split_trimmed_and_unique():
     assert email_addresses(" a@x , b@x,,nobody, a@x") == ("a@x", "b@x")
 
 
 @pytest.mark.parametrize(("until", "muted"), [(None, False), (NOW, False), (NOW + timedelta(seconds=1), True)])
-def test_muting_ends_at_its_instant(until, muted):
+def test_muting_ends_at_its_time(until, muted):
     assert is_muted(until, NOW) is muted
 
 
@@ -64,5 +64,5 @@ def test_muting_ends_at_its_instant(until, muted):
         ("🕑🕑🕑", 10, True, "🕑…"),
     ],
 )
-def test_a_text_is_cut_at_whole_signs(text: str, limit, in_bytes: bool, expected: str):
+def test_a_text_is_cut_at_whole_characters(text: str, limit, in_bytes: bool, expected: str):
     assert shorten(text, limit, in_bytes=in_bytes) == expected

@@ -31,7 +31,7 @@ def change(job: Job, **values) -> Job:
     return find_job()
 
 
-def test_first_run_is_the_anchor_of_a_daily_plan():
+def test_first_run_is_the_anchor_of_a_daily_schedule():
     make_run()
     job = find_job()
     assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT, BEGAN_AT + DAY)
@@ -49,18 +49,18 @@ def test_run_shortly_before_its_time_fulfils_the_coming_slot():
     assert find_job().next_expected_at == BEGAN_AT + 2 * DAY
 
 
-def test_what_duplicati_announces_beats_the_grid():
+def test_next_run_reported_by_duplicati_precedes_the_grid():
     make_run(next_scheduled_at=BEGAN_AT + 5 * HOUR)
     job = find_job()
     assert (job.next_expected_at, job.schedule_anchor_at) == (BEGAN_AT + 5 * HOUR,) * 2
 
 
-def test_announcement_of_the_past_gives_way_to_the_grid():
+def test_reported_next_run_in_the_past_is_replaced_by_the_grid():
     make_run(next_scheduled_at=BEGAN_AT - HOUR)
     assert find_job().next_expected_at == BEGAN_AT - HOUR + DAY
 
 
-def test_newer_report_without_an_announcement_drops_the_old_one_but_keeps_its_grid():
+def test_newer_report_without_a_next_run_drops_the_old_one_but_keeps_its_grid():
     make_run(next_scheduled_at=BEGAN_AT + 5 * HOUR)
     make_run(began_at=BEGAN_AT + 6 * HOUR)
     job = find_job()
@@ -68,14 +68,14 @@ def test_newer_report_without_an_announcement_drops_the_old_one_but_keeps_its_gr
     assert job.next_expected_at == BEGAN_AT + 5 * HOUR + DAY
 
 
-def test_report_that_arrives_late_leaves_the_plan_alone():
+def test_late_report_does_not_change_the_schedule():
     make_run(next_scheduled_at=BEGAN_AT + 5 * HOUR)
     make_run(began_at=BEGAN_AT - DAY, next_scheduled_at=BEGAN_AT + 99 * HOUR)
     job = find_job()
     assert (job.next_expected_at, job.schedule_anchor_at) == (BEGAN_AT + 5 * HOUR,) * 2
 
 
-def test_interval_that_cannot_be_read_gives_no_plan():
+def test_unreadable_interval_gives_no_schedule():
     make_run()
     assert change(find_job(), expected_interval="soon").next_expected_at is None
 
@@ -85,7 +85,7 @@ def test_changed_interval_counts_from_the_anchor():
     assert change(find_job(), expected_interval="1W").next_expected_at == BEGAN_AT + 7 * DAY
 
 
-def test_weekdays_that_are_not_allowed_are_passed_over():
+def test_weekdays_that_are_not_allowed_are_skipped():
     make_run()  # a Sunday
     monday_excluded = 0b1111101
     assert change(find_job(), allowed_weekdays=monday_excluded).next_expected_at == BEGAN_AT + 2 * DAY
@@ -94,7 +94,7 @@ def test_weekdays_that_are_not_allowed_are_passed_over():
 UNSAVED = {"outcome": "aborted", "not_told": NO_FIGURES}
 
 
-def test_the_first_run_that_saved_something_is_the_anchor_whatever_was_tried_before():
+def test_the_first_saved_run_is_the_anchor_regardless_of_earlier_attempts():
     make_run(**UNSAVED)
     make_run(began_at=BEGAN_AT + 5 * HOUR, **UNSAVED)
     make_run(began_at=BEGAN_AT + 9 * HOUR)
@@ -102,7 +102,7 @@ def test_the_first_run_that_saved_something_is_the_anchor_whatever_was_tried_bef
     assert (job.schedule_anchor_at, job.next_expected_at) == (BEGAN_AT + 9 * HOUR, BEGAN_AT + 9 * HOUR + DAY)
 
 
-def test_a_later_attempt_that_saved_nothing_does_not_move_the_grid():
+def test_a_later_unsaved_run_does_not_move_the_grid():
     make_run()
     make_run(began_at=BEGAN_AT + 5 * HOUR, **UNSAVED)
     job = find_job()
@@ -110,7 +110,7 @@ def test_a_later_attempt_that_saved_nothing_does_not_move_the_grid():
 
 
 @pytest.mark.parametrize(("away_days", "source"), [(400, "duplicati"), (401, "guess")])
-def test_a_grid_that_a_wrong_clock_has_laid_far_away_is_forgotten(away_days, source):
+def test_a_grid_moved_far_away_by_a_wrong_clock_is_cleared(away_days, source):
     make_run(now=BEGAN_AT)
     far = BEGAN_AT + away_days * DAY
     job = change(find_job(), announced_next_at=far, schedule_anchor_at=far, schedule_source="duplicati")
@@ -123,7 +123,7 @@ def test_a_grid_that_a_wrong_clock_has_laid_far_away_is_forgotten(away_days, sou
     assert job.next_expected_at == (far if source == "duplicati" else BEGAN_AT + DAY)
 
 
-def test_a_schedule_of_a_wrong_clock_is_set_back_by_its_error():
+def test_a_schedule_of_a_wrong_clock_is_corrected_by_its_error():
     make_run()
     announced = BEGAN_AT + 31 * DAY + HOUR
     job = change(find_job(), announced_next_at=announced, schedule_anchor_at=announced, schedule_source="duplicati")
@@ -141,7 +141,7 @@ WORKDAYS = 0b0111110
 
 
 class TestMissedRuns:
-    """The grid begins on a Sunday; the run of Monday is the first that did not come."""
+    """The grid begins on a Sunday; the run of Monday is the first that did not arrive."""
 
     @pytest.mark.parametrize(
         ("until", "count"),
@@ -149,18 +149,18 @@ class TestMissedRuns:
             (DAY, 0),
             (DAY + 5 * HOUR, 0),
             (2 * DAY - 2 * HOUR, 0),
-            (2 * DAY - MINUTE, 1),  # within the grace period of the next one: that is the one it fulfils
+            (2 * DAY - MINUTE, 1),  # within the grace period of the next one, which it fulfils
             (2 * DAY, 1),
             (4 * DAY, 3),
             (4 * DAY + 20 * HOUR, 3),
             (DAY - 5 * HOUR, 0),
         ],
     )
-    def test_every_expected_run_before_that_of_the_run_counts(self, until, count):
+    def test_every_expected_run_before_the_run_counts(self, until, count):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1D", allowed_weekdays=127)
         assert next_run.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + until) == count
 
-    def test_days_on_which_it_must_not_run_do_not_count(self):
+    def test_days_without_schedule_do_not_count(self):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval="1D", allowed_weekdays=WORKDAYS)
         assert next_run.count_missed_runs(job, BEGAN_AT + DAY, BEGAN_AT + 8 * DAY) == 5
 
@@ -169,7 +169,7 @@ class TestMissedRuns:
         assert next_run.count_missed_runs(job, BEGAN_AT + HOUR, BEGAN_AT + 100 * DAY) == 2399
 
     @pytest.mark.parametrize("interval", ["", "never"])
-    def test_a_schedule_that_cannot_be_read_misses_nothing(self, interval):
+    def test_an_unreadable_schedule_has_no_missed_runs(self, interval):
         job = Job(schedule_anchor_at=BEGAN_AT, expected_interval=interval, allowed_weekdays=127)
         assert next_run.count_missed_runs(job, BEGAN_AT, BEGAN_AT + 9 * DAY) == 0
 
@@ -180,14 +180,14 @@ class TestLearning:
             make_run(began_at=BEGAN_AT + timedelta(days=day), **changes)
         return find_job()
 
-    def test_a_job_that_was_first_started_by_hand_is_expected_when_it_runs(self):
+    def test_a_job_first_started_manually_is_expected_at_its_usual_time(self):
         job = self.runs(0, 0.6, 1.6, 2.6, 3.6)
         assert next_run.source_of(job) == "learned"
         assert job.next_expected_at == BEGAN_AT + timedelta(days=4.6)
-        assert job.overdue_at == job.next_expected_at + 3 * HOUR  # an hour, as the zone is only assumed, and the grace
+        assert job.overdue_at == job.next_expected_at + 3 * HOUR  # an hour for the assumed zone, and the grace period
         assert job.expected_interval == "1D"
 
-    def test_three_runs_in_a_row_move_the_guess(self):
+    def test_three_consecutive_runs_move_the_estimate(self):
         job = self.runs(0, 0.6, 1.6, 2.6)
         assert next_run.source_of(job) == "default"
         assert job.next_expected_at == BEGAN_AT + timedelta(days=3.6)
@@ -196,28 +196,28 @@ class TestLearning:
         assert self.runs(0, 7, 14).next_expected_at == BEGAN_AT + 15 * DAY
         assert self.runs(21).next_expected_at == BEGAN_AT + 28 * DAY
 
-    def test_runs_that_come_in_any_order_show_the_same(self):
+    def test_runs_in_any_order_give_the_same_schedule(self):
         assert self.runs(3, 1, 0, 2).learned_schedule["interval"] == "1D"
 
-    def test_failed_and_aborted_runs_show_when_a_job_runs_and_dry_runs_do_not(self):
+    def test_failed_and_aborted_runs_count_for_learning_and_dry_runs_do_not(self):
         self.runs(0, 1, status="Fatal")
         self.runs(2.4, outcome="dry_run", not_told=NO_FIGURES)
         self.runs(3, outcome="aborted", not_told=NO_FIGURES)
         assert self.runs(2).learned_schedule["run_count"] == 4
 
-    def test_what_duplicati_announces_wins(self):
+    def test_next_run_reported_by_duplicati_takes_precedence(self):
         self.runs(0, 1, 2, 3)
         job = self.runs(4, next_scheduled_at=BEGAN_AT + 9 * DAY)
         assert (next_run.source_of(job), job.next_expected_at) == ("duplicati", BEGAN_AT + 9 * DAY)
 
-    def test_a_run_by_hand_leaves_what_was_announced(self):
+    def test_a_manual_run_keeps_the_reported_next_run(self):
         self.runs(0, next_scheduled_at=BEGAN_AT + 7 * DAY)
         assert self.runs(3).next_expected_at == BEGAN_AT + 7 * DAY
-        # The announced run came; the one after it, by hand, announces nothing.
+        # The announced run arrived; the next one, a manual run, announces nothing.
         self.runs(7, next_scheduled_at=BEGAN_AT + 14 * DAY)
         assert self.runs(15).next_expected_at != BEGAN_AT + 14 * DAY
 
-    def test_what_a_person_chose_wins_and_the_default_is_no_choice(self):
+    def test_a_choice_of_a_user_takes_precedence_and_the_default_is_no_choice(self):
         self.runs(0, 7, 14, 21)
         save("machine-1:photos", expected_interval="3D")
         assert (next_run.source_of(find_job()), find_job().learned_schedule) == ("person", None)
@@ -229,7 +229,7 @@ class TestLearning:
         change(find_job(), expected_interval="1D12h", interval_source="imported")
         assert self.runs(21).next_expected_at == BEGAN_AT + 28 * DAY
 
-    def test_the_whole_map_that_comes_back_chooses_nothing(self):
+    def test_posting_the_whole_map_unchanged_is_no_choice(self):
         before = self.runs(0, 1, 2, 3)
         old_time = before.next_expected_at
         self.runs(4)
@@ -256,7 +256,7 @@ class TestLearning:
         assert (next_run.source_of(job), job.expected_interval) == ("learned", "1D")
         assert job.next_expected_at == BEGAN_AT + 26 * DAY
 
-    def test_an_irregular_job_keeps_the_default_until_the_offer_is_accepted(self):
+    def test_an_irregular_job_keeps_the_default_until_the_suggestion_is_accepted(self):
         days = (0, 2.3, 2.9, 5.1, 5.6, 8.2, 10.4, 10.9, 13.5)
         job = self.runs(*days)
         assert (next_run.source_of(job), next_run.offered_interval(job)) == ("default", "3D")
@@ -266,13 +266,13 @@ class TestLearning:
         job = self.runs(15)
         assert (job.next_expected_at, job.expected_interval) == (BEGAN_AT + 18 * DAY, "3D")
 
-    def test_a_run_that_takes_long_is_awaited_until_it_ends(self):
+    def test_a_long_run_is_expected_until_it_ends(self):
         job = self.runs(0, 1, 2, 3, duration_s=5 * 3600.0)
         assert job.overdue_at == BEGAN_AT + 4 * DAY + 8 * HOUR
         job = self.runs(4, duration_s=3600.0, next_scheduled_at=BEGAN_AT + 5 * DAY)
         assert job.overdue_at == BEGAN_AT + 5 * DAY + 7 * HOUR
 
-    def test_nothing_to_keep_is_said(self):
+    def test_missing_schedule_is_reported(self):
         self.runs(0)
         with pytest.raises(Refused, check=lambda error: error.status == 409):
             job_settings.keep_schedule("machine-1", "photos", actor=SYSTEM, now=BEGAN_AT)
@@ -281,7 +281,7 @@ class TestLearning:
 
 
 class TestGracePeriodOfAJob:
-    def test_it_wins_over_the_global_one(self):
+    def test_it_precedes_the_global_one(self):
         make_run()
         save("machine-1:photos", overdue_tolerance="6h")
         assert find_job().overdue_at == BEGAN_AT + DAY + 6 * HOUR
@@ -292,7 +292,7 @@ class TestGracePeriodOfAJob:
         save("machine-1:photos", overdue_tolerance=None)
         assert find_job().overdue_at == BEGAN_AT + 2 * DAY
 
-    def test_it_says_how_early_a_run_may_be(self):
+    def test_it_determines_how_early_a_run_may_be(self):
         make_run()
         save("machine-1:photos", overdue_tolerance="4h")
         make_run(began_at=BEGAN_AT + DAY - 3 * HOUR)

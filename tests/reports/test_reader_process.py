@@ -1,4 +1,4 @@
-"""Large bodies are read by a process of their own, as small ones are here."""
+"""Large bodies are read by a separate process, like small ones here."""
 
 import os
 import signal
@@ -50,7 +50,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_process_gives_what_would_be_read_here(reader, body):
+def test_process_returns_the_same_as_reading_here(reader, body):
     there, here = reader.read(posted(body)), read_posted(posted(body))
     if isinstance(here, Unusable):
         assert (there.kept, there.error.message, there.error.status) == (
@@ -63,14 +63,14 @@ def test_process_gives_what_would_be_read_here(reader, body):
         assert there == here
 
 
-def test_one_process_reads_them_all(reader):
+def test_one_process_reads_all_bodies(reader):
     reader.read(posted(LARGE))
     first = reader._process.pid
     reader.read(posted(LARGE))
     assert reader._process.pid == first
 
 
-def test_process_leaves_an_interrupt_to_the_server(reader):
+def test_process_ignores_an_interrupt(reader):
     reader.read(posted(LARGE))
     reader._process.send_signal(signal.SIGINT)
     first = reader._process.pid
@@ -78,14 +78,14 @@ def test_process_leaves_an_interrupt_to_the_server(reader):
     assert reader._process.pid == first
 
 
-def test_process_that_ended_for_want_of_work_is_replaced(reader):
+def test_idle_process_that_ended_is_replaced(reader):
     ended = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     ended.wait()
     reader._process = ended
     assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
 
 
-def test_process_that_was_killed_is_replaced_for_the_next_body(reader):
+def test_killed_process_is_replaced_for_the_next_body(reader):
     reader.read(posted(LARGE))
     os.kill(reader._process.pid, signal.SIGKILL)
     with pytest.raises(InputTooLarge):
@@ -105,13 +105,13 @@ def test_body_that_takes_too_long_is_too_large(monkeypatch):
     end(reader)
 
 
-def test_where_no_process_can_be_started_it_is_read_here(monkeypatch):
+def test_body_is_read_here_if_no_process_can_be_started(monkeypatch):
     monkeypatch.setattr(reader_process, "_start", lambda: (_ for _ in ()).throw(OSError("no more processes")))
     monkeypatch.setattr(reader_process, "_process", ReaderProcess())
     assert not isinstance(reader_process.read_in_process(posted(LARGE)), NotStored | Unusable)
 
 
-def test_log_beyond_what_is_kept_is_cut_there():
+def test_log_over_the_limit_is_cut_in_the_process():
     report = read_posted(posted(report_body(lines=[LINE] * 100_000)))
     assert len(report.messages) < 100_000
     assert "more lines omitted: the log is too long" in report.messages[-1]

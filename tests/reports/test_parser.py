@@ -1,4 +1,4 @@
-"""Reports in JSON: every sample, the order of checks, and values of every wrong kind."""
+"""Reports in JSON: every sample, the order of checks, and values of every wrong type."""
 
 import json
 import time
@@ -30,7 +30,7 @@ def sample(name: str, **options: Any) -> Report:
 
 
 def document(data: dict[str, Any] | None = None, extra: dict[str, Any] | None = None, **others: Any) -> dict[str, Any]:
-    """Make a small valid report; None as a value takes the field away."""
+    """Return a small valid report; None as a value removes the field."""
     whole_data = {
         "MainOperation": "Backup",
         "ParsedResult": "Success",
@@ -47,14 +47,14 @@ def document(data: dict[str, Any] | None = None, extra: dict[str, Any] | None = 
     } | others
 
 
-def refusal(body: Any, **options: Any) -> InvalidReport:
+def rejection(body: Any, **options: Any) -> InvalidReport:
     with pytest.raises(InvalidReport) as caught:
         parse(body, **options)
     assert caught.value.status == 400
     return caught.value
 
 
-def test_success_sample_is_read_whole():
+def test_success_sample_is_read_completely():
     report = sample("success")
     assert (report.server_id, report.server_name) == ("7c0f9d1e5b3a48629d5e0f4a1b2c3d4e", "attic-nas")
     assert (report.job_name, report.duplicati_id) == ("Documents", "DB-1")
@@ -79,14 +79,14 @@ def test_success_sample_is_read_whole():
     assert report.next_scheduled_at is None
 
 
-def test_warning_sample_takes_its_warnings_from_the_marks_of_the_log():
+def test_warning_sample_takes_its_warnings_from_the_levels_of_the_log():
     report = sample("warning")
     assert (report.status, report.warning_count) == ("Warning", 2)
     assert len(report.warnings) == 2
     assert all("[Warning-Duplicati" in line for line in report.warnings)
 
 
-def test_error_sample_keeps_the_further_lines_of_an_error():
+def test_error_sample_keeps_the_following_lines_of_an_error():
     report = sample("error")
     assert (report.status, report.error_count) == ("Error", 1)
     assert report.errors[0].count("\n") == 2
@@ -109,7 +109,7 @@ def test_fatal_sample_with_results_has_figures_and_the_exception():
         ("fatal-exception-as-data", "Documents", "UserInformationException: Found 3 files that are missing"),
     ],
 )
-def test_fatal_sample_without_results_is_a_fatal_run_of_the_second_it_came_in(name, job, text):
+def test_fatal_sample_without_results_is_a_fatal_run_at_its_reception(name, job, text):
     report = sample(name)
     assert (report.job_name, report.status, report.main_operation) == (job, "Fatal", "Backup")
     assert report.began_at == report.ended_at == NOW.replace(microsecond=0)
@@ -131,22 +131,22 @@ def test_names_of_any_language_are_kept():
     assert (report.server_name, report.job_name) == ("büro-π", "Täglich / São Paulo: 100% ✓")
 
 
-def test_newer_extra_tells_the_next_run_and_the_kind_of_destination():
+def test_newer_extra_contains_the_next_run_and_the_kind_of_destination():
     report = sample("success-2.3-extra")
     assert report.next_scheduled_at == datetime(2026, 11, 22, 2, tzinfo=UTC)
     assert report.destination_type == "s3"
 
 
 @pytest.mark.parametrize("name", ["restore-operation", "test-operation"])
-def test_other_operation_with_an_identity_is_not_stored_and_not_refused(name):
+def test_other_operation_with_an_identity_is_neither_stored_nor_rejected(name):
     found = parse((SAMPLES / f"{name}.json").read_bytes())
     assert isinstance(found, NotStored)
     assert name.partition("-")[0].capitalize() in found.reason
 
 
 @pytest.mark.parametrize("missing", [{"backup-name": ""}, {"machine-id": None, "machine-name": None}])
-def test_other_operation_without_an_identity_is_refused(missing):
-    assert "Only reports of backups" in refusal(document({"MainOperation": "Restore"}, missing)).message
+def test_other_operation_without_an_identity_is_rejected(missing):
+    assert "Only reports of backups" in rejection(document({"MainOperation": "Restore"}, missing)).message
 
 
 def test_failure_of_another_operation_is_not_stored_either():
@@ -155,7 +155,7 @@ def test_failure_of_another_operation_is_not_stored_either():
 
 
 @pytest.mark.parametrize(("name", "operation"), [("restore-operation", "Restore"), ("test-operation", "Test")])
-def test_other_operation_is_read_when_it_is_to_be_kept(name, operation):
+def test_other_operation_is_read_if_it_is_to_be_stored(name, operation):
     report = sample(name, keeps_other_operations=True)
     assert (report.main_operation, report.is_scheduled, report.duration_s) == (operation, False, 60)
 
@@ -182,12 +182,12 @@ def test_other_operation_is_read_when_it_is_to_be_kept(name, operation):
         ({"Data": {"MainOperation": "Backup"}, "Extra": [1]}, "Extra is not an object"),
     ],
 )
-def test_what_is_no_report_of_a_backup_is_refused_in_the_order_of_checks(body, words):
-    assert words in refusal(body).message
+def test_report_of_no_backup_is_rejected_in_the_order_of_checks(body, words):
+    assert words in rejection(body).message
 
 
-def test_missing_fields_of_extra_are_named_in_order_and_secrets_are_not_sent_back():
-    error = refusal(
+def test_missing_fields_of_extra_are_named_in_order_without_secrets():
+    error = rejection(
         {"Data": {"MainOperation": "Backup"}, "Extra": {"machine-id": "x", "RemoteUrl": "s3://key:secret@x"}}
     )
     assert error.extra == {
@@ -198,7 +198,7 @@ def test_missing_fields_of_extra_are_named_in_order_and_secrets_are_not_sent_bac
 
 
 def test_missing_fields_of_data_are_named_after_those_of_extra():
-    error = refusal(
+    error = rejection(
         document({"ParsedResult": None, "BeginTime": "", "Duration": 0, "BackendStatistics": {"Secret": 1}})
     )
     assert error.extra == {
@@ -207,8 +207,8 @@ def test_missing_fields_of_data_are_named_after_those_of_extra():
     }
 
 
-def test_failed_run_without_machine_names_the_missing_fields():
-    error = refusal({"Data": None, "Extra": {"backup-name": "x"}})
+def test_failed_run_without_server_names_the_missing_fields():
+    error = rejection({"Data": None, "Extra": {"backup-name": "x"}})
     assert error.extra["missingFields"] == ["machine-id", "machine-name", "backup-id"]
 
 
@@ -217,17 +217,17 @@ def test_failed_run_without_any_reason_still_has_an_error():
     assert (report.status, report.error_count, len(report.errors)) == ("Fatal", 1, 1)
 
 
-def test_report_of_nothing_is_no_failed_run():
-    assert "Only reports of backups" in refusal({"Extra": document()["Extra"]}).message
+def test_empty_report_is_no_failed_run():
+    assert "Only reports of backups" in rejection({"Extra": document()["Extra"]}).message
     assert parse({"Extra": document()["Extra"], "Exception": "disk full"}).errors == ("disk full",)
 
 
 def test_empty_extra_lacks_every_field():
-    error = refusal({"Data": {"MainOperation": "Backup"}, "Extra": {}})
+    error = rejection({"Data": {"MainOperation": "Backup"}, "Extra": {}})
     assert error.extra["missingFields"] == ["machine-id", "machine-name", "backup-name", "backup-id"]
 
 
-def test_failure_keeps_errors_of_the_log_that_the_exception_does_not_tell():
+def test_failure_keeps_errors_of_the_log_missing_in_the_exception():
     lines = ["2026-11-20 03:00:01 +01 - [Error-X-Y]: disk is gone", "2026-11-20 03:00:02 +01 - [Error-X-Z]: boom"]
     report = parse(
         {"Data": None, "Extra": document()["Extra"], "LogLines": lines, "Exception": "System.Exception: boom"}
@@ -247,7 +247,7 @@ def test_failure_keeps_errors_of_the_log_that_the_exception_does_not_tell():
         ("20261120T020000Z", datetime(2026, 11, 20, 2, tzinfo=UTC)),
     ],
 )
-def test_begin_is_read_in_its_offset_else_in_the_zone_and_cut_to_milliseconds(text, expected):
+def test_begin_is_read_in_its_offset_or_the_zone_and_cut_to_milliseconds(text, expected):
     assert parse(document({"BeginTime": text}), zone=ZoneInfo("Europe/Berlin")).began_at == expected
 
 
@@ -265,21 +265,21 @@ def test_begin_is_read_in_its_offset_else_in_the_zone_and_cut_to_milliseconds(te
         True,
     ],
 )
-def test_bad_begin_is_refused_by_its_name(value):
-    assert "Data.BeginTime" in refusal(document({"BeginTime": value})).message
+def test_invalid_begin_is_rejected_with_its_name(value):
+    assert "Data.BeginTime" in rejection(document({"BeginTime": value})).message
 
 
 @pytest.mark.parametrize("value", ["soon", "12", 5, [1], True, "1:99:00"])
-def test_bad_duration_is_refused_by_its_name(value):
-    assert "Data.Duration" in refusal(document({"Duration": value})).message
+def test_invalid_duration_is_rejected_with_its_name(value):
+    assert "Data.Duration" in rejection(document({"Duration": value})).message
 
 
 @pytest.mark.parametrize("value", [None, "0001-01-01T00:00:00", "whenever", 5, "2026-11-20T01:00:00Z"])
-def test_end_that_is_absent_or_impossible_is_begin_and_duration(value):
+def test_missing_or_invalid_end_is_begin_plus_duration(value):
     assert parse(document({"EndTime": value})).ended_at == datetime(2026, 11, 20, 2, 1, tzinfo=UTC)
 
 
-def test_negative_duration_of_a_broken_off_run_is_nothing():
+def test_negative_duration_of_an_aborted_run_is_zero():
     assert parse(document({"Duration": "-739574.02:00:01"})).duration_s == 0
 
 
@@ -293,24 +293,24 @@ def test_other_results_are_kept_despite_warnings(result):
     assert parse(document({"ParsedResult": result, "WarningsActualLength": 3})).status == result
 
 
-def test_log_lines_beat_messages_even_when_empty():
+def test_log_lines_precede_messages_even_when_empty():
     assert parse(document({"Messages": ["a"]}, LogLines=[])).messages == ()
     assert parse(document({"Messages": ["a"]})).messages == ("a",)
 
 
-def test_lists_beat_the_marks_of_the_log():
+def test_lists_precede_the_levels_of_the_log():
     line = "2026-11-20 03:00:01 +01 - [Warning-X-Y]: w"
     report = parse(document({"Warnings": ["given"], "Errors": []}, LogLines=[line, line.replace("Warning", "Error")]))
     assert (report.warnings, report.errors) == (("given",), ())
 
 
 @pytest.mark.parametrize("level", ["Retry", "Error"])
-def test_mark_inside_a_text_does_not_count(level):
+def test_level_inside_a_text_does_not_count(level):
     assert parse(document(LogLines=[f"2026-11-20 03:00:01 +01 - [{level}-X-Y]: [Warning-X] again"])).warnings == ()
 
 
 @pytest.mark.parametrize("counts", [{}, dict.fromkeys(("MessagesActualLength", "WarningsActualLength"))])
-def test_counts_that_are_not_told_are_zero_whatever_the_lists_hold(counts):
+def test_missing_counts_are_zero_regardless_of_the_lists(counts):
     report = parse(document({"Messages": ["a", "b"], "Warnings": ["c"], "Errors": ["d"], **counts}))
     assert (report.message_count, report.warning_count, report.error_count) == (0, 0, 0)
     assert (report.status, report.warnings, report.errors) == ("Success", ("c",), ("d",))
@@ -324,7 +324,7 @@ def test_exception_is_the_error_when_no_error_is_listed(place):
     assert (report.errors, report.error_count) == (("System.Exception: no space left",), 0)
 
 
-def test_listed_errors_stand_for_the_exception():
+def test_listed_errors_replace_the_exception():
     assert parse(document({"Errors": ["e"]}, Exception="x")).errors == ("e",)
 
 
@@ -342,62 +342,62 @@ def test_count_is_coerced(value, expected):
 
 
 @pytest.mark.parametrize("value", ["many", [1], {}, 2**63, 10**30, "9" * 5000])
-def test_count_that_is_none_is_refused_by_its_name(value):
+def test_invalid_count_is_rejected_with_its_name(value):
     body = document({"ExaminedFiles": "@"})
     raw = orjson.dumps(body).replace(b'"@"', str(value).encode() if isinstance(value, int) else orjson.dumps(value))
-    assert "Data.ExaminedFiles" in refusal(raw).message
+    assert "Data.ExaminedFiles" in rejection(raw).message
 
 
 def test_small_columns_have_a_smaller_limit():
-    assert "BackupListCount" in refusal(document({"BackendStatistics": {"BackupListCount": 2**31}})).message
+    assert "BackupListCount" in rejection(document({"BackendStatistics": {"BackupListCount": 2**31}})).message
 
 
 @pytest.mark.parametrize(
     ("value", "expected"),
     [(True, True), ("True", True), ("true", True), (1, True), ("False", False), ("", False), (0, False), (None, False)],
 )
-def test_yes_and_no_may_be_words(value, expected):
+def test_booleans_may_be_words(value, expected):
     assert parse(document({"PartialBackup": value})).is_partial is expected
 
 
 @pytest.mark.parametrize("field", ["machine-id", "machine-name", "backup-name", "backup-id"])
 @pytest.mark.parametrize("value", [["x"], {"x": 1}, True, "x" * 100_001])
-def test_identity_that_is_no_usable_text_is_refused_by_its_name(field, value):
-    assert f"Extra.{field}" in refusal(document(extra={field: value})).message
+def test_unusable_identity_is_rejected_with_its_name(field, value):
+    assert f"Extra.{field}" in rejection(document(extra={field: value})).message
 
 
-def test_number_as_a_name_is_written_out():
+def test_number_as_a_name_is_converted_to_text():
     assert parse(document(extra={"backup-name": 7})).job_name == "7"
 
 
-def test_name_of_nothing_but_nul_is_missing():
-    assert refusal(document(extra={"backup-name": "\x00"})).extra["missingFields"] == ["backup-name"]
+def test_name_of_only_nul_characters_is_missing():
+    assert rejection(document(extra={"backup-name": "\x00"})).extra["missingFields"] == ["backup-name"]
 
 
-def test_nul_signs_and_half_surrogates_do_not_get_through():
+def test_nul_characters_and_surrogates_are_removed():
     body = orjson.dumps(document({"Warnings": ["a@b"]}, {"backup-name": "Fi\x00les"}, LogLines=["c@d"]))
     report = parse(body.replace(b"@", b"\\ud800"))
     assert (report.job_name, report.warnings, report.messages) == ("Files", ("a?b",), ("c?d",))
 
 
-def test_half_surrogates_in_a_text_do_not_get_through():
+def test_surrogates_in_a_text_are_removed():
     assert parse(orjson.dumps(document(LogLines=["c@d"])).decode().replace("@", "\udc80")).messages == ("c?d",)
 
 
 @pytest.mark.parametrize("word", [b"NaN", b"Infinity", b"-Infinity"])
-def test_number_that_is_none_counts_as_nothing(word):
+def test_invalid_number_counts_as_missing(word):
     assert parse(orjson.dumps(document({"ExaminedFiles": "@"})).replace(b'"@"', word)).examined_files == 0
 
 
-def test_byte_order_mark_is_passed_over():
+def test_byte_order_mark_is_skipped():
     assert parse(b"\xef\xbb\xbf" + orjson.dumps(document())).job_name == "Files"
 
 
 @pytest.mark.parametrize("value", [5, {"a": 1}, True])
 @pytest.mark.parametrize("field", ["LogLines", "Messages", "Warnings", "Errors"])
-def test_list_of_another_kind_is_refused_by_its_name(field, value):
+def test_list_of_another_type_is_rejected_with_its_name(field, value):
     body = document(LogLines=value) if field == "LogLines" else document({field: value})
-    assert field in refusal(body).message
+    assert field in rejection(body).message
 
 
 def test_entries_that_are_no_texts_are_kept_as_json():
@@ -405,7 +405,7 @@ def test_entries_that_are_no_texts_are_kept_as_json():
 
 
 def nested(levels: int) -> bytes:
-    """A report with an entry of its log that stands on a level; the report and its log are two."""
+    """Return a report with a log entry of a level; the report and its log are two levels."""
     return orjson.dumps(document(LogLines=["@"])).replace(b'"@"', b"[" * (levels - 2) + b"]" * (levels - 2))
 
 
@@ -518,17 +518,17 @@ EXTRA_FIELDS = [
         "title",
     ],
 )
-def test_hostile_report_takes_no_long_time(body):
+def test_hostile_report_is_read_quickly(body):
     began = time.process_time()
-    is_read_or_refused(body if isinstance(body, str) else orjson.dumps(body))
+    is_read_or_rejected(body if isinstance(body, str) else orjson.dumps(body))
     assert time.process_time() - began < 5
 
 
-def is_read_or_refused(body: bytes | str) -> None:
+def is_read_or_rejected(body: bytes | str) -> None:
     try:
         report = parse(body, keeps_other_operations=True)
-    except (InvalidReport, InputTooLarge) as refused:
-        orjson.dumps([refused.message, refused.extra])
+    except (InvalidReport, InputTooLarge) as raised:
+        orjson.dumps([raised.message, raised.extra])
         return
     if isinstance(report, NotStored):
         report.reason.encode()
@@ -544,21 +544,21 @@ def is_read_or_refused(body: bytes | str) -> None:
     extra=st.dictionaries(st.sampled_from(EXTRA_FIELDS), JSON, max_size=2),
     others=st.dictionaries(st.sampled_from(["LogLines", "Exception", "Data", "Extra"]), JSON, max_size=1),
 )
-def test_valid_report_with_any_values_changed_is_read_or_refused(data, extra, others):
-    is_read_or_refused(orjson.dumps(document(data, extra) | others))
+def test_valid_report_with_any_values_changed_is_read_or_rejected(data, extra, others):
+    is_read_or_rejected(orjson.dumps(document(data, extra) | others))
 
 
 @settings(max_examples=300, deadline=None)
 @given(body=JSON.map(orjson.dumps) | st.binary(max_size=60) | st.text(max_size=60))
-def test_anything_at_all_is_read_or_refused(body):
-    is_read_or_refused(body)
+def test_any_input_is_read_or_rejected(body):
+    is_read_or_rejected(body)
 
 
 @settings(max_examples=200, deadline=None)
 @given(place=st.integers(0, 3600), replacement=st.binary(max_size=3))
-def test_damaged_sample_is_read_or_refused(place, replacement):
+def test_damaged_sample_is_read_or_rejected(place, replacement):
     body = (SAMPLES / "success.json").read_bytes()
-    is_read_or_refused(body[:place] + replacement + body[place + len(replacement) :])
+    is_read_or_rejected(body[:place] + replacement + body[place + len(replacement) :])
 
 
 def test_identity_of_255_characters_is_kept_and_a_longer_one_shortened_with_a_hash():
@@ -571,12 +571,12 @@ def test_identity_of_255_characters_is_kept_and_a_longer_one_shortened_with_a_ha
         assert first[:238] == second[:238] == "ö" * 238
 
 
-def test_machine_without_an_id_is_named_by_its_name_alone():
+def test_server_without_an_id_is_identified_by_its_name():
     report = parse(document(extra={"machine-id": ""}))
     assert (report.server_id, report.server_name) == ("", "nas")
 
 
-def test_machine_without_a_name_is_named_by_its_id():
+def test_server_without_a_name_is_named_by_its_id():
     report = parse(document(extra={"machine-name": None, "backup-id": None}))
     assert (report.server_id, report.server_name, report.duplicati_id) == ("m1", "m1", "")
 
@@ -595,12 +595,12 @@ def test_every_recorded_status_of_a_running_operation_is_not_stored():
 
 
 @pytest.mark.parametrize("section", ["Data", "Extra"])
-def test_a_report_is_no_status_whatever_else_it_holds(section):
+def test_a_report_is_no_status_regardless_of_its_other_fields(section):
     status = {"Operation": "Backup", "Status": "Completed", "IsCompleted": True}
-    assert "Only reports of backups" in refusal({**status, section: {}}).message
+    assert "Only reports of backups" in rejection({**status, section: {}}).message
 
 
-def test_synchronisation_is_read_with_the_figures_of_its_own():
+def test_synchronisation_is_read_with_its_own_figures():
     data = {"SourceFiles": 3, "SizeOfSourceFiles": 400, "SizeOfUploadedFiles": 50, "ExaminedFiles": 9}
     report = parse(document({"MainOperation": "Sync", **data}))
     assert (report.examined_files, report.examined_bytes, report.uploaded_bytes) == (3, 400, 50)
@@ -623,7 +623,7 @@ BACKEND_ALONE = EVERYTHING & ~Figure.FILES
     ("data", "backend", "not_told"),
     [
         ({"ExaminedFiles": 5}, BACKEND, Figure(0)),
-        ({"ExaminedFiles": 0}, {**BACKEND, "KnownFileSize": 0, "BackupListCount": 0}, Figure(0)),  # true zeros
+        ({"ExaminedFiles": 0}, {**BACKEND, "KnownFileSize": 0, "BackupListCount": 0}, Figure(0)),  # real zeros
         ({"ExaminedFiles": 5}, None, BACKEND_ALONE | Figure.UPLOADED),
         ({"ExaminedFiles": 5}, {**dict.fromkeys(BACKEND, 0), "LastBackupDate": "0001-01-01T00:00:00"}, BACKEND_ALONE),
         ({"ParsedResult": "Fatal", "ExaminedFiles": 0}, dict.fromkeys(BACKEND, 0), EVERYTHING),
@@ -635,7 +635,7 @@ BACKEND_ALONE = EVERYTHING & ~Figure.FILES
         ({"ParsedResult": "Warning", "ExaminedFiles": 0}, BACKEND, Figure(0)),
     ],
 )
-def test_each_figure_is_told_or_not(data, backend, not_told):
+def test_each_figure_is_known_or_unknown(data, backend, not_told):
     report = parse(document({"BackendStatistics": backend, **data}))
     assert report.not_told == not_told | Figure.VERSION_LIST
     assert {figure for figure in Figure if not report.has_figure(figure)} == set(not_told | Figure.VERSION_LIST)
@@ -669,6 +669,6 @@ def test_reason_within_an_exception_is_kept():
 
 
 @pytest.mark.parametrize("head", ["2026-11-20 03.07.11 +01 - ", "2026-11-20 03:07:11 +01 - ", ""])
-def test_warnings_are_found_behind_heads_of_every_time_separator(head):
+def test_warnings_are_found_after_prefixes_with_every_time_separator(head):
     report = parse(document(LogLines=[f"{head}[Warning-X-Y]: first", f"{head}[Error-X-Y]: second"]))
     assert (len(report.warnings), len(report.errors)) == (1, 1)

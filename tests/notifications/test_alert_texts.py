@@ -41,6 +41,6 @@ def test_every_figure_that_can_be_unusual_has_a_name_in_every_language(language:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_every_problem_of_duplistatus_has_a_sentence(language: str):
+def test_every_problem_of_duplistatus_has_a_text(language: str):
     sentences = {health_words(kind, language) for kind in HEALTH_PROBLEMS}
     assert len(sentences) == len(HEALTH_PROBLEMS)

@@ -1,4 +1,4 @@
-"""Reception of reports: every form in which they arrive, and what happens to rejected ones."""
+"""Reception of reports: every form in which they arrive, and the handling of rejected ones."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ from app.reports.parser import compress_body
 from app.reports.rejected import RejectedReport
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "samples"
-# What each sample becomes: its status, or None for one that is not stored.
+# The status of each sample, or None for one that is not stored.
 EXPECTED = {
     "success.json": "Success",
     "success-2.3-extra.json": "Success",
@@ -43,7 +43,7 @@ FORMS = {
 
 @pytest.fixture
 def receive(db, clock):
-    """Takes one upload."""
+    """Receive one upload."""
 
     def receive(body: bytes, content_type: str = "application/json", encoding: str = "") -> Received:
         return receive_report(body, content_type=content_type, content_encoding=encoding, now=clock(), actor=SENDER)
@@ -51,7 +51,7 @@ def receive(db, clock):
     return receive
 
 
-def refused(db) -> list[RejectedReport]:
+def rejected_reports(db) -> list[RejectedReport]:
     return list(db.session.scalars(select(RejectedReport)))
 
 
@@ -61,7 +61,7 @@ def test_sample_is_stored_in_every_form(receive, db, name, form):
     received = receive(*FORMS[form]((SAMPLES / name).read_bytes()))
     run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
     assert run.parsed_result == EXPECTED[name]
-    assert refused(db) == []
+    assert rejected_reports(db) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -70,11 +70,11 @@ def test_sample_of_another_operation_is_accepted_and_not_stored(receive, db, nam
     received = receive(*FORMS[form]((SAMPLES / name).read_bytes()))
     assert received.run_id is None
     assert "are not stored" in received.reason
-    assert (refused(db), db.session.scalars(select(Run)).all()) == ([], [])
+    assert (rejected_reports(db), db.session.scalars(select(Run)).all()) == ([], [])
 
 
 @pytest.mark.parametrize("name", [name for name, status in EXPECTED.items() if not status])
-def test_sample_of_another_operation_is_stored_once_that_is_wanted(receive, db, clock, name):
+def test_sample_of_another_operation_is_stored_if_enabled(receive, db, clock, name):
     settings_store.put("keeps_other_operations", True, now=clock())
     receive((SAMPLES / name).read_bytes())
     assert db.session.scalars(select(Run)).one().main_operation != "Backup"
@@ -86,27 +86,27 @@ def test_plain_text_sample_is_stored(receive, db):
     assert db.session.scalars(select(Run)).one().main_operation == "Backup"
 
 
-def test_every_sample_is_tried():
+def test_every_sample_is_used():
     assert {path.name for path in SAMPLES.iterdir()} == {*EXPECTED, "plain-text.txt", "README.md"}
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_report_is_read_alike_in_every_form(receive, db, form):
+def test_report_is_read_identically_in_every_form(receive, db, form):
     receive(*FORMS[form](report_body(data={"ExaminedFiles": 77}, lines=["[Warning-x]: ö"])))
     run = db.session.scalars(select(Run)).one()
     assert (run.examined_files, run.duration_s, run.message_count) == (77, 120.5, 1)
 
 
-def test_date_without_a_zone_is_taken_in_ours(receive, db):
+def test_date_without_a_zone_uses_ours(receive, db):
     receive(report_body(data={"BeginTime": "2031-05-04T10:00:00"}))
     assert db.session.scalars(select(Run)).one().began_at == datetime(2031, 5, 4, 10, tzinfo=UTC)
 
 
-def test_duplicate_is_not_kept_as_refused(receive, db):
+def test_duplicate_is_not_kept_as_rejected(receive, db):
     receive(report_body())
     with pytest.raises(DuplicateReport):
         receive(report_body())
-    assert refused(db) == []
+    assert rejected_reports(db) == []
 
 
 @pytest.mark.parametrize(
@@ -123,79 +123,77 @@ def test_duplicate_is_not_kept_as_refused(receive, db):
         (b"{" * 50, "neither JSON"),
     ],
 )
-def test_what_cannot_be_used_is_refused_and_kept_with_its_reason(receive, db, clock, body, reason):
+def test_unusable_report_is_rejected_and_kept_with_its_reason(receive, db, clock, body, reason):
     with pytest.raises(Refused) as error:
         receive(body)
     assert error.value.status == 400
-    [row] = refused(db)
+    [row] = rejected_reports(db)
     assert reason in row.reason
     assert row.reason == error.value.message
     assert (rejected.body_of(row), row.ip_address, row.received_at) == (body, SENDER.ip_address, clock())
 
 
-def test_refused_report_makes_no_server(receive, db):
+def test_rejected_report_creates_no_server(receive, db):
     with pytest.raises(Refused):
         receive(report_body(data={"BeginTime": "yesterday"}))
     assert db.session.scalars(select(Run)).all() == []
 
 
-def test_error_of_the_database_is_not_taken_for_a_bad_report(receive, db):
-    """The sender gets a 500 and tries again; only what is wrong with the report itself is kept."""
+def test_database_error_is_not_treated_as_a_bad_report(receive, db):
+    """The sender gets a 500 and retries; only reports that are wrong themselves are kept."""
     with db.engine.begin() as connection:
         connection.exec_driver_sql("DROP TABLE run_logs")
     with pytest.raises(Exception, match="run_logs"):
         receive(report_body())
-    assert refused(db) == []
+    assert rejected_reports(db) == []
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_address_of_the_destination_is_not_kept_in_what_is_refused(receive, db, form):
+def test_address_of_the_destination_is_not_kept_with_a_rejected_report(receive, db, form):
     body = report_body(data={"BeginTime": "yesterday"}, extra={"RemoteUrl": "ftp://me:secret@host"})
     with pytest.raises(Refused):
         receive(*FORMS[form](body))
-    [row] = refused(db)
+    [row] = rejected_reports(db)
     assert json.loads(rejected.body_of(row))["Extra"]["RemoteUrl"] == "(removed)"
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_what_was_refused_can_be_replayed_from_what_is_kept(receive, db, clock, form):
+def test_rejected_report_can_be_replayed(receive, db, clock, form):
     with pytest.raises(Refused):
         receive(*FORMS[form](report_body(data={"ExaminedFiles": "many", "Duration": "soon"})))
-    [row] = refused(db)
-    mended = rejected.body_of(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
-    receive(mended, row.content_type)
+    [row] = rejected_reports(db)
+    corrected = rejected.body_of(row).replace(b"many", b"7").replace(b"soon", b"00:01:00")
+    receive(corrected, row.content_type)
     assert db.session.scalars(select(Run)).one().examined_files == 7
 
 
-def test_what_was_refused_by_earlier_rules_can_be_replayed(db, clock, receive):
-    receive(report_body(extra={"machine-id": ""}))  # its server is known by its name alone so far
+def test_report_rejected_by_earlier_rules_can_be_replayed(db, clock, receive):
+    receive(report_body(extra={"machine-id": ""}))  # its server is known by its name only so far
     body = report_body(began_at=BEGAN_AT + timedelta(hours=1))
     kept = compress_body(body, "application/json")
     rejected.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
-    [row] = refused(db)
+    [row] = rejected_reports(db)
     received = replay_rejected(row.id, actor=SENDER, now=clock())
     run = db.session.scalars(select(Run).where(Run.id == received.run_id)).one()
     assert run.began_at == BEGAN_AT + timedelta(hours=1)
-    assert refused(db)[0].replayed_at == clock()
+    assert rejected_reports(db)[0].replayed_at == clock()
     assert [server.id for server in db.session.scalars(select(Server))] == ["machine-1"]
 
 
-def test_what_is_replayed_counts_as_of_its_reception(db, clock, receive):
+def test_replayed_report_counts_as_of_its_reception(db, clock, receive):
     body = report_body(began_at=clock() + timedelta(days=30))
     kept = compress_body(body, "application/json")
     rejected.keep_rejected(kept, Refused("an old rule"), sent=body, ip_address=None, now=clock())
     received_at = clock()
     clock.advance(hours=72)
-    [row] = refused(db)
+    [row] = rejected_reports(db)
     replay_rejected(row.id, actor=SENDER, now=clock())
     [run] = db.session.scalars(select(Run)).all()
     assert run.ended_at == received_at
 
 
 @pytest.mark.parametrize(("operation", "is_kept"), [("Restore", False), ("Restore", True), ("Sync", False)])
-def test_other_operations_are_stored_where_that_is_wanted_and_synchronisations_always(
-    receive, db, clock, operation, is_kept
-):
+def test_other_operations_are_stored_if_enabled_and_synchronisations_always(receive, db, clock, operation, is_kept):
     settings_store.put("keeps_other_operations", is_kept, now=clock())
     received = receive(report_body(data={"MainOperation": operation}))
     assert bool(received.run_id) == (is_kept or operation == "Sync")
@@ -204,18 +202,18 @@ def test_other_operations_are_stored_where_that_is_wanted_and_synchronisations_a
 
 
 @pytest.mark.parametrize(("body", "encoding"), [(b"\x1f\x8bnot gzip", ""), (b"secret", "br"), (b"secret", "gzip")])
-def test_of_what_cannot_be_unpacked_only_the_reason_is_kept(receive, db, body, encoding):
+def test_only_the_reason_is_kept_of_an_undecodable_report(receive, db, body, encoding):
     with pytest.raises(Refused):
         receive(body, encoding=encoding)
-    [row] = refused(db)
+    [row] = rejected_reports(db)
     assert (rejected.body_of(row), bool(row.reason)) == (b"", True)
 
 
 @pytest.mark.parametrize(
     ("body", "reason"), [(b"{" * 5000, "64 levels"), (b"[" + b"[]," * 500_000 + b"[]]", "500000 values")]
 )
-def test_what_holds_too_much_is_too_large_and_kept_with_its_reason(receive, db, body, reason):
+def test_report_with_too_many_values_is_too_large_and_kept_with_its_reason(receive, db, body, reason):
     with pytest.raises(InputTooLarge, match=reason):
         receive(body)
-    [row] = refused(db)
+    [row] = rejected_reports(db)
     assert (row.status_code, rejected.body_of(row)) == (413, body)
