@@ -21,7 +21,7 @@ test: $(VENV)/.installed-dev ## Install what tests need and run them all
 	$(PYTEST) --numprocesses=$(WORKERS)
 
 test-fast: $(VENV)/.installed-dev ## Run the quick tests: those on SQLite within the process
-	$(PYTEST) --numprocesses=$(CPUS) -m "not slow and not postgresql and not browser and not load and not deploy" \
+	EXAMPLES_SHARE=0.1 $(PYTEST) --numprocesses=$(CPUS) -m "not slow and not postgresql and not browser and not load and not deploy" \
 		--ignore=tests/browser --ignore=tests/faults --ignore=tests/fuzz
 
 test-most: $(VENV)/.installed-dev ## Run all tests but those in a browser, under load and of deployments

@@ -153,6 +153,8 @@ class DuplicatiServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            # Headers and body are two packets: the second would wait 40 ms for the receipt of the first.
+            disable_nagle_algorithm = True
 
             def do_POST(self) -> None:
                 owner._handle(self)

@@ -49,6 +49,7 @@ def test_demo_fills_an_empty_database_and_rejects_a_second_time(run):
     assert (status, "a demo requires an empty one (see DATA_DIR)" in output) == (1, True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "value"), [("PORT", "high"), ("TZ", "Mars")])
 @pytest.mark.parametrize("command", [[*COMMAND, "serve"], [sys.executable, "wsgi.py"]], ids=["serve", "wsgi"])
 def test_server_with_an_invalid_value_does_not_start_and_names_it(tmp_path, command, name, value, pytestconfig):
@@ -59,6 +60,7 @@ def test_server_with_an_invalid_value_does_not_start_and_names_it(tmp_path, comm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_invalid_database_address_is_named_without_its_password(tmp_path, pytestconfig):
     environment = {**os.environ, "DATA_DIR": str(tmp_path), "DATABASE_URL": "mysql://x:Secret7Word@h/d"}
     command = [*COMMAND, "serve"]
@@ -77,6 +79,7 @@ def obey_permissions() -> None:
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
 
 
+@pytest.mark.slow
 class TestFailingStart:
     """One line and an exit status: 1 if another start may succeed, 2 if an administrator must act first."""
 

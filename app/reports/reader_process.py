@@ -3,6 +3,7 @@
 Parsing one takes a tenth of a second and more, in which no other thread of this process could run.
 """
 
+import atexit
 import logging
 import os
 import pickle
@@ -25,6 +26,8 @@ LARGE_BYTES = 256 * 1024
 LONGEST_S = 30.0
 # The process ends after being idle for this long.
 IDLE_S = 300.0
+# Wait for a body that is being parsed when the server stops.
+LONGEST_STOP_S = 1.0
 SOURCES = Path(__file__).resolve().parents[2]
 
 
@@ -46,14 +49,23 @@ class ReaderProcess:
                     log.error("the process that reads large reports was killed or failed")
                     raise InputTooLarge("report_too_costly")
 
+    def stop(self) -> None:
+        """End the process, if there is one and it is idle; the next body starts another one."""
+        if not self._lock.acquire(timeout=LONGEST_STOP_S):
+            return  # it is parsing, and ends when this process has
+        try:
+            if self._process is not None:
+                self._end()
+        finally:
+            self._lock.release()
+
     def _end(self) -> int:
         """Release the process; return its exit status, which is 0 after the idle timeout."""
         process, self._process = self._process, None
         assert process is not None  # noqa: S101 (there was one until now)
-        status = process.wait()
         with suppress(BrokenPipeError):
             process.communicate()
-        return status
+        return process.wait()
 
 
 _process = ReaderProcess()
@@ -63,6 +75,12 @@ def renew_process() -> None:
     """Create a reader process of this process's own, after a fork."""
     global _process
     _process = ReaderProcess()
+
+
+@atexit.register
+def stop_process() -> None:
+    """Stop the reader process when this process ends."""
+    _process.stop()
 
 
 def read_in_process(posted: Posted) -> Read:

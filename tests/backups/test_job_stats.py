@@ -7,9 +7,9 @@ from itertools import count
 import pytest
 from factories import BEGAN_AT, find_job, make_run
 from hypothesis import HealthCheck, given
-from hypothesis import settings as trial
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
+from trials import trial
 
 from app.backups import job_stats
 from app.backups.models import Job, JobDay, Run
@@ -98,7 +98,7 @@ def kept(job: Job) -> dict:
 
 # The database is fresh for each test only; each example has its own job in it.
 ZEROS = {Figure.STORAGE: "storage_bytes", Figure.VERSION_COUNT: "version_count", Figure.FILES: "examined_files"}
-several = trial(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+several = trial(25, suppress_health_check=list(HealthCheck))
 
 
 def compare_with_a_recount(db, rows: list[dict]) -> None:

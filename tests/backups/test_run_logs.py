@@ -9,8 +9,9 @@ import zlib
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.backups.run_logs import TEXT_LIMIT_BYTES, RunLogTexts, pack_log, read_log, unpack_log
 
@@ -64,7 +65,7 @@ TRICKY = st.sampled_from(
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"])) | TRICKY, max_size=8)
 
 
-@settings(max_examples=300, deadline=None)
+@trial(300)
 @given(messages=TEXTS, warnings=TEXTS, errors=TEXTS)
 def test_any_text_is_restored_unchanged(messages, warnings, errors):
     expected = RunLogTexts(tuple(messages), tuple(warnings), tuple(errors))

@@ -73,8 +73,12 @@ def series(name: str, *, start_on: date = TODAY, end_on: date = TODAY, **scope) 
 
 
 @pytest.fixture
-def scattered(db):
+def scattered(app, db, shared_applications):
     """Store forty runs of three jobs on two servers within ten days, in random order; return them as dictionaries."""
+    return shared_applications.fill_once(app, "scattered", store_scattered)
+
+
+def store_scattered() -> list[dict]:
     rng = Random(7)
     hours = rng.sample(range(-120, 120), 40)
     rows = [

@@ -183,6 +183,7 @@ def test_silent_server_is_not_requested_for_every_log(collect, duplicati):
     assert sum("/log?" in path for path in duplicati.paths()) == reachability.SILENCES_ALLOWED
 
 
+@pytest.mark.slow
 def test_log_too_large_for_one_page_is_read_in_smaller_pages(db, collect, duplicati):
     duplicati.logs["3"] = hourly(500)
     collected = collect(duplicati)
@@ -206,6 +207,7 @@ def offsets(duplicati: DuplicatiServer) -> list[str]:
     return [request.path.partition("offset=")[2] for request in duplicati.requests if "/3/log?" in request.path]
 
 
+@pytest.mark.slow
 def test_log_of_720_entries_is_read_whole_each_time(db, collect, duplicati):
     duplicati.logs["3"] = hourly(720)
     assert (collect(duplicati, limits=Limits()).stored, offsets(duplicati)) == (720, ["", "221", "1"])
@@ -231,6 +233,7 @@ def test_missing_runs_older_than_known_ones_are_found(db, collect, duplicati):
     assert collect(duplicati).stored == 10
 
 
+@pytest.mark.slow
 def test_an_interrupted_collection_continues_with_the_older_page(db, collect, duplicati):
     duplicati.logs["3"] = hourly(720)
     duplicati.replies["offset=221"] = Reply(500)
@@ -248,6 +251,7 @@ def test_pages_of_other_operations_are_skipped(db, collect, duplicati):
     assert collect(duplicati, limits=Limits()).skipped == 1
 
 
+@pytest.mark.slow
 def test_server_that_repeats_its_page_is_not_read_forever(db, collect, duplicati):
     duplicati.logs["3"] = hourly(720)
     duplicati.ignores_offset = True

@@ -48,6 +48,7 @@ def record(text, *arguments):
     return logging.LogRecord("test", logging.INFO, __file__, 1, text, arguments, None)
 
 
+@pytest.mark.slow
 def test_concurrent_writers_beyond_the_size_limit_lose_no_line(tmp_path):
     (tmp_path / "logs").mkdir()
     numbers = [str(number) for number in (FILE_BYTES, FILES_KEPT, LINES)]

@@ -133,6 +133,7 @@ def test_an_invalid_schedule_is_rejected_with_its_field(db, clock):
     assert raised.value.field == "at"
 
 
+@pytest.mark.slow
 def test_backups_made_during_uploads_contain_only_complete_runs(app, db, clock, settings):
     """The test of the issue makes one each second of 500 uploads; here they are made without a pause."""
     is_over = threading.Event()

@@ -19,9 +19,9 @@ DAYS = timedelta(days=1)
 
 
 @pytest.fixture
-def filled(db, clock):
+def filled(app, db, clock, shared_applications):
     """A demo with ten days of history."""
-    return fill_demo(clock() - 10 * DAYS, clock())
+    return shared_applications.fill_once(app, "demo", lambda: fill_demo(clock() - 10 * DAYS, clock()))
 
 
 def test_demo_has_twelve_servers_and_thirty_jobs(filled, db):

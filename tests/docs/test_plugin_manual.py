@@ -12,7 +12,8 @@ import pytest
 
 from app.web.plugin_texts import translate_plugin_text
 
-MANUAL = Path(__file__).parents[2] / "docs" / "plugins"
+ROOT = Path(__file__).parents[2]
+MANUAL = ROOT / "docs" / "plugins"
 PAGES = sorted(page.name for page in MANUAL.glob("*.md"))
 # Which Python blocks of which page become which files: the module first, then its tests.
 EXAMPLES = {
@@ -33,8 +34,12 @@ def blocks(page: str, language: str) -> list[str]:
 
 
 def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in the folder of the plugin, without the settings of this checkout."""
-    environment = {**os.environ, "PYTHONPATH": str(folder), "DATA_DIR": str(folder / "data")}
+    """Run Python in the folder of the plugin, with the application of this checkout but none of its tool settings."""
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)]),
+        "DATA_DIR": str(folder / "data"),
+    }
     return subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
@@ -60,6 +65,11 @@ def example(request, tmp_path) -> tuple[str, Path]:
     return request.param, tmp_path
 
 
+def test_python_imports_the_application_of_this_checkout(tmp_path):
+    answer = run(tmp_path, "-c", "import app; print(app.__file__)")
+    assert Path(answer.stdout.strip()) == ROOT / "app" / "__init__.py"
+
+
 @pytest.mark.slow
 def test_the_example_passes_the_test_kit(example):
     page, folder = example
@@ -83,6 +93,7 @@ def test_a_channel_needs_under_forty_lines_and_its_test_nine():
     assert len(test.splitlines()) == 9
 
 
+@pytest.mark.slow
 def test_the_example_of_translations_is_translated(tmp_path, monkeypatch):
     package = tmp_path / "duplistatus_room"
     package.mkdir()
@@ -120,9 +131,8 @@ def test_every_link_points_to_a_target(page):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_named_folder_exists(page):
-    root = MANUAL.parents[1]
     named = re.findall(r"`(plugins/[a-z_/]+)`", (MANUAL / page).read_text())
-    assert [path for path in named if not (root / path).exists()] == []
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("page", PAGES)

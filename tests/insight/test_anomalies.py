@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.insight.anomalies import Anomaly, Limits, describe, find_anomalies, follow_anomalies
 from app.reports.outcomes import MAX_RUNS, add_packed, recent_runs, unpack_runs
@@ -155,7 +156,7 @@ def varied(figures: dict, factor: float) -> dict:
     return {name: type(value)(value * factor) if name != "status" else value for name, value in figures.items()}
 
 
-@settings(deadline=None)
+@trial()
 @given(NOISE, st.integers(8, 60))
 def test_an_encrypted_share_makes_one_message_at_once(noise, day):
     days = [varied({"uploaded_bytes": 100 * MIB, "modified_files": 40}, factor) for factor in noise]
@@ -170,14 +171,14 @@ def test_files_renamed_by_encryption_make_one_message(modified, deleted):
     assert messages_of(days) == [35]
 
 
-@settings(deadline=None)
+@trial()
 @given(NOISE, st.integers(0, 6))
 def test_a_weekly_full_run_makes_at_most_two_messages(noise, weekday):
     days = [varied(FULL, factor) if day % 7 == weekday else {} for day, factor in enumerate(noise)]
     assert len(messages_of(days)) <= 2
 
 
-@settings(deadline=None)
+@trial()
 @given(st.floats(0, 0.015), NOISE)
 def test_steady_growth_makes_no_message(rate, noise):
     figures = {**USUAL, "uploaded_bytes": 100 * MIB, "modified_files": 50, "deleted_files": 10}

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.insight.forecasts import (
     WARNING_DAYS,
@@ -106,7 +107,7 @@ def test_notifications_may_be_repeated_after_space_was_freed(days, left, is_agai
     assert is_space_again(at, NOW, left, 1000) is is_again
 
 
-@settings(deadline=None)
+@trial()
 @given(st.lists(st.floats(-5, 45), max_size=60))
 def test_below_the_safe_number_of_days_each_message_is_sent_at_most_once(forecasts):
     notified, sent = None, []

@@ -21,8 +21,12 @@ def settings(settings_of_each_database):
 
 
 @pytest.fixture
-def fortnights(db):
+def fortnights(app, db, shared_applications):
     """Ten weeks of runs; the destination grows by a gigabyte a day, and the last upload is very large."""
+    shared_applications.fill_once(app, "fortnights", store_fortnights)
+
+
+def store_fortnights() -> None:
     for day in range(70):
         uploaded = 40 * GIB if day == 69 else GIB
         make_run(

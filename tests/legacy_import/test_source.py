@@ -115,6 +115,7 @@ def test_triggers_and_foreign_tables_are_not_read(db, clock, tmp_path):
     assert "The table notes was skipped: it is not supported" in report.remarks
 
 
+@pytest.mark.slow
 def test_huge_logs_are_read_in_small_batches(db, clock, tmp_path):
     big = '["' + "x" * 3_000_000 + '"]'
     runs = [old_run(messages_array=big, date=f"2031-05-01T02:00:{second:02}.000Z") for second in range(7)]

@@ -745,6 +745,7 @@ class TestOrder:
         monkeypatch.setattr(delivery, "writing", writing_after_another)
         assert claim() == ["second"]
 
+    @pytest.mark.slow
     def test_ten_thousand_waiting_messages_are_processed_quickly(self, db, clock, ingest, ntfy_channel):
         job, now = ingest(), clock()
         with writing() as session:

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from collections import Counter
 
+import pytest
+
 from app.notifications import delivery
 from app.notifications.delivery import CLAIM
 from app.plugin.testing.http_servers import Answer
@@ -25,6 +27,7 @@ with app.app_context():
 """
 
 
+@pytest.mark.slow
 def test_a_killed_delivery_worker_loses_nothing(settings, clock, ingest, ntfy_channel, ntfy, deliveries):
     for number in range(MESSAGES):
         ingest(status="Error", job_name=f"job {number}")

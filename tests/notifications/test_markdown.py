@@ -135,6 +135,7 @@ def test_markdown_for_others_keeps_line_breaks_and_code():
     assert to_markdown(text) == "**a**  \nb\n\nc `x_y*` x\\_y"
 
 
+@pytest.mark.slow
 def test_a_hostile_text_is_parsed_quickly():
     text = "*a" * 5_000 + "[" * 5_000 + "**" * 5_000 + "https://" * 2_000
     for hostile in (text, " _a" * 5_000, "_a" * 5_000, "`a" * 5_001, "#" * 5_000, "- " * 5_000, "1" * 5_000):
@@ -203,6 +204,7 @@ def test_inserted_text_stays_in_its_cell():
     assert "a|b | c" in to_plain(made)
 
 
+@pytest.mark.slow
 def test_short_rows_of_a_wide_table_do_not_add_up():
     wide = to_html("|" + "a|" * 500 + "\n|" + "-|" * 500 + "\n" + "|b|\n" * 5_000)
     assert wide.count("<td>") < 100_000
@@ -213,6 +215,7 @@ def test_code_contains_an_escaped_value_literally():
     assert to_plain(f"`{escape('a`*b*')}`") == "a`*b*"
 
 
+@pytest.mark.slow
 def test_a_hostile_table_is_parsed_quickly():
     for part in ("|", "|-", "\\|", "| a |\n|-|\n", "|a|\n|-|\n|b|\n", "|\\"):
         for show in (to_plain, to_html, to_markdown):

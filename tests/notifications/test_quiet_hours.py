@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.notifications.channels import QuietHours
 
@@ -64,6 +65,7 @@ ZONES = st.sampled_from(["UTC", "Europe/Berlin", "America/New_York", "Australia/
 INSTANTS = st.datetimes(datetime(2010, 1, 1), datetime(2040, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 (naive bounds)
 
 
+@trial()
 @given(TIMES, TIMES, INSTANTS, ZONES)
 def test_quiet_hours_end_and_last_at_most_a_day(begin: time, end: time, now: datetime, zone: str):
     if begin == end:

@@ -157,8 +157,9 @@ def plugin_group() -> ApiGroup:
 class TestPluginGroup:
     """A third-party group is described like ours."""
 
-    @pytest.fixture
-    def registry(self, installed):
+    @pytest.fixture(scope="class")
+    @classmethod
+    def registry(cls, installed):
         return replace(installed, api_groups={**installed.api_groups, "guest": plugin_group()})
 
     @pytest.fixture

@@ -5,8 +5,9 @@ import zlib
 from urllib.parse import quote_plus, unquote_to_bytes, urlencode
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.core.errors import Refused
 from app.reports.decoding import decode_body, unpack
@@ -123,7 +124,7 @@ def test_many_invalid_percent_escapes_are_rejected():
     assert rejection(b"message=" + b"%" * 20_000, FORM, limit=100_000) == 400
 
 
-@settings(deadline=None)
+@trial()
 @given(st.binary(), st.text(alphabet="%=+&;aF7\r\n _\t", max_size=30))
 def test_form_is_decoded_as_by_the_standard_library(content, odd):
     for value in (quote_plus(content).encode(), odd.replace("&", "").encode()):

@@ -4,8 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.core.errors import InputTooLarge
 from app.reports.decoding import (
@@ -32,7 +33,7 @@ def extent_of(value: Any) -> tuple[int, int]:
     return 1 + sum(count for count, _ in extents), 1 + max((levels for _, levels in extents), default=0)
 
 
-@settings(deadline=None)
+@trial()
 @given(VALUES, st.sampled_from([None, 1]))
 def test_extent_is_that_of_the_values(value, indent):
     outside = outside_of_texts(json.dumps(value, indent=indent).encode())

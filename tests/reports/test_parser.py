@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.core.errors import InputTooLarge
 from app.reports.decoding import MOST_LEVELS, MOST_VALUES, InvalidReport
@@ -485,6 +486,7 @@ EXTRA_FIELDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "body",
     [
@@ -538,7 +540,7 @@ def is_read_or_rejected(body: bytes | str) -> None:
         text.encode()
 
 
-@settings(max_examples=300, deadline=None)
+@trial(300)
 @given(
     data=st.dictionaries(st.sampled_from(DATA_FIELDS), JSON, max_size=3),
     extra=st.dictionaries(st.sampled_from(EXTRA_FIELDS), JSON, max_size=2),
@@ -548,13 +550,13 @@ def test_valid_report_with_any_values_changed_is_read_or_rejected(data, extra, o
     is_read_or_rejected(orjson.dumps(document(data, extra) | others))
 
 
-@settings(max_examples=300, deadline=None)
+@trial(300)
 @given(body=JSON.map(orjson.dumps) | st.binary(max_size=60) | st.text(max_size=60))
 def test_any_input_is_read_or_rejected(body):
     is_read_or_rejected(body)
 
 
-@settings(max_examples=200, deadline=None)
+@trial(200)
 @given(place=st.integers(0, 3600), replacement=st.binary(max_size=3))
 def test_damaged_sample_is_read_or_rejected(place, replacement):
     body = (SAMPLES / "success.json").read_bytes()

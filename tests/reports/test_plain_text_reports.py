@@ -5,8 +5,9 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.reports.decoding import InvalidReport
 from app.reports.parser import Figure, Format, NotStored, Report, parse_report
@@ -166,7 +167,7 @@ LINES = st.sampled_from(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@trial(300)
 @given(lines=st.lists(LINES | st.text(max_size=20), max_size=12))
 def test_any_plain_text_is_read_or_rejected(lines):
     text = "\n".join(["Duplicati Backup report for Files", *lines])
@@ -177,7 +178,7 @@ def test_any_plain_text_is_read_or_rejected(lines):
     assert isinstance(report, NotStored) or report.job_name
 
 
-@settings(max_examples=200, deadline=None)
+@trial(200)
 @given(place=st.integers(0, 850), replacement=st.text(max_size=4))
 def test_damaged_sample_is_read_or_rejected(place, replacement):
     text = SAMPLE[:place] + replacement + SAMPLE[place + len(replacement) :]

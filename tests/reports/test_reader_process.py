@@ -26,19 +26,12 @@ def posted(body: bytes) -> Posted:
 LARGE = report_body(lines=[LINE] * (LARGE_BYTES // len(LINE) + 1))
 
 
-def end(reader: ReaderProcess) -> None:
-    if reader._process:
-        reader._process.stdin.close()
-        reader._process.wait()
-        reader._process.stdout.close()
-
-
 @pytest.fixture
 def reader():
     """A reader whose process ends with the test."""
     reader = ReaderProcess()
     yield reader
-    end(reader)
+    reader.stop()
 
 
 BODIES = {
@@ -49,6 +42,7 @@ BODIES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_process_returns_the_same_as_reading_here(reader, body):
     there, here = reader.read(posted(body)), read_posted(posted(body))
@@ -63,6 +57,7 @@ def test_process_returns_the_same_as_reading_here(reader, body):
         assert there == here
 
 
+@pytest.mark.slow
 def test_one_process_reads_all_bodies(reader):
     reader.read(posted(LARGE))
     first = reader._process.pid
@@ -70,6 +65,7 @@ def test_one_process_reads_all_bodies(reader):
     assert reader._process.pid == first
 
 
+@pytest.mark.slow
 def test_process_ignores_an_interrupt(reader):
     reader.read(posted(LARGE))
     reader._process.send_signal(signal.SIGINT)
@@ -78,6 +74,7 @@ def test_process_ignores_an_interrupt(reader):
     assert reader._process.pid == first
 
 
+@pytest.mark.slow
 def test_idle_process_that_ended_is_replaced(reader):
     ended = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     ended.wait()
@@ -85,6 +82,7 @@ def test_idle_process_that_ended_is_replaced(reader):
     assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
 
 
+@pytest.mark.slow
 def test_killed_process_is_replaced_for_the_next_body(reader):
     reader.read(posted(LARGE))
     os.kill(reader._process.pid, signal.SIGKILL)
@@ -93,6 +91,7 @@ def test_killed_process_is_replaced_for_the_next_body(reader):
     assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
 
 
+@pytest.mark.slow
 def test_body_that_takes_too_long_is_too_large(monkeypatch):
     reader = ReaderProcess()
     monkeypatch.setattr(reader_process, "_process", reader)
@@ -102,7 +101,7 @@ def test_body_that_takes_too_long_is_too_large(monkeypatch):
     assert (found.error.status, found.kept.size_bytes) == (413, 0)
     monkeypatch.undo()
     assert reader.read(posted(LARGE)) == read_posted(posted(LARGE))
-    end(reader)
+    reader.stop()
 
 
 def test_body_is_read_here_if_no_process_can_be_started(monkeypatch):

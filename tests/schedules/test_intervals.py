@@ -4,13 +4,14 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.schedules.intervals import BadInterval, is_strict, parse_interval
 
 # A busy computer is no fault of a rule.
-unhurried = settings(deadline=None)
+unhurried = trial()
 FIRST_AT = datetime(1990, 1, 1, tzinfo=UTC)
 INSTANTS = st.timedeltas(timedelta(), timedelta(days=40_000)).map(lambda distance: FIRST_AT + distance)
 TEXTS = st.lists(

@@ -8,8 +8,9 @@ from random import Random
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.schedules.intervals import parse_interval, weekday_mask, weekdays_from_mask
 from app.schedules.learned import LearnedSchedule, learn, steady_time, usual_distance
@@ -249,7 +250,7 @@ class TestTimeOfDay:
 SIZES = {"1h": HOUR, "12h": 12 * HOUR, "1D": DAY, "2D": 2 * DAY, "1W": 7 * DAY}
 
 
-@settings(max_examples=150, deadline=None)
+@trial(150)
 @given(
     interval=st.sampled_from(sorted(SIZES)),
     start=st.integers(0, 730 * 86_400),
@@ -267,7 +268,7 @@ def test_runs_near_a_grid_show_that_grid(interval: str, start: int, shares: list
     assert abs((following - slots[-1]) / size - 1) < 0.05
 
 
-@settings(max_examples=200, deadline=None)
+@trial(200)
 @given(st.lists(st.integers(60, 40 * 86_400), min_size=0, max_size=40), st.sampled_from(["UTC", ZONE, "-03:30"]))
 def test_any_runs_give_a_usable_schedule_or_none(gaps: list[int], zone: str) -> None:
     begins = [START.astimezone(UTC)]

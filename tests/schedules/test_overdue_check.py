@@ -233,6 +233,7 @@ def test_without_any_channel_an_overdue_job_counts_as_notified(late, clock):
     assert notified(clock) == 0
 
 
+@pytest.mark.slow
 def test_a_check_needs_no_more_statements_for_ten_thousand_jobs_than_for_a_thousand(db, late, clock):
     """How long it takes is measured by `bench/run.py`."""
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from trials import trial
 
 from app.schedules.intervals import (
     NoSlot,
@@ -21,7 +22,7 @@ from app.schedules.intervals import (
 BEGIN_OF_CALENDAR = datetime.min.replace(tzinfo=UTC)
 TWO_HOURS = timedelta(hours=2)
 # A busy computer is no fault of a rule.
-unhurried = settings(deadline=None)
+unhurried = trial()
 FIRST_AT = datetime(2015, 1, 1, tzinfo=UTC)
 INSTANTS = st.integers(0, 800_000_000_000).map(lambda count: FIRST_AT + timedelta(milliseconds=count))
 INTERVALS = st.sampled_from(

@@ -33,7 +33,7 @@ def mixed_group() -> ApiGroup:
     return ApiGroup("mixed", blueprint, "A group for this test", Access.ADMIN)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def registry(installed) -> Registry:
     """The built-in groups and some of our own."""
     rules = {"open": Access.PUBLIC, "login": Access.USER, "admin": Access.ADMIN}

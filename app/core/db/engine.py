@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -362,7 +363,9 @@ def _current_revision() -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
+@cache
 def _newest_revision() -> str | None:
+    """Return the revision of this version; reading the migrations takes 5 ms, so it happens once per process."""
     return _scripts().get_current_head()
 
 

@@ -173,6 +173,10 @@ class Watcher:
         if self._connection is not None:
             self._connection.close()
 
+    def __del__(self) -> None:
+        """Close the connection when no thread uses it any more; Python 3.13 warns of one that is left open."""
+        self.close()
+
 
 class ExactCache:
     """Values computed from the database, each built once per state of it."""
@@ -284,6 +288,8 @@ EXCLUSIVE_LOCK = select(func.pg_advisory_xact_lock(WRITE_LOCK))
 SHARED_LOCK = select(func.pg_advisory_xact_lock_shared(WRITE_LOCK))
 # Settings that this transaction has written; the cache does not contain them before the commit.
 WRITTEN = "written_settings"
+# Settings as this transaction has read them; nobody else changes them meanwhile, or it need not see that.
+READ = "read_settings"
 
 
 @contextmanager
@@ -315,6 +321,7 @@ def writing(*, is_small: bool = False) -> Iterator[Session]:
         finally:
             session.info.pop("writes", None)
             session.info.pop(WRITTEN, None)
+            session.info.pop(READ, None)
             discard_state()
 
 

@@ -12,7 +12,7 @@ import orjson
 from sqlalchemy import String, Text, delete, select, type_coerce
 from sqlalchemy.orm import Mapped, mapped_column
 
-from app.core.db.orm import WRITTEN, Instant, Json, Model, cache, db, insert_for, writing
+from app.core.db.orm import READ, WRITTEN, Instant, Json, Model, cache, db, insert_for, writing
 from app.core.settings import declarations
 from app.core.settings.declarations import DECLARED, Setting, Value
 
@@ -87,9 +87,11 @@ def put(name: str, value: Any, *, now: datetime) -> None:
 def _read_all() -> dict[str, Any]:
     session = db.session()
     if session.info.get("writes"):
-        statement = select(StoredSetting.key, type_coerce(StoredSetting.value, Text)).order_by(StoredSetting.key)
-        rows = tuple((key, value) for key, value in session.execute(statement))
-        return _parsed(rows)
+        if READ not in session.info:
+            statement = select(StoredSetting.key, type_coerce(StoredSetting.value, Text)).order_by(StoredSetting.key)
+            session.info[READ] = _parsed(tuple((key, value) for key, value in session.execute(statement)))
+        read: dict[str, Any] = session.info[READ]
+        return read
     # Any commit may have changed them; asking the database costs less than an ORM query.
     return _parsed(cache().rows("SELECT key, value FROM settings ORDER BY key"))
 

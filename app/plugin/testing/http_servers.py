@@ -69,6 +69,9 @@ class RecordingServer:
         owner = self
 
         class Handler(BaseHTTPRequestHandler):
+            # Headers and body are two packets: the second would wait 40 ms for the receipt of the first.
+            disable_nagle_algorithm = True
+
             def do_POST(self) -> None:
                 owner._handle(self)
 
