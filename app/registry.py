@@ -11,11 +11,11 @@ from importlib import metadata
 from types import MappingProxyType
 from typing import Any
 
-from app.plugin import ApiGroup, ChartProvider, NotificationChannel, PluginSettings
+from app.plugin import ApiGroup, ChartProvider, NotificationChannel, PluginSettings, Refused
 
 log = logging.getLogger(__name__)
-# Checks a loaded object: the reason why it is invalid, or None.
-Objection = Callable[[str, object], str | None]
+# Checks a loaded object: why it is invalid, or None.
+Objection = Callable[[str, object], Refused | None]
 
 API_GROUPS = "duplistatus.api_groups"
 NOTIFICATION_CHANNELS = "duplistatus.notification_channels"
@@ -33,12 +33,13 @@ class PluginConflict(RuntimeError):
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A plugin that was left out, and why."""
+    """A plugin that was left out, and why: as a sentence, and as an error unless loading it failed."""
 
     kind: str
     name: str
     distribution: str
     reason: str
+    problem: Refused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,14 @@ def _load_group(
         name = offer.entry_point.name
         try:
             plugin = offer.entry_point.load()
-            reason = objection(name, plugin)
+            problem = objection(name, plugin)
+            reason = problem.message if problem else ""
         except Exception as error:
             log.exception("cannot load plugin %s (%s) of %s", name, group, offer.distribution)
-            reason = f"{type(error).__name__}: {error}"
+            problem, reason = None, f"{type(error).__name__}: {error}"
         if reason:
             log.error("skipping plugin %s (%s) of %s: %s", name, group, offer.distribution, reason)
-            broken.append(Broken(group, name, offer.distribution, reason))
+            broken.append(Broken(group, name, offer.distribution, reason, problem))
         elif name in loaded and loaded[name] is not plugin:
             rivals = f"{sources[group, name]} and {offer.distribution}"
             raise PluginConflict(f"{group}: {rivals} both provide a plugin named {name!r}; uninstall one of them")
@@ -121,36 +123,39 @@ def _distribution_of(point: metadata.EntryPoint) -> str:
     return point.dist.name if point.dist is not None else "an unknown distribution"
 
 
-def _against_api_group(name: str, plugin: object) -> str | None:
+def _against_api_group(name: str, plugin: object) -> Refused | None:
     if not isinstance(plugin, ApiGroup):
-        return "the entry point does not name an ApiGroup"
+        return Refused("plugin_no_api_group")
     if not name == plugin.name == plugin.blueprint.name:
-        return f"entry point {name!r}, group {plugin.name!r} and blueprint {plugin.blueprint.name!r} differ"
+        group, blueprint = repr(plugin.name), repr(plugin.blueprint.name)
+        return Refused("plugin_group_names_differ", name=repr(name), group=group, blueprint=blueprint)
     return None
 
 
-def _against_channel(name: str, plugin: object) -> str | None:
+def _against_channel(name: str, plugin: object) -> Refused | None:
     return _against_class(name, plugin, NotificationChannel, ("name", "label", "Settings", "send"))
 
 
-def _against_chart_provider(name: str, plugin: object) -> str | None:
+def _against_chart_provider(name: str, plugin: object) -> Refused | None:
     return _against_class(name, plugin, ChartProvider, ("name", "label", "unit", "combine"))
 
 
-def _against_settings(name: str, plugin: object) -> str | None:
-    reason = _against_class(name, plugin, PluginSettings, ("name", "label", "settings"))
-    return reason or plugin.objection()  # type: ignore[attr-defined]
+def _against_settings(name: str, plugin: object) -> Refused | None:
+    problem = _against_class(name, plugin, PluginSettings, ("name", "label", "settings"))
+    reason = None if problem else plugin.objection()  # type: ignore[attr-defined]
+    return Refused("plugin_settings_invalid", reason=reason) if reason else problem
 
 
-def _against_class(name: str, plugin: object, base: type, needed: tuple[str, ...]) -> str | None:
+def _against_class(name: str, plugin: object, base: type, needed: tuple[str, ...]) -> Refused | None:
     if not (isinstance(plugin, type) and issubclass(plugin, base)):
-        return f"the entry point does not name a subclass of {base.__name__}"
+        return Refused("plugin_no_subclass", base=base.__name__)
     missing = [attribute for attribute in needed if not hasattr(plugin, attribute)]
     if missing:
-        return f"{plugin.__name__} lacks {', '.join(missing)}"
+        return Refused("plugin_lacks_attributes", plugin=plugin.__name__, names=", ".join(missing))
     undefined = sorted(getattr(plugin, "__abstractmethods__", ()))
     if undefined:
-        return f"{plugin.__name__} does not define {', '.join(undefined)}"
-    if plugin.name != name:  # type: ignore[attr-defined]
-        return f"entry point {name!r} and class name {plugin.name!r} differ"  # type: ignore[attr-defined]
+        return Refused("plugin_lacks_definitions", plugin=plugin.__name__, names=", ".join(undefined))
+    class_name = plugin.name  # type: ignore[attr-defined]
+    if class_name != name:
+        return Refused("plugin_names_differ", name=repr(name), class_name=repr(class_name))
     return None

@@ -17,11 +17,11 @@ from marshmallow import fields
 from app import __version__
 from app.audit.log import Actor, record_entry
 from app.core.db.orm import writing
-from app.core.errors import Refused
+from app.core.errors import Refused, dump_refusal, load_refusal
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Setting, check_instant, declare
 from app.plugin import ForbiddenAddress, validate_http_url
-from app.plugin.http import describe_failure, guarded_session
+from app.plugin.http import explain_failure, guarded_session
 from app.plugin.marking import N_
 
 # The server that Duplicati itself queries. A URL without the placeholder is one list of all channels.
@@ -67,6 +67,7 @@ class NewestVersionsValue(Exact):
     versions = fields.Dict(keys=fields.String(), values=fields.String())
     checked_at = fields.String(validate=check_instant)
     error = fields.String()
+    error_details = fields.List(fields.Dict(keys=fields.String()))
 
 
 NEWEST_VERSIONS = declare(Setting("newest_duplicati", dict, default={}, shape=fields.Nested(NewestVersionsValue)))
@@ -161,6 +162,7 @@ class VersionCheck:
     newest: Mapping[str, str] | None = None
     checked_at: datetime | None = None
     error: str = ""
+    problems: tuple[Refused, ...] = ()
 
 
 def read() -> VersionCheck:
@@ -172,6 +174,7 @@ def read() -> VersionCheck:
         newest=found.get("versions", {}),
         checked_at=datetime.fromisoformat(checked_at) if checked_at else None,
         error=found.get("error", ""),
+        problems=tuple(filter(None, map(load_refusal, found.get("error_details", ())))),
     )
 
 
@@ -218,19 +221,23 @@ def check_now(now: datetime) -> VersionCheck:
     before = read()
     if not before.is_enabled:
         raise Refused("version_check_disabled")
-    found, errors = _ask(before.url or ADDRESS)
-    versions = {**(before.newest or {}), **found}
-    result = {"versions": versions, "checked_at": now.isoformat(), "error": "; ".join(errors)}
+    found, problems = _ask(before.url or ADDRESS)
+    result = {
+        "versions": {**(before.newest or {}), **found},
+        "checked_at": now.isoformat(),
+        "error": "; ".join(problem.message for problem in problems),
+        "error_details": [dump_refusal(problem) for problem in problems],
+    }
     with writing():
         if read().url == before.url:  # else the source was changed meanwhile
             settings_store.save("newest_duplicati", result, now=now)
     return read()
 
 
-def _ask(address: str) -> tuple[dict[str, str], list[str]]:
-    """Return the newest versions by channel, and a message for each failed request."""
+def _ask(address: str) -> tuple[dict[str, str], list[Refused]]:
+    """Return the newest versions by channel, and an error for each failed request."""
     found: dict[str, str] = {}
-    errors = []
+    problems: list[Refused] = []
     with guarded_session() as session:
         session.headers["User-Agent"] = f"duplistatus/{__version__}"
         for channel in CHANNELS if PLACEHOLDER in address else ("",):
@@ -238,17 +245,16 @@ def _ask(address: str) -> tuple[dict[str, str], list[str]]:
                 text = _fetch(session, address.replace(PLACEHOLDER, channel))
                 answer = {name: str(version) for name, version in newest_by_channel(text).items()}
                 named = {name: version for name, version in answer.items() if channel in ("", name)}
-                problem = "" if named else "the answer names no version"
+                problem = None if named else Refused("answer_without_versions")
                 found |= named
-            except ForbiddenAddress as error:
-                problem = str(error)
-            except requests.RequestException as error:
-                problem = describe_failure(error, TIMEOUT_S)
-            if problem:
-                errors.append(f"{channel}: {problem}" if channel else problem)
-    for sentence in errors:
-        log.warning("the check for Duplicati versions failed: %s", sentence)
-    return found, errors
+            except (Refused, ForbiddenAddress, requests.RequestException) as error:
+                problem = explain_failure(error, TIMEOUT_S)
+            if problem is not None:
+                named_problem = Refused("failure_of_channel", channel=channel, reason=problem)
+                problems.append(named_problem if channel else problem)
+    for problem in problems:
+        log.warning("the check for Duplicati versions failed: %s", problem)
+    return found, problems
 
 
 def _fetch(session: requests.Session, url: str) -> str:
@@ -257,11 +263,11 @@ def _fetch(session: requests.Session, url: str) -> str:
     body = b""
     with session.get(url, timeout=TIMEOUT_S, allow_redirects=False, stream=True) as answer:
         if answer.status_code != 200:
-            raise requests.HTTPError(f"the server returned status {answer.status_code}")
+            raise Refused("request_answered_with_status", http_status=answer.status_code)
         for part in answer.iter_content(65_536):
             body += part
             if len(body) > MOST_BYTES:
-                raise requests.HTTPError("the response is too large")
+                raise Refused("request_answer_too_large")
             if time.monotonic() > ends_at:
                 raise requests.Timeout
     return body.decode("utf-8", "replace")

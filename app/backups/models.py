@@ -184,6 +184,8 @@ class Server(Model):
     next_collect_at: Mapped[datetime | None] = mapped_column(Instant)
     collected_at: Mapped[datetime | None] = mapped_column(Instant)
     collect_error: Mapped[str | None] = mapped_column(Text)
+    # The error as `dump_refusal` writes it; NULL in older rows.
+    collect_error_details: Mapped[dict[str, Any] | None] = mapped_column(Json)
     # By how many seconds its clock was ahead at its newest report; NULL if it was not.
     clock_ahead_s: Mapped[int | None] = mapped_column(BigInteger)
     # UTC offsets of its local time, as its reports showed them; see `app.reports.versions.add_offset`.

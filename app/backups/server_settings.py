@@ -329,7 +329,10 @@ def try_server(server_id: str) -> ResponseReturnValue:
     outcome = _try(row)
     if "HX-Request" in request.headers:
         return render_template("backups/settings/server_test.html", outcome=outcome, at=runtime.now())
-    flash(outcome.message, "success" if outcome.is_success else "error")
+    if outcome.problem is None:
+        flash(_("Connected"), "success")
+    else:
+        flash(refusal_text(outcome.problem), "error")
     return _back_to(server_id)
 
 
@@ -434,7 +437,7 @@ def merge_servers() -> ResponseReturnValue:
 
 def _try(row: Row) -> Outcome:
     if not row.server.url:
-        return Outcome(False, _("Enter a URL first."))
+        return Outcome(Refused("server_url_missing"))
     try:
         server = row.server
         headers = headers_of(server)
@@ -442,7 +445,7 @@ def _try(row: Row) -> Outcome:
             server.url, verifies_certificate=server.verifies_certificate, headers=headers
         )
     except Refused as refusal:
-        return Outcome(False, refusal_text(refusal))
+        return Outcome(refusal)
 
 
 def _show(row: Row, form: ServerForm) -> str:

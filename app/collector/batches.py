@@ -23,6 +23,7 @@ from app.audit.log import Actor, record_entry
 from app.backups.models import Server
 from app.collector.client import LIMITS, Limits
 from app.collector.collecting import Caller, Collected, collect
+from app.collector.store import set_collect_error
 from app.collector.targets import Order, find_collectable
 from app.core.db.orm import db, writing
 from app.core.errors import Refused
@@ -55,13 +56,23 @@ class Item:
     server_id: str
     state: State = State.WAITING
     collected: Collected | None = None
-    error: str = ""
-    error_code: str = ""
+    problem: Refused | None = None
 
     @property
     def name(self) -> str:
         """The name, as far as known."""
         return (self.collected.server_alias or self.collected.server_name) if self.collected else self.place
+
+    @property
+    def error(self) -> str:
+        """Why it failed, as an English sentence; blank if it did not."""
+        return self.problem.message if self.problem else ""
+
+    @property
+    def error_code(self) -> str:
+        """Why it failed, as a code; blank if it did not or has none."""
+        extra = self.problem.extra if self.problem else {}
+        return "MASTER_KEY" if extra.get("masterKeyInvalid") else str(extra.get("errorCode", ""))
 
 
 @dataclass(slots=True)
@@ -149,13 +160,10 @@ class Batches:
             with self._app.app_context():
                 item.collected = collect(order, caller=caller, now=runtime.now(), limits=limits)
         except Refused as error:
-            item.error, item.error_code = error.message, str(error.extra.get("errorCode", ""))
-            if error.extra.get("masterKeyInvalid"):
-                item.error_code = "MASTER_KEY"
-            item.state = State.FAILED
+            item.problem, item.state = error, State.FAILED
         except Exception:  # the outermost loop of this thread: the other servers are still processed
             log.exception("collecting from %s failed", item.place)
-            item.error, item.state = "Something unexpected went wrong; the log has the details", State.FAILED
+            item.problem, item.state = Refused("unexpected"), State.FAILED
         else:
             item.state = State.COLLECTED
 
@@ -289,19 +297,19 @@ def _collect_server(app: Flask, server_id: str, limits: Limits) -> int | None:
         try:
             return collect(Order(server_id=server_id), caller=Caller(), now=now, limits=limits).stored
         except Refused as error:
-            _postpone(server_id, error.message, now)
+            _postpone(server_id, error, now)
         except Exception:  # the outermost loop of this thread: the other servers are still processed
             log.exception("collecting from server %s failed", server_id)
-            _postpone(server_id, "Something unexpected went wrong; the log has the details", now)
+            _postpone(server_id, Refused("unexpected"), now)
         return None
 
 
-def _postpone(server_id: str, error: str, now: datetime) -> None:
+def _postpone(server_id: str, error: Refused, now: datetime) -> None:
     with writing():
         server = db.session.get(Server, server_id, populate_existing=True)
         if server is None:
             return  # deleted meanwhile
-        server.collect_error = error
+        set_collect_error(server, error)
         next_at = next_collection_at(server.collect_interval, now)
         failing_since = server.collected_at or (now - 2 * (next_at - now) if next_at else now)
         server.next_collect_at = next_collection_at(server.collect_interval, now, failing_since=failing_since)

@@ -35,10 +35,10 @@ from app.collector.reachability import (
     CollectFailure,
     Reason,
     explain,
-    host_name_refused,
     is_locked,
     refuses_host_name,
 )
+from app.core.errors import Refused
 from app.plugin import ForbiddenAddress
 from app.plugin.http import answers_within, guarded_session, reached_address
 from app.reports.decoding import read_json
@@ -213,21 +213,21 @@ class Duplicati:
 
     def system_info(self) -> Any:
         """Return the server's system information."""
-        return self._value("GET", SYSTEM_INFO_PATH, "the facts about the server")
+        return self._value("GET", SYSTEM_INFO_PATH, "request_of_system_info")
 
     def settings(self) -> Any:
         """Return the settings of the server; None if it does not provide them."""
-        answer = self._call("GET", f"{API}/serversettings", "the settings of the server")
+        answer = self._call("GET", f"{API}/serversettings", "request_of_settings")
         return answer.value if answer.is_good else None
 
     def backups(self) -> Any:
         """Return the backup jobs with their schedules."""
-        return self._value("GET", f"{API}/backups", "the list of backup jobs")
+        return self._value("GET", f"{API}/backups", "request_of_jobs")
 
     def backup(self, job_id: str) -> Any:
         """Return one job with its settings, which the list lacks; None if not provided."""
-        answer = self._call("GET", _path_of(job_id), "the settings of the job")
-        return None if answer.status in NOT_OFFERED else _value_in(answer, "the settings of the job")
+        answer = self._call("GET", _path_of(job_id), "request_of_job_settings")
+        return None if answer.status in NOT_OFFERED else _value_in(answer, "request_of_job_settings")
 
     def log(self, job_id: str, size: int, before_id: int | None = None) -> Any:
         """Return the newest log entries of a job, or the newest before an entry.
@@ -236,26 +236,26 @@ class Duplicati:
         """
         offset = "" if before_id is None else f"&offset={before_id}"
         path = f"{_path_of(job_id)}/log?pagesize={size}{offset}"
-        answer = self._call("GET", path, "the log", is_log=True)
+        answer = self._call("GET", path, "request_of_log", is_log=True)
         if is_locked(answer.status, answer.value):
             raise DatabaseLocked
-        return _value_in(answer, "the log")
+        return _value_in(answer, "request_of_log")
 
     def file_sets(self, job_id: str) -> Any:
         """Return the versions of a job. Each request adds an entry to the log of the job."""
-        return self._value("GET", f"{_path_of(job_id)}/filesets", "the list of versions")
+        return self._value("GET", f"{_path_of(job_id)}/filesets", "request_of_versions")
 
     def server_state(self) -> Any:
         """Return the state of the server, with the task that is running."""
-        return self._value("GET", f"{API}/serverstate", "the state of the server")
+        return self._value("GET", f"{API}/serverstate", "request_of_state")
 
     def task(self, task_id: int) -> Any:
         """Return a task: when it began, and whether it has ended."""
-        return self._value("GET", f"{API}/task/{task_id}", "the running task")
+        return self._value("GET", f"{API}/task/{task_id}", "request_of_task")
 
     def start(self, job_id: str) -> Any:
         """Start a job; return the server's response."""
-        return self._value("POST", f"{_path_of(job_id)}/run", "the start of the backup")
+        return self._value("POST", f"{_path_of(job_id)}/run", "request_of_start")
 
     def _sign_in(self) -> None:
         self._session.forget()
@@ -267,16 +267,14 @@ class Duplicati:
         except (*REQUEST_ERRORS, TooLarge) as error:
             raise self._no_connection(*explain(error, self._limits.timeout_s)) from error
         if answer.is_redirect:
-            sentence = "The server sends the login on to another address, to which no password is sent"
-            raise self._no_connection(Reason.REDIRECT, sentence)
+            raise self._no_connection(Reason.REDIRECT, Refused("sign_in_redirected"))
         if not (answer.is_good or answer.status == HTTPStatus.UNAUTHORIZED) or not isinstance(answer.value, Mapping):
-            sentence = f"What answers there is no Duplicati (status {answer.status})"
-            raise self._no_connection(Reason.NOT_DUPLICATI, sentence)
+            raise self._no_connection(Reason.NOT_DUPLICATI, Refused("not_duplicati", http_status=answer.status))
         if not answer.is_good:
-            raise CollectFailure(Reason.LOGIN, f"Login failed: {answer.phrase}")
+            raise CollectFailure(Reason.LOGIN, Refused("sign_in_failed", phrase=answer.phrase))
         token = answer.value.get("AccessToken")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
-            raise CollectFailure(Reason.NO_TOKEN, "No authentication token received")
+            raise CollectFailure(Reason.NO_TOKEN, Refused("no_token_received"))
         self._session.forget()  # a newer server sets cookies for browsers, not needed with the token
         self._session.token = token
 
@@ -290,7 +288,7 @@ class Duplicati:
         headers: Any = self._http.headers
         answer = reachability.ask_by_reached_address(lambda: self._ask("POST", LOGIN_PATH, json=login), headers)
         if answer.refuses_host:
-            raise self._no_connection(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
+            raise self._no_connection(Reason.HOST_NAME, self._host_name_rejected())
         return answer
 
     def _sign_in_as_of_old(self) -> bool:
@@ -309,9 +307,9 @@ class Duplicati:
         proof = base64.b64encode(hashlib.sha256(nonce + salted).digest()).decode()
         answer = self._ask("POST", OLD_LOGIN_PATH, data={"password": proof})
         if not answer.is_good:
-            raise CollectFailure(Reason.LOGIN, f"Login failed: {answer.phrase}")
+            raise CollectFailure(Reason.LOGIN, Refused("sign_in_failed", phrase=answer.phrase))
         if "session-auth" not in self._session.cookies:
-            raise CollectFailure(Reason.NO_TOKEN, "No authentication token received")
+            raise CollectFailure(Reason.NO_TOKEN, Refused("no_token_received"))
         self._session.cookies.pop("session-nonce", None)
         return True
 
@@ -320,29 +318,35 @@ class Duplicati:
         answer = self._ask("GET", SYSTEM_INFO_PATH)
         return answer.is_good and isinstance(answer.value, Mapping) and "APIVersion" in answer.value
 
-    def _no_connection(self, reason: Reason, sentence: str) -> CollectFailure:
-        """Return the failure of a first contact, with a line for each protocol."""
-        address = self._endpoint.address
-        lines = [f"{address.scheme.upper()}: {sentence}"]
-        if address.scheme == HTTPS:
-            lines.append(f"HTTP: {self._check_http(reason)}")
-        return CollectFailure(reason, "\n".join([f"No connection to Duplicati at {address.netloc}", *lines]))
+    def _host_name_rejected(self) -> Refused:
+        return Refused("host_name_rejected", host=self._endpoint.address.host)
 
-    def _check_http(self, reason: Reason) -> str:
+    def _no_connection(self, reason: Reason, error: Refused) -> CollectFailure:
+        """Return the failure of a first contact, with a line for each protocol."""
+        netloc, scheme = self._endpoint.address.netloc, self._endpoint.address.scheme
+        if scheme == HTTPS:
+            http = self._check_http(reason)
+            return CollectFailure(reason, Refused("no_connection_https", address=netloc, reason=error, http=http))
+        return CollectFailure(reason, Refused("no_connection", address=netloc, scheme=scheme.upper(), reason=error))
+
+    def _check_http(self, reason: Reason) -> Refused:
         """Return whether an unencrypted connection works; the password is not sent."""
         address = self._endpoint.address
         if reason in RESPONDING:
             plain = str(Address(HTTP, address.host, address.port))
             # The headers are secrets, too.
             if reachability.try_connection(plain, timeout_s=self._limits.timeout_s).is_success:
-                return "A Duplicati answers there without encryption; choose http to send it the password in clear"
-        return "Not tried; the password is sent unencrypted only if http is selected"
+                return Refused("http_possible")
+        return Refused("http_not_tried")
 
     def _value(self, method: str, path: str, what: str, *, is_log: bool = False) -> Any:
         return _value_in(self._call(method, path, what, is_log=is_log), what)
 
     def _call(self, method: str, path: str, what: str, *, is_log: bool = False) -> Answer:
-        """Send a request after the sign-in. The caller handles a log that is too large."""
+        """Send a request after the sign-in. The caller handles a log that is too large.
+
+        `what` is the code of a text that says what is requested.
+        """
         try:
             if time.monotonic() - self._signed_in_at > self._limits.token_s:
                 self._sign_in()
@@ -355,10 +359,10 @@ class Duplicati:
         except TooLarge:
             if is_log:
                 raise
-            raise CollectFailure(Reason.TOO_LARGE, f"Failed to get {what}: the response is too large") from None
+            raise CollectFailure(Reason.TOO_LARGE, Refused("response_too_large", what=Refused(what))) from None
         except REQUEST_ERRORS as error:
-            reason, sentence = explain(error, self._limits.timeout_s)
-            raise CollectFailure(reason, f"The request for {what} failed: {sentence}") from error
+            reason, explained = explain(error, self._limits.timeout_s)
+            raise CollectFailure(reason, Refused("request_failed", what=Refused(what), reason=explained)) from error
 
     def _ask_by_address(self, method: str, path: str, *, is_log: bool) -> Answer:
         """Send a request; repeat with the IP address if the host name is rejected now.
@@ -374,7 +378,7 @@ class Duplicati:
             is_of_duplicati = second.value is not None or second.status == HTTPStatus.UNAUTHORIZED
             if is_of_duplicati and not second.refuses_host:
                 return second
-        raise CollectFailure(Reason.HOST_NAME, host_name_refused(self._endpoint.address.host))
+        raise CollectFailure(Reason.HOST_NAME, self._host_name_rejected())
 
     def _ask(self, method: str, path: str, *, is_log: bool = False, **body: Any) -> Answer:
         """Send one request without following redirects. Raise `REQUEST_ERRORS`, TooLarge."""
@@ -414,9 +418,9 @@ def _path_of(job_id: str) -> str:
 def _value_in(answer: Answer, what: str) -> Any:
     """Return the JSON of a successful response. Raise CollectFailure for any other."""
     if not answer.is_good:
-        raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: {answer.phrase}")
+        raise CollectFailure(Reason.ANSWER, Refused("request_answered", what=Refused(what), phrase=answer.phrase))
     if answer.value is None:
-        raise CollectFailure(Reason.ANSWER, f"Failed to get {what}: the response is empty or not JSON")
+        raise CollectFailure(Reason.ANSWER, Refused("response_not_json", what=Refused(what)))
     return answer.value
 
 

@@ -82,8 +82,8 @@ class Caller:
 class Collected:
     """Result of collecting from one server.
 
-    `error_count` entries were unusable, and `problems` has messages for the first ones. `running` are jobs whose log is
-    locked, with the time since when. `document` is the collected data as JSON, if requested.
+    `error_count` entries were unusable, and `refusals` are the errors of the first ones. `running` are jobs whose log
+    is locked, with the time since when. `document` is the collected data as JSON, if requested.
     """
 
     server_id: str
@@ -92,10 +92,15 @@ class Collected:
     stored: int = 0
     skipped: int = 0
     error_count: int = 0
-    problems: tuple[str, ...] = ()
+    refusals: tuple[Refused, ...] = ()
     running: tuple[tuple[str, datetime], ...] = ()
     has_jobs: bool = True
     document: str | None = None
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The errors as English sentences."""
+        return tuple(refusal.message for refusal in self.refusals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +109,13 @@ class Synchronised:
 
     server_name: str
     scheduled_count: int = 0
-    problems: tuple[str, ...] = ()
+    refusals: tuple[Refused, ...] = ()
     has_jobs: bool = True
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """The errors as English sentences."""
+        return tuple(refusal.message for refusal in self.refusals)
 
 
 @dataclass(slots=True)
@@ -120,7 +130,7 @@ class _Gathered:
     skipped: int = 0
     silences: int = 0
     version_lists: int = 0
-    problems: list[str] = field(default_factory=list)
+    problems: list[Refused] = field(default_factory=list)
     running: list[tuple[str, datetime]] = field(default_factory=list)
     notes: dict[str, list[JobNote]] = field(default_factory=dict)
     logs: dict[tuple[str, str], Any] = field(default_factory=dict)
@@ -177,7 +187,7 @@ def _collect(order: Order, target: Target, caller: Caller, now: datetime, limits
         stored=gathered.stored,
         skipped=gathered.skipped,
         error_count=len(problems),
-        problems=tuple(problems[:PROBLEMS_SHOWN]),
+        refusals=tuple(problems[:PROBLEMS_SHOWN]),
         running=tuple(gathered.running),
         has_jobs=bool(jobs or problems),
         document=_to_json(document_of(system_info, backups, gathered.logs)) if order.keeps_document else None,
@@ -209,7 +219,7 @@ def _synchronise(order: Order, target: Target, caller: Caller, now: datetime, li
         return Synchronised(machine.name, has_jobs=False)
     scheduled_count = sum(apply_schedules(owner_id, group, now, problems) for owner_id, group in by_owner.items())
     if server is None:
-        problems += [f"{job.name}: this server is not known yet; collect its logs first" for job in jobs]
+        problems += [_problem_of(job, Refused("logs_not_collected_yet")) for job in jobs]
     details = {"serverName": machine.name, "processed": scheduled_count, "errors": len(problems)}
     _record("backup_schedule_synced", order.server_id or server_id, details, problems, caller.actor, now)
     return Synchronised(machine.name, scheduled_count, tuple(problems[:PROBLEMS_SHOWN]))
@@ -222,7 +232,9 @@ def _read_identity(duplicati: Duplicati, target: Target) -> tuple[Any, Machine]:
     return system_info, read_machine(system_info, duplicati.settings(), needs_id=needs_id)
 
 
-def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[str]) -> dict[str, list[CollectedJob]]:
+def _by_owner(
+    owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[Refused]
+) -> dict[str, list[CollectedJob]]:
     """Return the jobs by the record of their server.
 
     Jobs without a record, or of records that are not visible, are added to `problems`.
@@ -232,7 +244,7 @@ def _by_owner(owners: JobOwners, jobs: Sequence[CollectedJob], problems: list[st
         try:
             found.setdefault(owners.find_or_ask(job).server_id, []).append(job)
         except (NotVisible, CollectFailure, UnusableResponse) as refusal:
-            problems.append(f"{job.name}: {refusal.message}")
+            problems.append(_problem_of(job, refusal))
     return found
 
 
@@ -245,10 +257,10 @@ def _collect_job(
             findings = _ask_job(duplicati, job, owners, gathered, now)
             owner, note = findings.owner, _store_job(findings, job, gathered, caller, now)
         except (CollectFailure, UnusableResponse) as error:
-            gathered.problems.append(f"{job.name}: {error.message}")
+            gathered.problems.append(_problem_of(job, error))
             owner, note = owners.find(job), JobNote(job)
     except NotVisible as refusal:
-        gathered.problems.append(f"{job.name}: {refusal.message}")
+        gathered.problems.append(_problem_of(job, refusal))
         return
     if owner is None:
         return
@@ -262,7 +274,7 @@ def _ask_job(
     duplicati: Duplicati, job: CollectedJob, owners: JobOwners, gathered: _Gathered, now: datetime
 ) -> JobFindings:
     if gathered.silences >= SILENCES_ALLOWED and job.operation != SYNC:
-        raise CollectFailure(Reason.TIMEOUT, "skipped because the server stopped responding")
+        raise CollectFailure(Reason.TIMEOUT, Refused("job_skipped"))
     try:
         findings = read_job(duplicati, job, owners, now)
     except CollectFailure as failure:
@@ -281,9 +293,9 @@ def _store_job(findings: JobFindings, job: CollectedJob, gathered: _Gathered, ca
     stored = store_reports(owner.server_id, sorted(new, key=lambda report: report.began_at), now) if owner else 0
     gathered.stored += stored
     gathered.skipped += len(findings.reports) - stored
-    gathered.problems += [f"{job.name}: {problem}" for problem in findings.problems]
+    gathered.problems += [_problem_of(job, problem) for problem in findings.problems]
     if findings.failure is not None:
-        gathered.problems.append(f"{job.name}: {findings.failure.message}")
+        gathered.problems.append(_problem_of(job, findings.failure))
     if findings.running_since_at is not None:
         gathered.running.append((job.name, findings.running_since_at))
     if gathered.keeps_logs:
@@ -303,6 +315,10 @@ def _with_versions(duplicati: Duplicati, owner_id: str, note: JobNote, gathered:
     return replace(note, has_asked_versions=True, versions=versions)
 
 
+def _problem_of(job: CollectedJob, reason: Refused) -> Refused:
+    return Refused("problem_of_job", job=job.name, reason=reason)
+
+
 def _to_json(document: Mapping[str, Any]) -> str:
     return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS).decode()
 
@@ -318,13 +334,13 @@ def _recorded(
             server = db.session.get(Server, target.server_id) if target.server_id else None
             details = {"serverName": server.name if server else "unknown", "error": error.message}
             if server is not None and action == "backup_collected":
-                note_outcome(server.id, now, error.message)
-            _record(action, order.server_id or "unknown", details, [error.message], caller.actor, now)
+                note_outcome(server.id, now, error)
+            _record(action, order.server_id or "unknown", details, [error], caller.actor, now)
         raise
 
 
 def _record(
-    action: str, target_id: str, details: Mapping[str, Any], problems: Sequence[str], actor: Actor, now: datetime
+    action: str, target_id: str, details: Mapping[str, Any], problems: Sequence[Refused], actor: Actor, now: datetime
 ) -> None:
     record_entry(
         action,
@@ -335,7 +351,7 @@ def _record(
         target_type="backup",
         target_id=target_id,
         details=details,
-        error_message="\n".join(problems[:PROBLEMS_SHOWN]) or None,
+        error_message="\n".join(problem.message for problem in problems[:PROBLEMS_SHOWN]) or None,
     )
 
 
@@ -385,5 +401,5 @@ def _find(jobs: list[CollectedJob], name: str, reported_id: str) -> CollectedJob
     """Return the job of a name; of several, the one with the reported number."""
     named = [job for job in jobs if job.name == name and job.duplicati_id]
     if not named:
-        raise CollectFailure(Reason.NO_JOB, "The Duplicati server no longer has a backup job of this name")
+        raise CollectFailure(Reason.NO_JOB, Refused("job_unknown_to_duplicati"))
     return next((job for job in named if job.duplicati_id == reported_id), named[0])

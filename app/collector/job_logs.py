@@ -25,6 +25,7 @@ from app.collector.responses import (
 )
 from app.collector.store import check_visible, find_running_since, known_runs, record_of
 from app.core.db.orm import db
+from app.core.errors import Refused
 from app.reports.decoding import SYNC
 from app.reports.parser import Report
 
@@ -65,7 +66,7 @@ def log_pages(duplicati: Duplicati, job_id: str) -> Iterator[Any]:
 
 def _smaller(size: int) -> int:
     if size <= SMALLEST_PAGE:
-        raise CollectFailure(Reason.TOO_LARGE, "The log is too large to be read")
+        raise CollectFailure(Reason.TOO_LARGE, Refused("job_log_too_large"))
     return max(size // 2, SMALLEST_PAGE)
 
 
@@ -175,7 +176,7 @@ class JobOwners:
 
     def _settings_of(self, job: CollectedJob) -> dict[str, str]:
         if self._silences >= SILENCES_ALLOWED:
-            raise CollectFailure(Reason.TIMEOUT, "settings skipped because the server stopped responding")
+            raise CollectFailure(Reason.TIMEOUT, Refused("job_settings_skipped"))
         try:
             backup = self._duplicati.backup(job.duplicati_id)
         except CollectFailure as failure:
@@ -244,7 +245,7 @@ class JobFindings:
 
     owner: Owner | None
     reports: list[Report] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Refused] = field(default_factory=list)
     entries: list[Any] = field(default_factory=list)
     known: frozenset[datetime] = frozenset()
     running_since_at: datetime | None = None

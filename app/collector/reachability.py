@@ -73,58 +73,54 @@ SILENT = frozenset({Reason.TIMEOUT, Reason.UNREACHABLE, Reason.REFUSED})
 SILENCES_ALLOWED = 2
 # Reasons for which another scheme may work; the others mean that nothing listens there.
 RESPONDING = frozenset({Reason.NO_TLS, Reason.BROKEN_OFF, Reason.NOT_DUPLICATI, Reason.REDIRECT})
-# OpenSSL's verification errors by number (X509_V_ERR_…) and their messages; all others are "not trusted".
-CERTIFICATE_SENTENCES = {
-    9: "The certificate is not good yet; perhaps a clock is wrong",
-    10: "The certificate has expired",
-    62: "The certificate is one for another host name",
-    64: "The certificate is one for another host name",
+# OpenSSL's verification errors by number (X509_V_ERR_…) and their codes; all others are "not trusted".
+CERTIFICATE_CODES = {
+    9: "certificate_not_valid_yet",
+    10: "certificate_expired",
+    62: "certificate_of_another_host",
+    64: "certificate_of_another_host",
 }
-NOT_TRUSTED = "The certificate is not trusted; it may be self-signed"
+NOT_TRUSTED = "certificate_not_trusted"
 UNREACHABLE_ERRORS = frozenset({errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN})
 
 
 class CollectFailure(Refused):
-    """A request to a Duplicati server failed. The text contains no secret."""
+    """A request to a Duplicati server failed: a reason for programs, and an error for users.
 
-    def __init__(self, reason: Reason, sentence: str) -> None:
-        super().__init__("collect_failed", body={"errorCode": reason.value}, reason=sentence)
+    The text contains no secret.
+    """
+
+    def __init__(self, reason: Reason, error: Refused) -> None:
+        super().__init__("collect_failed", body={"errorCode": reason.value}, reason=error)
         self.reason = reason
 
 
-def host_name_refused(host: str) -> str:
-    """Return the message for a Duplicati that accepts neither host name nor IP."""
-    return (
-        f"This Duplicati rejects the host name {host}: allow it with --webservice-allowed-hostnames "
-        "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address"
-    )
-
-
-def explain(error: Exception, timeout_s: float) -> tuple[Reason, str]:
-    """Return the reason and the sentence for an error of `requests`."""
+def explain(error: Exception, timeout_s: float) -> tuple[Reason, Refused]:
+    """Return the reason of an error of `requests`, and the error for users."""
     causes = list(_chain(error))
-    for kind, reason, sentence in (
-        (ForbiddenAddress, Reason.FORBIDDEN, str(error)),
-        (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, "The host name is not known"),
-        (ssl.SSLCertVerificationError, Reason.CERTIFICATE, _certificate_message(causes)),
-        (ssl.SSLError, Reason.NO_TLS, "No encrypted connection could be established; the server may support http only"),
-        (ConnectionRefusedError, Reason.REFUSED, "Connection refused; check the port"),
+    forbidden = next((cause.host for cause in causes if isinstance(cause, ForbiddenAddress)), "")
+    for kind, reason, explained in (
+        (ForbiddenAddress, Reason.FORBIDDEN, Refused("address_forbidden", host=forbidden)),
+        (NameResolutionError | socket.gaierror, Reason.UNKNOWN_HOST, Refused("host_unknown")),
+        (ssl.SSLCertVerificationError, Reason.CERTIFICATE, Refused(_certificate_code(causes))),
+        (ssl.SSLError, Reason.NO_TLS, Refused("no_encrypted_connection")),
+        (ConnectionRefusedError, Reason.REFUSED, Refused("connection_refused")),
         (
             requests.Timeout | ConnectTimeoutError | ReadTimeoutError | TimeoutError,
             Reason.TIMEOUT,
-            f"No response within {timeout_s:g} seconds",
+            Refused("no_response_in_time", seconds=f"{timeout_s:g}"),
         ),
     ):
         if any(isinstance(cause, kind) for cause in causes):
-            return reason, sentence
+            return reason, explained
     if any(isinstance(cause, OSError) and cause.errno in UNREACHABLE_ERRORS for cause in causes):
-        return Reason.UNREACHABLE, "The host cannot be reached from here"
-    return Reason.BROKEN_OFF, "The connection was interrupted"
+        return Reason.UNREACHABLE, Refused("host_unreachable")
+    return Reason.BROKEN_OFF, Refused("connection_interrupted")
 
 
-def _certificate_message(causes: Iterable[BaseException]) -> str:
-    codes = (getattr(cause, "verify_code", None) for cause in causes)
-    return next((CERTIFICATE_SENTENCES[code] for code in codes if code in CERTIFICATE_SENTENCES), NOT_TRUSTED)
+def _certificate_code(causes: Iterable[BaseException]) -> str:
+    numbers = (getattr(cause, "verify_code", None) for cause in causes)
+    return next((CERTIFICATE_CODES[number] for number in numbers if number in CERTIFICATE_CODES), NOT_TRUSTED)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -174,10 +170,19 @@ Found = TypeVar("Found", bound=LoginAnswer)
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Whether a Duplicati answered, and a sentence for users."""
+    """Whether a Duplicati answered; if not, why."""
 
-    is_success: bool
-    message: str
+    problem: Refused | None = None
+
+    @property
+    def is_success(self) -> bool:
+        """Whether a Duplicati answered."""
+        return self.problem is None
+
+    @property
+    def message(self) -> str:
+        """The English sentence, for the API."""
+        return self.problem.message if self.problem else "Connection successful"
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,21 +269,21 @@ def try_connection(
     try:
         answer = probe.ask_for_login()
         if answer.status in OLDER_STATUSES and probe.is_older():
-            return Outcome(True, "Connection successful")
+            return Outcome()
     except ForbiddenAddress as error:
         raise Refused("address_forbidden", "url", host=error.host) from error
     except (requests.Timeout, ReadTimeoutError):
-        return Outcome(False, f"The server did not answer within {timeout_s:g} seconds")
+        return Outcome(Refused("no_response_to_test", seconds=f"{timeout_s:g}"))
     except requests.exceptions.SSLError:
-        return Outcome(False, "No secure connection: check the certificate of the server, or try http instead of https")
+        return Outcome(Refused("no_secure_connection"))
     except (requests.RequestException, HTTPError, UnicodeError):
         other = "http" if parts.scheme == "https" else "https"
-        return Outcome(False, f"No connection to the server: check host and port, or try {other}")
+        return Outcome(Refused("no_connection_to_server", scheme=other))
     if answer.refuses_host:
-        return Outcome(False, host_name_refused(parts.hostname or ""))
+        return Outcome(Refused("host_name_rejected", host=parts.hostname or ""))
     if _is_refusal(answer):
-        return Outcome(True, "Connection successful")
-    return Outcome(False, f"The server answered with status {answer.status}, which is not what Duplicati does")
+        return Outcome()
+    return Outcome(Refused("answer_unlike_duplicati", http_status=answer.status))
 
 
 def ask_by_reached_address(ask: Callable[[], Found], headers: MutableMapping[str, str]) -> Found:

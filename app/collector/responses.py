@@ -210,10 +210,10 @@ class CollectedJob:
 
 @dataclass(frozen=True, slots=True)
 class CollectedLog:
-    """The runs in a job's log, oldest first, and a message for each unusable entry."""
+    """The runs in a job's log, oldest first, and an error for each unusable entry."""
 
     reports: tuple[Report, ...]
-    problems: tuple[str, ...]
+    problems: tuple[Refused, ...]
 
 
 def read_machine(system_info: Any, settings: Any = None, *, needs_id: bool = True) -> Machine:
@@ -302,19 +302,20 @@ def _checked(machine: Machine) -> Machine:
     return machine
 
 
-def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[str]]:
-    """Return the jobs of a server, and a message for each invalid entry.
+def read_jobs(backups: Any, zone: ZoneInfo) -> tuple[list[CollectedJob], list[Refused]]:
+    """Return the jobs of a server, and an error for each invalid entry.
 
     Raise UnreadableAnswer.
     """
     if not isinstance(backups, list):
         raise UnusableResponse("answer_without_jobs")
-    jobs, problems = [], []
+    jobs: list[CollectedJob] = []
+    problems: list[Refused] = []
     for number, entry in enumerate(backups, 1):
         backup = entry.get("Backup") if isinstance(entry, Mapping) else None
         name = shorten_identity(_text(backup.get("Name"))) if isinstance(backup, Mapping) else ""
         if not isinstance(backup, Mapping) or not name:
-            problems.append(f"Entry {number} of the list of jobs has no name")
+            problems.append(Refused("job_without_name", number=number))
         else:
             schedule = _read_schedule(entry.get("Schedule"), zone)
             metadata = backup.get("Metadata")
@@ -370,7 +371,7 @@ def read_log(log: Any, machine: Machine, job: CollectedJob, *, received_at: date
                 {"Data": data, "Extra": extra}, sent_as=Format.COLLECTED, received_at=received_at, zone=zone
             )
         except InvalidReport as error:
-            problems.append(error.message)
+            problems.append(error)
         else:
             if isinstance(report, Report):
                 reports.append(report)

@@ -15,7 +15,7 @@ from app.backups.servers import encrypt_headers
 from app.collector.responses import CollectedJob, JobSchedule, Machine
 from app.collector.targets import Target, stored_address
 from app.core.db.orm import db, writing
-from app.core.errors import Refused
+from app.core.errors import Refused, dump_refusal
 from app.database import secrets
 from app.reports.decoding import SYNC
 from app.reports.ingest import BOTH_FORMATS_WITHIN, DuplicateReport, pack_log, store_run
@@ -25,7 +25,6 @@ from app.schedules import next_run
 # Uploads wait while a batch is stored: a few hundredths of a second.
 RUNS_AT_ONCE = 25
 ERROR_LENGTH = 1000
-NOT_KNOWN_YET = "its server is not known yet; the schedule is saved when a run of it is stored"
 # The next collection while a job runs: the longer it runs, the later.
 ASK_AGAIN_AFTER = timedelta(minutes=5)
 VERSIONS_EVERY = timedelta(days=1)
@@ -118,7 +117,7 @@ def store_reports(server_id: str, reports: Sequence[Report], now: datetime) -> i
     return stored
 
 
-def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime, problems: list[str]) -> int:
+def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime, problems: list[Refused]) -> int:
     """Apply Duplicati's schedules to the jobs; return how many have one.
 
     Jobs without a schedule, and notification settings, are unchanged. Without a record of the server nothing is
@@ -127,7 +126,8 @@ def apply_schedules(server_id: str, jobs: Iterable[CollectedJob], now: datetime,
     scheduled = [(job, job.schedule) for job in jobs if job.schedule is not None]
     with writing() as session:
         if session.get(Server, server_id, populate_existing=True) is None:
-            problems += [f"{job.name}: {NOT_KNOWN_YET}" for job, _schedule in scheduled]
+            reason = Refused("server_not_known_yet")
+            problems += [Refused("problem_of_job", job=job.name, reason=reason) for job, _schedule in scheduled]
             return 0
         known = _lock_jobs(session, server_id)
         for collected, schedule in scheduled:
@@ -207,7 +207,7 @@ def end_runs(server_id: str, job_names: Collection[str]) -> None:
 
 
 def note_outcome(
-    server_id: str, now: datetime, error: str | None = None, *, running_since: Sequence[datetime] = ()
+    server_id: str, now: datetime, error: Refused | None = None, *, running_since: Sequence[datetime] = ()
 ) -> None:
     """Store the time or the error of a server's last collection.
 
@@ -217,12 +217,18 @@ def note_outcome(
         server = session.get(Server, server_id, populate_existing=True)
         if server is None:
             return  # deleted meanwhile
-        server.collect_error = error[:ERROR_LENGTH] if error else None
+        set_collect_error(server, error)
         if error is None:
             server.collected_at = now
         if running_since and server.next_collect_at is not None:
             wait = max(ASK_AGAIN_AFTER, (now - max(running_since)) / 4)
             server.next_collect_at = min(server.next_collect_at, now + wait)
+
+
+def set_collect_error(server: Server, error: Refused | None) -> None:
+    """Store why the last collection failed; None if it did not."""
+    server.collect_error = error.message[:ERROR_LENGTH] if error else None
+    server.collect_error_details = dump_refusal(error) if error else None
 
 
 def _set_address(server: Server, target: Target, encrypted_password: str) -> None:

@@ -4,11 +4,21 @@
 docs/compatibility prescribes them. Texts of pages are marked for translation, and so are sentences that pages show.
 """
 
-from typing import Self
+from collections.abc import Iterable, Mapping
+from typing import Any, Self
 
 from app.plugin import N_, NP_, ErrorText, Refused, declare_errors
 
-__all__ = ["TEXTS", "ErrorText", "InputText", "InputTooLarge", "Refused", "declare_errors"]
+__all__ = [
+    "TEXTS",
+    "ErrorText",
+    "InputText",
+    "InputTooLarge",
+    "Refused",
+    "declare_errors",
+    "dump_refusal",
+    "load_refusal",
+]
 
 
 class InputTooLarge(Refused):
@@ -29,7 +39,7 @@ TEXTS: dict[str, ErrorText] = {
     "body_not_json": ErrorText("The request body is not valid JSON"),
     "body_not_an_object": ErrorText("The request body must be a JSON object"),
     "body_with_nul": ErrorText("A string in the request body contains a NUL character, which cannot be stored"),
-    "query_with_nul": ErrorText("The query contains a NUL character, which cannot be searched for"),
+    "query_with_nul": ErrorText(N_("The query contains a NUL character, which cannot be searched for")),
     "search_too_long": ErrorText(
         "search: at most %(most)s characters", page=N_("The search can have at most %(most)s characters.")
     ),
@@ -262,11 +272,11 @@ TEXTS: dict[str, ErrorText] = {
         page=N_("“%(network)s” is not an address or a network such as 192.0.2.0/24."),
     ),
     # Audit log and application log
-    "no_logs_to_export": ErrorText("No logs to export"),
+    "no_logs_to_export": ErrorText(N_("No logs to export")),
     "audit_entry_not_found": ErrorText(N_("Audit entry not found"), 404),
     "log_number_invalid": ErrorText("Invalid rotated file number"),
     "log_file_invalid": ErrorText("Invalid file parameter format"),
-    "log_file_missing": ErrorText("Failed to export logs", 500),
+    "log_file_missing": ErrorText(N_("Failed to export logs"), 500),
     # Servers, jobs and runs
     "server_not_found": ErrorText("Server not found", 404, page=N_("Server not found. It may have been deleted.")),
     "job_not_found": ErrorText("Backup job not found", 404, page=N_("Backup job not found. It may have been deleted.")),
@@ -299,40 +309,73 @@ TEXTS: dict[str, ErrorText] = {
     "chart_unknown": ErrorText("series: unknown chart '%(name)s'"),
     # Reports
     "report_duplicate": ErrorText("ignored, duplicated data", 409, page=N_("This run is already stored.")),
-    "content_encoding_unknown": ErrorText("Content-Encoding must be gzip, deflate or identity", 415),
-    "report_too_large": ErrorText("The report is larger than %(most)s bytes", 413),
-    "json_too_many_values": ErrorText("The JSON text contains more than %(most)s values", 413),
-    "json_too_deep": ErrorText("The JSON text is nested more than %(most)s levels deep", 413),
-    "body_truncated": ErrorText("The compressed body is truncated or followed by other data"),
-    "body_not_decompressible": ErrorText("The body is marked as compressed, but cannot be decompressed"),
-    "form_truncated": ErrorText("The form is truncated"),
-    "form_too_many_fields": ErrorText("The form has more than %(most)s fields"),
+    "content_encoding_unknown": ErrorText(N_("Content-Encoding must be gzip, deflate or identity"), 415),
+    "report_too_large": ErrorText(N_("The report is larger than %(most)s bytes"), 413),
+    "json_too_many_values": ErrorText(N_("The JSON text contains more than %(most)s values"), 413),
+    "json_too_deep": ErrorText(N_("The JSON text is nested more than %(most)s levels deep"), 413),
+    "body_truncated": ErrorText(N_("The compressed body is truncated or followed by other data")),
+    "body_not_decompressible": ErrorText(N_("The body is marked as compressed, but cannot be decompressed")),
+    "form_truncated": ErrorText(N_("The form is truncated")),
+    "form_too_many_fields": ErrorText(N_("The form has more than %(most)s fields")),
     "form_without_report": ErrorText(
-        "The form has no field '%(name)s'; remove --send-http-message-parameter-name from Duplicati's options"
+        N_("The form has no field '%(name)s'; remove --send-http-message-parameter-name from Duplicati's options")
     ),
-    "form_not_encoded": ErrorText("The form is not URL-encoded: percent signs must be written as %%25"),
-    "form_not_multipart": ErrorText("The form cannot be read as multipart/form-data"),
-    "form_headers_too_long": ErrorText("The headers of a field are longer than %(most)s bytes"),
-    "report_value_invalid": ErrorText("%(path)s %(expected)s"),
-    "report_list_too_long": ErrorText("%(path)s has more than %(most)s lines", 413),
-    "report_too_many_lines": ErrorText("The report has more than %(most)s lines", 413),
-    "report_too_costly": ErrorText("Reading the report takes too much time or memory", 413),
-    "report_date_localized": ErrorText("Data.BeginTime is missing or in a localized format: %(remedy)s"),
+    "form_not_encoded": ErrorText(
+        "The form is not URL-encoded: percent signs must be written as %%25",
+        page=N_("The form is not URL-encoded: percent signs must be encoded."),
+    ),
+    "form_not_multipart": ErrorText(N_("The form cannot be read as multipart/form-data")),
+    "form_headers_too_long": ErrorText(N_("The headers of a field are longer than %(most)s bytes")),
+    "report_value_invalid": ErrorText(
+        "%(path)s %(expected)s", page=N_("The field %(path)s of the report is invalid: %(expected)s.")
+    ),
+    "value_no_string": ErrorText("is not a string", page=N_("expected a string")),
+    "value_too_long": ErrorText("is longer than %(most)s characters", page=N_("expected at most %(most)s characters")),
+    "value_no_number": ErrorText("is not a number", page=N_("expected a number")),
+    "value_too_large": ErrorText("is larger than can be stored", page=N_("the number is too large")),
+    "value_no_list": ErrorText("is not a list of strings", page=N_("expected a list of strings")),
+    "value_no_object": ErrorText("is not an object", page=N_("expected an object")),
+    "value_no_date": ErrorText(
+        "is not an ISO 8601 date such as 2026-11-20T02:00:01Z",
+        page=N_("expected an ISO 8601 date such as 2026-11-20T02:00:01Z"),
+    ),
+    "value_no_duration": ErrorText(
+        "is not a duration of the form [d.]hh:mm:ss[.fffffff]",
+        page=N_("expected a duration of the form [d.]hh:mm:ss[.fffffff]"),
+    ),
+    "report_list_too_long": ErrorText(N_("%(path)s has more than %(most)s lines"), 413),
+    "report_too_many_lines": ErrorText(N_("The report has more than %(most)s lines"), 413),
+    "report_too_costly": ErrorText(N_("Reading the report takes too much time or memory"), 413),
+    "report_date_localized": ErrorText(
+        N_(
+            "Data.BeginTime is missing or in a localized format: set Duplicati's option "
+            "--send-http-result-output-format=Json"
+        )
+    ),
     "report_identity_missing": ErrorText(
-        "The plain-text report does not name %(names)s: %(remedy)s, or leave --send-http-message alone, or add lines "
+        "The plain-text report does not name %(names)s: set Duplicati's option "
+        "--send-http-result-output-format=Json, or leave --send-http-message alone, or add lines "
         "`machine-id: %%machine-id%%`, `backup-name: %%backup-name%%`, `backup-id: %%backup-id%%` and "
-        "`machine-name: %%machine-name%%` to it"
+        "`machine-name: %%machine-name%%` to it",
+        page=N_(
+            "The plain-text report does not contain %(fields)s. Set Duplicati's option "
+            "--send-http-result-output-format=Json, or leave --send-http-message unchanged."
+        ),
     ),
-    "report_operation_missing": ErrorText("Only reports of backups are accepted: Data.MainOperation is missing"),
-    "report_of_other_operation": ErrorText("Only reports of backups are accepted: Data.MainOperation is not Backup"),
-    "report_not_an_object": ErrorText("The report is JSON, but not an object with Data and Extra"),
-    "report_data_not_an_object": ErrorText("Data is not an object"),
-    "report_extra_missing": ErrorText("The section Extra is missing: send the whole JSON report"),
-    "report_extra_not_an_object": ErrorText("Extra is not an object"),
-    "report_fields_missing": ErrorText("These fields are missing in %(section)s: %(names)s"),
+    "report_operation_missing": ErrorText(N_("Only reports of backups are accepted: Data.MainOperation is missing")),
+    "report_of_other_operation": ErrorText(
+        N_("Only reports of backups are accepted: Data.MainOperation is not Backup")
+    ),
+    "report_not_an_object": ErrorText(N_("The report is JSON, but not an object with Data and Extra")),
+    "report_data_not_an_object": ErrorText(N_("Data is not an object")),
+    "report_extra_missing": ErrorText(N_("The section Extra is missing: send the whole JSON report")),
+    "report_extra_not_an_object": ErrorText(N_("Extra is not an object")),
+    "report_fields_missing": ErrorText(N_("These fields are missing in %(section)s: %(names)s")),
     "report_unreadable": ErrorText(
-        "The body is neither JSON nor a plain-text report of Duplicati: use --send-http-json-urls, or set "
-        "--send-http-result-output-format=Json and leave --send-http-message alone"
+        N_(
+            "The body is neither JSON nor a plain-text report of Duplicati: use --send-http-json-urls, or set "
+            "--send-http-result-output-format=Json and leave --send-http-message alone"
+        )
     ),
     "rejected_report_not_found": ErrorText(N_("Rejected report not found"), 404),
     "rejected_report_not_stored": ErrorText(N_("The body of this report could not be read and was not stored")),
@@ -365,8 +408,12 @@ TEXTS: dict[str, ErrorText] = {
     ),
     "no_learned_schedule": ErrorText(N_("No schedule has been learned for this job yet"), 409),
     # Tasks
-    "scheduler_not_running": ErrorText("Cron service is not running", 503),
-    "task_unknown": ErrorText("Unknown task: %(name)s", 404),
+    "scheduler_not_running": ErrorText(
+        "Cron service is not running",
+        503,
+        page=N_("Scheduled tasks are disabled in this process (RUN_JOBS=false)."),
+    ),
+    "task_unknown": ErrorText(N_("Unknown task: %(name)s"), 404),
     "task_change_failed": ErrorText("%(reason)s", 500),
     # Collecting
     "collect_failed": ErrorText("%(reason)s", 500),
@@ -380,8 +427,128 @@ TEXTS: dict[str, ErrorText] = {
         N_("The Duplicati server has an id or a name longer than %(most)s characters"), 500
     ),
     "answer_without_jobs": ErrorText(N_("The Duplicati server did not return its backup jobs"), 500),
-    "answer_without_job_id": ErrorText("the list of jobs contains no id for it", 500),
-    "answer_log_unreadable": ErrorText("its log is not a list of entries", 500),
+    "answer_without_job_id": ErrorText(N_("the list of jobs contains no id for it"), 500),
+    "answer_log_unreadable": ErrorText(N_("its log is not a list of entries"), 500),
+    "host_unknown": ErrorText(
+        "The host name is not known", 500, page=N_("The host name cannot be resolved. Check the spelling.")
+    ),
+    "host_unreachable": ErrorText(
+        "The host cannot be reached from here",
+        500,
+        page=N_("The host cannot be reached. Check the address and the network."),
+    ),
+    "connection_refused": ErrorText(
+        "Connection refused; check the port", 500, page=N_("Connection refused. Check the port.")
+    ),
+    "connection_interrupted": ErrorText(
+        "The connection was interrupted", 500, page=N_("The connection was interrupted.")
+    ),
+    "no_response_in_time": ErrorText(N_("No response within %(seconds)s seconds"), 500),
+    "no_encrypted_connection": ErrorText(
+        "No encrypted connection could be established; the server may support http only",
+        500,
+        page=N_("No encrypted connection could be established. The server may support http only."),
+    ),
+    "certificate_not_valid_yet": ErrorText(
+        "The certificate is not good yet; perhaps a clock is wrong",
+        500,
+        page=N_("The certificate is not valid yet. Check the clocks."),
+    ),
+    "certificate_expired": ErrorText(N_("The certificate has expired"), 500),
+    "certificate_of_another_host": ErrorText(
+        "The certificate is one for another host name", 500, page=N_("The certificate is for another host name.")
+    ),
+    "certificate_not_trusted": ErrorText(
+        "The certificate is not trusted; it may be self-signed",
+        500,
+        page=N_(
+            "The certificate is not trusted. If it is self-signed, disable certificate verification for this server."
+        ),
+    ),
+    "no_connection": ErrorText(N_("No connection to Duplicati at %(address)s\n%(scheme)s: %(reason)s"), 500),
+    "no_connection_https": ErrorText(
+        N_("No connection to Duplicati at %(address)s\nHTTPS: %(reason)s\nHTTP: %(http)s"), 500
+    ),
+    "http_not_tried": ErrorText(N_("Not tried; the password is sent unencrypted only if http is selected"), 500),
+    "http_possible": ErrorText(
+        "A Duplicati answers there without encryption; choose http to send it the password in clear",
+        500,
+        page=N_("A Duplicati answers there without encryption; select http to send it the password unencrypted."),
+    ),
+    "sign_in_redirected": ErrorText(
+        "The server sends the login on to another address, to which no password is sent",
+        500,
+        page=N_("The server redirects the sign-in to another URL. Enter that URL instead."),
+    ),
+    "not_duplicati": ErrorText(
+        "What answers there is no Duplicati (status %(http_status)s)",
+        500,
+        page=N_("This address is not a Duplicati server (status %(http_status)s)."),
+    ),
+    "sign_in_failed": ErrorText("Login failed: %(phrase)s", 500, page=N_("The sign-in failed: %(phrase)s")),
+    "no_token_received": ErrorText(
+        "No authentication token received", 500, page=N_("Unexpected reply. Is this a Duplicati server?")
+    ),
+    "host_name_rejected": ErrorText(
+        "This Duplicati rejects the host name %(host)s: allow it with --webservice-allowed-hostnames "
+        "(DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or use its IP address",
+        500,
+        page=N_(
+            "This Duplicati rejects the host name. Allow it with "
+            "--webservice-allowed-hostnames (DUPLICATI__WEBSERVICE_ALLOWED_HOSTNAMES), or "
+            "use its IP address."
+        ),
+    ),
+    # What was requested: a part of the next four.
+    "request_of_system_info": ErrorText("the facts about the server", page=N_("system information")),
+    "request_of_settings": ErrorText("the settings of the server", page=N_("server settings")),
+    "request_of_jobs": ErrorText("the list of backup jobs", page=N_("list of backup jobs")),
+    "request_of_job_settings": ErrorText("the settings of the job", page=N_("job settings")),
+    "request_of_log": ErrorText("the log", page=N_("log of the job")),
+    "request_of_versions": ErrorText("the list of versions", page=N_("list of versions")),
+    "request_of_state": ErrorText("the state of the server", page=N_("server state")),
+    "request_of_task": ErrorText("the running task", page=N_("running task")),
+    "request_of_start": ErrorText("the start of the backup", page=N_("start of the job")),
+    "request_failed": ErrorText(
+        "The request for %(what)s failed: %(reason)s", 500, page=N_("The request (%(what)s) failed: %(reason)s")
+    ),
+    "request_answered": ErrorText(
+        "Failed to get %(what)s: %(phrase)s", 500, page=N_("The server rejected the request (%(what)s): %(phrase)s")
+    ),
+    "response_not_json": ErrorText(
+        "Failed to get %(what)s: the response is empty or not JSON",
+        500,
+        page=N_("The response is empty or not JSON (%(what)s)"),
+    ),
+    "response_too_large": ErrorText(
+        "Failed to get %(what)s: the response is too large", 500, page=N_("The response is too large (%(what)s)")
+    ),
+    "job_log_too_large": ErrorText(N_("The log is too large to be read"), 500),
+    "job_skipped": ErrorText(N_("skipped because the server stopped responding"), 500),
+    "job_settings_skipped": ErrorText(N_("settings skipped because the server stopped responding"), 500),
+    "job_unknown_to_duplicati": ErrorText(
+        "The Duplicati server no longer has a backup job of this name",
+        500,
+        page=N_("The server no longer has a backup job with this name."),
+    ),
+    # Problems of a collection that stored the rest
+    "problem_of_job": ErrorText(N_("%(job)s: %(reason)s")),
+    "job_without_name": ErrorText(N_("Entry %(number)s of the list of jobs has no name")),
+    "server_not_known_yet": ErrorText(
+        N_("its server is not known yet; the schedule is saved when a run of it is stored")
+    ),
+    "logs_not_collected_yet": ErrorText(N_("this server is not known yet; collect its logs first")),
+    # The test of a connection
+    "no_response_to_test": ErrorText(N_("The server did not answer within %(seconds)s seconds")),
+    "no_secure_connection": ErrorText(
+        N_("No secure connection: check the certificate of the server, or try http instead of https")
+    ),
+    "no_connection_to_server": ErrorText(N_("No connection to the server: check host and port, or try %(scheme)s")),
+    "answer_unlike_duplicati": ErrorText(
+        "The server answered with status %(http_status)s, which is not what Duplicati does",
+        page=N_("This address is not a Duplicati server (status %(http_status)s)."),
+    ),
+    "server_url_missing": ErrorText(N_("Enter a URL first.")),
     "collected_data_missing": ErrorText(N_("No data was kept for this server"), 404),
     "collect_interval_unknown": ErrorText("Unknown interval", page=N_("Select an interval from the list.")),
     "no_collectable_server": ErrorText(N_("No server can be collected from: store a URL and a password first")),
@@ -492,7 +659,7 @@ TEXTS: dict[str, ErrorText] = {
         "The limit of %(most)s badges is reached", page=N_("The limit of %(most)s badges is reached.")
     ),
     "badge_not_found": ErrorText(N_("Badge not found"), 404),
-    "metrics_disabled": ErrorText("Metrics are disabled", 404),
+    "metrics_disabled": ErrorText(N_("Metrics are disabled"), 404),
     "status_title_too_long": ErrorText(
         "title: %(count)s characters at most", page=N_("The title is too long. Enter at most %(count)s characters.")
     ),
@@ -500,9 +667,31 @@ TEXTS: dict[str, ErrorText] = {
         "servers: select at least one server or job, or show all",
         page=N_("Select at least one server or job, or all servers."),
     ),
+    # Requests to other servers: the external monitor, and the newest versions
+    "request_not_answered": ErrorText(N_("no answer within %(seconds)s seconds")),
+    "request_not_secure": ErrorText(N_("no secure connection")),
+    "request_not_connected": ErrorText(N_("no connection to the server")),
+    "request_answered_with_status": ErrorText(N_("the server returned status %(http_status)s")),
+    "request_answer_too_large": ErrorText(N_("the response is too large")),
+    "answer_without_versions": ErrorText(N_("the answer names no version")),
+    "failure_of_channel": ErrorText(N_("%(channel)s: %(reason)s")),
+    # Plugins that cannot be used
+    "plugin_no_api_group": ErrorText(N_("the entry point does not name an ApiGroup")),
+    "plugin_group_names_differ": ErrorText(
+        N_("entry point %(name)s, group %(group)s and blueprint %(blueprint)s differ")
+    ),
+    "plugin_no_subclass": ErrorText(N_("the entry point does not name a subclass of %(base)s")),
+    "plugin_lacks_attributes": ErrorText(N_("%(plugin)s lacks %(names)s")),
+    "plugin_lacks_definitions": ErrorText(N_("%(plugin)s does not define %(names)s")),
+    "plugin_settings_invalid": ErrorText("%(reason)s", page=N_("The settings cannot be shown: %(reason)s")),
+    "plugin_names_differ": ErrorText(N_("entry point %(name)s and class name %(class_name)s differ")),
     # Settings, and what is stored
-    "setting_impossible": ErrorText("The setting %(name)s has an impossible value: %(reason)s"),
-    "stored_value_impossible": ErrorText("%(place)s%(reason)s"),
+    "setting_impossible": ErrorText(N_("The setting %(name)s has an impossible value: %(reason)s")),
+    "stored_value_impossible": ErrorText("%(place)s"),
+    "stored_value_invalid": ErrorText(N_("%(place)s: %(reason)s")),
+    "value_of_column": ErrorText(N_("The table %(table)s has an impossible value in %(column)s")),
+    "settings_of_channel": ErrorText(N_("The table channels has impossible settings of %(kind)s")),
+    "value_of_setting": ErrorText(N_("The table settings has an impossible value of the setting %(name)s")),
     "stored_settings_no_object": ErrorText("expected an object"),
     "stored_settings_invalid": ErrorText("%(name)s: %(reason)s"),
     "stored_secret_not_encrypted": ErrorText("%(name)s: expected an encrypted value"),
@@ -536,6 +725,11 @@ TEXTS: dict[str, ErrorText] = {
     ),
     "no_room_for_compaction": ErrorText(N_("Not enough free disk space: compacting needs %(megabytes)s MB"), 500),
     "period_not_found": ErrorText(N_("Period not found"), 404),
+    "rows_without_parent": ErrorText(
+        "%(count)s rows of %(table)s belong to nothing",
+        page=N_("%(count)s rows of the table %(table)s refer to rows that do not exist."),
+    ),
+    "damage_of_file": ErrorText("%(text)s"),
     "restore_failed": ErrorText(N_("Failed to restore database"), 500),
     "plugin_tables_lost": ErrorText(N_("These tables of plugins would be lost: %(tables)s. Nothing was changed"), 409),
     "file_format_unknown": ErrorText(N_("Unknown file format: expected a SQLite database or a SQL dump")),
@@ -546,6 +740,7 @@ TEXTS: dict[str, ErrorText] = {
     ),
     "sql_file_empty": ErrorText(N_("SQL file is empty")),
     "sql_file_not_utf8": ErrorText(N_("The SQL file is not UTF-8 text")),
+    "sql_too_slow": ErrorText(N_("it takes too long")),
     "sql_file_unreadable": ErrorText(N_("The SQL file cannot be read: %(reason)s")),
     "file_fails_integrity_check": ErrorText(N_("The file is damaged: its integrity check failed")),
     "file_not_intact": ErrorText(N_("The file is not an intact SQLite database")),
@@ -598,6 +793,9 @@ TEXTS: dict[str, ErrorText] = {
     "no_room_for_import_copy": ErrorText(
         N_("%(name)s exists next to the file, and there is not enough free space to copy both")
     ),
+    "import_stopped": ErrorText(
+        N_("The import stopped unexpectedly (%(kind)s); see the application log for details"), 500
+    ),
     "import_running": ErrorText(N_("An import is running"), 409),
     "import_nothing_uploaded": ErrorText(N_("No database was uploaded"), 404),
     "no_older_installation": ErrorText(N_("No older installation found to import"), 404),
@@ -630,6 +828,65 @@ TEXTS: dict[str, ErrorText] = {
             "again to resume"
         )
     ),
+    # What an import changed or skipped
+    "account_without_name": ErrorText(N_("An account without a valid name was skipped")),
+    "account_without_password_hash": ErrorText(N_("An account without a valid password hash was skipped")),
+    "default_admin_replaced": ErrorText(
+        N_("The unused default administrator was replaced by the administrators of the older installation")
+    ),
+    "account_known": ErrorText(N_("The account %(name)s exists here already and keeps its password")),
+    "audit_entry_incomplete": ErrorText(N_("An audit entry without time or action was skipped")),
+    "server_without_id": ErrorText(N_("A server without a valid id was skipped")),
+    "server_completed": ErrorText(N_("A server that is here already got its alias, note or address")),
+    "server_password_skipped": ErrorText(
+        N_("The Duplicati password of %(name)s was skipped: the server has a different URL here")
+    ),
+    "server_url_skipped": ErrorText(N_("The URL of a server was skipped: it does not start with http:// or https://")),
+    "job_settings_without_runs": ErrorText(N_("Settings of a job without runs were skipped")),
+    "job_setting_kept": ErrorText(
+        N_("A setting of a job was not changed because it already has a different value here")
+    ),
+    "job_interval_unreadable": ErrorText(
+        "An interval that cannot be read became ours, one day",
+        page=N_("An unreadable interval was replaced by the default of one day"),
+    ),
+    "job_weekdays_unknown": ErrorText(
+        "Weekdays that do not exist became all weekdays",
+        page=N_("Weekdays that do not exist were replaced by all weekdays"),
+    ),
+    "server_defaults_skipped": ErrorText(N_("The defaults of a server that no longer exists were skipped")),
+    "job_settings_without_server": ErrorText(
+        N_("Settings whose server is not in the file or has a duplicate name were skipped")
+    ),
+    "setting_kept": ErrorText(N_("The setting %(name)s was not changed because it already has a different value here")),
+    "setting_skipped": ErrorText(N_("The setting %(name)s was skipped. %(reason)s")),
+    "setting_value_unknown": ErrorText(N_("The setting %(name)s was skipped: unknown value")),
+    "task_schedule_skipped": ErrorText(N_("The schedule of %(name)s was skipped: not a valid crontab expression")),
+    "channel_kept": ErrorText(N_("The %(kind)s settings were not changed because they are already configured here")),
+    "channel_skipped": ErrorText(N_("The %(kind)s settings were skipped. %(reason)s")),
+    "key_file_does_not_match": ErrorText(N_("The key file does not match the older installation")),
+    "secret_not_decrypted": ErrorText(N_("%(what)s was cleared: the key file cannot decrypt it; enter it again")),
+    "secret_without_key": ErrorText(
+        N_("%(what)s was cleared: it cannot be read without the old key file; enter it again")
+    ),
+    "password_of_server": ErrorText(N_("The Duplicati password of %(name)s")),
+    "username_of_email": ErrorText(N_("The username of the email settings")),
+    "password_of_email": ErrorText(N_("The password of the email settings")),
+    "run_of_unlisted_server": ErrorText(N_("A run's server is not listed in the file: it is named by its id")),
+    "run_without_id": ErrorText(N_("A run without id was skipped")),
+    "run_got_an_id": ErrorText(N_("A run whose id was no UUID got another one")),
+    "run_without_time": ErrorText(N_("A run without a readable time was skipped")),
+    "run_without_name": ErrorText(
+        "A run without the name of its %(what)s was skipped",
+        page=N_("A run without the name of its server or job was skipped"),
+    ),
+    "run_name_too_long": ErrorText(
+        "A run was skipped because the name of its %(what)s is longer than %(most)s characters",
+        page=N_("A run was skipped because the name of its server or job is longer than %(most)s characters"),
+    ),
+    "run_with_same_start": ErrorText(N_("A run was skipped because its job has another run with the same start time")),
+    "table_skipped": ErrorText(N_("The table %(name)s was skipped: it is not supported")),
+    "further_remarks": ErrorText(N_("Further remarks, which are not kept")),
     "demo_needs_empty_database": ErrorText(
         "The database already contains data; a demo requires an empty one (see DATA_DIR)", 409
     ),
@@ -647,3 +904,50 @@ class InputText(str):
         text = super().__new__(cls, refusal.message)
         text.code = refusal.code
         return text
+
+
+# Errors that are stored: code and parameters beside the English sentence, so that pages can translate them.
+
+# Errors as parameters of errors are three levels deep at most.
+MOST_LEVELS = 8
+CODE, PARAMS = "code", "params"
+
+
+def dump_refusal(refusal: Refused) -> dict[str, Any]:
+    """Return code, field and parameters as JSON; `load_refusal` reads it."""
+    params = {name: _dumped(value) for name, value in refusal.params.items()}
+    return {CODE: refusal.code, "field": refusal.field, PARAMS: params}
+
+
+def load_refusal(stored: Any) -> Refused | None:
+    """Return the stored error; None without one, and for a code that this version does not know."""
+    try:
+        return _loaded(stored, MOST_LEVELS) if isinstance(stored, Mapping) else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _dumped(value: Any) -> Any:
+    if isinstance(value, Refused):
+        return dump_refusal(value)
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Iterable) and not isinstance(value, str):
+        return [_dumped(item) for item in value]
+    return str(value)
+
+
+def _loaded(stored: Any, levels: int) -> Any:
+    if levels == 0:
+        raise ValueError("too many levels")
+    if isinstance(stored, list):
+        return [_loaded(item, levels - 1) for item in stored]
+    if not isinstance(stored, Mapping):
+        return stored
+    params = {str(name): _loaded(value, levels - 1) for name, value in stored[PARAMS].items()}
+    field = stored.get("field")
+    refusal = Refused(str(stored[CODE]), field if isinstance(field, str) else None, **params)
+    if not refusal.is_declared:
+        raise ValueError("an unknown code")
+    str(refusal)  # raises if a parameter is missing
+    return refusal

@@ -188,7 +188,7 @@ def show_state() -> ResponseReturnValue:
 def check_integrity() -> ResponseReturnValue:
     """Run the integrity check of SQLite. 501 on PostgreSQL."""
     damages = maintenance.check_integrity(actor=actor(), now=runtime.now())
-    return {"isWhole": not damages, "damages": damages}
+    return {"isWhole": not damages, "damages": [damage.message for damage in damages]}
 
 
 @bp.post("/compact")

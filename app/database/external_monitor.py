@@ -16,14 +16,14 @@ from app import __version__
 from app.audit.log import Actor, record_entry
 from app.core.db.faults import DATABASE_ERRORS
 from app.core.db.orm import writing
-from app.core.errors import Refused
+from app.core.errors import Refused, dump_refusal
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Setting, check_instant, check_values, declare
 from app.database import health, secrets
 from app.database.secrets import is_other_server
 from app.legacy_import.stored_forms import read_time
 from app.plugin import ForbiddenAddress, check_url
-from app.plugin.http import answers_within, describe_failure, guarded_session
+from app.plugin.http import answers_within, explain_failure, guarded_session
 from app.plugin.marking import N_
 
 # Pings in the formats of known external monitors
@@ -136,6 +136,7 @@ class PingValue(Exact):
     sent_at = fields.String(validate=check_instant)
     good_at = fields.String(allow_none=True, validate=check_instant)
     error = fields.String()
+    error_details = fields.Dict(keys=fields.String(), allow_none=True)
     reason = fields.String()
 
 
@@ -197,13 +198,15 @@ class ExternalMonitor:
 class PingResult:
     """Result of the latest ping, and the time of the last successful one.
 
-    `error` is why it failed, `reason` the code of the problem that it reported.
+    `error` is why it failed, as a sentence and as `dump_refusal` writes it; `reason` is the code of the problem that
+    it reported.
     """
 
     sent_at: datetime | None = None
     good_at: datetime | None = None
     error: str = ""
     reason: str = ""
+    error_details: Mapping[str, Any] | None = None
 
 
 def read() -> ExternalMonitor:
@@ -215,7 +218,8 @@ def last_ping() -> PingResult:
     """Return the result of the latest ping."""
     stored = _mapping(settings_store.get(PINGED))
     times = read_time(stored.get("sent_at")), read_time(stored.get("good_at"))
-    return PingResult(*times, _text(stored, "error"), _text(stored, "reason"))
+    details = _mapping(stored.get("error_details")) or None
+    return PingResult(*times, _text(stored, "error"), _text(stored, "reason"), details)
 
 
 def save(changes: Mapping[str, Any], *, actor: Actor, now: datetime) -> bool:
@@ -275,15 +279,17 @@ def report_failure(chosen: ExternalMonitor, reason: str) -> None:
 def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
     """Report the current health and store the result."""
     reason, good_at = health.examine(now).reason, last_ping().good_at
-    error = _send(chosen, reason)
-    if error:
-        log.warning("the external monitor cannot be pinged: %s", error)
-    is_good = not reason and not error
-    result = PingResult(now, now if is_good else good_at, error, reason)
+    problem = _send(chosen, reason)
+    if problem:
+        log.warning("the external monitor cannot be pinged: %s", problem)
+    is_good = not reason and problem is None
+    error, details = (problem.message, dump_refusal(problem)) if problem else ("", None)
+    result = PingResult(now, now if is_good else good_at, error, reason, details)
     stored = {
         "sent_at": now.isoformat(),
         "good_at": result.good_at.isoformat() if result.good_at else None,
         "error": error,
+        "error_details": details,
         "reason": reason,
     }
     try:
@@ -293,31 +299,29 @@ def _ping(chosen: ExternalMonitor, now: datetime) -> PingResult:
     return result
 
 
-def _send(chosen: ExternalMonitor, reason: str) -> str:
+def _send(chosen: ExternalMonitor, reason: str) -> Refused | None:
     """Send the request.
 
-    Return why it failed, empty if it succeeded or none is needed.
+    Return why it failed, None if it succeeded or none is needed.
     """
     try:
         token = secrets.decrypt(chosen.token)
         ping = build_ping(chosen.used_service, chosen.url, token, reason)
-        return _request(ping) if ping else ""
-    except Refused as error:
-        return error.message
-    except ForbiddenAddress as error:
-        return str(error)
-    except (requests.RequestException, HTTPError, OSError, ValueError) as error:
-        return describe_failure(error, TIMEOUT_S)
+        return _request(ping) if ping else None
+    except (Refused, ForbiddenAddress, requests.RequestException, HTTPError, OSError, ValueError) as error:
+        return explain_failure(error, TIMEOUT_S)
 
 
-def _request(ping: Ping) -> str:
+def _request(ping: Ping) -> Refused | None:
     # The body is not read, and a redirect could lead anywhere.
     options: dict[str, Any] = {"timeout": TIMEOUT_S, "allow_redirects": False, "stream": True}
     headers = {"User-Agent": f"duplistatus/{__version__}", **ping.headers}
     with answers_within(TIMEOUT_S), guarded_session() as session:
         answer = session.request(ping.method, ping.url, data=ping.body.encode() or None, headers=headers, **options)
         answer.close()
-    return "" if answer.ok and answer.status_code < 300 else f"the server returned status {answer.status_code}"
+    if answer.ok and answer.status_code < 300:
+        return None
+    return Refused("request_answered_with_status", http_status=answer.status_code)
 
 
 def _check(values: Mapping[str, Any]) -> None:

@@ -91,7 +91,7 @@ def run_script(script: str, target: Path) -> None:
             if connection.in_transaction:
                 connection.execute("COMMIT")
         except (sqlite3.Error, ValueError) as error:
-            reason = "it takes too long" if dump.is_late() else error
+            reason = Refused("sql_too_slow") if dump.is_late() else error
             raise BadDatabase("sql_file_unreadable", reason=reason) from error
 
 

@@ -167,7 +167,7 @@ def _address_of(url: URL) -> str:
     return plain.render_as_string(hide_password=False)
 
 
-def check_integrity(*, actor: Actor, now: datetime) -> list[str]:
+def check_integrity(*, actor: Actor, now: datetime) -> list[Refused]:
     """Run the integrity check of SQLite; return the damage, empty if none.
 
     Readers and writers continue. Raises Refused (501) on PostgreSQL.
@@ -179,16 +179,16 @@ def check_integrity(*, actor: Actor, now: datetime) -> list[str]:
     return damages
 
 
-def find_damages(path: Path) -> list[str]:
-    """Return the damage of a SQLite file as text.
+def find_damages(path: Path) -> list[Refused]:
+    """Return the damage of a SQLite file, in SQLite's words or ours.
 
     Raises sqlite3.Error for an unreadable file.
     """
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({DAMAGES_SHOWN})")]
         orphans = connection.execute('SELECT "table", count(*) FROM pragma_foreign_key_check GROUP BY 1').fetchall()
-    damages = [] if found == ["ok"] else [str(text) for text in found]
-    return damages + [f"{count} rows of {table} belong to nothing" for table, count in orphans]
+    damages = [] if found == ["ok"] else [Refused("damage_of_file", text=text) for text in found]
+    return damages + [Refused("rows_without_parent", count=count, table=table) for table, count in orphans]
 
 
 def compact(*, actor: Actor, now: datetime) -> int:

@@ -341,7 +341,7 @@ def show() -> str:
 def check_database() -> ResponseReturnValue:
     """Run the integrity check and show the result, in place or above the page."""
     try:
-        damages = maintenance.check_integrity(actor=actor(), now=runtime.now())
+        damages = [refusal_text(damage) for damage in maintenance.check_integrity(actor=actor(), now=runtime.now())]
     except sqlite3.Error as error:
         damages = [str(error)]
     if "HX-Request" in request.headers:

@@ -120,6 +120,10 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict)
 
 
+def _are_details(value: Any) -> bool:
+    return value is None or (isinstance(value, dict) and isinstance(value["code"], str) and _is_object(value["params"]))
+
+
 def _holds_times(packed: bytes) -> bool:
     return len(packed) % TIME_SIZE == 0
 
@@ -161,12 +165,15 @@ CHECKS: Mapping[tuple[str, str], Check] = {
     ("jobs", "state_outcome"): _outcome,
     ("jobs", "tags"): _json(_are_tags),
     ("jobs", "trouble_kind"): _one_of("Overdue", "Error", "Fatal"),
+    ("rejected_reports", "reason_details"): _json(_are_details),
     ("runs", "available_versions"): _holds_times,
     ("runs", "outcome"): _outcome,
     ("servers", "additional_event"): _event,
+    ("servers", "collect_error_details"): _json(_are_details),
     ("servers", "collect_interval"): is_choice,
     ("servers", "seen_offsets"): _json(_fits(_offsets)),
     ("servers", "tags"): _json(_are_tags),
+    ("tasks", "last_error_details"): _json(_are_details),
     ("users", "id"): bool,
     ("users", "language"): _one_of("", *PAGE_LANGUAGES),
     ("users", "password_hash"): passwords.is_checkable,
@@ -185,33 +192,37 @@ def check(connection: sqlite3.Connection) -> None:
     for (table, column), is_fine in CHECKS.items():
         wanted = f'SELECT DISTINCT "{column}" FROM "{table}" WHERE "{column}" IS NOT NULL'  # noqa: S608
         for (value,) in connection.execute(wanted):
-            _require(is_fine, value, f"The table {table} has an impossible value in {column}", column)
+            _require(is_fine, value, Refused("value_of_column", table=table, column=column), column)
     is_sendable = _json(_fits(fields.Nested(PayloadValue)))
     for (payload,) in connection.execute(UNSENT):
-        _require(is_sendable, payload, "The table deliveries has an impossible value in payload", "payload")
+        _require(is_sendable, payload, Refused("value_of_column", table="deliveries", column="payload"), "payload")
     for hours in connection.execute(QUIET):
-        _require(_are_quiet_hours, hours, "The table channels has impossible values in quiet_from", "quiet_from")
+        _require(
+            _are_quiet_hours, hours, Refused("value_of_column", table="channels", column="quiet_from"), "quiet_from"
+        )
     for kind, text in connection.execute("SELECT kind, settings FROM channels"):
-        sentence = f"The table channels has impossible settings of {str(kind)[:60]}"
-        _require(partial(_are_settings, kind), text, sentence, "settings")
+        place = Refused("settings_of_channel", kind=str(kind)[:60])
+        _require(partial(_are_settings, kind), text, place, "settings")
     for key, text in connection.execute("SELECT key, value FROM settings WHERE value IS NOT NULL"):
         if key in declarations.DECLARED:
-            sentence = f"The table settings has an impossible value of the setting {key}"
-            _require(partial(_is_setting, key), text, sentence, key)
+            place = Refused("value_of_setting", name=key)
+            _require(partial(_is_setting, key), text, place, key)
 
 
-def _require(is_fine: Check, value: Any, sentence: str, field: str) -> None:
+def _require(is_fine: Check, value: Any, place: Refused, field: str) -> None:
     try:
         if is_fine(value):
             return
-        reason = ""
+        reason: Refused | str = ""
     except ValidationError as error:
-        reason = f": {first_sentence(error)}"
+        reason = first_sentence(error)
     except Refused as error:
-        reason = f": {error.message}"
+        reason = error
     except NOT_UNDERSTOOD:
         reason = ""
-    raise Refused("stored_value_impossible", field, place=sentence, reason=reason)
+    if reason:
+        raise Refused("stored_value_invalid", field, place=place, reason=reason)
+    raise Refused("stored_value_impossible", field, place=place)
 
 
 def _are_quiet_hours(hours: tuple[str | None, str | None]) -> bool:

@@ -16,6 +16,7 @@ from app.accounts.passwords import is_checkable
 from app.accounts.users import ADMIN_NAME
 from app.audit.log import AuditEntry, redact
 from app.core.db.orm import db, writing
+from app.core.errors import Refused
 from app.legacy_import.source import ImportReport, OldDatabase, OldRow, read_json
 from app.legacy_import.stored_forms import read_time
 from app.reports.decoding import clean_text
@@ -40,10 +41,10 @@ def _is_usable(row: OldRow, report: ImportReport) -> bool:
     report.count(ACCOUNTS_KIND).found += 1
     name, password_hash = row["username"], row["password_hash"]
     if not isinstance(row["id"], str) or not isinstance(name, str) or not 0 < len(clean_text(name)) <= LONGEST_NAME:
-        report.leave(ACCOUNTS_KIND, "An account without a valid name was skipped")
+        report.leave(ACCOUNTS_KIND, Refused("account_without_name"))
         return False
     if not isinstance(password_hash, str) or not is_checkable(password_hash):
-        report.leave(ACCOUNTS_KIND, "An account without a valid password hash was skipped")
+        report.leave(ACCOUNTS_KIND, Refused("account_without_password_hash"))
         return False
     return True
 
@@ -64,7 +65,7 @@ def _remove_initial_admin(session: Session, own: dict[str, User], rows: list[Old
         session.delete(admin)
         session.flush()
         del own[ADMIN_NAME]
-        report.remark("The unused default administrator was replaced by the administrators of the older installation")
+        report.remark(Refused("default_admin_replaced"))
 
 
 def _take(session: Session, row: OldRow, own: Mapping[str, User], report: ImportReport, now: datetime) -> str:
@@ -73,7 +74,7 @@ def _take(session: Session, row: OldRow, own: Mapping[str, User], report: Import
     if existing is not None:
         count.known += 1
         if existing.id != row["id"]:
-            report.remark(f"The account {existing.username[:60]!r} exists here already and keeps its password")
+            report.remark(Refused("account_known", name=repr(existing.username[:60])))
         return existing.id
     user = User(**_columns(session, row, now))
     session.add(user)
@@ -147,7 +148,7 @@ def _entries(rows: Iterable[OldRow], user_ids: Mapping[str, str], report: Import
         at = read_time(row["timestamp"])
         texts = {name: _text(row.get(name), longest) for name, longest in LIMITS.items()}
         if at is None or not all(texts[name] for name in NEEDED):
-            report.leave(AUDIT_KIND, "An audit entry without time or action was skipped")
+            report.leave(AUDIT_KIND, Refused("audit_entry_incomplete"))
             continue
         user_id = row.get("user_id")
         known_id = user_ids.get(user_id) if isinstance(user_id, str) else None

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from app.backups import job_stats
 from app.backups.models import Job, Run, Server
 from app.core.db.orm import db, writing
+from app.core.errors import Refused
 from app.database import secrets
 from app.legacy_import.runs import LONGEST_ID, LONGEST_NAME, Seen
 from app.legacy_import.source import ImportReport, OldDatabase, OldRow, OldSecrets, read_mapping
@@ -39,7 +40,7 @@ def read_servers(old: OldDatabase, report: ImportReport, *, now: datetime) -> di
         report.count("servers").found += 1
         server_id = row["id"]
         if not isinstance(server_id, str) or not 0 < len(clean_text(server_id)) <= LONGEST_ID:
-            report.leave("servers", "A server without a valid id was skipped")
+            report.leave("servers", Refused("server_without_id"))
             continue
         found[clean_text(server_id)] = _columns(row, report, now)
     return found
@@ -70,14 +71,14 @@ def complete_servers(
             for name in DETAILS:
                 if columns[name] and not getattr(server, name):
                     setattr(server, name, columns[name])
-                    report.remark("A server that is here already got its alias, note or address")
+                    report.remark(Refused("server_completed"))
             if passwords.get(server_id) and not server.encrypted_password:
                 if server.url != columns["url"]:
                     # It would be sent to a server that it was not meant for.
-                    what = server.display_name[:60]
-                    report.remark(f"The Duplicati password of {what} was skipped: the server has a different URL here")
+                    report.remark(Refused("server_password_skipped", name=server.display_name[:60]))
                     continue
-                clear = old_secrets.open(passwords[server_id], f"The Duplicati password of {server.display_name[:60]}")
+                what = Refused("password_of_server", name=server.display_name[:60])
+                clear = old_secrets.open(passwords[server_id], what)
                 server.encrypted_password = secrets.encrypt(clear)
     count.known += count.found - count.left - count.taken
 
@@ -116,7 +117,7 @@ def _url(text: str, report: ImportReport) -> str:
         if text:
             host_of(text)
     except ValueError:
-        report.remark("The URL of a server was skipped: it does not start with http:// or https://")
+        report.remark(Refused("server_url_skipped"))
         return ""
     return text
 
@@ -144,7 +145,7 @@ def complete_jobs(
         if key[1] == SERVER_ENTRY:
             _set_server_defaults(key[0], entry, report)
         elif key not in numbers:
-            report.leave(KIND, "Settings of a job without runs were skipped")
+            report.leave(KIND, Refused("job_settings_without_runs"))
     jobs = report.count("jobs")
     jobs.found += len(seen.keys)
     jobs.known += len(seen.keys & numbers.keys()) - jobs.taken
@@ -204,7 +205,7 @@ def _set_job(job: Job, old: OldJobSettings, report: ImportReport) -> bool:
                 job.interval_source = "imported"  # the original fills in intervals that no user chose
             is_changed = True
         else:
-            report.remark("A setting of a job was not changed because it already has a different value here")
+            report.remark(Refused("job_setting_kept"))
     new_switches = {kind: False for kind in old.switched_off if kind not in job.channel_switches}
     if new_switches:
         job.channel_switches = {**job.channel_switches, **new_switches}
@@ -220,7 +221,7 @@ def _set_server_defaults(server_id: str, entry: Mapping[str, Any], report: Impor
     with writing() as session:
         server = session.get(Server, server_id, populate_existing=True)
         if server is None:
-            report.leave(KIND, "The defaults of a server that no longer exists were skipped")
+            report.leave(KIND, Refused("server_defaults_skipped"))
             return
         for name, value in read_additional(entry).items():
             if getattr(server, name) is None:
@@ -255,7 +256,7 @@ def _entries(
         key_of_job = _job_key(key, server_keys) if isinstance(entry, dict) else None
         if key_of_job is None:
             report.count(KIND).found += 1
-            report.leave(KIND, "Settings whose server is not in the file or has a duplicate name were skipped")
+            report.leave(KIND, Refused("job_settings_without_server"))
         else:
             found[key_of_job] = entry
     return found

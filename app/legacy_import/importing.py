@@ -23,7 +23,7 @@ from flask import Flask, current_app
 from app import runtime
 from app.audit.log import SYSTEM, Actor, record_entry
 from app.core.db.orm import writing
-from app.core.errors import Refused
+from app.core.errors import Refused, dump_refusal
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Setting, declare
 from app.database import secrets
@@ -94,7 +94,7 @@ def _import(old: OldDatabase, key: bytes | None, now: datetime, progress: Progre
     complete_jobs(stored, server_keys(old, servers), seen, report)
     import_audit_entries(old, user_ids, report)
     for table in old.ignored_tables():
-        report.remark(f"The table {table[:60]} was skipped: it is not supported")
+        report.remark(Refused("table_skipped", name=table[:60]))
     return report
 
 
@@ -219,6 +219,8 @@ class ImportState:
     total_runs: int = 0
     error: str = ""
     report: ImportReport | None = None
+    # The error as `dump_refusal` writes it; None for one of an earlier version.
+    error_details: dict[str, Any] | None = None
 
     @property
     def is_running(self) -> bool:
@@ -344,13 +346,13 @@ def _report_progress(now: datetime, actor: Actor) -> Iterator[Any]:
     try:
         yield show
     except NotImportable as error:
-        _fail(error.message, actor)
+        _fail(error, actor)
         _let_go()
     except Refused as error:
-        _fail(error.message, actor)
+        _fail(error, actor)
     except Exception as error:  # the outermost loop of this thread
         log.exception("the import failed")
-        _fail(f"The import stopped unexpectedly ({type(error).__name__}); see the application log for details", actor)
+        _fail(Refused("import_stopped", kind=type(error).__name__), actor)
     else:
         _let_go()
 
@@ -360,15 +362,16 @@ def _let_go() -> None:
         discard_received()
 
 
-def _fail(sentence: str, actor: Actor) -> None:
-    _end(FAILED, error=sentence)
-    failure = {"status": "error", "error_message": sentence}
+def _fail(problem: Refused, actor: Actor) -> None:
+    _end(FAILED, problem=problem)
+    failure = {"status": "error", "error_message": problem.message}
     details = {"filename": _read().file_name}
     record_entry("database_import", "system", now=runtime.now(), actor=actor, details=details, **failure)
 
 
-def _end(phase: str, *, report: ImportReport | None = None, error: str = "") -> None:
-    _write(replace(_read(), phase=phase, ended_at=runtime.now(), report=report, error=error))
+def _end(phase: str, *, report: ImportReport | None = None, problem: Refused | None = None) -> None:
+    error, details = (problem.message, dump_refusal(problem)) if problem else ("", None)
+    _write(replace(_read(), phase=phase, ended_at=runtime.now(), report=report, error=error, error_details=details))
 
 
 def _path_of(source: str) -> Path:

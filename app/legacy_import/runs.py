@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from app.backups.models import Job, Run, RunLog, Server
 from app.backups.run_logs import pack_log
 from app.core.db.orm import db, insert_for, writing
+from app.core.errors import Refused
 from app.core.instants import MILLISECOND
 from app.legacy_import.source import ImportReport, OldDatabase, OldRow, read_json
 from app.legacy_import.stored_forms import read_time
@@ -74,7 +75,7 @@ FLAGS = {
 }
 
 
-class UnusableRow(ValueError):
+class UnusableRow(Refused):
     """A row that cannot be imported; the message says why."""
 
 
@@ -107,7 +108,7 @@ class JobIds:
         server_id, name = key
         server = self._servers.get(server_id)
         if server is None:
-            self._report.remark("A run's server is not listed in the file: it is named by its id")
+            self._report.remark(Refused("run_of_unlisted_server"))
             server = {"id": server_id, "name": server_id, "created_at": seen_at}
         insert = insert_for(connection.dialect.name)
         made = connection.execute(insert(SERVERS).values(server).on_conflict_do_nothing().returning(SERVERS.c.id))
@@ -172,12 +173,12 @@ def _usable(rows: Iterable[OldRow], report: ImportReport) -> Iterable[tuple[str,
     for row in rows:
         text = row["id"]
         if not isinstance(text, str) or not text:
-            report.leave("runs", "A run without id was skipped")
+            report.leave("runs", Refused("run_without_id"))
             continue
         try:
             yield str(uuid.UUID(text)), row
         except ValueError:
-            report.remark("A run whose id was no UUID got another one")
+            report.remark(Refused("run_got_an_id"))
             yield str(uuid.uuid5(NAMESPACE, text)), row
 
 
@@ -193,13 +194,13 @@ def _entries(rows: Iterable[tuple[str, OldRow]], zone: ZoneInfo, report: ImportR
         try:
             yield _entry(run_id, row, zone)
         except UnusableRow as reason:
-            report.leave("runs", str(reason))
+            report.leave("runs", reason)
 
 
 def _entry(run_id: str, row: OldRow, zone: ZoneInfo) -> Entry:
     began_at = read_time(row["date"]) or read_time(row.get("begin_time"))
     if began_at is None:
-        raise UnusableRow("A run without a readable time was skipped")
+        raise UnusableRow("run_without_time")
     duration_s = _duration(row.get("duration_seconds"))
     ended_at = read_time(row.get("end_time"))
     if ended_at is None or ended_at < began_at:
@@ -251,7 +252,7 @@ def _write(entries: list[Entry], jobs: JobIds, report: ImportReport) -> set[int]
     duplicates = len(values) - len(stored)
     if duplicates:
         report.count("runs").left += duplicates
-        report.remark("A run was skipped because its job has another run with the same start time", duplicates)
+        report.remark(Refused("run_with_same_start"), duplicates)
     return {job_id for _row_id, _run_id, job_id in stored}
 
 
@@ -301,9 +302,9 @@ def _name(value: object, longest: int, what: str) -> str:
     """Return a name that identifies runs, which cannot be truncated. Raises Unusable."""
     text = clean_text(value) if isinstance(value, str) else ""
     if not text:
-        raise UnusableRow(f"A run without the name of its {what} was skipped")
+        raise UnusableRow("run_without_name", what=what)
     if len(text) > longest:
-        raise UnusableRow(f"A run was skipped because the name of its {what} is longer than {longest} characters")
+        raise UnusableRow("run_name_too_long", what=what, most=longest)
     return text
 
 

@@ -42,12 +42,12 @@ def import_settings(settings: Mapping[str, str], report: ImportReport, *, now: d
             if settings_store.get(name) == value:
                 count.known += 1
             elif name in chosen_here:
-                report.leave(KIND, f"The setting {name} was not changed because it already has a different value here")
+                report.leave(KIND, Refused("setting_kept", name=name))
             else:
                 try:
                     settings_store.save(name, value, now=now)
                 except Refused as error:
-                    report.leave(KIND, f"The setting {name} was skipped. {error.message}")
+                    report.leave(KIND, Refused("setting_skipped", name=name, reason=error))
                     continue
                 session.flush()
                 count.taken += 1
@@ -75,7 +75,7 @@ def _readable(settings: Mapping[str, str], report: ImportReport) -> dict[str, An
         if value is not None:
             found[name] = value
         elif settings.get(name):
-            report.remark(f"The setting {name} was skipped: unknown value")
+            report.remark(Refused("setting_value_unknown", name=name))
     checked_at = read_time(settings.get("last_overdue_check"))
     if checked_at is not None:
         found["last_overdue_check_at"] = as_utc_text(checked_at)
@@ -108,7 +108,7 @@ def _tasks(stored: object, report: ImportReport) -> dict[str, Any]:
         if is_crontab(task.get("cronExpression")):
             found[name] = {"cronExpression": task["cronExpression"], "enabled": task.get("enabled") is not False}
         else:
-            report.remark(f"The schedule of {name} was skipped: not a valid crontab expression")
+            report.remark(Refused("task_schedule_skipped", name=name))
     return found
 
 
@@ -159,8 +159,8 @@ def _import_mail(stored: Mapping[str, Any], old_secrets: OldSecrets, report: Imp
         "mailto": stored.get("mailto"),
         "sender_name": stored.get("senderName") or "",
         "from_address": stored.get("fromAddress") or "",
-        "username": old_secrets.open(stored.get("username"), "The username of the email settings"),
-        "password": old_secrets.open(stored.get("password"), "The password of the email settings"),
+        "username": old_secrets.open(stored.get("username"), Refused("username_of_email")),
+        "password": old_secrets.open(stored.get("password"), Refused("password_of_email")),
     }
     _save_channel(EMAIL, values, channels.standard(EMAIL) is None, report, now)
 
@@ -178,14 +178,14 @@ def _save_channel(kind: str, values: Mapping[str, Any], is_ours: bool, report: I
     if _holds(kind, values):
         count.known += 1
     elif not is_ours:
-        report.leave("channels", f"The {kind} settings were not changed because they are already configured here")
+        report.leave("channels", Refused("channel_kept", kind=kind))
     else:
         try:
             channels.save_settings(kind, kind, values, now=now)
             count.taken += 1
         except Refused as error:
             db.session.rollback()
-            report.leave("channels", f"The {kind} settings were skipped. {error.message}")
+            report.leave("channels", Refused("channel_skipped", kind=kind, reason=error))
 
 
 def _holds(kind: str, values: Mapping[str, Any]) -> bool:

@@ -12,11 +12,10 @@ from typing import Any
 
 import orjson
 
-from app.core.errors import Refused
+from app.core.errors import Refused, dump_refusal
 from app.database import secrets
 
 MOST_REMARKS = 200
-FURTHER = "Further remarks, which are not kept"
 
 
 @dataclass(slots=True)
@@ -36,23 +35,29 @@ class Count:
 class ImportReport:
     """Report of one import.
 
-    `remarks` maps messages to their number of occurrences, in order.
+    `remarks` maps English sentences to their number of occurrences, in order; `details` has their codes and
+    parameters, as `dump_refusal` writes them.
     """
 
     schema_version: str
     counts: dict[str, Count] = field(default_factory=dict)
     remarks: Counter[str] = field(default_factory=Counter)
+    details: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def count(self, kind: str) -> Count:
         """Return the count of a type, such as `runs`."""
         return self.counts.setdefault(kind, Count())
 
-    def remark(self, sentence: str, times: int = 1) -> None:
+    def remark(self, remark: Refused, times: int = 1) -> None:
         """Add a remark; of very many different ones only the first are kept."""
-        is_room = sentence in self.remarks or len(self.remarks) < MOST_REMARKS
-        self.remarks[sentence if is_room else FURTHER] += times
+        if remark.message not in self.remarks and len(self.remarks) >= MOST_REMARKS:
+            remark = Refused("further_remarks")
+        sentence = remark.message
+        if sentence not in self.details:
+            self.details[sentence] = dump_refusal(remark)
+        self.remarks[sentence] += times
 
-    def leave(self, kind: str, reason: str) -> None:
+    def leave(self, kind: str, reason: Refused) -> None:
         """Count a skipped item and add a remark with the reason."""
         self.count(kind).left += 1
         self.remark(reason)
@@ -60,7 +65,12 @@ class ImportReport:
     def as_mapping(self) -> dict[str, Any]:
         """Return the report as JSON."""
         counts = {kind: asdict(count) for kind, count in self.counts.items()}
-        return {"schema_version": self.schema_version, "counts": counts, "remarks": dict(self.remarks)}
+        return {
+            "schema_version": self.schema_version,
+            "counts": counts,
+            "remarks": dict(self.remarks),
+            "details": self.details,
+        }
 
     @property
     def imported_count(self) -> int:
@@ -71,7 +81,7 @@ class ImportReport:
 def read_report(stored: Mapping[str, Any]) -> ImportReport:
     """Read a report from JSON."""
     counts = {kind: Count(**count) for kind, count in stored["counts"].items()}
-    return ImportReport(stored["schema_version"], counts, Counter(stored["remarks"]))
+    return ImportReport(stored["schema_version"], counts, Counter(stored["remarks"]), stored.get("details", {}))
 
 
 # Only plain values of plain tables are read, by name, under an authorizer that allows nothing but reading. Views,
@@ -400,9 +410,9 @@ class OldSecrets:
         self._key = key
         self._report = report
         if key is not None and fingerprint and fingerprint != secrets.fingerprint_of(key):
-            report.remark("The key file does not match the older installation")
+            report.remark(Refused("key_file_does_not_match"))
 
-    def open(self, text: object, what: str) -> str:
+    def open(self, text: object, what: Refused) -> str:
         """Decrypt a secret; empty, with a remark about `what`, if that is impossible."""
         if not isinstance(text, str) or not text:
             return ""
@@ -410,7 +420,7 @@ class OldSecrets:
             try:
                 return secrets.decrypt_with(self._key, text)
             except secrets.Undecryptable:
-                self._report.remark(f"{what} was cleared: the key file cannot decrypt it; enter it again")
+                self._report.remark(Refused("secret_not_decrypted", what=what))
                 return ""
-        self._report.remark(f"{what} was cleared: it cannot be read without the old key file; enter it again")
+        self._report.remark(Refused("secret_without_key", what=what))
         return ""

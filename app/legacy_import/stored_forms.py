@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from app.core.errors import Refused
 from app.notifications.default_templates import DEFAULT_TEMPLATES
 from app.notifications.templates import PLACEHOLDERS, Template
 from app.reports.decoding import read_instant
@@ -53,7 +54,7 @@ class OldJobSettings:
     columns: Mapping[str, Any] = field(default_factory=dict)
     switched_off: tuple[str, ...] = ()
     expected_at: datetime | None = None
-    doubts: tuple[str, ...] = ()
+    doubts: tuple[Refused, ...] = ()
 
 
 def read_time(value: object) -> datetime | None:
@@ -70,7 +71,7 @@ def read_job_settings(entry: Mapping[str, Any]) -> OldJobSettings:
     Invalid values are omitted and listed in the doubts.
     """
     columns: dict[str, Any] = {}
-    doubts = []
+    doubts: list[Refused] = []
     if entry.get("notificationEvent") in EVENTS:
         columns["notification_event"] = entry["notificationEvent"]
     if isinstance(entry.get("overdueBackupCheckEnabled"), bool):
@@ -80,7 +81,7 @@ def read_job_settings(entry: Mapping[str, Any]) -> OldJobSettings:
         if interval:
             columns["expected_interval"] = interval
     except BadInterval:
-        doubts.append("An interval that cannot be read became ours, one day")
+        doubts.append(Refused("job_interval_unreadable"))
     if "intervalUnit" in entry:  # the format of schema 3.0 and older has no more fields
         return OldJobSettings(columns, doubts=tuple(doubts))
     weekdays = entry.get("allowedWeekDays")
@@ -88,7 +89,7 @@ def read_job_settings(entry: Mapping[str, Any]) -> OldJobSettings:
         try:
             columns["allowed_weekdays"] = weekday_mask([day for day in weekdays if type(day) is int])
         except ValueError:
-            doubts.append("Weekdays that do not exist became all weekdays")
+            doubts.append(Refused("job_weekdays_unknown"))
     columns |= read_additional(entry)
     off = tuple(kind for name, kind in SWITCHES.items() if entry.get(name) is False)
     return OldJobSettings(columns, off, read_time(entry.get("time")), tuple(doubts))

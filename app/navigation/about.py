@@ -16,7 +16,7 @@ from wtforms import URLField
 from app import runtime
 from app.audit.log import Actor
 from app.backups import duplicati_versions
-from app.backups.duplicati_versions import EVERY_HOURS, IS_ENABLED, SOURCE, VERSION_CHECK
+from app.backups.duplicati_versions import EVERY_HOURS, IS_ENABLED, SOURCE, VERSION_CHECK, VersionCheck
 from app.core.errors import Refused
 from app.database import maintenance
 from app.database.maintenance import DatabaseState
@@ -173,7 +173,7 @@ def save_version_check() -> ResponseReturnValue:
     if not form.attempt(actor(), runtime.now()):
         return _show(form), 400
     try:
-        error = duplicati_versions.check_now(runtime.now()).error if form.is_enabled.data else ""
+        error = _check_error(duplicati_versions.check_now(runtime.now())) if form.is_enabled.data else ""
     except Refused as refusal:
         error = refusal_text(refusal)
     flash(
@@ -188,6 +188,11 @@ def _form(*, is_sent: bool) -> VersionCheckForm:
     return VersionCheckForm(**source, **form_values(VERSION_CHECK.parts, asdict(check)))
 
 
+def _check_error(check: VersionCheck) -> str:
+    """Return why the last check failed; the stored English sentence if an earlier version stored it."""
+    return "; ".join(map(refusal_text, check.problems)) or check.error
+
+
 def _show(form: VersionCheckForm) -> str:
-    values = {"check": duplicati_versions.read(), "now": runtime.now()}
+    values = {"check": duplicati_versions.read(), "check_error": _check_error, "now": runtime.now()}
     return render_template("navigation/about.html", tab=TAB, about=build(), form=form, **values)

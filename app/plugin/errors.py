@@ -72,6 +72,11 @@ class Refused(Exception):
         return _texts.get(self.code) or ErrorText(self.code.replace("%", "%%"))
 
     @property
+    def is_declared(self) -> bool:
+        """Whether the code has a text."""
+        return self.code in _texts
+
+    @property
     def message(self) -> str:
         """The English sentence, for the API, the logs and the shell."""
         params = {name: _english(value) for name, value in self.params.items()}

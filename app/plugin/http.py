@@ -27,6 +27,7 @@ from requests.utils import get_environ_proxies
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from app.plugin.errors import Refused
 from app.plugin.marking import NC_
 
 LONGEST_ANSWER_S = 60.0
@@ -393,10 +394,14 @@ def guarded_session() -> GuardedSession:
 # Descriptions of failures without URLs: they may contain a token
 
 
-def describe_failure(error: Exception, timeout_s: float) -> str:
-    """Return a short description of an exception that a request raised."""
+def explain_failure(error: Exception, timeout_s: float) -> Refused:
+    """Return the error for users about an exception that a request raised."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, ForbiddenAddress):
+        return Refused("address_forbidden", host=error.host)
     if isinstance(error, requests.Timeout | TimeoutError):
-        return f"no answer within {timeout_s:g} seconds"
+        return Refused("request_not_answered", seconds=f"{timeout_s:g}")
     if isinstance(error, requests.exceptions.SSLError):
-        return "no secure connection"
-    return str(error) if isinstance(error, requests.HTTPError) else "no connection to the server"
+        return Refused("request_not_secure")
+    return Refused("request_not_connected")

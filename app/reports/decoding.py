@@ -330,7 +330,7 @@ class FieldReader:
         self.name = name
         self.values = values
 
-    def refusal(self, field: str, expected: str) -> InvalidReport:
+    def refusal(self, field: str, expected: Refused) -> InvalidReport:
         """Return the error for a field: its name and what is expected, never its value."""
         return InvalidReport("report_value_invalid", path=f"{self.name}.{field}", expected=expected)
 
@@ -353,10 +353,10 @@ class FieldReader:
         if value is None:
             return ""
         if isinstance(value, bool) or not isinstance(value, str | int | float):
-            raise self.refusal(field, "is not a string")
+            raise self.refusal(field, Refused("value_no_string"))
         text = clean_text(str(value))
         if len(text) > longest:
-            raise self.refusal(field, f"is longer than {longest} characters")
+            raise self.refusal(field, Refused("value_too_long", most=longest))
         return text
 
     def word(self, field: str, longest: int) -> str:
@@ -394,9 +394,9 @@ class FieldReader:
                 raise ValueError
             number = int(value[:40]) if isinstance(value, str) else int(value)
         except (ValueError, OverflowError):
-            raise self.refusal(field, "is not a number") from None
+            raise self.refusal(field, Refused("value_no_number")) from None
         if number > largest:
-            raise self.refusal(field, "is larger than can be stored")
+            raise self.refusal(field, Refused("value_too_large"))
         return max(number, 0)
 
     def amount(self, field: str) -> int:
@@ -424,11 +424,11 @@ class FieldReader:
                 raise InputTooLarge("report_list_too_long", path=f"{self.name}.{field}", most=MOST_VALUES)
             return tuple(clean_text(value).splitlines())
         if not isinstance(value, list):
-            raise self.refusal(field, "is not a list of strings")
+            raise self.refusal(field, Refused("value_no_list"))
         try:
             return tuple(clean_text(line if isinstance(line, str) else orjson.dumps(line).decode()) for line in value)
         except orjson.JSONEncodeError:  # nested too deeply to be serialised
-            raise self.refusal(field, "is not a list of strings") from None
+            raise self.refusal(field, Refused("value_no_list")) from None
 
 
 # Durations: Duplicati's and the readable format; all values are in seconds.

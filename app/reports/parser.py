@@ -534,13 +534,13 @@ def _read_times(data: FieldReader, zone: ZoneInfo) -> tuple[datetime, datetime, 
     try:
         began_at = read_instant(data.text("BeginTime", _LONGEST_WORD), zone)
     except ValueError:
-        raise data.refusal("BeginTime", "is not an ISO 8601 date such as 2026-11-20T02:00:01Z") from None
+        raise data.refusal("BeginTime", Refused("value_no_date")) from None
     try:
         # Interrupted runs report durations that are negative.
         duration_s = max(0.0, parse_duration(data.text("Duration", _LONGEST_WORD)))
         computed_end_at = began_at + timedelta(milliseconds=int(duration_s * 1000))
     except (ValueError, OverflowError):
-        raise data.refusal("Duration", "is not a duration of the form [d.]hh:mm:ss[.fffffff]") from None
+        raise data.refusal("Duration", Refused("value_no_duration")) from None
     reported_end_at = data.instant_if_readable("EndTime", zone)
     if reported_end_at is None or reported_end_at < began_at:
         return began_at, computed_end_at, duration_s
@@ -553,7 +553,7 @@ def _find_backend(data: FieldReader) -> FieldReader | None:
     if not values:
         return None
     if not isinstance(values, dict):
-        raise data.refusal("BackendStatistics", "is not an object")
+        raise data.refusal("BackendStatistics", Refused("value_no_object"))
     return FieldReader("Data.BackendStatistics", values)
 
 

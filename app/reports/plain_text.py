@@ -38,7 +38,6 @@ _EXTRA_NAMES = frozenset({"OperationName", "RemoteUrl", "LocalPath"})
 # Results are about 70 lines; the rest is for the stack traces of an exception.
 _MOST_HEAD_LINES = 5_000
 _NO_RESULTS = "null?"
-_USE_JSON = "set Duplicati's option --send-http-result-output-format=Json"
 
 
 def is_plain_text_report(text: str) -> bool:
@@ -205,7 +204,7 @@ def _dated(data: dict[str, Any]) -> dict[str, Any]:
         if seconds:
             data[name] = datetime.fromtimestamp(int(seconds[1]), UTC).isoformat()
     if str(data["MainOperation"]) in SCHEDULED and not _ISO_DATE.match(str(data.get("BeginTime"))):
-        raise InvalidReport("report_date_localized", remedy=_USE_JSON)
+        raise InvalidReport("report_date_localized")
     return data
 
 
@@ -215,7 +214,10 @@ def _check_identity(extra: dict[str, Any]) -> None:
     missing += [] if extra.get("backup-name") else ["backup-name"]
     if missing:
         raise InvalidReport(
-            "report_identity_missing", body={"missingFields": missing}, names=" and ".join(missing), remedy=_USE_JSON
+            "report_identity_missing",
+            body={"missingFields": missing},
+            names=" and ".join(missing),
+            fields=", ".join(missing),
         )
 
 

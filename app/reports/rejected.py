@@ -4,13 +4,14 @@ import hashlib
 import logging
 import zlib
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import LargeBinary, Text, delete, func, select, update
 from sqlalchemy.orm import Mapped, defer, mapped_column
 
 from app.audit.log import Actor, record_entry
-from app.core.db.orm import Instant, Model, Recorded, RowId, db, writing
-from app.core.errors import Refused
+from app.core.db.orm import Instant, Json, Model, Recorded, RowId, db, writing
+from app.core.errors import Refused, dump_refusal
 from app.reports.parser import StoredBody
 
 
@@ -28,6 +29,8 @@ class RejectedReport(Model):
     content_type: Mapped[str] = mapped_column(Text, default="")
     status_code: Mapped[int]
     reason: Mapped[str] = mapped_column(Text)
+    # The reason as `dump_refusal` writes it; NULL in older rows.
+    reason_details: Mapped[dict[str, Any] | None] = mapped_column(Json)
     size_bytes: Mapped[int]
     body: Mapped[bytes] = mapped_column(LargeBinary)
     # SHA-256 of the body as sent: Duplicati sends a rejected report up to three times more.
@@ -39,6 +42,7 @@ class RejectedReport(Model):
 log = logging.getLogger(__name__)
 
 REPORTS_KEPT = 200
+LONGEST_REASON = 2000
 BYTES_KEPT = 64 * 1024 * 1024
 # Duplicati repeats an attempt within seconds; the same text much later is another event.
 RETRIED_WITHIN = timedelta(days=1)
@@ -59,7 +63,8 @@ def keep_rejected(kept: StoredBody, error: Refused, *, sent: bytes, ip_address: 
                 ip_address=ip_address or "",
                 content_type=kept.content_type[:200],
                 status_code=error.status,
-                reason=error.message[:2000],
+                reason=error.message[:LONGEST_REASON],
+                reason_details=dump_refusal(error) if len(error.message) <= LONGEST_REASON else None,
                 size_bytes=kept.size_bytes,
                 body=kept.packed,
                 digest=digest,

@@ -29,14 +29,16 @@ from app.core.db.orm import writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.database import external_monitor
+from app.database.health_alarms import KINDS
 from app.database.monitoring_form import SelfMonitoringForm, self_monitoring_form
+from app.notifications.default_templates import HEALTH_PROBLEMS
 from app.plugin import Access, guarded
 from app.schedules import job_settings, next_run, overdue_check
 from app.schedules.intervals import read_zone, weekday_mask, weekdays_from_mask
 from app.schedules.job_settings import JobChange, key_of
 from app.schedules.learned import LearnedSchedule
 from app.scheduling import control
-from app.web.errors import refusal_text
+from app.web.errors import refusal_text, stored_text
 from app.web.formats import counted_text, every_text, interval_text, length_text
 from app.web.http import actor, csv_line, local_address, pages_bp, settings_bp, visible_server_ids
 from app.web.i18n import LOCALES, chosen_language, format_locale
@@ -568,6 +570,11 @@ def save_self_monitoring() -> ResponseReturnValue:
     return redirect(url_for("settings.index", tab=TAB, _anchor="self-monitoring"), 303)
 
 
+def health_text(code: str) -> str:
+    """Return a health problem in the language of the page; an unknown code is unchanged."""
+    return _(HEALTH_PROBLEMS[KINDS[code]]) if code in KINDS else code
+
+
 def _ping() -> None:
     try:
         result = external_monitor.ping_now(runtime.now())
@@ -575,9 +582,10 @@ def _ping() -> None:
         flash(refusal_text(refusal), "error")
         return
     if result.error:
-        flash(_("The ping failed: %(reason)s", reason=result.error), "error")
+        flash(_("The ping failed: %(reason)s", reason=stored_text(result.error_details, result.error)), "error")
     elif result.reason:
-        flash(_("duplistatus has a problem, so no success was reported: %(reason)s", reason=result.reason), "warning")
+        reason = health_text(result.reason)
+        flash(_("duplistatus has a problem, so no success was reported: %(reason)s", reason=reason), "warning")
     else:
         flash(_("The ping succeeded."), "success")
 
@@ -585,7 +593,11 @@ def _ping() -> None:
 def _show(page: MonitoringPage, form: SelfMonitoringForm | None = None) -> str:
     # The URL allows sending pings: only administrators may see it.
     is_admin = bool(current_user.is_admin)
-    own = {"form": form or self_monitoring_form(), "last_ping": external_monitor.last_ping()} if is_admin else {}
+    own = (
+        {"form": form or self_monitoring_form(), "last_ping": external_monitor.last_ping(), "health_text": health_text}
+        if is_admin
+        else {}
+    )
     words: Mapping[str, object] = {
         "units": UNITS,
         "weekdays": weekdays(),

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flask import flash, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
@@ -11,9 +12,11 @@ from flask_babel import lazy_gettext as lazy
 
 from app import runtime
 from app.backups import repairs
+from app.core.errors import Refused
 from app.plugin import Access, guarded
 from app.scheduling import control
 from app.scheduling.control import TaskState
+from app.web.errors import refusal_text
 from app.web.http import actor, settings_bp
 
 # Other tasks are shown by their names.
@@ -96,8 +99,18 @@ def show() -> ResponseReturnValue:
 def run_task(name: str) -> ResponseReturnValue:
     """Run a task now, and show its result."""
     result = control.run_now(name, actor=actor(), now=runtime.now())
+    label = str(TASK_WORDS[name][0]) if name in TASK_WORDS else name
     if result.error is None:
-        flash(_("%(task)s: %(result)s", task=name, result=result.message), "success")
+        flash(_("%(task)s: %(result)s", task=label, result=_sentence_text(result.sentence)), "success")
     else:
-        flash(_("%(task)s failed: %(reason)s", task=name, reason=result.error), "error")
+        reason = refusal_text(result.problem) if result.problem else result.error
+        flash(_("%(task)s failed: %(reason)s", task=label, reason=reason), "error")
     return redirect(url_for("settings.index", tab=TAB), 303)
+
+
+def _sentence_text(sentence: Any) -> str:
+    """Return what a task did, in the language of the page."""
+    shown = {
+        name: refusal_text(value) if isinstance(value, Refused) else value for name, value in sentence.params.items()
+    }
+    return _(sentence.text, **shown)

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from app import runtime
 from app.audit.log import Actor, record_entry
-from app.core.db.orm import Bounded, Instant, Model, db, insert_for, writing
+from app.core.db.orm import Bounded, Instant, Json, Model, db, insert_for, writing
 from app.core.errors import Refused
 from app.core.settings import store as settings_store
 from app.core.settings.declarations import Exact, Flag, Setting, declare
@@ -74,6 +74,8 @@ class Task(Model):
     last_started_at: Mapped[datetime | None] = mapped_column(Instant)
     last_duration_s: Mapped[float | None]
     last_error: Mapped[str | None] = mapped_column(Text)
+    # The error as `dump_refusal` writes it; NULL for an unexpected one, and in older rows.
+    last_error_details: Mapped[dict[str, Any] | None] = mapped_column(Json)
 
 
 # Control of the schedule of this process
@@ -350,6 +352,7 @@ class TaskState:
     last_started_at: datetime | None
     last_duration_s: float | None
     last_error: str | None
+    last_error_details: Any = None
 
 
 def task_states() -> list[TaskState]:
@@ -383,8 +386,12 @@ def run_now(name: str, *, actor: Actor, now: datetime) -> Any:
     return result
 
 
-def _last_run(row: Task | None) -> tuple[datetime | None, float | None, str | None]:
-    return (row.last_started_at, row.last_duration_s, row.last_error) if row else (None, None, None)
+def _last_run(row: Task | None) -> tuple[datetime | None, float | None, str | None, Any]:
+    return (
+        (row.last_started_at, row.last_duration_s, row.last_error, row.last_error_details)
+        if row
+        else (None, None, None, None)
+    )
 
 
 def _try(work: Callable[[], None]) -> None:

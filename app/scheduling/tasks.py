@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from threading import Thread
 from time import monotonic
+from typing import Any
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -23,13 +24,14 @@ from app.accounts.models import ALL_SERVERS
 from app.backups import duplicati_versions, repairs
 from app.collector import batches
 from app.core.db.orm import insert_for, writing
-from app.core.errors import Refused
+from app.core.errors import Refused, dump_refusal, load_refusal
 from app.core.settings import store as settings_store
 from app.database import checks, external_monitor, health_alarms, local_backups, maintenance, retention
 from app.database.external_monitor import ExternalMonitor
 from app.database.health import ALARM_CHECK
 from app.notifications import digests, summaries, summary_settings, watchdogs
 from app.notifications.summary_settings import SummaryPlan
+from app.plugin import N_
 from app.schedules import overdue_check
 from app.scheduling import control
 from app.scheduling.control import OVERDUE_CHECK, Planned, Task
@@ -68,14 +70,39 @@ class UnknownTask(Refused):
         super().__init__("task_unknown", name=name)
 
 
+class Sentence:
+    """What a task did: a text marked for translation, and its parameters, which may be errors."""
+
+    def __init__(self, text: str, /, **params: Any) -> None:
+        self.text = text
+        self.params = params
+
+    def __str__(self) -> str:
+        """Return the English sentence."""
+        return self.text % self.params
+
+
+# A sentence, and figures for the API.
+Done = tuple[Sentence, Mapping[str, int]]
+
+
 @dataclass(frozen=True, slots=True)
 class TaskResult:
-    """Result of one run of a task: a sentence and figures, or the error."""
+    """Result of one run of a task: a sentence and figures, or the error.
+
+    `problem` is the error if it is one for users.
+    """
 
     name: str
-    message: str = ""
+    sentence: Sentence | None = None
     statistics: Mapping[str, int] = field(default_factory=dict)
     error: str | None = None
+    problem: Refused | None = None
+
+    @property
+    def message(self) -> str:
+        """The English sentence."""
+        return str(self.sentence or "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +116,14 @@ class ScheduledTask:
 
     name: str
     expression: str
-    work: Callable[[datetime], tuple[str, Mapping[str, int]]]
+    work: Callable[[datetime], Done]
     plan: Callable[[], SummaryPlan | ExternalMonitor] | None = None
     starts_soon: bool = False
 
 
-def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _check_overdue(now: datetime) -> Done:
     found = overdue_check.check_overdue(now, ALL_SERVERS)
-    return "Task executed successfully", {
+    return Sentence(N_("Task executed successfully")), {
         "totalBackupConfigs": found.settings_count,
         "checkedBackups": found.checked_count,
         "overdueBackupsFound": found.overdue_count,
@@ -104,92 +131,130 @@ def _check_overdue(now: datetime) -> tuple[str, Mapping[str, int]]:
     }
 
 
-def _run_watchdogs(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _run_watchdogs(now: datetime) -> Done:
     count = watchdogs.run_watchdogs(now) + health_alarms.run_health_alerts(now)
-    return f"Queued {count} alerts about missing reports, channels, destinations and health", {}
+    return Sentence(
+        N_("Queued %(count)s alerts about missing reports, channels, destinations and health"), count=count
+    ), {}
 
 
-def _check_integrity(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _check_integrity(now: datetime) -> Done:
     damage = checks.check_damage(now)
     if damage is None:
-        return "Not applicable to PostgreSQL", {}
-    return (f"The database file is damaged: {damage}" if damage else "Integrity check passed"), {}
+        return Sentence(N_("Not applicable to PostgreSQL")), {}
+    if damage:
+        return Sentence(N_("The database file is damaged: %(damage)s"), damage=damage), {}
+    return Sentence(N_("Integrity check passed")), {}
 
 
-def _ping_monitor(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _ping_monitor(now: datetime) -> Done:
     result = external_monitor.ping_if_due(now)
     if result is None:
-        return "No ping was due", {}
+        return Sentence(N_("No ping was due")), {}
     if result.error:
-        return f"The ping to the external monitor failed: {result.error}", {}
-    return ("Pinged the external monitor" if not result.reason else f"Reported as failing: {result.reason}"), {}
+        reason = load_refusal(result.error_details) or result.error
+        return Sentence(N_("The ping to the external monitor failed: %(reason)s"), reason=reason), {}
+    if result.reason:
+        return Sentence(N_("Reported as failing: %(reason)s"), reason=result.reason), {}
+    return Sentence(N_("Pinged the external monitor")), {}
 
 
-def _clean_audit_log(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _clean_audit_log(now: datetime) -> Done:
     days = retention.audit_retention_days()
     count = retention.purge_audit_log(days, now=now)
-    return f"Deleted {count} audit log entries older than {days} days", {}
+    return Sentence(N_("Deleted %(count)s audit log entries older than %(days)s days"), count=count, days=days), {}
 
 
-def _tidy_up(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _tidy_up(now: datetime) -> Done:
     sessions.purge_expired(now)
     sign_in.purge_networks(now)
-    return f"Removed expired sessions, packed {repairs.repack_logs(now)} logs", {}
+    count = repairs.repack_logs(now)
+    return Sentence(N_("Removed expired sessions, packed %(count)s logs"), count=count), {}
 
 
-def _delete_old(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _delete_old(now: datetime) -> Done:
     done = retention.clean_up(retention.rules(), now=now)
-    rest = f"{done.delivery_count} old deliveries and {done.log_count} old log files"
-    return f"Deleted {done.run_count} runs of {done.job_count} jobs, {rest}", {"deletedRuns": done.run_count}
-
-
-def _back_up(now: datetime) -> tuple[str, Mapping[str, int]]:
-    made = local_backups.back_up_if_due(now)
-    return f"Created {made.name}" if made else "No backup was due", {}
-
-
-def _collect(now: datetime) -> tuple[str, Mapping[str, int]]:
-    found = batches.collect_due(now)
-    sentence = (
-        f"Collected from {found.server_count} servers, stored {found.run_count} runs; {found.failure_count} failed"
+    sentence = Sentence(
+        N_("Deleted %(runs)s runs of %(jobs)s jobs, %(deliveries)s old deliveries and %(logs)s old log files"),
+        runs=done.run_count,
+        jobs=done.job_count,
+        deliveries=done.delivery_count,
+        logs=done.log_count,
     )
-    return sentence if found.server_count else "No server was due", {}
+    return sentence, {"deletedRuns": done.run_count}
 
 
-def _check_versions(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _back_up(now: datetime) -> Done:
+    made = local_backups.back_up_if_due(now)
+    return (Sentence(N_("Created %(name)s"), name=made.name) if made else Sentence(N_("No backup was due"))), {}
+
+
+def _collect(now: datetime) -> Done:
+    found = batches.collect_due(now)
+    if not found.server_count:
+        return Sentence(N_("No server was due")), {}
+    sentence = Sentence(
+        N_("Collected from %(servers)s servers, stored %(runs)s runs; %(failures)s failed"),
+        servers=found.server_count,
+        runs=found.run_count,
+        failures=found.failure_count,
+    )
+    return sentence, {}
+
+
+def _check_versions(now: datetime) -> Done:
     found = duplicati_versions.check_if_due(now)
     if found is None:
-        return "No version check was due", {}
+        return Sentence(N_("No version check was due")), {}
     known = ", ".join(f"{channel} {version}" for channel, version in (found.newest or {}).items())
-    return f"Latest Duplicati versions: {known or 'unknown'}", {}
+    if not known:
+        return Sentence(N_("Latest Duplicati versions: unknown")), {}
+    return Sentence(N_("Latest Duplicati versions: %(versions)s"), versions=known), {}
 
 
-def _compact(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _compact(now: datetime) -> Done:
     found = maintenance.run_maintenance(now)
-    freed = f"freed {found.freed_bytes} bytes" if found.freed_bytes else "had nothing to free"
-    removed = f"{found.server_count} empty servers, {found.job_count} empty jobs and {found.badge_count} badges"
-    return f"Removed {removed}; the database {freed}", {}
+    removed = {"servers": found.server_count, "jobs": found.job_count, "badges": found.badge_count}
+    freed = N_(
+        "Removed %(servers)s empty servers, %(jobs)s empty jobs and %(badges)s badges; "
+        "the database freed %(bytes)s bytes"
+    )
+    unchanged = N_(
+        "Removed %(servers)s empty servers, %(jobs)s empty jobs and %(badges)s badges; the database had nothing to free"
+    )
+    if not found.freed_bytes:
+        return Sentence(unchanged, **removed), {}
+    return Sentence(freed, bytes=found.freed_bytes, **removed), {}
 
 
-def _send_summary(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _send_summary(now: datetime) -> Done:
     count = summaries.send_due(now)
-    return ("No summary was due" if count is None else f"Queued {count} emails"), {}
+    if count is None:
+        return Sentence(N_("No summary was due")), {}
+    return Sentence(N_("Queued %(count)s emails"), count=count), {}
 
 
-def _send_digest(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _send_digest(now: datetime) -> Done:
     count = digests.send_due(now)
-    return ("No digest was due" if count is None else f"Queued {count} notifications"), {}
+    if count is None:
+        return Sentence(N_("No digest was due")), {}
+    return Sentence(N_("Queued %(count)s notifications"), count=count), {}
 
 
-def _read_lists_again(now: datetime) -> tuple[str, Mapping[str, int]]:
+def _read_lists_again(now: datetime) -> Done:
     count = repairs.reread_versions(now)
     progress = repairs.progress()
     if progress is not None:
-        sentence = (
-            f"Read the version lists of {count} jobs again: {progress.done_runs} of {progress.total_runs} runs are done"
+        sentence = Sentence(
+            N_("Read the version lists of %(count)s jobs again: %(done)s of %(total)s runs are done"),
+            count=count,
+            done=progress.done_runs,
+            total=progress.total_runs,
         )
         return sentence, {"jobsLeft": progress.job_count}
-    return (f"Read the version lists of {count} jobs again" if count else "Nothing to read"), {}
+    if not count:
+        return Sentence(N_("Nothing to read")), {}
+    return Sentence(N_("Read the version lists of %(count)s jobs again"), count=count), {}
 
 
 TASKS: Mapping[str, ScheduledTask] = {
@@ -223,11 +288,12 @@ def run_task(app: Flask, name: str) -> TaskResult:
     with app.app_context():
         began, started_at = monotonic(), runtime.now()
         try:
-            message, statistics = TASKS[name].work(started_at)
-            result = TaskResult(name, message, statistics)
+            sentence, statistics = TASKS[name].work(started_at)
+            result = TaskResult(name, sentence, statistics)
         except Exception as error:  # the next run must happen, whatever failed in this one
             log.exception("task %s failed", name)
-            result = TaskResult(name, error=f"{type(error).__name__}: {error}")
+            problem = error if isinstance(error, Refused) else None
+            result = TaskResult(name, error=f"{type(error).__name__}: {error}", problem=problem)
         _record(result, started_at, monotonic() - began)
         return result
 
@@ -245,7 +311,12 @@ def run_tick(app: Flask, name: str) -> TaskResult | None:
 
 
 def _record(result: TaskResult, started_at: datetime, duration_s: float) -> None:
-    values = {"last_started_at": started_at, "last_duration_s": duration_s, "last_error": result.error}
+    values = {
+        "last_started_at": started_at,
+        "last_duration_s": duration_s,
+        "last_error": result.error,
+        "last_error_details": dump_refusal(result.problem) if result.problem else None,
+    }
     with writing() as session:
         connection = session.connection()
         statement = insert_for(connection.dialect.name)(Task.__table__).values(name=result.name, **values)
@@ -418,7 +489,7 @@ class Schedule:
         try:
             return run_task(self._app, name)
         except UnknownTask as error:
-            return TaskResult(name, error=str(error))
+            return TaskResult(name, error=str(error), problem=error)
 
     def plans(self) -> dict[str, tuple[str, datetime | None]]:
         """Return the crontab expression of each task, and its next run.

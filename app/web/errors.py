@@ -34,7 +34,7 @@ from app import runtime
 from app.accounts.models import User
 from app.accounts.network_access import Zone, allow_lists
 from app.core.db.faults import Fault, describe, fault_of
-from app.core.errors import Refused
+from app.core.errors import Refused, load_refusal
 from app.database import checks
 from app.runtime import runtime_of, settings
 from app.web import http, i18n
@@ -91,6 +91,7 @@ def install(app: Flask) -> None:
         app.register_error_handler(collision, answer_collision)
     for error_type in DATABASE_ERROR_TYPES:
         app.register_error_handler(error_type, answer_database_error)
+    app.jinja_env.globals.update(refusal_text=refusal_text, stored_text=stored_text)
 
 
 @dataclass
@@ -271,6 +272,18 @@ def refusal_text(refusal: Refused) -> str:
         return ngettext(*text, **params)
     # Filled in always, as the English sentence is: a text without parameters may contain "%%".
     return gettext(text) % {"field": refusal.wire_field, **params}
+
+
+def stored_text(details: Any, sentence: str | None) -> str:
+    """Return what a page says about a stored error.
+
+    That is the text of its code and parameters; the stored English sentence if it has none, as in older rows.
+    """
+    try:
+        refusal = load_refusal(details)
+        return refusal_text(refusal) if refusal else sentence or ""
+    except (KeyError, TypeError, ValueError):  # parameters of another version
+        return sentence or ""
 
 
 def refusal_texts(refusal: Refused) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from app.collector.collecting import Caller
 from app.collector.responses import CollectedJob, JobSchedule
 from app.collector.targets import Order
 from app.core.db.orm import writing
+from app.core.errors import Refused
 from app.database import secrets
 
 
@@ -37,10 +38,11 @@ def test_collecting_stores_each_run_once_and_jobs_can_be_started(db, clock):
 
 def test_server_deleted_during_collection_stays_deleted(db, clock):
     scheduled = CollectedJob("3", "Photos", JobSchedule("1W", 0b1111111, None))
-    problems: list[str] = []
+    problems: list[Refused] = []
     assert collector_store.apply_schedules("gone", [scheduled], clock(), problems) == 0
-    assert problems == [f"Photos: {collector_store.NOT_KNOWN_YET}"]
-    collector_store.note_outcome("gone", clock(), "It did not answer")
+    [problem] = problems
+    assert problem.message.startswith("Photos: its server is not known yet")
+    collector_store.note_outcome("gone", clock(), Refused("host_unknown"))
     assert db.session.scalars(select(Server)).all() == []
 
 

@@ -18,6 +18,7 @@ FROZEN = {
     "0004_runs_that_saved_nothing_and_clocks.py": "5bb4d875ae9e19850cc0d4d160bafa3e654fba5b69e294af7c95cf69a734e0a5",
     "0005_learned_schedules_and_collecting.py": "3df554ca025156618253a059ecd79e2473292391e18e402f1ff17fd13949f17f",
     "0006_networks_of_sign_ins.py": "25a78bf30c2633f2b03eade672d526593be5cae2b210428f01ece78cc97872ea",
+    "0007_details_of_stored_errors.py": "87886cb322d953cd50c81942fd4079ea734dabf021e9f4e378f86b9170932566",
 }
 # Migrations name constraints by these, through `target_metadata` of migrations/env.py.
 FROZEN_NAMING = {

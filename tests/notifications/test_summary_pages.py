@@ -110,7 +110,7 @@ class TestTasks:
     def test_one_can_be_run_now_which_is_audited(self, send, admin, db, scheduled):
         send("tasks/overdue-backup-check/run")
         page = admin.get("/settings?tab=tasks").text
-        assert "overdue-backup-check: Task executed successfully" in page
+        assert "Overdue check: Task executed successfully" in page
         assert page.count(">OK<") + page.count("Fine</span>") > 0
         entry = db.session.scalars(select(AuditEntry).where(AuditEntry.action == "task_run")).one()
         assert (entry.target_id, entry.status, entry.username) == ("overdue-backup-check", "success", "admin")
@@ -119,7 +119,7 @@ class TestTasks:
         monkeypatch.setattr("app.schedules.overdue_check.check_overdue", lambda *_arguments: 1 / 0)
         send("tasks/overdue-backup-check/run")
         page = admin.get("/settings?tab=tasks").text
-        assert "overdue-backup-check failed: ZeroDivisionError: division by zero" in page
+        assert "Overdue check failed: ZeroDivisionError: division by zero" in page
         assert "Failed" in page
 
     def test_a_missing_scheduler_is_reported(self, send, admin):

@@ -26,7 +26,7 @@ PAGES = (
     *("/", "/charts", "/charts.csv", "/collect", "/connect", "/consoles", "/metrics", "/palette", "/settings/"),
     *(
         f"/settings/?tab={tab}"
-        for tab in ("users", "servers", "audit", "database-maintenance", "notifications", "ntfy")
+        for tab in ("users", "server", "servers", "uploads", "audit", "database-maintenance", "notifications", "ntfy")
     ),
     *("/detail/machine-1", "/detail/machine-1/job?backup=photos", "/detail/machine-1/schedule?backup=photos"),
     *("/detail/machine-1/backup/{run}", "/detail/machine-1/backup/{run}/versions", "/detail/machine-1/names"),
@@ -50,7 +50,7 @@ def filled(app, admin, db, clock, settings):
     mutes.mute("machine-1", "photos", until_at=clock() + timedelta(days=1), note="x", actor=SYSTEM, now=clock())
     api_keys.create_key("script", "admin", now=clock())
     admin.post("/api/upload", data=b"{}", content_type="application/json")
-    db.session.execute(db.text("INSERT INTO tasks VALUES ('overdue-backup-check', 1, 1.5, 'x')"))
+    db.session.execute(db.text("INSERT INTO tasks VALUES ('overdue-backup-check', 1, 1.5, 'x', NULL)"))
     db.session.execute(db.text("INSERT INTO leases VALUES ('tasks', 'x', 1)"))
     db.session.commit()
     copy = settings.data_dir / "pristine.db"
